@@ -1,0 +1,138 @@
+"""Narrowing a space from text: `--set NAME=VALUE`, `NAME=LOW:HIGH` or `NAME=A,B,C`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from spaces.space import Boolean, Choice, Float, Int, Parameter, Settings, Space, SpaceError, Value
+
+_WORDS = {"on": True, "true": True, "yes": True, "off": False, "false": False, "no": False}
+
+
+@dataclass(frozen=True)
+class NarrowedSpace:
+    """A space after `--set`.
+
+    Attributes:
+        space: with the narrowed parameters.
+        baselines: complete settings of the baselines that lie within the narrowed space, by name.
+        skipped: for the other baselines, by name, why they do not.
+    """
+
+    space: Space
+    baselines: dict[str, Settings]
+    skipped: dict[str, str]
+
+
+def narrow(space: Space, overrides: Mapping[str, str]) -> NarrowedSpace:
+    """Return `space` with each named parameter narrowed to what its text says.
+
+    Raises:
+        SpaceError: with every fault of all overrides, one a line.
+    """
+    faults = []
+    parameters = []
+    for parameter in space.parameters:
+        try:
+            text = overrides.get(parameter.name)
+            parameters.append(parameter if text is None else narrow_parameter(parameter, text))
+        except SpaceError as error:
+            faults.append(str(error))
+    for name in overrides:
+        if name not in space.names():
+            faults.append(f"`--set {name}`: {space.name} has no such parameter; {_known(space)}")
+    if faults:
+        raise SpaceError("\n".join(faults))
+    return _with_baselines(replace(space, parameters=tuple(parameters), baselines={}), space)
+
+
+def narrow_parameter(parameter: Parameter, text: str) -> Parameter:
+    """Return `parameter` held at one value, or searched over a part of its range.
+
+    Args:
+        parameter: what is narrowed.
+        text: `VALUE`, `LOW:HIGH` (both inclusive) or `A,B,C`.
+
+    Raises:
+        SpaceError: text that is no such value or range, or lies outside the declared range.
+    """
+    if ":" in text:
+        return _narrow_to_range(parameter, text)
+    values = tuple(_value(parameter, part.strip()) for part in text.split(","))
+    if len(values) > 1:
+        return Choice(parameter.name, values, default=_kept(parameter, values), when=parameter.when)
+    return replace(_narrowest(parameter, values[0]), fixed=True)
+
+
+def _known(space: Space) -> str:
+    return f"its parameters: {', '.join(space.names())}"
+
+
+def _narrow_to_range(parameter: Parameter, text: str) -> Parameter:
+    if not isinstance(parameter, Int | Float):
+        raise SpaceError(
+            f"`--set {parameter.name}={text}`: a {parameter.kind} has no range;"
+            f" name values of {parameter.describe()}, separated by commas"
+        )
+    low_text, _, high_text = text.partition(":")
+    low: Any = _value(parameter, low_text.strip())
+    high: Any = _value(parameter, high_text.strip())
+    if low > high:
+        raise SpaceError(
+            f"`--set {parameter.name}={text}`: low must not be above high; write {high}:{low}"
+        )
+    inside = low <= parameter.default <= high
+    default = parameter.default if inside else low
+    return replace(parameter, low=low, high=high, default=default, fixed=False)
+
+
+def _value(parameter: Parameter, text: str) -> Value:
+    value = _parsed(parameter, text)
+    if value is None or not parameter.contains(value):
+        raise SpaceError(
+            f"`--set {parameter.name}`: a value must be within {parameter.describe()};"
+            f" got {text or 'nothing'}"
+        )
+    return value
+
+
+def _parsed(parameter: Parameter, text: str) -> Value | None:
+    match parameter:
+        case Boolean():
+            return _WORDS.get(text.lower())
+        case Choice():
+            return next((value for value in parameter.values if str(value) == text), None)
+        case Int():
+            return _number(int, text)
+        case _:
+            return _number(float, text)
+
+
+def _number(kind: type[int] | type[float], text: str) -> int | float | None:
+    try:
+        return kind(text)
+    except ValueError:
+        return None
+
+
+def _narrowest(parameter: Parameter, value: Any) -> Parameter:
+    match parameter:
+        case Int() | Float():
+            return replace(parameter, low=value, high=value, default=value)
+        case _:
+            return Choice(parameter.name, (value,), default=value, when=parameter.when)
+
+
+def _kept(parameter: Parameter, values: tuple[Value, ...]) -> Value:
+    return parameter.default if parameter.default in values else values[0]
+
+
+def _with_baselines(narrowed: Space, declared: Space) -> NarrowedSpace:
+    kept: dict[str, Settings] = {}
+    skipped: dict[str, str] = {}
+    for name, setting in declared.baselines.items():
+        try:
+            kept[name] = narrowed.complete(setting)
+        except SpaceError as error:
+            skipped[name] = str(error)
+    return NarrowedSpace(narrowed, kept, skipped)

@@ -1,0 +1,71 @@
+import subprocess
+import sys
+
+import pytest
+
+from spaces import SpaceError, absolute, get_space, names
+
+OWN = """
+from spaces import DataSpec, ImageInput, Int, Space
+
+def build(parameters, data: DataSpec):
+    raise NotImplementedError
+
+SPACE = Space(name="own", dataset="digits", image=ImageInput(size=(8, 8)),
+              parameters=(Int("units", 4, 8),), build=build, baselines={"small": {"units": %s}})
+"""
+
+
+def test_every_named_space_loads_with_its_training_choices():
+    for name in names():
+        space = get_space(name)
+        assert space.name == name
+        assert {"optimizer", "learning_rate", "batch_size", "epochs"} <= set(space.names())
+
+
+def test_a_space_from_a_file_is_found_from_any_folder(tmp_path, monkeypatch):
+    (tmp_path / "own.py").write_text(OWN % 4)
+    monkeypatch.chdir(tmp_path)
+    reference = absolute("own.py:SPACE")
+    monkeypatch.chdir("/")
+    assert get_space(reference).name == "own"
+
+
+def test_a_space_from_a_module_beside_the_user_is_found(tmp_path, monkeypatch):
+    (tmp_path / "my_spaces.py").write_text(OWN % 4)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
+    assert get_space("my_spaces:SPACE").name == "own"
+
+
+@pytest.mark.parametrize(
+    ("reference", "words"),
+    [
+        ("lenett", "no space is called"),
+        ("no.such.module:SPACE", "cannot be imported"),
+        ("spaces.lenet:NOTHING", "has nothing called"),
+        ("spaces.lenet:build", "must be a spaces.Space; it is a function"),
+        ("nowhere.py:SPACE", "there is no file nowhere.py"),
+    ],
+)
+def test_what_is_no_space_is_refused(reference, words):
+    with pytest.raises(SpaceError) as caught:
+        get_space(reference)
+    assert words in str(caught.value)
+
+
+def test_a_baseline_outside_its_own_space_is_refused(tmp_path):
+    path = tmp_path / "own.py"
+    path.write_text(OWN % 99)
+    with pytest.raises(SpaceError, match="baseline small: `units` must be within 4..8; got 99"):
+        get_space(f"{path}:SPACE")
+
+
+def test_listing_spaces_imports_no_framework():
+    code = (
+        "import sys, spaces; [spaces.get_space(n) for n in spaces.names()];"
+        "heavy = {'tensorflow', 'keras', 'optuna', 'keras_tuner', 'mlflow', 'sklearn', 'numpy'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
