@@ -1,0 +1,1 @@
+"""The harness: folds, drivers, executors, the study loop and the command line."""

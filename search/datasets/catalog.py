@@ -1,0 +1,118 @@
+"""The named datasets: what they are called, hold and mean."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.errors import SettingsError, near_matches
+
+DIGIT_NAMES = tuple("0123456789")
+CLOTHES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetEntry:
+    """One named dataset as published.
+
+    Attributes:
+        name: what `--dataset` calls it.
+        title: one line for listings.
+        shape: of one image, (height, width, channels), in pixels.
+        train: number of training samples.
+        test: number of test samples.
+        classes: class names; a label is an index into them.
+        embedded: it comes with a dependency and is always at hand.
+        labels_sha256: of the training labels as single bytes in the published order; tells files
+            of one dataset from those of another that have the same names. Empty: not known.
+    """
+
+    name: str
+    title: str
+    shape: tuple[int, int, int]
+    train: int
+    test: int
+    classes: tuple[str, ...]
+    embedded: bool = False
+    labels_sha256: str = ""
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """The name with underscores and, where it differs, with hyphens."""
+        return tuple(dict.fromkeys((self.name, self.name.replace("_", "-"))))
+
+
+_ENTRIES = (
+    DatasetEntry(
+        name="digits",
+        title="scikit-learn's handwritten digits",
+        shape=(8, 8, 1),
+        train=1437,
+        test=360,
+        classes=DIGIT_NAMES,
+        embedded=True,
+    ),
+    DatasetEntry(
+        name="fashion_mnist",
+        title="Zalando's articles of clothing",
+        shape=(28, 28, 1),
+        train=60_000,
+        test=10_000,
+        classes=CLOTHES,
+        labels_sha256="657fbd221bfc9f4198cc14b5619cc33ec57c58dd0e47af4d99d6650759e869a7",
+    ),
+    DatasetEntry(
+        name="mnist",
+        title="handwritten digits of NIST's forms",
+        shape=(28, 28, 1),
+        train=60_000,
+        test=10_000,
+        classes=DIGIT_NAMES,
+        labels_sha256="1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13",
+    ),
+)
+
+
+def known() -> tuple[DatasetEntry, ...]:
+    """Return all named datasets, by name."""
+    return _ENTRIES
+
+
+def entry_of(name: str) -> DatasetEntry:
+    """Return the dataset called `name`; hyphens and underscores are alike.
+
+    Raises:
+        SettingsError: no dataset has that name.
+    """
+    for entry in _ENTRIES:
+        if name in entry.spellings:
+            return entry
+    names = [entry.name for entry in _ENTRIES]
+    raise SettingsError(
+        f"`dataset` must be the name of a dataset; got {name!r}: {near_matches(name, names)}"
+    )
+
+
+def recognise(labels: NDArray[np.int64]) -> DatasetEntry | None:
+    """Return the dataset whose published training labels these are, or None.
+
+    Args:
+        labels: (n,), each within 0..255.
+    """
+    digest = hashlib.sha256(labels.astype(np.uint8).tobytes()).hexdigest()
+    for entry in _ENTRIES:
+        if entry.labels_sha256 == digest:
+            return entry
+    return None

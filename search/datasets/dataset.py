@@ -1,0 +1,104 @@
+"""A dataset on disk, shared by all processes through memory-mapped files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from search.datasets.arrays import IMAGES, NAMES, array_file, digest_of, map_array, write_array
+from search.datasets.images import prepared_pieces
+from search.datasets.manifest import Manifest
+from search.errors import DataError
+from spaces.space import ImageInput
+
+MappedImages: TypeAlias = np.memmap[Any, np.dtype[np.uint8]]
+MappedLabels: TypeAlias = np.memmap[Any, np.dtype[np.int64]]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A training set, and a test set that stays closed until it is asked for by name.
+
+    It holds no arrays itself and is cheap to pickle: a worker process is given the folder and
+    opens it. Each access maps the file again, so keep the array while it is in use.
+
+    Attributes:
+        name: the dataset's name.
+        source: where its arrays came from, for people.
+        digest: SHA-256 (hex) over the four arrays: names, dtypes, shapes and bytes.
+        classes: class names; a label is an index into them.
+        folder: with `meta.json`, the four arrays and prepared images.
+    """
+
+    name: str
+    source: str
+    digest: str
+    classes: tuple[str, ...]
+    folder: Path
+
+    @classmethod
+    def open(cls, folder: Path) -> "Dataset":
+        """Open a dataset that was loaded before.
+
+        Raises:
+            DataError: the folder is no complete dataset.
+        """
+        manifest = Manifest.read(folder)
+        for name in NAMES:
+            map_array(array_file(folder, name))
+        source = manifest.stamps[0].source
+        return cls(manifest.name, source, manifest.digest, manifest.classes, folder)
+
+    @property
+    def train_images(self) -> MappedImages:
+        """Training images, uint8 (n, height, width, channels), read-only."""
+        return map_array(array_file(self.folder, "train_images"))
+
+    @property
+    def train_labels(self) -> MappedLabels:
+        """Training labels, int64 (n,), read-only."""
+        return map_array(array_file(self.folder, "train_labels"))
+
+    def open_test(self) -> tuple[MappedImages, MappedLabels]:
+        """Return the test images and labels, shaped like the training ones.
+
+        Only `export` and `evaluate` call it: a search that has seen the test set cannot be
+        believed. Each opening is to be recorded by the caller.
+        """
+        images = map_array(array_file(self.folder, "test_images"))
+        return images, map_array(array_file(self.folder, "test_labels"))
+
+    def prepared(self, image: ImageInput) -> MappedImages:
+        """Return the training images as a space wants them, uint8 (n, *image.shape), read-only.
+
+        They are made once and kept beside the originals.
+
+        Raises:
+            DataError: the images cannot be brought to that kind, or cannot be kept.
+        """
+        images = self.train_images
+        if images.shape[1:] == image.shape:
+            return images
+        shape = (len(images), *image.shape)
+        path = array_file(self.folder, "train_images-" + "x".join(map(str, image.shape)))
+        if not _is_array(path, shape):
+            try:
+                write_array(path, IMAGES, shape, prepared_pieces(images, image))
+            except OSError as error:
+                raise DataError(f"{path} cannot be written: {error}. Free some space.") from error
+        return map_array(path)
+
+    def is_intact(self) -> bool:
+        """Say whether the arrays still have the digest they were kept under; reads all of them."""
+        return digest_of(self.folder) == self.digest
+
+
+def _is_array(path: Path, shape: tuple[int, ...]) -> bool:
+    if not path.exists():
+        return False
+    try:
+        array = map_array(path)
+    except DataError:
+        return False
+    return array.shape == shape and array.dtype == IMAGES

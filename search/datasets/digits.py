@@ -1,0 +1,40 @@
+"""scikit-learn's handwritten digits, the dataset that is always at hand.
+
+Source: https://archive.ics.uci.edu/dataset/80 (its test part, as scikit-learn ships it).
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from search.datasets.arrays import IMAGES, LABELS, SPLITS, array_file, write_array
+
+TEST_FRACTION = 0.2
+SPLIT_SEED = 0  # the test set is the same in every study, whatever the study's seed
+WHITE = 16
+
+
+def write_digits(folder: Path) -> None:
+    """Write the digits to `folder`: 1,437 for training, a stratified fifth (360) for the test.
+
+    Values 0..16 become 0..255.
+
+    Args:
+        folder: receives the `.npy` files.
+    """
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    digits = load_digits()
+    images = ((digits.images.astype(np.int64) * 255 + WHITE // 2) // WHITE)[..., np.newaxis]
+    parts = train_test_split(
+        np.arange(len(images)),
+        test_size=TEST_FRACTION,
+        stratify=digits.target,
+        random_state=SPLIT_SEED,
+    )
+    for split, part in zip(SPLITS, map(np.sort, parts), strict=True):
+        target = array_file(folder, f"{split}_images")
+        write_array(target, IMAGES, images[part].shape, [images[part]])
+        labels = digits.target[part]
+        write_array(array_file(folder, f"{split}_labels"), LABELS, labels.shape, [labels])

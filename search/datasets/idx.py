@@ -1,0 +1,211 @@
+"""IDX, the format MNIST is published in, plain or gzipped; everything is checked before use.
+
+Source: http://yann.lecun.com/exdb/mnist/ (the format's description, at the end of the page).
+"""
+
+import gzip
+import math
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import numpy as np
+
+from search.datasets.arrays import IMAGES, LABELS, PIECE_BYTES, SPLITS, array_file, write_array
+from search.datasets.arrays import Images as Bytes
+from search.datasets.checks import check_counts, check_labels
+from search.errors import DataError
+
+IMAGES_MAGIC = 0x00000803
+LABELS_MAGIC = 0x00000801
+MAX_BYTES = 4 << 30
+MAX_SIDE = 4096
+KINDS = {IMAGES_MAGIC: "images", LABELS_MAGIC: "labels"}
+STEMS = {
+    "train_images": "train-images",
+    "train_labels": "train-labels",
+    "test_images": "t10k-images",
+    "test_labels": "t10k-labels",
+}
+GZIP_SIGNATURE = b"\x1f\x8b"
+REMEDY = "Get the file again, or delete it to look elsewhere."
+
+
+@dataclass(frozen=True)
+class IdxFiles:
+    """The files of one dataset in one folder.
+
+    Attributes:
+        found: array name (`train_images`, ...) to file.
+        missing: names of the files that are not there, in their first spelling.
+    """
+
+    found: dict[str, Path]
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Header:
+    path: Path
+    shape: tuple[int, ...]
+
+    @property
+    def length(self) -> int:
+        """Bytes before the payload."""
+        return 4 + 4 * len(self.shape)
+
+    @property
+    def payload(self) -> int:
+        """Bytes of the payload."""
+        return math.prod(self.shape)
+
+    @property
+    def text(self) -> str:
+        """The shape and its product, for messages."""
+        return f"{' x '.join(map(str, self.shape))} = {self.payload:,} bytes"
+
+
+def find_idx(folder: Path) -> IdxFiles:
+    """Return which of the four files lie in `folder`, gzipped or plain, in either spelling."""
+    found: dict[str, Path] = {}
+    missing: list[str] = []
+    for name, stem in STEMS.items():
+        kind = "idx3-ubyte" if name.endswith("images") else "idx1-ubyte"
+        spellings = [f"{stem}{join}{kind}{end}" for join in "-." for end in (".gz", "")]
+        paths = [folder / spelling for spelling in spellings if (folder / spelling).is_file()]
+        if paths:
+            found[name] = paths[0]
+        else:
+            missing.append(spellings[0])
+    return IdxFiles(found, tuple(missing))
+
+
+def write_idx(files: IdxFiles, folder: Path, classes: int) -> None:
+    """Check the four files and write their arrays to `folder`.
+
+    Args:
+        files: all four, none missing.
+        folder: receives the `.npy` files.
+        classes: number of classes.
+
+    Raises:
+        DataError: a file is unreadable, cut short, too long, no IDX file or of the other kind, or
+            the files do not belong together.
+    """
+    headers = {name: _read_header(path, _magic_of(name)) for name, path in files.found.items()}
+    _check_together(headers)
+    for split in SPLITS:
+        images = headers[f"{split}_images"]
+        target = array_file(folder, f"{split}_images")
+        write_array(target, IMAGES, (*images.shape, 1), _payload(images))
+        path = headers[f"{split}_labels"]
+        labels = np.concatenate(list(_payload(path)))
+        check_labels(labels, classes, str(path.path))
+        write_array(array_file(folder, f"{split}_labels"), LABELS, labels.shape, [labels])
+
+
+def _magic_of(name: str) -> int:
+    return IMAGES_MAGIC if name.endswith("images") else LABELS_MAGIC
+
+
+def _read_header(path: Path, magic: int) -> _Header:
+    axes = magic & 0xFF
+    with _reading(path), _open(path) as file:
+        start = file.read(4 + 4 * axes)
+    if len(start) < 4:
+        raise DataError(f"{path} is cut short: it holds {len(start)} bytes. {REMEDY}")
+    _check_magic(path, int.from_bytes(start[:4], "big"), magic)
+    if len(start) < 4 + 4 * axes:
+        raise DataError(f"{path} is cut short: its header ends after {len(start)} bytes. {REMEDY}")
+    shape = tuple(int.from_bytes(start[4 * i : 4 * i + 4], "big") for i in range(1, axes + 1))
+    header = _Header(path, shape)
+    if not 0 < header.payload <= MAX_BYTES or any(side > MAX_SIDE for side in shape[1:]):
+        raise DataError(
+            f"{path} must hold 1 to {MAX_BYTES:,} bytes of {KINDS[magic]}, images of at most"
+            f" {MAX_SIDE} x {MAX_SIDE}; its header says {header.text}. It is damaged. {REMEDY}"
+        )
+    return header
+
+
+def _check_magic(path: Path, got: int, expected: int) -> None:
+    if got == expected:
+        return
+    wanted = f"{path} must be an IDX file of {KINDS[expected]} (it starts with 0x{expected:08x})"
+    if got in KINDS:
+        raise DataError(
+            f"{wanted}; got one of {KINDS[got]} (0x{got:08x}): the files of images and labels look"
+            " swapped. Give each its own name again."
+        )
+    raise DataError(f"{wanted}; got 0x{got:08x}, which is no IDX file of bytes. {REMEDY}")
+
+
+def _check_together(headers: dict[str, _Header]) -> None:
+    counts = {name: header.shape[0] for name, header in headers.items()}
+    crossed = (
+        counts["train_images"] == counts["test_labels"] != counts["train_labels"]
+        and counts["test_images"] == counts["train_labels"]
+    )
+    if crossed:
+        raise DataError(
+            f"{headers['train_images'].path.parent}: the training set has"
+            f" {counts['train_images']:,} images and {counts['train_labels']:,} labels, the test"
+            f" set {counts['test_images']:,} and {counts['test_labels']:,}: training and test"
+            " files look swapped. Give each its own name again."
+        )
+    for split in SPLITS:
+        images, labels = headers[f"{split}_images"], headers[f"{split}_labels"]
+        what = f"{images.path} with {labels.path.name}"
+        check_counts(images.shape[0], labels.shape[0], what)
+
+
+def _payload(header: _Header) -> Iterator[Bytes]:
+    """Yield the payload in whole rows (images or labels), (rows, ...) each."""
+    width = math.prod(header.shape[1:])
+    rows = max(1, PIECE_BYTES // width)
+    with _open(header.path) as file:
+        with _reading(header.path):
+            file.read(header.length)
+        for start in range(0, header.shape[0], rows):
+            expected = min(rows, header.shape[0] - start) * width
+            with _reading(header.path):
+                piece = file.read(expected)
+            if len(piece) < expected:
+                _complain(header, f"{start * width + len(piece):,}", "cut short")
+            yield np.frombuffer(piece, np.uint8).reshape(-1, *header.shape[1:])
+        with _reading(header.path):
+            more = file.read(1)
+        if more:
+            _complain(header, "more", "too long")
+
+
+def _complain(header: _Header, held: str, fault: str) -> None:
+    raise DataError(
+        f"{header.path} must hold what its header says ({header.text});"
+        f" it holds {held}: the file is {fault}. {REMEDY}"
+    )
+
+
+def _open(path: Path) -> BinaryIO:
+    """Open a file for reading, unpacked; what it is shows in its first bytes, not in its name."""
+    with path.open("rb") as file:
+        packed = file.read(2) == GZIP_SIGNATURE
+    return cast(BinaryIO, gzip.open(path, "rb") if packed else path.open("rb"))
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except EOFError as error:
+        raise DataError(f"{path} is cut short: its gzip data has no end. {REMEDY}") from error
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(
+            f"{path} is damaged: its gzip data is corrupt ({error}). {REMEDY}"
+        ) from error
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be read: {error.strerror}. Check its permissions."
+        ) from error

@@ -1,0 +1,98 @@
+"""What is kept beside a dataset's arrays: whose they are and which files they were read from."""
+
+import json
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from search.errors import DataError
+
+FORMAT = 1
+FILE = "meta.json"
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """One source the arrays were read from, and the state its files were in.
+
+    Attributes:
+        source: the source, for people.
+        files: (absolute path, bytes, nanoseconds since 1970 of the last change) of each file;
+            empty where the files are not there any more.
+    """
+
+    source: str
+    files: tuple[tuple[str, int, int], ...]
+
+    @classmethod
+    def of(cls, source: str, files: Sequence[Path]) -> "Stamp":
+        """Return the stamp of `files` as they are now."""
+        states = []
+        for file in files:
+            status = file.stat()
+            states.append((str(file.resolve()), status.st_size, status.st_mtime_ns))
+        return cls(source, tuple(states))
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The contents of `meta.json`.
+
+    Attributes:
+        name: the dataset's name.
+        digest: of the arrays, SHA-256 (hex).
+        classes: class names.
+        stamps: the sources that gave these arrays; at least one.
+        created: seconds since 1970 (UTC).
+    """
+
+    name: str
+    digest: str
+    classes: tuple[str, ...]
+    stamps: tuple[Stamp, ...]
+    created: float = field(default_factory=time.time)
+
+    @classmethod
+    def read(cls, folder: Path) -> "Manifest":
+        """Read the manifest of a dataset's folder.
+
+        Raises:
+            DataError: there is none that this version understands.
+        """
+        try:
+            return _parse(json.loads((folder / FILE).read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"a dataset's folder must hold a readable {FILE}; {folder} does not"
+                f" ({type(error).__name__}: {error}). Delete it: it is made anew when next needed."
+            ) from error
+
+    def write(self, folder: Path) -> None:
+        """Write the manifest to a dataset's folder, replacing the one there."""
+        temporary = folder / f".{FILE}.{secrets.token_hex(4)}"
+        text = json.dumps({"format": FORMAT, **asdict(self)}, indent=1)
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(folder / FILE)
+
+    def with_stamp(self, stamp: Stamp) -> "Manifest":
+        """Return the manifest with one more source; one for the same files is replaced."""
+        paths = [path for path, _, _ in stamp.files]
+        others = [s for s in self.stamps if [path for path, _, _ in s.files] != paths]
+        return replace(self, stamps=(*others, stamp))
+
+
+def _parse(data: Any) -> Manifest:
+    if data["format"] != FORMAT:
+        raise ValueError(f"its format must be {FORMAT}; got {data['format']!r}")
+    stamps = tuple(
+        Stamp(str(stamp["source"]), tuple((str(p), int(s), int(t)) for p, s, t in stamp["files"]))
+        for stamp in data["stamps"]
+    )
+    classes = tuple(str(name) for name in data["classes"])
+    if not stamps or not classes:
+        raise ValueError("it names no source or no classes")
+    created = float(data["created"])
+    return Manifest(str(data["name"]), str(data["digest"]), classes, stamps, created)

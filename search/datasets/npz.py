@@ -1,0 +1,60 @@
+"""The `.npz` layout of Keras's datasets: `x_train`, `y_train`, `x_test`, `y_test`."""
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.datasets.arrays import IMAGES, LABELS, SPLITS, array_file, write_array
+from search.datasets.checks import check_counts, check_images, check_labels
+from search.errors import DataError
+
+MAX_BYTES = 4 << 30
+LAYOUT = "x_train, y_train, x_test and y_test"
+
+
+def write_npz(path: Path, folder: Path, classes: int) -> None:
+    """Check a file in Keras's layout and write its arrays to `folder`.
+
+    Images are uint8, (n, height, width) or (n, height, width, 1 or 3).
+
+    Args:
+        path: the `.npz` file.
+        folder: receives the `.npy` files.
+        classes: number of classes.
+
+    Raises:
+        DataError: the file is damaged, too large, or lacks an array or has one of another kind.
+    """
+    for split in SPLITS:
+        images, labels = _read(path, f"x_{split}"), _read(path, f"y_{split}")
+        if images.ndim == 3:
+            images = images[..., np.newaxis]
+        check_images(images, f"{path}: x_{split}")
+        check_labels(labels, classes, f"{path}: y_{split}")
+        check_counts(len(images), len(labels), f"{path}: {split} set")
+        write_array(array_file(folder, f"{split}_images"), IMAGES, images.shape, [images])
+        write_array(array_file(folder, f"{split}_labels"), LABELS, labels.shape, [labels])
+
+
+def _read(path: Path, name: str) -> NDArray[Any]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = archive.getinfo(f"{name}.npy").file_size
+        if size > MAX_BYTES:
+            raise DataError(f"{path}: {name} must be at most {MAX_BYTES:,} bytes; got {size:,}")
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            return np.asarray(file[name])
+    except KeyError as error:
+        raise DataError(
+            f"{path} must hold {LAYOUT}; {name} is missing. Save it with"
+            " numpy.savez(file, x_train=..., y_train=..., x_test=..., y_test=...)."
+        ) from error
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(
+            f"{path} must be a whole .npz file without pickled objects; it is not ({error})."
+            " Get the file again."
+        ) from error

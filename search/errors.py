@@ -1,0 +1,34 @@
+"""Errors a user can cause or meet, each with the exit code of its kind.
+
+Every message states the rule, the value received and the remedy.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class FoldwiseError(Exception):
+    """Base of all errors that end a command with one message and no traceback."""
+
+    exit_code = 1
+
+
+class SettingsError(FoldwiseError):
+    """Wrong usage or settings: a value outside its rule, or a name nobody knows."""
+
+    exit_code = 2
+
+
+class DataError(FoldwiseError):
+    """Data that is missing, damaged or unfit for what was asked of it."""
+
+    exit_code = 3
+
+
+def near_matches(name: str, known: Iterable[str]) -> str:
+    """Return a phrase with the names closest to `name`, or with all known names."""
+    names = sorted(known)
+    close = get_close_matches(name, names, n=3, cutoff=0.5)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    return f"known: {', '.join(names) or 'none'}"

@@ -1,0 +1,196 @@
+"""The folds of a study: index arrays, made once, the same for every trial."""
+
+import hashlib
+import secrets
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.errors import DataError, SettingsError
+
+MAX_FOLDS = 20
+# One fold alone is the first of five: a stratified fifth is held out.
+HOLD_OUT_FOLDS = 5
+MAX_SEED = 2**32 - 1
+
+Indices: TypeAlias = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Folds:
+    """Train/validation splits of a training set.
+
+    Attributes:
+        train: for each fold the indices of its training part, sorted, int64, read-only.
+        validation: for each fold the indices of its validation part, likewise.
+        digest: SHA-256 (hex) of all indices; folds are the same if and only if it is.
+    """
+
+    train: tuple[Indices, ...]
+    validation: tuple[Indices, ...]
+    digest: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        if not self.train or len(self.train) != len(self.validation):
+            raise ValueError(
+                "folds must have as many training as validation parts, at least one;"
+                f" got {len(self.train)} and {len(self.validation)}"
+            )
+        digest = hashlib.sha256()
+        for name, parts in (("train", self.train), ("validation", self.validation)):
+            for number, part in enumerate(parts, start=1):
+                digest.update(f"{name} {number} {len(part)}\n".encode())
+                digest.update(np.ascontiguousarray(part, "<i8").data)
+                part.setflags(write=False)
+        object.__setattr__(self, "digest", digest.hexdigest())
+
+    def __len__(self) -> int:
+        """Return the number of folds."""
+        return len(self.train)
+
+    @property
+    def samples(self) -> int:
+        """Number of samples in use: those of any one fold, both parts together."""
+        return len(self.train[0]) + len(self.validation[0])
+
+    def save(self, path: Path) -> None:
+        """Write the folds to a `.npz` file, which is whole or absent."""
+        arrays = {f"train_{i}": part for i, part in enumerate(self.train, start=1)}
+        arrays |= {f"validation_{i}": part for i, part in enumerate(self.validation, start=1)}
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        try:
+            with temporary.open("xb") as file:
+                np.savez(file, allow_pickle=False, digest=np.array(self.digest), **arrays)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: Path) -> "Folds":
+        """Read what `save` wrote.
+
+        Raises:
+            DataError: the file is missing, damaged or changed.
+        """
+        try:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+                count = (len(file.files) - 1) // 2
+                train, validation = (
+                    tuple(file[f"{part}_{i}"] for i in range(1, count + 1))
+                    for part in ("train", "validation")
+                )
+                folds, digest = cls(train, validation), str(file["digest"])
+            if folds.digest != digest:
+                raise ValueError("its digest does not match")
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise DataError(
+                f"the folds of a study must be a readable file; {path} is not ({error})."
+                " Start a new study: its scores could not be compared with the old ones."
+            ) from error
+        return folds
+
+
+def make_folds(
+    labels: NDArray[np.integer],
+    *,
+    folds: int,
+    seed: int,
+    limit_samples: int | None = None,
+    classes: Sequence[str] = (),
+) -> Folds:
+    """Return stratified, shuffled folds, the same for the same arguments on any machine.
+
+    Args:
+        labels: (n,), the training labels.
+        folds: 2..20, or 1 for a single split that holds out a stratified fifth (the first of
+            five folds with the same seed).
+        seed: 0..2**32 - 1.
+        limit_samples: take a stratified subset of this size first; indices still refer to all
+            `labels`.
+        classes: class names for messages.
+
+    Raises:
+        SettingsError: a setting out of its range.
+        DataError: a class has too few samples.
+    """
+    from sklearn.model_selection import StratifiedKFold
+
+    parts = HOLD_OUT_FOLDS if folds == 1 else folds
+    _check_settings(labels, folds, seed, limit_samples, parts)
+    chosen = np.arange(len(labels), dtype=np.int64)
+    if limit_samples is not None:
+        chosen = _subset(labels, limit_samples, seed)
+    _check_classes(labels[chosen], parts, classes, limited=limit_samples is not None)
+    splitter = StratifiedKFold(parts, shuffle=True, random_state=seed)
+    splits = list(splitter.split(np.zeros(len(chosen)), labels[chosen]))[:folds]
+    return Folds(
+        tuple(np.sort(chosen[train]) for train, _ in splits),
+        tuple(np.sort(chosen[validation]) for _, validation in splits),
+    )
+
+
+def _check_settings(
+    labels: NDArray[np.integer], folds: int, seed: int, limit: int | None, parts: int
+) -> None:
+    if not 1 <= folds <= MAX_FOLDS:
+        raise SettingsError(
+            f"`folds` must be between 2 and {MAX_FOLDS}, or 1 for a single split; got {folds}."
+        )
+    if not 0 <= seed <= MAX_SEED:
+        raise SettingsError(f"`seed` must be between 0 and {MAX_SEED}; got {seed}.")
+    if limit is None:
+        return
+    if limit > len(labels):
+        raise SettingsError(
+            f"`limit_samples` must be at most the number of training samples, {len(labels):,};"
+            f" got {limit:,}. Leave it out to use all."
+        )
+    least = parts * len(np.unique(labels))
+    if limit < least:
+        raise SettingsError(
+            f"`limit_samples` must be at least {least:,}, one sample of each class in each of"
+            f" {parts} parts; got {limit:,}."
+        )
+
+
+def _check_classes(
+    labels: NDArray[np.integer], parts: int, classes: Sequence[str], *, limited: bool
+) -> None:
+    present, counts = np.unique(labels, return_counts=True)
+    if len(present) < 2:
+        raise DataError(f"the training set must have at least 2 classes; got {len(present)}.")
+    rarest = int(np.argmin(counts))
+    if counts[rarest] >= parts:
+        return
+    label = int(present[rarest])
+    name = f"class {label}" + (f" ({classes[label]})" if label < len(classes) else "")
+    remedy = "raise `--limit-samples` or lower `--folds`" if limited else "lower `--folds`"
+    raise DataError(
+        f"every class must have at least {parts} training samples, one for each part;"
+        f" {name} has {counts[rarest]}. Add samples of it, or {remedy}."
+    )
+
+
+def _subset(labels: NDArray[np.integer], size: int, seed: int) -> Indices:
+    """Return `size` sorted indices with the classes in proportion, by largest remainder.
+
+    Not scikit-learn's `train_test_split`: it refuses to leave out fewer samples than classes.
+    """
+    # RandomState's stream is frozen for good; Generator's may change between NumPy's versions.
+    random = np.random.RandomState(seed)
+    present, counts = np.unique(labels, return_counts=True)
+    shares = counts * size / len(labels)
+    quotas = np.floor(shares).astype(np.int64)
+    largest = np.argsort(quotas - shares, kind="stable")[: size - int(quotas.sum())]
+    quotas[largest] += 1
+    picked = [
+        random.permutation(np.flatnonzero(labels == label))[:quota]
+        for label, quota in zip(present, quotas, strict=True)
+    ]
+    return np.sort(np.concatenate(picked)).astype(np.int64)

@@ -1,0 +1,36 @@
+import subprocess
+import sys
+
+import pytest
+
+from search.datasets import entry_of, known
+from search.errors import SettingsError
+
+
+def test_the_named_datasets_are_listed_with_what_they_hold() -> None:
+    listed = {entry.name: (entry.shape, entry.train, entry.test) for entry in known()}
+    assert listed == {
+        "digits": ((8, 8, 1), 1437, 360),
+        "fashion_mnist": ((28, 28, 1), 60_000, 10_000),
+        "mnist": ((28, 28, 1), 60_000, 10_000),
+    }
+    assert all(len(entry.classes) == 10 for entry in known())
+
+
+def test_hyphens_are_as_good_as_underscores() -> None:
+    assert entry_of("fashion-mnist").name == "fashion_mnist"
+
+
+def test_an_unknown_name_gets_the_near_ones() -> None:
+    with pytest.raises(SettingsError, match=r"'fashion_mnits': did you mean fashion_mnist"):
+        entry_of("fashion_mnits")
+
+
+def test_importing_the_package_brings_no_framework() -> None:
+    code = (
+        "import sys, search.datasets, search.folds; heavy = {'tensorflow', 'keras',"
+        " 'tensorflow_datasets', 'sklearn', 'scipy'} & set(sys.modules); sys.exit(str(heavy) if"
+        " heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

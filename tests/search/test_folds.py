@@ -1,0 +1,150 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from search.errors import DataError, SettingsError
+from search.folds import Folds, make_folds
+
+LABELS = np.repeat(np.arange(4), [50, 30, 15, 5])
+SHUFFLED = np.random.RandomState(1).permutation(LABELS)
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_every_sample_is_validated_exactly_once(count: int) -> None:
+    folds = make_folds(SHUFFLED, folds=count, seed=0)
+    assert len(folds) == count
+    assert np.array_equal(np.sort(np.concatenate(folds.validation)), np.arange(100))
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_the_parts_of_a_fold_share_nothing_and_leave_nothing_out(count: int) -> None:
+    folds = make_folds(SHUFFLED, folds=count, seed=0)
+    assert folds.samples == 100
+    for train, validation in zip(folds.train, folds.validation, strict=True):
+        assert np.array_equal(np.union1d(train, validation), np.arange(100))
+        assert not np.intersect1d(train, validation).size
+
+
+def test_indices_are_sorted_int64_and_read_only() -> None:
+    folds = make_folds(SHUFFLED, folds=3, seed=0)
+    for part in (*folds.train, *folds.validation):
+        assert part.dtype == np.int64
+        assert (np.diff(part) > 0).all()
+        with pytest.raises(ValueError, match="read-only"):
+            part[0] = 0
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_classes_keep_their_proportions(count: int) -> None:
+    folds = make_folds(SHUFFLED, folds=count, seed=0)
+    for validation in folds.validation:
+        assert np.bincount(SHUFFLED[validation]).tolist() == [10, 6, 3, 1]
+
+
+def test_one_fold_is_the_first_of_five() -> None:
+    alone, five = make_folds(SHUFFLED, folds=1, seed=3), make_folds(SHUFFLED, folds=5, seed=3)
+    assert len(alone) == 1
+    assert np.array_equal(alone.validation[0], five.validation[0])
+
+
+def test_the_seed_decides() -> None:
+    digests = {make_folds(SHUFFLED, folds=5, seed=seed).digest for seed in (0, 0, 1, 2**32 - 1)}
+    assert len(digests) == 3
+
+
+def test_folds_are_the_same_on_every_machine() -> None:
+    folds = make_folds(SHUFFLED, folds=2, seed=0, limit_samples=60)
+    assert folds.digest == "77ff6a7258176c076536327444e84069bf2297eb40e0023f80f69273e1b22640"
+
+
+def test_a_limit_takes_a_stratified_subset_of_all_samples() -> None:
+    labels = np.repeat(np.arange(4), 500)
+    folds = make_folds(labels, folds=5, seed=0, limit_samples=101)
+    used = np.sort(np.concatenate(folds.validation))
+    assert folds.samples == len(used) == len(np.unique(used)) == 101
+    assert used.max() > 1500
+    assert sorted(np.bincount(labels[used]).tolist()) == [25, 25, 25, 26]
+    other = make_folds(labels, folds=5, seed=1, limit_samples=101)
+    assert not np.array_equal(np.sort(np.concatenate(other.validation)), used)
+
+
+@pytest.mark.parametrize("limit", [99, 100])
+def test_a_limit_may_leave_out_one_sample_or_none(limit: int) -> None:
+    assert make_folds(SHUFFLED, folds=2, seed=0, limit_samples=limit).samples == limit
+
+
+@pytest.mark.parametrize("count", [-1, 0, 21])
+def test_folds_out_of_range_are_refused(count: int) -> None:
+    with pytest.raises(SettingsError, match=f"`folds` must be between 2 and 20.*got {count}"):
+        make_folds(LABELS, folds=count, seed=0)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_out_of_range_is_refused(seed: int) -> None:
+    with pytest.raises(SettingsError, match=f"`seed` must be between .* got {seed}"):
+        make_folds(LABELS, folds=2, seed=seed)
+
+
+def test_a_limit_above_the_samples_gives_their_number() -> None:
+    with pytest.raises(SettingsError, match="at most the number of training samples, 100; got 101"):
+        make_folds(LABELS, folds=2, seed=0, limit_samples=101)
+
+
+@pytest.mark.parametrize(("count", "limit", "least"), [(5, 19, 20), (1, 19, 20), (2, -1, 8)])
+def test_a_limit_too_small_for_the_folds_gives_the_least(
+    count: int, limit: int, least: int
+) -> None:
+    with pytest.raises(SettingsError, match=f"at least {least},.*got {limit}"):
+        make_folds(LABELS, folds=count, seed=0, limit_samples=limit)
+
+
+def test_a_class_with_fewer_samples_than_folds_is_named_with_its_count() -> None:
+    names = ("shirt", "coat", "bag", "boot")
+    with pytest.raises(DataError, match=r"at least 6 .*class 3 \(boot\) has 5\..*lower `--folds`"):
+        make_folds(LABELS, folds=6, seed=0, classes=names)
+    with pytest.raises(DataError, match="class 3 has 5"):
+        make_folds(LABELS, folds=6, seed=0)
+
+
+def test_a_class_too_small_through_the_limit_says_so() -> None:
+    with pytest.raises(DataError, match=r"class 3 has 2.*raise `--limit-samples`"):
+        make_folds(LABELS, folds=5, seed=0, limit_samples=40)
+
+
+def test_one_class_alone_cannot_be_learnt() -> None:
+    with pytest.raises(DataError, match="at least 2 classes; got 1"):
+        make_folds(np.zeros(50, np.int64), folds=2, seed=0)
+
+
+def test_saved_folds_come_back_the_same(tmp_path: Path) -> None:
+    folds = make_folds(np.repeat(np.arange(3), 20), folds=12, seed=0)
+    folds.save(tmp_path / "folds.npz")
+    loaded = Folds.load(tmp_path / "folds.npz")
+    assert loaded.digest == folds.digest
+    for ours, theirs in zip(
+        folds.train + folds.validation, loaded.train + loaded.validation, strict=True
+    ):
+        assert np.array_equal(ours, theirs)
+    assert [path.name for path in tmp_path.iterdir()] == ["folds.npz"]
+
+
+def test_folds_that_are_missing_damaged_or_changed_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "folds.npz"
+    with pytest.raises(DataError, match="folds of a study must be a readable file"):
+        Folds.load(path)
+    make_folds(LABELS, folds=2, seed=0).save(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-40])
+    with pytest.raises(DataError, match=str(path)):
+        Folds.load(path)
+    other = make_folds(LABELS, folds=2, seed=1)
+    arrays = {"train_1": other.train[0], "validation_1": other.validation[0]}
+    np.savez(path, digest=np.array(make_folds(LABELS, folds=2, seed=0).digest), **arrays)
+    with pytest.raises(DataError, match="digest does not match"):
+        Folds.load(path)
+
+
+def test_folds_need_both_parts() -> None:
+    with pytest.raises(ValueError, match="got 1 and 0"):
+        Folds((np.arange(3),), ())
