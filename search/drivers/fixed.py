@@ -1,0 +1,33 @@
+"""A driver that proposes a list of settings, one after another."""
+
+from collections.abc import Iterable
+
+from search.drivers.base import Driver, Outcome
+from spaces import Settings
+
+
+class FixedDriver(Driver):
+    """Proposes given settings in their order, each that was not evaluated yet."""
+
+    def __init__(self, settings: Iterable[Settings]) -> None:
+        self._settings = iter(settings)
+        self._seen: set[tuple[tuple[str, object], ...]] = set()
+
+    def ask(self, number: int) -> Settings | None:
+        """Return the next setting nobody has seen, None after the last."""
+        for setting in self._settings:
+            if _key(setting) not in self._seen:
+                self.adopt(number, setting, sampled=True)
+                return setting
+        return None
+
+    def tell(self, number: int, setting: Settings, outcome: Outcome) -> None:
+        """Learn nothing: the list stands."""
+
+    def adopt(self, number: int, setting: Settings, *, sampled: bool) -> None:
+        """Leave this setting out from now on."""
+        self._seen.add(_key(setting))
+
+
+def _key(setting: Settings) -> tuple[tuple[str, object], ...]:
+    return tuple(sorted(setting.items()))
