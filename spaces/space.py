@@ -144,6 +144,8 @@ class Int(Parameter):
 
     def describe(self) -> str:
         """Return for example `32..64`, `1..512 log` or `16..128 step 16`."""
+        if self.low == self.high:
+            return str(self.low)
         scale = " log" if self.log else f" step {self.step}" if self.step != 1 else ""
         return f"{self.low}..{self.high}{scale}"
 
@@ -191,6 +193,8 @@ class Float(Parameter):
 
     def describe(self) -> str:
         """Return for example `0.0001..0.01 log` or `0.0..0.5 step 0.05`."""
+        if self.low == self.high:
+            return f"{self.low:g}"
         scale = " log" if self.log else f" step {self.step:g}" if self.step is not None else ""
         return f"{self.low:g}..{self.high:g}{scale}"
 

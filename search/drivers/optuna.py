@@ -138,7 +138,7 @@ def distribution(parameter: Parameter) -> BaseDistribution:
 
 def _suggest(trial: optuna.Trial, parameter: Parameter) -> Value:
     if parameter.fixed:
-        return parameter.default
+        return cast("Value", parameter.default)
     name = parameter.name
     match parameter:
         case Int(low=low, high=high, step=step, log=log):

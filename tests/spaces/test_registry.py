@@ -57,7 +57,7 @@ def test_what_is_no_space_is_refused(reference, words):
 def test_a_baseline_outside_its_own_space_is_refused(tmp_path):
     path = tmp_path / "own.py"
     path.write_text(OWN % 99)
-    with pytest.raises(SpaceError, match="baseline small: `units` must be within 4..8; got 99"):
+    with pytest.raises(SpaceError, match=r"baseline small: `units` must be within 4\.\.8; got 99"):
         get_space(f"{path}:SPACE")
 
 

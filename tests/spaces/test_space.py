@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 
 from spaces import Boolean, Choice, DataSpec, Float, ImageInput, Int, Space, SpaceError
@@ -59,7 +61,7 @@ def test_a_grid_over_a_continuous_range_has_ten_points_even_in_its_own_scale():
     even = Float("even", 0.0, 9.0).grid()
     assert even == tuple(float(i) for i in range(10))
     log = Float("log", 1e-4, 1e-1, log=True).grid()
-    ratios = [after / before for before, after in zip(log, log[1:], strict=False)]
+    ratios = [after / before for before, after in pairwise(log)]
     assert log[0] == 1e-4
     assert log[-1] == 1e-1
     assert len(log) == 10

@@ -40,7 +40,7 @@ SPACES = {
     ).space,
     "finite": space(Boolean("a"), Choice("b", (1, 2, 3)), Int("c", 1, 2, when=("a", True))),
     "numbers": space(
-        Int("a", 1, 512, log=True), Float("b", -1.0, 1.0), Float("c", 0, 1, step=0.25)
+        Int("a", 1, 512, log=True), Float("b", -1.0, 1.0), Float("c", 0.0, 1.0, step=0.25)
     ),
 }
 SAMPLERS = [
@@ -53,9 +53,7 @@ SAMPLERS = [
 
 def outcome(setting: Settings, number: int) -> Outcome:
     """A deterministic outcome of every kind in turn."""
-    score = sum(
-        len(value) if isinstance(value, str) else float(value) for value in setting.values()
-    )
+    score = sum(float(v) if not isinstance(v, str) else len(v) for v in setting.values())
     running = (score, score + 1.0, score + 2.0)
     if number % 7 == 3:
         return Outcome("pruned", None, running[:1])

@@ -1,0 +1,42 @@
+# `make search` and `make test` are all a newcomer needs; each sets up what it needs first.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+
+# Real data where it lies beside the checkout; elsewhere the usual places are searched.
+ifneq ($(wildcard ../shared/data),)
+export SEARCH_DATA_DIR ?= $(abspath ../shared/data)
+endif
+
+.PHONY: setup search test quick lint format check clean
+
+setup: .venv/.ready
+
+.venv/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@
+
+search: setup  ## The main job in small: LeNet's space, a few minutes on two cores.
+	$(BIN)/python -m search run --space lenet --study first-look \
+		--trials 8 --folds 3 --epochs 3 --limit-samples 6000
+
+test: setup
+	$(BIN)/python -m pytest -q
+
+quick: setup
+	$(BIN)/python -m pytest -q -m "not slow"
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+check: lint test
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info

@@ -1,0 +1,219 @@
+"""What the harness costs beside a plain loop over the same fits.
+
+Run: `python benchmarks/overhead.py [--rounds 3]` (about 12 minutes; set SEARCH_DATA_DIR for the
+real images, without them scikit-learn's digits are used). In every round it times, one after the
+other and each in a fresh process:
+
+- plain: one process that for each setting and fold builds, compiles and fits the same model on
+  the same arrays with `validation_data`, then predicts the validation part. No journal, no MLflow,
+  no pictures, nothing kept.
+- harness: `python -m search run` over the same settings, everything on.
+
+Both count from the first fold's start to the last trial's end (for the harness until MLflow has
+everything, too), so that importing TensorFlow counts for neither. It also notes the memory of the
+coordinator and of the worker.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import psutil
+
+CASES = {
+    # name: (trials, folds, epochs, samples); the first has trials of 30 s or more
+    "long trials": (3, 5, 4, 12_000),
+    "short trials": (6, 3, 1, 600),
+}
+
+
+def main() -> None:
+    """Run the rounds and print one table; the numbers also go to a JSON file."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--dataset", default="fashion_mnist")
+    parser.add_argument("--out", type=Path, default=Path("overhead.json"))
+    parser.add_argument("--case", choices=CASES, action="append")
+    parser.add_argument("--plain", type=Path, help=argparse.SUPPRESS)  # the loop's own process
+    options = parser.parse_args()
+    if options.plain:
+        plain_loop(json.loads(options.plain.read_text()))
+        return
+    rows = []
+    for name in options.case or CASES:
+        rounds = [one_round(options.dataset, *CASES[name]) for _ in range(options.rounds)]
+        rows.append(summarise(name, rounds))
+        print(json.dumps(rows[-1]), file=sys.stderr)
+    options.out.write_text(json.dumps(rows, indent=2) + "\n")
+    print_table(rows)
+
+
+def one_round(dataset: str, trials: int, folds: int, epochs: int, samples: int) -> dict[str, float]:
+    """Time the harness, then the plain loop over the settings that it proposed."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        document, memory = run_harness(home, dataset, trials, folds, epochs, samples)
+        records = read_records(home)
+        started = next(r["at"] for r in records if r["kind"] == "FoldStarted")
+        ended = [r["at"] for r in records if r["kind"] == "TrialEnded"][-1]
+        shipped = [r["at"] for r in records if r["kind"] == "SessionEnded"][-1]
+        task = home / "task.json"
+        task.write_text(
+            json.dumps(
+                {
+                    "home": str(home),
+                    "dataset": dataset,
+                    "settings": [trial["parameters"] for trial in document["trials"]],
+                    "study": document["study"],
+                }
+            )
+        )
+        plain = run_plain(task)
+    return {
+        "trials": trials,
+        "plain": plain,
+        "harness": ended - started,
+        "shipping_after": document["finished_at"] - shipped,
+        **memory,
+    }
+
+
+def run_harness(
+    home: Path, dataset: str, trials: int, folds: int, epochs: int, samples: int
+) -> tuple[dict, dict[str, float]]:
+    """Run the study; return its JSON document and the peak memory of its processes in MB."""
+    limit = ["--limit-samples", str(samples)]
+    command = [
+        *(sys.executable, "-m", "search", "run", "--space", "lenet", "--dataset", dataset),
+        *("--trials", str(trials), "--folds", str(folds), "--epochs", str(epochs)),
+        *("--pruner", "none", "--home", str(home), "--json", *limit),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    peaks = {"coordinator_mb": 0.0, "worker_mb": 0.0}
+    watcher = threading.Thread(target=watch_memory, args=(process.pid, peaks), daemon=True)
+    watcher.start()
+    output, _ = process.communicate()
+    if process.returncode:
+        raise SystemExit(f"the harness failed with exit code {process.returncode}")
+    return json.loads(output) | {"finished_at": time.time()}, peaks
+
+
+def watch_memory(pid: int, peaks: dict[str, float]) -> None:
+    """Note the largest resident size of the coordinator and of its worker, in MB."""
+    while True:
+        try:
+            coordinator = psutil.Process(pid)
+            size = coordinator.memory_info().rss / 1e6
+            peaks["coordinator_mb"] = max(peaks["coordinator_mb"], size)
+            for child in coordinator.children():
+                size = child.memory_info().rss / 1e6
+                peaks["worker_mb"] = max(peaks["worker_mb"], size)
+        except psutil.Error:
+            return
+        time.sleep(0.2)
+
+
+def read_records(home: Path) -> list[dict]:
+    """Return the journal's records of the one study in a home."""
+    (journal,) = home.glob("studies/*/journal.jsonl")
+    return [json.loads(line) for line in journal.read_text().splitlines()]
+
+
+def run_plain(task: Path) -> float:
+    """Run the plain loop in a process of its own and return its seconds."""
+    command = [sys.executable, __file__, "--plain", str(task)]
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True
+    )
+    return float(done.stdout.decode().split()[-1])
+
+
+def plain_loop(task: dict) -> None:
+    """Build and fit each setting on each fold as a notebook would; print the seconds."""
+    import keras
+    import numpy as np
+
+    from search.datasets import load
+    from search.fit import compile_model
+    from search.folds import Folds
+    from spaces import DataSpec, get_space
+    from tracking.home import Home
+
+    home = Home(Path(task["home"]))
+    space = get_space("lenet")
+    dataset = load(task["dataset"], home=home.root)
+    images = np.asarray(dataset.prepared(space.image))
+    labels = np.asarray(dataset.train_labels)
+    folds = Folds.load(home.study(task["study"]).folds)
+    spec = DataSpec(space.image.shape, len(dataset.classes))
+    started = time.time()
+    for setting in task["settings"]:
+        for train, validation in zip(folds.train, folds.validation, strict=True):
+            keras.utils.set_random_seed(0)
+            model = space.build(setting, spec)
+            compile_model(model, setting)
+            model.fit(
+                images[train],
+                labels[train],
+                validation_data=(images[validation], labels[validation]),
+                batch_size=setting["batch_size"],
+                epochs=setting["epochs"],
+                verbose=0,
+            )
+            model.predict(images[validation], verbose=0)
+            keras.backend.clear_session()
+    print(time.time() - started)
+
+
+def summarise(name: str, rounds: list[dict[str, float]]) -> dict[str, float | str]:
+    """Return medians over the rounds, the cost a trial in seconds and as a share of the loop."""
+    median = {key: statistics.median(entry[key] for entry in rounds) for key in rounds[0]}
+    costs = [entry["harness"] - entry["plain"] for entry in rounds]
+    return {
+        "case": name,
+        **{key: round(value, 3) for key, value in median.items()},
+        "seconds_a_trial": round(median["plain"] / median["trials"], 2),
+        "cost_a_trial": round(statistics.median(costs) / median["trials"], 3),
+        "share": round(
+            statistics.median(c / e["plain"] for c, e in zip(costs, rounds, strict=True)), 4
+        ),
+    }
+
+
+def print_table(rows: list[dict[str, float | str]]) -> None:
+    """Print the summary for people."""
+    head = (
+        "case",
+        "plain s",
+        "harness s",
+        "s a trial",
+        "cost s/trial",
+        "share",
+        "coord MB",
+        "worker MB",
+    )
+    keys = (
+        "case",
+        "plain",
+        "harness",
+        "seconds_a_trial",
+        "cost_a_trial",
+        "share",
+        "coordinator_mb",
+        "worker_mb",
+    )
+    print("| " + " | ".join(head) + " |\n|" + "---|" * len(head))
+    for row in rows:
+        print("| " + " | ".join(str(row[key]) for key in keys) + " |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""Keeping TensorFlow's start-up messages from the user's terminal."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def load_tensorflow(log: Path | None = None) -> None:
+    """Import TensorFlow and start its runtime with its messages in `log`, or nowhere.
+
+    They come from C++ and pass by Python's streams, so the file descriptor itself is redirected
+    meanwhile.
+
+    Args:
+        log: file they are appended to.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    with _standard_error_to(log or Path(os.devnull)):
+        import tensorflow as tf
+
+        tf.config.list_logical_devices()  # looks for GPUs, which is what is noisy
+
+
+@contextmanager
+def _standard_error_to(path: Path) -> Iterator[None]:
+    sys.stderr.flush()
+    saved = os.dup(2)
+    target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(target, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(target)

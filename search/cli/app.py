@@ -1,0 +1,65 @@
+"""The commands gathered, and what happens when one of them fails."""
+
+import signal
+import sys
+from types import FrameType
+
+import typer
+
+from search.cli import (
+    datasets,
+    evaluate,
+    export,
+    predict,
+    show,
+    spaces,
+    studies,
+    sync,
+    ui,
+)
+from search.cli import (
+    run as run_command,
+)
+from search.cli.output import failure
+from search.errors import FoldwiseError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="search",
+    help="Search hyperparameters of Keras models; every trial cross-validated and in MLflow.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+app.command("run")(run_command.run)
+app.command("studies")(studies.studies)
+app.command("show")(show.show)
+app.command("export")(export.export)
+app.command("evaluate")(evaluate.evaluate)
+app.command("predict")(predict.predict)
+app.command("spaces")(spaces.spaces)
+app.command("datasets")(datasets.datasets)
+app.command("ui")(ui.ui)
+app.command("sync")(sync.sync)
+
+
+def run() -> None:
+    """Run the command in `sys.argv` and exit.
+
+    Exit codes: 0 done, 1 no trial succeeded, 2 wrong usage or settings, 3 data missing or
+    unusable, 130 interrupted.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        app()
+    except FoldwiseError as error:
+        failure(str(error))
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

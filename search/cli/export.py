@@ -1,0 +1,83 @@
+"""`export`: train the best setting on everything and write the model."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from search.cli.options import DEFAULT_HOME, AsJson, DataDir, Home, StudyName, TrackingUri
+
+
+def export(
+    study: StudyName,
+    to: Annotated[
+        Path | None, typer.Option(help="Folder to write. [default: exports/STUDY]")
+    ] = None,
+    trial: Annotated[
+        int | None, typer.Option(help="Export this trial's setting. [default: the best]")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace a model that is there.")] = False,
+    data_dir: DataDir = None,
+    tracking_uri: TrackingUri = None,
+    home: Home = DEFAULT_HOME,
+    json: AsJson = False,
+) -> None:
+    """Train the best setting on all training data, score it on the test set, and write it.
+
+    The folder gets the model, its labels, its scores and a model card. The model is registered in
+    MLflow under the study's name as `champion`. Each opening of the test set is recorded.
+    """
+    from search.cli.output import Notices, console, duration, errors, percent, print_json
+    from search.final import export_study
+    from search.opening import known_study
+    from search.tracker import Tracker
+    from tracking.home import Home as HomeFolder
+
+    folders = HomeFolder(home)
+    folder, _ = known_study(folders, study)
+    notify = Notices(quiet=json)
+    target = to or Path("exports") / folder.root.name
+
+    def on_epoch(number: int, metrics: dict[str, float]) -> None:
+        if not json:
+            loss, accuracy = metrics["loss"], metrics["accuracy"]
+            errors.print(f"epoch {number}  loss {loss:.4f}  accuracy {accuracy:.4f}")
+
+    result = export_study(
+        folders,
+        study,
+        target=target,
+        number=trial,
+        overwrite=overwrite,
+        data_dir=data_dir,
+        tracker=Tracker(folders, tracking_uri),
+        on_epoch=on_epoch,
+        notify=notify,
+    )
+    test = result.test
+    if json:
+        print_json(
+            {
+                "folder": result.export.folder,
+                "export": result.export.to_json(),
+                "test": test.to_json(),
+                "test_set_openings": result.openings,
+                "records_not_in_mlflow": result.waiting,
+                "notices": notify.texts,
+            }
+        )
+        return
+    console.print(
+        f"\nTrial {test.trial} of {study}, trained on all {result.samples:,} training samples in"
+        f" {duration(result.export.train_seconds)}"
+    )
+    console.print(f"test accuracy  {percent(test.accuracy)}")
+    console.print(f"test loss      {percent(test.loss)}")
+    console.print(f"test macro F1  {percent(test.macro_f1)}")
+    console.print(f"[dim]The test set of this study has been opened {_times(result.openings)}.[/]")
+    console.print(f"Written to {target}: model.keras, labels.json, metrics.json, MODEL_CARD.md")
+    console.print(f"Use it: python -m search predict {target} image.png", soft_wrap=True)
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"

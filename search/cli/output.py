@@ -1,0 +1,94 @@
+"""How commands speak: results on standard output, everything else on standard error."""
+
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document on standard output; numbers that JSON lacks become null."""
+    json.dump(_plain(document), sys.stdout, indent=2, ensure_ascii=False, default=str)
+    sys.stdout.write("\n")
+
+
+def notice(text: str) -> None:
+    """Tell the user something that does not stop the command."""
+    errors.print(f"[yellow]Note:[/] {escape(text)}")
+
+
+class Notices:
+    """Takes notices: prints each at once, or under `--json` only keeps them for the document.
+
+    Attributes:
+        texts: all of them.
+    """
+
+    def __init__(self, *, quiet: bool) -> None:
+        self.texts: list[str] = []
+        self._quiet = quiet
+
+    def __call__(self, text: str) -> None:
+        """Take one notice."""
+        self.texts.append(text)
+        if not self._quiet:
+            notice(text)
+
+
+def failure(text: str) -> None:
+    """Tell the user why the command ends."""
+    errors.print(f"[red]Error:[/] {escape(text)}")
+
+
+def table(*columns: str, right: tuple[str, ...] = (), title: str | None = None) -> Table:
+    """Return an empty table; columns named in `right` are aligned to the right."""
+    made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        made.add_column(column, justify="right" if column in right else "left")
+    return made
+
+
+def percent(fraction: float | None) -> str:
+    """Return a fraction as it is shown: four digits, or a dash for none."""
+    return "-" if fraction is None else f"{fraction:.4f}"
+
+
+def value_text(value: object) -> str:
+    """Return a parameter's value in short: floats with at most six significant digits."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def setting_text(setting: dict[str, Any], names: list[str] | None = None) -> str:
+    """Return `name=value` pairs in one line, of the given names only if any are given."""
+    chosen = setting if names is None else {n: setting[n] for n in names if n in setting}
+    return "  ".join(f"{name}={value_text(value)}" for name, value in chosen.items())
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as `42s`, `3m 20s` or `2h 05m`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f}s" if seconds < 10 else f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m {whole % 60:02d}s"
+    return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
+
+
+def _plain(document: Any) -> Any:
+    match document:
+        case dict():
+            return {str(key): _plain(value) for key, value in document.items()}
+        case list() | tuple():
+            return [_plain(value) for value in document]
+        case float() if document != document or document in (float("inf"), float("-inf")):
+            return None
+        case _:
+            return document

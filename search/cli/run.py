@@ -1,0 +1,145 @@
+"""`run`: search a space, or continue a study."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from search.cli.options import DEFAULT_HOME, AsJson, DataDir, Home, TrackingUri
+
+if TYPE_CHECKING:
+    from search.opening import Opened
+    from search.session import SessionResult
+    from search.tracker import Tracker
+
+INTERRUPTED = 130
+NO_TRIAL_SUCCEEDED = 1
+
+
+def run(
+    space: Annotated[
+        str | None,
+        typer.Option(help="Name, package.module:ATTRIBUTE or file.py:ATTRIBUTE (runs that code)."),
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Name of the dataset. [default: the space's own]")
+    ] = None,
+    study: Annotated[
+        str | None, typer.Option(help="Name of the study. [default: SPACE-DATASET]")
+    ] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(help="Total number of trials, earlier ones included. [default: 20]"),
+    ] = None,
+    folds: Annotated[
+        int | None, typer.Option(help="Folds of a trial, 1..20; 1 is a hold-out. [default: 5]")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of a fold. [default: 10]")] = None,
+    seed: Annotated[int | None, typer.Option(help="Decides all chance. [default: 0]")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="P=V|LO:HI|A,B", help="Fix or narrow a parameter; repeatable."
+        ),
+    ] = None,
+    limit_samples: Annotated[
+        int | None, typer.Option(help="Use a stratified part of the training samples.")
+    ] = None,
+    timeout: Annotated[
+        str | None, typer.Option(help="End this session after a time: 90s, 15m, 2h.")
+    ] = None,
+    driver: Annotated[str | None, typer.Option(help="What proposes. [default: optuna]")] = None,
+    sampler: Annotated[
+        str | None,
+        typer.Option(help="How it proposes: tpe, random, gp, qmc, cmaes, grid. [default: tpe]"),
+    ] = None,
+    pruner: Annotated[
+        str | None, typer.Option(help="What ends weak trials: median or none. [default: median]")
+    ] = None,
+    baselines: Annotated[
+        bool | None,
+        typer.Option("--baselines/--no-baselines", help="Evaluate published settings first."),
+    ] = None,
+    executor: Annotated[
+        str | None, typer.Option(help="local (a worker process) or inline. [default: local]")
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="float32 or mixed_bfloat16. [default: float32]")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="YAML file of these options; the command line goes first.")
+    ] = None,
+    data_dir: DataDir = None,
+    tracking_uri: TrackingUri = None,
+    home: Home = DEFAULT_HOME,
+    json: AsJson = False,
+) -> None:
+    """Search a space: every trial cross-validated, everything in MLflow.
+
+    The same command again continues the study; `--trials` is the total. Ctrl-C keeps every
+    finished fold.
+    """
+    given = {
+        "space": space,
+        "dataset": dataset,
+        "study": study,
+        "trials": trials,
+        "folds": folds,
+        "epochs": epochs,
+        "seed": seed,
+        "limit_samples": limit_samples,
+        "timeout": timeout,
+        "driver": driver,
+        "sampler": sampler,
+        "pruner": pruner,
+        "baselines": baselines,
+        "executor": executor,
+        "precision": precision,
+    }
+    asked = _asked(given, set_ or [], config)
+    from search.cli.output import Notices
+    from search.cli.progress import make_display
+    from search.opening import open_study
+    from search.session import run_session
+    from search.tracker import Tracker
+    from tracking.home import Home as HomeFolder
+
+    folders = HomeFolder(home)
+    notify = Notices(quiet=json)
+    opened = open_study(asked, home=folders, data_dir=data_dir, notify=notify)
+    for name, why in opened.narrowed.skipped.items():
+        notify(f"baseline {name} is left out: {why}")
+    tracker = Tracker(folders, tracking_uri)
+    with make_display(opened, quiet=json) as display:
+        result = run_session(opened, tracker, observe=display.observe, notify=notify)
+    _conclude(opened, result, tracker, notify.texts, json)
+
+
+def _asked(given: dict[str, Any], pairs: list[str], config: Path | None) -> dict[str, Any]:
+    from search.settings import parse_overrides, read_config
+
+    asked = read_config(config) if config else {}
+    asked |= {name: value for name, value in given.items() if value is not None}
+    if pairs:
+        asked["set"] = {**asked.get("set", {}), **parse_overrides(pairs)}
+    return asked
+
+
+def _conclude(
+    opened: "Opened",
+    result: "SessionResult",
+    tracker: "Tracker",
+    notices: list[str],
+    as_json: bool,
+) -> None:
+    from search.cli import summary
+    from search.cli.output import print_json
+
+    if as_json:
+        print_json(summary.document(opened, result, tracker, notices))
+    else:
+        summary.show(opened, result, tracker)
+    if result.reason == "interrupted":
+        raise typer.Exit(INTERRUPTED)
+    if not result.history.completed():
+        raise typer.Exit(NO_TRIAL_SUCCEEDED)

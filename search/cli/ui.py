@@ -1,0 +1,63 @@
+"""`ui`: MLflow's pages over the home's studies."""
+
+import socket
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from search.cli.options import DEFAULT_HOME, Home
+
+if TYPE_CHECKING:
+    from search.tracker import Tracker
+    from tracking.home import Home as HomeFolder
+
+LOOPBACK = "127.0.0.1"
+
+
+def ui(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to serve on.")] = 5000,
+    home: Home = DEFAULT_HOME,
+) -> None:
+    """Serve MLflow's UI on 127.0.0.1 and print the links to every study's views. Ctrl-C ends it."""
+    from search.cli.output import console
+    from search.errors import SettingsError
+    from search.mlflow_server import serve
+    from search.tracker import Tracker
+    from tracking.home import Home as HomeFolder
+
+    folders = HomeFolder(home)
+    if not folders.database.exists():
+        raise SettingsError(
+            f"{home} has no MLflow database yet; run a study first:"
+            f" `python -m search run --space lenet --home {home}`"
+        )
+    if not _is_free(port):
+        raise SettingsError(f"`--port {port}` is in use; name another, for example {port + 1}")
+    address = f"http://{LOOPBACK}:{port}"
+    console.print(f"MLflow on [bold]{address}[/] (this machine only). Ctrl-C ends it.\n")
+    _print_links(folders, Tracker(folders, None, address))
+    raise typer.Exit(serve(folders, LOOPBACK, port))
+
+
+def _print_links(folders: "HomeFolder", tracker: "Tracker") -> None:
+    from rich.markup import escape
+
+    from search.cli.output import console
+    from search.opening import study_history
+
+    for name, folder in folders.studies().items():
+        views = tracker.views(study_history(folder))
+        if views:
+            console.print(f"[bold]{escape(name)}[/]")
+            console.print(f"  best trials first  {views['best_trials_first']}", soft_wrap=True)
+            console.print(f"  compare            {views['compare']}", soft_wrap=True)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True

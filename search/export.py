@@ -1,0 +1,172 @@
+"""The best setting, trained on all training data and written to a folder."""
+
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from search.datasets import Dataset
+from search.environment import package_versions
+from search.errors import FoldwiseError, SettingsError
+from search.model_folder import LABELS, Labels, ModelFolder
+from search.opening import study_space
+from search.pictures import background
+from search.seeds import derive
+from spaces import DataSpec
+from tracking.history import History, TrialHistory
+from tracking.records import ModelExported
+
+REQUIREMENTS = ("tensorflow", "keras", "numpy")
+
+OnEpoch = Callable[[int, dict[str, float]], None]
+
+
+class NothingToExport(FoldwiseError):
+    """The study has no complete trial."""
+
+
+@dataclass(frozen=True)
+class FinalModel:
+    """A model trained on all training data.
+
+    Attributes:
+        model: the Keras model.
+        labels: what its inputs and outputs mean.
+        curves: per epoch `loss` (nats) and `accuracy` (fraction) over the training data.
+        train_seconds: wall time of building and training.
+    """
+
+    model: Any
+    labels: Labels
+    curves: list[dict[str, float]]
+    train_seconds: float
+
+
+def chosen_trial(history: History, number: int | None) -> TrialHistory:
+    """Return the trial to export: the best complete one, or the one of a number.
+
+    Raises:
+        NothingToExport: there is no complete trial.
+        SettingsError: no complete trial has that number.
+    """
+    completed = {trial.number: trial for trial in history.completed()}
+    if not completed:
+        raise NothingToExport(
+            "the study has no complete trial to export; let it run on with"
+            " `python -m search run --study NAME --trials N`"
+        )
+    if number is None:
+        return next(iter(completed.values()))
+    if number not in completed:
+        known = ", ".join(map(str, sorted(completed)))
+        raise SettingsError(f"`--trial` must be a complete trial ({known}); got {number}")
+    return completed[number]
+
+
+def refit(history: History, trial: TrialHistory, dataset: Dataset, on_epoch: OnEpoch) -> FinalModel:
+    """Train the trial's setting on all of the study's training samples, folds joined.
+
+    TensorFlow is imported here.
+
+    Args:
+        history: the study's.
+        trial: whose setting is used.
+        dataset: the study's dataset; its test set stays closed.
+        on_epoch: called after each epoch with its number and metrics.
+    """
+    import keras
+
+    from search.fit import Epoch, Part, compile_model, fit
+    from search.folds import make_folds
+
+    start, space = study_space(history)
+    settings, setting = start.settings, trial.started.parameters
+    keras.config.set_dtype_policy(settings["precision"])
+    keras.utils.set_random_seed(derive(settings["seed"], "final"))
+    began = time.monotonic()
+    images = dataset.prepared(space.image)
+    folds = make_folds(
+        dataset.train_labels,
+        folds=settings["folds"],
+        seed=settings["seed"],
+        limit_samples=settings["limit_samples"],
+    )
+    used = sorted({*folds.train[0].tolist(), *folds.validation[0].tolist()})
+    model = space.build(setting, DataSpec(space.image.shape, len(dataset.classes)))
+    compile_model(model, setting)
+    curves: list[dict[str, float]] = []
+
+    def keep(epoch: Epoch) -> None:
+        curves.append(epoch.metrics)
+        on_epoch(epoch.number, epoch.metrics)
+
+    fit(model, Part(images[used], dataset.train_labels[used]), None, setting, on_epoch=keep)
+    labels = Labels(
+        classes=dataset.classes,
+        input_shape=space.image.shape,
+        native_shape=_shape(dataset.train_images),
+        background=background(dataset.train_images),
+    )
+    return FinalModel(model, labels, curves, time.monotonic() - began)
+
+
+def write_model(final: FinalModel, trial: TrialHistory, target: Path) -> ModelExported:
+    """Write the model and its labels to a new folder, whole or not at all.
+
+    An existing folder at `target` is replaced.
+
+    Raises:
+        SettingsError: the target cannot be written.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        partial.chmod(0o755)
+        final.model.save(partial / ModelFolder(partial).model.name)
+        ModelFolder(partial).write(LABELS, json.dumps(final.labels.to_json(), indent=2))
+        if target.exists():
+            shutil.rmtree(target)
+        partial.rename(target)
+    except OSError as error:
+        raise SettingsError(
+            f"`--to {target}` cannot be written ({error.strerror}); name another folder"
+        ) from error
+    lines: list[str] = []
+    final.model.summary(print_fn=lines.append)
+    return ModelExported(
+        at=time.time(),
+        trial=trial.number,
+        folder=str(target.resolve()),
+        model_sha256=ModelFolder(target).model_sha256(),
+        curves=final.curves,
+        train_seconds=final.train_seconds,
+        model_parameters=final.model.count_params(),
+        requirements=[f"{name}=={found}" for name, found in package_versions(REQUIREMENTS).items()],
+        summary="\n".join(lines),
+    )
+
+
+def check_target(target: Path, *, overwrite: bool) -> None:
+    """Refuse a target that holds something, before any training.
+
+    Raises:
+        SettingsError: it exists and is not to be overwritten, or is no folder `export` wrote.
+    """
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return
+    if not ModelFolder(target).model.is_file():
+        raise SettingsError(f"`--to {target}` holds other things; name a new folder")
+    if not overwrite:
+        raise SettingsError(
+            f"`--to {target}` holds a model already; replace it with `--overwrite`"
+            " or name a new folder"
+        )
+
+
+def _shape(images: Any) -> tuple[int, int, int]:
+    height, width, channels = images.shape[1:]
+    return height, width, channels

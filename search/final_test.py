@@ -1,0 +1,80 @@
+"""The test set, opened once for a final model and recorded each time."""
+
+import json
+import time
+
+import numpy as np
+
+from search.datasets import Dataset, prepare_images
+from search.errors import DataError
+from search.evaluation import Predictions, classification_report, confusion_matrix, macro_f1, score
+from search.model_card import model_card
+from search.model_folder import CARD, METRICS, ModelFolder
+from spaces import ImageInput
+from tracking.history import History, TrialHistory
+from tracking.records import TestSetOpened
+
+
+def open_test_set(
+    folder: ModelFolder, dataset: Dataset, trial: TrialHistory, *, by: str
+) -> TestSetOpened:
+    """Score an exported model on the dataset's test set.
+
+    Args:
+        folder: the model.
+        dataset: whose test set is opened.
+        trial: the trial whose setting the model has.
+        by: the command that opens it.
+
+    Raises:
+        DataError: the model is damaged, or is not for this dataset.
+    """
+    from search.fit import predict
+
+    labels = folder.labels()
+    if labels.classes != dataset.classes:
+        raise DataError(f"{folder.path} knows other classes than dataset {dataset.name}")
+    images, truth = dataset.open_test()
+    prepared = prepare_images(images, ImageInput(labels.input_shape[:2], labels.input_shape[2]))
+    probabilities = predict(folder.load(), prepared)
+    true_classes = np.asarray(truth)
+    scores = score(probabilities, true_classes)
+    predictions = Predictions.of(probabilities, true_classes)
+    return TestSetOpened(
+        at=time.time(),
+        trial=trial.number,
+        by=by,
+        model_sha256=folder.model_sha256(),
+        accuracy=scores.accuracy,
+        loss=scores.loss,
+        macro_f1=macro_f1(predictions, len(labels.classes)),
+        confusion=confusion_matrix(predictions, len(labels.classes)),
+        report=classification_report(predictions, labels.classes),
+    )
+
+
+def write_results(folder: ModelFolder, history: History) -> None:
+    """Write the folder's `metrics.json` and `MODEL_CARD.md` from what the study knows now."""
+    export = next(e for e in reversed(history.exports) if e.model_sha256 == folder.model_sha256())
+    trial = history.trials[export.trial]
+    ended = trial.ended
+    openings = [o for o in history.test_openings if o.model_sha256 == export.model_sha256]
+    test = None
+    if openings:
+        last = openings[-1]
+        test = {"accuracy": last.accuracy, "loss": last.loss, "macro_f1": last.macro_f1}
+    metrics = {
+        "study": history.study.study if history.study else "",
+        "trial": export.trial,
+        "parameters": trial.started.parameters,
+        "cross_validation": {
+            **(ended.scores if ended else {}),
+            "folds": [fold.accuracy for fold in trial.finished_folds().values()],
+        },
+        "test": test,
+        "test_set_openings": len(history.test_openings),
+        "model_parameters": export.model_parameters,
+        "train_seconds": export.train_seconds,
+    }
+    folder.write(METRICS, json.dumps(metrics, indent=2) + "\n")
+    folder.write(CARD, model_card(history, export, openings[-1] if openings else None))

@@ -1,0 +1,114 @@
+"""The text that goes with an exported model."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from tracking.history import History
+from tracking.records import ModelExported, StudyStarted, TestSetOpened
+
+
+def model_card(history: History, export: ModelExported, test: TestSetOpened | None) -> str:
+    """Return `MODEL_CARD.md`: what the model is, how good, how it was chosen and made.
+
+    Args:
+        history: the study's.
+        export: the model.
+        test: its score on the test set, None if that was not opened for it.
+    """
+    study = history.study
+    if study is None:
+        raise ValueError("a model card needs a study")
+    trial = history.trials[export.trial]
+    parts = [
+        f"# {study.study}: trial {export.trial}",
+        f"A Keras model of space `{study.space}` for `{study.dataset['name']}`,"
+        f" {export.model_parameters:,} parameters, written {_day(export.at)}.",
+        "## Scores",
+        *_scores(history, export, test),
+        "## Setting",
+        _table(("parameter", "value"), trial.started.parameters.items()),
+        "## Data",
+        _data(study),
+        "## How it was chosen",
+        _choice(history, study),
+        "## Use",
+        _use(export),
+        "## Limits",
+        "Scores hold for images like those of the dataset: same kind, same framing, same"
+        " background. Probabilities are not calibrated. A picture that shows none of the classes"
+        " still gets one of them.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _scores(history: History, export: ModelExported, test: TestSetOpened | None) -> Iterable[str]:
+    trial = history.trials[export.trial]
+    scores = trial.ended.scores if trial.ended else {}
+    folds = trial.finished_folds().values()
+    yield _table(
+        ("measure", "value"),
+        [
+            ("cross-validated accuracy (mean over folds)", f"{scores['cv_accuracy']:.4f}"),
+            ("standard deviation over folds", f"{scores['cv_accuracy_std']:.4f}"),
+            ("single folds", " ".join(f"{fold.accuracy:.4f}" for fold in folds)),
+            ("macro F1 (out of fold)", f"{scores['macro_f1']:.4f}"),
+            *(
+                [
+                    ("test accuracy", f"{test.accuracy:.4f}"),
+                    ("test loss", f"{test.loss:.4f}"),
+                    ("test macro F1", f"{test.macro_f1:.4f}"),
+                ]
+                if test
+                else []
+            ),
+            ("times the study's test set was opened", len(history.test_openings)),
+        ],
+    )
+    if test:
+        names = history.study.dataset["classes"] if history.study else []
+        yield "Confusion matrix on the test set (rows true, columns predicted):"
+        yield _table(
+            ("", *names),
+            [(name, *row) for name, row in zip(names, test.confusion, strict=True)],
+        )
+
+
+def _data(study: StudyStarted) -> str:
+    data = study.dataset
+    return (
+        f"`{data['name']}` ({data['source']}), {data['samples']:,} training samples,"
+        f" {len(data['classes'])} classes, SHA-256 `{data['digest']}`. The model was trained on all"
+        " of them; the test set took no part in the choice of the setting."
+    )
+
+
+def _choice(history: History, study: StudyStarted) -> str:
+    settings = study.settings
+    counts = [trial.state for trial in history.trials.values()]
+    return (
+        f"{len(counts)} trials ({counts.count('complete')} complete, {counts.count('pruned')}"
+        f" pruned, {counts.count('failed')} failed) by {study.driver}/{settings['sampler']}, seed"
+        f" {settings['seed']}, each on the same {study.folds} fold(s), SHA-256"
+        f" `{study.folds_digest}`. The best of many trials is a little flattered by its"
+        " cross-validated score; the test score is not."
+    )
+
+
+def _use(export: ModelExported) -> str:
+    return (
+        "`python -m search predict FOLDER image.png` for picture files, or"
+        ' `keras.saving.load_model("model.keras")` with pixels 0..255 in the shape that'
+        f" `labels.json` gives. Made with {', '.join(export.requirements)}."
+    )
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += [
+        "| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def _day(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")

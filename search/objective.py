@@ -1,0 +1,235 @@
+"""One trial: a setting goes over the folds and comes back as a value. Runs in a worker."""
+
+import gc
+import statistics
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from search.datasets import Dataset
+from search.evaluation import Predictions, classification_report, confusion_matrix, macro_f1, score
+from search.fit import Array, Epoch, Part, compile_model, fit
+from search.folds import Folds
+from search.seeds import derive
+from search.work import TrialTask, Verdict, Work
+from spaces import DataSpec, Space, get_space
+from tracking.home import StudyFolder
+from tracking.records import EpochEnded, FoldEnded, FoldStarted, Record, TrialEnded
+
+Report = Callable[[Record], Verdict]
+
+
+class _Stopped(Exception):  # not an error: the coordinator's word
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(verdict.reason)
+        self.verdict = verdict
+
+
+@dataclass(frozen=True)
+class Bench:
+    """All that the trials of a study share, loaded once in a worker.
+
+    Attributes:
+        space: builds the models.
+        images: uint8 `(n, height, width, channels)`, memory-mapped, as the models receive them.
+        labels: int64 `(n,)`.
+        classes: names, by class number.
+    """
+
+    space: Space
+    images: Array
+    labels: Array
+    classes: tuple[str, ...]
+    folds: Folds
+    folder: StudyFolder
+    seed: int
+
+    @classmethod
+    def open(cls, work: Work) -> "Bench":
+        """Load what `work` names and set the precision of all models."""
+        keras.config.set_dtype_policy(work.precision)
+        gc.freeze()  # what is imported stays: collecting after a fold need not look through it
+        space = get_space(work.space)
+        dataset = Dataset.open(Path(work.dataset))
+        folder = StudyFolder(Path(work.folder))
+        return cls(
+            space=space,
+            images=dataset.prepared(space.image),
+            labels=np.asarray(dataset.train_labels),
+            classes=dataset.classes,
+            folds=Folds.load(folder.folds),
+            folder=folder,
+            seed=work.seed,
+        )
+
+    @property
+    def spec(self) -> DataSpec:
+        """What models are built for."""
+        return DataSpec(tuple(self.images.shape[1:]), len(self.classes))
+
+    def parts(self, fold: int) -> tuple[Part, Part]:
+        """Return the training and the validation part of a fold (from 1), copied to memory."""
+        train, validation = self.folds.train[fold - 1], self.folds.validation[fold - 1]
+        return (
+            Part(self.images[train], self.labels[train]),
+            Part(self.images[validation], self.labels[validation]),
+        )
+
+
+def evaluate_trial(bench: Bench, task: TrialTask, report: Report) -> None:
+    """Evaluate a setting on every fold that is not finished yet.
+
+    Everything that happens goes to `report`, last a `TrialEnded`, unless the coordinator's
+    verdict was to halt. This is the trial boundary: whatever goes wrong inside becomes a failed
+    trial with its traceback.
+
+    Args:
+        bench: the study's data and space.
+        task: the setting and the folds that are finished already.
+        report: takes a record and says how to go on.
+    """
+    trial = _Trial(bench, task, report)
+    try:
+        trial.run()
+    except _Stopped as stop:
+        if not stop.verdict.halt:
+            report(trial.ended("pruned", reason=stop.verdict.reason))
+    except Exception as error:  # noqa: BLE001 # the trial boundary
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        report(trial.ended("failed", reason=reason, error=traceback.format_exc()))
+
+
+class _Trial:
+    def __init__(self, bench: Bench, task: TrialTask, report: Report) -> None:
+        self._bench = bench
+        self._task = task
+        self._report = report
+        self._folds: dict[int, FoldEnded] = {ended.fold: ended for ended in task.finished}
+        self._epochs_unfinished = 0
+        self._weights = 0
+        self._summary = ""
+
+    def run(self) -> None:
+        for fold in range(1, len(self._bench.folds.train) + 1):
+            if fold not in self._folds:
+                self._send(FoldStarted(at=time.time(), trial=self._task.trial, fold=fold))
+                self._folds[fold] = self._evaluate(fold)
+                self._epochs_unfinished = 0
+                self._send(self._folds[fold])
+        if not self._summary:  # every fold was finished in an earlier session
+            self._describe(self._build())
+        self._report(self.ended("complete"))
+
+    def ended(self, state: str, *, reason: str = "", error: str = "") -> TrialEnded:
+        """Return the trial's last record, with the scores its finished folds allow."""
+        finished = [self._folds[fold] for fold in sorted(self._folds)]
+        accuracies = [fold.accuracy for fold in finished]
+        predictions = [
+            Predictions.load(self._bench.folder.root / fold.predictions) for fold in finished
+        ]
+        joined = Predictions.joined(predictions) if predictions else None
+        classes = self._bench.classes
+        return TrialEnded(
+            at=time.time(),
+            trial=self._task.trial,
+            state=state,
+            value=statistics.fmean(accuracies) if accuracies and state != "failed" else None,
+            reason=reason,
+            scores=_scores(finished, joined, len(classes)) if state == "complete" else {},
+            train_seconds=sum(fold.seconds for fold in finished),
+            epochs_trained=sum(fold.epochs for fold in finished) + self._epochs_unfinished,
+            model_parameters=self._weights,
+            confusion=confusion_matrix(joined, len(classes)) if joined else [],
+            report=classification_report(joined, classes) if joined else {},
+            summary=self._summary,
+            device=_device(),
+            error=error,
+        )
+
+    def _evaluate(self, fold: int) -> FoldEnded:
+        started = time.monotonic()
+        training, validation = self._bench.parts(fold)
+        keras.utils.set_random_seed(derive(self._bench.seed, "fold", fold))
+        model = self._build()
+        self._describe(model)
+        last: list[Epoch] = []
+
+        def on_epoch(epoch: Epoch) -> None:
+            last[:] = [epoch]
+            self._epochs_unfinished = epoch.number
+            self._send(
+                EpochEnded(
+                    at=time.time(),
+                    trial=self._task.trial,
+                    fold=fold,
+                    epoch=epoch.number,
+                    metrics=epoch.metrics,
+                )
+            )
+
+        fit(model, training, validation, self._task.parameters, on_epoch=on_epoch)
+        del model
+        keras.backend.clear_session(free_memory=False)
+        gc.collect()
+        return self._fold_ended(fold, last[0], validation.labels, started)
+
+    def _fold_ended(self, fold: int, last: Epoch, labels: Array, started: float) -> FoldEnded:
+        probabilities = last.probabilities
+        if probabilities is None:
+            raise RuntimeError("a fold was trained without its validation part")
+        predictions = Predictions.of(probabilities, labels)
+        path = self._bench.folder.predictions(self._task.trial, fold)
+        predictions.save(path)
+        scores = score(probabilities, labels)
+        return FoldEnded(
+            at=time.time(),
+            trial=self._task.trial,
+            fold=fold,
+            accuracy=scores.accuracy,
+            loss=scores.loss,
+            macro_f1=macro_f1(predictions, len(self._bench.classes)),
+            seconds=time.monotonic() - started,
+            epochs=last.number,
+            predictions=str(path.relative_to(self._bench.folder.root)),
+        )
+
+    def _build(self) -> keras.Model:
+        model = self._bench.space.build(self._task.parameters, self._bench.spec)
+        compile_model(model, self._task.parameters)
+        return model
+
+    def _describe(self, model: keras.Model) -> None:
+        if not self._summary:
+            lines: list[str] = []
+            model.summary(print_fn=lines.append)
+            self._weights, self._summary = model.count_params(), "\n".join(lines)
+
+    def _send(self, record: Record) -> None:
+        verdict = self._report(record)
+        if verdict.stop:
+            raise _Stopped(verdict)
+
+
+def _device() -> str:
+    return "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+
+
+def _scores(
+    folds: list[FoldEnded], predictions: Predictions | None, classes: int
+) -> dict[str, Any]:
+    if predictions is None:
+        return {}
+    accuracies = [fold.accuracy for fold in folds]
+    return {
+        "cv_accuracy": statistics.fmean(accuracies),
+        "cv_accuracy_std": statistics.stdev(accuracies) if len(accuracies) > 1 else 0.0,
+        "cv_loss": statistics.fmean(fold.loss for fold in folds),
+        "macro_f1": macro_f1(predictions, classes),
+    }

@@ -1,0 +1,249 @@
+"""From what a user asked to an opened study: settings, space, data and folds that fit together."""
+
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from search.datasets import Dataset, DatasetNotFound, load
+from search.errors import FoldwiseError, SettingsError, near_matches
+from search.folds import Folds, make_folds
+from search.settings import IDENTITY, StudySettings, validate
+from spaces import NarrowedSpace, Parameter, Space, SpaceError, get_space, narrow
+from tracking.history import History
+from tracking.home import Home, StudyFolder
+from tracking.journal import JournalError, read_journal
+from tracking.records import StudyStarted
+
+FALLBACK_DATASET = "digits"
+
+Notify = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A study that is ready to run; nothing of it has been written yet if it is new.
+
+    Attributes:
+        start: the journal's first record, as it stands there or as it will.
+        is_new: whether it must still be written.
+        fallback: why another dataset than the space's own is used; empty where that is not so.
+    """
+
+    settings: StudySettings
+    narrowed: NarrowedSpace
+    dataset: Dataset
+    folds: Folds
+    folder: StudyFolder
+    start: StudyStarted
+    is_new: bool
+    fallback: str
+
+
+def open_study(
+    asked: Mapping[str, Any], *, home: Home, data_dir: Path | None, notify: Notify
+) -> Opened:
+    """Resolve what was asked against what is there.
+
+    Settings that were not asked for are those of the study where it exists, else the defaults.
+
+    Args:
+        asked: the settings a user gave, by name; those not given are absent.
+        home: where studies and datasets are kept.
+        data_dir: where the user's own copies of datasets are.
+        notify: takes notices for the user.
+
+    Raises:
+        SettingsError: settings that break a rule, or differ from those the study began with.
+        DataError: the dataset is not to be had, damaged, or unfit for the folds.
+    """
+    settings = _merged(asked, home)
+    space = _space(settings.space)
+    narrowed = _narrowed(space, settings)
+    dataset, fallback = _dataset(settings, space, home, data_dir, notify)
+    if settings.study is None:
+        name = f"{space.name}-{dataset.name}"
+        settings = _merged({**asked, "study": name}, home)
+        narrowed = _narrowed(space, settings)
+    settings = settings.model_copy(update={"dataset": dataset.name})
+    if fallback and (settings.limit_samples or 0) > len(dataset.train_labels):
+        settings = settings.model_copy(update={"limit_samples": None})  # meant for the other one
+    folds = make_folds(
+        dataset.train_labels,
+        folds=settings.folds,
+        seed=settings.seed,
+        limit_samples=settings.limit_samples,
+    )
+    folder = study_folder(home, str(settings.study))
+    before = study_history(folder).study
+    start = _start(settings, narrowed.space, dataset, folds)
+    if before is not None:
+        _check_same(before, start)
+    return Opened(
+        settings, narrowed, dataset, folds, folder, before or start, before is None, fallback
+    )
+
+
+def study_folder(home: Home, name: str) -> StudyFolder:
+    """Return a study's files.
+
+    Raises:
+        SettingsError: the name is no possible study name.
+    """
+    try:
+        return home.study(name)
+    except ValueError as error:
+        raise SettingsError(f"`--study`: {error}") from error
+
+
+def study_history(folder: StudyFolder) -> History:
+    """Return what a study's journal tells; an absent one tells nothing.
+
+    Raises:
+        FoldwiseError: the journal is damaged.
+    """
+    try:
+        return History.of(read_journal(folder.journal))
+    except JournalError as error:
+        raise FoldwiseError(str(error)) from error
+    except KeyError as error:
+        raise FoldwiseError(
+            f"{folder.journal} lacks records: one tells of a trial or fold {error} that never began"
+        ) from error
+
+
+def study_space(history: History) -> tuple[StudyStarted, Space]:
+    """Return a study's first record and its space as declared.
+
+    Raises:
+        SettingsError: the study is unknown or its space can no longer be had.
+    """
+    if history.study is None:
+        raise SettingsError("the study has not begun")
+    return history.study, _space(history.study.space)
+
+
+def known_study(home: Home, name: str) -> tuple[StudyFolder, History]:
+    """Return an existing study's files and history.
+
+    Raises:
+        SettingsError: there is no such study; with the near matches.
+    """
+    folder = study_folder(home, name)
+    history = study_history(folder)
+    if history.study is None:
+        raise SettingsError(
+            f"no study is called {name!r} in {home.root}; {near_matches(name, home.studies())}"
+        )
+    return folder, history
+
+
+def _merged(asked: Mapping[str, Any], home: Home) -> StudySettings:
+    name = asked.get("study")
+    before = study_history(study_folder(home, name)).study if name else None
+    if before is None:
+        return validate(asked)
+    settings = validate({**before.settings, **asked})
+    began = validate({**before.settings, "study": name})
+    differing = [
+        f"`--{field.replace('_', '-')}`: study {name!r} was begun with"
+        f" {_shown(getattr(began, field))}; got {_shown(getattr(settings, field))}"
+        for field in IDENTITY
+        if getattr(began, field) != getattr(settings, field)
+    ]
+    if differing:
+        remedy = "Leave these options out to continue it, or name another study with `--study`."
+        raise SettingsError("\n".join([*differing, remedy]))
+    return settings
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={text}" for name, text in value.items()) or "nothing"
+    return "nothing" if value is None else str(value)
+
+
+def _space(reference: str) -> Space:
+    try:
+        return get_space(reference)
+    except SpaceError as error:
+        raise SettingsError(f"`--space {reference}`: {error}") from error
+
+
+def _narrowed(space: Space, settings: StudySettings) -> NarrowedSpace:
+    try:
+        return narrow(space, {"epochs": str(settings.epochs), **settings.set})
+    except SpaceError as error:
+        raise SettingsError(str(error)) from error
+
+
+def _dataset(
+    settings: StudySettings, space: Space, home: Home, data_dir: Path | None, notify: Notify
+) -> tuple[Dataset, str]:
+    wanted = settings.dataset or space.dataset
+    try:
+        return load(wanted, home=home.root, data_dir=data_dir, notify=notify), ""
+    except DatasetNotFound:
+        if settings.dataset is not None:
+            raise
+    fallback = (
+        f"{wanted}, the dataset of {space.name}, is not on this machine and could not be"
+        f" downloaded: {FALLBACK_DATASET} is used instead. Scores on it say nothing about {wanted}."
+        f" (`--dataset {wanted}` shows where it was looked for.)"
+    )
+    notify(fallback)
+    return load(FALLBACK_DATASET, home=home.root, data_dir=data_dir, notify=notify), fallback
+
+
+def _start(settings: StudySettings, space: Space, dataset: Dataset, folds: Folds) -> StudyStarted:
+    samples = len(folds.train[0]) + len(folds.validation[0])
+    return StudyStarted(
+        at=time.time(),
+        id=uuid.uuid4().hex,
+        study=str(settings.study),
+        space=settings.space,
+        driver=settings.driver,
+        settings=settings.identity(),
+        parameters=[describe_parameter(parameter) for parameter in space.parameters],
+        dataset={
+            "name": dataset.name,
+            "source": dataset.source,
+            "digest": dataset.digest,
+            "classes": list(dataset.classes),
+            "samples": samples,
+        },
+        folds=settings.folds,
+        folds_digest=folds.digest,
+    )
+
+
+def describe_parameter(parameter: Parameter) -> dict[str, Any]:
+    """Return a parameter as JSON: name, kind, range, whether it is searched, default, condition."""
+    when = parameter.when
+    return {
+        "name": parameter.name,
+        "kind": parameter.kind,
+        "range": str(parameter.default) if parameter.fixed else parameter.describe(),
+        "searched": not parameter.fixed,
+        "default": parameter.default,
+        "when": None if when is None else f"{when[0]}={when[1]}",
+    }
+
+
+def _check_same(before: StudyStarted, now: StudyStarted) -> None:
+    """Raise where data, folds or space are not those the study began with."""
+    faults = []
+    if before.dataset["digest"] != now.dataset["digest"]:
+        faults.append(
+            f"the content of dataset {now.dataset['name']} has changed since study"
+            f" {before.study!r} began (digest {before.dataset['digest'][:12]},"
+            f" now {now.dataset['digest'][:12]})"
+        )
+    elif before.folds_digest != now.folds_digest:
+        faults.append(f"the folds are not those study {before.study!r} began with")
+    if before.parameters != now.parameters:
+        faults.append(f"the parameters of space {now.space} have changed since it began")
+    if faults:
+        raise SettingsError("\n".join([*faults, "Name another study with `--study`."]))

@@ -1,0 +1,133 @@
+"""One invocation of `run`: a study is opened, run, shipped to MLflow and closed in good order."""
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from search.drivers import Driver, make_driver
+from search.environment import describe_environment
+from search.errors import SettingsError
+from search.executors import make_executor
+from search.opening import Notify, Opened, study_history
+from search.racing import make_pruner
+from search.study import Study
+from search.tracker import Tracker
+from search.work import Work
+from tracking.history import History
+from tracking.journal import Journal
+from tracking.lock import StudyLock, StudyLocked
+from tracking.records import Record, SessionEnded, SessionStarted
+
+INTERRUPTED = "interrupted"
+
+OnRecord = Callable[[Record], None]
+
+
+@dataclass(frozen=True)
+class SessionResult:
+    """How a session ended.
+
+    Attributes:
+        reason: complete, exhausted, timeout, failed or interrupted.
+        history: everything known of the study.
+        waiting: records that have not reached MLflow yet.
+    """
+
+    reason: str
+    history: History
+    waiting: int
+
+
+def run_session(
+    opened: Opened, tracker: Tracker, *, observe: OnRecord, notify: Notify
+) -> SessionResult:
+    """Run an opened study up to its number of trials.
+
+    Args:
+        opened: the study.
+        tracker: brings its journal to MLflow.
+        observe: called with every record once it is in the journal, in this thread.
+        notify: takes notices for the user.
+
+    Raises:
+        SettingsError: another process runs the study, or its folder cannot be written.
+    """
+    settings = opened.settings
+    driver = make_driver(
+        settings.driver, str(settings.sampler), opened.narrowed.space, settings.seed
+    )
+    with ExitStack() as stack:
+        journal = stack.enter_context(_locked_journal(opened, stack, notify))
+        history = study_history(opened.folder)
+
+        def record(entry: Record) -> None:
+            journal.append(entry)
+            shipper.wake()
+            observe(entry)
+
+        def record_new(entry: Record) -> None:
+            history.add(entry)
+            record(entry)
+
+        shipper = stack.enter_context(tracker.shipping(opened.folder, notify))
+        if opened.is_new:
+            opened.folds.save(opened.folder.folds)
+            record_new(opened.start)
+        record_new(
+            SessionStarted(
+                at=time.time(),
+                trials=settings.trials,
+                environment={**describe_environment(), "precision": settings.precision},
+            )
+        )
+        reason = _run(opened, driver, history, record)
+        record_new(SessionEnded(at=time.time(), reason=reason))
+        return SessionResult(reason, history, tracker.drain(shipper))
+
+
+def _locked_journal(opened: Opened, stack: ExitStack, notify: Notify) -> Journal:
+    folder = opened.folder
+    try:
+        folder.root.mkdir(parents=True, exist_ok=True)
+        stack.enter_context(StudyLock(folder.lock))
+        journal = Journal(folder.journal)
+    except StudyLocked as error:
+        raise SettingsError(f"{error}; wait for it, or name another study") from error
+    except OSError as error:
+        raise SettingsError(
+            f"`--home`: {folder.root} cannot be written ({error.strerror});"
+            " name a folder of your own with `--home DIR`"
+        ) from error
+    if journal.dropped:
+        notify(f"{folder.journal}: a last line that a crash left incomplete was dropped")
+    return journal
+
+
+def _run(opened: Opened, driver: Driver, history: History, record: OnRecord) -> str:
+    settings = opened.settings
+    work = Work(
+        space=settings.space,
+        dataset=str(opened.dataset.folder),
+        folder=str(opened.folder.root),
+        seed=settings.seed,
+        precision=settings.precision,
+    )
+    deadline = None if settings.timeout is None else time.monotonic() + settings.timeout
+    executor = make_executor(settings.executor, work, opened.folder.worker_log)
+    study = Study(
+        history=history,
+        record=record,
+        driver=driver,
+        pruner=make_pruner(settings.pruner),
+        executor=executor,
+        baselines=opened.narrowed.baselines if settings.baselines else {},
+        trials=settings.trials,
+        deadline=deadline,
+    )
+    try:
+        return study.run()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    finally:
+        executor.close()

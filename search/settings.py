@@ -1,0 +1,201 @@
+"""The settings of a study, validated once; all faults are reported together."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from search.drivers.catalog import DRIVERS, default_sampler
+from search.errors import SettingsError, near_matches
+from search.executors import EXECUTORS
+from search.racing import PRUNERS
+from spaces import absolute
+from spaces import names as space_names
+
+IDENTITY = (
+    "space",
+    "dataset",
+    "driver",
+    "sampler",
+    "pruner",
+    "folds",
+    "epochs",
+    "seed",
+    "set",
+    "baselines",
+    "limit_samples",
+    "precision",
+)
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def seconds(text: object) -> object:
+    """Return the seconds in a duration such as `90`, `90s`, `15m`, `2h` or `1h30m`."""
+    if not isinstance(text, str):
+        return text
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd]?)", text)
+    if not parts or "".join(number + unit for number, unit in parts) != text.strip():
+        raise ValueError("must be a duration such as 90s, 15m or 2h")
+    return sum(float(number) * _UNITS[unit or "s"] for number, unit in parts)
+
+
+class StudySettings(BaseModel):
+    """Everything a user can say about a study.
+
+    Attributes:
+        space: name or reference of the space.
+        dataset: name; None for the space's own, with `digits` where that cannot be had.
+        study: name; None for `SPACE-DATASET`.
+        trials: total number of trials, baselines and those of earlier sessions included.
+        timeout: seconds after which this session ends; None for no limit.
+        set: parameter name to what `--set` says of it.
+        limit_samples: number of training samples used; None for all.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    space: str
+    dataset: str | None = None
+    driver: str = "optuna"
+    sampler: str | None = None
+    pruner: str = "median"
+    trials: Annotated[int, Field(ge=1, le=100_000)] = 20
+    timeout: Annotated[float, BeforeValidator(seconds), Field(gt=0)] | None = None
+    folds: Annotated[int, Field(ge=1, le=20)] = 5
+    epochs: Annotated[int, Field(ge=1, le=1000)] = 10
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
+    study: str | None = None
+    set: dict[str, str] = Field(default_factory=dict)
+    baselines: bool = True
+    limit_samples: Annotated[int, Field(ge=10)] | None = None
+    executor: str = "local"
+    precision: Literal["float32", "mixed_bfloat16"] = "float32"
+
+    @field_validator("space")
+    @classmethod
+    def _space_known(cls, value: str) -> str:
+        if ":" not in value and value not in space_names():
+            raise ValueError(f"no space is called {value!r}; {near_matches(value, space_names())}")
+        return absolute(value)
+
+    @field_validator("driver")
+    @classmethod
+    def _driver_known(cls, value: str) -> str:
+        return _known("driver", value, DRIVERS)
+
+    @field_validator("pruner")
+    @classmethod
+    def _pruner_known(cls, value: str) -> str:
+        return _known("pruner", value, PRUNERS)
+
+    @field_validator("executor")
+    @classmethod
+    def _executor_known(cls, value: str) -> str:
+        return _known("executor", value, EXECUTORS)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sampler_of_driver(cls, values: dict[str, Any]) -> dict[str, Any]:
+        driver = values.get("driver") or "optuna"
+        if driver in DRIVERS and values.get("sampler") is None:
+            values = {**values, "sampler": default_sampler(driver)}
+        return values
+
+    @field_validator("sampler")
+    @classmethod
+    def _sampler_known(cls, value: str | None, info: Any) -> str | None:
+        driver = info.data.get("driver")
+        if driver is None or value is None:  # the driver's own fault is reported already
+            return value
+        return _known(f"sampler of {driver}", value, DRIVERS[driver])
+
+    def identity(self) -> dict[str, Any]:
+        """Return the settings that make two studies different studies."""
+        return {name: getattr(self, name) for name in IDENTITY}
+
+
+def validate(values: Mapping[str, Any]) -> StudySettings:
+    """Return the settings in `values`; names they leave out take their defaults.
+
+    Raises:
+        SettingsError: every fault, one a line: the option, its rule and the value received.
+    """
+    try:
+        return StudySettings(**dict(values))
+    except ValidationError as error:
+        raise SettingsError("\n".join(_fault(entry) for entry in error.errors())) from error
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Return the settings in a YAML file, keys as the options without their dashes.
+
+    Raises:
+        SettingsError: no such file, or not a YAML mapping.
+    """
+    try:
+        data = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SettingsError(f"`--config {path}` cannot be read: {error}") from error
+    if not isinstance(data, dict):
+        raise SettingsError(f"`--config {path}` must hold `option: value` lines, as in `folds: 5`")
+    named = {str(key).replace("-", "_"): value for key, value in data.items()}
+    if isinstance(named.get("set"), dict):
+        named["set"] = {str(key): _set_text(value) for key, value in named["set"].items()}
+    return named
+
+
+def parse_overrides(pairs: list[str]) -> dict[str, str]:
+    """Return `--set NAME=TEXT` options as a dictionary.
+
+    Raises:
+        SettingsError: an option without `=`, or a name given twice.
+    """
+    overrides: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name.strip():
+            raise SettingsError(
+                f"`--set` takes NAME=VALUE, NAME=LOW:HIGH or NAME=A,B,C; got {pair!r}"
+            )
+        if name.strip() in overrides:
+            raise SettingsError(f"`--set {name.strip()}` is given twice; join the values by commas")
+        overrides[name.strip()] = text.strip()
+    return overrides
+
+
+def _known(what: str, value: str, known: Any) -> str:
+    if value not in known:
+        raise ValueError(f"no {what} is called {value!r}; {near_matches(value, known)}")
+    return value
+
+
+def _set_text(value: object) -> str:
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return str(value)
+
+
+def _fault(entry: Any) -> str:
+    name = str(entry["loc"][0]) if entry["loc"] else "settings"
+    option = "--" + name.replace("_", "-")
+    if entry["type"] == "missing":
+        return f"`{option}` is needed"
+    if entry["type"] == "extra_forbidden":
+        return f"`{name}` is no setting; {near_matches(name, StudySettings.model_fields)}"
+    message = entry["msg"].removeprefix("Value error, ")
+    if entry["type"] == "value_error" and "called" in message:
+        return f"`{option}`: {message}"
+    rule = message[0].lower() + message[1:]
+    return f"`{option}`: {rule}; got {entry['input']!r}"

@@ -1,0 +1,99 @@
+"""Where a study's records are shown: MLflow at an address, or the home's own database."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tracking.history import History
+from tracking.home import Home, StudyFolder
+from tracking.mlflow_sink import MlflowSink, open_store
+from tracking.shipped import address_key
+from tracking.shipper import Shipper, ship_all
+from tracking.views import BEST, COMPARE, view_path
+
+UI_ADDRESS = "http://127.0.0.1:5000"
+_DRAIN_SECONDS = 60.0
+
+Notify = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Tracker:
+    """Brings journals to MLflow.
+
+    Attributes:
+        home: where the studies are, and the database that is used without an address.
+        address: MLflow's tracking address, None for the home's database.
+        ui_address: where the pages over the home's database are served, for links.
+    """
+
+    home: Home
+    address: str | None = None
+    ui_address: str = UI_ADDRESS
+
+    @property
+    def is_local(self) -> bool:
+        """Whether MLflow's store is the home's own database."""
+        return self.address is None
+
+    @property
+    def uri(self) -> str:
+        """The address MLflow's client is given; it may hold a password."""
+        return self.address or self.home.tracking_uri
+
+    @property
+    def shown_uri(self) -> str:
+        """The address without user and password, fit to be printed."""
+        return re.sub(r"//[^/@]*@", "//", self.uri)
+
+    def shipping(self, folder: StudyFolder, notify: Notify) -> Shipper:
+        """Start shipping a study's journal in the background.
+
+        Args:
+            folder: the study; its folder exists.
+            notify: takes notices for the user, from another thread.
+        """
+        return Shipper(
+            folder.journal,
+            folder.shipped,
+            lambda: self._sink(folder),
+            uri_key=address_key(self.uri),
+            notify=notify,
+        )
+
+    def drain(self, shipper: Shipper) -> int:
+        """Wait until everything is shipped, a minute at most; return how many records are not."""
+        return shipper.drain(_DRAIN_SECONDS)
+
+    def sync(self, folder: StudyFolder, notify: Notify) -> int:
+        """Ship what waits in a study's journal; return how many records still wait."""
+        return ship_all(
+            folder.journal,
+            folder.shipped,
+            lambda: self._sink(folder),
+            uri_key=address_key(self.uri),
+            notify=notify,
+        ).waiting
+
+    def views(self, history: History) -> dict[str, str]:
+        """Return the links to the study's saved views by name; empty when MLflow has none."""
+        experiment = self._experiment(history)
+        if experiment is None:
+            return {}
+        base = self.ui_address if self.is_local else self.shown_uri.rstrip("/")
+        return {
+            "best_trials_first": base + view_path(experiment, BEST),
+            "compare": base + view_path(experiment, COMPARE),
+        }
+
+    def _sink(self, folder: StudyFolder) -> MlflowSink:
+        artifacts = self.home.artifacts if self.is_local else None
+        return MlflowSink(self.uri, artifacts=artifacts, folder=folder.root)
+
+    def _experiment(self, history: History) -> str | None:
+        if history.study is None:
+            return None
+        store = open_store(self.uri, artifacts=None)
+        query = f"tags.`search.study_id` = '{history.study.id}'"
+        found = store.client.search_experiments(filter_string=query, max_results=1)
+        return str(found[0].experiment_id) if found else None

@@ -1,0 +1,87 @@
+"""Stand-ins that behave like the real thing, fast: no TensorFlow, no processes."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+from search.executors import Executor, OnRecord
+from search.work import TrialTask
+from spaces import Settings
+from tracking.records import EpochEnded, FoldEnded, FoldStarted, TrialEnded
+
+Score = Callable[[Settings, int], float]
+
+
+class ScriptedExecutor(Executor):
+    """Evaluates trials by a function of setting and fold.
+
+    Keeps the (trial, fold) pairs it "trained". After `interrupt_after` of them it raises
+    KeyboardInterrupt, as Ctrl-C would. A score below 0 fails the trial.
+    """
+
+    def __init__(self, score: Score, folds: int = 3, interrupt_after: int | None = None) -> None:
+        self._score = score
+        self._folds = folds
+        self._left = interrupt_after
+        self._tasks: deque[TrialTask] = deque()
+        self.trained: list[tuple[int, int]] = []
+
+    def submit(self, task: TrialTask) -> None:
+        self._tasks.append(task)
+
+    def wait(self, on_record: OnRecord) -> int:
+        task = self._tasks.popleft()
+        done = {fold.fold: fold for fold in task.finished}
+        for number in range(1, self._folds + 1):
+            if number in done:
+                continue
+            score = self._train(task, number, on_record)
+            if score < 0:
+                on_record(ended(task.trial, "failed", None, reason="a bad setting"))
+                return task.trial
+            done[number] = fold_ended(task.trial, number, score)
+            verdict = on_record(done[number])
+            if verdict.halt:
+                return task.trial
+            if verdict.stop:
+                on_record(ended(task.trial, "pruned", _mean(done), reason=verdict.reason))
+                return task.trial
+        on_record(ended(task.trial, "complete", _mean(done)))
+        return task.trial
+
+    def close(self) -> None:
+        self._tasks.clear()
+
+    def _train(self, task: TrialTask, fold: int, on_record: OnRecord) -> float:
+        on_record(FoldStarted(at=time.time(), trial=task.trial, fold=fold))
+        if self._left is not None:
+            if self._left == 0:
+                raise KeyboardInterrupt
+            self._left -= 1
+        self.trained.append((task.trial, fold))
+        score = self._score(task.parameters, fold)
+        metrics = {"loss": 1.0, "accuracy": 0.5, "val_loss": 1.0, "val_accuracy": score}
+        on_record(EpochEnded(at=time.time(), trial=task.trial, fold=fold, epoch=1, metrics=metrics))
+        return score
+
+
+def fold_ended(trial: int, fold: int, accuracy: float) -> FoldEnded:
+    return FoldEnded(
+        at=time.time(),
+        trial=trial,
+        fold=fold,
+        accuracy=accuracy,
+        loss=1.0 - accuracy,
+        macro_f1=accuracy,
+        seconds=0.1,
+        epochs=1,
+        predictions=f"predictions/trial-{trial:05d}-fold-{fold:02d}.npz",
+    )
+
+
+def ended(trial: int, state: str, value: float | None, *, reason: str = "") -> TrialEnded:
+    return TrialEnded(at=time.time(), trial=trial, state=state, value=value, reason=reason)
+
+
+def _mean(folds: dict[int, FoldEnded]) -> float:
+    return sum(fold.accuracy for fold in folds.values()) / len(folds)

@@ -1,0 +1,76 @@
+"""Runs the command line as a user does: real processes in an empty folder, on digits."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SMALL = ("--space", "lenet", "--dataset", "digits", "--folds", "2", "--epochs", "2")
+LIMIT = ("--limit-samples", "200", "--set", "batch_size=64")
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished command."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class User:
+    """Somebody with an empty home folder, no data and no network."""
+
+    folder: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {n: v for n, v in os.environ.items() if not n.startswith(("SEARCH_", "MLFLOW_"))}
+        return kept | {"HOME": str(self.folder), "COLUMNS": "100"}
+
+    def __call__(self, *arguments: str, timeout: float = 300, **environment: str) -> Done:
+        done = subprocess.run(
+            [sys.executable, "-m", "search", *arguments],
+            cwd=self.folder,
+            env=self.environment | environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "search", *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+
+@pytest.fixture
+def user(tmp_path):
+    return User(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A user with a finished study of four trials, and what its `run --json` said."""
+    user = User(tmp_path_factory.mktemp("user"))
+    done = user("run", *SMALL, *LIMIT, "--study", "toy", "--trials", "4", "--json")
+    assert done.code == 0, done.err
+    return user, done

@@ -1,0 +1,72 @@
+import json
+import os
+import signal
+import time
+
+import psutil
+import pytest
+
+from tests.functional.conftest import LIMIT, SMALL
+
+pytestmark = pytest.mark.slow
+
+ARGUMENTS = ("run", *SMALL, *LIMIT, "--study", "toy", "--trials", "3", "--json")
+
+
+def test_ctrl_c_keeps_finished_folds_and_the_study_continues_as_if_uninterrupted(
+    user, tmp_path_factory
+):
+    whole = type(user)(tmp_path_factory.mktemp("whole"))(*ARGUMENTS).json
+    process = user.start(*ARGUMENTS)
+    journal = user.folder / "mlruns" / "studies" / "toy" / "journal.jsonl"
+    _wait_for(lambda: journal.exists() and journal.read_text().count('"FoldEnded"') >= 3)
+    children = psutil.Process(process.pid).children(recursive=True)
+    os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to the whole group
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert json.loads(output)["reason"] == "interrupted"
+    assert not psutil.wait_procs(children, timeout=5)[1]
+    kept = _folds(journal)
+
+    continued = user(*ARGUMENTS)
+    assert continued.code == 0, continued.err
+    ours = [(t["parameters"], t["folds"], t["scores"]) for t in continued.json["trials"]]
+    theirs = [(t["parameters"], t["folds"], t["scores"]) for t in whole["trials"]]
+    assert ours == theirs
+    folds = _folds(journal)
+    assert folds[: len(kept)] == kept
+    assert len(set(folds)) == len(folds) == 6
+
+
+def test_ctrl_c_before_anything_began_ends_quietly(user):
+    process = user.start(*ARGUMENTS)
+    time.sleep(0.3)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode in {130, -signal.SIGINT}
+    assert "Traceback" not in errors
+
+
+def test_a_second_process_on_the_same_study_is_refused(user):
+    process = user.start(*ARGUMENTS)
+    journal = user.folder / "mlruns" / "studies" / "toy" / "journal.jsonl"
+    _wait_for(lambda: journal.exists() and '"EpochEnded"' in journal.read_text())
+    second = user(*ARGUMENTS)
+    assert second.code == 2
+    assert f"the study is being run by process {process.pid} on" in second.err
+    os.killpg(process.pid, signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+
+
+def _wait_for(condition, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it took too long"
+        time.sleep(0.05)
+
+
+def _folds(journal) -> list[tuple[int, int]]:
+    records = [json.loads(line) for line in journal.read_text().splitlines()]
+    return [(r["trial"], r["fold"]) for r in records if r["kind"] == "FoldEnded"]

@@ -1,0 +1,146 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from tests.functional.conftest import LIMIT, SMALL
+
+pytestmark = pytest.mark.slow
+
+
+def test_run_prints_one_json_document_and_nothing_else(finished):
+    _, done = finished
+    document = done.json
+    assert document["reason"] == "complete"
+    assert [trial["origin"] for trial in document["trials"]][:2] == ["sampled", "sampled"]
+    assert all(len(trial["folds"]) == 2 for trial in document["trials"])
+    best = max(document["trials"], key=lambda trial: trial["scores"]["cv_accuracy"])
+    assert document["best"]["trial"] == best["trial"]
+    assert document["records_not_in_mlflow"] == 0
+    assert done.err == ""
+    # The baselines' batch size is not the one that was asked for, and it says so.
+    left_out = [text for text in document["notices"] if text.startswith("baseline")]
+    assert [text.split()[1] for text in left_out] == ["lenet5", "keras-tuner"]
+    assert "`batch_size` must be within 64; got 32" in left_out[0]
+
+
+def test_every_trial_is_in_mlflow_with_params_curves_and_confusion_matrix(finished):
+    from mlflow import MlflowClient
+
+    user, done = finished
+    client = MlflowClient(f"sqlite:///{user.folder}/mlruns/mlflow.db")
+    (experiment,) = [e for e in client.search_experiments() if e.name == "toy"]
+    runs = client.search_runs([experiment.experiment_id], "tags.`search.kind` = 'trial'")
+    assert len(runs) == 4
+    by_trial = {int(run.data.tags["search.trial"]): run for run in runs}
+    for trial in done.json["trials"]:
+        run = by_trial[trial["trial"]]
+        assert set(run.data.params) == set(trial["parameters"])
+        assert run.data.metrics["cv_accuracy"] == pytest.approx(trial["scores"]["cv_accuracy"])
+        for metric in ("loss", "accuracy", "val_loss", "val_accuracy"):
+            history = client.get_metric_history(run.info.run_id, metric)
+            assert [point.step for point in history] == [1, 2]
+        files = {file.path for file in client.list_artifacts(run.info.run_id)}
+        assert files >= {
+            "confusion_matrix.png",
+            "confusion_matrix.json",
+            "curves.png",
+            "classification_report.json",
+            "model_summary.txt",
+        }
+
+
+def test_the_best_model_is_exported_evaluated_and_used(finished, tmp_path):
+    user, _ = finished
+    exported = user("export", "toy", "--to", "model", "--json")
+    assert exported.code == 0, exported.err
+    assert exported.err == ""
+    test = exported.json["test"]
+    folder = user.folder / "model"
+    assert {path.name for path in folder.iterdir()} == {
+        "model.keras",
+        "labels.json",
+        "metrics.json",
+        "MODEL_CARD.md",
+    }
+    assert json.loads((folder / "metrics.json").read_text())["test"]["accuracy"] == test["accuracy"]
+    assert f"{test['accuracy']:.4f}" in (folder / "MODEL_CARD.md").read_text()
+
+    evaluated = user("evaluate", "toy", "--json")
+    assert evaluated.code == 0, evaluated.err
+    assert evaluated.json["accuracy"] == test["accuracy"]
+    assert evaluated.json["test_set_openings"] == 2
+    shown = user("show", "toy").out
+    assert "test set opened (1) by export" in shown
+    assert "test set opened (2) by evaluate" in shown
+
+    digits = load_digits()
+    paths = []
+    for number in range(20):
+        pixels = (digits.images[number] * 255 / 16).astype(np.uint8)
+        paths.append(tmp_path / f"{number}.png")
+        Image.fromarray(pixels).resize((80, 80)).save(paths[-1])
+    predicted = user("predict", "model", *map(str, paths), "--json")
+    assert predicted.code == 0, predicted.err
+    assert predicted.err == ""
+    right = [
+        item["class"] == str(digits.target[number]) for number, item in enumerate(predicted.json)
+    ]
+    assert sum(right) / len(right) == pytest.approx(test["accuracy"], abs=0.3)
+
+    again = user("export", "toy", "--to", "model")
+    assert again.code == 2
+    assert "--overwrite" in again.err
+
+
+def test_the_final_model_is_in_mlflow_as_champion(finished):
+    from mlflow import MlflowClient
+
+    user, _ = finished
+    if not (user.folder / "model").exists():
+        user("export", "toy", "--to", "model")
+    client = MlflowClient(f"sqlite:///{user.folder}/mlruns/mlflow.db")
+    version = client.get_model_version_by_alias("toy", "champion")
+    run = client.get_run(version.run_id)
+    assert run.data.tags["search.kind"] == "final"
+    metrics = json.loads((user.folder / "model" / "metrics.json").read_text())
+    assert run.data.metrics["test_accuracy"] == pytest.approx(metrics["test"]["accuracy"])
+
+
+def test_running_again_continues_up_to_the_new_total(user):
+    first = user("run", *SMALL, *LIMIT, "--trials", "1", "--no-baselines", "--json")
+    again = user("run", "--study", "lenet-digits", "--trials", "2", "--json")
+    assert (first.code, again.code) == (0, 0), again.err
+    assert len(again.json["trials"]) == 2
+    assert again.json["trials"][0] == first.json["trials"][0]
+    assert user("studies", "--json").json[0]["finished"] == 2
+
+
+def test_without_data_and_network_the_main_job_runs_on_digits_and_says_so(user):
+    done = user(
+        *("run", "--space", "lenet", "--trials", "1", "--folds", "1", "--epochs", "1"),
+        *("--limit-samples", "6000", "--no-baselines"),
+        https_proxy="http://127.0.0.1:9",
+    )
+    assert done.code == 0, done.err
+    sentence = "is not on this machine and could not be downloaded"
+    assert " ".join(done.err.split()).count(sentence) == 2  # at the start and at the end
+    assert "New study lenet-digits" in done.err
+    assert "1 complete" in done.out
+
+
+def test_a_study_without_any_success_ends_with_one(user):
+    (user.folder / "broken.py").write_text(
+        "from spaces import ImageInput, Int, Space\n"
+        "def build(parameters, data):\n    raise ValueError('no such layer')\n"
+        "SPACE = Space(name='broken', dataset='digits', image=ImageInput(size=(8, 8)),\n"
+        "              parameters=(Int('units', 1, 9),), build=build)\n"
+    )
+    done = user("run", "--space", "broken.py:SPACE", "--trials", "2", "--folds", "2")
+    assert done.code == 1
+    assert "ValueError: no such layer" in done.out
+    assert "Traceback" not in done.out + done.err
+    trial = user("show", "broken-digits", "--trial", "1").out
+    assert "Traceback" in trial  # where it belongs

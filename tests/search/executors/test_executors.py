@@ -1,0 +1,209 @@
+import psutil
+import pytest
+
+from search.datasets import load
+from search.executors import EXECUTORS, Executor, make_executor
+from search.executors.local import WorkerFailed
+from search.folds import make_folds
+from search.work import GO_ON, HALT, TrialTask, Verdict, Work
+from spaces import get_space
+from tracking.home import Home
+from tracking.records import EpochEnded, FoldEnded, FoldStarted, Record, TrialEnded
+
+pytestmark = pytest.mark.slow
+
+SETTING = {
+    **get_space("lenet").complete({"extra_conv": False}),
+    "epochs": 2,
+    "batch_size": 64,
+}
+
+
+@pytest.fixture
+def study(tmp_path):
+    home = Home(tmp_path)
+    dataset = load("digits", home=home.root)
+    folder = home.study("toy")
+    folder.root.mkdir(parents=True)
+    folds = make_folds(dataset.train_labels, folds=2, seed=0, limit_samples=200)
+    folds.save(folder.folds)
+    work = Work(
+        space="lenet",
+        dataset=str(dataset.folder),
+        folder=str(folder.root),
+        seed=0,
+        precision="float32",
+    )
+    return work, folder
+
+
+class Recorder:
+    """Keeps records; answers with `verdict` to records of type `on`, else to go on."""
+
+    def __init__(self, verdict: Verdict = GO_ON, on: type[Record] = Record) -> None:
+        self.records: list[Record] = []
+        self._verdict = verdict
+        self._on = on
+
+    def __call__(self, record: Record) -> Verdict:
+        self.records.append(record)
+        return self._verdict if isinstance(record, self._on) else GO_ON
+
+    def of(self, kind: type[Record]) -> list[Record]:
+        return [record for record in self.records if isinstance(record, kind)]
+
+
+@pytest.fixture(params=EXECUTORS)
+def executor(request, study):
+    work, folder = study
+    made = make_executor(request.param, work, folder.worker_log)
+    yield made
+    made.close()
+
+
+def evaluate(executor: Executor, recorder: Recorder, trial: int = 0, **changes: object) -> None:
+    executor.submit(TrialTask(trial=trial, parameters=SETTING | changes))
+    assert executor.wait(recorder) == trial
+
+
+class TestExecutorContract:
+    """What every executor must do; each test trains a small LeNet for real."""
+
+    def test_reports_folds_epochs_and_the_outcome_in_order(self, executor, study):
+        recorder = Recorder()
+        evaluate(executor, recorder)
+        fold = [FoldStarted, EpochEnded, EpochEnded, FoldEnded]
+        assert [type(record) for record in recorder.records] == [*fold, *fold, TrialEnded]
+        outcome = recorder.records[-1]
+        assert outcome.state == "complete"
+        assert outcome.model_parameters == 504_342
+        assert outcome.epochs_trained == 4
+        assert sum(map(sum, outcome.confusion)) == 200
+        accuracies = [record.accuracy for record in recorder.of(FoldEnded)]
+        assert outcome.value == outcome.scores["cv_accuracy"] == pytest.approx(sum(accuracies) / 2)
+        last_epochs = [record.metrics for record in recorder.of(EpochEnded) if record.epoch == 2]
+        assert [metrics["val_accuracy"] for metrics in last_epochs] == accuracies
+        _, folder = study
+        assert all(
+            (folder.root / record.predictions).is_file() for record in recorder.of(FoldEnded)
+        )
+
+    def test_the_same_trial_gives_the_same_scores_whatever_ran_before(self, executor):
+        first, other, again = Recorder(), Recorder(), Recorder()
+        evaluate(executor, first, 0)
+        evaluate(executor, other, 1, conv_1_filters=48, dropout=0.5)
+        evaluate(executor, again, 2)
+        metrics = [record.metrics for record in first.of(EpochEnded)]
+        assert metrics == [record.metrics for record in again.of(EpochEnded)]
+        assert metrics != [record.metrics for record in other.of(EpochEnded)]
+
+    def test_finished_folds_are_not_trained_again_and_count(self, executor):
+        whole, rest = Recorder(), Recorder()
+        evaluate(executor, whole)
+        finished = whole.of(FoldEnded)[0]
+        executor.submit(TrialTask(trial=0, parameters=SETTING, finished=(finished,)))
+        executor.wait(rest)
+        assert {record.fold for record in rest.of(FoldStarted)} == {2}
+        ours, theirs = rest.records[-1], whole.records[-1]
+        assert (ours.value, ours.confusion) == (theirs.value, theirs.confusion)
+        assert ours.epochs_trained == theirs.epochs_trained
+
+    def test_a_trial_told_to_stop_after_a_fold_is_pruned_with_the_reason(self, executor):
+        recorder = Recorder(Verdict(stop=True, reason="it is weak"), on=FoldEnded)
+        evaluate(executor, recorder)
+        outcome = recorder.records[-1]
+        assert (outcome.state, outcome.reason) == ("pruned", "it is weak")
+        assert outcome.value == recorder.of(FoldEnded)[0].accuracy
+        assert outcome.scores == {}
+
+    def test_a_trial_told_to_halt_ends_without_an_outcome(self, executor):
+        recorder = Recorder(HALT, on=EpochEnded)
+        evaluate(executor, recorder)
+        assert [type(record) for record in recorder.records] == [FoldStarted, EpochEnded]
+        evaluate(executor, Recorder())  # and the executor is good for the next one
+
+    def test_a_setting_that_cannot_be_built_fails_with_its_traceback(self, executor):
+        recorder = Recorder()
+        evaluate(executor, recorder, conv_1_filters=-3)
+        outcome = recorder.records[-1]
+        assert outcome.state == "failed"
+        assert outcome.value is None
+        assert "Traceback" in outcome.error
+        assert "build" in outcome.error
+        evaluate(executor, Recorder(), 1)
+
+    def test_a_diverging_trial_fails_and_names_the_epoch(self, executor):
+        recorder = Recorder()
+        evaluate(executor, recorder, learning_rate=float("inf"))
+        outcome = recorder.records[-1]
+        assert outcome.state == "failed"
+        assert "in epoch 1" in outcome.reason
+
+
+def test_both_executors_give_the_same_scores(study):
+    work, folder = study
+    scores = []
+    for name in EXECUTORS:
+        recorder = Recorder()
+        made = make_executor(name, work, folder.worker_log)
+        evaluate(made, recorder)
+        made.close()
+        scores.append([record.metrics for record in recorder.of(EpochEnded)])
+    assert scores[0] == scores[1]
+
+
+def test_a_killed_worker_fails_its_trial_and_is_replaced(study):
+    work, folder = study
+    executor = make_executor("local", work, folder.worker_log)
+
+    def kill_at_first_epoch(record: Record) -> Verdict:
+        if isinstance(record, EpochEnded):
+            _workers()[0].kill()
+        recorder(record)
+        return GO_ON
+
+    recorder = Recorder()
+    executor.submit(TrialTask(trial=0, parameters=SETTING))
+    executor.wait(kill_at_first_epoch)
+    outcome = recorder.records[-1]
+    assert outcome.state == "failed"
+    assert "ended with exit code -9" in outcome.reason
+    second = Recorder()
+    evaluate(executor, second, 1)
+    assert second.records[-1].state == "complete"
+    executor.close()
+
+
+def test_closing_leaves_no_process_behind(study):
+    work, folder = study
+    executor = make_executor("local", work, folder.worker_log)
+    executor.submit(TrialTask(trial=0, parameters=SETTING))
+    assert _workers()
+    executor.close()
+    executor.close()
+    assert not _workers()
+
+
+def test_a_worker_that_cannot_start_ends_the_run_with_its_last_words(study):
+    work, folder = study
+    folder.folds.unlink()
+    executor = make_executor("local", work, folder.worker_log)
+    executor.submit(TrialTask(trial=0, parameters=SETTING))
+    with pytest.raises(WorkerFailed, match=r"before it could work[\s\S]*folds\.npz"):
+        executor.wait(Recorder())
+    executor.close()
+
+
+def test_tensorflow_speaks_to_the_log_and_not_to_the_terminal(study, capfd):
+    work, folder = study
+    executor = make_executor("local", work, folder.worker_log)
+    evaluate(executor, Recorder())
+    executor.close()
+    captured = capfd.readouterr()
+    assert (captured.out, captured.err) == ("", "")
+    assert folder.worker_log.exists()
+
+
+def _workers() -> list[psutil.Process]:
+    children = psutil.Process().children()
+    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]

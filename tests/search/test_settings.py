@@ -1,0 +1,79 @@
+import pytest
+
+from search.errors import SettingsError
+from search.settings import parse_overrides, read_config, validate
+
+
+def test_defaults_are_those_of_the_documentation():
+    settings = validate({"space": "lenet"})
+    assert (settings.driver, settings.sampler, settings.pruner) == ("optuna", "tpe", "median")
+    assert (settings.trials, settings.folds, settings.epochs, settings.seed) == (20, 5, 10, 0)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"space": "lenett"}, "did you mean lenet?"),
+        ({"driver": "optunna"}, "did you mean optuna?"),
+        ({"sampler": "tpee"}, "did you mean tpe?"),
+        ({"driver": "fixed", "sampler": "tpe"}, "no sampler of fixed is called 'tpe'"),
+        ({"pruner": "mean"}, "no pruner is called 'mean'"),
+        ({"executor": "cloud"}, "no executor is called 'cloud'"),
+        ({"precision": "float16"}, "`--precision`"),
+        ({"folds": 0}, "`--folds`: input should be greater than or equal to 1; got 0"),
+        ({"folds": 21}, "less than or equal to 20; got 21"),
+        ({"epochs": 0}, "`--epochs`"),
+        ({"trials": 0}, "`--trials`"),
+        ({"trials": "many"}, "got 'many'"),
+        ({"limit_samples": 3}, "`--limit-samples`"),
+        ({"seed": -1}, "`--seed`"),
+        ({"timeout": "soon"}, "must be a duration such as 90s, 15m or 2h; got 'soon'"),
+        ({"timeout": "0s"}, "`--timeout`"),
+        ({"trails": 3}, "`trails` is no setting; did you mean trials?"),
+    ],
+)
+def test_a_value_outside_its_rule_is_refused_with_rule_and_value(values, words):
+    with pytest.raises(SettingsError) as caught:
+        validate({"space": "lenet", **values})
+    assert words in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_all_faults_are_reported_together():
+    with pytest.raises(SettingsError) as caught:
+        validate({"folds": 99, "epochs": 0, "driver": "x"})
+    assert len(str(caught.value).splitlines()) == 4
+    assert "`--space` is needed" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("90s", 90), ("15m", 900), ("2h", 7200), ("1h30m", 5400)]
+)
+def test_durations_are_read_in_seconds(text, seconds):
+    assert validate({"space": "lenet", "timeout": text}).timeout == seconds
+
+
+def test_overrides_are_read_from_the_command_line():
+    assert parse_overrides(["a=1", "b = 2:3", "c=4,5"]) == {"a": "1", "b": "2:3", "c": "4,5"}
+    for pairs in (["a"], ["=3"], ["a=1", "a=2"]):
+        with pytest.raises(SettingsError, match="--set"):
+            parse_overrides(pairs)
+
+
+def test_a_config_file_speaks_like_the_command_line(tmp_path):
+    path = tmp_path / "study.yaml"
+    lines = ["space: lenet", "limit-samples: 600", "set:", "  batch_size: [32, 64]"]
+    path.write_text("\n".join(lines))
+    settings = validate(read_config(path))
+    assert settings.limit_samples == 600
+    assert settings.set == {"batch_size": "32,64"}
+
+
+@pytest.mark.parametrize("content", ["- 1\n", "a: [", "\x00"])
+def test_a_config_file_that_is_none_is_refused(tmp_path, content):
+    path = tmp_path / "study.yaml"
+    path.write_text(content)
+    with pytest.raises(SettingsError, match="--config"):
+        read_config(path)
+    with pytest.raises(SettingsError, match="cannot be read"):
+        read_config(tmp_path / "absent.yaml")

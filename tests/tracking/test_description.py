@@ -1,0 +1,66 @@
+import pytest
+
+from tracking.description import describe
+from tracking.history import History
+from tracking.records import SessionEnded, TestSetOpened
+
+
+def test_it_opens_with_the_best_trial_and_its_setting(study):
+    text = describe(study.every_kind_of_trial().history)
+    assert text.startswith("**Best so far: trial 1, `cv_accuracy` 0.8500 ± 0.0100 over 2 folds.**")
+    assert "`filters`=33" in text
+
+
+def test_it_counts_trials_by_state(study):
+    text = describe(study.every_kind_of_trial().history)
+    assert "2 complete, 1 pruned, 1 failed, 1 running" in text
+
+
+def test_a_study_without_a_complete_trial_says_so(study):
+    assert describe(study.history).startswith("**No complete trial yet.**")
+
+
+def test_it_says_how_the_last_session_ended(study):
+    study.session()
+    assert "running" in describe(study.history)
+    study.add(SessionEnded, reason="timeout")
+    assert "ended: timeout" in describe(study.history)
+
+
+def test_it_names_the_commands_with_the_study(new_study):
+    text = describe(new_study("it's mine").history)
+    for command in ("run --study", "show", "export"):
+        assert f"python -m search {command} 'it'\"'\"'s mine'" in text
+
+
+def test_it_tells_dataset_and_settings(study):
+    text = describe(study.history)
+    assert "Dataset `digits` from scikit-learn: 90 training samples, 3 classes" in text
+    assert "`seed`=0" in text
+
+
+def test_it_tells_every_opening_of_the_test_set(study):
+    assert "has not been opened" in describe(study.history)
+    study.add(
+        TestSetOpened,
+        trial=1,
+        by="export",
+        model_sha256="0" * 64,
+        accuracy=0.9,
+        loss=0.3,
+        macro_f1=0.9,
+        confusion=[],
+        report={},
+    )
+    assert "opened 1 time(s)" in describe(study.history)
+
+
+def test_it_fits_into_a_tag_of_mlflow(new_study):
+    study = new_study()
+    study.records[0].settings["note"] = "x" * 50_000
+    assert len(describe(study.history)) < 20_000
+
+
+def test_an_empty_history_is_refused():
+    with pytest.raises(ValueError, match="StudyStarted"):
+        describe(History())

@@ -1,0 +1,150 @@
+import io
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tracking.figures import confusion_matrix_png, curves_png, training_curves_png
+
+GOOD = [[28, 2, 0], [1, 29, 0], [0, 5, 25]]
+NAMES = ["T-shirt/top", "Trouser", "Bag"]
+
+
+def pixels(png):
+    with Image.open(io.BytesIO(png)) as image:
+        assert image.format == "PNG"
+        return np.asarray(image.convert("RGB")).astype(int)
+
+
+def ink(png):
+    """Return how many pixels are not background."""
+    return int((pixels(png).sum(axis=2) < 740).sum())
+
+
+@pytest.fixture
+def trial(study):
+    study.complete_trial(0)
+    return study.history.trials[0]
+
+
+def test_a_confusion_matrix_is_a_legible_picture():
+    height, width, _ = pixels(confusion_matrix_png(GOOD, NAMES, "trial 0")).shape
+    assert 300 < height < 1200
+    assert 300 < width < 1200
+
+
+def test_a_confusion_matrix_changes_with_its_counts_names_and_title():
+    pictures = {
+        confusion_matrix_png(GOOD, NAMES, "trial 0"),
+        confusion_matrix_png([[27, 3, 0], *GOOD[1:]], NAMES, "trial 0"),
+        confusion_matrix_png(GOOD, ["Shirt", *NAMES[1:]], "trial 0"),
+        confusion_matrix_png(GOOD, NAMES, "trial 1"),
+    }
+    assert len(pictures) == 4
+
+
+def test_rows_are_true_classes_from_the_top():
+    picture = pixels(confusion_matrix_png([[0, 100], [0, 100]], ["a", "b"], "t"))
+    blue = (picture[..., 2] - picture[..., 0]) > 60  # both rows are predicted "b"
+    columns = np.flatnonzero(blue.any(axis=0))
+    rows = np.flatnonzero(blue.any(axis=1))
+    assert np.ptp(rows) > 1.5 * np.ptp(columns)
+
+
+def test_colours_show_the_share_of_the_true_class_not_the_count():
+    small = pixels(confusion_matrix_png([[1, 0], [0, 1]], ["a", "b"], "t"))
+    large = pixels(confusion_matrix_png([[9, 0], [0, 9]], ["a", "b"], "t"))
+    assert np.mean(np.abs(small - large)) < 1  # only the digits differ
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10, 30, 100])
+def test_any_number_of_classes_fits(classes):
+    counts = (np.eye(classes) * 50).astype(int).tolist()
+    names = [f"a rather long name of class {n}" for n in range(classes)]
+    height, width, _ = pixels(confusion_matrix_png(counts, names, "t")).shape
+    assert max(height, width) < 1200
+
+
+def test_counts_too_small_to_read_are_left_out():
+    def digits(classes, count):
+        counts = (np.eye(classes) * count).astype(int).tolist()
+        return confusion_matrix_png(counts, ["x"] * classes, "t")
+
+    assert digits(10, 1) != digits(10, 1000)
+    assert digits(100, 1) == digits(100, 1000)
+
+
+def test_names_without_glyphs_become_numbers():
+    assert confusion_matrix_png(GOOD, ["猫", "b", "c"], "t") == confusion_matrix_png(
+        GOOD, ["class 0", "b", "c"], "t"
+    )
+
+
+def test_a_class_without_samples_is_drawn_empty():
+    assert ink(confusion_matrix_png([[0, 0], [0, 5]], ["a", "b"], "t")) > 0
+
+
+def test_curves_show_every_fold_and_the_mean(study, trial):
+    two = ink(curves_png(trial, "t"))
+    del trial.folds[2]
+    assert two > ink(curves_png(trial, "t"))
+
+
+def test_curves_change_with_a_single_value(study, trial):
+    before = curves_png(trial, "t")
+    trial.folds[1].epochs[2].metrics["val_loss"] += 0.3
+    assert curves_png(trial, "t") != before
+
+
+def test_a_single_epoch_is_visible(study):
+    study.start_trial(0)
+    study.fold(0, 1, epochs=1)
+    picture = pixels(curves_png(study.history.trials[0], "t"))
+    below_the_key = picture[60:]
+    blue = (below_the_key == [0, 114, 178]).all(axis=2).sum()
+    assert blue > 8  # a dot in each panel
+
+
+def test_a_fold_cut_short_and_missing_values_are_drawn(study):
+    study.start_trial(0)
+    study.fold(0, 1)
+    study.fold(0, 2, epochs=1)
+    trial = study.history.trials[0]
+    for epoch in trial.folds[1].epochs.values():
+        epoch.metrics["loss"] = float("nan")
+        epoch.metrics["val_loss"] = float("inf")
+    assert ink(curves_png(trial, "t")) > 0
+
+
+def test_a_trial_without_epochs_gives_empty_panels(study):
+    study.start_trial(0)
+    assert pixels(curves_png(study.history.trials[0], "t")).shape == (400, 960, 3)
+
+
+def test_a_training_without_validation_has_no_validation_in_its_key():
+    png = training_curves_png([{"loss": 1.0, "accuracy": 0.5}, {"loss": 0.5, "accuracy": 0.8}], "t")
+    assert not (pixels(png) == [0, 114, 178]).all(axis=2).any()
+
+
+def test_pictures_drawn_in_several_threads_are_the_same(trial):
+    alone = (curves_png(trial, "t"), confusion_matrix_png(GOOD, NAMES, "t"))
+    drawn = []
+
+    def draw():
+        for _ in range(5):
+            drawn.append((curves_png(trial, "t"), confusion_matrix_png(GOOD, NAMES, "t")))
+
+    threads = [threading.Thread(target=draw) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert drawn == [alone] * 20
+
+
+def test_pyplot_with_its_global_state_is_not_used():
+    check = "import sys, tracking.figures; sys.exit('matplotlib.pyplot' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0

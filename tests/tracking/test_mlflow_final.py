@@ -1,0 +1,226 @@
+import hashlib
+import json
+import zipfile
+
+import numpy as np
+import pytest
+import yaml
+
+from tracking.mlflow_sink import MlflowSink, open_store
+from tracking.records import ModelExported, TestSetOpened
+
+pytestmark = pytest.mark.slow  # a real store
+
+NAME = "lenet-digits"
+
+
+class Export:
+    """An export folder as `export` writes it, its `model.keras` made without Keras."""
+
+    def __init__(self, folder, batch_shape=(None, 4, 4, 1)):
+        self.folder = folder
+        folder.mkdir()
+        layer = {
+            "class_name": "InputLayer",
+            "config": {"batch_shape": batch_shape, "dtype": "float32"},
+        }
+        with zipfile.ZipFile(folder / "model.keras", "w") as archive:
+            archive.writestr("config.json", json.dumps({"config": {"layers": [layer]}}))
+            archive.writestr("metadata.json", json.dumps({"keras_version": "3.15.1"}))
+        (folder / "MODEL_CARD.md").write_text("# Card")
+
+    @property
+    def sha256(self):
+        return hashlib.sha256((self.folder / "model.keras").read_bytes()).hexdigest()
+
+    def exported(self, study, trial=1, sha256=None):
+        study.add(
+            ModelExported,
+            trial=trial,
+            folder=str(self.folder),
+            model_sha256=sha256 or self.sha256,
+            curves=[{"loss": 1.0, "accuracy": 0.5}, {"loss": 0.5, "accuracy": 0.8}],
+            train_seconds=4.0,
+            model_parameters=504_342,
+            requirements=["keras==3.15.1", "tensorflow==2.21.0"],
+            summary="Model: lenet",
+        )
+
+    def opened(self, study, trial=1, by="export", accuracy=0.9):
+        study.add(
+            TestSetOpened,
+            trial=trial,
+            by=by,
+            model_sha256=self.sha256,
+            accuracy=accuracy,
+            loss=0.3,
+            macro_f1=0.88,
+            confusion=[[9, 1, 0], [0, 10, 0], [1, 0, 9]],
+            report={"accuracy": accuracy},
+        )
+
+
+@pytest.fixture
+def client(tracking_uri):
+    return open_store(tracking_uri, artifacts=None).client
+
+
+@pytest.fixture
+def sink(tracking_uri, tmp_path):
+    return MlflowSink(tracking_uri, artifacts=tmp_path / "artifacts", folder=tmp_path)
+
+
+@pytest.fixture
+def export(tmp_path):
+    return Export(tmp_path / "best")
+
+
+def final_runs(client):
+    experiment = client.get_experiment_by_name(NAME)
+    return client.search_runs([experiment.experiment_id], "tags.`search.kind` = 'final'")
+
+
+def models(client):
+    return client.search_logged_models([client.get_experiment_by_name(NAME).experiment_id])
+
+
+def test_the_final_run_has_the_test_scores_and_the_training(client, sink, export, study, apply_all):
+    study.every_kind_of_trial()
+    export.exported(study)
+    export.opened(study)
+    apply_all(sink, study.records)
+    [run] = final_runs(client)
+    assert run.info.run_name == "final"
+    assert run.info.status == "FINISHED"
+    expected = {"test_accuracy": 0.9, "test_loss": 0.3, "test_macro_f1": 0.88, "loss": 0.5}
+    assert expected.items() <= run.data.metrics.items()
+    assert run.data.params["filters"] == "33"
+    files = {entry.path for entry in client.list_artifacts(run.info.run_id)}
+    assert {
+        "confusion_matrix.png",
+        "confusion_matrix.json",
+        "classification_report.json",
+        "curves.png",
+        "model_summary.txt",
+        "MODEL_CARD.md",
+    } <= files
+
+
+def test_the_model_is_filed_byte_for_byte_with_signature_and_requirements(
+    client, sink, export, study, apply_all, tmp_path
+):
+    study.every_kind_of_trial()
+    export.exported(study)
+    apply_all(sink, study.records)
+    [model] = models(client)
+    assert str(model.status) == "READY"
+    folder = tmp_path / "artifacts" / NAME / "models" / model.model_id / "artifacts"
+    stored = (folder / "data" / "model.keras").read_bytes()
+    assert hashlib.sha256(stored).hexdigest() == export.sha256
+    assert "keras==3.15.1" in (folder / "requirements.txt").read_text().split()
+    signature = yaml.safe_load((folder / "MLmodel").read_text())["signature"]
+    assert json.loads(signature["inputs"])[0]["tensor-spec"]["shape"] == [-1, 4, 4, 1]
+    assert json.loads(signature["outputs"])[0]["tensor-spec"]["shape"] == [-1, 3]
+    [run] = final_runs(client)
+    assert [output.model_id for output in run.outputs.model_outputs] == [model.model_id]
+
+
+def test_the_champion_is_registered_once_however_often_the_record_is_applied(
+    client, sink, export, study, apply_all, tracking_uri, tmp_path
+):
+    study.every_kind_of_trial()
+    export.exported(study)
+    export.opened(study)
+    apply_all(sink, study.records)
+    apply_all(sink, study.records)
+    another = MlflowSink(tracking_uri, artifacts=tmp_path / "artifacts", folder=tmp_path)
+    apply_all(another, study.records)
+    assert len(final_runs(client)) == len(models(client)) == 1
+    [version] = client.search_model_versions(f"name = '{NAME}'")
+    assert client.get_model_version_by_alias(NAME, "champion").version == version.version
+    assert len(client.get_metric_history(final_runs(client)[0].info.run_id, "test_loss")) == 1
+
+
+def test_a_second_export_becomes_the_champion(client, sink, export, study, apply_all, tmp_path):
+    study.every_kind_of_trial()
+    export.exported(study)
+    other = Export(tmp_path / "other", batch_shape=(None, 5, 5, 1))
+    other.exported(study, trial=0)
+    apply_all(sink, study.records)
+    assert len(final_runs(client)) == 2
+    champion = client.get_model_version_by_alias(NAME, "champion")
+    assert champion.tags["search.trial"] == "0"
+
+
+def test_the_test_set_opened_again_counts_but_adds_no_point(client, sink, export, study, apply_all):
+    study.every_kind_of_trial()
+    export.exported(study)
+    export.opened(study)
+    export.opened(study, by="evaluate")
+    apply_all(sink, study.records)
+    [run] = final_runs(client)
+    assert run.data.tags["search.test_openings"] == "2"
+    assert len(client.get_metric_history(run.info.run_id, "test_accuracy")) == 1
+    note = client.get_experiment_by_name(NAME).tags["mlflow.note.content"]
+    assert "opened 2 time(s)" in note
+
+
+@pytest.mark.parametrize("fate", ["gone", "overwritten"])
+def test_an_export_that_is_no_longer_there_is_said_and_never_registered(
+    client, sink, export, study, apply_all, fate
+):
+    study.every_kind_of_trial()
+    export.exported(study, sha256=None if fate == "gone" else "0" * 64)
+    if fate == "gone":
+        (export.folder / "model.keras").unlink()
+    apply_all(sink, study.records)
+    assert models(client) == []
+    assert "no longer" in final_runs(client)[0].data.tags["search.model"]
+
+
+def test_a_registered_model_of_somebody_else_is_left_alone(client, sink, export, study, apply_all):
+    client.create_registered_model(NAME)
+    study.every_kind_of_trial()
+    export.exported(study)
+    apply_all(sink, study.records)
+    assert list(client.search_model_versions(f"name = '{NAME}'")) == []
+    assert client.get_model_version_by_alias(f"{NAME}-01234567", "champion").version
+
+
+def test_a_model_with_several_inputs_is_filed_without_a_signature(export, tmp_path):
+    from tracking.mlflow_models import signature
+
+    layers = [{"class_name": "InputLayer", "config": {"batch_shape": [None, 4]}}] * 2
+    path = tmp_path / "two.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", json.dumps({"config": {"layers": layers}}))
+    assert signature(path, 3) is None
+    assert signature(export.folder / "model.keras", 3) is not None
+
+
+# Keras 3.15 reads its variables in a way that NumPy 2 deprecates.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_a_real_model_comes_back_through_mlflow(
+    client, sink, study, apply_all, tmp_path, tracking_uri, monkeypatch
+):
+    keras = pytest.importorskip("keras")
+    import mlflow
+
+    model = keras.Sequential(
+        [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(3, "softmax")]
+    )
+    folder = tmp_path / "real"
+    folder.mkdir()
+    model.save(folder / "model.keras")
+    export = Export.__new__(Export)
+    export.folder = folder
+    study.every_kind_of_trial()
+    export.exported(study)
+    apply_all(sink, study.records)
+    images = np.random.default_rng(0).random((2, 4, 4, 1)).astype("float32")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_uri)
+    champion = mlflow.pyfunc.load_model(f"models:/{NAME}@champion")
+    expected = model.predict(images, verbose=0)
+    np.testing.assert_allclose(champion.predict(images), expected, rtol=1e-6)
+    again = mlflow.keras.load_model(f"models:/{NAME}@champion")
+    np.testing.assert_allclose(again.predict(images, verbose=0), expected, rtol=1e-6)

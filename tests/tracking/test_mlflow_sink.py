@@ -1,0 +1,290 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from tracking.mlflow_sink import MlflowSink, open_store
+from tracking.records import EpochEnded, FoldStarted, SessionEnded
+from tracking.views import BEST, COMPARE, TAG_PREFIX
+
+pytestmark = pytest.mark.slow  # each shows a whole study to a real store
+
+
+class Tracked:
+    """A MLflow store, and what stands in it."""
+
+    def __init__(self, uri: str, folder: Path) -> None:
+        self.uri, self.folder = uri, folder
+        self.client = open_store(uri, artifacts=None).client
+
+    def sink(self) -> MlflowSink:
+        return MlflowSink(self.uri, artifacts=self.folder / "artifacts", folder=self.folder)
+
+    def experiment(self, name="lenet-digits"):
+        return self.client.get_experiment_by_name(name)
+
+    def runs(self, name="lenet-digits", query=""):
+        return self.client.search_runs(
+            [self.experiment(name).experiment_id], query, order_by=["start_time ASC"]
+        )
+
+    def run(self, kind, trial=None, fold=None):
+        query = f"tags.`search.kind` = '{kind}'"
+        query += f" AND tags.`search.trial` = '{trial}'" if trial is not None else ""
+        query += f" AND tags.`search.fold` = '{fold}'" if fold is not None else ""
+        [run] = self.runs(query=query)
+        return run
+
+    def history(self, run, metric):
+        found = self.client.get_metric_history(run.info.run_id, metric)
+        return sorted((m.step, m.timestamp, m.value) for m in found)
+
+    def files(self, run, path=None):
+        found = {}
+        for entry in self.client.list_artifacts(run.info.run_id, path):
+            if entry.is_dir:
+                found |= self.files(run, entry.path)
+            else:
+                local = self.client.download_artifacts(run.info.run_id, entry.path)
+                found[entry.path] = Path(local).read_bytes()
+        return found
+
+    def dump(self):
+        """Return everything a visitor can see, identifiers left out."""
+        names = {run.info.run_id: run.info.run_name for run in self.runs()}
+        return {
+            "experiment": dict(self.experiment().tags),
+            "runs": [self._dump_run(run, names) for run in self.runs()],
+        }
+
+    def _dump_run(self, run, names):
+        tags = {name: names.get(value, value) for name, value in run.data.tags.items()}
+        return {
+            "name": run.info.run_name,
+            "status": run.info.status,
+            "times": (run.info.start_time, run.info.end_time),
+            "params": run.data.params,
+            "tags": tags,
+            "metrics": {name: self.history(run, name) for name in run.data.metrics},
+            "inputs": [entry.dataset.to_dictionary() for entry in run.inputs.dataset_inputs],
+            "files": self.files(run),
+        }
+
+
+@pytest.fixture
+def tracked(tracking_uri, tmp_path):
+    return Tracked(tracking_uri, tmp_path)
+
+
+@pytest.fixture
+def shown(tracked, study, apply_all):
+    study.every_kind_of_trial()
+    apply_all(tracked.sink(), study.records)
+    return tracked
+
+
+def test_every_record_applied_twice_is_as_applied_once(shown, study, apply_all):
+    once = shown.dump()
+    apply_all(shown.sink(), study.records)  # another process, from the start
+    assert shown.dump() == once
+    sink = shown.sink()
+    apply_all(sink, study.records)
+    apply_all(sink, study.records)  # and the same process
+    assert shown.dump() == once
+
+
+def test_a_process_may_take_over_at_any_record(tracked, shown, study, apply_all, tmp_path):
+    whole = shown.dump()
+    for cut in range(3, len(study.records), 7):
+        apply_all(shown.sink(), study.records[:cut])
+    apply_all(shown.sink(), study.records)
+    assert shown.dump() == whole
+
+
+def test_a_trial_has_its_parameters_its_mean_curves_and_its_scores(shown, study):
+    run = shown.run("trial", 1)
+    parameters = study.history.trials[1].started.parameters
+    assert run.data.params == {name: str(value) for name, value in parameters.items()}
+    curve = study.history.trials[1].mean_curves()
+    values = [value for _, _, value in shown.history(run, "val_loss")]
+    assert values == [row["val_loss"] for row in curve]
+    assert [step for step, _, _ in shown.history(run, "loss")] == [1, 2, 3]
+    expected = {"cv_accuracy": 0.85, "train_seconds": 6.0, "model_parameters": 504342}
+    assert expected.items() <= run.data.metrics.items()
+
+
+def test_a_trial_has_its_pictures_and_reports(shown):
+    files = shown.files(shown.run("trial", 1))
+    assert files["confusion_matrix.png"].startswith(b"\x89PNG")
+    assert files["curves.png"].startswith(b"\x89PNG")
+    assert json.loads(files["confusion_matrix.json"])["matrix"] == [
+        [28, 2, 0],
+        [1, 29, 0],
+        [0, 5, 25],
+    ]
+    assert json.loads(files["classification_report.json"]) == {"accuracy": 0.85}
+    assert files["model_summary.txt"] == b"Model: lenet"
+    assert "error.txt" not in files
+
+
+def test_names_and_states_tell_trials_apart(shown):
+    trials = shown.runs(query="tags.`search.kind` = 'trial'")
+    told = [(r.info.run_name, r.data.tags["search.state"], r.info.status) for r in trials]
+    assert told == [
+        ("trial 0 (lenet5)", "complete", "FINISHED"),
+        ("trial 1", "complete", "FINISHED"),
+        ("trial 2", "pruned", "FINISHED"),
+        ("trial 3", "failed", "FAILED"),
+        ("trial 4", "running", "RUNNING"),
+    ]
+
+
+def test_only_complete_trials_have_a_score(shown):
+    scored = shown.runs(query="metrics.cv_accuracy > 0")
+    assert [run.data.tags["search.trial"] for run in scored] == ["0", "1"]
+
+
+def test_pruned_and_failed_trials_say_why(shown):
+    assert "below the median" in shown.run("trial", 2).data.tags["search.reason"]
+    failed = shown.run("trial", 3)
+    assert "out of memory" in failed.data.tags["mlflow.note.content"]
+    assert shown.files(failed)["error.txt"].endswith(b"MemoryError")
+    assert len(shown.history(shown.run("trial", 2), "val_accuracy")) == 2
+
+
+def test_runs_start_and_end_when_the_records_say(shown, study):
+    trial = study.history.trials[0]
+    run = shown.run("trial", 0)
+    assert run.info.start_time == round(trial.started.at * 1000)
+    assert run.info.end_time == round(trial.ended.at * 1000)
+
+
+def test_folds_are_children_with_their_own_curves_and_score(shown):
+    parent, fold = shown.run("trial", 1), shown.run("fold", 1, 2)
+    assert fold.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert fold.info.run_name == "fold 2"
+    assert len(shown.history(fold, "loss")) == 3
+    assert fold.data.metrics["fold_accuracy"] == pytest.approx(0.852)
+
+
+def test_folds_that_were_cut_short_end_with_their_trial(shown):
+    assert shown.run("fold", 2, 1).data.tags["search.state"] == "pruned"
+    assert shown.run("fold", 3, 1).info.status == "FAILED"
+    assert shown.run("fold", 4, 1).info.status == "RUNNING"
+
+
+def test_epochs_appear_while_a_fold_trains(tracked, study, apply_all):
+    study.session()
+    study.start_trial(0)
+    study.fold(0, 1, epochs=2)
+    apply_all(tracked.sink(), study.records)
+    fold = tracked.run("fold", 0, 1)
+    assert fold.info.status == "RUNNING"
+    assert [step for step, _, _ in tracked.history(fold, "val_accuracy")] == [1, 2]
+
+
+def test_a_fold_that_starts_again_shows_only_its_second_try(tracked, study, apply_all):
+    study.session()
+    study.start_trial(0)
+    study.fold(0, 1, epochs=2)
+    study.session()
+    study.fold(0, 1)
+    apply_all(tracked.sink(), study.records)
+    apply_all(tracked.sink(), study.records)
+    fold = tracked.run("fold", 0, 1)
+    assert [step for step, _, _ in tracked.history(fold, "loss")] == [1, 2, 3]
+    assert fold.info.status == "FINISHED"
+
+
+def test_values_that_are_not_finite_are_shown_as_not_a_number(tracked, study, apply_all):
+    study.session()
+    study.start_trial(0)
+    study.add(FoldStarted, trial=0, fold=1)
+    metrics = {"loss": float("inf"), "val_loss": float("nan"), "accuracy": 0.1}
+    study.add(EpochEnded, trial=0, fold=1, epoch=1, metrics=metrics)
+    apply_all(tracked.sink(), study.records)
+    latest = tracked.run("fold", 0, 1).data.metrics
+    assert latest["accuracy"] == 0.1
+    assert str(latest["loss"]) == str(latest["val_loss"]) == "nan"
+
+
+def test_the_dataset_is_every_trials_input(shown):
+    [entry] = shown.run("trial", 2).inputs.dataset_inputs
+    assert (entry.dataset.name, entry.dataset.digest) == ("digits", "abababababab")
+
+
+def test_the_study_run_follows_the_best_score(shown):
+    run = shown.run("study")
+    best = shown.history(run, "best_cv_accuracy")
+    assert [(step, value) for step, _, value in best] == [(0, 0.80), (1, 0.85)]
+    assert run.data.tags["search.best_trial"] == "1"
+    assert run.data.params == {"seed": "0", "epochs": "3"}
+    marks = [shown.run("trial", n).data.tags["search.best"] for n in (0, 1)]
+    assert marks == ["false", "true"]
+
+
+def test_the_study_run_tells_how_its_last_session_stands(shown, study, apply_all):
+    assert shown.run("study").info.status == "RUNNING"
+    study.add(SessionEnded, reason="complete")
+    apply_all(shown.sink(), study.records)
+    assert shown.run("study").info.status == "FINISHED"
+
+
+def test_every_run_tells_space_driver_and_versions(shown):
+    for run in shown.runs():
+        assert run.data.tags["search.space"] == "lenet"
+        assert run.data.tags["search.driver"] == "optuna"
+        assert json.loads(run.data.tags["search.versions"]) == {"keras": "3.15.1"}
+        assert run.data.tags["mlflow.source.git.commit"] == "f" * 40
+
+
+def test_the_experiment_describes_the_study_and_holds_its_views(shown):
+    tags = shown.experiment().tags
+    assert "Best so far: trial 1" in tags["mlflow.note.content"]
+    assert tags["mlflow.experimentKind"] == "custom_model_development"
+    assert {TAG_PREFIX + BEST, TAG_PREFIX + COMPARE} <= set(tags)
+
+
+def test_artifacts_lie_in_the_studys_own_folder(shown):
+    location = shown.experiment().artifact_location
+    assert location == (shown.folder / "artifacts" / "lenet-digits").as_uri()
+
+
+@pytest.mark.parametrize("name", ["a/b c#1", "größe: 50 %"])
+def test_any_name_of_a_study_will_do(tracked, new_study, apply_all, name):
+    apply_all(tracked.sink(), new_study(name).every_kind_of_trial().records)
+    [run] = tracked.runs(name, "tags.`search.trial` = '0' AND tags.`search.kind` = 'trial'")
+    assert "curves.png" in tracked.files(run)
+
+
+def test_a_name_that_another_study_has_gets_the_studys_id(shown, new_study, apply_all):
+    apply_all(shown.sink(), new_study(study_id="f" * 32).records)
+    assert shown.experiment("lenet-digits-ffffffff").tags["search.study_id"] == "f" * 32
+    assert len(shown.runs("lenet-digits-ffffffff")) == 1
+
+
+def test_an_experiment_deleted_while_the_study_runs_comes_back(shown, study, apply_all):
+    shown.client.delete_experiment(shown.experiment().experiment_id)
+    history = study.history
+    shown.sink().apply(study.records[-1], history)
+    name = "lenet-digits-01234567"
+    assert shown.experiment(name).lifecycle_stage == "active"
+    told = {run.info.run_name for run in shown.runs(name)}
+    assert told == {"trial 4", "fold 1"}
+
+
+def test_a_deleted_run_comes_back_with_its_next_record(shown, study):
+    shown.client.delete_run(shown.run("trial", 4).info.run_id)
+    study.fold(4, 2, epochs=1)
+    shown.sink().apply(study.records[-1], study.history)
+    assert shown.run("trial", 4).data.params["filters"] == "36"
+
+
+def test_more_values_than_one_request_takes_are_split(tracked, study, apply_all):
+    study.session()
+    study.start_trial(0)
+    study.fold(0, 1, epochs=600)  # 2,400 values
+    sink = tracked.sink()
+    apply_all(sink, study.records[:3])
+    sink.apply(study.records[-1], study.history)
+    assert len(tracked.history(tracked.run("fold", 0, 1), "loss")) == 600

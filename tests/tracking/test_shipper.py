@@ -1,0 +1,283 @@
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tracking.history import History
+from tracking.journal import Journal
+from tracking.records import EpochEnded, Record, StudyStarted, TrialEnded, TrialStarted
+from tracking.shipped import ShippingLock, address_key
+from tracking.shipper import Shipper, ship_all
+
+KEY = address_key("http://user:secret@server")
+
+
+class FakePlace:
+    """Where a fake sink shows records; it can be down, and can refuse a kind of record."""
+
+    def __init__(self) -> None:
+        self.shown: list[Record] = []
+        self.sizes_of_history: list[int] = []
+        self.is_down = False
+        self.refuses: type[Record] | None = None
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def sink(self) -> "FakeSink":
+        return FakeSink(self)
+
+
+class FakeSink:
+    def __init__(self, place: FakePlace) -> None:
+        self.place = place
+
+    def apply(self, record: Record, history: History) -> None:
+        self.place.gate.wait()
+        if self.place.is_down:
+            raise ConnectionError("no answer from http://user:secret@server")
+        if self.place.refuses and isinstance(record, self.place.refuses):
+            raise ValueError("bad value")
+        self.place.shown.append(record)
+        self.place.sizes_of_history.append(len(history.trials))
+
+    def close(self) -> None:
+        pass
+
+
+class Outpost:
+    """A journal, a place, and a way to start shippers between them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.journal, self.shipped = folder / "journal.jsonl", folder / "shipped.json"
+        self.place = FakePlace()
+        self.notices: list[str] = []
+
+    def shipper(self) -> Shipper:
+        return Shipper(
+            self.journal,
+            self.shipped,
+            self.place.sink,
+            uri_key=KEY,
+            notify=self.notices.append,
+            gather=0.01,
+            first_pause=0.01,
+        )
+
+    def ship_all(self):
+        return ship_all(
+            self.journal,
+            self.shipped,
+            self.place.sink,
+            uri_key=KEY,
+            notify=self.notices.append,
+            pauses=(0.0,) * 5,
+        )
+
+
+@pytest.fixture
+def outpost(tmp_path, study):
+    outpost = Outpost(tmp_path)
+    study.every_kind_of_trial().write(outpost.journal)
+    return outpost
+
+
+def eventually(condition, seconds=5.0):
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.005)
+    return condition()
+
+
+def test_everything_is_shipped_in_order(outpost, study):
+    with outpost.shipper() as shipper:
+        assert shipper.drain(5) == 0
+    kinds = [r for r in study.records if not isinstance(r, EpochEnded)]
+    assert [r for r in outpost.place.shown if not isinstance(r, EpochEnded)] == kinds
+
+
+def test_an_epoch_is_left_to_the_record_of_its_fold_that_follows_at_once(outpost):
+    outpost.ship_all()
+    epochs = [r for r in outpost.place.shown if isinstance(r, EpochEnded)]
+    # Of the folds cut short the last epoch; of the finished ones none.
+    assert [(r.trial, r.epoch) for r in epochs] == [(2, 2), (3, 1), (4, 1)]
+
+
+def test_the_history_grows_with_the_records(outpost):
+    outpost.ship_all()
+    first_of_trial_1 = next(
+        n for n, r in enumerate(outpost.place.shown) if isinstance(r, TrialStarted) and r.trial == 1
+    )
+    assert outpost.place.sizes_of_history[first_of_trial_1 - 1 : first_of_trial_1 + 1] == [1, 2]
+
+
+def test_what_is_appended_later_is_shipped_after_wake(outpost, study):
+    with outpost.shipper() as shipper:
+        shipper.drain(5)
+        study.end_trial(4, "complete")
+        with Journal(outpost.journal) as journal:
+            journal.append(study.records[-1])
+        shipper.wake()
+        assert eventually(lambda: outpost.place.shown[-1] == study.records[-1])
+
+
+def test_a_new_process_ships_only_the_rest_but_knows_all(outpost, study):
+    outpost.ship_all()
+    outpost.place.shown.clear()
+    study.end_trial(4, "complete")
+    study.write(outpost.journal)
+    shipment = outpost.ship_all()
+    assert outpost.place.shown == [study.records[-1]]
+    assert outpost.place.sizes_of_history[-1] == 5
+    assert (shipment.shipped, shipment.waiting, shipment.failure) == (1, 0, "")
+
+
+def test_another_address_is_told_everything(outpost):
+    first = outpost.ship_all()
+    outpost.place.shown.clear()
+    again = ship_all(
+        outpost.journal,
+        outpost.shipped,
+        outpost.place.sink,
+        uri_key=address_key("http://elsewhere"),
+        notify=outpost.notices.append,
+    )
+    assert again.shipped == first.shipped > 0
+    assert outpost.ship_all().shipped == 0
+
+
+def test_no_part_of_the_address_is_stored(outpost):
+    outpost.ship_all()
+    assert "secret" not in outpost.shipped.read_text()
+    assert not [path for path in outpost.shipped.parent.iterdir() if "secret" in path.name]
+
+
+def test_an_outage_gives_one_notice_and_its_end_another(outpost):
+    outpost.place.is_down = True
+    with outpost.shipper() as shipper:
+        assert eventually(lambda: len(outpost.notices) == 1)
+        time.sleep(0.1)  # several tries
+        outpost.place.is_down = False
+        assert eventually(lambda: len(outpost.notices) == 2)
+        assert shipper.drain(5) == 0
+    assert "cannot be reached" in outpost.notices[0]
+    assert "secret" not in outpost.notices[0]
+    assert "again" in outpost.notices[1]
+
+
+def test_draining_during_an_outage_returns_early_with_what_waits(outpost, study):
+    outpost.place.is_down = True
+    with outpost.shipper() as shipper:
+        started = time.monotonic()
+        assert shipper.drain(30) == len(study.records)
+        assert time.monotonic() - started < 5
+
+
+def test_draining_gives_up_on_a_place_that_hangs(outpost, study):
+    outpost.place.gate.clear()
+    with outpost.shipper() as shipper:
+        assert shipper.drain(0.05) == len(study.records)
+        outpost.place.gate.set()
+
+
+def test_waking_never_waits_for_a_place_that_hangs(outpost):
+    outpost.place.gate.clear()
+    with outpost.shipper() as shipper:
+        time.sleep(0.05)
+        started = time.monotonic()
+        for _ in range(1000):
+            shipper.wake()
+        assert time.monotonic() - started < 0.5
+        outpost.place.gate.set()
+
+
+def test_a_record_that_is_refused_is_set_aside_and_the_rest_goes_on(outpost, study):
+    outpost.place.refuses = TrialEnded
+    with outpost.shipper() as shipper:
+        assert eventually(lambda: shipper.set_aside == 4)
+        assert shipper.drain(5) == 0
+    assert len(outpost.notices) == 4
+    assert all("bad value" in notice for notice in outpost.notices)
+    assert any(isinstance(r, TrialStarted) and r.trial == 4 for r in outpost.place.shown)
+
+
+def test_nothing_is_set_aside_while_the_place_is_down(outpost, study):
+    outpost.place.is_down = True
+    shipment = outpost.ship_all()
+    assert shipment.set_aside == 0
+    assert shipment.waiting == len(study.records)
+    assert "no answer" in shipment.failure
+
+
+def test_a_study_whose_first_record_is_refused_waits(outpost, study):
+    outpost.place.refuses = StudyStarted
+    assert outpost.ship_all().waiting == len(study.records)
+
+
+def test_only_one_process_ships_at_a_time(outpost, study):
+    other = ShippingLock(outpost.shipped, KEY)
+    assert other.acquire()
+    shipment = outpost.ship_all()
+    assert shipment.waiting == len(study.records)
+    assert "another process" in shipment.failure
+    other.release()
+    assert outpost.ship_all().waiting == 0
+
+
+def test_a_journal_that_was_replaced_by_a_shorter_one_is_told_anew(outpost, new_study):
+    outpost.ship_all()
+    outpost.place.shown.clear()
+    new_study(study_id="f" * 32).write(outpost.journal)
+    outpost.ship_all()
+    assert [r.id for r in outpost.place.shown] == ["f" * 32]
+
+
+def test_a_damaged_note_of_what_was_shipped_means_starting_over(outpost):
+    outpost.ship_all()
+    count = len(outpost.place.shown)
+    outpost.shipped.write_text("{")
+    outpost.ship_all()
+    assert len(outpost.place.shown) == 2 * count
+
+
+def test_a_damaged_journal_stops_the_shipper_with_a_notice(outpost):
+    lines = outpost.journal.read_bytes().splitlines(keepends=True)
+    outpost.journal.write_bytes(b"".join([*lines[:3], b"garbage\n", *lines[3:]]))
+    with outpost.shipper() as shipper:
+        shipper.drain(5)
+    assert any("line 4" in notice for notice in outpost.notices)
+
+
+HANGING = """
+import socket, sys, threading, time
+from pathlib import Path
+from tracking.mlflow_sink import MlflowSink
+from tracking.shipper import Shipper
+
+server = socket.socket()
+server.bind(("127.0.0.1", 0))
+server.listen(50)  # connections are taken, and never answered
+address = f"http://127.0.0.1:{server.getsockname()[1]}"
+folder = Path(sys.argv[1])
+shipper = Shipper(folder / "journal.jsonl", folder / "shipped.json",
+    lambda: MlflowSink(address, artifacts=None, folder=folder),
+    uri_key="key", notify=print, gather=0.0)
+print("waiting", shipper.drain(float(sys.argv[2])))
+"""
+
+
+@pytest.mark.slow
+def test_the_interpreter_exits_although_the_server_hangs(outpost, study):
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", HANGING, str(outpost.journal.parent), "8"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert time.monotonic() - started < 25
+    assert done.stdout.strip() == f"waiting {len(study.records)}"
+    assert done.stderr == ""

@@ -1,0 +1,88 @@
+import json
+
+import pytest
+
+from tracking.views import BEST, COMPARE, TAG_PREFIX, decode_view, view_path, view_tags
+
+
+@pytest.fixture
+def views(study):
+    return {
+        key.removeprefix(TAG_PREFIX): decode_view(value)
+        for key, value in view_tags(study.records[0]).items()
+    }
+
+
+def test_the_views_are_named_for_people(views):
+    assert {key: name for key, (name, _) in views.items()} == {
+        BEST: "Best trials first",
+        COMPARE: "Compare",
+    }
+
+
+def test_both_show_trials_alone_the_best_first(views):
+    for _, state in views.values():
+        assert state["searchFilter"] == "tags.`search.kind` = 'trial'"
+        assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`cv_accuracy`", False)
+
+
+def test_the_table_has_state_scores_and_searched_parameters(views):
+    columns = views[BEST][1]["selectedColumns"]
+    assert columns[:2] == ["tags.`search.state`", "metrics.`cv_accuracy`"]
+    assert {"params.`filters`", "params.`extra`", "params.`more`"} <= set(columns)
+    assert "params.`batch_size`" not in columns  # fixed: the same in every trial
+    assert set(columns) <= set(views[BEST][1]["columnOrder"])
+
+
+def test_a_large_space_does_not_flood_the_table(new_study):
+    started = new_study().records[0]
+    started.parameters.extend({"name": f"p{n}", "searched": True, "when": None} for n in range(100))
+    _, state = decode_view(view_tags(started)[TAG_PREFIX + BEST])
+    assert len(state["selectedColumns"]) <= 30
+
+
+def test_the_first_parallel_chart_leaves_out_conditional_parameters(views):
+    charts = [c for c in views[COMPARE][1]["compareRunCharts"] if c["type"] == "PARALLEL"]
+    assert [c["selectedParams"] for c in charts] == [
+        ["filters", "extra"],
+        ["filters", "extra", "more"],
+    ]
+    assert all(c["selectedMetrics"] == ["cv_accuracy"] for c in charts)
+
+
+def test_compare_shows_curves_scores_and_confusion_matrices(views):
+    shown = [c for c in views[COMPARE][1]["compareRunCharts"] if not c["deleted"]]
+    assert [c.get("metricKey") for c in shown if c["type"] == "LINE"] == [
+        "val_accuracy",
+        "val_loss",
+    ]
+    assert [c["metricKey"] for c in shown if c["type"] == "BAR"] == ["cv_accuracy"]
+    assert [c["imageKeys"] for c in shown if c["type"] == "IMAGE"] == [["confusion_matrix"]]
+
+
+def test_every_chart_belongs_to_a_section(views):
+    state = views[COMPARE][1]
+    sections = {section["uuid"] for section in state["compareRunSections"]}
+    assert {chart["metricSectionId"] for chart in state["compareRunCharts"]} == sections
+
+
+def test_charts_have_distinct_keys(views):
+    keys = [chart["uuid"] for chart in views[COMPARE][1]["compareRunCharts"]]
+    assert len(keys) == len(set(keys))
+
+
+def test_tags_stay_within_what_mlflow_takes(study):
+    assert all(len(value) < 5000 for value in view_tags(study.records[0]).values())
+
+
+@pytest.mark.parametrize(("view", "mode"), [(BEST, "TABLE"), (COMPARE, "CHART")])
+def test_the_link_opens_the_view_on_the_page_for_models(view, mode):
+    path = view_path("7", view)
+    assert path.startswith("/#/experiments/7/runs?workflowType=machine_learning&")
+    assert f"compareRunsMode={mode}" in path
+    assert path.endswith(f"viewStateShareKey={view}")
+
+
+def test_a_view_packed_in_another_way_is_refused():
+    with pytest.raises(ValueError, match="'zip'"):
+        decode_view(json.dumps({"name": "x", "state": "zip;abc"}))
