@@ -250,11 +250,13 @@ def test_artifacts_lie_in_the_studys_own_folder(shown):
     assert location == (shown.folder / "artifacts" / "lenet-digits").as_uri()
 
 
-@pytest.mark.parametrize("name", ["a/b c#1", "größe: 50 %"])
+@pytest.mark.parametrize("name", ["a/b c#1", "größe: 50 %", "../out"])
 def test_any_name_of_a_study_will_do(tracked, new_study, apply_all, name):
     apply_all(tracked.sink(), new_study(name).every_kind_of_trial().records)
     [run] = tracked.runs(name, "tags.`search.trial` = '0' AND tags.`search.kind` = 'trial'")
     assert "curves.png" in tracked.files(run)
+    folders = list((tracked.folder / "artifacts").iterdir())
+    assert [len(list(folder.glob("*/artifacts/curves.png"))) > 0 for folder in folders] == [True]
 
 
 def test_a_name_that_another_study_has_gets_the_studys_id(shown, new_study, apply_all):

@@ -8,7 +8,7 @@ import pytest
 
 from tracking.history import History
 from tracking.journal import Journal
-from tracking.records import EpochEnded, Record, StudyStarted, TrialEnded, TrialStarted
+from tracking.records import EpochEnded, FoldStarted, Record, StudyStarted, TrialEnded, TrialStarted
 from tracking.shipped import ShippingLock, address_key
 from tracking.shipper import Shipper, ship_all
 
@@ -103,6 +103,18 @@ def test_an_epoch_is_left_to_the_record_of_its_fold_that_follows_at_once(outpost
     epochs = [r for r in outpost.place.shown if isinstance(r, EpochEnded)]
     # Of the folds cut short the last epoch; of the finished ones none.
     assert [(r.trial, r.epoch) for r in epochs] == [(2, 2), (3, 1), (4, 1)]
+
+
+def test_an_epoch_followed_by_one_of_another_trial_is_shown(outpost, new_study):
+    study = new_study()
+    for trial in (0, 1):
+        study.start_trial(trial)
+        study.add(FoldStarted, trial=trial, fold=1)
+    for trial in (0, 1, 0):
+        study.add(EpochEnded, trial=trial, fold=1, epoch=1, metrics={"loss": 1.0})
+    study.write(outpost.journal)
+    outpost.ship_all()
+    assert [r.trial for r in outpost.place.shown if isinstance(r, EpochEnded)] == [0, 1, 0]
 
 
 def test_the_history_grows_with_the_records(outpost):

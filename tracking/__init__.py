@@ -1,0 +1,1 @@
+"""What happened, kept: records, the journal, and its way into MLflow."""

@@ -1,0 +1,93 @@
+"""Where things lie in a home folder: the one module that knows every file name."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+MAX_NAME_BYTES = 120
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """The files of one study."""
+
+    root: Path
+
+    @property
+    def journal(self) -> Path:
+        """The study's records."""
+        return self.root / "journal.jsonl"
+
+    @property
+    def folds(self) -> Path:
+        """The fold indices."""
+        return self.root / "folds.npz"
+
+    @property
+    def shipped(self) -> Path:
+        """How far MLflow has been told, one file for each tracking address."""
+        return self.root / "shipped.json"
+
+    @property
+    def worker_log(self) -> Path:
+        """What TensorFlow had to say in the worker."""
+        return self.root / "worker.log"
+
+    @property
+    def lock(self) -> Path:
+        """Held while a process runs the study."""
+        return self.root / "lock"
+
+    def predictions(self, trial: int, fold: int) -> Path:
+        """Out-of-fold predictions of one fold of one trial."""
+        return self.root / "predictions" / f"trial-{trial:05d}-fold-{fold:02d}.npz"
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folder everything is kept in."""
+
+    root: Path
+
+    @property
+    def database(self) -> Path:
+        """MLflow's SQLite file."""
+        return self.root / "mlflow.db"
+
+    @property
+    def artifacts(self) -> Path:
+        """MLflow's artifacts."""
+        return self.root / "artifacts"
+
+    @property
+    def tracking_uri(self) -> str:
+        """MLflow's address of the database."""
+        return f"sqlite:///{self.database.resolve()}"
+
+    def study(self, name: str) -> StudyFolder:
+        """Return the study's files; any name stays inside the home.
+
+        Raises:
+            ValueError: the name is empty or too long for a folder.
+        """
+        if not name.strip():
+            raise ValueError("a study's name must not be empty")
+        folder = folder_name(name)
+        if len(folder.encode()) > MAX_NAME_BYTES:
+            raise ValueError(
+                f"a study's name must fit in {MAX_NAME_BYTES} bytes; {name[:40]!r}... takes"
+                f" {len(folder.encode())}. Choose a shorter --study."
+            )
+        return StudyFolder(self.root / "studies" / folder)
+
+    def studies(self) -> dict[str, StudyFolder]:
+        """Return all studies by name, in the order of their names."""
+        root = self.root / "studies"
+        found = sorted(path.parent for path in root.glob("*/journal.jsonl"))
+        return {unquote(path.name): StudyFolder(path) for path in found}
+
+
+def folder_name(name: str) -> str:
+    """Return `name` as that of one folder, whatever characters it has; `unquote` undoes it."""
+    folder = quote(name, safe=" +=@,()")
+    return f"%2E{folder[1:]}" if folder.startswith(".") else folder  # `.`, `..`, hidden folders

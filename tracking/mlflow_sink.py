@@ -1,0 +1,234 @@
+"""A study's records shown in MLflow.
+
+Every record can be applied twice with the effect of once: runs are found by their tags before any
+is made, metrics carry the record's own time, and files keep their paths. A record also brings
+along what it builds on, so a run that somebody deleted comes back with the next of its records.
+"""
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tracking import runs, views
+from tracking.description import describe
+from tracking.history import FoldHistory, History, TrialHistory
+from tracking.records import (
+    EpochEnded,
+    FoldEnded,
+    FoldStarted,
+    ModelExported,
+    Record,
+    SessionEnded,
+    SessionStarted,
+    StudyStarted,
+    TestSetOpened,
+    TrialEnded,
+    TrialStarted,
+)
+from tracking.runs import Point, RunKey
+
+if TYPE_CHECKING:
+    from tracking.mlflow_store import MlflowStore, RunReference
+
+# Read by MLflow when it is imported, or at each request; what the user set stays.
+_SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    # The shipper tries again by itself; MLflow's own 7 tries of 120 s would only hide an outage.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+}
+
+
+class MlflowSink:
+    """Shows one study's records in MLflow; a `tracking.sink.Sink`.
+
+    Making one does nothing: MLflow is imported, and its address used, with the first record.
+
+    Args:
+        tracking_uri: MLflow's address.
+        artifacts: folder for artifacts; None leaves their place to the server.
+        folder: the study's folder; relative export folders are relative to it.
+    """
+
+    def __init__(self, tracking_uri: str, *, artifacts: Path | None, folder: Path) -> None:
+        self._tracking_uri = tracking_uri
+        self._artifacts = artifacts
+        self._folder = folder
+        self._opened: MlflowStore | None = None
+        self._filled: set[str] = set()  # runs whose params this sink has written
+        self._epochs_shown: dict[str, int] = {}  # by a fold's run: the last one written
+
+    def apply(self, record: Record, history: History) -> None:
+        """Show `record`; `history` already contains it and everything before it.
+
+        Raises:
+            mlflow.exceptions.MlflowException: MLflow cannot be reached, or refuses.
+        """
+        match record:
+            case StudyStarted():
+                self._start_study(history, record)
+            case SessionStarted() | SessionEnded():
+                self._show_session(history, record)
+            case TrialStarted():
+                trial = history.trials[record.trial]
+                self._fill_trial(history, trial, self._trial_run(history, trial))
+            case FoldStarted() | EpochEnded() | FoldEnded():
+                self._show_fold(history, record)
+            case TrialEnded():
+                self._end_trial(history, history.trials[record.trial], record)
+            case ModelExported() | TestSetOpened():
+                self._show_final(history, record)
+
+    def close(self) -> None:
+        """Forget what was found out; MLflow keeps its own connections."""
+        self._opened = None
+
+    def _store(self, history: History) -> "MlflowStore":
+        if self._opened is None:
+            store = open_store(self._tracking_uri, artifacts=self._artifacts)
+            study = history.known_study()
+            tags = runs.experiment_tags(study) | views.view_tags(study)
+            note = {"mlflow.note.content": describe(history)}
+            store.open(study.study, study.id, tags | note)
+            self._opened = store
+        return self._opened
+
+    def _start_study(self, history: History, record: StudyStarted) -> None:
+        store = self._store(history)
+        store.tag_experiment(runs.experiment_tags(record) | views.view_tags(record))
+        self._fill(history, self._study_run(history), record.settings)
+
+    def _study_run(self, history: History) -> str:
+        store, key, study = self._store(history), RunKey("study"), history.known_study()
+        run = store.find(key)
+        if run is None:
+            tags = runs.common_tags(history) | key.tags() | {"mlflow.runName": "study"}
+            run = store.create(key, tags, at=study.at)
+            self._fill(history, run.id, study.settings)
+        return run.id
+
+    def _show_session(self, history: History, record: SessionStarted | SessionEnded) -> None:
+        store, run_id = self._store(history), self._study_run(history)
+        if isinstance(record, SessionStarted):
+            store.resume(run_id)
+            state = {"search.state": "running", "search.trials": str(record.trials)}
+        else:
+            status = runs.SESSION_STATUS.get(record.reason, "FINISHED")
+            store.finish(run_id, status, at=record.at)
+            state = {"search.state": record.reason}
+        store.log(run_id, tags=runs.common_tags(history) | state)
+        self._describe(history)
+
+    def _trial_run(self, history: History, trial: TrialHistory) -> str:
+        store, key = self._store(history), RunKey("trial", trial.number)
+        run = store.find(key)
+        if run is None:
+            tags = runs.common_tags(history) | runs.trial_tags(trial)
+            run = store.create(key, tags, at=trial.started.at)
+            self._fill_trial(history, trial, run.id)
+        return run.id
+
+    def _fill_trial(self, history: History, trial: TrialHistory, run_id: str) -> None:
+        if run_id in self._filled:
+            return
+        data = history.known_study().dataset
+        self._store(history).log_dataset(
+            run_id,
+            name=str(data.get("name")),
+            digest=str(data.get("digest")),
+            source=json.dumps({"uri": str(data.get("source"))}),
+        )
+        self._fill(history, run_id, trial.started.parameters)
+
+    def _fill(self, history: History, run_id: str, params: dict[str, object]) -> None:
+        """Write the run's params, once; a run left without them by a crash gets them too."""
+        if run_id not in self._filled:
+            self._store(history).log(run_id, params=runs.text_params(params))
+            self._filled.add(run_id)
+
+    def _show_fold(self, history: History, record: FoldStarted | EpochEnded | FoldEnded) -> None:
+        trial = history.trials[record.trial]
+        fold = trial.folds[record.fold]
+        run = self._fold_run(history, trial, fold)
+        if run.started > fold.started.at:
+            return  # a record of an earlier try, shipped again; a later one is shown already
+        self._log_fold(history, run, fold, {"search.state": "complete"} if fold.ended else {})
+        if fold.ended:
+            self._store(history).finish(run.id, "FINISHED", at=fold.ended.at)
+
+    def _fold_run(self, history: History, trial: TrialHistory, fold: FoldHistory) -> "RunReference":
+        store, key = self._store(history), RunKey("fold", trial.number, fold.started.fold)
+        parent = self._trial_run(history, trial)
+        run = store.find(key)
+        if run is not None and run.started < fold.started.at:
+            store.delete(key)  # its epochs are trained again: the first try's must not mix in
+            run = None
+        if run is None:
+            tags = runs.common_tags(history) | runs.fold_tags(fold, parent)
+            run = store.create(key, tags, at=fold.started.at)
+        return run
+
+    def _log_fold(
+        self, history: History, run: "RunReference", fold: FoldHistory, tags: runs.Tags
+    ) -> None:
+        """Write the epochs this sink has not written yet; written again, they do no harm."""
+        seen = self._epochs_shown.get(run.id, 0)
+        fresh = [ended for epoch, ended in sorted(fold.epochs.items()) if epoch > seen]
+        points = runs.epoch_points(fresh) + runs.fold_points(fold)
+        self._store(history).log(run.id, points=points, tags=tags)
+        self._epochs_shown[run.id] = max(fold.epochs, default=0)
+
+    def _end_trial(self, history: History, trial: TrialHistory, record: TrialEnded) -> None:
+        store, run_id = self._store(history), self._trial_run(history, trial)
+        status = runs.STATUS[record.state]
+        for fold in trial.folds.values():
+            if fold.ended is None:
+                run = self._fold_run(history, trial, fold)
+                self._log_fold(history, run, fold, {"search.state": record.state})
+                store.finish(run.id, status, at=record.at)
+        store.upload(run_id, runs.trial_files(trial, record, history.known_study().classes))
+        points, tags = runs.trial_points(trial, record), runs.ended_tags(record)
+        is_best = trial in _ranking(history, record)[:1]
+        store.log(run_id, points=points, tags=tags | ({"search.best": "true"} if is_best else {}))
+        store.finish(run_id, status, at=record.at)
+        if record.state == "complete":
+            self._show_best(history, record)
+        self._describe(history)
+
+    def _show_best(self, history: History, record: TrialEnded) -> None:
+        """Extend the study's curve of the best score so far; take the mark off a former best."""
+        store, ranking = self._store(history), _ranking(history, record)
+        is_best = ranking[0].number == record.trial
+        mark = {"search.best_trial": str(record.trial)} if is_best else {}
+        point = Point("best_cv_accuracy", ranking[0].value or 0.0, record.at, record.trial)
+        store.log(self._study_run(history), points=[point], tags=mark)
+        for former in ranking[1:2] if is_best else ():
+            store.log(self._trial_run(history, former), tags={"search.best": "false"})
+
+    def _show_final(self, history: History, record: ModelExported | TestSetOpened) -> None:
+        from tracking.mlflow_final import show_final
+
+        show_final(self._store(history), record, history, folder=self._folder)
+        self._describe(history)
+
+    def _describe(self, history: History) -> None:
+        self._store(history).tag_experiment({"mlflow.note.content": describe(history)})
+
+
+def open_store(tracking_uri: str, *, artifacts: Path | None) -> "MlflowStore":
+    """Import MLflow, quietly, and return a store at the address."""
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+    from tracking.mlflow_store import MlflowStore
+
+    # It logs each table it creates; what goes wrong arrives here as an exception.
+    for name in ("mlflow", "alembic", "sqlalchemy"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    return MlflowStore(tracking_uri, artifacts)
+
+
+def _ranking(history: History, until: TrialEnded) -> list[TrialHistory]:
+    """Return the trials complete by `until`, best first: what was known then, told again."""
+    return [t for t in history.completed() if t.ended and t.ended.at <= until.at]

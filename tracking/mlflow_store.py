@@ -1,0 +1,181 @@
+"""One study's experiment in MLflow: its runs found or made once, and written to.
+
+An explicit `MlflowClient` is used throughout; MLflow's fluent interface keeps global state. This
+module and `mlflow_models` import MLflow, which takes seconds: import them where they are needed.
+"""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    Experiment,
+    InputTag,
+    Metric,
+    Param,
+    RunTag,
+    ViewType,
+)
+
+from tracking.home import folder_name
+from tracking.runs import Point, RunKey, Tags, finite
+
+_METRICS, _OTHERS = 800, 100  # MLflow takes 1,000 entries a request, 100 params, 100 tags
+
+
+@dataclass(frozen=True)
+class RunReference:
+    """A run in MLflow.
+
+    Attributes:
+        started: `search.started` of a fold's run: which of its starts the run shows.
+    """
+
+    id: str
+    started: float = 0.0
+
+
+class MlflowStore:
+    """Reads and writes one study's experiment.
+
+    Attributes:
+        client: MLflow's client.
+        experiment_id: MLflow's identifier of the experiment; empty before `open`.
+    """
+
+    def __init__(self, tracking_uri: str, artifacts: Path | None) -> None:
+        self.client = MlflowClient(tracking_uri, registry_uri=tracking_uri)
+        self.experiment_id = ""
+        self._artifacts = artifacts
+        self._runs: dict[RunKey, RunReference] = {}
+        self._searched: set[str] = set()
+        self._is_new = False
+
+    def open(self, name: str, study_id: str, tags: Tags) -> bool:
+        """Find the study's experiment or make it; tell whether it was made.
+
+        Another study's experiment, or a deleted one, keeps its name: this study's is then called
+        `NAME-<first 8 digits of its id>`.
+        """
+        candidate, attempt = name, 1
+        while (found := self.client.get_experiment_by_name(candidate)) is not None:
+            if _belongs(found, study_id):
+                self.experiment_id = found.experiment_id
+                return False
+            candidate = f"{name}-{study_id[:8]}" + (f"-{attempt}" if attempt > 1 else "")
+            attempt += 1
+        location = None
+        if self._artifacts is not None:
+            folder = self._artifacts.resolve() / folder_name(candidate)
+            location = folder.as_uri()
+        self.experiment_id = self.client.create_experiment(candidate, location, tags)
+        self._is_new = True
+        return True
+
+    def tag_experiment(self, tags: Tags) -> None:
+        """Set tags of the experiment."""
+        for name, value in tags.items():
+            self.client.set_experiment_tag(self.experiment_id, name, value)
+
+    def find(self, key: RunKey) -> RunReference | None:
+        """Return the run, None when there is none.
+
+        MLflow is asked once for all runs of a trial, and not at all for a new experiment.
+        """
+        if key not in self._runs and not self._is_new:
+            self._search(key)
+        return self._runs.get(key)
+
+    def create(self, key: RunKey, tags: Tags, *, at: float) -> RunReference:
+        """Make the run; its name is the tag `mlflow.runName`.
+
+        Args:
+            key: which run it is.
+            tags: all its tags.
+            at: its start, seconds since 1970 (UTC).
+        """
+        run = self.client.create_run(
+            self.experiment_id,
+            start_time=_milliseconds(at),
+            tags=tags,
+            run_name=tags.get("mlflow.runName"),
+        )
+        started = float(tags.get("search.started", 0.0))
+        self._runs[key] = RunReference(run.info.run_id, started)
+        return self._runs[key]
+
+    def delete(self, key: RunKey) -> None:
+        """Delete the run."""
+        self.client.delete_run(self._runs.pop(key).id)
+
+    def log(
+        self,
+        run_id: str,
+        *,
+        points: Sequence[Point] = (),
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write metrics, params and tags, in as few requests as MLflow's limits allow."""
+        metrics = [Metric(p.name, finite(p.value), _milliseconds(p.at), p.step) for p in points]
+        settings = [Param(name, value) for name, value in (params or {}).items()]
+        labels = [RunTag(name, value) for name, value in (tags or {}).items()]
+        while metrics or settings or labels:
+            self.client.log_batch(run_id, metrics[:_METRICS], settings[:_OTHERS], labels[:_OTHERS])
+            metrics = metrics[_METRICS:]
+            settings, labels = settings[_OTHERS:], labels[_OTHERS:]
+
+    def log_dataset(self, run_id: str, *, name: str, digest: str, source: str) -> None:
+        """Record the dataset as the run's input.
+
+        The entities are MLflow's own; `mlflow.data` would make the same out of loaded arrays.
+        """
+        dataset = Dataset(name, digest[:12], "local", source)
+        context = InputTag("mlflow.data.context", "training")
+        self.client.log_inputs(run_id, [DatasetInput(dataset, [context])])
+
+    def upload(self, run_id: str, files: Mapping[str, bytes]) -> None:
+        """Write the run's artifacts by their paths; those of the same path are replaced."""
+        if not files:
+            return
+        with tempfile.TemporaryDirectory(prefix="foldwise-") as folder:
+            for path, content in files.items():
+                target = Path(folder, path)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content)
+            self.client.log_artifacts(run_id, folder)
+
+    def finish(self, run_id: str, status: str, *, at: float) -> None:
+        """Set the run's status (`FINISHED`, `KILLED`, `FAILED`) and its end."""
+        self.client.set_terminated(run_id, status, _milliseconds(at))
+
+    def resume(self, run_id: str) -> None:
+        """Set the run's status to `RUNNING`."""
+        self.client.update_run(run_id, status="RUNNING")
+
+    def _search(self, key: RunKey) -> None:
+        in_trial = key.kind in ("trial", "fold")
+        name, value = ("trial", str(key.trial)) if in_trial else ("kind", key.kind)
+        query = f"tags.`search.{name}` = '{value}'"
+        if query in self._searched:
+            return
+        found = self.client.search_runs(
+            [self.experiment_id], query, ViewType.ACTIVE_ONLY, order_by=["start_time ASC"]
+        )
+        for run in found:
+            started = float(run.data.tags.get("search.started", 0.0))
+            self._runs.setdefault(RunKey.of(run.data.tags), RunReference(run.info.run_id, started))
+        self._searched.add(query)
+
+
+def _belongs(experiment: Experiment, study_id: str) -> bool:
+    active: bool = experiment.lifecycle_stage == "active"
+    return active and bool(experiment.tags.get("search.study_id") == study_id)
+
+
+def _milliseconds(at: float) -> int:
+    return round(at * 1000)

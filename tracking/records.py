@@ -1,0 +1,257 @@
+"""What happened in a study, as frozen records. Standard library only.
+
+Records are the project's one durable format: the journal keeps them, everything else (MLflow,
+tables, continuation) is derived from them. All times are seconds since 1970, UTC; all scores are
+fractions; all losses are nats.
+"""
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, ClassVar, TypeAlias
+
+Json: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """Base of all records.
+
+    Attributes:
+        at: when it happened, seconds since 1970 (UTC).
+    """
+
+    kinds: ClassVar[dict[str, type["Record"]]] = {}
+    at: float
+
+    def __init_subclass__(cls) -> None:
+        Record.kinds[cls.__name__] = cls
+
+    def to_json(self) -> Json:
+        """Return the record as a JSON-ready dictionary with its kind."""
+        return {"kind": type(self).__name__, **asdict(self)}
+
+
+def record_from_json(data: Json) -> Record:
+    """Return the record that `Record.to_json` described.
+
+    Fields this version does not know are ignored, so that a journal written by a later version
+    of the same kinds can still be read.
+
+    Raises:
+        ValueError: the kind is unknown or a field is missing.
+    """
+    kind = Record.kinds.get(str(data.get("kind")))
+    if kind is None:
+        raise ValueError(f"unknown kind of record: {data.get('kind')!r}")
+    known = {f.name for f in fields(kind)}
+    try:
+        return kind(**{name: value for name, value in data.items() if name in known})
+    except TypeError as error:
+        raise ValueError(f"{kind.__name__}: {error}") from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyStarted(Record):
+    """The first record of a journal: everything that identifies the study.
+
+    Attributes:
+        id: unique to this study, whatever its name; 32 hexadecimal digits.
+        study: the study's name.
+        space: the reference the space was given by.
+        driver: the driver's name.
+        settings: the settings that make up the study's identity (seed, folds, epochs, ...).
+        parameters: one entry a parameter: name, kind, range (text), searched (bool), when.
+        dataset: name, source, digest (SHA-256), classes (names), samples (training samples used).
+        folds: number of folds.
+        folds_digest: SHA-256 of the fold indices.
+    """
+
+    id: str
+    study: str
+    space: str
+    driver: str
+    settings: Json
+    parameters: list[Json]
+    dataset: Json
+    folds: int
+    folds_digest: str
+
+    @property
+    def classes(self) -> list[str]:
+        """The classes' names, in the order of their numbers."""
+        return [str(name) for name in self.dataset.get("classes") or []]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionStarted(Record):
+    """One invocation of `run` on the study began.
+
+    Attributes:
+        trials: the total number of trials this session aims at.
+        environment: versions, host, pid, device, precision, git commit and whether it was dirty.
+    """
+
+    trials: int
+    environment: Json
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialStarted(Record):
+    """A setting was proposed; its evaluation begins.
+
+    Attributes:
+        trial: number from 0.
+        parameters: the complete setting, active parameters only.
+        origin: `baseline:NAME` or `sampled`.
+    """
+
+    trial: int
+    parameters: Json
+    origin: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldStarted(Record):
+    """Training on one fold begins, or begins again after an interruption.
+
+    Attributes:
+        fold: number from 1.
+    """
+
+    trial: int
+    fold: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochEnded(Record):
+    """One epoch on one fold.
+
+    Attributes:
+        epoch: number from 1.
+        metrics: `loss`, `accuracy` (training part), `val_loss`, `val_accuracy` (validation part).
+    """
+
+    trial: int
+    fold: int
+    epoch: int
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldEnded(Record):
+    """A fold was trained and scored.
+
+    Attributes:
+        accuracy: on the fold's validation part after its last epoch.
+        loss: cross-entropy on the same, nats.
+        macro_f1: unweighted mean of the classes' F1 on the same.
+        seconds: wall time of building, training and scoring.
+        epochs: number of epochs trained.
+        predictions: file with the validation part's predictions, relative to the study's folder.
+    """
+
+    trial: int
+    fold: int
+    accuracy: float
+    loss: float
+    macro_f1: float
+    seconds: float
+    predictions: str
+    epochs: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialEnded(Record):
+    """A trial is over.
+
+    Attributes:
+        state: `complete`, `pruned` or `failed`.
+        value: what the sampler was told: for a complete trial the mean accuracy over all folds,
+            for a pruned one over those it saw, None for a failed one.
+        reason: why it was pruned or failed, one sentence; empty for a complete one.
+        scores: for a complete trial `cv_accuracy`, `cv_accuracy_std` (sample standard deviation
+            over folds), `cv_loss`, `macro_f1` (over all out-of-fold predictions).
+        train_seconds: sum over the folds.
+        epochs_trained: sum over the folds, unfinished ones included.
+        model_parameters: number of weights; 0 where no model could be built.
+        confusion: rows are true classes, columns predicted, out-of-fold; empty without a fold.
+        report: scikit-learn's classification report of the same predictions.
+        summary: Keras's text summary of the model.
+        device: what TensorFlow computed on, `CPU` or `GPU`.
+        error: a failed trial's traceback.
+    """
+
+    trial: int
+    state: str
+    value: float | None
+    reason: str = ""
+    scores: dict[str, float] = field(default_factory=dict)
+    train_seconds: float = 0.0
+    epochs_trained: int = 0
+    model_parameters: int = 0
+    confusion: list[list[int]] = field(default_factory=list)
+    report: Json = field(default_factory=dict)
+    summary: str = ""
+    device: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionEnded(Record):
+    """One invocation of `run` ended in good order.
+
+    Attributes:
+        reason: `complete`, `timeout`, `interrupted`, `exhausted` (no setting left) or `failed`.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelExported(Record):
+    """The best setting was trained on all training data and written to a folder.
+
+    Attributes:
+        trial: the trial whose setting it is.
+        folder: absolute path of the export folder.
+        model_sha256: digest of its `model.keras`.
+        curves: per epoch `loss` and `accuracy` of the final training.
+        train_seconds: wall time of the final training.
+        model_parameters: number of weights.
+        requirements: pinned packages the model needs, pip's notation.
+        summary: Keras's text summary of the model.
+    """
+
+    trial: int
+    folder: str
+    model_sha256: str
+    curves: list[dict[str, float]]
+    train_seconds: float
+    model_parameters: int
+    requirements: list[str]
+    summary: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestSetOpened(Record):
+    """An exported model was scored on the test set.
+
+    Attributes:
+        by: the command that opened it, `export` or `evaluate`.
+        model_sha256: digest of the `model.keras` that was scored.
+        accuracy: fraction correct.
+        loss: cross-entropy, nats.
+        macro_f1: unweighted mean of the classes' F1.
+        confusion: rows are true classes, columns predicted.
+        report: scikit-learn's classification report.
+    """
+
+    __test__ = False  # pytest: not a test class
+
+    trial: int
+    by: str
+    model_sha256: str
+    accuracy: float
+    loss: float
+    macro_f1: float
+    confusion: list[list[int]]
+    report: Json

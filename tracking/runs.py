@@ -1,0 +1,256 @@
+"""What a study's records say in MLflow's words: names, tags, metrics and files of its runs.
+
+Plain data only, so that this can be read and tested without MLflow.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from uuid import NAMESPACE_OID, uuid5
+
+from tracking.description import trial_name
+from tracking.history import FoldHistory, History, TrialHistory
+from tracking.records import EpochEnded, Json, StudyStarted, TrialEnded
+from tracking.views import IMAGE_KEY
+
+Tags = dict[str, str]
+_MAX_TAG = 5000  # characters; MLflow's servers of the last years take at least these
+# A pruned trial is a normal outcome, and MLflow marks KILLED runs with the same red cross as FAILED
+# ones: a search that prunes well would look broken. `search.state` tells it from a complete one,
+# and so does that it has no `cv_accuracy`.
+STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED"}
+SESSION_STATUS = {"interrupted": "KILLED", "failed": "FAILED"}  # any other reason: FINISHED
+
+
+@dataclass(frozen=True)
+class RunKey:
+    """Which run of a study is meant.
+
+    Attributes:
+        kind: `study`, `trial`, `fold` or `final`.
+        trial: number from 0; None for the study's run.
+        fold: number from 1, of a fold's run.
+        model: SHA-256 of the model, of a final run.
+    """
+
+    kind: str
+    trial: int | None = None
+    fold: int | None = None
+    model: str | None = None
+
+    def tags(self) -> Tags:
+        """Return the tags that mark the run in MLflow."""
+        marks = {
+            "search.kind": self.kind,
+            "search.trial": self.trial,
+            "search.fold": self.fold,
+            "search.model_sha256": self.model,
+        }
+        return {name: str(value) for name, value in marks.items() if value is not None}
+
+    @classmethod
+    def of(cls, tags: Mapping[str, str]) -> "RunKey":
+        """Return the key that `tags` was written for."""
+        trial, fold = tags.get("search.trial"), tags.get("search.fold")
+        return cls(
+            tags.get("search.kind", ""),
+            None if trial is None else int(trial),
+            None if fold is None else int(fold),
+            tags.get("search.model_sha256"),
+        )
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value of a metric.
+
+    Attributes:
+        at: seconds since 1970 (UTC).
+    """
+
+    name: str
+    value: float
+    at: float
+    step: int = 0
+
+
+def experiment_tags(study: StudyStarted) -> Tags:
+    """Return what identifies the study on its experiment."""
+    return _texts(
+        {
+            "mlflow.experimentKind": "custom_model_development",
+            "search.study_id": study.id,
+            "search.study": study.study,
+            "search.space": study.space,
+            "search.driver": study.driver,
+            "search.dataset": study.dataset.get("name"),
+            "search.dataset_digest": study.dataset.get("digest"),
+            "search.folds": study.folds,
+            "search.folds_digest": study.folds_digest,
+            "search.seed": study.settings.get("seed"),
+        }
+    )
+
+
+def common_tags(history: History) -> Tags:
+    """Return the tags that every run of the study carries."""
+    tags: Json = {"mlflow.source.type": "LOCAL", "mlflow.source.name": "foldwise"}
+    if history.study:
+        tags |= {
+            "search.study": history.study.study,
+            "search.space": history.study.space,
+            "search.driver": history.study.driver,
+        }
+    environment = history.sessions[-1].environment if history.sessions else {}
+    for name, value in environment.items():
+        tags[f"search.{name}"] = value
+    tags["mlflow.source.git.commit"] = environment.get("git_commit")
+    return _texts(tags)
+
+
+def trial_tags(trial: TrialHistory) -> Tags:
+    """Return a trial's tags as it starts."""
+    return RunKey("trial", trial.number).tags() | {
+        "mlflow.runName": trial_name(trial),
+        "search.origin": trial.started.origin,
+        "search.state": "running",
+    }
+
+
+def fold_tags(fold: FoldHistory, parent: str) -> Tags:
+    """Return a fold's tags as it starts; `parent` is its trial's run."""
+    started = fold.started
+    return RunKey("fold", started.trial, started.fold).tags() | {
+        "mlflow.runName": f"fold {started.fold}",
+        "mlflow.parentRunId": parent,
+        "search.state": "running",
+        "search.started": repr(started.at),
+    }
+
+
+def epoch_points(epochs: Iterable[EpochEnded]) -> list[Point]:
+    """Return the epochs' metrics, the step being the epoch."""
+    return [
+        Point(name, value, epoch.at, epoch.epoch)
+        for epoch in epochs
+        for name, value in epoch.metrics.items()
+    ]
+
+
+def fold_points(fold: FoldHistory) -> list[Point]:
+    """Return a finished fold's scores; none while it trains.
+
+    Their names are not the trial's, so that sorting trials by a score never mixes in folds.
+    """
+    ended = fold.ended
+    if ended is None:
+        return []
+    scores = {
+        "fold_accuracy": ended.accuracy,
+        "fold_loss": ended.loss,
+        "fold_macro_f1": ended.macro_f1,
+        "train_seconds": round(ended.seconds, 2),
+    }
+    return [Point(name, value, ended.at) for name, value in scores.items()]
+
+
+def trial_points(trial: TrialHistory, ended: TrialEnded) -> list[Point]:
+    """Return a finished trial's mean curves and its figures; scores only if it is complete."""
+    sums = {
+        "train_seconds": round(ended.train_seconds, 2),
+        "epochs_trained": ended.epochs_trained,
+        "model_parameters": ended.model_parameters,
+    }
+    scores = ended.scores if ended.state == "complete" else {}
+    curves = [
+        # The trial saw an epoch when its last fold saw it; the same whoever ships the record.
+        Point(name, value, _epoch_time(trial, epoch), epoch)
+        for epoch, row in enumerate(trial.mean_curves(), start=1)
+        for name, value in row.items()
+    ]
+    return curves + [Point(name, value, ended.at) for name, value in (scores | sums).items()]
+
+
+def ended_tags(ended: TrialEnded) -> Tags:
+    """Return the tags that say how a trial ended; `mlflow.note.content` is its description."""
+    note = f"{ended.state.capitalize()}: {ended.reason}" if ended.reason else ""
+    tags = {"search.state": ended.state, "search.reason": ended.reason, "mlflow.note.content": note}
+    if ended.confusion:
+        tags["mlflow.loggedImages"] = "True"
+    return _texts({name: value for name, value in tags.items() if value})
+
+
+def trial_files(trial: TrialHistory, ended: TrialEnded, classes: list[str]) -> dict[str, bytes]:
+    """Return a finished trial's artifacts by their paths."""
+    from tracking.figures import curves_png  # Matplotlib, with the first picture
+
+    name = trial_name(trial)
+    files: dict[str, bytes] = {}
+    if ended.confusion:
+        score = ended.scores.get("cv_accuracy")
+        title = f"{name}, out of fold" + (f": accuracy {score:.4f}" if score is not None else "")
+        files |= confusion_files(ended.confusion, classes, title, at=ended.at)
+    if any(fold.epochs for fold in trial.folds.values()):
+        title = name if ended.state == "complete" else f"{name} ({ended.state})"
+        files["curves.png"] = curves_png(trial, title)
+    return files | text_files(ended.report, ended.summary, ended.error)
+
+
+def confusion_files(
+    confusion: list[list[int]], classes: list[str], title: str, *, at: float
+) -> dict[str, bytes]:
+    """Return a confusion matrix as data, as a picture, and as an image of MLflow's image charts.
+
+    MLflow's charts show images whose file names follow its own scheme, each in two sizes.
+    """
+    # Matplotlib, with the first picture
+    from tracking.figures import confusion_matrix_png, thumbnail
+
+    names = [*classes, *(f"class {n}" for n in range(len(classes), len(confusion)))]
+    picture = confusion_matrix_png(confusion, names[: len(confusion)], title)
+    matrix = {"classes": names, "rows": "true", "columns": "predicted", "matrix": confusion}
+    moment = round(at * 1000)
+    image = f"images/{IMAGE_KEY}+step+0+timestamp+{moment}+{uuid5(NAMESPACE_OID, title)}"
+    return {
+        "confusion_matrix.png": picture,
+        "confusion_matrix.json": _json(matrix),
+        f"{image}.png": picture,
+        f"{image}+compressed.png": thumbnail(picture),
+    }
+
+
+def text_files(report: Json, summary: str = "", error: str = "") -> dict[str, bytes]:
+    """Return the artifacts that are text; what is empty is left out."""
+    files = {
+        "classification_report.json": _json(report) if report else b"",
+        "model_summary.txt": summary.encode(),
+        "error.txt": error.encode(),
+    }
+    return {name: content for name, content in files.items() if content}
+
+
+def text_params(values: Json) -> dict[str, str]:
+    """Return settings as MLflow's params: text of at most 6,000 characters."""
+    return {name: _text(value)[:6000] for name, value in values.items()}
+
+
+def finite(value: float) -> float:
+    """Return `value`, NaN for infinities: MLflow would store those as 1.8e308 and chart that."""
+    return value if math.isfinite(value) else math.nan
+
+
+def _epoch_time(trial: TrialHistory, epoch: int) -> float:
+    return max(fold.epochs[epoch].at for fold in trial.folds.values() if epoch in fold.epochs)
+
+
+def _texts(values: Json) -> Tags:
+    return {name: _text(value)[:_MAX_TAG] for name, value in values.items() if value is not None}
+
+
+def _text(value: object) -> str:
+    return json.dumps(value) if isinstance(value, dict | list | tuple) else str(value)
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, indent=1).encode()

@@ -1,0 +1,21 @@
+"""The seam between what happened and where it is shown."""
+
+from typing import Protocol
+
+from tracking.history import History
+from tracking.records import Record
+
+
+class Sink(Protocol):
+    """Takes a study's records, in order, to a place where people look at them.
+
+    Every record may be applied more than once, also by another process after a crash; the effect
+    is that of applying it once. `apply` raises whatever the place raises when it cannot be
+    reached; the caller tries again later with the same record.
+    """
+
+    def apply(self, record: Record, history: History) -> None:
+        """Show `record`; `history` already contains it and everything before it."""
+
+    def close(self) -> None:
+        """Let go of connections."""

@@ -1,0 +1,216 @@
+"""The saved views of a study in MLflow's web pages.
+
+MLflow keeps a named view as an experiment tag: JSON whose `state` is the page's state, compressed.
+The format is read off MLflow 3.17's pages; a field another version does not know is ignored there.
+"""
+
+import base64
+import json
+import zlib
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from tracking.records import Json, StudyStarted
+
+TAG_PREFIX = "mlflow.sharedViewState."
+BEST = "foldwise-best"
+COMPARE = "foldwise-compare"
+IMAGE_KEY = "confusion_matrix"
+
+_TRIALS = "tags.`search.kind` = 'trial'"
+_BY_SCORE = "metrics.`cv_accuracy`"
+_STATE = "tags.`search.state`"
+_SCORES = ("cv_accuracy", "cv_accuracy_std", "macro_f1", "train_seconds")
+_SIZES = ("cv_loss", "epochs_trained", "model_parameters")
+_CURVES = ("val_accuracy", "val_loss", "accuracy", "loss")
+_FIRST_COLUMNS = {"attributes.`Run Name`": 170, "runDateAndNestInfo": 130, "duration": 80}
+_CHARTS, _IMAGES = "foldwise-charts", "foldwise-images"  # sections
+_MAX_COLUMNS = 24  # the table gets slow and unreadable with more
+
+
+def view_tags(study: StudyStarted) -> dict[str, str]:
+    """Return the experiment tags that make up the study's saved views."""
+    at = round(study.at * 1000)
+    return {
+        TAG_PREFIX + BEST: _encode("Best trials first", _best_trials(study), at),
+        TAG_PREFIX + COMPARE: _encode("Compare", _compare(study), at),
+    }
+
+
+def view_path(experiment_id: str, view: str) -> str:
+    """Return the part of a link after MLflow's address that opens the view.
+
+    Args:
+        experiment_id: MLflow's identifier.
+        view: `BEST` or `COMPARE`.
+    """
+    query = {
+        "workflowType": "machine_learning",  # else the page opens on language-model traces
+        "compareRunsMode": "CHART" if view == COMPARE else "TABLE",
+        "viewStateShareKey": view,
+    }
+    return f"/#/experiments/{experiment_id}/runs?{urlencode(query)}"
+
+
+def decode_view(value: str) -> tuple[str, Json]:
+    """Return the name and the page's state that a view's tag holds.
+
+    Raises:
+        ValueError: the tag holds no compressed view.
+    """
+    view = json.loads(value)
+    method, _, packed = view["state"].partition(";")
+    if method != "deflate":
+        raise ValueError(f"a view's state must be compressed by deflate; got {method!r}")
+    state: Json = json.loads(zlib.decompress(base64.b64decode(packed)))
+    return view["name"], state
+
+
+def _encode(name: str, state: Json, at: int) -> str:
+    packed = base64.b64encode(zlib.compress(json.dumps(state).encode(), 9)).decode()
+    view = {"name": name, "createdAt": at, "updatedAt": at, "state": f"deflate;{packed}"}
+    return json.dumps(view)
+
+
+def _best_trials(study: StudyStarted) -> Json:
+    params = [f"params.`{name}`" for name in _searched(study, conditional=True)]
+    columns = [_STATE, *_metrics(_SCORES), *params, *_metrics(_SIZES)][:_MAX_COLUMNS]
+    state = _state(columns)
+    # MLflow's own order is params, metrics, tags, each by the alphabet.
+    state["columnOrder"] = [*_FIRST_COLUMNS, *columns]
+    state["columnWidths"] = {**_FIRST_COLUMNS, **{name: _width(name) for name in columns}}
+    return state
+
+
+def _metrics(names: Sequence[str]) -> list[str]:
+    return [f"metrics.`{name}`" for name in names]
+
+
+def _width(column: str) -> int:
+    """Return pixels: room for the heading, and for MLflow's long decimals of a score."""
+    return max(90, 7 * (len(column) - column.index("`")) + 26)
+
+
+def _compare(study: StudyStarted) -> Json:
+    charts = [
+        *_parallel_coordinates(study),
+        _line("val_accuracy"),
+        _line("val_loss"),
+        _chart("BAR", "bars", metricKey="cv_accuracy", displayName="cv_accuracy"),
+        _images(),
+    ]
+    # MLflow adds a chart for every metric that has none; these say that they are not wanted.
+    shown = {chart.get("metricKey") for chart in charts}
+    unwanted = [
+        {**_chart("BAR", f"no-{name}", metricKey=name), "deleted": True}
+        for name in (*_SCORES, *_SIZES, *_CURVES)
+        if name not in shown
+    ]
+    sections = [
+        _section(_CHARTS, "Compare trials", columns=2, height=420),
+        _section(_IMAGES, "Confusion matrices", columns=1, height=640),
+    ]
+    return _state([_STATE, _BY_SCORE]) | {
+        "compareRunCharts": [*charts, *unwanted],
+        "compareRunSections": sections,
+        "isAccordionReordered": True,
+    }
+
+
+def _state(columns: Sequence[str]) -> Json:
+    return {
+        "searchFilter": _TRIALS,
+        "orderByKey": _BY_SCORE,
+        "orderByAsc": False,
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "datasetsFilter": [],
+        "modelVersionFilter": "All Runs",
+        "selectedColumns": list(columns),
+        "runsHiddenMode": "FIRST_20_RUNS",
+        "hideEmptyCharts": True,
+        "groupBy": None,
+    }
+
+
+def _parallel_coordinates(study: StudyStarted) -> list[Json]:
+    """Return one chart of the parameters every trial has, and one with the conditional ones.
+
+    A trial without one of a chart's parameters is not drawn on it.
+    """
+    everywhere = _searched(study, conditional=False)
+    everything = _searched(study, conditional=True)
+    charts = [_parallel("parameters", everywhere)] if everywhere else []
+    if len(everything) > len(everywhere):
+        charts.append(_parallel("parameters, conditional ones included", everything))
+    return charts
+
+
+def _parallel(name: str, parameters: Sequence[str]) -> Json:
+    return _chart(
+        "PARALLEL",
+        name,
+        displayName=name,
+        selectedParams=list(parameters),
+        selectedMetrics=["cv_accuracy"],
+        showAllRuns=True,
+    )
+
+
+def _line(metric: str) -> Json:
+    return _chart(
+        "LINE",
+        f"line-{metric}",
+        metricKey=metric,
+        selectedMetricKeys=[metric],
+        displayName=metric,
+        lineSmoothness=0,
+        xAxisKey="step",
+        xAxisScaleType="linear",
+        scaleType="linear",
+        yAxisKey="metric",
+        yAxisExpressions=[],
+        range={},
+        ignoreOutliers=False,
+        useGlobalXaxisKey=True,
+        useGlobalLineSmoothing=True,
+    )
+
+
+def _images() -> Json:
+    chart = _chart("IMAGE", "images", imageKeys=[IMAGE_KEY], step=0, showRunParams=False)
+    return chart | {"metricSectionId": _IMAGES}
+
+
+def _section(key: str, name: str, *, columns: int, height: int) -> Json:
+    return {
+        "uuid": key,
+        "name": name,
+        "display": True,
+        "isReordered": True,
+        "deleted": False,
+        "isGenerated": False,
+        "columns": columns,
+        "cardHeight": height,  # pixels
+    }
+
+
+def _chart(kind: str, key: str, **fields: Any) -> Json:
+    chart = {
+        "type": kind,
+        "uuid": f"foldwise-{key}",
+        "metricSectionId": _CHARTS,
+        "deleted": False,
+        "isGenerated": False,
+        "runsCountToCompare": 20,
+    }
+    return chart | fields
+
+
+def _searched(study: StudyStarted, *, conditional: bool) -> list[str]:
+    return [
+        str(parameter["name"])
+        for parameter in study.parameters
+        if parameter.get("searched") and (conditional or not parameter.get("when"))
+    ]
