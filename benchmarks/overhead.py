@@ -28,9 +28,10 @@ from pathlib import Path
 import psutil
 
 CASES = {
-    # name: (trials, folds, epochs, samples); the first has trials of 30 s or more
+    # name: (trials, folds, epochs, samples); the first and last have trials of 30 s or more
     "long trials": (3, 5, 4, 12_000),
     "short trials": (6, 3, 1, 600),
+    "all images": (1, 5, 1, 60_000),
 }
 
 

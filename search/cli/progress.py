@@ -17,8 +17,8 @@ from tracking.history import History, TrialHistory
 from tracking.records import (
     EpochEnded,
     FoldEnded,
+    FoldStarted,
     Record,
-    SessionStarted,
     TrialEnded,
     TrialStarted,
 )
@@ -67,7 +67,7 @@ class Board:
         self.fold = 0
         self.epoch = 0
         self.epochs = 0
-        self._began = time.monotonic()
+        self._began = 0.0
         self._folds_before = self._folds_done()
 
     def take(self, record: Record) -> None:
@@ -78,6 +78,8 @@ class Board:
             self.epochs = int(self.trial.started.parameters["epochs"])
         if isinstance(record, TrialStarted):
             self.fold, self.epoch = 1, 0
+        if isinstance(record, FoldStarted) and not self._began:
+            self._began = time.monotonic()  # importing TensorFlow is not part of the estimate
         if isinstance(record, EpochEnded):
             self.fold, self.epoch = record.fold, record.epoch
 
@@ -107,7 +109,7 @@ class Board:
 
 
 class PlainLines:
-    """One line when a trial begins a fold's score and when it ends; for logs and pipes."""
+    """One line when a fold or a trial ends; for logs and pipes."""
 
     def __init__(self, board: Board) -> None:
         self._board = board
@@ -124,8 +126,6 @@ class PlainLines:
                 )
             case TrialEnded():
                 errors.print(trial_line(self._board, record), soft_wrap=True)
-            case SessionStarted() | TrialStarted() | _:
-                pass
 
 
 class LiveDisplay:
@@ -217,5 +217,5 @@ def _announce(opened: Opened) -> None:
         f" {history.dataset['samples']:,} training images of {history.dataset['name']},"
         f" {settings.folds} fold(s), {settings.epochs} epochs, seed {settings.seed},"
         f" {settings.driver}/{settings.sampler}",
-        soft_wrap=True,
+        soft_wrap=not errors.is_terminal,
     )

@@ -99,7 +99,7 @@ def origin_text(trial: TrialHistory) -> str:
 def _print_best(history: History) -> None:
     states = [trial.state for trial in history.trials.values()]
     counts = ", ".join(
-        f"{states.count(state)} {state}"
+        f"{states.count(state)} {'unfinished' if state == 'running' else state}"
         for state in ("complete", "pruned", "failed", "running")
         if state in states
     )

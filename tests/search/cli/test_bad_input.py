@@ -42,9 +42,18 @@ def study(tmp_path) -> Path:
     folder = Home(tmp_path / "mlruns").study("toy")
     folder.root.mkdir(parents=True)
     settings = {
-        **{"space": "lenet", "dataset": "digits", "driver": "optuna", "sampler": "tpe"},
-        **{"pruner": "median", "folds": 3, "epochs": 2, "seed": 0, "set": {}},
-        **{"baselines": True, "limit_samples": None, "precision": "float32"},
+        "space": "lenet",
+        "dataset": "digits",
+        "driver": "optuna",
+        "sampler": "tpe",
+        "pruner": "median",
+        "folds": 3,
+        "epochs": 2,
+        "seed": 0,
+        "set": {},
+        "baselines": True,
+        "limit_samples": None,
+        "precision": "float32",
     }
     with Journal(folder.journal) as journal:
         journal.append(
@@ -88,7 +97,7 @@ RUN = ("run", "--space", "lenet", "--dataset", "digits")
         ),
         ((*RUN, "--epochs", "0"), "`--epochs`"),
         ((*RUN, "--trials", "0"), "`--trials`"),
-        ((*RUN, "--trials", "three"), "is not a valid"),
+        ((*RUN, "--trials", "three"), "should be a valid integer"),
         ((*RUN, "--limit-samples", "99999"), "got 99,999"),
         ((*RUN, "--set", "filters=3"), "lenet has no such parameter"),
         ((*RUN, "--set", "conv_1_filters=16"), "must be within 32..64; got 16"),
