@@ -77,11 +77,10 @@ def training_curves_png(curves: Curve, title: str) -> bytes:
     return _draw_curves([], curves, title)
 
 
-def thumbnail(png: bytes, width: int = 380) -> bytes:
-    """Return a picture made smaller, `width` pixels wide."""
+def thumbnail(png: bytes) -> bytes:
+    """Return a picture at half its width and height."""
     with Image.open(io.BytesIO(png)) as image:
-        size = (width, round(image.height * width / image.width))
-        return _encode(image.convert("RGB").resize(size, Image.Resampling.BOX))
+        return _encode(image.convert("RGB").reduce(2))
 
 
 def _short_name(name: str, number: int, longest: int = 18) -> str:

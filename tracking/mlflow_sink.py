@@ -32,13 +32,15 @@ from tracking.runs import Point, RunKey
 if TYPE_CHECKING:
     from tracking.mlflow_store import MlflowStore, RunReference
 
-# Read by MLflow when it is imported, or at each request; what the user set stays.
+# Read by MLflow when it is imported, or at each request; what the user set stays...
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     # The shipper tries again by itself; MLflow's own 7 tries of 120 s would only hide an outage.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }
+# ... but for this: standard output belongs to the command, which may be printing JSON there.
+_SILENCE = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
 
 
 class MlflowSink:
@@ -221,12 +223,22 @@ def open_store(tracking_uri: str, *, artifacts: Path | None) -> "MlflowStore":
     """Import MLflow, quietly, and return a store at the address."""
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
+    os.environ.update(_SILENCE)
     from tracking.mlflow_store import MlflowStore
 
     # It logs each table it creates; what goes wrong arrives here as an exception.
     for name in ("mlflow", "alembic", "sqlalchemy"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     return MlflowStore(tracking_uri, artifacts)
+
+
+def find_experiment(tracking_uri: str, study_id: str) -> str | None:
+    """Return MLflow's identifier of a study's experiment, for `views.view_path`; None if absent.
+
+    Raises:
+        mlflow.exceptions.MlflowException: MLflow cannot be reached.
+    """
+    return open_store(tracking_uri, artifacts=None).find_experiment(study_id)
 
 
 def _ranking(history: History, until: TrialEnded) -> list[TrialHistory]:

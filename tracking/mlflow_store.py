@@ -76,6 +76,13 @@ class MlflowStore:
         self._is_new = True
         return True
 
+    def find_experiment(self, study_id: str) -> str | None:
+        """Return the identifier of the study's experiment, whatever its name; None if absent."""
+        found = self.client.search_experiments(
+            filter_string=f"tags.`search.study_id` = '{study_id}'", max_results=1
+        )
+        return str(found[0].experiment_id) if found else None
+
     def tag_experiment(self, tags: Tags) -> None:
         """Set tags of the experiment."""
         for name, value in tags.items():

@@ -15,6 +15,7 @@ from tracking.records import EpochEnded, Json, StudyStarted, TrialEnded
 from tracking.views import IMAGE_KEY
 
 Tags = dict[str, str]
+_ENVIRONMENT = ("versions", "host", "platform", "cpus", "device", "precision")
 _MAX_TAG = 5000  # characters; MLflow's servers of the last years take at least these
 # A pruned trial is a normal outcome, and MLflow marks KILLED runs with the same red cross as FAILED
 # ones: a search that prunes well would look broken. `search.state` tells it from a complete one,
@@ -103,9 +104,13 @@ def common_tags(history: History) -> Tags:
             "search.driver": history.study.driver,
         }
     environment = history.sessions[-1].environment if history.sessions else {}
-    for name, value in environment.items():
-        tags[f"search.{name}"] = value
-    tags["mlflow.source.git.commit"] = environment.get("git_commit")
+    git = environment.get("git") or {}
+    tags |= {f"search.{name}": environment.get(name) for name in _ENVIRONMENT}
+    tags |= {
+        "search.git_commit": git.get("commit"),
+        "search.git_dirty": git.get("dirty"),
+        "mlflow.source.git.commit": git.get("commit"),  # what MLflow's pages show as version
+    }
     return _texts(tags)
 
 

@@ -11,7 +11,7 @@ from tracking.courier import BusyError, Courier, reason
 from tracking.journal import JournalError
 from tracking.sink import Sink
 
-_GATHER = 2.0  # seconds; epochs of the same fold then go together, and MLflow reloads every 30 s
+_GATHER = 5.0  # seconds; a fold's epochs then go together, and MLflow's pages reload every 30 s
 _LONGEST_PAUSE = 60.0  # seconds between tries
 
 

@@ -65,7 +65,11 @@ class StudyBuilder:
         return record
 
     def session(self, trials: int = 4) -> None:
-        environment = {"versions": {"keras": "3.15.1"}, "host": "box", "git_commit": "f" * 40}
+        environment = {
+            "versions": {"keras": "3.15.1"},
+            "host": "box",
+            "git": {"commit": "f" * 40, "dirty": True},
+        }
         self.add(SessionStarted, trials=trials, environment=environment)
 
     def start_trial(self, trial: int, origin: str = "sampled") -> None:

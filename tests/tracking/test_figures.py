@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tracking.figures import confusion_matrix_png, curves_png, training_curves_png
+from tracking.figures import confusion_matrix_png, curves_png, thumbnail, training_curves_png
 
 GOOD = [[28, 2, 0], [1, 29, 0], [0, 5, 25]]
 NAMES = ["T-shirt/top", "Trouser", "Bag"]
@@ -85,6 +85,14 @@ def test_names_without_glyphs_become_numbers():
 
 def test_a_class_without_samples_is_drawn_empty():
     assert ink(confusion_matrix_png([[0, 0], [0, 5]], ["a", "b"], "t")) > 0
+
+
+def test_a_thumbnail_has_half_the_size():
+    picture = confusion_matrix_png(GOOD, NAMES, "t")
+    height, width, _ = pixels(picture).shape
+    small = pixels(thumbnail(picture)).shape
+    assert abs(2 * small[0] - height) <= 1
+    assert abs(2 * small[1] - width) <= 1
 
 
 def test_curves_show_every_fold_and_the_mean(study, trial):

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tracking.mlflow_sink import MlflowSink, open_store
+from tracking.mlflow_sink import MlflowSink, find_experiment, open_store
 from tracking.records import EpochEnded, FoldStarted, SessionEnded
 from tracking.views import BEST, COMPARE, TAG_PREFIX
 
@@ -236,6 +236,7 @@ def test_every_run_tells_space_driver_and_versions(shown):
         assert run.data.tags["search.driver"] == "optuna"
         assert json.loads(run.data.tags["search.versions"]) == {"keras": "3.15.1"}
         assert run.data.tags["mlflow.source.git.commit"] == "f" * 40
+        assert run.data.tags["search.git_dirty"] == "True"
 
 
 def test_the_experiment_describes_the_study_and_holds_its_views(shown):
@@ -243,6 +244,13 @@ def test_the_experiment_describes_the_study_and_holds_its_views(shown):
     assert "Best so far: trial 1" in tags["mlflow.note.content"]
     assert tags["mlflow.experimentKind"] == "custom_model_development"
     assert {TAG_PREFIX + BEST, TAG_PREFIX + COMPARE} <= set(tags)
+
+
+def test_a_studys_experiment_is_found_by_its_id_whatever_its_name(shown, new_study, apply_all):
+    apply_all(shown.sink(), new_study(study_id="f" * 32).records)
+    second = shown.experiment("lenet-digits-ffffffff").experiment_id
+    assert find_experiment(shown.uri, "f" * 32) == second
+    assert find_experiment(shown.uri, "0" * 32) is None
 
 
 def test_artifacts_lie_in_the_studys_own_folder(shown):
