@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tracking.history import History
 from tracking.home import Home, StudyFolder
-from tracking.mlflow_sink import MlflowSink, open_store
+from tracking.mlflow_sink import MlflowSink, find_experiment
 from tracking.shipped import address_key
 from tracking.shipper import Shipper, ship_all
 from tracking.views import BEST, COMPARE, view_path
@@ -67,17 +67,29 @@ class Tracker:
 
     def sync(self, folder: StudyFolder, notify: Notify) -> int:
         """Ship what waits in a study's journal; return how many records still wait."""
-        return ship_all(
+        shipment = ship_all(
             folder.journal,
             folder.shipped,
             lambda: self._sink(folder),
             uri_key=address_key(self.uri),
             notify=notify,
-        ).waiting
+        )
+        if shipment.waiting:
+            notify(
+                f"{shipment.waiting} records have not reached MLflow at {self.shown_uri}:"
+                f" {shipment.failure}"
+            )
+        return shipment.waiting
 
     def views(self, history: History) -> dict[str, str]:
-        """Return the links to the study's saved views by name; empty when MLflow has none."""
-        experiment = self._experiment(history)
+        """Return the links to the study's saved views by name.
+
+        None are returned while MLflow does not know the study or cannot be asked.
+        """
+        try:
+            experiment = find_experiment(self.uri, history.known_study().id)
+        except Exception:  # noqa: BLE001 # whatever MLflow raises: a link is not worth a failure
+            return {}
         if experiment is None:
             return {}
         base = self.ui_address if self.is_local else self.shown_uri.rstrip("/")
@@ -89,11 +101,3 @@ class Tracker:
     def _sink(self, folder: StudyFolder) -> MlflowSink:
         artifacts = self.home.artifacts if self.is_local else None
         return MlflowSink(self.uri, artifacts=artifacts, folder=folder.root)
-
-    def _experiment(self, history: History) -> str | None:
-        if history.study is None:
-            return None
-        store = open_store(self.uri, artifacts=None)
-        query = f"tags.`search.study_id` = '{history.study.id}'"
-        found = store.client.search_experiments(filter_string=query, max_results=1)
-        return str(found[0].experiment_id) if found else None

@@ -87,7 +87,7 @@ def _commands(study: StudyStarted) -> str:
     return f"""\
 | to | run |
 |---|---|
-| continue | `python -m search run --study {name} --space {quote(study.space)} --trials N` |
+| continue | `python -m search run --study {name} --trials N` |
 | see | `python -m search show {name}` |
 | export the best | `python -m search export {name} --to DIR` |"""
 

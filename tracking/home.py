@@ -55,6 +55,11 @@ class Home:
         return self.root / "mlflow.db"
 
     @property
+    def server_log(self) -> Path:
+        """What MLflow's server had to say while `ui` served its pages."""
+        return self.root / "mlflow-server.log"
+
+    @property
     def artifacts(self) -> Path:
         """MLflow's artifacts."""
         return self.root / "artifacts"

@@ -254,6 +254,8 @@ def _texts(values: Json) -> Tags:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.12g}"  # 0.15, not 0.15000000000000002
     return json.dumps(value) if isinstance(value, dict | list | tuple) else str(value)
 
 

@@ -20,7 +20,7 @@ def ui(
 ) -> None:
     """Serve MLflow's UI on 127.0.0.1 and print the links to every study's views. Ctrl-C ends it."""
     from search.cli.output import console
-    from search.errors import SettingsError
+    from search.errors import FoldwiseError, SettingsError
     from search.mlflow_server import serve
     from search.tracker import Tracker
     from tracking.home import Home as HomeFolder
@@ -34,9 +34,17 @@ def ui(
     if not _is_free(port):
         raise SettingsError(f"`--port {port}` is in use; name another, for example {port + 1}")
     address = f"http://{LOOPBACK}:{port}"
-    console.print(f"MLflow on [bold]{address}[/] (this machine only). Ctrl-C ends it.\n")
-    _print_links(folders, Tracker(folders, None, address))
-    raise typer.Exit(serve(folders, LOOPBACK, port))
+    console.print("Starting MLflow ...")
+
+    def ready() -> None:
+        console.print(f"MLflow on [bold]{address}[/] (this machine only). Ctrl-C ends it.\n")
+        _print_links(folders, Tracker(folders, None, address))
+
+    code = serve(folders, LOOPBACK, port, ready=ready)
+    if code:
+        raise FoldwiseError(
+            f"MLflow's server ended with exit code {code}; see {folders.server_log}"
+        )
 
 
 def _print_links(folders: "HomeFolder", tracker: "Tracker") -> None:
