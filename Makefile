@@ -18,7 +18,7 @@ setup: .venv/.ready
 
 search: setup  ## The main job in small: LeNet's space, a few minutes on two cores.
 	$(BIN)/python -m search run --space lenet --study first-look \
-		--trials 8 --folds 3 --epochs 3 --limit-samples 6000
+		--trials 6 --folds 3 --epochs 3 --limit-samples 4000
 
 test: setup
 	$(BIN)/python -m pytest -q
