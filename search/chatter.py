@@ -17,14 +17,19 @@ def load_tensorflow(log: Path | None = None) -> None:
         log: file they are appended to.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-    with _standard_error_to(log or Path(os.devnull)):
+    with standard_error_to(log or Path(os.devnull)):
         import tensorflow as tf
 
         tf.config.list_logical_devices()  # looks for GPUs, which is what is noisy
 
 
 @contextmanager
-def _standard_error_to(path: Path) -> Iterator[None]:
+def standard_error_to(path: Path) -> Iterator[None]:
+    """Send what this process writes to standard error to a file meanwhile.
+
+    Args:
+        path: file it is appended to.
+    """
     sys.stderr.flush()
     saved = os.dup(2)
     target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)

@@ -1,12 +1,15 @@
 """From what a user asked to an opened study: settings, space, data and folds that fit together."""
 
+import os
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from search.chatter import standard_error_to
 from search.datasets import Dataset, DatasetNotFound, load
 from search.errors import FoldwiseError, SettingsError, near_matches
 from search.folds import Folds, make_folds
@@ -166,8 +169,11 @@ def _shown(value: object) -> str:
 
 
 def _space(reference: str) -> Space:
+    # A user's module may import TensorFlow, which speaks; what fails arrives as an exception.
+    hushed = standard_error_to(Path(os.devnull)) if ":" in reference else nullcontext()
     try:
-        return get_space(reference)
+        with hushed:
+            return get_space(reference)
     except SpaceError as error:
         raise SettingsError(f"`--space {reference}`: {error}") from error
 

@@ -13,7 +13,7 @@ from tracking.history import History, TrialHistory
 SHOWN = 5
 
 _ENDINGS = {
-    "complete": "All {trials} trials are done.",
+    "complete": "{trials} of {trials} trials are done.",
     "exhausted": "The driver has no setting left to try.",
     "timeout": "The time is up; the study can be continued.",
     "interrupted": "Interrupted; every finished fold is kept.",

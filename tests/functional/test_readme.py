@@ -1,0 +1,74 @@
+"""What the README shows is what there is."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from search.cli.app import app
+from search.cli.options import DEFAULT_HOME
+from spaces import get_space
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+COMMANDS = re.findall(r"^\$ python -m search ([^#\n]+)", README, re.MULTILINE)
+OWN_SPACE = re.search(r"```python\n# my_space\.py\n(.*?)```", README, re.DOTALL)[1]
+
+
+def test_there_are_commands_to_check():
+    assert len(COMMANDS) >= 8
+    assert Path("mlruns") == DEFAULT_HOME
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_every_command_shown_has_the_options_it_uses(line):
+    group = typer.main.get_command(app)
+    name, *arguments = shlex.split(line)
+    command = group.commands[name]
+    parser = command.make_parser(command.context_class(command))
+    options, left, _ = parser.parse_args(arguments)
+    assert options or left == []
+
+
+def test_every_command_in_the_tables_exists():
+    group = typer.main.get_command(app)
+    table = README.split("## Commands")[1].split("Exit codes")[0]
+    named = {
+        word
+        for row in re.findall(r"^\| (`[a-z].*?) \|", table, re.MULTILINE)
+        for word in re.findall(r"`([a-z]+)", row)
+    }
+    assert named == set(group.commands)
+    options = {option for o in group.commands["run"].params for option in o.opts}
+    assert set(re.findall(r"^\| `(--[a-z-]+)", table, re.MULTILINE)) <= options
+
+
+def test_the_make_targets_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"^make (\w+)", README, re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+def test_links_and_pictures_lead_somewhere():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_the_space_of_your_own_is_a_space(tmp_path):
+    path = tmp_path / "my_space.py"
+    path.write_text(OWN_SPACE)
+    assert get_space(f"{path}:SPACE").name == "one-layer"
+
+
+@pytest.mark.slow
+def test_the_space_of_your_own_can_be_searched(user):
+    (user.folder / "my_space.py").write_text(OWN_SPACE)
+    done = user(
+        *("run", "--space", "my_space.py:SPACE", "--trials", "3", "--epochs", "2", "--folds", "2"),
+        *("--set", "learning_rate=1e-4:1e-2", "--json"),
+    )
+    assert done.code == 0, done.err
+    assert done.json["best"]["scores"]["cv_accuracy"] > 0.3
+    assert done.json["trials"][0]["origin"] == "baseline:plain"
