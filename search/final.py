@@ -9,7 +9,7 @@ from search.chatter import load_tensorflow
 from search.datasets import Dataset, load
 from search.errors import DataError, SettingsError
 from search.export import OnEpoch, check_target, chosen_trial, refit, write_model
-from search.final_test import open_test_set, write_results
+from search.held_out import open_test_set, write_results
 from search.model_folder import ModelFolder
 from search.opening import Notify, known_study
 from search.tracker import Tracker

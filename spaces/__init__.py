@@ -1,20 +1,9 @@
 """Search spaces: architectures as data."""
 
 from spaces.narrowing import NarrowedSpace, narrow
+from spaces.parameters import Boolean, Choice, Float, Int, Parameter, Settings, SpaceError, Value
 from spaces.registry import absolute, get_space, names
-from spaces.space import (
-    Boolean,
-    Choice,
-    DataSpec,
-    Float,
-    ImageInput,
-    Int,
-    Parameter,
-    Settings,
-    Space,
-    SpaceError,
-    Value,
-)
+from spaces.space import DataSpec, ImageInput, Space
 
 __all__ = [
     "Boolean",

@@ -15,7 +15,8 @@ about 10 s an epoch of 48,000.
 from collections.abc import Mapping
 from typing import Any
 
-from spaces.space import Boolean, Choice, DataSpec, Float, ImageInput, Int, Space
+from spaces.parameters import Boolean, Choice, Float, Int
+from spaces.space import DataSpec, ImageInput, Space
 
 
 def build(parameters: Mapping[str, Any], data: DataSpec) -> Any:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from spaces.space import Boolean, Choice, Float, Int, Parameter, Settings, Space, SpaceError, Value
+from spaces.parameters import Boolean, Choice, Float, Int, Parameter, Settings, SpaceError, Value
+from spaces.space import Space
 
 _WORDS = {"on": True, "true": True, "yes": True, "off": False, "false": False, "no": False}
 

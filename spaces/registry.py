@@ -7,7 +7,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
-from spaces.space import Space, SpaceError
+from spaces.parameters import SpaceError
+from spaces.space import Space
 from spaces.training import with_training
 
 ENTRY_POINTS = "foldwise.spaces"

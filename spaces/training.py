@@ -6,7 +6,8 @@ space that declares one of these names itself replaces the shared one.
 
 from dataclasses import replace
 
-from spaces.space import Choice, Float, Int, Parameter, Space
+from spaces.parameters import Choice, Float, Int, Parameter
+from spaces.space import Space
 
 TRAINING: tuple[Parameter, ...] = (
     Choice("optimizer", ("adam", "adamw", "sgd", "rmsprop"), default="adam", fixed=True),
