@@ -12,6 +12,7 @@ from typing import Any
 from search.datasets import Dataset
 from search.environment import package_versions
 from search.errors import FoldwiseError, SettingsError
+from search.folds import Folds
 from search.model_folder import LABELS, Labels, ModelFolder
 from search.opening import study_space
 from search.pictures import background
@@ -67,7 +68,9 @@ def chosen_trial(history: History, number: int | None) -> TrialHistory:
     return completed[number]
 
 
-def refit(history: History, trial: TrialHistory, dataset: Dataset, on_epoch: OnEpoch) -> FinalModel:
+def refit(
+    history: History, trial: TrialHistory, dataset: Dataset, folds: Folds, on_epoch: OnEpoch
+) -> FinalModel:
     """Train the trial's setting on all of the study's training samples, folds joined.
 
     TensorFlow is imported here.
@@ -76,12 +79,12 @@ def refit(history: History, trial: TrialHistory, dataset: Dataset, on_epoch: OnE
         history: the study's.
         trial: whose setting is used.
         dataset: the study's dataset; its test set stays closed.
+        folds: the study's; their samples are used.
         on_epoch: called after each epoch with its number and metrics.
     """
     import keras
 
     from search.fit import Epoch, Part, compile_model, fit
-    from search.folds import make_folds
 
     start, space = study_space(history)
     settings, setting = start.settings, trial.started.parameters
@@ -89,12 +92,6 @@ def refit(history: History, trial: TrialHistory, dataset: Dataset, on_epoch: OnE
     keras.utils.set_random_seed(derive(settings["seed"], "final"))
     began = time.monotonic()
     images = dataset.prepared(space.image)
-    folds = make_folds(
-        dataset.train_labels,
-        folds=settings["folds"],
-        seed=settings["seed"],
-        limit_samples=settings["limit_samples"],
-    )
     used = sorted({*folds.train[0].tolist(), *folds.validation[0].tolist()})
     model = space.build(setting, DataSpec(space.image.shape, len(dataset.classes)))
     compile_model(model, setting)

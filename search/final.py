@@ -9,6 +9,7 @@ from search.chatter import load_tensorflow
 from search.datasets import Dataset, load
 from search.errors import DataError, SettingsError
 from search.export import OnEpoch, check_target, chosen_trial, refit, write_model
+from search.folds import Folds
 from search.held_out import open_test_set, write_results
 from search.model_folder import ModelFolder
 from search.opening import Notify, known_study
@@ -83,7 +84,7 @@ def export_study(
     dataset = _same_dataset(history, home, data_dir, notify)
     load_tensorflow(folder.worker_log)
     with _recording(folder, history) as record:
-        final = refit(history, trial, dataset, on_epoch)
+        final = refit(history, trial, dataset, Folds.load(folder.folds), on_epoch)
         export = write_model(final, trial, target)
         record(export)
         test = open_test_set(ModelFolder(target), dataset, trial, by="export")

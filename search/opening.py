@@ -71,13 +71,11 @@ def open_study(
         settings = _merged({**asked, "study": name}, home)
         narrowed = _narrowed(space, settings)
     settings = settings.model_copy(update={"dataset": dataset.name})
-    if fallback and (settings.limit_samples or 0) > len(dataset.train_labels):
-        settings = settings.model_copy(update={"limit_samples": None})  # meant for the other one
     folds = make_folds(
         dataset.train_labels,
         folds=settings.folds,
         seed=settings.seed,
-        limit_samples=settings.limit_samples,
+        limit_samples=_limit(settings, asked, dataset),
     )
     folder = study_folder(home, str(settings.study))
     before = study_history(folder).study
@@ -201,6 +199,13 @@ def _dataset(
     )
     notify(fallback)
     return load(FALLBACK_DATASET, home=home.root, data_dir=data_dir, notify=notify), fallback
+
+
+def _limit(settings: StudySettings, asked: Mapping[str, Any], dataset: Dataset) -> int | None:
+    limit = settings.limit_samples
+    if "dataset" not in asked and limit is not None and limit >= len(dataset.train_labels):
+        return None  # the limit was meant for the space's dataset, which may not be this one
+    return limit
 
 
 def _start(settings: StudySettings, space: Space, dataset: Dataset, folds: Folds) -> StudyStarted:

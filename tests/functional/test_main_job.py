@@ -129,6 +129,11 @@ def test_without_data_and_network_the_main_job_runs_on_digits_and_says_so(user):
     assert " ".join(done.err.split()).count(sentence) == 2  # at the start and at the end
     assert "New study lenet-digits" in done.err
     assert "1 complete" in done.out
+    again = user(
+        *("run", "--space", "lenet", "--study", "lenet-digits", "--limit-samples", "6000"),
+        *("--no-baselines", "--trials", "1"),
+    )
+    assert again.code == 0, again.err
 
 
 def test_a_study_without_any_success_ends_with_one(user):
