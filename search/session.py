@@ -71,8 +71,9 @@ def run_session(
             record(entry)
 
         shipper = stack.enter_context(tracker.shipping(opened.folder, notify))
-        if opened.is_new:
+        if not opened.folder.folds.exists():
             opened.folds.save(opened.folder.folds)
+        if opened.is_new:
             record_new(opened.start)
         record_new(
             SessionStarted(

@@ -16,6 +16,7 @@ def print_json(document: Any) -> None:
     """Print one JSON document on standard output; numbers that JSON lacks become null."""
     json.dump(_plain(document), sys.stdout, indent=2, ensure_ascii=False, default=str)
     sys.stdout.write("\n")
+    sys.stdout.flush()
 
 
 def notice(text: str) -> None:

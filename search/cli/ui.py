@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.cli.options import DEFAULT_HOME, Home
+from search.cli.options import DEFAULT_HOME, AsJson, Home
 
 if TYPE_CHECKING:
     from search.tracker import Tracker
@@ -17,9 +17,13 @@ LOOPBACK = "127.0.0.1"
 def ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to serve on.")] = 5000,
     home: Home = DEFAULT_HOME,
+    json: AsJson = False,
 ) -> None:
-    """Serve MLflow's UI on 127.0.0.1 and print the links to every study's views. Ctrl-C ends it."""
-    from search.cli.output import console
+    """Serve MLflow's UI on 127.0.0.1 and print the links to every study's views. Ctrl-C ends it.
+
+    With `--json` the document comes once the pages can be opened; the serving goes on.
+    """
+    from search.cli.output import console, print_json
     from search.errors import FoldwiseError, SettingsError
     from search.mlflow_server import serve
     from search.tracker import Tracker
@@ -34,27 +38,36 @@ def ui(
     if not _is_free(port):
         raise SettingsError(f"`--port {port}` is in use; name another, for example {port + 1}")
     address = f"http://{LOOPBACK}:{port}"
-    console.print("Starting MLflow ...")
 
     def ready() -> None:
-        console.print(f"MLflow on [bold]{address}[/] (this machine only). Ctrl-C ends it.\n")
-        _print_links(folders, Tracker(folders, None, address))
+        links = _links(folders, Tracker(folders, None, address))
+        if json:
+            print_json({"address": address, "studies": links})
+        else:
+            _print_links(address, links)
 
+    if not json:
+        console.print("Starting MLflow ...")
     code = serve(folders, LOOPBACK, port, ready=ready)
     if code:
-        raise FoldwiseError(
-            f"MLflow's server ended with exit code {code}; see {folders.server_log}"
-        )
+        raise FoldwiseError(f"MLflow's server ended with code {code}; see {folders.server_log}")
 
 
-def _print_links(folders: "HomeFolder", tracker: "Tracker") -> None:
+def _links(folders: "HomeFolder", tracker: "Tracker") -> dict[str, dict[str, str]]:
+    from search.opening import study_history
+
+    return {
+        name: tracker.views(study_history(folder)) for name, folder in folders.studies().items()
+    }
+
+
+def _print_links(address: str, links: dict[str, dict[str, str]]) -> None:
     from rich.markup import escape
 
     from search.cli.output import console
-    from search.opening import study_history
 
-    for name, folder in folders.studies().items():
-        views = tracker.views(study_history(folder))
+    console.print(f"MLflow on [bold]{address}[/] (this machine only). Ctrl-C ends it.\n")
+    for name, views in links.items():
         if views:
             console.print(f"[bold]{escape(name)}[/]")
             console.print(f"  best trials first  {views['best_trials_first']}", soft_wrap=True)
