@@ -1,6 +1,6 @@
 """What the harness costs beside a plain loop over the same fits.
 
-Run: `python benchmarks/overhead.py [--rounds 3]` (about 12 minutes; set SEARCH_DATA_DIR for the
+Run: `python benchmarks/overhead.py [--rounds 3]` (about 12 minutes; `--case` picks one; set SEARCH_DATA_DIR for the
 real images, without them scikit-learn's digits are used). In every round it times, one after the
 other and each in a fresh process:
 
@@ -29,7 +29,7 @@ import psutil
 
 CASES = {
     # name: (trials, folds, epochs, samples); the first and last have trials of 30 s or more
-    "long trials": (3, 5, 4, 12_000),
+    "long trials": (2, 5, 4, 4_000),
     "short trials": (6, 3, 1, 600),
     "all images": (1, 5, 1, 60_000),
 }

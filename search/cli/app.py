@@ -57,6 +57,9 @@ def run() -> None:
     except FoldwiseError as error:
         failure(str(error))
         sys.exit(error.exit_code)
+    except OSError as error:  # a full disk, a folder that vanished: the journal stays readable
+        failure(f"{error.filename or 'a file'}: {error.strerror or error}")
+        sys.exit(FoldwiseError.exit_code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
 
