@@ -1,8 +1,8 @@
 """What the harness costs beside a plain loop over the same fits.
 
-Run: `python benchmarks/overhead.py [--rounds 3]` (about 12 minutes; `--case` picks one; set SEARCH_DATA_DIR for the
-real images, without them scikit-learn's digits are used). In every round it times, one after the
-other and each in a fresh process:
+Run: `python benchmarks/overhead.py [--rounds 3] [--case NAME]` (about 12 minutes in all; set
+SEARCH_DATA_DIR, or `--dataset digits` without the real images). In every round it times, one after
+the other and each in a fresh process:
 
 - plain: one process that for each setting and fold builds, compiles and fits the same model on
   the same arrays with `validation_data`, then predicts the validation part. No journal, no MLflow,
