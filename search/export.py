@@ -1,7 +1,6 @@
 """The best setting, trained on all training data and written to a folder."""
 
 import json
-import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -112,33 +111,30 @@ def refit(
 
 
 def write_model(final: FinalModel, trial: TrialHistory, target: Path) -> ModelExported:
-    """Write the model and its labels to a new folder, whole or not at all.
+    """Write the model and its labels into a folder that `prepare_target` has made ready.
 
-    An existing folder at `target` is replaced.
+    Each file is replaced whole; others in the folder stay as they are.
 
     Raises:
         SettingsError: the target cannot be written.
     """
+    folder = ModelFolder(target)
+    partial = target / ".partial.keras"
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-        partial.chmod(0o755)
-        final.model.save(partial / ModelFolder(partial).model.name)
-        ModelFolder(partial).write(LABELS, json.dumps(final.labels.to_json(), indent=2))
-        if target.exists():
-            shutil.rmtree(target)
-        partial.rename(target)
+        final.model.save(partial)
+        folder.write(LABELS, json.dumps(final.labels.to_json(), indent=2) + "\n")
+        partial.replace(folder.model)
     except OSError as error:
-        raise SettingsError(
-            f"`--to {target}` cannot be written ({error.strerror}); name another folder"
-        ) from error
+        raise _not_writable(target, error) from error
+    finally:
+        partial.unlink(missing_ok=True)
     lines: list[str] = []
     final.model.summary(print_fn=lines.append)
     return ModelExported(
         at=time.time(),
         trial=trial.number,
         folder=str(target.resolve()),
-        model_sha256=ModelFolder(target).model_sha256(),
+        model_sha256=folder.model_sha256(),
         curves=final.curves,
         train_seconds=final.train_seconds,
         model_parameters=final.model.count_params(),
@@ -147,21 +143,32 @@ def write_model(final: FinalModel, trial: TrialHistory, target: Path) -> ModelEx
     )
 
 
-def check_target(target: Path, *, overwrite: bool) -> None:
-    """Refuse a target that holds something, before any training.
+def prepare_target(target: Path, *, overwrite: bool) -> None:
+    """Make a target folder ready, before any training.
 
     Raises:
-        SettingsError: it exists and is not to be overwritten, or is no folder `export` wrote.
+        SettingsError: it holds a model that is not to be overwritten, or other things, or cannot
+            be written.
     """
-    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
-        return
-    if not ModelFolder(target).model.is_file():
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=target):
+            pass
+        holds_model, is_empty = ModelFolder(target).model.is_file(), not any(target.iterdir())
+    except OSError as error:
+        raise _not_writable(target, error) from error
+    if not holds_model and not is_empty:
         raise SettingsError(f"`--to {target}` holds other things; name a new folder")
-    if not overwrite:
+    if holds_model and not overwrite:
         raise SettingsError(
             f"`--to {target}` holds a model already; replace it with `--overwrite`"
             " or name a new folder"
         )
+
+
+def _not_writable(target: Path, error: OSError) -> SettingsError:
+    why = error.strerror or str(error)
+    return SettingsError(f"`--to {target}` cannot be written ({why}); name another folder")
 
 
 def _shape(images: Any) -> tuple[int, int, int]:

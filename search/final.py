@@ -8,7 +8,7 @@ from pathlib import Path
 from search.chatter import load_tensorflow
 from search.datasets import Dataset, load
 from search.errors import DataError, SettingsError
-from search.export import OnEpoch, check_target, chosen_trial, refit, write_model
+from search.export import OnEpoch, chosen_trial, prepare_target, refit, write_model
 from search.folds import Folds
 from search.held_out import open_test_set, write_results
 from search.model_folder import ModelFolder
@@ -80,7 +80,7 @@ def export_study(
     """
     folder, history = known_study(home, study)
     trial = chosen_trial(history, number)
-    check_target(target, overwrite=overwrite)
+    prepare_target(target, overwrite=overwrite)
     dataset = _same_dataset(history, home, data_dir, notify)
     load_tensorflow(folder.worker_log)
     with _recording(folder, history) as record:

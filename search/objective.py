@@ -117,6 +117,9 @@ class _Trial:
         self._summary = ""
 
     def run(self) -> None:
+        if self._task.stop:
+            self._describe(self._build())
+            raise _Stopped(Verdict(stop=True, reason=self._task.stop))
         for fold in range(1, len(self._bench.folds.train) + 1):
             if fold not in self._folds:
                 self._send(FoldStarted(at=time.time(), trial=self._task.trial, fold=fold))
@@ -201,7 +204,13 @@ class _Trial:
         )
 
     def _build(self) -> keras.Model:
-        model = self._bench.space.build(self._task.parameters, self._bench.spec)
+        spec = self._bench.spec
+        model = self._bench.space.build(self._task.parameters, spec)
+        if model.output_shape[-1] != spec.classes:
+            raise ValueError(
+                f"a model must have one output a class; it has {model.output_shape[-1]} outputs"
+                f" for {spec.classes} classes"
+            )
         compile_model(model, self._task.parameters)
         return model
 

@@ -62,6 +62,8 @@ def open_study(
         SettingsError: settings that break a rule, or differ from those the study began with.
         DataError: the dataset is not to be had, damaged, or unfit for the folds.
     """
+    if "epochs" in asked and "epochs" in asked.get("set", {}):
+        raise SettingsError("give the epochs once: `--epochs N`, or `--set epochs=LOW:HIGH`")
     settings = _merged(asked, home)
     space = _space(settings.space)
     narrowed = _narrowed(space, settings)
@@ -136,17 +138,34 @@ def known_study(home: Home, name: str) -> tuple[StudyFolder, History]:
     history = study_history(folder)
     if history.study is None:
         raise SettingsError(
-            f"no study is called {name!r} in {home.root}; {near_matches(name, home.studies())}"
+            f"no study is called {name!r} in {home.root};"
+            f" {near_matches(name, set(home.studies()) - {name})}"
         )
     return folder, history
 
 
+def readable_studies(home: Home, notify: Notify) -> dict[str, History]:
+    """Return the histories of a home's studies by name; those that cannot be read are told of."""
+    found = {}
+    for name, folder in home.studies().items():
+        try:
+            history = study_history(folder)
+        except FoldwiseError as error:
+            notify(f"study {name} is left out: {error}")
+            continue
+        if history.study is not None:  # else a crash came before the first record
+            found[name] = history
+    return found
+
+
 def _merged(asked: Mapping[str, Any], home: Home) -> StudySettings:
     name = asked.get("study")
-    before = study_history(study_folder(home, name)).study if name else None
+    history = study_history(study_folder(home, name)) if name is not None else History()
+    before = history.study
     if before is None:
         return validate(asked)
-    settings = validate({**before.settings, **asked})
+    aim = {"trials": history.sessions[-1].trials} if history.sessions else {}
+    settings = validate({**before.settings, **aim, **asked})
     began = validate({**before.settings, "study": name})
     differing = [
         f"`--{field.replace('_', '-')}`: study {name!r} was begun with"

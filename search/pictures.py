@@ -49,7 +49,10 @@ def read_picture(path: Path, labels: Labels, *, invert: bool = False) -> Picture
         DataError: no such file, no image, or more than `MAX_PIXELS` pixels.
     """
     height, width, channels = labels.native_shape
-    image = _flat(_opened(path), round(labels.background), "L" if channels == 1 else "RGB")
+    try:
+        image = _flat(_opened(path), round(labels.background), "L" if channels == 1 else "RGB")
+    except ValueError as error:  # a mode that Pillow cannot convert
+        raise DataError(f"{path}: {error}; save it as a PNG or JPEG in grey or colour") from error
     if invert:
         image = ImageOps.invert(image)
     border = _border_mean(np.asarray(image))
@@ -98,7 +101,7 @@ def _opened(path: Path) -> Image.Image:
 def _flat(image: Image.Image, backdrop: int, mode: str) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":  # 16 or 32 bits a pixel
         values = np.asarray(image, dtype=np.float64)
-        top = 65535.0 if values.max() > 255 else 255.0
+        top = next((top for top in (1.0, 255.0) if values.max() <= top), 65535.0)
         image = Image.fromarray(np.clip(values * (255.0 / top), 0, 255).astype(np.uint8))
     if image.has_transparency_data:
         layer = image.convert("RGBA")

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from search.chatter import load_tensorflow
-from search.model_folder import ModelFolder
+from search.errors import DataError
+from search.model_folder import Labels, ModelFolder
 from search.pictures import read_picture
 
 
@@ -42,6 +44,7 @@ def predict_files(
     from search.fit import predict
 
     model = model_folder.load()
+    _check_fits(model_folder, labels, model)
     probabilities = predict(model, np.stack([picture.pixels for picture in pictures]))
     result = []
     for path, picture, row in zip(paths, pictures, probabilities, strict=True):
@@ -49,3 +52,15 @@ def predict_files(
         classes = tuple((labels.classes[index], float(row[index])) for index in order)
         result.append(PicturePrediction(path, classes, picture.inverted))
     return result
+
+
+def _check_fits(folder: ModelFolder, labels: Labels, model: Any) -> None:
+    fits = tuple(model.input_shape[1:]) == labels.input_shape and model.output_shape[-1] == len(
+        labels.classes
+    )
+    if not fits:
+        raise DataError(
+            f"{folder.path}: labels.json must fit model.keras; it tells of input"
+            f" {labels.input_shape} and {len(labels.classes)} classes, the model has input"
+            f" {model.input_shape[1:]} and {model.output_shape[-1]} outputs. Export again."
+        )

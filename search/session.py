@@ -11,7 +11,7 @@ from search.errors import SettingsError
 from search.executors import make_executor
 from search.opening import Notify, Opened, study_history
 from search.racing import make_pruner
-from search.study import Study
+from search.study import COMPLETE, Study, is_done
 from search.tracker import Tracker
 from search.work import Work
 from tracking.history import History
@@ -73,7 +73,7 @@ def run_session(
         shipper = stack.enter_context(tracker.shipping(opened.folder, notify))
         if not opened.folder.folds.exists():
             opened.folds.save(opened.folder.folds)
-        if opened.is_new:
+        if history.study is None:  # asked anew, now that no other process can write
             record_new(opened.start)
         record_new(
             SessionStarted(
@@ -84,7 +84,7 @@ def run_session(
         )
         reason = _run(opened, driver, history, record)
         record_new(SessionEnded(at=time.time(), reason=reason))
-        return SessionResult(reason, history, tracker.drain(shipper))
+        return SessionResult(reason, history, tracker.drain(shipper, notify))
 
 
 def _locked_journal(opened: Opened, stack: ExitStack, notify: Notify) -> Journal:
@@ -107,6 +107,8 @@ def _locked_journal(opened: Opened, stack: ExitStack, notify: Notify) -> Journal
 
 def _run(opened: Opened, driver: Driver, history: History, record: OnRecord) -> str:
     settings = opened.settings
+    if is_done(history, settings.trials):
+        return COMPLETE  # without a worker
     work = Work(
         space=settings.space,
         dataset=str(opened.dataset.folder),

@@ -109,7 +109,7 @@ class StudySettings(BaseModel):
     @classmethod
     def _sampler_of_driver(cls, values: dict[str, Any]) -> dict[str, Any]:
         driver = values.get("driver") or "optuna"
-        if driver in DRIVERS and values.get("sampler") is None:
+        if isinstance(driver, str) and driver in DRIVERS and values.get("sampler") is None:
             values = {**values, "sampler": default_sampler(driver)}
         return values
 
@@ -151,8 +151,15 @@ def read_config(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise SettingsError(f"`--config {path}` must hold `option: value` lines, as in `folds: 5`")
     named = {str(key).replace("-", "_"): value for key, value in data.items()}
-    if isinstance(named.get("set"), dict):
-        named["set"] = {str(key): _set_text(value) for key, value in named["set"].items()}
+    overrides = named.pop("set", None) or {}
+    if not isinstance(overrides, dict):
+        raise SettingsError(
+            f"`set` in `--config {path}` must hold `parameter: value` lines; got {overrides!r}"
+        )
+    if overrides:
+        named["set"] = {str(key): _set_text(value) for key, value in overrides.items()}
+    if "study" in named:
+        named["study"] = str(named["study"])  # 2026 is a name, too
     return named
 
 
@@ -182,6 +189,8 @@ def _known(what: str, value: str, known: Any) -> str:
 
 
 def _set_text(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
     if isinstance(value, list):
         return ",".join(map(str, value))
     return str(value)

@@ -17,6 +17,12 @@ FAILURES_IN_A_ROW = 10
 COMPLETE, EXHAUSTED, TIMEOUT, FAILED = "complete", "exhausted", "timeout", "failed"
 
 
+def is_done(history: History, trials: int) -> bool:
+    """Say whether a study has all its trials, each of them over."""
+    finished = len(history.finished())
+    return finished >= trials and finished == len(history.trials)
+
+
 class Study:
     """Evaluates baselines and proposals until the budget is used up.
 
@@ -80,7 +86,7 @@ class Study:
         if self._out_of_time() or self._failing():
             return None
         if self._interrupted:
-            return _rest_of(self._interrupted.pop(0))
+            return self._rest_of(self._interrupted.pop(0))
         number = len(self._history.trials)
         if number >= self._trials:
             return None
@@ -112,11 +118,24 @@ class Study:
         if self._out_of_time():
             return HALT
         if isinstance(record, FoldEnded):
-            trial = self._history.trials[record.trial]
-            if trial.started.origin == "sampled" and not self._is_last_fold(trial):
-                reason = self._pruner.reason_to_stop(trial, self._history)
-                return Verdict(stop=True, reason=reason) if reason else GO_ON
+            reason = self._reason_to_prune(self._history.trials[record.trial])
+            return Verdict(stop=True, reason=reason) if reason else GO_ON
         return GO_ON
+
+    def _reason_to_prune(self, trial: TrialHistory) -> str:
+        if trial.started.origin != "sampled" or self._is_last_fold(trial):
+            return ""
+        return self._pruner.reason_to_stop(trial, self._history)
+
+    def _rest_of(self, trial: TrialHistory) -> TrialTask:
+        """Return what is left of an interrupted trial.
+
+        The session may have ended between a fold's end and the pruner's word on it, so the pruner
+        is asked once more; having heard nothing new, it would say the same as then.
+        """
+        finished = tuple(trial.finished_folds().values())
+        stop = self._reason_to_prune(trial) if finished else ""
+        return TrialTask(trial.number, trial.started.parameters, finished, stop)
 
     def _take(self, record: Record) -> None:
         self._history.add(record)
@@ -144,11 +163,6 @@ class Study:
         if len(self._history.finished()) >= self._trials:
             return COMPLETE
         return EXHAUSTED if self._exhausted else TIMEOUT
-
-
-def _rest_of(trial: TrialHistory) -> TrialTask:
-    finished = tuple(trial.finished_folds().values())
-    return TrialTask(trial.number, trial.started.parameters, finished)
 
 
 def _outcome(trial: TrialHistory) -> Outcome:

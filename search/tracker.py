@@ -1,18 +1,22 @@
 """Where a study's records are shown: MLflow at an address, or the home's own database."""
 
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from search.errors import FoldwiseError, SettingsError
 from tracking.history import History
 from tracking.home import Home, StudyFolder
+from tracking.journal import JournalError
 from tracking.mlflow_sink import MlflowSink, find_experiment
 from tracking.shipped import address_key
 from tracking.shipper import Shipper, ship_all
 from tracking.views import BEST, COMPARE, view_path
 
 UI_ADDRESS = "http://127.0.0.1:5000"
-_DRAIN_SECONDS = 60.0
+_QUIET_SECONDS, _DRAIN_SECONDS = 5.0, 60.0
+_SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")
 
 Notify = Callable[[str], None]
 
@@ -31,6 +35,14 @@ class Tracker:
     address: str | None = None
     ui_address: str = UI_ADDRESS
 
+    def __post_init__(self) -> None:
+        scheme = (self.address or "http:").partition(":")[0].partition("+")[0]
+        if scheme not in _SCHEMES:
+            raise SettingsError(
+                f"`--tracking-uri` must begin with one of {', '.join(_SCHEMES)};"
+                f" got {self.shown_uri}"
+            )
+
     @property
     def is_local(self) -> bool:
         """Whether MLflow's store is the home's own database."""
@@ -43,8 +55,8 @@ class Tracker:
 
     @property
     def shown_uri(self) -> str:
-        """The address without user and password, fit to be printed."""
-        return re.sub(r"//[^/@]*@", "//", self.uri)
+        """The address without user, password and query, fit to be printed."""
+        return re.sub(r"//[^/]*@", "//", self.uri).partition("?")[0]
 
     def shipping(self, folder: StudyFolder, notify: Notify) -> Shipper:
         """Start shipping a study's journal in the background.
@@ -61,19 +73,30 @@ class Tracker:
             notify=notify,
         )
 
-    def drain(self, shipper: Shipper) -> int:
+    def drain(self, shipper: Shipper, notify: Notify) -> int:
         """Wait until everything is shipped, a minute at most; return how many records are not."""
-        return shipper.drain(_DRAIN_SECONDS)
+        began = time.monotonic()
+        waiting = shipper.drain(_QUIET_SECONDS)
+        if waiting and time.monotonic() - began >= _QUIET_SECONDS:  # it is slow, not refused
+            notify(
+                f"Waiting for MLflow at {self.shown_uri} to take {waiting} records. Ctrl-C leaves"
+                " them for `python -m search sync`."
+            )
+            waiting = shipper.drain(_DRAIN_SECONDS)
+        return waiting
 
     def sync(self, folder: StudyFolder, notify: Notify) -> int:
         """Ship what waits in a study's journal; return how many records still wait."""
-        shipment = ship_all(
-            folder.journal,
-            folder.shipped,
-            lambda: self._sink(folder),
-            uri_key=address_key(self.uri),
-            notify=notify,
-        )
+        try:
+            shipment = ship_all(
+                folder.journal,
+                folder.shipped,
+                lambda: self._sink(folder),
+                uri_key=address_key(self.uri),
+                notify=notify,
+            )
+        except JournalError as error:
+            raise FoldwiseError(str(error)) from error
         if shipment.waiting:
             notify(
                 f"{shipment.waiting} records have not reached MLflow at {self.shown_uri}:"

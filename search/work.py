@@ -33,11 +33,13 @@ class TrialTask:
         trial: its number.
         parameters: its complete setting.
         finished: folds that need not be trained again.
+        stop: why the trial is to be pruned as it is, without further training; else empty.
     """
 
     trial: int
     parameters: Settings
     finished: tuple[FoldEnded, ...] = ()
+    stop: str = ""
 
 
 @dataclass(frozen=True)

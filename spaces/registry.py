@@ -67,7 +67,7 @@ def _module(place: str) -> ModuleType:
         return _module_from_file(Path(place)) if place.endswith(".py") else _imported(place)
     except SpaceError:
         raise
-    except Exception as error:  # the user's module may raise anything at import
+    except (Exception, SystemExit) as error:  # the user's module may raise anything at import
         raise SpaceError(f"{place} cannot be imported: {type(error).__name__}: {error}") from error
 
 

@@ -16,13 +16,21 @@ class ScriptedExecutor(Executor):
     """Evaluates trials by a function of setting and fold.
 
     Keeps the (trial, fold) pairs it "trained". After `interrupt_after` of them it raises
-    KeyboardInterrupt, as Ctrl-C would. A score below 0 fails the trial.
+    KeyboardInterrupt, as Ctrl-C would: in the next fold, or with `before_verdict` while the
+    coordinator's word on that fold is on its way. A score below 0 fails the trial.
     """
 
-    def __init__(self, score: Score, folds: int = 3, interrupt_after: int | None = None) -> None:
+    def __init__(
+        self,
+        score: Score,
+        folds: int = 3,
+        interrupt_after: int | None = None,
+        before_verdict: bool = False,
+    ) -> None:
         self._score = score
         self._folds = folds
         self._left = interrupt_after
+        self._before_verdict = before_verdict
         self._tasks: deque[TrialTask] = deque()
         self.trained: list[tuple[int, int]] = []
 
@@ -32,6 +40,9 @@ class ScriptedExecutor(Executor):
     def wait(self, on_record: OnRecord) -> int:
         task = self._tasks.popleft()
         done = {fold.fold: fold for fold in task.finished}
+        if task.stop:
+            on_record(ended(task.trial, "pruned", _mean(done), reason=task.stop))
+            return task.trial
         for number in range(1, self._folds + 1):
             if number in done:
                 continue
@@ -41,6 +52,8 @@ class ScriptedExecutor(Executor):
                 return task.trial
             done[number] = fold_ended(task.trial, number, score)
             verdict = on_record(done[number])
+            if self._before_verdict and self._left == 0:
+                raise KeyboardInterrupt
             if verdict.halt:
                 return task.trial
             if verdict.stop:

@@ -120,8 +120,29 @@ class MlflowSink:
             status = runs.SESSION_STATUS.get(record.reason, "FINISHED")
             store.finish(run_id, status, at=record.at)
             state = {"search.state": record.reason}
+            self._interrupt_open(history, at=record.at)
         store.log(run_id, tags=runs.common_tags(history) | state)
         self._describe(history)
+
+    def _interrupt_open(self, history: History, *, at: float) -> None:
+        """Show that what was being evaluated when the session ended is not any more."""
+        store = self._store(history)
+        for trial in history.trials.values():
+            if trial.ended is not None:
+                continue
+            open_runs = [self._trial_run(history, trial)]
+            for fold in trial.folds.values():
+                if fold.ended is None:
+                    open_runs.append(self._fold_run(history, trial, fold).id)
+            for run_id in open_runs:
+                store.finish(run_id, "KILLED", at=at)
+                store.log(run_id, tags={"search.state": "interrupted"})
+
+    def _resume_trial(self, history: History, trial: TrialHistory) -> None:
+        """Show that an interrupted trial goes on."""
+        store, run_id = self._store(history), self._trial_run(history, trial)
+        store.resume(run_id)
+        store.log(run_id, tags={"search.state": "running"})
 
     def _trial_run(self, history: History, trial: TrialHistory) -> str:
         store, key = self._store(history), RunKey("trial", trial.number)
@@ -154,6 +175,8 @@ class MlflowSink:
         trial = history.trials[record.trial]
         fold = trial.folds[record.fold]
         run = self._fold_run(history, trial, fold)
+        if isinstance(record, FoldStarted) and len(history.sessions) > 1:
+            self._resume_trial(history, trial)
         if run.started > fold.started.at:
             return  # a record of an earlier try, shipped again; a later one is shown already
         self._log_fold(history, run, fold, {"search.state": "complete"} if fold.ended else {})

@@ -87,7 +87,7 @@ class SessionStarted(Record):
 
     Attributes:
         trials: the total number of trials this session aims at.
-        environment: versions, host, pid, device, precision, git commit and whether it was dirty.
+        environment: versions, host, pid, precision, git commit and whether it was dirty.
     """
 
     trials: int

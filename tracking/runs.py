@@ -15,7 +15,7 @@ from tracking.records import EpochEnded, Json, StudyStarted, TrialEnded
 from tracking.views import IMAGE_KEY
 
 Tags = dict[str, str]
-_ENVIRONMENT = ("versions", "host", "platform", "cpus", "device", "precision")
+_ENVIRONMENT = ("versions", "host", "platform", "cpus", "precision")
 _MAX_TAG = 5000  # characters; MLflow's servers of the last years take at least these
 # A pruned trial is a normal outcome, and MLflow marks KILLED runs with the same red cross as FAILED
 # ones: a search that prunes well would look broken. `search.state` tells it from a complete one,
@@ -181,6 +181,7 @@ def ended_tags(ended: TrialEnded) -> Tags:
     """Return the tags that say how a trial ended; `mlflow.note.content` is its description."""
     note = f"{ended.state.capitalize()}: {ended.reason}" if ended.reason else ""
     tags = {"search.state": ended.state, "search.reason": ended.reason, "mlflow.note.content": note}
+    tags["search.device"] = ended.device
     if ended.confusion:
         tags["mlflow.loggedImages"] = "True"
     return _texts({name: value for name, value in tags.items() if value})

@@ -58,32 +58,34 @@ def _described(dataset: Any) -> dict[str, Any]:
 
 
 def _print_list(rows: list[dict[str, Any]]) -> None:
+    from rich.text import Text
+
     from search.cli.output import console, table
 
     made = table(
         "dataset", "images", "train", "test", "classes", "found", right=("train", "test", "classes")
     )
     for row in rows:
-        made.add_row(
+        made.add_plain_row(
             row["dataset"],
             "x".join(map(str, row["shape"])),
             f"{row['train']:,}",
             f"{row['test']:,}",
             str(row["classes"]),
-            row["found"] or "[yellow]not on this machine; downloaded when used[/]",
+            row["found"] or Text("not on this machine; downloaded when used", style="yellow"),
         )
     console.print(made)
 
 
 def _print_dataset(document: dict[str, Any]) -> None:
-    from search.cli.output import console, table
+    from search.cli.output import console, say, table
 
     shape = "x".join(map(str, document["shape"]))
     console.print(f"[bold]{document['dataset']}[/]: {document['train']:,} training images {shape}")
-    console.print(f"from {document['source']}", soft_wrap=True)
-    console.print(f"kept in {document['folder']}", soft_wrap=True)
-    console.print(f"SHA-256 {document['digest']}\n", soft_wrap=True)
+    say(f"from {document['source']}")
+    say(f"kept in {document['folder']}")
+    say(f"SHA-256 {document['digest']}\n")
     made = table("class", "name", "training images", right=("class", "training images"))
     for number, (label, count) in enumerate(document["classes"].items()):
-        made.add_row(str(number), label, f"{count:,}")
+        made.add_plain_row(str(number), label, f"{count:,}")
     console.print(made)

@@ -48,7 +48,7 @@ def _print(result: "Evaluated") -> None:
     made = table("class", "precision", "recall", "F1", "images", right=("images",))
     for name in result.classes:
         row = test.report[name]
-        made.add_row(
+        made.add_plain_row(
             name,
             percent(row["precision"]),
             percent(row["recall"]),

@@ -27,7 +27,7 @@ def export(
     The folder gets the model, its labels, its scores and a model card. The model is registered in
     MLflow under the study's name as `champion`. Each opening of the test set is recorded.
     """
-    from search.cli.output import Notices, console, duration, errors, percent, print_json
+    from search.cli.output import Notices, duration, errors, percent, print_json, say, shell
     from search.final import export_study
     from search.opening import known_study
     from search.tracker import Tracker
@@ -67,16 +67,14 @@ def export(
             }
         )
         return
-    console.print(
-        f"\nTrial {test.trial} of {study}, trained on all {result.samples:,} training samples in"
-        f" {duration(result.export.train_seconds)}"
-    )
-    console.print(f"test accuracy  {percent(test.accuracy)}")
-    console.print(f"test loss      {percent(test.loss)}")
-    console.print(f"test macro F1  {percent(test.macro_f1)}")
-    console.print(f"[dim]The test set of this study has been opened {_times(result.openings)}.[/]")
-    console.print(f"Written to {target}: model.keras, labels.json, metrics.json, MODEL_CARD.md")
-    console.print(f"Use it: python -m search predict {target} image.png", soft_wrap=True)
+    trained = f"{result.samples:,} training samples in {duration(result.export.train_seconds)}"
+    say(f"\nTrial {test.trial} of {study}, trained on all {trained}")
+    say(f"test accuracy  {percent(test.accuracy)}")
+    say(f"test loss      {percent(test.loss)}")
+    say(f"test macro F1  {percent(test.macro_f1)}")
+    say(f"The test set of this study has been opened {_times(result.openings)}.")
+    say(f"Written to {target}: model.keras, labels.json, metrics.json, MODEL_CARD.md")
+    say(f"Use it: {shell('predict', str(target), 'image.png')}")
 
 
 def _times(count: int) -> str:

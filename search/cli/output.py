@@ -1,12 +1,14 @@
 """How commands speak: results on standard output, everything else on standard error."""
 
 import json
+import shlex
 import sys
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -21,7 +23,7 @@ def print_json(document: Any) -> None:
 
 def notice(text: str) -> None:
     """Tell the user something that does not stop the command."""
-    errors.print(f"[yellow]Note:[/] {escape(text)}")
+    errors.print(f"[yellow]Note:[/] {escape(text)}", soft_wrap=not errors.is_terminal)
 
 
 class Notices:
@@ -44,15 +46,35 @@ class Notices:
 
 def failure(text: str) -> None:
     """Tell the user why the command ends."""
-    errors.print(f"[red]Error:[/] {escape(text)}")
+    errors.print(f"[red]Error:[/] {escape(text)}", soft_wrap=not errors.is_terminal)
 
 
-def table(*columns: str, right: tuple[str, ...] = (), title: str | None = None) -> Table:
+class PlainTable(Table):
+    """A table whose cells are shown as they are: brackets in a name are no markup."""
+
+    def add_plain_row(self, *cells: str | Text) -> None:
+        """Add a row; only a `Text` brings a style of its own."""
+        self.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
+
+
+def table(*columns: str, right: tuple[str, ...] = (), title: str | None = None) -> PlainTable:
     """Return an empty table; columns named in `right` are aligned to the right."""
-    made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    made = PlainTable(
+        title=title, title_justify="left", box=None, pad_edge=False, header_style="bold"
+    )
     for column in columns:
-        made.add_column(column, justify="right" if column in right else "left")
+        made.add_column(escape(column), justify="right" if column in right else "left")
     return made
+
+
+def shell(*words: str) -> str:
+    """Return a command line that can be pasted, whatever is in the words."""
+    return shlex.join(("python", "-m", "search", *words))
+
+
+def say(text: str) -> None:
+    """Print text as it is: no markup, and lines as long as they are."""
+    console.print(Text(text), soft_wrap=True)
 
 
 def percent(fraction: float | None) -> str:

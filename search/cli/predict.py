@@ -28,7 +28,7 @@ def predict(
     made = table("picture", "class", "probability", right=("probability",))
     for item in found:
         for rank, (name, probability) in enumerate(item.classes):
-            made.add_row(str(item.path) if rank == 0 else "", name, f"{probability:.4f}")
+            made.add_plain_row(str(item.path) if rank == 0 else "", name, f"{probability:.4f}")
     console.print(made)
 
 

@@ -215,7 +215,8 @@ def _announce(opened: Opened) -> None:
     errors.print(
         f"[bold]{verb} {escape(str(settings.study))}[/]: space {escape(settings.space)},"
         f" {history.dataset['samples']:,} training images of {history.dataset['name']},"
-        f" {settings.folds} fold(s), {settings.epochs} epochs, seed {settings.seed},"
+        f" {settings.folds} fold(s), {opened.narrowed.space['epochs'].describe()} epochs,"
+        f" seed {settings.seed},"
         f" {settings.driver}/{settings.sampler}",
         soft_wrap=not errors.is_terminal,
     )

@@ -7,7 +7,10 @@ import typer
 from search.cli.options import DEFAULT_HOME, AsJson, Home, StudyName
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from tracking.history import History, TrialHistory
+    from tracking.records import StudyStarted
 
 
 def show(
@@ -78,7 +81,7 @@ def _print_study(history: "History") -> None:
     data, settings = start.dataset, start.settings
     console.print(
         f"[bold]{escape(start.study)}[/]: space {escape(start.space)}, {data['samples']:,} training"
-        f" samples of {data['name']}, {start.folds} fold(s), {settings['epochs']} epochs,"
+        f" samples of {data['name']}, {start.folds} fold(s), {_epochs(start)} epochs,"
         f" seed {settings['seed']}, {start.driver}/{settings['sampler']}",
         soft_wrap=True,
     )
@@ -96,22 +99,29 @@ def _print_study(history: "History") -> None:
     for trial in [*history.completed(), *unfinished]:
         ended = trial.ended
         scores = ended.scores if ended else {}
-        made.add_row(
+        made.add_plain_row(
             str(trial.number),
             _state_text(trial),
             percent(ended.value if ended else None),
             percent(scores.get("cv_accuracy_std")),
             duration(ended.train_seconds) if ended else "-",
-            escape(origin_text(trial) + setting_text(trial.started.parameters, searched)),
+            origin_text(trial) + setting_text(trial.started.parameters, searched),
         )
     console.print(made)
     _print_stops(history)
     _print_test_openings(history)
 
 
-def _state_text(trial: "TrialHistory") -> str:
+def _epochs(start: "StudyStarted") -> str:
+    """Return the epochs, which `--set` may have made a range."""
+    return next(str(p["range"]) for p in start.parameters if p["name"] == "epochs")
+
+
+def _state_text(trial: "TrialHistory") -> "Text":
+    from rich.text import Text
+
     colours = {"complete": "green", "pruned": "dim", "failed": "red", "running": "yellow"}
-    return f"[{colours[trial.state]}]{trial.state}[/]"
+    return Text(trial.state, style=colours[trial.state])
 
 
 def _print_stops(history: "History") -> None:
@@ -143,12 +153,12 @@ def _print_trial(history: "History", trial: "TrialHistory") -> None:
     from search.cli.output import console, duration, percent, table, value_text
     from search.cli.summary import origin_text
 
-    console.print(f"[bold]Trial {trial.number}[/] {escape(origin_text(trial))}{_state_text(trial)}")
+    console.print(f"[bold]Trial {trial.number}[/] {escape(origin_text(trial))}", _state_text(trial))
     for name, value in trial.started.parameters.items():
         console.print(f"  {name} = {value_text(value)}")
     folds = table("fold", "accuracy", "loss", "macro F1", "epochs", "time")
     for number, ended in trial.finished_folds().items():
-        folds.add_row(
+        folds.add_plain_row(
             str(number),
             percent(ended.accuracy),
             percent(ended.loss),
@@ -181,5 +191,5 @@ def _print_confusion(history: "History", confusion: list[list[int]]) -> None:
         title="Out-of-fold confusion matrix",
     )
     for name, row in zip(names, confusion, strict=True):
-        made.add_row(name, *(str(count) if count else "·" for count in row))
+        made.add_plain_row(name, *(str(count) if count else "·" for count in row))
     console.print(made)

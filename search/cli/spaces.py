@@ -52,24 +52,26 @@ def _print_list(found: list[Any]) -> None:
     made = table("space", "dataset", "searched", "baselines", "what it is", right=("searched",))
     for space in found:
         baselines = ", ".join(space.baselines)
-        made.add_row(
+        made.add_plain_row(
             space.name, space.dataset, str(len(space.searched())), baselines, space.summary
         )
     console.print(made)
 
 
 def _print_space(space: Any) -> None:
+    from rich.markup import escape
+
     from search.cli.output import console, table, value_text
 
     height, width, channels = space.image.shape
-    console.print(f"[bold]{space.name}[/]: {space.summary}")
+    console.print(f"[bold]{escape(space.name)}[/]: {escape(space.summary)}")
     console.print(f"images {height}x{width}x{channels}, dataset {space.dataset}\n")
     made = table("parameter", "range", "only when", *space.baselines)
     settings = [space.complete(setting) for setting in space.baselines.values()]
     for parameter in space.parameters:
-        fixed = f"{value_text(parameter.default)} [dim](of {parameter.describe()})[/]"
+        fixed = f"{value_text(parameter.default)} (of {parameter.describe()})"
         when = parameter.when
-        made.add_row(
+        made.add_plain_row(
             parameter.name,
             fixed if parameter.fixed else parameter.describe(),
             f"{when[0]} = {value_text(when[1])}" if when else "",

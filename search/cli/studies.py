@@ -8,13 +8,12 @@ from search.cli.options import DEFAULT_HOME, AsJson, Home
 
 def studies(home: Home = DEFAULT_HOME, json: AsJson = False) -> None:
     """List all studies with their best score so far."""
-    from search.cli.output import console, percent, print_json, table
-    from search.opening import study_history
+    from search.cli.output import Notices, console, percent, print_json, table
+    from search.opening import readable_studies
     from tracking.home import Home as HomeFolder
 
-    rows = [
-        _row(name, study_history(folder)) for name, folder in HomeFolder(home).studies().items()
-    ]
+    found = readable_studies(HomeFolder(home), Notices(quiet=json))
+    rows = [_row(name, history) for name, history in found.items()]
     if json:
         print_json(rows)
         return
@@ -24,7 +23,7 @@ def studies(home: Home = DEFAULT_HOME, json: AsJson = False) -> None:
     made = table("study", "dataset", "trials", "best", "begun", "driver", right=("trials", "best"))
     for row in rows:
         begun = datetime.fromtimestamp(row["begun"]).strftime("%Y-%m-%d %H:%M")  # local
-        made.add_row(
+        made.add_plain_row(
             row["study"],
             row["dataset"],
             f"{row['finished']}/{row['trials']}",

@@ -4,7 +4,17 @@ from typing import Any
 
 from rich.markup import escape
 
-from search.cli.output import console, duration, notice, percent, setting_text, table
+from search.cli.options import DEFAULT_HOME
+from search.cli.output import (
+    console,
+    duration,
+    notice,
+    percent,
+    say,
+    setting_text,
+    shell,
+    table,
+)
 from search.opening import Opened
 from search.session import SessionResult
 from search.tracker import Tracker
@@ -80,12 +90,12 @@ def best_table(history: History, shown: int) -> Any:
         if trial.ended is None:
             continue
         scores = trial.ended.scores
-        made.add_row(
+        made.add_plain_row(
             str(trial.number),
             percent(scores["cv_accuracy"]),
             percent(scores["cv_accuracy_std"]),
             duration(trial.ended.train_seconds),
-            escape(origin_text(trial) + setting_text(trial.started.parameters, searched)),
+            origin_text(trial) + setting_text(trial.started.parameters, searched),
         )
     return made
 
@@ -115,28 +125,26 @@ def _print_failures(history: History) -> None:
 
 
 def _print_next_steps(name: str, opened: Opened, result: SessionResult, tracker: Tracker) -> None:
-    quoted = f'"{name}"' if " " in name else name
-    home = opened.folder.root.parent.parent
-    option = "" if str(home) == "mlruns" else f" --home {home}"
-    command = "python -m search"
+    home = str(opened.folder.root.parent.parent)
+    place = () if home == str(DEFAULT_HOME) else ("--home", home)
+    server = () if tracker.is_local else ("--tracking-uri", tracker.shown_uri)
+    trials = opened.settings.trials
     console.print()
     if result.waiting:
         notice(
             f"{result.waiting} records have not reached MLflow at {tracker.shown_uri};"
-            f" `{command} sync{option}` brings them there"
+            f" `{shell('sync', *place, *server)}` brings them there"
         )
-    console.print(f"Look      {command} show {quoted}{option}", soft_wrap=True)
-    if result.reason != "complete":
-        console.print(f"Continue  {command} run --study {quoted}{option}", soft_wrap=True)
-    else:
-        more = opened.settings.trials * 2
-        console.print(
-            f"Go on     {command} run --study {quoted} --trials {more}{option}", soft_wrap=True
-        )
+    say(f"Look      {shell('show', name, *place)}")
+    if result.reason == "complete":
+        more = shell("run", "--study", name, "--trials", str(2 * trials), *place, *server)
+        say(f"Go on     {more}")
+    elif result.reason != "exhausted":
+        say(f"Continue  {shell('run', '--study', name, '--trials', str(trials), *place, *server)}")
     if result.history.completed():
-        console.print(f"Use       {command} export {quoted}{option}", soft_wrap=True)
-    if not result.waiting:
-        link = tracker.views(result.history).get("best_trials_first", "")
-        if tracker.is_local:
-            console.print(f"Compare   {command} ui{option}   and open", soft_wrap=True)
-        console.print(f"          {link}", soft_wrap=True)
+        say(f"Use       {shell('export', name, *place, *server)}")
+    link = "" if result.waiting else tracker.views(result.history).get("best_trials_first", "")
+    if tracker.is_local:
+        say(f"Compare   {shell('ui', *place)}   and open")
+    if link:
+        say(f"          {link}")

@@ -7,13 +7,15 @@ def sync(tracking_uri: TrackingUri = None, home: Home = DEFAULT_HOME, json: AsJs
     """Bring every study's waiting records to MLflow; safe to repeat."""
     from search.cli.output import Notices, console, print_json
     from search.errors import FoldwiseError
+    from search.opening import readable_studies
     from search.tracker import Tracker
     from tracking.home import Home as HomeFolder
 
     folders = HomeFolder(home)
     notify = Notices(quiet=json)
     tracker = Tracker(folders, tracking_uri)
-    waiting = {name: tracker.sync(folder, notify) for name, folder in folders.studies().items()}
+    known = readable_studies(folders, notify)
+    waiting = {name: tracker.sync(folders.study(name), notify) for name in known}
     if json:
         print_json({"tracking_uri": tracker.shown_uri, "waiting": waiting, "notices": notify.texts})
     elif not any(waiting.values()):

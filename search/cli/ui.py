@@ -54,24 +54,24 @@ def ui(
 
 
 def _links(folders: "HomeFolder", tracker: "Tracker") -> dict[str, dict[str, str]]:
-    from search.opening import study_history
+    from search.cli.output import notice
+    from search.opening import readable_studies
 
-    return {
-        name: tracker.views(study_history(folder)) for name, folder in folders.studies().items()
-    }
+    found = readable_studies(folders, notice)
+    return {name: tracker.views(history) for name, history in found.items()}
 
 
 def _print_links(address: str, links: dict[str, dict[str, str]]) -> None:
     from rich.markup import escape
 
-    from search.cli.output import console
+    from search.cli.output import console, say
 
     console.print(f"MLflow on [bold]{address}[/] (this machine only). Ctrl-C ends it.\n")
     for name, views in links.items():
         if views:
             console.print(f"[bold]{escape(name)}[/]")
-            console.print(f"  best trials first  {views['best_trials_first']}", soft_wrap=True)
-            console.print(f"  compare            {views['compare']}", soft_wrap=True)
+            say(f"  best trials first  {views['best_trials_first']}")
+            say(f"  compare            {views['compare']}")
 
 
 def _is_free(port: int) -> bool:

@@ -27,6 +27,7 @@ def test_ctrl_c_keeps_finished_folds_and_the_study_continues_as_if_uninterrupted
     assert "Traceback" not in errors
     assert json.loads(output)["reason"] == "interrupted"
     assert not psutil.wait_procs(children, timeout=5)[1]
+    assert "RUNNING" not in _statuses(user)
     kept = _folds(journal)
 
     continued = user(*ARGUMENTS)
@@ -37,6 +38,7 @@ def test_ctrl_c_keeps_finished_folds_and_the_study_continues_as_if_uninterrupted
     folds = _folds(journal)
     assert folds[: len(kept)] == kept
     assert len(set(folds)) == len(folds) == 6
+    assert set(_statuses(user)) == {"FINISHED"}
 
 
 def test_ctrl_c_before_anything_began_ends_quietly(user):
@@ -58,6 +60,14 @@ def test_a_second_process_on_the_same_study_is_refused(user):
     os.killpg(process.pid, signal.SIGTERM)
     process.communicate(timeout=60)
     assert process.returncode == 130
+
+
+def _statuses(user) -> list[str]:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{user.folder}/mlruns/mlflow.db")
+    (experiment,) = [e for e in client.search_experiments() if e.name == "toy"]
+    return [run.info.status for run in client.search_runs([experiment.experiment_id])]
 
 
 def _wait_for(condition, seconds: float = 120) -> None:

@@ -93,6 +93,19 @@ def test_the_best_model_is_exported_evaluated_and_used(finished, tmp_path):
     again = user("export", "toy", "--to", "model")
     assert again.code == 2
     assert "--overwrite" in again.err
+    (folder / "thesis.txt").write_text("precious")
+    bracketed = folder / "photo[final].png"
+    bracketed.write_bytes(paths[0].read_bytes())
+    assert user("export", "toy", "--to", "model", "--overwrite").code == 0
+    assert (folder / "thesis.txt").read_text() == "precious"
+    assert not list(folder.glob(".*"))
+    assert "photo[final].png" in user("predict", "model", str(bracketed)).out
+
+    labels = json.loads((folder / "labels.json").read_text())
+    (folder / "labels.json").write_text(json.dumps(labels | {"classes": ["one"]}))
+    damaged = user("predict", "model", str(paths[0]))
+    assert damaged.code == 3
+    assert "labels.json must fit model.keras" in damaged.err
 
 
 def test_the_final_model_is_in_mlflow_as_champion(finished):
@@ -134,6 +147,21 @@ def test_without_data_and_network_the_main_job_runs_on_digits_and_says_so(user):
         *("--no-baselines", "--trials", "1"),
     )
     assert again.code == 0, again.err
+
+
+def test_any_name_of_a_study_is_shown_as_it_is_and_stays_inside_the_home(user):
+    name = '../x[/b] $(id) "q" ü'
+    done = user("run", *SMALL, *LIMIT, "--trials", "1", "--study", name)
+    assert done.code == 0, done.err
+    assert "python -m search show '../x[/b] $(id) \"q\" ü'" in done.out
+    assert name in user("studies").out
+    assert user("show", name).code == 0
+    assert {path.name for path in user.folder.iterdir()} <= {
+        "mlruns",
+        ".config",
+        ".cache",
+        ".keras",
+    }
 
 
 def test_a_study_without_any_success_ends_with_one(user):

@@ -69,7 +69,18 @@ def test_a_config_file_speaks_like_the_command_line(tmp_path):
     assert settings.set == {"batch_size": "32,64"}
 
 
-@pytest.mark.parametrize("content", ["- 1\n", "a: [", "\x00"])
+def test_a_config_file_may_hold_odd_but_honest_values(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text("space: lenet\nstudy: 2026\nset:\n  extra_conv: on\n  dropout: 0.2\n")
+    settings = validate(read_config(path))
+    assert settings.study == "2026"
+    assert settings.set == {"extra_conv": "on", "dropout": "0.2"}
+    path.write_text("driver: [1]\nspace: 3\n")
+    with pytest.raises(SettingsError, match="`--driver`"):
+        validate(read_config(path))
+
+
+@pytest.mark.parametrize("content", ["- 1\n", "a: [", "\x00", "set: dropout=0.2"])
 def test_a_config_file_that_is_none_is_refused(tmp_path, content):
     path = tmp_path / "study.yaml"
     path.write_text(content)

@@ -116,6 +116,23 @@ def test_an_interrupted_study_continues_as_if_it_had_not_been(interrupt_after):
     assert len(first.trained) + len(second.trained) == 30
 
 
+@pytest.mark.parametrize("before_verdict", [False, True])
+@pytest.mark.parametrize("interrupt_after", range(13, 24))
+def test_a_pruned_trial_is_pruned_again_after_an_interruption(interrupt_after, before_verdict):
+    whole, broken = Bench(), Bench()
+    whole.run(ScriptedExecutor(good_when_large), trials=12, pruner=MedianPruner())
+    states = [trial.state for trial in whole.history.trials.values()]
+    assert "pruned" in states
+    first = ScriptedExecutor(
+        good_when_large, interrupt_after=interrupt_after, before_verdict=before_verdict
+    )
+    with pytest.raises(KeyboardInterrupt):
+        broken.run(first, trials=12, pruner=MedianPruner())
+    broken.run(ScriptedExecutor(good_when_large), trials=12, pruner=MedianPruner())
+    assert broken.proposals == whole.proposals
+    assert [trial.state for trial in broken.history.trials.values()] == states
+
+
 def test_a_failed_trial_is_recorded_and_the_study_goes_on():
     bench = Bench()
     bench.run(ScriptedExecutor(lambda s, fold: -1 if s["units"] == 90 else 0.5), trials=4)
