@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -177,3 +179,32 @@ def test_a_study_without_any_success_ends_with_one(user):
     assert "Traceback" not in done.out + done.err
     trial = user("show", "broken-digits", "--trial", "1").out
     assert "Traceback" in trial  # where it belongs
+
+
+def test_the_coordinator_never_imports_tensorflow(user):
+    arguments = ["run", *SMALL, *LIMIT, "--trials", "1", "--no-baselines", "--json"]
+    code = f"""
+import sys
+from search.cli.app import run
+
+if __name__ == "__main__":
+    sys.argv = ["search", *{arguments!r}]
+    try:
+        run()
+    except SystemExit:
+        pass
+    heavy = {{"tensorflow", "keras", "keras_tuner"}} & set(sys.modules)
+    sys.exit(f"imported {{heavy}}" if heavy else 0)
+"""
+    script = user.folder / "coordinator.py"
+    script.write_text(code)
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        cwd=user.folder,
+        env=user.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["reason"] == "complete"
