@@ -45,7 +45,14 @@ def _print(result: "Evaluated") -> None:
     console.print(f"test accuracy  {percent(test.accuracy)}")
     console.print(f"test loss      {percent(test.loss)}")
     console.print(f"test macro F1  {percent(test.macro_f1)}\n")
-    made = table("class", "precision", "recall", "F1", "images", right=("images",))
+    made = table(
+        "class",
+        "precision",
+        "recall",
+        "F1",
+        "images",
+        right=("precision", "recall", "F1", "images"),
+    )
     for name in result.classes:
         row = test.report[name]
         made.add_plain_row(

@@ -50,11 +50,18 @@ def failure(text: str) -> None:
 
 
 class PlainTable(Table):
-    """A table whose cells are shown as they are: brackets in a name are no markup."""
+    """A table whose cells are shown as they are: brackets in a name are no markup.
+
+    On a narrow terminal columns of text give way; numbers, aligned to the right, stay whole.
+    """
 
     def add_plain_row(self, *cells: str | Text) -> None:
         """Add a row; only a `Text` brings a style of its own."""
-        self.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
+        texts = [Text(cell) if isinstance(cell, str) else cell for cell in cells]
+        for column, text in zip(self.columns, texts, strict=True):
+            if column.justify == "right":
+                column.min_width = max(column.min_width or 0, text.cell_len)
+        self.add_row(*texts)
 
 
 def table(*columns: str, right: tuple[str, ...] = (), title: str | None = None) -> PlainTable:

@@ -93,7 +93,7 @@ def _print_study(history: "History") -> None:
         "± folds",
         "time",
         "setting",
-        right=("trial", "accuracy", "time"),
+        right=("trial", "accuracy", "± folds", "time"),
     )
     unfinished = [t for t in history.trials.values() if t.value is None]
     for trial in [*history.completed(), *unfinished]:
@@ -156,7 +156,10 @@ def _print_trial(history: "History", trial: "TrialHistory") -> None:
     console.print(f"[bold]Trial {trial.number}[/] {escape(origin_text(trial))}", _state_text(trial))
     for name, value in trial.started.parameters.items():
         console.print(f"  {name} = {value_text(value)}")
-    folds = table("fold", "accuracy", "loss", "macro F1", "epochs", "time")
+    folds = table(
+        *("fold", "accuracy", "loss", "macro F1", "epochs", "time"),
+        right=("fold", "accuracy", "loss", "macro F1", "epochs", "time"),
+    )
     for number, ended in trial.finished_folds().items():
         folds.add_plain_row(
             str(number),

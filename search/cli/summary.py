@@ -85,7 +85,14 @@ def best_table(history: History, shown: int) -> Any:
     searched = (
         [p["name"] for p in history.study.parameters if p["searched"]] if history.study else []
     )
-    made = table("trial", "accuracy", "± folds", "time", "setting", right=("trial", "accuracy"))
+    made = table(
+        "trial",
+        "accuracy",
+        "± folds",
+        "time",
+        "setting",
+        right=("trial", "accuracy", "± folds", "time"),
+    )
     for trial in history.completed()[:shown]:
         if trial.ended is None:
             continue
