@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from search.executors import Executor, OnRecord
 from search.work import TrialTask
-from spaces import Settings
+from spaces import DataSpec, ImageInput, Parameter, Settings, Space
 from tracking.records import EpochEnded, FoldEnded, FoldStarted, TrialEnded
 
 Score = Callable[[Settings, int], float]
@@ -76,6 +76,21 @@ class ScriptedExecutor(Executor):
         metrics = {"loss": 1.0, "accuracy": 0.5, "val_loss": 1.0, "val_accuracy": score}
         on_record(EpochEnded(at=time.time(), trial=task.trial, fold=fold, epoch=1, metrics=metrics))
         return score
+
+
+def toy_space(*parameters: Parameter) -> Space:
+    """A space that is never built."""
+
+    def build(parameters: object, data: DataSpec) -> None:
+        raise NotImplementedError
+
+    return Space(
+        name="toy",
+        dataset="digits",
+        image=ImageInput(size=(8, 8)),
+        parameters=parameters,
+        build=build,
+    )
 
 
 def fold_ended(trial: int, fold: int, accuracy: float) -> FoldEnded:

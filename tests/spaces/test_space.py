@@ -2,24 +2,10 @@ from itertools import pairwise
 
 import pytest
 
-from spaces import Boolean, Choice, DataSpec, Float, ImageInput, Int, Space, SpaceError
+from spaces import Boolean, Choice, Float, Int, SpaceError
+from tests.fakes import toy_space
 
-
-def nothing(parameters: object, data: DataSpec) -> None:
-    return None
-
-
-def space(*parameters: Int | Float | Choice | Boolean) -> Space:
-    return Space(
-        name="toy",
-        dataset="digits",
-        image=ImageInput(size=(8, 8)),
-        parameters=parameters,
-        build=nothing,
-    )
-
-
-CONDITIONAL = space(
+CONDITIONAL = toy_space(
     Boolean("deep"),
     Int("depth", 2, 4, when=("deep", True)),
     Choice("kind", ("a", "b"), when=("depth", (3, 4))),
@@ -92,8 +78,11 @@ def test_grids_of_whole_numbers_and_steps_stay_on_their_steps():
         (lambda: Choice("a", ()), "at least one value"),
         (lambda: Choice("a", (3, 3)), "stands twice"),
         (lambda: Choice("a", (3, 5), default=4), "default must be one of 3 | 5"),
-        (lambda: space(Int("a", 1, 2), Boolean("a")), "`a` stands twice"),
-        (lambda: space(Int("a", 1, 2, when=("b", True)), Boolean("b")), "not an earlier parameter"),
+        (lambda: toy_space(Int("a", 1, 2), Boolean("a")), "`a` stands twice"),
+        (
+            lambda: toy_space(Int("a", 1, 2, when=("b", True)), Boolean("b")),
+            "not an earlier parameter",
+        ),
     ],
 )
 def test_a_parameter_that_breaks_its_rules_is_refused(make, words):

@@ -7,30 +7,13 @@ from search.errors import SettingsError
 from spaces import (
     Boolean,
     Choice,
-    DataSpec,
     Float,
-    ImageInput,
     Int,
     Settings,
-    Space,
     get_space,
     narrow,
 )
-
-
-def build(parameters: object, data: DataSpec) -> None:
-    raise NotImplementedError
-
-
-def space(*parameters: Int | Float | Choice | Boolean) -> Space:
-    return Space(
-        name="toy",
-        dataset="digits",
-        image=ImageInput(size=(8, 8)),
-        parameters=parameters,
-        build=build,
-    )
-
+from tests.fakes import toy_space
 
 SPACES = {
     "conditional": get_space("lenet"),
@@ -38,8 +21,8 @@ SPACES = {
         get_space("lenet"),
         {"conv_1_filters": "40:48", "extra_conv": "on", "batch_size": "32,64"},
     ).space,
-    "finite": space(Boolean("a"), Choice("b", (1, 2, 3)), Int("c", 1, 2, when=("a", True))),
-    "numbers": space(
+    "finite": toy_space(Boolean("a"), Choice("b", (1, 2, 3)), Int("c", 1, 2, when=("a", True))),
+    "numbers": toy_space(
         Int("a", 1, 512, log=True), Float("b", -1.0, 1.0), Float("c", 0.0, 1.0, step=0.25)
     ),
 }
@@ -154,7 +137,7 @@ def test_a_grid_evaluates_every_setting_once_and_ends(driver):
 
 
 def test_tpe_finds_better_settings_than_chance():
-    target = space(Float("x", -5.0, 5.0), Float("y", -5.0, 5.0))
+    target = toy_space(Float("x", -5.0, 5.0), Float("y", -5.0, 5.0))
 
     def best(sampler: str, seed: int) -> float:
         driver = make_driver("optuna", sampler, target, seed)
