@@ -16,7 +16,7 @@ def load_tensorflow(log: Path | None = None) -> None:
     Args:
         log: file they are appended to.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what matters is raised
     with standard_error_to(log or Path(os.devnull)):
         import tensorflow as tf
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from search.datasets import Dataset
+from search.encoding import make_inputs, spec_of
 from search.environment import package_versions
 from search.errors import FoldwiseError, SettingsError
 from search.folds import Folds
@@ -16,8 +17,8 @@ from search.model_folder import LABELS, Labels, ModelFolder
 from search.opening import study_space
 from search.pictures import background
 from search.seeds import derive
-from spaces import DataSpec
 from tracking.history import History, TrialHistory
+from tracking.home import Home
 from tracking.records import ModelExported
 
 REQUIREMENTS = ("tensorflow", "keras", "numpy")
@@ -68,7 +69,13 @@ def chosen_trial(history: History, number: int | None) -> TrialHistory:
 
 
 def refit(
-    history: History, trial: TrialHistory, dataset: Dataset, folds: Folds, on_epoch: OnEpoch
+    history: History,
+    trial: TrialHistory,
+    dataset: Dataset,
+    folds: Folds,
+    *,
+    home: Home,
+    on_epoch: OnEpoch,
 ) -> FinalModel:
     """Train the trial's setting on all of the study's training samples, folds joined.
 
@@ -79,33 +86,44 @@ def refit(
         trial: whose setting is used.
         dataset: the study's dataset; its test set stays closed.
         folds: the study's; their samples are used.
+        home: where the study is.
         on_epoch: called after each epoch with its number and metrics.
     """
     import keras
 
-    from search.fit import Epoch, Part, compile_model, fit
+    from search.fit import Epoch, Part, fit
 
-    start, space = study_space(history)
+    start, space = study_space(history, dataset, home)
     settings, setting = start.settings, trial.started.parameters
     keras.config.set_dtype_policy(settings["precision"])
     keras.utils.set_random_seed(derive(settings["seed"], "final"))
     began = time.monotonic()
-    images = dataset.prepared(space.image)
-    used = sorted({*folds.train[0].tolist(), *folds.validation[0].tolist()})
-    model = space.build(setting, DataSpec(space.image.shape, len(dataset.classes)))
-    compile_model(model, setting)
+    inputs = make_inputs(dataset, space.input_for(dataset.kind))
+    used = folds.used
+    encoder = inputs.learn(used, setting)
+    classes = len(dataset.classes)
+    model = space.build(setting, spec_of(encoder, dataset.kind, classes))
     curves: list[dict[str, float]] = []
 
     def keep(epoch: Epoch) -> None:
         curves.append(epoch.metrics)
         on_epoch(epoch.number, epoch.metrics)
 
-    fit(model, Part(images[used], dataset.train_labels[used]), None, setting, on_epoch=keep)
+    fit(
+        model,
+        Part(inputs.take(encoder, used), dataset.train_labels[used]),
+        None,
+        setting,
+        classes=classes,
+        seed=derive(settings["seed"], "final"),
+        on_epoch=keep,
+        thaw=space.thaw,
+    )
     labels = Labels(
         classes=dataset.classes,
-        input_shape=space.image.shape,
-        native_shape=_shape(dataset.train_images),
-        background=background(dataset.train_images),
+        encoder=encoder,
+        background=background(dataset.train_images) if dataset.kind == "image" else 0.0,
+        columns=dataset.columns,
     )
     return FinalModel(model, labels, curves, time.monotonic() - began)
 
@@ -169,8 +187,3 @@ def prepare_target(target: Path, *, overwrite: bool) -> None:
 def _not_writable(target: Path, error: OSError) -> SettingsError:
     why = error.strerror or str(error)
     return SettingsError(f"`--to {target}` cannot be written ({why}); name another folder")
-
-
-def _shape(images: Any) -> tuple[int, int, int]:
-    height, width, channels = images.shape[1:]
-    return height, width, channels

@@ -28,6 +28,7 @@ class Exported:
     Attributes:
         export: the model.
         samples: number of training samples.
+        kind: of the samples: `image`, `text` or `table`.
         test: its scores on the test set.
         openings: how often the study's test set has been opened by now.
         waiting: records that have not reached MLflow yet.
@@ -35,6 +36,7 @@ class Exported:
 
     export: ModelExported
     samples: int
+    kind: str
     test: TestSetOpened
     openings: int
     waiting: int
@@ -84,7 +86,8 @@ def export_study(
     dataset = _same_dataset(history, home, data_dir, notify)
     load_tensorflow(folder.worker_log)
     with _recording(folder, history) as record:
-        final = refit(history, trial, dataset, Folds.load(folder.folds), on_epoch)
+        folds = Folds.load(folder.folds)
+        final = refit(history, trial, dataset, folds, home=home, on_epoch=on_epoch)
         export = write_model(final, trial, target)
         record(export)
         test = open_test_set(ModelFolder(target), dataset, trial, by="export")
@@ -92,7 +95,7 @@ def export_study(
         write_results(ModelFolder(target), history)
     waiting = tracker.sync(folder, notify)
     samples = int(history.study.dataset["samples"]) if history.study else 0
-    return Exported(export, samples, test, len(history.test_openings), waiting)
+    return Exported(export, samples, dataset.kind, test, len(history.test_openings), waiting)
 
 
 def evaluate_study(

@@ -1,7 +1,7 @@
 """Training one model: the only caller of `model.fit`."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,12 +9,19 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from search.augmentation import Augmentation
+from search.compiling import compile_model
 from search.evaluation import score
+from search.feeding import batches, outputs, takes_any_length
+from search.folds import stratified_part
+from search.targets import Targets
 from spaces import Settings
 
-PREDICTION_BATCH = 512
+INNER_FRACTION = 0.1
+PLATEAU_FACTOR, PLATEAU_PATIENCE = 0.3, 1
 
 Array = npt.NDArray[Any]
+Thaw = Callable[[Any, Mapping[str, Any]], float]
 
 
 @dataclass(frozen=True)
@@ -22,11 +29,11 @@ class Part:
     """Samples with their labels.
 
     Attributes:
-        images: `(n, ...)`, as the model receives them (images: uint8 pixels 0..255).
+        inputs: `(n, ...)`, as the model receives them.
         labels: int64 `(n,)`, class numbers from 0.
     """
 
-    images: Array
+    inputs: Array
     labels: Array
 
 
@@ -46,29 +53,22 @@ class Epoch:
     probabilities: Array | None
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """A finished training.
+
+    Attributes:
+        chosen: the epoch whose weights the model has now: the last, or with early stopping the
+            one that was best on the inner part.
+        epochs: number of epochs trained.
+    """
+
+    chosen: Epoch
+    epochs: int
+
+
 class Diverged(ArithmeticError):
     """The training loss became infinite or not a number."""
-
-
-def compile_model(model: keras.Model, setting: Settings) -> None:
-    """Compile with the setting's optimizer and learning rate; a compiled model keeps its own.
-
-    XLA is off: on CPUs it was slower than oneDNN for the models tried.
-    """
-    if model.compiled:
-        return
-    optimizer = keras.optimizers.get(
-        {
-            "class_name": str(setting["optimizer"]),
-            "config": {"learning_rate": setting["learning_rate"]},
-        }
-    )
-    model.compile(
-        optimizer=optimizer,
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-        jit_compile=False,
-    )
 
 
 def fit(
@@ -77,52 +77,203 @@ def fit(
     validation: Part | None,
     setting: Settings,
     *,
+    classes: int,
+    seed: int,
     on_epoch: Callable[[Epoch], None],
-) -> None:
-    """Train a compiled model for the setting's epochs.
+    thaw: Thaw | None = None,
+) -> Fitted:
+    """Compile and train a model as the setting says.
 
     The validation part is predicted once an epoch, in large batches; its scores and the
-    probabilities handed to `on_epoch` come from that one pass.
+    probabilities handed to `on_epoch` come from that one pass. Early stopping and the plateau
+    schedule look at an inner part, a stratified tenth of the training part that is then not
+    trained on; never at the validation part.
 
     Args:
-        model: compiled.
+        model: built; a compiled one keeps its loss and optimizer.
         training: what it learns from, shuffled every epoch.
         validation: what it is scored on, or None.
-        setting: its `epochs` and `batch_size` are used.
+        setting: the training choices.
+        classes: number of classes.
+        seed: decides shuffling, augmentation and the inner part.
         on_epoch: called after every epoch; what it raises ends the training and reaches the caller.
+        thaw: makes more of the model trainable after the setting's `frozen_epochs`.
 
     Raises:
         Diverged: the loss is no longer a finite number.
+        ValueError: the model's output does not fit the classes.
     """
-    model.fit(
-        training.images,
-        training.labels,
-        batch_size=setting["batch_size"],
-        epochs=setting["epochs"],
-        verbose=0,
-        callbacks=[_EpochReporter(validation, on_epoch)],
+    training, inner = _split(training, setting, seed)
+    run = _Run(model, training, inner, validation, setting, classes, seed, on_epoch)
+    frozen = int(setting.get("frozen_epochs", 0)) if thaw is not None else 0
+    epochs = int(setting["epochs"])
+    if thaw is None or not frozen:
+        return run.train(0, epochs)
+    done = run.train(0, min(frozen, epochs))
+    if frozen >= epochs:
+        return done
+    factor = thaw(model, setting)
+    return run.train(frozen, epochs, factor=factor)
+
+
+def predict(model: keras.Model, inputs: Array, classes: int) -> Array:
+    """Return class probabilities of a compiled model, float32 `(n, classes)`."""
+    return Targets.of(model, classes).probabilities(outputs(model, inputs))
+
+
+@dataclass(frozen=True)
+class _Run:
+    model: keras.Model
+    training: Part
+    inner: Part | None
+    validation: Part | None
+    setting: Settings
+    classes: int
+    seed: int
+    on_epoch: Callable[[Epoch], None]
+
+    def train(self, first: int, last: int, *, factor: float = 1.0) -> Fitted:
+        """Train the epochs from `first` (0 is the first) up to `last`."""
+        samples = len(self.training.labels)
+        compile_model(
+            self.model, self.setting, classes=self.classes, samples=samples, factor=factor
+        )
+        targets = Targets.of(self.model, self.classes)
+        stops = bool(self.setting.get("early_stopping", False))
+        reporter = _EpochReporter(targets, self.validation, self.inner, self.on_epoch, stops)
+        self.model.fit(
+            **self._data(targets),
+            epochs=last,
+            initial_epoch=first,
+            verbose=0,
+            callbacks=[reporter, *self._callbacks()],
+        )
+        return reporter.fitted()
+
+    def _data(self, targets: Targets) -> dict[str, Any]:
+        setting, inputs = self.setting, self.training.inputs
+        labels = targets.encode(self.training.labels)
+        size = int(setting["batch_size"])
+        weights = _weights(self.training.labels) if setting.get("class_weights", False) else None
+        augmentation = Augmentation.of(setting, _background(inputs))
+        trim = takes_any_length(self.model)
+        if augmentation is None and not trim:  # Keras's own way is the quickest
+            return {"x": inputs, "y": labels, "sample_weight": weights, "batch_size": size}
+        arrays = (inputs, labels) if weights is None else (inputs, labels, weights)
+        return {
+            "x": batches(
+                arrays, batch_size=size, seed=self.seed, augmentation=augmentation, trim=trim
+            ),
+            "shuffle": False,  # they come shuffled
+        }
+
+    def _callbacks(self) -> list[Any]:
+        made: list[Any] = []
+        if self.setting.get("schedule") == "plateau":
+            made.append(
+                keras.callbacks.ReduceLROnPlateau(
+                    "inner_loss", mode="min", factor=PLATEAU_FACTOR, patience=PLATEAU_PATIENCE
+                )
+            )
+        if self.setting.get("early_stopping", False):
+            patience = int(self.setting.get("patience", 3))
+            made.append(
+                keras.callbacks.EarlyStopping(
+                    "inner_loss", mode="min", patience=patience, restore_best_weights=True
+                )
+            )
+        return made
+
+
+def _split(training: Part, setting: Settings, seed: int) -> tuple[Part, Part | None]:
+    if not setting.get("early_stopping", False) and setting.get("schedule") != "plateau":
+        return training, None
+    size = max(1, round(len(training.labels) * INNER_FRACTION))
+    inner = stratified_part(training.labels, size, seed)
+    rest = np.setdiff1d(np.arange(len(training.labels)), inner)
+    return (
+        Part(training.inputs[rest], training.labels[rest]),
+        Part(training.inputs[inner], training.labels[inner]),
     )
 
 
-def predict(model: keras.Model, images: Array) -> Array:
-    """Return class probabilities, float32 `(n, classes)`."""
-    probabilities = model.predict(images, batch_size=PREDICTION_BATCH, verbose=0)
-    return np.asarray(probabilities, dtype=np.float32)
+def _weights(labels: Array) -> Array:
+    """Return each sample's weight, such that all classes weigh the same and the mean is 1."""
+    counts = np.bincount(labels)
+    present = np.count_nonzero(counts)
+    weights: Array = (len(labels) / (present * counts[labels])).astype(np.float32)
+    return weights
+
+
+def _background(inputs: Array) -> float:
+    """Return the mean of the training images' border; 0 for what is no image."""
+    if inputs.ndim != 4:
+        return 0.0
+    some = inputs[:1000]
+    edges = (some[:, 0], some[:, -1], some[:, :, 0], some[:, :, -1])
+    mean = float(np.mean([float(edge.mean()) for edge in edges]))
+    return float(round(mean)) if inputs.dtype == np.uint8 else mean
 
 
 class _EpochReporter(keras.callbacks.Callback):  # type: ignore[misc] # Keras is untyped
-    def __init__(self, validation: Part | None, on_epoch: Callable[[Epoch], None]) -> None:
+    """Scores the parts after each epoch, before the callbacks that act on `inner_loss`."""
+
+    def __init__(
+        self,
+        targets: Targets,
+        validation: Part | None,
+        inner: Part | None,
+        on_epoch: Callable[[Epoch], None],
+        choose: bool,
+    ) -> None:
         super().__init__()
+        self._targets = targets
         self._validation = validation
+        self._inner = inner
         self._on_epoch = on_epoch
+        self._choose = choose
+        self._best = math.inf
+        self._chosen: Epoch | None = None
+        self._epochs = 0
+
+    def fitted(self) -> Fitted:
+        """Return what came of the training."""
+        if self._chosen is None:
+            raise RuntimeError("a training must have at least one epoch")
+        return Fitted(self._chosen, self._epochs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        metrics = {name: float(value) for name, value in (logs or {}).items()}
+        logs = {} if logs is None else logs
+        metrics = _training_metrics(logs)
         if not math.isfinite(metrics.get("loss", 0.0)):
             raise Diverged(f"the loss became {metrics['loss']} in epoch {epoch + 1}")
         probabilities = None
         if self._validation is not None:
-            probabilities = predict(self.model, self._validation.images)
+            probabilities = self._predict(self._validation)
             scores = score(probabilities, self._validation.labels)
             metrics |= {"val_loss": scores.loss, "val_accuracy": scores.accuracy}
-        self._on_epoch(Epoch(epoch + 1, metrics, probabilities))
+        done = Epoch(epoch + 1, metrics, probabilities)
+        self._choose_from(done, logs)
+        self._on_epoch(done)
+
+    def _choose_from(self, done: Epoch, logs: dict[str, float]) -> None:
+        self._epochs = done.number
+        if self._inner is not None:
+            loss = score(self._predict(self._inner), self._inner.labels).loss
+            logs["inner_loss"] = loss  # for the callbacks that come after this one
+        if not self._choose:
+            self._chosen = done
+        elif self._chosen is None or logs["inner_loss"] < self._best:  # as EarlyStopping does
+            self._best, self._chosen = logs["inner_loss"], done
+
+    def _predict(self, part: Part) -> Array:
+        return self._targets.probabilities(outputs(self.model, part.inputs))
+
+
+def _training_metrics(logs: Mapping[str, float]) -> dict[str, float]:
+    """Return `loss` and, under whatever name the model has it, `accuracy`."""
+    found = {"loss": float(logs["loss"])} if "loss" in logs else {}
+    for name, value in logs.items():
+        if name in ("acc", "accuracy") or name.endswith(("_accuracy", "_acc")):
+            return {**found, "accuracy": float(value)}
+    return found

@@ -55,6 +55,11 @@ class Folds:
         return len(self.train)
 
     @property
+    def used(self) -> Indices:
+        """Indices of the samples in use, sorted."""
+        return np.union1d(self.train[0], self.validation[0])
+
+    @property
     def samples(self) -> int:
         """Number of samples in use: those of any one fold, both parts together."""
         return len(self.train[0]) + len(self.validation[0])
@@ -103,6 +108,7 @@ def make_folds(
     seed: int,
     limit_samples: int | None = None,
     classes: Sequence[str] = (),
+    leave_out: Indices | None = None,
 ) -> Folds:
     """Return stratified, shuffled folds, the same for the same arguments on any machine.
 
@@ -114,6 +120,7 @@ def make_folds(
         limit_samples: take a stratified subset of this size first; indices still refer to all
             `labels`.
         classes: class names for messages.
+        leave_out: indices of samples that take no part.
 
     Raises:
         SettingsError: a setting out of its range.
@@ -122,10 +129,12 @@ def make_folds(
     from sklearn.model_selection import StratifiedKFold
 
     parts = HOLD_OUT_FOLDS if folds == 1 else folds
-    _check_settings(labels, folds, seed, limit_samples, parts)
     chosen = np.arange(len(labels), dtype=np.int64)
+    if leave_out is not None:
+        chosen = np.setdiff1d(chosen, leave_out)
+    _check_settings(labels[chosen], folds, seed, limit_samples, parts)
     if limit_samples is not None:
-        chosen = _subset(labels, limit_samples, seed)
+        chosen = chosen[stratified_part(labels[chosen], limit_samples, seed)]
     _check_classes(labels[chosen], parts, classes, limited=limit_samples is not None)
     splitter = StratifiedKFold(parts, shuffle=True, random_state=seed)
     splits = list(splitter.split(np.zeros(len(chosen)), labels[chosen]))[:folds]
@@ -177,7 +186,7 @@ def _check_classes(
     )
 
 
-def _subset(labels: NDArray[np.integer], size: int, seed: int) -> Indices:
+def stratified_part(labels: NDArray[np.integer], size: int, seed: int) -> Indices:
     """Return `size` sorted indices with the classes in proportion, by largest remainder.
 
     Not scikit-learn's `train_test_split`: it refuses to leave out fewer samples than classes.

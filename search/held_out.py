@@ -5,12 +5,11 @@ import time
 
 import numpy as np
 
-from search.datasets import Dataset, prepare_images
+from search.datasets import Dataset
 from search.errors import DataError
 from search.evaluation import Predictions, classification_report, confusion_matrix, macro_f1, score
 from search.model_card import model_card
 from search.model_folder import CARD, METRICS, ModelFolder
-from spaces import ImageInput
 from tracking.history import History, TrialHistory
 from tracking.records import TestSetOpened
 
@@ -34,9 +33,9 @@ def open_test_set(
     labels = folder.labels()
     if labels.classes != dataset.classes:
         raise DataError(f"{folder.path} knows other classes than dataset {dataset.name}")
-    images, truth = dataset.open_test()
-    prepared = prepare_images(images, ImageInput(labels.input_shape[:2], labels.input_shape[2]))
-    probabilities = predict(folder.load(), prepared)
+    samples, truth = dataset.open_test()
+    inputs = labels.encoder.encode(samples)
+    probabilities = predict(folder.load(), inputs, len(labels.classes))
     true_classes = np.asarray(truth)
     scores = score(probabilities, true_classes)
     predictions = Predictions.of(probabilities, true_classes)

@@ -6,6 +6,14 @@ from datetime import UTC, datetime
 from tracking.history import History
 from tracking.records import ModelExported, StudyStarted, TestSetOpened
 
+_LIKE = {"image": "images", "text": "texts", "table": "rows"}
+_EXAMPLES = {"image": "image.png", "text": '"a text"', "table": "rows.csv"}
+_FED = {
+    "image": "pixels in the shape and scale that `labels.json` gives",
+    "text": "token numbers by the vocabulary in `labels.json`",
+    "table": "columns standardised as `labels.json` says",
+}
+
 
 def model_card(history: History, export: ModelExported, test: TestSetOpened | None) -> str:
     """Return `MODEL_CARD.md`: what the model is, how good, how it was chosen and made.
@@ -32,11 +40,11 @@ def model_card(history: History, export: ModelExported, test: TestSetOpened | No
         "## How it was chosen",
         _choice(history, study),
         "## Use",
-        _use(export),
+        _use(export, study.kind),
         "## Limits",
-        "Scores hold for images like those of the dataset: same kind, same framing, same"
-        " background. Probabilities are not calibrated. A picture that shows none of the classes"
-        " still gets one of them.",
+        f"Scores hold for {_LIKE[study.kind]} like those of the dataset, of the same making."
+        " Probabilities are not calibrated. What belongs to none of the classes still gets one of"
+        " them.",
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -94,11 +102,11 @@ def _choice(history: History, study: StudyStarted) -> str:
     )
 
 
-def _use(export: ModelExported) -> str:
+def _use(export: ModelExported, kind: str) -> str:
     return (
-        "`python -m search predict FOLDER image.png` for picture files, or"
-        ' `keras.saving.load_model("model.keras")` with pixels 0..255 in the shape that'
-        f" `labels.json` gives. Made with {', '.join(export.requirements)}."
+        f"`python -m search predict FOLDER {_EXAMPLES[kind]}`, or"
+        f' `keras.saving.load_model("model.keras")` with {_FED[kind]}.'
+        f" Made with {', '.join(export.requirements)}."
     )
 
 

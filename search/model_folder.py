@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from search.encoding import Encoder, encoder_from_json
 from search.errors import DataError
 
 MODEL, METRICS, LABELS, CARD = "model.keras", "metrics.json", "labels.json", "MODEL_CARD.md"
@@ -16,24 +17,29 @@ class Labels:
     """What a model's inputs and outputs mean.
 
     Attributes:
-        classes: names, by output number.
-        input_shape: (height, width, channels) of what the model receives, pixels 0..255.
-        native_shape: the same of the images it was trained on, before padding or resizing.
+        classes: names, by class number.
+        encoder: turns samples into the model's input.
         background: mean of the training images' border pixels, 0 (black) to 255 (white).
+        columns: a table's column names, in the model's order.
     """
 
     classes: tuple[str, ...]
-    input_shape: tuple[int, int, int]
-    native_shape: tuple[int, int, int]
-    background: float
+    encoder: Encoder
+    background: float = 0.0
+    columns: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """The kind of samples: `image`, `text` or `table`."""
+        return str(self.encoder.to_json()["kind"])
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of `labels.json`."""
         return {
             "classes": list(self.classes),
-            "input_shape": list(self.input_shape),
-            "native_shape": list(self.native_shape),
+            "input": self.encoder.to_json(),
             "background": self.background,
+            "columns": list(self.columns),
         }
 
 
@@ -70,9 +76,9 @@ class ModelFolder:
             data = json.loads((self.path / LABELS).read_text())
             return Labels(
                 tuple(map(str, data["classes"])),
-                _shape(data["input_shape"]),
-                _shape(data["native_shape"]),
+                encoder_from_json(data["input"]),
                 float(data["background"]),
+                tuple(map(str, data["columns"])),
             )
         except OSError as error:
             raise self._not_a_model(error.strerror) from error
@@ -113,8 +119,3 @@ class ModelFolder:
             f"{self.path} is no exported model ({why}); write one with"
             f" `python -m search export STUDY --to {self.path}`"
         )
-
-
-def _shape(values: Any) -> tuple[int, int, int]:
-    height, width, channels = map(int, values)
-    return height, width, channels

@@ -14,12 +14,14 @@ import numpy as np
 import tensorflow as tf
 
 from search.datasets import Dataset
+from search.encoding import Encoder, Inputs, make_inputs, space_on, spec_of
 from search.evaluation import Predictions, classification_report, confusion_matrix, macro_f1, score
-from search.fit import Array, Epoch, Part, compile_model, fit
+from search.fit import Array, Epoch, Fitted, Part, fit
 from search.folds import Folds
 from search.seeds import derive
+from search.targets import output_units
 from search.work import TrialTask, Verdict, Work
-from spaces import DataSpec, Space, get_space
+from spaces import Settings, Space
 from tracking.home import StudyFolder
 from tracking.records import EpochEnded, FoldEnded, FoldStarted, Record, TrialEnded
 
@@ -38,13 +40,15 @@ class Bench:
 
     Attributes:
         space: builds the models.
-        images: uint8 `(n, height, width, channels)`, memory-mapped, as the models receive them.
+        kind: of the samples: `image`, `text` or `table`.
+        inputs: the training samples as the models receive them.
         labels: int64 `(n,)`.
         classes: names, by class number.
     """
 
     space: Space
-    images: Array
+    kind: str
+    inputs: Inputs
     labels: Array
     classes: tuple[str, ...]
     folds: Folds
@@ -56,12 +60,13 @@ class Bench:
         """Load what `work` names and set the precision of all models."""
         keras.config.set_dtype_policy(work.precision)
         gc.freeze()  # what is imported stays: collecting after a fold need not look through it
-        space = get_space(work.space)
         dataset = Dataset.open(Path(work.dataset))
+        space = space_on(work.space, dataset, Path(work.declarations))
         folder = StudyFolder(Path(work.folder))
         return cls(
             space=space,
-            images=dataset.prepared(space.image),
+            kind=dataset.kind,
+            inputs=make_inputs(dataset, space.input_for(dataset.kind)),
             labels=np.asarray(dataset.train_labels),
             classes=dataset.classes,
             folds=Folds.load(folder.folds),
@@ -69,17 +74,16 @@ class Bench:
             seed=work.seed,
         )
 
-    @property
-    def spec(self) -> DataSpec:
-        """What models are built for."""
-        return DataSpec(tuple(self.images.shape[1:]), len(self.classes))
+    def learn(self, fold: int, setting: Settings) -> Encoder:
+        """Return the encoder learned on the training part of a fold (from 1)."""
+        return self.inputs.learn(self.folds.train[fold - 1], setting)
 
-    def parts(self, fold: int) -> tuple[Part, Part]:
+    def parts(self, fold: int, encoder: Encoder) -> tuple[Part, Part]:
         """Return the training and the validation part of a fold (from 1), copied to memory."""
         train, validation = self.folds.train[fold - 1], self.folds.validation[fold - 1]
         return (
-            Part(self.images[train], self.labels[train]),
-            Part(self.images[validation], self.labels[validation]),
+            Part(self.inputs.take(encoder, train), self.labels[train]),
+            Part(self.inputs.take(encoder, validation), self.labels[validation]),
         )
 
 
@@ -118,7 +122,7 @@ class _Trial:
 
     def run(self) -> None:
         if self._task.stop:
-            self._describe(self._build())
+            self._describe(self._build(self._bench.learn(1, self._task.parameters)))
             raise _Stopped(Verdict(stop=True, reason=self._task.stop))
         for fold in range(1, len(self._bench.folds.train) + 1):
             if fold not in self._folds:
@@ -127,7 +131,7 @@ class _Trial:
                 self._epochs_unfinished = 0
                 self._send(self._folds[fold])
         if not self._summary:  # every fold was finished in an earlier session
-            self._describe(self._build())
+            self._describe(self._build(self._bench.learn(1, self._task.parameters)))
         self._report(self.ended("complete"))
 
     def ended(self, state: str, *, reason: str = "", error: str = "") -> TrialEnded:
@@ -158,14 +162,15 @@ class _Trial:
 
     def _evaluate(self, fold: int) -> FoldEnded:
         started = time.monotonic()
-        training, validation = self._bench.parts(fold)
-        keras.utils.set_random_seed(derive(self._bench.seed, "fold", fold))
-        model = self._build()
+        bench, setting = self._bench, self._task.parameters
+        encoder = bench.learn(fold, setting)
+        training, validation = bench.parts(fold, encoder)
+        seed = derive(bench.seed, "fold", fold)
+        keras.utils.set_random_seed(seed)
+        model = self._build(encoder)
         self._describe(model)
-        last: list[Epoch] = []
 
         def on_epoch(epoch: Epoch) -> None:
-            last[:] = [epoch]
             self._epochs_unfinished = epoch.number
             self._send(
                 EpochEnded(
@@ -177,14 +182,23 @@ class _Trial:
                 )
             )
 
-        fit(model, training, validation, self._task.parameters, on_epoch=on_epoch)
+        fitted = fit(
+            model,
+            training,
+            validation,
+            setting,
+            classes=len(bench.classes),
+            seed=seed,
+            on_epoch=on_epoch,
+            thaw=bench.space.thaw,
+        )
         del model
         keras.backend.clear_session(free_memory=False)
         gc.collect()
-        return self._fold_ended(fold, last[0], validation.labels, started)
+        return self._fold_ended(fold, fitted, validation.labels, started)
 
-    def _fold_ended(self, fold: int, last: Epoch, labels: Array, started: float) -> FoldEnded:
-        probabilities = last.probabilities
+    def _fold_ended(self, fold: int, fitted: Fitted, labels: Array, started: float) -> FoldEnded:
+        probabilities = fitted.chosen.probabilities
         if probabilities is None:
             raise RuntimeError("a fold was trained without its validation part")
         predictions = Predictions.of(probabilities, labels)
@@ -199,19 +213,15 @@ class _Trial:
             loss=scores.loss,
             macro_f1=macro_f1(predictions, len(self._bench.classes)),
             seconds=time.monotonic() - started,
-            epochs=last.number,
+            epochs=fitted.epochs,
+            scored_epoch=fitted.chosen.number,
             predictions=str(path.relative_to(self._bench.folder.root)),
         )
 
-    def _build(self) -> keras.Model:
-        spec = self._bench.spec
+    def _build(self, encoder: Encoder) -> keras.Model:
+        spec = spec_of(encoder, self._bench.kind, len(self._bench.classes))
         model = self._bench.space.build(self._task.parameters, spec)
-        if model.output_shape[-1] != spec.classes:
-            raise ValueError(
-                f"a model must have one output a class; it has {model.output_shape[-1]} outputs"
-                f" for {spec.classes} classes"
-            )
-        compile_model(model, self._task.parameters)
+        output_units(model, spec.classes)
         return model
 
     def _describe(self, model: keras.Model) -> None:

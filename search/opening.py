@@ -3,24 +3,29 @@
 import os
 import time
 import uuid
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from search.chatter import standard_error_to
-from search.datasets import Dataset, DatasetNotFound, load
+from search.datasets import Dataset, DatasetNotFound, known, load
+from search.datasets.duplicates import find_duplicates
+from search.encoding import space_on
 from search.errors import FoldwiseError, SettingsError, near_matches
 from search.folds import Folds, make_folds
 from search.settings import IDENTITY, StudySettings, validate
-from spaces import NarrowedSpace, Parameter, Space, SpaceError, get_space, narrow
+from spaces import NarrowedSpace, Parameter, Space, SpaceError, get_space, names, narrow
 from tracking.history import History
 from tracking.home import Home, StudyFolder
 from tracking.journal import JournalError, read_journal
 from tracking.records import StudyStarted
 
-FALLBACK_DATASET = "digits"
+FALLBACK_DATASET, FALLBACK_KIND = "digits", "image"
 
 Notify = Callable[[str], None]
 
@@ -31,6 +36,7 @@ class Opened:
 
     Attributes:
         start: the journal's first record, as it stands there or as it will.
+        declarations: folder of what was learned of KerasTuner hypermodels.
         is_new: whether it must still be written.
         fallback: why another dataset than the space's own is used; empty where that is not so.
     """
@@ -40,6 +46,7 @@ class Opened:
     dataset: Dataset
     folds: Folds
     folder: StudyFolder
+    declarations: Path
     start: StudyStarted
     is_new: bool
     fallback: str
@@ -65,19 +72,26 @@ def open_study(
     if "epochs" in asked and "epochs" in asked.get("set", {}):
         raise SettingsError("give the epochs once: `--epochs N`, or `--set epochs=LOW:HIGH`")
     settings = _merged(asked, home)
-    space = _space(settings.space)
-    narrowed = _narrowed(space, settings)
-    dataset, fallback = _dataset(settings, space, home, data_dir, notify)
+    outline = _space(settings.space, home)
+    if outline.parameters_known:
+        _narrowed(outline, settings)  # before data are looked for
+    dataset, fallback = _dataset(settings, outline, home, data_dir, notify)
+    _check_kind(outline, dataset)
     if settings.study is None:
-        name = f"{space.name}-{dataset.name}"
+        name = f"{outline.name}-{dataset.title}"
         settings = _merged({**asked, "study": name}, home)
-        narrowed = _narrowed(space, settings)
+    space = _space_on(settings.space, dataset, home, notify)
+    narrowed = _narrowed(space, settings)
+    narrowed = _without_flip(narrowed, settings, dataset, notify)
+    _check_needs(narrowed.space)
     settings = settings.model_copy(update={"dataset": dataset.name})
     folds = make_folds(
         dataset.train_labels,
         folds=settings.folds,
         seed=settings.seed,
         limit_samples=_limit(settings, asked, dataset),
+        classes=dataset.classes,
+        leave_out=_left_out(settings, dataset, notify),
     )
     folder = study_folder(home, str(settings.study))
     before = study_history(folder).study
@@ -85,7 +99,15 @@ def open_study(
     if before is not None:
         _check_same(before, start)
     return Opened(
-        settings, narrowed, dataset, folds, folder, before or start, before is None, fallback
+        settings=settings,
+        narrowed=narrowed,
+        dataset=dataset,
+        folds=folds,
+        folder=folder,
+        declarations=home.declarations,
+        start=before or start,
+        is_new=before is None,
+        fallback=fallback,
     )
 
 
@@ -117,15 +139,23 @@ def study_history(folder: StudyFolder) -> History:
         ) from error
 
 
-def study_space(history: History) -> tuple[StudyStarted, Space]:
-    """Return a study's first record and its space as declared.
+def study_space(history: History, dataset: Dataset, home: Home) -> tuple[StudyStarted, Space]:
+    """Return a study's first record and its space as it is on the study's dataset.
 
     Raises:
-        SettingsError: the study is unknown or its space can no longer be had.
+        SettingsError: the study is unknown or its space can no longer be had or has changed.
     """
-    if history.study is None:
+    study = history.study
+    if study is None:
         raise SettingsError("the study has not begun")
-    return history.study, _space(history.study.space)
+    space = _space_on(study.space, dataset, home, _unheard)
+    known = {parameter["name"] for parameter in study.parameters}
+    if known != set(space.names()):
+        raise SettingsError(
+            f"the parameters of space {study.space} have changed since study {study.study!r} began;"
+            " bring back the code it began with"
+        )
+    return study, space
 
 
 def known_study(home: Home, name: str) -> tuple[StudyFolder, History]:
@@ -185,14 +215,29 @@ def _shown(value: object) -> str:
     return "nothing" if value is None else str(value)
 
 
-def _space(reference: str) -> Space:
+def _space(reference: str, home: Home) -> Space:
+    with _hushed(reference):
+        return get_space(reference, cache=home.declarations)
+
+
+def _space_on(reference: str, dataset: Dataset, home: Home, notify: Notify) -> Space:
+    with _hushed(reference):
+        return space_on(reference, dataset, home.declarations, notify)
+
+
+@contextmanager
+def _hushed(reference: str) -> Iterator[None]:
     # A user's module may import TensorFlow, which speaks; what fails arrives as an exception.
     hushed = standard_error_to(Path(os.devnull)) if ":" in reference else nullcontext()
     try:
         with hushed:
-            return get_space(reference)
+            yield
     except SpaceError as error:
         raise SettingsError(f"`--space {reference}`: {error}") from error
+
+
+def _unheard(notice: str) -> None:
+    del notice
 
 
 def _narrowed(space: Space, settings: StudySettings) -> NarrowedSpace:
@@ -209,7 +254,7 @@ def _dataset(
     try:
         return load(wanted, home=home.root, data_dir=data_dir, notify=notify), ""
     except DatasetNotFound:
-        if settings.dataset is not None:
+        if settings.dataset is not None or FALLBACK_KIND not in space.kinds:
             raise
     fallback = (
         f"{wanted}, the dataset of {space.name}, is not on this machine and could not be"
@@ -218,6 +263,58 @@ def _dataset(
     )
     notify(fallback)
     return load(FALLBACK_DATASET, home=home.root, data_dir=data_dir, notify=notify), fallback
+
+
+def _check_kind(space: Space, dataset: Dataset) -> None:
+    if dataset.kind in space.kinds:
+        return
+    others = [name for name in names() if dataset.kind in get_space(name).kinds]
+    fitting = [entry.name for entry in known() if entry.kind in space.kinds]
+    raise SettingsError(
+        f"space {space.name} takes {' or '.join(space.kinds)} data; dataset {dataset.title} holds"
+        f" {dataset.kind} data. Spaces for it: {', '.join(others) or 'none'}; datasets for"
+        f" {space.name}: {', '.join(fitting) or 'your own'}."
+    )
+
+
+def _without_flip(
+    narrowed: NarrowedSpace, settings: StudySettings, dataset: Dataset, notify: Notify
+) -> NarrowedSpace:
+    """Hold `flip` off where a mirror image would mean something else, as of digits."""
+    space = narrowed.space
+    mirrored = next((e.mirrored for e in known() if e.name == dataset.name), True)
+    if mirrored or dataset.kind != "image" or "flip" not in space.names():
+        return narrowed
+    if settings.set.get("flip", "off") != "off":
+        raise SettingsError(
+            f"`--set flip`: images of {dataset.name} change their meaning when mirrored; leave it"
+            " out"
+        )
+    if space["flip"].fixed:
+        return narrowed
+    notify(f"flip is held off: mirrored images of {dataset.name} mean something else")
+    return narrow(replace(space, baselines=narrowed.baselines), {"flip": "off"})
+
+
+def _check_needs(space: Space) -> None:
+    if space.check is not None:
+        try:
+            space.check(space)
+        except SpaceError as error:
+            raise SettingsError(str(error)) from error
+
+
+def _left_out(
+    settings: StudySettings, dataset: Dataset, notify: Notify
+) -> NDArray[np.int64] | None:
+    if not settings.drop_duplicates:
+        return None
+    droppable = find_duplicates(dataset).droppable
+    notify(
+        f"--drop-duplicates leaves out {len(droppable):,} of {len(dataset.train_labels):,} training"
+        f" samples of {dataset.title}"
+    )
+    return droppable
 
 
 def _limit(settings: StudySettings, asked: Mapping[str, Any], dataset: Dataset) -> int | None:
@@ -242,6 +339,7 @@ def _start(settings: StudySettings, space: Space, dataset: Dataset, folds: Folds
             "source": dataset.source,
             "digest": dataset.digest,
             "classes": list(dataset.classes),
+            "kind": dataset.kind,
             "samples": samples,
         },
         folds=settings.folds,

@@ -113,6 +113,7 @@ def _run(opened: Opened, driver: Driver, history: History, record: OnRecord) -> 
         space=settings.space,
         dataset=str(opened.dataset.folder),
         folder=str(opened.folder.root),
+        declarations=str(opened.declarations),
         seed=settings.seed,
         precision=settings.precision,
     )

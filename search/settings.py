@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from search.datasets.references import absolute as absolute_dataset
 from search.drivers.catalog import DRIVERS, default_sampler
 from search.errors import SettingsError, near_matches
 from search.executors import EXECUTORS
@@ -35,6 +36,7 @@ IDENTITY = (
     "set",
     "baselines",
     "limit_samples",
+    "drop_duplicates",
     "precision",
 )
 
@@ -56,12 +58,15 @@ class StudySettings(BaseModel):
 
     Attributes:
         space: name or reference of the space.
-        dataset: name; None for the space's own, with `digits` where that cannot be had.
+        dataset: name or reference; None for the space's own, with `digits` where that cannot be
+            had and the space takes images.
         study: name; None for `SPACE-DATASET`.
         trials: total number of trials, baselines and those of earlier sessions included.
         timeout: seconds after which this session ends; None for no limit.
         set: parameter name to what `--set` says of it.
         limit_samples: number of training samples used; None for all.
+        drop_duplicates: leave out training samples that stand twice, contradict each other or are
+            in the test set.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -80,6 +85,7 @@ class StudySettings(BaseModel):
     set: dict[str, str] = Field(default_factory=dict)
     baselines: bool = True
     limit_samples: Annotated[int, Field(ge=10)] | None = None
+    drop_duplicates: bool = False
     executor: str = "local"
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
 
@@ -89,6 +95,11 @@ class StudySettings(BaseModel):
         if ":" not in value and value not in space_names():
             raise ValueError(f"no space is called {value!r}; {near_matches(value, space_names())}")
         return absolute(value)
+
+    @field_validator("dataset")
+    @classmethod
+    def _dataset_absolute(cls, value: str | None) -> str | None:
+        return None if value is None else absolute_dataset(value)
 
     @field_validator("driver")
     @classmethod

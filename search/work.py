@@ -14,6 +14,7 @@ class Work:
         space: reference that means the same in any folder.
         dataset: folder of the dataset's arrays.
         folder: the study's folder.
+        declarations: folder of what was learned of hypermodels.
         seed: the study's seed.
         precision: Keras's dtype policy, `float32` or `mixed_bfloat16`.
     """
@@ -21,6 +22,7 @@ class Work:
     space: str
     dataset: str
     folder: str
+    declarations: str
     seed: int
     precision: str
 

@@ -1,9 +1,10 @@
 """Search spaces: architectures as data."""
 
+from spaces.inputs import DataSpec, ImageInput, Input, TableInput, TextInput
 from spaces.narrowing import NarrowedSpace, narrow
 from spaces.parameters import Boolean, Choice, Float, Int, Parameter, Settings, SpaceError, Value
 from spaces.registry import absolute, get_space, names
-from spaces.space import DataSpec, ImageInput, Space
+from spaces.space import Published, Space
 
 __all__ = [
     "Boolean",
@@ -11,12 +12,16 @@ __all__ = [
     "DataSpec",
     "Float",
     "ImageInput",
+    "Input",
     "Int",
     "NarrowedSpace",
     "Parameter",
+    "Published",
     "Settings",
     "Space",
     "SpaceError",
+    "TableInput",
+    "TextInput",
     "Value",
     "absolute",
     "get_space",

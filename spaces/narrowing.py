@@ -42,6 +42,8 @@ def narrow(space: Space, overrides: Mapping[str, str]) -> NarrowedSpace:
     for name in overrides:
         if name not in space.names():
             faults.append(f"`--set {name}`: {space.name} has no such parameter; {_known(space)}")
+    if not faults:
+        faults = [fault for name in overrides if (fault := _idle(parameters, name))]
     if faults:
         raise SpaceError("\n".join(faults))
     return _with_baselines(replace(space, parameters=tuple(parameters), baselines={}), space)
@@ -57,12 +59,29 @@ def narrow_parameter(parameter: Parameter, text: str) -> Parameter:
     Raises:
         SpaceError: text that is no such value or range, or lies outside the declared range.
     """
+    if isinstance(parameter, Choice) and parameter.or_file and parameter.of_file(text) is not None:
+        return replace(parameter, default=parameter.of_file(text), fixed=True)
     if ":" in text:
         return _narrow_to_range(parameter, text)
     values = tuple(_value(parameter, part.strip()) for part in text.split(","))
     if len(values) > 1:
         return Choice(parameter.name, values, default=_kept(parameter, values), when=parameter.when)
     return replace(_narrowest(parameter, values[0]), fixed=True)
+
+
+def _idle(parameters: list[Parameter], name: str) -> str:
+    """Return why a parameter that was narrowed never takes part, or nothing."""
+    known = {parameter.name: parameter for parameter in parameters}
+    when = known[name].when
+    if when is None or not known[when[0]].fixed or known[name].is_active(_held(known[when[0]])):
+        return ""
+    wanted = when[1][0] if isinstance(when[1], tuple) else when[1]
+    word = ("on" if wanted else "off") if isinstance(wanted, bool) else wanted
+    return f"`--set {name}` is only in use with `--set {when[0]}={word}`: add that"
+
+
+def _held(parameter: Parameter) -> Settings:
+    return {parameter.name: parameter.default}
 
 
 def _known(space: Space) -> str:

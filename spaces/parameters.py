@@ -4,8 +4,10 @@ Only what Optuna and KerasTuner mean alike is there to be said.
 """
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeAlias
 
 Value: TypeAlias = int | float | str | bool
@@ -13,6 +15,13 @@ Settings: TypeAlias = dict[str, Value]
 Condition: TypeAlias = tuple[str, Value | tuple[Value, ...]]
 
 GRID_POINTS = 10
+NAME_RULE = (
+    "begin with a letter or `_`, hold letters, digits, spaces and `_` `-` `.` `/`, and no part"
+    " between slashes may be empty, begin with a dot or end with a space"
+)
+
+# What MLflow takes as a parameter's name and `--set NAME=VALUE` as a NAME.
+_NAME = re.compile(r"[^\W\d](?:[\w .-]*[\w.-])?(?:/[\w -](?:[\w .-]*[\w.-])?)*")
 
 
 class SpaceError(ValueError):
@@ -24,7 +33,7 @@ class Parameter:
     """What all kinds of parameters share.
 
     Attributes:
-        name: unique within the space; a Python identifier.
+        name: unique within the space; as `NAME_RULE` says.
         default: the value where a baseline or a user says nothing.
         when: `(name of an earlier parameter, value or tuple of values)`; the parameter is active
             only while that one has such a value. `None`: always active.
@@ -37,8 +46,8 @@ class Parameter:
     fixed: bool = False
 
     def __post_init__(self) -> None:
-        if not self.name.isidentifier():
-            raise SpaceError(f"a parameter's name must be an identifier; got {self.name!r}")
+        if not _NAME.fullmatch(self.name):
+            raise SpaceError(f"a parameter's name must {NAME_RULE}; got {self.name!r}")
 
     @property
     def kind(self) -> str:
@@ -180,10 +189,15 @@ class Float(Parameter):
 
 @dataclass(frozen=True, kw_only=True)
 class Choice(Parameter):
-    """One of a few values without an order."""
+    """One of a few values without an order.
+
+    Attributes:
+        or_file: the path of any file is a value, too; such a value is never searched.
+    """
 
     values: tuple[Value, ...] = field(kw_only=False)
     default: Any = None  # becomes the first value
+    or_file: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -200,11 +214,18 @@ class Choice(Parameter):
 
     def contains(self, value: object) -> bool:
         """Say whether `value` is one of the values, of the same type."""
-        return any(value == known and type(value) is type(known) for known in self.values)
+        if any(value == known and type(value) is type(known) for known in self.values):
+            return True
+        return self.or_file and isinstance(value, str) and self.of_file(value) is not None
+
+    def of_file(self, text: str) -> str | None:
+        """Return the absolute path of the file called `text`, None where there is none."""
+        path = Path(text).expanduser()
+        return str(path.resolve()) if text not in self.values and path.is_file() else None
 
     def describe(self) -> str:
         """Return for example `3 | 5`."""
-        return " | ".join(str(value) for value in self.values)
+        return " | ".join([*(str(value) for value in self.values), *["FILE"] * self.or_file])
 
     def grid(self, points: int = GRID_POINTS) -> tuple[Value, ...]:
         """Return all values, however many."""

@@ -1,20 +1,25 @@
 """From what a user writes after `--space` to a space."""
 
-import importlib
-import importlib.util
-import sys
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import ModuleType
 
-from spaces.parameters import SpaceError
+from spaces.declarations import Notify, declaration
+from spaces.hypermodel import hypermodel_space
+from spaces.importing import find
+from spaces.inputs import DataSpec
 from spaces.space import Space
 from spaces.training import with_training
 
 ENTRY_POINTS = "foldwise.spaces"
 
 _BUILT_IN = {
+    "bilstm": "spaces.bilstm:SPACE",
+    "cnn": "spaces.cnn:SPACE",
+    "convnet": "spaces.convnet:SPACE",
     "lenet": "spaces.lenet:SPACE",
+    "mlp": "spaces.mlp:SPACE",
+    "resnet152v2": "spaces.transfer:RESNET152V2",
+    "vgg16": "spaces.transfer:VGG16",
 }
 
 
@@ -23,30 +28,37 @@ def names() -> tuple[str, ...]:
     return tuple(_references())
 
 
-def get_space(reference: str) -> Space:
+def get_space(
+    reference: str,
+    data: DataSpec | None = None,
+    *,
+    cache: Path | None = None,
+    notify: Notify | None = None,
+) -> Space:
     """Return the space a reference names, with the training choices added.
+
+    A reference with a colon is looked at in a process of its own. If it is a KerasTuner hypermodel,
+    its models are built there for `data` to learn its parameters.
 
     Args:
         reference: a name from `names()`, `package.module:attribute` or `path/file.py:attribute`.
             The latter two import, and so run, that code.
+        data: what models are built for. Without it a hypermodel's space has name, inputs and
+            dataset, but no parameters, and builds nothing; other spaces do not need it.
+        cache: folder in which a hypermodel's parameters are kept for the next time.
+        notify: takes notices for the user.
 
     Raises:
-        SpaceError: nothing is found there, or what is found is not a `Space`.
+        SpaceError: nothing is found there, or what is found is no space, or it cannot be built.
     """
     target = _references().get(reference, reference)
-    place, colon, attribute = target.rpartition(":")
-    if not colon or not place or not attribute:
-        raise SpaceError(
-            f"no space is called {reference!r}; a space of your own is written"
-            " package.module:ATTRIBUTE or file.py:ATTRIBUTE"
-        )
-    module = _module(place)
-    if not hasattr(module, attribute):
-        raise SpaceError(f"{place} has nothing called {attribute!r}")
-    space = getattr(module, attribute)
-    if not isinstance(space, Space):
-        raise SpaceError(f"{target} must be a spaces.Space; it is a {type(space).__name__}")
-    return with_training(space)
+    if target in _BUILT_IN.values():
+        return with_training(find(target))
+    found = declaration(target, data, cache=cache, notify=notify or _unheard)
+    if found.is_space:
+        return with_training(find(target))
+    name = reference if ":" not in reference else None
+    return with_training(hypermodel_space(target, name, found, is_outline=data is None))
 
 
 def absolute(reference: str) -> str:
@@ -62,28 +74,5 @@ def _references() -> dict[str, str]:
     return {**found, **_BUILT_IN}
 
 
-def _module(place: str) -> ModuleType:
-    try:
-        return _module_from_file(Path(place)) if place.endswith(".py") else _imported(place)
-    except SpaceError:
-        raise
-    except (Exception, SystemExit) as error:  # the user's module may raise anything at import
-        raise SpaceError(f"{place} cannot be imported: {type(error).__name__}: {error}") from error
-
-
-def _imported(place: str) -> ModuleType:
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))  # so that a module beside the user is found
-    return importlib.import_module(place)
-
-
-def _module_from_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise SpaceError(f"there is no file {path}")
-    spec = importlib.util.spec_from_file_location(f"foldwise_space_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise SpaceError(f"{path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+def _unheard(notice: str) -> None:
+    pass

@@ -8,38 +8,27 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
+from spaces.inputs import DataSpec, Input
 from spaces.parameters import GRID_POINTS, Parameter, Settings, SpaceError, Value
 
 
 @dataclass(frozen=True)
-class DataSpec:
-    """What a model is built for.
+class Published:
+    """What a baseline scored where it was published.
 
     Attributes:
-        input_shape: shape of one sample as the model receives it, for example `(32, 32, 1)`.
-        classes: number of classes, at least 2.
+        model_parameters: exact number of weights on the space's own dataset.
+        scores: accuracy (fraction) by dataset name; empty where none was published.
+        epochs: that it was trained for.
+        measured_on: `test`, or `validation` for a part held out of the training data.
+        seconds: time to expect for one training on two cores, seconds.
     """
 
-    input_shape: tuple[int, ...]
-    classes: int
-
-
-@dataclass(frozen=True)
-class ImageInput:
-    """The images a space wants; the harness pads or resizes every dataset to it.
-
-    Attributes:
-        size: (height, width) in pixels.
-        channels: 1 (grey) or 3 (colour).
-    """
-
-    size: tuple[int, int]
-    channels: int = 1
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Shape of one image: (height, width, channels)."""
-        return (*self.size, self.channels)
+    model_parameters: int
+    scores: Mapping[str, float] = field(default_factory=dict)
+    epochs: int = 10
+    measured_on: str = "test"
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,18 +40,31 @@ class Space:
         build: `build(parameters, data)` returns a `keras.Model`. Uncompiled, it is compiled with
             the training parameters; compiled, it keeps its own loss and optimizer.
         parameters: in the order they are decided; a condition refers to an earlier one.
-        image: the images the model wants.
+        inputs: what the models take in: one kind, or several in order of preference.
         dataset: the dataset used where the user names none.
         baselines: name to setting. A parameter a baseline does not mention takes its default.
+        published: baseline name to what is known of it.
+        parameters_known: False for a hypermodel whose data are not known yet.
+        compiled: `build` compiles its models itself, so the harness's optimizer, learning rate,
+            schedule and loss are not offered.
+        check: called with the narrowed space before a study begins; raises `SpaceError` where
+            something its models need cannot be had.
+        thaw: called with (model, setting) when the setting's `frozen_epochs` are over; makes more
+            of the model trainable and returns the factor for the learning rate from then on.
         summary: one line for listings.
     """
 
     name: str
     build: Callable[[Mapping[str, Any], DataSpec], Any]
     parameters: tuple[Parameter, ...]
-    image: ImageInput
+    inputs: Input | tuple[Input, ...]
     dataset: str
     baselines: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+    published: Mapping[str, Published] = field(default_factory=dict)
+    compiled: bool = False
+    parameters_known: bool = True
+    check: Callable[["Space"], None] | None = None
+    thaw: Callable[[Any, Mapping[str, Any]], float] | None = None
     summary: str = ""
 
     def __post_init__(self) -> None:
@@ -88,6 +90,22 @@ class Space:
                 self.complete(setting)
             except SpaceError as error:
                 raise SpaceError(f"space {self.name}, baseline {name}: {error}") from error
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of data its models take, in order of preference."""
+        return tuple(taken.kind for taken in self._inputs())
+
+    def input_for(self, kind: str) -> Input:
+        """Return what the models take of data of a kind.
+
+        Raises:
+            SpaceError: they take other kinds.
+        """
+        for taken in self._inputs():
+            if taken.kind == kind:
+                return taken
+        raise SpaceError(f"space {self.name} takes {' or '.join(self.kinds)} data; got {kind}")
 
     def __getitem__(self, name: str) -> Parameter:
         for parameter in self.parameters:
@@ -141,3 +159,6 @@ class Space:
             if key not in seen:
                 seen.add(key)
                 yield setting
+
+    def _inputs(self) -> tuple[Input, ...]:
+        return self.inputs if isinstance(self.inputs, tuple) else (self.inputs,)

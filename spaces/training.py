@@ -1,19 +1,42 @@
 """The training choices every space accepts, held at shared defaults until a user frees them.
 
 `--set batch_size=32,64,128` searches a batch size, `--set optimizer=sgd` changes the optimizer. A
-space that declares one of these names itself replaces the shared one.
+space that declares one of these names itself replaces the shared one. A choice that is off costs
+nothing: its own parameters take no part.
 """
 
 from dataclasses import replace
 
-from spaces.parameters import Choice, Float, Int, Parameter
+from spaces.parameters import Boolean, Choice, Float, Int, Parameter
 from spaces.space import Space
 
-TRAINING: tuple[Parameter, ...] = (
+# What only a model that the harness compiles can take.
+COMPILING: tuple[Parameter, ...] = (
     Choice("optimizer", ("adam", "adamw", "sgd", "rmsprop"), default="adam", fixed=True),
     Float("learning_rate", 1e-6, 1.0, log=True, default=1e-3, fixed=True),
+    Float("momentum", 0.0, 0.999, default=0.9, when=("optimizer", "sgd"), fixed=True),
+    Float(
+        "weight_decay", 1e-6, 1.0, log=True, default=4e-3, when=("optimizer", "adamw"), fixed=True
+    ),
+    Choice("schedule", ("constant", "cosine", "plateau"), fixed=True),
+    Float("warmup", 0.0, 0.5, default=0.1, when=("schedule", "cosine"), fixed=True),
+    Float("l2", 0.0, 0.1, fixed=True),
+    Float("label_smoothing", 0.0, 0.5, fixed=True),
+)
+FITTING: tuple[Parameter, ...] = (
     Int("batch_size", 1, 4096, log=True, default=32, fixed=True),
     Int("epochs", 1, 1000, default=10, fixed=True),
+    Boolean("early_stopping", fixed=True),
+    Int("patience", 1, 100, default=3, when=("early_stopping", True), fixed=True),
+    Boolean("class_weights", fixed=True),
+)
+# What only images can take. Fractions of the picture's size, except for `rotation`, in degrees.
+AUGMENTING: tuple[Parameter, ...] = (
+    Boolean("augmentation", fixed=True),
+    Float("shift", 0.0, 0.5, default=0.1, when=("augmentation", True), fixed=True),
+    Float("rotation", 0.0, 180.0, when=("augmentation", True), fixed=True),
+    Float("zoom", 0.0, 0.5, when=("augmentation", True), fixed=True),
+    Boolean("flip", when=("augmentation", True), fixed=True),
 )
 
 
@@ -23,8 +46,30 @@ def with_training(space: Space) -> Space:
     Raises:
         SpaceError: a baseline is not a setting of the complete space.
     """
-    declared = set(space.names())
-    missing = tuple(choice for choice in TRAINING if choice.name not in declared)
-    complete = replace(space, parameters=(*space.parameters, *missing))
+    shared = [*FITTING]
+    if not space.compiled:
+        shared = [*COMPILING, *shared]
+    if "image" in space.kinds:
+        shared = [*shared, *AUGMENTING]
+    own = {parameter.name for parameter in space.parameters}
+    missing = tuple(choice for choice in shared if choice.name not in own)
+    complete = replace(space, parameters=_parents_first((*space.parameters, *missing)))
     complete.check_baselines()
     return complete
+
+
+def _parents_first(parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
+    """Return the parameters in their order, a shared one behind the own one it depends on."""
+    names = {parameter.name for parameter in parameters}
+    waiting, done = list(parameters), dict[str, Parameter]()
+    while waiting:
+        ready = next(
+            parameter
+            for parameter in waiting
+            if parameter.when is None
+            or parameter.when[0] in done
+            or parameter.when[0] not in names  # its space says so
+        )
+        waiting.remove(ready)
+        done[ready.name] = ready
+    return tuple(done.values())

@@ -87,7 +87,7 @@ def toy_space(*parameters: Parameter) -> Space:
     return Space(
         name="toy",
         dataset="digits",
-        image=ImageInput(size=(8, 8)),
+        inputs=ImageInput(size=(8, 8)),
         parameters=parameters,
         build=build,
     )

@@ -65,6 +65,11 @@ class Home:
         return self.root / "artifacts"
 
     @property
+    def declarations(self) -> Path:
+        """What was learned of KerasTuner hypermodels, for the next time."""
+        return self.root / "declarations"
+
+    @property
     def tracking_uri(self) -> str:
         """MLflow's address of the database."""
         return f"sqlite:///{self.database.resolve()}"

@@ -60,7 +60,8 @@ class StudyStarted(Record):
         driver: the driver's name.
         settings: the settings that make up the study's identity (seed, folds, epochs, ...).
         parameters: one entry a parameter: name, kind, range (text), searched (bool), when.
-        dataset: name, source, digest (SHA-256), classes (names), samples (training samples used).
+        dataset: name, source, digest (SHA-256), classes (names), kind of the samples (image, text
+            or table), samples (training samples used).
         folds: number of folds.
         folds_digest: SHA-256 of the fold indices.
     """
@@ -74,6 +75,11 @@ class StudyStarted(Record):
     dataset: Json
     folds: int
     folds_digest: str
+
+    @property
+    def kind(self) -> str:
+        """The kind of the samples: `image`, `text` or `table`."""
+        return str(self.dataset.get("kind", "image"))
 
     @property
     def classes(self) -> list[str]:
@@ -141,11 +147,13 @@ class FoldEnded(Record):
     """A fold was trained and scored.
 
     Attributes:
-        accuracy: on the fold's validation part after its last epoch.
+        accuracy: on the fold's validation part after the epoch that is scored.
         loss: cross-entropy on the same, nats.
         macro_f1: unweighted mean of the classes' F1 on the same.
         seconds: wall time of building, training and scoring.
         epochs: number of epochs trained.
+        scored_epoch: the epoch whose weights are scored: the last, unless early stopping chose an
+            earlier one on an inner part of the training part; 0 in journals that do not say.
         predictions: file with the validation part's predictions, relative to the study's folder.
     """
 
@@ -157,6 +165,7 @@ class FoldEnded(Record):
     seconds: float
     predictions: str
     epochs: int = 0
+    scored_epoch: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -50,8 +50,8 @@ def _print(result: "Evaluated") -> None:
         "precision",
         "recall",
         "F1",
-        "images",
-        right=("precision", "recall", "F1", "images"),
+        "samples",
+        right=("precision", "recall", "F1", "samples"),
     )
     for name in result.classes:
         row = test.report[name]

@@ -74,7 +74,10 @@ def export(
     say(f"test macro F1  {percent(test.macro_f1)}")
     say(f"The test set of this study has been opened {_times(result.openings)}.")
     say(f"Written to {target}: model.keras, labels.json, metrics.json, MODEL_CARD.md")
-    say(f"Use it: {shell('predict', str(target), 'image.png')}")
+    say(f"Use it: {shell('predict', str(target), _EXAMPLES[result.kind])}")
+
+
+_EXAMPLES = {"image": "image.png", "text": "a text", "table": "rows.csv"}
 
 
 def _times(count: int) -> str:

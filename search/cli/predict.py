@@ -10,35 +10,41 @@ from search.cli.options import AsJson
 
 def predict(
     model: Annotated[Path, typer.Argument(metavar="FOLDER", help="What `export` wrote.")],
-    pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE...", help="Picture files.")],
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...",
+            help="Picture files; texts or text files of one text a line; or CSV files.",
+        ),
+    ],
     top: Annotated[int, typer.Option(min=1, help="Likeliest classes to list.")] = 1,
-    invert: Annotated[bool, typer.Option(help="Swap dark and bright first.")] = False,
+    invert: Annotated[bool, typer.Option(help="Swap dark and bright of pictures first.")] = False,
     json: AsJson = False,
 ) -> None:
-    """Say what is in pictures of any size and mode, with probabilities."""
+    """Say what is in pictures, texts or rows of a table, with probabilities."""
     from search.cli.output import console, print_json, table
-    from search.prediction import predict_files
+    from search.prediction import predict_samples
 
-    found = predict_files(model, pictures, top=top, invert=invert)
+    found = predict_samples(model, inputs, top=top, invert=invert)
     if not invert:
-        _mention_inverted([item.path for item in found if item.inverted])
+        _mention_inverted([item.sample for item in found if item.inverted])
     if json:
         print_json([_document(item) for item in found])
         return
-    made = table("picture", "class", "probability", right=("probability",))
+    made = table("input", "class", "probability", right=("probability",))
     for item in found:
         for rank, (name, probability) in enumerate(item.classes):
-            made.add_plain_row(str(item.path) if rank == 0 else "", name, f"{probability:.4f}")
+            made.add_plain_row(item.sample if rank == 0 else "", name, f"{probability:.4f}")
     console.print(made)
 
 
-def _mention_inverted(paths: list[Path]) -> None:
+def _mention_inverted(names: list[str]) -> None:
     from search.cli.output import notice
 
-    if paths:
-        more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    if names:
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         notice(
-            f"{paths[0]}{more}: the background is as bright as the training images' is dark, or"
+            f"{names[0]}{more}: the background is as bright as the training images' is dark, or"
             " the reverse; `--invert` swaps them"
         )
 
@@ -46,7 +52,7 @@ def _mention_inverted(paths: list[Path]) -> None:
 def _document(item: Any) -> dict[str, Any]:
     name, probability = item.classes[0]
     return {
-        "picture": str(item.path),
+        "input": item.sample,
         "class": name,
         "probability": probability,
         "classes": dict(item.classes),

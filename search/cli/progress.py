@@ -214,7 +214,7 @@ def _announce(opened: Opened) -> None:
     verb = "New study" if opened.is_new else "Continuing"
     errors.print(
         f"[bold]{verb} {escape(str(settings.study))}[/]: space {escape(settings.space)},"
-        f" {history.dataset['samples']:,} training images of {history.dataset['name']},"
+        f" {history.dataset['samples']:,} training samples of {opened.dataset.title},"
         f" {settings.folds} fold(s), {opened.narrowed.space['epochs'].describe()} epochs,"
         f" seed {settings.seed},"
         f" {settings.driver}/{settings.sampler}",

@@ -22,7 +22,11 @@ def run(
         typer.Option(help="Name, package.module:ATTRIBUTE or file.py:ATTRIBUTE (runs that code)."),
     ] = None,
     dataset: Annotated[
-        str | None, typer.Option(help="Name of the dataset. [default: the space's own]")
+        str | None,
+        typer.Option(
+            help="Name, csv:TRAIN[,TEST], npz:FILE, folder:DIR or tfds:NAME."
+            " [default: the space's own]"
+        ),
     ] = None,
     study: Annotated[
         str | None, typer.Option(help="Name of the study. [default: SPACE-DATASET]")
@@ -44,6 +48,14 @@ def run(
     ] = None,
     limit_samples: Annotated[
         int | None, typer.Option(help="Use a stratified part of the training samples.")
+    ] = None,
+    drop_duplicates: Annotated[
+        bool | None,
+        typer.Option(
+            "--drop-duplicates",
+            help="Leave out training samples that stand twice, contradict each other or are in"
+            " the test set.",
+        ),
     ] = None,
     timeout: Annotated[
         str | None, typer.Option(help="End this session after a time: 90s, 15m, 2h.")
@@ -88,6 +100,7 @@ def run(
         "epochs": epochs,
         "seed": seed,
         "limit_samples": limit_samples,
+        "drop_duplicates": drop_duplicates or None,
         "timeout": timeout,
         "driver": driver,
         "sampler": sampler,

@@ -1,27 +1,41 @@
 """`spaces`: what can be searched."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from search.cli.options import AsJson
+from search.cli.options import DEFAULT_HOME, AsJson, DataDir, Home
 
 
 def spaces(
     name: Annotated[
-        str | None, typer.Argument(help="Show this space's parameters and baselines.")
+        str | None,
+        typer.Argument(help="Show this space's parameters and baselines; a reference, too."),
     ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="Data a KerasTuner hypermodel is built for. [default: 28x28 grey]"),
+    ] = None,
+    data_dir: DataDir = None,
+    home: Home = DEFAULT_HOME,
     json: AsJson = False,
 ) -> None:
     """List the spaces, or one space's parameters, ranges and published settings."""
-    from search.cli.output import print_json
+    from search.cli.output import Notices, print_json
     from search.errors import SettingsError, near_matches
     from spaces import SpaceError, get_space, names
+    from tracking.home import Home as HomeFolder
 
     if name is not None and ":" not in name and name not in names():
         raise SettingsError(f"no space is called {name!r}; {near_matches(name, names())}")
+    notify = Notices(quiet=json)
     try:
-        found = [get_space(reference) for reference in ((name,) if name else names())]
+        if name is None:
+            found = [get_space(reference) for reference in names()]
+        else:
+            found = [_space(name, dataset, HomeFolder(home), data_dir, notify)]
     except SpaceError as error:
         raise SettingsError(str(error)) from error
     if json:
@@ -33,6 +47,20 @@ def spaces(
         _print_list(found)
 
 
+def _space(
+    name: str, dataset: str | None, home: Any, data_dir: Path | None, notify: Callable[[str], None]
+) -> Any:
+    from search.datasets import load
+    from search.encoding import space_on
+    from spaces import DataSpec, get_space
+
+    if dataset is not None:
+        loaded = load(dataset, home=home.root, data_dir=data_dir, notify=notify)
+        return space_on(name, loaded, home.declarations, notify)
+    usual = DataSpec((28, 28, 1), 10)
+    return get_space(name, usual, cache=home.declarations, notify=notify)
+
+
 def _document(space: Any) -> dict[str, Any]:
     from search.opening import describe_parameter
 
@@ -40,20 +68,40 @@ def _document(space: Any) -> dict[str, Any]:
         "name": space.name,
         "summary": space.summary,
         "dataset": space.dataset,
-        "input_shape": list(space.image.shape),
+        "takes": list(space.kinds),
         "parameters": [describe_parameter(parameter) for parameter in space.parameters],
-        "baselines": {name: space.complete(setting) for name, setting in space.baselines.items()},
+        "baselines": {name: _baseline(space, name) for name in space.baselines},
     }
+
+
+def _baseline(space: Any, name: str) -> dict[str, Any]:
+    published = space.published.get(name)
+    known = {}
+    if published is not None:
+        known = {
+            "model_parameters": published.model_parameters,
+            "epochs": published.epochs,
+            "measured_on": published.measured_on,
+            "scores": dict(published.scores),
+            "seconds": published.seconds,
+        }
+    return {"settings": space.complete(space.baselines[name]), **known}
 
 
 def _print_list(found: list[Any]) -> None:
     from search.cli.output import console, table
 
-    made = table("space", "dataset", "searched", "baselines", "what it is", right=("searched",))
+    made = table(
+        "space", "takes", "dataset", "searched", "baselines", "what it is", right=("searched",)
+    )
     for space in found:
-        baselines = ", ".join(space.baselines)
         made.add_plain_row(
-            space.name, space.dataset, str(len(space.searched())), baselines, space.summary
+            space.name,
+            ", ".join(space.kinds),
+            space.dataset,
+            str(len(space.searched())),
+            ", ".join(space.baselines),
+            space.summary,
         )
     console.print(made)
 
@@ -63,22 +111,63 @@ def _print_space(space: Any) -> None:
 
     from search.cli.output import console, table, value_text
 
-    height, width, channels = space.image.shape
     console.print(f"[bold]{escape(space.name)}[/]: {escape(space.summary)}")
-    console.print(f"images {height}x{width}x{channels}, dataset {space.dataset}\n")
-    made = table("parameter", "range", "only when", *space.baselines)
-    settings = [space.complete(setting) for setting in space.baselines.values()]
+    console.print(f"takes {' or '.join(space.kinds)} data; dataset {space.dataset}\n")
+    if space.published:
+        _print_published(space)
+    made = table("parameter", "searched over", "only when")
+    for parameter in space.searched():
+        made.add_plain_row(parameter.name, parameter.describe(), _when_text(parameter.when))
+    console.print(made)
+    for name in space.baselines:
+        _print_setting(f"baseline {name}", space.complete(space.baselines[name]), space)
+    made = table("held at", "may be", "only when")
     for parameter in space.parameters:
-        fixed = f"{value_text(parameter.default)} (of {parameter.describe()})"
-        when = parameter.when
+        if parameter.fixed:
+            held = f"{parameter.name}={value_text(parameter.default)}"
+            made.add_plain_row(held, parameter.describe(), _when_text(parameter.when))
+    console.print()
+    console.print(made)
+    console.print("\nHeld until `--set` says otherwise, as in `--set batch_size=32,64,128`.")
+
+
+def _print_setting(title: str, setting: dict[str, Any], space: Any) -> None:
+    from rich.markup import escape
+    from rich.padding import Padding
+
+    from search.cli.output import console, setting_text
+
+    searched = {parameter.name for parameter in space.searched()}
+    shown = {name: value for name, value in setting.items() if name in searched}
+    console.print(f"\n[bold]{escape(title)}[/]")
+    console.print(Padding(escape(setting_text(shown)), (0, 0, 0, 2), expand=False))
+
+
+def _when_text(when: Any) -> str:
+    from search.cli.output import value_text
+
+    if when is None:
+        return ""
+    wanted = when[1] if isinstance(when[1], tuple) else (when[1],)
+    return f"{when[0]} = {' | '.join(value_text(value) for value in wanted)}"
+
+
+def _print_published(space: Any) -> None:
+    from search.cli.output import console, table
+
+    made = table(
+        *("baseline", "weights", "published accuracy", "epochs", "time to expect"),
+        right=("weights", "epochs", "time to expect"),
+    )
+    for name, published in space.published.items():
+        scores = ", ".join(f"{score:.4g} on {on}" for on, score in published.scores.items())
+        minutes = max(1, round(published.seconds / 60))
         made.add_plain_row(
-            parameter.name,
-            fixed if parameter.fixed else parameter.describe(),
-            f"{when[0]} = {value_text(when[1])}" if when else "",
-            *(value_text(s[parameter.name]) if parameter.name in s else "-" for s in settings),
+            name,
+            f"{published.model_parameters:,}",
+            f"{scores} ({published.measured_on})",
+            str(published.epochs),
+            f"{minutes} min" if published.seconds >= 60 else f"{published.seconds:.0f} s",
         )
     console.print(made)
-    console.print(
-        "\nOne value in `range`: held there until `--set` frees it, as in"
-        " `--set batch_size=32,64,128`."
-    )
+    console.print()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from search.datasets.contents import Contents
 from search.datasets.dataset import Dataset
 
 
@@ -44,13 +45,14 @@ class Found:
     Attributes:
         source: for people.
         files: what it consists of, so that a change is noticed; empty where they do not last.
-        write: writes the four arrays to a folder. Raises DataError where the source is damaged,
-            `PlaceError` where it turns out not to be had.
+        write: writes the arrays to a folder and says what they are; None: what the catalog says.
+            Raises DataError where the source is damaged, `PlaceError` where it turns out not to
+            be had.
     """
 
     source: str
     files: tuple[Path, ...]
-    write: Callable[[Path], None]
+    write: Callable[[Path], Contents | None]
 
 
 @dataclass(frozen=True)

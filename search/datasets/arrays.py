@@ -1,7 +1,11 @@
-"""The four arrays of a dataset as `.npy` files: written in pieces, memory-mapped, digested.
+"""The arrays of a dataset as `.npy` files: written in pieces, memory-mapped, digested.
 
-A folder of arrays holds `train_images.npy` and `test_images.npy`, uint8 (n, height, width,
-channels), and `train_labels.npy` and `test_labels.npy`, int64 (n,).
+A folder of arrays holds for each split, `train` and `test`, its labels, int64 (n,), and
+
+- images: `SPLIT_images.npy`, uint8 (n, height, width, 1 or 3);
+- texts: `SPLIT_texts.npy`, uint8 (bytes,), all texts in UTF-8 one after another, and
+  `SPLIT_offsets.npy`, int64 (n + 1,), where each begins and the last ends;
+- tables: `SPLIT_rows.npy`, float32 (n, columns).
 """
 
 import hashlib
@@ -20,13 +24,23 @@ Labels: TypeAlias = NDArray[np.int64]
 
 IMAGES = np.dtype("u1")
 LABELS = np.dtype("<i8")
+ROWS = np.dtype("<f4")
 SPLITS = ("train", "test")
-NAMES = ("train_images", "train_labels", "test_images", "test_labels")
+KINDS = {"image": ("images",), "text": ("texts", "offsets"), "table": ("rows",)}
 PIECE_BYTES = 1 << 22
 
 
+def array_names(kind: str) -> tuple[str, ...]:
+    """Return the names of a dataset's arrays: of `train`, then of `test`.
+
+    Args:
+        kind: `image`, `text` or `table`.
+    """
+    return tuple(f"{split}_{part}" for split in SPLITS for part in (*KINDS[kind], "labels"))
+
+
 def array_file(folder: Path, name: str) -> Path:
-    """Return the file of the array called `name`, one of `NAMES`."""
+    """Return the file of the array called `name`, one of `array_names`."""
     return folder / f"{name}.npy"
 
 
@@ -84,10 +98,10 @@ def map_array(path: Path) -> np.memmap[Any, np.dtype[Any]]:
     return array
 
 
-def digest_of(folder: Path) -> str:
-    """Return the SHA-256 (hex) over name, dtype, shape and bytes of the four arrays."""
+def digest_of(folder: Path, kind: str) -> str:
+    """Return the SHA-256 (hex) over name, dtype, shape and bytes of the arrays."""
     digest = hashlib.sha256()
-    for name in NAMES:
+    for name in array_names(kind):
         array = map_array(array_file(folder, name))
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
         rows = max(1, PIECE_BYTES * len(array) // max(1, array.nbytes))

@@ -3,6 +3,7 @@
 A folder `NAME-DIGEST12` appears whole, by renaming. What has no readable manifest is ignored.
 """
 
+import re
 import secrets
 import shutil
 import time
@@ -12,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from search.datasets.arrays import digest_of
+from search.datasets.contents import Contents
 from search.datasets.dataset import Dataset
 from search.datasets.manifest import Manifest, Stamp
 from search.errors import DataError, SettingsError
@@ -28,7 +30,7 @@ def kept(root: Path, name: str) -> list[Dataset]:
         name: the dataset's name.
     """
     found = []
-    for folder in root.glob(f"{name}-*"):
+    for folder in root.glob(f"{folder_stem(name)}-*"):
         try:
             manifest, dataset = Manifest.read(folder), Dataset.open(folder)
         except DataError:
@@ -48,21 +50,27 @@ def remembered(root: Path, name: str, stamp: Stamp) -> Dataset | None:
     return None
 
 
-def keep(root: Path, arrays: Path, name: str, classes: tuple[str, ...], stamp: Stamp) -> Dataset:
+def folder_stem(name: str) -> str:
+    """Return the part of a dataset's folder name that tells people whose it is."""
+    return re.sub(r"[^\w.-]+", "-", name)[-60:]
+
+
+def keep(root: Path, arrays: Path, name: str, contents: Contents, stamp: Stamp) -> Dataset:
     """Move a folder of arrays into the cache.
 
     The same content from another source is kept once. Safe when two processes do it at once.
 
     Args:
         root: the folder of all cached datasets.
-        arrays: a folder from `scratch` with the four arrays; it is used up.
+        arrays: a folder from `scratch` with the arrays; it is used up.
         name: the dataset's name.
-        classes: class names.
+        contents: what the arrays are.
         stamp: what the arrays were read from, as it was before reading.
     """
-    manifest = Manifest(name, digest_of(arrays), classes, (stamp,))
+    digest = digest_of(arrays, contents.kind)
+    manifest = Manifest(name, digest, contents.classes, (stamp,), contents.kind, contents.columns)
     manifest.write(arrays)
-    folder = root / f"{name}-{manifest.digest[:12]}"
+    folder = root / f"{folder_stem(name)}-{digest[:12]}"
     try:
         arrays.rename(folder)
     except OSError:

@@ -30,10 +30,16 @@ class DatasetEntry:
     Attributes:
         name: what `--dataset` calls it.
         title: one line for listings.
-        shape: of one image, (height, width, channels), in pixels.
+        shape: of one image, (height, width, channels), in pixels; empty for texts.
         train: number of training samples.
         test: number of test samples.
         classes: class names; a label is an index into them.
+        kind: of the samples: `image` or `text`; a text's `shape` is empty.
+        mirrored: a mirror image still shows its class, so images may be flipped in training.
+        aliases: other names of its folder.
+        keras: Keras downloads it.
+        tfds: TFDS's name of it, with the configuration.
+        remedy: what a user can do where it is missing; empty: nothing but to name its folder.
         embedded: it comes with a dependency and is always at hand.
         labels_sha256: of the training labels as single bytes in the published order; tells files
             of one dataset from those of another that have the same names. Empty: not known.
@@ -41,17 +47,23 @@ class DatasetEntry:
 
     name: str
     title: str
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     train: int
     test: int
     classes: tuple[str, ...]
+    kind: str = "image"
+    mirrored: bool = False
+    aliases: tuple[str, ...] = ()
+    keras: bool = False
+    tfds: str = ""
+    remedy: str = ""
     embedded: bool = False
     labels_sha256: str = ""
 
     @property
     def spellings(self) -> tuple[str, ...]:
-        """The name with underscores and, where it differs, with hyphens."""
-        return tuple(dict.fromkeys((self.name, self.name.replace("_", "-"))))
+        """The name with underscores, where it differs with hyphens, and its aliases."""
+        return tuple(dict.fromkeys((self.name, self.name.replace("_", "-"), *self.aliases)))
 
 
 _ENTRIES = (
@@ -71,6 +83,10 @@ _ENTRIES = (
         train=60_000,
         test=10_000,
         classes=CLOTHES,
+        mirrored=True,
+        keras=True,
+        tfds="fashion_mnist",
+        remedy="`apt install dataset-fashion-mnist`",
         labels_sha256="657fbd221bfc9f4198cc14b5619cc33ec57c58dd0e47af4d99d6650759e869a7",
     ),
     DatasetEntry(
@@ -80,7 +96,21 @@ _ENTRIES = (
         train=60_000,
         test=10_000,
         classes=DIGIT_NAMES,
+        keras=True,
+        tfds="mnist",
         labels_sha256="1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13",
+    ),
+    DatasetEntry(
+        name="sst2",
+        title="phrases of film reviews, negative or positive",
+        shape=(),
+        train=67_349,
+        test=872,  # GLUE's development set: the labels of its test set are not published
+        classes=("negative", "positive"),
+        kind="text",
+        aliases=("SST-2",),
+        tfds="glue/sst2",
+        remedy="get GLUE's SST-2.zip and name the folder with its train.tsv and dev.tsv",
     ),
 )
 

@@ -6,35 +6,67 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search.datasets.arrays import IMAGES, SPLITS, array_file, map_array
+from search.datasets.arrays import IMAGES, ROWS, SPLITS, array_file, map_array
+from search.datasets.contents import Contents
 from search.errors import DataError
 
 
-def check_arrays(folder: Path, classes: int, origin: str) -> None:
+def check_arrays(folder: Path, contents: Contents, origin: str) -> None:
     """Check what every source must deliver, whatever its format.
 
     Args:
-        folder: with the four arrays.
-        classes: number of classes.
+        folder: with the arrays.
+        contents: what they are said to be.
         origin: the source's name in messages.
 
     Raises:
-        DataError: wrong dtype or shape, nothing in it, counts of images and labels that differ,
-            labels outside the classes, or training and test images of different sizes.
+        DataError: wrong dtype or shape, nothing in it, counts of samples and labels that differ,
+            labels outside the classes, fewer than two classes, or training and test samples of
+            different shapes.
     """
-    sizes = []
-    for split in SPLITS:
-        images = map_array(array_file(folder, f"{split}_images"))
-        labels = map_array(array_file(folder, f"{split}_labels"))
-        check_images(images, f"{origin}: {split} images")
-        check_labels(labels, classes, f"{origin}: {split} labels")
-        check_counts(len(images), len(labels), f"{origin}: {split} set")
-        sizes.append(images.shape[1:])
-    if sizes[0] != sizes[1]:
+    if len(contents.classes) < 2:
         raise DataError(
-            f"{origin}: training and test images must have one size;"
-            f" got {sizes[0]} and {sizes[1]}. They belong to different datasets: get both again."
+            f"{origin} must have at least 2 classes; got {len(contents.classes)}"
+            f" ({', '.join(contents.classes)})"
         )
+    shapes = []
+    for split in SPLITS:
+        labels = map_array(array_file(folder, f"{split}_labels"))
+        check_labels(labels, len(contents.classes), f"{origin}: {split} labels")
+        count, shape = _CHECKS[contents.kind](folder, split, f"{origin}: {split}")
+        check_counts(count, len(labels), f"{origin}: {split} set")
+        shapes.append(shape)
+    if shapes[0] != shapes[1]:
+        raise DataError(
+            f"{origin}: training and test samples must have one shape;"
+            f" got {shapes[0]} and {shapes[1]}. They belong to different datasets: get both again."
+        )
+
+
+def _check_image_split(folder: Path, split: str, what: str) -> tuple[int, tuple[int, ...]]:
+    images = map_array(array_file(folder, f"{split}_images"))
+    check_images(images, f"{what} images")
+    return len(images), images.shape[1:]
+
+
+def _check_text_split(folder: Path, split: str, what: str) -> tuple[int, tuple[int, ...]]:
+    offsets = map_array(array_file(folder, f"{split}_offsets"))
+    if len(offsets) < 2:
+        raise DataError(f"{what} texts must not be empty")
+    return len(offsets) - 1, ()
+
+
+def _check_table_split(folder: Path, split: str, what: str) -> tuple[int, tuple[int, ...]]:
+    rows = map_array(array_file(folder, f"{split}_rows"))
+    if rows.dtype != ROWS or rows.ndim != 2 or 0 in rows.shape:
+        raise DataError(
+            f"{what} rows must be float32 of shape (n, columns), none of them 0;"
+            f" got {rows.dtype} {rows.shape}"
+        )
+    return len(rows), rows.shape[1:]
+
+
+_CHECKS = {"image": _check_image_split, "text": _check_text_split, "table": _check_table_split}
 
 
 def check_images(images: NDArray[Any], what: str) -> None:
@@ -62,10 +94,10 @@ def check_labels(labels: NDArray[Any], classes: int, what: str) -> None:
         )
 
 
-def check_counts(images: int, labels: int, what: str) -> None:
-    """Raise DataError unless there are as many labels as images."""
-    if images != labels:
+def check_counts(samples: int, labels: int, what: str) -> None:
+    """Raise DataError unless there are as many labels as samples."""
+    if samples != labels:
         raise DataError(
-            f"{what} must have one label for each image; got {images:,} images and"
+            f"{what} must have one label for each sample; got {samples:,} samples and"
             f" {labels:,} labels. They belong to different datasets: get both again."
         )

@@ -6,14 +6,24 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from search.datasets.arrays import IMAGES, NAMES, array_file, digest_of, map_array, write_array
+from search.datasets.arrays import (
+    IMAGES,
+    KINDS,
+    array_file,
+    array_names,
+    digest_of,
+    map_array,
+    write_array,
+)
 from search.datasets.images import prepared_pieces
 from search.datasets.manifest import Manifest
+from search.datasets.texts import Texts
 from search.errors import DataError
-from spaces.space import ImageInput
+from spaces import ImageInput
 
 MappedImages: TypeAlias = np.memmap[Any, np.dtype[np.uint8]]
 MappedLabels: TypeAlias = np.memmap[Any, np.dtype[np.int64]]
+Samples: TypeAlias = np.memmap[Any, np.dtype[Any]] | Texts
 
 
 @dataclass(frozen=True)
@@ -28,7 +38,9 @@ class Dataset:
         source: where its arrays came from, for people.
         digest: SHA-256 (hex) over the four arrays: names, dtypes, shapes and bytes.
         classes: class names; a label is an index into them.
-        folder: with `meta.json`, the four arrays and prepared images.
+        folder: with `meta.json`, the arrays and what is made of them.
+        kind: of the samples: `image`, `text` or `table`.
+        columns: a table's column names.
     """
 
     name: str
@@ -36,6 +48,8 @@ class Dataset:
     digest: str
     classes: tuple[str, ...]
     folder: Path
+    kind: str = "image"
+    columns: tuple[str, ...] = ()
 
     @classmethod
     def open(cls, folder: Path) -> "Dataset":
@@ -45,10 +59,34 @@ class Dataset:
             DataError: the folder is no complete dataset.
         """
         manifest = Manifest.read(folder)
-        for name in NAMES:
+        for name in array_names(manifest.kind):
             map_array(array_file(folder, name))
-        source = manifest.stamps[0].source
-        return cls(manifest.name, source, manifest.digest, manifest.classes, folder)
+        return cls(
+            name=manifest.name,
+            source=manifest.stamps[0].source,
+            digest=manifest.digest,
+            classes=manifest.classes,
+            folder=folder,
+            kind=manifest.kind,
+            columns=manifest.columns,
+        )
+
+    @property
+    def title(self) -> str:
+        """A short name for people and for studies: of a path only its last part."""
+        kind, colon, rest = self.name.partition(":")
+        if kind == "tfds":
+            return rest.partition(":")[0].replace("/", "-")
+        return Path(rest.split(",")[0]).stem or kind if colon else self.name
+
+    @property
+    def train_samples(self) -> Samples:
+        """Training samples, read-only.
+
+        Images: uint8 (n, height, width, channels). Tables: float32 (n, columns). Texts: a
+        sequence of str.
+        """
+        return self._samples("train")
 
     @property
     def train_images(self) -> MappedImages:
@@ -60,17 +98,16 @@ class Dataset:
         """Training labels, int64 (n,), read-only."""
         return map_array(array_file(self.folder, "train_labels"))
 
-    def open_test(self) -> tuple[MappedImages, MappedLabels]:
-        """Return the test images and labels, shaped like the training ones.
+    def open_test(self) -> tuple[Samples, MappedLabels]:
+        """Return the test samples and labels, shaped like the training ones.
 
         Only `export` and `evaluate` call it: a search that has seen the test set cannot be
         believed. Each opening is to be recorded by the caller.
         """
-        images = map_array(array_file(self.folder, "test_images"))
-        return images, map_array(array_file(self.folder, "test_labels"))
+        return self._samples("test"), map_array(array_file(self.folder, "test_labels"))
 
     def prepared(self, image: ImageInput) -> MappedImages:
-        """Return the training images as a space wants them, uint8 (n, *image.shape), read-only.
+        """Return the training images as a space wants them, uint8, read-only.
 
         They are made once and kept beside the originals.
 
@@ -78,10 +115,11 @@ class Dataset:
             DataError: the images cannot be brought to that kind, or cannot be kept.
         """
         images = self.train_images
-        if images.shape[1:] == image.shape:
+        wanted = image.shape(images.shape[1:])
+        if images.shape[1:] == wanted:
             return images
-        shape = (len(images), *image.shape)
-        path = array_file(self.folder, "train_images-" + "x".join(map(str, image.shape)))
+        shape = (len(images), *wanted)
+        path = array_file(self.folder, "train_images-" + "x".join(map(str, wanted)))
         if not _is_array(path, shape):
             try:
                 write_array(path, IMAGES, shape, prepared_pieces(images, image))
@@ -91,7 +129,11 @@ class Dataset:
 
     def is_intact(self) -> bool:
         """Say whether the arrays still have the digest they were kept under; reads all of them."""
-        return digest_of(self.folder) == self.digest
+        return digest_of(self.folder, self.kind) == self.digest
+
+    def _samples(self, split: str) -> Samples:
+        parts = [map_array(array_file(self.folder, f"{split}_{part}")) for part in KINDS[self.kind]]
+        return Texts(*parts) if self.kind == "text" else parts[0]
 
 
 def _is_array(path: Path, shape: tuple[int, ...]) -> bool:

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from search.datasets.arrays import IMAGES, LABELS, SPLITS, array_file, write_array
+from search.datasets.holdout import hold_out
 
-TEST_FRACTION = 0.2
-SPLIT_SEED = 0  # the test set is the same in every study, whatever the study's seed
 WHITE = 16
 
 
@@ -23,17 +22,10 @@ def write_digits(folder: Path) -> None:
         folder: receives the `.npy` files.
     """
     from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
 
     digits = load_digits()
     images = ((digits.images.astype(np.int64) * 255 + WHITE // 2) // WHITE)[..., np.newaxis]
-    parts = train_test_split(
-        np.arange(len(images)),
-        test_size=TEST_FRACTION,
-        stratify=digits.target,
-        random_state=SPLIT_SEED,
-    )
-    for split, part in zip(SPLITS, map(np.sort, parts), strict=True):
+    for split, part in zip(SPLITS, hold_out(digits.target, "digits"), strict=True):
         target = array_file(folder, f"{split}_images")
         write_array(target, IMAGES, images[part].shape, [images[part]])
         labels = digits.target[part]

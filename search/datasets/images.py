@@ -10,7 +10,7 @@ from PIL import Image
 from search.datasets.arrays import Images
 from search.datasets.checks import check_images
 from search.errors import DataError
-from spaces.space import ImageInput
+from spaces import ImageInput
 
 PIECE = 2048
 # Luma of ITU-R BT.601 in 1/65536, rounded; the weights Pillow uses for mode "L".
@@ -29,12 +29,12 @@ def prepare_images(images: NDArray[Any], image: ImageInput) -> Images:
         image: the target.
 
     Returns:
-        (n, *image.shape), uint8.
+        (n, height, width, channels), uint8.
 
     Raises:
         DataError: images or target of another kind.
     """
-    result = np.empty((len(images), *image.shape), np.uint8)
+    result = np.empty((len(images), *image.shape(images.shape[1:])), np.uint8)
     start = 0
     for piece in prepared_pieces(images, image):
         result[start : start + len(piece)] = piece
@@ -45,14 +45,16 @@ def prepare_images(images: NDArray[Any], image: ImageInput) -> Images:
 def prepared_pieces(images: NDArray[Any], image: ImageInput) -> Iterator[Images]:
     """Yield what `prepare_images` returns, a piece of the images at a time."""
     check_images(images, "images")
-    if image.channels not in (1, 3) or min(image.size) < 1:
-        raise DataError(f"a space's images must have 1 or 3 channels and a size; got {image.shape}")
+    height, width, channels = shape = image.shape(images.shape[1:])
+    if channels not in (1, 3) or min(height, width) < 1:
+        raise DataError(f"a space's images must have 1 or 3 channels and a size; got {shape}")
     for start in range(0, len(images), PIECE):
         piece = np.asarray(images[start : start + PIECE])
-        if image.channels == 1:
+        if channels == 1:
             piece = _grey(piece)
-        piece = _pad(piece, image.size) if _is_near(piece, image.size) else _resize(piece, image)
-        yield np.broadcast_to(piece, (len(piece), *image.shape))
+        size = height, width
+        piece = _pad(piece, size) if _is_near(piece, size) else _resize(piece, size)
+        yield np.broadcast_to(piece, (len(piece), *shape))
 
 
 def _is_near(images: Images, size: tuple[int, int]) -> bool:
@@ -66,8 +68,8 @@ def _pad(images: Images, size: tuple[int, int]) -> Images:
     return np.pad(images, [(0, 0), *margins, (0, 0)])
 
 
-def _resize(images: Images, image: ImageInput) -> Images:
-    height, width = image.size
+def _resize(images: Images, size: tuple[int, int]) -> Images:
+    height, width = size
     channels = images.shape[-1]
     result = np.empty((len(images), height, width, channels), np.uint8)
     for index, pixels in enumerate(images):

@@ -1,19 +1,29 @@
-"""Finding and loading a named dataset."""
+"""Finding and loading a dataset, by its name or by a reference."""
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from search.datasets import cache
-from search.datasets.answers import Answer, Found, Kept, Missing, PlaceError, Surroundings
+from search.datasets.answers import (
+    Answer,
+    Found,
+    Kept,
+    Missing,
+    PlaceError,
+    Surroundings,
+)
 from search.datasets.arrays import array_file, map_array
 from search.datasets.catalog import DatasetEntry, entry_of, recognise
 from search.datasets.checks import check_arrays
+from search.datasets.contents import Contents
 from search.datasets.dataset import Dataset
 from search.datasets.manifest import Stamp
 from search.datasets.places import Place, places
+from search.datasets.references import absolute, find, is_reference
 from search.errors import DataError
 
 Notify = Callable[[str], None]
@@ -32,9 +42,11 @@ class DatasetNotFound(DataError):
     def __init__(self, name: str, tried: Sequence[Missing]) -> None:
         lines = [f"  {missing.place}: {missing.reason}" for missing in tried]
         remedies = ["name its folder with `--data-dir` or SEARCH_DATA_DIR"]
-        if name == "fashion_mnist":
-            remedies.append("`apt install dataset-fashion-mnist`")
-        remedies.append("use `--dataset digits`, which is always at hand")
+        entry = entry_of(name)
+        if entry.remedy:
+            remedies.append(entry.remedy)
+        if entry.kind == "image":
+            remedies.append("use `--dataset digits`, which is always at hand")
         super().__init__(
             "\n".join([f"the dataset {name} is not on this machine. Tried:", *lines])
             + f"\nTo go on: {'; or '.join(remedies)}."
@@ -57,7 +69,7 @@ def load(
     `data_dir` that have changed since are read anew.
 
     Args:
-        name: the dataset's name.
+        name: the dataset's name, or a reference such as `csv:train.csv`.
         home: the folder everything is kept in; arrays go to `datasets` below it.
         data_dir: where to look first.
         download: allow the download, if the dataset is nowhere else.
@@ -68,15 +80,18 @@ def load(
         DataError: the dataset was found and is damaged.
         DatasetNotFound: it was not found.
     """
-    entry = entry_of(name)
     around = Surroundings.here(home, data_dir)
+    if is_reference(name):
+        return _load_reference(absolute(name), around, download, notify)
+    entry = entry_of(name)
     if around.data_dir is not None and not around.data_dir.is_dir():
         notify(f"The data folder {around.data_dir} does not exist; looking elsewhere.")
     tried: list[Missing] = []
     for place in places(entry, download=download):
         answer = _ask(place, entry, around)
         if isinstance(answer, Found):
-            answer = _read(entry, answer, around.datasets, notify)
+            check = partial(_check_identity, entry)
+            answer = _read(entry.name, answer, _contents(entry), around.datasets, notify, check)
         elif isinstance(answer, Kept):
             answer = _check_kept(answer, notify)
         if isinstance(answer, Kept):
@@ -116,23 +131,57 @@ def _ask(place: Place, entry: DatasetEntry, around: Surroundings) -> Answer:
         ) from error
 
 
-def _read(entry: DatasetEntry, found: Found, root: Path, notify: Notify) -> Kept | Missing:
+def _load_reference(name: str, around: Surroundings, download: bool, notify: Notify) -> Dataset:
+    found = find(name, around)
+    if not found.files:
+        # A download: what it gave before will do.
+        for dataset in cache.kept(around.datasets, name):
+            if isinstance(_check_kept(Kept(dataset), notify), Kept):
+                return dataset
+        if not download:
+            raise DataError(f"{name} is not on this machine, and is not to be downloaded")
+    answer = _read(name, found, None, around.datasets, notify)
+    if isinstance(answer, Missing):
+        raise DataError(f"{name} cannot be had: {answer.reason}")
+    return answer.dataset
+
+
+def _contents(entry: DatasetEntry) -> Contents:
+    return Contents(entry.kind, entry.classes)
+
+
+def _no_check(arrays: Path, source: str) -> None:
+    """Accept any content."""
+
+
+def _read(
+    name: str,
+    found: Found,
+    expected: Contents | None,
+    root: Path,
+    notify: Notify,
+    check: Callable[[Path, str], None] = _no_check,
+) -> Kept | Missing:
     try:
         stamp = Stamp.of(found.source, found.files)
     except OSError as error:
         raise DataError(f"{found.source} cannot be read: {error}") from error
-    dataset = cache.remembered(root, entry.name, stamp)
+    dataset = cache.remembered(root, name, stamp)
     if dataset is not None and isinstance(_check_kept(Kept(dataset), notify), Kept):
         return Kept(dataset)
-    notify(f"Getting {entry.name} ({found.source}).")
+    notify(f"Getting {name} ({found.source}).")
     with cache.scratch(root) as work:
         arrays = work / "arrays"
         arrays.mkdir()
         try:
-            found.write(arrays)
-            check_arrays(arrays, len(entry.classes), found.source)
-            _check_identity(entry, arrays, found.source)
-            return Kept(cache.keep(root, arrays, entry.name, entry.classes, stamp))
+            contents = found.write(arrays) or expected
+            if contents is None:
+                raise ValueError(f"{found.source} does not say what it holds")
+            check_arrays(arrays, contents, found.source)
+            check(arrays, found.source)
+            for text in contents.notices:
+                notify(text)
+            return Kept(cache.keep(root, arrays, name, contents, stamp))
         except PlaceError as error:
             return Missing(found.source, str(error))
         except OSError as error:

@@ -1,6 +1,8 @@
 """What is kept beside a dataset's arrays: whose they are and which files they were read from."""
 
+import hashlib
 import json
+import os
 import secrets
 import time
 from collections.abc import Sequence
@@ -8,10 +10,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from search.datasets.arrays import KINDS
 from search.errors import DataError
 
 FORMAT = 1
 FILE = "meta.json"
+MANY = 1000  # files that are stamped one by one
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,8 @@ class Stamp:
     Attributes:
         source: the source, for people.
         files: (absolute path, bytes, nanoseconds since 1970 of the last change) of each file;
-            empty where the files are not there any more.
+            empty where the files are not there any more. Of more than `MANY` files one entry:
+            (the folder they are in, how many they are, a digest of their entries).
     """
 
     source: str
@@ -30,6 +35,8 @@ class Stamp:
     @classmethod
     def of(cls, source: str, files: Sequence[Path]) -> "Stamp":
         """Return the stamp of `files` as they are now."""
+        if len(files) > MANY:
+            return cls(source, (_summary(files),))
         states = []
         for file in files:
             status = file.stat()
@@ -46,6 +53,8 @@ class Manifest:
         digest: of the arrays, SHA-256 (hex).
         classes: class names.
         stamps: the sources that gave these arrays; at least one.
+        kind: of the samples: `image`, `text` or `table`.
+        columns: a table's column names.
         created: seconds since 1970 (UTC).
     """
 
@@ -53,6 +62,8 @@ class Manifest:
     digest: str
     classes: tuple[str, ...]
     stamps: tuple[Stamp, ...]
+    kind: str = "image"
+    columns: tuple[str, ...] = ()
     created: float = field(default_factory=time.time)
 
     @classmethod
@@ -84,6 +95,15 @@ class Manifest:
         return replace(self, stamps=(*others, stamp))
 
 
+def _summary(files: Sequence[Path]) -> tuple[str, int, int]:
+    digest = hashlib.sha256()
+    for file in files:
+        status = file.stat()
+        entry = f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n"
+        digest.update(entry.encode(errors="surrogateescape"))
+    return os.path.commonpath(files), len(files), int(digest.hexdigest()[:15], 16)
+
+
 def _parse(data: Any) -> Manifest:
     if data["format"] != FORMAT:
         raise ValueError(f"its format must be {FORMAT}; got {data['format']!r}")
@@ -94,5 +114,15 @@ def _parse(data: Any) -> Manifest:
     classes = tuple(str(name) for name in data["classes"])
     if not stamps or not classes:
         raise ValueError("it names no source or no classes")
-    created = float(data["created"])
-    return Manifest(str(data["name"]), str(data["digest"]), classes, stamps, created)
+    kind = str(data.get("kind", "image"))
+    if kind not in KINDS:
+        raise ValueError(f"its kind must be one of {', '.join(KINDS)}; got {kind!r}")
+    return Manifest(
+        name=str(data["name"]),
+        digest=str(data["digest"]),
+        classes=classes,
+        stamps=stamps,
+        kind=kind,
+        columns=tuple(str(name) for name in data.get("columns", ())),
+        created=float(data["created"]),
+    )

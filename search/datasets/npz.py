@@ -1,7 +1,12 @@
-"""The `.npz` layout of Keras's datasets: `x_train`, `y_train`, `x_test`, `y_test`."""
+"""`.npz` files: read with care, and the layout of Keras's datasets.
+
+That layout is `x_train`, `y_train`, `x_test`, `y_test`.
+"""
 
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +19,15 @@ from search.errors import DataError
 
 MAX_BYTES = 4 << 30
 LAYOUT = "x_train, y_train, x_test and y_test"
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+    RuntimeError,  # encrypted, or packed in a way that zipfile does not know
+    MemoryError,  # a header that promises more than there is
+)
 
 
 def write_npz(path: Path, folder: Path, classes: int) -> None:
@@ -30,7 +44,7 @@ def write_npz(path: Path, folder: Path, classes: int) -> None:
         DataError: the file is damaged, too large, or lacks an array or has one of another kind.
     """
     for split in SPLITS:
-        images, labels = _read(path, f"x_{split}"), _read(path, f"y_{split}")
+        images, labels = read_array(path, f"x_{split}"), read_array(path, f"y_{split}")
         if images.ndim == 3:
             images = images[..., np.newaxis]
         check_images(images, f"{path}: x_{split}")
@@ -40,20 +54,43 @@ def write_npz(path: Path, folder: Path, classes: int) -> None:
         write_array(array_file(folder, f"{split}_labels"), LABELS, labels.shape, [labels])
 
 
-def _read(path: Path, name: str) -> NDArray[Any]:
+def array_names(path: Path) -> tuple[str, ...]:
+    """Return the names of a file's arrays.
+
+    Raises:
+        DataError: it is no `.npz` file.
+    """
+    with _reading(path), zipfile.ZipFile(path) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+    return tuple(names)
+
+
+def read_array(path: Path, name: str) -> NDArray[Any]:
+    """Return one array of a file.
+
+    Raises:
+        DataError: the file is damaged, the array is too large or pickled, or there is none.
+    """
     try:
-        with zipfile.ZipFile(path) as archive:
-            size = archive.getinfo(f"{name}.npy").file_size
-        if size > MAX_BYTES:
-            raise DataError(f"{path}: {name} must be at most {MAX_BYTES:,} bytes; got {size:,}")
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            return np.asarray(file[name])
+        with _reading(path):
+            with zipfile.ZipFile(path) as archive:
+                size = archive.getinfo(f"{name}.npy").file_size
+            if size > MAX_BYTES:
+                raise DataError(f"{path}: {name} must be at most {MAX_BYTES:,} bytes; got {size:,}")
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+                return np.asarray(file[name])
     except KeyError as error:
         raise DataError(
             f"{path} must hold {LAYOUT}; {name} is missing. Save it with"
             " numpy.savez(file, x_train=..., y_train=..., x_test=..., y_test=...)."
         ) from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except _UNREADABLE as error:
         raise DataError(
             f"{path} must be a whole .npz file without pickled objects; it is not ({error})."
             " Get the file again."

@@ -14,8 +14,9 @@ from search.datasets import cache
 from search.datasets.answers import Answer, Found, Kept, Missing, Surroundings
 from search.datasets.catalog import DatasetEntry, known
 from search.datasets.digits import write_digits
-from search.datasets.fetched import download, read_tfds
+from search.datasets.fetched import download_by_keras, download_named, read_named
 from search.datasets.files import find_files, find_part
+from search.datasets.tfds import TfdsName, find_prepared, prepared_files
 from search.errors import DataError
 
 DEBIAN_FOLDER = Path("/usr/share/datasets")
@@ -27,8 +28,10 @@ def places(entry: DatasetEntry, *, download: bool) -> tuple[Place, ...]:
     """Return the places to look for a dataset, in order."""
     if entry.embedded:
         return (own_cache, embedded)
-    local = (data_dir, own_cache, keras_cache, tfds_cache, debian)
-    return (*local, keras_download) if download else local
+    local: tuple[Place, ...] = (data_dir, own_cache, tfds_cache)
+    if entry.keras:
+        local = (data_dir, own_cache, keras_cache, tfds_cache, debian)
+    return (*local, keras_download if entry.keras else tfds_download) if download else local
 
 
 def data_dir(entry: DatasetEntry, around: Surroundings) -> Answer:
@@ -44,7 +47,7 @@ def data_dir(entry: DatasetEntry, around: Surroundings) -> Answer:
     found = find_files(entry, folders)
     if found is not None:
         return found
-    part = find_part(folders)
+    part = find_part(entry, folders)
     if part:
         return Found(part, (), partial(_refuse, part))
     return Missing(place, f"nothing of {entry.name} in {around.data_dir}")
@@ -67,13 +70,11 @@ def keras_cache(entry: DatasetEntry, around: Surroundings) -> Answer:
 
 def tfds_cache(entry: DatasetEntry, around: Surroundings) -> Answer:
     """Look where TFDS keeps what it has prepared; the highest version counts."""
-    root = around.tfds / entry.name
-    versions = [path.parent for path in root.glob("*/dataset_info.json")]
-    if not versions:
-        return Missing("TFDS's cache", f"no prepared version in {root}")
-    version = max(versions, key=_numbers)
-    files = tuple(sorted(path for path in version.iterdir() if path.is_file()))
-    return Found(f"TFDS's {version}", files, partial(read_tfds, version))
+    version = find_prepared(around.tfds, TfdsName.parse(entry.tfds))
+    if version is None:
+        return Missing("TFDS's cache", f"no prepared version in {around.tfds / entry.tfds}")
+    read = partial(read_named, entry, version)
+    return Found(f"TFDS's {version}", prepared_files(version), read)
 
 
 def debian(entry: DatasetEntry, _: Surroundings) -> Answer:
@@ -83,7 +84,12 @@ def debian(entry: DatasetEntry, _: Surroundings) -> Answer:
 
 def keras_download(entry: DatasetEntry, _: Surroundings) -> Answer:
     """Offer the download that Keras does."""
-    return Found("Keras's download", (), partial(download, entry))
+    return Found("Keras's download", (), partial(download_by_keras, entry))
+
+
+def tfds_download(entry: DatasetEntry, _: Surroundings) -> Answer:
+    """Offer the download and preparation that TFDS does."""
+    return Found("TFDS's download", (), partial(download_named, entry))
 
 
 def embedded(_: DatasetEntry, __: Surroundings) -> Answer:
@@ -95,7 +101,7 @@ def _look(place: str, entry: DatasetEntry, folders: list[Path]) -> Answer:
     found = find_files(entry, folders)
     if found is not None:
         return found
-    return Missing(place, find_part(folders) or f"nothing of {entry.name} in {folders[-1]}")
+    return Missing(place, find_part(entry, folders) or f"nothing of {entry.name} in {folders[-1]}")
 
 
 def _refuse(part: str, _: Path) -> NoReturn:
@@ -105,7 +111,3 @@ def _refuse(part: str, _: Path) -> NoReturn:
 def _is_of_another(folder: Path, entry: DatasetEntry) -> bool:
     """Say whether the folder bears another dataset's name; their files have the same names."""
     return any(folder.resolve().name in other.spellings for other in known() if other != entry)
-
-
-def _numbers(version: Path) -> tuple[int, ...]:
-    return tuple(int(part) if part.isdigit() else -1 for part in version.name.split("."))

@@ -170,7 +170,7 @@ def test_a_study_without_any_success_ends_with_one(user):
     (user.folder / "broken.py").write_text(
         "from spaces import ImageInput, Int, Space\n"
         "def build(parameters, data):\n    raise ValueError('no such layer')\n"
-        "SPACE = Space(name='broken', dataset='digits', image=ImageInput(size=(8, 8)),\n"
+        "SPACE = Space(name='broken', dataset='digits', inputs=ImageInput(size=(8, 8)),\n"
         "              parameters=(Int('units', 1, 9),), build=build)\n"
     )
     done = user("run", "--space", "broken.py:SPACE", "--trials", "2", "--folds", "2")

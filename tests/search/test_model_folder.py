@@ -2,18 +2,22 @@ import json
 
 import pytest
 
+from search.encoding import ImageEncoder, TableEncoder, TextEncoder
 from search.errors import DataError
 from search.model_folder import Labels, ModelFolder
 
-LABELS = Labels(
-    classes=("a", "b"), input_shape=(32, 32, 1), native_shape=(28, 28, 1), background=1.5
+IMAGES = Labels(classes=("a", "b"), encoder=ImageEncoder((28, 28, 1), (32, 32, 1)), background=1.5)
+TEXTS = Labels(classes=("a", "b"), encoder=TextEncoder(("good", "bad"), length=5, size=10))
+ROWS = Labels(
+    classes=("a", "b"), encoder=TableEncoder((1.0, 2.0), (3.0, 4.0)), columns=("width", "height")
 )
 
 
-def test_labels_come_back_from_disk(tmp_path):
+@pytest.mark.parametrize("labels", [IMAGES, TEXTS, ROWS])
+def test_labels_come_back_from_disk(tmp_path, labels):
     folder = ModelFolder(tmp_path)
-    folder.write("labels.json", json.dumps(LABELS.to_json()))
-    assert folder.labels() == LABELS
+    folder.write("labels.json", json.dumps(labels.to_json()))
+    assert folder.labels() == labels
     assert [path.name for path in tmp_path.iterdir()] == ["labels.json"]
 
 

@@ -2,14 +2,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from search.encoding import ImageEncoder
 from search.errors import DataError
 from search.model_folder import Labels
 from search.pictures import background, read_picture
 
-GREY = Labels(classes=("a", "b"), input_shape=(32, 32, 1), native_shape=(28, 28, 1), background=0.0)
-COLOUR = Labels(
-    classes=("a", "b"), input_shape=(32, 32, 3), native_shape=(32, 32, 3), background=0.0
-)
+GREY = Labels(classes=("a", "b"), encoder=ImageEncoder((28, 28, 1), (32, 32, 1)))
+COLOUR = Labels(classes=("a", "b"), encoder=ImageEncoder((32, 32, 3), (32, 32, 3)))
 
 
 def square(size: tuple[int, int] = (28, 28)) -> np.ndarray:

@@ -18,7 +18,7 @@ def build(parameters: object, data: DataSpec) -> None:
 SPACE = Space(
     name="toy",
     dataset="digits",
-    image=ImageInput(size=(8, 8)),
+    inputs=ImageInput(size=(8, 8)),
     parameters=(Int("units", 1, 100), Float("rate", 1e-4, 1.0, log=True)),
     build=build,
 )

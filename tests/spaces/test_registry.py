@@ -11,7 +11,7 @@ from spaces import DataSpec, ImageInput, Int, Space
 def build(parameters, data: DataSpec):
     raise NotImplementedError
 
-SPACE = Space(name="own", dataset="digits", image=ImageInput(size=(8, 8)),
+SPACE = Space(name="own", dataset="digits", inputs=ImageInput(size=(8, 8)),
               parameters=(Int("units", 4, 8),), build=build, baselines={"small": {"units": %s}})
 """
 
@@ -44,7 +44,9 @@ def test_a_space_from_a_module_beside_the_user_is_found(tmp_path, monkeypatch):
         ("lenett", "no space is called"),
         ("no.such.module:SPACE", "cannot be imported"),
         ("spaces.lenet:NOTHING", "has nothing called"),
-        ("spaces.lenet:build", "must be a spaces.Space; it is a function"),
+        ("spaces.lenet:build", "as a function it must take one argument, hp"),
+        ("spaces.lenet:Published", "HyperModel (class or instance) or a function build(hp); it is"),
+        ("spaces.training:FITTING", "it is of type tuple"),
         ("nowhere.py:SPACE", "there is no file nowhere.py"),
     ],
 )
@@ -52,6 +54,22 @@ def test_what_is_no_space_is_refused(reference, words):
     with pytest.raises(SpaceError) as caught:
         get_space(reference)
     assert words in str(caught.value)
+
+
+def test_an_import_that_fails_names_the_line(tmp_path):
+    path = tmp_path / "own.py"
+    path.write_text("x = 1\nx.y\nSPACE = x\n")
+    with pytest.raises(SpaceError) as caught:
+        get_space(f"{path}:SPACE")
+    assert f"AttributeError: 'int' object has no attribute 'y' ({path}:2)" in str(caught.value)
+
+
+def test_a_file_finds_the_modules_beside_it(tmp_path, monkeypatch):
+    (tmp_path / "beside_own.py").write_text("UNITS = 4\n")
+    path = tmp_path / "own.py"
+    path.write_text("from beside_own import UNITS\n" + OWN % "UNITS")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    assert get_space(f"{path}:SPACE").baselines == {"small": {"units": 4}}
 
 
 def test_a_baseline_outside_its_own_space_is_refused(tmp_path):

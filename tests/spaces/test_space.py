@@ -68,7 +68,10 @@ def test_grids_of_whole_numbers_and_steps_stay_on_their_steps():
     ("make", "words"),
     [
         (lambda: Int("a", 3, 2), "low must not be above high"),
-        (lambda: Int("a b", 1, 2), "must be an identifier"),
+        (lambda: Int("a=b", 1, 2), "a parameter's name must begin with a letter"),
+        (lambda: Int("1a", 1, 2), "got '1a'"),
+        (lambda: Int("a//b", 1, 2), "no part between slashes may be empty"),
+        (lambda: Int("a ", 1, 2), "got 'a '"),
         (lambda: Int("a", 0, 8, log=True), "a log scale needs a low above 0"),
         (lambda: Int("a", 1, 8, log=True, step=2), "step and log exclude each other"),
         (lambda: Int("a", 1, 8, default=9), "default must be within 1..8"),
@@ -89,6 +92,11 @@ def test_a_parameter_that_breaks_its_rules_is_refused(make, words):
     with pytest.raises(SpaceError) as caught:
         make()
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a", "_a1", "conv/filters 1", "b-c.d", "größe"])
+def test_names_that_trackers_and_options_can_hold_are_allowed(name):
+    assert Int(name, 1, 2).name == name
 
 
 def test_values_must_have_the_parameters_type():

@@ -242,8 +242,8 @@ def test_a_file_that_is_no_picture_is_refused_before_anything_is_loaded(command,
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "labels.json").write_text(
-        '{"classes": ["a", "b"], "input_shape": [8, 8, 1], "native_shape": [8, 8, 1],'
-        ' "background": 0.0}'
+        '{"classes": ["a", "b"], "background": 0.0, "columns": [], "input": {"kind": "image",'
+        ' "input_shape": [8, 8, 1], "native_shape": [8, 8, 1], "scaled": false}}'
     )
     (tmp_path / "notes.txt").write_text("no picture")
     code, message = command("predict", "model", "notes.txt")

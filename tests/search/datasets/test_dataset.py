@@ -8,7 +8,7 @@ import pytest
 
 from search.datasets import Dataset, load, prepare_images
 from search.errors import DataError
-from spaces.space import ImageInput
+from spaces import ImageInput
 
 LENET = ImageInput((32, 32), 1)
 

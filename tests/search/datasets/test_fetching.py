@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 from search.datasets import DatasetNotFound, load, locate
+from search.datasets.fetch import connect
 from search.errors import DataError
 
 COMPLETE = """
@@ -196,6 +198,52 @@ def test_what_tfds_cannot_read_is_damaged(
     stand_in("tensorflow_datasets", code)
     with pytest.raises(DataError, match=f"{tfds_folder} must be .* bad record.* Delete it"):
         load("mnist", home=home, download=False)
+
+
+BUSY = """
+import time
+def builder_from_directory(path):
+    end = time.monotonic() + 3
+    while time.monotonic() < end:
+        WAIT
+    raise ValueError("it came to an end")
+"""
+
+
+@pytest.mark.parametrize(
+    ("wait", "fault"), [("pass", "it came to an end"), ("time.sleep(1)", "nothing arrived for 2 s")]
+)
+def test_computing_is_a_sign_of_life_and_waiting_is_none(
+    home: Path,
+    tfds_folder: Path,
+    stand_in: Callable[[str, str], None],
+    monkeypatch: pytest.MonkeyPatch,
+    wait: str,
+    fault: str,
+) -> None:
+    monkeypatch.setattr("search.datasets.fetched.TFDS_STALL_SECONDS", 1.6)
+    stand_in("tensorflow_datasets", BUSY.replace("WAIT", wait))
+    with pytest.raises(DataError, match=fault):
+        load("mnist", home=home, download=False)
+
+
+def test_one_host_that_answers_is_connection_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("https_proxy")
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # and does not listen
+        hosts = [closed.getsockname(), server.getsockname()]
+        connect(hosts, 5.0)
+        with pytest.raises(OSError, match=r"127\.0\.0\.1: .*refused"):
+            connect(hosts[:1], 5.0)
+
+
+def test_a_name_server_that_is_silent_counts_as_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("https_proxy")
+    answer = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: answer.wait(10) and [])
+    with pytest.raises(OSError, match=r"a\.example, b\.example: no answer"):
+        connect([("a.example", 80), ("b.example", 443)], 0.2)
+    answer.set()
 
 
 PREPARE = """

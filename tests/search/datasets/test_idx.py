@@ -145,7 +145,7 @@ def test_counts_that_differ_are_both_given(
 ) -> None:
     (plain / LABELS).write_bytes(idx_bytes(train=39)[LABELS])
     message = fault(plain, home)
-    assert "40 images and 39 labels" in message
+    assert "40 samples and 39 labels" in message
     assert LABELS in message
 
 

@@ -4,7 +4,7 @@ from PIL import Image
 
 from search.datasets import prepare_images
 from search.errors import DataError
-from spaces.space import ImageInput
+from spaces import ImageInput
 
 
 def noise(*shape: int) -> np.ndarray:

@@ -77,4 +77,4 @@ def test_a_negative_label_is_refused(path: Path, home: Path) -> None:
 
 def test_counts_that_differ_are_refused(path: Path, home: Path) -> None:
     rewrite(path, y_train=np.zeros(41, np.uint8))
-    assert "40 images and 41 labels" in fault(path, home)
+    assert "40 samples and 41 labels" in fault(path, home)

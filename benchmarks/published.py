@@ -1,0 +1,200 @@
+"""Every published baseline, trained here and compared with its published score.
+
+    python benchmarks/published.py --json results.json                    # all, three seeds each
+    python benchmarks/published.py --json results.json --only cnn/compact --seeds 5
+    python benchmarks/published.py --json results.json --write docs/results.md
+
+A baseline whose score was published on a test set is trained on all training data and scored on
+the test set, once a seed, nothing being chosen by it. One that was published on validation data
+is trained on four fifths and scored on the rest, another split each seed. Epochs are those of the
+publication; where it names none, those its space's module gives. Trainings that the JSON file has
+already are not repeated, so an interrupted run goes on. Times are wall times of building, training
+and scoring, on whatever else the machine is doing.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from spaces import NarrowedSpace, Published, get_space, names, narrow
+
+START, END = "<!-- published: begin -->", "<!-- published: end -->"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One baseline on one dataset."""
+
+    space: str
+    baseline: str
+    dataset: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.space}/{self.baseline}"
+
+    @property
+    def published(self) -> Published:
+        return get_space(self.space).published[self.baseline]
+
+    @property
+    def narrowed(self) -> NarrowedSpace:
+        return narrow(get_space(self.space), {"epochs": str(self.published.epochs)})
+
+
+@dataclass(frozen=True)
+class Training:
+    """One finished training."""
+
+    space: str
+    baseline: str
+    dataset: str
+    seed: int
+    accuracy: float
+    seconds: float
+    model_parameters: int
+    confusion: list[list[int]]
+    cpu_seconds: float
+
+
+def cases(only: list[str] | None) -> Iterator[Case]:
+    for space in names():
+        for baseline, published in get_space(space).published.items():
+            for dataset in published.scores:
+                case = Case(space, baseline, dataset)
+                if only is None or case.name in only or f"{case.name}@{dataset}" in only:
+                    yield case
+
+
+def train(case: Case, seed: int, home: Path, data_dir: Path | None, limit: int | None) -> Training:
+    import keras
+
+    from search.datasets import load
+    from search.encoding import make_inputs, spec_of
+    from search.evaluation import Predictions, confusion_matrix, score
+    from search.fit import Part, fit, predict
+    from search.folds import make_folds, stratified_part
+    from search.seeds import derive
+
+    narrowed = case.narrowed
+    space, setting = narrowed.space, narrowed.baselines[case.baseline]
+    dataset = load(case.dataset, home=home, data_dir=data_dir, notify=print)
+    labels, classes = np.asarray(dataset.train_labels), len(dataset.classes)
+    inputs = make_inputs(dataset, space.input_for(dataset.kind))
+    used = np.arange(len(labels))
+    if limit is not None:
+        used = stratified_part(labels, limit, seed)
+    on_test = case.published.measured_on == "test"
+    if not on_test:
+        folds = make_folds(labels[used], folds=1, seed=seed)
+        used, held_out = used[folds.train[0]], used[folds.validation[0]]
+    started, cpu_started = time.monotonic(), time.process_time()
+    encoder = inputs.learn(used, setting)
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(derive(seed, "published"))
+    model = space.build(setting, spec_of(encoder, dataset.kind, classes))
+    fit(
+        model,
+        Part(inputs.take(encoder, used), labels[used]),
+        None,
+        setting,
+        classes=classes,
+        seed=derive(seed, "published"),
+        on_epoch=lambda epoch: print(f"  epoch {epoch.number} {epoch.metrics}", file=sys.stderr),
+        thaw=space.thaw,
+    )
+    if on_test:
+        samples, truth = dataset.open_test()
+        scored, truth = encoder.encode(samples), np.asarray(truth)
+    else:
+        scored, truth = inputs.take(encoder, held_out), labels[held_out]
+    probabilities = predict(model, scored, classes)
+    return Training(
+        space=case.space,
+        baseline=case.baseline,
+        dataset=case.dataset,
+        seed=seed,
+        accuracy=score(probabilities, truth).accuracy,
+        seconds=time.monotonic() - started,
+        model_parameters=model.count_params(),
+        confusion=confusion_matrix(Predictions.of(probabilities, truth), classes),
+        cpu_seconds=time.process_time() - cpu_started,
+    )
+
+
+def table(trainings: list[Training]) -> str:
+    lines = [
+        "| baseline | on | parameters | epochs | published | here, mean ± std | seeds"
+        " | a training, median | command |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for case in cases(None):
+        done = [t for t in trainings if (t.space, t.baseline, t.dataset) == (*_key(case),)]
+        if not done:
+            continue
+        scores = [t.accuracy for t in done]
+        spread = f" ± {statistics.stdev(scores):.4f}" if len(scores) > 1 else ""
+        published = case.published
+        lines.append(
+            f"| `{case.name}` | {case.dataset}, {published.measured_on}"
+            f" | {done[0].model_parameters:,} | {published.epochs}"
+            f" | {published.scores[case.dataset]:.4g}"
+            f" | **{statistics.fmean(scores):.4f}**{spread} | {len(scores)}"
+            f" | {statistics.median(t.seconds for t in done):.0f} s"
+            f" | `--only {case.name}@{case.dataset}` |"
+        )
+    return "\n".join(lines)
+
+
+def _key(case: Case) -> tuple[str, str, str]:
+    return case.space, case.baseline, case.dataset
+
+
+def write(document: Path, made: str) -> None:
+    text = document.read_text()
+    before, _, rest = text.partition(START)
+    _, _, after = rest.partition(END)
+    document.write_text(f"{before}{START}\n{made}\n{END}{after}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path, required=True, help="file of finished trainings")
+    parser.add_argument("--only", nargs="+", help="SPACE/BASELINE or SPACE/BASELINE@DATASET")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--limit-samples", type=int, help="for a quick look; not for the table")
+    parser.add_argument("--home", type=Path, default=Path("mlruns"))
+    parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--write", type=Path, help="only put the table into this document")
+    arguments = parser.parse_args()
+    done = (
+        [Training(**t) for t in json.loads(arguments.json.read_text())]
+        if (arguments.json.exists())
+        else []
+    )
+    if arguments.write:
+        write(arguments.write, table(done))
+        return
+    for case in cases(arguments.only):
+        for seed in range(arguments.seeds):
+            if any((*_key(case), seed) == (t.space, t.baseline, t.dataset, t.seed) for t in done):
+                continue
+            print(f"{case.name} on {case.dataset}, seed {seed}", file=sys.stderr)
+            limit, data_dir = arguments.limit_samples, arguments.data_dir
+            done.append(train(case, seed, arguments.home, data_dir, limit))
+            partial = arguments.json.with_suffix(".partial")
+            partial.write_text(json.dumps([asdict(t) for t in done], indent=1))
+            partial.replace(arguments.json)
+            print(f"  accuracy {done[-1].accuracy:.4f} in {done[-1].seconds:.0f} s")
+    print(table(done))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""Optimizer, schedule, loss and penalties, as a setting says."""
+
+import math
+from typing import Any
+
+import keras
+
+from search.targets import output_units
+from spaces import Settings
+
+# What a weight penalty applies to; biases and normalisation stay free.
+_KERNELS = frozenset({"kernel", "depthwise_kernel", "pointwise_kernel", "recurrent_kernel"})
+
+
+def compile_model(
+    model: keras.Model, setting: Settings, *, classes: int, samples: int, factor: float = 1.0
+) -> None:
+    """Compile a model with the setting's training choices; a compiled one keeps its own.
+
+    XLA is off: on CPUs it was slower than oneDNN for the models tried.
+
+    Args:
+        model: one output a class with probabilities, or one for two classes.
+        setting: its `optimizer`, `learning_rate`, `schedule`, `l2` and what belongs to them.
+        classes: number of classes.
+        samples: number of training samples, which decides how long a schedule is.
+        factor: the learning rate is multiplied by it.
+
+    Raises:
+        ValueError: the model's output does not fit the classes.
+    """
+    units = output_units(model, classes)
+    if model.compiled and factor == 1.0:
+        return
+    penalise(model, float(setting.get("l2", 0.0)))
+    model.compile(
+        optimizer=_optimizer(setting, samples, factor),
+        loss=_loss(units, float(setting.get("label_smoothing", 0.0))),
+        metrics=["accuracy"],
+        jit_compile=False,
+    )
+
+
+def penalise(model: keras.Model, l2: float) -> None:
+    """Add `l2` times the sum of squares of every kernel to the training loss."""
+    if l2 > 0:
+        for variable in model.trainable_variables:
+            if variable.name in _KERNELS and variable.regularizer is None:
+                variable.regularizer = keras.regularizers.L2(l2)
+
+
+def _loss(units: int, smoothing: float) -> Any:
+    if units == 1:
+        return keras.losses.BinaryCrossentropy(label_smoothing=smoothing)
+    if smoothing > 0:
+        return keras.losses.CategoricalCrossentropy(label_smoothing=smoothing)
+    return "sparse_categorical_crossentropy"
+
+
+def _optimizer(setting: Settings, samples: int, factor: float) -> Any:
+    rate = _learning_rate(setting, samples, factor)
+    match setting["optimizer"]:
+        case "sgd":
+            momentum = float(setting.get("momentum", 0.0))
+            return keras.optimizers.SGD(rate, momentum=momentum, nesterov=momentum > 0)
+        case "adamw":
+            decay = float(setting.get("weight_decay", 4e-3))
+            optimizer = keras.optimizers.AdamW(rate, weight_decay=decay)
+            optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+            return optimizer
+        case name:
+            return keras.optimizers.get(
+                {"class_name": str(name), "config": {"learning_rate": rate}}
+            )
+
+
+def _learning_rate(setting: Settings, samples: int, factor: float) -> Any:
+    rate = float(setting["learning_rate"]) * factor
+    if setting.get("schedule") != "cosine":
+        return rate
+    steps = math.ceil(samples / int(setting["batch_size"])) * int(setting["epochs"])
+    warmup = int(steps * float(setting.get("warmup", 0.0)))
+    if warmup == 0:
+        return keras.optimizers.schedules.CosineDecay(rate, steps)
+    return keras.optimizers.schedules.CosineDecay(
+        rate / 25, max(steps - warmup, 1), warmup_target=rate, warmup_steps=warmup
+    )

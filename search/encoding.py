@@ -1,0 +1,332 @@
+"""From a dataset's samples to the arrays a model receives, learned on a training part alone.
+
+An `Encoder` is what was learned: nothing for images, the vocabulary for texts, each column's mean
+and spread for tables. It turns new samples into arrays, and is kept beside an exported model.
+`Inputs` hands out the encoded parts of a training set; what does not depend on the training part
+is computed once.
+"""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from search.datasets import Dataset, prepare_images
+from spaces import DataSpec, ImageInput, Input, Space, TextInput, get_space
+
+PADDING, UNKNOWN = 0, 1
+FIRST_WORD = 2
+
+# Words are runs of letters and digits, with apostrophes inside; any other mark stands for itself.
+_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[!?]")
+
+Array = npt.NDArray[Any]
+Notify = Callable[[str], None]
+
+
+class Encoder(ABC):
+    """Turns samples of one kind into a model's input."""
+
+    @property
+    @abstractmethod
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one encoded sample."""
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of tokens, padding and unknown included; 0 unless the samples are texts."""
+        return 0
+
+    @abstractmethod
+    def encode(self, samples: Any) -> Array:
+        """Return the model's input, `(n, *input_shape)`, for samples as a dataset holds them."""
+
+    @abstractmethod
+    def to_json(self) -> dict[str, Any]:
+        """Return what `encoder_from_json` needs, with its `kind`."""
+
+
+@dataclass(frozen=True)
+class ImageEncoder(Encoder):
+    """Pads or resizes images.
+
+    Attributes:
+        native_shape: (height, width, channels) of the dataset's own images.
+        input_shape: the same of what the model receives.
+        scaled: pixels become float32 0..1; else they stay uint8 0..255.
+    """
+
+    native_shape: tuple[int, ...]
+    shape: tuple[int, ...]
+    scaled: bool = False
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one encoded image: (height, width, channels)."""
+        return self.shape
+
+    def encode(self, samples: Array) -> Array:
+        """Return images `(n, *native_shape)`, uint8, as the model receives them."""
+        height, width, channels = self.shape
+        return self.scale(prepare_images(samples, ImageInput((height, width), channels)))
+
+    def scale(self, images: Array) -> Array:
+        """Return uint8 images as float32 0..1 if the model wants them so."""
+        return images.astype(np.float32) / np.float32(255) if self.scaled else images
+
+    def to_json(self) -> dict[str, Any]:
+        """Return kind, shapes and scale."""
+        return {
+            "kind": "image",
+            "native_shape": list(self.native_shape),
+            "input_shape": list(self.shape),
+            "scaled": self.scaled,
+        }
+
+
+@dataclass(frozen=True)
+class TextEncoder(Encoder):
+    """Turns texts into token numbers: 0 pads at the end, 1 is any word not in the vocabulary.
+
+    Attributes:
+        words: the vocabulary, most frequent first; the first is token 2.
+        length: tokens kept of a text, from its beginning.
+        size: number of tokens the model has a place for; at least `len(words) + 2`.
+    """
+
+    words: tuple[str, ...]
+    length: int
+    size: int
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one encoded text: (length,)."""
+        return (self.length,)
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of tokens the model has a place for."""
+        return self.size
+
+    def encode(self, samples: Sequence[str]) -> Array:
+        """Return the tokens of texts, int32 `(n, length)`."""
+        tokens = np.full((len(samples), self.length), PADDING, np.int32)
+        for row, text in enumerate(samples):
+            found = [self._numbers.get(word, UNKNOWN) for word in words_of(text)[: self.length]]
+            tokens[row, : len(found)] = found
+        return tokens
+
+    def to_json(self) -> dict[str, Any]:
+        """Return kind, length and vocabulary."""
+        return {
+            "kind": "text",
+            "length": self.length,
+            "size": self.size,
+            "vocabulary": list(self.words),
+        }
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {word: number for number, word in enumerate(self.words, start=FIRST_WORD)}
+
+
+@dataclass(frozen=True)
+class TableEncoder(Encoder):
+    """Standardises each column: minus its mean, divided by its standard deviation.
+
+    Attributes:
+        means: of each column, over the training part.
+        deviations: of each column, likewise; 1 for a column that never changes.
+    """
+
+    means: tuple[float, ...]
+    deviations: tuple[float, ...]
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one row: (columns,)."""
+        return (len(self.means),)
+
+    def encode(self, samples: Array) -> Array:
+        """Return rows `(n, columns)` standardised, float32."""
+        centred = np.asarray(samples, np.float64) - np.array(self.means)
+        rows: Array = (centred / np.array(self.deviations)).astype(np.float32)
+        return rows
+
+    def to_json(self) -> dict[str, Any]:
+        """Return kind, means and standard deviations."""
+        return {
+            "kind": "table",
+            "means": list(self.means),
+            "deviations": list(self.deviations),
+        }
+
+
+def encoder_from_json(data: Mapping[str, Any]) -> Encoder:
+    """Return the encoder that `to_json` described.
+
+    Raises:
+        KeyError, TypeError, ValueError: it describes none.
+    """
+    match data["kind"]:
+        case "image":
+            native, shape = (
+                tuple(map(int, data[name])) for name in ("native_shape", "input_shape")
+            )
+            if len(native) != 3 or len(shape) != 3:
+                raise ValueError("an image's shape has three numbers")
+            return ImageEncoder(native, shape, bool(data["scaled"]))
+        case "text":
+            words = tuple(map(str, data["vocabulary"]))
+            return TextEncoder(words, int(data["length"]), int(data["size"]))
+        case "table":
+            return TableEncoder(
+                tuple(map(float, data["means"])), tuple(map(float, data["deviations"]))
+            )
+        case kind:
+            raise ValueError(f"no kind of input is called {kind!r}")
+
+
+def words_of(text: str) -> list[str]:
+    """Return a text's words, lower-cased, and its question and exclamation marks."""
+    return _WORD.findall(text.lower())
+
+
+class Inputs(ABC):
+    """The training samples of a dataset as one space's models receive them."""
+
+    @abstractmethod
+    def learn(self, indices: Array, setting: Mapping[str, Any]) -> Encoder:
+        """Return the encoder learned on the samples of `indices` and on no others."""
+
+    @abstractmethod
+    def take(self, encoder: Encoder, indices: Array) -> Array:
+        """Return the encoded samples of `indices`, in memory."""
+
+
+def make_inputs(dataset: Dataset, taken: Input) -> Inputs:
+    """Return the training samples of `dataset` for models that take `taken`, of the same kind."""
+    match taken:
+        case ImageInput():
+            return _Images(dataset, taken)
+        case TextInput():
+            return _Texts(dataset, taken)
+        case _:
+            return _Rows(dataset)
+
+
+def space_on(
+    reference: str, dataset: Dataset, declarations: Path, notify: Notify | None = None
+) -> Space:
+    """Return the space a reference names, as it is on a dataset.
+
+    Args:
+        reference: of the space.
+        dataset: decides the parameters of a KerasTuner hypermodel.
+        declarations: folder of what was learned of hypermodels.
+        notify: takes notices for the user.
+
+    Raises:
+        SpaceError: there is no such space, or it takes other kinds of data.
+    """
+    outline = get_space(reference, cache=declarations)
+    data = data_spec(dataset, outline)
+    return get_space(reference, data, cache=declarations, notify=notify)
+
+
+def data_spec(dataset: Dataset, space: Space) -> DataSpec:
+    """Return what a space's models are built for on a dataset, before anything is learned.
+
+    Raises:
+        SpaceError: the space takes other kinds of data.
+    """
+    classes = len(dataset.classes)
+    match space.input_for(dataset.kind):
+        case ImageInput() as image:
+            return DataSpec(image.shape(tuple(dataset.train_images.shape[1:])), classes)
+        case TextInput(vocabulary=vocabulary, length=length):
+            return DataSpec((length,), classes, "text", vocabulary)
+        case _:
+            return DataSpec((len(dataset.columns),), classes, "table")
+
+
+def spec_of(encoder: Encoder, kind: str, classes: int) -> DataSpec:
+    """Return what models are built for."""
+    return DataSpec(encoder.input_shape, classes, kind, encoder.vocabulary_size)
+
+
+class _Images(Inputs):
+    def __init__(self, dataset: Dataset, taken: ImageInput) -> None:
+        native = tuple(dataset.train_images.shape[1:])
+        self._encoder = ImageEncoder(native, taken.shape(native), taken.scaled)
+        self._images = dataset.prepared(taken)
+
+    def learn(self, indices: Array, setting: Mapping[str, Any]) -> Encoder:
+        return self._encoder
+
+    def take(self, encoder: Encoder, indices: Array) -> Array:
+        return self._encoder.scale(self._images[indices])
+
+
+class _Texts(Inputs):
+    """Counts each text's words once; a vocabulary is then a count over numbers."""
+
+    def __init__(self, dataset: Dataset, taken: TextInput) -> None:
+        self._taken = taken
+        texts = [words_of(text) for text in dataset.train_samples]
+        self._words = sorted({word for words in texts for word in words})
+        numbers = {word: number for number, word in enumerate(self._words)}
+        self._counts = np.fromiter(map(len, texts), np.int64, len(texts))
+        self._starts = np.cumsum(self._counts) - self._counts
+        total = int(self._counts.sum())
+        flat = (numbers[word] for words in texts for word in words)
+        self._flat = np.fromiter(flat, np.int64, total)
+
+    def learn(self, indices: Array, setting: Mapping[str, Any]) -> Encoder:
+        taken = self._taken.of_setting(setting)
+        counts = np.bincount(self._flat[self._positions(indices)], minlength=len(self._words))
+        seen = np.flatnonzero(counts)
+        # The most frequent first; among equals the alphabet decides.
+        order = seen[np.argsort(-counts[seen], kind="stable")][: taken.vocabulary - FIRST_WORD]
+        words = tuple(self._words[number] for number in order)
+        return TextEncoder(words, taken.length, taken.vocabulary)
+
+    def take(self, encoder: Encoder, indices: Array) -> Array:
+        if not isinstance(encoder, TextEncoder):
+            raise TypeError(f"texts need a text encoder; got {type(encoder).__name__}")
+        lookup = np.full(len(self._words), UNKNOWN, np.int32)
+        index = {word: number for number, word in enumerate(self._words)}
+        known = [index[word] for word in encoder.words]
+        lookup[known] = np.arange(FIRST_WORD, FIRST_WORD + len(known))
+        tokens = np.full((len(indices), encoder.length), PADDING, np.int32)
+        kept = np.minimum(self._counts[indices], encoder.length)
+        rows = np.repeat(np.arange(len(indices)), kept)
+        columns = np.arange(len(rows)) - np.repeat(np.cumsum(kept) - kept, kept)
+        tokens[rows, columns] = lookup[self._flat[self._starts[indices][rows] + columns]]
+        return tokens
+
+    def _positions(self, indices: Array) -> Array:
+        counts = self._counts[indices]
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        positions: Array = np.repeat(self._starts[indices], counts) + within
+        return positions
+
+
+class _Rows(Inputs):
+    def __init__(self, dataset: Dataset) -> None:
+        self._rows: Array = np.asarray(dataset.train_samples)  # a view of the mapped file
+
+    def learn(self, indices: Array, setting: Mapping[str, Any]) -> Encoder:
+        rows = np.asarray(self._rows[indices], np.float64)
+        deviations = rows.std(axis=0)
+        deviations[deviations == 0] = 1.0
+        return TableEncoder(tuple(rows.mean(axis=0).tolist()), tuple(deviations.tolist()))
+
+    def take(self, encoder: Encoder, indices: Array) -> Array:
+        return encoder.encode(self._rows[indices])

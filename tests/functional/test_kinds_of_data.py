@@ -1,0 +1,74 @@
+"""The main job on one's own texts and tables, from files to predictions."""
+
+import json
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.slow
+
+GOOD, BAD = ("good", "fine", "moving", "bright"), ("bad", "dull", "stupid", "long")
+
+
+def write_texts(path):
+    chance = np.random.default_rng(0)
+    texts, labels = [], []
+    for number in range(120):
+        words = chance.choice(GOOD if number % 2 else BAD, size=chance.integers(1, 6))
+        texts.append("a " + " ".join(words) + f" film {number}")
+        labels.append(number % 2)
+    np.savez(path, x=np.array(texts), y=np.array(labels))
+
+
+def write_table(path):
+    chance = np.random.default_rng(0)
+    lines = ["width,label,height"]
+    for number in range(150):
+        kind = number % 3
+        width, height = chance.normal((0, 5000, 0)[kind]), chance.normal((0, 0, 0.5)[kind], 0.05)
+        lines.append(f"{width:.4f},{kind},{height:.4f}")
+    lines += [lines[1], lines[1], lines[2].replace(",1,", ",2,")]  # twice the first, a conflict
+    path.write_text("\n".join(lines) + "\n")
+
+
+def test_texts_are_searched_exported_and_predicted(user):
+    write_texts(user.folder / "films.npz")
+    done = user(
+        *("run", "--space", "bilstm", "--dataset", "npz:films.npz", "--trials", "1"),
+        *("--no-baselines", "--folds", "2", "--epochs", "4", "--set", "embedding=32"),
+        *("--set", "lstm_1_units=32", "--set", "lstm_2_units=16", "--set", "dense_units=16"),
+        *("--set", "batch_size=32", "--set", "learning_rate=0.01", "--set", "dropout=0.1"),
+        *("--set", "early_stopping=off", "--set", "schedule=constant", "--json"),
+    )
+    assert done.code == 0, done.err
+    assert done.json["study"] == "bilstm-films"
+    assert done.json["trials"][0]["scores"]["cv_accuracy"] > 0.8
+    assert user("export", "bilstm-films", "--to", "model").code == 0
+    labels = json.loads((user.folder / "model" / "labels.json").read_text())
+    assert {"good", "dull"} <= set(labels["input"]["vocabulary"])
+    (user.folder / "more.txt").write_text("moving and bright\n\nlong, stupid\n")
+    predicted = user("predict", "model", "a fine film", "more.txt", "--json")
+    assert predicted.code == 0, predicted.err
+    assert [item["class"] for item in predicted.json] == ["1", "1", "0"]
+    assert [item["input"] for item in predicted.json][1:] == ["moving and bright", "long, stupid"]
+
+
+def test_tables_are_searched_exported_and_predicted(user):
+    write_table(user.folder / "things.csv")
+    done = user(
+        *("run", "--space", "mlp", "--dataset", "csv:things.csv", "--trials", "1", "--folds", "2"),
+        *("--no-baselines", "--epochs", "6", "--set", "learning_rate=0.01", "--set"),
+        *("batch_size=32", "--drop-duplicates", "--json"),
+    )
+    assert done.code == 0, done.err
+    assert any("leaves out" in notice for notice in done.json["notices"])
+    assert done.json["trials"][0]["scores"]["cv_accuracy"] > 0.9
+    assert user("export", "mlp-things", "--to", "model").code == 0
+    (user.folder / "new.csv").write_text("height,width\n0.0,5000\n0.5,0.1\n")
+    predicted = user("predict", "model", "new.csv", "--json")
+    assert predicted.code == 0, predicted.err
+    assert [item["class"] for item in predicted.json] == ["1", "2"]
+    (user.folder / "new.csv").write_text("height\n0.0\n")
+    refused = user("predict", "model", "new.csv")
+    assert refused.code == 3
+    assert "missing: width" in refused.err

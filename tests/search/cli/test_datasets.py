@@ -1,0 +1,225 @@
+"""`datasets` lists what there is and describes one; what it shows fits the terminal."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from search.cli import output
+from search.cli.app import run
+from search.datasets import Dataset, known
+from tests.search.datasets.tiny import tiny
+
+Command = Callable[..., tuple[int, str, str]]
+UNBROKEN = ("from ", "kept in ", "SHA-256 ", "wrote ")
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Command:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
+    monkeypatch.delenv("SEARCH_DATA_DIR", raising=False)
+
+    def command(*arguments: str, columns: int = 80) -> tuple[int, str, str]:
+        monkeypatch.setattr(output.console, "width", columns)
+        monkeypatch.setattr(sys, "argv", ["search", "datasets", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            run()
+        captured = capsys.readouterr()
+        return int(caught.value.code or 0), captured.out, captured.err
+
+    return command
+
+
+@pytest.fixture
+def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Dataset]:
+    """Make `load` answer with a tiny dataset."""
+
+    def given(kind: str, samples: Any, labels: list[int], **other: Any) -> Dataset:
+        test = samples[:1], labels[:1]
+        made = tiny(tmp_path / "kept", kind, (samples, labels), test, **other)
+        monkeypatch.setattr("search.datasets.load", lambda *_, **__: made)
+        return made
+
+    return given
+
+
+def lines_that_must_fit(text: str) -> list[str]:
+    return [line.rstrip() for line in text.splitlines() if not line.startswith(UNBROKEN)]
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_the_list_has_every_dataset_with_its_kind_and_the_formats(
+    command: Command, columns: int
+) -> None:
+    code, out, err = command(columns=columns)
+    assert (code, err) == (0, "")
+    for entry in known():
+        row = next(line for line in out.splitlines() if line.startswith(f"{entry.name} "))
+        assert row.split()[1] == entry.kind
+        assert f"{entry.train:,}" in row
+        assert ("x".join(map(str, entry.shape)) in row.split()) == (entry.kind == "image")
+    for word in ("csv:", "npz:", "folder:", "tfds:", "scikit-learn", "not on this machine"):
+        assert word in out
+    table = out.split("\n\n")[0] if columns < 100 else out
+    assert max(map(len, table.splitlines())) <= columns
+
+
+def test_the_list_is_one_json_document(command: Command) -> None:
+    code, out, err = command("--json")
+    rows = {row["dataset"]: row for row in json.loads(out)}
+    assert (code, err) == (0, "")
+    assert set(rows) == {entry.name for entry in known()}
+    assert rows["digits"]["kind"] == "image"
+    assert (rows["digits"]["shape"], rows["digits"]["train"]) == ([8, 8, 1], 1437)
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_a_description_fits_the_terminal(command: Command, columns: int) -> None:
+    code, out, _ = command("digits", columns=columns)
+    assert code == 0
+    assert max(map(len, lines_that_must_fit(out))) <= columns
+    words = " ".join(out.split())
+    assert "digits: 1,437 training and 360 test images of 8x8x1 pixels, 10 classes" in words
+    assert "uint8, 0 to 255, none missing" in words
+    assert "nearly balanced: largest to smallest 1.1 : 1" in words
+    assert "Test set: counts and duplicates only" in words
+    assert "with --drop-duplicates" not in words
+
+
+def test_a_description_is_one_json_document(command: Command) -> None:
+    code, out, err = command("digits", "--json")
+    document = json.loads(out)
+    assert (code, err) == (0, "")
+    assert document["notices"] == ["Getting digits (scikit-learn)."]
+    assert (document["train"], document["test"], document["kind"]) == (1437, 360, "image")
+    assert sum(row["train"] for row in document["classes"]) == 1437
+    assert document["statistics"]["constant_pixels"] > 0
+    assert "remaining" not in document
+    assert "pictures" not in document
+
+
+def test_pictures_are_written_and_named(command: Command) -> None:
+    code, out, _ = command("digits", "--out", "deep/out")
+    names = ["classes.png", "samples.png", "class_means.png", "correlation.png"]
+    assert code == 0
+    assert [line for line in out.splitlines() if line.startswith("wrote ")] == [
+        f"wrote deep/out/{name}" for name in names
+    ]
+    assert sorted(path.name for path in Path("deep/out").iterdir()) == sorted(names)
+    document = json.loads(command("digits", "--out", "deep/out", "--json")[1])
+    assert document["pictures"] == [f"deep/out/{name}" for name in names]
+
+
+def test_of_texts_it_tells_words_and_what_is_not_drawn(
+    command: Command, given: Callable[..., Dataset]
+) -> None:
+    given("text", ["good film", "bad film", "good good fun", ""], [1, 0, 1, 0])
+    code, out, _ = command("tiny", "--out", "out")
+    words = " ".join(out.split())
+    assert code == 0
+    assert "4 training and 1 test texts, 2 classes" in words
+    assert "words per text 0 to 3, median 2, mean 1.8" in words
+    assert "without words 1 text" in words
+    assert "most frequent good 3, film 2" in words
+    assert "No samples.png" in words
+    document = json.loads(command("tiny", "--out", "out", "--json")[1])
+    assert document["notes"][0] == "test set: counts and duplicates only"
+    assert "No samples.png" in document["notes"][1]
+    assert [Path(path).name for path in document["pictures"]] == [
+        *("classes.png", "lengths.png", "words.png")
+    ]
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_of_a_table_it_tells_the_columns(
+    command: Command, given: Callable[..., Dataset], columns: int
+) -> None:
+    rows = np.array([[1, 5, 123456.5], [2, 5, 123457.5]] * 2, np.float32)
+    names = ["a", "same", "a name so long that it has to be cut somewhere[/b] or other"]
+    given("table", rows, [0, 1, 0, 1], columns=names)
+    code, out, _ = command("tiny", columns=columns)
+    assert code == 0
+    assert "constant columns        1: same" in out
+    assert max(map(len, lines_that_must_fit(out))) <= columns
+    row = next(line for line in out.splitlines() if line.startswith("a name so long"))
+    assert row.split()[-4:] == ["123,456.5", "123,457.0", "0.5", "123,457.5"]
+
+
+def test_of_many_classes_and_columns_only_some_are_shown(
+    command: Command, given: Callable[..., Dataset]
+) -> None:
+    labels = [*range(50), *[7] * 30, *range(49)]
+    rows = np.arange(len(labels) * 70, dtype=np.float32).reshape(-1, 70)
+    given("table", rows, labels, classes=[f"name {number}" for number in range(50)])
+    out = command("tiny")[1]
+    assert "33 classes between these" in out
+    assert "50 more columns" in out
+    assert out.index("name 7 ") < out.index("name 0 ") < out.index("name 49 ")
+    document = json.loads(command("tiny", "--json")[1])
+    assert len(document["classes"]) == 50
+    assert len(document["statistics"]["columns"]) == 70
+
+
+def test_duplicates_are_counted_and_what_would_remain(
+    command: Command, given: Callable[..., Dataset]
+) -> None:
+    rows = np.array([[9], [1], [1], [2], [2], [3], [3], [3]], np.float32)
+    given("table", rows, [0, 1, 1, 0, 1, 0, 0, 0])
+    words = " ".join(command("tiny", "--drop-duplicates", columns=200)[1].split())
+    assert "4 samples beyond the first of 3 groups" in words
+    assert "conflicting labels in 1 group of 2 samples" in words
+    assert "1 training sample also in the test set" in words
+    assert "2 of 8 training samples remain, 6 are left out" in words
+    document = json.loads(command("tiny", "--drop-duplicates", "--json")[1])
+    assert (document["remaining"], document["duplicates"]["droppable"]) == (2, 6)
+
+
+def test_without_duplicates_all_samples_remain(command: Command) -> None:
+    out = command("digits", "--drop-duplicates")[1]
+    assert "all 1,437 training samples remain" in " ".join(out.split())
+
+
+@pytest.mark.parametrize("option", [("--out", "x"), ("--drop-duplicates",)])
+def test_options_for_one_dataset_are_refused_without_one(
+    command: Command, tmp_path: Path, option: tuple[str, ...]
+) -> None:
+    code, out, err = command(*option)
+    assert (code, out) == (2, "")
+    assert f"`{option[0]}` is for one dataset; got none" in err
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_the_work(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setattr("search.datasets.description.describe", None)
+    code, out, err = command("digits", "--out", "file/out")
+    assert (code, out) == (2, "")
+    assert "`--out` must be a folder that can be written" in " ".join(err.split())
+
+
+@pytest.mark.slow
+def test_no_framework_is_waited_for(tmp_path: Path) -> None:
+    code = """
+import sys
+from search.cli.app import run
+
+sys.argv = ["search", "datasets", "digits", "--out", "out"]
+try:
+    run()
+except SystemExit as ended:
+    assert not ended.code, ended.code
+heavy = {"tensorflow", "keras", "mlflow", "optuna", "matplotlib.pyplot"} & set(sys.modules)
+sys.exit(f"imported {heavy}" if heavy else 0)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
