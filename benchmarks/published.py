@@ -18,12 +18,13 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from spaces import NarrowedSpace, Published, get_space, names, narrow
+from search.settings import parse_overrides
+from spaces import Published, Settings, Space, get_space, names, narrow
 
 START, END = "<!-- published: begin -->", "<!-- published: end -->"
 
@@ -38,15 +39,20 @@ class Case:
 
     @property
     def name(self) -> str:
+        """The baseline, as `--only` takes it."""
         return f"{self.space}/{self.baseline}"
 
     @property
     def published(self) -> Published:
+        """What was published of it."""
         return get_space(self.space).published[self.baseline]
 
-    @property
-    def narrowed(self) -> NarrowedSpace:
-        return narrow(get_space(self.space), {"epochs": str(self.published.epochs)})
+    def setting(self, overrides: dict[str, str]) -> tuple[Space, Settings]:
+        """Return the space and the baseline's setting; what is overridden goes before it."""
+        space = get_space(self.space)
+        narrowed = narrow(space, {"epochs": str(self.published.epochs), **overrides}).space
+        own = {n: v for n, v in space.baselines[self.baseline].items() if n not in overrides}
+        return narrowed, narrowed.complete(own)
 
 
 @dataclass(frozen=True)
@@ -62,9 +68,12 @@ class Training:
     model_parameters: int
     confusion: list[list[int]]
     cpu_seconds: float
+    samples: int = 0
+    overrides: dict[str, str] = field(default_factory=dict)
 
 
 def cases(only: list[str] | None) -> Iterator[Case]:
+    """Yield all published baselines, or those named."""
     for space in names():
         for baseline, published in get_space(space).published.items():
             for dataset in published.scores:
@@ -73,7 +82,8 @@ def cases(only: list[str] | None) -> Iterator[Case]:
                     yield case
 
 
-def train(case: Case, seed: int, home: Path, data_dir: Path | None, limit: int | None) -> Training:
+def train(case: Case, seed: int, asked: argparse.Namespace) -> Training:
+    """Train a case once and score it."""
     import keras
 
     from search.datasets import load
@@ -83,14 +93,14 @@ def train(case: Case, seed: int, home: Path, data_dir: Path | None, limit: int |
     from search.folds import make_folds, stratified_part
     from search.seeds import derive
 
-    narrowed = case.narrowed
-    space, setting = narrowed.space, narrowed.baselines[case.baseline]
-    dataset = load(case.dataset, home=home, data_dir=data_dir, notify=print)
+    overrides = parse_overrides(asked.set or [])
+    space, setting = case.setting(overrides)
+    dataset = load(case.dataset, home=asked.home, data_dir=asked.data_dir, notify=_tell)
     labels, classes = np.asarray(dataset.train_labels), len(dataset.classes)
     inputs = make_inputs(dataset, space.input_for(dataset.kind))
     used = np.arange(len(labels))
-    if limit is not None:
-        used = stratified_part(labels, limit, seed)
+    if asked.limit_samples is not None:
+        used = stratified_part(labels, asked.limit_samples, seed)
     on_test = case.published.measured_on == "test"
     if not on_test:
         folds = make_folds(labels[used], folds=1, seed=seed)
@@ -107,7 +117,7 @@ def train(case: Case, seed: int, home: Path, data_dir: Path | None, limit: int |
         setting,
         classes=classes,
         seed=derive(seed, "published"),
-        on_epoch=lambda epoch: print(f"  epoch {epoch.number} {epoch.metrics}", file=sys.stderr),
+        on_epoch=lambda epoch: _tell(f"  epoch {epoch.number} {epoch.metrics}"),
         thaw=space.thaw,
     )
     if on_test:
@@ -126,38 +136,54 @@ def train(case: Case, seed: int, home: Path, data_dir: Path | None, limit: int |
         model_parameters=model.count_params(),
         confusion=confusion_matrix(Predictions.of(probabilities, truth), classes),
         cpu_seconds=time.process_time() - cpu_started,
+        samples=len(used),
+        overrides=overrides,
     )
 
 
 def table(trainings: list[Training]) -> str:
+    """Return the Markdown table of finished trainings."""
     lines = [
-        "| baseline | on | parameters | epochs | published | here, mean ± std | seeds"
-        " | a training, median | command |",
+        "| baseline | scored on | weights | samples, epochs | published | here | seeds"
+        " | a training | `--only` |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for case in cases(None):
-        done = [t for t in trainings if (t.space, t.baseline, t.dataset) == (*_key(case),)]
-        if not done:
-            continue
-        scores = [t.accuracy for t in done]
-        spread = f" ± {statistics.stdev(scores):.4f}" if len(scores) > 1 else ""
-        published = case.published
-        lines.append(
-            f"| `{case.name}` | {case.dataset}, {published.measured_on}"
-            f" | {done[0].model_parameters:,} | {published.epochs}"
-            f" | {published.scores[case.dataset]:.4g}"
-            f" | **{statistics.fmean(scores):.4f}**{spread} | {len(scores)}"
-            f" | {statistics.median(t.seconds for t in done):.0f} s"
-            f" | `--only {case.name}@{case.dataset}` |"
-        )
+        done = [t for t in trainings if _key(t) == _key(case)]
+        if done:
+            lines.append(_row(case, done))
     return "\n".join(lines)
 
 
-def _key(case: Case) -> tuple[str, str, str]:
-    return case.space, case.baseline, case.dataset
+def _row(case: Case, done: list[Training]) -> str:
+    scores, published = [t.accuracy for t in done], case.published
+    spread = f" ± {statistics.stdev(scores):.4f}" if len(scores) > 1 else ""
+    changed = "".join(f", `{name}={text}`" for name, text in done[0].overrides.items())
+    seconds = statistics.median(t.seconds for t in done)
+    cells = (
+        f"`{case.name}`{changed}",
+        f"{case.dataset}, {published.measured_on}",
+        f"{done[0].model_parameters:,}",
+        f"{done[0].samples:,} x {done[0].overrides.get('epochs', published.epochs)}",
+        f"{published.scores[case.dataset]:.4g}",
+        f"**{statistics.fmean(scores):.4f}**{spread}",
+        str(len(scores)),
+        f"{seconds:.0f} s",
+        f"`{case.name}@{case.dataset}`",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _key(of: Case | Training) -> tuple[str, str, str]:
+    return of.space, of.baseline, of.dataset
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def write(document: Path, made: str) -> None:
+    """Put the table between the document's marks."""
     text = document.read_text()
     before, _, rest = text.partition(START)
     _, _, after = rest.partition(END)
@@ -165,34 +191,33 @@ def write(document: Path, made: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Train what is not in the JSON file yet, and print or write the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--json", type=Path, required=True, help="file of finished trainings")
     parser.add_argument("--only", nargs="+", help="SPACE/BASELINE or SPACE/BASELINE@DATASET")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--limit-samples", type=int, help="for a quick look; not for the table")
+    parser.add_argument("--limit-samples", type=int, help="train on a part of the data")
+    parser.add_argument("--set", action="append", metavar="P=V", help="change the baseline")
     parser.add_argument("--home", type=Path, default=Path("mlruns"))
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--write", type=Path, help="only put the table into this document")
     arguments = parser.parse_args()
-    done = (
-        [Training(**t) for t in json.loads(arguments.json.read_text())]
-        if (arguments.json.exists())
-        else []
-    )
+    done = []
+    if arguments.json.exists():
+        done = [Training(**training) for training in json.loads(arguments.json.read_text())]
     if arguments.write:
         write(arguments.write, table(done))
         return
     for case in cases(arguments.only):
         for seed in range(arguments.seeds):
-            if any((*_key(case), seed) == (t.space, t.baseline, t.dataset, t.seed) for t in done):
+            if any((*_key(t), t.seed) == (*_key(case), seed) for t in done):
                 continue
-            print(f"{case.name} on {case.dataset}, seed {seed}", file=sys.stderr)
-            limit, data_dir = arguments.limit_samples, arguments.data_dir
-            done.append(train(case, seed, arguments.home, data_dir, limit))
+            _tell(f"{case.name} on {case.dataset}, seed {seed}")
+            done.append(train(case, seed, arguments))
             partial = arguments.json.with_suffix(".partial")
             partial.write_text(json.dumps([asdict(t) for t in done], indent=1))
             partial.replace(arguments.json)
-            print(f"  accuracy {done[-1].accuracy:.4f} in {done[-1].seconds:.0f} s")
+            print(f"  accuracy {done[-1].accuracy:.4f} in {done[-1].seconds:.0f} s", flush=True)
     print(table(done))
 
 

@@ -1,5 +1,7 @@
 """How training and prediction data reach Keras."""
 
+import math
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -10,6 +12,7 @@ import tensorflow as tf
 from search.augmentation import Augmentation
 
 PREDICTION_BATCH = 512
+WINDOW = 50
 
 Array = npt.NDArray[Any]
 
@@ -23,37 +26,65 @@ def takes_any_length(model: keras.Model) -> bool:
     return isinstance(shape, tuple) and len(shape) == 2 and shape[1] is None
 
 
-def batches(
-    arrays: tuple[Array, ...],
-    *,
-    batch_size: int,
-    seed: int,
-    augmentation: Augmentation | None,
-    trim: bool,
+def image_batches(
+    arrays: tuple[Array, ...], *, batch_size: int, seed: int, augmentation: Augmentation
 ) -> Any:
-    """Return a `tf.data.Dataset` of shuffled training batches, another order every epoch.
+    """Return a `tf.data.Dataset` of shuffled, moved batches, other ones every epoch.
 
     Args:
-        arrays: inputs and targets, optionally sample weights; all `(n, ...)`.
+        arrays: images and targets, optionally sample weights; all `(n, ...)`.
         batch_size: samples a batch; the last may be smaller.
-        seed: decides the order and the augmentation.
-        augmentation: how images are moved, or None.
-        trim: cut each batch of token sequences to its longest.
+        seed: decides the order and the movements.
+        augmentation: how images are moved.
     """
     made = tf.data.Dataset.from_tensor_slices(arrays)
     made = made.shuffle(len(arrays[0]), seed=seed, reshuffle_each_iteration=True)
-    made = made.batch(batch_size)
-    if augmentation is not None:
-        moves = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2)
-        made = tf.data.Dataset.zip(made, moves).map(
-            lambda batch, move: (augmentation.apply(batch[0], move), *batch[1:]),
-            num_parallel_calls=tf.data.AUTOTUNE,
-        )
-    if trim:
-        made = made.map(lambda inputs, *rest: (_trimmed(inputs), *rest))
+    moves = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2)
+    made = tf.data.Dataset.zip(made.batch(batch_size), moves).map(
+        lambda batch, move: (augmentation.apply(batch[0], move), *batch[1:]),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
     options = tf.data.Options()
     options.deterministic = True
     return made.with_options(options).prefetch(2)
+
+
+def sequence_batches(arrays: tuple[Array, ...], *, batch_size: int, seed: int) -> Any:
+    """Return a `tf.data.Dataset` of batches of sequences of like length, cut to the longest.
+
+    The samples of an epoch are shuffled, sorted by length within windows of `WINDOW` batches, and
+    the batches shuffled; so batches are random, and little is computed on padding.
+
+    Args:
+        arrays: tokens `(n, length)` and targets, optionally sample weights.
+        batch_size: samples a batch; some may be smaller.
+        seed: decides the order.
+    """
+    random = np.random.RandomState(seed % 2**32)
+    tokens, *others = arrays
+    lengths = np.maximum(np.count_nonzero(tokens, axis=1), 1)
+
+    def epoch() -> Iterator[tuple[Array, ...]]:
+        for rows in _like_lengths(lengths, batch_size, random):
+            yield tokens[rows, : lengths[rows].max()], *(other[rows] for other in others)
+
+    signature = (
+        tf.TensorSpec((None, None), tokens.dtype),
+        *(tf.TensorSpec((None, *other.shape[1:]), other.dtype) for other in others),
+    )
+    made = tf.data.Dataset.from_generator(epoch, output_signature=signature)
+    count = math.ceil(len(lengths) / batch_size)
+    return made.apply(tf.data.experimental.assert_cardinality(count)).prefetch(2)
+
+
+def _like_lengths(lengths: Array, batch_size: int, random: np.random.RandomState) -> list[Array]:
+    order = random.permutation(len(lengths))
+    made = []
+    for start in range(0, len(order), WINDOW * batch_size):
+        window = order[start : start + WINDOW * batch_size]
+        window = window[np.argsort(lengths[window], kind="stable")]
+        made += [window[i : i + batch_size] for i in range(0, len(window), batch_size)]
+    return [made[index] for index in random.permutation(len(made))]
 
 
 def outputs(model: keras.Model, inputs: Array) -> Array:

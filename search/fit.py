@@ -12,7 +12,7 @@ import numpy.typing as npt
 from search.augmentation import Augmentation
 from search.compiling import compile_model
 from search.evaluation import score
-from search.feeding import batches, outputs, takes_any_length
+from search.feeding import image_batches, outputs, sequence_batches, takes_any_length
 from search.folds import stratified_part
 from search.targets import Targets
 from spaces import Settings
@@ -155,17 +155,15 @@ class _Run:
         labels = targets.encode(self.training.labels)
         size = int(setting["batch_size"])
         weights = _weights(self.training.labels) if setting.get("class_weights", False) else None
-        augmentation = Augmentation.of(setting, _background(inputs))
-        trim = takes_any_length(self.model)
-        if augmentation is None and not trim:  # Keras's own way is the quickest
-            return {"x": inputs, "y": labels, "sample_weight": weights, "batch_size": size}
         arrays = (inputs, labels) if weights is None else (inputs, labels, weights)
-        return {
-            "x": batches(
-                arrays, batch_size=size, seed=self.seed, augmentation=augmentation, trim=trim
-            ),
-            "shuffle": False,  # they come shuffled
-        }
+        augmentation = Augmentation.of(setting, _background(inputs))
+        if takes_any_length(self.model):
+            made = sequence_batches(arrays, batch_size=size, seed=self.seed)
+        elif augmentation is not None:
+            made = image_batches(arrays, batch_size=size, seed=self.seed, augmentation=augmentation)
+        else:  # Keras's own way is the quickest
+            return {"x": inputs, "y": labels, "sample_weight": weights, "batch_size": size}
+        return {"x": made, "shuffle": False}  # they come shuffled
 
     def _callbacks(self) -> list[Any]:
         made: list[Any] = []

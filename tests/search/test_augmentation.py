@@ -71,15 +71,14 @@ def test_augmentation_that_is_off_is_none(setting):
 
 
 def test_every_epoch_moves_differently_and_a_study_repeats_itself():
-    from search.feeding import batches
+    from search.feeding import image_batches
 
     def epochs(seed):
-        made = batches(
+        made = image_batches(
             (dot(count=8), np.arange(8)),
             batch_size=4,
             seed=seed,
             augmentation=Augmentation(shift=0.3),
-            trim=False,
         )
         return [np.concatenate([images for images, _ in made.as_numpy_iterator()]) for _ in "ab"]
 

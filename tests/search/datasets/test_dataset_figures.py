@@ -135,9 +135,9 @@ def test_samples_are_the_training_images_themselves(tmp_path: Path, draw: Draw) 
 
 
 def test_mean_images_are_means(tmp_path: Path, draw: Draw) -> None:
-    labels = np.array([0, 0, 1, 1])
-    images = np.zeros((4, 2, 1, 3), np.uint8)
-    images[:, :] = np.array([(90, 0, 0), (110, 0, 9), (0, 30, 0), (0, 31, 0)])[:, None, None]
+    labels = np.array([0, 1, 0, 1, 0])
+    tones = [(90, 0, 0), (0, 30, 0), (110, 0, 9), (0, 31, 0), (100, 0, 3)]
+    images = np.array(tones, np.uint8)[:, None, None].repeat(2, axis=1)
     picture = draw(tiny(tmp_path, "image", (images, labels), (images, labels)))["class_means.png"]
     assert count(picture, (100, 0, 4)) == count(picture, (0, 30, 0)) == 48 * 96
 

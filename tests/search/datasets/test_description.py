@@ -14,7 +14,7 @@ from tests.search.datasets.tiny import tiny
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.integers(10, 250, (60, 5, 4, 3)).astype(np.uint8)
-TEXTS = ["Good film!", "good, good fun", "", "bad?", "...", "a " * 51]
+TEXTS = ["Good film!", "good, good fun", "", "bad?", "...", "a " * 51, "a " * 50, "b"]
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +44,7 @@ def test_pieces_are_small_and_cover_everything_in_order() -> None:
     parts = list(pieces(IMAGES))
     assert np.array_equal(np.concatenate([piece for _, piece in parts]), IMAGES)
     assert all(np.array_equal(IMAGES[where], piece) for where, piece in parts)
+    assert [where.stop for where, _ in parts][-1] == len(IMAGES)
     assert max(piece.nbytes for _, piece in parts) <= 500
     assert len(parts) > 5
 
@@ -93,11 +94,12 @@ def test_statistics_of_images_are_those_of_all_pixels(tmp_path: Path) -> None:
 def test_pixels_that_never_change_are_counted(tmp_path: Path) -> None:
     images = IMAGES.copy()
     images[:, 0] = 7
+    images[:, 1], images[1, 1] = 8, 9  # changes once, in the beginning
     assert of_images(tmp_path, images, [0, 1] * 30).constant_pixels == pytest.approx(1 / 5)
 
 
 def test_the_brightest_and_the_darkest_class_are_named(tmp_path: Path) -> None:
-    images = np.full((60, 2, 2, 1), 40, np.uint8)
+    images = np.full((60, 10, 5, 1), 40, np.uint8)
     images[::2] = 200
     images[0] = 140
     found = of_images(tmp_path, images, [1, 0] * 30)
@@ -130,18 +132,19 @@ def test_columns_without_names_are_numbered(tmp_path: Path) -> None:
 
 
 def test_statistics_of_texts_count_words(tmp_path: Path) -> None:
-    found = describe(tiny(tmp_path, "text", (TEXTS, [0, 1] * 3), (["x"], [0]))).statistics
+    found = describe(tiny(tmp_path, "text", (TEXTS, [0, 1] * 4), (["x"], [0]))).statistics
     assert isinstance(found, TextStatistics)
     assert (found.shortest, found.longest, found.median) == (0, 51, 2.5)
-    assert found.mean == pytest.approx((3 + 3 + 2 + 51) / 6)
-    assert (found.empty, found.long, found.long_share) == (2, 1, pytest.approx(1 / 6))
-    assert (found.words, found.distinct_words) == (59, 7)
-    assert found.frequent[:3] == (("a", 51), ("good", 3), ("!", 1))
+    assert found.mean == pytest.approx(110 / 8)
+    assert found.percentile_95 == pytest.approx(np.percentile([0, 0, 1, 2, 3, 3, 50, 51], 95))
+    assert (found.empty, found.long, found.long_share) == (2, 1, 1 / 8)
+    assert (found.words, found.distinct_words) == (110, 8)
+    assert found.frequent[:3] == (("a", 101), ("good", 3), ("!", 1))
 
 
 @pytest.mark.parametrize("kind", ["image", "text", "table"])
 def test_the_document_can_be_written_as_json(tmp_path: Path, kind: str) -> None:
-    samples = {"image": IMAGES[:6], "text": TEXTS, "table": np.ones((6, 2), np.float32)}[kind]
+    samples = {"image": IMAGES[:6], "text": TEXTS[:6], "table": np.ones((6, 2), np.float32)}[kind]
     found = describe(tiny(tmp_path, kind, (samples, [0, 1] * 3), (samples[:1], [0])))
     document = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert (document["kind"], document["train"], document["test"]) == (kind, 6, 1)

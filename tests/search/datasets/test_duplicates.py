@@ -65,8 +65,11 @@ def test_what_is_left_out_does_not_depend_on_test_labels(make: Make, tested: lis
     assert found.droppable.tolist() == [0, 2, 3]
 
 
-def test_a_sample_that_the_test_set_has_with_both_labels_is_contradicted(make: Make) -> None:
-    found = find_duplicates(make([5, 1], [0, 1], [5, 5], [0, 1]))
+@pytest.mark.parametrize("label", [0, 1])
+def test_a_sample_that_the_test_set_has_with_both_labels_is_contradicted(
+    make: Make, label: int
+) -> None:
+    found = find_duplicates(make([5, 1], [label, 1], [5, 5], [0, 1]))
     assert (found.shared, found.shared_conflicting) == (1, 1)
 
 

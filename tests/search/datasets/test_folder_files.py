@@ -335,7 +335,7 @@ def test_another_layout_is_refused(
 
 
 def test_a_class_whose_name_cannot_be_shown_is_refused(two_classes: Path, home: Path) -> None:
-    (two_classes / "cat").rename(os.fsencode(two_classes / "caf") + b"\xe9")
+    (two_classes / "cat").rename(two_classes / os.fsdecode(b"caf\xe9"))
     assert r"must be plain text; rename 'caf\udce9'" in fault(two_classes, home)
 
 
