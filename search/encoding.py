@@ -6,7 +6,6 @@ and spread for tables. It turns new samples into arrays, and is kept beside an e
 is computed once.
 """
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,13 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from search.datasets import Dataset, prepare_images
+from search.datasets.texts import words_of
 from spaces import DataSpec, ImageInput, Input, Space, TextInput, get_space
 
 PADDING, UNKNOWN = 0, 1
 FIRST_WORD = 2
-
-# Words are runs of letters and digits, with apostrophes inside; any other mark stands for itself.
-_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[!?]")
 
 Array = npt.NDArray[Any]
 Notify = Callable[[str], None]
@@ -191,11 +188,6 @@ def encoder_from_json(data: Mapping[str, Any]) -> Encoder:
             )
         case kind:
             raise ValueError(f"no kind of input is called {kind!r}")
-
-
-def words_of(text: str) -> list[str]:
-    """Return a text's words, lower-cased, and its question and exclamation marks."""
-    return _WORD.findall(text.lower())
 
 
 class Inputs(ABC):

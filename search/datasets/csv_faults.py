@@ -26,10 +26,10 @@ def fault_in(block: Block, header: Header, classes: int | None) -> DataError:
     """
     for number, line in enumerate(block.text.split(b"\n"), block.line):
         for fault in _line_faults(line.removesuffix(b"\r"), header, classes):
-            return DataError(f"{header.path}, line {number:,}: {fault}.")
+            return DataError(f"{header.path}, line {number}: {fault}.")
     last = block.line + block.text.rstrip(b"\n").count(b"\n")
     return DataError(
-        f"{header.path}: lines {block.line:,} to {last:,} cannot be read as"
+        f"{header.path}: lines {block.line} to {last} cannot be read as"
         " numbers. Look for quotes and for line ends within them."
     )
 

@@ -101,8 +101,9 @@ class Dataset:
     def open_test(self) -> tuple[Samples, MappedLabels]:
         """Return the test samples and labels, shaped like the training ones.
 
-        Only `export` and `evaluate` call it: a search that has seen the test set cannot be
-        believed. Each opening is to be recorded by the caller.
+        To score a model only `export` and `evaluate` call it, through `search/held_out.py`, and
+        record it: a search that has seen the test set cannot be believed. `datasets NAME` counts
+        what is in it, and duplicates are looked for in its samples.
         """
         return self._samples("test"), map_array(array_file(self.folder, "test_labels"))
 

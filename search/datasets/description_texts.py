@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from search.datasets.texts import Texts
-from search.encoding import words_of
+from search.datasets.texts import Texts, words_of
 from spaces import TextInput
 
 LONG = TextInput().length  # what a text space reads of a text unless told otherwise

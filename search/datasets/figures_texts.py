@@ -23,7 +23,7 @@ from search.datasets.figures_canvas import (
     plain,
 )
 from search.datasets.figures_images import largest_classes, of_classes
-from search.encoding import words_of
+from search.datasets.texts import words_of
 from tracking.lettering import drawable, width
 
 CLASSES, WORDS = 10, 15

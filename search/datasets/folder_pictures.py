@@ -116,7 +116,7 @@ def read_all(
             yield good
     if faults:
         others = f" {len(faults) - 1:,} more cannot be read either." if len(faults) > 1 else ""
-        raise DataError(f"{faults[0]}.{others}")
+        raise DataError(f"{str(faults[0]).rstrip('.')}.{others}")
 
 
 def _tried(read: Callable[[Path], Result], files: Sequence[Path]) -> list[Result | DataError]:

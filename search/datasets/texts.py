@@ -1,5 +1,6 @@
 """Texts of a dataset in two arrays: all bytes one after another, and where each text begins."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -9,6 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.datasets.arrays import array_file, write_array
+
+# Runs of letters and digits with apostrophes inside; of all marks only those that shout or ask.
+_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[!?]")
 
 
 class Texts(Sequence[str]):
@@ -45,6 +49,11 @@ class Texts(Sequence[str]):
         content, offsets = self._content.tobytes(), self._offsets.tolist()
         for start, end in pairwise(offsets):
             yield content[start:end].decode()
+
+
+def words_of(text: str) -> list[str]:
+    """Return a text's words, lower-cased, and its question and exclamation marks."""
+    return _WORD.findall(text.lower())
 
 
 def write_texts(folder: Path, split: str, texts: Iterable[str]) -> None:

@@ -110,6 +110,18 @@ RUN = ("run", "--space", "lenet", "--dataset", "digits")
         ((*RUN, "--study", " "), "must not be empty"),
         ((*RUN, "--epochs", "3", "--set", "epochs=2:5"), "give the epochs once"),
         ((*RUN, "--tracking-uri", "nonsense://x"), "`--tracking-uri` must begin with one of"),
+        ((*RUN, "--set", "shift=0.1"), "only in use with `--set augmentation=on`: add that"),
+        ((*RUN, "--set", "momentum=0.5"), "only in use with `--set optimizer=sgd`: add that"),
+        ((*RUN, "--set", "patience=2"), "only in use with `--set early_stopping=on`: add that"),
+        (
+            (*RUN, "--set", "augmentation=on", "--set", "flip=on"),
+            "images of digits change their meaning when mirrored",
+        ),
+        (("run", "--space", "bilstm", "--dataset", "digits"), "takes text data; dataset digits"),
+        (("run", "--space", "bilstm", "--dataset", "digits"), "Spaces for it: cnn, convnet,"),
+        (("run", "--space", "bilstm", "--dataset", "digits"), "datasets for bilstm: sst2"),
+        (("run", "--space", "lenet", "--dataset", "cvs:a.csv"), "did you mean csv?"),
+        (("run", "--space", "lenet", "--dataset", "csv:"), "say what csv: is"),
         (("rnu",), "No such command 'rnu'"),
         (("run", "--spaec", "lenet"), "No such option"),
         (("show", "nothing"), "no study is called 'nothing'"),
@@ -125,6 +137,43 @@ def test_wrong_usage_ends_with_two_and_the_remedy(command, tmp_path, arguments, 
     code, message = command(*arguments)
     assert words in message
     assert code == USAGE
+    assert not list(tmp_path.glob("mlruns/studies/*"))
+
+
+@pytest.mark.parametrize(
+    ("reference", "words"),
+    [
+        ("csv:absent.csv", "absent.csv"),
+        ("npz:absent.npz", "absent.npz"),
+        ("folder:absent", "absent"),
+    ],
+)
+def test_data_that_are_not_there_end_with_three_and_their_name(command, tmp_path, reference, words):
+    code, message = command("run", "--space", "mlp", "--dataset", reference)
+    assert code == DATA
+    assert str(tmp_path / words) in message
+    assert not list(tmp_path.glob("mlruns/studies/*"))
+
+
+def test_a_table_is_refused_by_a_space_of_images_before_any_training(command, tmp_path):
+    lines = [f"{number},{number % 2}" for number in range(40)]
+    (tmp_path / "table.csv").write_text("\n".join(["width,label", *lines]))
+    code, message = command("run", "--space", "lenet", "--dataset", "csv:table.csv")
+    assert code == USAGE
+    assert "space lenet takes image data; dataset table holds table data" in message
+    assert "Spaces for it: mlp" in message
+    assert not list(tmp_path.glob("mlruns/studies/*"))
+
+
+def test_weights_that_cannot_be_had_are_told_before_any_training(command, tmp_path, monkeypatch):
+    def refuse(*_args, **_kwargs):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("socket.create_connection", refuse)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    code, message = command("run", "--space", "vgg16", "--dataset", "digits")
+    assert code == USAGE
+    assert "--set weights=none" in message
     assert not list(tmp_path.glob("mlruns/studies/*"))
 
 

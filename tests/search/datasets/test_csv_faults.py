@@ -80,7 +80,7 @@ def test_lines_are_counted_through_all_blocks(
     lines[2345] = "0,1"
     lines[2900] = "0"
     path.write_text("\n".join([TABLE, *lines]))
-    assert f"{path}, line 2,347: there must be 3 values" in fault(home, path)
+    assert f"{path}, line 2347: there must be 3 values" in fault(home, path)
 
 
 @pytest.mark.parametrize(

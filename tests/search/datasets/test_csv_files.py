@@ -142,6 +142,11 @@ def test_whole_numbers_may_be_written_with_a_point(write: Write, read: Read) -> 
     assert dataset.train_labels[7] == 1
 
 
+def test_images_may_have_more_classes_than_a_pixel_has_values(write: Write, read: Read) -> None:
+    rows = [[i % 300, "1.0", 2, 3, 4] for i in range(600)]
+    assert len(read(write(pixel_header(4), *rows)).classes) == 300
+
+
 def test_a_fifth_of_each_class_is_set_aside_where_there_is_no_test_part(
     write: Write, home: Path
 ) -> None:
