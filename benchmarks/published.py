@@ -87,10 +87,10 @@ def train(case: Case, seed: int, asked: argparse.Namespace) -> Training:
     import keras
 
     from search.datasets import load
-    from search.encoding import make_inputs, spec_of
     from search.evaluation import Predictions, confusion_matrix, score
     from search.fit import Part, fit, predict
     from search.folds import make_folds, stratified_part
+    from search.inputs import make_inputs, spec_of
     from search.seeds import derive
 
     overrides = parse_overrides(asked.set or [])

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from search.datasets import Dataset
-from search.encoding import make_inputs, spec_of
 from search.environment import package_versions
 from search.errors import FoldwiseError, SettingsError
 from search.folds import Folds
+from search.inputs import make_inputs, spec_of
 from search.model_folder import LABELS, Labels, ModelFolder
 from search.opening import study_space
 from search.pictures import background

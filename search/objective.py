@@ -14,10 +14,11 @@ import numpy as np
 import tensorflow as tf
 
 from search.datasets import Dataset
-from search.encoding import Encoder, Inputs, make_inputs, space_on, spec_of
+from search.encoding import Encoder
 from search.evaluation import Predictions, classification_report, confusion_matrix, macro_f1, score
 from search.fit import Array, Epoch, Fitted, Part, fit
 from search.folds import Folds
+from search.inputs import Inputs, make_inputs, space_on, spec_of
 from search.seeds import derive
 from search.targets import output_units
 from search.work import TrialTask, Verdict, Work

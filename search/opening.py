@@ -5,21 +5,18 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from search.chatter import standard_error_to
-from search.datasets import Dataset, DatasetNotFound, known, load
-from search.datasets.duplicates import find_duplicates
-from search.encoding import space_on
+from search.datasets import Dataset, DatasetNotFound, load
 from search.errors import FoldwiseError, SettingsError, near_matches
 from search.folds import Folds, make_folds
+from search.inputs import space_on
+from search.matching import check_kind, check_needs, left_out, without_flip
 from search.settings import IDENTITY, StudySettings, validate
-from spaces import NarrowedSpace, Parameter, Space, SpaceError, get_space, names, narrow
+from spaces import NarrowedSpace, Parameter, Space, SpaceError, get_space, narrow
 from tracking.history import History
 from tracking.home import Home, StudyFolder
 from tracking.journal import JournalError, read_journal
@@ -76,14 +73,14 @@ def open_study(
     if outline.parameters_known:
         _narrowed(outline, settings)  # before data are looked for
     dataset, fallback = _dataset(settings, outline, home, data_dir, notify)
-    _check_kind(outline, dataset)
+    check_kind(outline, dataset)
     if settings.study is None:
         name = f"{outline.name}-{dataset.title}"
         settings = _merged({**asked, "study": name}, home)
     space = _space_on(settings.space, dataset, home, notify)
     narrowed = _narrowed(space, settings)
-    narrowed = _without_flip(narrowed, settings, dataset, notify)
-    _check_needs(narrowed.space)
+    narrowed = without_flip(narrowed, settings.set, dataset, notify)
+    check_needs(narrowed.space)
     settings = settings.model_copy(update={"dataset": dataset.name})
     folds = make_folds(
         dataset.train_labels,
@@ -91,7 +88,7 @@ def open_study(
         seed=settings.seed,
         limit_samples=_limit(settings, asked, dataset),
         classes=dataset.classes,
-        leave_out=_left_out(settings, dataset, notify),
+        leave_out=left_out(dataset, notify) if settings.drop_duplicates else None,
     )
     folder = study_folder(home, str(settings.study))
     before = study_history(folder).study
@@ -263,58 +260,6 @@ def _dataset(
     )
     notify(fallback)
     return load(FALLBACK_DATASET, home=home.root, data_dir=data_dir, notify=notify), fallback
-
-
-def _check_kind(space: Space, dataset: Dataset) -> None:
-    if dataset.kind in space.kinds:
-        return
-    others = [name for name in names() if dataset.kind in get_space(name).kinds]
-    fitting = [entry.name for entry in known() if entry.kind in space.kinds]
-    raise SettingsError(
-        f"space {space.name} takes {' or '.join(space.kinds)} data; dataset {dataset.title} holds"
-        f" {dataset.kind} data. Spaces for it: {', '.join(others) or 'none'}; datasets for"
-        f" {space.name}: {', '.join(fitting) or 'your own'}."
-    )
-
-
-def _without_flip(
-    narrowed: NarrowedSpace, settings: StudySettings, dataset: Dataset, notify: Notify
-) -> NarrowedSpace:
-    """Hold `flip` off where a mirror image would mean something else, as of digits."""
-    space = narrowed.space
-    mirrored = next((e.mirrored for e in known() if e.name == dataset.name), True)
-    if mirrored or dataset.kind != "image" or "flip" not in space.names():
-        return narrowed
-    if settings.set.get("flip", "off") != "off":
-        raise SettingsError(
-            f"`--set flip`: images of {dataset.name} change their meaning when mirrored; leave it"
-            " out"
-        )
-    if space["flip"].fixed:
-        return narrowed
-    notify(f"flip is held off: mirrored images of {dataset.name} mean something else")
-    return narrow(replace(space, baselines=narrowed.baselines), {"flip": "off"})
-
-
-def _check_needs(space: Space) -> None:
-    if space.check is not None:
-        try:
-            space.check(space)
-        except SpaceError as error:
-            raise SettingsError(str(error)) from error
-
-
-def _left_out(
-    settings: StudySettings, dataset: Dataset, notify: Notify
-) -> NDArray[np.int64] | None:
-    if not settings.drop_duplicates:
-        return None
-    droppable = find_duplicates(dataset).droppable
-    notify(
-        f"--drop-duplicates leaves out {len(droppable):,} of {len(dataset.train_labels):,} training"
-        f" samples of {dataset.title}"
-    )
-    return droppable
 
 
 def _limit(settings: StudySettings, asked: Mapping[str, Any], dataset: Dataset) -> int | None:

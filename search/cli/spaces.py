@@ -51,7 +51,7 @@ def _space(
     name: str, dataset: str | None, home: Any, data_dir: Path | None, notify: Callable[[str], None]
 ) -> Any:
     from search.datasets import load
-    from search.encoding import space_on
+    from search.inputs import space_on
     from spaces import DataSpec, get_space
 
     if dataset is not None:

@@ -75,7 +75,7 @@ def keep(root: Path, arrays: Path, name: str, contents: Contents, stamp: Stamp) 
         arrays.rename(folder)
     except OSError:
         # It is there already, from another source or by a process that was faster; or damaged.
-        if _is_intact(folder, manifest.digest):
+        if _is_intact(folder, digest) and Manifest.read(folder).names == manifest.names:
             Manifest.read(folder).with_stamp(stamp).write(folder)
         else:
             discard(folder)

@@ -3,20 +3,17 @@
 Source: http://yann.lecun.com/exdb/mnist/ (the format's description, at the end of the page).
 """
 
-import gzip
 import math
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
 
 import numpy as np
 
 from search.datasets.arrays import IMAGES, LABELS, PIECE_BYTES, SPLITS, array_file, write_array
 from search.datasets.arrays import Images as Bytes
 from search.datasets.checks import check_counts, check_labels
+from search.datasets.packed import open_packed, reading
 from search.errors import DataError
 
 IMAGES_MAGIC = 0x00000803
@@ -113,7 +110,7 @@ def _magic_of(name: str) -> int:
 
 def _read_header(path: Path, magic: int) -> _Header:
     axes = magic & 0xFF
-    with _reading(path), _open(path) as file:
+    with reading(path), open_packed(path) as file:
         start = file.read(4 + 4 * axes)
     if len(start) < 4:
         raise DataError(f"{path} is cut short: it holds {len(start)} bytes. {REMEDY}")
@@ -165,17 +162,17 @@ def _payload(header: _Header) -> Iterator[Bytes]:
     """Yield the payload in whole rows (images or labels), (rows, ...) each."""
     width = math.prod(header.shape[1:])
     rows = max(1, PIECE_BYTES // width)
-    with _open(header.path) as file:
-        with _reading(header.path):
+    with open_packed(header.path) as file:
+        with reading(header.path):
             file.read(header.length)
         for start in range(0, header.shape[0], rows):
             expected = min(rows, header.shape[0] - start) * width
-            with _reading(header.path):
+            with reading(header.path):
                 piece = file.read(expected)
             if len(piece) < expected:
                 _complain(header, f"{start * width + len(piece):,}", "cut short")
             yield np.frombuffer(piece, np.uint8).reshape(-1, *header.shape[1:])
-        with _reading(header.path):
+        with reading(header.path):
             more = file.read(1)
         if more:
             _complain(header, "more", "too long")
@@ -186,26 +183,3 @@ def _complain(header: _Header, held: str, fault: str) -> None:
         f"{header.path} must hold what its header says ({header.text});"
         f" it holds {held}: the file is {fault}. {REMEDY}"
     )
-
-
-def _open(path: Path) -> BinaryIO:
-    """Open a file for reading, unpacked; what it is shows in its first bytes, not in its name."""
-    with path.open("rb") as file:
-        packed = file.read(2) == GZIP_SIGNATURE
-    return cast(BinaryIO, gzip.open(path, "rb") if packed else path.open("rb"))
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except EOFError as error:
-        raise DataError(f"{path} is cut short: its gzip data has no end. {REMEDY}") from error
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(
-            f"{path} is damaged: its gzip data is corrupt ({error}). {REMEDY}"
-        ) from error
-    except OSError as error:
-        raise DataError(
-            f"{path} cannot be read: {error.strerror}. Check its permissions."
-        ) from error

@@ -81,6 +81,11 @@ class Manifest:
                 f" ({type(error).__name__}: {error}). Delete it: it is made anew when next needed."
             ) from error
 
+    @property
+    def names(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+        """All that people gave a name: the dataset, its classes, its columns."""
+        return self.name, self.classes, self.columns
+
     def write(self, folder: Path) -> None:
         """Write the manifest to a dataset's folder, replacing the one there."""
         temporary = folder / f".{FILE}.{secrets.token_hex(4)}"

@@ -8,7 +8,8 @@ from search.datasets import Dataset
 from search.datasets.arrays import IMAGES, LABELS, ROWS, array_file, write_array
 from search.datasets.manifest import Manifest, Stamp
 from search.datasets.texts import words_of, write_texts
-from search.encoding import encoder_from_json, make_inputs, spec_of
+from search.encoding import encoder_from_json
+from search.inputs import make_inputs, spec_of
 from spaces import ImageInput, TableInput, TextInput
 
 TEXTS = (

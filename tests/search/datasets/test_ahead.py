@@ -38,9 +38,8 @@ def test_the_first_failure_in_order_is_raised_and_the_rest_is_left() -> None:
             raise ValueError(str(item))
         return item
 
-    got = []
+    got: list[int] = []
     with pytest.raises(ValueError, match="3"):
-        for result in map_ahead(work, range(1000)):
-            got.append(result)
+        got.extend(map_ahead(work, range(1000)))
     assert got == [0, 1, 2]
     assert len(taken) < 20

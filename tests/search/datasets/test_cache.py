@@ -155,3 +155,14 @@ def test_what_a_killed_process_has_left_is_swept_after_a_day(home: Path, data: P
     load_quietly(home, data)
     assert not old.exists()
     assert new.exists()
+
+
+def test_a_column_that_was_renamed_has_its_new_name(tmp_path: Path, home: Path) -> None:
+    rows = "".join(f"{i},{i % 2}\n" for i in range(20))
+    table = tmp_path / "table.csv"
+    table.write_text(f"width,label\n{rows}")
+    assert load(f"csv:{table}", home=home).columns == ("width",)
+    table.write_text(f"breadth,label\n{rows}")
+    renamed = load(f"csv:{table}", home=home)
+    assert renamed.columns == ("breadth",)
+    assert load(f"csv:{table}", home=home) == renamed
