@@ -143,24 +143,25 @@ def plain_loop(task: dict) -> None:
     import numpy as np
 
     from search.datasets import load
-    from search.fit import compile_model
+    from search.compiling import compile_model
     from search.folds import Folds
-    from spaces import DataSpec, get_space
+    from search.inputs import data_spec
+    from spaces import get_space
     from tracking.home import Home
 
     home = Home(Path(task["home"]))
     space = get_space("lenet")
     dataset = load(task["dataset"], home=home.root)
-    images = np.asarray(dataset.prepared(space.image))
+    images = np.asarray(dataset.prepared(space.input_for("image")))
     labels = np.asarray(dataset.train_labels)
     folds = Folds.load(home.study(task["study"]).folds)
-    spec = DataSpec(space.image.shape, len(dataset.classes))
+    spec = data_spec(dataset, space)
     started = time.time()
     for setting in task["settings"]:
         for train, validation in zip(folds.train, folds.validation, strict=True):
             keras.utils.set_random_seed(0)
             model = space.build(setting, spec)
-            compile_model(model, setting)
+            compile_model(model, setting, classes=spec.classes, steps=1)  # no schedule in use
             model.fit(
                 images[train],
                 labels[train],

@@ -1,6 +1,5 @@
 """Optimizer, schedule, loss and penalties, as a setting says."""
 
-import math
 from typing import Any
 
 import keras
@@ -13,7 +12,12 @@ _KERNELS = frozenset({"kernel", "depthwise_kernel", "pointwise_kernel", "recurre
 
 
 def compile_model(
-    model: keras.Model, setting: Settings, *, classes: int, samples: int, factor: float = 1.0
+    model: keras.Model,
+    setting: Settings,
+    *,
+    classes: int,
+    steps: int,
+    factor: float | None = None,
 ) -> None:
     """Compile a model with the setting's training choices; a compiled one keeps its own.
 
@@ -23,18 +27,19 @@ def compile_model(
         model: one output a class with probabilities, or one for two classes.
         setting: its `optimizer`, `learning_rate`, `schedule`, `l2` and what belongs to them.
         classes: number of classes.
-        samples: number of training samples, which decides how long a schedule is.
-        factor: the learning rate is multiplied by it.
+        steps: number of batches it will be trained on, which is how long a schedule lasts.
+        factor: the learning rate is multiplied by it, and a compiled model is compiled anew; None
+            for the first time.
 
     Raises:
         ValueError: the model's output does not fit the classes.
     """
     units = output_units(model, classes)
-    if model.compiled and factor == 1.0:
+    if model.compiled and factor is None:
         return
     penalise(model, float(setting.get("l2", 0.0)))
     model.compile(
-        optimizer=_optimizer(setting, samples, factor),
+        optimizer=_optimizer(setting, steps, 1.0 if factor is None else factor),
         loss=_loss(units, float(setting.get("label_smoothing", 0.0))),
         metrics=["accuracy"],
         jit_compile=False,
@@ -57,8 +62,8 @@ def _loss(units: int, smoothing: float) -> Any:
     return "sparse_categorical_crossentropy"
 
 
-def _optimizer(setting: Settings, samples: int, factor: float) -> Any:
-    rate = _learning_rate(setting, samples, factor)
+def _optimizer(setting: Settings, steps: int, factor: float) -> Any:
+    rate = _learning_rate(setting, steps, factor)
     match setting["optimizer"]:
         case "sgd":
             momentum = float(setting.get("momentum", 0.0))
@@ -74,11 +79,10 @@ def _optimizer(setting: Settings, samples: int, factor: float) -> Any:
             )
 
 
-def _learning_rate(setting: Settings, samples: int, factor: float) -> Any:
+def _learning_rate(setting: Settings, steps: int, factor: float) -> Any:
     rate = float(setting["learning_rate"]) * factor
     if setting.get("schedule") != "cosine":
         return rate
-    steps = math.ceil(samples / int(setting["batch_size"])) * int(setting["epochs"])
     warmup = int(steps * float(setting.get("warmup", 0.0)))
     if warmup == 0:
         return keras.optimizers.schedules.CosineDecay(rate, steps)

@@ -132,12 +132,11 @@ class _Run:
     seed: int
     on_epoch: Callable[[Epoch], None]
 
-    def train(self, first: int, last: int, *, factor: float = 1.0) -> Fitted:
+    def train(self, first: int, last: int, *, factor: float | None = None) -> Fitted:
         """Train the epochs from `first` (0 is the first) up to `last`."""
-        samples = len(self.training.labels)
-        compile_model(
-            self.model, self.setting, classes=self.classes, samples=samples, factor=factor
-        )
+        batches = math.ceil(len(self.training.labels) / int(self.setting["batch_size"]))
+        steps = batches * (last - first)
+        compile_model(self.model, self.setting, classes=self.classes, steps=steps, factor=factor)
         targets = Targets.of(self.model, self.classes)
         stops = bool(self.setting.get("early_stopping", False))
         reporter = _EpochReporter(targets, self.validation, self.inner, self.on_epoch, stops)

@@ -233,7 +233,8 @@ def test_sequences_of_any_length_are_cut_and_scored_as_if_they_were_not():
     assert fitted.epochs == 3
 
 
-def test_a_backbone_thaws_after_its_frozen_epochs():
+@pytest.mark.parametrize("factor", [0.5, 1.0])
+def test_a_backbone_thaws_after_its_frozen_epochs(factor):
     model = small_model(units=16)
     model.layers[0].trainable = False
     before = model.layers[0].get_weights()[0].copy()
@@ -242,14 +243,14 @@ def test_a_backbone_thaws_after_its_frozen_epochs():
     def thaw(trained, chosen):
         seen.append(np.array_equal(trained.layers[0].get_weights()[0], before))
         trained.layers[0].trainable = True
-        return 0.5
+        return factor
 
     chosen = {**setting(epochs=4), "frozen_epochs": 2}
     _, epochs = train(model, chosen, thaw=thaw)
     assert seen == [True]
     assert [epoch.number for epoch in epochs] == [1, 2, 3, 4]
     assert not np.array_equal(model.layers[0].get_weights()[0], before)
-    assert float(model.optimizer.learning_rate) == pytest.approx(0.0005)
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.001 * factor)
 
 
 def test_every_named_space_shares_the_training_choices():
