@@ -142,8 +142,8 @@ def plain_loop(task: dict) -> None:
     import keras
     import numpy as np
 
-    from search.datasets import load
     from search.compiling import compile_model
+    from search.datasets import load
     from search.folds import Folds
     from search.inputs import data_spec
     from spaces import get_space
