@@ -165,13 +165,17 @@ def _row(case: Case, done: list[Training]) -> str:
         f"{case.dataset}, {published.measured_on}",
         f"{done[0].model_parameters:,}",
         f"{done[0].samples:,} x {done[0].overrides.get('epochs', published.epochs)}",
-        f"{published.scores[case.dataset]:.4g}",
+        _published(published.scores[case.dataset]),
         f"**{statistics.fmean(scores):.4f}**{spread}",
         str(len(scores)),
         f"{seconds:.0f} s",
         f"`{case.name}@{case.dataset}`",
     )
     return f"| {' | '.join(cells)} |"
+
+
+def _published(score: float | None) -> str:
+    return "own" if score is None else f"{score:.4g}"
 
 
 def _key(of: Case | Training) -> tuple[str, str, str]:

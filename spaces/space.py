@@ -18,14 +18,14 @@ class Published:
 
     Attributes:
         model_parameters: exact number of weights on the space's own dataset.
-        scores: accuracy (fraction) by dataset name; empty where none was published.
+        scores: accuracy (fraction) by the dataset it is meant for; None: this project's own setting.
         epochs: that it was trained for.
         measured_on: `test`, or `validation` for a part held out of the training data.
         seconds: time to expect for one training on two cores, seconds.
     """
 
     model_parameters: int
-    scores: Mapping[str, float] = field(default_factory=dict)
+    scores: Mapping[str, float | None] = field(default_factory=dict)
     epochs: int = 10
     measured_on: str = "test"
     seconds: float = 0.0

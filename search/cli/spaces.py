@@ -160,14 +160,18 @@ def _print_published(space: Any) -> None:
         right=("weights", "epochs", "time to expect"),
     )
     for name, published in space.published.items():
-        scores = ", ".join(f"{score:.4g} on {on}" for on, score in published.scores.items())
+        scores = ", ".join(_score_text(on, score) for on, score in published.scores.items())
         minutes = max(1, round(published.seconds / 60))
         made.add_plain_row(
             name,
             f"{published.model_parameters:,}",
-            f"{scores} ({published.measured_on})",
+            scores if None in published.scores.values() else f"{scores} ({published.measured_on})",
             str(published.epochs),
             f"{minutes} min" if published.seconds >= 60 else f"{published.seconds:.0f} s",
         )
     console.print(made)
     console.print()
+
+
+def _score_text(dataset: str, score: float | None) -> str:
+    return f"for {dataset}, this project's own" if score is None else f"{score:.4g} on {dataset}"
