@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from spaces.inputs import DataSpec, ImageInput
-from spaces.parameters import Boolean, Choice, Float, Int
+from spaces.parameters import Boolean, Choice, Float, Int, Settings
 from spaces.space import Published, Space
 
 
@@ -56,7 +56,7 @@ def build(parameters: Mapping[str, Any], data: DataSpec) -> Any:
     return Model(inputs, outputs, name="convnet")
 
 
-_TUNED = {
+_TUNED: Settings = {
     "pooling": "max",
     "dropout": 0.2,
     "learning_rate": 3e-3,

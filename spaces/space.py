@@ -18,7 +18,8 @@ class Published:
 
     Attributes:
         model_parameters: exact number of weights on the space's own dataset.
-        scores: accuracy (fraction) by the dataset it is meant for; None: this project's own setting.
+        scores: accuracy (fraction) by the dataset it is meant for; None where the setting is this
+            project's own.
         epochs: that it was trained for.
         measured_on: `test`, or `validation` for a part held out of the training data.
         seconds: time to expect for one training on two cores, seconds.
