@@ -161,7 +161,7 @@ def plain_loop(task: dict) -> None:
         for train, validation in zip(folds.train, folds.validation, strict=True):
             keras.utils.set_random_seed(0)
             model = space.build(setting, spec)
-            compile_model(model, setting, classes=spec.classes, steps=1)  # no schedule in use
+            compile_model(model, setting, units=spec.classes, steps=1)  # no schedule in use
             model.fit(
                 images[train],
                 labels[train],

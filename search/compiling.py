@@ -4,7 +4,6 @@ from typing import Any
 
 import keras
 
-from search.targets import output_units
 from spaces import Settings
 
 # What a weight penalty applies to; biases and normalisation stay free.
@@ -15,7 +14,7 @@ def compile_model(
     model: keras.Model,
     setting: Settings,
     *,
-    classes: int,
+    units: int,
     steps: int,
     factor: float | None = None,
 ) -> None:
@@ -26,15 +25,11 @@ def compile_model(
     Args:
         model: one output a class with probabilities, or one for two classes.
         setting: its `optimizer`, `learning_rate`, `schedule`, `l2` and what belongs to them.
-        classes: number of classes.
+        units: number of its outputs, from `targets.output_units`.
         steps: number of batches it will be trained on, which is how long a schedule lasts.
         factor: the learning rate is multiplied by it, and a compiled model is compiled anew; None
             for the first time.
-
-    Raises:
-        ValueError: the model's output does not fit the classes.
     """
-    units = output_units(model, classes)
     if model.compiled and factor is None:
         return
     penalise(model, float(setting.get("l2", 0.0)))

@@ -25,10 +25,14 @@ class DataError(FoldwiseError):
     exit_code = 3
 
 
+SHOWN = 30
+
+
 def near_matches(name: str, known: Iterable[str]) -> str:
     """Return a phrase with the names closest to `name`, or with all known names."""
     names = sorted(known)
     close = get_close_matches(name, names, n=3, cutoff=0.5)
     if close:
         return f"did you mean {' or '.join(close)}?"
-    return f"known: {', '.join(names) or 'none'}"
+    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    return f"known: {', '.join(names[:SHOWN]) or 'none'}{more}"

@@ -92,6 +92,7 @@ def refit(
     import keras
 
     from search.fit import Epoch, Part, fit
+    from search.targets import Targets, output_units
 
     start, space = study_space(history, dataset, home)
     settings, setting = start.settings, trial.started.parameters
@@ -103,6 +104,8 @@ def refit(
     encoder = inputs.learn(used, setting)
     classes = len(dataset.classes)
     model = space.build(setting, spec_of(encoder, dataset.kind, classes))
+    output_units(model, classes, inputs.take(encoder, used[:1]))
+    _check_writable(model)
     curves: list[dict[str, float]] = []
 
     def keep(epoch: Epoch) -> None:
@@ -119,11 +122,13 @@ def refit(
         on_epoch=keep,
         thaw=space.thaw,
     )
+    targets = Targets.of(model, classes, inputs.take(encoder, used[:1]))
     labels = Labels(
         classes=dataset.classes,
         encoder=encoder,
         background=background(dataset.train_images) if dataset.kind == "image" else 0.0,
         columns=dataset.columns,
+        outputs="logits" if targets.logits else "probabilities",
     )
     return FinalModel(model, labels, curves, time.monotonic() - began)
 
@@ -182,6 +187,23 @@ def prepare_target(target: Path, *, overwrite: bool) -> None:
             f"`--to {target}` holds a model already; replace it with `--overwrite`"
             " or name a new folder"
         )
+
+
+def _check_writable(model: Any) -> None:
+    """Raise SettingsError unless the model can be read again once it is written."""
+    import keras
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        try:
+            model.save(path)
+            keras.saving.load_model(path, safe_mode=True)
+        except Exception as error:  # Keras raises all kinds
+            raise SettingsError(
+                "the models of this space cannot be exported: what is written cannot be read again"
+                f" ({type(error).__name__}: {str(error).splitlines()[0]}). Models made of Keras's"
+                " own layers and losses, as Sequential or functional, can."
+            ) from error
 
 
 def _not_writable(target: Path, error: OSError) -> SettingsError:

@@ -22,7 +22,10 @@ def takes_any_length(model: keras.Model) -> bool:
 
     Such models must ignore padding; an `Embedding` with `mask_zero=True` sees to it.
     """
-    shape = model.input_shape
+    try:
+        shape = model.input_shape
+    except (AttributeError, ValueError):  # a class of its own
+        return False
     return isinstance(shape, tuple) and len(shape) == 2 and shape[1] is None
 
 

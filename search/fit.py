@@ -14,7 +14,7 @@ from search.compiling import compile_model
 from search.evaluation import score
 from search.feeding import image_batches, outputs, sequence_batches, takes_any_length
 from search.folds import stratified_part
-from search.targets import Targets
+from search.targets import Targets, output_units
 from spaces import Settings
 
 INNER_FRACTION = 0.1
@@ -118,7 +118,7 @@ def fit(
 
 def predict(model: keras.Model, inputs: Array, classes: int) -> Array:
     """Return class probabilities of a compiled model, float32 `(n, classes)`."""
-    return Targets.of(model, classes).probabilities(outputs(model, inputs))
+    return Targets.of(model, classes, inputs).probabilities(outputs(model, inputs))
 
 
 @dataclass(frozen=True)
@@ -136,8 +136,9 @@ class _Run:
         """Train the epochs from `first` (0 is the first) up to `last`."""
         batches = math.ceil(len(self.training.labels) / int(self.setting["batch_size"]))
         steps = batches * (last - first)
-        compile_model(self.model, self.setting, classes=self.classes, steps=steps, factor=factor)
-        targets = Targets.of(self.model, self.classes)
+        units = output_units(self.model, self.classes, self.training.inputs)
+        compile_model(self.model, self.setting, units=units, steps=steps, factor=factor)
+        targets = Targets.of(self.model, self.classes, self.training.inputs)
         stops = bool(self.setting.get("early_stopping", False))
         reporter = _EpochReporter(targets, self.validation, self.inner, self.on_epoch, stops)
         self.model.fit(

@@ -157,13 +157,13 @@ def _check_settings(
         return
     if limit > len(labels):
         raise SettingsError(
-            f"`limit_samples` must be at most the number of training samples, {len(labels):,};"
+            f"`--limit-samples` must be at most the number of training samples, {len(labels):,};"
             f" got {limit:,}. Leave it out to use all."
         )
     least = parts * len(np.unique(labels))
     if limit < least:
         raise SettingsError(
-            f"`limit_samples` must be at least {least:,}, one sample of each class in each of"
+            f"`--limit-samples` must be at least {least:,}, one sample of each class in each of"
             f" {parts} parts; got {limit:,}."
         )
 

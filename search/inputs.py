@@ -22,7 +22,7 @@ from search.encoding import (
     TableEncoder,
     TextEncoder,
 )
-from spaces import DataSpec, ImageInput, Input, Space, TextInput, get_space
+from spaces import DataSpec, ImageInput, Input, Space, TextInput, get_space, without_augmentation
 
 Array = npt.NDArray[Any]
 Notify = Callable[[str], None]
@@ -67,7 +67,8 @@ def space_on(
     """
     outline = get_space(reference, cache=declarations)
     data = data_spec(dataset, outline)
-    return get_space(reference, data, cache=declarations, notify=notify)
+    space = get_space(reference, data, cache=declarations, notify=notify)
+    return space if dataset.kind == "image" else without_augmentation(space)
 
 
 def data_spec(dataset: Dataset, space: Space) -> DataSpec:

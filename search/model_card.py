@@ -105,7 +105,8 @@ def _choice(history: History, study: StudyStarted) -> str:
 def _use(export: ModelExported, kind: str) -> str:
     return (
         f"`python -m search predict FOLDER {_EXAMPLES[kind]}`, or"
-        f' `keras.saving.load_model("model.keras")` with {_FED[kind]}.'
+        f' `keras.saving.load_model("model.keras")` with {_FED[kind]}, where `outputs` tells'
+        " whether it gives probabilities or logits, one a class or one for the second of two."
         f" Made with {', '.join(export.requirements)}."
     )
 

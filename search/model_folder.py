@@ -21,12 +21,15 @@ class Labels:
         encoder: turns samples into the model's input.
         background: mean of the training images' border pixels, 0 (black) to 255 (white).
         columns: a table's column names, in the model's order.
+        outputs: what the model gives, `probabilities` or `logits`: one a class, or one for the
+            second of two.
     """
 
     classes: tuple[str, ...]
     encoder: Encoder
     background: float = 0.0
     columns: tuple[str, ...] = ()
+    outputs: str = "probabilities"
 
     @property
     def kind(self) -> str:
@@ -40,6 +43,7 @@ class Labels:
             "input": self.encoder.to_json(),
             "background": self.background,
             "columns": list(self.columns),
+            "outputs": self.outputs,
         }
 
 
@@ -79,6 +83,7 @@ class ModelFolder:
                 encoder_from_json(data["input"]),
                 float(data["background"]),
                 tuple(map(str, data["columns"])),
+                str(data["outputs"]),
             )
         except OSError as error:
             raise self._not_a_model(error.strerror) from error

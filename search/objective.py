@@ -107,8 +107,7 @@ def evaluate_trial(bench: Bench, task: TrialTask, report: Report) -> None:
         if not stop.verdict.halt:
             report(trial.ended("pruned", reason=stop.verdict.reason))
     except Exception as error:  # noqa: BLE001 # the trial boundary
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        report(trial.ended("failed", reason=reason, error=traceback.format_exc()))
+        report(trial.ended("failed", reason=_reason(error), error=traceback.format_exc()))
 
 
 class _Trial:
@@ -222,7 +221,8 @@ class _Trial:
     def _build(self, encoder: Encoder) -> keras.Model:
         spec = spec_of(encoder, self._bench.kind, len(self._bench.classes))
         model = self._bench.space.build(self._task.parameters, spec)
-        output_units(model, spec.classes)
+        first = self._bench.folds.train[0][:1]
+        output_units(model, spec.classes, self._bench.inputs.take(encoder, first))
         return model
 
     def _describe(self, model: keras.Model) -> None:
@@ -235,6 +235,13 @@ class _Trial:
         verdict = self._report(record)
         if verdict.stop:
             raise _Stopped(verdict)
+
+
+def _reason(error: Exception) -> str:
+    """Return one line: the first, or the last where the first only announces it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+    said = lines[-1] if lines[0].endswith(":") else lines[0]
+    return f"{type(error).__name__}: {said}"
 
 
 def _device() -> str:

@@ -218,8 +218,12 @@ def _space(reference: str, home: Home) -> Space:
 
 
 def _space_on(reference: str, dataset: Dataset, home: Home, notify: Notify) -> Space:
+    notices: list[str] = []  # told once standard error is the user's again
     with _hushed(reference):
-        return space_on(reference, dataset, home.declarations, notify)
+        space = space_on(reference, dataset, home.declarations, notices.append)
+    for notice in notices:
+        notify(notice)
+    return space
 
 
 @contextmanager

@@ -28,13 +28,18 @@ class Targets:
     logits: bool = False
 
     @classmethod
-    def of(cls, model: keras.Model, classes: int) -> "Targets":
+    def of(cls, model: keras.Model, classes: int, sample: Array) -> "Targets":
         """Return the label format that a compiled model's loss asks for.
+
+        Args:
+            model: compiled.
+            classes: number of classes.
+            sample: one sample or more as the model receives them.
 
         Raises:
             ValueError: the model has not one output, or not one number a class.
         """
-        units = output_units(model, classes)
+        units = output_units(model, classes, sample)
         loss = keras.losses.get(model.loss)
         name = getattr(loss, "__name__", type(loss).__name__).replace("_", "").lower()
         logits = isinstance(loss, keras.losses.Loss) and bool(
@@ -63,13 +68,16 @@ class Targets:
         return _shares(values)
 
 
-def output_units(model: keras.Model, classes: int) -> int:
-    """Return the number of a model's outputs a sample.
+def output_units(model: keras.Model, classes: int, sample: Array) -> int:
+    """Return the number of a model's outputs a sample; a model without weights yet gets them.
 
     Raises:
         ValueError: it fits no number of classes.
     """
-    shape = model.output_shape
+    try:
+        shape = model.output_shape
+    except (AttributeError, ValueError):  # it has no input layer, or is a class of its own
+        shape = tuple(model(sample[:1]).shape)
     if not isinstance(shape, tuple) or len(shape) != 2:
         raise ValueError(f"a model must have one output of shape (n, classes); it has {shape}")
     units = int(shape[-1])

@@ -5,6 +5,7 @@ from spaces.narrowing import NarrowedSpace, narrow
 from spaces.parameters import Boolean, Choice, Float, Int, Parameter, Settings, SpaceError, Value
 from spaces.registry import absolute, get_space, names
 from spaces.space import Published, Space
+from spaces.training import without_augmentation
 
 __all__ = [
     "Boolean",
@@ -27,4 +28,5 @@ __all__ = [
     "get_space",
     "names",
     "narrow",
+    "without_augmentation",
 ]

@@ -46,6 +46,8 @@ def declaration(
     file = None if cache is None else cache / f"{_key(target, data)}.json"
     known = None if file is None else _kept(file)
     if known is not None:
+        for notice in known.notices:
+            notify(notice)
         return known
     document = _asked(target, data, notify)
     if "error" in document:

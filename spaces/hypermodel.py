@@ -142,6 +142,13 @@ def check_model(model: Any, target: str, data: DataSpec) -> None:
             f"the models of {target} take {shape}, and a sample of the data is"
             f" {data.input_shape}: build them for that shape, or name other data with `--dataset`"
         )
+    units = model.output_shape[-1] if isinstance(model.output_shape, tuple) else None
+    if units != data.classes and (units, data.classes) != (1, 2):
+        raise SpaceError(
+            f"the models of {target} must have one output a class (or one for two); they have"
+            f" {units} for {data.classes} classes: build them for that number, or name other data"
+            " with `--dataset`"
+        )
 
 
 def _name(target: str) -> str:

@@ -58,6 +58,17 @@ def with_training(space: Space) -> Space:
     return complete
 
 
+def without_augmentation(space: Space) -> Space:
+    """Return the space without what only images can take."""
+    names = {choice.name for choice in AUGMENTING}
+    kept = tuple(parameter for parameter in space.parameters if parameter.name not in names)
+    baselines = {
+        name: {key: value for key, value in setting.items() if key not in names}
+        for name, setting in space.baselines.items()
+    }
+    return replace(space, parameters=kept, baselines=baselines)
+
+
 def _parents_first(parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
     """Return the parameters in their order, a shared one behind the own one it depends on."""
     names = {parameter.name for parameter in parameters}

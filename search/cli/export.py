@@ -40,8 +40,8 @@ def export(
 
     def on_epoch(number: int, metrics: dict[str, float]) -> None:
         if not json:
-            loss, accuracy = metrics["loss"], metrics["accuracy"]
-            errors.print(f"epoch {number}  loss {loss:.4f}  accuracy {accuracy:.4f}")
+            shown = "".join(f"  {name} {value:.4f}" for name, value in metrics.items())
+            errors.print(f"epoch {number}{shown}")
 
     result = export_study(
         folders,

@@ -46,7 +46,7 @@ def _line_faults(line: bytes, header: Header, classes: int | None) -> Iterator[s
     if len(fields) != len(header.names):
         yield (
             f"there must be {len(header.names):,} values, as in the header; there are"
-            f" {len(fields):,}. Is the line whole?"
+            f" {len(fields):,}: the line may be cut"
         )
         return
     for index, (name, field) in enumerate(zip(header.names, fields, strict=True)):

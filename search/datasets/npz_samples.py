@@ -130,7 +130,9 @@ def _factor(array: NDArray[Any], what: str, like: Samples | None) -> int:
         top = 1  # the test images are to be read as the training images are
     elif like is not None and like.factor == 1:
         top = 255
-    if not (low >= 0 and high <= top):  # NaN, too, is neither
+    if low != low:  # only NaN differs from itself
+        raise DataError(f"{what}: values are missing (NaN). Fill them in.")
+    if not (low >= 0 and high <= top):
         raise DataError(
             f"{what}: images must be uint8, or numbers within 0..255 or 0..1"
             + (f", here within 0..{top} as those of {like.what} are" if like else "")

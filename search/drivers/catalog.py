@@ -32,6 +32,8 @@ def make_driver(name: str, sampler: str, space: Space, seed: int) -> Driver:
     """
     if sampler == "grid":
         return FixedDriver(space.grid())
+    if not space.searched():
+        return FixedDriver([space.complete({})])  # there is one setting
     if name == "fixed":
         return FixedDriver(())  # the study evaluates the baselines before it asks
     if sampler == "gp" and find_spec("torch") is None:

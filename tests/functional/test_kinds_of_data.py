@@ -72,3 +72,67 @@ def test_tables_are_searched_exported_and_predicted(user):
     refused = user("predict", "model", "new.csv")
     assert refused.code == 3
     assert "missing: width" in refused.err
+
+
+TUNER_MODEL = """
+import keras
+
+
+class Own(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.flat, self.out = keras.layers.Flatten(), keras.layers.Dense(10, "softmax")
+
+    def call(self, inputs):
+        return self.out(self.flat(inputs))
+
+
+def build(hp):
+    model = keras.Sequential([keras.layers.Flatten()])
+    for layer in range(hp.Int("layers", 1, 2)):
+        model.add(keras.layers.Dense(hp.Int(f"units {layer}", 32, 64, step=32), "relu"))
+    model.add(keras.layers.Dense(10))
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(hp.Float("rate", 1e-3, 1e-2, sampling="log")), loss)
+    return model
+
+
+def own(hp):
+    model = Own()
+    model.compile("adam", "sparse_categorical_crossentropy")
+    return model
+"""
+
+
+def test_a_hypermodel_as_it_stands_is_searched_and_exported(user):
+    (user.folder / "tuner_model.py").write_text(TUNER_MODEL)
+    small = ("--dataset", "digits", "--folds", "2", "--epochs", "3", "--limit-samples", "600")
+    done = user(
+        *("run", "--space", "tuner_model.py:build", *small, "--trials", "2"),
+        *("--set", "layers=2", "--set", "batch_size=16", "--no-baselines", "--json"),
+    )
+    assert done.code == 0, done.err
+    for trial in done.json["trials"]:
+        assert {"layers", "units 0", "units 1", "rate"} <= set(trial["parameters"])
+    assert max(trial["scores"]["cv_accuracy"] for trial in done.json["trials"]) > 0.7
+    exported = user("export", "tuner_model-digits", "--to", "model")
+    assert exported.code == 0, exported.err
+    assert "epoch 3  loss" in exported.err
+    labels = json.loads((user.folder / "model" / "labels.json").read_text())
+    assert labels["outputs"] == "logits"
+    assert labels["input"]["scaled"] is True
+    test = json.loads((user.folder / "model" / "metrics.json").read_text())["test"]
+    assert test["accuracy"] > 0.7
+    assert test["loss"] < 1.5  # of probabilities, not of logits
+
+
+def test_a_model_that_cannot_be_exported_is_told_before_its_training(user):
+    (user.folder / "tuner_model.py").write_text(TUNER_MODEL)
+    small = ("--dataset", "digits", "--folds", "2", "--epochs", "1", "--limit-samples", "200")
+    done = user("run", "--space", "tuner_model.py:own", *small, "--trials", "1", "--json")
+    assert done.code == 0, done.err
+    refused = user("export", "own-digits", "--to", "model")
+    assert refused.code == 2
+    assert "cannot be exported" in refused.err
+    assert "epoch 1" not in refused.err
+    assert not (user.folder / "model" / "model.keras").exists()

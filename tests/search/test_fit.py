@@ -204,6 +204,32 @@ def test_two_classes_may_have_one_output():
     assert fitted.chosen.metrics["accuracy"] > 0.8
 
 
+def test_a_model_without_an_input_layer_is_built_on_the_data():
+    import keras
+
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential([keras.layers.Dense(8, "relu"), keras.layers.Dense(3, "softmax")])
+    fitted, _ = train(model, setting(learning_rate=0.05))
+    assert fitted.chosen.metrics["val_accuracy"] > 0.8
+
+
+def test_a_model_that_is_a_class_of_its_own_is_trained():
+    import keras
+
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.hidden = keras.layers.Dense(8, "relu")
+            self.out = keras.layers.Dense(3, "softmax")
+
+        def call(self, inputs):
+            return self.out(self.hidden(inputs))
+
+    keras.utils.set_random_seed(1)
+    fitted, _ = train(Own(), setting(learning_rate=0.05))
+    assert fitted.chosen.metrics["val_accuracy"] > 0.8
+
+
 @pytest.mark.parametrize(("outputs", "classes"), [(4, 3), (1, 3)])
 def test_a_model_with_another_number_of_outputs_is_refused(outputs, classes):
     with pytest.raises(ValueError, match=f"it has {outputs} outputs for {classes} classes"):

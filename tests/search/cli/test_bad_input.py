@@ -165,6 +165,17 @@ def test_a_table_is_refused_by_a_space_of_images_before_any_training(command, tm
     assert not list(tmp_path.glob("mlruns/studies/*"))
 
 
+def test_augmentation_of_a_table_is_refused_before_any_training(command, tmp_path):
+    lines = [f"{number},{number % 2}" for number in range(40)]
+    (tmp_path / "table.csv").write_text("\n".join(["width,label", *lines]))
+    code, message = command(
+        *("run", "--space", "mlp", "--dataset", "csv:table.csv", "--set", "augmentation=on")
+    )
+    assert code == USAGE
+    assert "`--set augmentation`: mlp has no such parameter" in message
+    assert not list(tmp_path.glob("mlruns/studies/*"))
+
+
 def test_weights_that_cannot_be_had_are_told_before_any_training(command, tmp_path, monkeypatch):
     def refuse(*_args, **_kwargs):
         raise OSError("no route to host")
@@ -283,7 +294,7 @@ def test_an_empty_or_damaged_study_does_not_hide_the_others(command, study, monk
 def test_fewer_samples_of_a_class_than_folds_is_refused(command):
     code, message = command(*RUN, "--folds", "20", "--limit-samples", "100")
     assert code == USAGE
-    assert "`limit_samples` must be" in message
+    assert "`--limit-samples` must be" in message
     assert "got 100" in message
 
 
@@ -291,7 +302,8 @@ def test_a_file_that_is_no_picture_is_refused_before_anything_is_loaded(command,
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "labels.json").write_text(
-        '{"classes": ["a", "b"], "background": 0.0, "columns": [], "input": {"kind": "image",'
+        '{"classes": ["a", "b"], "background": 0.0, "columns": [], "outputs": "probabilities",'
+        ' "input": {"kind": "image",'
         ' "input_shape": [8, 8, 1], "native_shape": [8, 8, 1], "scaled": false}}'
     )
     (tmp_path / "notes.txt").write_text("no picture")

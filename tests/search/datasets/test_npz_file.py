@@ -182,7 +182,7 @@ def test_missing_arrays_are_refused_with_what_there_is(
         (GREY.astype(complex), "got complex128"),
         (GREY / 255 - 0.5, "or numbers within 0..255 or 0..1; got float64 from -0.5"),
         (GREY.astype(float) * 2, "within 0..255"),
-        (changed(GREY / 255, np.nan), "got float64 from nan to nan"),
+        (changed(GREY / 255, np.nan), "values are missing (NaN)"),
         (changed(TABLE, np.nan), "[4, 1] is nan"),
         (changed(TABLE, 1e39), "[4, 1] is 1e+39"),
         (np.array(["\ud800"] * 30), "one cannot ("),
