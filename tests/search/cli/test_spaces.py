@@ -1,0 +1,50 @@
+import json
+import sys
+
+import pytest
+
+from search.cli.app import run
+from spaces import get_space, names
+
+
+@pytest.fixture
+def said(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    def said(*arguments: str, width: int = 100) -> str:
+        monkeypatch.setenv("COLUMNS", str(width))
+        monkeypatch.setattr(sys, "argv", ["search", "spaces", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            run()
+        assert caught.value.code in (0, None)
+        return capsys.readouterr().out
+
+    return said
+
+
+def test_a_baseline_is_told_with_its_setting_and_its_exact_number_of_weights(said):
+    document = json.loads(said("cnn", "--json"))
+    compact = document["baselines"]["compact"]
+    assert compact["model_parameters"] == 121_930
+    assert compact["scores"] == {"fashion_mnist": 0.9064}
+    assert compact["settings"]["filters_2"] == 64
+    assert document["takes"] == ["image"]
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_space_shows_its_ranges_baselines_and_weights(said, name):
+    shown, space = said(name), get_space(name)
+    for parameter in space.parameters:
+        assert parameter.name in shown
+    for baseline, published in space.published.items():
+        assert f"baseline {baseline}" in shown
+        assert f"{published.model_parameters:,}" in shown
+
+
+def test_all_spaces_are_listed_with_what_they_take(said):
+    listed = said(width=160)
+    for name in names():
+        assert f"\n{name} " in listed
+    assert "image, table" in listed
+    documents = json.loads(said("--json"))
+    assert [document["name"] for document in documents] == list(names())
