@@ -8,8 +8,8 @@ A baseline whose score was published on a test set is trained on all training da
 the test set, once a seed, nothing being chosen by it. One that was published on validation data
 is trained on four fifths and scored on the rest, another split each seed. Epochs are those of the
 publication; where it names none, those its space's module gives. Trainings that the JSON file has
-already are not repeated, so an interrupted run goes on. Times are wall times of building, training
-and scoring, on whatever else the machine is doing.
+already are not repeated, so an interrupted run goes on. The table's times are processor seconds of
+building, training and scoring, summed over cores: what else the machine does hardly changes them.
 """
 
 import argparse
@@ -145,7 +145,7 @@ def table(trainings: list[Training]) -> str:
     """Return the Markdown table of finished trainings."""
     lines = [
         "| baseline | scored on | weights | samples, epochs | published | here | seeds"
-        " | a training | `--only` |",
+        " | CPU time | `--only` |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for case in cases(None):
@@ -159,7 +159,7 @@ def _row(case: Case, done: list[Training]) -> str:
     scores, published = [t.accuracy for t in done], case.published
     spread = f" ± {statistics.stdev(scores):.4f}" if len(scores) > 1 else ""
     changed = "".join(f", `{name}={text}`" for name, text in done[0].overrides.items())
-    seconds = statistics.median(t.seconds for t in done)
+    seconds = statistics.median(t.cpu_seconds for t in done)
     cells = (
         f"`{case.name}`{changed}",
         f"{case.dataset}, {published.measured_on}",
