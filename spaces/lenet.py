@@ -8,8 +8,8 @@ validation accuracy 0.8985 after 10 epochs (five folds 0.869 0.879 0.863 0.886 0
 rate were not published; 0.25 and 1e-3 stand in for them.
 
 Run: `python -m search run --space lenet --dataset fashion_mnist`. Ranges: those of the published
-search. To expect on two cores: about 0.905 in cross-validation after 10 epochs on all 60,000 images,
-about 10 s an epoch of 48,000.
+search. To expect on two cores: about 0.905 in cross-validation after 10 epochs on all 60,000
+images, about 10 s an epoch of 48,000.
 """
 
 from collections.abc import Mapping
