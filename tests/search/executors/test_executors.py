@@ -1,3 +1,5 @@
+import time
+
 import psutil
 import pytest
 
@@ -31,6 +33,7 @@ def study(tmp_path):
         space="lenet",
         dataset=str(dataset.folder),
         folder=str(folder.root),
+        declarations=str(folder.root.parent),
         seed=0,
         precision="float32",
     )
@@ -178,7 +181,9 @@ def test_closing_leaves_no_process_behind(study):
     work, folder = study
     executor = make_executor("local", work, folder.worker_log)
     executor.submit(TrialTask(trial=0, parameters=SETTING))
-    assert _workers()
+    deadline = time.monotonic() + 20
+    while not _workers():  # it has another name until it has begun
+        assert time.monotonic() < deadline
     executor.close()
     executor.close()
     assert not _workers()
