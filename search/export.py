@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from search.datasets import Dataset
+from search.datasets.images import background
 from search.environment import package_versions
 from search.errors import FoldwiseError, SettingsError
 from search.folds import Folds
 from search.inputs import make_inputs, spec_of
 from search.model_folder import LABELS, Labels, ModelFolder
 from search.opening import study_space
-from search.pictures import background
 from search.seeds import derive
 from tracking.history import History, TrialHistory
 from tracking.home import Home

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from search.augmentation import Augmentation
 from search.compiling import compile_model
+from search.datasets.images import background
 from search.evaluation import score
 from search.feeding import image_batches, outputs, sequence_batches, takes_any_length
 from search.folds import stratified_part
@@ -156,7 +157,8 @@ class _Run:
         size = int(setting["batch_size"])
         weights = _weights(self.training.labels) if setting.get("class_weights", False) else None
         arrays = (inputs, labels) if weights is None else (inputs, labels, weights)
-        augmentation = Augmentation.of(setting, _background(inputs))
+        backdrop = background(inputs) if inputs.ndim == 4 else 0.0
+        augmentation = Augmentation.of(setting, backdrop)
         if takes_any_length(self.model):
             made = sequence_batches(arrays, batch_size=size, seed=self.seed)
         elif augmentation is not None:
@@ -201,16 +203,6 @@ def _weights(labels: Array) -> Array:
     present = np.count_nonzero(counts)
     weights: Array = (len(labels) / (present * counts[labels])).astype(np.float32)
     return weights
-
-
-def _background(inputs: Array) -> float:
-    """Return the mean of the training images' border; 0 for what is no image."""
-    if inputs.ndim != 4:
-        return 0.0
-    some = inputs[:1000]
-    edges = (some[:, 0], some[:, -1], some[:, :, 0], some[:, :, -1])
-    mean = float(np.mean([float(edge.mean()) for edge in edges]))
-    return float(round(mean)) if inputs.dtype == np.uint8 else mean
 
 
 class _EpochReporter(keras.callbacks.Callback):  # type: ignore[misc] # Keras is untyped

@@ -70,11 +70,6 @@ def read_picture(path: Path, labels: Labels, *, invert: bool = False) -> Picture
     return Picture(encoder.encode(pixels)[0], _opposite(border, labels.background))
 
 
-def background(images: Array) -> float:
-    """Return the mean of the border pixels of images `(n, height, width, channels)`."""
-    return float(np.mean([_border_mean(image) for image in images[:1000]]))
-
-
 def _border_mean(pixels: Array) -> float:
     edges = (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])
     return float(np.mean([np.mean(edge) for edge in edges]))

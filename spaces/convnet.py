@@ -6,11 +6,12 @@ label smoothing and augmentation.
 
 Source: He et al., "Deep residual learning", 2016, for the residual block; Chollet, "Xception",
 2017, for the separable one; Loshchilov and Hutter, "SGDR", 2017, and "Decoupled weight decay",
-2019, for schedule and optimizer; Szegedy et al. 2016 for label smoothing. Ranges: what searching on
-Fashion-MNIST left standing; `docs/results.md` has the searches and the scores.
+2019, for schedule and optimizer; Szegedy et al. 2016 for label smoothing. Ranges: usual ones, wide
+around the baselines, which are this project's own (decision 0011).
 
-Run: `python -m search run --space convnet --dataset fashion_mnist`, for digits with
-`--set flip=off`.
+Run: `python -m search run --space convnet --dataset fashion_mnist --epochs 20`. To expect on two
+idle cores: about a minute an epoch of 60,000 images at width 32. Test accuracy, from
+`docs/results.md`: 0.9369 on Fashion-MNIST after 12 epochs, 0.9967 on MNIST after 8.
 """
 
 from collections.abc import Mapping

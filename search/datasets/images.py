@@ -57,6 +57,13 @@ def prepared_pieces(images: NDArray[Any], image: ImageInput) -> Iterator[Images]
         yield np.broadcast_to(piece, (len(piece), *shape))
 
 
+def background(images: NDArray[Any]) -> float:
+    """Return the mean of the border of the first images, `(n, height, width, channels)`."""
+    some = images[:1000]
+    edges = (some[:, 0], some[:, -1], some[:, :, 0], some[:, :, -1])
+    return float(np.mean([np.mean(edge) for edge in edges]))
+
+
 def _is_near(images: Images, size: tuple[int, int]) -> bool:
     lacking = [wanted - got for wanted, got in zip(size, images.shape[1:3], strict=True)]
     return all(0 <= lack <= wanted // 4 for lack, wanted in zip(lacking, size, strict=True))

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from search.datasets.images import background
 from search.encoding import ImageEncoder
 from search.errors import DataError
 from search.model_folder import Labels
-from search.pictures import background, read_picture
+from search.pictures import read_picture
 
 GREY = Labels(classes=("a", "b"), encoder=ImageEncoder((28, 28, 1), (32, 32, 1)))
 COLOUR = Labels(classes=("a", "b"), encoder=ImageEncoder((32, 32, 3), (32, 32, 3)))
