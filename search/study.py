@@ -167,5 +167,5 @@ class Study:
 
 def _outcome(trial: TrialHistory) -> Outcome:
     accuracies = [ended.accuracy for ended in trial.finished_folds().values()]
-    running = [statistics.fmean(accuracies[:count]) for count in range(1, len(accuracies) + 1)]
-    return Outcome(trial.state, trial.value, tuple(running))
+    steps = {n: statistics.fmean(accuracies[:n]) for n in range(1, len(accuracies) + 1)}
+    return Outcome(trial.state, () if trial.value is None else (trial.value,), steps)

@@ -1,7 +1,8 @@
 """The seam to the library that proposes settings."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from spaces import Settings
 
@@ -12,13 +13,14 @@ class Outcome:
 
     Attributes:
         state: `complete`, `pruned` or `failed`.
-        value: mean accuracy over all folds; None unless complete.
-        running: the mean accuracy after each finished fold, in the folds' order.
+        values: one for each of the study's objectives, larger is better; empty unless complete.
+        steps: the first objective's value as it became known: for rising numbers of epochs
+            trained, over all folds together, its mean over the folds seen; larger is better.
     """
 
     state: str
-    value: float | None
-    running: tuple[float, ...] = ()
+    values: tuple[float, ...] = ()
+    steps: Mapping[int, float] = field(default_factory=dict)
 
 
 class Driver(ABC):

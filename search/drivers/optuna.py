@@ -76,13 +76,16 @@ class OptunaDriver(Driver):
     the study are shown a journal's trials by being asked for them once more.
     """
 
-    def __init__(self, space: Space, *, sampler: str, seed: int) -> None:
+    def __init__(self, space: Space, *, sampler: str, seed: int, objectives: int = 1) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._space = space
+        self._objectives = objectives
         self._seed = seed
         self._make_sampler = _SAMPLERS[sampler]
         self._stateful = sampler in _STATEFUL
-        self._study = optuna.create_study(direction="maximize", sampler=_random(seed, 0))
+        self._study = optuna.create_study(
+            directions=["maximize"] * objectives, sampler=_random(seed, 0)
+        )
         self._open: dict[int, optuna.Trial] = {}
 
     def ask(self, number: int) -> Settings:
@@ -95,14 +98,14 @@ class OptunaDriver(Driver):
         return self._space.decide(lambda parameter: _suggest(trial, parameter))
 
     def tell(self, number: int, setting: Settings, outcome: Outcome) -> None:
-        """Enter the trial into the study, with the running means as its steps."""
+        """Enter the trial into the study, with its steps where there is one objective."""
         trial = self._open.pop(number, None)
         if trial is None:
             self._study.add_trial(self._frozen(setting, outcome))
             return
-        for step, value in enumerate(outcome.running, start=1):
+        for step, value in self._steps(outcome).items():
             trial.report(value, step)
-        self._study.tell(trial, outcome.value, state=_STATES[outcome.state])
+        self._study.tell(trial, list(outcome.values) or None, state=_STATES[outcome.state])
 
     def adopt(self, number: int, setting: Settings, *, sampled: bool) -> None:
         """Bring a sampler with notes of its own to where it was after proposing `setting`."""
@@ -117,10 +120,14 @@ class OptunaDriver(Driver):
         return optuna.trial.create_trial(
             params={parameter.name: setting[parameter.name] for parameter in searched},
             distributions={parameter.name: distribution(parameter) for parameter in searched},
-            value=outcome.value,
+            values=list(outcome.values) or None,
             state=_STATES[outcome.state],
-            intermediate_values=dict(enumerate(outcome.running, start=1)),
+            intermediate_values=self._steps(outcome),
         )
+
+    def _steps(self, outcome: Outcome) -> dict[int, float]:
+        # Optuna keeps steps only of studies with one objective.
+        return dict(outcome.steps) if self._objectives == 1 else {}
 
 
 def distribution(parameter: Parameter) -> BaseDistribution:

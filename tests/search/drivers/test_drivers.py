@@ -37,12 +37,12 @@ SAMPLERS = [
 def outcome(setting: Settings, number: int) -> Outcome:
     """A deterministic outcome of every kind in turn."""
     score = sum(float(v) if not isinstance(v, str) else len(v) for v in setting.values())
-    running = (score, score + 1.0, score + 2.0)
+    steps = {1: score, 2: score + 1.0, 3: score + 2.0}
     if number % 7 == 3:
-        return Outcome("pruned", None, running[:1])
+        return Outcome("pruned", (), {1: score})
     if number % 7 == 5:
-        return Outcome("failed", None)
-    return Outcome("complete", score + 1.0, running)
+        return Outcome("failed")
+    return Outcome("complete", (score + 1.0,), steps)
 
 
 def run(driver: Driver, numbers: range) -> list[Settings]:
@@ -113,7 +113,7 @@ class TestDriverContract:
         for number in range(5):
             setting = driver.ask(number)
             if setting is not None:
-                driver.tell(number, setting, Outcome("failed", None))
+                driver.tell(number, setting, Outcome("failed"))
 
     def test_fixed_parameters_stay_as_they_are(self, make, space_name):
         fixed = [p for p in SPACES[space_name].parameters if p.fixed]
@@ -146,7 +146,7 @@ def test_tpe_finds_better_settings_than_chance():
             setting = driver.ask(number)
             score = -((float(setting["x"]) - 2) ** 2) - (float(setting["y"]) + 1) ** 2
             scores.append(score)
-            driver.tell(number, setting, Outcome("complete", score, (score,)))
+            driver.tell(number, setting, Outcome("complete", (score,), {1: score}))
         return max(scores)
 
     wins = sum(best("tpe", seed) > best("random", seed) for seed in range(5))
