@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from tracking.objectives import Objective, objectives_of
 from tracking.records import (
     EpochEnded,
     FoldEnded,
@@ -13,6 +14,7 @@ from tracking.records import (
     SessionStarted,
     StudyStarted,
     TestSetOpened,
+    TrialConfirmed,
     TrialEnded,
     TrialStarted,
 )
@@ -29,11 +31,18 @@ class FoldHistory:
 
 @dataclass
 class TrialHistory:
-    """One trial: its setting, its folds by number (from 1) and, once over, its outcome."""
+    """One trial: its setting, its folds by number (from 1) and, once over, its outcome.
+
+    Attributes:
+        more_folds: those it was confirmed on, by number; no part of its scores.
+        confirmed: how that ended; None while it has not.
+    """
 
     started: TrialStarted
     folds: dict[int, FoldHistory] = field(default_factory=dict)
     ended: TrialEnded | None = None
+    more_folds: dict[int, FoldHistory] = field(default_factory=dict)
+    confirmed: TrialConfirmed | None = None
 
     @property
     def number(self) -> int:
@@ -47,12 +56,36 @@ class TrialHistory:
 
     @property
     def value(self) -> float | None:
-        """Mean accuracy over all folds of a complete trial, else None."""
+        """The study's first objective of a complete trial, else None."""
         return self.ended.value if self.ended and self.ended.state == "complete" else None
 
+    def score(self, name: str) -> float | None:
+        """Return a complete trial's score or size of that name, None where it has none."""
+        if self.ended is None or self.ended.state != "complete":
+            return None
+        if name == "model_parameters":
+            return float(self.ended.model_parameters)
+        return self.ended.scores.get(name)
+
+    def confirmed_score(self, name: str) -> float | None:
+        """Return the score on the folds the trial was confirmed on, None without them."""
+        return self.confirmed.scores.get(name) if self.confirmed else None
+
     def finished_folds(self) -> dict[int, FoldEnded]:
-        """Return the folds that are over, by number, in order."""
+        """Return the study's folds that are over, by number, in order."""
         return {n: fold.ended for n, fold in sorted(self.folds.items()) if fold.ended is not None}
+
+    def finished_more_folds(self) -> dict[int, FoldEnded]:
+        """Return the folds it was confirmed on that are over, by number, in order."""
+        more = sorted(self.more_folds.items())
+        return {n: fold.ended for n, fold in more if fold.ended is not None}
+
+    def position(self) -> tuple[int, int]:
+        """Return the last fold it began and the last epoch it trained there; 0 for none."""
+        if not self.folds:
+            return 0, 0
+        last = max(self.folds)
+        return last, max(self.folds[last].epochs, default=0)
 
     def mean_curves(self) -> list[dict[str, float]]:
         """Return, per epoch from 1, each metric's mean over the folds that trained that epoch."""
@@ -101,17 +134,30 @@ class History:
             case TrialStarted():
                 self.trials.setdefault(record.trial, TrialHistory(record))
             case FoldStarted():
-                self.trials[record.trial].folds[record.fold] = FoldHistory(record)
+                self.folds_of(record)[record.fold] = FoldHistory(record)
             case EpochEnded():
-                self.trials[record.trial].folds[record.fold].epochs[record.epoch] = record
+                self.folds_of(record)[record.fold].epochs[record.epoch] = record
             case FoldEnded():
-                self.trials[record.trial].folds[record.fold].ended = record
+                self.folds_of(record)[record.fold].ended = record
             case TrialEnded():
                 self.trials[record.trial].ended = record
+            case TrialConfirmed():
+                self.trials[record.trial].confirmed = record
             case ModelExported():
                 self.exports.append(record)
             case TestSetOpened():
                 self.test_openings.append(record)
+
+    def folds_of(self, record: FoldStarted | EpochEnded | FoldEnded) -> dict[int, FoldHistory]:
+        """Return the folds of its trial that a record belongs to: the study's, or further ones."""
+        trial = self.trials[record.trial]
+        is_further = self.study is not None and record.fold > self.study.folds
+        return trial.more_folds if is_further else trial.folds
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """What the study searches for, the most important first."""
+        return objectives_of(self.study.settings if self.study else {})
 
     def known_study(self) -> StudyStarted:
         """Return what the study is.
@@ -129,9 +175,44 @@ class History:
 
     def completed(self) -> list[TrialHistory]:
         """Return the complete trials, best value first, earlier ones first among equals."""
-        done = [t for _, t in sorted(self.trials.items()) if t.value is not None]
-        return sorted(done, key=lambda trial: -(trial.value or 0.0))
+        first = self.objectives[0]
+        done = [(t.value, t) for _, t in sorted(self.trials.items()) if t.value is not None]
+        return [t for _, t in sorted(done, key=lambda pair: -first.oriented(pair[0]))]
+
+    def confirmed(self) -> list[TrialHistory]:
+        """Return the trials that hold scores on further folds, best of these first."""
+        first = self.objectives[0]
+        scored = [(t.confirmed_score(first.name), t) for t in self.completed()]
+        done = [(score, trial) for score, trial in scored if score is not None]
+        return [t for _, t in sorted(done, key=lambda pair: -first.oriented(pair[0]))]
 
     def best(self) -> TrialHistory | None:
-        """Return the complete trial with the highest value, None while there is none."""
-        return next(iter(self.completed()), None)
+        """Return the best complete trial, None while there is none.
+
+        Where some were confirmed, it is the best of these on the further folds: the highest of
+        many scores is partly luck, and those folds did not choose.
+        """
+        return next(iter(self.confirmed() or self.completed()), None)
+
+    def front(self) -> list[TrialHistory]:
+        """Return the complete trials that no other one equals or beats in all objectives.
+
+        Of trials with equal values the earliest stands for all. Best first objective first.
+        """
+        values = {trial.number: self._oriented(trial) for trial in self.completed()}
+        known = {number: value for number, value in values.items() if value is not None}
+
+        def is_beaten(number: int) -> bool:
+            return any(
+                rival != number
+                and all(a >= b for a, b in zip(known[rival], known[number], strict=True))
+                and (known[rival] != known[number] or rival < number)
+                for rival in known
+            )
+
+        return [self.trials[number] for number in known if not is_beaten(number)]
+
+    def _oriented(self, trial: TrialHistory) -> tuple[float, ...] | None:
+        scores = [(o, trial.score(o.name)) for o in self.objectives]
+        values = tuple(o.oriented(score) for o, score in scores if score is not None)
+        return values if len(values) == len(scores) else None

@@ -174,11 +174,12 @@ class TrialEnded(Record):
 
     Attributes:
         state: `complete`, `pruned` or `failed`.
-        value: what the sampler was told: for a complete trial the mean accuracy over all folds,
-            for a pruned one over those it saw, None for a failed one.
+        value: the study's first objective: for a complete trial over all folds, for a pruned one
+            over those it finished; None where it finished none, and for a failed one.
         reason: why it was pruned or failed, one sentence; empty for a complete one.
         scores: for a complete trial `cv_accuracy`, `cv_accuracy_std` (sample standard deviation
-            over folds), `cv_loss`, `macro_f1` (over all out-of-fold predictions).
+            over folds), `cv_loss`, `macro_f1` (over all out-of-fold predictions) and, where it
+            is an objective, `latency_ms` (median milliseconds to predict one sample).
         train_seconds: sum over the folds.
         epochs_trained: sum over the folds, unfinished ones included.
         model_parameters: number of weights; 0 where no model could be built.
@@ -201,6 +202,25 @@ class TrialEnded(Record):
     report: Json = field(default_factory=dict)
     summary: str = ""
     device: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialConfirmed(Record):
+    """A complete trial was evaluated once more, on other folds with other seeds.
+
+    Its folds have the numbers above the study's: of k folds, k + 1 is the first.
+
+    Attributes:
+        repeats: how many times all folds were cut and trained anew.
+        scores: `cv_accuracy`, `cv_accuracy_std`, `cv_loss` and `macro_f1`, each over the new folds
+            alone (`macro_f1` as the mean of the folds'); empty where the evaluation failed.
+        error: a failed evaluation's traceback.
+    """
+
+    trial: int
+    repeats: int
+    scores: dict[str, float] = field(default_factory=dict)
     error: str = ""
 
 
