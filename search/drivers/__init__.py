@@ -1,7 +1,15 @@
 """Drivers: what proposes settings. Importing this package imports no search library."""
 
 from search.drivers.base import Driver, Outcome
-from search.drivers.catalog import DRIVERS, default_sampler, make_driver
+from search.drivers.catalog import DRIVERS, check_driver, default_sampler, make_driver
 from search.drivers.fixed import FixedDriver
 
-__all__ = ["DRIVERS", "Driver", "FixedDriver", "Outcome", "default_sampler", "make_driver"]
+__all__ = [
+    "DRIVERS",
+    "Driver",
+    "FixedDriver",
+    "Outcome",
+    "check_driver",
+    "default_sampler",
+    "make_driver",
+]

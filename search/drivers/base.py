@@ -3,8 +3,11 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
-from spaces import Settings
+from spaces import Settings, Value
+
+Identity: TypeAlias = tuple[tuple[str, bool, Value], ...]
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,13 @@ class Driver(ABC):
     A proposal depends on the study's seed, the trial's number and the trials told before, on
     nothing else; so a driver that is shown the trials of a journal goes on as the one that wrote
     it would have. Trials are told in the order they ended.
+
+    Attributes:
+        remembers: what it was asked changes what it proposes later, whatever it is told; so it
+            can be shown a journal's trials only by being asked for them again.
     """
+
+    remembers: bool = False
 
     @abstractmethod
     def ask(self, number: int) -> Settings | None:
@@ -48,3 +57,9 @@ class Driver(ABC):
             sampled: whether a driver proposed it (in an earlier session); else a baseline.
         """
         del number, setting, sampled
+
+
+def identity(setting: Settings) -> Identity:
+    """Return what two settings have in common if and only if they are the same."""
+    # True is not 1, but 0 is 0.0.
+    return tuple(sorted((name, isinstance(value, bool), value) for name, value in setting.items()))

@@ -3,14 +3,18 @@
 from importlib.util import find_spec
 
 from search.drivers.base import Driver
+from search.drivers.distinct import ATTEMPTS, DistinctDriver
 from search.drivers.fixed import FixedDriver
+from search.drivers.loading import unnoticed
 from search.errors import SettingsError
 from spaces import Space
 
 DRIVERS: dict[str, tuple[str, ...]] = {
     "optuna": ("tpe", "random", "gp", "qmc", "cmaes", "grid"),
+    "keras-tuner": ("bayesian", "random", "hyperband", "grid"),
     "fixed": ("baselines", "grid"),
 }
+_OPTIMIZE_A_MODEL = frozenset({"gp", "bayesian"})
 
 
 def default_sampler(driver: str) -> str:
@@ -18,7 +22,7 @@ def default_sampler(driver: str) -> str:
     return DRIVERS[driver][0]
 
 
-def make_driver(name: str, sampler: str, space: Space, seed: int) -> Driver:
+def make_driver(name: str, sampler: str, space: Space, seed: int, *, objectives: int = 1) -> Driver:
     """Return a driver over a narrowed space.
 
     Args:
@@ -26,21 +30,76 @@ def make_driver(name: str, sampler: str, space: Space, seed: int) -> Driver:
         sampler: one of that driver's samplers.
         space: the parameters to decide; fixed ones keep their defaults.
         seed: the study's seed.
+        objectives: how many values a trial is told to have.
 
     Raises:
-        SettingsError: the sampler needs a package that is not installed.
+        SettingsError: the sampler needs a package that is not installed, cannot do with several
+            objectives, or cannot search this space.
     """
-    if sampler == "grid":
-        return FixedDriver(space.grid())
+    check_driver(name, sampler, space, objectives=objectives)
     if not space.searched():
         return FixedDriver([space.complete({})])  # there is one setting
-    if name == "fixed":
+    if sampler == "baselines":
         return FixedDriver(())  # the study evaluates the baselines before it asks
+    if name == "keras-tuner":
+        return _keras_tuner(sampler, space, seed)
+    if sampler == "grid":
+        return FixedDriver(space.grid())
+    from search.drivers.optuna import OptunaDriver
+
+    driver = OptunaDriver(space, sampler=sampler, seed=seed, objectives=objectives)
+    return _distinct(driver, sampler, space, seed)
+
+
+def check_driver(name: str, sampler: str, space: Space, *, objectives: int = 1) -> None:
+    """Check that a driver can do what is asked of it; imports no search library.
+
+    Args:
+        name: one of `DRIVERS`.
+        sampler: one of that driver's samplers.
+        space: the parameters to decide.
+        objectives: how many values a trial has.
+
+    Raises:
+        SettingsError: it cannot, and what can.
+    """
     if sampler == "gp" and find_spec("torch") is None:
         raise SettingsError(
             "`--sampler gp` needs PyTorch, which is not installed."
             " Install it with `pip install foldwise[gp]`, or use `--sampler tpe`."
         )
-    from search.drivers.optuna import OptunaDriver
+    if objectives > 1 and name == "keras-tuner":
+        raise SettingsError(
+            f"`--driver keras-tuner` searches by one objective; got {objectives}."
+            " Name one objective, or use `--driver optuna`."
+        )
+    if objectives > 1 and sampler == "cmaes":
+        raise SettingsError(
+            f"`--sampler cmaes` searches by one objective; got {objectives}."
+            " Name one objective, or use `--sampler tpe`."
+        )
+    if sampler == "hyperband":
+        _check_epochs(space)
 
-    return OptunaDriver(space, sampler=sampler, seed=seed)
+
+def _check_epochs(space: Space) -> None:
+    if "epochs" not in space.names() or not space["epochs"].fixed:
+        got = f"a search over {space['epochs'].describe()}" if "epochs" in space.names() else "none"
+        raise SettingsError(
+            "`--sampler hyperband` decides each trial's epochs itself, up to one fixed number;"
+            f" got {got}. Give one number with `--epochs`, or use another sampler."
+        )
+
+
+def _keras_tuner(sampler: str, space: Space, seed: int) -> Driver:
+    with unnoticed():
+        from search.drivers.keras_tuner import KerasTunerDriver, grid_settings
+    if sampler == "grid":
+        return FixedDriver(grid_settings(space))
+    driver = KerasTunerDriver(space, sampler=sampler, seed=seed)
+    return _distinct(driver, sampler, space, seed)
+
+
+def _distinct(driver: Driver, sampler: str, space: Space, seed: int) -> Driver:
+    attempts = 1 if sampler in _OPTIMIZE_A_MODEL else ATTEMPTS
+    return DistinctDriver(driver, space, seed, attempts=attempts)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from search.drivers.base import Driver, Outcome
+from search.drivers.base import Driver, Identity, Outcome, identity
 from spaces import Settings
 
 
@@ -11,12 +11,12 @@ class FixedDriver(Driver):
 
     def __init__(self, settings: Iterable[Settings]) -> None:
         self._settings = iter(settings)
-        self._seen: set[tuple[tuple[str, object], ...]] = set()
+        self._seen: set[Identity] = set()
 
     def ask(self, number: int) -> Settings | None:
         """Return the next setting nobody has seen, None after the last."""
         for setting in self._settings:
-            if _key(setting) not in self._seen:
+            if identity(setting) not in self._seen:
                 self.adopt(number, setting, sampled=True)
                 return setting
         return None
@@ -26,8 +26,4 @@ class FixedDriver(Driver):
 
     def adopt(self, number: int, setting: Settings, *, sampled: bool) -> None:
         """Leave this setting out from now on."""
-        self._seen.add(_key(setting))
-
-
-def _key(setting: Settings) -> tuple[tuple[str, object], ...]:
-    return tuple(sorted(setting.items()))
+        self._seen.add(identity(setting))

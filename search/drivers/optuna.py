@@ -1,7 +1,9 @@
 """Settings from Optuna's samplers; the only module that imports Optuna."""
 
+import math
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import cast
 
 import optuna
@@ -65,15 +67,20 @@ _SAMPLERS: dict[str, Callable[[int, int], BaseSampler]] = {
     "qmc": _qmc,
     "cmaes": _cmaes,
 }
-_STATEFUL = frozenset({"qmc", "cmaes"})  # these keep notes in the study while they are asked
+# Which keep notes in the study while they are asked.
+_REMEMBER = frozenset({"qmc", "cmaes"})
+# Which see nothing but complete trials. A racing study prunes most of its trials, so these are
+# told that a pruned trial completed with the value it had reached: it was pruned because that was
+# a poor one. TPE looks at a pruned trial's steps itself; random and qmc do not learn.
+_SEE_COMPLETE = frozenset({"gp", "cmaes"})
 
 
 class OptunaDriver(Driver):
     """Asks one of Optuna's samplers, with a fresh one for every trial.
 
     A sampler is seeded with the trial's number, and the study holds nothing but told trials, so a
-    proposal is a function of seed, number and history. Samplers that keep notes of their own in
-    the study are shown a journal's trials by being asked for them once more.
+    proposal is a function of seed, number and history. The samplers that keep notes of their own
+    in the study are the ones that `remember`.
     """
 
     def __init__(self, space: Space, *, sampler: str, seed: int, objectives: int = 1) -> None:
@@ -82,7 +89,8 @@ class OptunaDriver(Driver):
         self._objectives = objectives
         self._seed = seed
         self._make_sampler = _SAMPLERS[sampler]
-        self._stateful = sampler in _STATEFUL
+        self._sees_complete = sampler in _SEE_COMPLETE
+        self.remembers = sampler in _REMEMBER
         self._study = optuna.create_study(
             directions=["maximize"] * objectives, sampler=_random(seed, 0)
         )
@@ -100,20 +108,20 @@ class OptunaDriver(Driver):
     def tell(self, number: int, setting: Settings, outcome: Outcome) -> None:
         """Enter the trial into the study, with its steps where there is one objective."""
         trial = self._open.pop(number, None)
+        outcome = self._as_seen(outcome)
         if trial is None:
             self._study.add_trial(self._frozen(setting, outcome))
             return
-        for step, value in self._steps(outcome).items():
+        for step, value in outcome.steps.items():
             trial.report(value, step)
         self._study.tell(trial, list(outcome.values) or None, state=_STATES[outcome.state])
 
-    def adopt(self, number: int, setting: Settings, *, sampled: bool) -> None:
-        """Bring a sampler with notes of its own to where it was after proposing `setting`."""
-        if sampled and self._stateful and self.ask(number) != setting:
-            # Another version of Optuna proposes otherwise: its notes stay, the setting is entered
-            # as it was evaluated.
-            trial = self._open.pop(number)
-            self._study.tell(trial, state=TrialState.FAIL)
+    def _as_seen(self, outcome: Outcome) -> Outcome:
+        if self._objectives > 1:  # Optuna keeps no steps then
+            return replace(outcome, steps={})
+        if self._sees_complete and outcome.state == "pruned" and outcome.steps:
+            return replace(outcome, state="complete", values=(outcome.steps[max(outcome.steps)],))
+        return outcome
 
     def _frozen(self, setting: Settings, outcome: Outcome) -> optuna.trial.FrozenTrial:
         searched = [p for p in self._space.searched() if p.name in setting]
@@ -122,37 +130,42 @@ class OptunaDriver(Driver):
             distributions={parameter.name: distribution(parameter) for parameter in searched},
             values=list(outcome.values) or None,
             state=_STATES[outcome.state],
-            intermediate_values=self._steps(outcome),
+            intermediate_values=dict(outcome.steps),
         )
-
-    def _steps(self, outcome: Outcome) -> dict[int, float]:
-        # Optuna keeps steps only of studies with one objective.
-        return dict(outcome.steps) if self._objectives == 1 else {}
 
 
 def distribution(parameter: Parameter) -> BaseDistribution:
     """Return Optuna's distribution of a parameter's values."""
     match parameter:
         case Int(low=low, high=high, step=step, log=log):
-            return IntDistribution(low, high, step=step, log=log)
-        case Float(low=lowest, high=highest, step=width, log=log):
-            return FloatDistribution(lowest, highest, step=width, log=log)
+            return IntDistribution(low, high - (high - low) % step, step=step, log=log)
+        case Float(low=lowest, high=highest, step=None, log=log):
+            return FloatDistribution(lowest, highest, log=log)
+        case Float(low=lowest, high=highest, step=int() | float() as width):
+            last = _last_step(parameter, lowest, highest, width)
+            return FloatDistribution(lowest, last, step=width)
         case Choice(values=values):
             return CategoricalDistribution(values)
         case _:
             return CategoricalDistribution((False, True))
 
 
+def _last_step(parameter: Float, low: float, high: float, width: float) -> float:
+    """Return the upper bound, or the last step below it: Optuna would warn of the first."""
+    if parameter.contains(high):
+        return high
+    return round(low + math.floor((high - low) / width) * width, 12)
+
+
 def _suggest(trial: optuna.Trial, parameter: Parameter) -> Value:
     if parameter.fixed:
         return cast("Value", parameter.default)
-    name = parameter.name
-    match parameter:
-        case Int(low=low, high=high, step=step, log=log):
-            return trial.suggest_int(name, low, high, step=step, log=log)
-        case Float(low=low, high=high, step=step, log=log):
-            return trial.suggest_float(name, low, high, step=step, log=log)
-        case Choice(values=values):
-            return cast("Value", trial.suggest_categorical(name, values))
-        case _:
-            return cast("Value", trial.suggest_categorical(name, (False, True)))
+    match distribution(parameter):
+        case IntDistribution(low=low, high=high, step=step, log=log):
+            return trial.suggest_int(parameter.name, low, high, step=step, log=log)
+        case FloatDistribution(low=lowest, high=highest, step=width, log=log):
+            return trial.suggest_float(parameter.name, lowest, highest, step=width, log=log)
+        case CategoricalDistribution(choices=choices):
+            return cast("Value", trial.suggest_categorical(parameter.name, choices))
+        case unknown:
+            raise TypeError(f"no distribution of a parameter: {unknown!r}")

@@ -1,161 +1,212 @@
+import math
+import subprocess
+import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
-from search.drivers import DRIVERS, Driver, FixedDriver, Outcome, make_driver
+from search.drivers import DRIVERS, FixedDriver, Outcome, make_driver
 from search.errors import SettingsError
-from spaces import (
-    Boolean,
-    Choice,
-    Float,
-    Int,
-    Settings,
-    get_space,
-    narrow,
-)
+from spaces import Boolean, Float, Int, Settings, get_space
 from tests.fakes import toy_space
+from tests.search.drivers.proposing import SPACES, run, space_of
 
-SPACES = {
-    "conditional": get_space("lenet"),
-    "narrowed": narrow(
-        get_space("lenet"),
-        {"conv_1_filters": "40:48", "extra_conv": "on", "batch_size": "32,64"},
-    ).space,
-    "finite": toy_space(Boolean("a"), Choice("b", (1, 2, 3)), Int("c", 1, 2, when=("a", True))),
-    "numbers": toy_space(
-        Int("a", 1, 512, log=True), Float("b", -1.0, 1.0), Float("c", 0.0, 1.0, step=0.25)
-    ),
-}
-SAMPLERS = [
-    (driver, sampler)
-    for driver, samplers in DRIVERS.items()
-    for sampler in samplers
-    if sampler != "baselines"
+LEARNING = [
+    ("optuna", "tpe"),
+    ("optuna", "gp"),
+    ("optuna", "cmaes"),
+    pytest.param("keras-tuner", "bayesian", marks=pytest.mark.slow),
 ]
+DRAWING = [("optuna", s) for s in ("tpe", "random", "qmc", "cmaes")] + [
+    pytest.param("keras-tuner", s, marks=pytest.mark.slow)
+    for s in ("bayesian", "random", "hyperband")
+]
+GRIDS = ["optuna", "fixed", pytest.param("keras-tuner", marks=pytest.mark.slow)]
 
 
-def outcome(setting: Settings, number: int) -> Outcome:
-    """A deterministic outcome of every kind in turn."""
-    score = sum(float(v) if not isinstance(v, str) else len(v) for v in setting.values())
-    steps = {1: score, 2: score + 1.0, 3: score + 2.0}
-    if number % 7 == 3:
-        return Outcome("pruned", (), {1: score})
-    if number % 7 == 5:
-        return Outcome("failed")
-    return Outcome("complete", (score + 1.0,), steps)
+def test_the_first_sampler_is_the_default():
+    assert {driver: samplers[0] for driver, samplers in DRIVERS.items()} == {
+        "optuna": "tpe",
+        "keras-tuner": "bayesian",
+        "fixed": "baselines",
+    }
 
 
-def run(driver: Driver, numbers: range) -> list[Settings]:
-    """Ask and tell until the driver has nothing left."""
-    proposals = []
-    for number in numbers:
-        setting = driver.ask(number)
-        if setting is None:
-            break
-        proposals.append(setting)
-        driver.tell(number, setting, outcome(setting, number))
-    return proposals
-
-
-@pytest.mark.parametrize("space_name", SPACES)
-@pytest.mark.parametrize(("name", "sampler"), SAMPLERS, ids=lambda value: str(value))
-class TestDriverContract:
-    """What every driver with every sampler must do."""
-
-    @pytest.fixture
-    def make(self, name, sampler, space_name):
-        if sampler == "gp":
-            pytest.importorskip("torch", reason="the gp extra is not installed")
-
-        def make(seed: int = 3) -> Driver:
-            return make_driver(name, sampler, SPACES[space_name], seed)
-
-        return make
-
-    def test_proposes_settings_of_the_space(self, make, space_name):
-        proposals = run(make(), range(16))
-        assert proposals
-        for setting in proposals:
-            assert SPACES[space_name].complete(setting) == setting
-
-    def test_the_same_seed_gives_the_same_proposals(self, make):
-        assert run(make(), range(14)) == run(make(), range(14))
-
-    @pytest.mark.parametrize("told", [1, 4, 12])
-    def test_continues_from_a_journal_as_if_uninterrupted(self, make, told):
-        whole = run(make(), range(16))
-        driver = make()
-        for number, setting in enumerate(whole[:told]):
-            driver.adopt(number, setting, sampled=True)
-            driver.tell(number, setting, outcome(setting, number))
-        assert run(driver, range(told, 16)) == whole[told:]
-
-    def test_continues_after_an_interrupted_trial(self, make):
-        whole = run(make(), range(8))
-        driver = make()
-        for number, setting in enumerate(whole[:3]):
-            driver.adopt(number, setting, sampled=True)
-            if number < 2:
-                driver.tell(number, setting, outcome(setting, number))
-        if len(whole) > 2:  # the third one is finished in this session, then told
-            driver.tell(2, whole[2], outcome(whole[2], 2))
-        assert run(driver, range(3, 8)) == whole[3:]
-
-    def test_learns_of_baselines_it_did_not_propose(self, make, space_name):
-        driver = make()
-        baseline = SPACES[space_name].complete({})
-        driver.adopt(0, baseline, sampled=False)
-        driver.tell(0, baseline, outcome(baseline, 0))
-        assert run(driver, range(1, 6))
-
-    def test_survives_nothing_but_failures(self, make):
-        driver = make()
-        for number in range(5):
-            setting = driver.ask(number)
-            if setting is not None:
-                driver.tell(number, setting, Outcome("failed"))
-
-    def test_fixed_parameters_stay_as_they_are(self, make, space_name):
-        fixed = [p for p in SPACES[space_name].parameters if p.fixed]
-        for setting in run(make(), range(6)):
-            assert all(setting.get(p.name, p.default) == p.default for p in fixed)
-
-
-@pytest.mark.parametrize("sampler", [s for s in DRIVERS["optuna"] if s not in {"grid", "gp"}])
-def test_another_seed_gives_other_proposals(sampler):
+@pytest.mark.parametrize(("driver", "sampler"), DRAWING)
+def test_another_seed_gives_other_proposals(driver, sampler):
     lenet = get_space("lenet")
-    first = run(make_driver("optuna", sampler, lenet, 1), range(6))
-    assert first != run(make_driver("optuna", sampler, lenet, 2), range(6))
+    first = run(make_driver(driver, sampler, lenet, 1), range(6))
+    assert first != run(make_driver(driver, sampler, lenet, 2), range(6))
 
 
-@pytest.mark.parametrize("driver", ["optuna", "fixed"])
-def test_a_grid_evaluates_every_setting_once_and_ends(driver):
-    finite = SPACES["finite"]
-    proposals = run(make_driver(driver, "grid", finite, 0), range(100))
-    assert len(proposals) == (1 + 2) * 3
-    assert proposals == list(finite.grid())
+@pytest.mark.parametrize("driver", GRIDS)
+def test_a_grid_has_ten_points_of_a_continuous_range_even_in_its_own_scale(driver):
+    space = space_of(Float("plain", -1.0, 2.0), Float("log", 1e-4, 1e-1, log=True))
+    proposals = run(make_driver(driver, "grid", space, 0), range(101))
+    assert len(proposals) == 100
+    plain = sorted({float(setting["plain"]) for setting in proposals})
+    log = sorted({math.log10(float(setting["log"])) for setting in proposals})
+    for points, low, high in ((plain, -1.0, 2.0), (log, -4.0, -1.0)):
+        assert points == pytest.approx([low + (high - low) * i / 9 for i in range(10)])
+
+
+@pytest.mark.parametrize("driver", GRIDS)
+@pytest.mark.parametrize("space", [SPACES["nested"], SPACES["finite"]], ids=["nested", "finite"])
+def test_a_grid_is_the_same_under_every_driver(driver, space):
+    proposals = run(make_driver(driver, "grid", space, 0), range(100))
+    assert sorted(proposals, key=str) == sorted(space.grid(), key=str)
 
 
 def test_tpe_finds_better_settings_than_chance():
-    target = toy_space(Float("x", -5.0, 5.0), Float("y", -5.0, 5.0))
-
-    def best(sampler: str, seed: int) -> float:
-        driver = make_driver("optuna", sampler, target, seed)
-        scores = []
-        for number in range(50):
-            setting = driver.ask(number)
-            score = -((float(setting["x"]) - 2) ** 2) - (float(setting["y"]) + 1) ** 2
-            scores.append(score)
-            driver.tell(number, setting, Outcome("complete", (score,), {1: score}))
-        return max(scores)
-
-    wins = sum(best("tpe", seed) > best("random", seed) for seed in range(5))
+    wins = sum(best("optuna", "tpe", seed) > best("optuna", "random", seed) for seed in range(5))
     assert wins >= 4
 
 
+@pytest.mark.slow
+def test_bayesian_finds_better_settings_than_more_by_chance():
+    for seed in range(2):
+        drawn = best("keras-tuner", "random", seed, trials=40)
+        assert best("keras-tuner", "bayesian", seed, trials=16) > drawn
+
+
+def best(driver: str, sampler: str, seed: int, trials: int = 50) -> float:
+    """The best of some trials on a hill."""
+    proposing = make_driver(driver, sampler, hill(), seed)
+    scores = []
+    for number in range(trials):
+        setting = proposing.ask(number)
+        scores.append(height(setting))
+        proposing.tell(number, setting, Outcome("complete", (scores[-1],), {1: scores[-1]}))
+    return max(scores)
+
+
+def hill():
+    return toy_space(Float("x", -5.0, 5.0), Float("y", -5.0, 5.0))
+
+
+def height(setting: Settings) -> float:
+    return -((float(setting["x"]) - 2) ** 2) - (float(setting["y"]) + 1) ** 2
+
+
+@pytest.mark.parametrize(("driver", "sampler"), LEARNING)
+def test_learns_from_trials_that_were_pruned_alone(driver, sampler):
+    def proposals(sign: float) -> list[Settings]:
+        return run_with(driver, sampler, lambda s: Outcome("pruned", (), {2: sign * height(s)}))
+
+    assert proposals(1.0) != proposals(-1.0)
+
+
+@pytest.mark.parametrize(("driver", "sampler"), LEARNING)
+def test_the_last_step_of_a_pruned_trial_counts(driver, sampler):
+    def proposals(first: float) -> list[Settings]:
+        steps = {1: first, 2: 0.0}
+        return run_with(driver, sampler, lambda s: Outcome("pruned", (), {**steps, 3: height(s)}))
+
+    assert proposals(9.0) == proposals(-9.0)
+
+
+def run_with(driver: str, sampler: str, outcome_of) -> list[Settings]:
+    if sampler == "gp":
+        pytest.importorskip("torch", reason="the gp extra is not installed")
+    proposing = make_driver(driver, sampler, hill(), 0)
+    settings = []
+    for number in range(20 if sampler == "cmaes" else 13):
+        settings.append(proposing.ask(number))
+        proposing.tell(number, settings[-1], outcome_of(settings[-1]))
+    return settings
+
+
+@pytest.mark.parametrize(("driver", "sampler"), LEARNING)
+def test_learns_of_baselines_it_did_not_propose(driver, sampler):
+    def next_one(sign: float) -> Settings | None:
+        if sampler == "gp":
+            pytest.importorskip("torch", reason="the gp extra is not installed")
+        proposing = make_driver(driver, sampler, hill(), 0)
+        for number in range(12):
+            setting: Settings = {"x": number - 6.0 if number % 2 else 1.0, "y": number / 2 - 3}
+            proposing.adopt(number, setting, sampled=False)
+            score = sign * height(setting)
+            proposing.tell(number, setting, Outcome("complete", (score,), {1: score}))
+        for number in (12, 13):
+            proposal = proposing.ask(number)
+            proposing.tell(number, proposal, Outcome("complete", (0.0,), {1: 0.0}))
+        return proposal
+
+    if sampler == "cmaes":
+        pytest.skip("CMA-ES learns from generations of its own proposals alone")
+    assert next_one(1.0) != next_one(-1.0)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "gp", "qmc", "grid"])
+def test_several_objectives_can_be_searched_by(sampler):
+    if sampler == "gp":
+        pytest.importorskip("torch", reason="the gp extra is not installed")
+    driver = make_driver("optuna", sampler, SPACES["numbers"], 0, objectives=2)
+    settings = []
+    for number in range(14):
+        setting = driver.ask(number)
+        assert setting is not None
+        settings.append(setting)
+        score = float(setting["b"])
+        states = [Outcome("complete", (score, -score), {1: score}), Outcome("failed", (), {1: 0.0})]
+        driver.tell(number, setting, states[number % 5 == 4])
+    assert len({str(setting) for setting in settings}) == 14
+
+
+@pytest.mark.parametrize(
+    ("driver", "sampler", "remedy"),
+    [
+        ("optuna", "cmaes", "--sampler tpe"),
+        *(("keras-tuner", s, "--driver optuna") for s in DRIVERS["keras-tuner"]),
+    ],
+)
+def test_several_objectives_are_refused_where_they_cannot_be_had(driver, sampler, remedy):
+    with pytest.raises(SettingsError, match=f"one objective; got 2.*{remedy}"):
+        make_driver(driver, sampler, SPACES["numbers"], 0, objectives=2)
+
+
+@pytest.mark.parametrize(
+    "space", [toy_space(Boolean("a"), Int("epochs", 2, 9)), toy_space(Boolean("a"))]
+)
+def test_hyperband_refuses_a_space_whose_epochs_it_cannot_decide(space):
+    with pytest.raises(SettingsError, match=r"got (a search over 2\.\.9|none).*--epochs"):
+        make_driver("keras-tuner", "hyperband", space, 0)
+
+
+@pytest.mark.slow
+def test_a_refusal_loads_no_library_and_loading_one_goes_unnoticed():
+    code = """
+import os, sys
+from search.drivers import make_driver, Outcome
+from search.errors import SettingsError
+from tests.search.drivers.proposing import SPACES
+try:
+    make_driver("keras-tuner", "bayesian", SPACES["numbers"], 0, objectives=2)
+except SettingsError:
+    pass
+assert not {"optuna", "keras_tuner", "tensorflow"} & set(sys.modules)
+before = dict(os.environ)
+for sampler in ("bayesian", "hyperband", "grid"):
+    driver = make_driver("keras-tuner", sampler, SPACES["numbers"], 0)
+    for number in range(14):
+        driver.tell(number, driver.ask(number), Outcome("complete", (0.5,)))
+assert dict(os.environ) == before
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_the_fixed_driver_keeps_the_order_and_ends():
-    settings: list[Settings] = [{"a": 1}, {"a": 2}, {"a": 1}]
-    assert run(FixedDriver(settings), range(9)) == [{"a": 1}, {"a": 2}]
+    settings: list[Settings] = [{"a": 1}, {"a": 2}, {"a": 1}, {"a": True}]
+    assert run(FixedDriver(settings), range(9)) == [{"a": 1}, {"a": 2}, {"a": True}]
 
 
 @pytest.mark.skipif(find_spec("torch") is not None, reason="the gp extra is installed")
