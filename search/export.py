@@ -48,20 +48,21 @@ class FinalModel:
 
 
 def chosen_trial(history: History, number: int | None) -> TrialHistory:
-    """Return the trial to export: the best complete one, or the one of a number.
+    """Return the trial to export: the best one, as `History.best` says, or the one of a number.
 
     Raises:
         NothingToExport: there is no complete trial.
         SettingsError: no complete trial has that number.
     """
     completed = {trial.number: trial for trial in history.completed()}
-    if not completed:
+    best = history.best()
+    if best is None:
         raise NothingToExport(
             "the study has no complete trial to export; let it run on with"
             " `python -m search run --study NAME --trials N`"
         )
     if number is None:
-        return next(iter(completed.values()))
+        return best
     if number not in completed:
         known = ", ".join(map(str, sorted(completed)))
         raise SettingsError(f"`--trial` must be a complete trial ({known}); got {number}")

@@ -4,7 +4,7 @@ import hashlib
 import secrets
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -18,6 +18,8 @@ MAX_FOLDS = 20
 # One fold alone is the first of five: a stratified fifth is held out.
 HOLD_OUT_FOLDS = 5
 MAX_SEED = 2**32 - 1
+# A trial that is confirmed sees all folds this many times more, cut and trained with other seeds.
+CONFIRMATIONS = 2
 
 Indices: TypeAlias = NDArray[np.int64]
 
@@ -64,6 +66,15 @@ class Folds:
         """Number of samples in use: those of any one fold, both parts together."""
         return len(self.train[0]) + len(self.validation[0])
 
+    @classmethod
+    def joined(cls, several: "Iterable[Folds]") -> "Folds":
+        """Return the folds of all, one after another."""
+        parts = list(several)
+        return cls(
+            tuple(part for folds in parts for part in folds.train),
+            tuple(part for folds in parts for part in folds.validation),
+        )
+
     def save(self, path: Path) -> None:
         """Write the folds to a `.npz` file, which is whole or absent."""
         arrays = {f"train_{i}": part for i, part in enumerate(self.train, start=1)}
@@ -109,6 +120,7 @@ def make_folds(
     limit_samples: int | None = None,
     classes: Sequence[str] = (),
     leave_out: Indices | None = None,
+    groups: Indices | None = None,
 ) -> Folds:
     """Return stratified, shuffled folds, the same for the same arguments on any machine.
 
@@ -121,13 +133,13 @@ def make_folds(
             `labels`.
         classes: class names for messages.
         leave_out: indices of samples that take no part.
+        groups: (n,), for each sample the number of its family, from 0; no family is torn. Folds
+            then differ in size and balance by what families of their sizes allow.
 
     Raises:
         SettingsError: a setting out of its range.
-        DataError: a class has too few samples.
+        DataError: a class has too few samples, or is in too few families.
     """
-    from sklearn.model_selection import StratifiedKFold
-
     parts = HOLD_OUT_FOLDS if folds == 1 else folds
     chosen = np.arange(len(labels), dtype=np.int64)
     if leave_out is not None:
@@ -136,12 +148,56 @@ def make_folds(
     if limit_samples is not None:
         chosen = chosen[stratified_part(labels[chosen], limit_samples, seed)]
     _check_classes(labels[chosen], parts, classes, limited=limit_samples is not None)
-    splitter = StratifiedKFold(parts, shuffle=True, random_state=seed)
-    splits = list(splitter.split(np.zeros(len(chosen)), labels[chosen]))[:folds]
+    if groups is None:
+        dealt = _stratified(labels[chosen], parts, seed)
+    else:
+        families = np.unique(groups[chosen], return_inverse=True)[1]
+        _check_families(labels[chosen], families, parts, classes)
+        dealt = _whole_families(labels[chosen], families, parts, seed)
     return Folds(
-        tuple(np.sort(chosen[train]) for train, _ in splits),
-        tuple(np.sort(chosen[validation]) for _, validation in splits),
+        tuple(chosen[dealt != part] for part in range(folds)),
+        tuple(chosen[dealt == part] for part in range(folds)),
     )
+
+
+def _stratified(labels: NDArray[np.integer], parts: int, seed: int) -> Indices:
+    """Return for each sample the part, from 0, in which it is validated."""
+    from sklearn.model_selection import StratifiedKFold
+
+    dealt = np.empty(len(labels), np.int64)
+    splitter = StratifiedKFold(parts, shuffle=True, random_state=seed)
+    for part, (_, validation) in enumerate(splitter.split(np.zeros(len(labels)), labels)):
+        dealt[validation] = part
+    return dealt
+
+
+def _whole_families(
+    labels: NDArray[np.integer], families: Indices, parts: int, seed: int
+) -> Indices:
+    """Return for each sample the part, from 0, in which it is validated with all its family.
+
+    The largest families are dealt first, those of one size in random order, each to the part
+    that has least of its classes. Counts are whole numbers, so that every machine deals alike.
+
+    Args:
+        labels: (n,), class numbers.
+        families: (n,), family numbers from 0, none left out.
+        parts: number of parts.
+        seed: of the order.
+    """
+    present, classes, totals = np.unique(labels, return_inverse=True, return_counts=True)
+    weights = len(labels) ** 2 // totals**2  # what is rare weighs more
+    sizes = np.bincount(families)
+    mixed = np.random.RandomState(seed).permutation(len(sizes))
+    members = np.split(np.argsort(families, kind="stable"), np.cumsum(sizes)[:-1])
+    held = np.zeros((parts, len(present)), np.int64)  # classes that each part has, weighed
+    dealt = np.empty(len(labels), np.int64)
+    for family in mixed[np.argsort(-sizes[mixed], kind="stable")]:
+        of = classes[members[family]]
+        part = held[:, of].sum(axis=1).argmin()
+        np.add.at(held[part], of, weights[of])
+        dealt[members[family]] = part
+    return dealt
 
 
 def _check_settings(
@@ -177,13 +233,31 @@ def _check_classes(
     rarest = int(np.argmin(counts))
     if counts[rarest] >= parts:
         return
-    label = int(present[rarest])
-    name = f"class {label}" + (f" ({classes[label]})" if label < len(classes) else "")
+    name = _named(int(present[rarest]), classes)
     remedy = "raise `--limit-samples` or lower `--folds`" if limited else "lower `--folds`"
     raise DataError(
         f"every class must have at least {parts} training samples, one for each part;"
         f" {name} has {counts[rarest]}. Add samples of it, or {remedy}."
     )
+
+
+def _check_families(
+    labels: NDArray[np.integer], families: Indices, parts: int, classes: Sequence[str]
+) -> None:
+    together = np.unique(np.column_stack([labels, families]), axis=0)
+    present, counts = np.unique(together[:, 0], return_counts=True)
+    rarest = int(np.argmin(counts))
+    if counts[rarest] < parts:
+        raise DataError(
+            f"every class must have samples in at least {parts} families, one for each part:"
+            " samples that are equal or parts of one another stay together;"
+            f" {_named(int(present[rarest]), classes)} has {counts[rarest]}."
+            " Add other samples of it, or lower `--folds`."
+        )
+
+
+def _named(label: int, classes: Sequence[str]) -> str:
+    return f"class {label}" + (f" ({classes[label]})" if label < len(classes) else "")
 
 
 def stratified_part(labels: NDArray[np.integer], size: int, seed: int) -> Indices:

@@ -66,10 +66,12 @@ def write_results(folder: ModelFolder, history: History) -> None:
         "study": history.study.study if history.study else "",
         "trial": export.trial,
         "parameters": trial.started.parameters,
+        "objectives": [objective.name for objective in history.objectives],
         "cross_validation": {
             **(ended.scores if ended else {}),
             "folds": [fold.accuracy for fold in trial.finished_folds().values()],
         },
+        "confirmed": trial.confirmed.scores if trial.confirmed else None,
         "test": test,
         "test_set_openings": len(history.test_openings),
         "model_parameters": export.model_parameters,

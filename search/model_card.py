@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from tracking.history import History
+from tracking.history import History, TrialHistory
 from tracking.records import ModelExported, StudyStarted, TestSetOpened
 
 _LIKE = {"image": "images", "text": "texts", "table": "rows"}
@@ -60,6 +60,7 @@ def _scores(history: History, export: ModelExported, test: TestSetOpened | None)
             ("standard deviation over folds", f"{scores['cv_accuracy_std']:.4f}"),
             ("single folds", " ".join(f"{fold.accuracy:.4f}" for fold in folds)),
             ("macro F1 (out of fold)", f"{scores['macro_f1']:.4f}"),
+            *_further_scores(history, trial),
             *(
                 [
                     ("test accuracy", f"{test.accuracy:.4f}"),
@@ -81,6 +82,26 @@ def _scores(history: History, export: ModelExported, test: TestSetOpened | None)
         )
 
 
+def _further_scores(history: History, trial: TrialHistory) -> list[tuple[object, ...]]:
+    """Return what else the search went for, and the scores on folds that confirmed the trial."""
+    shown = ("cv_accuracy", "macro_f1", "model_parameters")
+    rows: list[tuple[object, ...]] = [
+        (objective.meaning, f"{score:.{2 if objective.name == 'latency_ms' else 4}f}")
+        for objective in history.objectives
+        if objective.name not in shown and (score := trial.score(objective.name)) is not None
+    ]
+    if trial.confirmed is None or not trial.confirmed.scores:
+        return rows
+    folds = f"on {len(trial.finished_more_folds())} further folds"
+    scores = trial.confirmed.scores
+    return [
+        *rows,
+        (f"accuracy {folds}", f"{scores['cv_accuracy']:.4f} ± {scores['cv_accuracy_std']:.4f}"),
+        (f"loss {folds}", f"{scores['cv_loss']:.4f}"),
+        (f"macro F1 {folds}", f"{scores['macro_f1']:.4f}"),
+    ]
+
+
 def _data(study: StudyStarted) -> str:
     data = study.dataset
     return (
@@ -93,12 +114,23 @@ def _data(study: StudyStarted) -> str:
 def _choice(history: History, study: StudyStarted) -> str:
     settings = study.settings
     counts = [trial.state for trial in history.trials.values()]
+    goals = " and ".join(
+        f"the {'largest' if o.larger else 'smallest'} `{o.name}` ({o.meaning})"
+        for o in history.objectives
+    )
+    confirmed = len(history.confirmed())
+    further = (
+        f" The best of them ({confirmed}) were trained once more on further folds, which took no"
+        " part in the search, and are ranked by these."
+        if confirmed
+        else ""
+    )
     return (
         f"{len(counts)} trials ({counts.count('complete')} complete, {counts.count('pruned')}"
         f" pruned, {counts.count('failed')} failed) by {study.driver}/{settings['sampler']}, seed"
         f" {settings['seed']}, each on the same {study.folds} fold(s), SHA-256"
-        f" `{study.folds_digest}`. The best of many trials is a little flattered by its"
-        " cross-validated score; the test score is not."
+        f" `{study.folds_digest}`, in search of {goals}.{further} The best of many trials is a"
+        " little flattered by its cross-validated score; the test score is not."
     )
 
 

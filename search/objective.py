@@ -7,7 +7,6 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -17,14 +16,23 @@ from search.datasets import Dataset
 from search.encoding import Encoder
 from search.evaluation import Predictions, classification_report, confusion_matrix, macro_f1, score
 from search.fit import Array, Epoch, Fitted, Part, fit
-from search.folds import Folds
+from search.folds import CONFIRMATIONS, Folds, Indices
 from search.inputs import Inputs, make_inputs, space_on, spec_of
+from search.latency import latency_ms
 from search.seeds import derive
 from search.targets import output_units
 from search.work import TrialTask, Verdict, Work
 from spaces import Settings, Space
 from tracking.home import StudyFolder
-from tracking.records import EpochEnded, FoldEnded, FoldStarted, Record, TrialEnded
+from tracking.objectives import OBJECTIVES
+from tracking.records import (
+    EpochEnded,
+    FoldEnded,
+    FoldStarted,
+    Record,
+    TrialConfirmed,
+    TrialEnded,
+)
 
 Report = Callable[[Record], Verdict]
 
@@ -45,6 +53,9 @@ class Bench:
         inputs: the training samples as the models receive them.
         labels: int64 `(n,)`.
         classes: names, by class number.
+        folds: the study's.
+        further: folds that confirm trials; their numbers come after the study's.
+        objectives: names of what the study searches for, the most important first.
     """
 
     space: Space
@@ -53,8 +64,10 @@ class Bench:
     labels: Array
     classes: tuple[str, ...]
     folds: Folds
+    further: Folds | None
     folder: StudyFolder
     seed: int
+    objectives: tuple[str, ...]
 
     @classmethod
     def open(cls, work: Work) -> "Bench":
@@ -71,33 +84,43 @@ class Bench:
             labels=np.asarray(dataset.train_labels),
             classes=dataset.classes,
             folds=Folds.load(folder.folds),
+            further=Folds.load(folder.further_folds) if folder.further_folds.exists() else None,
             folder=folder,
             seed=work.seed,
+            objectives=work.objectives,
         )
 
     def learn(self, fold: int, setting: Settings) -> Encoder:
         """Return the encoder learned on the training part of a fold (from 1)."""
-        return self.inputs.learn(self.folds.train[fold - 1], setting)
+        return self.inputs.learn(self._indices(fold)[0], setting)
 
     def parts(self, fold: int, encoder: Encoder) -> tuple[Part, Part]:
         """Return the training and the validation part of a fold (from 1), copied to memory."""
-        train, validation = self.folds.train[fold - 1], self.folds.validation[fold - 1]
+        train, validation = self._indices(fold)
         return (
             Part(self.inputs.take(encoder, train), self.labels[train]),
             Part(self.inputs.take(encoder, validation), self.labels[validation]),
         )
 
+    def _indices(self, fold: int) -> tuple[Indices, Indices]:
+        folds, place = self.folds, fold - 1
+        if place >= len(self.folds):
+            if self.further is None:
+                raise IndexError(f"fold {fold} of {len(self.folds)}")
+            folds, place = self.further, place - len(self.folds)
+        return folds.train[place], folds.validation[place]
+
 
 def evaluate_trial(bench: Bench, task: TrialTask, report: Report) -> None:
-    """Evaluate a setting on every fold that is not finished yet.
+    """Evaluate a setting on those folds of a task that are not finished yet.
 
-    Everything that happens goes to `report`, last a `TrialEnded`, unless the coordinator's
-    verdict was to halt. This is the trial boundary: whatever goes wrong inside becomes a failed
-    trial with its traceback.
+    Everything that happens goes to `report`, last a `TrialEnded` if the trial is over (a
+    `TrialConfirmed` if the task confirms it). This is the trial boundary: whatever goes wrong
+    inside becomes a failed trial with its traceback.
 
     Args:
         bench: the study's data and space.
-        task: the setting and the folds that are finished already.
+        task: the setting and its folds.
         report: takes a record and says how to go on.
     """
     trial = _Trial(bench, task, report)
@@ -107,7 +130,11 @@ def evaluate_trial(bench: Bench, task: TrialTask, report: Report) -> None:
         if not stop.verdict.halt:
             report(trial.ended("pruned", reason=stop.verdict.reason))
     except Exception as error:  # noqa: BLE001 # the trial boundary
-        report(trial.ended("failed", reason=_reason(error), error=traceback.format_exc()))
+        told = traceback.format_exc()
+        if task.confirms:
+            report(trial.confirmed(error=told))
+        else:
+            report(trial.ended("failed", reason=_reason(error), error=told))
 
 
 class _Trial:
@@ -117,40 +144,59 @@ class _Trial:
         self._report = report
         self._folds: dict[int, FoldEnded] = {ended.fold: ended for ended in task.finished}
         self._epochs_unfinished = 0
+        self._fold_began = 0.0
         self._weights = 0
         self._summary = ""
 
     def run(self) -> None:
+        """Train what is left; end the trial where that was the last of it."""
         if self._task.stop:
-            self._describe(self._build(self._bench.learn(1, self._task.parameters)))
+            self._describe(self._model())
             raise _Stopped(Verdict(stop=True, reason=self._task.stop))
-        for fold in range(1, len(self._bench.folds.train) + 1):
+        for fold in self._task.folds:
             if fold not in self._folds:
                 self._send(FoldStarted(at=time.time(), trial=self._task.trial, fold=fold))
                 self._folds[fold] = self._evaluate(fold)
                 self._epochs_unfinished = 0
                 self._send(self._folds[fold])
-        if not self._summary:  # every fold was finished in an earlier session
-            self._describe(self._build(self._bench.learn(1, self._task.parameters)))
-        self._report(self.ended("complete"))
+        if self._task.confirms:
+            self._report(self.confirmed())
+        elif len(self._folds) == len(self._bench.folds):
+            if not self._summary:  # every fold was finished in an earlier session
+                self._describe(self._model())
+            self._report(self.ended("complete"))
+
+    def confirmed(self, *, error: str = "") -> TrialConfirmed:
+        """Return the record that tells how the further folds went."""
+        folds = list(self._folds.values())
+        return TrialConfirmed(
+            at=time.time(),
+            trial=self._task.trial,
+            repeats=CONFIRMATIONS,
+            scores={} if error else _means(folds) | {"macro_f1": _mean(folds, "macro_f1")},
+            error=error,
+        )
 
     def ended(self, state: str, *, reason: str = "", error: str = "") -> TrialEnded:
         """Return the trial's last record, with the scores its finished folds allow."""
         finished = [self._folds[fold] for fold in sorted(self._folds)]
-        accuracies = [fold.accuracy for fold in finished]
         predictions = [
             Predictions.load(self._bench.folder.root / fold.predictions) for fold in finished
         ]
         joined = Predictions.joined(predictions) if predictions else None
         classes = self._bench.classes
+        scores = {}
+        if state == "complete" and joined is not None:
+            scores = _means(finished) | {"macro_f1": macro_f1(joined, len(classes))}
+            scores |= self._measured()
         return TrialEnded(
             at=time.time(),
             trial=self._task.trial,
             state=state,
-            value=statistics.fmean(accuracies) if accuracies and state != "failed" else None,
+            value=self._value(state, finished, scores),
             reason=reason,
-            scores=_scores(finished, joined, len(classes)) if state == "complete" else {},
-            train_seconds=sum(fold.seconds for fold in finished),
+            scores=scores,
+            train_seconds=sum(fold.seconds for fold in finished) + self._seconds_unfinished(),
             epochs_trained=sum(fold.epochs for fold in finished) + self._epochs_unfinished,
             model_parameters=self._weights,
             confusion=confusion_matrix(joined, len(classes)) if joined else [],
@@ -160,8 +206,11 @@ class _Trial:
             error=error,
         )
 
+    def _seconds_unfinished(self) -> float:
+        return time.monotonic() - self._fold_began if self._epochs_unfinished else 0.0
+
     def _evaluate(self, fold: int) -> FoldEnded:
-        started = time.monotonic()
+        started = self._fold_began = time.monotonic()
         bench, setting = self._bench, self._task.parameters
         encoder = bench.learn(fold, setting)
         training, validation = bench.parts(fold, encoder)
@@ -172,13 +221,17 @@ class _Trial:
 
         def on_epoch(epoch: Epoch) -> None:
             self._epochs_unfinished = epoch.number
+            metrics = dict(epoch.metrics)
+            if "macro_f1" in bench.objectives and epoch.probabilities is not None:
+                predictions = Predictions.of(epoch.probabilities, validation.labels)
+                metrics["val_macro_f1"] = macro_f1(predictions, len(bench.classes))
             self._send(
                 EpochEnded(
                     at=time.time(),
                     trial=self._task.trial,
                     fold=fold,
                     epoch=epoch.number,
-                    metrics=epoch.metrics,
+                    metrics=metrics,
                 )
             )
 
@@ -225,6 +278,24 @@ class _Trial:
         output_units(model, spec.classes, self._bench.inputs.take(encoder, first))
         return model
 
+    def _model(self) -> keras.Model:
+        return self._build(self._bench.learn(1, self._task.parameters))
+
+    def _measured(self) -> dict[str, float]:
+        if "latency_ms" not in self._bench.objectives:
+            return {}
+        encoder = self._bench.learn(1, self._task.parameters)
+        first = self._bench.folds.train[0][:1]
+        return {"latency_ms": latency_ms(self._model(), self._bench.inputs.take(encoder, first))}
+
+    def _value(
+        self, state: str, finished: list[FoldEnded], scores: dict[str, float]
+    ) -> float | None:
+        objective = OBJECTIVES[self._bench.objectives[0]]
+        if state == "complete":
+            return scores[objective.name]
+        return _mean(finished, objective.fold) if finished and state == "pruned" else None
+
     def _describe(self, model: keras.Model) -> None:
         if not self._summary:
             lines: list[str] = []
@@ -248,15 +319,15 @@ def _device() -> str:
     return "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
 
 
-def _scores(
-    folds: list[FoldEnded], predictions: Predictions | None, classes: int
-) -> dict[str, Any]:
-    if predictions is None:
-        return {}
+def _means(folds: list[FoldEnded]) -> dict[str, float]:
+    """Return the means over folds, and the spread of their accuracies."""
     accuracies = [fold.accuracy for fold in folds]
     return {
         "cv_accuracy": statistics.fmean(accuracies),
         "cv_accuracy_std": statistics.stdev(accuracies) if len(accuracies) > 1 else 0.0,
-        "cv_loss": statistics.fmean(fold.loss for fold in folds),
-        "macro_f1": macro_f1(predictions, classes),
+        "cv_loss": _mean(folds, "loss"),
     }
+
+
+def _mean(folds: list[FoldEnded], name: str) -> float:
+    return statistics.fmean(getattr(fold, name) for fold in folds)

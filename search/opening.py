@@ -9,17 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from search.chatter import standard_error_to
 from search.datasets import Dataset, DatasetNotFound, load
+from search.drivers import check_driver
 from search.errors import FoldwiseError, SettingsError, near_matches
-from search.folds import Folds, make_folds
+from search.folds import CONFIRMATIONS, Folds, make_folds
 from search.inputs import space_on
 from search.matching import check_kind, check_needs, left_out, without_flip
+from search.seeds import derive
 from search.settings import IDENTITY, StudySettings, validate
 from spaces import NarrowedSpace, Parameter, Space, SpaceError, get_space, narrow
 from tracking.history import History
 from tracking.home import Home, StudyFolder
 from tracking.journal import JournalError, read_journal
+from tracking.objectives import objective_names
 from tracking.records import StudyStarted
 
 FALLBACK_DATASET, FALLBACK_KIND = "digits", "image"
@@ -47,6 +52,20 @@ class Opened:
     start: StudyStarted
     is_new: bool
     fallback: str
+
+    def further_folds(self) -> Folds:
+        """Return folds of the same samples, cut anew, on which trials can be confirmed."""
+        labels = self.dataset.train_labels
+        unused = np.setdiff1d(np.arange(len(labels)), self.folds.used)
+        return Folds.joined(
+            make_folds(
+                labels,
+                folds=len(self.folds),
+                seed=derive(self.settings.seed, "confirmation", repeat),
+                leave_out=unused,
+            )
+            for repeat in range(CONFIRMATIONS)
+        )
 
 
 def open_study(
@@ -81,6 +100,12 @@ def open_study(
     narrowed = _narrowed(space, settings)
     narrowed = without_flip(narrowed, settings.set, dataset, notify)
     check_needs(narrowed.space)
+    check_driver(
+        settings.driver,
+        str(settings.sampler),
+        narrowed.space,
+        objectives=len(objective_names(settings.objective)),
+    )
     settings = settings.model_copy(update={"dataset": dataset.name})
     folds = make_folds(
         dataset.train_labels,

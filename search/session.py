@@ -5,18 +5,19 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from search.drivers import Driver, make_driver
+from search.drivers import make_driver
 from search.environment import describe_environment
 from search.errors import SettingsError
 from search.executors import make_executor
 from search.opening import Notify, Opened, study_history
-from search.racing import make_pruner
-from search.study import COMPLETE, Study, is_done
+from search.pruners import make_pruner
+from search.study import COMPLETE, Plan, Study
 from search.tracker import Tracker
 from search.work import Work
 from tracking.history import History
 from tracking.journal import Journal
 from tracking.lock import StudyLock, StudyLocked
+from tracking.objectives import objective_names
 from tracking.records import Record, SessionEnded, SessionStarted
 
 INTERRUPTED = "interrupted"
@@ -54,9 +55,6 @@ def run_session(
         SettingsError: another process runs the study, or its folder cannot be written.
     """
     settings = opened.settings
-    driver = make_driver(
-        settings.driver, str(settings.sampler), opened.narrowed.space, settings.seed
-    )
     with ExitStack() as stack:
         journal = stack.enter_context(_locked_journal(opened, stack, notify))
         history = study_history(opened.folder)
@@ -82,7 +80,7 @@ def run_session(
                 environment={**describe_environment(), "precision": settings.precision},
             )
         )
-        reason = _run(opened, driver, history, record)
+        reason = _run(opened, history, record)
         record_new(SessionEnded(at=time.time(), reason=reason))
         return SessionResult(reason, history, tracker.drain(shipper, notify))
 
@@ -105,33 +103,51 @@ def _locked_journal(opened: Opened, stack: ExitStack, notify: Notify) -> Journal
     return journal
 
 
-def _run(opened: Opened, driver: Driver, history: History, record: OnRecord) -> str:
+def _run(opened: Opened, history: History, record: OnRecord) -> str:
     settings = opened.settings
-    if is_done(history, settings.trials):
+    plan = Plan(
+        trials=settings.trials,
+        baselines=opened.narrowed.baselines if settings.baselines else {},
+        confirm=settings.confirm,
+        deadline=None if settings.timeout is None else time.monotonic() + settings.timeout,
+    )
+    if plan.is_done(history):
         return COMPLETE  # without a worker
-    work = Work(
+    if settings.confirm and not opened.folder.further_folds.exists():
+        opened.further_folds().save(opened.folder.further_folds)
+    executor = make_executor(settings.executor, _work(opened), opened.folder.worker_log)
+    try:
+        # After the executor, so that the worker imports TensorFlow while a driver does.
+        driver = make_driver(
+            settings.driver,
+            str(settings.sampler),
+            opened.narrowed.space,
+            settings.seed,
+            objectives=len(history.objectives),
+        )
+        study = Study(
+            history=history,
+            record=record,
+            driver=driver,
+            pruner=make_pruner(str(settings.pruner), history.objectives[0]),
+            executor=executor,
+            plan=plan,
+        )
+        return study.run()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    finally:
+        executor.close()
+
+
+def _work(opened: Opened) -> Work:
+    settings = opened.settings
+    return Work(
         space=settings.space,
         dataset=str(opened.dataset.folder),
         folder=str(opened.folder.root),
         declarations=str(opened.declarations),
         seed=settings.seed,
         precision=settings.precision,
+        objectives=objective_names(settings.objective),
     )
-    deadline = None if settings.timeout is None else time.monotonic() + settings.timeout
-    executor = make_executor(settings.executor, work, opened.folder.worker_log)
-    study = Study(
-        history=history,
-        record=record,
-        driver=driver,
-        pruner=make_pruner(settings.pruner),
-        executor=executor,
-        baselines=opened.narrowed.baselines if settings.baselines else {},
-        trials=settings.trials,
-        deadline=deadline,
-    )
-    try:
-        return study.run()
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    finally:
-        executor.close()

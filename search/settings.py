@@ -20,9 +20,10 @@ from search.datasets.references import absolute as absolute_dataset
 from search.drivers.catalog import DRIVERS, default_sampler
 from search.errors import SettingsError, near_matches
 from search.executors import EXECUTORS
-from search.racing import PRUNERS
+from search.pruners import PRUNERS
 from spaces import absolute
 from spaces import names as space_names
+from tracking.objectives import DEFAULT, OBJECTIVES, objective_names
 
 IDENTITY = (
     "space",
@@ -30,6 +31,7 @@ IDENTITY = (
     "driver",
     "sampler",
     "pruner",
+    "objective",
     "folds",
     "epochs",
     "seed",
@@ -61,6 +63,9 @@ class StudySettings(BaseModel):
         dataset: name or reference; None for the space's own, with `digits` where that cannot be
             had and the space takes images.
         study: name; None for `SPACE-DATASET`.
+        objective: what is searched for: one name, or two with a comma between them.
+        pruner: None for `racing`, or for `none` where there are two objectives.
+        confirm: number of best trials that are evaluated once more on further folds.
         trials: total number of trials, baselines and those of earlier sessions included.
         timeout: seconds after which this session ends; None for no limit.
         set: parameter name to what `--set` says of it.
@@ -75,12 +80,14 @@ class StudySettings(BaseModel):
     dataset: str | None = None
     driver: str = "optuna"
     sampler: str | None = None
-    pruner: str = "median"
+    objective: str = DEFAULT
+    pruner: str | None = None
     trials: Annotated[int, Field(ge=1, le=100_000)] = 20
     timeout: Annotated[float, BeforeValidator(seconds), Field(gt=0)] | None = None
     folds: Annotated[int, Field(ge=1, le=20)] = 5
     epochs: Annotated[int, Field(ge=1, le=1000)] = 10
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
+    confirm: Annotated[int, Field(ge=0, le=100)] = 0
     study: str | None = None
     set: dict[str, str] = Field(default_factory=dict)
     baselines: bool = True
@@ -106,9 +113,27 @@ class StudySettings(BaseModel):
     def _driver_known(cls, value: str) -> str:
         return _known("driver", value, DRIVERS)
 
+    @field_validator("objective")
+    @classmethod
+    def _objective_known(cls, value: str) -> str:
+        names = objective_names(value)
+        for name in names:
+            _known("objective", name, tuple(OBJECTIVES))
+        if len(names) > 2 or len(set(names)) < len(names):
+            raise ValueError(f"must be one objective, or two different ones; got {value!r}")
+        if not OBJECTIVES[names[0]].fold:
+            scores = ", ".join(name for name, known in OBJECTIVES.items() if known.fold)
+            raise ValueError(f"must begin with a score, one of {scores}; got {value!r}")
+        return ",".join(names)
+
     @field_validator("pruner")
     @classmethod
-    def _pruner_known(cls, value: str) -> str:
+    def _pruner_known(cls, value: str, info: Any) -> str:
+        if "," in info.data.get("objective", "") and value != "none":
+            raise ValueError(
+                "must be none where there are two objectives, as one of them cannot tell which"
+                f" trials are worth going on with; got {value!r}. Leave it out"
+            )
         return _known("pruner", value, PRUNERS)
 
     @field_validator("executor")
@@ -118,7 +143,10 @@ class StudySettings(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _sampler_of_driver(cls, values: dict[str, Any]) -> dict[str, Any]:
+    def _defaults_that_depend(cls, values: dict[str, Any]) -> dict[str, Any]:
+        if values.get("pruner") is None:
+            several = "," in str(values.get("objective") or "")
+            values = {**values, "pruner": "none" if several else PRUNERS[0]}
         driver = values.get("driver") or "optuna"
         if isinstance(driver, str) and driver in DRIVERS and values.get("sampler") is None:
             values = {**values, "sampler": default_sampler(driver)}

@@ -3,24 +3,51 @@
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from search.drivers import Driver, Outcome
 from search.executors import Executor
-from search.racing import Pruner
+from search.folds import CONFIRMATIONS
+from search.pruners import Pruner
+from search.pruners.standing import Standing
 from search.work import GO_ON, HALT, TrialTask, Verdict
 from spaces import Settings
 from tracking.history import History, TrialHistory
-from tracking.records import FoldEnded, Record, TrialStarted
+from tracking.records import EpochEnded, FoldEnded, Record, TrialStarted
 
 FAILURES_IN_A_ROW = 10
+# At the end of a session's time some is kept for the race of the waiting trials: from fold to fold
+# half of them go on, but at least this many.
+FINALISTS = 4
 
 COMPLETE, EXHAUSTED, TIMEOUT, FAILED = "complete", "exhausted", "timeout", "failed"
 
 
-def is_done(history: History, trials: int) -> bool:
-    """Say whether a study has all its trials, each of them over."""
-    finished = len(history.finished())
-    return finished >= trials and finished == len(history.trials)
+@dataclass(frozen=True)
+class Plan:
+    """How much a session is to do.
+
+    Attributes:
+        baselines: complete settings by name, evaluated first.
+        trials: total number of trials, those of the history included.
+        confirm: number of best trials to evaluate once more on further folds.
+        deadline: `time.monotonic()` at which to stop, None for never.
+    """
+
+    trials: int
+    baselines: Mapping[str, Settings] = field(default_factory=dict)
+    confirm: int = 0
+    deadline: float | None = None
+
+    def is_done(self, history: History) -> bool:
+        """Say whether nothing is left to do."""
+        finished = len(history.finished())
+        all_over = finished >= self.trials and finished == len(history.trials)
+        return all_over and not self.to_confirm(history)
+
+    def to_confirm(self, history: History) -> list[TrialHistory]:
+        """Return the best trials that are still to be confirmed, the best first."""
+        return [t for t in history.completed()[: self.confirm] if t.confirmed is None]
 
 
 class Study:
@@ -30,12 +57,10 @@ class Study:
         history: what happened so far; kept current.
         record: called with every new record, before it is acted upon.
         driver: proposes; it is shown the history's trials first.
-        pruner: ends weak trials after a fold. Baselines always see all folds: they are what
-            the others are measured by.
+        pruner: ends weak trials. Baselines always see all folds: they are what the others are
+            measured by.
         executor: evaluates.
-        baselines: complete settings by name, evaluated first.
-        trials: total number of trials, those of the history included.
-        deadline: `time.monotonic()` at which to stop, None for never.
+        plan: how much to do.
     """
 
     def __init__(
@@ -46,55 +71,66 @@ class Study:
         driver: Driver,
         pruner: Pruner,
         executor: Executor,
-        baselines: Mapping[str, Settings],
-        trials: int,
-        deadline: float | None = None,
+        plan: Plan,
     ) -> None:
         self._history = history
         self._record = record
         self._driver = driver
         self._pruner = pruner
         self._executor = executor
-        self._baselines = baselines
-        self._trials = trials
-        self._deadline = deadline
+        self._plan = plan
         self._exhausted = False
         self._failures_in_a_row = 0
-        self._interrupted = [t for t in history.trials.values() if t.ended is None]
+        self._told: set[int] = set()
+        self._interrupted = [
+            t for t in history.trials.values() if t.ended is None and not self._is_waiting(t)
+        ]
 
     def run(self) -> str:
         """Run to the end and return the reason: complete, exhausted, timeout or failed."""
         self._catch_up()
+        self._work_off(self._next_trial)
+        for stage in (self._race, self._confirmations):
+            while not self._out_of_time() and (tasks := stage()):
+                self._work_off(lambda tasks=tasks: tasks.pop(0) if tasks else None)  # type: ignore[misc]
+        return self._reason()
+
+    def _work_off(self, next_task: Callable[[], TrialTask | None]) -> None:
         running = 0
         while True:
-            while running < self._executor.slots and (task := self._next_task()) is not None:
+            while running < self._executor.slots and (task := self._in_time(next_task)) is not None:
                 self._executor.submit(task)
                 running += 1
             if not running:
-                return self._reason()
+                return
             self._conclude(self._history.trials[self._executor.wait(self._on_record)])
             running -= 1
+
+    def _in_time(self, next_task: Callable[[], TrialTask | None]) -> TrialTask | None:
+        return None if self._out_of_time() else next_task()
 
     def _catch_up(self) -> None:
         for number, trial in sorted(self._history.trials.items()):
             setting, sampled = trial.started.parameters, trial.started.origin == "sampled"
             self._driver.adopt(number, setting, sampled=sampled)
-            if trial.ended is not None:
-                self._driver.tell(number, setting, _outcome(trial))
+            self._conclude(trial)
+        self._failures_in_a_row = 0
 
-    def _next_task(self) -> TrialTask | None:
-        if self._out_of_time() or self._failing():
+    # The first stage: every trial has its turn.
+
+    def _next_trial(self) -> TrialTask | None:
+        if self._failing():
             return None
         if self._interrupted:
             return self._rest_of(self._interrupted.pop(0))
         number = len(self._history.trials)
-        if number >= self._trials:
+        if number >= self._plan.trials or self._out_of_time(self._seconds_to_finish()):
             return None
         return self._begin_baseline(number) or self._begin_proposal(number)
 
     def _begin_baseline(self, number: int) -> TrialTask | None:
         origins = {trial.started.origin for trial in self._history.trials.values()}
-        for name, setting in self._baselines.items():
+        for name, setting in self._plan.baselines.items():
             if f"baseline:{name}" not in origins:
                 self._driver.adopt(number, setting, sampled=False)
                 return self._begin(number, setting, f"baseline:{name}")
@@ -111,48 +147,138 @@ class Study:
         self._take(
             TrialStarted(at=time.time(), trial=number, parameters=dict(setting), origin=origin)
         )
-        return TrialTask(trial=number, parameters=setting)
+        trial = self._history.trials[number]
+        return self._task(trial, self._first_folds(trial))
+
+    def _rest_of(self, trial: TrialHistory) -> TrialTask:
+        """Return what is left of an interrupted trial's turn.
+
+        The session may have ended between a fold's end and the pruner's word on it, so the pruner
+        is asked once more; having heard nothing new, it would say the same as then.
+        """
+        stop = self._reason_to_prune(trial) if trial.finished_folds() else ""
+        return self._task(trial, self._first_folds(trial), stop)
+
+    # The second: trials that waited race, all over the same number of folds at a time.
+
+    def _race(self) -> list[TrialTask]:
+        waiting = [t for _, t in sorted(self._history.trials.items()) if self._is_waiting(t)]
+        level = min((len(trial.finished_folds()) for trial in waiting), default=0)
+        return [
+            self._task(trial, min(level + 1, self._folds), self._reason_to_drop(trial, level))
+            for trial in waiting
+            if len(trial.finished_folds()) == level
+        ]
+
+    def _reason_to_drop(self, trial: TrialHistory, level: int) -> str:
+        if level >= self._folds:  # interrupted just before it was complete
+            return ""
+        return self._pruner.reason_to_drop(trial, self._history)
+
+    # The third: the best prove themselves on folds that did not choose them.
+
+    def _confirmations(self) -> list[TrialTask]:
+        further = range(self._folds + 1, self._folds * (1 + CONFIRMATIONS) + 1)
+        return [
+            TrialTask(
+                trial.number,
+                trial.started.parameters,
+                tuple(further),
+                tuple(trial.finished_more_folds().values()),
+                confirms=True,
+            )
+            for trial in self._plan.to_confirm(self._history)
+        ]
+
+    # What happens on the way.
 
     def _on_record(self, record: Record) -> Verdict:
         self._take(record)
         if self._out_of_time():
             return HALT
-        if isinstance(record, FoldEnded):
+        if isinstance(record, EpochEnded | FoldEnded):
             reason = self._reason_to_prune(self._history.trials[record.trial])
             return Verdict(stop=True, reason=reason) if reason else GO_ON
         return GO_ON
 
     def _reason_to_prune(self, trial: TrialHistory) -> str:
-        if trial.started.origin != "sampled" or self._is_last_fold(trial):
+        is_over = trial.ended is not None or len(trial.finished_folds()) >= self._folds
+        if is_over or trial.started.origin != "sampled":
             return ""
         return self._pruner.reason_to_stop(trial, self._history)
-
-    def _rest_of(self, trial: TrialHistory) -> TrialTask:
-        """Return what is left of an interrupted trial.
-
-        The session may have ended between a fold's end and the pruner's word on it, so the pruner
-        is asked once more; having heard nothing new, it would say the same as then.
-        """
-        finished = tuple(trial.finished_folds().values())
-        stop = self._reason_to_prune(trial) if finished else ""
-        return TrialTask(trial.number, trial.started.parameters, finished, stop)
 
     def _take(self, record: Record) -> None:
         self._history.add(record)
         self._record(record)
 
     def _conclude(self, trial: TrialHistory) -> None:
-        if trial.ended is not None:
-            self._driver.tell(trial.number, trial.started.parameters, _outcome(trial))
-            failed = trial.state == "failed"
-            self._failures_in_a_row = self._failures_in_a_row + 1 if failed else 0
+        """Tell the driver of a trial, once, when it is over or waits."""
+        is_over = trial.ended is not None
+        if trial.number in self._told or not (is_over or self._is_waiting(trial)):
+            return
+        self._told.add(trial.number)
+        self._driver.tell(trial.number, trial.started.parameters, self._outcome(trial))
+        failed = trial.state == "failed"
+        self._failures_in_a_row = self._failures_in_a_row + 1 if failed else 0
 
-    def _is_last_fold(self, trial: TrialHistory) -> bool:
-        study = self._history.study
-        return study is not None and len(trial.finished_folds()) >= study.folds
+    def _outcome(self, trial: TrialHistory) -> Outcome:
+        """Return what the driver is told.
 
-    def _out_of_time(self) -> bool:
-        return self._deadline is not None and time.monotonic() >= self._deadline
+        Trials that wait are told by the folds they have seen, and so later when they did not win:
+        otherwise only the few that went on to the end would be there to learn from.
+        """
+        objectives = self._history.objectives
+        standing = Standing(objectives[0])
+        if trial.state == "complete":
+            scores = [trial.score(o.name) for o in objectives]
+            values = [
+                o.oriented(s) for o, s in zip(objectives, scores, strict=True) if s is not None
+            ]
+            return Outcome("complete", tuple(values), standing.steps(trial))
+        seen = list(standing.folds(trial).values())
+        if self._pruner.waits and seen and trial.state != "failed":
+            return Outcome("complete", (statistics.fmean(seen),), standing.steps(trial))
+        return Outcome(trial.state, (), standing.steps(trial))
+
+    def _task(self, trial: TrialHistory, until: int, stop: str = "") -> TrialTask:
+        finished = tuple(trial.finished_folds().values())
+        folds = tuple(range(1, until + 1))
+        return TrialTask(trial.number, trial.started.parameters, folds, finished, stop)
+
+    # Where the study stands.
+
+    @property
+    def _folds(self) -> int:
+        return self._history.known_study().folds
+
+    def _first_folds(self, trial: TrialHistory) -> int:
+        """Return how many folds a trial's own turn is long."""
+        waits = self._pruner.waits and trial.started.origin == "sampled"
+        return 1 if waits else self._folds
+
+    def _is_waiting(self, trial: TrialHistory) -> bool:
+        first = self._first_folds(trial)
+        is_through = len(trial.finished_folds()) >= first
+        return trial.ended is None and is_through and first < self._folds
+
+    def _seconds_to_finish(self) -> float:
+        """Return about the time that the waiting trials' race will take."""
+        waiting = sum(self._is_waiting(trial) for trial in self._history.trials.values())
+        seconds = [
+            ended.seconds
+            for trial in self._history.trials.values()
+            for ended in trial.finished_folds().values()
+        ]
+        if not waiting or not seconds:
+            return 0.0
+        folds = sum(
+            min(waiting, max(FINALISTS, waiting >> level)) for level in range(1, self._folds)
+        )
+        return folds * statistics.fmean(seconds)
+
+    def _out_of_time(self, reserve: float = 0.0) -> bool:
+        deadline = self._plan.deadline
+        return deadline is not None and time.monotonic() + reserve >= deadline
 
     def _failing(self) -> bool:
         return self._failures_in_a_row >= FAILURES_IN_A_ROW
@@ -160,12 +286,6 @@ class Study:
     def _reason(self) -> str:
         if self._failing():
             return FAILED
-        if len(self._history.finished()) >= self._trials:
+        if self._plan.is_done(self._history):
             return COMPLETE
         return EXHAUSTED if self._exhausted else TIMEOUT
-
-
-def _outcome(trial: TrialHistory) -> Outcome:
-    accuracies = [ended.accuracy for ended in trial.finished_folds().values()]
-    steps = {n: statistics.fmean(accuracies[:n]) for n in range(1, len(accuracies) + 1)}
-    return Outcome(trial.state, () if trial.value is None else (trial.value,), steps)

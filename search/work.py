@@ -17,6 +17,7 @@ class Work:
         declarations: folder of what was learned of hypermodels.
         seed: the study's seed.
         precision: Keras's dtype policy, `float32` or `mixed_bfloat16`.
+        objectives: names of what the study searches for, the most important first.
     """
 
     space: str
@@ -25,23 +26,30 @@ class Work:
     declarations: str
     seed: int
     precision: str
+    objectives: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class TrialTask:
-    """One trial to evaluate.
+    """A part of a trial to evaluate: some of its folds.
+
+    After the last of the study's folds the trial is complete; before, it has no outcome yet.
 
     Attributes:
         trial: its number.
         parameters: its complete setting.
-        finished: folds that need not be trained again.
+        folds: numbers of the folds to train, from 1, rising.
+        finished: the folds of the same kind that need not be trained again.
         stop: why the trial is to be pruned as it is, without further training; else empty.
+        confirms: whether the folds are those that confirm a complete trial, not the study's.
     """
 
     trial: int
     parameters: Settings
+    folds: tuple[int, ...]
     finished: tuple[FoldEnded, ...] = ()
     stop: str = ""
+    confirms: bool = False
 
 
 @dataclass(frozen=True)

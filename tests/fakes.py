@@ -5,9 +5,9 @@ from collections import deque
 from collections.abc import Callable
 
 from search.executors import Executor, OnRecord
-from search.work import TrialTask
+from search.work import TrialTask, Verdict
 from spaces import DataSpec, ImageInput, Parameter, Settings, Space
-from tracking.records import EpochEnded, FoldEnded, FoldStarted, TrialEnded
+from tracking.records import EpochEnded, FoldEnded, FoldStarted, TrialConfirmed, TrialEnded
 
 Score = Callable[[Settings, int], float]
 
@@ -43,10 +43,15 @@ class ScriptedExecutor(Executor):
         if task.stop:
             on_record(ended(task.trial, "pruned", _mean(done), reason=task.stop))
             return task.trial
-        for number in range(1, self._folds + 1):
+        for number in task.folds:
             if number in done:
                 continue
-            score = self._train(task, number, on_record)
+            score, verdict = self._train(task, number, on_record)
+            if verdict.stop and not verdict.halt:
+                on_record(ended(task.trial, "pruned", _mean(done), reason=verdict.reason))
+                return task.trial
+            if verdict.halt:
+                return task.trial
             if score < 0:
                 on_record(ended(task.trial, "failed", None, reason="a bad setting"))
                 return task.trial
@@ -59,13 +64,16 @@ class ScriptedExecutor(Executor):
             if verdict.stop:
                 on_record(ended(task.trial, "pruned", _mean(done), reason=verdict.reason))
                 return task.trial
-        on_record(ended(task.trial, "complete", _mean(done)))
+        if task.confirms:
+            on_record(confirmed(task.trial, _mean(done)))
+        elif len(done) == self._folds:
+            on_record(ended(task.trial, "complete", _mean(done)))
         return task.trial
 
     def close(self) -> None:
         self._tasks.clear()
 
-    def _train(self, task: TrialTask, fold: int, on_record: OnRecord) -> float:
+    def _train(self, task: TrialTask, fold: int, on_record: OnRecord) -> tuple[float, Verdict]:
         on_record(FoldStarted(at=time.time(), trial=task.trial, fold=fold))
         if self._left is not None:
             if self._left == 0:
@@ -73,9 +81,18 @@ class ScriptedExecutor(Executor):
             self._left -= 1
         self.trained.append((task.trial, fold))
         score = self._score(task.parameters, fold)
-        metrics = {"loss": 1.0, "accuracy": 0.5, "val_loss": 1.0, "val_accuracy": score}
-        on_record(EpochEnded(at=time.time(), trial=task.trial, fold=fold, epoch=1, metrics=metrics))
-        return score
+        epochs = int(task.parameters.get("epochs", 1))
+        for epoch in range(1, epochs + 1):
+            metrics = {"loss": 1.0, "accuracy": 0.5, "val_loss": 1.0}
+            metrics["val_accuracy"] = score * epoch / epochs
+            verdict = on_record(
+                EpochEnded(
+                    at=time.time(), trial=task.trial, fold=fold, epoch=epoch, metrics=metrics
+                )
+            )
+            if verdict.stop:
+                break
+        return score, verdict
 
 
 def toy_space(*parameters: Parameter) -> Space:
@@ -108,8 +125,16 @@ def fold_ended(trial: int, fold: int, accuracy: float) -> FoldEnded:
 
 
 def ended(trial: int, state: str, value: float | None, *, reason: str = "") -> TrialEnded:
-    return TrialEnded(at=time.time(), trial=trial, state=state, value=value, reason=reason)
+    scores = {} if value is None or state != "complete" else {"cv_accuracy": value}
+    return TrialEnded(
+        at=time.time(), trial=trial, state=state, value=value, reason=reason, scores=scores
+    )
 
 
-def _mean(folds: dict[int, FoldEnded]) -> float:
-    return sum(fold.accuracy for fold in folds.values()) / len(folds)
+def confirmed(trial: int, accuracy: float | None) -> TrialConfirmed:
+    scores = {} if accuracy is None else {"cv_accuracy": accuracy}
+    return TrialConfirmed(at=time.time(), trial=trial, repeats=2, scores=scores)
+
+
+def _mean(folds: dict[int, FoldEnded]) -> float | None:
+    return sum(f.accuracy for f in folds.values()) / len(folds) if folds else None

@@ -4,23 +4,25 @@ from shlex import quote
 
 from tracking.history import History, TrialHistory
 from tracking.records import StudyStarted
+from tracking.stages import confirmed_spread, count_stages, spread
 
 _MAX_LENGTH = 16_000  # MLflow takes 20,000 characters a tag
 
-_COLUMNS = """\
+_SCORES = """\
 | column | meaning |
 |---|---|
-| `cv_accuracy` | mean accuracy over all folds, each scored on data it was not trained on; \
-what the search maximises |
+| `cv_accuracy` | mean accuracy over all folds, each scored on data it was not trained on |
 | `cv_accuracy_std` | sample standard deviation of the folds' accuracies |
 | `cv_loss` | mean cross-entropy over the folds |
-| `macro_f1` | unweighted mean of the classes' F1 over all out-of-fold predictions |
+| `macro_f1` | unweighted mean of the classes' F1 over all out-of-fold predictions |"""
+_LATENCY = "| `latency_ms` | milliseconds to predict one sample by itself, the median of many |"
+_CONFIRMED = """\
+| `confirmed_accuracy`, `confirmed_accuracy_std`, `confirmed_loss`, `confirmed_macro_f1` | the \
+same on further folds, which took no part in the choice |"""
+_CURVES = """\
 | `loss`, `accuracy`, `val_loss`, `val_accuracy` | mean over the folds, by epoch |
 | `train_seconds`, `epochs_trained` | sums over the folds |
-| `model_parameters` | weights of the model |
-
-Trials that were pruned or failed have no `cv_accuracy`: their folds are not all there, so their \
-scores cannot be compared. A trial's folds are its child runs."""
+| `model_parameters` | weights of the model |"""
 
 
 def describe(history: History) -> str:
@@ -34,7 +36,8 @@ def describe(history: History) -> str:
         _found(history),
         _commands(study),
         _setup(study),
-        _COLUMNS,
+        _columns(history),
+        _reading(history),
         _openings(history),
     ]
     return "\n\n".join(part for part in parts if part)[:_MAX_LENGTH]
@@ -46,15 +49,12 @@ def _found(history: History) -> str:
     if best is None:
         lines.append("**No complete trial yet.**")
     else:
-        lines.append(f"**Best so far: {trial_name(best)}, {_score(best)}.**")
+        lines.append(f"**Best so far: {trial_name(best)}, {_score(history, best)}.**")
         setting = ", ".join(f"`{k}`={_short(v)}" for k, v in best.started.parameters.items())
         lines.append(setting)
-    states = [trial.state for _, trial in sorted(history.trials.items())]
-    counts = ", ".join(
-        f"{states.count(state)} {state}"
-        for state in ("complete", "pruned", "failed", "running")
-        if state in states
-    )
+    if len(history.objectives) > 1 and history.front():
+        lines.append(_front(history))
+    counts = ", ".join(f"{count} {stage}" for stage, count in count_stages(history).items())
     lines.append(f"Trials: {counts or 'none yet'}. {_session(history)}")
     return "\n\n".join(lines)
 
@@ -68,12 +68,71 @@ def _session(history: History) -> str:
     return f"The last session, {aim}, ended: {history.last_end.reason}."
 
 
-def _score(trial: TrialHistory) -> str:
-    scores = trial.ended.scores if trial.ended else {}
-    score = f"`cv_accuracy` {scores.get('cv_accuracy', trial.value or 0.0):.4f}"
-    if "cv_accuracy_std" in scores:
-        score += f" ± {scores['cv_accuracy_std']:.4f} over {len(trial.finished_folds())} folds"
-    return score
+def _score(history: History, trial: TrialHistory) -> str:
+    first = history.objectives[0]
+    deviation = spread(trial, first)
+    text = f"`{first.name}` {trial.value or 0.0:.4f}"
+    if deviation is not None:
+        text += f" ± {deviation:.4f} over {len(trial.finished_folds())} folds"
+    further, folds = trial.confirmed_score(first.name), trial.finished_more_folds()
+    if further is not None:
+        text += (
+            f"; confirmed on {len(folds)} further folds:"
+            f" {further:.4f} ± {confirmed_spread(trial, first) or 0.0:.4f}"
+        )
+    return text
+
+
+def _front(history: History) -> str:
+    """Return the trials that no other beats, the first hundred of them."""
+    names = [objective.name for objective in history.objectives]
+    rows = [
+        f"| {trial_name(trial)} | "
+        + " | ".join(f"{trial.score(name) or 0.0:,.6g}" for name in names)
+        + " |"
+        for trial in history.front()[:100]
+    ]
+    head = "| Pareto front | " + " | ".join(f"`{name}`" for name in names) + " |"
+    return "\n".join([head, "|---" * (len(names) + 1) + "|", *rows])
+
+
+def _columns(history: History) -> str:
+    names = {objective.name for objective in history.objectives}
+    rows = [
+        _SCORES,
+        _CONFIRMED if history.confirmed() else "",
+        _LATENCY if "latency_ms" in names else "",
+        _CURVES,
+    ]
+    return "\n".join(row for row in rows if row)
+
+
+def _reading(history: History) -> str:
+    """Return what the search goes for, and how to read trials that have no score."""
+    goals = " and ".join(
+        f"{'maximises' if o.larger else 'minimises'} `{o.name}` ({o.meaning})"
+        for o in history.objectives
+    )
+    first = history.objectives[0].name
+    parts = [f"The search {goals}."]
+    if len(history.objectives) > 1:
+        parts.append(
+            "Trials with the tag `search.front` = `true` are the Pareto front: no other trial is as"
+            " good in both and better in one."
+        )
+    parts.append(
+        f"Trials that were pruned or failed have no `{first}`: their folds are not all there, so"
+        " their scores cannot be compared. The tag `search.reason` says why;"
+        " `search.stopped_fold` and `search.stopped_epoch` where a pruned one stopped. A trial's"
+        " folds are its child runs."
+    )
+    if history.confirmed():
+        parts.append(
+            "The best of many scores is partly luck. The best trials were trained once more on"
+            " further folds, cut with other seeds: the child runs named `confirmation fold N`. The"
+            " best on these is the one marked `search.best` and exported."
+        )
+    return " ".join(parts)
 
 
 def trial_name(trial: TrialHistory) -> str:

@@ -38,6 +38,11 @@ class StudyFolder:
         """Held while a process runs the study."""
         return self.root / "lock"
 
+    @property
+    def further_folds(self) -> Path:
+        """Index arrays of the folds that confirm trials; absent until a study confirms one."""
+        return self.root / "further_folds.npz"
+
     def predictions(self, trial: int, fold: int) -> Path:
         """Out-of-fold predictions of one fold of one trial."""
         return self.root / "predictions" / f"trial-{trial:05d}-fold-{fold:02d}.npz"

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from tracking import runs
+from tracking import run_files, runs
 from tracking.history import History
 from tracking.records import ModelExported, StudyStarted, TestSetOpened
 from tracking.runs import Point, RunKey, Tags
@@ -70,7 +70,7 @@ def _show_training(store: "MlflowStore", run_id: str, record: ModelExported) -> 
 
     title = f"trained on all training data with the setting of trial {record.trial}"
     files = {"curves.png": training_curves_png(record.curves, title)} if record.curves else {}
-    store.upload(run_id, files | runs.text_files({}, record.summary))
+    store.upload(run_id, files | run_files.text_files({}, record.summary))
 
 
 def _file_model(
@@ -122,8 +122,8 @@ def _show_test(store: "MlflowStore", run_id: str, record: TestSetOpened, history
     store.log(run_id, points=points, tags=tags)
     title = f"test set: accuracy {record.accuracy:.4f}"
     classes = history.known_study().classes
-    files = runs.confusion_files(record.confusion, classes, title, at=first)
-    store.upload(run_id, files | runs.text_files(record.report))
+    files = run_files.confusion_files(record.confusion, classes, title, at=first)
+    store.upload(run_id, files | run_files.text_files(record.report))
 
 
 def _sha256(path: Path) -> str:

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tracking import runs, views
+from tracking import run_files, runs, views
 from tracking.description import describe
 from tracking.history import FoldHistory, History, TrialHistory
 from tracking.records import (
@@ -24,10 +24,12 @@ from tracking.records import (
     SessionStarted,
     StudyStarted,
     TestSetOpened,
+    TrialConfirmed,
     TrialEnded,
     TrialStarted,
 )
 from tracking.runs import Point, RunKey
+from tracking.stages import waiting
 
 if TYPE_CHECKING:
     from tracking.mlflow_store import MlflowStore, RunReference
@@ -61,6 +63,8 @@ class MlflowSink:
         self._opened: MlflowStore | None = None
         self._filled: set[str] = set()  # runs whose params this sink has written
         self._epochs_shown: dict[str, int] = {}  # by a fold's run: the last one written
+        self._waiting: set[int] = set()  # trials shown as waiting
+        self._marks: dict[int, runs.Tags] = {}  # by trial: as they were written last
 
     def apply(self, record: Record, history: History) -> None:
         """Show `record`; `history` already contains it and everything before it.
@@ -76,10 +80,13 @@ class MlflowSink:
             case TrialStarted():
                 trial = history.trials[record.trial]
                 self._fill_trial(history, trial, self._trial_run(history, trial))
+                self._show_waiting(history)
             case FoldStarted() | EpochEnded() | FoldEnded():
                 self._show_fold(history, record)
             case TrialEnded():
                 self._end_trial(history, history.trials[record.trial], record)
+            case TrialConfirmed():
+                self._confirm_trial(history, history.trials[record.trial], record)
             case ModelExported() | TestSetOpened():
                 self._show_final(history, record)
 
@@ -91,15 +98,13 @@ class MlflowSink:
         if self._opened is None:
             store = open_store(self._tracking_uri, artifacts=self._artifacts)
             study = history.known_study()
-            tags = runs.experiment_tags(study) | views.view_tags(study)
             note = {"mlflow.note.content": describe(history)}
-            store.open(study.study, study.id, tags | note)
+            store.open(study.study, study.id, _experiment_tags(history) | note)
             self._opened = store
         return self._opened
 
     def _start_study(self, history: History, record: StudyStarted) -> None:
-        store = self._store(history)
-        store.tag_experiment(runs.experiment_tags(record) | views.view_tags(record))
+        self._store(history).tag_experiment(_experiment_tags(history))
         self._fill(history, self._study_run(history), record.settings)
 
     def _study_run(self, history: History) -> str:
@@ -128,21 +133,32 @@ class MlflowSink:
         """Show that what was being evaluated when the session ended is not any more."""
         store = self._store(history)
         for trial in history.trials.values():
-            if trial.ended is not None:
-                continue
-            open_runs = [self._trial_run(history, trial)]
-            for fold in trial.folds.values():
-                if fold.ended is None:
-                    open_runs.append(self._fold_run(history, trial, fold).id)
+            open_runs = [] if trial.ended else [self._trial_run(history, trial)]
+            folds = [] if trial.ended else [*trial.folds.values()]
+            folds += [] if trial.confirmed else [*trial.more_folds.values()]
+            open_runs += [
+                self._fold_run(history, trial, fold).id for fold in folds if fold.ended is None
+            ]
             for run_id in open_runs:
                 store.finish(run_id, "KILLED", at=at)
                 store.log(run_id, tags={"search.state": "interrupted"})
+        self._waiting = set()
 
     def _resume_trial(self, history: History, trial: TrialHistory) -> None:
-        """Show that an interrupted trial goes on."""
+        """Show that an interrupted trial, or one that waited, goes on."""
         store, run_id = self._store(history), self._trial_run(history, trial)
         store.resume(run_id)
         store.log(run_id, tags={"search.state": "running"})
+
+    def _show_waiting(self, history: History) -> None:
+        """Show which trials wait, now that another one or another fold began."""
+        store, now = self._store(history), waiting(history)
+        for trial in now:
+            if trial.number not in self._waiting:
+                run_id = self._trial_run(history, trial)
+                store.resume(run_id)
+                store.log(run_id, tags={"search.state": "waiting"})
+        self._waiting = {trial.number for trial in now}
 
     def _trial_run(self, history: History, trial: TrialHistory) -> str:
         store, key = self._store(history), RunKey("trial", trial.number)
@@ -173,10 +189,12 @@ class MlflowSink:
 
     def _show_fold(self, history: History, record: FoldStarted | EpochEnded | FoldEnded) -> None:
         trial = history.trials[record.trial]
-        fold = trial.folds[record.fold]
+        fold = history.folds_of(record)[record.fold]
         run = self._fold_run(history, trial, fold)
-        if isinstance(record, FoldStarted) and len(history.sessions) > 1:
-            self._resume_trial(history, trial)
+        if isinstance(record, FoldStarted):
+            if trial.ended is None and (len(history.sessions) > 1 or len(trial.folds) > 1):
+                self._resume_trial(history, trial)
+            self._show_waiting(history)
         if run.started > fold.started.at:
             return  # a record of an earlier try, shipped again; a later one is shown already
         self._log_fold(history, run, fold, {"search.state": "complete"} if fold.ended else {})
@@ -191,7 +209,8 @@ class MlflowSink:
             store.delete(key)  # its epochs are trained again: the first try's must not mix in
             run = None
         if run is None:
-            tags = runs.common_tags(history) | runs.fold_tags(fold, parent)
+            confirms = fold.started.fold in trial.more_folds
+            tags = runs.common_tags(history) | runs.fold_tags(fold, parent, confirms=confirms)
             run = store.create(key, tags, at=fold.started.at)
         return run
 
@@ -207,30 +226,61 @@ class MlflowSink:
 
     def _end_trial(self, history: History, trial: TrialHistory, record: TrialEnded) -> None:
         store, run_id = self._store(history), self._trial_run(history, trial)
-        status = runs.STATUS[record.state]
-        for fold in trial.folds.values():
-            if fold.ended is None:
-                run = self._fold_run(history, trial, fold)
-                self._log_fold(history, run, fold, {"search.state": record.state})
-                store.finish(run.id, status, at=record.at)
-        store.upload(run_id, runs.trial_files(trial, record, history.known_study().classes))
-        points, tags = runs.trial_points(trial, record), runs.ended_tags(record)
-        is_best = trial in _ranking(history, record)[:1]
-        store.log(run_id, points=points, tags=tags | ({"search.best": "true"} if is_best else {}))
-        store.finish(run_id, status, at=record.at)
+        self._cut_short(history, trial, trial.folds, record.state, at=record.at)
+        store.upload(run_id, run_files.trial_files(trial, record, history.known_study().classes))
+        points, tags = runs.trial_points(trial, record), runs.ended_tags(trial, record)
+        store.log(run_id, points=points, tags=tags)
+        store.finish(run_id, runs.STATUS[record.state], at=record.at)
         if record.state == "complete":
             self._show_best(history, record)
         self._describe(history)
 
+    def _confirm_trial(self, history: History, trial: TrialHistory, record: TrialConfirmed) -> None:
+        store, run_id = self._store(history), self._trial_run(history, trial)
+        self._cut_short(history, trial, trial.more_folds, "failed", at=record.at)
+        if record.error:
+            store.upload(run_id, {"confirmation_error.txt": record.error.encode()})
+        points, tags = runs.confirmed_points(record), runs.confirmed_tags(trial, record)
+        store.log(run_id, points=points, tags=tags)
+        store.tag_experiment(_experiment_tags(history))  # the views get a column
+        self._mark_trials(history)
+        self._describe(history)
+
+    def _cut_short(
+        self,
+        history: History,
+        trial: TrialHistory,
+        folds: dict[int, FoldHistory],
+        state: str,
+        *,
+        at: float,
+    ) -> None:
+        """End the runs of folds that were never over."""
+        for fold in folds.values():
+            if fold.ended is None:
+                run = self._fold_run(history, trial, fold)
+                self._log_fold(history, run, fold, {"search.state": state})
+                self._store(history).finish(run.id, runs.STATUS[state], at=at)
+
     def _show_best(self, history: History, record: TrialEnded) -> None:
-        """Extend the study's curve of the best score so far; take the mark off a former best."""
-        store, ranking = self._store(history), _ranking(history, record)
-        is_best = ranking[0].number == record.trial
-        mark = {"search.best_trial": str(record.trial)} if is_best else {}
-        point = Point("best_cv_accuracy", ranking[0].value or 0.0, record.at, record.trial)
-        store.log(self._study_run(history), points=[point], tags=mark)
-        for former in ranking[1:2] if is_best else ():
-            store.log(self._trial_run(history, former), tags={"search.best": "false"})
+        """Extend the study's curve of the best score so far, a step for each trial that is over."""
+        name = f"best_{history.objectives[0].name}"
+        best = history.completed()[0].value or 0.0
+        point = Point(name, best, record.at, len(history.finished()) - 1)
+        self._store(history).log(self._study_run(history), points=[point])
+        self._mark_trials(history)
+
+    def _mark_trials(self, history: History) -> None:
+        """Say of each complete trial whether it is the best, where that has changed."""
+        store, best = self._store(history), history.best()
+        if best is not None:
+            tags = {"search.best_trial": str(best.number)}
+            store.log(self._study_run(history), tags=tags)
+        for number, tags in runs.mark_tags(history).items():
+            run = store.find(RunKey("trial", number))
+            if run is not None and self._marks.get(number) != tags:
+                store.log(run.id, tags=tags)
+                self._marks[number] = tags
 
     def _show_final(self, history: History, record: ModelExported | TestSetOpened) -> None:
         from tracking.mlflow_final import show_final
@@ -264,6 +314,6 @@ def find_experiment(tracking_uri: str, study_id: str) -> str | None:
     return open_store(tracking_uri, artifacts=None).find_experiment(study_id)
 
 
-def _ranking(history: History, until: TrialEnded) -> list[TrialHistory]:
-    """Return the trials complete by `until`, best first: what was known then, told again."""
-    return [t for t in history.completed() if t.ended and t.ended.at <= until.at]
+def _experiment_tags(history: History) -> runs.Tags:
+    study, confirmed = history.known_study(), bool(history.confirmed())
+    return runs.experiment_tags(study) | views.view_tags(study, confirmed=confirmed)

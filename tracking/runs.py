@@ -1,4 +1,4 @@
-"""What a study's records say in MLflow's words: names, tags, metrics and files of its runs.
+"""What a study's records say in MLflow's words: names, tags and metrics of its runs.
 
 Plain data only, so that this can be read and tested without MLflow.
 """
@@ -7,12 +7,11 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from uuid import NAMESPACE_OID, uuid5
 
 from tracking.description import trial_name
 from tracking.history import FoldHistory, History, TrialHistory
-from tracking.records import EpochEnded, Json, StudyStarted, TrialEnded
-from tracking.views import IMAGE_KEY
+from tracking.records import EpochEnded, Json, StudyStarted, TrialConfirmed, TrialEnded
+from tracking.views import confirmed_name
 
 Tags = dict[str, str]
 _ENVIRONMENT = ("versions", "host", "platform", "cpus", "precision")
@@ -123,15 +122,23 @@ def trial_tags(trial: TrialHistory) -> Tags:
     }
 
 
-def fold_tags(fold: FoldHistory, parent: str) -> Tags:
-    """Return a fold's tags as it starts; `parent` is its trial's run."""
+def fold_tags(fold: FoldHistory, parent: str, *, confirms: bool = False) -> Tags:
+    """Return a fold's tags as it starts.
+
+    Args:
+        fold: the fold.
+        parent: its trial's run.
+        confirms: whether it is no part of the trial's score but one that confirms it.
+    """
     started = fold.started
-    return RunKey("fold", started.trial, started.fold).tags() | {
-        "mlflow.runName": f"fold {started.fold}",
+    name = f"confirmation fold {started.fold}" if confirms else f"fold {started.fold}"
+    tags = RunKey("fold", started.trial, started.fold).tags() | {
+        "mlflow.runName": name,
         "mlflow.parentRunId": parent,
         "search.state": "running",
         "search.started": repr(started.at),
     }
+    return tags | ({"search.confirmation": "true"} if confirms else {})
 
 
 def epoch_points(epochs: Iterable[EpochEnded]) -> list[Point]:
@@ -177,63 +184,43 @@ def trial_points(trial: TrialHistory, ended: TrialEnded) -> list[Point]:
     return curves + [Point(name, value, ended.at) for name, value in (scores | sums).items()]
 
 
-def ended_tags(ended: TrialEnded) -> Tags:
+def ended_tags(trial: TrialHistory, ended: TrialEnded) -> Tags:
     """Return the tags that say how a trial ended; `mlflow.note.content` is its description."""
     note = f"{ended.state.capitalize()}: {ended.reason}" if ended.reason else ""
     tags = {"search.state": ended.state, "search.reason": ended.reason, "mlflow.note.content": note}
     tags["search.device"] = ended.device
+    if ended.state == "pruned":
+        fold, epoch = trial.position()
+        tags |= {"search.stopped_fold": str(fold), "search.stopped_epoch": str(epoch)}
     if ended.confusion:
         tags["mlflow.loggedImages"] = "True"
     return _texts({name: value for name, value in tags.items() if value})
 
 
-def trial_files(trial: TrialHistory, ended: TrialEnded, classes: list[str]) -> dict[str, bytes]:
-    """Return a finished trial's artifacts by their paths."""
-    from tracking.figures import curves_png  # Matplotlib, with the first picture
-
-    name = trial_name(trial)
-    files: dict[str, bytes] = {}
-    if ended.confusion:
-        score = ended.scores.get("cv_accuracy")
-        title = f"{name}, out of fold" + (f": accuracy {score:.4f}" if score is not None else "")
-        files |= confusion_files(ended.confusion, classes, title, at=ended.at)
-    if any(fold.epochs for fold in trial.folds.values()):
-        title = name if ended.state == "complete" else f"{name} ({ended.state})"
-        files["curves.png"] = curves_png(trial, title)
-    return files | text_files(ended.report, ended.summary, ended.error)
+def mark_tags(history: History) -> dict[int, Tags]:
+    """Return, for each complete trial by number, how it compares with the others by now."""
+    best, front = history.best(), {trial.number for trial in history.front()}
+    marks = {}
+    for trial in history.completed():
+        marks[trial.number] = {"search.best": _truth(trial is best)}
+        if len(history.objectives) > 1:
+            marks[trial.number]["search.front"] = _truth(trial.number in front)
+    return marks
 
 
-def confusion_files(
-    confusion: list[list[int]], classes: list[str], title: str, *, at: float
-) -> dict[str, bytes]:
-    """Return a confusion matrix as data, as a picture, and as an image of MLflow's image charts.
-
-    MLflow's charts show images whose file names follow its own scheme, each in two sizes.
-    """
-    # Matplotlib, with the first picture
-    from tracking.figures import confusion_matrix_png, thumbnail
-
-    names = [*classes, *(f"class {n}" for n in range(len(classes), len(confusion)))]
-    picture = confusion_matrix_png(confusion, names[: len(confusion)], title)
-    matrix = {"classes": names, "rows": "true", "columns": "predicted", "matrix": confusion}
-    moment = round(at * 1000)
-    image = f"images/{IMAGE_KEY}+step+0+timestamp+{moment}+{uuid5(NAMESPACE_OID, title)}"
-    return {
-        "confusion_matrix.png": picture,
-        "confusion_matrix.json": _json(matrix),
-        f"{image}.png": picture,
-        f"{image}+compressed.png": thumbnail(picture),
-    }
+def confirmed_points(confirmed: TrialConfirmed) -> list[Point]:
+    """Return the scores on the folds a trial was confirmed on, by names of their own."""
+    return [
+        Point(confirmed_name(name), value, confirmed.at) for name, value in confirmed.scores.items()
+    ]
 
 
-def text_files(report: Json, summary: str = "", error: str = "") -> dict[str, bytes]:
-    """Return the artifacts that are text; what is empty is left out."""
-    files = {
-        "classification_report.json": _json(report) if report else b"",
-        "model_summary.txt": summary.encode(),
-        "error.txt": error.encode(),
-    }
-    return {name: content for name, content in files.items() if content}
+def confirmed_tags(trial: TrialHistory, confirmed: TrialConfirmed) -> Tags:
+    """Return the tags that say on how many folds a trial was confirmed, or that this failed."""
+    if confirmed.error:
+        return {"search.confirmation": "failed"}
+    folds = len(trial.finished_more_folds())
+    return {"search.confirmation": "complete", "search.confirmation_folds": str(folds)}
 
 
 def text_params(values: Json) -> dict[str, str]:
@@ -250,6 +237,10 @@ def _epoch_time(trial: TrialHistory, epoch: int) -> float:
     return max(fold.epochs[epoch].at for fold in trial.folds.values() if epoch in fold.epochs)
 
 
+def _truth(value: bool) -> str:
+    return "true" if value else "false"
+
+
 def _texts(values: Json) -> Tags:
     return {name: _text(value)[:_MAX_TAG] for name, value in values.items() if value is not None}
 
@@ -258,7 +249,3 @@ def _text(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.12g}"  # 0.15, not 0.15000000000000002
     return json.dumps(value) if isinstance(value, dict | list | tuple) else str(value)
-
-
-def _json(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, indent=1).encode()

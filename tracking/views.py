@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
+from tracking.objectives import Objective, objectives_of
 from tracking.records import Json, StudyStarted
 
 TAG_PREFIX = "mlflow.sharedViewState."
@@ -19,21 +20,31 @@ COMPARE = "foldwise-compare"
 IMAGE_KEY = "confusion_matrix"
 
 _TRIALS = "tags.`search.kind` = 'trial'"
-_BY_SCORE = "metrics.`cv_accuracy`"
-_STATE = "tags.`search.state`"
+_STATE, _FRONT = "tags.`search.state`", "tags.`search.front`"
 _SCORES = ("cv_accuracy", "cv_accuracy_std", "macro_f1", "train_seconds")
-_SIZES = ("cv_loss", "epochs_trained", "model_parameters")
-_CURVES = ("val_accuracy", "val_loss", "accuracy", "loss")
+_SIZES = ("cv_loss", "epochs_trained", "model_parameters", "latency_ms")
+_CURVES = ("val_accuracy", "val_loss", "accuracy", "loss", "val_macro_f1")
+_CONFIRMED = (
+    "confirmed_accuracy",
+    "confirmed_accuracy_std",
+    "confirmed_loss",
+    "confirmed_macro_f1",
+)
 _FIRST_COLUMNS = {"attributes.`Run Name`": 170, "runDateAndNestInfo": 130, "duration": 80}
 _CHARTS, _IMAGES = "foldwise-charts", "foldwise-images"  # sections
 _MAX_COLUMNS = 24  # the table gets slow and unreadable with more
 
 
-def view_tags(study: StudyStarted) -> dict[str, str]:
-    """Return the experiment tags that make up the study's saved views."""
+def view_tags(study: StudyStarted, *, confirmed: bool = False) -> dict[str, str]:
+    """Return the experiment tags that make up the study's saved views.
+
+    Args:
+        study: the study.
+        confirmed: whether any of its trials was confirmed; these scores then have columns.
+    """
     at = round(study.at * 1000)
     return {
-        TAG_PREFIX + BEST: _encode("Best trials first", _best_trials(study), at),
+        TAG_PREFIX + BEST: _encode("Best trials first", _best_trials(study, confirmed), at),
         TAG_PREFIX + COMPARE: _encode("Compare", _compare(study), at),
     }
 
@@ -73,14 +84,29 @@ def _encode(name: str, state: Json, at: int) -> str:
     return json.dumps(view)
 
 
-def _best_trials(study: StudyStarted) -> Json:
+def _best_trials(study: StudyStarted, confirmed: bool) -> Json:
+    objectives = [objective.name for objective in objectives_of(study.settings)]
+    further = [confirmed_name(objectives[0])] if confirmed else []
+    scores = [*objectives, *further, *_SCORES]
+    front = [_FRONT] if len(objectives) > 1 else []
     params = [f"params.`{name}`" for name in _searched(study, conditional=True)]
-    columns = [_STATE, *_metrics(_SCORES), *params, *_metrics(_SIZES)][:_MAX_COLUMNS]
-    state = _state(columns)
+    sizes = [name for name in _SIZES if name != "latency_ms"]  # only measured as an objective
+    columns = _distinct([_STATE, *front, *_metrics(scores), *params, *_metrics(sizes)])
+    columns = columns[:_MAX_COLUMNS]
+    state = _state(study, columns)
     # MLflow's own order is params, metrics, tags, each by the alphabet.
     state["columnOrder"] = [*_FIRST_COLUMNS, *columns]
     state["columnWidths"] = {**_FIRST_COLUMNS, **{name: _width(name) for name in columns}}
     return state
+
+
+def confirmed_name(score: str) -> str:
+    """Return the metric that holds a score on the folds a trial was confirmed on."""
+    return "confirmed_" + score.removeprefix("cv_")
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(names))
 
 
 def _metrics(names: Sequence[str]) -> list[str]:
@@ -93,36 +119,39 @@ def _width(column: str) -> int:
 
 
 def _compare(study: StudyStarted) -> Json:
+    objectives = objectives_of(study.settings)
+    lines = _distinct([objectives[0].epoch, "val_accuracy", "val_loss"])
     charts = [
         *_parallel_coordinates(study),
-        _line("val_accuracy"),
-        _line("val_loss"),
-        _chart("BAR", "bars", metricKey="cv_accuracy", displayName="cv_accuracy"),
+        *_scatter(objectives),
+        *(_line(metric) for metric in lines),
+        *(_bars(objective.name) for objective in objectives),
         _images(),
     ]
     # MLflow adds a chart for every metric that has none; these say that they are not wanted.
     shown = {chart.get("metricKey") for chart in charts}
     unwanted = [
         {**_chart("BAR", f"no-{name}", metricKey=name), "deleted": True}
-        for name in (*_SCORES, *_SIZES, *_CURVES)
+        for name in (*_SCORES, *_SIZES, *_CURVES, *_CONFIRMED)
         if name not in shown
     ]
     sections = [
         _section(_CHARTS, "Compare trials", columns=2, height=420),
         _section(_IMAGES, "Confusion matrices", columns=1, height=640),
     ]
-    return _state([_STATE, _BY_SCORE]) | {
+    return _state(study, [_STATE, *_metrics([objective.name for objective in objectives])]) | {
         "compareRunCharts": [*charts, *unwanted],
         "compareRunSections": sections,
         "isAccordionReordered": True,
     }
 
 
-def _state(columns: Sequence[str]) -> Json:
+def _state(study: StudyStarted, columns: Sequence[str]) -> Json:
+    first = objectives_of(study.settings)[0]
     return {
         "searchFilter": _TRIALS,
-        "orderByKey": _BY_SCORE,
-        "orderByAsc": False,
+        "orderByKey": f"metrics.`{first.name}`",
+        "orderByAsc": not first.larger,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "datasetsFilter": [],
@@ -137,25 +166,48 @@ def _state(columns: Sequence[str]) -> Json:
 def _parallel_coordinates(study: StudyStarted) -> list[Json]:
     """Return one chart of the parameters every trial has, and one with the conditional ones.
 
-    A trial without one of a chart's parameters is not drawn on it.
+    A trial without one of a chart's parameters is not drawn on it. The last of the metrics gives
+    the lines their colours: the first objective.
     """
+    metrics = [objective.name for objective in objectives_of(study.settings)][::-1]
     everywhere = _searched(study, conditional=False)
     everything = _searched(study, conditional=True)
-    charts = [_parallel("parameters", everywhere)] if everywhere else []
+    charts = [_parallel("parameters", everywhere, metrics)] if everywhere else []
     if len(everything) > len(everywhere):
-        charts.append(_parallel("parameters, conditional ones included", everything))
+        name = "parameters, conditional ones included"
+        charts.append(_parallel(name, everything, metrics))
     return charts
 
 
-def _parallel(name: str, parameters: Sequence[str]) -> Json:
+def _parallel(name: str, parameters: Sequence[str], metrics: Sequence[str]) -> Json:
     return _chart(
         "PARALLEL",
         name,
         displayName=name,
         selectedParams=list(parameters),
-        selectedMetrics=["cv_accuracy"],
+        selectedMetrics=list(metrics),
         showAllRuns=True,
     )
+
+
+def _scatter(objectives: Sequence[Objective]) -> list[Json]:
+    """Return a chart of the first objective over the second: the front is its upper edge."""
+    if len(objectives) < 2:
+        return []
+    first, second = objectives[:2]
+    return [
+        _chart(
+            "SCATTER",
+            "objectives",
+            displayName=f"{first.name} over {second.name}",
+            xaxis={"key": second.name, "type": "METRIC"},
+            yaxis={"key": first.name, "type": "METRIC"},
+        )
+    ]
+
+
+def _bars(metric: str) -> Json:
+    return _chart("BAR", f"bars-{metric}", metricKey=metric, displayName=metric)
 
 
 def _line(metric: str) -> Json:

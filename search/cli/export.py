@@ -27,6 +27,7 @@ def export(
     The folder gets the model, its labels, its scores and a model card. The model is registered in
     MLflow under the study's name as `champion`. Each opening of the test set is recorded.
     """
+    from search.cli.columns import chosen_text, confirmed_text, heading
     from search.cli.output import Notices, duration, errors, percent, print_json, say, shell
     from search.final import export_study
     from search.opening import known_study
@@ -34,7 +35,7 @@ def export(
     from tracking.home import Home as HomeFolder
 
     folders = HomeFolder(home)
-    folder, _ = known_study(folders, study)
+    folder, history = known_study(folders, study)
     notify = Notices(quiet=json)
     target = to or Path("exports") / folder.root.name
 
@@ -69,6 +70,10 @@ def export(
         return
     trained = f"{result.samples:,} training samples in {duration(result.export.train_seconds)}"
     say(f"\nTrial {test.trial} of {study}, trained on all {trained}")
+    chosen, first = history.trials[test.trial], history.objectives[0]
+    say(f"{heading(first)} over its folds: {chosen_text(history, chosen)}")
+    if confirmed_text(history, chosen):
+        say(confirmed_text(history, chosen))
     say(f"test accuracy  {percent(test.accuracy)}")
     say(f"test loss      {percent(test.loss)}")
     say(f"test macro F1  {percent(test.macro_f1)}")

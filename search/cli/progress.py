@@ -1,6 +1,5 @@
 """What is seen while a study runs: a live display on a terminal, plain lines elsewhere."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -11,17 +10,13 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from search.cli.output import duration, errors, percent, setting_text
+from search.cli.board import Board
+from search.cli.columns import chosen_text, confirmed_text, heading, last_line, score_text
+from search.cli.output import duration, errors, setting_text
 from search.opening import Opened
-from tracking.history import History, TrialHistory
-from tracking.records import (
-    EpochEnded,
-    FoldEnded,
-    FoldStarted,
-    Record,
-    TrialEnded,
-    TrialStarted,
-)
+from tracking.history import TrialHistory
+from tracking.records import FoldEnded, Record, TrialConfirmed, TrialEnded
+from tracking.stages import fold_scores, score_so_far
 
 
 class Display(Protocol):
@@ -53,61 +48,6 @@ def make_display(opened: Opened, *, quiet: bool) -> Iterator[Display]:
         yield display
 
 
-class Board:
-    """What the displays know: the study's history and where training stands."""
-
-    def __init__(self, opened: Opened) -> None:
-        from search.opening import study_history
-
-        self.history: History = study_history(opened.folder)
-        self.total = opened.settings.trials
-        self.folds = opened.settings.folds
-        self.searched = [p.name for p in opened.narrowed.space.searched()]
-        self.trial: TrialHistory | None = None
-        self.fold = 0
-        self.epoch = 0
-        self.epochs = 0
-        self._began = 0.0
-        self._folds_before = self._folds_done()
-
-    def take(self, record: Record) -> None:
-        """Take in a record."""
-        self.history.add(record)
-        if isinstance(record, TrialStarted | FoldEnded | EpochEnded):
-            self.trial = self.history.trials[record.trial]
-            self.epochs = int(self.trial.started.parameters["epochs"])
-        if isinstance(record, TrialStarted):
-            self.fold, self.epoch = 1, 0
-        if isinstance(record, FoldStarted) and not self._began:
-            self._began = time.monotonic()  # importing TensorFlow is not part of the estimate
-        if isinstance(record, EpochEnded):
-            self.fold, self.epoch = record.fold, record.epoch
-
-    def count(self, state: str) -> int:
-        """Return the number of trials in a state."""
-        return sum(trial.state == state for trial in self.history.trials.values())
-
-    def seconds_left(self) -> float | None:
-        """Return the estimated time to the last trial, None before the first fold is over."""
-        done = self._folds_done() - self._folds_before
-        if done < 1:
-            return None
-        fold_seconds = (time.monotonic() - self._began) / done
-        finished = self.history.finished()
-        per_trial = (
-            sum(len(t.finished_folds()) for t in finished) / len(finished)
-            if finished
-            else self.folds
-        )
-        ahead = (self.total - len(finished)) * per_trial
-        if self.trial is not None and self.trial.ended is None:
-            ahead -= len(self.trial.finished_folds())
-        return max(0.0, ahead) * fold_seconds
-
-    def _folds_done(self) -> int:
-        return sum(len(trial.finished_folds()) for trial in self.history.trials.values())
-
-
 class PlainLines:
     """One line when a fold or a trial ends; for logs and pipes."""
 
@@ -117,15 +57,10 @@ class PlainLines:
     def observe(self, record: Record) -> None:
         """Print a line for the end of a fold or a trial."""
         self._board.take(record)
-        match record:
-            case FoldEnded():
-                errors.print(
-                    f"trial {record.trial}  fold {record.fold}/{self._board.folds}"
-                    f"  accuracy {percent(record.accuracy)}  ({duration(record.seconds)})",
-                    soft_wrap=True,
-                )
-            case TrialEnded():
-                errors.print(trial_line(self._board, record), soft_wrap=True)
+        if isinstance(record, FoldEnded):
+            errors.print(_fold_line(self._board, record), soft_wrap=True)
+        for line in _lines(self._board, record):
+            errors.print(line, soft_wrap=True)
 
 
 class LiveDisplay:
@@ -152,8 +87,8 @@ class LiveDisplay:
     def observe(self, record: Record) -> None:
         """Take in a record; print a line for a trial's end."""
         self._board.take(record)
-        if isinstance(record, TrialEnded):
-            errors.print(trial_line(self._board, record))
+        for line in _lines(self._board, record):
+            errors.print(line)
 
     def _render(self) -> Table:
         board = self._board
@@ -165,48 +100,114 @@ class LiveDisplay:
             ProgressBar(total=board.total, completed=done, width=24),
             f"{done}/{board.total}"
             f"  pruned {board.count('pruned')}"
+            + (f"  waiting {board.waiting}" if board.waiting else "")
             + (f"  failed {board.count('failed')}" if board.count("failed") else "")
             + f"  left {'about ' + duration(left) if left is not None else '?'}",
         )
         grid.add_row("now", ProgressBar(total=1, completed=self._share(), width=24), self._now())
-        best = board.history.best()
+        best, first = board.history.best(), board.objectives[0]
         if best is not None:
+            confirmed = best.confirmed_score(first.name)
+            score = best.value if confirmed is None else confirmed
             text = setting_text(best.started.parameters, board.searched)
-            grid.add_row("best", percent(best.value), escape(f"trial {best.number}  {text}"))
+            shown = escape(f"trial {best.number}  {text}")
+            grid.add_row("best", score_text(first, score), shown)
         return grid
 
     def _share(self) -> float:
         board = self._board
-        if board.trial is None or board.trial.ended is not None or not board.epochs:
+        if board.trial is None or board.is_idle or not board.epochs:
             return 0.0
-        return ((board.fold - 1) + board.epoch / board.epochs) / board.folds
+        in_fold = board.epoch / board.epochs
+        if board.is_confirming:
+            further = board.further_folds
+            return (board.fold - further.start + in_fold) / len(further)
+        return (board.fold - 1 + in_fold) / board.folds
 
     def _now(self) -> str:
         board = self._board
         if board.trial is None:
             return "starting TensorFlow"
-        if board.trial.ended is not None:
-            return "choosing the next setting"
-        return (
-            f"trial {board.trial.number}  fold {board.fold}/{board.folds}"
-            f"  epoch {board.epoch}/{board.epochs}"
-        )
+        if board.is_idle:
+            return "choosing what comes next"
+        epoch = f"epoch {board.epoch}/{board.epochs}"
+        if board.is_confirming:
+            folds = board.further_folds
+            place = f"fold {board.fold} of {folds.start}..{folds.stop - 1}"
+            return f"confirming trial {board.trial.number}  {place}  {epoch}"
+        return f"trial {board.trial.number}  fold {board.fold}/{board.folds}  {epoch}"
+
+
+def _fold_line(board: Board, ended: FoldEnded) -> str:
+    first = board.objectives[0]
+    [value] = fold_scores([ended], first)
+    last = board.further_folds.stop - 1 if board.is_confirming else board.folds
+    what = "confirmation fold" if board.is_confirming else "fold"
+    return (
+        f"trial {ended.trial}  {what} {ended.fold}/{last}"
+        f"  {heading(first)} {score_text(first, value)}  ({duration(ended.seconds)})"
+    )
+
+
+def _lines(board: Board, record: Record) -> list[str]:
+    """Return a line for each trial that waits, ended or was confirmed with this record."""
+    lines = [_waiting_line(board, trial) for trial in board.newly_waiting]
+    if isinstance(record, TrialEnded):
+        lines.append(trial_line(board, record))
+    if isinstance(record, TrialConfirmed):
+        lines.append(_confirmed_line(board, record))
+    return lines
 
 
 def trial_line(board: Board, ended: TrialEnded) -> str:
     """Return one line on how a trial ended."""
     trial = board.history.trials[ended.trial]
     setting = escape(setting_text(trial.started.parameters, board.searched))
-    head = f"trial {ended.trial:<3}"
+    head, first = _head(ended.trial), board.objectives[0]
     if ended.state == "failed":
         return f"{head} [red]failed[/]  {escape(ended.reason)}"
     if ended.state == "pruned":
-        share = f"{len(trial.finished_folds())}/{board.folds} folds"
-        return f"{head} [dim]pruned[/]  {percent(ended.value)}  after {share}  {setting}"
-    best = board.history.best()
-    star = "  [green]best so far[/]" if best is not None and best.number == ended.trial else ""
-    spread = ended.scores["cv_accuracy_std"]
-    return f"{head} {percent(ended.value)} ± {percent(spread)}{star}  {setting}"
+        score = score_text(first, score_so_far(trial, first))
+        return f"{head} [dim]pruned[/]  {score}  {_stop(board, trial)}  {setting}"
+    others = "".join(
+        f"  {heading(objective)} {score_text(objective, trial.score(objective.name))}"
+        for objective in board.objectives[1:]
+    )
+    return f"{head} {chosen_text(board.history, trial)}{others}{_star(board, trial)}  {setting}"
+
+
+def _stop(board: Board, trial: TrialHistory) -> str:
+    fold, epoch = trial.position()
+    done = len(trial.finished_folds())
+    return (
+        f"in fold {fold} after epoch {epoch}"
+        if fold > done
+        else f"after {done}/{board.folds} folds"
+    )
+
+
+def _star(board: Board, trial: TrialHistory) -> str:
+    if len(board.objectives) > 1:
+        return "  [green]on the front[/]" if trial in board.history.front() else ""
+    return "  [green]best so far[/]" if board.history.completed()[0] is trial else ""
+
+
+def _waiting_line(board: Board, trial: TrialHistory) -> str:
+    first, done = board.objectives[0], len(trial.finished_folds())
+    score = score_text(first, score_so_far(trial, first))
+    folds = "fold 1" if done == 1 else f"{done} folds"
+    return f"{_head(trial.number)} {score}  after {folds}, waits for the others"
+
+
+def _confirmed_line(board: Board, record: TrialConfirmed) -> str:
+    trial = board.history.trials[record.trial]
+    if record.error:
+        return f"{_head(record.trial)} [red]not confirmed[/]  {escape(last_line(record.error))}"
+    return f"{_head(record.trial)} {escape(confirmed_text(board.history, trial))}"
+
+
+def _head(trial: int) -> str:
+    return f"trial {trial:<3}"
 
 
 def _announce(opened: Opened) -> None:

@@ -60,13 +60,33 @@ def run(
     timeout: Annotated[
         str | None, typer.Option(help="End this session after a time: 90s, 15m, 2h.")
     ] = None,
-    driver: Annotated[str | None, typer.Option(help="What proposes. [default: optuna]")] = None,
+    driver: Annotated[
+        str | None, typer.Option(help="What proposes: optuna or keras-tuner. [default: optuna]")
+    ] = None,
     sampler: Annotated[
         str | None,
-        typer.Option(help="How it proposes: tpe, random, gp, qmc, cmaes, grid. [default: tpe]"),
+        typer.Option(
+            help="How it proposes: optuna's tpe, random, gp, qmc, cmaes, grid [default: tpe];"
+            " keras-tuner's bayesian, random, hyperband, grid [default: bayesian]."
+        ),
+    ] = None,
+    objective: Annotated[
+        str | None,
+        typer.Option(
+            help="What to search for: cv_accuracy, cv_loss or macro_f1; or two, such as"
+            " cv_accuracy,model_parameters or cv_accuracy,latency_ms. [default: cv_accuracy]"
+        ),
     ] = None,
     pruner: Annotated[
-        str | None, typer.Option(help="What ends weak trials: median or none. [default: median]")
+        str | None,
+        typer.Option(
+            help="What ends weak trials early: racing, none, median, hyperband, wilcoxon."
+            " [default: racing]"
+        ),
+    ] = None,
+    confirm: Annotated[
+        int | None,
+        typer.Option(help="Evaluate the best N once more, on further folds. [default: 0]"),
     ] = None,
     baselines: Annotated[
         bool | None,
@@ -104,7 +124,9 @@ def run(
         "timeout": timeout,
         "driver": driver,
         "sampler": sampler,
+        "objective": objective,
         "pruner": pruner,
+        "confirm": confirm,
         "baselines": baselines,
         "executor": executor,
         "precision": precision,

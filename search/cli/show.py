@@ -7,10 +7,10 @@ import typer
 from search.cli.options import DEFAULT_HOME, AsJson, Home, StudyName
 
 if TYPE_CHECKING:
-    from rich.text import Text
-
     from tracking.history import History, TrialHistory
-    from tracking.records import StudyStarted
+    from tracking.records import FoldEnded, StudyStarted
+
+_REASONS = 20  # shown; a study prunes hundreds
 
 
 def show(
@@ -21,7 +21,6 @@ def show(
 ) -> None:
     """Show a study's trials, best first, or all of one trial."""
     from search.cli.output import print_json
-    from search.cli.summary import trial_document
     from search.opening import known_study
     from tracking.home import Home as HomeFolder
 
@@ -29,7 +28,7 @@ def show(
     if trial is not None:
         _show_trial(history, trial, json)
     elif json:
-        print_json(_document(history, trial_document))
+        print_json(_document(history))
     else:
         _print_study(history)
 
@@ -47,7 +46,7 @@ def _show_trial(history: "History", number: int, as_json: bool) -> None:
         ended = trial.ended
         print_json(
             {
-                **trial_document(trial),
+                **trial_document(trial, history),
                 "curves": trial.mean_curves(),
                 "confusion": ended.confusion if ended else [],
                 "report": ended.report if ended else {},
@@ -58,12 +57,12 @@ def _show_trial(history: "History", number: int, as_json: bool) -> None:
         _print_trial(history, trial)
 
 
-def _document(history: "History", trial_document: Any) -> dict[str, Any]:
-    best = history.best()
+def _document(history: "History") -> dict[str, Any]:
+    from search.cli.summary import study_document
+
     return {
         **(history.study.to_json() if history.study else {}),
-        "best_trial": None if best is None else best.number,
-        "trials": [trial_document(trial) for trial in history.trials.values()],
+        **study_document(history),
         "exports": [export.to_json() for export in history.exports],
         "test_set_openings": [opening.to_json() for opening in history.test_openings],
     }
@@ -72,8 +71,8 @@ def _document(history: "History", trial_document: Any) -> dict[str, Any]:
 def _print_study(history: "History") -> None:
     from rich.markup import escape
 
-    from search.cli.output import console, duration, percent, setting_text, table
-    from search.cli.summary import origin_text
+    from search.cli.columns import confirmation_lines, front_heading, trial_table
+    from search.cli.output import console, say
 
     start = history.study
     if start is None:
@@ -85,29 +84,15 @@ def _print_study(history: "History") -> None:
         f" seed {settings['seed']}, {start.driver}/{settings['sampler']}",
         soft_wrap=True,
     )
-    searched = [p["name"] for p in start.parameters if p["searched"]]
-    made = table(
-        "trial",
-        "state",
-        "accuracy",
-        "± folds",
-        "time",
-        "setting",
-        right=("trial", "accuracy", "± folds", "time"),
-    )
-    unfinished = [t for t in history.trials.values() if t.value is None]
-    for trial in [*history.completed(), *unfinished]:
-        ended = trial.ended
-        scores = ended.scores if ended else {}
-        made.add_plain_row(
-            str(trial.number),
-            _state_text(trial),
-            percent(ended.value if ended else None),
-            percent(scores.get("cv_accuracy_std")),
-            duration(ended.train_seconds) if ended else "-",
-            origin_text(trial) + setting_text(trial.started.parameters, searched),
-        )
-    console.print(made)
+    if len(history.objectives) > 1 and history.front():
+        console.print(f"\n[bold]{front_heading(history)}[/]")
+        console.print(trial_table(history, history.front()))
+        console.print("\n[bold]All trials[/]")
+    unfinished = [t for _, t in sorted(history.trials.items()) if t.value is None]
+    trials = [*history.completed(), *unfinished]
+    console.print(trial_table(history, trials, states=True))
+    for line in confirmation_lines(history):
+        say(line)
     _print_stops(history)
     _print_test_openings(history)
 
@@ -117,24 +102,22 @@ def _epochs(start: "StudyStarted") -> str:
     return next(str(p["range"]) for p in start.parameters if p["name"] == "epochs")
 
 
-def _state_text(trial: "TrialHistory") -> "Text":
-    from rich.text import Text
-
-    colours = {"complete": "green", "pruned": "dim", "failed": "red", "running": "yellow"}
-    return Text(trial.state, style=colours[trial.state])
-
-
 def _print_stops(history: "History") -> None:
-    from rich.markup import escape
+    """Print why trials failed or were pruned: one line each, the last ones if they are many."""
+    from rich.text import Text
 
     from search.cli.output import console
 
     stopped = [t for t in history.finished() if t.ended and t.ended.reason]
-    for trial in stopped:
+    for trial in stopped[-_REASONS:]:
         if trial.ended:
-            console.print(
-                f"[dim]trial {trial.number} {trial.state}: {escape(trial.ended.reason)}[/]"
-            )
+            line = Text(f"trial {trial.number} {trial.state}: {trial.ended.reason}", style="dim")
+            if console.is_terminal:
+                line.truncate(console.width, overflow="ellipsis")
+            console.print(line, soft_wrap=True)
+    more = len(stopped) - _REASONS
+    if more > 0:
+        console.print(f"[dim]and {more} more: `--trial N` tells why one stopped, `--json` all[/]")
 
 
 def _print_test_openings(history: "History") -> None:
@@ -150,18 +133,41 @@ def _print_test_openings(history: "History") -> None:
 def _print_trial(history: "History", trial: "TrialHistory") -> None:
     from rich.markup import escape
 
-    from search.cli.output import console, duration, percent, table, value_text
-    from search.cli.summary import origin_text
+    from search.cli.columns import confirmed_text, origin_text, state_text
+    from search.cli.output import console, percent, say, value_text
+    from tracking.stages import stages
 
-    console.print(f"[bold]Trial {trial.number}[/] {escape(origin_text(trial))}", _state_text(trial))
+    stage = state_text(stages(history)[trial.number])
+    console.print(f"[bold]Trial {trial.number}[/] {escape(origin_text(trial))}", stage)
     for name, value in trial.started.parameters.items():
         console.print(f"  {name} = {value_text(value)}")
-    folds = table(
-        *("fold", "accuracy", "loss", "macro F1", "epochs", "time"),
-        right=("fold", "accuracy", "loss", "macro F1", "epochs", "time"),
-    )
-    for number, ended in trial.finished_folds().items():
-        folds.add_plain_row(
+    _print_folds(trial.finished_folds())
+    if trial.ended is None:
+        return
+    for name, score in trial.ended.scores.items():
+        console.print(f"  {name} = {f'{score:.2f}' if name == 'latency_ms' else percent(score)}")
+    if trial.ended.model_parameters:
+        console.print(f"  model_parameters = {trial.ended.model_parameters:,}")
+    if trial.ended.reason:
+        console.print(f"  {trial.state}: {escape(trial.ended.reason)}")
+    if trial.more_folds:
+        say(confirmed_text(history, trial) or "confirmation")
+        _print_folds(trial.finished_more_folds())
+    _print_confusion(history, trial.ended.confusion)
+    for error in (trial.ended.error, trial.confirmed.error if trial.confirmed else ""):
+        if error:
+            console.print(escape(error), soft_wrap=True)
+
+
+def _print_folds(folds: "dict[int, FoldEnded]") -> None:
+    from search.cli.output import console, duration, percent, table
+
+    if not folds:
+        return
+    headings = ("fold", "accuracy", "loss", "macro F1", "epochs", "time")
+    made = table(*headings, right=headings)
+    for number, ended in folds.items():
+        made.add_plain_row(
             str(number),
             percent(ended.accuracy),
             percent(ended.loss),
@@ -169,16 +175,7 @@ def _print_trial(history: "History", trial: "TrialHistory") -> None:
             str(ended.epochs),
             duration(ended.seconds),
         )
-    console.print(folds)
-    if trial.ended is None:
-        return
-    for name, score in trial.ended.scores.items():
-        console.print(f"  {name} = {percent(score)}")
-    if trial.ended.reason:
-        console.print(f"  {trial.state}: {escape(trial.ended.reason)}")
-    _print_confusion(history, trial.ended.confusion)
-    if trial.ended.error:
-        console.print(escape(trial.ended.error), soft_wrap=True)
+    console.print(made)
 
 
 def _print_confusion(history: "History", confusion: list[list[int]]) -> None:

@@ -4,11 +4,13 @@ from datetime import datetime
 from typing import Any
 
 from search.cli.options import DEFAULT_HOME, AsJson, Home
+from tracking.objectives import DEFAULT, OBJECTIVES
 
 
 def studies(home: Home = DEFAULT_HOME, json: AsJson = False) -> None:
     """List all studies with their best score so far."""
-    from search.cli.output import Notices, console, percent, print_json, table
+    from search.cli.columns import score_text
+    from search.cli.output import Notices, console, print_json, table
     from search.opening import readable_studies
     from tracking.home import Home as HomeFolder
 
@@ -20,17 +22,22 @@ def studies(home: Home = DEFAULT_HOME, json: AsJson = False) -> None:
     if not rows:
         console.print(f"No study in {home} yet. Begin one: python -m search run --space lenet")
         return
-    made = table("study", "dataset", "trials", "best", "begun", "driver", right=("trials", "best"))
+    headings = ["study", "dataset", "trials", "best", "begun", "driver"]
+    if any(row["objectives"] != [DEFAULT] for row in rows):
+        headings.insert(3, "searched for")
+    made = table(*headings, right=("trials", "best"))
     for row in rows:
         begun = datetime.fromtimestamp(row["begun"]).strftime("%Y-%m-%d %H:%M")  # local
-        made.add_plain_row(
-            row["study"],
-            row["dataset"],
-            f"{row['finished']}/{row['trials']}",
-            percent(row["best"]),
-            begun,
-            f"{row['driver']}/{row['sampler']}",
-        )
+        cells = {
+            "study": row["study"],
+            "dataset": row["dataset"],
+            "trials": f"{row['finished']}/{row['trials']}",
+            "searched for": ", ".join(row["objectives"]),
+            "best": score_text(OBJECTIVES[row["objectives"][0]], row["best"]),
+            "begun": begun,
+            "driver": f"{row['driver']}/{row['sampler']}",
+        }
+        made.add_plain_row(*(cells[heading] for heading in headings))
     console.print(made)
 
 
@@ -46,7 +53,11 @@ def _row(name: str, history: Any) -> dict[str, Any]:
         "begun": start.at,
         "trials": history.sessions[-1].trials if history.sessions else 0,
         "finished": len(history.finished()),
+        "objectives": [objective.name for objective in history.objectives],
         "best": None if best is None else best.value,
+        "best_confirmed": (
+            None if best is None else best.confirmed_score(history.objectives[0].name)
+        ),
         "best_trial": None if best is None else best.number,
         "last_session": history.last_end.reason if history.last_end else "unfinished",
     }

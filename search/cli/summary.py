@@ -4,21 +4,14 @@ from typing import Any
 
 from rich.markup import escape
 
+from search.cli.columns import confirmation_lines, front_heading, trial_table
 from search.cli.options import DEFAULT_HOME
-from search.cli.output import (
-    console,
-    duration,
-    notice,
-    percent,
-    say,
-    setting_text,
-    shell,
-    table,
-)
+from search.cli.output import console, notice, say, shell
 from search.opening import Opened
 from search.session import SessionResult
 from search.tracker import Tracker
 from tracking.history import History, TrialHistory
+from tracking.stages import count_stages, stages
 
 SHOWN = 5
 
@@ -42,27 +35,63 @@ def document(
         "study": opened.settings.study,
         "reason": result.reason,
         "dataset": opened.start.dataset["name"],
-        "trials": [trial_document(trial) for trial in history.trials.values()],
-        "best": None if best is None else trial_document(best),
+        **study_document(history),
+        "best": None if best is None else trial_document(best, history),
         "notices": notices,
         "records_not_in_mlflow": result.waiting,
         "mlflow": {"tracking_uri": tracker.shown_uri, "views": views},
     }
 
 
-def trial_document(trial: TrialHistory) -> dict[str, Any]:
+def study_document(history: History) -> dict[str, Any]:
+    """Return objectives, trials, the best one and the Pareto front as JSON."""
+    best, has_front = history.best(), len(history.objectives) > 1
+    return {
+        "objectives": [
+            {"name": objective.name, "direction": "maximize" if objective.larger else "minimize"}
+            for objective in history.objectives
+        ],
+        "best_trial": None if best is None else best.number,
+        "front": [trial.number for trial in history.front()] if has_front else [],
+        "trials": [
+            _trial_document(history.trials[number], stage)
+            for number, stage in stages(history).items()
+        ],
+    }
+
+
+def trial_document(trial: TrialHistory, history: History) -> dict[str, Any]:
     """Return one trial as JSON."""
+    return _trial_document(trial, stages(history)[trial.number])
+
+
+def _trial_document(trial: TrialHistory, stage: str) -> dict[str, Any]:
     ended = trial.ended
+    fold, epoch = trial.position()
     return {
         "trial": trial.number,
         "origin": trial.started.origin,
-        "state": trial.state,
+        "state": stage,
         "parameters": trial.started.parameters,
         "folds": [fold.accuracy for fold in trial.finished_folds().values()],
+        "value": ended.value if ended else None,
         "scores": ended.scores if ended else {},
+        "confirmed": _confirmed_document(trial),
+        "stopped_at": {"fold": fold, "epoch": epoch} if trial.state == "pruned" else None,
         "reason": ended.reason if ended else "",
         "train_seconds": ended.train_seconds if ended else None,
         "model_parameters": ended.model_parameters if ended else None,
+    }
+
+
+def _confirmed_document(trial: TrialHistory) -> dict[str, Any] | None:
+    if trial.confirmed is None:
+        return None
+    return {
+        "scores": trial.confirmed.scores,
+        "repeats": trial.confirmed.repeats,
+        "folds": [fold.accuracy for fold in trial.finished_more_folds().values()],
+        "error": trial.confirmed.error,
     }
 
 
@@ -80,48 +109,18 @@ def show(opened: Opened, result: SessionResult, tracker: Tracker) -> None:
     _print_next_steps(name, opened, result, tracker)
 
 
-def best_table(history: History, shown: int) -> Any:
-    """Return a table of the best trials: score, spread and searched parameters."""
-    searched = (
-        [p["name"] for p in history.study.parameters if p["searched"]] if history.study else []
-    )
-    made = table(
-        "trial",
-        "accuracy",
-        "± folds",
-        "time",
-        "setting",
-        right=("trial", "accuracy", "± folds", "time"),
-    )
-    for trial in history.completed()[:shown]:
-        if trial.ended is None:
-            continue
-        scores = trial.ended.scores
-        made.add_plain_row(
-            str(trial.number),
-            percent(scores["cv_accuracy"]),
-            percent(scores["cv_accuracy_std"]),
-            duration(trial.ended.train_seconds),
-            origin_text(trial) + setting_text(trial.started.parameters, searched),
-        )
-    return made
-
-
-def origin_text(trial: TrialHistory) -> str:
-    """Return a baseline's name in brackets, nothing for a sampled trial."""
-    kind, _, name = trial.started.origin.partition(":")
-    return f"[{name}] " if kind == "baseline" else ""
-
-
 def _print_best(history: History) -> None:
-    states = [trial.state for trial in history.trials.values()]
     counts = ", ".join(
-        f"{states.count(state)} {'unfinished' if state == 'running' else state}"
-        for state in ("complete", "pruned", "failed", "running")
-        if state in states
+        f"{count} {'unfinished' if stage == 'running' else stage}"
+        for stage, count in count_stages(history).items()
     )
-    console.print(f"\n[bold]Best trials[/] (of {len(states)}: {counts})")
-    console.print(best_table(history, SHOWN))
+    console.print(f"\n[bold]Best trials[/] (of {len(history.trials)}: {counts})")
+    console.print(trial_table(history, history.completed()[:SHOWN]))
+    if len(history.objectives) > 1:
+        console.print(f"\n[bold]{front_heading(history)}[/]")
+        console.print(trial_table(history, history.front()))
+    for number, line in enumerate(confirmation_lines(history)):
+        say(line if number else f"\n{line}")
 
 
 def _print_failures(history: History) -> None:

@@ -13,22 +13,23 @@ class Executor(ABC):
     """Evaluates trials, as many at once as it has slots.
 
     One thread, the coordinator's, calls all methods. Records reach `on_record` in that thread,
-    during `wait`; its verdict decides how the trial goes on. Every submitted trial ends with a
-    `TrialEnded` record, also when its worker is lost, unless the verdict was to halt.
+    during `wait`; its verdict decides how the trial goes on. A task that ends its trial, also by
+    losing its worker, reports a `TrialEnded` last (one that confirms it, a `TrialConfirmed`),
+    unless the verdict was to halt.
 
     Attributes:
-        slots: how many trials may be submitted and not yet ended.
+        slots: how many tasks may be submitted and not yet over.
     """
 
     slots: int = 1
 
     @abstractmethod
     def submit(self, task: TrialTask) -> None:
-        """Take on a trial; it starts at once or at the next `wait`."""
+        """Take on a task; it starts at once or at the next `wait`."""
 
     @abstractmethod
     def wait(self, on_record: OnRecord) -> int:
-        """Go on until a trial is over or halted, and return its number."""
+        """Go on until a task is over or halted, and return its trial's number."""
 
     @abstractmethod
     def close(self) -> None:

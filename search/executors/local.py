@@ -14,8 +14,9 @@ from typing import TypeAlias
 
 from search.errors import FoldwiseError
 from search.executors.base import Executor, OnRecord
+from search.folds import CONFIRMATIONS
 from search.work import TrialTask, Verdict, Work
-from tracking.records import Record, TrialEnded
+from tracking.records import Record, TrialConfirmed, TrialEnded
 
 _READY = "ready"
 _DONE = "done"
@@ -57,14 +58,14 @@ class LocalExecutor(Executor):
         """Pass the worker's records on, and verdicts back, until its trial is over."""
         if self._task is None:
             raise RuntimeError("wait without a submitted trial")
-        trial = self._task.trial
+        task = self._task
         try:
             self._relay(on_record)
         except (EOFError, ConnectionError):
-            on_record(self._lost(trial))
+            on_record(self._lost(task))
             self._start()
         self._task = None
-        return trial
+        return task.trial
 
     def close(self) -> None:
         """End the worker at once; finished folds are with the coordinator already."""
@@ -99,19 +100,24 @@ class LocalExecutor(Executor):
         except ConnectionError:
             self._connection.close()  # `wait` meets the closed pipe and says what happened
 
-    def _lost(self, trial: int) -> TrialEnded:
+    def _lost(self, task: TrialTask) -> TrialEnded | TrialConfirmed:
         self._process.join()
         tail = _tail(self._log)
         reason = f"the worker process ended with exit code {self._process.exitcode}"
         if not self._ready:
             raise WorkerFailed(f"{reason} before it could work. Its last words:\n{tail}")
+        error = f"{reason}\n\n{self._log}:\n{tail}"
+        if task.confirms:
+            return TrialConfirmed(
+                at=time.time(), trial=task.trial, repeats=CONFIRMATIONS, error=error
+            )
         return TrialEnded(
             at=time.time(),
-            trial=trial,
+            trial=task.trial,
             state="failed",
             value=None,
             reason=reason,
-            error=f"{reason}\n\n{self._log}:\n{tail}",
+            error=error,
         )
 
 

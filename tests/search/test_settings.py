@@ -6,7 +6,7 @@ from search.settings import parse_overrides, read_config, validate
 
 def test_defaults_are_those_of_the_documentation():
     settings = validate({"space": "lenet"})
-    assert (settings.driver, settings.sampler, settings.pruner) == ("optuna", "tpe", "median")
+    assert (settings.driver, settings.sampler, settings.pruner) == ("optuna", "tpe", "racing")
     assert (settings.trials, settings.folds, settings.epochs, settings.seed) == (20, 5, 10, 0)
 
 
@@ -18,6 +18,10 @@ def test_defaults_are_those_of_the_documentation():
         ({"sampler": "tpee"}, "did you mean tpe?"),
         ({"driver": "fixed", "sampler": "tpe"}, "no sampler of fixed is called 'tpe'"),
         ({"pruner": "mean"}, "no pruner is called 'mean'"),
+        ({"objective": "accuracy"}, "no objective is called 'accuracy'"),
+        ({"objective": "cv_loss,cv_loss"}, "two different ones; got 'cv_loss,cv_loss'"),
+        ({"objective": "latency_ms,cv_loss"}, "must begin with a score"),
+        ({"objective": "cv_loss,latency_ms", "pruner": "racing"}, "must be none where there are"),
         ({"executor": "cloud"}, "no executor is called 'cloud'"),
         ({"precision": "float16"}, "`--precision`"),
         ({"folds": 0}, "`--folds`: input should be greater than or equal to 1; got 0"),

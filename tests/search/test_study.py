@@ -3,12 +3,16 @@ import time
 import pytest
 
 from search.drivers import Driver, FixedDriver, make_driver
-from search.racing import MedianPruner, NoPruner, Pruner
-from search.study import FAILURES_IN_A_ROW, Study
+from search.pruners import NoPruner, Pruner, make_pruner
+from search.pruners.folds import MedianPruner
+from search.study import FAILURES_IN_A_ROW, Plan, Study
 from spaces import DataSpec, Float, ImageInput, Int, Settings, Space
 from tests.fakes import ScriptedExecutor, fold_ended
 from tracking.history import FoldHistory, History, TrialHistory
+from tracking.objectives import OBJECTIVES
 from tracking.records import Record, StudyStarted
+
+ACCURACY = OBJECTIVES["cv_accuracy"]
 
 
 def build(parameters: object, data: DataSpec) -> None:
@@ -60,16 +64,20 @@ class Bench:
         pruner: Pruner | None = None,
         baselines: dict[str, Settings] | None = None,
         deadline: float | None = None,
+        confirm: int = 0,
     ) -> str:
         study = Study(
             history=self.history,
             record=self.records.append,
             driver=driver or make_driver("optuna", "tpe", SPACE, seed=3),
-            pruner=pruner or NoPruner(),
+            pruner=pruner or NoPruner(ACCURACY),
             executor=executor,
-            baselines=BASELINES if baselines is None else baselines,
-            trials=trials,
-            deadline=deadline,
+            plan=Plan(
+                baselines=BASELINES if baselines is None else baselines,
+                trials=trials,
+                deadline=deadline,
+                confirm=confirm,
+            ),
         )
         return study.run()
 
@@ -120,15 +128,15 @@ def test_an_interrupted_study_continues_as_if_it_had_not_been(interrupt_after):
 @pytest.mark.parametrize("interrupt_after", range(13, 24))
 def test_a_pruned_trial_is_pruned_again_after_an_interruption(interrupt_after, before_verdict):
     whole, broken = Bench(), Bench()
-    whole.run(ScriptedExecutor(good_when_large), trials=12, pruner=MedianPruner())
+    whole.run(ScriptedExecutor(good_when_large), trials=12, pruner=MedianPruner(ACCURACY))
     ends = [(t.state, len(t.finished_folds())) for t in whole.history.trials.values()]
     assert ("pruned", 1) in ends
     first = ScriptedExecutor(
         good_when_large, interrupt_after=interrupt_after, before_verdict=before_verdict
     )
     with pytest.raises(KeyboardInterrupt):
-        broken.run(first, trials=12, pruner=MedianPruner())
-    broken.run(ScriptedExecutor(good_when_large), trials=12, pruner=MedianPruner())
+        broken.run(first, trials=12, pruner=MedianPruner(ACCURACY))
+    broken.run(ScriptedExecutor(good_when_large), trials=12, pruner=MedianPruner(ACCURACY))
     assert broken.proposals == whole.proposals
     assert [(t.state, len(t.finished_folds())) for t in broken.history.trials.values()] == ends
 
@@ -164,10 +172,14 @@ def test_a_deadline_halts_a_trial_without_an_outcome_and_it_is_finished_later():
     assert bench.run(slow, trials=99, deadline=time.monotonic() + 0.1) == "timeout"
     running = [t.number for t in bench.history.trials.values() if t.state == "running"]
     assert len(running) <= 1
+    finished = {
+        (t.number, fold) for t in bench.history.trials.values() for fold in t.finished_folds()
+    }
     later = ScriptedExecutor(good_when_large)
     bench.run(later, trials=len(bench.history.trials))
     assert all(trial.state == "complete" for trial in bench.history.trials.values())
-    assert not set(slow.trained) & set(later.trained)
+    assert finished
+    assert not finished & set(later.trained)
 
 
 def test_weak_trials_are_pruned_after_a_fold_with_the_reason_and_baselines_never():
@@ -177,14 +189,14 @@ def test_weak_trials_are_pruned_after_a_fold_with_the_reason_and_baselines_never
         ScriptedExecutor(good_when_large),
         trials=7,
         driver=FixedDriver(settings),
-        pruner=MedianPruner(warm_up=4),
+        pruner=MedianPruner(ACCURACY, warm_up=4),
     )
     trials = bench.history.trials
     assert trials[0].state == "complete"  # a weak baseline
     assert trials[5].state == "pruned"
     assert len(trials[5].finished_folds()) == 1
     assert trials[5].value is None
-    assert "after 1 of its folds" in trials[5].ended.reason
+    assert "over 1 of its folds" in trials[5].ended.reason
     assert trials[6].state == "complete"
 
 
@@ -200,6 +212,131 @@ def test_the_median_pruner_compares_the_same_folds_only():
     trial = TrialHistory(other.started, {1: FoldHistory(other.folds[1].started)})
     # Above the others' mean over all folds (0.37), below what they had on this fold.
     trial.folds[1].ended = fold_ended(9, 1, 0.6)
-    assert MedianPruner(warm_up=4).reason_to_stop(trial, history)
+    assert MedianPruner(ACCURACY, warm_up=4).reason_to_stop(trial, history)
     trial.folds[1].ended = fold_ended(9, 1, 0.9)
-    assert not MedianPruner(warm_up=4).reason_to_stop(trial, history)
+    assert not MedianPruner(ACCURACY, warm_up=4).reason_to_stop(trial, history)
+
+
+def racers(*units: int) -> FixedDriver:
+    return FixedDriver([{"units": u, "rate": 0.1, "epochs": 4} for u in units])
+
+
+def test_racing_lets_few_trials_out_of_the_first_fold_and_the_best_see_all_folds():
+    bench = Bench()
+    executor = ScriptedExecutor(good_when_large)
+    units = [50, 3, 80, 40, 95, 10, 60, 70, 20, 30, 85, 15]
+    pruner = make_pruner("racing", ACCURACY)
+    reason = bench.run(executor, trials=12, driver=racers(*units), pruner=pruner, baselines={})
+    trials = bench.history.trials
+    assert reason == "complete"
+    assert bench.history.best().started.parameters["units"] == 95
+    in_first_fold = [t for t in trials.values() if not t.finished_folds()]
+    assert len(in_first_fold) >= 6
+    assert all("in fold 1 after epoch" in t.ended.reason for t in in_first_fold)
+    complete = [t for t in trials.values() if t.state == "complete"]
+    assert all(len(t.finished_folds()) == 3 for t in complete)
+    assert 1 <= len(complete) <= 4
+    full = len(units) * 3
+    assert len(executor.trained) < full / 1.5
+
+
+def test_racing_trains_no_second_fold_before_every_trial_had_its_turn():
+    bench = Bench()
+    executor = ScriptedExecutor(good_when_large)
+    pruner = make_pruner("racing", ACCURACY)
+    bench.run(executor, trials=8, driver=racers(*range(10, 90, 10)), pruner=pruner, baselines={})
+    folds = [fold for _, fold in executor.trained]
+    assert folds == sorted(folds)
+    assert folds.count(1) == 8
+
+
+def test_baselines_do_not_wait_and_are_never_stopped_by_racing():
+    bench = Bench()
+    pruner = make_pruner("racing", ACCURACY)
+    bench.run(
+        ScriptedExecutor(good_when_large), trials=6, driver=racers(91, 92, 93, 94), pruner=pruner
+    )
+    assert [bench.history.trials[n].state for n in (0, 1)] == ["complete", "complete"]
+
+
+@pytest.mark.parametrize("interrupt_after", range(1, 20, 2))
+def test_an_interrupted_race_ends_as_an_uninterrupted_one(interrupt_after):
+    units = [50, 3, 80, 40, 95, 10, 60, 70, 20, 30]
+
+    def run(bench, executor):
+        pruner = make_pruner("racing", ACCURACY)
+        return bench.run(executor, trials=10, driver=racers(*units), pruner=pruner, baselines={})
+
+    def rates(setting, fold):  # crossing: what leads on one fold need not on the next
+        return 0.5 + setting["units"] / 400 + (setting["units"] * fold * 7 % 11) / 100
+
+    whole = Bench()
+    run(whole, ScriptedExecutor(rates))
+    broken = Bench()
+    first = ScriptedExecutor(rates, interrupt_after=interrupt_after)
+    try:
+        run(broken, first)
+    except KeyboardInterrupt:
+        second = ScriptedExecutor(rates)
+        run(broken, second)
+        finished = set(first.trained[:-1])
+        assert not finished & set(second.trained)
+    assert outcomes(broken.history) == outcomes(whole.history)
+
+
+def outcomes(history):
+    return [
+        (t.state, t.value, t.ended.reason, tuple(t.finished_folds()))
+        for _, t in sorted(history.trials.items())
+    ]
+
+
+def test_the_best_are_confirmed_on_further_folds_which_then_decide():
+    bench = Bench()
+
+    def lucky(setting, fold):  # 90 is best on the study's folds, 80 on others
+        luck = 0.3 if setting["units"] == 90 and fold <= 3 else 0.0
+        return setting["units"] / 200 + luck
+
+    executor = ScriptedExecutor(lucky)
+    assert (
+        bench.run(executor, trials=3, driver=racers(90, 95, 20), baselines={}, confirm=2)
+        == "complete"
+    )
+    history = bench.history
+    assert [t.number for t in history.completed()] == [0, 1, 2]
+    assert {t.number for t in history.confirmed()} == {0, 1}
+    assert history.best().number == 1
+    assert [fold for trial, fold in executor.trained if trial == 1] == list(range(1, 10))
+    assert history.trials[0].mean_curves() != []
+    again = ScriptedExecutor(lucky)
+    bench.run(again, trials=3, driver=racers(90, 95, 20), baselines={}, confirm=2)
+    assert again.trained == []
+
+
+@pytest.mark.parametrize("interrupt_after", [10, 12, 17])
+def test_an_interrupted_confirmation_goes_on_where_it_was(interrupt_after):
+    bench = Bench()
+    first = ScriptedExecutor(good_when_large, interrupt_after=interrupt_after)
+    driver = racers(90, 80, 20)
+    with pytest.raises(KeyboardInterrupt):
+        bench.run(first, trials=3, driver=driver, baselines={}, confirm=2)
+    second = ScriptedExecutor(good_when_large)
+    bench.run(second, trials=3, driver=racers(90, 80, 20), baselines={}, confirm=2)
+    assert sorted(first.trained[:interrupt_after] + second.trained) == sorted(
+        [(t, f) for t in (0, 1) for f in range(1, 10)] + [(2, f) for f in range(1, 4)]
+    )
+
+
+def test_time_is_kept_for_the_waiting_trials_to_finish():
+    bench = Bench()
+    slow = ScriptedExecutor(lambda s, fold: time.sleep(0.01) or s["units"] / 100)
+    deadline = time.monotonic() + 2.0
+    pruner = make_pruner("racing", ACCURACY)
+    rising = FixedDriver({"units": n, "rate": 0.1, "epochs": 4} for n in range(1, 9999))
+    reason = bench.run(
+        slow, trials=9999, driver=rising, pruner=pruner, baselines={}, deadline=deadline
+    )
+    assert reason == "timeout"
+    assert bench.history.best() is not None
+    assert all(trial.ended is not None for trial in bench.history.trials.values())

@@ -1,6 +1,5 @@
 """A realistic study in records, and a MLflow store that is migrated once for all tests."""
 
-import copy
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -8,149 +7,10 @@ from typing import Any
 
 import pytest
 
+from tests.studies import StudyBuilder
+from tests.tracked import Tracked
 from tracking.history import History
-from tracking.journal import encode
-from tracking.records import (
-    EpochEnded,
-    FoldEnded,
-    FoldStarted,
-    Record,
-    SessionEnded,
-    SessionStarted,
-    StudyStarted,
-    TrialEnded,
-    TrialStarted,
-)
-
-STUDY_ID = "0123456789abcdef" * 2
-CLASSES = ["T-shirt/top", "Trouser", "Bag"]
-PARAMETERS = [
-    {"name": "filters", "kind": "int", "range": "32..64", "searched": True, "when": None},
-    {"name": "extra", "kind": "boolean", "range": "on|off", "searched": True, "when": None},
-    {"name": "more", "kind": "int", "range": "8..16", "searched": True, "when": ["extra", True]},
-    {"name": "batch_size", "kind": "int", "range": "32", "searched": False, "when": None},
-]
-
-
-class StudyBuilder:
-    """Makes a study's records, one second after the other."""
-
-    def __init__(self, name: str = "lenet-digits", study_id: str = STUDY_ID) -> None:
-        self.records: list[Record] = []
-        self.folds, self.epochs = 2, 3
-        self._at = 1_790_000_000.0
-        self.add(
-            StudyStarted,
-            id=study_id,
-            study=name,
-            space="lenet",
-            driver="optuna",
-            settings={"seed": 0, "epochs": self.epochs},
-            parameters=copy.deepcopy(PARAMETERS),
-            dataset={
-                "name": "digits",
-                "source": "scikit-learn",
-                "digest": "ab" * 32,
-                "classes": CLASSES,
-                "samples": 90,
-            },
-            folds=self.folds,
-            folds_digest="cd" * 32,
-        )
-
-    def add(self, kind: type[Record], **fields: Any) -> Any:
-        self._at += 1.0
-        record = kind(at=self._at, **fields)
-        self.records.append(record)
-        return record
-
-    def session(self, trials: int = 4) -> None:
-        environment = {
-            "versions": {"keras": "3.15.1"},
-            "host": "box",
-            "git": {"commit": "f" * 40, "dirty": True},
-        }
-        self.add(SessionStarted, trials=trials, environment=environment)
-
-    def start_trial(self, trial: int, origin: str = "sampled") -> None:
-        parameters = {"filters": 32 + trial, "extra": trial % 2 == 1, "batch_size": 32}
-        if trial % 2 == 1:
-            parameters["more"] = 8 + trial
-        self.add(TrialStarted, trial=trial, parameters=parameters, origin=origin)
-
-    def fold(self, trial: int, fold: int, epochs: int | None = None, level: float = 0.8) -> None:
-        self.add(FoldStarted, trial=trial, fold=fold)
-        for epoch in range(1, (epochs or self.epochs) + 1):
-            loss = 1.0 / epoch + 0.01 * fold
-            metrics = {
-                "loss": loss,
-                "accuracy": level - loss / 10,
-                "val_loss": loss + 0.1,
-                "val_accuracy": level - loss / 5,
-            }
-            self.add(EpochEnded, trial=trial, fold=fold, epoch=epoch, metrics=metrics)
-        if epochs is None:
-            self.add(
-                FoldEnded,
-                trial=trial,
-                fold=fold,
-                accuracy=level + fold / 1000,
-                loss=0.5,
-                macro_f1=level - 0.01,
-                seconds=3.0,
-                predictions=f"predictions/trial-{trial:05d}-fold-{fold:02d}.npz",
-            )
-
-    def end_trial(self, trial: int, state: str, level: float = 0.8, **fields: Any) -> None:
-        scores = {"cv_accuracy": level, "cv_accuracy_std": 0.01, "cv_loss": 0.5, "macro_f1": 0.7}
-        outcome: dict[str, Any] = (
-            {"value": level, "scores": scores} if state == "complete" else {"value": None}
-        )
-        if state != "failed":
-            outcome |= {
-                "confusion": [[28, 2, 0], [1, 29, 0], [0, 5, 25]],
-                "report": {"accuracy": level},
-                "summary": "Model: lenet",
-                "model_parameters": 504_342,
-            }
-        self.add(
-            TrialEnded,
-            **{"trial": trial, "state": state, "train_seconds": 6.0, "epochs_trained": 6}
-            | outcome
-            | fields,
-        )
-
-    def complete_trial(self, trial: int, level: float = 0.8, origin: str = "sampled") -> None:
-        self.start_trial(trial, origin)
-        for fold in range(1, self.folds + 1):
-            self.fold(trial, fold, level=level)
-        self.end_trial(trial, "complete", level)
-
-    def every_kind_of_trial(self) -> "StudyBuilder":
-        """Add a baseline, a better one, a pruned, a failed and a running trial."""
-        self.session()
-        self.complete_trial(0, level=0.80, origin="baseline:lenet5")
-        self.complete_trial(1, level=0.85)
-        self.start_trial(2)
-        self.fold(2, 1, epochs=2)
-        self.end_trial(2, "pruned", reason="after 2 epochs it was below the median")
-        self.start_trial(3)
-        self.fold(3, 1, epochs=1)
-        self.end_trial(3, "failed", reason="out of memory", error="Traceback ...\nMemoryError")
-        self.add(SessionEnded, reason="interrupted")
-        self.session(trials=6)
-        self.start_trial(4)
-        self.fold(4, 1, epochs=1)
-        return self
-
-    @property
-    def history(self) -> History:
-        return History.of(self.records)
-
-    def write(self, journal: Path) -> Path:
-        journal.parent.mkdir(parents=True, exist_ok=True)
-        journal.write_bytes(b"".join(encode(record) for record in self.records))
-        return journal
+from tracking.records import Record
 
 
 @pytest.fixture
@@ -177,6 +37,11 @@ def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tracking_uri(migrated_database: Path, tmp_path: Path) -> str:
     shutil.copy(migrated_database, tmp_path / "mlflow.db")
     return f"sqlite:///{tmp_path}/mlflow.db"
+
+
+@pytest.fixture
+def tracked(tracking_uri: str, tmp_path: Path) -> Tracked:
+    return Tracked(tracking_uri, tmp_path)
 
 
 @pytest.fixture

@@ -64,3 +64,37 @@ def test_it_fits_into_a_tag_of_mlflow(new_study):
 def test_an_empty_history_is_refused():
     with pytest.raises(ValueError, match="StudyStarted"):
         describe(History())
+
+
+def test_it_says_what_the_search_goes_for(study, new_study):
+    assert "The search maximises `cv_accuracy` (mean accuracy over the folds)." in describe(
+        study.history
+    )
+    text = describe(new_study(objective="cv_loss,latency_ms").history)
+    assert "minimises `cv_loss` (mean cross-entropy over the folds) and minimises" in text
+    assert "| `latency_ms` | milliseconds" in text
+
+
+def test_it_counts_who_waits(new_study):
+    assert "2 complete, 2 pruned, 1 waiting, 1 running" in describe(new_study().race().history)
+
+
+def test_it_tells_what_a_confirmed_trial_scored_and_why_it_is_the_best(study):
+    study.session()
+    study.complete_trial(0, level=0.85)
+    assert "confirmed" not in describe(study.history)
+    study.confirm_trial(0, level=0.81)
+    text = describe(study.history)
+    assert "confirmed on 4 further folds: 0.8100 ± 0.0040.**" in text
+    assert "partly luck" in text
+
+
+def test_it_shows_the_front_of_two_objectives(new_study):
+    study = new_study(objective="cv_accuracy,model_parameters")
+    study.session()
+    study.complete_trial(0, level=0.80, model_parameters=9000)
+    study.complete_trial(1, level=0.85, model_parameters=8000)
+    study.complete_trial(2, level=0.70, model_parameters=1_200_000 // 1000)
+    text = describe(study.history)
+    front = [line for line in text.splitlines() if line.startswith("| trial")]
+    assert front == ["| trial 1 | 0.85 | 8,000 |", "| trial 2 | 0.7 | 1,200 |"]

@@ -1,79 +1,12 @@
 import json
-from pathlib import Path
 
 import pytest
 
-from tracking.mlflow_sink import MlflowSink, find_experiment, open_store
+from tracking.mlflow_sink import find_experiment
 from tracking.records import EpochEnded, FoldStarted, SessionEnded
 from tracking.views import BEST, COMPARE, TAG_PREFIX
 
 pytestmark = pytest.mark.slow  # each shows a whole study to a real store
-
-
-class Tracked:
-    """A MLflow store, and what stands in it."""
-
-    def __init__(self, uri: str, folder: Path) -> None:
-        self.uri, self.folder = uri, folder
-        self.client = open_store(uri, artifacts=None).client
-
-    def sink(self) -> MlflowSink:
-        return MlflowSink(self.uri, artifacts=self.folder / "artifacts", folder=self.folder)
-
-    def experiment(self, name="lenet-digits"):
-        return self.client.get_experiment_by_name(name)
-
-    def runs(self, name="lenet-digits", query=""):
-        return self.client.search_runs(
-            [self.experiment(name).experiment_id], query, order_by=["start_time ASC"]
-        )
-
-    def run(self, kind, trial=None, fold=None):
-        query = f"tags.`search.kind` = '{kind}'"
-        query += f" AND tags.`search.trial` = '{trial}'" if trial is not None else ""
-        query += f" AND tags.`search.fold` = '{fold}'" if fold is not None else ""
-        [run] = self.runs(query=query)
-        return run
-
-    def history(self, run, metric):
-        found = self.client.get_metric_history(run.info.run_id, metric)
-        return sorted((m.step, m.timestamp, m.value) for m in found)
-
-    def files(self, run, path=None):
-        found = {}
-        for entry in self.client.list_artifacts(run.info.run_id, path):
-            if entry.is_dir:
-                found |= self.files(run, entry.path)
-            else:
-                local = self.client.download_artifacts(run.info.run_id, entry.path)
-                found[entry.path] = Path(local).read_bytes()
-        return found
-
-    def dump(self):
-        """Return everything a visitor can see, identifiers left out."""
-        names = {run.info.run_id: run.info.run_name for run in self.runs()}
-        return {
-            "experiment": dict(self.experiment().tags),
-            "runs": [self._dump_run(run, names) for run in self.runs()],
-        }
-
-    def _dump_run(self, run, names):
-        tags = {name: names.get(value, value) for name, value in run.data.tags.items()}
-        return {
-            "name": run.info.run_name,
-            "status": run.info.status,
-            "times": (run.info.start_time, run.info.end_time),
-            "params": run.data.params,
-            "tags": tags,
-            "metrics": {name: self.history(run, name) for name in run.data.metrics},
-            "inputs": [entry.dataset.to_dictionary() for entry in run.inputs.dataset_inputs],
-            "files": self.files(run),
-        }
-
-
-@pytest.fixture
-def tracked(tracking_uri, tmp_path):
-    return Tracked(tracking_uri, tmp_path)
 
 
 @pytest.fixture
@@ -218,9 +151,16 @@ def test_the_study_run_follows_the_best_score(shown):
     best = shown.history(run, "best_cv_accuracy")
     assert [(step, value) for step, _, value in best] == [(0, 0.80), (1, 0.85)]
     assert run.data.tags["search.best_trial"] == "1"
-    assert run.data.params == {"seed": "0", "epochs": "3"}
+    assert run.data.params == {"seed": "0", "epochs": "3", "sampler": "tpe"}
     marks = [shown.run("trial", n).data.tags["search.best"] for n in (0, 1)]
     assert marks == ["false", "true"]
+
+
+def test_all_complete_trials_but_the_best_are_marked_as_not_the_best(shown, study, apply_all):
+    study.complete_trial(5, level=0.82)
+    apply_all(shown.sink(), study.records)
+    marks = [shown.run("trial", n).data.tags.get("search.best") for n in (0, 1, 2, 5)]
+    assert marks == ["false", "true", None, "false"]
 
 
 def test_the_study_run_tells_how_its_last_session_stands(shown, study, apply_all):

@@ -2,18 +2,26 @@ import json
 
 import pytest
 
-from tracking.records import EpochEnded, Record, StudyStarted, TrialStarted, record_from_json
+from tracking.records import (
+    EpochEnded,
+    Record,
+    StudyStarted,
+    TrialConfirmed,
+    TrialStarted,
+    record_from_json,
+)
 
 
 def test_every_kind_of_record_survives_json(study):
-    study.every_kind_of_trial()
+    study.every_kind_of_trial().confirm_trial(1)
     for record in study.records:
         assert record_from_json(json.loads(json.dumps(record.to_json()))) == record
 
 
 def test_all_kinds_are_known_by_name():
     assert Record.kinds["EpochEnded"] is EpochEnded
-    assert len(Record.kinds) == 10
+    assert Record.kinds["TrialConfirmed"] is TrialConfirmed
+    assert len(Record.kinds) == 11
 
 
 def test_a_field_of_a_later_version_is_ignored():

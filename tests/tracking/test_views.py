@@ -86,3 +86,45 @@ def test_the_link_opens_the_view_on_the_page_for_models(view, mode):
 def test_a_view_packed_in_another_way_is_refused():
     with pytest.raises(ValueError, match="'zip'"):
         decode_view(json.dumps({"name": "x", "state": "zip;abc"}))
+
+
+def views_of(study, **options):
+    tags = view_tags(study.records[0], **options)
+    return [decode_view(tags[TAG_PREFIX + key])[1] for key in (BEST, COMPARE)]
+
+
+def test_a_loss_is_sorted_from_the_smallest(new_study):
+    for state in views_of(new_study(objective="cv_loss")):
+        assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`cv_loss`", True)
+
+
+def test_two_objectives_have_columns_and_share_the_charts(new_study):
+    table, charts = views_of(new_study(objective="macro_f1,latency_ms"))
+    assert table["selectedColumns"][:4] == [
+        "tags.`search.state`",
+        "tags.`search.front`",
+        "metrics.`macro_f1`",
+        "metrics.`latency_ms`",
+    ]
+    assert len(set(table["selectedColumns"])) == len(table["selectedColumns"])
+    shown = [c for c in charts["compareRunCharts"] if not c["deleted"]]
+    [scatter] = [c for c in shown if c["type"] == "SCATTER"]
+    assert (scatter["xaxis"]["key"], scatter["yaxis"]["key"]) == ("latency_ms", "macro_f1")
+    parallel = [c["selectedMetrics"] for c in shown if c["type"] == "PARALLEL"]
+    assert parallel == [["latency_ms", "macro_f1"]] * 2  # the last gives the colours
+    lines = [c["metricKey"] for c in shown if c["type"] == "LINE"]
+    assert lines == ["val_macro_f1", "val_accuracy", "val_loss"]
+    bars = [c["metricKey"] for c in shown if c["type"] == "BAR"]
+    assert bars == ["macro_f1", "latency_ms"]
+
+
+def test_confirmed_scores_have_a_column_where_there_are_any(study):
+    assert "metrics.`confirmed_accuracy`" not in views_of(study)[0]["selectedColumns"]
+    columns = views_of(study, confirmed=True)[0]["selectedColumns"]
+    assert columns[1:3] == ["metrics.`cv_accuracy`", "metrics.`confirmed_accuracy`"]
+
+
+def test_the_views_of_two_objectives_stay_within_what_mlflow_takes(new_study):
+    study = new_study(objective="macro_f1,latency_ms")
+    tags = view_tags(study.records[0], confirmed=True)
+    assert all(len(value) < 5000 for value in tags.values())

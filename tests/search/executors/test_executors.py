@@ -10,7 +10,14 @@ from search.folds import make_folds
 from search.work import GO_ON, HALT, TrialTask, Verdict, Work
 from spaces import get_space
 from tracking.home import Home
-from tracking.records import EpochEnded, FoldEnded, FoldStarted, Record, TrialEnded
+from tracking.records import (
+    EpochEnded,
+    FoldEnded,
+    FoldStarted,
+    Record,
+    TrialConfirmed,
+    TrialEnded,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -19,6 +26,7 @@ SETTING = {
     "epochs": 2,
     "batch_size": 64,
 }
+BOTH = (1, 2)
 
 
 @pytest.fixture
@@ -29,6 +37,8 @@ def study(tmp_path):
     folder.root.mkdir(parents=True)
     folds = make_folds(dataset.train_labels, folds=2, seed=0, limit_samples=200)
     folds.save(folder.folds)
+    further = make_folds(dataset.train_labels, folds=2, seed=1, limit_samples=200)
+    further.save(folder.further_folds)
     work = Work(
         space="lenet",
         dataset=str(dataset.folder),
@@ -36,6 +46,7 @@ def study(tmp_path):
         declarations=str(folder.root.parent),
         seed=0,
         precision="float32",
+        objectives=("macro_f1", "latency_ms"),
     )
     return work, folder
 
@@ -65,7 +76,7 @@ def executor(request, study):
 
 
 def evaluate(executor: Executor, recorder: Recorder, trial: int = 0, **changes: object) -> None:
-    executor.submit(TrialTask(trial=trial, parameters=SETTING | changes))
+    executor.submit(TrialTask(trial=trial, parameters=SETTING | changes, folds=BOTH))
     assert executor.wait(recorder) == trial
 
 
@@ -83,9 +94,13 @@ class TestExecutorContract:
         assert outcome.epochs_trained == 4
         assert sum(map(sum, outcome.confusion)) == 200
         accuracies = [record.accuracy for record in recorder.of(FoldEnded)]
-        assert outcome.value == outcome.scores["cv_accuracy"] == pytest.approx(sum(accuracies) / 2)
+        assert outcome.scores["cv_accuracy"] == pytest.approx(sum(accuracies) / 2)
+        assert outcome.value == outcome.scores["macro_f1"]
+        assert 0.0 < outcome.scores["latency_ms"] < 1000.0
         last_epochs = [record.metrics for record in recorder.of(EpochEnded) if record.epoch == 2]
         assert [metrics["val_accuracy"] for metrics in last_epochs] == accuracies
+        f1 = [record.macro_f1 for record in recorder.of(FoldEnded)]
+        assert [metrics["val_macro_f1"] for metrics in last_epochs] == f1
         _, folder = study
         assert all(
             (folder.root / record.predictions).is_file() for record in recorder.of(FoldEnded)
@@ -104,7 +119,7 @@ class TestExecutorContract:
         whole, rest = Recorder(), Recorder()
         evaluate(executor, whole)
         finished = whole.of(FoldEnded)[0]
-        executor.submit(TrialTask(trial=0, parameters=SETTING, finished=(finished,)))
+        executor.submit(TrialTask(trial=0, parameters=SETTING, folds=BOTH, finished=(finished,)))
         executor.wait(rest)
         assert {record.fold for record in rest.of(FoldStarted)} == {2}
         ours, theirs = rest.records[-1], whole.records[-1]
@@ -116,8 +131,48 @@ class TestExecutorContract:
         evaluate(executor, recorder)
         outcome = recorder.records[-1]
         assert (outcome.state, outcome.reason) == ("pruned", "it is weak")
-        assert outcome.value == recorder.of(FoldEnded)[0].accuracy
+        assert outcome.value == recorder.of(FoldEnded)[0].macro_f1
         assert outcome.scores == {}
+
+    def test_a_trial_told_to_stop_after_an_epoch_is_pruned_there(self, executor):
+        recorder = Recorder(Verdict(stop=True, reason="it is weak"), on=EpochEnded)
+        evaluate(executor, recorder)
+        assert [type(r) for r in recorder.records] == [FoldStarted, EpochEnded, TrialEnded]
+        outcome = recorder.records[-1]
+        assert (outcome.state, outcome.value, outcome.epochs_trained) == ("pruned", None, 1)
+        assert outcome.train_seconds > 0
+
+    def test_a_task_of_some_folds_leaves_the_trial_open(self, executor):
+        first, rest = Recorder(), Recorder()
+        executor.submit(TrialTask(trial=0, parameters=SETTING, folds=(1,)))
+        assert executor.wait(first) == 0
+        assert [type(record) for record in first.records[-1:]] == [FoldEnded]
+        finished = tuple(first.of(FoldEnded))
+        executor.submit(TrialTask(trial=0, parameters=SETTING, folds=BOTH, finished=finished))
+        executor.wait(rest)
+        assert {record.fold for record in rest.of(FoldStarted)} == {2}
+        assert rest.records[-1].state == "complete"
+
+    def test_further_folds_confirm_a_trial_and_do_not_end_it_again(self, executor):
+        recorder = Recorder()
+        executor.submit(TrialTask(trial=0, parameters=SETTING, folds=(3, 4), confirms=True))
+        executor.wait(recorder)
+        assert [record.fold for record in recorder.of(FoldEnded)] == [3, 4]
+        assert not recorder.of(TrialEnded)
+        confirmed = recorder.records[-1]
+        assert isinstance(confirmed, TrialConfirmed)
+        accuracies = [record.accuracy for record in recorder.of(FoldEnded)]
+        assert confirmed.scores["cv_accuracy"] == pytest.approx(sum(accuracies) / 2)
+        assert not confirmed.error
+
+    def test_a_confirmation_that_fails_says_so_and_spares_the_trial(self, executor):
+        recorder = Recorder()
+        bad = SETTING | {"conv_1_filters": -3}
+        executor.submit(TrialTask(trial=0, parameters=bad, folds=(3, 4), confirms=True))
+        executor.wait(recorder)
+        assert not recorder.of(TrialEnded)
+        assert "Traceback" in recorder.records[-1].error
+        assert recorder.records[-1].scores == {}
 
     def test_a_trial_told_to_halt_ends_without_an_outcome(self, executor):
         recorder = Recorder(HALT, on=EpochEnded)
@@ -166,7 +221,7 @@ def test_a_killed_worker_fails_its_trial_and_is_replaced(study):
         return GO_ON
 
     recorder = Recorder()
-    executor.submit(TrialTask(trial=0, parameters=SETTING))
+    executor.submit(TrialTask(trial=0, parameters=SETTING, folds=BOTH))
     executor.wait(kill_at_first_epoch)
     outcome = recorder.records[-1]
     assert outcome.state == "failed"
@@ -180,7 +235,7 @@ def test_a_killed_worker_fails_its_trial_and_is_replaced(study):
 def test_closing_leaves_no_process_behind(study):
     work, folder = study
     executor = make_executor("local", work, folder.worker_log)
-    executor.submit(TrialTask(trial=0, parameters=SETTING))
+    executor.submit(TrialTask(trial=0, parameters=SETTING, folds=BOTH))
     deadline = time.monotonic() + 20
     while not _workers():  # it has another name until it has begun
         assert time.monotonic() < deadline
@@ -193,7 +248,7 @@ def test_a_worker_that_cannot_start_ends_the_run_with_its_last_words(study):
     work, folder = study
     folder.folds.unlink()
     executor = make_executor("local", work, folder.worker_log)
-    executor.submit(TrialTask(trial=0, parameters=SETTING))
+    executor.submit(TrialTask(trial=0, parameters=SETTING, folds=BOTH))
     with pytest.raises(WorkerFailed, match=r"before it could work[\s\S]*folds\.npz"):
         executor.wait(Recorder())
     executor.close()

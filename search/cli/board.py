@@ -1,0 +1,114 @@
+"""What the displays of a running study know: its history and where training stands."""
+
+import time
+
+from search.cli.estimate import Ahead
+from search.folds import CONFIRMATIONS
+from search.opening import Opened, study_history
+from search.pruners import make_pruner
+from search.study import FINALISTS
+from tracking.history import History, TrialHistory
+from tracking.records import (
+    EpochEnded,
+    FoldEnded,
+    FoldStarted,
+    Record,
+    TrialEnded,
+    TrialStarted,
+)
+from tracking.stages import waiting
+
+
+class Board:
+    """Takes in records and says where the study stands.
+
+    Attributes:
+        trial: the one that is evaluated now or was last; None before the first.
+        fold: its fold, from 1; those above `folds` confirm it.
+        epoch: of that fold, 0 before the first is over.
+        newly_waiting: trials that began to wait with the last record.
+    """
+
+    def __init__(self, opened: Opened) -> None:
+        settings = opened.settings
+        self.history: History = study_history(opened.folder)
+        self.history.study = self.history.study or opened.start
+        self.objectives = self.history.objectives
+        self.total = settings.trials
+        self.folds = settings.folds
+        self.searched = [p.name for p in opened.narrowed.space.searched()]
+        self.trial: TrialHistory | None = None
+        self.fold = self.epoch = self.epochs = 0
+        self.newly_waiting: list[TrialHistory] = []
+        self._waiting = {trial.number for trial in waiting(self.history)}
+        self._began = 0.0
+        self._epochs_trained = 0
+        self._is_warm = False
+        self._ahead = Ahead(
+            trials=settings.trials,
+            baselines=len(opened.narrowed.baselines) if settings.baselines else 0,
+            folds=settings.folds,
+            epochs=settings.epochs,
+            waits=make_pruner(str(settings.pruner), self.objectives[0]).waits,
+            finalists=FINALISTS,
+            confirm=settings.confirm,
+        )
+
+    def take(self, record: Record) -> None:
+        """Take in a record."""
+        self.history.add(record)
+        self.newly_waiting = []
+        if isinstance(record, FoldStarted) and not self._began:
+            self._began = time.monotonic()  # importing TensorFlow is not part of the estimate
+        if isinstance(record, TrialStarted | FoldStarted | EpochEnded | FoldEnded):
+            self.trial = self.history.trials[record.trial]
+            self.epochs = int(self.trial.started.parameters["epochs"])
+        if isinstance(record, TrialStarted):
+            self.fold, self.epoch = 1, 0
+        if isinstance(record, FoldStarted):
+            self.fold, self.epoch = record.fold, 0
+        if isinstance(record, TrialStarted | FoldStarted):
+            self._see_who_waits()
+        if isinstance(record, EpochEnded):
+            self.fold, self.epoch = record.fold, record.epoch
+            self._epochs_trained += 1
+        self._is_warm = self._is_warm or isinstance(record, FoldEnded | TrialEnded)
+
+    @property
+    def waiting(self) -> int:
+        """The number of trials that wait for the others."""
+        return len(self._waiting)
+
+    @property
+    def further_folds(self) -> range:
+        """The numbers of the folds that confirm a trial."""
+        return range(self.folds + 1, self.folds * (1 + CONFIRMATIONS) + 1)
+
+    @property
+    def is_confirming(self) -> bool:
+        """Whether the fold confirms a trial that is complete."""
+        return self.fold > self.folds
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether what was evaluated last is over."""
+        if self.trial is None:
+            return False
+        over = self.trial.confirmed if self.is_confirming else self.trial.ended
+        return over is not None
+
+    def count(self, state: str) -> int:
+        """Return the number of trials in a state."""
+        return sum(trial.state == state for trial in self.history.trials.values())
+
+    def seconds_left(self) -> float | None:
+        """Return the estimated time to the end, None before the first fold or trial is over."""
+        if not self._is_warm or not self._epochs_trained:
+            return None
+        epoch_seconds = (time.monotonic() - self._began) / self._epochs_trained
+        return self._ahead.epochs_ahead(self.history) * epoch_seconds
+
+    def _see_who_waits(self) -> None:
+        now = waiting(self.history)
+        self.newly_waiting = [trial for trial in now if trial.number not in self._waiting]
+        self._waiting = {trial.number for trial in now}

@@ -1,0 +1,72 @@
+from dataclasses import replace
+
+import pytest
+
+from search.cli.estimate import Ahead
+from tests.studies import StudyBuilder
+
+RACE = Ahead(trials=10, baselines=1, folds=5, epochs=3, waits=True, finalists=4, confirm=0)
+PLAIN = replace(RACE, waits=False)
+
+
+def study() -> StudyBuilder:
+    made = StudyBuilder(folds=5, epochs=3)
+    made.session()
+    return made
+
+
+def test_without_a_trial_all_folds_are_expected_or_one_where_trials_wait():
+    nothing = study().history
+    assert PLAIN.epochs_ahead(nothing) == 10 * 15
+    assert RACE.epochs_ahead(nothing) == 15 + 9 * 3
+
+
+def test_an_unfinished_trial_counts_by_what_it_has_before_it():
+    made = study()
+    made.start_trial(0, "baseline:lenet5")
+    made.fold(0, 1, epochs=2)
+    assert PLAIN.epochs_ahead(made.history) == 10 * 15 - 2
+
+
+def test_trials_that_stopped_early_foretell_the_next_ones():
+    made = study()
+    made.complete_trial(0, origin="baseline:lenet5")
+    for trial in (1, 2, 3):
+        made.start_trial(trial)
+        made.fold(trial, 1, epochs=1)
+        made.end_trial(trial, "pruned")
+    assert PLAIN.epochs_ahead(made.history) == 6 * 1
+    assert RACE.epochs_ahead(made.history) == 6 * 1
+
+
+def test_trials_that_wait_have_a_race_before_them():
+    made = study()
+    made.complete_trial(0, origin="baseline:lenet5")
+    for trial in range(1, 10):
+        made.start_trial(trial)
+        made.fold(trial, 1)
+    assert RACE.epochs_ahead(made.history) == 16 * 3  # four of nine see four more folds
+    made.fold(1, 2)
+    made.end_trial(2, "pruned")
+    assert RACE.epochs_ahead(made.history) < 17 * 3
+
+
+def test_a_study_that_is_over_has_nothing_ahead_but_its_confirmation():
+    made = study()
+    made.complete_trial(0, origin="baseline:lenet5")
+    plan = replace(RACE, trials=1)
+    assert plan.epochs_ahead(made.history) == 0
+    confirming = replace(plan, confirm=1)
+    assert confirming.epochs_ahead(made.history) == 10 * 3
+    made.fold(0, 6)
+    assert confirming.epochs_ahead(made.history) == 9 * 3
+    made.confirm_trial(0)
+    assert confirming.epochs_ahead(made.history) == 0
+
+
+@pytest.mark.parametrize("plan", [RACE, PLAIN])
+def test_the_estimate_falls_as_a_race_goes_on(plan):
+    made = StudyBuilder(folds=5, epochs=3).race()
+    before = plan.epochs_ahead(made.history)
+    made.fold(5, 2)
+    assert plan.epochs_ahead(made.history) <= before

@@ -1,0 +1,175 @@
+import json
+import sys
+from contextlib import suppress
+
+import pytest
+
+from search.cli import output
+from search.cli.app import run
+from tests.studies import StudyBuilder
+from tracking.home import Home
+from tracking.records import TrialConfirmed
+
+
+@pytest.fixture
+def show(tmp_path, monkeypatch, capsys):
+    """Show a study, at a width; return what was printed."""
+    monkeypatch.chdir(tmp_path)
+
+    def show(study: StudyBuilder, *arguments: str, width: int = 120) -> str:
+        name = study.history.study.study
+        study.write(Home(tmp_path / "mlruns").study(name).journal)
+        monkeypatch.setattr(output.console, "_width", width)
+        monkeypatch.setattr(sys, "argv", ["search", "show", name, *arguments])
+        with suppress(SystemExit):
+            run()
+        return capsys.readouterr().out
+
+    return show
+
+
+def rows(text: str, heading: str = "trial  ") -> dict[str, list[str]]:
+    """Return the cells of the last table by their first, the headings under `trial`."""
+    lines = text.splitlines()
+    start = max(n for n, line in enumerate(lines) if line.startswith(heading))
+    return {
+        cells[0]: cells
+        for cells in ([c.strip() for c in line.split("  ") if c.strip()] for line in lines[start:])
+        if cells
+    }
+
+
+def two_objectives() -> StudyBuilder:
+    study = StudyBuilder(objective="cv_accuracy,model_parameters")
+    study.session()
+    study.complete_trial(0, level=0.80, model_parameters=9000)
+    study.complete_trial(1, level=0.85, model_parameters=8000)
+    study.complete_trial(2, level=0.70, model_parameters=1200)
+    return study
+
+
+def test_a_study_of_one_objective_looks_as_it_always_did(show):
+    study = StudyBuilder().every_kind_of_trial()
+    table = rows(show(study))
+    assert table["trial"] == ["trial", "state", "accuracy", "± folds", "stopped", "time", "setting"]
+    assert table["1"][:4] == ["1", "complete", "0.8500", "0.0100"]
+    assert list(table)[:5] == ["trial", "1", "0", "2", "3"]  # best first, then by number
+
+
+def test_a_pruned_trial_tells_where_it_stopped_and_what_it_had_there(show):
+    table = rows(show(StudyBuilder(folds=5).race()))
+    assert table["2"][:5] == ["2", "pruned", "0.6980", "-", "fold 1, epoch 2"]
+    assert table["3"][:5] == ["3", "pruned", "0.8300", "-", "fold 2"]
+    assert table["4"][1] == "waiting"
+    assert table["5"][1] == "running"
+
+
+def test_reasons_take_a_line_each_and_only_the_last_are_shown(show):
+    study = StudyBuilder()
+    study.session()
+    for trial in range(30):
+        study.start_trial(trial)
+        study.fold(trial, 1, epochs=1)
+        study.end_trial(trial, "pruned", reason=f"it was weak {trial}")
+    lines = show(study).splitlines()
+    reasons = [line for line in lines if "pruned: it was weak" in line]
+    assert reasons[0] == "trial 10 pruned: it was weak 10"
+    assert len(reasons) == 20
+    assert lines[-1].startswith("and 10 more: ")
+
+
+def test_a_loss_is_headed_as_one_and_the_smallest_comes_first(show):
+    study = StudyBuilder(objective="cv_loss,latency_ms")
+    study.session()
+    study.complete_trial(0, level=0.80, scores={"latency_ms": 3.126})
+    study.complete_trial(1, level=0.85)
+    table = rows(show(study))
+    assert table["trial"][2:5] == ["loss", "± folds", "latency ms"]
+    assert list(table) == ["trial", "1", "0"]
+    assert table["0"][2:5] == ["0.5000", "0.0000", "3.13"]
+
+
+def test_two_objectives_show_the_front_by_itself(show):
+    text = show(two_objectives())
+    front, everything = text.split("All trials")
+    assert "no other one equals or beats in both accuracy and parameters" in front
+    assert list(rows(front)) == ["trial", "1", "2"]
+    assert list(rows(everything)) == ["trial", "1", "0", "2"]
+    assert rows(everything)["0"][4] == "9,000"
+
+
+def test_confirmed_scores_have_a_column_and_a_sentence(show):
+    study = StudyBuilder(folds=5)
+    study.session()
+    study.complete_trial(0, level=0.80)
+    study.complete_trial(1, level=0.85)
+    study.confirm_trial(1, level=0.78)
+    text = show(study)
+    assert rows(text)["1"][2:4] == ["0.8500", "0.7800"]
+    assert rows(text)["0"][2:4] == ["0.8000", "-"]
+    assert (
+        "Best: trial 1 confirmed on 10 further folds: 0.7800 ± 0.0040 (chosen: 0.8500)"
+        in text.splitlines()
+    )
+
+
+def test_a_confirmation_that_failed_says_why(show):
+    study = StudyBuilder()
+    study.session()
+    study.complete_trial(0)
+    study.add(TrialConfirmed, trial=0, repeats=2, error="Traceback ...\nMemoryError: no")
+    assert "trial 0 could not be confirmed: MemoryError: no" in show(study)
+
+
+def test_numbers_stay_whole_on_a_narrow_terminal(show):
+    study = StudyBuilder(folds=5).race()
+    study.confirm_trial(1, level=0.79)
+    lines = show(study, width=80).splitlines()
+    start = next(n for n, line in enumerate(lines) if line.startswith("trial "))
+    end = next(n for n, line in enumerate(lines) if line.startswith("Best"))
+    assert all(len(line) <= 80 for line in lines[start:end])
+    pruned = next(line for line in lines if "pruned" in line)
+    assert "0.6980" in pruned
+    assert " time " not in lines[start]
+    assert " time " in show(study, width=100)
+
+
+def test_one_trial_shows_the_folds_that_confirmed_it_apart(show):
+    study = StudyBuilder()
+    study.session()
+    study.complete_trial(0)
+    study.confirm_trial(0, level=0.7)
+    text = show(study, "--trial", "0")
+    first, second = text.split("confirmed on 4 further folds")
+    assert list(rows(first, "fold  "))[:3] == ["fold", "1", "2"]
+    assert list(rows(second, "fold  "))[:5] == ["fold", "3", "4", "5", "6"]
+    assert "latency_ms = 2.50" in text
+    assert "model_parameters = 504,342" in text
+
+
+def test_the_json_of_a_study_has_objectives_front_and_where_trials_stopped(show):
+    found = json.loads(show(two_objectives(), "--json"))
+    assert found["objectives"] == [
+        {"name": "cv_accuracy", "direction": "maximize"},
+        {"name": "model_parameters", "direction": "minimize"},
+    ]
+    assert (found["best_trial"], found["front"]) == (1, [1, 2])
+    assert [t["value"] for t in found["trials"]] == [0.80, 0.85, 0.70]
+    raced = json.loads(show(StudyBuilder("other", folds=5).race(), "--json"))
+    stops = {t["trial"]: t["stopped_at"] for t in raced["trials"]}
+    assert stops[2] == {"fold": 1, "epoch": 2}
+    assert stops[3] == {"fold": 2, "epoch": 3}
+    assert stops[0] is stops[4] is None
+    assert {t["trial"]: t["state"] for t in raced["trials"]}[4] == "waiting"
+    assert raced["front"] == []
+
+
+def test_the_json_of_a_trial_tells_how_it_was_confirmed(show):
+    study = StudyBuilder()
+    study.session()
+    study.complete_trial(0)
+    assert json.loads(show(study, "--trial", "0", "--json"))["confirmed"] is None
+    study.confirm_trial(0, level=0.7)
+    found = json.loads(show(study, "--trial", "0", "--json"))["confirmed"]
+    assert found["scores"]["cv_accuracy"] == 0.7
+    assert (found["repeats"], len(found["folds"]), found["error"]) == (2, 4, "")

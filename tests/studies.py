@@ -1,0 +1,199 @@
+"""A realistic study in records, one second after the other."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+from tracking.history import History
+from tracking.journal import encode
+from tracking.objectives import objectives_of
+from tracking.records import (
+    EpochEnded,
+    FoldEnded,
+    FoldStarted,
+    Record,
+    SessionEnded,
+    SessionStarted,
+    StudyStarted,
+    TrialConfirmed,
+    TrialEnded,
+    TrialStarted,
+)
+
+STUDY_ID = "0123456789abcdef" * 2
+CLASSES = ["T-shirt/top", "Trouser", "Bag"]
+PARAMETERS = [
+    {"name": "filters", "kind": "int", "range": "32..64", "searched": True, "when": None},
+    {"name": "extra", "kind": "boolean", "range": "on|off", "searched": True, "when": None},
+    {"name": "more", "kind": "int", "range": "8..16", "searched": True, "when": ["extra", True]},
+    {"name": "batch_size", "kind": "int", "range": "32", "searched": False, "when": None},
+    {"name": "epochs", "kind": "int", "range": "3", "searched": False, "when": None},
+]
+
+
+class StudyBuilder:
+    """Makes a study's records, one second after the other."""
+
+    def __init__(
+        self,
+        name: str = "lenet-digits",
+        study_id: str = STUDY_ID,
+        *,
+        objective: str | None = None,
+        folds: int = 2,
+        epochs: int = 3,
+    ) -> None:
+        self.records: list[Record] = []
+        self.folds, self.epochs = folds, epochs
+        chosen = {} if objective is None else {"objective": objective}
+        self._at = 1_790_000_000.0
+        self.add(
+            StudyStarted,
+            id=study_id,
+            study=name,
+            space="lenet",
+            driver="optuna",
+            settings={"seed": 0, "epochs": self.epochs, "sampler": "tpe"} | chosen,
+            parameters=copy.deepcopy(PARAMETERS),
+            dataset={
+                "name": "digits",
+                "source": "scikit-learn",
+                "digest": "ab" * 32,
+                "classes": CLASSES,
+                "samples": 90,
+            },
+            folds=self.folds,
+            folds_digest="cd" * 32,
+        )
+
+    def add(self, kind: type[Record], **fields: Any) -> Any:
+        self._at += 1.0
+        record = kind(at=self._at, **fields)
+        self.records.append(record)
+        return record
+
+    def session(self, trials: int = 4) -> None:
+        environment = {
+            "versions": {"keras": "3.15.1"},
+            "host": "box",
+            "git": {"commit": "f" * 40, "dirty": True},
+        }
+        self.add(SessionStarted, trials=trials, environment=environment)
+
+    def start_trial(self, trial: int, origin: str = "sampled") -> None:
+        parameters = {"filters": 32 + trial, "extra": trial % 2 == 1, "batch_size": 32}
+        parameters["epochs"] = self.epochs
+        if trial % 2 == 1:
+            parameters["more"] = 8 + trial
+        self.add(TrialStarted, trial=trial, parameters=parameters, origin=origin)
+
+    def fold(self, trial: int, fold: int, epochs: int | None = None, level: float = 0.8) -> None:
+        self.add(FoldStarted, trial=trial, fold=fold)
+        for epoch in range(1, (epochs or self.epochs) + 1):
+            loss = 1.0 / epoch + 0.01 * fold
+            metrics = {
+                "loss": loss,
+                "accuracy": level - loss / 10,
+                "val_loss": loss + 0.1,
+                "val_accuracy": level - loss / 5,
+            }
+            self.add(EpochEnded, trial=trial, fold=fold, epoch=epoch, metrics=metrics)
+        if epochs is None:
+            self.add(
+                FoldEnded,
+                trial=trial,
+                fold=fold,
+                accuracy=level + fold / 1000,
+                loss=1.3 - level,
+                macro_f1=level - 0.01,
+                seconds=3.0,
+                epochs=self.epochs,
+                predictions=f"predictions/trial-{trial:05d}-fold-{fold:02d}.npz",
+            )
+
+    def end_trial(self, trial: int, state: str, level: float = 0.8, **fields: Any) -> None:
+        scores = {"cv_accuracy": level, "cv_accuracy_std": 0.01, "cv_loss": 1.3 - level}
+        scores |= {"macro_f1": level - 0.1, "latency_ms": 2.5} | fields.pop("scores", {})
+        outcome: dict[str, Any] = (
+            {"value": self._value(scores), "scores": scores}
+            if state == "complete"
+            else {"value": None}
+        )
+        if state != "failed":
+            outcome |= {
+                "confusion": [[28, 2, 0], [1, 29, 0], [0, 5, 25]],
+                "report": {"accuracy": level},
+                "summary": "Model: lenet",
+                "model_parameters": 504_342,
+            }
+        self.add(
+            TrialEnded,
+            **{"trial": trial, "state": state, "train_seconds": 6.0, "epochs_trained": 6}
+            | outcome
+            | fields,
+        )
+
+    def _value(self, scores: dict[str, float]) -> float:
+        return scores[objectives_of(self.records[0].to_json()["settings"])[0].name]
+
+    def complete_trial(
+        self, trial: int, level: float = 0.8, origin: str = "sampled", **fields: Any
+    ) -> None:
+        self.start_trial(trial, origin)
+        for fold in range(1, self.folds + 1):
+            self.fold(trial, fold, level=level)
+        self.end_trial(trial, "complete", level, **fields)
+
+    def confirm_trial(self, trial: int, level: float = 0.8) -> None:
+        for fold in range(self.folds + 1, 3 * self.folds + 1):
+            self.fold(trial, fold, level=level)
+        scores = {"cv_accuracy": level, "cv_accuracy_std": 0.004, "cv_loss": 0.4, "macro_f1": 0.7}
+        self.add(TrialConfirmed, trial=trial, repeats=2, scores=scores)
+
+    def race(self) -> "StudyBuilder":
+        """Add a baseline, trials that stop in fold 1, and the first of those that raced on.
+
+        Trial 1 is complete, 2 stopped in fold 1 after epoch 2, 3 after fold 2, 4 waits, 5 trains.
+        """
+        self.session(trials=8)
+        self.complete_trial(0, level=0.80, origin="baseline:lenet5")
+        for trial in (1, 3, 4, 5):
+            self.start_trial(trial)
+            self.fold(trial, 1, level=0.80 + trial / 100)
+        self.start_trial(2)
+        self.fold(2, 1, epochs=2)
+        reason = "in fold 1 after epoch 2: accuracy 0.7000 is not in the better half of 5 trials"
+        self.end_trial(2, "pruned", reason=reason, confusion=[], report={})
+        self.fold(3, 2, level=0.83)
+        self.end_trial(3, "pruned", value=0.83, reason="after 2 folds: it is behind 4 of 5 trials")
+        for fold in range(2, self.folds + 1):
+            self.fold(1, fold, level=0.81)
+        self.end_trial(1, "complete", level=0.81)
+        self.fold(5, 2, epochs=1)
+        return self
+
+    def every_kind_of_trial(self) -> "StudyBuilder":
+        """Add a baseline, a better one, a pruned, a failed and a running trial."""
+        self.session()
+        self.complete_trial(0, level=0.80, origin="baseline:lenet5")
+        self.complete_trial(1, level=0.85)
+        self.start_trial(2)
+        self.fold(2, 1, epochs=2)
+        self.end_trial(2, "pruned", reason="after 2 epochs it was below the median")
+        self.start_trial(3)
+        self.fold(3, 1, epochs=1)
+        self.end_trial(3, "failed", reason="out of memory", error="Traceback ...\nMemoryError")
+        self.add(SessionEnded, reason="interrupted")
+        self.session(trials=6)
+        self.start_trial(4)
+        self.fold(4, 1, epochs=1)
+        return self
+
+    @property
+    def history(self) -> History:
+        return History.of(self.records)
+
+    def write(self, journal: Path) -> Path:
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        journal.write_bytes(b"".join(encode(record) for record in self.records))
+        return journal

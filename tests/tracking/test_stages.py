@@ -1,0 +1,86 @@
+import pytest
+
+from tracking.stages import (
+    confirmed_spread,
+    count_stages,
+    score_so_far,
+    spread,
+    stages,
+    stopped_at,
+    waiting,
+)
+
+
+@pytest.fixture
+def race(new_study):
+    return new_study(folds=5).race().history
+
+
+def test_a_trial_waits_once_another_began_after_its_last_fold(new_study):
+    study = new_study()
+    study.session()
+    study.start_trial(0)
+    study.fold(0, 1)
+    assert waiting(study.history) == []  # its next fold may begin at once
+    study.start_trial(1)
+    assert [trial.number for trial in waiting(study.history)] == [0]
+
+
+def test_a_trial_that_goes_on_waits_no_more(race):
+    assert stages(race)[4] == "waiting"
+    assert stages(race)[5] == "running"
+
+
+def test_a_confirmation_makes_nobody_of_the_complete_trials_wait(study):
+    study.session()
+    study.complete_trial(0)
+    study.complete_trial(1)
+    study.confirm_trial(0)
+    assert waiting(study.history) == []
+
+
+def test_states_are_counted_waiting_ones_by_themselves(race):
+    assert count_stages(race) == {"complete": 2, "pruned": 2, "waiting": 1, "running": 1}
+
+
+def test_a_pruned_trial_says_where_it_stopped(race):
+    assert [stopped_at(race.trials[n]) for n in (1, 2, 3, 4)] == [
+        "",
+        "fold 1, epoch 2",
+        "fold 2",
+        "",
+    ]
+
+
+def test_without_a_finished_fold_the_last_epoch_is_what_is_known(race):
+    [first] = race.objectives
+    assert race.trials[2].ended.value is None
+    last = race.trials[2].folds[1].epochs[2].metrics["val_accuracy"]
+    assert score_so_far(race.trials[2], first) == last
+    assert score_so_far(race.trials[3], first) == 0.83
+    assert score_so_far(race.trials[4], first) == pytest.approx(0.841)
+
+
+def test_a_trial_that_trained_nothing_has_no_score_so_far(new_study):
+    study = new_study()
+    study.start_trial(0)
+    assert score_so_far(study.history.trials[0], study.history.objectives[0]) is None
+
+
+def test_the_spread_of_a_loss_is_that_of_the_folds_losses(new_study):
+    study = new_study(objective="cv_loss")
+    study.session()
+    study.start_trial(0)
+    study.fold(0, 1, level=0.8)
+    study.fold(0, 2, level=0.9)
+    study.end_trial(0, "complete")
+    trial, [first] = study.history.trials[0], study.history.objectives
+    assert spread(trial, first) == pytest.approx(0.1 / 2**0.5)
+
+
+def test_the_spread_of_accuracies_is_the_recorded_one(study):
+    study.session()
+    study.complete_trial(0)
+    study.confirm_trial(0)
+    trial, [first] = study.history.trials[0], study.history.objectives
+    assert (spread(trial, first), confirmed_spread(trial, first)) == (0.01, 0.004)

@@ -1,0 +1,62 @@
+"""What a study's records say in files: the artifacts of MLflow's runs, by their paths."""
+
+import json
+from uuid import NAMESPACE_OID, uuid5
+
+from tracking.description import trial_name
+from tracking.history import TrialHistory
+from tracking.records import Json, TrialEnded
+from tracking.views import IMAGE_KEY
+
+
+def trial_files(trial: TrialHistory, ended: TrialEnded, classes: list[str]) -> dict[str, bytes]:
+    """Return a finished trial's artifacts by their paths."""
+    from tracking.figures import curves_png  # Matplotlib, with the first picture
+
+    name = trial_name(trial)
+    files: dict[str, bytes] = {}
+    if ended.confusion:
+        score = ended.scores.get("cv_accuracy")
+        title = f"{name}, out of fold" + (f": accuracy {score:.4f}" if score is not None else "")
+        files |= confusion_files(ended.confusion, classes, title, at=ended.at)
+    if any(fold.epochs for fold in trial.folds.values()):
+        title = name if ended.state == "complete" else f"{name} ({ended.state})"
+        files["curves.png"] = curves_png(trial, title)
+    return files | text_files(ended.report, ended.summary, ended.error)
+
+
+def confusion_files(
+    confusion: list[list[int]], classes: list[str], title: str, *, at: float
+) -> dict[str, bytes]:
+    """Return a confusion matrix as data, as a picture, and as an image of MLflow's image charts.
+
+    MLflow's charts show images whose file names follow its own scheme, each in two sizes.
+    """
+    # Matplotlib, with the first picture
+    from tracking.figures import confusion_matrix_png, thumbnail
+
+    names = [*classes, *(f"class {n}" for n in range(len(classes), len(confusion)))]
+    picture = confusion_matrix_png(confusion, names[: len(confusion)], title)
+    matrix = {"classes": names, "rows": "true", "columns": "predicted", "matrix": confusion}
+    moment = round(at * 1000)
+    image = f"images/{IMAGE_KEY}+step+0+timestamp+{moment}+{uuid5(NAMESPACE_OID, title)}"
+    return {
+        "confusion_matrix.png": picture,
+        "confusion_matrix.json": _json(matrix),
+        f"{image}.png": picture,
+        f"{image}+compressed.png": thumbnail(picture),
+    }
+
+
+def text_files(report: Json, summary: str = "", error: str = "") -> dict[str, bytes]:
+    """Return the artifacts that are text; what is empty is left out."""
+    files = {
+        "classification_report.json": _json(report) if report else b"",
+        "model_summary.txt": summary.encode(),
+        "error.txt": error.encode(),
+    }
+    return {name: content for name, content in files.items() if content}
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, indent=1).encode()

@@ -1,0 +1,98 @@
+"""Where a trial stands: what waits, where a pruned one stopped, what is known of it there."""
+
+from collections.abc import Iterable, Mapping
+from statistics import fmean, stdev
+
+from tracking.history import FoldHistory, History, TrialHistory
+from tracking.objectives import Objective
+from tracking.records import FoldEnded
+
+
+def waiting(history: History) -> list[TrialHistory]:
+    """Return the trials that wait for the others, by number.
+
+    Each has no outcome yet, trains on no fold now, and something else began after its last fold.
+    """
+    newest = max((_begun(trial) for trial in history.trials.values()), default=0.0)
+    return [
+        trial
+        for _, trial in sorted(history.trials.items())
+        if trial.ended is None and 0.0 < _last_end(trial) < newest
+    ]
+
+
+def stages(history: History) -> dict[int, str]:
+    """Return each trial's state by its number: `TrialHistory.state`, or `waiting`."""
+    waits = {trial.number for trial in waiting(history)}
+    return {n: "waiting" if n in waits else trial.state for n, trial in history.trials.items()}
+
+
+def count_stages(history: History) -> dict[str, int]:
+    """Return how many trials are in each state that any is in, outcomes first."""
+    found = list(stages(history).values())
+    known = ("complete", "pruned", "failed", "waiting", "running")
+    return {stage: found.count(stage) for stage in known if stage in found}
+
+
+def stopped_at(trial: TrialHistory) -> str:
+    """Return where a pruned trial stopped, `fold 3` or `fold 1, epoch 2`; else nothing."""
+    fold, epoch = trial.position()
+    if trial.state != "pruned" or not fold:
+        return ""
+    is_over = trial.folds[fold].ended is not None
+    return f"fold {fold}" if is_over else f"fold {fold}, epoch {epoch}"
+
+
+def score_so_far(trial: TrialHistory, objective: Objective) -> float | None:
+    """Return what is known of a trial without a score: over its folds, else at its last epoch."""
+    if trial.ended is not None and trial.ended.value is not None:
+        return trial.ended.value
+    values = fold_scores(trial.finished_folds().values(), objective)
+    if values:
+        return fmean(values)
+    fold, epoch = trial.position()
+    if not epoch:
+        return None
+    return trial.folds[fold].epochs[epoch].metrics.get(objective.epoch)
+
+
+def fold_scores(folds: Iterable[FoldEnded], objective: Objective) -> list[float]:
+    """Return each fold's part of an objective; nothing where folds have none."""
+    return [float(getattr(fold, objective.fold)) for fold in folds] if objective.fold else []
+
+
+def spread(trial: TrialHistory, objective: Objective) -> float | None:
+    """Return the sample standard deviation over a trial's folds.
+
+    It is 0 for one fold, and None where folds have no part of the objective.
+    """
+    known = trial.score(f"{objective.name}_std")
+    return _deviation(trial.finished_folds(), objective) if known is None else known
+
+
+def confirmed_spread(trial: TrialHistory, objective: Objective) -> float | None:
+    """Return the same over the folds the trial was confirmed on."""
+    known = trial.confirmed_score(f"{objective.name}_std")
+    return _deviation(trial.finished_more_folds(), objective) if known is None else known
+
+
+def _deviation(folds: Mapping[int, FoldEnded], objective: Objective) -> float | None:
+    values = fold_scores(folds.values(), objective)
+    if not values:
+        return None
+    return stdev(values) if len(values) > 1 else 0.0
+
+
+def _begun(trial: TrialHistory) -> float:
+    folds = [*trial.folds.values(), *trial.more_folds.values()]
+    return max([trial.started.at, *(fold.started.at for fold in folds)])
+
+
+def _last_end(trial: TrialHistory) -> float:
+    """Return when the last of the folds begun was over; 0 while one is not, or none was begun."""
+    ends = [_end(fold) for fold in trial.folds.values()]
+    return max(ends) if ends and all(ends) else 0.0
+
+
+def _end(fold: FoldHistory) -> float:
+    return fold.ended.at if fold.ended else 0.0
