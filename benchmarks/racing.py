@@ -1,0 +1,347 @@
+"""Racing against other ways to evaluate the same proposals, replayed on recorded curves.
+
+    python benchmarks/racing.py --curves benchmarks/curves-lenet.jsonl
+    python benchmarks/racing.py --curves ... --json racing.json --write docs/performance.md
+
+Every strategy gets the same proposals in the same order. It is the study's own loop that runs,
+with the product's pruners; only the executor is another one: it reads the curves that
+`recording.py` wrote instead of training. Counted are epochs trained, as a share of what the full
+evaluation of all folds trains, and the recorded time of these epochs. A choice is judged by the
+independent score of the chosen setting, the mean over its folds' models on samples that took no
+part; `regret` is how much the best proposal's is better, in points.
+
+Strategies that are not the product's own, after Bergman, Purucker and Hutter, "Don't waste your
+time: early stopping cross-validation", 2024: *aggressive* stops a trial whose mean over the folds
+so far is below the best complete trial's mean, *forgiving* one whose mean is below that trial's
+worst fold.
+"""
+
+import argparse
+import json
+import math
+import statistics
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from search.drivers import FixedDriver
+from search.executors import Executor, OnRecord
+from search.pruners import NoPruner, Pruner, make_pruner
+from search.study import Plan, Study
+from search.work import TrialTask
+from tracking.history import History, TrialHistory
+from tracking.objectives import OBJECTIVES
+from tracking.records import (
+    EpochEnded,
+    FoldEnded,
+    FoldStarted,
+    Record,
+    StudyStarted,
+    TrialEnded,
+)
+
+START, END = "<!-- racing: begin -->", "<!-- racing: end -->"
+ACCURACY = OBJECTIVES["cv_accuracy"]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Recorded trainings of many settings.
+
+    Attributes:
+        accuracy: validation accuracy, (settings, folds, epochs).
+        loss: validation loss, likewise.
+        seconds: of each epoch, likewise; zeros where only a setting's total is known.
+        independent: mean independent accuracy of a setting's fold models, (settings,).
+    """
+
+    accuracy: Any
+    loss: Any
+    seconds: Any
+    independent: Any
+
+    @classmethod
+    def load(cls, path: Path) -> "Curves":
+        """Read one setting a line."""
+        lines = [json.loads(text) for text in path.read_text().splitlines()]
+        accuracy = np.array([line["val_accuracy"] for line in lines])
+        seconds = np.zeros(accuracy.shape)
+        for number, line in enumerate(lines):
+            per_epoch = np.asarray(line["seconds"])
+            seconds[number] = per_epoch if per_epoch.ndim else per_epoch / accuracy[number].size
+        return cls(
+            accuracy=accuracy,
+            loss=np.array([line["val_loss"] for line in lines]),
+            seconds=seconds,
+            independent=np.array([line["test_accuracy"] for line in lines]).mean(axis=1),
+        )
+
+
+class BergmanPruner(Pruner):
+    """Bergman et al.'s rules; `forgiving` compares with the incumbent's worst fold."""
+
+    def __init__(self, *, forgiving: bool) -> None:
+        super().__init__(ACCURACY)
+        self._forgiving = forgiving
+
+    def reason_to_stop(self, trial: TrialHistory, history: History) -> str:
+        """Compare the mean over the finished folds with the best complete trial."""
+        best = next(iter(history.completed()), None)
+        mine = trial.finished_folds()
+        if best is None or len(trial.folds) > len(mine):  # a fold is in training
+            return ""
+        theirs = [fold.accuracy for fold in best.finished_folds().values()]
+        limit = min(theirs) if self._forgiving else statistics.fmean(theirs)
+        mean = statistics.fmean(fold.accuracy for fold in mine.values())
+        return "" if mean >= limit else "worse than the incumbent"
+
+
+class Recorded(Executor):
+    """Reads what training would have given; keeps count.
+
+    Attributes:
+        epochs: number of epochs "trained".
+        seconds: recorded time of these.
+    """
+
+    def __init__(self, curves: Curves, folds: int) -> None:
+        self._curves = curves
+        self._folds = folds
+        self._tasks: deque[TrialTask] = deque()
+        self.epochs = 0
+        self.seconds = 0.0
+
+    def submit(self, task: TrialTask) -> None:
+        """Queue it."""
+        self._tasks.append(task)
+
+    def wait(self, on_record: OnRecord) -> int:
+        """Tell the oldest task's curves."""
+        task = self._tasks.popleft()
+        done = [fold.accuracy for fold in task.finished]
+        stop = task.stop
+        for fold in task.folds[len(done) :]:
+            stop = stop or self._train(task, fold, on_record)
+            if stop:
+                break
+            done.append(float(self._curves.accuracy[self._number(task), fold - 1, -1]))
+        if stop or len(done) == self._folds:
+            value = statistics.fmean(done) if done else None
+            state = "pruned" if stop else "complete"
+            scores = {} if stop or value is None else {"cv_accuracy": value}
+            on_record(
+                TrialEnded(
+                    at=0.0, trial=task.trial, state=state, value=value, scores=scores, reason=stop
+                )
+            )
+        return task.trial
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def _train(self, task: TrialTask, fold: int, on_record: OnRecord) -> str:
+        number, trial = self._number(task), task.trial
+        accuracy, loss = (
+            self._curves.accuracy[number, fold - 1],
+            self._curves.loss[number, fold - 1],
+        )
+        on_record(FoldStarted(at=0.0, trial=trial, fold=fold))
+        for epoch in range(1, len(accuracy) + 1):
+            self.epochs += 1
+            self.seconds += float(self._curves.seconds[number, fold - 1, epoch - 1])
+            metrics = {
+                "val_accuracy": float(accuracy[epoch - 1]),
+                "val_loss": float(loss[epoch - 1]),
+            }
+            verdict = on_record(
+                EpochEnded(at=0.0, trial=trial, fold=fold, epoch=epoch, metrics=metrics)
+            )
+            if verdict.stop:
+                return verdict.reason
+        ended = FoldEnded(
+            at=0.0,
+            trial=trial,
+            fold=fold,
+            accuracy=float(accuracy[-1]),
+            loss=float(loss[-1]),
+            macro_f1=float(accuracy[-1]),
+            seconds=0.0,
+            predictions="",
+            epochs=len(accuracy),
+        )
+        return on_record(ended).reason
+
+    @staticmethod
+    def _number(task: TrialTask) -> int:
+        return int(task.parameters["number"])
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """A way to evaluate proposals.
+
+    Attributes:
+        pruner: makes its pruner.
+        folds: how many folds it uses; None for all.
+    """
+
+    name: str
+    pruner: Callable[[], Pruner]
+    folds: int | None = None
+
+
+STRATEGIES = (
+    Strategy("full 5-fold", lambda: NoPruner(ACCURACY)),
+    Strategy("single split", lambda: NoPruner(ACCURACY), folds=1),
+    Strategy("**racing**", lambda: make_pruner("racing", ACCURACY)),
+    Strategy("median", lambda: make_pruner("median", ACCURACY)),
+    Strategy("wilcoxon", lambda: make_pruner("wilcoxon", ACCURACY)),
+    Strategy("hyperband", lambda: make_pruner("hyperband", ACCURACY)),
+    Strategy("Bergman, aggressive", lambda: BergmanPruner(forgiving=False)),
+    Strategy("Bergman, forgiving", lambda: BergmanPruner(forgiving=True)),
+)
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What a strategy did with one order of proposals.
+
+    Attributes:
+        share: epochs trained, of those of the full evaluation.
+        seconds: recorded time of these epochs.
+        independent: score of the chosen setting, fraction.
+        regret: points that the best proposal scores more.
+    """
+
+    share: float
+    epochs: int
+    seconds: float
+    independent: float
+    regret: float
+
+
+def replay(curves: Curves, strategy: Strategy, order: list[int]) -> Replay:
+    """Run one study over the proposals in this order."""
+    _, all_folds, epochs = curves.accuracy.shape
+    folds = strategy.folds or all_folds
+    history = History()
+    history.add(_study(folds))
+    executor = Recorded(curves, folds)
+    study = Study(
+        history=history,
+        record=_unheard,
+        driver=FixedDriver({"number": number, "epochs": epochs} for number in order),
+        pruner=strategy.pruner(),
+        executor=executor,
+        plan=Plan(trials=len(order)),
+    )
+    study.run()
+    best = history.best()
+    if best is None:
+        raise RuntimeError(f"{strategy.name} chose nothing")
+    score = float(curves.independent[int(best.started.parameters["number"])])
+    return Replay(
+        share=executor.epochs / (len(order) * all_folds * epochs),
+        epochs=executor.epochs,
+        seconds=executor.seconds,
+        independent=score,
+        regret=100 * (float(curves.independent[order].max()) - score),
+    )
+
+
+def _unheard(record: Record) -> None:
+    del record
+
+
+def _study(folds: int) -> StudyStarted:
+    return StudyStarted(
+        at=0.0,
+        id="",
+        study="replay",
+        space="recorded",
+        driver="fixed",
+        settings={},
+        parameters=[],
+        dataset={},
+        folds=folds,
+        folds_digest="",
+    )
+
+
+def replays(curves: Curves, strategy: Strategy, trials: int, orders: int) -> list[Replay]:
+    """Replay a strategy on the same random orders as every other one."""
+    random = np.random.default_rng(0)
+    count = len(curves.accuracy)
+    return [
+        replay(curves, strategy, random.permutation(count)[:trials].tolist()) for _ in range(orders)
+    ]
+
+
+def table(results: dict[str, dict[int, list[Replay]]]) -> str:
+    """Return a Markdown table; values after ± are standard errors."""
+    trials = sorted({n for of in results.values() for n in of})
+    lines = [
+        "| strategy | trials | epochs trained | of full | time | score of the choice | regret |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for count in trials:
+        for name, of in results.items():
+            done = of[count]
+            lines.append(
+                f"| {name} | {count} | {_mean(done, 'epochs'):.0f} | {_mean(done, 'share'):.3f}"
+                f" | {_mean(done, 'seconds'):.0f} s | {_mean(done, 'independent'):.4f}"
+                f" | {_mean(done, 'regret'):.3f} ± {_error(done, 'regret'):.3f} |"
+            )
+    return "\n".join(lines)
+
+
+def _mean(done: list[Replay], name: str) -> float:
+    return statistics.fmean(float(getattr(one, name)) for one in done)
+
+
+def _error(done: list[Replay], name: str) -> float:
+    return statistics.stdev(float(getattr(one, name)) for one in done) / math.sqrt(len(done))
+
+
+def main() -> None:
+    """Replay all strategies and print, or write, the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--curves", type=Path, required=True)
+    parser.add_argument("--trials", type=int, nargs="+", default=[20, 40])
+    parser.add_argument("--orders", type=int, default=200)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--write", type=Path, help="put the table between this document's marks")
+    asked = parser.parse_args()
+    curves = Curves.load(asked.curves)
+    results: dict[str, dict[int, list[Replay]]] = {}
+    began = time.monotonic()
+    for strategy in STRATEGIES:
+        results[strategy.name] = {
+            trials: replays(curves, strategy, trials, asked.orders) for trials in asked.trials
+        }
+    settings, folds, epochs = curves.accuracy.shape
+    made = (
+        f"{asked.curves.name}: {settings} settings x {folds} folds x {epochs} epochs,"
+        f" {asked.orders} orders of proposals.\n\n{table(results)}"
+    )
+    print(made)
+    print(f"\nreplayed in {time.monotonic() - began:.0f} s")
+    if asked.json:
+        flat = {
+            name: {str(n): [asdict(one) for one in done] for n, done in of.items()}
+            for name, of in results.items()
+        }
+        asked.json.write_text(json.dumps(flat))
+    if asked.write:
+        before, _, rest = asked.write.read_text().partition(START)
+        _, _, after = rest.partition(END)
+        asked.write.write_text(f"{before}{START}\n{made}\n{END}{after}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""Learning curves of many settings, recorded once: what `racing.py` replays.
+
+    python benchmarks/recording.py --out benchmarks/curves-lenet.jsonl --settings 60
+
+Draws settings of a space at random and trains each on every fold, all epochs, without stopping.
+One setting a line: `setting`; `val_accuracy`, `val_loss`, `seconds`, each folds x epochs (an
+epoch's time includes its validation); `test_accuracy`, a fold each: the fold's model on training
+samples that no fold has, which is the independent measure of a setting. The test set stays shut.
+Lines that are there already are not trained again. Processes of one thread each share the work.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from search.settings import parse_overrides
+from spaces import Settings, Space, get_space, narrow
+
+INDEPENDENT = 5_000  # samples
+
+
+def proposals(asked: argparse.Namespace) -> tuple[Space, list[Settings]]:
+    """Return the narrowed space and the settings to record, the same for the same seed."""
+    from search.drivers import make_driver
+
+    overrides = {"epochs": str(asked.epochs), **parse_overrides(list(asked.set or ()))}
+    space = narrow(get_space(asked.space), overrides).space
+    driver = make_driver("optuna", "random", space, asked.seed)
+    settings = [driver.ask(number) for number in range(asked.settings)]
+    return space, [setting for setting in settings if setting is not None]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What all trainings share; `apart` are the samples that no fold has."""
+
+    space: Space
+    settings: list[Settings]
+    inputs: Any
+    labels: Any
+    classes: int
+    folds: Any
+    apart: Any
+    seed: int
+
+
+@cache
+def bench(options: tuple[tuple[str, Any], ...]) -> Bench:
+    """Load everything, once a process, which gets one thread."""
+    import numpy as np
+    import tensorflow as tf
+
+    from search.datasets import load
+    from search.folds import make_folds, stratified_part
+    from search.inputs import make_inputs
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    asked = argparse.Namespace(**dict(options))
+    space, settings = proposals(asked)
+    dataset = load(asked.dataset, home=asked.home, data_dir=asked.data_dir, notify=_unheard)
+    labels = np.asarray(dataset.train_labels)
+    folds = make_folds(labels, folds=asked.folds, seed=asked.seed, limit_samples=asked.samples)
+    others = np.setdiff1d(np.arange(len(labels)), folds.used)
+    return Bench(
+        space=space,
+        settings=settings,
+        inputs=make_inputs(dataset, space.input_for(dataset.kind)),
+        labels=labels,
+        classes=len(dataset.classes),
+        folds=folds,
+        apart=others[stratified_part(labels[others], INDEPENDENT, asked.seed)],
+        seed=asked.seed,
+    )
+
+
+def record(options: tuple[tuple[str, Any], ...], number: int) -> dict[str, Any]:
+    """Train one setting on all folds and return its line."""
+    shared = bench(options)
+    rows = [_fold(shared, fold, shared.settings[number]) for fold in range(len(shared.folds))]
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    return {"number": number, "setting": shared.settings[number], **columns}
+
+
+def _fold(shared: Bench, fold: int, setting: Settings) -> dict[str, Any]:
+    import keras
+
+    from search.evaluation import score
+    from search.fit import Epoch, Part, fit, predict
+    from search.inputs import spec_of
+    from search.seeds import derive
+
+    train, validation = shared.folds.train[fold], shared.folds.validation[fold]
+    encoder = shared.inputs.learn(train, setting)
+    seed = derive(shared.seed, "fold", fold + 1)
+    keras.utils.set_random_seed(seed)
+    model = shared.space.build(setting, spec_of(encoder, "image", shared.classes))
+    epochs: list[tuple[Epoch, float]] = []
+    began = time.monotonic()
+    fit(
+        model,
+        Part(shared.inputs.take(encoder, train), shared.labels[train]),
+        Part(shared.inputs.take(encoder, validation), shared.labels[validation]),
+        setting,
+        classes=shared.classes,
+        seed=seed,
+        on_epoch=lambda epoch: epochs.append((epoch, time.monotonic())),
+    )
+    probabilities = predict(model, shared.inputs.take(encoder, shared.apart), shared.classes)
+    independent = score(probabilities, shared.labels[shared.apart])
+    keras.backend.clear_session()
+    times = [began, *(at for _, at in epochs)]
+    return {
+        "val_accuracy": [round(epoch.metrics["val_accuracy"], 5) for epoch, _ in epochs],
+        "val_loss": [round(epoch.metrics["val_loss"], 5) for epoch, _ in epochs],
+        "seconds": [round(later - earlier, 3) for earlier, later in pairwise(times)],
+        "test_accuracy": round(independent.accuracy, 5),
+    }
+
+
+def _unheard(notice: str) -> None:
+    del notice
+
+
+def main() -> None:
+    """Record what is not recorded yet."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--space", default="lenet")
+    parser.add_argument("--dataset", default="fashion_mnist")
+    parser.add_argument("--set", action="append", help="as for `run`")
+    parser.add_argument("--settings", type=int, default=60)
+    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--samples", type=int, default=4_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--home", type=Path, default=Path("mlruns"))
+    parser.add_argument("--data-dir", type=Path, default=None)
+    asked = parser.parse_args()
+    done = {line["number"] for line in _read(asked.out)}
+    numbers = [number for number in range(asked.settings) if number not in done]
+    for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        os.environ[name] = "1"
+    options = tuple((k, tuple(v) if isinstance(v, list) else v) for k, v in vars(asked).items())
+    context = multiprocessing.get_context("spawn")
+    with (
+        ProcessPoolExecutor(asked.processes, mp_context=context) as pool,
+        asked.out.open("a") as file,
+    ):
+        for made in as_completed([pool.submit(record, options, number) for number in numbers]):
+            line = made.result()
+            file.write(json.dumps(line) + "\n")
+            file.flush()
+            print(line["number"], [fold[-1] for fold in line["val_accuracy"]], flush=True)
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(text) for text in path.read_text().splitlines()] if path.exists() else []
+
+
+if __name__ == "__main__":
+    main()
