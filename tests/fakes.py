@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 
 from search.executors import Executor, OnRecord
-from search.work import TrialTask, Verdict
+from search.work import GO_ON, TrialTask, Verdict
 from spaces import DataSpec, ImageInput, Parameter, Settings, Space
 from tracking.records import EpochEnded, FoldEnded, FoldStarted, TrialConfirmed, TrialEnded
 
@@ -26,11 +26,13 @@ class ScriptedExecutor(Executor):
         folds: int = 3,
         interrupt_after: int | None = None,
         before_verdict: bool = False,
+        field: str = "accuracy",
     ) -> None:
         self._score = score
         self._folds = folds
         self._left = interrupt_after
         self._before_verdict = before_verdict
+        self._field = field
         self._tasks: deque[TrialTask] = deque()
         self.trained: list[tuple[int, int]] = []
 
@@ -41,14 +43,14 @@ class ScriptedExecutor(Executor):
         task = self._tasks.popleft()
         done = {fold.fold: fold for fold in task.finished}
         if task.stop:
-            on_record(ended(task.trial, "pruned", _mean(done), reason=task.stop))
+            on_record(ended(task.trial, "pruned", self._mean(done), reason=task.stop))
             return task.trial
         for number in task.folds:
             if number in done:
                 continue
             score, verdict = self._train(task, number, on_record)
             if verdict.stop and not verdict.halt:
-                on_record(ended(task.trial, "pruned", _mean(done), reason=verdict.reason))
+                on_record(ended(task.trial, "pruned", self._mean(done), reason=verdict.reason))
                 return task.trial
             if verdict.halt:
                 return task.trial
@@ -62,12 +64,13 @@ class ScriptedExecutor(Executor):
             if verdict.halt:
                 return task.trial
             if verdict.stop:
-                on_record(ended(task.trial, "pruned", _mean(done), reason=verdict.reason))
+                on_record(ended(task.trial, "pruned", self._mean(done), reason=verdict.reason))
                 return task.trial
         if task.confirms:
-            on_record(confirmed(task.trial, _mean(done)))
+            on_record(confirmed(task.trial, self._mean(done, "accuracy")))
         elif len(done) == self._folds:
-            on_record(ended(task.trial, "complete", _mean(done)))
+            value, accuracy = self._mean(done), self._mean(done, "accuracy")
+            on_record(ended(task.trial, "complete", value, accuracy=accuracy))
         return task.trial
 
     def close(self) -> None:
@@ -81,10 +84,18 @@ class ScriptedExecutor(Executor):
             self._left -= 1
         self.trained.append((task.trial, fold))
         score = self._score(task.parameters, fold)
+        if score < 0:
+            return score, GO_ON
         epochs = int(task.parameters.get("epochs", 1))
         for epoch in range(1, epochs + 1):
-            metrics = {"loss": 1.0, "accuracy": 0.5, "val_loss": 1.0}
-            metrics["val_accuracy"] = score * epoch / epochs
+            so_far = score * epoch / epochs
+            metrics = {
+                "loss": 1.0,
+                "accuracy": 0.5,
+                "val_accuracy": so_far,
+                "val_loss": 1.0 - so_far,
+                "val_macro_f1": so_far,
+            }
             verdict = on_record(
                 EpochEnded(
                     at=time.time(), trial=task.trial, fold=fold, epoch=epoch, metrics=metrics
@@ -93,6 +104,10 @@ class ScriptedExecutor(Executor):
             if verdict.stop:
                 break
         return score, verdict
+
+    def _mean(self, folds: dict[int, FoldEnded], field: str = "") -> float | None:
+        values = [float(getattr(fold, field or self._field)) for fold in folds.values()]
+        return sum(values) / len(values) if values else None
 
 
 def toy_space(*parameters: Parameter) -> Space:
@@ -124,17 +139,25 @@ def fold_ended(trial: int, fold: int, accuracy: float) -> FoldEnded:
     )
 
 
-def ended(trial: int, state: str, value: float | None, *, reason: str = "") -> TrialEnded:
-    scores = {} if value is None or state != "complete" else {"cv_accuracy": value}
+def ended(
+    trial: int,
+    state: str,
+    value: float | None,
+    *,
+    reason: str = "",
+    accuracy: float | None = None,
+) -> TrialEnded:
+    known = value if accuracy is None else accuracy
+    scores = {} if known is None or state != "complete" else _scores(known)
     return TrialEnded(
         at=time.time(), trial=trial, state=state, value=value, reason=reason, scores=scores
     )
 
 
 def confirmed(trial: int, accuracy: float | None) -> TrialConfirmed:
-    scores = {} if accuracy is None else {"cv_accuracy": accuracy}
+    scores = {} if accuracy is None else _scores(accuracy)
     return TrialConfirmed(at=time.time(), trial=trial, repeats=2, scores=scores)
 
 
-def _mean(folds: dict[int, FoldEnded]) -> float | None:
-    return sum(f.accuracy for f in folds.values()) / len(folds) if folds else None
+def _scores(accuracy: float) -> dict[str, float]:
+    return {"cv_accuracy": accuracy, "cv_loss": 1.0 - accuracy, "macro_f1": accuracy}
