@@ -6,12 +6,12 @@ label smoothing and augmentation.
 
 Source: He et al., "Deep residual learning", 2016, for the residual block; Chollet, "Xception",
 2017, for the separable one; Loshchilov and Hutter, "SGDR", 2017, and "Decoupled weight decay",
-2019, for schedule and optimizer; Szegedy et al. 2016 for label smoothing. Ranges: usual ones, wide
-around the baselines, which are this project's own (decision 0011).
+2019, for schedule and optimizer; Szegedy et al. 2016 for label smoothing. Ranges: where trials of
+this project's own search on Fashion-MNIST did well; the baselines are its own, too (decision 0011).
 
-Run: `python -m search run --space convnet --dataset fashion_mnist --epochs 20`. To expect on two
+Run: `python -m search run --space convnet --dataset fashion_mnist --epochs 30`. To expect on two
 idle cores: about a minute an epoch of 60,000 images at width 32. Test accuracy, from
-`docs/results.md`: 0.9369 on Fashion-MNIST after 12 epochs, 0.9967 on MNIST after 8.
+`docs/results.md`: 0.9470 on Fashion-MNIST after 30 epochs, 0.9967 on MNIST after 8.
 """
 
 from collections.abc import Mapping
@@ -77,17 +77,17 @@ SPACE = Space(
         Int("blocks", 1, 2),
         Choice("block", ("residual", "separable")),
         Choice("pooling", ("max", "average")),
-        Float("dropout", 0.0, 0.5, step=0.1, default=0.2),
+        Float("dropout", 0.0, 0.4, step=0.1, default=0.2),
         Choice("optimizer", ("adam", "adamw", "sgd", "rmsprop"), default="adamw", fixed=True),
-        Float("learning_rate", 1e-3, 1e-2, log=True, default=3e-3),
-        Float("weight_decay", 1e-3, 1e-1, log=True, default=2e-2, when=("optimizer", "adamw")),
+        Float("learning_rate", 2e-3, 2e-2, log=True, default=3e-3),
+        Float("weight_decay", 1e-2, 1e-1, log=True, default=2e-2, when=("optimizer", "adamw")),
         Choice("schedule", ("constant", "cosine", "plateau"), default="cosine", fixed=True),
         Float("label_smoothing", 0.0, 0.2, step=0.05, default=0.1),
         Choice("batch_size", (64, 128, 256), default=128),
         Boolean("augmentation", default=True, fixed=True),
-        Float("shift", 0.0, 0.15, step=0.05, default=0.05, when=("augmentation", True)),
-        Float("rotation", 0.0, 15.0, step=5.0, when=("augmentation", True)),
-        Float("zoom", 0.0, 0.15, step=0.05, when=("augmentation", True)),
+        Float("shift", 0.0, 0.1, step=0.05, default=0.05, when=("augmentation", True)),
+        Float("rotation", 0.0, 10.0, step=5.0, when=("augmentation", True)),
+        Float("zoom", 0.0, 0.1, step=0.05, when=("augmentation", True)),
         Boolean("flip", when=("augmentation", True)),
     ),
     baselines={
@@ -95,7 +95,7 @@ SPACE = Space(
         "digits": {**_TUNED, "width": 24, "rotation": 10.0, "zoom": 0.1},
     },
     published={
-        "clothes": Published(464_810, {"fashion_mnist": None}, epochs=20, seconds=1500),
+        "clothes": Published(464_810, {"fashion_mnist": None}, epochs=30, seconds=2000),
         "digits": Published(262_210, {"mnist": None}, epochs=8, seconds=500),
     },
     build=build,
