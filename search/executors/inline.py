@@ -7,7 +7,7 @@ from search.executors.base import Executor, OnRecord
 from search.work import TrialTask, Work
 
 if TYPE_CHECKING:
-    from search.objective import Bench
+    from search.bench import Bench
 
 
 class InlineExecutor(Executor):
@@ -24,7 +24,8 @@ class InlineExecutor(Executor):
 
     def wait(self, on_record: OnRecord) -> int:
         """Evaluate the oldest queued trial to its end."""
-        from search.objective import Bench, evaluate_trial
+        from search.bench import Bench
+        from search.objective import evaluate_trial
 
         self._bench = self._bench or Bench.open(self._work)
         task = self._tasks.popleft()

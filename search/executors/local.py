@@ -135,7 +135,8 @@ def _serve(connection: "_WorkerEnd", work: Work, log: str) -> None:
     """Be a worker: load, say so, then evaluate one task after another."""
     threading.Thread(target=_die_with_parent, daemon=True).start()
     _redirect_output(log)
-    from search.objective import Bench, evaluate_trial
+    from search.bench import Bench
+    from search.objective import evaluate_trial
 
     bench = Bench.open(work)
     connection.send(_READY)

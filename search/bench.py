@@ -1,0 +1,85 @@
+"""What the trials of a study share in a worker: space, samples, labels, folds."""
+
+import gc
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from search.datasets import Dataset
+from search.encoding import Encoder
+from search.fit import Array, Part
+from search.folds import Folds, Indices
+from search.inputs import Inputs, make_inputs, space_on
+from search.work import Work
+from spaces import Settings, Space
+from tracking.home import StudyFolder
+
+
+@dataclass(frozen=True)
+class Bench:
+    """All that the trials of a study share, loaded once in a worker.
+
+    Attributes:
+        space: builds the models.
+        kind: of the samples: `image`, `text` or `table`.
+        inputs: the training samples as the models receive them.
+        labels: int64 `(n,)`.
+        classes: names, by class number.
+        folds: the study's.
+        further: folds that confirm trials; their numbers come after the study's.
+        objectives: names of what the study searches for, the most important first.
+    """
+
+    space: Space
+    kind: str
+    inputs: Inputs
+    labels: Array
+    classes: tuple[str, ...]
+    folds: Folds
+    further: Folds | None
+    folder: StudyFolder
+    seed: int
+    objectives: tuple[str, ...]
+
+    @classmethod
+    def open(cls, work: Work) -> "Bench":
+        """Load what `work` names and set the precision of all models."""
+        keras.config.set_dtype_policy(work.precision)
+        gc.freeze()  # what is imported stays: collecting after a fold need not look through it
+        dataset = Dataset.open(Path(work.dataset))
+        space = space_on(work.space, dataset, Path(work.declarations))
+        folder = StudyFolder(Path(work.folder))
+        return cls(
+            space=space,
+            kind=dataset.kind,
+            inputs=make_inputs(dataset, space.input_for(dataset.kind)),
+            labels=np.asarray(dataset.train_labels),
+            classes=dataset.classes,
+            folds=Folds.load(folder.folds),
+            further=Folds.load(folder.further_folds) if folder.further_folds.exists() else None,
+            folder=folder,
+            seed=work.seed,
+            objectives=work.objectives,
+        )
+
+    def learn(self, fold: int, setting: Settings) -> Encoder:
+        """Return the encoder learned on the training part of a fold (from 1)."""
+        return self.inputs.learn(self._indices(fold)[0], setting)
+
+    def parts(self, fold: int, encoder: Encoder) -> tuple[Part, Part]:
+        """Return the training and the validation part of a fold (from 1), copied to memory."""
+        train, validation = self._indices(fold)
+        return (
+            Part(self.inputs.take(encoder, train), self.labels[train]),
+            Part(self.inputs.take(encoder, validation), self.labels[validation]),
+        )
+
+    def _indices(self, fold: int) -> tuple[Indices, Indices]:
+        folds, place = self.folds, fold - 1
+        if place >= len(self.folds):
+            if self.further is None:
+                raise IndexError(f"fold {fold} of {len(self.folds)}")
+            folds, place = self.further, place - len(self.folds)
+        return folds.train[place], folds.validation[place]
