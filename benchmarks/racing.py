@@ -69,6 +69,7 @@ class Curves:
     def load(cls, path: Path) -> "Curves":
         """Read one setting a line."""
         lines = [json.loads(text) for text in path.read_text().splitlines()]
+        lines.sort(key=lambda line: line.get("number", 0))
         accuracy = np.array([line["val_accuracy"] for line in lines])
         seconds = np.zeros(accuracy.shape)
         for number, line in enumerate(lines):
@@ -305,6 +306,8 @@ def _mean(done: list[Replay], name: str) -> float:
 
 
 def _error(done: list[Replay], name: str) -> float:
+    if len(done) < 2:
+        return 0.0
     return statistics.stdev(float(getattr(one, name)) for one in done) / math.sqrt(len(done))
 
 
@@ -313,7 +316,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--curves", type=Path, required=True)
     parser.add_argument("--trials", type=int, nargs="+", default=[20, 40])
-    parser.add_argument("--orders", type=int, default=200)
+    parser.add_argument("--orders", type=int, default=200, help="0: once, as recorded")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--write", type=Path, help="put the table between this document's marks")
     asked = parser.parse_args()

@@ -17,8 +17,12 @@ def test_run_prints_one_json_document_and_nothing_else(finished):
     document = done.json
     assert document["reason"] == "complete"
     assert [trial["origin"] for trial in document["trials"]][:2] == ["sampled", "sampled"]
-    assert all(len(trial["folds"]) == 2 for trial in document["trials"])
-    best = max(document["trials"], key=lambda trial: trial["scores"]["cv_accuracy"])
+    complete = [trial for trial in document["trials"] if trial["state"] == "complete"]
+    pruned = [trial for trial in document["trials"] if trial["state"] == "pruned"]
+    assert len(complete) + len(pruned) == 4
+    assert all(len(trial["folds"]) == 2 for trial in complete)
+    assert all(trial["stopped_at"]["fold"] and trial["reason"] for trial in pruned)
+    best = max(complete, key=lambda trial: trial["scores"]["cv_accuracy"])
     assert document["best"]["trial"] == best["trial"]
     assert document["records_not_in_mlflow"] == 0
     assert done.err == ""
@@ -40,6 +44,12 @@ def test_every_trial_is_in_mlflow_with_params_curves_and_confusion_matrix(finish
     for trial in done.json["trials"]:
         run = by_trial[trial["trial"]]
         assert set(run.data.params) == set(trial["parameters"])
+        assert run.data.tags["search.state"] == trial["state"]
+        if trial["state"] == "pruned":
+            assert run.data.tags["search.reason"] == trial["reason"]
+            assert run.data.tags["search.stopped_fold"] == str(trial["stopped_at"]["fold"])
+            assert "cv_accuracy" not in run.data.metrics
+            continue
         assert run.data.metrics["cv_accuracy"] == pytest.approx(trial["scores"]["cv_accuracy"])
         for metric in ("loss", "accuracy", "val_loss", "val_accuracy"):
             history = client.get_metric_history(run.info.run_id, metric)
