@@ -152,7 +152,8 @@ def make_folds(
         dealt = _stratified(labels[chosen], parts, seed)
     else:
         families = np.unique(groups[chosen], return_inverse=True)[1]
-        _check_families(labels[chosen], families, parts, classes)
+        limited = limit_samples is not None
+        _check_families(labels[chosen], families, parts, classes, limited=limited)
         dealt = _whole_families(labels[chosen], families, parts, seed)
     return Folds(
         tuple(chosen[dealt != part] for part in range(folds)),
@@ -234,26 +235,34 @@ def _check_classes(
     if counts[rarest] >= parts:
         return
     name = _named(int(present[rarest]), classes)
-    remedy = "raise `--limit-samples` or lower `--folds`" if limited else "lower `--folds`"
     raise DataError(
         f"every class must have at least {parts} training samples, one for each part;"
-        f" {name} has {counts[rarest]}. Add samples of it, or {remedy}."
+        f" {name} has {counts[rarest]}. Add samples of it, or {_remedy(limited)}."
     )
 
 
 def _check_families(
-    labels: NDArray[np.integer], families: Indices, parts: int, classes: Sequence[str]
+    labels: NDArray[np.integer],
+    families: Indices,
+    parts: int,
+    classes: Sequence[str],
+    *,
+    limited: bool,
 ) -> None:
     together = np.unique(np.column_stack([labels, families]), axis=0)
     present, counts = np.unique(together[:, 0], return_counts=True)
     rarest = int(np.argmin(counts))
     if counts[rarest] < parts:
         raise DataError(
-            f"every class must have samples in at least {parts} families, one for each part:"
+            f"every class must be in at least {parts} families of samples, one for each part, as"
             " samples that are equal or parts of one another stay together;"
-            f" {_named(int(present[rarest]), classes)} has {counts[rarest]}."
-            " Add other samples of it, or lower `--folds`."
+            f" {_named(int(present[rarest]), classes)} is in {counts[rarest]}."
+            f" Add other samples of it, or {_remedy(limited)}."
         )
+
+
+def _remedy(limited: bool) -> str:
+    return "raise `--limit-samples` or lower `--folds`" if limited else "lower `--folds`"
 
 
 def _named(label: int, classes: Sequence[str]) -> str:

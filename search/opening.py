@@ -13,9 +13,11 @@ import numpy as np
 
 from search.chatter import standard_error_to
 from search.datasets import Dataset, DatasetNotFound, load
+from search.datasets.families import families
+from search.datasets.texts import Texts
 from search.drivers import check_driver
 from search.errors import FoldwiseError, SettingsError, near_matches
-from search.folds import CONFIRMATIONS, Folds, make_folds
+from search.folds import CONFIRMATIONS, Folds, Indices, make_folds
 from search.inputs import space_on
 from search.matching import check_kind, check_needs, left_out, without_flip
 from search.seeds import derive
@@ -28,6 +30,7 @@ from tracking.objectives import objective_names
 from tracking.records import StudyStarted
 
 FALLBACK_DATASET, FALLBACK_KIND = "digits", "image"
+TOLD_PARTS = 0.01  # share of texts that are parts of others, from which on the user is told
 
 Notify = Callable[[str], None]
 
@@ -57,12 +60,14 @@ class Opened:
         """Return folds of the same samples, cut anew, on which trials can be confirmed."""
         labels = self.dataset.train_labels
         unused = np.setdiff1d(np.arange(len(labels)), self.folds.used)
+        groups = _families(self.dataset, _unheard)
         return Folds.joined(
             make_folds(
                 labels,
                 folds=len(self.folds),
                 seed=derive(self.settings.seed, "confirmation", repeat),
                 leave_out=unused,
+                groups=groups,
             )
             for repeat in range(CONFIRMATIONS)
         )
@@ -114,6 +119,7 @@ def open_study(
         limit_samples=_limit(settings, asked, dataset),
         classes=dataset.classes,
         leave_out=left_out(dataset, notify) if settings.drop_duplicates else None,
+        groups=_families(dataset, notify),
     )
     folder = study_folder(home, str(settings.study))
     before = study_history(folder).study
@@ -296,6 +302,21 @@ def _limit(settings: StudySettings, asked: Mapping[str, Any], dataset: Dataset) 
     if "dataset" not in asked and limit is not None and limit >= len(dataset.train_labels):
         return None  # the limit was meant for the space's dataset, which may not be this one
     return limit
+
+
+def _families(dataset: Dataset, notify: Notify) -> Indices | None:
+    """Return for each training text the number of its family; None where all stand alone."""
+    samples = dataset.train_samples
+    if not isinstance(samples, Texts):
+        return None
+    groups = families(samples)
+    texts, parts = len(groups), len(groups) - len(np.unique(groups))
+    if parts >= TOLD_PARTS * texts:
+        notify(
+            f"{parts:,} of {texts:,} texts are parts of others or equal to them; they stay in one"
+            " fold with the text they are part of"
+        )
+    return groups if parts else None
 
 
 def _start(settings: StudySettings, space: Space, dataset: Dataset, folds: Folds) -> StudyStarted:

@@ -142,7 +142,7 @@ def run(
     folders = HomeFolder(home)
     notify = Notices(quiet=json)
     opened = open_study(asked, home=folders, data_dir=data_dir, notify=notify)
-    for name, why in opened.narrowed.skipped.items():
+    for name, why in opened.narrowed.skipped.items() if opened.settings.baselines else ():
         notify(f"baseline {name} is left out: {why}")
     tracker = Tracker(folders, tracking_uri)
     with make_display(opened, quiet=json) as display:

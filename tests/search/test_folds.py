@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from search.errors import DataError, SettingsError
 from search.folds import Folds, make_folds
@@ -115,6 +116,73 @@ def test_a_class_too_small_through_the_limit_says_so() -> None:
 def test_one_class_alone_cannot_be_learnt() -> None:
     with pytest.raises(DataError, match="at least 2 classes; got 1"):
         make_folds(np.zeros(50, np.int64), folds=2, seed=0)
+
+
+def in_families(*sizes: int) -> NDArray[np.int64]:
+    """Return family numbers of as many samples as the sizes add up to, mixed."""
+    numbers = np.repeat(np.arange(len(sizes)), sizes)
+    return np.random.RandomState(2).permutation(numbers)
+
+
+@pytest.mark.parametrize(("count", "limit"), [(1, None), (2, None), (5, None), (3, 90)])
+def test_no_family_is_torn(count: int, limit: int | None) -> None:
+    groups = in_families(*[9] * 4, *[3] * 15, *[1] * 19)
+    folds = make_folds(SHUFFLED, folds=count, seed=0, groups=groups, limit_samples=limit)
+    assert folds.samples == (limit or 100)
+    for train, validation in zip(folds.train, folds.validation, strict=True):
+        assert len(validation)
+        assert np.array_equal(np.union1d(train, validation), folds.used)
+        assert not np.intersect1d(groups[train], groups[validation]).size
+    assert len(np.unique(np.concatenate(folds.validation))) == sum(map(len, folds.validation))
+
+
+def test_folds_of_families_keep_size_and_proportions_as_far_as_families_allow() -> None:
+    chance = np.random.RandomState(3)
+    labels = chance.choice(3, size=3000, p=[0.6, 0.3, 0.1])
+    groups = in_families(*[30] * 20, *[7] * 300, *[1] * 300)
+    for validation in make_folds(labels, folds=5, seed=0, groups=groups).validation:
+        assert len(validation) == pytest.approx(600, abs=3)
+        shares = np.bincount(labels[validation]) / np.bincount(labels)
+        assert shares == pytest.approx([0.2] * 3, abs=0.01)
+
+
+def test_a_rare_class_is_spread_though_its_families_are_mostly_of_another() -> None:
+    groups = np.arange(200) // 10
+    labels = np.zeros(200, np.int64)
+    labels[::40] = 1  # one sample in every fourth family
+    folds = make_folds(labels, folds=5, seed=0, groups=groups)
+    assert [labels[validation].sum() for validation in folds.validation] == [1] * 5
+
+
+def test_samples_that_take_no_part_leave_their_families() -> None:
+    groups = in_families(*[5] * 20)
+    gone = np.flatnonzero(groups < 8)
+    folds = make_folds(SHUFFLED, folds=2, seed=0, groups=groups, leave_out=gone)
+    assert np.array_equal(folds.used, np.flatnonzero(groups >= 8))
+
+
+def test_families_are_dealt_the_same_on_every_machine_and_anew_for_another_seed() -> None:
+    groups = in_families(*[3] * 20, *[1] * 40)
+    digests = [make_folds(SHUFFLED, folds=2, seed=seed, groups=groups).digest for seed in (0, 1)]
+    assert digests[0] == "84bb974050c92adfe07231eccdbbf13f164851ffce6644dffc95c41e5f9b566b"
+    assert digests[1] != digests[0]
+
+
+def test_one_fold_of_families_is_the_first_of_five() -> None:
+    groups = in_families(*[3] * 20, *[1] * 40)
+    alone, five = (make_folds(SHUFFLED, folds=n, seed=3, groups=groups) for n in (1, 5))
+    assert np.array_equal(alone.validation[0], five.validation[0])
+
+
+def test_a_class_in_too_few_families_is_named_with_their_number() -> None:
+    names = ("shirt", "coat", "bag", "boot")
+    groups = np.where(LABELS == 2, 0, np.arange(100))
+    groups[np.flatnonzero(LABELS == 2)[0]] = 100  # bags are in two families
+    with pytest.raises(DataError, match=r"at least 3 families.*class 2 \(bag\) is in 2\..*lower"):
+        make_folds(LABELS, folds=3, seed=0, groups=groups, classes=names)
+    assert len(make_folds(LABELS, folds=2, seed=0, groups=groups)) == 2
+    with pytest.raises(DataError, match=r"is in 2\. .*raise `--limit-samples`"):
+        make_folds(LABELS, folds=3, seed=0, groups=groups, limit_samples=99)
 
 
 def test_saved_folds_come_back_the_same(tmp_path: Path) -> None:
