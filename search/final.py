@@ -12,7 +12,7 @@ from search.export import OnEpoch, chosen_trial, prepare_target, refit, write_mo
 from search.folds import Folds
 from search.held_out import open_test_set, write_results
 from search.model_folder import ModelFolder
-from search.opening import Notify, known_study
+from search.studies import Notify, known_study
 from search.tracker import Tracker
 from tracking.history import History
 from tracking.home import Home, StudyFolder

@@ -1,9 +1,7 @@
 """From what a user asked to an opened study: settings, space, data and folds that fit together."""
 
 import os
-import time
-import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,28 +9,27 @@ from typing import Any
 
 import numpy as np
 
+from search.beginning import check_same, first_record
 from search.chatter import standard_error_to
 from search.datasets import Dataset, DatasetNotFound, load
 from search.datasets.families import families
 from search.datasets.texts import Texts
 from search.drivers import check_driver
-from search.errors import FoldwiseError, SettingsError, near_matches
+from search.errors import SettingsError
 from search.folds import CONFIRMATIONS, Folds, Indices, make_folds
 from search.inputs import space_on
 from search.matching import check_kind, check_needs, left_out, without_flip
 from search.seeds import derive
 from search.settings import IDENTITY, StudySettings, validate
-from spaces import NarrowedSpace, Parameter, Space, SpaceError, get_space, narrow
+from search.studies import Notify, study_folder, study_history
+from spaces import NarrowedSpace, Space, SpaceError, get_space, narrow
 from tracking.history import History
 from tracking.home import Home, StudyFolder
-from tracking.journal import JournalError, read_journal
 from tracking.objectives import objective_names
 from tracking.records import StudyStarted
 
 FALLBACK_DATASET, FALLBACK_KIND = "digits", "image"
 TOLD_PARTS = 0.01  # share of texts that are parts of others, from which on the user is told
-
-Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -123,9 +120,9 @@ def open_study(
     )
     folder = study_folder(home, str(settings.study))
     before = study_history(folder).study
-    start = _start(settings, narrowed.space, dataset, folds)
+    start = first_record(settings, narrowed.space, dataset, folds)
     if before is not None:
-        _check_same(before, start)
+        check_same(before, start)
     return Opened(
         settings=settings,
         narrowed=narrowed,
@@ -137,34 +134,6 @@ def open_study(
         is_new=before is None,
         fallback=fallback,
     )
-
-
-def study_folder(home: Home, name: str) -> StudyFolder:
-    """Return a study's files.
-
-    Raises:
-        SettingsError: the name is no possible study name.
-    """
-    try:
-        return home.study(name)
-    except ValueError as error:
-        raise SettingsError(f"`--study`: {error}") from error
-
-
-def study_history(folder: StudyFolder) -> History:
-    """Return what a study's journal tells; an absent one tells nothing.
-
-    Raises:
-        FoldwiseError: the journal is damaged.
-    """
-    try:
-        return History.of(read_journal(folder.journal))
-    except JournalError as error:
-        raise FoldwiseError(str(error)) from error
-    except KeyError as error:
-        raise FoldwiseError(
-            f"{folder.journal} lacks records: one tells of a trial or fold {error} that never began"
-        ) from error
 
 
 def study_space(history: History, dataset: Dataset, home: Home) -> tuple[StudyStarted, Space]:
@@ -184,36 +153,6 @@ def study_space(history: History, dataset: Dataset, home: Home) -> tuple[StudySt
             " bring back the code it began with"
         )
     return study, space
-
-
-def known_study(home: Home, name: str) -> tuple[StudyFolder, History]:
-    """Return an existing study's files and history.
-
-    Raises:
-        SettingsError: there is no such study; with the near matches.
-    """
-    folder = study_folder(home, name)
-    history = study_history(folder)
-    if history.study is None:
-        raise SettingsError(
-            f"no study is called {name!r} in {home.root};"
-            f" {near_matches(name, set(home.studies()) - {name})}"
-        )
-    return folder, history
-
-
-def readable_studies(home: Home, notify: Notify) -> dict[str, History]:
-    """Return the histories of a home's studies by name; those that cannot be read are told of."""
-    found = {}
-    for name, folder in home.studies().items():
-        try:
-            history = study_history(folder)
-        except FoldwiseError as error:
-            notify(f"study {name} is left out: {error}")
-            continue
-        if history.study is not None:  # else a crash came before the first record
-            found[name] = history
-    return found
 
 
 def _merged(asked: Mapping[str, Any], home: Home) -> StudySettings:
@@ -317,56 +256,3 @@ def _families(dataset: Dataset, notify: Notify) -> Indices | None:
             " fold with the text they are part of"
         )
     return groups if parts else None
-
-
-def _start(settings: StudySettings, space: Space, dataset: Dataset, folds: Folds) -> StudyStarted:
-    samples = len(folds.train[0]) + len(folds.validation[0])
-    return StudyStarted(
-        at=time.time(),
-        id=uuid.uuid4().hex,
-        study=str(settings.study),
-        space=settings.space,
-        driver=settings.driver,
-        settings=settings.identity(),
-        parameters=[describe_parameter(parameter) for parameter in space.parameters],
-        dataset={
-            "name": dataset.name,
-            "source": dataset.source,
-            "digest": dataset.digest,
-            "classes": list(dataset.classes),
-            "kind": dataset.kind,
-            "samples": samples,
-        },
-        folds=settings.folds,
-        folds_digest=folds.digest,
-    )
-
-
-def describe_parameter(parameter: Parameter) -> dict[str, Any]:
-    """Return a parameter as JSON: name, kind, range, whether it is searched, default, condition."""
-    when = parameter.when
-    return {
-        "name": parameter.name,
-        "kind": parameter.kind,
-        "range": str(parameter.default) if parameter.fixed else parameter.describe(),
-        "searched": not parameter.fixed,
-        "default": parameter.default,
-        "when": None if when is None else f"{when[0]}={when[1]}",
-    }
-
-
-def _check_same(before: StudyStarted, now: StudyStarted) -> None:
-    """Raise where data, folds or space are not those the study began with."""
-    faults = []
-    if before.dataset["digest"] != now.dataset["digest"]:
-        faults.append(
-            f"the content of dataset {now.dataset['name']} has changed since study"
-            f" {before.study!r} began (digest {before.dataset['digest'][:12]},"
-            f" now {now.dataset['digest'][:12]})"
-        )
-    elif before.folds_digest != now.folds_digest:
-        faults.append(f"the folds are not those study {before.study!r} began with")
-    if before.parameters != now.parameters:
-        faults.append(f"the parameters of space {now.space} have changed since it began")
-    if faults:
-        raise SettingsError("\n".join([*faults, "Name another study with `--study`."]))

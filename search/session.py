@@ -9,8 +9,9 @@ from search.drivers import make_driver
 from search.environment import describe_environment
 from search.errors import SettingsError
 from search.executors import make_executor
-from search.opening import Notify, Opened, study_history
+from search.opening import Opened
 from search.pruners import make_pruner
+from search.studies import Notify, study_history
 from search.study import COMPLETE, Plan, Study
 from search.tracker import Tracker
 from search.work import Work

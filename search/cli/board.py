@@ -4,8 +4,9 @@ import time
 
 from search.cli.estimate import Ahead
 from search.folds import CONFIRMATIONS
-from search.opening import Opened, study_history
+from search.opening import Opened
 from search.pruners import make_pruner
+from search.studies import study_history
 from search.study import FINALISTS
 from tracking.history import History, TrialHistory
 from tracking.records import (

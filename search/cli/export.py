@@ -30,7 +30,7 @@ def export(
     from search.cli.columns import chosen_text, confirmed_text, heading
     from search.cli.output import Notices, duration, errors, percent, print_json, say, shell
     from search.final import export_study
-    from search.opening import known_study
+    from search.studies import known_study
     from search.tracker import Tracker
     from tracking.home import Home as HomeFolder
 

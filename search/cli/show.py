@@ -21,7 +21,7 @@ def show(
 ) -> None:
     """Show a study's trials, best first, or all of one trial."""
     from search.cli.output import print_json
-    from search.opening import known_study
+    from search.studies import known_study
     from tracking.home import Home as HomeFolder
 
     _, history = known_study(HomeFolder(home), study)

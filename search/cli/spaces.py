@@ -62,7 +62,7 @@ def _space(
 
 
 def _document(space: Any) -> dict[str, Any]:
-    from search.opening import describe_parameter
+    from search.beginning import describe_parameter
 
     return {
         "name": space.name,

@@ -11,7 +11,7 @@ def studies(home: Home = DEFAULT_HOME, json: AsJson = False) -> None:
     """List all studies with their best score so far."""
     from search.cli.columns import score_text
     from search.cli.output import Notices, console, print_json, table
-    from search.opening import readable_studies
+    from search.studies import readable_studies
     from tracking.home import Home as HomeFolder
 
     found = readable_studies(HomeFolder(home), Notices(quiet=json))

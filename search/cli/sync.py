@@ -7,7 +7,7 @@ def sync(tracking_uri: TrackingUri = None, home: Home = DEFAULT_HOME, json: AsJs
     """Bring every study's waiting records to MLflow; safe to repeat."""
     from search.cli.output import Notices, console, print_json
     from search.errors import FoldwiseError
-    from search.opening import readable_studies
+    from search.studies import readable_studies
     from search.tracker import Tracker
     from tracking.home import Home as HomeFolder
 

@@ -55,7 +55,7 @@ def ui(
 
 def _links(folders: "HomeFolder", tracker: "Tracker") -> dict[str, dict[str, str]]:
     from search.cli.output import notice
-    from search.opening import readable_studies
+    from search.studies import readable_studies
 
     found = readable_studies(folders, notice)
     return {name: tracker.views(history) for name, history in found.items()}

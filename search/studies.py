@@ -1,0 +1,68 @@
+"""The studies that a home holds, as their journals tell."""
+
+from collections.abc import Callable
+
+from search.errors import FoldwiseError, SettingsError, near_matches
+from tracking.history import History
+from tracking.home import Home, StudyFolder
+from tracking.journal import JournalError, read_journal
+
+Notify = Callable[[str], None]
+
+
+def study_folder(home: Home, name: str) -> StudyFolder:
+    """Return a study's files.
+
+    Raises:
+        SettingsError: the name is no possible study name.
+    """
+    try:
+        return home.study(name)
+    except ValueError as error:
+        raise SettingsError(f"`--study`: {error}") from error
+
+
+def study_history(folder: StudyFolder) -> History:
+    """Return what a study's journal tells; an absent one tells nothing.
+
+    Raises:
+        FoldwiseError: the journal is damaged.
+    """
+    try:
+        return History.of(read_journal(folder.journal))
+    except JournalError as error:
+        raise FoldwiseError(str(error)) from error
+    except KeyError as error:
+        raise FoldwiseError(
+            f"{folder.journal} lacks records: one tells of a trial or fold {error} that never began"
+        ) from error
+
+
+def known_study(home: Home, name: str) -> tuple[StudyFolder, History]:
+    """Return an existing study's files and history.
+
+    Raises:
+        SettingsError: there is no such study; with the near matches.
+    """
+    folder = study_folder(home, name)
+    history = study_history(folder)
+    if history.study is None:
+        raise SettingsError(
+            f"no study is called {name!r} in {home.root};"
+            f" {near_matches(name, set(home.studies()) - {name})}"
+        )
+    return folder, history
+
+
+def readable_studies(home: Home, notify: Notify) -> dict[str, History]:
+    """Return the histories of a home's studies by name; those that cannot be read are told of."""
+    found = {}
+    for name, folder in home.studies().items():
+        try:
+            history = study_history(folder)
+        except FoldwiseError as error:
+            notify(f"study {name} is left out: {error}")
+            continue
+        if history.study is not None:  # else a crash came before the first record
+            found[name] = history
+    return found
