@@ -7,8 +7,8 @@ Every strategy gets the same proposals in the same order. It is the study's own 
 with the product's pruners; only the executor is another one: it reads the curves that
 `recording.py` wrote instead of training. Counted are epochs trained, as a share of what the full
 evaluation of all folds trains, and the recorded time of these epochs. A choice is judged by the
-independent score of the chosen setting, the mean over its folds' models on samples that took no
-part; `regret` is how much the best proposal's is better, in points.
+independent 5-fold score of the chosen setting, of models trained anew on other folds and scored on
+samples that took no part; `regret` is how much the best proposal's is better, in points.
 
 Strategies that are not the product's own, after Bergman, Purucker and Hutter, "Don't waste your
 time: early stopping cross-validation", 2024: *aggressive* stops a trial whose mean over the folds
@@ -57,7 +57,8 @@ class Curves:
         accuracy: validation accuracy, (settings, folds, epochs).
         loss: validation loss, likewise.
         seconds: of each epoch, likewise; zeros where only a setting's total is known.
-        independent: mean independent accuracy of a setting's fold models, (settings,).
+        independent: mean accuracy of a setting's models on samples that took no part, (settings,):
+            of models trained anew where there are any, else of the folds' own.
     """
 
     accuracy: Any
@@ -79,7 +80,9 @@ class Curves:
             accuracy=accuracy,
             loss=np.array([line["val_loss"] for line in lines]),
             seconds=seconds,
-            independent=np.array([line["test_accuracy"] for line in lines]).mean(axis=1),
+            independent=np.array(
+                [line.get("further_test_accuracy", line["test_accuracy"]) for line in lines]
+            ).mean(axis=1),
         )
 
 
