@@ -59,7 +59,7 @@ def evaluate_trial(bench: Bench, task: TrialTask, report: Report) -> None:
     except Exception as error:  # noqa: BLE001 # the trial boundary
         told = traceback.format_exc()
         if task.confirms:
-            report(trial.confirmed(error=told))
+            report(trial.confirmed(reason=_reason(error), error=told))
         else:
             report(trial.ended("failed", reason=_reason(error), error=told))
 
@@ -93,7 +93,7 @@ class _Trial:
                 self._describe(self._model())
             self._report(self.ended("complete"))
 
-    def confirmed(self, *, error: str = "") -> TrialConfirmed:
+    def confirmed(self, *, reason: str = "", error: str = "") -> TrialConfirmed:
         """Return the record that tells how the further folds went."""
         folds = list(self._folds.values())
         return TrialConfirmed(
@@ -101,6 +101,7 @@ class _Trial:
             trial=self._task.trial,
             repeats=CONFIRMATIONS,
             scores={} if error else _means(folds) | {"macro_f1": _mean(folds, "macro_f1")},
+            reason=reason,
             error=error,
         )
 

@@ -161,19 +161,32 @@ def _merged(asked: Mapping[str, Any], home: Home) -> StudySettings:
     before = history.study
     if before is None:
         return validate(asked)
-    aim = {"trials": history.sessions[-1].trials} if history.sessions else {}
-    settings = validate({**before.settings, **aim, **asked})
+    last = history.sessions[-1] if history.sessions else None
+    aim = {"trials": last.trials, "confirm": last.confirm} if last else {}
+    settings = validate({**_kept(before.settings, asked), **aim, **asked})
     began = validate({**before.settings, "study": name})
     differing = [
         f"`--{field.replace('_', '-')}`: study {name!r} was begun with"
         f" {_shown(getattr(began, field))}; got {_shown(getattr(settings, field))}"
         for field in IDENTITY
-        if getattr(began, field) != getattr(settings, field)
+        if field in asked and getattr(began, field) != getattr(settings, field)
     ]
     if differing:
         remedy = "Leave these options out to continue it, or name another study with `--study`."
         raise SettingsError("\n".join([*differing, remedy]))
     return settings
+
+
+def _kept(began: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings a study began with, without those that hang on one asked otherwise.
+
+    What is asked otherwise is refused; this leaves it to be the one fault that is told.
+    """
+    hanging = {"driver": "sampler", "objective": "pruner"}
+    gone = {
+        hanging[name] for name in hanging if asked.get(name, began.get(name)) != began.get(name)
+    }
+    return {name: value for name, value in began.items() if name not in gone}
 
 
 def _shown(value: object) -> str:

@@ -78,6 +78,7 @@ def run_session(
             SessionStarted(
                 at=time.time(),
                 trials=settings.trials,
+                confirm=settings.confirm,
                 environment={**describe_environment(), "precision": settings.precision},
             )
         )
@@ -130,7 +131,9 @@ def _run(opened: Opened, history: History, record: OnRecord) -> str:
             history=history,
             record=record,
             driver=driver,
-            pruner=make_pruner(str(settings.pruner), history.objectives[0]),
+            pruner=make_pruner(
+                str(settings.pruner), history.objectives[0], winners=settings.confirm
+            ),
             executor=executor,
             plan=plan,
         )

@@ -113,6 +113,12 @@ class StudySettings(BaseModel):
     def _driver_known(cls, value: str) -> str:
         return _known("driver", value, DRIVERS)
 
+    @field_validator("objective", mode="before")
+    @classmethod
+    def _objectives_joined(cls, value: object) -> object:
+        is_list = isinstance(value, list) and all(isinstance(name, str) for name in value)
+        return ",".join(value) if is_list and isinstance(value, list) else value
+
     @field_validator("objective")
     @classmethod
     def _objective_known(cls, value: str) -> str:
@@ -120,10 +126,10 @@ class StudySettings(BaseModel):
         for name in names:
             _known("objective", name, tuple(OBJECTIVES))
         if len(names) > 2 or len(set(names)) < len(names):
-            raise ValueError(f"must be one objective, or two different ones; got {value!r}")
+            raise ValueError("must be one objective, or two different ones with a comma between")
         if not OBJECTIVES[names[0]].fold:
             scores = ", ".join(name for name, known in OBJECTIVES.items() if known.fold)
-            raise ValueError(f"must begin with a score, one of {scores}; got {value!r}")
+            raise ValueError(f"must begin with a score, one of {scores}")
         return ",".join(names)
 
     @field_validator("pruner")
@@ -131,8 +137,8 @@ class StudySettings(BaseModel):
     def _pruner_known(cls, value: str, info: Any) -> str:
         if "," in info.data.get("objective", "") and value != "none":
             raise ValueError(
-                "must be none where there are two objectives, as one of them cannot tell which"
-                f" trials are worth going on with; got {value!r}. Leave it out"
+                "must be none, or left out, where there are two objectives, as one of them cannot"
+                " tell which trials are worth going on with"
             )
         return _known("pruner", value, PRUNERS)
 

@@ -18,7 +18,7 @@ from tracking.records import EpochEnded, FoldEnded, Record, TrialStarted
 FAILURES_IN_A_ROW = 10
 # At the end of a session's time some is kept for the race of the waiting trials: from fold to fold
 # half of them go on, but at least this many.
-FINALISTS = 4
+FINALISTS, MARGIN = 4, 1.25
 
 COMPLETE, EXHAUSTED, TIMEOUT, FAILED = "complete", "exhausted", "timeout", "failed"
 
@@ -46,8 +46,12 @@ class Plan:
         return all_over and not self.to_confirm(history)
 
     def to_confirm(self, history: History) -> list[TrialHistory]:
-        """Return the best trials that are still to be confirmed, the best first."""
-        return [t for t in history.completed()[: self.confirm] if t.confirmed is None]
+        """Return the best trials that are still to be confirmed, the best first.
+
+        One whose confirmation failed is among them: a later session tries again.
+        """
+        best = history.completed()[: self.confirm]
+        return [t for t in best if t.confirmed is None or t.confirmed.error]
 
 
 class Study:
@@ -82,6 +86,7 @@ class Study:
         self._exhausted = False
         self._failures_in_a_row = 0
         self._told: set[int] = set()
+        self._tried: set[int] = set()  # to confirm
         self._interrupted = [
             t for t in history.trials.values() if t.ended is None and not self._is_waiting(t)
         ]
@@ -113,7 +118,7 @@ class Study:
         for number, trial in sorted(self._history.trials.items()):
             setting, sampled = trial.started.parameters, trial.started.origin == "sampled"
             self._driver.adopt(number, setting, sampled=sampled)
-            self._conclude(trial)
+            self._tell(trial)
         self._failures_in_a_row = 0
 
     # The first stage: every trial has its turn.
@@ -162,12 +167,15 @@ class Study:
     # The second: trials that waited race, all over the same number of folds at a time.
 
     def _race(self) -> list[TrialTask]:
-        waiting = [t for _, t in sorted(self._history.trials.items()) if self._is_waiting(t)]
+        waiting = [trial for trial in self._history.trials.values() if self._is_waiting(trial)]
         level = min((len(trial.finished_folds()) for trial in waiting), default=0)
+        standing = Standing(self._history.objectives[0])
+        racing = [trial for trial in waiting if len(trial.finished_folds()) == level]
+        # The best first, should the time run out.
+        racing.sort(key=lambda trial: -standing.mean(trial, trial.finished_folds()))
         return [
             self._task(trial, min(level + 1, self._folds), self._reason_to_drop(trial, level))
-            for trial in waiting
-            if len(trial.finished_folds()) == level
+            for trial in racing
         ]
 
     def _reason_to_drop(self, trial: TrialHistory, level: int) -> str:
@@ -187,8 +195,12 @@ class Study:
                 tuple(trial.finished_more_folds().values()),
                 confirms=True,
             )
-            for trial in self._plan.to_confirm(self._history)
+            for trial in self._to_confirm()
         ]
+
+    def _to_confirm(self) -> list[TrialHistory]:
+        best = self._plan.to_confirm(self._history)
+        return [trial for trial in best if trial.number not in self._tried]
 
     # What happens on the way.
 
@@ -212,6 +224,11 @@ class Study:
         self._record(record)
 
     def _conclude(self, trial: TrialHistory) -> None:
+        if trial.confirmed is not None:
+            self._tried.add(trial.number)
+        self._tell(trial)
+
+    def _tell(self, trial: TrialHistory) -> None:
         """Tell the driver of a trial, once, when it is over or waits."""
         is_over = trial.ended is not None
         if trial.number in self._told or not (is_over or self._is_waiting(trial)):
@@ -262,7 +279,7 @@ class Study:
         return trial.ended is None and is_through and first < self._folds
 
     def _seconds_to_finish(self) -> float:
-        """Return about the time that the waiting trials' race will take."""
+        """Return about the time of one more turn and then the waiting trials' race."""
         waiting = sum(self._is_waiting(trial) for trial in self._history.trials.values())
         seconds = [
             ended.seconds
@@ -271,10 +288,10 @@ class Study:
         ]
         if not waiting or not seconds:
             return 0.0
-        folds = sum(
+        folds = 1 + sum(
             min(waiting, max(FINALISTS, waiting >> level)) for level in range(1, self._folds)
         )
-        return folds * statistics.fmean(seconds)
+        return folds * statistics.fmean(seconds) * MARGIN
 
     def _out_of_time(self, reserve: float = 0.0) -> bool:
         deadline = self._plan.deadline
@@ -286,6 +303,9 @@ class Study:
     def _reason(self) -> str:
         if self._failing():
             return FAILED
-        if self._plan.is_done(self._history):
+        finished = len(self._history.finished())
+        if finished < len(self._history.trials) or self._to_confirm():
+            return TIMEOUT
+        if finished >= self._plan.trials:
             return COMPLETE
         return EXHAUSTED if self._exhausted else TIMEOUT

@@ -55,7 +55,8 @@ class ScriptedExecutor(Executor):
             if verdict.halt:
                 return task.trial
             if score < 0:
-                on_record(ended(task.trial, "failed", None, reason="a bad setting"))
+                failed = ended(task.trial, "failed", None, reason="a bad setting")
+                on_record(confirmed(task.trial, None) if task.confirms else failed)
                 return task.trial
             done[number] = fold_ended(task.trial, number, score)
             verdict = on_record(done[number])
@@ -156,7 +157,8 @@ def ended(
 
 def confirmed(trial: int, accuracy: float | None) -> TrialConfirmed:
     scores = {} if accuracy is None else _scores(accuracy)
-    return TrialConfirmed(at=time.time(), trial=trial, repeats=2, scores=scores)
+    error = "a bad setting" if accuracy is None else ""
+    return TrialConfirmed(at=time.time(), trial=trial, repeats=2, scores=scores, error=error)
 
 
 def _scores(accuracy: float) -> dict[str, float]:

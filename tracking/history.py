@@ -189,10 +189,13 @@ class History:
     def best(self) -> TrialHistory | None:
         """Return the best complete trial, None while there is none.
 
-        Where some were confirmed, it is the best of these on the further folds: the highest of
-        many scores is partly luck, and those folds did not choose.
+        Where the one with the best value was confirmed, it is the best of the confirmed ones on the
+        further folds: the highest of many scores is partly luck, and those folds did not choose.
         """
-        return next(iter(self.confirmed() or self.completed()), None)
+        first = next(iter(self.completed()), None)
+        if first is None or first not in self.confirmed():
+            return first
+        return self.confirmed()[0]
 
     def front(self) -> list[TrialHistory]:
         """Return the complete trials that no other one equals or beats in all objectives.

@@ -93,11 +93,13 @@ class SessionStarted(Record):
 
     Attributes:
         trials: the total number of trials this session aims at.
+        confirm: how many of the best it is to confirm.
         environment: versions, host, pid, precision, git commit and whether it was dirty.
     """
 
     trials: int
     environment: Json
+    confirm: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,12 +217,14 @@ class TrialConfirmed(Record):
         repeats: how many times all folds were cut and trained anew.
         scores: `cv_accuracy`, `cv_accuracy_std`, `cv_loss` and `macro_f1`, each over the new folds
             alone (`macro_f1` as the mean of the folds'); empty where the evaluation failed.
+        reason: why it failed, one sentence.
         error: a failed evaluation's traceback.
     """
 
     trial: int
     repeats: int
     scores: dict[str, float] = field(default_factory=dict)
+    reason: str = ""
     error: str = ""
 
 

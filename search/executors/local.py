@@ -109,7 +109,11 @@ class LocalExecutor(Executor):
         error = f"{reason}\n\n{self._log}:\n{tail}"
         if task.confirms:
             return TrialConfirmed(
-                at=time.time(), trial=task.trial, repeats=CONFIRMATIONS, error=error
+                at=time.time(),
+                trial=task.trial,
+                repeats=CONFIRMATIONS,
+                reason=reason,
+                error=error,
             )
         return TrialEnded(
             at=time.time(),

@@ -21,8 +21,10 @@ class Pruner(ABC):
 
     waits = False
 
-    def __init__(self, objective: Objective) -> None:
+    def __init__(self, objective: Objective, *, winners: int = 1) -> None:
+        """Compare by an objective; so many trials at least should see all folds."""
         self._standing = Standing(objective)
+        self._winners = winners
 
     @abstractmethod
     def reason_to_stop(self, trial: TrialHistory, history: History) -> str:

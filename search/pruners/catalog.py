@@ -1,14 +1,12 @@
 """Which pruners there are, by the names `--pruner` takes; the first is the default."""
 
-from collections.abc import Callable
-
 from search.pruners.base import NoPruner, Pruner
 from search.pruners.folds import MedianPruner, WilcoxonPruner
 from search.pruners.halving import HyperbandPruner
 from search.pruners.racing import RacingPruner
 from tracking.objectives import Objective
 
-_PRUNERS: dict[str, Callable[[Objective], Pruner]] = {
+_PRUNERS: dict[str, type[Pruner]] = {
     "racing": RacingPruner,
     "none": NoPruner,
     "median": MedianPruner,
@@ -18,6 +16,12 @@ _PRUNERS: dict[str, Callable[[Objective], Pruner]] = {
 PRUNERS = tuple(_PRUNERS)
 
 
-def make_pruner(name: str, objective: Objective) -> Pruner:
-    """Return the pruner of a name, one of `PRUNERS`, for a study's first objective."""
-    return _PRUNERS[name](objective)
+def make_pruner(name: str, objective: Objective, *, winners: int = 1) -> Pruner:
+    """Return a pruner.
+
+    Args:
+        name: one of `PRUNERS`.
+        objective: the study's first.
+        winners: how many trials at least should see all folds, if as many come that far.
+    """
+    return _PRUNERS[name](objective, winners=winners)

@@ -3,6 +3,7 @@
 import statistics
 
 from search.pruners.base import Pruner
+from search.pruners.standing import folds_text
 from tracking.history import History, TrialHistory
 from tracking.objectives import Objective
 
@@ -19,11 +20,14 @@ class MedianPruner(Pruner):
 
     Args:
         objective: what trials are compared by.
+        winners: see `Pruner`.
         warm_up: number of complete trials needed before any is stopped.
     """
 
-    def __init__(self, objective: Objective, *, warm_up: int = WARM_UP_TRIALS) -> None:
-        super().__init__(objective)
+    def __init__(
+        self, objective: Objective, *, winners: int = 1, warm_up: int = WARM_UP_TRIALS
+    ) -> None:
+        super().__init__(objective, winners=winners)
         self._warm_up = warm_up
 
     def reason_to_stop(self, trial: TrialHistory, history: History) -> str:
@@ -38,7 +42,7 @@ class MedianPruner(Pruner):
         if mean >= median:
             return ""
         return (
-            f"over {len(folds)} of its folds its {standing.text(mean)} is worse than"
+            f"after {folds_text(len(folds))} its {standing.text(mean)} is worse than"
             f" {standing.text(median)}, the median of {len(rivals)} complete trials on these folds"
         )
 
@@ -69,7 +73,7 @@ class WilcoxonPruner(Pruner):
         if p >= WILCOXON_P:
             return ""
         return (
-            f"over {len(differences)} of its folds it is worse than trial {best.number} by"
+            f"after {folds_text(len(differences))} it is worse than trial {best.number} by"
             f" {-statistics.fmean(differences):.4f} on average (signed-rank test: p = {p:.3f})"
         )
 

@@ -4,6 +4,7 @@ import math
 from zlib import crc32
 
 from search.pruners.base import Pruner
+from search.pruners.standing import folds_text
 from tracking.history import History, TrialHistory
 
 FACTOR = 3
@@ -85,4 +86,4 @@ def _reached(trial: TrialHistory) -> tuple[int, int]:
 
 def _where(rung: tuple[int, int]) -> str:
     fold, epoch = rung
-    return f"in fold {fold} after epoch {epoch}" if epoch else f"after {fold} folds"
+    return f"in fold {fold} after epoch {epoch}" if epoch else f"after {folds_text(fold)}"

@@ -4,25 +4,31 @@ import math
 import statistics
 
 from search.pruners.base import Pruner
+from search.pruners.standing import folds_text
 from tracking.history import History, TrialHistory
 
-LEAST = 4
+KEEP = 0.45
+LEAST = (4, 3, 2)  # trials that go on after one fold, after two, after more
+COMPARED = 4
 SURE = 2.0
+# Fewer differences than this (beyond one a trial) do not tell how large chance is.
+LEAST_FREEDOM = 3
 
 
 class RacingPruner(Pruner):
-    """Sends trials up a ladder of (fold, epoch) rungs and takes the weaker half off at each.
+    """Sends trials up a ladder of (fold, epoch) rungs and takes the weaker ones off at each.
 
-    In the first fold the rungs are its epochs 1, 2, 4, 8, ...: a trial stops there unless it is
-    in the better half of all trials that came as far. Trials that see the fold's end wait until
-    every proposal has had its turn. Then they race fold by fold: after j folds, the best
-    `max(4, n / 2^j)` of the n trials that finished one fold go on, and of these only such as the
-    leader does not beat beyond doubt. What doubt is comes from the differences between trials
-    on the same folds: a mean over j of k folds is off the mean over all k by a standard error of
-    `s * sqrt(1/j - 1/k)`, and a gap of more than two of these ends a trial.
+    After the first epoch of its first fold a trial stops unless it is among the best 45 % of all
+    that came as far. The others see that fold's end and wait until every proposal has had its
+    turn. Then they race fold by fold: of the n trials that finished one fold, the best n / 4 go on,
+    after two folds the best n / 16, and so on, but not fewer than four, three, and then two; and of
+    these only such as the leader does not beat beyond doubt. What doubt is comes from the
+    differences between the best trials on the same folds: a mean over j of k folds is off the mean
+    over all k by a standard error of `s * sqrt(1/j - 1/k)`, and a gap of more than two of these
+    ends a trial.
 
-    Nothing is learned from a dataset beforehand and no rung is tuned to one; `docs/decisions`
-    has the rules that lost.
+    No rung is tuned to a dataset; decision 0013 has the rules that lost, and why there are no rungs
+    between the first epoch and the first fold's end.
 
     Source: successive halving as in Li et al., "A system for massively parallel hyperparameter
     tuning", 2020, with the stopping rule in the first fold; going on fold by fold as in
@@ -33,63 +39,62 @@ class RacingPruner(Pruner):
     waits = True
 
     def reason_to_stop(self, trial: TrialHistory, history: History) -> str:
-        """Compare with all trials that trained as many epochs of the first fold."""
-        fold, epoch = trial.position()
-        if fold != 1 or epoch & (epoch - 1) or trial.folds[1].ended is not None:
+        """Compare with all trials that trained the first epoch of the first fold."""
+        own = self._standing.epoch(trial, 1, 1)
+        is_there = trial.position() == (1, 1) and trial.folds[1].ended is None
+        if own is None or not is_there or int(trial.started.parameters["epochs"]) == 1:
             return ""
-        own = self._standing.epoch(trial, 1, epoch)
-        if own is None or epoch >= int(trial.started.parameters["epochs"]):
-            return ""
-        seen = [self._standing.epoch(rival, 1, epoch) for rival in history.trials.values()]
+        seen = [self._standing.epoch(rival, 1, 1) for rival in history.trials.values()]
         values = sorted((value for value in seen if value is not None), reverse=True)
-        limit = values[math.ceil(len(values) / 2) - 1]
+        limit = values[math.ceil(len(values) * KEEP) - 1]
         if own >= limit:
             return ""
         return (
-            f"in fold 1 after epoch {epoch}: {self._standing.text(own)} is not in the better half"
+            f"in fold 1 after epoch 1: {self._standing.text(own)} is not among the best {KEEP:.0%}"
             f" of {len(values)} trials there, {self._standing.text(limit)} and better"
         )
 
     def reason_to_drop(self, trial: TrialHistory, history: History) -> str:
         """Compare over the folds that `trial` has finished with all trials that finished them."""
         level = len(trial.finished_folds())
-        shared = range(1, level + 1)
         pool = _with_folds(history, level)
-        means = {rival.number: self._standing.mean(rival, shared) for rival in pool}
+        means = {rival.number: self._standing.mean(rival, range(1, level + 1)) for rival in pool}
         own = means[trial.number]
-        places = max(LEAST, math.ceil(len(_with_folds(history, 1)) / 2**level))
         ahead = sum(mean > own for mean in means.values())
-        told = f"after {level} {'fold' if level == 1 else 'folds'}: {self._standing.text(own)}"
+        places = self._places(level, len(_with_folds(history, 1)))
+        told = f"after {folds_text(level)}: {self._standing.text(own)}"
         if ahead >= places:
             return f"{told} is behind {ahead} of {len(pool)} trials; the best {places} go on"
-        leader = max(means, key=lambda number: means[number])
-        doubt = self._doubt(history.trials[leader], pool, level, history.known_study().folds)
-        gap = means[leader] - own
-        if doubt is None or gap <= SURE * doubt:
+        ranking = sorted(pool, key=lambda rival: -means[rival.number])
+        gap = means[ranking[0].number] - own
+        doubt = self._doubt(ranking[:COMPARED], level, history.known_study().folds)
+        if ahead < self._winners or doubt is None or gap <= SURE * doubt:
             return ""
         return (
-            f"{told} is {gap:.4f} behind trial {leader}, more than twice the standard error"
-            f" of {doubt:.4f}"
+            f"{told} is {gap:.4f} behind trial {ranking[0].number}, more than twice the standard"
+            f" error of {doubt:.4f}"
         )
 
-    def _doubt(
-        self, leader: TrialHistory, pool: list[TrialHistory], level: int, folds: int
-    ) -> float | None:
+    def _places(self, level: int, entered: int) -> int:
+        """Return how many trials go on after `level` folds, of those that entered the race."""
+        least = LEAST[min(level, len(LEAST)) - 1]
+        return max(least, self._winners, math.ceil(entered / (1 << 2 * level)))
+
+    def _doubt(self, best: list[TrialHistory], level: int, folds: int) -> float | None:
         """Return the standard error of a gap to the leader; None where it cannot be known yet."""
-        if level < 2 or len(pool) < 2:
+        leader, *rivals = [self._standing.folds(trial) for trial in best]
+        if len(rivals) * (level - 1) < LEAST_FREEDOM:
             return None
-        best = self._standing.folds(leader)
-        variances = [
-            statistics.variance(values[n] - best[n] for n in range(1, level + 1))
-            for values in (self._standing.folds(rival) for rival in pool if rival is not leader)
-        ]
+        shared = range(1, level + 1)
+        variances = [statistics.variance(rival[n] - leader[n] for n in shared) for rival in rivals]
         return math.sqrt(statistics.fmean(variances) * (1 / level - 1 / folds))
 
 
 def _with_folds(history: History, count: int) -> list[TrialHistory]:
-    """Return the trials that finished the first `count` folds and did not fail."""
+    """Return the trials that finished the first `count` folds.
+
+    One that failed later is among them: what it had shown stands, whenever it is asked for.
+    """
     return [
-        trial
-        for _, trial in sorted(history.trials.items())
-        if trial.state != "failed" and len(trial.finished_folds()) >= count
+        trial for _, trial in sorted(history.trials.items()) if len(trial.finished_folds()) >= count
     ]

@@ -196,7 +196,7 @@ def test_weak_trials_are_pruned_after_a_fold_with_the_reason_and_baselines_never
     assert trials[5].state == "pruned"
     assert len(trials[5].finished_folds()) == 1
     assert trials[5].value is None
-    assert "over 1 of its folds" in trials[5].ended.reason
+    assert "after 1 fold its" in trials[5].ended.reason
     assert trials[6].state == "complete"
 
 
@@ -284,6 +284,38 @@ def test_an_interrupted_race_ends_as_an_uninterrupted_one(interrupt_after):
     assert outcomes(broken.history) == outcomes(whole.history)
 
 
+@pytest.mark.parametrize("interrupt_after", range(8, 20))
+def test_a_trial_that_fails_in_the_race_changes_nothing_for_the_others(interrupt_after):
+    units = [50, 3, 80, 40, 95, 10, 60, 70, 20, 30]
+
+    def score(setting, fold):  # the leader breaks in its second fold
+        return -1.0 if setting["units"] == 95 and fold == 2 else good_when_large(setting, fold)
+
+    def run(bench, executor):
+        pruner = make_pruner("racing", ACCURACY)
+        return bench.run(executor, trials=10, driver=racers(*units), pruner=pruner, baselines={})
+
+    whole = Bench()
+    run(whole, ScriptedExecutor(score))
+    assert whole.history.trials[4].state == "failed"
+    assert whole.history.best().started.parameters["units"] == 80
+    broken = Bench()
+    try:
+        run(broken, ScriptedExecutor(score, interrupt_after=interrupt_after))
+    except KeyboardInterrupt:
+        run(broken, ScriptedExecutor(score))
+    assert outcomes(broken.history) == outcomes(whole.history)
+
+
+def test_the_best_trial_gets_its_next_fold_first():
+    bench = Bench()
+    executor = ScriptedExecutor(good_when_large)
+    pruner = make_pruner("racing", ACCURACY)
+    bench.run(executor, trials=4, driver=racers(20, 95, 60, 97), pruner=pruner, baselines={})
+    second = [trial for trial, fold in executor.trained if fold == 2]
+    assert second[:2] == [3, 1]
+
+
 def outcomes(history):
     return [
         (t.state, t.value, t.ended.reason, tuple(t.finished_folds()))
@@ -312,6 +344,37 @@ def test_the_best_are_confirmed_on_further_folds_which_then_decide():
     again = ScriptedExecutor(lucky)
     bench.run(again, trials=3, driver=racers(90, 95, 20), baselines={}, confirm=2)
     assert again.trained == []
+
+
+def test_a_newer_better_trial_is_the_best_until_it_is_confirmed_itself():
+    bench = Bench()
+    settings = (60, 40, 90)
+    executor = ScriptedExecutor(good_when_large)
+    bench.run(executor, trials=2, driver=racers(*settings), baselines={}, confirm=1)
+    assert bench.history.best().number == 0
+    bench.run(executor, trials=3, driver=racers(*settings), baselines={})
+    assert bench.history.best().number == 2
+    bench.run(executor, trials=3, driver=racers(*settings), baselines={}, confirm=1)
+    assert bench.history.best().number == 2
+    assert bench.history.trials[2].confirmed is not None
+
+
+def test_a_confirmation_that_failed_decides_nothing_and_is_tried_again():
+    bench = Bench()
+
+    def breaks(setting, fold):
+        return -1.0 if fold == 4 and setting["units"] == 90 else good_when_large(setting, fold)
+
+    driver = racers(90, 40)
+    first = ScriptedExecutor(breaks)
+    assert bench.run(first, trials=2, driver=driver, baselines={}, confirm=2) == "complete"
+    assert first.trained.count((0, 4)) == 1
+    assert bench.history.trials[0].state == "complete"
+    assert bench.history.best().number == 0
+    again = ScriptedExecutor(good_when_large)
+    bench.run(again, trials=2, driver=racers(90, 40), baselines={}, confirm=2)
+    assert (0, 4) in again.trained
+    assert bench.history.trials[0].confirmed.scores
 
 
 @pytest.mark.parametrize("interrupt_after", [10, 12, 17])
