@@ -74,19 +74,23 @@ def run(
         str | None,
         typer.Option(
             help="What to search for: cv_accuracy, cv_loss or macro_f1; or two, such as"
-            " cv_accuracy,model_parameters or cv_accuracy,latency_ms. [default: cv_accuracy]"
+            " cv_accuracy,model_parameters or cv_accuracy,latency_ms (Optuna only; nothing is"
+            " pruned then). [default: cv_accuracy]"
         ),
     ] = None,
     pruner: Annotated[
         str | None,
         typer.Option(
             help="What ends weak trials early: racing, none, median, hyperband, wilcoxon."
-            " [default: racing]"
+            " [default: racing, none for two objectives]"
         ),
     ] = None,
     confirm: Annotated[
         int | None,
-        typer.Option(help="Evaluate the best N once more, on further folds. [default: 0]"),
+        typer.Option(
+            help="Evaluate the best N on twice as many further folds, which then decide."
+            " [default: 0]"
+        ),
     ] = None,
     baselines: Annotated[
         bool | None,
