@@ -128,7 +128,7 @@ def _choice(history: History, study: StudyStarted) -> str:
     return (
         f"{len(counts)} trials ({counts.count('complete')} complete, {counts.count('pruned')}"
         f" pruned, {counts.count('failed')} failed) by {study.driver}/{settings['sampler']}, seed"
-        f" {settings['seed']}, each on the same {study.folds} fold(s), SHA-256"
+        f" {settings['seed']}, each on the same folds, {study.folds} in all, SHA-256"
         f" `{study.folds_digest}`, in search of {goals}.{further} The best of many trials is a"
         " little flattered by its cross-validated score; the test score is not."
     )

@@ -17,7 +17,7 @@ from tracking.records import EpochEnded, FoldEnded, Record, TrialStarted
 
 FAILURES_IN_A_ROW = 10
 # At the end of a session's time some is kept for the race of the waiting trials: from fold to fold
-# half of them go on, but at least this many.
+# a quarter of them go on, but about this many at least.
 FINALISTS, MARGIN = 4, 1.25
 
 COMPLETE, EXHAUSTED, TIMEOUT, FAILED = "complete", "exhausted", "timeout", "failed"
@@ -289,7 +289,7 @@ class Study:
         if not waiting or not seconds:
             return 0.0
         folds = 1 + sum(
-            min(waiting, max(FINALISTS, waiting >> level)) for level in range(1, self._folds)
+            min(waiting, max(FINALISTS, waiting >> 2 * level)) for level in range(1, self._folds)
         )
         return folds * statistics.fmean(seconds) * MARGIN
 

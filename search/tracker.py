@@ -99,8 +99,8 @@ class Tracker:
             raise FoldwiseError(str(error)) from error
         if shipment.waiting:
             notify(
-                f"{shipment.waiting} records have not reached MLflow at {self.shown_uri}:"
-                f" {shipment.failure}"
+                f"records still to reach MLflow at {self.shown_uri}: {shipment.waiting}"
+                f" ({shipment.failure})"
             )
         return shipment.waiting
 

@@ -76,10 +76,10 @@ def _score(history: History, trial: TrialHistory) -> str:
         text += f" ± {deviation:.4f} over {len(trial.finished_folds())} folds"
     further, folds = trial.confirmed_score(first.name), trial.finished_more_folds()
     if further is not None:
-        text += (
-            f"; confirmed on {len(folds)} further folds:"
-            f" {further:.4f} ± {confirmed_spread(trial, first) or 0.0:.4f}"
-        )
+        text += f"; confirmed on {len(folds)} further folds: {further:.4f}"
+        deviation = confirmed_spread(trial, first)
+        if deviation is not None:
+            text += f" ± {deviation:.4f}"
     return text
 
 
@@ -157,7 +157,7 @@ def _setup(study: StudyStarted) -> str:
     settings = ", ".join(f"`{k}`={_short(v)}" for k, v in sorted(study.settings.items()))
     return "\n".join(
         [
-            f"- Space `{study.space}`, driver `{study.driver}`, {study.folds} fold(s),"
+            f"- Space `{study.space}`, driver `{study.driver}`, {_counted(study.folds, 'fold')},"
             " the same for every trial.",
             f"- Dataset `{data.get('name')}` from {data.get('source')}: {data.get('samples')}"
             f" training samples, {len(classes)} classes, digest `{str(data.get('digest'))[:12]}`.",
@@ -166,13 +166,17 @@ def _setup(study: StudyStarted) -> str:
     ).strip()
 
 
+def _counted(count: int, name: str) -> str:
+    return f"1 {name}" if count == 1 else f"{count} {name}s"
+
+
 def _openings(history: History) -> str:
     if not history.test_openings:
         return "The test set has not been opened."
     last = history.test_openings[-1]
     count = len(history.test_openings)
     return (
-        f"The test set was opened {count} time(s); the last, for trial {last.trial}:"
+        f"The test set was opened {_counted(count, 'time')}; the last, for trial {last.trial}:"
         f" accuracy {last.accuracy:.4f}."
     )
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from tracking.description import trial_name
 from tracking.history import FoldHistory, History, TrialHistory
 from tracking.records import EpochEnded, Json, StudyStarted, TrialConfirmed, TrialEnded
+from tracking.stages import stopping_point
 from tracking.views import confirmed_name
 
 Tags = dict[str, str]
@@ -190,7 +191,7 @@ def ended_tags(trial: TrialHistory, ended: TrialEnded) -> Tags:
     tags = {"search.state": ended.state, "search.reason": ended.reason, "mlflow.note.content": note}
     tags["search.device"] = ended.device
     if ended.state == "pruned":
-        fold, epoch = trial.position()
+        fold, epoch = stopping_point(trial)
         tags |= {"search.stopped_fold": str(fold), "search.stopped_epoch": str(epoch)}
     if ended.confusion:
         tags["mlflow.loggedImages"] = "True"

@@ -34,10 +34,26 @@ def count_stages(history: History) -> dict[str, int]:
     return {stage: found.count(stage) for stage in known if stage in found}
 
 
+def stopping_point(trial: TrialHistory) -> tuple[int, int]:
+    """Return the fold and the epoch of it after which a pruned trial stopped; else zeros.
+
+    A session may have ended inside a fold that no later one began again, because the trial was
+    dropped first. That fold did not stop it: its epochs are not among those `TrialEnded` counts.
+    """
+    if trial.ended is None or trial.state != "pruned" or not trial.folds:
+        return 0, 0
+    finished = trial.finished_folds()
+    counted = sum(fold.epochs for fold in finished.values())
+    if finished and trial.ended.epochs_trained <= counted:
+        last = max(finished)
+        return last, max(trial.folds[last].epochs, default=0)
+    return trial.position()
+
+
 def stopped_at(trial: TrialHistory) -> str:
     """Return where a pruned trial stopped, `fold 3` or `fold 1, epoch 2`; else nothing."""
-    fold, epoch = trial.position()
-    if trial.state != "pruned" or not fold:
+    fold, epoch = stopping_point(trial)
+    if not fold:
         return ""
     is_over = trial.folds[fold].ended is not None
     return f"fold {fold}" if is_over else f"fold {fold}, epoch {epoch}"
@@ -64,23 +80,25 @@ def fold_scores(folds: Iterable[FoldEnded], objective: Objective) -> list[float]
 def spread(trial: TrialHistory, objective: Objective) -> float | None:
     """Return the sample standard deviation over a trial's folds.
 
-    It is 0 for one fold, and None where folds have no part of the objective.
+    It is None for fewer than two folds, and where folds have no part of the objective.
     """
     known = trial.score(f"{objective.name}_std")
-    return _deviation(trial.finished_folds(), objective) if known is None else known
+    return _deviation(trial.finished_folds(), objective, known)
 
 
 def confirmed_spread(trial: TrialHistory, objective: Objective) -> float | None:
     """Return the same over the folds the trial was confirmed on."""
     known = trial.confirmed_score(f"{objective.name}_std")
-    return _deviation(trial.finished_more_folds(), objective) if known is None else known
+    return _deviation(trial.finished_more_folds(), objective, known)
 
 
-def _deviation(folds: Mapping[int, FoldEnded], objective: Objective) -> float | None:
+def _deviation(
+    folds: Mapping[int, FoldEnded], objective: Objective, known: float | None
+) -> float | None:
     values = fold_scores(folds.values(), objective)
-    if not values:
+    if len(values) < 2:
         return None
-    return stdev(values) if len(values) > 1 else 0.0
+    return stdev(values) if known is None else known
 
 
 def _begun(trial: TrialHistory) -> float:

@@ -14,6 +14,7 @@ from tracking.records import (
     FoldEnded,
     FoldStarted,
     Record,
+    TrialConfirmed,
     TrialEnded,
     TrialStarted,
 )
@@ -28,6 +29,7 @@ class Board:
         fold: its fold, from 1; those above `folds` confirm it.
         epoch: of that fold, 0 before the first is over.
         newly_waiting: trials that began to wait with the last record.
+        is_idle: whether what was evaluated last is over.
     """
 
     def __init__(self, opened: Opened) -> None:
@@ -41,6 +43,7 @@ class Board:
         self.trial: TrialHistory | None = None
         self.fold = self.epoch = self.epochs = 0
         self.newly_waiting: list[TrialHistory] = []
+        self.is_idle = False
         self._waiting = {trial.number for trial in waiting(self.history)}
         self._began = 0.0
         self._epochs_trained = 0
@@ -51,7 +54,7 @@ class Board:
             folds=settings.folds,
             epochs=settings.epochs,
             waits=make_pruner(str(settings.pruner), self.objectives[0]).waits,
-            finalists=FINALISTS,
+            finalists=max(FINALISTS, settings.confirm),
             confirm=settings.confirm,
         )
 
@@ -64,6 +67,9 @@ class Board:
         if isinstance(record, TrialStarted | FoldStarted | EpochEnded | FoldEnded):
             self.trial = self.history.trials[record.trial]
             self.epochs = int(self.trial.started.parameters["epochs"])
+            self.is_idle = False
+        if isinstance(record, TrialEnded | TrialConfirmed):
+            self.is_idle |= self.trial is self.history.trials[record.trial]
         if isinstance(record, TrialStarted):
             self.fold, self.epoch = 1, 0
         if isinstance(record, FoldStarted):
@@ -89,14 +95,6 @@ class Board:
     def is_confirming(self) -> bool:
         """Whether the fold confirms a trial that is complete."""
         return self.fold > self.folds
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether what was evaluated last is over."""
-        if self.trial is None:
-            return False
-        over = self.trial.confirmed if self.is_confirming else self.trial.ended
-        return over is not None
 
     def count(self, state: str) -> int:
         """Return the number of trials in a state."""

@@ -6,9 +6,11 @@ from typing import Any
 
 from rich.text import Text
 
-from search.cli.output import PlainTable, console, duration, percent, setting_text, table
+from search.cli.listing import Column, Listing
+from search.cli.output import counted, duration, percent, setting_texts
 from tracking.history import History, TrialHistory
 from tracking.objectives import Objective
+from tracking.records import TrialConfirmed
 from tracking.stages import confirmed_spread, score_so_far, spread, stages, stopped_at
 
 _HEADINGS = {
@@ -18,7 +20,6 @@ _HEADINGS = {
     "model_parameters": "parameters",
     "latency_ms": "latency ms",
 }
-_NARROW = 100  # characters
 _COLOURS = {
     "complete": "green",
     "pruned": "dim",
@@ -29,10 +30,9 @@ _COLOURS = {
 
 
 @dataclass(frozen=True)
-class _Column:
-    heading: str
+class _Filled:
+    column: Column
     cell: Callable[[TrialHistory], str | Text]
-    is_number: bool = True
 
 
 def heading(objective: Objective) -> str:
@@ -51,8 +51,8 @@ def score_text(objective: Objective, value: float | None) -> str:
 
 def trial_table(
     history: History, trials: Sequence[TrialHistory], *, states: bool = False
-) -> PlainTable:
-    """Return a table of trials, one a row.
+) -> Listing:
+    """Return a table of trials, one a row with its setting.
 
     Args:
         history: the study's.
@@ -60,10 +60,9 @@ def trial_table(
         states: tell each trial's state, and where pruned ones stopped.
     """
     columns = _columns(history, trials, states)
-    numbers = tuple(column.heading for column in columns if column.is_number)
-    made = table(*(column.heading for column in columns), right=numbers)
+    made = Listing([filled.column for filled in columns], "setting")
     for trial in trials:
-        made.add_plain_row(*(column.cell(trial) for column in columns))
+        made.add_row([filled.cell(trial) for filled in columns], _setting_words(trial, history))
     return made
 
 
@@ -93,7 +92,7 @@ def confirmed_text(history: History, trial: TrialHistory) -> str:
         return ""
     folds = trial.finished_more_folds()
     return (
-        f"confirmed on {len(folds)} further folds: {score_text(first, score)}"
+        f"confirmed on {counted(len(folds), 'further fold')}: {score_text(first, score)}"
         f"{_plus_minus(confirmed_spread(trial, first))}"
         f" (chosen: {score_text(first, trial.value)})"
     )
@@ -104,19 +103,21 @@ def confirmation_lines(history: History) -> list[str]:
     lines = [
         f"trial {trial.number} {confirmed_text(history, trial)}" for trial in history.confirmed()
     ]
-    if lines:
+    # A trial with a better value that is still to be confirmed is the best until then.
+    if lines and history.best() is history.confirmed()[0]:
         lines[0] = f"Best: {lines[0]}"
-    failed = [trial for trial in history.completed() if trial.confirmed and trial.confirmed.error]
     return lines + [
-        f"trial {trial.number} could not be confirmed: {last_line(trial.confirmed.error)}"
-        for trial in failed
-        if trial.confirmed
+        f"trial {trial.number} could not be confirmed: {failure_text(trial.confirmed)}"
+        for trial in history.completed()
+        if trial.confirmed and trial.confirmed.error
     ]
 
 
-def last_line(error: str) -> str:
-    """Return the line of a traceback that says what happened."""
-    return (error.strip().splitlines() or ["unknown"])[-1]
+def failure_text(confirmed: TrialConfirmed) -> str:
+    """Return one line on why a confirmation failed, for records without a reason too."""
+    lines = confirmed.error.strip().splitlines() or ["unknown"]
+    is_traceback = lines[0].startswith("Traceback")
+    return confirmed.reason or lines[-1 if is_traceback else 0]
 
 
 def front_heading(history: History) -> str:
@@ -129,36 +130,32 @@ def _plus_minus(deviation: float | None) -> str:
     return "" if deviation is None else f" ± {deviation:.4f}"
 
 
-def _columns(history: History, trials: Sequence[TrialHistory], states: bool) -> list[_Column]:
+def _columns(history: History, trials: Sequence[TrialHistory], states: bool) -> list[_Filled]:
     first, *others = history.objectives
     stage = stages(history)
-    columns = [_Column("trial", lambda trial: str(trial.number))]
+    columns = [_Filled(Column("trial"), lambda trial: str(trial.number))]
     if states:
-        columns.append(_Column("state", lambda t: state_text(stage[t.number]), is_number=False))
-    columns.append(_Column(heading(first), lambda trial: _score_cell(trial, first)))
-    confirmed = any(trial.confirmed_score(first.name) is not None for trial in trials)
-    if confirmed:
+        state = Column("state", is_number=False)
+        columns.append(_Filled(state, lambda trial: state_text(stage[trial.number])))
+    columns.append(_Filled(Column(heading(first)), lambda trial: _score_cell(trial, first)))
+    if any(trial.confirmed_score(first.name) is not None for trial in trials):
         columns.append(
-            _Column("confirmed", lambda t: score_text(first, t.confirmed_score(first.name)))
+            _Filled(Column("confirmed"), lambda t: score_text(first, t.confirmed_score(first.name)))
         )
-    columns.append(_Column("± folds", lambda trial: _spread_cell(trial, first)))
+    columns.append(_Filled(Column("± folds", spare=2), lambda trial: _spread_cell(trial, first)))
     columns += [_other_column(objective) for objective in others]
-    stopped = states and any(stopped_at(trial) for trial in trials)
-    is_tight = confirmed and stopped and console.width < _NARROW  # settings need the room
-    if stopped:
-        gap = ",\n" if is_tight else ", "
-        columns.append(
-            _Column("stopped", lambda t: stopped_at(t).replace(", ", gap) or "-", is_number=False)
-        )
-    if not is_tight:
-        columns.append(_Column("time", _time_cell))
-    columns.append(_Column("setting", lambda t: _setting_cell(t, history), is_number=False))
+    if states and any(stopped_at(trial) for trial in trials):
+        # The last to be left out: the sentences on why trials stopped begin with it.
+        stopped = Column("stopped", is_number=False, spare=3)
+        columns.append(_Filled(stopped, lambda trial: stopped_at(trial) or "-"))
+    columns.append(_Filled(Column("time", spare=1), _time_cell))
     return columns
 
 
-def _other_column(objective: Objective) -> _Column:
-    return _Column(
-        heading(objective), lambda trial: score_text(objective, trial.score(objective.name))
+def _other_column(objective: Objective) -> _Filled:
+    return _Filled(
+        Column(heading(objective)),
+        lambda trial: score_text(objective, trial.score(objective.name)),
     )
 
 
@@ -178,7 +175,8 @@ def _time_cell(trial: TrialHistory) -> str:
     return duration(trial.ended.train_seconds) if trial.ended else "-"
 
 
-def _setting_cell(trial: TrialHistory, history: History) -> str:
+def _setting_words(trial: TrialHistory, history: History) -> list[str]:
     parameters: list[dict[str, Any]] = history.study.parameters if history.study else []
     searched = [p["name"] for p in parameters if p["searched"]]
-    return origin_text(trial) + setting_text(trial.started.parameters, searched)
+    words = [origin_text(trial).strip(), *setting_texts(trial.started.parameters, searched)]
+    return [word for word in words if word]

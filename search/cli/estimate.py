@@ -17,7 +17,7 @@ class Ahead:
         folds: number of folds.
         epochs: of a fold, as long as no trial says.
         waits: whether sampled trials wait after their first fold for a race.
-        finalists: how many see all folds of a race, about.
+        finalists: how many go on after each fold of a race at least, about.
         confirm: number of trials that are evaluated once more.
     """
 
@@ -63,20 +63,36 @@ class Ahead:
         racing = [t for t in sampled if t.ended is None and self._is_through(t)]
         tried = [t for t in sampled if t.ended is not None or self._is_through(t)]
         wanted = self.trials - (len(history.trials) - len(sampled))
-        contenders = len(racing) * max(1.0, wanted / len(tried)) if tried else 0.0
+        more = max(1.0, wanted / len(tried)) if tried else 0.0
+        contenders = len(racing) * more
+        entered = sum(bool(t.finished_folds()) for t in sampled) * more
         level = min((len(t.finished_folds()) for t in racing), default=1)
-        return max(contenders, min(contenders, self.finalists) * (self.folds - level))
+        return sum(
+            min(contenders, max(self.finalists, entered / 4.0**after))
+            for after in range(level, self.folds)
+        )
 
     def _confirmation(self, history: History) -> int:
+        """Return the folds that confirm the best trials: as many as there are, or can be."""
         of_one = CONFIRMATIONS * self.folds
+        trials = list(history.trials.values())
+        lost = sum(trial.state in ("pruned", "failed") for trial in trials)
+        due = min(self.confirm, max(self.trials, len(trials)) - lost)
         done = sum(
-            of_one if trial.confirmed else len(trial.finished_more_folds())
-            for trial in history.trials.values()
+            of_one if _is_confirmed(trial, history) else len(trial.finished_more_folds())
+            for trial in history.completed()[: self.confirm]
         )
-        return max(0, self.confirm * of_one - done)
+        return max(0, due * of_one - done)
 
     def _is_through(self, trial: TrialHistory) -> bool:
         return self.waits and trial.started.origin == "sampled" and bool(trial.finished_folds())
+
+
+def _is_confirmed(trial: TrialHistory, history: History) -> bool:
+    """Say whether a confirmation is over; one that failed is tried again in the next session."""
+    if trial.confirmed is None or not trial.confirmed.error:
+        return trial.confirmed is not None
+    return bool(history.sessions) and trial.confirmed.at > history.sessions[-1].at
 
 
 def _trained(trial: TrialHistory) -> int:

@@ -5,6 +5,7 @@ import shlex
 import sys
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -52,7 +53,8 @@ def failure(text: str) -> None:
 class PlainTable(Table):
     """A table whose cells are shown as they are: brackets in a name are no markup.
 
-    On a narrow terminal columns of text give way; numbers, aligned to the right, stay whole.
+    On a narrow terminal columns of text give way, in more lines; numbers, aligned to the right,
+    stay whole.
     """
 
     def add_plain_row(self, *cells: str | Text) -> None:
@@ -70,7 +72,12 @@ def table(*columns: str, right: tuple[str, ...] = (), title: str | None = None) 
         title=title, title_justify="left", box=None, pad_edge=False, header_style="bold"
     )
     for column in columns:
-        made.add_column(escape(column), justify="right" if column in right else "left")
+        made.add_column(
+            escape(column),
+            justify="right" if column in right else "left",
+            min_width=cell_len(column) if column in right else None,
+            overflow="fold",  # nothing is cut
+        )
     return made
 
 
@@ -96,10 +103,20 @@ def value_text(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def setting_text(setting: dict[str, Any], names: list[str] | None = None) -> str:
-    """Return `name=value` pairs in one line, of the given names only if any are given."""
+def setting_texts(setting: dict[str, Any], names: list[str] | None = None) -> list[str]:
+    """Return `name=value` pairs, of the given names only if any are given."""
     chosen = setting if names is None else {n: setting[n] for n in names if n in setting}
-    return "  ".join(f"{name}={value_text(value)}" for name, value in chosen.items())
+    return [f"{name}={value_text(value)}" for name, value in chosen.items()]
+
+
+def setting_text(setting: dict[str, Any], names: list[str] | None = None) -> str:
+    """Return the same in one line."""
+    return "  ".join(setting_texts(setting, names))
+
+
+def counted(number: int | str, noun: str) -> str:
+    """Return `1 fold`, `5 folds`; the number may be text, as `2..4` is."""
+    return f"{number} {noun}" if str(number) == "1" else f"{number} {noun}s"
 
 
 def duration(seconds: float) -> str:

@@ -11,12 +11,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from search.cli.board import Board
-from search.cli.columns import chosen_text, confirmed_text, heading, last_line, score_text
-from search.cli.output import duration, errors, setting_text
+from search.cli.columns import chosen_text, confirmed_text, failure_text, heading, score_text
+from search.cli.output import counted, duration, errors, setting_text
 from search.opening import Opened
 from tracking.history import TrialHistory
 from tracking.records import FoldEnded, Record, TrialConfirmed, TrialEnded
-from tracking.stages import fold_scores, score_so_far
+from tracking.stages import fold_scores, score_so_far, stopping_point
 
 
 class Display(Protocol):
@@ -93,6 +93,8 @@ class LiveDisplay:
     def _render(self) -> Table:
         board = self._board
         grid = Table.grid(padding=(0, 1))
+        for _ in range(3):
+            grid.add_column(overflow="fold")  # no value is cut
         done = len(board.history.finished())
         left = board.seconds_left()
         grid.add_row(
@@ -177,7 +179,7 @@ def trial_line(board: Board, ended: TrialEnded) -> str:
 
 
 def _stop(board: Board, trial: TrialHistory) -> str:
-    fold, epoch = trial.position()
+    fold, epoch = stopping_point(trial)
     done = len(trial.finished_folds())
     return (
         f"in fold {fold} after epoch {epoch}"
@@ -195,14 +197,13 @@ def _star(board: Board, trial: TrialHistory) -> str:
 def _waiting_line(board: Board, trial: TrialHistory) -> str:
     first, done = board.objectives[0], len(trial.finished_folds())
     score = score_text(first, score_so_far(trial, first))
-    folds = "fold 1" if done == 1 else f"{done} folds"
-    return f"{_head(trial.number)} {score}  after {folds}, waits for the others"
+    return f"{_head(trial.number)} {score}  after {counted(done, 'fold')}, waits for the others"
 
 
 def _confirmed_line(board: Board, record: TrialConfirmed) -> str:
     trial = board.history.trials[record.trial]
     if record.error:
-        return f"{_head(record.trial)} [red]not confirmed[/]  {escape(last_line(record.error))}"
+        return f"{_head(record.trial)} [red]not confirmed[/]  {escape(failure_text(record))}"
     return f"{_head(record.trial)} {escape(confirmed_text(board.history, trial))}"
 
 
@@ -216,7 +217,8 @@ def _announce(opened: Opened) -> None:
     errors.print(
         f"[bold]{verb} {escape(str(settings.study))}[/]: space {escape(settings.space)},"
         f" {history.dataset['samples']:,} training samples of {opened.dataset.title},"
-        f" {settings.folds} fold(s), {opened.narrowed.space['epochs'].describe()} epochs,"
+        f" {counted(settings.folds, 'fold')},"
+        f" {counted(opened.narrowed.space['epochs'].describe(), 'epoch')},"
         f" seed {settings.seed},"
         f" {settings.driver}/{settings.sampler}",
         soft_wrap=not errors.is_terminal,

@@ -72,7 +72,7 @@ def _print_study(history: "History") -> None:
     from rich.markup import escape
 
     from search.cli.columns import confirmation_lines, front_heading, trial_table
-    from search.cli.output import console, say
+    from search.cli.output import console, counted, say
 
     start = history.study
     if start is None:
@@ -80,7 +80,8 @@ def _print_study(history: "History") -> None:
     data, settings = start.dataset, start.settings
     console.print(
         f"[bold]{escape(start.study)}[/]: space {escape(start.space)}, {data['samples']:,} training"
-        f" samples of {data['name']}, {start.folds} fold(s), {_epochs(start)} epochs,"
+        f" samples of {data['name']}, {counted(start.folds, 'fold')},"
+        f" {counted(_epochs(start), 'epoch')},"
         f" seed {settings['seed']}, {start.driver}/{settings['sampler']}",
         soft_wrap=True,
     )
@@ -133,19 +134,19 @@ def _print_test_openings(history: "History") -> None:
 def _print_trial(history: "History", trial: "TrialHistory") -> None:
     from rich.markup import escape
 
-    from search.cli.columns import confirmed_text, origin_text, state_text
-    from search.cli.output import console, percent, say, value_text
+    from search.cli.columns import confirmed_text, failure_text, origin_text, state_text
+    from search.cli.output import console, say, value_text
     from tracking.stages import stages
 
     stage = state_text(stages(history)[trial.number])
     console.print(f"[bold]Trial {trial.number}[/] {escape(origin_text(trial))}", stage)
     for name, value in trial.started.parameters.items():
-        console.print(f"  {name} = {value_text(value)}")
+        say(f"  {name} = {value_text(value)}")
     _print_folds(trial.finished_folds())
     if trial.ended is None:
         return
     for name, score in trial.ended.scores.items():
-        console.print(f"  {name} = {f'{score:.2f}' if name == 'latency_ms' else percent(score)}")
+        console.print(f"  {name} = {_score_text(name, score, trial)}")
     if trial.ended.model_parameters:
         console.print(f"  model_parameters = {trial.ended.model_parameters:,}")
     if trial.ended.reason:
@@ -153,10 +154,21 @@ def _print_trial(history: "History", trial: "TrialHistory") -> None:
     if trial.more_folds:
         say(confirmed_text(history, trial) or "confirmation")
         _print_folds(trial.finished_more_folds())
+    if trial.confirmed and trial.confirmed.error:
+        say(f"could not be confirmed: {failure_text(trial.confirmed)}")
     _print_confusion(history, trial.ended.confusion)
     for error in (trial.ended.error, trial.confirmed.error if trial.confirmed else ""):
         if error:
             console.print(escape(error), soft_wrap=True)
+
+
+def _score_text(name: str, score: float, trial: "TrialHistory") -> str:
+    from search.cli.output import percent
+
+    if name == "latency_ms":
+        return f"{score:.2f}"
+    is_spread_of_one = name.endswith("_std") and len(trial.finished_folds()) < 2
+    return percent(None if is_spread_of_one else score)
 
 
 def _print_folds(folds: "dict[int, FoldEnded]") -> None:
@@ -179,17 +191,20 @@ def _print_folds(folds: "dict[int, FoldEnded]") -> None:
 
 
 def _print_confusion(history: "History", confusion: list[list[int]]) -> None:
-    from search.cli.output import console, table
+    from search.cli.listing import Column, Listing
+    from search.cli.output import console
 
     if not confusion or history.study is None or len(confusion) > 12:
         return
     names = [str(name) for name in history.study.dataset["classes"]]
-    made = table(
-        "true \\ predicted",
-        *(name[:8] for name in names),
-        right=tuple(name[:8] for name in names),
-        title="Out-of-fold confusion matrix",
-    )
+    corner, headings = "true \\ predicted", [name[:8] for name in names]
+    digits = len(str(max(map(max, confusion))))
+    if sum(max(len(heading), digits) + 2 for heading in headings) + 16 > console.width:
+        # Numbers as headings take less room; the rows tell whose they are.
+        corner, names = "true", [f"{number} {name}" for number, name in enumerate(headings)]
+        headings = [str(number) for number in range(len(names))]
+    made = Listing([Column(corner, is_number=False), *map(Column, headings)])
     for name, row in zip(names, confusion, strict=True):
-        made.add_plain_row(name, *(str(count) if count else "·" for count in row))
+        made.add_row([name, *(str(count) if count else "·" for count in row)])
+    console.print("Out-of-fold confusion matrix (columns: predicted)")
     console.print(made)

@@ -10,7 +10,8 @@ from tracking.objectives import DEFAULT, OBJECTIVES
 def studies(home: Home = DEFAULT_HOME, json: AsJson = False) -> None:
     """List all studies with their best score so far."""
     from search.cli.columns import score_text
-    from search.cli.output import Notices, console, print_json, table
+    from search.cli.listing import Column, Listing
+    from search.cli.output import Notices, console, print_json
     from search.studies import readable_studies
     from tracking.home import Home as HomeFolder
 
@@ -22,10 +23,17 @@ def studies(home: Home = DEFAULT_HOME, json: AsJson = False) -> None:
     if not rows:
         console.print(f"No study in {home} yet. Begin one: python -m search run --space lenet")
         return
-    headings = ["study", "dataset", "trials", "best", "begun", "driver"]
+    columns = [
+        Column("study", is_number=False),
+        Column("dataset", is_number=False),
+        Column("trials"),
+        Column("best"),
+        Column("begun", is_number=False, spare=2),
+        Column("driver", is_number=False, spare=1),
+    ]
     if any(row["objectives"] != [DEFAULT] for row in rows):
-        headings.insert(3, "searched for")
-    made = table(*headings, right=("trials", "best"))
+        columns.insert(3, Column("searched for", is_number=False))
+    made = Listing(columns)
     for row in rows:
         begun = datetime.fromtimestamp(row["begun"]).strftime("%Y-%m-%d %H:%M")  # local
         cells = {
@@ -37,7 +45,7 @@ def studies(home: Home = DEFAULT_HOME, json: AsJson = False) -> None:
             "begun": begun,
             "driver": f"{row['driver']}/{row['sampler']}",
         }
-        made.add_plain_row(*(cells[heading] for heading in headings))
+        made.add_row([cells[column.heading] for column in columns])
     console.print(made)
 
 

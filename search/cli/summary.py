@@ -6,17 +6,17 @@ from rich.markup import escape
 
 from search.cli.columns import confirmation_lines, front_heading, trial_table
 from search.cli.options import DEFAULT_HOME
-from search.cli.output import console, notice, say, shell
+from search.cli.output import console, counted, notice, say, shell
 from search.opening import Opened
 from search.session import SessionResult
 from search.tracker import Tracker
 from tracking.history import History, TrialHistory
-from tracking.stages import count_stages, stages
+from tracking.stages import count_stages, stages, stopping_point
 
 SHOWN = 5
 
 _ENDINGS = {
-    "complete": "{trials} of {trials} trials are done.",
+    "complete": "{done} of {trials} {are} done.",
     "exhausted": "The driver has no setting left to try.",
     "timeout": "The time is up; the study can be continued.",
     "interrupted": "Interrupted; every finished fold is kept.",
@@ -67,7 +67,7 @@ def trial_document(trial: TrialHistory, history: History) -> dict[str, Any]:
 
 def _trial_document(trial: TrialHistory, stage: str) -> dict[str, Any]:
     ended = trial.ended
-    fold, epoch = trial.position()
+    fold, epoch = stopping_point(trial)
     return {
         "trial": trial.number,
         "origin": trial.started.origin,
@@ -91,6 +91,7 @@ def _confirmed_document(trial: TrialHistory) -> dict[str, Any] | None:
         "scores": trial.confirmed.scores,
         "repeats": trial.confirmed.repeats,
         "folds": [fold.accuracy for fold in trial.finished_more_folds().values()],
+        "reason": trial.confirmed.reason,
         "error": trial.confirmed.error,
     }
 
@@ -99,7 +100,12 @@ def show(opened: Opened, result: SessionResult, tracker: Tracker) -> None:
     """Print the outcome of `run` for people."""
     history, name = result.history, str(opened.settings.study)
     console.print()
-    console.print(_ENDINGS[result.reason].format(trials=len(history.finished())))
+    done = len(history.finished())
+    console.print(
+        _ENDINGS[result.reason].format(
+            done=done, trials=counted(done, "trial"), are="is" if done == 1 else "are"
+        )
+    )
     if opened.fallback:
         notice(opened.fallback)
     if history.completed():
@@ -138,7 +144,7 @@ def _print_next_steps(name: str, opened: Opened, result: SessionResult, tracker:
     console.print()
     if result.waiting:
         notice(
-            f"{result.waiting} records have not reached MLflow at {tracker.shown_uri};"
+            f"{counted(result.waiting, 'record')} still to reach MLflow at {tracker.shown_uri};"
             f" `{shell('sync', *place, *server)}` brings them there"
         )
     say(f"Look      {shell('show', name, *place)}")

@@ -52,7 +52,7 @@ def test_it_tells_every_opening_of_the_test_set(study):
         confusion=[],
         report={},
     )
-    assert "opened 1 time(s)" in describe(study.history)
+    assert "opened 1 time;" in describe(study.history)
 
 
 def test_it_fits_into_a_tag_of_mlflow(new_study):

@@ -162,7 +162,7 @@ def test_the_test_set_opened_again_counts_but_adds_no_point(client, sink, export
     assert run.data.tags["search.test_openings"] == "2"
     assert len(client.get_metric_history(run.info.run_id, "test_accuracy")) == 1
     note = client.get_experiment_by_name(NAME).tags["mlflow.note.content"]
-    assert "opened 2 time(s)" in note
+    assert "opened 2 times" in note
 
 
 @pytest.mark.parametrize("fate", ["gone", "overwritten"])

@@ -1,5 +1,6 @@
 import pytest
 
+from tracking.records import TrialConfirmed
 from tracking.stages import (
     confirmed_spread,
     count_stages,
@@ -7,6 +8,7 @@ from tracking.stages import (
     spread,
     stages,
     stopped_at,
+    stopping_point,
     waiting,
 )
 
@@ -50,6 +52,28 @@ def test_a_pruned_trial_says_where_it_stopped(race):
         "fold 2",
         "",
     ]
+
+
+@pytest.mark.parametrize(("counted", "place"), [(3, (1, 3)), (4, (2, 1))])
+def test_an_unfinished_fold_counts_where_its_epochs_do(new_study, counted, place):
+    study = new_study(folds=5)
+    study.session()
+    study.start_trial(0)
+    study.fold(0, 1)
+    study.fold(0, 2, epochs=1)
+    study.end_trial(0, "pruned", epochs_trained=counted)
+    assert stopping_point(study.history.trials[0]) == place
+
+
+def test_a_single_fold_has_no_spread(new_study):
+    study = new_study(folds=1)
+    study.session()
+    study.complete_trial(0, scores={"cv_accuracy_std": 0.0})
+    study.fold(0, 2)
+    study.add(TrialConfirmed, trial=0, repeats=1, scores={"cv_accuracy_std": 0.0})
+    trial, [first] = study.history.trials[0], study.history.objectives
+    assert spread(trial, first) is None
+    assert confirmed_spread(trial, first) is None
 
 
 def test_without_a_finished_fold_the_last_epoch_is_what_is_known(race):

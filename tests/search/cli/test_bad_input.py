@@ -91,6 +91,18 @@ RUN = ("run", "--space", "lenet", "--dataset", "digits")
         (("run", "--space", "lenet", "--dataset", "digit"), "did you mean digits"),
         ((*RUN, "--driver", "optun"), "did you mean optuna?"),
         ((*RUN, "--sampler", "tpee"), "did you mean tpe?"),
+        ((*RUN, "--objective", "accuracy"), "no objective is called 'accuracy'"),
+        ((*RUN, "--objective", "cv_loss,cv_loss"), "two different ones with a comma between"),
+        ((*RUN, "--objective", "latency_ms"), "must begin with a score, one of cv_accuracy,"),
+        (
+            (*RUN, "--objective", "cv_loss,latency_ms", "--pruner", "median"),
+            "`--pruner`: must be none, or left out, where there are two objectives",
+        ),
+        (
+            (*RUN, "--objective", "cv_loss,latency_ms", "--driver", "keras-tuner"),
+            "objective",
+        ),
+        ((*RUN, "--confirm", "-1"), "`--confirm`"),
         (
             (*RUN, "--folds", "1000"),
             "`--folds`: input should be less than or equal to 20; got 1000",
@@ -313,3 +325,18 @@ def test_a_file_that_is_no_picture_is_refused_before_anything_is_loaded(command,
     code, message = command("predict", "elsewhere", "notes.txt")
     assert code == DATA
     assert "is no exported model" in message
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--driver", "keras-tuner", "`--driver`: study 'toy' was begun with optuna; got keras"),
+        ("--objective", "cv_loss,latency_ms", "was begun with cv_accuracy; got cv_loss,latency_ms"),
+        ("--pruner", "none", "`--pruner`: study 'toy' was begun with median; got none"),
+    ],
+)
+def test_what_a_study_began_with_is_the_one_fault_told(command, study, option, value, words):
+    code, message = command("run", "--study", "toy", option, value)
+    assert code == USAGE
+    assert words in message
+    assert message.count("; got") == 1

@@ -4,6 +4,7 @@ import pytest
 
 from search.cli.estimate import Ahead
 from tests.studies import StudyBuilder
+from tracking.records import TrialConfirmed
 
 RACE = Ahead(trials=10, baselines=1, folds=5, epochs=3, waits=True, finalists=4, confirm=0)
 PLAIN = replace(RACE, waits=False)
@@ -62,6 +63,36 @@ def test_a_study_that_is_over_has_nothing_ahead_but_its_confirmation():
     assert confirming.epochs_ahead(made.history) == 9 * 3
     made.confirm_trial(0)
     assert confirming.epochs_ahead(made.history) == 0
+
+
+def test_no_more_trials_are_confirmed_than_can_be_complete():
+    made = study()
+    made.complete_trial(0)
+    made.start_trial(1)
+    made.fold(1, 1)
+    made.end_trial(1, "pruned")
+    plan = replace(PLAIN, trials=2, baselines=0, confirm=3)
+    assert plan.epochs_ahead(made.history) == 10 * 3
+
+
+def test_a_failed_confirmation_is_ahead_again_in_the_next_session():
+    made = study()
+    made.complete_trial(0)
+    made.fold(0, 6)
+    made.add(TrialConfirmed, trial=0, repeats=2, error="no memory")
+    plan = replace(PLAIN, trials=1, baselines=0, confirm=1)
+    assert plan.epochs_ahead(made.history) == 0
+    made.session()
+    assert plan.epochs_ahead(made.history) == 9 * 3
+
+
+def test_a_race_thins_out_from_fold_to_fold():
+    made = study()
+    for trial in range(80):
+        made.start_trial(trial)
+        made.fold(trial, 1)
+    plan = replace(RACE, trials=80, baselines=0)
+    assert plan.epochs_ahead(made.history) == (20 + 5 + 4 + 4) * 3
 
 
 @pytest.mark.parametrize("plan", [RACE, PLAIN])

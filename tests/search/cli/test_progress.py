@@ -42,7 +42,7 @@ def printed(tmp_path, monkeypatch, capsys):
 def test_a_line_says_when_a_trial_starts_to_wait(printed):
     lines = printed(StudyBuilder(folds=5).race())
     waits = [line for line in lines if "waits" in line]
-    assert waits[0] == "trial 1   0.8110  after fold 1, waits for the others"
+    assert waits[0] == "trial 1   0.8110  after 1 fold, waits for the others"
     at = lines.index(waits[0])
     assert lines[at - 1] == "trial 1  fold 1/5  accuracy 0.8110  (3.0s)"
     assert len(waits) == 4  # trials 1, 3, 4 and 5, each once
@@ -100,6 +100,13 @@ def test_a_line_shows_the_first_objective_and_names_the_others(printed):
     assert lines[-1] == "trial 1   0.6000 ± 0.0000  parameters 9,500  filters=33"
 
 
+def test_one_fold_has_no_spread(printed):
+    study = StudyBuilder(folds=1)
+    study.session()
+    study.complete_trial(0, scores={"cv_accuracy_std": 0.0})
+    assert printed(study)[-1] == "trial 0   0.8000  best so far  filters=32"
+
+
 def live(tmp_path, monkeypatch, study, **settings) -> str:
     display = LiveDisplay(board(tmp_path, study, **settings))
     for record in study.records:
@@ -123,6 +130,18 @@ def test_the_board_shows_a_confirmation_as_one(tmp_path, monkeypatch):
     study.add(FoldStarted, trial=0, fold=6)
     shown = live(tmp_path, monkeypatch, study, trials=1)
     assert "confirming trial 0  fold 6 of 6..15  epoch 0/3" in shown
+
+
+def test_a_confirmation_tried_again_is_seen_as_one(tmp_path, monkeypatch):
+    study = StudyBuilder(folds=5)
+    study.session()
+    study.complete_trial(0, level=0.85)
+    study.fold(0, 6, epochs=1)
+    study.add(TrialConfirmed, trial=0, repeats=2, error="no memory")
+    assert "choosing what comes next" in live(tmp_path, monkeypatch, study)
+    study.session()
+    study.add(FoldStarted, trial=0, fold=6)
+    assert "confirming trial 0" in live(tmp_path, monkeypatch, study)
 
 
 def test_between_two_trials_nothing_is_evaluated(tmp_path, monkeypatch):

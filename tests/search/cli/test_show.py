@@ -121,17 +121,92 @@ def test_a_confirmation_that_failed_says_why(show):
     assert "trial 0 could not be confirmed: MemoryError: no" in show(study)
 
 
-def test_numbers_stay_whole_on_a_narrow_terminal(show):
-    study = StudyBuilder(folds=5).race()
+def long_settings() -> StudyBuilder:
+    study = StudyBuilder(folds=5)
+    names = ("a_learning_rate", "another_dropout", "the_third_decay", "weights", "units")
+    values = (0.000719531, 0.45, 0.0620575, "imagenet", 4096)
+    study.records[0].parameters[:] = [{"name": n, "searched": True, "range": "x"} for n in names]
+    study.records[0].parameters.append({"name": "epochs", "searched": False, "range": "3"})
+    study.race()
+    for trial in study.history.trials.values():
+        trial.started.parameters.update(zip(names, values, strict=True))
+    return study
+
+
+def table_lines(text: str) -> list[str]:
+    lines = text.splitlines()
+    start = next(n for n, line in enumerate(lines) if line.startswith("trial  "))
+    end = next(n for n, line in enumerate(lines) if line.startswith(("Best", "trial 2 ")))
+    return lines[start:end]
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 120, 200])
+def test_no_number_and_no_setting_is_cut_at_any_width(show, width):
+    study = long_settings()
     study.confirm_trial(1, level=0.79)
-    lines = show(study, width=80).splitlines()
-    start = next(n for n, line in enumerate(lines) if line.startswith("trial "))
-    end = next(n for n, line in enumerate(lines) if line.startswith("Best"))
-    assert all(len(line) <= 80 for line in lines[start:end])
-    pruned = next(line for line in lines if "pruned" in line)
-    assert "0.6980" in pruned
-    assert " time " not in lines[start]
-    assert " time " in show(study, width=100)
+    lines = table_lines(show(study, width=width))
+    assert all(len(line) <= width for line in lines)
+    assert "…" not in "".join(lines)
+    words = " ".join(lines).split()
+    for word in ("a_learning_rate=0.000719531", "weights=imagenet", "units=4096"):
+        assert words.count(word) == 6
+    assert {"accuracy", "confirmed", "0.6980", "0.7900"} <= set(words)
+
+
+def test_a_setting_stands_below_its_row_where_there_is_no_room_beside(show):
+    heading, row, below, *_ = table_lines(show(long_settings(), width=80))
+    assert heading.split()[-1] == "time"
+    assert row.split()[:3] == ["1", "complete", "0.8100"]
+    assert below.startswith("       a_learning_rate=0.000719531  another_dropout=0.45")
+    heading, row, *_ = table_lines(show(long_settings(), width=120))
+    assert heading.split()[-1] == "setting"
+    assert "a_learning_rate=0.000719531" in row
+
+
+def test_in_a_narrow_place_the_time_is_left_out_first(show):
+    study = long_settings()
+    study.confirm_trial(1, level=0.79)
+    headings = [table_lines(show(study, width=width))[0].split() for width in (80, 65, 60)]
+    assert [("time" in found, "±" in found, "stopped" in found) for found in headings] == [
+        (True, True, True),
+        (False, True, True),
+        (False, False, True),
+    ]
+
+
+def test_a_value_longer_than_the_terminal_goes_on_in_the_next_line(show):
+    study = StudyBuilder()
+    study.session()
+    study.complete_trial(0)
+    path = "/data/" + "weights" * 20
+    study.history.trials[0].started.parameters["filters"] = path
+    lines = table_lines(show(study, width=60) + "Best")
+    assert f"filters={path}" in "".join(line.strip() for line in lines)
+
+
+def test_one_fold_has_no_spread(show):
+    study = StudyBuilder(folds=1)
+    study.session()
+    study.complete_trial(0, scores={"cv_accuracy_std": 0.0})
+    text = show(study)
+    assert "1 fold, 3 epochs" in text
+    assert rows(text)["0"][:4] == ["0", "complete", "0.8000", "-"]
+    assert "cv_accuracy_std = -" in show(study, "--trial", "0")
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_confusion_matrix_keeps_all_its_columns(show, width):
+    study = StudyBuilder()
+    names = [f"clothes-{number}" for number in range(10)]
+    study.records[0].dataset["classes"] = names
+    study.session()
+    confusion = [[100 + row if row == column else 0 for column in range(10)] for row in range(10)]
+    study.complete_trial(0, confusion=confusion)
+    lines = show(study, "--trial", "0", width=width).splitlines()
+    matrix = lines[next(n for n, line in enumerate(lines) if "matrix" in line) + 2 :]
+    assert [line.split()[-10:][n] for n, line in enumerate(matrix)] == [
+        str(100 + n) for n in range(10)
+    ]
 
 
 def test_one_trial_shows_the_folds_that_confirmed_it_apart(show):
@@ -145,6 +220,44 @@ def test_one_trial_shows_the_folds_that_confirmed_it_apart(show):
     assert list(rows(second, "fold  "))[:5] == ["fold", "3", "4", "5", "6"]
     assert "latency_ms = 2.50" in text
     assert "model_parameters = 504,342" in text
+
+
+def test_a_confirmation_that_failed_gives_its_reason_not_the_end_of_a_log(show):
+    study = StudyBuilder()
+    study.session()
+    for trial in (0, 1):
+        study.complete_trial(trial)
+    error = "the worker ended with exit code -9\n\nworker.log:\nI tensorflow/core/chatter"
+    reason = "the worker process ended"
+    study.add(TrialConfirmed, trial=0, repeats=2, reason=reason, error=error)
+    study.add(TrialConfirmed, trial=1, repeats=2, error=error)
+    lines = show(study).splitlines()
+    assert "trial 0 could not be confirmed: the worker process ended" in lines
+    assert "trial 1 could not be confirmed: the worker ended with exit code -9" in lines
+    assert f"could not be confirmed: {reason}" in show(study, "--trial", "0").splitlines()
+
+
+def test_the_best_one_is_named_only_where_it_is_confirmed(show):
+    study = StudyBuilder()
+    study.session()
+    study.complete_trial(0, level=0.80)
+    study.confirm_trial(0, level=0.79)
+    assert "Best: trial 0 confirmed" in show(study)
+    study.complete_trial(1, level=0.85)
+    assert "Best:" not in show(study)
+
+
+def test_a_fold_that_only_a_session_ended_in_is_not_where_a_trial_stopped(show):
+    study = StudyBuilder(folds=5)
+    study.session()
+    study.start_trial(0)
+    study.fold(0, 1)
+    study.fold(0, 2, epochs=1)
+    study.session()
+    study.end_trial(0, "pruned", reason="after 1 fold", epochs_trained=3)
+    assert rows(show(study))["0"][4] == "fold 1"
+    [trial] = json.loads(show(study, "--json"))["trials"]
+    assert trial["stopped_at"] == {"fold": 1, "epoch": 3}
 
 
 def test_the_json_of_a_study_has_objectives_front_and_where_trials_stopped(show):

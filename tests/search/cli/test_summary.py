@@ -46,6 +46,16 @@ def test_a_confirmed_best_shows_what_luck_there_was(best):
     ]
 
 
+def test_settings_are_whole_on_a_narrow_terminal(best, monkeypatch):
+    monkeypatch.setattr(output.console, "_width", 60)
+    study = StudyBuilder()
+    study.session()
+    study.complete_trial(1)
+    lines = best(study)
+    assert lines[-2].split() == ["1", "0.8000", "0.0100", "6.0s"]
+    assert lines[-1] == "filters=33  extra=on  more=9"
+
+
 def test_two_objectives_show_the_front(best):
     study = StudyBuilder(objective="cv_accuracy,latency_ms")
     study.session()
