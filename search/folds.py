@@ -112,6 +112,11 @@ class Folds:
         return folds
 
 
+def further_numbers(folds: int) -> range:
+    """Return the numbers of the folds that confirm a trial of a study with so many folds."""
+    return range(folds + 1, folds * (1 + CONFIRMATIONS) + 1)
+
+
 def make_folds(
     labels: NDArray[np.integer],
     *,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from search.drivers import Driver, Outcome
 from search.executors import Executor
-from search.folds import CONFIRMATIONS
+from search.folds import further_numbers
 from search.pruners import Pruner
 from search.pruners.standing import Standing
 from search.work import GO_ON, HALT, TrialTask, Verdict
@@ -186,12 +186,11 @@ class Study:
     # The third: the best prove themselves on folds that did not choose them.
 
     def _confirmations(self) -> list[TrialTask]:
-        further = range(self._folds + 1, self._folds * (1 + CONFIRMATIONS) + 1)
         return [
             TrialTask(
                 trial.number,
                 trial.started.parameters,
-                tuple(further),
+                tuple(further_numbers(self._folds)),
                 tuple(trial.finished_more_folds().values()),
                 confirms=True,
             )

@@ -3,7 +3,7 @@
 import time
 
 from search.cli.estimate import Ahead
-from search.folds import CONFIRMATIONS
+from search.folds import further_numbers
 from search.opening import Opened
 from search.pruners import make_pruner
 from search.studies import study_history
@@ -89,7 +89,7 @@ class Board:
     @property
     def further_folds(self) -> range:
         """The numbers of the folds that confirm a trial."""
-        return range(self.folds + 1, self.folds * (1 + CONFIRMATIONS) + 1)
+        return further_numbers(self.folds)
 
     @property
     def is_confirming(self) -> bool:
