@@ -7,7 +7,7 @@ ifneq ($(wildcard ../shared/data),)
 export SEARCH_DATA_DIR ?= $(abspath ../shared/data)
 endif
 
-.PHONY: setup search test quick lint format check clean
+.PHONY: setup search test quick lint audit format check clean
 
 setup: .venv/.ready
 
@@ -32,11 +32,14 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+audit: setup  ## Bandit's search for what is unsafe.
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml search spaces tracking
+
 format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-check: lint test
+check: lint audit test
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info

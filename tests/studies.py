@@ -72,6 +72,9 @@ class StudyBuilder:
         self.records.append(record)
         return record
 
+    def set_clock_back(self, seconds: float) -> None:
+        self._at -= seconds
+
     def session(self, trials: int = 4) -> None:
         environment = {
             "versions": {"keras": "3.15.1"},

@@ -141,7 +141,8 @@ class Courier:
     def _deliver_first(self) -> bool:
         record, end = self._queue[0]
         if not self._first_is_in_history:
-            self._history.add(record)
+            record = self._history.add(record)
+            self._queue[0] = record, end
             self._first_is_in_history = True
         is_brought = len(self._queue) > 1 and _brings(self._queue[1][0], record)
         if not is_brought and not self._apply(record):

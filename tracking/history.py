@@ -1,13 +1,15 @@
 """A study's records gathered into what is known of it now."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tracking.objectives import Objective, objectives_of
 from tracking.records import (
+    AttemptFailed,
     EpochEnded,
     FoldEnded,
     FoldStarted,
+    Json,
     ModelExported,
     Record,
     SessionEnded,
@@ -18,6 +20,8 @@ from tracking.records import (
     TrialEnded,
     TrialStarted,
 )
+
+_INSTANT = 1e-6  # seconds; the least that a time of today can grow by
 
 
 @dataclass
@@ -36,6 +40,7 @@ class TrialHistory:
     Attributes:
         more_folds: those it was confirmed on, by number; no part of its scores.
         confirmed: how that ended; None while it has not.
+        failures: of its tasks that broke off, in order.
     """
 
     started: TrialStarted
@@ -43,11 +48,24 @@ class TrialHistory:
     ended: TrialEnded | None = None
     more_folds: dict[int, FoldHistory] = field(default_factory=dict)
     confirmed: TrialConfirmed | None = None
+    failures: list[AttemptFailed] = field(default_factory=list)
 
     @property
     def number(self) -> int:
         """The trial's number, from 0."""
         return self.started.trial
+
+    @property
+    def setting(self) -> Json:
+        """The parameters it is trained with: those proposed, but for a batch size that was halved.
+
+        It is when memory did not suffice, once.
+        """
+        parameters = self.started.parameters
+        size = int(parameters.get("batch_size", 1))
+        if size < 2 or all(failure.cause != "memory" for failure in self.failures):
+            return parameters
+        return {**parameters, "batch_size": size // 2}
 
     @property
     def state(self) -> str:
@@ -109,6 +127,7 @@ class History:
     trials: dict[int, TrialHistory] = field(default_factory=dict)
     exports: list[ModelExported] = field(default_factory=list)
     test_openings: list[TestSetOpened] = field(default_factory=list)
+    _latest: float = 0.0
 
     @classmethod
     def of(cls, records: Iterable[Record]) -> "History":
@@ -118,11 +137,22 @@ class History:
             history.add(record)
         return history
 
-    def add(self, record: Record) -> None:
-        """Take in the next record.
+    def add(self, record: Record) -> Record:
+        """Take in the next record, and return it as it is kept.
 
+        Its time is later than that of any before it, also where the machine's clock was set back.
         A fold that starts again drops the epochs of its unfinished first try.
+
+        Raises:
+            KeyError: it tells of a trial or a fold that never began.
         """
+        if record.at <= self._latest:
+            record = replace(record, at=self._latest + _INSTANT)
+        self._take(record)
+        self._latest = record.at
+        return record
+
+    def _take(self, record: Record) -> None:
         match record:
             case StudyStarted():
                 self.study = record
@@ -139,6 +169,8 @@ class History:
                 self.folds_of(record)[record.fold].epochs[record.epoch] = record
             case FoldEnded():
                 self.folds_of(record)[record.fold].ended = record
+            case AttemptFailed():
+                self.trials[record.trial].failures.append(record)
             case TrialEnded():
                 self.trials[record.trial].ended = record
             case TrialConfirmed():

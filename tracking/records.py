@@ -171,6 +171,23 @@ class FoldEnded(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class AttemptFailed(Record):
+    """A task of a trial broke off; the trial has no outcome by that alone.
+
+    Attributes:
+        cause: `lost` (its worker died), `memory` (the worker's memory did not suffice), `time` (it
+            took too long, or its worker fell silent) or `disk` (a file could not be written).
+        reason: what happened, one sentence.
+        error: the traceback, or the worker's last words.
+    """
+
+    trial: int
+    cause: str
+    reason: str
+    error: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrialEnded(Record):
     """A trial is over.
 

@@ -1,7 +1,7 @@
 import pytest
 
 from tracking.history import History
-from tracking.records import SessionEnded
+from tracking.records import AttemptFailed, SessionEnded
 
 
 def test_trials_are_gathered_with_their_folds_and_outcomes(study):
@@ -73,3 +73,23 @@ def test_a_new_session_forgets_how_the_last_one_ended(study):
 def test_an_empty_history_does_not_know_the_study():
     with pytest.raises(ValueError, match="StudyStarted"):
         History().known_study()
+
+
+def test_times_never_go_back_where_the_clock_was_set_back(study):
+    study.session()
+    study.start_trial(0)
+    study.fold(0, 1)
+    before = study.history.trials[0].folds[1].ended.at
+    study.set_clock_back(3600)
+    study.fold(0, 2)
+    fold = study.history.trials[0].folds[2]
+    assert before < fold.started.at < fold.epochs[1].at < fold.ended.at
+
+
+def test_a_batch_size_is_halved_once_when_memory_did_not_suffice(study):
+    study.start_trial(0)
+    for cause in ("lost", "memory", "memory"):
+        study.add(AttemptFailed, trial=0, cause=cause, reason="it broke off")
+    trial = study.history.trials[0]
+    assert trial.started.parameters["batch_size"] == 32
+    assert trial.setting == {**trial.started.parameters, "batch_size": 16}
