@@ -1,5 +1,6 @@
 """Scores from predictions."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,8 @@ class Predictions:
                 confidence=self.confidence,
                 truth=self.truth,
             )
+            file.flush()
+            os.fsync(file.fileno())  # the journal will say that it is there
         partial.replace(path)
 
     @classmethod

@@ -96,7 +96,7 @@ def refit(
     from search.targets import Targets, output_units
 
     start, space = study_space(history, dataset, home)
-    settings, setting = start.settings, trial.started.parameters
+    settings, setting = start.settings, trial.setting
     keras.config.set_dtype_policy(settings["precision"])
     keras.utils.set_random_seed(derive(settings["seed"], "final"))
     began = time.monotonic()

@@ -84,7 +84,7 @@ def export_study(
     trial = chosen_trial(history, number)
     prepare_target(target, overwrite=overwrite)
     dataset = _same_dataset(history, home, data_dir, notify)
-    load_tensorflow(folder.worker_log)
+    load_tensorflow(folder.worker_log())
     with _recording(folder, history) as record:
         folds = Folds.load(folder.folds)
         final = refit(history, trial, dataset, folds, home=home, on_epoch=on_epoch)
@@ -118,7 +118,7 @@ def evaluate_study(
     if model.model_sha256() != export.model_sha256:
         raise DataError(f"{model.model} is not the file that `export` wrote; export again")
     dataset = _same_dataset(history, home, data_dir, notify)
-    load_tensorflow(folder.worker_log)
+    load_tensorflow(folder.worker_log())
     with _recording(folder, history) as record:
         test = open_test_set(model, dataset, history.trials[export.trial], by="evaluate")
         record(test)

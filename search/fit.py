@@ -69,7 +69,7 @@ class Fitted:
 
 
 class Diverged(ArithmeticError):
-    """The training loss became infinite or not a number."""
+    """The loss became infinite or not a number."""
 
 
 def fit(
@@ -242,6 +242,8 @@ class _EpochReporter(keras.callbacks.Callback):  # type: ignore[misc] # Keras is
             probabilities = self._predict(self._validation)
             scores = score(probabilities, self._validation.labels)
             metrics |= {"val_loss": scores.loss, "val_accuracy": scores.accuracy}
+            if not math.isfinite(scores.loss):
+                raise Diverged(f"the validation loss became {scores.loss} in epoch {epoch + 1}")
         done = Epoch(epoch + 1, metrics, probabilities)
         self._choose_from(done, logs)
         self._on_epoch(done)

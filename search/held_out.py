@@ -65,7 +65,7 @@ def write_results(folder: ModelFolder, history: History) -> None:
     metrics = {
         "study": history.study.study if history.study else "",
         "trial": export.trial,
-        "parameters": trial.started.parameters,
+        "parameters": trial.setting,
         "objectives": [objective.name for objective in history.objectives],
         "cross_validation": {
             **(ended.scores if ended else {}),

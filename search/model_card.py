@@ -34,7 +34,7 @@ def model_card(history: History, export: ModelExported, test: TestSetOpened | No
         "## Scores",
         *_scores(history, export, test),
         "## Setting",
-        _table(("parameter", "value"), trial.started.parameters.items()),
+        _table(("parameter", "value"), trial.setting.items()),
         "## Data",
         _data(study),
         "## How it was chosen",

@@ -1,5 +1,6 @@
 """One trial: a setting goes over the folds and comes back as a value. Runs in a worker."""
 
+import errno
 import gc
 import statistics
 import time
@@ -12,15 +13,17 @@ import tensorflow as tf
 from search.bench import Bench
 from search.encoding import Encoder
 from search.evaluation import Predictions, classification_report, confusion_matrix, macro_f1, score
-from search.fit import Array, Epoch, Fitted, fit
+from search.fit import Array, Diverged, Epoch, Fitted, fit
 from search.folds import CONFIRMATIONS
 from search.inputs import spec_of
 from search.latency import latency_ms
 from search.seeds import derive
 from search.targets import output_units
 from search.work import TrialTask, Verdict
+from spaces import Settings
 from tracking.objectives import OBJECTIVES
 from tracking.records import (
+    AttemptFailed,
     EpochEnded,
     FoldEnded,
     FoldStarted,
@@ -30,6 +33,8 @@ from tracking.records import (
 )
 
 Report = Callable[[Record], Verdict]
+
+_DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
 class _Stopped(Exception):  # not an error: the coordinator's word
@@ -43,7 +48,8 @@ def evaluate_trial(bench: Bench, task: TrialTask, report: Report) -> None:
 
     Everything that happens goes to `report`, last a `TrialEnded` if the trial is over (a
     `TrialConfirmed` if the task confirms it). This is the trial boundary: whatever goes wrong
-    inside becomes a failed trial with its traceback.
+    inside becomes a failed trial with its traceback, or an `AttemptFailed` where memory or disk
+    room did not suffice.
 
     Args:
         bench: the study's data and space.
@@ -57,11 +63,15 @@ def evaluate_trial(bench: Bench, task: TrialTask, report: Report) -> None:
         if not stop.verdict.halt:
             report(trial.ended("pruned", reason=stop.verdict.reason))
     except Exception as error:  # noqa: BLE001 # the trial boundary
-        told = traceback.format_exc()
-        if task.confirms:
-            report(trial.confirmed(reason=_reason(error), error=told))
+        told = f"{traceback.format_exc()}\nThe setting: {_listed(task.parameters)}\n"
+        cause, reason = _cause(error), _reason(error)
+        if cause:
+            at = time.time()
+            report(AttemptFailed(at=at, trial=task.trial, cause=cause, reason=reason, error=told))
+        elif task.confirms:
+            report(trial.confirmed(reason=reason, error=told))
         else:
-            report(trial.ended("failed", reason=_reason(error), error=told))
+            report(trial.ended("failed", reason=reason, error=told))
 
 
 class _Trial:
@@ -163,16 +173,19 @@ class _Trial:
                 )
             )
 
-        fitted = fit(
-            model,
-            training,
-            validation,
-            setting,
-            classes=len(bench.classes),
-            seed=seed,
-            on_epoch=on_epoch,
-            thaw=bench.space.thaw,
-        )
+        try:
+            fitted = fit(
+                model,
+                training,
+                validation,
+                setting,
+                classes=len(bench.classes),
+                seed=seed,
+                on_epoch=on_epoch,
+                thaw=bench.space.thaw,
+            )
+        except Diverged as error:
+            raise Diverged(f"{error} of fold {fold}") from error
         del model
         keras.backend.clear_session(free_memory=False)
         gc.collect()
@@ -241,6 +254,17 @@ def _reason(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
     said = lines[-1] if lines[0].endswith(":") else lines[0]
     return f"{type(error).__name__}: {said}"
+
+
+def _cause(error: Exception) -> str:
+    """Return which want on the machine's side an error tells of, if it does."""
+    if isinstance(error, MemoryError | tf.errors.ResourceExhaustedError):
+        return "memory"
+    return "disk" if isinstance(error, OSError) and error.errno in _DISK else ""
+
+
+def _listed(setting: Settings) -> str:
+    return ", ".join(f"{name}={value}" for name, value in setting.items())
 
 
 def _device() -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from search.drivers import make_driver
 from search.environment import describe_environment
 from search.errors import SettingsError
-from search.executors import make_executor
+from search.executors import Limits, auto_memory, make_executor
 from search.opening import Opened
 from search.pruners import make_pruner
 from search.studies import Notify, study_history
@@ -79,7 +79,11 @@ def run_session(
                 at=time.time(),
                 trials=settings.trials,
                 confirm=settings.confirm,
-                environment={**describe_environment(), "precision": settings.precision},
+                environment={
+                    **describe_environment(),
+                    "precision": settings.precision,
+                    "workers": settings.workers,
+                },
             )
         )
         reason = _run(opened, history, record)
@@ -117,7 +121,16 @@ def _run(opened: Opened, history: History, record: OnRecord) -> str:
         return COMPLETE  # without a worker
     if settings.confirm and not opened.folder.further_folds.exists():
         opened.further_folds().save(opened.folder.further_folds)
-    executor = make_executor(settings.executor, _work(opened), opened.folder.worker_log)
+    executor = make_executor(
+        settings.executor,
+        _work(opened),
+        opened.folder.worker_log,
+        workers=settings.workers,
+        limits=Limits(
+            trial_seconds=settings.trial_timeout,
+            memory=settings.worker_memory or auto_memory(settings.workers),
+        ),
+    )
     try:
         # After the executor, so that the worker imports TensorFlow while a driver does.
         driver = make_driver(

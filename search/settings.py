@@ -19,7 +19,7 @@ from pydantic import (
 from search.datasets.references import absolute as absolute_dataset
 from search.drivers.catalog import DRIVERS, default_sampler
 from search.errors import SettingsError, near_matches
-from search.executors import EXECUTORS
+from search.executors import EXECUTORS, auto_workers
 from search.pruners import PRUNERS
 from spaces import absolute
 from spaces import names as space_names
@@ -55,6 +55,21 @@ def seconds(text: object) -> object:
     return sum(float(number) * _UNITS[unit or "s"] for number, unit in parts)
 
 
+def memory(text: object) -> object:
+    """Return the bytes in an amount such as `3GB`, `3.5 GB` or `800MB`; a plain number is bytes."""
+    if not isinstance(text, str):
+        return text
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?\s*", text, re.IGNORECASE)
+    if found is None:
+        raise ValueError("must be an amount of memory such as 3GB or 800MB")
+    return int(float(found[1]) * 1000 ** " KMGT".index(found[2].upper() or " "))
+
+
+def worker_count(value: object) -> object:
+    """Return how many workers `auto` means on this machine; anything else as it is."""
+    return auto_workers() if value == "auto" else value
+
+
 class StudySettings(BaseModel):
     """Everything a user can say about a study.
 
@@ -72,6 +87,10 @@ class StudySettings(BaseModel):
         limit_samples: number of training samples used; None for all.
         drop_duplicates: leave out training samples that stand twice, contradict each other or are
             in the test set.
+        workers: number of worker processes; `auto` asks for as many as the machine carries.
+        worker_memory: bytes a worker may hold between two tasks; None for its share of most of the
+            machine's memory.
+        trial_timeout: seconds a trial may train; None for any.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -94,6 +113,9 @@ class StudySettings(BaseModel):
     limit_samples: Annotated[int, Field(ge=10)] | None = None
     drop_duplicates: bool = False
     executor: str = "local"
+    workers: Annotated[int, BeforeValidator(worker_count), Field(ge=1, le=256)] = 1
+    worker_memory: Annotated[int, BeforeValidator(memory), Field(ge=500_000_000)] | None = None
+    trial_timeout: Annotated[float, BeforeValidator(seconds), Field(gt=0)] | None = None
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
 
     @field_validator("space")
@@ -146,6 +168,13 @@ class StudySettings(BaseModel):
     @classmethod
     def _executor_known(cls, value: str) -> str:
         return _known("executor", value, EXECUTORS)
+
+    @field_validator("workers", "trial_timeout")
+    @classmethod
+    def _supervised(cls, value: float | None, info: Any) -> float | None:
+        if info.data.get("executor") == "inline" and value not in (1, None):
+            raise ValueError("needs worker processes; leave out `--executor inline`")
+        return value
 
     @model_validator(mode="before")
     @classmethod

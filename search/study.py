@@ -5,7 +5,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from search.attempts import failed, failed_confirmation, is_worth_repeating
 from search.drivers import Driver, Outcome
+from search.errors import FoldwiseError
 from search.executors import Executor
 from search.folds import further_numbers
 from search.pruners import Pruner
@@ -13,7 +15,13 @@ from search.pruners.standing import Standing
 from search.work import GO_ON, HALT, TrialTask, Verdict
 from spaces import Settings
 from tracking.history import History, TrialHistory
-from tracking.records import EpochEnded, FoldEnded, Record, TrialStarted
+from tracking.records import (
+    AttemptFailed,
+    EpochEnded,
+    FoldEnded,
+    Record,
+    TrialStarted,
+)
 
 FAILURES_IN_A_ROW = 10
 # At the end of a session's time some is kept for the race of the waiting trials: from fold to fold
@@ -54,6 +62,10 @@ class Plan:
         return [t for t in best if t.confirmed is None or t.confirmed.error]
 
 
+class StudyStopped(FoldwiseError):
+    """The study cannot go on for now; the message says why and what to do."""
+
+
 class Study:
     """Evaluates baselines and proposals until the budget is used up.
 
@@ -87,12 +99,18 @@ class Study:
         self._failures_in_a_row = 0
         self._told: set[int] = set()
         self._tried: set[int] = set()  # to confirm
+        self._broken: dict[int, AttemptFailed] = {}  # tasks that broke off, by their trials
+        self._again: list[TrialTask] = []  # what is left of them
         self._interrupted = [
             t for t in history.trials.values() if t.ended is None and not self._is_waiting(t)
         ]
 
     def run(self) -> str:
-        """Run to the end and return the reason: complete, exhausted, timeout or failed."""
+        """Run to the end and return the reason: complete, exhausted, timeout or failed.
+
+        Raises:
+            StudyStopped: there is no room for what the workers write.
+        """
         self._catch_up()
         self._work_off(self._next_trial)
         for stage in (self._race, self._confirmations):
@@ -101,15 +119,17 @@ class Study:
         return self._reason()
 
     def _work_off(self, next_task: Callable[[], TrialTask | None]) -> None:
-        running = 0
+        running: dict[int, TrialTask] = {}
         while True:
-            while running < self._executor.slots and (task := self._in_time(next_task)) is not None:
+            while len(running) < self._executor.slots:
+                task = self._in_time(lambda: self._again.pop() if self._again else next_task())
+                if task is None:
+                    break
                 self._executor.submit(task)
-                running += 1
+                running[task.trial] = task
             if not running:
                 return
-            self._conclude(self._history.trials[self._executor.wait(self._on_record)])
-            running -= 1
+            self._conclude(running.pop(self._executor.wait(self._on_record)))
 
     def _in_time(self, next_task: Callable[[], TrialTask | None]) -> TrialTask | None:
         return None if self._out_of_time() else next_task()
@@ -156,13 +176,16 @@ class Study:
         return self._task(trial, self._first_folds(trial))
 
     def _rest_of(self, trial: TrialHistory) -> TrialTask:
-        """Return what is left of an interrupted trial's turn.
+        """Return what is left of an interrupted trial's turn."""
+        return self._task(trial, self._first_folds(trial), self._last_word(trial))
 
-        The session may have ended between a fold's end and the pruner's word on it, so the pruner
-        is asked once more; having heard nothing new, it would say the same as then.
+    def _last_word(self, trial: TrialHistory) -> str:
+        """Return why a trial that broke off is to be pruned, if it is.
+
+        It may have done so between a fold's end and the pruner's word on it, so the pruner is asked
+        once more; having heard nothing new, it would say the same as then.
         """
-        stop = self._reason_to_prune(trial) if trial.finished_folds() else ""
-        return self._task(trial, self._first_folds(trial), stop)
+        return self._reason_to_prune(trial) if trial.finished_folds() else ""
 
     # The second: trials that waited race, all over the same number of folds at a time.
 
@@ -186,16 +209,16 @@ class Study:
     # The third: the best prove themselves on folds that did not choose them.
 
     def _confirmations(self) -> list[TrialTask]:
-        return [
-            TrialTask(
-                trial.number,
-                trial.started.parameters,
-                tuple(further_numbers(self._folds)),
-                tuple(trial.finished_more_folds().values()),
-                confirms=True,
-            )
-            for trial in self._to_confirm()
-        ]
+        return [self._confirmation(trial) for trial in self._to_confirm()]
+
+    def _confirmation(self, trial: TrialHistory) -> TrialTask:
+        return TrialTask(
+            trial.number,
+            trial.setting,
+            tuple(further_numbers(self._folds)),
+            tuple(trial.finished_more_folds().values()),
+            confirms=True,
+        )
 
     def _to_confirm(self) -> list[TrialHistory]:
         best = self._plan.to_confirm(self._history)
@@ -205,6 +228,8 @@ class Study:
 
     def _on_record(self, record: Record) -> Verdict:
         self._take(record)
+        if isinstance(record, AttemptFailed):
+            self._broken[record.trial] = record
         if self._out_of_time():
             return HALT
         if isinstance(record, EpochEnded | FoldEnded):
@@ -222,10 +247,29 @@ class Study:
         self._history.add(record)
         self._record(record)
 
-    def _conclude(self, trial: TrialHistory) -> None:
+    def _conclude(self, task: TrialTask) -> None:
+        trial = self._history.trials[task.trial]
+        failure = self._broken.pop(task.trial, None)
+        if failure is not None:
+            self._repeat_or_fail(task, trial, failure)
         if trial.confirmed is not None:
             self._tried.add(trial.number)
         self._tell(trial)
+
+    def _repeat_or_fail(self, task: TrialTask, trial: TrialHistory, failure: AttemptFailed) -> None:
+        """Decide on a trial whose task broke off; its finished folds are kept either way."""
+        if failure.cause == "disk":
+            raise StudyStopped(
+                f"trial {trial.number}: {failure.reason}\nEvery finished fold is kept. Make room"
+                " and run the same command again."
+            )
+        if not is_worth_repeating(trial, failure):
+            self._take(failed_confirmation(failure) if task.confirms else failed(trial, failure))
+            return
+        if task.confirms:
+            self._again.append(self._confirmation(trial))
+        else:
+            self._again.append(self._task(trial, task.until, self._last_word(trial)))
 
     def _tell(self, trial: TrialHistory) -> None:
         """Tell the driver of a trial, once, when it is over or waits."""
@@ -259,7 +303,7 @@ class Study:
     def _task(self, trial: TrialHistory, until: int, stop: str = "") -> TrialTask:
         finished = tuple(trial.finished_folds().values())
         folds = tuple(range(1, until + 1))
-        return TrialTask(trial.number, trial.started.parameters, folds, finished, stop)
+        return TrialTask(trial.number, trial.setting, folds, finished, stop)
 
     # Where the study stands.
 

@@ -51,6 +51,11 @@ class TrialTask:
     stop: str = ""
     confirms: bool = False
 
+    @property
+    def until(self) -> int:
+        """The last of its folds."""
+        return self.folds[-1]
+
 
 @dataclass(frozen=True)
 class Verdict:

@@ -2,12 +2,19 @@
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from search.executors import Executor, OnRecord
 from search.work import GO_ON, TrialTask, Verdict
 from spaces import DataSpec, ImageInput, Parameter, Settings, Space
-from tracking.records import EpochEnded, FoldEnded, FoldStarted, TrialConfirmed, TrialEnded
+from tracking.records import (
+    AttemptFailed,
+    EpochEnded,
+    FoldEnded,
+    FoldStarted,
+    TrialConfirmed,
+    TrialEnded,
+)
 
 Score = Callable[[Settings, int], float]
 
@@ -17,7 +24,8 @@ class ScriptedExecutor(Executor):
 
     Keeps the (trial, fold) pairs it "trained". After `interrupt_after` of them it raises
     KeyboardInterrupt, as Ctrl-C would: in the next fold, or with `before_verdict` while the
-    coordinator's word on that fold is on its way. A score below 0 fails the trial.
+    coordinator's word on that fold is on its way. A score below 0 fails the trial. Each entry of
+    `breaks`, trial, fold and cause, breaks that fold off once. Keeps the settings it was given.
     """
 
     def __init__(
@@ -27,7 +35,12 @@ class ScriptedExecutor(Executor):
         interrupt_after: int | None = None,
         before_verdict: bool = False,
         field: str = "accuracy",
+        breaks: Sequence[tuple[int, int, str]] = (),
+        slots: int = 1,
     ) -> None:
+        self.slots = slots
+        self._breaks = list(breaks)
+        self.settings: list[Settings] = []
         self._score = score
         self._folds = folds
         self._left = interrupt_after
@@ -41,6 +54,7 @@ class ScriptedExecutor(Executor):
 
     def wait(self, on_record: OnRecord) -> int:
         task = self._tasks.popleft()
+        self.settings.append(task.parameters)
         done = {fold.fold: fold for fold in task.finished}
         if task.stop:
             on_record(ended(task.trial, "pruned", self._mean(done), reason=task.stop))
@@ -48,6 +62,11 @@ class ScriptedExecutor(Executor):
         for number in task.folds:
             if number in done:
                 continue
+            cause = self._broken_by(task.trial, number)
+            if cause:
+                on_record(FoldStarted(at=time.time(), trial=task.trial, fold=number))
+                on_record(attempt_failed(task.trial, cause))
+                return task.trial
             score, verdict = self._train(task, number, on_record)
             if verdict.stop and not verdict.halt:
                 on_record(ended(task.trial, "pruned", self._mean(done), reason=verdict.reason))
@@ -76,6 +95,13 @@ class ScriptedExecutor(Executor):
 
     def close(self) -> None:
         self._tasks.clear()
+
+    def _broken_by(self, trial: int, fold: int) -> str:
+        for entry in self._breaks:
+            if entry[:2] == (trial, fold):
+                self._breaks.remove(entry)
+                return entry[2]
+        return ""
 
     def _train(self, task: TrialTask, fold: int, on_record: OnRecord) -> tuple[float, Verdict]:
         on_record(FoldStarted(at=time.time(), trial=task.trial, fold=fold))
@@ -153,6 +179,10 @@ def ended(
     return TrialEnded(
         at=time.time(), trial=trial, state=state, value=value, reason=reason, scores=scores
     )
+
+
+def attempt_failed(trial: int, cause: str) -> AttemptFailed:
+    return AttemptFailed(at=time.time(), trial=trial, cause=cause, reason=f"it broke off: {cause}")
 
 
 def confirmed(trial: int, accuracy: float | None) -> TrialConfirmed:

@@ -98,6 +98,11 @@ class TrialHistory:
         more = sorted(self.more_folds.items())
         return {n: fold.ended for n, fold in more if fold.ended is not None}
 
+    def last_fold_at(self) -> float:
+        """Return when the last of its finished folds was over; 0 where there is none."""
+        folds = [*self.folds.values(), *self.more_folds.values()]
+        return max((fold.ended.at for fold in folds if fold.ended is not None), default=0.0)
+
     def position(self) -> tuple[int, int]:
         """Return the last fold it began and the last epoch it trained there; 0 for none."""
         if not self.folds:

@@ -28,10 +28,9 @@ class StudyFolder:
         """How far MLflow has been told, one file for each tracking address."""
         return self.root / "shipped.json"
 
-    @property
-    def worker_log(self) -> Path:
-        """What TensorFlow had to say in the worker."""
-        return self.root / "worker.log"
+    def worker_log(self, number: int = 1) -> Path:
+        """What TensorFlow had to say in the worker of a number, from 1."""
+        return self.root / ("worker.log" if number == 1 else f"worker-{number}.log")
 
     @property
     def lock(self) -> Path:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from tracking.description import trial_name
 from tracking.history import FoldHistory, History, TrialHistory
 from tracking.records import EpochEnded, Json, StudyStarted, TrialConfirmed, TrialEnded
-from tracking.stages import stopping_point
+from tracking.stages import retries, stopping_point
 from tracking.views import confirmed_name
 
 Tags = dict[str, str]
@@ -187,9 +187,12 @@ def trial_points(trial: TrialHistory, ended: TrialEnded) -> list[Point]:
 
 def ended_tags(trial: TrialHistory, ended: TrialEnded) -> Tags:
     """Return the tags that say how a trial ended; `mlflow.note.content` is its description."""
-    note = f"{ended.state.capitalize()}: {ended.reason}" if ended.reason else ""
+    told = [f"{ended.state.capitalize()}: {ended.reason}"] if ended.reason else []
+    note = "\n\n".join([*told, *retries(trial)])
     tags = {"search.state": ended.state, "search.reason": ended.reason, "mlflow.note.content": note}
     tags["search.device"] = ended.device
+    if trial.setting != trial.started.parameters:
+        tags["search.batch_size"] = str(trial.setting["batch_size"])
     if ended.state == "pruned":
         fold, epoch = stopping_point(trial)
         tags |= {"search.stopped_fold": str(fold), "search.stopped_epoch": str(epoch)}

@@ -7,17 +7,24 @@ from tracking.history import FoldHistory, History, TrialHistory
 from tracking.objectives import Objective
 from tracking.records import FoldEnded
 
+RACING = "racing"  # the pruner whose trials wait for each other
+
 
 def waiting(history: History) -> list[TrialHistory]:
-    """Return the trials that wait for the others, by number.
+    """Return the trials that wait for the others, by number; there are some in races only.
 
     Each has no outcome yet, trains on no fold now, and something else began after its last fold.
+    Baselines never wait: they are trained on all folds at once.
     """
+    if history.known_study().settings.get("pruner", RACING) != RACING:
+        return []
     newest = max((_begun(trial) for trial in history.trials.values()), default=0.0)
     return [
         trial
         for _, trial in sorted(history.trials.items())
-        if trial.ended is None and 0.0 < _last_end(trial) < newest
+        if trial.ended is None
+        and trial.started.origin == "sampled"
+        and 0.0 < _last_end(trial) < newest
     ]
 
 
@@ -114,3 +121,20 @@ def _last_end(trial: TrialHistory) -> float:
 
 def _end(fold: FoldHistory) -> float:
     return fold.ended.at if fold.ended else 0.0
+
+
+def retries(trial: TrialHistory) -> list[str]:
+    """Return one sentence for each task of a trial that broke off and was tried again."""
+    tried = trial.failures[:-1] if _gave_up(trial) else trial.failures
+    halved = trial.setting.get("batch_size")
+    return [
+        f"{failure.reason}; tried again"
+        + (f" with batch_size {halved}" if failure.cause == "memory" else "")
+        for failure in tried
+    ]
+
+
+def _gave_up(trial: TrialHistory) -> bool:
+    ends = (trial.ended, trial.confirmed)
+    last = trial.failures[-1].reason if trial.failures else None
+    return any(end is not None and end.reason == last for end in ends)

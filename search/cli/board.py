@@ -1,6 +1,7 @@
 """What the displays of a running study know: its history and where training stands."""
 
 import time
+from dataclasses import dataclass
 
 from search.cli.estimate import Ahead
 from search.folds import further_numbers
@@ -10,6 +11,7 @@ from search.studies import study_history
 from search.study import FINALISTS
 from tracking.history import History, TrialHistory
 from tracking.records import (
+    AttemptFailed,
     EpochEnded,
     FoldEnded,
     FoldStarted,
@@ -21,15 +23,28 @@ from tracking.records import (
 from tracking.stages import waiting
 
 
+@dataclass
+class Place:
+    """Where a trial stands that is evaluated now.
+
+    Attributes:
+        fold: its fold, from 1; those above the study's confirm the trial.
+        epoch: of that fold, 0 before the first is over.
+        epochs: how many there will be.
+    """
+
+    trial: int
+    fold: int
+    epoch: int
+    epochs: int
+
+
 class Board:
     """Takes in records and says where the study stands.
 
     Attributes:
-        trial: the one that is evaluated now or was last; None before the first.
-        fold: its fold, from 1; those above `folds` confirm it.
-        epoch: of that fold, 0 before the first is over.
         newly_waiting: trials that began to wait with the last record.
-        is_idle: whether what was evaluated last is over.
+        has_begun: whether any trial was begun or gone on with.
     """
 
     def __init__(self, opened: Opened) -> None:
@@ -40,10 +55,9 @@ class Board:
         self.total = settings.trials
         self.folds = settings.folds
         self.searched = [p.name for p in opened.narrowed.space.searched()]
-        self.trial: TrialHistory | None = None
-        self.fold = self.epoch = self.epochs = 0
+        self._places: dict[int, Place] = {}
         self.newly_waiting: list[TrialHistory] = []
-        self.is_idle = False
+        self.has_begun = False
         self._waiting = {trial.number for trial in waiting(self.history)}
         self._began = 0.0
         self._epochs_trained = 0
@@ -64,21 +78,13 @@ class Board:
         self.newly_waiting = []
         if isinstance(record, FoldStarted) and not self._began:
             self._began = time.monotonic()  # importing TensorFlow is not part of the estimate
-        if isinstance(record, TrialStarted | FoldStarted | EpochEnded | FoldEnded):
-            self.trial = self.history.trials[record.trial]
-            self.epochs = int(self.trial.started.parameters["epochs"])
-            self.is_idle = False
-        if isinstance(record, TrialEnded | TrialConfirmed):
-            self.is_idle |= self.trial is self.history.trials[record.trial]
-        if isinstance(record, TrialStarted):
-            self.fold, self.epoch = 1, 0
-        if isinstance(record, FoldStarted):
-            self.fold, self.epoch = record.fold, 0
+        if isinstance(record, TrialStarted | FoldStarted | EpochEnded):
+            self._go_on(record)
+        if isinstance(record, TrialEnded | TrialConfirmed | AttemptFailed):
+            self._places.pop(record.trial, None)
         if isinstance(record, TrialStarted | FoldStarted):
             self._see_who_waits()
-        if isinstance(record, EpochEnded):
-            self.fold, self.epoch = record.fold, record.epoch
-            self._epochs_trained += 1
+        self._epochs_trained += isinstance(record, EpochEnded)
         self._is_warm = self._is_warm or isinstance(record, FoldEnded | TrialEnded)
 
     @property
@@ -92,9 +98,13 @@ class Board:
         return further_numbers(self.folds)
 
     @property
-    def is_confirming(self) -> bool:
-        """Whether the fold confirms a trial that is complete."""
-        return self.fold > self.folds
+    def places(self) -> list[Place]:
+        """Where the trials stand that are evaluated now, the one begun first first."""
+        return list(self._places.values())
+
+    def is_confirming(self, fold: int) -> bool:
+        """Say whether a fold confirms a trial that is complete."""
+        return fold > self.folds
 
     def count(self, state: str) -> int:
         """Return the number of trials in a state."""
@@ -107,7 +117,16 @@ class Board:
         epoch_seconds = (time.monotonic() - self._began) / self._epochs_trained
         return self._ahead.epochs_ahead(self.history) * epoch_seconds
 
+    def _go_on(self, record: TrialStarted | FoldStarted | EpochEnded) -> None:
+        self.has_begun = True
+        fold = 1 if isinstance(record, TrialStarted) else record.fold
+        epoch = record.epoch if isinstance(record, EpochEnded) else 0
+        epochs = int(self.history.trials[record.trial].started.parameters["epochs"])
+        self._places[record.trial] = Place(record.trial, fold, epoch, epochs)
+
     def _see_who_waits(self) -> None:
         now = waiting(self.history)
         self.newly_waiting = [trial for trial in now if trial.number not in self._waiting]
         self._waiting = {trial.number for trial in now}
+        for number in self._waiting:
+            self._places.pop(number, None)

@@ -10,13 +10,15 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from search.cli.board import Board
+from search.cli.board import Board, Place
 from search.cli.columns import chosen_text, confirmed_text, failure_text, heading, score_text
 from search.cli.output import counted, duration, errors, setting_text
 from search.opening import Opened
 from tracking.history import TrialHistory
-from tracking.records import FoldEnded, Record, TrialConfirmed, TrialEnded
+from tracking.records import AttemptFailed, FoldEnded, Record, TrialConfirmed, TrialEnded
 from tracking.stages import fold_scores, score_so_far, stopping_point
+
+_PLACES = 4  # trials shown at once
 
 
 class Display(Protocol):
@@ -106,7 +108,7 @@ class LiveDisplay:
             + (f"  failed {board.count('failed')}" if board.count("failed") else "")
             + f"  left {'about ' + duration(left) if left is not None else '?'}",
         )
-        grid.add_row("now", ProgressBar(total=1, completed=self._share(), width=24), self._now())
+        self._add_places(grid)
         best, first = board.history.best(), board.objectives[0]
         if best is not None:
             confirmed = best.confirmed_score(first.name)
@@ -116,35 +118,42 @@ class LiveDisplay:
             grid.add_row("best", score_text(first, score), shown)
         return grid
 
-    def _share(self) -> float:
-        board = self._board
-        if board.trial is None or board.is_idle or not board.epochs:
-            return 0.0
-        in_fold = board.epoch / board.epochs
-        if board.is_confirming:
-            further = board.further_folds
-            return (board.fold - further.start + in_fold) / len(further)
-        return (board.fold - 1 + in_fold) / board.folds
+    def _add_places(self, grid: Table) -> None:
+        board, places = self._board, self._board.places
+        for number, place in enumerate(places[:_PLACES]):
+            bar = ProgressBar(total=1, completed=_share(board, place), width=24)
+            grid.add_row("" if number else "now", bar, _place_text(board, place))
+        if len(places) > _PLACES:
+            grid.add_row("", "", f"and {len(places) - _PLACES} more")
+        if not places:
+            idle = "choosing what comes next" if board.has_begun else "starting TensorFlow"
+            grid.add_row("now", ProgressBar(total=1, completed=0, width=24), idle)
 
-    def _now(self) -> str:
-        board = self._board
-        if board.trial is None:
-            return "starting TensorFlow"
-        if board.is_idle:
-            return "choosing what comes next"
-        epoch = f"epoch {board.epoch}/{board.epochs}"
-        if board.is_confirming:
-            folds = board.further_folds
-            place = f"fold {board.fold} of {folds.start}..{folds.stop - 1}"
-            return f"confirming trial {board.trial.number}  {place}  {epoch}"
-        return f"trial {board.trial.number}  fold {board.fold}/{board.folds}  {epoch}"
+
+def _share(board: Board, place: Place) -> float:
+    """Return how much of what a trial is trained on now is done."""
+    in_fold = place.epoch / place.epochs if place.epochs else 0.0
+    if board.is_confirming(place.fold):
+        further = board.further_folds
+        return (place.fold - further.start + in_fold) / len(further)
+    return (place.fold - 1 + in_fold) / board.folds
+
+
+def _place_text(board: Board, place: Place) -> str:
+    epoch = f"epoch {place.epoch}/{place.epochs}"
+    if board.is_confirming(place.fold):
+        folds = board.further_folds
+        fold = f"fold {place.fold} of {folds.start}..{folds.stop - 1}"
+        return f"confirming trial {place.trial}  {fold}  {epoch}"
+    return f"trial {place.trial}  fold {place.fold}/{board.folds}  {epoch}"
 
 
 def _fold_line(board: Board, ended: FoldEnded) -> str:
     first = board.objectives[0]
     [value] = fold_scores([ended], first)
-    last = board.further_folds.stop - 1 if board.is_confirming else board.folds
-    what = "confirmation fold" if board.is_confirming else "fold"
+    is_further = board.is_confirming(ended.fold)
+    last = board.further_folds.stop - 1 if is_further else board.folds
+    what = "confirmation fold" if is_further else "fold"
     return (
         f"trial {ended.trial}  {what} {ended.fold}/{last}"
         f"  {heading(first)} {score_text(first, value)}  ({duration(ended.seconds)})"
@@ -152,8 +161,10 @@ def _fold_line(board: Board, ended: FoldEnded) -> str:
 
 
 def _lines(board: Board, record: Record) -> list[str]:
-    """Return a line for each trial that waits, ended or was confirmed with this record."""
+    """Return a line for each trial that waits, broke off, ended or was confirmed by this record."""
     lines = [_waiting_line(board, trial) for trial in board.newly_waiting]
+    if isinstance(record, AttemptFailed):
+        lines.append(f"{_head(record.trial)} [yellow]broke off[/]  {escape(record.reason)}")
     if isinstance(record, TrialEnded):
         lines.append(trial_line(board, record))
     if isinstance(record, TrialConfirmed):

@@ -99,6 +99,24 @@ def run(
     executor: Annotated[
         str | None, typer.Option(help="local (a worker process) or inline. [default: local]")
     ] = None,
+    workers: Annotated[
+        str | None,
+        typer.Option(
+            help="Worker processes that train trials side by side, or auto. Only with one are"
+            " results the same to the last bit. [default: 1]"
+        ),
+    ] = None,
+    worker_memory: Annotated[
+        str | None,
+        typer.Option(
+            help="Replace a worker that holds more after a trial: 3GB, 800MB."
+            " [default: its share of 80 % of the memory]"
+        ),
+    ] = None,
+    trial_timeout: Annotated[
+        str | None,
+        typer.Option(help="Fail a trial that trains for longer: 10m, 1h. [default: no limit]"),
+    ] = None,
     precision: Annotated[
         str | None, typer.Option(help="float32 or mixed_bfloat16. [default: float32]")
     ] = None,
@@ -133,6 +151,9 @@ def run(
         "confirm": confirm,
         "baselines": baselines,
         "executor": executor,
+        "workers": workers,
+        "worker_memory": worker_memory,
+        "trial_timeout": trial_timeout,
         "precision": precision,
     }
     asked = _asked(given, set_ or [], config)

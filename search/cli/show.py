@@ -136,12 +136,14 @@ def _print_trial(history: "History", trial: "TrialHistory") -> None:
 
     from search.cli.columns import confirmed_text, failure_text, origin_text, state_text
     from search.cli.output import console, say, value_text
-    from tracking.stages import stages
+    from tracking.stages import retries, stages
 
     stage = state_text(stages(history)[trial.number])
     console.print(f"[bold]Trial {trial.number}[/] {escape(origin_text(trial))}", stage)
     for name, value in trial.started.parameters.items():
         say(f"  {name} = {value_text(value)}")
+    for sentence in retries(trial):
+        say(f"  {sentence}")
     _print_folds(trial.finished_folds())
     if trial.ended is None:
         return

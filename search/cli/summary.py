@@ -11,7 +11,7 @@ from search.opening import Opened
 from search.session import SessionResult
 from search.tracker import Tracker
 from tracking.history import History, TrialHistory
-from tracking.stages import count_stages, stages, stopping_point
+from tracking.stages import count_stages, retries, stages, stopping_point
 
 SHOWN = 5
 
@@ -73,6 +73,8 @@ def _trial_document(trial: TrialHistory, stage: str) -> dict[str, Any]:
         "origin": trial.started.origin,
         "state": stage,
         "parameters": trial.started.parameters,
+        "trained_with": trial.setting,
+        "retries": retries(trial),
         "folds": [fold.accuracy for fold in trial.finished_folds().values()],
         "value": ended.value if ended else None,
         "scores": ended.scores if ended else {},

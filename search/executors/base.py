@@ -13,9 +13,9 @@ class Executor(ABC):
     """Evaluates trials, as many at once as it has slots.
 
     One thread, the coordinator's, calls all methods. Records reach `on_record` in that thread,
-    during `wait`; its verdict decides how the trial goes on. A task that ends its trial, also by
-    losing its worker, reports a `TrialEnded` last (one that confirms it, a `TrialConfirmed`),
-    unless the verdict was to halt.
+    during `wait`; its verdict decides how the trial goes on. A task that ends its trial reports a
+    `TrialEnded` last (one that confirms it, a `TrialConfirmed`), unless the verdict was to halt. A
+    task that broke off where its setting may not be to blame reports an `AttemptFailed` last.
 
     Attributes:
         slots: how many tasks may be submitted and not yet over.

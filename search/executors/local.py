@@ -1,181 +1,152 @@
-"""Evaluates trials in a supervised worker process that outlives them."""
+"""Evaluates trials in supervised worker processes that outlive them."""
 
-import multiprocessing
-import os
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
+from collections.abc import Callable
+from multiprocessing.connection import wait as wait_for_any
 from pathlib import Path
-from typing import TypeAlias
 
 from search.errors import FoldwiseError
 from search.executors.base import Executor, OnRecord
-from search.folds import CONFIRMATIONS
-from search.work import TrialTask, Verdict, Work
-from tracking.records import Record, TrialConfirmed, TrialEnded
+from search.executors.limits import Limits, cores
+from search.executors.serving import DONE, READY
+from search.executors.worker import Worker
+from search.work import TrialTask, Work
+from tracking.records import AttemptFailed
 
-_READY = "ready"
-_DONE = "done"
-_LOG_TAIL_LINES = 12
-
-# A worker sends records and words, and receives tasks and verdicts.
-_WorkerEnd: TypeAlias = "Connection[Record | str, TrialTask | Verdict]"
+_STARTS = 3  # tries to get a worker that can load everything
+_TICK = 1.0  # seconds between two looks at what the workers take
 
 
 class WorkerFailed(FoldwiseError):
-    """The worker process cannot be brought to work at all."""
+    """No worker process can be brought to work at all."""
 
 
 class LocalExecutor(Executor):
-    """One worker process beside the coordinator.
+    """Worker processes beside the coordinator, each evaluating task after task.
 
-    The worker loads TensorFlow and the data while the coordinator prepares, then evaluates trial
-    after trial. What TensorFlow writes goes to the log, not to the user's terminal. A worker that
-    dies fails the trial it had and is replaced; it dies with its coordinator.
+    They load TensorFlow and the data while the coordinator prepares. What TensorFlow writes goes
+    to their logs, not to the user's terminal. A worker that dies, takes too long or falls still is
+    replaced, and what it had been at is reported as an `AttemptFailed`. Workers die with their
+    coordinator.
 
     Args:
-        work: what the worker loads.
-        log: file that takes the worker's output.
+        work: what the workers load.
+        log: returns the file that takes the output of the worker of a number, from 1.
+        workers: how many there are; more than one share the cores evenly.
+        limits: what they may take.
     """
 
-    def __init__(self, work: Work, log: Path) -> None:
-        self._work = work
-        self._log = log
-        self._task: TrialTask | None = None
-        self._ready = False
-        self._start()
+    def __init__(
+        self,
+        work: Work,
+        log: Callable[[int], Path],
+        *,
+        workers: int = 1,
+        limits: Limits | None = None,
+    ) -> None:
+        self.slots = workers
+        self._limits = limits or Limits()
+        self._failed_starts = 0
+        self._work, self._log = work, log
+        self._threads = max(1, cores() // workers) if workers > 1 else 0
+        self._workers = {number: self._start(number) for number in range(1, workers + 1)}
 
     def submit(self, task: TrialTask) -> None:
-        """Hand the trial to the worker."""
-        self._task = task
-        self._send(task)
+        """Hand the task to a worker that has none."""
+        free = [worker for worker in self._workers.values() if worker.task is None]
+        if not free:
+            raise RuntimeError("more tasks were submitted than there are slots")
+        max(free, key=lambda worker: worker.is_ready).give(task)
 
     def wait(self, on_record: OnRecord) -> int:
-        """Pass the worker's records on, and verdicts back, until its trial is over."""
-        if self._task is None:
-            raise RuntimeError("wait without a submitted trial")
-        task = self._task
-        try:
-            self._relay(on_record)
-        except (EOFError, ConnectionError):
-            on_record(self._lost(task))
-            self._start()
-        self._task = None
-        return task.trial
+        """Pass the workers' records on, and verdicts back, until a task is over."""
+        if all(worker.task is None for worker in self._workers.values()):
+            raise RuntimeError("wait without a submitted task")
+        while True:
+            by_connection = {worker.connection: n for n, worker in self._workers.items()}
+            for connection in wait_for_any(list(by_connection), timeout=_TICK):
+                over = self._hear(by_connection[connection], on_record)  # type: ignore[index]
+                if over is not None:
+                    return over
+            over = self._end_overdue(on_record)
+            if over is not None:
+                return over
 
     def close(self) -> None:
-        """End the worker at once; finished folds are with the coordinator already."""
-        self._connection.close()
-        self._process.kill()
-        self._process.join()
+        """End the workers at once; finished folds are with the coordinator already."""
+        for worker in self._workers.values():
+            worker.kill()
 
-    def _start(self) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        self._process: BaseProcess = context.Process(
-            target=_serve, args=(theirs, self._work, str(self._log)), daemon=True
-        )
-        with _ctrl_c_held_back():
-            self._process.start()
-        theirs.close()
-        self._ready = False
-
-    def _relay(self, on_record: OnRecord) -> None:
-        while True:
-            message = self._connection.recv()
-            if message == _READY:
-                self._ready = True
-            elif message == _DONE:
-                return
-            else:
-                self._connection.send(on_record(message))
-
-    def _send(self, task: TrialTask) -> None:
+    def _hear(self, number: int, on_record: OnRecord) -> int | None:
+        """Take in what a worker says; return its trial's number if its task is over."""
+        worker = self._workers[number]
         try:
-            self._connection.send(task)
-        except ConnectionError:
-            self._connection.close()  # `wait` meets the closed pipe and says what happened
-
-    def _lost(self, task: TrialTask) -> TrialEnded | TrialConfirmed:
-        self._process.join()
-        tail = _tail(self._log)
-        reason = f"the worker process ended with exit code {self._process.exitcode}"
-        if not self._ready:
-            raise WorkerFailed(f"{reason} before it could work. Its last words:\n{tail}")
-        error = f"{reason}\n\n{self._log}:\n{tail}"
-        if task.confirms:
-            return TrialConfirmed(
-                at=time.time(),
-                trial=task.trial,
-                repeats=CONFIRMATIONS,
-                reason=reason,
-                error=error,
-            )
-        return TrialEnded(
-            at=time.time(),
-            trial=task.trial,
-            state="failed",
-            value=None,
-            reason=reason,
-            error=error,
-        )
-
-
-@contextmanager
-def _ctrl_c_held_back() -> Iterator[None]:
-    """Let a process started inside be born deaf to Ctrl-C: that is for the coordinator."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _serve(connection: "_WorkerEnd", work: Work, log: str) -> None:
-    """Be a worker: load, say so, then evaluate one task after another."""
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-    _redirect_output(log)
-    from search.bench import Bench
-    from search.objective import evaluate_trial
-
-    bench = Bench.open(work)
-    connection.send(_READY)
-
-    def report(record: Record) -> Verdict:
-        connection.send(record)
-        verdict = connection.recv()
-        assert isinstance(verdict, Verdict)  # noqa: S101 # narrows the pipe's type
-        return verdict
-
-    while True:
-        try:
-            task = connection.recv()
-            assert isinstance(task, TrialTask)  # noqa: S101 # narrows the pipe's type
-            evaluate_trial(bench, task, report)
-            connection.send(_DONE)
+            said = worker.hear()
         except (EOFError, ConnectionError):
-            return
+            return self._bury(number, on_record)
+        if said == READY:
+            self._failed_starts = 0
+        elif said == DONE:
+            return self._finish(number)
+        elif not isinstance(said, str):
+            worker.answer(on_record(said))
+            worker.is_spoilt |= isinstance(said, AttemptFailed)
+        return None
 
+    def _finish(self, number: int) -> int | None:
+        worker = self._workers[number]
+        task = worker.task
+        worker.finish()
+        is_worn = worker.tasks_done >= self._limits.tasks or worker.is_spoilt
+        if is_worn or worker.memory() > self._limits.memory:
+            self._replace(number)
+        return task.trial if task is not None else None
 
-def _die_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-    os._exit(1)
+    def _bury(self, number: int, on_record: OnRecord) -> int | None:
+        """Replace a worker that has died; report the task it had."""
+        worker = self._workers[number]
+        death = worker.death()
+        if worker.is_ready:
+            cause = "memory" if death.for_memory else "lost"
+            return self._break_off(number, on_record, cause, death.reason)
+        self._failed_starts += 1
+        if death.code >= 0 or self._failed_starts >= _STARTS:  # it will not go better next time
+            words = worker.last_words()
+            raise WorkerFailed(f"{death.reason} before it could work. Its last words:\n{words}")
+        self._replace(number)
+        if worker.task is not None:
+            self._workers[number].give(worker.task)
+        return None
 
+    def _end_overdue(self, on_record: OnRecord) -> int | None:
+        limits = self._limits
+        for number, worker in self._workers.items():
+            if worker.task is None:
+                continue
+            before = sum(fold.seconds for fold in worker.task.finished)
+            longest = limits.trial_seconds
+            if longest is not None and before + worker.training_seconds() > longest:
+                reason = f"it trained for longer than the {longest:g} s that a trial may take"
+                return self._break_off(number, on_record, "time", reason)
+            if worker.still_seconds() > limits.still_seconds:
+                reason = f"its worker neither reported nor computed for {limits.still_seconds:g} s"
+                return self._break_off(number, on_record, "time", reason)
+        return None
 
-def _redirect_output(log: str) -> None:
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    for stream in (1, 2):
-        os.dup2(descriptor, stream)
-    os.close(descriptor)
+    def _break_off(self, number: int, on_record: OnRecord, cause: str, reason: str) -> int | None:
+        worker = self._workers[number]
+        task, words = worker.task, worker.last_words()
+        self._replace(number)
+        if task is None:
+            return None
+        on_record(
+            AttemptFailed(at=time.time(), trial=task.trial, cause=cause, reason=reason, error=words)
+        )
+        return task.trial
 
+    def _start(self, number: int) -> Worker:
+        return Worker(self._work, self._log(number), self._threads)
 
-def _tail(log: Path) -> str:
-    if not log.exists():
-        return "(nothing)"
-    return "\n".join(log.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:])
+    def _replace(self, number: int) -> None:
+        self._workers[number].kill()
+        self._workers[number] = self._start(number)

@@ -5,12 +5,12 @@ import pytest
 from search.drivers import Driver, FixedDriver, make_driver
 from search.pruners import NoPruner, Pruner, make_pruner
 from search.pruners.folds import MedianPruner
-from search.study import FAILURES_IN_A_ROW, Plan, Study
+from search.study import FAILURES_IN_A_ROW, Plan, Study, StudyStopped
 from spaces import DataSpec, Float, ImageInput, Int, Settings, Space
 from tests.fakes import ScriptedExecutor, fold_ended
 from tracking.history import FoldHistory, History, TrialHistory
 from tracking.objectives import OBJECTIVES
-from tracking.records import Record, StudyStarted
+from tracking.records import Record, StudyStarted, TrialEnded
 
 ACCURACY = OBJECTIVES["cv_accuracy"]
 
@@ -403,3 +403,89 @@ def test_time_is_kept_for_the_waiting_trials_to_finish():
     assert reason == "timeout"
     assert bench.history.best() is not None
     assert all(trial.ended is not None for trial in bench.history.trials.values())
+
+
+@pytest.mark.parametrize("pruner", [NoPruner(ACCURACY), make_pruner("racing", ACCURACY)])
+def test_a_trial_that_lost_its_worker_goes_on_with_the_fold_it_was_in(pruner):
+    whole, broken = Bench(), Bench()
+    options = {"trials": 6, "pruner": pruner, "baselines": {}}
+    units = (90, 30, 60, 50, 80, 70)
+    whole.run(ScriptedExecutor(good_when_large), driver=racers(*units), **options)
+    breaks = [(3, 1, "lost"), (0, 2, "lost"), (0, 2, "lost"), (0, 3, "lost")]
+    executor = ScriptedExecutor(good_when_large, breaks=breaks)
+    assert broken.run(executor, driver=racers(*units), **options) == "complete"
+    assert broken.proposals == whole.proposals
+    ends = [(t.state, t.value) for t in broken.history.trials.values()]
+    assert ends == [(t.state, t.value) for t in whole.history.trials.values()]
+    assert len(executor.trained) == len(set(executor.trained))
+    assert len(broken.history.trials[0].failures) == 3
+
+
+def test_a_fold_that_costs_three_workers_fails_its_trial_and_the_study_goes_on():
+    bench = Bench()
+    executor = ScriptedExecutor(good_when_large, breaks=[(1, 2, "lost")] * 3)
+    assert bench.run(executor, trials=4) == "complete"
+    states = [trial.state for trial in bench.history.trials.values()]
+    assert states == ["complete", "failed", "complete", "complete"]
+    ended = bench.history.trials[1].ended
+    assert ended.reason == "it broke off: lost"
+    assert ended.train_seconds == pytest.approx(0.1)
+
+
+def test_want_of_memory_halves_the_batch_size_once():
+    baselines = {"small": {"units": 10, "rate": 0.1, "batch_size": 64}}
+    bench = Bench()
+    executor = ScriptedExecutor(good_when_large, breaks=[(0, 2, "memory")])
+    bench.run(executor, trials=1, baselines=baselines)
+    trial = bench.history.trials[0]
+    assert trial.state == "complete"
+    assert [setting["batch_size"] for setting in executor.settings] == [64, 32]
+    assert trial.started.parameters["batch_size"] == 64
+    again = Bench()
+    twice = ScriptedExecutor(good_when_large, breaks=[(0, 2, "memory")] * 2)
+    again.run(twice, trials=1, baselines=baselines)
+    assert again.history.trials[0].state == "failed"
+    assert "memory" in again.history.trials[0].ended.reason
+
+
+def test_a_trial_without_a_batch_size_to_halve_fails_at_once():
+    bench = Bench()
+    executor = ScriptedExecutor(good_when_large, breaks=[(0, 1, "memory")])
+    bench.run(executor, trials=1)
+    assert bench.history.trials[0].state == "failed"
+
+
+def test_a_trial_that_took_too_long_fails_at_once():
+    bench = Bench()
+    bench.run(ScriptedExecutor(good_when_large, breaks=[(0, 1, "time")]), trials=2)
+    assert [t.state for t in bench.history.trials.values()] == ["failed", "complete"]
+
+
+def test_a_full_disk_stops_the_study_and_its_trial_goes_on_later():
+    bench = Bench()
+    with pytest.raises(StudyStopped, match="Make room"):
+        bench.run(ScriptedExecutor(good_when_large, breaks=[(1, 2, "disk")]), trials=3)
+    rest = ScriptedExecutor(good_when_large)
+    assert bench.run(rest, trials=3) == "complete"
+    assert rest.trained == [(1, 2), (1, 3), (2, 1), (2, 2), (2, 3)]
+
+
+def test_a_confirmation_that_lost_its_worker_goes_on():
+    bench = Bench()
+    executor = ScriptedExecutor(good_when_large, breaks=[(1, 6, "lost")])
+    bench.run(executor, trials=2, confirm=1)
+    assert bench.history.trials[1].confirmed.scores
+    assert len(executor.trained) == len(set(executor.trained)) == 2 * 3 + 6
+
+
+def test_several_slots_are_filled_and_every_trial_ends_once():
+    bench = Bench()
+    executor = ScriptedExecutor(good_when_large, slots=3, breaks=[(2, 1, "lost")])
+    driver, pruner = racers(*range(10, 90, 10)), make_pruner("racing", ACCURACY)
+    assert bench.run(executor, trials=8, driver=driver, pruner=pruner, baselines={}) == "complete"
+    ends = [record.trial for record in bench.records if isinstance(record, TrialEnded)]
+    assert sorted(ends) == list(range(8))
+    assert len(executor.trained) == len(set(executor.trained))
+    # the fourth trial was proposed while two of the first three still ran
+    kinds = [type(record).__name__ for record in bench.records]
+    assert kinds[1:4] == ["TrialStarted"] * 3

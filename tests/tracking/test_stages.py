@@ -1,9 +1,10 @@
 import pytest
 
-from tracking.records import TrialConfirmed
+from tracking.records import AttemptFailed, TrialConfirmed
 from tracking.stages import (
     confirmed_spread,
     count_stages,
+    retries,
     score_so_far,
     spread,
     stages,
@@ -108,3 +109,29 @@ def test_the_spread_of_accuracies_is_the_recorded_one(study):
     study.confirm_trial(0)
     trial, [first] = study.history.trials[0], study.history.objectives
     assert (spread(trial, first), confirmed_spread(trial, first)) == (0.01, 0.004)
+
+
+def test_nobody_waits_where_no_race_is_run(new_study):
+    study = new_study()
+    study.records[0].settings["pruner"] = "none"
+    study.start_trial(0)
+    study.fold(0, 1)
+    study.start_trial(1)
+    assert waiting(study.history) == []
+
+
+def test_a_baseline_between_two_folds_does_not_wait(new_study):
+    study = new_study()
+    study.start_trial(0, "baseline:lenet5")
+    study.fold(0, 1)
+    study.start_trial(1)
+    assert waiting(study.history) == []
+
+
+def test_what_was_tried_again_is_told_and_what_was_given_up_is_not(new_study):
+    study = new_study()
+    study.start_trial(0)
+    study.add(AttemptFailed, trial=0, cause="memory", reason="memory ran out")
+    study.add(AttemptFailed, trial=0, cause="memory", reason="memory ran out again")
+    study.end_trial(0, "failed", reason="memory ran out again")
+    assert retries(study.history.trials[0]) == ["memory ran out; tried again with batch_size 16"]

@@ -10,7 +10,7 @@ from spaces import Int, narrow
 from tests.fakes import toy_space
 from tests.studies import StudyBuilder
 from tracking.home import StudyFolder
-from tracking.records import FoldStarted, TrialConfirmed
+from tracking.records import AttemptFailed, FoldStarted, TrialConfirmed
 
 
 def board(tmp_path, study: StudyBuilder, **settings) -> Board:
@@ -166,3 +166,25 @@ def test_the_time_left_is_reckoned_from_the_epochs_of_this_session(tmp_path, mon
     now[0] = 106.0  # three epochs in six seconds
     watched.take(study.records[-1])
     assert watched.seconds_left() == 12 * 2.0
+
+
+def test_all_trials_that_are_evaluated_now_are_shown(tmp_path, monkeypatch):
+    study = StudyBuilder(folds=5)
+    study.session()
+    for trial in range(6):
+        study.start_trial(trial)
+    for trial in range(6):
+        study.add(FoldStarted, trial=trial, fold=1)
+    shown = live(tmp_path, monkeypatch, study, trials=8, pruner="none")
+    assert all(f"trial {trial}  fold 1/5" in shown for trial in range(4))
+    assert "and 2 more" in shown
+
+
+def test_a_trial_that_broke_off_says_so_and_is_not_evaluated_now(tmp_path, monkeypatch, printed):
+    study = StudyBuilder(folds=5)
+    study.session()
+    study.start_trial(0)
+    study.add(FoldStarted, trial=0, fold=1)
+    study.add(AttemptFailed, trial=0, cause="lost", reason="the worker process ended")
+    assert printed(study)[-1] == "trial 0   broke off  the worker process ended"
+    assert "choosing what comes next" in live(tmp_path, monkeypatch, study)

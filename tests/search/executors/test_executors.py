@@ -4,13 +4,14 @@ import psutil
 import pytest
 
 from search.datasets import load
-from search.executors import EXECUTORS, Executor, make_executor
+from search.executors import EXECUTORS, Executor, Limits, make_executor
 from search.executors.local import WorkerFailed
 from search.folds import make_folds
 from search.work import GO_ON, HALT, TrialTask, Verdict, Work
 from spaces import get_space
 from tracking.home import Home
 from tracking.records import (
+    AttemptFailed,
     EpochEnded,
     FoldEnded,
     FoldStarted,
@@ -195,7 +196,27 @@ class TestExecutorContract:
         evaluate(executor, recorder, learning_rate=float("inf"))
         outcome = recorder.records[-1]
         assert outcome.state == "failed"
-        assert "in epoch 1" in outcome.reason
+        assert "in epoch 1 of fold 1" in outcome.reason
+        assert "learning_rate=inf" in outcome.error
+
+    def test_a_model_too_large_for_the_memory_breaks_off_the_task(self, executor):
+        recorder = Recorder()
+        evaluate(executor, recorder, conv_1_filters=10**11)
+        failure = recorder.records[-1]
+        assert (type(failure), failure.cause) == (AttemptFailed, "memory")
+        assert "Traceback" in failure.error
+        evaluate(executor, Recorder(), 1)  # and the executor is good for the next one
+
+    def test_a_full_disk_breaks_off_the_task(self, executor, study, small_disk):
+        _, folder = study
+        disk = small_disk(4)
+        (folder.root / "predictions").symlink_to(disk)
+        (disk / "filling").write_bytes(b"-" * 4096)
+        recorder = Recorder()
+        evaluate(executor, recorder)
+        failure = recorder.records[-1]
+        assert (type(failure), failure.cause) == (AttemptFailed, "disk")
+        assert "No space left" in failure.reason
 
 
 def test_both_executors_give_the_same_scores(study):
@@ -210,9 +231,23 @@ def test_both_executors_give_the_same_scores(study):
     assert scores[0] == scores[1]
 
 
-def test_a_killed_worker_fails_its_trial_and_is_replaced(study):
+@pytest.fixture
+def local(study):
+    """Make a local executor of the study."""
     work, folder = study
-    executor = make_executor("local", work, folder.worker_log)
+    made = []
+
+    def make(**options: object) -> Executor:
+        made.append(make_executor("local", work, folder.worker_log, **options))
+        return made[-1]
+
+    yield make
+    for executor in made:
+        executor.close()
+
+
+def test_a_killed_worker_breaks_off_its_task_and_is_replaced(local):
+    executor = local()
 
     def kill_at_first_epoch(record: Record) -> Verdict:
         if isinstance(record, EpochEnded):
@@ -223,22 +258,103 @@ def test_a_killed_worker_fails_its_trial_and_is_replaced(study):
     recorder = Recorder()
     executor.submit(TrialTask(trial=0, parameters=SETTING, folds=BOTH))
     executor.wait(kill_at_first_epoch)
-    outcome = recorder.records[-1]
-    assert outcome.state == "failed"
-    assert "ended with exit code -9" in outcome.reason
+    failure = recorder.records[-1]
+    assert isinstance(failure, AttemptFailed)
+    assert (failure.trial, failure.cause) == (0, "lost")
+    assert "ended with exit code -9" in failure.reason
     second = Recorder()
     evaluate(executor, second, 1)
     assert second.records[-1].state == "complete"
-    executor.close()
+
+
+def test_a_worker_killed_before_it_could_work_costs_nothing(local):
+    executor = local()
+    _first_worker().kill()
+    recorder = Recorder()
+    evaluate(executor, recorder)
+    assert recorder.records[-1].state == "complete"
+    assert not recorder.of(AttemptFailed)
+
+
+def test_a_trial_that_takes_too_long_is_broken_off_and_its_worker_replaced(local):
+    executor = local(limits=Limits(trial_seconds=3.0))
+    recorder = Recorder()
+    evaluate(executor, recorder, epochs=10_000)
+    failure = recorder.records[-1]
+    assert isinstance(failure, AttemptFailed)
+    assert failure.cause == "time"
+    assert "longer than the 3 s" in failure.reason
+    again = Recorder()
+    evaluate(executor, again, 1, epochs=1)
+    assert again.records[-1].state == "complete"
+
+
+def test_a_worker_that_falls_still_is_broken_off_and_replaced(local):
+    executor = local(limits=Limits(still_seconds=2.0))
+
+    def stop_at_first_epoch(record: Record) -> Verdict:
+        if isinstance(record, EpochEnded) and record.epoch == 1:
+            _workers()[0].suspend()
+        return recorder(record)
+
+    recorder = Recorder()
+    executor.submit(TrialTask(trial=0, parameters=SETTING | {"epochs": 50}, folds=BOTH))
+    assert executor.wait(stop_at_first_epoch) == 0
+    failure = recorder.records[-1]
+    assert (failure.cause, type(failure)) == ("time", AttemptFailed)
+    assert "neither reported nor computed for 2 s" in failure.reason
+    evaluate(executor, Recorder(), 1, epochs=1)
+
+
+@pytest.mark.parametrize("limits", [Limits(tasks=1), Limits(memory=1)])
+def test_a_worn_or_swollen_worker_is_replaced_between_two_tasks(local, limits):
+    executor = local(limits=limits)
+    evaluate(executor, Recorder(), epochs=1)
+    first = _workers()
+    evaluate(executor, Recorder(), 1, epochs=1)
+    assert first
+    assert not set(first) & set(_workers())
+
+
+def test_several_workers_train_side_by_side_and_report_their_own_trials(local):
+    executor = local(workers=2)
+    assert executor.slots == 2
+    recorder = Recorder()
+    for trial in (0, 1):
+        executor.submit(TrialTask(trial=trial, parameters=SETTING, folds=BOTH))
+    assert len(_workers()) == 2
+    assert {executor.wait(recorder), executor.wait(recorder)} == {0, 1}
+    by_trial = [[r for r in recorder.of(FoldEnded) if r.trial == trial] for trial in (0, 1)]
+    assert [[r.fold for r in folds] for folds in by_trial] == [[1, 2], [1, 2]]
+    accuracies = [[r.accuracy for r in folds] for folds in by_trial]
+    assert accuracies[0] == accuracies[1]
+    assert len(recorder.of(TrialEnded)) == 2
+
+
+def test_a_killed_worker_costs_the_others_nothing(local):
+    executor = local(workers=2)
+
+    def kill_one(record: Record) -> Verdict:
+        if isinstance(record, EpochEnded) and not recorder.of(EpochEnded):
+            _workers()[0].kill()
+        return recorder(record)
+
+    recorder = Recorder()
+    for trial in (0, 1):
+        executor.submit(TrialTask(trial=trial, parameters=SETTING | {"epochs": 4}, folds=BOTH))
+    over = {executor.wait(kill_one), executor.wait(recorder)}
+    assert over == {0, 1}
+    [failure] = recorder.of(AttemptFailed)
+    [outcome] = recorder.of(TrialEnded)
+    assert {failure.trial, outcome.trial} == {0, 1}
+    assert outcome.state == "complete"
 
 
 def test_closing_leaves_no_process_behind(study):
     work, folder = study
     executor = make_executor("local", work, folder.worker_log)
     executor.submit(TrialTask(trial=0, parameters=SETTING, folds=BOTH))
-    deadline = time.monotonic() + 20
-    while not _workers():  # it has another name until it has begun
-        assert time.monotonic() < deadline
+    _first_worker()
     executor.close()
     executor.close()
     assert not _workers()
@@ -261,9 +377,16 @@ def test_tensorflow_speaks_to_the_log_and_not_to_the_terminal(study, capfd):
     executor.close()
     captured = capfd.readouterr()
     assert (captured.out, captured.err) == ("", "")
-    assert folder.worker_log.exists()
+    assert folder.worker_log().exists()
 
 
 def _workers() -> list[psutil.Process]:
     children = psutil.Process().children()
     return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+
+
+def _first_worker() -> psutil.Process:
+    deadline = time.monotonic() + 20
+    while not _workers():  # it has another name until it has begun
+        assert time.monotonic() < deadline
+    return _workers()[0]

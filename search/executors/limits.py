@@ -1,0 +1,52 @@
+"""What worker processes may take: time, memory, and how long they may be still."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+_SHARE = 0.8  # of the machine's memory that all workers may fill
+_NEED = 2_500_000_000  # bytes; what a worker with TensorFlow and a middling model needs
+_EVENTS = Path("/proc/vmstat")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a worker is ended or replaced.
+
+    Attributes:
+        trial_seconds: time a trial may train, finished folds included; None for any.
+        memory: bytes a worker may hold between two tasks; one that holds more is replaced.
+        tasks: number of tasks after which a worker is replaced, for what it may have leaked.
+        still_seconds: time a worker with a task may neither report nor compute.
+    """
+
+    trial_seconds: float | None = None
+    memory: int = 4_000_000_000
+    tasks: int = 200
+    still_seconds: float = 300.0
+
+
+def cores() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def auto_workers() -> int:
+    """Return how many workers this machine carries: one a core, as far as memory goes."""
+    return max(1, min(cores(), int(psutil.virtual_memory().total * _SHARE / _NEED)))
+
+
+def auto_memory(workers: int) -> int:
+    """Return the bytes that each of so many workers may hold."""
+    return int(psutil.virtual_memory().total * _SHARE / workers)
+
+
+def out_of_memory_kills() -> int:
+    """Return how many processes the kernel ended for want of memory; 0 where it does not say."""
+    try:
+        lines = _EVENTS.read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))

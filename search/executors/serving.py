@@ -1,0 +1,77 @@
+"""What a worker process does: load, then evaluate one task after another."""
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from multiprocessing.connection import Connection
+from typing import TypeAlias
+
+from search.work import TrialTask, Verdict, Work
+from tracking.records import Record
+
+READY = "ready"
+DONE = "done"
+
+# A worker sends records and words, and receives tasks and verdicts.
+WorkerEnd: TypeAlias = "Connection[Record | str, TrialTask | Verdict]"
+
+_PR_SET_PDEATHSIG = 1  # Linux, sys/prctl.h
+_THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+
+
+def serve(connection: "WorkerEnd", work: Work, log: str, threads: int) -> None:
+    """Be a worker until the coordinator is gone.
+
+    Args:
+        connection: to the coordinator.
+        work: what to load.
+        log: file that takes all output.
+        threads: number of threads to compute with, 0 for as many as TensorFlow likes.
+    """
+    _die_with_parent()
+    _redirect_output(log)
+    if threads:
+        os.environ.update(dict.fromkeys(_THREADS, str(threads)))
+    from search.bench import Bench
+    from search.objective import evaluate_trial
+
+    bench = Bench.open(work)
+    connection.send(READY)
+
+    def report(record: Record) -> Verdict:
+        connection.send(record)
+        verdict = connection.recv()
+        assert isinstance(verdict, Verdict)  # noqa: S101 # nosec B101 # narrows the pipe's type
+        return verdict
+
+    while True:
+        try:
+            task = connection.recv()
+            assert isinstance(task, TrialTask)  # noqa: S101 # nosec B101 # narrows the pipe's type
+            evaluate_trial(bench, task, report)
+            connection.send(DONE)
+        except (EOFError, ConnectionError):
+            return
+
+
+def _die_with_parent() -> None:
+    if sys.platform == "linux":  # also while it is stopped, or deep in a library
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)
+
+
+def _redirect_output(log: str) -> None:
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(descriptor, stream)
+    os.close(descriptor)

@@ -1,0 +1,164 @@
+"""A worker process as the coordinator sees it."""
+
+import multiprocessing
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import TypeAlias
+
+import psutil
+
+from search.executors.limits import out_of_memory_kills
+from search.executors.serving import READY, serve
+from search.work import TrialTask, Verdict, Work
+from tracking.records import Record
+
+_LOG_TAIL_LINES = 12
+_SIGN_OF_LIFE = 0.1  # seconds of computing
+
+# The coordinator sends tasks and verdicts, and receives records and words.
+_OurEnd: TypeAlias = "Connection[TrialTask | Verdict, Record | str]"
+
+
+@dataclass(frozen=True)
+class Death:
+    """How a worker process died.
+
+    Attributes:
+        code: its exit code; minus the signal's number where a signal ended it.
+        for_memory: whether the system ended it because memory ran out.
+    """
+
+    code: int
+    for_memory: bool
+
+    @property
+    def reason(self) -> str:
+        """One sentence."""
+        if self.for_memory:
+            return "the system ended the worker process because memory ran out"
+        return f"the worker process ended with exit code {self.code}"
+
+
+class Worker:
+    """One process that evaluates one task at a time.
+
+    Args:
+        work: what it loads.
+        log: file that takes its output.
+        threads: number of threads it computes with, 0 for TensorFlow's choice.
+
+    Attributes:
+        connection: to the process; readable when it has something to say or has died.
+        task: what it was given and has not finished.
+        is_ready: whether it has loaded everything.
+        tasks_done: how many tasks it has finished.
+        is_spoilt: whether it should be replaced after its task.
+    """
+
+    def __init__(self, work: Work, log: Path, threads: int) -> None:
+        self._log = log
+        self.task: TrialTask | None = None
+        self.is_ready = False
+        self.tasks_done = 0
+        self.is_spoilt = False
+        self._kills = out_of_memory_kills()
+        self._task_began = self._alive_at = time.monotonic()
+        self._computed = 0.0
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        self.connection: _OurEnd = ours
+        self._process: BaseProcess = context.Process(
+            target=serve, args=(theirs, work, str(log), threads), daemon=True
+        )
+        with _ctrl_c_held_back():
+            self._process.start()
+        theirs.close()
+        self._statistics = psutil.Process(self._process.pid)
+
+    def give(self, task: TrialTask) -> None:
+        """Hand it a task; that it has died meanwhile shows when its connection is read."""
+        self.task = task
+        self._task_began = self._alive_at = time.monotonic()
+        self._kills = out_of_memory_kills()
+        with suppress(ConnectionError):
+            self.connection.send(task)
+
+    def hear(self) -> Record | str:
+        """Return what it says next.
+
+        Raises:
+            EOFError: it has died.
+            ConnectionError: the same.
+        """
+        said = self.connection.recv()
+        self._alive_at = time.monotonic()
+        if said == READY:
+            self.is_ready = True
+            self._task_began = self._alive_at  # loading is not training
+        return said
+
+    def answer(self, verdict: Verdict) -> None:
+        """Answer the record it sent; that it has died meanwhile shows at the next reading."""
+        with suppress(ConnectionError):
+            self.connection.send(verdict)
+
+    def finish(self) -> None:
+        """Take note that its task is over."""
+        self.task = None
+        self.tasks_done += 1
+
+    def training_seconds(self) -> float:
+        """Return how long it has been at its task."""
+        return time.monotonic() - self._task_began if self.is_ready else 0.0
+
+    def still_seconds(self) -> float:
+        """Return for how long it has neither said anything nor computed."""
+        with suppress(psutil.Error):
+            times = self._statistics.cpu_times()
+            if times.user + times.system > self._computed + _SIGN_OF_LIFE:
+                self._computed = times.user + times.system
+                self._alive_at = time.monotonic()
+        return time.monotonic() - self._alive_at
+
+    def memory(self) -> int:
+        """Return the bytes it holds, without mapped files; 0 where it is gone."""
+        with suppress(psutil.Error):
+            used = self._statistics.memory_info()
+            return int(used.rss - getattr(used, "shared", 0))
+        return 0
+
+    def kill(self) -> None:
+        """End it at once and wait until it is gone."""
+        self.connection.close()
+        self._process.kill()
+        self._process.join()
+
+    def death(self) -> "Death":
+        """Return how it died, once it has."""
+        self._process.join()
+        code = self._process.exitcode or 0
+        for_memory = code == -signal.SIGKILL and out_of_memory_kills() > self._kills
+        return Death(code, for_memory)
+
+    def last_words(self) -> str:
+        """Return the end of its log."""
+        if not self._log.exists():
+            return "(nothing)"
+        lines = self._log.read_text(errors="replace").splitlines()
+        return "\n".join(lines[-_LOG_TAIL_LINES:])
+
+
+@contextmanager
+def _ctrl_c_held_back() -> Iterator[None]:
+    """Let a process started inside be born deaf to Ctrl-C: that is for the coordinator."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
