@@ -2,14 +2,22 @@
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from search.encoding import Encoder, encoder_from_json
+from search.datasets.checks import MAX_CLASSES
+from search.datasets.picture_files import MAX_PIXELS
+from search.encoding import Encoder, ImageEncoder, TableEncoder, TextEncoder, encoder_from_json
 from search.errors import DataError
+from search.model_archive import fault_in_archive
 
 MODEL, METRICS, LABELS, CARD = "model.keras", "metrics.json", "labels.json", "MODEL_CARD.md"
+OUTPUTS = ("probabilities", "logits")
+MAX_JSON_BYTES = 64 << 20
+MAX_TOKENS = 1_000_000  # of one text
+OTHERS = ("saved_model.pb", "*.h5", "*.hdf5", "*.pkl", "*.pickle", "*.joblib", "*.pt")
 
 
 @dataclass(frozen=True)
@@ -77,24 +85,18 @@ class ModelFolder:
             DataError: absent or damaged.
         """
         try:
-            data = json.loads((self.path / LABELS).read_text())
-            return Labels(
-                tuple(map(str, data["classes"])),
-                encoder_from_json(data["input"]),
-                float(data["background"]),
-                tuple(map(str, data["columns"])),
-                str(data["outputs"]),
-            )
+            return _labels(_read_json(self.path / LABELS))
         except OSError as error:
             raise self._not_a_model(error.strerror) from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise self._not_a_model(f"{LABELS} is damaged: {error}") from error
+        except (ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
+            why = f"{type(error).__name__}: {error}"[:300]
+            raise self._not_a_model(f"{LABELS} is damaged: {why}") from error
 
     def metrics(self) -> dict[str, Any]:
         """Read `metrics.json`; an absent or damaged one is empty."""
         try:
-            data = json.loads((self.path / METRICS).read_text())
-        except (OSError, ValueError):
+            data = _read_json(self.path / METRICS)
+        except (OSError, ValueError, RecursionError):
             return {}
         return data if isinstance(data, dict) else {}
 
@@ -105,22 +107,101 @@ class ModelFolder:
         partial.replace(self.path / name)
 
     def load(self) -> Any:
-        """Return the Keras model, loaded in Keras's safe mode.
+        """Return the Keras model, loaded in Keras's safe mode; no other format is opened.
 
         Raises:
-            DataError: the archive is absent or damaged.
+            DataError: the archive is absent or damaged, holds what is no model, or could only be
+                loaded by running code that is in it.
         """
+        if not self.model.is_file():
+            raise self._not_a_model(f"there is no {MODEL}{self._other_formats()}")
+        fault = fault_in_archive(self.model)
+        if fault:
+            raise self._not_a_model(f"{MODEL} is damaged: {fault}")
         import keras
 
-        if not self.model.is_file():
-            raise self._not_a_model(f"there is no {MODEL}")
         try:
-            return keras.saving.load_model(self.model, safe_mode=True)
+            model = keras.saving.load_model(self.model, safe_mode=True)
         except Exception as error:  # Keras raises all kinds for a damaged archive
-            raise self._not_a_model(f"{MODEL} is damaged: {error}".splitlines()[0]) from error
+            raise self._not_a_model(_why(error)) from error
+        if not isinstance(model, keras.Model):
+            raise self._not_a_model(f"{MODEL} holds a {type(model).__name__}, which is no model")
+        return model
+
+    def _other_formats(self) -> str:
+        found = [path.name for pattern in OTHERS for path in self.path.glob(pattern)]
+        if not found:
+            return ""
+        return f"; {sorted(found)[0]} is not opened, as such files may run code of their own"
 
     def _not_a_model(self, why: str | None) -> DataError:
         return DataError(
             f"{self.path} is no exported model ({why}); write one with"
             f" `python -m search export STUDY --to {self.path}`"
         )
+
+
+def _why(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    if "unsafe_deserialization" in str(error):
+        return f"{MODEL} holds code, such as a Lambda layer, which is not run"
+    return f"{MODEL} is damaged: {lines[0][:300]}"
+
+
+def _read_json(path: Path) -> Any:
+    with path.open("rb") as file:
+        content = file.read(MAX_JSON_BYTES + 1)
+    if len(content) > MAX_JSON_BYTES:
+        raise ValueError(f"it has more than {MAX_JSON_BYTES:,} bytes")
+    return json.loads(content)
+
+
+def _labels(data: Any) -> Labels:
+    """Return what `Labels.to_json` described.
+
+    Raises:
+        LookupError, TypeError, ValueError, ArithmeticError, RecursionError: it describes none.
+    """
+    labels = Labels(
+        _names(data["classes"], "classes"),
+        encoder_from_json(data["input"]),
+        float(data["background"]),
+        _names(data["columns"], "columns"),
+        str(data["outputs"]),
+    )
+    if not 2 <= len(labels.classes) <= MAX_CLASSES:
+        raise ValueError(f"classes must be 2 to {MAX_CLASSES:,}; got {len(labels.classes):,}")
+    if labels.outputs not in OUTPUTS:
+        raise ValueError(f"outputs must be one of {', '.join(OUTPUTS)}")
+    if not 0 <= labels.background <= 255:
+        raise ValueError(f"background must be within 0..255; got {labels.background}")
+    _check_input(labels)
+    return labels
+
+
+def _names(data: Any, what: str) -> tuple[str, ...]:
+    if not isinstance(data, list) or not all(isinstance(name, str) for name in data):
+        raise TypeError(f"{what} must be a list of names")
+    return tuple(data)
+
+
+def _check_input(labels: Labels) -> None:
+    match labels.encoder:
+        case ImageEncoder(native, shape):
+            for height, width, channels in (native, shape):
+                sizes = min(height, width) >= 1 and height * width <= MAX_PIXELS
+                if not sizes or channels not in (1, 3):
+                    raise ValueError(
+                        f"images must have 1 to {MAX_PIXELS:,} pixels and 1 or 3 channels;"
+                        f" got {height} x {width} x {channels}"
+                    )
+        case TextEncoder(_, length, _):
+            if not 1 <= length <= MAX_TOKENS:
+                raise ValueError(f"texts must have 1 to {MAX_TOKENS:,} tokens; got {length:,}")
+        case TableEncoder(means, deviations):
+            if not 1 <= len(means) == len(deviations) == len(labels.columns):
+                raise ValueError("every column must have a name, a mean and a deviation")
+            if not all(map(math.isfinite, means)) or not all(
+                0 < deviation < math.inf for deviation in deviations
+            ):
+                raise ValueError("means must be finite and deviations above 0")

@@ -21,7 +21,7 @@ from search.inputs import space_on
 from search.matching import check_kind, check_needs, left_out, without_flip
 from search.seeds import derive
 from search.settings import IDENTITY, StudySettings, validate
-from search.studies import Notify, study_folder, study_history
+from search.studies import Notify, StudyReader, study_folder
 from spaces import NarrowedSpace, Space, SpaceError, get_space, narrow
 from tracking.history import History
 from tracking.home import Home, StudyFolder
@@ -38,6 +38,7 @@ class Opened:
 
     Attributes:
         start: the journal's first record, as it stands there or as it will.
+        reader: the study's files, and its journal as far as it was read.
         declarations: folder of what was learned of KerasTuner hypermodels.
         is_new: whether it must still be written.
         fallback: why another dataset than the space's own is used; empty where that is not so.
@@ -47,11 +48,16 @@ class Opened:
     narrowed: NarrowedSpace
     dataset: Dataset
     folds: Folds
-    folder: StudyFolder
+    reader: StudyReader
     declarations: Path
     start: StudyStarted
     is_new: bool
     fallback: str
+
+    @property
+    def folder(self) -> StudyFolder:
+        """The study's files."""
+        return self.reader.folder
 
     def further_folds(self) -> Folds:
         """Return folds of the same samples, cut anew, on which trials can be confirmed."""
@@ -89,15 +95,15 @@ def open_study(
     """
     if "epochs" in asked and "epochs" in asked.get("set", {}):
         raise SettingsError("give the epochs once: `--epochs N`, or `--set epochs=LOW:HIGH`")
-    settings = _merged(asked, home)
+    settings, reader = _merged(asked, home)
     outline = _space(settings.space, home)
     if outline.parameters_known:
         _narrowed(outline, settings)  # before data are looked for
     dataset, fallback = _dataset(settings, outline, home, data_dir, notify)
     check_kind(outline, dataset)
-    if settings.study is None:
+    if reader is None:
         name = f"{outline.name}-{dataset.title}"
-        settings = _merged({**asked, "study": name}, home)
+        settings, reader = _merged_with({**asked, "study": name}, study_folder(home, name))
     space = _space_on(settings.space, dataset, home, notify)
     narrowed = _narrowed(space, settings)
     narrowed = without_flip(narrowed, settings.set, dataset, notify)
@@ -118,8 +124,7 @@ def open_study(
         leave_out=left_out(dataset, notify) if settings.drop_duplicates else None,
         groups=_families(dataset, notify),
     )
-    folder = study_folder(home, str(settings.study))
-    before = study_history(folder).study
+    before = reader.history.study
     start = first_record(settings, narrowed.space, dataset, folds)
     if before is not None:
         check_same(before, start)
@@ -128,7 +133,7 @@ def open_study(
         narrowed=narrowed,
         dataset=dataset,
         folds=folds,
-        folder=folder,
+        reader=reader,
         declarations=home.declarations,
         start=before or start,
         is_new=before is None,
@@ -155,12 +160,22 @@ def study_space(history: History, dataset: Dataset, home: Home) -> tuple[StudySt
     return study, space
 
 
-def _merged(asked: Mapping[str, Any], home: Home) -> StudySettings:
+def _merged(asked: Mapping[str, Any], home: Home) -> tuple[StudySettings, StudyReader | None]:
     name = asked.get("study")
-    history = study_history(study_folder(home, name)) if name is not None else History()
+    if name is None:
+        return validate(asked), None
+    return _merged_with(asked, study_folder(home, name))
+
+
+def _merged_with(
+    asked: Mapping[str, Any], folder: StudyFolder
+) -> tuple[StudySettings, StudyReader]:
+    """Return what was asked with what the study began with, and the study."""
+    reader, name = StudyReader(folder), asked["study"]
+    history = reader.read()
     before = history.study
     if before is None:
-        return validate(asked)
+        return validate(asked), reader
     last = history.sessions[-1] if history.sessions else None
     aim = {"trials": last.trials, "confirm": last.confirm} if last else {}
     settings = validate({**_kept(before.settings, asked), **aim, **asked})
@@ -174,7 +189,7 @@ def _merged(asked: Mapping[str, Any], home: Home) -> StudySettings:
     if differing:
         remedy = "Leave these options out to continue it, or name another study with `--study`."
         raise SettingsError("\n".join([*differing, remedy]))
-    return settings
+    return settings, reader
 
 
 def _kept(began: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -53,10 +53,12 @@ def read_picture(path: Path, labels: Labels, *, invert: bool = False) -> Picture
     mode = "L" if channels == 1 else "RGB"
     with quiet_pillow():
         image = open_picture(path)
-    try:
-        image = flattened(image, backdrop=round(labels.background), mode=mode)
-    except ValueError as error:  # a mode that Pillow cannot convert
-        raise DataError(f"{path}: {error}; save it as a PNG or JPEG in grey or colour") from error
+        try:
+            image = flattened(image, backdrop=round(labels.background), mode=mode)
+        except ValueError as error:  # a mode that Pillow cannot convert
+            raise DataError(
+                f"{path}: {error}; save it as a PNG or JPEG in grey or colour"
+            ) from error
     if invert:
         image = ImageOps.invert(image)
     border = _border_mean(np.asarray(image))

@@ -1,7 +1,9 @@
 """Classes and probabilities for pictures, texts or rows of a table."""
 
 import csv
+import io
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,10 @@ from search.chatter import load_tensorflow
 from search.errors import DataError
 from search.model_folder import Labels, ModelFolder
 from search.pictures import read_picture
+
+MAX_FILE_BYTES = 256 << 20  # of a file of texts or rows
+MAX_INPUT_BYTES = 2 << 30  # of all samples as the model receives them
+LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -56,15 +62,17 @@ def predict_samples(
     """
     model_folder = ModelFolder(folder)
     labels = model_folder.labels()
-    samples = [sample for text in given for sample in _READERS[labels.kind](text, labels, invert)]
+    samples: list[_Sample] = []
+    for text in given:
+        samples += _READERS[labels.kind](text, labels, invert)
+        _check_amount(len(samples), labels)
     load_tensorflow()
-    from search.fit import predict
-
     model = model_folder.load()
     _check_fits(model_folder, labels, model)
     inputs = np.stack([sample.encoded for sample in samples])
     result = []
-    for sample, row in zip(samples, predict(model, inputs, len(labels.classes)), strict=True):
+    rows = _probabilities(model_folder, model, inputs, len(labels.classes))
+    for sample, row in zip(samples, rows, strict=True):
         order = np.argsort(-row)[:top]
         classes = tuple((labels.classes[index], float(row[index])) for index in order)
         result.append(Prediction(sample.name, classes, sample.inverted))
@@ -77,15 +85,12 @@ def _pictures(given: str, labels: Labels, invert: bool) -> list[_Sample]:
 
 
 def _texts(given: str, labels: Labels, _: bool) -> list[_Sample]:
-    path = Path(given)
     texts = [given]
-    if len(given) < 256 and path.is_file():
-        try:
-            texts = [line for line in path.read_text().splitlines() if line.strip()]
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{path} must be a text file in UTF-8; {error}") from error
+    if os.path.isfile(given):  # noqa: PTH113 - Path.is_file raises for a text of many words
+        texts = [line for line in _content(Path(given)).splitlines() if line.strip()]
     if not texts:
-        raise DataError(f"{path} holds no text")
+        raise DataError(f"{given} holds no text")
+    _check_amount(len(texts), labels)
     tokens = labels.encoder.encode(texts)
     return [_Sample(text, row) for text, row in zip(texts, tokens, strict=True)]
 
@@ -93,20 +98,23 @@ def _texts(given: str, labels: Labels, _: bool) -> list[_Sample]:
 def _rows(given: str, labels: Labels, _: bool) -> list[_Sample]:
     path = Path(given)
     try:
-        with path.open(newline="") as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in labels.columns if name not in (reader.fieldnames or ())]
-            if missing:
-                raise DataError(
-                    f"{path} must have the columns {', '.join(labels.columns)} in its first line;"
-                    f" missing: {', '.join(missing)}"
-                )
-            rows = [_row(path, reader.line_num, entry, labels.columns) for entry in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reader = csv.DictReader(io.StringIO(_content(path), newline=""))
+        missing = [name for name in labels.columns if name not in (reader.fieldnames or ())]
+        if missing:
+            raise DataError(
+                f"{path} must have the columns {', '.join(labels.columns)} in its first line;"
+                f" missing: {', '.join(missing)}"
+            )
+        rows = [_row(path, reader.line_num, entry, labels.columns) for entry in reader]
+    except csv.Error as error:
         raise DataError(f"{path} must be a CSV file that can be read: {error}") from error
     if not rows:
         raise DataError(f"{path} has no row below its header")
-    encoded = labels.encoder.encode(np.array(rows, np.float64))
+    _check_amount(len(rows), labels)
+    with np.errstate(over="ignore"):
+        encoded = labels.encoder.encode(np.array(rows, np.float64))
+    if not np.isfinite(encoded).all():
+        raise DataError(f"{path}: a value is too far from those the model was trained on")
     return [_Sample(f"{path}, row {n}", row) for n, row in enumerate(encoded, start=1)]
 
 
@@ -117,21 +125,67 @@ def _row(path: Path, line: int, entry: dict[str, Any], columns: tuple[str, ...])
             values.append(float(entry[name]))
         except (TypeError, ValueError):
             values.append(math.nan)
-        if not math.isfinite(values[-1]):
+        if not abs(values[-1]) <= LARGEST:
+            got = str(entry[name])
             raise DataError(
-                f"{path}, line {line}: column {name} must be a number; got {entry[name]!r}"
+                f"{path}, line {line}: column {name} must be a number within float32; got"
+                f" {got[:40]!r}{'...' if got[40:] else ''}"
             )
     return values
+
+
+def _content(path: Path) -> str:
+    """Return a text file's content; a device without an end is not read to it."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+        if len(content) > MAX_FILE_BYTES:
+            raise DataError(
+                f"{path} must have at most {MAX_FILE_BYTES:,} bytes; it has more. Split it."
+            )
+        return content.decode("utf-8-sig")
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a name with a zero byte
+        raise DataError(f"{path} must be a text file in UTF-8; {error}") from error
+
+
+def _check_amount(count: int, labels: Labels) -> None:
+    size = 4 * math.prod(labels.encoder.input_shape)
+    if count * size > MAX_INPUT_BYTES:
+        raise DataError(
+            f"at most {MAX_INPUT_BYTES // size:,} samples can be predicted at once with this model;"
+            f" got {count:,} or more. Give a part of them at a time."
+        )
 
 
 _READERS = {"image": _pictures, "text": _texts, "table": _rows}
 
 
+def _probabilities(folder: ModelFolder, model: Any, inputs: Any, classes: int) -> Any:
+    from search.fit import predict
+
+    try:
+        found = predict(model, inputs, classes)
+        if found.shape != (len(inputs), classes):
+            raise ValueError(f"it gives {found.shape} for {len(inputs):,} samples")
+    except Exception as error:  # a model of unknown origin may fail in any way
+        lines = str(error).strip().splitlines() or [""]
+        why = f"{type(error).__name__}: {lines[0][:200]}"
+        raise DataError(f"the model in {folder.path} cannot be used ({why}). Export again.") from (
+            error
+        )
+    return found
+
+
 def _check_fits(folder: ModelFolder, labels: Labels, model: Any) -> None:
     wanted = labels.encoder.input_shape
-    shape = tuple(model.input_shape[1:])
+    try:
+        shapes = model.input_shape, model.output_shape
+    except (AttributeError, ValueError):  # a model of a class of its own
+        shapes = None, None
+    if not all(isinstance(shape, tuple) and len(shape) > 1 for shape in shapes):
+        raise DataError(f"{folder.path}: model.keras must have one input and one output")
+    shape, units = tuple(model.input_shape[1:]), model.output_shape[-1]
     open_length = labels.kind == "text" and shape == (None,)
-    units = model.output_shape[-1]
     classes = len(labels.classes)
     if (shape != wanted and not open_length) or (units != classes and (units, classes) != (1, 2)):
         raise DataError(

@@ -1,5 +1,6 @@
 """One invocation of `run`: a study is opened, run, shipped to MLflow and closed in good order."""
 
+import gc
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -11,7 +12,7 @@ from search.errors import SettingsError
 from search.executors import Limits, auto_memory, make_executor
 from search.opening import Opened
 from search.pruners import make_pruner
-from search.studies import Notify, study_history
+from search.studies import Notify
 from search.study import COMPLETE, Plan, Study
 from search.tracker import Tracker
 from search.work import Work
@@ -58,7 +59,8 @@ def run_session(
     settings = opened.settings
     with ExitStack() as stack:
         journal = stack.enter_context(_locked_journal(opened, stack, notify))
-        history = study_history(opened.folder)
+        history = opened.reader.read()  # on, now that no other process can write
+        gc.freeze()  # what was told stays: to look through it again and again takes seconds
 
         def record(entry: Record) -> None:
             journal.append(entry)
@@ -72,7 +74,7 @@ def run_session(
         shipper = stack.enter_context(tracker.shipping(opened.folder, notify))
         if not opened.folder.folds.exists():
             opened.folds.save(opened.folder.folds)
-        if history.study is None:  # asked anew, now that no other process can write
+        if history.study is None:
             record_new(opened.start)
         record_new(
             SessionStarted(
@@ -105,7 +107,10 @@ def _locked_journal(opened: Opened, stack: ExitStack, notify: Notify) -> Journal
             " name a folder of your own with `--home DIR`"
         ) from error
     if journal.dropped:
-        notify(f"{folder.journal}: a last line that a crash left incomplete was dropped")
+        notify(
+            f"{folder.journal}: a damaged end, as a crash leaves it, was set aside"
+            f" ({journal.dropped:,} bytes, in {folder.journal.name}.dropped)"
+        )
     return journal
 
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from search.errors import FoldwiseError, SettingsError, near_matches
 from tracking.history import History
 from tracking.home import Home, StudyFolder
-from tracking.journal import JournalError, read_journal
+from tracking.journal import JournalError, JournalReader, without_collections
+from tracking.journal_errors import REPAIR
 
 Notify = Callable[[str], None]
 
@@ -22,20 +23,48 @@ def study_folder(home: Home, name: str) -> StudyFolder:
         raise SettingsError(f"`--study`: {error}") from error
 
 
+class StudyReader:
+    """Reads a study's journal once, and from there on when asked again.
+
+    Attributes:
+        folder: the study's files.
+        history: what was read so far. Who writes the journal adds what it appends, and reads no
+            more.
+    """
+
+    def __init__(self, folder: StudyFolder) -> None:
+        self.folder = folder
+        self.history = History()
+        self._journal = JournalReader(folder.journal)
+
+    def read(self) -> History:
+        """Take in what stands in the journal by now; an absent one tells nothing.
+
+        Raises:
+            FoldwiseError: the journal is damaged.
+        """
+        try:
+            with without_collections():
+                for record in self._journal.read():
+                    self.history.add(record)
+        except JournalError as error:
+            raise FoldwiseError(str(error)) from error
+        except KeyError as error:
+            raise FoldwiseError(
+                f"{self.folder.journal} lacks records: one tells of a trial or fold {error} that"
+                f" never began. Set aside what cannot be used with `{REPAIR}`; it keeps a copy of"
+                " the file."
+            ) from error
+        return self.history
+
+
 def study_history(folder: StudyFolder) -> History:
     """Return what a study's journal tells; an absent one tells nothing.
 
     Raises:
         FoldwiseError: the journal is damaged.
     """
-    try:
-        return History.of(read_journal(folder.journal))
-    except JournalError as error:
-        raise FoldwiseError(str(error)) from error
-    except KeyError as error:
-        raise FoldwiseError(
-            f"{folder.journal} lacks records: one tells of a trial or fold {error} that never began"
-        ) from error
+    return StudyReader(folder).read()
 
 
 def known_study(home: Home, name: str) -> tuple[StudyFolder, History]:

@@ -1,5 +1,6 @@
 """The loop of a study: ask, evaluate, tell, record."""
 
+import itertools
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -148,9 +149,10 @@ class Study:
             return None
         if self._interrupted:
             return self._rest_of(self._interrupted.pop(0))
-        number = len(self._history.trials)
-        if number >= self._plan.trials or self._out_of_time(self._seconds_to_finish()):
+        known = self._history.trials
+        if len(known) >= self._plan.trials or self._out_of_time(self._seconds_to_finish()):
             return None
+        number = next(n for n in itertools.count() if n not in known)  # a repair may leave a gap
         return self._begin_baseline(number) or self._begin_proposal(number)
 
     def _begin_baseline(self, number: int) -> TrialTask | None:

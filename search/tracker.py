@@ -1,8 +1,8 @@
 """Where a study's records are shown: MLflow at an address, or the home's own database."""
 
-import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from search.errors import FoldwiseError, SettingsError
@@ -10,8 +10,17 @@ from tracking.history import History
 from tracking.home import Home, StudyFolder
 from tracking.journal import JournalError
 from tracking.mlflow_sink import MlflowSink, find_experiment
+from tracking.records import Record
+from tracking.secrets import (
+    keep_out_of_logs,
+    place_of,
+    secrets_in,
+    shown_address,
+    without_secrets,
+)
 from tracking.shipped import address_key
 from tracking.shipper import Shipper, ship_all
+from tracking.sink import Sink
 from tracking.views import BEST, COMPARE, view_path
 
 UI_ADDRESS = "http://127.0.0.1:5000"
@@ -56,7 +65,7 @@ class Tracker:
     @property
     def shown_uri(self) -> str:
         """The address without user, password and query, fit to be printed."""
-        return re.sub(r"//[^/]*@", "//", self.uri).partition("?")[0]
+        return shown_address(self.uri)
 
     def shipping(self, folder: StudyFolder, notify: Notify) -> Shipper:
         """Start shipping a study's journal in the background.
@@ -69,7 +78,7 @@ class Tracker:
             folder.journal,
             folder.shipped,
             lambda: self._sink(folder),
-            uri_key=address_key(self.uri),
+            uri_key=address_key(place_of(self.uri)),
             notify=notify,
         )
 
@@ -82,7 +91,8 @@ class Tracker:
                 f"Waiting for MLflow at {self.shown_uri} to take {waiting} records. Ctrl-C leaves"
                 " them for `python -m search sync`."
             )
-            waiting = shipper.drain(_DRAIN_SECONDS)
+            with suppress(KeyboardInterrupt):  # the journal keeps them
+                waiting = shipper.drain(_DRAIN_SECONDS)
         return waiting
 
     def sync(self, folder: StudyFolder, notify: Notify) -> int:
@@ -92,7 +102,7 @@ class Tracker:
                 folder.journal,
                 folder.shipped,
                 lambda: self._sink(folder),
-                uri_key=address_key(self.uri),
+                uri_key=address_key(place_of(self.uri)),
                 notify=notify,
             )
         except JournalError as error:
@@ -109,6 +119,7 @@ class Tracker:
 
         None are returned while MLflow does not know the study or cannot be asked.
         """
+        keep_out_of_logs(frozenset() if self.is_local else secrets_in(self.uri))
         try:
             experiment = find_experiment(self.uri, history.known_study().id)
         except Exception:  # noqa: BLE001 # whatever MLflow raises: a link is not worth a failure
@@ -121,6 +132,37 @@ class Tracker:
             "compare": base + view_path(experiment, COMPARE),
         }
 
-    def _sink(self, folder: StudyFolder) -> MlflowSink:
+    def _sink(self, folder: StudyFolder) -> Sink:
         artifacts = self.home.artifacts if self.is_local else None
-        return MlflowSink(self.uri, artifacts=artifacts, folder=folder.root)
+        sink = MlflowSink(self.uri, artifacts=artifacts, folder=folder.root)
+        return sink if self.is_local else _DiscreetSink(sink, secrets_in(self.uri))
+
+
+class TrackingFailed(Exception):
+    """What MLflow or a library below it raised, told without secrets."""
+
+
+@dataclass(frozen=True)
+class _DiscreetSink:
+    """A sink whose failures, and what is logged meanwhile, tell no secrets of its address."""
+
+    sink: Sink
+    secrets: frozenset[str]
+
+    def apply(self, record: Record, history: History) -> None:
+        with _discreet(self.secrets):
+            self.sink.apply(record, history)
+
+    def close(self) -> None:
+        with _discreet(self.secrets):
+            self.sink.close()
+
+
+@contextmanager
+def _discreet(secrets: frozenset[str]) -> Iterator[None]:
+    keep_out_of_logs(secrets)
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 # a sink raises whatever its libraries raise
+        told = without_secrets(str(error).strip() or type(error).__name__, secrets)
+        raise TrackingFailed(told) from None  # its causes would tell the secrets

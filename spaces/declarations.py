@@ -87,7 +87,7 @@ def _kept(file: Path) -> Declaration | None:
         if not valid or any(digest(Path(p)) != d for p, d in document["sources"].items()):
             return None
         return Declaration.from_json(document["declaration"])
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None  # absent, or not one of these files
 
 
@@ -113,7 +113,7 @@ def _versions() -> dict[str, str]:
 
 def _asked(target: str, data: DataSpec | None, notify: Notify) -> dict[str, Any]:
     asked = [target] if data is None else [target, json.dumps(asdict(data))]
-    with subprocess.Popen(
+    with subprocess.Popen(  # nosec B603 # runs the user's code, which was asked for by name
         [sys.executable, "-m", "spaces.declaring", *asked],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

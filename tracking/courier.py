@@ -4,6 +4,7 @@ import logging
 import re
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +35,8 @@ class Courier:
             failed one believed is believed on.
         uri_key: the sink's address, as `tracking.shipped.address_key` names it.
         notify: takes one sentence for the user.
+        once_more: go back to the first record that was set aside. Those that were taken since are
+            told again: what the sink shows depends on their order.
 
     Attributes:
         failure: why the last delivery stopped; None when all was delivered.
@@ -47,11 +50,13 @@ class Courier:
         *,
         uri_key: str,
         notify: Callable[[str], None],
+        once_more: bool = False,
     ) -> None:
         self.failure: Exception | None = None
         self._journal = journal
         self._path, self._key = shipped_path, uri_key
         self._make_sink, self._notify = make_sink, notify
+        self._once_more = once_more
         self._acknowledged = self._load()
         self._saved = self._acknowledged
         self._lock: ShippingLock | None = None
@@ -80,18 +85,22 @@ class Courier:
     def deliver(self) -> bool:
         """Deliver the records there are; tell whether all of them were taken.
 
-        What the sink raises is not raised but kept in `failure`; the next call goes on with the
-        same record.
+        What the sink or the disk raises is not raised but kept in `failure`; the next call goes on
+        with the same record.
 
         Raises:
             JournalError: the journal is damaged.
         """
-        if not self._locked():
-            self.failure = BusyError("another process is shipping the same study")
-            return False
-        self.failure = None
         try:
+            if not self._locked():
+                self.failure = BusyError("another process is shipping the same study")
+                return False
+            self.failure = None
             self._read()
+        except OSError as error:
+            self.failure = error
+            return False
+        try:
             while self._queue:
                 if not self._deliver_first():
                     return False
@@ -127,9 +136,21 @@ class Courier:
 
     def _load(self) -> Acknowledged:
         acknowledged = shipped.load(self._path, self._key)
-        length = self._journal.stat().st_size if self._journal.exists() else 0
-        # Beyond the end: not the journal that was shipped. Telling everything again is harmless.
-        return acknowledged if acknowledged.offset <= length else Acknowledged()
+        if not self._ends_a_line(acknowledged.offset):
+            return Acknowledged()  # another journal; telling everything again is harmless
+        if self._once_more and acknowledged.set_aside:
+            return Acknowledged(offset=acknowledged.whole, whole=acknowledged.whole)
+        return acknowledged
+
+    def _ends_a_line(self, offset: int) -> bool:
+        """Say whether the journal has a line that ends there; a power cut may have taken it."""
+        if offset == 0:
+            return True
+        if not self._journal.exists():
+            return False
+        with self._journal.open("rb") as file:
+            file.seek(offset - 1)
+            return file.read(1) == b"\n"
 
     def _read(self) -> None:
         for record in self._reader.read():
@@ -150,7 +171,8 @@ class Courier:
         self._queue.popleft()
         self._first_is_in_history = False
         self._refusals = 0
-        self._acknowledged = replace(self._acknowledged, offset=end)
+        whole = end if not self._acknowledged.set_aside else self._acknowledged.whole
+        self._acknowledged = replace(self._acknowledged, offset=end, whole=whole)
         if len(self._queue) % _SAVE_EVERY == 0:
             self._save()
         return True
@@ -183,10 +205,11 @@ class Courier:
 
     def _put_aside(self, record: Record, error: Exception) -> bool:
         kind = type(record).__name__
-        logger.error("%s was refused %d times", kind, self._refusals, exc_info=error)
+        logger.info("%s was refused %d times", kind, self._refusals, exc_info=error)
         self._notify(
             f"The tracking server refuses a record ({kind}: {reason(error)});"
-            " it is left out there, and kept in the journal."
+            " it is left out there, and kept in the journal;"
+            " `python -m search sync` tries it again."
         )
         count = self._acknowledged.set_aside + 1
         self._acknowledged = replace(self._acknowledged, set_aside=count)
@@ -200,14 +223,20 @@ class Courier:
 
     def _save(self) -> None:
         if self._acknowledged != self._saved:
-            shipped.store(self._path, self._key, self._acknowledged)
-            self._saved = self._acknowledged
+            with suppress(OSError):  # a full disk: the same is told again then
+                shipped.store(self._path, self._key, self._acknowledged)
+                self._saved = self._acknowledged
 
 
 def reason(error: Exception) -> str:
-    """Return an error's first line, short, without a password in an address."""
+    """Return an error's first line, short, without a password in an address.
+
+    Where a library tells a chain of causes in one line, the last of them is returned.
+    """
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return re.sub(r"//[^/@\s]+@", "//***@", lines[0])[:200]
+    _, _, cause = lines[0].rpartition("Caused by ")
+    shown = re.split(r": |\('|\(\"", cause.rstrip(")\"'"))[-1] if cause != lines[0] else lines[0]
+    return re.sub(r"//[^/@\s]+@", "//***@", shown)[:200]
 
 
 def _brings(later: Record, earlier: Record) -> bool:

@@ -1,10 +1,13 @@
 """Where things lie in a home folder: the one module that knows every file name."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
 
 MAX_NAME_BYTES = 120
+
+_HIDDEN = re.compile(r"\..+\.[0-9a-f]{8}")
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,11 @@ class StudyFolder:
     def predictions(self, trial: int, fold: int) -> Path:
         """Out-of-fold predictions of one fold of one trial."""
         return self.root / "predictions" / f"trial-{trial:05d}-fold-{fold:02d}.npz"
+
+    def leftovers(self) -> list[Path]:
+        """Return the temporary files in the folder: being written, or left by a crash."""
+        found = [*self.root.glob("*.tmp"), *self.root.glob("predictions/*.partial")]
+        return sorted(found + _hidden(self.root))
 
 
 @dataclass(frozen=True)
@@ -100,8 +108,19 @@ class Home:
         found = sorted(path.parent for path in root.glob("*/journal.jsonl"))
         return {unquote(path.name): StudyFolder(path) for path in found}
 
+    def leftovers(self) -> list[Path]:
+        """Return the temporary files beside the studies: being written, or left by a crash."""
+        datasets = self.root / "datasets"
+        inside = [path for folder in datasets.glob("[!.]*/") for path in _hidden(folder)]
+        return sorted([*datasets.glob(".new-*"), *inside, *self.declarations.glob("tmp*")])
+
 
 def folder_name(name: str) -> str:
     """Return `name` as that of one folder, whatever characters it has; `unquote` undoes it."""
     folder = quote(name, safe=" +=@,()")
     return f"%2E{folder[1:]}" if folder.startswith(".") else folder  # `.`, `..`, hidden folders
+
+
+def _hidden(folder: Path) -> list[Path]:
+    """Return files under the names that files have until they are whole: `.folds.npz.1a2b3c4d`."""
+    return [path for path in folder.glob(".*.*") if _HIDDEN.fullmatch(path.name)]

@@ -1,48 +1,38 @@
 """The append-only file of records: the one durable truth of a study.
 
-One record a line, each a JSON object whose first entry is the CRC-32 of the rest. Records that
-later work depends on (a fold's score, a trial's end) are forced to the disk before `append`
-returns; epochs are handed to the operating system only, so a power cut may cost those.
+One record a line. Records that later work depends on (a fold's score, a trial's end) are forced to
+the disk before `append` returns; epochs are handed to the operating system only, so a power cut may
+cost those.
+
+What stands after the last sound line is what a crash, a power cut or a full disk left: to readers
+it is not there, and opening the journal for writing sets it aside. Damage before a sound line is
+nothing that writing could leave: it is refused.
 """
 
-import json
+import gc
 import os
-import re
-import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from tracking.records import EpochEnded, FoldStarted, Record, record_from_json
+from tracking.journal_end import set_end_aside
+from tracking.journal_errors import JournalError
+from tracking.journal_lines import (
+    LONGEST,
+    DamagedLine,
+    decode,
+    encode,
+    is_sound,
+    raw_lines,
+)
+from tracking.records import EpochEnded, FoldStarted, Record
+from tracking.room import why_not_written
 
-_LINE = re.compile(rb'^\{"crc":"([0-9a-f]{8})",(.*)\}$', re.DOTALL)
+__all__ = ["Journal", "JournalError", "JournalReader", "decode", "encode", "read_journal"]
+
 _NOT_FORCED = (EpochEnded, FoldStarted)
-
-
-class JournalError(ValueError):
-    """A journal that cannot be read or written; the message says where and what to do."""
-
-
-def encode(record: Record) -> bytes:
-    """Return the record's line, newline included."""
-    body = json.dumps(record.to_json(), ensure_ascii=False, allow_nan=True).encode()
-    return b'{"crc":"%08x",' % zlib.crc32(body) + body[1:] + b"\n"
-
-
-def decode(line: bytes) -> Record:
-    """Return the record on a line (without its newline).
-
-    Raises:
-        ValueError: the line is not one that `encode` wrote.
-    """
-    match = _LINE.match(line)
-    if match is None:
-        raise ValueError("not a journal line")
-    body = b"{" + match[2] + b"}"
-    if int(match[1], 16) != zlib.crc32(body):
-        raise ValueError("its checksum does not match")
-    return record_from_json(json.loads(body))
 
 
 class JournalReader:
@@ -55,49 +45,80 @@ class JournalReader:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.offset = 0
-        self._line = 0
+        self._lines = 0
 
     def read(self) -> Iterator[Record]:
-        """Yield the whole records not yet read; a last line without its newline waits.
+        """Yield the sound records not yet read.
+
+        It stops before a damaged end of the file; the next call looks at that again.
 
         Raises:
-            JournalError: a whole line is damaged, with its number.
+            JournalError: a line is damaged and a sound one follows, or none is sound; with its
+                number and position. Or a later version wrote it.
         """
         if not self.path.exists():
             return
         with self.path.open("rb") as file:
             file.seek(self.offset)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    return
-                self._line += 1
+            for raw in raw_lines(file):
+                if not raw.endswith(b"\n") and len(raw) < LONGEST:
+                    return  # it is being written; looking further could find it whole
                 try:
-                    record = decode(line[:-1])
-                except ValueError as error:
-                    raise JournalError(
-                        f"{self.path}, line {self._line}: {error}. Every line before it is sound;"
-                        " move the file aside, or remove that line to lose its record alone."
-                    ) from error
-                self.offset += len(line)
+                    record = decode(raw[:-1])
+                except DamagedLine as fault:
+                    self._refuse_unless_at_end(file, fault)
+                    return
+                except ValueError as fault:
+                    raise JournalError.foreign(self.path, self._lines + 1, fault) from fault
+                self._lines += 1
+                self.offset += len(raw)
                 yield record
+
+    def _refuse_unless_at_end(self, file: IO[bytes], fault: DamagedLine) -> None:
+        if any(is_sound(raw) for raw in raw_lines(file)):
+            raise JournalError.damaged(self.path, self._lines + 1, self.offset, fault) from fault
+        if self._lines == 0:
+            raise JournalError.nothing_sound(self.path, fault) from fault
 
 
 class Journal:
     """The journal opened for writing, by one process at a time.
 
-    A last line that a crash left incomplete is cut off; `dropped` says how many bytes that were.
+    Opening it moves what stands after the last sound line to a file beside it.
+
+    Attributes:
+        dropped: how many bytes that were.
+
+    Raises:
+        JournalError: it is damaged before a sound line, or there is no room for what is moved.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.dropped = _cut_torn_line(path)
+        self.dropped = set_end_aside(path)
         self._file: IO[bytes] = path.open("ab", buffering=0)
+        self._is_whole = True
+        self._unconfirmed = ""
 
     def append(self, record: Record) -> None:
-        """Write the record as one line."""
-        self._file.write(encode(record))
+        """Write the record as one line; where that fails, none of it stays.
+
+        Raises:
+            JournalError: it could not be written, or the disk did not confirm it. In the first
+                case the journal can be tried again; in the second it must be opened anew.
+        """
+        line = self._line(record)
+        if not self._is_whole:
+            self._cut_torn_line()
+        self._is_whole = False
+        try:
+            self._write(line)
+        except OSError as error:
+            self._cut_torn_line()
+            raise self._not_kept(error) from error
+        self._is_whole = True
         if not isinstance(record, _NOT_FORCED):
-            os.fsync(self._file.fileno())
+            self._force()
 
     def close(self) -> None:
         """Close the file. Nothing is pending: every record was written by its `append`."""
@@ -114,24 +135,74 @@ class Journal:
     ) -> None:
         self.close()
 
+    def _line(self, record: Record) -> bytes:
+        if self._unconfirmed:
+            raise JournalError(self._unconfirmed)
+        line = encode(record)
+        if len(line) > LONGEST:
+            raise JournalError(
+                f"{self.path}: a record must fit in {LONGEST:,} bytes; this"
+                f" {type(record).__name__} takes {len(line):,}"
+            )
+        return line
+
+    def _write(self, line: bytes) -> None:
+        rest = memoryview(line)
+        while rest:  # a disk that fills up takes a part, and says why with the next
+            rest = rest[self._file.write(rest) :]
+
+    def _force(self) -> None:
+        """Wait until the disk has the file.
+
+        Once it failed, a second try tells nothing: the system forgets what it could not write.
+        """
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            self._unconfirmed = (
+                f"{self.path}: the disk did not confirm the last record"
+                f" ({why_not_written(error, self.path)}). Every record that it confirmed is kept."
+                " See to the disk and run the same command again."
+            )
+            raise JournalError(self._unconfirmed) from error
+
+    def _cut_torn_line(self) -> None:
+        """Cut off what was written of a line, lest the next one is glued to it."""
+        try:
+            with self.path.open("rb") as file:
+                end = _end_of_last_newline(file, file.seek(0, os.SEEK_END))
+            os.ftruncate(self._file.fileno(), end)
+        except OSError as error:
+            raise self._not_kept(error) from error
+        self._is_whole = True
+
+    def _not_kept(self, error: OSError) -> JournalError:
+        return JournalError(
+            f"{self.path}: {why_not_written(error, self.path)}. The last record could not be kept;"
+            " every record before it is. Make room and run the same command again."
+        )
+
 
 def read_journal(path: Path) -> list[Record]:
-    """Return all whole records of a journal; an absent file has none.
+    """Return the sound records of a journal; an absent file has none.
 
     Raises:
-        JournalError: a whole line is damaged.
+        JournalError: as `JournalReader.read` does.
     """
-    return list(JournalReader(path).read())
+    with without_collections():
+        return list(JournalReader(path).read())
 
 
-def _cut_torn_line(path: Path) -> int:
-    if not path.exists():
-        return 0
-    with path.open("rb+") as file:
-        content_end = file.seek(0, os.SEEK_END)
-        whole_end = _end_of_last_newline(file, content_end)
-        file.truncate(whole_end)
-    return content_end - whole_end
+@contextmanager
+def without_collections() -> Iterator[None]:
+    """Spare the search for garbage: records refer to no others, and it took a third of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _end_of_last_newline(file: IO[bytes], end: int, block: int = 65536) -> int:

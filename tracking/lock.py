@@ -4,8 +4,13 @@ import fcntl
 import json
 import os
 import socket
+import time
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
+
+_TRIES, _PAUSE = 5, 0.05  # `holder` takes the lock for an instant; that must not refuse a `run`
 
 
 class StudyLocked(RuntimeError):
@@ -14,6 +19,8 @@ class StudyLocked(RuntimeError):
 
 class StudyLock:
     """Held by the process that runs a study; the system lets go of it when that process ends.
+
+    What the file says is for people: a file that a dead process left is no lock.
 
     Raises:
         StudyLocked: on entering, when another process holds it.
@@ -24,17 +31,14 @@ class StudyLock:
 
     def __enter__(self) -> "StudyLock":
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._path.open("a+")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._file.seek(0)
-            holder = self._file.read()
-            self._file.close()
-            raise StudyLocked(f"the study is being run by {_holder(holder)}") from error
-        self._file.truncate(0)
-        self._file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
-        self._file.flush()
+        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
+        if not _take(self._file, fcntl.LOCK_EX, tries=_TRIES):
+            said = _read(self._file)
+            os.close(self._file)
+            raise StudyLocked(f"the study is being run by {_named(said)}")
+        with suppress(OSError):  # a full disk: the lock holds, only its file does not say whose
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, json.dumps(_self()).encode(), 0)
         return self
 
     def __exit__(
@@ -43,12 +47,51 @@ class StudyLock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
+        os.close(self._file)
 
 
-def _holder(text: str) -> str:
+def holder(path: Path) -> str | None:
+    """Return who holds the lock, as people say it; None when nobody does.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
     try:
-        entry = json.loads(text)
-        return f"process {entry['pid']} on {entry['host']}"
-    except (ValueError, KeyError, TypeError):
+        file = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        return None if _take(file, fcntl.LOCK_SH, tries=1) else _named(_read(file))
+    finally:
+        os.close(file)
+
+
+def _take(file: int, kind: int, *, tries: int) -> bool:
+    for left in reversed(range(tries)):
+        try:
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_PAUSE if left else 0.0)
+        else:
+            return True
+    return False
+
+
+def _self() -> dict[str, object]:
+    return {"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}
+
+
+def _read(file: int) -> bytes:
+    return os.pread(file, 4096, 0)
+
+
+def _named(said: bytes) -> str:
+    try:
+        entry = json.loads(said)
+        name = f"process {entry['pid']} on {entry['host']}"
+        if "since" not in entry:
+            return name
+        since = datetime.fromtimestamp(entry["since"])  # local, for people
+        return f"{name} since {since:%Y-%m-%d %H:%M}"
+    except (ValueError, KeyError, TypeError, OverflowError, OSError):
         return "another process"

@@ -34,14 +34,7 @@ from tracking.stages import waiting
 if TYPE_CHECKING:
     from tracking.mlflow_store import MlflowStore, RunReference
 
-# Read by MLflow when it is imported, or at each request; what the user set stays...
-_SETTINGS = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    # The shipper tries again by itself; MLflow's own 7 tries of 120 s would only hide an outage.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-}
-# ... but for this: standard output belongs to the command, which may be printing JSON there.
+# Standard output belongs to the command, which may be printing JSON there; MLflow asks at each run.
 _SILENCE = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
 
 
@@ -126,6 +119,7 @@ class MlflowSink:
             store.finish(run_id, status, at=record.at)
             state = {"search.state": record.reason}
             self._interrupt_open(history, at=record.at)
+            store.tidy(RunKey("study"))
         store.log(run_id, tags=runs.common_tags(history) | state)
         self._describe(history)
 
@@ -142,6 +136,8 @@ class MlflowSink:
             for run_id in open_runs:
                 store.finish(run_id, "KILLED", at=at)
                 store.log(run_id, tags={"search.state": "interrupted"})
+            if open_runs:
+                store.tidy(RunKey("trial", trial.number))
         self._waiting = set()
 
     def _resume_trial(self, history: History, trial: TrialHistory) -> None:
@@ -231,6 +227,7 @@ class MlflowSink:
         points, tags = runs.trial_points(trial, record), runs.ended_tags(trial, record)
         store.log(run_id, points=points, tags=tags)
         store.finish(run_id, runs.STATUS[record.state], at=record.at)
+        store.tidy(RunKey("trial", trial.number))
         if record.state == "complete":
             self._show_best(history, record)
         self._describe(history)
@@ -242,6 +239,7 @@ class MlflowSink:
             store.upload(run_id, {"confirmation_error.txt": record.error.encode()})
         points, tags = runs.confirmed_points(record), runs.confirmed_tags(trial, record)
         store.log(run_id, points=points, tags=tags)
+        store.tidy(RunKey("trial", trial.number))
         store.tag_experiment(_experiment_tags(history))  # the views get a column
         self._mark_trials(history)
         self._describe(history)
@@ -294,14 +292,15 @@ class MlflowSink:
 
 def open_store(tracking_uri: str, *, artifacts: Path | None) -> "MlflowStore":
     """Import MLflow, quietly, and return a store at the address."""
-    for name, value in _SETTINGS.items():
-        os.environ.setdefault(name, value)
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read at the import, too
     os.environ.update(_SILENCE)
+    from tracking.mlflow_database import make_database
     from tracking.mlflow_store import MlflowStore
 
     # It logs each table it creates; what goes wrong arrives here as an exception.
     for name in ("mlflow", "alembic", "sqlalchemy"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    make_database(tracking_uri)
     return MlflowStore(tracking_uri, artifacts)
 
 

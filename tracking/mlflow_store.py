@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlflow import MlflowClient
+from mlflow import MlflowClient, environment_variables
 from mlflow.entities import (
     Dataset,
     DatasetInput,
@@ -17,6 +17,7 @@ from mlflow.entities import (
     InputTag,
     Metric,
     Param,
+    Run,
     RunTag,
     ViewType,
 )
@@ -25,6 +26,15 @@ from tracking.home import folder_name
 from tracking.runs import Point, RunKey, Tags, finite
 
 _METRICS, _OTHERS = 800, 100  # MLflow takes 1,000 entries a request, 100 params, 100 tags
+# A call that fails is repeated twice within a second, for servers that fail now and then. The
+# shipper waits for one that is away; MLflow's own 7 tries of 120 s, with pauses of up to two
+# minutes between them, would only hide that. Variables that the user has set go first.
+_REQUESTS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": 2,
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": 0,
+    "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": 1.0,  # seconds, before the second repetition
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": 30,  # seconds
+}
 
 
 @dataclass(frozen=True)
@@ -48,11 +58,13 @@ class MlflowStore:
     """
 
     def __init__(self, tracking_uri: str, artifacts: Path | None) -> None:
+        _limit_requests()
         self.client = MlflowClient(tracking_uri, registry_uri=tracking_uri)
         self.experiment_id = ""
         self._artifacts = artifacts
         self._runs: dict[RunKey, RunReference] = {}
         self._searched: set[str] = set()
+        self._tags: Tags = {}  # of the experiment, as far as known
         self._is_new = False
 
     def open(self, name: str, study_id: str, tags: Tags) -> bool:
@@ -64,7 +76,7 @@ class MlflowStore:
         candidate, attempt = name, 1
         while (found := self.client.get_experiment_by_name(candidate)) is not None:
             if _belongs(found, study_id):
-                self.experiment_id = found.experiment_id
+                self.experiment_id, self._tags = found.experiment_id, dict(found.tags)
                 return False
             candidate = f"{name}-{study_id[:8]}" + (f"-{attempt}" if attempt > 1 else "")
             attempt += 1
@@ -73,7 +85,7 @@ class MlflowStore:
             folder = self._artifacts.resolve() / folder_name(candidate)
             location = folder.as_uri()
         self.experiment_id = self.client.create_experiment(candidate, location, tags)
-        self._is_new = True
+        self._is_new, self._tags = True, dict(tags)
         return True
 
     def find_experiment(self, study_id: str) -> str | None:
@@ -84,18 +96,27 @@ class MlflowStore:
         return str(found[0].experiment_id) if found else None
 
     def tag_experiment(self, tags: Tags) -> None:
-        """Set tags of the experiment."""
+        """Set tags of the experiment, one request for each that has changed."""
         for name, value in tags.items():
-            self.client.set_experiment_tag(self.experiment_id, name, value)
+            if self._tags.get(name) != value:
+                self.client.set_experiment_tag(self.experiment_id, name, value)
+                self._tags[name] = value
 
     def find(self, key: RunKey) -> RunReference | None:
         """Return the run, None when there is none.
 
         MLflow is asked once for all runs of a trial, and not at all for a new experiment.
         """
-        if key not in self._runs and not self._is_new:
+        if key not in self._runs and not self._is_new and _query(key) not in self._searched:
             self._search(key)
         return self._runs.get(key)
+
+    def tidy(self, key: RunKey) -> None:
+        """Leave one run a key, for all of a trial's runs or all of a kind.
+
+        There are two where a server made a run and its answer was lost, so that it was asked again.
+        """
+        self._search(key)
 
     def create(self, key: RunKey, tags: Tags, *, at: float) -> RunReference:
         """Make the run; its name is the tag `mlflow.runName`.
@@ -165,18 +186,46 @@ class MlflowStore:
         self.client.update_run(run_id, status="RUNNING")
 
     def _search(self, key: RunKey) -> None:
-        in_trial = key.kind in ("trial", "fold")
-        name, value = ("trial", str(key.trial)) if in_trial else ("kind", key.kind)
-        query = f"tags.`search.{name}` = '{value}'"
-        if query in self._searched:
-            return
         found = self.client.search_runs(
-            [self.experiment_id], query, ViewType.ACTIVE_ONLY, order_by=["start_time ASC"]
+            [self.experiment_id], _query(key), ViewType.ACTIVE_ONLY, order_by=["start_time ASC"]
         )
+        doubles: dict[RunKey, list[Run]] = {}
         for run in found:
-            started = float(run.data.tags.get("search.started", 0.0))
-            self._runs.setdefault(RunKey.of(run.data.tags), RunReference(run.info.run_id, started))
-        self._searched.add(query)
+            doubles.setdefault(RunKey.of(run.data.tags), []).append(run)
+        for each, same in doubles.items():
+            self._keep_one(each, same)
+        self._searched.add(_query(key))
+
+    def _keep_one(self, key: RunKey, runs: list[Run]) -> None:
+        """Keep the run that is written to: the one in use here, else the one that says most."""
+        known = self._runs.get(key)
+
+        def rank(run: Run) -> tuple[bool, float, int]:
+            is_known = known is not None and run.info.run_id == known.id
+            size = len(run.data.metrics) + len(run.data.params) + len(run.data.tags)
+            return is_known, _started(run), size
+
+        kept = max(runs, key=rank)
+        for run in runs:
+            if run is not kept:
+                self.client.delete_run(run.info.run_id)
+        self._runs[key] = RunReference(kept.info.run_id, _started(kept))
+
+
+def _limit_requests() -> None:
+    for name, value in _REQUESTS.items():
+        # Not `os.environ`: that is the user's, and what they start would inherit it.
+        getattr(environment_variables, name).default = value
+
+
+def _query(key: RunKey) -> str:
+    in_trial = key.kind in ("trial", "fold")
+    name, value = ("trial", str(key.trial)) if in_trial else ("kind", key.kind)
+    return f"tags.`search.{name}` = '{value}'"
+
+
+def _started(run: Run) -> float:
+    return float(run.data.tags.get("search.started", 0.0))
 
 
 def _belongs(experiment: Experiment, study_id: str) -> bool:

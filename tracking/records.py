@@ -42,7 +42,7 @@ def record_from_json(data: Json) -> Record:
     kind = Record.kinds.get(str(data.get("kind")))
     if kind is None:
         raise ValueError(f"unknown kind of record: {data.get('kind')!r}")
-    known = {f.name for f in fields(kind)}
+    known = {known.name for known in fields(kind)}
     try:
         return kind(**{name: value for name, value in data.items() if name in known})
     except TypeError as error:

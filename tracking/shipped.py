@@ -15,10 +15,12 @@ class Acknowledged:
     Attributes:
         offset: bytes of the journal, always the end of a whole line.
         set_aside: records among them that the address refused and that were left out.
+        whole: bytes up to the first of these; `offset` where there are none.
     """
 
     offset: int = 0
     set_aside: int = 0
+    whole: int = 0
 
 
 def address_key(tracking_uri: str) -> str:
@@ -33,7 +35,8 @@ def load(path: Path, key: str) -> Acknowledged:
     """
     try:
         entry = _entries(path)[key]
-        return Acknowledged(int(entry["offset"]), int(entry["set_aside"]))
+        offset, set_aside = int(entry["offset"]), int(entry["set_aside"])
+        return Acknowledged(offset, set_aside, int(entry.get("whole", 0 if set_aside else offset)))
     except (TypeError, KeyError, ValueError):
         return Acknowledged()
 

@@ -1,5 +1,6 @@
 """Ships a journal to a sink: in the background while a study runs, or at once on request."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +14,9 @@ from tracking.sink import Sink
 
 _GATHER = 5.0  # seconds; a fold's epochs then go together, and MLflow's pages reload every 30 s
 _LONGEST_PAUSE = 60.0  # seconds between tries
+_PATIENCE = 2.0  # seconds; a server that is restarted, or a line that breaks for a moment
+
+logger = logging.getLogger(__name__)
 
 
 class Shipper:
@@ -30,6 +34,7 @@ class Shipper:
         gather: seconds to collect records before they are shipped.
         first_pause: seconds before the first new try; each further pause is twice as long, up to
             a minute.
+        patience: seconds of an outage before the user is told.
     """
 
     def __init__(
@@ -42,15 +47,18 @@ class Shipper:
         notify: Callable[[str], None],
         gather: float = _GATHER,
         first_pause: float = 1.0,
+        patience: float = _PATIENCE,
     ) -> None:
         self._courier = Courier(journal, shipped_path, make_sink, uri_key=uri_key, notify=notify)
         self._notify, self._gather, self._first_pause = notify, gather, first_pause
+        self._patience = patience
         self._pause = 0.0  # before the next try; zero when the last went well
         self._offset = self._courier.offset
-        self._is_out = False  # the user was told of an outage
+        self._out_since: float | None = None  # when the first try of an outage began
+        self._is_told = False  # the user was told of it
         self._state = threading.Condition()
         self._wanted, self._served, self._failed = 1, 0, 0  # deliveries, counted by `wake`
-        self._hurry = self._closing = self._over = False
+        self._hurry = self._hurried = self._closing = self._over = False
         self._thread = threading.Thread(target=self._run, name="shipper", daemon=True)
         self._thread.start()
 
@@ -100,9 +108,14 @@ class Shipper:
     def _run(self) -> None:
         try:
             while (goal := self._next_goal()) is not None:
-                self._report(goal, delivered=self._courier.deliver())
+                began = time.monotonic()
+                self._report(goal, began, delivered=self._courier.deliver())
         except JournalError as error:
             self._notify(f"Shipping stopped: {error}")
+        except Exception as error:
+            logger.info("shipping stopped", exc_info=True)
+            why = f"{type(error).__name__}: {reason(error)}"
+            self._notify(f"Shipping stopped ({why}); `python -m search sync` goes on.")
         finally:
             self._courier.close()
             with self._state:
@@ -115,23 +128,35 @@ class Shipper:
             self._state.wait_for(lambda: self._closing or self._wanted > self._served)
             pause = self._pause or self._gather
             self._state.wait_for(lambda: self._closing or self._hurry, pause)
-            self._hurry = False
+            self._hurried, self._hurry = self._hurry, False
             return None if self._closing else self._wanted
 
-    def _report(self, goal: int, *, delivered: bool) -> None:
+    def _report(self, goal: int, began: float, *, delivered: bool) -> None:
         self._pause = self._next_pause(delivered=delivered)
-        failure, was_out = self._courier.failure, self._is_out
-        self._is_out = not delivered and (was_out or not self._courier.refused)
-        if failure is not None and self._is_out and not was_out:
-            self._notify(_outage(failure))
-        if was_out and not self._is_out:
-            self._notify("The tracking server has everything again.")
+        if delivered:
+            self._end_outage()
+        elif not self._courier.refused:
+            self._note_outage(began)
         with self._state:
             if delivered:
                 self._served = goal
             else:
                 self._failed = goal
             self._state.notify_all()
+
+    def _note_outage(self, began: float) -> None:
+        """Tell the user once: when it lasts, or when somebody waits for all to be shipped."""
+        if self._out_since is None:
+            self._out_since = began
+        lasts = time.monotonic() - self._out_since >= self._patience
+        if self._courier.failure is not None and not self._is_told and (lasts or self._hurried):
+            self._is_told = True
+            self._notify(_outage(self._courier.failure))
+
+    def _end_outage(self) -> None:
+        if self._is_told:
+            self._notify("The tracking server has everything again.")
+        self._out_since, self._is_told = None, False
 
     def _next_pause(self, *, delivered: bool) -> float:
         came_from, self._offset = self._offset, self._courier.offset
@@ -149,7 +174,7 @@ class Shipment:
     Attributes:
         shipped: records taken by the sink, those set aside included.
         waiting: records not taken.
-        set_aside: records the sink refused, ever, which were left out.
+        set_aside: records the sink refused, which were left out.
         failure: why the rest waits; empty when nothing does.
     """
 
@@ -168,7 +193,7 @@ def ship_all(
     notify: Callable[[str], None],
     pauses: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0),
 ) -> Shipment:
-    """Ship what a journal holds and come back.
+    """Ship what a journal holds, records that were set aside once more, and come back.
 
     Args:
         journal: as for `Shipper`, like the next four.
@@ -181,7 +206,9 @@ def ship_all(
     Raises:
         JournalError: the journal is damaged.
     """
-    courier = Courier(journal, shipped_path, make_sink, uri_key=uri_key, notify=notify)
+    courier = Courier(
+        journal, shipped_path, make_sink, uri_key=uri_key, notify=notify, once_more=True
+    )
     at_first = before = courier.waiting()
     left = list(pauses)
     try:

@@ -8,6 +8,7 @@ import typer
 
 from search.cli import (
     datasets,
+    doctor,
     evaluate,
     export,
     predict,
@@ -22,6 +23,7 @@ from search.cli import (
 )
 from search.cli.output import failure
 from search.errors import FoldwiseError
+from tracking.journal_errors import JournalError
 
 INTERRUPTED = 130
 
@@ -43,6 +45,7 @@ app.command("spaces")(spaces.spaces)
 app.command("datasets")(datasets.datasets)
 app.command("ui")(ui.ui)
 app.command("sync")(sync.sync)
+app.command("doctor")(doctor.doctor)
 
 
 def run() -> None:
@@ -57,6 +60,9 @@ def run() -> None:
     except FoldwiseError as error:
         failure(str(error))
         sys.exit(error.exit_code)
+    except JournalError as error:  # damaged, or a full disk; what it held is kept
+        failure(str(error))
+        sys.exit(FoldwiseError.exit_code)
     except OSError as error:  # a full disk, a folder that vanished: the journal stays readable
         failure(f"{error.filename or 'a file'}: {error.strerror or error}")
         sys.exit(FoldwiseError.exit_code)

@@ -7,9 +7,9 @@ from search.cli.estimate import Ahead
 from search.folds import further_numbers
 from search.opening import Opened
 from search.pruners import make_pruner
-from search.studies import study_history
 from search.study import FINALISTS
 from tracking.history import History, TrialHistory
+from tracking.objectives import objectives_of
 from tracking.records import (
     AttemptFailed,
     EpochEnded,
@@ -43,22 +43,23 @@ class Board:
     """Takes in records and says where the study stands.
 
     Attributes:
+        history: the running study's, kept current by who runs it.
         newly_waiting: trials that began to wait with the last record.
         has_begun: whether any trial was begun or gone on with.
     """
 
     def __init__(self, opened: Opened) -> None:
         settings = opened.settings
-        self.history: History = study_history(opened.folder)
-        self.history.study = self.history.study or opened.start
-        self.objectives = self.history.objectives
+        self.history: History = opened.reader.history
+        self.objectives = objectives_of(opened.start.settings)
         self.total = settings.trials
         self.folds = settings.folds
         self.searched = [p.name for p in opened.narrowed.space.searched()]
         self._places: dict[int, Place] = {}
         self.newly_waiting: list[TrialHistory] = []
         self.has_begun = False
-        self._waiting = {trial.number for trial in waiting(self.history)}
+        waits = waiting(self.history) if self.history.study else []
+        self._waiting = {trial.number for trial in waits}
         self._began = 0.0
         self._epochs_trained = 0
         self._is_warm = False
@@ -73,8 +74,7 @@ class Board:
         )
 
     def take(self, record: Record) -> None:
-        """Take in a record."""
-        self.history.add(record)
+        """Take in a record that the history has taken in."""
         self.newly_waiting = []
         if isinstance(record, FoldStarted) and not self._began:
             self._began = time.monotonic()  # importing TensorFlow is not part of the estimate

@@ -34,8 +34,14 @@ def predict(
     made = table("input", "class", "probability", right=("probability",))
     for item in found:
         for rank, (name, probability) in enumerate(item.classes):
-            made.add_plain_row(item.sample if rank == 0 else "", name, f"{probability:.4f}")
+            sample = _printable(item.sample) if rank == 0 else ""
+            made.add_plain_row(sample, _printable(name), f"{probability:.4f}")
     console.print(made)
+
+
+def _printable(text: str) -> str:
+    """Return a text or name of unknown origin without what would steer the terminal."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
 
 
 def _mention_inverted(names: list[str]) -> None:

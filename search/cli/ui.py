@@ -1,6 +1,5 @@
 """`ui`: MLflow's pages over the home's studies."""
 
-import socket
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,10 +10,15 @@ if TYPE_CHECKING:
     from search.tracker import Tracker
     from tracking.home import Home as HomeFolder
 
-LOOPBACK = "127.0.0.1"
-
 
 def ui(
+    host: Annotated[
+        str,
+        typer.Option(
+            help="Address to serve on; 0.0.0.0 lets everybody who reaches this machine read,"
+            " change and delete what is served."
+        ),
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to serve on.")] = 5000,
     home: Home = DEFAULT_HOME,
     json: AsJson = False,
@@ -23,7 +27,8 @@ def ui(
 
     With `--json` the document comes once the pages can be opened; the serving goes on.
     """
-    from search.cli.output import console, print_json
+    from search.binding import Binding
+    from search.cli.output import Notices, console, print_json
     from search.errors import FoldwiseError, SettingsError
     from search.mlflow_server import serve
     from search.tracker import Tracker
@@ -35,22 +40,33 @@ def ui(
             f"{home} has no MLflow database yet; run a study first:"
             f" `python -m search run --space lenet --home {home}`"
         )
-    if not _is_free(port):
-        raise SettingsError(f"`--port {port}` is in use; name another, for example {port + 1}")
-    address = f"http://{LOOPBACK}:{port}"
+    binding = Binding(host, port)
+    binding.check()
+    notify = Notices(quiet=json)
 
     def ready() -> None:
-        links = _links(folders, Tracker(folders, None, address))
+        links = _links(folders, Tracker(folders, None, binding.address))
         if json:
-            print_json({"address": address, "studies": links})
+            document = {"address": binding.address, "studies": links, "notices": notify.texts}
+            print_json(document)
         else:
-            _print_links(address, links)
+            _print_links(binding.address, links, alone=binding.is_loopback)
 
+    if not binding.is_loopback:
+        notify(_exposed(folders, port))
     if not json:
         console.print("Starting MLflow ...")
-    code = serve(folders, LOOPBACK, port, ready=ready)
+    code = serve(folders, binding, ready=ready)
     if code:
         raise FoldwiseError(f"MLflow's server ended with code {code}; see {folders.server_log}")
+
+
+def _exposed(home: "HomeFolder", port: int) -> str:
+    return (
+        f"port {port} is open to other machines, and MLflow asks for no password: whoever reaches"
+        f" it can read, change and delete all runs, models and pictures in {home.root}. Let only a"
+        " network you trust reach it; else leave `--host` out and use an SSH tunnel"
+    )
 
 
 def _links(folders: "HomeFolder", tracker: "Tracker") -> dict[str, dict[str, str]]:
@@ -61,24 +77,15 @@ def _links(folders: "HomeFolder", tracker: "Tracker") -> dict[str, dict[str, str
     return {name: tracker.views(history) for name, history in found.items()}
 
 
-def _print_links(address: str, links: dict[str, dict[str, str]]) -> None:
+def _print_links(address: str, links: dict[str, dict[str, str]], *, alone: bool) -> None:
     from rich.markup import escape
 
     from search.cli.output import console, say
 
-    console.print(f"MLflow on [bold]{address}[/] (this machine only). Ctrl-C ends it.\n")
+    reach = "this machine only" if alone else "open to other machines"
+    console.print(f"MLflow on [bold]{escape(address)}[/] ({reach}). Ctrl-C ends it.\n")
     for name, views in links.items():
         if views:
             console.print(f"[bold]{escape(name)}[/]")
             say(f"  best trials first  {views['best_trials_first']}")
             say(f"  compare            {views['compare']}")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError:
-            return False
-    return True

@@ -88,7 +88,7 @@ def map_array(path: Path) -> np.memmap[Any, np.dtype[Any]]:
     """
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, SyntaxError) as error:
+    except Exception as error:  # a header is Python's text, which can be wrong in many ways
         raise DataError(
             f"a cached array must be a whole .npy file; {path} is not ({error})."
             f" Delete {path.parent}: it is made anew when next needed."

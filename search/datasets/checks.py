@@ -10,6 +10,8 @@ from search.datasets.arrays import IMAGES, ROWS, SPLITS, array_file, map_array
 from search.datasets.contents import Contents
 from search.errors import DataError
 
+MAX_CLASSES = 100_000
+
 
 def check_arrays(folder: Path, contents: Contents, origin: str) -> None:
     """Check what every source must deliver, whatever its format.
@@ -28,6 +30,11 @@ def check_arrays(folder: Path, contents: Contents, origin: str) -> None:
         raise DataError(
             f"{origin} must have at least 2 classes; got {len(contents.classes)}"
             f" ({', '.join(contents.classes)})"
+        )
+    if len(contents.classes) > MAX_CLASSES:
+        raise DataError(
+            f"{origin} must have at most {MAX_CLASSES:,} classes; got {len(contents.classes):,}."
+            " Are these labels of classes?"
         )
     shapes = []
     for split in SPLITS:

@@ -17,7 +17,7 @@ from search.datasets.csv_blocks import read_blocks
 from search.datasets.csv_header import Header, read_header
 from search.datasets.csv_rows import read_rows
 from search.datasets.growing import write_growing
-from search.datasets.packed import check_file
+from search.datasets.packed import check_file, expanded
 from search.datasets.splits import DTYPES, held_out, write_labels, write_part
 from search.errors import DataError, SettingsError
 
@@ -34,7 +34,7 @@ def find(rest: str, _: Surroundings) -> Found:
         SettingsError: more than two files, or the same one twice.
         DataError: a file is not there.
     """
-    paths = tuple(Path(part.strip()).expanduser() for part in rest.split(","))
+    paths = tuple(expanded(part) for part in rest.split(","))
     if len(paths) > 2 or len(set(paths)) < len(paths):
         raise SettingsError(
             f"`csv:` must be followed by TRAIN or by TRAIN,TEST, two different files; got {rest!r}"

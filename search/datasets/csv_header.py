@@ -16,7 +16,8 @@ from search.errors import DataError
 LABEL = "label"
 DELIMITERS = ",;\t"
 SHOWN = 8  # columns in a message
-_PIXEL = re.compile(r"pixel[ _]?(\d+)", re.IGNORECASE)
+MAX_COLUMNS = 200_000  # images of 256 x 256 in colour have 196,608
+_PIXEL = re.compile(r"pixel[ _]?(\d{1,9})", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -81,11 +82,15 @@ def read_header(path: Path, line: bytes) -> Header:
     """
     text = _decoded(path, line)
     delimiter = max(DELIMITERS, key=re.sub(r'"[^"]*"', "", text).count)
+    if text.count(delimiter) >= 2 * MAX_COLUMNS:  # before that many names are made
+        _refuse_columns(path, text.count(delimiter))
     try:
         fields = next(csv.reader([text], delimiter=delimiter, strict=True), [])
     except csv.Error as error:
         raise DataError(f"{path}, line 1 must be a header of column names; {error}") from error
     names = tuple(name.strip() for name in fields)
+    if len(names) > MAX_COLUMNS:
+        _refuse_columns(path, len(names))
     _check_names(path, names)
     labels = [index for index, name in enumerate(names) if name.lower() == LABEL]
     if len(labels) != 1:
@@ -135,6 +140,13 @@ def _check_names(path: Path, names: tuple[str, ...]) -> None:
             f"{path}, line 1: column names must differ; columns {' and '.join(places[:2])} are both"
             f" called `{repeated}`. Rename one."
         )
+
+
+def _refuse_columns(path: Path, count: int) -> NoReturn:
+    raise DataError(
+        f"{path}, line 1: a table must have at most {MAX_COLUMNS:,} columns; there are"
+        f" {count:,}. Keep such samples in an `.npz` file."
+    )
 
 
 def _refuse_labels(path: Path, names: tuple[str, ...], found: int) -> NoReturn:

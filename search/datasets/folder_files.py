@@ -11,6 +11,7 @@ from search.datasets.arrays import IMAGES, PIECE_BYTES, Images, array_file, writ
 from search.datasets.contents import Contents
 from search.datasets.folder_pictures import Target, choose_target, fit_picture, read_all
 from search.datasets.folder_scan import Part, Scan, scan_folder
+from search.datasets.packed import expanded
 from search.datasets.picture_files import quiet_pillow
 from search.datasets.splits import held_out, write_labels
 
@@ -23,7 +24,7 @@ def find(rest: str, _: Surroundings) -> Found:
     Raises:
         DataError: there is no such folder, or it has another layout.
     """
-    root = Path(rest.strip()).expanduser()
+    root = expanded(rest)
     scan = scan_folder(root)
     files = scan.train.files + (scan.test.files if scan.test else ())
     return Found(str(root), files, partial(write_folder, scan))

@@ -91,8 +91,8 @@ def scan_folder(root: Path) -> Scan:
         DataError: there is no such folder, it has another layout, fewer than two classes, a class
             folder without pictures, or a test class without training pictures.
     """
-    if not root.is_dir():
-        fault = "it is a file" if root.exists() else "there is none"
+    if not os.path.isdir(root):  # noqa: PTH112 - those of Path raise for a name that is too long
+        fault = "it is a file" if os.path.exists(root) else "there is none"  # noqa: PTH110
         raise DataError(f"{root} must be a folder of pictures in class folders; {fault}")
     try:
         return _scanned(root)

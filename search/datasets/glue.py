@@ -4,6 +4,7 @@ Source: https://gluebenchmark.com/tasks (SST-2: `train.tsv` and `dev.tsv`; the l
 are not published).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -19,6 +20,7 @@ HEADER = "sentence\tlabel"
 FILES = {"train": "train.tsv", "test": "dev.tsv"}
 BYTE_ORDER_MARK = "\ufeff"
 MAX_BYTES = 1 << 30
+MAX_LINE = 1 << 20
 REMEDY = "Get the file again, or delete it to look elsewhere."
 
 
@@ -71,14 +73,13 @@ def write_glue(files: GlueFiles, folder: Path, classes: int) -> None:
 
 def _read(path: Path, classes: int) -> tuple[list[str], list[int]]:
     """Return sentences, as they stand there, and labels."""
-    header, *lines = _lines(path)
-    if header != HEADER:
-        _complain(path, 1, "must be the header `sentence<TAB>label`", header)
-    if not lines:
-        raise DataError(f"{path} must hold sentences; it ends after its header. {REMEDY}")
     numbers = {str(number): number for number in range(classes)}
-    sentences, labels = [], []
-    for number, line in enumerate(lines, 2):
+    sentences, labels, number = [], [], 0
+    for number, line in enumerate(_lines(path), 1):
+        if number == 1:
+            if line.removeprefix(BYTE_ORDER_MARK) != HEADER:
+                _complain(path, 1, "must be the header `sentence<TAB>label`", line)
+            continue
         parts = line.split("\t")
         if len(parts) != 2:
             _complain(path, number, f"must have one tab, not {len(parts) - 1}", line)
@@ -89,6 +90,10 @@ def _read(path: Path, classes: int) -> tuple[list[str], list[int]]:
             _complain(path, number, "must begin with a sentence that is not empty", line)
         sentences.append(sentence)
         labels.append(numbers[label])
+    if number == 0:
+        raise DataError(f"{path} is empty. {REMEDY}")
+    if not sentences:
+        raise DataError(f"{path} must hold sentences; it ends after its header. {REMEDY}")
     return sentences, labels
 
 
@@ -97,27 +102,23 @@ def _complain(path: Path, number: int, rule: str, line: str) -> NoReturn:
     raise DataError(f"{path}, line {number:,} {rule}; got {shown!r}. {REMEDY}")
 
 
-def _lines(path: Path) -> list[str]:
-    """Return the lines of a file, at least one, without their ends."""
-    content = _content(path)
-    if not content:
-        raise DataError(f"{path} is empty. {REMEDY}")
-    try:
-        text = content.decode()
-    except UnicodeDecodeError as error:
-        number = content.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"{path}, line {number:,} must be UTF-8; got the byte"
-            f" 0x{content[error.start]:02x}. {REMEDY}"
-        ) from error
-    # Not `splitlines`: it also splits at characters that may stand in a sentence.
-    lines = text.removeprefix(BYTE_ORDER_MARK).replace("\r\n", "\n").split("\n")
-    return lines[:-1] if len(lines) > 1 and not lines[-1] else lines
-
-
-def _content(path: Path) -> bytes:
+def _lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a file without their ends; no more than one is in memory."""
+    size = 0
     with reading(path), open_packed(path) as file:
-        content = file.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        raise DataError(f"{path} must hold at most {MAX_BYTES:,} bytes; it holds more. {REMEDY}")
-    return content
+        # Not `splitlines`: it also splits at characters that may stand in a sentence.
+        lines = iter(lambda: file.readline(MAX_LINE + 1), b"")
+        for number, line in enumerate(lines, 1):
+            size += len(line)
+            if size > MAX_BYTES or len(line) > MAX_LINE:
+                raise DataError(
+                    f"{path} must hold at most {MAX_BYTES:,} bytes, {MAX_LINE:,} a line; line"
+                    f" {number:,} goes beyond. {REMEDY}"
+                )
+            try:
+                yield line.removesuffix(b"\n").removesuffix(b"\r").decode()
+            except UnicodeDecodeError as error:
+                raise DataError(
+                    f"{path}, line {number:,} must be UTF-8; got the byte"
+                    f" 0x{line[error.start]:02x}. {REMEDY}"
+                ) from error

@@ -13,13 +13,14 @@ import numpy as np
 from search.datasets.arrays import IMAGES, LABELS, PIECE_BYTES, SPLITS, array_file, write_array
 from search.datasets.arrays import Images as Bytes
 from search.datasets.checks import check_counts, check_labels
-from search.datasets.packed import open_packed, reading
+from search.datasets.packed import most_bytes, open_packed, reading
 from search.errors import DataError
 
 IMAGES_MAGIC = 0x00000803
 LABELS_MAGIC = 0x00000801
 MAX_BYTES = 4 << 30
 MAX_SIDE = 4096
+MAX_SAMPLES = 50_000_000
 KINDS = {IMAGES_MAGIC: "images", LABELS_MAGIC: "labels"}
 STEMS = {
     "train_images": "train-images",
@@ -119,11 +120,15 @@ def _read_header(path: Path, magic: int) -> _Header:
         raise DataError(f"{path} is cut short: its header ends after {len(start)} bytes. {REMEDY}")
     shape = tuple(int.from_bytes(start[4 * i : 4 * i + 4], "big") for i in range(1, axes + 1))
     header = _Header(path, shape)
-    if not 0 < header.payload <= MAX_BYTES or any(side > MAX_SIDE for side in shape[1:]):
+    too_large = shape[0] > MAX_SAMPLES or any(side > MAX_SIDE for side in shape[1:])
+    if too_large or not 0 < header.payload <= MAX_BYTES:
         raise DataError(
-            f"{path} must hold 1 to {MAX_BYTES:,} bytes of {KINDS[magic]}, images of at most"
-            f" {MAX_SIDE} x {MAX_SIDE}; its header says {header.text}. It is damaged. {REMEDY}"
+            f"{path} must hold 1 to {MAX_BYTES:,} bytes of {KINDS[magic]}, {MAX_SAMPLES:,} of them"
+            f" at most, images of at most {MAX_SIDE} x {MAX_SIDE}; its header says {header.text}."
+            f" It is damaged. {REMEDY}"
         )
+    if header.payload > most_bytes(path.stat().st_size):  # before any of it is written
+        _complain(header, f"{path.stat().st_size:,} packed bytes", "damaged")
     return header
 
 

@@ -15,6 +15,7 @@ from search.errors import DataError
 
 FORMAT = 1
 FILE = "meta.json"
+_DAMAGES = (ArithmeticError, AttributeError, RecursionError)  # numbers and nesting without end
 MANY = 1000  # files that are stamped one by one
 
 
@@ -75,7 +76,7 @@ class Manifest:
         """
         try:
             return _parse(json.loads((folder / FILE).read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, *_DAMAGES) as error:
             raise DataError(
                 f"a dataset's folder must hold a readable {FILE}; {folder} does not"
                 f" ({type(error).__name__}: {error}). Delete it: it is made anew when next needed."

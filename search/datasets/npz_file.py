@@ -16,7 +16,7 @@ from search.datasets.contents import Contents
 from search.datasets.npz import array_names, read_array
 from search.datasets.npz_labels import label_numbers
 from search.datasets.npz_samples import Samples, samples_of
-from search.datasets.packed import check_file
+from search.datasets.packed import check_file, expanded
 from search.datasets.splits import held_out, write_labels, write_part
 from search.datasets.texts import write_texts
 from search.errors import DataError
@@ -35,7 +35,7 @@ def find(rest: str, _: Surroundings) -> Found:
     Raises:
         DataError: the file is not there.
     """
-    path = Path(rest.strip()).expanduser()
+    path = expanded(rest)
     check_file(path)
     return Found(str(path), (path,), partial(write_own_npz, path))
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from search.datasets.arrays import IMAGES, ROWS
 from search.errors import DataError
 
+MAX_SAMPLES = 50_000_000
 RULE = (
     "must be images (n, height, width) or (n, height, width, 1 or 3), a table of numbers"
     " (n, columns), or texts (n,) of dtype str"
@@ -94,6 +95,8 @@ def samples_of(array: NDArray[Any], what: str, like: Samples | None = None) -> S
 
 
 def _kind(array: NDArray[Any], what: str) -> str:
+    if array.ndim and len(array) > MAX_SAMPLES:
+        raise DataError(f"{what} must hold at most {MAX_SAMPLES:,} samples; got {len(array):,}")
     numbers = array.dtype.kind in "biuf"
     if 0 not in array.shape:
         if array.ndim == 1 and array.dtype.kind == "U":

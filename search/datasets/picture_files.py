@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
@@ -14,13 +15,19 @@ from PIL import ExifTags, Image, ImageOps
 from search.errors import DataError
 
 MAX_PIXELS = 50_000_000
+# By their content, whatever the file is called. Without those that Pillow hands to other programs
+# (EPS to Ghostscript) or that are no pictures of pixels.
+FORMATS = (
+    *("AVIF", "BMP", "DDS", "DIB", "GIF", "ICO", "JPEG", "JPEG2000", "MPO", "PCX", "PNG", "PPM"),
+    *("PSD", "QOI", "SGI", "SUN", "TGA", "TIFF", "WEBP", "XBM", "XPM"),
+)
 GREY_MODES = frozenset({"1", "L", "LA", "La", "F"})
 _TURNED = frozenset({5, 6, 7, 8})  # orientations that swap width and height
 # What Pillow raises on damaged files, plugin by plugin.
 _DAMAGES = (
     *(OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError),
-    *(struct.error, zlib.error, OverflowError, MemoryError, RuntimeError),
-    Image.DecompressionBombError,
+    *(struct.error, zlib.error, ArithmeticError, MemoryError, RuntimeError, AssertionError),
+    *(AttributeError, NotImplementedError),
 )
 
 
@@ -39,9 +46,13 @@ class Head:
 
 @contextmanager
 def quiet_pillow() -> Iterator[None]:
-    """Silence Pillow's warnings, in all threads: what matters is checked or raised here."""
+    """Silence Pillow's warnings, in all threads: what matters is checked or raised here.
+
+    What looks like a decompression bomb is refused, also where it is a picture within a picture.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
         yield
 
 
@@ -51,7 +62,7 @@ def read_head(path: Path) -> Head:
     Raises:
         DataError: no such file, no picture, or more than `MAX_PIXELS` pixels.
     """
-    with _reading(path), Image.open(path) as image:
+    with _reading(path), opened(path) as image:
         _check_size(path, image)
         width, height = image.size
         turned = _orientation(image) in _TURNED
@@ -70,11 +81,12 @@ def open_picture(path: Path, *, at_least: int = 0) -> Image.Image:
     Raises:
         DataError: no such file, no picture, or more than `MAX_PIXELS` pixels.
     """
-    with _reading(path), Image.open(path) as image:
+    with _reading(path), opened(path) as image:
         _check_size(path, image)
         if at_least:
             image.draft(None, (at_least, at_least))
         image.load()
+        _check_size(path, image)  # an icon's picture may be larger than the icon says
         return ImageOps.exif_transpose(image)
 
 
@@ -104,12 +116,22 @@ def flattened(image: Image.Image, *, backdrop: int, mode: str) -> Image.Image:
     return image.convert(mode)
 
 
+def opened(source: Path | BinaryIO) -> Image.Image:
+    """Open a picture of one of the formats; its head is read and nothing else."""
+    Image.init()  # all plug-ins; else a format that comes late is not known by its name
+    return Image.open(source, formats=[name for name in FORMATS if name in Image.OPEN])
+
+
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
         raise DataError(f"there is no file {path}") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise DataError(
+            f"{path}: a picture must have at most {MAX_PIXELS:,} pixels; {error} Make it smaller."
+        ) from error
     except _DAMAGES as error:
         raise DataError(
             f"{path} is no picture that can be read ({error}); give a PNG, JPEG or the like"
@@ -117,10 +139,15 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 def _check_size(path: Path, image: Image.Image) -> None:
-    if image.width * image.height > MAX_PIXELS:
+    check_pixels(str(path), image.width, image.height)
+
+
+def check_pixels(what: str, width: int, height: int) -> None:
+    """Raise DataError for more than `MAX_PIXELS` pixels."""
+    if width * height > MAX_PIXELS:
         raise DataError(
-            f"{path}: a picture must have at most {MAX_PIXELS:,} pixels;"
-            f" this has {image.width} x {image.height}. Make it smaller."
+            f"{what}: a picture must have at most {MAX_PIXELS:,} pixels;"
+            f" this has {width} x {height}. Make it smaller."
         )
 
 

@@ -33,7 +33,10 @@ def absolute(name: str) -> str:
     if not is_reference(name) or kind not in FORMATS or kind == "tfds" or not rest.strip():
         return name
     parts = rest.split(",") if kind == "csv" else [rest]
-    paths = (Path(part.strip()).expanduser().resolve() for part in parts)
+    try:
+        paths = [Path(part.strip()).expanduser().resolve() for part in parts]
+    except (RuntimeError, OSError, ValueError):  # an unknown user, a link in a circle, a zero byte
+        return name  # whoever opens it tells
     return f"{kind}:{','.join(map(str, paths))}"
 
 

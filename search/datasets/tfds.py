@@ -19,6 +19,7 @@ from search.errors import DataError, SettingsError
 _NAME = re.compile(
     r"(?P<name>\w+)(/(?P<config>[\w.-]+))?(:(?P<version>(\d+|\*)\.(\d+|\*)\.(\d+|\*)))?"
 )
+_CONFIG = re.compile(r"[\w.-]*")
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
@@ -101,9 +102,10 @@ def _default_config(folder: Path) -> str:
     """Return the default configuration, as TFDS notes it beside those it prepares, or nothing."""
     try:
         noted = json.loads((folder / ".config" / "metadata.json").read_text(encoding="utf-8"))
-        return str(noted["default_config_name"] or "")
-    except (OSError, ValueError, KeyError, TypeError):
+        name = str(noted["default_config_name"] or "")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""
+    return name if _CONFIG.fullmatch(name) else ""
 
 
 def _read(version: Path, out: Path) -> Contents:

@@ -1,9 +1,11 @@
 """Which features of a TFDS dataset are the samples and the labels."""
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
+from search.datasets.picture_files import MAX_PIXELS
 from search.errors import DataError
 
 CHANNELS = (1, 3)
@@ -86,9 +88,12 @@ def _refuse(features: Sequence[Feature], origin: str, what: str, count: int) -> 
 
 
 def _check_image(image: Feature, origin: str) -> None:
-    if image.dtype != "uint8" or len(image.shape) != 3 or image.shape[-1] not in CHANNELS:
+    sides = [side for side in image.shape[:2] if side is not None]
+    is_honest = all(side > 0 for side in sides) and math.prod(sides) <= MAX_PIXELS
+    fits = image.dtype == "uint8" and len(image.shape) == 3 and image.shape[-1] in CHANNELS
+    if not (fits and is_honest):
         shape = ", ".join("?" if side is None else str(side) for side in image.shape)
         raise DataError(
-            f"{origin}: images must be uint8 with 1 or 3 channels; {image.name} is {image.dtype}"
-            f" ({shape}). {REMEDY}"
+            f"{origin}: images must be uint8 with 1 or 3 channels and at most {MAX_PIXELS:,}"
+            f" pixels; {image.name} is {image.dtype} ({shape}). {REMEDY}"
         )

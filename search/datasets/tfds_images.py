@@ -9,14 +9,24 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from search.datasets.arrays import Images
+from search.datasets.picture_files import check_pixels, opened, quiet_pillow
+from search.errors import DataError
 
 MAX_SIDE = 256
 
 
 def size_of(encoded: bytes) -> tuple[int, int]:
-    """Return (height, width) of an image file's content; only its header is read."""
-    with Image.open(io.BytesIO(encoded)) as picture:
-        return picture.height, picture.width
+    """Return (height, width) of an image file's content; only its header is read.
+
+    Raises:
+        DataError: it has more pixels than any picture may have.
+    """
+    try:
+        with quiet_pillow(), opened(io.BytesIO(encoded)) as picture:
+            check_pixels("one of the images", picture.width, picture.height)
+            return picture.height, picture.width
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise DataError(f"one of the images has too many pixels: {error}") from error
 
 
 def usual_size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:

@@ -107,6 +107,8 @@ class _Reader:
             write_texts(out, part, self._texts(split, labels))
         else:
             shape = (self._count(split), *self._shape)
+            if self._varies and split != "train":
+                self._sizes(split)  # refused before they are unpacked, as those of `train` are
             write_array(
                 array_file(out, f"{part}_images"), IMAGES, shape, self._images(split, labels)
             )
@@ -132,9 +134,12 @@ class _Reader:
     def _shape(self) -> tuple[int, int, int]:
         height, width, channels = self.choice.sample.shape
         if height is None or width is None:
-            rows = self._rows("train", batch=None, encoded=True)
-            height, width = usual_size([size_of(row[self.choice.sample.name]) for row in rows])
+            height, width = usual_size(self._sizes("train"))
         return height, width, channels or 1
+
+    def _sizes(self, split: str) -> list[tuple[int, int]]:
+        rows = self._rows(split, batch=None, encoded=True)
+        return [size_of(row[self.choice.sample.name]) for row in rows]
 
     def _count(self, split: str) -> int:
         return int(self.builder.info.splits[split].num_examples)

@@ -117,7 +117,8 @@ class OptunaDriver(Driver):
         self._study.tell(trial, list(outcome.values) or None, state=_STATES[outcome.state])
 
     def _as_seen(self, outcome: Outcome) -> Outcome:
-        if self._objectives > 1:  # Optuna keeps no steps then
+        if self._objectives > 1 or outcome.state == "complete":
+            # Of two objectives Optuna keeps no steps, and of complete trials no sampler reads any.
             return replace(outcome, steps={})
         if self._sees_complete and outcome.state == "pruned" and outcome.steps:
             return replace(outcome, state="complete", values=(outcome.steps[max(outcome.steps)],))

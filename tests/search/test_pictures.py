@@ -1,3 +1,8 @@
+import io
+import struct
+import warnings
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -104,6 +109,82 @@ def test_a_picture_too_large_to_be_honest_is_refused_before_it_is_unpacked(tmp_p
     path = saved(tmp_path, Image.new("1", (9000, 9000)), "bomb.png")
     with pytest.raises(DataError, match="at most 50,000,000 pixels; this has 9000 x 9000"):
         read_picture(path, GREY)
+
+
+def png_of_zeros(width: int, height: int) -> bytes:
+    """A whole PNG of one bit a pixel, packed a thousandfold."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        check = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
+
+    packer = zlib.compressobj(9)
+    row = bytes(1 + (width + 7) // 8)
+    packed = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
+    head = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    parts = (chunk(b"IHDR", head), chunk(b"IDAT", packed), chunk(b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def bmp_head(width: int, height: int) -> bytes:
+    info = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, 0, 0, 0, 0, 0)
+    return struct.pack("<2sIHHI", b"BM", 54, 0, 0, 54) + info
+
+
+def icon_of(picture: bytes) -> bytes:
+    """An icon that says it is 16 x 16, with a larger picture in it."""
+    return struct.pack("<HHHBBBBHHII", 0, 1, 1, 16, 16, 0, 0, 1, 32, len(picture), 22) + picture
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("bomb.png", png_of_zeros(10_000, 10_000)),
+        ("huge.png", png_of_zeros(20_000, 10_000)),
+        ("huge.bmp", bmp_head(2**31 - 1, 2**31 - 1)),
+        ("huge.ppm", b"P6 4000000000 4000000000 255\n"),
+        ("bomb.ico", icon_of(png_of_zeros(8_000, 8_000))),
+        ("huge.ico", icon_of(png_of_zeros(10_000, 10_000))),
+        ("huge.qoi", b"qoif" + struct.pack(">IIBB", 2**31, 2**31, 3, 0) + bytes(99)),
+    ],
+)
+def test_no_format_brings_in_a_bomb(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert len(content) < 1 << 20
+    with pytest.raises(DataError, match="at most 50,000,000 pixels"):
+        read_picture(path, GREY)
+
+
+def test_a_tiff_or_webp_says_its_size_before_it_is_unpacked(tmp_path):
+    path = saved(tmp_path, Image.new("1", (7100, 7100)), "large.tif", compression="group4")
+    with pytest.raises(DataError, match="this has 7100 x 7100"):
+        read_picture(path, GREY)
+    torn = saved(tmp_path, Image.fromarray(square((40, 40))), "torn.webp")
+    torn.write_bytes(torn.read_bytes()[:-20])
+    with pytest.raises(DataError, match="torn"):
+        read_picture(torn, GREY)
+
+
+@pytest.mark.parametrize("name", ["page.eps", "page.png"])
+def test_no_other_program_is_started_for_a_picture(tmp_path, monkeypatch, name):
+    monkeypatch.setattr("subprocess.Popen", lambda *_, **__: pytest.fail("a program was started"))
+    monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", "gs")
+    path = tmp_path / name
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(buffer, "EPS")
+    path.write_bytes(buffer.getvalue())
+    with pytest.raises(DataError, match="is no picture that can be read"):
+        read_picture(path, GREY)
+
+
+def test_warnings_of_pillow_stay_away_from_the_terminal(tmp_path):
+    image = Image.new("P", (8, 8))
+    image.putpalette(bytes(range(256)) * 3)
+    path = saved(tmp_path, image, transparency=bytes(range(256)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_picture(path, COLOUR).pixels.shape == (32, 32, 3)
 
 
 def test_the_background_is_the_mean_of_the_borders():

@@ -1,8 +1,15 @@
+import errno
+import itertools
 import os
+import resource
+import signal
+from contextlib import suppress
 
 import pytest
 
+from tracking import journal_lines
 from tracking.journal import Journal, JournalError, JournalReader, decode, encode, read_journal
+from tracking.records import AttemptFailed
 
 
 @pytest.fixture
@@ -95,3 +102,246 @@ def test_only_epochs_and_starts_of_folds_are_not_forced_to_the_disk(tmp_path, st
             journal.append(record)
     kinds = [type(record).__name__ for record in study.records]
     assert len(forced) == sum(kind not in ("EpochEnded", "FoldStarted") for kind in kinds) == 3
+
+
+def lines_of(journal):
+    return journal.read_bytes().splitlines(keepends=True)
+
+
+ENDS = {
+    "a wrong checksum": lambda line: line.replace(b"1", b"2"),
+    "zeros": lambda line: b"\0" * len(line),
+    "zeros in a part": lambda line: line[:20] + b"\0" * 900,
+    "garbage": lambda line: b"\xff\x00garbage\n",
+    "garbage of several lines": lambda line: b"\xff\n{}\n\n\nmore\xfe",
+    "an empty line": lambda line: line + b"\n",
+}
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=list(ENDS))
+def test_a_damaged_end_is_not_there_for_readers_and_set_aside_for_writing(journal, study, end):
+    lines = lines_of(journal)
+    journal.write_bytes(b"".join(lines[:-1]) + end(lines[-1]))
+    length = journal.stat().st_size
+    sound = study.records if end(lines[-1]).startswith(lines[-1]) else study.records[:-1]
+    assert read_journal(journal) == sound
+    with Journal(journal) as opened:
+        opened.append(study.records[-1])
+    assert read_journal(journal) == [*sound, study.records[-1]]
+    assert opened.dropped == length - sum(len(encode(record)) for record in sound)
+
+
+def test_what_is_set_aside_is_kept_one_after_another(journal, study):
+    whole = journal.read_bytes()
+    for end in (b"first\n", b"second"):
+        journal.write_bytes(whole + end)
+        Journal(journal).close()
+    assert journal.read_bytes() == whole
+    assert journal.with_name("journal.jsonl.dropped").read_bytes() == b"first\nsecond"
+
+
+def test_a_sound_journal_is_opened_without_a_file_beside_it(journal):
+    with Journal(journal) as opened:
+        assert opened.dropped == 0
+    assert [path.name for path in journal.parent.iterdir()] == ["journal.jsonl"]
+
+
+@pytest.mark.parametrize("position", [0, 1, 5])
+def test_a_damaged_line_before_a_sound_one_is_refused_for_writing_too(journal, position):
+    lines = lines_of(journal)
+    before = len(b"".join(lines[:position]))
+    lines[position] = b"garbage\n"
+    journal.write_bytes(b"".join(lines))
+    words = rf"line {position + 1}: not a journal line \(at byte {before:,}\).*doctor --repair"
+    with pytest.raises(JournalError, match=words):
+        Journal(journal)
+    with pytest.raises(JournalError, match=words):
+        read_journal(journal)
+    assert journal.read_bytes() == b"".join(lines)
+
+
+@pytest.mark.parametrize("rest", [b"", b"more\n"])
+def test_a_journal_without_its_first_line_is_never_emptied(tmp_path, rest):
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(b"no record\n" + rest)
+    for use in (read_journal, Journal):
+        with pytest.raises(JournalError, match=r"line 1: not a journal line.*what the study is"):
+            use(path)
+    assert path.read_bytes() == b"no record\n" + rest
+
+
+def test_a_reader_waits_at_a_damaged_end_and_gives_what_replaces_it(journal, study):
+    whole = journal.read_bytes()
+    journal.write_bytes(whole + b"garbage\n")
+    reader = JournalReader(journal)
+    assert list(reader.read()) == study.records
+    assert list(reader.read()) == []
+    with Journal(journal) as opened:
+        opened.append(study.records[-1])
+    assert list(reader.read()) == study.records[-1:]
+
+
+def test_a_reader_refuses_a_damaged_line_once_a_sound_one_follows(journal, study):
+    count = len(study.records)
+    with journal.open("ab") as file:
+        file.write(b"garbage\n")
+        reader = JournalReader(journal)
+        assert len(list(reader.read())) == count
+        file.write(encode(study.records[-1]))
+        file.flush()
+    for _ in range(2):
+        with pytest.raises(JournalError, match=f"line {count + 1}: not a journal line"):
+            list(reader.read())
+
+
+def test_a_line_without_an_end_takes_bounded_memory(journal, study, monkeypatch):
+    monkeypatch.setattr(journal_lines, "LONGEST", 4096)
+    with journal.open("ab") as file:
+        file.write(b"x" * 40_000)
+    with journal.open("rb") as file:
+        assert max(map(len, journal_lines.raw_lines(file))) == 4096
+    assert read_journal(journal) == study.records
+    with Journal(journal) as opened:
+        assert opened.dropped == 40_000
+
+
+def test_a_sound_line_of_a_later_version_is_neither_dropped_nor_called_damaged(journal, study):
+    class Invented(AttemptFailed):
+        """A kind of record that is forgotten again."""
+
+    line = encode(Invented(at=1.0, trial=0, cause="lost", reason="x"))
+    del AttemptFailed.kinds["Invented"]
+    journal.write_bytes(journal.read_bytes() + line)
+    with Journal(journal) as opened:
+        assert opened.dropped == 0
+    with pytest.raises(JournalError, match=r"unknown kind.*a later version wrote it"):
+        read_journal(journal)
+
+
+def test_fields_of_a_later_version_are_passed_over(study):
+    class Later:
+        def to_json(self):
+            return study.records[0].to_json() | {"invented": 1}
+
+    assert decode(encode(Later())[:-1]) == study.records[0]
+
+
+def test_text_that_is_no_utf8_survives(study):
+    record = AttemptFailed(at=1.0, trial=0, cause="disk", reason="caf\udce9")
+    assert decode(encode(record)[:-1]) == record
+
+
+# A disk that fills up.
+
+
+def fill(journal, records):
+    """Append records over and over until the disk is full; return those that were kept."""
+    kept = []
+    with suppress(JournalError):
+        for record in itertools.cycle(records):
+            journal.append(record)
+            kept.append(record)
+    return kept
+
+
+def test_a_full_disk_keeps_every_record_before_and_says_what_to_do(small_disk, study):
+    path = small_disk(64) / "journal.jsonl"
+    with Journal(path) as journal:
+        kept = fill(journal, study.every_kind_of_trial().records)
+        with pytest.raises(JournalError) as caught:
+            journal.append(study.records[0])
+    assert len(kept) > 100
+    assert read_journal(path) == kept
+    assert path.read_bytes().endswith(b"\n")
+    for words in (str(path), "the disk is full; 0 bytes free", "every record before it is"):
+        assert words in str(caught.value)
+    assert "run the same command again" in str(caught.value)
+
+
+def test_after_room_was_made_the_same_journal_goes_on(small_disk, study):
+    folder = small_disk(64)
+    path, ballast = folder / "journal.jsonl", folder / "ballast"
+    ballast.write_bytes(bytes(40_000))
+    with Journal(path) as journal:
+        kept = fill(journal, study.every_kind_of_trial().records)
+        with pytest.raises(JournalError, match="the disk is full"):
+            journal.append(study.records[1])
+        ballast.unlink()
+        journal.append(study.records[1])
+    assert read_journal(path) == [*kept, study.records[1]]
+
+
+def test_a_damaged_end_is_not_cut_off_where_there_is_no_room_to_keep_it(small_disk, study):
+    path = small_disk(16) / "journal.jsonl"
+    path.write_bytes(encode(study.records[0]) + b"x" * 10_000)
+    with pytest.raises(JournalError, match=r"kept in journal\.jsonl\.dropped; the disk is full"):
+        Journal(path)
+    assert path.stat().st_size == len(encode(study.records[0])) + 10_000
+
+
+@pytest.fixture
+def largest_file():
+    """Let files grow to a size and no further; ends with the test."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_a_line_that_is_written_in_part_is_cut_off(journal, study, largest_file):
+    whole = journal.read_bytes()
+    with Journal(journal) as opened:
+        largest_file(len(whole) + 10)
+        with pytest.raises(JournalError, match="the largest size that is allowed"):
+            opened.append(study.records[0])
+        assert journal.read_bytes() == whole
+        largest_file(resource.RLIM_INFINITY)
+        opened.append(study.records[0])
+    assert journal.read_bytes() == whole + encode(study.records[0])
+
+
+def test_a_torn_line_that_cannot_be_cut_off_stops_every_further_record(
+    journal, study, largest_file, monkeypatch
+):
+    whole = journal.read_bytes()
+
+    def refuse(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with Journal(journal) as opened:
+        with monkeypatch.context() as broken:
+            broken.setattr(os, "ftruncate", refuse)
+            largest_file(len(whole) + 10)
+            for _ in range(2):
+                with pytest.raises(JournalError, match="Input/output error"):
+                    opened.append(study.records[0])
+            largest_file(resource.RLIM_INFINITY)
+            with pytest.raises(JournalError, match="Input/output error"):
+                opened.append(study.records[0])
+        assert len(journal.read_bytes()) == len(whole) + 10
+        opened.append(study.records[0])
+    assert journal.read_bytes() == whole + encode(study.records[0])
+
+
+def test_a_disk_that_does_not_confirm_ends_the_journal_for_this_process(
+    journal, study, monkeypatch
+):
+    def refuse(_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with Journal(journal) as opened:
+        with monkeypatch.context() as broken:
+            broken.setattr(os, "fsync", refuse)
+            with pytest.raises(JournalError, match="did not confirm the last record"):
+                opened.append(study.records[0])
+        with pytest.raises(JournalError, match="did not confirm the last record"):
+            opened.append(study.records[1])
+    assert read_journal(journal) == [*study.records, study.records[0]]
+
+
+def test_a_record_longer_than_a_line_may_be_is_refused(journal, study):
+    record = AttemptFailed(at=1.0, trial=0, cause="lost", reason="x" * (64 << 20))
+    with Journal(journal) as opened, pytest.raises(JournalError, match="takes 67,1"):
+        opened.append(record)
+    assert read_journal(journal) == study.records

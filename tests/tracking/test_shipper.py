@@ -6,9 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from tracking import shipped
+from tracking.courier import reason
 from tracking.history import History
 from tracking.journal import Journal
-from tracking.records import EpochEnded, FoldStarted, Record, StudyStarted, TrialEnded, TrialStarted
+from tracking.records import (
+    EpochEnded,
+    FoldStarted,
+    Record,
+    SessionEnded,
+    StudyStarted,
+    TrialEnded,
+    TrialStarted,
+)
 from tracking.shipped import ShippingLock, address_key
 from tracking.shipper import Shipper, ship_all
 
@@ -55,7 +65,7 @@ class Outpost:
         self.place = FakePlace()
         self.notices: list[str] = []
 
-    def shipper(self) -> Shipper:
+    def shipper(self, *, patience: float = 0.0) -> Shipper:
         return Shipper(
             self.journal,
             self.shipped,
@@ -64,7 +74,12 @@ class Outpost:
             notify=self.notices.append,
             gather=0.01,
             first_pause=0.01,
+            patience=patience,
         )
+
+    def grow(self) -> None:
+        with Journal(self.journal) as journal:
+            journal.append(SessionEnded(at=2_000_000_000.0, reason="complete"))
 
     def ship_all(self):
         return ship_all(
@@ -89,6 +104,12 @@ def eventually(condition, seconds=5.0):
     while not condition() and time.monotonic() < end:
         time.sleep(0.005)
     return condition()
+
+
+def waits(outpost):
+    """Tell whether the note beside the journal says that records wait."""
+    noted = shipped.load(outpost.shipped, KEY).offset
+    return noted < outpost.journal.stat().st_size
 
 
 def test_everything_is_shipped_in_order(outpost, study):
@@ -179,6 +200,46 @@ def test_an_outage_gives_one_notice_and_its_end_another(outpost):
     assert "again" in outpost.notices[1]
 
 
+def test_a_short_outage_is_not_worth_a_word(outpost):
+    outpost.place.is_down = True
+    with outpost.shipper(patience=30) as shipper:
+        time.sleep(0.1)  # several tries
+        outpost.place.is_down = False
+        assert eventually(lambda: outpost.place.shown and not waits(outpost))
+        assert outpost.notices == []
+        outpost.place.is_down = True
+        outpost.grow()
+        shipper.wake()
+        time.sleep(0.1)
+        assert outpost.notices == []
+        shipper.drain(5)  # but for somebody who waits it is
+        assert len(outpost.notices) == 1
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        (
+            "API request to http://a:1/x failed with exception HTTPConnectionPool(host='a', port=1)"
+            ': Max retries exceeded with url: /x (Caused by NewConnectionError("HTTPConnection('
+            "host='a', port=1): Failed to establish a new connection: [Errno 111] Connection"
+            ' refused"))',
+            "[Errno 111] Connection refused",
+        ),
+        (
+            "API request to http://a:1/x failed with exception HTTPConnectionPool(host='a', port=1)"
+            ": Max retries exceeded with url: /x (Caused by ResponseError('too many 500 error"
+            " responses'))",
+            "too many 500 error responses",
+        ),
+        ("no answer from http://user:word@a\nand more", "no answer from http://***@a"),
+        ("", "ValueError"),
+    ],
+)
+def test_of_an_error_the_last_cause_is_told(told, shown):
+    assert reason(ValueError(told)) == shown
+
+
 def test_draining_during_an_outage_returns_early_with_what_waits(outpost, study):
     outpost.place.is_down = True
     with outpost.shipper() as shipper:
@@ -213,6 +274,53 @@ def test_a_record_that_is_refused_is_set_aside_and_the_rest_goes_on(outpost, stu
     assert len(outpost.notices) == 4
     assert all("bad value" in notice for notice in outpost.notices)
     assert any(isinstance(r, TrialStarted) and r.trial == 4 for r in outpost.place.shown)
+
+
+def test_a_sync_tries_what_was_set_aside_once_more_and_tells_what_followed_again(outpost, study):
+    outpost.place.refuses = TrialEnded
+    assert outpost.ship_all().set_aside == 4
+    outpost.place.shown.clear()
+    first = next(n for n, r in enumerate(study.records) if isinstance(r, TrialEnded))
+
+    still_refused = outpost.ship_all()
+    assert (still_refused.shipped, still_refused.set_aside) == (len(study.records) - first, 4)
+
+    outpost.place.refuses = None
+    outpost.place.shown.clear()
+    taken = outpost.ship_all()
+    assert (taken.shipped, taken.set_aside) == (len(study.records) - first, 0)
+    assert outpost.place.shown[0] == study.records[first]
+    assert outpost.ship_all().shipped == 0
+
+
+def test_a_session_does_not_try_again_what_was_set_aside(outpost):
+    outpost.place.refuses = TrialEnded
+    outpost.ship_all()
+    outpost.place.shown.clear()
+    with outpost.shipper() as shipper:
+        assert shipper.drain(5) == 0
+        assert shipper.set_aside == 4
+    assert outpost.place.shown == []
+
+
+def test_a_disk_that_cannot_be_written_does_not_end_the_shipping(outpost, study, monkeypatch):
+    def full(*_arguments):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shipped, "store", full)
+        shipment = outpost.ship_all()
+    assert (shipment.shipped, shipment.waiting) == (len(study.records), 0)
+    outpost.place.shown.clear()
+    assert outpost.ship_all().shipped == len(study.records)  # nothing was noted; told again
+
+
+def test_a_record_that_makes_no_sense_stops_the_shipper_with_a_notice(outpost, study):
+    study.add(TrialEnded, trial=99, state="complete", value=1.0)
+    study.write(outpost.journal)
+    with outpost.shipper() as shipper:
+        assert shipper.drain(5) == 1
+    assert outpost.notices == ["Shipping stopped (KeyError: 99); `python -m search sync` goes on."]
 
 
 def test_nothing_is_set_aside_while_the_place_is_down(outpost, study):

@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
@@ -6,11 +7,12 @@ from search.cli import output
 from search.cli.board import Board
 from search.cli.progress import LiveDisplay, PlainLines
 from search.settings import validate
+from search.studies import StudyReader
 from spaces import Int, narrow
 from tests.fakes import toy_space
 from tests.studies import StudyBuilder
 from tracking.home import StudyFolder
-from tracking.records import AttemptFailed, FoldStarted, TrialConfirmed
+from tracking.records import AttemptFailed, FoldStarted, Record, TrialConfirmed
 
 
 def board(tmp_path, study: StudyBuilder, **settings) -> Board:
@@ -19,10 +21,16 @@ def board(tmp_path, study: StudyBuilder, **settings) -> Board:
     opened = SimpleNamespace(
         settings=validate(asked),
         narrowed=narrowed,
-        folder=StudyFolder(tmp_path / "study"),
+        reader=StudyReader(StudyFolder(tmp_path / "study")),
         start=study.records[0],
     )
     return Board(opened)
+
+
+def shown(watched: Board, records: list[Record]) -> Iterator[Record]:
+    """Yield records, each once the history has it, as the study does."""
+    for record in records:
+        yield watched.history.add(record)
 
 
 @pytest.fixture
@@ -31,8 +39,9 @@ def printed(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(output.errors, "_width", 200)
 
     def printed(study: StudyBuilder) -> list[str]:
-        lines = PlainLines(board(tmp_path, study))
-        for record in study.records:
+        watched = board(tmp_path, study)
+        lines = PlainLines(watched)
+        for record in shown(watched, study.records):
             lines.observe(record)
         return [line.rstrip() for line in capsys.readouterr().err.splitlines()]
 
@@ -108,8 +117,9 @@ def test_one_fold_has_no_spread(printed):
 
 
 def live(tmp_path, monkeypatch, study, **settings) -> str:
-    display = LiveDisplay(board(tmp_path, study, **settings))
-    for record in study.records:
+    watched = board(tmp_path, study, **settings)
+    display = LiveDisplay(watched)
+    for record in shown(watched, study.records):
         display.observe(record)
     monkeypatch.setattr(output.console, "_width", 160)
     with output.console.capture() as capture:
@@ -160,11 +170,11 @@ def test_the_time_left_is_reckoned_from_the_epochs_of_this_session(tmp_path, mon
     study.fold(0, 1)
     now = [100.0]
     monkeypatch.setattr("search.cli.board.time", SimpleNamespace(monotonic=lambda: now[0]))
-    for record in study.records[:-1]:
+    for record in shown(watched, study.records[:-1]):
         watched.take(record)
         assert watched.seconds_left() is None
     now[0] = 106.0  # three epochs in six seconds
-    watched.take(study.records[-1])
+    watched.take(watched.history.add(study.records[-1]))
     assert watched.seconds_left() == 12 * 2.0
 
 

@@ -1,0 +1,61 @@
+"""Examines a home: its folder, what is installed, its studies, and MLflow's view of them."""
+
+from collections.abc import Iterator, Sequence
+
+from search.doctor_books import Books
+from search.doctor_findings import PROBLEM, Finding, Place
+from search.doctor_home import home_findings
+from search.doctor_repair import repair_study
+from search.doctor_study import study_findings
+from search.errors import SettingsError, near_matches
+from search.studies import Notify
+from tracking.home import StudyFolder
+from tracking.journal_repair import examine
+from tracking.lock import holder
+
+
+def examine_home(
+    place: Place, names: Sequence[str], *, repair: bool, notify: Notify
+) -> Iterator[Finding]:
+    """Yield what is found, the home first; then study by study.
+
+    Args:
+        place: the home and its MLflow.
+        names: studies; empty for all.
+        repair: mend what can be mended, before each study is looked at.
+        notify: takes what is said while MLflow is told what it lacks.
+
+    Raises:
+        SettingsError: there is no such study.
+    """
+    studies = _chosen(place, names)
+    return _findings(place, studies, repair=repair, notify=notify)
+
+
+def _findings(
+    place: Place, studies: dict[str, StudyFolder], *, repair: bool, notify: Notify
+) -> Iterator[Finding]:
+    yield from home_findings(place)
+    books = Books(place)
+    for name, folder in studies.items():
+        try:
+            if repair:
+                yield from repair_study(place, name, folder, books, notify)
+            running = holder(folder.lock)
+            found = examine(folder.journal)
+            yield from study_findings(place, name, folder, found, running=running)
+            yield from books.findings(name, folder, found, is_running=running is not None)
+        except OSError as error:
+            text = f"{error.filename or folder.root}: {error.strerror or error}"
+            yield Finding("files", PROBLEM, text, name)
+    yield from books.unreachable()
+
+
+def _chosen(place: Place, names: Sequence[str]) -> dict[str, StudyFolder]:
+    known = place.home.studies()
+    for name in names:
+        if name not in known:
+            raise SettingsError(
+                f"no study is called {name!r} in {place.home.root}; {near_matches(name, known)}"
+            )
+    return {name: known[name] for name in names} if names else known

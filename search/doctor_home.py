@@ -1,0 +1,143 @@
+"""A home and what is installed: can it be written, is there room, are the versions those wanted."""
+
+import platform
+import re
+import shlex
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, metadata, requires, version
+from pathlib import Path
+
+from search.doctor_findings import NOTICE, OK, PROBLEM, Finding, Place, plural
+from tracking.room import amount, free_bytes
+
+FEW_BYTES, LOW_BYTES = 200_000_000, 2_000_000_000
+SHOWN_PACKAGES = ("tensorflow", "keras", "optuna", "keras-tuner", "mlflow")
+OLD_SECONDS = 3600  # a younger temporary file may be in use
+
+_SHOWN_FILES = 20
+_REQUIREMENT = re.compile(r"([\w.-]+)\s*>=\s*([\d.]+)$")
+
+
+def home_findings(place: Place) -> Iterator[Finding]:
+    """Look at the home's folder, its disk and what is installed."""
+    yield _writable(place.home.root)
+    yield _room(place.home.root)
+    yield from version_findings(requires_of("foldwise"))
+    yield from leftover_findings(place.home.leftovers())
+
+
+def leftover_findings(paths: Sequence[Path], study: str = "") -> Iterator[Finding]:
+    """Tell of temporary files that a process left when it was killed."""
+    old = [path for path in paths if _age(path) > OLD_SECONDS]
+    if old:
+        size = amount(sum(_size(path) for path in old))
+        shown = [str(path) for path in old[:_SHOWN_FILES]]
+        yield Finding(
+            "leftovers",
+            NOTICE,
+            f"{plural(len(old), 'temporary file')} that a crash left, {size}; nothing needs them",
+            study,
+            shlex.join(("rm", "-r", "--", *shown)),
+        )
+
+
+def requires_of(package: str) -> list[str] | None:
+    """Return what an installed package asks for, Python first; None where it is not installed."""
+    try:
+        python = metadata(package)["Requires-Python"]
+        wanted = requires(package) or []
+    except PackageNotFoundError:
+        return None
+    return [f"python{python}", *(text for text in wanted if "extra ==" not in text)]
+
+
+def version_findings(wanted: Sequence[str] | None) -> Iterator[Finding]:
+    """Compare what is installed with requirements such as `optuna>=5.0`."""
+    if wanted is None:
+        text = "foldwise is not installed, so what it asks for is not known; see CONTRIBUTING.md"
+        yield Finding("versions", NOTICE, text)
+        return
+    unfit = []
+    for name, least in _minima(wanted):
+        found = installed(name)
+        if found is None:
+            unfit.append(f"{name}>={least}")
+            text = f"{name} is not installed; at least {least} is needed"
+            yield Finding("versions", PROBLEM, text, command=_pip(f"{name}>={least}"))
+        elif _numbers(found) < _numbers(least):
+            unfit.append(f"{name}>={least}")
+            text = f"{name} {found} is too old; at least {least} is needed"
+            command = "" if name == "python" else _pip(f"{name}>={least}")
+            yield Finding("versions", PROBLEM, text, command=command)
+    if not unfit:
+        shown = [(name, installed(name)) for name in ("python", *SHOWN_PACKAGES)]
+        text = ", ".join(f"{name} {found}" for name, found in shown if found)
+        yield Finding("versions", OK, text)
+
+
+def installed(name: str) -> str | None:
+    """Return a package's version, without importing it; None where there is none."""
+    if name == "python":
+        return platform.python_version()
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _writable(root: Path) -> Finding:
+    if not root.exists():
+        return Finding("home", OK, f"{root} does not exist yet; the first `run` makes it")
+    try:
+        with tempfile.TemporaryFile(dir=root) as probe:
+            probe.write(bytes(4096))
+    except OSError as error:
+        text = f"{root} cannot be written ({error.strerror}); give another with `--home DIR`"
+        return Finding("home", PROBLEM, text)
+    return Finding("home", OK, f"{root} can be written")
+
+
+def _room(root: Path) -> Finding:
+    free = free_bytes(root)
+    if free < FEW_BYTES:
+        text = f"{amount(free)} free: too few to go on with; make room"
+        return Finding("room", PROBLEM, text)
+    if free < LOW_BYTES:
+        return Finding("room", NOTICE, f"{amount(free)} free: may not last for a long search")
+    return Finding("room", OK, f"{amount(free)} free")
+
+
+def _minima(wanted: Sequence[str]) -> Iterator[tuple[str, str]]:
+    for text in wanted:
+        found = _REQUIREMENT.match(text.strip())
+        if found:
+            yield found[1], found[2]
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    found = re.match(r"\d+(\.\d+)*", text)
+    numbers = [int(part) for part in found[0].split(".")] if found else []
+    while numbers and numbers[-1] == 0:  # 5 is 5.0
+        numbers.pop()
+    return tuple(numbers)
+
+
+def _pip(requirement: str) -> str:
+    return shlex.join(("python", "-m", "pip", "install", requirement))
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:  # it is gone meanwhile
+        return 0.0
+
+
+def _size(path: Path) -> int:
+    try:
+        files = path.rglob("*") if path.is_dir() else (path,)
+        return sum(file.stat().st_size for file in files if file.is_file())
+    except OSError:
+        return 0

@@ -1,0 +1,94 @@
+import gzip
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from search.datasets.csv_files import write_csv
+from tests.fuzz.damage import THOUSAND, cleanly, damaged, written
+
+ROWS = range(10)
+TABLE = b"label,width,height\n" + b"".join(b"%d,%d.5,-1e%d\n" % (i % 2, i, i) for i in ROWS)
+IMAGES = b"label,pixel1,pixel2,pixel3,pixel4\r\n" + b"".join(
+    b"%d,%d,2,255,0\r\n" % (i % 2, i) for i in ROWS
+)
+QUOTED = b'\xef\xbb\xbf"label"\t"a b"\t"c"\n' + b'"0"\t"1"\t2\n"1"\t"1"\t2\n' * 4
+PACKED = gzip.compress(TABLE, mtime=0)
+
+FIELDS = st.sampled_from(
+    [
+        *(
+            "0",
+            "1",
+            "2",
+            "-1",
+            "0.0",
+            "1e400",
+            "-0",
+            "nan",
+            "inf",
+            "",
+            " ",
+            '"',
+            '"1"',
+            '""',
+            "1,5",
+        ),
+        *("label", "Label", "pixel0", "pixel1", "pixel01", "x", "\0", "\r", "\u2028", "9" * 400),
+        *(
+            "1e308",
+            "1e-400",
+            "0x1",
+            "1_0",
+            "True",
+            "\ufeff",
+            "256",
+            "9223372036854775808",
+            "\u0661",
+        ),
+    ]
+)
+LINES = st.lists(st.lists(FIELDS, min_size=1, max_size=4), min_size=1, max_size=8)
+ENDS = st.sampled_from(["\n", "\r\n", "\r", "\n\n"])
+NONSENSE = st.builds(
+    lambda lines, comma, end: end.join(comma.join(line) for line in lines).encode(),
+    LINES,
+    st.sampled_from(",;\t|"),
+    ENDS,
+)
+HEADED = st.builds(lambda rest: b"label,x\n0,1\n1,2\n0,3\n1,4\n" + rest, NONSENSE)
+
+
+def read(content: bytes, folder, arrays):
+    path = folder / "own.csv"
+    path.write_bytes(content)
+    return cleanly(lambda: written(lambda out: write_csv((path,), out), arrays))
+
+
+def test_the_whole_files_are_read(folder, arrays):
+    kinds = [read(content, folder, arrays).kind for content in (TABLE, IMAGES, QUOTED, PACKED)]
+    assert kinds == ["table", "image", "table", "table"]
+
+
+@pytest.mark.slow
+@THOUSAND
+@given(content=damaged(TABLE, IMAGES, QUOTED, PACKED))
+def test_a_damaged_table_is_read_or_refused(folder, arrays, content):
+    read(content, folder, arrays)
+
+
+@pytest.mark.slow
+@THOUSAND
+@given(content=st.one_of(st.binary(max_size=200), NONSENSE, HEADED))
+def test_what_is_no_table_is_refused_or_is_one(folder, arrays, content):
+    read(content, folder, arrays)
+
+
+@pytest.mark.slow
+@THOUSAND
+@given(content=damaged(TABLE))
+def test_a_damaged_test_part_is_read_or_refused(folder, arrays, content):
+    paths = folder / "train.csv", folder / "test.csv"
+    paths[0].write_bytes(TABLE)
+    paths[1].write_bytes(content)
+    cleanly(lambda: written(lambda out: write_csv(paths, out), arrays))

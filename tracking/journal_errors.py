@@ -1,0 +1,33 @@
+"""What can be wrong with a journal, and what to do about it."""
+
+from pathlib import Path
+
+REPAIR = "python -m search doctor --repair"
+
+
+class JournalError(ValueError):
+    """A journal that cannot be read or written; the message says where and what to do."""
+
+    @classmethod
+    def damaged(cls, path: Path, number: int, position: int, fault: Exception) -> "JournalError":
+        """Return the error for a damaged line that a sound one follows."""
+        return cls(
+            f"{path}, line {number}: {fault} (at byte {position:,}). Every line before it is sound."
+            f" Set aside what is damaged with `{REPAIR}`, which keeps a copy of the whole file."
+        )
+
+    @classmethod
+    def nothing_sound(cls, path: Path, fault: Exception) -> "JournalError":
+        """Return the error for a journal without its first record, which gives the others sense."""
+        return cls(
+            f"{path}, line 1: {fault} (at byte 0), and no other line says what the study is. Put"
+            " back a copy of the file; or move the study's folder away, and the study begins anew."
+        )
+
+    @classmethod
+    def foreign(cls, path: Path, number: int, fault: Exception) -> "JournalError":
+        """Return the error for a line that is sound, and that this version cannot read."""
+        return cls(
+            f"{path}, line {number}: {fault}. The line is sound, so a later version wrote it;"
+            " use that one for this study."
+        )
