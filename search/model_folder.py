@@ -169,8 +169,8 @@ def _labels(data: Any) -> Labels:
         _names(data["columns"], "columns"),
         str(data["outputs"]),
     )
-    if not 2 <= len(labels.classes) <= MAX_CLASSES:
-        raise ValueError(f"classes must be 2 to {MAX_CLASSES:,}; got {len(labels.classes):,}")
+    if not 1 <= len(labels.classes) <= MAX_CLASSES:
+        raise ValueError(f"classes must be 1 to {MAX_CLASSES:,}; got {len(labels.classes):,}")
     if labels.outputs not in OUTPUTS:
         raise ValueError(f"outputs must be one of {', '.join(OUTPUTS)}")
     if not 0 <= labels.background <= 255:

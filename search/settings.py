@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -21,6 +20,7 @@ from search.drivers.catalog import DRIVERS, default_sampler
 from search.errors import SettingsError, near_matches
 from search.executors import EXECUTORS, auto_workers
 from search.pruners import PRUNERS
+from search.settings_file import read_mapping
 from spaces import absolute
 from spaces import names as space_names
 from tracking.objectives import DEFAULT, OBJECTIVES, objective_names
@@ -218,12 +218,7 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         SettingsError: no such file, or not a YAML mapping.
     """
-    try:
-        data = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SettingsError(f"`--config {path}` cannot be read: {error}") from error
-    if not isinstance(data, dict):
-        raise SettingsError(f"`--config {path}` must hold `option: value` lines, as in `folds: 5`")
+    data = read_mapping(path)
     named = {str(key).replace("-", "_"): value for key, value in data.items()}
     overrides = named.pop("set", None) or {}
     if not isinstance(overrides, dict):

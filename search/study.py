@@ -21,6 +21,8 @@ from tracking.records import (
     EpochEnded,
     FoldEnded,
     Record,
+    TrialConfirmed,
+    TrialEnded,
     TrialStarted,
 )
 
@@ -102,6 +104,7 @@ class Study:
         self._tried: set[int] = set()  # to confirm
         self._broken: dict[int, AttemptFailed] = {}  # tasks that broke off, by their trials
         self._again: list[TrialTask] = []  # what is left of them
+        self._over: set[int] = set()  # trials whose task has come to its outcome
         self._interrupted = [
             t for t in history.trials.values() if t.ended is None and not self._is_waiting(t)
         ]
@@ -229,9 +232,13 @@ class Study:
     # What happens on the way.
 
     def _on_record(self, record: Record) -> Verdict:
-        self._take(record)
         if isinstance(record, AttemptFailed):
+            if record.trial in self._over:  # its worker died with nothing left to do
+                return GO_ON
             self._broken[record.trial] = record
+        self._take(record)
+        if isinstance(record, TrialEnded | TrialConfirmed):
+            self._over.add(record.trial)
         if self._out_of_time():
             return HALT
         if isinstance(record, EpochEnded | FoldEnded):
@@ -251,6 +258,7 @@ class Study:
 
     def _conclude(self, task: TrialTask) -> None:
         trial = self._history.trials[task.trial]
+        self._over.discard(task.trial)
         failure = self._broken.pop(task.trial, None)
         if failure is not None:
             self._repeat_or_fail(task, trial, failure)

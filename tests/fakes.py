@@ -25,7 +25,8 @@ class ScriptedExecutor(Executor):
     Keeps the (trial, fold) pairs it "trained". After `interrupt_after` of them it raises
     KeyboardInterrupt, as Ctrl-C would: in the next fold, or with `before_verdict` while the
     coordinator's word on that fold is on its way. A score below 0 fails the trial. Each entry of
-    `breaks`, trial, fold and cause, breaks that fold off once. Keeps the settings it was given.
+    `breaks`, trial, fold and cause, breaks that fold off once; fold 0 is after the trial's outcome.
+    Keeps the settings it was given.
     """
 
     def __init__(
@@ -53,6 +54,13 @@ class ScriptedExecutor(Executor):
         self._tasks.append(task)
 
     def wait(self, on_record: OnRecord) -> int:
+        trial = self._evaluate(on_record)
+        cause = self._broken_by(trial, 0)
+        if cause:
+            on_record(attempt_failed(trial, cause))
+        return trial
+
+    def _evaluate(self, on_record: OnRecord) -> int:
         task = self._tasks.popleft()
         self.settings.append(task.parameters)
         done = {fold.fold: fold for fold in task.finished}

@@ -12,6 +12,7 @@ from tracking import shipped
 from tracking.history import History
 from tracking.journal import JournalReader
 from tracking.records import EpochEnded, FoldEnded, Record, StudyStarted
+from tracking.secrets import without_secrets
 from tracking.shipped import Acknowledged, ShippingLock
 from tracking.sink import Sink
 
@@ -236,7 +237,7 @@ def reason(error: Exception) -> str:
     lines = str(error).strip().splitlines() or [type(error).__name__]
     _, _, cause = lines[0].rpartition("Caused by ")
     shown = re.split(r": |\('|\(\"", cause.rstrip(")\"'"))[-1] if cause != lines[0] else lines[0]
-    return re.sub(r"//[^/@\s]+@", "//***@", shown)[:200]
+    return without_secrets(shown)[:200]
 
 
 def _brings(later: Record, earlier: Record) -> bool:

@@ -2,7 +2,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search import settings
 from search.errors import SettingsError
 from search.settings import StudySettings, parse_overrides, read_config, validate
 from spaces import get_space
@@ -10,11 +9,6 @@ from spaces.narrowing import narrow
 from spaces.parameters import SpaceError
 from tests.fuzz.damage import LONGEST_MESSAGE, THOUSAND, cleanly, damaged
 
-BOUNDED = pytest.mark.xfail(
-    not hasattr(settings, "read_mapping"),
-    reason="search/settings.py is to read files through search/settings_file.py",
-    run=False,
-)
 WHOLE = b"""\
 space: lenet
 dataset: digits
@@ -116,12 +110,10 @@ def test_the_whole_file_is_read(folder):
     assert settings_of(WHOLE, folder).trials == 8
 
 
-@BOUNDED
 def test_a_file_that_says_a_thing_a_billion_times_is_refused(folder):
     settings_of(laughing(9), folder)
 
 
-@BOUNDED
 @pytest.mark.slow
 @THOUSAND
 @given(content=st.one_of(damaged(WHOLE), NONSENSE, NONSENSE, NESTED, st.binary(max_size=100)))

@@ -31,7 +31,7 @@ def test_damaged_labels_are_refused_with_the_remedy(tmp_path, content):
 
 HUGE = 10**400
 NONSENSE = {
-    "classes": [["a"], "ab", {"a": 1, "b": 2}, None, ["a", 3], ["a"] * 200_000],
+    "classes": [[], "ab", {"a": 1, "b": 2}, None, ["a", 3], ["a"] * 200_000],
     "background": [float("nan"), float("inf"), -1, 1e9, HUGE, [], "x", None],
     "columns": ["ab", [1], {}, None],
     "outputs": ["code", None, []],

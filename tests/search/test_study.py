@@ -489,3 +489,11 @@ def test_several_slots_are_filled_and_every_trial_ends_once():
     # the fourth trial was proposed while two of the first three still ran
     kinds = [type(record).__name__ for record in bench.records]
     assert kinds[1:4] == ["TrialStarted"] * 3
+
+
+def test_a_worker_lost_after_its_trial_was_over_changes_nothing():
+    bench = Bench()
+    executor = ScriptedExecutor(good_when_large, breaks=[(1, 0, "lost")])
+    assert bench.run(executor, trials=3) == "complete"
+    assert len(executor.trained) == len(set(executor.trained)) == 9
+    assert bench.history.trials[1].failures == []

@@ -1,0 +1,40 @@
+"""A space whose one parameter says what goes wrong with a trial."""
+
+import time
+from typing import Any
+
+from spaces import Choice, DataSpec, ImageInput, Settings, Space
+
+KINDS = ("fine", "sleeps", "raises", "too small", "diverges", "eats", "also fine")
+
+
+def build(parameters: Settings, data: DataSpec) -> Any:
+    from keras import Sequential, layers
+
+    kind = parameters["kind"]
+    if kind == "sleeps":
+        time.sleep(3600)
+    if kind == "raises":
+        raise ValueError("this setting cannot be built")
+    large = kind == "eats" and int(parameters["batch_size"]) > 32
+    hidden = [layers.Conv2D(4, 9)] if kind == "too small" else []
+    return Sequential(
+        [
+            layers.Input(data.input_shape),
+            layers.Rescaling(float("inf") if kind == "diverges" else 1 / 255),
+            *hidden,
+            layers.Flatten(),
+            layers.Dense(10**11 if large else 8),
+            layers.Dense(data.classes, activation="softmax"),
+        ]
+    )
+
+
+SPACE = Space(
+    name="failing",
+    dataset="digits",
+    inputs=ImageInput(size=(8, 8), channels=1),
+    parameters=(Choice("kind", KINDS),),
+    baselines={},
+    build=build,
+)

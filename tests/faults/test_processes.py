@@ -1,0 +1,209 @@
+"""A study whose processes are killed, whose settings fail, whose disk is full."""
+
+import os
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.faults.books import check_books
+from tests.faults.processes import StudyRun
+
+pytestmark = pytest.mark.slow  # trains in processes of its own
+
+SPACE = f"{Path(__file__).parent}/spaces_that_fail.py:SPACE"
+FAILING = (
+    *("run", "--space", SPACE, "--folds", "2", "--epochs", "2", "--limit-samples", "200"),
+    *("--study", "toy", "--sampler", "grid", "--pruner", "none", "--json"),
+)
+MEMORY = Path("/sys/fs/cgroup/memory")
+AWAY = "http://127.0.0.1:9"  # nobody listens there
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, shared_environment):
+    """The scores of the study as nobody disturbs it: fold accuracies and values by trial."""
+    run = StudyRun(tmp_path_factory.mktemp("whole"), environment=shared_environment)
+    done = run.start().wait()
+    assert done.code == 0, done.err
+    return scores(done.json)
+
+
+def scores(document):
+    return [(t["trial"], t["parameters"], t["folds"], t["value"]) for t in document["trials"]]
+
+
+@pytest.mark.parametrize("victim", ["kill", "kill_group"])
+def test_a_killed_coordinator_takes_its_workers_along_and_nothing_is_lost(new_run, whole, victim):
+    run = new_run()
+    command = run.start()
+    run.wait_for("FoldEnded", 2)
+    kept = folds(run)
+    getattr(command, victim)()
+    command.process.wait()
+    assert command.leftovers() == []
+    command = run.start()
+    done = command.wait()
+    assert done.code == 0, done.err
+    assert folds(run)[: len(kept)] == kept
+    assert scores(done.json) == whole
+    check_books(run.journal, run.uri, session=command.pid)
+
+
+def test_a_killed_worker_is_replaced_and_its_trial_goes_on(new_run, whole):
+    run = new_run()
+    command = run.start()
+    run.wait_for("FoldEnded", 2)
+    run.wait_for("EpochEnded", 6)
+    command.kill_worker()
+    done = command.wait()
+    assert done.code == 0, done.err
+    assert scores(done.json) == whole
+    [failure] = run.records("AttemptFailed")
+    assert (failure["cause"], "exit code -9" in failure["reason"]) == ("lost", True)
+    assert done.json["trials"][failure["trial"]]["retries"] == [f"{failure['reason']}; tried again"]
+    check_books(run.journal, run.uri, session=command.pid)
+
+
+def test_a_worker_that_the_kernel_ends_for_memory_goes_on_with_half_the_batch(new_run, cgroup):
+    run = new_run()
+    command = run.start(trials=1)
+    run.wait_for("EpochEnded", 2)
+    cgroup(command.workers()[0])
+    done = command.wait()
+    assert done.code == 0, done.err
+    [trial] = done.json["trials"]
+    assert trial["state"] == "complete"
+    assert (trial["parameters"]["batch_size"], trial["trained_with"]["batch_size"]) == (64, 32)
+    [failure] = run.records("AttemptFailed")
+    assert (failure["cause"], "memory ran out" in failure["reason"]) == ("memory", True)
+    check_books(run.journal, run.uri, session=command.pid)
+
+
+def test_each_setting_that_fails_fails_alone_and_says_why(new_run):
+    run = new_run()
+    limits = ("--trials", "7", "--trial-timeout", "12s", "--set", "batch_size=64")
+    done = run.command(*FAILING, *limits).wait()
+    assert done.code == 0, done.err
+    by_kind = {trial["parameters"]["kind"]: trial for trial in done.json["trials"]}
+    reasons = {kind: trial["reason"] for kind, trial in by_kind.items() if trial["reason"]}
+    assert sorted(reasons) == ["diverges", "raises", "sleeps", "too small"]
+    assert "longer than the 12 s" in reasons["sleeps"]
+    assert reasons["raises"] == "ValueError: this setting cannot be built"
+    assert "in epoch 1 of fold 1" in reasons["diverges"]
+    assert by_kind["eats"]["trained_with"]["batch_size"] == 32
+    assert by_kind["eats"]["state"] == by_kind["also fine"]["state"] == "complete"
+    check_books(run.journal, run.uri)
+    assert "cannot be built" in _error_file(run, by_kind["raises"]["trial"])
+
+
+def test_ten_failures_in_a_row_end_the_study_with_a_summary(new_run):
+    run = new_run()
+    command = run.command(
+        *FAILING[:-1], "--trials", "30", "--set", "kind=raises", "--set", "batch_size=1:64"
+    )
+    done = command.wait()
+    assert done.code == 1
+    assert len(run.records("TrialEnded")) == 10
+    assert "Ten trials in a row failed" in done.out
+    assert "this setting cannot be built" in done.out
+
+
+def test_a_full_disk_stops_the_study_and_with_room_it_goes_on(new_run, small_disk, whole):
+    run = new_run(AWAY)  # MLflow has its own disk
+    disk = small_disk(6_000)
+    run.folder.mkdir(parents=True)
+    run.home.symlink_to(disk)
+    command = run.start()
+    run.wait_for("FoldEnded", 3)
+    kept, filler = folds(run), disk / "filler"
+    with command.training_held(), filler.open("wb", buffering=0) as file:
+        while _fill(file):
+            pass
+    done = command.wait()
+    assert done.code == 1
+    assert "No space left" in done.err or "disk is full" in done.err
+    assert "Traceback" not in done.err
+    assert command.leftovers() == []
+    assert folds(run)[: len(kept)] == kept
+    filler.unlink()
+    done = run.start().wait()
+    assert done.code == 0, done.err
+    assert scores(done.json) == whole
+
+
+def test_a_clock_set_back_between_two_sessions_changes_nothing(new_run, whole, tmp_path):
+    shift = tmp_path / "shift"
+    shift.mkdir()
+    (shift / "sitecustomize.py").write_text(
+        "import time\nnow = time.time\ntime.time = lambda: now() - 86400\n"
+    )
+    run = new_run()
+    command = run.start("--pruner", "racing")
+    run.wait_for("FoldEnded", 2)
+    command.interrupt()
+    assert command.wait().code == 130
+    root = str(Path(__file__).parents[2])
+    run.environment["PYTHONPATH"] = f"{shift}:{root}"
+    command = run.start()
+    done = command.wait()
+    assert done.code == 0, done.err
+    assert run.records()[-1]["at"] < run.records()[0]["at"]  # so it was
+    assert scores(done.json) == whole
+    check_books(run.journal, run.uri, session=command.pid)
+
+
+@pytest.mark.parametrize("name", ["../../out", "a 'b' \"c\" ☕ {d} %2F", ".hidden/../x", "-$(id)"])
+def test_whatever_a_study_is_called_it_stays_inside_the_home(new_run, name):
+    run = new_run()
+    before = set(run.folder.parent.iterdir())
+    options = ("--trials", "1", "--folds", "1", "--epochs", "1", "--limit-samples", "100")
+    arguments = ("--space", "mlp", "--dataset", "digits", "--no-baselines", f"--study={name}")
+    done = run.command("run", *arguments, *options, "--json").wait()
+    assert done.code == 0, done.err
+    assert done.json["study"] == name
+    outside = {p.name for p in run.folder.iterdir()} - {"mlruns", "out-0.txt", "err-0.txt"}
+    assert outside <= {".keras", ".cache", ".config"}  # Keras's settings and fonts, empty of ours
+    assert set(run.folder.parent.iterdir()) - before <= {run.folder}
+    [journal] = run.home.glob("studies/*/journal.jsonl")
+    check_books(journal, run.uri)
+    shown = run.command("show", "--json", "--", name).wait()
+    assert shown.code == 0, shown.err
+
+
+def folds(run: StudyRun) -> list[tuple[int, int]]:
+    return [(record["trial"], record["fold"]) for record in run.records("FoldEnded")]
+
+
+def _fill(file) -> int:
+    try:
+        return file.write(b"-" * 1000)
+    except OSError:
+        return 0
+
+
+def _error_file(run: StudyRun, trial: int) -> str:
+    from tracking.mlflow_sink import open_store
+
+    client = open_store(run.uri, artifacts=None).client
+    experiment = client.get_experiment_by_name("toy")
+    query = f"tags.`search.kind` = 'trial' AND tags.`search.trial` = '{trial}'"
+    [found] = client.search_runs([experiment.experiment_id], query)
+    return Path(client.download_artifacts(found.info.run_id, "error.txt")).read_text()
+
+
+@pytest.fixture
+def cgroup():
+    """Put a process where the kernel ends it when it asks for more memory."""
+    group = MEMORY / f"foldwise-test-{os.getpid()}"
+    try:
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text("2000000")
+    except OSError as error:
+        pytest.skip(f"no memory limit can be set here: {error}")
+
+    def put(process: psutil.Process) -> None:
+        (group / "cgroup.procs").write_text(str(process.pid))
+
+    yield put
+    group.rmdir()
