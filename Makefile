@@ -1,6 +1,9 @@
 # `make search` and `make test` are all a newcomer needs; each sets up what it needs first.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
+# Tests run in so many processes; those of one file stay together.
+TEST_PROCESSES ?= 2
+PYTEST := $(BIN)/python -m pytest -q -n $(TEST_PROCESSES) --dist loadfile
 
 # Real data where it lies beside the checkout; elsewhere the usual places are searched.
 ifneq ($(wildcard ../shared/data),)
@@ -21,10 +24,10 @@ search: setup  ## The main job in small: LeNet's space, a few minutes on two cor
 		--trials 6 --folds 3 --epochs 3 --limit-samples 4000
 
 test: setup
-	$(BIN)/python -m pytest -q
+	$(PYTEST)
 
 quick: setup
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(PYTEST) -m "not slow"
 
 lint: setup
 	$(BIN)/ruff format --check .
