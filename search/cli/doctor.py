@@ -7,7 +7,7 @@ import typer
 from search.cli.options import DEFAULT_HOME, AsJson, Home, TrackingUri
 
 if TYPE_CHECKING:
-    from search.doctor_findings import Finding
+    from search.doctor import Finding
 
 _LEVEL_WIDTH = len("problem")
 
@@ -30,8 +30,7 @@ def doctor(
 ) -> None:
     """Check the home, its studies and MLflow; say what is wrong and what to do."""
     from search.cli.output import Notices, print_json
-    from search.doctor import examine_home
-    from search.doctor_findings import PROBLEM, Place
+    from search.doctor import PROBLEM, Place, examine_home
     from search.tracker import Tracker
     from tracking.home import Home as HomeFolder
 
@@ -63,7 +62,7 @@ def _print(found: list["Finding"], problems: int) -> None:
     from itertools import groupby
 
     from search.cli.output import console, counted, say
-    from search.doctor_findings import NOTICE
+    from search.doctor import NOTICE
 
     for study, findings in groupby(found, key=lambda finding: finding.study):
         say(f"Study {study}" if study else "Home")
@@ -78,7 +77,7 @@ def _print(found: list["Finding"], problems: int) -> None:
 def _print_group(findings: list["Finding"]) -> None:
     """Print what needs a look, a paragraph each; then what does not, in one."""
     from search.cli.output import say
-    from search.doctor_findings import OK
+    from search.doctor import OK
 
     sound = [finding.text for finding in findings if finding.level == OK]
     for finding in findings:
@@ -94,7 +93,7 @@ def _print_paragraph(level: str, text: str) -> None:
     from rich.text import Text
 
     from search.cli.output import console, table
-    from search.doctor_findings import NOTICE, OK, PROBLEM
+    from search.doctor import NOTICE, OK, PROBLEM
 
     styles = {OK: "green", NOTICE: "yellow", PROBLEM: "bold red"}
     made = table("", "")

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from search.doctor import examine_home
-from search.doctor_books import differences
-from search.doctor_findings import NOTICE, OK, PROBLEM, Place
-from search.doctor_home import FEW_BYTES, LOW_BYTES, version_findings
+from search.doctor.books import differences
+from search.doctor.findings import NOTICE, OK, PROBLEM, Place
+from search.doctor.home import FEW_BYTES, LOW_BYTES, version_findings
 from search.drivers import make_driver
 from search.errors import SettingsError
 from search.pruners import NoPruner
@@ -105,7 +105,7 @@ def raced() -> StudyBuilder:
 
 
 def test_a_home_that_is_well_has_no_finding_but_sound_ones(ward, monkeypatch):
-    monkeypatch.setattr("search.doctor_home.free_bytes", lambda _: 10**12)
+    monkeypatch.setattr("search.doctor.home.free_bytes", lambda _: 10**12)
     ward.add(raced(), told=False)
     levels = {finding.check: finding.level for finding in ward.examine()}
     assert levels.pop("shipped") == NOTICE
@@ -132,7 +132,7 @@ def test_a_home_that_does_not_exist_is_not_made(tmp_path):
     [(FEW_BYTES - 1, PROBLEM), (FEW_BYTES, NOTICE), (LOW_BYTES - 1, NOTICE), (LOW_BYTES, OK)],
 )
 def test_little_room_is_told_by_how_little(ward, monkeypatch, free, level):
-    monkeypatch.setattr("search.doctor_home.free_bytes", lambda _: free)
+    monkeypatch.setattr("search.doctor.home.free_bytes", lambda _: free)
     [room] = [f for f in ward.examine() if f.check == "room"]
     assert room.level == level
 
@@ -163,7 +163,7 @@ def test_versions_are_compared_with_what_is_asked_for(wanted, level, words):
 
 
 def test_a_version_is_compared_by_its_numbers(monkeypatch):
-    monkeypatch.setattr("search.doctor_home.version", lambda _: "2.10.0rc1")
+    monkeypatch.setattr("search.doctor.home.version", lambda _: "2.10.0rc1")
     assert [f.level for f in version_findings(["x>=2.9"])] == [OK]
     assert [f.level for f in version_findings(["x>=2.10"])] == [OK]
     assert [f.command for f in version_findings(["x>=2.11"])] == ["python -m pip install 'x>=2.11'"]
@@ -492,7 +492,7 @@ def test_an_mlflow_that_cannot_be_asked_is_one_notice(ward, monkeypatch):
         asked.append(study_id)
         raise ConnectionError("refused by http://me:secret@host/")
 
-    monkeypatch.setattr("search.doctor_books.trial_runs", refuse)
+    monkeypatch.setattr("search.doctor.books.trial_runs", refuse)
     ward.home.root.mkdir()
     ward.home.database.touch()
     ward.add(raced()).add(StudyBuilder("other", "f" * 32))
@@ -504,7 +504,7 @@ def test_an_mlflow_that_cannot_be_asked_is_one_notice(ward, monkeypatch):
 def test_runs_that_the_journal_does_not_know_are_a_notice(ward, monkeypatch):
     study = raced()
     more = [*runs_of(study.history), TrialRun(9, "complete", "FINISHED", "x")]
-    monkeypatch.setattr("search.doctor_books.trial_runs", lambda *_: more)
+    monkeypatch.setattr("search.doctor.books.trial_runs", lambda *_: more)
     ward.add(study).home.database.touch()
     [finding] = ward.find("mlflow")
     assert finding.level == NOTICE

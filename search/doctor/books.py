@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from search.doctor_findings import NOTICE, OK, PROBLEM, Finding, Place, listed, plural
+from search.doctor.findings import NOTICE, OK, PROBLEM, Finding, Place, listed, plural
 from tracking import shipped
 from tracking.courier import reason
 from tracking.history import History

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from search.doctor_findings import NOTICE, OK, PROBLEM, Finding, Place, listed, plural
-from search.doctor_home import leftover_findings
+from search.doctor.findings import NOTICE, OK, PROBLEM, Finding, Place, listed, plural
+from search.doctor.home import leftover_findings
 from tracking.history import History, TrialHistory
 from tracking.home import StudyFolder
 from tracking.journal import JournalError

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
 
-from search.doctor_findings import NOTICE, OK, PROBLEM, Finding, Place, plural
+from search.doctor.findings import NOTICE, OK, PROBLEM, Finding, Place, plural
 from tracking.room import amount, free_bytes
 
 FEW_BYTES, LOW_BYTES = 200_000_000, 2_000_000_000

@@ -1,8 +1,8 @@
 """Mends what `doctor` found: a journal's damage, and an MLflow that lacks what it was told."""
 
-from search.doctor_books import Books
-from search.doctor_findings import NOTICE, PROBLEM, Finding, Place, listed, plural
-from search.doctor_study import is_open, lost_predictions, unfinished_text
+from search.doctor.books import Books
+from search.doctor.findings import NOTICE, PROBLEM, Finding, Place, listed, plural
+from search.doctor.study import is_open, lost_predictions, unfinished_text
 from search.studies import Notify
 from tracking.history import History
 from tracking.home import StudyFolder

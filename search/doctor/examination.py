@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from search.doctor_books import Books
-from search.doctor_findings import PROBLEM, Finding, Place
-from search.doctor_home import home_findings
-from search.doctor_repair import repair_study
-from search.doctor_study import study_findings
+from search.doctor.books import Books
+from search.doctor.findings import PROBLEM, Finding, Place
+from search.doctor.home import home_findings
+from search.doctor.repair import repair_study
+from search.doctor.study import study_findings
 from search.errors import SettingsError, near_matches
 from search.studies import Notify
 from tracking.home import StudyFolder
