@@ -27,7 +27,6 @@ from tests.faults.books import check_books  # noqa: E402 # the path comes first
 from tests.faults.processes import Command, StudyRun  # noqa: E402
 
 VICTIMS = ("coordinator", "worker", "group")
-LONGEST = 14.0  # seconds until a kill; a start takes six of them
 TRIALS = 6
 
 
@@ -53,6 +52,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=100, help="number of kills")
     parser.add_argument("--kills-per-study", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--longest", type=float, default=14.0, help="seconds until a kill; a start takes six"
+    )
     parser.add_argument("--out", type=Path, default=Path("chaos.json"))
     asked = parser.parse_args()
     source, books = random.Random(asked.seed), Books()  # noqa: S311 # no secret
@@ -62,7 +64,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             study = StudyRun(Path(folder) / "user")
             try:
-                torment(study, source, books, min(asked.kills_per_study, left))
+                torment(study, source, books, min(asked.kills_per_study, left), asked.longest)
             except AssertionError as fault:
                 print(f"FAULT: {fault}", flush=True)
                 sys.exit(1)
@@ -72,13 +74,15 @@ def main() -> None:
     asked.out.write_text(json.dumps(vars(books)) + "\n")
 
 
-def torment(study: StudyRun, source: random.Random, books: Books, kills: int) -> None:
+def torment(
+    study: StudyRun, source: random.Random, books: Books, kills: int, longest: float
+) -> None:
     """Kill a new study so many times, run it to its end and check its books."""
     pruner = source.choice(("racing", "none"))
     options = ("--workers", str(source.choice((1, 2))), "--pruner", pruner)
     for _ in range(kills):
         command = study.start(*options, trials=TRIALS)
-        time.sleep(source.uniform(0.5, LONGEST))
+        time.sleep(source.uniform(0.5, longest))
         victim = source.choice(VICTIMS)
         before = finished(study)
         moment = "over" if command.process.poll() is not None else last_kind(study)
