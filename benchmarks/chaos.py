@@ -27,7 +27,7 @@ from tests.faults.books import check_books  # noqa: E402 # the path comes first
 from tests.faults.processes import Command, StudyRun  # noqa: E402
 
 VICTIMS = ("coordinator", "worker", "group")
-TRIALS = 6
+TRIALS = 12
 
 
 @dataclass
@@ -84,23 +84,25 @@ def torment(
         command = study.start(*options, trials=TRIALS)
         time.sleep(source.uniform(0.5, longest))
         victim = source.choice(VICTIMS)
-        before = finished(study)
-        moment = "over" if command.process.poll() is not None else last_kind(study)
+        before, moment = finished(study), last_kind(study)
+        if command.process.poll() is not None:
+            break  # it was quicker
         if victim == "worker" and not kill_worker(command, source):
             victim = "coordinator"
         books.kills[victim] += 1
         books.moments[moment] += 1
+        print(f"{sum(books.kills.values()):4}  {victim:12} {moment}", flush=True)
         if victim == "worker":
             time.sleep(source.uniform(0.0, 4.0))
             victim = source.choice(("coordinator", "group"))
         before |= finished(study)
-        (command.kill_group if victim == "group" else command.kill)()
+        if command.process.poll() is None:
+            (command.kill_group if victim == "group" else command.kill)()
         command.process.wait(timeout=30)
         if left := command.leftovers():
             raise Fault(f"processes left after the {victim} was killed: {left}")
         if lost := before - finished(study):
             raise Fault(f"folds lost: {sorted(lost)}")
-        print(f"{sum(books.kills.values()):4}  {victim:12} {moment}", flush=True)
     command = study.start(*options, trials=TRIALS)
     done = command.wait(timeout=600)
     if done.code != 0:
@@ -111,7 +113,7 @@ def torment(
 
 def kill_worker(command: Command, source: random.Random) -> bool:
     """Kill one of the workers; tell whether there was one."""
-    workers = command.workers() if command.process.poll() is None else []
+    workers = command.workers()
     if workers:
         source.choice(workers).kill()
     return bool(workers)
