@@ -42,6 +42,7 @@ IDENTITY = (
     "precision",
 )
 
+LEAST_MEMORY = 500_000_000  # bytes
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -62,11 +63,16 @@ def memory(text: object) -> object:
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?\s*", text, re.IGNORECASE)
     if found is None:
         raise ValueError("must be an amount of memory such as 3GB or 800MB")
-    return int(float(found[1]) * 1000 ** " KMGT".index(found[2].upper() or " "))
+    size = int(float(found[1]) * 1000 ** " KMGT".index(found[2].upper() or " "))
+    if size < LEAST_MEMORY:
+        raise ValueError("must be at least 500MB, as TensorFlow alone takes that much")
+    return size
 
 
 def worker_count(value: object) -> object:
     """Return how many workers `auto` means on this machine; anything else as it is."""
+    if isinstance(value, str) and not value.isdigit() and value != "auto":
+        raise ValueError("must be a number of worker processes, or auto")
     return auto_workers() if value == "auto" else value
 
 
@@ -114,7 +120,7 @@ class StudySettings(BaseModel):
     drop_duplicates: bool = False
     executor: str = "local"
     workers: Annotated[int, BeforeValidator(worker_count), Field(ge=1, le=256)] = 1
-    worker_memory: Annotated[int, BeforeValidator(memory), Field(ge=500_000_000)] | None = None
+    worker_memory: Annotated[int, BeforeValidator(memory), Field(ge=LEAST_MEMORY)] | None = None
     trial_timeout: Annotated[float, BeforeValidator(seconds), Field(gt=0)] | None = None
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
 

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from search.errors import SettingsError
@@ -92,3 +94,34 @@ def test_a_config_file_that_is_none_is_refused(tmp_path, content):
         read_config(path)
     with pytest.raises(SettingsError, match="cannot be read"):
         read_config(tmp_path / "absent.yaml")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("workers", "two", "must be a number of worker processes, or auto; got 'two'"),
+        ("workers", "0", "greater than or equal to 1; got '0'"),
+        ("worker_memory", "1MB", "must be at least 500MB"),
+        ("worker_memory", "lots", "must be an amount of memory such as 3GB or 800MB; got 'lots'"),
+        ("trial_timeout", "soon", "must be a duration such as 90s, 15m or 2h; got 'soon'"),
+    ],
+)
+def test_limits_of_workers_are_checked(name, value, message):
+    with pytest.raises(SettingsError, match=re.escape(message)):
+        validate({"space": "lenet", name: value})
+
+
+def test_limits_of_workers_are_understood():
+    settings = validate(
+        {"space": "lenet", "workers": "2", "worker_memory": "3.5 GB", "trial_timeout": "1h30m"}
+    )
+    assert settings.workers == 2
+    assert settings.worker_memory == 3_500_000_000
+    assert settings.trial_timeout == 5400
+    assert validate({"space": "lenet", "workers": "auto"}).workers >= 1
+
+
+@pytest.mark.parametrize("option", [{"workers": 2}, {"trial_timeout": 60}])
+def test_supervision_needs_worker_processes(option):
+    with pytest.raises(SettingsError, match="needs worker processes"):
+        validate({"space": "lenet", "executor": "inline", **option})
