@@ -278,7 +278,9 @@ def _study(folds: int) -> StudyStarted:
 
 
 def replays(curves: Curves, strategy: Strategy, trials: int, orders: int) -> list[Replay]:
-    """Replay a strategy on the same random orders as every other one."""
+    """Replay a strategy on the same random orders as every other one; none: as recorded."""
+    if not orders:
+        return [replay(curves, strategy, list(range(trials)))]
     random = np.random.default_rng(0)
     count = len(curves.accuracy)
     return [
