@@ -34,6 +34,7 @@ from tracking.records import (
 
 Report = Callable[[Record], Verdict]
 
+LONGEST_ERROR, LONGEST_REASON = 20_000, 500  # characters
 _DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -62,8 +63,9 @@ def evaluate_trial(bench: Bench, task: TrialTask, report: Report) -> None:
     except _Stopped as stop:
         if not stop.verdict.halt:
             report(trial.ended("pruned", reason=stop.verdict.reason))
-    except Exception as error:  # noqa: BLE001 # the trial boundary
-        told = f"{traceback.format_exc()}\nThe setting: {_listed(task.parameters)}\n"
+    except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 # the trial boundary
+        listed = _listed(task.parameters)
+        told = _printable(f"{traceback.format_exc()}\nThe setting: {listed}\n", LONGEST_ERROR)
         cause, reason = _cause(error), _reason(error)
         if cause:
             at = time.time()
@@ -249,14 +251,27 @@ class _Trial:
             raise _Stopped(verdict)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     """Return one line: the first, or the last where the first only announces it."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 # an error that cannot even be told
+        text = ""
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or [""]
     said = lines[-1] if lines[0].endswith(":") else lines[0]
-    return f"{type(error).__name__}: {said}"
+    return _printable(f"{type(error).__name__}: {said}", LONGEST_REASON)
 
 
-def _cause(error: Exception) -> str:
+def _printable(text: str, longest: int) -> str:
+    """Return a text that any file and terminal takes; a long one without its middle."""
+    text = text.encode(errors="backslashreplace").decode()
+    if len(text) <= longest:
+        return text
+    half = longest // 2
+    return f"{text[:half]} ... {text[-half:]}"
+
+
+def _cause(error: BaseException) -> str:
     """Return which want on the machine's side an error tells of, if it does."""
     if isinstance(error, MemoryError | tf.errors.ResourceExhaustedError):
         return "memory"

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from search.drivers import make_driver
 from search.environment import describe_environment
-from search.errors import SettingsError
+from search.errors import DataError, SettingsError
 from search.executors import Limits, auto_memory, make_executor
+from search.folds import Folds
 from search.opening import Opened
 from search.pruners import make_pruner
 from search.studies import Notify
@@ -72,7 +73,7 @@ def run_session(
             record(entry)
 
         shipper = stack.enter_context(tracker.shipping(opened.folder, notify))
-        if not opened.folder.folds.exists():
+        if not _are_there(opened):
             opened.folds.save(opened.folder.folds)
         if history.study is None:
             record_new(opened.start)
@@ -91,6 +92,14 @@ def run_session(
         reason = _run(opened, history, record)
         record_new(SessionEnded(at=time.time(), reason=reason))
         return SessionResult(reason, history, tracker.drain(shipper, notify))
+
+
+def _are_there(opened: Opened) -> bool:
+    """Say whether the file of the folds is whole and the study's; they can be cut anew."""
+    try:
+        return Folds.load(opened.folder.folds).digest == opened.folds.digest
+    except DataError:
+        return False
 
 
 def _locked_journal(opened: Opened, stack: ExitStack, notify: Notify) -> Journal:

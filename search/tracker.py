@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from search.errors import FoldwiseError, SettingsError
 from tracking.history import History
 from tracking.home import Home, StudyFolder
-from tracking.journal import JournalError
+from tracking.journal import JournalError, read_journal
 from tracking.mlflow_sink import MlflowSink, find_experiment
-from tracking.records import Record
+from tracking.records import Record, StudyStarted
 from tracking.secrets import (
     keep_out_of_logs,
     place_of,
@@ -96,7 +96,7 @@ class Tracker:
         return waiting
 
     def sync(self, folder: StudyFolder, notify: Notify) -> int:
-        """Ship what waits in a study's journal; return how many records still wait."""
+        """Ship what waits in a study's journal; return how many records MLflow does not have."""
         try:
             shipment = ship_all(
                 folder.journal,
@@ -112,7 +112,25 @@ class Tracker:
                 f"records still to reach MLflow at {self.shown_uri}: {shipment.waiting}"
                 f" ({shipment.failure})"
             )
-        return shipment.waiting
+            return shipment.waiting + shipment.set_aside
+        return shipment.set_aside or self._forgotten(folder, notify)
+
+    def _forgotten(self, folder: StudyFolder, notify: Notify) -> int:
+        """Return how many records MLflow had once and has no more: all, or none."""
+        records = read_journal(folder.journal)
+        if not records or not isinstance(records[0], StudyStarted):
+            return 0
+        name = records[0].study
+        keep_out_of_logs(frozenset() if self.is_local else secrets_in(self.uri))
+        try:
+            if find_experiment(self.uri, records[0].id) is not None:
+                return 0
+            fault = "does not know it any more; `python -m search doctor --repair` tells it again"
+        except Exception as error:  # noqa: BLE001 # whatever MLflow and its libraries raise
+            told = without_secrets(" ".join(str(error).split()))[:200]
+            fault = f"cannot be asked about it ({told})"
+        notify(f"study {name}: MLflow at {self.shown_uri} {fault}")
+        return len(records)
 
     def views(self, history: History) -> dict[str, str]:
         """Return the links to the study's saved views by name.

@@ -47,6 +47,7 @@ class LocalExecutor(Executor):
         self.slots = workers
         self._limits = limits or Limits()
         self._failed_starts = 0
+        self._looked_at = 0.0
         self._work, self._log = work, log
         self._threads = max(1, cores() // workers) if workers > 1 else 0
         self._workers = {number: self._start(number) for number in range(1, workers + 1)}
@@ -62,6 +63,7 @@ class LocalExecutor(Executor):
         """Pass the workers' records on, and verdicts back, until a task is over."""
         if all(worker.task is None for worker in self._workers.values()):
             raise RuntimeError("wait without a submitted task")
+        self._looked_at = time.monotonic()
         while True:
             by_connection = {worker.connection: n for n, worker in self._workers.items()}
             for connection in wait_for_any(list(by_connection), timeout=_TICK):
@@ -119,19 +121,30 @@ class LocalExecutor(Executor):
         return None
 
     def _end_overdue(self, on_record: OnRecord) -> int | None:
-        limits = self._limits
+        limits, passed = self._limits, self._time_passed()
         for number, worker in self._workers.items():
             if worker.task is None:
                 continue
+            worker.pass_time(passed)
             before = sum(fold.seconds for fold in worker.task.finished)
             longest = limits.trial_seconds
-            if longest is not None and before + worker.training_seconds() > longest:
+            if longest is not None and before + worker.training_seconds > longest:
                 reason = f"it trained for longer than the {longest:g} s that a trial may take"
                 return self._break_off(number, on_record, "time", reason)
-            if worker.still_seconds() > limits.still_seconds:
+            if worker.still_seconds > limits.still_seconds:
                 reason = f"its worker neither reported nor computed for {limits.still_seconds:g} s"
                 return self._break_off(number, on_record, "time", reason)
         return None
+
+    def _time_passed(self) -> float:
+        """Return the seconds since the last look.
+
+        No more than a look takes: a coordinator that was stopped, or whose terminal was, kept its
+        workers waiting, which is not their fault.
+        """
+        now = time.monotonic()
+        passed, self._looked_at = now - self._looked_at, now
+        return min(passed, 2 * _TICK)
 
     def _break_off(self, number: int, on_record: OnRecord, cause: str, reason: str) -> int | None:
         worker = self._workers[number]

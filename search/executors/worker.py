@@ -2,7 +2,6 @@
 
 import multiprocessing
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from search.executors.serving import READY, serve
 from search.work import TrialTask, Verdict, Work
 from tracking.records import Record
 
-_LOG_TAIL_LINES = 12
+_LOG_TAIL_LINES, _LOG_TAIL_BYTES = 12, 20_000
 _SIGN_OF_LIFE = 0.1  # seconds of computing
 
 # The coordinator sends tasks and verdicts, and receives records and words.
@@ -58,6 +57,8 @@ class Worker:
         task: what it was given and has not finished.
         is_ready: whether it has loaded everything.
         tasks_done: how many tasks it has finished.
+        training_seconds: how long it has been at its task.
+        still_seconds: for how long it has neither said anything nor computed.
         is_spoilt: whether it should be replaced after its task.
     """
 
@@ -67,8 +68,8 @@ class Worker:
         self.is_ready = False
         self.tasks_done = 0
         self.is_spoilt = False
+        self.training_seconds = self.still_seconds = 0.0
         self._kills = out_of_memory_kills()
-        self._task_began = self._alive_at = time.monotonic()
         self._computed = 0.0
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
@@ -84,7 +85,7 @@ class Worker:
     def give(self, task: TrialTask) -> None:
         """Hand it a task; that it has died meanwhile shows when its connection is read."""
         self.task = task
-        self._task_began = self._alive_at = time.monotonic()
+        self.training_seconds = self.still_seconds = 0.0
         self._kills = out_of_memory_kills()
         with suppress(ConnectionError):
             self.connection.send(task)
@@ -97,10 +98,8 @@ class Worker:
             ConnectionError: the same.
         """
         said = self.connection.recv()
-        self._alive_at = time.monotonic()
-        if said == READY:
-            self.is_ready = True
-            self._task_began = self._alive_at  # loading is not training
+        self.still_seconds = 0.0
+        self.is_ready |= said == READY
         return said
 
     def answer(self, verdict: Verdict) -> None:
@@ -113,18 +112,16 @@ class Worker:
         self.task = None
         self.tasks_done += 1
 
-    def training_seconds(self) -> float:
-        """Return how long it has been at its task."""
-        return time.monotonic() - self._task_began if self.is_ready else 0.0
-
-    def still_seconds(self) -> float:
-        """Return for how long it has neither said anything nor computed."""
+    def pass_time(self, seconds: float) -> None:
+        """Count time during which it was at its task and the coordinator was there to hear it."""
+        if self.is_ready:  # loading is not training
+            self.training_seconds += seconds
+        self.still_seconds += seconds
         with suppress(psutil.Error):
             times = self._statistics.cpu_times()
             if times.user + times.system > self._computed + _SIGN_OF_LIFE:
                 self._computed = times.user + times.system
-                self._alive_at = time.monotonic()
-        return time.monotonic() - self._alive_at
+                self.still_seconds = 0.0
 
     def memory(self) -> int:
         """Return the bytes it holds, without mapped files; 0 where it is gone."""
@@ -150,7 +147,9 @@ class Worker:
         """Return the end of its log."""
         if not self._log.exists():
             return "(nothing)"
-        lines = self._log.read_text(errors="replace").splitlines()
+        with self._log.open("rb") as file:
+            file.seek(max(0, self._log.stat().st_size - _LOG_TAIL_BYTES))
+            lines = file.read().decode(errors="replace").splitlines()
         return "\n".join(lines[-_LOG_TAIL_LINES:])
 
 

@@ -207,3 +207,21 @@ def cgroup():
 
     yield put
     group.rmdir()
+
+
+def test_what_was_destroyed_is_said_and_made_again(new_run):
+    run = new_run()
+    assert run.start(trials=1).wait().code == 0
+    (run.study_folder / "folds.npz").write_text("hi")
+    done = run.start(trials=2).wait()
+    assert done.code == 0, done.err
+    database = run.home / "mlflow.db"
+    database.write_bytes(b"garbage " * 400)
+    synced = run.command("sync").wait()
+    assert (synced.code, "cannot be asked" in synced.err) == (1, True)
+    database.unlink()
+    synced = run.command("sync").wait()
+    assert (synced.code, "doctor --repair" in synced.err) == (1, True)
+    assert run.command("doctor", "--repair").wait().code == 0
+    assert run.command("sync").wait().code == 0
+    check_books(run.journal, run.uri)

@@ -199,6 +199,14 @@ class TestExecutorContract:
         assert "in epoch 1 of fold 1" in outcome.reason
         assert "learning_rate=inf" in outcome.error
 
+    def test_an_error_that_no_file_takes_is_told_all_the_same(self, executor):
+        recorder = Recorder()
+        evaluate(executor, recorder, optimizer="\ud800" * 100_000)
+        outcome = recorder.records[-1]
+        assert outcome.state == "failed"
+        assert len(outcome.reason) < 600
+        assert (outcome.reason + outcome.error).encode()
+
     def test_a_model_too_large_for_the_memory_breaks_off_the_task(self, executor):
         recorder = Recorder()
         evaluate(executor, recorder, conv_1_filters=10**11)
@@ -287,6 +295,21 @@ def test_a_trial_that_takes_too_long_is_broken_off_and_its_worker_replaced(local
     again = Recorder()
     evaluate(executor, again, 1, epochs=1)
     assert again.records[-1].state == "complete"
+
+
+def test_time_that_the_coordinator_took_is_not_the_trials(local):
+    executor = local(limits=Limits(trial_seconds=8.0))
+
+    def dawdle(record: Record) -> Verdict:
+        if isinstance(record, EpochEnded) and record.epoch == 1:
+            time.sleep(5.0)  # as a stopped process does, or one whose terminal is stopped
+        return recorder(record)
+
+    recorder = Recorder()
+    executor.submit(TrialTask(trial=0, parameters=SETTING, folds=BOTH))
+    executor.wait(dawdle)
+    assert not recorder.of(AttemptFailed)
+    assert recorder.records[-1].state == "complete"
 
 
 def test_a_worker_that_falls_still_is_broken_off_and_replaced(local):
