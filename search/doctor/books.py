@@ -37,10 +37,10 @@ class Books:
         told = shipped.load(folder.shipped, key)
         waiting = untold(folder, found, told.offset)
         yield from self._shipped(name, told, waiting, is_running=is_running)
-        if waiting or is_running:
-            return  # what MLflow was not told yet, it cannot show
+        if is_running:
+            return
         runs = self._runs(history)
-        if runs is not None:
+        if runs is not None and not waiting:  # what MLflow was not told yet, it cannot show
             yield from self._compared(name, history, runs)
 
     def _shipped(
@@ -93,7 +93,13 @@ class Books:
                 f"MLflow at {self.place.tracker.shown_uri} cannot be asked ({self.failure});"
                 " journals were not compared with it"
             )
-            yield Finding("mlflow", NOTICE, text)
+            if not self.place.tracker.is_local:
+                yield Finding("mlflow", NOTICE, text)
+                return
+            database = self.place.home.database
+            text += f". Move {database} away; it is then made anew from the journals"
+            command = self.place.command("doctor", "--repair", tracked=True)
+            yield Finding("mlflow", PROBLEM, text, command=command)
 
 
 def untold(folder: StudyFolder, found: Examined, offset: int) -> int:

@@ -485,7 +485,7 @@ def test_a_store_that_vanished_is_a_problem_and_is_not_made_by_looking(ward):
     assert not ward.home.database.exists()
 
 
-def test_an_mlflow_that_cannot_be_asked_is_one_notice(ward, monkeypatch):
+def test_a_database_that_cannot_be_asked_is_one_problem_with_its_remedy(ward, monkeypatch):
     asked = []
 
     def refuse(uri, study_id):
@@ -497,8 +497,22 @@ def test_an_mlflow_that_cannot_be_asked_is_one_notice(ward, monkeypatch):
     ward.home.database.touch()
     ward.add(raced()).add(StudyBuilder("other", "f" * 32))
     [finding] = ward.find("mlflow")
-    assert (finding.level, finding.study, len(asked)) == (NOTICE, "", 1)
+    assert (finding.level, finding.study, len(asked)) == (PROBLEM, "", 1)
     assert "cannot be asked (refused by http://***@host/)" in finding.text
+    assert f"Move {ward.home.database} away" in finding.text
+    assert "doctor" in finding.command
+
+
+def test_a_server_that_cannot_be_asked_is_one_notice(tmp_path, monkeypatch):
+    def refuse(uri, study_id):
+        raise ConnectionError("refused")
+
+    monkeypatch.setattr("search.doctor.books.trial_runs", refuse)
+    ward = Ward(tmp_path)
+    ward.place = Place(ward.home, Tracker(ward.home, "http://127.0.0.1:9"))
+    ward.add(raced()).add(StudyBuilder("other", "f" * 32))
+    [finding] = ward.find("mlflow")
+    assert (finding.level, finding.study) == (NOTICE, "")
 
 
 def test_runs_that_the_journal_does_not_know_are_a_notice(ward, monkeypatch):
