@@ -54,7 +54,9 @@ def run() -> None:
     Exit codes: 0 done, 1 no trial succeeded, 2 wrong usage or settings, 3 data missing or
     unusable, 130 interrupted.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C, unless `nohup` said otherwise
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
     try:
         app()
     except FoldwiseError as error:

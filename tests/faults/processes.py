@@ -158,8 +158,8 @@ class StudyRun:
 
     def records(self, kind: str | None = None) -> list[dict[str, Any]]:
         """Return the journal's whole lines, of one kind if asked."""
-        text = self.journal.read_text() if self.journal.exists() else ""
-        lines = [json.loads(line) for line in text.splitlines(keepends=True) if line[-1:] == "\n"]
+        content = self.journal.read_bytes() if self.journal.exists() else b""
+        lines = [json.loads(line) for line in content.split(b"\n")[:-1]]  # whole ones
         return [line for line in lines if kind in (None, line["kind"])]
 
     def wait_for(self, kind: str, count: int = 1, patience: float = 120) -> None:

@@ -34,6 +34,7 @@ def test_a_server_that_starts_late_and_dies_in_the_middle_gets_everything(new_ru
     command = run.start(trials=4, as_json=False)
     run.wait_for("FoldEnded")
     with command.training_held():
+        run.wait_until(lambda: AWAY in command.err.read_text())
         mortal.start()
         run.wait_until(lambda: BACK in command.err.read_text())
     run.wait_for("FoldEnded", 2)

@@ -50,16 +50,18 @@ def test_ctrl_c_before_anything_began_ends_quietly(user):
     assert "Traceback" not in errors
 
 
-def test_a_second_process_on_the_same_study_is_refused(user):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_second_process_on_a_study_is_refused_and_the_first_can_be_told_to_end(user, number):
     process = user.start(*ARGUMENTS)
     journal = user.folder / "mlruns" / "studies" / "toy" / "journal.jsonl"
     _wait_for(lambda: journal.exists() and '"EpochEnded"' in journal.read_text())
     second = user(*ARGUMENTS)
     assert second.code == 2
     assert f"the study is being run by process {process.pid} on" in second.err
-    os.killpg(process.pid, signal.SIGTERM)
+    os.killpg(process.pid, number)
     process.communicate(timeout=60)
     assert process.returncode == 130
+    assert '"SessionEnded"' in journal.read_text().splitlines()[-1]
 
 
 def _statuses(user) -> list[str]:
