@@ -2,14 +2,17 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from search.binding import Binding
 from tracking.home import Home
+from tracking.mlflow_places import follow_home
 
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -30,6 +33,8 @@ def serve(home: Home, binding: Binding, *, ready: Callable[[], None]) -> int:
         binding: where.
         ready: called once the pages can be opened.
     """
+    with suppress(sqlite3.DatabaseError):  # the server tells more of what is wrong
+        follow_home(home.tracking_uri, home.artifacts)
     command = [
         *(sys.executable, "-m", "mlflow", "server", "--workers", "1"),
         *(f"--host={binding.host}", f"--port={binding.port}"),

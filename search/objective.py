@@ -44,7 +44,9 @@ class _Stopped(Exception):  # not an error: the coordinator's word
         self.verdict = verdict
 
 
-def evaluate_trial(bench: Bench, task: TrialTask, report: Report) -> None:
+def evaluate_trial(
+    bench: Bench, task: TrialTask, report: Report, *, interruptible: bool = False
+) -> None:
     """Evaluate a setting on those folds of a task that are not finished yet.
 
     Everything that happens goes to `report`, last a `TrialEnded` if the trial is over (a
@@ -56,6 +58,7 @@ def evaluate_trial(bench: Bench, task: TrialTask, report: Report) -> None:
         bench: the study's data and space.
         task: the setting and its folds.
         report: takes a record and says how to go on.
+        interruptible: whether a KeyboardInterrupt is the user's; else it is the space's own.
     """
     trial = _Trial(bench, task, report)
     try:
@@ -63,7 +66,9 @@ def evaluate_trial(bench: Bench, task: TrialTask, report: Report) -> None:
     except _Stopped as stop:
         if not stop.verdict.halt:
             report(trial.ended("pruned", reason=stop.verdict.reason))
-    except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 # the trial boundary
+    except BaseException as error:  # noqa: BLE001 # the trial boundary
+        if interruptible and isinstance(error, KeyboardInterrupt):
+            raise
         listed = _listed(task.parameters)
         told = _printable(f"{traceback.format_exc()}\nThe setting: {listed}\n", LONGEST_ERROR)
         cause, reason = _cause(error), _reason(error)
@@ -216,7 +221,13 @@ class _Trial:
 
     def _build(self, encoder: Encoder) -> keras.Model:
         spec = spec_of(encoder, self._bench.kind, len(self._bench.classes))
-        model = self._bench.space.build(self._task.parameters, spec)
+        space = self._bench.space
+        model = space.build(self._task.parameters, spec)
+        if not isinstance(model, keras.Model):
+            raise TypeError(
+                f"the `build` of space {space.name} must return a keras.Model; it returned"
+                f" {type(model).__name__}. Does it end with `return model`?"
+            )
         first = self._bench.folds.train[0][:1]
         output_units(model, spec.classes, self._bench.inputs.take(encoder, first))
         return model

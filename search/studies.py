@@ -6,7 +6,7 @@ from search.errors import FoldwiseError, SettingsError, near_matches
 from tracking.history import History
 from tracking.home import Home, StudyFolder
 from tracking.journal import JournalError, JournalReader, without_collections
-from tracking.journal_errors import REPAIR
+from tracking.journal_errors import repair_command
 
 Notify = Callable[[str], None]
 
@@ -52,8 +52,8 @@ class StudyReader:
         except KeyError as error:
             raise FoldwiseError(
                 f"{self.folder.journal} lacks records: one tells of a trial or fold {error} that"
-                f" never began. Set aside what cannot be used with `{REPAIR}`; it keeps a copy of"
-                " the file."
+                " never began. Set aside what cannot be used with"
+                f" `{repair_command(self.folder.journal)}`; it keeps a copy of the file."
             ) from error
         return self.history
 

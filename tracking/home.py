@@ -1,6 +1,7 @@
 """Where things lie in a home folder: the one module that knows every file name."""
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -90,10 +91,15 @@ class Home:
         """Return the study's files; any name stays inside the home.
 
         Raises:
-            ValueError: the name is empty or too long for a folder.
+            ValueError: the name is empty, too long for a folder, or no name on a command line.
         """
         if not name.strip():
             raise ValueError("a study's name must not be empty")
+        if name.startswith("-") or any(unicodedata.category(sign) == "Cc" for sign in name):
+            raise ValueError(
+                "a study's name must not begin with a dash, which commands would take for an"
+                f" option, and have no control characters; got {name[:40]!r}"
+            )
         folder = folder_name(name)
         if len(folder.encode()) > MAX_NAME_BYTES:
             raise ValueError(

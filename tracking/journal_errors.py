@@ -1,8 +1,16 @@
 """What can be wrong with a journal, and what to do about it."""
 
+import shlex
 from pathlib import Path
 
-REPAIR = "python -m search doctor --repair"
+_DEFAULT_HOME = Path("mlruns")
+
+
+def repair_command(journal: Path) -> str:
+    """Return the command that sets aside what is damaged in the home of a study's journal."""
+    home = journal.parent.parent.parent
+    more = () if home == _DEFAULT_HOME else ("--home", str(home))
+    return shlex.join(("python", "-m", "search", "doctor", "--repair", *more))
 
 
 class JournalError(ValueError):
@@ -13,7 +21,8 @@ class JournalError(ValueError):
         """Return the error for a damaged line that a sound one follows."""
         return cls(
             f"{path}, line {number}: {fault} (at byte {position:,}). Every line before it is sound."
-            f" Set aside what is damaged with `{REPAIR}`, which keeps a copy of the whole file."
+            f" Set aside what is damaged with `{repair_command(path)}`, which keeps a copy of the"
+            " whole file."
         )
 
     @classmethod

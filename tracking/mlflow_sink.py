@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from tracking import run_files, runs, views
 from tracking.description import describe
 from tracking.history import FoldHistory, History, TrialHistory
+from tracking.mlflow_places import follow_home
 from tracking.records import (
     EpochEnded,
     FoldEnded,
@@ -301,6 +302,8 @@ def open_store(tracking_uri: str, *, artifacts: Path | None) -> "MlflowStore":
     for name in ("mlflow", "alembic", "sqlalchemy"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     make_database(tracking_uri)
+    if artifacts is not None:
+        follow_home(tracking_uri, artifacts)
     return MlflowStore(tracking_uri, artifacts)
 
 

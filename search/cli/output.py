@@ -1,6 +1,7 @@
 """How commands speak: results on standard output, everything else on standard error."""
 
 import json
+import os
 import shlex
 import sys
 from typing import Any
@@ -11,8 +12,20 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+
+class _Errors(Console):
+    """Standard error; when whoever read it is gone, the work goes on unseen."""
+
+    def on_broken_pipe(self) -> None:
+        """Say no more; rich itself would end the process."""
+        self.quiet = True
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+
+
 console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+errors = _Errors(stderr=True, highlight=False)
 
 
 def print_json(document: Any) -> None:

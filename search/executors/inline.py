@@ -29,7 +29,7 @@ class InlineExecutor(Executor):
 
         self._bench = self._bench or Bench.open(self._work)
         task = self._tasks.popleft()
-        evaluate_trial(self._bench, task, on_record)
+        evaluate_trial(self._bench, task, on_record, interruptible=True)
         return task.trial
 
     def close(self) -> None:

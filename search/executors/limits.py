@@ -20,12 +20,14 @@ class Limits:
         memory: bytes a worker may hold between two tasks; one that holds more is replaced.
         tasks: number of tasks after which a worker is replaced, for what it may have leaked.
         still_seconds: time a worker with a task may neither report nor compute.
+        loading_seconds: time it may take to load TensorFlow, the data and the space.
     """
 
     trial_seconds: float | None = None
     memory: int = 4_000_000_000
     tasks: int = 200
     still_seconds: float = 300.0
+    loading_seconds: float = 900.0
 
 
 def cores() -> int:

@@ -126,6 +126,9 @@ class LocalExecutor(Executor):
             if worker.task is None:
                 continue
             worker.pass_time(passed)
+            if not worker.is_ready:
+                self._check_loading(worker)
+                continue
             before = sum(fold.seconds for fold in worker.task.finished)
             longest = limits.trial_seconds
             if longest is not None and before + worker.training_seconds > longest:
@@ -135,6 +138,19 @@ class LocalExecutor(Executor):
                 reason = f"its worker neither reported nor computed for {limits.still_seconds:g} s"
                 return self._break_off(number, on_record, "time", reason)
         return None
+
+    def _check_loading(self, worker: Worker) -> None:
+        still, longest = self._limits.still_seconds, self._limits.loading_seconds
+        if worker.still_seconds > still:
+            fault = f"a worker neither reported nor computed for {still:g} s while it loaded"
+        elif worker.loading_seconds > longest:
+            fault = f"a worker has been loading for longer than {longest:g} s"
+        else:
+            return
+        raise WorkerFailed(
+            f"{fault} TensorFlow, the data and the space. Does the space's module compute or wait"
+            f" when it is imported? Its last words:\n{worker.last_words()}"
+        )
 
     def _time_passed(self) -> float:
         """Return the seconds since the last look.

@@ -18,6 +18,7 @@ DONE = "done"
 # A worker sends records and words, and receives tasks and verdicts.
 WorkerEnd: TypeAlias = "Connection[Record | str, TrialTask | Verdict]"
 
+_LONGEST_LOG = 10_000_000  # bytes; a longer one is begun anew with the next worker
 _PR_SET_PDEATHSIG = 1  # Linux, sys/prctl.h
 _THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
@@ -39,6 +40,8 @@ def serve(connection: "WorkerEnd", work: Work, log: str, threads: int) -> None:
     from search.objective import evaluate_trial
 
     bench = Bench.open(work)
+    # A copy of this process, made by a space's own code, must not report in its name.
+    os.register_at_fork(after_in_child=connection.close)
     connection.send(READY)
 
     def report(record: Record) -> Verdict:
@@ -72,6 +75,8 @@ def _wait_for_parent() -> None:
 
 def _redirect_output(log: str) -> None:
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    if os.fstat(descriptor).st_size > _LONGEST_LOG:
+        os.ftruncate(descriptor, 0)
     for stream in (1, 2):
         os.dup2(descriptor, stream)
     os.close(descriptor)

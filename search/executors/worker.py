@@ -57,6 +57,7 @@ class Worker:
         task: what it was given and has not finished.
         is_ready: whether it has loaded everything.
         tasks_done: how many tasks it has finished.
+        loading_seconds: for how long a task has waited for it to load.
         training_seconds: how long it has been at its task.
         still_seconds: for how long it has neither said anything nor computed.
         is_spoilt: whether it should be replaced after its task.
@@ -68,7 +69,7 @@ class Worker:
         self.is_ready = False
         self.tasks_done = 0
         self.is_spoilt = False
-        self.training_seconds = self.still_seconds = 0.0
+        self.loading_seconds = self.training_seconds = self.still_seconds = 0.0
         self._kills = out_of_memory_kills()
         self._computed = 0.0
         context = multiprocessing.get_context("spawn")
@@ -114,8 +115,10 @@ class Worker:
 
     def pass_time(self, seconds: float) -> None:
         """Count time during which it was at its task and the coordinator was there to hear it."""
-        if self.is_ready:  # loading is not training
+        if self.is_ready:
             self.training_seconds += seconds
+        else:
+            self.loading_seconds += seconds
         self.still_seconds += seconds
         with suppress(psutil.Error):
             times = self._statistics.cpu_times()

@@ -1,11 +1,15 @@
 """A space whose one parameter says what goes wrong with a trial."""
 
+import os
 import time
 from typing import Any
 
 from spaces import Choice, DataSpec, ImageInput, Settings, Space
 
-KINDS = ("fine", "sleeps", "raises", "too small", "diverges", "eats", "also fine")
+KINDS = (
+    *("fine", "sleeps", "raises", "interrupts", "forks", "nothing", "too small", "diverges"),
+    *("eats", "also fine"),
+)
 
 
 def build(parameters: Settings, data: DataSpec) -> Any:
@@ -16,6 +20,12 @@ def build(parameters: Settings, data: DataSpec) -> Any:
         time.sleep(3600)
     if kind == "raises":
         raise ValueError("this setting cannot be built")
+    if kind == "interrupts":
+        raise KeyboardInterrupt("of the space's own")
+    if kind == "nothing":
+        return None
+    if kind == "forks":
+        os.fork()  # both go on and evaluate the trial
     large = kind == "eats" and int(parameters["batch_size"]) > 32
     hidden = [layers.Conv2D(4, 9)] if kind == "too small" else []
     return Sequential(

@@ -82,12 +82,16 @@ def test_a_worker_that_the_kernel_ends_for_memory_goes_on_with_half_the_batch(ne
 
 def test_each_setting_that_fails_fails_alone_and_says_why(new_run):
     run = new_run()
-    limits = ("--trials", "7", "--trial-timeout", "12s", "--set", "batch_size=64")
+    limits = ("--trials", "10", "--trial-timeout", "12s", "--set", "batch_size=64")
     done = run.command(*FAILING, *limits).wait()
     assert done.code == 0, done.err
     by_kind = {trial["parameters"]["kind"]: trial for trial in done.json["trials"]}
     reasons = {kind: trial["reason"] for kind, trial in by_kind.items() if trial["reason"]}
-    assert sorted(reasons) == ["diverges", "raises", "sleeps", "too small"]
+    failing = ["diverges", "interrupts", "nothing", "raises", "sleeps", "too small"]
+    assert sorted(reasons) == failing
+    assert reasons["interrupts"] == "KeyboardInterrupt: of the space's own"
+    assert "must return a keras.Model; it returned NoneType" in reasons["nothing"]
+    assert by_kind["forks"]["state"] == "complete"
     assert "longer than the 12 s" in reasons["sleeps"]
     assert reasons["raises"] == "ValueError: this setting cannot be built"
     assert "in epoch 1 of fold 1" in reasons["diverges"]
@@ -153,7 +157,9 @@ def test_a_clock_set_back_between_two_sessions_changes_nothing(new_run, whole, t
     check_books(run.journal, run.uri, session=command.pid)
 
 
-@pytest.mark.parametrize("name", ["../../out", "a 'b' \"c\" ☕ {d} %2F", ".hidden/../x", "-$(id)"])
+@pytest.mark.parametrize(
+    "name", ["../../out", "a 'b' \"c\" ☕ {d} %2F", ".hidden/../x", "$(id) -x"]
+)
 def test_whatever_a_study_is_called_it_stays_inside_the_home(new_run, name):
     run = new_run()
     before = set(run.folder.parent.iterdir())

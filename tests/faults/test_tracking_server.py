@@ -31,7 +31,7 @@ def settled(run, address, command, *, waiting=0):
 
 def test_a_server_that_starts_late_and_dies_in_the_middle_gets_everything(new_run, mortal):
     run = new_run(mortal.address)
-    command = run.start(trials=4, as_json=False)
+    command = run.start("--pruner", "none", trials=5, as_json=False)  # ten folds
     run.wait_for("FoldEnded")
     with command.training_held():
         run.wait_until(lambda: AWAY in command.err.read_text())

@@ -344,7 +344,7 @@ def test_several_workers_train_side_by_side_and_report_their_own_trials(local):
     recorder = Recorder()
     for trial in (0, 1):
         executor.submit(TrialTask(trial=trial, parameters=SETTING, folds=BOTH))
-    assert len(_workers()) == 2
+    assert len(_begun(2)) == 2
     assert {executor.wait(recorder), executor.wait(recorder)} == {0, 1}
     by_trial = [[r for r in recorder.of(FoldEnded) if r.trial == trial] for trial in (0, 1)]
     assert [[r.fold for r in folds] for folds in by_trial] == [[1, 2], [1, 2]]
@@ -392,6 +392,19 @@ def test_a_worker_that_cannot_start_ends_the_run_with_its_last_words(study):
     executor.close()
 
 
+def test_a_worker_that_takes_too_long_to_load_ends_the_run(local):
+    executor = local(limits=Limits(loading_seconds=1.5))
+    with pytest.raises(WorkerFailed, match=r"loading for longer than 1\.5 s"):
+        evaluate(executor, Recorder())
+
+
+def test_a_worker_that_falls_still_while_it_loads_ends_the_run(local):
+    executor = local(limits=Limits(still_seconds=1.5))
+    _first_worker().suspend()
+    with pytest.raises(WorkerFailed, match=r"neither reported nor computed .* while it loaded"):
+        evaluate(executor, Recorder())
+
+
 def test_tensorflow_speaks_to_the_log_and_not_to_the_terminal(study, capfd):
     work, folder = study
     executor = make_executor("local", work, folder.worker_log)
@@ -407,8 +420,12 @@ def _workers() -> list[psutil.Process]:
     return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
 
 
-def _first_worker() -> psutil.Process:
+def _begun(workers: int) -> list[psutil.Process]:
     deadline = time.monotonic() + 20
-    while not _workers():  # it has another name until it has begun
+    while len(_workers()) < workers:  # they have another name until they have begun
         assert time.monotonic() < deadline
-    return _workers()[0]
+    return _workers()
+
+
+def _first_worker() -> psutil.Process:
+    return _begun(1)[0]
