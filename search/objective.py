@@ -66,7 +66,7 @@ def evaluate_trial(
     except _Stopped as stop:
         if not stop.verdict.halt:
             report(trial.ended("pruned", reason=stop.verdict.reason))
-    except BaseException as error:  # noqa: BLE001 # the trial boundary
+    except BaseException as error:  # the trial boundary
         if interruptible and isinstance(error, KeyboardInterrupt):
             raise
         listed = _listed(task.parameters)
