@@ -1,12 +1,13 @@
 """The studies that a home holds, as their journals tell."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from search.errors import FoldwiseError, SettingsError, near_matches
 from tracking.history import History
 from tracking.home import Home, StudyFolder
 from tracking.journal import JournalError, JournalReader, without_collections
 from tracking.journal_errors import repair_command
+from tracking.records import Record
 
 Notify = Callable[[str], None]
 
@@ -43,10 +44,20 @@ class StudyReader:
         Raises:
             FoldwiseError: the journal is damaged.
         """
+        with without_collections():
+            for _ in self.news():
+                pass
+        return self.history
+
+    def news(self) -> Iterator[Record]:
+        """Yield what was appended since, each record once `history` has it.
+
+        Raises:
+            FoldwiseError: the journal is damaged.
+        """
         try:
-            with without_collections():
-                for record in self._journal.read():
-                    self.history.add(record)
+            for record in self._journal.read():
+                yield self.history.add(record)
         except JournalError as error:
             raise FoldwiseError(str(error)) from error
         except KeyError as error:
@@ -55,7 +66,6 @@ class StudyReader:
                 " never began. Set aside what cannot be used with"
                 f" `{repair_command(self.folder.journal)}`; it keeps a copy of the file."
             ) from error
-        return self.history
 
 
 def study_history(folder: StudyFolder) -> History:
@@ -73,14 +83,23 @@ def known_study(home: Home, name: str) -> tuple[StudyFolder, History]:
     Raises:
         SettingsError: there is no such study; with the near matches.
     """
-    folder = study_folder(home, name)
-    history = study_history(folder)
-    if history.study is None:
+    reader = known_reader(home, name)
+    return reader.folder, reader.history
+
+
+def known_reader(home: Home, name: str) -> StudyReader:
+    """Return an existing study's reader, which has read what there is.
+
+    Raises:
+        SettingsError: there is no such study; with the near matches.
+    """
+    reader = StudyReader(study_folder(home, name))
+    if reader.read().study is None:
         raise SettingsError(
             f"no study is called {name!r} in {home.root};"
             f" {near_matches(name, set(home.studies()) - {name})}"
         )
-    return folder, history
+    return reader
 
 
 def readable_studies(home: Home, notify: Notify) -> dict[str, History]:

@@ -15,12 +15,14 @@ from tracking import run_files, runs, views
 from tracking.description import describe
 from tracking.history import FoldHistory, History, TrialHistory
 from tracking.mlflow_places import follow_home
+from tracking.mlflow_report import show_report
 from tracking.records import (
     EpochEnded,
     FoldEnded,
     FoldStarted,
     ModelExported,
     Record,
+    ReportWritten,
     SessionEnded,
     SessionStarted,
     StudyStarted,
@@ -83,6 +85,8 @@ class MlflowSink:
                 self._confirm_trial(history, history.trials[record.trial], record)
             case ModelExported() | TestSetOpened():
                 self._show_final(history, record)
+            case ReportWritten():
+                show_report(self._store(history), self._study_run(history), record)
 
     def close(self) -> None:
         """Forget what was found out; MLflow keeps its own connections."""

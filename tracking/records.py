@@ -269,6 +269,11 @@ class ModelExported(Record):
         model_parameters: number of weights.
         requirements: pinned packages the model needs, pip's notation.
         summary: Keras's text summary of the model.
+        models: how many models it averages: 1, or one a fold.
+        formats: of each format written: `format`, `file` (name in the folder), `bytes` and
+            `difference` (largest from the Keras model's probabilities, on real inputs).
+        alias: what the registered model is called: `champion` or `challenger`.
+        alias_reason: why, one sentence.
     """
 
     trial: int
@@ -279,6 +284,23 @@ class ModelExported(Record):
     model_parameters: int
     requirements: list[str]
     summary: str = ""
+    models: int = 1
+    formats: list[Json] = field(default_factory=list)
+    alias: str = "champion"
+    alias_reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportWritten(Record):
+    """A report of the study was written.
+
+    Attributes:
+        file: absolute path of the HTML file.
+        sha256: its digest.
+    """
+
+    file: str
+    sha256: str
 
 
 @dataclass(frozen=True, kw_only=True)

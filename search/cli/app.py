@@ -17,6 +17,7 @@ from search.cli import (
     studies,
     sync,
     ui,
+    watch,
 )
 from search.cli import (
     run as run_command,
@@ -38,6 +39,7 @@ app = typer.Typer(
 app.command("run")(run_command.run)
 app.command("studies")(studies.studies)
 app.command("show")(show.show)
+app.command("watch")(watch.watch)
 app.command("export")(export.export)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)

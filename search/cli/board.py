@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from search.cli.estimate import Ahead
 from search.folds import further_numbers
-from search.opening import Opened
 from search.pruners import make_pruner
 from search.study import FINALISTS
 from tracking.history import History, TrialHistory
@@ -16,6 +15,7 @@ from tracking.records import (
     FoldEnded,
     FoldStarted,
     Record,
+    StudyStarted,
     TrialConfirmed,
     TrialEnded,
     TrialStarted,
@@ -42,19 +42,33 @@ class Place:
 class Board:
     """Takes in records and says where the study stands.
 
+    Args:
+        history: what is known so far, kept current by others.
+        start: the study's first record, whether or not `history` has it yet.
+        trials: the total that this session goes for.
+        confirm: how many trials are evaluated once more.
+        baselines: how many of the trials are baselines.
+
     Attributes:
         history: the running study's, kept current by who runs it.
         newly_waiting: trials that began to wait with the last record.
         has_begun: whether any trial was begun or gone on with.
     """
 
-    def __init__(self, opened: Opened) -> None:
-        settings = opened.settings
-        self.history: History = opened.reader.history
-        self.objectives = objectives_of(opened.start.settings)
-        self.total = settings.trials
-        self.folds = settings.folds
-        self.searched = [p.name for p in opened.narrowed.space.searched()]
+    def __init__(
+        self,
+        history: History,
+        start: StudyStarted,
+        *,
+        trials: int,
+        confirm: int = 0,
+        baselines: int = 0,
+    ) -> None:
+        self.history = history
+        self.objectives = objectives_of(start.settings)
+        self.total = trials
+        self.folds = start.folds
+        self.searched = [p["name"] for p in start.parameters if p["searched"]]
         self._places: dict[int, Place] = {}
         self.newly_waiting: list[TrialHistory] = []
         self.has_begun = False
@@ -64,13 +78,13 @@ class Board:
         self._epochs_trained = 0
         self._is_warm = False
         self._ahead = Ahead(
-            trials=settings.trials,
-            baselines=len(opened.narrowed.baselines) if settings.baselines else 0,
-            folds=settings.folds,
-            epochs=settings.epochs,
-            waits=make_pruner(str(settings.pruner), self.objectives[0]).waits,
-            finalists=max(FINALISTS, settings.confirm),
-            confirm=settings.confirm,
+            trials=trials,
+            baselines=baselines,
+            folds=start.folds,
+            epochs=int(start.settings["epochs"]),
+            waits=make_pruner(start.settings.get("pruner") or "none", self.objectives[0]).waits,
+            finalists=max(FINALISTS, confirm),
+            confirm=confirm,
         )
 
     def take(self, record: Record) -> None:

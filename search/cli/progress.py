@@ -41,8 +41,22 @@ def make_display(opened: Opened, *, quiet: bool) -> Iterator[Display]:
     if quiet:
         yield Silence()
         return
+    settings = opened.settings
     _announce(opened)
-    board = Board(opened)
+    board = Board(
+        opened.reader.history,
+        opened.start,
+        trials=settings.trials,
+        confirm=settings.confirm,
+        baselines=len(opened.narrowed.baselines) if settings.baselines else 0,
+    )
+    with display_of(board) as display:
+        yield display
+
+
+@contextmanager
+def display_of(board: Board) -> Iterator[Display]:
+    """Yield the display of a board: live on a terminal, else a line for each end."""
     if not errors.is_terminal:
         yield PlainLines(board)
         return

@@ -14,12 +14,12 @@ ARGUMENTS = ("run", *SMALL, *LIMIT, "--study", "toy", "--trials", "3", "--json")
 
 
 def test_ctrl_c_keeps_finished_folds_and_the_study_continues_as_if_uninterrupted(
-    user, tmp_path_factory
+    user, tmp_path_factory, wait_for
 ):
     whole = type(user)(tmp_path_factory.mktemp("whole"))(*ARGUMENTS).json
     process = user.start(*ARGUMENTS)
     journal = user.folder / "mlruns" / "studies" / "toy" / "journal.jsonl"
-    _wait_for(lambda: journal.exists() and journal.read_text().count('"FoldEnded"') >= 3)
+    wait_for(lambda: journal.exists() and journal.read_text().count('"FoldEnded"') >= 3)
     children = psutil.Process(process.pid).children(recursive=True)
     os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to the whole group
     output, errors = process.communicate(timeout=60)
@@ -51,10 +51,12 @@ def test_ctrl_c_before_anything_began_ends_quietly(user):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_second_process_on_a_study_is_refused_and_the_first_can_be_told_to_end(user, number):
+def test_a_second_process_on_a_study_is_refused_and_the_first_can_be_told_to_end(
+    user, number, wait_for
+):
     process = user.start(*ARGUMENTS)
     journal = user.folder / "mlruns" / "studies" / "toy" / "journal.jsonl"
-    _wait_for(lambda: journal.exists() and '"EpochEnded"' in journal.read_text())
+    wait_for(lambda: journal.exists() and '"EpochEnded"' in journal.read_text())
     second = user(*ARGUMENTS)
     assert second.code == 2
     assert f"the study is being run by process {process.pid} on" in second.err
@@ -70,13 +72,6 @@ def _statuses(user) -> list[str]:
     client = MlflowClient(f"sqlite:///{user.folder}/mlruns/mlflow.db")
     (experiment,) = [e for e in client.search_experiments() if e.name == "toy"]
     return [run.info.status for run in client.search_runs([experiment.experiment_id])]
-
-
-def _wait_for(condition, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it took too long"
-        time.sleep(0.05)
 
 
 def _folds(journal) -> list[tuple[int, int]]:

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -6,25 +7,19 @@ import pytest
 from search.cli import output
 from search.cli.board import Board
 from search.cli.progress import LiveDisplay, PlainLines
-from search.settings import validate
-from search.studies import StudyReader
-from spaces import Int, narrow
-from tests.fakes import toy_space
 from tests.studies import StudyBuilder
-from tracking.home import StudyFolder
+from tracking.history import History
 from tracking.records import AttemptFailed, FoldStarted, Record, TrialConfirmed
 
 
-def board(tmp_path, study: StudyBuilder, **settings) -> Board:
-    asked = {"space": "lenet", "folds": study.folds, "epochs": study.epochs, **settings}
-    narrowed = narrow(toy_space(Int("filters", 32, 64, default=32)), {})
-    opened = SimpleNamespace(
-        settings=validate(asked),
-        narrowed=narrowed,
-        reader=StudyReader(StudyFolder(tmp_path / "study")),
-        start=study.records[0],
+def board(study: StudyBuilder, *, trials: int = 20, **settings) -> Board:
+    start = study.records[0]
+    start = replace(
+        start,
+        parameters=[{"name": "filters", "searched": True}],
+        settings={**start.settings, "pruner": "racing", **settings},
     )
-    return Board(opened)
+    return Board(History(), start, trials=trials)
 
 
 def shown(watched: Board, records: list[Record]) -> Iterator[Record]:
@@ -34,12 +29,12 @@ def shown(watched: Board, records: list[Record]) -> Iterator[Record]:
 
 
 @pytest.fixture
-def printed(tmp_path, monkeypatch, capsys):
+def printed(monkeypatch, capsys):
     """Return the lines that a study's records print where there is no terminal."""
     monkeypatch.setattr(output.errors, "_width", 200)
 
     def printed(study: StudyBuilder) -> list[str]:
-        watched = board(tmp_path, study)
+        watched = board(study)
         lines = PlainLines(watched)
         for record in shown(watched, study.records):
             lines.observe(record)
@@ -116,8 +111,8 @@ def test_one_fold_has_no_spread(printed):
     assert printed(study)[-1] == "trial 0   0.8000  best so far  filters=32"
 
 
-def live(tmp_path, monkeypatch, study, **settings) -> str:
-    watched = board(tmp_path, study, **settings)
+def live(monkeypatch, study, **settings) -> str:
+    watched = board(study, **settings)
     display = LiveDisplay(watched)
     for record in shown(watched, study.records):
         display.observe(record)
@@ -127,45 +122,45 @@ def live(tmp_path, monkeypatch, study, **settings) -> str:
     return capture.get()
 
 
-def test_the_board_counts_who_waits(tmp_path, monkeypatch):
-    shown = live(tmp_path, monkeypatch, StudyBuilder(folds=5).race(), trials=8)
+def test_the_board_counts_who_waits(monkeypatch):
+    shown = live(monkeypatch, StudyBuilder(folds=5).race(), trials=8)
     assert "4/8  pruned 2  waiting 1" in shown
     assert "trial 5  fold 2/5  epoch 1/3" in shown
 
 
-def test_the_board_shows_a_confirmation_as_one(tmp_path, monkeypatch):
+def test_the_board_shows_a_confirmation_as_one(monkeypatch):
     study = StudyBuilder(folds=5)
     study.session()
     study.complete_trial(0, level=0.85)
     study.add(FoldStarted, trial=0, fold=6)
-    shown = live(tmp_path, monkeypatch, study, trials=1)
+    shown = live(monkeypatch, study, trials=1)
     assert "confirming trial 0  fold 6 of 6..15  epoch 0/3" in shown
 
 
-def test_a_confirmation_tried_again_is_seen_as_one(tmp_path, monkeypatch):
+def test_a_confirmation_tried_again_is_seen_as_one(monkeypatch):
     study = StudyBuilder(folds=5)
     study.session()
     study.complete_trial(0, level=0.85)
     study.fold(0, 6, epochs=1)
     study.add(TrialConfirmed, trial=0, repeats=2, error="no memory")
-    assert "choosing what comes next" in live(tmp_path, monkeypatch, study)
+    assert "choosing what comes next" in live(monkeypatch, study)
     study.session()
     study.add(FoldStarted, trial=0, fold=6)
-    assert "confirming trial 0" in live(tmp_path, monkeypatch, study)
+    assert "confirming trial 0" in live(monkeypatch, study)
 
 
-def test_between_two_trials_nothing_is_evaluated(tmp_path, monkeypatch):
+def test_between_two_trials_nothing_is_evaluated(monkeypatch):
     study = StudyBuilder()
-    assert "starting TensorFlow" in live(tmp_path, monkeypatch, study)
+    assert "starting TensorFlow" in live(monkeypatch, study)
     study.session()
     study.complete_trial(0)
-    assert "choosing what comes next" in live(tmp_path, monkeypatch, study)
+    assert "choosing what comes next" in live(monkeypatch, study)
 
 
-def test_the_time_left_is_reckoned_from_the_epochs_of_this_session(tmp_path, monkeypatch):
+def test_the_time_left_is_reckoned_from_the_epochs_of_this_session(monkeypatch):
     study = StudyBuilder(folds=5, epochs=3)
     study.session()
-    watched = board(tmp_path, study, trials=1, pruner="none")
+    watched = board(study, trials=1, pruner="none")
     study.start_trial(0)
     study.fold(0, 1)
     now = [100.0]
@@ -178,14 +173,14 @@ def test_the_time_left_is_reckoned_from_the_epochs_of_this_session(tmp_path, mon
     assert watched.seconds_left() == 12 * 2.0
 
 
-def test_all_trials_that_are_evaluated_now_are_shown(tmp_path, monkeypatch):
+def test_all_trials_that_are_evaluated_now_are_shown(monkeypatch):
     study = StudyBuilder(folds=5)
     study.session()
     for trial in range(6):
         study.start_trial(trial)
     for trial in range(6):
         study.add(FoldStarted, trial=trial, fold=1)
-    shown = live(tmp_path, monkeypatch, study, trials=8, pruner="none")
+    shown = live(monkeypatch, study, trials=8, pruner="none")
     assert all(f"trial {trial}  fold 1/5" in shown for trial in range(4))
     assert "and 2 more" in shown
 
@@ -197,4 +192,4 @@ def test_a_trial_that_broke_off_says_so_and_is_not_evaluated_now(tmp_path, monke
     study.add(FoldStarted, trial=0, fold=1)
     study.add(AttemptFailed, trial=0, cause="lost", reason="the worker process ended")
     assert printed(study)[-1] == "trial 0   broke off  the worker process ended"
-    assert "choosing what comes next" in live(tmp_path, monkeypatch, study)
+    assert "choosing what comes next" in live(monkeypatch, study)
