@@ -1,1 +1,50 @@
-"""The harness: folds, drivers, executors, the study loop and the command line."""
+"""The harness: folds, drivers, executors, the study loop, the command line and its functions.
+
+    from search import StudySettings, load_study, run_study
+
+What is named here is imported when it is used: the command line starts without it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from search.cli.progress import make_display as progress
+    from search.errors import DataError, FoldwiseError, SettingsError
+    from search.interface import Notice, StudyResult, load_study, run_study
+    from search.settings import StudySettings
+
+_WHERE = {
+    "run_study": "search.interface:run_study",
+    "load_study": "search.interface:load_study",
+    "StudyResult": "search.interface:StudyResult",
+    "Notice": "search.interface:Notice",
+    "StudySettings": "search.settings:StudySettings",
+    "FoldwiseError": "search.errors:FoldwiseError",
+    "SettingsError": "search.errors:SettingsError",
+    "DataError": "search.errors:DataError",
+    "progress": "search.cli.progress:make_display",
+}
+
+__all__ = [
+    "DataError",
+    "FoldwiseError",
+    "Notice",
+    "SettingsError",
+    "StudyResult",
+    "StudySettings",
+    "load_study",
+    "progress",
+    "run_study",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        module, _, attribute = _WHERE[name].partition(":")
+        return getattr(import_module(module), attribute)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

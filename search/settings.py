@@ -69,6 +69,23 @@ def memory(text: object) -> object:
     return size
 
 
+def set_texts(value: object) -> object:
+    """Return what `--set` would say: 64 is `64`, True is `on`, [32, 64] is `32,64`."""
+    return {n: _set_text(one) for n, one in value.items()} if isinstance(value, dict) else value
+
+
+def _set_text(value: object) -> object:
+    match value:
+        case bool():
+            return "on" if value else "off"
+        case int() | float():
+            return str(value)
+        case list() | tuple():
+            return ",".join(str(_set_text(one)) for one in value)
+        case _:
+            return value
+
+
 def worker_count(value: object) -> object:
     """Return how many workers `auto` means on this machine; anything else as it is."""
     if isinstance(value, str) and not value.isdigit() and value != "auto":
@@ -89,7 +106,8 @@ class StudySettings(BaseModel):
         confirm: number of best trials that are evaluated once more on further folds.
         trials: total number of trials, baselines and those of earlier sessions included.
         timeout: seconds after which this session ends; None for no limit.
-        set: parameter name to what `--set` says of it.
+        set: parameter name to what `--set` says of it; a number, a truth value or a list of either
+            may stand for its text.
         limit_samples: number of training samples used; None for all.
         drop_duplicates: leave out training samples that stand twice, contradict each other or are
             in the test set.
@@ -114,7 +132,7 @@ class StudySettings(BaseModel):
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     confirm: Annotated[int, Field(ge=0, le=100)] = 0
     study: str | None = None
-    set: dict[str, str] = Field(default_factory=dict)
+    set: Annotated[dict[str, str], BeforeValidator(set_texts)] = Field(default_factory=dict)
     baselines: bool = True
     limit_samples: Annotated[int, Field(ge=10)] | None = None
     drop_duplicates: bool = False
@@ -232,7 +250,7 @@ def read_config(path: Path) -> dict[str, Any]:
             f"`set` in `--config {path}` must hold `parameter: value` lines; got {overrides!r}"
         )
     if overrides:
-        named["set"] = {str(key): _set_text(value) for key, value in overrides.items()}
+        named["set"] = {str(key): value for key, value in overrides.items()}
     if "study" in named:
         named["study"] = str(named["study"])  # 2026 is a name, too
     return named
@@ -261,14 +279,6 @@ def _known(what: str, value: str, known: Any) -> str:
     if value not in known:
         raise ValueError(f"no {what} is called {value!r}; {near_matches(value, known)}")
     return value
-
-
-def _set_text(value: object) -> str:
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, list):
-        return ",".join(map(str, value))
-    return str(value)
 
 
 def _fault(entry: Any) -> str:

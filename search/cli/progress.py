@@ -14,6 +14,7 @@ from search.cli.board import Board, Place
 from search.cli.columns import chosen_text, confirmed_text, failure_text, heading, score_text
 from search.cli.output import counted, duration, errors, setting_text
 from search.opening import Opened
+from search.session import OnRecord
 from tracking.history import TrialHistory
 from tracking.records import AttemptFailed, FoldEnded, Record, TrialConfirmed, TrialEnded
 from tracking.stages import fold_scores, score_so_far, stopping_point
@@ -28,18 +29,11 @@ class Display(Protocol):
         """Take in the next record."""
 
 
-class Silence:
-    """Shows nothing."""
-
-    def observe(self, record: Record) -> None:
-        """Do nothing."""
-
-
 @contextmanager
-def make_display(opened: Opened, *, quiet: bool) -> Iterator[Display]:
-    """Yield the display that fits where standard error goes."""
+def make_display(opened: Opened, *, quiet: bool = False) -> Iterator[OnRecord]:
+    """Yield what takes each record, and shows it as fits where standard error goes."""
     if quiet:
-        yield Silence()
+        yield lambda _: None
         return
     settings = opened.settings
     _announce(opened)
@@ -51,7 +45,7 @@ def make_display(opened: Opened, *, quiet: bool) -> Iterator[Display]:
         baselines=len(opened.narrowed.baselines) if settings.baselines else 0,
     )
     with display_of(board) as display:
-        yield display
+        yield display.observe
 
 
 @contextmanager

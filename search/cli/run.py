@@ -1,5 +1,6 @@
 """`run`: search a space, or continue a study."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,8 +9,7 @@ import typer
 from search.cli.options import DEFAULT_HOME, AsJson, DataDir, Home, TrackingUri
 
 if TYPE_CHECKING:
-    from search.opening import Opened
-    from search.session import SessionResult
+    from search.interface import StudyResult
     from search.tracker import Tracker
 
 INTERRUPTED = 130
@@ -159,20 +159,20 @@ def run(
     asked = _asked(given, set_ or [], config)
     from search.cli.output import Notices
     from search.cli.progress import make_display
-    from search.opening import open_study
-    from search.session import run_session
+    from search.interface import run_study
     from search.tracker import Tracker
     from tracking.home import Home as HomeFolder
 
-    folders = HomeFolder(home)
     notify = Notices(quiet=json)
-    opened = open_study(asked, home=folders, data_dir=data_dir, notify=notify)
-    for name, why in opened.narrowed.skipped.items() if opened.settings.baselines else ():
-        notify(f"baseline {name} is left out: {why}")
-    tracker = Tracker(folders, tracking_uri)
-    with make_display(opened, quiet=json) as display:
-        result = run_session(opened, tracker, observe=display.observe, notify=notify)
-    _conclude(opened, result, tracker, notify.texts, json)
+    result = run_study(
+        home=home,
+        tracking_uri=tracking_uri,
+        data_dir=data_dir,
+        notify=notify,
+        display=partial(make_display, quiet=json),
+        **asked,
+    )
+    _conclude(result, Tracker(HomeFolder(home), tracking_uri), notify.texts, json)
 
 
 def _asked(given: dict[str, Any], pairs: list[str], config: Path | None) -> dict[str, Any]:
@@ -185,20 +185,14 @@ def _asked(given: dict[str, Any], pairs: list[str], config: Path | None) -> dict
     return asked
 
 
-def _conclude(
-    opened: "Opened",
-    result: "SessionResult",
-    tracker: "Tracker",
-    notices: list[str],
-    as_json: bool,
-) -> None:
+def _conclude(result: "StudyResult", tracker: "Tracker", notices: list[str], as_json: bool) -> None:
     from search.cli import summary
     from search.cli.output import print_json
 
     if as_json:
-        print_json(summary.document(opened, result, tracker, notices))
+        print_json(summary.document(result, tracker, notices))
     else:
-        summary.show(opened, result, tracker)
+        summary.show(result, tracker)
     if result.reason == "interrupted":
         raise typer.Exit(INTERRUPTED)
     if not result.history.completed():

@@ -7,8 +7,7 @@ from rich.markup import escape
 from search.cli.columns import confirmation_lines, front_heading, trial_table
 from search.cli.options import DEFAULT_HOME
 from search.cli.output import console, counted, notice, say, shell
-from search.opening import Opened
-from search.session import SessionResult
+from search.interface import StudyResult
 from search.tracker import Tracker
 from tracking.history import History, TrialHistory
 from tracking.stages import count_stages, retries, stages, stopping_point
@@ -24,17 +23,15 @@ _ENDINGS = {
 }
 
 
-def document(
-    opened: Opened, result: SessionResult, tracker: Tracker, notices: list[str]
-) -> dict[str, Any]:
+def document(result: StudyResult, tracker: Tracker, notices: list[str]) -> dict[str, Any]:
     """Return the outcome of `run` as one JSON document."""
     history = result.history
     best = history.best()
     views = {} if result.waiting else tracker.views(history)
     return {
-        "study": opened.settings.study,
+        "study": result.name,
         "reason": result.reason,
-        "dataset": opened.start.dataset["name"],
+        "dataset": history.known_study().dataset["name"],
         **study_document(history),
         "best": None if best is None else trial_document(best, history),
         "notices": notices,
@@ -98,9 +95,9 @@ def _confirmed_document(trial: TrialHistory) -> dict[str, Any] | None:
     }
 
 
-def show(opened: Opened, result: SessionResult, tracker: Tracker) -> None:
+def show(result: StudyResult, tracker: Tracker) -> None:
     """Print the outcome of `run` for people."""
-    history, name = result.history, str(opened.settings.study)
+    history = result.history
     console.print()
     done = len(history.finished())
     console.print(
@@ -108,13 +105,13 @@ def show(opened: Opened, result: SessionResult, tracker: Tracker) -> None:
             done=done, trials=counted(done, "trial"), are="is" if done == 1 else "are"
         )
     )
-    if opened.fallback:
-        notice(opened.fallback)
+    if result.fallback:
+        notice(result.fallback)
     if history.completed():
         _print_best(history)
     else:
         _print_failures(history)
-    _print_next_steps(name, opened, result, tracker)
+    _print_next_steps(result, tracker)
 
 
 def _print_best(history: History) -> None:
@@ -138,11 +135,11 @@ def _print_failures(history: History) -> None:
         console.print(f"The last failure: {escape(failed[-1].ended.reason)}")
 
 
-def _print_next_steps(name: str, opened: Opened, result: SessionResult, tracker: Tracker) -> None:
-    home = str(opened.folder.root.parent.parent)
+def _print_next_steps(result: StudyResult, tracker: Tracker) -> None:
+    name, home = result.name, str(result.folder.root.parent.parent)
     place = () if home == str(DEFAULT_HOME) else ("--home", home)
     server = () if tracker.is_local else ("--tracking-uri", tracker.shown_uri)
-    trials = opened.settings.trials
+    trials = result.history.sessions[-1].trials
     console.print()
     if result.waiting:
         notice(

@@ -91,4 +91,6 @@ def _standing(history: "History") -> str:
 
 
 def _trials(history: "History") -> str:
-    return str(history.sessions[-1].trials if history.sessions else 20)
+    """Return the total to go for: that of the last session, or twice as many once they are done."""
+    wanted = history.sessions[-1].trials if history.sessions else 20
+    return str(wanted if len(history.finished()) < wanted else 2 * wanted)

@@ -2,12 +2,14 @@
 
 import multiprocessing
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import ModuleType
 from typing import TypeAlias
 
 import psutil
@@ -78,7 +80,7 @@ class Worker:
         self._process: BaseProcess = context.Process(
             target=serve, args=(theirs, work, str(log), threads), daemon=True
         )
-        with _ctrl_c_held_back():
+        with _ctrl_c_held_back(), _main_left_out():
             self._process.start()
         theirs.close()
         self._statistics = psutil.Process(self._process.pid)
@@ -164,3 +166,18 @@ def _ctrl_c_held_back() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _main_left_out() -> Iterator[None]:
+    """Let a process started inside not run the user's script again.
+
+    A spawned process imports the main module anew, for what it may have to unpickle from there.
+    Workers need nothing of it; a script without a guard would begin its search once more.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main

@@ -1,0 +1,195 @@
+"""The Python interface: what the commands do, callable.
+
+    from search import load_study, run_study
+
+    result = run_study(space="lenet", trials=8, folds=3, epochs=3)
+    result.best.setting
+    result.trials.sort_values("cv_accuracy")
+    result.figures["curves"].show()
+
+Nothing is printed here; what the commands print as notices arrives as Python warnings, or goes to a
+function of one's own.
+"""
+
+import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from search.opening import Opened, open_study
+from search.session import OnRecord, run_session
+from search.settings import StudySettings
+from search.studies import Notify, known_study
+from search.tracker import Tracker
+from tracking.history import History, TrialHistory
+from tracking.home import Home, StudyFolder
+from tracking.stages import stages
+
+if TYPE_CHECKING:
+    import pandas
+
+DEFAULT_HOME = Path("mlruns")
+
+Display = Callable[[Opened], AbstractContextManager[OnRecord]]
+
+
+class Notice(UserWarning):
+    """Something the user should know, which stopped nothing."""
+
+
+@dataclass(frozen=True, repr=False)
+class StudyResult:
+    """A study as its journal tells it.
+
+    Attributes:
+        folder: its files.
+        history: everything known of it.
+        reason: how the session that was run ended: complete, exhausted, timeout, failed or
+            interrupted; empty for a study that was only read.
+        waiting: records of that session that have not reached MLflow yet.
+        fallback: why another dataset than the space's own was used; empty where that is not so.
+    """
+
+    folder: StudyFolder
+    history: History
+    reason: str = ""
+    waiting: int = 0
+    fallback: str = ""
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.history.known_study().study
+
+    @property
+    def best(self) -> TrialHistory | None:
+        """The best complete trial, of those confirmed if there are any; None without one.
+
+        Its `setting` has the parameters, `value` the score, `finished_folds()` each fold's.
+        """
+        return self.history.best()
+
+    @property
+    def trials(self) -> "pandas.DataFrame":
+        """All trials: one row a trial, by number.
+
+        Columns: `state` (as `show` tells it), `origin`, the scores over all folds (`cv_accuracy`,
+        `cv_accuracy_std`, `cv_loss`, `macro_f1` ...; missing for a trial that has not seen them
+        all), `folds` (finished), `epochs_trained`, `train_seconds`, `model_parameters`, `reason`
+        (why it was stopped or failed), and `params_NAME` for each parameter.
+        """
+        import pandas
+
+        states = stages(self.history)
+        rows = [_row(trial, states[number]) for number, trial in self._by_number()]
+        numbers = pandas.Index(sorted(self.history.trials), name="trial")
+        frame = pandas.DataFrame(rows, index=numbers)
+        parameters = [f"params_{entry['name']}" for entry in self.history.known_study().parameters]
+        last = [name for name in parameters if name in frame.columns]
+        return frame[[name for name in frame.columns if name not in last] + last]
+
+    @property
+    def folds(self) -> "pandas.DataFrame":
+        """All finished folds: one row a fold of a trial.
+
+        Columns: `trial`, `fold`, `accuracy`, `loss`, `macro_f1`, `epochs`, `seconds`, and
+        `confirms`, which tells the further folds that confirmed a trial.
+        """
+        import pandas
+
+        columns = ("trial", "fold", "accuracy", "loss", "macro_f1", "epochs", "seconds")
+        rows = [
+            {name: getattr(ended, name) for name in columns} | {"confirms": confirms}
+            for _, trial in self._by_number()
+            for confirms, found in (
+                (False, trial.finished_folds()),
+                (True, trial.finished_more_folds()),
+            )
+            for ended in found.values()
+        ]
+        return pandas.DataFrame(rows, columns=[*columns, "confirms"])
+
+    def _by_number(self) -> list[tuple[int, TrialHistory]]:
+        return sorted(self.history.trials.items())
+
+    def __repr__(self) -> str:
+        done, best = len(self.history.finished()), self.best
+        score = "" if best is None or best.value is None else f", best {best.value:.4f}"
+        return f"<study {self.name!r}: {done} of {len(self.history.trials)} trials done{score}>"
+
+
+def run_study(
+    settings: StudySettings | None = None,
+    *,
+    home: Path | str = DEFAULT_HOME,
+    tracking_uri: str | None = None,
+    data_dir: Path | str | None = None,
+    notify: Notify | None = None,
+    display: Display | None = None,
+    **asked: Any,
+) -> StudyResult:
+    """Search a space, or continue a study; Ctrl-C ends it in good order, as `run` does.
+
+    Settings that are not given are those of the study where it exists, else the defaults.
+
+    Args:
+        settings: what `run`'s options say; those that were given to it count.
+        home: folder that keeps studies, datasets and MLflow's store.
+        tracking_uri: MLflow server instead of the database in the home.
+        data_dir: folder with datasets of your own.
+        notify: takes notices; None makes them Python warnings.
+        display: given the opened study, yields what is called with every record; `search.progress`
+            shows what `run` shows, None nothing.
+        asked: settings by name, as in `StudySettings`; they go before `settings`.
+
+    Raises:
+        SettingsError: settings that break a rule, or differ from those the study began with.
+        DataError: the dataset is not to be had, damaged, or unfit for the folds.
+    """
+    given = {} if settings is None else settings.model_dump(exclude_unset=True)
+    tell = notify or _warn
+    folders = Home(Path(home))
+    where = None if data_dir is None else Path(data_dir)
+    opened = open_study({**given, **asked}, home=folders, data_dir=where, notify=tell)
+    for name, why in opened.narrowed.skipped.items() if opened.settings.baselines else ():
+        tell(f"baseline {name} is left out: {why}")
+    with (display or _unseen)(opened) as observe:
+        done = run_session(opened, Tracker(folders, tracking_uri), observe=observe, notify=tell)
+    return StudyResult(opened.folder, done.history, done.reason, done.waiting, opened.fallback)
+
+
+def load_study(name: str, *, home: Path | str = DEFAULT_HOME) -> StudyResult:
+    """Return a study of a home, finished or running.
+
+    Raises:
+        SettingsError: there is no such study; with the near matches.
+        FoldwiseError: its journal is damaged.
+    """
+    folder, history = known_study(Home(Path(home)), name)
+    return StudyResult(folder, history)
+
+
+def _unseen(_: Opened) -> AbstractContextManager[OnRecord]:
+    return nullcontext(lambda _: None)
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, Notice, stacklevel=2)
+
+
+def _row(trial: TrialHistory, state: str) -> dict[str, Any]:
+    ended = trial.ended
+    epochs = sum(len(fold.epochs) for fold in trial.folds.values())
+    return {
+        "state": state,
+        "origin": trial.started.origin,
+        **(ended.scores if ended and ended.state == "complete" else {}),
+        "folds": len(trial.finished_folds()),
+        "epochs_trained": ended.epochs_trained if ended else epochs,
+        "train_seconds": ended.train_seconds if ended else None,
+        "model_parameters": (ended.model_parameters or None) if ended else None,
+        "reason": ended.reason if ended else "",
+        **{f"params_{name}": value for name, value in trial.started.parameters.items()},
+    }
