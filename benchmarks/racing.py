@@ -29,10 +29,11 @@ from typing import Any
 
 import numpy as np
 
+from search.budget import Budget
 from search.drivers import FixedDriver
 from search.executors import Executor, OnRecord
 from search.pruners import NoPruner, Pruner, make_pruner
-from search.study import Plan, Study
+from search.study import Study
 from search.work import TrialTask
 from tracking.history import History, TrialHistory
 from tracking.objectives import OBJECTIVES
@@ -242,7 +243,7 @@ def replay(curves: Curves, strategy: Strategy, order: list[int]) -> Replay:
         driver=FixedDriver({"number": number, "epochs": epochs} for number in order),
         pruner=strategy.pruner(),
         executor=executor,
-        plan=Plan(trials=len(order)),
+        budget=Budget(trials=len(order)),
     )
     study.run()
     best = history.best()

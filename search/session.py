@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from search.budget import Budget
 from search.drivers import make_driver
 from search.environment import describe_environment
 from search.errors import DataError, SettingsError
@@ -14,7 +15,7 @@ from search.folds import Folds
 from search.opening import Opened
 from search.pruners import make_pruner
 from search.studies import Notify
-from search.study import COMPLETE, Plan, Study
+from search.study import COMPLETE, Study
 from search.tracker import Tracker
 from search.work import Work
 from tracking.history import History
@@ -125,13 +126,13 @@ def _locked_journal(opened: Opened, stack: ExitStack, notify: Notify) -> Journal
 
 def _run(opened: Opened, history: History, record: OnRecord) -> str:
     settings = opened.settings
-    plan = Plan(
+    budget = Budget(
         trials=settings.trials,
         baselines=opened.narrowed.baselines if settings.baselines else {},
         confirm=settings.confirm,
         deadline=None if settings.timeout is None else time.monotonic() + settings.timeout,
     )
-    if plan.is_done(history):
+    if budget.is_done(history):
         return COMPLETE  # without a worker
     if settings.confirm and not opened.folder.further_folds.exists():
         opened.further_folds().save(opened.folder.further_folds)
@@ -162,7 +163,7 @@ def _run(opened: Opened, history: History, record: OnRecord) -> str:
                 str(settings.pruner), history.objectives[0], winners=settings.confirm
             ),
             executor=executor,
-            plan=plan,
+            budget=budget,
         )
         return study.run()
     except KeyboardInterrupt:

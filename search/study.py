@@ -1,16 +1,16 @@
 """The loop of a study: ask, evaluate, tell, record."""
 
 import itertools
-import statistics
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
 from search.attempts import failed, failed_confirmation, is_worth_repeating
-from search.drivers import Driver, Outcome
+from search.budget import Budget, seconds_to_race
+from search.drivers import Driver
 from search.errors import FoldwiseError
 from search.executors import Executor
 from search.folds import further_numbers
+from search.outcomes import outcome
 from search.pruners import Pruner
 from search.pruners.standing import Standing
 from search.work import GO_ON, HALT, TrialTask, Verdict
@@ -27,42 +27,8 @@ from tracking.records import (
 )
 
 FAILURES_IN_A_ROW = 10
-# At the end of a session's time some is kept for the race of the waiting trials: from fold to fold
-# a quarter of them go on, but about this many at least.
-FINALISTS, MARGIN = 4, 1.25
 
 COMPLETE, EXHAUSTED, TIMEOUT, FAILED = "complete", "exhausted", "timeout", "failed"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How much a session is to do.
-
-    Attributes:
-        baselines: complete settings by name, evaluated first.
-        trials: total number of trials, those of the history included.
-        confirm: number of best trials to evaluate once more on further folds.
-        deadline: `time.monotonic()` at which to stop, None for never.
-    """
-
-    trials: int
-    baselines: Mapping[str, Settings] = field(default_factory=dict)
-    confirm: int = 0
-    deadline: float | None = None
-
-    def is_done(self, history: History) -> bool:
-        """Say whether nothing is left to do."""
-        finished = len(history.finished())
-        all_over = finished >= self.trials and finished == len(history.trials)
-        return all_over and not self.to_confirm(history)
-
-    def to_confirm(self, history: History) -> list[TrialHistory]:
-        """Return the best trials that are still to be confirmed, the best first.
-
-        One whose confirmation failed is among them: a later session tries again.
-        """
-        best = history.completed()[: self.confirm]
-        return [t for t in best if t.confirmed is None or t.confirmed.error]
 
 
 class StudyStopped(FoldwiseError):
@@ -79,7 +45,7 @@ class Study:
         pruner: ends weak trials. Baselines always see all folds: they are what the others are
             measured by.
         executor: evaluates.
-        plan: how much to do.
+        budget: how much to do.
     """
 
     def __init__(
@@ -90,14 +56,14 @@ class Study:
         driver: Driver,
         pruner: Pruner,
         executor: Executor,
-        plan: Plan,
+        budget: Budget,
     ) -> None:
         self._history = history
         self._record = record
         self._driver = driver
         self._pruner = pruner
         self._executor = executor
-        self._plan = plan
+        self._budget = budget
         self._exhausted = False
         self._failures_in_a_row = 0
         self._told: set[int] = set()
@@ -118,7 +84,7 @@ class Study:
         self._catch_up()
         self._work_off(self._next_trial)
         for stage in (self._race, self._confirmations):
-            while not self._out_of_time() and (tasks := stage()):
+            while not self._budget.is_used_up() and (tasks := stage()):
                 self._work_off(lambda tasks=tasks: tasks.pop(0) if tasks else None)  # type: ignore[misc]
         return self._reason()
 
@@ -136,7 +102,7 @@ class Study:
             self._conclude(running.pop(self._executor.wait(self._on_record)))
 
     def _in_time(self, next_task: Callable[[], TrialTask | None]) -> TrialTask | None:
-        return None if self._out_of_time() else next_task()
+        return None if self._budget.is_used_up() else next_task()
 
     def _catch_up(self) -> None:
         for number, trial in sorted(self._history.trials.items()):
@@ -153,14 +119,14 @@ class Study:
         if self._interrupted:
             return self._rest_of(self._interrupted.pop(0))
         known = self._history.trials
-        if len(known) >= self._plan.trials or self._out_of_time(self._seconds_to_finish()):
+        if len(known) >= self._budget.trials or self._budget.is_used_up(self._seconds_to_race()):
             return None
         number = next(n for n in itertools.count() if n not in known)  # a repair may leave a gap
         return self._begin_baseline(number) or self._begin_proposal(number)
 
     def _begin_baseline(self, number: int) -> TrialTask | None:
         origins = {trial.started.origin for trial in self._history.trials.values()}
-        for name, setting in self._plan.baselines.items():
+        for name, setting in self._budget.baselines.items():
             if f"baseline:{name}" not in origins:
                 self._driver.adopt(number, setting, sampled=False)
                 return self._begin(number, setting, f"baseline:{name}")
@@ -226,7 +192,7 @@ class Study:
         )
 
     def _to_confirm(self) -> list[TrialHistory]:
-        best = self._plan.to_confirm(self._history)
+        best = self._budget.to_confirm(self._history)
         return [trial for trial in best if trial.number not in self._tried]
 
     # What happens on the way.
@@ -239,7 +205,7 @@ class Study:
         self._take(record)
         if isinstance(record, TrialEnded | TrialConfirmed):
             self._over.add(record.trial)
-        if self._out_of_time():
+        if self._budget.is_used_up():
             return HALT
         if isinstance(record, EpochEnded | FoldEnded):
             reason = self._reason_to_prune(self._history.trials[record.trial])
@@ -287,28 +253,10 @@ class Study:
         if trial.number in self._told or not (is_over or self._is_waiting(trial)):
             return
         self._told.add(trial.number)
-        self._driver.tell(trial.number, trial.started.parameters, self._outcome(trial))
+        told = outcome(trial, self._history, waits=self._pruner.waits)
+        self._driver.tell(trial.number, trial.started.parameters, told)
         failed = trial.state == "failed"
         self._failures_in_a_row = self._failures_in_a_row + 1 if failed else 0
-
-    def _outcome(self, trial: TrialHistory) -> Outcome:
-        """Return what the driver is told.
-
-        Trials that wait are told by the folds they have seen, and so later when they did not win:
-        otherwise only the few that went on to the end would be there to learn from.
-        """
-        objectives = self._history.objectives
-        standing = Standing(objectives[0])
-        if trial.state == "complete":
-            scores = [trial.score(o.name) for o in objectives]
-            values = [
-                o.oriented(s) for o, s in zip(objectives, scores, strict=True) if s is not None
-            ]
-            return Outcome("complete", tuple(values), standing.steps(trial))
-        seen = list(standing.folds(trial).values())
-        if self._pruner.waits and seen and trial.state != "failed":
-            return Outcome("complete", (statistics.fmean(seen),), standing.steps(trial))
-        return Outcome(trial.state, (), standing.steps(trial))
 
     def _task(self, trial: TrialHistory, until: int, stop: str = "") -> TrialTask:
         finished = tuple(trial.finished_folds().values())
@@ -331,24 +279,9 @@ class Study:
         is_through = len(trial.finished_folds()) >= first
         return trial.ended is None and is_through and first < self._folds
 
-    def _seconds_to_finish(self) -> float:
-        """Return about the time of one more turn and then the waiting trials' race."""
+    def _seconds_to_race(self) -> float:
         waiting = sum(self._is_waiting(trial) for trial in self._history.trials.values())
-        seconds = [
-            ended.seconds
-            for trial in self._history.trials.values()
-            for ended in trial.finished_folds().values()
-        ]
-        if not waiting or not seconds:
-            return 0.0
-        folds = 1 + sum(
-            min(waiting, max(FINALISTS, waiting >> 2 * level)) for level in range(1, self._folds)
-        )
-        return folds * statistics.fmean(seconds) * MARGIN
-
-    def _out_of_time(self, reserve: float = 0.0) -> bool:
-        deadline = self._plan.deadline
-        return deadline is not None and time.monotonic() + reserve >= deadline
+        return seconds_to_race(self._history, waiting)
 
     def _failing(self) -> bool:
         return self._failures_in_a_row >= FAILURES_IN_A_ROW
@@ -359,6 +292,6 @@ class Study:
         finished = len(self._history.finished())
         if finished < len(self._history.trials) or self._to_confirm():
             return TIMEOUT
-        if finished >= self._plan.trials:
+        if finished >= self._budget.trials:
             return COMPLETE
         return EXHAUSTED if self._exhausted else TIMEOUT

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from search.budget import Budget
 from search.doctor import examine_home
 from search.doctor.books import differences
 from search.doctor.findings import NOTICE, OK, PROBLEM, Place
@@ -14,7 +15,7 @@ from search.drivers import make_driver
 from search.errors import SettingsError
 from search.pruners import NoPruner
 from search.studies import study_history
-from search.study import Plan, Study
+from search.study import Study
 from search.tracker import Tracker
 from spaces import Int
 from tests.fakes import ScriptedExecutor, toy_space
@@ -388,7 +389,7 @@ def go_on(folder, trials: int) -> list[tuple[int, int]]:
             driver=make_driver("optuna", "tpe", SPACE, seed=3),
             pruner=NoPruner(OBJECTIVES["cv_accuracy"]),
             executor=executor,
-            plan=Plan(trials=trials),
+            budget=Budget(trials=trials),
         )
         assert study.run() == "complete"
     return executor.trained

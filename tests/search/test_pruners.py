@@ -2,9 +2,10 @@ import time
 
 import pytest
 
+from search.budget import Budget
 from search.drivers import FixedDriver
 from search.pruners import PRUNERS, make_pruner
-from search.study import Plan, Study
+from search.study import Study
 from tests.fakes import ScriptedExecutor
 from tracking.history import History
 from tracking.objectives import OBJECTIVES, Objective
@@ -47,7 +48,7 @@ class Race:
             driver=FixedDriver({"units": u, "epochs": EPOCHS} for u in units),
             pruner=make_pruner(self.pruner, self.objective, winners=self.winners),
             executor=executor,
-            plan=Plan(trials=len(units)),
+            budget=Budget(trials=len(units)),
         )
         study.run()
         return executor
@@ -129,7 +130,7 @@ class TestPrunerContract:
             driver=FixedDriver({"units": u, "epochs": EPOCHS} for u in SHUFFLED),
             pruner=make_pruner(pruner, race.objective),
             executor=executor,
-            plan=Plan(trials=len(SHUFFLED)),
+            budget=Budget(trials=len(SHUFFLED)),
         ).run()
         assert race.history.best().started.parameters["units"] == 99
 

@@ -2,10 +2,11 @@ import time
 
 import pytest
 
+from search.budget import Budget
 from search.drivers import Driver, FixedDriver, make_driver
 from search.pruners import NoPruner, Pruner, make_pruner
 from search.pruners.folds import MedianPruner
-from search.study import FAILURES_IN_A_ROW, Plan, Study, StudyStopped
+from search.study import FAILURES_IN_A_ROW, Study, StudyStopped
 from spaces import DataSpec, Float, ImageInput, Int, Settings, Space
 from tests.fakes import ScriptedExecutor, fold_ended
 from tracking.history import FoldHistory, History, TrialHistory
@@ -72,7 +73,7 @@ class Bench:
             driver=driver or make_driver("optuna", "tpe", SPACE, seed=3),
             pruner=pruner or NoPruner(ACCURACY),
             executor=executor,
-            plan=Plan(
+            budget=Budget(
                 baselines=BASELINES if baselines is None else baselines,
                 trials=trials,
                 deadline=deadline,
