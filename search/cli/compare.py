@@ -1,0 +1,207 @@
+"""`compare`: which of several trials is better, and whether that can be claimed."""
+
+from pathlib import Path
+from string import ascii_uppercase
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from search.cli.options import DEFAULT_HOME, AsJson, Home
+
+if TYPE_CHECKING:
+    from search.comparison.cells import Cell
+    from search.comparison.comparison import Comparison, Entry, Pair
+
+_LONGEST_NAME = 24  # characters beside numbers; with longer ones names get lines of their own
+_MOST_PAIRS = 20
+
+
+def compare(
+    studies: Annotated[
+        list[str],
+        typer.Argument(metavar="STUDY...", help="Names, as `studies` lists them."),
+    ],
+    trials: Annotated[
+        str,
+        typer.Option(
+            "--trials",
+            metavar="best|N,M",
+            help="`best`: the best of each study; of one study its best and its baselines."
+            " Numbers: these trials of one study.",
+        ),
+    ] = "best",
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for pictures and all numbers.")
+    ] = None,
+    home: Home = DEFAULT_HOME,
+    json: AsJson = False,
+) -> None:
+    """Compare trials of one study, or the bests of several on one dataset.
+
+    Accuracy is compared fold by fold with the corrected resampled t-test, and sample by sample
+    with McNemar's test; of three or more, pairs are corrected after Holm. Differences are in
+    percent points.
+    """
+    from search.cli.output import print_json, say, shell
+    from search.comparison.comparison import compare as compare_contenders
+    from search.comparison.contenders import chosen_contenders
+    from search.comparison.document import document
+    from search.comparison.files import write_comparison
+    from tracking.home import Home as HomeFolder
+
+    contenders = chosen_contenders(HomeFolder(home), studies, trials)
+    comparison = compare_contenders(contenders)
+    written = write_comparison(comparison, out) if out is not None else []
+    if json:
+        print_json({**document(comparison), "files": [str(path) for path in written]})
+        return
+    _print(comparison)
+    for path in written:
+        say(f"wrote {path}")
+    if not written:
+        chosen = () if trials == "best" else ("--trials", trials)
+        place = () if home == DEFAULT_HOME else ("--home", str(home))
+        command = shell("compare", *studies, *chosen, *place, "--out", "comparison")
+        say(f"Pictures  {command}")
+
+
+def _print(comparison: "Comparison") -> None:
+    from search.cli.output import console, say
+    from search.comparison.verdict import verdict
+
+    say(verdict(comparison))
+    for note in comparison.notes:
+        say(note)
+    _print_entries(comparison)
+    _print_pairs(comparison)
+    _print_ranking(comparison)
+    _print_cells("Right, by class", comparison.differing_classes, comparison)
+    _print_cells("Confused most differently", comparison.differing_pairs, comparison)
+    console.print()
+
+
+def _print_entries(comparison: "Comparison") -> None:
+    from rich.markup import escape
+
+    from search.cli.listing import Column, Listing
+    from search.cli.output import console, counted
+
+    entries = comparison.entries
+    folds = sorted({len(entry.folds) for entry in entries})
+    many = counted(" or ".join(map(str, folds)), "fold")
+    console.print(f"\n[bold]Means over {many} of {escape(comparison.dataset)}[/]", soft_wrap=True)
+    beside = max(len(entry.label) for entry in entries) <= _LONGEST_NAME
+    has_latency = any(entry.latency_ms is not None for entry in entries)
+    columns = [
+        Column("", is_number=False),
+        *([Column("trial", is_number=False)] if beside else []),
+        Column("accuracy"),
+        Column("± folds", spare=6),
+        Column("macro F1", spare=2),
+        Column("loss", spare=3),
+        Column("time", spare=4),
+        Column("parameters", spare=5),
+        *([Column("latency ms", spare=1)] if has_latency else []),
+    ]
+    made = Listing(columns, "" if beside else "trial")
+    for letter, entry in zip(ascii_uppercase, entries, strict=False):
+        name = [entry.label]
+        cells = [letter, *(name if beside else []), *_numbers(entry, latency=has_latency)]
+        made.add_row(cells, () if beside else name)
+    console.print(made)
+
+
+def _numbers(entry: "Entry", *, latency: bool) -> list[str]:
+    from search.cli.output import duration, percent
+
+    cells = [
+        percent(entry.accuracy),
+        percent(entry.spread),
+        percent(entry.macro_f1),
+        percent(entry.loss),
+        duration(entry.train_seconds),
+        f"{entry.model_parameters:,}",
+    ]
+    if latency:
+        cells.append("-" if entry.latency_ms is None else f"{entry.latency_ms:.2f}")
+    return cells
+
+
+def _print_pairs(comparison: "Comparison") -> None:
+    from search.cli.listing import Column, Listing
+    from search.cli.output import console
+
+    pairs = comparison.pairs
+    has_holm, has_wilcoxon = len(pairs) > 1, any(p.wilcoxon_p is not None for p in pairs)
+    columns = [
+        Column("", is_number=False),
+        Column("points"),
+        Column(f"{100 * comparison.level:g} % interval"),
+        Column("p", spare=2 if has_holm else 0),
+        *([Column("Holm p")] if has_holm else []),
+        Column("McNemar p", spare=3),
+        *([Column("Wilcoxon p", spare=1)] if has_wilcoxon else []),
+    ]
+    made = Listing(columns)
+    for pair in pairs[:_MOST_PAIRS]:
+        made.add_row(_pair_cells(pair, holm=has_holm, wilcoxon=has_wilcoxon))
+    console.print("\n[bold]Differences in accuracy[/]")
+    console.print(made)
+    if len(pairs) > _MOST_PAIRS:
+        console.print(f"[dim]and {len(pairs) - _MOST_PAIRS} more: `--json` has all[/]")
+
+
+def _pair_cells(pair: "Pair", *, holm: bool, wilcoxon: bool) -> list[str]:
+    from search.comparison.verdict import interval_text, points
+
+    return [
+        f"{ascii_uppercase[pair.first]} - {ascii_uppercase[pair.second]}",
+        points(pair.difference.mean),
+        interval_text(pair),
+        _p_text(pair.difference.p),
+        *([_p_text(pair.holm_p)] if holm else []),
+        _p_text(pair.mcnemar.p if pair.mcnemar else None),
+        *([_p_text(pair.wilcoxon_p)] if wilcoxon else []),
+    ]
+
+
+def _p_text(p: float | None) -> str:
+    if p is None:
+        return "-"
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _print_ranking(comparison: "Comparison") -> None:
+    from search.cli.output import say
+
+    ranking = comparison.ranking
+    if ranking is None:
+        return
+    ranks = ", ".join(
+        f"{letter} {rank:.2f}" for letter, rank in zip(ascii_uppercase, ranking.ranks, strict=False)
+    )
+    say(
+        f"Friedman p {_p_text(ranking.p)}; mean ranks {ranks};"
+        f" critical difference {ranking.critical_difference:.2f}"
+    )
+
+
+def _print_cells(title: str, cells: "tuple[Cell, ...]", comparison: "Comparison") -> None:
+    from search.cli.output import console, table
+    from search.comparison.verdict import points
+
+    if not cells:
+        return
+    numbers = ("A", "B", "points")
+    is_diagonal = cells[0].true == cells[0].predicted
+    made = table("class" if is_diagonal else "confused", *numbers, right=numbers)
+    for cell in cells:
+        true, predicted = comparison.classes[cell.true], comparison.classes[cell.predicted]
+        made.add_plain_row(
+            true if is_diagonal else f"{true} taken for {predicted}",
+            f"{100 * cell.first:.1f} %",
+            f"{100 * cell.second:.1f} %",
+            points(cell.difference),
+        )
+    console.print(f"\n[bold]{title}[/], A against B, share of the true class", soft_wrap=True)
+    console.print(made)

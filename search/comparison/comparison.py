@@ -1,0 +1,253 @@
+"""Contenders compared: what each scores, and how each two differ."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from statistics import fmean, stdev
+
+from search.comparison import notes
+from search.comparison.cells import Cell, Confusion, differing_cells
+from search.comparison.contenders import Contender
+from search.comparison.predictions import Answers, readable_answers
+from search.comparison.ranks import FEWEST_MODELS, Ranking, rank
+from search.comparison.statistics import (
+    Difference,
+    McNemar,
+    corrected_difference,
+    holm,
+    mcnemar,
+    unpaired_difference,
+    wilcoxon,
+)
+from tracking.records import FoldEnded
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What one contender scores, as means over its folds.
+
+    Attributes:
+        label: what it is called.
+        study: name of its study.
+        trial: its number.
+        origin: `sampled` or `baseline:NAME`.
+        folds: accuracy on each fold that takes part.
+        accuracy: their mean.
+        spread: their sample standard deviation; None for one fold.
+        macro_f1: mean over the same folds.
+        loss: mean cross-entropy over the same folds, nats.
+        train_seconds: of the study's folds together.
+        model_parameters: number of weights.
+        latency_ms: to predict one sample; None where the study did not measure it.
+        confusion: of the out-of-fold predictions.
+    """
+
+    label: str
+    study: str
+    trial: int
+    origin: str
+    folds: tuple[float, ...]
+    accuracy: float
+    spread: float | None
+    macro_f1: float
+    loss: float
+    train_seconds: float
+    model_parameters: int
+    latency_ms: float | None
+    confusion: Confusion
+
+
+@dataclass(frozen=True)
+class Pair:
+    """How two entries differ, in accuracy.
+
+    Attributes:
+        first: number of the entry with the higher mean.
+        second: number of the other.
+        paired: whether they were compared fold by fold, as they share folds.
+        difference: of the means, with interval and p.
+        holm_p: p corrected for the number of pairs; None where there is no p.
+        mcnemar: of the out-of-fold predictions; None where they cannot be had or are of other
+            folds.
+        wilcoxon_p: None for unpaired ones, and where too few folds differ.
+    """
+
+    first: int
+    second: int
+    paired: bool
+    difference: Difference
+    holm_p: float | None
+    mcnemar: McNemar | None
+    wilcoxon_p: float | None
+
+    def is_claimed(self, level: float) -> bool:
+        """Say whether a difference can be claimed, after the correction for many pairs."""
+        return self.holm_p is not None and self.holm_p < 1 - level
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Several trials compared.
+
+    Attributes:
+        dataset: its name.
+        entries: two or more, the highest mean accuracy first.
+        pairs: each two of them, in order: (0, 1), (0, 2), ..., (1, 2), ...
+        ranking: of three or more that share two or more folds, else None.
+        classes: the classes' names.
+        differing_classes: whose share of right predictions differs most between the first two.
+        differing_pairs: likewise the pairs of classes that are confused.
+        notes: sentences on what the comparison rests on, or lacks.
+        level: of the intervals.
+    """
+
+    dataset: str
+    entries: tuple[Entry, ...]
+    pairs: tuple[Pair, ...]
+    ranking: Ranking | None
+    classes: tuple[str, ...]
+    differing_classes: tuple[Cell, ...]
+    differing_pairs: tuple[Cell, ...]
+    notes: tuple[str, ...]
+    level: float = LEVEL
+
+
+def compare(contenders: Sequence[Contender], *, level: float = LEVEL) -> Comparison:
+    """Compare the accuracy of two or more trials of one dataset.
+
+    Args:
+        contenders: as `chosen_contenders` returns them.
+        level: of the intervals, and 1 minus the chance to claim a difference that is none.
+
+    Raises:
+        ValueError: fewer than two contenders.
+    """
+    if len(contenders) < 2:
+        raise ValueError(f"a comparison needs two contenders; got {len(contenders)}")
+    are_confirmed = _are_confirmed(contenders)
+    made = [(contender, _entry(contender, further=are_confirmed)) for contender in contenders]
+    made.sort(key=lambda both: -both[1].accuracy)
+    ordered, entries = [c for c, _ in made], tuple(entry for _, entry in made)
+    answers, unreadable = readable_answers(ordered)
+    one, other = entries[0].confusion, entries[1].confusion
+    pairs = _pairs(ordered, entries, answers, level)
+    disputed = any(_is_disputed(pair, level) for pair in pairs)
+    return Comparison(
+        dataset=str(contenders[0].start.dataset["name"]),
+        entries=entries,
+        pairs=pairs,
+        ranking=_ranking(ordered, entries, level),
+        classes=_classes(ordered, entries),
+        differing_classes=differing_cells(one, other, diagonal=True),
+        differing_pairs=differing_cells(one, other, diagonal=False),
+        notes=(
+            *notes.of(ordered, are_confirmed=are_confirmed),
+            *unreadable,
+            *([notes.ON_MCNEMAR] if disputed else []),
+        ),
+        level=level,
+    )
+
+
+def _are_confirmed(contenders: Sequence[Contender]) -> bool:
+    """Say whether all have scores on the same further folds: cut alike from the same seed."""
+    first = contenders[0]
+    numbers = set(first.trial.finished_more_folds())
+    return bool(numbers) and all(
+        contender.digests == first.digests
+        and contender.start.settings.get("seed") == first.start.settings.get("seed")
+        and set(contender.trial.finished_more_folds()) == numbers
+        for contender in contenders
+    )
+
+
+def _entry(contender: Contender, *, further: bool) -> Entry:
+    trial, ended = contender.trial, contender.trial.ended
+    if ended is None:
+        raise ValueError(f"only trials that are over are compared; {contender.label} is not")
+    folds: list[FoldEnded] = list(trial.finished_folds().values())
+    if further:
+        folds += trial.finished_more_folds().values()
+    accuracies = tuple(fold.accuracy for fold in folds)
+    return Entry(
+        label=contender.label,
+        study=contender.start.study,
+        trial=trial.number,
+        origin=trial.started.origin,
+        folds=accuracies,
+        accuracy=fmean(accuracies),
+        spread=stdev(accuracies) if len(accuracies) > 1 else None,
+        macro_f1=fmean(fold.macro_f1 for fold in folds),
+        loss=fmean(fold.loss for fold in folds),
+        train_seconds=ended.train_seconds,
+        model_parameters=ended.model_parameters,
+        latency_ms=trial.score("latency_ms"),
+        confusion=ended.confusion,
+    )
+
+
+def _pairs(
+    contenders: Sequence[Contender],
+    entries: Sequence[Entry],
+    answers: Sequence[Answers | None],
+    level: float,
+) -> tuple[Pair, ...]:
+    numbers = list(combinations(range(len(entries)), 2))
+    paired = [contenders[a].digests == contenders[b].digests for a, b in numbers]
+    differences = [
+        _difference(contenders[a], contenders[b], entries[a], entries[b], level) for a, b in numbers
+    ]
+    corrected = iter(holm([d.p for d in differences if d.p is not None]))
+    return tuple(
+        Pair(
+            first=a,
+            second=b,
+            paired=is_paired,
+            difference=difference,
+            holm_p=None if difference.p is None else next(corrected),
+            mcnemar=_mcnemar(answers[a], answers[b]) if is_paired else None,
+            wilcoxon_p=wilcoxon(entries[a].folds, entries[b].folds) if is_paired else None,
+        )
+        for (a, b), is_paired, difference in zip(numbers, paired, differences, strict=True)
+    )
+
+
+def _difference(
+    one: Contender, other: Contender, first: Entry, second: Entry, level: float
+) -> Difference:
+    if one.digests == other.digests:
+        return corrected_difference(
+            first.folds, second.folds, test_share=one.test_share, level=level
+        )
+    return unpaired_difference(
+        first.folds,
+        second.folds,
+        first_share=one.test_share,
+        second_share=other.test_share,
+        level=level,
+    )
+
+
+def _mcnemar(one: Answers | None, other: Answers | None) -> McNemar | None:
+    return None if one is None or other is None else mcnemar(one.right, other.right)
+
+
+def _is_disputed(pair: Pair, level: float) -> bool:
+    p = pair.mcnemar.p if pair.mcnemar else 1.0
+    return p < 1 - level and not pair.is_claimed(level)
+
+
+def _ranking(
+    contenders: Sequence[Contender], entries: Sequence[Entry], level: float
+) -> Ranking | None:
+    share_folds = len({contender.digests for contender in contenders}) == 1
+    if len(entries) < FEWEST_MODELS or not share_folds or len(entries[0].folds) < 2:
+        return None
+    return rank([entry.folds for entry in entries], level=level)
+
+
+def _classes(contenders: Sequence[Contender], entries: Sequence[Entry]) -> tuple[str, ...]:
+    names, count = contenders[0].start.classes, len(entries[0].confusion)
+    return tuple([*names, *(f"class {n}" for n in range(len(names), count))][:count])

@@ -1,0 +1,218 @@
+"""Tests of whether two models differ, and corrections for many of them: numbers in, numbers out.
+
+Scores of folds are not independent: training parts overlap, so a plain t-test claims far too much.
+`corrected_difference` widens the variance for it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special, stats
+
+FEWEST_FOR_WILCOXON = 6  # with five differences no two-sided p can fall below 0.05
+FEW_DISCORDANT = 25  # below, McNemar's test is exact
+
+Numbers = NDArray[np.float64]
+
+_ROUNDING = 1e-12  # scores nearer than that are equal; accuracies are far coarser
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The difference of two models' mean scores, in the scores' unit.
+
+    Attributes:
+        mean: first minus second.
+        low: lower end of the confidence interval; None where too few folds tell of a spread.
+        high: upper end likewise.
+        p: two-sided, of no difference; None likewise.
+        folds: how many folds it rests on; of two unpaired models, those of the one with fewer.
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
+    p: float | None
+    folds: int
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """Which samples only one of two models gets right.
+
+    Attributes:
+        first: samples that only the first gets right.
+        second: samples that only the second gets right.
+        p: two-sided, of both being equally likely to be right.
+        exact: whether p is binomial, else chi-squared with continuity correction.
+    """
+
+    first: int
+    second: int
+    p: float
+    exact: bool
+
+
+def corrected_difference(
+    first: Sequence[float], second: Sequence[float], *, test_share: float, level: float = 0.95
+) -> Difference:
+    """Return the paired difference with its interval and p: the corrected resampled t-test.
+
+    The variance of the mean is `(1/J + test_share)` times the sample variance of J differences.
+    Source: Nadeau & Bengio 2003, "Inference for the generalization error", Machine Learning 52.
+
+    Args:
+        first: a score for each fold.
+        second: scores on the same folds, in the same order.
+        test_share: validation samples for each training sample; of k folds `1 / (k - 1)`. With 0
+            this is the plain paired t-test.
+        level: of the interval, between 0 and 1.
+
+    Raises:
+        ValueError: no scores, not as many of both, one that is not finite, or a share or level
+            out of its range.
+    """
+    _check(test_share, level)
+    one, other = _scores(first), _scores(second)
+    if len(one) != len(other):
+        raise ValueError(f"both must have as many folds; got {len(one)} and {len(other)}")
+    differences = one - other
+    folds = len(differences)
+    variance = _variance_of_mean(differences, test_share)
+    mean = _rounded(float(differences.mean()))
+    return _difference(mean, variance, freedom=folds - 1, folds=folds, level=level)
+
+
+def unpaired_difference(
+    first: Sequence[float],
+    second: Sequence[float],
+    *,
+    first_share: float,
+    second_share: float,
+    level: float = 0.95,
+) -> Difference:
+    """Return the difference of scores on different folds: Welch's t-test, variances corrected.
+
+    Each mean's variance is `(1/J + share)` times the sample variance, as in
+    `corrected_difference`; the degrees of freedom are Welch's with these. With shares of 0 this
+    is Welch's test. Source: Welch 1947, "The generalization of 'Student's' problem when several
+    different population variances are involved", Biometrika 34.
+
+    Raises:
+        ValueError: as `corrected_difference`, but the numbers of folds may differ.
+    """
+    _check(min(first_share, second_share), level)
+    one, other = _scores(first), _scores(second)
+    folds = min(len(one), len(other))
+    mean = _rounded(float(one.mean() - other.mean()))
+    if folds < 2:
+        return Difference(mean, None, None, None, folds)
+    variances = [_variance_of_mean(one, first_share), _variance_of_mean(other, second_share)]
+    parts = [v**2 / (len(s) - 1) for v, s in zip(variances, (one, other), strict=True)]
+    freedom = sum(variances) ** 2 / sum(parts) if sum(parts) else 1.0
+    return _difference(mean, sum(variances), freedom=freedom, folds=folds, level=level)
+
+
+def wilcoxon(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """Return the two-sided p of Wilcoxon's signed-rank test; None for too few differences.
+
+    Differences of zero are left out. Source: Wilcoxon 1945, "Individual comparisons by ranking
+    methods", Biometrics Bulletin 1.
+
+    Raises:
+        ValueError: no scores, not as many of both, or one that is not finite.
+    """
+    one, other = _scores(first), _scores(second)
+    if len(one) != len(other):
+        raise ValueError(f"both must have as many folds; got {len(one)} and {len(other)}")
+    # Differences that are equal but for rounding must be tied.
+    differences = np.round(one - other, 12)
+    differences = differences[differences != 0]
+    if len(differences) < FEWEST_FOR_WILCOXON:
+        return None
+    return float(stats.wilcoxon(differences).pvalue)
+
+
+def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> McNemar:
+    """Compare which samples two models get right.
+
+    Args:
+        first: for each sample whether the first model is right, `(n,)`.
+        second: likewise, the same samples in the same order.
+
+    Raises:
+        ValueError: not as many samples of both.
+    """
+    if first.shape != second.shape:
+        raise ValueError(f"both must have as many samples; got {len(first)} and {len(second)}")
+    one, other = int((first & ~second).sum()), int((second & ~first).sum())
+    exact = one + other < FEW_DISCORDANT
+    return McNemar(one, other, mcnemar_p(one, other), exact)
+
+
+def mcnemar_p(first: int, second: int) -> float:
+    """Return McNemar's two-sided p for so many samples that only one model gets right each.
+
+    Exact (binomial) for fewer than 25 of them, else chi-squared with continuity correction.
+    Source: McNemar 1947, "Note on the sampling error of the difference between correlated
+    proportions or percentages", Psychometrika 12; Edwards 1948, Psychometrika 13 (correction).
+    """
+    discordant = first + second
+    if discordant < FEW_DISCORDANT:
+        return min(1.0, 2 * float(special.bdtr(min(first, second), discordant, 0.5)))
+    excess = max(abs(first - second) - 1, 0)
+    return float(special.chdtrc(1, excess**2 / discordant))
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """Return p values corrected for their number, in their order; each is at least what it was.
+
+    Source: Holm 1979, "A simple sequentially rejective multiple test procedure", Scandinavian
+    Journal of Statistics 6.
+    """
+    corrected, least = [0.0] * len(values), 0.0
+    for rank, number in enumerate(sorted(range(len(values)), key=values.__getitem__)):
+        least = max(least, min(1.0, (len(values) - rank) * values[number]))
+        corrected[number] = least
+    return corrected
+
+
+def _check(share: float, level: float) -> None:
+    if not 0 <= share < float("inf"):
+        raise ValueError(f"a share of validation samples must not be below 0; got {share}")
+    if not 0 < level < 1:
+        raise ValueError(f"an interval's level must be between 0 and 1; got {level}")
+
+
+def _scores(values: Sequence[float]) -> Numbers:
+    scores = np.asarray(values, dtype=np.float64)
+    if scores.ndim != 1 or not len(scores) or not np.isfinite(scores).all():
+        raise ValueError(f"scores must be one finite number a fold, at least one; got {values}")
+    return scores
+
+
+def _rounded(mean: float) -> float:
+    return 0.0 if abs(mean) <= _ROUNDING else mean
+
+
+def _variance_of_mean(values: Numbers, share: float) -> float:
+    """Return the corrected variance; exactly 0 where all values are equal but for rounding."""
+    if len(values) < 2 or float(np.ptp(values)) <= _ROUNDING:
+        return 0.0
+    return (1 / len(values) + share) * float(values.var(ddof=1))
+
+
+def _difference(
+    mean: float, variance: float, *, freedom: float, folds: int, level: float
+) -> Difference:
+    if folds < 2:
+        return Difference(mean, None, None, None, folds)
+    if variance == 0:
+        return Difference(mean, mean, mean, 0.0 if mean else 1.0, folds)
+    error = sqrt(variance)
+    reach = float(special.stdtrit(freedom, (1 + level) / 2)) * error
+    p = 2 * float(special.stdtr(freedom, -abs(mean) / error))
+    return Difference(mean, mean - reach, mean + reach, p, folds)

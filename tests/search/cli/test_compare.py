@@ -1,0 +1,239 @@
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from search.cli import output
+from search.cli.app import run
+from tests.search.comparison.comparing import MIDDLE, STRONG, WEAK, Studies, complete, confirm
+
+USAGE, NOTHING = 2, 1
+
+
+@pytest.fixture
+def studies(tmp_path) -> Studies:
+    return Studies(tmp_path / "mlruns")
+
+
+@pytest.fixture
+def compare(tmp_path, monkeypatch, capsys):
+    """Run the command at a width; return exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def compare(*arguments: str, width: int = 100) -> tuple[int, str, str]:
+        monkeypatch.setattr(output.console, "_width", width)
+        monkeypatch.setattr(output.errors, "_width", 400)
+        monkeypatch.setattr(sys, "argv", ["search", "compare", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            run()
+        captured = capsys.readouterr()
+        return int(caught.value.code or 0), captured.out, captured.err
+
+    return compare
+
+
+def three(studies) -> None:
+    for name, scores in (("lenet", STRONG), ("mlp", MIDDLE), ("cnn", WEAK)):
+        study = studies.begin(name)
+        latency = {"latency_ms": 2.125 if name == "lenet" else None}
+        confusion = [[30 - len(name), len(name), 0], [1, 29, 0], [0, 5, 25]]
+        complete(study, 0, scores, scores=latency, confusion=confusion, train_seconds=77.0)
+        studies.write(study)
+
+
+def row(text: str, start: str) -> list[str]:
+    return next(line.split() for line in text.splitlines() if line.startswith(start))
+
+
+def whole_rows(lines: list[str], heading: str, *starts: str) -> list[str]:
+    """Return a table's lines; none of its rows goes on in the next line."""
+    at = next(n for n, line in enumerate(lines) if line.startswith(heading))
+    found = lines[at : at + 1 + len(starts)]
+    assert [row[: len(start)] for row, start in zip(found[1:], starts, strict=True)] == [*starts]
+    assert lines[at + 1 + len(starts)].strip()[:8] in ("", "Friedman")
+    return found
+
+
+def test_the_verdict_comes_first_and_how_to_get_pictures_last(studies, compare):
+    three(studies)
+    code, out, err = compare("lenet", "cnn")
+    lines = out.splitlines()
+    assert (code, err) == (0, "")
+    assert lines[0].startswith("lenet is better than cnn by 6.00 points of accuracy (95 % interval")
+    assert lines[-1] == "Pictures  python -m search compare lenet cnn --out comparison"
+
+
+def test_the_hint_repeats_trials_and_home(studies, compare, tmp_path):
+    studies.study("two words", WEAK, STRONG)
+    home = tmp_path / "mlruns"
+    _, out, _ = compare("two words", "--trials", "0,1", "--home", str(home))
+    assert out.splitlines()[-1] == (
+        f"Pictures  python -m search compare 'two words' --trials 0,1 --home {home}"
+        " --out comparison"
+    )
+
+
+def test_two_have_a_row_each_and_one_of_their_difference(studies, compare):
+    three(studies)
+    _, out, _ = compare("lenet", "cnn", width=120)
+    heading = "trial accuracy ± folds macro F1 loss time parameters"
+    assert " ".join(row(out, "   trial")) == heading + " latency ms"
+    assert row(out, "A  lenet")[2:] == [
+        "0.9100", "0.0158", "0.9000", "0.3900", "1m", "17s", "504,342", "2.12"
+    ]  # fmt: skip
+    assert row(out, "B  cnn")[-2:] == ["504,342", "-"]
+    assert row(out, "       points") == ["points", "95", "%", "interval", "p", "McNemar", "p"]
+    assert row(out, "A - B")[3] == "6.00"
+    assert row(out, "A - B")[-2:] == ["<0.001", "-"]
+
+
+def test_three_have_corrected_pairs_and_ranks(studies, compare):
+    three(studies)
+    _, out, _ = compare("lenet", "mlp", "cnn")
+    assert "Holm p" in out
+    assert [row(out, pair)[3] for pair in ("A - B", "A - C", "B - C")] == ["0.50", "6.00", "5.50"]
+    assert "Friedman p 0.0" in out
+    assert "mean ranks A 1.40, B 1.60, C 3.00; critical difference 1.48" in out
+
+
+def test_the_classes_that_differ_most_are_listed(studies, compare):
+    three(studies)
+    _, out, _ = compare("lenet", "cnn")
+    assert "Right, by class" in out
+    assert row(out, "T-shirt/top  ")[1:] == ["83.3", "%", "90.0", "%", "-6.67"]
+    assert row(out, "T-shirt/top taken for Trouser")[3:] == [
+        "Trouser", "16.7", "%", "10.0", "%", "6.67"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_no_table_is_wider_than_the_terminal(studies, compare, width):
+    three(studies)
+    _, out, _ = compare("lenet", "mlp", "cnn", width=width)
+    lines = out.splitlines()
+    whole_rows(lines, "   trial", "A  lenet", "B  mlp", "C  cnn")
+    whole_rows(lines, "       points", "A - B", "A - C", "B - C")
+    whole_rows(lines, "class  ", "T-shirt/top ")
+    whole_rows(lines, "confused  ", "T-shirt/top taken for Trouser ")
+    assert "…" not in out
+    assert row(out, "A  lenet")[2] == "0.9100"
+    assert row(out, "A - C")[3] == "6.00"
+
+
+def test_in_a_narrow_place_the_interval_stays_and_other_tests_are_left_out(studies, compare):
+    for name, scores in (("lenet", STRONG), ("mlp", MIDDLE), ("cnn", WEAK)):
+        study = studies.begin(name)
+        complete(study, 0, scores)
+        confirm(study, 0, [score - 0.01 for score in scores] * 2)
+        studies.write(study)
+    found = {}
+    for width in (100, 60, 52, 40):
+        lines = compare("lenet", "mlp", "cnn", width=width)[1].splitlines()
+        heading, *_ = whole_rows(lines, "       points", "A - B", "A - C", "B - C")
+        found[width] = [word for word in ("interval", "McN", "Wilc", "Holm") if word in heading]
+    assert found == {
+        100: ["interval", "McN", "Wilc", "Holm"],
+        60: ["interval", "McN", "Holm"],
+        52: ["interval", "McN", "Holm"],
+        40: ["interval", "Holm"],
+    }
+
+
+def test_in_a_narrow_place_latency_and_macro_f1_are_left_out_first(studies, compare):
+    three(studies)
+    headings = [row(compare("lenet", "cnn", width=w)[1], "   trial") for w in (70, 60, 50)]
+    rest = ["trial", "accuracy", "±", "folds"]
+    assert headings == [
+        [*rest, "macro", "F1", "loss", "time", "parameters"],
+        [*rest, "loss", "time", "parameters"],
+        [*rest, "time", "parameters"],
+    ]
+
+
+def test_a_long_name_stands_in_a_line_of_its_own_and_is_not_cut(studies, compare):
+    name = "a-study-with-a-name-that-is-longer-than-most"
+    studies.study(name, STRONG)
+    studies.study("cnn", WEAK)
+    _, out, _ = compare(name, "cnn", width=60)
+    assert row(out, "A ")[1] == "0.9100"
+    assert f"   {name}" in out.splitlines()
+
+
+def test_brackets_in_names_are_no_markup(studies, compare):
+    studies.study("[red]a[/]", STRONG)
+    studies.study("b", WEAK)
+    _, out, _ = compare("[red]a[/]", "b")
+    assert out.count("[red]a[/]") >= 2
+
+
+def test_notes_follow_the_verdict(studies, compare):
+    studies.study("lenet", STRONG)
+    studies.study("cnn", WEAK, folds_digest="99" * 32)
+    _, out, _ = compare("lenet", "cnn")
+    assert out.splitlines()[1].startswith("Studies whose folds differ are compared unpaired")
+
+
+def test_one_study_compares_its_best_with_its_baselines(studies, compare):
+    studies.study("lenet", WEAK, STRONG, baselines=1)
+    _, out, _ = compare("lenet")
+    assert out.startswith("lenet trial 1 is better than plain-0 by 6.00 points")
+
+
+def test_the_json_is_one_document_with_everything(studies, compare):
+    three(studies)
+    _, out, err = compare("lenet", "mlp", "cnn", "--json", "--out", "pictures")
+    found = json.loads(out)
+    assert err == ""
+    assert [entry["label"] for entry in found["entries"]] == ["lenet", "mlp", "cnn"]
+    assert len(found["pairs"]) == 3
+    assert [Path(path).name for path in found["files"]] == [
+        "difference.png",
+        "critical_difference.png",
+        "comparison.json",
+    ]
+    assert json.loads(Path(found["files"][2]).read_text())["verdict"] == found["verdict"]
+
+
+def test_pictures_are_written_and_named(studies, compare):
+    three(studies)
+    _, out, _ = compare("lenet", "cnn", "--out", "new/place")
+    assert out.splitlines()[-2:] == [
+        "wrote new/place/difference.png",
+        "wrote new/place/comparison.json",
+    ]
+    assert Path("new/place/difference.png").is_file()
+
+
+def test_without_out_nothing_is_written(studies, compare, tmp_path):
+    three(studies)
+    before = sorted(tmp_path.rglob("*"))
+    compare("lenet", "cnn")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["lenett", "cnn"], USAGE, "no study is called 'lenett' in mlruns; did you mean lenet?"),
+        (["lenet", "lenet"], USAGE, "each study must be named once"),
+        (["lenet"], NOTHING, "two complete trials are needed; study lenet has one"),
+        (["lenet", "empty"], NOTHING, "study empty has no complete trial yet"),
+        (["lenet", "other"], USAGE, "other is on mnist"),
+        (["lenet", "--trials", "0,9"], USAGE, "which has 1, from 0; got 9"),
+        (["lenet", "--trials", "zero"], USAGE, "`--trials` must be `best` or the numbers"),
+        (["lenet", "cnn", "--trials", "0,1"], USAGE, "for the trials of one study"),
+        (["lenet", "cnn", "--out", "file"], USAGE, "`--out` must be a folder"),
+        (["lenet", "cnn", "--out", "file/below"], USAGE, "`--out` must be a folder"),
+    ],
+)
+def test_a_mistake_gets_one_clear_message(studies, compare, tmp_path, arguments, code, words):
+    three(studies)
+    studies.write(studies.begin("empty"))
+    other = {"name": "mnist", "digest": "ef" * 32, "classes": [], "samples": 90}
+    studies.study("other", STRONG, dataset=other)
+    (tmp_path / "file").write_text("x")
+    found, out, err = compare(*arguments)
+    assert (found, out) == (code, "")
+    assert err.startswith("Error: ")
+    assert words in " ".join(err.split())
