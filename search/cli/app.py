@@ -7,11 +7,13 @@ from types import FrameType
 import typer
 
 from search.cli import (
+    compare,
     datasets,
     doctor,
     evaluate,
     export,
     predict,
+    report,
     show,
     spaces,
     studies,
@@ -40,7 +42,9 @@ app.command("run")(run_command.run)
 app.command("studies")(studies.studies)
 app.command("show")(show.show)
 app.command("watch")(watch.watch)
+app.command("compare")(compare.compare)
 app.command("export")(export.export)
+app.command("report")(report.report)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("spaces")(spaces.spaces)

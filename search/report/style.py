@@ -1,0 +1,167 @@
+"""How figures look: colours by their role, text that stays text, panels that wrap.
+
+Figures are made for a light page. `DARK` has each colour's counterpart on a dark one; the page
+puts it in its place where the reader's system asks for that.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from plotly.graph_objects import Figure
+
+INK, PAPER, GRID, GREY = "#1d2127", "#ffffff", "#e3e6ea", "#757c85"
+# Okabe and Ito's colours, which colour-blind readers can tell apart; always with another symbol.
+BLUE, ORANGE, GREEN, PINK, YELLOW = "#0072b2", "#d55e00", "#008a64", "#b65c90", "#b27a00"
+BLUE_BAND, ORANGE_BAND, GREY_BAND = (
+    "rgba(0,114,178,0.16)",
+    "rgba(213,94,0,0.16)",
+    "rgba(117,124,133,0.22)",
+)
+_FILL = ("#f4f7fa", "#c9ddec", "#8bbad9", "#3f8fc0", "#0b5c93", "#06365a")
+_LINES = ("#a9b9c8", "#86b0cf", "#3f8fc0", "#0b5c93", "#06365a")
+STOPPED = "#dcdfe3"  # lines of trials that were stopped, below all others
+
+DARK = {
+    INK: "#e6e8eb",
+    PAPER: "#1a1d23",
+    GRID: "#333944",
+    GREY: "#98a0ab",
+    BLUE: "#5fb3ec",
+    ORANGE: "#ff9248",
+    GREEN: "#3fcf9f",
+    PINK: "#e69ac6",
+    YELLOW: "#f0b73c",
+    BLUE_BAND: "rgba(95,179,236,0.20)",
+    ORANGE_BAND: "rgba(255,146,72,0.20)",
+    GREY_BAND: "rgba(152,160,171,0.24)",
+    STOPPED: "#3a404b",
+    _LINES[0]: "#4a535f",
+    _LINES[1]: "#3d6a8c",
+    **dict(
+        zip(_FILL, ("#22272f", "#2a4258", "#2f6186", "#3f8cc0", "#76bdf0", "#cfe9ff"), strict=True)
+    ),
+}
+
+FILL_SCALE = [[i / (len(_FILL) - 1), colour] for i, colour in enumerate(_FILL)]
+# From 0 up to a tenth for trials without a score, above it from the worst to the best.
+RACE_SCALE = [
+    [0.0, STOPPED],
+    [0.1, STOPPED],
+    *([0.1 + 0.9 * i / (len(_LINES) - 1), colour] for i, colour in enumerate(_LINES)),
+]
+
+_AXIS = {
+    "gridcolor": GRID,
+    "linecolor": GREY,
+    "zerolinecolor": GRID,
+    "tickcolor": GREY,
+    "automargin": True,
+    "title": {"standoff": 8},
+}
+TEMPLATE: dict[str, Any] = {
+    "layout": {
+        "paper_bgcolor": PAPER,
+        "plot_bgcolor": PAPER,
+        "font": {"color": INK, "size": 13, "family": "system-ui, sans-serif"},
+        "colorway": [BLUE, ORANGE, GREEN, PINK, YELLOW, GREY],
+        "xaxis": _AXIS,
+        "yaxis": _AXIS,
+        "hoverlabel": {
+            "align": "left",
+            "bgcolor": PAPER,
+            "bordercolor": GREY,
+            "font": {"color": INK},
+        },
+        "modebar": {"color": GREY, "activecolor": BLUE, "bgcolor": "rgba(0,0,0,0)"},
+        "margin": {"l": 12, "r": 14, "t": 44, "b": 12},
+        "hovermode": "closest",
+    }
+}
+
+
+def blank_figure(height: int, **layout: Any) -> Figure:
+    """Return an empty figure in the report's looks.
+
+    Args:
+        height: pixels.
+        layout: further parts of Plotly's layout.
+    """
+    return Figure(layout={"template": TEMPLATE, "height": height, **layout})
+
+
+def legend_above(figure: Figure) -> None:
+    """Make room above the plot for a legend; the page makes more of it where lines wrap."""
+    shown = [trace.name for trace in figure.data if trace.showlegend is not False]
+    figure.update_layout(
+        margin_t=58,
+        meta={**(figure.layout.meta or {}), "legend": [len(name or "") for name in shown]},
+        legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "top", "yref": "container"},
+    )
+
+
+def plain(text: object, longest: int = 80) -> str:
+    """Return text that Plotly shows as it stands, in one line; the middle of a long one goes.
+
+    Plotly reads a little HTML in its labels: `<b>` would be bold, `&lt;` a sign.
+    """
+    line = " ".join(str(text).split())
+    if len(line) > longest:
+        line = f"{line[: longest - 8]}…{line[-7:]}"
+    return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def hover(*lines: str) -> str:
+    """Return a hover text of lines that are plain already."""
+    return "<br>".join(line for line in lines if line)
+
+
+def set_panels(figure: Figure, count: int, *, columns: int, height: int) -> None:
+    """Lay panels out in rows; the page does the same again with fewer columns on a narrow screen.
+
+    Panel `n` has the axes `xN` and `yN`. `layout.meta.panels` tells the page how.
+
+    Args:
+        figure: holds the axes of all panels.
+        count: of panels.
+        columns: panels in a row where there is room.
+        height: pixels of a row.
+    """
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    for number in range(count):
+        row, column = divmod(number, columns)
+        suffix = str(number + 1) if number else ""
+        figure.layout[f"xaxis{suffix}"].domain = _cell(column, columns, gap=0.10)
+        top, bottom = _cell(row, rows, gap=_row_gap(rows))
+        figure.layout[f"yaxis{suffix}"].domain = [1 - bottom, 1 - top]
+    panels = {"count": count, "columns": columns, "height": height}
+    figure.update_layout(
+        height=rows * height, meta={**(figure.layout.meta or {}), "panels": panels}
+    )
+
+
+def _row_gap(rows: int) -> float:
+    """Return the share of a row that its axis's title and numbers take."""
+    return 0.36 if rows > 1 else 0.0
+
+
+def _cell(number: int, of: int, gap: float) -> list[float]:
+    """Return where cell `number` of `of` begins and ends; `gap` is a cell's share left free."""
+    size = 1 / (of - gap)
+    return [number * size, number * size + size * (1 - gap)]
+
+
+def choose_among(figure: Figure, entries: Mapping[str, Any]) -> None:
+    """Let the reader choose one of several sets of traces; the page makes it a list of its own.
+
+    Args:
+        figure: holds the traces.
+        entries: label to Plotly's arguments of `update`: `[of traces, of the layout]`.
+    """
+    buttons = [
+        {"label": label, "method": "update", "args": arguments}
+        for label, arguments in entries.items()
+    ]
+    if len(buttons) > 1:
+        menu = {"buttons": buttons, "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"}
+        figure.update_layout(updatemenus=[menu])
