@@ -1,29 +1,31 @@
-"""The best setting, trained on all training data and written to a folder."""
+"""A trial's setting, trained on all training data or on its folds anew: a model to be written."""
 
-import json
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 from typing import Any
+
+import numpy as np
 
 from search.datasets import Dataset
 from search.datasets.images import background
-from search.environment import package_versions
+from search.encoding import Encoder
 from search.errors import FoldwiseError, SettingsError
-from search.folds import Folds
-from search.inputs import make_inputs, spec_of
-from search.model_folder import LABELS, Labels, ModelFolder
+from search.folds import Folds, Indices
+from search.formats.base import Samples
+from search.inputs import Inputs, make_inputs, spec_of
+from search.model_folder import Labels
 from search.opening import study_space
 from search.seeds import derive
+from spaces import Settings, Space
 from tracking.history import History, TrialHistory
 from tracking.home import Home
-from tracking.records import ModelExported
 
-REQUIREMENTS = ("tensorflow", "keras", "numpy")
+CHECKED_SAMPLES = 64  # that every written format is compared on
 
-OnEpoch = Callable[[int, dict[str, float]], None]
+Curves = list[dict[str, float]]
+OnEpoch = Callable[[int, int, dict[str, float]], None]
 
 
 class NothingToExport(FoldwiseError):
@@ -32,19 +34,159 @@ class NothingToExport(FoldwiseError):
 
 @dataclass(frozen=True)
 class FinalModel:
-    """A model trained on all training data.
+    """A model to be written.
 
     Attributes:
-        model: the Keras model.
+        model: the Keras model, compiled, in float32.
         labels: what its inputs and outputs mean.
-        curves: per epoch `loss` (nats) and `accuracy` (fraction) over the training data.
+        curves: per epoch `loss` (nats) and `accuracy` (fraction) over the training data; of
+            several models the means of those that trained that epoch.
         train_seconds: wall time of building and training.
+        models: how many it averages.
     """
 
     model: Any
     labels: Labels
-    curves: list[dict[str, float]]
+    curves: Curves
     train_seconds: float
+    models: int = 1
+
+
+@dataclass(frozen=True)
+class Final:
+    """A trial that is to be trained once more, with all that it takes.
+
+    Attributes:
+        dataset: the study's; its test set stays closed.
+        folds: the study's; their samples are used.
+        space: as it is on the dataset.
+        setting: the trial's.
+        seed: the study's.
+        precision: the study's, a policy of Keras's.
+    """
+
+    dataset: Dataset
+    folds: Folds
+    space: Space
+    setting: Settings
+    seed: int
+    precision: str
+
+    @classmethod
+    def of(
+        cls, history: History, trial: TrialHistory, dataset: Dataset, folds: Folds, *, home: Home
+    ) -> "Final":
+        """Return it for a trial of a study.
+
+        Raises:
+            SettingsError: the study's space can no longer be had, or has changed.
+        """
+        start, space = study_space(history, dataset, home)
+        settings = start.settings
+        precision = str(settings.get("precision", "float32"))
+        return cls(dataset, folds, space, trial.setting, int(settings["seed"]), precision)
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        """The training samples as the models receive them."""
+        return make_inputs(self.dataset, self.space.input_for(self.dataset.kind))
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """Learned on all samples in use."""
+        return self.inputs.learn(self.folds.used, self.setting)
+
+    def samples(self) -> Samples:
+        """Return some of the training samples, evenly spread."""
+        used = self.folds.used
+        some = used[np.linspace(0, len(used) - 1, min(len(used), CHECKED_SAMPLES)).astype(int)]
+        raw = self.dataset.train_samples
+        picked = [raw[int(i)] for i in some] if self.dataset.kind == "text" else raw[some]
+        return Samples(picked, self.inputs.take(self.encoder, some))
+
+    def labels(self, outputs: str) -> Labels:
+        """Return what a model's inputs and outputs mean; `outputs` as `Labels` has it."""
+        data = self.dataset
+        return Labels(
+            classes=data.classes,
+            encoder=self.encoder,
+            background=background(data.train_images) if data.kind == "image" else 0.0,
+            columns=data.columns,
+            outputs=outputs,
+        )
+
+    def build(self, precision: str = "float32") -> Any:
+        """Return a new model with weights, not trained."""
+        import keras
+
+        from search.targets import output_units
+
+        keras.config.set_dtype_policy(precision)
+        classes = len(self.dataset.classes)
+        spec = spec_of(self.encoder, self.dataset.kind, classes)
+        model = self.space.build(self.setting, spec)
+        output_units(model, classes, self.inputs.take(self.encoder, self.folds.used[:1]))
+        return model
+
+    def compiled(self) -> Any:
+        """Return a new model, compiled and not trained."""
+        from search.compiling import compile_model
+        from search.targets import output_units
+
+        model, classes = self.build(), len(self.dataset.classes)
+        some = self.inputs.take(self.encoder, self.folds.used[:1])
+        units = output_units(model, classes, some)
+        compile_model(model, self.setting, units=units, steps=1)
+        return model
+
+    def train(
+        self, indices: Indices, seed: int, on_epoch: Callable[[int, dict[str, float]], None]
+    ) -> tuple[Any, Curves]:
+        """Return a model trained on samples, in the study's precision, and its curves.
+
+        Args:
+            indices: of the training samples.
+            seed: decides weights, order, augmentation and the inner part.
+            on_epoch: called after each epoch with its number and metrics.
+        """
+        import keras
+
+        from search.fit import Epoch, Part, fit
+
+        keras.utils.set_random_seed(seed)
+        model = self.build(self.precision)
+        curves: Curves = []
+
+        def keep(epoch: Epoch) -> None:
+            curves.append(epoch.metrics)
+            on_epoch(epoch.number, epoch.metrics)
+
+        fit(
+            model,
+            Part(self.inputs.take(self.encoder, indices), self.dataset.train_labels[indices]),
+            None,
+            self.setting,
+            classes=len(self.dataset.classes),
+            seed=seed,
+            on_epoch=keep,
+            thaw=self.space.thaw,
+        )
+        return model, curves
+
+    def in_float32(self, trained: Any) -> Any:
+        """Return a trained model whose layers compute in float32, with the same weights."""
+        import keras
+
+        if self.precision == "float32":
+            return trained
+        model = self.build()
+        model.set_weights(trained.get_weights())
+        # Loss and optimizer are the trained one's; what the optimizer had gathered is left behind.
+        optimizer = trained.optimizer.from_config(trained.optimizer.get_config())
+        model.compile(optimizer=optimizer, loss=trained.loss, metrics=["accuracy"])
+        optimizer.build(model.trainable_variables)
+        keras.config.set_dtype_policy("float32")
+        return model
 
 
 def chosen_trial(history: History, number: int | None) -> TrialHistory:
@@ -69,144 +211,26 @@ def chosen_trial(history: History, number: int | None) -> TrialHistory:
     return completed[number]
 
 
-def refit(
-    history: History,
-    trial: TrialHistory,
-    dataset: Dataset,
-    folds: Folds,
-    *,
-    home: Home,
-    on_epoch: OnEpoch,
-) -> FinalModel:
+def refit(final: Final, on_epoch: OnEpoch) -> FinalModel:
     """Train the trial's setting on all of the study's training samples, folds joined.
 
-    TensorFlow is imported here.
-
     Args:
-        history: the study's.
-        trial: whose setting is used.
-        dataset: the study's dataset; its test set stays closed.
-        folds: the study's; their samples are used.
-        home: where the study is.
-        on_epoch: called after each epoch with its number and metrics.
+        final: the trial and its data.
+        on_epoch: called after each epoch with 0, the epoch's number and its metrics.
     """
-    import keras
-
-    from search.fit import Epoch, Part, fit
-    from search.targets import Targets, output_units
-
-    start, space = study_space(history, dataset, home)
-    settings, setting = start.settings, trial.setting
-    keras.config.set_dtype_policy(settings["precision"])
-    keras.utils.set_random_seed(derive(settings["seed"], "final"))
     began = time.monotonic()
-    inputs = make_inputs(dataset, space.input_for(dataset.kind))
-    used = folds.used
-    encoder = inputs.learn(used, setting)
-    classes = len(dataset.classes)
-    model = space.build(setting, spec_of(encoder, dataset.kind, classes))
-    output_units(model, classes, inputs.take(encoder, used[:1]))
-    _check_writable(model)
-    curves: list[dict[str, float]] = []
 
-    def keep(epoch: Epoch) -> None:
-        curves.append(epoch.metrics)
-        on_epoch(epoch.number, epoch.metrics)
+    def tell(number: int, metrics: dict[str, float]) -> None:
+        on_epoch(0, number, metrics)
 
-    fit(
-        model,
-        Part(inputs.take(encoder, used), dataset.train_labels[used]),
-        None,
-        setting,
-        classes=classes,
-        seed=derive(settings["seed"], "final"),
-        on_epoch=keep,
-        thaw=space.thaw,
-    )
-    targets = Targets.of(model, classes, inputs.take(encoder, used[:1]))
-    labels = Labels(
-        classes=dataset.classes,
-        encoder=encoder,
-        background=background(dataset.train_images) if dataset.kind == "image" else 0.0,
-        columns=dataset.columns,
-        outputs="logits" if targets.logits else "probabilities",
-    )
-    return FinalModel(model, labels, curves, time.monotonic() - began)
+    trained, curves = final.train(final.folds.used, derive(final.seed, "final"), tell)
+    model = final.in_float32(trained)
+    outputs = "logits" if _gives_logits(final, model) else "probabilities"
+    return FinalModel(model, final.labels(outputs), curves, time.monotonic() - began)
 
 
-def write_model(final: FinalModel, trial: TrialHistory, target: Path) -> ModelExported:
-    """Write the model and its labels into a folder that `prepare_target` has made ready.
+def _gives_logits(final: Final, model: Any) -> bool:
+    from search.targets import Targets
 
-    Each file is replaced whole; others in the folder stay as they are.
-
-    Raises:
-        SettingsError: the target cannot be written.
-    """
-    folder = ModelFolder(target)
-    partial = target / ".partial.keras"
-    try:
-        final.model.save(partial)
-        folder.write(LABELS, json.dumps(final.labels.to_json(), indent=2) + "\n")
-        partial.replace(folder.model)
-    except OSError as error:
-        raise _not_writable(target, error) from error
-    finally:
-        partial.unlink(missing_ok=True)
-    lines: list[str] = []
-    final.model.summary(print_fn=lines.append)
-    return ModelExported(
-        at=time.time(),
-        trial=trial.number,
-        folder=str(target.resolve()),
-        model_sha256=folder.model_sha256(),
-        curves=final.curves,
-        train_seconds=final.train_seconds,
-        model_parameters=final.model.count_params(),
-        requirements=[f"{name}=={found}" for name, found in package_versions(REQUIREMENTS).items()],
-        summary="\n".join(lines),
-    )
-
-
-def prepare_target(target: Path, *, overwrite: bool) -> None:
-    """Make a target folder ready, before any training.
-
-    Raises:
-        SettingsError: it holds a model that is not to be overwritten, or other things, or cannot
-            be written.
-    """
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=target):
-            pass
-        holds_model, is_empty = ModelFolder(target).model.is_file(), not any(target.iterdir())
-    except OSError as error:
-        raise _not_writable(target, error) from error
-    if not holds_model and not is_empty:
-        raise SettingsError(f"`--to {target}` holds other things; name a new folder")
-    if holds_model and not overwrite:
-        raise SettingsError(
-            f"`--to {target}` holds a model already; replace it with `--overwrite`"
-            " or name a new folder"
-        )
-
-
-def _check_writable(model: Any) -> None:
-    """Raise SettingsError unless the model can be read again once it is written."""
-    import keras
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.keras"
-        try:
-            model.save(path)
-            keras.saving.load_model(path, safe_mode=True)
-        except Exception as error:  # Keras raises all kinds
-            raise SettingsError(
-                "the models of this space cannot be exported: what is written cannot be read again"
-                f" ({type(error).__name__}: {str(error).splitlines()[0]}). Models made of Keras's"
-                " own layers and losses, as Sequential or functional, can."
-            ) from error
-
-
-def _not_writable(target: Path, error: OSError) -> SettingsError:
-    why = error.strerror or str(error)
-    return SettingsError(f"`--to {target}` cannot be written ({why}); name another folder")
+    some = final.inputs.take(final.encoder, final.folds.used[:1])
+    return Targets.of(model, len(final.dataset.classes), some).logits

@@ -1,24 +1,56 @@
 """A study's final model: trained, written, tested, recorded and shipped."""
 
+import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from search.chatter import load_tensorflow
+from search.champion import Decision, decide
+from search.chatter import load_tensorflow, standard_error_to
 from search.datasets import Dataset, load
+from search.ensemble import check_folds, refit_folds
+from search.environment import package_versions
 from search.errors import DataError, SettingsError
-from search.export import OnEpoch, chosen_trial, prepare_target, refit, write_model
+from search.export import Final, FinalModel, OnEpoch, chosen_trial, refit
 from search.folds import Folds
+from search.formats.base import Format
+from search.formats.catalog import chosen_formats, default_formats
+from search.formats.staging import check_target, not_writable, publish, staged
+from search.formats.writing import Written, exportable, rehearse, write_formats
 from search.held_out import open_test_set, write_results
-from search.model_folder import ModelFolder
+from search.model_folder import LABELS, ModelFolder
 from search.studies import Notify, known_study
 from search.tracker import Tracker
-from tracking.history import History
+from tracking.history import History, TrialHistory
 from tracking.home import Home, StudyFolder
 from tracking.journal import Journal
 from tracking.lock import StudyLock, StudyLocked
 from tracking.records import ModelExported, Record, TestSetOpened
+
+REQUIREMENTS = ("tensorflow", "keras", "numpy")
+
+
+@dataclass(frozen=True)
+class ExportWish:
+    """How a model is to be exported.
+
+    Attributes:
+        target: folder to write.
+        trial: number of the trial whose setting is taken; None for the best.
+        overwrite: replace a model at the target.
+        formats: names with commas between them; None for what suits the samples.
+        ensemble: average the models of the folds.
+        force: make it champion whatever the comparison says.
+    """
+
+    target: Path
+    trial: int | None = None
+    overwrite: bool = False
+    formats: str | None = None
+    ensemble: bool = False
+    force: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,47 +86,62 @@ class Evaluated:
 def export_study(
     home: Home,
     study: str,
+    wish: ExportWish,
     *,
-    target: Path,
-    number: int | None,
-    overwrite: bool,
     data_dir: Path | None,
     tracker: Tracker,
     on_epoch: OnEpoch,
     notify: Notify,
 ) -> Exported:
-    """Train a study's best setting on all training data, test it, write and register it.
+    """Train a study's best setting anew, write it, check it, test it and register it.
+
+    What can be known before the training is found out before it: the formats are written and
+    loaded once with untrained weights.
 
     Args:
         home: where the study is.
         study: its name.
-        target: folder to write.
-        number: trial whose setting is taken; None for the best.
-        overwrite: replace a model at the target.
+        wish: what is to be exported, and how.
         data_dir: where the user's own copies of datasets are.
         tracker: brings the records to MLflow.
-        on_epoch: called after each epoch with its number and metrics.
+        on_epoch: called after each epoch with the fold (0: all training data), the epoch's number
+            and its metrics.
         notify: takes notices for the user.
 
     Raises:
-        SettingsError: no such study or trial, or a target that cannot be used.
+        SettingsError: no such study or trial, a target that cannot be used, or a format that is
+            unknown, lacks its packages or does not take the model.
         DataError: the dataset is not the one the study began with.
+        ExportFailed: a format predicts otherwise than the Keras model.
     """
     folder, history = known_study(home, study)
-    trial = chosen_trial(history, number)
-    prepare_target(target, overwrite=overwrite)
+    trial = chosen_trial(history, wish.trial)
+    begun = history.known_study()
+    formats = chosen_formats(wish.formats or default_formats(begun.kind))
+    if wish.ensemble:
+        check_folds(begun.folds)
+    check_target(wish.target, overwrite=wish.overwrite)
+    decision = decide(history, trial, force=wish.force)
     dataset = _same_dataset(history, home, data_dir, notify)
     load_tensorflow(folder.worker_log())
     with _recording(folder, history) as record:
-        folds = Folds.load(folder.folds)
-        final = refit(history, trial, dataset, folds, home=home, on_epoch=on_epoch)
-        export = write_model(final, trial, target)
+        final = Final.of(history, trial, dataset, Folds.load(folder.folds), home=home)
+        with staged(wish.target, overwrite=wish.overwrite) as staging:
+            _rehearse(final, formats, staging, folder)
+            made = refit_folds(final, on_epoch) if wish.ensemble else refit(final, on_epoch)
+            with _writing(wish.target):
+                written = _write(final, made, formats, staging, folder)
+                publish(staging, wish.target)
+        model = ModelFolder(wish.target)
+        export = _record_of(model, made, trial, written, decision)
         record(export)
-        test = open_test_set(ModelFolder(target), dataset, trial, by="export")
+        write_results(model, history)
+        with standard_error_to(folder.worker_log()):
+            test = open_test_set(model, dataset, trial, by="export")
         record(test)
-        write_results(ModelFolder(target), history)
+        write_results(model, history)
     waiting = tracker.sync(folder, notify)
-    samples = int(history.study.dataset["samples"]) if history.study else 0
+    samples = int(begun.dataset["samples"])
     return Exported(export, samples, dataset.kind, test, len(history.test_openings), waiting)
 
 
@@ -120,11 +167,70 @@ def evaluate_study(
     dataset = _same_dataset(history, home, data_dir, notify)
     load_tensorflow(folder.worker_log())
     with _recording(folder, history) as record:
-        test = open_test_set(model, dataset, history.trials[export.trial], by="evaluate")
+        with standard_error_to(folder.worker_log()):
+            test = open_test_set(model, dataset, history.trials[export.trial], by="evaluate")
         record(test)
         write_results(model, history)
     tracker.sync(folder, notify)
     return Evaluated(test, dataset.classes, len(history.test_openings))
+
+
+def _rehearse(final: Final, formats: tuple[Format, ...], staging: Path, study: StudyFolder) -> None:
+    """Find out before the training whether the space's models can be written and read again."""
+    import keras
+
+    model = final.compiled()
+    made = exportable(model, final.labels("probabilities"), final.samples())
+    rehearse(formats, made, staging, log=study.worker_log())
+    keras.backend.clear_session(free_memory=False)
+
+
+def _write(
+    final: Final,
+    made: FinalModel,
+    formats: tuple[Format, ...],
+    staging: Path,
+    study: StudyFolder,
+) -> list[Written]:
+    ready = exportable(made.model, made.labels, final.samples())
+    written = write_formats(formats, ready, staging, log=study.worker_log())
+    content = json.dumps(made.labels.to_json(), indent=2) + "\n"
+    ModelFolder(staging).write(LABELS, content)
+    return written
+
+
+@contextmanager
+def _writing(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise not_writable(target, error) from error
+
+
+def _record_of(
+    folder: ModelFolder,
+    made: FinalModel,
+    trial: TrialHistory,
+    written: list[Written],
+    decision: Decision,
+) -> ModelExported:
+    lines: list[str] = []
+    made.model.summary(print_fn=lines.append)
+    return ModelExported(
+        at=time.time(),
+        trial=trial.number,
+        folder=str(folder.path.resolve()),
+        model_sha256=folder.model_sha256(),
+        curves=made.curves,
+        train_seconds=made.train_seconds,
+        model_parameters=made.model.count_params(),
+        requirements=[f"{name}=={found}" for name, found in package_versions(REQUIREMENTS).items()],
+        summary="\n".join(lines),
+        models=made.models,
+        formats=[each.to_json() for each in written],
+        alias=decision.alias,
+        alias_reason=decision.reason,
+    )
 
 
 def _same_dataset(history: History, home: Home, data_dir: Path | None, notify: Notify) -> Dataset:

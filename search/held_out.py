@@ -5,9 +5,11 @@ import time
 
 import numpy as np
 
+from search.champion import validation_share
 from search.datasets import Dataset
 from search.errors import DataError
 from search.evaluation import Predictions, classification_report, confusion_matrix, macro_f1, score
+from search.intervals import over_folds, wilson
 from search.model_card import model_card
 from search.model_folder import CARD, METRICS, ModelFolder
 from tracking.history import History, TrialHistory
@@ -57,11 +59,18 @@ def write_results(folder: ModelFolder, history: History) -> None:
     export = next(e for e in reversed(history.exports) if e.model_sha256 == folder.model_sha256())
     trial = history.trials[export.trial]
     ended = trial.ended
+    folds = [fold.accuracy for fold in trial.finished_folds().values()]
     openings = [o for o in history.test_openings if o.model_sha256 == export.model_sha256]
     test = None
     if openings:
         last = openings[-1]
-        test = {"accuracy": last.accuracy, "loss": last.loss, "macro_f1": last.macro_f1}
+        interval = wilson(last.accuracy, sum(map(sum, last.confusion)))
+        test = {
+            "accuracy": last.accuracy,
+            "accuracy_interval": interval,
+            "loss": last.loss,
+            "macro_f1": last.macro_f1,
+        }
     metrics = {
         "study": history.study.study if history.study else "",
         "trial": export.trial,
@@ -69,13 +78,20 @@ def write_results(folder: ModelFolder, history: History) -> None:
         "objectives": [objective.name for objective in history.objectives],
         "cross_validation": {
             **(ended.scores if ended else {}),
-            "folds": [fold.accuracy for fold in trial.finished_folds().values()],
+            "folds": folds,
+            "cv_accuracy_interval": over_folds(
+                folds, test_share=validation_share(history.known_study().folds)
+            ),
         },
         "confirmed": trial.confirmed.scores if trial.confirmed else None,
         "test": test,
         "test_set_openings": len(history.test_openings),
         "model_parameters": export.model_parameters,
         "train_seconds": export.train_seconds,
+        "models": export.models,
+        "formats": export.formats,
+        "alias": export.alias,
+        "alias_reason": export.alias_reason,
     }
     folder.write(METRICS, json.dumps(metrics, indent=2) + "\n")
     folder.write(CARD, model_card(history, export, openings[-1] if openings else None))

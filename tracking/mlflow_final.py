@@ -83,7 +83,12 @@ def _file_model(
         store.log(run_id, tags={"search.model": f"not filed: {path} is no longer this model"})
         return
     model = mlflow_models.KerasFile(
-        path, record.model_sha256, tuple(record.requirements), len(study.classes)
+        path,
+        record.model_sha256,
+        tuple(record.requirements),
+        len(study.classes),
+        *_saved_model(record, folder),
+        kind=study.kind,
     )
     marks = {"search.study": study.study, "search.trial": str(record.trial)}
     model_id = mlflow_models.log_model(
@@ -91,10 +96,20 @@ def _file_model(
     )
     if card.is_file():
         store.upload(run_id, {CARD_FILE: card.read_bytes()})
+    given = mlflow_models.Given(record.alias, record.alias_reason, record.at)
     name, version = mlflow_models.register(
-        store.client, model_id, name=study.study, study_id=study.id, tags=marks
+        store.client, model_id, given, name=study.study, study_id=study.id, tags=marks
     )
-    store.log(run_id, tags={"search.model": f"models:/{name}/{version}"})
+    told = {"search.alias": record.alias, "search.alias_reason": record.alias_reason}
+    store.log(run_id, tags={"search.model": f"models:/{name}/{version}", **told})
+
+
+def _saved_model(record: ModelExported, folder: Path) -> tuple[Path | None, tuple[int, ...]]:
+    """Return the SavedModel of an export, and the shape of one sample as it takes it."""
+    for each in record.formats:
+        if each.get("format") == "saved_model" and (folder / str(each["file"])).is_dir():
+            return folder / str(each["file"]), tuple(each.get("raw_shape", ()))
+    return None, ()
 
 
 def _import_models() -> ModuleType:

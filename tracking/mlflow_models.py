@@ -3,6 +3,9 @@
 The `.keras` file is filed as it is, not loaded and saved again: what is registered is what was
 scored, byte for byte, and no process that ships records needs TensorFlow. The folder is that of
 MLflow's own flavor for Keras 3, so `mlflow.keras.load_model` and `mlflow models serve` read it.
+
+Where a SavedModel was exported, too, MLflow's flavor for TensorFlow serves that: it takes samples
+as they are (texts, rows, images) and gives one probability a class. Nothing is pickled.
 """
 
 import json
@@ -26,8 +29,8 @@ from mlflow.types import Schema, TensorSpec
 
 from tracking.runs import Tags
 
-ALIAS = "champion"
-_DIGEST, _MODEL_ID = "search.model_sha256", "search.model_id"
+_DIGEST, _MODEL_ID, _EXPORTED = "search.model_sha256", "search.model_id", "search.exported_at"
+_TAKEN = {"text": str, "table": np.float32, "image": np.uint8}  # by SavedModels, as they are
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,33 @@ class KerasFile:
         sha256: its digest.
         requirements: pinned packages, pip's notation.
         classes: number of classes it tells apart.
+        saved_model: the SavedModel of the same export, None where there is none.
+        raw_shape: of one sample as that takes it; empty for a text.
+        kind: of the samples: `image`, `text` or `table`.
     """
 
     path: Path
     sha256: str
     requirements: Sequence[str]
     classes: int
+    saved_model: Path | None = None
+    raw_shape: tuple[int, ...] = ()
+    kind: str = "image"
+
+
+@dataclass(frozen=True)
+class Given:
+    """An alias, as an export gave it.
+
+    Attributes:
+        alias: `champion` or `challenger`.
+        reason: one sentence.
+        at: when, seconds since 1970 (UTC).
+    """
+
+    alias: str
+    reason: str
+    at: float
 
 
 def log_model(
@@ -64,7 +88,7 @@ def log_model(
             run_id=run_id,
             model_uuid=logged.model_id,
             model_id=logged.model_id,
-            signature=signature(model.path, model.classes),
+            signature=_signature(model),
         )
         _write_folder(Path(folder), model, description)
         client.log_model_artifacts(logged.model_id, folder)
@@ -74,17 +98,19 @@ def log_model(
 
 
 def register(
-    client: MlflowClient, model_id: str, *, name: str, study_id: str, tags: Tags
+    client: MlflowClient, model_id: str, given: Given, *, name: str, study_id: str, tags: Tags
 ) -> tuple[str, str]:
-    """Register the model, once, give it the alias `champion`, and return name and version.
+    """Register the model, once, give it its alias, and return name and version.
 
     A registered model of that name that is not this study's is left alone; this study's is then
-    called `NAME-<first 8 digits of its id>`.
+    called `NAME-<first 8 digits of its id>`. An alias that a later export gave, or that points to
+    a model exported later, stays where it is.
     """
     name = _registered_name(client, re.sub(r"[/:.%\"'\\]", "-", name), study_id)
     # By a tag: MLflow's search does not give the models that versions were made of.
     known = client.search_model_versions(f"name = '{name}'")
     version = next((v for v in known if v.tags.get(_MODEL_ID) == model_id), None)
+    marks = {_EXPORTED: repr(given.at), "search.alias": given.alias}
     if version is None:
         logged = client.get_logged_model(model_id)
         version = client.create_model_version(
@@ -92,10 +118,37 @@ def register(
             source=logged.artifact_location,
             run_id=logged.source_run_id,
             model_id=model_id,
-            tags={**tags, _MODEL_ID: model_id},
+            tags={**tags, **marks, _MODEL_ID: model_id},
+            description=given.reason or None,
         )
-    client.set_registered_model_alias(name, ALIAS, str(version.version))
-    return name, str(version.version)
+    number = str(version.version)
+    if _is_newest(client, name, given):
+        client.set_registered_model_alias(name, given.alias, number)
+        for key, value in marks.items():
+            client.set_model_version_tag(name, number, key, value)
+    return name, number
+
+
+def _is_newest(client: MlflowClient, name: str, given: Given) -> bool:
+    """Say whether no later export has given the alias, or been given it."""
+    try:
+        holder = client.get_model_version_by_alias(name, given.alias)
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        return True  # nobody has it
+    return float(holder.tags.get(_EXPORTED, 0.0)) <= given.at
+
+
+def _signature(model: KerasFile) -> ModelSignature | None:
+    if model.saved_model is None:
+        return signature(model.path, model.classes)
+    taken = TensorSpec(np.dtype(_TAKEN[model.kind]), (-1, *model.raw_shape))
+    return ModelSignature(inputs=Schema([taken]), outputs=_probabilities(model.classes))
+
+
+def _probabilities(classes: int) -> Schema:
+    return Schema([TensorSpec(np.dtype("float32"), (-1, classes))])
 
 
 def signature(path: Path, classes: int) -> ModelSignature | None:
@@ -115,7 +168,7 @@ def signature(path: Path, classes: int) -> ModelSignature | None:
     kind = np.dtype(inputs[0].get("dtype") or "float32")
     return ModelSignature(
         inputs=Schema([TensorSpec(kind, (-1, *shape[1:]))]),
-        outputs=Schema([TensorSpec(np.dtype("float32"), (-1, classes))]),
+        outputs=_probabilities(classes),
     )
 
 
@@ -123,18 +176,24 @@ def _write_folder(folder: Path, model: KerasFile, description: Model) -> None:
     data = folder / "data"
     data.mkdir()
     shutil.copyfile(model.path, data / "model.keras")
-    (data / "keras_module.txt").write_text("keras")
-    description.add_flavor(
-        "keras",
-        data="data",
-        keras_version=_keras_version(model.path),
-        keras_backend="tensorflow",
-        save_exported_model=False,
+    served = "mlflow.keras"
+    if model.saved_model is None:
+        (data / "keras_module.txt").write_text("keras")
+        description.add_flavor(
+            "keras",
+            data="data",
+            keras_version=_keras_version(model.path),
+            keras_backend="tensorflow",
+            save_exported_model=False,
+        )
+    else:
+        served = "mlflow.tensorflow"
+        shutil.copytree(model.saved_model, folder / "tf2model")
+        description.add_flavor("tensorflow", saved_model_dir="tf2model", model_type="tf2-module")
+    pyfunc.add_to_model(description, served, conda_env="conda.yaml", python_env="python_env.yaml")
+    description.model_size_bytes = sum(
+        path.stat().st_size for path in folder.rglob("*") if path.is_file()
     )
-    pyfunc.add_to_model(
-        description, "mlflow.keras", conda_env="conda.yaml", python_env="python_env.yaml"
-    )
-    description.model_size_bytes = model.path.stat().st_size
     description.save(str(folder / "MLmodel"))
     _write_environment(folder, ["mlflow", *model.requirements])
 

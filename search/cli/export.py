@@ -1,11 +1,15 @@
 """`export`: train the best setting on everything and write the model."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from search.cli.options import DEFAULT_HOME, AsJson, DataDir, Home, StudyName, TrackingUri
+
+if TYPE_CHECKING:
+    from search.final import Exported
+    from tracking.history import History
 
 
 def export(
@@ -16,6 +20,21 @@ def export(
     trial: Annotated[
         int | None, typer.Option(help="Export this trial's setting. [default: the best]")
     ] = None,
+    formats: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="NAMES",
+            help="keras, saved_model, tflite, onnx; several with commas between them."
+            " [default: keras; for texts and tables keras,saved_model]",
+        ),
+    ] = None,
+    ensemble: Annotated[
+        bool, typer.Option(help="Average the models of the folds, instead of one on all data.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option(help="Make it champion even if it is worse than the present one.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option(help="Replace a model that is there.")] = False,
     data_dir: DataDir = None,
     tracking_uri: TrackingUri = None,
@@ -24,12 +43,13 @@ def export(
 ) -> None:
     """Train the best setting on all training data, score it on the test set, and write it.
 
-    The folder gets the model, its labels, its scores and a model card. The model is registered in
-    MLflow under the study's name as `champion`. Each opening of the test set is recorded.
+    The folder gets the model in each format, its labels, its scores and a model card; each format
+    is loaded again and compared with the Keras model. The model is registered in MLflow under the
+    study's name, as `champion` unless it is worse than the present one. Each opening of the test
+    set is recorded.
     """
-    from search.cli.columns import chosen_text, confirmed_text, heading
-    from search.cli.output import Notices, duration, errors, percent, print_json, say, shell
-    from search.final import export_study
+    from search.cli.output import Notices, errors, print_json
+    from search.final import ExportWish, export_study
     from search.studies import known_study
     from search.tracker import Tracker
     from tracking.home import Home as HomeFolder
@@ -39,47 +59,78 @@ def export(
     notify = Notices(quiet=json)
     target = to or Path("exports") / folder.root.name
 
-    def on_epoch(number: int, metrics: dict[str, float]) -> None:
+    def on_epoch(fold: int, number: int, metrics: dict[str, float]) -> None:
         if not json:
             shown = "".join(f"  {name} {value:.4f}" for name, value in metrics.items())
-            errors.print(f"epoch {number}{shown}")
+            errors.print(f"{f'fold {fold}  ' if fold else ''}epoch {number}{shown}")
 
     result = export_study(
         folders,
         study,
-        target=target,
-        number=trial,
-        overwrite=overwrite,
+        ExportWish(target, trial, overwrite, formats, ensemble, force),
         data_dir=data_dir,
         tracker=Tracker(folders, tracking_uri),
         on_epoch=on_epoch,
         notify=notify,
     )
-    test = result.test
     if json:
-        print_json(
-            {
-                "folder": result.export.folder,
-                "export": result.export.to_json(),
-                "test": test.to_json(),
-                "test_set_openings": result.openings,
-                "records_not_in_mlflow": result.waiting,
-                "notices": notify.texts,
-            }
-        )
-        return
-    trained = f"{result.samples:,} training samples in {duration(result.export.train_seconds)}"
-    say(f"\nTrial {test.trial} of {study}, trained on all {trained}")
+        print_json(_document(result) | {"notices": notify.texts})
+    else:
+        _print(result, history, study, target)
+
+
+def _document(result: "Exported") -> dict[str, Any]:
+    return {
+        "folder": result.export.folder,
+        "export": result.export.to_json(),
+        "test": result.test.to_json(),
+        "test_set_openings": result.openings,
+        "records_not_in_mlflow": result.waiting,
+    }
+
+
+def _print(result: "Exported", history: "History", study: str, target: Path) -> None:
+    from search.cli.columns import chosen_text, confirmed_text, heading
+    from search.cli.output import duration, percent, say, shell
+
+    test, exported = result.test, result.export
+    trained = f"{result.samples:,} training samples in {duration(exported.train_seconds)}"
+    how = f"{exported.models} models, one a fold, on" if exported.models > 1 else "trained on all"
+    say(f"\nTrial {test.trial} of {study}, {how} {trained}")
     chosen, first = history.trials[test.trial], history.objectives[0]
     say(f"{heading(first)} over its folds: {chosen_text(history, chosen)}")
     if confirmed_text(history, chosen):
         say(confirmed_text(history, chosen))
-    say(f"test accuracy  {percent(test.accuracy)}")
+    say(f"test accuracy  {percent(test.accuracy)}{_interval(test.accuracy, test.confusion)}")
     say(f"test loss      {percent(test.loss)}")
     say(f"test macro F1  {percent(test.macro_f1)}")
-    say(f"The test set of this study has been opened {_times(result.openings)}.")
-    say(f"Written to {target}: model.keras, labels.json, metrics.json, MODEL_CARD.md")
+    say(f"The test set of this study has been opened {_times(result.openings)}.\n")
+    _print_formats(exported.formats)
+    say(f"\nWritten to {target}, with labels.json, metrics.json and MODEL_CARD.md")
+    say(f"In MLflow it is the {exported.alias}. {exported.alias_reason}")
     say(f"Use it: {shell('predict', str(target), _EXAMPLES[result.kind])}")
+
+
+def _print_formats(formats: list[dict[str, Any]]) -> None:
+    from search.cli.output import console, table
+
+    made = table("format", "file", "size", "difference", right=("size", "difference"))
+    for each in formats:
+        made.add_plain_row(
+            each["format"], each["file"], _size(each["bytes"]), f"{each['difference']:.1e}"
+        )
+    console.print(made)
+
+
+def _interval(accuracy: float, confusion: list[list[int]]) -> str:
+    from search.intervals import wilson
+
+    low, high = wilson(accuracy, sum(map(sum, confusion)))
+    return f"  (95 % interval {low:.4f} to {high:.4f})"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if count >= 100_000 else f"{count / 1e3:,.1f} kB"
 
 
 _EXAMPLES = {"image": "image.png", "text": "a text", "table": "rows.csv"}

@@ -33,7 +33,7 @@ class Export:
     def sha256(self):
         return hashlib.sha256((self.folder / "model.keras").read_bytes()).hexdigest()
 
-    def exported(self, study, trial=1, sha256=None):
+    def exported(self, study, trial=1, sha256=None, **fields):
         study.add(
             ModelExported,
             trial=trial,
@@ -44,6 +44,7 @@ class Export:
             model_parameters=504_342,
             requirements=["keras==3.15.1", "tensorflow==2.21.0"],
             summary="Model: lenet",
+            **fields,
         )
 
     def opened(self, study, trial=1, by="export", accuracy=0.9):
@@ -150,6 +151,81 @@ def test_a_second_export_becomes_the_champion(client, sink, export, study, apply
     assert len(final_runs(client)) == 2
     champion = client.get_model_version_by_alias(NAME, "champion")
     assert champion.tags["search.trial"] == "0"
+
+
+@pytest.fixture
+def three(study, tmp_path):
+    """Exports: the champion, a challenger, and another champion."""
+    study.every_kind_of_trial()
+    for number, alias in enumerate(("champion", "challenger", "champion")):
+        made = Export(tmp_path / f"export-{number}", batch_shape=(None, 4 + number, 4, 1))
+        made.exported(study, trial=number % 2, alias=alias, alias_reason=f"Reason {number}.")
+    return study
+
+
+def aliases(client):
+    found = {}
+    for alias in ("champion", "challenger"):
+        version = client.get_model_version_by_alias(NAME, alias)
+        found[alias] = (int(version.version), version.description)
+    return found
+
+
+def test_an_alias_is_that_of_the_last_record_that_gave_it(client, sink, three, apply_all):
+    apply_all(sink, three.records)
+    assert aliases(client) == {"champion": (3, "Reason 2."), "challenger": (2, "Reason 1.")}
+    told = [
+        (run.data.tags["search.alias"], run.data.tags["search.alias_reason"])
+        for run in final_runs(client)
+    ]
+    assert sorted(told) == [
+        ("challenger", "Reason 1."),
+        ("champion", "Reason 0."),
+        ("champion", "Reason 2."),
+    ]
+
+
+def test_old_records_applied_again_move_no_alias_back(client, sink, three, apply_all):
+    apply_all(sink, three.records)
+    before = aliases(client)
+    apply_all(sink, three.records[:-2])  # up to the first export
+    assert aliases(client) == before
+    apply_all(sink, three.records[:-1])
+    assert aliases(client) == before
+
+
+def test_what_somebody_promoted_by_hand_outlives_older_records(client, sink, three, apply_all):
+    apply_all(sink, three.records[:-1])
+    client.set_registered_model_alias(NAME, "champion", "2")
+    apply_all(sink, three.records[:-2])
+    assert int(client.get_model_version_by_alias(NAME, "champion").version) == 2
+
+
+def test_a_challenger_alone_makes_no_champion(client, sink, export, study, apply_all):
+    study.every_kind_of_trial()
+    export.exported(study, alias="challenger")
+    apply_all(sink, study.records)
+    assert client.get_registered_model(NAME).aliases == {"challenger": 1}
+
+
+def test_a_saved_model_is_what_is_served_and_the_keras_file_lies_beside_it(
+    client, sink, export, study, apply_all, tmp_path
+):
+    (export.folder / "saved_model" / "variables").mkdir(parents=True)
+    (export.folder / "saved_model" / "saved_model.pb").write_bytes(b"graph")
+    study.every_kind_of_trial()
+    study.records[0].dataset["kind"] = "table"
+    entry = {"format": "saved_model", "file": "saved_model", "raw_shape": [5]}
+    export.exported(study, formats=[{"format": "keras", "file": "model.keras"}, entry])
+    apply_all(sink, study.records)
+    [model] = models(client)
+    folder = tmp_path / "artifacts" / NAME / "models" / model.model_id / "artifacts"
+    document = yaml.safe_load((folder / "MLmodel").read_text())
+    assert document["flavors"]["python_function"]["loader_module"] == "mlflow.tensorflow"
+    assert (folder / "tf2model" / "saved_model.pb").read_bytes() == b"graph"
+    assert (folder / "data" / "model.keras").is_file()
+    [taken] = json.loads(document["signature"]["inputs"])
+    assert taken["tensor-spec"] == {"dtype": "float32", "shape": [-1, 5]}
 
 
 def test_the_test_set_opened_again_counts_but_adds_no_point(client, sink, export, study, apply_all):

@@ -1,0 +1,84 @@
+"""The models of a trial's folds, trained anew and joined in one that averages them."""
+
+import time
+from collections.abc import Sequence
+from functools import partial
+from statistics import fmean
+from typing import Any
+
+from search.errors import SettingsError
+from search.export import Curves, Final, FinalModel, OnEpoch
+from search.seeds import derive
+
+
+def check_folds(folds: int) -> None:
+    """Check that a study has models to average.
+
+    Raises:
+        SettingsError: it has one fold.
+    """
+    if folds < 2:
+        raise SettingsError(
+            "`--ensemble` averages the models of several folds; the study has 1. Leave it out to"
+            " train one model on all training samples."
+        )
+
+
+def refit_folds(final: Final, on_epoch: OnEpoch) -> FinalModel:
+    """Train the setting on each fold's training part as the search did, and average.
+
+    Each model has its fold's own seed. The encoder is learned on all samples in use, so that one
+    input fits all of them; for images that is what the search had, too.
+
+    Args:
+        final: the trial and its data.
+        on_epoch: called after each epoch with the fold's number, the epoch's and its metrics.
+    """
+    import keras
+
+    from search.targets import Targets
+
+    began = time.monotonic()
+    weights, curves = [], []
+    targets: Any = None
+    for fold, indices in enumerate(final.folds.train, start=1):
+        keras.backend.clear_session(free_memory=False)
+        seed = derive(final.seed, "fold", fold)
+        trained, curve = final.train(indices, seed, partial(on_epoch, fold))
+        some = final.inputs.take(final.encoder, indices[:1])
+        targets = Targets.of(trained, len(final.dataset.classes), some)
+        weights.append(trained.get_weights())  # without what the optimizer gathered
+        curves.append(curve)
+    keras.backend.clear_session(free_memory=False)
+    model = _averaged(final, weights, targets)
+    labels = final.labels("probabilities")
+    seconds = time.monotonic() - began
+    return FinalModel(model, labels, _mean_curves(curves), seconds, models=len(weights))
+
+
+def _averaged(final: Final, weights: Sequence[Sequence[Any]], targets: Any) -> Any:
+    """Return one model that gives the mean of all models' probabilities, compiled."""
+    import keras
+
+    from search.formats.probabilities import new_input, outputs_of, with_probabilities
+
+    inputs, found = None, []
+    encoded, kind = final.samples().encoded, final.dataset.kind
+    for number, of_fold in enumerate(weights, start=1):
+        with keras.name_scope(f"fold_{number}"):  # so that no two weights have one name
+            member = final.build()
+        member.name = f"fold_{number}"
+        member.set_weights(list(of_fold))
+        inputs = new_input(member, encoded, kind) if inputs is None else inputs
+        found.append(with_probabilities(member, inputs, targets, outputs_of(member, encoded)))
+    mean = keras.layers.Average(name="probabilities", dtype="float32")(found)
+    model = keras.Model(inputs, mean, name="ensemble")
+    # An optimizer that gathers nothing: what is averaged is not trained any further.
+    model.compile("sgd", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def _mean_curves(curves: Sequence[Curves]) -> Curves:
+    longest = max(map(len, curves))
+    rows = [[curve[epoch] for curve in curves if epoch < len(curve)] for epoch in range(longest)]
+    return [{name: fmean(row[name] for row in at) for name in at[0]} for at in rows]

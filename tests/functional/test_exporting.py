@@ -1,0 +1,123 @@
+"""`export` as a user runs it: formats, the ensemble of folds, champion and challenger."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """A user with a study of three folds in bfloat16: trial 0 is good, trial 1 is poor."""
+    from tests.functional.conftest import User
+
+    user = User(tmp_path_factory.mktemp("user"))
+    (user.folder / "two.py").write_text(SPACE)
+    done = user(
+        *("run", "--space", "two.py:SPACE", "--dataset", "digits", "--study", "two"),
+        *("--folds", "3", "--epochs", "4", "--trials", "2", "--limit-samples", "400"),
+        *("--precision", "mixed_bfloat16", "--pruner", "none", "--json"),
+    )
+    assert done.code == 0, done.err
+    assert [trial["origin"] for trial in done.json["trials"]] == ["baseline:good", "baseline:poor"]
+    return user
+
+
+SPACE = """
+from spaces import Float, ImageInput, Space
+
+
+def build(parameters, data):
+    from keras import Sequential, layers
+
+    return Sequential([
+        layers.Input(data.input_shape),
+        layers.Rescaling(1 / 255),
+        layers.Conv2D(8, 3, activation="relu"),
+        layers.Flatten(),
+        layers.Dense(data.classes, activation="softmax", dtype="float32"),
+    ])
+
+
+SPACE = Space(
+    name="two", dataset="digits", inputs=ImageInput(size=(10, 10), channels=1),
+    parameters=(Float("learning_rate", 1e-6, 1e-1, log=True, default=1e-3),),
+    baselines={
+        "good": {"learning_rate": 5e-3, "batch_size": 16}, "poor": {"learning_rate": 1e-6},
+    },
+    build=build,
+)
+"""
+
+
+def test_all_formats_of_a_model_trained_in_bfloat16_agree_in_float32(study):
+    done = study("export", "two", "--to", "all", "--format", "saved_model,tflite,onnx")
+    assert done.code == 0, done.err
+    told = done.out.splitlines()
+    for name in ("keras", "saved_model", "tflite", "onnx"):
+        [line] = [line for line in told if line.startswith(f"{name} ")]
+        assert float(line.split()[-1]) < 1e-5
+    assert "In MLflow it is the champion. It is the first model exported" in done.out
+    assert "95 % interval" in done.out
+    assert all(line.startswith("epoch") for line in done.err.splitlines()), done.err
+    folder = study.folder / "all"
+    assert {path.name for path in folder.iterdir()} == {
+        *("model.keras", "saved_model", "model.tflite", "model.onnx"),
+        *("labels.json", "metrics.json", "MODEL_CARD.md"),
+    }
+    import onnxruntime
+
+    digits = load_digits()
+    pixels = (digits.images[:9] * 255 / 16).astype(np.uint8)
+    session = onnxruntime.InferenceSession(folder / "model.onnx")
+    padded = np.pad(pixels[..., np.newaxis], [(0, 0), (1, 1), (1, 1), (0, 0)])
+    (found,) = session.run(None, {"inputs": padded.astype(np.float32)})
+    paths = [study.folder / f"{number}.png" for number in range(9)]
+    for path, image in zip(paths, pixels, strict=True):
+        Image.fromarray(image).save(path)
+    predicted = study("predict", "all", *map(str, paths), "--top", "10", "--json").json
+    keras = [[item["classes"][str(digit)] for digit in range(10)] for item in predicted]
+    np.testing.assert_allclose(found, keras, atol=1e-5)
+
+
+def test_a_worse_trial_becomes_the_challenger_unless_forced(study):
+    if not (study.folder / "all").exists():
+        study("export", "two", "--to", "all")
+    poor = study("export", "two", "--to", "poor", "--trial", "1", "--json")
+    assert poor.code == 0, poor.err
+    assert poor.json["export"]["alias"] == "challenger"
+    assert "It is worse than the champion, trial 0" in poor.json["export"]["alias_reason"]
+    assert "became the **challenger**" in (study.folder / "poor" / "MODEL_CARD.md").read_text()
+    forced = study("export", "two", "--to", "forced", "--trial", "1", "--force", "--json")
+    assert forced.json["export"]["alias"] == "champion"
+    assert "--force" in forced.json["export"]["alias_reason"]
+    back = study("export", "two", "--to", "back", "--trial", "0", "--json")
+    assert "It is better than the champion, trial 1" in back.json["export"]["alias_reason"]
+
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{study.folder}/mlruns/mlflow.db")
+    for alias, exported in (("champion", back), ("challenger", poor)):
+        version = client.get_model_version_by_alias("two", alias)
+        run = client.get_run(version.run_id)
+        sha256 = exported.json["export"]["model_sha256"]
+        assert run.data.tags["search.model_sha256"] == sha256
+
+
+def test_an_ensemble_is_exported_scored_and_used(study):
+    done = study("export", "two", "--to", "joined", "--ensemble", "--format", "onnx", "--json")
+    assert done.code == 0, done.err
+    exported = done.json["export"]
+    assert exported["models"] == 3
+    assert max(entry["difference"] for entry in exported["formats"]) < 1e-5
+    labels = json.loads((study.folder / "joined" / "labels.json").read_text())
+    assert labels["outputs"] == "probabilities"
+    evaluated = study("evaluate", "two", "--json")
+    assert evaluated.code == 0, evaluated.err
+    assert evaluated.json["accuracy"] == done.json["test"]["accuracy"] > 0.6
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(study.folder / "black.png")
+    assert study("predict", "joined", "black.png").code == 0
