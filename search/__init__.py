@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from search.cli.progress import make_display as progress
     from search.errors import DataError, FoldwiseError, SettingsError
-    from search.interface import Notice, StudyResult, load_study, run_study
+    from search.interface import Notice, StudyResult, compare_studies, load_study, run_study
     from search.settings import StudySettings
 
 _WHERE = {
     "run_study": "search.interface:run_study",
+    "compare_studies": "search.interface:compare_studies",
     "load_study": "search.interface:load_study",
     "StudyResult": "search.interface:StudyResult",
     "Notice": "search.interface:Notice",
@@ -33,6 +34,7 @@ __all__ = [
     "SettingsError",
     "StudyResult",
     "StudySettings",
+    "compare_studies",
     "load_study",
     "progress",
     "run_study",

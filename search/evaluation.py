@@ -78,7 +78,7 @@ class Predictions:
     @classmethod
     def load(cls, path: Path) -> "Predictions":
         """Read what `save` wrote."""
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return cls(arrays["labels"], arrays["predicted"], arrays["confidence"], arrays["truth"])
 
 

@@ -12,7 +12,7 @@ function of one's own.
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,10 @@ from tracking.stages import stages
 
 if TYPE_CHECKING:
     import pandas
+    from plotly.graph_objects import Figure
+
+    from search.comparison.comparison import Comparison
+    from search.final import Exported
 
 DEFAULT_HOME = Path("mlruns")
 
@@ -111,6 +115,101 @@ class StudyResult:
         ]
         return pandas.DataFrame(rows, columns=[*columns, "confirms"])
 
+    @property
+    def figures(self) -> "dict[str, Figure]":
+        """The report's figures by name, Plotly, drawn from the journal alone.
+
+        `optimisation_history`, `importance`, `parallel_coordinates`, `slices`, `contours`,
+        `curves`, `pruning`, `confusion`, `class_scores`, `time`, and `front` for two objectives;
+        those that would show nothing are left out.
+        """
+        from search.report.figures import figures
+
+        return figures(self.history)
+
+    def report(
+        self,
+        path: Path | str,
+        *,
+        overwrite: bool = False,
+        data_dir: Path | str | None = None,
+        tracking_uri: str | None = None,
+        notify: Notify | None = None,
+    ) -> Path:
+        """Write the report, one HTML file, and return where it is; it goes to MLflow, too.
+
+        Raises:
+            SettingsError: there is no complete trial, or the file is there already or cannot be
+                written.
+        """
+        from search.report.writing import write_report
+
+        written = write_report(
+            self.home,
+            [self.name],
+            target=Path(path),
+            overwrite=overwrite,
+            data_dir=_path(data_dir),
+            tracker=Tracker(self.home, tracking_uri),
+            notify=notify or _warn,
+        )
+        return written.file
+
+    @property
+    def home(self) -> Home:
+        """The home that the study is in."""
+        return Home(self.folder.root.parent.parent)
+
+    def export(
+        self,
+        folder: Path | str,
+        *,
+        trial: int | None = None,
+        formats: Sequence[str] | None = None,
+        ensemble: bool = False,
+        overwrite: bool = False,
+        force: bool = False,
+        data_dir: Path | str | None = None,
+        tracking_uri: str | None = None,
+        notify: Notify | None = None,
+    ) -> "Exported":
+        """Train the best setting on all training data, test it, write and register it.
+
+        Args:
+            folder: where the model goes.
+            trial: number of the trial whose setting is taken; None for the best.
+            formats: `keras`, `saved_model`, `tflite`, `onnx`; None for what suits the samples.
+            ensemble: average the models of the folds.
+            overwrite: replace a model that is there.
+            force: make it the champion whatever the comparison says.
+            data_dir: folder with datasets of your own.
+            tracking_uri: MLflow server instead of the database in the home.
+            notify: takes notices; None makes them Python warnings.
+
+        Raises:
+            SettingsError: no such trial, or a target or format that cannot be used.
+            DataError: the dataset is not the one the study began with.
+        """
+        from search.final import ExportWish, export_study
+
+        wish = ExportWish(
+            Path(folder),
+            trial=trial,
+            overwrite=overwrite,
+            formats=None if formats is None else ",".join(formats),
+            ensemble=ensemble,
+            force=force,
+        )
+        return export_study(
+            self.home,
+            self.name,
+            wish,
+            data_dir=_path(data_dir),
+            tracker=Tracker(self.home, tracking_uri),
+            on_epoch=lambda *_: None,
+            notify=notify or _warn,
+        )
+
     def _by_number(self) -> list[tuple[int, TrialHistory]]:
         return sorted(self.history.trials.items())
 
@@ -151,7 +250,7 @@ def run_study(
     given = {} if settings is None else settings.model_dump(exclude_unset=True)
     tell = notify or _warn
     folders = Home(Path(home))
-    where = None if data_dir is None else Path(data_dir)
+    where = _path(data_dir)
     opened = open_study({**given, **asked}, home=folders, data_dir=where, notify=tell)
     for name, why in opened.narrowed.skipped.items() if opened.settings.baselines else ():
         tell(f"baseline {name} is left out: {why}")
@@ -169,6 +268,33 @@ def load_study(name: str, *, home: Path | str = DEFAULT_HOME) -> StudyResult:
     """
     folder, history = known_study(Home(Path(home)), name)
     return StudyResult(folder, history)
+
+
+def compare_studies(
+    *names: str, trials: str = "best", home: Path | str = DEFAULT_HOME
+) -> "Comparison":
+    """Compare trials of one study, or the bests of several on one dataset, as `compare` does.
+
+    Args:
+        names: the studies.
+        trials: `best`, or numbers of one study's trials with commas between.
+        home: where they are.
+
+    Returns:
+        All numbers; `verdict` says them in words.
+
+    Raises:
+        SettingsError: no such study or trial, or studies on different datasets.
+        FoldwiseError: a study has no complete trial.
+    """
+    from search.comparison.comparison import compare
+    from search.comparison.contenders import chosen_contenders
+
+    return compare(chosen_contenders(Home(Path(home)), names, trials))
+
+
+def _path(given: Path | str | None) -> Path | None:
+    return None if given is None else Path(given)
 
 
 def _unseen(_: Opened) -> AbstractContextManager[OnRecord]:

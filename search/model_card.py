@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from search.champion import validation_share
 from search.intervals import over_folds, wilson
+from search.reproduction import facts, run_command
 from tracking.history import History, TrialHistory
 from tracking.records import ModelExported, StudyStarted, TestSetOpened
 
@@ -244,8 +245,6 @@ def _share(test: TestSetOpened, name: str, study: StudyStarted) -> float:
 
 
 def _reproduction(history: History, export: ModelExported) -> Iterable[str]:
-    from search.report.reproduction import facts, run_command  # its package draws figures, too
-
     study = history.known_study()
     again = ["python", "-m", "search", "export", study.study, "--trial", str(export.trial)]
     again += ["--ensemble"] if export.models > 1 else []

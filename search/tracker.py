@@ -1,7 +1,7 @@
 """Where a study's records are shown: MLflow at an address, or the home's own database."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ from tracking.secrets import (
 from tracking.shipped import address_key
 from tracking.shipper import Shipper, ship_all
 from tracking.sink import Sink
-from tracking.views import BEST, COMPARE, view_path
+from tracking.views import BEST, COMPARE, comparison_path, view_path
 
 UI_ADDRESS = "http://127.0.0.1:5000"
 _QUIET_SECONDS, _DRAIN_SECONDS = 5.0, 60.0
@@ -149,6 +149,18 @@ class Tracker:
             "best_trials_first": base + view_path(experiment, BEST),
             "compare": base + view_path(experiment, COMPARE),
         }
+
+    def comparison(self, histories: Sequence[History]) -> str:
+        """Return the link to the trials of several studies in one table; empty as for `views`."""
+        try:
+            found = [find_experiment(self.uri, each.known_study().id) for each in histories]
+        except Exception:  # noqa: BLE001 # as for `views`
+            return ""
+        known = [experiment for experiment in found if experiment is not None]
+        if len(known) < 2:
+            return ""
+        base = self.ui_address if self.is_local else self.shown_uri.rstrip("/")
+        return base + comparison_path(known, histories[0].objectives[0])
 
     def _sink(self, folder: StudyFolder) -> Sink:
         artifacts = self.home.artifacts if self.is_local else None

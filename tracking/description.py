@@ -8,21 +8,30 @@ from tracking.stages import confirmed_spread, count_stages, spread
 
 _MAX_LENGTH = 16_000  # MLflow takes 20,000 characters a tag
 
+# Lists and no tables: MLflow's pages leave no room between the columns of one.
+_VIEWS = """\
+The menu at the top right has two views:
+
+- *Best trials first*: state, scores and settings of every trial in a table
+- *Compare*: all trials' curves, what their settings scored, their confusion matrices
+
+A trial's page has `curves.png` (every fold's curves) and `confusion_matrix.png` (out of fold) \
+among its artifacts; its folds are its child runs. To see this study beside another, tick both on \
+the page *Experiments* and press *Compare*; there, search for ``tags.`search.kind` = 'trial'`` and \
+tick *Experiment Name* and `cv_accuracy` under *Columns*."""
 _SCORES = """\
-| column | meaning |
-|---|---|
-| `cv_accuracy` | mean accuracy over all folds, each scored on data it was not trained on |
-| `cv_accuracy_std` | sample standard deviation of the folds' accuracies |
-| `cv_loss` | mean cross-entropy over the folds |
-| `macro_f1` | unweighted mean of the classes' F1 over all out-of-fold predictions |"""
-_LATENCY = "| `latency_ms` | milliseconds to predict one sample by itself, the median of many |"
+- `cv_accuracy`: mean accuracy over all folds, each scored on data it was not trained on
+- `cv_accuracy_std`: sample standard deviation of the folds' accuracies
+- `cv_loss`: mean cross-entropy over the folds
+- `macro_f1`: unweighted mean of the classes' F1 over all out-of-fold predictions"""
+_LATENCY = "- `latency_ms`: milliseconds to predict one sample by itself, the median of many"
 _CONFIRMED = """\
-| `confirmed_accuracy`, `confirmed_accuracy_std`, `confirmed_loss`, `confirmed_macro_f1` | the \
-same on further folds, which took no part in the choice |"""
+- `confirmed_accuracy`, `confirmed_accuracy_std`, `confirmed_loss`, `confirmed_macro_f1`: the same \
+on further folds, which took no part in the choice"""
 _CURVES = """\
-| `loss`, `accuracy`, `val_loss`, `val_accuracy` | mean over the folds, by epoch |
-| `train_seconds`, `epochs_trained` | sums over the folds |
-| `model_parameters` | weights of the model |"""
+- `loss`, `accuracy`, `val_loss`, `val_accuracy`: mean over the folds, by epoch
+- `train_seconds`, `epochs_trained`: sums over the folds
+- `model_parameters`: weights of the model"""
 
 
 def describe(history: History) -> str:
@@ -34,6 +43,7 @@ def describe(history: History) -> str:
     study = history.known_study()
     parts = [
         _found(history),
+        _VIEWS,
         _commands(study),
         _setup(study),
         _columns(history),
@@ -87,13 +97,11 @@ def _front(history: History) -> str:
     """Return the trials that no other beats, the first hundred of them."""
     names = [objective.name for objective in history.objectives]
     rows = [
-        f"| {trial_name(trial)} | "
-        + " | ".join(f"{trial.score(name) or 0.0:,.6g}" for name in names)
-        + " |"
+        f"- {trial_name(trial)}: "
+        + ", ".join(f"`{name}` {trial.score(name) or 0.0:,.6g}" for name in names)
         for trial in history.front()[:100]
     ]
-    head = "| Pareto front | " + " | ".join(f"`{name}`" for name in names) + " |"
-    return "\n".join([head, "|---" * (len(names) + 1) + "|", *rows])
+    return "\n".join(["Pareto front:", "", *rows])
 
 
 def _columns(history: History) -> str:
@@ -104,7 +112,7 @@ def _columns(history: History) -> str:
         _LATENCY if "latency_ms" in names else "",
         _CURVES,
     ]
-    return "\n".join(row for row in rows if row)
+    return "\n".join(["What the columns mean:", "", *(row for row in rows if row)])
 
 
 def _reading(history: History) -> str:
@@ -123,8 +131,7 @@ def _reading(history: History) -> str:
     parts.append(
         f"Trials that were pruned or failed have no `{first}`: their folds are not all there, so"
         " their scores cannot be compared. The tag `search.reason` says why;"
-        " `search.stopped_fold` and `search.stopped_epoch` where a pruned one stopped. A trial's"
-        " folds are its child runs."
+        " `search.stopped_fold` and `search.stopped_epoch` where a pruned one stopped."
     )
     if history.confirmed():
         parts.append(
@@ -144,11 +151,11 @@ def trial_name(trial: TrialHistory) -> str:
 def _commands(study: StudyStarted) -> str:
     name = quote(study.study)
     return f"""\
-| to | run |
-|---|---|
-| continue | `python -m search run --study {name} --trials N` |
-| see | `python -m search show {name}` |
-| export the best | `python -m search export {name} --to DIR` |"""
+In a terminal:
+
+- go on: `python -m search run --study {name} --trials N`
+- all trials: `python -m search show {name}`
+- train the best on all data: `python -m search export {name} --to DIR`"""
 
 
 def _setup(study: StudyStarted) -> str:
@@ -157,6 +164,8 @@ def _setup(study: StudyStarted) -> str:
     settings = ", ".join(f"`{k}`={_short(v)}" for k, v in sorted(study.settings.items()))
     return "\n".join(
         [
+            "What was searched:",
+            "",
             f"- Space `{study.space}`, driver `{study.driver}`, {_counted(study.folds, 'fold')},"
             " the same for every trial.",
             f"- Dataset `{data.get('name')}` from {data.get('source')}: {data.get('samples')}"

@@ -3,10 +3,10 @@
 import json
 from uuid import NAMESPACE_OID, uuid5
 
+from tracking.charts import IMAGE_KEY
 from tracking.description import trial_name
 from tracking.history import TrialHistory
 from tracking.records import Json, TrialEnded
-from tracking.views import IMAGE_KEY
 
 
 def trial_files(trial: TrialHistory, ended: TrialEnded, classes: list[str]) -> dict[str, bytes]:

@@ -23,6 +23,13 @@ _MAX_TAG = 5000  # characters; MLflow's servers of the last years take at least 
 STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED"}
 SESSION_STATUS = {"interrupted": "KILLED", "failed": "FAILED"}  # any other reason: FINISHED
 
+# Of a trial's curves: MLflow's own choice gives neighbours the same colour now and then. Tableau's
+# ten, which also keep apart on white for most who see colours differently.
+_COLOURS = (
+    *("#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#b07aa1"),
+    *("#76b7b2", "#edc948", "#9c755f", "#ff9da7", "#79706e"),
+)
+
 
 @dataclass(frozen=True)
 class RunKey:
@@ -118,6 +125,7 @@ def trial_tags(trial: TrialHistory) -> Tags:
     """Return a trial's tags as it starts."""
     return RunKey("trial", trial.number).tags() | {
         "mlflow.runName": trial_name(trial),
+        "mlflow.runColor": _COLOURS[trial.number % len(_COLOURS)],
         "search.origin": trial.started.origin,
         "search.state": "running",
     }
@@ -196,7 +204,7 @@ def ended_tags(trial: TrialHistory, ended: TrialEnded) -> Tags:
     if ended.state == "pruned":
         fold, epoch = stopping_point(trial)
         tags |= {"search.stopped_fold": str(fold), "search.stopped_epoch": str(epoch)}
-    if ended.confusion:
+    if ended.confusion and ended.state == "complete":  # the grid of images shows ten runs
         tags["mlflow.loggedImages"] = "True"
     return _texts({name: value for name, value in tags.items() if value})
 

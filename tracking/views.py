@@ -8,30 +8,19 @@ import base64
 import json
 import zlib
 from collections.abc import Sequence
-from typing import Any
 from urllib.parse import urlencode
 
+from tracking.charts import SCORES, SIZES, compare_charts, searched
 from tracking.objectives import Objective, objectives_of
 from tracking.records import Json, StudyStarted
 
 TAG_PREFIX = "mlflow.sharedViewState."
 BEST = "foldwise-best"
 COMPARE = "foldwise-compare"
-IMAGE_KEY = "confusion_matrix"
 
 _TRIALS = "tags.`search.kind` = 'trial'"
-_STATE, _FRONT = "tags.`search.state`", "tags.`search.front`"
-_SCORES = ("cv_accuracy", "cv_accuracy_std", "macro_f1", "train_seconds")
-_SIZES = ("cv_loss", "epochs_trained", "model_parameters", "latency_ms")
-_CURVES = ("val_accuracy", "val_loss", "accuracy", "loss", "val_macro_f1")
-_CONFIRMED = (
-    "confirmed_accuracy",
-    "confirmed_accuracy_std",
-    "confirmed_loss",
-    "confirmed_macro_f1",
-)
+_STATE, _BEST, _FRONT = "tags.`search.state`", "tags.`search.best`", "tags.`search.front`"
 _FIRST_COLUMNS = {"attributes.`Run Name`": 170, "runDateAndNestInfo": 130, "duration": 80}
-_CHARTS, _IMAGES = "foldwise-charts", "foldwise-images"  # sections
 _MAX_COLUMNS = 24  # the table gets slow and unreadable with more
 
 
@@ -64,6 +53,25 @@ def view_path(experiment_id: str, view: str) -> str:
     return f"/#/experiments/{experiment_id}/runs?{urlencode(query)}"
 
 
+def comparison_path(experiment_ids: Sequence[str], objective: Objective) -> str:
+    """Return the part of a link after MLflow's address that shows several studies' trials together.
+
+    MLflow keeps no named view of several experiments, so the link carries filter and order.
+
+    Args:
+        experiment_ids: MLflow's identifiers.
+        objective: what the trials are ordered by, the best first.
+    """
+    query = {
+        "experiments": json.dumps(list(experiment_ids), separators=(",", ":")),
+        "workflowType": "machine_learning",
+        "searchFilter": _TRIALS,
+        "orderByKey": f"metrics.`{objective.name}`",
+        "orderByAsc": "false" if objective.larger else "true",
+    }
+    return f"/#/compare-experiments/s?{urlencode(query)}"
+
+
 def decode_view(value: str) -> tuple[str, Json]:
     """Return the name and the page's state that a view's tag holds.
 
@@ -86,13 +94,13 @@ def _encode(name: str, state: Json, at: int) -> str:
 
 def _best_trials(study: StudyStarted, confirmed: bool) -> Json:
     objectives = [objective.name for objective in objectives_of(study.settings)]
-    further = [confirmed_name(objectives[0])] if confirmed else []
-    scores = [*objectives, *further, *_SCORES]
+    # The best by its confirmation need not stand first.
+    further = [*_metrics([confirmed_name(objectives[0])]), _BEST] if confirmed else []
     front = [_FRONT] if len(objectives) > 1 else []
-    params = [f"params.`{name}`" for name in _searched(study, conditional=True)]
-    sizes = [name for name in _SIZES if name != "latency_ms"]  # only measured as an objective
-    columns = _distinct([_STATE, *front, *_metrics(scores), *params, *_metrics(sizes)])
-    columns = columns[:_MAX_COLUMNS]
+    params = [f"params.`{name}`" for name in searched(study, conditional=True)]
+    sizes = [name for name in SIZES if name != "latency_ms"]  # only measured as an objective
+    scores = [*_metrics(objectives), *further, *_metrics(SCORES)]
+    columns = _distinct([_STATE, *front, *scores, *params, *_metrics(sizes)])[:_MAX_COLUMNS]
     state = _state(study, columns)
     # MLflow's own order is params, metrics, tags, each by the alphabet.
     state["columnOrder"] = [*_FIRST_COLUMNS, *columns]
@@ -119,31 +127,8 @@ def _width(column: str) -> int:
 
 
 def _compare(study: StudyStarted) -> Json:
-    objectives = objectives_of(study.settings)
-    lines = _distinct([objectives[0].epoch, "val_accuracy", "val_loss"])
-    charts = [
-        *_parallel_coordinates(study),
-        *_scatter(objectives),
-        *(_line(metric) for metric in lines),
-        *(_bars(objective.name) for objective in objectives),
-        _images(),
-    ]
-    # MLflow adds a chart for every metric that has none; these say that they are not wanted.
-    shown = {chart.get("metricKey") for chart in charts}
-    unwanted = [
-        {**_chart("BAR", f"no-{name}", metricKey=name), "deleted": True}
-        for name in (*_SCORES, *_SIZES, *_CURVES, *_CONFIRMED)
-        if name not in shown
-    ]
-    sections = [
-        _section(_CHARTS, "Compare trials", columns=2, height=420),
-        _section(_IMAGES, "Confusion matrices", columns=1, height=640),
-    ]
-    return _state(study, [_STATE, *_metrics([objective.name for objective in objectives])]) | {
-        "compareRunCharts": [*charts, *unwanted],
-        "compareRunSections": sections,
-        "isAccordionReordered": True,
-    }
+    scores = [objective.name for objective in objectives_of(study.settings)]
+    return _state(study, [_STATE, *_metrics(scores)]) | compare_charts(study)
 
 
 def _state(study: StudyStarted, columns: Sequence[str]) -> Json:
@@ -161,108 +146,3 @@ def _state(study: StudyStarted, columns: Sequence[str]) -> Json:
         "hideEmptyCharts": True,
         "groupBy": None,
     }
-
-
-def _parallel_coordinates(study: StudyStarted) -> list[Json]:
-    """Return one chart of the parameters every trial has, and one with the conditional ones.
-
-    A trial without one of a chart's parameters is not drawn on it. The last of the metrics gives
-    the lines their colours: the first objective.
-    """
-    metrics = [objective.name for objective in objectives_of(study.settings)][::-1]
-    everywhere = _searched(study, conditional=False)
-    everything = _searched(study, conditional=True)
-    charts = [_parallel("parameters", everywhere, metrics)] if everywhere else []
-    if len(everything) > len(everywhere):
-        name = "parameters, conditional ones included"
-        charts.append(_parallel(name, everything, metrics))
-    return charts
-
-
-def _parallel(name: str, parameters: Sequence[str], metrics: Sequence[str]) -> Json:
-    return _chart(
-        "PARALLEL",
-        name,
-        displayName=name,
-        selectedParams=list(parameters),
-        selectedMetrics=list(metrics),
-        showAllRuns=True,
-    )
-
-
-def _scatter(objectives: Sequence[Objective]) -> list[Json]:
-    """Return a chart of the first objective over the second: the front is its upper edge."""
-    if len(objectives) < 2:
-        return []
-    first, second = objectives[:2]
-    return [
-        _chart(
-            "SCATTER",
-            "objectives",
-            displayName=f"{first.name} over {second.name}",
-            xaxis={"key": second.name, "type": "METRIC"},
-            yaxis={"key": first.name, "type": "METRIC"},
-        )
-    ]
-
-
-def _bars(metric: str) -> Json:
-    return _chart("BAR", f"bars-{metric}", metricKey=metric, displayName=metric)
-
-
-def _line(metric: str) -> Json:
-    return _chart(
-        "LINE",
-        f"line-{metric}",
-        metricKey=metric,
-        selectedMetricKeys=[metric],
-        displayName=metric,
-        lineSmoothness=0,
-        xAxisKey="step",
-        xAxisScaleType="linear",
-        scaleType="linear",
-        yAxisKey="metric",
-        yAxisExpressions=[],
-        range={},
-        ignoreOutliers=False,
-        useGlobalXaxisKey=True,
-        useGlobalLineSmoothing=True,
-    )
-
-
-def _images() -> Json:
-    chart = _chart("IMAGE", "images", imageKeys=[IMAGE_KEY], step=0, showRunParams=False)
-    return chart | {"metricSectionId": _IMAGES}
-
-
-def _section(key: str, name: str, *, columns: int, height: int) -> Json:
-    return {
-        "uuid": key,
-        "name": name,
-        "display": True,
-        "isReordered": True,
-        "deleted": False,
-        "isGenerated": False,
-        "columns": columns,
-        "cardHeight": height,  # pixels
-    }
-
-
-def _chart(kind: str, key: str, **fields: Any) -> Json:
-    chart = {
-        "type": kind,
-        "uuid": f"foldwise-{key}",
-        "metricSectionId": _CHARTS,
-        "deleted": False,
-        "isGenerated": False,
-        "runsCountToCompare": 20,
-    }
-    return chart | fields
-
-
-def _searched(study: StudyStarted, *, conditional: bool) -> list[str]:
-    return [
-        str(parameter["name"])
-        for parameter in study.parameters
-        if parameter.get("searched") and (conditional or not parameter.get("when"))
-    ]

@@ -7,7 +7,6 @@ import typer
 from search.cli.options import DEFAULT_HOME, AsJson, Home
 
 if TYPE_CHECKING:
-    from search.tracker import Tracker
     from tracking.home import Home as HomeFolder
 
 
@@ -31,6 +30,7 @@ def ui(
     from search.cli.output import Notices, console, print_json
     from search.errors import FoldwiseError, SettingsError
     from search.mlflow_server import serve
+    from search.studies import readable_studies
     from search.tracker import Tracker
     from tracking.home import Home as HomeFolder
 
@@ -45,12 +45,15 @@ def ui(
     notify = Notices(quiet=json)
 
     def ready() -> None:
-        links = _links(folders, Tracker(folders, None, binding.address))
+        tracker = Tracker(folders, None, binding.address)
+        known = readable_studies(folders, notify)
+        links = {name: tracker.views(history) for name, history in known.items()}
+        together = tracker.comparison(list(known.values()))
         if json:
-            document = {"address": binding.address, "studies": links, "notices": notify.texts}
-            print_json(document)
+            document = {"address": binding.address, "studies": links, "all_studies": together}
+            print_json(document | {"notices": notify.texts})
         else:
-            _print_links(binding.address, links, alone=binding.is_loopback)
+            _print_links(binding.address, links, together, alone=binding.is_loopback)
 
     if not binding.is_loopback:
         notify(_exposed(folders, port))
@@ -69,15 +72,9 @@ def _exposed(home: "HomeFolder", port: int) -> str:
     )
 
 
-def _links(folders: "HomeFolder", tracker: "Tracker") -> dict[str, dict[str, str]]:
-    from search.cli.output import notice
-    from search.studies import readable_studies
-
-    found = readable_studies(folders, notice)
-    return {name: tracker.views(history) for name, history in found.items()}
-
-
-def _print_links(address: str, links: dict[str, dict[str, str]], *, alone: bool) -> None:
+def _print_links(
+    address: str, links: dict[str, dict[str, str]], together: str, *, alone: bool
+) -> None:
     from rich.markup import escape
 
     from search.cli.output import console, say
@@ -89,3 +86,6 @@ def _print_links(address: str, links: dict[str, dict[str, str]], *, alone: bool)
             console.print(f"[bold]{escape(name)}[/]")
             say(f"  best trials first  {views['best_trials_first']}")
             say(f"  compare            {views['compare']}")
+    if together:
+        console.print("[bold]All studies[/]")
+        say(f"  side by side       {together}")

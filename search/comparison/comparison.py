@@ -113,6 +113,13 @@ class Comparison:
     notes: tuple[str, ...]
     level: float = LEVEL
 
+    @property
+    def verdict(self) -> str:
+        """One or two sentences: which is better and by how much, or that none can be told."""
+        from search.comparison.verdict import verdict  # which is made of these classes
+
+        return verdict(self)
+
 
 def compare(contenders: Sequence[Contender], *, level: float = LEVEL) -> Comparison:
     """Compare the accuracy of two or more trials of one dataset.

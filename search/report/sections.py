@@ -9,7 +9,6 @@ from search.report.figures import Chart
 from search.report.markup import Markup, joined, table, tag
 from search.report.mistakes import Wrong, data_address
 from search.report.pruning import saving
-from search.report.reproduction import best_setting, facts, run_command
 from search.report.subject import Subject
 from search.report.verdict import interval_text, paired, sentences
 from search.report.words import (
@@ -24,6 +23,7 @@ from search.report.words import (
     trial_score_text,
     unit_of,
 )
+from search.reproduction import best_setting, facts, run_command
 from tracking.history import TrialHistory
 from tracking.stages import count_stages, stages, stopped_at
 

@@ -104,9 +104,9 @@ def test_formats_stand_with_what_goes_in_and_how_far_off_they_are(study):
 
 
 def test_it_says_how_to_make_the_model_again(study):
-    text = card(study)
+    text = " ".join(card(study).replace("\\\n", " ").split())
     assert "$ python -m search run --study lenet-digits --space lenet --dataset digits" in text
-    assert "$ python -m search export lenet-digits --trial 0\n" in text
+    assert "$ python -m search export lenet-digits --trial 0 ```" in text
     assert f"| git commit | {'f' * 40}, with changes not committed |" in text
 
 

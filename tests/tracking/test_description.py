@@ -72,7 +72,7 @@ def test_it_says_what_the_search_goes_for(study, new_study):
     )
     text = describe(new_study(objective="cv_loss,latency_ms").history)
     assert "minimises `cv_loss` (mean cross-entropy over the folds) and minimises" in text
-    assert "| `latency_ms` | milliseconds" in text
+    assert "- `latency_ms`: milliseconds" in text
 
 
 def test_it_counts_who_waits(new_study):
@@ -96,5 +96,20 @@ def test_it_shows_the_front_of_two_objectives(new_study):
     study.complete_trial(1, level=0.85, model_parameters=8000)
     study.complete_trial(2, level=0.70, model_parameters=1_200_000 // 1000)
     text = describe(study.history)
-    front = [line for line in text.splitlines() if line.startswith("| trial")]
-    assert front == ["| trial 1 | 0.85 | 8,000 |", "| trial 2 | 0.7 | 1,200 |"]
+    front = [line for line in text.splitlines() if line.startswith("- trial")]
+    assert front == [
+        "- trial 1: `cv_accuracy` 0.85, `model_parameters` 8,000",
+        "- trial 2: `cv_accuracy` 0.7, `model_parameters` 1,200",
+    ]
+
+
+def test_it_says_where_curves_matrices_and_other_studies_are(study):
+    text = describe(study.history)
+    for what in ("*Best trials first*", "*Compare*", "`curves.png`", "`confusion_matrix.png`"):
+        assert what in text
+    assert "tick both on the page *Experiments*" in text
+
+
+def test_it_has_no_tables_which_the_pages_crowd(new_study):
+    study = new_study(objective="cv_accuracy,latency_ms").every_kind_of_trial()
+    assert "|--" not in describe(study.history)

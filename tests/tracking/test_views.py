@@ -1,8 +1,18 @@
 import json
+from urllib.parse import parse_qsl
 
 import pytest
 
-from tracking.views import BEST, COMPARE, TAG_PREFIX, decode_view, view_path, view_tags
+from tracking.objectives import objectives_of
+from tracking.views import (
+    BEST,
+    COMPARE,
+    TAG_PREFIX,
+    comparison_path,
+    decode_view,
+    view_path,
+    view_tags,
+)
 
 
 @pytest.fixture
@@ -66,6 +76,29 @@ def test_every_chart_belongs_to_a_section(views):
     assert {chart["metricSectionId"] for chart in state["compareRunCharts"]} == sections
 
 
+def test_compare_opens_on_the_curves_and_parameters_have_the_whole_width(views):
+    state = views[COMPARE][1]
+    width = {section["uuid"]: section["columns"] for section in state["compareRunSections"]}
+    shown = [c for c in state["compareRunCharts"] if not c["deleted"]]
+    assert list(width).index(shown[0]["metricSectionId"]) == 0
+    assert [c["type"] for c in shown[:2]] == ["LINE", "LINE"]
+    assert {width[c["metricSectionId"]] for c in shown if c["type"] == "PARALLEL"} == {1}
+
+
+def test_where_trials_are_pruned_a_chart_shows_how_far_each_came(new_study):
+    study = new_study()
+    study.records[0].settings["pruner"] = "racing"
+    state = views_of(study)[1]
+    [chart] = [
+        c for c in state["compareRunCharts"] if c.get("selectedMetrics") == ["epochs_trained"]
+    ]
+    assert chart["selectedParams"] == ["filters", "extra"]
+    [section] = [s for s in state["compareRunSections"] if s["uuid"] == chart["metricSectionId"]]
+    assert section["columns"] == 1
+    study.records[0].settings["pruner"] = "none"
+    assert len(views_of(study)[1]["compareRunSections"]) == len(state["compareRunSections"]) - 1
+
+
 def test_charts_have_distinct_keys(views):
     keys = [chart["uuid"] for chart in views[COMPARE][1]["compareRunCharts"]]
     assert len(keys) == len(set(keys))
@@ -81,6 +114,19 @@ def test_the_link_opens_the_view_on_the_page_for_models(view, mode):
     assert path.startswith("/#/experiments/7/runs?workflowType=machine_learning&")
     assert f"compareRunsMode={mode}" in path
     assert path.endswith(f"viewStateShareKey={view}")
+
+
+@pytest.mark.parametrize(
+    ("objective", "ascending"), [("cv_accuracy", "false"), ("cv_loss", "true")]
+)
+def test_two_studies_open_side_by_side_the_best_trial_of_either_first(objective, ascending):
+    path = comparison_path(["2", "1"], objectives_of({"objective": objective})[0])
+    page, _, query = path.partition("?")
+    assert page == "/#/compare-experiments/s"
+    told = dict(parse_qsl(query))
+    assert told["experiments"] == '["2","1"]'
+    assert told["searchFilter"] == "tags.`search.kind` = 'trial'"
+    assert (told["orderByKey"], told["orderByAsc"]) == (f"metrics.`{objective}`", ascending)
 
 
 def test_a_view_packed_in_another_way_is_refused():
@@ -121,7 +167,12 @@ def test_two_objectives_have_columns_and_share_the_charts(new_study):
 def test_confirmed_scores_have_a_column_where_there_are_any(study):
     assert "metrics.`confirmed_accuracy`" not in views_of(study)[0]["selectedColumns"]
     columns = views_of(study, confirmed=True)[0]["selectedColumns"]
-    assert columns[1:3] == ["metrics.`cv_accuracy`", "metrics.`confirmed_accuracy`"]
+    assert columns[:4] == [
+        "tags.`search.state`",
+        "metrics.`cv_accuracy`",
+        "metrics.`confirmed_accuracy`",
+        "tags.`search.best`",
+    ]
 
 
 def test_the_views_of_two_objectives_stay_within_what_mlflow_takes(new_study):

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from search.cli import app as commands
-from search.report.reproduction import best_setting, facts, run_command
+from search.reproduction import best_setting, facts, run_command
 from search.settings import IDENTITY, validate
 from tests.studies import StudyBuilder
 
@@ -43,7 +43,7 @@ def test_the_command_asks_for_the_very_study(monkeypatch):
         asked.update(values)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("search.opening.open_study", open_study)
+    monkeypatch.setattr("search.interface.open_study", open_study)
     words = shlex.split(run_command(study_with(EVERYTHING)).replace("\\\n", ""))
     assert words[:3] == ["python", "-m", "search"]
     monkeypatch.setattr(sys, "argv", ["search", *words[3:]])
