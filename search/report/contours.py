@@ -24,7 +24,7 @@ from tracking.history import TrialHistory
 
 Array = NDArray[np.float64]
 
-_LEAST = 8  # complete trials that use both parameters
+_LEAST = 8  # trials with a score that use both parameters
 _PAIRED = 4  # parameters, the most important ones, each with each other
 _STEPS = 28
 _WIDTHS = (0.08, 0.12, 0.18, 0.27, 0.4)  # of an axis; how far a trial is taken to speak for
@@ -38,11 +38,12 @@ def contours(subject: Subject) -> Figure:
     pairs = [
         (one, other)
         for one, other in combinations(subject.axes[:_PAIRED], 2)
-        if len(_using(subject.complete, one, other)) >= _LEAST
+        if len(_using(_compared(subject), one, other)) >= _LEAST
     ]
     if not pairs:
         raise NothingToDraw(
-            f"A contour needs {_LEAST} complete trials that use both parameters; no pair has them."
+            f"A contour needs {_LEAST} trials that have a score and use both parameters; no pair"
+            " has them."
         )
     figure = blank_figure(480)
     for pair in pairs:
@@ -59,13 +60,18 @@ def contours(subject: Subject) -> Figure:
     return figure
 
 
+def _compared(subject: Subject) -> list[TrialHistory]:
+    return [subject.history.trials[number] for number in subject.compared.values]
+
+
 def _using(trials: Sequence[TrialHistory], one: Axis, other: Axis) -> list[TrialHistory]:
     return [t for t in trials if one.name in t.setting and other.name in t.setting]
 
 
 def _traces(subject: Subject, one: Axis, other: Axis) -> list[Any]:
-    trials = _using(subject.complete, one, other)
-    stopped = _using(subject.pruned, one, other)
+    trials, word = _using(_compared(subject), one, other), subject.compared.word
+    pruned = [trial for trial in subject.pruned if trial not in subject.compared]
+    stopped = _using(pruned, one, other)
     surface = _surface(subject, trials, one, other)
     return [
         surface,
@@ -75,7 +81,7 @@ def _traces(subject: Subject, one: Axis, other: Axis) -> list[Any]:
             trials,
             one,
             other,
-            "complete",
+            word,
             {"symbol": "circle", "color": INK, "size": 7 if len(trials) < 100 else 4},
         ),
     ]
@@ -83,7 +89,7 @@ def _traces(subject: Subject, one: Axis, other: Axis) -> list[Any]:
 
 def _surface(subject: Subject, trials: list[TrialHistory], one: Axis, other: Axis) -> Any:
     points = np.array([[axis.share(t.setting[axis.name]) for axis in (one, other)] for t in trials])
-    values = np.array([subject.value(trial) for trial in trials])
+    values = np.array([subject.compared.values[trial.number] for trial in trials])
     numbers = np.array([one.is_number, other.is_number])
     across, up = _grid(one), _grid(other)
     where = np.array([[a, u] for u in up[0] for a in across[0]])
@@ -94,8 +100,8 @@ def _surface(subject: Subject, trials: list[TrialHistory], one: Axis, other: Axi
         "z": [[None if np.isnan(z) else round(float(z), 5) for z in row] for row in height],
         "colorscale": FILL_SCALE,
         "reversescale": not subject.first.larger,
-        "colorbar": {"title": {"text": subject.name, "side": "right"}, "thickness": 12},
-        "hovertemplate": f"{subject.name} about %{{z:.4f}}<extra></extra>",
+        "colorbar": {"title": {"text": subject.compared.name, "side": "right"}, "thickness": 12},
+        "hovertemplate": f"{subject.compared.name} about %{{z:.4f}}<extra></extra>",
         "showlegend": False,
     }
     if numbers.all():
@@ -159,7 +165,7 @@ def _points(
     name: str,
     marker: dict[str, Any],
 ) -> Any:
-    edge = PAPER if name == "complete" else GREY
+    edge = GREY if name == "stopped early" else PAPER
     return Scatter(
         x=[one.position(trial.setting[one.name]) for trial in trials],
         y=[other.position(trial.setting[other.name]) for trial in trials],

@@ -47,13 +47,13 @@ _FIGURES: dict[str, tuple[str, str, Callable[[Subject], Figure]]] = {
         "Slices",
         "The score against one parameter at a time, the most important first. Look for a slope or a"
         " bump; a flat cloud means the parameter by itself does not matter. Ticks at the bottom are"
-        " trials that were stopped early.",
+        " trials that were stopped early.{note}",
         slices,
     ),
     "contours": (
         "Contours",
         "The smoothed {name} over two parameters at once; points are trials, blank parts were not"
-        " tried. Look for a ridge: there the two have to be set together.",
+        " tried. Look for a ridge: there the two have to be set together.{note}",
         contours,
     ),
     "curves": (
@@ -132,6 +132,11 @@ def figures(history: History) -> dict[str, Figure]:
 def _chart(name: str, subject: Subject) -> Chart:
     title, caption, draw = _FIGURES[name]
     try:
-        return Chart(name, title, caption.format(name=subject.name), draw(subject))
+        return Chart(
+            name,
+            title,
+            caption.format(name=subject.name, note=subject.compared.note),
+            draw(subject),
+        )
     except NothingToDraw as reason:
         return Chart(name, title, str(reason), None)

@@ -113,7 +113,7 @@ def slices(subject: Subject) -> Figure:
         raise NothingToDraw("It takes two complete trials to compare settings.")
     axes = subject.axes[:_MOST_SLICES]
     figure = blank_figure(300)
-    values = [subject.value(trial) for trial in subject.complete]
+    values = list(subject.compared.values.values())
     size = (max(values) - min(values)) or 0.02
     floor = min(values) - 0.12 * size
     told: set[str] = set()
@@ -150,14 +150,16 @@ def slices(subject: Subject) -> Figure:
 
 
 def _slice_traces(subject: Subject, axis: Axis, floor: float) -> list[Any]:
-    """Return the points of one parameter: stopped trials along the floor, complete ones above."""
-    used = [t for t in subject.complete if axis.name in t.setting]
-    stopped = [trial for trial in subject.pruned if axis.name in trial.setting]
+    """Return the points of one parameter: stopped trials along the floor, the others above."""
+    trials, compared = subject.history.trials, subject.compared
+    used = [t for t in map(trials.get, compared.values) if t and axis.name in t.setting]
+    pruned = [trial for trial in subject.pruned if trial not in compared]
+    stopped = [trial for trial in pruned if axis.name in trial.setting]
     best = [trial for trial in used if trial is subject.best]
     others = [trial for trial in used if trial is not subject.best]
     styles: tuple[tuple[list[TrialHistory], str, dict[str, Any], str], ...] = (
         (stopped, "stopped early", {"symbol": "line-ns", "size": 8, "line": {"width": 1.5}}, GREY),
-        (others, "complete", {"symbol": "circle", "size": 7, "opacity": 0.75}, BLUE),
+        (others, compared.word, {"symbol": "circle", "size": 7, "opacity": 0.75}, BLUE),
         (best, "the best", {"symbol": "star", "size": 14, "line": {"width": 1}}, ORANGE),
     )
     traces = []
@@ -166,7 +168,7 @@ def _slice_traces(subject: Subject, axis: Axis, floor: float) -> list[Any]:
         traces.append(
             Scatter(
                 x=[_jittered(axis, trial) for trial in trials],
-                y=[floor if trials is stopped else subject.value(trial) for trial in trials],
+                y=[compared.values.get(trial.number, floor) for trial in trials],
                 mode="markers",
                 name=name,
                 legendgroup=name,

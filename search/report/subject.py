@@ -18,12 +18,34 @@ from search.report.words import (
 )
 from tracking.history import History, TrialHistory
 from tracking.objectives import Objective
+from tracking.stages import fold_scores
 
+_ENOUGH = 8  # complete trials, to tell what a parameter does
 _DETAILED = 1500  # trials; with more, what is shown on hovering leaves the setting out
 
 
 class NothingToDraw(Exception):
     """A figure makes no sense for a study; the message is one sentence that says why."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Trials whose settings are compared by one score that all of them have.
+
+    Attributes:
+        values: the score by trial number; trials in order.
+        name: what it is called.
+        word: what the trials are: `complete`, or `after fold 1`.
+        note: a sentence where it is not the score over all folds, else empty.
+    """
+
+    values: dict[int, float]
+    name: str
+    word: str = "complete"
+    note: str = ""
+
+    def __contains__(self, trial: TrialHistory) -> bool:
+        return trial.number in self.values
 
 
 @dataclass(frozen=True)
@@ -52,6 +74,31 @@ class Subject:
     def pruned(self) -> list[TrialHistory]:
         """Pruned trials, by number."""
         return [trial for trial in self.history.finished() if trial.state == "pruned"]
+
+    @cached_property
+    def compared(self) -> Compared:
+        """What slices and contours go by: complete trials, or all on fold 1 if those are few.
+
+        Trials that race complete in small numbers; the first fold is the one that most have seen,
+        with all its epochs, so that it compares them fairly.
+        """
+        values = {trial.number: self.value(trial) for trial in self.complete}
+        if len(values) >= _ENOUGH:
+            return Compared(values, self.name)
+        first = {
+            trial.number: found
+            for trial in sorted(self.history.trials.values(), key=lambda t: t.number)
+            for ended in [trial.finished_folds().get(1)]
+            for found in (fold_scores([ended], self.first) if ended else [])
+            if _is_finite(found)
+        }
+        if len(first) <= len(values):
+            return Compared(values, self.name)
+        note = (
+            f" As few trials are complete, it is the {self.name} on fold 1, of all trials that"
+            " finished it."
+        )
+        return Compared(first, f"{self.name} on fold 1", "after fold 1", note)
 
     @cached_property
     def best(self) -> TrialHistory:

@@ -15,9 +15,12 @@ PARAMETERS = [
 
 
 def made_study(
-    trials=40, *, stopped=(), driver="optuna", objective=None, folds=2, seed=1
+    trials=40, *, stopped=(), one_fold=(), driver="optuna", objective=None, folds=2, seed=1
 ) -> StudyBuilder:
-    """Return a study whose accuracy is `0.6 + 0.3 * decides`; trials in `stopped` were pruned."""
+    """Return a study whose accuracy is `0.6 + 0.3 * decides`.
+
+    Trials in `stopped` were pruned after an epoch, those in `one_fold` after their first fold.
+    """
     chance = random.Random(seed)  # noqa: S311 # no secret
     study = StudyBuilder("made", folds=folds, objective=objective)
     study.records[0].parameters[:] = PARAMETERS
@@ -30,8 +33,8 @@ def made_study(
             setting["inner"] = chance.randint(1, 9)
         level = 0.6 + 0.3 * setting["decides"]
         study.add(TrialStarted, trial=trial, parameters=setting, origin="sampled")
-        if trial in stopped:
-            study.fold(trial, 1, epochs=1, level=level)
+        if trial in stopped or trial in one_fold:
+            study.fold(trial, 1, epochs=1 if trial in stopped else None, level=level)
             study.end_trial(trial, "pruned", epochs_trained=1, train_seconds=1.0, confusion=[])
             continue
         for fold in range(1, folds + 1):

@@ -148,6 +148,30 @@ def test_slices_show_the_most_important_parameter_first():
     assert figure.layout.xaxis.title.text == "decides"
 
 
+def test_few_complete_trials_are_compared_on_fold_1_with_all_that_finished_it():
+    study = made_study(16, stopped=range(4), one_fold=range(4, 13))
+    found = charts(Subject(study.history))
+    for name in ("slices", "contours"):
+        assert "the accuracy on fold 1, of all trials that finished it" in found[name].caption
+    points = [trace for trace in found["slices"].figure.data if trace.xaxis == "x"]
+    shown = {trace.name: list(trace.y) for trace in points}
+    assert {name: len(values) for name, values in shown.items()} == {
+        "stopped early": 4,
+        "after fold 1": 11,
+        "the best": 1,
+    }
+    folds = [trial.finished_folds()[1].accuracy for trial in study.history.completed()]
+    assert shown["the best"] == [folds[0]]
+    assert set(folds[1:]) <= set(shown["after fold 1"])
+    assert found["contours"].figure.data[0].colorbar.title.text == "accuracy on fold 1"
+
+
+def test_enough_complete_trials_are_compared_on_all_folds():
+    found = charts(Subject(made_study(20, one_fold=range(12)).history))
+    assert "fold 1" not in found["slices"].caption + found["contours"].caption
+    assert found["contours"].figure.data[0].colorbar.title.text == "accuracy"
+
+
 def test_every_pair_of_contours_can_be_chosen():
     figure = figures(made_study(60).history)["contours"]
     [menu] = figure.layout.updatemenus
