@@ -151,8 +151,9 @@ def slices(subject: Subject) -> Figure:
 
 def _slice_traces(subject: Subject, axis: Axis, floor: float) -> list[Any]:
     """Return the points of one parameter: stopped trials along the floor, the others above."""
-    trials, compared = subject.history.trials, subject.compared
-    used = [t for t in map(trials.get, compared.values) if t and axis.name in t.setting]
+    compared = subject.compared
+    known = [subject.history.trials[number] for number in compared.values]
+    used = [trial for trial in known if axis.name in trial.setting]
     pruned = [trial for trial in subject.pruned if trial not in compared]
     stopped = [trial for trial in pruned if axis.name in trial.setting]
     best = [trial for trial in used if trial is subject.best]
