@@ -199,9 +199,10 @@ def chosen_trial(history: History, number: int | None) -> TrialHistory:
     completed = {trial.number: trial for trial in history.completed()}
     best = history.best()
     if best is None:
+        name = history.known_study().study
         raise NothingToExport(
-            "the study has no complete trial to export; let it run on with"
-            " `python -m search run --study NAME --trials N`"
+            f"study {name!r} has no complete trial to export; let it run on with"
+            f" `python -m search run --study {name} --trials {2 * max(10, len(history.trials))}`"
         )
     if number is None:
         return best

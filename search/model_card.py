@@ -226,7 +226,9 @@ def _limits(study: StudyStarted, test: TestSetOpened | None) -> Iterable[str]:
         return
     least, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
     text = (
-        f"The test set's classes have {counts[least]:,} ({least}) to {counts[most]:,} ({most})"
+        f"The test set's classes have {counts[least]:,} samples each"
+        if counts[least] == counts[most]
+        else f"The test set's classes have {counts[least]:,} ({least}) to {counts[most]:,} ({most})"
         " samples"
     )
     if counts[most] >= _UNEVEN * counts[least]:
@@ -236,7 +238,7 @@ def _limits(study: StudyStarted, test: TestSetOpened | None) -> Iterable[str]:
         )
     shares = {name: _share(test, name, study) for name in counts}
     worst = min(shares, key=shares.__getitem__)
-    yield f"{text}. Least of all, {shares[worst]:.4f}, it finds of {worst}."
+    yield f"{text}. It finds {worst} least: {shares[worst]:.4f} of them."
 
 
 def _share(test: TestSetOpened, name: str, study: StudyStarted) -> float:

@@ -223,16 +223,24 @@ class History:
         done = [(score, trial) for score, trial in scored if score is not None]
         return [t for _, t in sorted(done, key=lambda pair: -first.oriented(pair[0]))]
 
+    def ranked(self) -> list[TrialHistory]:
+        """Return the complete trials, the best first.
+
+        Where the one with the best value was confirmed, the confirmed ones come first, in the order
+        of their scores on the further folds; see `best`.
+        """
+        completed, confirmed = self.completed(), self.confirmed()
+        if not completed or completed[0] not in confirmed:
+            return completed
+        return [*confirmed, *(trial for trial in completed if trial not in confirmed)]
+
     def best(self) -> TrialHistory | None:
         """Return the best complete trial, None while there is none.
 
         Where the one with the best value was confirmed, it is the best of the confirmed ones on the
         further folds: the highest of many scores is partly luck, and those folds did not choose.
         """
-        first = next(iter(self.completed()), None)
-        if first is None or first not in self.confirmed():
-            return first
-        return self.confirmed()[0]
+        return next(iter(self.ranked()), None)
 
     def front(self) -> list[TrialHistory]:
         """Return the complete trials that no other one equals or beats in all objectives.

@@ -90,7 +90,7 @@ def _print_study(history: "History") -> None:
         console.print(trial_table(history, history.front()))
         console.print("\n[bold]All trials[/]")
     unfinished = [t for _, t in sorted(history.trials.items()) if t.value is None]
-    trials = [*history.completed(), *unfinished]
+    trials = [*history.ranked(), *unfinished]
     console.print(trial_table(history, trials, states=True))
     for line in confirmation_lines(history):
         say(line)

@@ -120,7 +120,7 @@ def _print_best(history: History) -> None:
         for stage, count in count_stages(history).items()
     )
     console.print(f"\n[bold]Best trials[/] (of {len(history.trials)}: {counts})")
-    console.print(trial_table(history, history.completed()[:SHOWN]))
+    console.print(trial_table(history, history.ranked()[:SHOWN]))
     if len(history.objectives) > 1:
         console.print(f"\n[bold]{front_heading(history)}[/]")
         console.print(trial_table(history, history.front()))

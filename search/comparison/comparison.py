@@ -36,7 +36,7 @@ class Entry:
         folds: accuracy on each fold that takes part.
         accuracy: their mean.
         spread: their sample standard deviation; None for one fold.
-        macro_f1: mean over the same folds.
+        macro_f1: of the study's own folds' out-of-fold predictions together, as `show` has it.
         loss: mean cross-entropy over the same folds, nats.
         train_seconds: of the study's folds together.
         model_parameters: number of weights.
@@ -186,7 +186,7 @@ def _entry(contender: Contender, *, further: bool) -> Entry:
         folds=accuracies,
         accuracy=fmean(accuracies),
         spread=stdev(accuracies) if len(accuracies) > 1 else None,
-        macro_f1=fmean(fold.macro_f1 for fold in folds),
+        macro_f1=trial.score("macro_f1") or fmean(fold.macro_f1 for fold in folds),
         loss=fmean(fold.loss for fold in folds),
         train_seconds=ended.train_seconds,
         model_parameters=ended.model_parameters,

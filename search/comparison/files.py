@@ -12,7 +12,7 @@ DIFFERENCE, RANKS, NUMBERS = "difference.png", "critical_difference.png", "compa
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> list[Path]:
-    """Write a comparison's files and return their paths; those of the same names are replaced.
+    """Write a comparison's files and return their paths; those of an earlier one are replaced.
 
     Raises:
         SettingsError: the folder cannot be written.
@@ -29,6 +29,9 @@ def write_comparison(comparison: Comparison, folder: Path) -> list[Path]:
         except OSError as error:
             raise _refusal(path, error) from error
         paths.append(path)
+    stale = folder / RANKS  # of an earlier comparison, which had more contenders
+    if stale not in paths and stale.is_file():
+        stale.unlink()
     return paths
 
 

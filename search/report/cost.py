@@ -29,7 +29,7 @@ class Cost:
 
     Attributes:
         training: seconds of training, all finished trials and confirmations together.
-        epochs: trained by finished trials, folds together.
+        epochs: trained by finished trials and confirmations, folds together.
         sessions: how many times `run` was called.
     """
 
@@ -46,9 +46,15 @@ def cost(history: History) -> Cost:
         for trial in history.trials.values()
         for fold in trial.finished_more_folds().values()
     ]
+    epochs = [
+        len(fold.epochs)
+        for trial in history.trials.values()
+        for fold in trial.more_folds.values()
+        if fold.ended
+    ]
     return Cost(
         sum(end.train_seconds for end in ended) + sum(further),
-        sum(end.epochs_trained for end in ended),
+        sum(end.epochs_trained for end in ended) + sum(epochs),
         len(history.sessions),
     )
 

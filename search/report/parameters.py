@@ -58,7 +58,7 @@ def importance(subject: Subject) -> Figure:
     figure.add_trace(
         Scatter(
             y=list(range(len(shown))),
-            x=[entry.chance for entry in shown],
+            x=[min(entry.chance, 1.0) for entry in shown],
             mode="markers",
             name="reached by chance in 1 of 20 shuffled studies",
             marker={

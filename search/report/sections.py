@@ -10,7 +10,7 @@ from search.report.markup import Markup, joined, table, tag
 from search.report.mistakes import Wrong, data_address
 from search.report.pruning import saving
 from search.report.subject import Subject
-from search.report.verdict import interval_text, paired, sentences
+from search.report.verdict import corrected_ps, interval_text, paired, sentences
 from search.report.words import (
     counted,
     difference_text,
@@ -72,7 +72,9 @@ def against_baselines(subject: Subject) -> Markup:
         *further,
         f"best is ahead by{unit_of(subject.first)}",
         "95 % interval",
+        "Holm p",
     ]
+    ps = corrected_ps(subject)
     head += [f"fold {fold}" for fold in shown] + ["loss", "macro F1"]
     head += [objective_name(o) for o in others] + ["parameters", "time"]
     rows = []
@@ -81,7 +83,8 @@ def against_baselines(subject: Subject) -> Markup:
         row: list[str] = [joined([tag("b", trial_name(trial)), Markup("<br>"), tag("small", note)])]
         row = [*row, trial_score_text(subject.first, trial)]
         row += [_further(subject, trial)] if further else []
-        row += [*_difference(subject, trial), *_folds(subject, trial, shown)]
+        row += [*_difference(subject, trial), _p_text(ps.get(trial.number))]
+        row += _folds(subject, trial, shown)
         row += [_score(trial, "cv_loss"), _score(trial, "macro_f1")]
         row += [score_text(o, trial.score(o.name)) for o in others]
         ended = trial.ended
@@ -89,9 +92,9 @@ def against_baselines(subject: Subject) -> Markup:
         rows.append(row)
     told = (
         "Each trial's scores on the same folds. The interval is that of the paired difference, with"
-        " the variance corrected for training parts that overlap (Nadeau and Bengio 2003); where it"
-        " includes 0 no difference can be claimed. It is over all folds that both trials have,"
-        " those that confirmed them too."
+        " the variance corrected for training parts that overlap (Nadeau and Bengio 2003), over all"
+        " folds that both trials have, those that confirmed them too. Holm p is corrected for the"
+        " number of comparisons: only where it is below 0.05 a difference can be claimed."
     )
     numbers = range(1, len(head))
     return joined([tag("p", told, class_="soft"), table(head, rows, numbers=numbers)])
@@ -158,7 +161,7 @@ def all_trials(subject: Subject) -> Markup:
     history = subject.history
     stage = stages(history)
     rest = [t for _, t in sorted(history.trials.items()) if t.value is None]
-    trials = [*history.completed(), *rest]
+    trials = [*history.ranked(), *rest]
     rows = []
     for trial in trials[:_ROWS]:
         setting = ", ".join(f"{name}={value}" for name, value in setting_pairs(trial, history))
@@ -225,6 +228,12 @@ def _difference(subject: Subject, trial: TrialHistory) -> tuple[str, str]:
         return told, "-"
     ends = (difference_text(subject.first, end) for end in (low, high))
     return told, " to ".join(ends)
+
+
+def _p_text(p: float | None) -> str:
+    if p is None:
+        return "-"
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _further(subject: Subject, trial: TrialHistory) -> str:

@@ -92,8 +92,9 @@ def _wording(several: Sequence[Subject]) -> list[str]:
         return [
             best,
             "All studies have the same folds of the same data, so their bests are compared fold by"
-            " fold; an interval that includes 0 claims nothing. Of many trials the best is a little"
-            " lucky, more so the more there were.",
+            " fold; an interval that includes 0 claims nothing. Each stands by itself: `compare`"
+            " corrects for their number, and says what can be claimed. Of many trials the best is a"
+            " little lucky, more so the more there were.",
         ]
     digests = {subject.history.known_study().dataset.get("digest") for subject in several}
     if len(digests) > 1:

@@ -1,8 +1,11 @@
 """What a study found, in plain words: the best trial, and whether it beats the baselines."""
 
 from collections.abc import Mapping
+from itertools import combinations
 
-from search.comparison.statistics import Difference, corrected_difference
+from search.comparison.comparison import LEVEL
+from search.comparison.contenders import MOST
+from search.comparison.statistics import Difference, corrected_difference, holm
 from search.folds import HOLD_OUT_FOLDS
 from search.report.subject import Subject
 from search.report.words import (
@@ -40,6 +43,25 @@ def paired(subject: Subject, first: TrialHistory, second: TrialHistory) -> Diffe
         [objective.oriented(other[fold]) for fold in shared],
         test_share=1 / (parts - 1),
     )
+
+
+def corrected_ps(subject: Subject) -> dict[int, float]:
+    """Return p of the best against each it is measured by, corrected for their number, by number.
+
+    As `compare` does: after Holm, over all pairs of the best, the complete baselines and, where a
+    baseline is best, the best sampled trial.
+    """
+    best, baselines = subject.best, [t for t in subject.baselines if t is not subject.best]
+    sampled = [t for t in subject.history.completed() if t not in (best, *subject.baselines)]
+    measured = sampled[:1] if best in subject.baselines or not baselines else []
+    group = [best, *measured, *baselines][:MOST]
+    found = {
+        (one.number, other.number): difference.p
+        for one, other in combinations(group, 2)
+        if (difference := paired(subject, one, other)) is not None and difference.p is not None
+    }
+    corrected = dict(zip(found, holm([p for p in found.values() if p is not None]), strict=True))
+    return {other: p for (one, other), p in corrected.items() if one == best.number}
 
 
 def sentences(subject: Subject) -> list[str]:
@@ -81,6 +103,12 @@ def _against(subject: Subject, rival: TrialHistory) -> str:
     amount = interval_text(subject.first, difference)
     if difference.low is None or difference.high is None:
         return f"Against {name}: {amount}; whether that is more than chance cannot be told."
+    p = corrected_ps(subject).get(rival.number, 1.0)
+    if difference.low > 0 and p >= 1 - LEVEL:
+        return (
+            f"No difference from {name} can be claimed: {amount}, but corrected for the number of"
+            f" comparisons p is {p:.3f}."
+        )
     if difference.low > 0:
         return f"It is better than {name}, by {amount}, fold by fold."
     if difference.high < 0:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from search.errors import SettingsError
+from search.errors import FoldwiseError, SettingsError
 from search.report.report import Reported, report
 from search.studies import Notify, known_study
 from search.tracker import Tracker
@@ -64,8 +64,8 @@ def write_report(
         on_written: called when the file is there, before MLflow is asked, which may take longer.
 
     Raises:
-        SettingsError: no such study, one without a complete trial, or a target that cannot be
-            used.
+        SettingsError: no such study, or a target that cannot be used.
+        FoldwiseError: a study has no complete trial.
     """
     check_target(target, overwrite=overwrite)
     studies = {name: _reported(home, name) for name in names}
@@ -107,9 +107,9 @@ def _reported(home: Home, name: str) -> Reported:
     if history.best() is None:
         states = [trial.state for trial in history.trials.values()]
         counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states)) or "none at all"
-        raise SettingsError(
-            f"a report needs a complete trial; study {name!r} has none ({counts})."
-            f" Go on with `python -m search run --study {name}`."
+        raise FoldwiseError(
+            f"a report needs a complete trial; study {name!r} has none ({counts}). Let it run on"
+            f" with `python -m search run --study {name} --trials {2 * max(10, len(states))}`."
         )
     return Reported(history, folder, is_running=holder(folder.lock) is not None)
 

@@ -18,7 +18,8 @@ def links(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Links]:
         yield printed
 
 
-@pytest.fixture(scope="session")
+# For one module at a time: two browsers cannot be driven at once from one process.
+@pytest.fixture(scope="module")
 def somebody(browser: str) -> Iterator[Visitor]:
     """A visitor whose window is so wide that the table has all its columns on screen."""
     with visiting(browser, width=2600, height=1300) as visitor:
@@ -33,7 +34,7 @@ def browser() -> str:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def greeted(somebody: Visitor, links: Links) -> Visitor:
     """The visitor, after the first look at the pages."""
     somebody.greet(next(iter(links.values()))["compare"])

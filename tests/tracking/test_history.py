@@ -23,6 +23,17 @@ def test_the_best_is_the_complete_trial_with_the_highest_value(study):
     assert history.best() is history.trials[1]
 
 
+def test_confirmed_trials_are_ranked_by_their_further_folds(study):
+    study.session()
+    for trial, level in enumerate((0.85, 0.84, 0.83)):
+        study.complete_trial(trial, level=level)
+    study.confirm_trial(1, level=0.82)
+    assert [t.number for t in study.history.ranked()] == [0, 1, 2]  # the best is not confirmed
+    study.confirm_trial(0, level=0.80)
+    assert [t.number for t in study.history.ranked()] == [1, 0, 2]
+    assert study.history.best().number == 1
+
+
 def test_of_equal_trials_the_earlier_one_is_better(study):
     study.session()
     for trial in range(3):

@@ -47,6 +47,13 @@ def test_files_of_the_same_names_are_replaced(three, tmp_path):
     assert (tmp_path / "other").read_bytes() == b"kept"
 
 
+def test_a_picture_of_more_contenders_does_not_stay(three, studies, tmp_path):
+    write_comparison(three, tmp_path)
+    found = compare(chosen_contenders(studies.home, ["a", "b"]))
+    write_comparison(found, tmp_path)
+    assert not (tmp_path / "critical_difference.png").exists()
+
+
 def test_a_file_as_target_is_refused(three, tmp_path):
     (tmp_path / "out").write_text("x")
     with pytest.raises(SettingsError, match="`--out` must be a folder that can be written"):

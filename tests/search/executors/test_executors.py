@@ -298,11 +298,11 @@ def test_a_trial_that_takes_too_long_is_broken_off_and_its_worker_replaced(local
 
 
 def test_time_that_the_coordinator_took_is_not_the_trials(local):
-    executor = local(limits=Limits(trial_seconds=8.0))
+    executor = local(limits=Limits(trial_seconds=15.0))
 
     def dawdle(record: Record) -> Verdict:
         if isinstance(record, EpochEnded) and record.epoch == 1:
-            time.sleep(5.0)  # as a stopped process does, or one whose terminal is stopped
+            time.sleep(8.0)  # as a stopped process does, or one whose terminal is stopped
         return recorder(record)
 
     recorder = Recorder()

@@ -31,6 +31,27 @@ def test_a_lead_within_the_noise_is_not_claimed():
     assert "+1.40 points (95 % interval -" in text
 
 
+def many_baselines(number):
+    """Return a study whose best trial leads each of some baselines with p of 0.03."""
+    study = StudyBuilder(folds=5)
+    study.session()
+    wobble = [0.0, -0.0114, -0.0057, 0.0057, 0.0114]
+    for trial in range(number + 1):
+        study.start_trial(trial, f"baseline:b{trial}" if trial < number else "sampled")
+        for fold in range(1, 6):
+            lead = 0.02 + wobble[fold - 1] if trial == number else 0.0
+            study.fold(trial, fold, level=0.8 + lead)
+        study.end_trial(trial, "complete", 0.82 if trial == number else 0.8)
+    return study
+
+
+def test_a_lead_over_one_of_many_baselines_is_corrected_for_their_number():
+    assert "It is better than the best baseline" in told(many_baselines(1))
+    text = told(many_baselines(3))
+    assert "No difference from the best baseline, trial 0 (b0) can be claimed" in text
+    assert "corrected for the number of comparisons p is 0." in text
+
+
 def test_one_fold_claims_nothing():
     text = told(study_of(0.80, 0.85, folds=1))
     assert "whether that is more than chance cannot be told" in text

@@ -2,7 +2,7 @@ import hashlib
 
 import pytest
 
-from search.errors import SettingsError
+from search.errors import FoldwiseError, SettingsError
 from search.report.writing import write_report
 from tests.studies import StudyBuilder
 from tracking.home import Home
@@ -106,7 +106,7 @@ def test_a_study_that_runs_is_left_to_itself(home, write, tracker):
     ],
 )
 def test_a_study_that_cannot_be_reported_on_is_told(write, tmp_path, names, words):
-    with pytest.raises(SettingsError, match=words):
+    with pytest.raises(FoldwiseError, match=words):
         write(*names)
     assert not (tmp_path / "report.html").exists()
 
