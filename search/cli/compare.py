@@ -10,7 +10,8 @@ from search.cli.options import DEFAULT_HOME, AsJson, Home
 
 if TYPE_CHECKING:
     from search.comparison.cells import Cell
-    from search.comparison.comparison import Comparison, Entry, Pair
+    from search.comparison.comparison import Comparison
+    from search.comparison.entries import Entry, Pair
 
 _LONGEST_NAME = 24  # characters beside numbers; with longer ones names get lines of their own
 _MOST_PAIRS = 20
@@ -67,9 +68,8 @@ def compare(
 
 def _print(comparison: "Comparison") -> None:
     from search.cli.output import console, say
-    from search.comparison.verdict import verdict
 
-    say(verdict(comparison))
+    say(comparison.verdict)
     for note in comparison.notes:
         say(note)
     _print_entries(comparison)

@@ -5,8 +5,8 @@ from math import isfinite
 from typing import Any
 
 from search.comparison.cells import Cell
-from search.comparison.comparison import Comparison, Pair
-from search.comparison.verdict import verdict
+from search.comparison.comparison import Comparison
+from search.comparison.entries import Pair
 
 
 def document(comparison: Comparison) -> dict[str, Any]:
@@ -14,7 +14,7 @@ def document(comparison: Comparison) -> dict[str, Any]:
     labels = [entry.label for entry in comparison.entries]
     ranking = comparison.ranking
     return {
-        "verdict": verdict(comparison),
+        "verdict": comparison.verdict,
         "dataset": comparison.dataset,
         "measure": "accuracy",
         "level": comparison.level,

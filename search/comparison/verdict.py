@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from search.comparison.comparison import Comparison, Pair
+from search.comparison.entries import Entry, Pair
 
 
-def verdict(comparison: Comparison) -> str:
+def verdict(entries: Sequence[Entry], pairs: Sequence[Pair], level: float) -> str:
     """Return one or two sentences: which is better and by how much, or that none can be told."""
-    if len(comparison.entries) == 2:
-        return _of_two(comparison, comparison.pairs[0])
-    return _of_many(comparison)
+    if len(entries) == 2:
+        return _of_two(entries, pairs[0], level)
+    return _of_many(entries, pairs, level)
 
 
 def points(fraction: float) -> str:
@@ -24,11 +24,11 @@ def interval_text(pair: Pair) -> str:
     return "-" if low is None or high is None else f"{points(low)} to {points(high)}"
 
 
-def _of_two(comparison: Comparison, pair: Pair) -> str:
-    first, second = (comparison.entries[n].label for n in (pair.first, pair.second))
+def _of_two(entries: Sequence[Entry], pair: Pair, level: float) -> str:
+    first, second = (entries[n].label for n in (pair.first, pair.second))
     by = f"{points(pair.difference.mean)} points"
-    interval = f"{100 * comparison.level:g} % interval {interval_text(pair)}"
-    if pair.is_claimed(comparison.level):
+    interval = f"{100 * level:g} % interval {interval_text(pair)}"
+    if pair.is_claimed(level):
         return f"{first} is better than {second} by {by} of accuracy ({interval})."
     if pair.holm_p is None:
         return (
@@ -43,12 +43,12 @@ def _of_two(comparison: Comparison, pair: Pair) -> str:
     )
 
 
-def _of_many(comparison: Comparison) -> str:
-    best = comparison.entries[0]
-    of_best = [pair for pair in comparison.pairs if pair.first == 0]
-    names = {pair: comparison.entries[pair.second].label for pair in of_best}
-    worse = [names[pair] for pair in of_best if pair.is_claimed(comparison.level)]
-    open_ = [names[pair] for pair in of_best if not pair.is_claimed(comparison.level)]
+def _of_many(entries: Sequence[Entry], pairs: Sequence[Pair], level: float) -> str:
+    best = entries[0]
+    of_best = [pair for pair in pairs if pair.first == 0]
+    names = {pair: entries[pair.second].label for pair in of_best}
+    worse = [names[pair] for pair in of_best if pair.is_claimed(level)]
+    open_ = [names[pair] for pair in of_best if not pair.is_claimed(level)]
     score = f"{best.label} has the highest mean accuracy, {best.accuracy:.4f}"
     if not open_:
         return f"{score}, and is better than {_listed(worse, 'and')}."

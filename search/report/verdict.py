@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from itertools import combinations
 
-from search.comparison.comparison import LEVEL
 from search.comparison.contenders import MOST
+from search.comparison.entries import LEVEL
 from search.comparison.statistics import Difference, corrected_difference, holm
 from search.folds import HOLD_OUT_FOLDS
 from search.report.subject import Subject

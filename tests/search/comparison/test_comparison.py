@@ -8,8 +8,11 @@ from search.comparison.comparison import compare
 from search.comparison.contenders import chosen_contenders
 from search.comparison.document import document
 from search.comparison.statistics import corrected_difference, holm, unpaired_difference
-from search.comparison.verdict import verdict
 from tests.search.comparison.comparing import MIDDLE, STRONG, WEAK, complete, confirm
+
+
+def verdict(found):
+    return found.verdict
 
 
 def compared(studies, *names, trials="best"):
