@@ -122,7 +122,7 @@ def export_study(
         check_folds(begun.folds)
     check_target(wish.target, overwrite=wish.overwrite)
     decision = decide(history, trial, force=wish.force)
-    dataset = _same_dataset(history, home, data_dir, notify)
+    dataset = same_dataset(history, home, data_dir, notify)
     load_tensorflow(folder.worker_log())
     with _recording(folder, history) as record:
         final = Final.of(history, trial, dataset, Folds.load(folder.folds), home=home)
@@ -164,7 +164,7 @@ def evaluate_study(
     model = ModelFolder(Path(export.folder))
     if model.model_sha256() != export.model_sha256:
         raise DataError(f"{model.model} is not the file that `export` wrote; export again")
-    dataset = _same_dataset(history, home, data_dir, notify)
+    dataset = same_dataset(history, home, data_dir, notify)
     load_tensorflow(folder.worker_log())
     with _recording(folder, history) as record:
         with standard_error_to(folder.worker_log()):
@@ -233,7 +233,12 @@ def _record_of(
     )
 
 
-def _same_dataset(history: History, home: Home, data_dir: Path | None, notify: Notify) -> Dataset:
+def same_dataset(history: History, home: Home, data_dir: Path | None, notify: Notify) -> Dataset:
+    """Return the dataset that a study began with.
+
+    Raises:
+        DataError: it cannot be had, or is another one by now.
+    """
     if history.study is None:
         raise SettingsError("the study has not begun")
     recorded = history.study.dataset

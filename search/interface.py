@@ -271,14 +271,22 @@ def load_study(name: str, *, home: Path | str = DEFAULT_HOME) -> StudyResult:
 
 
 def compare_studies(
-    *names: str, trials: str = "best", home: Path | str = DEFAULT_HOME
+    *names: str,
+    trials: str = "best",
+    latency: bool = False,
+    home: Path | str = DEFAULT_HOME,
+    data_dir: Path | str | None = None,
+    notify: Notify | None = None,
 ) -> "Comparison":
     """Compare trials of one study, or the bests of several on one dataset, as `compare` does.
 
     Args:
         names: the studies.
         trials: `best`, or numbers of one study's trials with commas between.
+        latency: measure how long one prediction takes, which imports TensorFlow.
         home: where they are.
+        data_dir: folder with datasets of your own.
+        notify: takes notices; None makes them Python warnings.
 
     Returns:
         All numbers; `verdict` says them in words.
@@ -290,7 +298,16 @@ def compare_studies(
     from search.comparison.comparison import compare
     from search.comparison.contenders import chosen_contenders
 
-    return compare(chosen_contenders(Home(Path(home)), names, trials))
+    folders = Home(Path(home))
+    contenders = chosen_contenders(folders, names, trials)
+    if not latency:
+        return compare(contenders)
+    from search.timing import measured_latencies
+
+    found = measured_latencies(
+        folders, contenders, data_dir=_path(data_dir), notify=notify or _warn
+    )
+    return compare(contenders, latencies=found)
 
 
 def _path(given: Path | str | None) -> Path | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.cli.options import DEFAULT_HOME, AsJson, Home
+from search.cli.options import DEFAULT_HOME, AsJson, DataDir, Home
 
 if TYPE_CHECKING:
     from search.comparison.cells import Cell
@@ -34,6 +34,14 @@ def compare(
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder for pictures and all numbers.")
     ] = None,
+    latency: Annotated[
+        bool,
+        typer.Option(
+            "--latency",
+            help="Measure how long one prediction takes; needs the dataset and some seconds.",
+        ),
+    ] = False,
+    data_dir: DataDir = None,
     home: Home = DEFAULT_HOME,
     json: AsJson = False,
 ) -> None:
@@ -43,15 +51,21 @@ def compare(
     with McNemar's test; of three or more, pairs are corrected after Holm. Differences are in
     percent points.
     """
-    from search.cli.output import print_json, say, shell
+    from search.cli.output import Notices, print_json, say, shell
     from search.comparison.comparison import compare as compare_contenders
     from search.comparison.contenders import chosen_contenders
     from search.comparison.document import document
     from search.comparison.files import write_comparison
     from tracking.home import Home as HomeFolder
 
-    contenders = chosen_contenders(HomeFolder(home), studies, trials)
-    comparison = compare_contenders(contenders)
+    folders, notify = HomeFolder(home), Notices(quiet=json)
+    contenders = chosen_contenders(folders, studies, trials)
+    latencies: tuple[float, ...] = ()
+    if latency:
+        from search.timing import measured_latencies
+
+        latencies = measured_latencies(folders, contenders, data_dir=data_dir, notify=notify)
+    comparison = compare_contenders(contenders, latencies=latencies)
     written = write_comparison(comparison, out) if out is not None else []
     if json:
         print_json({**document(comparison), "files": [str(path) for path in written]})
@@ -60,7 +74,8 @@ def compare(
     for path in written:
         say(f"wrote {path}")
     if not written:
-        chosen = () if trials == "best" else ("--trials", trials)
+        chosen = [] if trials == "best" else ["--trials", trials]
+        chosen += ["--latency"] if latency else []
         place = () if home == DEFAULT_HOME else ("--home", str(home))
         command = shell("compare", *studies, *chosen, *place, "--out", "comparison")
         say(f"Pictures  {command}")

@@ -56,12 +56,15 @@ class Comparison:
         return verdict(self.entries, self.pairs, self.level)
 
 
-def compare(contenders: Sequence[Contender], *, level: float = LEVEL) -> Comparison:
+def compare(
+    contenders: Sequence[Contender], *, level: float = LEVEL, latencies: Sequence[float] = ()
+) -> Comparison:
     """Compare the accuracy of two or more trials of one dataset.
 
     Args:
         contenders: as `chosen_contenders` returns them.
         level: of the intervals, and 1 minus the chance to claim a difference that is none.
+        latencies: of each contender's model, ms; empty for those that the searches measured.
 
     Raises:
         ValueError: fewer than two contenders.
@@ -69,7 +72,13 @@ def compare(contenders: Sequence[Contender], *, level: float = LEVEL) -> Compari
     if len(contenders) < 2:
         raise ValueError(f"a comparison needs two contenders; got {len(contenders)}")
     are_confirmed = _are_confirmed(contenders)
-    made = [(contender, _entry(contender, further=are_confirmed)) for contender in contenders]
+    measured: Sequence[float | None] = latencies or [
+        each.trial.score("latency_ms") for each in contenders
+    ]
+    made = [
+        (contender, _entry(contender, latency, further=are_confirmed))
+        for contender, latency in zip(contenders, measured, strict=True)
+    ]
     made.sort(key=lambda both: -both[1].accuracy)
     ordered, entries = [c for c, _ in made], tuple(entry for _, entry in made)
     answers, unreadable = readable_answers(ordered)
@@ -105,7 +114,7 @@ def _are_confirmed(contenders: Sequence[Contender]) -> bool:
     )
 
 
-def _entry(contender: Contender, *, further: bool) -> Entry:
+def _entry(contender: Contender, latency_ms: float | None, *, further: bool) -> Entry:
     trial, ended = contender.trial, contender.trial.ended
     if ended is None:
         raise ValueError(f"only trials that are over are compared; {contender.label} is not")
@@ -125,7 +134,7 @@ def _entry(contender: Contender, *, further: bool) -> Entry:
         loss=fmean(fold.loss for fold in folds),
         train_seconds=ended.train_seconds,
         model_parameters=ended.model_parameters,
-        latency_ms=trial.score("latency_ms"),
+        latency_ms=latency_ms,
         confusion=ended.confusion,
     )
 

@@ -24,7 +24,7 @@ class Entry:
         loss: mean cross-entropy over the same folds, nats.
         train_seconds: of the study's folds together.
         model_parameters: number of weights.
-        latency_ms: to predict one sample; None where the study did not measure it.
+        latency_ms: to predict one sample; None where it was not measured.
         confusion: of the out-of-fold predictions.
     """
 

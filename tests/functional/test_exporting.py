@@ -54,6 +54,14 @@ SPACE = Space(
 """
 
 
+def test_compare_measures_the_latency_of_each_model(study):
+    done = study("compare", "two", "--trials", "0,1", "--latency", "--json")
+    assert done.code == 0, done.err
+    found = [entry["latency_ms"] for entry in done.json["entries"]]
+    assert len(found) == 2
+    assert all(0 < latency < 1000 for latency in found)
+
+
 def test_all_formats_of_a_model_trained_in_bfloat16_agree_in_float32(study):
     done = study("export", "two", "--to", "all", "--format", "saved_model,tflite,onnx")
     assert done.code == 0, done.err

@@ -47,7 +47,7 @@ def test_the_development_set_is_the_test_set(folder: Path, home: Path) -> None:
 
 
 def test_gzipped_files_are_read_whatever_their_name(folder: Path, home: Path) -> None:
-    (folder / "train.tsv").write_bytes(gzip.compress(TRAIN))
+    (folder / "train.tsv").write_bytes(gzip.compress(TRAIN, mtime=0))
     (folder / "dev.tsv").unlink()
     (folder / "dev.tsv.gz").write_bytes(gzip.compress(DEV))
     assert read(folder, home)[1] == [0, 1, 1]
@@ -92,8 +92,13 @@ def test_glues_unlabelled_test_file_is_not_read(folder: Path, home: Path) -> Non
         (HEADER + b"a\t\n", ", line 2 must end with a label of 0..1; got 'a\\t'"),
         (HEADER + b"a\t0\n \t1\n", ", line 3 must begin with a sentence that is not empty; got"),
         (HEADER + b"a\t0\nb\xff\t1\n", ", line 3 must be UTF-8; got the byte 0xff"),
-        (gzip.compress(TRAIN)[:-9], " is cut short"),
-        (gzip.compress(TRAIN)[:12] + b"\xff\xff\xff" + gzip.compress(TRAIN)[15:], " is damaged"),
+        (gzip.compress(TRAIN, mtime=0)[:-9], " is cut short"),
+        (
+            gzip.compress(TRAIN, mtime=0)[:12]
+            + b"\xff\xff\xff"
+            + gzip.compress(TRAIN, mtime=0)[15:],
+            " is damaged",
+        ),
     ],
 )
 def test_a_fault_is_named_with_its_line(
