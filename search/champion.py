@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from search.folds import HOLD_OUT_FOLDS
+from search.folds import validation_share
 from tracking.history import History, TrialHistory
 from tracking.objectives import DEFAULT, OBJECTIVES, Objective
 from tracking.records import FoldEnded, ModelExported
@@ -91,11 +91,6 @@ def _compared(history: History, trial: TrialHistory, rival: TrialHistory) -> Dec
     if found.low > 0:
         return Decision(CHAMPION, f"It is better {versus} ({interval}).")
     return Decision(CHAMPION, f"It is not significantly worse {versus} ({interval}).")
-
-
-def validation_share(folds: int) -> float:
-    """Return a study's validation samples for each training sample."""
-    return 1 / ((HOLD_OUT_FOLDS if folds == 1 else folds) - 1)
 
 
 def _shared_folds(

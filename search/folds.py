@@ -112,6 +112,11 @@ class Folds:
         return folds
 
 
+def validation_share(folds: int) -> float:
+    """Return the validation samples for each training sample of so many folds."""
+    return 1 / ((folds if folds > 1 else HOLD_OUT_FOLDS) - 1)
+
+
 def further_numbers(folds: int) -> range:
     """Return the numbers of the folds that confirm a trial of a study with so many folds."""
     return range(folds + 1, folds * (1 + CONFIRMATIONS) + 1)

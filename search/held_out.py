@@ -5,10 +5,10 @@ import time
 
 import numpy as np
 
-from search.champion import validation_share
 from search.datasets import Dataset
 from search.errors import DataError
 from search.evaluation import Predictions, classification_report, confusion_matrix, macro_f1, score
+from search.folds import validation_share
 from search.intervals import over_folds, wilson
 from search.model_card import model_card
 from search.model_folder import CARD, METRICS, ModelFolder

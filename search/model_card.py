@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from search.champion import validation_share
+from search.folds import validation_share
 from search.intervals import over_folds, wilson
 from search.reproduction import facts, run_command
 from tracking.history import History, TrialHistory

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from shlex import quote
 
 from search.errors import FoldwiseError, SettingsError
-from search.folds import HOLD_OUT_FOLDS
+from search.folds import validation_share
 from search.studies import known_study
 from tracking.history import History, TrialHistory
 from tracking.home import Home, StudyFolder
@@ -46,8 +46,7 @@ class Contender:
     @property
     def test_share(self) -> float:
         """Validation samples for each training sample."""
-        folds = self.start.folds
-        return 1 / ((folds if folds > 1 else HOLD_OUT_FOLDS) - 1)
+        return validation_share(self.start.folds)
 
 
 def chosen_contenders(

@@ -6,7 +6,7 @@ from itertools import combinations
 from search.comparison.contenders import MOST
 from search.comparison.entries import LEVEL
 from search.comparison.statistics import Difference, corrected_difference, holm
-from search.folds import HOLD_OUT_FOLDS
+from search.folds import validation_share
 from search.report.subject import Subject
 from search.report.words import (
     counted,
@@ -37,11 +37,10 @@ def paired(subject: Subject, first: TrialHistory, second: TrialHistory) -> Diffe
     shared = sorted(set(one) & set(other))
     if not shared:
         return None
-    parts = folds if folds > 1 else HOLD_OUT_FOLDS
     return corrected_difference(
         [objective.oriented(one[fold]) for fold in shared],
         [objective.oriented(other[fold]) for fold in shared],
-        test_share=1 / (parts - 1),
+        test_share=validation_share(folds),
     )
 
 

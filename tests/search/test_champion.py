@@ -2,7 +2,8 @@
 
 import pytest
 
-from search.champion import decide, present_champion, validation_share
+from search.champion import decide, present_champion
+from search.folds import validation_share
 from tests.studies import StudyBuilder
 from tracking.records import ModelExported
 
