@@ -88,7 +88,8 @@ def train(case: Case, seed: int, asked: argparse.Namespace) -> Training:
 
     from search.datasets import load
     from search.evaluation import Predictions, confusion_matrix, score
-    from search.fit import Part, fit, predict
+    from search.feeding import Part
+    from search.fit import fit, predict
     from search.folds import make_folds, stratified_part
     from search.inputs import make_inputs, spec_of
     from search.seeds import derive

@@ -111,7 +111,8 @@ def _fold(
     import keras
 
     from search.evaluation import score
-    from search.fit import Epoch, Part, fit, predict
+    from search.feeding import Part
+    from search.fit import Epoch, fit, predict
     from search.inputs import spec_of
     from search.seeds import derive
 

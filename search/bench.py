@@ -2,16 +2,19 @@
 
 import gc
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from search.datasets import Dataset
 from search.encoding import Encoder
-from search.fit import Array, Part
+from search.feeding import Array, Part
 from search.folds import Folds, Indices
 from search.inputs import Inputs, make_inputs, space_on
+from search.reuse import Programs
 from search.work import Work
 from spaces import Settings, Space
 from tracking.home import StudyFolder
@@ -43,6 +46,11 @@ class Bench:
     seed: int
     objectives: tuple[str, ...]
 
+    @cached_property
+    def programs(self) -> Programs:
+        """What was traced for the last settings."""
+        return Programs()
+
     @classmethod
     def open(cls, work: Work) -> "Bench":
         """Load what `work` names and set the precision of all models."""
@@ -69,12 +77,23 @@ class Bench:
         return self.inputs.learn(self._indices(fold)[0], setting)
 
     def parts(self, fold: int, encoder: Encoder) -> tuple[Part, Part]:
-        """Return the training and the validation part of a fold (from 1), copied to memory."""
-        train, validation = self._indices(fold)
-        return (
-            Part(self.inputs.take(encoder, train), self.labels[train]),
-            Part(self.inputs.take(encoder, validation), self.labels[validation]),
-        )
+        """Return the training and the validation part of a fold (from 1)."""
+        train, validation = (np.searchsorted(self._used, rows) for rows in self._indices(fold))
+        inputs = self._resident.of(encoder, self.inputs, self._used)
+        return Part(inputs, self._labels, train), Part(inputs, self._labels, validation)
+
+    @cached_property
+    def _used(self) -> Indices:
+        used = self.folds.used
+        return used if self.further is None else np.union1d(used, self.further.used)
+
+    @cached_property
+    def _labels(self) -> Array:
+        return self.labels[self._used]
+
+    @cached_property
+    def _resident(self) -> "_Resident":
+        return _Resident()
 
     def _indices(self, fold: int) -> tuple[Indices, Indices]:
         folds, place = self.folds, fold - 1
@@ -83,3 +102,18 @@ class Bench:
                 raise IndexError(f"fold {fold} of {len(self.folds)}")
             folds, place = self.further, place - len(self.folds)
         return folds.train[place], folds.validation[place]
+
+
+class _Resident:
+    """The samples in use in TensorFlow's memory, encoded as they were needed last."""
+
+    def __init__(self) -> None:
+        self._encoder: Encoder | None = None
+        self._tensor: tf.Tensor | None = None
+
+    def of(self, encoder: Encoder, inputs: Inputs, used: Indices) -> tf.Tensor:
+        if self._tensor is None or encoder != self._encoder:
+            self._tensor = None  # let go of it first
+            self._tensor = tf.constant(inputs.take(encoder, used))
+            self._encoder = encoder
+        return self._tensor

@@ -12,6 +12,7 @@ from search.datasets import Dataset
 from search.datasets.images import background
 from search.encoding import Encoder
 from search.errors import FoldwiseError, SettingsError
+from search.feeding import Part
 from search.folds import Folds, Indices
 from search.formats.base import Samples
 from search.inputs import Inputs, make_inputs, spec_of
@@ -151,7 +152,7 @@ class Final:
         """
         import keras
 
-        from search.fit import Epoch, Part, fit
+        from search.fit import Epoch, fit
 
         keras.utils.set_random_seed(seed)
         model = self.build(self.precision)
@@ -163,7 +164,7 @@ class Final:
 
         fit(
             model,
-            Part(self.inputs.take(self.encoder, indices), self.dataset.train_labels[indices]),
+            self._part(indices),
             None,
             self.setting,
             classes=len(self.dataset.classes),
@@ -172,6 +173,11 @@ class Final:
             thaw=self.space.thaw,
         )
         return model, curves
+
+    def _part(self, indices: Indices) -> Part:
+        used = self.folds.used  # all of them, so that a fold is trained as it was in the search
+        inputs = self.inputs.take(self.encoder, used)
+        return Part(inputs, self.dataset.train_labels[used], np.searchsorted(used, indices))
 
     def in_float32(self, trained: Any) -> Any:
         """Return a trained model whose layers compute in float32, with the same weights."""

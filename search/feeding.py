@@ -1,15 +1,13 @@
-"""How training and prediction data reach Keras."""
+"""In which order, and in what batches, samples are computed on."""
 
-import math
-from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 
-from search.augmentation import Augmentation
+if TYPE_CHECKING:
+    import keras
 
 PREDICTION_BATCH = 512
 WINDOW = 50
@@ -17,7 +15,51 @@ WINDOW = 50
 Array = npt.NDArray[Any]
 
 
-def takes_any_length(model: keras.Model) -> bool:
+@dataclass(frozen=True)
+class Part:
+    """Some of the samples, without a copy of them.
+
+    Attributes:
+        inputs: `(n, ...)`, all samples as the model receives them; an array or a tensor.
+        labels: int64 `(n,)`, class numbers from 0.
+        rows: int64 `(m,)`, which of them are meant; None for all.
+    """
+
+    inputs: Any
+    labels: Array
+    rows: Array | None = None
+
+    @property
+    def indices(self) -> Array:
+        """The rows that are meant, int64 `(m,)`."""
+        return np.arange(len(self.labels)) if self.rows is None else self.rows
+
+    @property
+    def own_labels(self) -> Array:
+        """The labels of those rows, int64 `(m,)`."""
+        return self.labels if self.rows is None else self.labels[self.rows]
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Samples in an order, cut into batches.
+
+    Attributes:
+        order: int64 `(m,)`, row numbers.
+        ends: int64 `(batches + 1,)`; batch `i` is `order[ends[i]:ends[i + 1]]`.
+        longest: int64 `(batches,)`, how much of each sequence is computed on; the rest is padding.
+            None where samples are no sequences of any length.
+    """
+
+    order: Array
+    ends: Array
+    longest: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.ends) - 1
+
+
+def takes_any_length(model: "keras.Model") -> bool:
     """Say whether a model takes sequences of any length, so that padding may be cut off.
 
     Such models must ignore padding; an `Embedding` with `mask_zero=True` sees to it.
@@ -29,83 +71,53 @@ def takes_any_length(model: keras.Model) -> bool:
     return isinstance(shape, tuple) and len(shape) == 2 and shape[1] is None
 
 
-def image_batches(
-    arrays: tuple[Array, ...], *, batch_size: int, seed: int, augmentation: Augmentation
-) -> Any:
-    """Return a `tf.data.Dataset` of shuffled, moved batches, other ones every epoch.
+def lengths_of(tokens: Any) -> Array:
+    """Return the length of each sequence of tokens `(n, length)` without padding, at least 1."""
+    lengths: Array = np.maximum(np.count_nonzero(np.asarray(tokens), axis=1), 1)
+    return lengths
+
+
+def shuffled(
+    rows: Array, *, batch_size: int, seed: int, epoch: int, lengths: Array | None = None
+) -> Batches:
+    """Return the batches of an epoch; every epoch has its own order, decided by the seed.
+
+    Sequences come in batches of like length, cut to the longest: the samples of the epoch are
+    shuffled, sorted by length within windows of `WINDOW` batches, and the batches shuffled; so
+    batches are random, and little is computed on padding.
 
     Args:
-        arrays: images and targets, optionally sample weights; all `(n, ...)`.
-        batch_size: samples a batch; the last may be smaller.
-        seed: decides the order and the movements.
-        augmentation: how images are moved.
+        rows: int64 `(m,)`.
+        batch_size: samples a batch; one may be smaller.
+        seed: of the training.
+        epoch: number of the epoch.
+        lengths: of the sequences, indexed by row number; None where samples are no sequences.
     """
-    made = tf.data.Dataset.from_tensor_slices(arrays)
-    made = made.shuffle(len(arrays[0]), seed=seed, reshuffle_each_iteration=True)
-    moves = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2)
-    made = tf.data.Dataset.zip(made.batch(batch_size), moves).map(
-        lambda batch, move: (augmentation.apply(batch[0], move), *batch[1:]),
-        num_parallel_calls=tf.data.AUTOTUNE,
-    )
-    options = tf.data.Options()
-    options.deterministic = True
-    return made.with_options(options).prefetch(2)
-
-
-def sequence_batches(arrays: tuple[Array, ...], *, batch_size: int, seed: int) -> Any:
-    """Return a `tf.data.Dataset` of batches of sequences of like length, cut to the longest.
-
-    The samples of an epoch are shuffled, sorted by length within windows of `WINDOW` batches, and
-    the batches shuffled; so batches are random, and little is computed on padding.
-
-    Args:
-        arrays: tokens `(n, length)` and targets, optionally sample weights.
-        batch_size: samples a batch; some may be smaller.
-        seed: decides the order.
-    """
-    random = np.random.RandomState(seed % 2**32)
-    tokens, *others = arrays
-    lengths = np.maximum(np.count_nonzero(tokens, axis=1), 1)
-
-    def epoch() -> Iterator[tuple[Array, ...]]:
-        for rows in _like_lengths(lengths, batch_size, random):
-            yield tokens[rows, : lengths[rows].max()], *(other[rows] for other in others)
-
-    signature = (
-        tf.TensorSpec((None, None), tokens.dtype),
-        *(tf.TensorSpec((None, *other.shape[1:]), other.dtype) for other in others),
-    )
-    made = tf.data.Dataset.from_generator(epoch, output_signature=signature)
-    count = math.ceil(len(lengths) / batch_size)
-    return made.apply(tf.data.experimental.assert_cardinality(count)).prefetch(2)
-
-
-def _like_lengths(lengths: Array, batch_size: int, random: np.random.RandomState) -> list[Array]:
-    order = random.permutation(len(lengths))
-    made = []
+    random = np.random.default_rng((seed, epoch))
+    order = random.permutation(rows)
+    if lengths is None:
+        return Batches(order, _ends(len(order), batch_size))
+    pieces = []
     for start in range(0, len(order), WINDOW * batch_size):
         window = order[start : start + WINDOW * batch_size]
         window = window[np.argsort(lengths[window], kind="stable")]
-        made += [window[i : i + batch_size] for i in range(0, len(window), batch_size)]
-    return [made[index] for index in random.permutation(len(made))]
+        pieces += [window[i : i + batch_size] for i in range(0, len(window), batch_size)]
+    pieces = [pieces[index] for index in random.permutation(len(pieces))]
+    return Batches(
+        np.concatenate(pieces),
+        np.cumsum([0, *map(len, pieces)]),
+        np.array([lengths[piece].max() for piece in pieces]),
+    )
 
 
-def outputs(model: keras.Model, inputs: Array) -> Array:
-    """Return a model's outputs, float32 `(n, units)`, computed in large batches.
-
-    Sequences are computed shortest first where padding may be cut off.
-    """
-    if not takes_any_length(model):
-        made = model.predict(inputs, batch_size=PREDICTION_BATCH, verbose=0)
-        return np.asarray(made, dtype=np.float32)
-    order = np.argsort(np.count_nonzero(inputs, axis=1), kind="stable")
-    data = tf.data.Dataset.from_tensor_slices(inputs[order]).batch(PREDICTION_BATCH)
-    sorted_outputs = np.asarray(model.predict(data.map(_trimmed), verbose=0), np.float32)
-    made = np.empty_like(sorted_outputs)
-    made[order] = sorted_outputs
-    return made
+def in_turn(rows: Array, lengths: Array | None = None) -> Batches:
+    """Return large batches for predictions: as the rows come, or the shortest sequences first."""
+    if lengths is None:
+        return Batches(rows, _ends(len(rows), PREDICTION_BATCH))
+    order = rows[np.argsort(lengths[rows], kind="stable")]
+    ends = _ends(len(order), PREDICTION_BATCH)
+    return Batches(order, ends, lengths[order[ends[1:] - 1]])
 
 
-def _trimmed(tokens: Any) -> Any:
-    longest = tf.reduce_max(tf.math.count_nonzero(tokens, axis=1, dtype=tf.int32))
-    return tokens[:, : tf.maximum(longest, 1)]
+def _ends(count: int, size: int) -> Array:
+    return np.append(np.arange(0, count, size), count)

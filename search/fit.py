@@ -1,41 +1,30 @@
-"""Training one model: the only caller of `model.fit`."""
+"""Training one model: epochs, scores after each, and what acts on them."""
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
+import tensorflow as tf
 
 from search.augmentation import Augmentation
 from search.compiling import compile_model
 from search.datasets.images import background
 from search.evaluation import score
-from search.feeding import image_batches, outputs, sequence_batches, takes_any_length
+from search.feeding import Array, Part, lengths_of, shuffled
 from search.folds import stratified_part
+from search.program import Program
+from search.reuse import Programs
+from search.seeds import derive
 from search.targets import Targets, output_units
 from spaces import Settings
 
 INNER_FRACTION = 0.1
 PLATEAU_FACTOR, PLATEAU_PATIENCE = 0.3, 1
 
-Array = npt.NDArray[Any]
 Thaw = Callable[[Any, Mapping[str, Any]], float]
-
-
-@dataclass(frozen=True)
-class Part:
-    """Samples with their labels.
-
-    Attributes:
-        inputs: `(n, ...)`, as the model receives them.
-        labels: int64 `(n,)`, class numbers from 0.
-    """
-
-    inputs: Array
-    labels: Array
 
 
 @dataclass(frozen=True)
@@ -62,10 +51,12 @@ class Fitted:
         chosen: the epoch whose weights the model has now: the last, or with early stopping the
             one that was best on the inner part.
         epochs: number of epochs trained.
+        model: what was trained: the model given, or the one that was kept of an earlier fold.
     """
 
     chosen: Epoch
     epochs: int
+    model: keras.Model
 
 
 class Diverged(ArithmeticError):
@@ -82,6 +73,7 @@ def fit(
     seed: int,
     on_epoch: Callable[[Epoch], None],
     thaw: Thaw | None = None,
+    programs: Programs | None = None,
 ) -> Fitted:
     """Compile and train a model as the setting says.
 
@@ -99,14 +91,17 @@ def fit(
         seed: decides shuffling, augmentation and the inner part.
         on_epoch: called after every epoch; what it raises ends the training and reaches the caller.
         thaw: makes more of the model trainable after the setting's `frozen_epochs`.
+        programs: those of earlier folds; with one of the same setting, that one's model is trained
+            in place of `model`, from `model`'s initial values.
 
     Raises:
         Diverged: the loss is no longer a finite number.
         ValueError: the model's output does not fit the classes.
     """
     training, inner = _split(training, setting, seed)
-    run = _Run(model, training, inner, validation, setting, classes, seed, on_epoch)
     frozen = int(setting.get("frozen_epochs", 0)) if thaw is not None else 0
+    kept = programs if thaw is None or not frozen else None
+    run = _Run(model, training, inner, validation, setting, classes, seed, on_epoch, kept)
     epochs = int(setting["epochs"])
     if thaw is None or not frozen:
         return run.train(0, epochs)
@@ -119,7 +114,8 @@ def fit(
 
 def predict(model: keras.Model, inputs: Array, classes: int) -> Array:
     """Return class probabilities of a compiled model, float32 `(n, classes)`."""
-    return Targets.of(model, classes, inputs).probabilities(outputs(model, inputs))
+    found = Program(model).outputs(inputs)
+    return Targets.of(model, classes, inputs).probabilities(found)
 
 
 @dataclass(frozen=True)
@@ -132,40 +128,69 @@ class _Run:
     classes: int
     seed: int
     on_epoch: Callable[[Epoch], None]
+    programs: Programs | None
 
     def train(self, first: int, last: int, *, factor: float | None = None) -> Fitted:
         """Train the epochs from `first` (0 is the first) up to `last`."""
-        batches = math.ceil(len(self.training.labels) / int(self.setting["batch_size"]))
-        steps = batches * (last - first)
-        units = output_units(self.model, self.classes, self.training.inputs)
-        compile_model(self.model, self.setting, units=units, steps=steps, factor=factor)
-        targets = Targets.of(self.model, self.classes, self.training.inputs)
+        batches = math.ceil(len(self.training.indices) / self._batch_size)
+        program = self._program(batches * (last - first), factor)
+        targets = Targets.of(program.model, self.classes, self.training.inputs)
         stops = bool(self.setting.get("early_stopping", False))
-        reporter = _EpochReporter(targets, self.validation, self.inner, self.on_epoch, stops)
-        self.model.fit(
-            **self._data(targets),
-            epochs=last,
-            initial_epoch=first,
-            verbose=0,
-            callbacks=[reporter, *self._callbacks()],
+        reporter = _EpochReporter(
+            program, targets, self.validation, self.inner, self.on_epoch, stops
         )
+        self._run_epochs(program, targets, [reporter, *self._callbacks()], first, last)
         return reporter.fitted()
 
-    def _data(self, targets: Targets) -> dict[str, Any]:
-        setting, inputs = self.setting, self.training.inputs
-        labels = targets.encode(self.training.labels)
-        size = int(setting["batch_size"])
-        weights = _weights(self.training.labels) if setting.get("class_weights", False) else None
-        arrays = (inputs, labels) if weights is None else (inputs, labels, weights)
-        backdrop = background(inputs) if inputs.ndim == 4 else 0.0
-        augmentation = Augmentation.of(setting, backdrop)
-        if takes_any_length(self.model):
-            made = sequence_batches(arrays, batch_size=size, seed=self.seed)
-        elif augmentation is not None:
-            made = image_batches(arrays, batch_size=size, seed=self.seed, augmentation=augmentation)
-        else:  # Keras's own way is the quickest
-            return {"x": inputs, "y": labels, "sample_weight": weights, "batch_size": size}
-        return {"x": made, "shuffle": False}  # they come shuffled
+    @property
+    def _batch_size(self) -> int:
+        return int(self.setting["batch_size"])
+
+    def _program(self, steps: int, factor: float | None) -> Program:
+        """Return the program of the model, or of one that was kept for this setting."""
+        model, inputs = self.model, self.training.inputs
+        backdrop = background(inputs) if len(inputs.shape) == 4 else 0.0
+        augmentation = Augmentation.of(self.setting, backdrop)
+        key = (tuple(sorted(self.setting.items())), steps, augmentation, tuple(inputs.shape[1:]))
+        kept = self.programs.take(key, model) if self.programs is not None else None
+        if kept is not None:
+            return kept
+        own = not model.compiled
+        units = output_units(model, self.classes, inputs)
+        compile_model(model, self.setting, units=units, steps=steps, factor=factor)
+        program = Program(model, augmentation)
+        if self.programs is not None and own:
+            self.programs.keep(key, program)
+        return program
+
+    def _run_epochs(
+        self, program: Program, targets: Targets, acting: list[Any], first: int, last: int
+    ) -> None:
+        """Do what Keras's own `fit` does around the steps of each epoch."""
+        model, part = program.model, self.training
+        inputs = tf.convert_to_tensor(part.inputs)
+        wanted: tuple[Array, ...] = (targets.encode(part.labels),)
+        if self.setting.get("class_weights", False):
+            wanted = (*wanted, _weights(part))
+        lengths = lengths_of(inputs) if program.trims else None
+        callbacks = keras.callbacks.CallbackList(acting, model=model, epochs=last, verbose=0)
+        model.stop_training = False
+        callbacks.on_train_begin()
+        for epoch in range(first, last):
+            callbacks.on_epoch_begin(epoch)
+            batches = shuffled(
+                part.indices,
+                batch_size=self._batch_size,
+                seed=self.seed,
+                epoch=epoch,
+                lengths=lengths,
+            )
+            seed = derive(self.seed, "augmentation", epoch)
+            callbacks.on_epoch_end(epoch, program.train(inputs, wanted, batches, seed=seed))
+            if model.stop_training:
+                break
+        model.optimizer.finalize_variable_values(model.trainable_weights)
+        callbacks.on_train_end()
 
     def _callbacks(self) -> list[Any]:
         made: list[Any] = []
@@ -188,20 +213,19 @@ class _Run:
 def _split(training: Part, setting: Settings, seed: int) -> tuple[Part, Part | None]:
     if not setting.get("early_stopping", False) and setting.get("schedule") != "plateau":
         return training, None
-    size = max(1, round(len(training.labels) * INNER_FRACTION))
-    inner = stratified_part(training.labels, size, seed)
-    rest = np.setdiff1d(np.arange(len(training.labels)), inner)
-    return (
-        Part(training.inputs[rest], training.labels[rest]),
-        Part(training.inputs[inner], training.labels[inner]),
-    )
+    rows, labels = training.indices, training.own_labels
+    size = max(1, round(len(rows) * INNER_FRACTION))
+    inner = stratified_part(labels, size, seed)
+    rest = np.setdiff1d(np.arange(len(rows)), inner)
+    return replace(training, rows=rows[rest]), replace(training, rows=rows[inner])
 
 
-def _weights(labels: Array) -> Array:
-    """Return each sample's weight, such that all classes weigh the same and the mean is 1."""
-    counts = np.bincount(labels)
+def _weights(part: Part) -> Array:
+    """Return each row's weight: all classes of the part weigh the same, and the mean is 1."""
+    counts = np.bincount(part.own_labels, minlength=int(part.labels.max()) + 1)
     present = np.count_nonzero(counts)
-    weights: Array = (len(labels) / (present * counts[labels])).astype(np.float32)
+    shares = len(part.indices) / (present * np.maximum(counts, 1))
+    weights: Array = shares[part.labels].astype(np.float32)
     return weights
 
 
@@ -210,6 +234,7 @@ class _EpochReporter(keras.callbacks.Callback):  # type: ignore[misc] # Keras is
 
     def __init__(
         self,
+        program: Program,
         targets: Targets,
         validation: Part | None,
         inner: Part | None,
@@ -217,6 +242,7 @@ class _EpochReporter(keras.callbacks.Callback):  # type: ignore[misc] # Keras is
         choose: bool,
     ) -> None:
         super().__init__()
+        self._program = program
         self._targets = targets
         self._validation = validation
         self._inner = inner
@@ -230,7 +256,7 @@ class _EpochReporter(keras.callbacks.Callback):  # type: ignore[misc] # Keras is
         """Return what came of the training."""
         if self._chosen is None:
             raise RuntimeError("a training must have at least one epoch")
-        return Fitted(self._chosen, self._epochs)
+        return Fitted(self._chosen, self._epochs, self._program.model)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         logs = {} if logs is None else logs
@@ -240,7 +266,7 @@ class _EpochReporter(keras.callbacks.Callback):  # type: ignore[misc] # Keras is
         probabilities = None
         if self._validation is not None:
             probabilities = self._predict(self._validation)
-            scores = score(probabilities, self._validation.labels)
+            scores = score(probabilities, self._validation.own_labels)
             metrics |= {"val_loss": scores.loss, "val_accuracy": scores.accuracy}
             if not math.isfinite(scores.loss):
                 raise Diverged(f"the validation loss became {scores.loss} in epoch {epoch + 1}")
@@ -251,7 +277,7 @@ class _EpochReporter(keras.callbacks.Callback):  # type: ignore[misc] # Keras is
     def _choose_from(self, done: Epoch, logs: dict[str, float]) -> None:
         self._epochs = done.number
         if self._inner is not None:
-            loss = score(self._predict(self._inner), self._inner.labels).loss
+            loss = score(self._predict(self._inner), self._inner.own_labels).loss
             logs["inner_loss"] = loss  # for the callbacks that come after this one
         if not self._choose:
             self._chosen = done
@@ -259,7 +285,7 @@ class _EpochReporter(keras.callbacks.Callback):  # type: ignore[misc] # Keras is
             self._best, self._chosen = logs["inner_loss"], done
 
     def _predict(self, part: Part) -> Array:
-        return self._targets.probabilities(outputs(self.model, part.inputs))
+        return self._targets.probabilities(self._program.outputs(part.inputs, part.indices))
 
 
 def _training_metrics(logs: Mapping[str, float]) -> dict[str, float]:

@@ -6,7 +6,7 @@ import time
 import keras
 import tensorflow as tf
 
-from search.fit import Array
+from search.feeding import Array
 
 WARM_UP, TIMED = 10, 60
 

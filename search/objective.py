@@ -13,7 +13,8 @@ import tensorflow as tf
 from search.bench import Bench
 from search.encoding import Encoder
 from search.evaluation import Predictions, classification_report, confusion_matrix, macro_f1, score
-from search.fit import Array, Diverged, Epoch, Fitted, fit
+from search.feeding import Array
+from search.fit import Diverged, Epoch, fit
 from search.folds import CONFIRMATIONS
 from search.inputs import spec_of
 from search.latency import latency_ms
@@ -168,7 +169,7 @@ class _Trial:
             self._epochs_unfinished = epoch.number
             metrics = dict(epoch.metrics)
             if "macro_f1" in bench.objectives and epoch.probabilities is not None:
-                predictions = Predictions.of(epoch.probabilities, validation.labels)
+                predictions = Predictions.of(epoch.probabilities, validation.own_labels)
                 metrics["val_macro_f1"] = macro_f1(predictions, len(bench.classes))
             self._send(
                 EpochEnded(
@@ -190,16 +191,19 @@ class _Trial:
                 seed=seed,
                 on_epoch=on_epoch,
                 thaw=bench.space.thaw,
+                programs=bench.programs,
             )
         except Diverged as error:
             raise Diverged(f"{error} of fold {fold}") from error
-        del model
-        keras.backend.clear_session(free_memory=False)
-        gc.collect()
-        return self._fold_ended(fold, fitted, validation.labels, started)
+        if fitted.model is model:  # what is traced anew leaves something behind
+            keras.backend.clear_session(free_memory=False)
+            gc.collect()
+        return self._fold_ended(fold, fitted.chosen, fitted.epochs, validation.own_labels, started)
 
-    def _fold_ended(self, fold: int, fitted: Fitted, labels: Array, started: float) -> FoldEnded:
-        probabilities = fitted.chosen.probabilities
+    def _fold_ended(
+        self, fold: int, chosen: Epoch, epochs: int, labels: Array, started: float
+    ) -> FoldEnded:
+        probabilities = chosen.probabilities
         if probabilities is None:
             raise RuntimeError("a fold was trained without its validation part")
         predictions = Predictions.of(probabilities, labels)
@@ -214,8 +218,8 @@ class _Trial:
             loss=scores.loss,
             macro_f1=macro_f1(predictions, len(self._bench.classes)),
             seconds=time.monotonic() - started,
-            epochs=fitted.epochs,
-            scored_epoch=fitted.chosen.number,
+            epochs=epochs,
+            scored_epoch=chosen.number,
             predictions=str(path.relative_to(self._bench.folder.root)),
         )
 

@@ -71,18 +71,32 @@ def test_augmentation_that_is_off_is_none(setting):
 
 
 def test_every_epoch_moves_differently_and_a_study_repeats_itself():
-    from search.feeding import image_batches
+    import keras
+
+    from search.feeding import Part
+    from search.fit import fit
+
+    seen = []
+
+    class Seeing(keras.Model):
+        def train_step(self, data):
+            seen.append(np.asarray(data[0]).sum(axis=0))
+            return super().train_step(data)
 
     def epochs(seed):
-        made = image_batches(
-            (dot(count=8), np.arange(8)),
-            batch_size=4,
-            seed=seed,
-            augmentation=Augmentation(shift=0.3),
-        )
-        return [np.concatenate([images for images, _ in made.as_numpy_iterator()]) for _ in "ab"]
+        seen.clear()
+        keras.utils.set_random_seed(1)
+        inputs = keras.layers.Input((9, 9, 1))
+        outputs = keras.layers.Dense(2, "softmax")(keras.layers.Flatten()(inputs))
+        model = Seeing(inputs, outputs)
+        model.compile("adam", "sparse_categorical_crossentropy", run_eagerly=True)
+        part = Part(dot(count=8), np.arange(8) % 2)
+        chosen = {"epochs": 2, "batch_size": 8, "augmentation": True, "shift": 0.3}
+        fit(model, part, None, chosen, classes=2, seed=seed, on_epoch=lambda _: None)
+        return list(seen)
 
     first, second = epochs(3)
     assert not np.array_equal(first, second)
     again, _ = epochs(3)
     assert np.array_equal(first, again)
+    assert not np.array_equal(first, epochs(4)[0])

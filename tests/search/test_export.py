@@ -113,7 +113,7 @@ def test_an_ensemble_holds_the_very_models_of_the_search(final, searched, tmp_pa
     import keras
 
     from search.ensemble import refit_folds
-    from search.feeding import outputs
+    from search.program import Program
     from search.formats import FORMATS
 
     epochs = []
@@ -123,7 +123,7 @@ def test_an_ensemble_holds_the_very_models_of_the_search(final, searched, tmp_pa
 
     members = [made.model.get_layer(f"fold_{fold}") for fold in (1, 2)]
     for member, validation, expected in zip(members, final.folds.validation, searched, strict=True):
-        found = outputs(member, final.inputs.take(final.encoder, validation))
+        found = Program(member).outputs(final.inputs.take(final.encoder, validation))
         np.testing.assert_array_equal(found.argmax(axis=1), expected.predicted)
         np.testing.assert_array_equal(found.max(axis=1), expected.confidence)  # to the last bit
 

@@ -14,18 +14,32 @@ def tokens(count=500, length=20):
 
 
 def epochs(seed, batch_size=8):
-    from search.feeding import sequence_batches
+    from search.feeding import lengths_of, shuffled
 
-    data = sequence_batches((tokens(), np.arange(500)), batch_size=batch_size, seed=seed)
-    return [list(data.as_numpy_iterator()) for _ in "ab"]
+    data = tokens()
+    return [
+        [
+            (data[rows, :longest], rows)
+            for rows, longest in zip(
+                np.split(batches.order, batches.ends[1:-1]), batches.longest, strict=True
+            )
+        ]
+        for batches in (
+            shuffled(
+                np.arange(500),
+                batch_size=batch_size,
+                seed=seed,
+                epoch=epoch,
+                lengths=lengths_of(data),
+            )
+            for epoch in (0, 1)
+        )
+    ]
 
 
-def test_every_sequence_comes_once_an_epoch_with_its_label():
+def test_every_sequence_comes_once_an_epoch():
     for epoch in epochs(1):
-        firsts = np.concatenate([texts[:, 0] for texts, _ in epoch])
-        labels = np.concatenate([labels for _, labels in epoch])
-        assert np.array_equal(firsts, labels + 1)
-        assert sorted(labels) == list(range(500))
+        assert sorted(np.concatenate([rows for _, rows in epoch])) == list(range(500))
 
 
 def test_batches_are_cut_to_their_longest_and_hold_little_padding():
@@ -37,12 +51,23 @@ def test_batches_are_cut_to_their_longest_and_hold_little_padding():
 
 def test_batches_come_in_another_order_every_epoch_and_the_same_for_a_seed():
     (first, second), (again, _), (other, _) = epochs(1), epochs(1), epochs(2)
-    order = [labels.tolist() for _, labels in first]
-    assert order == [labels.tolist() for _, labels in again]
-    assert order != [labels.tolist() for _, labels in second]
-    assert order != [labels.tolist() for _, labels in other]
+    order = [rows.tolist() for _, rows in first]
+    assert order == [rows.tolist() for _, rows in again]
+    assert order != [rows.tolist() for _, rows in second]
+    assert order != [rows.tolist() for _, rows in other]
     lengths = [texts.shape[1] for texts, _ in first]
     assert lengths != sorted(lengths)
+
+
+def test_samples_without_a_length_are_shuffled_and_cut_into_batches():
+    from search.feeding import shuffled
+
+    rows = np.arange(10, 30)
+    batches = shuffled(rows, batch_size=8, seed=3, epoch=0)
+    assert (len(batches), batches.longest) == (3, None)
+    assert np.diff(batches.ends).tolist() == [8, 8, 4]
+    assert sorted(batches.order) == rows.tolist()
+    assert batches.order.tolist() != rows.tolist()
 
 
 def test_images_of_a_model_are_left_alone_by_it():

@@ -37,7 +37,8 @@ def small_model(outputs=3, *, loss=None, activation="softmax", units=8):
 
 
 def train(model, chosen, *, classes=3, rows=ROWS, labels=LABELS, validation=True, **more):
-    from search.fit import Part, fit
+    from search.feeding import Part
+    from search.fit import fit
 
     epochs = []
     part = Part(rows, labels)
@@ -141,14 +142,14 @@ def test_early_stopping_scores_the_epoch_that_was_best_on_an_inner_part():
 
 
 def test_the_inner_part_is_a_tenth_that_is_not_trained_on():
-    from search.fit import Part, _split
+    from search.feeding import Part
+    from search.fit import _split
 
     training = Part(ROWS, LABELS)
     rest, inner = _split(training, setting(early_stopping=True), 5)
-    assert len(inner.labels) == 12
-    assert np.bincount(inner.labels).tolist() == [4, 4, 4]
-    both = np.concatenate([rest.inputs, inner.inputs])
-    assert sorted(map(tuple, both)) == sorted(map(tuple, ROWS))
+    assert len(inner.own_labels) == 12
+    assert np.bincount(inner.own_labels).tolist() == [4, 4, 4]
+    assert sorted([*rest.indices, *inner.indices]) == list(range(120))
     assert _split(training, setting(), 5) == (training, None)
 
 
@@ -239,7 +240,7 @@ def test_a_model_with_another_number_of_outputs_is_refused(outputs, classes):
 def test_sequences_of_any_length_are_cut_and_scored_as_if_they_were_not():
     import keras
 
-    from search.feeding import outputs
+    from search.program import Program
 
     keras.utils.set_random_seed(2)
     tokens = np.zeros((40, 12), np.int32)
@@ -253,7 +254,7 @@ def test_sequences_of_any_length_are_cut_and_scored_as_if_they_were_not():
     ]
     whole = keras.Sequential([keras.layers.Input((12,), dtype="int32"), *layers])
     cut = keras.Sequential([keras.layers.Input((None,), dtype="int32"), *layers])
-    assert np.allclose(outputs(cut, tokens), outputs(whole, tokens), atol=1e-6)
+    assert np.allclose(Program(cut).outputs(tokens), Program(whole).outputs(tokens), atol=1e-6)
     labels = (tokens[:, 0] > 4).astype(np.int64)
     fitted, _ = train(cut, setting(), classes=2, rows=tokens, labels=labels)
     assert fitted.epochs == 3

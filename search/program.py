@@ -1,0 +1,136 @@
+"""A compiled model with the TensorFlow programs that train it for an epoch and predict with it."""
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from search.augmentation import Augmentation
+from search.feeding import Array, Batches, in_turn, lengths_of, takes_any_length
+
+
+class Program:
+    """Runs a model's `train_step` over whole epochs within TensorFlow.
+
+    Samples lie in TensorFlow's memory; a batch is gathered from them by row numbers, within the
+    same program. So nothing passes through Python between two steps, and no samples are copied
+    for a fold. A model that asks for `run_eagerly` gets its steps one by one.
+
+    Args:
+        model: built and compiled.
+        augmentation: how images are moved before each step, if they are.
+    """
+
+    def __init__(self, model: keras.Model, augmentation: Augmentation | None = None) -> None:
+        self.model = model
+        self._augmentation = augmentation
+        self._is_new = True
+        self._trims = takes_any_length(model)
+        self._train = self._made(self._epoch)
+        self._predict = self._made(self._outputs)
+
+    @property
+    def trims(self) -> bool:
+        """Whether sequences are cut to the longest of their batch."""
+        return self._trims
+
+    def train(
+        self, inputs: Any, targets: tuple[Any, ...], batches: Batches, *, seed: int
+    ) -> dict[str, float]:
+        """Train for an epoch and return the metrics over it.
+
+        Args:
+            inputs: `(n, ...)`, all samples.
+            targets: labels as the loss wants them, and weights if samples have any, `(n, ...)`.
+            batches: order and batches.
+            seed: decides the augmentation.
+        """
+        if self._is_new:
+            self._make_variables(inputs, targets)
+        self.model.reset_metrics()
+        longest = np.zeros(len(batches), np.int64) if batches.longest is None else batches.longest
+        self._train(
+            tf.convert_to_tensor(inputs),
+            tuple(map(tf.convert_to_tensor, targets)),
+            tf.constant(batches.order, tf.int64),
+            tf.constant(batches.ends, tf.int64),
+            tf.constant(longest, tf.int64),
+            tf.constant(seed % 2**32, tf.int64),
+        )
+        return {name: float(value) for name, value in self.model.get_metrics_result().items()}
+
+    def outputs(self, inputs: Any, rows: Array | None = None) -> Array:
+        """Return the model's outputs, float32 `(m, units)`, for all or some rows of `inputs`."""
+        inputs = tf.convert_to_tensor(inputs)
+        rows = np.arange(len(inputs)) if rows is None else rows
+        lengths = lengths_of(inputs) if self._trims else None
+        batches = in_turn(rows, lengths)
+        longest = itertools.repeat(0) if batches.longest is None else batches.longest
+        pieces = [
+            self._predict(
+                inputs,
+                tf.constant(batches.order[start:end], tf.int64),
+                tf.constant(length, tf.int64),
+            ).numpy()
+            for (start, end), length in zip(itertools.pairwise(batches.ends), longest, strict=False)
+        ]
+        found = np.concatenate(pieces).astype(np.float32, copy=False)
+        if lengths is None:
+            return found
+        places = np.argsort(np.argsort(lengths[rows], kind="stable"), kind="stable")
+        return found[places]
+
+    def _make_variables(self, inputs: Any, targets: tuple[Any, ...]) -> None:
+        """Let loss, metrics and optimizer make theirs, for which TensorFlow would trace twice."""
+        model, some = self.model, tf.convert_to_tensor(inputs[:1])
+        wanted, weights, *_ = *(tf.convert_to_tensor(each[:1]) for each in targets), None
+        predicted = model(some, training=False)
+        model.compute_loss(some, wanted, predicted, weights, training=False)
+        model.compute_metrics(some, wanted, predicted, weights)
+        if not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)
+        self._is_new = False
+
+    def _epoch(
+        self, inputs: Any, targets: Any, order: Any, ends: Any, longest: Any, seed: Any
+    ) -> None:
+        for step in tf.range(tf.size(longest, out_type=tf.int64)):
+            rows = order[ends[step] : ends[step + 1]]
+            batch = self._gathered(inputs, rows, longest[step])
+            if self._augmentation is not None:
+                batch = self._augmentation.apply(batch, tf.stack([seed, step]))
+            self.model.train_step((batch, *(tf.gather(each, rows) for each in targets)))
+
+    def _outputs(self, inputs: Any, rows: Any, longest: Any) -> Any:
+        return self.model(self._gathered(inputs, rows, longest), training=False)
+
+    def _gathered(self, inputs: Any, rows: Any, longest: Any) -> Any:
+        batch = tf.gather(inputs, rows)
+        return batch[:, :longest] if self._trims else batch
+
+    def _made(self, body: Callable[..., Any]) -> Callable[..., Any]:
+        if self.model.run_eagerly:
+            return body
+        return _Traced(body)
+
+
+class _Traced:
+    """A function of tensors, traced at its first call, for any number of rows."""
+
+    def __init__(self, body: Callable[..., Any]) -> None:
+        self._body = body
+        self._made: Callable[..., Any] | None = None
+
+    def __call__(self, *tensors: Any) -> Any:
+        if self._made is None:
+            specs = tf.nest.map_structure(_any_rows, tensors)
+            self._made = tf.function(self._body).get_concrete_function(*specs)
+        return self._made(*tensors)
+
+
+def _any_rows(tensor: Any) -> Any:
+    shape = tensor.shape
+    return tf.TensorSpec((None, *shape[1:]) if shape.rank else shape, tensor.dtype)
