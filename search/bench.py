@@ -52,9 +52,15 @@ class Bench:
         return Programs()
 
     @classmethod
-    def open(cls, work: Work) -> "Bench":
-        """Load what `work` names and set the precision of all models."""
+    def open(cls, work: Work, *, place: int = 0) -> "Bench":
+        """Load what `work` names, set the precision of all models, and choose a GPU if any.
+
+        Args:
+            work: what to load.
+            place: this worker's among those of the machine, from 0: the GPUs take turns.
+        """
         keras.config.set_dtype_policy(work.precision)
+        choose_gpu(place)
         gc.freeze()  # what is imported stays: collecting after a fold need not look through it
         dataset = Dataset.open(Path(work.dataset))
         space = space_on(work.space, dataset, Path(work.declarations))
@@ -71,6 +77,10 @@ class Bench:
             seed=work.seed,
             objectives=work.objectives,
         )
+
+    def compute_in(self, precision: str) -> None:
+        """Set the precision of all models that are built from now on."""
+        keras.config.set_dtype_policy(precision)
 
     def learn(self, fold: int, setting: Settings) -> Encoder:
         """Return the encoder learned on the training part of a fold (from 1)."""
@@ -102,6 +112,15 @@ class Bench:
                 raise IndexError(f"fold {fold} of {len(self.folds)}")
             folds, place = self.further, place - len(self.folds)
         return folds.train[place], folds.validation[place]
+
+
+def choose_gpu(place: int) -> None:
+    """Let TensorFlow compute on one GPU, where there are any, and take memory as it needs it."""
+    found = tf.config.list_physical_devices("GPU")
+    if found:
+        chosen = found[place % len(found)]
+        tf.config.set_visible_devices(chosen, "GPU")
+        tf.config.experimental.set_memory_growth(chosen, True)  # others may be on it
 
 
 class _Resident:

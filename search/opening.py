@@ -19,6 +19,7 @@ from search.errors import SettingsError
 from search.folds import CONFIRMATIONS, Folds, Indices, make_folds
 from search.inputs import space_on
 from search.matching import check_kind, check_needs, left_out, without_flip
+from search.plan import AUTO
 from search.seeds import derive
 from search.settings import IDENTITY, StudySettings, validate
 from search.studies import Notify, StudyReader, study_folder
@@ -178,6 +179,8 @@ def _merged_with(
         return validate(asked), reader
     last = history.sessions[-1] if history.sessions else None
     aim = {"trials": last.trials, "confirm": last.confirm} if last else {}
+    if asked.get("precision") == AUTO:  # it was chosen when the study began
+        asked = {name: value for name, value in asked.items() if name != "precision"}
     settings = validate({**_kept(before.settings, asked), **aim, **asked})
     began = validate({**before.settings, "study": name})
     differing = [

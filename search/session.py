@@ -3,25 +3,23 @@
 import gc
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 from search.budget import Budget
 from search.drivers import make_driver
 from search.environment import describe_environment
 from search.errors import DataError, SettingsError
-from search.executors import Limits, auto_memory, make_executor
 from search.folds import Folds
 from search.opening import Opened
+from search.planned import Planned
 from search.pruners import make_pruner
 from search.studies import Notify
 from search.study import COMPLETE, Study
 from search.tracker import Tracker
-from search.work import Work
 from tracking.history import History
 from tracking.journal import Journal
 from tracking.lock import StudyLock, StudyLocked
-from tracking.objectives import objective_names
 from tracking.records import Record, SessionEnded, SessionStarted
 
 INTERRUPTED = "interrupted"
@@ -76,8 +74,11 @@ def run_session(
         shipper = stack.enter_context(tracker.shipping(opened.folder, notify))
         if not _are_there(opened):
             opened.folds.save(opened.folder.folds)
+        budget = _budget(opened)
+        planned = stack.enter_context(closing(Planned.of(opened, history, budget)))
+        plan = planned.plan
         if history.study is None:
-            record_new(opened.start)
+            record_new(planned.start)
         record_new(
             SessionStarted(
                 at=time.time(),
@@ -85,12 +86,13 @@ def run_session(
                 confirm=settings.confirm,
                 environment={
                     **describe_environment(),
-                    "precision": settings.precision,
-                    "workers": settings.workers,
+                    "precision": plan.way.precision,
+                    "workers": plan.way.workers,
+                    "plan": plan.to_json() | {"told": plan.told()},
                 },
             )
         )
-        reason = _run(opened, history, record)
+        reason = _run(opened, planned, history, budget, record, notify)
         record_new(SessionEnded(at=time.time(), reason=reason))
         return SessionResult(reason, history, tracker.drain(shipper, notify))
 
@@ -124,28 +126,30 @@ def _locked_journal(opened: Opened, stack: ExitStack, notify: Notify) -> Journal
     return journal
 
 
-def _run(opened: Opened, history: History, record: OnRecord) -> str:
+def _budget(opened: Opened) -> Budget:
     settings = opened.settings
-    budget = Budget(
+    return Budget(
         trials=settings.trials,
         baselines=opened.narrowed.baselines if settings.baselines else {},
         confirm=settings.confirm,
         deadline=None if settings.timeout is None else time.monotonic() + settings.timeout,
     )
+
+
+def _run(
+    opened: Opened,
+    planned: Planned,
+    history: History,
+    budget: Budget,
+    record: OnRecord,
+    notify: Notify,
+) -> str:
+    settings = opened.settings
     if budget.is_done(history):
         return COMPLETE  # without a worker
     if settings.confirm and not opened.folder.further_folds.exists():
         opened.further_folds().save(opened.folder.further_folds)
-    executor = make_executor(
-        settings.executor,
-        _work(opened),
-        opened.folder.worker_log,
-        workers=settings.workers,
-        limits=Limits(
-            trial_seconds=settings.trial_timeout,
-            memory=settings.worker_memory or auto_memory(settings.workers),
-        ),
-    )
+    executor = planned.executor(notify)
     try:
         # After the executor, so that the worker imports TensorFlow while a driver does.
         driver = make_driver(
@@ -170,16 +174,3 @@ def _run(opened: Opened, history: History, record: OnRecord) -> str:
         return INTERRUPTED
     finally:
         executor.close()
-
-
-def _work(opened: Opened) -> Work:
-    settings = opened.settings
-    return Work(
-        space=settings.space,
-        dataset=str(opened.dataset.folder),
-        folder=str(opened.folder.root),
-        declarations=str(opened.declarations),
-        seed=settings.seed,
-        precision=settings.precision,
-        objectives=objective_names(settings.objective),
-    )

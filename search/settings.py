@@ -18,7 +18,8 @@ from pydantic import (
 from search.datasets.references import absolute as absolute_dataset
 from search.drivers.catalog import DRIVERS, default_sampler
 from search.errors import SettingsError, near_matches
-from search.executors import EXECUTORS, auto_workers
+from search.executors import EXECUTORS, missing_for
+from search.plan import AUTO
 from search.pruners import PRUNERS
 from search.settings_file import read_mapping
 from spaces import absolute
@@ -42,6 +43,7 @@ IDENTITY = (
     "precision",
 )
 
+MOST_WORKERS = 256
 LEAST_MEMORY = 500_000_000  # bytes
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -87,10 +89,13 @@ def _set_text(value: object) -> object:
 
 
 def worker_count(value: object) -> object:
-    """Return how many workers `auto` means on this machine; anything else as it is."""
-    if isinstance(value, str) and not value.isdigit() and value != "auto":
-        raise ValueError("must be a number of worker processes, or auto")
-    return auto_workers() if value == "auto" else value
+    """Return a number of workers that stands as text as a number, and `auto` as it is."""
+    number = int(value) if isinstance(value, str) and value.isdecimal() else value
+    if number == AUTO:
+        return number
+    if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= MOST_WORKERS:
+        raise ValueError(f"must be a number of worker processes, 1 to {MOST_WORKERS}, or auto")
+    return number
 
 
 class StudySettings(BaseModel):
@@ -111,10 +116,14 @@ class StudySettings(BaseModel):
         limit_samples: number of training samples used; None for all.
         drop_duplicates: leave out training samples that stand twice, contradict each other or are
             in the test set.
-        workers: number of worker processes; `auto` asks for as many as the machine carries.
+        workers: number of worker processes; `auto` leaves it to the execution plan.
         worker_memory: bytes a worker may hold between two tasks; None for its share of most of the
             machine's memory.
         trial_timeout: seconds a trial may train; None for any.
+        precision: Keras's dtype policy; `auto` leaves it to the execution plan.
+        ray_address: of a Ray cluster; None for one of this machine alone.
+        cpus_per_trial: processors that a trial takes of the cluster, and threads it computes with.
+        gpus_per_trial: GPUs it takes; a fraction shares one with other trials.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -137,10 +146,13 @@ class StudySettings(BaseModel):
     limit_samples: Annotated[int, Field(ge=10)] | None = None
     drop_duplicates: bool = False
     executor: str = "local"
-    workers: Annotated[int, BeforeValidator(worker_count), Field(ge=1, le=256)] = 1
+    workers: Annotated[int | Literal["auto"], BeforeValidator(worker_count)] = "auto"
     worker_memory: Annotated[int, BeforeValidator(memory), Field(ge=LEAST_MEMORY)] | None = None
     trial_timeout: Annotated[float, BeforeValidator(seconds), Field(gt=0)] | None = None
-    precision: Literal["float32", "mixed_bfloat16"] = "float32"
+    ray_address: str | None = None
+    cpus_per_trial: Annotated[int, Field(ge=1, le=1024)] = 1
+    gpus_per_trial: Annotated[float, Field(ge=0, le=64)] = 0.0
+    precision: Literal["auto", "float32", "mixed_bfloat16"] = "auto"
 
     @field_validator("space")
     @classmethod
@@ -191,12 +203,25 @@ class StudySettings(BaseModel):
     @field_validator("executor")
     @classmethod
     def _executor_known(cls, value: str) -> str:
-        return _known("executor", value, EXECUTORS)
+        needed = missing_for(_known("executor", value, EXECUTORS))
+        if needed:
+            raise ValueError(f'needs a package that is missing here: pip install "{needed}"')
+        return value
+
+    @field_validator("ray_address", "cpus_per_trial", "gpus_per_trial")
+    @classmethod
+    def _of_ray(cls, value: str | float | None, info: Any) -> str | float | None:
+        default = cls.model_fields[info.field_name].default
+        if info.data.get("executor", "ray") != "ray" and value != default:
+            raise ValueError("needs a cluster; add `--executor ray`")
+        if isinstance(value, float) and value > 1 and value % 1:  # Ray's rule
+            raise ValueError("must be a whole number above 1; only one GPU can be shared")
+        return value
 
     @field_validator("workers", "trial_timeout")
     @classmethod
     def _supervised(cls, value: float | None, info: Any) -> float | None:
-        if info.data.get("executor") == "inline" and value not in (1, None):
+        if info.data.get("executor") == "inline" and value not in (1, None, AUTO):
             raise ValueError("needs worker processes; leave out `--executor inline`")
         return value
 

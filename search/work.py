@@ -58,6 +58,60 @@ class TrialTask:
 
 
 @dataclass(frozen=True)
+class Probe:
+    """A short training by which a worker tells how fast it is.
+
+    Attributes:
+        setting: a complete one.
+        precision: Keras's dtype policy.
+        seconds: how long it trains, at least, where `steps` is 0.
+        steps: number of batches to train; 0 for as many as `seconds` take.
+    """
+
+    setting: Settings
+    precision: str
+    seconds: float = 1.0
+    steps: int = 0
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What came of a probe.
+
+    Attributes:
+        samples: number of samples trained on while the time was taken.
+        seconds: the time.
+        steps: number of batches trained.
+        accuracy: of the model afterwards, on part of the first fold's validation part.
+        checked: number of samples in that part.
+        trained: number of samples in the first fold's training part.
+    """
+
+    samples: int
+    seconds: float
+    steps: int
+    accuracy: float
+    checked: int
+    trained: int
+
+    @property
+    def rate(self) -> float:
+        """Samples a second."""
+        return self.samples / self.seconds
+
+
+@dataclass(frozen=True)
+class Adopt:
+    """From now on, compute in a precision.
+
+    Attributes:
+        precision: Keras's dtype policy.
+    """
+
+    precision: str
+
+
+@dataclass(frozen=True)
 class Verdict:
     """The coordinator's answer to a report.
 

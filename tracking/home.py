@@ -83,6 +83,11 @@ class Home:
         return self.root / "declarations"
 
     @property
+    def plans(self) -> Path:
+        """How fast this machine was in which way, for the next study."""
+        return self.root / "plans.json"
+
+    @property
     def tracking_uri(self) -> str:
         """MLflow's address of the database."""
         return f"sqlite:///{self.database.resolve()}"

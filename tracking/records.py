@@ -94,12 +94,19 @@ class SessionStarted(Record):
     Attributes:
         trials: the total number of trials this session aims at.
         confirm: how many of the best it is to confirm.
-        environment: versions, host, pid, precision, git commit and whether it was dirty.
+        environment: versions, host, pid, git commit and whether it was dirty; `precision`,
+            `workers`, and `plan`: the execution plan, with what was measured for it.
     """
 
     trials: int
     environment: Json
     confirm: int = 0
+
+    @property
+    def plan(self) -> Json:
+        """The execution plan; empty in a journal from before there was one."""
+        found = self.environment.get("plan")
+        return found if isinstance(found, dict) else {}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,12 +15,13 @@ from tracking.stages import retries, stopping_point
 from tracking.views import confirmed_name
 
 Tags = dict[str, str]
-_ENVIRONMENT = ("versions", "host", "platform", "cpus", "precision")
+_ENVIRONMENT = ("versions", "host", "platform", "cpus", "precision", "workers")
 _MAX_TAG = 5000  # characters; MLflow's servers of the last years take at least these
 # A pruned trial is a normal outcome, and MLflow marks KILLED runs with the same red cross as FAILED
 # ones: a search that prunes well would look broken. `search.state` tells it from a complete one,
 # and so does that it has no `cv_accuracy`.
 STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED"}
+BEST_MARK, FRONT_MARK = "search.best", "search.front"  # tags of complete trials
 SESSION_STATUS = {"interrupted": "KILLED", "failed": "FAILED"}  # any other reason: FINISHED
 
 # Of a trial's curves: MLflow's own choice gives neighbours the same colour now and then. Tableau's
@@ -114,6 +115,7 @@ def common_tags(history: History) -> Tags:
     git = environment.get("git") or {}
     tags |= {f"search.{name}": environment.get(name) for name in _ENVIRONMENT}
     tags |= {
+        "search.plan": history.sessions[-1].plan.get("told") if history.sessions else None,
         "search.git_commit": git.get("commit"),
         "search.git_dirty": git.get("dirty"),
         "mlflow.source.git.commit": git.get("commit"),  # what MLflow's pages show as version
@@ -211,12 +213,13 @@ def ended_tags(trial: TrialHistory, ended: TrialEnded) -> Tags:
 
 def mark_tags(history: History) -> dict[int, Tags]:
     """Return, for each complete trial by number, how it compares with the others by now."""
-    best, front = history.best(), {trial.number for trial in history.front()}
+    best, several = history.best(), len(history.objectives) > 1
+    front = {trial.number for trial in history.front()} if several else set()
     marks = {}
     for trial in history.completed():
-        marks[trial.number] = {"search.best": _truth(trial is best)}
-        if len(history.objectives) > 1:
-            marks[trial.number]["search.front"] = _truth(trial.number in front)
+        marks[trial.number] = {BEST_MARK: _truth(trial is best)}
+        if several:
+            marks[trial.number][FRONT_MARK] = _truth(trial.number in front)
     return marks
 
 

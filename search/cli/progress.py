@@ -16,7 +16,14 @@ from search.cli.output import counted, duration, errors, setting_text
 from search.opening import Opened
 from search.session import OnRecord
 from tracking.history import TrialHistory
-from tracking.records import AttemptFailed, FoldEnded, Record, TrialConfirmed, TrialEnded
+from tracking.records import (
+    AttemptFailed,
+    FoldEnded,
+    Record,
+    SessionStarted,
+    TrialConfirmed,
+    TrialEnded,
+)
 from tracking.stages import fold_scores, score_so_far, stopping_point
 
 _PLACES = 4  # trials shown at once
@@ -169,8 +176,13 @@ def _fold_line(board: Board, ended: FoldEnded) -> str:
 
 
 def _lines(board: Board, record: Record) -> list[str]:
-    """Return a line for each trial that waits, broke off, ended or was confirmed by this record."""
+    """Return a line for the plan, and for each trial that this record makes wait, break off or end.
+
+    One for each that it confirms, too.
+    """
     lines = [_waiting_line(board, trial) for trial in board.newly_waiting]
+    if isinstance(record, SessionStarted) and record.plan.get("told"):
+        lines.append(f"plan     {escape(record.plan['told'])}")
     if isinstance(record, AttemptFailed):
         lines.append(f"{_head(record.trial)} [yellow]broke off[/]  {escape(record.reason)}")
     if isinstance(record, TrialEnded):

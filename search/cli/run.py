@@ -97,7 +97,8 @@ def run(
         typer.Option("--baselines/--no-baselines", help="Evaluate published settings first."),
     ] = None,
     executor: Annotated[
-        str | None, typer.Option(help="local (a worker process) or inline. [default: local]")
+        str | None,
+        typer.Option(help="local (worker processes), inline, or ray (a cluster). [default: local]"),
     ] = None,
     workers: Annotated[
         str | None,
@@ -116,6 +117,20 @@ def run(
     trial_timeout: Annotated[
         str | None,
         typer.Option(help="Fail a trial that trains for longer: 10m, 1h. [default: no limit]"),
+    ] = None,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            help="auto, HOST:PORT or ray://HOST:PORT of a Ray cluster. [default: this machine]"
+        ),
+    ] = None,
+    cpus_per_trial: Annotated[
+        int | None,
+        typer.Option(help="Processors a trial takes of a cluster, and threads. [default: 1]"),
+    ] = None,
+    gpus_per_trial: Annotated[
+        float | None,
+        typer.Option(help="GPUs a trial takes of a cluster; 0.5 shares one. [default: 0]"),
     ] = None,
     precision: Annotated[
         str | None, typer.Option(help="float32 or mixed_bfloat16. [default: float32]")
@@ -154,6 +169,9 @@ def run(
         "workers": workers,
         "worker_memory": worker_memory,
         "trial_timeout": trial_timeout,
+        "ray_address": ray_address,
+        "cpus_per_trial": cpus_per_trial,
+        "gpus_per_trial": gpus_per_trial,
         "precision": precision,
     }
     asked = _asked(given, set_ or [], config)

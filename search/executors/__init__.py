@@ -1,27 +1,48 @@
 """Executors: where trials are evaluated. Importing this package imports no framework."""
 
+import importlib.util
+import os
 from collections.abc import Callable
 from pathlib import Path
 
+from search.errors import SettingsError
 from search.executors.base import Executor, OnRecord
 from search.executors.inline import InlineExecutor
-from search.executors.limits import Limits, auto_memory, auto_workers
+from search.executors.limits import Limits, auto_memory, auto_workers, cores
 from search.executors.local import LocalExecutor
+from search.executors.resources import ClusterWish, PerTrial
 from search.work import Work
 
-EXECUTORS = ("local", "inline")
+EXECUTORS = ("local", "inline", "ray")
+
+_RAY_ENVIRONMENT = {  # Ray reads it when it is imported
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_SCHEDULER_EVENTS": "0",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # it would print over the progress, whatever else it is told
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # the workers hide GPUs themselves, Ray only warns
+}
 
 __all__ = [
     "EXECUTORS",
+    "ClusterWish",
     "Executor",
     "InlineExecutor",
     "Limits",
     "LocalExecutor",
     "OnRecord",
+    "PerTrial",
     "auto_memory",
     "auto_workers",
+    "cores",
     "make_executor",
+    "missing_for",
 ]
+
+
+def missing_for(name: str) -> str:
+    """Return what must be installed for an executor, as `pip install` takes it; else empty."""
+    is_there = name != "ray" or importlib.util.find_spec("ray") is not None
+    return "" if is_there else "foldwise[ray]"
 
 
 def make_executor(
@@ -29,8 +50,10 @@ def make_executor(
     work: Work,
     log: Callable[[int], Path],
     *,
-    workers: int = 1,
+    workers: int | None = 1,
     limits: Limits | None = None,
+    wish: ClusterWish | None = None,
+    notify: Callable[[str], None] | None = None,
 ) -> Executor:
     """Return an executor of the given name, one of `EXECUTORS`.
 
@@ -38,9 +61,24 @@ def make_executor(
         name: where trials are evaluated.
         work: what a worker loads.
         log: returns the file for the output of the worker process of a number, from 1.
-        workers: how many worker processes there are.
+        workers: how many workers there are; None for as many as the machine or cluster carries.
         limits: what each of them may take.
+        wish: which cluster, and what a trial takes of it; for `ray` alone.
+        notify: takes notices for the user.
+
+    Raises:
+        SettingsError: the executor's package is not installed, or its cluster not to be had.
     """
     if name == "inline":
         return InlineExecutor(work)
-    return LocalExecutor(work, log, workers=workers, limits=limits)
+    if name == "local":
+        return LocalExecutor(work, log, workers=workers or auto_workers(), limits=limits)
+    if missing_for(name):
+        raise SettingsError(
+            f"`--executor {name}` needs a package that is not installed here;"
+            f' install it with: pip install "{missing_for(name)}"'
+        )
+    os.environ.update(_RAY_ENVIRONMENT)
+    from search.executors.ray import RayExecutor
+
+    return RayExecutor(work, workers=workers, limits=limits, wish=wish, notify=notify)

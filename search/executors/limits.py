@@ -1,7 +1,7 @@
 """What worker processes may take: time, memory, and how long they may be still."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -17,17 +17,22 @@ class Limits:
 
     Attributes:
         trial_seconds: time a trial may train, finished folds included; None for any.
-        memory: bytes a worker may hold between two tasks; one that holds more is replaced.
+        memory: bytes a worker may hold between two tasks; one that holds more is replaced. None
+            for its share of most of the memory of the machine it is on.
         tasks: number of tasks after which a worker is replaced, for what it may have leaked.
         still_seconds: time a worker with a task may neither report nor compute.
         loading_seconds: time it may take to load TensorFlow, the data and the space.
     """
 
     trial_seconds: float | None = None
-    memory: int = 4_000_000_000
+    memory: int | None = None
     tasks: int = 200
     still_seconds: float = 300.0
     loading_seconds: float = 900.0
+
+    def on_share(self, share: float) -> "Limits":
+        """Return the limits of a worker that may use a share, 0..1, of this machine."""
+        return self if self.memory is not None else replace(self, memory=_memory(share))
 
 
 def cores() -> int:
@@ -42,7 +47,11 @@ def auto_workers() -> int:
 
 def auto_memory(workers: int) -> int:
     """Return the bytes that each of so many workers may hold."""
-    return int(psutil.virtual_memory().total * _SHARE / workers)
+    return _memory(1 / workers)
+
+
+def _memory(share: float) -> int:
+    return int(psutil.virtual_memory().total * _SHARE * share)
 
 
 def out_of_memory_kills() -> int:

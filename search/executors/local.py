@@ -2,16 +2,18 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing.connection import wait as wait_for_any
 from pathlib import Path
+from typing import Any
 
 from search.errors import FoldwiseError
 from search.executors.base import Executor, OnRecord
 from search.executors.limits import Limits, cores
 from search.executors.serving import DONE, READY
 from search.executors.worker import Worker
-from search.work import TrialTask, Work
-from tracking.records import AttemptFailed
+from search.work import Adopt, Probe, Probed, TrialTask, Work
+from tracking.records import AttemptFailed, Record
 
 _STARTS = 3  # tries to get a worker that can load everything
 _TICK = 1.0  # seconds between two looks at what the workers take
@@ -34,6 +36,8 @@ class LocalExecutor(Executor):
         log: returns the file that takes the output of the worker of a number, from 1.
         workers: how many there are; more than one share the cores evenly.
         limits: what they may take.
+        threads: number of threads each computes with; None for its share of the cores, and where
+            there is one worker for as many as TensorFlow likes.
     """
 
     def __init__(
@@ -43,13 +47,15 @@ class LocalExecutor(Executor):
         *,
         workers: int = 1,
         limits: Limits | None = None,
+        threads: int | None = None,
     ) -> None:
         self.slots = workers
-        self._limits = limits or Limits()
+        self._limits = (limits or Limits()).on_share(1 / workers)
         self._failed_starts = 0
         self._looked_at = 0.0
         self._work, self._log = work, log
-        self._threads = max(1, cores() // workers) if workers > 1 else 0
+        share = max(1, cores() // workers) if workers > 1 else 0
+        self._threads = share if threads is None else threads
         self._workers = {number: self._start(number) for number in range(1, workers + 1)}
 
     def submit(self, task: TrialTask) -> None:
@@ -74,6 +80,44 @@ class LocalExecutor(Executor):
             if over is not None:
                 return over
 
+    def load(self) -> None:
+        """Wait until all workers have loaded everything.
+
+        Raises:
+            WorkerFailed: one could not.
+        """
+        for worker in self._workers.values():
+            if not worker.is_ready:
+                self._expect(worker, READY)
+
+    def probe(self, probe: Probe) -> list[Probed]:
+        """Let all workers train a setting for a moment, at the same time; none may have a task.
+
+        Raises:
+            WorkerFailed: one could not train it.
+        """
+        for worker in self._workers.values():
+            worker.ask(probe)
+        return [self._expect(worker) for worker in self._workers.values()]
+
+    def adopt(self, precision: str) -> None:
+        """Compute in another precision from the next task on."""
+        self._work = replace(self._work, precision=precision)
+        for worker in self._workers.values():
+            worker.ask(Adopt(precision))
+
+    def _expect(self, worker: Worker, word: str = "") -> Any:
+        """Return what a worker says next, which is a word or no word at all."""
+        try:
+            said = worker.hear() if worker.connection.poll(self._limits.still_seconds) else None
+        except (EOFError, ConnectionError):
+            raise WorkerFailed(
+                f"{worker.death().reason}. Its last words:\n{worker.last_words()}"
+            ) from None
+        if said is None or (isinstance(said, str) and said != word):
+            raise WorkerFailed(f"a worker could not be measured: {said or 'it said nothing'}")
+        return said
+
     def close(self) -> None:
         """End the workers at once; finished folds are with the coordinator already."""
         for worker in self._workers.values():
@@ -90,7 +134,7 @@ class LocalExecutor(Executor):
             self._failed_starts = 0
         elif said == DONE:
             return self._finish(number)
-        elif not isinstance(said, str):
+        elif isinstance(said, Record):
             worker.answer(on_record(said))
             worker.is_spoilt |= isinstance(said, AttemptFailed)
         return None
@@ -99,8 +143,9 @@ class LocalExecutor(Executor):
         worker = self._workers[number]
         task = worker.task
         worker.finish()
+        most = self._limits.memory
         is_worn = worker.tasks_done >= self._limits.tasks or worker.is_spoilt
-        if is_worn or worker.memory() > self._limits.memory:
+        if is_worn or (most is not None and worker.memory() > most):
             self._replace(number)
         return task.trial if task is not None else None
 
@@ -174,7 +219,7 @@ class LocalExecutor(Executor):
         return task.trial
 
     def _start(self, number: int) -> Worker:
-        return Worker(self._work, self._log(number), self._threads)
+        return Worker(self._work, self._log(number), threads=self._threads, place=number - 1)
 
     def _replace(self, number: int) -> None:
         self._workers[number].kill()

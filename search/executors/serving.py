@@ -7,23 +7,27 @@ import signal
 import sys
 import threading
 from multiprocessing.connection import Connection
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from search.work import TrialTask, Verdict, Work
+from search.work import Adopt, Probe, Probed, TrialTask, Verdict, Work
 from tracking.records import Record
+
+if TYPE_CHECKING:
+    from search.bench import Bench
 
 READY = "ready"
 DONE = "done"
 
 # A worker sends records and words, and receives tasks and verdicts.
-WorkerEnd: TypeAlias = "Connection[Record | str, TrialTask | Verdict]"
+Task: TypeAlias = TrialTask | Probe | Adopt
+WorkerEnd: TypeAlias = "Connection[Record | Probed | str, Task | Verdict]"
 
 _LONGEST_LOG = 10_000_000  # bytes; a longer one is begun anew with the next worker
 _PR_SET_PDEATHSIG = 1  # Linux, sys/prctl.h
 _THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
-def serve(connection: "WorkerEnd", work: Work, log: str, threads: int) -> None:
+def serve(connection: "WorkerEnd", work: Work, log: str, threads: int, place: int) -> None:
     """Be a worker until the coordinator is gone.
 
     Args:
@@ -31,6 +35,7 @@ def serve(connection: "WorkerEnd", work: Work, log: str, threads: int) -> None:
         work: what to load.
         log: file that takes all output.
         threads: number of threads to compute with, 0 for as many as TensorFlow likes.
+        place: its place among the workers of the machine, from 0.
     """
     _die_with_parent()
     _redirect_output(log)
@@ -39,7 +44,7 @@ def serve(connection: "WorkerEnd", work: Work, log: str, threads: int) -> None:
     from search.bench import Bench
     from search.objective import evaluate_trial
 
-    bench = Bench.open(work)
+    bench = Bench.open(work, place=place)
     # A copy of this process, made by a space's own code, must not report in its name.
     os.register_at_fork(after_in_child=connection.close)
     connection.send(READY)
@@ -52,12 +57,25 @@ def serve(connection: "WorkerEnd", work: Work, log: str, threads: int) -> None:
 
     while True:
         try:
-            task = connection.recv()
-            assert isinstance(task, TrialTask)  # noqa: S101 # nosec B101 # narrows the pipe's type
-            evaluate_trial(bench, task, report)
-            connection.send(DONE)
+            match connection.recv():
+                case TrialTask() as task:
+                    evaluate_trial(bench, task, report)
+                    connection.send(DONE)
+                case Probe() as probe:
+                    connection.send(_probed(bench, probe))
+                case Adopt(precision=precision):
+                    bench.compute_in(precision)
         except (EOFError, ConnectionError):
             return
+
+
+def _probed(bench: "Bench", probe: Probe) -> Probed | str:
+    from search.probing import measure
+
+    try:
+        return measure(bench, probe)
+    except Exception as error:  # noqa: BLE001 # the space's own; its first trial will tell of it
+        return f"{type(error).__name__}: {error}"
 
 
 def _die_with_parent() -> None:

@@ -15,15 +15,15 @@ from typing import TypeAlias
 import psutil
 
 from search.executors.limits import out_of_memory_kills
-from search.executors.serving import READY, serve
-from search.work import TrialTask, Verdict, Work
+from search.executors.serving import READY, Task, serve
+from search.work import Adopt, Probe, Probed, TrialTask, Verdict, Work
 from tracking.records import Record
 
 _LOG_TAIL_LINES, _LOG_TAIL_BYTES = 12, 20_000
 _SIGN_OF_LIFE = 0.1  # seconds of computing
 
 # The coordinator sends tasks and verdicts, and receives records and words.
-_OurEnd: TypeAlias = "Connection[TrialTask | Verdict, Record | str]"
+_OurEnd: TypeAlias = "Connection[Task | Verdict, Record | Probed | str]"
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class Worker:
         work: what it loads.
         log: file that takes its output.
         threads: number of threads it computes with, 0 for TensorFlow's choice.
+        place: its place among the workers of its machine, which decides its GPU.
 
     Attributes:
         connection: to the process; readable when it has something to say or has died.
@@ -65,7 +66,7 @@ class Worker:
         is_spoilt: whether it should be replaced after its task.
     """
 
-    def __init__(self, work: Work, log: Path, threads: int) -> None:
+    def __init__(self, work: Work, log: Path, *, threads: int, place: int = 0) -> None:
         self._log = log
         self.task: TrialTask | None = None
         self.is_ready = False
@@ -78,7 +79,7 @@ class Worker:
         ours, theirs = context.Pipe()
         self.connection: _OurEnd = ours
         self._process: BaseProcess = context.Process(
-            target=serve, args=(theirs, work, str(log), threads), daemon=True
+            target=serve, args=(theirs, work, str(log), threads, place), daemon=True
         )
         with _ctrl_c_held_back(), _main_left_out():
             self._process.start()
@@ -93,7 +94,12 @@ class Worker:
         with suppress(ConnectionError):
             self.connection.send(task)
 
-    def hear(self) -> Record | str:
+    def ask(self, question: Probe | Adopt) -> None:
+        """Send it something that is no task."""
+        with suppress(ConnectionError):
+            self.connection.send(question)
+
+    def hear(self) -> Record | Probed | str:
         """Return what it says next.
 
         Raises:

@@ -1,0 +1,58 @@
+"""What was measured for earlier studies, by machine, space and dataset."""
+
+import json
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from search.environment import package_versions
+from search.executors import cores
+from search.plan import Way
+
+_PROCESSORS = Path("/proc/cpuinfo")
+_MOST = 200  # entries; the oldest make room
+
+
+def recall(path: Path, key: str) -> list[Way]:
+    """Return the ways that were measured under a key; none where nothing can be read."""
+    try:
+        return [Way(**way) for way in _read(path).get(key, [])]
+    except (TypeError, ValueError):
+        return []
+
+
+def remember(path: Path, key: str, measured: Sequence[Way]) -> None:
+    """Keep what was measured; a folder that cannot be written is no fault, only slower."""
+    with suppress(OSError):
+        known = _read(path)
+        known.pop(key, None)
+        known[key] = [asdict(way) for way in measured]
+        kept = dict(list(known.items())[-_MOST:])
+        partial = path.with_suffix(f".{os.getpid()}.tmp")
+        partial.write_text(json.dumps(kept, indent=1) + "\n")
+        partial.replace(path)
+
+
+def key_for(space: str, digest: str) -> str:
+    """Return what a measurement depends on: processor, its cores, versions, space and data."""
+    versions = package_versions(("tensorflow", "keras"))
+    machine = f"{_processor()} x {cores()}"
+    return " | ".join([machine, *map(" ".join, versions.items()), space, digest[:16]])
+
+
+def _read(path: Path) -> dict[str, list[dict[str, Any]]]:
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _processor() -> str:
+    with suppress(OSError, StopIteration):
+        lines = _PROCESSORS.read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model na"))
+    return os.uname().machine

@@ -1,0 +1,75 @@
+"""How fast a worker trains a setting, measured by training it for a moment."""
+
+import time
+
+import keras
+import numpy as np
+
+from search.bench import Bench
+from search.compiling import compile_model
+from search.evaluation import score
+from search.feeding import Batches, lengths_of, shuffled
+from search.inputs import spec_of
+from search.program import Program
+from search.seeds import derive
+from search.targets import Targets, output_units
+from search.work import Probe, Probed
+
+ROUND = 16  # batches between two looks at the clock
+CHECKED = 2_000  # samples, at most
+
+
+def measure(bench: Bench, probe: Probe) -> Probed:
+    """Train a setting on the first fold for a moment and return how that went.
+
+    The first batches, which trace and allocate, are not timed.
+    """
+    before = keras.config.dtype_policy()
+    try:
+        keras.config.set_dtype_policy(probe.precision)
+        return _measured(bench, probe)
+    finally:
+        keras.config.set_dtype_policy(before)
+        keras.backend.clear_session(free_memory=False)
+
+
+def _measured(bench: Bench, probe: Probe) -> Probed:
+    setting, classes = probe.setting, len(bench.classes)
+    encoder = bench.learn(1, setting)
+    training, validation = bench.parts(1, encoder)
+    keras.utils.set_random_seed(derive(bench.seed, "fold", 1))
+    model = bench.space.build(setting, spec_of(encoder, bench.kind, classes))
+    units = output_units(model, classes, training.inputs)
+    compile_model(model, setting, units=units, steps=1_000)
+    program, targets = Program(model), Targets.of(model, classes, training.inputs)
+    wanted = (targets.encode(training.labels),)
+    batches = shuffled(
+        training.indices,
+        batch_size=int(setting["batch_size"]),
+        seed=bench.seed,
+        epoch=0,
+        lengths=lengths_of(training.inputs) if program.trims else None,
+    )
+    rows = validation.indices[:CHECKED]
+    program.train(training.inputs, wanted, _some(batches, 0, 2), seed=0)
+    program.outputs(training.inputs, rows)
+    began, done, samples = time.perf_counter(), 0, 0
+    while done < probe.steps if probe.steps else time.perf_counter() < began + probe.seconds:
+        piece = _some(batches, done, ROUND)
+        program.train(training.inputs, wanted, piece, seed=0)
+        done, samples = done + len(piece), samples + len(piece.order)
+    seconds = time.perf_counter() - began
+    found = targets.probabilities(program.outputs(training.inputs, rows))
+    accuracy = score(found, validation.labels[rows]).accuracy
+    return Probed(samples, seconds, done, accuracy, len(rows), len(training.indices))
+
+
+def _some(batches: Batches, first: int, count: int) -> Batches:
+    """Return so many of the batches from `first` on, beginning anew after the last."""
+    chosen = np.arange(first, first + count) % len(batches)
+    pieces = [batches.order[batches.ends[i] : batches.ends[i + 1]] for i in chosen]
+    return Batches(
+        np.concatenate(pieces),
+        np.cumsum([0, *map(len, pieces)]),
+        None if batches.longest is None else batches.longest[chosen],
+    )

@@ -1,0 +1,197 @@
+"""Which way to compute is chosen, and for which studies it is worth measuring."""
+
+import pytest
+
+from search.errors import FoldwiseError
+from search.plan import Load, Plan, Way, fastest
+from search.planning import Wish, plan_for
+from search.plans import key_for, recall, remember
+from search.work import Probed
+
+LONG = Load(folds=1000, epochs=10, samples=10_000)
+SMALL = Load(folds=6, epochs=2, samples=1_000)
+
+
+def way(workers=1, precision="float32", rate=100.0, accuracy=0.8, checked=1000):
+    return Way(workers, 0 if workers == 1 else 1, precision, rate, accuracy, checked)
+
+
+class Machine:
+    """Stands in for worker processes; tells the rates it was made with."""
+
+    def __init__(self, rates, accuracies=None, broken=()):
+        self.rates, self.accuracies, self.broken = rates, accuracies or {}, broken
+        self.started, self.closed, self.probes = [], [], []
+
+    def start(self, asked):
+        machine = self
+        self.started.append(asked.workers)
+
+        class Workers:
+            adopted = ""
+
+            def load(self):
+                if "load" in machine.broken:
+                    raise FoldwiseError("the space cannot be imported")
+
+            def probe(self, probe):
+                machine.probes.append((asked.workers, probe.precision, probe.steps))
+                rate = machine.rates[asked.workers, probe.precision]
+                accuracy = machine.accuracies.get(probe.precision, 0.8)
+                one = Probed(int(rate), asked.workers, 7, accuracy, 1000, 4000)
+                return [one] * asked.workers
+
+            def adopt(self, precision):
+                self.adopted = precision
+
+            def close(self):
+                machine.closed.append(asked.workers)
+
+        return Workers()
+
+
+@pytest.fixture(autouse=True)
+def two_cores(monkeypatch):
+    monkeypatch.setattr("search.planning.auto_workers", lambda: 2)
+    monkeypatch.setattr("search.planning.cores", lambda: 2)
+
+
+def made(machine, *, workers=None, precision=None, trials=20, load=LONG, remembered=()):
+    wish = Wish(workers, precision, trials)
+    return plan_for(wish, load, {}, remembered=remembered, start=machine.start)
+
+
+RATES = {
+    (1, "float32"): 100.0,
+    (1, "mixed_bfloat16"): 140.0,
+    (2, "float32"): 150.0,
+    (2, "mixed_bfloat16"): 230.0,
+}
+
+
+def test_the_quickest_way_is_taken_and_its_workers_go_on():
+    machine = Machine(RATES)
+    plan, workers = made(machine)
+    assert (plan.way.workers, plan.way.threads, plan.way.precision) == (2, 1, "mixed_bfloat16")
+    assert plan.way.rate == pytest.approx(230)
+    assert plan.origin == "measured"
+    assert len(plan.measured) == 4
+    assert workers.adopted == "mixed_bfloat16"
+    assert (machine.started, machine.closed) == ([2, 1], [1])
+
+
+def test_all_ways_train_the_same_number_of_steps():
+    machine = Machine(RATES)
+    made(machine)
+    assert [steps for *_, steps in machine.probes] == [0, 7, 7, 7]
+
+
+def test_a_precision_that_scores_worse_is_not_taken_however_quick():
+    plan, _ = made(Machine(RATES, accuracies={"mixed_bfloat16": 0.74}))
+    assert (plan.way.workers, plan.way.precision) == (2, "float32")
+    plan, _ = made(Machine(RATES, accuracies={"mixed_bfloat16": 0.79}))
+    assert plan.way.precision == "mixed_bfloat16"
+
+
+def test_what_is_hardly_quicker_is_left_alone():
+    rates = {**RATES, (2, "float32"): 105.0, (2, "mixed_bfloat16"): 108, (1, "mixed_bfloat16"): 99}
+    plan, _ = made(Machine(rates))
+    assert (plan.way.workers, plan.way.precision) == (1, "float32")
+
+
+def test_nothing_is_measured_for_a_small_study():
+    machine = Machine(RATES)
+    plan, workers = made(machine, load=SMALL)
+    assert (plan.origin, plan.way.workers, plan.way.precision) == ("usual", 1, "float32")
+    assert (machine.started, workers) == ([], None)
+
+
+def test_a_study_of_middling_length_is_measured_for_with_the_workers_it_needs_anyway(monkeypatch):
+    import search.planning
+
+    class Clock:
+        now = 0.0
+
+        def monotonic(self):
+            Clock.now += 0.5
+            return Clock.now
+
+    monkeypatch.setattr(search.planning, "time", Clock())
+    machine = Machine({key: rate * 100 for key, rate in RATES.items()})
+    load = Load(folds=50, epochs=4, samples=4_000)  # 61 s at 15,000 samples a second
+    plan, _ = made(machine, load=load)
+    assert machine.started == [2]
+    assert {found.precision for found in plan.measured} == {"float32", "mixed_bfloat16"}
+    assert plan.seconds <= 0.05 * load.seconds(15_000, workers=2)
+
+
+@pytest.mark.parametrize(("workers", "precision"), [(1, "float32"), (3, "mixed_bfloat16")])
+def test_what_the_user_says_is_not_measured(workers, precision):
+    machine = Machine(RATES)
+    plan, _ = made(machine, workers=workers, precision=precision)
+    assert (plan.origin, plan.way.workers, plan.way.precision) == ("asked", workers, precision)
+    assert machine.started == []
+
+
+def test_only_what_the_user_left_open_is_chosen():
+    machine = Machine(RATES)
+    plan, _ = made(machine, workers=1)
+    assert (plan.way.workers, plan.way.precision) == (1, "mixed_bfloat16")
+    assert machine.started == [1]
+    plan, _ = made(Machine(RATES), precision="float32")
+    assert (plan.way.workers, plan.way.precision) == (2, "float32")
+
+
+def test_there_are_no_more_workers_than_trials():
+    plan, _ = made(Machine(RATES), trials=1)
+    assert plan.way.workers == 1
+
+
+def test_what_was_measured_before_is_remembered_even_for_a_small_study(tmp_path):
+    first, _ = made(Machine(RATES))
+    path, key = tmp_path / "plans.json", key_for("lenet", "0123")
+    remember(path, key, first.measured)
+    machine = Machine(RATES)
+    for load in (LONG, SMALL):
+        plan, workers = made(machine, load=load, remembered=recall(path, key))
+        assert (plan.origin, plan.way, workers) == ("remembered", first.way, None)
+    assert machine.started == []
+    assert recall(path, key_for("mlp", "0123")) == []
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"key": [{"workers": 1}]}', '{"key": 3}'])
+def test_a_damaged_memory_is_no_fault(tmp_path, text):
+    path = tmp_path / "plans.json"
+    path.write_text(text)
+    assert recall(path, "key") == []
+    remember(path, "key", [way()])
+    assert recall(path, "key") == [way()]
+
+
+def test_where_nothing_can_be_measured_the_usual_way_is_taken():
+    machine = Machine(RATES, broken=("load",))
+    plan, workers = made(machine)
+    assert (plan.origin, plan.way.workers, workers) == ("usual", 1, None)
+    assert machine.closed == [2]
+
+
+def test_measuring_that_is_interrupted_leaves_no_workers():
+    machine = Machine({})  # has no rates: a KeyError stands for Ctrl-C
+    with pytest.raises(KeyError):
+        made(machine)
+    assert machine.closed == [2]
+
+
+def test_the_plan_is_told_in_one_line():
+    measured = (way(2, rate=1500.0), way(2, "mixed_bfloat16", rate=2300.4))
+    plan = Plan(fastest(measured), "measured", measured, seconds=7.2)
+    assert plan.told() == (
+        "2 workers x 1 thread, mixed_bfloat16: 2,300 samples/s (2 workers x 1 thread, float32"
+        " 1,500), measured in 7 s"
+    )
+    assert Plan(way(rate=0.0), "usual").told() == "1 worker, float32"
+
+
+def test_the_time_of_a_study_is_no_longer_than_it_may_run():
+    assert LONG.seconds(1_000) > 100_000
+    assert Load(folds=1000, epochs=10, samples=10_000, limit=60.0).seconds(1_000) == 60
