@@ -151,7 +151,8 @@ class _Run:
         model, inputs = self.model, self.training.inputs
         backdrop = background(inputs) if len(inputs.shape) == 4 else 0.0
         augmentation = Augmentation.of(self.setting, backdrop)
-        key = (tuple(sorted(self.setting.items())), steps, augmentation, tuple(inputs.shape[1:]))
+        setting, precision = tuple(sorted(self.setting.items())), keras.config.dtype_policy().name
+        key = (setting, precision, steps, augmentation, tuple(inputs.shape[1:]))
         kept = self.programs.take(key, model) if self.programs is not None else None
         if kept is not None:
             return kept
