@@ -34,6 +34,9 @@ def run_command(history: History) -> str:
     confirm = max((session.confirm for session in history.sessions), default=0)
     if confirm:
         options.append(("--confirm", str(confirm)))
+    workers = history.sessions[-1].environment.get("workers") if history.sessions else None
+    if workers:  # what a plan had chosen, too
+        options.append(("--workers", str(workers)))
     return " \\\n  ".join(["python -m search run", *map(shlex.join, options)])
 
 

@@ -54,6 +54,13 @@ def test_the_command_asks_for_the_very_study(monkeypatch):
     assert (settings.study, settings.trials) == ("my study's name", 30)
 
 
+def test_the_command_has_the_workers_that_a_plan_had_chosen():
+    history = study_with(EVERYTHING)
+    assert "--workers" not in run_command(history)
+    history.sessions[-1].environment["workers"] = 2
+    assert "--workers 2" in run_command(history)
+
+
 def test_every_setting_that_makes_a_study_is_in_the_command():
     assert set(EVERYTHING) == set(IDENTITY)
 
