@@ -22,7 +22,7 @@ class Way:
     """One way to compute, and how fast it was.
 
     Attributes:
-        workers: number of worker processes.
+        workers: number of worker processes; 0 for as many as a cluster carries.
         threads: that each computes with; 0 for as many as TensorFlow likes.
         precision: Keras's dtype policy.
         rate: samples a second that all workers trained together; 0 where it was not measured.
@@ -40,7 +40,8 @@ class Way:
     def __str__(self) -> str:
         """Say it in words."""
         threads = f" x {counted(self.threads, 'thread')}" if self.threads else ""
-        return f"{counted(self.workers, 'worker')}{threads}, {self.precision}"
+        workers = counted(self.workers, "worker") if self.workers else "workers on a cluster"
+        return f"{workers}{threads}, {self.precision}"
 
     def scores_like(self, other: "Way") -> bool:
         """Say whether it scored as the other did, within noise, or better."""

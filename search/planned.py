@@ -51,6 +51,10 @@ class Planned:
         """
         settings = opened.settings
         wish = _wish(settings)
+        if settings.executor == "ray":
+            count = 0 if settings.workers == AUTO else wish.usual().workers
+            way = replace(wish.usual(), workers=count, threads=settings.cpus_per_trial)
+            return cls(opened, Plan(way, "usual"), None)
         if settings.executor != "local" or budget.is_done(history):
             return cls(opened, Plan(wish.usual(), "usual"), None)
         path = Home(opened.folder.root.parent.parent).plans
@@ -82,7 +86,7 @@ class Planned:
             settings.executor,
             _work(self._opened, way.precision),
             self._opened.folder.worker_log,
-            workers=None if settings.executor == "ray" and _is_auto(settings) else way.workers,
+            workers=way.workers or None,
             limits=_limits(settings),
             wish=ClusterWish(
                 settings.ray_address, PerTrial(settings.cpus_per_trial, settings.gpus_per_trial)
@@ -102,10 +106,6 @@ def _wish(settings: StudySettings) -> Wish:
         precision=None if settings.precision == AUTO else settings.precision,
         trials=settings.trials,
     )
-
-
-def _is_auto(settings: StudySettings) -> bool:
-    return settings.workers == AUTO
 
 
 def _load(opened: Opened, history: History) -> Load:

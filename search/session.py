@@ -12,6 +12,7 @@ from search.environment import describe_environment
 from search.errors import DataError, SettingsError
 from search.folds import Folds
 from search.opening import Opened
+from search.plan import AUTO
 from search.planned import Planned
 from search.pruners import make_pruner
 from search.studies import Notify
@@ -87,7 +88,7 @@ def run_session(
                 environment={
                     **describe_environment(),
                     "precision": plan.way.precision,
-                    "workers": plan.way.workers,
+                    "workers": plan.way.workers or AUTO,
                     "plan": plan.to_json() | {"told": plan.told()},
                 },
             )

@@ -28,8 +28,11 @@ class Executor(ABC):
         """Take on a task; it starts at once or at the next `wait`."""
 
     @abstractmethod
-    def wait(self, on_record: OnRecord) -> int:
-        """Go on until a task is over or halted, and return its trial's number."""
+    def wait(self, on_record: OnRecord) -> int | None:
+        """Go on until a task is over or halted, and return its trial's number.
+
+        An executor whose `slots` change returns None when there are more of them.
+        """
 
     @abstractmethod
     def close(self) -> None:

@@ -91,17 +91,19 @@ class RayExecutor(Executor):
         """Queue the task for the next worker that has none."""
         self._tasks.append(task)
 
-    def wait(self, on_record: OnRecord) -> int:
-        """Pass the workers' records on, and verdicts back, until a task is over."""
+    def wait(self, on_record: OnRecord) -> int | None:
+        """Pass the workers' records on, and verdicts back, until a task is over or slots grew."""
         if not self._tasks and all(worker.task is None for worker in self._pool.workers):
             raise RuntimeError("wait without a submitted task")
-        while True:
+        before = self.slots
+        while self.slots <= before:
             self._hand_out()
             for worker in self._speaking():
                 over = self._hear(worker, on_record)
                 if over is not None:
                     return over
             self._pool.look()
+        return None
 
     def close(self) -> None:
         """End the workers, and a cluster that was started for them."""
