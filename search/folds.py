@@ -172,13 +172,20 @@ def make_folds(
 
 
 def _stratified(labels: NDArray[np.integer], parts: int, seed: int) -> Indices:
-    """Return for each sample the part, from 0, in which it is validated."""
-    from sklearn.model_selection import StratifiedKFold
+    """Return for each sample the part, from 0, in which it is validated.
 
+    Deals as scikit-learn's `StratifiedKFold` with shuffling does, without its import, which takes
+    most of a second before a study can begin.
+    """
+    random = np.random.RandomState(seed)
     dealt = np.empty(len(labels), np.int64)
-    splitter = StratifiedKFold(parts, shuffle=True, random_state=seed)
-    for part, (_, validation) in enumerate(splitter.split(np.zeros(len(labels)), labels)):
-        dealt[validation] = part
+    places = 0
+    for label in labels[np.sort(np.unique(labels, return_index=True)[1])]:  # as they appear
+        rows = np.flatnonzero(labels == label)
+        turns = np.sort(np.arange(places, places + len(rows)) % parts)
+        random.shuffle(turns)
+        dealt[rows] = turns
+        places += len(rows)
     return dealt
 
 

@@ -14,6 +14,7 @@ from spaces import Settings
 SHARE = 0.05  # of the time that a session will take, which measuring may take
 LONGEST = 60.0  # seconds that it may take at most
 TINY = 6.0  # seconds; sessions that may be over so soon are not measured for
+MORE = 20.0  # seconds that it takes about to start other workers and measure them
 MOMENT = 0.5  # seconds that a worker trains to be measured, at least
 MOST_WORKERS = 16  # of their own accord
 
@@ -70,12 +71,17 @@ def plan_for(
     if len(ways) == 1:
         return Plan(ways[0], "asked"), None
     known = [found for way in ways for found in remembered if _same(found, way)]
-    is_small = load.least_seconds() < TINY
-    if len(known) == len(ways) or (known and is_small):
+    if known and (len(known) == len(ways) or not _is_worth_more(load, known)):
         return Plan(fastest(known), "remembered", tuple(known)), None
-    if is_small:
+    if load.least_seconds() < TINY:
         return Plan(wish.usual(), "usual"), None
     return _Measuring(ways, load, setting, start).plan(wish.usual())
+
+
+def _is_worth_more(load: Load, known: Sequence[Way]) -> bool:
+    """Say whether a session is so long that ways which were left out before may be measured."""
+    best = fastest(known)
+    return SHARE * load.seconds(best.rate, workers=best.workers) > MORE
 
 
 def _same(found: Way, way: Way) -> bool:

@@ -59,6 +59,19 @@ def test_folds_are_the_same_on_every_machine() -> None:
     assert folds.digest == "77ff6a7258176c076536327444e84069bf2297eb40e0023f80f69273e1b22640"
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_samples_are_dealt_as_scikit_learn_deals_them(seed: int) -> None:
+    from sklearn.model_selection import StratifiedKFold
+
+    random = np.random.RandomState(seed)
+    count, parts = int(random.randint(200, 400)), int(random.randint(2, 8))
+    labels = random.choice(5, size=count, p=[0.5, 0.2, 0.1, 0.1, 0.1])
+    folds = make_folds(labels, folds=parts, seed=seed)
+    splitter = StratifiedKFold(parts, shuffle=True, random_state=seed)
+    expected = [validation for _, validation in splitter.split(np.zeros(count), labels)]
+    assert all(map(np.array_equal, folds.validation, expected))
+
+
 def test_a_limit_takes_a_stratified_subset_of_all_samples() -> None:
     labels = np.repeat(np.arange(4), 500)
     folds = make_folds(labels, folds=5, seed=0, limit_samples=101)

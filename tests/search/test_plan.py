@@ -159,6 +159,16 @@ def test_what_was_measured_before_is_remembered_even_for_a_small_study(tmp_path)
     assert recall(path, key_for("mlp", "0123")) == []
 
 
+def test_what_was_left_out_for_want_of_time_is_measured_for_a_longer_study():
+    known = [way(2, rate=15_000.0)]
+    middling = Load(folds=50, epochs=4, samples=4_000)
+    machine = Machine({key: rate * 100 for key, rate in RATES.items()})
+    plan, _ = made(machine, load=middling, remembered=known)
+    assert (plan.origin, plan.way.workers, machine.started) == ("remembered", 2, [])
+    plan, _ = made(machine, load=LONG, remembered=known)
+    assert (plan.origin, len(plan.measured)) == ("measured", 4)
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"key": [{"workers": 1}]}', '{"key": 3}'])
 def test_a_damaged_memory_is_no_fault(tmp_path, text):
     path = tmp_path / "plans.json"
