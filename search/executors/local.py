@@ -219,7 +219,12 @@ class LocalExecutor(Executor):
         return task.trial
 
     def _start(self, number: int) -> Worker:
-        return Worker(self._work, self._log(number), threads=self._threads, place=number - 1)
+        # Loading takes a core each; all at once, the first would be ready as late as the last.
+        at_once = max(1, cores() - 1, self.slots // 4)
+        turn = self._log(1 + (number - 1) % at_once)
+        return Worker(
+            self._work, self._log(number), threads=self._threads, place=number - 1, turn=turn
+        )
 
     def _replace(self, number: int) -> None:
         self._workers[number].kill()

@@ -6,6 +6,8 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -27,7 +29,9 @@ _PR_SET_PDEATHSIG = 1  # Linux, sys/prctl.h
 _THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
-def serve(connection: "WorkerEnd", work: Work, log: str, threads: int, place: int) -> None:
+def serve(
+    connection: "WorkerEnd", work: Work, log: str, threads: int, place: int, turn: str
+) -> None:
     """Be a worker until the coordinator is gone.
 
     Args:
@@ -36,15 +40,18 @@ def serve(connection: "WorkerEnd", work: Work, log: str, threads: int, place: in
         log: file that takes all output.
         threads: number of threads to compute with, 0 for as many as TensorFlow likes.
         place: its place among the workers of the machine, from 0.
+        turn: file that is locked while this one loads; others that are to load after it have the
+            same.
     """
     _die_with_parent()
     _redirect_output(log)
     if threads:
         os.environ.update(dict.fromkeys(_THREADS, str(threads)))
-    from search.bench import Bench
-    from search.objective import evaluate_trial
+    with _its_turn(turn):
+        from search.bench import Bench
+        from search.objective import evaluate_trial
 
-    bench = Bench.open(work, place=place)
+        bench = Bench.open(work, place=place)
     # A copy of this process, made by a space's own code, must not report in its name.
     os.register_at_fork(after_in_child=connection.close)
     connection.send(READY)
@@ -76,6 +83,17 @@ def _probed(bench: "Bench", probe: Probe) -> Probed | str:
         return measure(bench, probe)
     except Exception as error:  # noqa: BLE001 # the space's own; its first trial will tell of it
         return f"{type(error).__name__}: {error}"
+
+
+@contextmanager
+def _its_turn(path: str) -> Iterator[None]:
+    """Hold a lock that ends with this process at the latest."""
+    with open(path, "ab") as file:  # noqa: PTH123
+        if sys.platform != "win32":
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _die_with_parent() -> None:

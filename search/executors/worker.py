@@ -54,6 +54,7 @@ class Worker:
         log: file that takes its output.
         threads: number of threads it computes with, 0 for TensorFlow's choice.
         place: its place among the workers of its machine, which decides its GPU.
+        turn: file whose lock it takes to load; None for its log.
 
     Attributes:
         connection: to the process; readable when it has something to say or has died.
@@ -66,7 +67,9 @@ class Worker:
         is_spoilt: whether it should be replaced after its task.
     """
 
-    def __init__(self, work: Work, log: Path, *, threads: int, place: int = 0) -> None:
+    def __init__(
+        self, work: Work, log: Path, *, threads: int, place: int = 0, turn: Path | None = None
+    ) -> None:
         self._log = log
         self.task: TrialTask | None = None
         self.is_ready = False
@@ -79,7 +82,9 @@ class Worker:
         ours, theirs = context.Pipe()
         self.connection: _OurEnd = ours
         self._process: BaseProcess = context.Process(
-            target=serve, args=(theirs, work, str(log), threads, place), daemon=True
+            target=serve,
+            args=(theirs, work, str(log), threads, place, str(turn or log)),
+            daemon=True,
         )
         with _ctrl_c_held_back(), _main_left_out():
             self._process.start()
