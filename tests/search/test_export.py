@@ -113,8 +113,8 @@ def test_an_ensemble_holds_the_very_models_of_the_search(final, searched, tmp_pa
     import keras
 
     from search.ensemble import refit_folds
-    from search.program import Program
     from search.formats import FORMATS
+    from search.program import Program
 
     epochs = []
     made = refit_folds(final, lambda fold, number, metrics: epochs.append((fold, number)))
