@@ -4,6 +4,7 @@ import gc
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,7 +14,7 @@ from search.datasets import Dataset
 from search.encoding import Encoder
 from search.feeding import Array, Part
 from search.folds import Folds, Indices
-from search.inputs import Inputs, make_inputs, space_on
+from search.inputs import Inputs, make_inputs, space_on, spec_of
 from search.reuse import Programs
 from search.work import Work
 from spaces import Settings, Space
@@ -33,6 +34,7 @@ class Bench:
         folds: the study's.
         further: folds that confirm trials; their numbers come after the study's.
         objectives: names of what the study searches for, the most important first.
+        precision: Keras's dtype policy of the models.
     """
 
     space: Space
@@ -45,6 +47,7 @@ class Bench:
     folder: StudyFolder
     seed: int
     objectives: tuple[str, ...]
+    precision: str = "float32"
 
     @cached_property
     def programs(self) -> Programs:
@@ -53,13 +56,12 @@ class Bench:
 
     @classmethod
     def open(cls, work: Work, *, place: int = 0) -> "Bench":
-        """Load what `work` names, set the precision of all models, and choose a GPU if any.
+        """Load what `work` names, and choose a GPU if any.
 
         Args:
             work: what to load.
             place: this worker's among those of the machine, from 0: the GPUs take turns.
         """
-        keras.config.set_dtype_policy(work.precision)
         choose_gpu(place)
         gc.freeze()  # what is imported stays: collecting after a fold need not look through it
         dataset = Dataset.open(Path(work.dataset))
@@ -76,11 +78,14 @@ class Bench:
             folder=folder,
             seed=work.seed,
             objectives=work.objectives,
+            precision=work.precision,
         )
 
-    def compute_in(self, precision: str) -> None:
-        """Set the precision of all models that are built from now on."""
-        keras.config.set_dtype_policy(precision)
+    def build(self, setting: Settings, encoder: Encoder) -> Any:
+        """Return what the space builds for a setting, in this bench's precision."""
+        # Each time anew: `keras.backend.clear_session` sets the policy back.
+        keras.config.set_dtype_policy(self.precision)
+        return self.space.build(setting, spec_of(encoder, self.kind, len(self.classes)))
 
     def learn(self, fold: int, setting: Settings) -> Encoder:
         """Return the encoder learned on the training part of a fold (from 1)."""

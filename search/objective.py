@@ -16,7 +16,6 @@ from search.evaluation import Predictions, classification_report, confusion_matr
 from search.feeding import Array
 from search.fit import Diverged, Epoch, fit
 from search.folds import CONFIRMATIONS
-from search.inputs import spec_of
 from search.latency import latency_ms
 from search.seeds import derive
 from search.targets import output_units
@@ -224,16 +223,15 @@ class _Trial:
         )
 
     def _build(self, encoder: Encoder) -> keras.Model:
-        spec = spec_of(encoder, self._bench.kind, len(self._bench.classes))
-        space = self._bench.space
-        model = space.build(self._task.parameters, spec)
+        bench, space = self._bench, self._bench.space
+        model = bench.build(self._task.parameters, encoder)
         if not isinstance(model, keras.Model):
             raise TypeError(
                 f"the `build` of space {space.name} must return a keras.Model; it returned"
                 f" {type(model).__name__}. Does it end with `return model`?"
             )
-        first = self._bench.folds.train[0][:1]
-        output_units(model, spec.classes, self._bench.inputs.take(encoder, first))
+        first = bench.folds.train[0][:1]
+        output_units(model, len(bench.classes), bench.inputs.take(encoder, first))
         return model
 
     def _model(self) -> keras.Model:

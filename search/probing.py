@@ -1,6 +1,7 @@
 """How fast a worker trains a setting, measured by training it for a moment."""
 
 import time
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -9,7 +10,6 @@ from search.bench import Bench
 from search.compiling import compile_model
 from search.evaluation import score
 from search.feeding import Batches, lengths_of, shuffled
-from search.inputs import spec_of
 from search.program import Program
 from search.seeds import derive
 from search.targets import Targets, output_units
@@ -24,12 +24,9 @@ def measure(bench: Bench, probe: Probe) -> Probed:
 
     The first batches, which trace and allocate, are not timed.
     """
-    before = keras.config.dtype_policy()
     try:
-        keras.config.set_dtype_policy(probe.precision)
         return _measured(bench, probe)
     finally:
-        keras.config.set_dtype_policy(before)
         keras.backend.clear_session(free_memory=False)
 
 
@@ -38,7 +35,7 @@ def _measured(bench: Bench, probe: Probe) -> Probed:
     encoder = bench.learn(1, setting)
     training, validation = bench.parts(1, encoder)
     keras.utils.set_random_seed(derive(bench.seed, "fold", 1))
-    model = bench.space.build(setting, spec_of(encoder, bench.kind, classes))
+    model = replace(bench, precision=probe.precision).build(setting, encoder)
     units = output_units(model, classes, training.inputs)
     compile_model(model, setting, units=units, steps=1_000)
     program, targets = Program(model), Targets.of(model, classes, training.inputs)

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -71,7 +72,7 @@ def serve(
                 case Probe() as probe:
                     connection.send(_probed(bench, probe))
                 case Adopt(precision=precision):
-                    bench.compute_in(precision)
+                    bench = replace(bench, precision=precision)
         except (EOFError, ConnectionError):
             return
 
