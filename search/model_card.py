@@ -254,8 +254,8 @@ def _reproduction(history: History, export: ModelExported) -> Iterable[str]:
     again += ["--format", formats] if formats else []
     yield "\n".join(["```console", f"$ {run_command(history)}", f"$ {shlex.join(again)}", "```"])
     yield (
-        "With one worker in float32, the same versions and the same machine a study gives the same"
-        " folds and the same scores to the last bit."
+        "A study of one worker gives the same folds and the same scores to the last bit where"
+        " versions and machine are the same."
     )
     yield _table(("what it depends on", "value"), facts(history))
 

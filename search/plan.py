@@ -40,7 +40,7 @@ class Way:
     def __str__(self) -> str:
         """Say it in words."""
         threads = f" x {counted(self.threads, 'thread')}" if self.threads else ""
-        workers = counted(self.workers, "worker") if self.workers else "workers on a cluster"
+        workers = counted(self.workers, "worker") if self.workers else "as many workers as fit"
         return f"{workers}{threads}, {self.precision}"
 
     def scores_like(self, other: "Way") -> bool:
@@ -57,7 +57,8 @@ class Plan:
     Attributes:
         way: what was chosen.
         origin: `measured`, `remembered` (measured for an earlier study), `asked` (the user said
-            it), or `usual` (too small a study to measure for, or nothing could be measured).
+            it), `tried` (the likeliest way; to measure others would have taken too long), or
+            `usual` (too small a study to measure for, or nothing could be measured).
         measured: all ways that were measured.
         seconds: what measuring took.
     """
@@ -78,8 +79,9 @@ class Plan:
             line += f": {self.way.rate:,.0f} samples/s"
             others = [f"{way} {way.rate:,.0f}" for way in self.measured if way != self.way]
             line += f" ({'; '.join(others)})" if others else ""
-        when = f" in {self.seconds:.0f} s" if self.origin == "measured" else ""
-        return f"{line}, {self.origin}{when}" if self.origin != "usual" else line
+        if self.origin == "measured":
+            return f"{line}, measured in {self.seconds:.0f} s"
+        return f"{line}, remembered" if self.origin == "remembered" else line
 
 
 @dataclass(frozen=True)

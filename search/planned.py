@@ -66,7 +66,7 @@ class Planned:
             remembered=recall(path, key),
             start=lambda way: _local(opened, way),
         )
-        if plan.origin == "measured":
+        if plan.origin in ("measured", "tried"):
             remember(path, key, plan.measured)
         return cls(opened, plan, started)
 

@@ -14,6 +14,7 @@ from spaces import Settings
 SHARE = 0.05  # of the time that a session will take, which measuring may take
 LONGEST = 60.0  # seconds that it may take at most
 TINY = 6.0  # seconds; sessions that may be over so soon are not measured for
+SHORT = 60.0  # seconds; nor are those that are allowed no longer
 MORE = 20.0  # seconds that it takes about to start other workers and measure them
 MOMENT = 0.5  # seconds that a worker trains to be measured, at least
 MOST_WORKERS = 16  # of their own accord
@@ -73,7 +74,7 @@ def plan_for(
     known = [found for way in ways for found in remembered if _same(found, way)]
     if known and (len(known) == len(ways) or not _is_worth_more(load, known)):
         return Plan(fastest(known), "remembered", tuple(known)), None
-    if load.least_seconds() < TINY:
+    if load.least_seconds() < TINY or (load.limit is not None and load.limit < SHORT):
         return Plan(wish.usual(), "usual"), None
     return _Measuring(ways, load, setting, start).plan(wish.usual())
 
@@ -120,7 +121,8 @@ class _Measuring:
         chosen = self._running.pop(best.workers)
         self._close()
         chosen.adopt(best.precision)
-        return Plan(best, "measured", tuple(self._measured), self._spent), chosen
+        origin = "measured" if len(self._measured) > 1 else "tried"
+        return Plan(best, origin, tuple(self._measured), self._spent), chosen
 
     def _is_worth_it(self, way: Way) -> bool:
         if not self._measured:

@@ -32,8 +32,11 @@ def remember(path: Path, key: str, measured: Sequence[Way]) -> None:
         known[key] = [asdict(way) for way in measured]
         kept = dict(list(known.items())[-_MOST:])
         partial = path.with_suffix(f".{os.getpid()}.tmp")
-        partial.write_text(json.dumps(kept, indent=1) + "\n")
-        partial.replace(path)
+        try:
+            partial.write_text(json.dumps(kept, indent=1) + "\n")
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def key_for(space: str, digest: str) -> str:

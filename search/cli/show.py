@@ -85,6 +85,9 @@ def _print_study(history: "History") -> None:
         f" seed {settings['seed']}, {start.driver}/{settings['sampler']}",
         soft_wrap=True,
     )
+    plan = history.sessions[-1].plan.get("told") if history.sessions else ""
+    if plan:
+        say(f"plan {plan}")
     if len(history.objectives) > 1 and history.front():
         console.print(f"\n[bold]{front_heading(history)}[/]")
         console.print(trial_table(history, history.front()))

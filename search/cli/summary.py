@@ -41,13 +41,14 @@ def document(result: StudyResult, tracker: Tracker, notices: list[str]) -> dict[
 
 
 def study_document(history: History) -> dict[str, Any]:
-    """Return objectives, trials, the best one and the Pareto front as JSON."""
+    """Return objectives, execution plan, trials, the best one and the Pareto front as JSON."""
     best, has_front = history.best(), len(history.objectives) > 1
     return {
         "objectives": [
             {"name": objective.name, "direction": "maximize" if objective.larger else "minimize"}
             for objective in history.objectives
         ],
+        "plan": history.sessions[-1].plan if history.sessions else {},
         "best_trial": None if best is None else best.number,
         "front": [trial.number for trial in history.front()] if has_front else [],
         "trials": [

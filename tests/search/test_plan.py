@@ -99,6 +99,12 @@ def test_what_is_hardly_quicker_is_left_alone():
     assert (plan.way.workers, plan.way.precision) == (1, "float32")
 
 
+def test_nothing_is_measured_for_a_session_of_less_than_a_minute():
+    machine = Machine(RATES)
+    plan, _ = made(machine, load=Load(folds=1000, epochs=10, samples=10_000, limit=40.0))
+    assert (plan.origin, machine.started) == ("usual", [])
+
+
 def test_nothing_is_measured_for_a_small_study():
     machine = Machine(RATES)
     plan, workers = made(machine, load=SMALL)
@@ -157,6 +163,13 @@ def test_what_was_measured_before_is_remembered_even_for_a_small_study(tmp_path)
         assert (plan.origin, plan.way, workers) == ("remembered", first.way, None)
     assert machine.started == []
     assert recall(path, key_for("mlp", "0123")) == []
+    assert [found.name for found in tmp_path.iterdir()] == ["plans.json"]
+
+
+def test_a_memory_that_cannot_be_written_leaves_nothing_behind(tmp_path):
+    (tmp_path / "plans.json").mkdir()
+    remember(tmp_path / "plans.json", "key", [way()])
+    assert [found.name for found in tmp_path.iterdir()] == ["plans.json"]
 
 
 def test_what_was_left_out_for_want_of_time_is_measured_for_a_longer_study():
