@@ -1,9 +1,9 @@
 # `make search` and `make test` are all a newcomer needs; each sets up what it needs first.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-# Tests run in so many processes; those of one file stay together.
+# Tests run in so many processes; those of one file stay together, in the order of tests/conftest.py.
 TEST_PROCESSES ?= 2
-PYTEST := $(BIN)/python -m pytest -q -n $(TEST_PROCESSES) --dist loadfile
+PYTEST := $(BIN)/python -m pytest -q -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 # Real data where it lies beside the checkout; elsewhere the usual places are searched.
 ifneq ($(wildcard ../shared/data),)

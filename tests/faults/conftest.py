@@ -1,5 +1,6 @@
 """Real servers, proxies and studies; all are ended when their test is over."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -50,15 +51,22 @@ def shared_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, st
 
 @pytest.fixture
 def new_run(
-    tmp_path: Path, shared_environment: dict[str, str]
+    tmp_path: Path, shared_environment: dict[str, str], migrated: Path
 ) -> Iterator[Callable[..., StudyRun]]:
-    """Make studies in homes of their own: `new_run(tracking_uri, environment=..., changes=...)`."""
+    """Make studies in homes of their own: `new_run(tracking_uri, environment=..., changes=...)`.
+
+    A home that is MLflow's too has its tables.
+    """
     made: list[StudyRun] = []
 
     def make(tracking_uri: str | None = None, **options: Any) -> StudyRun:
         options["environment"] = shared_environment | options.get("environment", {})
-        made.append(StudyRun(tmp_path / f"user-{len(made)}", tracking_uri, **options))
-        return made[-1]
+        run = StudyRun(tmp_path / f"user-{len(made)}", tracking_uri, **options)
+        if tracking_uri is None:
+            run.home.mkdir(parents=True)
+            shutil.copy(migrated, run.home / "mlflow.db")
+        made.append(run)
+        return run
 
     yield make
     for study in made:

@@ -30,17 +30,22 @@ def free_port() -> int:
 
 
 class Server:
-    """A real `mlflow server` on SQLite; always on the same port, with the same database.
+    """A real `mlflow server`; always on the same port, with the same database.
 
     Args:
         folder: where its database and artifacts are; made if absent.
         migrated: a database with MLflow's tables to begin with: making them takes seconds.
+        backend: address of another database than an SQLite file in the folder.
     """
 
-    def __init__(self, folder: Path, migrated: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, migrated: Path | None = None, *, backend: str | None = None
+    ) -> None:
         self.port = free_port()
         self.address = f"http://{LOOPBACK}:{self.port}"
         self.database = folder / "mlflow.db"
+        # Where other users do not see it: it may hold a password.
+        self._backend = {"MLFLOW_BACKEND_STORE_URI": backend or f"sqlite:///{self.database}"}
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
@@ -54,12 +59,11 @@ class Server:
         command = [sys.executable, "-m", "mlflow", "server", "--host", LOOPBACK]
         command += ["--port", str(self.port), "--workers", "1"]
         command += ["--artifacts-destination", str(self._folder / "artifacts")]
-        command += ["--backend-store-uri", f"sqlite:///{self.database}"]
         with (self._folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
                 command,
                 cwd=self._folder,
-                env=os.environ | _QUIET,
+                env=os.environ | _QUIET | self._backend,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 from tests.faults.books import check_books
-from tests.faults.processes import StudyRun
+from tests.faults.processes import Command, StudyRun
 
 pytestmark = pytest.mark.slow  # trains in processes of its own
 
@@ -33,15 +33,15 @@ def scores(document):
     return [(t["trial"], t["parameters"], t["folds"], t["value"]) for t in document["trials"]]
 
 
-@pytest.mark.parametrize("victim", ["kill", "kill_group"])
-def test_a_killed_coordinator_takes_its_workers_along_and_nothing_is_lost(new_run, whole, victim):
+def test_a_killed_coordinator_takes_its_workers_along_and_nothing_is_lost(new_run, whole):
     run = new_run()
-    command = run.start()
-    run.wait_for("FoldEnded", 2)
-    kept = folds(run)
-    getattr(command, victim)()
-    command.process.wait()
-    assert command.leftovers() == []
+    for count, end in enumerate((Command.kill, Command.kill_group), start=1):
+        command = run.start()
+        run.wait_for("FoldEnded", count)
+        kept = folds(run)
+        end(command)
+        command.process.wait()
+        assert command.leftovers() == []
     command = run.start()
     done = command.wait()
     assert done.code == 0, done.err
@@ -110,7 +110,10 @@ def test_ten_failures_in_a_row_end_the_study_with_a_summary(new_run):
     assert done.code == 1
     assert len(run.records("TrialEnded")) == 10
     assert "Ten trials in a row failed" in done.out
-    assert "this setting cannot be built" in done.out
+    assert "ValueError: this setting cannot be built" in done.out
+    assert "Traceback" not in done.out + done.err
+    shown = run.command("show", "toy", "--trial", "1").wait()
+    assert "Traceback" in shown.out  # where it belongs
 
 
 def test_a_full_disk_stops_the_study_and_with_room_it_goes_on(new_run, small_disk, whole):
@@ -158,16 +161,22 @@ def test_a_clock_set_back_between_two_sessions_changes_nothing(new_run, whole, t
 
 
 @pytest.mark.parametrize(
-    "name", ["../../out", "a 'b' \"c\" ☕ {d} %2F", ".hidden/../x", "$(id) -x"]
+    ("name", "typed"),
+    [
+        ("../../out", "../../out"),
+        (".hidden/../x [/b] $(id) -x", "'.hidden/../x [/b] $(id) -x'"),
+        ("a 'b' \"c\" ☕ {d} %2F", """'a '"'"'b'"'"' "c" ☕ {d} %2F'"""),
+    ],
+    ids=["upwards", "hidden", "quoted"],
 )
-def test_whatever_a_study_is_called_it_stays_inside_the_home(new_run, name):
+def test_whatever_a_study_is_called_it_is_shown_so_and_stays_inside_the_home(new_run, name, typed):
     run = new_run()
     before = set(run.folder.parent.iterdir())
     options = ("--trials", "1", "--folds", "1", "--epochs", "1", "--limit-samples", "100")
     arguments = ("--space", "mlp", "--dataset", "digits", "--no-baselines", f"--study={name}")
-    done = run.command("run", *arguments, *options, "--json").wait()
+    done = run.command("run", *arguments, *options).wait()
     assert done.code == 0, done.err
-    assert done.json["study"] == name
+    assert f"python -m search show {typed}\n" in done.out
     outside = {p.name for p in run.folder.iterdir()} - {"mlruns", "out-0.txt", "err-0.txt"}
     assert outside <= {".keras", ".cache", ".config"}  # Keras's settings and fonts, empty of ours
     assert set(run.folder.parent.iterdir()) - before <= {run.folder}
@@ -175,6 +184,8 @@ def test_whatever_a_study_is_called_it_stays_inside_the_home(new_run, name):
     check_books(journal, run.uri)
     shown = run.command("show", "--json", "--", name).wait()
     assert shown.code == 0, shown.err
+    assert shown.json["study"] == name
+    assert name in run.command("studies").wait().out
 
 
 def folds(run: StudyRun) -> list[tuple[int, int]]:

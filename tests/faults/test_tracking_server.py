@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow  # trains, and starts servers
 SHORT_WAITS = (("search.tracker", "_QUIET_SECONDS", 1.0), ("search.tracker", "_DRAIN_SECONDS", 2.0))
 AWAY, BACK = "cannot be reached", "has everything again"
 WAITS = "still to reach MLflow"
-EXPECTED = ("Note: ", "New study ", "trial ")  # what a command may write beside its result
+EXPECTED = ("Note: ", "New study ", "plan ", "trial ")  # what a command may write beside its result
 
 
 def settled(run, address, command, *, waiting=0):

@@ -6,15 +6,24 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
-SMALL = ("--space", "lenet", "--dataset", "digits", "--folds", "2", "--epochs", "2")
-LIMIT = ("--limit-samples", "200", "--set", "batch_size=64")
+from tests.studies import StudyBuilder
+from tracking.home import Home
+from tracking.records import SessionEnded
+
+SMALL = (
+    *("--dataset", "digits", "--folds", "2", "--epochs", "2"),
+    *("--limit-samples", "200", "--set", "batch_size=64"),
+)
+TINY = ("--space", "mlp", *SMALL)  # the least to train
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,22 @@ class User:
         )
 
 
+@contextmanager
+def held(process: "subprocess.Popen[str]") -> Iterator[None]:
+    """Stop a study's training meanwhile, not its coordinator."""
+    children = psutil.Process(process.pid).children(recursive=True)
+    workers = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    assert workers
+    for worker in workers:
+        worker.suspend()
+    try:
+        yield
+    finally:
+        for worker in workers:
+            with suppress(psutil.NoSuchProcess):
+                worker.resume()
+
+
 @pytest.fixture(autouse=True, scope="session")
 def ctrl_c_is_heard():
     """Undo what a shell does to its background jobs: their children would never hear Ctrl-C."""
@@ -95,6 +120,21 @@ def user(tmp_path):
 def finished(tmp_path_factory):
     """A user with a finished study of four trials, and what its `run --json` said."""
     user = User(tmp_path_factory.mktemp("user"))
-    done = user("run", *SMALL, *LIMIT, "--study", "toy", "--trials", "4", "--json")
+    done = user("run", "--space", "lenet", *SMALL, "--study", "toy", "--trials", "4", "--json")
     assert done.code == 0, done.err
     return user, done
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """A user who has a study in the journal and in MLflow; nobody trained it."""
+    user = User(tmp_path_factory.mktemp("user"))
+    study = StudyBuilder("toy")
+    study.session(trials=2)
+    study.complete_trial(0)
+    study.complete_trial(1, level=0.85)
+    study.add(SessionEnded, reason="complete")
+    study.write(Home(user.folder / "mlruns").study("toy").journal)
+    done = user("sync")
+    assert done.code == 0, done.err
+    return user

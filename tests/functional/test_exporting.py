@@ -54,6 +54,20 @@ SPACE = Space(
 """
 
 
+@pytest.fixture(scope="module")
+def exports(study):
+    """What four exports in a row said, by their folders: trial 0, 1, 1 with force, 0's folds."""
+    options = {
+        "all": ("--format", "saved_model,tflite,onnx"),
+        "poor": ("--trial", "1", "--json"),
+        "forced": ("--trial", "1", "--force", "--json"),
+        "joined": ("--ensemble", "--format", "onnx", "--json"),
+    }
+    done = {name: study("export", "two", "--to", name, *more) for name, more in options.items()}
+    assert [each.err for each in done.values() if each.code] == []
+    return done
+
+
 def test_compare_measures_the_latency_of_each_model(study):
     done = study("compare", "two", "--trials", "0,1", "--latency", "--json")
     assert done.code == 0, done.err
@@ -62,9 +76,8 @@ def test_compare_measures_the_latency_of_each_model(study):
     assert all(0 < latency < 1000 for latency in found)
 
 
-def test_all_formats_of_a_model_trained_in_bfloat16_agree_in_float32(study):
-    done = study("export", "two", "--to", "all", "--format", "saved_model,tflite,onnx")
-    assert done.code == 0, done.err
+def test_all_formats_of_a_model_trained_in_bfloat16_agree_in_float32(study, exports):
+    done = exports["all"]
     told = done.out.splitlines()
     for name in ("keras", "saved_model", "tflite", "onnx"):
         [line] = [line for line in told if line.startswith(f"{name} ")]
@@ -92,40 +105,32 @@ def test_all_formats_of_a_model_trained_in_bfloat16_agree_in_float32(study):
     np.testing.assert_allclose(found, keras, atol=1e-5)
 
 
-def test_a_worse_trial_becomes_the_challenger_unless_forced(study):
-    if not (study.folder / "all").exists():
-        study("export", "two", "--to", "all")
-    poor = study("export", "two", "--to", "poor", "--trial", "1", "--json")
-    assert poor.code == 0, poor.err
-    assert poor.json["export"]["alias"] == "challenger"
-    assert "It is worse than the champion, trial 0" in poor.json["export"]["alias_reason"]
+def test_a_worse_trial_becomes_the_challenger_unless_forced(study, exports):
+    poor, forced, joined = (exports[name].json["export"] for name in ("poor", "forced", "joined"))
+    assert poor["alias"] == "challenger"
+    assert "It is worse than the champion, trial 0" in poor["alias_reason"]
     assert "became the **challenger**" in (study.folder / "poor" / "MODEL_CARD.md").read_text()
-    forced = study("export", "two", "--to", "forced", "--trial", "1", "--force", "--json")
-    assert forced.json["export"]["alias"] == "champion"
-    assert "--force" in forced.json["export"]["alias_reason"]
-    back = study("export", "two", "--to", "back", "--trial", "0", "--json")
-    assert "It is better than the champion, trial 1" in back.json["export"]["alias_reason"]
+    assert forced["alias"] == "champion"
+    assert "--force" in forced["alias_reason"]
+    assert "It is better than the champion, trial 1" in joined["alias_reason"]
 
     from mlflow import MlflowClient
 
     client = MlflowClient(f"sqlite:///{study.folder}/mlruns/mlflow.db")
-    for alias, exported in (("champion", back), ("challenger", poor)):
+    for alias, exported in (("champion", joined), ("challenger", poor)):
         version = client.get_model_version_by_alias("two", alias)
         run = client.get_run(version.run_id)
-        sha256 = exported.json["export"]["model_sha256"]
-        assert run.data.tags["search.model_sha256"] == sha256
+        assert run.data.tags["search.model_sha256"] == exported["model_sha256"]
 
 
-def test_an_ensemble_is_exported_scored_and_used(study):
-    done = study("export", "two", "--to", "joined", "--ensemble", "--format", "onnx", "--json")
-    assert done.code == 0, done.err
-    exported = done.json["export"]
+def test_an_ensemble_is_exported_scored_and_used(study, exports):
+    exported = exports["joined"].json["export"]
     assert exported["models"] == 3
     assert max(entry["difference"] for entry in exported["formats"]) < 1e-5
     labels = json.loads((study.folder / "joined" / "labels.json").read_text())
     assert labels["outputs"] == "probabilities"
     evaluated = study("evaluate", "two", "--json")
     assert evaluated.code == 0, evaluated.err
-    assert evaluated.json["accuracy"] == done.json["test"]["accuracy"] > 0.6
-    Image.fromarray(np.zeros((8, 8), np.uint8)).save(study.folder / "black.png")
-    assert study("predict", "joined", "black.png").code == 0
+    assert evaluated.json["accuracy"] == exports["joined"].json["test"]["accuracy"] > 0.6
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(study.folder / "photo[black].png")
+    assert "photo[black].png" in study("predict", "joined", "photo[black].png").out

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from tests.functional.conftest import LIMIT, SMALL
+from tests.functional.conftest import TINY
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +28,7 @@ def told(user, done) -> list[str]:
 def test_a_server_that_refuses_does_not_bring_a_password_to_light(user):
     address = f"http://ada:{SECRET}@127.0.0.1:{closed_port()}/at?token={SECRET}"
     given = ("--study", "toy", "--tracking-uri", address)
-    done = user("run", *SMALL, *LIMIT, "--trials", "1", "--executor", "inline", *given, **HASTY)
+    done = user("run", *TINY, "--trials", "1", "--executor", "inline", *given, **HASTY)
     assert done.code == 0
     assert "still to reach MLflow" in done.err
     assert told(user, done) == []
@@ -48,13 +48,12 @@ def test_a_server_that_refuses_does_not_bring_a_password_to_light(user):
         ("argument", f"nothing://ada:{SECRET}@127.0.0.1:PORT"),
     ],
 )
-def test_no_kind_of_address_tells_its_password(finished, address, how):
-    user, _ = finished
+def test_no_kind_of_address_tells_its_password(kept, address, how):
     address = address.replace("PORT", str(closed_port()))
     arguments = ("--tracking-uri", address) if how == "argument" else ()
     environment = {"MLFLOW_TRACKING_URI": address} if how == "environment" else {}
-    done = user("sync", *arguments, **environment, **HASTY, MLFLOW_TRACKING_PASSWORD=SECRET)
+    done = kept("sync", *arguments, **environment, **HASTY, MLFLOW_TRACKING_PASSWORD=SECRET)
     assert done.code != 0
     assert "Error" in done.err
     assert "Traceback" not in done.err
-    assert told(user, done) == []
+    assert told(kept, done) == []

@@ -1,110 +1,17 @@
-"""`mlflow models serve` answers for the registered champion, over HTTP."""
-
-import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-from contextlib import contextmanager
-from pathlib import Path
+"""`mlflow models serve` answers raw texts; what it does with images, `test_main_job` shows."""
 
 import numpy as np
-import psutil
 import pytest
-from sklearn.datasets import load_digits
 
-from search.encoding import ImageEncoder, TextEncoder
+from search.encoding import TextEncoder
 from search.model_folder import Labels, ModelFolder
+from tests.functional.serving import served
 from tests.studies import StudyBuilder
 from tests.tracked import Tracked
 from tracking.history import History
 from tracking.records import ModelExported
 
 pytestmark = pytest.mark.slow
-
-BIN = Path(sys.executable).parent
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def served(database: Path, model: str, folder: Path):
-    """Serve a registered model's champion; yield a function that asks it for an answer."""
-    port = free_port()
-    told = {
-        "MLFLOW_TRACKING_URI": f"sqlite:///{database}",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-        "PATH": f"{BIN}:{os.environ['PATH']}",  # MLflow starts its server by name
-        "HOME": str(folder),
-    }
-    command = [BIN / "mlflow", "models", "serve", "-m", f"models:/{model}@champion"]
-    command += ["--env-manager", "local", "-h", "127.0.0.1", "-p", str(port)]
-    log = folder / "serve.log"
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            command, env=os.environ | told, cwd=folder, stdout=out, stderr=out
-        )
-    try:
-        address = f"http://127.0.0.1:{port}"
-        deadline = time.monotonic() + 180
-        while not is_up(address):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.2)
-        yield lambda inputs: ask(address, inputs)
-    finally:
-        started = [process, *psutil.Process(process.pid).children(recursive=True)]
-        for one in started:
-            os.kill(one.pid, signal.SIGTERM)
-        psutil.wait_procs([one for one in started if one is not process], timeout=30)
-        process.wait(30)
-
-
-def is_up(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{address}/ping", timeout=5) as reply:
-            return reply.status == 200
-    except (urllib.error.URLError, OSError):
-        return False
-
-
-def ask(address: str, inputs: object) -> np.ndarray:
-    request = urllib.request.Request(
-        f"{address}/invocations",
-        json.dumps({"inputs": inputs}).encode(),
-        {"Content-Type": "application/json"},
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=60) as reply:
-            return np.array(json.loads(reply.read())["predictions"])
-    except urllib.error.HTTPError as error:
-        pytest.fail(error.read().decode())
-
-
-def test_the_champion_of_a_study_of_images_is_served(finished, tmp_path):
-    user, _ = finished
-    exported = user("export", "toy", "--to", "served", "--json")
-    assert exported.code == 0, exported.err
-    assert exported.json["export"]["alias"] == "champion"
-
-    digits = load_digits()
-    images = (digits.images[:40, ..., np.newaxis] * 255 / 16).astype(np.uint8)
-    encoded = ImageEncoder((8, 8, 1), (32, 32, 1)).encode(images)
-    with served(user.folder / "mlruns" / "mlflow.db", "toy", tmp_path) as answer:
-        found = answer(encoded.tolist())
-    assert found.shape == (40, 10)
-    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
-    right = (found.argmax(axis=1) == digits.target[:40]).mean()
-    assert right == pytest.approx(exported.json["test"]["accuracy"], abs=0.3)
 
 
 @pytest.fixture

@@ -63,9 +63,8 @@ def answer(url: str, data: object = None, method: str | None = None, **headers: 
         return error.code, error.read()
 
 
-def test_ui_serves_the_studies_to_this_machine_alone(finished):
-    user, _ = finished
-    with served(user) as (address, lines, said, servers):
+def test_ui_serves_the_studies_to_this_machine_alone(kept):
+    with served(kept) as (address, lines, said, servers):
         assert f"MLflow on {address} (this machine only)" in "".join(lines)
         links = [line.split()[-1] for line in lines if "viewStateShareKey" in line]
         assert len(links) == 2
@@ -91,16 +90,15 @@ def test_ui_serves_the_studies_to_this_machine_alone(finished):
         # Nobody can leave files beside the user.
         put = f"{address}/api/2.0/mlflow-artifacts/artifacts/left.txt"
         assert answer(put, {}, method="PUT")[0] >= 400
-        assert not list(user.folder.rglob("left.txt"))
+        assert not list(kept.folder.rglob("left.txt"))
     assert said == [""]
 
 
-def test_ui_says_what_it_opens_to_others(finished, monkeypatch):
-    user, _ = finished
+def test_ui_says_what_it_opens_to_others(kept, monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # no business of a check on loopback
-    given = user.environment | {"MLFLOW_TRACKING_TOKEN": SECRET, "MLFLOW_TRACKING_URI": "x://y"}
-    monkeypatch.setattr(type(user), "environment", given)
-    with served(user, "--host", "0.0.0.0") as (address, lines, said, servers):  # noqa: S104
+    given = kept.environment | {"MLFLOW_TRACKING_TOKEN": SECRET, "MLFLOW_TRACKING_URI": "x://y"}
+    monkeypatch.setattr(type(kept), "environment", given)
+    with served(kept, "--host", "0.0.0.0") as (address, lines, said, servers):  # noqa: S104
         monkeypatch.delenv("http_proxy")
         assert listens(servers) == {"0.0.0.0"}  # noqa: S104
         assert f"MLflow on {address} (open to other machines)" in "".join(lines)
@@ -115,4 +113,4 @@ def test_ui_says_what_it_opens_to_others(finished, monkeypatch):
     told = " ".join(said[0].split())
     assert f"port {port} is open to other machines, and MLflow asks for no password" in told
     assert "read, change and delete all runs, models and pictures in mlruns" in told
-    assert SECRET not in Path(user.folder, "mlruns", "mlflow-server.log").read_text()
+    assert SECRET not in Path(kept.folder, "mlruns", "mlflow-server.log").read_text()

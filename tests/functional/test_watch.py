@@ -3,11 +3,11 @@ import signal
 
 import pytest
 
-from tests.functional.conftest import LIMIT, SMALL
+from tests.functional.conftest import TINY, held
 
 pytestmark = pytest.mark.slow
 
-ARGUMENTS = ("run", *SMALL, *LIMIT, "--study", "toy", "--no-baselines", "--pruner", "none")
+ARGUMENTS = ("run", *TINY, "--study", "toy", "--no-baselines", "--pruner", "none")
 
 
 @pytest.fixture
@@ -19,39 +19,42 @@ def begun(user, wait_for):
     return process
 
 
-def test_a_running_study_is_followed_to_its_end(user, begun):
-    watched = user("watch", "toy")
+def watched_by(user, count, wait_for):
+    watching = [user.start("watch", "toy") for _ in range(count)]
+    for each in watching:
+        wait_for(lambda each=each: "toy is run by" in each.stdout.readline())
+    return watching
+
+
+def test_a_running_study_is_followed_to_its_end_and_ctrl_c_ends_watching_alone(
+    user, begun, wait_for
+):
+    with held(begun):
+        patient, impatient = watched_by(user, 2, wait_for)
+        os.killpg(impatient.pid, signal.SIGINT)
+        _, errors = impatient.communicate(timeout=60)
+        assert (impatient.returncode, errors.count("Traceback")) == (0, 0)
+        assert begun.poll() is None
+    out, seen = patient.communicate(timeout=120)
     _, errors = begun.communicate(timeout=120)
-    assert watched.code == 0, watched.err
-    assert f"toy is run by process {begun.pid}" in watched.out
-    seen = [line for line in watched.err.splitlines() if line.startswith("trial 2")]
-    assert seen == [line for line in errors.splitlines() if line.startswith("trial 2")]
-    assert len(seen) == 3  # two folds and the end
-    assert "The session has ended (complete): 3 of 3 trials done" in watched.out
+    assert (patient.returncode, begun.returncode) == (0, 0), seen
+    trial = [line for line in seen.splitlines() if line.startswith("trial 2")]
+    assert trial == [line for line in errors.splitlines() if line.startswith("trial 2")]
+    assert len(trial) == 3  # two folds and the end
+    assert "The session has ended (complete): 3 of 3 trials done" in out
+    over = user("watch", "toy")
+    assert over.code == 0
+    assert "toy is not running: 3 of 3 trials done, best accuracy" in over.out
 
 
 def test_a_study_that_dies_is_not_watched_for_ever(user, begun, wait_for):
-    watching = user.start("watch", "toy")
-    wait_for(lambda: "toy is run by" in watching.stdout.readline())
-    os.killpg(begun.pid, signal.SIGKILL)
+    with held(begun):
+        [watching] = watched_by(user, 1, wait_for)
+        os.killpg(begun.pid, signal.SIGKILL)
     out, errors = watching.communicate(timeout=60)
     begun.communicate()
     assert watching.returncode == 0, errors
     assert "is not run any more" in out
-
-
-def test_ctrl_c_ends_watching_alone(user, begun, wait_for):
-    watching = user.start("watch", "toy")
-    wait_for(lambda: "toy is run by" in watching.stdout.readline())
-    os.killpg(watching.pid, signal.SIGINT)
-    _, errors = watching.communicate(timeout=60)
-    assert (watching.returncode, errors.count("Traceback")) == (0, 0)
-    assert begun.poll() is None
-    begun.communicate(timeout=120)
-    assert begun.returncode == 0
-    over = user("watch", "toy")
-    assert over.code == 0
-    assert "toy is not running: 3 of 3 trials done, best accuracy" in over.out
 
 
 def test_an_unknown_study_is_refused(user):

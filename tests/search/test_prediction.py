@@ -1,4 +1,4 @@
-"""What is given to `predict` is read, and refused, before TensorFlow is loaded."""
+"""What is given to `predict` is read, and refused where it can be before TensorFlow is loaded."""
 
 import json
 from pathlib import Path
@@ -98,3 +98,16 @@ def test_names_of_unknown_origin_do_not_steer_the_terminal():
 def test_an_image_model_refuses_what_is_no_picture(tmp_path, refusal):
     np.save(tmp_path / "pixels.npy", np.zeros((8, 8)))
     assert "is no picture that can be read" in refusal(IMAGES, "pixels.npy")
+
+
+@pytest.mark.slow
+def test_labels_that_do_not_fit_their_model_are_refused(tmp_path):
+    from keras import Sequential, layers
+
+    folder = ModelFolder(tmp_path)
+    folder.write("labels.json", json.dumps(ROWS.to_json()))
+    Sequential([layers.Input((2,)), layers.Dense(3)]).save(folder.model)
+    (tmp_path / "rows.csv").write_text("width,height\n1,2\n")
+    fault = r"labels.json must fit model.keras; .* 2 classes, the model has input .* 3 outputs"
+    with pytest.raises(DataError, match=fault):
+        predict_samples(tmp_path, [str(tmp_path / "rows.csv")])

@@ -1,10 +1,13 @@
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 
 import pytest
 
 from tracking.mlflow_sink import open_store
+from tracking.records import SessionEnded
 
 pytestmark = pytest.mark.slow  # makes MLflow's tables
 
@@ -35,3 +38,26 @@ def test_a_database_that_is_there_stays(migrated_database):
     before = migrated_database.stat().st_ino
     open_store(f"sqlite:///{migrated_database}", artifacts=None)
     assert migrated_database.stat().st_ino == before
+
+
+def test_a_session_that_ends_lets_sqlite_know_how_its_tables_are_filled(tracked, study, apply_all):
+    study.session()
+    study.complete_trial(0)
+    study.add(SessionEnded, reason="complete")
+    apply_all(tracked.sink(), study.records)
+    with closing(sqlite3.connect(tracked.folder / "mlflow.db")) as database:
+        tables = {name for (name,) in database.execute("SELECT tbl FROM sqlite_stat1")}
+    assert {"runs", "tags", "latest_metrics"} <= tables
+
+
+def test_tables_that_somebody_else_writes_to_are_left_for_another_time(tracked, tracking_uri):
+    from tracking.mlflow_database import measure_tables
+
+    path = tracked.folder / "mlflow.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("BEGIN EXCLUSIVE")
+        measure_tables(tracking_uri)
+        writer.execute("ROLLBACK")
+    measure_tables("http://127.0.0.1:9")
+    measure_tables(f"sqlite:///{tracked.folder}/none.db")
+    assert not (tracked.folder / "none.db").exists()

@@ -220,7 +220,7 @@ def test_an_experiment_deleted_while_the_study_runs_comes_back(shown, study, app
     name = "lenet-digits-01234567"
     assert shown.experiment(name).lifecycle_stage == "active"
     told = {run.info.run_name for run in shown.runs(name)}
-    assert told == {"trial 4", "fold 1"}
+    assert told == {"study", "trial 4", "fold 1"}
 
 
 def test_a_deleted_run_comes_back_with_its_next_record(shown, study):
@@ -238,3 +238,51 @@ def test_more_values_than_one_request_takes_are_split(tracked, study, apply_all)
     apply_all(sink, study.records[:3])
     sink.apply(study.records[-1], study.history)
     assert len(tracked.history(tracked.run("fold", 0, 1), "loss")) == 600
+
+
+def test_what_depends_on_all_trials_is_left_to_the_last_of_many_records(shown, study):
+    before = shown.experiment().tags["mlflow.note.content"]
+    study.complete_trial(5, level=0.95)
+    sink, history = shown.sink(), study.history
+    sink.apply(study.records[-1], history, more=True)
+    assert shown.experiment().tags["mlflow.note.content"] == before
+    assert "search.best" not in shown.run("trial", 5).data.tags
+    study.start_trial(6)
+    sink.apply(history.add(study.records[-1]), history)
+    assert "trial 5" in shown.experiment().tags["mlflow.note.content"]
+    assert shown.run("trial", 5).data.tags["search.best"] == "true"
+    assert shown.run("trial", 1).data.tags["search.best"] == "false"
+
+
+def test_a_later_sink_tells_what_an_earlier_one_left_to_its_last_record(shown, study):
+    study.complete_trial(5, level=0.95)
+    shown.sink().apply(study.records[-1], study.history, more=True)
+    study.start_trial(6)
+    study.fold(6, 1, epochs=1)
+    shown.sink().apply(study.records[-1], study.history)
+    assert shown.run("trial", 5).data.tags["search.best"] == "true"
+
+
+def test_a_study_that_goes_on_asks_once_for_all_trials_and_for_the_folds_of_open_ones(
+    shown, study, monkeypatch
+):
+    from mlflow import MlflowClient
+
+    asked = []
+    search = MlflowClient.search_runs
+
+    def counted(self, experiments, query, *arguments, **options):
+        asked.append(query)
+        return search(self, experiments, query, *arguments, **options)
+
+    study.end_trial(4, "pruned")
+    for trial in (5, 6, 7):
+        study.start_trial(trial)
+        study.fold(trial, 1, epochs=1)
+    sink, history = shown.sink(), study.history
+    monkeypatch.setattr(MlflowClient, "search_runs", counted)
+    for record in study.records[-10:]:
+        sink.apply(record, history)
+    of_kinds = ["tags.`search.kind` = 'study'", "tags.`search.kind` = 'trial'"]
+    assert sorted(asked) == [*of_kinds, "tags.`search.trial` = '4'"]
+    assert [run.info.run_name for run in shown.runs()].count("fold 1") == 8

@@ -2,6 +2,7 @@ import subprocess
 import sys
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,7 @@ class FakePlace:
     def __init__(self) -> None:
         self.shown: list[Record] = []
         self.sizes_of_history: list[int] = []
+        self.more: list[bool] = []
         self.is_down = False
         self.refuses: type[Record] | None = None
         self.gate = threading.Event()
@@ -44,7 +46,7 @@ class FakeSink:
     def __init__(self, place: FakePlace) -> None:
         self.place = place
 
-    def apply(self, record: Record, history: History) -> None:
+    def apply(self, record: Record, history: History, *, more: bool = False) -> None:
         self.place.gate.wait()
         if self.place.is_down:
             raise ConnectionError("no answer from http://user:secret@server")
@@ -52,6 +54,7 @@ class FakeSink:
             raise ValueError("bad value")
         self.place.shown.append(record)
         self.place.sizes_of_history.append(len(history.trials))
+        self.place.more.append(more)
 
     def close(self) -> None:
         pass
@@ -136,6 +139,24 @@ def test_an_epoch_followed_by_one_of_another_trial_is_shown(outpost, new_study):
     study.write(outpost.journal)
     outpost.ship_all()
     assert [r.trial for r in outpost.place.shown if isinstance(r, EpochEnded)] == [0, 1, 0]
+
+
+def test_only_the_last_record_of_a_delivery_is_told_that_none_follows(outpost):
+    outpost.ship_all()
+    outpost.grow()
+    outpost.ship_all()
+    assert outpost.place.more == [True] * (len(outpost.place.more) - 2) + [False, False]
+
+
+def test_of_very_many_records_one_in_some_hundreds_is_told_so(outpost, new_study):
+    study = new_study()
+    for trial in range(1200):
+        study.start_trial(trial)
+    study.write(outpost.journal)
+    outpost.ship_all()
+    last = [place for place, more in enumerate(outpost.place.more) if not more]
+    assert last[-1] == 1200
+    assert {later - earlier for earlier, later in pairwise(last)} == {500}
 
 
 def test_the_history_grows_with_the_records(outpost):
@@ -372,6 +393,7 @@ def test_a_damaged_journal_stops_the_shipper_with_a_notice(outpost):
 
 HANGING = """
 import socket, sys, threading, time
+from itertools import pairwise
 from pathlib import Path
 from tracking.mlflow_sink import MlflowSink
 from tracking.shipper import Shipper

@@ -5,14 +5,11 @@ Most tests put a stand-in for Keras or TFDS on the child's path: it starts in no
 
 import os
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from search.datasets import DatasetNotFound, load, locate
@@ -244,51 +241,6 @@ def test_a_name_server_that_is_silent_counts_as_no_answer(monkeypatch: pytest.Mo
     with pytest.raises(OSError, match=r"a\.example, b\.example: no answer"):
         connect([("a.example", 80), ("b.example", 443)], 0.2)
     answer.set()
-
-
-PREPARE = """
-import sys
-from pathlib import Path
-import numpy as np, tensorflow as tf, tensorflow_datasets as tfds
-folder = Path(sys.argv[1])
-image = tfds.features.Image(shape=(28, 28, 1))
-label = tfds.features.ClassLabel(num_classes=10)
-features = tfds.features.FeaturesDict({"image": image, "label": label})
-splits = []
-for split, count in (("train", 30), ("test", 10)):
-    path = folder / f"fashion_mnist-{split}.tfrecord-00000-of-00001"
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        for i in range(count):
-            sample = {"image": np.full((28, 28, 1), i, np.uint8), "label": i % 10}
-            writer.write(features.serialize_example(sample))
-    template = tfds.core.ShardedFileTemplate(
-        data_dir=folder, dataset_name="fashion_mnist", split=split, filetype_suffix="tfrecord")
-    splits.append(tfds.core.SplitInfo(
-        name=split, shard_lengths=[count], num_bytes=0, filename_template=template))
-tfds.folder_dataset.write_metadata(
-    data_dir=str(folder), features=features, split_infos=splits, check_data=False)
-"""
-
-
-@pytest.mark.slow
-def test_a_dataset_that_tfds_has_prepared_is_read(home: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "tfds" / "fashion_mnist" / "3.0.1"
-    folder.mkdir(parents=True, exist_ok=True)
-    subprocess.run(
-        [sys.executable, "-c", PREPARE, str(folder)], check=True, stderr=subprocess.DEVNULL
-    )
-    dataset = load("fashion_mnist", home=home, download=False)
-    assert dataset.source == f"TFDS's {folder}"
-    assert dataset.train_images.shape == (30, 28, 28, 1)
-    assert dataset.train_images[:, 0, 0, 0].tolist() == list(range(30))
-    assert dataset.train_labels.tolist() == [i % 10 for i in range(30)]
-    assert np.array_equal(dataset.open_test()[1], np.arange(10))
-    assert len(list(dataset.folder.iterdir())) == 5
-
-    (record,) = folder.glob("*train*")
-    record.write_bytes(record.read_bytes()[:-20])
-    with pytest.raises(DataError, match=f"{folder} must be a dataset that TFDS can read"):
-        load("fashion_mnist", home=tmp_path / "other", download=False)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -170,6 +171,13 @@ rows = [{"sentence": f"phrase é {i}", "label": i % 2, "idx": i} for i in range(
 prepare(root / "glue/sst2/2.0.0", text, None, train=rows[:8], validation=rows[8:],
         test=[{**row, "label": -1} for row in rows])
 prepare(root / "nothing/1.0.0", text, None, test=rows)
+tiles = [{"image": np.full((28, 28, 1), i, np.uint8), "label": i % 10} for i in range(30)]
+prepare(
+    root / "fashion_mnist/3.0.1",
+    {"image": tfds.features.Image(shape=(28, 28, 1)),
+     "label": tfds.features.ClassLabel(num_classes=10)},
+    None, train=tiles, test=tiles[:10],
+)
 """
 
 
@@ -225,6 +233,26 @@ def test_sst2_is_read_as_tfds_has_prepared_it(
     dataset = load("sst2", home=home, download=False)
     assert dataset.source == source
     check_phrases(dataset)
+
+
+@pytest.mark.slow
+def test_a_dataset_of_the_catalog_is_read_as_tfds_has_prepared_it(
+    home: Path, tmp_path: Path, prepared_by_tfds: Path
+) -> None:
+    folder = tmp_path / "tfds" / "fashion_mnist" / "3.0.1"
+    shutil.copytree(prepared_by_tfds / "fashion_mnist" / "3.0.1", folder)
+    dataset = load("fashion_mnist", home=home, download=False)
+    assert dataset.source == f"TFDS's {folder}"
+    assert dataset.train_images.shape == (30, 28, 28, 1)
+    assert dataset.train_images[:, 0, 0, 0].tolist() == list(range(30))
+    assert dataset.train_labels.tolist() == [i % 10 for i in range(30)]
+    assert np.array_equal(dataset.open_test()[1], np.arange(10))
+    assert len(list(dataset.folder.iterdir())) == 5
+
+    (record,) = folder.glob("*train*")
+    record.write_bytes(record.read_bytes()[:-20])
+    with pytest.raises(DataError, match=f"{folder} must be a dataset that TFDS can read"):
+        load("fashion_mnist", home=tmp_path / "other", download=False)
 
 
 def check_phrases(dataset: Dataset) -> None:

@@ -1,0 +1,119 @@
+"""A tally must say what looking through all trials would."""
+
+import random
+from statistics import fmean
+
+import pytest
+
+from tests.studies import StudyBuilder
+from tracking.history import History
+from tracking.records import EpochEnded, FoldStarted, SessionEnded, TrialStarted
+from tracking.stages import newly_waiting, waiting
+
+
+def muddle(seed: int, steps: int = 300) -> StudyBuilder:
+    """A study in which anything happens to six trials at a time; folds also begin again."""
+    source, study = random.Random(seed), StudyBuilder(folds=3)  # noqa: S311 # no secret
+    study.session()
+    for trial in range(steps // 10):
+        study.start_trial(trial, "baseline:x" if trial % 5 == 0 else "sampled")
+        for _ in range(10):
+            one(source, study, source.randrange(max(0, trial - 5), trial + 1))
+    return study
+
+
+def one(source: random.Random, study: StudyBuilder, number: int) -> None:
+    trial = study.history.trials[number]
+    if trial.ended is not None:
+        return
+    done = len(trial.finished_folds())
+    level = round(source.random(), 1)  # ties, too
+    if done == study.folds or source.random() < 0.1:
+        study.end_trial(number, source.choice(("complete", "pruned", "failed")), level=level)
+    else:
+        study.fold(number, done + 1, epochs=source.choice((None, 0, 1, 2)), level=level)
+
+
+@pytest.fixture(params=range(4))
+def history(request) -> History:
+    return muddle(request.param).history
+
+
+def test_first_epochs_are_those_of_all_trials_in_order(history):
+    begun = [trial.folds[1].epochs for trial in history.trials.values() if 1 in trial.folds]
+    found = [epochs[1].metrics["val_accuracy"] for epochs in begun if 1 in epochs]
+    assert len(found) > 10
+    assert list(history.tally.first_epochs) == sorted(found)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_those_who_wait_are_found_as_if_all_were_looked_at(seed):
+    history, before, most = History(), set(), 0
+    for record in muddle(seed).records:
+        seen = len(history.tally.waits)
+        history.add(record)
+        expected = looked_for(history)
+        most = max(most, len(expected))
+        assert [trial.number for trial in waiting(history)] == expected
+        newly = [trial.number for trial in newly_waiting(history, seen)]
+        assert newly == [number for number in expected if number not in before]
+        before = set(expected)
+    assert most > 1
+
+
+def looked_for(history: History) -> list[int]:
+    def begun(trial):
+        return max([trial.started.at, *(fold.started.at for fold in trial.folds.values())])
+
+    def rests_since(trial):
+        ends = [fold.ended.at if fold.ended else None for fold in trial.folds.values()]
+        is_out = trial.ended is not None or trial.started.origin != "sampled"
+        return None if is_out or not ends or None in ends else max(ends)
+
+    newest = max((begun(trial) for trial in history.trials.values()), default=0.0)
+    return [n for n, t in history.trials.items() if (rests_since(t) or newest) < newest]
+
+
+def test_sums_are_those_over_all_trials(history):
+    folds = [f for t in history.trials.values() for f in t.finished_folds().values()]
+    best = max(t.value for t in history.completed())
+    tally = history.tally
+    assert tally.fold_seconds / tally.folds == pytest.approx(fmean(f.seconds for f in folds))
+    assert (tally.over, tally.best) == (len(history.finished()), best)
+
+
+def test_a_smaller_loss_is_the_better_one():
+    study = StudyBuilder(objective="cv_loss")
+    study.complete_trial(0, level=0.8)  # the loss is 0.5
+    study.complete_trial(1, level=0.9)
+    assert study.history.tally.best == pytest.approx(-0.4)
+    assert all(value < 0 for value in study.history.tally.first_epochs)
+
+
+def test_a_fold_that_begins_again_takes_back_what_it_had_shown(study):
+    study.start_trial(0)
+    study.fold(0, 1, epochs=1)
+    assert len(study.history.tally.first_epochs) == 1
+    study.add(FoldStarted, trial=0, fold=1)
+    assert len(study.history.tally.first_epochs) == 0
+
+
+def test_what_is_no_number_has_no_place_among_the_first_epochs(study):
+    for trial, value in ((0, 0.5), (1, float("nan")), (2, 0.25)):
+        study.start_trial(trial)
+        study.add(FoldStarted, trial=trial, fold=1)
+        metrics = {"val_accuracy": value}
+        study.add(EpochEnded, trial=trial, fold=1, epoch=1, metrics=metrics)
+    assert list(study.history.tally.first_epochs) == [0.25, 0.5]
+
+
+def test_every_record_makes_it_another_history(study):
+    history = study.history
+    counts = [history.tally.records]
+    for record in (
+        TrialStarted(at=1.0, trial=0, parameters={}, origin="sampled"),
+        SessionEnded(at=2.0, reason="complete"),
+    ):
+        history.add(record)
+        counts.append(history.tally.records)
+    assert counts == [1, 2, 3]
