@@ -1,6 +1,5 @@
 """How much a session is to do, and how much of its time is left."""
 
-import statistics
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -50,15 +49,11 @@ class Budget:
 
 def seconds_to_race(history: History, waiting: int) -> float:
     """Return about the time of one more turn and then of the race of so many waiting trials."""
-    seconds = [
-        ended.seconds
-        for trial in history.trials.values()
-        for ended in trial.finished_folds().values()
-    ]
-    if not waiting or not seconds:
+    tally = history.tally
+    if not waiting or not tally.folds:
         return 0.0
     folds = 1 + sum(
         min(waiting, max(FINALISTS, waiting >> 2 * level))
         for level in range(1, history.known_study().folds)
     )
-    return folds * statistics.fmean(seconds) * MARGIN
+    return folds * tally.fold_seconds / tally.folds * MARGIN

@@ -1,6 +1,5 @@
 """The loop of a study: ask, evaluate, tell, record."""
 
-import itertools
 import time
 from collections.abc import Callable
 
@@ -71,6 +70,9 @@ class Study:
         self._broken: dict[int, AttemptFailed] = {}  # tasks that broke off, by their trials
         self._again: list[TrialTask] = []  # what is left of them
         self._over: set[int] = set()  # trials whose task has come to its outcome
+        self._next_number = 0
+        begun = {trial.started.origin for trial in history.trials.values()}
+        self._baselines = [name for name in budget.baselines if f"baseline:{name}" not in begun]
         self._interrupted = [
             t for t in history.trials.values() if t.ended is None and not self._is_waiting(t)
         ]
@@ -99,7 +101,9 @@ class Study:
                 running[task.trial] = task
             if not running:
                 return
-            self._conclude(running.pop(self._executor.wait(self._on_record)))
+            over = self._executor.wait(self._on_record)
+            if over is not None:  # else there are more slots
+                self._conclude(running.pop(over))
 
     def _in_time(self, next_task: Callable[[], TrialTask | None]) -> TrialTask | None:
         return None if self._budget.is_used_up() else next_task()
@@ -121,16 +125,18 @@ class Study:
         known = self._history.trials
         if len(known) >= self._budget.trials or self._budget.is_used_up(self._seconds_to_race()):
             return None
-        number = next(n for n in itertools.count() if n not in known)  # a repair may leave a gap
+        while self._next_number in known:  # a repair may leave a gap
+            self._next_number += 1
+        number = self._next_number
         return self._begin_baseline(number) or self._begin_proposal(number)
 
     def _begin_baseline(self, number: int) -> TrialTask | None:
-        origins = {trial.started.origin for trial in self._history.trials.values()}
-        for name, setting in self._budget.baselines.items():
-            if f"baseline:{name}" not in origins:
-                self._driver.adopt(number, setting, sampled=False)
-                return self._begin(number, setting, f"baseline:{name}")
-        return None
+        if not self._baselines:
+            return None
+        name = self._baselines.pop(0)
+        setting = self._budget.baselines[name]
+        self._driver.adopt(number, setting, sampled=False)
+        return self._begin(number, setting, f"baseline:{name}")
 
     def _begin_proposal(self, number: int) -> TrialTask | None:
         setting = self._driver.ask(number)
@@ -280,7 +286,8 @@ class Study:
         return trial.ended is None and is_through and first < self._folds
 
     def _seconds_to_race(self) -> float:
-        waiting = sum(self._is_waiting(trial) for trial in self._history.trials.values())
+        tally = self._history.tally
+        waiting = len(tally.waiting) + len(tally.at_rest) if self._pruner.waits else 0
         return seconds_to_race(self._history, waiting)
 
     def _failing(self) -> bool:

@@ -179,9 +179,9 @@ class _DiscreetSink:
     sink: Sink
     secrets: frozenset[str]
 
-    def apply(self, record: Record, history: History) -> None:
+    def apply(self, record: Record, history: History, *, more: bool = False) -> None:
         with _discreet(self.secrets):
-            self.sink.apply(record, history)
+            self.sink.apply(record, history, more=more)
 
     def close(self) -> None:
         with _discreet(self.secrets):

@@ -17,7 +17,9 @@ from tracking.shipped import Acknowledged, ShippingLock
 from tracking.sink import Sink
 
 _TRIES = 5  # of a record that is refused while the sink takes others
-_SAVE_EVERY = 100  # records; after a crash those since the last save are shipped again
+# Records; after a crash those since the last save are shipped again. What is told of the study as a
+# whole is brought up to date as often.
+_SAVE_EVERY = 500
 
 logger = logging.getLogger(__name__)
 
@@ -181,7 +183,7 @@ class Courier:
     def _apply(self, record: Record) -> bool:
         try:
             self._sink = self._sink or self._make_sink()
-            self._sink.apply(record, self._history)
+            self._sink.apply(record, self._history, more=not self._is_last())
         except Exception as error:  # noqa: BLE001 - a sink raises whatever its libraries raise
             self._drop_sink()
             self.failure = error
@@ -190,6 +192,10 @@ class Courier:
             self._refusals += 1
             return self._refusals >= _TRIES and self._put_aside(record, error)
         return True
+
+    def _is_last(self) -> bool:
+        """Tell whether the first in the queue is the last before it is noted what was taken."""
+        return (len(self._queue) - 1) % _SAVE_EVERY == 0
 
     def _takes_others(self, record: Record) -> bool:
         """Tell whether the place works, by showing it the study's first record once more."""

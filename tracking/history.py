@@ -20,6 +20,7 @@ from tracking.records import (
     TrialEnded,
     TrialStarted,
 )
+from tracking.tally import Tally
 
 _INSTANT = 1e-6  # seconds; the least that a time of today can grow by
 
@@ -124,7 +125,11 @@ class TrialHistory:
 
 @dataclass
 class History:
-    """Everything a journal tells, kept current by `add`."""
+    """Everything a journal tells, kept current by `add`.
+
+    Attributes:
+        tally: sums and orders over all trials.
+    """
 
     study: StudyStarted | None = None
     sessions: list[SessionStarted] = field(default_factory=list)
@@ -132,6 +137,7 @@ class History:
     trials: dict[int, TrialHistory] = field(default_factory=dict)
     exports: list[ModelExported] = field(default_factory=list)
     test_openings: list[TestSetOpened] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
     _latest: float = 0.0
 
     @classmethod
@@ -155,6 +161,7 @@ class History:
             record = replace(record, at=self._latest + _INSTANT)
         self._take(record)
         self._latest = record.at
+        self.tally.records += 1
         return record
 
     def _take(self, record: Record) -> None:
@@ -168,22 +175,35 @@ class History:
                 self.last_end = record
             case TrialStarted():
                 self.trials.setdefault(record.trial, TrialHistory(record))
+                self.tally.begin(record)
             case FoldStarted():
                 self.folds_of(record)[record.fold] = FoldHistory(record)
+                self.tally.begin(record)
             case EpochEnded():
                 self.folds_of(record)[record.fold].epochs[record.epoch] = record
+                if record.fold == record.epoch == 1:
+                    self.tally.first_epoch(record, self.objectives[0])
             case FoldEnded():
-                self.folds_of(record)[record.fold].ended = record
+                self._end_fold(record)
             case AttemptFailed():
                 self.trials[record.trial].failures.append(record)
             case TrialEnded():
                 self.trials[record.trial].ended = record
+                self.tally.end(record, self.objectives[0])
             case TrialConfirmed():
                 self.trials[record.trial].confirmed = record
             case ModelExported():
                 self.exports.append(record)
             case TestSetOpened():
                 self.test_openings.append(record)
+
+    def _end_fold(self, record: FoldEnded) -> None:
+        folds, trial = self.folds_of(record), self.trials[record.trial]
+        folds[record.fold].ended = record
+        if folds is trial.folds:
+            goes_on = trial.ended is None and trial.started.origin == "sampled"
+            all_over = all(fold.ended is not None for fold in folds.values())
+            self.tally.fold(record, rests=goes_on and all_over)
 
     def folds_of(self, record: FoldStarted | EpochEnded | FoldEnded) -> dict[int, FoldHistory]:
         """Return the folds of its trial that a record belongs to: the study's, or further ones."""

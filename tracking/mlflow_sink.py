@@ -61,13 +61,21 @@ class MlflowSink:
         self._epochs_shown: dict[str, int] = {}  # by a fold's run: the last one written
         self._waiting: set[int] = set()  # trials shown as waiting
         self._marks: dict[int, runs.Tags] = {}  # by trial: as they were written last
+        self._is_behind = True  # with what is told of the study: the sink before may have been
 
-    def apply(self, record: Record, history: History) -> None:
+    def apply(self, record: Record, history: History, *, more: bool = False) -> None:
         """Show `record`; `history` already contains it and everything before it.
 
         Raises:
             mlflow.exceptions.MlflowException: MLflow cannot be reached, or refuses.
         """
+        self._show(record, history)
+        self._is_behind |= not isinstance(record, EpochEnded | FoldEnded)
+        if self._is_behind and not more:
+            self._show_study(history)
+            self._is_behind = False
+
+    def _show(self, record: Record, history: History) -> None:
         match record:
             case StudyStarted():
                 self._start_study(history, record)
@@ -76,7 +84,6 @@ class MlflowSink:
             case TrialStarted():
                 trial = history.trials[record.trial]
                 self._fill_trial(history, trial, self._trial_run(history, trial))
-                self._show_waiting(history)
             case FoldStarted() | EpochEnded() | FoldEnded():
                 self._show_fold(history, record)
             case TrialEnded():
@@ -125,8 +132,15 @@ class MlflowSink:
             state = {"search.state": record.reason}
             self._interrupt_open(history, at=record.at)
             store.tidy(RunKey("study"))
+            store.settle()
         store.log(run_id, tags=runs.common_tags(history) | state)
-        self._describe(history)
+
+    def _show_study(self, history: History) -> None:
+        """Show what depends on all trials: who waits, which is the best, the description."""
+        if history.last_end is None:
+            self._show_waiting(history)
+        self._mark_trials(history)
+        self._store(history).tag_experiment({"mlflow.note.content": describe(history)})
 
     def _interrupt_open(self, history: History, *, at: float) -> None:
         """Show that what was being evaluated when the session ended is not any more."""
@@ -192,10 +206,9 @@ class MlflowSink:
         trial = history.trials[record.trial]
         fold = history.folds_of(record)[record.fold]
         run = self._fold_run(history, trial, fold)
-        if isinstance(record, FoldStarted):
-            if trial.ended is None and (len(history.sessions) > 1 or len(trial.folds) > 1):
-                self._resume_trial(history, trial)
-            self._show_waiting(history)
+        is_not_first = len(history.sessions) > 1 or len(trial.folds) > 1
+        if isinstance(record, FoldStarted) and trial.ended is None and is_not_first:
+            self._resume_trial(history, trial)
         if run.started > fold.started.at:
             return  # a record of an earlier try, shipped again; a later one is shown already
         self._log_fold(history, run, fold, {"search.state": "complete"} if fold.ended else {})
@@ -235,7 +248,6 @@ class MlflowSink:
         store.tidy(RunKey("trial", trial.number))
         if record.state == "complete":
             self._show_best(history, record)
-        self._describe(history)
 
     def _confirm_trial(self, history: History, trial: TrialHistory, record: TrialConfirmed) -> None:
         store, run_id = self._store(history), self._trial_run(history, trial)
@@ -246,8 +258,6 @@ class MlflowSink:
         store.log(run_id, points=points, tags=tags)
         store.tidy(RunKey("trial", trial.number))
         store.tag_experiment(_experiment_tags(history))  # the views get a column
-        self._mark_trials(history)
-        self._describe(history)
 
     def _cut_short(
         self,
@@ -267,11 +277,10 @@ class MlflowSink:
 
     def _show_best(self, history: History, record: TrialEnded) -> None:
         """Extend the study's curve of the best score so far, a step for each trial that is over."""
-        name = f"best_{history.objectives[0].name}"
-        best = history.completed()[0].value or 0.0
-        point = Point(name, best, record.at, len(history.finished()) - 1)
+        first, tally = history.objectives[0], history.tally
+        best = first.oriented(tally.best or 0.0)
+        point = Point(f"best_{first.name}", best, record.at, tally.over - 1)
         self._store(history).log(self._study_run(history), points=[point])
-        self._mark_trials(history)
 
     def _mark_trials(self, history: History) -> None:
         """Say of each complete trial whether it is the best, where that has changed."""
@@ -281,7 +290,7 @@ class MlflowSink:
             store.log(self._study_run(history), tags=tags)
         for number, tags in runs.mark_tags(history).items():
             run = store.find(RunKey("trial", number))
-            if run is not None and self._marks.get(number) != tags:
+            if run is not None and self._marks.get(number, run.marks) != tags:
                 store.log(run.id, tags=tags)
                 self._marks[number] = tags
 
@@ -289,10 +298,6 @@ class MlflowSink:
         from tracking.mlflow_final import show_final
 
         show_final(self._store(history), record, history, folder=self._folder)
-        self._describe(history)
-
-    def _describe(self, history: History) -> None:
-        self._store(history).tag_experiment({"mlflow.note.content": describe(history)})
 
 
 def open_store(tracking_uri: str, *, artifacts: Path | None) -> "MlflowStore":

@@ -5,8 +5,8 @@ module and `mlflow_models` import MLflow, which takes seconds: import them where
 """
 
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlflow import MlflowClient, environment_variables
@@ -23,9 +23,11 @@ from mlflow.entities import (
 )
 
 from tracking.home import folder_name
-from tracking.runs import Point, RunKey, Tags, finite
+from tracking.mlflow_database import measure_tables
+from tracking.runs import BEST_MARK, FRONT_MARK, Point, RunKey, Tags, finite
 
 _METRICS, _OTHERS = 800, 100  # MLflow takes 1,000 entries a request, 100 params, 100 tags
+_TRIALS = "tags.`search.kind` = 'trial'"
 # A call that fails is repeated twice within a second, for servers that fail now and then. The
 # shipper waits for one that is away; MLflow's own 7 tries of 120 s, with pauses of up to two
 # minutes between them, would only hide that. Variables that the user has set go first.
@@ -43,10 +45,12 @@ class RunReference:
 
     Attributes:
         started: `search.started` of a fold's run: which of its starts the run shows.
+        marks: how it compared with the others when it was found, as `runs.mark_tags` says it.
     """
 
     id: str
     started: float = 0.0
+    marks: Tags = field(default_factory=dict)
 
 
 class MlflowStore:
@@ -60,10 +64,13 @@ class MlflowStore:
     def __init__(self, tracking_uri: str, artifacts: Path | None) -> None:
         _limit_requests()
         self.client = MlflowClient(tracking_uri, registry_uri=tracking_uri)
+        self._tracking_uri = tracking_uri
+        self._is_served = tracking_uri.startswith(("http", "databricks"))
         self.experiment_id = ""
         self._artifacts = artifacts
         self._runs: dict[RunKey, RunReference] = {}
         self._searched: set[str] = set()
+        self._had_runs: set[int] | None = None  # the trials that had when this was made
         self._tags: Tags = {}  # of the experiment, as far as known
         self._is_new = False
 
@@ -105,18 +112,34 @@ class MlflowStore:
     def find(self, key: RunKey) -> RunReference | None:
         """Return the run, None when there is none.
 
-        MLflow is asked once for all runs of a trial, and not at all for a new experiment.
+        MLflow is asked once for the runs of all trials, once for those of each trial's folds that
+        had any then, and not at all for a new experiment.
         """
-        if key not in self._runs and not self._is_new and _query(key) not in self._searched:
-            self._search(key)
+        if key not in self._runs and not self._is_new and self._may_be_there(key):
+            self._search(_query(key))
         return self._runs.get(key)
+
+    def _may_be_there(self, key: RunKey) -> bool:
+        if key.kind in ("trial", "fold"):
+            if self._had_runs is None:
+                self._search(_TRIALS)
+                self._had_runs = {known.trial for known in self._runs if known.trial is not None}
+            if key.kind == "trial" or key.trial not in self._had_runs:
+                return False
+        return _query(key) not in self._searched
 
     def tidy(self, key: RunKey) -> None:
         """Leave one run a key, for all of a trial's runs or all of a kind.
 
         There are two where a server made a run and its answer was lost, so that it was asked again.
+        A database that is written to directly loses no answers.
         """
-        self._search(key)
+        if self._is_served:
+            self._search(_query(key))
+
+    def settle(self) -> None:
+        """Make what was written quick to be read."""
+        measure_tables(self._tracking_uri)
 
     def create(self, key: RunKey, tags: Tags, *, at: float) -> RunReference:
         """Make the run; its name is the tag `mlflow.runName`.
@@ -185,16 +208,26 @@ class MlflowStore:
         """Set the run's status to `RUNNING`."""
         self.client.update_run(run_id, status="RUNNING")
 
-    def _search(self, key: RunKey) -> None:
-        found = self.client.search_runs(
-            [self.experiment_id], _query(key), ViewType.ACTIVE_ONLY, order_by=["start_time ASC"]
-        )
+    def _search(self, query: str) -> None:
         doubles: dict[RunKey, list[Run]] = {}
-        for run in found:
+        for run in self._pages(query):
             doubles.setdefault(RunKey.of(run.data.tags), []).append(run)
         for each, same in doubles.items():
             self._keep_one(each, same)
-        self._searched.add(_query(key))
+        self._searched.add(query)
+
+    def _pages(self, query: str) -> Iterator[Run]:
+        page: str | None = None
+        while page != "":
+            found = self.client.search_runs(
+                [self.experiment_id],
+                query,
+                ViewType.ACTIVE_ONLY,
+                order_by=["start_time ASC"],
+                page_token=page,
+            )
+            yield from found
+            page = found.token or ""
 
     def _keep_one(self, key: RunKey, runs: list[Run]) -> None:
         """Keep the run that is written to: the one in use here, else the one that says most."""
@@ -209,7 +242,8 @@ class MlflowStore:
         for run in runs:
             if run is not kept:
                 self.client.delete_run(run.info.run_id)
-        self._runs[key] = RunReference(kept.info.run_id, _started(kept))
+        marks = {n: t for n, t in kept.data.tags.items() if n in (BEST_MARK, FRONT_MARK)}
+        self._runs[key] = RunReference(kept.info.run_id, _started(kept), marks)
 
 
 def _limit_requests() -> None:

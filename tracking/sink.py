@@ -14,8 +14,12 @@ class Sink(Protocol):
     reached; the caller tries again later with the same record.
     """
 
-    def apply(self, record: Record, history: History) -> None:
-        """Show `record`; `history` already contains it and everything before it."""
+    def apply(self, record: Record, history: History, *, more: bool = False) -> None:
+        """Show `record`; `history` already contains it and everything before it.
+
+        Where `more` records follow at once, what is told of the study as a whole may be left to
+        the last of them.
+        """
 
     def close(self) -> None:
         """Let go of connections."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from statistics import fmean, stdev
 
-from tracking.history import FoldHistory, History, TrialHistory
+from tracking.history import History, TrialHistory
 from tracking.objectives import Objective
 from tracking.records import FoldEnded
 
@@ -16,16 +16,27 @@ def waiting(history: History) -> list[TrialHistory]:
     Each has no outcome yet, trains on no fold now, and something else began after its last fold.
     Baselines never wait: they are trained on all folds at once.
     """
-    if history.known_study().settings.get("pruner", RACING) != RACING:
+    if not _races(history):
         return []
-    newest = max((_begun(trial) for trial in history.trials.values()), default=0.0)
-    return [
-        trial
-        for _, trial in sorted(history.trials.items())
-        if trial.ended is None
-        and trial.started.origin == "sampled"
-        and 0.0 < _last_end(trial) < newest
-    ]
+    return [history.trials[number] for number in sorted(history.tally.waiting)]
+
+
+def newly_waiting(history: History, seen: int) -> list[TrialHistory]:
+    """Return the trials that wait, and began to after the first `seen` of `Tally.waits`."""
+    if not _races(history):
+        return []
+    tally = history.tally
+    new = {number for number in tally.waits[seen:] if number in tally.waiting}
+    return [history.trials[number] for number in sorted(new)]
+
+
+def count_waiting(history: History) -> int:
+    """Return how many trials wait."""
+    return len(history.tally.waiting) if _races(history) else 0
+
+
+def _races(history: History) -> bool:
+    return history.study is not None and history.study.settings.get("pruner", RACING) == RACING
 
 
 def stages(history: History) -> dict[int, str]:
@@ -106,21 +117,6 @@ def _deviation(
     if len(values) < 2:
         return None
     return stdev(values) if known is None else known
-
-
-def _begun(trial: TrialHistory) -> float:
-    folds = [*trial.folds.values(), *trial.more_folds.values()]
-    return max([trial.started.at, *(fold.started.at for fold in folds)])
-
-
-def _last_end(trial: TrialHistory) -> float:
-    """Return when the last of the folds begun was over; 0 while one is not, or none was begun."""
-    ends = [_end(fold) for fold in trial.folds.values()]
-    return max(ends) if ends and all(ends) else 0.0
-
-
-def _end(fold: FoldHistory) -> float:
-    return fold.ended.at if fold.ended else 0.0
 
 
 def retries(trial: TrialHistory) -> list[str]:

@@ -20,7 +20,7 @@ from tracking.records import (
     TrialEnded,
     TrialStarted,
 )
-from tracking.stages import waiting
+from tracking.stages import count_waiting, newly_waiting
 
 
 @dataclass
@@ -72,8 +72,7 @@ class Board:
         self._places: dict[int, Place] = {}
         self.newly_waiting: list[TrialHistory] = []
         self.has_begun = False
-        waits = waiting(self.history) if self.history.study else []
-        self._waiting = {trial.number for trial in waits}
+        self._waits_seen = len(history.tally.waits)
         self._began = 0.0
         self._epochs_trained = 0
         self._is_warm = False
@@ -104,7 +103,7 @@ class Board:
     @property
     def waiting(self) -> int:
         """The number of trials that wait for the others."""
-        return len(self._waiting)
+        return count_waiting(self.history)
 
     @property
     def further_folds(self) -> range:
@@ -139,8 +138,7 @@ class Board:
         self._places[record.trial] = Place(record.trial, fold, epoch, epochs)
 
     def _see_who_waits(self) -> None:
-        now = waiting(self.history)
-        self.newly_waiting = [trial for trial in now if trial.number not in self._waiting]
-        self._waiting = {trial.number for trial in now}
-        for number in self._waiting:
-            self._places.pop(number, None)
+        self.newly_waiting = newly_waiting(self.history, self._waits_seen)
+        self._waits_seen = len(self.history.tally.waits)
+        for trial in self.newly_waiting:
+            self._places.pop(trial.number, None)

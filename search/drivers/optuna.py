@@ -2,10 +2,11 @@
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 from typing import cast
 
+import numpy as np
 import optuna
 from optuna.distributions import (
     BaseDistribution,
@@ -14,7 +15,8 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.samplers import BaseSampler
-from optuna.trial import TrialState
+from optuna.storages import InMemoryStorage
+from optuna.trial import FrozenTrial, TrialState
 
 from search.drivers.base import Driver, Outcome
 from search.seeds import derive
@@ -26,9 +28,100 @@ _STATES = {
     "failed": TrialState.FAIL,
 }
 
+# What TPE is shown at most, and how many of these are the best. It weighs a trial the less the
+# older it is, and takes 25 for good ones (of two objectives a tenth of all). To look through ten
+# thousand for each proposal takes it half a second.
+SHOWN, BEST = 300, 50
+_SLACK = 25  # trials; so that not every one that ends has to be ranked
+
+
+class _Window(InMemoryStorage):
+    """Shows samplers the best and the latest of the trials that are over.
+
+    Attributes:
+        everywhere: the searched parameters that every trial so far has had; None before the first.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.everywhere: dict[str, BaseDistribution] | None = None
+        self._over: list[FrozenTrial] = []
+        self._open: dict[int, None] = {}
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        trial_id = super().create_new_trial(study_id, template_trial)
+        self._open[trial_id] = None
+        self._look_at(trial_id)
+        return trial_id
+
+    def set_trial_state_values(
+        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
+    ) -> bool:
+        is_set = super().set_trial_state_values(trial_id, state, values)
+        self._look_at(trial_id)
+        return is_set
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        del study_id, deepcopy  # there is one study, and nobody changes what was told
+        shown = [*self._over, *map(self.get_trial, self._open)]
+        wanted = [trial for trial in shown if states is None or trial.state in states]
+        return sorted(wanted, key=lambda trial: trial.number)
+
+    def _look_at(self, trial_id: int) -> None:
+        trial = self.get_trial(trial_id)
+        if not trial.state.is_finished():
+            return
+        self._open.pop(trial_id, None)
+        if trial.state == TrialState.FAIL:  # no sampler looks at these
+            return
+        shared = trial.distributions if self.everywhere is None else self.everywhere
+        self.everywhere = {n: d for n, d in shared.items() if n in trial.distributions}
+        self._over.append(trial)
+        if len(self._over) >= SHOWN + _SLACK:
+            self._hide()
+
+    def _hide(self) -> None:
+        ranks = _ranks(self._over)
+        best = set(sorted(range(len(ranks)), key=lambda place: ranks[place])[:BEST])
+        latest = len(ranks) - (SHOWN - BEST)
+        self._over = [t for place, t in enumerate(self._over) if place in best or place >= latest]
+
+
+def _ranks(trials: Sequence[FrozenTrial]) -> list[tuple[float, ...]]:
+    """Return what orders trials as TPE does, the best first.
+
+    Of complete trials counts how many are better in all objectives. Pruned ones come after them,
+    those that went farther first.
+    """
+    complete = np.array([t.values for t in trials if t.state == TrialState.COMPLETE])
+    ranks: list[tuple[float, ...]] = []
+    for trial in trials:
+        steps = trial.intermediate_values
+        last = max(steps, default=0)
+        if trial.state == TrialState.COMPLETE:
+            ranks.append((0.0, float((complete > trial.values).all(axis=1).sum())))
+        else:
+            ranks.append((1.0, -last, -steps[last]) if steps else (2.0,))
+    return ranks
+
+
+class _Tpe(optuna.samplers.TPESampler):
+    """TPE that is told which parameters it can draw together, and does not look for them."""
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        window = study._storage
+        if not isinstance(window, _Window) or len(study.directions) > 1:
+            return super().infer_relative_search_space(study, trial)
+        shared = sorted((window.everywhere or {}).items())
+        return {name: distribution for name, distribution in shared if not distribution.single()}
+
 
 def _tpe(seed: int, number: int) -> BaseSampler:
-    return optuna.samplers.TPESampler(seed=derive(seed, "tpe", number))
+    return _Tpe(seed=derive(seed, "tpe", number))
 
 
 def _random(seed: int, number: int) -> BaseSampler:
@@ -69,6 +162,8 @@ _SAMPLERS: dict[str, Callable[[int, int], BaseSampler]] = {
 }
 # Which keep notes in the study while they are asked.
 _REMEMBER = frozenset({"qmc", "cmaes"})
+# Which are shown a part of the trials.
+_LOOK_THROUGH_A_WINDOW = frozenset({"tpe", "random"})
 # Which see nothing but complete trials. A racing study prunes most of its trials, so these are
 # told that a pruned trial completed with the value it had reached: it was pruned because that was
 # a poor one. TPE looks at a pruned trial's steps itself; random and qmc do not learn.
@@ -92,7 +187,9 @@ class OptunaDriver(Driver):
         self._sees_complete = sampler in _SEE_COMPLETE
         self.remembers = sampler in _REMEMBER
         self._study = optuna.create_study(
-            directions=["maximize"] * objectives, sampler=_random(seed, 0)
+            storage=_Window() if sampler in _LOOK_THROUGH_A_WINDOW else None,
+            directions=["maximize"] * objectives,
+            sampler=_random(seed, 0),
         )
         self._open: dict[int, optuna.Trial] = {}
 

@@ -2,6 +2,8 @@
 
 import math
 import statistics
+from bisect import bisect_right
+from dataclasses import dataclass
 
 from search.pruners.base import Pruner
 from search.pruners.standing import folds_text
@@ -37,6 +39,7 @@ class RacingPruner(Pruner):
     """
 
     waits = True
+    _known_pool: "_Pool | None" = None
 
     def reason_to_stop(self, trial: TrialHistory, history: History) -> str:
         """Compare with all trials that trained the first epoch of the first fold."""
@@ -44,9 +47,8 @@ class RacingPruner(Pruner):
         is_there = trial.position() == (1, 1) and trial.folds[1].ended is None
         if own is None or not is_there or int(trial.started.parameters["epochs"]) == 1:
             return ""
-        seen = [self._standing.epoch(rival, 1, 1) for rival in history.trials.values()]
-        values = sorted((value for value in seen if value is not None), reverse=True)
-        limit = values[math.ceil(len(values) * KEEP) - 1]
+        values = history.tally.first_epochs
+        limit = values[-math.ceil(len(values) * KEEP)]
         if own >= limit:
             return ""
         return (
@@ -57,23 +59,46 @@ class RacingPruner(Pruner):
     def reason_to_drop(self, trial: TrialHistory, history: History) -> str:
         """Compare over the folds that `trial` has finished with all trials that finished them."""
         level = len(trial.finished_folds())
-        pool = _with_folds(history, level)
-        means = {rival.number: self._standing.mean(rival, range(1, level + 1)) for rival in pool}
-        own = means[trial.number]
-        ahead = sum(mean > own for mean in means.values())
-        places = self._places(level, len(_with_folds(history, 1)))
+        pool = self._pool(history, level)
+        own = self._standing.mean(trial, range(1, level + 1))
+        ahead = len(pool.ascending) - bisect_right(pool.ascending, own)
+        places = self._places(level, pool.entered)
         told = f"after {folds_text(level)}: {self._standing.text(own)}"
         if ahead >= places:
-            return f"{told} is behind {ahead} of {len(pool)} trials; the best {places} go on"
-        ranking = sorted(pool, key=lambda rival: -means[rival.number])
-        gap = means[ranking[0].number] - own
-        doubt = self._doubt(ranking[:COMPARED], level, history.known_study().folds)
+            rivals = len(pool.ascending)
+            return f"{told} is behind {ahead} of {rivals} trials; the best {places} go on"
+        gap = pool.ascending[-1] - own
+        doubt = self._doubt(pool.best, level, history.known_study().folds)
         if ahead < self._winners or doubt is None or gap <= SURE * doubt:
             return ""
         return (
-            f"{told} is {gap:.4f} behind trial {ranking[0].number}, more than twice the standard"
+            f"{told} is {gap:.4f} behind trial {pool.best[0].number}, more than twice the standard"
             f" error of {doubt:.4f}"
         )
+
+    def _pool(self, history: History, level: int) -> "_Pool":
+        """Return whom a trial of so many folds is compared with.
+
+        It is the same for all trials that are judged together, and takes a while to gather.
+        """
+        known = self._known_pool
+        if (
+            known is None
+            or known.history is not history
+            or (known.level, known.records) != (level, history.tally.records)
+        ):
+            trials = _with_folds(history, level)
+            means = {t.number: self._standing.mean(t, range(1, level + 1)) for t in trials}
+            ranking = sorted(trials, key=lambda rival: -means[rival.number])
+            self._known_pool = known = _Pool(
+                history=history,
+                records=history.tally.records,
+                level=level,
+                entered=len(_with_folds(history, 1)),
+                ascending=sorted(means.values()),
+                best=ranking[:COMPARED],
+            )
+        return known
 
     def _places(self, level: int, entered: int) -> int:
         """Return how many trials go on after `level` folds, of those that entered the race."""
@@ -88,6 +113,24 @@ class RacingPruner(Pruner):
         shared = range(1, level + 1)
         variances = [statistics.variance(rival[n] - leader[n] for n in shared) for rival in rivals]
         return math.sqrt(statistics.fmean(variances) * (1 / level - 1 / folds))
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """The trials that finished so many folds, after so many records of a history.
+
+    Attributes:
+        entered: how many trials finished one fold.
+        ascending: the trials' means over these folds.
+        best: the first of them, the best first.
+    """
+
+    history: History
+    records: int
+    level: int
+    entered: int
+    ascending: list[float]
+    best: list[TrialHistory]
 
 
 def _with_folds(history: History, count: int) -> list[TrialHistory]:
