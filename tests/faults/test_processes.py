@@ -67,8 +67,8 @@ def test_a_killed_worker_is_replaced_and_its_trial_goes_on(new_run, whole):
 
 def test_a_worker_that_the_kernel_ends_for_memory_goes_on_with_half_the_batch(new_run, cgroup):
     run = new_run()
-    command = run.start(trials=1)
-    run.wait_for("EpochEnded", 2)
+    command = run.start("--folds", "6", "--epochs", "50", trials=1)
+    run.wait_for("EpochEnded", 2)  # most is still to be trained
     cgroup(command.workers()[0])
     done = command.wait()
     assert done.code == 0, done.err
