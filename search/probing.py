@@ -58,7 +58,7 @@ def _measured(bench: Bench, probe: Probe) -> Probed:
     seconds = time.perf_counter() - began
     found = targets.probabilities(program.outputs(training.inputs, rows))
     accuracy = score(found, validation.labels[rows]).accuracy
-    return Probed(samples, seconds, done, accuracy, len(rows), len(training.indices))
+    return Probed(samples, seconds, done, accuracy, len(rows))
 
 
 def _some(batches: Batches, first: int, count: int) -> Batches:

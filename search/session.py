@@ -76,6 +76,8 @@ def run_session(
         if not _are_there(opened):
             opened.folds.save(opened.folder.folds)
         budget = _budget(opened)
+        if settings.confirm and not opened.folder.further_folds.exists():
+            opened.further_folds().save(opened.folder.further_folds)
         planned = stack.enter_context(closing(Planned.of(opened, history, budget)))
         plan = planned.plan
         if history.study is None:
@@ -148,8 +150,6 @@ def _run(
     settings = opened.settings
     if budget.is_done(history):
         return COMPLETE  # without a worker
-    if settings.confirm and not opened.folder.further_folds.exists():
-        opened.further_folds().save(opened.folder.further_folds)
     executor = planned.executor(notify)
     try:
         # After the executor, so that the worker imports TensorFlow while a driver does.

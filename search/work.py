@@ -84,7 +84,6 @@ class Probed:
         steps: number of batches trained.
         accuracy: of the model afterwards, on part of the first fold's validation part.
         checked: number of samples in that part.
-        trained: number of samples in the first fold's training part.
     """
 
     samples: int
@@ -92,7 +91,6 @@ class Probed:
     steps: int
     accuracy: float
     checked: int
-    trained: int
 
     @property
     def rate(self) -> float:

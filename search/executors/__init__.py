@@ -8,7 +8,7 @@ from pathlib import Path
 from search.errors import SettingsError
 from search.executors.base import Executor, OnRecord
 from search.executors.inline import InlineExecutor
-from search.executors.limits import Limits, auto_memory, auto_workers, cores
+from search.executors.limits import Limits, auto_workers, cores
 from search.executors.local import LocalExecutor
 from search.executors.resources import ClusterWish, PerTrial
 from search.work import Work
@@ -31,7 +31,6 @@ __all__ = [
     "LocalExecutor",
     "OnRecord",
     "PerTrial",
-    "auto_memory",
     "auto_workers",
     "cores",
     "make_executor",

@@ -32,7 +32,9 @@ class Limits:
 
     def on_share(self, share: float) -> "Limits":
         """Return the limits of a worker that may use a share, 0..1, of this machine."""
-        return self if self.memory is not None else replace(self, memory=_memory(share))
+        if self.memory is not None:
+            return self
+        return replace(self, memory=int(psutil.virtual_memory().total * _SHARE * share))
 
 
 def cores() -> int:
@@ -43,15 +45,6 @@ def cores() -> int:
 def auto_workers() -> int:
     """Return how many workers this machine carries: one a core, as far as memory goes."""
     return max(1, min(cores(), int(psutil.virtual_memory().total * _SHARE / _NEED)))
-
-
-def auto_memory(workers: int) -> int:
-    """Return the bytes that each of so many workers may hold."""
-    return _memory(1 / workers)
-
-
-def _memory(share: float) -> int:
-    return int(psutil.virtual_memory().total * _SHARE * share)
 
 
 def out_of_memory_kills() -> int:

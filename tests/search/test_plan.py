@@ -38,7 +38,7 @@ class Machine:
                 machine.probes.append((asked.workers, probe.precision, probe.steps))
                 rate = machine.rates[asked.workers, probe.precision]
                 accuracy = machine.accuracies.get(probe.precision, 0.8)
-                one = Probed(int(rate), asked.workers, 7, accuracy, 1000, 4000)
+                one = Probed(int(rate), asked.workers, 7, accuracy, 1000)
                 return [one] * asked.workers
 
             def adopt(self, precision):
@@ -203,6 +203,23 @@ def test_measuring_that_is_interrupted_leaves_no_workers():
     with pytest.raises(KeyError):
         made(machine)
     assert machine.closed == [2]
+
+
+@pytest.mark.slow
+def test_the_folds_that_confirm_are_there_before_workers_load(tmp_path, monkeypatch):
+    from search import run_study
+
+    class Reached(Exception):
+        pass
+
+    def of(opened, history, budget):
+        raise Reached(opened.folder.folds.exists(), opened.folder.further_folds.exists())
+
+    monkeypatch.setattr("search.session.Planned.of", of)
+    asked = {"dataset": "digits", "folds": 2, "limit_samples": 100, "confirm": 1}
+    with pytest.raises(Reached) as reached:
+        run_study(space="mlp", home=tmp_path, notify=lambda _: None, **asked)
+    assert reached.value.args == (True, True)
 
 
 def test_the_plan_is_told_in_one_line():

@@ -51,7 +51,7 @@ def test_all_workers_train_for_the_time_asked_for(executor):
         assert one.seconds >= 0.3
         assert one.rate == pytest.approx(one.samples / one.seconds)
         assert 14 * one.steps < one.samples <= 16 * one.steps  # the last batch has 4
-        assert (one.checked, one.trained) == (100, 100)
+        assert one.checked == 100
 
 
 def test_a_number_of_steps_trains_the_same_whatever_else_was_trained(executor):
