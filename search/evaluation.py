@@ -1,12 +1,13 @@
 """Scores from predictions."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from tracking.files import whole_file
 
 Array = npt.NDArray[Any]
 
@@ -62,8 +63,7 @@ class Predictions:
     def save(self, path: Path) -> None:
         """Write to an `.npz` file, whole or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        with partial.open("wb") as file:
+        with whole_file(path) as file:
             np.savez(
                 file,
                 labels=self.labels,
@@ -71,9 +71,6 @@ class Predictions:
                 confidence=self.confidence,
                 truth=self.truth,
             )
-            file.flush()
-            os.fsync(file.fileno())  # the journal will say that it is there
-        partial.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> "Predictions":

@@ -1,7 +1,6 @@
 """The folds of a study: index arrays, made once, the same for every trial."""
 
 import hashlib
-import secrets
 import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.errors import DataError, SettingsError
+from tracking.files import whole_file
 
 MAX_FOLDS = 20
 # One fold alone is the first of five: a stratified fifth is held out.
@@ -79,13 +79,8 @@ class Folds:
         """Write the folds to a `.npz` file, which is whole or absent."""
         arrays = {f"train_{i}": part for i, part in enumerate(self.train, start=1)}
         arrays |= {f"validation_{i}": part for i, part in enumerate(self.validation, start=1)}
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        try:
-            with temporary.open("xb") as file:
-                np.savez(file, allow_pickle=False, digest=np.array(self.digest), **arrays)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with whole_file(path) as file:
+            np.savez(file, allow_pickle=False, digest=np.array(self.digest), **arrays)
 
     @classmethod
     def load(cls, path: Path) -> "Folds":

@@ -12,6 +12,7 @@ from search.datasets.picture_files import MAX_PIXELS
 from search.encoding import Encoder, ImageEncoder, TableEncoder, TextEncoder, encoder_from_json
 from search.errors import DataError
 from search.model_archive import fault_in_archive
+from tracking.files import whole_file
 
 MODEL, METRICS, LABELS, CARD = "model.keras", "metrics.json", "labels.json", "MODEL_CARD.md"
 OUTPUTS = ("probabilities", "logits")
@@ -102,9 +103,8 @@ class ModelFolder:
 
     def write(self, name: str, content: str) -> None:
         """Write one of the folder's text files, whole or not at all."""
-        partial = self.path / f"{name}.partial"
-        partial.write_text(content)
-        partial.replace(self.path / name)
+        with whole_file(self.path / name) as file:
+            file.write(content.encode())
 
     def load(self) -> Any:
         """Return the Keras model, loaded in Keras's safe mode; no other format is opened.

@@ -11,6 +11,7 @@ from typing import Any
 from search.environment import package_versions
 from search.executors import cores
 from search.plan import Way
+from tracking.files import whole_file
 
 _PROCESSORS = Path("/proc/cpuinfo")
 _MOST = 200  # entries; the oldest make room
@@ -31,12 +32,8 @@ def remember(path: Path, key: str, measured: Sequence[Way]) -> None:
         known.pop(key, None)
         known[key] = [asdict(way) for way in measured]
         kept = dict(list(known.items())[-_MOST:])
-        partial = path.with_suffix(f".{os.getpid()}.tmp")
-        try:
-            partial.write_text(json.dumps(kept, indent=1) + "\n")
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with whole_file(path) as file:
+            file.write((json.dumps(kept, indent=1) + "\n").encode())
 
 
 def key_for(space: str, digest: str) -> str:

@@ -1,14 +1,13 @@
 """Where things lie in a home folder: the one module that knows every file name."""
 
-import re
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-MAX_NAME_BYTES = 120
+from tracking.files import temporary_files
 
-_HIDDEN = re.compile(r"\..+\.[0-9a-f]{8}")
+MAX_NAME_BYTES = 120
 
 
 @dataclass(frozen=True)
@@ -52,8 +51,9 @@ class StudyFolder:
 
     def leftovers(self) -> list[Path]:
         """Return the temporary files in the folder: being written, or left by a crash."""
-        found = [*self.root.glob("*.tmp"), *self.root.glob("predictions/*.partial")]
-        return sorted(found + _hidden(self.root))
+        folders = (self.root, self.root / "predictions")
+        inside = [path for folder in folders for path in temporary_files(folder)]
+        return sorted([*self.root.glob("*.tmp"), *inside])
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,8 @@ class Home:
     def leftovers(self) -> list[Path]:
         """Return the temporary files beside the studies: being written, or left by a crash."""
         datasets = self.root / "datasets"
-        inside = [path for folder in datasets.glob("[!.]*/") for path in _hidden(folder)]
+        folders = (self.root, *datasets.glob("[!.]*/"))
+        inside = [path for folder in folders for path in temporary_files(folder)]
         return sorted([*datasets.glob(".new-*"), *inside, *self.declarations.glob("tmp*")])
 
 
@@ -130,8 +131,3 @@ def folder_name(name: str) -> str:
     """Return `name` as that of one folder, whatever characters it has; `unquote` undoes it."""
     folder = quote(name, safe=" +=@,()")
     return f"%2E{folder[1:]}" if folder.startswith(".") else folder  # `.`, `..`, hidden folders
-
-
-def _hidden(folder: Path) -> list[Path]:
-    """Return files under the names that files have until they are whole: `.folds.npz.1a2b3c4d`."""
-    return [path for path in folder.glob(".*.*") if _HIDDEN.fullmatch(path.name)]

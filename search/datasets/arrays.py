@@ -9,7 +9,6 @@ A folder of arrays holds for each split, `train` and `test`, its labels, int64 (
 """
 
 import hashlib
-import secrets
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.errors import DataError
+from tracking.files import whole_file
 
 Images: TypeAlias = NDArray[np.uint8]
 Labels: TypeAlias = NDArray[np.int64]
@@ -49,8 +49,7 @@ def write_array(
 ) -> None:
     """Write an array piece by piece, so that no more than one piece is in memory.
 
-    It is written to a temporary file beside `path` and renamed: `path` is whole or absent, also
-    when two processes write it at once.
+    `path` is whole or absent, also when two processes write it at once.
 
     Args:
         path: the `.npy` file.
@@ -62,22 +61,17 @@ def write_array(
         ValueError: the pieces do not add up to `shape`.
     """
     # Plain writes, not a writable memory map: a full disk raises instead of killing the process.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with temporary.open("xb") as file:
-            descr = np.lib.format.dtype_to_descr(dtype)
-            header = {"descr": descr, "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(file, header)
-            start = file.tell()
-            for piece in pieces:
-                file.write(np.ascontiguousarray(piece, dtype).data)
-            written = file.tell() - start
+    with whole_file(path, to_disk=False) as file:
+        descr = np.lib.format.dtype_to_descr(dtype)
+        header = {"descr": descr, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        start = file.tell()
+        for piece in pieces:
+            file.write(np.ascontiguousarray(piece, dtype).data)
+        written = file.tell() - start
         expected = dtype.itemsize * int(np.prod(shape, dtype=np.int64))
         if written != expected:
             raise ValueError(f"{path.name} must hold {expected:,} bytes; got {written:,}")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def map_array(path: Path) -> np.memmap[Any, np.dtype[Any]]:

@@ -1,12 +1,13 @@
 """An array written to a file while nobody knows yet how long it will be."""
 
-import secrets
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tracking.files import whole_file
 
 
 def write_growing(
@@ -20,20 +21,15 @@ def write_growing(
         shape: of one sample.
         pieces: (any number, *shape) each; no more than one is in memory.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with temporary.open("xb") as file:
-            # NumPy leaves room in the header for any number of samples.
-            _write_header(file, dtype, (0, *shape))
-            count = 0
-            for piece in pieces:
-                file.write(np.ascontiguousarray(piece, dtype).data)
-                count += len(piece)
-            file.seek(0)
-            _write_header(file, dtype, (count, *shape))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path, to_disk=False) as file:
+        # NumPy leaves room in the header for any number of samples.
+        _write_header(file, dtype, (0, *shape))
+        count = 0
+        for piece in pieces:
+            file.write(np.ascontiguousarray(piece, dtype).data)
+            count += len(piece)
+        file.seek(0)
+        _write_header(file, dtype, (count, *shape))
     return count
 
 

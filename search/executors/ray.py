@@ -1,8 +1,6 @@
 """Evaluates trials on the machines of a Ray cluster."""
 
-import os
 import re
-import secrets
 import time
 from collections import deque
 from pathlib import Path
@@ -21,6 +19,7 @@ from search.executors.ray_worker import RayWorker
 from search.executors.remote import COMPARED, Done, Failed, Order, Ready, Task, Told, Wanted
 from search.executors.resources import ClusterWish
 from search.work import HALT, TrialTask, Verdict, Work
+from tracking.files import whole_file
 from tracking.home import StudyFolder
 from tracking.records import AttemptFailed, FoldEnded
 
@@ -156,7 +155,10 @@ class RayExecutor(Executor):
         if isinstance(record, FoldEnded):
             try:
                 for content in told.files.values():
-                    _write(self._folder.predictions(record.trial, record.fold), content)
+                    path = self._folder.predictions(record.trial, record.fold)
+                    path.parent.mkdir(exist_ok=True)
+                    with whole_file(path) as file:
+                        file.write(content)
             except OSError as error:
                 reason = f"{type(error).__name__}: {error}"
                 on_record(_broken_off(record.trial, "disk", reason, reason))
@@ -236,20 +238,6 @@ class RayExecutor(Executor):
 
 def _broken_off(trial: int, cause: str, reason: str, error: str) -> AttemptFailed:
     return AttemptFailed(at=time.time(), trial=trial, cause=cause, reason=reason, error=error)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file, whole or not at all; the journal will say that it is there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.stem}.{secrets.token_hex(4)}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _unheard(_: str) -> None:

@@ -1,11 +1,8 @@
 """A report written to its file, and recorded with its studies."""
 
 import hashlib
-import os
-import secrets
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +10,7 @@ from search.errors import FoldwiseError, SettingsError
 from search.report.report import Reported, report
 from search.studies import Notify, known_study
 from search.tracker import Tracker
+from tracking.files import beside, whole_file
 from tracking.home import Home
 from tracking.journal import Journal
 from tracking.lock import StudyLock, StudyLocked, holder
@@ -95,7 +93,7 @@ def check_target(target: Path, *, overwrite: bool) -> None:
         )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        probe = _beside(target)
+        probe = beside(target)
         probe.open("xb").close()
         probe.unlink()
     except OSError as error:
@@ -116,22 +114,11 @@ def _reported(home: Home, name: str) -> Reported:
 
 def _write(target: Path, content: bytes) -> None:
     """Write the file, whole or not at all."""
-    partial = _beside(target)
     try:
-        with partial.open("xb") as file:
+        with whole_file(target) as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(target)
     except OSError as error:
         raise _not_writable(target, error) from error
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-
-
-def _beside(target: Path) -> Path:
-    return target.with_name(f".{target.name[:80]}.{secrets.token_hex(4)}")
 
 
 def _not_writable(target: Path, error: OSError) -> SettingsError:

@@ -233,7 +233,7 @@ def test_missing_predictions_matter_while_a_trial_needs_them(ward):
 
 def test_old_temporary_files_are_told_and_young_ones_left_alone(ward):
     ward.add(raced())
-    names = ["shipped.json.12.tmp", ".folds.npz.1a2b3c4d", "predictions/trial-0.partial"]
+    names = ["shipped.json.12.tmp", ".folds.npz.1a2b3c4d", "predictions/.trial-0.npz.1a2b3c4d"]
     for name in [*names, "notes.txt", ".hidden"]:
         (ward.folder.root / name).write_bytes(b"12")
     dataset = ward.home.root / "datasets" / "digits-12"

@@ -1,0 +1,49 @@
+"""Files that are written whole or not at all."""
+
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+_LONGEST = 80  # characters of a file's name that are kept in its temporary one
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")
+
+
+@contextmanager
+def whole_file(path: Path, *, to_disk: bool = True) -> Iterator[BinaryIO]:
+    """Open a file for writing that appears at `path` once all has been written.
+
+    What was there stays until then, and for good if writing fails. Two processes may write the
+    same file at once: one of the two is whole in the end.
+
+    Args:
+        path: where it appears; its folder is there.
+        to_disk: wait until it is on the disk, as the journal may say that it is.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    temporary = beside(path)
+    try:
+        with temporary.open("xb") as file:
+            yield file
+            if to_disk:
+                file.flush()
+                os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def beside(path: Path) -> Path:
+    """Return a name that `path` may have until it is whole, another one at each call."""
+    return path.with_name(f".{path.name[:_LONGEST]}.{secrets.token_hex(4)}")
+
+
+def temporary_files(folder: Path) -> list[Path]:
+    """Return the files in a folder that are being written, or were when a process died."""
+    return [path for path in folder.glob(".*.*") if _TEMPORARY.fullmatch(path.name)]
