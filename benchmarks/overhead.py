@@ -198,14 +198,14 @@ def bare_loop(task: dict) -> None:
     from search.fit import fit
     from search.inputs import spec_of
     from search.opening import open_study
-    from search.planned import _work
+    from search.planned import work_of
     from search.seeds import derive
     from tracking.home import Home
 
     opened = open_study(
         {"study": task["study"]}, home=Home(Path(task["home"])), data_dir=None, notify=_unheard
     )
-    bench = Bench.open(_work(opened, PRECISION))
+    bench = Bench.open(work_of(opened, PRECISION))
     started = time.time()
     for setting in task["settings"]:
         for fold in range(1, len(bench.folds) + 1):

@@ -100,8 +100,8 @@ def one(asked: argparse.Namespace, executor: str, workers: int) -> dict[str, flo
         settings |= {"folds": FOLDS, "epochs": EPOCHS, "trials": asked.trials * workers}
         settings |= {"executor": executor, "workers": workers, "precision": "float32"}
         opened = open_study(settings, home=home, data_dir=None, notify=lambda _: None)
-        plain = planned._work
-        planned._work = lambda *given: SleepingWork(
+        plain = planned.work_of
+        planned.work_of = lambda *given: SleepingWork(
             **vars(plain(*given)), folds=FOLDS, epoch_seconds=asked.epoch_seconds
         )
         if executor == "ray":

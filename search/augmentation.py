@@ -20,17 +20,15 @@ class Augmentation:
         rotation: at most so many degrees, each way.
         zoom: the side's length changes by a factor within `1 - zoom .. 1 + zoom`.
         flip: mirror half of the images left to right.
-        background: what comes in from outside, in the images' own units.
     """
 
     shift: float = 0.0
     rotation: float = 0.0
     zoom: float = 0.0
     flip: bool = False
-    background: float = 0.0
 
     @classmethod
-    def of(cls, setting: Settings, background: float) -> "Augmentation | None":
+    def of(cls, setting: Settings) -> "Augmentation | None":
         """Return the setting's augmentation; None where it is off or changes nothing."""
         if not setting.get("augmentation", False):
             return None
@@ -39,16 +37,16 @@ class Augmentation:
             rotation=float(setting.get("rotation", 0.0)),
             zoom=float(setting.get("zoom", 0.0)),
             flip=bool(setting.get("flip", False)),
-            background=background,
         )
         return made if made.shift or made.rotation or made.zoom or made.flip else None
 
-    def apply(self, images: Any, seed: Any) -> Any:
+    def apply(self, images: Any, seed: Any, fill: Any = 0.0) -> Any:
         """Return a batch of moved images, same shape and dtype.
 
         Args:
             images: `(n, height, width, channels)`.
             seed: two int64 numbers; the same seed moves the same way.
+            fill: what comes in from outside, in the images' own units.
         """
         moved = tf.raw_ops.ImageProjectiveTransformV3(
             images=images,
@@ -56,7 +54,7 @@ class Augmentation:
             output_shape=tf.shape(images)[1:3],
             interpolation="BILINEAR",
             fill_mode="CONSTANT",
-            fill_value=self.background,
+            fill_value=fill,
         )
         return tf.ensure_shape(moved, images.shape)
 

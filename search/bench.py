@@ -1,6 +1,5 @@
 """What the trials of a study share in a worker: space, samples, labels, folds."""
 
-import gc
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -63,7 +62,6 @@ class Bench:
             place: this worker's among those of the machine, from 0: the GPUs take turns.
         """
         choose_gpu(place)
-        gc.freeze()  # what is imported stays: collecting after a fold need not look through it
         dataset = Dataset.open(Path(work.dataset))
         space = space_on(work.space, dataset, Path(work.declarations))
         folder = StudyFolder(Path(work.folder))

@@ -59,6 +59,11 @@ class Batches:
         return len(self.ends) - 1
 
 
+def spread(rows: Array, most: int) -> Array:
+    """Return at most so many of the rows, evenly spread over all of them."""
+    return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64)]
+
+
 def takes_any_length(model: "keras.Model") -> bool:
     """Say whether a model takes sequences of any length, so that padding may be cut off.
 

@@ -13,7 +13,7 @@ from search.augmentation import Augmentation
 from search.compiling import compile_model
 from search.datasets.images import background
 from search.evaluation import score
-from search.feeding import Array, Part, lengths_of, shuffled
+from search.feeding import Array, Part, lengths_of, shuffled, spread
 from search.folds import stratified_part
 from search.program import Program
 from search.reuse import Programs
@@ -22,6 +22,7 @@ from search.targets import Targets, output_units
 from spaces import Settings
 
 INNER_FRACTION = 0.1
+FOR_FILL = 1000  # training images whose border tells what comes in when they are moved
 PLATEAU_FACTOR, PLATEAU_PATIENCE = 0.3, 1
 
 Thaw = Callable[[Any, Mapping[str, Any]], float]
@@ -108,8 +109,8 @@ def fit(
     done = run.train(0, min(frozen, epochs))
     if frozen >= epochs:
         return done
-    factor = thaw(model, setting)
-    return run.train(frozen, epochs, factor=factor)
+    first = done.epochs  # early stopping may have ended the frozen epochs
+    return run.train(first, first + epochs - frozen, factor=thaw(model, setting))
 
 
 def predict(model: keras.Model, inputs: Array, classes: int) -> Array:
@@ -149,8 +150,7 @@ class _Run:
     def _program(self, steps: int, factor: float | None) -> Program:
         """Return the program of the model, or of one that was kept for this setting."""
         model, inputs = self.model, self.training.inputs
-        backdrop = background(inputs) if len(inputs.shape) == 4 else 0.0
-        augmentation = Augmentation.of(self.setting, backdrop)
+        augmentation = Augmentation.of(self.setting)
         setting, precision = tuple(sorted(self.setting.items())), keras.config.dtype_policy().name
         key = (setting, precision, steps, augmentation, tuple(inputs.shape[1:]))
         kept = self.programs.take(key, model) if self.programs is not None else None
@@ -174,6 +174,9 @@ class _Run:
         if self.setting.get("class_weights", False):
             wanted = (*wanted, _weights(part))
         lengths = lengths_of(inputs) if program.trims else None
+        fill = 0.0
+        if Augmentation.of(self.setting) is not None:
+            fill = background(tf.gather(inputs, spread(part.indices, FOR_FILL)).numpy())
         callbacks = keras.callbacks.CallbackList(acting, model=model, epochs=last, verbose=0)
         model.stop_training = False
         callbacks.on_train_begin()
@@ -187,7 +190,8 @@ class _Run:
                 lengths=lengths,
             )
             seed = derive(self.seed, "augmentation", epoch)
-            callbacks.on_epoch_end(epoch, program.train(inputs, wanted, batches, seed=seed))
+            logs = program.train(inputs, wanted, batches, seed=seed, fill=fill)
+            callbacks.on_epoch_end(epoch, logs)
             if model.stop_training:
                 break
         model.optimizer.finalize_variable_values(model.trainable_weights)

@@ -1,5 +1,6 @@
 """The execution plan of one session, and the workers that carry it out."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -12,12 +13,14 @@ from search.executors import (
     PerTrial,
     make_executor,
 )
+from search.inputs import data_spec
 from search.opening import Opened
 from search.plan import AUTO, Load, Plan, Way
 from search.planning import Wish, plan_for
 from search.plans import key_for, recall, remember
 from search.settings import StudySettings
 from search.work import Work
+from spaces import ImageInput
 from tracking.history import History
 from tracking.home import Home
 from tracking.objectives import objective_names
@@ -50,7 +53,7 @@ class Planned:
         Where there may be much to train, workers are started and measured; else it takes no time.
         """
         settings = opened.settings
-        wish = _wish(settings)
+        wish = _wish(opened)
         if settings.executor == "ray":
             count = 0 if settings.workers == AUTO else wish.usual().workers
             way = replace(wish.usual(), workers=count, threads=settings.cpus_per_trial)
@@ -58,11 +61,13 @@ class Planned:
         if settings.executor != "local" or budget.is_done(history):
             return cls(opened, Plan(wish.usual(), "usual"), None)
         path = Home(opened.folder.root.parent.parent).plans
-        key = key_for(settings.space, opened.dataset.digest)
+        narrowed = opened.narrowed
+        setting = next(iter(narrowed.baselines.values()), narrowed.space.complete({}))
+        key = key_for(settings.space, opened.dataset.digest, setting)
         plan, started = plan_for(
             wish,
             _load(opened, history),
-            next(iter(opened.narrowed.baselines.values()), opened.narrowed.space.complete({})),
+            setting,
             remembered=recall(path, key),
             start=lambda way: _local(opened, way),
         )
@@ -84,7 +89,7 @@ class Planned:
         settings, way = self._opened.settings, self.plan.way
         return make_executor(
             settings.executor,
-            _work(self._opened, way.precision),
+            work_of(self._opened, way.precision),
             self._opened.folder.worker_log,
             workers=way.workers or None,
             limits=_limits(settings),
@@ -100,12 +105,22 @@ class Planned:
             self._started.close()
 
 
-def _wish(settings: StudySettings) -> Wish:
+def _wish(opened: Opened) -> Wish:
+    settings = opened.settings
     return Wish(
         workers=None if isinstance(settings.workers, str) else settings.workers,
         precision=None if settings.precision == AUTO else settings.precision,
         trials=settings.trials,
+        samples=opened.folds.samples * _sample_bytes(opened),
     )
+
+
+def _sample_bytes(opened: Opened) -> int:
+    """Return the bytes of a sample as workers hold it: a pixel takes one, other numbers four."""
+    space = opened.narrowed.space
+    taken = space.input_for(opened.dataset.kind)
+    is_bytes = isinstance(taken, ImageInput) and not taken.scaled
+    return math.prod(data_spec(opened.dataset, space).input_shape) * (1 if is_bytes else 4)
 
 
 def _load(opened: Opened, history: History) -> Load:
@@ -130,14 +145,16 @@ def _limits(settings: StudySettings) -> Limits:
 
 def _local(opened: Opened, way: Way) -> LocalExecutor:
     return LocalExecutor(
-        _work(opened, way.precision),
+        work_of(opened, way.precision),
         opened.folder.worker_log,
         workers=way.workers,
         limits=_limits(opened.settings),
+        load_at_once=way.workers,  # measuring begins when the last is ready
     )
 
 
-def _work(opened: Opened, precision: str) -> Work:
+def work_of(opened: Opened, precision: str) -> Work:
+    """Return what the workers of a study load, to compute in a precision."""
     settings = opened.settings
     return Work(
         space=settings.space,

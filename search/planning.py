@@ -30,11 +30,13 @@ class Wish:
         workers: number of worker processes; None where the plan may choose.
         precision: likewise.
         trials: more workers than these have nothing to do.
+        samples: bytes of the samples that each worker holds.
     """
 
     workers: int | None
     precision: str | None
     trials: int
+    samples: int = 0
 
     def way(self, workers: int, precision: str = PRECISIONS[0]) -> Way:
         """Return the way of so many workers, in the precision that was wished for, if any."""
@@ -52,7 +54,7 @@ class Wish:
         return self.way(self.workers or 1)
 
     def _counts(self) -> list[int]:
-        most = max(1, min(auto_workers(), MOST_WORKERS, self.trials))
+        most = max(1, min(auto_workers(self.samples), MOST_WORKERS, self.trials))
         return sorted({most, max(1, most // 4), 1}, reverse=True)
 
 
@@ -72,7 +74,9 @@ def plan_for(
     if len(ways) == 1:
         return Plan(ways[0], "asked"), None
     known = [found for way in ways for found in remembered if _same(found, way)]
-    if known and (len(known) == len(ways) or not _is_worth_more(load, known)):
+    # Without the first precision nothing says that another one scores like it.
+    is_enough = any(found.precision == ways[0].precision for found in known)
+    if is_enough and (len(known) == len(ways) or not _is_worth_more(load, known)):
         return Plan(fastest(known), "remembered", tuple(known)), None
     if load.least_seconds() < TINY or (load.limit is not None and load.limit < SHORT):
         return Plan(wish.usual(), "usual"), None
@@ -104,57 +108,77 @@ class _Measuring:
         self._measured: list[Way] = []
         self._running: dict[int, LocalExecutor] = {}
         self._spent = self._loading = self._probing = 0.0
-        self._steps = 0
+        self._has_failed = False
+        self._steps: list[int] = []  # of each worker of the first way
 
     def plan(self, usual: Way) -> tuple[Plan, LocalExecutor | None]:
         try:
             for way in self._ways:
                 if self._is_worth_it(way):
-                    self._measured.append(self._measure(way))
-        except FoldwiseError:  # the study's first trial will tell of it
-            self._close()
-            return Plan(usual, "usual"), None
+                    self._try(way)
         except BaseException:
             self._close()
             raise
+        if not self._measured:  # the study's first trial will tell why
+            self._close()
+            return Plan(usual, "usual"), None
         best = fastest(self._measured)
-        chosen = self._running.pop(best.workers)
+        chosen = self._running.pop(best.workers, None)
         self._close()
-        chosen.adopt(best.precision)
+        if chosen is not None:
+            chosen.adopt(best.precision)
         origin = "measured" if len(self._measured) > 1 else "tried"
         return Plan(best, origin, tuple(self._measured), self._spent), chosen
 
+    def _try(self, way: Way) -> None:
+        """Measure a way; one that cannot be computed in is left out."""
+        try:
+            self._measured.append(self._measure(way))
+        except FoldwiseError:
+            failed = self._running.pop(way.workers, None)
+            if failed is not None:
+                failed.close()
+            self._has_failed = True
+
     def _is_worth_it(self, way: Way) -> bool:
         if not self._measured:
-            return True
+            return not self._has_failed
         first = self._measured[0]
         total = self._load.seconds(first.rate, workers=first.workers)
         needed = self._probing if way.workers in self._running else self._loading + self._probing
         return self._spent + needed <= min(LONGEST, SHARE * total)
 
     def _measure(self, way: Way) -> Way:
+        executor = self._running.get(way.workers) or self._loaded(way)
         began = time.monotonic()
-        executor = self._running.get(way.workers)
-        if executor is None:
-            executor = self._running[way.workers] = self._start(way)
-            executor.load()
-            self._loading = time.monotonic() - began
-            if not self._measured:  # these workers are needed anyway
-                began = time.monotonic()
-        probing = time.monotonic()
-        probe = Probe(self._setting, way.precision, seconds=MOMENT, steps=self._steps)
-        found = executor.probe(probe)
-        self._steps = self._steps or max(one.steps for one in found)
-        self._probing = time.monotonic() - probing
-        self._spent += time.monotonic() - began
+        # Each worker trains as many steps as it did at first, so that precisions compare.
+        probes = [
+            Probe(self._setting, way.precision, seconds=MOMENT, steps=steps)
+            for steps in self._steps[: way.workers] or [0] * way.workers
+        ]
+        found = executor.probe(probes, longest=LONGEST)
+        self._steps = self._steps or [one.steps for one in found]
+        self._probing = time.monotonic() - began
+        self._spent += self._probing
         return Way(
             way.workers,
             way.threads,
             way.precision,
             rate=sum(one.rate for one in found),
             accuracy=fmean(one.accuracy for one in found),
-            checked=sum(one.checked for one in found),
+            checked=found[0].checked,
         )
+
+    def _loaded(self, way: Way) -> LocalExecutor:
+        """Start the workers of a way; the time of the first ones, needed anyway, does not count."""
+        is_first = not self._running
+        began = time.monotonic()
+        executor = self._running[way.workers] = self._start(way)
+        executor.load()
+        self._loading = time.monotonic() - began
+        if not is_first:
+            self._spent += self._loading
+        return executor
 
     def _close(self) -> None:
         for executor in self._running.values():

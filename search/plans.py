@@ -1,5 +1,6 @@
 """What was measured for earlier studies, by machine, space and dataset."""
 
+import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from typing import Any
 from search.environment import package_versions
 from search.executors import cores
 from search.plan import Way
+from spaces import Settings
 from tracking.files import whole_file
 
 _PROCESSORS = Path("/proc/cpuinfo")
@@ -26,21 +28,52 @@ def recall(path: Path, key: str) -> list[Way]:
 
 
 def remember(path: Path, key: str, measured: Sequence[Way]) -> None:
-    """Keep what was measured; a folder that cannot be written is no fault, only slower."""
+    """Keep what was measured, beside other ways that were measured before.
+
+    A folder that cannot be written is no fault, only slower.
+    """
     with suppress(OSError):
         known = _read(path)
+        anew = {(way.workers, way.threads, way.precision) for way in measured}
+        before = [
+            way
+            for way in recall(path, key)
+            if (way.workers, way.threads, way.precision) not in anew
+        ]
         known.pop(key, None)
-        known[key] = [asdict(way) for way in measured]
+        known[key] = [asdict(way) for way in (*measured, *before)]
         kept = dict(list(known.items())[-_MOST:])
         with whole_file(path) as file:
             file.write((json.dumps(kept, indent=1) + "\n").encode())
 
 
-def key_for(space: str, digest: str) -> str:
-    """Return what a measurement depends on: processor, its cores, versions, space and data."""
+def key_for(space: str, dataset: str, setting: Settings) -> str:
+    """Return what a measurement depends on.
+
+    That is the processor and its cores, versions, the space, its source where it is a file's, the
+    data, and what was trained to measure.
+
+    Args:
+        space: reference of the space.
+        dataset: digest of the data.
+        setting: a complete one.
+    """
     versions = package_versions(("tensorflow", "keras"))
     machine = f"{_processor()} x {cores()}"
-    return " | ".join([machine, *map(" ".join, versions.items()), space, digest[:16]])
+    trained = json.dumps(setting, sort_keys=True, default=str).encode()
+    what = [space, dataset[:16], _digest(_source(space) + trained)]
+    return " | ".join([machine, *map(" ".join, versions.items()), *what])
+
+
+def _source(space: str) -> bytes:
+    path = Path(space.rpartition(":")[0])
+    with suppress(OSError):
+        return path.read_bytes() if path.suffix == ".py" else b""
+    return b""
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def _read(path: Path) -> dict[str, list[dict[str, Any]]]:

@@ -9,7 +9,7 @@ import numpy as np
 from search.bench import Bench
 from search.compiling import compile_model
 from search.evaluation import score
-from search.feeding import Batches, lengths_of, shuffled
+from search.feeding import Batches, lengths_of, shuffled, spread
 from search.program import Program
 from search.seeds import derive
 from search.targets import Targets, output_units
@@ -47,7 +47,7 @@ def _measured(bench: Bench, probe: Probe) -> Probed:
         epoch=0,
         lengths=lengths_of(training.inputs) if program.trims else None,
     )
-    rows = validation.indices[:CHECKED]
+    rows = spread(validation.indices, CHECKED)
     program.train(training.inputs, wanted, _some(batches, 0, 2), seed=0)
     program.outputs(training.inputs, rows)
     began, done, samples = time.perf_counter(), 0, 0

@@ -11,6 +11,8 @@ import tensorflow as tf
 from search.augmentation import Augmentation
 from search.feeding import Array, Batches, in_turn, lengths_of, takes_any_length
 
+_OF_A_STEP = ("train_step", "compute_loss", "compute_metrics")
+
 
 class Program:
     """Runs a model's `train_step` over whole epochs within TensorFlow.
@@ -28,6 +30,8 @@ class Program:
         self.model = model
         self._augmentation = augmentation
         self._is_new = True
+        # What a step of one's own returns are its metrics, as in Keras's `fit`.
+        self._tells = _is_own(model, "train_step")
         self._trims = takes_any_length(model)
         self._train = self._made(self._epoch)
         self._predict = self._made(self._outputs)
@@ -38,7 +42,13 @@ class Program:
         return self._trims
 
     def train(
-        self, inputs: Any, targets: tuple[Any, ...], batches: Batches, *, seed: int
+        self,
+        inputs: Any,
+        targets: tuple[Any, ...],
+        batches: Batches,
+        *,
+        seed: int,
+        fill: float = 0.0,
     ) -> dict[str, float]:
         """Train for an epoch and return the metrics over it.
 
@@ -47,20 +57,23 @@ class Program:
             targets: labels as the loss wants them, and weights if samples have any, `(n, ...)`.
             batches: order and batches.
             seed: decides the augmentation.
+            fill: what comes into moved images from outside.
         """
         if self._is_new:
             self._make_variables(inputs, targets)
         self.model.reset_metrics()
         longest = np.zeros(len(batches), np.int64) if batches.longest is None else batches.longest
-        self._train(
+        told = self._train(
             tf.convert_to_tensor(inputs),
             tuple(map(tf.convert_to_tensor, targets)),
             tf.constant(batches.order, tf.int64),
             tf.constant(batches.ends, tf.int64),
             tf.constant(longest, tf.int64),
             tf.constant(seed % 2**32, tf.int64),
+            tf.constant(fill, tf.float32),
         )
-        return {name: float(value) for name, value in self.model.get_metrics_result().items()}
+        metrics = told or self.model.get_metrics_result()
+        return {name: float(value) for name, value in metrics.items()}
 
     def outputs(self, inputs: Any, rows: Array | None = None) -> Array:
         """Return the model's outputs, float32 `(m, units)`, for all or some rows of `inputs`."""
@@ -85,24 +98,32 @@ class Program:
 
     def _make_variables(self, inputs: Any, targets: tuple[Any, ...]) -> None:
         """Let loss, metrics and optimizer make theirs, for which TensorFlow would trace twice."""
+        self._is_new = False
         model, some = self.model, tf.convert_to_tensor(inputs[:1])
+        if not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)
+        if any(_is_own(model, name) for name in _OF_A_STEP):  # they are called by the step alone
+            return
         wanted, weights, *_ = *(tf.convert_to_tensor(each[:1]) for each in targets), None
         predicted = model(some, training=False)
         model.compute_loss(some, wanted, predicted, weights, training=False)
         model.compute_metrics(some, wanted, predicted, weights)
-        if not model.optimizer.built:
-            model.optimizer.build(model.trainable_variables)
-        self._is_new = False
 
     def _epoch(
-        self, inputs: Any, targets: Any, order: Any, ends: Any, longest: Any, seed: Any
-    ) -> None:
-        for step in tf.range(tf.size(longest, out_type=tf.int64)):
+        self, inputs: Any, targets: Any, order: Any, ends: Any, longest: Any, seed: Any, fill: Any
+    ) -> Any:
+        def train(step: Any) -> Any:
             rows = order[ends[step] : ends[step + 1]]
             batch = self._gathered(inputs, rows, longest[step])
             if self._augmentation is not None:
-                batch = self._augmentation.apply(batch, tf.stack([seed, step]))
-            self.model.train_step((batch, *(tf.gather(each, rows) for each in targets)))
+                batch = self._augmentation.apply(batch, tf.stack([seed, step]), fill)
+            return self.model.train_step((batch, *(tf.gather(each, rows) for each in targets)))
+
+        steps = tf.size(longest, out_type=tf.int64)
+        before_last = steps - 1 if self._tells else steps  # a loop cannot hand out what a step says
+        for step in tf.range(before_last):
+            train(step)
+        return train(before_last) if self._tells else {}
 
     def _outputs(self, inputs: Any, rows: Any, longest: Any) -> Any:
         return self.model(self._gathered(inputs, rows, longest), training=False)
@@ -115,6 +136,11 @@ class Program:
         if self.model.run_eagerly:
             return body
         return _Traced(body)
+
+
+def _is_own(model: keras.Model, name: str) -> bool:
+    """Say whether a model has a method of its own in place of Keras's."""
+    return getattr(type(model), name) is not getattr(keras.Model, name)
 
 
 class _Traced:

@@ -17,8 +17,8 @@ class Programs:
     """The programs of the last settings, with their models.
 
     A model built anew for the next fold lends its initial values to the one that is kept, which
-    then trains as the new one would have. Kept are models whose every layer is Keras's own: code
-    of one's own may hold state that cannot be set back.
+    then trains as the new one would have. Kept are models whose every layer is Keras's own and no
+    `Lambda`: code of one's own may hold state that cannot be set back.
     """
 
     def __init__(self) -> None:
@@ -76,7 +76,10 @@ def _shapes(model: keras.Model) -> list[tuple[Any, ...]]:
 
 def _is_keras_own(model: keras.Model) -> bool:
     """Say whether model and layers are of Keras's own classes, those inside others included."""
-    return all(type(one).__module__.startswith("keras.") for one in (model, *_layers(model)))
+    return all(
+        type(one).__module__.startswith("keras.") and not isinstance(one, keras.layers.Lambda)
+        for one in (model, *_layers(model))
+    )
 
 
 def _layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:

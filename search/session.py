@@ -62,6 +62,7 @@ def run_session(
         journal = stack.enter_context(_locked_journal(opened, stack, notify))
         history = opened.reader.read()  # on, now that no other process can write
         gc.freeze()  # what was told stays: to look through it again and again takes seconds
+        stack.callback(gc.unfreeze)
 
         def record(entry: Record) -> None:
             journal.append(entry)

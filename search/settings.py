@@ -123,7 +123,7 @@ class StudySettings(BaseModel):
         precision: Keras's dtype policy; `auto` leaves it to the execution plan.
         ray_address: of a Ray cluster; None for one of this machine alone.
         cpus_per_trial: processors that a trial takes of the cluster, and threads it computes with.
-        gpus_per_trial: GPUs it takes; a fraction shares one with other trials.
+        gpus_per_trial: the share of a GPU it takes, at most a whole one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -151,7 +151,7 @@ class StudySettings(BaseModel):
     trial_timeout: Annotated[float, BeforeValidator(seconds), Field(gt=0)] | None = None
     ray_address: str | None = None
     cpus_per_trial: Annotated[int, Field(ge=1, le=1024)] = 1
-    gpus_per_trial: Annotated[float, Field(ge=0, le=64)] = 0.0
+    gpus_per_trial: Annotated[float, Field(ge=0, le=1)] = 0.0
     precision: Literal["auto", "float32", "mixed_bfloat16"] = "auto"
 
     @field_validator("space")
@@ -214,8 +214,6 @@ class StudySettings(BaseModel):
         default = cls.model_fields[info.field_name].default
         if info.data.get("executor", "ray") != "ray" and value != default:
             raise ValueError("needs a cluster; add `--executor ray`")
-        if isinstance(value, float) and value > 1 and value % 1:  # Ray's rule
-            raise ValueError("must be a whole number above 1; only one GPU can be shared")
         return value
 
     @field_validator("workers", "trial_timeout")

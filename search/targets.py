@@ -47,7 +47,8 @@ class Targets:
         )
         if units == 1:
             return cls(BINARY, classes, logits)
-        return cls(INTEGERS if "sparse" in name else ONE_HOT, classes, logits)
+        # Without a loss the model's own step computes one, from the labels as they are.
+        return cls(INTEGERS if "sparse" in name or loss is None else ONE_HOT, classes, logits)
 
     def encode(self, labels: Array) -> Array:
         """Return class numbers `(n,)` in the form the loss asks for."""

@@ -83,7 +83,7 @@ class Probed:
         seconds: the time.
         steps: number of batches trained.
         accuracy: of the model afterwards, on part of the first fold's validation part.
-        checked: number of samples in that part.
+        checked: number of samples in that part; every worker scores the same ones.
     """
 
     samples: int

@@ -130,7 +130,7 @@ def run(
     ] = None,
     gpus_per_trial: Annotated[
         float | None,
-        typer.Option(help="GPUs a trial takes of a cluster; 0.5 shares one. [default: 0]"),
+        typer.Option(help="Share of a GPU a trial takes of a cluster, up to 1. [default: 0]"),
     ] = None,
     precision: Annotated[
         str | None,

@@ -42,9 +42,14 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def auto_workers() -> int:
-    """Return how many workers this machine carries: one a core, as far as memory goes."""
-    return max(1, min(cores(), int(psutil.virtual_memory().total * _SHARE / _NEED)))
+def auto_workers(samples: int = 0) -> int:
+    """Return how many workers this machine carries: one a core, as far as memory goes.
+
+    Args:
+        samples: bytes of the samples that each holds.
+    """
+    need = _NEED + 2 * samples  # there are two while they are copied
+    return max(1, min(cores(), int(psutil.virtual_memory().total * _SHARE / need)))
 
 
 def out_of_memory_kills() -> int:

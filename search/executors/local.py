@@ -1,7 +1,8 @@
 """Evaluates trials in supervised worker processes that outlive them."""
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from multiprocessing.connection import wait as wait_for_any
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from search.errors import FoldwiseError
 from search.executors.base import Executor, OnRecord
 from search.executors.limits import Limits, cores
-from search.executors.serving import DONE, READY
+from search.executors.serving import DONE, LOADING, READY
 from search.executors.worker import Worker
 from search.work import Adopt, Probe, Probed, TrialTask, Work
 from tracking.records import AttemptFailed, Record
@@ -38,6 +39,8 @@ class LocalExecutor(Executor):
         limits: what they may take.
         threads: number of threads each computes with; None for its share of the cores, and where
             there is one worker for as many as TensorFlow likes.
+        load_at_once: how many load at the same time; None for as few as lets the first begin soon,
+            since loading takes a core each.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class LocalExecutor(Executor):
         workers: int = 1,
         limits: Limits | None = None,
         threads: int | None = None,
+        load_at_once: int | None = None,
     ) -> None:
         self.slots = workers
         self._limits = (limits or Limits()).on_share(1 / workers)
@@ -56,6 +60,7 @@ class LocalExecutor(Executor):
         self._work, self._log = work, log
         share = max(1, cores() // workers) if workers > 1 else 0
         self._threads = share if threads is None else threads
+        self._at_once = load_at_once or max(1, cores() - 1, workers // 4)
         self._workers = {number: self._start(number) for number in range(1, workers + 1)}
 
     def submit(self, task: TrialTask) -> None:
@@ -87,18 +92,22 @@ class LocalExecutor(Executor):
             WorkerFailed: one could not.
         """
         for worker in self._workers.values():
-            if not worker.is_ready:
-                self._expect(worker, READY)
+            while not worker.is_ready:
+                self._expect(worker, LOADING, READY)
 
-    def probe(self, probe: Probe) -> list[Probed]:
-        """Let all workers train a setting for a moment, at the same time; none may have a task.
+    def probe(self, probes: Sequence[Probe], *, longest: float = math.inf) -> list[Probed]:
+        """Let all workers train for a moment, at the same time; none may have a task.
+
+        Args:
+            probes: what each is to train.
+            longest: seconds that one may take for it, building and tracing included.
 
         Raises:
             WorkerFailed: one could not train it.
         """
-        for worker in self._workers.values():
+        for worker, probe in zip(self._workers.values(), probes, strict=True):
             worker.ask(probe)
-        return [self._expect(worker) for worker in self._workers.values()]
+        return [self._expect(worker, longest=longest) for worker in self._workers.values()]
 
     def adopt(self, precision: str) -> None:
         """Compute in another precision from the next task on."""
@@ -106,16 +115,21 @@ class LocalExecutor(Executor):
         for worker in self._workers.values():
             worker.ask(Adopt(precision))
 
-    def _expect(self, worker: Worker, word: str = "") -> Any:
-        """Return what a worker says next, which is a word or no word at all."""
+    def _expect(self, worker: Worker, *words: str, longest: float = math.inf) -> Any:
+        """Return what a worker says next, which is one of the words or no word at all."""
+        patience = min(longest, self._limits.still_seconds)
         try:
-            said = worker.hear() if worker.connection.poll(self._limits.still_seconds) else None
+            said = worker.hear() if worker.connection.poll(patience) else None
         except (EOFError, ConnectionError):
             raise WorkerFailed(
                 f"{worker.death().reason}. Its last words:\n{worker.last_words()}"
             ) from None
-        if said is None or (isinstance(said, str) and said != word):
-            raise WorkerFailed(f"a worker could not be measured: {said or 'it said nothing'}")
+        if said is None:
+            raise WorkerFailed(
+                f"a worker could not be measured: it said nothing for {patience:g} s"
+            )
+        if isinstance(said, str) and said not in words:
+            raise WorkerFailed(f"a worker could not be measured: {said}")
         return said
 
     def close(self) -> None:
@@ -167,8 +181,10 @@ class LocalExecutor(Executor):
 
     def _end_overdue(self, on_record: OnRecord) -> int | None:
         limits, passed = self._limits, self._time_passed()
+        is_others_turn = any(worker.is_loading for worker in self._workers.values())
         for number, worker in self._workers.items():
-            if worker.task is None:
+            waits = is_others_turn and not worker.is_loading and not worker.is_ready
+            if worker.task is None or waits:
                 continue
             worker.pass_time(passed)
             if not worker.is_ready:
@@ -219,9 +235,7 @@ class LocalExecutor(Executor):
         return task.trial
 
     def _start(self, number: int) -> Worker:
-        # Loading takes a core each; all at once, the first would be ready as late as the last.
-        at_once = max(1, cores() - 1, self.slots // 4)
-        turn = self._log(1 + (number - 1) % at_once)
+        turn = self._log(1 + (number - 1) % self._at_once)
         return Worker(
             self._work, self._log(number), threads=self._threads, place=number - 1, turn=turn
         )

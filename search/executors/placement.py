@@ -57,7 +57,8 @@ def place(bundle: Bundle, root: Path, fetch: Fetch) -> Path:
     folder = root / bundle.digest
     with _locked(root / f"{bundle.digest}.lock"):
         if not _is_whole(folder, bundle):
-            shutil.rmtree(folder, ignore_errors=True)
+            for left in (folder, *root.glob(f".{bundle.digest}.*")):  # by who was ended meanwhile
+                shutil.rmtree(left, ignore_errors=True)
             partial = root / f".{bundle.digest}.{secrets.token_hex(4)}"
             try:
                 _write(partial, bundle, fetch)

@@ -180,7 +180,7 @@ class RayExecutor(Executor):
             return
         worker.node, worker.host = ready.node, ready.host
         self._failed_starts = 0
-        if all(one.is_ready for one in self._pool.workers):
+        if sum(one.is_ready for one in self._pool.workers) >= self._pool.slots:
             self._pieces.clear()  # whoever joins later has them put there again
 
     # Tasks and what they need.

@@ -27,7 +27,7 @@ class PerTrial:
 
     Attributes:
         cpus: processors, and threads to compute with.
-        gpus: GPUs; a fraction shares one with others.
+        gpus: share of one GPU, at most a whole one.
     """
 
     cpus: int = 1
@@ -38,9 +38,13 @@ class PerTrial:
         return sum(self._on(node) for node in nodes)
 
     def _on(self, node: Node) -> int:
-        needs = {"CPU": self.cpus, "GPU": self.gpus}
-        shares = [node.resources.get(n, 0.0) / need for n, need in needs.items() if need]
-        return int(min(shares) + 1e-6)  # thirds of a GPU do not quite add up to one
+        by_processors = int(node.resources.get("CPU", 0.0) / self.cpus)
+        if not self.gpus:
+            return by_processors
+        gpus = int(node.resources.get("GPU", 0.0))
+        # No part of one GPU is lent together with a part of another.
+        on_each = int(1 / self.gpus + 1e-6)  # thirds of a GPU do not quite add up to one
+        return min(by_processors, gpus * on_each)
 
     def __str__(self) -> str:
         """Say it in words."""

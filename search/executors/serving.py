@@ -1,6 +1,7 @@
 """What a worker process does: load, then evaluate one task after another."""
 
 import ctypes
+import gc
 import multiprocessing
 import os
 import signal
@@ -18,6 +19,7 @@ from tracking.records import Record
 if TYPE_CHECKING:
     from search.bench import Bench
 
+LOADING = "loading"
 READY = "ready"
 DONE = "done"
 
@@ -49,10 +51,12 @@ def serve(
     if threads:
         os.environ.update(dict.fromkeys(_THREADS, str(threads)))
     with _its_turn(turn):
+        connection.send(LOADING)
         from search.bench import Bench
         from search.objective import evaluate_trial
 
         bench = Bench.open(work, place=place)
+    gc.freeze()  # what was loaded stays: collecting after a fold need not look through it
     # A copy of this process, made by a space's own code, must not report in its name.
     os.register_at_fork(after_in_child=connection.close)
     connection.send(READY)

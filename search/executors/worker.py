@@ -15,12 +15,13 @@ from typing import TypeAlias
 import psutil
 
 from search.executors.limits import out_of_memory_kills
-from search.executors.serving import READY, Task, serve
+from search.executors.serving import LOADING, READY, Task, serve
 from search.work import Adopt, Probe, Probed, TrialTask, Verdict, Work
 from tracking.records import Record
 
 _LOG_TAIL_LINES, _LOG_TAIL_BYTES = 12, 20_000
 _SIGN_OF_LIFE = 0.1  # seconds of computing
+_SILENCE = 0.25  # seconds without a word, after which computing is looked for
 
 # The coordinator sends tasks and verdicts, and receives records and words.
 _OurEnd: TypeAlias = "Connection[Task | Verdict, Record | Probed | str]"
@@ -59,6 +60,7 @@ class Worker:
     Attributes:
         connection: to the process; readable when it has something to say or has died.
         task: what it was given and has not finished.
+        is_loading: whether it has its turn to load.
         is_ready: whether it has loaded everything.
         tasks_done: how many tasks it has finished.
         loading_seconds: for how long a task has waited for it to load.
@@ -72,7 +74,7 @@ class Worker:
     ) -> None:
         self._log = log
         self.task: TrialTask | None = None
-        self.is_ready = False
+        self.is_loading = self.is_ready = False
         self.tasks_done = 0
         self.is_spoilt = False
         self.loading_seconds = self.training_seconds = self.still_seconds = 0.0
@@ -113,6 +115,7 @@ class Worker:
         """
         said = self.connection.recv()
         self.still_seconds = 0.0
+        self.is_loading = said == LOADING
         self.is_ready |= said == READY
         return said
 
@@ -133,6 +136,8 @@ class Worker:
         else:
             self.loading_seconds += seconds
         self.still_seconds += seconds
+        if self.still_seconds < _SILENCE:  # to ask the system costs more than all else here
+            return
         with suppress(psutil.Error):
             times = self._statistics.cpu_times()
             if times.user + times.system > self._computed + _SIGN_OF_LIFE:

@@ -54,7 +54,7 @@ def test_zooms_change_the_distance_from_the_centre():
 
 def test_what_comes_in_from_outside_is_the_background():
     white = np.full((50, 9, 9, 1), 255, np.uint8)
-    assert np.asarray(Augmentation(shift=0.3, background=255.0).apply(white, SEED)).min() == 255
+    assert np.asarray(Augmentation(shift=0.3).apply(white, SEED, 255.0)).min() == 255
     assert np.asarray(Augmentation(shift=0.3).apply(white, SEED)).min() == 0
 
 
@@ -67,7 +67,7 @@ def test_the_same_seed_moves_the_same_way():
 
 @pytest.mark.parametrize("setting", [{}, {"augmentation": False, "shift": 0.1}, {"shift": 0.1}])
 def test_augmentation_that_is_off_is_none(setting):
-    assert Augmentation.of(setting, 0.0) is None
+    assert Augmentation.of(setting) is None
 
 
 def test_every_epoch_moves_differently_and_a_study_repeats_itself():

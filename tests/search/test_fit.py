@@ -231,6 +231,79 @@ def test_a_model_that_is_a_class_of_its_own_is_trained():
     assert fitted.chosen.metrics["val_accuracy"] > 0.8
 
 
+def test_a_loss_of_a_models_own_is_the_one_it_is_trained_with():
+    import keras
+
+    class Doubled(keras.Sequential):
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None):
+            return 2 * keras.losses.sparse_categorical_crossentropy(y, y_pred)
+
+    keras.utils.set_random_seed(1)
+    layers = [keras.layers.Input((2,)), keras.layers.Dense(3, "softmax")]
+    _, epochs = train(Doubled(layers), setting(learning_rate=1e-6))
+    last = epochs[-1].metrics
+    assert last["loss"] == pytest.approx(2 * last["val_loss"], rel=1e-3)
+
+
+def test_a_step_of_a_models_own_is_run_and_what_it_returns_is_recorded():
+    import keras
+    import tensorflow as tf
+
+    class Own(keras.Sequential):
+        def train_step(self, data):
+            inputs, labels = data
+            with tf.GradientTape() as tape:
+                found = self(inputs, training=True)
+                losses = keras.losses.sparse_categorical_crossentropy(labels, found)
+                loss = tf.reduce_mean(losses)
+            weights = self.trainable_variables
+            self.optimizer.apply(tape.gradient(loss, weights), weights)
+            return {"loss": 1000.0 + loss}
+
+    keras.utils.set_random_seed(1)
+    model = Own([keras.layers.Input((2,)), keras.layers.Dense(3, "softmax")])
+    model.compile(keras.optimizers.Adam(0.05))
+    fitted, epochs = train(model, setting(epochs=5))
+    assert fitted.chosen.metrics["val_accuracy"] > 0.8
+    assert all(1000 < epoch.metrics["loss"] < 1002 for epoch in epochs)
+
+
+def test_what_comes_into_moved_images_is_learned_on_the_training_part_alone(monkeypatch):
+    import keras
+
+    import search.fit
+    from search.feeding import Part
+
+    seen = []
+    learn = search.fit.background
+
+    def background(images):
+        seen.append(learn(images))
+        return seen[-1]
+
+    monkeypatch.setattr(search.fit, "background", background)
+    images = np.zeros((40, 6, 6, 1), np.uint8)
+    images[::2] = 200  # those that score
+    rows, labels = np.arange(40), np.arange(40) // 2 % 2
+
+    def trained(**changed):
+        layers = [keras.layers.Input((6, 6, 1)), keras.layers.Flatten()]
+        search.fit.fit(
+            keras.Sequential([*layers, keras.layers.Dense(2, "softmax")]),
+            Part(images, labels, rows[1::2]),
+            Part(images, labels, rows[::2]),
+            {**setting(epochs=1), **changed},
+            classes=2,
+            seed=0,
+            on_epoch=lambda _: None,
+        )
+
+    trained(augmentation=True, shift=0.2)
+    assert seen == [0.0]
+    trained()
+    assert len(seen) == 1
+
+
 @pytest.mark.parametrize(("outputs", "classes"), [(4, 3), (1, 3)])
 def test_a_model_with_another_number_of_outputs_is_refused(outputs, classes):
     with pytest.raises(ValueError, match=f"it has {outputs} outputs for {classes} classes"):
@@ -278,6 +351,16 @@ def test_a_backbone_thaws_after_its_frozen_epochs(factor):
     assert [epoch.number for epoch in epochs] == [1, 2, 3, 4]
     assert not np.array_equal(model.layers[0].get_weights()[0], before)
     assert float(model.optimizer.learning_rate) == pytest.approx(0.001 * factor)
+
+
+def test_epochs_that_early_stopping_left_out_while_frozen_are_not_counted():
+    chosen = setting(epochs=20, early_stopping=True, patience=1, learning_rate=1.0)
+    fitted, epochs = train(
+        small_model(), {**chosen, "frozen_epochs": 10}, thaw=lambda model, chosen: 1.0
+    )
+    numbers = [epoch.number for epoch in epochs]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert fitted.epochs == len(numbers) < 10
 
 
 def test_every_named_space_shares_the_training_choices():

@@ -34,12 +34,19 @@ class Machine:
                 if "load" in machine.broken:
                     raise FoldwiseError("the space cannot be imported")
 
-            def probe(self, probe):
-                machine.probes.append((asked.workers, probe.precision, probe.steps))
-                rate = machine.rates[asked.workers, probe.precision]
-                accuracy = machine.accuracies.get(probe.precision, 0.8)
-                one = Probed(int(rate), asked.workers, 7, accuracy, 1000)
-                return [one] * asked.workers
+            def probe(self, probes, *, longest):
+                assert longest <= 60
+                assert len(probes) == asked.workers
+                precision = probes[0].precision
+                machine.probes.append((asked.workers, precision, [one.steps for one in probes]))
+                if (asked.workers, precision) in machine.broken:
+                    raise FoldwiseError("a layer cannot compute in this precision")
+                rate = machine.rates[asked.workers, precision]
+                accuracy = machine.accuracies.get(precision, 0.8)
+                return [
+                    Probed(int(rate), asked.workers, 7 + number, accuracy, 1000)
+                    for number in range(asked.workers)
+                ]
 
             def adopt(self, precision):
                 self.adopted = precision
@@ -52,7 +59,7 @@ class Machine:
 
 @pytest.fixture(autouse=True)
 def two_cores(monkeypatch):
-    monkeypatch.setattr("search.planning.auto_workers", lambda: 2)
+    monkeypatch.setattr("search.planning.auto_workers", lambda samples: 2)
     monkeypatch.setattr("search.planning.cores", lambda: 2)
 
 
@@ -80,10 +87,28 @@ def test_the_quickest_way_is_taken_and_its_workers_go_on():
     assert (machine.started, machine.closed) == ([2, 1], [1])
 
 
-def test_all_ways_train_the_same_number_of_steps():
+def test_a_worker_trains_the_same_number_of_steps_in_all_ways():
     machine = Machine(RATES)
     made(machine)
-    assert [steps for *_, steps in machine.probes] == [0, 7, 7, 7]
+    assert [steps for *_, steps in machine.probes] == [[0, 0], [7, 8], [7], [7]]
+
+
+def test_a_way_that_cannot_be_computed_in_is_left_out():
+    machine = Machine(RATES, broken=[(2, "mixed_bfloat16")])
+    plan, workers = made(machine)
+    assert (plan.origin, plan.way.workers, plan.way.precision) == ("measured", 2, "float32")
+    assert workers is None  # those that failed are gone; others are started
+    assert machine.closed == [2, 1]
+    assert [(w.workers, w.precision) for w in plan.measured] == [
+        (2, "float32"),
+        (1, "float32"),
+        (1, "mixed_bfloat16"),
+    ]
+
+
+def test_workers_score_the_same_samples_so_that_more_workers_do_not_make_scores_surer():
+    plan, _ = made(Machine(RATES))
+    assert {way.checked for way in plan.measured} == {1000}
 
 
 def test_a_precision_that_scores_worse_is_not_taken_however_quick():
@@ -119,7 +144,7 @@ def test_a_study_of_middling_length_is_measured_for_with_the_workers_it_needs_an
         now = 0.0
 
         def monotonic(self):
-            Clock.now += 0.5
+            Clock.now += 1.0
             return Clock.now
 
     monkeypatch.setattr(search.planning, "time", Clock())
@@ -155,15 +180,37 @@ def test_there_are_no_more_workers_than_trials():
 
 def test_what_was_measured_before_is_remembered_even_for_a_small_study(tmp_path):
     first, _ = made(Machine(RATES))
-    path, key = tmp_path / "plans.json", key_for("lenet", "0123")
+    path, key = tmp_path / "plans.json", key_for("lenet", "0123", {"batch_size": 32})
     remember(path, key, first.measured)
     machine = Machine(RATES)
     for load in (LONG, SMALL):
         plan, workers = made(machine, load=load, remembered=recall(path, key))
         assert (plan.origin, plan.way, workers) == ("remembered", first.way, None)
     assert machine.started == []
-    assert recall(path, key_for("mlp", "0123")) == []
+    assert recall(path, key_for("mlp", "0123", {"batch_size": 32})) == []
+    assert recall(path, key_for("lenet", "0123", {"batch_size": 512})) == []
     assert [found.name for found in tmp_path.iterdir()] == ["plans.json"]
+
+
+def test_a_precision_that_was_asked_for_is_not_remembered_as_one_that_scores_alike(tmp_path):
+    path = tmp_path / "plans.json"
+    asked, _ = made(Machine(RATES), precision="mixed_bfloat16")
+    remember(path, "key", asked.measured)
+    plan, _ = made(Machine(RATES), load=SMALL, remembered=recall(path, "key"))
+    assert (plan.origin, plan.way.precision) == ("usual", "float32")
+    fine, _ = made(Machine(RATES), precision="float32")
+    remember(path, "key", fine.measured)
+    plan, _ = made(Machine(RATES), load=SMALL, remembered=recall(path, "key"))
+    assert (plan.origin, len(plan.measured)) == ("remembered", 4)
+
+
+def test_a_space_in_a_file_that_has_changed_is_measured_anew(tmp_path):
+    file = tmp_path / "own.py"
+    file.write_text("SPACE = 1")
+    before = key_for(f"{file}:SPACE", "0123", {})
+    assert before == key_for(f"{file}:SPACE", "0123", {})
+    file.write_text("SPACE = 2")
+    assert before != key_for(f"{file}:SPACE", "0123", {})
 
 
 def test_a_memory_that_cannot_be_written_leaves_nothing_behind(tmp_path):

@@ -1,5 +1,7 @@
 """What a real worker tells of its speed."""
 
+import time
+
 import pytest
 
 from search.datasets import load
@@ -45,7 +47,7 @@ def executor(folder):
 
 
 def test_all_workers_train_for_the_time_asked_for(executor):
-    found = executor.probe(Probe(SETTING, "float32", seconds=0.3))
+    found = executor.probe([Probe(SETTING, "float32", seconds=0.3)] * 2)
     assert len(found) == 2
     for one in found:
         assert one.seconds >= 0.3
@@ -55,16 +57,16 @@ def test_all_workers_train_for_the_time_asked_for(executor):
 
 
 def test_a_number_of_steps_trains_the_same_whatever_else_was_trained(executor):
-    first, _ = executor.probe(Probe(SETTING, "float32", steps=32))
-    other, _ = executor.probe(Probe(SETTING, "mixed_bfloat16", steps=32))
-    again, _ = executor.probe(Probe(SETTING, "float32", steps=32))
+    first, _ = executor.probe([Probe(SETTING, "float32", steps=32)] * 2)
+    other, _ = executor.probe([Probe(SETTING, "mixed_bfloat16", steps=32)] * 2)
+    again, _ = executor.probe([Probe(SETTING, "float32", steps=32)] * 2)
     assert first.steps == other.steps == again.steps == 32
     assert first.accuracy == again.accuracy > 0.3
 
 
 def test_a_setting_that_cannot_be_built_is_told_of(executor):
     with pytest.raises(WorkerFailed, match="a worker could not be measured: KeyError"):
-        executor.probe(Probe({"batch_size": 16}, "float32", steps=1))
+        executor.probe([Probe({"batch_size": 16}, "float32", steps=1)] * 2)
 
 
 def test_the_workers_evaluate_trials_afterwards_in_the_precision_they_adopted(executor):
@@ -87,3 +89,10 @@ def test_the_workers_evaluate_trials_afterwards_in_the_precision_they_adopted(ex
     assert len(fine) == len(coarse) == 2
     assert all(one != other for one, other in zip(fine, coarse, strict=True))  # in every fold
     assert fine == pytest.approx(coarse, rel=0.05)
+
+
+def test_a_worker_that_takes_too_long_is_not_waited_for(executor):  # nor of any use afterwards
+    began = time.monotonic()
+    with pytest.raises(WorkerFailed, match=r"could not be measured: it said nothing for 0\.5 s"):
+        executor.probe([Probe(SETTING, "float32", seconds=5.0)] * 2, longest=0.5)
+    assert time.monotonic() - began < 3.0

@@ -105,7 +105,12 @@ def test_only_models_of_keras_own_layers_that_were_not_compiled_are_kept():
     class Own(keras.layers.Dense):
         pass
 
-    for made in (lambda: model(1, layer=Own(5)), lambda: model(1, compiled=True)):
+    lent = keras.layers.Lambda(lambda inputs: 2 * inputs)
+    for made in (
+        lambda: model(1, layer=Own(5)),
+        lambda: model(1, layer=lent),
+        lambda: model(1, compiled=True),
+    ):
         programs = Programs()
         first, second = trained(made(), programs, setting(), 0), made()
         assert trained(second, programs, setting(), 1).model is second

@@ -4,7 +4,7 @@ import psutil
 import pytest
 
 from search.executors import Executor, Limits, make_executor
-from search.executors.local import WorkerFailed
+from search.executors.local import LocalExecutor, WorkerFailed
 from search.work import GO_ON, TrialTask, Verdict
 from tests.search.executors.contract import (
     BOTH,
@@ -162,6 +162,7 @@ def test_several_workers_train_side_by_side_and_report_their_own_trials(local):
 
 def test_a_killed_worker_costs_the_others_nothing(local):
     executor = local(workers=2)
+    executor.load()  # one that dies while it loads is replaced without a word
 
     def kill_one(record: Record) -> Verdict:
         if isinstance(record, EpochEnded) and not recorder.of(EpochEnded):
@@ -177,6 +178,18 @@ def test_a_killed_worker_costs_the_others_nothing(local):
     [outcome] = recorder.of(TrialEnded)
     assert {failure.trial, outcome.trial} == {0, 1}
     assert outcome.state == "complete"
+
+
+def test_waiting_for_its_turn_to_load_is_no_fault_of_a_worker(study):
+    work, folder = study
+    limits = Limits(still_seconds=2.0)
+    executor = LocalExecutor(work, folder.worker_log, workers=2, limits=limits, load_at_once=1)
+    recorder = Recorder()
+    for trial in (0, 1):
+        executor.submit(TrialTask(trial=trial, parameters=SETTING | {"epochs": 1}, folds=BOTH))
+    assert {executor.wait(recorder), executor.wait(recorder)} == {0, 1}
+    executor.close()
+    assert [record.state for record in recorder.of(TrialEnded)] == ["complete", "complete"]
 
 
 def test_closing_leaves_no_process_behind(study):

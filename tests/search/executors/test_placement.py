@@ -106,3 +106,13 @@ def test_a_cache_of_somebody_elses_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "getuid", lambda: 123_456)
     with pytest.raises(SettingsError, match=f"must belong to the user.*{VARIABLE}"):
         cache_root()
+
+
+def test_what_a_fetch_left_that_was_ended_is_removed_by_the_next(tmp_path):
+    left = tmp_path / f".{BUNDLE.digest}.1a2b3c4d"
+    left.mkdir()
+    (left / "a.npy").write_bytes(b"on")
+    other = tmp_path / ".0123.1a2b3c4d"
+    other.mkdir()
+    folder = place(BUNDLE, tmp_path, Source())
+    assert (folder.exists(), left.exists(), other.exists()) == (True, False, True)

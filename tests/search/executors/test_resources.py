@@ -21,6 +21,12 @@ def test_thirds_of_a_gpu_make_three():
     assert PerTrial(gpus=1 / 3).carried_by(nodes({"CPU": 8, "GPU": 1})) == 3
 
 
+def test_a_trial_gets_its_share_of_one_gpu_only():
+    per_trial = PerTrial(gpus=0.4)
+    assert per_trial.carried_by(nodes({"CPU": 8, "GPU": 2})) == 4
+    assert PerTrial(gpus=1.0).carried_by(nodes({"CPU": 8, "GPU": 3})) == 3
+
+
 def test_what_a_trial_takes_is_said_in_words():
     assert str(PerTrial(cpus=4, gpus=0.5)) == "4 CPU and 0.5 GPU"
     assert str(PerTrial()) == "1 CPU"
