@@ -184,7 +184,7 @@ class LocalExecutor(Executor):
         is_others_turn = any(worker.is_loading for worker in self._workers.values())
         for number, worker in self._workers.items():
             waits = is_others_turn and not worker.is_loading and not worker.is_ready
-            if worker.task is None or waits:
+            if waits or (worker.task is None and not worker.is_loading):
                 continue
             worker.pass_time(passed)
             if not worker.is_ready:

@@ -147,7 +147,7 @@ def test_a_clock_set_back_between_two_sessions_changes_nothing(new_run, whole, t
     )
     run = new_run()
     command = run.start("--pruner", "racing")
-    run.wait_for("FoldEnded", 2)
+    run.wait_for("FoldEnded", 1)
     command.interrupt()
     assert command.wait().code == 130
     root = str(Path(__file__).parents[2])

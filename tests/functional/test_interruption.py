@@ -10,7 +10,7 @@ from tests.functional.conftest import TINY, held
 
 pytestmark = pytest.mark.slow
 
-ARGUMENTS = ("run", *TINY, "--study", "toy", "--trials", "3", "--json")
+ARGUMENTS = ("run", *TINY, "--study", "toy", "--trials", "6", "--json")
 
 
 def test_ctrl_c_keeps_finished_folds_and_the_study_continues_as_if_uninterrupted(
@@ -54,14 +54,15 @@ def test_ctrl_c_before_anything_began_ends_quietly(user):
 def test_a_second_process_on_a_study_is_refused_and_the_first_can_be_told_to_end(
     user, number, wait_for
 ):
-    process = user.start(*ARGUMENTS)
+    long = (*ARGUMENTS, "--trials", "40")
+    process = user.start(*long)
     journal = user.folder / "mlruns" / "studies" / "toy" / "journal.jsonl"
     wait_for(lambda: journal.exists() and '"EpochEnded"' in journal.read_text())
     with held(process):
-        second = user(*ARGUMENTS)
+        second = user(*long)
+    os.killpg(process.pid, number)
     assert second.code == 2
     assert f"the study is being run by process {process.pid} on" in second.err
-    os.killpg(process.pid, number)
     process.communicate(timeout=60)
     assert process.returncode == 130
     assert '"SessionEnded"' in journal.read_text().splitlines()[-1]
