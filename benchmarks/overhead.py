@@ -4,7 +4,8 @@ Run: `python benchmarks/overhead.py [--rounds 3] [--case NAME]` (about 20 minute
 SEARCH_DATA_DIR, or `--dataset digits` without the real images). In every round it times, one after
 the other and each in a fresh process:
 
-- harness: `python -m search run --pruner none` with one worker in float32, everything on.
+- harness: `python -m search run --pruner none` with one worker in float32, everything on, in a
+  home that has a study already.
 - bare: one process that trains the same settings on the same folds by the project's own `fit`, with
   the same precision, threads and kept programs. No coordinator, no journal, no MLflow, no pictures,
   no kept predictions, nothing reported.
@@ -72,8 +73,9 @@ def one_round(dataset: str, trials: int, folds: int, epochs: int, samples: int) 
     """Time the harness, then the loops over the settings that it proposed."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
+        prepare(home)
         document, memory = run_harness(home, dataset, trials, folds, epochs, samples)
-        records = read_records(home)
+        records = read_records(home, document["study"])
         started = next(r["at"] for r in records if r["kind"] == "FoldStarted")
         ended = [r["at"] for r in records if r["kind"] == "TrialEnded"][-1]
         shipped = [r["at"] for r in records if r["kind"] == "SessionEnded"][-1]
@@ -98,6 +100,13 @@ def one_round(dataset: str, trials: int, folds: int, epochs: int, samples: int) 
         "shipping_after": document["finished_at"] - shipped,
         **memory,
     }
+
+
+def prepare(home: Path) -> None:
+    """Have a study in the home, so that MLflow's tables are there: they are made once."""
+    command = [sys.executable, "-m", "search", "run", "--space", "mlp", "--dataset", "digits"]
+    command += ["--trials", "1", "--folds", "1", "--epochs", "1", "--home", str(home), "--json"]
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
 
 
 def run_harness(
@@ -136,9 +145,9 @@ def watch_memory(pid: int, peaks: dict[str, float]) -> None:
         time.sleep(0.2)
 
 
-def read_records(home: Path) -> list[dict]:
-    """Return the journal's records of the one study in a home."""
-    (journal,) = home.glob("studies/*/journal.jsonl")
+def read_records(home: Path, study: str) -> list[dict]:
+    """Return the records of a study's journal."""
+    journal = home / "studies" / study / "journal.jsonl"
     return [json.loads(line) for line in journal.read_text().splitlines()]
 
 
@@ -206,6 +215,7 @@ def bare_loop(task: dict) -> None:
         {"study": task["study"]}, home=Home(Path(task["home"])), data_dir=None, notify=_unheard
     )
     bench = Bench.open(work_of(opened, PRECISION))
+    gc.freeze()  # as workers do
     started = time.time()
     for setting in task["settings"]:
         for fold in range(1, len(bench.folds) + 1):
