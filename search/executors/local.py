@@ -183,13 +183,14 @@ class LocalExecutor(Executor):
         limits, passed = self._limits, self._time_passed()
         is_others_turn = any(worker.is_loading for worker in self._workers.values())
         for number, worker in self._workers.items():
-            waits = is_others_turn and not worker.is_loading and not worker.is_ready
-            if waits or (worker.task is None and not worker.is_loading):
+            if not worker.is_ready:
+                if worker.is_loading or (worker.task is not None and not is_others_turn):
+                    worker.pass_time(passed)
+                    self._check_loading(worker)
+                continue
+            if worker.task is None:
                 continue
             worker.pass_time(passed)
-            if not worker.is_ready:
-                self._check_loading(worker)
-                continue
             before = sum(fold.seconds for fold in worker.task.finished)
             longest = limits.trial_seconds
             if longest is not None and before + worker.training_seconds > longest:
