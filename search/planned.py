@@ -63,7 +63,7 @@ class Planned:
         path = Home(opened.folder.root.parent.parent).plans
         narrowed = opened.narrowed
         setting = next(iter(narrowed.baselines.values()), narrowed.space.complete({}))
-        key = key_for(settings.space, opened.dataset.digest, setting)
+        key = key_for(settings.space, opened.dataset.digest, setting, str(wish))
         plan, started = plan_for(
             wish,
             _load(opened, history),

@@ -7,7 +7,7 @@ from statistics import fmean
 
 from search.errors import FoldwiseError
 from search.executors import LocalExecutor, auto_workers, cores
-from search.plan import PRECISIONS, Load, Plan, Way, fastest
+from search.plan import AUTO, PRECISIONS, Load, Plan, Way, fastest
 from search.work import Probe
 from spaces import Settings
 
@@ -37,6 +37,10 @@ class Wish:
     precision: str | None
     trials: int
     samples: int = 0
+
+    def __str__(self) -> str:
+        """Say what is decided."""
+        return f"{self.workers or AUTO} workers, {self.precision or AUTO}"
 
     def way(self, workers: int, precision: str = PRECISIONS[0]) -> Way:
         """Return the way of so many workers, in the precision that was wished for, if any."""
@@ -74,9 +78,7 @@ def plan_for(
     if len(ways) == 1:
         return Plan(ways[0], "asked"), None
     known = [found for way in ways for found in remembered if _same(found, way)]
-    # Without the first precision nothing says that another one scores like it.
-    is_enough = any(found.precision == ways[0].precision for found in known)
-    if is_enough and (len(known) == len(ways) or not _is_worth_more(load, known)):
+    if known and (len(known) == len(ways) or not _is_worth_more(load, known)):
         return Plan(fastest(known), "remembered", tuple(known)), None
     if load.least_seconds() < TINY or (load.limit is not None and load.limit < SHORT):
         return Plan(wish.usual(), "usual"), None
@@ -108,7 +110,6 @@ class _Measuring:
         self._measured: list[Way] = []
         self._running: dict[int, LocalExecutor] = {}
         self._spent = self._loading = self._probing = 0.0
-        self._has_failed = False
         self._steps: list[int] = []  # of each worker of the first way
 
     def plan(self, usual: Way) -> tuple[Plan, LocalExecutor | None]:
@@ -138,11 +139,10 @@ class _Measuring:
             failed = self._running.pop(way.workers, None)
             if failed is not None:
                 failed.close()
-            self._has_failed = True
 
     def _is_worth_it(self, way: Way) -> bool:
-        if not self._measured:
-            return not self._has_failed
+        if not self._measured:  # where the first cannot be computed in, the space is at fault
+            return way == self._ways[0]
         first = self._measured[0]
         total = self._load.seconds(first.rate, workers=first.workers)
         needed = self._probing if way.workers in self._running else self._loading + self._probing

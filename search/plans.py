@@ -28,40 +28,33 @@ def recall(path: Path, key: str) -> list[Way]:
 
 
 def remember(path: Path, key: str, measured: Sequence[Way]) -> None:
-    """Keep what was measured, beside other ways that were measured before.
-
-    A folder that cannot be written is no fault, only slower.
-    """
+    """Keep what was measured; a folder that cannot be written is no fault, only slower."""
     with suppress(OSError):
         known = _read(path)
-        anew = {(way.workers, way.threads, way.precision) for way in measured}
-        before = [
-            way
-            for way in recall(path, key)
-            if (way.workers, way.threads, way.precision) not in anew
-        ]
         known.pop(key, None)
-        known[key] = [asdict(way) for way in (*measured, *before)]
+        known[key] = [asdict(way) for way in measured]
         kept = dict(list(known.items())[-_MOST:])
         with whole_file(path) as file:
             file.write((json.dumps(kept, indent=1) + "\n").encode())
 
 
-def key_for(space: str, dataset: str, setting: Settings) -> str:
+def key_for(space: str, dataset: str, setting: Settings, wish: str) -> str:
     """Return what a measurement depends on.
 
     That is the processor and its cores, versions, the space, its source where it is a file's, the
-    data, and what was trained to measure.
+    data, what was trained to measure, and what was left to choose: scores compare only with those
+    of the same session.
 
     Args:
         space: reference of the space.
         dataset: digest of the data.
         setting: a complete one.
+        wish: what was decided without measuring.
     """
     versions = package_versions(("tensorflow", "keras"))
     machine = f"{_processor()} x {cores()}"
     trained = json.dumps(setting, sort_keys=True, default=str).encode()
-    what = [space, dataset[:16], _digest(_source(space) + trained)]
+    what = [space, dataset[:16], _digest(_source(space) + trained), wish]
     return " | ".join([machine, *map(" ".join, versions.items()), *what])
 
 

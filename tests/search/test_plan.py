@@ -180,37 +180,32 @@ def test_there_are_no_more_workers_than_trials():
 
 def test_what_was_measured_before_is_remembered_even_for_a_small_study(tmp_path):
     first, _ = made(Machine(RATES))
-    path, key = tmp_path / "plans.json", key_for("lenet", "0123", {"batch_size": 32})
+    path, key = tmp_path / "plans.json", key_for("lenet", "0123", {"batch_size": 32}, "")
     remember(path, key, first.measured)
     machine = Machine(RATES)
     for load in (LONG, SMALL):
         plan, workers = made(machine, load=load, remembered=recall(path, key))
         assert (plan.origin, plan.way, workers) == ("remembered", first.way, None)
     assert machine.started == []
-    assert recall(path, key_for("mlp", "0123", {"batch_size": 32})) == []
-    assert recall(path, key_for("lenet", "0123", {"batch_size": 512})) == []
+    assert recall(path, key_for("mlp", "0123", {"batch_size": 32}, "")) == []
+    assert recall(path, key_for("lenet", "0123", {"batch_size": 512}, "")) == []
     assert [found.name for found in tmp_path.iterdir()] == ["plans.json"]
 
 
-def test_a_precision_that_was_asked_for_is_not_remembered_as_one_that_scores_alike(tmp_path):
-    path = tmp_path / "plans.json"
-    asked, _ = made(Machine(RATES), precision="mixed_bfloat16")
-    remember(path, "key", asked.measured)
-    plan, _ = made(Machine(RATES), load=SMALL, remembered=recall(path, "key"))
-    assert (plan.origin, plan.way.precision) == ("usual", "float32")
-    fine, _ = made(Machine(RATES), precision="float32")
-    remember(path, "key", fine.measured)
-    plan, _ = made(Machine(RATES), load=SMALL, remembered=recall(path, "key"))
-    assert (plan.origin, len(plan.measured)) == ("remembered", 4)
+def test_what_is_remembered_serves_those_who_leave_the_same_to_choose():
+    wishes = [Wish(None, None, 9), Wish(None, "mixed_bfloat16", 9), Wish(1, None, 9)]
+    keys = {key_for("lenet", "0123", {}, str(wish)) for wish in wishes}
+    assert len(keys) == 3  # bfloat16 asked for was never held against float32
+    assert key_for("lenet", "0123", {}, str(Wish(None, None, 5))) in keys
 
 
 def test_a_space_in_a_file_that_has_changed_is_measured_anew(tmp_path):
     file = tmp_path / "own.py"
     file.write_text("SPACE = 1")
-    before = key_for(f"{file}:SPACE", "0123", {})
-    assert before == key_for(f"{file}:SPACE", "0123", {})
+    before = key_for(f"{file}:SPACE", "0123", {}, "")
+    assert before == key_for(f"{file}:SPACE", "0123", {}, "")
     file.write_text("SPACE = 2")
-    assert before != key_for(f"{file}:SPACE", "0123", {})
+    assert before != key_for(f"{file}:SPACE", "0123", {}, "")
 
 
 def test_a_memory_that_cannot_be_written_leaves_nothing_behind(tmp_path):
