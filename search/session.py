@@ -21,7 +21,7 @@ from search.tracker import Tracker
 from tracking.history import History
 from tracking.journal import Journal
 from tracking.lock import StudyLock, StudyLocked
-from tracking.records import Record, SessionEnded, SessionStarted
+from tracking.records import Notice, Record, SessionEnded, SessionStarted
 
 INTERRUPTED = "interrupted"
 
@@ -68,6 +68,8 @@ def run_session(
             journal.append(entry)
             shipper.wake()
             observe(entry)
+            if isinstance(entry, Notice):
+                notify(entry.text)
 
         def record_new(entry: Record) -> None:
             history.add(entry)

@@ -19,6 +19,7 @@ from tracking.records import (
     AttemptFailed,
     EpochEnded,
     FoldEnded,
+    Notice,
     Record,
     TrialConfirmed,
     TrialEnded,
@@ -204,6 +205,10 @@ class Study:
     # What happens on the way.
 
     def _on_record(self, record: Record) -> Verdict:
+        if isinstance(record, Notice) and record.text in {
+            notice.text for notice in self._history.notices
+        }:
+            return GO_ON  # another worker has found the same
         if isinstance(record, AttemptFailed):
             if record.trial in self._over:  # its worker died with nothing left to do
                 return GO_ON

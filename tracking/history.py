@@ -11,6 +11,7 @@ from tracking.records import (
     FoldStarted,
     Json,
     ModelExported,
+    Notice,
     Record,
     SessionEnded,
     SessionStarted,
@@ -128,6 +129,7 @@ class History:
     """Everything a journal tells, kept current by `add`.
 
     Attributes:
+        notices: what was found out about the study's numbers, each text once.
         tally: sums and orders over all trials.
     """
 
@@ -137,6 +139,7 @@ class History:
     trials: dict[int, TrialHistory] = field(default_factory=dict)
     exports: list[ModelExported] = field(default_factory=list)
     test_openings: list[TestSetOpened] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     _latest: float = 0.0
 
@@ -192,6 +195,8 @@ class History:
                 self.tally.end(record, self.objectives[0])
             case TrialConfirmed():
                 self.trials[record.trial].confirmed = record
+            case Notice():
+                self.notices.append(record)
             case ModelExported():
                 self.exports.append(record)
             case TestSetOpened():

@@ -195,6 +195,19 @@ class AttemptFailed(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Notice(Record):
+    """Something about a study's numbers that its user should know; recorded once.
+
+    Attributes:
+        text: what was found, and the remedy where there is one.
+        trial: the trial at which it was found.
+    """
+
+    text: str
+    trial: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrialEnded(Record):
     """A trial is over.
 

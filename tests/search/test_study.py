@@ -1,4 +1,5 @@
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -7,11 +8,12 @@ from search.drivers import Driver, FixedDriver, make_driver
 from search.pruners import NoPruner, Pruner, make_pruner
 from search.pruners.folds import MedianPruner
 from search.study import FAILURES_IN_A_ROW, Study, StudyStopped
+from search.work import Verdict
 from spaces import DataSpec, Float, ImageInput, Int, Settings, Space
 from tests.fakes import ScriptedExecutor, fold_ended
 from tracking.history import FoldHistory, History, TrialHistory
 from tracking.objectives import OBJECTIVES
-from tracking.records import Record, StudyStarted, TrialEnded
+from tracking.records import Notice, Record, StudyStarted, TrialEnded
 
 ACCURACY = OBJECTIVES["cv_accuracy"]
 
@@ -498,3 +500,16 @@ def test_a_worker_lost_after_its_trial_was_over_changes_nothing():
     assert bench.run(executor, trials=3) == "complete"
     assert len(executor.trained) == len(set(executor.trained)) == 9
     assert bench.history.trials[1].failures == []
+
+
+def test_a_notice_is_kept_once_whoever_finds_it() -> None:
+    class Telling(ScriptedExecutor):
+        def wait(self, on_record: Callable[[Record], Verdict]) -> int:
+            on_record(Notice(at=time.time(), trial=0, text="outputs are logits"))
+            return super().wait(on_record)
+
+    bench = Bench()
+    bench.run(Telling(good_when_large), trials=3)
+    notices = [record for record in bench.records if isinstance(record, Notice)]
+    assert [notice.text for notice in notices] == ["outputs are logits"]
+    assert History.of(bench.records).notices == notices
