@@ -111,7 +111,7 @@ def train(case: Case, seed: int, asked: argparse.Namespace) -> Training:
     keras.backend.clear_session()
     keras.utils.set_random_seed(derive(seed, "published"))
     model = space.build(setting, spec_of(encoder, dataset.kind, classes))
-    fit(
+    fitted = fit(
         model,
         Part(inputs.take(encoder, used), labels[used]),
         None,
@@ -126,7 +126,7 @@ def train(case: Case, seed: int, asked: argparse.Namespace) -> Training:
         scored, truth = encoder.encode(samples), np.asarray(truth)
     else:
         scored, truth = inputs.take(encoder, held_out), labels[held_out]
-    probabilities = predict(model, scored, classes)
+    probabilities = predict(model, scored, fitted.outputs)
     return Training(
         space=case.space,
         baseline=case.baseline,

@@ -123,7 +123,7 @@ def _fold(
     model = shared.space.build(setting, spec_of(encoder, "image", shared.classes))
     epochs: list[tuple[Epoch, float]] = []
     began = time.monotonic()
-    fit(
+    fitted = fit(
         model,
         Part(shared.inputs.take(encoder, train), shared.labels[train]),
         Part(shared.inputs.take(encoder, validation), shared.labels[validation]),
@@ -132,7 +132,7 @@ def _fold(
         seed=seed,
         on_epoch=lambda epoch: epochs.append((epoch, time.monotonic())),
     )
-    probabilities = predict(model, shared.inputs.take(encoder, shared.apart), shared.classes)
+    probabilities = predict(model, shared.inputs.take(encoder, shared.apart), fitted.outputs)
     independent = score(probabilities, shared.labels[shared.apart])
     keras.backend.clear_session()
     times = [began, *(at for _, at in epochs)]

@@ -16,6 +16,7 @@ def compile_model(
     *,
     units: int,
     steps: int,
+    logits: bool = False,
     factor: float | None = None,
 ) -> None:
     """Compile a model with the setting's training choices; a compiled one keeps its own.
@@ -23,10 +24,11 @@ def compile_model(
     XLA is off: on CPUs it was slower than oneDNN for the models tried.
 
     Args:
-        model: one output a class with probabilities, or one for two classes.
+        model: one output a class, or one for two classes.
         setting: its `optimizer`, `learning_rate`, `schedule`, `l2` and what belongs to them.
-        units: number of its outputs, from `targets.output_units`.
+        units: number of its outputs, from `outputs.output_units`.
         steps: number of batches it will be trained on, which is how long a schedule lasts.
+        logits: whether its outputs are logits, not probabilities.
         factor: the learning rate is multiplied by it, and a compiled model is compiled anew; None
             for the first time.
     """
@@ -35,8 +37,8 @@ def compile_model(
     penalise(model, float(setting.get("l2", 0.0)))
     model.compile(
         optimizer=_optimizer(setting, steps, 1.0 if factor is None else factor),
-        loss=_loss(units, float(setting.get("label_smoothing", 0.0))),
-        metrics=["accuracy"],
+        loss=_loss(units, float(setting.get("label_smoothing", 0.0)), logits=logits),
+        metrics=[_accuracy(units, logits=logits)],
         jit_compile=False,
     )
 
@@ -49,12 +51,18 @@ def penalise(model: keras.Model, l2: float) -> None:
                 variable.regularizer = keras.regularizers.L2(l2)
 
 
-def _loss(units: int, smoothing: float) -> Any:
+def _loss(units: int, smoothing: float, *, logits: bool) -> Any:
     if units == 1:
-        return keras.losses.BinaryCrossentropy(label_smoothing=smoothing)
+        return keras.losses.BinaryCrossentropy(from_logits=logits, label_smoothing=smoothing)
     if smoothing > 0:
-        return keras.losses.CategoricalCrossentropy(label_smoothing=smoothing)
-    return "sparse_categorical_crossentropy"
+        return keras.losses.CategoricalCrossentropy(from_logits=logits, label_smoothing=smoothing)
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=logits)
+
+
+def _accuracy(units: int, *, logits: bool) -> Any:
+    if units == 1 and logits:
+        return keras.metrics.BinaryAccuracy("accuracy", threshold=0.0)
+    return "accuracy"
 
 
 def _optimizer(setting: Settings, steps: int, factor: float) -> Any:

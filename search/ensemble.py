@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from statistics import fmean
 from typing import Any
 
 from search.errors import SettingsError
 from search.export import Curves, Final, FinalModel, OnEpoch
+from search.outputs import PROBABILITIES, SCORES, Outputs
 from search.seeds import derive
 
 
@@ -36,31 +38,28 @@ def refit_folds(final: Final, on_epoch: OnEpoch) -> FinalModel:
     """
     import keras
 
-    from search.targets import Targets
-
     began = time.monotonic()
     weights, curves = [], []
-    targets: Any = None
+    outputs = Outputs(PROBABILITIES, len(final.dataset.classes))
     for fold, indices in enumerate(final.folds.train, start=1):
         keras.backend.clear_session(free_memory=False)
         seed = derive(final.seed, "fold", fold)
-        trained, curve = final.train(indices, seed, partial(on_epoch, fold))
-        some = final.inputs.take(final.encoder, indices[:1])
-        targets = Targets.of(trained, len(final.dataset.classes), some)
+        trained, curve, outputs = final.train(indices, seed, partial(on_epoch, fold))
         weights.append(trained.get_weights())  # without what the optimizer gathered
         curves.append(curve)
     keras.backend.clear_session(free_memory=False)
-    model = _averaged(final, weights, targets)
-    labels = final.labels("probabilities")
+    model = _averaged(final, weights, outputs)
+    meaning = SCORES if outputs.meaning == SCORES else PROBABILITIES
+    labels = final.labels(replace(outputs, meaning=meaning))
     seconds = time.monotonic() - began
     return FinalModel(model, labels, _mean_curves(curves), seconds, models=len(weights))
 
 
-def _averaged(final: Final, weights: Sequence[Sequence[Any]], targets: Any) -> Any:
-    """Return one model that gives the mean of all models' probabilities, compiled."""
+def _averaged(final: Final, weights: Sequence[Sequence[Any]], outputs: Outputs) -> Any:
+    """Return one model that gives the mean of all models' values a class, compiled."""
     import keras
 
-    from search.formats.probabilities import new_input, outputs_of, with_probabilities
+    from search.formats.probabilities import new_input, with_values
 
     inputs, found = None, []
     encoded, kind = final.samples().encoded, final.dataset.kind
@@ -70,7 +69,7 @@ def _averaged(final: Final, weights: Sequence[Sequence[Any]], targets: Any) -> A
         member.name = f"fold_{number}"
         member.set_weights(list(of_fold))
         inputs = new_input(member, encoded, kind) if inputs is None else inputs
-        found.append(with_probabilities(member, inputs, targets, outputs_of(member, encoded)))
+        found.append(with_values(member, inputs, outputs))
     mean = keras.layers.Average(name="probabilities", dtype="float32")(found)
     model = keras.Model(inputs, mean, name="ensemble")
     # An optimizer that gathers nothing: what is averaged is not trained any further.

@@ -20,7 +20,7 @@ class Scores:
 
     Attributes:
         accuracy: fraction of samples whose likeliest class is the true one.
-        loss: mean cross-entropy, nats.
+        loss: mean cross-entropy, nats; or the model's own, where its outputs are no probabilities.
     """
 
     accuracy: float
@@ -34,8 +34,9 @@ class Predictions:
     Attributes:
         labels: true classes, int64 `(n,)`.
         predicted: likeliest classes, int64 `(n,)`.
-        confidence: probability given to the likeliest class, float32 `(n,)`.
-        truth: probability given to the true class, float32 `(n,)`.
+        confidence: probability given to the likeliest class, float32 `(n,)`; or its score, where
+            a model's outputs are no probabilities.
+        truth: the same of the true class.
     """
 
     labels: Array
@@ -44,11 +45,11 @@ class Predictions:
     truth: Array
 
     @classmethod
-    def of(cls, probabilities: Array, labels: Array) -> "Predictions":
-        """Return the predictions in probabilities of shape `(n, classes)`."""
-        predicted = probabilities.argmax(axis=1)
+    def of(cls, values: Array, labels: Array) -> "Predictions":
+        """Return the predictions in probabilities or scores of shape `(n, classes)`."""
+        predicted = values.argmax(axis=1)
         rows = np.arange(len(labels))
-        return cls(labels, predicted, probabilities[rows, predicted], probabilities[rows, labels])
+        return cls(labels, predicted, values[rows, predicted], values[rows, labels])
 
     @classmethod
     def joined(cls, parts: "list[Predictions]") -> "Predictions":

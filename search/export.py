@@ -18,6 +18,7 @@ from search.formats.base import Samples
 from search.inputs import Inputs, make_inputs, spec_of
 from search.model_folder import Labels
 from search.opening import study_space
+from search.outputs import Outputs, are_probabilities, output_units
 from search.seeds import derive
 from spaces import Settings, Space
 from tracking.history import History, TrialHistory
@@ -105,22 +106,21 @@ class Final:
         picked = [raw[int(i)] for i in some] if self.dataset.kind == "text" else raw[some]
         return Samples(picked, self.inputs.take(self.encoder, some))
 
-    def labels(self, outputs: str) -> Labels:
-        """Return what a model's inputs and outputs mean; `outputs` as `Labels` has it."""
+    def labels(self, outputs: Outputs) -> Labels:
+        """Return what a model's inputs and outputs mean."""
         data = self.dataset
         return Labels(
             classes=data.classes,
             encoder=self.encoder,
             background=background(data.train_images) if data.kind == "image" else 0.0,
             columns=data.columns,
-            outputs=outputs,
+            outputs=outputs.meaning,
+            threshold=outputs.threshold,
         )
 
     def build(self, precision: str = "float32") -> Any:
         """Return a new model with weights, not trained."""
         import keras
-
-        from search.targets import output_units
 
         keras.config.set_dtype_policy(precision)
         classes = len(self.dataset.classes)
@@ -132,18 +132,26 @@ class Final:
     def compiled(self) -> Any:
         """Return a new model, compiled and not trained."""
         from search.compiling import compile_model
-        from search.targets import output_units
 
         model, classes = self.build(), len(self.dataset.classes)
         some = self.inputs.take(self.encoder, self.folds.used[:1])
         units = output_units(model, classes, some)
-        compile_model(model, self.setting, units=units, steps=1)
+        if not model.compiled:
+            logits = not are_probabilities(model, some)
+            compile_model(model, self.setting, units=units, steps=1, logits=logits)
         return model
+
+    def outputs_of(self, model: Any) -> Outputs:
+        """Return what a compiled model's outputs mean."""
+        from search.targets import Targets
+
+        some = self.inputs.take(self.encoder, self.folds.used[:1])
+        return Targets.of(model, len(self.dataset.classes), some).outputs
 
     def train(
         self, indices: Indices, seed: int, on_epoch: Callable[[int, dict[str, float]], None]
-    ) -> tuple[Any, Curves]:
-        """Return a model trained on samples, in the study's precision, and its curves.
+    ) -> tuple[Any, Curves, Outputs]:
+        """Return a model trained in the study's precision, its curves and what its outputs mean.
 
         Args:
             indices: of the training samples.
@@ -162,7 +170,7 @@ class Final:
             curves.append(epoch.metrics)
             on_epoch(epoch.number, epoch.metrics)
 
-        fit(
+        fitted = fit(
             model,
             self._part(indices),
             None,
@@ -172,7 +180,7 @@ class Final:
             on_epoch=keep,
             thaw=self.space.thaw,
         )
-        return model, curves
+        return model, curves, fitted.outputs
 
     def _part(self, indices: Indices) -> Part:
         used = self.folds.used  # all of them, so that a fold is trained as it was in the search
@@ -230,14 +238,6 @@ def refit(final: Final, on_epoch: OnEpoch) -> FinalModel:
     def tell(number: int, metrics: dict[str, float]) -> None:
         on_epoch(0, number, metrics)
 
-    trained, curves = final.train(final.folds.used, derive(final.seed, "final"), tell)
+    trained, curves, outputs = final.train(final.folds.used, derive(final.seed, "final"), tell)
     model = final.in_float32(trained)
-    outputs = "logits" if _gives_logits(final, model) else "probabilities"
     return FinalModel(model, final.labels(outputs), curves, time.monotonic() - began)
-
-
-def _gives_logits(final: Final, model: Any) -> bool:
-    from search.targets import Targets
-
-    some = final.inputs.take(final.encoder, final.folds.used[:1])
-    return Targets.of(model, len(final.dataset.classes), some).logits

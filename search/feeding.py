@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from search.outputs import other_weights, single
+
 if TYPE_CHECKING:
     import keras
 
 PREDICTION_BATCH = 512
 WINDOW = 50
+TRIED = 16  # sequences by which it is seen whether padding counts
 
 Array = npt.NDArray[Any]
 
@@ -64,16 +67,67 @@ def spread(rows: Array, most: int) -> Array:
     return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64)]
 
 
-def takes_any_length(model: "keras.Model") -> bool:
-    """Say whether a model takes sequences of any length, so that padding may be cut off.
+def ignores_padding(model: "keras.Model", tokens: Any) -> bool:
+    """Say whether padding may be cut off the sequences of a batch: it changes nothing.
 
-    Such models must ignore padding; an `Embedding` with `mask_zero=True` sees to it.
+    The model must take sequences of any length, and is tried: with its own weights and with weights
+    drawn at random, its outputs and penalties must be the same for some sequences with and without
+    the padding behind the longest of them. Where batches are normalised while training, padding
+    counts there, and stays.
+
+    Args:
+        model: with weights.
+        tokens: `(n, length)`, sequences of tokens as the model receives them.
     """
+    if not _takes_any_length(model) or _keeps_statistics(model):
+        return False
+    lengths = lengths_of(tokens)
+    order = np.argsort(lengths, kind="stable")
+    rows = order[: max(1, len(order) // 2)]  # the shorter half
+    if lengths[rows[-1]] == tokens.shape[1]:  # little could be cut off
+        return False
+    some = np.asarray(tokens)[spread(rows, TRIED)]
+    cut = some[:, : lengths[rows[-1]]]
+    if not _same(model, some, cut):
+        return False
+    with other_weights(model, spread=0.5):
+        return _same(model, some, cut)
+
+
+def _takes_any_length(model: "keras.Model") -> bool:
     try:
         shape = model.input_shape
     except (AttributeError, ValueError):  # a class of its own
         return False
     return isinstance(shape, tuple) and len(shape) == 2 and shape[1] is None
+
+
+def _keeps_statistics(model: "keras.Model") -> bool:
+    """Say whether weights change otherwise than by training, as those of a normalisation do."""
+    return any(
+        "float" in str(variable.dtype)
+        for layer in model._flatten_layers(include_self=False)
+        if layer.trainable
+        for variable in layer._non_trainable_variables
+    )
+
+
+def _same(model: "keras.Model", some: Array, cut: Array) -> bool:
+    padded = _told(model, some)
+    try:
+        shorter = _told(model, cut)
+    except Exception:  # noqa: BLE001 # too short for a layer
+        return False
+    tolerance = 1e-4 if model.compute_dtype == "float32" else 1e-2
+    scale = np.abs(padded).max(initial=1.0)
+    return bool(np.allclose(padded, shorter, rtol=0, atol=tolerance * scale))
+
+
+def _told(model: "keras.Model", some: Array) -> Array:
+    """Return a model's outputs and penalties in one row."""
+    outputs = single(model(some, training=False))
+    penalties = [np.asarray(penalty, np.float32).ravel() for penalty in model.losses]
+    return np.concatenate([np.asarray(outputs, np.float32).ravel(), *penalties])
 
 
 def lengths_of(tokens: Any) -> Array:

@@ -180,7 +180,7 @@ def _rehearse(final: Final, formats: tuple[Format, ...], staging: Path, study: S
     import keras
 
     model = final.compiled()
-    made = exportable(model, final.labels("probabilities"), final.samples())
+    made = exportable(model, final.labels(final.outputs_of(model)), final.samples())
     rehearse(formats, made, staging, log=study.worker_log())
     keras.backend.clear_session(free_memory=False)
 

@@ -1,7 +1,9 @@
 """Training one model: epochs, scores after each, and what acts on them."""
 
 import math
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,13 +14,14 @@ import tensorflow as tf
 from search.augmentation import Augmentation
 from search.compiling import compile_model
 from search.datasets.images import background
-from search.evaluation import score
+from search.evaluation import Scores
 from search.feeding import Array, Part, lengths_of, shuffled, spread
 from search.folds import stratified_part
+from search.outputs import Outputs, are_probabilities, output_units
 from search.program import Program
 from search.reuse import Programs
 from search.seeds import derive
-from search.targets import Targets, output_units
+from search.targets import Targets
 from spaces import Settings
 
 INNER_FRACTION = 0.1
@@ -34,14 +37,18 @@ class Epoch:
 
     Attributes:
         number: from 1.
-        metrics: `loss`, `accuracy` over the training part as it was trained (nats, fraction);
+        metrics: `loss` (nats) and, if the model measures it, `accuracy` (fraction) over the
+            training part as it was trained; what else the model measures, under its own names;
             with a validation part also `val_loss`, `val_accuracy` after the epoch.
-        probabilities: float32 `(n, classes)` for the validation part; None without one.
+        values: float32 `(n, classes)` for the validation part, as `Outputs.values` has them; None
+            without one.
+        scores: of the validation part; None without one.
     """
 
     number: int
     metrics: dict[str, float]
-    probabilities: Array | None
+    values: Array | None = None
+    scores: Scores | None = None
 
 
 @dataclass(frozen=True)
@@ -53,11 +60,13 @@ class Fitted:
             one that was best on the inner part.
         epochs: number of epochs trained.
         model: what was trained: the model given, or the one that was kept of an earlier fold.
+        outputs: what its outputs mean.
     """
 
     chosen: Epoch
     epochs: int
     model: keras.Model
+    outputs: Outputs
 
 
 class Diverged(ArithmeticError):
@@ -75,11 +84,12 @@ def fit(
     on_epoch: Callable[[Epoch], None],
     thaw: Thaw | None = None,
     programs: Programs | None = None,
+    notify: Callable[[str], None] | None = None,
 ) -> Fitted:
     """Compile and train a model as the setting says.
 
     The validation part is predicted once an epoch, in large batches; its scores and the
-    probabilities handed to `on_epoch` come from that one pass. Early stopping and the plateau
+    values handed to `on_epoch` come from that one pass. Early stopping and the plateau
     schedule look at an inner part, a stratified tenth of the training part that is then not
     trained on; never at the validation part.
 
@@ -94,15 +104,16 @@ def fit(
         thaw: makes more of the model trainable after the setting's `frozen_epochs`.
         programs: those of earlier folds; with one of the same setting, that one's model is trained
             in place of `model`, from `model`'s initial values.
+        notify: takes what the user should know about the model's outputs.
 
     Raises:
         Diverged: the loss is no longer a finite number.
-        ValueError: the model's output does not fit the classes.
+        ValueError: the model's output does not fit the classes, or its loss the labels.
     """
     training, inner = _split(training, setting, seed)
     frozen = int(setting.get("frozen_epochs", 0)) if thaw is not None else 0
     kept = programs if thaw is None or not frozen else None
-    run = _Run(model, training, inner, validation, setting, classes, seed, on_epoch, kept)
+    run = _Run(model, training, inner, validation, setting, classes, seed, on_epoch, kept, notify)
     epochs = int(setting["epochs"])
     if thaw is None or not frozen:
         return run.train(0, epochs)
@@ -113,10 +124,9 @@ def fit(
     return run.train(first, first + epochs - frozen, factor=thaw(model, setting))
 
 
-def predict(model: keras.Model, inputs: Array, classes: int) -> Array:
-    """Return class probabilities of a compiled model, float32 `(n, classes)`."""
-    found = Program(model).outputs(inputs)
-    return Targets.of(model, classes, inputs).probabilities(found)
+def predict(model: keras.Model, inputs: Array, outputs: Outputs) -> Array:
+    """Return a value a class, float32 `(n, classes)`, as `Outputs.values` has them."""
+    return outputs.values(Program(model, inputs).outputs(inputs))
 
 
 @dataclass(frozen=True)
@@ -130,12 +140,14 @@ class _Run:
     seed: int
     on_epoch: Callable[[Epoch], None]
     programs: Programs | None
+    notify: Callable[[str], None] | None
 
     def train(self, first: int, last: int, *, factor: float | None = None) -> Fitted:
         """Train the epochs from `first` (0 is the first) up to `last`."""
         batches = math.ceil(len(self.training.indices) / self._batch_size)
-        program = self._program(batches * (last - first), factor)
-        targets = Targets.of(program.model, self.classes, self.training.inputs)
+        program, targets = self._program(batches * (last - first), factor)
+        if targets.notice and self.notify is not None:
+            self.notify(targets.notice)
         stops = bool(self.setting.get("early_stopping", False))
         reporter = _EpochReporter(
             program, targets, self.validation, self.inner, self.on_epoch, stops
@@ -147,7 +159,7 @@ class _Run:
     def _batch_size(self) -> int:
         return int(self.setting["batch_size"])
 
-    def _program(self, steps: int, factor: float | None) -> Program:
+    def _program(self, steps: int, factor: float | None) -> tuple[Program, Targets]:
         """Return the program of the model, or of one that was kept for this setting."""
         model, inputs = self.model, self.training.inputs
         augmentation = Augmentation.of(self.setting)
@@ -158,11 +170,16 @@ class _Run:
             return kept
         own = not model.compiled
         units = output_units(model, self.classes, inputs)
-        compile_model(model, self.setting, units=units, steps=steps, factor=factor)
-        program = Program(model, augmentation)
+        if own or factor is not None:
+            logits = not are_probabilities(model, inputs)
+            compile_model(
+                model, self.setting, units=units, steps=steps, logits=logits, factor=factor
+            )
+        program = Program(model, inputs, augmentation)
+        targets = Targets.of(model, self.classes, inputs)
         if self.programs is not None and own:
-            self.programs.keep(key, program)
-        return program
+            self.programs.keep(key, program, targets)
+        return program, targets
 
     def _run_epochs(
         self, program: Program, targets: Targets, acting: list[Any], first: int, last: int
@@ -191,7 +208,8 @@ class _Run:
             )
             seed = derive(self.seed, "augmentation", epoch)
             logs = program.train(inputs, wanted, batches, seed=seed, fill=fill)
-            callbacks.on_epoch_end(epoch, logs)
+            with _averaged(model):
+                callbacks.on_epoch_end(epoch, logs)
             if model.stop_training:
                 break
         model.optimizer.finalize_variable_values(model.trainable_weights)
@@ -213,6 +231,25 @@ class _Run:
                 )
             )
         return made
+
+
+@contextmanager
+def _averaged(model: keras.Model) -> Iterator[None]:
+    """Give a model the averages of its weights for a moment, where its optimizer keeps them.
+
+    It ends its training with them, so they are what is scored and, if an epoch is chosen, kept.
+    """
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    if not getattr(optimizer, "use_ema", False):
+        yield
+        return
+    before = [variable.numpy() for variable in model.trainable_weights]
+    optimizer.finalize_variable_values(model.trainable_weights)
+    try:
+        yield
+    finally:
+        for variable, value in zip(model.trainable_weights, before, strict=True):
+            variable.assign(value)
 
 
 def _split(training: Part, setting: Settings, seed: int) -> tuple[Part, Part | None]:
@@ -261,42 +298,48 @@ class _EpochReporter(keras.callbacks.Callback):  # type: ignore[misc] # Keras is
         """Return what came of the training."""
         if self._chosen is None:
             raise RuntimeError("a training must have at least one epoch")
-        return Fitted(self._chosen, self._epochs, self._program.model)
+        return Fitted(self._chosen, self._epochs, self._program.model, self._targets.outputs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         logs = {} if logs is None else logs
-        metrics = _training_metrics(logs)
+        metrics = self._training_metrics(logs)
         if not math.isfinite(metrics.get("loss", 0.0)):
             raise Diverged(f"the loss became {metrics['loss']} in epoch {epoch + 1}")
-        probabilities = None
+        values = scores = None
         if self._validation is not None:
-            probabilities = self._predict(self._validation)
-            scores = score(probabilities, self._validation.own_labels)
+            values, scores = self._score(self._validation)
             metrics |= {"val_loss": scores.loss, "val_accuracy": scores.accuracy}
             if not math.isfinite(scores.loss):
                 raise Diverged(f"the validation loss became {scores.loss} in epoch {epoch + 1}")
-        done = Epoch(epoch + 1, metrics, probabilities)
+        done = Epoch(epoch + 1, metrics, values, scores)
         self._choose_from(done, logs)
         self._on_epoch(done)
 
     def _choose_from(self, done: Epoch, logs: dict[str, float]) -> None:
         self._epochs = done.number
         if self._inner is not None:
-            loss = score(self._predict(self._inner), self._inner.own_labels).loss
+            loss = self._score(self._inner)[1].loss
             logs["inner_loss"] = loss  # for the callbacks that come after this one
         if not self._choose:
             self._chosen = done
         elif self._chosen is None or logs["inner_loss"] < self._best:  # as EarlyStopping does
             self._best, self._chosen = logs["inner_loss"], done
 
-    def _predict(self, part: Part) -> Array:
-        return self._targets.probabilities(self._program.outputs(part.inputs, part.indices))
+    def _score(self, part: Part) -> tuple[Array, Scores]:
+        found = self._program.outputs(part.inputs, part.indices)
+        return self._targets.score(found, part.own_labels)
+
+    def _training_metrics(self, logs: Mapping[str, float]) -> dict[str, float]:
+        """Return what the model measured; `accuracy` is its accuracy under whatever name it has."""
+        found = {_printable(name): float(value) for name, value in logs.items()}
+        accuracy = self._targets.training_accuracy(self._program.model)
+        if accuracy is not None and accuracy in logs:
+            return {**found, "accuracy": float(logs[accuracy])}
+        if accuracy is None and self._program.tells:
+            return found
+        return {name: value for name, value in found.items() if name not in ("accuracy", "acc")}
 
 
-def _training_metrics(logs: Mapping[str, float]) -> dict[str, float]:
-    """Return `loss` and, under whatever name the model has it, `accuracy`."""
-    found = {"loss": float(logs["loss"])} if "loss" in logs else {}
-    for name, value in logs.items():
-        if name in ("acc", "accuracy") or name.endswith(("_accuracy", "_acc")):
-            return {**found, "accuracy": float(value)}
-    return found
+def _printable(name: str) -> str:
+    """Return a metric's name in the letters that MLflow takes."""
+    return re.sub(r"[^\w\-./ ]", "_", name)

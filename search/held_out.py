@@ -37,7 +37,7 @@ def open_test_set(
         raise DataError(f"{folder.path} knows other classes than dataset {dataset.name}")
     samples, truth = dataset.open_test()
     inputs = labels.encoder.encode(samples)
-    probabilities = predict(folder.load(), inputs, len(labels.classes))
+    probabilities = predict(folder.load(), inputs, labels.meaning)
     true_classes = np.asarray(truth)
     scores = score(probabilities, true_classes)
     predictions = Predictions.of(probabilities, true_classes)

@@ -12,10 +12,10 @@ from search.datasets.picture_files import MAX_PIXELS
 from search.encoding import Encoder, ImageEncoder, TableEncoder, TextEncoder, encoder_from_json
 from search.errors import DataError
 from search.model_archive import fault_in_archive
+from search.outputs import MEANINGS, Outputs
 from tracking.files import whole_file
 
 MODEL, METRICS, LABELS, CARD = "model.keras", "metrics.json", "labels.json", "MODEL_CARD.md"
-OUTPUTS = ("probabilities", "logits")
 MAX_JSON_BYTES = 64 << 20
 MAX_TOKENS = 1_000_000  # of one text
 OTHERS = ("saved_model.pb", "*.h5", "*.hdf5", "*.pkl", "*.pickle", "*.joblib", "*.pt")
@@ -30,8 +30,9 @@ class Labels:
         encoder: turns samples into the model's input.
         background: mean of the training images' border pixels, 0 (black) to 255 (white).
         columns: a table's column names, in the model's order.
-        outputs: what the model gives, `probabilities` or `logits`: one a class, or one for the
-            second of two.
+        outputs: what the model gives, `probabilities`, `logits` or `scores`: one a class, or one
+            for the second of two.
+        threshold: of one score: above it the second class is meant.
     """
 
     classes: tuple[str, ...]
@@ -39,6 +40,12 @@ class Labels:
     background: float = 0.0
     columns: tuple[str, ...] = ()
     outputs: str = "probabilities"
+    threshold: float = 0.5
+
+    @property
+    def meaning(self) -> Outputs:
+        """What the model's outputs mean."""
+        return Outputs(self.outputs, len(self.classes), self.threshold)
 
     @property
     def kind(self) -> str:
@@ -53,6 +60,7 @@ class Labels:
             "background": self.background,
             "columns": list(self.columns),
             "outputs": self.outputs,
+            "threshold": self.threshold,
         }
 
 
@@ -168,11 +176,14 @@ def _labels(data: Any) -> Labels:
         float(data["background"]),
         _names(data["columns"], "columns"),
         str(data["outputs"]),
+        float(data.get("threshold", 0.5)),
     )
     if not 1 <= len(labels.classes) <= MAX_CLASSES:
         raise ValueError(f"classes must be 1 to {MAX_CLASSES:,}; got {len(labels.classes):,}")
-    if labels.outputs not in OUTPUTS:
-        raise ValueError(f"outputs must be one of {', '.join(OUTPUTS)}")
+    if labels.outputs not in MEANINGS:
+        raise ValueError(f"outputs must be one of {', '.join(MEANINGS)}")
+    if not math.isfinite(labels.threshold):
+        raise ValueError(f"threshold must be finite; got {labels.threshold}")
     if not 0 <= labels.background <= 255:
         raise ValueError(f"background must be within 0..255; got {labels.background}")
     _check_input(labels)

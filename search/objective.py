@@ -12,13 +12,13 @@ import tensorflow as tf
 
 from search.bench import Bench
 from search.encoding import Encoder
-from search.evaluation import Predictions, classification_report, confusion_matrix, macro_f1, score
+from search.evaluation import Predictions, classification_report, confusion_matrix, macro_f1
 from search.feeding import Array
 from search.fit import Diverged, Epoch, fit
 from search.folds import CONFIRMATIONS
 from search.latency import latency_ms
+from search.outputs import output_units
 from search.seeds import derive
-from search.targets import output_units
 from search.work import TrialTask, Verdict
 from spaces import Settings
 from tracking.objectives import OBJECTIVES
@@ -27,6 +27,7 @@ from tracking.records import (
     EpochEnded,
     FoldEnded,
     FoldStarted,
+    Notice,
     Record,
     TrialConfirmed,
     TrialEnded,
@@ -167,8 +168,8 @@ class _Trial:
         def on_epoch(epoch: Epoch) -> None:
             self._epochs_unfinished = epoch.number
             metrics = dict(epoch.metrics)
-            if "macro_f1" in bench.objectives and epoch.probabilities is not None:
-                predictions = Predictions.of(epoch.probabilities, validation.own_labels)
+            if "macro_f1" in bench.objectives and epoch.values is not None:
+                predictions = Predictions.of(epoch.values, validation.own_labels)
                 metrics["val_macro_f1"] = macro_f1(predictions, len(bench.classes))
             self._send(
                 EpochEnded(
@@ -191,6 +192,7 @@ class _Trial:
                 on_epoch=on_epoch,
                 thaw=bench.space.thaw,
                 programs=bench.programs,
+                notify=self._notice,
             )
         except Diverged as error:
             raise Diverged(f"{error} of fold {fold}") from error
@@ -202,13 +204,12 @@ class _Trial:
     def _fold_ended(
         self, fold: int, chosen: Epoch, epochs: int, labels: Array, started: float
     ) -> FoldEnded:
-        probabilities = chosen.probabilities
-        if probabilities is None:
+        values, scores = chosen.values, chosen.scores
+        if values is None or scores is None:
             raise RuntimeError("a fold was trained without its validation part")
-        predictions = Predictions.of(probabilities, labels)
+        predictions = Predictions.of(values, labels)
         path = self._bench.folder.predictions(self._task.trial, fold)
         predictions.save(path)
-        scores = score(probabilities, labels)
         return FoldEnded(
             at=time.time(),
             trial=self._task.trial,
@@ -251,6 +252,9 @@ class _Trial:
         if state == "complete":
             return scores[objective.name]
         return _mean(finished, objective.fold) if finished and state == "pruned" else None
+
+    def _notice(self, text: str) -> None:
+        self._send(Notice(at=time.time(), trial=self._task.trial, text=text))
 
     def _describe(self, model: keras.Model) -> None:
         if not self._summary:

@@ -14,6 +14,7 @@ import numpy as np
 from search.chatter import load_tensorflow
 from search.errors import DataError
 from search.model_folder import Labels, ModelFolder
+from search.outputs import Outputs
 from search.pictures import read_picture
 
 MAX_FILE_BYTES = 256 << 20  # of a file of texts or rows
@@ -71,7 +72,7 @@ def predict_samples(
     _check_fits(model_folder, labels, model)
     inputs = np.stack([sample.encoded for sample in samples])
     result = []
-    rows = _probabilities(model_folder, model, inputs, len(labels.classes))
+    rows = _values(model_folder, model, inputs, labels.meaning)
     for sample, row in zip(samples, rows, strict=True):
         order = np.argsort(-row)[:top]
         classes = tuple((labels.classes[index], float(row[index])) for index in order)
@@ -160,12 +161,12 @@ def _check_amount(count: int, labels: Labels) -> None:
 _READERS = {"image": _pictures, "text": _texts, "table": _rows}
 
 
-def _probabilities(folder: ModelFolder, model: Any, inputs: Any, classes: int) -> Any:
+def _values(folder: ModelFolder, model: Any, inputs: Any, outputs: Outputs) -> Any:
     from search.fit import predict
 
     try:
-        found = predict(model, inputs, classes)
-        if found.shape != (len(inputs), classes):
+        found = predict(model, inputs, outputs)
+        if found.shape != (len(inputs), outputs.classes):
             raise ValueError(f"it gives {found.shape} for {len(inputs):,} samples")
     except Exception as error:  # a model of unknown origin may fail in any way
         lines = str(error).strip().splitlines() or [""]

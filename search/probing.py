@@ -8,11 +8,11 @@ import numpy as np
 
 from search.bench import Bench
 from search.compiling import compile_model
-from search.evaluation import score
 from search.feeding import Batches, lengths_of, shuffled, spread
+from search.outputs import are_probabilities, output_units
 from search.program import Program
 from search.seeds import derive
-from search.targets import Targets, output_units
+from search.targets import Targets
 from search.work import Probe, Probed
 
 ROUND = 16  # batches between two looks at the clock
@@ -37,8 +37,11 @@ def _measured(bench: Bench, probe: Probe) -> Probed:
     keras.utils.set_random_seed(derive(bench.seed, "fold", 1))
     model = replace(bench, precision=probe.precision).build(setting, encoder)
     units = output_units(model, classes, training.inputs)
-    compile_model(model, setting, units=units, steps=1_000)
-    program, targets = Program(model), Targets.of(model, classes, training.inputs)
+    if not model.compiled:
+        logits = not are_probabilities(model, training.inputs)
+        compile_model(model, setting, units=units, steps=1_000, logits=logits)
+    program = Program(model, training.inputs)
+    targets = Targets.of(model, classes, training.inputs)
     wanted = (targets.encode(training.labels),)
     batches = shuffled(
         training.indices,
@@ -56,8 +59,8 @@ def _measured(bench: Bench, probe: Probe) -> Probed:
         program.train(training.inputs, wanted, piece, seed=0)
         done, samples = done + len(piece), samples + len(piece.order)
     seconds = time.perf_counter() - began
-    found = targets.probabilities(program.outputs(training.inputs, rows))
-    accuracy = score(found, validation.labels[rows]).accuracy
+    found = program.outputs(training.inputs, rows)
+    accuracy = targets.score(found, validation.labels[rows])[1].accuracy
     return Probed(samples, seconds, done, accuracy, len(rows))
 
 

@@ -1,7 +1,7 @@
 """A compiled model with the TensorFlow programs that train it for an epoch and predict with it."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from search.augmentation import Augmentation
-from search.feeding import Array, Batches, in_turn, lengths_of, takes_any_length
+from search.feeding import Array, Batches, ignores_padding, in_turn, lengths_of
+from search.outputs import single
 
 _OF_A_STEP = ("train_step", "compute_loss", "compute_metrics")
 
@@ -23,18 +24,26 @@ class Program:
 
     Args:
         model: built and compiled.
+        inputs: samples as the model receives them, `(n, ...)`; some are tried on it.
         augmentation: how images are moved before each step, if they are.
     """
 
-    def __init__(self, model: keras.Model, augmentation: Augmentation | None = None) -> None:
+    def __init__(
+        self, model: keras.Model, inputs: Any, augmentation: Augmentation | None = None
+    ) -> None:
         self.model = model
         self._augmentation = augmentation
         self._is_new = True
         # What a step of one's own returns are its metrics, as in Keras's `fit`.
         self._tells = _is_own(model, "train_step")
-        self._trims = takes_any_length(model)
+        self._trims = ignores_padding(model, inputs)
         self._train = self._made(self._epoch)
         self._predict = self._made(self._outputs)
+
+    @property
+    def tells(self) -> bool:
+        """Whether a step of the model's own says what its metrics are."""
+        return self._tells
 
     @property
     def trims(self) -> bool:
@@ -72,8 +81,7 @@ class Program:
             tf.constant(seed % 2**32, tf.int64),
             tf.constant(fill, tf.float32),
         )
-        metrics = told or self.model.get_metrics_result()
-        return {name: float(value) for name, value in metrics.items()}
+        return dict(_numbers(told or self.model.get_metrics_result()))
 
     def outputs(self, inputs: Any, rows: Array | None = None) -> Array:
         """Return the model's outputs, float32 `(m, units)`, for all or some rows of `inputs`."""
@@ -126,7 +134,7 @@ class Program:
         return train(before_last) if self._tells else {}
 
     def _outputs(self, inputs: Any, rows: Any, longest: Any) -> Any:
-        return self.model(self._gathered(inputs, rows, longest), training=False)
+        return single(self.model(self._gathered(inputs, rows, longest), training=False))
 
     def _gathered(self, inputs: Any, rows: Any, longest: Any) -> Any:
         batch = tf.gather(inputs, rows)
@@ -136,6 +144,19 @@ class Program:
         if self.model.run_eagerly:
             return body
         return _Traced(body)
+
+
+def _numbers(results: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    """Yield what metrics told by name: of a vector each number, of a dictionary each entry."""
+    for name, value in results.items():
+        if isinstance(value, dict):
+            yield from _numbers(value)
+            continue
+        found = np.asarray(value, np.float64)
+        if found.ndim == 0:
+            yield name, float(found)
+        else:
+            yield from ((f"{name}_{i}", float(one)) for i, one in enumerate(found.ravel()))
 
 
 def _is_own(model: keras.Model, name: str) -> bool:

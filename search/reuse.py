@@ -8,6 +8,7 @@ import keras
 
 from search.feeding import Array
 from search.program import Program
+from search.targets import Targets
 
 MOST_WEIGHTS = 20_000_000  # of all models that are kept
 MOST_PROGRAMS = 8
@@ -24,7 +25,7 @@ class Programs:
     def __init__(self) -> None:
         self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
 
-    def take(self, key: Hashable, model: keras.Model) -> Program | None:
+    def take(self, key: Hashable, model: keras.Model) -> tuple[Program, Targets] | None:
         """Return the program kept under a key, set back to a new model's values; None without one.
 
         Args:
@@ -36,14 +37,14 @@ class Programs:
             return None
         self._kept.move_to_end(key)
         kept.set_back(model)
-        return kept.program
+        return kept.program, kept.targets
 
-    def keep(self, key: Hashable, program: Program) -> None:
+    def keep(self, key: Hashable, program: Program, targets: Targets) -> None:
         """Keep a program that has not trained yet; the oldest ones make room."""
         model = program.model
         if model.count_params() > MOST_WEIGHTS // 2 or not _is_keras_own(model):
             return
-        self._kept[key] = _Kept(program)
+        self._kept[key] = _Kept(program, targets)
         while len(self._kept) > MOST_PROGRAMS or self._weights() > MOST_WEIGHTS:
             self._kept.popitem(last=False)
 
@@ -52,8 +53,9 @@ class Programs:
 
 
 class _Kept:
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, targets: Targets) -> None:
         self.program = program
+        self.targets = targets
         optimizer = program.model.optimizer
         optimizer.build(program.model.trainable_variables)
         self._optimizer: list[Array] = [variable.numpy() for variable in optimizer.variables]

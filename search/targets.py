@@ -1,35 +1,54 @@
-"""In which form a model wants its labels, and how its outputs become probabilities."""
+"""In which form a model's loss wants its labels, and how its outputs are scored."""
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
+import tensorflow as tf
 
-INTEGERS, ONE_HOT, BINARY = "integers", "one-hot", "binary"
+from search.evaluation import Scores, score
+from search.outputs import LOGITS, PROBABILITIES, SCORES, Outputs, are_probabilities, output_units
+
+INTEGERS, ONE_HOT, BINARY, SIGNS = "integers", "one-hot", "binary", "signs"
 
 Array = npt.NDArray[Any]
+Loss = Callable[[Array, Array], float]  # of labels in their form, and outputs
+
+_ROWS = 7  # in a trial of a loss; with as many rows as classes a wrong form may pass unnoticed
+_CLASSES = 6  # that a loss is tried on, at most
+_GRID = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 4.0, 8.0, 16.0)
 
 
 @dataclass(frozen=True)
 class Targets:
-    """The label format of a compiled model, read off its output and its loss.
+    """What a compiled model's loss wants, and what the model's outputs are.
 
     Attributes:
-        form: `integers` (n,), `one-hot` float32 (n, classes), or `binary` float32 (n, 1) for a
-            model of two classes with one output, the probability of the second.
-        classes: number of classes.
-        logits: the outputs are logits, as the loss was told (`from_logits=True`).
+        form: `integers` (n,), `one-hot` float32 (n, classes); for one output `binary` float32
+            (n, 1), 0 and 1, or `signs`, -1 and 1.
+        outputs: what they mean.
+        loss: the model's own, of labels in their form and outputs; None where it has none that can
+            be called by itself.
+        notice: what the user should know about how outputs are read; empty if nothing is unusual.
     """
 
     form: str
-    classes: int
-    logits: bool = False
+    outputs: Outputs
+    loss: Loss | None = None
+    notice: str = ""
 
     @classmethod
     def of(cls, model: keras.Model, classes: int, sample: Array) -> "Targets":
-        """Return the label format that a compiled model's loss asks for.
+        """Find out what a compiled model's loss wants and what its outputs are.
+
+        The form of labels is the one for which the loss is smaller when the outputs favour the
+        true class. Outputs that are bounded as probabilities are, whatever the weights, are
+        probabilities; others are logits if the loss says so or is the cross-entropy of logits, and
+        else mere scores.
 
         Args:
             model: compiled.
@@ -37,73 +56,297 @@ class Targets:
             sample: one sample or more as the model receives them.
 
         Raises:
-            ValueError: the model has not one output, or not one number a class.
+            ValueError: the model has not one output, or not one number a class; or its loss does
+                not tell which class is the true one.
         """
         units = output_units(model, classes, sample)
-        loss = keras.losses.get(model.loss)
-        name = getattr(loss, "__name__", type(loss).__name__).replace("_", "").lower()
-        logits = isinstance(loss, keras.losses.Loss) and bool(
-            loss.get_config().get("from_logits", False)
-        )
-        if units == 1:
-            return cls(BINARY, classes, logits)
-        # Without a loss the model's own step computes one, from the labels as they are.
-        return cls(INTEGERS if "sparse" in name or loss is None else ONE_HOT, classes, logits)
+        loss, name = _loss_of(model, sample)
+        form = _form_without_loss(model, units, classes, sample)
+        if loss is not None:
+            form = _form(loss, units, classes, name)
+        if are_probabilities(model, sample):
+            meaning, threshold, notice = PROBABILITIES, 0.5, ""
+        else:
+            meaning, threshold, notice = _meaning(model, loss, name, form, units)
+        return cls(form, Outputs(meaning, classes, threshold), loss, notice)
 
     def encode(self, labels: Array) -> Array:
         """Return class numbers `(n,)` in the form the loss asks for."""
-        if self.form == BINARY:
-            return labels.astype(np.float32)[:, np.newaxis]
-        if self.form == ONE_HOT:
-            return np.eye(self.classes, dtype=np.float32)[labels]
+        return _encoded(self.form, labels, self.outputs.classes)
+
+    def score(self, outputs: Array, labels: Array) -> tuple[Array, Scores]:
+        """Return a model's outputs `(n, units)` as values a class, and their scores.
+
+        The loss is the cross-entropy of the probabilities, or the model's own where outputs are no
+        probabilities; NaN where it has none.
+        """
+        values = self.outputs.values(outputs)
+        if self.outputs.meaning != SCORES:
+            return values, score(values, labels)
+        loss = math.nan if self.loss is None else self.loss(self.encode(labels), outputs)
+        return values, Scores(float((values.argmax(axis=1) == labels).mean()), loss)
+
+    def training_accuracy(self, model: keras.Model) -> str | None:
+        """Return which of a model's metrics is its accuracy; None where it has no such metric.
+
+        A metric that compares outputs with 0.5 measures nothing where the class is decided by
+        another threshold: then the name is empty.
+        """
+        kinds: tuple[Any, ...] = (
+            keras.metrics.CategoricalAccuracy,
+            keras.metrics.SparseCategoricalAccuracy,
+        )
+        if self.form in (BINARY, SIGNS):
+            kinds = (keras.metrics.BinaryAccuracy,)
+        for metric in _metrics_of(model):
+            if isinstance(metric, kinds):
+                known = getattr(metric, "threshold", self.outputs.threshold)
+                fits = self.form != SIGNS and known == self.outputs.threshold
+                return str(metric.name) if fits else ""
+        return None
+
+
+def _metrics_of(model: keras.Model) -> list[Any]:
+    found: list[Any] = []
+    for metric in model.metrics:
+        found += [metric, *getattr(metric, "metrics", [])]
+    return found
+
+
+def _encoded(form: str, labels: Array, classes: int) -> Array:
+    if form == ONE_HOT:
+        return np.eye(classes, dtype=np.float32)[labels]
+    if form == INTEGERS:
         return labels
-
-    def probabilities(self, outputs: Array) -> Array:
-        """Return float32 probabilities `(n, classes)` for a model's outputs."""
-        values = np.asarray(outputs, np.float32)
-        if self.logits:
-            values = _sigmoid(values) if self.form == BINARY else _softmax(values)
-        if self.form == BINARY:
-            second = np.clip(values.reshape(len(values), 1), 0.0, 1.0)
-            return np.concatenate([1 - second, second], axis=1)
-        return _shares(values)
+    column = labels.astype(np.float32)[:, np.newaxis]
+    return 2 * column - 1 if form == SIGNS else column
 
 
-def output_units(model: keras.Model, classes: int, sample: Array) -> int:
-    """Return the number of a model's outputs a sample; a model without weights yet gets them.
+# The loss.
+
+
+class _LossAlone(keras.Model):  # type: ignore[misc] # Keras is untyped
+    """A model without weights, whose compiled loss can be called as often as one likes."""
+
+    def call(self, inputs: Any) -> Any:
+        return inputs
+
+
+def _loss_of(model: keras.Model, sample: Array) -> tuple[Loss | None, str]:
+    """Return a model's loss as a function of labels and outputs, and what it is called.
+
+    It is called apart from the model, whose own decides at its first call which losses and metrics
+    names like "accuracy" stand for.
+    """
+    leaves = [leaf for leaf in keras.tree.flatten(model.loss) if leaf is not None]
+    if len(leaves) > 1:
+        raise ValueError(
+            f"a model must have one loss for its one output; it was compiled with {len(leaves)}"
+        )
+    if leaves:
+        alone = _LossAlone()
+        alone.compile(loss=leaves[0])
+        return _called(alone, None), _name_of(leaves[0])
+    if type(model).compute_loss is not keras.Model.compute_loss:
+        return _called(model, sample), "the model's `compute_loss`"
+    return None, ""
+
+
+def _called(model: keras.Model, sample: Array | None) -> Loss:
+    def loss(labels: Array, outputs: Array) -> float:
+        some = None
+        if sample is not None:
+            some = tf.gather(sample, np.arange(len(labels)) % len(sample))
+        value = model.compute_loss(
+            x=some, y=tf.constant(labels), y_pred=tf.constant(outputs), training=False
+        )
+        return float(value)
+
+    return loss
+
+
+def _name_of(loss: Any) -> str:
+    if isinstance(loss, str):
+        return f"loss {loss!r}"
+    inner = getattr(loss, "func", loss)  # of a partial
+    return f"loss {getattr(inner, '__name__', type(inner).__name__)}"
+
+
+def _declares_logits(model: keras.Model) -> bool:
+    """Say whether a loss was told `from_logits=True`."""
+    for loss in keras.tree.flatten(model.loss):
+        config: dict[str, Any] = {}
+        if isinstance(loss, keras.losses.Loss):
+            try:
+                config = loss.get_config()
+            except Exception:  # noqa: BLE001 # an own class need not have one
+                config = vars(loss)
+        if config.get("from_logits") or getattr(loss, "keywords", {}).get("from_logits"):
+            return True
+    return False
+
+
+# The form of labels.
+
+
+def _form(loss: Loss, units: int, classes: int, name: str) -> str:
+    """Return the form of labels for which a loss is smaller when the outputs favour the true class.
 
     Raises:
-        ValueError: it fits no number of classes.
+        ValueError: there is none.
     """
+    forms = (BINARY, SIGNS) if units == 1 else (INTEGERS, ONE_HOT)
+    faults = []
+    for form in forms:
+        try:
+            if _prefers_truth(loss, form, units, classes):
+                return form
+            faults.append(f"with {form} labels it does not fall when the true class gains")
+        except Exception as error:  # noqa: BLE001 # it may refuse a form in any way
+            lines = str(error).strip().splitlines() or [""]
+            faults.append(f"with {form} labels: {type(error).__name__}: {lines[0][:200]}")
+    raise ValueError(
+        f"{name} must be smaller the more the output of the true class stands out; tried on"
+        f" {units} outputs for {classes} classes: {'; '.join(faults)}"
+    )
+
+
+def _prefers_truth(loss: Loss, form: str, units: int, classes: int) -> bool:
+    for true in range(min(classes, _CLASSES)):
+        labels = _encoded(form, np.full(_ROWS, true), classes)
+        right = loss(labels, _favouring(true, units))
+        for other in {(true + 1) % classes, (true - 1) % classes}:
+            wrong = loss(labels, _favouring(other, units))
+            if not right < wrong - 1e-6 * abs(wrong):  # NaN included
+                return False
+    return True
+
+
+def _favouring(true: int, units: int) -> Array:
+    """Return rows of outputs, probabilities all of them, that favour a class."""
+    if units == 1:
+        return np.full((_ROWS, 1), 0.9 if true else 0.1, np.float32)
+    row = np.full(units, 0.1 / (units - 1), np.float32)
+    row[true] = 0.9
+    return np.tile(row, (_ROWS, 1))
+
+
+def _form_without_loss(model: keras.Model, units: int, classes: int, sample: Array) -> str:
+    """Return the form for a model whose own step computes a loss: class numbers, if it takes them.
+
+    Both are tried on a step whose effects are undone.
+    """
+    if units == 1:
+        return BINARY
+    if model.loss is not None or type(model).train_step is keras.Model.train_step:
+        return INTEGERS
+    labels = np.arange(_ROWS) % classes
+    some = tf.gather(sample, np.arange(_ROWS) % len(sample))
+    for form in (INTEGERS, ONE_HOT):
+        wanted = tf.constant(_encoded(form, labels, classes))
+        if _takes(model, some, wanted):
+            return form
+    return INTEGERS  # its first step will say what it lacks
+
+
+def _takes(model: keras.Model, some: Any, wanted: Any) -> bool:
+    if model.optimizer is not None and not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+    optimizer = model.optimizer.variables if model.optimizer is not None else []
+    variables = [*model.variables, *optimizer]
+    before = [variable.numpy() for variable in variables]
     try:
-        shape = model.output_shape
-    except (AttributeError, ValueError):  # it has no input layer, or is a class of its own
-        shape = tuple(model(sample[:1]).shape)
-    if not isinstance(shape, tuple) or len(shape) != 2:
-        raise ValueError(f"a model must have one output of shape (n, classes); it has {shape}")
-    units = int(shape[-1])
-    if units != classes and (units, classes) != (1, 2):
-        raise ValueError(
-            f"a model must have one output a class; it has {units} outputs for {classes} classes"
+        model.train_step((some, wanted))
+    except Exception:  # noqa: BLE001 # it may refuse a form in any way
+        return False
+    finally:
+        for variable, value in zip(variables, before, strict=True):
+            variable.assign(value)
+        model.reset_metrics()
+    return True
+
+
+# What outputs are that are not bounded as probabilities are.
+
+
+def _meaning(
+    model: keras.Model, loss: Loss | None, name: str, form: str, units: int
+) -> tuple[str, float, str]:
+    """Return meaning, threshold and notice for outputs that are no probabilities."""
+    if _declares_logits(model):
+        return LOGITS, 0.0, ""
+    own_step = type(model).train_step is not keras.Model.train_step
+    if loss is None or (own_step and _is_cross_entropy(loss, form, units, logits=False)):
+        return (
+            LOGITS,
+            0.0,
+            "the model computes its loss in a step of its own, and its outputs are not"
+            " probabilities: they are taken to be logits. If they are not, end the model with a"
+            " softmax or sigmoid, or compile it with the loss they belong to",
         )
-    return units
+    if _is_cross_entropy(loss, form, units, logits=True):
+        return LOGITS, 0.0, ""
+    threshold = _threshold(loss, form, name) if units == 1 else 0.0
+    rule = (
+        "the one with the largest output"
+        if units > 1
+        else f"the second where the output is above {threshold:g}"
+    )
+    return (
+        SCORES,
+        threshold,
+        f"the model's outputs are not probabilities, and {name} does not say how to turn them into"
+        f" some. So they are scored as they are: the predicted class is {rule}, and losses are the"
+        " model's own. If you want probabilities, end the model with a softmax or sigmoid, or"
+        " compile it with a loss that has `from_logits=True`",
+    )
 
 
-def _sigmoid(values: Array) -> Array:
-    return np.asarray(1 / (1 + np.exp(-values.astype(np.float64))), np.float32)
+def _is_cross_entropy(loss: Loss, form: str, units: int, *, logits: bool) -> bool:
+    """Say whether a loss is the cross-entropy of logits, or of probabilities, up to a factor."""
+    random = np.random.default_rng(0)
+    factors = []
+    for _ in range(3):
+        labels = random.integers(0, max(units, 2), _ROWS)
+        found = random.normal(0, 2, (_ROWS, units)).astype(np.float32)
+        shares = Outputs(LOGITS, max(units, 2)).values(found)
+        given = found if logits else shares[:, -units:]
+        try:
+            value = loss(_encoded(form, labels, max(units, 2)), given)
+        except Exception:  # noqa: BLE001 # it may refuse the classes tried
+            return False
+        factors.append(value / score(shares, labels).loss)
+    return bool(factors[0] > 0 and np.allclose(factors, factors[0], rtol=1e-4))
 
 
-def _softmax(values: Array) -> Array:
-    powers = np.exp(values.astype(np.float64) - values.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
+def _threshold(loss: Loss, form: str, name: str) -> float:
+    """Return the output of one unit above which the second class is meant.
+
+    It lies halfway between the outputs that satisfy the loss: 0 between -1 and 1 of a hinge, or
+    between logits without a bound; 0.5 between labels of 0 and 1.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    grid = np.array([*(-z for z in reversed(_GRID[1:])), *_GRID], np.float32)
+    first, second = (
+        _satisfying(loss, _encoded(form, np.full(_ROWS, label), 2), grid) for label in (0, 1)
+    )
+    middle = float(first.max() + second.min()) / 2
+    for threshold in (0.0, 0.5):
+        if abs(middle - threshold) < 0.25 and first.max() < second.min():
+            return threshold
+    raise ValueError(
+        f"{name} must say by which output of the model the class is decided: it is least up to"
+        f" {first.max():g} for the first class and from {second.min():g} on for the second. End the"
+        " model with a sigmoid, or give it one output a class"
+    )
 
 
-def _shares(values: Array) -> Array:
-    """Return rows that sum to 1; outputs of a softmax stay as they are."""
-    sums = values.sum(axis=1, keepdims=True)
-    if values.min(initial=0.0) >= 0 and np.abs(sums - 1).max(initial=0.0) < 1e-2:
-        return values
-    positive = np.clip(values, 0.0, None)
-    sums = positive.sum(axis=1, keepdims=True)
-    equal = np.float32(1 / values.shape[1])
-    return np.where(sums > 0, positive / np.where(sums > 0, sums, 1), equal)
+def _satisfying(loss: Loss, labels: Array, grid: Array) -> Array:
+    values = np.array([loss(labels, np.full((_ROWS, 1), z, np.float32)) for z in grid])
+    values = np.where(np.isfinite(values), values, np.inf)
+    least = values.min()
+    finite = values[np.isfinite(values)]
+    found: Array = grid[values <= least + 1e-6 * (finite.max(initial=least) - least)]
+    return found

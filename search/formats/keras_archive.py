@@ -21,7 +21,7 @@ class KerasArchive(Format):
         from search.fit import predict
 
         model = ModelFolder(folder).load()
-        return {"inputs": predict(model, samples.encoded, len(labels.classes))}
+        return {"inputs": predict(model, samples.encoded, labels.meaning)}
 
     def takes(self, labels: Labels) -> str:
         """Return what the Keras model takes and gives."""

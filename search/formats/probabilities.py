@@ -7,49 +7,54 @@ import numpy as np
 import numpy.typing as npt
 from keras import layers
 
-from search.targets import BINARY, Targets
+from search.outputs import LOGITS, SCORES, Outputs, last_activation, single
 
 Array = npt.NDArray[Any]
 
 
-def with_probabilities(model: keras.Model, inputs: Any, targets: Targets, some: Array) -> Any:
-    """Return the symbolic probabilities, float32 `(n, classes)`, of a model for symbolic inputs.
+def with_values(model: keras.Model, inputs: Any, outputs: Outputs) -> Any:
+    """Return a symbolic value a class, float32 `(n, classes)`, of a model for symbolic inputs.
 
-    What `Targets.probabilities` computes with NumPy, out of Keras's own layers, so that it can be
-    written in every format.
+    What `Outputs.values` computes with NumPy, out of Keras's own layers, so that it can be written
+    in every format.
 
     Args:
         model: with weights.
         inputs: what goes in.
-        targets: what its outputs mean.
-        some: outputs of the model for real samples, `(n, units)`.
+        outputs: what its outputs mean.
     """
-    found = model(inputs)
-    if targets.logits:
-        found = layers.Activation("sigmoid" if targets.form == BINARY else "softmax")(found)
-    if targets.form == BINARY:
+    found = single(model(inputs))
+    is_one = found.shape[-1] == 1
+    if outputs.meaning == SCORES:
+        if not is_one:
+            return found
+        above = layers.Rescaling(1.0, offset=-outputs.threshold)(found)
+        return layers.Concatenate()([layers.Rescaling(-1.0)(above), above])
+    if outputs.meaning == LOGITS:
+        found = layers.Activation("sigmoid" if is_one else "softmax")(found)
+    if is_one:
         return layers.Concatenate()([layers.Rescaling(-1.0, offset=1.0)(found), found])
-    if not np.array_equal(targets.probabilities(some), some) and not targets.logits:
-        found = layers.ReLU()(found)
-        return found / keras.ops.sum(found, axis=-1, keepdims=True)  # shares that sum to 1
-    return found
+    if outputs.meaning == LOGITS or last_activation(model) == "softmax":
+        return found
+    found = layers.ReLU()(found)
+    return found / keras.ops.sum(found, axis=-1, keepdims=True)  # shares that sum to 1
 
 
 def probable_model(
-    model: keras.Model, targets: Targets, samples: Array, some: Array, *, kind: str
+    model: keras.Model, outputs: Outputs, samples: Array, *, kind: str
 ) -> keras.Model:
     """Return a functional model with the input `inputs` and the output `probabilities`.
 
     Args:
         model: with weights.
-        targets: what its outputs mean.
+        outputs: what its outputs mean.
         samples: real ones, as the model receives them.
-        some: outputs of the model for them, `(n, units)`.
         kind: of the samples.
     """
     inputs = new_input(model, samples, kind)
-    found = with_probabilities(model, inputs, targets, some)
-    named = layers.Activation("linear", dtype="float32", name="probabilities")(found)
+    found = with_values(model, inputs, outputs)
+    name = "scores" if outputs.meaning == SCORES else "probabilities"
+    named = layers.Activation("linear", dtype="float32", name=name)(found)
     made = keras.Model(inputs, named, name="foldwise")
     outputs_of(made, samples[:1])  # the exporters take only models that were called
     return made
@@ -73,4 +78,4 @@ def new_input(model: keras.Model, samples: Array, kind: str) -> Any:
 
 def outputs_of(model: keras.Model, some: Array) -> Array:
     """Return a model's outputs for a few samples, float32 `(n, units)`, in one piece."""
-    return np.asarray(keras.ops.convert_to_numpy(model(some, training=False)), np.float32)
+    return np.asarray(keras.ops.convert_to_numpy(single(model(some, training=False))), np.float32)

@@ -68,16 +68,14 @@ def exportable(model: Any, labels: Labels, samples: Samples) -> Exportable:
         SettingsError: it cannot be part of another model, as no model can that is written.
     """
     from search.formats.probabilities import outputs_of, probable_model
-    from search.targets import Targets
 
     with _exact_products():
-        targets = Targets.of(model, len(labels.classes), samples.encoded)
         found = outputs_of(model, samples.encoded)
         try:
-            probable = probable_model(model, targets, samples.encoded, found, kind=labels.kind)
+            probable = probable_model(model, labels.meaning, samples.encoded, kind=labels.kind)
         except Exception as error:  # a model of a class of its own may fail in any way
             raise _cannot(FORMATS[KERAS], error) from error
-        return Exportable(model, probable, labels, samples, targets.probabilities(found))
+        return Exportable(model, probable, labels, samples, labels.meaning.values(found))
 
 
 def write_formats(

@@ -70,15 +70,69 @@ def test_samples_without_a_length_are_shuffled_and_cut_into_batches():
     assert batches.order.tolist() != rows.tolist()
 
 
-def test_images_of_a_model_are_left_alone_by_it():
+def _texts(*layers, length=None):
     import keras
 
-    from search.feeding import takes_any_length
+    keras.utils.set_random_seed(3)
+    first = [keras.layers.Input((length,), dtype="int32")]
+    return keras.Sequential([*first, *layers, keras.layers.Dense(2, "softmax")])
 
-    def model(*shape):
-        return keras.Sequential([keras.layers.Input(shape), keras.layers.Dense(2)])
 
-    texts = [keras.layers.Input((None,)), keras.layers.Embedding(9, 4, mask_zero=True)]
-    assert takes_any_length(keras.Sequential(texts)) is True
-    assert takes_any_length(model(5)) is False
-    assert takes_any_length(model(5, 3)) is False
+def _tokens(lengths=range(1, 21)):
+    random = np.random.default_rng(0)
+    tokens = np.zeros((len(lengths), 20), np.int32)
+    for row, length in enumerate(lengths):
+        tokens[row, :length] = random.integers(1, 9, length)
+    return tokens
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("ignored", "make"),
+    [
+        (True, lambda k: [k.Embedding(9, 4, mask_zero=True), k.LSTM(3)]),
+        (True, lambda k: [k.Embedding(9, 4, mask_zero=True), k.GlobalAveragePooling1D()]),
+        (True, lambda k: [k.Embedding(9, 4, mask_zero=True), k.Dropout(0.5), k.GRU(3)]),
+        (False, lambda k: [k.Embedding(9, 4), k.GlobalAveragePooling1D()]),
+        (False, lambda k: [k.Embedding(9, 4), k.LSTM(3)]),
+        (False, lambda k: [k.Embedding(9, 4, embeddings_initializer="zeros"), k.LSTM(3)]),
+        (False, lambda k: [k.Embedding(9, 4), k.Conv1D(3, 5), k.GlobalMaxPooling1D()]),
+        (
+            False,
+            lambda k: [
+                k.Embedding(9, 4, mask_zero=True, activity_regularizer="l2"),
+                k.GlobalAveragePooling1D(),
+            ],
+        ),
+        (
+            False,
+            lambda k: [
+                k.Embedding(9, 4, mask_zero=True),
+                k.BatchNormalization(),
+                k.GlobalAveragePooling1D(),
+            ],
+        ),
+    ],
+)
+def test_padding_is_cut_off_only_where_that_changes_nothing(ignored, make):
+    import keras
+
+    from search.feeding import ignores_padding
+
+    model = _texts(*make(keras.layers))
+    before = model.get_weights()
+    assert ignores_padding(model, _tokens()) is ignored
+    assert all(map(np.array_equal, before, model.get_weights()))
+
+
+@pytest.mark.slow
+def test_nothing_is_cut_off_texts_of_one_length_or_other_samples():
+    import keras
+
+    from search.feeding import ignores_padding
+
+    masked = [keras.layers.Embedding(9, 4, mask_zero=True), keras.layers.LSTM(3)]
+    assert ignores_padding(_texts(*masked, length=20), _tokens()) is False
+    assert ignores_padding(_texts(*masked), _tokens([20] * 8)) is False
+    rows = keras.Sequential([keras.layers.Input((5,)), keras.layers.Dense(2)])
+    assert ignores_padding(rows, np.zeros((4, 5), np.float32)) is False

@@ -68,7 +68,7 @@ def test_the_same_seed_trains_the_same_and_another_order_does_not():
     chosen = setting()
     first, _ = train(small_model(), chosen)
     again, _ = train(small_model(), chosen)
-    assert np.array_equal(first.chosen.probabilities, again.chosen.probabilities)
+    assert np.array_equal(first.chosen.values, again.chosen.values)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "rmsprop"])
@@ -109,7 +109,7 @@ def test_label_smoothing_keeps_the_model_from_being_sure():
     smooth, _ = train(
         small_model(units=32), setting(learning_rate=0.05, epochs=20, label_smoothing=0.3)
     )
-    assert smooth.chosen.probabilities.max() < sure.chosen.probabilities.max() - 0.05
+    assert smooth.chosen.values.max() < sure.chosen.values.max() - 0.05
 
 
 def test_class_weights_make_a_rare_class_count():
@@ -125,8 +125,8 @@ def test_class_weights_make_a_rare_class_count():
         rows=rows,
         labels=labels,
     )
-    assert plain.chosen.probabilities[:, 1].mean() < 0.2
-    assert even.chosen.probabilities[:, 1].mean() > 0.3
+    assert plain.chosen.values[:, 1].mean() < 0.2
+    assert even.chosen.values[:, 1].mean() > 0.3
 
 
 def test_early_stopping_scores_the_epoch_that_was_best_on_an_inner_part():
@@ -138,7 +138,7 @@ def test_early_stopping_scores_the_epoch_that_was_best_on_an_inner_part():
     assert fitted.chosen.number == fitted.epochs - 2
     from search.fit import predict
 
-    assert np.allclose(predict(model, noise, 3), fitted.chosen.probabilities, atol=1e-6)
+    assert np.allclose(predict(model, noise, fitted.outputs), fitted.chosen.values, atol=1e-6)
 
 
 def test_the_inner_part_is_a_tenth_that_is_not_trained_on():
@@ -155,7 +155,7 @@ def test_the_inner_part_is_a_tenth_that_is_not_trained_on():
 
 def test_without_early_stopping_or_plateau_all_is_trained_on():
     fitted, _ = train(small_model(), setting(), validation=False)
-    assert fitted.chosen.probabilities is None
+    assert fitted.chosen.values is None
 
 
 def test_a_loss_that_is_no_number_ends_the_training():
@@ -181,7 +181,7 @@ def test_a_compiled_model_gets_labels_in_the_form_its_loss_asks_for(loss, output
     model = small_model(outputs, loss=loss, activation=activation, units=32)
     fitted, _ = train(model, setting(epochs=30))
     assert fitted.chosen.metrics["val_accuracy"] > 0.6
-    assert np.allclose(fitted.chosen.probabilities.sum(axis=1), 1, atol=1e-5)
+    assert np.allclose(fitted.chosen.values.sum(axis=1), 1, atol=1e-5)
 
 
 def test_logits_become_probabilities():
@@ -189,7 +189,7 @@ def test_logits_become_probabilities():
 
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     fitted, _ = train(small_model(loss=loss, activation="linear", units=32), setting(epochs=30))
-    assert np.allclose(fitted.chosen.probabilities.sum(axis=1), 1, atol=1e-5)
+    assert np.allclose(fitted.chosen.values.sum(axis=1), 1, atol=1e-5)
     assert fitted.chosen.metrics["val_accuracy"] > 0.6
     assert fitted.chosen.metrics["val_loss"] == pytest.approx(
         fitted.chosen.metrics["loss"], abs=0.3
@@ -200,7 +200,7 @@ def test_two_classes_may_have_one_output():
     labels = (LABELS > 0).astype(np.int64)
     model = small_model(1, activation="sigmoid", units=32)
     fitted, _ = train(model, setting(learning_rate=0.03, epochs=8), classes=2, labels=labels)
-    assert fitted.chosen.probabilities.shape == (120, 2)
+    assert fitted.chosen.values.shape == (120, 2)
     assert fitted.chosen.metrics["val_accuracy"] > 0.85
     assert fitted.chosen.metrics["accuracy"] > 0.8
 
@@ -327,7 +327,9 @@ def test_sequences_of_any_length_are_cut_and_scored_as_if_they_were_not():
     ]
     whole = keras.Sequential([keras.layers.Input((12,), dtype="int32"), *layers])
     cut = keras.Sequential([keras.layers.Input((None,), dtype="int32"), *layers])
-    assert np.allclose(Program(cut).outputs(tokens), Program(whole).outputs(tokens), atol=1e-6)
+    assert np.allclose(
+        Program(cut, tokens).outputs(tokens), Program(whole, tokens).outputs(tokens), atol=1e-6
+    )
     labels = (tokens[:, 0] > 4).astype(np.int64)
     fitted, _ = train(cut, setting(), classes=2, rows=tokens, labels=labels)
     assert fitted.epochs == 3

@@ -1,0 +1,227 @@
+"""What the numbers that a model gives for a sample are."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import keras
+
+PROBABILITIES, LOGITS, SCORES = "probabilities", "logits", "scores"
+MEANINGS = (PROBABILITIES, LOGITS, SCORES)
+
+Array = npt.NDArray[Any]
+
+_BOUNDED = frozenset({"softmax", "sigmoid", "hard_sigmoid", "sparsemax", "sparse_sigmoid"})
+_UNBOUNDED = frozenset({"linear", "tanh", "relu"})
+_TOLERANCE, _ROUNDING = 2e-2, 1e-3  # above 1, as bfloat16 rounds; below 0
+_SAMPLES = 8  # that outputs are looked at for
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a model's outputs mean, and which class they name.
+
+    Attributes:
+        meaning: `probabilities`; `logits`, whose softmax or sigmoid are probabilities; or `scores`,
+            of which only the order is known.
+        classes: number of classes.
+        threshold: of one number a sample: above it the second class is meant.
+    """
+
+    meaning: str
+    classes: int
+    threshold: float = 0.5
+
+    def values(self, outputs: Array) -> Array:
+        """Return float32 `(n, classes)`, the largest of a row for the predicted class.
+
+        They are probabilities, or the scores as they are; a single score is given with both signs,
+        less its threshold.
+
+        Args:
+            outputs: `(n, classes)`, or `(n, 1)` for the second of two classes.
+
+        Raises:
+            ValueError: what were probabilities of an untrained model no longer are.
+        """
+        found = np.asarray(outputs, np.float32)
+        is_one = found.shape[1] == 1
+        if self.meaning == SCORES:
+            above = found - np.float32(self.threshold)
+            return np.concatenate([-above, above], axis=1) if is_one else found
+        if self.meaning == LOGITS:
+            found = _sigmoid(found) if is_one else _softmax(found)
+        _check_bounds(found)
+        found = np.maximum(found, 0)
+        if is_one:
+            return np.concatenate([1 - found, found], axis=1)
+        return _shares(found)
+
+
+def output_units(model: "keras.Model", classes: int, sample: Array) -> int:
+    """Return the number of a model's outputs a sample; a model without weights yet gets them.
+
+    Raises:
+        ValueError: it has several outputs, or their number fits no number of classes.
+    """
+    import keras
+
+    try:
+        shape = model.output_shape
+    except (AttributeError, ValueError):  # it has no input layer, or is a class of its own
+        shape = keras.tree.map_structure(lambda found: tuple(found.shape), model(sample[:1]))
+    shapes = _shapes_in(shape)
+    wanted = f"(n, {classes})" + (" or (n, 1)" if classes == 2 else "")
+    if len(shapes) != 1:
+        told = ", ".join(map(str, shapes))
+        raise ValueError(
+            f"a model must have one output of shape {wanted} for {classes} classes; it has"
+            f" {len(shapes)} outputs, of shapes {told}. Return the one that names the class"
+        )
+    (shape,) = shapes
+    if len(shape) != 2:
+        raise ValueError(
+            f"a model must have one output of shape {wanted} for {classes} classes; it has {shape}."
+            " Does a Flatten or a pooling layer come before its last layer?"
+        )
+    units = int(shape[-1] or 0)
+    if units != classes and (units, classes) != (1, 2):
+        raise ValueError(
+            f"a model must have one output a class; it has {units} outputs for {classes} classes."
+            f" Its last layer must have {classes} units{' or 1' if classes == 2 else ''}"
+        )
+    return units
+
+
+def _shapes_in(shape: Any) -> list[tuple[int | None, ...]]:
+    """Return the shapes in a structure of lists, dictionaries and tuples of them."""
+    if isinstance(shape, dict):
+        return [one for part in shape.values() for one in _shapes_in(part)]
+    if isinstance(shape, list | tuple) and any(isinstance(p, list | tuple | dict) for p in shape):
+        return [one for part in shape for one in _shapes_in(part)]
+    return [tuple(shape)]
+
+
+def single(outputs: Any) -> Any:
+    """Return the one tensor of a model's outputs, which may lie in a list or a dictionary."""
+    import keras
+
+    return outputs if hasattr(outputs, "shape") else keras.tree.flatten(outputs)[0]
+
+
+def are_probabilities(model: "keras.Model", sample: Array) -> bool:
+    """Say whether a model's outputs are bounded as probabilities are, whatever its weights.
+
+    The activation of the last layer tells, where it is one of Keras's; else the model is tried with
+    its own weights and with weights drawn at random, which are put back.
+
+    Args:
+        model: with weights.
+        sample: one sample or more as the model receives them.
+    """
+    known = last_activation(model)
+    if known in _BOUNDED | _UNBOUNDED:
+        return known in _BOUNDED
+    some = sample[:_SAMPLES]
+    found = [_called(model, some)]
+    with other_weights(model):
+        found += [_called(model, some)]
+    finite = [each for each in found if np.isfinite(each).all()]
+    return bool(finite) and all(map(_are_bounded, finite))
+
+
+@contextmanager
+def other_weights(model: "keras.Model", *, spread: float = 3.0) -> Iterator[None]:
+    """Give a model weights drawn at random, of which none is zero, for a moment.
+
+    Args:
+        model: with weights.
+        spread: standard deviation of the weights; outputs without a bound lie far apart with 3.
+    """
+    variables = [v for v in model.weights if "float" in str(v.dtype)]
+    before = [variable.numpy() for variable in variables]
+    random = np.random.default_rng(0)
+    try:
+        for variable in model.trainable_variables or variables:
+            drawn = random.normal(0, spread, tuple(variable.shape))
+            variable.assign(drawn.astype(np.float32))
+        yield
+    finally:
+        for variable, value in zip(variables, before, strict=True):
+            variable.assign(value)
+
+
+def _called(model: "keras.Model", some: Array) -> Array:
+    import keras
+
+    found = single(model(some, training=False))
+    return np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(found, "float32")))
+
+
+def _are_bounded(values: Array) -> bool:
+    return bool(values.min() >= -_ROUNDING and values.max() <= 1 + _TOLERANCE)
+
+
+def last_activation(model: "keras.Model") -> str | None:
+    """Return the name of the activation that a model ends with; None where it cannot be read."""
+    import keras
+
+    layer: Any = model
+    while isinstance(layer, keras.Sequential) and layer.layers:
+        layer = layer.layers[-1]
+    if isinstance(layer, keras.Model):
+        outputs = keras.tree.flatten(getattr(layer, "outputs", None) or [])
+        history = getattr(outputs[0], "_keras_history", None) if len(outputs) == 1 else None
+        operation = getattr(history, "operation", None)
+        if operation is None or operation is layer:
+            return None
+        return (
+            last_activation(operation) if isinstance(operation, keras.Model) else _named(operation)
+        )
+    return _named(layer)
+
+
+def _named(layer: Any) -> str | None:
+    import keras
+
+    if not type(layer).__module__.startswith("keras."):
+        return None
+    if isinstance(layer, keras.layers.Softmax):
+        return "softmax"
+    if isinstance(layer, keras.layers.Dense | keras.layers.Activation):
+        activation = layer.activation
+        if getattr(activation, "__module__", "").startswith("keras."):
+            return str(getattr(activation, "__name__", ""))
+    return None
+
+
+def _check_bounds(values: Array) -> None:
+    if not _are_bounded(values) and np.isfinite(values).all():
+        raise ValueError(
+            "outputs that are probabilities must lie between 0 and 1; they reached from"
+            f" {values.min():g} to {values.max():g}. End the model with a softmax or sigmoid"
+        )
+
+
+def _sigmoid(values: Array) -> Array:
+    with np.errstate(over="ignore"):
+        return np.asarray(1 / (1 + np.exp(-values.astype(np.float64))), np.float32)
+
+
+def _softmax(values: Array) -> Array:
+    powers = np.exp(values.astype(np.float64) - values.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
+
+
+def _shares(values: Array) -> Array:
+    """Return rows that sum to 1; outputs of a softmax stay as they are."""
+    sums = values.sum(axis=1, keepdims=True)
+    if np.abs(sums - 1).max(initial=0.0) < 1e-2:
+        return values
+    equal = np.float32(1 / values.shape[1])
+    return np.where(sums > 0, values / np.where(sums > 0, sums, 1), equal)
