@@ -331,7 +331,11 @@ class _EpochReporter(keras.callbacks.Callback):  # type: ignore[misc] # Keras is
 
     def _training_metrics(self, logs: Mapping[str, float]) -> dict[str, float]:
         """Return what the model measured; `accuracy` is its accuracy under whatever name it has."""
-        found = {_printable(name): float(value) for name, value in logs.items()}
+        found = {
+            _printable(name): float(value)
+            for name, value in logs.items()
+            if name == "loss" or math.isfinite(value)
+        }
         accuracy = self._targets.training_accuracy(self._program.model)
         if accuracy is not None and accuracy in logs:
             return {**found, "accuracy": float(logs[accuracy])}

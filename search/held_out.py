@@ -12,6 +12,7 @@ from search.folds import validation_share
 from search.intervals import over_folds, wilson
 from search.model_card import model_card
 from search.model_folder import CARD, METRICS, ModelFolder
+from search.outputs import SCORES
 from tracking.history import History, TrialHistory
 from tracking.records import TestSetOpened
 
@@ -37,17 +38,17 @@ def open_test_set(
         raise DataError(f"{folder.path} knows other classes than dataset {dataset.name}")
     samples, truth = dataset.open_test()
     inputs = labels.encoder.encode(samples)
-    probabilities = predict(folder.load(), inputs, labels.meaning)
+    values = predict(folder.load(), inputs, labels.meaning)
     true_classes = np.asarray(truth)
-    scores = score(probabilities, true_classes)
-    predictions = Predictions.of(probabilities, true_classes)
+    scores = score(values, true_classes)
+    predictions = Predictions.of(values, true_classes)
     return TestSetOpened(
         at=time.time(),
         trial=trial.number,
         by=by,
         model_sha256=folder.model_sha256(),
         accuracy=scores.accuracy,
-        loss=scores.loss,
+        loss=None if labels.outputs == SCORES else scores.loss,
         macro_f1=macro_f1(predictions, len(labels.classes)),
         confusion=confusion_matrix(predictions, len(labels.classes)),
         report=classification_report(predictions, labels.classes),

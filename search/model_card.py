@@ -113,7 +113,7 @@ def _test_scores(test: TestSetOpened | None) -> list[tuple[object, ...]]:
     interval = wilson(test.accuracy, _count(test))
     return [
         ("test accuracy", f"{test.accuracy:.4f}", _interval(interval)),
-        ("test loss", f"{test.loss:.4f}", ""),
+        *([] if test.loss is None else [("test loss", f"{test.loss:.4f}", "")]),
         ("test macro F1", f"{test.macro_f1:.4f}", ""),
         ("test samples", f"{_count(test):,}", ""),
     ]
@@ -203,8 +203,9 @@ def _use(export: ModelExported, kind: str) -> Iterable[str]:
         )
     yield (
         f"{_ENCODED[kind]} `outputs` in `labels.json` tells of `model.keras` whether it gives"
-        " probabilities or logits, one a class or one for the second of two; all other formats"
-        " give one probability a class, in the order of `classes`."
+        " probabilities, logits or scores, one a class or one for the second of two (where it is"
+        " above `threshold`); all other formats give one probability, or score, a class, in the"
+        " order of `classes`."
     )
 
 

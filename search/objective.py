@@ -14,7 +14,7 @@ from search.bench import Bench
 from search.encoding import Encoder
 from search.evaluation import Predictions, classification_report, confusion_matrix, macro_f1
 from search.feeding import Array
-from search.fit import Diverged, Epoch, fit
+from search.fit import Diverged, Epoch, Fitted, fit
 from search.folds import CONFIRMATIONS
 from search.latency import latency_ms
 from search.outputs import output_units
@@ -199,12 +199,10 @@ class _Trial:
         if fitted.model is model:  # what is traced anew leaves something behind
             keras.backend.clear_session(free_memory=False)
             gc.collect()
-        return self._fold_ended(fold, fitted.chosen, fitted.epochs, validation.own_labels, started)
+        return self._fold_ended(fold, fitted, validation.own_labels, started)
 
-    def _fold_ended(
-        self, fold: int, chosen: Epoch, epochs: int, labels: Array, started: float
-    ) -> FoldEnded:
-        values, scores = chosen.values, chosen.scores
+    def _fold_ended(self, fold: int, fitted: Fitted, labels: Array, started: float) -> FoldEnded:
+        values, scores = fitted.chosen.values, fitted.chosen.scores
         if values is None or scores is None:
             raise RuntimeError("a fold was trained without its validation part")
         predictions = Predictions.of(values, labels)
@@ -218,9 +216,10 @@ class _Trial:
             loss=scores.loss,
             macro_f1=macro_f1(predictions, len(self._bench.classes)),
             seconds=time.monotonic() - started,
-            epochs=epochs,
-            scored_epoch=chosen.number,
+            epochs=fitted.epochs,
+            scored_epoch=fitted.chosen.number,
             predictions=str(path.relative_to(self._bench.folder.root)),
+            outputs=fitted.outputs.meaning,
         )
 
     def _build(self, encoder: Encoder) -> keras.Model:

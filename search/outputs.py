@@ -19,6 +19,7 @@ Array = npt.NDArray[Any]
 _BOUNDED = frozenset({"softmax", "sigmoid", "hard_sigmoid", "sparsemax", "sparse_sigmoid"})
 _UNBOUNDED = frozenset({"linear", "tanh", "relu"})
 _TOLERANCE, _ROUNDING = 2e-2, 1e-3  # above 1, as bfloat16 rounds; below 0
+_SPREADS = (3.0, 1000.0)  # of weights; outputs without a bound then lie far apart
 _SAMPLES = 8  # that outputs are looked at for
 
 
@@ -129,19 +130,20 @@ def are_probabilities(model: "keras.Model", sample: Array) -> bool:
         return known in _BOUNDED
     some = sample[:_SAMPLES]
     found = [_called(model, some)]
-    with other_weights(model):
-        found += [_called(model, some)]
+    for spread in _SPREADS:
+        with other_weights(model, spread=spread):
+            found.append(_called(model, some))
     finite = [each for each in found if np.isfinite(each).all()]
     return bool(finite) and all(map(_are_bounded, finite))
 
 
 @contextmanager
-def other_weights(model: "keras.Model", *, spread: float = 3.0) -> Iterator[None]:
+def other_weights(model: "keras.Model", *, spread: float) -> Iterator[None]:
     """Give a model weights drawn at random, of which none is zero, for a moment.
 
     Args:
         model: with weights.
-        spread: standard deviation of the weights; outputs without a bound lie far apart with 3.
+        spread: standard deviation of the weights.
     """
     variables = [v for v in model.weights if "float" in str(v.dtype)]
     before = [variable.numpy() for variable in variables]

@@ -14,7 +14,7 @@ import numpy as np
 from search.chatter import load_tensorflow
 from search.errors import DataError
 from search.model_folder import Labels, ModelFolder
-from search.outputs import Outputs
+from search.outputs import SCORES, Outputs
 from search.pictures import read_picture
 
 MAX_FILE_BYTES = 256 << 20  # of a file of texts or rows
@@ -28,13 +28,15 @@ class Prediction:
 
     Attributes:
         sample: the picture's file, the text itself, or file and line of a table's row.
-        classes: the likeliest classes with their probabilities, likeliest first.
+        classes: the likeliest classes with their probabilities or scores, likeliest first.
         inverted: of a picture: dark and bright look swapped against the training images.
+        is_scored: the model gives scores, of which only the order counts, not probabilities.
     """
 
     sample: str
     classes: tuple[tuple[str, float], ...]
     inverted: bool = False
+    is_scored: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,12 +73,12 @@ def predict_samples(
     model = model_folder.load()
     _check_fits(model_folder, labels, model)
     inputs = np.stack([sample.encoded for sample in samples])
-    result = []
+    result, is_scored = [], labels.outputs == SCORES
     rows = _values(model_folder, model, inputs, labels.meaning)
     for sample, row in zip(samples, rows, strict=True):
         order = np.argsort(-row)[:top]
         classes = tuple((labels.classes[index], float(row[index])) for index in order)
-        result.append(Prediction(sample.name, classes, sample.inverted))
+        result.append(Prediction(sample.name, classes, sample.inverted, is_scored))
     return result
 
 

@@ -119,7 +119,7 @@ class TrialHistory:
             1, max((max(f.epochs, default=0) for f in self.folds.values()), default=0) + 1
         ):
             rows = [f.epochs[epoch].metrics for f in self.folds.values() if epoch in f.epochs]
-            names = rows[0] if rows else ()
+            names = [name for name in rows[0] if all(name in row for row in rows)] if rows else []
             curves.append({name: sum(row[name] for row in rows) / len(rows) for name in names})
         return curves
 

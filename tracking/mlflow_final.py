@@ -133,7 +133,7 @@ def _show_test(store: "MlflowStore", run_id: str, record: TestSetOpened, history
         "search.test_openings": str(sum(o.at <= record.at for o in of_model)),
         "mlflow.loggedImages": "True",
     }
-    points = [Point(name, value, first) for name, value in scores.items()]
+    points = [Point(name, value, first) for name, value in scores.items() if value is not None]
     store.log(run_id, points=points, tags=tags)
     title = f"test set: accuracy {record.accuracy:.4f}"
     classes = history.known_study().classes

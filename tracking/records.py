@@ -142,7 +142,8 @@ class EpochEnded(Record):
 
     Attributes:
         epoch: number from 1.
-        metrics: `loss`, `accuracy` (training part), `val_loss`, `val_accuracy` (validation part).
+        metrics: `loss`, `accuracy` (training part, where the model measures it), `val_loss`,
+            `val_accuracy` (validation part), and what else the model measures while it trains.
     """
 
     trial: int
@@ -157,13 +158,14 @@ class FoldEnded(Record):
 
     Attributes:
         accuracy: on the fold's validation part after the epoch that is scored.
-        loss: cross-entropy on the same, nats.
+        loss: cross-entropy on the same, nats; the model's own loss where its outputs are scores.
         macro_f1: unweighted mean of the classes' F1 on the same.
         seconds: wall time of building, training and scoring.
         epochs: number of epochs trained.
         scored_epoch: the epoch whose weights are scored: the last, unless early stopping chose an
             earlier one on an inner part of the training part; 0 in journals that do not say.
         predictions: file with the validation part's predictions, relative to the study's folder.
+        outputs: what the model's outputs are: `probabilities`, `logits` or `scores`.
     """
 
     trial: int
@@ -175,6 +177,7 @@ class FoldEnded(Record):
     predictions: str
     epochs: int = 0
     scored_epoch: int = 0
+    outputs: str = "probabilities"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -331,7 +334,7 @@ class TestSetOpened(Record):
         by: the command that opened it, `export` or `evaluate`.
         model_sha256: digest of the `model.keras` that was scored.
         accuracy: fraction correct.
-        loss: cross-entropy, nats.
+        loss: cross-entropy, nats; None where the model's outputs are scores.
         macro_f1: unweighted mean of the classes' F1.
         confusion: rows are true classes, columns predicted.
         report: scikit-learn's classification report.
@@ -343,7 +346,7 @@ class TestSetOpened(Record):
     by: str
     model_sha256: str
     accuracy: float
-    loss: float
+    loss: float | None
     macro_f1: float
     confusion: list[list[int]]
     report: Json

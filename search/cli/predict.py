@@ -31,12 +31,17 @@ def predict(
     if json:
         print_json([_document(item) for item in found])
         return
-    made = table("input", "class", "probability", right=("probability",))
+    heading = _heading(found)
+    made = table("input", "class", heading, right=(heading,))
     for item in found:
-        for rank, (name, probability) in enumerate(item.classes):
+        for rank, (name, value) in enumerate(item.classes):
             sample = _printable(item.sample) if rank == 0 else ""
-            made.add_plain_row(sample, _printable(name), f"{probability:.4f}")
+            made.add_plain_row(sample, _printable(name), f"{value:.4f}")
     console.print(made)
+
+
+def _heading(found: list[Any]) -> str:
+    return "score" if any(item.is_scored for item in found) else "probability"
 
 
 def _printable(text: str) -> str:
@@ -56,11 +61,11 @@ def _mention_inverted(names: list[str]) -> None:
 
 
 def _document(item: Any) -> dict[str, Any]:
-    name, probability = item.classes[0]
+    name, value = item.classes[0]
     return {
         "input": item.sample,
         "class": name,
-        "probability": probability,
+        _heading([item]): value,
         "classes": dict(item.classes),
         "looks_inverted": item.inverted,
     }

@@ -17,6 +17,7 @@ from search.datasets import Dataset, load
 from search.errors import DataError, FoldwiseError
 from search.evaluation import Predictions
 from search.folds import Folds
+from search.outputs import SCORES
 from search.report.subject import Subject
 from tracking.history import TrialHistory
 from tracking.home import StudyFolder
@@ -37,9 +38,10 @@ class Wrong:
         index: the sample's number in the training set, from 0.
         true: number of its class.
         predicted: of the class it was taken for.
-        confidence: probability given to that class.
-        truth: probability given to the true one.
+        confidence: probability given to that class, or its score.
+        truth: the same of the true one.
         sample: a PNG; a text; or a row's values with their columns' names.
+        is_scored: whether the model gives scores, not probabilities.
     """
 
     index: int
@@ -48,6 +50,7 @@ class Wrong:
     confidence: float
     truth: float
     sample: bytes | str | list[tuple[str, str]]
+    is_scored: bool = False
 
 
 def most_confidently_wrong(
@@ -75,6 +78,7 @@ def most_confidently_wrong(
     if len(labels) <= indices.max() or (labels[indices] != predictions.labels).any():
         raise DataError("the predictions' labels are not those of the dataset")
     samples = dataset.train_samples
+    is_scored = any(fold.outputs == SCORES for fold in subject.best.finished_folds().values())
     return [
         Wrong(
             index=int(indices[place]),
@@ -83,6 +87,7 @@ def most_confidently_wrong(
             confidence=float(predictions.confidence[place]),
             truth=float(predictions.truth[place]),
             sample=_sample(dataset, samples, int(indices[place])),
+            is_scored=is_scored,
         )
         for place in order
     ]

@@ -257,11 +257,19 @@ def _wrong(entry: Wrong, names: list[str]) -> Markup:
     lines = [
         tag("span", f"true: {names[entry.true]}", class_="true"),
         Markup("<br>"),
-        f"predicted: {names[entry.predicted]}, {entry.confidence:.1%}",
+        f"predicted: {names[entry.predicted]}, {_sureness(entry, entry.confidence)}",
         Markup("<br>"),
-        tag("span", f"true class {entry.truth:.1%}, sample {entry.index:,}", class_="soft"),
+        tag(
+            "span",
+            f"true class {_sureness(entry, entry.truth)}, sample {entry.index:,}",
+            class_="soft",
+        ),
     ]
     return tag("li", _shown(entry), tag("div", *lines))
+
+
+def _sureness(entry: Wrong, value: float) -> str:
+    return f"score {value:.3g}" if entry.is_scored else f"{value:.1%}"
 
 
 def _shown(entry: Wrong) -> Markup:

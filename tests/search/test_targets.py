@@ -202,6 +202,7 @@ def test_a_model_without_loss_or_softmax_is_trained_on_logits(units, labels):
     assert last.metrics["accuracy"] == pytest.approx(reference.metrics["accuracy"], abs=0.02)
 
 
+@pytest.mark.filterwarnings("ignore:.*received `from_logits=True`:UserWarning")
 def test_a_softmax_stays_one_though_the_loss_speaks_of_logits():
     loss = stock("SparseCategoricalCrossentropy", from_logits=True)
     fitted, last, _ = train(model(3, "softmax", loss=loss), epochs=8)
@@ -393,7 +394,7 @@ def test_averaged_weights_are_what_is_scored_and_kept(early, overwrite):
         0.5, use_ema=True, ema_momentum=0.9, ema_overwrite_frequency=overwrite
     )
     made = model(3, "softmax", loss="sparse_categorical_crossentropy", optimizer=optimizer)
-    fitted, last, _ = train(made, epochs=12, early_stopping=early, patience=2)
+    fitted, last, _ = train(made, epochs=12, early_stopping=early)
     found = keras.ops.convert_to_numpy(made(ROWS))
     assert np.allclose(found, fitted.chosen.values, atol=1e-6)
     assert early is (fitted.chosen is not last)
