@@ -48,6 +48,7 @@ def describe(history: History) -> str:
         _setup(study),
         _columns(history),
         _reading(history),
+        *(f"**Note:** {notice.text}" for notice in history.notices),
         _openings(history),
     ]
     return "\n\n".join(part for part in parts if part)[:_MAX_LENGTH]

@@ -63,6 +63,7 @@ def _document(history: "History") -> dict[str, Any]:
     return {
         **(history.study.to_json() if history.study else {}),
         **study_document(history),
+        "notices": [notice.text for notice in history.notices],
         "exports": [export.to_json() for export in history.exports],
         "test_set_openings": [opening.to_json() for opening in history.test_openings],
     }
@@ -88,6 +89,8 @@ def _print_study(history: "History") -> None:
     plan = history.sessions[-1].plan.get("told") if history.sessions else ""
     if plan:
         say(f"plan {plan}")
+    for notice in history.notices:
+        say(f"Note: {notice.text}")
     if len(history.objectives) > 1 and history.front():
         console.print(f"\n[bold]{front_heading(history)}[/]")
         console.print(trial_table(history, history.front()))

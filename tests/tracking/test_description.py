@@ -2,7 +2,7 @@ import pytest
 
 from tracking.description import describe
 from tracking.history import History
-from tracking.records import SessionEnded, TestSetOpened
+from tracking.records import Notice, SessionEnded, TestSetOpened
 
 
 def test_it_opens_with_the_best_trial_and_its_setting(study):
@@ -113,3 +113,8 @@ def test_it_says_where_curves_matrices_and_other_studies_are(study):
 def test_it_has_no_tables_which_the_pages_crowd(new_study):
     study = new_study(objective="cv_accuracy,latency_ms").every_kind_of_trial()
     assert "|--" not in describe(study.history)
+
+
+def test_it_tells_what_was_found_out_about_the_numbers(study):
+    study.add(Notice, trial=0, text="outputs are scores")
+    assert "**Note:** outputs are scores" in describe(study.history)

@@ -8,7 +8,7 @@ from search.cli import output
 from search.cli.app import run
 from tests.studies import StudyBuilder
 from tracking.home import Home
-from tracking.records import TrialConfirmed
+from tracking.records import Notice, TrialConfirmed
 
 
 @pytest.fixture
@@ -286,3 +286,10 @@ def test_the_json_of_a_trial_tells_how_it_was_confirmed(show):
     found = json.loads(show(study, "--trial", "0", "--json"))["confirmed"]
     assert found["scores"]["cv_accuracy"] == 0.7
     assert (found["repeats"], len(found["folds"]), found["error"]) == (2, 4, "")
+
+
+def test_what_was_found_out_about_the_numbers_is_shown(show):
+    study = StudyBuilder()
+    study.add(Notice, trial=0, text="outputs are scores, see [docs]")
+    assert "Note: outputs are scores, see [docs]" in show(study)
+    assert json.loads(show(study, "--json"))["notices"] == ["outputs are scores, see [docs]"]
