@@ -123,7 +123,7 @@ def code_files(reference: str, declarations: Path) -> dict[str, Path]:
     found = {Path(place).name: Path(place).resolve()} if is_file else {}
     for path in _modules(place, declarations):
         root = next((root for root in roots if path.is_relative_to(root)), None)
-        if root is not None and not _is_installed(path):
+        if root is not None and not _is_installed(path, root):
             found[path.relative_to(root).as_posix()] = path
     return found
 
@@ -141,11 +141,22 @@ def _modules(place: str, declarations: Path) -> Iterator[Path]:
             yield from (Path(source) for source in sources if Path(source).is_file())
 
 
-def _is_installed(path: Path) -> bool:
+def _is_installed(path: Path, root: Path) -> bool:
+    """Whether a module is a package's, which every node has installed, and not the user's own.
+
+    What lies in a virtual environment below `root`, from where it would be imported, is a
+    package's, whichever Python runs this; a user's project may itself lie in an environment.
+    """
     named = ("stdlib", "platstdlib", "purelib", "platlib")
     here = Path(__file__).resolve().parents[2]
-    roots = [Path(sysconfig.get_path(name)).resolve() for name in named]
-    return any(path.is_relative_to(root) for root in [*roots, *(here / n for n in _OWN_PACKAGES)])
+    installed = [Path(sysconfig.get_path(name)).resolve() for name in named]
+    installed += [here / name for name in _OWN_PACKAGES]
+    return any(
+        folder in installed
+        or folder.name in ("site-packages", "dist-packages")
+        or (root in folder.parents and (folder / "pyvenv.cfg").exists())
+        for folder in path.parents
+    )
 
 
 def _without_samples(path: Path) -> bytes:

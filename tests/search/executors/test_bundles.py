@@ -95,3 +95,41 @@ def test_a_module_beside_the_user_travels_and_an_installed_one_does_not(tmp_path
     assert code_files("numpy:array", tmp_path) == {}
     assert code_files("lenet", tmp_path) == {}
     assert reference_at("mine.space:SPACE", tmp_path) == "mine.space:SPACE"
+
+
+@pytest.mark.parametrize(
+    ("marker", "module"),
+    [
+        ("env/pyvenv.cfg", "env/lib/python3.11/site-packages/package/layers.py"),
+        ("env/pyvenv.cfg", "env/share/space.py"),
+        ("README", "lib/python3/dist-packages/package/layers.py"),
+        ("README", "vendored/site-packages/layers.py"),
+    ],
+)
+def test_what_lies_in_an_environment_below_the_users_folder_is_not_the_users_own(
+    tmp_path, monkeypatch, marker, module
+):
+    user = tmp_path / "user"
+    monkeypatch.setenv("PYTHONPATH", str(user))
+    paths = [user / "my_space.py", user / "beside.py", user / module]
+    for path in (*paths, user / marker):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    (tmp_path / "one.json").write_text(json.dumps({"sources": {str(path): "" for path in paths}}))
+    files = code_files(f"{paths[0]}:SPACE", tmp_path)
+    assert files == {"my_space.py": paths[0], "beside.py": paths[1]}
+
+
+def test_a_user_whose_own_folder_lies_within_an_environment_keeps_the_modules_beside_the_space(
+    tmp_path,
+):
+    environment = tmp_path / "env"
+    project = environment / "project"
+    project.mkdir(parents=True)
+    (environment / "pyvenv.cfg").write_text("")
+    paths = [project / "my_space.py", project / "beside.py"]
+    for path in paths:
+        path.write_text("")
+    (tmp_path / "one.json").write_text(json.dumps({"sources": {str(path): "" for path in paths}}))
+    files = code_files(f"{paths[0]}:SPACE", tmp_path)
+    assert files == {path.name: path for path in paths}
