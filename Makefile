@@ -10,7 +10,7 @@ ifneq ($(wildcard ../shared/data),)
 export SEARCH_DATA_DIR ?= $(abspath ../shared/data)
 endif
 
-.PHONY: setup search test quick lint audit format check clean
+.PHONY: setup search test quick lint audit format check mutants clean
 
 setup: .venv/.ready
 
@@ -43,6 +43,10 @@ format: setup
 	$(BIN)/ruff check --fix .
 
 check: lint audit test
+
+# Hours for all modules; MODULES="search/folds.py search/feeding.py" for some.
+mutants: setup  ## Whether the tests notice small changes to what numbers come from.
+	$(BIN)/python -m tests.mutants $(MODULES)
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info

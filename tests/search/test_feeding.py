@@ -136,3 +136,109 @@ def test_nothing_is_cut_off_texts_of_one_length_or_other_samples():
     assert ignores_padding(_texts(*masked), _tokens([20] * 8)) is False
     rows = keras.Sequential([keras.layers.Input((5,)), keras.layers.Dense(2)])
     assert ignores_padding(rows, np.zeros((4, 5), np.float32)) is False
+
+
+@pytest.mark.parametrize("lengths", [None, "given"])
+def test_each_seed_and_each_epoch_has_an_order_of_its_own(lengths):
+    from search.feeding import lengths_of, shuffled
+
+    known = None if lengths is None else lengths_of(tokens())
+    orders = {
+        (seed, epoch): shuffled(
+            np.arange(500), batch_size=8, seed=seed, epoch=epoch, lengths=known
+        ).order.tolist()
+        for seed in (0, 1)
+        for epoch in (0, 1, 2)
+    }
+    assert len({tuple(order) for order in orders.values()}) == 6
+    assert all(sorted(order) == list(range(500)) for order in orders.values())
+
+
+def test_an_epoch_of_sequences_is_sorted_by_length_within_windows_of_fifty_batches():
+    from search.feeding import shuffled
+
+    lengths = np.random.RandomState(0).randint(1, 9, 700)
+    rows = np.arange(100, 700)
+    batches = shuffled(rows, batch_size=4, seed=5, epoch=2, lengths=lengths)
+    random = np.random.default_rng((5, 2))
+    order = list(random.permutation(rows))
+    expected = []
+    while order:
+        window, order = sorted(order[:200], key=lambda row: lengths[row]), order[200:]
+        while window:
+            batch, window = window[:4], window[4:]
+            expected.append(batch)
+    expected = [expected[index] for index in random.permutation(len(expected))]
+    assert [list(b) for b in np.split(batches.order, batches.ends[1:-1])] == expected
+    assert batches.longest.tolist() == [max(lengths[batch]) for batch in expected]
+    assert (batches.ends[0], batches.ends[-1], len(batches)) == (0, 600, 150)
+
+
+def test_samples_are_predicted_in_large_batches_as_they_come():
+    from search.feeding import in_turn
+
+    rows = np.arange(1030)[::-1]
+    batches = in_turn(rows)
+    assert batches.order is rows
+    assert batches.ends.tolist() == [0, 512, 1024, 1030]
+    assert (batches.longest, len(batches)) == (None, 3)
+
+
+def test_sequences_are_predicted_from_the_shortest_to_the_longest():
+    from search.feeding import in_turn
+
+    lengths = np.random.RandomState(0).randint(1, 9, 2000)
+    rows = np.arange(2000)[::-1][:1100]
+    batches = in_turn(rows, lengths)
+    assert batches.order.tolist() == sorted(rows, key=lambda row: lengths[row])
+    parts = np.split(batches.order, batches.ends[1:-1])
+    assert [len(part) for part in parts] == [512, 512, 76]
+    assert batches.longest.tolist() == [max(lengths[part]) for part in parts]
+    whole = in_turn(rows[:512], lengths)
+    assert whole.longest.tolist() == [max(lengths[rows[:512]])]
+
+
+def test_a_sequence_is_as_long_as_its_tokens_and_an_empty_one_has_length_one():
+    from search.feeding import lengths_of
+
+    assert lengths_of([[0, 0, 0], [5, 0, 0], [5, 6, 0], [7, 8, 9]]).tolist() == [1, 1, 2, 3]
+
+
+def test_rows_are_thinned_out_evenly_from_the_first_to_the_last():
+    from search.feeding import spread
+
+    rows = np.arange(100, 110)
+    assert spread(rows, 4).tolist() == [100, 103, 106, 109]
+    assert spread(rows, 2).tolist() == [100, 109]
+    assert spread(rows, 1).tolist() == [100]
+    assert spread(rows, 10).tolist() == spread(rows, 50).tolist() == rows.tolist()
+
+
+def test_a_part_without_rows_is_all_samples():
+    from search.feeding import Part
+
+    labels = np.array([3, 4, 5, 6])
+    some, every = Part(None, labels, np.array([2, 0])), Part(None, labels)
+    assert (some.indices.tolist(), some.own_labels.tolist()) == ([2, 0], [5, 3])
+    assert (every.indices.tolist(), every.own_labels.tolist()) == ([0, 1, 2, 3], [3, 4, 5, 6])
+
+
+def test_nothing_is_cut_off_where_a_model_takes_other_inputs_than_one_open_sequence():
+    import keras
+
+    from search.feeding import ignores_padding
+
+    def model(*inputs):
+        outputs = keras.layers.Concatenate()([keras.layers.Flatten()(i) for i in inputs])
+        return keras.Model(list(inputs), outputs)
+
+    class OwnClass(keras.Model):
+        pass
+
+    inputs = keras.layers.Input
+    scalar = inputs(())
+    assert ignores_padding(keras.Model(scalar, scalar + 1), _tokens()) is False
+    steps = inputs((None, 3))
+    assert ignores_padding(keras.Model(steps, steps + 1), _tokens()) is False
+    assert ignores_padding(model(inputs((2,)), inputs((3,))), _tokens()) is False
+    assert ignores_padding(OwnClass(), _tokens()) is False

@@ -4,10 +4,18 @@ from scipy.stats import binomtest
 from search.intervals import over_folds, wilson
 
 
-@pytest.mark.parametrize(("right", "samples"), [(0, 10), (10, 10), (45, 50), (8999, 10_000)])
+@pytest.mark.parametrize(
+    ("right", "samples"), [(0, 1), (1, 1), (0, 10), (10, 10), (45, 50), (8999, 10_000)]
+)
 def test_the_interval_of_a_share_is_wilsons(right, samples):
     expected = binomtest(right, samples).proportion_ci(0.95, method="wilson")
     assert wilson(right / samples, samples) == pytest.approx((expected.low, expected.high))
+
+
+def test_rounding_takes_no_interval_of_a_share_beyond_nought_and_one():
+    ends = [wilson(share, samples) for share in (0.0, 1.0) for samples in range(1, 2000)]
+    assert min(low for low, _ in ends) == 0.0
+    assert max(high for _, high in ends) == 1.0
 
 
 def test_of_no_samples_nothing_is_known():
