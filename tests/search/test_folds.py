@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from search.errors import DataError, SettingsError
-from search.folds import Folds, make_folds
+from search.folds import Folds, further_numbers, make_folds, stratified_part, validation_share
 
 LABELS = np.repeat(np.arange(4), [50, 30, 15, 5])
 SHUFFLED = np.random.RandomState(1).permutation(LABELS)
@@ -88,6 +88,39 @@ def test_a_limit_may_leave_out_one_sample_or_none(limit: int) -> None:
     assert make_folds(SHUFFLED, folds=2, seed=0, limit_samples=limit).samples == limit
 
 
+@pytest.mark.parametrize(
+    ("size", "expected"), [(33, [16, 10, 5, 2]), (10, [5, 3, 2, 0]), (100, [50, 30, 15, 5])]
+)
+def test_a_part_has_the_classes_in_proportion_and_the_largest_remainders_are_rounded_up(
+    size: int, expected: list[int]
+) -> None:
+    # 33 of 100 are 16.5, 9.9, 4.95 and 1.65 samples: rounded down, 30; three go to the last.
+    taken = stratified_part(SHUFFLED, size, seed=0)
+    assert np.bincount(SHUFFLED[taken], minlength=4).tolist() == expected
+    assert np.array_equal(taken, np.unique(taken))
+
+
+def test_a_limit_of_one_sample_for_each_class_and_part_is_enough() -> None:
+    labels = np.repeat(np.arange(4), 25)
+    folds = make_folds(labels, folds=2, seed=0, limit_samples=8)
+    assert [np.bincount(labels[part]).tolist() for part in folds.validation] == [[1] * 4] * 2
+
+
+def test_twenty_folds_are_allowed() -> None:
+    assert len(make_folds(np.repeat([0, 1], 20), folds=20, seed=0)) == 20
+
+
+@pytest.mark.parametrize(("folds", "numbers"), [(1, [2, 3]), (3, [4, 5, 6, 7, 8, 9])])
+def test_confirmation_sees_all_folds_twice_more(folds: int, numbers: list[int]) -> None:
+    assert list(further_numbers(folds)) == numbers
+
+
+@pytest.mark.parametrize(("folds", "share"), [(1, 1 / 4), (2, 1), (3, 1 / 2), (5, 1 / 4)])
+def test_the_validation_share_is_that_of_the_folds_made(folds: int, share: float) -> None:
+    made = make_folds(np.repeat([0, 1], 30), folds=folds, seed=0)
+    assert validation_share(folds) == share == len(made.validation[0]) / len(made.train[0])
+
+
 @pytest.mark.parametrize("count", [-1, 0, 21])
 def test_folds_out_of_range_are_refused(count: int) -> None:
     with pytest.raises(SettingsError, match=f"`folds` must be between 2 and 20.*got {count}"):
@@ -117,8 +150,9 @@ def test_a_class_with_fewer_samples_than_folds_is_named_with_its_count() -> None
     names = ("shirt", "coat", "bag", "boot")
     with pytest.raises(DataError, match=r"at least 6 .*class 3 \(boot\) has 5\..*lower `--folds`"):
         make_folds(LABELS, folds=6, seed=0, classes=names)
-    with pytest.raises(DataError, match="class 3 has 5"):
-        make_folds(LABELS, folds=6, seed=0)
+    for fewer in ((), names[:3]):
+        with pytest.raises(DataError, match="class 3 has 5"):
+            make_folds(LABELS, folds=6, seed=0, classes=fewer)
 
 
 def test_a_class_too_small_through_the_limit_says_so() -> None:
@@ -157,6 +191,28 @@ def test_folds_of_families_keep_size_and_proportions_as_far_as_families_allow() 
         assert len(validation) == pytest.approx(600, abs=3)
         shares = np.bincount(labels[validation]) / np.bincount(labels)
         assert shares == pytest.approx([0.2] * 3, abs=0.01)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_families_go_the_largest_first_to_the_part_that_has_least_of_their_classes(
+    seed: int,
+) -> None:
+    random = np.random.RandomState(seed)
+    labels = random.choice(3, size=300, p=[0.6, 0.3, 0.1])
+    groups = in_families(*[12] * 5, *[5] * 28, *[1] * 100)
+    totals = [int((labels == label).sum()) for label in range(3)]
+    held = [[0] * 3 for _ in range(4)]  # what each part has of each class; what is rare weighs more
+    dealt: list[set[int]] = [set() for _ in range(4)]
+    order = list(np.random.RandomState(seed).permutation(133))
+    for family in sorted(order, key=lambda family: -int((groups == family).sum())):
+        rows = np.flatnonzero(groups == family).tolist()
+        burdens = [sum(part[labels[row]] for row in rows) for part in held]
+        least = burdens.index(min(burdens))
+        for row in rows:
+            held[least][labels[row]] += 300**2 // totals[labels[row]] ** 2
+        dealt[least].update(rows)
+    folds = make_folds(labels, folds=4, seed=seed, groups=groups)
+    assert [set(part.tolist()) for part in folds.validation] == dealt
 
 
 def test_a_rare_class_is_spread_though_its_families_are_mostly_of_another() -> None:
@@ -226,6 +282,49 @@ def test_folds_that_are_missing_damaged_or_changed_are_refused(tmp_path: Path) -
         Folds.load(path)
 
 
-def test_folds_need_both_parts() -> None:
-    with pytest.raises(ValueError, match="got 1 and 0"):
-        Folds((np.arange(3),), ())
+@pytest.mark.parametrize(("own", "other"), [(0, 1), (1, 0)])
+def test_folds_with_the_digest_of_others_are_refused(tmp_path: Path, own: int, other: int) -> None:
+    made = [make_folds(LABELS, folds=2, seed=seed) for seed in (0, 1)]
+    parts = {"train": made[own].train, "validation": made[own].validation}
+    arrays = {f"{n}_{i}": part for n, both in parts.items() for i, part in enumerate(both, 1)}
+    path = tmp_path / "folds.npz"
+    np.savez(path, digest=np.array(made[other].digest), **arrays)
+    with pytest.raises(DataError, match="digest does not match"):
+        Folds.load(path)
+    np.savez(path, digest=np.array(made[own].digest), **arrays)
+    assert Folds.load(path).digest == made[own].digest
+
+
+class _Touches:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return open, (str(self.path), "w")  # type: ignore[return-value]
+
+
+def test_nothing_pickled_is_read_from_a_file_of_folds(tmp_path: Path) -> None:
+    path, made = tmp_path / "folds.npz", tmp_path / "made"
+    thing = np.array([_Touches(made)], object)
+    np.savez(path, digest=thing, train_1=thing, validation_1=thing)
+    with pytest.raises(DataError, match="folds of a study must be a readable file"):
+        Folds.load(path)
+    assert not made.exists()
+
+
+def test_joined_folds_come_one_after_another() -> None:
+    made = [make_folds(LABELS, folds=2, seed=seed) for seed in (0, 1)]
+    joined = Folds.joined(iter(made))
+    assert len(joined) == 4
+    parts = [*made[0].validation, *made[1].validation]
+    assert all(map(np.array_equal, joined.validation, parts))
+    assert all(map(np.array_equal, joined.train, [*made[0].train, *made[1].train]))
+
+
+@pytest.mark.parametrize("counts", [(1, 0), (0, 0), (1, 2), (2, 1)])
+def test_folds_need_as_many_training_as_validation_parts(counts: tuple[int, int]) -> None:
+    train, validation = ((np.arange(3),) * count for count in counts)
+    with pytest.raises(ValueError, match=f"got {counts[0]} and {counts[1]}"):
+        Folds(train, validation)

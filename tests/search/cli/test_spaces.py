@@ -31,6 +31,32 @@ def test_a_baseline_is_told_with_its_setting_and_its_exact_number_of_weights(sai
     assert document["takes"] == ["image"]
 
 
+@pytest.mark.parametrize(
+    ("space", "baseline", "rate"),
+    [
+        ("cnn", "narrow", 1e-3),
+        ("cnn", "narrow-tuned", 1e-4),
+        ("mlp", "small", 1e-3),
+        ("mlp", "small-tuned", 1e-4),
+    ],
+)
+def test_the_small_networks_have_the_epochs_batch_size_and_rate_they_were_published_with(
+    said, space, baseline, rate
+):
+    told = json.loads(said(space, "--json"))["baselines"][baseline]
+    assert told["epochs"] == told["settings"]["epochs"] == 10
+    assert told["settings"]["batch_size"] == 64
+    assert told["settings"]["learning_rate"] == rate
+    assert told["settings"]["optimizer"] == "adam"
+
+
+def test_it_is_told_on_what_a_score_was_measured_and_how_long_studies_train_baselines(said):
+    shown = said("cnn", width=160)
+    assert "0.8463 on fashion_mnist (last fifth)" in shown
+    assert "0.9064 on fashion_mnist (test)" in shown
+    assert "A study trains its baselines for its own `--epochs`, as all its trials." in shown
+
+
 @pytest.mark.parametrize("name", names())
 def test_every_space_shows_its_ranges_baselines_and_weights(said, name):
     shown, space = said(name), get_space(name)
