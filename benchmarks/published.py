@@ -6,14 +6,16 @@
 
 A baseline whose score was published on a test set is trained on all training data and scored on
 the test set, once a seed, nothing being chosen by it. One that was published on validation data
-is trained on four fifths and scored on the rest, another split each seed. Epochs are those of the
-publication; where it names none, those its space's module gives. Trainings that the JSON file has
+is trained on four fifths and scored on the rest, another stratified split each seed. One that was
+published on the last fifth of the training data (Keras's `validation_split=0.2`) is scored on both,
+a row each. Epochs are those of the publication. Trainings that the JSON file has
 already are not repeated, so an interrupted run goes on. The table's times are processor seconds of
 building, training and scoring, summed over cores: what else the machine does hardly changes them.
 """
 
 import argparse
 import json
+import os
 import statistics
 import sys
 import time
@@ -36,6 +38,7 @@ class Case:
     space: str
     baseline: str
     dataset: str
+    scored_on: str
 
     @property
     def name(self) -> str:
@@ -62,6 +65,7 @@ class Training:
     space: str
     baseline: str
     dataset: str
+    scored_on: str
     seed: int
     accuracy: float
     seconds: float
@@ -77,9 +81,15 @@ def cases(only: list[str] | None) -> Iterator[Case]:
     for space in names():
         for baseline, published in get_space(space).published.items():
             for dataset in published.scores:
-                case = Case(space, baseline, dataset)
-                if only is None or case.name in only or f"{case.name}@{dataset}" in only:
-                    yield case
+                for scored_on in _parts(published):
+                    case = Case(space, baseline, dataset, scored_on)
+                    if only is None or case.name in only or f"{case.name}@{dataset}" in only:
+                        yield case
+
+
+def _parts(published: Published) -> tuple[str, ...]:
+    on = published.measured_on
+    return (on, "validation") if on == "last fifth" else (on,)
 
 
 def train(case: Case, seed: int, asked: argparse.Namespace) -> Training:
@@ -90,7 +100,7 @@ def train(case: Case, seed: int, asked: argparse.Namespace) -> Training:
     from search.evaluation import Predictions, confusion_matrix, score
     from search.feeding import Part
     from search.fit import fit, predict
-    from search.folds import make_folds, stratified_part
+    from search.folds import stratified_part
     from search.inputs import make_inputs, spec_of
     from search.seeds import derive
 
@@ -102,10 +112,7 @@ def train(case: Case, seed: int, asked: argparse.Namespace) -> Training:
     used = np.arange(len(labels))
     if asked.limit_samples is not None:
         used = stratified_part(labels, asked.limit_samples, seed)
-    on_test = case.published.measured_on == "test"
-    if not on_test:
-        folds = make_folds(labels[used], folds=1, seed=seed)
-        used, held_out = used[folds.train[0]], used[folds.validation[0]]
+    used, held_out = _held_out(case.scored_on, used, labels, seed)
     started, cpu_started = time.monotonic(), time.process_time()
     encoder = inputs.learn(used, setting)
     keras.backend.clear_session()
@@ -121,7 +128,7 @@ def train(case: Case, seed: int, asked: argparse.Namespace) -> Training:
         on_epoch=lambda epoch: _tell(f"  epoch {epoch.number} {epoch.metrics}"),
         thaw=space.thaw,
     )
-    if on_test:
+    if case.scored_on == "test":
         samples, truth = dataset.open_test()
         scored, truth = encoder.encode(samples), np.asarray(truth)
     else:
@@ -131,6 +138,7 @@ def train(case: Case, seed: int, asked: argparse.Namespace) -> Training:
         space=case.space,
         baseline=case.baseline,
         dataset=case.dataset,
+        scored_on=case.scored_on,
         seed=seed,
         accuracy=score(probabilities, truth).accuracy,
         seconds=time.monotonic() - started,
@@ -140,6 +148,21 @@ def train(case: Case, seed: int, asked: argparse.Namespace) -> Training:
         samples=len(used),
         overrides=overrides,
     )
+
+
+def _held_out(
+    scored_on: str, used: np.ndarray, labels: np.ndarray, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows that are trained on, and those that are scored (none for `test`)."""
+    from search.folds import make_folds
+
+    if scored_on == "test":
+        return used, used[:0]
+    if scored_on == "last fifth":  # as Keras: what `validation_split` leaves comes first
+        kept = int(len(used) * (1 - 0.2))
+        return used[:kept], used[kept:]
+    folds = make_folds(labels[used], folds=1, seed=seed)
+    return used[folds.train[0]], used[folds.validation[0]]
 
 
 def table(trainings: list[Training]) -> str:
@@ -163,7 +186,7 @@ def _row(case: Case, done: list[Training]) -> str:
     seconds = statistics.median(t.cpu_seconds for t in done)
     cells = (
         f"`{case.name}`{changed}",
-        f"{case.dataset}, {published.measured_on}",
+        f"{case.dataset}, {case.scored_on}",
         f"{done[0].model_parameters:,}",
         f"{done[0].samples:,} x {done[0].overrides.get('epochs', published.epochs)}",
         _published(published.scores[case.dataset]),
@@ -179,8 +202,8 @@ def _published(score: float | None) -> str:
     return "own" if score is None else f"{score:.4g}"
 
 
-def _key(of: Case | Training) -> tuple[str, str, str]:
-    return of.space, of.baseline, of.dataset
+def _key(of: Case | Training) -> tuple[str, str, str, str]:
+    return of.space, of.baseline, of.dataset, of.scored_on
 
 
 def _tell(text: str) -> None:
@@ -204,7 +227,7 @@ def main() -> None:
     parser.add_argument("--limit-samples", type=int, help="train on a part of the data")
     parser.add_argument("--set", action="append", metavar="P=V", help="change the baseline")
     parser.add_argument("--home", type=Path, default=Path("mlruns"))
-    parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--data-dir", type=Path, default=os.environ.get("SEARCH_DATA_DIR"))
     parser.add_argument("--write", type=Path, help="only put the table into this document")
     arguments = parser.parse_args()
     done = []

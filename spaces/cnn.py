@@ -7,14 +7,13 @@ unless said otherwise:
 
 - `compact`: 32 and 64 filters, 64 dense units, dropout 0.5, Adam, batch 32, 10 epochs:
   121,930 parameters, test accuracy 0.9064 on Fashion-MNIST.
-- `narrow`: 32 and 32 filters, 128 dense units, learning rate 1e-3, batch 64: 113,386 parameters;
+- `narrow`: 32 and 32 filters, 128 dense units, Adam, learning rate 1e-3: 113,386 parameters;
   `narrow-tuned`: 64 and 64 filters of 5x5, dropout 0.5, learning rate 1e-4: 236,618 parameters;
-  0.99 on MNIST and 0.88 on Fashion-MNIST. Their epochs were not published: 5 are taken, after which
-  the small rate reaches about the published number.
+  both batch 64, 10 epochs: test accuracy 0.99 on MNIST and 0.88 on Fashion-MNIST.
 - `three-block`: 32, 64 and 128 filters, 128 dense units, dropout 0.25 after both pools and before
   the output, batch 32: 241,546 parameters, test accuracy 0.9031 on Fashion-MNIST.
 - `three-conv`: 32, 64 and 64 filters, two dense layers of 64, batch 64: 97,482 parameters,
-  validation accuracy 0.8463 on a fifth of the training data after the first epoch.
+  accuracy 0.8463 on the last fifth of the training data after the first epoch.
 
 Run: `python -m search run --space cnn --dataset fashion_mnist`. Ranges: around the baselines. To
 expect on two cores: 0.90 to 0.91 in cross-validation after 10 epochs on all 60,000 images, 5 to
@@ -78,7 +77,13 @@ SPACE = Space(
     ),
     baselines={
         "compact": {"filters_1": 32, "filters_2": 64, "dense_units": 64, "dropout": 0.5},
-        "narrow": {"filters_1": 32, "filters_2": 32, "dense_units": 128, "batch_size": 64},
+        "narrow": {
+            "filters_1": 32,
+            "filters_2": 32,
+            "dense_units": 128,
+            "learning_rate": 1e-3,
+            "batch_size": 64,
+        },
         "narrow-tuned": {
             "filters_1": 64,
             "filters_2": 64,
@@ -110,13 +115,13 @@ SPACE = Space(
     },
     published={
         "compact": Published(121_930, {"fashion_mnist": 0.9064}, epochs=10, seconds=60),
-        "narrow": Published(113_386, {"mnist": 0.99, "fashion_mnist": 0.88}, epochs=5, seconds=25),
+        "narrow": Published(113_386, {"mnist": 0.99, "fashion_mnist": 0.88}, epochs=10, seconds=50),
         "narrow-tuned": Published(
-            236_618, {"mnist": 0.99, "fashion_mnist": 0.88}, epochs=5, seconds=60
+            236_618, {"mnist": 0.99, "fashion_mnist": 0.88}, epochs=10, seconds=120
         ),
         "three-block": Published(241_546, {"fashion_mnist": 0.9031}, epochs=10, seconds=100),
         "three-conv": Published(
-            97_482, {"fashion_mnist": 0.8463}, epochs=1, measured_on="validation", seconds=10
+            97_482, {"fashion_mnist": 0.8463}, epochs=1, measured_on="last fifth", seconds=10
         ),
     },
     build=build,

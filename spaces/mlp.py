@@ -2,9 +2,9 @@
 
 Source: Rumelhart, Hinton and Williams, "Learning representations by back-propagating errors",
 1986; dropout from Srivastava et al. 2014. The baselines are published Keras settings: `small`,
-Dense 128, Dropout 0.5, Dense 64, learning rate 1e-3, batch 64 (109,386 parameters on 28x28 images),
-and `small-tuned`, Dense 256 and 128, dropout 0.3, learning rate 1e-4 (235,146): 0.97 on MNIST and
-0.87 on Fashion-MNIST. Their epochs were not published; 5 are taken.
+Dense 128, Dropout 0.5, Dense 64, learning rate 1e-3 (109,386 parameters on 28x28 images), and
+`small-tuned`, Dense 256 and 128, dropout 0.3, learning rate 1e-4 (235,146); both Adam, batch 64, 10
+epochs: test accuracy 0.97 on MNIST and 0.87 on Fashion-MNIST.
 
 Run: `python -m search run --space mlp --dataset mnist`. Ranges: around the baselines. To expect on
 two cores: 0.97 on MNIST, 0.86 on Fashion-MNIST after 5 epochs on all 60,000 images, 2 s an epoch.
@@ -53,13 +53,25 @@ SPACE = Space(
         Choice("batch_size", (32, 64, 128), default=64),
     ),
     baselines={
-        "small": {"units_1": 128, "dropout": 0.5, "units_2": 64},
-        "small-tuned": {"units_1": 256, "dropout": 0.3, "units_2": 128, "learning_rate": 1e-4},
+        "small": {
+            "units_1": 128,
+            "dropout": 0.5,
+            "units_2": 64,
+            "learning_rate": 1e-3,
+            "batch_size": 64,
+        },
+        "small-tuned": {
+            "units_1": 256,
+            "dropout": 0.3,
+            "units_2": 128,
+            "learning_rate": 1e-4,
+            "batch_size": 64,
+        },
     },
     published={
-        "small": Published(109_386, {"mnist": 0.97, "fashion_mnist": 0.87}, epochs=5, seconds=8),
+        "small": Published(109_386, {"mnist": 0.97, "fashion_mnist": 0.87}, epochs=10, seconds=14),
         "small-tuned": Published(
-            235_146, {"mnist": 0.97, "fashion_mnist": 0.87}, epochs=5, seconds=10
+            235_146, {"mnist": 0.97, "fashion_mnist": 0.87}, epochs=10, seconds=20
         ),
     },
     build=build,

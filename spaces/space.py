@@ -21,7 +21,8 @@ class Published:
         scores: accuracy (fraction) by the dataset it is meant for; None where the setting is this
             project's own.
         epochs: that it was trained for.
-        measured_on: `test`, or `validation` for a part held out of the training data.
+        measured_on: `test`; `validation` for a part held out of the training data at random;
+            `last fifth` for the last fifth of the training data, Keras's `validation_split=0.2`.
         seconds: time to expect for one training on two cores, seconds.
     """
 

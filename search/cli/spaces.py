@@ -170,7 +170,7 @@ def _print_published(space: Any) -> None:
             f"{minutes} min" if published.seconds >= 60 else f"{published.seconds:.0f} s",
         )
     console.print(made)
-    console.print()
+    console.print("A study trains its baselines for its own `--epochs`, as all its trials.\n")
 
 
 def _score_text(dataset: str, score: float | None) -> str:

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.ndimage import affine_transform
 
 from search.augmentation import Augmentation
 
@@ -63,6 +64,62 @@ def test_the_same_seed_moves_the_same_way():
     images = dot(dtype=np.float32)
     assert np.array_equal(moves.apply(images, SEED), moves.apply(images, SEED))
     assert not np.array_equal(moves.apply(images, SEED), moves.apply(images, SEED + 1))
+
+
+def moved_by_hand(image, drawn, moves, fill):
+    """Move `(height, width)` about its centre with SciPy: mirrored, zoomed, turned, shifted."""
+    height, width = image.shape
+    angle, scale = np.deg2rad(drawn[0] * moves.rotation), 1 + drawn[1] * moves.zoom
+    mirror = -1 if moves.flip and drawn[2] < 0 else 1
+    shift = np.array([drawn[3] * moves.shift * height, drawn[4] * moves.shift * width])
+    if not moves.rotation and not moves.zoom:
+        shift = np.round(shift)
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    matrix = turn @ np.diag([1, mirror]) / scale  # rows, columns: from output to input
+    centre = np.array([(height - 1) / 2, (width - 1) / 2])
+    offset = centre - matrix @ centre + shift
+    return affine_transform(image, matrix, offset, order=1, mode="grid-constant", cval=fill)
+
+
+@pytest.mark.parametrize(
+    "moves",
+    [
+        Augmentation(rotation=30.0),
+        Augmentation(zoom=0.4),
+        Augmentation(shift=0.3),
+        Augmentation(flip=True),
+        Augmentation(shift=0.2, rotation=15.0),
+        Augmentation(shift=0.2, zoom=0.1),
+        Augmentation(shift=0.3, rotation=180.0, zoom=0.5, flip=True),
+    ],
+)
+def test_images_are_moved_as_scipy_moves_them(moves):
+    import tensorflow as tf
+
+    images = np.random.default_rng(0).random((20, 7, 10, 2)).astype(np.float32)
+    drawn = tf.random.stateless_uniform((5, 20), SEED, -1.0, 1.0).numpy().astype(float)
+    moved = np.asarray(moves.apply(images, SEED, 0.25))
+    assert moved.shape == images.shape
+    for number, image in enumerate(images):
+        for channel in (0, 1):
+            expected = moved_by_hand(image[..., channel], drawn[:, number], moves, 0.25)
+            np.testing.assert_allclose(moved[number, ..., channel], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ({"shift": 0.1}, Augmentation(shift=0.1)),
+        ({"rotation": 5.0}, Augmentation(rotation=5.0)),
+        ({"zoom": 0.2}, Augmentation(zoom=0.2)),
+        ({"flip": True}, Augmentation(flip=True)),
+        ({"shift": 0.1, "zoom": 0.2, "rotation": 3.0}, Augmentation(0.1, 3.0, 0.2, flip=False)),
+        ({}, None),
+        ({"shift": 0.0, "rotation": 0.0, "zoom": 0.0, "flip": False}, None),
+    ],
+)
+def test_a_setting_moves_by_what_it_names_and_is_none_where_that_is_nothing(setting, expected):
+    assert Augmentation.of({"augmentation": True} | setting) == expected
 
 
 @pytest.mark.parametrize("setting", [{}, {"augmentation": False, "shift": 0.1}, {"shift": 0.1}])

@@ -1,9 +1,12 @@
 import time
+from dataclasses import replace
 
 import pytest
 
 from search.budget import Budget, seconds_to_race
 from tests.studies import StudyBuilder
+from tracking.history import History
+from tracking.records import FoldEnded
 
 
 def study(*levels, folds=2):
@@ -21,6 +24,15 @@ def test_a_session_is_done_when_all_its_trials_are_over():
     assert Budget(trials=3).is_done(builder.history) is False
     builder.start_trial(2)
     assert Budget(trials=2).is_done(builder.history) is False
+
+
+def test_a_session_of_many_trials_is_done_after_the_last_of_them():
+    builder = StudyBuilder()
+    for trial in range(300):
+        builder.start_trial(trial)
+        builder.end_trial(trial, "failed")
+    assert Budget(trials=300).is_done(builder.history) is True
+    assert Budget(trials=301).is_done(builder.history) is False
 
 
 def test_a_session_is_not_done_before_its_best_trials_are_confirmed():
@@ -45,6 +57,7 @@ def test_the_time_is_up_at_the_deadline_and_as_long_before_as_is_reserved(monkey
     assert budget.is_used_up() is False
     assert budget.is_used_up(9.0) is False
     assert budget.is_used_up(10.0) is True
+    assert budget.is_used_up(11.0) is True
     assert Budget(trials=1, deadline=100.0).is_used_up() is True
     assert Budget(trials=1, deadline=100.5).is_used_up() is False
 
@@ -62,8 +75,13 @@ def test_the_time_is_up_at_the_deadline_and_as_long_before_as_is_reserved(monkey
 def test_the_race_takes_one_more_turn_and_a_quarter_of_the_waiting_from_fold_to_fold(
     waiting, folds
 ):
-    history = study(0.7, 0.8, folds=5).history  # three seconds a fold
-    assert seconds_to_race(history, waiting) == pytest.approx(folds * 3.0 * 1.25)
+    records = study(0.7, 0.8, folds=5).records
+    seconds = {1: 2.0, 2: 2.1, 3: 2.3, 4: 2.4, 5: 2.5}  # by fold; 2.26 on the average
+    timed = [
+        replace(r, seconds=seconds[r.fold]) if isinstance(r, FoldEnded) else r for r in records
+    ]
+    expected = pytest.approx(folds * 2.26 * 1.25)
+    assert seconds_to_race(History.of(timed), waiting) == expected
 
 
 def test_nothing_is_kept_for_a_race_that_nobody_waits_for_or_that_no_fold_tells_of():
