@@ -187,6 +187,8 @@ def _meaning(code: str) -> str | None:
     for node in ast.walk(tree):
         match node:
             case ast.FunctionDef():
+                if "abstractmethod" in map(ast.unparse, node.decorator_list):
+                    node.decorator_list = []
                 node.returns, given = None, node.args
                 given.args = [*given.posonlyargs, *given.args, *given.kwonlyargs]
                 given.defaults = [d for d in (*given.defaults, *given.kw_defaults) if d]
@@ -210,9 +212,13 @@ def _mutant(module: str, source: str, code: str) -> Mutant:
     last = 0
     while last < min(len(old), len(new)) - first and old[-1 - last] == new[-1 - last]:
         last += 1
-    before, after = (lines[first : len(lines) - last] for lines in (old, new))
-    joined = [" ".join(line.strip() for line in lines) for lines in (before, after)]
-    return Mutant(module, first + 1, *joined, code)
+    before, after = (
+        " ".join(line.strip() for line in lines[first : len(lines) - last] if line.strip())
+        for lines in (old, new)
+    )
+    if not after:  # a decorator was left out: say of what
+        before += " " + next(line.strip() for line in old[len(old) - last :] if line.strip())
+    return Mutant(module, first + 1, before, after, code)
 
 
 # --- running

@@ -8,7 +8,7 @@ from search.datasets import Dataset
 from search.datasets.arrays import IMAGES, LABELS, ROWS, array_file, write_array
 from search.datasets.manifest import Manifest, Stamp
 from search.datasets.texts import words_of, write_texts
-from search.encoding import encoder_from_json
+from search.encoding import ImageEncoder, encoder_from_json
 from search.inputs import make_inputs, spec_of
 from spaces import ImageInput, TableInput, TextInput
 
@@ -117,3 +117,48 @@ def test_an_encoder_survives_being_written_and_read(tmp_path, kind, taken) -> No
 def test_what_describes_no_encoder_is_refused(data) -> None:
     with pytest.raises((KeyError, ValueError, TypeError)):
         encoder_from_json(data)
+
+
+@pytest.mark.parametrize(
+    ("native", "taken"),
+    [([8, 8], [8, 8, 1]), ([8, 8, 1], [8, 8]), ([8] * 4, [8, 8, 1]), ([8, 8, 1], [8] * 4)],
+)
+def test_an_image_has_height_width_and_channels(native, taken) -> None:
+    data = {"kind": "image", "native_shape": native, "input_shape": taken, "scaled": False}
+    with pytest.raises(ValueError, match="three numbers"):
+        encoder_from_json(data)
+
+
+def test_pixels_are_scaled_by_255_alone() -> None:
+    pixels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
+    shape = {"native_shape": [16, 16, 1], "input_shape": [16, 16, 1]}
+    scaled, kept = (
+        encoder_from_json({"kind": "image", **shape, "scaled": on}) for on in (True, False)
+    )
+    expected = (pixels / 255).astype(np.float32)
+    np.testing.assert_allclose(scaled.encode(pixels), expected, rtol=1e-6)
+    assert np.array_equal(kept.encode(pixels), pixels)
+    assert np.array_equal(ImageEncoder((16, 16, 1), (16, 16, 1)).encode(pixels), pixels)
+    assert (scaled.vocabulary_size, kept.input_shape) == (0, (16, 16, 1))
+
+
+def test_columns_are_standardised_as_scikit_learn_does_it(tmp_path) -> None:
+    from sklearn.preprocessing import StandardScaler
+
+    own = dataset(tmp_path, "table")
+    encoder = make_inputs(own, TableInput()).learn(np.array([0, 2, 3]), {})
+    rows = np.asarray(own.train_samples, np.float64)
+    expected = StandardScaler().fit(rows[[0, 2, 3]]).transform(rows)
+    np.testing.assert_allclose(encoder.encode(rows), expected, rtol=1e-6)
+    assert encoder.input_shape == (3,)
+
+
+def test_the_first_word_is_token_two_and_unknown_words_are_token_one() -> None:
+    words = {"kind": "text", "vocabulary": ["film", "good"], "length": 4, "size": 9}
+    encoder = encoder_from_json(words)
+    assert encoder.encode(["good film", "bad good", "film film film film film"]).tolist() == [
+        [3, 2, 0, 0],
+        [1, 3, 0, 0],
+        [2, 2, 2, 2],
+    ]
+    assert (encoder.vocabulary_size, encoder.input_shape) == (9, (4,))
