@@ -54,16 +54,17 @@ TESTS: dict[str, tuple[str, ...]] = {
     "search/report/importance.py": ("tests/search/report/test_importance.py",),
     "search/comparison/statistics.py": ("tests/search/comparison/test_statistics.py",),
     "search/comparison/ranks.py": ("tests/search/comparison/test_ranks.py",),
-    "search/targets.py": ("tests/search/test_fit.py",),
+    "search/targets.py": ("tests/search/test_targets.py", "tests/search/test_fit.py"),
+    "search/outputs.py": ("tests/search/test_targets.py",),
     "search/evaluation.py": ("tests/search/test_evaluation.py",),
     "search/program.py": ("tests/search/test_reuse.py", "tests/search/test_fit.py"),
     "search/fit.py": ("tests/search/test_fit.py", "tests/search/test_reuse.py"),
-    "search/objective.py": ("tests/search/test_objective.py",),
+    "search/objective.py": ("tests/search/test_export.py",),
     "search/outcomes.py": ("tests/search/test_study.py",),
     "search/champion.py": ("tests/search/test_champion.py",),
     **{
         f"search/pruners/{name}.py": ("tests/search/test_pruners.py", "tests/search/test_study.py")
-        for name in ("hyperband", "median", "racing", "wilcoxon")
+        for name in ("folds", "halving", "racing", "standing")
     },
 }
 # Imported before the forks: what costs time, is not this project's, and starts no threads.
@@ -116,6 +117,9 @@ def main() -> int:
     if unknown:
         parser.error(f"{unknown[0]} has no entry in TESTS; known: {', '.join(TESTS)}")
     modules = asked.modules or list(TESTS)
+    missing = [n for m in modules for n in (m, *TESTS[m]) if not (ROOT / n).exists()]
+    if missing:
+        parser.error(f"{missing[0]} is named in TESTS and does not exist")
     known = _read_results()
     if not asked.list:
         for name in COMMON:
