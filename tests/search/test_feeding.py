@@ -242,3 +242,31 @@ def test_nothing_is_cut_off_where_a_model_takes_other_inputs_than_one_open_seque
     assert ignores_padding(keras.Model(steps, steps + 1), _tokens()) is False
     assert ignores_padding(model(inputs((2,)), inputs((3,))), _tokens()) is False
     assert ignores_padding(OwnClass(), _tokens()) is False
+
+
+def test_training_sees_every_sample_once_an_epoch_and_in_another_order_each_time():
+    import keras
+
+    from search.feeding import Part, shuffled
+    from search.fit import fit
+
+    seen = []
+
+    class Seeing(keras.Model):
+        def train_step(self, data):
+            seen.append(np.asarray(data[0])[:, 0].astype(int).tolist())
+            return super().train_step(data)
+
+    inputs = keras.layers.Input((1,))
+    model = Seeing(inputs, keras.layers.Dense(2, "softmax")(inputs))
+    model.compile("sgd", "sparse_categorical_crossentropy", run_eagerly=True)
+    rows = np.arange(10, 40)
+    part = Part(np.arange(50, dtype=np.float32)[:, None], np.arange(50) % 2, rows)
+    setting = {"epochs": 3, "batch_size": 8}
+    fit(model, part, None, setting, classes=2, seed=5, on_epoch=lambda _: None)
+    epochs = [[row for batch in seen[start : start + 4] for row in batch] for start in (0, 4, 8)]
+    assert len(seen) == 12
+    assert all(sorted(order) == rows.tolist() for order in epochs)
+    assert len({tuple(order) for order in epochs}) == 3
+    expected = [shuffled(rows, batch_size=8, seed=5, epoch=epoch).order for epoch in range(3)]
+    assert [list(order) for order in expected] == epochs
