@@ -174,8 +174,8 @@ def table(trainings: list[Training]) -> str:
     ]
     for case in cases(None):
         done = [t for t in trainings if _key(t) == _key(case)]
-        if done:
-            lines.append(_row(case, done))
+        changes = {json.dumps(t.overrides): t.overrides for t in done}  # as published, or changed
+        lines += [_row(case, [t for t in done if t.overrides == o]) for o in changes.values()]
     return "\n".join(lines)
 
 
@@ -236,9 +236,11 @@ def main() -> None:
     if arguments.write:
         write(arguments.write, table(done))
         return
+    overrides = parse_overrides(arguments.set or [])
+    known = [(_key(t), t.seed, t.overrides) for t in done]
     for case in cases(arguments.only):
         for seed in range(arguments.seeds):
-            if any((*_key(t), t.seed) == (*_key(case), seed) for t in done):
+            if (_key(case), seed, overrides) in known:
                 continue
             _tell(f"{case.name} on {case.dataset}, seed {seed}")
             done.append(train(case, seed, arguments))
