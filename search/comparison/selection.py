@@ -19,7 +19,7 @@ Numbers = NDArray[np.float64]
 # (Bengio & Grandvalet 2004), and far out in the tail a little more makes many false claims.
 LEAST_SHARE = 1 / 4
 
-_NODES = 200  # of each quadrature
+_NODES = 100  # of each quadrature
 _MODELS = (-9.0, 10.0)  # standard deviations, between which the best of any number lies
 _UNLIKELY = 1e-13  # of the spread, on either side, is left out
 
