@@ -30,8 +30,8 @@ from numpy.typing import NDArray
 
 from search.comparison.comparison import compare
 from search.comparison.contenders import Contender
-from search.comparison.evidence import LEAST_SHARE, Evidence, rivals_of
-from search.comparison.selection import NAMED, Choice
+from search.comparison.evidence import PEERS, Evidence, rivals_of
+from search.comparison.selection import LEAST_SHARE, Choice, interaction, selected_p
 from search.comparison.statistics import corrected_difference
 from search.folds import validation_share
 from tracking.history import FoldHistory, History, TrialHistory
@@ -77,7 +77,7 @@ class World:
     confirm: int = 0
     afresh: bool = False
 
-    def study(self, random: np.random.Generator) -> History:
+    def study(self, random: np.random.Generator) -> "Study":
         """Return a study; trial 0 is the baseline, trial 1 the better one if there is any."""
         count = self.trials + 1
         spread = self.noise(random, count)[:, None]
@@ -94,7 +94,7 @@ class World:
             best = [trial.number for trial in history.completed()[: self.confirm]]
             for number in {0, *best}:
                 _confirm(history, number, further[number], self)
-        return history
+        return Study(history, own[seen == self.folds])
 
     def _scores(
         self, random: np.random.Generator, means: Numbers, spread: Numbers, shared: Numbers, n: int
@@ -118,6 +118,14 @@ class World:
         return seen
 
 
+@dataclass(frozen=True, eq=False)
+class Study:
+    """A study's history, and the scores of all its complete trials, `(n_trials, n_folds)`."""
+
+    history: History
+    complete: Numbers
+
+
 def _history(scores: Numbers, seen: NDArray[np.int64]) -> History:
     history = History()
     history.study = StudyStarted(
@@ -125,14 +133,17 @@ def _history(scores: Numbers, seen: NDArray[np.int64]) -> History:
         parameters=[], dataset={"name": "made", "digest": "", "samples": 1}, folds=scores.shape[1],
         folds_digest="",
     )  # fmt: skip
+    values = [float(row[:count].mean()) for row, count in zip(scores, seen, strict=True)]
+    complete = [number for number in range(len(seen)) if seen[number] == scores.shape[1]]
+    looked_at = {0, *sorted(complete, key=lambda number: -values[number])[: PEERS + 2]}
     for number, row in enumerate(CENTRE + UNIT * scores):
         origin = "sampled" if number else "baseline:plain"
         started = TrialStarted(at=0.0, trial=number, parameters={}, origin=origin)
         trial = history.trials[number] = TrialHistory(started)
-        finished = row[: seen[number]]
-        _add(trial.folds, number, finished, first=1)
-        value = float(finished.mean())
-        state = "complete" if len(finished) == len(row) else "pruned"
+        if number in looked_at:  # of others a comparison asks no more than how they ended
+            _add(trial.folds, number, row, first=1)
+        state = "complete" if seen[number] == len(row) else "pruned"
+        value = CENTRE + UNIT * values[number]
         trial.ended = TrialEnded(at=0.0, trial=number, state=state, value=value)
     return history
 
@@ -155,60 +166,51 @@ def _add(folds: dict[int, FoldHistory], trial: int, scores: Sequence[float], fir
         folds[number] = FoldHistory(FoldStarted(at=0.0, trial=trial, fold=number), ended=ended)
 
 
-def claims(history: History) -> Iterator[tuple[str, int]]:
+def claims(study: Study) -> Iterator[tuple[str, int]]:
     """Yield each rule that claims the best trial to be better than the baseline, and which it is.
 
     Before the trials were confirmed, the best is that of the study's own folds.
     """
-    best = history.best()
-    if best is None or not best.number:
+    history = study.history
+    best, baseline = history.best(), history.trials[0]
+    if best is None or best is baseline:
         return
-    baseline = history.trials[0]
     evidence = [Evidence(history, trial, rivals_of(history, trial)) for trial in (best, baseline)]
-    contenders = [Contender(str(one.trial.number), one, NOWHERE) for one in evidence]
-    [pair] = compare(contenders, level=LEVEL).pairs
-    leads = pair.difference.mean > 0 and contenders[0].trial is best
-    if leads and pair.is_claimed(LEVEL):
+    found = compare(
+        [Contender(str(one.trial.number), one, NOWHERE) for one in evidence], level=LEVEL
+    )
+    if found.entries[0].trial == best.number and found.pairs[0].is_claimed(LEVEL):
         yield "product", best.number
     rules = _confirmed_rules if best.confirmed else _rules
-    for name, p, lead in rules(history, best, baseline):
+    for name, p, lead in rules(study, best, baseline):
         if lead > 0 and p < 1 - LEVEL:
             yield name, best.number
 
 
 def _rules(
-    history: History, best: TrialHistory, baseline: TrialHistory
+    study: Study, best: TrialHistory, baseline: TrialHistory
 ) -> Iterator[tuple[str, float, float]]:
     one, other = _own(best), _own(baseline)
-    share = validation_share(len(one))
+    folds = len(one)
+    share = validation_share(folds)
     safe = max(LEAST_SHARE, share)
-    rivals = rivals_of(history, best)
-    others = [
-        _own(trial) for trial in history.completed() if trial is not best and trial is not baseline
-    ]
-    choices = Choice(rivals), NAMED
-    for name, found, factor in (
-        ("uncorrected", corrected_difference(one, other, test_share=share), 1),
-        ("bonferroni", corrected_difference(one, other, test_share=safe), rivals),
-        ("dunnett", corrected_difference(one, other, test_share=safe, choices=choices), 1),
-    ):
-        yield name, factor * (found.p or 0.0), found.mean
-    mean = float(np.mean(one) - np.mean(other))
-    yield "pooled", _pooled_p(mean, [one, other, *others], safe, choices[0]), mean
-
-
-def _pooled_p(mean: float, table: Sequence[Sequence[float]], share: float, choice: Choice) -> float:
-    from search.comparison.selection import interaction, selected_p
-
-    noise, freedom = interaction(np.asarray(table))
-    error = np.sqrt((1 / len(table[0]) + share) * 2 * noise)
-    return selected_p(mean / error, freedom=freedom, choice=choice)
+    rivals = rivals_of(study.history, best)
+    plain = corrected_difference(one, other, test_share=share)
+    yield "uncorrected", plain.p or 0.0, plain.mean
+    careful = corrected_difference(one, other, test_share=safe)
+    yield "bonferroni", rivals * (careful.p or 0.0), careful.mean
+    choice = Choice(rivals)
+    own = (1 / folds + safe) * float(np.var(np.subtract(one, other), ddof=1))
+    yield "dunnett", selected_p(plain.mean / own**0.5, freedom=folds - 1, choice=choice), plain.mean
+    noise, freedom = interaction(UNIT * study.complete)
+    error = ((1 / folds + safe) * 2 * noise) ** 0.5
+    yield "pooled", selected_p(plain.mean / error, freedom=freedom, choice=choice), plain.mean
 
 
 def _confirmed_rules(
-    history: History, best: TrialHistory, baseline: TrialHistory
+    study: Study, best: TrialHistory, baseline: TrialHistory
 ) -> Iterator[tuple[str, float, float]]:
-    share = validation_share(history.known_study().folds)
+    share = validation_share(study.history.known_study().folds)
     for name, folds in (("further", _further), ("joined", lambda t: [*_own(t), *_further(t)])):
         found = corrected_difference(folds(best), folds(baseline), test_share=share)
         yield name, found.p or 0.0, found.mean

@@ -6,7 +6,7 @@ were. `selected_p` reckons how often so large a lead comes about that way.
 
 from dataclasses import dataclass
 from functools import lru_cache
-from math import pi, sqrt
+from math import log, pi, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,7 @@ Numbers = NDArray[np.float64]
 LEAST_SHARE = 1 / 4
 
 _NODES = 100  # of each quadrature
-_MODELS = (-9.0, 10.0)  # standard deviations, between which the best of any number lies
-_UNLIKELY = 1e-13  # of the spread, on either side, is left out
+_UNLIKELY = 1e-14  # of a distribution, at either end, is left out
 
 
 @dataclass(frozen=True)
@@ -125,21 +124,32 @@ def interaction(table: Numbers) -> tuple[float, int]:
 
 
 def _tail(t: float, freedom: float, candidates: int, link: float) -> float:
-    """Return the chance that `(link A + sqrt(1 - link^2) Z) / S` is above t."""
+    """Return the chance that `(link A + sqrt(1 - link^2) Z) / S` is above t.
+
+    Of A and Z the one with the larger part is integrated out exactly, the other by quadrature.
+    """
     if candidates == 1 or link == 0:
         return float(special.stdtr(freedom, -t))
-    best, weights = _best_of(candidates)
     spread, densities = _spread(freedom)
-    excess = (t * spread[:, None] - link * best) / sqrt(1 - min(link, 1 - 1e-9) ** 2)
-    return float(densities @ special.ndtr(-excess) @ weights)
+    bars, rest = t * spread[:, None], sqrt(max(0.0, 1 - link**2))
+    if link > rest:
+        nodes, weights = _best_of(1)
+        log_below = special.log_ndtr((bars - rest * nodes) / link)
+        above = -np.expm1(candidates * log_below)
+    else:
+        nodes, weights = _best_of(candidates)
+        above = special.ndtr((link * nodes - bars) / rest)
+    return float(densities @ above @ weights)
 
 
 @lru_cache(maxsize=64)
 def _best_of(candidates: int) -> tuple[Numbers, Numbers]:
     """Return nodes and weights of the largest of some standard normals."""
-    nodes, weights = _quadrature(*_MODELS)
-    density = np.exp(-(nodes**2) / 2) / sqrt(2 * pi)
-    return nodes, weights * candidates * density * special.ndtr(nodes) ** (candidates - 1)
+    lowest = float(special.ndtri_exp(log(_UNLIKELY) / candidates))
+    highest = -float(special.ndtri_exp(log(_UNLIKELY / candidates)))
+    nodes, weights = _quadrature(lowest, highest)
+    log_density = (candidates - 1) * special.log_ndtr(nodes) - nodes**2 / 2
+    return nodes, weights * candidates / sqrt(2 * pi) * np.exp(log_density)
 
 
 @lru_cache(maxsize=64)
