@@ -4,7 +4,7 @@ Scores of folds are not independent: training parts overlap, so a plain t-test c
 `corrected_difference` widens the variance for it, and more where a model was chosen by its scores.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
@@ -72,11 +72,11 @@ def corrected_difference(
     The variance of the mean is `(1/J + test_share)` times the sample variance of J differences.
     Source: Nadeau & Bengio 2003, "Inference for the generalization error", Machine Learning 52.
 
-    Where a model was chosen by its scores, an end of the interval and p allow for that: the lower
-    end and a lead of the first for how the first was chosen, the others for the second. Four
-    degrees of freedom reach too little so far out, so peers may help to tell the noise: the
+    Where a model was chosen by its scores, p and an end of the interval allow for that: the lower
+    end and a lead of the first for how the first was chosen, the others for the second. The four
+    degrees of freedom of five folds tell little so far out, so peers help to tell the noise: its
     variance is then the larger of the differences' own and of what is left in the scores of all,
-    with the latter's degrees of freedom.
+    with the latter's degrees of freedom. No choice makes a claim easier than without it.
 
     Args:
         first: a score for each fold.
@@ -99,13 +99,17 @@ def corrected_difference(
     if any(len(scores) != len(one) for scores in others):
         raise ValueError(f"peers must have as many folds, {len(one)}, each")
     differences = one - other
-    folds, freedom = len(differences), len(differences) - 1
+    folds, mean = len(differences), _rounded(float(differences.mean()))
     variance = _variance_of_mean(differences, test_share)
-    if others and folds > 1:
+    plain = _difference(mean, variance, freedom=folds - 1, folds=folds, level=level)
+    if folds < 2 or all(choice.is_free for choice in choices):
+        return plain
+    freedom: float = folds - 1
+    if others:
         noise, freedom = interaction(np.stack([one, other, *others]))
         variance = max(variance, (1 / folds + test_share) * 2 * noise)
-    mean = _rounded(float(differences.mean()))
-    return _difference(mean, variance, freedom=freedom, folds=folds, level=level, choices=choices)
+    chosen = _difference(mean, variance, freedom=freedom, folds=folds, level=level, choices=choices)
+    return _more_careful(plain, chosen, choices)
 
 
 def unpaired_difference(
@@ -243,7 +247,7 @@ def _difference(
     freedom: float,
     folds: int,
     level: float,
-    choices: tuple[Choice, Choice],
+    choices: tuple[Choice, Choice] = (NAMED, NAMED),
     first_part: float = 0.5,
 ) -> Difference:
     """Return the difference.
@@ -266,8 +270,31 @@ def _difference(
         error * critical_t(level, freedom=freedom, choice=choice, winners_share=part)
         for choice, part in zip(choices, parts, strict=True)
     )
-    ahead = 0 if mean >= 0 else 1
+    ahead = _ahead(mean)
     p = selected_p(
         abs(mean) / error, freedom=freedom, choice=choices[ahead], winners_share=parts[ahead]
     )
     return Difference(mean, mean - below, mean + above, p, folds)
+
+
+def _ahead(mean: float) -> int:
+    """Return which of the two is ahead, 0 or 1."""
+    return 0 if mean >= 0 else 1
+
+
+def _more_careful(
+    plain: Difference, chosen: Difference, choices: tuple[Choice, Choice]
+) -> Difference:
+    """Return a difference with the ends and p that a choice speaks against no surer than plain."""
+
+    def of(end: Callable[..., float], name: str, choice: Choice) -> float:
+        sure = getattr(plain, name)
+        return sure if choice.is_free else end(sure, getattr(chosen, name))
+
+    return Difference(
+        plain.mean,
+        of(min, "low", choices[0]),
+        of(max, "high", choices[1]),
+        of(max, "p", choices[_ahead(plain.mean)]),
+        plain.folds,
+    )

@@ -96,7 +96,7 @@ def test_a_challenger_is_nobody_to_be_compared_with(study):
     assert study.decided(0)[0] == "champion"
 
 
-def test_folds_that_confirmed_both_trials_count_too():
+def test_where_both_were_confirmed_it_goes_by_those_folds_alone():
     study = Exports(folds=2)
     study.session()
     study.scored(0, [0.80, 0.82])
@@ -107,8 +107,24 @@ def test_folds_that_confirmed_both_trials_count_too():
     assert "over 2 folds" in study.decided(1)[1]
     study.confirm_trial(1, level=0.78)
     alias, reason = study.decided(1)
-    assert "over 6 folds" in reason
+    assert "over 4 further folds" in reason
     assert alias == "challenger"
+
+
+def test_a_lead_that_luck_among_many_trials_explains_is_none():
+    study = Exports(folds=5)
+    study.session()
+    study.scored(0, LEVEL)
+    study.scored(1, [s - 0.01 + 0.003 * (n - 2) for n, s in enumerate(LEVEL)])
+    study.exported(0)
+    assert study.decided(1)[0] == "challenger"
+    for trial in range(2, 40):
+        study.start_trial(trial)
+        study.fold(trial, 1, epochs=1)
+        study.end_trial(trial, "pruned")
+    alias, reason = study.decided(1)
+    assert alias == "champion"
+    assert "not significantly worse" in reason
 
 
 def test_of_losses_the_smaller_is_better():
