@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -236,6 +236,7 @@ def test_of_calm_peers_only_the_degrees_of_freedom_count():
         corrected_difference(FIRST, SECOND, test_share=0.25, peers=[[0.1, 0.2]])
 
 
+@settings(deadline=None)  # the first of each degrees of freedom takes longer
 @given(
     st.lists(st.lists(st.floats(0, 1), min_size=4, max_size=4), min_size=2, max_size=9),
     st.integers(1, 30),
