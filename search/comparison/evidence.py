@@ -49,8 +49,7 @@ class Evidence:
             return NAMED
         if not confirmed:
             return Choice(self.rivals)
-        start = self.history.known_study()
-        own = max(start.folds, 1)
+        own = self.history.known_study().folds
         share = max(LEAST_SHARE, validation_share(own))
         carried = carried_over(share, own, len(self.confirmed))
         finalists = [t for t in self.history.confirmed() if t.started.origin == "sampled"]

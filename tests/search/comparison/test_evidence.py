@@ -76,6 +76,16 @@ def test_on_confirmation_folds_it_counts_as_far_as_they_share_samples_with_the_s
     assert is_afresh(study.history) == (unused == 90)
 
 
+@pytest.mark.parametrize(("folds", "share"), [(3, 1 / 2), (5, 1 / 4), (10, 1 / 4), (1, 1 / 4)])
+def test_how_far_the_choice_goes_on_follows_from_the_number_of_folds(folds, share):
+    study = begun(folds=folds)
+    for trial in (0, 1):
+        complete(study, trial, [0.8] * folds)
+    confirm(study, 0, [0.9] * (2 * folds))
+    [best] = evidence(study, 0)
+    assert best.choice(confirmed=True).carried == carried_over(share, folds, 2 * folds)
+
+
 def test_a_confirmation_that_is_not_over_or_failed_is_none():
     study = begun()
     complete(study, 0, STRONG)
