@@ -47,6 +47,16 @@ def test_a_trial_was_chosen_from_all_sampled_ones_but_those_that_failed():
     assert rivals_of(history, history.trials[0], baselines=True) == 4
 
 
+def test_the_only_trial_was_not_chosen():
+    study = begun()
+    complete(study, 0, WEAK)
+    assert rivals_of(study.history, study.history.trials[0]) == 1
+    assert rivals_of(study.history, study.history.trials[0], baselines=True) == 1
+    study.end_trial(0, "failed", reason="taken back")
+    assert rivals_of(study.history, study.history.trials[0]) == 1
+    assert rivals_of(study.history, study.history.trials[0], baselines=True) == 1
+
+
 def test_on_the_studys_own_folds_all_of_the_choice_counts():
     study = begun()
     complete(study, 0, WEAK, origin="baseline:plain")
