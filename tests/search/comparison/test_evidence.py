@@ -93,7 +93,7 @@ def test_how_far_the_choice_goes_on_follows_from_the_number_of_folds(folds, shar
         complete(study, trial, [0.8] * folds)
     confirm(study, 0, [0.9] * (2 * folds))
     [best] = evidence(study, 0)
-    assert best.choice(confirmed=True).carried == carried_over(share, folds, 2 * folds)
+    assert best.choice(confirmed=True) == Choice(2, carried_over(share, folds, 2 * folds))
 
 
 def test_a_confirmation_that_is_not_over_or_failed_is_none():
@@ -133,6 +133,21 @@ def test_the_noise_is_that_of_the_two_and_the_best_six_others():
     found = paired_difference(best, baseline, ACCURACY, confirmed=False)
     assert found == corrected_difference(
         STRONG, WEAK, test_share=0.25, choices=(Choice(10), NAMED), peers=peers
+    )
+
+
+def test_confirmation_folds_tell_their_noise_by_the_two_alone():
+    random = np.random.default_rng(3)
+    study = begun()
+    further = {}
+    for trial in range(3):
+        complete(study, trial, STRONG, origin="sampled" if trial else "baseline:plain")
+        further[trial] = 0.9 + 0.01 * (trial == 1) + 0.01 * random.normal(size=10)
+        confirm(study, trial, further[trial])
+    found = paired_difference(*evidence(study, 1, 0), ACCURACY, confirmed=True)
+    choice = Choice(2, carried_over(0.25, 5, 10), finalists=2)
+    assert found == corrected_difference(
+        further[1], further[0], test_share=0.25, choices=(choice, NAMED)
     )
 
 
