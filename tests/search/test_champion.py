@@ -11,8 +11,8 @@ from tracking.records import ModelExported
 class Exports(StudyBuilder):
     """A study whose trials score what they are told on each fold."""
 
-    def scored(self, trial: int, accuracies: list[float]) -> None:
-        self.start_trial(trial)
+    def scored(self, trial: int, accuracies: list[float], origin: str = "sampled") -> None:
+        self.start_trial(trial, origin)
         for fold, accuracy in enumerate(accuracies, start=1):
             self.fold(trial, fold, level=accuracy - fold / 1000)  # the builder adds it again
         self.end_trial(trial, "complete", sum(accuracies) / len(accuracies))
@@ -111,10 +111,11 @@ def test_where_both_were_confirmed_it_goes_by_those_folds_alone():
     assert alias == "challenger"
 
 
-def test_a_lead_that_luck_among_many_trials_explains_is_none():
+@pytest.mark.parametrize("origin", ["sampled", "baseline:plain"])
+def test_a_lead_that_luck_among_many_trials_explains_is_none(origin):
     study = Exports(folds=5)
     study.session()
-    study.scored(0, LEVEL)
+    study.scored(0, LEVEL, origin)
     study.scored(1, [s - 0.01 + 0.003 * (n - 2) for n, s in enumerate(LEVEL)])
     study.exported(0)
     assert study.decided(1)[0] == "challenger"
@@ -125,6 +126,26 @@ def test_a_lead_that_luck_among_many_trials_explains_is_none():
     alias, reason = study.decided(1)
     assert alias == "champion"
     assert "not significantly worse" in reason
+
+
+def test_one_that_scores_just_the_same_takes_its_place():
+    study = Exports(folds=5)
+    study.session()
+    study.scored(0, LEVEL)
+    study.scored(1, LEVEL)
+    study.exported(0)
+    alias, reason = study.decided(1)
+    assert alias == "champion"
+    assert reason.startswith("It is not significantly worse")
+
+
+def test_macro_f1_is_told_in_points():
+    study = Exports(folds=5, objective="macro_f1")
+    study.session()
+    study.scored(0, LEVEL)
+    study.scored(1, [score - 0.05 + 0.001 * n for n, score in enumerate(LEVEL)])
+    study.exported(0)
+    assert "(macro F1 -4.80 points, 95 % interval -5.09 to -4.51" in study.decided(1)[1]
 
 
 def test_of_losses_the_smaller_is_better():
