@@ -153,6 +153,18 @@ def test_the_exact_test_ends_at_25_discordant_samples():
     assert mcnemar_p(6, 19) == pytest.approx(stats.chi2.sf(12**2 / 25, 1))
 
 
+@pytest.mark.parametrize(("discordant", "exact"), [(24, True), (25, False)])
+def test_mcnemar_says_whether_its_p_is_exact(discordant, exact):
+    first = np.ones(30, bool)
+    assert mcnemar(first, np.arange(30) >= discordant).exact == exact
+
+
+@pytest.mark.parametrize("shares", [(-0.1, 0.2), (0.2, -0.1)])
+def test_each_share_of_an_unpaired_comparison_is_checked(shares):
+    with pytest.raises(ValueError, match=r"must not be below 0; got -0\.1"):
+        unpaired_difference(FIRST, OTHER, first_share=shares[0], second_share=shares[1])
+
+
 def test_mcnemar_counts_what_only_one_gets_right():
     first = np.array([True, True, True, False, False])
     second = np.array([True, False, False, True, False])
