@@ -19,7 +19,8 @@ class Budget:
     Attributes:
         baselines: complete settings by name, evaluated first.
         trials: total number of trials, those of the history included.
-        confirm: number of best trials to evaluate once more on further folds.
+        confirm: number of best trials to evaluate once more on further folds, and with them the
+            best baseline, which they are measured by.
         deadline: `time.monotonic()` at which to stop, None for never.
     """
 
@@ -35,16 +36,27 @@ class Budget:
         return all_over and not self.to_confirm(history)
 
     def to_confirm(self, history: History) -> list[TrialHistory]:
-        """Return the best trials that are still to be confirmed, the best first.
+        """Return the trials that are still to be confirmed, the best first.
 
         One whose confirmation failed is among them: a later session tries again.
         """
-        best = history.completed()[: self.confirm]
-        return [t for t in best if t.confirmed is None or t.confirmed.error]
+        due = confirmed_by(history, self.confirm)
+        return [t for t in due if t.confirmed is None or t.confirmed.error]
 
     def is_used_up(self, reserve: float = 0.0) -> bool:
         """Say whether the time is up, or will be within `reserve` seconds."""
         return self.deadline is not None and time.monotonic() + reserve >= self.deadline
+
+
+def confirmed_by(history: History, confirm: int) -> list[TrialHistory]:
+    """Return the trials that `--confirm` is about: so many of the best, and the best baseline."""
+    if not confirm:
+        return []
+    completed = history.completed()
+    best, rest = completed[:confirm], completed[confirm:]
+    if any(t.started.origin != "sampled" for t in best):
+        return best
+    return [*best, *(t for t in rest if t.started.origin != "sampled")][: confirm + 1]
 
 
 def seconds_to_race(history: History, waiting: int) -> float:

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-from search.folds import validation_share
 from tracking.history import History, TrialHistory
 from tracking.objectives import DEFAULT, OBJECTIVES, Objective
-from tracking.records import FoldEnded, ModelExported
+from tracking.records import ModelExported
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 
@@ -39,9 +38,10 @@ def present_champion(history: History) -> ModelExported | None:
 def decide(history: History, trial: TrialHistory, *, force: bool) -> Decision:
     """Decide what the model of a trial is called once it is exported.
 
-    It becomes champion unless its setting is significantly worse than the present champion's: on
-    the folds that both trials have seen, by the corrected resampled t-test, on the study's first
-    objective (accuracy where folds have no part in that).
+    It becomes champion unless its setting is significantly worse than the present champion's: by
+    the corrected resampled t-test, on the study's first objective (accuracy where folds have no
+    part in that). It goes by the folds that confirmed both, else by the study's own, and takes into
+    account that each was chosen from all trials of the study.
 
     Args:
         history: the study's.
@@ -62,19 +62,23 @@ def decide(history: History, trial: TrialHistory, *, force: bool) -> Decision:
 
 
 def _compared(history: History, trial: TrialHistory, rival: TrialHistory) -> Decision:
-    from search.comparison.statistics import corrected_difference
+    from search.comparison.evidence import (
+        Evidence,
+        are_confirmed_alike,
+        paired_difference,
+        rivals_of,
+    )
 
     goal = history.objectives[0] if history.objectives[0].fold else OBJECTIVES[DEFAULT]
-    ours, theirs = _shared_folds(trial, rival)
-    if not ours:
+    ours, theirs = (
+        Evidence(history, each, rivals_of(history, each, baselines=True)) for each in (trial, rival)
+    )
+    confirmed = are_confirmed_alike([ours, theirs])
+    found = paired_difference(ours, theirs, goal, confirmed=confirmed)
+    if found is None:
         return Decision(
             CHAMPION, f"It has no fold in common with the champion, trial {rival.number}."
         )
-    found = corrected_difference(
-        [goal.oriented(getattr(fold, goal.fold)) for fold in ours],
-        [goal.oriented(getattr(fold, goal.fold)) for fold in theirs],
-        test_share=validation_share(history.known_study().folds),
-    )
     versus = f"than the champion, trial {rival.number}"
     if found.low is None or found.high is None:
         return Decision(
@@ -84,22 +88,13 @@ def _compared(history: History, trial: TrialHistory, rival: TrialHistory) -> Dec
         )
     interval = (
         f"{_told(goal, found.mean)}, 95 % interval {_number(goal, found.low)} to"
-        f" {_number(goal, found.high)}, over {found.folds} folds"
+        f" {_number(goal, found.high)}, over {found.folds} {'further ' * confirmed}folds"
     )
     if found.high < 0:
         return Decision(CHALLENGER, f"It is worse {versus} ({interval}).")
     if found.low > 0:
         return Decision(CHAMPION, f"It is better {versus} ({interval}).")
     return Decision(CHAMPION, f"It is not significantly worse {versus} ({interval}).")
-
-
-def _shared_folds(
-    one: TrialHistory, other: TrialHistory
-) -> tuple[list[FoldEnded], list[FoldEnded]]:
-    ours = one.finished_folds() | one.finished_more_folds()
-    theirs = other.finished_folds() | other.finished_more_folds()
-    both = sorted(ours.keys() & theirs.keys())
-    return [ours[fold] for fold in both], [theirs[fold] for fold in both]
 
 
 def _told(goal: Objective, difference: float) -> str:

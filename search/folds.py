@@ -4,6 +4,7 @@ import hashlib
 import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -20,6 +21,7 @@ HOLD_OUT_FOLDS = 5
 MAX_SEED = 2**32 - 1
 # A trial that is confirmed sees all folds this many times more, cut and trained with other seeds.
 CONFIRMATIONS = 2
+UNEVEN = 0.1  # of an even share, or of all: what a fold may be off without a word
 
 Indices: TypeAlias = NDArray[np.int64]
 
@@ -117,6 +119,64 @@ def further_numbers(folds: int) -> range:
     return range(folds + 1, folds * (1 + CONFIRMATIONS) + 1)
 
 
+# Folds are cut from samples that a study left unused alone if these are at least so many of those
+# it uses; with fewer, models would be trained on so much less that their scores mean another thing.
+ENOUGH_UNUSED = 0.5
+
+
+def make_further_folds(
+    labels: NDArray[np.integer],
+    folds: Folds,
+    *,
+    seeds: Sequence[int],
+    leave_out: Indices | None = None,
+    groups: Indices | None = None,
+) -> Folds:
+    """Return folds on which trials of a study can be confirmed, one after another for each seed.
+
+    They are cut from samples that the study's own folds do not use, as many as it uses, where there
+    are enough of them for every class. Where there are only some, these are filled up with samples
+    it uses; where there are none, they are cut anew from all it uses. A sample whose family is in
+    use counts as used.
+
+    Args:
+        labels: (n,), the training labels.
+        folds: the study's own.
+        seeds: one for each time that all folds are cut.
+        leave_out: indices of samples that take no part.
+        groups: (n,), family numbers, as for `make_folds`.
+    """
+    used, size = folds.used, folds.samples
+    unused = np.setdiff1d(np.arange(len(labels)), used)
+    if leave_out is not None:
+        unused = np.setdiff1d(unused, leave_out)
+    if groups is not None:
+        unused = unused[~np.isin(groups[unused], groups[used])]
+
+    def cut(chosen: Indices) -> Folds:
+        others = np.setdiff1d(np.arange(len(labels)), chosen)
+        return Folds.joined(
+            make_folds(labels, folds=len(folds), seed=seed, leave_out=others, groups=groups)
+            for seed in seeds
+        )
+
+    fresh = _some(labels, unused, size, seeds[0])
+    part = _some(labels, unused, size // 2, seeds[0])
+    filled = np.union1d(part, _some(labels, used, size - len(part), seeds[0]))
+    is_enough = len(unused) >= ENOUGH_UNUSED * size
+    if is_enough and np.array_equal(np.unique(labels[fresh]), np.unique(labels[used])):
+        with suppress(DataError):  # a class has too few of them
+            return cut(fresh)
+    with suppress(DataError):
+        return cut(filled)
+    return cut(used)
+
+
+def _some(labels: NDArray[np.integer], rows: Indices, size: int, seed: int) -> Indices:
+    """Return so many of some rows, with their classes in proportion, or all if they are fewer."""
+    return rows if len(rows) <= size else rows[stratified_part(labels[rows], size, seed)]
+
+
 def make_folds(
     labels: NDArray[np.integer],
     *,
@@ -163,6 +223,36 @@ def make_folds(
     return Folds(
         tuple(chosen[dealt != part] for part in range(folds)),
         tuple(chosen[dealt == part] for part in range(folds)),
+    )
+
+
+def unevenness(folds: Folds, labels: NDArray[np.integer], groups: Indices) -> str:
+    """Return one sentence where whole families make folds very unequal, else nothing.
+
+    That is where a validation part is larger or smaller than an even share of the samples by more
+    than a tenth, or the share of a class in it is off by more than ten points.
+    """
+    parts = len(folds) if len(folds) > 1 else HOLD_OUT_FOLDS
+    even = folds.samples / parts
+    sizes = [len(part) for part in folds.validation]
+    count = int(labels.max()) + 1
+    overall = np.bincount(labels[folds.used], minlength=count) / folds.samples
+    shares = [np.bincount(labels[p], minlength=count) / max(1, len(p)) for p in folds.validation]
+    apart = max(float(np.abs(share - overall).max()) for share in shares)
+    told = []
+    if max(abs(size - even) for size in sizes) > UNEVEN * even:
+        told.append(f"hold {min(sizes):,} to {max(sizes):,} samples, where {even:,.0f} are even")
+    if apart > UNEVEN:
+        told.append(f"differ from all samples by up to {100 * apart:.0f} points in a class's share")
+    if not told:
+        return ""
+    largest = int(np.bincount(groups[folds.used]).max())
+    return (
+        f"Folds are unequal, since families of samples stay together and the largest is {largest:,}"
+        f" of {folds.samples:,} samples: validation parts {' and '.join(told)}. A trial's score is"
+        " the plain mean over folds, whatever their size, so a sample in a small part weighs more."
+        " Fewer `--folds`, or leaving most of the largest family out of the data, makes them more"
+        " alike."
     )
 
 

@@ -16,7 +16,14 @@ from search.datasets.families import families
 from search.datasets.texts import Texts
 from search.drivers import check_driver
 from search.errors import SettingsError
-from search.folds import CONFIRMATIONS, Folds, Indices, make_folds
+from search.folds import (
+    CONFIRMATIONS,
+    Folds,
+    Indices,
+    make_folds,
+    make_further_folds,
+    unevenness,
+)
 from search.inputs import space_on
 from search.matching import check_kind, check_needs, left_out, without_flip
 from search.plan import AUTO
@@ -61,19 +68,17 @@ class Opened:
         return self.reader.folder
 
     def further_folds(self) -> Folds:
-        """Return folds of the same samples, cut anew, on which trials can be confirmed."""
-        labels = self.dataset.train_labels
-        unused = np.setdiff1d(np.arange(len(labels)), self.folds.used)
-        groups = _families(self.dataset, _unheard)
-        return Folds.joined(
-            make_folds(
-                labels,
-                folds=len(self.folds),
-                seed=derive(self.settings.seed, "confirmation", repeat),
-                leave_out=unused,
-                groups=groups,
-            )
-            for repeat in range(CONFIRMATIONS)
+        """Return folds on which trials can be confirmed, of unused samples as far as there are."""
+        dropped = left_out(self.dataset, _unheard) if self.settings.drop_duplicates else None
+        return make_further_folds(
+            self.dataset.train_labels,
+            self.folds,
+            seeds=[
+                derive(self.settings.seed, "confirmation", repeat)
+                for repeat in range(CONFIRMATIONS)
+            ],
+            leave_out=dropped,
+            groups=_families(self.dataset, _unheard),
         )
 
 
@@ -116,6 +121,7 @@ def open_study(
         objectives=len(objective_names(settings.objective)),
     )
     settings = settings.model_copy(update={"dataset": dataset.name})
+    groups = _families(dataset, notify)
     folds = make_folds(
         dataset.train_labels,
         folds=settings.folds,
@@ -123,8 +129,11 @@ def open_study(
         limit_samples=_limit(settings, asked, dataset),
         classes=dataset.classes,
         leave_out=left_out(dataset, notify) if settings.drop_duplicates else None,
-        groups=_families(dataset, notify),
+        groups=groups,
     )
+    uneven = "" if groups is None else unevenness(folds, dataset.train_labels, groups)
+    if uneven:
+        notify(uneven)
     before = reader.history.study
     start = first_record(settings, narrowed.space, dataset, folds)
     if before is not None:

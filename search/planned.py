@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
+
 from search.budget import Budget
 from search.executors import (
     ClusterWish,
@@ -13,6 +15,7 @@ from search.executors import (
     PerTrial,
     make_executor,
 )
+from search.folds import Folds
 from search.inputs import data_spec
 from search.opening import Opened
 from search.plan import AUTO, Load, Plan, Way
@@ -111,8 +114,16 @@ def _wish(opened: Opened) -> Wish:
         workers=None if isinstance(settings.workers, str) else settings.workers,
         precision=None if settings.precision == AUTO else settings.precision,
         trials=settings.trials,
-        samples=opened.folds.samples * _sample_bytes(opened),
+        samples=_samples_held(opened) * _sample_bytes(opened),
     )
+
+
+def _samples_held(opened: Opened) -> int:
+    """Return how many samples a worker holds: of the study's folds, and of those that confirm."""
+    path = opened.folder.further_folds
+    if not path.exists():
+        return opened.folds.samples
+    return len(np.union1d(opened.folds.used, Folds.load(path).used))
 
 
 def _sample_bytes(opened: Opened) -> int:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
+import numpy as np
+
 from search.budget import Budget
 from search.drivers import make_driver
 from search.environment import describe_environment
@@ -21,7 +23,7 @@ from search.tracker import Tracker
 from tracking.history import History
 from tracking.journal import Journal
 from tracking.lock import StudyLock, StudyLocked
-from tracking.records import Notice, Record, SessionEnded, SessionStarted
+from tracking.records import Json, Notice, Record, SessionEnded, SessionStarted
 
 INTERRUPTED = "interrupted"
 
@@ -79,8 +81,7 @@ def run_session(
         if not _are_there(opened):
             opened.folds.save(opened.folder.folds)
         budget = _budget(opened)
-        if settings.confirm and not opened.folder.further_folds.exists():
-            opened.further_folds().save(opened.folder.further_folds)
+        confirmation = _confirmation(opened, notify)
         planned = stack.enter_context(closing(Planned.of(opened, history, budget)))
         plan = planned.plan
         if history.study is None:
@@ -90,6 +91,7 @@ def run_session(
                 at=time.time(),
                 trials=settings.trials,
                 confirm=settings.confirm,
+                confirmation=confirmation,
                 environment={
                     **describe_environment(),
                     "precision": plan.way.precision,
@@ -109,6 +111,31 @@ def _are_there(opened: Opened) -> bool:
         return Folds.load(opened.folder.folds).digest == opened.folds.digest
     except DataError:
         return False
+
+
+def _confirmation(opened: Opened, notify: Notify) -> Json:
+    """Cut the folds that confirm trials where there are none yet; return what they are."""
+    path = opened.folder.further_folds
+    if not (path.exists() or opened.settings.confirm):
+        return {}
+    is_new = not path.exists()
+    further = opened.further_folds() if is_new else Folds.load(path)
+    unused = int(np.setdiff1d(further.used, opened.folds.used).size)
+    if is_new:
+        further.save(path)
+        if unused:
+            notify(_on_unused(further.samples, unused))
+    return {"digest": further.digest, "samples": further.samples, "unused": unused}
+
+
+def _on_unused(samples: int, unused: int) -> str:
+    if unused == samples:
+        return f"--confirm: its folds are of {samples:,} samples that the search does not use"
+    return (
+        f"--confirm: the search leaves too few samples for folds of their own; {unused:,} of these"
+        f" are filled up to {samples:,} with samples that it uses, so the folds are not quite"
+        " independent of it"
+    )
 
 
 def _locked_journal(opened: Opened, stack: ExitStack, notify: Notify) -> Journal:

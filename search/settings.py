@@ -108,7 +108,8 @@ class StudySettings(BaseModel):
         study: name; None for `SPACE-DATASET`.
         objective: what is searched for: one name, or two with a comma between them.
         pruner: None for `racing`, or for `none` where there are two objectives.
-        confirm: number of best trials that are evaluated once more on further folds.
+        confirm: number of best trials that are evaluated once more on further folds, with the best
+            baseline beside them.
         trials: total number of trials, baselines and those of earlier sessions included.
         timeout: seconds after which this session ends; None for no limit.
         set: parameter name to what `--set` says of it; a number, a truth value or a list of either

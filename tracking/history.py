@@ -221,6 +221,12 @@ class History:
         """What the study searches for, the most important first."""
         return objectives_of(self.study.settings if self.study else {})
 
+    @property
+    def confirmation(self) -> Json:
+        """What is known of the folds that confirm trials; see `SessionStarted`."""
+        known = (session.confirmation for session in reversed(self.sessions))
+        return next((found for found in known if found), {})
+
     def known_study(self) -> StudyStarted:
         """Return what the study is.
 

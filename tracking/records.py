@@ -96,11 +96,15 @@ class SessionStarted(Record):
         confirm: how many of the best it is to confirm.
         environment: versions, host, pid, git commit and whether it was dirty; `precision`,
             `workers`, and `plan`: the execution plan, with what was measured for it.
+        confirmation: of the folds that confirm trials, where there are any: `digest` (SHA-256 of
+            their indices), `samples` (how many they use) and `unused` (how many of these the
+            study's own folds do not).
     """
 
     trials: int
     environment: Json
     confirm: int = 0
+    confirmation: Json = field(default_factory=dict)
 
     @property
     def plan(self) -> Json:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from statistics import fmean
 
+from search.budget import confirmed_by
 from search.folds import CONFIRMATIONS
 from tracking.history import History, TrialHistory
 
@@ -73,14 +74,18 @@ class Ahead:
         )
 
     def _confirmation(self, history: History) -> int:
-        """Return the folds that confirm the best trials: as many as there are, or can be."""
+        """Return the folds that confirm the best trials there can be, and the best baseline."""
         of_one = CONFIRMATIONS * self.folds
         trials = list(history.trials.values())
         lost = sum(trial.state in ("pruned", "failed") for trial in trials)
-        due = min(self.confirm, max(self.trials, len(trials)) - lost)
+        possible = max(self.trials, len(trials)) - lost
+        due = min(self.confirm, possible)
+        chosen = confirmed_by(history, self.confirm)
+        if len(chosen) > self.confirm or (self.baselines and due and len(chosen) < self.confirm):
+            due = min(due + 1, possible)
         done = sum(
             of_one if _is_confirmed(trial, history) else len(trial.finished_more_folds())
-            for trial in history.completed()[: self.confirm]
+            for trial in chosen
         )
         return max(0, due * of_one - done)
 

@@ -88,8 +88,8 @@ def run(
     confirm: Annotated[
         int | None,
         typer.Option(
-            help="Evaluate the best N on twice as many further folds, which then decide."
-            " [default: 0]"
+            help="Evaluate the best N, and the best baseline, on twice as many further folds, which"
+            " then decide. [default: 0]"
         ),
     ] = None,
     baselines: Annotated[

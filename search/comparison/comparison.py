@@ -1,27 +1,29 @@
 """Contenders compared: what each scores, and how each two differ."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
+from math import prod
 from statistics import fmean, stdev
 
 from search.comparison import notes
 from search.comparison.cells import Cell, differing_cells
 from search.comparison.contenders import Contender
 from search.comparison.entries import LEVEL, Entry, Pair
+from search.comparison.evidence import are_confirmed_alike, paired_difference
 from search.comparison.predictions import Answers, readable_answers
 from search.comparison.ranks import FEWEST_MODELS, Ranking, rank
+from search.comparison.selection import LEAST_SHARE
 from search.comparison.statistics import (
     Difference,
     McNemar,
-    corrected_difference,
     holm,
     mcnemar,
     unpaired_difference,
     wilcoxon,
 )
 from search.comparison.verdict import verdict
-from tracking.records import FoldEnded
+from tracking.objectives import DEFAULT, OBJECTIVES
 
 
 @dataclass(frozen=True)
@@ -71,25 +73,25 @@ def compare(
     """
     if len(contenders) < 2:
         raise ValueError(f"a comparison needs two contenders; got {len(contenders)}")
-    are_confirmed = _are_confirmed(contenders)
+    are_confirmed = are_confirmed_alike([contender.evidence for contender in contenders])
     measured: Sequence[float | None] = latencies or [
         each.trial.score("latency_ms") for each in contenders
     ]
     made = [
-        (contender, _entry(contender, latency, further=are_confirmed))
+        (contender, _entry(contender, latency, confirmed=are_confirmed))
         for contender, latency in zip(contenders, measured, strict=True)
     ]
     made.sort(key=lambda both: -both[1].accuracy)
     ordered, entries = [c for c, _ in made], tuple(entry for _, entry in made)
     answers, unreadable = readable_answers(ordered)
     one, other = entries[0].confusion, entries[1].confusion
-    pairs = _pairs(ordered, entries, answers, level)
+    pairs = _pairs(ordered, entries, answers, level, confirmed=are_confirmed)
     disputed = any(_is_disputed(pair, level) for pair in pairs)
     return Comparison(
         dataset=str(contenders[0].start.dataset["name"]),
         entries=entries,
         pairs=pairs,
-        ranking=_ranking(ordered, entries, level),
+        ranking=_ranking(ordered, entries, level, confirmed=are_confirmed),
         classes=_classes(ordered, entries),
         differing_classes=differing_cells(one, other, diagonal=True),
         differing_pairs=differing_cells(one, other, diagonal=False),
@@ -102,31 +104,19 @@ def compare(
     )
 
 
-def _are_confirmed(contenders: Sequence[Contender]) -> bool:
-    """Say whether all have scores on the same further folds: cut alike from the same seed."""
-    first = contenders[0]
-    numbers = set(first.trial.finished_more_folds())
-    return bool(numbers) and all(
-        contender.digests == first.digests
-        and contender.start.settings.get("seed") == first.start.settings.get("seed")
-        and set(contender.trial.finished_more_folds()) == numbers
-        for contender in contenders
-    )
-
-
-def _entry(contender: Contender, latency_ms: float | None, *, further: bool) -> Entry:
+def _entry(contender: Contender, latency_ms: float | None, *, confirmed: bool) -> Entry:
     trial, ended = contender.trial, contender.trial.ended
     if ended is None:
         raise ValueError(f"only trials that are over are compared; {contender.label} is not")
-    folds: list[FoldEnded] = list(trial.finished_folds().values())
-    if further:
-        folds += trial.finished_more_folds().values()
+    found = contender.evidence.confirmed if confirmed else trial.finished_folds()
+    folds = [found[number] for number in sorted(found)]
     accuracies = tuple(fold.accuracy for fold in folds)
     return Entry(
         label=contender.label,
         study=contender.start.study,
         trial=trial.number,
         origin=trial.started.origin,
+        rivals=contender.evidence.rivals,
         folds=accuracies,
         accuracy=fmean(accuracies),
         spread=stdev(accuracies) if len(accuracies) > 1 else None,
@@ -144,11 +134,16 @@ def _pairs(
     entries: Sequence[Entry],
     answers: Sequence[Answers | None],
     level: float,
+    *,
+    confirmed: bool,
 ) -> tuple[Pair, ...]:
     numbers = list(combinations(range(len(entries)), 2))
     paired = [contenders[a].digests == contenders[b].digests for a, b in numbers]
     differences = [
-        _difference(contenders[a], contenders[b], entries[a], entries[b], level) for a, b in numbers
+        _difference(
+            contenders[a], contenders[b], entries[a], entries[b], level, confirmed=confirmed
+        )
+        for a, b in numbers
     ]
     corrected = iter(holm([d.p for d in differences if d.p is not None]))
     return tuple(
@@ -158,31 +153,70 @@ def _pairs(
             paired=is_paired,
             difference=difference,
             holm_p=None if difference.p is None else next(corrected),
-            mcnemar=_mcnemar(answers[a], answers[b]) if is_paired else None,
-            wilcoxon_p=wilcoxon(entries[a].folds, entries[b].folds) if is_paired else None,
+            mcnemar=_mcnemar(contenders[a], contenders[b], answers[a], answers[b])
+            if is_paired
+            else None,
+            wilcoxon_p=_wilcoxon(
+                contenders[a], contenders[b], entries[a], entries[b], confirmed=confirmed
+            )
+            if is_paired
+            else None,
         )
         for (a, b), is_paired, difference in zip(numbers, paired, differences, strict=True)
     )
 
 
 def _difference(
-    one: Contender, other: Contender, first: Entry, second: Entry, level: float
+    one: Contender,
+    other: Contender,
+    first: Entry,
+    second: Entry,
+    level: float,
+    *,
+    confirmed: bool,
 ) -> Difference:
     if one.digests == other.digests:
-        return corrected_difference(
-            first.folds, second.folds, test_share=one.test_share, level=level
+        found = paired_difference(
+            one.evidence, other.evidence, OBJECTIVES[DEFAULT], confirmed=confirmed, level=level
         )
+        return found or Difference(first.accuracy - second.accuracy, None, None, None, 0)
+    choices = one.evidence.choice(confirmed=False), other.evidence.choice(confirmed=False)
+    least = 0.0 if all(choice.is_free for choice in choices) else LEAST_SHARE
     return unpaired_difference(
         first.folds,
         second.folds,
-        first_share=one.test_share,
-        second_share=other.test_share,
+        first_share=max(least, one.test_share),
+        second_share=max(least, other.test_share),
         level=level,
+        choices=choices,
     )
 
 
-def _mcnemar(one: Answers | None, other: Answers | None) -> McNemar | None:
-    return None if one is None or other is None else mcnemar(one.right, other.right)
+def _mcnemar(
+    one: Contender, other: Contender, first: Answers | None, second: Answers | None
+) -> McNemar | None:
+    if first is None or second is None:
+        return None
+    found = mcnemar(first.right, second.right)
+    # Of the study's own folds, whether or not others confirmed the trials.
+    return replace(found, p=min(1.0, found.p * _choices(one, other, confirmed=False)))
+
+
+def _wilcoxon(
+    one: Contender, other: Contender, first: Entry, second: Entry, *, confirmed: bool
+) -> float | None:
+    p = wilcoxon(first.folds, second.folds)
+    return None if p is None else min(1.0, p * _choices(one, other, confirmed=confirmed))
+
+
+def _choices(*contenders: Contender, confirmed: bool) -> int:
+    """Return how many trials the tested scores may have chosen one of them from (Bonferroni)."""
+    return max(_tried(contender, confirmed=confirmed) for contender in contenders)
+
+
+def _tried(contender: Contender, *, confirmed: bool) -> int:
+    choice = contender.evidence.choice(confirmed=confirmed)
+    return choice.finalists * (choice.candidates if choice.carried else 1)
 
 
 def _is_disputed(pair: Pair, level: float) -> bool:
@@ -191,12 +225,13 @@ def _is_disputed(pair: Pair, level: float) -> bool:
 
 
 def _ranking(
-    contenders: Sequence[Contender], entries: Sequence[Entry], level: float
+    contenders: Sequence[Contender], entries: Sequence[Entry], level: float, *, confirmed: bool
 ) -> Ranking | None:
     share_folds = len({contender.digests for contender in contenders}) == 1
     if len(entries) < FEWEST_MODELS or not share_folds or len(entries[0].folds) < 2:
         return None
-    return rank([entry.folds for entry in entries], level=level)
+    choices = prod(_tried(contender, confirmed=confirmed) for contender in contenders)
+    return rank([entry.folds for entry in entries], level=level, choices=choices)
 
 
 def _classes(contenders: Sequence[Contender], entries: Sequence[Entry]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from shlex import quote
 
+from search.comparison.evidence import Evidence, rivals_of
 from search.errors import FoldwiseError, SettingsError
 from search.folds import validation_share
 from search.studies import known_study
@@ -28,15 +29,25 @@ class Contender:
     Attributes:
         label: what it is called: its study's name, with its number or its baseline's name where
             the study has several.
-        start: of its study.
-        trial: the trial.
+        evidence: its study's history, the trial, and from how many it was chosen.
         folder: its study's files.
+        is_named: whether the user chose it by its number.
     """
 
     label: str
-    start: StudyStarted
-    trial: TrialHistory
+    evidence: Evidence
     folder: StudyFolder
+    is_named: bool = False
+
+    @property
+    def trial(self) -> TrialHistory:
+        """The trial."""
+        return self.evidence.trial
+
+    @property
+    def start(self) -> StudyStarted:
+        """The first record of its study."""
+        return self.evidence.history.known_study()
 
     @property
     def digests(self) -> tuple[str, str]:
@@ -58,8 +69,10 @@ def chosen_contenders(
         home: where the studies are.
         studies: their names. Of several the best of each is taken. Of one alone, its best trial
             and its complete baselines (and the best sampled trial, where a baseline is best), or
-            its best two where there is no baseline.
-        trials: `best`, or with one study the numbers of the trials to take, as `0,3`.
+            its best two where there is no baseline. Where the best and a baseline were confirmed,
+            baselines that were not are left out.
+        trials: `best`, or with one study the numbers of the trials to take, as `0,3`; these count
+            as chosen before their scores were seen.
 
     Raises:
         SettingsError: no such study or trial, a name or number twice, too many of them, or
@@ -82,8 +95,7 @@ def chosen_contenders(
     if len(found) == 1:
         return _of_one(*found[0], numbers)
     chosen = tuple(
-        Contender(name, history.known_study(), _best(name, history), folder)
-        for name, folder, history in found
+        Contender(name, _champion_of(name, history), folder) for name, folder, history in found
     )
     _check_dataset(chosen)
     return chosen
@@ -112,9 +124,23 @@ def _check_count(count: int) -> None:
 def _of_one(
     name: str, folder: StudyFolder, history: History, numbers: Sequence[int]
 ) -> tuple[Contender, ...]:
-    trials = _numbered(name, history, numbers) if numbers else _usual(name, history)
-    start = history.known_study()
-    return tuple(Contender(_label(name, trial), start, trial, folder) for trial in trials)
+    is_named = bool(numbers)
+    trials = _numbered(name, history, numbers) if is_named else _usual(name, history)
+    return tuple(
+        Contender(
+            _label(name, trial),
+            Evidence(history, trial, 1 if is_named else rivals_of(history, trial)),
+            folder,
+            is_named,
+        )
+        for trial in trials
+    )
+
+
+def _champion_of(name: str, history: History) -> Evidence:
+    """Return the best of a study, which was chosen from all of its trials."""
+    best = _best(name, history)
+    return Evidence(history, best, rivals_of(history, best, baselines=True))
 
 
 def _label(name: str, trial: TrialHistory) -> str:
@@ -143,8 +169,11 @@ def _numbered(name: str, history: History, numbers: Sequence[int]) -> list[Trial
 def _usual(name: str, history: History) -> list[TrialHistory]:
     """Return the best trial and what it is usually measured by, at least two."""
     best = _best(name, history)
-    others = [trial for trial in history.completed() if trial is not best]
+    others = [trial for trial in history.ranked() if trial is not best]
     baselines = [trial for trial in others if _is_baseline(trial)]
+    confirmed = [trial for trial in baselines if Evidence(history, trial).confirmed]
+    if Evidence(history, best).confirmed and confirmed:
+        baselines = confirmed
     sampled = [trial for trial in others if not _is_baseline(trial)]
     if baselines and _is_baseline(best):
         chosen = [best, *sampled[:1], *baselines]

@@ -17,6 +17,7 @@ class Entry:
         study: name of its study.
         trial: its number.
         origin: `sampled` or `baseline:NAME`.
+        rivals: from how many trials its scores chose it; 1 where they did not.
         folds: accuracy on each fold that takes part.
         accuracy: their mean.
         spread: their sample standard deviation; None for one fold.
@@ -32,6 +33,7 @@ class Entry:
     study: str
     trial: int
     origin: str
+    rivals: int
     folds: tuple[float, ...]
     accuracy: float
     spread: float | None
@@ -56,6 +58,8 @@ class Pair:
         mcnemar: of the out-of-fold predictions; None where they cannot be had or are of other
             folds.
         wilcoxon_p: None for unpaired ones, and where too few folds differ.
+
+    All p allow for how the two were chosen; see `search.comparison.evidence`.
     """
 
     first: int

@@ -34,7 +34,7 @@ class Ranking:
     folds: int
 
 
-def rank(scores: Sequence[Sequence[float]], *, level: float = 0.95) -> Ranking:
+def rank(scores: Sequence[Sequence[float]], *, level: float = 0.95, choices: int = 1) -> Ranking:
     """Return Friedman's test and Nemenyi's critical difference.
 
     Source: Demšar 2006, "Statistical comparisons of classifiers over multiple data sets", Journal
@@ -44,6 +44,8 @@ def rank(scores: Sequence[Sequence[float]], *, level: float = 0.95) -> Ranking:
     Args:
         scores: of each model a score for each fold, larger is better; `(n_models, n_folds)`.
         level: 1 minus the chance to claim a difference where there is none.
+        choices: from how many sets of models these were chosen by the same scores; p is raised,
+            and the critical difference widened, for their number (Bonferroni).
 
     Raises:
         ValueError: fewer than three models or two folds, or not as many scores of each.
@@ -54,11 +56,11 @@ def rank(scores: Sequence[Sequence[float]], *, level: float = 0.95) -> Ranking:
     by_fold = stats.rankdata(-table, axis=0)
     ranks = tuple(float(mean) for mean in by_fold.mean(axis=1))
     statistic = friedman(by_fold)
-    far = critical_difference(*table.shape, level=level)
+    far = critical_difference(*table.shape, level=1 - (1 - level) / choices)
     return Ranking(
         ranks=ranks,
         statistic=statistic,
-        p=float(special.chdtrc(len(ranks) - 1, statistic)),
+        p=min(1.0, choices * float(special.chdtrc(len(ranks) - 1, statistic))),
         critical_difference=far,
         groups=together(ranks, far),
         folds=table.shape[1],

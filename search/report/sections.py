@@ -92,9 +92,11 @@ def against_baselines(subject: Subject) -> Markup:
         rows.append(row)
     told = (
         "Each trial's scores on the same folds. The interval is that of the paired difference, with"
-        " the variance corrected for training parts that overlap (Nadeau and Bengio 2003), over all"
-        " folds that both trials have, those that confirmed them too. Holm p is corrected for the"
-        " number of comparisons: only where it is below 0.05 a difference can be claimed."
+        " the variance corrected for training parts that overlap (Nadeau and Bengio 2003): of the"
+        " further folds where both trials were confirmed on them, else of the study's own folds,"
+        " with an allowance for the number of trials that a sampled one was chosen from. Holm p is"
+        " corrected for the number of comparisons, too: only where it is below 0.05 a difference"
+        " can be claimed."
     )
     numbers = range(1, len(head))
     return joined([tag("p", told, class_="soft"), table(head, rows, numbers=numbers)])

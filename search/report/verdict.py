@@ -1,12 +1,17 @@
 """What a study found, in plain words: the best trial, and whether it beats the baselines."""
 
-from collections.abc import Mapping
 from itertools import combinations
 
 from search.comparison.contenders import MOST
 from search.comparison.entries import LEVEL
-from search.comparison.statistics import Difference, corrected_difference, holm
-from search.folds import validation_share
+from search.comparison.evidence import (
+    Evidence,
+    are_confirmed_alike,
+    is_afresh,
+    paired_difference,
+    rivals_of,
+)
+from search.comparison.statistics import Difference, holm
 from search.report.subject import Subject
 from search.report.words import (
     counted,
@@ -19,7 +24,6 @@ from search.report.words import (
 )
 from tracking.history import TrialHistory
 from tracking.objectives import Objective
-from tracking.records import FoldEnded
 from tracking.stages import confirmed_spread
 
 
@@ -27,21 +31,14 @@ def paired(subject: Subject, first: TrialHistory, second: TrialHistory) -> Diffe
     """Compare two complete trials over the folds that both have; None where they share none.
 
     The difference is first minus second in the first objective's unit, turned so that above zero
-    the first is better. Where both were confirmed, the further folds join.
+    the first is better. Where both were confirmed, it is that of the further folds alone; else it
+    takes into account from how many trials a sampled one was chosen.
     """
-    objective = subject.first
-    if not objective.fold:
+    if not subject.first.fold:
         return None
-    folds = subject.history.known_study().folds
-    one, other = _values(first, objective), _values(second, objective)
-    shared = sorted(set(one) & set(other))
-    if not shared:
-        return None
-    return corrected_difference(
-        [objective.oriented(one[fold]) for fold in shared],
-        [objective.oriented(other[fold]) for fold in shared],
-        test_share=validation_share(folds),
-    )
+    one, other = (_evidence(subject, trial) for trial in (first, second))
+    confirmed = are_confirmed_alike([one, other])
+    return paired_difference(one, other, subject.first, confirmed=confirmed)
 
 
 def corrected_ps(subject: Subject) -> dict[int, float]:
@@ -88,9 +85,8 @@ def interval_text(objective: Objective, difference: Difference) -> str:
     return f"{mean} (95 % interval {low} to {high})"
 
 
-def _values(trial: TrialHistory, objective: Objective) -> dict[int, float]:
-    folds: Mapping[int, FoldEnded] = {**trial.finished_folds(), **trial.finished_more_folds()}
-    return {n: float(getattr(fold, objective.fold)) for n, fold in folds.items()}
+def _evidence(subject: Subject, trial: TrialHistory) -> Evidence:
+    return Evidence(subject.history, trial, rivals_of(subject.history, trial))
 
 
 def _against(subject: Subject, rival: TrialHistory) -> str:
@@ -109,10 +105,15 @@ def _against(subject: Subject, rival: TrialHistory) -> str:
             f" comparisons p is {p:.3f}."
         )
     if difference.low > 0:
-        return f"It is better than {name}, by {amount}, fold by fold."
+        return f"It is better than {name}, by {amount}, {_on_which(subject, rival)}."
     if difference.high < 0:
         return f"It is worse than {name} on the folds both have: {amount}."
     return f"No difference from {name} can be claimed: {amount}."
+
+
+def _on_which(subject: Subject, rival: TrialHistory) -> str:
+    several = [_evidence(subject, trial) for trial in (subject.best, rival)]
+    return "on the further folds" if are_confirmed_alike(several) else "fold by fold"
 
 
 def _caution(subject: Subject) -> list[str]:
@@ -123,17 +124,23 @@ def _caution(subject: Subject) -> list[str]:
         spread = f" ± {score_text(subject.first, deviation)}" if deviation is not None else ""
         folds = counted(len(best.finished_more_folds()), "further fold")
         return [
-            f"On {folds}, which took no part in the search, it has"
+            f"On {folds}, {_whose(subject)}, it has"
             f" {score_text(subject.first, further)}{spread}: the fairer number."
             f"{_overtaken(subject)}"
         ]
     if len(subject.complete) > 1:
         return [
             f"It is the best of {counted(len(subject.history.finished()), 'trial')} on the folds"
-            " that chose it, so its score is a little lucky; with --confirm it is trained on"
-            " further folds."
+            " that chose it, so its score is a little lucky, which the interval and p allow for;"
+            " with --confirm it and the best baseline are trained on further folds."
         ]
     return []
+
+
+def _whose(subject: Subject) -> str:
+    if is_afresh(subject.history):
+        return "of samples that took no part in the search"
+    return "which took no part in the search"
 
 
 def _overtaken(subject: Subject) -> str:

@@ -11,8 +11,8 @@ from tracking.records import ModelExported
 class Exports(StudyBuilder):
     """A study whose trials score what they are told on each fold."""
 
-    def scored(self, trial: int, accuracies: list[float]) -> None:
-        self.start_trial(trial)
+    def scored(self, trial: int, accuracies: list[float], origin: str = "sampled") -> None:
+        self.start_trial(trial, origin)
         for fold, accuracy in enumerate(accuracies, start=1):
             self.fold(trial, fold, level=accuracy - fold / 1000)  # the builder adds it again
         self.end_trial(trial, "complete", sum(accuracies) / len(accuracies))
@@ -96,7 +96,7 @@ def test_a_challenger_is_nobody_to_be_compared_with(study):
     assert study.decided(0)[0] == "champion"
 
 
-def test_folds_that_confirmed_both_trials_count_too():
+def test_where_both_were_confirmed_it_goes_by_those_folds_alone():
     study = Exports(folds=2)
     study.session()
     study.scored(0, [0.80, 0.82])
@@ -107,8 +107,45 @@ def test_folds_that_confirmed_both_trials_count_too():
     assert "over 2 folds" in study.decided(1)[1]
     study.confirm_trial(1, level=0.78)
     alias, reason = study.decided(1)
-    assert "over 6 folds" in reason
+    assert "over 4 further folds" in reason
     assert alias == "challenger"
+
+
+@pytest.mark.parametrize("origin", ["sampled", "baseline:plain"])
+def test_a_lead_that_luck_among_many_trials_explains_is_none(origin):
+    study = Exports(folds=5)
+    study.session()
+    study.scored(0, LEVEL, origin)
+    study.scored(1, [s - 0.01 + 0.003 * (n - 2) for n, s in enumerate(LEVEL)])
+    study.exported(0)
+    assert study.decided(1)[0] == "challenger"
+    for trial in range(2, 40):
+        study.start_trial(trial)
+        study.fold(trial, 1, epochs=1)
+        study.end_trial(trial, "pruned")
+    alias, reason = study.decided(1)
+    assert alias == "champion"
+    assert "not significantly worse" in reason
+
+
+def test_one_that_scores_just_the_same_takes_its_place():
+    study = Exports(folds=5)
+    study.session()
+    study.scored(0, LEVEL)
+    study.scored(1, LEVEL)
+    study.exported(0)
+    alias, reason = study.decided(1)
+    assert alias == "champion"
+    assert reason.startswith("It is not significantly worse")
+
+
+def test_macro_f1_is_told_in_points():
+    study = Exports(folds=5, objective="macro_f1")
+    study.session()
+    study.scored(0, LEVEL)
+    study.scored(1, [score - 0.05 + 0.001 * n for n, score in enumerate(LEVEL)])
+    study.exported(0)
+    assert "(macro F1 -4.80 points, 95 % interval -5.09 to -4.51" in study.decided(1)[1]
 
 
 def test_of_losses_the_smaller_is_better():

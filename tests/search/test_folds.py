@@ -5,7 +5,15 @@ import pytest
 from numpy.typing import NDArray
 
 from search.errors import DataError, SettingsError
-from search.folds import Folds, further_numbers, make_folds, stratified_part, validation_share
+from search.folds import (
+    Folds,
+    further_numbers,
+    make_folds,
+    make_further_folds,
+    stratified_part,
+    unevenness,
+    validation_share,
+)
 
 LABELS = np.repeat(np.arange(4), [50, 30, 15, 5])
 SHUFFLED = np.random.RandomState(1).permutation(LABELS)
@@ -328,3 +336,113 @@ def test_folds_need_as_many_training_as_validation_parts(counts: tuple[int, int]
     train, validation = ((np.arange(3),) * count for count in counts)
     with pytest.raises(ValueError, match=f"got {counts[0]} and {counts[1]}"):
         Folds(train, validation)
+
+
+MANY = np.random.RandomState(2).permutation(np.repeat(np.arange(3), [600, 300, 100]))
+
+
+@pytest.mark.parametrize("limit", [100, 500])
+def test_further_folds_are_of_as_many_samples_that_the_study_leaves(limit: int) -> None:
+    folds = make_folds(MANY, folds=5, seed=0, limit_samples=limit)
+    further = make_further_folds(MANY, folds, seeds=[7, 8])
+    assert (len(further), further.samples) == (10, limit)
+    assert not np.intersect1d(further.used, folds.used).size
+    counts = np.bincount(MANY[further.used]) / limit
+    assert counts == pytest.approx([0.6, 0.3, 0.1], abs=0.011)
+    for start in (0, 5):  # each time every sample is validated once
+        parts = np.concatenate(further.validation[start : start + 5])
+        assert np.array_equal(np.sort(parts), further.used)
+    assert not np.array_equal(further.validation[0], further.validation[5])
+
+
+def test_further_folds_make_do_with_half_as_many_samples() -> None:
+    folds = make_folds(MANY, folds=2, seed=0, limit_samples=666)
+    further = make_further_folds(MANY, folds, seeds=[7])
+    assert np.array_equal(further.used, np.setdiff1d(np.arange(1000), folds.used))
+    folds = make_folds(MANY, folds=2, seed=0, limit_samples=668)
+    further = make_further_folds(MANY, folds, seeds=[7])  # 332 are too few alone
+    assert further.samples == 668
+    assert np.setdiff1d(further.used, folds.used).size == 332
+
+
+def test_without_unused_samples_further_folds_are_cut_anew_from_all() -> None:
+    folds = make_folds(MANY, folds=3, seed=0)
+    further = make_further_folds(MANY, folds, seeds=[7, 8])
+    again = [make_folds(MANY, folds=3, seed=seed) for seed in (7, 8)]
+    assert further.digest == Folds.joined(again).digest
+
+
+def test_samples_that_are_left_out_are_left_out_of_further_folds() -> None:
+    dropped = np.arange(0, 1000, 3)
+    folds = make_folds(MANY, folds=2, seed=0, limit_samples=300, leave_out=dropped)
+    further = make_further_folds(MANY, folds, seeds=[7], leave_out=dropped)
+    assert further.samples == 300
+    assert not np.intersect1d(further.used, np.union1d(dropped, folds.used)).size
+
+
+def test_families_in_use_are_left_out_of_further_folds_and_the_others_stay_whole() -> None:
+    families = np.arange(1000) // 4
+    labels = families % 2
+    folds = make_folds(labels, folds=2, seed=0, limit_samples=80, groups=families)
+    further = make_further_folds(labels, folds, seeds=[7, 8], groups=families)
+    assert further.samples == 80
+    assert not set(families[further.used]) & set(families[folds.used])
+    for train, validation in zip(further.train, further.validation, strict=True):
+        assert not set(families[train]) & set(families[validation])
+
+
+def test_a_class_with_too_few_unused_samples_is_filled_up_with_used_ones() -> None:
+    labels = np.repeat(np.arange(2), [200, 10])
+    dropped = np.arange(100, 105)  # so that the rare class is not in proportion
+    folds = make_folds(labels, folds=5, seed=0, limit_samples=100, leave_out=dropped)
+    rare = np.flatnonzero(labels)
+    assert 0 < np.isin(rare, folds.used).sum() < 10
+    further = make_further_folds(labels, folds, seeds=[7])
+    assert further.samples == 100
+    assert 0 < np.setdiff1d(further.used, folds.used).size <= 100
+    assert all((labels[part] == 1).any() for part in further.validation)
+
+
+def unequal(largest: int, *, mixed: bool = True) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return labels and families of 400 samples; the first ones are one family."""
+    families = np.arange(400)
+    families[:largest] = 0
+    labels = np.arange(400) % 2
+    if not mixed:
+        labels[:largest] = 0
+    return labels, families
+
+
+def test_a_family_larger_than_a_fold_is_told_with_the_numbers() -> None:
+    labels, families = unequal(150)
+    folds = make_folds(labels, folds=5, seed=0, groups=families)
+    text = unevenness(folds, labels, families)
+    assert "the largest is 150 of 400 samples" in text
+    assert "hold 62 to 150 samples, where 80 are even" in text
+    assert "plain mean over folds" in text
+    assert "Fewer `--folds`" in text
+
+
+def test_a_family_of_one_class_is_told_by_that_classs_share() -> None:
+    labels, families = unequal(79, mixed=False)
+    folds = make_folds(labels, folds=5, seed=0, groups=families)
+    text = unevenness(folds, labels, families)
+    shares = [np.mean(labels[part] == 0) for part in folds.validation]
+    off = max(abs(share - np.mean(labels == 0)) for share in shares)
+    assert f"differ from all samples by up to {100 * off:.0f} points in a class's share" in text
+
+
+@pytest.mark.parametrize("largest", [1, 40, 80, 86])
+def test_folds_that_are_nearly_even_are_not_told(largest: int) -> None:
+    labels, families = unequal(largest)
+    folds = make_folds(labels, folds=5, seed=0, groups=families)
+    assert unevenness(folds, labels, families) == ""
+
+
+def test_of_a_single_split_an_even_part_is_a_fifth() -> None:
+    labels, families = unequal(80)
+    folds = make_folds(labels, folds=1, seed=0, groups=families)
+    assert unevenness(folds, labels, families) == ""
+    labels, families = unequal(150)
+    folds = make_folds(labels, folds=1, seed=0, groups=families)
+    assert "where 80 are even" in unevenness(folds, labels, families)

@@ -60,3 +60,20 @@ def test_texts_that_stand_alone_are_dealt_as_any_samples(tmp_path: Path) -> None
     assert told == []
     plain = make_folds(study.dataset.train_labels, folds=2, seed=0)
     assert study.folds.digest == plain.digest
+
+
+def test_a_family_that_makes_folds_unequal_is_told(tmp_path: Path) -> None:
+    words = " ".join(f"w{number}" for number in range(40))
+    parts = [words, *(" ".join(words.split()[: 2 + n]) for n in range(38))]
+    others = [f"x{number} y{number}" for number in range(21)]
+    folder = tmp_path / "data"
+    folder.mkdir()
+    told: list[str] = []
+    path = folder / "texts.npz"
+    labels = np.arange(60) % 2
+    np.savez(path, x_train=[*parts, *others], y_train=labels, x_test=["yes", "no"], y_test=[0, 1])
+    asked = {"space": "bilstm", "dataset": f"npz:{path}", "folds": 3}
+    open_study(asked, home=Home(tmp_path / "home"), data_dir=None, notify=told.append)
+    [notice] = [text for text in told if text.startswith("Folds are unequal")]
+    assert "the largest is 39 of 60 samples" in notice
+    assert "where 20 are even" in notice

@@ -1,9 +1,12 @@
 """Which way to compute is chosen, and for which studies it is worth measuring."""
 
+import numpy as np
 import pytest
 
 from search.errors import FoldwiseError
+from search.folds import Folds
 from search.plan import Load, Plan, Way, fastest
+from search.planned import _samples_held
 from search.planning import Wish, plan_for
 from search.plans import key_for, recall, remember
 from search.work import Probed
@@ -247,21 +250,63 @@ def test_measuring_that_is_interrupted_leaves_no_workers():
     assert machine.closed == [2]
 
 
-@pytest.mark.slow
-def test_the_folds_that_confirm_are_there_before_workers_load(tmp_path, monkeypatch):
+class Reached(Exception):
+    """The plan of a session was about to be made."""
+
+
+def reached(tmp_path, monkeypatch, **asked):
+    """Return the study as it is when workers are about to load it, and what the user was told."""
     from search import run_study
 
-    class Reached(Exception):
-        pass
+    told = []
 
     def of(opened, history, budget):
-        raise Reached(opened.folder.folds.exists(), opened.folder.further_folds.exists())
+        raise Reached(opened)
 
     monkeypatch.setattr("search.session.Planned.of", of)
-    asked = {"dataset": "digits", "folds": 2, "limit_samples": 100, "confirm": 1}
-    with pytest.raises(Reached) as reached:
-        run_study(space="mlp", home=tmp_path, notify=lambda _: None, **asked)
-    assert reached.value.args == (True, True)
+    asked = {"space": "mlp", "dataset": "digits", "folds": 2, "confirm": 1} | asked
+    with pytest.raises(Reached) as found:
+        run_study(home=tmp_path, notify=told.append, **asked)
+    return found.value.args[0], told
+
+
+@pytest.mark.slow
+def test_the_folds_that_confirm_are_there_before_workers_load(tmp_path, monkeypatch):
+    opened, told = reached(tmp_path, monkeypatch, limit_samples=100)
+    assert opened.folder.folds.exists()
+    further = Folds.load(opened.folder.further_folds)
+    assert not np.intersect1d(further.used, opened.folds.used).size
+    assert told[-1] == "--confirm: its folds are of 100 samples that the search does not use"
+    assert _samples_held(opened) == 200
+    again, told = reached(tmp_path, monkeypatch, limit_samples=100)  # the file is kept
+    assert Folds.load(again.folder.further_folds).digest == further.digest
+    assert not any("--confirm" in text for text in told)
+
+
+@pytest.mark.slow
+def test_where_few_samples_are_left_confirmation_says_that_it_is_not_quite_independent(
+    tmp_path, monkeypatch
+):
+    opened, told = reached(tmp_path, monkeypatch, limit_samples=1200)
+    count = len(opened.dataset.train_labels)
+    assert f"{count - 1200:,} of these are filled up to 1,200 with samples that it uses" in told[-1]
+    assert _samples_held(opened) == count
+
+
+@pytest.mark.slow
+def test_a_session_records_what_its_confirmation_folds_are(tmp_path):
+    from search import run_study
+
+    asked = {"dataset": "digits", "folds": 2, "limit_samples": 100, "trials": 1, "epochs": 1}
+    asked |= {"notify": lambda _: None, "home": tmp_path}
+    result = run_study(space="mlp", study="one", confirm=1, **asked)
+    further = Folds.load(tmp_path / "studies" / "one" / "further_folds.npz")
+    expected = {"digest": further.digest, "samples": 100, "unused": 100}
+    assert result.history.confirmation == expected
+    [trial] = result.history.confirmed()
+    assert len(trial.finished_more_folds()) == 4
+    plain = run_study(space="mlp", study="two", **asked)
+    assert plain.history.confirmation == {}
 
 
 def test_the_plan_is_told_in_one_line():

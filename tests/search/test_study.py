@@ -349,6 +349,19 @@ def test_the_best_are_confirmed_on_further_folds_which_then_decide():
     assert again.trained == []
 
 
+@pytest.mark.parametrize(
+    ("confirm", "expected"),
+    [(1, {2, 1}), (2, {2, 3, 1}), (3, {2, 3, 1}), (4, {2, 3, 1, 0}), (0, set())],
+)
+def test_the_best_baseline_is_confirmed_beside_the_best_trials(confirm, expected):
+    bench = Bench()
+    baselines = {"small": {"units": 10, "rate": 0.1}, "large": {"units": 20, "rate": 0.1}}
+    executor = ScriptedExecutor(good_when_large)
+    driver = racers(90, 80)
+    bench.run(executor, trials=4, driver=driver, baselines=baselines, confirm=confirm)
+    assert {trial.number for trial in bench.history.confirmed()} == expected
+
+
 def test_a_newer_better_trial_is_the_best_until_it_is_confirmed_itself():
     bench = Bench()
     settings = (60, 40, 90)

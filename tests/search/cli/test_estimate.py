@@ -65,6 +65,25 @@ def test_a_study_that_is_over_has_nothing_ahead_but_its_confirmation():
     assert confirming.epochs_ahead(made.history) == 0
 
 
+def test_the_best_baseline_is_confirmed_beside_the_best_trials():
+    made = study()
+    made.complete_trial(0, origin="baseline:lenet5", level=0.7)
+    plan = replace(PLAIN, trials=3, confirm=1)
+    assert replace(plan, trials=1).epochs_ahead(made.history) == 10 * 3
+    for trial in (1, 2):
+        made.complete_trial(trial, level=0.8)
+    assert plan.epochs_ahead(made.history) == 20 * 3
+    made.confirm_trial(1)
+    assert plan.epochs_ahead(made.history) == 10 * 3
+    made.confirm_trial(0)
+    assert plan.epochs_ahead(made.history) == 0
+    assert replace(plan, confirm=0).epochs_ahead(made.history) == 0
+    nothing = study().history
+    folds = 3 * 5 + 2 * 10  # three trials, then one of them and a baseline
+    assert plan.epochs_ahead(nothing) == folds * 3
+    assert replace(plan, baselines=0).epochs_ahead(nothing) == (folds - 10) * 3
+
+
 def test_no_more_trials_are_confirmed_than_can_be_complete():
     made = study()
     made.complete_trial(0)

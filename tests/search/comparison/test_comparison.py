@@ -7,6 +7,8 @@ import pytest
 from search.comparison.comparison import compare
 from search.comparison.contenders import chosen_contenders
 from search.comparison.document import document
+from search.comparison.ranks import rank
+from search.comparison.selection import NAMED, Choice
 from search.comparison.statistics import corrected_difference, holm, unpaired_difference
 from tests.search.comparison.comparing import MIDDLE, STRONG, WEAK, complete, confirm
 
@@ -86,17 +88,101 @@ def test_one_of_three_with_other_folds_is_unpaired_alone(studies):
     assert found.ranking is None
 
 
-def test_further_folds_join_where_all_were_confirmed_on_them(studies):
+def test_where_all_were_confirmed_their_further_folds_alone_are_compared(studies):
+    further = {}
     for name, scores in (("a", STRONG), ("b", WEAK)):
         study = studies.begin(name)
         complete(study, 0, scores)
-        confirm(study, 0, [score - 0.01 for score in scores] * 2)
+        further[name] = [score - 0.01 * (n % 3) for n, score in enumerate(scores * 2)]
+        confirm(study, 0, further[name])
         studies.write(study)
     found = compared(studies, "a", "b")
-    assert [len(entry.folds) for entry in found.entries] == [15, 15]
-    assert found.pairs[0].difference.folds == 15
-    assert found.pairs[0].wilcoxon_p < 0.001
-    assert any(note.startswith("The 10 folds they were confirmed on") for note in found.notes)
+    assert [entry.folds for entry in found.entries] == [tuple(further["a"]), tuple(further["b"])]
+    assert found.pairs[0].difference == corrected_difference(*further.values(), test_share=1 / 4)
+    assert found.pairs[0].wilcoxon_p == pytest.approx(2 / 2**10)
+    assert any(note.startswith("Scores are of the 10 folds that confirm") for note in found.notes)
+
+
+def many(studies, name="lenet", trials=9, **first):
+    """Write a study of a baseline, a good trial and others between the two."""
+    study = studies.begin(name, **first)
+    complete(study, 0, MIDDLE, origin="baseline:plain")
+    lead = [0.012, 0.008, 0.006, 0.013, 0.011]
+    complete(study, 1, [score + more for score, more in zip(MIDDLE, lead, strict=True)])
+    for trial in range(2, trials + 1):
+        wobble = [0.004 * ((trial + n) % 3) for n in range(5)]
+        complete(study, trial, [score - more for score, more in zip(MIDDLE, wobble, strict=True)])
+    return study
+
+
+def test_the_best_of_many_trials_is_not_claimed_where_it_would_be_if_it_were_named(studies):
+    studies.write(many(studies, trials=30))
+    named = compared(studies, "lenet", trials="0,1")
+    assert "lenet trial 1 is better than plain by 1.00 points" in named.verdict
+    assert any("count as chosen before their scores were seen" in note for note in named.notes)
+    best = compared(studies, "lenet")
+    assert "lenet trial 1 is better than plain" in best.verdict  # so large a lead is no luck
+    assert best.entries[0].rivals == 30
+    assert any("lenet trial 1 was chosen from 30 trials" in note for note in best.notes)
+    study = studies.begin("other")
+    complete(study, 0, MIDDLE, origin="baseline:plain")
+    lead = [0.010, 0.004, 0.005, 0.009, 0.007]
+    complete(study, 1, [score + more for score, more in zip(MIDDLE, lead, strict=True)])
+    for trial in range(2, 31):  # stopped early; each might have been the best
+        study.start_trial(trial)
+        study.fold(trial, 1, epochs=1)
+        study.end_trial(trial, "pruned")
+    studies.write(study)
+    assert "is better" in compared(studies, "other", trials="0,1").verdict
+    assert "can be claimed" in compared(studies, "other").verdict
+
+
+def test_other_tests_of_a_chosen_trial_are_raised_for_the_number_it_was_chosen_from(studies):
+    studies.write(many(studies, trials=9))
+    for trial in (0, 1):
+        studies.predict("lenet", trial, [[True] * (6 + 4 * trial) + [False] * (4 - 4 * trial)] * 5)
+    named, best = (compared(studies, "lenet", trials=which) for which in ("1,0", "best"))
+    assert best.pairs[0].mcnemar.p == pytest.approx(9 * named.pairs[0].mcnemar.p)
+    assert best.pairs[0].mcnemar.p < 0.05
+
+
+def test_ranks_of_a_chosen_trial_allow_for_it(studies):
+    study = many(studies, trials=9)
+    complete(study, 10, WEAK, origin="baseline:old")
+    studies.write(study)
+    named, best = (compared(studies, "lenet", trials=which) for which in ("1,0,10", "best"))
+    assert named.ranking == rank([entry.folds for entry in named.entries])
+    assert best.ranking == rank([entry.folds for entry in best.entries], choices=9)
+
+
+def test_a_best_that_was_confirmed_meets_the_baselines_that_were(studies):
+    study = many(studies, trials=9)
+    complete(study, 10, WEAK, origin="baseline:old")
+    studies.write(study)
+    assert [e.label for e in compared(studies, "lenet").entries] == [
+        "lenet trial 1",
+        "plain",
+        "old",
+    ]
+    for trial, level in ((0, 0.89), (1, 0.92)):
+        confirm(study, trial, [level + 0.002 * (n % 2 + trial * (n % 3)) for n in range(10)])
+    studies.write(study)
+    found = compared(studies, "lenet")
+    assert [entry.label for entry in found.entries] == ["lenet trial 1", "plain"]
+    assert found.pairs[0].difference.folds == 10
+    assert "is better than plain" in found.verdict
+    assert any("old had no part in that and is left out" in note for note in found.notes)
+    assert any("what chose a trial goes in part into these" in note for note in found.notes)
+
+
+def test_bests_of_studies_on_other_folds_allow_for_their_choice_too(studies):
+    studies.write(many(studies, "a", trials=9))
+    studies.study("b", WEAK, folds_digest="99" * 32)
+    [pair] = compared(studies, "a", "b").pairs
+    best = compared(studies, "a", "b").entries[0].folds
+    assert pair.difference == unpaired_difference(
+        best, WEAK, first_share=1 / 4, second_share=1 / 4, choices=(Choice(10), NAMED)
+    )
 
 
 @pytest.mark.parametrize("why", ["one was not", "another seed"])

@@ -70,6 +70,14 @@ def test_models_that_never_differ_have_p_one():
     assert (found.statistic, found.p, found.groups) == (0, 1, ((0, 1, 2),))
 
 
+def test_of_models_that_their_scores_chose_p_and_the_critical_difference_allow_for_it():
+    plain, chosen = rank(SCORES), rank(SCORES, level=0.9, choices=20)
+    assert chosen.p == pytest.approx(20 * plain.p)
+    assert rank(SCORES, choices=10**6).p == 1
+    assert chosen.critical_difference == critical_difference(4, 14, level=1 - 0.1 / 20)
+    assert (chosen.ranks, chosen.statistic) == (plain.ranks, plain.statistic)
+
+
 @pytest.mark.parametrize("shape", [(2, 5), (3, 1)])
 def test_fewer_than_three_models_or_two_folds_are_refused(shape):
     with pytest.raises(ValueError, match="three models and two folds"):

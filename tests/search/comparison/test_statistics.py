@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from search.comparison.selection import NAMED, Choice, critical_t, selected_p
 from search.comparison.statistics import (
     corrected_difference,
     holm,
@@ -152,6 +153,18 @@ def test_the_exact_test_ends_at_25_discordant_samples():
     assert mcnemar_p(6, 19) == pytest.approx(stats.chi2.sf(12**2 / 25, 1))
 
 
+@pytest.mark.parametrize(("discordant", "exact"), [(24, True), (25, False)])
+def test_mcnemar_says_whether_its_p_is_exact(discordant, exact):
+    first = np.ones(30, bool)
+    assert mcnemar(first, np.arange(30) >= discordant).exact == exact
+
+
+@pytest.mark.parametrize("shares", [(-0.1, 0.2), (0.2, -0.1)])
+def test_each_share_of_an_unpaired_comparison_is_checked(shares):
+    with pytest.raises(ValueError, match=r"must not be below 0; got -0\.1"):
+        unpaired_difference(FIRST, OTHER, first_share=shares[0], second_share=shares[1])
+
+
 def test_mcnemar_counts_what_only_one_gets_right():
     first = np.array([True, True, True, False, False])
     second = np.array([True, False, False, True, False])
@@ -169,6 +182,7 @@ def test_holm_multiplies_the_smallest_p_by_their_number():
     assert holm([]) == []
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_keeps_the_order_and_lowers_nothing(values):
     corrected = holm(values)
@@ -177,6 +191,7 @@ def test_holm_keeps_the_order_and_lowers_nothing(values):
     assert [new for _, new in pairs] == sorted(new for _, new in pairs)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=20))
 def test_swapping_the_two_mirrors_the_difference(scores):
     first, second = zip(*scores, strict=True)
@@ -185,3 +200,90 @@ def test_swapping_the_two_mirrors_the_difference(scores):
     assert one.mean == pytest.approx(-other.mean)
     assert (one.low, one.high) == pytest.approx((-other.high, -other.low))
     assert one.p == pytest.approx(other.p)
+
+
+def test_a_choice_moves_the_end_that_it_speaks_against_and_p():
+    plain = corrected_difference(FIRST, SECOND, test_share=0.25)
+    error = (plain.high - plain.mean) / stats.t.ppf(0.975, 4)
+    first = corrected_difference(FIRST, SECOND, test_share=0.25, choices=(Choice(20), NAMED))
+    assert first.high == plain.high
+    assert first.low == pytest.approx(
+        first.mean - error * critical_t(0.95, freedom=4, choice=Choice(20))
+    )
+    assert first.p == pytest.approx(
+        selected_p(first.mean / error, freedom=4, choice=Choice(20)), rel=1e-9
+    )
+    second = corrected_difference(FIRST, SECOND, test_share=0.25, choices=(NAMED, Choice(20)))
+    assert (second.low, second.p) == (plain.low, plain.p)  # the one ahead was not chosen
+    assert second.high == pytest.approx(2 * second.mean - first.low)
+    behind = corrected_difference(SECOND, FIRST, test_share=0.25, choices=(Choice(20), NAMED))
+    assert behind.p == plain.p
+    assert behind.low == pytest.approx(-second.high)
+
+
+def test_peers_tell_the_noise_where_they_have_more_of_it_than_the_two():
+    peers = [[0.5, 0.9, 0.4, 0.8, 0.6], [0.7, 0.5, 0.9, 0.6, 0.8]]
+    table = np.array([FIRST, SECOND, *peers])
+    left = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + table.mean()
+    noise = (left**2).sum() / (3 * 4)
+    choices = NAMED, Choice(6)
+    found = corrected_difference(FIRST, SECOND, test_share=0.25, peers=peers, choices=choices)
+    error = np.sqrt((1 / 5 + 1 / 4) * 2 * noise)
+    reach = error * critical_t(0.95, freedom=12, choice=Choice(6))
+    assert found.high - found.mean == pytest.approx(reach)
+    plain = corrected_difference(FIRST, SECOND, test_share=0.25)
+    assert (found.low, found.p, found.folds) == (plain.low, plain.p, 5)  # the first was named
+    turned = corrected_difference(SECOND, FIRST, test_share=0.25, peers=peers, choices=choices)
+    expected = selected_p(abs(found.mean) / error, freedom=12, choice=Choice(6))
+    assert turned.p == pytest.approx(expected)
+
+
+def test_of_calm_peers_only_the_degrees_of_freedom_count():
+    calm = [np.array(FIRST) + 0.01, np.array(FIRST) + 0.02]  # what is left is less than the two's
+    choices = Choice(40), NAMED
+    plain = corrected_difference(FIRST, SECOND, test_share=0.25)
+    found = corrected_difference(FIRST, SECOND, test_share=0.25, peers=calm, choices=choices)
+    error = (plain.high - plain.mean) / stats.t.ppf(0.975, 4)
+    reach = error * critical_t(0.95, freedom=12, choice=Choice(40))
+    assert found.mean - found.low == pytest.approx(reach)
+    with pytest.raises(ValueError, match="peers must have as many folds, 5"):
+        corrected_difference(FIRST, SECOND, test_share=0.25, peers=[[0.1, 0.2]])
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.lists(st.floats(0, 1), min_size=4, max_size=4), min_size=2, max_size=9),
+    st.integers(1, 30),
+    st.integers(1, 30),
+)
+def test_no_choice_makes_a_claim_easier(table, first, second):
+    one, other, *peers = table
+    plain = corrected_difference(one, other, test_share=1 / 3)
+    found = corrected_difference(
+        one, other, test_share=1 / 3, choices=(Choice(first), Choice(second)), peers=peers
+    )
+    assert found.low <= plain.low
+    assert found.high >= plain.high
+    assert found.p >= plain.p
+
+
+def test_an_unpaired_choice_counts_by_the_winners_part_of_the_variance():
+    shares = {"first_share": 0.25, "second_share": 0.5}
+    plain = unpaired_difference(FIRST, OTHER, **shares)
+    own = (1 / 5 + 1 / 4) * np.var(FIRST, ddof=1)
+    others = (1 / 3 + 1 / 2) * np.var(OTHER, ddof=1)
+    freedom = (own + others) ** 2 / (own**2 / 4 + others**2 / 2)
+    found = unpaired_difference(FIRST, OTHER, **shares, choices=(Choice(30), Choice(7)))
+    low, high = (
+        critical_t(0.95, freedom=freedom, choice=Choice(count), winners_share=part)
+        for count, part in ((30, own / (own + others)), (7, others / (own + others)))
+    )
+    error = np.sqrt(own + others)
+    assert (found.low, found.high) == pytest.approx(
+        (plain.mean - low * error, plain.mean + high * error)
+    )
+    swapped = unpaired_difference(
+        OTHER, FIRST, first_share=0.5, second_share=0.25, choices=(Choice(7), Choice(30))
+    )
+    assert (swapped.low, swapped.high) == pytest.approx((-found.high, -found.low))
+    assert swapped.p == pytest.approx(found.p)

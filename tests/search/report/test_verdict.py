@@ -94,12 +94,32 @@ def test_a_confirmed_trial_that_overtook_another_is_explained():
     assert "on the study's own folds trial 2 scored better, 0.8600" in text
 
 
-def test_folds_that_confirmed_both_trials_join():
+def test_folds_that_confirmed_both_trials_are_compared_alone():
     study = study_of(0.80, 0.85)
     for trial, level in ((0, 0.80), (1, 0.85)):
         study.confirm_trial(trial, level=level)
     found = paired(Subject(study.history), study.history.trials[1], study.history.trials[0])
-    assert found.folds == 15
+    assert found.folds == 10
+    assert "better than the best baseline, trial 0 (lenet5), by +5.00 points" in told(study)
+    assert "), on the further folds." in told(study)
+
+
+def test_the_lead_of_the_best_allows_for_the_number_of_trials_it_was_chosen_from():
+    study = StudyBuilder(folds=5)
+    study.session()
+    leads = [0.013, 0.004, 0.005, 0.011, 0.009]
+    for trial in (0, 1):
+        study.start_trial(trial, "sampled" if trial else "baseline:lenet5")
+        for fold in range(1, 6):
+            study.fold(trial, fold, level=0.8 + trial * leads[fold - 1])
+        study.end_trial(trial, "complete", 0.8 + 0.01 * trial)
+    assert "It is better than the best baseline" in told(study)
+    for trial in range(2, 30):
+        study.start_trial(trial)
+        study.fold(trial, 1, epochs=1)
+        study.end_trial(trial, "pruned")
+    assert "No difference from the best baseline" in told(study)
+    assert "which the interval and p allow for" in told(study)
 
 
 def test_the_test_set_is_said_to_be_closed():

@@ -1,0 +1,165 @@
+"""What it does to a test that one of the models was chosen because it scored well.
+
+The best of many equal models is ahead of a baseline by luck alone, and the more so the more there
+were. `selected_p` reckons how often so large a lead comes about that way.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import log, pi, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize, special, stats
+
+Numbers = NDArray[np.float64]
+
+# Correlation of two folds' scores that a claim about a chosen model has to withstand: that of five
+# folds after Nadeau and Bengio, 1/5; of more folds they assume less, which no data can show
+# (Bengio & Grandvalet 2004), and far out in the tail a little more makes many false claims.
+LEAST_SHARE = 1 / 4
+
+_NODES = 100  # of each quadrature
+_UNLIKELY = 1e-14  # of a distribution, at either end, is left out
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How a model was chosen before its scores are tested.
+
+    Attributes:
+        candidates: from how many it was the best; 1 for one that no score chose.
+        carried: correlation, 0 to 1, between the scores that chose it and those tested: 1 where
+            they are the same, 0 where other samples chose it.
+        finalists: from how many it is the best by the tested scores, after it was chosen so.
+    """
+
+    candidates: int = 1
+    carried: float = 1.0
+    finalists: int = 1
+
+    def __post_init__(self) -> None:
+        if self.candidates < 1 or self.finalists < 1 or not 0 <= self.carried <= 1:
+            raise ValueError(f"a choice must be among one or more, carried within 0..1; got {self}")
+
+    @property
+    def is_free(self) -> bool:
+        """Whether the tested scores had no part in the choice."""
+        return self.finalists == 1 and (self.candidates == 1 or self.carried == 0)
+
+
+NAMED = Choice()
+
+
+def carried_over(share: float, chosen_by: int, tested_on: int) -> float:
+    """Return how far scores on some folds go with those on others of the same samples.
+
+    Folds are correlated by `share / (1 + share)` whichever cut they are of, as in
+    `corrected_difference`; means of them the more so.
+
+    Args:
+        share: validation samples for each training sample.
+        chosen_by: number of folds that chose.
+        tested_on: number of other folds.
+    """
+    return share / sqrt((share + 1 / chosen_by) * (share + 1 / tested_on))
+
+
+def selected_p(
+    t: float, *, freedom: float, choice: Choice = NAMED, winners_share: float = 0.5
+) -> float:
+    """Return the two-sided p of a lead by a model that was chosen; of one that was not, Student's.
+
+    The lead is `T = (c A + sqrt(1 - c^2) Z) / S`: A the largest of as many standard normals as
+    there were candidates, Z a standard normal for all that did not choose, S the spread with its
+    degrees of freedom. Where the tested scores chose (`carried` 1) and both models are as noisy,
+    this is the distribution of Dunnett's many-to-one test. The models that were ahead of the truth
+    then count, whatever the others are like; so p is too large where some could not have won.
+    Finalists, chosen once more by the tested scores, multiply p (Bonferroni).
+
+    Source: Dunnett 1955, "A multiple comparison procedure for comparing several treatments with a
+    control", Journal of the American Statistical Association 50.
+
+    Args:
+        t: lead divided by its standard error.
+        freedom: degrees of freedom of that error.
+        choice: how the model that leads was chosen.
+        winners_share: the part of the error's square that is the leader's own, 0 to 1.
+    """
+    link = choice.carried * sqrt(winners_share)
+    one_sided = _tail(t, freedom, choice.candidates, link)
+    return min(1.0, 2 * choice.finalists * one_sided)
+
+
+@lru_cache(maxsize=512)
+def critical_t(
+    level: float, *, freedom: float, choice: Choice = NAMED, winners_share: float = 0.5
+) -> float:
+    """Return the lead, in standard errors, of which `selected_p` is 1 - level."""
+    if choice.is_free:
+        return float(special.stdtrit(freedom, (1 + level) / 2))
+
+    def excess(t: float) -> float:
+        p = selected_p(t, freedom=freedom, choice=choice, winners_share=winners_share)
+        return p - (1 - level)
+
+    most = 4.0
+    while excess(most) > 0:
+        most *= 2
+    return float(optimize.brentq(excess, 0.0, most, xtol=1e-9))
+
+
+def interaction(table: Numbers) -> tuple[float, int]:
+    """Return the variance of one score that neither its model nor its fold explains.
+
+    Args:
+        table: scores, `(n_models, n_folds)`.
+
+    Returns:
+        The mean square of the residuals of a two-way layout, and its degrees of freedom.
+    """
+    by_model, by_fold = table.mean(axis=1, keepdims=True), table.mean(axis=0)
+    freedom = (table.shape[0] - 1) * (table.shape[1] - 1)
+    return float(((table - by_model - by_fold + table.mean()) ** 2).sum()) / freedom, freedom
+
+
+def _tail(t: float, freedom: float, candidates: int, link: float) -> float:
+    """Return the chance that `(link A + sqrt(1 - link^2) Z) / S` is above t.
+
+    Of A and Z the one with the larger part is integrated out exactly, the other by quadrature.
+    """
+    if candidates == 1 or link == 0:
+        return float(special.stdtr(freedom, -t))
+    spread, densities = _spread(freedom)
+    bars, rest = t * spread[:, None], sqrt(max(0.0, 1 - link**2))
+    if link > rest:
+        nodes, weights = _best_of(1)
+        log_below = special.log_ndtr((bars - rest * nodes) / link)
+        above = -np.expm1(candidates * log_below)
+    else:
+        nodes, weights = _best_of(candidates)
+        above = special.ndtr((link * nodes - bars) / rest)
+    return float(densities @ above @ weights)
+
+
+@lru_cache(maxsize=64)
+def _best_of(candidates: int) -> tuple[Numbers, Numbers]:
+    """Return nodes and weights of the largest of some standard normals."""
+    lowest = float(special.ndtri_exp(log(_UNLIKELY) / candidates))
+    highest = -float(special.ndtri_exp(log(_UNLIKELY / candidates)))
+    nodes, weights = _quadrature(lowest, highest)
+    log_density = (candidates - 1) * special.log_ndtr(nodes) - nodes**2 / 2
+    return nodes, weights * candidates / sqrt(2 * pi) * np.exp(log_density)
+
+
+@lru_cache(maxsize=64)
+def _spread(freedom: float) -> tuple[Numbers, Numbers]:
+    """Return nodes and weights of an estimated spread whose true value is 1."""
+    law = stats.chi(freedom, scale=1 / sqrt(freedom))
+    nodes, weights = _quadrature(float(law.ppf(_UNLIKELY)), float(law.isf(_UNLIKELY)))
+    return nodes, weights * law.pdf(nodes)
+
+
+def _quadrature(low: float, high: float) -> tuple[Numbers, Numbers]:
+    nodes, weights = special.roots_legendre(_NODES)
+    return (low + high) / 2 + (high - low) / 2 * nodes, (high - low) / 2 * weights
