@@ -21,7 +21,7 @@ from search.formats.staging import check_target, not_writable, publish, staged
 from search.formats.writing import Written, exportable, rehearse, write_formats
 from search.held_out import open_test_set, write_results
 from search.model_code import checked, code_of
-from search.model_folder import LABELS, ModelFolder
+from search.model_folder import LABELS, ModelFolder, NeedsCode
 from search.studies import Notify, known_study
 from search.tracker import Tracker
 from tracking.history import History, TrialHistory
@@ -171,7 +171,12 @@ def evaluate_study(
     with _recording(folder, history) as record:
         with standard_error_to(folder.worker_log()):
             trial = history.trials[export.trial]
-            test = open_test_set(model, dataset, trial, by="evaluate", code=code)
+            try:
+                test = open_test_set(model, dataset, trial, by="evaluate", code=code)
+            except NeedsCode as error:
+                raise error.with_remedy(
+                    "Bring back the code that the study was made with."
+                ) from error
         record(test)
         write_results(model, history)
     tracker.sync(folder, notify)

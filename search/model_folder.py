@@ -16,7 +16,7 @@ from search.encoding import Encoder, ImageEncoder, TableEncoder, TextEncoder, en
 from search.errors import DataError
 from search.model_archive import fault_in_archive, own_names
 from search.outputs import MEANINGS, Outputs
-from spaces import cause_of
+from spaces import SpaceError, cause_of
 from tracking.files import whole_file
 
 MODEL, METRICS, LABELS, CARD = "model.keras", "metrics.json", "labels.json", "MODEL_CARD.md"
@@ -202,9 +202,9 @@ class ModelFolder:
         why = why_not_read(error)
         if why == _HOLDS_CODE:
             return self._not_a_model(f"{MODEL} {why}")
-        missing = self.own_names() or tuple(name for _, name in _missing(error))
-        if missing:
-            return NeedsCode(self.model, missing, why)
+        missing = tuple(name for _, name in _missing(error))
+        if missing or isinstance(error, SpaceError):  # the code that was to register them
+            return NeedsCode(self.model, self.own_names() or missing, why)
         return self._not_a_model(f"{MODEL} is damaged: {why}")
 
     def _other_formats(self) -> str:

@@ -243,4 +243,4 @@ def test_models_that_the_search_takes_are_taken_by_predict():
     np.testing.assert_allclose(found, np.hstack([1 - second, second]), atol=1e-6)
 
     with pytest.raises(ValueError, match=r"it gives \(2, 2\) for 2 samples"):
-        class_values(keras.Sequential([layers.Dense(2)]), rows, LABELS)
+        class_values(keras.Sequential([layers.Dense(2, "softmax")]), rows, LABELS)
