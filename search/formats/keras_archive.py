@@ -87,6 +87,8 @@ def doubt_about(model: Any, some: Array) -> str:
                 return ""
             write_archive(model, folder.model)
             again = folder.load()
+    except (OSError, MemoryError):
+        return ""  # it is the machine that lacks something
     except Exception as error:  # noqa: BLE001 # the user's own classes may raise anything
         return (
             "`export` will refuse the models of this space: once they are written, Keras cannot"

@@ -263,6 +263,14 @@ def _unwanted(model: Any, path: Path) -> None:
     pytest.fail("a large model was written")
 
 
+def test_a_full_disk_is_not_blamed_on_the_model(monkeypatch):
+    def full(model: Any, path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("search.formats.keras_archive.write_archive", full)
+    assert doubt_about(stack(), SOME) == ""
+
+
 def test_own_parts_are_found_in_a_description_and_keras_own_are_not():
     import keras
     from keras import layers
