@@ -35,6 +35,7 @@ def traced(kind: str, said: str) -> str:
         (ValueError("a\x1b]0;title\x07b"), "ValueError: a�]0;title�b"),
         (ValueError(called("the gate is shut")), "ValueError: the gate is shut"),
         (KeyError(called("gate")), "KeyError: gate"),
+        (ValueError(called("it went wrong:\nthe gate is shut")), "ValueError: the gate is shut"),
         (ValueError(called(called("the gate is shut"))), "ValueError: the gate is shut"),
         (ValueError(traced("NameError", "no gate")), "NameError: no gate"),
         (ValueError(traced("ValueError", called("it is shut"))), "ValueError: it is shut"),
