@@ -19,6 +19,8 @@ from search.work import Work
 from spaces import Settings, Space
 from tracking.home import StudyFolder
 
+TRIED_SAMPLES = 4  # that the first model is tried on
+
 
 @dataclass(frozen=True)
 class Bench:
@@ -84,6 +86,28 @@ class Bench:
         # Each time anew: `keras.backend.clear_session` sets the policy back.
         keras.config.set_dtype_policy(self.precision)
         return self.space.build(setting, spec_of(encoder, self.kind, len(self.classes)))
+
+    def export_doubt(self, setting: Settings) -> str:
+        """Return why `export` will refuse the models of a setting, or nothing; tried once."""
+        from search.formats.keras_archive import doubt_about
+
+        if self._tried:
+            return ""
+        self._tried.append(setting)
+        try:
+            encoder = self.learn(1, setting)
+            some = self.inputs.take(encoder, self.folds.train[0][:TRIED_SAMPLES])
+            model = self.build(setting, encoder)
+            model(some, training=False)  # one that takes its shapes from the data gets weights
+            return doubt_about(model, some) if isinstance(model, keras.Model) else ""
+        except Exception:  # noqa: BLE001 # the space's own; the trial itself will tell of it
+            return ""
+        finally:
+            keras.backend.clear_session(free_memory=False)
+
+    @cached_property
+    def _tried(self) -> list[Settings]:
+        return []
 
     def learn(self, fold: int, setting: Settings) -> Encoder:
         """Return the encoder learned on the training part of a fold (from 1)."""

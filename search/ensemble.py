@@ -56,7 +56,7 @@ def refit_folds(final: Final, on_epoch: OnEpoch) -> FinalModel:
 
 
 def _averaged(final: Final, weights: Sequence[Sequence[Any]], outputs: Outputs) -> Any:
-    """Return one model that gives the mean of all models' values a class, compiled."""
+    """Return one model that gives the mean of all models' values a class."""
     import keras
 
     from search.formats.probabilities import new_input, with_values
@@ -71,10 +71,7 @@ def _averaged(final: Final, weights: Sequence[Sequence[Any]], outputs: Outputs) 
         inputs = new_input(member, encoded, kind) if inputs is None else inputs
         found.append(with_values(member, inputs, outputs))
     mean = keras.layers.Average(name="probabilities", dtype="float32")(found)
-    model = keras.Model(inputs, mean, name="ensemble")
-    # An optimizer that gathers nothing: what is averaged is not trained any further.
-    model.compile("sgd", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    return model
+    return keras.Model(inputs, mean, name="ensemble")
 
 
 def _mean_curves(curves: Sequence[Curves]) -> Curves:

@@ -39,7 +39,7 @@ class FinalModel:
     """A model to be written.
 
     Attributes:
-        model: the Keras model, compiled, in float32.
+        model: the Keras model, in float32.
         labels: what its inputs and outputs mean.
         curves: per epoch `loss` (nats) and `accuracy` (fraction) over the training data; of
             several models the means of those that trained that epoch.
@@ -195,10 +195,6 @@ class Final:
             return trained
         model = self.build()
         model.set_weights(trained.get_weights())
-        # Loss and optimizer are the trained one's; what the optimizer had gathered is left behind.
-        optimizer = trained.optimizer.from_config(trained.optimizer.get_config())
-        model.compile(optimizer=optimizer, loss=trained.loss, metrics=["accuracy"])
-        optimizer.build(model.trainable_variables)
         keras.config.set_dtype_policy("float32")
         return model
 

@@ -20,7 +20,8 @@ from search.formats.catalog import chosen_formats, default_formats
 from search.formats.staging import check_target, not_writable, publish, staged
 from search.formats.writing import Written, exportable, rehearse, write_formats
 from search.held_out import open_test_set, write_results
-from search.model_folder import LABELS, ModelFolder
+from search.model_code import checked, code_of
+from search.model_folder import LABELS, ModelFolder, NeedsCode
 from search.studies import Notify, known_study
 from search.tracker import Tracker
 from tracking.history import History, TrialHistory
@@ -166,9 +167,16 @@ def evaluate_study(
         raise DataError(f"{model.model} is not the file that `export` wrote; export again")
     dataset = same_dataset(history, home, data_dir, notify)
     load_tensorflow(folder.worker_log())
+    code = code_of(history.known_study().space, model.labels())
     with _recording(folder, history) as record:
         with standard_error_to(folder.worker_log()):
-            test = open_test_set(model, dataset, history.trials[export.trial], by="evaluate")
+            trial = history.trials[export.trial]
+            try:
+                test = open_test_set(model, dataset, trial, by="evaluate", code=code)
+            except NeedsCode as error:
+                raise error.with_remedy(
+                    "Bring back the code that the study was made with."
+                ) from error
         record(test)
         write_results(model, history)
     tracker.sync(folder, notify)
@@ -194,8 +202,9 @@ def _write(
 ) -> list[Written]:
     ready = exportable(made.model, made.labels, final.samples())
     written = write_formats(formats, ready, staging, log=study.worker_log())
-    content = json.dumps(made.labels.to_json(), indent=2) + "\n"
-    ModelFolder(staging).write(LABELS, content)
+    folder = ModelFolder(staging)
+    labels = checked(made.model, made.labels) if folder.own_names() else made.labels
+    folder.write(LABELS, json.dumps(labels.to_json(), indent=2) + "\n")
     return written
 
 

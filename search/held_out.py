@@ -11,14 +11,16 @@ from search.evaluation import Predictions, classification_report, confusion_matr
 from search.folds import validation_share
 from search.intervals import over_folds, wilson
 from search.model_card import model_card
-from search.model_folder import CARD, METRICS, ModelFolder
+from search.model_code import open_model
+from search.model_folder import CARD, METRICS, Code, ModelFolder
 from search.outputs import SCORES
+from search.prediction import class_values
 from tracking.history import History, TrialHistory
 from tracking.records import TestSetOpened
 
 
 def open_test_set(
-    folder: ModelFolder, dataset: Dataset, trial: TrialHistory, *, by: str
+    folder: ModelFolder, dataset: Dataset, trial: TrialHistory, *, by: str, code: Code | None = None
 ) -> TestSetOpened:
     """Score an exported model on the dataset's test set.
 
@@ -27,18 +29,17 @@ def open_test_set(
         dataset: whose test set is opened.
         trial: the trial whose setting the model has.
         by: the command that opens it.
+        code: registers the model's own classes, as `ModelFolder.load` takes it.
 
     Raises:
         DataError: the model is damaged, or is not for this dataset.
     """
-    from search.fit import predict
-
     labels = folder.labels()
     if labels.classes != dataset.classes:
         raise DataError(f"{folder.path} knows other classes than dataset {dataset.name}")
     samples, truth = dataset.open_test()
     inputs = labels.encoder.encode(samples)
-    values = predict(folder.load(), inputs, labels.meaning)
+    values = class_values(open_model(folder, labels, code), inputs, labels)
     true_classes = np.asarray(truth)
     scores = score(values, true_classes)
     predictions = Predictions.of(values, true_classes)
@@ -74,6 +75,7 @@ def write_results(folder: ModelFolder, history: History) -> None:
         }
     metrics = {
         "study": history.study.study if history.study else "",
+        "space": history.known_study().space,
         "trial": export.trial,
         "parameters": trial.setting,
         "objectives": [objective.name for objective in history.objectives],

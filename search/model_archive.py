@@ -3,7 +3,9 @@
 import json
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 MAX_BYTES = 8 << 30  # of all that is packed in it
 MAX_CONFIG_BYTES = 64 << 20
@@ -25,6 +27,41 @@ def fault_in_archive(path: Path) -> str:
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
         # RuntimeError: encrypted, packed in an unknown way, or nested too deep.
         return f"it must be a Keras archive, which is a zip file: {error}"
+
+
+def own_names(path: Path) -> tuple[str, ...]:
+    """Return the names of what in a sound archive is not Keras's own, as `own_in` finds them.
+
+    Args:
+        path: the archive; nothing in it is run.
+    """
+    with zipfile.ZipFile(path) as archive:
+        return own_in(json.loads(archive.read(CONFIG)))
+
+
+def own_in(config: Any) -> tuple[str, ...]:
+    """Return the names of classes and functions in Keras's description that are not Keras's own."""
+    return tuple(dict.fromkeys(_own(config)))
+
+
+def _own(config: Any) -> Iterator[str]:
+    parts = config.values() if isinstance(config, dict) else config
+    if not isinstance(config, dict | list):
+        return
+    if isinstance(config, dict) and "class_name" in config:
+        kind, module = str(config["class_name"]), str(config.get("module") or "")
+        if kind == "__lambda__":
+            yield "a Python lambda"
+        elif kind == "function" and not _is_keras(module):
+            yield str(config.get("config"))  # Keras names its own by a text alone
+        elif module and module != "builtins" and not _is_keras(module):
+            yield str(config.get("registered_name") or kind)
+    for part in parts:
+        yield from _own(part)
+
+
+def _is_keras(module: str) -> bool:
+    return module.partition(".")[0] == "keras"
 
 
 def _fault_in(archive: zipfile.ZipFile) -> str:

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from pathlib import Path
 
 from search.folds import validation_share
 from search.intervals import over_folds, wilson
@@ -53,7 +54,7 @@ def model_card(history: History, export: ModelExported, test: TestSetOpened | No
         _choice(history, study),
         *_standing(export),
         "## Use",
-        *_use(export, study.kind),
+        *_use(export, study.kind, study.space),
         "## Limits",
         *_limits(study, test),
         "## How to make it again",
@@ -179,12 +180,22 @@ def _standing(export: ModelExported) -> Iterable[str]:
         yield f"In MLflow this model became the **{export.alias}**. {export.alias_reason}"
 
 
-def _use(export: ModelExported, kind: str) -> Iterable[str]:
+def _use(export: ModelExported, kind: str, space: str) -> Iterable[str]:
     yield (
         f"`python -m search predict FOLDER {_EXAMPLES[kind]}`, or"
         ' `keras.saving.load_model("model.keras")`.'
-        f" Made with {', '.join(export.requirements)}; computes in float32."
+        f" Made with {', '.join(export.requirements)}; computes in float32. It comes without loss"
+        " and optimizer; `compile` it to train it further."
     )
+    own = [f"`{name}`" for each in export.formats for name in each.get("own", ())]
+    if own:
+        place, _, name = space.rpartition(":")
+        module = Path(place).stem if place.endswith(".py") else place
+        yield (
+            f"`model.keras` holds more than Keras's own parts: {', '.join(own)}. Before Keras can"
+            f" load it, import their code, as by `import {module}`; `predict` takes it with"
+            f" `--space {Path(place).name}:{name}`. The other formats need no code."
+        )
     if export.formats:
         rows = [
             (

@@ -3,21 +3,34 @@
 import hashlib
 import json
 import math
+import re
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from search.datasets.checks import MAX_CLASSES
 from search.datasets.picture_files import MAX_PIXELS
 from search.encoding import Encoder, ImageEncoder, TableEncoder, TextEncoder, encoder_from_json
 from search.errors import DataError
-from search.model_archive import fault_in_archive
+from search.model_archive import fault_in_archive, own_names
 from search.outputs import MEANINGS, Outputs
+from spaces import SpaceError, cause_of
 from tracking.files import whole_file
 
 MODEL, METRICS, LABELS, CARD = "model.keras", "metrics.json", "labels.json", "MODEL_CARD.md"
 MAX_JSON_BYTES = 64 << 20
 MAX_TOKENS = 1_000_000  # of one text
+CHECKED = 4  # made-up samples in `Labels.check`
+
+# Runs a user's code that registers classes with Keras, and pauses after each step.
+Code: TypeAlias = Callable[[], Iterable[None]]
+
+_MISSING = re.compile(r"Could not locate (class|function) '([^']+)'")
+_LAMBDA = re.compile(r"unsafe_deserialization|__lambda__|identifier: \{'value'")
+_HOLDS_CODE = "holds code, such as a Lambda layer, which is not run"
+_SHOWN_NAMES = 5
 OTHERS = ("saved_model.pb", "*.h5", "*.hdf5", "*.pkl", "*.pickle", "*.joblib", "*.pt")
 
 
@@ -33,6 +46,8 @@ class Labels:
         outputs: what the model gives, `probabilities`, `logits` or `scores`: one a class, or one
             for the second of two.
         threshold: of one score: above it the second class is meant.
+        check: of a model with parts of a user's own, the values a class it gave for made-up
+            samples (`search.model_code.made_up`), one row each: code that was changed since shows.
     """
 
     classes: tuple[str, ...]
@@ -41,6 +56,7 @@ class Labels:
     columns: tuple[str, ...] = ()
     outputs: str = "probabilities"
     threshold: float = 0.5
+    check: tuple[tuple[float, ...], ...] = ()
 
     @property
     def meaning(self) -> Outputs:
@@ -61,7 +77,41 @@ class Labels:
             "columns": list(self.columns),
             "outputs": self.outputs,
             "threshold": self.threshold,
+            **({"check": self.check} if self.check else {}),
         }
+
+
+class NoModel(DataError):
+    """A folder whose model cannot be had.
+
+    Attributes:
+        why: a phrase.
+    """
+
+    def __init__(self, message: str, why: str) -> None:
+        super().__init__(message)
+        self.why = why
+
+
+class NeedsCode(NoModel):
+    """A model whose own classes or functions Keras does not know.
+
+    Args:
+        model: the archive.
+        names: of what is not Keras's own, as the archive has them.
+        why: what Keras lacks.
+        remedy: one sentence.
+    """
+
+    def __init__(self, model: Path, names: tuple[str, ...], why: str, remedy: str = "") -> None:
+        self.model, self.names = model, names
+        shown = ", ".join(repr(name[:80]) for name in names[:_SHOWN_NAMES])
+        message = f"{model} cannot be opened without the code of {shown} ({why}). {remedy}"
+        super().__init__(message.rstrip(), why)
+
+    def with_remedy(self, remedy: str) -> "NeedsCode":
+        """Return the same with a remedy."""
+        return NeedsCode(self.model, self.names, self.why, remedy)
 
 
 @dataclass(frozen=True)
@@ -114,10 +164,22 @@ class ModelFolder:
         with whole_file(self.path / name) as file:
             file.write(content.encode())
 
-    def load(self) -> Any:
+    def own_names(self) -> tuple[str, ...]:
+        """Return what in the archive is not Keras's own, as `model_archive.own_names` does."""
+        return own_names(self.model)
+
+    def load(self, code: Code | None = None) -> Any:
         """Return the Keras model, loaded in Keras's safe mode; no other format is opened.
 
+        It comes without loss, optimizer and metrics, which may be a user's own and which no
+        prediction takes.
+
+        Args:
+            code: runs the user's code that registers the model's own classes, step by step; asked
+                only where Keras alone cannot open the archive, and after each step tried again.
+
         Raises:
+            NeedsCode: the archive holds what is not Keras's own, and no code has registered it.
             DataError: the archive is absent or damaged, holds what is no model, or could only be
                 loaded by running code that is in it.
         """
@@ -129,12 +191,21 @@ class ModelFolder:
         import keras
 
         try:
-            model = keras.saving.load_model(self.model, safe_mode=True)
+            model = _loaded(self.model, code)
         except Exception as error:  # Keras raises all kinds for a damaged archive
-            raise self._not_a_model(_why(error)) from error
+            raise self._not_opened(error) from error
         if not isinstance(model, keras.Model):
             raise self._not_a_model(f"{MODEL} holds a {type(model).__name__}, which is no model")
         return model
+
+    def _not_opened(self, error: Exception) -> DataError:
+        why = why_not_read(error)
+        if why == _HOLDS_CODE:
+            return self._not_a_model(f"{MODEL} {why}")
+        missing = tuple(name for _, name in _missing(error))
+        if missing or isinstance(error, SpaceError):  # the code that was to register them
+            return NeedsCode(self.model, self.own_names() or missing, why)
+        return self._not_a_model(f"{MODEL} is damaged: {why}")
 
     def _other_formats(self) -> str:
         found = [path.name for pattern in OTHERS for path in self.path.glob(pattern)]
@@ -142,18 +213,45 @@ class ModelFolder:
             return ""
         return f"; {sorted(found)[0]} is not opened, as such files may run code of their own"
 
-    def _not_a_model(self, why: str | None) -> DataError:
-        return DataError(
+    def _not_a_model(self, why: str | None) -> NoModel:
+        return NoModel(
             f"{self.path} is no exported model ({why}); write one with"
-            f" `python -m search export STUDY --to {self.path}`"
+            f" `python -m search export STUDY --to {self.path}`",
+            str(why),
         )
 
 
-def _why(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    if "unsafe_deserialization" in str(error):
-        return f"{MODEL} holds code, such as a Lambda layer, which is not run"
-    return f"{MODEL} is damaged: {lines[0][:300]}"
+def why_not_read(error: BaseException) -> str:
+    """Return in one phrase why Keras could not read an archive, or what is described in one."""
+    if isinstance(error, NoModel):
+        return error.why
+    if _LAMBDA.search(str(error)):
+        return _HOLDS_CODE
+    found = _missing(error)
+    return (
+        f"{found[0][0]} {found[0][1]!r} is not registered with Keras" if found else cause_of(error)
+    )
+
+
+def _missing(error: BaseException) -> list[tuple[str, str]]:
+    return [(kind, name[:80]) for kind, name in _MISSING.findall(str(error))]
+
+
+def _loaded(path: Path, code: Code | None) -> Any:
+    import keras
+
+    def load() -> Any:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+
+    try:
+        return load()
+    except Exception:
+        if code is None:
+            raise
+        for _ in code():
+            with suppress(Exception):  # what another step may mend
+                return load()
+        return load()
 
 
 def _read_json(path: Path) -> Any:
@@ -177,6 +275,7 @@ def _labels(data: Any) -> Labels:
         _names(data["columns"], "columns"),
         str(data["outputs"]),
         float(data.get("threshold", 0.5)),
+        tuple(tuple(float(value) for value in row) for row in data.get("check", ())),
     )
     if not 1 <= len(labels.classes) <= MAX_CLASSES:
         raise ValueError(f"classes must be 1 to {MAX_CLASSES:,}; got {len(labels.classes):,}")
@@ -184,6 +283,8 @@ def _labels(data: Any) -> Labels:
         raise ValueError(f"outputs must be one of {', '.join(MEANINGS)}")
     if not math.isfinite(labels.threshold):
         raise ValueError(f"threshold must be finite; got {labels.threshold}")
+    if len(labels.check) > CHECKED or any(len(row) != len(labels.classes) for row in labels.check):
+        raise ValueError(f"check must be at most {CHECKED} rows of one probability a class")
     if not 0 <= labels.background <= 255:
         raise ValueError(f"background must be within 0..255; got {labels.background}")
     _check_input(labels)

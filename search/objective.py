@@ -20,7 +20,8 @@ from search.latency import latency_ms
 from search.outputs import output_units
 from search.seeds import derive
 from search.work import TrialTask, Verdict
-from spaces import Settings
+from spaces import Settings, cause_of
+from spaces.causes import shortened
 from tracking.objectives import OBJECTIVES
 from tracking.records import (
     AttemptFailed,
@@ -71,8 +72,8 @@ def evaluate_trial(
         if interruptible and isinstance(error, KeyboardInterrupt):
             raise
         listed = _listed(task.parameters)
-        told = _printable(f"{traceback.format_exc()}\nThe setting: {listed}\n", LONGEST_ERROR)
-        cause, reason = _cause(error), _reason(error)
+        told = shortened(f"{traceback.format_exc()}\nThe setting: {listed}\n", LONGEST_ERROR)
+        cause, reason = _cause(error), cause_of(error, LONGEST_REASON)
         if cause:
             at = time.time()
             report(AttemptFailed(at=at, trial=task.trial, cause=cause, reason=reason, error=told))
@@ -95,6 +96,8 @@ class _Trial:
 
     def run(self) -> None:
         """Train what is left; end the trial where that was the last of it."""
+        if doubt := self._bench.export_doubt(self._task.parameters):
+            self._notice(doubt)
         if self._task.stop:
             self._describe(self._model())
             raise _Stopped(Verdict(stop=True, reason=self._task.stop))
@@ -265,26 +268,6 @@ class _Trial:
         verdict = self._report(record)
         if verdict.stop:
             raise _Stopped(verdict)
-
-
-def _reason(error: BaseException) -> str:
-    """Return one line: the first, or the last where the first only announces it."""
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001 # an error that cannot even be told
-        text = ""
-    lines = [line.strip() for line in text.splitlines() if line.strip()] or [""]
-    said = lines[-1] if lines[0].endswith(":") else lines[0]
-    return _printable(f"{type(error).__name__}: {said}", LONGEST_REASON)
-
-
-def _printable(text: str, longest: int) -> str:
-    """Return a text that any file and terminal takes; a long one without its middle."""
-    text = text.encode(errors="backslashreplace").decode()
-    if len(text) <= longest:
-        return text
-    half = longest // 2
-    return f"{text[:half]} ... {text[-half:]}"
 
 
 def _cause(error: BaseException) -> str:

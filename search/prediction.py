@@ -13,9 +13,11 @@ import numpy as np
 
 from search.chatter import load_tensorflow
 from search.errors import DataError
+from search.model_code import load_model
 from search.model_folder import Labels, ModelFolder
-from search.outputs import SCORES, Outputs
+from search.outputs import SCORES
 from search.pictures import read_picture
+from spaces import cause_of
 
 MAX_FILE_BYTES = 256 << 20  # of a file of texts or rows
 MAX_INPUT_BYTES = 2 << 30  # of all samples as the model receives them
@@ -47,7 +49,13 @@ class _Sample:
 
 
 def predict_samples(
-    folder: Path, given: Sequence[str], *, top: int = 1, invert: bool = False
+    folder: Path,
+    given: Sequence[str],
+    *,
+    top: int = 1,
+    invert: bool = False,
+    space: str | None = None,
+    home: Path | None = None,
 ) -> list[Prediction]:
     """Predict samples with an exported model.
 
@@ -59,6 +67,9 @@ def predict_samples(
             line; of tables, CSV files whose header names the model's columns.
         top: number of classes to list.
         invert: swap dark and bright of pictures first.
+        space: reference of the space whose code knows the model's own classes, where it has any;
+            that code is run.
+        home: whose studies are trusted to name that code, for models exported from them.
 
     Raises:
         DataError: no exported model there, or a sample that cannot be read.
@@ -70,11 +81,10 @@ def predict_samples(
         samples += _READERS[labels.kind](text, labels, invert)
         _check_amount(len(samples), labels)
     load_tensorflow()
-    model = model_folder.load()
-    _check_fits(model_folder, labels, model)
+    model = load_model(model_folder, labels, space=space, home=home)
     inputs = np.stack([sample.encoded for sample in samples])
     result, is_scored = [], labels.outputs == SCORES
-    rows = _values(model_folder, model, inputs, labels.meaning)
+    rows = _values(model_folder, model, inputs, labels)
     for sample, row in zip(samples, rows, strict=True):
         order = np.argsort(-row)[:top]
         classes = tuple((labels.classes[index], float(row[index])) for index in order)
@@ -163,35 +173,46 @@ def _check_amount(count: int, labels: Labels) -> None:
 _READERS = {"image": _pictures, "text": _texts, "table": _rows}
 
 
-def _values(folder: ModelFolder, model: Any, inputs: Any, outputs: Outputs) -> Any:
+def class_values(model: Any, inputs: Any, labels: Labels) -> Any:
+    """Return values a class, float32 `(n, classes)`, of a model that was loaded.
+
+    What its outputs mean is taken from the labels, as its loss is not loaded.
+
+    Args:
+        model: as `ModelFolder.load` gives it.
+        inputs: `(n, ...)`, as the model receives them.
+        labels: of the same export.
+
+    Raises:
+        ValueError: its outputs are not one a class, or one for two classes.
+    """
     from search.fit import predict
 
     try:
-        found = predict(model, inputs, outputs)
-        if found.shape != (len(inputs), outputs.classes):
-            raise ValueError(f"it gives {found.shape} for {len(inputs):,} samples")
-    except Exception as error:  # a model of unknown origin may fail in any way
-        lines = str(error).strip().splitlines() or [""]
-        why = f"{type(error).__name__}: {lines[0][:200]}"
-        raise DataError(f"the model in {folder.path} cannot be used ({why}). Export again.") from (
-            error
-        )
+        found = predict(model, inputs, labels.meaning)
+    except Exception:
+        if model.run_eagerly:
+            raise
+        model.run_eagerly = True  # as its `compile` had asked for, perhaps
+        return class_values(model, inputs, labels)
+    if found.shape != (len(inputs), len(labels.classes)):
+        raise ValueError(f"it gives {found.shape} for {len(inputs):,} samples")
     return found
 
 
-def _check_fits(folder: ModelFolder, labels: Labels, model: Any) -> None:
-    wanted = labels.encoder.input_shape
+def _values(folder: ModelFolder, model: Any, inputs: Any, labels: Labels) -> Any:
     try:
-        shapes = model.input_shape, model.output_shape
-    except (AttributeError, ValueError):  # a model of a class of its own
-        shapes = None, None
-    if not all(isinstance(shape, tuple) and len(shape) > 1 for shape in shapes):
-        raise DataError(f"{folder.path}: model.keras must have one input and one output")
-    shape, units = tuple(model.input_shape[1:]), model.output_shape[-1]
-    open_length = labels.kind == "text" and shape == (None,)
-    classes = len(labels.classes)
-    if (shape != wanted and not open_length) or (units != classes and (units, classes) != (1, 2)):
+        return class_values(model, inputs, labels)
+    except Exception as error:  # a model of unknown origin may fail in any way
         raise DataError(
-            f"{folder.path}: labels.json must fit model.keras; it tells of input {wanted} and"
-            f" {classes} classes, the model has input {shape} and {units} outputs. Export again."
-        )
+            f"{folder.path}: labels.json must fit model.keras; it tells of input"
+            f" {labels.encoder.input_shape} and {len(labels.classes)} classes, the model has"
+            f" {_shapes(model)} ({cause_of(error)}). Export again."
+        ) from error
+
+
+def _shapes(model: Any) -> str:
+    try:
+        return f"input {model.input_shape[1:]} and {model.output_shape[-1]} outputs"
+    except (AttributeError, ValueError, TypeError, LookupError):
+        return "shapes of its own"  # a model of a class of its own

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from spaces.causes import cause_of
 from spaces.parameters import SpaceError
 
 MESSAGE_CHARACTERS = 300
@@ -48,12 +49,11 @@ def described(error: BaseException, place: str) -> str:
         error: as caught.
         place: the module or file whose lines are the user's.
     """
-    lines = str(error).strip().splitlines()
-    said = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    said = cause_of(error, MESSAGE_CHARACTERS)
     frames = traceback.extract_tb(error.__traceback__)
     where = [frame for frame in frames if _is_in(place, Path(frame.filename))] or frames
     at = "".join(f" ({frame.filename}:{frame.lineno})" for frame in where[-1:])
-    return f"{said[:MESSAGE_CHARACTERS]}{at}"
+    return f"{said}{at}"
 
 
 def _is_in(place: str, file: Path) -> bool:

@@ -1,10 +1,11 @@
 """From what a user writes after `--space` to a space."""
 
+from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 
 from spaces.declarations import Notify, declaration
-from spaces.hypermodel import hypermodel_space
+from spaces.hypermodel import builder, hypermodel_space, new_hyperparameters
 from spaces.importing import find
 from spaces.inputs import DataSpec
 from spaces.space import Space
@@ -59,6 +60,29 @@ def get_space(
         return with_training(find(target))
     name = reference if ":" not in reference else None
     return with_training(hypermodel_space(target, name, found, is_outline=data is None))
+
+
+def run_code(reference: str, data: DataSpec) -> Iterator[None]:
+    """Import a space's module, then build one of its models, pausing after each.
+
+    So Keras comes to know the classes and functions that this code registers, at its top or only
+    while it builds.
+
+    Args:
+        reference: as in `get_space`.
+        data: what the model is built for.
+
+    Raises:
+        SpaceError: nothing is found there, or it cannot be imported.
+    """
+    target = _references().get(reference, reference)
+    found = find(target)
+    yield
+    if isinstance(found, Space):
+        found.build(found.complete({}), data)
+    else:
+        builder(found, target, data)(new_hyperparameters({}))
+    yield
 
 
 def absolute(reference: str) -> str:

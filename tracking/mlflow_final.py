@@ -89,8 +89,11 @@ def _file_model(
         len(study.classes),
         *_saved_model(record, folder),
         kind=study.kind,
+        own=tuple(str(name) for each in record.formats for name in each.get("own", ())),
+        space=study.space,
     )
     marks = {"search.study": study.study, "search.trial": str(record.trial)}
+    marks |= {"search.needs": model.needs} if model.needs else {}
     model_id = mlflow_models.log_model(
         store.client, model, experiment_id=store.experiment_id, run_id=run_id, tags=marks
     )
@@ -98,7 +101,13 @@ def _file_model(
         store.upload(run_id, {CARD_FILE: card.read_bytes()})
     given = mlflow_models.Given(record.alias, record.alias_reason, record.at)
     name, version = mlflow_models.register(
-        store.client, model_id, given, name=study.study, study_id=study.id, tags=marks
+        store.client,
+        model_id,
+        given,
+        name=study.study,
+        study_id=study.id,
+        tags=marks,
+        needs=model.needs,
     )
     told = {"search.alias": record.alias, "search.alias_reason": record.alias_reason}
     store.log(run_id, tags={"search.model": f"models:/{name}/{version}", **told})

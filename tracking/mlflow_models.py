@@ -45,6 +45,9 @@ class KerasFile:
         saved_model: the SavedModel of the same export, None where there is none.
         raw_shape: of one sample as that takes it; empty for a text.
         kind: of the samples: `image`, `text` or `table`.
+        own: names of what in the archive is not Keras's own; it can be opened only where their
+            code has been imported.
+        space: reference of the space that this code is in.
     """
 
     path: Path
@@ -54,6 +57,18 @@ class KerasFile:
     saved_model: Path | None = None
     raw_shape: tuple[int, ...] = ()
     kind: str = "image"
+    own: Sequence[str] = ()
+    space: str = ""
+
+    @property
+    def needs(self) -> str:
+        """What must be done before Keras opens the archive, one sentence, or nothing."""
+        if not self.own:
+            return ""
+        return (
+            f"`model.keras` holds {', '.join(self.own[:5])}: import the code of space {self.space}"
+            " before `mlflow.keras.load_model`."
+        )
 
 
 @dataclass(frozen=True)
@@ -98,13 +113,21 @@ def log_model(
 
 
 def register(
-    client: MlflowClient, model_id: str, given: Given, *, name: str, study_id: str, tags: Tags
+    client: MlflowClient,
+    model_id: str,
+    given: Given,
+    *,
+    name: str,
+    study_id: str,
+    tags: Tags,
+    needs: str = "",
 ) -> tuple[str, str]:
     """Register the model, once, give it its alias, and return name and version.
 
     A registered model of that name that is not this study's is left alone; this study's is then
     called `NAME-<first 8 digits of its id>`. An alias that a later export gave, or that points to
-    a model exported later, stays where it is.
+    a model exported later, stays where it is. The version's description is the alias's reason and
+    what the model `needs`.
     """
     name = _registered_name(client, re.sub(r"[/:.%\"'\\]", "-", name), study_id)
     # By a tag: MLflow's search does not give the models that versions were made of.
@@ -119,7 +142,7 @@ def register(
             run_id=logged.source_run_id,
             model_id=model_id,
             tags={**tags, **marks, _MODEL_ID: model_id},
-            description=given.reason or None,
+            description=" ".join(filter(None, (given.reason, needs))) or None,
         )
     number = str(version.version)
     if _is_newest(client, name, given):
@@ -160,8 +183,15 @@ def signature(path: Path, classes: int) -> ModelSignature | None:
     """
     with zipfile.ZipFile(path) as archive:
         config = json.loads(archive.read("config.json"))
-    layers = config.get("config", {}).get("layers", [])
-    inputs = [layer["config"] for layer in layers if layer.get("class_name") == "InputLayer"]
+    inner = config.get("config")
+    layers = inner.get("layers") if isinstance(inner, dict) else None
+    if not isinstance(layers, list):  # a class of its own may mean anything by that word
+        return None
+    inputs = [
+        layer["config"]
+        for layer in layers
+        if isinstance(layer, dict) and layer.get("class_name") == "InputLayer"
+    ]
     if len(inputs) != 1 or not inputs[0].get("batch_shape"):
         return None
     shape = [-1 if size is None else int(size) for size in inputs[0]["batch_shape"]]

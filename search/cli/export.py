@@ -76,7 +76,7 @@ def export(
     if json:
         print_json(_document(result) | {"notices": notify.texts})
     else:
-        _print(result, history, study, target)
+        _print(result, history, study, target, home)
 
 
 def _document(result: "Exported") -> dict[str, Any]:
@@ -89,7 +89,7 @@ def _document(result: "Exported") -> dict[str, Any]:
     }
 
 
-def _print(result: "Exported", history: "History", study: str, target: Path) -> None:
+def _print(result: "Exported", history: "History", study: str, target: Path, home: Path) -> None:
     from search.cli.columns import chosen_text, confirmed_text, heading
     from search.cli.output import duration, percent, say, shell
 
@@ -108,7 +108,10 @@ def _print(result: "Exported", history: "History", study: str, target: Path) -> 
     _print_formats(exported.formats)
     say(f"\nWritten to {target}, with labels.json, metrics.json and MODEL_CARD.md")
     say(f"In MLflow it is the {exported.alias}. {exported.alias_reason}")
-    say(f"Use it: {shell('predict', str(target), _EXAMPLES[result.kind])}")
+    # A model with parts of its own finds their code through the home that exported it.
+    has_own = any(each.get("own") for each in exported.formats)
+    place = ("--home", str(home)) if has_own and home != DEFAULT_HOME else ()
+    say(f"Use it: {shell('predict', str(target), _EXAMPLES[result.kind], *place)}")
 
 
 def _print_formats(formats: list[dict[str, Any]]) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from search.cli.options import AsJson
+from search.cli.options import DEFAULT_HOME, AsJson, Home
 
 
 def predict(
@@ -19,13 +19,22 @@ def predict(
     ],
     top: Annotated[int, typer.Option(min=1, help="Likeliest classes to list.")] = 1,
     invert: Annotated[bool, typer.Option(help="Swap dark and bright of pictures first.")] = False,
+    space: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE.py:NAME",
+            help="The space whose code a model with layers of its own needs; it is run."
+            " [default: that of the study in --home which exported the model]",
+        ),
+    ] = None,
+    home: Home = DEFAULT_HOME,
     json: AsJson = False,
 ) -> None:
     """Say what is in pictures, texts or rows of a table, with probabilities."""
     from search.cli.output import console, print_json, table
     from search.prediction import predict_samples
 
-    found = predict_samples(model, inputs, top=top, invert=invert)
+    found = predict_samples(model, inputs, top=top, invert=invert, space=space, home=home)
     if not invert:
         _mention_inverted([item.sample for item in found if item.inverted])
     if json:

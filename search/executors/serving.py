@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, TypeAlias
 
 from search.work import Adopt, Probe, Probed, TrialTask, Verdict, Work
+from spaces import cause_of
 from tracking.records import Record
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def _probed(bench: "Bench", probe: Probe) -> Probed | str:
     try:
         return measure(bench, probe)
     except Exception as error:  # noqa: BLE001 # the space's own; its first trial will tell of it
-        return f"{type(error).__name__}: {error}"
+        return cause_of(error)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
@@ -34,18 +35,26 @@ class Exportable:
 
     Attributes:
         model: the Keras model, compiled; its outputs as `labels` says.
-        probable: the same with one probability a class, float32 `(n, classes)`; its one input is
-            called `inputs`.
         labels: what its inputs and outputs mean.
         samples: real ones.
-        expected: the Keras model's probabilities of the samples, float32 `(n, classes)`.
+        expected: the Keras model's values a class of the samples, float32 `(n, classes)`.
     """
 
     model: Any
-    probable: Any
     labels: Labels
     samples: Samples
     expected: Array
+
+    @cached_property
+    def probable(self) -> Any:
+        """The model with one value a class, float32 `(n, classes)`, its input `inputs`.
+
+        It fails, in any way, for a model that cannot be part of another one.
+        """
+        from search.formats.probabilities import probable_model
+
+        labels = self.labels
+        return probable_model(self.model, labels.meaning, self.samples.encoded, kind=labels.kind)
 
 
 @dataclass(frozen=True)
@@ -109,7 +118,7 @@ class Format(ABC):
     def takes(self, labels: Labels) -> str:
         """Return a phrase that says what goes in and comes out, for people."""
 
-    def details(self, labels: Labels) -> dict[str, Any]:
+    def details(self, labels: Labels, folder: Path) -> dict[str, Any]:
         """Return what else a record of this format keeps, ready for JSON."""
         return {}
 

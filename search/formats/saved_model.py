@@ -60,7 +60,7 @@ class SavedModel(Format):
         raw = raw_phrase(labels, raw_shape(labels.encoder))
         return f"`{RAW}`: {raw}; `{ENCODED}`: {encoded_phrase(labels)}; both give probabilities"
 
-    def details(self, labels: Labels) -> dict[str, Any]:
+    def details(self, labels: Labels, folder: Path) -> dict[str, Any]:
         """Return the shape of one sample as `serve` takes it; a text has none."""
         return {"raw_shape": [] if labels.kind == "text" else list(raw_shape(labels.encoder))}
 

@@ -12,8 +12,9 @@ from search.chatter import standard_error_to
 from search.environment import package_versions
 from search.errors import FoldwiseError, SettingsError
 from search.formats.base import Difference, Exportable, Format, Samples
-from search.formats.catalog import FORMATS, KERAS
-from search.model_folder import Labels
+from search.formats.catalog import KERAS
+from search.formats.keras_archive import REGISTER
+from search.model_folder import Labels, why_not_read
 
 # Sums in another order round otherwise, by 6e-8 of a number's size in each layer. Over 200 layers,
 # errors of random sign, a logit of 30 changes by about 30 x 6e-8 x sqrt(200) = 3e-5, a probability
@@ -62,20 +63,12 @@ class Written:
 
 
 def exportable(model: Any, labels: Labels, samples: Samples) -> Exportable:
-    """Return a compiled model with all that writing and checking it takes.
-
-    Raises:
-        SettingsError: it cannot be part of another model, as no model can that is written.
-    """
-    from search.formats.probabilities import outputs_of, probable_model
+    """Return a model with all that writing and checking it takes."""
+    from search.formats.probabilities import outputs_of
 
     with _exact_products():
         found = outputs_of(model, samples.encoded)
-        try:
-            probable = probable_model(model, labels.meaning, samples.encoded, kind=labels.kind)
-        except Exception as error:  # a model of a class of its own may fail in any way
-            raise _cannot(FORMATS[KERAS], error) from error
-        return Exportable(model, probable, labels, samples, labels.meaning.values(found))
+        return Exportable(model, labels, samples, labels.meaning.values(found))
 
 
 def write_formats(
@@ -136,18 +129,16 @@ def _write(form: Format, made: Exportable, folder: Path, log: Path) -> Written:
         difference=difference.largest,
         takes=form.takes(made.labels),
         runtime="".join(f"{name}=={version}" for name, version in runtime.items()),
-        details=form.details(made.labels),
+        details=form.details(made.labels, folder),
     )
 
 
 def _cannot(form: Format, error: Exception) -> SettingsError:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
-    why = f"{type(error).__name__}: {lines[0][:300]}"
+    why = why_not_read(error)
     if form.name == KERAS:
         return SettingsError(
-            "the models of this space cannot be exported: what is written cannot be read again"
-            f" ({why}). Models made of Keras's own layers and losses, as Sequential or functional,"
-            " can."
+            "the models of this space cannot be exported: once they are written, Keras cannot read"
+            f" them again ({why}). {REGISTER}."
         )
     return SettingsError(
         f"format {form.name}: the model must be convertible; it is not ({why})."

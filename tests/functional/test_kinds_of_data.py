@@ -1,9 +1,13 @@
 """The main job on one's own texts and tables, from files to predictions."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
 
 pytestmark = pytest.mark.slow
 
@@ -136,3 +140,68 @@ def test_a_model_that_cannot_be_exported_is_told_before_its_training(user):
     assert "cannot be exported" in refused.err
     assert "epoch 1" not in refused.err
     assert not (user.folder / "model" / "model.keras").exists()
+
+
+OWN_PARTS = """
+import keras
+
+
+@keras.saving.register_keras_serializable("mine")
+class Scale(keras.layers.Layer):
+    def build(self, shape):
+        self.factor = self.add_weight(shape=(shape[-1],), initializer="ones")
+
+    def call(self, x):
+        return x * self.factor
+
+
+def smooth(truth, found):
+    return keras.losses.categorical_crossentropy(truth, found, label_smoothing=0.1)
+
+
+def scaled(hp):
+    parts = [keras.layers.Input((8, 8, 1)), keras.layers.Flatten(), Scale()]
+    model = keras.Sequential([*parts, keras.layers.Dense(10, "softmax")])
+    model.compile("adam", smooth, metrics=["accuracy"])
+    return model
+"""
+
+
+def test_a_model_with_parts_of_its_own_is_used_wherever_its_code_is(user):
+    (user.folder / "own_parts.py").write_text(OWN_PARTS)
+    small = ("--dataset", "digits", "--folds", "2", "--epochs", "2", "--set", "batch_size=8")
+    done = user("run", "--space", "own_parts.py:scaled", *small, "--trials", "1", "--json")
+    assert done.code == 0, done.err
+    assert done.json["notices"] == [note for note in done.json["notices"] if "refuse" not in note]
+    exported = user("export", "scaled-digits", "--to", "model", "--json")
+    assert exported.code == 0, exported.err
+
+    Image.fromarray((load_digits().images[0] * 255 / 16).astype("uint8")).save(
+        user.folder / "zero.png"
+    )
+    found = user("predict", "model", "zero.png", "--json")
+    assert found.code == 0, found.err
+    assert found.json[0]["class"] == "0"
+    evaluated = user("evaluate", "scaled-digits", "--json")
+    assert evaluated.code == 0, evaluated.err
+    assert evaluated.json["accuracy"] == exported.json["test"]["accuracy"] > 0.5
+
+    (user.folder / "mlruns").rename(user.folder / "elsewhere")
+    refused = user("predict", "model", "zero.png")
+    assert refused.code == 3
+    assert "without the code of 'mine>Scale'" in refused.err
+    named = user("predict", "model", "zero.png", "--space", "own_parts.py:scaled", "--json")
+    assert named.json == found.json
+
+    # As the card says.
+    load = "keras.saving.load_model('model/model.keras')"
+    script = f"import keras, own_parts; print({load}.count_params())"
+    assert "by `import own_parts`" in (user.folder / "model" / "MODEL_CARD.md").read_text()
+    loaded = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=user.folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert loaded.stdout.split()[-1] == str(64 + 650)

@@ -55,9 +55,9 @@ def test_what_was_trained_in_bfloat16_computes_in_float32_with_the_same_weights(
     train = Final.train
 
     def keep(self, *given):
-        model, curves = train(self, *given)
+        model, *rest = train(self, *given)
         trained.append((model.compute_dtype, [np.array(weight) for weight in model.get_weights()]))
-        return model, curves
+        return model, *rest
 
     monkeypatch.setattr(Final, "train", keep)
     made = refit(dataclasses.replace(final, precision="mixed_bfloat16"), silent)
@@ -123,7 +123,8 @@ def test_an_ensemble_holds_the_very_models_of_the_search(final, searched, tmp_pa
 
     members = [made.model.get_layer(f"fold_{fold}") for fold in (1, 2)]
     for member, validation, expected in zip(members, final.folds.validation, searched, strict=True):
-        found = Program(member).outputs(final.inputs.take(final.encoder, validation))
+        inputs = final.inputs.take(final.encoder, validation)
+        found = Program(member, inputs).outputs(inputs)
         np.testing.assert_array_equal(found.argmax(axis=1), expected.predicted)
         np.testing.assert_array_equal(found.max(axis=1), expected.confidence)  # to the last bit
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from search.model_card import model_card
@@ -130,3 +132,13 @@ def test_names_that_hold_bars_or_lines_break_no_table():
     study.complete_trial(0)
     text = card(study, [[1, 0, 0], [0, 1, 0], [0, 0, 1]])
     assert "|  | a\\|b | two lines | c |" in text
+
+
+def test_the_code_that_own_parts_need_is_named(study):
+    study.records[0] = replace(study.records[0], space="/home/ada/work/my_space.py:build")
+    keras = {"format": "keras", "file": "model.keras", "bytes": 9, "difference": 0.0}
+    own = card(study, formats=[keras | {"own": ["ada>Scale", "ada>ramp"]}])
+    assert "holds more than Keras's own parts: `ada>Scale`, `ada>ramp`." in own
+    assert "by `import my_space`" in own
+    assert "`--space my_space.py:build`" in own
+    assert "own parts" not in card(study, formats=[keras])

@@ -274,6 +274,29 @@ def test_a_model_with_several_inputs_is_filed_without_a_signature(export, tmp_pa
     assert signature(export.folder / "model.keras", 3) is not None
 
 
+def test_a_model_whose_config_means_something_else_by_layers_is_filed(tmp_path):
+    from tracking.mlflow_models import signature
+
+    for number, config in enumerate(({"layers": [64, 32]}, {"layers": 3}, {"layers": None}, [])):
+        path = tmp_path / f"{number}.keras"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("config.json", json.dumps({"config": config}))
+        assert signature(path, 3) is None
+
+
+def test_the_version_says_which_code_a_model_with_parts_of_its_own_needs(
+    client, sink, export, study, apply_all
+):
+    study.every_kind_of_trial()
+    keras = {"format": "keras", "file": "model.keras", "own": ["ada>Scale"]}
+    export.exported(study, formats=[keras], alias_reason="It is the first.")
+    apply_all(sink, study.records)
+    version = client.get_model_version_by_alias(NAME, "champion")
+    needed = "`model.keras` holds ada>Scale: import the code of space lenet before"
+    assert version.description.startswith(f"It is the first. {needed}")
+    assert version.tags["search.needs"].startswith(needed)
+
+
 # Keras 3.15 reads its variables in a way that NumPy 2 deprecates.
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_a_real_model_comes_back_through_mlflow(
