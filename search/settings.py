@@ -22,7 +22,7 @@ from search.executors import EXECUTORS, missing_for
 from search.plan import AUTO
 from search.pruners import PRUNERS
 from search.settings_file import read_mapping
-from spaces import absolute
+from spaces import absolute, value_text
 from spaces import names as space_names
 from tracking.objectives import DEFAULT, OBJECTIVES, objective_names
 
@@ -72,20 +72,26 @@ def memory(text: object) -> object:
 
 
 def set_texts(value: object) -> object:
-    """Return what `--set` would say: 64 is `64`, True is `on`, [32, 64] is `32,64`."""
+    """Return what `--set` would say: 64 is `64`, True is `on`, [32, 64] is `32,64`.
+
+    A text by itself is what `--set` says; in a list it is a value: ["a,b", "c"] is `"a,b",c`.
+    """
     return {n: _set_text(one) for n, one in value.items()} if isinstance(value, dict) else value
 
 
 def _set_text(value: object) -> object:
     match value:
-        case bool():
-            return "on" if value else "off"
-        case int() | float():
-            return str(value)
-        case list() | tuple():
-            return ",".join(str(_set_text(one)) for one in value)
-        case _:
+        case str() | dict():
             return value
+        case list():
+            return ",".join(value_text(_tuples(one)) for one in value)
+        case _:
+            return value_text(value)
+
+
+def _tuples(value: Any) -> Any:
+    """Return a value of a list; in YAML a list within it is a tuple."""
+    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
 
 
 def worker_count(value: object) -> object:

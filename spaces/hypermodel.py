@@ -15,8 +15,9 @@ from typing import Any
 from spaces.declaration import Declaration
 from spaces.importing import described, find, split
 from spaces.inputs import DataSpec, ImageInput, TableInput, TextInput
-from spaces.parameters import SpaceError, Value
+from spaces.parameters import SpaceError
 from spaces.space import Space
+from spaces.values import Value
 
 DATASET = "fashion_mnist"
 INPUTS = (ImageInput(scaled=True), TableInput(), TextInput())

@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from spaces.parameters import Boolean, Choice, Float, Int, Parameter, Value
+from spaces.parameters import Boolean, Choice, Float, Int, Parameter
 from spaces.training import AUGMENTING, FITTING
+from spaces.values import Value
 
 FEW_VALUES = 16
 MOST_FACTORS = 64
@@ -151,8 +152,8 @@ def _factors(low: float, high: float, factor: float) -> list[float]:
     return [low * factor**power for power in range(count)]
 
 
-def _nearest(values: Iterable[Value], wanted: Any) -> Value:
-    return min(values, key=lambda value: abs(float(value) - wanted))
+def _nearest(values: Iterable[float], wanted: float) -> float:
+    return min(values, key=lambda value: abs(value - wanted))
 
 
 def _ends_first(values: tuple[Value, ...]) -> tuple[tuple[Value, ...], tuple[Value, ...]]:

@@ -49,6 +49,10 @@ def record_from_json(data: Json) -> Record:
         raise ValueError(f"{kind.__name__}: {error}") from error
 
 
+def _with_tuples(value: Any) -> Any:
+    return tuple(map(_with_tuples, value)) if isinstance(value, list | tuple) else value
+
+
 @dataclass(frozen=True, kw_only=True)
 class StudyStarted(Record):
     """The first record of a journal: everything that identifies the study.
@@ -115,13 +119,18 @@ class TrialStarted(Record):
 
     Attributes:
         trial: number from 0.
-        parameters: the complete setting, active parameters only.
+        parameters: the complete setting, active parameters only. A sequence is a tuple, though JSON
+            makes it a list.
         origin: `baseline:NAME` or `sampled`.
     """
 
     trial: int
     parameters: Json
     origin: str
+
+    def __post_init__(self) -> None:
+        values = {name: _with_tuples(value) for name, value in self.parameters.items()}
+        object.__setattr__(self, "parameters", values)
 
 
 @dataclass(frozen=True, kw_only=True)

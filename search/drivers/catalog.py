@@ -38,13 +38,13 @@ def make_driver(name: str, sampler: str, space: Space, seed: int, *, objectives:
     """
     check_driver(name, sampler, space, objectives=objectives)
     if not space.searched():
-        return FixedDriver([space.complete({})])  # there is one setting
+        return FixedDriver([space.complete({})], space)  # there is one setting
     if sampler == "baselines":
-        return FixedDriver(())  # the study evaluates the baselines before it asks
+        return FixedDriver((), space)  # the study evaluates the baselines before it asks
     if name == "keras-tuner":
         return _keras_tuner(sampler, space, seed)
     if sampler == "grid":
-        return FixedDriver(space.grid())
+        return FixedDriver(space.grid(), space)
     from search.drivers.optuna import OptunaDriver
 
     driver = OptunaDriver(space, sampler=sampler, seed=seed, objectives=objectives)
@@ -95,7 +95,7 @@ def _keras_tuner(sampler: str, space: Space, seed: int) -> Driver:
     with unnoticed():
         from search.drivers.keras_tuner import KerasTunerDriver, grid_settings
     if sampler == "grid":
-        return FixedDriver(grid_settings(space))
+        return FixedDriver(grid_settings(space), space)
     driver = KerasTunerDriver(space, sampler=sampler, seed=seed)
     return _distinct(driver, sampler, space, seed)
 
