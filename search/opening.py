@@ -96,6 +96,8 @@ def open_study(
     """
     if "epochs" in asked and "epochs" in asked.get("set", {}):
         raise SettingsError("give the epochs once: `--epochs N`, or `--set epochs=LOW:HIGH`")
+    if asked.get("epochs", 0) is None:
+        asked = {name: value for name, value in asked.items() if name != "epochs"}
     settings, reader = _merged(asked, home)
     outline = _space(settings.space, home)
     if outline.parameters_known:
@@ -181,11 +183,14 @@ def _merged_with(
     aim = {"trials": last.trials, "confirm": last.confirm} if last else {}
     if asked.get("precision") == AUTO:  # it was chosen when the study began
         asked = {name: value for name, value in asked.items() if name != "precision"}
+    if before.settings.get("epochs") is None and asked.get("epochs") == _held_epochs(before):
+        asked = {name: value for name, value in asked.items() if name != "epochs"}
     settings = validate({**_kept(before.settings, asked), **aim, **asked})
     began = validate({**before.settings, "study": name})
     differing = [
         f"`--{field.replace('_', '-')}`: study {name!r} was begun with"
-        f" {_shown(getattr(began, field))}; got {_shown(getattr(settings, field))}"
+        f" {_begun_with(before, field, getattr(began, field))};"
+        f" got {_shown(getattr(settings, field))}"
         for field in IDENTITY
         if field in asked and getattr(began, field) != getattr(settings, field)
     ]
@@ -193,6 +198,18 @@ def _merged_with(
         remedy = "Leave these options out to continue it, or name another study with `--study`."
         raise SettingsError("\n".join([*differing, remedy]))
     return settings, reader
+
+
+def _held_epochs(study: StudyStarted) -> int | None:
+    """Return the epochs that all trials of a study have; None where they are searched."""
+    epochs = study.parameter("epochs")
+    return None if epochs.get("searched", True) else epochs.get("default")
+
+
+def _begun_with(study: StudyStarted, field: str, value: object) -> str:
+    if field == "epochs" and value is None:
+        return str(study.parameter("epochs").get("range", "the space's own"))
+    return _shown(value)
 
 
 def _kept(began: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -243,8 +260,16 @@ def _unheard(notice: str) -> None:
 
 
 def _narrowed(space: Space, settings: StudySettings) -> NarrowedSpace:
+    asked = dict(settings.set)
+    if settings.epochs is not None:
+        if not space["epochs"].contains(settings.epochs):
+            raise SettingsError(
+                f"`--epochs` must be within {space['epochs'].describe()}, as {space.name} declares;"
+                f" got {settings.epochs}. Leave it out to take the space's own"
+            )
+        asked = {"epochs": str(settings.epochs), **asked}
     try:
-        return narrow(space, {"epochs": str(settings.epochs), **settings.set})
+        return narrow(space, asked)
     except SpaceError as error:
         raise SettingsError(str(error)) from error
 

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from statistics import fmean
+from typing import Any, cast
 
 from search.budget import Budget
 from search.executors import (
@@ -130,10 +132,10 @@ def _load(opened: Opened, history: History) -> Load:
     trials -= baselines  # which always see all folds
     staying = min(trials, _STAYING)
     long, short = _SHARES.get(str(settings.pruner), (1.0, 1.0))
-    epochs = opened.narrowed.space.complete({}).get("epochs", settings.epochs)
+    epochs = opened.narrowed.space["epochs"]
     return Load(
         folds=settings.folds * (baselines + staying * long + (trials - staying) * short),
-        epochs=int(epochs),
+        epochs=round(fmean([epochs.default] if epochs.fixed else cast("Any", epochs.grid()))),
         samples=len(opened.folds.train[0]),
         limit=settings.timeout,
     )

@@ -67,12 +67,16 @@ def best_setting(history: History) -> list[tuple[str, str]]:
 
 def _options(study: StudyStarted) -> Iterator[tuple[str, ...]]:
     known = {"space": study.space, "driver": study.driver, **study.settings}
+    known["set"] = known.get("set") or {}
     known["dataset"] = known.get("dataset") or study.dataset.get("name")
     known.setdefault("folds", study.folds)
+    epochs = study.parameter("epochs")
+    if known.get("epochs") is None and not epochs.get("searched") and "epochs" not in known["set"]:
+        known["epochs"] = epochs.get("default")
     for name, option in _OPTIONS.items():
         if known.get(name) is not None:
             yield option, str(known[name])
-    for name, value in sorted((known.get("set") or {}).items()):
+    for name, value in sorted(known["set"].items()):
         yield "--set", f"{name}={value}"
     if known.get("baselines") is False:
         yield ("--no-baselines",)

@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from search.datasets.references import absolute as absolute_dataset
-from search.drivers.catalog import DRIVERS, default_sampler
+from search.drivers.catalog import DRIVERS, default_sampler, sampler_hint
 from search.errors import SettingsError, near_matches
 from search.executors import EXECUTORS, missing_for
 from search.plan import AUTO
@@ -24,7 +24,7 @@ from search.pruners import PRUNERS
 from search.settings_file import read_mapping
 from spaces import absolute, value_text
 from spaces import names as space_names
-from tracking.objectives import DEFAULT, OBJECTIVES, objective_names
+from tracking.objectives import DEFAULT, OBJECTIVES, objective_hint, objective_names
 
 IDENTITY = (
     "space",
@@ -116,6 +116,7 @@ class StudySettings(BaseModel):
         pruner: None for `racing`, or for `none` where there are two objectives.
         confirm: number of best trials that are evaluated once more on further folds.
         trials: total number of trials, baselines and those of earlier sessions included.
+        epochs: of a fold; None for the space's own, a range that is searched where it declares one.
         timeout: seconds after which this session ends; None for no limit.
         set: parameter name to what `--set` says of it; a number, a truth value or a list of either
             may stand for its text.
@@ -143,7 +144,7 @@ class StudySettings(BaseModel):
     trials: Annotated[int, Field(ge=1, le=100_000)] = 20
     timeout: Annotated[float, BeforeValidator(seconds), Field(gt=0)] | None = None
     folds: Annotated[int, Field(ge=1, le=20)] = 5
-    epochs: Annotated[int, Field(ge=1, le=1000)] = 10
+    epochs: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     confirm: Annotated[int, Field(ge=0, le=100)] = 0
     study: str | None = None
@@ -188,7 +189,8 @@ class StudySettings(BaseModel):
     def _objective_known(cls, value: str) -> str:
         names = objective_names(value)
         for name in names:
-            _known("objective", name, tuple(OBJECTIVES))
+            if name not in OBJECTIVES:
+                raise ValueError(f"no objective is called {name!r}; {objective_hint(name)}")
         if len(names) > 2 or len(set(names)) < len(names):
             raise ValueError("must be one objective, or two different ones with a comma between")
         if not OBJECTIVES[names[0]].fold:
@@ -246,7 +248,10 @@ class StudySettings(BaseModel):
         driver = info.data.get("driver")
         if driver is None or value is None:  # the driver's own fault is reported already
             return value
-        return _known(f"sampler of {driver}", value, DRIVERS[driver])
+        if value not in DRIVERS[driver]:
+            hint = sampler_hint(driver, value)
+            raise ValueError(f"no sampler of {driver} is called {value!r}; {hint}")
+        return value
 
     def identity(self) -> dict[str, Any]:
         """Return the settings that make two studies different studies."""

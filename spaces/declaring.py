@@ -24,6 +24,8 @@ from spaces.importing import described, find, split
 from spaces.inputs import DataSpec
 from spaces.parameters import SpaceError
 from spaces.space import Space
+from spaces.translation import is_shared
+from spaces.values import value_text
 
 SHOWN_FAILURES = 3
 
@@ -162,17 +164,26 @@ def _notices(explorer: Explorer, trial: _Builds, names: Mapping[str, str]) -> tu
         for setting, error in explorer.failures
         if error not in trial.cut_off
     ]
+    told = [
+        f"`{original}` of {trial.target} is not always in use, so the model alone is told of it, as"
+        f" `{name}`; how trials are trained is said with `--set {original}=...`"
+        for original, name in names.items()
+        if is_shared(original) and name != original
+    ]
     if explorer.is_exhausted:
-        return tuple(failures[:SHOWN_FAILURES])
+        return (*failures[:SHOWN_FAILURES], *told)
     return (
         *failures[:SHOWN_FAILURES],
+        *told,
         f"{trial.target} was built {BUILDS} times and may have more parameters than were found;"
         " those keep their defaults",
     )
 
 
 def _shown(setting: Setting, names: Mapping[str, str]) -> str:
-    return " ".join(f"{names.get(name, name)}={value}" for name, value in setting.items())
+    return " ".join(
+        f"{names.get(name, name)}={value_text(value)}" for name, value in setting.items()
+    )
 
 
 def _why(error: Exception, place: str) -> str:

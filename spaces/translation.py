@@ -68,6 +68,11 @@ def own_name(name: str, *, conditional: bool) -> str:
     return f"{OWN}{name}" if name in _TAKEN and not shared else name
 
 
+def is_shared(name: str) -> bool:
+    """Say whether a hypermodel's parameter of that name is the harness's, if always in use."""
+    return name in _SHARED
+
+
 def trials_of(parameter: Parameter) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
     """Return the values to build a model with, to see what they bring.
 

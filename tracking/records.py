@@ -63,7 +63,8 @@ class StudyStarted(Record):
         space: the reference the space was given by.
         driver: the driver's name.
         settings: the settings that make up the study's identity (seed, folds, epochs, ...).
-        parameters: one entry a parameter: name, kind, range (text), searched (bool), when.
+        parameters: one entry a parameter: name, kind, range (text), searched (bool), when; in
+            later journals default and, of a choice, values.
         dataset: name, source, digest (SHA-256), classes (names), kind of the samples (image, text
             or table), samples (training samples used).
         folds: number of folds.
@@ -79,6 +80,10 @@ class StudyStarted(Record):
     dataset: Json
     folds: int
     folds_digest: str
+
+    def parameter(self, name: str) -> Json:
+        """Return the entry of a parameter; empty where there is none of that name."""
+        return next((entry for entry in self.parameters if entry.get("name") == name), {})
 
     @property
     def kind(self) -> str:

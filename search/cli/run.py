@@ -38,7 +38,9 @@ def run(
     folds: Annotated[
         int | None, typer.Option(help="Folds of a trial, 1..20; 1 is a hold-out. [default: 5]")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Epochs of a fold. [default: 10]")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Epochs of a fold. [default: the space's own, else 10]")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Decides all chance. [default: 0]")] = None,
     set_: Annotated[
         list[str] | None,

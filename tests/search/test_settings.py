@@ -9,7 +9,7 @@ from search.settings import parse_overrides, read_config, validate
 def test_defaults_are_those_of_the_documentation():
     settings = validate({"space": "lenet"})
     assert (settings.driver, settings.sampler, settings.pruner) == ("optuna", "tpe", "racing")
-    assert (settings.trials, settings.folds, settings.epochs, settings.seed) == (20, 5, 10, 0)
+    assert (settings.trials, settings.folds, settings.epochs, settings.seed) == (20, 5, None, 0)
 
 
 @pytest.mark.parametrize(
