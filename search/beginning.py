@@ -9,7 +9,7 @@ from search.datasets import Dataset
 from search.errors import SettingsError
 from search.folds import Folds
 from search.settings import StudySettings
-from spaces import Choice, Parameter, Space, value_text
+from spaces import Choice, Parameter, Space, given_pixels, value_text
 from tracking.records import Json, StudyStarted
 
 
@@ -36,7 +36,13 @@ def first_record(
         },
         folds=settings.folds,
         folds_digest=folds.digest,
+        pixels=(given_pixels(space) or "") if dataset.kind == "image" else "",
     )
+
+
+def study_pixels(study: StudyStarted) -> str:
+    """Return the setting that gives a study's models the pixels they have always been given."""
+    return str(study.settings.get("pixels", "legacy"))
 
 
 def describe_parameter(parameter: Parameter) -> dict[str, Any]:
@@ -77,6 +83,11 @@ def check_same(before: StudyStarted, now: StudyStarted) -> None:
         )
     elif before.folds_digest != now.folds_digest:
         faults.append(f"the folds are not those study {before.study!r} began with")
+    if before.pixels and before.pixels != now.pixels:
+        faults.append(
+            f"the models of space {now.space} are made for {now.pixels or 'other'} pixels now, and"
+            f" the study's are given {before.pixels} ones"
+        )
     if not _are_same(before.parameters, now.parameters):
         faults.append(f"the parameters of space {now.space} have changed since it began")
     if faults:

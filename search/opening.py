@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from search.beginning import check_same, first_record
+from search.beginning import check_same, first_record, study_pixels
 from search.chatter import standard_error_to
 from search.datasets import Dataset, DatasetNotFound, load
 from search.datasets.families import families
@@ -23,7 +23,7 @@ from search.plan import AUTO
 from search.seeds import derive
 from search.settings import IDENTITY, StudySettings, validate
 from search.studies import Notify, StudyReader, study_folder
-from spaces import NarrowedSpace, Space, SpaceError, get_space, narrow
+from spaces import NarrowedSpace, Space, SpaceError, get_space, given_pixels, narrow
 from tracking.history import History
 from tracking.home import Home, StudyFolder
 from tracking.objectives import objective_names
@@ -107,7 +107,9 @@ def open_study(
     if reader is None:
         name = f"{outline.name}-{dataset.title}"
         settings, reader = _merged_with({**asked, "study": name}, study_folder(home, name))
-    space = _space_on(settings.space, dataset, home, notify)
+    before = reader.history.study
+    pixels = settings.pixels if before is None else study_pixels(before)
+    space = _space_on(settings.space, dataset, home, notify, pixels)
     narrowed = _narrowed(space, settings)
     narrowed = without_flip(narrowed, settings.set, dataset, notify)
     check_needs(narrowed.space)
@@ -127,7 +129,6 @@ def open_study(
         leave_out=left_out(dataset, notify) if settings.drop_duplicates else None,
         groups=_families(dataset, notify),
     )
-    before = reader.history.study
     start = first_record(settings, narrowed.space, dataset, folds)
     if before is not None:
         check_same(before, start)
@@ -153,7 +154,13 @@ def study_space(history: History, dataset: Dataset, home: Home) -> tuple[StudySt
     study = history.study
     if study is None:
         raise SettingsError("the study has not begun")
-    space = _space_on(study.space, dataset, home, _unheard)
+    space = _space_on(study.space, dataset, home, _unheard, study_pixels(study))
+    if study.pixels and given_pixels(space) != study.pixels:
+        raise SettingsError(
+            f"the models of space {study.space} are made for {given_pixels(space)} pixels now, and"
+            f" those of study {study.study!r} were given {study.pixels} ones; bring back the code"
+            " it began with"
+        )
     known = {parameter["name"] for parameter in study.parameters}
     if known != set(space.names()):
         raise SettingsError(
@@ -235,10 +242,10 @@ def _space(reference: str, home: Home) -> Space:
         return get_space(reference, cache=home.declarations)
 
 
-def _space_on(reference: str, dataset: Dataset, home: Home, notify: Notify) -> Space:
+def _space_on(reference: str, dataset: Dataset, home: Home, notify: Notify, pixels: str) -> Space:
     notices: list[str] = []  # told once standard error is the user's again
     with _hushed(reference):
-        space = space_on(reference, dataset, home.declarations, notices.append)
+        space = space_on(reference, dataset, home.declarations, notices.append, pixels=pixels)
     for notice in notices:
         notify(notice)
     return space

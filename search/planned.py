@@ -6,6 +6,7 @@ from dataclasses import replace
 from statistics import fmean
 from typing import Any, cast
 
+from search.beginning import study_pixels
 from search.budget import Budget
 from search.executors import (
     ClusterWish,
@@ -166,4 +167,5 @@ def work_of(opened: Opened, precision: str) -> Work:
         seed=settings.seed,
         precision=precision,
         objectives=objective_names(settings.objective),
+        pixels=study_pixels(opened.start),
     )

@@ -20,6 +20,7 @@ _OPTIONS = {  # setting: option of `run`, in the order of the command
     "objective": "--objective",
     "limit_samples": "--limit-samples",
     "precision": "--precision",
+    "pixels": "--pixels",
 }
 
 
@@ -74,7 +75,7 @@ def _options(study: StudyStarted) -> Iterator[tuple[str, ...]]:
     if known.get("epochs") is None and not epochs.get("searched") and "epochs" not in known["set"]:
         known["epochs"] = epochs.get("default")
     for name, option in _OPTIONS.items():
-        if known.get(name) is not None:
+        if known.get(name) not in (None, "auto"):
             yield option, str(known[name])
     for name, value in sorted(known["set"].items()):
         yield "--set", f"{name}={value}"

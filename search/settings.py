@@ -41,6 +41,7 @@ IDENTITY = (
     "limit_samples",
     "drop_duplicates",
     "precision",
+    "pixels",
 )
 
 MOST_WORKERS = 256
@@ -128,6 +129,8 @@ class StudySettings(BaseModel):
             machine's memory.
         trial_timeout: seconds a trial may train; None for any.
         precision: Keras's dtype policy; `auto` leaves it to the execution plan.
+        pixels: what models of build functions and hypermodels for images are given: `raw` (0 to
+            255), `scaled` (0 to 1), or `auto` for what they show that they are made for.
         ray_address: of a Ray cluster; None for one of this machine alone.
         cpus_per_trial: processors that a trial takes of the cluster, and threads it computes with.
         gpus_per_trial: the share of a GPU it takes, at most a whole one.
@@ -160,6 +163,7 @@ class StudySettings(BaseModel):
     cpus_per_trial: Annotated[int, Field(ge=1, le=1024)] = 1
     gpus_per_trial: Annotated[float, Field(ge=0, le=1)] = 0.0
     precision: Literal["auto", "float32", "mixed_bfloat16"] = "auto"
+    pixels: Literal["auto", "raw", "scaled"] = "auto"
 
     @field_validator("space")
     @classmethod

@@ -1,6 +1,7 @@
 """Search spaces: architectures as data."""
 
-from spaces.inputs import DataSpec, ImageInput, Input, TableInput, TextInput
+from spaces.hypermodel import given_pixels, with_pixels
+from spaces.inputs import PIXEL_RANGES, DataSpec, ImageInput, Input, TableInput, TextInput
 from spaces.narrowing import NarrowedSpace, narrow
 from spaces.parameters import Boolean, Choice, Float, Int, Parameter, Settings, SpaceError
 from spaces.registry import absolute, get_space, names
@@ -9,6 +10,7 @@ from spaces.training import without_augmentation
 from spaces.values import Value, place_of, same, short_text, value_text
 
 __all__ = [
+    "PIXEL_RANGES",
     "Boolean",
     "Choice",
     "DataSpec",
@@ -28,6 +30,7 @@ __all__ = [
     "Value",
     "absolute",
     "get_space",
+    "given_pixels",
     "identity_of",
     "names",
     "narrow",
@@ -35,5 +38,6 @@ __all__ = [
     "same",
     "short_text",
     "value_text",
+    "with_pixels",
     "without_augmentation",
 ]

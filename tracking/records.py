@@ -69,6 +69,8 @@ class StudyStarted(Record):
             or table), samples (training samples used).
         folds: number of folds.
         folds_digest: SHA-256 of the fold indices.
+        pixels: what the models of a hypermodel for images are given: `raw` (0 to 255) or `scaled`
+            (0 to 1); empty for other spaces, and in earlier journals, whose were given the latter.
     """
 
     id: str
@@ -80,6 +82,7 @@ class StudyStarted(Record):
     dataset: Json
     folds: int
     folds_digest: str
+    pixels: str = ""
 
     def parameter(self, name: str) -> Json:
         """Return the entry of a parameter; empty where there is none of that name."""

@@ -141,6 +141,13 @@ def run(
             " same within noise. [default: auto; a study keeps its own]"
         ),
     ] = None,
+    pixels: Annotated[
+        str | None,
+        typer.Option(
+            help="What a build function's or hypermodel's models for images are given: raw (0 to"
+            " 255), scaled (0 to 1), or auto: raw where they rescale. [default: auto]"
+        ),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="YAML file of these options; the command line goes first.")
     ] = None,
@@ -179,6 +186,7 @@ def run(
         "cpus_per_trial": cpus_per_trial,
         "gpus_per_trial": gpus_per_trial,
         "precision": precision,
+        "pixels": pixels,
     }
     asked = _asked(given, set_ or [], config)
     from search.cli.output import Notices
