@@ -215,7 +215,7 @@ def _with_own_values(parameter: Parameter, earlier: Mapping[str, Parameter]) -> 
         return parameter
     parent, wanted = earlier[parameter.when[0]], parameter.when[1]
     is_one = not isinstance(wanted, tuple) or parent.contains(wanted)
-    if is_one and isinstance(wanted, tuple) and all(map(parent.contains, wanted)):
+    if is_one and isinstance(wanted, tuple) and wanted and all(map(parent.contains, wanted)):
         raise SpaceError(
             f"`{parameter.name}` depends on `{parent.name}` being {wanted!r}, which may be one"
             f" value or several; write ({wanted!r},) for the tuple, and several in another order"

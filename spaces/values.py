@@ -185,9 +185,9 @@ def _is_number(value: object) -> bool:
 
 
 def _needs_quotes(text: str) -> bool:
-    if not text or text != text.strip() or not text.isprintable() or text[0] in '"(':
+    if not text or text != text.strip() or not text.isprintable() or set(text) & set('"(),|'):
         return True
-    return "," in text or "|" in text or not isinstance(read(text), str)
+    return not isinstance(read(text), str)
 
 
 def _end_of_item(text: str, place: int) -> int:
