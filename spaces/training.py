@@ -56,6 +56,7 @@ def with_training(space: Space) -> Space:
         SpaceError: one it declares itself means something else, or a baseline is not a setting of
             the complete space.
     """
+    space.check_conditions()
     shared = [*FITTING]
     if not space.compiled:
         shared = [*COMPILING, *shared]
@@ -67,7 +68,7 @@ def with_training(space: Space) -> Space:
     own = {parameter.name for parameter in space.parameters}
     missing = tuple(choice for choice in shared if choice.name not in own)
     complete = replace(space, parameters=_parents_first((*space.parameters, *missing)))
-    complete.check_conditions()
+
     complete.check_baselines()
     return complete
 
