@@ -68,7 +68,6 @@ def with_training(space: Space) -> Space:
     own = {parameter.name for parameter in space.parameters}
     missing = tuple(choice for choice in shared if choice.name not in own)
     complete = replace(space, parameters=_parents_first((*space.parameters, *missing)))
-
     complete.check_baselines()
     return complete
 
