@@ -1,5 +1,6 @@
 """What a study's first record says, and whether a study is still the one that began."""
 
+import json
 import time
 import uuid
 from typing import Any
@@ -8,8 +9,8 @@ from search.datasets import Dataset
 from search.errors import SettingsError
 from search.folds import Folds
 from search.settings import StudySettings
-from spaces import Parameter, Space
-from tracking.records import StudyStarted
+from spaces import Choice, Parameter, Space, given_pixels, value_text
+from tracking.records import Json, StudyStarted
 
 
 def first_record(
@@ -35,20 +36,40 @@ def first_record(
         },
         folds=settings.folds,
         folds_digest=folds.digest,
+        pixels=(given_pixels(space) or "") if dataset.kind == "image" else "",
     )
 
 
+def study_pixels(study: StudyStarted) -> str:
+    """Return the setting that gives a study's models the pixels they have always been given."""
+    return str(study.settings.get("pixels", "legacy"))
+
+
 def describe_parameter(parameter: Parameter) -> dict[str, Any]:
-    """Return a parameter as JSON: name, kind, range, whether it is searched, default, condition."""
+    """Return a parameter as JSON: name, kind, range, whether it is searched, default, condition.
+
+    Of a choice also its values.
+    """
     when = parameter.when
+    values = {"values": _json(parameter.values)} if isinstance(parameter, Choice) else {}
     return {
         "name": parameter.name,
         "kind": parameter.kind,
-        "range": str(parameter.default) if parameter.fixed else parameter.describe(),
+        "range": _held(parameter) if parameter.fixed else parameter.describe(),
         "searched": not parameter.fixed,
-        "default": parameter.default,
+        "default": _json(parameter.default),
         "when": None if when is None else f"{when[0]}={when[1]}",
+        **values,
     }
+
+
+def _held(parameter: Parameter) -> str:
+    is_choice = isinstance(parameter, Choice)
+    return value_text(parameter.default) if is_choice else str(parameter.default)
+
+
+def _json(value: Any) -> Any:
+    return [_json(one) for one in value] if isinstance(value, tuple) else value
 
 
 def check_same(before: StudyStarted, now: StudyStarted) -> None:
@@ -62,7 +83,36 @@ def check_same(before: StudyStarted, now: StudyStarted) -> None:
         )
     elif before.folds_digest != now.folds_digest:
         faults.append(f"the folds are not those study {before.study!r} began with")
-    if before.parameters != now.parameters:
+    if before.pixels and before.pixels != now.pixels:
+        faults.append(
+            f"the models of space {now.space} are made for {now.pixels or 'other'} pixels now, and"
+            f" the study's are given {before.pixels} ones"
+        )
+    if not _are_same(before.parameters, now.parameters):
         faults.append(f"the parameters of space {now.space} have changed since it began")
     if faults:
         raise SettingsError("\n".join([*faults, "Name another study with `--study`."]))
+
+
+def _are_same(before: list[Json], now: list[Json]) -> bool:
+    return len(before) == len(now) and all(map(_is_same, before, now))
+
+
+def _is_same(before: Json, now: Json) -> bool:
+    """Say whether a parameter is still the same, down to the types of its values."""
+    if "values" in now and "values" not in before:  # an earlier version's, which wrote no values
+        now = {name: value for name, value in now.items() if name != "values"} | {
+            "range": _range_before(now)
+        }
+        before = {**before, "range": before["range"].removesuffix(" | FILE")}
+    return json.dumps(before, sort_keys=True) == json.dumps(now, sort_keys=True)
+
+
+def _range_before(entry: Json) -> str:
+    """Return a choice's range as it was written without quotes and words."""
+    values = entry["values"] if entry["searched"] else [entry["default"]]
+    return " | ".join(str(_tuples(value)) for value in values)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

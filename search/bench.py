@@ -65,7 +65,7 @@ class Bench:
         """
         choose_gpu(place)
         dataset = Dataset.open(Path(work.dataset))
-        space = space_on(work.space, dataset, Path(work.declarations))
+        space = space_on(work.space, dataset, Path(work.declarations), pixels=work.pixels)
         folder = StudyFolder(Path(work.folder))
         return cls(
             space=space,

@@ -29,9 +29,12 @@ SHOWN = 30
 
 
 def near_matches(name: str, known: Iterable[str]) -> str:
-    """Return a phrase with the names closest to `name`, or with all known names."""
+    """Return a phrase with the names closest to `name`, or with all known names.
+
+    Close is what a slip of the fingers makes of a name, not another word with a part in common.
+    """
     names = sorted(known)
-    close = get_close_matches(name, names, n=3, cutoff=0.5)
+    close = get_close_matches(name, names, n=3, cutoff=0.6)
     if close:
         return f"did you mean {' or '.join(close)}?"
     more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""

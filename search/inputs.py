@@ -22,7 +22,18 @@ from search.encoding import (
     TableEncoder,
     TextEncoder,
 )
-from spaces import DataSpec, ImageInput, Input, Space, TextInput, get_space, without_augmentation
+from spaces import (
+    PIXEL_RANGES,
+    DataSpec,
+    ImageInput,
+    Input,
+    Space,
+    TextInput,
+    get_space,
+    given_pixels,
+    with_pixels,
+    without_augmentation,
+)
 
 Array = npt.NDArray[Any]
 Notify = Callable[[str], None]
@@ -52,7 +63,12 @@ def make_inputs(dataset: Dataset, taken: Input) -> Inputs:
 
 
 def space_on(
-    reference: str, dataset: Dataset, declarations: Path, notify: Notify | None = None
+    reference: str,
+    dataset: Dataset,
+    declarations: Path,
+    notify: Notify | None = None,
+    *,
+    pixels: str = "auto",
 ) -> Space:
     """Return the space a reference names, as it is on a dataset.
 
@@ -61,6 +77,8 @@ def space_on(
         dataset: decides the parameters of a KerasTuner hypermodel.
         declarations: folder of what was learned of hypermodels.
         notify: takes notices for the user.
+        pixels: what a hypermodel's models for images are given: `raw`, `scaled`, `auto` or
+            `legacy`; see `spaces.with_pixels`.
 
     Raises:
         SpaceError: there is no such space, or it takes other kinds of data.
@@ -68,7 +86,21 @@ def space_on(
     outline = get_space(reference, cache=declarations)
     data = data_spec(dataset, outline)
     space = get_space(reference, data, cache=declarations, notify=notify)
-    return space if dataset.kind == "image" else without_augmentation(space)
+    if dataset.kind != "image":
+        return without_augmentation(space)
+    wanted, space = given_pixels(space), with_pixels(space, pixels)
+    if notify and wanted == "raw" and pixels == "auto":
+        notify(
+            f"the models of {space.name} rescale pixels themselves, so they are given pixels"
+            f" {PIXEL_RANGES['raw']}, not {PIXEL_RANGES['scaled']} (`--pixels scaled`)"
+        )
+    if notify and wanted == "raw" and pixels == "legacy":
+        notify(
+            f"the models of {space.name} rescale pixels themselves, but this study began when they"
+            f" were given pixels {PIXEL_RANGES['scaled']}, and goes on so; begin another one with"
+            " `--study`"
+        )
+    return space
 
 
 def data_spec(dataset: Dataset, space: Space) -> DataSpec:

@@ -20,7 +20,7 @@ from search.latency import latency_ms
 from search.outputs import output_units
 from search.seeds import derive
 from search.work import TrialTask, Verdict
-from spaces import Settings, cause_of
+from spaces import Settings, cause_of, value_text
 from spaces.causes import shortened
 from tracking.objectives import OBJECTIVES
 from tracking.records import (
@@ -278,7 +278,7 @@ def _cause(error: BaseException) -> str:
 
 
 def _listed(setting: Settings) -> str:
-    return ", ".join(f"{name}={value}" for name, value in setting.items())
+    return ", ".join(f"{name}={value_text(value)}" for name, value in setting.items())
 
 
 def _device() -> str:

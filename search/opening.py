@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from search.beginning import check_same, first_record
+from search.beginning import check_same, first_record, study_pixels
 from search.chatter import standard_error_to
 from search.datasets import Dataset, DatasetNotFound, load
 from search.datasets.families import families
@@ -30,7 +30,7 @@ from search.plan import AUTO
 from search.seeds import derive
 from search.settings import IDENTITY, StudySettings, validate
 from search.studies import Notify, StudyReader, study_folder
-from spaces import NarrowedSpace, Space, SpaceError, get_space, narrow
+from spaces import NarrowedSpace, Space, SpaceError, get_space, given_pixels, narrow
 from tracking.history import History
 from tracking.home import Home, StudyFolder
 from tracking.objectives import objective_names
@@ -101,6 +101,8 @@ def open_study(
     """
     if "epochs" in asked and "epochs" in asked.get("set", {}):
         raise SettingsError("give the epochs once: `--epochs N`, or `--set epochs=LOW:HIGH`")
+    if asked.get("epochs", 0) is None:
+        asked = {name: value for name, value in asked.items() if name != "epochs"}
     settings, reader = _merged(asked, home)
     outline = _space(settings.space, home)
     if outline.parameters_known:
@@ -110,7 +112,9 @@ def open_study(
     if reader is None:
         name = f"{outline.name}-{dataset.title}"
         settings, reader = _merged_with({**asked, "study": name}, study_folder(home, name))
-    space = _space_on(settings.space, dataset, home, notify)
+    before = reader.history.study
+    pixels = settings.pixels if before is None else study_pixels(before)
+    space = _space_on(settings.space, dataset, home, notify, pixels)
     narrowed = _narrowed(space, settings)
     narrowed = without_flip(narrowed, settings.set, dataset, notify)
     check_needs(narrowed.space)
@@ -134,7 +138,6 @@ def open_study(
     uneven = "" if groups is None else unevenness(folds, dataset.train_labels, groups)
     if uneven:
         notify(uneven)
-    before = reader.history.study
     start = first_record(settings, narrowed.space, dataset, folds)
     if before is not None:
         check_same(before, start)
@@ -160,7 +163,13 @@ def study_space(history: History, dataset: Dataset, home: Home) -> tuple[StudySt
     study = history.study
     if study is None:
         raise SettingsError("the study has not begun")
-    space = _space_on(study.space, dataset, home, _unheard)
+    space = _space_on(study.space, dataset, home, _unheard, study_pixels(study))
+    if study.pixels and given_pixels(space) != study.pixels:
+        raise SettingsError(
+            f"the models of space {study.space} are made for {given_pixels(space)} pixels now, and"
+            f" those of study {study.study!r} were given {study.pixels} ones; bring back the code"
+            " it began with"
+        )
     known = {parameter["name"] for parameter in study.parameters}
     if known != set(space.names()):
         raise SettingsError(
@@ -190,11 +199,14 @@ def _merged_with(
     aim = {"trials": last.trials, "confirm": last.confirm} if last else {}
     if asked.get("precision") == AUTO:  # it was chosen when the study began
         asked = {name: value for name, value in asked.items() if name != "precision"}
+    if before.settings.get("epochs") is None and asked.get("epochs") == _held_epochs(before):
+        asked = {name: value for name, value in asked.items() if name != "epochs"}
     settings = validate({**_kept(before.settings, asked), **aim, **asked})
     began = validate({**before.settings, "study": name})
     differing = [
         f"`--{field.replace('_', '-')}`: study {name!r} was begun with"
-        f" {_shown(getattr(began, field))}; got {_shown(getattr(settings, field))}"
+        f" {_begun_with(before, field, getattr(began, field))};"
+        f" got {_shown(getattr(settings, field))}"
         for field in IDENTITY
         if field in asked and getattr(began, field) != getattr(settings, field)
     ]
@@ -202,6 +214,18 @@ def _merged_with(
         remedy = "Leave these options out to continue it, or name another study with `--study`."
         raise SettingsError("\n".join([*differing, remedy]))
     return settings, reader
+
+
+def _held_epochs(study: StudyStarted) -> int | None:
+    """Return the epochs that all trials of a study have; None where they are searched."""
+    epochs = study.parameter("epochs")
+    return None if epochs.get("searched", True) else epochs.get("default")
+
+
+def _begun_with(study: StudyStarted, field: str, value: object) -> str:
+    if field == "epochs" and value is None:
+        return str(study.parameter("epochs").get("range", "the space's own"))
+    return _shown(value)
 
 
 def _kept(began: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -227,10 +251,10 @@ def _space(reference: str, home: Home) -> Space:
         return get_space(reference, cache=home.declarations)
 
 
-def _space_on(reference: str, dataset: Dataset, home: Home, notify: Notify) -> Space:
+def _space_on(reference: str, dataset: Dataset, home: Home, notify: Notify, pixels: str) -> Space:
     notices: list[str] = []  # told once standard error is the user's again
     with _hushed(reference):
-        space = space_on(reference, dataset, home.declarations, notices.append)
+        space = space_on(reference, dataset, home.declarations, notices.append, pixels=pixels)
     for notice in notices:
         notify(notice)
     return space
@@ -252,8 +276,16 @@ def _unheard(notice: str) -> None:
 
 
 def _narrowed(space: Space, settings: StudySettings) -> NarrowedSpace:
+    asked = dict(settings.set)
+    if settings.epochs is not None:
+        if not space["epochs"].contains(settings.epochs):
+            raise SettingsError(
+                f"`--epochs` must be within {space['epochs'].describe()}, as {space.name} declares;"
+                f" got {settings.epochs}. Leave it out to take the space's own"
+            )
+        asked = {"epochs": str(settings.epochs), **asked}
     try:
-        return narrow(space, {"epochs": str(settings.epochs), **settings.set})
+        return narrow(space, asked)
     except SpaceError as error:
         raise SettingsError(str(error)) from error
 

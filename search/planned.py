@@ -3,9 +3,12 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from statistics import fmean
+from typing import Any, cast
 
 import numpy as np
 
+from search.beginning import study_pixels
 from search.budget import Budget
 from search.executors import (
     ClusterWish,
@@ -141,10 +144,10 @@ def _load(opened: Opened, history: History) -> Load:
     trials -= baselines  # which always see all folds
     staying = min(trials, _STAYING)
     long, short = _SHARES.get(str(settings.pruner), (1.0, 1.0))
-    epochs = opened.narrowed.space.complete({}).get("epochs", settings.epochs)
+    epochs = opened.narrowed.space["epochs"]
     return Load(
         folds=settings.folds * (baselines + staying * long + (trials - staying) * short),
-        epochs=int(epochs),
+        epochs=round(fmean([epochs.default] if epochs.fixed else cast("Any", epochs.grid()))),
         samples=len(opened.folds.train[0]),
         limit=settings.timeout,
     )
@@ -175,4 +178,5 @@ def work_of(opened: Opened, precision: str) -> Work:
         seed=settings.seed,
         precision=precision,
         objectives=objective_names(settings.objective),
+        pixels=study_pixels(opened.start),
     )

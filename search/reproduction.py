@@ -20,6 +20,7 @@ _OPTIONS = {  # setting: option of `run`, in the order of the command
     "objective": "--objective",
     "limit_samples": "--limit-samples",
     "precision": "--precision",
+    "pixels": "--pixels",
 }
 
 
@@ -67,12 +68,16 @@ def best_setting(history: History) -> list[tuple[str, str]]:
 
 def _options(study: StudyStarted) -> Iterator[tuple[str, ...]]:
     known = {"space": study.space, "driver": study.driver, **study.settings}
+    known["set"] = known.get("set") or {}
     known["dataset"] = known.get("dataset") or study.dataset.get("name")
     known.setdefault("folds", study.folds)
+    epochs = study.parameter("epochs")
+    if known.get("epochs") is None and not epochs.get("searched") and "epochs" not in known["set"]:
+        known["epochs"] = epochs.get("default")
     for name, option in _OPTIONS.items():
-        if known.get(name) is not None:
+        if known.get(name) not in (None, "auto"):
             yield option, str(known[name])
-    for name, value in sorted((known.get("set") or {}).items()):
+    for name, value in sorted(known["set"].items()):
         yield "--set", f"{name}={value}"
     if known.get("baselines") is False:
         yield ("--no-baselines",)

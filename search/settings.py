@@ -16,15 +16,15 @@ from pydantic import (
 )
 
 from search.datasets.references import absolute as absolute_dataset
-from search.drivers.catalog import DRIVERS, default_sampler
+from search.drivers.catalog import DRIVERS, default_sampler, sampler_hint
 from search.errors import SettingsError, near_matches
 from search.executors import EXECUTORS, missing_for
 from search.plan import AUTO
 from search.pruners import PRUNERS
 from search.settings_file import read_mapping
-from spaces import absolute
+from spaces import absolute, value_text
 from spaces import names as space_names
-from tracking.objectives import DEFAULT, OBJECTIVES, objective_names
+from tracking.objectives import DEFAULT, OBJECTIVES, objective_hint, objective_names
 
 IDENTITY = (
     "space",
@@ -41,6 +41,7 @@ IDENTITY = (
     "limit_samples",
     "drop_duplicates",
     "precision",
+    "pixels",
 )
 
 MOST_WORKERS = 256
@@ -72,20 +73,26 @@ def memory(text: object) -> object:
 
 
 def set_texts(value: object) -> object:
-    """Return what `--set` would say: 64 is `64`, True is `on`, [32, 64] is `32,64`."""
+    """Return what `--set` would say: 64 is `64`, True is `on`, [32, 64] is `32,64`.
+
+    A text by itself is what `--set` says; in a list it is a value: ["a,b", "c"] is `"a,b",c`.
+    """
     return {n: _set_text(one) for n, one in value.items()} if isinstance(value, dict) else value
 
 
 def _set_text(value: object) -> object:
     match value:
-        case bool():
-            return "on" if value else "off"
-        case int() | float():
-            return str(value)
-        case list() | tuple():
-            return ",".join(str(_set_text(one)) for one in value)
-        case _:
+        case str() | dict():
             return value
+        case list():
+            return ",".join(value_text(_tuples(one)) for one in value)
+        case _:
+            return value_text(value)
+
+
+def _tuples(value: Any) -> Any:
+    """Return a value of a list; in YAML a list within it is a tuple."""
+    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
 
 
 def worker_count(value: object) -> object:
@@ -111,6 +118,7 @@ class StudySettings(BaseModel):
         confirm: number of best trials that are evaluated once more on further folds, with the best
             baseline beside them.
         trials: total number of trials, baselines and those of earlier sessions included.
+        epochs: of a fold; None for the space's own, a range that is searched where it declares one.
         timeout: seconds after which this session ends; None for no limit.
         set: parameter name to what `--set` says of it; a number, a truth value or a list of either
             may stand for its text.
@@ -122,6 +130,8 @@ class StudySettings(BaseModel):
             machine's memory.
         trial_timeout: seconds a trial may train; None for any.
         precision: Keras's dtype policy; `auto` leaves it to the execution plan.
+        pixels: what models of build functions and hypermodels for images are given: `raw` (0 to
+            255), `scaled` (0 to 1), or `auto` for what they show that they are made for.
         ray_address: of a Ray cluster; None for one of this machine alone.
         cpus_per_trial: processors that a trial takes of the cluster, and threads it computes with.
         gpus_per_trial: the share of a GPU it takes, at most a whole one.
@@ -138,7 +148,7 @@ class StudySettings(BaseModel):
     trials: Annotated[int, Field(ge=1, le=100_000)] = 20
     timeout: Annotated[float, BeforeValidator(seconds), Field(gt=0)] | None = None
     folds: Annotated[int, Field(ge=1, le=20)] = 5
-    epochs: Annotated[int, Field(ge=1, le=1000)] = 10
+    epochs: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     confirm: Annotated[int, Field(ge=0, le=100)] = 0
     study: str | None = None
@@ -154,6 +164,7 @@ class StudySettings(BaseModel):
     cpus_per_trial: Annotated[int, Field(ge=1, le=1024)] = 1
     gpus_per_trial: Annotated[float, Field(ge=0, le=1)] = 0.0
     precision: Literal["auto", "float32", "mixed_bfloat16"] = "auto"
+    pixels: Literal["auto", "raw", "scaled"] = "auto"
 
     @field_validator("space")
     @classmethod
@@ -183,7 +194,8 @@ class StudySettings(BaseModel):
     def _objective_known(cls, value: str) -> str:
         names = objective_names(value)
         for name in names:
-            _known("objective", name, tuple(OBJECTIVES))
+            if name not in OBJECTIVES:
+                raise ValueError(f"no objective is called {name!r}; {objective_hint(name)}")
         if len(names) > 2 or len(set(names)) < len(names):
             raise ValueError("must be one objective, or two different ones with a comma between")
         if not OBJECTIVES[names[0]].fold:
@@ -241,7 +253,10 @@ class StudySettings(BaseModel):
         driver = info.data.get("driver")
         if driver is None or value is None:  # the driver's own fault is reported already
             return value
-        return _known(f"sampler of {driver}", value, DRIVERS[driver])
+        if value not in DRIVERS[driver]:
+            hint = sampler_hint(driver, value)
+            raise ValueError(f"no sampler of {driver} is called {value!r}; {hint}")
+        return value
 
     def identity(self) -> dict[str, Any]:
         """Return the settings that make two studies different studies."""

@@ -18,6 +18,7 @@ class Work:
         seed: the study's seed.
         precision: Keras's dtype policy, `float32` or `mixed_bfloat16`.
         objectives: names of what the study searches for, the most important first.
+        pixels: what a hypermodel's models for images are given, as the setting says.
     """
 
     space: str
@@ -27,6 +28,7 @@ class Work:
     seed: int
     precision: str
     objectives: tuple[str, ...]
+    pixels: str = "auto"
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from spaces.exploring import Built, Explorer, Found, Key
-from spaces.parameters import Parameter, Value
+from spaces.parameters import Parameter
 from spaces.translation import all_values, own_name, unique_name
+from spaces.values import Value
 
 _When: TypeAlias = tuple[Key, tuple[Value, ...]]
 

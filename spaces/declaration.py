@@ -27,6 +27,8 @@ class Declaration:
         compiled: its models come compiled.
         summary: the first line of its docstring.
         notices: what its user should know, a sentence each.
+        pixels: those its models for images are made for: `raw`, `scaled`, `both` where they differ;
+            empty where nothing tells.
     """
 
     is_space: bool
@@ -34,6 +36,7 @@ class Declaration:
     compiled: bool = False
     summary: str = ""
     notices: tuple[str, ...] = ()
+    pixels: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON."""

@@ -21,9 +21,12 @@ from spaces.declaration import Declaration, digest
 from spaces.exploring import BUILDS, Explorer, Setting
 from spaces.hypermodel import Builder, builder, check, check_model, new_hyperparameters
 from spaces.importing import described, find, split
-from spaces.inputs import DataSpec
+from spaces.inputs import DataSpec, Pixels
 from spaces.parameters import SpaceError
+from spaces.pixels import wanted_pixels
 from spaces.space import Space
+from spaces.translation import is_shared
+from spaces.values import value_text
 
 SHOWN_FAILURES = 3
 
@@ -85,6 +88,7 @@ def declare(target: str, data: DataSpec | None) -> Declaration:
         compiled=trial.is_compiled,
         summary=summary,
         notices=_notices(explorer, trial, names),
+        pixels=trial.pixels,
     )
 
 
@@ -112,6 +116,7 @@ class _Builds:
     Attributes:
         compiled: of each model built, whether it came compiled.
         cut_off: what builds raised that wanted the network.
+        wanted: the pixels that each model for images is made for.
     """
 
     target: str
@@ -119,6 +124,7 @@ class _Builds:
     make: Builder
     compiled: list[bool] = field(default_factory=list)
     cut_off: list[Exception] = field(default_factory=list)
+    wanted: set[Pixels | None] = field(default_factory=set)
 
     @property
     def is_compiled(self) -> bool:
@@ -133,6 +139,13 @@ class _Builds:
                 " or none"
             )
         return self.compiled[0]
+
+    @property
+    def pixels(self) -> str:
+        """What the models' pixels are, as `Declaration` says it."""
+        if "raw" in self.wanted:
+            return "raw" if len(self.wanted) == 1 else "both"
+        return "scaled" if "scaled" in self.wanted else ""
 
     def build(self, hp: Any) -> None:
         """Build a model and check it; raises whatever the hypermodel does."""
@@ -151,6 +164,11 @@ class _Builds:
     def _build(self, hp: Any) -> None:
         model = self.make(hp)
         check_model(model, self.target, self.data)
+        if self.data.kind == "image":
+            try:
+                self.wanted.add(wanted_pixels(model, self.data.input_shape))
+            except SpaceError as error:
+                raise SpaceError(f"a model of {self.target} cannot be used: {error}") from error
         self.compiled.append(bool(model.compiled))
 
 
@@ -162,17 +180,26 @@ def _notices(explorer: Explorer, trial: _Builds, names: Mapping[str, str]) -> tu
         for setting, error in explorer.failures
         if error not in trial.cut_off
     ]
+    told = [
+        f"`{original}` of {trial.target} is not always in use, so the model alone is told of it, as"
+        f" `{name}`; how trials are trained is said with `--set {original}=...`"
+        for original, name in names.items()
+        if is_shared(original) and name != original
+    ]
     if explorer.is_exhausted:
-        return tuple(failures[:SHOWN_FAILURES])
+        return (*failures[:SHOWN_FAILURES], *told)
     return (
         *failures[:SHOWN_FAILURES],
+        *told,
         f"{trial.target} was built {BUILDS} times and may have more parameters than were found;"
         " those keep their defaults",
     )
 
 
 def _shown(setting: Setting, names: Mapping[str, str]) -> str:
-    return " ".join(f"{names.get(name, name)}={value}" for name, value in setting.items())
+    return " ".join(
+        f"{names.get(name, name)}={value_text(value)}" for name, value in setting.items()
+    )
 
 
 def _why(error: Exception, place: str) -> str:

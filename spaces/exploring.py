@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from spaces.parameters import Parameter, Value
+from spaces.parameters import Parameter
 from spaces.translation import translate, trials_of, valid_name
+from spaces.values import Value
 
 BUILDS = 64
 

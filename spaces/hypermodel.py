@@ -7,19 +7,19 @@ The one module that imports KerasTuner, and only inside functions: the coordinat
 import inspect
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 from spaces.declaration import Declaration
 from spaces.importing import described, find, split
-from spaces.inputs import DataSpec, ImageInput, TableInput, TextInput
-from spaces.parameters import SpaceError, Value
+from spaces.inputs import ONE_RANGE, DataSpec, ImageInput, Pixels, TableInput, TextInput
+from spaces.parameters import SpaceError
 from spaces.space import Space
+from spaces.values import Value
 
 DATASET = "fashion_mnist"
-INPUTS = (ImageInput(scaled=True), TableInput(), TextInput())
 OF_THE_DATA = ("input_shape", "classes", "num_classes")
 
 # Names that say nothing: a space is then called as its file or module.
@@ -35,16 +35,28 @@ class Replay:
     Attributes:
         target: reference of the hypermodel.
         originals: pairs of a parameter's name and the one it has in the hypermodel.
+        pixels: what each of its models for images must be made for; as in `Declaration`. None where
+            the user has said what they are given.
     """
 
     target: str
     originals: tuple[tuple[str, str], ...]
+    pixels: str | None = None
 
     def __call__(self, parameters: Mapping[str, Any], data: DataSpec) -> Any:
-        """Return the model, compiled or not as the hypermodel leaves it."""
+        """Return the model, compiled or not as the hypermodel leaves it.
+
+        Raises:
+            SpaceError: it is made for other pixels than the models that were looked at first.
+        """
         build = _replayed(self.target, data)
         chosen = {old: parameters[name] for name, old in self.originals if name in parameters}
-        return build(new_hyperparameters(chosen))
+        model = build(new_hyperparameters(chosen))
+        if self.pixels is not None and data.kind == "image" and _is_model(model):
+            from spaces.pixels import check_pixels
+
+            check_pixels(model, data.input_shape, "raw" if self.pixels == "raw" else "scaled")
+        return model
 
 
 def hypermodel_space(
@@ -63,13 +75,51 @@ def hypermodel_space(
         name=name or _name(target),
         summary=declaration.summary or "a KerasTuner hypermodel",
         dataset=DATASET,
-        inputs=INPUTS,
+        inputs=(ImageInput(scaled=declaration.pixels != "raw"), TableInput(), TextInput()),
         parameters=tuple(parameter for parameter, _ in declaration.parameters),
         baselines={} if is_outline else {"defaults": {}},  # what KerasTuner tries first, too
         compiled=declaration.compiled,
         parameters_known=not is_outline,
-        build=_unready if is_outline else Replay(target, originals),
+        build=_unready if is_outline else Replay(target, originals, declaration.pixels),
     )
+
+
+def given_pixels(space: Space) -> Pixels | None:
+    """Return the pixels that a hypermodel's models are given; None for any other space."""
+    if not isinstance(space.build, Replay):
+        return None
+    taken = space.input_for("image")
+    return "scaled" if isinstance(taken, ImageInput) and taken.scaled else "raw"
+
+
+def with_pixels(space: Space, pixels: str) -> Space:
+    """Return a hypermodel's space whose models are given certain pixels.
+
+    Args:
+        space: the space, on image data.
+        pixels: `raw`, `scaled`, `auto` for what its models show that they are made for, or `legacy`
+            for `scaled` whatever they show, as studies began before that was looked at.
+
+    Raises:
+        SpaceError: the models are made for different pixels and nothing is said, or the space is
+            none of a hypermodel and says itself what its models take.
+    """
+    if not isinstance(space.build, Replay):
+        if pixels in ("auto", "legacy"):
+            return space
+        raise SpaceError(
+            f"`--pixels` is for hypermodels and build functions; space {space.name} says itself"
+            " what its models take, by `ImageInput(scaled=...)`"
+        )
+    if pixels == "auto":
+        if space.build.pixels == "both":
+            raise SpaceError(
+                f"some models of {space.build.target} rescale pixels themselves and others do not:"
+                f" {ONE_RANGE}"
+            )
+        return space
+    inputs = (ImageInput(scaled=pixels != "raw"), TableInput(), TextInput())
+    return replace(space, inputs=inputs, build=replace(space.build, pixels=None))
 
 
 def check(found: Any, target: str) -> None:
@@ -149,6 +199,12 @@ def check_model(model: Any, target: str, data: DataSpec) -> None:
             f" {units} for {data.classes} classes: build them for that number, or name other data"
             " with `--dataset`"
         )
+
+
+def _is_model(model: Any) -> bool:
+    import keras
+
+    return isinstance(model, keras.Model)
 
 
 def _name(target: str) -> str:

@@ -2,9 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from spaces.parameters import SpaceError
+
+Pixels: TypeAlias = Literal["raw", "scaled"]  # uint8 0..255, and float32 0..1
+ONE_RANGE = (
+    "let all of them rescale, or none, or say what pixels they all take with `--pixels raw`, 0 to"
+    " 255, or `--pixels scaled`, 0 to 1"
+)
+PIXEL_RANGES: dict[Pixels, str] = {"raw": "0 to 255", "scaled": "0 to 1"}
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,15 @@
-"""Narrowing a space from text: `--set NAME=VALUE`, `NAME=LOW:HIGH` or `NAME=A,B,C`."""
+"""Narrowing a space from text: `--set NAME=VALUE`, `NAME=LOW:HIGH` or `NAME=A,B,C`.
+
+How values are written is said in `spaces.values`.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from spaces.parameters import Boolean, Choice, Float, Int, Parameter, Settings, SpaceError, Value
+from spaces.parameters import Boolean, Choice, Float, Int, Parameter, Settings, SpaceError
 from spaces.space import Space
-
-_WORDS = {"on": True, "true": True, "yes": True, "off": False, "false": False, "no": False}
+from spaces.values import QUOTING, Value, chosen, read, same, split, value_text
 
 
 @dataclass(frozen=True)
@@ -61,12 +63,29 @@ def narrow_parameter(parameter: Parameter, text: str) -> Parameter:
     """
     if isinstance(parameter, Choice) and parameter.or_file and parameter.of_file(text) is not None:
         return replace(parameter, default=parameter.of_file(text), fixed=True)
-    if ":" in text:
+    if isinstance(parameter, Int | Float) and ":" in text:
         return _narrow_to_range(parameter, text)
-    values = tuple(_value(parameter, part.strip()) for part in text.split(","))
+    values = tuple(_value(parameter, item) for item in _items(parameter, text))
     if len(values) > 1:
         return Choice(parameter.name, values, default=_kept(parameter, values), when=parameter.when)
     return replace(_narrowest(parameter, values[0]), fixed=True)
+
+
+def _items(parameter: Parameter, text: str) -> list[str]:
+    """Return the texts of the values; a tuple stands for several where it can be no value."""
+    try:
+        items = split(text)
+        alone = read(items[0]) if len(items) == 1 else None
+    except ValueError as error:
+        raise _refused(parameter, text, f"{error}; {QUOTING}") from error
+    if isinstance(alone, tuple) and alone and not _has_tuples(parameter):
+        return [value_text(value) for value in alone]
+    return items
+
+
+def _has_tuples(parameter: Parameter) -> bool:
+    is_choice = isinstance(parameter, Choice)
+    return is_choice and any(isinstance(value, tuple) for value in parameter.grid())
 
 
 def _idle(parameters: list[Parameter], name: str) -> str:
@@ -76,8 +95,7 @@ def _idle(parameters: list[Parameter], name: str) -> str:
     if when is None or not known[when[0]].fixed or known[name].is_active(_held(known[when[0]])):
         return ""
     wanted = when[1][0] if isinstance(when[1], tuple) else when[1]
-    word = ("on" if wanted else "off") if isinstance(wanted, bool) else wanted
-    return f"`--set {name}` is only in use with `--set {when[0]}={word}`: add that"
+    return f"`--set {name}` is only in use with `--set {when[0]}={value_text(wanted)}`: add that"
 
 
 def _held(parameter: Parameter) -> Settings:
@@ -88,12 +106,7 @@ def _known(space: Space) -> str:
     return f"its parameters: {', '.join(space.names())}"
 
 
-def _narrow_to_range(parameter: Parameter, text: str) -> Parameter:
-    if not isinstance(parameter, Int | Float):
-        raise SpaceError(
-            f"`--set {parameter.name}={text}`: a {parameter.kind} has no range;"
-            f" name values of {parameter.describe()}, separated by commas"
-        )
+def _narrow_to_range(parameter: Int | Float, text: str) -> Parameter:
     low_text, _, high_text = text.partition(":")
     low: Any = _value(parameter, low_text.strip())
     high: Any = _value(parameter, high_text.strip())
@@ -107,30 +120,48 @@ def _narrow_to_range(parameter: Parameter, text: str) -> Parameter:
 
 
 def _value(parameter: Parameter, text: str) -> Value:
-    value = _parsed(parameter, text)
-    if value is None or not parameter.contains(value):
-        raise SpaceError(
-            f"`--set {parameter.name}`: a value must be within {parameter.describe()};"
-            f" got {text or 'nothing'}"
-        )
-    return value
+    """Return the value of a parameter that a text stands for.
+
+    Raises:
+        SpaceError: there is none.
+    """
+    if isinstance(parameter, Choice | Boolean):
+        found = _choice(parameter, text)
+        if found:
+            return found[0]
+        if ":" in text and not text.startswith('"'):
+            raise SpaceError(
+                f"`--set {parameter.name}={text}`: a {parameter.kind} has no range;"
+                f" name values of {parameter.describe()}, separated by commas"
+            )
+    else:
+        number = _number(int if isinstance(parameter, Int) else float, text)
+        if number is not None and parameter.contains(number):
+            return number
+    needs_rule = isinstance(parameter, Choice) and any(
+        value_text(value)[:1] in ('"', "(") for value in parameter.values
+    )
+    raise _refused(parameter, text, QUOTING if needs_rule else "")
 
 
-def _parsed(parameter: Parameter, text: str) -> Value | None:
-    match parameter:
-        case Boolean():
-            return _WORDS.get(text.lower())
-        case Choice():
-            return next((value for value in parameter.values if str(value) == text), None)
-        case Int():
-            return _number(int, text)
-        case _:
-            return _number(float, text)
+def _choice(parameter: Choice | Boolean, text: str) -> tuple[Value, ...]:
+    try:
+        return chosen(text, parameter.grid())
+    except ValueError as error:
+        raise _refused(parameter, text, f"{error}; {QUOTING}") from error
+
+
+def _refused(parameter: Parameter, text: str, more: str) -> SpaceError:
+    return SpaceError(
+        f"`--set {parameter.name}`: a value must be within {parameter.describe()};"
+        f" got {text or 'nothing'}{f' ({more})' if more else ''}"
+    )
 
 
 def _number(kind: type[int] | type[float], text: str) -> int | float | None:
     try:
-        return kind(text)
+        meant = read(text) if text.startswith('"') else text  # "32" in a list of texts
+        return kind(str(meant))
     except ValueError:
         return None
 
@@ -144,7 +175,8 @@ def _narrowest(parameter: Parameter, value: Any) -> Parameter:
 
 
 def _kept(parameter: Parameter, values: tuple[Value, ...]) -> Value:
-    return parameter.default if parameter.default in values else values[0]
+    is_among = any(same(parameter.default, value) for value in values)
+    return parameter.default if is_among else values[0]
 
 
 def _with_baselines(narrowed: Space, declared: Space) -> NarrowedSpace:

@@ -1,6 +1,6 @@
 """The kinds of parameters: ranges with inclusive bounds, a step or a log scale, and conditions.
 
-Only what Optuna and KerasTuner mean alike is there to be said.
+Only what Optuna and KerasTuner mean alike is there to be said. On values see `spaces.values`.
 """
 
 import math
@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-Value: TypeAlias = int | float | str | bool
-Settings: TypeAlias = dict[str, Value]
-Condition: TypeAlias = tuple[str, Value | tuple[Value, ...]]
+from spaces.values import Value, key, place_of, plain, value_text
+
+Settings: TypeAlias = dict[str, Any]  # name to `Value`
+Condition: TypeAlias = tuple[str, Value]  # a tuple: one of several
 
 GRID_POINTS = 10
+_FIRST = object()  # the default of a choice that names none; None may be a value
 NAME_RULE = (
     "begin with a letter or `_`, hold letters, digits, spaces and `_` `-` `.` `/`, and no part"
     " between slashes may be empty, begin with a dot or end with a space"
@@ -36,7 +38,8 @@ class Parameter:
         name: unique within the space; as `NAME_RULE` says.
         default: the value where a baseline or a user says nothing.
         when: `(name of an earlier parameter, value or tuple of values)`; the parameter is active
-            only while that one has such a value. `None`: always active.
+            only while that one has such a value. `None`: always active. Where the value is a tuple
+            itself, a space takes it for that if the earlier parameter has it, else for several.
         fixed: held at `default` and not searched, until `--set` says otherwise.
     """
 
@@ -76,7 +79,12 @@ class Parameter:
         parent, wanted = self.when
         if parent not in values:
             return False
-        return values[parent] in (wanted if isinstance(wanted, tuple) else (wanted,))
+        alternatives = wanted if isinstance(wanted, tuple) else (wanted,)
+        return place_of(values[parent], alternatives) is not None
+
+    def canonical(self, value: Value) -> Value:
+        """Return a value of the parameter in its own type: of a real number a float."""
+        return value
 
 
 def _check_range(parameter: "Int | Float") -> None:
@@ -166,6 +174,10 @@ class Float(Parameter):
         steps = (value - self.low) / self.step
         return math.isclose(steps, round(steps), abs_tol=1e-6)
 
+    def canonical(self, value: Value) -> Value:
+        """Return a number as a float: 0 and 0.0 are one value of a range."""
+        return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
     def describe(self) -> str:
         """Return for example `0.0001..0.01 log` or `0.0..0.5 step 0.05`."""
         if self.low == self.high:
@@ -191,22 +203,28 @@ class Float(Parameter):
 class Choice(Parameter):
     """One of a few values without an order.
 
+    Values are numbers, texts, True, False, None, or tuples of these. Those that Python holds equal
+    (0, 0.0, False) are different values if their types differ.
+
     Attributes:
+        default: the first value where none is given.
         or_file: the path of any file is a value, too; such a value is never searched.
     """
 
     values: tuple[Value, ...] = field(kw_only=False)
-    default: Any = None  # becomes the first value
+    default: Any = _FIRST
     or_file: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.values:
-            raise SpaceError(f"`{self.name}`: a choice needs at least one value")
-        if len(set(map(repr, self.values))) != len(self.values):
-            raise SpaceError(f"`{self.name}`: a value stands twice in {self.values!r}")
-        if self.default is None:
-            object.__setattr__(self, "default", self.values[0])
+        if not isinstance(self.values, list | tuple) or not self.values:
+            raise SpaceError(
+                f"`{self.name}`: a choice needs a tuple of at least one value; got {self.values!r}"
+            )
+        object.__setattr__(self, "values", tuple(map(self._plain, self.values)))
+        self._check_distinct()
+        default = self.values[0] if self.default is _FIRST else self._plain(self.default)
+        object.__setattr__(self, "default", default)
         if not self.contains(self.default):
             raise SpaceError(
                 f"`{self.name}`: default must be one of {self.describe()}; got {self.default!r}"
@@ -214,7 +232,7 @@ class Choice(Parameter):
 
     def contains(self, value: object) -> bool:
         """Say whether `value` is one of the values, of the same type."""
-        if any(value == known and type(value) is type(known) for known in self.values):
+        if place_of(value, self.values) is not None:
             return True
         return self.or_file and isinstance(value, str) and self.of_file(value) is not None
 
@@ -224,12 +242,28 @@ class Choice(Parameter):
         return str(path.resolve()) if text not in self.values and path.is_file() else None
 
     def describe(self) -> str:
-        """Return for example `3 | 5`."""
-        return " | ".join([*(str(value) for value in self.values), *["FILE"] * self.or_file])
+        """Return for example `3 | 5`, each value as `--set` takes it."""
+        return " | ".join([*map(value_text, self.values), *["FILE"] * self.or_file])
 
     def grid(self, points: int = GRID_POINTS) -> tuple[Value, ...]:
         """Return all values, however many."""
         return self.values
+
+    def _plain(self, value: object) -> Value:
+        try:
+            return plain(value)
+        except ValueError as error:
+            raise SpaceError(f"`{self.name}`: {error}") from error
+
+    def _check_distinct(self) -> None:
+        seen = set()
+        for value in self.values:
+            if key(value) in seen:
+                raise SpaceError(
+                    f"`{self.name}`: the value {value_text(value)} stands twice in"
+                    f" {self.describe()}; name each value once"
+                )
+            seen.add(key(value))
 
 
 @dataclass(frozen=True, kw_only=True)

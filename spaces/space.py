@@ -3,13 +3,23 @@
 Nothing here imports TensorFlow, Optuna or KerasTuner.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import product
-from typing import Any
+from typing import Any, TypeAlias
 
 from spaces.inputs import DataSpec, Input
-from spaces.parameters import GRID_POINTS, Parameter, Settings, SpaceError, Value
+from spaces.parameters import (
+    GRID_POINTS,
+    Boolean,
+    Choice,
+    Parameter,
+    Settings,
+    SpaceError,
+)
+from spaces.values import Value, key, resolved, value_text
+
+Identity: TypeAlias = frozenset[tuple[str, Hashable]]
 
 
 @dataclass(frozen=True)
@@ -70,7 +80,7 @@ class Space:
     summary: str = ""
 
     def __post_init__(self) -> None:
-        seen: set[str] = set()
+        seen: dict[str, Parameter] = {}
         for parameter in self.parameters:
             if parameter.name in seen:
                 raise SpaceError(f"space {self.name}: `{parameter.name}` stands twice")
@@ -79,7 +89,23 @@ class Space:
                     f"space {self.name}: `{parameter.name}` depends on `{parameter.when[0]}`,"
                     " which is not an earlier parameter"
                 )
-            seen.add(parameter.name)
+            seen[parameter.name] = _with_own_values(parameter, seen)
+        object.__setattr__(self, "parameters", tuple(seen.values()))
+
+    def check_conditions(self) -> None:
+        """Check that every condition names values that the earlier parameter can have.
+
+        Raises:
+            SpaceError: the first one that does not.
+        """
+        for parameter in self.parameters:
+            parent, wanted = parameter.when or ("", ())
+            for value in wanted if isinstance(wanted, tuple) else (wanted,):
+                if not self[parent].contains(value):
+                    raise SpaceError(
+                        f"space {self.name}: `{parameter.name}` depends on `{parent}` being"
+                        f" {value_text(value)}, which must be within {self[parent].describe()}"
+                    )
 
     def check_baselines(self) -> None:
         """Check that every baseline is a setting of the space.
@@ -139,7 +165,9 @@ class Space:
         idle = sorted(set(setting) - set(values))
         if idle:
             parent, wanted = self[idle[0]].when or ("", "")
-            raise SpaceError(f"`{idle[0]}` is only in use when `{parent}` is {wanted!r}")
+            alternatives = wanted if isinstance(wanted, tuple) else (wanted,)
+            words = " or ".join(map(repr, alternatives))
+            raise SpaceError(f"`{idle[0]}` is only in use when `{parent}` is {words}")
         return values
 
     def decide(self, choose: Callable[[Parameter], Value]) -> Settings:
@@ -147,20 +175,61 @@ class Space:
         values: Settings = {}
         for parameter in self.parameters:
             if parameter.is_active(values):
-                values[parameter.name] = choose(parameter)
+                values[parameter.name] = parameter.canonical(choose(parameter))
         return values
+
+    def identity(self, setting: Mapping[str, Value]) -> Identity:
+        """Return what two settings have in common if and only if they are the same."""
+        known = {parameter.name: parameter for parameter in self.parameters}
+        return identity_of(
+            {
+                name: known[name].canonical(value) if name in known else value
+                for name, value in setting.items()
+            }
+        )
 
     def grid(self, points: int = GRID_POINTS) -> Iterator[Settings]:
         """Yield every distinct setting of the grid, the last parameter changing fastest."""
-        seen: set[tuple[tuple[str, Value], ...]] = set()
+        seen: set[Identity] = set()
         axes = [(p.default,) if p.fixed else p.grid(points) for p in self.parameters]
         for combination in product(*axes):
             chosen = dict(zip(self.names(), combination, strict=True))
             setting = self.decide(lambda parameter, chosen=chosen: chosen[parameter.name])  # type: ignore[misc]
-            key = tuple(setting.items())
-            if key not in seen:
-                seen.add(key)
+            identity = self.identity(setting)
+            if identity not in seen:
+                seen.add(identity)
                 yield setting
 
     def _inputs(self) -> tuple[Input, ...]:
         return self.inputs if isinstance(self.inputs, tuple) else (self.inputs,)
+
+
+def identity_of(setting: Mapping[str, Value]) -> Identity:
+    """Return what two settings have in common if and only if all values are the same, by type."""
+    return frozenset((name, key(value)) for name, value in setting.items())
+
+
+def _with_own_values(parameter: Parameter, earlier: Mapping[str, Parameter]) -> Parameter:
+    """Return a parameter whose condition names the values of the earlier one in their own types."""
+    if parameter.when is None:
+        return parameter
+    parent, wanted = earlier[parameter.when[0]], parameter.when[1]
+    is_one = not isinstance(wanted, tuple) or parent.contains(wanted)
+    if is_one and isinstance(wanted, tuple) and wanted and all(map(parent.contains, wanted)):
+        raise SpaceError(
+            f"`{parameter.name}` depends on `{parent.name}` being {wanted!r}, which may be one"
+            f" value or several; write ({wanted!r},) for the tuple, and several in another order"
+        )
+    values = (wanted,) if is_one or not isinstance(wanted, tuple) else wanted
+    own = tuple(_own_value(parent, value) for value in values)
+    single = len(own) == 1 and is_one and not isinstance(own[0], tuple)
+    return replace(parameter, when=(parent.name, own[0] if single else own))
+
+
+def _own_value(parent: Parameter, value: Value) -> Value:
+    match parent:
+        case Choice() | Boolean():
+            found = resolved(value, parent.grid())
+            return found[0] if found else value
+        case _:
+            return parent.canonical(value)

@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from spaces.parameters import Boolean, Choice, Float, Int, Parameter, Value
+from spaces.parameters import Boolean, Choice, Float, Int, Parameter
 from spaces.training import AUGMENTING, FITTING
+from spaces.values import Value
 
 FEW_VALUES = 16
 MOST_FACTORS = 64
@@ -65,6 +66,11 @@ def own_name(name: str, *, conditional: bool) -> str:
     """
     shared = name in _SHARED and not conditional
     return f"{OWN}{name}" if name in _TAKEN and not shared else name
+
+
+def is_shared(name: str) -> bool:
+    """Say whether a hypermodel's parameter of that name is the harness's, if always in use."""
+    return name in _SHARED
 
 
 def trials_of(parameter: Parameter) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
@@ -151,8 +157,8 @@ def _factors(low: float, high: float, factor: float) -> list[float]:
     return [low * factor**power for power in range(count)]
 
 
-def _nearest(values: Iterable[Value], wanted: Any) -> Value:
-    return min(values, key=lambda value: abs(float(value) - wanted))
+def _nearest(values: Iterable[float], wanted: float) -> float:
+    return min(values, key=lambda value: abs(value - wanted))
 
 
 def _ends_first(values: tuple[Value, ...]) -> tuple[tuple[Value, ...], tuple[Value, ...]]:

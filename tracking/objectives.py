@@ -48,6 +48,26 @@ OBJECTIVES = {
 }
 
 
+# What others call the very same; a name that is merely alike may be another measure.
+_OTHER_NAMES = {
+    "cv_accuracy": ("accuracy", "acc", "val_accuracy", "val_acc", "mean_accuracy", "cv_acc"),
+    "cv_loss": ("loss", "val_loss", "log_loss", "neg_log_loss", "cross_entropy", "crossentropy"),
+    "macro_f1": ("f1_macro", "macrof1", "f1_score_macro", "cv_macro_f1"),
+    "model_parameters": ("parameters", "params", "weights", "size", "model_size"),
+    "latency_ms": ("latency", "speed", "inference_time"),
+}
+
+
+def objective_hint(name: str) -> str:
+    """Return a phrase on what an unknown objective may be, with all there are."""
+    plain = name.lower().replace("-", "_").replace(" ", "_")
+    meant = next((known for known, others in _OTHER_NAMES.items() if plain in others), None)
+    if plain in OBJECTIVES:
+        meant = plain
+    listed = ", ".join(f"{known.name} ({known.meaning})" for known in OBJECTIVES.values())
+    return f"{f'did you mean {meant}? ' if meant else ''}there are {listed}"
+
+
 def objective_names(text: str) -> tuple[str, ...]:
     """Return the names in `--objective`'s text, commas between them."""
     return tuple(name.strip() for name in text.split(","))

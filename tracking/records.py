@@ -49,6 +49,10 @@ def record_from_json(data: Json) -> Record:
         raise ValueError(f"{kind.__name__}: {error}") from error
 
 
+def _with_tuples(value: Any) -> Any:
+    return tuple(map(_with_tuples, value)) if isinstance(value, list | tuple) else value
+
+
 @dataclass(frozen=True, kw_only=True)
 class StudyStarted(Record):
     """The first record of a journal: everything that identifies the study.
@@ -59,11 +63,14 @@ class StudyStarted(Record):
         space: the reference the space was given by.
         driver: the driver's name.
         settings: the settings that make up the study's identity (seed, folds, epochs, ...).
-        parameters: one entry a parameter: name, kind, range (text), searched (bool), when.
+        parameters: one entry a parameter: name, kind, range (text), searched (bool), when; in
+            later journals default and, of a choice, values.
         dataset: name, source, digest (SHA-256), classes (names), kind of the samples (image, text
             or table), samples (training samples used).
         folds: number of folds.
         folds_digest: SHA-256 of the fold indices.
+        pixels: what the models of a hypermodel for images are given: `raw` (0 to 255) or `scaled`
+            (0 to 1); empty for other spaces, and in earlier journals, whose were given the latter.
     """
 
     id: str
@@ -75,6 +82,11 @@ class StudyStarted(Record):
     dataset: Json
     folds: int
     folds_digest: str
+    pixels: str = ""
+
+    def parameter(self, name: str) -> Json:
+        """Return the entry of a parameter; empty where there is none of that name."""
+        return next((entry for entry in self.parameters if entry.get("name") == name), {})
 
     @property
     def kind(self) -> str:
@@ -119,13 +131,18 @@ class TrialStarted(Record):
 
     Attributes:
         trial: number from 0.
-        parameters: the complete setting, active parameters only.
+        parameters: the complete setting, active parameters only. A sequence is a tuple, though JSON
+            makes it a list.
         origin: `baseline:NAME` or `sampled`.
     """
 
     trial: int
     parameters: Json
     origin: str
+
+    def __post_init__(self) -> None:
+        values = {name: _with_tuples(value) for name, value in self.parameters.items()}
+        object.__setattr__(self, "parameters", values)
 
 
 @dataclass(frozen=True, kw_only=True)

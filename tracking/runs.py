@@ -239,8 +239,32 @@ def confirmed_tags(trial: TrialHistory, confirmed: TrialConfirmed) -> Tags:
 
 
 def text_params(values: Json) -> dict[str, str]:
-    """Return settings as MLflow's params: text of at most 6,000 characters."""
-    return {name: _text(value)[:6000] for name, value in values.items()}
+    """Return settings as MLflow's params: text of at most 6,000 characters.
+
+    A text that reads as another kind of value stands in quotes, so that "1" is not taken for 1.
+    """
+    return {name: _param(value)[:6000] for name, value in values.items()}
+
+
+def _param(value: object) -> str:
+    match value:
+        case list() | tuple():
+            inner = ", ".join(map(_param, value))
+            return f"({inner},)" if len(value) == 1 else f"({inner})"
+        case str() if _reads_as_no_text(value):
+            return json.dumps(value, ensure_ascii=False)
+        case _:
+            return _text(value)
+
+
+def _reads_as_no_text(text: str) -> bool:
+    if not text or text != text.strip() or text[0] in '"(' or text in ("None", "True", "False"):
+        return True
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def finite(value: float) -> float:

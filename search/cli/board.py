@@ -80,7 +80,7 @@ class Board:
             trials=trials,
             baselines=baselines,
             folds=start.folds,
-            epochs=int(start.settings["epochs"]),
+            epochs=int(start.parameter("epochs").get("default") or start.settings["epochs"]),
             waits=make_pruner(start.settings.get("pruner") or "none", self.objectives[0]).waits,
             finalists=max(FINALISTS, confirm),
             confirm=confirm,

@@ -12,6 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from spaces import short_text
+
 
 class _Errors(Console):
     """Standard error; when whoever read it is gone, the work goes on unseen."""
@@ -111,9 +113,7 @@ def percent(fraction: float | None) -> str:
 
 def value_text(value: object) -> str:
     """Return a parameter's value in short: floats with at most six significant digits."""
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return short_text(value)
 
 
 def setting_texts(setting: dict[str, Any], names: list[str] | None = None) -> list[str]:

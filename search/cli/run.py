@@ -38,7 +38,9 @@ def run(
     folds: Annotated[
         int | None, typer.Option(help="Folds of a trial, 1..20; 1 is a hold-out. [default: 5]")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Epochs of a fold. [default: 10]")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Epochs of a fold. [default: the space's own, else 10]")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Decides all chance. [default: 0]")] = None,
     set_: Annotated[
         list[str] | None,
@@ -139,6 +141,13 @@ def run(
             " same within noise. [default: auto; a study keeps its own]"
         ),
     ] = None,
+    pixels: Annotated[
+        str | None,
+        typer.Option(
+            help="What a build function's or hypermodel's models for images are given: raw (0 to"
+            " 255), scaled (0 to 1), or auto: raw where they rescale. [default: auto]"
+        ),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="YAML file of these options; the command line goes first.")
     ] = None,
@@ -177,6 +186,7 @@ def run(
         "cpus_per_trial": cpus_per_trial,
         "gpus_per_trial": gpus_per_trial,
         "precision": precision,
+        "pixels": pixels,
     }
     asked = _asked(given, set_ or [], config)
     from search.cli.output import Notices

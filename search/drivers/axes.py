@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any, TypeAlias, cast
 
-from spaces import Float, Int, Parameter, Settings, Space, Value
+from spaces import Float, Int, Parameter, Settings, Space, Value, place_of
 
-_Condition: TypeAlias = tuple[str, list[Value]]
+_Condition: TypeAlias = tuple[str, list[Any]]
 
 
 class Axes:
@@ -64,15 +64,17 @@ class Axes:
         if parameter.when is None:
             return []
         name, wanted = parameter.when
-        values = list(wanted) if isinstance(wanted, tuple) else [wanted]
+        values: list[Any] = list(wanted) if isinstance(wanted, tuple) else [wanted]
         parent = self._space[name]
         outer = self._conditions_of(parent)
         if parent.fixed:
-            return outer if parent.default in values else None
+            return outer if place_of(parent.default, values) is not None else None
         listed = self._listed[name]
-        places: list[Value] = values
+        places = values
         if listed is not None:
-            places = [place for place, value in enumerate(listed) if value in values]
+            places = [
+                place for place, value in enumerate(listed) if place_of(value, values) is not None
+            ]
         return [*outer, (name, places)] if outer is not None and places else None
 
     def _declare(self, hyperparameters: Any, parameter: Parameter) -> None:
@@ -105,9 +107,9 @@ class Axes:
         if listed is None:
             return value
         if isinstance(parameter, Int | Float):
-            return min(range(len(listed)), key=lambda i: abs(float(listed[i]) - float(value)))
-        same = (i for i, v in enumerate(listed) if v == value and type(v) is type(value))
-        return next(same, None)
+            number = cast("float", value)
+            return min(range(len(listed)), key=lambda i: abs(cast("float", listed[i]) - number))
+        return place_of(value, listed)
 
 
 def _listed(parameter: Parameter) -> tuple[Value, ...] | None:

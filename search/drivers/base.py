@@ -3,11 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
-from spaces import Settings, Value
-
-Identity: TypeAlias = tuple[tuple[str, bool, Value], ...]
+from spaces import Settings
 
 
 @dataclass(frozen=True)
@@ -57,9 +54,3 @@ class Driver(ABC):
             sampled: whether a driver proposed it (in an earlier session); else a baseline.
         """
         del number, setting, sampled
-
-
-def identity(setting: Settings) -> Identity:
-    """Return what two settings have in common if and only if they are the same."""
-    # True is not 1, but 0 is 0.0.
-    return tuple(sorted((name, isinstance(value, bool), value) for name, value in setting.items()))

@@ -1,12 +1,13 @@
 """Which drivers there are, with their samplers; the first sampler is a driver's default."""
 
+import re
 from importlib.util import find_spec
 
 from search.drivers.base import Driver
 from search.drivers.distinct import ATTEMPTS, DistinctDriver
 from search.drivers.fixed import FixedDriver
 from search.drivers.loading import unnoticed
-from search.errors import SettingsError
+from search.errors import SettingsError, near_matches
 from spaces import Space
 
 DRIVERS: dict[str, tuple[str, ...]] = {
@@ -14,12 +15,55 @@ DRIVERS: dict[str, tuple[str, ...]] = {
     "keras-tuner": ("bayesian", "random", "hyperband", "grid"),
     "fixed": ("baselines", "grid"),
 }
+# What samplers are called elsewhere, without signs between the letters, and what each driver has of
+# the kind.
+_BAYES = {"optuna": "tpe", "keras-tuner": "bayesian"}
+_OTHER_NAMES: tuple[tuple[tuple[str, ...], dict[str, str]], ...] = (
+    (("bayes", "bayesian", "bayesopt", "bo", "smbo", "hyperopt"), _BAYES),
+    (
+        ("gaussian", "gp", "gpr", "gaussianprocess", "kriging"),
+        {"optuna": "gp", "keras-tuner": "bayesian"},
+    ),
+    (("parzen", "treeparzen", "treestructuredparzenestimator"), {"optuna": "tpe"}),
+    (("rand", "uniform", "rs"), {"optuna": "random", "keras-tuner": "random", "fixed": "grid"}),
+    (
+        ("gridsearch", "exhaustive", "bruteforce", "all"),
+        {"optuna": "grid", "keras-tuner": "grid", "fixed": "grid"},
+    ),
+    (("cma", "evolution", "evolutionary"), {"optuna": "cmaes"}),
+    (("sobol", "halton", "quasirandom", "quasimontecarlo"), {"optuna": "qmc"}),
+)
+_ENDINGS = re.compile(r"(search|sampler|oracle|optimi[sz]ation|optimi[sz]er|tuner|process)$")
 _OPTIMIZE_A_MODEL = frozenset({"gp", "bayesian"})
 
 
 def default_sampler(driver: str) -> str:
     """Return the sampler a driver uses where the user names none."""
     return DRIVERS[driver][0]
+
+
+def sampler_hint(driver: str, name: str) -> str:
+    """Return a phrase on what a sampler that is not one of a driver's may stand for.
+
+    Args:
+        driver: one of `DRIVERS`.
+        name: as the user wrote it.
+    """
+    samplers = DRIVERS[driver]
+    word = re.sub(r"[^a-z]", "", name.lower())
+    short = _ENDINGS.sub("", word) or word
+    for meant in (name.lower(), word, short):
+        if meant in samplers:
+            return f"did you mean {meant}?"
+        for names, found in _OTHER_NAMES:
+            if meant in names and driver in found:
+                return f"did you mean {found[driver]}?"
+    others = [other for other, known in DRIVERS.items() if {name, word, short} & {*known}]
+    if others:
+        return f"`--driver {others[0]}` has it; {driver} has {', '.join(samplers)}"
+    if driver == "optuna" and short in ("hyperband", "asha", "successivehalving"):
+        return f"that is a pruner here: `--pruner hyperband`; {driver} has {', '.join(samplers)}"
+    return near_matches(name, samplers)
 
 
 def make_driver(name: str, sampler: str, space: Space, seed: int, *, objectives: int = 1) -> Driver:
@@ -38,13 +82,13 @@ def make_driver(name: str, sampler: str, space: Space, seed: int, *, objectives:
     """
     check_driver(name, sampler, space, objectives=objectives)
     if not space.searched():
-        return FixedDriver([space.complete({})])  # there is one setting
+        return FixedDriver([space.complete({})], space)  # there is one setting
     if sampler == "baselines":
-        return FixedDriver(())  # the study evaluates the baselines before it asks
+        return FixedDriver((), space)  # the study evaluates the baselines before it asks
     if name == "keras-tuner":
         return _keras_tuner(sampler, space, seed)
     if sampler == "grid":
-        return FixedDriver(space.grid())
+        return FixedDriver(space.grid(), space)
     from search.drivers.optuna import OptunaDriver
 
     driver = OptunaDriver(space, sampler=sampler, seed=seed, objectives=objectives)
@@ -95,7 +139,7 @@ def _keras_tuner(sampler: str, space: Space, seed: int) -> Driver:
     with unnoticed():
         from search.drivers.keras_tuner import KerasTunerDriver, grid_settings
     if sampler == "grid":
-        return FixedDriver(grid_settings(space))
+        return FixedDriver(grid_settings(space), space)
     driver = KerasTunerDriver(space, sampler=sampler, seed=seed)
     return _distinct(driver, sampler, space, seed)
 

@@ -3,10 +3,11 @@
 import random
 from collections.abc import Iterator
 from functools import cached_property
+from typing import cast
 
-from search.drivers.base import Driver, Identity, Outcome, identity
+from search.drivers.base import Driver, Outcome
 from search.seeds import derive
-from spaces import Parameter, Settings, Space, Value
+from spaces import Identity, Parameter, Settings, Space, Value
 
 ATTEMPTS = 3
 DRAWS = 100
@@ -65,7 +66,7 @@ class DistinctDriver(Driver):
 
     def tell(self, number: int, setting: Settings, outcome: Outcome) -> None:
         """Pass the outcome on to the sampler."""
-        self._known[identity(setting)] = outcome
+        self._known[self._space.identity(setting)] = outcome
         self._sampler.tell(self._asked_as.pop(number, number), setting, outcome)
 
     def adopt(self, number: int, setting: Settings, *, sampled: bool) -> None:
@@ -76,24 +77,27 @@ class DistinctDriver(Driver):
         """
         if sampled and self._sampler.remembers:
             proposal = self.ask(number)
-            if proposal == setting:
+            if proposal is not None and self._is_same(proposal, setting):
                 return
             if proposal is not None:
-                self._known.pop(identity(proposal))
+                self._known.pop(self._space.identity(proposal))
                 failed = Outcome("failed")
                 self._sampler.tell(self._asked_as.pop(number, number), proposal, failed)
-        self._known.setdefault(identity(setting), None)
+        self._known.setdefault(self._space.identity(setting), None)
         self._sampler.adopt(number, setting, sampled=sampled)
 
+    def _is_same(self, one: Settings, other: Settings) -> bool:
+        return self._space.identity(one) == self._space.identity(other)
+
     def _is_new(self, setting: Settings) -> bool:
-        return identity(setting) not in self._known
+        return self._space.identity(setting) not in self._known
 
     def _note(self, setting: Settings) -> Settings:
-        self._known.setdefault(identity(setting), None)
+        self._known.setdefault(self._space.identity(setting), None)
         return setting
 
     def _give_back(self, asked_as: int, setting: Settings) -> None:
-        known = self._known[identity(setting)] if self._sampler.remembers else None
+        known = self._known[self._space.identity(setting)] if self._sampler.remembers else None
         self._sampler.tell(asked_as, setting, known or Outcome("failed"))
 
     def _draw(self, number: int, near: Settings) -> Settings | None:
@@ -102,7 +106,7 @@ class DistinctDriver(Driver):
 
         def choose(parameter: Parameter) -> Value:
             if parameter.name in near and source.random() > changed:
-                return near[parameter.name]
+                return cast("Value", near[parameter.name])
             return source.choice(self._values[parameter.name])
 
         for draw in range(1, DRAWS + 1):

@@ -2,21 +2,27 @@
 
 from collections.abc import Iterable
 
-from search.drivers.base import Driver, Identity, Outcome, identity
-from spaces import Settings
+from search.drivers.base import Driver, Outcome
+from spaces import Identity, Settings, Space, identity_of
 
 
 class FixedDriver(Driver):
-    """Proposes given settings in their order, each that was not evaluated yet."""
+    """Proposes given settings in their order, each that was not evaluated yet.
 
-    def __init__(self, settings: Iterable[Settings]) -> None:
+    Args:
+        settings: complete ones.
+        space: whose they are; it knows the parameters for which 0 and 0.0 are the same.
+    """
+
+    def __init__(self, settings: Iterable[Settings], space: Space | None = None) -> None:
         self._settings = iter(settings)
+        self._identity = identity_of if space is None else space.identity
         self._seen: set[Identity] = set()
 
     def ask(self, number: int) -> Settings | None:
         """Return the next setting nobody has seen, None after the last."""
         for setting in self._settings:
-            if identity(setting) not in self._seen:
+            if self._identity(setting) not in self._seen:
                 self.adopt(number, setting, sampled=True)
                 return setting
         return None
@@ -26,4 +32,4 @@ class FixedDriver(Driver):
 
     def adopt(self, number: int, setting: Settings, *, sampled: bool) -> None:
         """Leave this setting out from now on."""
-        self._seen.add(identity(setting))
+        self._seen.add(self._identity(setting))

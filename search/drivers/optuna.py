@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.drivers.base import Driver, Outcome
 from search.seeds import derive
-from spaces import Choice, Float, Int, Parameter, Settings, Space, Value
+from spaces import Choice, Float, Int, Parameter, Settings, Space, Value, place_of
 
 _STATES = {
     "complete": TrialState.COMPLETE,
@@ -224,7 +224,10 @@ class OptunaDriver(Driver):
     def _frozen(self, setting: Settings, outcome: Outcome) -> optuna.trial.FrozenTrial:
         searched = [p for p in self._space.searched() if p.name in setting]
         return optuna.trial.create_trial(
-            params={parameter.name: setting[parameter.name] for parameter in searched},
+            params={
+                parameter.name: _internal(parameter, setting[parameter.name])
+                for parameter in searched
+            },
             distributions={parameter.name: distribution(parameter) for parameter in searched},
             values=list(outcome.values) or None,
             state=_STATES[outcome.state],
@@ -233,7 +236,10 @@ class OptunaDriver(Driver):
 
 
 def distribution(parameter: Parameter) -> BaseDistribution:
-    """Return Optuna's distribution of a parameter's values."""
+    """Return Optuna's distribution of a parameter's values; of a choice, of their places.
+
+    Optuna looks a value up by `==`, to which 0 and False are one, and takes no tuples.
+    """
     match parameter:
         case Int(low=low, high=high, step=step, log=log):
             return IntDistribution(low, high - (high - low) % step, step=step, log=log)
@@ -243,9 +249,14 @@ def distribution(parameter: Parameter) -> BaseDistribution:
             last = _last_step(parameter, lowest, highest, width)
             return FloatDistribution(lowest, last, step=width)
         case Choice(values=values):
-            return CategoricalDistribution(values)
+            return CategoricalDistribution(range(len(values)))
         case _:
             return CategoricalDistribution((False, True))
+
+
+def _internal(parameter: Parameter, value: Value) -> Value:
+    """Return what stands for a value of a parameter in its distribution."""
+    return place_of(value, parameter.values) if isinstance(parameter, Choice) else value
 
 
 def _last_step(parameter: Float, low: float, high: float, width: float) -> float:
@@ -264,6 +275,8 @@ def _suggest(trial: optuna.Trial, parameter: Parameter) -> Value:
         case FloatDistribution(low=lowest, high=highest, step=width, log=log):
             return trial.suggest_float(parameter.name, lowest, highest, step=width, log=log)
         case CategoricalDistribution(choices=choices):
-            return cast("Value", trial.suggest_categorical(parameter.name, choices))
+            found = trial.suggest_categorical(parameter.name, choices)
+            is_place = isinstance(parameter, Choice)
+            return parameter.grid()[cast("int", found)] if is_place else cast("Value", found)
         case unknown:
             raise TypeError(f"no distribution of a parameter: {unknown!r}")

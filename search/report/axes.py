@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from search.report.words import value_text
+from spaces import value_text as exact_text
 from tracking.history import History
 from tracking.records import Json
 
@@ -115,8 +116,10 @@ def _in_order(values: Iterable[Any], listed: str) -> tuple[Any, ...]:
     words = listed.split(" | ")
 
     def place(value: Any) -> tuple[int, str]:
-        text = value_text(value) if isinstance(value, bool) else str(value)
-        return (words.index(text) if text in words else len(words)), text
+        # Journals of earlier versions list values without quotes, and True as True.
+        texts = (exact_text(value), str(value), value_text(value))
+        places = [words.index(text) for text in texts if text in words]
+        return (places[0] if places else len(words)), texts[0]
 
     return tuple(sorted(distinct, key=place))
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from spaces import short_text
 from tracking.history import History, TrialHistory
 from tracking.objectives import Objective
 from tracking.stages import spread
@@ -52,9 +53,7 @@ def unit_of(objective: Objective) -> str:
 
 def value_text(value: object) -> str:
     """Return a parameter's value in short: floats with at most six significant digits."""
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return short_text(value)
 
 
 def origin_of(trial: TrialHistory) -> str:

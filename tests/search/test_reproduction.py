@@ -23,6 +23,7 @@ EVERYTHING = {
     "limit_samples": 500,
     "drop_duplicates": True,
     "precision": "mixed_bfloat16",
+    "pixels": "raw",
 }
 
 

@@ -9,7 +9,7 @@ from search.settings import parse_overrides, read_config, validate
 def test_defaults_are_those_of_the_documentation():
     settings = validate({"space": "lenet"})
     assert (settings.driver, settings.sampler, settings.pruner) == ("optuna", "tpe", "racing")
-    assert (settings.trials, settings.folds, settings.epochs, settings.seed) == (20, 5, 10, 0)
+    assert (settings.trials, settings.folds, settings.epochs, settings.seed) == (20, 5, None, 0)
 
 
 @pytest.mark.parametrize(
@@ -125,3 +125,64 @@ def test_limits_of_workers_are_understood():
 def test_supervision_needs_worker_processes(option):
     with pytest.raises(SettingsError, match="needs worker processes"):
         validate({"space": "lenet", "executor": "inline", **option})
+
+
+@pytest.mark.parametrize(
+    ("driver", "name", "words"),
+    [
+        *(("optuna", name, "mean tpe?") for name in ("bayes", "bayesian", "bayes_opt", "hyperopt")),
+        ("optuna", "Bayesian-Optimization", "mean tpe?"),
+        ("optuna", "gaussian", "mean gp?"),
+        ("optuna", "random_search", "mean random?"),
+        ("optuna", "gridsearch", "mean grid?"),
+        ("optuna", "CmaEsSampler", "mean cmaes?"),
+        ("optuna", "hyperband", "`--driver keras-tuner` has it"),
+        ("keras-tuner", "bayes", "mean bayesian?"),
+        ("keras-tuner", "gaussian_process", "mean bayesian?"),
+        ("keras-tuner", "hyperopt", "mean bayesian?"),
+        ("keras-tuner", "tpe", "`--driver optuna` has it"),
+        ("keras-tuner", "RandomSearch", "mean random?"),
+    ],
+)
+def test_a_sampler_called_as_elsewhere_is_met_with_the_drivers_own(driver, name, words):
+    with pytest.raises(SettingsError) as caught:
+        validate({"space": "lenet", "driver": driver, "sampler": name})
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("balanced_accuracy", None),
+        ("micro_f1", None),
+        ("weighted_f1", None),
+        ("val_accuracy", "cv_accuracy"),
+        ("val_loss", "cv_loss"),
+        ("f1_macro", "macro_f1"),
+    ],
+)
+def test_of_an_unknown_objective_no_other_measure_is_suggested(name, meant):
+    with pytest.raises(SettingsError) as caught:
+        validate({"space": "lenet", "objective": name})
+    message = str(caught.value)
+    assert (f"did you mean {meant}?" in message) == (meant is not None)
+    assert ("did you mean" in message) == (meant is not None)
+    assert "there are cv_accuracy (mean accuracy over the folds), cv_loss" in message
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (64, "64"),
+        (True, "on"),
+        (None, "None"),
+        ([32, 64], "32,64"),
+        (["a,b", "c"], '"a,b",c'),
+        ([None, "None"], 'None,"None"'),
+        ([[1, 3], [3, 3]], "(1, 3),(3, 3)"),
+        ((1, 3), "(1, 3)"),
+        ("a,b", "a,b"),
+    ],
+)
+def test_values_of_python_and_yaml_become_what_set_says(value, text):
+    assert validate({"space": "lenet", "set": {"x": value}}).set == {"x": text}

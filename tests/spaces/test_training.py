@@ -1,0 +1,63 @@
+"""Training choices that a space declares itself."""
+
+import pytest
+
+from spaces import Boolean, Choice, Float, Int, SpaceError, without_augmentation
+from spaces.training import with_training
+from tests.fakes import toy_space
+
+
+@pytest.mark.parametrize(
+    ("own", "words"),
+    [
+        (
+            Choice("epochs", ("short", "long")),
+            "must be a whole number from 1; got the choice short",
+        ),
+        (Float("epochs", 1.0, 5.0), "must be a whole number from 1; got the float 1..5"),
+        (Int("epochs", 0, 5), "must be a whole number from 1"),
+        (Boolean("batch_size"), "must be a whole number from 1; got the boolean off | on"),
+        (Choice("learning_rate", ("fast", "slow")), "must be a number from 0 to inf"),
+        (Float("learning_rate", -1.0, 1.0), "must be a number from 0 to inf"),
+        (Float("label_smoothing", 0.0, 2.0), "must be a number from 0 to 1"),
+        (Choice("schedule", ("step", "cosine")), "must be one of constant, cosine, plateau"),
+        (Choice("optimizer", (1, 2)), "must be the name of an optimizer"),
+        (Choice("early_stopping", (True, None)), "must be off or on"),
+    ],
+)
+def test_one_that_means_something_else_is_refused_with_the_rule(own, words):
+    with pytest.raises(SpaceError) as caught:
+        with_training(toy_space(own))
+    assert words in str(caught.value)
+    assert "or give it another name" in str(caught.value)
+
+
+def test_one_that_every_trial_needs_is_always_in_use():
+    made = toy_space(Boolean("long"), Int("epochs", 5, 9, when=("long", True)))
+    with pytest.raises(
+        SpaceError, match=r"`epochs`, .* must always be in use, not only with `long`"
+    ):
+        with_training(made)
+
+
+def test_its_own_range_wins_whatever_the_shared_one_is():
+    own = (
+        Int("epochs", 100, 5000),
+        Choice("batch_size", (8192,)),
+        Choice("optimizer", ("nadam", "adam")),
+        Float("l2", 0.0, 3.0),
+        Choice("early_stopping", (True, False)),
+    )
+    made = with_training(toy_space(*own))
+    assert made.parameters[: len(own)] == own
+
+
+def test_a_table_keeps_its_own_parameter_of_an_augmentations_name():
+    made = without_augmentation(with_training(toy_space(Float("shift", 0.1, 0.5))))
+    assert "shift" in made.names()
+    assert "rotation" not in made.names()
+
+
+def test_a_shared_choice_whose_parent_never_has_its_value_is_simply_idle():
+    made = with_training(toy_space(Choice("optimizer", ("nadam", "adam"))))
+    assert "momentum" not in made.complete({})
