@@ -411,8 +411,8 @@ def toy(ward):
 @pytest.mark.parametrize(
     ("kind", "number", "again"),
     [
-        (FoldStarted, 7, []),  # trial 2 is over all the same
-        (FoldEnded, 4, []),
+        (FoldStarted, 7, [(2, 2)]),
+        (FoldEnded, 4, [(1, 2)]),
         (TrialEnded, 3, []),
         (TrialStarted, 2, [(2, 1), (2, 2), (2, 3)]),
         (TrialStarted, 5, [(5, 1), (5, 2), (5, 3)]),
