@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean, stdev
+from typing import TypeAlias
 
 from search.comparison import notes
 from search.comparison.cells import Cell, differing_cells
 from search.comparison.contenders import Contender
 from search.comparison.entries import LEVEL, Entry, Pair
-from search.comparison.predictions import Answers, readable_answers
+from search.comparison.predictions import readable_answers
 from search.comparison.ranks import FEWEST_MODELS, Ranking, rank
 from search.comparison.statistics import (
     Difference,
@@ -21,7 +22,10 @@ from search.comparison.statistics import (
     wilcoxon,
 )
 from search.comparison.verdict import verdict
+from search.evaluation import Predictions
 from tracking.records import FoldEnded
+
+_Scores: TypeAlias = dict[int, float]  # accuracy by the fold's number
 
 
 @dataclass(frozen=True)
@@ -81,15 +85,16 @@ def compare(
     ]
     made.sort(key=lambda both: -both[1].accuracy)
     ordered, entries = [c for c, _ in made], tuple(entry for _, entry in made)
+    scores = [_accuracies(contender, further=are_confirmed) for contender in ordered]
     answers, unreadable = readable_answers(ordered)
     one, other = entries[0].confusion, entries[1].confusion
-    pairs = _pairs(ordered, entries, answers, level)
+    pairs = _pairs(ordered, scores, answers, level)
     disputed = any(_is_disputed(pair, level) for pair in pairs)
     return Comparison(
         dataset=str(contenders[0].start.dataset["name"]),
         entries=entries,
         pairs=pairs,
-        ranking=_ranking(ordered, entries, level),
+        ranking=_ranking(ordered, scores, level),
         classes=_classes(ordered, entries),
         differing_classes=differing_cells(one, other, diagonal=True),
         differing_pairs=differing_cells(one, other, diagonal=False),
@@ -118,9 +123,7 @@ def _entry(contender: Contender, latency_ms: float | None, *, further: bool) -> 
     trial, ended = contender.trial, contender.trial.ended
     if ended is None:
         raise ValueError(f"only trials that are over are compared; {contender.label} is not")
-    folds: list[FoldEnded] = list(trial.finished_folds().values())
-    if further:
-        folds += trial.finished_more_folds().values()
+    folds = _folds(contender, further=further).values()
     accuracies = tuple(fold.accuracy for fold in folds)
     return Entry(
         label=contender.label,
@@ -139,16 +142,31 @@ def _entry(contender: Contender, latency_ms: float | None, *, further: bool) -> 
     )
 
 
+def _folds(contender: Contender, *, further: bool) -> dict[int, FoldEnded]:
+    trial = contender.trial
+    return trial.finished_folds() | (trial.finished_more_folds() if further else {})
+
+
+def _accuracies(contender: Contender, *, further: bool) -> _Scores:
+    return {n: fold.accuracy for n, fold in _folds(contender, further=further).items()}
+
+
+def _on_shared(several: Sequence[_Scores]) -> list[list[float]]:
+    """Return the scores on the folds that all have, in the order of their numbers."""
+    shared = sorted(set.intersection(*map(set, several)))
+    return [[scores[number] for number in shared] for scores in several]
+
+
 def _pairs(
     contenders: Sequence[Contender],
-    entries: Sequence[Entry],
-    answers: Sequence[Answers | None],
+    scores: Sequence[_Scores],
+    answers: Sequence[Predictions | None],
     level: float,
 ) -> tuple[Pair, ...]:
-    numbers = list(combinations(range(len(entries)), 2))
+    numbers = list(combinations(range(len(contenders)), 2))
     paired = [contenders[a].digests == contenders[b].digests for a, b in numbers]
     differences = [
-        _difference(contenders[a], contenders[b], entries[a], entries[b], level) for a, b in numbers
+        _difference(contenders[a], contenders[b], scores[a], scores[b], level) for a, b in numbers
     ]
     corrected = iter(holm([d.p for d in differences if d.p is not None]))
     return tuple(
@@ -159,29 +177,29 @@ def _pairs(
             difference=difference,
             holm_p=None if difference.p is None else next(corrected),
             mcnemar=_mcnemar(answers[a], answers[b]) if is_paired else None,
-            wilcoxon_p=wilcoxon(entries[a].folds, entries[b].folds) if is_paired else None,
+            wilcoxon_p=wilcoxon(*_on_shared((scores[a], scores[b]))) if is_paired else None,
         )
         for (a, b), is_paired, difference in zip(numbers, paired, differences, strict=True)
     )
 
 
 def _difference(
-    one: Contender, other: Contender, first: Entry, second: Entry, level: float
+    one: Contender, other: Contender, first: _Scores, second: _Scores, level: float
 ) -> Difference:
     if one.digests == other.digests:
         return corrected_difference(
-            first.folds, second.folds, test_share=one.test_share, level=level
+            *_on_shared((first, second)), test_share=one.test_share, level=level
         )
     return unpaired_difference(
-        first.folds,
-        second.folds,
+        list(first.values()),
+        list(second.values()),
         first_share=one.test_share,
         second_share=other.test_share,
         level=level,
     )
 
 
-def _mcnemar(one: Answers | None, other: Answers | None) -> McNemar | None:
+def _mcnemar(one: Predictions | None, other: Predictions | None) -> McNemar | None:
     return None if one is None or other is None else mcnemar(one.right, other.right)
 
 
@@ -191,12 +209,13 @@ def _is_disputed(pair: Pair, level: float) -> bool:
 
 
 def _ranking(
-    contenders: Sequence[Contender], entries: Sequence[Entry], level: float
+    contenders: Sequence[Contender], scores: Sequence[_Scores], level: float
 ) -> Ranking | None:
     share_folds = len({contender.digests for contender in contenders}) == 1
-    if len(entries) < FEWEST_MODELS or not share_folds or len(entries[0].folds) < 2:
+    table = _on_shared(scores) if share_folds else [[]]
+    if len(table) < FEWEST_MODELS or len(table[0]) < 2:
         return None
-    return rank([entry.folds for entry in entries], level=level)
+    return rank(table, level=level)
 
 
 def _classes(contenders: Sequence[Contender], entries: Sequence[Entry]) -> tuple[str, ...]:
