@@ -132,7 +132,7 @@ class _Trial:
 
     def confirmed(self, *, reason: str = "", error: str = "") -> TrialConfirmed:
         """Return the record that tells how the further folds went."""
-        folds = list(self._folds.values())
+        folds = [self._folds[fold] for fold in sorted(self._folds)]
         return TrialConfirmed(
             at=time.time(),
             trial=self._task.trial,

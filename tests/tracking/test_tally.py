@@ -36,7 +36,8 @@ def one(source: random.Random, study: StudyBuilder, number: int) -> None:
     if done == study.folds or source.random() < 0.1:
         study.end_trial(number, source.choice(("complete", "pruned", "failed")), level=level)
     else:
-        study.fold(number, done + 1, epochs=source.choice((None, 0, 1, 2)), level=level)
+        fold = min(study.folds, done + source.choice((1, 1, 1, 2)))
+        study.fold(number, fold, epochs=source.choice((None, 0, 1, 2)), level=level)
 
 
 @pytest.fixture(params=range(4))
@@ -71,7 +72,9 @@ def looked_for(history: History) -> list[int]:
         return max([trial.started.at, *(fold.started.at for fold in trial.folds.values())])
 
     def rests_since(trial):
-        ends = [fold.ended.at if fold.ended else None for fold in trial.folds.values()]
+        numbers = range(1, max(trial.folds, default=0) + 1)
+        folds = [trial.folds.get(number) for number in numbers]
+        ends = [fold.ended.at if fold and fold.ended else None for fold in folds]
         is_out = trial.ended is not None or trial.started.origin != "sampled" or trial.reopened
         return None if is_out or not ends or None in ends else max(ends)
 
