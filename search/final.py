@@ -1,6 +1,5 @@
 """A study's final model: trained, written, tested, recorded and shipped."""
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from search.formats.catalog import chosen_formats, default_formats
 from search.formats.staging import check_target, not_writable, publish, staged
 from search.formats.writing import Written, exportable, rehearse, write_formats
 from search.held_out import open_test_set, write_results
-from search.model_folder import LABELS, ModelFolder
+from search.model_folder import ModelFolder
 from search.studies import Notify, known_study
 from search.tracker import Tracker
 from tracking.history import History, TrialHistory
@@ -125,7 +124,8 @@ def export_study(
     dataset = same_dataset(history, home, data_dir, notify)
     load_tensorflow(folder.worker_log())
     with _recording(folder, history) as record:
-        final = Final.of(history, trial, dataset, Folds.load(folder.folds), home=home)
+        folds = Folds.load(folder.folds, digest=begun.folds_digest)
+        final = Final.of(history, trial, dataset, folds, home=home)
         with staged(wish.target, overwrite=wish.overwrite) as staging:
             _rehearse(final, formats, staging, folder)
             made = refit_folds(final, on_epoch) if wish.ensemble else refit(final, on_epoch)
@@ -194,8 +194,7 @@ def _write(
 ) -> list[Written]:
     ready = exportable(made.model, made.labels, final.samples())
     written = write_formats(formats, ready, staging, log=study.worker_log())
-    content = json.dumps(made.labels.to_json(), indent=2) + "\n"
-    ModelFolder(staging).write(LABELS, content)
+    ModelFolder(staging).write_labels(made.labels)
     return written
 
 

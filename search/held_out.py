@@ -36,9 +36,10 @@ def open_test_set(
     labels = folder.labels()
     if labels.classes != dataset.classes:
         raise DataError(f"{folder.path} knows other classes than dataset {dataset.name}")
+    model = folder.load()
     samples, truth = dataset.open_test()
     inputs = labels.encoder.encode(samples)
-    values = predict(folder.load(), inputs, labels.meaning)
+    values = predict(model, inputs, labels.meaning)
     true_classes = np.asarray(truth)
     scores = score(values, true_classes)
     predictions = Predictions.of(values, true_classes)
@@ -73,6 +74,7 @@ def write_results(folder: ModelFolder, history: History) -> None:
             "macro_f1": last.macro_f1,
         }
     metrics = {
+        "model_sha256": export.model_sha256,
         "study": history.study.study if history.study else "",
         "trial": export.trial,
         "parameters": trial.setting,
