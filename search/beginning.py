@@ -9,7 +9,7 @@ from search.errors import SettingsError
 from search.folds import Folds
 from search.settings import StudySettings
 from spaces import Parameter, Space
-from tracking.records import StudyStarted
+from tracking.records import FORMAT, StudyStarted
 
 
 def first_record(
@@ -35,6 +35,7 @@ def first_record(
         },
         folds=settings.folds,
         folds_digest=folds.digest,
+        format=FORMAT,
     )
 
 

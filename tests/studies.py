@@ -1,11 +1,13 @@
 """A realistic study in records, one second after the other."""
 
 import copy
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from tracking.history import History
 from tracking.journal import encode
+from tracking.journal_lines import START, crc_of
 from tracking.objectives import objectives_of
 from tracking.records import (
     EpochEnded,
@@ -198,5 +200,13 @@ class StudyBuilder:
 
     def write(self, journal: Path) -> Path:
         journal.parent.mkdir(parents=True, exist_ok=True)
-        journal.write_bytes(b"".join(encode(record) for record in self.records))
+        journal.write_bytes(b"".join(lines_of(self.records)))
         return journal
+
+
+def lines_of(records: Iterable[Record]) -> list[bytes]:
+    """Return the lines of a journal of these records, each linked to the one before."""
+    lines: list[bytes] = []
+    for record in records:
+        lines.append(encode(record, crc_of(lines[-1]) if lines else START))
+    return lines

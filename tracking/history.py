@@ -9,6 +9,7 @@ from tracking.records import (
     EpochEnded,
     FoldEnded,
     FoldStarted,
+    JournalRepaired,
     Json,
     ModelExported,
     Notice,
@@ -141,6 +142,7 @@ class History:
 
     Attributes:
         notices: what was found out about the study's numbers, each text once.
+        repairs: of the journal, in order.
         tally: sums and orders over all trials.
     """
 
@@ -151,6 +153,7 @@ class History:
     exports: list[ModelExported] = field(default_factory=list)
     test_openings: list[TestSetOpened] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
+    repairs: list[JournalRepaired] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     _latest: float = 0.0
 
@@ -209,6 +212,8 @@ class History:
                 trial.confirmed = record if is_whole else None
             case Notice():
                 self.notices.append(record)
+            case JournalRepaired():
+                self.repairs.append(record)
             case ModelExported():
                 self.exports.append(record)
             case TestSetOpened():

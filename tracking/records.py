@@ -10,6 +10,8 @@ from typing import Any, ClassVar, TypeAlias
 
 Json: TypeAlias = dict[str, Any]
 
+FORMAT = 2  # of journals that begin now
+
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
@@ -64,6 +66,8 @@ class StudyStarted(Record):
             or table), samples (training samples used).
         folds: number of folds.
         folds_digest: SHA-256 of the fold indices.
+        format: of the journal: 2 where each line is linked to the one before, 1 where only those
+            are that a later version wrote.
     """
 
     id: str
@@ -75,6 +79,7 @@ class StudyStarted(Record):
     dataset: Json
     folds: int
     folds_digest: str
+    format: int = 1
 
     @property
     def kind(self) -> str:
@@ -208,6 +213,22 @@ class Notice(Record):
 
     text: str
     trial: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class JournalRepaired(Record):
+    """The journal was mended: what could not be used was left out.
+
+    Attributes:
+        left_out: number of lines that were.
+        gaps: number of places where lines are missing that are not known; what they told, such as
+            that the test set was opened, is lost.
+        text: what was wrong, for people.
+    """
+
+    left_out: int
+    gaps: int
+    text: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """One study's files: its journal, its lock, how its last session ended, its predictions."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from search.doctor.findings import NOTICE, OK, PROBLEM, Finding, Place, listed, plural
 from search.doctor.home import leftover_findings
@@ -63,15 +64,7 @@ def _journal(
     elif found.history.study is None:
         yield _without_study(name, folder, found)
     elif found.needs_repair:
-        worst = [fault for fault in faults if not fault.is_end]
-        first = worst[0]
-        more = f", and {plural(len(worst) - 1, 'more line')}" if len(worst) > 1 else ""
-        text = (
-            f"{path}, line {first.number} (at byte {first.position:,}): {first.reason}"
-            f" ({first.record}){more}. The study cannot go on until what cannot be used is set"
-            " aside"
-        )
-        yield Finding("journal", PROBLEM, text, name, place.command("doctor", name, "--repair"))
+        yield _unsound(place, name, path, found)
     elif faults:
         text = (
             f"{path} ends in {amount(path.stat().st_size - faults[0].position)} that a crash left"
@@ -80,6 +73,21 @@ def _journal(
         yield Finding("journal", NOTICE, text, name)
     else:
         yield Finding("journal", OK, plural(found.records, "sound record"), name)
+
+
+def _unsound(place: Place, name: str, path: Path, found: Examined) -> Finding:
+    worst = [fault for fault in found.faults if not fault.is_end]
+    told = []
+    if worst:
+        first = worst[0]
+        more = f", and {plural(len(worst) - 1, 'more line')}" if len(worst) > 1 else ""
+        at = f"line {first.number} (at byte {first.position:,})"
+        told.append(f"{at}: {first.reason} ({first.record}){more}")
+    if found.gaps:
+        told.append(f"{listed(found.gaps)}. What they told is lost, such as that the test set was")
+        told[-1] += " opened, unless there is a copy of the file"
+    text = f"{path}, {'; '.join(told)}. The study cannot go on until the journal is mended"
+    return Finding("journal", PROBLEM, text, name, place.command("doctor", name, "--repair"))
 
 
 def _without_study(name: str, folder: StudyFolder, found: Examined) -> Finding:
