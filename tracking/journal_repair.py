@@ -252,7 +252,10 @@ def _arranged(
 
 def _chains(lines: Sequence[_Line]) -> list[list[_Line]]:
     """Return the runs of lines that follow each other, by where they begin."""
-    followers = {line.after: line for line in reversed(lines) if line.after is not None}
+    claimed = {line.after for line in lines}
+    # Of two that claim to follow the same line, the one that is followed itself, else the first.
+    likeliest_last = sorted(lines, key=lambda line: (line.crc in claimed, -line.position))
+    followers = {line.after: line for line in likeliest_last if line.after is not None}
     behind = {
         one.position: other for one, other in pairwise(lines) if one.after is other.after is None
     }
@@ -294,7 +297,7 @@ def _take(record: Record, history: History, again: frozenset[tuple[int, int]]) -
     if isinstance(record, ModelExported) and record.trial not in history.trials:
         return f"it tells of trial {record.trial}, which never began"
     if isinstance(record, FoldEnded) and (record.trial, record.fold) in again:
-        return "the file of its predictions is missing"
+        return "the file of its predictions is missing or damaged"
     try:
         history.add(record)
     except KeyError:

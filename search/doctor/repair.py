@@ -2,7 +2,8 @@
 
 from search.doctor.books import Books
 from search.doctor.findings import NOTICE, PROBLEM, Finding, Place, listed, plural
-from search.doctor.study import is_open, lost_predictions, unfinished_text
+from search.doctor.meaning import unusable_predictions
+from search.doctor.study import is_needed, unfinished_text
 from search.studies import Notify
 from tracking.history import History
 from tracking.home import StudyFolder
@@ -45,9 +46,10 @@ def _journal(name: str, folder: StudyFolder) -> list[Finding]:
 
 
 def _to_train_again(folder: StudyFolder, history: History) -> frozenset[tuple[int, int]]:
-    lost = lost_predictions(folder, history)
-    folds = ((n, fold) for n, missing in lost.items() for fold in missing)
-    return frozenset((n, fold) for n, fold in folds if is_open(history.trials[n], fold))
+    if history.study is None:
+        return frozenset()
+    lost = unusable_predictions(folder, history)
+    return frozenset((n, fold) for n, fold in lost if is_needed(history.trials[n], fold))
 
 
 def _told(done: Repair) -> str:

@@ -209,7 +209,8 @@ def test_a_sound_line_of_a_later_version_is_neither_dropped_nor_called_damaged(j
     class Invented(AttemptFailed):
         """A kind of record that is forgotten again."""
 
-    line = encode(Invented(at=1.0, trial=0, cause="lost", reason="x"))
+    invented = Invented(at=1.0, trial=0, cause="lost", reason="x")
+    line = encode(invented, crc_of(last_of(journal.read_bytes())))
     del AttemptFailed.kinds["Invented"]
     journal.write_bytes(journal.read_bytes() + line)
     with Journal(journal) as opened:

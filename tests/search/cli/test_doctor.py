@@ -5,10 +5,10 @@ import pytest
 
 from search.cli import output
 from search.cli.app import run
-from tests.studies import StudyBuilder
+from tests.studies import StudyBuilder, consistent
 from tracking.home import Home
 from tracking.journal import JournalError
-from tracking.records import FoldEnded, SessionEnded
+from tracking.records import SessionEnded
 
 
 @pytest.fixture
@@ -33,11 +33,8 @@ def study(tmp_path):
     made = StudyBuilder().every_kind_of_trial()
     made.add(SessionEnded, reason="interrupted")
     folder = Home(tmp_path / "mlruns").study("lenet-digits")
+    made.records = consistent(made.records, folder)
     made.write(folder.journal)
-    for record in made.records:
-        if isinstance(record, FoldEnded):
-            (folder.root / "predictions").mkdir(exist_ok=True)
-            (folder.root / record.predictions).touch()
     return folder
 
 
