@@ -161,6 +161,11 @@ def evaluate_study(
             f" `python -m search export {study}`"
         )
     export = history.exports[-1]
+    if history.trials[export.trial].state != "complete":
+        raise SettingsError(
+            f"trial {export.trial}, whose model was exported, has lost a fold, and so its scores;"
+            f" let it be trained again with `python -m search run --study {study}`"
+        )
     model = ModelFolder(Path(export.folder))
     if model.model_sha256() != export.model_sha256:
         raise DataError(f"{model.model} is not the file that `export` wrote; export again")

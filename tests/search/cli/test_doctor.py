@@ -128,3 +128,16 @@ def test_a_journal_that_cannot_be_written_ends_any_command_with_one_sentence(
     with pytest.raises(SystemExit, match="1"):
         run()
     assert capsys.readouterr().err == "Error: journal.jsonl: the disk is full\n"
+
+
+def test_a_repaired_journal_says_so_when_it_is_shown(doctor, study, monkeypatch, capsys):
+    lines = study.journal.read_bytes().splitlines(keepends=True)
+    study.journal.write_bytes(b"".join(lines[:6] + lines[7:]))
+    assert doctor()[0] == 1
+    assert doctor("--repair")[0] == 0
+    monkeypatch.setattr(sys, "argv", ["search", "show", "lenet-digits"])
+    with pytest.raises(SystemExit):
+        run()
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "The journal was repaired: line 7 does not follow line 6" in shown
+    assert "Lines are missing; what they told" in shown
