@@ -136,7 +136,8 @@ def examine(path: Path, *, again: frozenset[tuple[int, int]] = NOTHING) -> Exami
                 faults.append(_fault(line.number, line.position, reason, record, raw))
             else:
                 kept.append((line.position, line.length))
-    gaps += _missing_end(path, lines)
+    if not gaps or End.load(path).crc not in {line.crc for line in lines}:
+        gaps += _missing_end(path, lines)
     last_sound = max((line.position for line in lines), default=0)
     faults.sort(key=lambda fault: fault.position)
     marked = [replace(fault, is_end=fault.position > last_sound) for fault in faults]
