@@ -405,7 +405,10 @@ def test_a_last_line_that_is_lost_after_closing_is_refused_whatever_follows(jour
     lines = whole.splitlines(keepends=True)
     shorter = b"".join(lines[:-1])
     other = encode(study.records[3], crc_of(lines[-2]))
-    for content in (shorter, shorter + other, shorter + b"x" * 4000, whole[:-1], b""):
+    at = dataclasses.replace(study.records[-1], at=study.records[-1].at + 1)
+    replaced = shorter + encode(at, crc_of(lines[-2]))
+    assert len(replaced) == len(whole)
+    for content in (shorter, shorter + other, replaced, shorter + b"x" * 4000, whole[:-1], b""):
         journal.write_bytes(content)
         refused(journal, rf"closed last, which had {len(whole):,} bytes")
     journal.write_bytes(whole)
