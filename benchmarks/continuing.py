@@ -98,6 +98,8 @@ def fill(path: Path, trials: int) -> int:
     from search.drivers import make_driver
     from spaces import get_space, narrow
     from tracking.journal import Journal, encode, read_journal
+    from tracking.journal_end import end_path
+    from tracking.journal_lines import crc_of
     from tracking.records import (
         EpochEnded,
         FoldEnded,
@@ -133,8 +135,13 @@ def fill(path: Path, trials: int) -> int:
             add(FoldEnded, fold_ended, trial=trial, fold=fold, accuracy=score)
         scores = {**model.scores, "cv_accuracy": score}
         add(TrialEnded, model, trial=trial, value=score, scores=scores)
+    last = crc_of(path.read_bytes().splitlines()[-1])
     with path.open("ab") as file:
-        file.write(b"".join(map(encode, lines)))
+        for record in lines:
+            line = encode(record, last)
+            last = crc_of(line)
+            file.write(line)
+    end_path(path).unlink()
     with Journal(path):  # it can be written to
         return len(records) + len(lines)
 

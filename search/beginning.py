@@ -10,7 +10,7 @@ from search.errors import SettingsError
 from search.folds import Folds
 from search.settings import StudySettings
 from spaces import Choice, Parameter, Space, given_pixels, value_text
-from tracking.records import Json, StudyStarted
+from tracking.records import FORMAT, Json, StudyStarted
 
 
 def first_record(
@@ -37,6 +37,7 @@ def first_record(
         folds=settings.folds,
         folds_digest=folds.digest,
         pixels=(given_pixels(space) or "") if dataset.kind == "image" else "",
+        format=FORMAT,
     )
 
 

@@ -119,6 +119,11 @@ class Bench:
         inputs = self._resident.of(encoder, self.inputs, self._used)
         return Part(inputs, self._labels, train), Part(inputs, self._labels, validation)
 
+    def validation_labels(self, fold: int) -> Array:
+        """Return the true classes in the validation part of a fold (from 1), int64 `(n,)`."""
+        labels: Array = self.labels[self._indices(fold)[1]]
+        return labels
+
     @cached_property
     def _used(self) -> Indices:
         used = self.folds.used

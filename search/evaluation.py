@@ -1,5 +1,7 @@
 """Scores from predictions."""
 
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,10 +9,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from search.errors import DataError
 from tracking.files import whole_file
 
 Array = npt.NDArray[Any]
 
+_ARRAYS = ("labels", "predicted", "confidence", "truth")
+# All that NumPy raises for a file that is no archive, or a broken one.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 _SMALLEST = 1e-7  # Keras's own clip, so that losses compare with Keras's
 
 
@@ -74,10 +88,42 @@ class Predictions:
             )
 
     @classmethod
-    def load(cls, path: Path) -> "Predictions":
-        """Read what `save` wrote."""
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return cls(arrays["labels"], arrays["predicted"], arrays["confidence"], arrays["truth"])
+    def load(cls, path: Path, *, labels: Array | None = None) -> "Predictions":
+        """Read what `save` wrote.
+
+        Args:
+            path: the file; it is closed again even if it is broken.
+            labels: true classes of the samples it should be of, int64 `(n,)`; None if not known.
+
+        Raises:
+            DataError: it is missing, damaged, or of other samples.
+        """
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                found = cls(*(arrays[name] for name in _ARRAYS))
+            fault = found._fault()
+        except FileNotFoundError as error:
+            raise DataError(f"the predictions in {path} are missing") from error
+        except _UNREADABLE as error:
+            raise DataError(f"the predictions in {path} cannot be read ({error})") from error
+        if labels is not None and not fault and not np.array_equal(found.labels, labels):
+            fault = f"they are of other samples than the fold's {len(labels):,}"
+        if fault:
+            raise DataError(f"the predictions in {path} cannot be used: {fault}")
+        return found
+
+    @property
+    def right(self) -> Array:
+        """For each sample whether the prediction is right, bool `(n,)`."""
+        return np.equal(self.labels, self.predicted)
+
+    def _fault(self) -> str:
+        classes, shares = (self.labels, self.predicted), (self.confidence, self.truth)
+        if any(array.shape != (len(self.labels),) for array in (*classes, *shares)):
+            return "there is not one prediction a sample"
+        if any(array.dtype.kind not in "iu" or (array < 0).any() for array in classes):
+            return "there are classes that are no numbers from 0"
+        return ""
 
 
 def score(probabilities: Array, labels: Array) -> Scores:

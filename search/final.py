@@ -1,6 +1,5 @@
 """A study's final model: trained, written, tested, recorded and shipped."""
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from search.formats.staging import check_target, not_writable, publish, staged
 from search.formats.writing import Written, exportable, rehearse, write_formats
 from search.held_out import open_test_set, write_results
 from search.model_code import checked, code_of
-from search.model_folder import LABELS, ModelFolder, NeedsCode
+from search.model_folder import ModelFolder, NeedsCode
 from search.studies import Notify, known_study
 from search.tracker import Tracker
 from tracking.history import History, TrialHistory
@@ -126,7 +125,8 @@ def export_study(
     dataset = same_dataset(history, home, data_dir, notify)
     load_tensorflow(folder.worker_log())
     with _recording(folder, history) as record:
-        final = Final.of(history, trial, dataset, Folds.load(folder.folds), home=home)
+        folds = Folds.load(folder.folds, digest=begun.folds_digest)
+        final = Final.of(history, trial, dataset, folds, home=home)
         with staged(wish.target, overwrite=wish.overwrite) as staging:
             _rehearse(final, formats, staging, folder)
             made = refit_folds(final, on_epoch) if wish.ensemble else refit(final, on_epoch)
@@ -162,6 +162,11 @@ def evaluate_study(
             f" `python -m search export {study}`"
         )
     export = history.exports[-1]
+    if history.trials[export.trial].state != "complete":
+        raise SettingsError(
+            f"trial {export.trial}, whose model was exported, has lost a fold, and so its scores;"
+            f" let it be trained again with `python -m search run --study {study}`"
+        )
     model = ModelFolder(Path(export.folder))
     if model.model_sha256() != export.model_sha256:
         raise DataError(f"{model.model} is not the file that `export` wrote; export again")
@@ -204,7 +209,7 @@ def _write(
     written = write_formats(formats, ready, staging, log=study.worker_log())
     folder = ModelFolder(staging)
     labels = checked(made.model, made.labels) if folder.own_names() else made.labels
-    folder.write(LABELS, json.dumps(labels.to_json(), indent=2) + "\n")
+    folder.write_labels(labels)
     return written
 
 

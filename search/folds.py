@@ -85,11 +85,15 @@ class Folds:
             np.savez(file, allow_pickle=False, digest=np.array(self.digest), **arrays)
 
     @classmethod
-    def load(cls, path: Path) -> "Folds":
+    def load(cls, path: Path, *, digest: str | None = None) -> "Folds":
         """Read what `save` wrote.
 
+        Args:
+            path: the file.
+            digest: of the folds that are wanted, where that is known.
+
         Raises:
-            DataError: the file is missing, damaged or changed.
+            DataError: the file is missing, damaged or changed, or has other folds.
         """
         try:
             with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
@@ -98,9 +102,11 @@ class Folds:
                     tuple(file[f"{part}_{i}"] for i in range(1, count + 1))
                     for part in ("train", "validation")
                 )
-                folds, digest = cls(train, validation), str(file["digest"])
-            if folds.digest != digest:
+                folds, own = cls(train, validation), str(file["digest"])
+            if folds.digest != own:
                 raise ValueError("its digest does not match")
+            if digest not in (None, folds.digest):
+                raise ValueError("it has folds of another study")
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise DataError(
                 f"the folds of a study must be a readable file; {path} is not ({error})."

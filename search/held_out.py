@@ -37,9 +37,10 @@ def open_test_set(
     labels = folder.labels()
     if labels.classes != dataset.classes:
         raise DataError(f"{folder.path} knows other classes than dataset {dataset.name}")
+    model = open_model(folder, labels, code)
     samples, truth = dataset.open_test()
     inputs = labels.encoder.encode(samples)
-    values = class_values(open_model(folder, labels, code), inputs, labels)
+    values = class_values(model, inputs, labels)
     true_classes = np.asarray(truth)
     scores = score(values, true_classes)
     predictions = Predictions.of(values, true_classes)
@@ -74,6 +75,7 @@ def write_results(folder: ModelFolder, history: History) -> None:
             "macro_f1": last.macro_f1,
         }
     metrics = {
+        "model_sha256": export.model_sha256,
         "study": history.study.study if history.study else "",
         "space": history.known_study().space,
         "trial": export.trial,

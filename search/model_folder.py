@@ -132,10 +132,46 @@ class ModelFolder:
             DataError: there is no archive.
         """
         try:
-            with self.model.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
+            return _sha256(self.model)
         except OSError as error:
             raise self._not_a_model(error.strerror) from error
+
+    def write_labels(self, labels: Labels) -> None:
+        """Write `labels.json` once all other files are there: it has the digest of each.
+
+        By these a folder is told apart from one whose files are of two exports, as after one that
+        was killed, or a copy that broke off.
+        """
+        files = sorted(path for path in self.path.rglob("*") if path.is_file())
+        digests = {
+            path.relative_to(self.path).as_posix(): {
+                "sha256": _sha256(path),
+                "bytes": path.stat().st_size,
+            }
+            for path in files
+        }
+        content = labels.to_json() | {"files": digests}
+        self.write(LABELS, json.dumps(content, indent=2) + "\n")
+
+    def check_model(self) -> None:
+        """Check that `model.keras` is the file that `labels.json` was written with.
+
+        A folder without labels, or with those of an export that kept no digests, is not refused.
+
+        Raises:
+            DataError: it is another one.
+        """
+        try:
+            known = _read_json(self.path / LABELS)["files"][MODEL]["sha256"]
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+            return  # `labels` tells what is wrong with them
+        if known != self.model_sha256():
+            raise DataError(
+                f"{self.path} is not whole: its {MODEL} is not the one that {LABELS} was written"
+                " for, as after an export or a copy that broke off, so its answers would be wrong."
+                f" Export again with `python -m search export STUDY --to {self.path} --overwrite`,"
+                " or copy the whole folder again."
+            )
 
     def labels(self) -> Labels:
         """Read `labels.json`.
@@ -180,11 +216,12 @@ class ModelFolder:
 
         Raises:
             NeedsCode: the archive holds what is not Keras's own, and no code has registered it.
-            DataError: the archive is absent or damaged, holds what is no model, or could only be
-                loaded by running code that is in it.
+            DataError: the archive is absent or damaged, is of another export than the labels, holds
+                what is no model, or could only be loaded by running code that is in it.
         """
         if not self.model.is_file():
             raise self._not_a_model(f"there is no {MODEL}{self._other_formats()}")
+        self.check_model()
         fault = fault_in_archive(self.model)
         if fault:
             raise self._not_a_model(f"{MODEL} is damaged: {fault}")
@@ -252,6 +289,11 @@ def _loaded(path: Path, code: Code | None) -> Any:
             with suppress(Exception):  # what another step may mend
                 return load()
         return load()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read_json(path: Path) -> Any:

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from search.bench import Bench
 from search.encoding import Encoder
+from search.errors import DataError
 from search.evaluation import Predictions, classification_report, confusion_matrix, macro_f1
 from search.feeding import Array
 from search.fit import Diverged, Epoch, Fitted, fit
@@ -89,6 +90,7 @@ class _Trial:
         self._task = task
         self._report = report
         self._folds: dict[int, FoldEnded] = {ended.fold: ended for ended in task.finished}
+        self._predictions: dict[int, Predictions] = {}
         self._epochs_unfinished = 0
         self._fold_began = 0.0
         self._weights = 0
@@ -96,11 +98,16 @@ class _Trial:
 
     def run(self) -> None:
         """Train what is left; end the trial where that was the last of it."""
+        lost = self._read_predictions()
         if doubt := self._bench.export_doubt(self._task.parameters):
             self._notice(doubt)
         if self._task.stop:
             self._describe(self._model())
             raise _Stopped(Verdict(stop=True, reason=self._task.stop))
+        for fold, fault in lost.items():
+            text = f"trial {self._task.trial}, fold {fold} is trained again: {fault}"
+            self._send(Notice(at=time.time(), text=text, trial=self._task.trial))
+            del self._folds[fold]
         for fold in self._task.folds:
             if fold not in self._folds:
                 self._send(FoldStarted(at=time.time(), trial=self._task.trial, fold=fold))
@@ -114,9 +121,21 @@ class _Trial:
                 self._describe(self._model())
             self._report(self.ended("complete"))
 
+    def _read_predictions(self) -> dict[int, str]:
+        """Read the predictions of the finished folds; return what is wrong, by fold."""
+        lost = {}
+        for fold, ended in self._folds.items():
+            path = self._bench.folder.root / ended.predictions
+            try:
+                labels = self._bench.validation_labels(fold)
+                self._predictions[fold] = Predictions.load(path, labels=labels)
+            except DataError as error:
+                lost[fold] = str(error)
+        return lost
+
     def confirmed(self, *, reason: str = "", error: str = "") -> TrialConfirmed:
         """Return the record that tells how the further folds went."""
-        folds = list(self._folds.values())
+        folds = [self._folds[fold] for fold in sorted(self._folds)]
         return TrialConfirmed(
             at=time.time(),
             trial=self._task.trial,
@@ -129,10 +148,9 @@ class _Trial:
     def ended(self, state: str, *, reason: str = "", error: str = "") -> TrialEnded:
         """Return the trial's last record, with the scores its finished folds allow."""
         finished = [self._folds[fold] for fold in sorted(self._folds)]
-        predictions = [
-            Predictions.load(self._bench.folder.root / fold.predictions) for fold in finished
-        ]
-        joined = Predictions.joined(predictions) if predictions else None
+        predictions = [self._predictions[n] for n in sorted(self._folds) if n in self._predictions]
+        is_whole = 0 < len(finished) == len(predictions)
+        joined = Predictions.joined(predictions) if is_whole else None
         classes = self._bench.classes
         scores = {}
         if state == "complete" and joined is not None:
@@ -208,7 +226,7 @@ class _Trial:
         values, scores = fitted.chosen.values, fitted.chosen.scores
         if values is None or scores is None:
             raise RuntimeError("a fold was trained without its validation part")
-        predictions = Predictions.of(values, labels)
+        predictions = self._predictions[fold] = Predictions.of(values, labels)
         path = self._bench.folder.predictions(self._task.trial, fold)
         predictions.save(path)
         return FoldEnded(

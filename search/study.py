@@ -169,9 +169,9 @@ class Study:
 
     def _race(self) -> list[TrialTask]:
         waiting = [trial for trial in self._history.trials.values() if self._is_waiting(trial)]
-        level = min((len(trial.finished_folds()) for trial in waiting), default=0)
+        level = min((trial.level for trial in waiting), default=0)
         standing = Standing(self._history.objectives[0])
-        racing = [trial for trial in waiting if len(trial.finished_folds()) == level]
+        racing = [trial for trial in waiting if trial.level == level]
         # The best first, should the time run out.
         racing.sort(key=lambda trial: -standing.mean(trial, trial.finished_folds()))
         return [
@@ -224,8 +224,8 @@ class Study:
         return GO_ON
 
     def _reason_to_prune(self, trial: TrialHistory) -> str:
-        is_over = trial.ended is not None or len(trial.finished_folds()) >= self._folds
-        if is_over or trial.started.origin != "sampled":
+        is_over = trial.ended is not None or trial.level >= self._folds
+        if is_over or self._sees_all_folds(trial):
             return ""
         return self._pruner.reason_to_stop(trial, self._history)
 
@@ -282,12 +282,16 @@ class Study:
 
     def _first_folds(self, trial: TrialHistory) -> int:
         """Return how many folds a trial's own turn is long."""
-        waits = self._pruner.waits and trial.started.origin == "sampled"
+        waits = self._pruner.waits and not self._sees_all_folds(trial)
         return 1 if waits else self._folds
+
+    def _sees_all_folds(self, trial: TrialHistory) -> bool:
+        """Say whether no pruner is asked: of baselines, and of those that were complete before."""
+        return trial.started.origin != "sampled" or trial.reopened
 
     def _is_waiting(self, trial: TrialHistory) -> bool:
         first = self._first_folds(trial)
-        is_through = len(trial.finished_folds()) >= first
+        is_through = trial.level >= first
         return trial.ended is None and is_through and first < self._folds
 
     def _seconds_to_race(self) -> float:

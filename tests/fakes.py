@@ -141,7 +141,7 @@ class ScriptedExecutor(Executor):
         return score, verdict
 
     def _mean(self, folds: dict[int, FoldEnded], field: str = "") -> float | None:
-        values = [float(getattr(fold, field or self._field)) for fold in folds.values()]
+        values = [float(getattr(fold, field or self._field)) for _, fold in sorted(folds.items())]
         return sum(values) / len(values) if values else None
 
 

@@ -1,11 +1,18 @@
 """A realistic study in records, one second after the other."""
 
 import copy
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from search.evaluation import Predictions, confusion_matrix, macro_f1
 from tracking.history import History
+from tracking.home import StudyFolder
 from tracking.journal import encode
+from tracking.journal_lines import START, crc_of
 from tracking.objectives import objectives_of
 from tracking.records import (
     EpochEnded,
@@ -198,5 +205,43 @@ class StudyBuilder:
 
     def write(self, journal: Path) -> Path:
         journal.parent.mkdir(parents=True, exist_ok=True)
-        journal.write_bytes(b"".join(encode(record) for record in self.records))
+        journal.write_bytes(b"".join(lines_of(self.records)))
         return journal
+
+
+def lines_of(records: Iterable[Record]) -> list[bytes]:
+    """Return the lines of a journal of these records, each linked to the one before."""
+    lines: list[bytes] = []
+    for record in records:
+        lines.append(encode(record, crc_of(lines[-1]) if lines else START))
+    return lines
+
+
+def consistent(records: list[Record], folder: StudyFolder) -> list[Record]:
+    """Write predictions of each finished fold; return the records with the scores these give."""
+    parts: dict[tuple[int, int], Predictions] = {}
+    changed: list[Record] = []
+    for record in records:
+        if isinstance(record, FoldEnded):
+            labels = np.arange(30) % len(CLASSES)
+            source = np.random.default_rng(100 * record.trial + record.fold)
+            shares = source.dirichlet((1, 1, 1), 30) + np.eye(len(CLASSES))[labels]
+            made = parts[record.trial, record.fold] = Predictions.of(shares / 2, labels)
+            made.save(folder.root / record.predictions)
+            record = replace(record, accuracy=float(made.right.mean()))
+        elif isinstance(record, TrialEnded) and record.state == "complete":
+            folds = {n: part for (trial, n), part in parts.items() if trial == record.trial}
+            joined = Predictions.joined(list(folds.values()))
+            scores = record.scores | {
+                "cv_accuracy": float(np.mean([part.right.mean() for part in folds.values()])),
+                "macro_f1": macro_f1(joined, len(CLASSES)),
+            }
+            known = objectives_of(records[0].to_json()["settings"])[0].name
+            record = replace(
+                record,
+                scores=scores,
+                value=scores[known],
+                confusion=confusion_matrix(joined, len(CLASSES)),
+            )
+        changed.append(record)
+    return changed

@@ -1,6 +1,6 @@
 """A study's records gathered into what is known of it now."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from tracking.objectives import Objective, objectives_of
@@ -9,6 +9,7 @@ from tracking.records import (
     EpochEnded,
     FoldEnded,
     FoldStarted,
+    JournalRepaired,
     Json,
     ModelExported,
     Notice,
@@ -40,9 +41,13 @@ class TrialHistory:
     """One trial: its setting, its folds by number (from 1) and, once over, its outcome.
 
     Attributes:
+        ended: its outcome. One that calls the trial complete counts while all of the study's folds
+            are over: it is None again when one was lost.
         more_folds: those it was confirmed on, by number; no part of its scores.
-        confirmed: how that ended; None while it has not.
+        confirmed: how that ended; None while it has not, or where one of these folds was lost.
         failures: of its tasks that broke off, in order.
+        reopened: whether it was complete once and has lost folds since. These are trained again,
+            whatever a pruner would say, and it ends anew.
     """
 
     started: TrialStarted
@@ -51,6 +56,7 @@ class TrialHistory:
     more_folds: dict[int, FoldHistory] = field(default_factory=dict)
     confirmed: TrialConfirmed | None = None
     failures: list[AttemptFailed] = field(default_factory=list)
+    reopened: bool = False
 
     @property
     def number(self) -> int:
@@ -95,6 +101,12 @@ class TrialHistory:
         """Return the study's folds that are over, by number, in order."""
         return {n: fold.ended for n, fold in sorted(self.folds.items()) if fold.ended is not None}
 
+    @property
+    def level(self) -> int:
+        """How many of the study's first folds are over, up to the first that is not."""
+        folds = self.finished_folds()
+        return next(number for number in range(len(folds) + 1) if number + 1 not in folds)
+
     def finished_more_folds(self) -> dict[int, FoldEnded]:
         """Return the folds it was confirmed on that are over, by number, in order."""
         more = sorted(self.more_folds.items())
@@ -130,6 +142,7 @@ class History:
 
     Attributes:
         notices: what was found out about the study's numbers, each text once.
+        repairs: of the journal, in order.
         tally: sums and orders over all trials.
     """
 
@@ -140,6 +153,7 @@ class History:
     exports: list[ModelExported] = field(default_factory=list)
     test_openings: list[TestSetOpened] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
+    repairs: list[JournalRepaired] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     _latest: float = 0.0
 
@@ -180,8 +194,7 @@ class History:
                 self.trials.setdefault(record.trial, TrialHistory(record))
                 self.tally.begin(record)
             case FoldStarted():
-                self.folds_of(record)[record.fold] = FoldHistory(record)
-                self.tally.begin(record)
+                self._begin_fold(record)
             case EpochEnded():
                 self.folds_of(record)[record.fold].epochs[record.epoch] = record
                 if record.fold == record.epoch == 1:
@@ -191,24 +204,61 @@ class History:
             case AttemptFailed():
                 self.trials[record.trial].failures.append(record)
             case TrialEnded():
-                self.trials[record.trial].ended = record
-                self.tally.end(record, self.objectives[0])
+                self._end_trial(record)
             case TrialConfirmed():
-                self.trials[record.trial].confirmed = record
+                trial, folds = self.trials[record.trial], self._number_of_folds
+                further = range(folds + 1, folds * (1 + record.repeats) + 1)
+                is_whole = bool(record.error) or _are_over(trial.more_folds, further)
+                trial.confirmed = record if is_whole else None
             case Notice():
                 self.notices.append(record)
+            case JournalRepaired():
+                self.repairs.append(record)
             case ModelExported():
                 self.exports.append(record)
             case TestSetOpened():
                 self.test_openings.append(record)
 
+    def _begin_fold(self, record: FoldStarted) -> None:
+        folds, trial = self.folds_of(record), self.trials[record.trial]
+        folds[record.fold] = FoldHistory(record)
+        if folds is trial.more_folds:
+            trial.confirmed = None
+        elif trial.state == "complete":
+            self._reopen(trial)
+        self.tally.begin(record)
+
     def _end_fold(self, record: FoldEnded) -> None:
         folds, trial = self.folds_of(record), self.trials[record.trial]
         folds[record.fold].ended = record
         if folds is trial.folds:
-            goes_on = trial.ended is None and trial.started.origin == "sampled"
-            all_over = all(fold.ended is not None for fold in folds.values())
-            self.tally.fold(record, rests=goes_on and all_over)
+            can_wait = trial.ended is None and trial.started.origin == "sampled"
+            can_wait &= not trial.reopened
+            self.tally.fold(record, rests=can_wait and trial.level == len(folds))
+
+    def _end_trial(self, record: TrialEnded) -> None:
+        trial = self.trials[record.trial]
+        if trial.ended is not None:
+            self._reopen(trial)
+        self.tally.leave(record.trial)
+        if record.state == "complete" and not _are_over(
+            trial.folds, range(1, self._number_of_folds + 1)
+        ):
+            trial.reopened = True
+            return
+        trial.ended, trial.reopened = record, False
+        self.tally.end(record, self.objectives[0])
+
+    def _reopen(self, trial: TrialHistory) -> None:
+        """Take back an outcome: another follows, or one of its folds is trained again."""
+        trial.reopened |= trial.state == "complete"
+        trial.ended = None
+        values = [t.value for t in self.trials.values() if t.value is not None]
+        self.tally.reopen(values, self.objectives[0])
+
+    @property
+    def _number_of_folds(self) -> int:
+        return self.study.folds if self.study else 0
 
     def folds_of(self, record: FoldStarted | EpochEnded | FoldEnded) -> dict[int, FoldHistory]:
         """Return the folds of its trial that a record belongs to: the study's, or further ones."""
@@ -295,3 +345,7 @@ class History:
         scores = [(o, trial.score(o.name)) for o in self.objectives]
         values = tuple(o.oriented(score) for o, score in scores if score is not None)
         return values if len(values) == len(scores) else None
+
+
+def _are_over(folds: Mapping[int, FoldHistory], numbers: Iterable[int]) -> bool:
+    return all(number in folds and folds[number].ended is not None for number in numbers)

@@ -6,22 +6,25 @@ cost those.
 
 What stands after the last sound line is what a crash, a power cut or a full disk left: to readers
 it is not there, and opening the journal for writing sets it aside. Damage before a sound line is
-nothing that writing could leave: it is refused.
+nothing that writing could leave: it is refused. So are lines that do not follow each other, and an
+end that is not the one noted when the journal was closed.
 """
 
 import gc
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from tracking.journal_end import set_end_aside
+from tracking.journal_end import End, set_end_aside
 from tracking.journal_errors import JournalError
 from tracking.journal_lines import (
     LONGEST,
+    Chain,
     DamagedLine,
+    crc_of,
     decode,
     encode,
     is_sound,
@@ -46,6 +49,8 @@ class JournalReader:
         self.path = path
         self.offset = 0
         self._lines = 0
+        self._chain = Chain()
+        self._end: End | None = None  # as it was noted; until it is reached
 
     def read(self) -> Iterator[Record]:
         """Yield the sound records not yet read.
@@ -53,11 +58,20 @@ class JournalReader:
         It stops before a damaged end of the file; the next call looks at that again.
 
         Raises:
-            JournalError: a line is damaged and a sound one follows, or none is sound; with its
-                number and position. Or a later version wrote it.
+            JournalError: a line is damaged and a sound one follows, or none is sound; one does not
+                follow that before it; or the end that was noted is not there; with its number and
+                position. Or a later version wrote it.
         """
         if not self.path.exists():
             return
+        if self._lines == 0:
+            self._end = End.load(self.path)
+        yield from self._sound()
+        if self._end is not None and self.offset < self._end.size:
+            raise JournalError.cut_short(self.path, self._lines + 1, self.offset, self._end.size)
+
+    def _sound(self) -> Iterator[Record]:
+        follows = self._chain.follows
         with self.path.open("rb") as file:
             file.seek(self.offset)
             for raw in raw_lines(file):
@@ -70,9 +84,18 @@ class JournalReader:
                     return
                 except ValueError as fault:
                     raise JournalError.foreign(self.path, self._lines + 1, fault) from fault
+                if not follows(raw):
+                    raise JournalError.broken(self.path, self._lines + 1, self.offset)
                 self._lines += 1
                 self.offset += len(raw)
+                if self._end is not None and self.offset >= self._end.size:
+                    self._reach(self._end)
                 yield record
+
+    def _reach(self, end: End) -> None:
+        if end.is_missed_at(self.offset, self._chain.last) and end.size:
+            raise JournalError.cut_short(self.path, self._lines, self.offset, end.size)
+        self._end = None
 
     def _refuse_unless_at_end(self, file: IO[bytes], fault: DamagedLine) -> None:
         if any(is_sound(raw) for raw in raw_lines(file)):
@@ -84,20 +107,23 @@ class JournalReader:
 class Journal:
     """The journal opened for writing, by one process at a time.
 
-    Opening it moves what stands after the last sound line to a file beside it.
+    Opening it moves what stands after the last sound line to a file beside it. Closing it notes
+    where it ends.
 
     Attributes:
         dropped: how many bytes that were.
 
     Raises:
-        JournalError: it is damaged before a sound line, or there is no room for what is moved.
+        JournalError: it is damaged before a sound line, its lines do not follow each other, its
+            end is not the one that was noted, or there is no room for what is moved.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.dropped = set_end_aside(path)
+        self.dropped, self._last = set_end_aside(path)
         self._file: IO[bytes] = path.open("ab", buffering=0)
         self._is_whole = True
+        self._has_grown = False
         self._unconfirmed = ""
 
     def append(self, record: Record) -> None:
@@ -116,12 +142,18 @@ class Journal:
         except OSError as error:
             self._cut_torn_line()
             raise self._not_kept(error) from error
-        self._is_whole = True
+        self._is_whole = self._has_grown = True
+        self._last = crc_of(line)
         if not isinstance(record, _NOT_FORCED):
             self._force()
 
     def close(self) -> None:
         """Close the file. Nothing is pending: every record was written by its `append`."""
+        if self._has_grown and self._is_whole and not self._unconfirmed:
+            with suppress(OSError):
+                os.fsync(self._file.fileno())  # the end that is noted must not be lost after that
+                End(os.fstat(self._file.fileno()).st_size, self._last).store(self.path)
+            self._has_grown = False
         self._file.close()
 
     def __enter__(self) -> "Journal":
@@ -138,7 +170,7 @@ class Journal:
     def _line(self, record: Record) -> bytes:
         if self._unconfirmed:
             raise JournalError(self._unconfirmed)
-        line = encode(record)
+        line = encode(record, self._last)
         if len(line) > LONGEST:
             raise JournalError(
                 f"{self.path}: a record must fit in {LONGEST:,} bytes; this"

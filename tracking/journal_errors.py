@@ -26,6 +26,26 @@ class JournalError(ValueError):
         )
 
     @classmethod
+    def broken(cls, path: Path, number: int, position: int) -> "JournalError":
+        """Return the error for a sound line that does not follow the one before it."""
+        return cls(
+            f"{path}, line {number}: it does not follow the line before it (at byte {position:,}):"
+            " lines are missing, doubled, inserted or in another order. Put back a copy of the"
+            f" file; or find out what is left with `{repair_command(path)}`, which keeps a copy of"
+            " the whole file."
+        )
+
+    @classmethod
+    def cut_short(cls, path: Path, number: int, position: int, size: int) -> "JournalError":
+        """Return the error for a journal that lacks what it held when it was closed."""
+        return cls(
+            f"{path}, line {number}: the journal is not the one that was closed last, which had"
+            f" {size:,} bytes (it differs by byte {position:,}): its end is missing or damaged."
+            " Put back a copy of the file; or go on without what is lost with"
+            f" `{repair_command(path)}`, which keeps a copy of the whole file."
+        )
+
+    @classmethod
     def nothing_sound(cls, path: Path, fault: Exception) -> "JournalError":
         """Return the error for a journal without its first record, which gives the others sense."""
         return cls(

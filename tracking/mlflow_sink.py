@@ -87,9 +87,15 @@ class MlflowSink:
             case FoldStarted() | EpochEnded() | FoldEnded():
                 self._show_fold(history, record)
             case TrialEnded():
-                self._end_trial(history, history.trials[record.trial], record)
+                trial = history.trials[record.trial]
+                if trial.ended is None:  # it has lost folds: they are trained again
+                    self._resume_trial(history, trial)
+                else:
+                    self._end_trial(history, trial, record)
             case TrialConfirmed():
-                self._confirm_trial(history, history.trials[record.trial], record)
+                trial = history.trials[record.trial]
+                if trial.confirmed is not None:
+                    self._confirm_trial(history, trial, record)
             case ModelExported() | TestSetOpened():
                 self._show_final(history, record)
             case ReportWritten():

@@ -10,6 +10,8 @@ from typing import Any, ClassVar, TypeAlias
 
 Json: TypeAlias = dict[str, Any]
 
+FORMAT = 2  # of journals that begin now
+
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
@@ -71,6 +73,8 @@ class StudyStarted(Record):
         folds_digest: SHA-256 of the fold indices.
         pixels: what the models of a hypermodel for images are given: `raw` (0 to 255) or `scaled`
             (0 to 1); empty for other spaces, and in earlier journals, whose were given the latter.
+        format: of the journal: 2 where each line is linked to the one before, 1 where only those
+            are that a later version wrote.
     """
 
     id: str
@@ -83,6 +87,7 @@ class StudyStarted(Record):
     folds: int
     folds_digest: str
     pixels: str = ""
+    format: int = 1
 
     def parameter(self, name: str) -> Json:
         """Return the entry of a parameter; empty where there is none of that name."""
@@ -229,6 +234,22 @@ class Notice(Record):
 
     text: str
     trial: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class JournalRepaired(Record):
+    """The journal was mended: what could not be used was left out.
+
+    Attributes:
+        left_out: number of lines that were.
+        gaps: number of places where lines are missing that are not known; what they told, such as
+            that the test set was opened, is lost.
+        text: what was wrong, for people.
+    """
+
+    left_out: int
+    gaps: int
+    text: str
 
 
 @dataclass(frozen=True, kw_only=True)

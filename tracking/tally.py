@@ -4,7 +4,7 @@ To look through ten thousand trials takes longer than to propose the next one.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tracking.objectives import Objective
@@ -49,7 +49,7 @@ class Tally:
     def begin(self, record: TrialStarted | FoldStarted) -> None:
         """Count a trial or a fold that begins."""
         if isinstance(record, FoldStarted):
-            self._go_on(record.trial)
+            self.leave(record.trial)
             if record.fold == 1:  # what its first try had shown is gone
                 self._forget(record.trial)
         if self.at_rest:
@@ -75,12 +75,17 @@ class Tally:
     def end(self, record: TrialEnded, objective: Objective) -> None:
         """Count a trial that is over."""
         self.over += 1
-        self._go_on(record.trial)
         if record.state == "complete" and record.value is not None:
             value = objective.oriented(record.value)
             self.best = value if self.best is None else max(value, self.best)
 
-    def _go_on(self, trial: int) -> None:
+    def reopen(self, values: Iterable[float], objective: Objective) -> None:
+        """Take back that a trial is over; `values` are those of the complete ones that are left."""
+        self.over -= 1
+        self.best = max((objective.oriented(value) for value in values), default=None)
+
+    def leave(self, trial: int) -> None:
+        """Take note that a trial does not wait, or not any more."""
         self.at_rest.discard(trial)
         self.waiting.discard(trial)
 

@@ -67,7 +67,7 @@ class Ahead:
         more = max(1.0, wanted / len(tried)) if tried else 0.0
         contenders = len(racing) * more
         entered = sum(bool(t.finished_folds()) for t in sampled) * more
-        level = min((len(t.finished_folds()) for t in racing), default=1)
+        level = min((trial.level for trial in racing), default=1)
         return sum(
             min(contenders, max(self.finalists, entered / 4.0**after))
             for after in range(level, self.folds)
@@ -90,7 +90,8 @@ class Ahead:
         return max(0, due * of_one - done)
 
     def _is_through(self, trial: TrialHistory) -> bool:
-        return self.waits and trial.started.origin == "sampled" and bool(trial.finished_folds())
+        takes_turns = trial.started.origin == "sampled" and not trial.reopened
+        return self.waits and takes_turns and trial.level > 0
 
 
 def _is_confirmed(trial: TrialHistory, history: History) -> bool:

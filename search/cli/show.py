@@ -66,6 +66,7 @@ def _document(history: "History") -> dict[str, Any]:
         "notices": [notice.text for notice in history.notices],
         "exports": [export.to_json() for export in history.exports],
         "test_set_openings": [opening.to_json() for opening in history.test_openings],
+        "repairs": [repaired.to_json() for repaired in history.repairs],
     }
 
 
@@ -102,6 +103,7 @@ def _print_study(history: "History") -> None:
         say(line)
     _print_stops(history)
     _print_test_openings(history)
+    _print_repairs(history)
 
 
 def _epochs(start: "StudyStarted") -> str:
@@ -125,6 +127,16 @@ def _print_stops(history: "History") -> None:
     more = len(stopped) - _REASONS
     if more > 0:
         console.print(f"[dim]and {more} more: `--trial N` tells why one stopped, `--json` all[/]")
+
+
+def _print_repairs(history: "History") -> None:
+    from search.cli.output import say
+
+    for repaired in history.repairs:
+        missing = (
+            " Lines are missing; what they told, such as that the test set was opened, is lost."
+        )
+        say(f"The journal was repaired: {repaired.text}.{missing * bool(repaired.gaps)}")
 
 
 def _print_test_openings(history: "History") -> None:

@@ -11,7 +11,7 @@ from search.comparison.cells import Cell, differing_cells
 from search.comparison.contenders import Contender
 from search.comparison.entries import LEVEL, Entry, Pair
 from search.comparison.evidence import are_confirmed_alike, paired_difference
-from search.comparison.predictions import Answers, readable_answers
+from search.comparison.predictions import readable_answers
 from search.comparison.ranks import FEWEST_MODELS, Ranking, rank
 from search.comparison.selection import LEAST_SHARE
 from search.comparison.statistics import (
@@ -23,7 +23,9 @@ from search.comparison.statistics import (
     wilcoxon,
 )
 from search.comparison.verdict import verdict
+from search.evaluation import Predictions
 from tracking.objectives import DEFAULT, OBJECTIVES
+from tracking.records import FoldEnded
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def compare(
         dataset=str(contenders[0].start.dataset["name"]),
         entries=entries,
         pairs=pairs,
-        ranking=_ranking(ordered, entries, level, confirmed=are_confirmed),
+        ranking=_ranking(ordered, level, confirmed=are_confirmed),
         classes=_classes(ordered, entries),
         differing_classes=differing_cells(one, other, diagonal=True),
         differing_pairs=differing_cells(one, other, diagonal=False),
@@ -108,8 +110,7 @@ def _entry(contender: Contender, latency_ms: float | None, *, confirmed: bool) -
     trial, ended = contender.trial, contender.trial.ended
     if ended is None:
         raise ValueError(f"only trials that are over are compared; {contender.label} is not")
-    found = contender.evidence.confirmed if confirmed else trial.finished_folds()
-    folds = [found[number] for number in sorted(found)]
+    folds = list(_folds(contender, confirmed=confirmed).values())
     accuracies = tuple(fold.accuracy for fold in folds)
     return Entry(
         label=contender.label,
@@ -129,10 +130,21 @@ def _entry(contender: Contender, latency_ms: float | None, *, confirmed: bool) -
     )
 
 
+def _folds(contender: Contender, *, confirmed: bool) -> dict[int, FoldEnded]:
+    return contender.evidence.confirmed if confirmed else contender.trial.finished_folds()
+
+
+def _on_shared_folds(contenders: Sequence[Contender], *, confirmed: bool) -> list[list[float]]:
+    """Return each contender's accuracies on the folds that all have, in the order of these."""
+    several = [_folds(contender, confirmed=confirmed) for contender in contenders]
+    shared = sorted(set.intersection(*map(set, several)))
+    return [[folds[number].accuracy for number in shared] for folds in several]
+
+
 def _pairs(
     contenders: Sequence[Contender],
     entries: Sequence[Entry],
-    answers: Sequence[Answers | None],
+    answers: Sequence[Predictions | None],
     level: float,
     *,
     confirmed: bool,
@@ -156,9 +168,7 @@ def _pairs(
             mcnemar=_mcnemar(contenders[a], contenders[b], answers[a], answers[b])
             if is_paired
             else None,
-            wilcoxon_p=_wilcoxon(
-                contenders[a], contenders[b], entries[a], entries[b], confirmed=confirmed
-            )
+            wilcoxon_p=_wilcoxon(contenders[a], contenders[b], confirmed=confirmed)
             if is_paired
             else None,
         )
@@ -193,7 +203,7 @@ def _difference(
 
 
 def _mcnemar(
-    one: Contender, other: Contender, first: Answers | None, second: Answers | None
+    one: Contender, other: Contender, first: Predictions | None, second: Predictions | None
 ) -> McNemar | None:
     if first is None or second is None:
         return None
@@ -202,10 +212,8 @@ def _mcnemar(
     return replace(found, p=min(1.0, found.p * _choices(one, other, confirmed=False)))
 
 
-def _wilcoxon(
-    one: Contender, other: Contender, first: Entry, second: Entry, *, confirmed: bool
-) -> float | None:
-    p = wilcoxon(first.folds, second.folds)
+def _wilcoxon(one: Contender, other: Contender, *, confirmed: bool) -> float | None:
+    p = wilcoxon(*_on_shared_folds([one, other], confirmed=confirmed))
     return None if p is None else min(1.0, p * _choices(one, other, confirmed=confirmed))
 
 
@@ -224,14 +232,15 @@ def _is_disputed(pair: Pair, level: float) -> bool:
     return p < 1 - level and not pair.is_claimed(level)
 
 
-def _ranking(
-    contenders: Sequence[Contender], entries: Sequence[Entry], level: float, *, confirmed: bool
-) -> Ranking | None:
+def _ranking(contenders: Sequence[Contender], level: float, *, confirmed: bool) -> Ranking | None:
     share_folds = len({contender.digests for contender in contenders}) == 1
-    if len(entries) < FEWEST_MODELS or not share_folds or len(entries[0].folds) < 2:
+    if len(contenders) < FEWEST_MODELS or not share_folds:
+        return None
+    scores = _on_shared_folds(contenders, confirmed=confirmed)
+    if len(scores[0]) < 2:
         return None
     choices = prod(_tried(contender, confirmed=confirmed) for contender in contenders)
-    return rank([entry.folds for entry in entries], level=level, choices=choices)
+    return rank(scores, level=level, choices=choices)
 
 
 def _classes(contenders: Sequence[Contender], entries: Sequence[Entry]) -> tuple[str, ...]:

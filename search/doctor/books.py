@@ -131,7 +131,9 @@ def differences(history: History, runs: Sequence[TrialRun]) -> list[str]:
             continue
         run = same[0]
         if trial.ended is None:
-            if run.status == "RUNNING" and history.last_end is not None:
+            if run.state in STATUS:
+                wrong.append(f"{number} is {run.state} there, open here")
+            elif run.status == "RUNNING" and history.last_end is not None:
                 stuck.append(number)
         elif run.status == "RUNNING":
             stuck.append(number)

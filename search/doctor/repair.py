@@ -2,7 +2,8 @@
 
 from search.doctor.books import Books
 from search.doctor.findings import NOTICE, PROBLEM, Finding, Place, listed, plural
-from search.doctor.study import is_open, lost_predictions, unfinished_text
+from search.doctor.meaning import unusable_predictions
+from search.doctor.study import is_needed, unfinished_text
 from search.studies import Notify
 from tracking.history import History
 from tracking.home import StudyFolder
@@ -37,7 +38,7 @@ def _journal(name: str, folder: StudyFolder) -> list[Finding]:
     again = _to_train_again(folder, found.history)
     if found.history.study is None and not found.needs_repair:
         return []  # nothing was ever recorded
-    if not found.faults and not again:
+    if not found.faults and not found.gaps and not again:
         return []
     done = repair(folder.journal, again=again)
     folder.shipped.unlink(missing_ok=True)  # its numbers are of the file as it was
@@ -45,9 +46,10 @@ def _journal(name: str, folder: StudyFolder) -> list[Finding]:
 
 
 def _to_train_again(folder: StudyFolder, history: History) -> frozenset[tuple[int, int]]:
-    lost = lost_predictions(folder, history)
-    folds = ((n, fold) for n, missing in lost.items() for fold in missing)
-    return frozenset((n, fold) for n, fold in folds if is_open(history.trials[n], fold))
+    if history.study is None:
+        return frozenset()
+    lost = unusable_predictions(folder, history)
+    return frozenset((n, fold) for n, fold in lost if is_needed(history.trials[n], fold))
 
 
 def _told(done: Repair) -> str:
@@ -56,13 +58,14 @@ def _told(done: Repair) -> str:
     lines = [f"line {f.number} ({f.record}: {f.reason})" for f in damaged]
     others = len(found.faults) - len(damaged)
     building = f", with {plural(others, 'record')} that built on what is lost" if others else ""
+    gaps = f" What is missing cannot be brought back: {listed(found.gaps)}." * bool(found.gaps)
     history = found.history
     vanished = sorted(_vanished(done))
     again = [*([f"trial {listed(vanished)}, from the start"] if vanished else [])]
     again += [unfinished] if (unfinished := unfinished_text(history)) else []
     return (
         f"repaired: {plural(len(found.faults), 'record')} lost, {found.records:,} kept."
-        f" Left out: {listed(lines)}{building}."
+        f" Left out: {listed(lines) or 'nothing'}{building}.{gaps}"
         f" To be trained or finished by the next `run`: {'; '.join(again) or 'nothing'}."
         f" The whole file as it was: {done.copy.name}; the lines left out: {done.aside.name}."
         " The next `run` or `sync` tells MLflow everything again"

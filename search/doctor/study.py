@@ -1,9 +1,11 @@
 """One study's files: its journal, its lock, how its last session ended, its predictions."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from search.doctor.findings import NOTICE, OK, PROBLEM, Finding, Place, listed, plural
 from search.doctor.home import leftover_findings
+from search.doctor.meaning import meaning_findings, unusable_predictions
 from tracking.history import History, TrialHistory
 from tracking.home import StudyFolder
 from tracking.journal import JournalError
@@ -22,24 +24,17 @@ def study_findings(
     if running is None:
         yield _session(place, name, found.history)
     yield from _predictions(place, name, folder, found.history)
+    if not found.needs_repair:  # else much would be told that comes of the damage
+        yield from meaning_findings(place, name, folder, found.history)
+    for repaired in found.history.repairs:
+        gaps = ", with gaps that cannot be filled" * bool(repaired.gaps)
+        yield Finding("repaired", NOTICE, f"the journal was repaired{gaps}: {repaired.text}", name)
     yield from leftover_findings([] if running else folder.leftovers(), name)
 
 
-def lost_predictions(folder: StudyFolder, history: History) -> dict[int, list[int]]:
-    """Return the finished folds, by trial, whose file of predictions is not there."""
-    lost: dict[int, list[int]] = {}
-    for number, trial in sorted(history.trials.items()):
-        for fold, ended in (trial.finished_folds() | trial.finished_more_folds()).items():
-            if ended.predictions and not (folder.root / ended.predictions).is_file():
-                lost.setdefault(number, []).append(fold)
-    return lost
-
-
-def is_open(trial: TrialHistory, fold: int) -> bool:
-    """Say whether a trial's end, or the end of its confirmation, still builds on a fold."""
-    if fold in trial.folds:
-        return trial.ended is None
-    return trial.confirmed is None
+def is_needed(trial: TrialHistory, fold: int) -> bool:
+    """Say whether a fold's predictions are: a trial that was pruned or failed keeps its outcome."""
+    return fold in trial.more_folds or trial.state in ("complete", "running")
 
 
 def unfinished_text(history: History) -> str:
@@ -63,15 +58,7 @@ def _journal(
     elif found.history.study is None:
         yield _without_study(name, folder, found)
     elif found.needs_repair:
-        worst = [fault for fault in faults if not fault.is_end]
-        first = worst[0]
-        more = f", and {plural(len(worst) - 1, 'more line')}" if len(worst) > 1 else ""
-        text = (
-            f"{path}, line {first.number} (at byte {first.position:,}): {first.reason}"
-            f" ({first.record}){more}. The study cannot go on until what cannot be used is set"
-            " aside"
-        )
-        yield Finding("journal", PROBLEM, text, name, place.command("doctor", name, "--repair"))
+        yield _unsound(place, name, path, found)
     elif faults:
         text = (
             f"{path} ends in {amount(path.stat().st_size - faults[0].position)} that a crash left"
@@ -80,6 +67,21 @@ def _journal(
         yield Finding("journal", NOTICE, text, name)
     else:
         yield Finding("journal", OK, plural(found.records, "sound record"), name)
+
+
+def _unsound(place: Place, name: str, path: Path, found: Examined) -> Finding:
+    worst = [fault for fault in found.faults if not fault.is_end]
+    told = []
+    if worst:
+        first = worst[0]
+        more = f", and {plural(len(worst) - 1, 'more line')}" if len(worst) > 1 else ""
+        at = f"line {first.number} (at byte {first.position:,})"
+        told.append(f"{at}: {first.reason} ({first.record}){more}")
+    if found.gaps:
+        told.append(f"{listed(found.gaps)}. What they told is lost, such as that the test set was")
+        told[-1] += " opened, unless there is a copy of the file"
+    text = f"{path}, {'; '.join(told)}. The study cannot go on until the journal is mended"
+    return Finding("journal", PROBLEM, text, name, place.command("doctor", name, "--repair"))
 
 
 def _without_study(name: str, folder: StudyFolder, found: Examined) -> Finding:
@@ -116,24 +118,24 @@ def _session(place: Place, name: str, history: History) -> Finding:
 def _predictions(
     place: Place, name: str, folder: StudyFolder, history: History
 ) -> Iterator[Finding]:
-    lost = lost_predictions(folder, history)
-    needed = [(n, f) for n, folds in lost.items() for f in folds if is_open(history.trials[n], f)]
-    others = [(n, f) for n, folds in lost.items() for f in folds if (n, f) not in needed]
+    lost = unusable_predictions(folder, history)
+    needed = [(n, fold) for n, fold in lost if is_needed(history.trials[n], fold)]
+    others = [pair for pair in lost if pair not in needed]
     if needed:
         text = (
-            "files of predictions are missing that unfinished trials need:"
-            f" {_folds_text(needed)}. Have these folds trained again"
+            f"predictions are missing or damaged: {_folds_text(needed)} ({lost[needed[0]]}). Have"
+            " these folds trained again, by the next `run` after"
         )
         command = place.command("doctor", name, "--repair")
         yield Finding("predictions", PROBLEM, text, name, command)
     if others:
         text = (
-            f"files of predictions are missing: {_folds_text(others)}. These trials are over;"
-            " their scores are kept"
+            f"predictions are missing or damaged: {_folds_text(others)}. These trials were pruned"
+            " or failed; what is known of them is kept"
         )
         yield Finding("predictions", NOTICE, text, name)
     if not lost:
-        yield Finding("predictions", OK, "all files of predictions are there", name)
+        yield Finding("predictions", OK, "all files of predictions are whole", name)
 
 
 def _folds_text(folds: list[tuple[int, int]]) -> str:

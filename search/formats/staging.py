@@ -8,7 +8,7 @@ from pathlib import Path
 
 from search.errors import SettingsError
 from search.formats.catalog import FORMATS
-from search.model_folder import MODEL
+from search.model_folder import CARD, LABELS, METRICS, MODEL
 
 STAGED = ".new-"  # what such a folder's name begins with; one is left where the machine stopped
 
@@ -47,14 +47,20 @@ def not_writable(target: Path, error: OSError) -> SettingsError:
 def publish(staging: Path, target: Path) -> None:
     """Move a new model's files to the target, in place of an older model's.
 
-    The older model's other formats go: they would be of another model than `model.keras`. Files
-    that belong to no model stay.
+    The older model's other formats and results go: they would be of another model than
+    `model.keras`. Files that belong to no model stay. Wherever this is broken off, the folder has
+    the older model and its labels, the new model and its labels, or the new labels beside the
+    older model, which their digest of it refuses.
     """
-    for name in _names_of_formats():
+    for name in (*_names_of_formats(), METRICS, CARD):
         _remove(target / name)
-    for path in sorted(staging.iterdir(), key=lambda path: path.name == MODEL):  # it comes last
+    for path in sorted(staging.iterdir(), key=_turn):
         _remove_folder(target / path.name)
         path.replace(target / path.name)
+
+
+def _turn(path: Path) -> int:
+    return {LABELS: 0, MODEL: 2}.get(path.name, 1)
 
 
 def _prepared(target: Path, *, overwrite: bool) -> Path:
@@ -74,7 +80,10 @@ def check_target(target: Path, *, overwrite: bool) -> None:
     if target.exists() and not target.is_dir():
         raise SettingsError(f"`--to {target}` must be a folder; it is a file. Name another one")
     holds_model = (target / MODEL).is_file()
-    others = target.is_dir() and any(not p.name.startswith(STAGED) for p in target.iterdir())
+    found = {path.name for path in target.iterdir()} if target.is_dir() else set()
+    others = {name for name in found if not name.startswith(STAGED)}
+    if others < found:  # an export was stopped: its own files may be overwritten
+        others -= {LABELS, *_names_of_formats()}
     if others and not holds_model:
         raise SettingsError(f"`--to {target}` holds other things; name a new folder")
     if holds_model and not overwrite:

@@ -58,7 +58,7 @@ class RacingPruner(Pruner):
 
     def reason_to_drop(self, trial: TrialHistory, history: History) -> str:
         """Compare over the folds that `trial` has finished with all trials that finished them."""
-        level = len(trial.finished_folds())
+        level = trial.level
         pool = self._pool(history, level)
         own = self._standing.mean(trial, range(1, level + 1))
         ahead = len(pool.ascending) - bisect_right(pool.ascending, own)
@@ -138,6 +138,4 @@ def _with_folds(history: History, count: int) -> list[TrialHistory]:
 
     One that failed later is among them: what it had shown stands, whenever it is asked for.
     """
-    return [
-        trial for _, trial in sorted(history.trials.items()) if len(trial.finished_folds()) >= count
-    ]
+    return [trial for _, trial in sorted(history.trials.items()) if trial.level >= count]

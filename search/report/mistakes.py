@@ -2,12 +2,10 @@
 
 import base64
 import io
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +24,6 @@ MOST = 24
 _SIDE = 128  # pixels; larger pictures are shrunk
 _LONGEST = 400  # characters of a text
 _COLUMNS = 12  # of a table's row
-# All that NumPy raises for a file that is no archive, or a broken one.
-_UNREADABLE = (OSError, ValueError, TypeError, KeyError, EOFError, BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -101,7 +97,7 @@ def _out_of_fold(
     parts, indices = [], []
     for fold in trial.finished_folds():
         path = folder.predictions(trial.number, fold)
-        part = _read(path)
+        part = Predictions.load(path)
         if fold > len(folds) or not _fits(part, len(folds.validation[fold - 1]), classes):
             raise DataError(f"{path} does not fit the study's folds")
         parts.append(part)
@@ -111,22 +107,9 @@ def _out_of_fold(
     return Predictions.joined(parts), np.concatenate(indices)
 
 
-def _read(path: Path) -> Predictions:
-    """Read what `Predictions.save` wrote; the file is closed if broken, too."""
-    names = ("labels", "predicted", "confidence", "truth")
-    try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
-            return Predictions(*(arrays[name] for name in names))
-    except _UNREADABLE as error:
-        raise DataError(f"the predictions in {path} cannot be read ({error})") from error
-
-
 def _fits(part: Predictions, samples: int, classes: int) -> bool:
-    arrays = (part.labels, part.predicted, part.confidence, part.truth)
-    if any(array.shape != (samples,) for array in arrays):
-        return False
-    numbers = np.concatenate([part.labels, part.predicted])
-    return bool(numbers.dtype.kind in "iu" and ((numbers >= 0) & (numbers < classes)).all())
+    highest = max(part.labels.max(initial=0), part.predicted.max(initial=0))
+    return len(part.labels) == samples and bool(highest < classes)
 
 
 def _same_dataset(recorded: dict[str, Any], home: Path, data_dir: Path | None) -> Dataset:

@@ -165,6 +165,11 @@ def _front(subject: Subject) -> list[str]:
 
 def _openings(subject: Subject) -> list[str]:
     openings = subject.history.test_openings
+    if any(repaired.gaps for repaired in subject.history.repairs):
+        return [
+            f"The journal tells of {counted(len(openings), 'opening')} of the test set, but lines"
+            " are missing in it: it was repaired."
+        ]
     if not openings:
         return ["The test set has not been opened."]
     last = openings[-1]

@@ -8,6 +8,7 @@ import pytest
 from tests.faults.books import BooksDiffer, check_books
 from tests.studies import StudyBuilder
 from tracking.journal import encode
+from tracking.journal_lines import crc_of
 from tracking.mlflow_sink import MlflowSink, open_store
 from tracking.records import EpochEnded, FoldEnded, SessionEnded, TrialEnded
 from tracking.runs import RunKey
@@ -37,7 +38,9 @@ class Books:
         self.journal.write_bytes(b"".join(encode(record) for record in kept))
 
     def add(self, record):
-        self.journal.write_bytes(self.journal.read_bytes() + encode(record))
+        content = self.journal.read_bytes()
+        last = crc_of(content.splitlines()[-1])
+        self.journal.write_bytes(content + encode(record, last))
 
     def last(self, kind):
         return [record for record in self.study.records if isinstance(record, kind)][-1]

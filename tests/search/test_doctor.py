@@ -2,8 +2,10 @@ import itertools
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from search.budget import Budget
@@ -13,13 +15,15 @@ from search.doctor.findings import NOTICE, OK, PROBLEM, Place
 from search.doctor.home import FEW_BYTES, LOW_BYTES, version_findings
 from search.drivers import make_driver
 from search.errors import SettingsError
+from search.evaluation import Predictions
+from search.folds import make_folds
 from search.pruners import NoPruner
 from search.studies import study_history
 from search.study import Study
 from search.tracker import Tracker
 from spaces import Int
 from tests.fakes import ScriptedExecutor, toy_space
-from tests.studies import StudyBuilder
+from tests.studies import StudyBuilder, consistent, lines_of
 from tracking import shipped
 from tracking.history import History
 from tracking.home import Home
@@ -31,9 +35,11 @@ from tracking.records import (
     EpochEnded,
     FoldEnded,
     FoldStarted,
+    JournalRepaired,
     ModelExported,
     SessionEnded,
     StudyStarted,
+    TestSetOpened,
     TrialEnded,
     TrialStarted,
 )
@@ -50,11 +56,8 @@ class Ward:
     def add(self, study: StudyBuilder, *, told: bool = True) -> "Ward":
         """Write a study with its files, as if MLflow was told of it."""
         folder = self.home.study(study.records[0].study)
+        study.records = consistent(study.records, folder)
         study.write(folder.journal)
-        for record in study.records:
-            if isinstance(record, FoldEnded):
-                (folder.root / "predictions").mkdir(exist_ok=True)
-                (folder.root / record.predictions).touch()
         key = shipped.address_key(place_of(self.place.tracker.uri))
         if told:
             end = shipped.Acknowledged(folder.journal.stat().st_size)
@@ -119,6 +122,7 @@ def test_a_home_that_is_well_has_no_finding_but_sound_ones(ward, monkeypatch):
         "lock",
         "session",
         "predictions",
+        "scores",
     }
 
 
@@ -217,18 +221,26 @@ def test_a_session_that_broke_off_is_told_with_what_is_unfinished(ward):
     assert "run --study lenet-digits --trials 6" in finding.command
 
 
-def test_missing_predictions_matter_while_a_trial_needs_them(ward):
+def test_folds_without_whole_predictions_are_to_be_trained_again_unless_their_trial_dropped_out(
+    ward,
+):
     study = raced()
     study.session()
     study.fold(4, 1)
     ward.add(study)
-    for path in (ward.folder.predictions(0, 1), ward.folder.predictions(4, 1)):
-        path.unlink()
+    study.fold(2, 1)
+    ward.add(study)
+    for trial in (0, 2, 4):
+        ward.folder.predictions(trial, 1).write_bytes(b"")
     problem, notice = ward.find("predictions")
     assert (problem.level, notice.level) == (PROBLEM, NOTICE)
-    assert "trial 4 fold 1" in problem.text
-    assert "trial 0 fold 1" in notice.text
+    assert "trial 0 fold 1, trial 4 fold 1" in problem.text
+    assert "trial 2 fold 1" in notice.text
     assert "--repair" in problem.command
+    ward.examine(repair=True)
+    history = study_history(ward.folder)
+    assert [sorted(history.trials[n].finished_folds()) for n in (0, 2, 4)] == [[2], [1], []]
+    assert history.trials[0].reopened
 
 
 def test_old_temporary_files_are_told_and_young_ones_left_alone(ward):
@@ -269,7 +281,7 @@ def test_a_study_that_never_began_is_a_notice(ward):
 
 def test_a_repair_sets_aside_the_damaged_line_and_what_builds_on_it(ward):
     ward.add(raced())
-    before = ward.folder.journal.read_bytes()
+    before = read_journal(ward.folder.journal)
     index = ward.damage(FoldStarted, 2)  # of trial 1: its epochs and its score go too
     damaged = ward.folder.journal.read_bytes()
     [told] = ward.find("repair", repair=True)
@@ -283,8 +295,10 @@ def test_a_repair_sets_aside_the_damaged_line_and_what_builds_on_it(ward):
     aside = [json.loads(line) for line in text.splitlines()]
     assert [entry["line"] for entry in aside] == list(range(index + 1, index + 6))
     assert aside[1]["reason"] == "it tells of fold 1 of trial 1, which never began"
-    kept = ward.lines
-    assert kept == [line for line in before.splitlines(keepends=True) if line in kept]
+    *kept, told = read_journal(ward.folder.journal)
+    assert isinstance(told, JournalRepaired)
+    lost = set(range(index, index + 5))
+    assert kept == [record for n, record in enumerate(before) if n not in lost]
     assert not ward.folder.shipped.exists()
     assert ward.find("journal") == []
 
@@ -301,12 +315,12 @@ def test_each_repair_keeps_a_copy_of_its_own(ward):
 
 def test_a_sound_record_that_is_glued_to_a_torn_one_is_kept(ward):
     ward.add(raced())
-    lines = ward.lines
+    lines, before = ward.lines, read_journal(ward.folder.journal)
     lines[5] = lines[5][:40]
     ward.rewrite(lines)
     [told] = ward.find("repair", repair=True)
     assert "1 record lost" in told.text
-    assert ward.lines == lines[:5] + lines[6:]
+    assert read_journal(ward.folder.journal)[:-1] == before[:5] + before[6:]
 
 
 def test_a_sound_journal_is_not_repaired(ward):
@@ -356,7 +370,7 @@ def test_folds_whose_predictions_are_lost_are_trained_again(ward):
     ward.add(study)
     ward.folder.predictions(4, 1).unlink()
     [told] = ward.find("repair", repair=True)
-    assert "the file of its predictions is missing" in told.text
+    assert "its predictions is missing or damaged" in told.text
     history = study_history(ward.folder)
     assert history.trials[4].finished_folds() == {}
     assert ward.find("predictions") == []
@@ -403,16 +417,16 @@ def toy(ward):
     ward.folder.journal.write_bytes(encode(start))
     go_on(ward.folder, 6)
     for trial, fold in itertools.product(range(6), range(1, 4)):
-        ward.folder.predictions(trial, fold).parent.mkdir(exist_ok=True)
-        ward.folder.predictions(trial, fold).touch()
+        whole = Predictions.of(np.eye(3), np.arange(3))
+        whole.save(ward.folder.predictions(trial, fold))
     return ward
 
 
 @pytest.mark.parametrize(
     ("kind", "number", "again"),
     [
-        (FoldStarted, 7, []),  # trial 2 is over all the same
-        (FoldEnded, 4, []),
+        (FoldStarted, 7, [(2, 2)]),
+        (FoldEnded, 4, [(1, 2)]),
         (TrialEnded, 3, []),
         (TrialStarted, 2, [(2, 1), (2, 2), (2, 3)]),
         (TrialStarted, 5, [(5, 1), (5, 2), (5, 3)]),
@@ -436,6 +450,152 @@ def test_folds_that_a_repair_lost_of_an_unfinished_trial_are_trained_again(toy):
     assert lost < ended[0]
     toy.examine(repair=True)
     assert go_on(toy.folder, 6) == [(3, 2)]
+
+
+# What the records say.
+
+
+def change(ward: Ward, kind: type, number: int = 0, **fields) -> None:
+    """Change a record in a journal that stays sound."""
+    records = read_journal(ward.folder.journal)
+    index = [n for n, record in enumerate(records) if isinstance(record, kind)][number]
+    records[index] = replace(records[index], **fields)
+    ward.rewrite(lines_of(records))
+
+
+def lose(ward: Ward, kind: type, number: int = 0) -> None:
+    """Take a record out of a journal that stays sound."""
+    records = read_journal(ward.folder.journal)
+    del records[[n for n, record in enumerate(records) if isinstance(record, kind)][number]]
+    ward.rewrite(lines_of(records))
+
+
+def off(ward: Ward, name: str) -> dict:
+    ended = next(r for r in read_journal(ward.folder.journal) if isinstance(r, TrialEnded))
+    return {"scores": ended.scores | {name: ended.scores[name] + 1e-6}}
+
+
+@pytest.mark.parametrize(
+    ("harm", "check", "words"),
+    [
+        (lambda w: change(w, TrialEnded, **off(w, "cv_accuracy")), "scores", "its cv_accuracy is"),
+        (lambda w: change(w, TrialEnded, **off(w, "cv_loss")), "scores", "the mean of its folds"),
+        (lambda w: change(w, TrialEnded, value=0.5), "scores", "its value is 0.5, its cv_acc"),
+        (lambda w: change(w, TrialEnded, **off(w, "macro_f1")), "predictions", "macro_f1 is"),
+        (lambda w: change(w, TrialEnded, confusion=[[9]]), "predictions", "confusion matrix"),
+        (lambda w: change(w, FoldEnded, accuracy=0.1), "predictions", "fold 1 has accuracy 0.1"),
+        (lambda w: lose(w, FoldEnded, 1), "folds", "trial 0 without fold 2"),
+    ],
+)
+def test_scores_that_do_not_come_of_their_folds_are_a_problem(ward, harm, check, words):
+    ward.add(raced(), told=False)
+    assert all(finding.level != PROBLEM for finding in ward.examine() if finding.study)
+    harm(ward)
+    [finding] = [f for f in ward.find(check) if words in f.text]
+    assert finding.level == PROBLEM
+    assert words in finding.text
+
+
+def test_rounding_in_the_last_digits_is_no_difference(ward):
+    ward.add(raced())
+    ended = next(r for r in read_journal(ward.folder.journal) if isinstance(r, TrialEnded))
+    scores = {name: score * (1 + 1e-12) for name, score in ended.scores.items()}
+    change(ward, TrialEnded, scores=scores)
+    assert ward.find("scores") == ward.find("predictions") == []
+
+
+def test_a_lost_epoch_is_a_notice(ward):
+    ward.add(raced())
+    lose(ward, EpochEnded, 1)
+    [finding] = ward.find("epochs")
+    assert (finding.level, "trial 0 fold 1" in finding.text) == (NOTICE, True)
+
+
+def test_predictions_for_other_samples_than_the_folds_are_to_be_made_anew(ward):
+    folds = make_folds(np.arange(60) % 3, folds=2, seed=0)
+    study = raced()
+    study.records[0] = replace(study.records[0], folds_digest=folds.digest)
+    ward.add(study)
+    folds.save(ward.folder.folds)
+    assert ward.find("predictions") == []
+    short = Predictions.load(ward.folder.predictions(1, 2))
+    Predictions.of(np.eye(3)[short.labels[:-1]], short.labels[:-1]).save(
+        ward.folder.predictions(1, 2)
+    )
+    finding = ward.find("predictions")[0]
+    assert "29 predictions for the fold's 30 samples" in finding.text
+    make_folds(np.arange(60) % 3, folds=2, seed=1).save(ward.folder.folds)
+    assert "does not have the folds" in ward.find("folds")[0].text
+
+
+def test_an_opening_of_the_test_set_without_its_export_is_a_problem(ward):
+    study = raced()
+    fields = {"accuracy": 0.9, "loss": 0.1, "macro_f1": 0.9, "confusion": [], "report": {}}
+    study.add(TestSetOpened, trial=1, by="export", model_sha256="ab" * 32, **fields)
+    ward.add(study)
+    [finding] = ward.find("exports")
+    assert (finding.level, "abababababab" in finding.text) == (PROBLEM, True)
+
+
+def test_an_export_whose_opening_of_the_test_set_is_not_recorded_is_a_notice(ward):
+    study = raced()
+    fields = {"curves": [], "train_seconds": 1.0, "model_parameters": 1, "requirements": []}
+    study.add(ModelExported, trial=1, folder="/x", model_sha256="ab", **fields)
+    ward.add(study)
+    assert [finding.level for finding in ward.find("exports")] == [NOTICE]
+
+
+# Lines that do not follow each other.
+
+
+def test_a_missing_line_is_a_problem_and_the_repair_stays_visible(ward):
+    ward.add(raced())
+    lines = ward.lines
+    ward.rewrite(lines[:7] + lines[8:])
+    [finding] = ward.find("journal")
+    assert "line 8 does not follow line 7: lines are missing" in finding.text
+    ward.examine(repair=True)
+    assert ward.find("journal") == []
+    [repaired] = study_history(ward.folder).repairs
+    assert (repaired.left_out, repaired.gaps) == (0, 1)
+    assert (
+        "with gaps that cannot be filled: line 8 does not follow" in ward.find("repaired")[0].text
+    )
+    assert ward.folder.journal.with_name("journal.jsonl.before-repair").read_bytes() == b"".join(
+        lines[:7] + lines[8:]
+    )
+
+
+@pytest.mark.parametrize("number", [1, 6, 12])
+@pytest.mark.parametrize("harm", ["doubled", "moved", "inserted"])
+def test_lines_that_are_out_of_place_are_put_right_by_a_repair(ward, harm, number):
+    ward.add(raced())
+    lines, before = ward.lines, read_journal(ward.folder.journal)
+    other = lines_of([*before[:3], replace(before[3], at=7.0)])[3]
+    ward.rewrite(
+        {
+            "doubled": [*lines[:9], lines[number], *lines[9:]],
+            "moved": [*lines[:number], lines[number + 1], lines[number], *lines[number + 2 :]],
+            "inserted": [*lines[:number], encode(before[1]), other, *lines[number:]],
+        }[harm]
+    )
+    assert ward.find("journal")[0].level == PROBLEM
+    ward.examine(repair=True)
+    assert read_journal(ward.folder.journal)[:-1] == before
+    [repaired] = study_history(ward.folder).repairs
+    assert repaired.left_out == {"doubled": 1, "moved": 0, "inserted": 2}[harm]
+
+
+def test_a_lost_end_is_a_problem_until_it_is_given_up(ward):
+    ward.add(raced())
+    with Journal(ward.folder.journal) as journal:
+        journal.append(read_journal(ward.folder.journal)[-1])
+    ward.rewrite(ward.lines[:-1])
+    [finding] = ward.find("journal")
+    assert "its end is missing: it has" in finding.text
+    ward.examine(repair=True)
+    assert ward.find("journal") == []
+    assert study_history(ward.folder).repairs[0].gaps == 1
 
 
 # MLflow.

@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from search.errors import DataError
 from search.evaluation import (
     Predictions,
     classification_report,
@@ -57,3 +60,38 @@ def test_predictions_come_back_from_disk_and_join_in_order(tmp_path):
     assert joined.confidence[:4] == pytest.approx([0.7, 0.8, 0.6, 1.0])
     assert joined.truth[4:] == pytest.approx([0.7, 0.8, 0.3, 1.0])
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["fold.npz"]
+
+
+DAMAGES = {
+    "missing": Path.unlink,
+    "cut off": lambda path: path.write_bytes(path.read_bytes()[:-40]),
+    "empty": lambda path: path.write_bytes(b""),
+    "no archive": lambda path: path.write_bytes(b"PK" + bytes(500)),
+    "one array": lambda path: np.savez(path, labels=np.arange(4)),
+    "a scalar": lambda path: np.savez(path, **dict.fromkeys(ARRAYS, np.array(1))),
+    "shares for classes": lambda path: np.savez(path, **dict.fromkeys(ARRAYS, np.ones(4))),
+    "a class below 0": lambda path: np.savez(path, **dict.fromkeys(ARRAYS, np.full(4, -1))),
+    "arrays of two lengths": lambda path: np.savez(
+        path, **dict.fromkeys(ARRAYS, np.arange(4)) | {"truth": np.ones(3)}
+    ),
+}
+ARRAYS = ("labels", "predicted", "confidence", "truth")
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=list(DAMAGES))
+def test_predictions_that_are_not_whole_are_refused_by_name(tmp_path, damage):
+    path = tmp_path / "fold.npz"
+    Predictions.of(np.eye(4, dtype=np.float32), np.arange(4)).save(path)
+    assert len(Predictions.load(path).labels) == 4
+    damage(path)
+    with pytest.raises(DataError, match=r"the predictions in .*fold\.npz (are|cannot)"):
+        Predictions.load(path)
+
+
+def test_predictions_of_other_samples_are_refused(tmp_path):
+    path = tmp_path / "fold.npz"
+    Predictions.of(np.eye(4, dtype=np.float32), np.arange(4)).save(path)
+    assert Predictions.load(path, labels=np.arange(4)).right.all()
+    for labels in (np.arange(3), np.array([0, 1, 3, 2])):
+        with pytest.raises(DataError, match="of other samples than the fold's"):
+            Predictions.load(path, labels=labels)

@@ -11,9 +11,10 @@ from search.study import FAILURES_IN_A_ROW, Study, StudyStopped
 from search.work import Verdict
 from spaces import DataSpec, Float, ImageInput, Int, Settings, Space
 from tests.fakes import ScriptedExecutor, fold_ended
+from tests.studies import StudyBuilder
 from tracking.history import FoldHistory, History, TrialHistory
 from tracking.objectives import OBJECTIVES
-from tracking.records import Notice, Record, StudyStarted, TrialEnded
+from tracking.records import FoldEnded, Notice, Record, StudyStarted, TrialEnded
 
 ACCURACY = OBJECTIVES["cv_accuracy"]
 
@@ -526,3 +527,82 @@ def test_a_notice_is_kept_once_whoever_finds_it() -> None:
     notices = [record for record in bench.records if isinstance(record, Notice)]
     assert [notice.text for notice in notices] == ["outputs are logits"]
     assert History.of(bench.records).notices == notices
+
+
+# What a repair left out.
+
+
+@pytest.mark.parametrize("pruner", ["none", "median", "racing", "hyperband", "wilcoxon"])
+def test_a_lost_fold_is_trained_again_and_nothing_else_and_the_study_is_as_before(pruner):
+    whole = Bench()
+    race(whole, ScriptedExecutor(good_when_large), pruner)
+    ends = ends_of(whole)
+    over = [r for r in whole.records if isinstance(r, FoldEnded)]
+    lost = [r for r in over if whole.history.trials[r.trial].state == "complete"]
+    assert len(lost) >= 3 + 3 + 6 + 6  # of both that are confirmed, at least
+    for fold in lost:
+        damaged = Bench()
+        damaged.records = [record for record in whole.records if record is not fold]
+        again = ScriptedExecutor(good_when_large)
+        race(damaged, again, pruner)
+        assert again.trained == [(fold.trial, fold.fold)]
+        assert ends_of(damaged) == ends
+        assert damaged.proposals == whole.proposals
+
+
+def race(bench: Bench, executor: ScriptedExecutor, pruner: str) -> None:
+    made = make_pruner(pruner, ACCURACY, winners=2)
+    driver = racers(50, 3, 80, 40, 95, 10, 60, 70, 20)
+    reason = bench.run(executor, trials=9, driver=driver, pruner=made, baselines={}, confirm=2)
+    assert reason == "complete"
+
+
+def ends_of(bench: Bench) -> list[tuple[str, float | None, dict[str, float]]]:
+    trials = sorted(bench.history.trials.items())
+    return [(t.state, t.value, t.confirmed.scores if t.confirmed else {}) for _, t in trials]
+
+
+@pytest.mark.parametrize("fold", [1, 2, 3])
+def test_a_trial_that_lost_a_fold_is_never_pruned_for_it(fold):
+    bench = Bench()
+    bench.run(ScriptedExecutor(good_when_large), trials=8)
+    weakest = min(bench.history.completed(), key=lambda trial: trial.value or 0.0).number
+    bench.records = [
+        r
+        for r in bench.records
+        if not (isinstance(r, FoldEnded) and (r.trial, r.fold) == (weakest, fold))
+    ]
+    bench.run(ScriptedExecutor(good_when_large), trials=9, pruner=MedianPruner(ACCURACY))
+    assert bench.history.trials[weakest].state == "complete"
+
+
+@pytest.mark.parametrize("fold", [1, 2])
+def test_an_open_trial_of_a_race_that_lost_a_fold_trains_it_and_races_on(fold):
+    whole = Bench()
+    with pytest.raises(KeyboardInterrupt):
+        race(whole, ScriptedExecutor(good_when_large, interrupt_after=12), "racing")
+    trial = next(t for t in whole.history.trials.values() if t.level == 2 and t.ended is None)
+    damaged = Bench()
+    damaged.records = [
+        r
+        for r in whole.records
+        if not (isinstance(r, FoldEnded) and (r.trial, r.fold) == (trial.number, fold))
+    ]
+    again = ScriptedExecutor(good_when_large)
+    race(damaged, again, "racing")
+    assert (trial.number, fold) in again.trained
+    race(whole, ScriptedExecutor(good_when_large), "racing")
+    assert outcomes(damaged.history) == outcomes(whole.history)
+
+
+def test_a_race_goes_on_where_a_trial_that_dropped_out_lost_its_first_fold():
+    study = StudyBuilder(folds=3)
+    for trial, folds in ((0, [2, 3]), (1, [1]), (2, [1])):
+        study.start_trial(trial)
+        for fold in folds:
+            study.fold(trial, fold, level=0.9 - trial / 10)
+    study.end_trial(0, "pruned", value=0.9)
+    racing = make_pruner("racing", ACCURACY)
+    history = study.history
+    assert racing.reason_to_drop(history.trials[1], history) == ""
+    assert racing.reason_to_drop(history.trials[2], history) == ""

@@ -1,7 +1,8 @@
 import pytest
 
+from tests.studies import StudyBuilder
 from tracking.history import History
-from tracking.records import AttemptFailed, SessionEnded
+from tracking.records import AttemptFailed, FoldEnded, FoldStarted, SessionEnded, TrialConfirmed
 
 
 def test_trials_are_gathered_with_their_folds_and_outcomes(study):
@@ -104,3 +105,80 @@ def test_a_batch_size_is_halved_once_when_memory_did_not_suffice(study):
     trial = study.history.trials[0]
     assert trial.started.parameters["batch_size"] == 32
     assert trial.setting == {**trial.started.parameters, "batch_size": 16}
+
+
+# What damage took.
+
+
+def without(records, kind, trial, fold):
+    """Return the records without one."""
+    return [r for r in records if not (type(r) is kind and (r.trial, r.fold) == (trial, fold))]
+
+
+@pytest.mark.parametrize("fold", [1, 2, 3])
+def test_a_trial_that_lost_a_fold_is_not_complete(fold):
+    study = StudyBuilder(folds=3)
+    study.complete_trial(0, level=0.8)
+    study.complete_trial(1, level=0.9)
+    history = History.of(without(study.records, FoldEnded, 1, fold))
+    trial = history.trials[1]
+    assert (trial.state, trial.value, trial.score("cv_accuracy")) == ("running", None, None)
+    assert (trial.reopened, trial.level) == (True, fold - 1)
+    assert [t.number for t in history.completed()] == [t.number for t in history.finished()] == [0]
+    assert (history.tally.over, history.tally.best) == (1, 0.8)
+    assert trial.number not in history.tally.at_rest | history.tally.waiting
+
+
+def test_a_trial_is_complete_again_once_its_lost_fold_is_trained():
+    study = StudyBuilder(folds=3)
+    study.complete_trial(0, level=0.9)
+    study.records = without(study.records, FoldEnded, 0, 2)
+    study.fold(0, 2, level=0.7)
+    assert study.history.trials[0].state == "running"
+    study.end_trial(0, "complete", level=0.85)
+    trial, tally = study.history.trials[0], study.history.tally
+    assert (trial.value, trial.reopened, tally.over, tally.best) == (0.85, False, 1, 0.85)
+
+
+def test_a_fold_that_begins_again_reopens_a_complete_trial(study):
+    study.complete_trial(0, level=0.9)
+    study.complete_trial(1, level=0.8)
+    study.add(FoldStarted, trial=0, fold=1)
+    assert study.history.trials[0].reopened
+    assert study.history.best().number == 1
+    assert (study.history.tally.over, study.history.tally.best) == (1, 0.8)
+
+
+def test_a_second_outcome_replaces_the_first(study):
+    study.complete_trial(0, level=0.9)
+    study.end_trial(0, "complete", level=0.6)
+    tally = study.history.tally
+    assert (study.history.trials[0].value, tally.over, tally.best) == (0.6, 1, 0.6)
+
+
+def test_pruned_and_failed_trials_need_not_have_all_folds(study):
+    history = study.every_kind_of_trial().history
+    assert [history.trials[n].reopened for n in (2, 3)] == [False, False]
+
+
+@pytest.mark.parametrize("fold", [3, 6])
+def test_a_trial_that_lost_a_further_fold_is_not_confirmed(study, fold):
+    study.complete_trial(0)
+    study.confirm_trial(0)
+    assert study.history.confirmed()
+    history = History.of(without(study.records, FoldEnded, 0, fold))
+    assert (history.confirmed(), history.trials[0].state) == ([], "complete")
+
+
+def test_a_confirmation_that_failed_needs_no_folds(study):
+    study.complete_trial(0)
+    study.add(TrialConfirmed, trial=0, repeats=2, reason="it broke off", error="Traceback")
+    assert study.history.trials[0].confirmed is not None
+
+
+def test_a_further_fold_that_begins_again_takes_the_confirmation_back(study):
+    study.complete_trial(0)
+    study.confirm_trial(0)
+    study.add(FoldStarted, trial=0, fold=4)
+    assert study.history.trials[0].confirmed is None
+    assert study.history.trials[0].state == "complete"

@@ -1,3 +1,4 @@
+import dataclasses
 import errno
 import itertools
 import os
@@ -7,9 +8,12 @@ from contextlib import suppress
 
 import pytest
 
+from tests.studies import lines_of
 from tracking import journal_lines
 from tracking.journal import Journal, JournalError, JournalReader, decode, encode, read_journal
-from tracking.records import AttemptFailed
+from tracking.journal_end import end_path
+from tracking.journal_lines import START, crc_of
+from tracking.records import FORMAT, AttemptFailed
 
 
 @pytest.fixture
@@ -100,12 +104,8 @@ def test_only_epochs_and_starts_of_folds_are_not_forced_to_the_disk(tmp_path, st
     with Journal(tmp_path / "journal.jsonl") as journal:
         for record in study.records:
             journal.append(record)
-    kinds = [type(record).__name__ for record in study.records]
-    assert len(forced) == sum(kind not in ("EpochEnded", "FoldStarted") for kind in kinds) == 3
-
-
-def lines_of(journal):
-    return journal.read_bytes().splitlines(keepends=True)
+        kinds = [type(record).__name__ for record in study.records]
+        assert len(forced) == sum(kind not in ("EpochEnded", "FoldStarted") for kind in kinds) == 3
 
 
 ENDS = {
@@ -120,7 +120,7 @@ ENDS = {
 
 @pytest.mark.parametrize("end", ENDS.values(), ids=list(ENDS))
 def test_a_damaged_end_is_not_there_for_readers_and_set_aside_for_writing(journal, study, end):
-    lines = lines_of(journal)
+    lines = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(b"".join(lines[:-1]) + end(lines[-1]))
     length = journal.stat().st_size
     sound = study.records if end(lines[-1]).startswith(lines[-1]) else study.records[:-1]
@@ -128,7 +128,7 @@ def test_a_damaged_end_is_not_there_for_readers_and_set_aside_for_writing(journa
     with Journal(journal) as opened:
         opened.append(study.records[-1])
     assert read_journal(journal) == [*sound, study.records[-1]]
-    assert opened.dropped == length - sum(len(encode(record)) for record in sound)
+    assert opened.dropped == length - len(b"".join(lines_of(sound)))
 
 
 def test_what_is_set_aside_is_kept_one_after_another(journal, study):
@@ -143,12 +143,12 @@ def test_what_is_set_aside_is_kept_one_after_another(journal, study):
 def test_a_sound_journal_is_opened_without_a_file_beside_it(journal):
     with Journal(journal) as opened:
         assert opened.dropped == 0
-    assert [path.name for path in journal.parent.iterdir()] == ["journal.jsonl"]
+        assert [path.name for path in journal.parent.iterdir()] == ["journal.jsonl"]
 
 
 @pytest.mark.parametrize("position", [0, 1, 5])
 def test_a_damaged_line_before_a_sound_one_is_refused_for_writing_too(journal, position):
-    lines = lines_of(journal)
+    lines = journal.read_bytes().splitlines(keepends=True)
     before = len(b"".join(lines[:position]))
     lines[position] = b"garbage\n"
     journal.write_bytes(b"".join(lines))
@@ -209,7 +209,8 @@ def test_a_sound_line_of_a_later_version_is_neither_dropped_nor_called_damaged(j
     class Invented(AttemptFailed):
         """A kind of record that is forgotten again."""
 
-    line = encode(Invented(at=1.0, trial=0, cause="lost", reason="x"))
+    invented = Invented(at=1.0, trial=0, cause="lost", reason="x")
+    line = encode(invented, crc_of(last_of(journal.read_bytes())))
     del AttemptFailed.kinds["Invented"]
     journal.write_bytes(journal.read_bytes() + line)
     with Journal(journal) as opened:
@@ -298,7 +299,7 @@ def test_a_line_that_is_written_in_part_is_cut_off(journal, study, largest_file)
         assert journal.read_bytes() == whole
         largest_file(resource.RLIM_INFINITY)
         opened.append(study.records[0])
-    assert journal.read_bytes() == whole + encode(study.records[0])
+    assert journal.read_bytes() == whole + encode(study.records[0], crc_of(last_of(whole)))
 
 
 def test_a_torn_line_that_cannot_be_cut_off_stops_every_further_record(
@@ -321,7 +322,7 @@ def test_a_torn_line_that_cannot_be_cut_off_stops_every_further_record(
                 opened.append(study.records[0])
         assert len(journal.read_bytes()) == len(whole) + 10
         opened.append(study.records[0])
-    assert journal.read_bytes() == whole + encode(study.records[0])
+    assert journal.read_bytes() == whole + encode(study.records[0], crc_of(last_of(whole)))
 
 
 def test_a_disk_that_does_not_confirm_ends_the_journal_for_this_process(
@@ -345,3 +346,86 @@ def test_a_record_longer_than_a_line_may_be_is_refused(journal, study):
     with Journal(journal) as opened, pytest.raises(JournalError, match="takes 67,1"):
         opened.append(record)
     assert read_journal(journal) == study.records
+
+
+# Lines that follow each other.
+
+
+def last_of(content):
+    return content.splitlines(keepends=True)[-1]
+
+
+def refused(path, words):
+    content = path.read_bytes()
+    for use in (read_journal, Journal):
+        with pytest.raises(JournalError, match=words):
+            use(path)
+    assert path.read_bytes() == content
+
+
+CHANGES = {
+    "lost": lambda lines, n: lines[:n] + lines[n + 1 :],
+    "doubled": lambda lines, n: [*lines[: n + 1], lines[n], *lines[n + 1 :]],
+    "moved": lambda lines, n: [*lines[:n], lines[n + 1], lines[n], *lines[n + 2 :]],
+    "inserted": lambda lines, n: [*lines[: n + 1], lines[0], *lines[n + 1 :]],
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=list(CHANGES))
+def test_lines_that_are_lost_doubled_moved_or_inserted_are_refused(journal, change):
+    lines = journal.read_bytes().splitlines(keepends=True)
+    for number in range(1, len(lines) - 2):
+        changed = change(lines, number)
+        at = next(n for n, (a, b) in enumerate(itertools.zip_longest(lines, changed)) if a != b)
+        journal.write_bytes(b"".join(changed))
+        refused(journal, rf"line {at + 1}: it does not follow the line before it.*--repair")
+
+
+def test_a_journal_from_before_lines_were_linked_is_linked_from_its_next_record_on(tmp_path, study):
+    path, records = tmp_path / "journal.jsonl", study.every_kind_of_trial().records
+    path.write_bytes(b"".join(map(encode, records[:9])))
+    assert read_journal(path) == records[:9]
+    with Journal(path) as opened:
+        for record in records[9:12]:
+            opened.append(record)
+    assert read_journal(path) == records[:12]
+    end_path(path).unlink()
+    whole = path.read_bytes().splitlines(keepends=True)
+    for lost in (8, 9, 10):
+        path.write_bytes(b"".join(whole[:lost] + whole[lost + 1 :]))
+        refused(path, f"line {lost + 1}: it does not follow")
+    path.write_bytes(b"".join([*whole, encode(records[12])]))
+    refused(path, "line 13: it does not follow")
+
+
+def test_a_last_line_that_is_lost_after_closing_is_refused_whatever_follows(journal, study):
+    with Journal(journal) as opened:
+        opened.append(study.records[-1])
+    whole = journal.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    shorter = b"".join(lines[:-1])
+    other = encode(study.records[3], crc_of(lines[-2]))
+    at = dataclasses.replace(study.records[-1], at=study.records[-1].at + 1)
+    replaced = shorter + encode(at, crc_of(lines[-2]))
+    assert len(replaced) == len(whole)
+    for content in (shorter, shorter + other, replaced, shorter + b"x" * 4000, whole[:-1], b""):
+        journal.write_bytes(content)
+        refused(journal, rf"closed last, which had {len(whole):,} bytes")
+    journal.write_bytes(whole)
+    with Journal(journal) as opened:
+        opened.append(study.records[2])
+    assert len(read_journal(journal)) == len(lines) + 1
+
+
+def test_a_note_of_the_end_that_cannot_be_read_is_none(journal, study):
+    for content in (b"", b"garbage", b"[]", b'{"size": "x"}'):
+        end_path(journal).write_bytes(content)
+        assert read_journal(journal) == study.records
+
+
+def test_a_journal_of_a_later_format_is_not_read(tmp_path, study):
+    path = tmp_path / "journal.jsonl"
+    line = encode(dataclasses.replace(study.records[0], format=FORMAT + 1), START)
+    path.write_bytes(line)
+    with pytest.raises(JournalError, match=r"format 3; this version knows 2.*a later version"):
+        read_journal(path)

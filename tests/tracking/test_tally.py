@@ -12,7 +12,10 @@ from tracking.stages import newly_waiting, waiting
 
 
 def muddle(seed: int, steps: int = 300) -> StudyBuilder:
-    """A study in which anything happens to six trials at a time; folds also begin again."""
+    """A study in which anything happens to six trials at a time; folds also begin again.
+
+    Trials also end as complete without all their folds, as after damage.
+    """
     source, study = random.Random(seed), StudyBuilder(folds=3)  # noqa: S311 # no secret
     study.session()
     for trial in range(steps // 10):
@@ -24,14 +27,17 @@ def muddle(seed: int, steps: int = 300) -> StudyBuilder:
 
 def one(source: random.Random, study: StudyBuilder, number: int) -> None:
     trial = study.history.trials[number]
+    if trial.state == "complete" and source.random() < 0.1:
+        study.fold(number, source.randrange(1, study.folds + 1))
     if trial.ended is not None:
         return
-    done = len(trial.finished_folds())
+    done = trial.level
     level = round(source.random(), 1)  # ties, too
     if done == study.folds or source.random() < 0.1:
         study.end_trial(number, source.choice(("complete", "pruned", "failed")), level=level)
     else:
-        study.fold(number, done + 1, epochs=source.choice((None, 0, 1, 2)), level=level)
+        fold = min(study.folds, done + source.choice((1, 1, 1, 2)))
+        study.fold(number, fold, epochs=source.choice((None, 0, 1, 2)), level=level)
 
 
 @pytest.fixture(params=range(4))
@@ -66,8 +72,10 @@ def looked_for(history: History) -> list[int]:
         return max([trial.started.at, *(fold.started.at for fold in trial.folds.values())])
 
     def rests_since(trial):
-        ends = [fold.ended.at if fold.ended else None for fold in trial.folds.values()]
-        is_out = trial.ended is not None or trial.started.origin != "sampled"
+        numbers = range(1, max(trial.folds, default=0) + 1)
+        folds = [trial.folds.get(number) for number in numbers]
+        ends = [fold.ended.at if fold and fold.ended else None for fold in folds]
+        is_out = trial.ended is not None or trial.started.origin != "sampled" or trial.reopened
         return None if is_out or not ends or None in ends else max(ends)
 
     newest = max((begun(trial) for trial in history.trials.values()), default=0.0)

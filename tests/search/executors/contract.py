@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from search.datasets import load
+from search.evaluation import Predictions
 from search.executors import Executor
 from search.folds import make_folds
 from search.work import GO_ON, HALT, TrialTask, Verdict, Work
@@ -15,6 +16,7 @@ from tracking.records import (
     EpochEnded,
     FoldEnded,
     FoldStarted,
+    Notice,
     Record,
     TrialConfirmed,
     TrialEnded,
@@ -26,6 +28,13 @@ SETTING = {
     "batch_size": 64,
 }
 BOTH = (1, 2)
+
+
+def shorten(path: Path) -> None:
+    """Leave out the last sample's predictions."""
+    whole = Predictions.load(path)
+    arrays = (whole.labels, whole.predicted, whole.confidence, whole.truth)
+    Predictions(*(array[:-1] for array in arrays)).save(path)
 
 
 def make_study(root: Path) -> tuple[Work, StudyFolder]:
@@ -116,6 +125,20 @@ class TestExecutorContract:
         ours, theirs = rest.records[-1], whole.records[-1]
         assert (ours.value, ours.confusion) == (theirs.value, theirs.confusion)
         assert ours.epochs_trained == theirs.epochs_trained
+
+    def test_finished_folds_without_whole_predictions_are_trained_again(self, executor, study):
+        _, folder = study
+        whole, rest = Recorder(), Recorder()
+        evaluate(executor, whole)
+        finished = tuple(whole.of(FoldEnded))
+        shorten(folder.root / finished[0].predictions)
+        executor.submit(TrialTask(trial=0, parameters=SETTING, folds=BOTH, finished=finished))
+        executor.wait(rest)
+        [notice] = rest.of(Notice)
+        assert "trial 0, fold 1 is trained again: the predictions in" in notice.text
+        assert {record.fold for record in rest.of(FoldStarted)} == {1}
+        ours, theirs = rest.records[-1], whole.records[-1]
+        assert (ours.value, ours.confusion) == (theirs.value, theirs.confusion)
 
     def test_a_trial_told_to_stop_after_a_fold_is_pruned_with_the_reason(self, executor):
         recorder = Recorder(Verdict(stop=True, reason="it is weak"), on=FoldEnded)

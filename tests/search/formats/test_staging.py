@@ -1,7 +1,13 @@
+import itertools
+import shutil
+from pathlib import Path
+
 import pytest
 
-from search.errors import SettingsError
+from search.encoding import ImageEncoder
+from search.errors import DataError, SettingsError
 from search.formats.staging import publish, staged
+from search.model_folder import Labels, ModelFolder
 
 
 def names(folder):
@@ -69,3 +75,109 @@ def test_targets_that_cannot_be_used_are_refused(tmp_path):
     ):
         with pytest.raises(SettingsError, match=told):
             export(tmp_path / name, "model.keras")
+
+
+# Killed in the middle.
+
+
+class Killed(BaseException):
+    """As if the process had been killed."""
+
+
+def model_of(name):
+    """Return the content of `model.keras` and the labels of a model."""
+    encoder = ImageEncoder((8, 8, 1), (8, 8, 1))
+    return f"model {name}", Labels(classes=(f"{name} 1", f"{name} 2"), encoder=encoder)
+
+
+def write(target, name, *, files=("model.onnx", "saved_model/saved_model.pb")):
+    content, labels = model_of(name)
+    with staged(target, overwrite=True) as staging:
+        for file in files:
+            (staging / file).parent.mkdir(exist_ok=True)
+            (staging / file).write_text(f"{file} {name}")
+        (staging / "model.keras").write_text(content)
+        ModelFolder(staging).write_labels(labels)
+        publish(staging, target)
+    for file in ("metrics.json", "MODEL_CARD.md"):
+        (target / file).write_text(name)
+
+
+def killed_at(monkeypatch, number, action):
+    """Do something and kill it at its n-th change of a file; say whether it came to that."""
+    changes = itertools.count(1)
+
+    def counted(change):
+        def changed(*arguments, **options):
+            if next(changes) >= number:
+                raise Killed
+            return change(*arguments, **options)
+
+        return changed
+
+    with monkeypatch.context() as patch:
+        for place, name in ((Path, "replace"), (Path, "unlink"), (shutil, "rmtree")):
+            patch.setattr(place, name, counted(getattr(place, name)))
+        try:
+            action()
+        except Killed:
+            return True
+    return False
+
+
+def test_an_overwritten_model_is_the_old_one_the_new_one_or_refused(tmp_path, monkeypatch):
+    outcomes = []
+    for number in itertools.count(1):
+        target = tmp_path / str(number)
+        write(target, "old")
+        (target / "thesis.txt").write_text("precious")
+        was_killed = killed_at(monkeypatch, number, lambda target=target: write(target, "new"))
+        outcomes.append(whose(target))
+        write(target, "new")
+        assert whose(target) == "new"
+        assert (target / "thesis.txt").read_text() == "precious"
+        assert not list(target.glob(".new-*"))
+        if not was_killed:
+            break
+    assert outcomes == sorted(outcomes, key=["old", "refused", "new"].index)
+    assert set(outcomes) == {"old", "refused", "new"}
+
+
+def whose(target):
+    """Return whose model and labels a folder has; no other file may be of another model."""
+    folder = ModelFolder(target)
+    told = folder.labels().classes[0].split()[0]
+    for path in (target / "model.onnx", target / "saved_model" / "saved_model.pb"):
+        assert not path.exists() or path.read_text().endswith(told)
+    try:
+        folder.check_model()
+    except DataError:
+        return "refused"
+    assert (folder.model.read_text(), folder.labels()) == model_of(told)
+    for name in ("metrics.json", "MODEL_CARD.md"):
+        assert not (target / name).exists() or (target / name).read_text() == told
+    return told
+
+
+@pytest.mark.parametrize("number", range(1, 12))
+def test_a_first_export_that_was_killed_can_be_repeated(tmp_path, monkeypatch, number):
+    target = tmp_path / "model"
+    killed_at(monkeypatch, number, lambda: write(target, "new"))
+    write(target, "new")
+    assert (ModelFolder(target).model.read_text(), ModelFolder(target).labels()) == model_of("new")
+
+
+def test_a_copy_that_lacks_the_new_model_is_refused(tmp_path):
+    for name in ("old", "new"):
+        write(tmp_path / name, name)
+    shutil.copy(tmp_path / "new" / "labels.json", tmp_path / "old")
+    with pytest.raises(DataError, match=r"its model\.keras is not the one that labels\.json"):
+        ModelFolder(tmp_path / "old").load()
+
+
+def test_a_model_exported_before_there_were_digests_is_not_refused(tmp_path):
+    folder = ModelFolder(tmp_path)
+    folder.model.write_text("model")
+    folder.check_model()
+    folder.write("labels.json", '{"classes": ["a"]}')
+    folder.check_model()
