@@ -9,7 +9,7 @@ from search.drivers import Driver
 from search.errors import FoldwiseError
 from search.executors import Executor
 from search.folds import further_numbers
-from search.outcomes import outcome
+from search.outcomes import Feedback
 from search.pruners import Pruner
 from search.pruners.standing import Standing
 from search.work import GO_ON, HALT, TrialTask, Verdict
@@ -66,7 +66,10 @@ class Study:
         self._budget = budget
         self._exhausted = False
         self._failures_in_a_row = 0
-        self._told: set[int] = set()
+        self._feedback = Feedback(driver, history, waits=pruner.waits)
+        self._counted = {  # for failures in a row
+            t.number for t in history.trials.values() if t.ended or self._is_waiting(t)
+        }
         self._tried: set[int] = set()  # to confirm
         self._broken: dict[int, AttemptFailed] = {}  # tasks that broke off, by their trials
         self._again: list[TrialTask] = []  # what is left of them
@@ -110,11 +113,29 @@ class Study:
         return None if self._budget.is_used_up() else next_task()
 
     def _catch_up(self) -> None:
-        for number, trial in sorted(self._history.trials.items()):
-            setting, sampled = trial.started.parameters, trial.started.origin == "sampled"
-            self._driver.adopt(number, setting, sampled=sampled)
-            self._tell(trial)
-        self._failures_in_a_row = 0
+        """Show the driver the journal's trials; it is told how they ended when it is asked."""
+        if self._driver.remembers:
+            self._live_again()
+            return
+        for _, trial in sorted(self._history.trials.items()):
+            self._adopt(trial.started)
+
+    def _live_again(self) -> None:
+        """Take the driver through all that happened, telling it each time what was known then."""
+        past = History()
+        past.add(self._history.known_study())
+        feedback = Feedback(self._driver, past, waits=self._pruner.waits)
+        for record in self._history.trial_records():
+            if isinstance(record, TrialStarted):
+                feedback.give()
+                self._adopt(record)
+            past.add(record)
+            if isinstance(record, FoldEnded | TrialEnded):
+                feedback.note(record.trial)
+
+    def _adopt(self, started: TrialStarted) -> None:
+        sampled = started.origin == "sampled"
+        self._driver.adopt(started.trial, started.parameters, sampled=sampled)
 
     # The first stage: every trial has its turn.
 
@@ -140,6 +161,7 @@ class Study:
         return self._begin(number, setting, f"baseline:{name}")
 
     def _begin_proposal(self, number: int) -> TrialTask | None:
+        self._feedback.give()
         setting = self._driver.ask(number)
         if setting is None:
             self._exhausted = True
@@ -148,7 +170,13 @@ class Study:
 
     def _begin(self, number: int, setting: Settings, origin: str) -> TrialTask:
         self._take(
-            TrialStarted(at=time.time(), trial=number, parameters=dict(setting), origin=origin)
+            TrialStarted(
+                at=time.time(),
+                trial=number,
+                parameters=dict(setting),
+                origin=origin,
+                compared_after=self._pruner.compared_after(setting),
+            )
         )
         trial = self._history.trials[number]
         return self._task(trial, self._first_folds(trial))
@@ -232,6 +260,8 @@ class Study:
     def _take(self, record: Record) -> None:
         self._history.add(record)
         self._record(record)
+        if isinstance(record, FoldEnded | TrialEnded):
+            self._feedback.note(record.trial)
 
     def _conclude(self, task: TrialTask) -> None:
         trial = self._history.trials[task.trial]
@@ -241,7 +271,7 @@ class Study:
             self._repeat_or_fail(task, trial, failure)
         if trial.confirmed is not None:
             self._tried.add(trial.number)
-        self._tell(trial)
+        self._count_failures(trial)
 
     def _repeat_or_fail(self, task: TrialTask, trial: TrialHistory, failure: AttemptFailed) -> None:
         """Decide on a trial whose task broke off; its finished folds are kept either way."""
@@ -258,14 +288,12 @@ class Study:
         else:
             self._again.append(self._task(trial, task.until, self._last_word(trial)))
 
-    def _tell(self, trial: TrialHistory) -> None:
-        """Tell the driver of a trial, once, when it is over or waits."""
+    def _count_failures(self, trial: TrialHistory) -> None:
+        """Count a trial, once, when it is over or waits."""
         is_over = trial.ended is not None
-        if trial.number in self._told or not (is_over or self._is_waiting(trial)):
+        if trial.number in self._counted or not (is_over or self._is_waiting(trial)):
             return
-        self._told.add(trial.number)
-        told = outcome(trial, self._history, waits=self._pruner.waits)
-        self._driver.tell(trial.number, trial.started.parameters, told)
+        self._counted.add(trial.number)
         failed = trial.state == "failed"
         self._failures_in_a_row = self._failures_in_a_row + 1 if failed else 0
 

@@ -22,7 +22,7 @@ from tracking.records import (
     TrialEnded,
     TrialStarted,
 )
-from tracking.tally import Tally
+from tracking.tally import Tally, rung_of
 
 _INSTANT = 1e-6  # seconds; the least that a time of today can grow by
 
@@ -74,6 +74,11 @@ class TrialHistory:
         if size < 2 or all(failure.cause != "memory" for failure in self.failures):
             return parameters
         return {**parameters, "batch_size": size // 2}
+
+    @property
+    def rung(self) -> int:
+        """The epoch of its first fold after which racing compares it; also where none does."""
+        return self.started.compared_after or rung_of(self.started.parameters)
 
     @property
     def state(self) -> str:
@@ -197,8 +202,8 @@ class History:
                 self._begin_fold(record)
             case EpochEnded():
                 self.folds_of(record)[record.fold].epochs[record.epoch] = record
-                if record.fold == record.epoch == 1:
-                    self.tally.first_epoch(record, self.objectives[0])
+                if record.fold == 1 and record.epoch == self.trials[record.trial].rung:
+                    self._reach_rung(record.trial, record.metrics.get(self.objectives[0].epoch))
             case FoldEnded():
                 self._end_fold(record)
             case AttemptFailed():
@@ -231,6 +236,8 @@ class History:
     def _end_fold(self, record: FoldEnded) -> None:
         folds, trial = self.folds_of(record), self.trials[record.trial]
         folds[record.fold].ended = record
+        if record.fold == 1 and trial.rung not in folds[1].epochs:  # training was over before
+            self._reach_rung(trial.number, getattr(record, self.objectives[0].fold, None))
         if folds is trial.folds:
             can_wait = trial.ended is None and trial.started.origin == "sampled"
             can_wait &= not trial.reopened
@@ -248,6 +255,8 @@ class History:
             return
         trial.ended, trial.reopened = record, False
         self.tally.end(record, self.objectives[0])
+        if record.state == "pruned" and 1 not in trial.finished_folds():
+            self.tally.stop_below_rung(record.trial)
 
     def _reopen(self, trial: TrialHistory) -> None:
         """Take back an outcome: another follows, or one of its folds is trained again."""
@@ -260,11 +269,26 @@ class History:
     def _number_of_folds(self) -> int:
         return self.study.folds if self.study else 0
 
+    def _reach_rung(self, trial: int, value: float | None) -> None:
+        if value is not None and value == value:  # NaN has no place in an order
+            self.tally.reach_rung(trial, self.objectives[0].oriented(value))
+
     def folds_of(self, record: FoldStarted | EpochEnded | FoldEnded) -> dict[int, FoldHistory]:
         """Return the folds of its trial that a record belongs to: the study's, or further ones."""
         trial = self.trials[record.trial]
         is_further = self.study is not None and record.fold > self.study.folds
         return trial.more_folds if is_further else trial.folds
+
+    def trial_records(self) -> list[Record]:
+        """Return what is known of the study's trials, further folds left out, in order of time."""
+        records: list[Record] = []
+        for trial in self.trials.values():
+            records.append(trial.started)
+            for fold in trial.folds.values():
+                records += [fold.started, *fold.epochs.values()]
+                records += [fold.ended] if fold.ended else []
+            records += [trial.ended] if trial.ended else []
+        return sorted(records, key=lambda record: record.at)
 
     @property
     def objectives(self) -> tuple[Objective, ...]:

@@ -139,11 +139,14 @@ class TrialStarted(Record):
         parameters: the complete setting, active parameters only. A sequence is a tuple, though JSON
             makes it a list.
         origin: `baseline:NAME` or `sampled`.
+        compared_after: after how many epochs of its first fold racing compares it with the others;
+            0 where another pruner judges, and in journals that do not say.
     """
 
     trial: int
     parameters: Json
     origin: str
+    compared_after: int = 0
 
     def __post_init__(self) -> None:
         values = {name: _with_tuples(value) for name, value in self.parameters.items()}

@@ -3,12 +3,29 @@
 To look through ten thousand trials takes longer than to propose the next one.
 """
 
+import math
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from tracking.objectives import Objective
-from tracking.records import EpochEnded, FoldEnded, FoldStarted, TrialEnded, TrialStarted
+from tracking.records import FoldEnded, FoldStarted, TrialEnded, TrialStarted
+
+RUNG = 10  # a trial is compared after this part of its epochs
+
+
+def rung_of(parameters: Mapping[str, Any]) -> int:
+    """Return the epoch of the first fold after which racing compares a trial with the others.
+
+    It is a tenth of its epochs, rounded up, so that trials of few and of many epochs are compared
+    at the same share of their training, and of their learning rate's schedule. Epochs in which a
+    part of the model is frozen come before: they do not show yet what the whole of it learns.
+    """
+    epochs, frozen = int(parameters.get("epochs", 1)), int(parameters.get("frozen_epochs", 0))
+    if frozen >= epochs:
+        frozen = 0
+    return frozen + math.ceil((epochs - frozen) / RUNG)
 
 
 @dataclass
@@ -35,14 +52,16 @@ class Tally:
     at_rest: set[int] = field(default_factory=set)
     waiting: set[int] = field(default_factory=set)
     waits: list[int] = field(default_factory=list)
-    _first: dict[int, float] = field(default_factory=dict)
+    _at_rung: dict[int, float] = field(default_factory=dict)
     _ascending: list[float] = field(default_factory=list)
 
     @property
-    def first_epochs(self) -> Sequence[float]:
-        """The first objective after the first epoch of the first fold, of every trial, rising.
+    def at_rung(self) -> Sequence[float]:
+        """The first objective of every trial that came to its rung in the first fold, rising.
 
-        Larger is better, whatever the objective.
+        Larger is better, whatever the objective. A trial whose training was over before has its
+        fold's value; one that was stopped before, as in journals that compared after the first
+        epoch, is behind all others.
         """
         return self._ascending
 
@@ -57,13 +76,16 @@ class Tally:
             self.waits += sorted(self.at_rest)
             self.at_rest = set()
 
-    def first_epoch(self, record: EpochEnded, objective: Objective) -> None:
-        """Count the first epoch of a trial's first fold."""
-        self._forget(record.trial)
-        known = record.metrics.get(objective.epoch)
-        if known is not None and known == known:  # NaN has no place in an order
-            self._first[record.trial] = objective.oriented(known)
-            insort(self._ascending, self._first[record.trial])
+    def reach_rung(self, trial: int, value: float) -> None:
+        """Count what a trial shows at its rung; larger is better."""
+        self._forget(trial)
+        self._at_rung[trial] = value
+        insort(self._ascending, value)
+
+    def stop_below_rung(self, trial: int) -> None:
+        """Count a trial that was stopped in its first fold as behind, unless it was at its rung."""
+        if trial not in self._at_rung:
+            self.reach_rung(trial, -math.inf)
 
     def fold(self, record: FoldEnded, *, rests: bool) -> None:
         """Count one of the study's folds that is over; `rests` tells if its trial is at rest."""
@@ -90,6 +112,6 @@ class Tally:
         self.waiting.discard(trial)
 
     def _forget(self, trial: int) -> None:
-        before = self._first.pop(trial, None)
+        before = self._at_rung.pop(trial, None)
         if before is not None:
             del self._ascending[bisect_left(self._ascending, before)]

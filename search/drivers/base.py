@@ -1,8 +1,7 @@
 """The seam to the library that proposes settings."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from spaces import Settings
 
@@ -13,14 +12,13 @@ class Outcome:
 
     Attributes:
         state: `complete`, `pruned` or `failed`.
-        values: one for each of the study's objectives, larger is better; empty unless complete.
-        steps: the first objective's value as it became known: for rising numbers of epochs
-            trained, over all folds together, its mean over the folds seen; larger is better.
+        values: one for each of the study's objectives, larger is better. Of a trial that did not
+            see all folds it is an estimate of what it would have scored, so that all can be
+            compared; empty where nothing is known.
     """
 
     state: str
     values: tuple[float, ...] = ()
-    steps: Mapping[int, float] = field(default_factory=dict)
 
 
 class Driver(ABC):
@@ -28,11 +26,13 @@ class Driver(ABC):
 
     A proposal depends on the study's seed, the trial's number and the trials told before, on
     nothing else; so a driver that is shown the trials of a journal goes on as the one that wrote
-    it would have. Trials are told in the order they ended.
+    it would have. Before it is asked, it is told of all trials that are over by then; and of one it
+    was told of, again, where more is known of it now.
 
     Attributes:
         remembers: what it was asked changes what it proposes later, whatever it is told; so it
-            can be shown a journal's trials only by being asked for them again.
+            can be shown a journal's trials only by being asked for them again. What it was told
+            once stays.
     """
 
     remembers: bool = False
@@ -43,7 +43,10 @@ class Driver(ABC):
 
     @abstractmethod
     def tell(self, number: int, setting: Settings, outcome: Outcome) -> None:
-        """Learn how trial `number` with `setting` ended; it need not come from `ask`."""
+        """Learn how trial `number` with `setting` ended; it need not come from `ask`.
+
+        Told again of a trial, it forgets what it was told before, unless it `remembers`.
+        """
 
     def adopt(self, number: int, setting: Settings, *, sampled: bool) -> None:
         """Take note of a trial that this object was not asked for.

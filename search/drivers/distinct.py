@@ -41,6 +41,7 @@ class DistinctDriver(Driver):
         self._space = space
         self._seed = seed
         self._attempts = attempts
+        self.remembers = sampler.remembers
         self._known: dict[Identity, Outcome | None] = {}
         self._asked_as: dict[int, int] = {}
 
@@ -67,7 +68,7 @@ class DistinctDriver(Driver):
     def tell(self, number: int, setting: Settings, outcome: Outcome) -> None:
         """Pass the outcome on to the sampler."""
         self._known[self._space.identity(setting)] = outcome
-        self._sampler.tell(self._asked_as.pop(number, number), setting, outcome)
+        self._sampler.tell(self._asked_as.get(number, number), setting, outcome)
 
     def adopt(self, number: int, setting: Settings, *, sampled: bool) -> None:
         """Bring the sampler to where it was after this trial began.

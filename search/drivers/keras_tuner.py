@@ -91,8 +91,8 @@ class KerasTunerDriver(Driver):
     earlier round's trial ended: that one's models are gone, one for each fold. The brackets are
     gone through again until the study has its trials.
 
-    A pruned trial counts as complete with the value it had reached: it was pruned because that
-    was a poor one. KerasTuner has no other word for it.
+    A pruned trial counts as complete with the value it is estimated at: KerasTuner has no other
+    word for it.
     """
 
     def __init__(self, space: Space, *, sampler: str, seed: int) -> None:
@@ -102,6 +102,7 @@ class KerasTunerDriver(Driver):
         self.remembers = sampler == "hyperband"
         self._oracle = _make_oracle(sampler, space, self._axes, seed)
         self._open: dict[int, Any] = {}
+        self._over: dict[int, str] = {}
 
     def ask(self, number: int) -> Settings | None:
         """Return the oracle's proposal, None where it finds nothing new."""
@@ -115,10 +116,15 @@ class KerasTunerDriver(Driver):
         return {**setting, "epochs": values["tuner/epochs"]} if self.remembers else setting
 
     def tell(self, number: int, setting: Settings, outcome: Outcome) -> None:
-        """End the oracle's trial."""
+        """End the oracle's trial, or give it another score."""
+        score = outcome.values[0] if outcome.values else None
         trial = self._open.pop(number, None)
         if trial is not None:
-            _end(self._oracle, trial, _score(outcome))
+            _end(self._oracle, trial, score)
+            self._over[number] = trial.trial_id
+        elif number in self._over and not self.remembers:
+            told = self._oracle.trials[self._over[number]]
+            told.status, told.score = _FAILED if score is None else _COMPLETED, score
 
     def adopt(self, number: int, setting: Settings, *, sampled: bool) -> None:
         """Show the trial to an oracle that can learn of it."""
@@ -170,14 +176,6 @@ def _make_oracle(sampler: str, space: Space, axes: Axes, seed: int) -> Any:
             oracle = _Grid(max_trials=None, seed=1, **common)
     oracle.verbose = 0
     return oracle
-
-
-def _score(outcome: Outcome) -> float | None:
-    if outcome.state == "complete":
-        return outcome.values[0]
-    if outcome.state == "pruned" and outcome.steps:
-        return outcome.steps[max(outcome.steps)]
-    return None
 
 
 def _end(oracle: Any, trial: Any, score: float | None) -> None:

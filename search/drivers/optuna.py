@@ -2,8 +2,9 @@
 
 import math
 import warnings
+from bisect import insort
 from collections.abc import Callable, Container, Sequence
-from dataclasses import replace
+from copy import copy
 from typing import cast
 
 import numpy as np
@@ -32,79 +33,107 @@ _STATES = {
 # older it is, and takes 25 for good ones (of two objectives a tenth of all). To look through ten
 # thousand for each proposal takes it half a second.
 SHOWN, BEST = 300, 50
-_SLACK = 25  # trials; so that not every one that ends has to be ranked
+_STEP = 1  # of every pruned trial: TPE would rank those higher that went farther
 
 
 class _Window(InMemoryStorage):
-    """Shows samplers the best and the latest of the trials that are over.
+    """Shows samplers the trials they were told of, in the order of the study's numbers.
 
     Attributes:
+        most: how many at most; then they are the best and the latest. None for all.
         everywhere: the searched parameters that every trial so far has had; None before the first.
+        asked: the number of the trial that is proposed next.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int | None) -> None:
         super().__init__()
+        self.most = most
+        self.asked = 0
         self.everywhere: dict[str, BaseDistribution] | None = None
-        self._over: list[FrozenTrial] = []
-        self._open: dict[int, None] = {}
+        self._trials: dict[int, FrozenTrial] = {}
+        self._numbers: list[int] = []  # of those over, rising
+        self._complete, self._pruned = _Ranking(), _Ranking()
+        self._shown: list[FrozenTrial] | None = None
 
-    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
-        trial_id = super().create_new_trial(study_id, template_trial)
-        self._open[trial_id] = None
-        self._look_at(trial_id)
-        return trial_id
+    def put(self, trial: FrozenTrial) -> None:
+        """Show a trial, in place of what was shown of it before; not one that failed."""
+        self._shown = None
+        before = self._trials.pop(trial.number, None)
+        if before is not None and before.state.is_finished():
+            self._numbers.remove(trial.number)
+            self._ranking(before).remove(trial.number)
+        if trial.state == TrialState.FAIL:  # no sampler looks at these
+            if before is not None and before.state.is_finished():
+                self._find_what_is_everywhere()
+            return
+        self._trials[trial.number] = trial
+        if trial.state.is_finished():
+            insort(self._numbers, trial.number)
+            self._ranking(trial).add(trial.number, trial.values or _last_values(trial))
+            shared = trial.distributions if self.everywhere is None else self.everywhere
+            self.everywhere = {n: d for n, d in shared.items() if n in trial.distributions}
 
-    def set_trial_state_values(
-        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
-    ) -> bool:
-        is_set = super().set_trial_state_values(trial_id, state, values)
-        self._look_at(trial_id)
-        return is_set
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        """Return the trial in the making; Optuna's own count of them is not the study's."""
+        trial = copy(super().get_trial(trial_id))
+        trial.number = self.asked
+        return trial
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
         del study_id, deepcopy  # there is one study, and nobody changes what was told
-        shown = [*self._over, *map(self.get_trial, self._open)]
-        wanted = [trial for trial in shown if states is None or trial.state in states]
-        return sorted(wanted, key=lambda trial: trial.number)
+        if self._shown is None:
+            self._shown = [self._trials[number] for number in sorted(self._choose())]
+        return [trial for trial in self._shown if states is None or trial.state in states]
 
-    def _look_at(self, trial_id: int) -> None:
-        trial = self.get_trial(trial_id)
-        if not trial.state.is_finished():
-            return
-        self._open.pop(trial_id, None)
-        if trial.state == TrialState.FAIL:  # no sampler looks at these
-            return
-        shared = trial.distributions if self.everywhere is None else self.everywhere
-        self.everywhere = {n: d for n, d in shared.items() if n in trial.distributions}
-        self._over.append(trial)
-        if len(self._over) >= SHOWN + _SLACK:
-            self._hide()
+    def _choose(self) -> set[int]:
+        if self.most is None or len(self._numbers) <= self.most:
+            return set(self._trials)
+        best = self._complete.best(BEST)
+        best += self._pruned.best(BEST - len(best))
+        running = [n for n, trial in self._trials.items() if not trial.state.is_finished()]
+        return {*best, *self._numbers[-(self.most - BEST) :], *running}
 
-    def _hide(self) -> None:
-        ranks = _ranks(self._over)
-        best = set(sorted(range(len(ranks)), key=lambda place: ranks[place])[:BEST])
-        latest = len(ranks) - (SHOWN - BEST)
-        self._over = [t for place, t in enumerate(self._over) if place in best or place >= latest]
+    def _ranking(self, trial: FrozenTrial) -> "_Ranking":
+        return self._complete if trial.state == TrialState.COMPLETE else self._pruned
+
+    def _find_what_is_everywhere(self) -> None:
+        over = [self._trials[number].distributions for number in self._numbers]
+        names = set.intersection(*map(set, over)) if over else set()
+        self.everywhere = {n: d for n, d in over[0].items() if n in names} if over else None
 
 
-def _ranks(trials: Sequence[FrozenTrial]) -> list[tuple[float, ...]]:
-    """Return what orders trials as TPE does, the best first.
+class _Ranking:
+    """Orders trials as TPE does: those first that few others beat in all objectives."""
 
-    Of complete trials counts how many are better in all objectives. Pruned ones come after them,
-    those that went farther first.
-    """
-    complete = np.array([t.values for t in trials if t.state == TrialState.COMPLETE])
-    ranks: list[tuple[float, ...]] = []
-    for trial in trials:
-        steps = trial.intermediate_values
-        last = max(steps, default=0)
-        if trial.state == TrialState.COMPLETE:
-            ranks.append((0.0, float((complete > trial.values).all(axis=1).sum())))
-        else:
-            ranks.append((1.0, -last, -steps[last]) if steps else (2.0,))
-    return ranks
+    def __init__(self) -> None:
+        self._numbers = np.zeros(0, int)
+        self._values = np.zeros((0, 0))
+        self._beaten = np.zeros(0, int)  # by how many
+
+    def add(self, number: int, values: Sequence[float]) -> None:
+        row = np.array([values], float)
+        known = self._values if len(self._values) else np.zeros((0, row.shape[1]))
+        self._beaten = np.append(
+            self._beaten + (row > known).all(axis=1), (known > row).all(axis=1).sum()
+        )
+        self._values = np.concatenate([known, row])
+        self._numbers = np.append(self._numbers, number)
+
+    def remove(self, number: int) -> None:
+        stays = self._numbers != number
+        gone = self._values[~stays]
+        self._numbers, self._values = self._numbers[stays], self._values[stays]
+        self._beaten = self._beaten[stays] - (gone > self._values).all(axis=1)
+
+    def best(self, count: int) -> list[int]:
+        order = np.lexsort((self._numbers, self._beaten))[: max(0, count)]
+        return [int(number) for number in self._numbers[order]]
+
+
+def _last_values(trial: FrozenTrial) -> list[float]:
+    return [trial.intermediate_values.get(_STEP, -math.inf)]
 
 
 class _Tpe(optuna.samplers.TPESampler):
@@ -165,74 +194,87 @@ _REMEMBER = frozenset({"qmc", "cmaes"})
 # Which are shown a part of the trials.
 _LOOK_THROUGH_A_WINDOW = frozenset({"tpe", "random"})
 # Which see nothing but complete trials. A racing study prunes most of its trials, so these are
-# told that a pruned trial completed with the value it had reached: it was pruned because that was
-# a poor one. TPE looks at a pruned trial's steps itself; random and qmc do not learn.
+# told that a pruned trial completed with the value it is estimated at. TPE takes complete trials
+# for better than pruned ones; random and qmc do not learn.
 _SEE_COMPLETE = frozenset({"gp", "cmaes"})
 
 
 class OptunaDriver(Driver):
     """Asks one of Optuna's samplers, with a fresh one for every trial.
 
-    A sampler is seeded with the trial's number, and the study holds nothing but told trials, so a
-    proposal is a function of seed, number and history. The samplers that keep notes of their own
-    in the study are the ones that `remember`.
+    A sampler is seeded with the trial's number, and is shown the trials that were told, and those
+    that run, by their numbers; so a proposal is a function of seed, number and history. The
+    samplers that keep notes of their own in Optuna's study are the ones that `remember`.
     """
 
     def __init__(self, space: Space, *, sampler: str, seed: int, objectives: int = 1) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._space = space
-        self._objectives = objectives
         self._seed = seed
         self._make_sampler = _SAMPLERS[sampler]
         self._sees_complete = sampler in _SEE_COMPLETE
         self.remembers = sampler in _REMEMBER
+        self._window = _Window(SHOWN if sampler in _LOOK_THROUGH_A_WINDOW else None)
         self._study = optuna.create_study(
-            storage=_Window() if sampler in _LOOK_THROUGH_A_WINDOW else None,
+            storage=InMemoryStorage() if self.remembers else self._window,
             directions=["maximize"] * objectives,
             sampler=_random(seed, 0),
         )
-        self._open: dict[int, optuna.Trial] = {}
+        self._open: dict[int, optuna.Trial] = {}  # of a sampler that remembers
+        self._over: set[int] = set()
 
     def ask(self, number: int) -> Settings:
         """Return the sampler's proposal for trial `number`."""
         with warnings.catch_warnings():  # the user chose the sampler by name; it is documented
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             self._study.sampler = self._make_sampler(self._seed, number)
+        self._window.asked = number
         trial = self._study.ask()
-        self._open[number] = trial
-        return self._space.decide(lambda parameter: _suggest(trial, parameter))
+        setting = self._space.decide(lambda parameter: _suggest(trial, parameter))
+        if self.remembers:
+            self._open[number] = trial
+        else:
+            self._window.put(self._frozen(number, setting, TrialState.RUNNING))
+        return setting
 
     def tell(self, number: int, setting: Settings, outcome: Outcome) -> None:
-        """Enter the trial into the study, with its steps where there is one objective."""
-        trial = self._open.pop(number, None)
-        outcome = self._as_seen(outcome)
-        if trial is None:
-            self._study.add_trial(self._frozen(setting, outcome))
-            return
-        for step, value in outcome.steps.items():
-            trial.report(value, step)
-        self._study.tell(trial, list(outcome.values) or None, state=_STATES[outcome.state])
+        """Enter the trial into the study."""
+        state, values = _STATES[outcome.state], outcome.values
+        if self._sees_complete and state == TrialState.PRUNED and values:
+            state = TrialState.COMPLETE
+        if not self.remembers:
+            self._window.put(self._frozen(number, setting, state, values))
+        elif number not in self._over:
+            self._over.add(number)
+            trial = self._open.pop(number, None)
+            if trial is None:
+                self._study.add_trial(self._frozen(number, setting, state, values))
+            else:
+                told = list(values) if state == TrialState.COMPLETE else None
+                self._study.tell(trial, told, state=state)
 
-    def _as_seen(self, outcome: Outcome) -> Outcome:
-        if self._objectives > 1 or outcome.state == "complete":
-            # Of two objectives Optuna keeps no steps, and of complete trials no sampler reads any.
-            return replace(outcome, steps={})
-        if self._sees_complete and outcome.state == "pruned" and outcome.steps:
-            return replace(outcome, state="complete", values=(outcome.steps[max(outcome.steps)],))
-        return outcome
+    def adopt(self, number: int, setting: Settings, *, sampled: bool) -> None:
+        """Show that the trial runs."""
+        if not self.remembers:
+            self._window.put(self._frozen(number, setting, TrialState.RUNNING))
 
-    def _frozen(self, setting: Settings, outcome: Outcome) -> optuna.trial.FrozenTrial:
+    def _frozen(
+        self, number: int, setting: Settings, state: TrialState, values: Sequence[float] = ()
+    ) -> FrozenTrial:
         searched = [p for p in self._space.searched() if p.name in setting]
-        return optuna.trial.create_trial(
+        is_complete = state == TrialState.COMPLETE
+        trial = optuna.trial.create_trial(
             params={
                 parameter.name: _internal(parameter, setting[parameter.name])
                 for parameter in searched
             },
             distributions={parameter.name: distribution(parameter) for parameter in searched},
-            values=list(outcome.values) or None,
-            state=_STATES[outcome.state],
-            intermediate_values=dict(outcome.steps),
+            values=list(values) if is_complete else None,
+            state=state,
+            intermediate_values={_STEP: values[0]} if values and not is_complete else {},
         )
+        trial.number = number
+        return trial
 
 
 def distribution(parameter: Parameter) -> BaseDistribution:

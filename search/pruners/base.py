@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 
 from search.pruners.standing import Standing
+from spaces import Settings
 from tracking.history import History, TrialHistory
 from tracking.objectives import Objective
 
@@ -25,6 +26,11 @@ class Pruner(ABC):
         """Compare by an objective; so many trials at least should see all folds."""
         self._standing = Standing(objective)
         self._winners = winners
+
+    def compared_after(self, setting: Settings) -> int:
+        """Return the epoch of the first fold after which a trial is compared; 0 for any or none."""
+        del setting
+        return 0
 
     @abstractmethod
     def reason_to_stop(self, trial: TrialHistory, history: History) -> str:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from search.pruners.base import Pruner
 from search.pruners.standing import folds_text
+from spaces import Settings
 from tracking.history import History, TrialHistory
+from tracking.tally import rung_of
 
 KEEP = 0.45
 LEAST = (4, 3, 2)  # trials that go on after one fold, after two, after more
@@ -20,17 +22,17 @@ LEAST_FREEDOM = 3
 class RacingPruner(Pruner):
     """Sends trials up a ladder of (fold, epoch) rungs and takes the weaker ones off at each.
 
-    After the first epoch of its first fold a trial stops unless it is among the best 45 % of all
-    that came as far. The others see that fold's end and wait until every proposal has had its
-    turn. Then they race fold by fold: of the n trials that finished one fold, the best n / 4 go on,
-    after two folds the best n / 16, and so on, but not fewer than four, three, and then two; and of
-    these only such as the leader does not beat beyond doubt. What doubt is comes from the
-    differences between the best trials on the same folds: a mean over j of k folds is off the mean
-    over all k by a standard error of `s * sqrt(1/j - 1/k)`, and a gap of more than two of these
-    ends a trial.
+    After a tenth of its epochs in its first fold (`rung_of`) a trial stops unless it is among the
+    best 45 % of all that came as far. The others see that fold's end and wait until every proposal
+    has had its turn. Then they race fold by fold: of the n trials that finished one fold, the best
+    n / 4 go on, after two folds the best n / 16, and so on, but not fewer than four, three, and
+    then two; and of these only such as the leader does not beat beyond doubt. What doubt is comes
+    from the differences between the best trials on the same folds: a mean over j of k folds is off
+    the mean over all k by a standard error of `s * sqrt(1/j - 1/k)`, and a gap of more than two of
+    these ends a trial.
 
     No rung is tuned to a dataset; decision 0013 has the rules that lost, and why there are no rungs
-    between the first epoch and the first fold's end.
+    between that one and the first fold's end.
 
     Source: successive halving as in Li et al., "A system for massively parallel hyperparameter
     tuning", 2020, with the stopping rule in the first fold; going on fold by fold as in
@@ -41,26 +43,32 @@ class RacingPruner(Pruner):
     waits = True
     _known_pool: "_Pool | None" = None
 
+    def compared_after(self, setting: Settings) -> int:
+        """Return the epoch of the trial's rung."""
+        return rung_of(setting)
+
     def reason_to_stop(self, trial: TrialHistory, history: History) -> str:
-        """Compare with all trials that trained the first epoch of the first fold."""
-        own = self._standing.epoch(trial, 1, 1)
-        is_there = trial.position() == (1, 1) and trial.folds[1].ended is None
-        if own is None or not is_there or int(trial.started.parameters["epochs"]) == 1:
+        """Compare with all trials that came to their rung in the first fold."""
+        rung, epochs = trial.rung, int(trial.started.parameters.get("epochs", 1))
+        own = self._standing.epoch(trial, 1, rung)
+        is_there = trial.position() == (1, rung) and trial.folds[1].ended is None
+        if own is None or not is_there or rung >= epochs:
             return ""
-        values = history.tally.first_epochs
+        values = history.tally.at_rung
         limit = values[-math.ceil(len(values) * KEEP)]
         if own >= limit:
             return ""
         return (
-            f"in fold 1 after epoch 1: {self._standing.text(own)} is not among the best {KEEP:.0%}"
-            f" of {len(values)} trials there, {self._standing.text(limit)} and better"
+            f"in fold 1 after epoch {rung} of {epochs}: {self._standing.text(own)} is not among the"
+            f" best {KEEP:.0%} of {len(values)} trials at the same share of their epochs,"
+            f" {self._standing.text(limit)} and better"
         )
 
     def reason_to_drop(self, trial: TrialHistory, history: History) -> str:
         """Compare over the folds that `trial` has finished with all trials that finished them."""
-        level = trial.level
+        means = self._standing.means(trial)
+        level, own = len(means), means[-1]
         pool = self._pool(history, level)
-        own = self._standing.mean(trial, range(1, level + 1))
         ahead = len(pool.ascending) - bisect_right(pool.ascending, own)
         places = self._places(level, pool.entered)
         told = f"after {folds_text(level)}: {self._standing.text(own)}"
@@ -87,16 +95,17 @@ class RacingPruner(Pruner):
             or known.history is not history
             or (known.level, known.records) != (level, history.tally.records)
         ):
-            trials = _with_folds(history, level)
-            means = {t.number: self._standing.mean(t, range(1, level + 1)) for t in trials}
-            ranking = sorted(trials, key=lambda rival: -means[rival.number])
+            found = [(self._standing.means(t), t) for _, t in sorted(history.trials.items())]
+            # One that failed later is among them: what it had shown stands, whenever it is asked.
+            rivals = [(means[level - 1], t) for means, t in found if len(means) >= level]
+            rivals.sort(key=lambda rival: -rival[0])
             self._known_pool = known = _Pool(
                 history=history,
                 records=history.tally.records,
                 level=level,
-                entered=len(_with_folds(history, 1)),
-                ascending=sorted(means.values()),
-                best=ranking[:COMPARED],
+                entered=sum(bool(means) for means, _ in found),
+                ascending=[mean for mean, _ in reversed(rivals)],
+                best=[trial for _, trial in rivals[:COMPARED]],
             )
         return known
 
@@ -131,11 +140,3 @@ class _Pool:
     entered: int
     ascending: list[float]
     best: list[TrialHistory]
-
-
-def _with_folds(history: History, count: int) -> list[TrialHistory]:
-    """Return the trials that finished the first `count` folds.
-
-    One that failed later is among them: what it had shown stands, whenever it is asked for.
-    """
-    return [trial for _, trial in sorted(history.trials.items()) if trial.level >= count]

@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import count, takewhile
 
 from tracking.history import TrialHistory
 from tracking.objectives import Objective
@@ -39,24 +40,14 @@ class Standing:
         value = ended.metrics.get(self.objective.epoch) if ended else None
         return None if value is None else self.objective.oriented(value)
 
-    def steps(self, trial: TrialHistory) -> dict[int, float]:
-        """Return how the trial looked as it went on, by epochs trained over all folds together.
+    def means(self, trial: TrialHistory) -> list[float]:
+        """Return its mean over the first fold, over the first two, and so on.
 
-        Each value is the mean of the folds finished by then and of the one in training.
+        The list ends where a fold is missing.
         """
-        steps: dict[int, float] = {}
-        finished: list[float] = []
-        trained = 0
-        for fold, history in sorted(trial.folds.items()):
-            for epoch in sorted(history.epochs):
-                value = self.epoch(trial, fold, epoch)
-                if value is not None:
-                    steps[trained + epoch] = statistics.fmean([*finished, value])
-            trained += max(history.epochs, default=0)
-            if history.ended is not None:
-                finished.append(self._of(history.ended))
-                steps[trained] = statistics.fmean(finished)
-        return steps
+        folds = self.folds(trial)
+        values = [folds[n] for n in takewhile(folds.__contains__, count(1))]
+        return [statistics.fmean(values[:n]) for n in range(1, len(values) + 1)]
 
     def text(self, value: float) -> str:
         """Return an oriented value as people know it, with its name."""

@@ -53,12 +53,11 @@ SAMPLERS = [
 def outcome(setting: Settings, number: int) -> Outcome:
     """A deterministic outcome of every kind in turn."""
     score = sum(float(v) if not isinstance(v, str) else len(v) for v in setting.values())
-    steps = {1: score, 2: score + 1.0, 3: score + 2.0}
     if number % 7 == 3:
-        return Outcome("pruned", (), {1: score})
+        return Outcome("pruned", (score,))
     if number % 7 == 5:
         return Outcome("failed")
-    return Outcome("complete", (score + 1.0,), steps)
+    return Outcome("complete", (score + 1.0,))
 
 
 def run(driver: Driver, numbers: range) -> list[Settings]:

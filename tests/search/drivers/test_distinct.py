@@ -5,7 +5,7 @@ from tests.fakes import toy_space
 from tests.search.drivers.proposing import SPACES, outcome, run
 
 SWITCHES = toy_space(*(Boolean(f"switch {number}") for number in range(10)))
-SCORED = Outcome("complete", (0.5,), {1: 0.5})
+SCORED = Outcome("complete", (0.5,))
 
 
 class Stubborn(Driver):

@@ -77,7 +77,7 @@ def best(driver: str, sampler: str, seed: int, trials: int = 50) -> float:
     for number in range(trials):
         setting = proposing.ask(number)
         scores.append(height(setting))
-        proposing.tell(number, setting, Outcome("complete", (scores[-1],), {1: scores[-1]}))
+        proposing.tell(number, setting, Outcome("complete", (scores[-1],)))
     return max(scores)
 
 
@@ -92,18 +92,9 @@ def height(setting: Settings) -> float:
 @pytest.mark.parametrize(("driver", "sampler"), LEARNING)
 def test_learns_from_trials_that_were_pruned_alone(driver, sampler):
     def proposals(sign: float) -> list[Settings]:
-        return run_with(driver, sampler, lambda s: Outcome("pruned", (), {2: sign * height(s)}))
+        return run_with(driver, sampler, lambda s: Outcome("pruned", (sign * height(s),)))
 
     assert proposals(1.0) != proposals(-1.0)
-
-
-@pytest.mark.parametrize(("driver", "sampler"), LEARNING)
-def test_the_last_step_of_a_pruned_trial_counts(driver, sampler):
-    def proposals(first: float) -> list[Settings]:
-        steps = {1: first, 2: 0.0}
-        return run_with(driver, sampler, lambda s: Outcome("pruned", (), {**steps, 3: height(s)}))
-
-    assert proposals(9.0) == proposals(-9.0)
 
 
 def run_with(driver: str, sampler: str, outcome_of) -> list[Settings]:
@@ -127,10 +118,10 @@ def test_learns_of_baselines_it_did_not_propose(driver, sampler):
             setting: Settings = {"x": number - 6.0 if number % 2 else 1.0, "y": number / 2 - 3}
             proposing.adopt(number, setting, sampled=False)
             score = sign * height(setting)
-            proposing.tell(number, setting, Outcome("complete", (score,), {1: score}))
+            proposing.tell(number, setting, Outcome("complete", (score,)))
         for number in (12, 13):
             proposal = proposing.ask(number)
-            proposing.tell(number, proposal, Outcome("complete", (0.0,), {1: 0.0}))
+            proposing.tell(number, proposal, Outcome("complete", (0.0,)))
         return proposal
 
     if sampler == "cmaes":
@@ -149,7 +140,7 @@ def test_several_objectives_can_be_searched_by(sampler):
         assert setting is not None
         settings.append(setting)
         score = float(setting["b"])
-        states = [Outcome("complete", (score, -score), {1: score}), Outcome("failed", (), {1: 0.0})]
+        states = [Outcome("complete", (score, -score)), Outcome("failed", ())]
         driver.tell(number, setting, states[number % 5 == 4])
     assert len({str(setting) for setting in settings}) == 14
 
