@@ -8,7 +8,8 @@ with the product's pruners; only the executor is another one: it reads the curve
 `recording.py` wrote instead of training. Counted are epochs trained, as a share of what the full
 evaluation of all folds trains, and the recorded time of these epochs. A choice is judged by the
 independent 5-fold score of the chosen setting, of models trained anew on other folds and scored on
-samples that took no part; `regret` is how much the best proposal's is better, in points.
+samples that took no part; `regret` is how much the best proposal's is better, in points. A second
+table has what racing tells the sampler in the end: the rank of the chosen trial among the told.
 
 Strategies that are not the product's own, after Bergman, Purucker and Hutter, "Don't waste your
 time: early stopping cross-validation", 2024: *aggressive* stops a trial whose mean over the folds
@@ -32,7 +33,9 @@ import numpy as np
 from search.budget import Budget
 from search.drivers import FixedDriver
 from search.executors import Executor, OnRecord
+from search.outcomes import Feedback
 from search.pruners import NoPruner, Pruner, make_pruner
+from search.pruners.standing import Standing
 from search.study import Study
 from search.work import TrialTask
 from tracking.history import History, TrialHistory
@@ -48,6 +51,7 @@ from tracking.records import (
 
 START, END = "<!-- racing: begin -->", "<!-- racing: end -->"
 ACCURACY = OBJECTIVES["cv_accuracy"]
+RACING = "**racing**"
 
 
 @dataclass(frozen=True)
@@ -55,32 +59,41 @@ class Curves:
     """Recorded trainings of many settings.
 
     Attributes:
-        accuracy: validation accuracy, (settings, folds, epochs).
+        accuracy: validation accuracy of each setting, (folds, epochs).
         loss: validation loss, likewise.
-        seconds: of each epoch, likewise; zeros where only a setting's total is known.
+        seconds: of each epoch, likewise.
         independent: mean accuracy of a setting's models on samples that took no part, (settings,):
             of models trained anew where there are any, else of the folds' own.
     """
 
-    accuracy: Any
-    loss: Any
-    seconds: Any
+    accuracy: list[Any]
+    loss: list[Any]
+    seconds: list[Any]
     independent: Any
+
+    @property
+    def folds(self) -> int:
+        """How many folds each setting was trained on."""
+        return len(self.accuracy[0])
+
+    def epochs(self, number: int) -> int:
+        """Return how many epochs a setting has."""
+        return int(self.accuracy[number].shape[1])
 
     @classmethod
     def load(cls, path: Path) -> "Curves":
         """Read one setting a line."""
         lines = [json.loads(text) for text in path.read_text().splitlines()]
         lines.sort(key=lambda line: line.get("number", 0))
-        accuracy = np.array([line["val_accuracy"] for line in lines])
-        seconds = np.zeros(accuracy.shape)
-        for number, line in enumerate(lines):
-            per_epoch = np.asarray(line["seconds"])
-            seconds[number] = per_epoch if per_epoch.ndim else per_epoch / accuracy[number].size
+        accuracy = [np.array(line["val_accuracy"]) for line in lines]
+        spent = [np.asarray(line["seconds"]) for line in lines]  # of some only the total is known
         return cls(
             accuracy=accuracy,
-            loss=np.array([line["val_loss"] for line in lines]),
-            seconds=seconds,
+            loss=[np.array(line["val_loss"]) for line in lines],
+            seconds=[
+                each if each.ndim else np.full(known.shape, each / known.size)
+                for each, known in zip(spent, accuracy, strict=True)
+            ],
             independent=np.array(
                 [line.get("further_test_accuracy", line["test_accuracy"]) for line in lines]
             ).mean(axis=1),
@@ -134,7 +147,7 @@ class Recorded(Executor):
             stop = stop or self._train(task, fold, on_record)
             if stop:
                 break
-            done.append(float(self._curves.accuracy[self._number(task), fold - 1, -1]))
+            done.append(float(self._curves.accuracy[self._number(task)][fold - 1, -1]))
         if stop or len(done) == self._folds:
             value = statistics.fmean(done) if done else None
             state = "pruned" if stop else "complete"
@@ -151,14 +164,12 @@ class Recorded(Executor):
 
     def _train(self, task: TrialTask, fold: int, on_record: OnRecord) -> str:
         number, trial = self._number(task), task.trial
-        accuracy, loss = (
-            self._curves.accuracy[number, fold - 1],
-            self._curves.loss[number, fold - 1],
-        )
+        accuracy = self._curves.accuracy[number][fold - 1]
+        loss = self._curves.loss[number][fold - 1]
         on_record(FoldStarted(at=0.0, trial=trial, fold=fold))
         for epoch in range(1, len(accuracy) + 1):
             self.epochs += 1
-            self.seconds += float(self._curves.seconds[number, fold - 1, epoch - 1])
+            self.seconds += float(self._curves.seconds[number][fold - 1, epoch - 1])
             metrics = {
                 "val_accuracy": float(accuracy[epoch - 1]),
                 "val_loss": float(loss[epoch - 1]),
@@ -203,7 +214,7 @@ class Strategy:
 STRATEGIES = (
     Strategy("full 5-fold", lambda: NoPruner(ACCURACY)),
     Strategy("single split", lambda: NoPruner(ACCURACY), folds=1),
-    Strategy("**racing**", lambda: make_pruner("racing", ACCURACY)),
+    Strategy(RACING, lambda: make_pruner("racing", ACCURACY)),
     Strategy("median", lambda: make_pruner("median", ACCURACY)),
     Strategy("wilcoxon", lambda: make_pruner("wilcoxon", ACCURACY)),
     Strategy("hyperband", lambda: make_pruner("hyperband", ACCURACY)),
@@ -221,6 +232,8 @@ class Replay:
         seconds: recorded time of these epochs.
         independent: score of the chosen setting, fraction.
         regret: points that the best proposal scores more.
+        rank: of the chosen one among the values told in the end, 1 for the best; 0 without waiting.
+        rank_of_means: the same where each is told its mean over the folds it has seen.
     """
 
     share: float
@@ -228,20 +241,22 @@ class Replay:
     seconds: float
     independent: float
     regret: float
+    rank: int
+    rank_of_means: int
 
 
 def replay(curves: Curves, strategy: Strategy, order: list[int]) -> Replay:
     """Run one study over the proposals in this order."""
-    _, all_folds, epochs = curves.accuracy.shape
-    folds = strategy.folds or all_folds
+    folds = strategy.folds or curves.folds
     history = History()
     history.add(_study(folds))
     executor = Recorded(curves, folds)
+    pruner = strategy.pruner()
     study = Study(
         history=history,
         record=_unheard,
-        driver=FixedDriver({"number": number, "epochs": epochs} for number in order),
-        pruner=strategy.pruner(),
+        driver=FixedDriver({"number": n, "epochs": curves.epochs(n)} for n in order),
+        pruner=pruner,
         executor=executor,
         budget=Budget(trials=len(order)),
     )
@@ -250,13 +265,29 @@ def replay(curves: Curves, strategy: Strategy, order: list[int]) -> Replay:
     if best is None:
         raise RuntimeError(f"{strategy.name} chose nothing")
     score = float(curves.independent[int(best.started.parameters["number"])])
+    told, means = _told(history) if pruner.waits else ({}, {})
     return Replay(
-        share=executor.epochs / (len(order) * all_folds * epochs),
+        share=executor.epochs / (curves.folds * sum(map(curves.epochs, order))),
         epochs=executor.epochs,
         seconds=executor.seconds,
         independent=score,
         regret=100 * (float(curves.independent[order].max()) - score),
+        rank=_rank(told, best.number),
+        rank_of_means=_rank(means, best.number),
     )
+
+
+def _told(history: History) -> tuple[dict[int, float], dict[int, float]]:
+    """Return what is told of the trials that saw a fold, and their means over the folds seen."""
+    feedback, standing = Feedback(FixedDriver(()), history, waits=True), Standing(ACCURACY)
+    seen = [trial for trial in history.trials.values() if trial.finished_folds()]
+    outcomes = {trial.number: feedback.outcome(trial) for trial in seen}
+    told = {number: outcome.values[0] for number, outcome in outcomes.items() if outcome}
+    return told, {trial.number: standing.means(trial)[-1] for trial in seen}
+
+
+def _rank(values: dict[int, float], number: int) -> int:
+    return 1 + sum(value > values[number] for value in values.values()) if values else 0
 
 
 def _unheard(record: Record) -> None:
@@ -293,16 +324,35 @@ def table(results: dict[str, dict[int, list[Replay]]]) -> str:
     """Return a Markdown table; values after ± are standard errors."""
     trials = sorted({n for of in results.values() for n in of})
     lines = [
-        "| strategy | trials | epochs trained | of full | time | score of the choice | regret |",
-        "|---|---|---|---|---|---|---|",
+        "| strategy | trials | epochs trained | of full | time | score of the choice | regret"
+        " | 90th percentile | worst |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for count in trials:
         for name, of in results.items():
             done = of[count]
+            regrets = [one.regret for one in done]
             lines.append(
                 f"| {name} | {count} | {_mean(done, 'epochs'):.0f} | {_mean(done, 'share'):.3f}"
                 f" | {_mean(done, 'seconds'):.0f} s | {_mean(done, 'independent'):.4f}"
-                f" | {_mean(done, 'regret'):.3f} ± {_error(done, 'regret'):.3f} |"
+                f" | {_mean(done, 'regret'):.3f} ± {_error(done, 'regret'):.3f}"
+                f" | {np.percentile(regrets, 90):.2f} | {max(regrets):.2f} |"
+            )
+    return "\n".join(lines)
+
+
+def ranks_table(raced: dict[int, list[Replay]]) -> str:
+    """Return a Markdown table of the chosen trial's rank among the told."""
+    lines = [
+        "| trials | told | the choice is told best | its rank, mean | worst |",
+        "|---|---|---|---|---|",
+    ]
+    for count, done in sorted(raced.items()):
+        for name, field in (("means over folds seen", "rank_of_means"), ("comparable", "rank")):
+            ranks = [int(getattr(one, field)) for one in done]
+            lines.append(
+                f"| {count} | {name} | {ranks.count(1)} of {len(ranks)} | {np.mean(ranks):.2f}"
+                f" | {max(ranks)} |"
             )
     return "\n".join(lines)
 
@@ -333,10 +383,12 @@ def main() -> None:
         results[strategy.name] = {
             trials: replays(curves, strategy, trials, asked.orders) for trials in asked.trials
         }
-    settings, folds, epochs = curves.accuracy.shape
+    lengths = sorted({curves.epochs(number) for number in range(len(curves.accuracy))})
+    epochs = " to ".join(map(str, sorted({lengths[0], lengths[-1]})))
     made = (
-        f"{asked.curves.name}: {settings} settings x {folds} folds x {epochs} epochs,"
-        f" {asked.orders} orders of proposals.\n\n{table(results)}"
+        f"{asked.curves.name}: {len(curves.accuracy)} settings x {curves.folds} folds x {epochs}"
+        f" epochs, {asked.orders} orders of proposals.\n\n{table(results)}"
+        f"\n\n{ranks_table(results[RACING])}"
     )
     print(made)
     print(f"\nreplayed in {time.monotonic() - began:.0f} s")

@@ -1,7 +1,7 @@
 """A realistic study in records, one second after the other."""
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from tracking.history import History
 from tracking.home import StudyFolder
 from tracking.journal import encode
 from tracking.journal_lines import START, crc_of
-from tracking.objectives import objectives_of
+from tracking.objectives import OBJECTIVES, objectives_of
 from tracking.records import (
     EpochEnded,
     FoldEnded,
@@ -245,3 +245,62 @@ def consistent(records: list[Record], folder: StudyFolder) -> list[Record]:
             )
         changed.append(record)
     return changed
+
+
+class GivenValues:
+    """A study's history, made of trials that showed given values."""
+
+    def __init__(self, *, folds: int = 4, objective: str = "cv_accuracy") -> None:
+        self.at = 1_790_000_000.0
+        self.objective = OBJECTIVES[objective]
+        self.history = History()
+        self.add(
+            StudyStarted,
+            id="0" * 32,
+            study="told",
+            space="toy",
+            driver="fixed",
+            settings={"objective": objective},
+            parameters=[],
+            dataset={},
+            folds=folds,
+            folds_digest="",
+        )
+
+    def add(self, kind: type[Record], **fields: Any) -> None:
+        self.at += 1.0
+        self.history.add(kind(at=self.at, **fields))
+
+    def trial(
+        self,
+        number: int,
+        values: Sequence[float] = (),
+        *,
+        shown: Mapping[int, float] | None = None,
+        state: str = "",
+        score: float | None = None,
+        origin: str = "sampled",
+        epochs: int = 20,
+    ) -> None:
+        """Add a trial: its folds' values, what epochs of the first show, and how it ended."""
+        self.add(TrialStarted, trial=number, parameters={"epochs": epochs}, origin=origin)
+        for fold, value in enumerate(values, start=1):
+            self.fold(number, fold, value, shown if fold == 1 else None)
+        if not values and shown:
+            self.epochs(number, 1, shown)
+        if state:
+            scores = {} if score is None else {self.objective.name: score}
+            self.add(TrialEnded, trial=number, state=state, value=score, scores=scores)
+
+    def fold(
+        self, trial: int, fold: int, value: float, shown: Mapping[int, float] | None = None
+    ) -> None:
+        self.epochs(trial, fold, shown)
+        measures = {"accuracy": 0.5, "loss": 0.5, "macro_f1": 0.5, self.objective.fold: value}
+        self.add(FoldEnded, trial=trial, fold=fold, seconds=1.0, predictions="", **measures)
+
+    def epochs(self, trial: int, fold: int, shown: Mapping[int, float] | None) -> None:
+        self.add(FoldStarted, trial=trial, fold=fold)
+        for epoch, value in (shown or {}).items():
+            metrics = {self.objective.epoch: value}
+            self.add(EpochEnded, trial=trial, fold=fold, epoch=epoch, metrics=metrics)

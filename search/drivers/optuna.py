@@ -213,6 +213,7 @@ class OptunaDriver(Driver):
         self._seed = seed
         self._make_sampler = _SAMPLERS[sampler]
         self._sees_complete = sampler in _SEE_COMPLETE
+        self._has_steps = objectives == 1  # of several, Optuna keeps none
         self.remembers = sampler in _REMEMBER
         self._window = _Window(SHOWN if sampler in _LOOK_THROUGH_A_WINDOW else None)
         self._study = optuna.create_study(
@@ -263,6 +264,7 @@ class OptunaDriver(Driver):
     ) -> FrozenTrial:
         searched = [p for p in self._space.searched() if p.name in setting]
         is_complete = state == TrialState.COMPLETE
+        has_step = bool(values) and not is_complete and self._has_steps
         trial = optuna.trial.create_trial(
             params={
                 parameter.name: _internal(parameter, setting[parameter.name])
@@ -271,7 +273,7 @@ class OptunaDriver(Driver):
             distributions={parameter.name: distribution(parameter) for parameter in searched},
             values=list(values) if is_complete else None,
             state=state,
-            intermediate_values={_STEP: values[0]} if values and not is_complete else {},
+            intermediate_values={_STEP: values[0]} if has_step else {},
         )
         trial.number = number
         return trial

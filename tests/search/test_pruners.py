@@ -1,5 +1,6 @@
 import time
 
+import numpy as np
 import pytest
 
 from search.budget import Budget
@@ -7,6 +8,7 @@ from search.drivers import FixedDriver
 from search.pruners import PRUNERS, make_pruner
 from search.study import Study
 from tests.fakes import ScriptedExecutor
+from tests.studies import GivenValues
 from tracking.history import History
 from tracking.objectives import OBJECTIVES, Objective
 from tracking.records import EpochEnded, FoldEnded, Record, StudyStarted
@@ -141,7 +143,7 @@ def stops(race: Race) -> dict[int, tuple[int, int]]:
     return {int(t.started.parameters["units"]): t.position() for t in pruned}
 
 
-def test_racing_stops_the_weaker_after_the_first_epoch_and_nobody_later_in_that_fold():
+def test_racing_stops_the_weaker_after_a_tenth_of_the_epochs_and_nobody_later_in_that_fold():
     race = Race("racing")
     race.run()
     inside = [where for where in stops(race).values() if where[1] < EPOCHS]
@@ -187,3 +189,184 @@ def test_what_an_objective_is_made_of_exists_in_the_records():
         assert isinstance(objective, Objective)
         assert not objective.fold or objective.fold in FoldEnded.__dataclass_fields__
         assert bool(objective.fold) == bool(objective.epoch)
+
+
+ACCURACY = OBJECTIVES["cv_accuracy"]
+RACING = make_pruner("racing", ACCURACY)
+
+
+def stops_at_rung(given: GivenValues, number: int) -> str:
+    return RACING.reason_to_stop(given.history.trials[number], given.history)
+
+
+def dropped(given: GivenValues, *, winners: int = 1) -> dict[int, str]:
+    """Return why trials would get no further fold, by number; they are judged together."""
+    pruner = make_pruner("racing", ACCURACY, winners=winners)
+    found = {n: pruner.reason_to_drop(t, given.history) for n, t in given.history.trials.items()}
+    return {number: reason for number, reason in found.items() if reason}
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 9, 11, 20, 33, 100])
+def test_of_those_at_the_rung_the_best_45_percent_go_on_rounded_up(count):
+    for place in range(1, count + 1):
+        given = GivenValues()
+        others = [rank for rank in range(1, count + 1) if rank != place]
+        for number, rank in enumerate([*others, place]):
+            given.trial(number, shown={2: 1 - rank / 1000})
+        assert (stops_at_rung(given, count - 1) == "") == (place <= -(-45 * count // 100))
+
+
+def test_trials_of_different_epochs_are_compared_at_the_same_share_of_them():
+    given = GivenValues()
+    # After one epoch the long ones are behind; after a tenth of their epochs they are ahead.
+    for number in range(5):
+        given.trial(number, shown={1: 0.5, 2: 0.6}, epochs=3)
+        given.trial(10 + number, shown={1: 0.2, 4: 0.7}, epochs=40)
+        assert not stops_at_rung(given, 10 + number)
+    given.trial(20, shown={1: 0.5}, epochs=3)
+    reason = stops_at_rung(given, 20)
+    assert "in fold 1 after epoch 1 of 3: accuracy 0.5000 is not among the best 45%" in reason
+    assert "of 11 trials at the same share of their epochs, accuracy 0.7000 and better" in reason
+
+
+def test_nobody_stops_elsewhere_than_at_the_rung():
+    for shown, epochs in (({1: 0.1}, 20), ({1: 0.1, 2: 0.1, 3: 0.1}, 20), ({1: 0.1}, 1)):
+        given = GivenValues()
+        for number in range(4):
+            given.trial(number, [0.9], shown={1: 0.9, 2: 0.9})
+        given.trial(9, shown=shown, epochs=epochs)
+        assert not stops_at_rung(given, 9)
+    given.trial(10, [0.1], shown={2: 0.1}, epochs=20)  # the fold is over
+    assert not stops_at_rung(given, 10)
+    given.trial(11, [0.9], shown={2: 0.9})
+    given.epochs(11, 2, {1: 0.1, 2: 0.1})  # the rung lies in the first fold alone
+    assert not stops_at_rung(given, 11)
+    given.trial(12, shown={2: 0.1}, epochs=20)
+    assert stops_at_rung(given, 12)
+
+
+def test_racing_says_after_how_many_epochs_it_compares_and_the_study_records_it():
+    race = Race("racing")
+    race.run(units=SHUFFLED[:3])
+    assert [t.started.compared_after for t in race.history.trials.values()] == [1, 1, 1]
+    assert RACING.compared_after({"epochs": 40}) == 4
+    assert make_pruner("median", ACCURACY).compared_after({"epochs": 40}) == 0
+
+
+@pytest.mark.parametrize(
+    ("entered", "level", "places"),
+    [
+        *((n, 1, 4) for n in (5, 16)),
+        *((17, 1, 5), (20, 1, 5), (21, 1, 6)),
+        *((20, 2, 3), (48, 2, 3), (49, 2, 4), (81, 2, 6)),
+        *((20, 3, 2), (128, 3, 2), (129, 3, 3)),
+        *((129, 4, 2), (200, 4, 2)),
+    ],
+)
+def test_so_many_go_on_after_a_fold_of_those_that_entered(entered, level, places):
+    given = GivenValues(folds=5)
+    for number in range(entered):
+        # They differ so much from fold to fold that nobody is beyond doubt.
+        swing = 1.0 if number % 2 else -1.0
+        mean = -number / 1000
+        seen = [mean + swing * (-1) ** fold for fold in range(level - level % 2)]
+        seen += [mean] * (level % 2)
+        given.trial(number, seen if number < max(7, places + 2) else seen[:1])
+    racing = {n: t for n, t in given.history.trials.items() if len(t.finished_folds()) == level}
+    reasons = dropped(given)
+    assert [number for number in racing if number not in reasons] == list(range(places))
+    told = reasons[places]
+    assert f"is behind {places} of {len(racing)} trials; the best {places} go on" in told
+
+
+def beyond_doubt(values: list[list[float]], folds: int) -> float:
+    """Return twice the standard error of a gap to the first of four, as decision 0013 has it."""
+    level = len(values[0])
+    differences = np.array(values[1:4]) - np.array(values[0])
+    error = np.sqrt(differences.var(axis=1, ddof=1).mean() * (1 / level - 1 / folds))
+    return float(2 * error)
+
+
+@pytest.mark.parametrize("folds", [3, 5, 10])
+@pytest.mark.parametrize("level", [2, 3, 4])
+def test_twice_the_standard_error_of_the_gap_is_beyond_doubt_and_less_is_not(folds, level):
+    if level >= folds:
+        pytest.skip("the race is over")
+    source = np.random.default_rng(level)
+    values = source.normal(0, 0.01, (6, level))
+    values -= values.mean(axis=1, keepdims=True)
+    values[5] *= 100  # the fifth best and sixth tell nothing of the doubt
+    values[2:] -= 9.0
+    values[1] -= beyond_doubt(values.tolist(), folds)
+    for closer, is_dropped in ((1e-9, False), (-1e-9, True)):
+        given = GivenValues(folds=folds)
+        for number, row in enumerate(values):
+            given.trial(number, (row + closer if number == 1 else row).tolist())
+        reason = dropped(given).get(1, "")
+        assert bool(reason) == is_dropped
+        assert 1 not in dropped(given, winners=2)
+    doubt = beyond_doubt(values.tolist(), folds) / 2
+    assert f"is {2 * doubt:.4f} behind trial 0, more than twice the standard error" in reason
+    assert f"error of {doubt:.4f}" in reason
+
+
+@pytest.mark.parametrize(("level", "rivals"), [(2, 3), (3, 2), (4, 1)])
+def test_three_differences_beyond_one_a_trial_tell_how_large_chance_is_and_fewer_do_not(
+    level, rivals
+):
+    for fewer in (False, True):
+        given = GivenValues(folds=5)
+        last = level - 1 if fewer and level > 2 else level
+        count = rivals - 1 if fewer and level == 2 else rivals
+        given.trial(0, [0.9, 0.901, 0.9, 0.901][:last])
+        for number in range(1, count + 1):
+            given.trial(number, [0.5, 0.5, 0.5, 0.5][:last])
+        assert (1 in dropped(given)) == (not fewer)
+
+
+def test_a_fold_that_is_missing_ends_what_a_trial_is_compared_on():
+    given = GivenValues(folds=4)
+    for number in range(6):
+        given.trial(number, [0.9 - number / 100])
+    given.fold(0, 3, 0.1)  # a repair took its second fold
+    assert set(dropped(given)) == {4, 5}
+
+
+def test_the_median_pruner_stops_below_the_median_only_and_after_its_warm_up():
+    for complete, value, is_stopped in ((4, 0.64, True), (4, 0.65, False), (3, 0.1, False)):
+        given = GivenValues(folds=2)
+        for number in range(complete):
+            folds = [0.5 + number / 10, 0.9]
+            given.trial(number, folds, state="complete", score=sum(folds) / 2)
+        given.trial(9, [value])
+        reason = make_pruner("median", ACCURACY).reason_to_stop(
+            given.history.trials[9], given.history
+        )
+        assert bool(reason) == is_stopped
+    given.trial(10, [0.1])
+    given.epochs(10, 2, {1: 0.1})
+    pruner = make_pruner("median", ACCURACY)
+    assert not pruner.reason_to_stop(given.history.trials[10], given.history)
+
+
+def test_the_wilcoxon_pruner_stops_where_its_test_is_below_a_tenth_alone():
+    from scipy.stats import wilcoxon
+
+    best = [0.9] * 9
+    verdicts = []
+    for worse in range(10):
+        row = [0.9 - (n + 1) / 100 if n < worse else 0.9 + (n + 1) / 1000 for n in range(9)]
+        for level in range(1, 10):
+            given = GivenValues(folds=9)
+            given.trial(0, best, state="complete", score=0.9)
+            given.trial(1, row[:level])
+            reason = make_pruner("wilcoxon", ACCURACY).reason_to_stop(
+                given.history.trials[1], given.history
+            )
+            differences = np.array(row[:level]) - 0.9
+            p = wilcoxon(differences, alternative="less", zero_method="zsplit").pvalue
+            expected = level >= 2 and differences.mean() < 0 and p < 0.1
+            assert bool(reason) == expected
+            verdicts.append(expected)
+    assert True in verdicts
+    assert False in verdicts

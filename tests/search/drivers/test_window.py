@@ -33,7 +33,7 @@ def proposals(first, outcomes, *, objectives=1, count=60, sampler="tpe"):
 
 
 def complete(number, x):
-    return Outcome("complete", (-abs(x - 4.5) if number >= 6 else -abs(x - 2),))
+    return Outcome("complete", (-1 - abs(x - 4.5) if number >= 6 else -abs(x - 2),))
 
 
 def test_what_was_poor_long_ago_counts_no_more():
