@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from tracking.description import trial_name
 from tracking.history import FoldHistory, History, TrialHistory
 from tracking.records import EpochEnded, Json, StudyStarted, TrialConfirmed, TrialEnded
-from tracking.stages import retries, stopping_point
+from tracking.stages import compared_after, retries, stopping_point
 from tracking.views import confirmed_name
 
 Tags = dict[str, str]
@@ -203,6 +203,8 @@ def ended_tags(trial: TrialHistory, ended: TrialEnded) -> Tags:
     tags["search.device"] = ended.device
     if trial.setting != trial.started.parameters:
         tags["search.batch_size"] = str(trial.setting["batch_size"])
+    if compared_after(trial):
+        tags["search.compared_after"] = str(compared_after(trial))
     if ended.state == "pruned":
         fold, epoch = stopping_point(trial)
         tags |= {"search.stopped_fold": str(fold), "search.stopped_epoch": str(epoch)}

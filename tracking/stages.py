@@ -68,6 +68,12 @@ def stopping_point(trial: TrialHistory) -> tuple[int, int]:
     return trial.position()
 
 
+def compared_after(trial: TrialHistory) -> int:
+    """Return after how many epochs of its first fold racing compared a trial; 0 if it did not."""
+    planned, first = trial.started.compared_after, trial.folds.get(1)
+    return planned if first is not None and planned in first.epochs else 0
+
+
 def stopped_at(trial: TrialHistory) -> str:
     """Return where a pruned trial stopped, `fold 3` or `fold 1, epoch 2`; else nothing."""
     fold, epoch = stopping_point(trial)

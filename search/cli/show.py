@@ -154,7 +154,7 @@ def _print_trial(history: "History", trial: "TrialHistory") -> None:
 
     from search.cli.columns import confirmed_text, failure_text, origin_text, state_text
     from search.cli.output import console, say, value_text
-    from tracking.stages import retries, stages
+    from tracking.stages import compared_after, retries, stages
 
     stage = state_text(stages(history)[trial.number])
     console.print(f"[bold]Trial {trial.number}[/] {escape(origin_text(trial))}", stage)
@@ -162,6 +162,11 @@ def _print_trial(history: "History", trial: "TrialHistory") -> None:
         say(f"  {name} = {value_text(value)}")
     for sentence in retries(trial):
         say(f"  {sentence}")
+    if compared_after(trial):
+        epochs = trial.started.parameters.get("epochs")
+        say(
+            f"  compared with the others after {compared_after(trial)} of {epochs} epochs of fold 1"
+        )
     _print_folds(trial.finished_folds())
     if trial.ended is None:
         return

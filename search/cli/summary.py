@@ -10,7 +10,7 @@ from search.cli.output import console, counted, notice, say, shell
 from search.interface import StudyResult
 from search.tracker import Tracker
 from tracking.history import History, TrialHistory
-from tracking.stages import count_stages, retries, stages, stopping_point
+from tracking.stages import compared_after, count_stages, retries, stages, stopping_point
 
 SHOWN = 5
 
@@ -77,6 +77,7 @@ def _trial_document(trial: TrialHistory, stage: str) -> dict[str, Any]:
         "value": ended.value if ended else None,
         "scores": ended.scores if ended else {},
         "confirmed": _confirmed_document(trial),
+        "compared_after": compared_after(trial) or None,
         "stopped_at": {"fold": fold, "epoch": epoch} if trial.state == "pruned" else None,
         "reason": ended.reason if ended else "",
         "train_seconds": ended.train_seconds if ended else None,

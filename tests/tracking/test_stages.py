@@ -1,7 +1,9 @@
 import pytest
 
-from tracking.records import AttemptFailed, TrialConfirmed
+from tests.studies import GivenValues
+from tracking.records import AttemptFailed, TrialConfirmed, TrialStarted
 from tracking.stages import (
+    compared_after,
     confirmed_spread,
     count_stages,
     retries,
@@ -135,3 +137,18 @@ def test_what_was_tried_again_is_told_and_what_was_given_up_is_not(new_study):
     study.add(AttemptFailed, trial=0, cause="memory", reason="memory ran out again")
     study.end_trial(0, "failed", reason="memory ran out again")
     assert retries(study.history.trials[0]) == ["memory ran out; tried again with batch_size 16"]
+
+
+def test_racing_compared_a_trial_where_it_was_planned_once_it_came_there():
+    given = GivenValues()
+    for number, shown in enumerate(({1: 0.1}, {1: 0.1, 3: 0.2})):
+        given.add(
+            TrialStarted,
+            trial=number,
+            parameters={"epochs": 30},
+            origin="sampled",
+            compared_after=3,
+        )
+        given.epochs(number, 1, shown)
+    given.trial(2, shown={1: 0.1, 3: 0.2}, epochs=30)  # as journals have it that do not say
+    assert [compared_after(trial) for trial in given.history.trials.values()] == [0, 3, 0]
