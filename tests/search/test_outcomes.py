@@ -16,7 +16,7 @@ from tests.fakes import ScriptedExecutor, toy_space
 from tests.studies import GivenValues
 from tracking.history import History
 from tracking.objectives import OBJECTIVES
-from tracking.records import Record, StudyStarted, TrialEnded
+from tracking.records import FoldEnded, Record, StudyStarted, TrialEnded
 
 EASY = {1: 0.05, 2: 0.0, 3: -0.03, 4: -0.02}  # how much easier each fold is
 SPACE = toy_space(
@@ -130,6 +130,27 @@ def test_stopped_elsewhere_than_at_its_rung_it_is_compared_at_the_same_share_of_
     journal.trial(0, [1.0], shown=shown, state="complete", score=1.0)
     journal.trial(1, [], shown={1: 0.1, 2: 0.2, 3: 0.3}, epochs=6, state="pruned")  # half of them
     assert journal.values(waits=False)[1] == pytest.approx(0.3 + (1.0 - 0.5))
+
+
+def test_rungs_are_compared_with_rungs_though_rounding_makes_them_other_shares():
+    journal = Journal(folds=1)
+    shown = {4: 0.4, 8: 0.8}
+    journal.trial(0, [1.0], shown=shown, epochs=40, state="complete", score=1.0)
+    journal.trial(1, [], shown={2: 0.1}, epochs=11, state="pruned")  # 2 of 11 would be 8 of 40
+    assert journal.values(waits=False)[1] == pytest.approx(0.1 + 0.6)
+
+
+def test_what_is_gained_within_a_fold_is_known_better_with_each_of_the_first_trials():
+    journal, listener = Journal(folds=1), Listener()
+    journal.trial(0, [0.8], shown={2: 0.5}, state="complete", score=0.8)
+    journal.trial(1, [], shown={2: 0.1}, state="pruned")
+    feedback = Feedback(listener, journal.history, waits=True)
+    feedback.give()
+    assert listener.told[1].values == pytest.approx((0.4,))
+    journal.trial(2, [0.8], shown={2: 0.3}, state="complete", score=0.8)
+    feedback.note(2)
+    feedback.give()
+    assert listener.told[1].values == pytest.approx((0.5,))
 
 
 def test_the_first_trials_alone_tell_what_is_gained_within_a_fold():
@@ -257,16 +278,13 @@ def test_a_race_continued_after_an_interruption_at_any_fold_proposes_as_before(
     whole = Sessions(driver, sampler, slots)
     whole.records += first.records[1:]
     whole.run(18)  # learns of a whole race
-    interrupt_after = 0
-    is_over = False
-    while not is_over:
+    trained = sum(isinstance(record, FoldEnded) for record in whole.records)
+    for interrupt_after in range(0, trained, 1 if driver == "optuna" else 9):
         broken = Sessions(driver, sampler, slots)
-        if not broken.run(12, interrupt_after=interrupt_after):
-            broken.run(12)
-        is_over = broken.run(18, interrupt_after=interrupt_after) or broken.run(18)
-        is_over = is_over and interrupt_after > 40
+        for trials in (12, 18):
+            if not broken.run(trials, interrupt_after=interrupt_after):
+                broken.run(trials)
         assert broken.proposals == whole.proposals, interrupt_after
-        interrupt_after += 1
 
 
 @pytest.mark.parametrize("pruner", ["median", "hyperband"])
