@@ -320,3 +320,10 @@ def test_after_a_race_the_chosen_trial_is_the_best_told(seed):
     told = journal.told()
     assert max(told, key=lambda number: told[number].values) == best.number
     assert told[best.number].values == pytest.approx((best.value,))
+
+
+def test_a_complete_trial_that_lost_a_fold_tells_nothing_of_the_scale():
+    journal = Journal(folds=2)
+    journal.trial(0, [0.8], state="complete", score=0.6)
+    journal.trial(1, [0.7])
+    assert journal.values() == {0: 0.6, 1: 0.7}
