@@ -60,7 +60,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "search/program.py": ("tests/search/test_reuse.py", "tests/search/test_fit.py"),
     "search/fit.py": ("tests/search/test_fit.py", "tests/search/test_reuse.py"),
     "search/objective.py": ("tests/search/test_export.py",),
-    "search/outcomes.py": ("tests/search/test_study.py",),
+    "search/outcomes.py": ("tests/search/test_outcomes.py",),
     "search/champion.py": ("tests/search/test_champion.py",),
     **{
         f"search/pruners/{name}.py": ("tests/search/test_pruners.py", "tests/search/test_study.py")

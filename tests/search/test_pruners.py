@@ -1,4 +1,5 @@
 import time
+from itertools import product
 
 import numpy as np
 import pytest
@@ -328,12 +329,12 @@ def test_a_fold_that_is_missing_ends_what_a_trial_is_compared_on():
     given = GivenValues(folds=4)
     for number in range(6):
         given.trial(number, [0.9 - number / 100])
-    given.fold(0, 3, 0.1)  # a repair took its second fold
+    given.fold(5, 3, 0.99)  # a repair took its second fold
     assert set(dropped(given)) == {4, 5}
 
 
 def test_the_median_pruner_stops_below_the_median_only_and_after_its_warm_up():
-    for complete, value, is_stopped in ((4, 0.64, True), (4, 0.65, False), (3, 0.1, False)):
+    for complete, value, is_stopped in ((4, 0.64, True), (5, 0.5 + 2 / 10, False), (3, 0.1, False)):
         given = GivenValues(folds=2)
         for number in range(complete):
             folds = [0.5 + number / 10, 0.9]
@@ -354,8 +355,8 @@ def test_the_wilcoxon_pruner_stops_where_its_test_is_below_a_tenth_alone():
 
     best = [0.9] * 9
     verdicts = []
-    for worse in range(10):
-        row = [0.9 - (n + 1) / 100 if n < worse else 0.9 + (n + 1) / 1000 for n in range(9)]
+    for worse, gain in product(range(10), (0.001, 0.5)):  # better on few folds, but far
+        row = [0.9 - (n + 1) / 100 if n < worse else 0.9 + (n + 1) * gain for n in range(9)]
         for level in range(1, 10):
             given = GivenValues(folds=9)
             given.trial(0, best, state="complete", score=0.9)
