@@ -52,6 +52,7 @@ class _Window(InMemoryStorage):
         self.everywhere: dict[str, BaseDistribution] | None = None
         self._trials: dict[int, FrozenTrial] = {}
         self._numbers: list[int] = []  # of those over, rising
+        self._running: set[int] = set()
         self._complete, self._pruned = _Ranking(), _Ranking()
         self._shown: list[FrozenTrial] | None = None
 
@@ -59,6 +60,7 @@ class _Window(InMemoryStorage):
         """Show a trial, in place of what was shown of it before; not one that failed."""
         self._shown = None
         before = self._trials.pop(trial.number, None)
+        self._running.discard(trial.number)
         if before is not None and before.state.is_finished():
             self._numbers.remove(trial.number)
             self._ranking(before).remove(trial.number)
@@ -67,6 +69,8 @@ class _Window(InMemoryStorage):
                 self._find_what_is_everywhere()
             return
         self._trials[trial.number] = trial
+        if not trial.state.is_finished():
+            self._running.add(trial.number)
         if trial.state.is_finished():
             insort(self._numbers, trial.number)
             self._ranking(trial).add(trial.number, trial.values or _last_values(trial))
@@ -92,8 +96,7 @@ class _Window(InMemoryStorage):
             return set(self._trials)
         best = self._complete.best(BEST)
         best += self._pruned.best(BEST - len(best))
-        running = [n for n, trial in self._trials.items() if not trial.state.is_finished()]
-        return {*best, *self._numbers[-(self.most - BEST) :], *running}
+        return {*best, *self._numbers[-(self.most - BEST) :], *self._running}
 
     def _ranking(self, trial: FrozenTrial) -> "_Ranking":
         return self._complete if trial.state == TrialState.COMPLETE else self._pruned
