@@ -108,7 +108,7 @@ class _Scale:
         trial = self._history.trials[number]
         means = self._standing.means(trial)
         score = trial.score(self._standing.objective.name)
-        if score is not None and len(means) == self._history.known_study().folds:
+        if score is not None:
             means.append(self._standing.objective.oriented(score))
         for stand, mean in enumerate(means[:-1], start=1):
             self._note_gain(stand, number, means[stand] - mean)

@@ -322,8 +322,8 @@ def test_after_a_race_the_chosen_trial_is_the_best_told(seed):
     assert told[best.number].values == pytest.approx((best.value,))
 
 
-def test_a_complete_trial_that_lost_a_fold_tells_nothing_of_the_scale():
+def test_a_trial_that_lost_a_fold_is_told_by_the_folds_it_has():
     journal = Journal(folds=2)
     journal.trial(0, [0.8], state="complete", score=0.6)
     journal.trial(1, [0.7])
-    assert journal.values() == {0: 0.6, 1: 0.7}
+    assert journal.values() == {0: 0.8, 1: 0.7}
