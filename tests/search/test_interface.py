@@ -81,7 +81,7 @@ def test_what_the_package_offers_can_be_had():
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(64, "64"), (True, "on"), ([32, 64], "32,64"), ((True, False), "on,off"), ("1:9", "1:9")],
+    [(64, "64"), (True, "on"), ([32, 64], "32,64"), ([True, False], "on,off"), ("1:9", "1:9")],
 )
 def test_set_takes_values_as_python_has_them(value, text):
     assert StudySettings(space="mlp", set={"batch_size": value}).set == {"batch_size": text}
