@@ -1,15 +1,18 @@
-"""What a study's first record says, and whether a study is still the one that began."""
+"""What a study's first record says, and whether study and code are still those that began."""
 
 import json
 import time
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from search.datasets import Dataset
 from search.errors import SettingsError
 from search.folds import Folds
 from search.settings import StudySettings
-from spaces import Choice, Parameter, Space, given_pixels, value_text
+from spaces import Choice, Fingerprint, Parameter, Space, given_pixels, value_text
+from tracking.history import History
+from tracking.provenance import code_changes, last_code
 from tracking.records import FORMAT, Json, StudyStarted
 
 
@@ -71,6 +74,29 @@ def _held(parameter: Parameter) -> str:
 
 def _json(value: Any) -> Any:
     return [_json(one) for one in value] if isinstance(value, tuple) else value
+
+
+def check_code(history: History, now: Fingerprint, *, accept: bool) -> list[str]:
+    """Return how a space's code differs from what a study was run with last, if that is accepted.
+
+    Raises:
+        SettingsError: it differs, and that is not accepted.
+    """
+    changes = code_changes(last_code(history), now)
+    if changes and not accept:
+        study = history.known_study()
+        raise SettingsError(
+            f"the code of space {study.space} has changed since study {study.study!r} was last run:"
+            f" {listed(changes)}. Scores of different code cannot be compared. Bring the old code"
+            " back, name another study with `--study`, or go on all the same with"
+            " `--accept-changed-code`, which is recorded and shown at each trial."
+        )
+    return changes
+
+
+def listed(changes: Sequence[str]) -> str:
+    """Return what has changed as part of a sentence."""
+    return "; ".join(changes)
 
 
 def check_same(before: StudyStarted, now: StudyStarted) -> None:

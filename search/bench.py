@@ -1,14 +1,15 @@
 """What the trials of a study share in a worker: space, samples, labels, folds."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from search.building import Built, Models, untouched_state
 from search.datasets import Dataset
 from search.encoding import Encoder
 from search.feeding import Array, Part
@@ -16,7 +17,7 @@ from search.folds import Folds, Indices
 from search.inputs import Inputs, make_inputs, space_on, spec_of
 from search.reuse import Programs
 from search.work import Work
-from spaces import Settings, Space
+from spaces import Settings, Space, code_of
 from tracking.home import StudyFolder
 
 TRIED_SAMPLES = 4  # that the first model is tried on
@@ -36,6 +37,7 @@ class Bench:
         further: folds that confirm trials; their numbers come after the study's.
         objectives: names of what the study searches for, the most important first.
         precision: Keras's dtype policy of the models.
+        models: builds them.
     """
 
     space: Space
@@ -48,6 +50,7 @@ class Bench:
     folder: StudyFolder
     seed: int
     objectives: tuple[str, ...]
+    models: Models
     precision: str = "float32"
 
     @cached_property
@@ -65,7 +68,10 @@ class Bench:
         """
         choose_gpu(place)
         dataset = Dataset.open(Path(work.dataset))
-        space = space_on(work.space, dataset, Path(work.declarations), pixels=work.pixels)
+        with untouched_state():
+            space = space_on(work.space, dataset, Path(work.declarations), pixels=work.pixels)
+        models = Models(space, code_of(work.space), expected=work.code, seed=work.seed)
+        models.open()
         folder = StudyFolder(Path(work.folder))
         return cls(
             space=space,
@@ -78,14 +84,22 @@ class Bench:
             folder=folder,
             seed=work.seed,
             objectives=work.objectives,
+            models=models,
             precision=work.precision,
         )
 
-    def build(self, setting: Settings, encoder: Encoder) -> Any:
-        """Return what the space builds for a setting, in this bench's precision."""
-        # Each time anew: `keras.backend.clear_session` sets the policy back.
-        keras.config.set_dtype_policy(self.precision)
-        return self.space.build(setting, spec_of(encoder, self.kind, len(self.classes)))
+    def built(
+        self, setting: Settings, encoder: Encoder, *, seed: int | None = None
+    ) -> AbstractContextManager[Built]:
+        """Return the context of a model for a setting, in this bench's precision.
+
+        Args:
+            setting: a complete one.
+            encoder: learned on the samples that the model is trained on.
+            seed: decides its initial weights; None for the study's.
+        """
+        data = spec_of(encoder, self.kind, len(self.classes))
+        return self.models.built(setting, data, seed=seed, precision=self.precision)
 
     def export_doubt(self, setting: Settings) -> str:
         """Return why `export` will refuse the models of a setting, or nothing; tried once."""
@@ -97,9 +111,10 @@ class Bench:
         try:
             encoder = self.learn(1, setting)
             some = self.inputs.take(encoder, self.folds.train[0][:TRIED_SAMPLES])
-            model = self.build(setting, encoder)
-            model(some, training=False)  # one that takes its shapes from the data gets weights
-            return doubt_about(model, some) if isinstance(model, keras.Model) else ""
+            with self.built(setting, encoder) as built:
+                model = built.model
+                model(some, training=False)  # one that takes its shapes from the data gets weights
+                return doubt_about(model, some) if isinstance(model, keras.Model) else ""
         except Exception:  # noqa: BLE001 # the space's own; the trial itself will tell of it
             return ""
         finally:

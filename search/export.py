@@ -1,13 +1,15 @@
 """A trial's setting, trained on all training data or on its folds anew: a model to be written."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from search.beginning import listed
 from search.datasets import Dataset
 from search.datasets.images import background
 from search.encoding import Encoder
@@ -17,12 +19,16 @@ from search.folds import Folds, Indices
 from search.formats.base import Samples
 from search.inputs import Inputs, make_inputs, spec_of
 from search.model_folder import Labels
-from search.opening import study_space
+from search.opening import code_now, study_space
 from search.outputs import Outputs, are_probabilities, output_units
 from search.seeds import derive
-from spaces import Settings, Space
+from spaces import Code, Fingerprint, Settings, Space, SpaceError, code_of
 from tracking.history import History, TrialHistory
 from tracking.home import Home
+from tracking.provenance import code_changes, code_of_trial
+
+if TYPE_CHECKING:
+    from search.building import Built, Models
 
 CHECKED_SAMPLES = 64  # that every written format is compared on
 
@@ -65,6 +71,9 @@ class Final:
         setting: the trial's.
         seed: the study's.
         precision: the study's, a policy of Keras's.
+        code: the space's own; None for a space that comes with this project.
+        fingerprint: of the code that is to be run; empty to run any.
+        accepted: how that differs from the code the trial was trained with.
     """
 
     dataset: Dataset
@@ -73,20 +82,72 @@ class Final:
     setting: Settings
     seed: int
     precision: str
+    code: Code | None = None
+    fingerprint: Fingerprint = field(default_factory=dict)
+    accepted: tuple[str, ...] = ()
 
     @classmethod
     def of(
-        cls, history: History, trial: TrialHistory, dataset: Dataset, folds: Folds, *, home: Home
+        cls,
+        history: History,
+        trial: TrialHistory,
+        dataset: Dataset,
+        folds: Folds,
+        *,
+        home: Home,
+        accept_changed_code: bool = False,
     ) -> "Final":
         """Return it for a trial of a study.
+
+        Args:
+            history: the study's.
+            trial: one of its trials.
+            dataset: the study's.
+            folds: the study's.
+            home: where declarations are kept.
+            accept_changed_code: take the space's code also if the trial was trained with other.
 
         Raises:
             SettingsError: the study's space can no longer be had, or has changed.
         """
         start, space = study_space(history, dataset, home)
+        code = code_now(start.space, space, dataset, home)
+        changes = code_changes(code_of_trial(history, trial), code)
+        if changes and not accept_changed_code:
+            raise SettingsError(
+                f"the code of space {start.space} is not the one that trial {trial.number} of study"
+                f" {start.study!r} was trained with: {listed(changes)}. Its score says nothing"
+                " about models of other code. Bring the old code back, or go on all the same with"
+                " `--accept-changed-code`, which is recorded."
+            )
         settings = start.settings
-        precision = str(settings.get("precision", "float32"))
-        return cls(dataset, folds, space, trial.setting, int(settings["seed"]), precision)
+        return cls(
+            dataset,
+            folds,
+            space,
+            trial.setting,
+            int(settings["seed"]),
+            str(settings.get("precision", "float32")),
+            code_of(start.space),
+            code,
+            tuple(changes),
+        )
+
+    @cached_property
+    def models(self) -> "Models":
+        """What builds the space's models.
+
+        Raises:
+            SettingsError: its code cannot be run, or has changed since the study was opened.
+        """
+        from search.building import Models
+
+        made = Models(self.space, self.code, expected=self.fingerprint, seed=self.seed)
+        try:
+            made.open()
+        except SpaceError as error:
+            raise SettingsError(str(error)) from error
+        return made
 
     @cached_property
     def inputs(self) -> Inputs:
@@ -120,14 +181,18 @@ class Final:
 
     def build(self, precision: str = "float32") -> Any:
         """Return a new model with weights, not trained."""
-        import keras
+        with self._built(precision) as built:
+            return built.model
 
-        keras.config.set_dtype_policy(precision)
+    @contextmanager
+    def _built(self, precision: str, seed: int | None = None) -> "Iterator[Built]":
+        """Yield a new model with weights, in the state that its code was built in."""
         classes = len(self.dataset.classes)
-        spec = spec_of(self.encoder, self.dataset.kind, classes)
-        model = self.space.build(self.setting, spec)
-        output_units(model, classes, self.inputs.take(self.encoder, self.folds.used[:1]))
-        return model
+        data = spec_of(self.encoder, self.dataset.kind, classes)
+        with self.models.built(self.setting, data, seed=seed, precision=precision) as built:
+            some = self.inputs.take(self.encoder, self.folds.used[:1])
+            output_units(built.model, classes, some)
+            yield built
 
     def compiled(self) -> Any:
         """Return a new model, compiled and not trained."""
@@ -158,29 +223,26 @@ class Final:
             seed: decides weights, order, augmentation and the inner part.
             on_epoch: called after each epoch with its number and metrics.
         """
-        import keras
-
         from search.fit import Epoch, fit
 
-        keras.utils.set_random_seed(seed)
-        model = self.build(self.precision)
         curves: Curves = []
 
         def keep(epoch: Epoch) -> None:
             curves.append(epoch.metrics)
             on_epoch(epoch.number, epoch.metrics)
 
-        fitted = fit(
-            model,
-            self._part(indices),
-            None,
-            self.setting,
-            classes=len(self.dataset.classes),
-            seed=seed,
-            on_epoch=keep,
-            thaw=self.space.thaw,
-        )
-        return model, curves, fitted.outputs
+        with self._built(self.precision, seed) as built:
+            fitted = fit(
+                built.model,
+                self._part(indices),
+                None,
+                self.setting,
+                classes=len(self.dataset.classes),
+                seed=seed,
+                on_epoch=keep,
+                thaw=built.thaw,
+            )
+            return built.model, curves, fitted.outputs
 
     def _part(self, indices: Indices) -> Part:
         used = self.folds.used  # all of them, so that a fold is trained as it was in the search
@@ -189,13 +251,10 @@ class Final:
 
     def in_float32(self, trained: Any) -> Any:
         """Return a trained model whose layers compute in float32, with the same weights."""
-        import keras
-
         if self.precision == "float32":
             return trained
         model = self.build()
         model.set_weights(trained.get_weights())
-        keras.config.set_dtype_policy("float32")
         return model
 
 

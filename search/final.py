@@ -6,11 +6,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from search.beginning import listed
 from search.champion import Decision, decide
 from search.chatter import load_tensorflow, standard_error_to
 from search.datasets import Dataset, load
 from search.ensemble import check_folds, refit_folds
-from search.environment import package_versions
+from search.environment import describe_environment, package_versions
 from search.errors import DataError, SettingsError
 from search.export import Final, FinalModel, OnEpoch, chosen_trial, refit
 from search.folds import Folds
@@ -21,12 +22,14 @@ from search.formats.writing import Written, exportable, rehearse, write_formats
 from search.held_out import open_test_set, write_results
 from search.model_code import checked, code_of
 from search.model_folder import ModelFolder, NeedsCode
-from search.studies import Notify, known_study
+from search.opening import code_now, study_space
+from search.studies import Notify, StudyReader, known_reader
 from search.tracker import Tracker
 from tracking.history import History, TrialHistory
 from tracking.home import Home, StudyFolder
 from tracking.journal import Journal
 from tracking.lock import StudyLock, StudyLocked
+from tracking.provenance import code_changes, code_of_trial, sessions_of, version_changes
 from tracking.records import ModelExported, Record, TestSetOpened
 
 REQUIREMENTS = ("tensorflow", "keras", "numpy")
@@ -43,6 +46,7 @@ class ExportWish:
         formats: names with commas between them; None for what suits the samples.
         ensemble: average the models of the folds.
         force: make it champion whatever the comparison says.
+        accept_changed_code: take the space's code also if the trial was trained with other.
     """
 
     target: Path
@@ -51,6 +55,7 @@ class ExportWish:
     formats: str | None = None
     ensemble: bool = False
     force: bool = False
+    accept_changed_code: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,12 +114,14 @@ def export_study(
         notify: takes notices for the user.
 
     Raises:
-        SettingsError: no such study or trial, a target that cannot be used, or a format that is
-            unknown, lacks its packages or does not take the model.
+        SettingsError: no such study or trial, a target that cannot be used, a format that is
+            unknown, lacks its packages or does not take the model, or the space's code is not the
+            one the trial was trained with.
         DataError: the dataset is not the one the study began with.
         ExportFailed: a format predicts otherwise than the Keras model.
     """
-    folder, history = known_study(home, study)
+    reader = known_reader(home, study)
+    folder, history = reader.folder, reader.history
     trial = chosen_trial(history, wish.trial)
     begun = history.known_study()
     formats = chosen_formats(wish.formats or default_formats(begun.kind))
@@ -123,10 +130,12 @@ def export_study(
     check_target(wish.target, overwrite=wish.overwrite)
     decision = decide(history, trial, force=wish.force)
     dataset = same_dataset(history, home, data_dir, notify)
+    final = _final(history, trial, dataset, folder, home, wish)  # before what takes long
     load_tensorflow(folder.worker_log())
-    with _recording(folder, history) as record:
-        folds = Folds.load(folder.folds, digest=begun.folds_digest)
-        final = Final.of(history, trial, dataset, folds, home=home)
+    with _recording(reader) as record:
+        final = _final(history, trial, dataset, folder, home, wish)
+        for sentence in _told_before(history, trial, final):
+            notify(sentence)
         with staged(wish.target, overwrite=wish.overwrite) as staging:
             _rehearse(final, formats, staging, folder)
             made = refit_folds(final, on_epoch) if wish.ensemble else refit(final, on_epoch)
@@ -134,7 +143,7 @@ def export_study(
                 written = _write(final, made, formats, staging, folder)
                 publish(staging, wish.target)
         model = ModelFolder(wish.target)
-        export = _record_of(model, made, trial, written, decision)
+        export = _record_of(model, made, trial, written, decision, final)
         record(export)
         write_results(model, history)
         with standard_error_to(folder.worker_log()):
@@ -147,15 +156,23 @@ def export_study(
 
 
 def evaluate_study(
-    home: Home, study: str, *, data_dir: Path | None, tracker: Tracker, notify: Notify
+    home: Home,
+    study: str,
+    *,
+    data_dir: Path | None,
+    tracker: Tracker,
+    notify: Notify,
+    accept_changed_code: bool = False,
 ) -> Evaluated:
     """Score a study's last exported model on the test set.
 
     Raises:
-        SettingsError: no such study, or nothing was exported from it.
+        SettingsError: no such study, or nothing was exported from it, or the model has classes of
+            its space's code, which has changed since the export.
         DataError: the model or the dataset is not what it was.
     """
-    folder, history = known_study(home, study)
+    reader = known_reader(home, study)
+    folder, history = reader.folder, reader.history
     if not history.exports:
         raise SettingsError(
             f"study {study!r} has no exported model; write one with"
@@ -171,9 +188,11 @@ def evaluate_study(
     if model.model_sha256() != export.model_sha256:
         raise DataError(f"{model.model} is not the file that `export` wrote; export again")
     dataset = same_dataset(history, home, data_dir, notify)
+    if model.own_names() and not accept_changed_code:
+        _check_classes(history, export, dataset, home)
     load_tensorflow(folder.worker_log())
     code = code_of(history.known_study().space, model.labels())
-    with _recording(folder, history) as record:
+    with _recording(reader) as record:
         with standard_error_to(folder.worker_log()):
             trial = history.trials[export.trial]
             try:
@@ -186,6 +205,17 @@ def evaluate_study(
         write_results(model, history)
     tracker.sync(folder, notify)
     return Evaluated(test, dataset.classes, len(history.test_openings))
+
+
+def _check_classes(history: History, export: ModelExported, dataset: Dataset, home: Home) -> None:
+    start, space = study_space(history, dataset, home)
+    changes = code_changes(export.code, code_now(start.space, space, dataset, home))
+    if changes:
+        raise SettingsError(
+            f"the model has layers of space {start.space}, whose code has changed since the export:"
+            f" {listed(changes)}. Bring the old code back, or score it all the same with"
+            " `--accept-changed-code`."
+        )
 
 
 def _rehearse(final: Final, formats: tuple[Format, ...], staging: Path, study: StudyFolder) -> None:
@@ -227,6 +257,7 @@ def _record_of(
     trial: TrialHistory,
     written: list[Written],
     decision: Decision,
+    final: Final,
 ) -> ModelExported:
     lines: list[str] = []
     made.model.summary(print_fn=lines.append)
@@ -244,7 +275,45 @@ def _record_of(
         formats=[each.to_json() for each in written],
         alias=decision.alias,
         alias_reason=decision.reason,
+        code=final.fingerprint,
+        accepted=list(final.accepted),
     )
+
+
+def _final(
+    history: History,
+    trial: TrialHistory,
+    dataset: Dataset,
+    folder: StudyFolder,
+    home: Home,
+    wish: ExportWish,
+) -> Final:
+    return Final.of(
+        history,
+        trial,
+        dataset,
+        Folds.load(folder.folds, digest=history.known_study().folds_digest),
+        home=home,
+        accept_changed_code=wish.accept_changed_code,
+    )
+
+
+def _told_before(history: History, trial: TrialHistory, final: Final) -> Iterator[str]:
+    """Yield what the user should know of code and versions before the training."""
+    if final.accepted:
+        yield (
+            f"trial {trial.number} was trained with other code, which is accepted:"
+            f" {listed(final.accepted)}. Its score is not this model's"
+        )
+    elif not code_of_trial(history, trial):
+        yield (
+            f"trial {trial.number} was trained by a version that did not record the space's code:"
+            " whether it is the same is not known"
+        )
+    for session in sessions_of(history, trial)[-1:]:
+        versions = version_changes(session.environment, describe_environment())
+        if versions:
+            yield f"trial {trial.number} was trained with other versions: now {', '.join(versions)}"
 
 
 def same_dataset(history: History, home: Home, data_dir: Path | None, notify: Notify) -> Dataset:
@@ -267,10 +336,13 @@ def same_dataset(history: History, home: Home, data_dir: Path | None, notify: No
 
 
 @contextmanager
-def _recording(folder: StudyFolder, history: History) -> Iterator["_Recorder"]:
+def _recording(reader: StudyReader) -> Iterator["_Recorder"]:
+    folder = reader.folder
     try:
-        with StudyLock(folder.lock), Journal(folder.journal) as journal:
-            yield _Recorder(journal, history)
+        with StudyLock(folder.lock):
+            reader.check_same()
+            with Journal(folder.journal) as journal:
+                yield _Recorder(journal, reader.read())
     except StudyLocked as error:
         raise SettingsError(f"{error}; wait for it to end") from error
 

@@ -169,6 +169,7 @@ class StudyResult:
         ensemble: bool = False,
         overwrite: bool = False,
         force: bool = False,
+        accept_changed_code: bool = False,
         data_dir: Path | str | None = None,
         tracking_uri: str | None = None,
         notify: Notify | None = None,
@@ -182,12 +183,13 @@ class StudyResult:
             ensemble: average the models of the folds.
             overwrite: replace a model that is there.
             force: make it the champion whatever the comparison says.
+            accept_changed_code: take the space's code also if the trial was trained with other.
             data_dir: folder with datasets of your own.
             tracking_uri: MLflow server instead of the database in the home.
             notify: takes notices; None makes them Python warnings.
 
         Raises:
-            SettingsError: no such trial, or a target or format that cannot be used.
+            SettingsError: no such trial, a target or format that cannot be used, or changed code.
             DataError: the dataset is not the one the study began with.
         """
         from search.final import ExportWish, export_study
@@ -199,6 +201,7 @@ class StudyResult:
             formats=None if formats is None else ",".join(formats),
             ensemble=ensemble,
             force=force,
+            accept_changed_code=accept_changed_code,
         )
         return export_study(
             self.home,
@@ -227,6 +230,7 @@ def run_study(
     data_dir: Path | str | None = None,
     notify: Notify | None = None,
     display: Display | None = None,
+    accept_changed_code: bool = False,
     **asked: Any,
 ) -> StudyResult:
     """Search a space, or continue a study; Ctrl-C ends it in good order, as `run` does.
@@ -241,17 +245,25 @@ def run_study(
         notify: takes notices; None makes them Python warnings.
         display: given the opened study, yields what is called with every record; `search.progress`
             shows what `run` shows, None nothing.
+        accept_changed_code: continue a study also with other code than it was run with.
         asked: settings by name, as in `StudySettings`; they go before `settings`.
 
     Raises:
-        SettingsError: settings that break a rule, or differ from those the study began with.
+        SettingsError: settings that break a rule, or differ from those the study began with; or
+            the space's code has changed.
         DataError: the dataset is not to be had, damaged, or unfit for the folds.
     """
     given = {} if settings is None else settings.model_dump(exclude_unset=True)
     tell = notify or _warn
     folders = Home(Path(home))
     where = _path(data_dir)
-    opened = open_study({**given, **asked}, home=folders, data_dir=where, notify=tell)
+    opened = open_study(
+        {**given, **asked},
+        home=folders,
+        data_dir=where,
+        notify=tell,
+        accept_changed_code=accept_changed_code,
+    )
     for name, why in opened.narrowed.skipped.items() if opened.settings.baselines else ():
         tell(f"baseline {name} is left out: {why}")
     with (display or _unseen)(opened) as observe:

@@ -5,16 +5,18 @@ import gc
 import statistics
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import keras
 import tensorflow as tf
 
 from search.bench import Bench
+from search.building import Built
 from search.encoding import Encoder
 from search.errors import DataError
 from search.evaluation import Predictions, classification_report, confusion_matrix, macro_f1
-from search.feeding import Array
+from search.feeding import Array, Part
 from search.fit import Diverged, Epoch, Fitted, fit
 from search.folds import CONFIRMATIONS
 from search.latency import latency_ms
@@ -102,7 +104,7 @@ class _Trial:
         if doubt := self._bench.export_doubt(self._task.parameters):
             self._notice(doubt)
         if self._task.stop:
-            self._describe(self._model())
+            self._describe_anew()
             raise _Stopped(Verdict(stop=True, reason=self._task.stop))
         for fold, fault in lost.items():
             text = f"trial {self._task.trial}, fold {fold} is trained again: {fault}"
@@ -118,7 +120,7 @@ class _Trial:
             self._report(self.confirmed())
         elif len(self._folds) == len(self._bench.folds):
             if not self._summary:  # every fold was finished in an earlier session
-                self._describe(self._model())
+                self._describe_anew()
             self._report(self.ended("complete"))
 
     def _read_predictions(self) -> dict[int, str]:
@@ -182,9 +184,20 @@ class _Trial:
         encoder = bench.learn(fold, setting)
         training, validation = bench.parts(fold, encoder)
         seed = derive(bench.seed, "fold", fold)
-        keras.utils.set_random_seed(seed)
-        model = self._build(encoder)
-        self._describe(model)
+        with bench.built(setting, encoder, seed=seed) as built:
+            self._tell()
+            model = self._checked(built.model, encoder)
+            self._describe(model)
+            fitted = self._fitted(fold, built, seed, training, validation)
+            if fitted.model is model:  # what is traced anew leaves something behind
+                keras.backend.clear_session(free_memory=False)
+                gc.collect()
+        return self._fold_ended(fold, fitted, validation.own_labels, started)
+
+    def _fitted(
+        self, fold: int, built: Built, seed: int, training: Part, validation: Part
+    ) -> Fitted:
+        bench = self._bench
 
         def on_epoch(epoch: Epoch) -> None:
             self._epochs_unfinished = epoch.number
@@ -203,24 +216,20 @@ class _Trial:
             )
 
         try:
-            fitted = fit(
-                model,
+            return fit(
+                built.model,
                 training,
                 validation,
-                setting,
+                self._task.parameters,
                 classes=len(bench.classes),
                 seed=seed,
                 on_epoch=on_epoch,
-                thaw=bench.space.thaw,
+                thaw=built.thaw,
                 programs=bench.programs,
                 notify=self._notice,
             )
         except Diverged as error:
             raise Diverged(f"{error} of fold {fold}") from error
-        if fitted.model is model:  # what is traced anew leaves something behind
-            keras.backend.clear_session(free_memory=False)
-            gc.collect()
-        return self._fold_ended(fold, fitted, validation.own_labels, started)
 
     def _fold_ended(self, fold: int, fitted: Fitted, labels: Array, started: float) -> FoldEnded:
         values, scores = fitted.chosen.values, fitted.chosen.scores
@@ -243,9 +252,8 @@ class _Trial:
             outputs=fitted.outputs.meaning,
         )
 
-    def _build(self, encoder: Encoder) -> keras.Model:
+    def _checked(self, model: object, encoder: Encoder) -> keras.Model:
         bench, space = self._bench, self._bench.space
-        model = bench.build(self._task.parameters, encoder)
         if not isinstance(model, keras.Model):
             raise TypeError(
                 f"the `build` of space {space.name} must return a keras.Model; it returned"
@@ -255,15 +263,29 @@ class _Trial:
         output_units(model, len(bench.classes), bench.inputs.take(encoder, first))
         return model
 
-    def _model(self) -> keras.Model:
-        return self._build(self._bench.learn(1, self._task.parameters))
+    @contextmanager
+    def _model(self) -> Iterator[tuple[keras.Model, Encoder]]:
+        """Yield a model of the setting, not trained, and the encoder of its inputs."""
+        encoder = self._bench.learn(1, self._task.parameters)
+        with self._bench.built(self._task.parameters, encoder) as built:
+            yield self._checked(built.model, encoder), encoder
+
+    def _describe_anew(self) -> None:
+        with self._model() as (model, _):
+            self._describe(model)
+
+    def _tell(self) -> None:
+        """Report what was found out about the space's models."""
+        notices = self._bench.models.notices
+        while notices:
+            self._notice(notices.pop(0))
 
     def _measured(self) -> dict[str, float]:
         if "latency_ms" not in self._bench.objectives:
             return {}
-        encoder = self._bench.learn(1, self._task.parameters)
         first = self._bench.folds.train[0][:1]
-        return {"latency_ms": latency_ms(self._model(), self._bench.inputs.take(encoder, first))}
+        with self._model() as (model, encoder):
+            return {"latency_ms": latency_ms(model, self._bench.inputs.take(encoder, first))}
 
     def _value(
         self, state: str, finished: list[FoldEnded], scores: dict[str, float]

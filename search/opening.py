@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from search.beginning import check_same, first_record, study_pixels
+from search.beginning import check_code, check_same, first_record, study_pixels
 from search.chatter import standard_error_to
 from search.datasets import Dataset, DatasetNotFound, load
 from search.datasets.families import families
@@ -24,13 +24,22 @@ from search.folds import (
     make_further_folds,
     unevenness,
 )
-from search.inputs import space_on
+from search.inputs import data_spec, space_on
 from search.matching import check_kind, check_needs, left_out, without_flip
 from search.plan import AUTO
 from search.seeds import derive
 from search.settings import IDENTITY, StudySettings, validate
 from search.studies import Notify, StudyReader, study_folder
-from spaces import NarrowedSpace, Space, SpaceError, get_space, given_pixels, narrow
+from spaces import (
+    Fingerprint,
+    NarrowedSpace,
+    Space,
+    SpaceError,
+    get_space,
+    given_pixels,
+    narrow,
+    space_fingerprint,
+)
 from tracking.history import History
 from tracking.home import Home, StudyFolder
 from tracking.objectives import objective_names
@@ -49,6 +58,8 @@ class Opened:
         reader: the study's files, and its journal as far as it was read.
         declarations: folder of what was learned of KerasTuner hypermodels.
         is_new: whether it must still be written.
+        code: fingerprint of the space's code.
+        accepts_changed_code: whether it may be other code than the study was run with last.
         fallback: why another dataset than the space's own is used; empty where that is not so.
     """
 
@@ -61,6 +72,8 @@ class Opened:
     start: StudyStarted
     is_new: bool
     fallback: str
+    code: Fingerprint
+    accepts_changed_code: bool
 
     @property
     def folder(self) -> StudyFolder:
@@ -83,7 +96,12 @@ class Opened:
 
 
 def open_study(
-    asked: Mapping[str, Any], *, home: Home, data_dir: Path | None, notify: Notify
+    asked: Mapping[str, Any],
+    *,
+    home: Home,
+    data_dir: Path | None,
+    notify: Notify,
+    accept_changed_code: bool = False,
 ) -> Opened:
     """Resolve what was asked against what is there.
 
@@ -94,9 +112,11 @@ def open_study(
         home: where studies and datasets are kept.
         data_dir: where the user's own copies of datasets are.
         notify: takes notices for the user.
+        accept_changed_code: continue a study also with other code than it was run with.
 
     Raises:
-        SettingsError: settings that break a rule, or differ from those the study began with.
+        SettingsError: settings that break a rule, or differ from those the study began with; or
+            the space's code has changed.
         DataError: the dataset is not to be had, damaged, or unfit for the folds.
     """
     if "epochs" in asked and "epochs" in asked.get("set", {}):
@@ -115,6 +135,8 @@ def open_study(
     before = reader.history.study
     pixels = settings.pixels if before is None else study_pixels(before)
     space = _space_on(settings.space, dataset, home, notify, pixels)
+    code = code_now(settings.space, space, dataset, home)
+    check_code(reader.history, code, accept=accept_changed_code)
     narrowed = _narrowed(space, settings)
     narrowed = without_flip(narrowed, settings.set, dataset, notify)
     check_needs(narrowed.space)
@@ -151,7 +173,19 @@ def open_study(
         start=before or start,
         is_new=before is None,
         fallback=fallback,
+        code=code,
+        accepts_changed_code=accept_changed_code,
     )
+
+
+def code_now(reference: str, space: Space, dataset: Dataset, home: Home) -> Fingerprint:
+    """Return the fingerprint of a space's code as its files are now.
+
+    Raises:
+        SettingsError: the space is not there.
+    """
+    with _hushed(reference):
+        return space_fingerprint(reference, data_spec(dataset, space), cache=home.declarations)
 
 
 def study_space(history: History, dataset: Dataset, home: Home) -> tuple[StudyStarted, Space]:

@@ -179,4 +179,5 @@ def work_of(opened: Opened, precision: str) -> Work:
         precision=precision,
         objectives=objective_names(settings.objective),
         pixels=study_pixels(opened.start),
+        code=opened.code,
     )

@@ -8,7 +8,7 @@ import numpy as np
 
 from search.bench import Bench
 from search.compiling import compile_model
-from search.feeding import Batches, lengths_of, shuffled, spread
+from search.feeding import Batches, Part, lengths_of, shuffled, spread
 from search.outputs import are_probabilities, output_units
 from search.program import Program
 from search.seeds import derive
@@ -31,11 +31,18 @@ def measure(bench: Bench, probe: Probe) -> Probed:
 
 
 def _measured(bench: Bench, probe: Probe) -> Probed:
-    setting, classes = probe.setting, len(bench.classes)
+    setting = probe.setting
     encoder = bench.learn(1, setting)
     training, validation = bench.parts(1, encoder)
-    keras.utils.set_random_seed(derive(bench.seed, "fold", 1))
-    model = replace(bench, precision=probe.precision).build(setting, encoder)
+    seed = derive(bench.seed, "fold", 1)
+    with replace(bench, precision=probe.precision).built(setting, encoder, seed=seed) as built:
+        return _trained(bench, probe, built.model, training, validation)
+
+
+def _trained(
+    bench: Bench, probe: Probe, model: keras.Model, training: Part, validation: Part
+) -> Probed:
+    setting, classes = probe.setting, len(bench.classes)
     units = output_units(model, classes, training.inputs)
     if not model.compiled:
         logits = not are_probabilities(model, training.inputs)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from search.beginning import check_code, listed
 from search.budget import Budget
 from search.drivers import make_driver
 from search.environment import describe_environment
@@ -23,6 +24,7 @@ from search.tracker import Tracker
 from tracking.history import History
 from tracking.journal import Journal
 from tracking.lock import StudyLock, StudyLocked
+from tracking.provenance import last_code, version_changes
 from tracking.records import Json, Notice, Record, SessionEnded, SessionStarted
 
 INTERRUPTED = "interrupted"
@@ -57,12 +59,17 @@ def run_session(
         notify: takes notices for the user.
 
     Raises:
-        SettingsError: another process runs the study, or its folder cannot be written.
+        SettingsError: another process runs the study or has begun another one of that name, its
+            folder cannot be written, or the space's code has changed.
     """
     settings = opened.settings
     with ExitStack() as stack:
         journal = stack.enter_context(_locked_journal(opened, stack, notify))
+        opened.reader.check_same()
         history = opened.reader.read()  # on, now that no other process can write
+        accepted = check_code(history, opened.code, accept=opened.accepts_changed_code)
+        environment = describe_environment()
+        _tell_changes(history, accepted, environment, notify)
         gc.freeze()  # what was told stays: to look through it again and again takes seconds
         stack.callback(gc.unfreeze)
 
@@ -93,16 +100,40 @@ def run_session(
                 confirm=settings.confirm,
                 confirmation=confirmation,
                 environment={
-                    **describe_environment(),
+                    **environment,
                     "precision": plan.way.precision,
                     "workers": plan.way.workers or AUTO,
                     "plan": plan.to_json() | {"told": plan.told()},
                 },
+                code=opened.code,
+                accepted=accepted,
             )
         )
         reason = _run(opened, planned, history, budget, record, notify)
         record_new(SessionEnded(at=time.time(), reason=reason))
         return SessionResult(reason, history, tracker.drain(shipper, notify))
+
+
+def _tell_changes(history: History, accepted: list[str], environment: Json, notify: Notify) -> None:
+    """Say in what the session differs from the study's earlier ones."""
+    if not history.sessions:
+        return
+    if accepted:
+        notify(
+            f"the space's code has changed, which is accepted: {listed(accepted)}. Trials from now"
+            " on are marked; those that were not over are trained anew"
+        )
+    elif not last_code(history):
+        notify(
+            "the study was begun by a version that did not record the space's code: whether it is"
+            " the same is not known"
+        )
+    versions = version_changes(history.sessions[0].environment, environment)
+    if versions:
+        notify(
+            f"the study was begun with other versions: now {', '.join(versions)}. Scores may differ"
+            " for that alone; trials from now on are marked"
+        )
 
 
 def _are_there(opened: Opened) -> bool:

@@ -7,7 +7,7 @@ from tracking.history import History
 from tracking.home import Home, StudyFolder
 from tracking.journal import JournalError, JournalReader, without_collections
 from tracking.journal_errors import repair_command
-from tracking.records import Record
+from tracking.records import Record, StudyStarted
 
 Notify = Callable[[str], None]
 
@@ -48,6 +48,30 @@ class StudyReader:
             for _ in self.news():
                 pass
         return self.history
+
+    def check_same(self) -> None:
+        """Check that the journal is that of the study which was read; asked with its lock held.
+
+        Raises:
+            SettingsError: another process has begun another study of that name meanwhile, or
+                removed this one.
+        """
+        known = self.history.study
+        try:
+            first = next(JournalReader(self.folder.journal).read(), None)
+        except JournalError as error:
+            raise FoldwiseError(str(error)) from error
+        there = first if isinstance(first, StudyStarted) else None
+        if (known.id if known else None) == (there.id if there else None):
+            return
+        name = self.folder.root.name
+        if there is None:
+            raise SettingsError(f"study {name!r} was removed while it was being opened")
+        raise SettingsError(
+            f"another process has begun a study called {name!r} while this one was being opened"
+            f" (space {there.space}, dataset {there.dataset['name']}). Give the command again to"
+            " continue that one, or name another study."
+        )
 
     def news(self) -> Iterator[Record]:
         """Yield what was appended since, each record once `history` has it.

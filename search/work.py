@@ -1,8 +1,8 @@
 """What goes between the coordinator and its workers. Imports no framework."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from spaces import Settings
+from spaces import Fingerprint, Settings
 from tracking.records import FoldEnded
 
 
@@ -19,6 +19,7 @@ class Work:
         precision: Keras's dtype policy, `float32` or `mixed_bfloat16`.
         objectives: names of what the study searches for, the most important first.
         pixels: what a hypermodel's models for images are given, as the setting says.
+        code: fingerprint of the space's code, which must be what is run; empty to run any.
     """
 
     space: str
@@ -29,6 +30,7 @@ class Work:
     precision: str
     objectives: tuple[str, ...]
     pixels: str = "auto"
+    code: Fingerprint = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ class Declaration:
         notices: what its user should know, a sentence each.
         pixels: those its models for images are made for: `raw`, `scaled`, `both` where they differ;
             empty where nothing tells.
+        files: paths of the user's own modules that were run for it; empty where none was.
     """
 
     is_space: bool
@@ -37,6 +38,7 @@ class Declaration:
     summary: str = ""
     notices: tuple[str, ...] = ()
     pixels: str = ""
+    files: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -56,8 +58,8 @@ class Declaration:
             SpaceError: a parameter in it breaks its rules.
         """
         parameters = tuple(_parameter(entry) for entry in document["parameters"])
-        notices = tuple(document["notices"])
-        return cls(**{**document, "parameters": parameters, "notices": notices})
+        notices, files = tuple(document["notices"]), tuple(document["files"])
+        return cls(**{**document, "parameters": parameters, "notices": notices, "files": files})
 
 
 def digest(path: Path) -> str:

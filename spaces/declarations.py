@@ -18,7 +18,7 @@ from spaces.importing import split
 from spaces.inputs import DataSpec
 from spaces.parameters import SpaceError
 
-FORMAT = 2  # of the cache's files; another number makes them void
+FORMAT = 3  # of the cache's files; another number makes them void
 LIMIT_SECONDS = 600.0
 PATIENCE_SECONDS = 1.5
 PACKAGES = ("keras-tuner", "keras", "tensorflow")

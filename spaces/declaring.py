@@ -12,7 +12,7 @@ import sys
 import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from spaces.conditions import parameters_of
 from spaces.declaration import Declaration, digest
 from spaces.exploring import BUILDS, Explorer, Setting
 from spaces.hypermodel import Builder, builder, check, check_model, new_hyperparameters
-from spaces.importing import described, find, split
+from spaces.importing import Code, described, split
 from spaces.inputs import DataSpec, Pixels
 from spaces.parameters import SpaceError
 from spaces.pixels import wanted_pixels
@@ -62,7 +62,13 @@ def declare(target: str, data: DataSpec | None) -> Declaration:
     Raises:
         SpaceError: it is neither space nor hypermodel, or its models cannot be built.
     """
-    found = find(target)
+    code = Code(target)
+    with code.running() as found:
+        declaration = _declared(found, target, data)
+    return replace(declaration, files=tuple(sorted(map(str, code.sources))))
+
+
+def _declared(found: Any, target: str, data: DataSpec | None) -> Declaration:
     if isinstance(found, Space):
         return Declaration(is_space=True)
     check(found, target)

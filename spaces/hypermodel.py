@@ -8,12 +8,11 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 from spaces.declaration import Declaration
-from spaces.importing import described, find, split
+from spaces.importing import Code, described, split
 from spaces.inputs import ONE_RANGE, DataSpec, ImageInput, Pixels, TableInput, TextInput
 from spaces.parameters import SpaceError
 from spaces.space import Space
@@ -44,19 +43,28 @@ class Replay:
     pixels: str | None = None
 
     def __call__(self, parameters: Mapping[str, Any], data: DataSpec) -> Any:
-        """Return the model, compiled or not as the hypermodel leaves it.
+        """Return the model, compiled or not as the hypermodel leaves it; its code is run for it.
 
         Raises:
             SpaceError: it is made for other pixels than the models that were looked at first.
         """
-        build = _replayed(self.target, data)
-        chosen = {old: parameters[name] for name, old in self.originals if name in parameters}
-        model = build(new_hyperparameters(chosen))
-        if self.pixels is not None and data.kind == "image" and _is_model(model):
-            from spaces.pixels import check_pixels
+        with Code(self.target).running() as found:
+            return self.of(found)(parameters, data)
 
-            check_pixels(model, data.input_shape, "raw" if self.pixels == "raw" else "scaled")
-        return model
+    def of(self, found: Any) -> Callable[[Mapping[str, Any], DataSpec], Any]:
+        """Return the same for what a run of the code has given."""
+
+        def build(parameters: Mapping[str, Any], data: DataSpec) -> Any:
+            chosen = {old: parameters[name] for name, old in self.originals if name in parameters}
+            model = builder(found, self.target, data)(new_hyperparameters(chosen))
+            if self.pixels is not None and data.kind == "image" and _is_model(model):
+                from spaces.pixels import check_pixels
+
+                wanted: Pixels = "raw" if self.pixels == "raw" else "scaled"
+                check_pixels(model, data.input_shape, wanted)
+            return model
+
+        return build
 
 
 def hypermodel_space(
@@ -216,16 +224,6 @@ def _name(target: str) -> str:
 
 def _unready(*_: object) -> Any:
     raise SpaceError("the parameters are not known yet: ask `get_space` with the data")
-
-
-@cache
-def _found(target: str) -> Any:
-    return find(target)
-
-
-@lru_cache(maxsize=8)
-def _replayed(target: str, data: DataSpec) -> Builder:
-    return builder(_found(target), target, data)
 
 
 def _is_hypermodel(found: Any) -> bool:

@@ -1,13 +1,17 @@
 """From what a user writes after `--space` to a space."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 
 from spaces.declarations import Notify, declaration
-from spaces.hypermodel import builder, hypermodel_space, new_hyperparameters
-from spaces.importing import find
+from spaces.fingerprint import Fingerprint, fingerprint
+from spaces.hypermodel import Replay, builder, hypermodel_space, new_hyperparameters
+from spaces.importing import Code, find
 from spaces.inputs import DataSpec
+from spaces.parameters import SpaceError
 from spaces.space import Space
 from spaces.training import with_training
 
@@ -83,6 +87,52 @@ def run_code(reference: str, data: DataSpec) -> Iterator[None]:
     else:
         builder(found, target, data)(new_hyperparameters({}))
     yield
+
+
+def code_of(reference: str) -> Code | None:
+    """Return the code that a reference runs; None for a space that comes with this project."""
+    target = _references().get(reference, reference)
+    return None if target in _BUILT_IN.values() else Code(target)
+
+
+@contextmanager
+def run_anew(space: Space, code: Code | None) -> Iterator[Space]:
+    """Yield a space whose `build` and `thaw` belong to a run of its code that begins here.
+
+    Args:
+        space: as `get_space` returned it.
+        code: its own; None yields the space as it is.
+
+    Raises:
+        SpaceError: the code cannot be run.
+    """
+    if code is None:
+        yield space
+        return
+    with code.running() as found:
+        if isinstance(found, Space):
+            yield replace(space, build=found.build, thaw=found.thaw)
+        elif isinstance(space.build, Replay):
+            yield replace(space, build=space.build.of(found))
+        else:
+            raise SpaceError(f"{code.target} is no longer a spaces.Space: {type(found).__name__}")
+
+
+def space_fingerprint(reference: str, data: DataSpec, *, cache: Path | None) -> Fingerprint:
+    """Return what tells a space's code from another, as `SessionStarted.code` has it.
+
+    Args:
+        reference: of the space.
+        data: what its models are built for.
+        cache: folder in which declarations are kept.
+
+    Raises:
+        SpaceError: nothing is found there.
+    """
+    target = _references().get(reference, reference)
+    if target in _BUILT_IN.values():
+        return fingerprint(target)
+    return fingerprint(target, declaration(target, data, cache=cache, notify=_unheard).files)
 
 
 def absolute(reference: str) -> str:

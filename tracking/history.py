@@ -48,6 +48,7 @@ class TrialHistory:
         failures: of its tasks that broke off, in order.
         reopened: whether it was complete once and has lost folds since. These are trained again,
             whatever a pruner would say, and it ends anew.
+        sessions: numbers, from 0, of the study's sessions that began some of its folds.
     """
 
     started: TrialStarted
@@ -57,6 +58,7 @@ class TrialHistory:
     confirmed: TrialConfirmed | None = None
     failures: list[AttemptFailed] = field(default_factory=list)
     reopened: bool = False
+    sessions: set[int] = field(default_factory=set)
 
     @property
     def number(self) -> int:
@@ -193,6 +195,8 @@ class History:
             case SessionStarted():
                 self.sessions.append(record)
                 self.last_end = None
+                if record.accepted:
+                    self._begin_anew()
             case SessionEnded():
                 self.last_end = record
             case TrialStarted():
@@ -224,9 +228,21 @@ class History:
             case TestSetOpened():
                 self.test_openings.append(record)
 
+    def _begin_anew(self) -> None:
+        """Forget the folds of trials that are not over: folds of two codes have no mean."""
+        for trial in self.trials.values():
+            if trial.ended is None:
+                trial.folds.clear()
+                trial.sessions.clear()
+                self.tally.begin_anew(trial.number)
+            elif trial.confirmed is None:
+                trial.more_folds.clear()
+
     def _begin_fold(self, record: FoldStarted) -> None:
         folds, trial = self.folds_of(record), self.trials[record.trial]
         folds[record.fold] = FoldHistory(record)
+        if self.sessions:
+            trial.sessions.add(len(self.sessions) - 1)
         if folds is trial.more_folds:
             trial.confirmed = None
         elif trial.state == "complete":

@@ -16,6 +16,7 @@ from tracking.description import describe
 from tracking.history import FoldHistory, History, TrialHistory
 from tracking.mlflow_places import follow_home
 from tracking.mlflow_report import show_report
+from tracking.provenance import trial_marks
 from tracking.records import (
     EpochEnded,
     FoldEnded,
@@ -248,7 +249,10 @@ class MlflowSink:
         store, run_id = self._store(history), self._trial_run(history, trial)
         self._cut_short(history, trial, trial.folds, record.state, at=record.at)
         store.upload(run_id, run_files.trial_files(trial, record, history.known_study().classes))
-        points, tags = runs.trial_points(trial, record), runs.ended_tags(trial, record)
+        points, tags = (
+            runs.trial_points(trial, record),
+            runs.ended_tags(trial, record, trial_marks(history, trial)),
+        )
         store.log(run_id, points=points, tags=tags)
         store.finish(run_id, runs.STATUS[record.state], at=record.at)
         store.tidy(RunKey("trial", trial.number))

@@ -116,12 +116,19 @@ class SessionStarted(Record):
         confirmation: of the folds that confirm trials, where there are any: `digest` (SHA-256 of
             their indices), `samples` (how many they use) and `unused` (how many of these the
             study's own folds do not).
+        code: fingerprint of the space's code: `files` (name to `sha256` of the content and
+            `syntax`, without comments and layout) and `packages` (name to version); empty in a
+            journal from before there was one.
+        accepted: how the code differs from that of the session before, a phrase each, as the user
+            has accepted it. What was left unfinished then is trained anew.
     """
 
     trials: int
     environment: Json
     confirm: int = 0
     confirmation: Json = field(default_factory=dict)
+    code: Json = field(default_factory=dict)
+    accepted: list[str] = field(default_factory=list)
 
     @property
     def plan(self) -> Json:
@@ -342,6 +349,9 @@ class ModelExported(Record):
             `difference` (largest from the Keras model's probabilities, on real inputs).
         alias: what the registered model is called: `champion` or `challenger`.
         alias_reason: why, one sentence.
+        code: fingerprint of the space's code that built it, as in `SessionStarted`.
+        accepted: how that differs from the code the trial was trained with, as the user has
+            accepted it.
     """
 
     trial: int
@@ -356,6 +366,8 @@ class ModelExported(Record):
     formats: list[Json] = field(default_factory=list)
     alias: str = "champion"
     alias_reason: str = ""
+    code: Json = field(default_factory=dict)
+    accepted: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ Plain data only, so that this can be read and tested without MLflow.
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tracking.description import trial_name
@@ -195,12 +195,21 @@ def trial_points(trial: TrialHistory, ended: TrialEnded) -> list[Point]:
     return curves + [Point(name, value, ended.at) for name, value in (scores | sums).items()]
 
 
-def ended_tags(trial: TrialHistory, ended: TrialEnded) -> Tags:
-    """Return the tags that say how a trial ended; `mlflow.note.content` is its description."""
+def ended_tags(trial: TrialHistory, ended: TrialEnded, marks: Sequence[str] = ()) -> Tags:
+    """Return the tags that say how a trial ended; `mlflow.note.content` is its description.
+
+    Args:
+        trial: the trial.
+        ended: its end.
+        marks: in what it was trained otherwise than the study's first trials.
+    """
     told = [f"{ended.state.capitalize()}: {ended.reason}"] if ended.reason else []
-    note = "\n\n".join([*told, *retries(trial)])
+    note = "\n\n".join(
+        [*told, *retries(trial), *(f"{mark[:1].upper()}{mark[1:]}" for mark in marks)]
+    )
     tags = {"search.state": ended.state, "search.reason": ended.reason, "mlflow.note.content": note}
     tags["search.device"] = ended.device
+    tags["search.trained_otherwise"] = "; ".join(marks)
     if trial.setting != trial.started.parameters:
         tags["search.batch_size"] = str(trial.setting["batch_size"])
     if compared_after(trial):

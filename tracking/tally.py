@@ -101,6 +101,11 @@ class Tally:
             value = objective.oriented(record.value)
             self.best = value if self.best is None else max(value, self.best)
 
+    def begin_anew(self, trial: int) -> None:
+        """Forget what a trial's folds have shown."""
+        self.leave(trial)
+        self._forget(trial)
+
     def reopen(self, values: Iterable[float], objective: Objective) -> None:
         """Take back that a trial is over; `values` are those of the complete ones that are left."""
         self.over -= 1

@@ -10,6 +10,7 @@ from search.cli.listing import Column, Listing
 from search.cli.output import counted, duration, percent, setting_texts
 from tracking.history import History, TrialHistory
 from tracking.objectives import Objective
+from tracking.provenance import trial_marks
 from tracking.records import TrialConfirmed
 from tracking.stages import confirmed_spread, score_so_far, spread, stages, stopped_at
 
@@ -178,5 +179,6 @@ def _time_cell(trial: TrialHistory) -> str:
 def _setting_words(trial: TrialHistory, history: History) -> list[str]:
     parameters: list[dict[str, Any]] = history.study.parameters if history.study else []
     searched = [p["name"] for p in parameters if p["searched"]]
-    words = [origin_text(trial).strip(), *setting_texts(trial.started.parameters, searched)]
+    mark = "(other code or versions)" if trial_marks(history, trial) else ""
+    words = [origin_text(trial).strip(), mark, *setting_texts(trial.started.parameters, searched)]
     return [word for word in words if word]

@@ -2,7 +2,15 @@
 
 from typing import TYPE_CHECKING
 
-from search.cli.options import DEFAULT_HOME, AsJson, DataDir, Home, StudyName, TrackingUri
+from search.cli.options import (
+    DEFAULT_HOME,
+    AcceptChangedCode,
+    AsJson,
+    DataDir,
+    Home,
+    StudyName,
+    TrackingUri,
+)
 
 if TYPE_CHECKING:
     from search.final import Evaluated
@@ -10,6 +18,7 @@ if TYPE_CHECKING:
 
 def evaluate(
     study: StudyName,
+    accept_changed_code: AcceptChangedCode = False,
     data_dir: DataDir = None,
     tracking_uri: TrackingUri = None,
     home: Home = DEFAULT_HOME,
@@ -29,6 +38,7 @@ def evaluate(
         data_dir=data_dir,
         tracker=Tracker(folders, tracking_uri),
         notify=notify,
+        accept_changed_code=accept_changed_code,
     )
     if json:
         print_json(

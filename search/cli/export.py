@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from search.cli.options import DEFAULT_HOME, AsJson, DataDir, Home, StudyName, TrackingUri
+from search.cli.options import (
+    DEFAULT_HOME,
+    AcceptChangedCode,
+    AsJson,
+    DataDir,
+    Home,
+    StudyName,
+    TrackingUri,
+)
 
 if TYPE_CHECKING:
     from search.final import Exported
@@ -36,6 +44,7 @@ def export(
         bool, typer.Option(help="Make it champion even if it is worse than the present one.")
     ] = False,
     overwrite: Annotated[bool, typer.Option(help="Replace a model that is there.")] = False,
+    accept_changed_code: AcceptChangedCode = False,
     data_dir: DataDir = None,
     tracking_uri: TrackingUri = None,
     home: Home = DEFAULT_HOME,
@@ -67,7 +76,7 @@ def export(
     result = export_study(
         folders,
         study,
-        ExportWish(target, trial, overwrite, formats, ensemble, force),
+        ExportWish(target, trial, overwrite, formats, ensemble, force, accept_changed_code),
         data_dir=data_dir,
         tracker=Tracker(folders, tracking_uri),
         on_epoch=on_epoch,

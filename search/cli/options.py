@@ -21,6 +21,13 @@ TrackingUri = Annotated[
         help="MLflow server instead of the database in the home folder.",
     ),
 ]
+AcceptChangedCode = Annotated[
+    bool,
+    typer.Option(
+        "--accept-changed-code",
+        help="Go on although the space's code is not the one used before; this is recorded.",
+    ),
+]
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="Name, as `studies` lists it.")]
 
 DEFAULT_HOME = Path("mlruns")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from search.cli.options import DEFAULT_HOME, AsJson, DataDir, Home, TrackingUri
+from search.cli.options import DEFAULT_HOME, AcceptChangedCode, AsJson, DataDir, Home, TrackingUri
 
 if TYPE_CHECKING:
     from search.interface import StudyResult
@@ -148,6 +148,7 @@ def run(
             " 255), scaled (0 to 1), or auto: raw where they rescale. [default: auto]"
         ),
     ] = None,
+    accept_changed_code: AcceptChangedCode = False,
     config: Annotated[
         Path | None, typer.Option(help="YAML file of these options; the command line goes first.")
     ] = None,
@@ -202,6 +203,7 @@ def run(
         data_dir=data_dir,
         notify=notify,
         display=partial(make_display, quiet=json),
+        accept_changed_code=accept_changed_code,
         **asked,
     )
     _conclude(result, Tracker(HomeFolder(home), tracking_uri), notify.texts, json)

@@ -102,6 +102,7 @@ def _print_study(history: "History") -> None:
     for line in confirmation_lines(history):
         say(line)
     _print_stops(history)
+    _print_marks(history)
     _print_test_openings(history)
     _print_repairs(history)
 
@@ -139,6 +140,19 @@ def _print_repairs(history: "History") -> None:
         say(f"The journal was repaired: {repaired.text}.{missing * bool(repaired.gaps)}")
 
 
+def _print_marks(history: "History") -> None:
+    """Print in what trials were trained otherwise than the first ones, one line a kind."""
+    from search.cli.output import say
+    from tracking.provenance import trial_marks
+
+    marked: dict[str, list[str]] = {}
+    for number, trial in sorted(history.trials.items()):
+        for mark in trial_marks(history, trial):
+            marked.setdefault(mark, []).append(str(number))
+    for mark, numbers in marked.items():
+        say(f"{'trial' if len(numbers) == 1 else 'trials'} {', '.join(numbers)} {mark}")
+
+
 def _print_test_openings(history: "History") -> None:
     from search.cli.output import console, percent
 
@@ -154,6 +168,7 @@ def _print_trial(history: "History", trial: "TrialHistory") -> None:
 
     from search.cli.columns import confirmed_text, failure_text, origin_text, state_text
     from search.cli.output import console, say, value_text
+    from tracking.provenance import trial_marks
     from tracking.stages import compared_after, retries, stages
 
     stage = state_text(stages(history)[trial.number])
@@ -167,6 +182,8 @@ def _print_trial(history: "History", trial: "TrialHistory") -> None:
         say(
             f"  compared with the others after {compared_after(trial)} of {epochs} epochs of fold 1"
         )
+    for mark in trial_marks(history, trial):
+        say(f"  {mark}")
     _print_folds(trial.finished_folds())
     if trial.ended is None:
         return

@@ -10,6 +10,7 @@ from search.cli.output import console, counted, notice, say, shell
 from search.interface import StudyResult
 from search.tracker import Tracker
 from tracking.history import History, TrialHistory
+from tracking.provenance import trial_marks
 from tracking.stages import compared_after, count_stages, retries, stages, stopping_point
 
 SHOWN = 5
@@ -52,7 +53,9 @@ def study_document(history: History) -> dict[str, Any]:
         "best_trial": None if best is None else best.number,
         "front": [trial.number for trial in history.front()] if has_front else [],
         "trials": [
-            _trial_document(history.trials[number], stage)
+            _trial_document(
+                history.trials[number], stage, trial_marks(history, history.trials[number])
+            )
             for number, stage in stages(history).items()
         ],
     }
@@ -60,10 +63,10 @@ def study_document(history: History) -> dict[str, Any]:
 
 def trial_document(trial: TrialHistory, history: History) -> dict[str, Any]:
     """Return one trial as JSON."""
-    return _trial_document(trial, stages(history)[trial.number])
+    return _trial_document(trial, stages(history)[trial.number], trial_marks(history, trial))
 
 
-def _trial_document(trial: TrialHistory, stage: str) -> dict[str, Any]:
+def _trial_document(trial: TrialHistory, stage: str, marks: list[str]) -> dict[str, Any]:
     ended = trial.ended
     fold, epoch = stopping_point(trial)
     return {
@@ -73,6 +76,7 @@ def _trial_document(trial: TrialHistory, stage: str) -> dict[str, Any]:
         "parameters": trial.started.parameters,
         "trained_with": trial.setting,
         "retries": retries(trial),
+        "marks": marks,
         "folds": [fold.accuracy for fold in trial.finished_folds().values()],
         "value": ended.value if ended else None,
         "scores": ended.scores if ended else {},

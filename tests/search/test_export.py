@@ -97,6 +97,7 @@ def searched(final, tmp_path_factory):
         folder=StudyFolder(tmp_path_factory.mktemp("study")),
         seed=final.seed,
         objectives=("cv_accuracy",),
+        models=final.models,
     )
     records = []
 
