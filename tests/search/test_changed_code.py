@@ -1,6 +1,7 @@
 """A study goes on with the code it was run with, or says that it does not."""
 
 import dataclasses
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -183,7 +184,7 @@ def test_a_study_begun_anew_in_between_is_left_as_it_is(space):
 def test_a_study_removed_in_between_is_not_begun_half(space):
     begin(opened(space))
     mine = opened(space)
-    mine.folder.journal.unlink()
+    shutil.rmtree(mine.folder.root)
     with pytest.raises(SettingsError, match="was removed"):
         run(mine)
 

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.slow  # TensorFlow
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory):
     from search.bench import Bench
+    from search.building import Models
 
     dataset = load("digits", home=tmp_path_factory.mktemp("home"))
     space = get_space("mlp")
@@ -34,14 +35,17 @@ def bench(tmp_path_factory):
         folder=StudyFolder(tmp_path_factory.mktemp("study")),
         seed=7,
         objectives=("cv_accuracy",),
+        models=Models(space, None, expected={}, seed=7),
     )
 
 
 def evaluated(bench: Any, build: Any, trials: int = 1) -> list[Any]:
     """Return the records of so many trials of what `build` makes."""
+    from search.building import Models
     from search.objective import evaluate_trial
 
-    bench = replace(bench, space=replace(bench.space, build=build))
+    space = replace(bench.space, build=build)
+    bench = replace(bench, space=space, models=Models(space, None, expected={}, seed=7))
     setting = dict(bench.space.complete({}) | {"epochs": 2, "batch_size": 32})
     records: list[Any] = []
 
