@@ -97,7 +97,7 @@ def test_folds_of_a_trial_that_was_not_over_are_forgotten_with_the_code_they_wer
     history = study.history
     assert history.trials[1].finished_folds() == {}
     assert history.tally.at_rest == history.tally.waiting == set()
-    assert len(history.tally.first_epochs) == len(kept.tally.first_epochs) - 1
+    assert len(history.tally.at_rung) == len(kept.tally.at_rung) - 1
     assert len(history.trials[0].finished_folds()) == 2
     study.fold(1, 1)
     study.fold(1, 2)
