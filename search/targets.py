@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import keras
@@ -12,6 +13,7 @@ import tensorflow as tf
 
 from search.evaluation import Scores, score
 from search.outputs import LOGITS, PROBABILITIES, SCORES, Outputs, are_probabilities, output_units
+from spaces import cause_of
 
 INTEGERS, ONE_HOT, BINARY, SIGNS = "integers", "one-hot", "binary", "signs"
 
@@ -153,14 +155,15 @@ def _loss_of(model: keras.Model, sample: Array) -> tuple[Loss | None, str]:
 
 
 def _called(model: keras.Model, sample: Array | None) -> Loss:
+    takes_training = "training" in signature(model.compute_loss).parameters
+    more = {"training": False} if takes_training else {}
+
     def loss(labels: Array, outputs: Array) -> float:
         some = None
         if sample is not None:
             some = tf.gather(sample, np.arange(len(labels)) % len(sample))
-        value = model.compute_loss(
-            x=some, y=tf.constant(labels), y_pred=tf.constant(outputs), training=False
-        )
-        return float(value)
+        given = {"x": some, "y": tf.constant(labels), "y_pred": tf.constant(outputs)}
+        return float(tf.reduce_mean(model.compute_loss(**given, sample_weight=None, **more)))
 
     return loss
 
@@ -203,8 +206,7 @@ def _form(loss: Loss, units: int, classes: int, name: str) -> str:
                 return form
             faults.append(f"with {form} labels it does not fall when the true class gains")
         except Exception as error:  # noqa: BLE001 # it may refuse a form in any way
-            lines = str(error).strip().splitlines() or [""]
-            faults.append(f"with {form} labels: {type(error).__name__}: {lines[0][:200]}")
+            faults.append(f"with {form} labels: {cause_of(error)[:200]}")
     raise ValueError(
         f"{name} must be smaller the more the output of the true class stands out; tried on"
         f" {units} outputs for {classes} classes: {'; '.join(faults)}"

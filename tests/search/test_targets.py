@@ -398,3 +398,32 @@ def test_averaged_weights_are_what_is_scored_and_kept(early, overwrite):
     found = keras.ops.convert_to_numpy(made(ROWS))
     assert np.allclose(found, fitted.chosen.values, atol=1e-6)
     assert early is (fitted.chosen is not last)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_zeros_behind_a_relu_are_not_taken_for_probabilities(seed):
+    import keras
+
+    from search.outputs import are_probabilities
+
+    keras.utils.set_random_seed(seed)
+    layers = [keras.layers.Input((2,)), keras.layers.Dense(1), keras.layers.ReLU()]
+    assert not are_probabilities(keras.Sequential(layers), ROWS)
+
+
+def test_a_loss_of_a_models_own_is_tried_with_what_it_takes():
+    import keras
+    import tensorflow as tf
+
+    class Own(keras.Model):
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None):
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(y, y_pred)
+            return tf.reduce_mean(losses)
+
+    made = model(3, kind=Own)
+    made.compile(keras.optimizers.Adam(0.05), metrics=["accuracy"])
+    fitted, last, notices = train(made, epochs=8)
+    _, expected, _ = train(model(3), epochs=8, learning_rate=0.05)
+    assert (fitted.outputs.meaning, notices) == ("logits", [])
+    assert last.scores.accuracy == expected.scores.accuracy
+    assert last.scores.loss == pytest.approx(expected.scores.loss, abs=1e-5)
