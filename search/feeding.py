@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 PREDICTION_BATCH = 512
 WINDOW = 50
-TRIED = 16  # sequences by which it is seen whether padding counts
+TRIED, DRAWS = 16, 20  # sequences, and draws of weights, by which it is seen if padding counts
 
 Array = npt.NDArray[Any]
 
@@ -72,8 +72,9 @@ def ignores_padding(model: "keras.Model", tokens: Any) -> bool:
 
     The model must take sequences of any length, and is tried: with its own weights and with weights
     drawn at random, its outputs and penalties must be the same for some sequences with and without
-    the padding behind the longest of them. Where batches are normalised while training, padding
-    counts there, and stays.
+    the padding behind the longest of them. Many draws are tried on sequences of two tokens, since
+    padding may be one of many values of which a layer takes the largest. Where batches are
+    normalised while training, padding counts there, and stays.
 
     Args:
         model: with weights.
@@ -91,7 +92,14 @@ def ignores_padding(model: "keras.Model", tokens: Any) -> bool:
     if not _same(model, some, cut):
         return False
     with other_weights(model, spread=0.5):
-        return _same(model, some, cut)
+        if not _same(model, some, cut):
+            return False
+    short = np.pad(some[:, :2], ((0, 0), (0, 4)))
+    for draw in range(DRAWS):
+        with other_weights(model, spread=1.0, seed=draw):
+            if not _same(model, short, short[:, :2]):
+                return False
+    return True
 
 
 def _takes_any_length(model: "keras.Model") -> bool:

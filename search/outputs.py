@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     import keras
 
 PROBABILITIES, LOGITS, SCORES = "probabilities", "logits", "scores"
-MEANINGS = (PROBABILITIES, LOGITS, SCORES)
+SIGMOID_LOGITS = "sigmoid logits"
+MEANINGS = (PROBABILITIES, LOGITS, SIGMOID_LOGITS, SCORES)
 
 Array = npt.NDArray[Any]
 
@@ -28,8 +29,8 @@ class Outputs:
     """What a model's outputs mean, and which class they name.
 
     Attributes:
-        meaning: `probabilities`; `logits`, whose softmax or sigmoid are probabilities; or `scores`,
-            of which only the order is known.
+        meaning: `probabilities`; `logits`, whose softmax (of a single one the sigmoid) is; `sigmoid
+            logits`, each of which has its own sigmoid; or `scores`, of which only the order counts.
         classes: number of classes.
         threshold: of one number a sample: above it the second class is meant.
     """
@@ -42,7 +43,8 @@ class Outputs:
         """Return float32 `(n, classes)`, the largest of a row for the predicted class.
 
         They are probabilities, or the scores as they are; a single score is given with both signs,
-        less its threshold.
+        less its threshold. Shares that do not sum to 1, as of a sigmoid for each class, are divided
+        by their sum.
 
         Args:
             outputs: `(n, classes)`, or `(n, 1)` for the second of two classes.
@@ -55,8 +57,10 @@ class Outputs:
         if self.meaning == SCORES:
             above = found - np.float32(self.threshold)
             return np.concatenate([-above, above], axis=1) if is_one else found
-        if self.meaning == LOGITS:
-            found = _sigmoid(found) if is_one else _softmax(found)
+        if self.meaning == SIGMOID_LOGITS or (self.meaning == LOGITS and is_one):
+            found = _sigmoid(found)
+        elif self.meaning == LOGITS:
+            found = _softmax(found)
         _check_bounds(found)
         found = np.maximum(found, 0)
         if is_one:

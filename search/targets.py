@@ -1,9 +1,11 @@
 """In which form a model's loss wants its labels, and how its outputs are scored."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from inspect import signature
+from functools import partial
+from inspect import getclosurevars, isfunction, signature
 from typing import Any
 
 import keras
@@ -12,7 +14,15 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from search.evaluation import Scores, score
-from search.outputs import LOGITS, PROBABILITIES, SCORES, Outputs, are_probabilities, output_units
+from search.outputs import (
+    LOGITS,
+    PROBABILITIES,
+    SCORES,
+    SIGMOID_LOGITS,
+    Outputs,
+    are_probabilities,
+    output_units,
+)
 from spaces import cause_of
 
 INTEGERS, ONE_HOT, BINARY, SIGNS = "integers", "one-hot", "binary", "signs"
@@ -22,6 +32,7 @@ Loss = Callable[[Array, Array], float]  # of labels in their form, and outputs
 
 _ROWS = 7  # in a trial of a loss; with as many rows as classes a wrong form may pass unnoticed
 _CLASSES = 6  # that a loss is tried on, at most
+_MARGIN, _NEAR = 0.75, 0.25  # how far from 0, and how near to 0 and 1, outputs satisfy a loss
 _GRID = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 4.0, 8.0, 16.0)
 
 
@@ -148,13 +159,14 @@ def _loss_of(model: keras.Model, sample: Array) -> tuple[Loss | None, str]:
     if leaves:
         alone = _LossAlone()
         alone.compile(loss=leaves[0])
-        return _called(alone, None), _name_of(leaves[0])
+        return _called(alone, None, leaves[0]), _name_of(leaves[0])
     if type(model).compute_loss is not keras.Model.compute_loss:
-        return _called(model, sample), "the model's `compute_loss`"
+        return _called(model, sample, model), "the model's `compute_loss`"
     return None, ""
 
 
-def _called(model: keras.Model, sample: Array | None) -> Loss:
+def _called(model: keras.Model, sample: Array | None, owner: Any) -> Loss:
+    """Return a model's loss; what its owner remembers of a call is undone after it."""
     takes_training = "training" in signature(model.compute_loss).parameters
     more = {"training": False} if takes_training else {}
 
@@ -163,9 +175,50 @@ def _called(model: keras.Model, sample: Array | None) -> Loss:
         if sample is not None:
             some = tf.gather(sample, np.arange(len(labels)) % len(sample))
         given = {"x": some, "y": tf.constant(labels), "y_pred": tf.constant(outputs)}
-        return float(tf.reduce_mean(model.compute_loss(**given, sample_weight=None, **more)))
+        with _undone(owner):
+            return float(tf.reduce_mean(model.compute_loss(**given, sample_weight=None, **more)))
 
     return loss
+
+
+@contextmanager
+def _undone(owner: Any) -> Iterator[None]:
+    """Undo what a call changes in the variables and attributes of a loss or a model."""
+    attributes = dict(vars(owner)) if isinstance(owner, keras.losses.Loss) else {}
+    before = [(variable, variable.numpy()) for variable in _variables_of(owner)]
+    try:
+        yield
+    finally:
+        if attributes:
+            vars(owner).update(attributes)
+        for variable, value in before:
+            variable.assign(value)
+
+
+def _variables_of(owner: Any) -> list[Any]:
+    """Return the variables that a loss, a function or a model holds, also in lists and closures."""
+    if isinstance(owner, keras.Model):
+        return [*owner.variables, *_variables_in(vars(owner))]
+    if isinstance(owner, partial):
+        held = [owner.args, owner.keywords, *_variables_of(owner.func)]
+    elif isfunction(owner):
+        known = getclosurevars(owner)
+        held = [dict(known.nonlocals), dict(known.globals)]
+    else:
+        held = [getattr(owner, "__dict__", {}), getattr(getattr(owner, "fn", None), "__dict__", {})]
+    return _variables_in(held)
+
+
+def _variables_in(held: Any) -> list[Any]:
+    if isinstance(held, tf.Variable | keras.Variable):
+        return [held]
+    if isinstance(held, tf.Module | keras.layers.Layer):
+        return list(held.variables)
+    if isinstance(held, dict):
+        return [found for one in held.values() for found in _variables_in(one)]
+    if isinstance(held, list | tuple):
+        return [found for one in held for found in _variables_in(one)]
+    return []
 
 
 def _name_of(loss: Any) -> str:
@@ -199,38 +252,49 @@ def _form(loss: Loss, units: int, classes: int, name: str) -> str:
         ValueError: there is none.
     """
     forms = (BINARY, SIGNS) if units == 1 else (INTEGERS, ONE_HOT)
-    faults = []
-    for form in forms:
-        try:
-            if _prefers_truth(loss, form, units, classes):
-                return form
-            faults.append(f"with {form} labels it does not fall when the true class gains")
-        except Exception as error:  # noqa: BLE001 # it may refuse a form in any way
-            faults.append(f"with {form} labels: {cause_of(error)[:200]}")
+    faults = {}
+    for mixed in (False, True):  # losses over a batch, as Dice's, need both classes in it
+        for form in forms:
+            try:
+                if _prefers_truth(loss, form, units, classes, mixed=mixed):
+                    return form
+                faults[form] = f"with {form} labels it does not fall when the true class gains"
+            except Exception as error:  # noqa: BLE001 # it may refuse a form in any way
+                faults[form] = f"with {form} labels: {cause_of(error)[:200]}"
     raise ValueError(
         f"{name} must be smaller the more the output of the true class stands out; tried on"
-        f" {units} outputs for {classes} classes: {'; '.join(faults)}"
+        f" {units} outputs for {classes} classes: {'; '.join(faults.values())}"
     )
 
 
-def _prefers_truth(loss: Loss, form: str, units: int, classes: int) -> bool:
+def _prefers_truth(loss: Loss, form: str, units: int, classes: int, *, mixed: bool) -> bool:
+    """Say whether a loss is smaller for outputs that favour the true class than another one.
+
+    Args:
+        loss: of labels and outputs.
+        form: of the labels.
+        units: of the outputs.
+        classes: number of classes.
+        mixed: try rows of two classes, whose outputs change places; else rows of one class.
+    """
     for true in range(min(classes, _CLASSES)):
-        labels = _encoded(form, np.full(_ROWS, true), classes)
-        right = loss(labels, _favouring(true, units))
         for other in {(true + 1) % classes, (true - 1) % classes}:
-            wrong = loss(labels, _favouring(other, units))
+            rows = np.where(mixed & (np.arange(_ROWS) % 2 == 1), other, true)
+            labels = _encoded(form, rows, classes)
+            right = loss(labels, _favouring(rows, units))
+            wrong = loss(labels, _favouring(true + other - rows, units))
             if not right < wrong - 1e-6 * abs(wrong):  # NaN included
                 return False
     return True
 
 
-def _favouring(true: int, units: int) -> Array:
-    """Return rows of outputs, probabilities all of them, that favour a class."""
+def _favouring(rows: Array, units: int) -> Array:
+    """Return outputs, probabilities all of them, that favour each row's class."""
     if units == 1:
-        return np.full((_ROWS, 1), 0.9 if true else 0.1, np.float32)
-    row = np.full(units, 0.1 / (units - 1), np.float32)
-    row[true] = 0.9
-    return np.tile(row, (_ROWS, 1))
+        return np.where(rows, 0.9, 0.1).astype(np.float32)[:, np.newaxis]
+    found = np.full((len(rows), units), 0.1 / (units - 1), np.float32)
+    found[np.arange(len(rows)), rows] = 0.9
+    return found
 
 
 def _form_without_loss(model: keras.Model, units: int, classes: int, sample: Array) -> str:
@@ -276,7 +340,8 @@ def _meaning(
 ) -> tuple[str, float, str]:
     """Return meaning, threshold and notice for outputs that are no probabilities."""
     if _declares_logits(model):
-        return LOGITS, 0.0, ""
+        each = units > 1 and loss is not None and not _ignores_shifts(loss, form, units)
+        return SIGMOID_LOGITS if each else LOGITS, 0.0, ""
     own_step = type(model).train_step is not keras.Model.train_step
     if loss is None or (own_step and _is_cross_entropy(loss, form, units, logits=False)):
         return (
@@ -288,6 +353,8 @@ def _meaning(
         )
     if _is_cross_entropy(loss, form, units, logits=True):
         return LOGITS, 0.0, ""
+    if units > 1 and _is_sum_of_sigmoids(loss, form, units):
+        return SIGMOID_LOGITS, 0.0, ""
     threshold = _threshold(loss, form, name) if units == 1 else 0.0
     rule = (
         "the one with the largest output"
@@ -306,26 +373,59 @@ def _meaning(
 
 def _is_cross_entropy(loss: Loss, form: str, units: int, *, logits: bool) -> bool:
     """Say whether a loss is the cross-entropy of logits, or of probabilities, up to a factor."""
-    random = np.random.default_rng(0)
-    factors = []
+    classes = max(units, 2)
+
+    def known(labels: Array, outputs: Array) -> float:
+        return score(Outputs(LOGITS, classes).values(outputs), labels).loss
+
+    def given(outputs: Array) -> Array:
+        return outputs if logits else Outputs(LOGITS, classes).values(outputs)[:, -units:]
+
+    return _is_multiple(loss, form, units, known, given)
+
+
+def _is_sum_of_sigmoids(loss: Loss, form: str, units: int) -> bool:
+    """Say whether a loss is the sum of a cross-entropy for each logit's sigmoid, up to a factor."""
+
+    def known(labels: Array, outputs: Array) -> float:
+        truth = np.eye(units)[labels]
+        return float((np.logaddexp(0, outputs.astype(np.float64)) - truth * outputs).sum())
+
+    return _is_multiple(loss, form, units, known, lambda outputs: outputs)
+
+
+def _is_multiple(
+    loss: Loss,
+    form: str,
+    units: int,
+    known: Callable[[Array, Array], float],
+    given: Callable[[Array], Array],
+) -> bool:
+    random, factors = np.random.default_rng(0), []
     for _ in range(3):
         labels = random.integers(0, max(units, 2), _ROWS)
-        found = random.normal(0, 2, (_ROWS, units)).astype(np.float32)
-        shares = Outputs(LOGITS, max(units, 2)).values(found)
-        given = found if logits else shares[:, -units:]
+        outputs = random.normal(0, 2, (_ROWS, units)).astype(np.float32)
         try:
-            value = loss(_encoded(form, labels, max(units, 2)), given)
+            value = loss(_encoded(form, labels, max(units, 2)), given(outputs))
         except Exception:  # noqa: BLE001 # it may refuse the classes tried
             return False
-        factors.append(value / score(shares, labels).loss)
+        factors.append(value / known(labels, outputs))
     return bool(factors[0] > 0 and np.allclose(factors, factors[0], rtol=1e-4))
+
+
+def _ignores_shifts(loss: Loss, form: str, units: int) -> bool:
+    """Say whether a loss stays the same when all of a row's outputs grow, as a softmax does."""
+    random = np.random.default_rng(0)
+    labels = _encoded(form, random.integers(0, units, _ROWS), units)
+    outputs = random.normal(0, 2, (_ROWS, units)).astype(np.float32)
+    return bool(np.isclose(loss(labels, outputs), loss(labels, outputs + 1), rtol=1e-4))
 
 
 def _threshold(loss: Loss, form: str, name: str) -> float:
     """Return the output of one unit above which the second class is meant.
 
-    It lies halfway between the outputs that satisfy the loss: 0 between -1 and 1 of a hinge, or
-    between logits without a bound; 0.5 between labels of 0 and 1.
+    It is 0 where the outputs that satisfy the loss lie on both sides of it, as those of a hinge and
+    logits do, and 0.5 where they are 0 and 1.
 
     Raises:
         ValueError: it is neither.
@@ -334,13 +434,14 @@ def _threshold(loss: Loss, form: str, name: str) -> float:
     first, second = (
         _satisfying(loss, _encoded(form, np.full(_ROWS, label), 2), grid) for label in (0, 1)
     )
-    middle = float(first.max() + second.min()) / 2
-    for threshold in (0.0, 0.5):
-        if abs(middle - threshold) < 0.25 and first.max() < second.min():
-            return threshold
+    low, high = float(first.max()), float(second.min())
+    if low <= -_MARGIN and high >= _MARGIN:
+        return 0.0
+    if abs(low) <= _NEAR and abs(high - 1) <= _NEAR:
+        return 0.5
     raise ValueError(
         f"{name} must say by which output of the model the class is decided: it is least up to"
-        f" {first.max():g} for the first class and from {second.min():g} on for the second. End the"
+        f" {low:g} for the first class and from {high:g} on for the second. End the"
         " model with a sigmoid, or give it one output a class"
     )
 

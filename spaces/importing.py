@@ -86,7 +86,9 @@ class Code:
             SpaceError: nothing is found there, or its module cannot be imported.
         """
         place, attribute = split(self._target)
-        before = {name: module for name, module in sys.modules.items() if _is_own(name, module)}
+        before = {
+            name: module for name, module in list(sys.modules.items()) if _is_own(name, module)
+        }
         finder = _Finder(self)
         for name in before:
             del sys.modules[name]

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import layers
 
-from search.outputs import LOGITS, SCORES, Outputs, last_activation, single
+from search.outputs import LOGITS, SCORES, SIGMOID_LOGITS, Outputs, last_activation, single
 
 Array = npt.NDArray[Any]
 
@@ -30,8 +30,9 @@ def with_values(model: keras.Model, inputs: Any, outputs: Outputs) -> Any:
             return found
         above = layers.Rescaling(1.0, offset=-outputs.threshold)(found)
         return layers.Concatenate()([layers.Rescaling(-1.0)(above), above])
-    if outputs.meaning == LOGITS:
-        found = layers.Activation("sigmoid" if is_one else "softmax")(found)
+    if outputs.meaning in (LOGITS, SIGMOID_LOGITS):
+        is_softmax = outputs.meaning == LOGITS and not is_one
+        found = layers.Activation("softmax" if is_softmax else "sigmoid")(found)
     if is_one:
         return layers.Concatenate()([layers.Rescaling(-1.0, offset=1.0)(found), found])
     if outputs.meaning == LOGITS or last_activation(model) == "softmax":

@@ -87,6 +87,8 @@ def _tokens(lengths=range(1, 21)):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Layer .* .* does not support masking:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*destroy.*mask.*:UserWarning")
 @pytest.mark.parametrize(
     ("ignored", "make"),
     [
@@ -97,6 +99,15 @@ def _tokens(lengths=range(1, 21)):
         (False, lambda k: [k.Embedding(9, 4), k.LSTM(3)]),
         (False, lambda k: [k.Embedding(9, 4, embeddings_initializer="zeros"), k.LSTM(3)]),
         (False, lambda k: [k.Embedding(9, 4), k.Conv1D(3, 5), k.GlobalMaxPooling1D()]),
+        (
+            False,
+            lambda k: [
+                k.Embedding(9, 4, mask_zero=True),
+                k.Conv1D(1, 1, activation="relu"),
+                k.GlobalMaxPooling1D(),
+            ],
+        ),
+        (False, lambda k: [k.Embedding(9, 1, mask_zero=True), k.GlobalMaxPooling1D()]),
         (
             False,
             lambda k: [

@@ -427,3 +427,77 @@ def test_a_loss_of_a_models_own_is_tried_with_what_it_takes():
     assert (fitted.outputs.meaning, notices) == ("logits", [])
     assert last.scores.accuracy == expected.scores.accuracy
     assert last.scores.loss == pytest.approx(expected.scores.loss, abs=1e-5)
+
+
+@pytest.mark.parametrize("units", [2, 3])
+@pytest.mark.parametrize("own", [False, True])
+def test_a_sigmoid_for_each_class_scores_the_same_in_the_model_and_in_the_loss(units, own):
+    labels = TWO if units == 2 else LABELS
+    _, last, _ = train(
+        model(units, loss=own_binary if own else stock("BinaryCrossentropy", from_logits=True)),
+        labels,
+    )
+    _, reference, _ = train(model(units, "sigmoid", loss="binary_crossentropy"), labels)
+    assert last.scores.accuracy == reference.scores.accuracy
+    assert last.scores.loss == pytest.approx(reference.scores.loss, abs=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["Dice", "Tversky"])
+def test_losses_over_whole_batches_train(loss):
+    _, last, _ = train(model(1, "sigmoid", loss=stock(loss)), TWO, learning_rate=0.05)
+    assert last.scores.accuracy > 0.5
+
+
+@pytest.mark.parametrize("case", ["focal", "smoothed", "weighted"])
+def test_one_sided_losses_on_a_logit_decide_by_its_sign(case):
+    import tensorflow as tf
+
+    def one_sided(labels, z):
+        p = tf.sigmoid(z)
+        if case == "focal":
+            return -labels * (1 - p) * tf.math.log_sigmoid(z) - (1 - labels) * p**4 * (
+                tf.math.log_sigmoid(-z)
+            )
+        if case == "smoothed":
+            return own_binary(labels * 0.9, z)
+        return tf.nn.weighted_cross_entropy_with_logits(labels, z, 5.0)
+
+    made = model(1, loss=one_sided)
+    fitted, last, _ = train(made, TWO)
+    assert (fitted.outputs.meaning, fitted.outputs.threshold) == ("scores", 0.0)
+    found = np.asarray(made(ROWS))[:, 0] > 0
+    assert last.scores.accuracy == pytest.approx((found == TWO).mean())
+
+
+@pytest.mark.parametrize("kind", ["variable", "number", "closure"])
+def test_a_loss_that_remembers_its_calls_is_left_as_it_was(kind):
+    import keras
+    import tensorflow as tf
+
+    from search.targets import Targets
+
+    steps = tf.Variable(0.0)
+
+    class Annealed(keras.losses.Loss):
+        def __init__(self):
+            super().__init__()
+            self.steps = tf.Variable(0.0)
+            self.calls = 0
+
+        def call(self, labels, outputs):
+            self.steps.assign_add(1.0)
+            self.calls += 1
+            return tf.exp(-self.steps / 10) * own_softmax(labels, outputs)
+
+    def closed(labels, outputs):
+        steps.assign_add(1.0)
+        return tf.exp(-steps / 10) * own_softmax(labels, outputs)
+
+    loss = closed if kind == "closure" else Annealed()
+    Targets.of(model(3, loss=loss), 3, ROWS)
+    left = {
+        "closure": lambda: float(steps),
+        "variable": lambda: float(loss.steps),
+        "number": lambda: loss.calls,
+    }
+    assert left[kind]() == 0
