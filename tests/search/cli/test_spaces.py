@@ -3,6 +3,7 @@ import sys
 
 import pytest
 
+from search.cli import output
 from search.cli.app import run
 from spaces import get_space, names
 
@@ -12,7 +13,7 @@ def said(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
 
     def said(*arguments: str, width: int = 100) -> str:
-        monkeypatch.setenv("COLUMNS", str(width))
+        monkeypatch.setattr(output.console, "_width", width)
         monkeypatch.setattr(sys, "argv", ["search", "spaces", *arguments])
         with pytest.raises(SystemExit) as caught:
             run()
