@@ -9,6 +9,7 @@ from search.doctor.meaning import meaning_findings, unusable_predictions
 from tracking.history import History, TrialHistory
 from tracking.home import StudyFolder
 from tracking.journal import JournalError
+from tracking.journal_end import End
 from tracking.journal_repair import Examined
 from tracking.room import amount
 
@@ -88,6 +89,12 @@ def _without_study(name: str, folder: StudyFolder, found: Examined) -> Finding:
     if found.faults and not all(fault.is_end for fault in found.faults):
         error = JournalError.nothing_sound(folder.journal, ValueError(found.faults[0].reason))
         return Finding("journal", PROBLEM, f"{error} It cannot be repaired.", name)
+    if End.load(folder.journal).size:
+        text = (
+            f"{folder.journal} holds no record, but did when it was last closed. It cannot be"
+            " repaired: bring back a copy of the file, or remove the folder to begin anew"
+        )
+        return Finding("journal", PROBLEM, text, name)
     text = f"{folder.journal} holds no record: it ended before the study began; `run` begins anew"
     return Finding("journal", NOTICE, text, name)
 

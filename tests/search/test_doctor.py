@@ -195,6 +195,17 @@ def test_a_torn_end_is_a_notice_unless_the_study_is_being_run(ward):
         assert f"process {os.getpid()}" in lock.text
 
 
+def test_a_closed_journal_that_was_emptied_is_a_problem_that_no_repair_mends(ward):
+    ward.add(raced())
+    with Journal(ward.folder.journal) as journal:
+        journal.append(SessionEnded(at=1_800_000_000.0, reason="complete"))
+    ward.folder.journal.write_bytes(b"")
+    [finding] = ward.find("journal")
+    assert finding.level == PROBLEM
+    assert "holds no record, but did when it was last closed" in finding.text
+    assert finding.command == ""
+
+
 def test_a_damaged_line_is_a_problem_with_its_position_and_remedy(ward):
     ward.add(raced())
     index = ward.damage(FoldEnded)
