@@ -149,7 +149,7 @@ def test_a_clock_set_back_between_two_sessions_changes_nothing(new_run, whole, t
     command = run.start("--pruner", "racing")
     run.wait_for("FoldEnded", 1)
     command.interrupt()
-    assert command.wait().code == 130
+    assert command.wait().code in (0, 130)  # where the machine is busy it may be done by then
     root = str(Path(__file__).parents[2])
     run.environment["PYTHONPATH"] = f"{shift}:{root}"
     command = run.start()
