@@ -42,7 +42,7 @@ def _attention():
     class Attention(keras.layers.Layer):
         def __init__(self, **more):
             super().__init__(**more)
-            self.inner = keras.layers.MultiHeadAttention(2, 2)
+            self.inner = keras.layers.MultiHeadAttention(2, 2, use_bias=False)
 
         def call(self, x):
             return self.inner(x, x)

@@ -85,7 +85,7 @@ def test_whether_models_come_compiled_is_told(written, compiled):
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ("def build(hp):\n    raise KeyError('gone')", "default values: KeyError: 'gone' ("),
+        ("def build(hp):\n    raise KeyError('gone')", "default values: KeyError: gone ("),
         ("def build(hp): return 'x'", "must return a keras.Model; it returned a str"),
         ("def build(hp): return model(shape=(28, 28, 1))", "take (None, 28, 28, 1), and a sample"),
         (
