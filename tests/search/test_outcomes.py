@@ -274,8 +274,8 @@ def test_a_race_continued_after_an_interruption_at_any_fold_proposes_as_before(
     driver, sampler, slots
 ):
     if (sampler, slots) == ("bayesian", 2):
-        # Its Gaussian process is fitted numerically; with two workers a proposal may differ.
-        pytest.skip("KerasTuner's Bayesian search is not exact with several workers")
+        # Seen to propose otherwise after an interruption; why is not known yet.
+        pytest.skip("KerasTuner's Bayesian search was seen to be inexact with two workers")
     first = Sessions(driver, sampler, slots)
     first.run(12)
     whole = Sessions(driver, sampler, slots)
