@@ -44,7 +44,7 @@ format: setup
 
 check: lint audit test
 
-# Hours for all modules; MODULES="search/folds.py search/feeding.py" for some.
+# Hours for all modules; MODULES="search/data/folds.py search/training/batches.py" for some.
 mutants: setup  ## Whether the tests notice small changes to what numbers come from.
 	$(BIN)/python -m tests.mutants $(MODULES)
 

@@ -6,7 +6,7 @@ make it; `fold` is the same for all. Where all means are equal, every claim that
 better than the baseline is false; where one trial's mean is higher by `delta`, a claim is right if
 it is of that trial. Racing takes trials off after each fold, and leaves few that have all.
 
-`product` is what `compare STUDY` claims (`search.comparison.comparison.compare`); the others are:
+`product` is what `compare STUDY` claims; the others are:
 
     uncorrected   the corrected resampled t-test as if the best had not been chosen
     bonferroni    its p times the number of trials
@@ -28,12 +28,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from search.comparison.comparison import compare
-from search.comparison.contenders import Contender
-from search.comparison.evidence import PEERS, Evidence, rivals_of
-from search.comparison.selection import LEAST_SHARE, Choice, interaction, selected_p
-from search.comparison.statistics import corrected_difference
-from search.folds import validation_share
+from search.analysis.comparison.comparison import compare
+from search.analysis.comparison.contenders import Contender
+from search.analysis.comparison.evidence import PEERS, Evidence, rivals_of
+from search.analysis.comparison.selection import LEAST_SHARE, Choice, interaction, selected_p
+from search.analysis.comparison.statistics import corrected_difference
+from search.data.folds import validation_share
 from tracking.history import FoldHistory, History, TrialHistory
 from tracking.home import StudyFolder
 from tracking.records import (

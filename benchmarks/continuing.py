@@ -95,7 +95,7 @@ def tail(path: Path, start: int) -> bytes:
 
 def fill(path: Path, trials: int) -> int:
     """Append finished trials to a journal; return how many records it has then."""
-    from search.drivers import make_driver
+    from search.study.drivers import make_driver
     from spaces import get_space, narrow
     from tracking.journal import Journal, encode, read_journal
     from tracking.journal_end import end_path

@@ -1,7 +1,6 @@
 """Trials that train nothing: the records of real ones, made up. Not run by itself.
 
-`evaluate` reports what `search.objective.evaluate_trial` would, in the same order and at the same
-sizes, and heeds the same verdicts; scores depend on setting, fold and epoch alone. No TensorFlow.
+`evaluate` reports what `evaluate_trial` would, in the same order and at the same sizes, and heeds the same verdicts; scores depend on setting, fold and epoch alone. No TensorFlow.
 """
 
 import math
@@ -13,7 +12,7 @@ from typing import Any
 from zlib import crc32
 
 from search.executors import Executor, OnRecord
-from search.work import TrialTask, Verdict
+from search.executors.protocol import TrialTask, Verdict
 from tracking.home import Home, StudyFolder
 from tracking.records import (
     EpochEnded,
@@ -154,9 +153,9 @@ def make_study(
         quiet: leave the lines out.
         on_record: called with every record once it was recorded and shown.
     """
-    from search import planned, session
     from search.cli.progress import make_display
-    from search.opening import open_study
+    from search.study import planned, session
+    from search.study.opening import open_study
     from search.tracker import Tracker
 
     settings = {"space": "lenet", "dataset": "digits", "study": "made", "trials": trials}

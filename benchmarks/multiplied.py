@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tracking.home import Home
-from tracking.mlflow_database import measure_tables
+from tracking.mlflow.database import measure_tables
 
 TABLES = ("runs", "tags", "params", "latest_metrics", "metrics")
 OF_TRIALS = "SELECT run_uuid FROM tags WHERE key = 'search.kind' AND value IN ('trial', 'fold')"

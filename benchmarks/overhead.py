@@ -166,10 +166,10 @@ def plain_loop(task: dict) -> None:
     import keras
     import numpy as np
 
-    from search.compiling import compile_model
-    from search.datasets import load
-    from search.folds import Folds
-    from search.inputs import data_spec
+    from search.data import load
+    from search.data.folds import Folds
+    from search.training.compiling import compile_model
+    from search.training.inputs import data_spec
     from spaces import get_space
     from tracking.home import Home
 
@@ -203,12 +203,12 @@ def bare_loop(task: dict) -> None:
     """Train each setting on each fold as the project's worker does, and no more; print seconds."""
     import keras
 
-    from search.bench import Bench
-    from search.fit import fit
-    from search.inputs import spec_of
-    from search.opening import open_study
-    from search.planned import work_of
     from search.seeds import derive
+    from search.study.opening import open_study
+    from search.study.planned import work_of
+    from search.training.fit import fit
+    from search.training.fold_data import Bench
+    from search.training.inputs import spec_of
     from tracking.home import Home
 
     opened = open_study(

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from search.settings import parse_overrides
+from search.study.settings import parse_overrides
 from spaces import Published, Settings, Space, get_space, names, narrow
 
 START, END = "<!-- published: begin -->", "<!-- published: end -->"
@@ -96,13 +96,13 @@ def train(case: Case, seed: int, asked: argparse.Namespace) -> Training:
     """Train a case once and score it."""
     import keras
 
-    from search.datasets import load
-    from search.evaluation import Predictions, confusion_matrix, score
-    from search.feeding import Part
-    from search.fit import fit, predict
-    from search.folds import stratified_part
-    from search.inputs import make_inputs, spec_of
+    from search.data import load
+    from search.data.folds import stratified_part
     from search.seeds import derive
+    from search.tasks.scores import Predictions, confusion_matrix, score
+    from search.training.batches import Part
+    from search.training.fit import fit, predict
+    from search.training.inputs import make_inputs, spec_of
 
     overrides = parse_overrides(asked.set or [])
     space, setting = case.setting(overrides)
@@ -154,7 +154,7 @@ def _held_out(
     scored_on: str, used: np.ndarray, labels: np.ndarray, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows that are trained on, and those that are scored (none for `test`)."""
-    from search.folds import make_folds
+    from search.data.folds import make_folds
 
     if scored_on == "test":
         return used, used[:0]

@@ -181,7 +181,7 @@ def part(asked: argparse.Namespace, number: int) -> tuple[Any, Any, Any]:
     What is searched on (what `--limit-samples` and `--seed` take), what the judge trains on, what
     it scores on.
     """
-    from search.folds import stratified_part
+    from search.data.folds import stratified_part
 
     with gzip.open(data_folder(asked) / "train-labels-idx1-ubyte.gz") as file:
         labels = np.frombuffer(file.read(), np.uint8, offset=8)

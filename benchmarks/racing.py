@@ -30,14 +30,14 @@ from typing import Any
 
 import numpy as np
 
-from search.budget import Budget
-from search.drivers import FixedDriver
 from search.executors import Executor, OnRecord
-from search.outcomes import Feedback
-from search.pruners import NoPruner, Pruner, make_pruner
-from search.pruners.standing import Standing
-from search.study import Study
-from search.work import TrialTask
+from search.executors.protocol import TrialTask
+from search.study.budget import Budget
+from search.study.drivers import FixedDriver
+from search.study.feedback import Feedback
+from search.study.loop import Study
+from search.study.pruners import NoPruner, Pruner, make_pruner
+from search.study.pruners.standing import Standing
 from tracking.history import History, TrialHistory
 from tracking.objectives import OBJECTIVES
 from tracking.records import (

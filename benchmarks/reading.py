@@ -4,7 +4,7 @@ Run: `python benchmarks/reading.py [--rows 100000] [--pictures 20000] [--json FI
 table of made-up 28 x 28 images (2.2 kB a row) and a folder of made-up PNGs to a temporary folder,
 and reads them, each way in a fresh process:
 
-- foldwise: `search.datasets.load` on an empty home: reading, checking every value, setting a
+- foldwise: `search.data.load` on an empty home: reading, checking every value, setting a
   fifth aside, writing the arrays, digesting and keeping them.
 - the others: from the file to one uint8 array in memory and nothing else. The slow ones read the
   first rows only.
@@ -119,7 +119,7 @@ def timed(read: Callable[[Path], int], data: Path) -> dict[str, float]:
 def load_foldwise(reference: str) -> int:
     """Load a dataset into an empty home."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    from search.datasets import load
+    from search.data import load
 
     with tempfile.TemporaryDirectory() as home:
         dataset = load(reference, home=Path(home))

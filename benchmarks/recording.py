@@ -24,7 +24,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from search.settings import parse_overrides
+from search.study.settings import parse_overrides
 from spaces import Settings, Space, get_space, narrow
 
 INDEPENDENT = 5_000  # samples
@@ -32,7 +32,7 @@ INDEPENDENT = 5_000  # samples
 
 def proposals(asked: argparse.Namespace) -> tuple[Space, list[Settings]]:
     """Return the narrowed space and the settings to record, the same for the same seed."""
-    from search.drivers import make_driver
+    from search.study.drivers import make_driver
 
     overrides = {"epochs": str(asked.epochs), **parse_overrides(list(asked.set or ()))}
     space = narrow(get_space(asked.space), overrides).space
@@ -62,10 +62,10 @@ def bench(options: tuple[tuple[str, Any], ...]) -> Bench:
     import numpy as np
     import tensorflow as tf
 
-    from search.datasets import load
-    from search.folds import make_folds, stratified_part
-    from search.inputs import make_inputs
+    from search.data import load
+    from search.data.folds import make_folds, stratified_part
     from search.seeds import derive
+    from search.training.inputs import make_inputs
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -110,11 +110,11 @@ def _fold(
 ) -> dict[str, Any]:
     import keras
 
-    from search.evaluation import score
-    from search.feeding import Part
-    from search.fit import Epoch, fit, predict
-    from search.inputs import spec_of
     from search.seeds import derive
+    from search.tasks.scores import score
+    from search.training.batches import Part
+    from search.training.fit import Epoch, fit, predict
+    from search.training.inputs import spec_of
 
     train, validation = folds.train[fold], folds.validation[fold]
     encoder = shared.inputs.learn(train, setting)

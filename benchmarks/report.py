@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from search.datasets import Dataset, load
-from search.evaluation import Predictions, confusion_matrix
-from search.folds import Folds, make_folds
+from search.data import Dataset, load
+from search.data.folds import Folds, make_folds
+from search.tasks.scores import Predictions, confusion_matrix
 from tracking.home import Home, StudyFolder
 from tracking.journal import encode
 from tracking.records import (
@@ -76,8 +76,8 @@ def main() -> None:
 def timed(home: Path) -> dict[str, Any]:
     """Write the report and return its seconds, its bytes and each figure's seconds."""
     began = time.perf_counter()
-    from search.report.figures import figures
-    from search.report.report import Reported, report
+    from search.analysis.report.figures import figures
+    from search.analysis.report.report import Reported, report
     from search.studies import known_study
 
     imported = time.perf_counter()

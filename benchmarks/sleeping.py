@@ -12,7 +12,7 @@ from typing import Any
 
 from made_trials import Report, evaluate
 
-from search.work import TrialTask, Work
+from search.executors.protocol import TrialTask, Work
 from tracking.home import StudyFolder
 
 
@@ -34,15 +34,15 @@ class SleepingWork(Work):
 
 def load(fields: dict[str, Any]) -> SleepingWork:
     """Return the work as it was sent, in a process that will need no TensorFlow."""
-    bench, objective = ModuleType("search.bench"), ModuleType("search.objective")
+    bench, objective = ModuleType("search.training.fold_data"), ModuleType("search.training.trial")
     bench.Bench = Bench  # type: ignore[attr-defined]
     objective.evaluate_trial = evaluate_trial  # type: ignore[attr-defined]
-    sys.modules |= {"search.bench": bench, "search.objective": objective}
+    sys.modules |= {"search.training.fold_data": bench, "search.training.trial": objective}
     return SleepingWork(**fields)
 
 
 class Bench:
-    """In the place of `search.bench.Bench`."""
+    """In the place of `search.training.fold_data.Bench`."""
 
     @staticmethod
     def open(work: SleepingWork, *, place: int = 0) -> SleepingWork:
@@ -52,7 +52,7 @@ class Bench:
 
 
 def evaluate_trial(work: SleepingWork, task: TrialTask, report: Report) -> None:
-    """In the place of `search.objective.evaluate_trial`."""
+    """In the place of `search.training.trial.evaluate_trial`."""
     evaluate(
         task,
         report,

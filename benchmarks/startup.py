@@ -88,7 +88,7 @@ def turns(number: int) -> list[tuple[str, str]]:
 
 def part(asked: argparse.Namespace) -> Any:
     """Return the numbers of the samples that `--limit-samples` takes."""
-    from search.folds import stratified_part
+    from search.data.folds import stratified_part
 
     with gzip.open(asked.data_dir / "fashion_mnist" / "train-labels-idx1-ubyte.gz") as file:
         labels = np.frombuffer(file.read(), np.uint8, offset=8)

@@ -43,7 +43,7 @@ from typing import Any
 from kept import add, read
 from machine import line
 
-from search.folds import Folds
+from search.data.folds import Folds
 from spaces import get_space, names
 from tracking.home import Home
 

@@ -9,18 +9,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from search.api import Notice, StudyResult, compare_studies, load_study, run_study
     from search.cli.progress import make_display as progress
     from search.errors import DataError, FoldwiseError, SettingsError
-    from search.interface import Notice, StudyResult, compare_studies, load_study, run_study
-    from search.settings import StudySettings
+    from search.study.settings import StudySettings
 
 _WHERE = {
-    "run_study": "search.interface:run_study",
-    "compare_studies": "search.interface:compare_studies",
-    "load_study": "search.interface:load_study",
-    "StudyResult": "search.interface:StudyResult",
-    "Notice": "search.interface:Notice",
-    "StudySettings": "search.settings:StudySettings",
+    "run_study": "search.api:run_study",
+    "compare_studies": "search.api:compare_studies",
+    "load_study": "search.api:load_study",
+    "StudyResult": "search.api:StudyResult",
+    "Notice": "search.api:Notice",
+    "StudySettings": "search.study.settings:StudySettings",
     "FoldwiseError": "search.errors:FoldwiseError",
     "SettingsError": "search.errors:SettingsError",
     "DataError": "search.errors:DataError",

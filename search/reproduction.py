@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
-from search.report.words import value_text
+from search.analysis.report.words import value_text
 from tracking.history import History
 from tracking.records import StudyStarted
 

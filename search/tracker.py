@@ -9,7 +9,11 @@ from search.errors import FoldwiseError, SettingsError
 from tracking.history import History
 from tracking.home import Home, StudyFolder
 from tracking.journal import JournalError, read_journal
-from tracking.mlflow_sink import MlflowSink, find_experiment
+from tracking.mlflow.publisher import Shipper, ship_all
+from tracking.mlflow.shipped import address_key
+from tracking.mlflow.sink import MlflowSink, find_experiment
+from tracking.mlflow.sink_base import Sink
+from tracking.mlflow.views import BEST, COMPARE, comparison_path, view_path
 from tracking.records import Record, StudyStarted
 from tracking.secrets import (
     keep_out_of_logs,
@@ -18,10 +22,6 @@ from tracking.secrets import (
     shown_address,
     without_secrets,
 )
-from tracking.shipped import address_key
-from tracking.shipper import Shipper, ship_all
-from tracking.sink import Sink
-from tracking.views import BEST, COMPARE, comparison_path, view_path
 
 UI_ADDRESS = "http://127.0.0.1:5000"
 _QUIET_SECONDS, _DRAIN_SECONDS = 5.0, 60.0

@@ -1,13 +1,12 @@
 """Search spaces: architectures as data."""
 
-from spaces.causes import cause_of
-from spaces.fingerprint import Fingerprint, fingerprint_of
-from spaces.hypermodel import given_pixels, with_pixels
-from spaces.importing import Code
-from spaces.inputs import PIXEL_RANGES, DataSpec, ImageInput, Input, TableInput, TextInput
-from spaces.narrowing import NarrowedSpace, narrow
-from spaces.parameters import Boolean, Choice, Float, Int, Parameter, Settings, SpaceError
-from spaces.registry import (
+from spaces.declaring.causes import cause_of
+from spaces.declaring.fingerprint import Fingerprint, fingerprint_of
+from spaces.declaring.importing import Code
+from spaces.declaring.inputs import PIXEL_RANGES, DataSpec, ImageInput, Input, TableInput, TextInput
+from spaces.declaring.narrowing import NarrowedSpace, narrow
+from spaces.declaring.parameters import Boolean, Choice, Float, Int, Parameter, Settings, SpaceError
+from spaces.declaring.registry import (
     absolute,
     code_of,
     get_space,
@@ -16,9 +15,10 @@ from spaces.registry import (
     run_code,
     space_fingerprint,
 )
-from spaces.space import Identity, Published, Space, identity_of
-from spaces.training import without_augmentation
-from spaces.values import Value, place_of, same, short_text, value_text
+from spaces.declaring.space import Identity, Published, Space, identity_of
+from spaces.declaring.training import without_augmentation
+from spaces.declaring.values import Value, place_of, same, short_text, value_text
+from spaces.keras_tuner.hypermodel import given_pixels, with_pixels
 
 __all__ = [
     "PIXEL_RANGES",

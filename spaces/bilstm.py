@@ -19,9 +19,7 @@ tells of new sentences; folds that tore them apart said 0.92.
 from collections.abc import Mapping
 from typing import Any
 
-from spaces.inputs import DataSpec, TextInput
-from spaces.parameters import Boolean, Choice, Float, Int
-from spaces.space import Published, Space
+from spaces import Boolean, Choice, DataSpec, Float, Int, Published, Space, TextInput
 
 
 def build(parameters: Mapping[str, Any], data: DataSpec) -> Any:

@@ -23,9 +23,7 @@ expect on two cores: 0.90 to 0.91 in cross-validation after 10 epochs on all 60,
 from collections.abc import Mapping
 from typing import Any
 
-from spaces.inputs import DataSpec, ImageInput
-from spaces.parameters import Boolean, Choice, Float, Int
-from spaces.space import Published, Space
+from spaces import Boolean, Choice, DataSpec, Float, ImageInput, Int, Published, Space
 
 
 def build(parameters: Mapping[str, Any], data: DataSpec) -> Any:

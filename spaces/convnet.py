@@ -17,9 +17,7 @@ idle cores: about a minute an epoch of 60,000 images at width 32. Test accuracy,
 from collections.abc import Mapping
 from typing import Any
 
-from spaces.inputs import DataSpec, ImageInput
-from spaces.parameters import Boolean, Choice, Float, Int, Settings
-from spaces.space import Published, Space
+from spaces import Boolean, Choice, DataSpec, Float, ImageInput, Int, Published, Settings, Space
 
 
 def build(parameters: Mapping[str, Any], data: DataSpec) -> Any:

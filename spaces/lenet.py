@@ -15,9 +15,7 @@ images, about 10 s an epoch of 48,000.
 from collections.abc import Mapping
 from typing import Any
 
-from spaces.inputs import DataSpec, ImageInput
-from spaces.parameters import Boolean, Choice, Float, Int
-from spaces.space import Published, Space
+from spaces import Boolean, Choice, DataSpec, Float, ImageInput, Int, Published, Space
 
 
 def build(parameters: Mapping[str, Any], data: DataSpec) -> Any:

@@ -13,9 +13,7 @@ two cores: 0.97 on MNIST, 0.87 on Fashion-MNIST after 10 epochs on all 60,000 im
 from collections.abc import Mapping
 from typing import Any
 
-from spaces.inputs import DataSpec, ImageInput, TableInput
-from spaces.parameters import Choice, Float, Int
-from spaces.space import Published, Space
+from spaces import Choice, DataSpec, Float, ImageInput, Int, Published, Space, TableInput
 
 
 def build(parameters: Mapping[str, Any], data: DataSpec) -> Any:

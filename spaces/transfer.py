@@ -24,9 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from spaces.inputs import DataSpec, ImageInput
-from spaces.parameters import Boolean, Choice, Float, Int, SpaceError
-from spaces.space import Published, Space
+from spaces import Boolean, Choice, DataSpec, Float, ImageInput, Int, Published, Space, SpaceError
 
 HOST = ("storage.googleapis.com", 443)  # where Keras keeps its weights
 TIMEOUT_SECONDS = 10.0

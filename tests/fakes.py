@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from search.executors import Executor, OnRecord
-from search.work import GO_ON, TrialTask, Verdict
+from search.executors.protocol import GO_ON, TrialTask, Verdict
 from spaces import DataSpec, ImageInput, Parameter, Settings, Space
 from tracking.records import (
     AttemptFailed,

@@ -1,8 +1,8 @@
 """Mutation testing: small changes to the modules that numbers come from, which tests must notice.
 
     python -m tests.mutants                                  # all modules; goes on where it ended
-    python -m tests.mutants search/folds.py                  # one of them
-    python -m tests.mutants search/folds.py --survivors      # only what survived the last time
+    python -m tests.mutants search/data/folds.py                  # one of them
+    python -m tests.mutants search/data/folds.py --survivors      # only what survived the last time
 
 Cosmic Ray's operators make the mutants. Its own runner starts a process for each, in which the
 import of TensorFlow alone takes seconds; here TensorFlow's Python package is imported once (no
@@ -45,27 +45,50 @@ LEAST_KILLED = 0.9
 
 # The tests that must notice what changes in a module, those that notice most first.
 TESTS: dict[str, tuple[str, ...]] = {
-    "search/folds.py": ("tests/search/test_folds.py",),
-    "search/feeding.py": ("tests/search/test_feeding.py",),
-    "search/encoding.py": ("tests/search/test_encoding.py",),
-    "search/augmentation.py": ("tests/search/test_augmentation.py",),
-    "search/intervals.py": ("tests/search/test_intervals.py",),
-    "search/budget.py": ("tests/search/test_budget.py",),
-    "search/report/importance.py": ("tests/search/report/test_importance.py",),
-    "search/comparison/statistics.py": ("tests/search/comparison/test_statistics.py",),
-    "search/comparison/ranks.py": ("tests/search/comparison/test_ranks.py",),
-    "search/comparison/selection.py": ("tests/search/comparison/test_selection.py",),
-    "search/comparison/evidence.py": ("tests/search/comparison/test_evidence.py",),
-    "search/targets.py": ("tests/search/test_targets.py", "tests/search/test_fit.py"),
-    "search/outputs.py": ("tests/search/test_targets.py",),
-    "search/evaluation.py": ("tests/search/test_evaluation.py",),
-    "search/program.py": ("tests/search/test_reuse.py", "tests/search/test_fit.py"),
-    "search/fit.py": ("tests/search/test_fit.py", "tests/search/test_reuse.py"),
-    "search/objective.py": ("tests/search/test_objective.py", "tests/search/test_export.py"),
-    "search/outcomes.py": ("tests/search/test_outcomes.py",),
-    "search/champion.py": ("tests/search/test_champion.py",),
+    "search/data/folds.py": ("tests/search/data/test_folds.py",),
+    "search/training/batches.py": ("tests/search/training/test_batches.py",),
+    "search/training/encoders.py": ("tests/search/training/test_encoders.py",),
+    "search/training/augmentation.py": ("tests/search/training/test_augmentation.py",),
+    "search/analysis/comparison/intervals.py": (
+        "tests/search/analysis/comparison/test_intervals.py",
+    ),
+    "search/study/budget.py": ("tests/search/study/test_budget.py",),
+    "search/analysis/report/importance.py": ("tests/search/analysis/report/test_importance.py",),
+    "search/analysis/comparison/statistics.py": (
+        "tests/search/analysis/comparison/test_statistics.py",
+    ),
+    "search/analysis/comparison/ranks.py": ("tests/search/analysis/comparison/test_ranks.py",),
+    "search/analysis/comparison/selection.py": (
+        "tests/search/analysis/comparison/test_selection.py",
+    ),
+    "search/analysis/comparison/evidence.py": (
+        "tests/search/analysis/comparison/test_evidence.py",
+    ),
+    "search/training/targets.py": (
+        "tests/search/training/test_targets.py",
+        "tests/search/training/test_fit.py",
+    ),
+    "search/tasks/outputs.py": ("tests/search/training/test_targets.py",),
+    "search/tasks/scores.py": ("tests/search/tasks/test_scores.py",),
+    "search/training/program.py": (
+        "tests/search/training/test_reuse.py",
+        "tests/search/training/test_fit.py",
+    ),
+    "search/training/fit.py": (
+        "tests/search/training/test_fit.py",
+        "tests/search/training/test_reuse.py",
+    ),
+    "search/training/trial.py": (
+        "tests/search/training/test_trial.py",
+        "tests/search/export/test_final.py",
+    ),
+    "search/study/feedback.py": ("tests/search/study/test_feedback.py",),
+    "search/export/champion.py": ("tests/search/export/test_champion.py",),
     **{
-        f"search/pruners/{name}.py": ("tests/search/test_pruners.py", "tests/search/test_study.py")
+        f"search/study/pruners/{name}.py": (
+            "tests/search/study/test_pruners.py",
+            "tests/search/study/test_loop.py",
+        )
         for name in ("folds", "halving", "racing", "standing")
     },
 }

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tracking.mlflow_sink import MlflowSink, open_store
+from tracking.mlflow.sink import MlflowSink, open_store
 
 
 class Tracked:

@@ -3,15 +3,15 @@
 import json
 from uuid import NAMESPACE_OID, uuid5
 
-from tracking.charts import IMAGE_KEY
-from tracking.description import trial_name
 from tracking.history import TrialHistory
+from tracking.mlflow.charts import IMAGE_KEY
+from tracking.mlflow.description import trial_name
 from tracking.records import Json, TrialEnded
 
 
 def trial_files(trial: TrialHistory, ended: TrialEnded, classes: list[str]) -> dict[str, bytes]:
     """Return a finished trial's artifacts by their paths."""
-    from tracking.figures import curves_png  # Matplotlib, with the first picture
+    from tracking.plots.trials import curves_png  # Matplotlib, with the first picture
 
     name = trial_name(trial)
     files: dict[str, bytes] = {}
@@ -33,7 +33,7 @@ def confusion_files(
     MLflow's charts show images whose file names follow its own scheme, each in two sizes.
     """
     # Matplotlib, with the first picture
-    from tracking.figures import confusion_matrix_png, thumbnail
+    from tracking.plots.trials import confusion_matrix_png, thumbnail
 
     names = [*classes, *(f"class {n}" for n in range(len(classes), len(confusion)))]
     picture = confusion_matrix_png(confusion, names[: len(confusion)], title)

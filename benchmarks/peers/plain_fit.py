@@ -26,9 +26,9 @@ import keras
 import numpy as np
 from keras import layers
 
-from search.datasets import load
-from search.folds import stratified_part
-from search.inputs import make_inputs, spec_of
+from search.data import load
+from search.data.folds import stratified_part
+from search.training.inputs import make_inputs, spec_of
 from spaces import get_space
 
 

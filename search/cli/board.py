@@ -3,10 +3,10 @@
 import time
 from dataclasses import dataclass
 
-from search.budget import FINALISTS
 from search.cli.estimate import Ahead
-from search.folds import further_numbers
-from search.pruners import make_pruner
+from search.data.folds import further_numbers
+from search.study.budget import FINALISTS
+from search.study.pruners import make_pruner
 from tracking.history import History, TrialHistory
 from tracking.objectives import objectives_of
 from tracking.records import (

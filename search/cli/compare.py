@@ -9,9 +9,9 @@ import typer
 from search.cli.options import DEFAULT_HOME, AsJson, DataDir, Home
 
 if TYPE_CHECKING:
-    from search.comparison.cells import Cell
-    from search.comparison.comparison import Comparison
-    from search.comparison.entries import Entry, Pair
+    from search.analysis.comparison.cells import Cell
+    from search.analysis.comparison.comparison import Comparison
+    from search.analysis.comparison.entries import Entry, Pair
 
 _LONGEST_NAME = 24  # characters beside numbers; with longer ones names get lines of their own
 _MOST_PAIRS = 20
@@ -51,18 +51,18 @@ def compare(
     with McNemar's test; of three or more, pairs are corrected after Holm. Differences are in
     percent points.
     """
+    from search.analysis.comparison.comparison import compare as compare_contenders
+    from search.analysis.comparison.contenders import chosen_contenders
+    from search.analysis.comparison.document import document
+    from search.analysis.comparison.files import write_comparison
     from search.cli.output import Notices, print_json, say, shell
-    from search.comparison.comparison import compare as compare_contenders
-    from search.comparison.contenders import chosen_contenders
-    from search.comparison.document import document
-    from search.comparison.files import write_comparison
     from tracking.home import Home as HomeFolder
 
     folders, notify = HomeFolder(home), Notices(quiet=json)
     contenders = chosen_contenders(folders, studies, trials)
     latencies: tuple[float, ...] = ()
     if latency:
-        from search.timing import measured_latencies
+        from search.training.timing import measured_latencies
 
         latencies = measured_latencies(folders, contenders, data_dir=data_dir, notify=notify)
     comparison = compare_contenders(contenders, latencies=latencies)
@@ -167,7 +167,7 @@ def _print_pairs(comparison: "Comparison") -> None:
 
 
 def _pair_cells(pair: "Pair", *, holm: bool, wilcoxon: bool) -> list[str]:
-    from search.comparison.verdict import interval_text, points
+    from search.analysis.comparison.verdict import interval_text, points
 
     return [
         f"{ascii_uppercase[pair.first]} - {ascii_uppercase[pair.second]}",
@@ -202,8 +202,8 @@ def _print_ranking(comparison: "Comparison") -> None:
 
 
 def _print_cells(title: str, cells: "tuple[Cell, ...]", comparison: "Comparison") -> None:
+    from search.analysis.comparison.verdict import points
     from search.cli.output import console, table
-    from search.comparison.verdict import points
 
     if not cells:
         return

@@ -10,8 +10,8 @@ from search.cli.options import DEFAULT_HOME, AsJson, DataDir, Home
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from search.datasets.description import Description
-    from search.datasets.figures import Pictures
+    from search.data.description import Description
+    from search.data.figures import Pictures
 
 OWN = (
     ("csv:TRAIN[,TEST]", "rows of numbers, or images with a pixel a column"),
@@ -69,13 +69,13 @@ def _describe(
 ) -> None:
     from search.cli.description import print_description
     from search.cli.output import Notices, print_json
-    from search.datasets import load
-    from search.datasets.description import describe
+    from search.data import load
+    from search.data.description import describe
 
     notices = Notices(quiet=as_json)
     dataset = load(name, home=home, data_dir=data_dir, notify=notices)
     if out is not None:
-        from search.datasets.figures import picture_folder
+        from search.data.figures import picture_folder
 
         picture_folder(out)  # refused before the work, not after
     description = describe(dataset)
@@ -97,14 +97,14 @@ def _describe(
 def _write_pictures(description: "Description", out: Path | None) -> "Pictures | None":
     if out is None:
         return None
-    from search.datasets.figures import write_pictures  # Matplotlib takes a second
+    from search.data.figures import write_pictures  # Matplotlib takes a second
 
     return write_pictures(description, out)
 
 
 def _list(home: Path, data_dir: Path | None, *, as_json: bool) -> None:
     from search.cli.output import print_json
-    from search.datasets import known, locate
+    from search.data import known, locate
 
     rows = [
         {

@@ -6,13 +6,13 @@ from rich.table import Table
 from rich.text import Text
 
 from search.cli.output import console, say, table
-from search.datasets.description import TEST_NOTE, ClassCounts, Description
-from search.datasets.description_images import ImageStatistics
-from search.datasets.description_tables import TableStatistics
-from search.datasets.description_texts import LONG, TextStatistics
+from search.data.description import TEST_NOTE, ClassCounts, Description
+from search.data.description_images import ImageStatistics
+from search.data.description_tables import TableStatistics
+from search.data.description_texts import LONG, TextStatistics
 
 if TYPE_CHECKING:
-    from search.datasets.duplicates import Duplicates, Repeats
+    from search.data.duplicates import Duplicates, Repeats
 
 MOST_CLASSES, LARGEST, SMALLEST = 20, 12, 5
 MOST_COLUMNS = 20

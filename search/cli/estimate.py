@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from statistics import fmean
 
-from search.budget import confirmed_by
-from search.folds import CONFIRMATIONS
+from search.data.folds import CONFIRMATIONS
+from search.study.budget import confirmed_by
 from tracking.history import History, TrialHistory
 
 

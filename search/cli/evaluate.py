@@ -13,7 +13,7 @@ from search.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from search.final import Evaluated
+    from search.export.final import Evaluated
 
 
 def evaluate(
@@ -26,7 +26,7 @@ def evaluate(
 ) -> None:
     """Score the study's exported model on the test set, and record that it was opened."""
     from search.cli.output import Notices, print_json
-    from search.final import evaluate_study
+    from search.export.final import evaluate_study
     from search.tracker import Tracker
     from tracking.home import Home as HomeFolder
 

@@ -16,7 +16,7 @@ from search.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from search.final import Exported
+    from search.export.final import Exported
     from tracking.history import History
 
 
@@ -58,7 +58,7 @@ def export(
     set is recorded.
     """
     from search.cli.output import Notices, errors, print_json
-    from search.final import ExportWish, export_study
+    from search.export.final import ExportWish, export_study
     from search.studies import known_study
     from search.tracker import Tracker
     from tracking.home import Home as HomeFolder
@@ -135,7 +135,7 @@ def _print_formats(formats: list[dict[str, Any]]) -> None:
 
 
 def _interval(accuracy: float, confusion: list[list[int]]) -> str:
-    from search.intervals import wilson
+    from search.analysis.comparison.intervals import wilson
 
     low, high = wilson(accuracy, sum(map(sum, confusion)))
     return f"  (95 % interval {low:.4f} to {high:.4f})"

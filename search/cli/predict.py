@@ -32,7 +32,7 @@ def predict(
 ) -> None:
     """Say what is in pictures, texts or rows of a table, with probabilities."""
     from search.cli.output import console, print_json, table
-    from search.prediction import predict_samples
+    from search.export.predict import predict_samples
 
     found = predict_samples(model, inputs, top=top, invert=invert, space=space, home=home)
     if not invert:

@@ -13,8 +13,8 @@ from rich.table import Table
 from search.cli.board import Board, Place
 from search.cli.columns import chosen_text, confirmed_text, failure_text, heading, score_text
 from search.cli.output import counted, duration, errors, setting_text
-from search.opening import Opened
-from search.session import OnRecord
+from search.study.opening import Opened
+from search.study.session import OnRecord
 from tracking.history import TrialHistory
 from tracking.records import (
     AttemptFailed,

@@ -25,8 +25,8 @@ def report(
     confusion, the most confidently wrong samples, time, and how to do it again. Several studies
     are compared first.
     """
+    from search.analysis.report.writing import Written, write_report
     from search.cli.output import Notices, print_json, say
-    from search.report.writing import Written, write_report
     from search.tracker import Tracker
     from tracking.home import Home as HomeFolder
 

@@ -9,7 +9,7 @@ import typer
 from search.cli.options import DEFAULT_HOME, AcceptChangedCode, AsJson, DataDir, Home, TrackingUri
 
 if TYPE_CHECKING:
-    from search.interface import StudyResult
+    from search.api import StudyResult
     from search.tracker import Tracker
 
 INTERRUPTED = 130
@@ -190,9 +190,9 @@ def run(
         "pixels": pixels,
     }
     asked = _asked(given, set_ or [], config)
+    from search.api import run_study
     from search.cli.output import Notices
     from search.cli.progress import make_display
-    from search.interface import run_study
     from search.tracker import Tracker
     from tracking.home import Home as HomeFolder
 
@@ -210,7 +210,7 @@ def run(
 
 
 def _asked(given: dict[str, Any], pairs: list[str], config: Path | None) -> dict[str, Any]:
-    from search.settings import parse_overrides, read_config
+    from search.study.settings import parse_overrides, read_config
 
     asked = read_config(config) if config else {}
     asked |= {name: value for name, value in given.items() if value is not None}

@@ -50,8 +50,8 @@ def spaces(
 def _space(
     name: str, dataset: str | None, home: Any, data_dir: Path | None, notify: Callable[[str], None]
 ) -> Any:
-    from search.datasets import load
-    from search.inputs import space_on
+    from search.data import load
+    from search.training.inputs import space_on
     from spaces import DataSpec, get_space
 
     if dataset is not None:
@@ -62,7 +62,7 @@ def _space(
 
 
 def _document(space: Any) -> dict[str, Any]:
-    from search.beginning import describe_parameter
+    from search.study.identity import describe_parameter
 
     return {
         "name": space.name,

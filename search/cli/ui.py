@@ -26,10 +26,10 @@ def ui(
 
     With `--json` the document comes once the pages can be opened; the serving goes on.
     """
-    from search.binding import Binding
+    from search.cli.binding import Binding
+    from search.cli.mlflow_server import serve
     from search.cli.output import Notices, console, print_json
     from search.errors import FoldwiseError, SettingsError
-    from search.mlflow_server import serve
     from search.studies import readable_studies
     from search.tracker import Tracker
     from tracking.home import Home as HomeFolder

@@ -1,15 +1,15 @@
 """Mends what `doctor` found: a journal's damage, and an MLflow that lacks what it was told."""
 
-from search.doctor.books import Books
+from search.doctor.consistency import unusable_predictions
 from search.doctor.findings import NOTICE, PROBLEM, Finding, Place, listed, plural
-from search.doctor.meaning import unusable_predictions
+from search.doctor.mlflow import Books
 from search.doctor.study import is_needed, unfinished_text
 from search.studies import Notify
 from tracking.history import History
 from tracking.home import StudyFolder
 from tracking.journal import JournalError
-from tracking.journal_repair import Repair, examine, repair
 from tracking.lock import StudyLock, StudyLocked
+from tracking.repair import Repair, examine, repair
 
 
 def repair_study(

@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from search.doctor.consistency import meaning_findings, unusable_predictions
 from search.doctor.findings import NOTICE, OK, PROBLEM, Finding, Place, listed, plural
 from search.doctor.home import leftover_findings
-from search.doctor.meaning import meaning_findings, unusable_predictions
 from tracking.history import History, TrialHistory
 from tracking.home import StudyFolder
 from tracking.journal import JournalError
 from tracking.journal_end import End
-from tracking.journal_repair import Examined
+from tracking.repair import Examined
 from tracking.room import amount
 
 

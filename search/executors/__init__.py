@@ -10,8 +10,8 @@ from search.executors.base import Executor, OnRecord
 from search.executors.inline import InlineExecutor
 from search.executors.limits import Limits, auto_workers, cores
 from search.executors.local import LocalExecutor
+from search.executors.protocol import Work
 from search.executors.resources import ClusterWish, PerTrial
-from search.work import Work
 
 EXECUTORS = ("local", "inline", "ray")
 
@@ -78,6 +78,6 @@ def make_executor(
             f' install it with: pip install "{missing_for(name)}"'
         )
     os.environ.update(_RAY_ENVIRONMENT)
-    from search.executors.ray import RayExecutor
+    from search.executors.ray.executor import RayExecutor
 
     return RayExecutor(work, workers=workers, limits=limits, wish=wish, notify=notify)

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
-from search.work import TrialTask, Verdict
+from search.executors.protocol import TrialTask, Verdict
 from tracking.records import Record
 
 OnRecord = Callable[[Record], Verdict]

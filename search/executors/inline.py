@@ -4,10 +4,10 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from search.executors.base import Executor, OnRecord
-from search.work import TrialTask, Work
+from search.executors.protocol import TrialTask, Work
 
 if TYPE_CHECKING:
-    from search.bench import Bench
+    from search.training.fold_data import Bench
 
 
 class InlineExecutor(Executor):
@@ -24,8 +24,8 @@ class InlineExecutor(Executor):
 
     def wait(self, on_record: OnRecord) -> int:
         """Evaluate the oldest queued trial to its end."""
-        from search.bench import Bench
-        from search.objective import evaluate_trial
+        from search.training.fold_data import Bench
+        from search.training.trial import evaluate_trial
 
         self._bench = self._bench or Bench.open(self._work)
         task = self._tasks.popleft()

@@ -11,9 +11,9 @@ from typing import Any
 from search.errors import FoldwiseError
 from search.executors.base import Executor, OnRecord
 from search.executors.limits import Limits, cores
-from search.executors.serving import DONE, LOADING, READY
-from search.executors.worker import Worker
-from search.work import Adopt, Probe, Probed, TrialTask, Work
+from search.executors.process import Worker
+from search.executors.protocol import Adopt, Probe, Probed, TrialTask, Work
+from search.executors.worker import DONE, LOADING, READY
 from tracking.records import AttemptFailed, Record
 
 _STARTS = 3  # tries to get a worker that can load everything

@@ -1,199 +1,124 @@
-"""A worker process as the coordinator sees it."""
+"""What a worker process does: load, then evaluate one task after another."""
 
+import ctypes
+import gc
 import multiprocessing
+import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import replace
 from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
-from pathlib import Path
-from types import ModuleType
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-import psutil
-
-from search.executors.limits import out_of_memory_kills
-from search.executors.serving import LOADING, READY, Task, serve
-from search.work import Adopt, Probe, Probed, TrialTask, Verdict, Work
+from search.executors.protocol import Adopt, Probe, Probed, TrialTask, Verdict, Work
+from spaces import cause_of
 from tracking.records import Record
 
-_LOG_TAIL_LINES, _LOG_TAIL_BYTES = 12, 20_000
-_SIGN_OF_LIFE = 0.1  # seconds of computing
-_SILENCE = 0.25  # seconds without a word, after which computing is looked for
+if TYPE_CHECKING:
+    from search.training.fold_data import Bench
 
-# The coordinator sends tasks and verdicts, and receives records and words.
-_OurEnd: TypeAlias = "Connection[Task | Verdict, Record | Probed | str]"
+LOADING = "loading"
+READY = "ready"
+DONE = "done"
 
+# A worker sends records and words, and receives tasks and verdicts.
+Task: TypeAlias = TrialTask | Probe | Adopt
+WorkerEnd: TypeAlias = "Connection[Record | Probed | str, Task | Verdict]"
 
-@dataclass(frozen=True)
-class Death:
-    """How a worker process died.
-
-    Attributes:
-        code: its exit code; minus the signal's number where a signal ended it.
-        for_memory: whether the system ended it because memory ran out.
-    """
-
-    code: int
-    for_memory: bool
-
-    @property
-    def reason(self) -> str:
-        """One sentence."""
-        if self.for_memory:
-            return "the system ended the worker process because memory ran out"
-        return f"the worker process ended with exit code {self.code}"
+_LONGEST_LOG = 10_000_000  # bytes; a longer one is begun anew with the next worker
+_PR_SET_PDEATHSIG = 1  # Linux, sys/prctl.h
+_THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
-class Worker:
-    """One process that evaluates one task at a time.
+def serve(
+    connection: "WorkerEnd", work: Work, log: str, threads: int, place: int, turn: str
+) -> None:
+    """Be a worker until the coordinator is gone.
 
     Args:
-        work: what it loads.
-        log: file that takes its output.
-        threads: number of threads it computes with, 0 for TensorFlow's choice.
-        place: its place among the workers of its machine, which decides its GPU.
-        turn: file whose lock it takes to load; None for its log.
-
-    Attributes:
-        connection: to the process; readable when it has something to say or has died.
-        task: what it was given and has not finished.
-        is_loading: whether it has its turn to load.
-        is_ready: whether it has loaded everything.
-        tasks_done: how many tasks it has finished.
-        loading_seconds: for how long a task has waited for it to load.
-        training_seconds: how long it has been at its task.
-        still_seconds: for how long it has neither said anything nor computed.
-        is_spoilt: whether it should be replaced after its task.
+        connection: to the coordinator.
+        work: what to load.
+        log: file that takes all output.
+        threads: number of threads to compute with, 0 for as many as TensorFlow likes.
+        place: its place among the workers of the machine, from 0.
+        turn: file that is locked while this one loads; others that are to load after it have the
+            same.
     """
+    _die_with_parent()
+    _redirect_output(log)
+    if threads:
+        os.environ.update(dict.fromkeys(_THREADS, str(threads)))
+    with _its_turn(turn):
+        connection.send(LOADING)
+        from search.training.fold_data import Bench
+        from search.training.trial import evaluate_trial
 
-    def __init__(
-        self, work: Work, log: Path, *, threads: int, place: int = 0, turn: Path | None = None
-    ) -> None:
-        self._log = log
-        self.task: TrialTask | None = None
-        self.is_loading = self.is_ready = False
-        self.tasks_done = 0
-        self.is_spoilt = False
-        self.loading_seconds = self.training_seconds = self.still_seconds = 0.0
-        self._kills = out_of_memory_kills()
-        self._computed = 0.0
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        self.connection: _OurEnd = ours
-        self._process: BaseProcess = context.Process(
-            target=serve,
-            args=(theirs, work, str(log), threads, place, str(turn or log)),
-            daemon=True,
-        )
-        with _ctrl_c_held_back(), _main_left_out():
-            self._process.start()
-        theirs.close()
-        self._statistics = psutil.Process(self._process.pid)
+        bench = Bench.open(work, place=place)
+    gc.freeze()  # what was loaded stays: collecting after a fold need not look through it
+    # A copy of this process, made by a space's own code, must not report in its name.
+    os.register_at_fork(after_in_child=connection.close)
+    connection.send(READY)
 
-    def give(self, task: TrialTask) -> None:
-        """Hand it a task; that it has died meanwhile shows when its connection is read."""
-        self.task = task
-        self.training_seconds = self.still_seconds = 0.0
-        self._kills = out_of_memory_kills()
-        with suppress(ConnectionError):
-            self.connection.send(task)
+    def report(record: Record) -> Verdict:
+        connection.send(record)
+        verdict = connection.recv()
+        assert isinstance(verdict, Verdict)  # noqa: S101 # nosec B101 # narrows the pipe's type
+        return verdict
 
-    def ask(self, question: Probe | Adopt) -> None:
-        """Send it something that is no task."""
-        with suppress(ConnectionError):
-            self.connection.send(question)
-
-    def hear(self) -> Record | Probed | str:
-        """Return what it says next.
-
-        Raises:
-            EOFError: it has died.
-            ConnectionError: the same.
-        """
-        said = self.connection.recv()
-        self.still_seconds = 0.0
-        self.is_loading = said == LOADING
-        self.is_ready |= said == READY
-        return said
-
-    def answer(self, verdict: Verdict) -> None:
-        """Answer the record it sent; that it has died meanwhile shows at the next reading."""
-        with suppress(ConnectionError):
-            self.connection.send(verdict)
-
-    def finish(self) -> None:
-        """Take note that its task is over."""
-        self.task = None
-        self.tasks_done += 1
-
-    def pass_time(self, seconds: float) -> None:
-        """Count time during which it was at its task and the coordinator was there to hear it."""
-        if self.is_ready:
-            self.training_seconds += seconds
-        else:
-            self.loading_seconds += seconds
-        self.still_seconds += seconds
-        if self.still_seconds < _SILENCE:  # to ask the system costs more than all else here
+    while True:
+        try:
+            match connection.recv():
+                case TrialTask() as task:
+                    evaluate_trial(bench, task, report)
+                    connection.send(DONE)
+                case Probe() as probe:
+                    connection.send(_probed(bench, probe))
+                case Adopt(precision=precision):
+                    bench = replace(bench, precision=precision)
+        except (EOFError, ConnectionError):
             return
-        with suppress(psutil.Error):
-            times = self._statistics.cpu_times()
-            if times.user + times.system > self._computed + _SIGN_OF_LIFE:
-                self._computed = times.user + times.system
-                self.still_seconds = 0.0
 
-    def memory(self) -> int:
-        """Return the bytes it holds, without mapped files; 0 where it is gone."""
-        with suppress(psutil.Error):
-            used = self._statistics.memory_info()
-            return int(used.rss - getattr(used, "shared", 0))
-        return 0
 
-    def kill(self) -> None:
-        """End it at once and wait until it is gone."""
-        self.connection.close()
-        self._process.kill()
-        self._process.join()
+def _probed(bench: "Bench", probe: Probe) -> Probed | str:
+    from search.training.probe import measure
 
-    def death(self) -> "Death":
-        """Return how it died, once it has."""
-        self._process.join()
-        code = self._process.exitcode or 0
-        for_memory = code == -signal.SIGKILL and out_of_memory_kills() > self._kills
-        return Death(code, for_memory)
-
-    def last_words(self) -> str:
-        """Return the end of its log."""
-        if not self._log.exists():
-            return "(nothing)"
-        with self._log.open("rb") as file:
-            file.seek(max(0, self._log.stat().st_size - _LOG_TAIL_BYTES))
-            lines = file.read().decode(errors="replace").splitlines()
-        return "\n".join(lines[-_LOG_TAIL_LINES:])
+    try:
+        return measure(bench, probe)
+    except Exception as error:  # noqa: BLE001 # the space's own; its first trial will tell of it
+        return cause_of(error)
 
 
 @contextmanager
-def _ctrl_c_held_back() -> Iterator[None]:
-    """Let a process started inside be born deaf to Ctrl-C: that is for the coordinator."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
+def _its_turn(path: str) -> Iterator[None]:
+    """Hold a lock that ends with this process at the latest."""
+    with open(path, "ab") as file:  # noqa: PTH123
+        if sys.platform != "win32":
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-@contextmanager
-def _main_left_out() -> Iterator[None]:
-    """Let a process started inside not run the user's script again.
+def _die_with_parent() -> None:
+    if sys.platform == "linux":  # also while it is stopped, or deep in a library
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
 
-    A spawned process imports the main module anew, for what it may have to unpickle from there.
-    Workers need nothing of it; a script without a guard would begin its search once more.
-    """
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
+
+def _wait_for_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)
+
+
+def _redirect_output(log: str) -> None:
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    if os.fstat(descriptor).st_size > _LONGEST_LOG:
+        os.ftruncate(descriptor, 0)
+    for stream in (1, 2):
+        os.dup2(descriptor, stream)
+    os.close(descriptor)

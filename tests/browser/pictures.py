@@ -17,8 +17,8 @@ from playwright.sync_api import FloatRect, Page, expect
 from tests.browser.pages import ChartPage, StudyPage
 from tests.browser.serving import Links, served
 from tests.browser.visitor import find_browser, visiting
+from tracking.mlflow.views import comparison_path
 from tracking.objectives import OBJECTIVES
-from tracking.views import comparison_path
 
 _SIZE = (1400, 900)
 _SIDE = 198  # pixels of the list of pages at the left

@@ -9,8 +9,8 @@ from tests.browser.home import OTHER, RACED
 from tests.browser.pages import ChartPage, ExperimentsPage, StudyPage
 from tests.browser.serving import search
 from tests.faults.servers import Server
+from tracking.mlflow.views import comparison_path
 from tracking.objectives import OBJECTIVES
-from tracking.views import comparison_path
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.faults.processes import in_session
 from tracking.journal import read_journal
-from tracking.mlflow_sink import open_store
+from tracking.mlflow.sink import open_store
 from tracking.records import (
     EpochEnded,
     FoldEnded,

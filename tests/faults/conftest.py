@@ -14,7 +14,7 @@ from tests.faults.servers import Proxy, Server
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with MLflow's tables, made once: that takes seconds."""
-    from tracking.mlflow_sink import open_store
+    from tracking.mlflow.sink import open_store
 
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
     open_store(f"sqlite:///{path}", artifacts=None).client.search_experiments()

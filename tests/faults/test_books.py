@@ -9,10 +9,10 @@ from tests.faults.books import BooksDiffer, check_books
 from tests.studies import StudyBuilder
 from tracking.journal import encode
 from tracking.journal_lines import crc_of
-from tracking.mlflow_sink import MlflowSink, open_store
+from tracking.mlflow.mapping import RunKey
+from tracking.mlflow.publisher import ship_all
+from tracking.mlflow.sink import MlflowSink, open_store
 from tracking.records import EpochEnded, FoldEnded, SessionEnded, TrialEnded
-from tracking.runs import RunKey
-from tracking.shipper import ship_all
 
 pytestmark = pytest.mark.slow  # shows a whole study to a real store
 

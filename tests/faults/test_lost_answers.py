@@ -9,9 +9,9 @@ import pytest
 from tests.faults.books import check_books, everything_shown
 from tests.faults.servers import FINE, Manner, Proxy
 from tests.studies import StudyBuilder
-from tracking.mlflow_sink import MlflowSink
+from tracking.mlflow.publisher import ship_all
+from tracking.mlflow.sink import MlflowSink
 from tracking.records import SessionEnded
-from tracking.shipper import ship_all
 
 RUNS = 6  # one of the study, two of trials, three of folds
 

@@ -200,7 +200,7 @@ def _fill(file) -> int:
 
 
 def _error_file(run: StudyRun, trial: int) -> str:
-    from tracking.mlflow_sink import open_store
+    from tracking.mlflow.sink import open_store
 
     client = open_store(run.uri, artifacts=None).client
     experiment = client.get_experiment_by_name("toy")

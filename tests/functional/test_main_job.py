@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from search.encoding import ImageEncoder
+from search.training.encoders import ImageEncoder
 from tests.functional.serving import served
 
 pytestmark = pytest.mark.slow

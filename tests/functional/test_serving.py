@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from search.encoding import TextEncoder
-from search.model_folder import Labels, ModelFolder
+from search.export.folder import Labels, ModelFolder
+from search.training.encoders import TextEncoder
 from tests.functional.serving import served
 from tests.studies import StudyBuilder
 from tests.tracked import Tracked
@@ -19,8 +19,8 @@ def texts(tmp_path):
     """A study with an exported model of texts, some texts, and what should be said of them."""
     from keras import Sequential, layers
 
-    from search.formats import Samples, chosen_formats
-    from search.formats.writing import exportable, write_formats
+    from search.export.formats import Samples, chosen_formats
+    from search.export.formats.writing import exportable, write_formats
 
     labels = Labels(("bad", "good", "odd"), TextEncoder(("good", "bad", "it's"), 6, 8))
     model = Sequential(

@@ -9,9 +9,9 @@ from typing import TypeVar
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from search.datasets.arrays import array_file, map_array
-from search.datasets.checks import check_arrays
-from search.datasets.contents import Contents
+from search.data.arrays import array_file, map_array
+from search.data.checks import check_arrays
+from search.data.contents import Contents
 from search.errors import FoldwiseError
 
 Result = TypeVar("Result")

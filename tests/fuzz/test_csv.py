@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.datasets.csv_files import write_csv
+from search.data.formats.csv import write_csv
 from tests.fuzz.damage import THOUSAND, cleanly, damaged, written
 
 ROWS = range(10)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.datasets.contents import Contents
-from search.datasets.glue import find_glue, write_glue
+from search.data.contents import Contents
+from search.data.formats.glue import find_glue, write_glue
 from tests.fuzz.damage import THOUSAND, cleanly, damaged, written
 
 CONTENTS = Contents("text", ("no", "yes"))

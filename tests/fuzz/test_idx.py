@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.datasets.contents import Contents
-from search.datasets.idx import find_idx, write_idx
+from search.data.contents import Contents
+from search.data.formats.idx import find_idx, write_idx
 from tests.fuzz.damage import THOUSAND, cleanly, damaged, written
 
 CONTENTS = Contents("image", ("no", "yes"))

@@ -13,8 +13,8 @@ from search.studies import study_history
 from tests.studies import StudyBuilder, lines_of
 from tracking.home import Home, StudyFolder
 from tracking.journal import Journal, JournalError, read_journal
-from tracking.journal_repair import examine, repair
 from tracking.records import JournalRepaired, Record
+from tracking.repair import examine, repair
 
 many = settings(
     max_examples=1000,

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.encoding import ImageEncoder, TableEncoder, TextEncoder
-from search.model_archive import fault_in_archive
-from search.model_folder import Labels, ModelFolder
+from search.export.archive import fault_in_archive
+from search.export.folder import Labels, ModelFolder
+from search.training.encoders import ImageEncoder, TableEncoder, TextEncoder
 from tests.fuzz.damage import THOUSAND, cleanly, damaged
 
 MODELS = (

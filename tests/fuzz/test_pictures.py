@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from search.datasets.folder_pictures import Target, fit_picture
-from search.datasets.picture_files import quiet_pillow, read_head
-from search.encoding import ImageEncoder
-from search.model_folder import Labels
-from search.pictures import read_picture
+from search.data.formats.folder_pictures import Target, fit_picture
+from search.data.picture_files import quiet_pillow, read_head
+from search.export.folder import Labels
+from search.export.pictures import read_picture
+from search.training.encoders import ImageEncoder
 from tests.fuzz.damage import THOUSAND, cleanly, damaged
 
 GREY = Labels(classes=("a", "b"), encoder=ImageEncoder((8, 8, 1), (10, 10, 1)))

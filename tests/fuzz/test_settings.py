@@ -3,10 +3,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search.errors import SettingsError
-from search.settings import StudySettings, parse_overrides, read_config, validate
+from search.study.settings import StudySettings, parse_overrides, read_config, validate
 from spaces import get_space
-from spaces.narrowing import narrow
-from spaces.parameters import SpaceError
+from spaces.declaring.narrowing import narrow
+from spaces.declaring.parameters import SpaceError
 from tests.fuzz.damage import LONGEST_MESSAGE, THOUSAND, cleanly, damaged
 
 WHOLE = b"""\

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from spaces import DataSpec, SpaceError
-from spaces.declaring import declare
+from spaces.declaring.__main__ import declare
 
 pytestmark = pytest.mark.slow  # TensorFlow is imported
 

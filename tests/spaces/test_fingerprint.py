@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from spaces.fingerprint import fingerprint, fingerprint_of
-from spaces.importing import Code, find
-from spaces.parameters import SpaceError
+from spaces.declaring.fingerprint import fingerprint, fingerprint_of
+from spaces.declaring.importing import Code, find
+from spaces.declaring.parameters import SpaceError
 
 
 @pytest.fixture(autouse=True)

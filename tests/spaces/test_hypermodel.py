@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from spaces import DataSpec, SpaceError, get_space, narrow
-from spaces.declaring import declare
+from spaces.declaring.__main__ import declare
 
 DATA = DataSpec((8, 8, 1), 3)
 SOURCE = '''

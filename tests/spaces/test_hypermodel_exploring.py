@@ -3,9 +3,9 @@
 import pytest
 
 from spaces import Choice, Float, Int, SpaceError
-from spaces.conditions import parameters_of
-from spaces.exploring import BUILDS, Explorer
-from spaces.hypermodel import new_hyperparameters
+from spaces.keras_tuner.conditions import parameters_of
+from spaces.keras_tuner.exploring import BUILDS, Explorer
+from spaces.keras_tuner.hypermodel import new_hyperparameters
 
 pytestmark = pytest.mark.slow  # KerasTuner imports TensorFlow
 

@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 from spaces import SpaceError
-from spaces.pixels import check_pixels, wanted_pixels
+from spaces.keras_tuner.pixels import check_pixels, wanted_pixels
 
 GREY, COLOUR = (16, 16, 1), (64, 64, 3)
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, *GREY)).astype("float32")

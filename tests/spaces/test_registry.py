@@ -46,7 +46,7 @@ def test_a_space_from_a_module_beside_the_user_is_found(tmp_path, monkeypatch):
         ("spaces.lenet:NOTHING", "has nothing called"),
         ("spaces.lenet:build", "as a function it must take one argument, hp"),
         ("spaces.lenet:Published", "HyperModel (class or instance) or a function build(hp); it is"),
-        ("spaces.training:FITTING", "it is of type tuple"),
+        ("spaces.declaring.training:FITTING", "it is of type tuple"),
         ("nowhere.py:SPACE", "there is no file nowhere.py"),
     ],
 )

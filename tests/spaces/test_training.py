@@ -3,7 +3,7 @@
 import pytest
 
 from spaces import Boolean, Choice, Float, Int, SpaceError, without_augmentation
-from spaces.training import with_training
+from spaces.declaring.training import with_training
 from tests.fakes import toy_space
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spaces import Boolean, Choice, Float, Int, Space, SpaceError, narrow, same, value_text
-from spaces.values import key, split
+from spaces.declaring.values import key, split
 from tests.fakes import toy_space
 
 AWKWARD = [0, False, 0.0, 1, True, 1.0, "0", "1", "1.0", None, "None", "none", "True", "on", "off"]

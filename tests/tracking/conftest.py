@@ -26,7 +26,7 @@ def new_study() -> Callable[..., StudyBuilder]:
 @pytest.fixture(scope="session")
 def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """MLflow's tables, made once: that takes seconds."""
-    from tracking.mlflow_sink import open_store
+    from tracking.mlflow.sink import open_store
 
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
     open_store(f"sqlite:///{path}", artifacts=None).client.search_experiments()

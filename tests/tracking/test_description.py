@@ -1,7 +1,7 @@
 import pytest
 
-from tracking.description import describe
 from tracking.history import History
+from tracking.mlflow.description import describe
 from tracking.records import Notice, SessionEnded, TestSetOpened
 
 

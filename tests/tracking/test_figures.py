@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tracking.figures import confusion_matrix_png, curves_png, thumbnail, training_curves_png
+from tracking.plots.trials import confusion_matrix_png, curves_png, thumbnail, training_curves_png
 
 GOOD = [[28, 2, 0], [1, 29, 0], [0, 5, 25]]
 NAMES = ["T-shirt/top", "Trouser", "Bag"]
@@ -154,5 +154,5 @@ def test_pictures_drawn_in_several_threads_are_the_same(trial):
 
 
 def test_pyplot_with_its_global_state_is_not_used():
-    check = "import sys, tracking.figures; sys.exit('matplotlib.pyplot' in sys.modules)"
+    check = "import sys, tracking.plots.trials; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0

@@ -6,14 +6,14 @@ from contextlib import closing
 
 import pytest
 
-from tracking.mlflow_sink import open_store
+from tracking.mlflow.sink import open_store
 from tracking.records import SessionEnded
 
 pytestmark = pytest.mark.slow  # makes MLflow's tables
 
 OPEN = """
 import sys
-from tracking.mlflow_sink import open_store
+from tracking.mlflow.sink import open_store
 open_store(sys.argv[1], artifacts=None)
 """
 
@@ -51,7 +51,7 @@ def test_a_session_that_ends_lets_sqlite_know_how_its_tables_are_filled(tracked,
 
 
 def test_tables_that_somebody_else_writes_to_are_left_for_another_time(tracked, tracking_uri):
-    from tracking.mlflow_database import measure_tables
+    from tracking.mlflow.database import measure_tables
 
     path = tracked.folder / "mlflow.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as writer:

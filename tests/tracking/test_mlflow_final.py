@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import yaml
 
-from tracking.mlflow_sink import MlflowSink, open_store
+from tracking.mlflow.sink import MlflowSink, open_store
 from tracking.records import ModelExported, TestSetOpened
 
 pytestmark = pytest.mark.slow  # a real store
@@ -264,7 +264,7 @@ def test_a_registered_model_of_somebody_else_is_left_alone(client, sink, export,
 
 
 def test_a_model_with_several_inputs_is_filed_without_a_signature(export, tmp_path):
-    from tracking.mlflow_models import signature
+    from tracking.mlflow.models import signature
 
     layers = [{"class_name": "InputLayer", "config": {"batch_shape": [None, 4]}}] * 2
     path = tmp_path / "two.keras"
@@ -275,7 +275,7 @@ def test_a_model_with_several_inputs_is_filed_without_a_signature(export, tmp_pa
 
 
 def test_a_model_whose_config_means_something_else_by_layers_is_filed(tmp_path):
-    from tracking.mlflow_models import signature
+    from tracking.mlflow.models import signature
 
     for number, config in enumerate(({"layers": [64, 32]}, {"layers": 3}, {"layers": None}, [])):
         path = tmp_path / f"{number}.keras"

@@ -7,7 +7,7 @@ import pytest
 
 from tests.tracked import Tracked
 from tracking.home import Home
-from tracking.mlflow_places import follow_home
+from tracking.mlflow.places import follow_home
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import pytest
 
+from tracking.mlflow.views import BEST, TAG_PREFIX, decode_view
 from tracking.records import EpochEnded, FoldStarted, SessionEnded, TrialConfirmed
-from tracking.views import BEST, TAG_PREFIX, decode_view
 
 pytestmark = pytest.mark.slow  # each shows a whole study to a real store
 

@@ -8,7 +8,7 @@ import urllib.request
 
 import pytest
 
-from tracking.mlflow_sink import MlflowSink, open_store
+from tracking.mlflow.sink import MlflowSink, open_store
 
 pytestmark = pytest.mark.slow  # starts a server
 

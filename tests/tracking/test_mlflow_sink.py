@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from tracking.mlflow_sink import find_experiment
+from tracking.mlflow.sink import find_experiment
+from tracking.mlflow.views import BEST, COMPARE, TAG_PREFIX
 from tracking.records import EpochEnded, FoldStarted, SessionEnded
-from tracking.views import BEST, COMPARE, TAG_PREFIX
 
 pytestmark = pytest.mark.slow  # each shows a whole study to a real store
 

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.studies import StudyBuilder
-from tracking import runs
 from tracking.history import History
+from tracking.mlflow import mapping as runs
 from tracking.provenance import code_changes, code_of_trial, trial_marks, version_changes
 from tracking.records import SessionStarted
 

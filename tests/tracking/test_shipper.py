@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tracking import shipped
-from tracking.courier import reason
 from tracking.history import History
 from tracking.journal import Journal
+from tracking.mlflow import shipped
+from tracking.mlflow.courier import reason
+from tracking.mlflow.publisher import Shipper, ship_all
+from tracking.mlflow.shipped import ShippingLock, address_key
 from tracking.records import (
     EpochEnded,
     FoldStarted,
@@ -20,8 +22,6 @@ from tracking.records import (
     TrialEnded,
     TrialStarted,
 )
-from tracking.shipped import ShippingLock, address_key
-from tracking.shipper import Shipper, ship_all
 
 KEY = address_key("http://user:secret@server")
 
@@ -395,8 +395,8 @@ HANGING = """
 import socket, sys, threading, time
 from itertools import pairwise
 from pathlib import Path
-from tracking.mlflow_sink import MlflowSink
-from tracking.shipper import Shipper
+from tracking.mlflow.sink import MlflowSink
+from tracking.mlflow.publisher import Shipper
 
 server = socket.socket()
 server.bind(("127.0.0.1", 0))

@@ -3,8 +3,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from tracking.objectives import objectives_of
-from tracking.views import (
+from tracking.mlflow.views import (
     BEST,
     COMPARE,
     TAG_PREFIX,
@@ -13,6 +12,7 @@ from tracking.views import (
     view_path,
     view_tags,
 )
+from tracking.objectives import objectives_of
 
 
 @pytest.fixture

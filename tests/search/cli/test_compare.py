@@ -6,7 +6,14 @@ import pytest
 
 from search.cli import output
 from search.cli.app import run
-from tests.search.comparison.comparing import MIDDLE, STRONG, WEAK, Studies, complete, confirm
+from tests.search.analysis.comparison.comparing import (
+    MIDDLE,
+    STRONG,
+    WEAK,
+    Studies,
+    complete,
+    confirm,
+)
 
 USAGE, NOTHING = 2, 1
 

@@ -12,8 +12,8 @@ import pytest
 
 from search.cli import output
 from search.cli.app import run
-from search.datasets import Dataset, known
-from tests.search.datasets.tiny import tiny
+from search.data import Dataset, known
+from tests.search.data.tiny import tiny
 
 Command = Callable[..., tuple[int, str, str]]
 UNBROKEN = ("from ", "kept in ", "SHA-256 ", "wrote ")
@@ -43,7 +43,7 @@ def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Data
     def given(kind: str, samples: Any, labels: list[int], **other: Any) -> Dataset:
         test = samples[:1], labels[:1]
         made = tiny(tmp_path / "kept", kind, (samples, labels), test, **other)
-        monkeypatch.setattr("search.datasets.load", lambda *_, **__: made)
+        monkeypatch.setattr("search.data.load", lambda *_, **__: made)
         return made
 
     return given
@@ -199,7 +199,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_work(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    monkeypatch.setattr("search.datasets.description.describe", None)
+    monkeypatch.setattr("search.data.description.describe", None)
     code, out, err = command("digits", "--out", "file/out")
     assert (code, out) == (2, "")
     assert "`--out` must be a folder that can be written" in " ".join(err.split())

@@ -40,8 +40,8 @@ def nothing_is_loaded(monkeypatch):
     def loaded(*_: object, **__: object) -> None:
         pytest.fail("data or TensorFlow were loaded")
 
-    monkeypatch.setattr("search.final.load", loaded)
-    monkeypatch.setattr("search.final.load_tensorflow", loaded)
+    monkeypatch.setattr("search.export.final.load", loaded)
+    monkeypatch.setattr("search.export.final.load_tensorflow", loaded)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_wrong_wishes_are_refused_with_the_remedy(command, tmp_path, arguments, 
 
 
 def test_a_format_whose_package_is_missing_is_refused(command, monkeypatch):
-    monkeypatch.setattr("search.formats.base.find_spec", lambda name: None)
+    monkeypatch.setattr("search.export.formats.base.find_spec", lambda name: None)
     code, message = command("toy", "--format", "tflite")
     assert "`pip install foldwise[formats]`" in message
     assert code == USAGE

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from search.datasets import load
-from search.evaluation import Predictions
+from search.data import load
+from search.data.folds import make_folds
 from search.executors import Executor
-from search.folds import make_folds
-from search.work import GO_ON, HALT, TrialTask, Verdict, Work
+from search.executors.protocol import GO_ON, HALT, TrialTask, Verdict, Work
+from search.tasks.scores import Predictions
 from spaces import get_space
 from tracking.home import Home, StudyFolder
 from tracking.records import (

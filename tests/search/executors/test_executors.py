@@ -5,7 +5,7 @@ import pytest
 
 from search.executors import Executor, Limits, make_executor
 from search.executors.local import LocalExecutor, WorkerFailed
-from search.work import GO_ON, TrialTask, Verdict
+from search.executors.protocol import GO_ON, TrialTask, Verdict
 from tests.search.executors.contract import (
     BOTH,
     SETTING,

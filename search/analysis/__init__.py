@@ -1,0 +1,1 @@
+"""What a study's records say: comparisons and the report."""

@@ -1,0 +1,248 @@
+"""Contenders compared: what each scores, and how each two differ."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from math import prod
+from statistics import fmean, stdev
+
+from search.analysis.comparison import notes
+from search.analysis.comparison.cells import Cell, differing_cells
+from search.analysis.comparison.contenders import Contender
+from search.analysis.comparison.entries import LEVEL, Entry, Pair
+from search.analysis.comparison.evidence import are_confirmed_alike, paired_difference
+from search.analysis.comparison.predictions import readable_answers
+from search.analysis.comparison.ranks import FEWEST_MODELS, Ranking, rank
+from search.analysis.comparison.selection import LEAST_SHARE
+from search.analysis.comparison.statistics import (
+    Difference,
+    McNemar,
+    holm,
+    mcnemar,
+    unpaired_difference,
+    wilcoxon,
+)
+from search.analysis.comparison.verdict import verdict
+from search.tasks.scores import Predictions
+from tracking.objectives import DEFAULT, OBJECTIVES
+from tracking.records import FoldEnded
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Several trials compared.
+
+    Attributes:
+        dataset: its name.
+        entries: two or more, the highest mean accuracy first.
+        pairs: each two of them, in order: (0, 1), (0, 2), ..., (1, 2), ...
+        ranking: of three or more that share two or more folds, else None.
+        classes: the classes' names.
+        differing_classes: whose share of right predictions differs most between the first two.
+        differing_pairs: likewise the pairs of classes that are confused.
+        notes: sentences on what the comparison rests on, or lacks.
+        level: of the intervals.
+    """
+
+    dataset: str
+    entries: tuple[Entry, ...]
+    pairs: tuple[Pair, ...]
+    ranking: Ranking | None
+    classes: tuple[str, ...]
+    differing_classes: tuple[Cell, ...]
+    differing_pairs: tuple[Cell, ...]
+    notes: tuple[str, ...]
+    level: float = LEVEL
+
+    @property
+    def verdict(self) -> str:
+        """One or two sentences: which is better and by how much, or that none can be told."""
+        return verdict(self.entries, self.pairs, self.level)
+
+
+def compare(
+    contenders: Sequence[Contender], *, level: float = LEVEL, latencies: Sequence[float] = ()
+) -> Comparison:
+    """Compare the accuracy of two or more trials of one dataset.
+
+    Args:
+        contenders: as `chosen_contenders` returns them.
+        level: of the intervals, and 1 minus the chance to claim a difference that is none.
+        latencies: of each contender's model, ms; empty for those that the searches measured.
+
+    Raises:
+        ValueError: fewer than two contenders.
+    """
+    if len(contenders) < 2:
+        raise ValueError(f"a comparison needs two contenders; got {len(contenders)}")
+    are_confirmed = are_confirmed_alike([contender.evidence for contender in contenders])
+    measured: Sequence[float | None] = latencies or [
+        each.trial.score("latency_ms") for each in contenders
+    ]
+    made = [
+        (contender, _entry(contender, latency, confirmed=are_confirmed))
+        for contender, latency in zip(contenders, measured, strict=True)
+    ]
+    made.sort(key=lambda both: -both[1].accuracy)
+    ordered, entries = [c for c, _ in made], tuple(entry for _, entry in made)
+    answers, unreadable = readable_answers(ordered)
+    one, other = entries[0].confusion, entries[1].confusion
+    pairs = _pairs(ordered, entries, answers, level, confirmed=are_confirmed)
+    disputed = any(_is_disputed(pair, level) for pair in pairs)
+    return Comparison(
+        dataset=str(contenders[0].start.dataset["name"]),
+        entries=entries,
+        pairs=pairs,
+        ranking=_ranking(ordered, level, confirmed=are_confirmed),
+        classes=_classes(ordered, entries),
+        differing_classes=differing_cells(one, other, diagonal=True),
+        differing_pairs=differing_cells(one, other, diagonal=False),
+        notes=(
+            *notes.of(ordered, are_confirmed=are_confirmed),
+            *unreadable,
+            *([notes.ON_MCNEMAR] if disputed else []),
+        ),
+        level=level,
+    )
+
+
+def _entry(contender: Contender, latency_ms: float | None, *, confirmed: bool) -> Entry:
+    trial, ended = contender.trial, contender.trial.ended
+    if ended is None:
+        raise ValueError(f"only trials that are over are compared; {contender.label} is not")
+    folds = list(_folds(contender, confirmed=confirmed).values())
+    accuracies = tuple(fold.accuracy for fold in folds)
+    return Entry(
+        label=contender.label,
+        study=contender.start.study,
+        trial=trial.number,
+        origin=trial.started.origin,
+        rivals=contender.evidence.rivals,
+        folds=accuracies,
+        accuracy=fmean(accuracies),
+        spread=stdev(accuracies) if len(accuracies) > 1 else None,
+        macro_f1=trial.score("macro_f1") or fmean(fold.macro_f1 for fold in folds),
+        loss=fmean(fold.loss for fold in folds),
+        train_seconds=ended.train_seconds,
+        model_parameters=ended.model_parameters,
+        latency_ms=latency_ms,
+        confusion=ended.confusion,
+    )
+
+
+def _folds(contender: Contender, *, confirmed: bool) -> dict[int, FoldEnded]:
+    return contender.evidence.confirmed if confirmed else contender.trial.finished_folds()
+
+
+def _on_shared_folds(contenders: Sequence[Contender], *, confirmed: bool) -> list[list[float]]:
+    """Return each contender's accuracies on the folds that all have, in the order of these."""
+    several = [_folds(contender, confirmed=confirmed) for contender in contenders]
+    shared = sorted(set.intersection(*map(set, several)))
+    return [[folds[number].accuracy for number in shared] for folds in several]
+
+
+def _pairs(
+    contenders: Sequence[Contender],
+    entries: Sequence[Entry],
+    answers: Sequence[Predictions | None],
+    level: float,
+    *,
+    confirmed: bool,
+) -> tuple[Pair, ...]:
+    numbers = list(combinations(range(len(entries)), 2))
+    paired = [contenders[a].digests == contenders[b].digests for a, b in numbers]
+    differences = [
+        _difference(
+            contenders[a], contenders[b], entries[a], entries[b], level, confirmed=confirmed
+        )
+        for a, b in numbers
+    ]
+    corrected = iter(holm([d.p for d in differences if d.p is not None]))
+    return tuple(
+        Pair(
+            first=a,
+            second=b,
+            paired=is_paired,
+            difference=difference,
+            holm_p=None if difference.p is None else next(corrected),
+            mcnemar=_mcnemar(contenders[a], contenders[b], answers[a], answers[b])
+            if is_paired
+            else None,
+            wilcoxon_p=_wilcoxon(contenders[a], contenders[b], confirmed=confirmed)
+            if is_paired
+            else None,
+        )
+        for (a, b), is_paired, difference in zip(numbers, paired, differences, strict=True)
+    )
+
+
+def _difference(
+    one: Contender,
+    other: Contender,
+    first: Entry,
+    second: Entry,
+    level: float,
+    *,
+    confirmed: bool,
+) -> Difference:
+    if one.digests == other.digests:
+        found = paired_difference(
+            one.evidence, other.evidence, OBJECTIVES[DEFAULT], confirmed=confirmed, level=level
+        )
+        return found or Difference(first.accuracy - second.accuracy, None, None, None, 0)
+    choices = one.evidence.choice(confirmed=False), other.evidence.choice(confirmed=False)
+    least = 0.0 if all(choice.is_free for choice in choices) else LEAST_SHARE
+    return unpaired_difference(
+        first.folds,
+        second.folds,
+        first_share=max(least, one.test_share),
+        second_share=max(least, other.test_share),
+        level=level,
+        choices=choices,
+    )
+
+
+def _mcnemar(
+    one: Contender, other: Contender, first: Predictions | None, second: Predictions | None
+) -> McNemar | None:
+    if first is None or second is None:
+        return None
+    found = mcnemar(first.right, second.right)
+    # Of the study's own folds, whether or not others confirmed the trials.
+    return replace(found, p=min(1.0, found.p * _choices(one, other, confirmed=False)))
+
+
+def _wilcoxon(one: Contender, other: Contender, *, confirmed: bool) -> float | None:
+    p = wilcoxon(*_on_shared_folds([one, other], confirmed=confirmed))
+    return None if p is None else min(1.0, p * _choices(one, other, confirmed=confirmed))
+
+
+def _choices(*contenders: Contender, confirmed: bool) -> int:
+    """Return how many trials the tested scores may have chosen one of them from (Bonferroni)."""
+    return max(_tried(contender, confirmed=confirmed) for contender in contenders)
+
+
+def _tried(contender: Contender, *, confirmed: bool) -> int:
+    choice = contender.evidence.choice(confirmed=confirmed)
+    return choice.finalists * (choice.candidates if choice.carried else 1)
+
+
+def _is_disputed(pair: Pair, level: float) -> bool:
+    p = pair.mcnemar.p if pair.mcnemar else 1.0
+    return p < 1 - level and not pair.is_claimed(level)
+
+
+def _ranking(contenders: Sequence[Contender], level: float, *, confirmed: bool) -> Ranking | None:
+    share_folds = len({contender.digests for contender in contenders}) == 1
+    if len(contenders) < FEWEST_MODELS or not share_folds:
+        return None
+    scores = _on_shared_folds(contenders, confirmed=confirmed)
+    if len(scores[0]) < 2:
+        return None
+    choices = prod(_tried(contender, confirmed=confirmed) for contender in contenders)
+    return rank(scores, level=level, choices=choices)
+
+
+def _classes(contenders: Sequence[Contender], entries: Sequence[Entry]) -> tuple[str, ...]:
+    names, count = contenders[0].start.classes, len(entries[0].confusion)
+    return tuple([*names, *(f"class {n}" for n in range(len(names), count))][:count])

@@ -1,0 +1,163 @@
+"""Which scores of two trials are set against each other, and how these trials were chosen.
+
+A test on the very folds by which a search chose its best finds the luck of the best of many. So
+trials that were both confirmed are compared on the confirmation folds alone, and others on the
+study's own with what the choice does to them taken into account.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+
+from search.analysis.comparison.selection import LEAST_SHARE, NAMED, Choice, carried_over
+from search.analysis.comparison.statistics import Difference, corrected_difference
+from search.data.folds import validation_share
+from tracking.history import History, TrialHistory
+from tracking.objectives import Objective
+from tracking.records import FoldEnded
+
+PEERS = 6  # trials, the best ones, that tell the noise of a study beside the two compared
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """One trial that is compared: what it scored, and how it was chosen.
+
+    Attributes:
+        history: of its study.
+        trial: the trial.
+        rivals: from how many trials it was chosen by its scores; 1 where no score chose it.
+    """
+
+    history: History
+    trial: TrialHistory
+    rivals: int = 1
+
+    @property
+    def confirmed(self) -> dict[int, FoldEnded]:
+        """The folds that confirmed it, by number; empty while these are not complete."""
+        is_over = self.trial.confirmed is not None and self.trial.confirmed.scores
+        return self.trial.finished_more_folds() if is_over else {}
+
+    def choice(self, *, confirmed: bool) -> Choice:
+        """Return how it was chosen, as far as the scores that are tested go.
+
+        Args:
+            confirmed: whether these are of the folds that confirmed it, else of the study's own.
+        """
+        if self.rivals == 1:
+            return NAMED
+        if not confirmed:
+            return Choice(self.rivals)
+        own = self.history.known_study().folds
+        share = max(LEAST_SHARE, validation_share(own))
+        carried = carried_over(share, own, len(self.confirmed))
+        finalists = [t for t in self.history.confirmed() if t.started.origin == "sampled"]
+        return Choice(
+            self.rivals,
+            carried=0.0 if is_afresh(self.history) else carried,
+            finalists=max(1, len(finalists)),
+        )
+
+
+def is_afresh(history: History) -> bool:
+    """Say whether the folds that confirm trials hold no sample that the search has used."""
+    known = history.confirmation
+    return bool(known) and known.get("unused") == known.get("samples")
+
+
+def rivals_of(history: History, trial: TrialHistory, *, baselines: bool = False) -> int:
+    """Return from how many trials one was chosen: all that were tried, those stopped early too.
+
+    Args:
+        history: of its study.
+        trial: the trial; a baseline was named before there was a score.
+        baselines: whether it stands for its study, so that a baseline was chosen, too.
+    """
+    tried = [t for t in history.trials.values() if t.state != "failed"]
+    if baselines:
+        return max(1, len(tried))
+    if trial.started.origin != "sampled":
+        return 1
+    return max(1, sum(t.started.origin == "sampled" for t in tried))
+
+
+def are_confirmed_alike(several: Sequence[Evidence]) -> bool:
+    """Say whether all were confirmed on the same folds.
+
+    Where journals do not say which folds these were, they were cut from all samples in use, by the
+    study's seed.
+    """
+    keys = {
+        (
+            str(start.dataset.get("digest")),
+            start.folds_digest,
+            start.settings.get("seed"),
+            one.history.confirmation.get("digest"),
+            tuple(one.confirmed),
+        )
+        for one in several
+        for start in [one.history.known_study()]
+    }
+    return len(keys) == 1 and all(one.confirmed for one in several)
+
+
+def paired_difference(
+    first: Evidence,
+    second: Evidence,
+    objective: Objective,
+    *,
+    confirmed: bool,
+    level: float = 0.95,
+) -> Difference | None:
+    """Compare two trials fold by fold; None where they share no finished fold.
+
+    Args:
+        first: of a study that has the same folds as the other's.
+        second: the other.
+        objective: what is compared, one that every fold has; turned so that larger is better.
+        confirmed: go by the folds that confirmed both, else by the study's own.
+        level: of the interval.
+    """
+    one, other = (_folds(each, confirmed=confirmed) for each in (first, second))
+    shared = sorted(one.keys() & other.keys())
+    if not shared:
+        return None
+    choices = first.choice(confirmed=confirmed), second.choice(confirmed=confirmed)
+    is_free = all(choice.is_free for choice in choices)
+    share = validation_share(first.history.known_study().folds)
+    return corrected_difference(
+        _scores(one, shared, objective),
+        _scores(other, shared, objective),
+        test_share=share if is_free else max(LEAST_SHARE, share),
+        level=level,
+        choices=choices,
+        peers=[] if is_free or confirmed else _peers(first, second, shared, objective),
+    )
+
+
+def _folds(one: Evidence, *, confirmed: bool) -> dict[int, FoldEnded]:
+    return one.confirmed if confirmed else one.trial.finished_folds()
+
+
+def _scores(
+    folds: Mapping[int, FoldEnded], numbers: Sequence[int], objective: Objective
+) -> list[float]:
+    return [objective.oriented(float(getattr(folds[n], objective.fold))) for n in numbers]
+
+
+def _peers(
+    first: Evidence, second: Evidence, shared: Sequence[int], objective: Objective
+) -> list[list[float]]:
+    """Return the scores of the best other trials of both studies that have all these folds."""
+    histories = {id(one.history): one.history for one in (first, second)}
+    found = [
+        _scores(folds, shared, objective)
+        for history in histories.values()
+        for trial in history.completed()
+        if trial is not first.trial and trial is not second.trial
+        for folds in [trial.finished_folds()]
+        if folds.keys() >= set(shared)
+    ]
+    finite = [scores for scores in found if all(map(isfinite, scores))]
+    return sorted(finite, key=sum, reverse=True)[:PEERS]

@@ -1,0 +1,300 @@
+"""Tests of whether two models differ, and corrections for many of them: numbers in, numbers out.
+
+Scores of folds are not independent: training parts overlap, so a plain t-test claims far too much.
+`corrected_difference` widens the variance for it, and more where a model was chosen by its scores.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special, stats
+
+from search.analysis.comparison.selection import NAMED, Choice, critical_t, interaction, selected_p
+
+FEWEST_FOR_WILCOXON = 6  # with five differences no two-sided p can fall below 0.05
+FEW_DISCORDANT = 25  # below, McNemar's test is exact
+
+Numbers = NDArray[np.float64]
+
+_ROUNDING = 1e-12  # scores nearer than that are equal; accuracies are far coarser
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The difference of two models' mean scores, in the scores' unit.
+
+    Attributes:
+        mean: first minus second.
+        low: lower end of the confidence interval; None where too few folds tell of a spread.
+        high: upper end likewise.
+        p: two-sided, of no difference; None likewise.
+        folds: how many folds it rests on; of two unpaired models, those of the one with fewer.
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
+    p: float | None
+    folds: int
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """Which samples only one of two models gets right.
+
+    Attributes:
+        first: samples that only the first gets right.
+        second: samples that only the second gets right.
+        p: two-sided, of both being equally likely to be right.
+        exact: whether p is binomial, else chi-squared with continuity correction.
+    """
+
+    first: int
+    second: int
+    p: float
+    exact: bool
+
+
+def corrected_difference(
+    first: Sequence[float],
+    second: Sequence[float],
+    *,
+    test_share: float,
+    level: float = 0.95,
+    choices: tuple[Choice, Choice] = (NAMED, NAMED),
+    peers: Sequence[Sequence[float]] = (),
+) -> Difference:
+    """Return the paired difference with its interval and p: the corrected resampled t-test.
+
+    The variance of the mean is `(1/J + test_share)` times the sample variance of J differences.
+    Source: Nadeau & Bengio 2003, "Inference for the generalization error", Machine Learning 52.
+
+    Where a model was chosen by its scores, p and an end of the interval allow for that: the lower
+    end and a lead of the first for how the first was chosen, the others for the second. The four
+    degrees of freedom of five folds tell little so far out, so peers help to tell the noise: its
+    variance is then the larger of the differences' own and of what is left in the scores of all,
+    with the latter's degrees of freedom. No choice makes a claim easier than without it.
+
+    Args:
+        first: a score for each fold.
+        second: scores on the same folds, in the same order.
+        test_share: validation samples for each training sample; of k folds `1 / (k - 1)`. With 0
+            this is the plain paired t-test.
+        level: of the interval, between 0 and 1.
+        choices: how the first and the second model were chosen.
+        peers: scores of other models on the same folds, about as good; `(n_models, n_folds)`.
+
+    Raises:
+        ValueError: no scores, not as many of all, one that is not finite, or a share or level
+            out of its range.
+    """
+    _check(test_share, level)
+    one, other = _scores(first), _scores(second)
+    if len(one) != len(other):
+        raise ValueError(f"both must have as many folds; got {len(one)} and {len(other)}")
+    others = [_scores(scores) for scores in peers]
+    if any(len(scores) != len(one) for scores in others):
+        raise ValueError(f"peers must have as many folds, {len(one)}, each")
+    differences = one - other
+    folds, mean = len(differences), _rounded(float(differences.mean()))
+    variance = _variance_of_mean(differences, test_share)
+    plain = _difference(mean, variance, freedom=folds - 1, folds=folds, level=level)
+    if folds < 2 or all(choice.is_free for choice in choices):
+        return plain
+    freedom: float = folds - 1
+    if others:
+        noise, freedom = interaction(np.stack([one, other, *others]))
+        variance = max(variance, (1 / folds + test_share) * 2 * noise)
+    chosen = _difference(mean, variance, freedom=freedom, folds=folds, level=level, choices=choices)
+    return _more_careful(plain, chosen, choices)
+
+
+def unpaired_difference(
+    first: Sequence[float],
+    second: Sequence[float],
+    *,
+    first_share: float,
+    second_share: float,
+    level: float = 0.95,
+    choices: tuple[Choice, Choice] = (NAMED, NAMED),
+) -> Difference:
+    """Return the difference of scores on different folds: Welch's t-test, variances corrected.
+
+    Each mean's variance is `(1/J + share)` times the sample variance, as in
+    `corrected_difference`; the degrees of freedom are Welch's with these. With shares of 0 this
+    is Welch's test. Source: Welch 1947, "The generalization of 'Student's' problem when several
+    different population variances are involved", Biometrika 34. `choices` as there.
+
+    Raises:
+        ValueError: as `corrected_difference`, but the numbers of folds may differ.
+    """
+    _check(min(first_share, second_share), level)
+    one, other = _scores(first), _scores(second)
+    folds = min(len(one), len(other))
+    mean = _rounded(float(one.mean() - other.mean()))
+    if folds < 2:
+        return Difference(mean, None, None, None, folds)
+    variances = [_variance_of_mean(one, first_share), _variance_of_mean(other, second_share)]
+    parts = [v**2 / (len(s) - 1) for v, s in zip(variances, (one, other), strict=True)]
+    freedom = sum(variances) ** 2 / sum(parts) if sum(parts) else 1.0
+    return _difference(
+        mean,
+        sum(variances),
+        freedom=freedom,
+        folds=folds,
+        level=level,
+        choices=choices,
+        first_part=variances[0] / sum(variances) if sum(variances) else 0.5,
+    )
+
+
+def wilcoxon(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """Return the two-sided p of Wilcoxon's signed-rank test; None for too few differences.
+
+    Differences of zero are left out. Source: Wilcoxon 1945, "Individual comparisons by ranking
+    methods", Biometrics Bulletin 1.
+
+    Raises:
+        ValueError: no scores, not as many of both, or one that is not finite.
+    """
+    one, other = _scores(first), _scores(second)
+    if len(one) != len(other):
+        raise ValueError(f"both must have as many folds; got {len(one)} and {len(other)}")
+    # Differences that are equal but for rounding must be tied.
+    differences = np.round(one - other, 12)
+    differences = differences[differences != 0]
+    if len(differences) < FEWEST_FOR_WILCOXON:
+        return None
+    return float(stats.wilcoxon(differences).pvalue)
+
+
+def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> McNemar:
+    """Compare which samples two models get right.
+
+    Args:
+        first: for each sample whether the first model is right, `(n,)`.
+        second: likewise, the same samples in the same order.
+
+    Raises:
+        ValueError: not as many samples of both.
+    """
+    if first.shape != second.shape:
+        raise ValueError(f"both must have as many samples; got {len(first)} and {len(second)}")
+    one, other = int((first & ~second).sum()), int((second & ~first).sum())
+    exact = one + other < FEW_DISCORDANT
+    return McNemar(one, other, mcnemar_p(one, other), exact)
+
+
+def mcnemar_p(first: int, second: int) -> float:
+    """Return McNemar's two-sided p for so many samples that only one model gets right each.
+
+    Exact (binomial) for fewer than 25 of them, else chi-squared with continuity correction.
+    Source: McNemar 1947, "Note on the sampling error of the difference between correlated
+    proportions or percentages", Psychometrika 12; Edwards 1948, Psychometrika 13 (correction).
+    """
+    discordant = first + second
+    if discordant < FEW_DISCORDANT:
+        return min(1.0, 2 * float(special.bdtr(min(first, second), discordant, 0.5)))
+    excess = max(abs(first - second) - 1, 0)
+    return float(special.chdtrc(1, excess**2 / discordant))
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """Return p values corrected for their number, in their order; each is at least what it was.
+
+    Source: Holm 1979, "A simple sequentially rejective multiple test procedure", Scandinavian
+    Journal of Statistics 6.
+    """
+    corrected, least = [0.0] * len(values), 0.0
+    for rank, number in enumerate(sorted(range(len(values)), key=values.__getitem__)):
+        least = max(least, min(1.0, (len(values) - rank) * values[number]))
+        corrected[number] = least
+    return corrected
+
+
+def _check(share: float, level: float) -> None:
+    if not 0 <= share < float("inf"):
+        raise ValueError(f"a share of validation samples must not be below 0; got {share}")
+    if not 0 < level < 1:
+        raise ValueError(f"an interval's level must be between 0 and 1; got {level}")
+
+
+def _scores(values: Sequence[float]) -> Numbers:
+    scores = np.asarray(values, dtype=np.float64)
+    if scores.ndim != 1 or not len(scores) or not np.isfinite(scores).all():
+        raise ValueError(f"scores must be one finite number a fold, at least one; got {values}")
+    return scores
+
+
+def _rounded(mean: float) -> float:
+    return 0.0 if abs(mean) <= _ROUNDING else mean
+
+
+def _variance_of_mean(values: Numbers, share: float) -> float:
+    """Return the corrected variance; exactly 0 where all values are equal but for rounding."""
+    if len(values) < 2 or float(np.ptp(values)) <= _ROUNDING:
+        return 0.0
+    return (1 / len(values) + share) * float(values.var(ddof=1))
+
+
+def _difference(
+    mean: float,
+    variance: float,
+    *,
+    freedom: float,
+    folds: int,
+    level: float,
+    choices: tuple[Choice, Choice] = (NAMED, NAMED),
+    first_part: float = 0.5,
+) -> Difference:
+    """Return the difference.
+
+    Args:
+        mean: first minus second.
+        variance: of the mean.
+        freedom: degrees of freedom of the variance.
+        folds: how many there are.
+        level: of the interval.
+        choices: how the two were chosen.
+        first_part: of the variance, 0 to 1.
+    """
+    if folds < 2:
+        return Difference(mean, None, None, None, folds)
+    if variance == 0:
+        return Difference(mean, mean, mean, 0.0 if mean else 1.0, folds)
+    error, parts = sqrt(variance), (first_part, 1 - first_part)
+    below, above = (
+        error * critical_t(level, freedom=freedom, choice=choice, winners_share=part)
+        for choice, part in zip(choices, parts, strict=True)
+    )
+    ahead = _ahead(mean)
+    p = selected_p(
+        abs(mean) / error, freedom=freedom, choice=choices[ahead], winners_share=parts[ahead]
+    )
+    return Difference(mean, mean - below, mean + above, p, folds)
+
+
+def _ahead(mean: float) -> int:
+    """Return which of the two is ahead, 0 or 1."""
+    return 0 if mean >= 0 else 1
+
+
+def _more_careful(
+    plain: Difference, chosen: Difference, choices: tuple[Choice, Choice]
+) -> Difference:
+    """Return a difference with the ends and p that a choice speaks against no surer than plain."""
+
+    def of(end: Callable[..., float], name: str, choice: Choice) -> float:
+        sure = getattr(plain, name)
+        return sure if choice.is_free else end(sure, getattr(chosen, name))
+
+    return Difference(
+        plain.mean,
+        of(min, "low", choices[0]),
+        of(max, "high", choices[1]),
+        of(max, "p", choices[_ahead(plain.mean)]),
+        plain.folds,
+    )

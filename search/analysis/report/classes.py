@@ -1,0 +1,214 @@
+"""How well each class is told from the others, out of fold."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from plotly.graph_objects import Figure, Heatmap, Scatter
+
+from search.analysis.report.style import (
+    BLUE,
+    FILL_SCALE,
+    GREEN,
+    GREY,
+    ORANGE,
+    blank_figure,
+    choose_among,
+    legend_above,
+    plain,
+)
+from search.analysis.report.subject import NothingToDraw, Subject
+from search.analysis.report.words import trial_name
+from tracking.history import TrialHistory
+
+Counts = NDArray[np.int64]
+
+_WRITTEN = 25  # classes; with more, counts in the cells could not be read
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """How often one class was taken for another.
+
+    Attributes:
+        true: number of the true class.
+        predicted: of the class it was taken for.
+        count: how often.
+        share: of the true class's samples.
+    """
+
+    true: int
+    predicted: int
+    count: int
+    share: float
+
+
+def confusion(subject: Subject) -> Figure:
+    """Draw confusion matrices: of the best trial, the best baseline and the test set."""
+    names = class_names(subject)
+    matrices = _matrices(subject)
+    if not matrices:
+        raise NothingToDraw("The journal holds no confusion matrix of the best trial.")
+    size = len(names)
+    side = int(np.clip(46 * size, 300, 900))
+    figure = blank_figure(side + 130, meta={"least_width": 14 * size + 190 if size > 12 else 0})
+    for number, counts in enumerate(matrices.values()):
+        figure.add_trace(_heatmap(counts, names).update(visible=number == 0))
+    choose_among(
+        figure,
+        {
+            label: [{"visible": [n == number for n in range(len(matrices))]}, {}]
+            for number, label in enumerate(matrices)
+        },
+    )
+    places = list(range(size))
+    short = [plain(name, 14 if size > 12 else 18) for name in names]
+    shared = {"tickvals": places, "ticktext": short, "showgrid": False, "zeroline": False}
+    figure.update_xaxes(title_text="predicted", tickangle=-45 if size > 4 else 0, **shared)
+    figure.update_yaxes(title_text="true", autorange="reversed", **shared)
+    if size > _WRITTEN:
+        figure.update_layout(font_size=11)
+    return figure
+
+
+def class_scores(subject: Subject) -> Figure:
+    """Draw precision, recall and F1 of each class, the weakest on top."""
+    names = class_names(subject)
+    counts = _counts(subject.best, len(names))
+    if counts is None:
+        raise NothingToDraw("The journal holds no confusion matrix of the best trial.")
+    precision, recall, f1 = measures(counts)
+    order = np.argsort(-f1, kind="stable")  # Plotly counts from the bottom
+    places = list(range(len(names)))
+    figure = blank_figure(110 + 26 * len(names))
+    for values, name, symbol, colour, size in (
+        (precision, "precision", "triangle-up", ORANGE, 9),
+        (recall, "recall", "square", GREEN, 8),
+        (f1, "F1", "circle", BLUE, 12),
+    ):
+        figure.add_trace(
+            Scatter(
+                x=[round(float(values[n]), 4) for n in order],
+                y=places,
+                mode="markers",
+                name=name,
+                marker={"symbol": symbol, "size": size, "color": colour},
+                customdata=[plain(names[n]) for n in order],
+                hovertemplate=f"%{{customdata}}: {name} %{{x:.4f}}<extra></extra>",
+            )
+        )
+    _add_rival(figure, subject, order)
+    figure.update_xaxes(title_text="score", tickformat=".2f")
+    figure.update_yaxes(
+        tickvals=places,
+        ticktext=[plain(names[n], 22) for n in order],
+        range=[-0.6, len(names) - 0.4],
+    )
+    legend_above(figure)
+    return figure
+
+
+def measures(counts: Counts) -> tuple[NDArray[np.float64], ...]:
+    """Return precision, recall and F1 of each class; 0 where there is nothing to divide by."""
+    hits = np.diag(counts).astype(np.float64)
+    told, true = counts.sum(axis=0), counts.sum(axis=1)
+    precision = hits / np.maximum(told, 1)
+    recall = hits / np.maximum(true, 1)
+    return precision, recall, 2 * hits / np.maximum(told + true, 1)
+
+
+def commonest_mistakes(subject: Subject, most: int = 6) -> list[Mistake]:
+    """Return the pairs of classes that the best trial mistakes most often, the commonest first."""
+    counts = _counts(subject.best, len(class_names(subject)))
+    if counts is None:
+        return []
+    wrong = counts.copy()
+    np.fill_diagonal(wrong, 0)
+    totals = counts.sum(axis=1)
+    order = np.argsort(-wrong, axis=None, kind="stable")[:most]
+    cells = [divmod(int(flat), len(counts)) for flat in order]
+    return [
+        Mistake(true, told, int(wrong[true, told]), float(wrong[true, told] / totals[true]))
+        for true, told in cells
+        if wrong[true, told] > 0
+    ]
+
+
+def class_names(subject: Subject) -> list[str]:
+    """Return the classes' names; a nameless one is called by its number."""
+    names = subject.history.known_study().classes
+    return [name.strip() or f"class {number}" for number, name in enumerate(names)]
+
+
+def _matrices(subject: Subject) -> dict[str, Counts]:
+    size = len(class_names(subject))
+    wanted = [subject.best, *([subject.rival] if subject.rival else [])]
+    found = {}
+    for trial in wanted:
+        counts = _counts(trial, size)
+        if counts is not None:
+            found[f"{plain(trial_name(trial), 40)}, out of fold"] = counts
+    if subject.history.test_openings:
+        last = subject.history.test_openings[-1]
+        counts = _as_counts(last.confusion, size)
+        if counts is not None:
+            found[f"trial {last.trial}, on the test set"] = counts
+    return found
+
+
+def _counts(trial: TrialHistory, size: int) -> Counts | None:
+    return _as_counts(trial.ended.confusion if trial.ended else [], size)
+
+
+def _as_counts(rows: list[list[int]], size: int) -> Counts | None:
+    if len(rows) != size or any(len(row) != size for row in rows) or size < 2:
+        return None
+    return np.array(rows, dtype=np.int64)
+
+
+def _heatmap(counts: Counts, names: list[str]) -> Heatmap:
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    told = [
+        [
+            f"true {plain(true)}, predicted {plain(predicted)}:"
+            f"<br>{counts[r, c]:,} ({share[r, c]:.1%} of the true class)"
+            for c, predicted in enumerate(names)
+        ]
+        for r, true in enumerate(names)
+    ]
+    # Half of the colours for the first fifth: mistakes are few and are what one looks for.
+    shown = np.sqrt(share)
+    texts = [[str(count) if count else "" for count in row] for row in counts.tolist()]
+    return Heatmap(
+        z=np.round(shown, 4).tolist(),
+        text=texts,
+        texttemplate="%{text}" if len(names) <= _WRITTEN else None,
+        zmin=0,
+        zmax=1,
+        colorscale=FILL_SCALE,
+        showscale=False,
+        xgap=1,
+        ygap=1,
+        hovertext=told,
+        hoverinfo="text",
+    )
+
+
+def _add_rival(figure: Figure, subject: Subject, order: NDArray[np.int64]) -> None:
+    """Mark the best baseline's F1."""
+    rival, names = subject.rival, class_names(subject)
+    counts = _counts(rival, len(names)) if rival else None
+    if rival is None or counts is None:
+        return
+    f1 = measures(counts)[2]
+    figure.add_trace(
+        Scatter(
+            x=[round(float(f1[n]), 4) for n in order],
+            y=list(range(len(names))),
+            mode="markers",
+            name=f"F1 of {plain(trial_name(rival), 30)}",
+            marker={"symbol": "circle-open", "size": 12, "color": GREY, "line": {"width": 2}},
+            customdata=[plain(names[n]) for n in order],
+            hovertemplate="%{customdata}: baseline's F1 %{x:.4f}<extra></extra>",
+        )
+    )

@@ -1,0 +1,163 @@
+"""How trials learned on each fold: loss and accuracy by epoch, with their spread."""
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import fmean, stdev
+from typing import Any
+
+from plotly.graph_objects import Figure, Scatter
+
+from search.analysis.report.style import (
+    BLUE,
+    BLUE_BAND,
+    GREY,
+    ORANGE,
+    blank_figure,
+    choose_among,
+    legend_above,
+    plain,
+    set_panels,
+)
+from search.analysis.report.subject import NothingToDraw, Subject
+from search.analysis.report.words import trial_name, trial_score_text
+from tracking.history import TrialHistory
+
+_CHOICES = 10
+_PANELS = (("accuracy", ""), ("loss", "2"))
+
+
+def curves(subject: Subject) -> Figure:
+    """Draw each fold's curves of the best trial; others can be chosen."""
+    trials = [trial for trial in _shown(subject) if any(f.epochs for f in trial.folds.values())]
+    if not trials:
+        raise NothingToDraw("The journal holds no epochs of a complete trial.")
+    figure = blank_figure(380)
+    visible: list[int] = []  # of each trace, the place of its trial
+    for place, trial in enumerate(trials):
+        for trace in _traces(trial):
+            figure.add_trace(trace.update(visible=place == 0))
+            visible.append(place)
+    choose_among(
+        figure,
+        {
+            f"{plain(trial_name(trial), 40)}: {trial_score_text(subject.first, trial)}": [
+                {"visible": [place == mine for place in visible]},
+                {},
+            ]
+            for mine, trial in enumerate(trials)
+        },
+    )
+    for metric, suffix in _PANELS:
+        axes = {
+            f"xaxis{suffix}": {"title": {"text": "epoch"}, "anchor": f"y{suffix}", "nticks": 8},
+            f"yaxis{suffix}": {"title": {"text": metric}, "anchor": f"x{suffix}"},
+        }
+        figure.update_layout(axes)
+    figure.update_xaxes(showgrid=False)
+    legend_above(figure)
+    set_panels(figure, 2, columns=2, height=370)
+    return figure
+
+
+def _shown(subject: Subject) -> list[TrialHistory]:
+    """Return the best trial, the best baseline, and the next best ones."""
+    first = [subject.best, *([subject.rival] if subject.rival else [])]
+    others = [trial for trial in subject.history.completed() if trial not in first]
+    return [*first, *others][:_CHOICES]
+
+
+def _traces(trial: TrialHistory) -> list[Any]:
+    folds = {n: _rows(fold.epochs) for n, fold in sorted(trial.folds.items()) if fold.epochs}
+    traces: list[Any] = []
+    for metric, suffix in _PANELS:
+        panel: dict[str, Any] = {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}"}
+        panel["is_first"] = not suffix
+        validation = f"val_{metric}"
+        if len(folds) > 1:
+            traces.append(_band(folds, validation, **panel))
+            traces += [_fold(number, rows, validation, **panel) for number, rows in folds.items()]
+        traces.append(_mean(folds, metric, ORANGE, "training", dash="dash", **panel))
+        traces.append(_mean(folds, validation, BLUE, "validation", dash="solid", **panel))
+    return traces
+
+
+def _rows(epochs: Mapping[int, Any]) -> dict[int, Mapping[str, float]]:
+    return {epoch: epochs[epoch].metrics for epoch in sorted(epochs)}
+
+
+Folds = Mapping[int, Mapping[int, Mapping[str, float]]]
+
+
+def _columns(folds: Folds, metric: str) -> dict[int, list[float]]:
+    """Return each epoch's finite values over the folds."""
+    found: dict[int, list[float]] = {}
+    for rows in folds.values():
+        for epoch, row in rows.items():
+            if metric in row and math.isfinite(row[metric]):
+                found.setdefault(epoch, []).append(row[metric])
+    return dict(sorted(found.items()))
+
+
+def _mean(
+    folds: Folds, metric: str, colour: str, name: str, *, dash: str, is_first: bool, **panel: Any
+) -> Any:
+    columns = _columns(folds, metric)
+    of = ", mean of the folds" if len(folds) > 1 else ""
+    return Scatter(
+        x=list(columns),
+        y=[round(fmean(values), 5) for values in columns.values()],
+        mode="lines+markers",
+        name=name + of,
+        legendgroup=name,
+        showlegend=is_first,
+        line={"color": colour, "width": 2.5, "dash": dash},
+        marker={"size": 5, "color": colour},
+        hovertemplate=f"epoch %{{x}}: {name} %{{y:.4f}}<extra></extra>",
+        **panel,
+    )
+
+
+def _fold(
+    number: int,
+    rows: Mapping[int, Mapping[str, float]],
+    metric: str,
+    *,
+    is_first: bool,
+    **panel: Any,
+) -> Any:
+    values = [row.get(metric, math.nan) for row in rows.values()]
+    return Scatter(
+        x=list(rows),
+        y=[round(value, 5) if math.isfinite(value) else None for value in values],
+        mode="lines",
+        name="single folds",
+        legendgroup="single folds",
+        showlegend=is_first and number == 1,
+        line={"color": GREY, "width": 1},
+        hovertemplate=f"fold {number}, epoch %{{x}}: %{{y:.4f}}<extra></extra>",
+        **panel,
+    )
+
+
+def _band(folds: Folds, metric: str, *, is_first: bool, **panel: Any) -> Any:
+    columns = {epoch: v for epoch, v in _columns(folds, metric).items() if len(v) > 1}
+    epochs, (low, high) = list(columns), _edges(columns.values())
+    return Scatter(
+        x=epochs + epochs[::-1],
+        y=high + low[::-1],
+        fill="toself",
+        fillcolor=BLUE_BAND,
+        line={"width": 0},
+        mode="lines",
+        name="± standard deviation",
+        legendgroup="band",
+        showlegend=is_first,
+        hoverinfo="skip",
+        **panel,
+    )
+
+
+def _edges(columns: Any) -> tuple[list[float], list[float]]:
+    ends: Sequence[tuple[float, float]] = [(fmean(v), stdev(v)) for v in columns]
+    low = [round(mean - deviation, 5) for mean, deviation in ends]
+    return low, [round(mean + deviation, 5) for mean, deviation in ends]

@@ -1,0 +1,160 @@
+"""How much each searched parameter tells good trials from others.
+
+The one module besides its driver that imports Optuna, for its measure alone: it is the same for
+studies that KerasTuner searched.
+"""
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.analysis.report.axes import Axis
+from tracking.history import History, TrialHistory
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.distributions import BaseDistribution
+
+Ranks: TypeAlias = NDArray[np.int64]  # (n_trials,), 0 for the best
+
+LEAST_COMPLETE = 4
+_TOP_SHARE, _TOP_LEAST = 0.1, 5
+_SHUFFLES, _QUANTILE = 40, 0.95
+
+
+@dataclass(frozen=True)
+class Importance:
+    """One parameter's importance.
+
+    Attributes:
+        name: the parameter's.
+        share: of all parameters' importance together, 0 to 1.
+        chance: the share it would have had by chance alone: 19 of 20 shuffled studies stay
+            below.
+    """
+
+    name: str
+    share: float
+    chance: float
+
+
+def importances(history: History, axes: Sequence[Axis]) -> list[Importance]:
+    """Return the parameters' importances, the largest first; nothing where it cannot be told.
+
+    The measure is PED-ANOVA: how far the values of a parameter among the best trials differ from
+    those among all trials. It needs to know only which trials are the best, no values. That is why
+    pruned trials can count: the pruner took them off because they were not among the best, and
+    they are placed below every complete trial. Regression on values (fANOVA) would have to leave
+    them out, with most of what a racing study learned, or to take a score after one epoch for one
+    after all of them.
+    The best are a tenth of the trials, at least five, never more than there are complete ones nor
+    than half of all. Failed trials are left out. A parameter that is in use only under a condition
+    is compared among the trials that use it, and weighted by how often the best and all use it.
+
+    With few trials any parameter looks important by chance: the same is computed for shuffled
+    ranks, with a fixed seed, and returned beside it.
+
+    Source: Watanabe, Bansal and Hutter, "PED-ANOVA: efficiently quantifying hyperparameter
+    importance in arbitrary subspaces", 2023; with conditions as in Optuna's implementation.
+
+    Args:
+        history: the study's.
+        axes: its searched parameters.
+    """
+    ranked = _ranked(history)
+    complete = sum(trial.state == "complete" for trial in ranked)
+    if complete < LEAST_COMPLETE or not axes:
+        return []
+    top = max(_TOP_LEAST, math.ceil(_TOP_SHARE * len(ranked)))
+    top = max(1, min(top, complete, len(ranked) // 2))
+    names = [axis.name for axis in axes]
+    study = _study([_frozen(trial, axes) for trial in ranked])
+    used = [name for name in names if any(name in trial.setting for trial in ranked)]
+    found = _measured(study, used, np.arange(len(ranked)), top)
+    total = sum(found.values())
+    if total <= 0:
+        return []
+    chance = _by_chance(study, used, len(ranked), top)
+    return sorted(
+        (Importance(name, found[name] / total, chance[name] / total) for name in used),
+        key=lambda importance: -importance.share,
+    )
+
+
+def _ranked(history: History) -> list[TrialHistory]:
+    """Return the complete trials, the best first, then the pruned ones.
+
+    The order of these does not matter: none of them can be among the best.
+    """
+    complete = [t for t in history.completed() if t.value is not None and math.isfinite(t.value)]
+    return complete + [trial for trial in history.finished() if trial.state == "pruned"]
+
+
+def _frozen(trial: TrialHistory, axes: Sequence[Axis]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a trial's parameters as Optuna takes them, and each one's distribution."""
+    used = [axis for axis in axes if axis.name in trial.setting]
+    values = {a.name: _value(a, trial.setting[a.name]) for a in used}
+    return values, {axis.name: _distribution(axis) for axis in used}
+
+
+def _value(axis: Axis, value: Any) -> Any:
+    if axis.choices:
+        return int(axis.position(value))  # any type of value may be a choice here
+    return int(value) if axis.whole else float(value)
+
+
+def _distribution(axis: Axis) -> "BaseDistribution":
+    from optuna.distributions import (
+        CategoricalDistribution,
+        FloatDistribution,
+        IntDistribution,
+    )
+
+    if axis.choices:
+        return CategoricalDistribution(range(len(axis.choices)))
+    if axis.whole:
+        return IntDistribution(int(axis.low), int(axis.high), log=axis.log)
+    return FloatDistribution(axis.low, axis.high, log=axis.log)
+
+
+def _study(trials: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> "Study":
+    import optuna
+    from optuna.trial import create_trial
+
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction="minimize")
+    optuna.logging.set_verbosity(before)
+    study.add_trials(
+        [
+            create_trial(params=values, distributions=distributions, value=0.0)
+            for values, distributions in trials
+        ]
+    )
+    return study
+
+
+def _measured(study: "Study", names: list[str], ranks: Ranks, top: int) -> dict[str, float]:
+    """Return the importances where trial `n` has place `ranks[n]` and the first `top` are best."""
+    from optuna.importance import PedAnovaImportanceEvaluator
+
+    share = (top - 0.5) / len(ranks)  # such that rounding up gives `top`
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # few trials under a condition: `chance` tells of that
+        evaluator = PedAnovaImportanceEvaluator(target_quantile=share)
+        found = evaluator.evaluate(study, names, target=lambda trial: float(ranks[trial.number]))
+    return {name: max(0.0, found[name]) for name in names}
+
+
+def _by_chance(study: "Study", names: list[str], trials: int, top: int) -> dict[str, float]:
+    """Return the importance that 19 of 20 shuffles stay below, by parameter."""
+    random = np.random.default_rng(0)
+    rounds = [_measured(study, names, random.permutation(trials), top) for _ in range(_SHUFFLES)]
+    return {
+        name: float(np.quantile([found[name] for found in rounds], _QUANTILE)) for name in names
+    }

@@ -1,0 +1,245 @@
+"""What the parameters' values have to do with the score."""
+
+from typing import Any
+
+from plotly.graph_objects import Bar, Figure, Parcoords, Scatter
+
+from search.analysis.report.axes import Axis
+from search.analysis.report.importance import LEAST_COMPLETE
+from search.analysis.report.style import (
+    BLUE,
+    GREY,
+    INK,
+    ORANGE,
+    RACE_SCALE,
+    blank_figure,
+    legend_above,
+    plain,
+    set_panels,
+)
+from search.analysis.report.subject import NothingToDraw, Subject
+from search.analysis.report.words import objective_name, score_text
+from tracking.history import TrialHistory
+from tracking.objectives import Objective
+
+_MOST_SLICES = 12
+_UNUSED = -0.12  # place of trials that do not use a parameter, below its axis's low end at 0
+
+
+def importance(subject: Subject) -> Figure:
+    """Draw how much each parameter told the best trials from all others."""
+    if len(subject.axes) < 2:
+        raise NothingToDraw("Trials differ in one parameter only; there is nothing to rank.")
+    found = subject.importances
+    if not found:
+        raise NothingToDraw(
+            "Which parameters matter cannot be told from so few trials:"
+            f" it takes {LEAST_COMPLETE} complete ones, and some that did worse."
+        )
+    shown = found[:20][::-1]
+    when = {a.name: f" (only while {plain(a.when)})" if a.when else "" for a in subject.axes}
+    figure = blank_figure(90 + 30 * len(shown))
+    figure.add_trace(
+        Bar(
+            y=list(range(len(shown))),
+            x=[entry.share for entry in shown],
+            orientation="h",
+            name="importance",
+            showlegend=False,
+            marker={"color": [BLUE if e.share > e.chance else GREY for e in shown]},
+            hovertext=[
+                f"{plain(e.name)}{when[e.name]}: {e.share:.0%} of what tells the best from the"
+                f" others; by chance up to {e.chance:.0%}"
+                for e in shown
+            ],
+            hoverinfo="text",
+        )
+    )
+    figure.add_trace(
+        Scatter(
+            y=list(range(len(shown))),
+            x=[min(entry.chance, 1.0) for entry in shown],
+            mode="markers",
+            name="reached by chance in 1 of 20 shuffled studies",
+            marker={
+                "symbol": "line-ns",
+                "size": 18,
+                "color": ORANGE,
+                "line": {"width": 3, "color": ORANGE},
+            },
+            hoverinfo="skip",
+        )
+    )
+    names = [plain(entry.name, 28) for entry in shown]
+    figure.update_yaxes(tickvals=list(range(len(shown))), ticktext=names, showgrid=False)
+    figure.update_xaxes(tickformat=".0%", rangemode="tozero", title_text="share of importance")
+    legend_above(figure)
+    return figure
+
+
+def parallel_coordinates(subject: Subject) -> Figure:
+    """Draw each trial as a line through its parameters' values to its score."""
+    if len(subject.complete) < 2:
+        raise NothingToDraw("It takes two complete trials to compare settings.")
+    trials = [*subject.pruned, *subject.complete]
+    axes = subject.axes[:12]
+    shares = _score_shares(subject, trials)
+    figure = blank_figure(460, meta={"least_width": 96 * (len(axes) + 1) + 60})
+    figure.add_trace(
+        Parcoords(
+            line={
+                "color": [0.0 if share is None else 0.1 + 0.9 * share for share in shares],
+                "colorscale": RACE_SCALE,
+                "cmin": 0,
+                "cmax": 1,
+                "showscale": False,
+            },
+            dimensions=[
+                *(_dimension(axis, trials) for axis in axes),
+                _score_dimension(subject, trials),
+                *(_objective_dimension(o, trials) for o in subject.history.objectives[1:]),
+            ],
+            labelangle=-12,
+            labelside="top",
+        )
+    )
+    figure.update_layout(margin={"l": 64, "r": 64, "t": 74, "b": 24})
+    return figure
+
+
+def slices(subject: Subject) -> Figure:
+    """Draw the score against each parameter by itself."""
+    if len(subject.complete) < 2:
+        raise NothingToDraw("It takes two complete trials to compare settings.")
+    axes = subject.axes[:_MOST_SLICES]
+    figure = blank_figure(300)
+    values = list(subject.compared.values.values())
+    size = (max(values) - min(values)) or 0.02
+    floor = min(values) - 0.12 * size
+    told: set[str] = set()
+    for number, axis in enumerate(axes):
+        suffix = str(number + 1) if number else ""
+        for trace in _slice_traces(subject, axis, floor):
+            trace.update(xaxis=f"x{suffix}", yaxis=f"y{suffix}", showlegend=trace.name not in told)
+            figure.add_trace(trace)
+            told.add(trace.name)
+        places, texts = axis.ticks()
+        low, high = axis.ends
+        pad = 0.06 * (high - low) if axis.is_number else 0.5
+        title = {"text": plain(axis.name, 30), "font": {"size": 12}}
+        shown = {"tickvals": places, "ticktext": [plain(text, 12) for text in texts]}
+        figure.update_layout(
+            {
+                f"xaxis{suffix}": {
+                    **shown,
+                    "title": title,
+                    "tickangle": -30 if len(axis.choices) > 4 else 0,
+                    "range": [low - pad, high + pad],
+                    "anchor": f"y{suffix}",
+                },
+                f"yaxis{suffix}": {
+                    "range": [floor - 0.08 * size, max(values) + 0.1 * size],
+                    "anchor": f"x{suffix}",
+                    "nticks": 5,
+                },
+            }
+        )
+    legend_above(figure)
+    set_panels(figure, len(axes), columns=3, height=250)
+    return figure
+
+
+def _slice_traces(subject: Subject, axis: Axis, floor: float) -> list[Any]:
+    """Return the points of one parameter: stopped trials along the floor, the others above."""
+    compared = subject.compared
+    known = [subject.history.trials[number] for number in compared.values]
+    used = [trial for trial in known if axis.name in trial.setting]
+    pruned = [trial for trial in subject.pruned if trial not in compared]
+    stopped = [trial for trial in pruned if axis.name in trial.setting]
+    best = [trial for trial in used if trial is subject.best]
+    others = [trial for trial in used if trial is not subject.best]
+    styles: tuple[tuple[list[TrialHistory], str, dict[str, Any], str], ...] = (
+        (stopped, "stopped early", {"symbol": "line-ns", "size": 8, "line": {"width": 1.5}}, GREY),
+        (others, compared.word, {"symbol": "circle", "size": 7, "opacity": 0.75}, BLUE),
+        (best, "the best", {"symbol": "star", "size": 14, "line": {"width": 1}}, ORANGE),
+    )
+    traces = []
+    for trials, name, marker, colour in (style for style in styles if style[0]):
+        line = {**marker.get("line", {"width": 0}), "color": INK if name == "the best" else colour}
+        traces.append(
+            Scatter(
+                x=[_jittered(axis, trial) for trial in trials],
+                y=[compared.values.get(trial.number, floor) for trial in trials],
+                mode="markers",
+                name=name,
+                legendgroup=name,
+                marker={**marker, "color": colour, "line": line},
+                hovertext=[subject.brief(trial, axis) for trial in trials],
+                hoverinfo="text",
+            )
+        )
+    return traces
+
+
+def _jittered(axis: Axis, trial: TrialHistory) -> float:
+    """Return where a trial stands; a choice's trials lie a little apart, always alike."""
+    place = axis.position(trial.setting[axis.name])
+    return place if axis.is_number else place + 0.5 * ((trial.number * 0.618) % 1 - 0.5)
+
+
+def _score_shares(subject: Subject, trials: list[TrialHistory]) -> list[float | None]:
+    """Return each complete trial's rank as 0 (worst) to 1 (best), None for the others.
+
+    Ranks, not values: one trial that diverged would take all colours for itself.
+    """
+    order = sorted(subject.complete, key=lambda t: subject.first.oriented(subject.value(t)))
+    place = {trial.number: n / max(1, len(order) - 1) for n, trial in enumerate(order)}
+    return [place.get(trial.number) for trial in trials]
+
+
+def _dimension(axis: Axis, trials: list[TrialHistory]) -> dict[str, Any]:
+    shares = [
+        axis.share(trial.setting[axis.name]) if axis.name in trial.setting else _UNUSED
+        for trial in trials
+    ]
+    low, high = axis.ends
+    places, texts = axis.ticks()
+    ticks = [(place - low) / (high - low) if high > low else 0.5 for place in places]
+    shown = [plain(text, 14) for text in texts]
+    return _laid_out(plain(axis.name, 24), shares, ticks, shown, "not in use")
+
+
+def _score_dimension(subject: Subject, trials: list[TrialHistory]) -> dict[str, Any]:
+    values = [subject.value(trial) for trial in subject.complete]
+    low, size = min(values), (max(values) - min(values)) or 1.0
+    shares = [
+        (subject.value(trial) - low) / size if trial.state == "complete" else _UNUSED
+        for trial in trials
+    ]
+    places = [n / 4 for n in range(5)]
+    texts = [score_text(subject.first, low + place * size) for place in places]
+    return _laid_out(f"<b>{subject.name}</b>", shares, places, texts, "stopped")
+
+
+def _objective_dimension(objective: Objective, trials: list[TrialHistory]) -> dict[str, Any]:
+    known = [trial.score(objective.name) for trial in trials]
+    values = [value for value in known if value is not None] or [0.0]
+    low, size = min(values), (max(values) - min(values)) or 1.0
+    shares = [_UNUSED if value is None else (value - low) / size for value in known]
+    places = [n / 4 for n in range(5)]
+    texts = [score_text(objective, low + place * size) for place in places]
+    return _laid_out(objective_name(objective), shares, places, texts, "stopped")
+
+
+def _laid_out(
+    label: str, shares: list[float], ticks: list[float], texts: list[str], missing: str
+) -> dict[str, Any]:
+    """Return a dimension on 0..1 with a place below for trials that have no value on it."""
+    is_missing = _UNUSED in shares
+    return {
+        "label": label,
+        "values": [round(share, 4) for share in shares],
+        "range": [_UNUSED if is_missing else 0.0, 1.0],
+        "tickvals": [*([_UNUSED] if is_missing else []), *(round(tick, 4) for tick in ticks)],
+        "ticktext": [*([missing] if is_missing else []), *texts],
+    }

@@ -1,0 +1,221 @@
+"""How the search went: each trial's score in the order of proposal, and the Pareto front."""
+
+from itertools import accumulate
+from typing import Any
+
+from plotly.graph_objects import Figure, Scatter
+
+from search.analysis.report.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PINK,
+    YELLOW,
+    blank_figure,
+    legend_above,
+    plain,
+)
+from search.analysis.report.subject import NothingToDraw, Subject
+from search.analysis.report.words import objective_name, score_text, trial_name
+from tracking.history import History, TrialHistory
+from tracking.stages import confirmed_spread, score_so_far, spread, stopped_at
+
+_MOST_BARS = 80  # trials that show their spread; of more it hides the points
+_BELOW = 0.6  # of the complete trials' range, shown below it where stopped trials lie deeper
+
+
+def optimisation_history(subject: Subject) -> Figure:
+    """Draw each trial's value by its number, and the best one so far."""
+    if not subject.complete:
+        raise NothingToDraw("No trial is complete yet.")
+    figure = blank_figure(430)
+    if subject.pruned:
+        figure.add_trace(_stopped(subject))
+    sampled = [t for t in subject.complete if t.started.origin == "sampled"]
+    baselines = [t for t in subject.complete if t.started.origin != "sampled"]
+    figure.add_trace(_best_so_far(subject, BLUE, "best so far"))
+    figure.add_trace(_points(subject, sampled, "complete", BLUE, "circle"))
+    if baselines:
+        figure.add_trace(_points(subject, baselines, "baselines", ORANGE, "diamond"))
+        _mark_baseline(figure, subject)
+    if subject.history.confirmed():
+        figure.add_trace(_confirmed(subject))
+    legend_above(figure)
+    figure.update_xaxes(title_text="trial", rangemode="tozero", showgrid=False)
+    figure.update_yaxes(title_text=subject.name, range=_focus(subject))
+    return figure
+
+
+def front(subject: Subject) -> Figure:
+    """Draw two objectives against each other, with the trials that no other one beats."""
+    objectives = subject.history.objectives
+    if len(objectives) < 2:
+        raise NothingToDraw("The study has one objective, so there is no trade-off to show.")
+    first, second = objectives[:2]
+    chosen = subject.history.front()
+    if not chosen:
+        raise NothingToDraw("No trial has values of both objectives yet.")
+    figure = blank_figure(430)
+    known = [t for t in subject.complete if t.score(second.name) is not None]
+    others = [trial for trial in known if trial not in chosen]
+    ordered = sorted(chosen, key=lambda trial: trial.score(second.name) or 0.0)
+    for trials, name, style in (
+        (others, "other trials", {"mode": "markers", "marker": {"color": GREY, "size": 7}}),
+        (
+            ordered,
+            "Pareto front",
+            {
+                "mode": "lines+markers",
+                "line": {"color": BLUE, "shape": "hv", "width": 2},
+                "marker": {"color": BLUE, "size": 10},
+            },
+        ),
+    ):
+        figure.add_trace(
+            Scatter(
+                x=[trial.score(second.name) for trial in trials],
+                y=[trial.score(first.name) for trial in trials],
+                name=name,
+                hovertext=[_both(subject, trial) for trial in trials],
+                hoverinfo="text",
+                **style,
+            )
+        )
+    figure.update_xaxes(title_text=objective_name(second))
+    figure.update_yaxes(title_text=objective_name(first))
+    legend_above(figure)
+    return figure
+
+
+def histories(several: list[History]) -> Figure:
+    """Draw the best value so far of several studies in one picture."""
+    figure = blank_figure(400)
+    colours = [BLUE, ORANGE, GREEN, PINK, YELLOW, INK, GREY]
+    for number, history in enumerate(several):
+        subject = Subject(history)
+        name = plain(history.known_study().study, 40)
+        trace = _best_so_far(subject, colours[number % len(colours)], name)
+        trace.update(mode="lines+markers", marker_symbol=number % 8, marker_size=6)
+        figure.add_trace(trace)
+    figure.update_xaxes(title_text="trial", rangemode="tozero", showgrid=False)
+    figure.update_yaxes(title_text=f"best {Subject(several[0]).name} so far")
+    legend_above(figure)
+    return figure
+
+
+def _best_so_far(subject: Subject, colour: str, name: str) -> Any:
+    first = subject.first
+    better = max if first.larger else min
+    numbers = [trial.number for trial in subject.complete]
+    values = list(accumulate((subject.value(t) for t in subject.complete), better))
+    last = max(subject.history.trials)
+    if numbers and numbers[-1] < last:
+        numbers, values = [*numbers, last], [*values, values[-1]]
+    return Scatter(
+        x=numbers,
+        y=values,
+        mode="lines",
+        name=name,
+        line={"color": colour, "width": 2, "shape": "hv"},
+        hovertemplate=f"{name}: %{{y:.4f}}<extra></extra>".replace("%%", "%"),
+    )
+
+
+def _points(
+    subject: Subject, trials: list[TrialHistory], name: str, colour: str, symbol: str
+) -> Any:
+    spreads = [spread(trial, subject.first) or 0.0 for trial in trials]
+    bars = {"type": "data", "array": spreads, "color": colour, "thickness": 1, "width": 3}
+    best = subject.best.number
+    return Scatter(
+        x=[trial.number for trial in trials],
+        y=[subject.value(trial) for trial in trials],
+        error_y=bars if any(spreads) and len(subject.complete) <= _MOST_BARS else None,
+        mode="markers",
+        name=name,
+        marker={
+            "color": colour,
+            "symbol": symbol,
+            "size": [12 if trial.number == best else 8 for trial in trials],
+            "line": {"color": INK, "width": [2 if t.number == best else 0 for t in trials]},
+        },
+        hovertext=[subject.label(trial) for trial in trials],
+        hoverinfo="text",
+    )
+
+
+def _stopped(subject: Subject) -> Any:
+    seen = [(trial, score_so_far(trial, subject.first)) for trial in subject.pruned]
+    known = [(trial, score) for trial, score in seen if score is not None and score == score]
+    return Scatter(
+        x=[trial.number for trial, _ in known],
+        y=[score for _, score in known],
+        mode="markers",
+        name="stopped early (score there)",
+        marker={
+            "color": GREY,
+            "symbol": "x-thin",
+            "size": 7,
+            "line": {"color": GREY, "width": 1.5},
+        },
+        hovertext=[
+            subject.label(trial, f"{score:.4f} when stopped after {stopped_at(trial)}")
+            for trial, score in known
+        ],
+        hoverinfo="text",
+    )
+
+
+def _confirmed(subject: Subject) -> Any:
+    trials = subject.history.confirmed()
+    scores = [trial.confirmed_score(subject.first.name) for trial in trials]
+    spreads = [confirmed_spread(trial, subject.first) or 0.0 for trial in trials]
+    return Scatter(
+        x=[trial.number for trial in trials],
+        y=scores,
+        error_y={"type": "data", "array": spreads, "color": GREEN, "thickness": 1, "width": 3},
+        mode="markers",
+        name="confirmed on further folds",
+        marker={"color": GREEN, "symbol": "star", "size": 12},
+        hovertext=[
+            subject.label(trial, f"on further folds {score_text(subject.first, score)}")
+            for trial, score in zip(trials, scores, strict=True)
+        ],
+        hoverinfo="text",
+    )
+
+
+def _mark_baseline(figure: Figure, subject: Subject) -> None:
+    best = subject.baselines[0]
+    figure.add_hline(
+        y=subject.value(best),
+        line={"color": ORANGE, "dash": "dot", "width": 1.5},
+        annotation={
+            "text": f"best baseline: {plain(trial_name(best), 40)}",
+            "font": {"color": ORANGE, "size": 11},
+        },
+        annotation_position="bottom right",
+    )
+
+
+def _focus(subject: Subject) -> list[float] | None:
+    """Return the value axis's range: all complete trials, and stopped ones that are near."""
+    values = [subject.value(trial) for trial in subject.complete]
+    seen = [score_so_far(trial, subject.first) for trial in subject.pruned]
+    known = [score for score in seen if score is not None and score == score]
+    low, high = min(values), max(values)
+    size = (high - low) or abs(high) * 0.02 or 1.0
+    bars = [spread(trial, subject.first) or 0.0 for trial in subject.complete]
+    margin = 0.08 * size + (max(bars) if len(bars) <= _MOST_BARS else 0.0)
+    room = _BELOW * size + margin
+    lowest = max(low - room, min([low - margin, *known]) - 0.04 * size)
+    highest = min(high + room, max([high + margin, *known]) + 0.04 * size)
+    return [lowest, highest]
+
+
+def _both(subject: Subject, trial: TrialHistory) -> str:
+    second = subject.history.objectives[1]
+    told = f"{objective_name(second)} {score_text(second, trial.score(second.name))}"
+    return subject.label(trial, told)

@@ -1,0 +1,303 @@
+"""The parts of a study's report as HTML."""
+
+from collections.abc import Iterator
+from shlex import join as shell_line
+
+from search.analysis.report.classes import class_names, commonest_mistakes
+from search.analysis.report.cost import Cost, cost
+from search.analysis.report.figures import Chart
+from search.analysis.report.markup import Markup, joined, table, tag
+from search.analysis.report.mistakes import Wrong, data_address
+from search.analysis.report.pruning import saving
+from search.analysis.report.subject import Subject
+from search.analysis.report.verdict import corrected_ps, interval_text, paired, sentences
+from search.analysis.report.words import (
+    counted,
+    difference_text,
+    objective_name,
+    origin_of,
+    score_text,
+    setting_pairs,
+    time_text,
+    trial_name,
+    trial_score_text,
+    unit_of,
+)
+from search.reproduction import best_setting, facts, run_command
+from tracking.history import TrialHistory
+from tracking.stages import count_stages, stages, stopped_at
+
+_FOLD_COLUMNS, _BASELINES, _ROWS, _FAILED = 10, 8, 500, 100
+
+
+def verdict(subject: Subject) -> Markup:
+    """Return the findings in plain words."""
+    return tag("div", *(tag("p", line) for line in sentences(subject)), class_="card verdict")
+
+
+def tiles(subject: Subject) -> Markup:
+    """Return the study's numbers at a glance."""
+    history, first = subject.history, subject.first
+    spent, saved = cost(history), saving(history)
+    counts = count_stages(history)
+    found = [
+        (f"best {subject.name}", trial_score_text(first, subject.best), trial_name(subject.best)),
+        ("trials", f"{len(history.trials):,}", _counts(counts)),
+        ("time in training", time_text(spent.training), _spent(spent)),
+    ]
+    if subject.rival is not None and (compared := paired(subject, subject.best, subject.rival)):
+        amount, _, rest = interval_text(first, compared).partition(" (")
+        name = f"against {trial_name(subject.rival)}"
+        found.insert(1, (name, amount, rest.removesuffix(")")))
+    if saved.stopped:
+        share = f"{saved.epochs / max(1, saved.of):.0%} of all epochs not trained"
+        found.append(("saved by stopping trials", f"about {time_text(saved.seconds)}", share))
+    return tag("dl", *(_tile(*entry) for entry in found), class_="tiles")
+
+
+def against_baselines(subject: Subject) -> Markup:
+    """Return the table of the best trial and the baselines, fold by fold."""
+    best = subject.best
+    baselines = [trial for trial in subject.baselines if trial is not best][:_BASELINES]
+    runner_up = [t for t in subject.history.completed() if t not in (best, *baselines)][:1]
+    trials = [best, *baselines, *runner_up]
+    folds = list(best.finished_folds())
+    shown = folds if len(folds) <= _FOLD_COLUMNS and subject.first.fold else []
+    others = [o for o in subject.history.objectives[1:] if o.name != "model_parameters"]
+    confirmed = any(t.confirmed_score(subject.first.name) is not None for t in trials)
+    further = ["on further folds"] if confirmed else []
+    head = [
+        "trial",
+        subject.name,
+        *further,
+        f"best is ahead by{unit_of(subject.first)}",
+        "95 % interval",
+        "Holm p",
+    ]
+    ps = corrected_ps(subject)
+    head += [f"fold {fold}" for fold in shown] + ["loss", "macro F1"]
+    head += [objective_name(o) for o in others] + ["parameters", "time"]
+    rows = []
+    for trial in trials:
+        note = _note(subject, trial)
+        row: list[str] = [joined([tag("b", trial_name(trial)), Markup("<br>"), tag("small", note)])]
+        row = [*row, trial_score_text(subject.first, trial)]
+        row += [_further(subject, trial)] if further else []
+        row += [*_difference(subject, trial), _p_text(ps.get(trial.number))]
+        row += _folds(subject, trial, shown)
+        row += [_score(trial, "cv_loss"), _score(trial, "macro_f1")]
+        row += [score_text(o, trial.score(o.name)) for o in others]
+        ended = trial.ended
+        row += [f"{ended.model_parameters:,}", time_text(ended.train_seconds)] if ended else []
+        rows.append(row)
+    told = (
+        "Each trial's scores on the same folds. The interval is that of the paired difference, with"
+        " the variance corrected for training parts that overlap (Nadeau and Bengio 2003): of the"
+        " further folds where both trials were confirmed on them, else of the study's own folds,"
+        " with an allowance for the number of trials that a sampled one was chosen from. Holm p is"
+        " corrected for the number of comparisons, too: only where it is below 0.05 a difference"
+        " can be claimed."
+    )
+    numbers = range(1, len(head))
+    return joined([tag("p", told, class_="soft"), table(head, rows, numbers=numbers)])
+
+
+def chart(found: Chart, identity: str) -> Markup:
+    """Return a chart's place in the page, or why there is none.
+
+    Args:
+        found: the chart.
+        identity: of the block that holds its data.
+    """
+    heading = tag("h3", found.title)
+    if found.figure is None:
+        return tag("div", heading, tag("p", found.caption, class_="soft"), class_="card")
+    caption = tag("figcaption", found.caption)
+    parts = [heading, caption]
+    menus = found.figure.layout.updatemenus
+    if menus:
+        options = (tag("option", Markup(button.label)) for button in menus[0].buttons)
+        parts.append(tag("select", *options, aria_label=f"{found.title}: what is shown"))
+    height = f"min-height:{int(found.figure.layout.height)}px"
+    place = tag("div", tag("div"), class_="chart scroll", data_figure=identity, style=height)
+    return tag("figure", *parts, place, class_="card")
+
+
+def confused(subject: Subject) -> Markup:
+    """Return the pairs of classes that are mistaken most often."""
+    found, names = commonest_mistakes(subject), class_names(subject)
+    if not found:
+        return Markup("")
+    rows = [
+        [names[pair.true], names[pair.predicted], f"{pair.count:,}", f"{pair.share:.1%}"]
+        for pair in found
+    ]
+    head = ("true class", "taken for", "times", "share")
+    body = table(head, rows, numbers=(2, 3))
+    return tag("div", tag("h3", "Mistaken most often by the best trial"), body, class_="card")
+
+
+def mistakes(subject: Subject, wrong: list[Wrong] | str) -> Markup:
+    """Return the samples that the best trial was surest and wrong about.
+
+    Args:
+        subject: the study.
+        wrong: the samples; or one sentence on why there are none to show.
+    """
+    heading = tag("h3", "Most confidently wrong")
+    if isinstance(wrong, str):
+        return tag("div", heading, tag("p", wrong, class_="soft"), class_="card")
+    names = class_names(subject)
+    told = (
+        "Samples the best trial was not trained on, got wrong, and was surest about. Look for wrong"
+        " labels, for samples that people would get wrong, too, and for what they have in common."
+    )
+    is_wide = bool(wrong) and not isinstance(wrong[0].sample, bytes)
+    items = [_wrong(entry, names) for entry in wrong]
+    made = tag("ul", *items, class_="wrong wide" if is_wide else "wrong")
+    return tag("div", heading, tag("p", told, class_="soft"), made, class_="card")
+
+
+def all_trials(subject: Subject) -> Markup:
+    """Return every trial, the best first, and the failed ones with their reasons."""
+    history = subject.history
+    stage = stages(history)
+    rest = [t for _, t in sorted(history.trials.items()) if t.value is None]
+    trials = [*history.ranked(), *rest]
+    rows = []
+    for trial in trials[:_ROWS]:
+        setting = ", ".join(f"{name}={value}" for name, value in setting_pairs(trial, history))
+        score = trial_score_text(subject.first, trial) if trial.value is not None else "-"
+        seconds = time_text(trial.ended.train_seconds) if trial.ended else "-"
+        where = stage[trial.number] + (f" after {stopped_at(trial)}" if stopped_at(trial) else "")
+        rows.append([trial_name(trial), where, score, seconds, setting])
+    head = ("trial", "state", subject.name, "time", "setting")
+    listed = table(head, rows, numbers=(2, 3))
+    more = len(trials) - _ROWS
+    if more > 0:
+        listed = joined([listed, tag("p", f"And {more:,} more: `show` lists them.", class_="soft")])
+    summary = tag("summary", f"All {counted(len(trials), 'trial')}, the best first")
+    return joined([tag("details", summary, listed, class_="card"), _failures(subject)])
+
+
+def reproduction(subject: Subject) -> Markup:
+    """Return the command and the facts that make the study again."""
+    history = subject.history
+    name = history.known_study().study
+    export = shell_line(["python", "-m", "search", "export", name])
+    setting = [[key, value] for key, value in best_setting(history)]
+    return joined(
+        [
+            tag("p", "The whole search again, with every setting that decides its scores:"),
+            tag("pre", run_command(history), class_="wrap"),
+            tag("p", "The best trial, trained on all samples and tested:"),
+            tag("pre", export, class_="wrap"),
+            table(("what it depends on", ""), [[key, value] for key, value in facts(history)]),
+            tag(
+                "details",
+                tag("summary", f"The whole setting of {trial_name(subject.best)}"),
+                table(("parameter", "value"), setting),
+            ),
+        ]
+    )
+
+
+def _tile(name: str, value: str, note: str) -> Markup:
+    return tag("div", tag("dt", name), tag("dd", value, tag("small", note)))
+
+
+def _spent(spent: Cost) -> str:
+    return f"{spent.epochs:,} epochs in {counted(spent.sessions, 'session')}"
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {stage}" for stage, count in counts.items())
+
+
+def _note(subject: Subject, trial: TrialHistory) -> str:
+    if trial is subject.best:
+        return "the best"
+    return "baseline" if origin_of(trial) else "runner-up"
+
+
+def _difference(subject: Subject, trial: TrialHistory) -> tuple[str, str]:
+    """Return by how much the best is better, and the interval of that."""
+    found = None if trial is subject.best else paired(subject, subject.best, trial)
+    if found is None:
+        return "-", "-"
+    told, low, high = difference_text(subject.first, found.mean, sign=True), found.low, found.high
+    if low is None or high is None:
+        return told, "-"
+    ends = (difference_text(subject.first, end) for end in (low, high))
+    return told, " to ".join(ends)
+
+
+def _p_text(p: float | None) -> str:
+    if p is None:
+        return "-"
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _further(subject: Subject, trial: TrialHistory) -> str:
+    return score_text(subject.first, trial.confirmed_score(subject.first.name))
+
+
+def _folds(subject: Subject, trial: TrialHistory, folds: list[int]) -> Iterator[str]:
+    finished = trial.finished_folds()
+    for fold in folds:
+        ended = finished.get(fold)
+        value = None if ended is None else float(getattr(ended, subject.first.fold))
+        yield score_text(subject.first, value)
+
+
+def _score(trial: TrialHistory, name: str) -> str:
+    value = trial.score(name)
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _wrong(entry: Wrong, names: list[str]) -> Markup:
+    lines = [
+        tag("span", f"true: {names[entry.true]}", class_="true"),
+        Markup("<br>"),
+        f"predicted: {names[entry.predicted]}, {_sureness(entry, entry.confidence)}",
+        Markup("<br>"),
+        tag(
+            "span",
+            f"true class {_sureness(entry, entry.truth)}, sample {entry.index:,}",
+            class_="soft",
+        ),
+    ]
+    return tag("li", _shown(entry), tag("div", *lines))
+
+
+def _sureness(entry: Wrong, value: float) -> str:
+    return f"score {value:.3g}" if entry.is_scored else f"{value:.1%}"
+
+
+def _shown(entry: Wrong) -> Markup:
+    match entry.sample:
+        case bytes():
+            alt = f"sample {entry.index}"
+            small = "small" if len(entry.sample) < 4000 else None  # few pixels: keep them sharp
+            return tag("img", src=data_address(entry.sample), alt=alt, class_=small, loading="lazy")
+        case str():
+            return tag("blockquote", entry.sample)
+        case pairs:
+            return table(("column", "value"), pairs, numbers=(1,))
+
+
+def _failures(subject: Subject) -> Markup:
+    failed = [t for t in subject.history.finished() if t.state == "failed" and t.ended]
+    if not failed:
+        return Markup("")
+    items = []
+    for trial in failed[:_FAILED]:
+        ended = trial.ended
+        reason = (ended.reason if ended else "") or "no reason was recorded"
+        error = tag("pre", ended.error[-4000:], class_="wrap") if ended and ended.error else ""
+        head = f"{trial_name(trial)}: {reason}"
+        items.append(tag("details", tag("summary", head), error) if error else tag("p", head))
+    more = len(failed) - _FAILED
+    note = tag("p", f"And {more:,} more.", class_="soft") if more > 0 else Markup("")
+    heading = tag("h3", f"Failed: {counted(len(failed), 'trial')}")
+    return tag("div", heading, *items, note, class_="card")

@@ -1,0 +1,162 @@
+"""A study as its figures see it: a history, and what all of them read off it."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+from search.analysis.report.axes import Axis, axes_of
+from search.analysis.report.importance import Importance, importances
+from search.analysis.report.style import hover, plain
+from search.analysis.report.words import (
+    objective_name,
+    origin_of,
+    score_text,
+    setting_pairs,
+    trial_name,
+    trial_score_text,
+    value_text,
+)
+from tracking.history import History, TrialHistory
+from tracking.objectives import Objective
+from tracking.stages import fold_scores
+
+_ENOUGH = 8  # complete trials, to tell what a parameter does
+_DETAILED = 1500  # trials; with more, what is shown on hovering leaves the setting out
+
+
+class NothingToDraw(Exception):
+    """A figure makes no sense for a study; the message is one sentence that says why."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Trials whose settings are compared by one score that all of them have.
+
+    Attributes:
+        values: the score by trial number; trials in order.
+        name: what it is called.
+        word: what the trials are: `complete`, or `after fold 1`.
+        note: a sentence where it is not the score over all folds, else empty.
+    """
+
+    values: dict[int, float]
+    name: str
+    word: str = "complete"
+    note: str = ""
+
+    def __contains__(self, trial: TrialHistory) -> bool:
+        return trial.number in self.values
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A study's history and what figures share."""
+
+    history: History
+
+    @property
+    def first(self) -> Objective:
+        """The study's first objective."""
+        return self.history.objectives[0]
+
+    @property
+    def name(self) -> str:
+        """What the first objective is called."""
+        return objective_name(self.first)
+
+    @cached_property
+    def complete(self) -> list[TrialHistory]:
+        """Complete trials with a finite value, by number."""
+        trials = self.history.completed()
+        return sorted((t for t in trials if _is_finite(t.value)), key=lambda t: t.number)
+
+    @cached_property
+    def pruned(self) -> list[TrialHistory]:
+        """Pruned trials, by number."""
+        return [trial for trial in self.history.finished() if trial.state == "pruned"]
+
+    @cached_property
+    def compared(self) -> Compared:
+        """What slices and contours go by: complete trials, or all on fold 1 if those are few.
+
+        Trials that race complete in small numbers; the first fold is the one that most have seen,
+        with all its epochs, so that it compares them fairly.
+        """
+        values = {trial.number: self.value(trial) for trial in self.complete}
+        if len(values) >= _ENOUGH:
+            return Compared(values, self.name)
+        first = {
+            trial.number: found
+            for trial in sorted(self.history.trials.values(), key=lambda t: t.number)
+            for ended in [trial.finished_folds().get(1)]
+            for found in (fold_scores([ended], self.first) if ended else [])
+            if _is_finite(found)
+        }
+        if len(first) <= len(values):
+            return Compared(values, self.name)
+        note = (
+            f" As few trials are complete, it is the {self.name} on fold 1, of all trials that"
+            " finished it."
+        )
+        return Compared(first, f"{self.name} on fold 1", "after fold 1", note)
+
+    @cached_property
+    def best(self) -> TrialHistory:
+        """The best trial.
+
+        Raises:
+            NothingToDraw: none is complete.
+        """
+        best = self.history.best()
+        if best is None:
+            raise NothingToDraw("No trial is complete yet.")
+        return best
+
+    @cached_property
+    def baselines(self) -> list[TrialHistory]:
+        """Complete baselines, the best first."""
+        return [trial for trial in self.history.completed() if origin_of(trial)]
+
+    @cached_property
+    def rival(self) -> TrialHistory | None:
+        """The best baseline that is not the best trial itself; None where there is none."""
+        return next((t for t in self.baselines if t.number != self.best.number), None)
+
+    @cached_property
+    def axes(self) -> list[Axis]:
+        """The searched parameters that trials differ in, the most important first if that is known.
+
+        Raises:
+            NothingToDraw: there are none.
+        """
+        axes = axes_of(self.history)
+        if not axes:
+            raise NothingToDraw("The trials differ in no searched parameter.")
+        shares = {found.name: found.share for found in self.importances}
+        return sorted(axes, key=lambda axis: -shares.get(axis.name, 0.0))
+
+    @cached_property
+    def importances(self) -> list[Importance]:
+        """How much each searched parameter told good trials from others; empty if unknown."""
+        return importances(self.history, axes_of(self.history))
+
+    def value(self, trial: TrialHistory) -> float:
+        """Return a complete trial's value of the first objective."""
+        return trial.value or 0.0
+
+    def label(self, trial: TrialHistory, *lines: str) -> str:
+        """Return what is shown when a trial is pointed at: name, score, setting."""
+        score = trial_score_text(self.first, trial) if trial.state == "complete" else trial.state
+        pairs = setting_pairs(trial, self.history) if len(self.history.trials) < _DETAILED else []
+        setting = [plain(f"{name} = {value}") for name, value in pairs[:14]]
+        return hover(f"<b>{plain(trial_name(trial))}</b>", f"{self.name} {score}", *lines, *setting)
+
+    def brief(self, trial: TrialHistory, *axes: Axis) -> str:
+        """Return a short label, for where each trial is drawn many times: name, score, values."""
+        score = score_text(self.first, trial.value) if trial.value is not None else trial.state
+        values = (f"{axis.name} = {value_text(trial.setting[axis.name])}" for axis in axes)
+        return hover(f"{plain(trial_name(trial))}: {score}", *map(plain, values))
+
+
+def _is_finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)

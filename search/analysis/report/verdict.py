@@ -1,0 +1,182 @@
+"""What a study found, in plain words: the best trial, and whether it beats the baselines."""
+
+from itertools import combinations
+
+from search.analysis.comparison.contenders import MOST
+from search.analysis.comparison.entries import LEVEL
+from search.analysis.comparison.evidence import (
+    Evidence,
+    are_confirmed_alike,
+    is_afresh,
+    paired_difference,
+    rivals_of,
+)
+from search.analysis.comparison.statistics import Difference, holm
+from search.analysis.report.subject import Subject
+from search.analysis.report.words import (
+    counted,
+    difference_text,
+    objective_name,
+    score_text,
+    trial_name,
+    trial_score_text,
+    unit_of,
+)
+from tracking.history import TrialHistory
+from tracking.objectives import Objective
+from tracking.stages import confirmed_spread
+
+
+def paired(subject: Subject, first: TrialHistory, second: TrialHistory) -> Difference | None:
+    """Compare two complete trials over the folds that both have; None where they share none.
+
+    The difference is first minus second in the first objective's unit, turned so that above zero
+    the first is better. Where both were confirmed, it is that of the further folds alone; else it
+    takes into account from how many trials a sampled one was chosen.
+    """
+    if not subject.first.fold:
+        return None
+    one, other = (_evidence(subject, trial) for trial in (first, second))
+    confirmed = are_confirmed_alike([one, other])
+    return paired_difference(one, other, subject.first, confirmed=confirmed)
+
+
+def corrected_ps(subject: Subject) -> dict[int, float]:
+    """Return p of the best against each it is measured by, corrected for their number, by number.
+
+    As `compare` does: after Holm, over all pairs of the best, the complete baselines and, where a
+    baseline is best, the best sampled trial.
+    """
+    best, baselines = subject.best, [t for t in subject.baselines if t is not subject.best]
+    sampled = [t for t in subject.history.completed() if t not in (best, *subject.baselines)]
+    measured = sampled[:1] if best in subject.baselines or not baselines else []
+    group = [best, *measured, *baselines][:MOST]
+    found = {
+        (one.number, other.number): difference.p
+        for one, other in combinations(group, 2)
+        if (difference := paired(subject, one, other)) is not None and difference.p is not None
+    }
+    corrected = dict(zip(found, holm([p for p in found.values() if p is not None]), strict=True))
+    return {other: p for (one, other), p in corrected.items() if one == best.number}
+
+
+def sentences(subject: Subject) -> list[str]:
+    """Return the verdict, the most important sentence first."""
+    best, rival = subject.best, subject.rival
+    folds = counted(len(best.finished_folds()), "fold")
+    score = f"{subject.name} {trial_score_text(subject.first, best)} over {folds}"
+    told = [f"{_capital(trial_name(best))} is the best: {score}."]
+    if rival is not None:
+        told.append(_against(subject, rival))
+    elif best in subject.baselines:
+        told.append("It is a baseline, and the only complete one; no sampled trial beat it.")
+    else:
+        told.append("No baseline is complete, so there is nothing published to compare it with.")
+    return [*told, *_caution(subject), *_front(subject), *_openings(subject)]
+
+
+def interval_text(objective: Objective, difference: Difference) -> str:
+    """Return `+0.61 points (95 % interval 0.20 to 1.02)`, as much of it as is known."""
+    unit = unit_of(objective)
+    mean = f"{difference_text(objective, difference.mean, sign=True)}{unit}"
+    if difference.low is None or difference.high is None:
+        return f"{mean} (one fold tells no interval)"
+    low, high = (difference_text(objective, end) for end in (difference.low, difference.high))
+    return f"{mean} (95 % interval {low} to {high})"
+
+
+def _evidence(subject: Subject, trial: TrialHistory) -> Evidence:
+    return Evidence(subject.history, trial, rivals_of(subject.history, trial))
+
+
+def _against(subject: Subject, rival: TrialHistory) -> str:
+    difference = paired(subject, subject.best, rival)
+    is_baseline = subject.best in subject.baselines
+    name = f"the {'next best' if is_baseline else 'best'} baseline, {trial_name(rival)}"
+    if difference is None:
+        return f"It shares no finished fold with {name}."
+    amount = interval_text(subject.first, difference)
+    if difference.low is None or difference.high is None:
+        return f"Against {name}: {amount}; whether that is more than chance cannot be told."
+    p = corrected_ps(subject).get(rival.number, 1.0)
+    if difference.low > 0 and p >= 1 - LEVEL:
+        return (
+            f"No difference from {name} can be claimed: {amount}, but corrected for the number of"
+            f" comparisons p is {p:.3f}."
+        )
+    if difference.low > 0:
+        return f"It is better than {name}, by {amount}, {_on_which(subject, rival)}."
+    if difference.high < 0:
+        return f"It is worse than {name} on the folds both have: {amount}."
+    return f"No difference from {name} can be claimed: {amount}."
+
+
+def _on_which(subject: Subject, rival: TrialHistory) -> str:
+    several = [_evidence(subject, trial) for trial in (subject.best, rival)]
+    return "on the further folds" if are_confirmed_alike(several) else "fold by fold"
+
+
+def _caution(subject: Subject) -> list[str]:
+    best = subject.best
+    further = best.confirmed_score(subject.first.name)
+    if further is not None:
+        deviation = confirmed_spread(best, subject.first)
+        spread = f" ± {score_text(subject.first, deviation)}" if deviation is not None else ""
+        folds = counted(len(best.finished_more_folds()), "further fold")
+        return [
+            f"On {folds}, {_whose(subject)}, it has"
+            f" {score_text(subject.first, further)}{spread}: the fairer number."
+            f"{_overtaken(subject)}"
+        ]
+    if len(subject.complete) > 1:
+        return [
+            f"It is the best of {counted(len(subject.history.finished()), 'trial')} on the folds"
+            " that chose it, so its score is a little lucky, which the interval and p allow for;"
+            " with --confirm it and the best baseline are trained on further folds."
+        ]
+    return []
+
+
+def _whose(subject: Subject) -> str:
+    if is_afresh(subject.history):
+        return "of samples that took no part in the search"
+    return "which took no part in the search"
+
+
+def _overtaken(subject: Subject) -> str:
+    """Return a sentence where another trial has the best score on the study's own folds."""
+    leader = subject.history.completed()[0]
+    if leader is subject.best:
+        return ""
+    return (
+        f" It was chosen by these: on the study's own folds {trial_name(leader)} scored better,"
+        f" {score_text(subject.first, leader.value)}."
+    )
+
+
+def _front(subject: Subject) -> list[str]:
+    objectives = subject.history.objectives
+    if len(objectives) < 2:
+        return []
+    count = counted(len(subject.history.front()), "trial")
+    names = " and ".join(objective_name(objective) for objective in objectives)
+    return [f"By {names} together, {count} cannot be beaten: the Pareto front."]
+
+
+def _openings(subject: Subject) -> list[str]:
+    openings = subject.history.test_openings
+    if any(repaired.gaps for repaired in subject.history.repairs):
+        return [
+            f"The journal tells of {counted(len(openings), 'opening')} of the test set, but lines"
+            " are missing in it: it was repaired."
+        ]
+    if not openings:
+        return ["The test set has not been opened."]
+    last = openings[-1]
+    times = "once," if len(openings) == 1 else f"{len(openings)} times, the last"
+    told = f"for trial {last.trial}: accuracy {last.accuracy:.4f}"
+    return [f"The test set was opened {times} {told}."]
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,143 @@
+"""A report written to its file, and recorded with its studies."""
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from search.analysis.report.report import Reported, report
+from search.errors import FoldwiseError, SettingsError
+from search.studies import Notify, known_study
+from search.tracker import Tracker
+from tracking.files import beside, whole_file
+from tracking.home import Home
+from tracking.journal import Journal
+from tracking.lock import StudyLock, StudyLocked, holder
+from tracking.records import ReportWritten
+
+
+@dataclass(frozen=True)
+class Written:
+    """A report that was written.
+
+    Attributes:
+        file: absolute path.
+        size: bytes.
+        sha256: its digest.
+        studies: what it is about, by name.
+        waiting: records that have not reached MLflow yet.
+    """
+
+    file: Path
+    size: int
+    sha256: str
+    studies: tuple[str, ...]
+    waiting: int = 0
+
+
+def write_report(
+    home: Home,
+    names: Sequence[str],
+    *,
+    target: Path,
+    overwrite: bool,
+    data_dir: Path | None,
+    tracker: Tracker,
+    notify: Notify,
+    on_written: Callable[[Written], None] = lambda _: None,
+) -> Written:
+    """Write the report of one study or several, record it with each and file it in MLflow.
+
+    A study that is running keeps its journal to itself: its report is written, not recorded.
+
+    Args:
+        home: where the studies are.
+        names: theirs; a name that stands twice counts once.
+        target: the HTML file.
+        overwrite: replace a file that is there.
+        data_dir: where the user's own copies of datasets are.
+        tracker: brings the record to MLflow.
+        notify: takes notices for the user.
+        on_written: called when the file is there, before MLflow is asked, which may take longer.
+
+    Raises:
+        SettingsError: no such study, or a target that cannot be used.
+        FoldwiseError: a study has no complete trial.
+    """
+    check_target(target, overwrite=overwrite)
+    studies = {name: _reported(home, name) for name in names}
+    content = report(list(studies.values()), home=home.root, data_dir=data_dir).encode()
+    _write(target, content)
+    digest = hashlib.sha256(content).hexdigest()
+    written = Written(target.resolve(), len(content), digest, tuple(studies))
+    on_written(written)
+    record = ReportWritten(at=time.time(), file=str(written.file), sha256=digest)
+    waiting = sum(
+        _record(name, reported, record, tracker, notify) for name, reported in studies.items()
+    )
+    return replace(written, waiting=waiting)
+
+
+def check_target(target: Path, *, overwrite: bool) -> None:
+    """Make sure that a report can be written, before any work; folders on the way are made.
+
+    Raises:
+        SettingsError: it is a folder, is there already, or cannot be written.
+    """
+    if target.is_dir():
+        raise SettingsError(f"`--out` must be a file; {target} is a folder. Add a name to it.")
+    if target.exists() and not overwrite:
+        raise SettingsError(
+            f"`--out {target}` is there already; replace it with `--overwrite` or choose another"
+        )
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        probe = beside(target)
+        probe.open("xb").close()
+        probe.unlink()
+    except OSError as error:
+        raise _not_writable(target, error) from error
+
+
+def _reported(home: Home, name: str) -> Reported:
+    folder, history = known_study(home, name)
+    if history.best() is None:
+        states = [trial.state for trial in history.trials.values()]
+        counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states)) or "none at all"
+        raise FoldwiseError(
+            f"a report needs a complete trial; study {name!r} has none ({counts}). Let it run on"
+            f" with `python -m search run --study {name} --trials {2 * max(10, len(states))}`."
+        )
+    return Reported(history, folder, is_running=holder(folder.lock) is not None)
+
+
+def _write(target: Path, content: bytes) -> None:
+    """Write the file, whole or not at all."""
+    try:
+        with whole_file(target) as file:
+            file.write(content)
+    except OSError as error:
+        raise _not_writable(target, error) from error
+
+
+def _not_writable(target: Path, error: OSError) -> SettingsError:
+    return SettingsError(
+        f"`--out {target}` cannot be written: {error.strerror or error}. Choose another file."
+    )
+
+
+def _record(
+    name: str, reported: Reported, record: ReportWritten, tracker: Tracker, notify: Notify
+) -> int:
+    folder = reported.folder
+    try:
+        with StudyLock(folder.lock), Journal(folder.journal) as journal:
+            journal.append(record)
+    except StudyLocked:
+        notify(
+            f"study {name} is running, so the report is not filed with it in MLflow; write it"
+            " again when the session has ended"
+        )
+        return 0
+    return tracker.sync(folder, notify)

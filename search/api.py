@@ -1,0 +1,350 @@
+"""The Python interface: what the commands do, callable.
+
+    from search import load_study, run_study
+
+    result = run_study(space="lenet", trials=8, folds=3, epochs=3)
+    result.best.setting
+    result.trials.sort_values("cv_accuracy")
+    result.figures["curves"].show()
+
+Nothing is printed here; what the commands print as notices arrives as Python warnings, or goes to a
+function of one's own.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from search.studies import Notify, known_study
+from search.study.opening import Opened, open_study
+from search.study.session import OnRecord, run_session
+from search.study.settings import StudySettings
+from search.tracker import Tracker
+from tracking.history import History, TrialHistory
+from tracking.home import Home, StudyFolder
+from tracking.stages import stages
+
+if TYPE_CHECKING:
+    import pandas
+    from plotly.graph_objects import Figure
+
+    from search.analysis.comparison.comparison import Comparison
+    from search.export.final import Exported
+
+DEFAULT_HOME = Path("mlruns")
+
+Display = Callable[[Opened], AbstractContextManager[OnRecord]]
+
+
+class Notice(UserWarning):
+    """Something the user should know, which stopped nothing."""
+
+
+@dataclass(frozen=True, repr=False)
+class StudyResult:
+    """A study as its journal tells it.
+
+    Attributes:
+        folder: its files.
+        history: everything known of it.
+        reason: how the session that was run ended: complete, exhausted, timeout, failed or
+            interrupted; empty for a study that was only read.
+        waiting: records of that session that have not reached MLflow yet.
+        fallback: why another dataset than the space's own was used; empty where that is not so.
+    """
+
+    folder: StudyFolder
+    history: History
+    reason: str = ""
+    waiting: int = 0
+    fallback: str = ""
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.history.known_study().study
+
+    @property
+    def best(self) -> TrialHistory | None:
+        """The best complete trial, of those confirmed if there are any; None without one.
+
+        Its `setting` has the parameters, `value` the score, `finished_folds()` each fold's.
+        """
+        return self.history.best()
+
+    @property
+    def trials(self) -> "pandas.DataFrame":
+        """All trials: one row a trial, by number.
+
+        Columns: `state` (as `show` tells it), `origin`, the scores over all folds (`cv_accuracy`,
+        `cv_accuracy_std`, `cv_loss`, `macro_f1` ...; missing for a trial that has not seen them
+        all), `folds` (finished), `epochs_trained`, `train_seconds`, `model_parameters`, `reason`
+        (why it was stopped or failed), and `params_NAME` for each parameter.
+        """
+        import pandas
+
+        states = stages(self.history)
+        rows = [_row(trial, states[number]) for number, trial in self._by_number()]
+        numbers = pandas.Index(sorted(self.history.trials), name="trial")
+        frame = pandas.DataFrame(rows, index=numbers)
+        parameters = [f"params_{entry['name']}" for entry in self.history.known_study().parameters]
+        last = [name for name in parameters if name in frame.columns]
+        return frame[[name for name in frame.columns if name not in last] + last]
+
+    @property
+    def folds(self) -> "pandas.DataFrame":
+        """All finished folds: one row a fold of a trial.
+
+        Columns: `trial`, `fold`, `accuracy`, `loss`, `macro_f1`, `epochs`, `seconds`, and
+        `confirms`, which tells the further folds that confirmed a trial.
+        """
+        import pandas
+
+        columns = ("trial", "fold", "accuracy", "loss", "macro_f1", "epochs", "seconds")
+        rows = [
+            {name: getattr(ended, name) for name in columns} | {"confirms": confirms}
+            for _, trial in self._by_number()
+            for confirms, found in (
+                (False, trial.finished_folds()),
+                (True, trial.finished_more_folds()),
+            )
+            for ended in found.values()
+        ]
+        return pandas.DataFrame(rows, columns=[*columns, "confirms"])
+
+    @property
+    def figures(self) -> "dict[str, Figure]":
+        """The report's figures by name, Plotly, drawn from the journal alone.
+
+        `optimisation_history`, `importance`, `parallel_coordinates`, `slices`, `contours`,
+        `curves`, `pruning`, `confusion`, `class_scores`, `time`, and `front` for two objectives;
+        those that would show nothing are left out.
+        """
+        from search.analysis.report.figures import figures
+
+        return figures(self.history)
+
+    def report(
+        self,
+        path: Path | str,
+        *,
+        overwrite: bool = False,
+        data_dir: Path | str | None = None,
+        tracking_uri: str | None = None,
+        notify: Notify | None = None,
+    ) -> Path:
+        """Write the report, one HTML file, and return where it is; it goes to MLflow, too.
+
+        Raises:
+            SettingsError: there is no complete trial, or the file is there already or cannot be
+                written.
+        """
+        from search.analysis.report.writing import write_report
+
+        written = write_report(
+            self.home,
+            [self.name],
+            target=Path(path),
+            overwrite=overwrite,
+            data_dir=_path(data_dir),
+            tracker=Tracker(self.home, tracking_uri),
+            notify=notify or _warn,
+        )
+        return written.file
+
+    @property
+    def home(self) -> Home:
+        """The home that the study is in."""
+        return Home(self.folder.root.parent.parent)
+
+    def export(
+        self,
+        folder: Path | str,
+        *,
+        trial: int | None = None,
+        formats: Sequence[str] | None = None,
+        ensemble: bool = False,
+        overwrite: bool = False,
+        force: bool = False,
+        accept_changed_code: bool = False,
+        data_dir: Path | str | None = None,
+        tracking_uri: str | None = None,
+        notify: Notify | None = None,
+    ) -> "Exported":
+        """Train the best setting on all training data, test it, write and register it.
+
+        Args:
+            folder: where the model goes.
+            trial: number of the trial whose setting is taken; None for the best.
+            formats: `keras`, `saved_model`, `tflite`, `onnx`; None for what suits the samples.
+            ensemble: average the models of the folds.
+            overwrite: replace a model that is there.
+            force: make it the champion whatever the comparison says.
+            accept_changed_code: take the space's code also if the trial was trained with other.
+            data_dir: folder with datasets of your own.
+            tracking_uri: MLflow server instead of the database in the home.
+            notify: takes notices; None makes them Python warnings.
+
+        Raises:
+            SettingsError: no such trial, a target or format that cannot be used, or changed code.
+            DataError: the dataset is not the one the study began with.
+        """
+        from search.export.final import ExportWish, export_study
+
+        wish = ExportWish(
+            Path(folder),
+            trial=trial,
+            overwrite=overwrite,
+            formats=None if formats is None else ",".join(formats),
+            ensemble=ensemble,
+            force=force,
+            accept_changed_code=accept_changed_code,
+        )
+        return export_study(
+            self.home,
+            self.name,
+            wish,
+            data_dir=_path(data_dir),
+            tracker=Tracker(self.home, tracking_uri),
+            on_epoch=lambda *_: None,
+            notify=notify or _warn,
+        )
+
+    def _by_number(self) -> list[tuple[int, TrialHistory]]:
+        return sorted(self.history.trials.items())
+
+    def __repr__(self) -> str:
+        done, best = len(self.history.finished()), self.best
+        score = "" if best is None or best.value is None else f", best {best.value:.4f}"
+        return f"<study {self.name!r}: {done} of {len(self.history.trials)} trials done{score}>"
+
+
+def run_study(
+    settings: StudySettings | None = None,
+    *,
+    home: Path | str = DEFAULT_HOME,
+    tracking_uri: str | None = None,
+    data_dir: Path | str | None = None,
+    notify: Notify | None = None,
+    display: Display | None = None,
+    accept_changed_code: bool = False,
+    **asked: Any,
+) -> StudyResult:
+    """Search a space, or continue a study; Ctrl-C ends it in good order, as `run` does.
+
+    Settings that are not given are those of the study where it exists, else the defaults.
+
+    Args:
+        settings: what `run`'s options say; those that were given to it count.
+        home: folder that keeps studies, datasets and MLflow's store.
+        tracking_uri: MLflow server instead of the database in the home.
+        data_dir: folder with datasets of your own.
+        notify: takes notices; None makes them Python warnings.
+        display: given the opened study, yields what is called with every record; `search.progress`
+            shows what `run` shows, None nothing.
+        accept_changed_code: continue a study also with other code than it was run with.
+        asked: settings by name, as in `StudySettings`; they go before `settings`.
+
+    Raises:
+        SettingsError: settings that break a rule, or differ from those the study began with; or
+            the space's code has changed.
+        DataError: the dataset is not to be had, damaged, or unfit for the folds.
+    """
+    given = {} if settings is None else settings.model_dump(exclude_unset=True)
+    tell = notify or _warn
+    folders = Home(Path(home))
+    where = _path(data_dir)
+    opened = open_study(
+        {**given, **asked},
+        home=folders,
+        data_dir=where,
+        notify=tell,
+        accept_changed_code=accept_changed_code,
+    )
+    for name, why in opened.narrowed.skipped.items() if opened.settings.baselines else ():
+        tell(f"baseline {name} is left out: {why}")
+    with (display or _unseen)(opened) as observe:
+        done = run_session(opened, Tracker(folders, tracking_uri), observe=observe, notify=tell)
+    return StudyResult(opened.folder, done.history, done.reason, done.waiting, opened.fallback)
+
+
+def load_study(name: str, *, home: Path | str = DEFAULT_HOME) -> StudyResult:
+    """Return a study of a home, finished or running.
+
+    Raises:
+        SettingsError: there is no such study; with the near matches.
+        FoldwiseError: its journal is damaged.
+    """
+    folder, history = known_study(Home(Path(home)), name)
+    return StudyResult(folder, history)
+
+
+def compare_studies(
+    *names: str,
+    trials: str = "best",
+    latency: bool = False,
+    home: Path | str = DEFAULT_HOME,
+    data_dir: Path | str | None = None,
+    notify: Notify | None = None,
+) -> "Comparison":
+    """Compare trials of one study, or the bests of several on one dataset, as `compare` does.
+
+    Args:
+        names: the studies.
+        trials: `best`, or numbers of one study's trials with commas between.
+        latency: measure how long one prediction takes, which imports TensorFlow.
+        home: where they are.
+        data_dir: folder with datasets of your own.
+        notify: takes notices; None makes them Python warnings.
+
+    Returns:
+        All numbers; `verdict` says them in words.
+
+    Raises:
+        SettingsError: no such study or trial, or studies on different datasets.
+        FoldwiseError: a study has no complete trial.
+    """
+    from search.analysis.comparison.comparison import compare
+    from search.analysis.comparison.contenders import chosen_contenders
+
+    folders = Home(Path(home))
+    contenders = chosen_contenders(folders, names, trials)
+    if not latency:
+        return compare(contenders)
+    from search.training.timing import measured_latencies
+
+    found = measured_latencies(
+        folders, contenders, data_dir=_path(data_dir), notify=notify or _warn
+    )
+    return compare(contenders, latencies=found)
+
+
+def _path(given: Path | str | None) -> Path | None:
+    return None if given is None else Path(given)
+
+
+def _unseen(_: Opened) -> AbstractContextManager[OnRecord]:
+    return nullcontext(lambda _: None)
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, Notice, stacklevel=2)
+
+
+def _row(trial: TrialHistory, state: str) -> dict[str, Any]:
+    ended = trial.ended
+    epochs = sum(len(fold.epochs) for fold in trial.folds.values())
+    return {
+        "state": state,
+        "origin": trial.started.origin,
+        **(ended.scores if ended and ended.state == "complete" else {}),
+        "folds": len(trial.finished_folds()),
+        "epochs_trained": ended.epochs_trained if ended else epochs,
+        "train_seconds": ended.train_seconds if ended else None,
+        "model_parameters": (ended.model_parameters or None) if ended else None,
+        "reason": ended.reason if ended else "",
+        **{f"params_{name}": value for name, value in trial.started.parameters.items()},
+    }

@@ -1,0 +1,17 @@
+"""Where arrays come from: named datasets, found, checked, and kept once for all processes."""
+
+from search.data.catalog import DatasetEntry, entry_of, known
+from search.data.dataset import Dataset
+from search.data.images import prepare_images
+from search.data.sources import DatasetNotFound, load, locate
+
+__all__ = [
+    "Dataset",
+    "DatasetEntry",
+    "DatasetNotFound",
+    "entry_of",
+    "known",
+    "load",
+    "locate",
+    "prepare_images",
+]

@@ -1,0 +1,110 @@
+"""What must hold of every dataset, whatever format it came in."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.data.arrays import IMAGES, ROWS, SPLITS, array_file, map_array
+from search.data.contents import Contents
+from search.errors import DataError
+
+MAX_CLASSES = 100_000
+
+
+def check_arrays(folder: Path, contents: Contents, origin: str) -> None:
+    """Check what every source must deliver, whatever its format.
+
+    Args:
+        folder: with the arrays.
+        contents: what they are said to be.
+        origin: the source's name in messages.
+
+    Raises:
+        DataError: wrong dtype or shape, nothing in it, counts of samples and labels that differ,
+            labels outside the classes, fewer than two classes, or training and test samples of
+            different shapes.
+    """
+    if len(contents.classes) < 2:
+        raise DataError(
+            f"{origin} must have at least 2 classes; got {len(contents.classes)}"
+            f" ({', '.join(contents.classes)})"
+        )
+    if len(contents.classes) > MAX_CLASSES:
+        raise DataError(
+            f"{origin} must have at most {MAX_CLASSES:,} classes; got {len(contents.classes):,}."
+            " Are these labels of classes?"
+        )
+    shapes = []
+    for split in SPLITS:
+        labels = map_array(array_file(folder, f"{split}_labels"))
+        check_labels(labels, len(contents.classes), f"{origin}: {split} labels")
+        count, shape = _CHECKS[contents.kind](folder, split, f"{origin}: {split}")
+        check_counts(count, len(labels), f"{origin}: {split} set")
+        shapes.append(shape)
+    if shapes[0] != shapes[1]:
+        raise DataError(
+            f"{origin}: training and test samples must have one shape;"
+            f" got {shapes[0]} and {shapes[1]}. They belong to different datasets: get both again."
+        )
+
+
+def _check_image_split(folder: Path, split: str, what: str) -> tuple[int, tuple[int, ...]]:
+    images = map_array(array_file(folder, f"{split}_images"))
+    check_images(images, f"{what} images")
+    return len(images), images.shape[1:]
+
+
+def _check_text_split(folder: Path, split: str, what: str) -> tuple[int, tuple[int, ...]]:
+    offsets = map_array(array_file(folder, f"{split}_offsets"))
+    if len(offsets) < 2:
+        raise DataError(f"{what} texts must not be empty")
+    return len(offsets) - 1, ()
+
+
+def _check_table_split(folder: Path, split: str, what: str) -> tuple[int, tuple[int, ...]]:
+    rows = map_array(array_file(folder, f"{split}_rows"))
+    if rows.dtype != ROWS or rows.ndim != 2 or 0 in rows.shape:
+        raise DataError(
+            f"{what} rows must be float32 of shape (n, columns), none of them 0;"
+            f" got {rows.dtype} {rows.shape}"
+        )
+    return len(rows), rows.shape[1:]
+
+
+_CHECKS = {"image": _check_image_split, "text": _check_text_split, "table": _check_table_split}
+
+
+def check_images(images: NDArray[Any], what: str) -> None:
+    """Raise DataError unless `images` are uint8, (n, height, width, 1 or 3) and not empty."""
+    fits = images.dtype == IMAGES and images.ndim == 4 and images.shape[-1] in (1, 3)
+    if not fits or 0 in images.shape:
+        raise DataError(
+            f"{what} must be uint8 of shape (n, height, width, 1 or 3), none of them 0;"
+            f" got {images.dtype} {images.shape}"
+        )
+
+
+def check_labels(labels: NDArray[Any], classes: int, what: str) -> None:
+    """Raise DataError unless `labels` are whole numbers within `0..classes - 1`."""
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise DataError(
+            f"{what} must be whole numbers of shape (n,); got {labels.dtype} {labels.shape}"
+        )
+    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
+    if len(wrong):
+        raise DataError(
+            f"{what} must be within 0..{classes - 1}; number {wrong[0] + 1:,} is"
+            f" {labels[wrong[0]]}, and {len(wrong):,} in all are outside."
+            " The file is damaged or belongs to another dataset: get it again."
+        )
+
+
+def check_counts(samples: int, labels: int, what: str) -> None:
+    """Raise DataError unless there are as many labels as samples."""
+    if samples != labels:
+        raise DataError(
+            f"{what} must have one label for each sample; got {samples:,} samples and"
+            f" {labels:,} labels. They belong to different datasets: get both again."
+        )

@@ -1,0 +1,1 @@
+"""The files that data come in, one module a format."""

@@ -1,0 +1,148 @@
+"""A study's journal against what MLflow was told, and against what MLflow shows."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from search.doctor.findings import NOTICE, OK, PROBLEM, Finding, Place, listed, plural
+from tracking.history import History
+from tracking.home import StudyFolder
+from tracking.mlflow import shipped
+from tracking.mlflow.books import TrialRun, trial_runs
+from tracking.mlflow.courier import reason
+from tracking.mlflow.mapping import STATUS
+from tracking.repair import Examined
+from tracking.secrets import place_of
+
+
+@dataclass
+class Books:
+    """Compares journals with one MLflow; one that cannot be reached is asked once.
+
+    Attributes:
+        place: the home and its MLflow.
+        failure: why MLflow cannot be asked; empty while it can.
+    """
+
+    place: Place
+    failure: str = ""
+
+    def findings(
+        self, name: str, folder: StudyFolder, found: Examined, *, is_running: bool
+    ) -> Iterator[Finding]:
+        """Look at what one study's journal and MLflow say of each other."""
+        history, tracker = found.history, self.place.tracker
+        if history.study is None or found.foreign or found.needs_repair:
+            return
+        key = shipped.address_key(place_of(tracker.uri))
+        told = shipped.load(folder.shipped, key)
+        waiting = untold(folder, found, told.offset)
+        yield from self._shipped(name, told, waiting, is_running=is_running)
+        if is_running:
+            return
+        runs = self._runs(history)
+        if runs is not None and not waiting:  # what MLflow was not told yet, it cannot show
+            yield from self._compared(name, history, runs)
+
+    def _shipped(
+        self, name: str, told: shipped.Acknowledged, waiting: int, *, is_running: bool
+    ) -> Iterator[Finding]:
+        where, sync = self.place.tracker.shown_uri, self.place.command("sync", tracked=True)
+        if waiting and not is_running:
+            text = f"{plural(waiting, 'record')} still to reach MLflow at {where}"
+            yield Finding("shipped", NOTICE, text, name, sync)
+        elif waiting:
+            text = f"{plural(waiting, 'record')} on the way to MLflow at {where}"
+            yield Finding("shipped", OK, text, name)
+        else:
+            yield Finding("shipped", OK, "MLflow was told everything", name)
+        if told.set_aside:
+            text = f"MLflow at {where} refused {plural(told.set_aside, 'record')}; try once more"
+            yield Finding("shipped", NOTICE, text, name, sync)
+
+    def _runs(self, history: History) -> list[TrialRun] | None:
+        """Return MLflow's runs of a study, None when it cannot be asked."""
+        tracker = self.place.tracker
+        if self.failure:
+            return None
+        if tracker.is_local and not self.place.home.database.exists():
+            return []  # asking would make it
+        try:
+            return trial_runs(tracker.uri, history.known_study().id) or []
+        except Exception as error:  # noqa: BLE001 - MLflow raises whatever its libraries raise
+            self.failure = reason(error)
+            return None
+
+    def _compared(self, name: str, history: History, runs: Sequence[TrialRun]) -> Iterator[Finding]:
+        faults = differences(history, runs)
+        if faults:
+            text = f"MLflow differs from the journal: {'; '.join(faults)}. Tell it everything again"
+            command = self.place.command("doctor", name, "--repair", tracked=True)
+            yield Finding("mlflow", PROBLEM, text, name, command)
+        else:
+            text = f"MLflow shows {plural(len(history.trials), 'trial')} as the journal does"
+            yield Finding("mlflow", OK, text, name)
+        unknown = sorted({run.number for run in runs} - set(history.trials))
+        if unknown:
+            text = f"MLflow has runs that the journal does not: trial {listed(unknown)}"
+            yield Finding("mlflow", NOTICE, text, name)
+
+    def unreachable(self) -> Iterator[Finding]:
+        """Tell once that MLflow could not be asked."""
+        if self.failure:
+            text = (
+                f"MLflow at {self.place.tracker.shown_uri} cannot be asked ({self.failure});"
+                " journals were not compared with it"
+            )
+            if not self.place.tracker.is_local:
+                yield Finding("mlflow", NOTICE, text)
+                return
+            database = self.place.home.database
+            text += f". Move {database} away; it is then made anew from the journals"
+            command = self.place.command("doctor", "--repair", tracked=True)
+            yield Finding("mlflow", PROBLEM, text, command=command)
+
+
+def untold(folder: StudyFolder, found: Examined, offset: int) -> int:
+    """Return how many lines of a journal end after `offset` bytes, its damaged end left out.
+
+    All, where the journal is shorter than that: it is another one.
+    """
+    ends = [fault.position for fault in found.faults if fault.is_end]
+    size = min([folder.journal.stat().st_size, *ends])
+    with folder.journal.open("rb") as file:
+        file.seek(start := offset if offset <= size else 0)
+        left, count = size - start, 0
+        while left > 0 and (block := file.read(min(left, 1 << 20))):
+            left, count = left - len(block), count + block.count(b"\n")
+    return count
+
+
+def differences(history: History, runs: Sequence[TrialRun]) -> list[str]:
+    """Return how MLflow's runs differ from the trials, one phrase a kind."""
+    by_number: dict[int, list[TrialRun]] = {}
+    for run in runs:
+        by_number.setdefault(run.number, []).append(run)
+    missing = [n for n in sorted(history.trials) if n not in by_number]
+    doubled = [n for n, same in sorted(by_number.items()) if len(same) > 1]
+    stuck, wrong = [], []
+    for number, same in sorted(by_number.items()):
+        trial = history.trials.get(number)
+        if trial is None:
+            continue
+        run = same[0]
+        if trial.ended is None:
+            if run.state in STATUS:
+                wrong.append(f"{number} is {run.state} there, open here")
+            elif run.status == "RUNNING" and history.last_end is not None:
+                stuck.append(number)
+        elif run.status == "RUNNING":
+            stuck.append(number)
+        elif (run.state, run.status) != (trial.state, STATUS[trial.state]):
+            wrong.append(f"{number} is {run.state or 'without a state'} there, {trial.state} here")
+    told = (
+        ("missing: trial", missing),
+        ("more than once: trial", doubled),
+        ("still running there: trial", stuck),
+        ("another outcome: trial", wrong),
+    )
+    return [f"{words} {listed(found)}" for words, found in told if found]

@@ -1,0 +1,170 @@
+"""What workers on other machines need of the home: files that travel, told apart by content."""
+
+import hashlib
+import io
+import json
+import os
+import sysconfig
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from search.data.arrays import array_file, array_names, map_array
+from search.data.manifest import FILE, Manifest
+from search.executors.protocol import Work
+from tracking.home import StudyFolder
+
+CODE = "code"  # folder of the user's own modules in a study's bundle
+PIECE_BYTES = 1 << 24
+
+Source: TypeAlias = Path | bytes
+
+_OWN_PACKAGES = ("search", "spaces", "tracking")  # every node has them installed
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Files that belong together.
+
+    Attributes:
+        digest: SHA-256 (hex) of what they hold; a folder called so has these files.
+        sizes: name, with slashes, and bytes of each.
+    """
+
+    digest: str
+    sizes: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """A bundle together with where its content comes from; it stays at the coordinator.
+
+    Attributes:
+        bundle: what is told of it.
+        sources: for each file its path here, or its bytes.
+    """
+
+    bundle: Bundle
+    sources: Mapping[str, Source]
+
+    @classmethod
+    def of(cls, sources: Mapping[str, Source], digest: str) -> "Parcel":
+        """Return the parcel of some files."""
+        sizes = tuple((name, _size(source)) for name, source in sources.items())
+        return cls(Bundle(digest, sizes), sources)
+
+    def pieces(self) -> Iterator[tuple[str, bytes]]:
+        """Yield the files' names and bytes, a long file in several pieces, one after another."""
+        for name, source in self.sources.items():
+            with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+                yield name, file.read(PIECE_BYTES)
+                while piece := file.read(PIECE_BYTES):
+                    yield name, piece
+
+
+def dataset_parcel(folder: Path) -> Parcel:
+    """Return a dataset's training arrays as a parcel.
+
+    The test set stays at home: in its place are arrays of the same kind without samples.
+
+    Raises:
+        DataError: the folder is no complete dataset.
+    """
+    manifest = Manifest.read(folder)
+    sources: dict[str, Source] = {FILE: folder / FILE}
+    for name in array_names(manifest.kind):
+        path = array_file(folder, name)
+        sources[path.name] = _without_samples(path) if name.startswith("test_") else path
+    said = [manifest.digest, manifest.kind, manifest.name, manifest.classes, manifest.columns]
+    return Parcel.of(sources, hashlib.sha256(json.dumps(said).encode()).hexdigest())
+
+
+def study_parcel(work: Work) -> Parcel:
+    """Return a study's folds and the user's own modules that its space is made of."""
+    folder = StudyFolder(Path(work.folder))
+    paths = {path.name: path for path in (folder.folds, folder.further_folds) if path.exists()}
+    code = code_files(work.space, Path(work.declarations))
+    paths |= {f"{CODE}/{name}": path for name, path in code.items()}
+    sources: dict[str, Source] = {name: path.read_bytes() for name, path in sorted(paths.items())}
+    digest = hashlib.sha256()
+    for name, source in sources.items():
+        digest.update(f"{name} {len(source)}\n".encode())  # type: ignore[arg-type] # bytes
+        digest.update(source)  # type: ignore[arg-type]
+    return Parcel.of(sources, digest.hexdigest())
+
+
+def reference_at(reference: str, code: Path) -> str:
+    """Return the reference of a space whose modules were put into a folder called `code`."""
+    place, colon, attribute = reference.rpartition(":")
+    is_file = bool(colon) and place.endswith(".py")
+    return f"{code / Path(place).name}:{attribute}" if is_file else reference
+
+
+def code_files(reference: str, declarations: Path) -> dict[str, Path]:
+    """Return the user's own modules that a space rests on, by their names for an import.
+
+    They are known from when the coordinator looked at the reference; what is installed is left out,
+    as every node has it installed.
+
+    Args:
+        reference: of the space.
+        declarations: folder of what was learned of references.
+    """
+    place, colon, _ = reference.rpartition(":")
+    if not colon:
+        return {}
+    is_file = place.endswith(".py")
+    first = Path(place).resolve().parent if is_file else Path.cwd()
+    listed = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    roots = (first, *(Path(entry).resolve() for entry in listed))
+    found = {Path(place).name: Path(place).resolve()} if is_file else {}
+    for path in _modules(place, declarations):
+        root = next((root for root in roots if path.is_relative_to(root)), None)
+        if root is not None and not _is_installed(path, root):
+            found[path.relative_to(root).as_posix()] = path
+    return found
+
+
+def _modules(place: str, declarations: Path) -> Iterator[Path]:
+    """Yield the files that a declaration of a module or file rests on, as far as they are there."""
+    name = place if place.endswith(".py") else f"/{place.replace('.', '/')}"
+    ends = (name, f"{name}.py", f"{name}/__init__.py")
+    for file in sorted(declarations.glob("*.json")):
+        try:
+            sources = list(json.loads(file.read_text(encoding="utf-8"))["sources"])
+        except (OSError, ValueError, LookupError, TypeError):
+            continue  # none of these files; the worker looks at the reference itself
+        if any(source.endswith(ends) for source in sources):
+            yield from (Path(source) for source in sources if Path(source).is_file())
+
+
+def _is_installed(path: Path, root: Path) -> bool:
+    """Whether a module is a package's, which every node has installed, and not the user's own.
+
+    What lies in a virtual environment below `root`, from where it would be imported, is a
+    package's, whichever Python runs this; a user's project may itself lie in an environment.
+    """
+    named = ("stdlib", "platstdlib", "purelib", "platlib")
+    here = Path(__file__).resolve().parents[3]
+    installed = [Path(sysconfig.get_path(name)).resolve() for name in named]
+    installed += [here / name for name in _OWN_PACKAGES]
+    return any(
+        folder in installed
+        or folder.name in ("site-packages", "dist-packages")
+        or (root in folder.parents and (folder / "pyvenv.cfg").exists())
+        for folder in path.parents
+    )
+
+
+def _without_samples(path: Path) -> bytes:
+    array = map_array(path)
+    file = io.BytesIO()
+    np.save(file, np.empty((0, *array.shape[1:]), array.dtype))
+    return file.getvalue()
+
+
+def _size(source: Source) -> int:
+    return len(source) if isinstance(source, bytes) else source.stat().st_size

@@ -1,0 +1,193 @@
+"""What happens on a machine that lends a worker: place what it needs, then evaluate tasks.
+
+The worker is a supervised process as on the coordinator's machine, so a death, a hanging trial,
+memory and time mean the same everywhere. Knows nothing of how messages travel.
+"""
+
+import os
+import shutil
+import socket
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeAlias
+
+from search.environment import package_versions
+from search.executors.limits import Limits, cores
+from search.executors.local import LocalExecutor
+from search.executors.protocol import TrialTask, Verdict, Work
+from search.executors.ray.bundles import CODE, Bundle, reference_at
+from search.executors.ray.placement import place
+from search.executors.resources import PerTrial
+from tracking.home import StudyFolder
+from tracking.records import FoldEnded, Record
+
+Files: TypeAlias = dict[str, bytes]
+
+# Scores of one study must come from the same versions of these.
+COMPARED = ("foldwise", "tensorflow", "keras", "keras-tuner", "numpy", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a machine is asked for: one worker of a study.
+
+    Attributes:
+        work: what it loads; its paths are the coordinator's.
+        dataset: the dataset's files.
+        study: the study's files.
+        limits: what the worker may take.
+        per_trial: processors it computes with, and GPUs it may use; without any they are hidden.
+    """
+
+    work: Work
+    dataset: Bundle
+    study: Bundle
+    limits: Limits
+    per_trial: PerTrial
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The machine lacks a bundle and asks for its pieces; the answer is `Fetched`."""
+
+    bundle: Bundle
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Everything is in its place; the answer is the first task.
+
+    Attributes:
+        node: what the cluster calls the machine.
+        host: its name.
+        versions: of what scores depend on.
+    """
+
+    node: str
+    host: str = field(default_factory=socket.gethostname)
+    versions: dict[str, str] = field(default_factory=lambda: package_versions(COMPARED))
+
+
+@dataclass(frozen=True)
+class Told:
+    """The worker reports a record, with the files it speaks of; the answer is a verdict."""
+
+    record: Record
+    files: Files = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Done:
+    """The task is over; the answer is the next one."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """No worker can be brought to work here; no answer is awaited."""
+
+    words: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task with the predictions of its finished folds, by their names in the study's folder."""
+
+    task: TrialTask
+    files: Files
+
+
+Said: TypeAlias = Wanted | Ready | Told | Done | Failed
+
+
+class Line(ABC):
+    """The way to the coordinator.
+
+    Attributes:
+        node: what the cluster calls this machine.
+    """
+
+    node: str = ""
+
+    @abstractmethod
+    def tell(self, said: Said) -> None:
+        """Say something."""
+
+    @abstractmethod
+    def hear(self) -> Task | Verdict:
+        """Wait for the answer."""
+
+    @abstractmethod
+    def fetch(self, bundle: Bundle) -> Iterable[tuple[str, bytes]]:
+        """Ask for a bundle and yield names and bytes of its files as they come."""
+
+
+def lend(order: Order, line: Line, root: Path, folder: Path) -> None:
+    """Lend the coordinator one worker, for as long as this thread lives.
+
+    Args:
+        order: what is wanted.
+        line: to the coordinator.
+        root: the machine's cache.
+        folder: empty and this worker's own.
+
+    Raises:
+        FoldwiseError: no worker can be brought to work here.
+        OSError: the cache cannot be written.
+    """
+    worker = _started(order, line, root, folder)
+    line.tell(Ready(line.node))
+    while True:
+        given = line.hear()
+        assert isinstance(given, Task)  # noqa: S101 # nosec B101 # narrows the line's type
+        _evaluate(given, worker, line, StudyFolder(folder))
+
+
+def _started(order: Order, line: Line, root: Path, folder: Path) -> LocalExecutor:
+    dataset = place(order.dataset, root, line.fetch)
+    study = place(order.study, root, line.fetch)
+    for name, _ in order.study.sizes:
+        if "/" not in name:
+            (folder / name).symlink_to(study / name)
+    if (study / CODE).is_dir():
+        os.chdir(study / CODE)  # the worker begins there and finds the user's modules
+    if order.per_trial.gpus:
+        os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"  # others may have a share of the same one
+    else:
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    work = replace(
+        order.work,
+        space=reference_at(order.work.space, study / CODE),
+        dataset=str(dataset),
+        folder=str(folder),
+        declarations=str(root / "declarations"),
+    )
+    share = min(1.0, order.per_trial.cpus / cores())
+    return LocalExecutor(
+        work,
+        StudyFolder(folder).worker_log,
+        limits=order.limits.on_share(share),
+        threads=order.per_trial.cpus,
+    )
+
+
+def _evaluate(given: Task, worker: LocalExecutor, line: Line, folder: StudyFolder) -> None:
+    shutil.rmtree(folder.root / "predictions", ignore_errors=True)
+    for name, content in given.files.items():
+        path = folder.root / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+
+    def on_record(record: Record) -> Verdict:
+        files = {}
+        if isinstance(record, FoldEnded):
+            files[record.predictions] = (folder.root / record.predictions).read_bytes()
+        line.tell(Told(record, files))
+        verdict = line.hear()
+        assert isinstance(verdict, Verdict)  # noqa: S101 # nosec B101 # narrows the line's type
+        return verdict
+
+    worker.submit(given.task)
+    worker.wait(on_record)
+    line.tell(Done())

@@ -1,0 +1,294 @@
+"""The text that goes with an exported model."""
+
+import shlex
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from search.analysis.comparison.intervals import over_folds, wilson
+from search.data.folds import validation_share
+from search.reproduction import facts, run_command
+from tracking.history import History, TrialHistory
+from tracking.records import ModelExported, StudyStarted, TestSetOpened
+
+_LIKE = {"image": "images", "text": "texts", "table": "rows"}
+_EXAMPLES = {"image": "image.png", "text": '"a text"', "table": "rows.csv"}
+_UNEVEN = 1.5  # largest class against the smallest, from which on classes are called uneven
+_ENCODED = {
+    "image": "An image is padded or resized from `native_shape` to `input_shape` in `labels.json`"
+    " (smaller by at most a quarter: centred on black; else resized, bilinear); `scaled` says"
+    " whether pixels are then divided by 255.",
+    "text": "A text is lower-cased; its words are the runs of letters and digits, with apostrophes"
+    " inside, and the signs `!` and `?` by themselves. The word in line n of `vocabulary.txt` (from"
+    " 1; the same words stand in `labels.json`) is token n + 1, any other word is token 1; behind"
+    " the last word stands 0, up to `length` tokens. Formats that are given `texts` do this"
+    " themselves.",
+    "table": "Of each column its `means` is subtracted, and the rest divided by its `deviations`;"
+    " both stand in `labels.json`, in the order of `columns`. Formats that are given rows as in the"
+    " file do this themselves.",
+}
+
+
+def model_card(history: History, export: ModelExported, test: TestSetOpened | None) -> str:
+    """Return `MODEL_CARD.md`: what the model is, how good, how it was chosen and made.
+
+    Args:
+        history: the study's.
+        export: the model.
+        test: its score on the test set, None if that was not opened for it.
+    """
+    study = history.study
+    if study is None:
+        raise ValueError("a model card needs a study")
+    trial = history.trials[export.trial]
+    parts = [
+        f"# {study.study}: trial {export.trial}",
+        _opening(study, export),
+        "## Scores",
+        *_scores(history, export, test),
+        "## Setting",
+        _table(("parameter", "value"), trial.setting.items()),
+        "## Data",
+        _data(study, export),
+        "## How it was chosen",
+        _choice(history, study),
+        *_standing(export),
+        "## Use",
+        *_use(export, study.kind, study.space),
+        "## Limits",
+        *_limits(study, test),
+        "## How to make it again",
+        *_reproduction(history, export),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _opening(study: StudyStarted, export: ModelExported) -> str:
+    what = "A Keras model"
+    if export.models > 1:
+        what = f"{export.models} Keras models, one a fold, in one that averages their probabilities"
+    return (
+        f"{what}, of space `{study.space}` for `{study.dataset['name']}`,"
+        f" {export.model_parameters:,} parameters, written {_day(export.at)}."
+    )
+
+
+def _scores(history: History, export: ModelExported, test: TestSetOpened | None) -> Iterable[str]:
+    trial, study = history.trials[export.trial], history.known_study()
+    scores = trial.ended.scores if trial.ended else {}
+    accuracies = [fold.accuracy for fold in trial.finished_folds().values()]
+    interval = over_folds(accuracies, test_share=validation_share(study.folds))
+    yield _table(
+        ("measure", "value", "95 % interval"),
+        [
+            (
+                "cross-validated accuracy (mean over folds)",
+                f"{scores['cv_accuracy']:.4f}",
+                _interval(interval),
+            ),
+            ("standard deviation over folds", f"{scores['cv_accuracy_std']:.4f}", ""),
+            ("single folds", " ".join(f"{accuracy:.4f}" for accuracy in accuracies), ""),
+            ("macro F1 (out of fold)", f"{scores['macro_f1']:.4f}", ""),
+            *((name, value, "") for name, value in _further_scores(history, trial)),
+            *_test_scores(test),
+            ("times the study's test set was opened", len(history.test_openings), ""),
+        ],
+    )
+    yield (
+        "Of the cross-validation the interval allows for folds whose training parts overlap"
+        " (corrected resampled variance, Nadeau and Bengio 2003), of the test accuracy for the"
+        " number of test samples (Wilson)."
+        + (" The scores over folds are those of single models." if export.models > 1 else "")
+    )
+    if test:
+        yield "Confusion matrix on the test set (rows true, columns predicted):"
+        yield _table(
+            ("", *study.classes),
+            [(name, *row) for name, row in zip(study.classes, test.confusion, strict=True)],
+        )
+
+
+def _test_scores(test: TestSetOpened | None) -> list[tuple[object, ...]]:
+    if test is None:
+        return []
+    interval = wilson(test.accuracy, _count(test))
+    return [
+        ("test accuracy", f"{test.accuracy:.4f}", _interval(interval)),
+        *([] if test.loss is None else [("test loss", f"{test.loss:.4f}", "")]),
+        ("test macro F1", f"{test.macro_f1:.4f}", ""),
+        ("test samples", f"{_count(test):,}", ""),
+    ]
+
+
+def _further_scores(history: History, trial: TrialHistory) -> list[tuple[str, str]]:
+    """Return what else the search went for, and the scores on folds that confirmed the trial."""
+    shown = ("cv_accuracy", "macro_f1", "model_parameters")
+    rows = [
+        (objective.meaning, f"{score:.{2 if objective.name == 'latency_ms' else 4}f}")
+        for objective in history.objectives
+        if objective.name not in shown and (score := trial.score(objective.name)) is not None
+    ]
+    if trial.confirmed is None or not trial.confirmed.scores:
+        return rows
+    folds = f"on {len(trial.finished_more_folds())} further folds"
+    scores = trial.confirmed.scores
+    return [
+        *rows,
+        (f"accuracy {folds}", f"{scores['cv_accuracy']:.4f} ± {scores['cv_accuracy_std']:.4f}"),
+        (f"loss {folds}", f"{scores['cv_loss']:.4f}"),
+        (f"macro F1 {folds}", f"{scores['macro_f1']:.4f}"),
+    ]
+
+
+def _data(study: StudyStarted, export: ModelExported) -> str:
+    data = study.dataset
+    used = "The model was trained on all of them"
+    if export.models > 1:
+        used = "Each of the models was trained on all of them but its fold's validation part"
+    return (
+        f"`{data['name']}` ({data['source']}), {data['samples']:,} training samples,"
+        f" {len(data['classes'])} classes, SHA-256 `{data['digest']}`. {used}; the test set took"
+        " no part in the choice of the setting."
+    )
+
+
+def _choice(history: History, study: StudyStarted) -> str:
+    settings = study.settings
+    counts = [trial.state for trial in history.trials.values()]
+    goals = " and ".join(
+        f"the {'largest' if o.larger else 'smallest'} `{o.name}` ({o.meaning})"
+        for o in history.objectives
+    )
+    confirmed = len(history.confirmed())
+    further = (
+        f" The best of them ({confirmed}) were trained once more on further folds, which took no"
+        " part in the search, and are ranked by these."
+        if confirmed
+        else ""
+    )
+    return (
+        f"{len(counts)} trials ({counts.count('complete')} complete, {counts.count('pruned')}"
+        f" pruned, {counts.count('failed')} failed) by {study.driver}/{settings['sampler']}, seed"
+        f" {settings['seed']}, each on the same folds, {study.folds} in all, SHA-256"
+        f" `{study.folds_digest}`, in search of {goals}.{further} The best of many trials is a"
+        " little flattered by its cross-validated score; the test score is not."
+    )
+
+
+def _standing(export: ModelExported) -> Iterable[str]:
+    if export.alias_reason:
+        yield f"In MLflow this model became the **{export.alias}**. {export.alias_reason}"
+
+
+def _use(export: ModelExported, kind: str, space: str) -> Iterable[str]:
+    yield (
+        f"`python -m search predict FOLDER {_EXAMPLES[kind]}`, or"
+        ' `keras.saving.load_model("model.keras")`.'
+        f" Made with {', '.join(export.requirements)}; computes in float32. It comes without loss"
+        " and optimizer; `compile` it to train it further."
+    )
+    own = [f"`{name}`" for each in export.formats for name in each.get("own", ())]
+    if own:
+        place, _, name = space.rpartition(":")
+        module = Path(place).stem if place.endswith(".py") else place
+        yield (
+            f"`model.keras` holds more than Keras's own parts: {', '.join(own)}. Before Keras can"
+            f" load it, import their code, as by `import {module}`; `predict` takes it with"
+            f" `--space {Path(place).name}:{name}`. The other formats need no code."
+        )
+    if export.formats:
+        rows = [
+            (
+                f"`{each['file']}`",
+                each.get("takes", ""),
+                each.get("runtime", ""),
+                f"{each['bytes']:,}",
+                f"{each['difference']:.1e}",
+            )
+            for each in export.formats
+        ]
+        yield _table(("file", "takes", "runs with", "bytes", "difference"), rows)
+        yield (
+            "`difference` is the largest between its probabilities and the Keras model's, on"
+            " training samples, after it was written and loaded again."
+        )
+    yield (
+        f"{_ENCODED[kind]} `outputs` in `labels.json` tells of `model.keras` whether it gives"
+        " probabilities, logits or scores, one a class or one for the second of two (where it is"
+        " above `threshold`); all other formats give one probability, or score, a class, in the"
+        " order of `classes`."
+    )
+
+
+def _limits(study: StudyStarted, test: TestSetOpened | None) -> Iterable[str]:
+    yield (
+        f"Scores hold for {_LIKE[study.kind]} like those of the dataset, of the same making."
+        " Probabilities are not calibrated. What belongs to none of the classes still gets one of"
+        " them."
+    )
+    if test is None:
+        return
+    counts = {
+        name: sum(row) for name, row in zip(study.classes, test.confusion, strict=True) if sum(row)
+    }
+    missing = [name for name in study.classes if name not in counts]
+    if missing:
+        yield f"The test set has no sample of {', '.join(missing)}."
+    if not counts:
+        return
+    least, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+    text = (
+        f"The test set's classes have {counts[least]:,} samples each"
+        if counts[least] == counts[most]
+        else f"The test set's classes have {counts[least]:,} ({least}) to {counts[most]:,} ({most})"
+        " samples"
+    )
+    if counts[most] >= _UNEVEN * counts[least]:
+        text += (
+            f": accuracy tells mostly of {most}; always to answer it would score"
+            f" {counts[most] / sum(counts.values()):.4f}. Macro F1 counts every class alike"
+        )
+    shares = {name: _share(test, name, study) for name in counts}
+    worst = min(shares, key=shares.__getitem__)
+    yield f"{text}. It finds {worst} least: {shares[worst]:.4f} of them."
+
+
+def _share(test: TestSetOpened, name: str, study: StudyStarted) -> float:
+    number = study.classes.index(name)
+    return test.confusion[number][number] / sum(test.confusion[number])
+
+
+def _reproduction(history: History, export: ModelExported) -> Iterable[str]:
+    study = history.known_study()
+    again = ["python", "-m", "search", "export", study.study, "--trial", str(export.trial)]
+    again += ["--ensemble"] if export.models > 1 else []
+    formats = ",".join(str(each["format"]) for each in export.formats)
+    again += ["--format", formats] if formats else []
+    yield "\n".join(["```console", f"$ {run_command(history)}", f"$ {shlex.join(again)}", "```"])
+    yield (
+        "A study of one worker gives the same folds and the same scores to the last bit where"
+        " versions and machine are the same."
+    )
+    yield _table(("what it depends on", "value"), facts(history))
+
+
+def _interval(interval: tuple[float, float] | None) -> str:
+    return f"{interval[0]:.4f} to {interval[1]:.4f}" if interval else ""
+
+
+def _count(test: TestSetOpened) -> int:
+    return sum(map(sum, test.confusion))
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:
+    lines = ["| " + " | ".join(map(_cell, head)) + " |", "|" + "---|" * len(head)]
+    lines += ["| " + " | ".join(map(_cell, row)) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def _cell(content: object) -> str:
+    return " ".join(str(content).split()).replace("|", "\\|")
+
+
+def _day(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -1,0 +1,357 @@
+"""A study's final model: trained, written, tested, recorded and shipped."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from search.data import Dataset, load
+from search.data.folds import Folds
+from search.environment import describe_environment, package_versions
+from search.errors import DataError, SettingsError
+from search.export.champion import Decision, decide
+from search.export.code import checked, code_of
+from search.export.ensemble import check_folds, refit_folds
+from search.export.folder import ModelFolder, NeedsCode
+from search.export.formats.base import Format
+from search.export.formats.catalog import chosen_formats, default_formats
+from search.export.formats.staging import check_target, not_writable, publish, staged
+from search.export.formats.writing import Written, exportable, rehearse, write_formats
+from search.export.refit import Final, FinalModel, OnEpoch, chosen_trial, refit
+from search.export.test_set import open_test_set, write_results
+from search.quiet import load_tensorflow, standard_error_to
+from search.studies import Notify, StudyReader, known_reader
+from search.study.identity import listed
+from search.study.opening import code_now, study_space
+from search.tracker import Tracker
+from tracking.history import History, TrialHistory
+from tracking.home import Home, StudyFolder
+from tracking.journal import Journal
+from tracking.lock import StudyLock, StudyLocked
+from tracking.provenance import code_changes, code_of_trial, sessions_of, version_changes
+from tracking.records import ModelExported, Record, TestSetOpened
+
+REQUIREMENTS = ("tensorflow", "keras", "numpy")
+
+
+@dataclass(frozen=True)
+class ExportWish:
+    """How a model is to be exported.
+
+    Attributes:
+        target: folder to write.
+        trial: number of the trial whose setting is taken; None for the best.
+        overwrite: replace a model at the target.
+        formats: names with commas between them; None for what suits the samples.
+        ensemble: average the models of the folds.
+        force: make it champion whatever the comparison says.
+        accept_changed_code: take the space's code also if the trial was trained with other.
+    """
+
+    target: Path
+    trial: int | None = None
+    overwrite: bool = False
+    formats: str | None = None
+    ensemble: bool = False
+    force: bool = False
+    accept_changed_code: bool = False
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A final model.
+
+    Attributes:
+        export: the model.
+        samples: number of training samples.
+        kind: of the samples: `image`, `text` or `table`.
+        test: its scores on the test set.
+        openings: how often the study's test set has been opened by now.
+        waiting: records that have not reached MLflow yet.
+    """
+
+    export: ModelExported
+    samples: int
+    kind: str
+    test: TestSetOpened
+    openings: int
+    waiting: int
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A final model's scores, and how often the study's test set has been opened by now."""
+
+    test: TestSetOpened
+    classes: tuple[str, ...]
+    openings: int
+
+
+def export_study(
+    home: Home,
+    study: str,
+    wish: ExportWish,
+    *,
+    data_dir: Path | None,
+    tracker: Tracker,
+    on_epoch: OnEpoch,
+    notify: Notify,
+) -> Exported:
+    """Train a study's best setting anew, write it, check it, test it and register it.
+
+    What can be known before the training is found out before it: the formats are written and
+    loaded once with untrained weights.
+
+    Args:
+        home: where the study is.
+        study: its name.
+        wish: what is to be exported, and how.
+        data_dir: where the user's own copies of datasets are.
+        tracker: brings the records to MLflow.
+        on_epoch: called after each epoch with the fold (0: all training data), the epoch's number
+            and its metrics.
+        notify: takes notices for the user.
+
+    Raises:
+        SettingsError: no such study or trial, a target that cannot be used, a format that is
+            unknown, lacks its packages or does not take the model, or the space's code is not the
+            one the trial was trained with.
+        DataError: the dataset is not the one the study began with.
+        ExportFailed: a format predicts otherwise than the Keras model.
+    """
+    reader = known_reader(home, study)
+    folder, history = reader.folder, reader.history
+    trial = chosen_trial(history, wish.trial)
+    begun = history.known_study()
+    formats = chosen_formats(wish.formats or default_formats(begun.kind))
+    if wish.ensemble:
+        check_folds(begun.folds)
+    check_target(wish.target, overwrite=wish.overwrite)
+    decision = decide(history, trial, force=wish.force)
+    dataset = same_dataset(history, home, data_dir, notify)
+    final = _final(history, trial, dataset, folder, home, wish)  # before what takes long
+    load_tensorflow(folder.worker_log())
+    with _recording(reader) as record:
+        final = _final(history, trial, dataset, folder, home, wish)
+        for sentence in _told_before(history, trial, final):
+            notify(sentence)
+        with staged(wish.target, overwrite=wish.overwrite) as staging:
+            _rehearse(final, formats, staging, folder)
+            made = refit_folds(final, on_epoch) if wish.ensemble else refit(final, on_epoch)
+            with _writing(wish.target):
+                written = _write(final, made, formats, staging, folder)
+                publish(staging, wish.target)
+        model = ModelFolder(wish.target)
+        export = _record_of(model, made, trial, written, decision, final)
+        record(export)
+        write_results(model, history)
+        with standard_error_to(folder.worker_log()):
+            test = open_test_set(model, dataset, trial, by="export")
+        record(test)
+        write_results(model, history)
+    waiting = tracker.sync(folder, notify)
+    samples = int(begun.dataset["samples"])
+    return Exported(export, samples, dataset.kind, test, len(history.test_openings), waiting)
+
+
+def evaluate_study(
+    home: Home,
+    study: str,
+    *,
+    data_dir: Path | None,
+    tracker: Tracker,
+    notify: Notify,
+    accept_changed_code: bool = False,
+) -> Evaluated:
+    """Score a study's last exported model on the test set.
+
+    Raises:
+        SettingsError: no such study, or nothing was exported from it, or the model has classes of
+            its space's code, which has changed since the export.
+        DataError: the model or the dataset is not what it was.
+    """
+    reader = known_reader(home, study)
+    folder, history = reader.folder, reader.history
+    if not history.exports:
+        raise SettingsError(
+            f"study {study!r} has no exported model; write one with"
+            f" `python -m search export {study}`"
+        )
+    export = history.exports[-1]
+    if history.trials[export.trial].state != "complete":
+        raise SettingsError(
+            f"trial {export.trial}, whose model was exported, has lost a fold, and so its scores;"
+            f" let it be trained again with `python -m search run --study {study}`"
+        )
+    model = ModelFolder(Path(export.folder))
+    if model.model_sha256() != export.model_sha256:
+        raise DataError(f"{model.model} is not the file that `export` wrote; export again")
+    dataset = same_dataset(history, home, data_dir, notify)
+    if model.own_names() and not accept_changed_code:
+        _check_classes(history, export, dataset, home)
+    load_tensorflow(folder.worker_log())
+    code = code_of(history.known_study().space, model.labels())
+    with _recording(reader) as record:
+        with standard_error_to(folder.worker_log()):
+            trial = history.trials[export.trial]
+            try:
+                test = open_test_set(model, dataset, trial, by="evaluate", code=code)
+            except NeedsCode as error:
+                raise error.with_remedy(
+                    "Bring back the code that the study was made with."
+                ) from error
+        record(test)
+        write_results(model, history)
+    tracker.sync(folder, notify)
+    return Evaluated(test, dataset.classes, len(history.test_openings))
+
+
+def _check_classes(history: History, export: ModelExported, dataset: Dataset, home: Home) -> None:
+    start, space = study_space(history, dataset, home)
+    changes = code_changes(export.code, code_now(start.space, space, dataset, home))
+    if changes:
+        raise SettingsError(
+            f"the model has layers of space {start.space}, whose code has changed since the export:"
+            f" {listed(changes)}. Bring the old code back, or score it all the same with"
+            " `--accept-changed-code`."
+        )
+
+
+def _rehearse(final: Final, formats: tuple[Format, ...], staging: Path, study: StudyFolder) -> None:
+    """Find out before the training whether the space's models can be written and read again."""
+    import keras
+
+    model = final.compiled()
+    made = exportable(model, final.labels(final.outputs_of(model)), final.samples())
+    rehearse(formats, made, staging, log=study.worker_log())
+    keras.backend.clear_session(free_memory=False)
+
+
+def _write(
+    final: Final,
+    made: FinalModel,
+    formats: tuple[Format, ...],
+    staging: Path,
+    study: StudyFolder,
+) -> list[Written]:
+    ready = exportable(made.model, made.labels, final.samples())
+    written = write_formats(formats, ready, staging, log=study.worker_log())
+    folder = ModelFolder(staging)
+    labels = checked(made.model, made.labels) if folder.own_names() else made.labels
+    folder.write_labels(labels)
+    return written
+
+
+@contextmanager
+def _writing(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise not_writable(target, error) from error
+
+
+def _record_of(
+    folder: ModelFolder,
+    made: FinalModel,
+    trial: TrialHistory,
+    written: list[Written],
+    decision: Decision,
+    final: Final,
+) -> ModelExported:
+    lines: list[str] = []
+    made.model.summary(print_fn=lines.append)
+    return ModelExported(
+        at=time.time(),
+        trial=trial.number,
+        folder=str(folder.path.resolve()),
+        model_sha256=folder.model_sha256(),
+        curves=made.curves,
+        train_seconds=made.train_seconds,
+        model_parameters=made.model.count_params(),
+        requirements=[f"{name}=={found}" for name, found in package_versions(REQUIREMENTS).items()],
+        summary="\n".join(lines),
+        models=made.models,
+        formats=[each.to_json() for each in written],
+        alias=decision.alias,
+        alias_reason=decision.reason,
+        code=final.fingerprint,
+        accepted=list(final.accepted),
+    )
+
+
+def _final(
+    history: History,
+    trial: TrialHistory,
+    dataset: Dataset,
+    folder: StudyFolder,
+    home: Home,
+    wish: ExportWish,
+) -> Final:
+    return Final.of(
+        history,
+        trial,
+        dataset,
+        Folds.load(folder.folds, digest=history.known_study().folds_digest),
+        home=home,
+        accept_changed_code=wish.accept_changed_code,
+    )
+
+
+def _told_before(history: History, trial: TrialHistory, final: Final) -> Iterator[str]:
+    """Yield what the user should know of code and versions before the training."""
+    if final.accepted:
+        yield (
+            f"trial {trial.number} was trained with other code, which is accepted:"
+            f" {listed(final.accepted)}. Its score is not this model's"
+        )
+    elif not code_of_trial(history, trial):
+        yield (
+            f"trial {trial.number} was trained by a version that did not record the space's code:"
+            " whether it is the same is not known"
+        )
+    for session in sessions_of(history, trial)[-1:]:
+        versions = version_changes(session.environment, describe_environment())
+        if versions:
+            yield f"trial {trial.number} was trained with other versions: now {', '.join(versions)}"
+
+
+def same_dataset(history: History, home: Home, data_dir: Path | None, notify: Notify) -> Dataset:
+    """Return the dataset that a study began with.
+
+    Raises:
+        DataError: it cannot be had, or is another one by now.
+    """
+    if history.study is None:
+        raise SettingsError("the study has not begun")
+    recorded = history.study.dataset
+    dataset = load(recorded["name"], home=home.root, data_dir=data_dir, notify=notify)
+    if dataset.digest != recorded["digest"]:
+        raise DataError(
+            f"dataset {dataset.name} is not the one the study began with"
+            f" (digest {recorded['digest'][:12]}, now {dataset.digest[:12]});"
+            " point `--data-dir` to that one"
+        )
+    return dataset
+
+
+@contextmanager
+def _recording(reader: StudyReader) -> Iterator["_Recorder"]:
+    folder = reader.folder
+    try:
+        with StudyLock(folder.lock):
+            reader.check_same()
+            with Journal(folder.journal) as journal:
+                yield _Recorder(journal, reader.read())
+    except StudyLocked as error:
+        raise SettingsError(f"{error}; wait for it to end") from error
+
+
+@dataclass(frozen=True)
+class _Recorder:
+    journal: Journal
+    history: History
+
+    def __call__(self, record: Record) -> None:
+        self.journal.append(record)
+        self.history.add(record)

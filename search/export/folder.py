@@ -1,0 +1,367 @@
+"""An exported model's folder: its files, and how they are read again."""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from search.data.checks import MAX_CLASSES
+from search.data.picture_files import MAX_PIXELS
+from search.errors import DataError
+from search.export.archive import fault_in_archive, own_names
+from search.tasks.outputs import MEANINGS, Outputs
+from search.training.encoders import (
+    Encoder,
+    ImageEncoder,
+    TableEncoder,
+    TextEncoder,
+    encoder_from_json,
+)
+from spaces import SpaceError, cause_of
+from tracking.files import whole_file
+
+MODEL, METRICS, LABELS, CARD = "model.keras", "metrics.json", "labels.json", "MODEL_CARD.md"
+MAX_JSON_BYTES = 64 << 20
+MAX_TOKENS = 1_000_000  # of one text
+CHECKED = 4  # made-up samples in `Labels.check`
+
+# Runs a user's code that registers classes with Keras, and pauses after each step.
+Code: TypeAlias = Callable[[], Iterable[None]]
+
+_MISSING = re.compile(r"Could not locate (class|function) '([^']+)'")
+_LAMBDA = re.compile(r"unsafe_deserialization|__lambda__|identifier: \{'value'")
+_HOLDS_CODE = "holds code, such as a Lambda layer, which is not run"
+_SHOWN_NAMES = 5
+OTHERS = ("saved_model.pb", "*.h5", "*.hdf5", "*.pkl", "*.pickle", "*.joblib", "*.pt")
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a model's inputs and outputs mean.
+
+    Attributes:
+        classes: names, by class number.
+        encoder: turns samples into the model's input.
+        background: mean of the training images' border pixels, 0 (black) to 255 (white).
+        columns: a table's column names, in the model's order.
+        outputs: what the model gives, `probabilities`, `logits` or `scores`: one a class, or one
+            for the second of two.
+        threshold: of one score: above it the second class is meant.
+        check: of a model with parts of a user's own, the values a class it gave for made-up
+            samples (`search.export.code.made_up`), one row each: code that was changed since shows.
+    """
+
+    classes: tuple[str, ...]
+    encoder: Encoder
+    background: float = 0.0
+    columns: tuple[str, ...] = ()
+    outputs: str = "probabilities"
+    threshold: float = 0.5
+    check: tuple[tuple[float, ...], ...] = ()
+
+    @property
+    def meaning(self) -> Outputs:
+        """What the model's outputs mean."""
+        return Outputs(self.outputs, len(self.classes), self.threshold)
+
+    @property
+    def kind(self) -> str:
+        """The kind of samples: `image`, `text` or `table`."""
+        return str(self.encoder.to_json()["kind"])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of `labels.json`."""
+        return {
+            "classes": list(self.classes),
+            "input": self.encoder.to_json(),
+            "background": self.background,
+            "columns": list(self.columns),
+            "outputs": self.outputs,
+            "threshold": self.threshold,
+            **({"check": self.check} if self.check else {}),
+        }
+
+
+class NoModel(DataError):
+    """A folder whose model cannot be had.
+
+    Attributes:
+        why: a phrase.
+    """
+
+    def __init__(self, message: str, why: str) -> None:
+        super().__init__(message)
+        self.why = why
+
+
+class NeedsCode(NoModel):
+    """A model whose own classes or functions Keras does not know.
+
+    Args:
+        model: the archive.
+        names: of what is not Keras's own, as the archive has them.
+        why: what Keras lacks.
+        remedy: one sentence.
+    """
+
+    def __init__(self, model: Path, names: tuple[str, ...], why: str, remedy: str = "") -> None:
+        self.model, self.names = model, names
+        shown = ", ".join(repr(name[:80]) for name in names[:_SHOWN_NAMES])
+        message = f"{model} cannot be opened without the code of {shown} ({why}). {remedy}"
+        super().__init__(message.rstrip(), why)
+
+    def with_remedy(self, remedy: str) -> "NeedsCode":
+        """Return the same with a remedy."""
+        return NeedsCode(self.model, self.names, self.why, remedy)
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A folder that `export` wrote."""
+
+    path: Path
+
+    @property
+    def model(self) -> Path:
+        """The Keras archive."""
+        return self.path / MODEL
+
+    def model_sha256(self) -> str:
+        """Return the archive's digest.
+
+        Raises:
+            DataError: there is no archive.
+        """
+        try:
+            return _sha256(self.model)
+        except OSError as error:
+            raise self._not_a_model(error.strerror) from error
+
+    def write_labels(self, labels: Labels) -> None:
+        """Write `labels.json` once all other files are there: it has the digest of each.
+
+        By these a folder is told apart from one whose files are of two exports, as after one that
+        was killed, or a copy that broke off.
+        """
+        files = sorted(path for path in self.path.rglob("*") if path.is_file())
+        digests = {
+            path.relative_to(self.path).as_posix(): {
+                "sha256": _sha256(path),
+                "bytes": path.stat().st_size,
+            }
+            for path in files
+        }
+        content = labels.to_json() | {"files": digests}
+        self.write(LABELS, json.dumps(content, indent=2) + "\n")
+
+    def check_model(self) -> None:
+        """Check that `model.keras` is the file that `labels.json` was written with.
+
+        A folder without labels, or with those of an export that kept no digests, is not refused.
+
+        Raises:
+            DataError: it is another one.
+        """
+        try:
+            known = _read_json(self.path / LABELS)["files"][MODEL]["sha256"]
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+            return  # `labels` tells what is wrong with them
+        if known != self.model_sha256():
+            raise DataError(
+                f"{self.path} is not whole: its {MODEL} is not the one that {LABELS} was written"
+                " for, as after an export or a copy that broke off, so its answers would be wrong."
+                f" Export again with `python -m search export STUDY --to {self.path} --overwrite`,"
+                " or copy the whole folder again."
+            )
+
+    def labels(self) -> Labels:
+        """Read `labels.json`.
+
+        Raises:
+            DataError: absent or damaged.
+        """
+        try:
+            return _labels(_read_json(self.path / LABELS))
+        except OSError as error:
+            raise self._not_a_model(error.strerror) from error
+        except (ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
+            why = f"{type(error).__name__}: {error}"[:300]
+            raise self._not_a_model(f"{LABELS} is damaged: {why}") from error
+
+    def metrics(self) -> dict[str, Any]:
+        """Read `metrics.json`; an absent or damaged one is empty."""
+        try:
+            data = _read_json(self.path / METRICS)
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return data if isinstance(data, dict) else {}
+
+    def write(self, name: str, content: str) -> None:
+        """Write one of the folder's text files, whole or not at all."""
+        with whole_file(self.path / name) as file:
+            file.write(content.encode())
+
+    def own_names(self) -> tuple[str, ...]:
+        """Return what in the archive is not Keras's own, as `model_archive.own_names` does."""
+        return own_names(self.model)
+
+    def load(self, code: Code | None = None) -> Any:
+        """Return the Keras model, loaded in Keras's safe mode; no other format is opened.
+
+        It comes without loss, optimizer and metrics, which may be a user's own and which no
+        prediction takes.
+
+        Args:
+            code: runs the user's code that registers the model's own classes, step by step; asked
+                only where Keras alone cannot open the archive, and after each step tried again.
+
+        Raises:
+            NeedsCode: the archive holds what is not Keras's own, and no code has registered it.
+            DataError: the archive is absent or damaged, is of another export than the labels, holds
+                what is no model, or could only be loaded by running code that is in it.
+        """
+        if not self.model.is_file():
+            raise self._not_a_model(f"there is no {MODEL}{self._other_formats()}")
+        self.check_model()
+        fault = fault_in_archive(self.model)
+        if fault:
+            raise self._not_a_model(f"{MODEL} is damaged: {fault}")
+        import keras
+
+        try:
+            model = _loaded(self.model, code)
+        except Exception as error:  # Keras raises all kinds for a damaged archive
+            raise self._not_opened(error) from error
+        if not isinstance(model, keras.Model):
+            raise self._not_a_model(f"{MODEL} holds a {type(model).__name__}, which is no model")
+        return model
+
+    def _not_opened(self, error: Exception) -> DataError:
+        why = why_not_read(error)
+        if why == _HOLDS_CODE:
+            return self._not_a_model(f"{MODEL} {why}")
+        missing = tuple(name for _, name in _missing(error))
+        if missing or isinstance(error, SpaceError):  # the code that was to register them
+            return NeedsCode(self.model, self.own_names() or missing, why)
+        return self._not_a_model(f"{MODEL} is damaged: {why}")
+
+    def _other_formats(self) -> str:
+        found = [path.name for pattern in OTHERS for path in self.path.glob(pattern)]
+        if not found:
+            return ""
+        return f"; {sorted(found)[0]} is not opened, as such files may run code of their own"
+
+    def _not_a_model(self, why: str | None) -> NoModel:
+        return NoModel(
+            f"{self.path} is no exported model ({why}); write one with"
+            f" `python -m search export STUDY --to {self.path}`",
+            str(why),
+        )
+
+
+def why_not_read(error: BaseException) -> str:
+    """Return in one phrase why Keras could not read an archive, or what is described in one."""
+    if isinstance(error, NoModel):
+        return error.why
+    if _LAMBDA.search(str(error)):
+        return _HOLDS_CODE
+    found = _missing(error)
+    return (
+        f"{found[0][0]} {found[0][1]!r} is not registered with Keras" if found else cause_of(error)
+    )
+
+
+def _missing(error: BaseException) -> list[tuple[str, str]]:
+    return [(kind, name[:80]) for kind, name in _MISSING.findall(str(error))]
+
+
+def _loaded(path: Path, code: Code | None) -> Any:
+    import keras
+
+    def load() -> Any:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+
+    try:
+        return load()
+    except Exception:
+        if code is None:
+            raise
+        for _ in code():
+            with suppress(Exception):  # what another step may mend
+                return load()
+        return load()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_json(path: Path) -> Any:
+    with path.open("rb") as file:
+        content = file.read(MAX_JSON_BYTES + 1)
+    if len(content) > MAX_JSON_BYTES:
+        raise ValueError(f"it has more than {MAX_JSON_BYTES:,} bytes")
+    return json.loads(content)
+
+
+def _labels(data: Any) -> Labels:
+    """Return what `Labels.to_json` described.
+
+    Raises:
+        LookupError, TypeError, ValueError, ArithmeticError, RecursionError: it describes none.
+    """
+    labels = Labels(
+        _names(data["classes"], "classes"),
+        encoder_from_json(data["input"]),
+        float(data["background"]),
+        _names(data["columns"], "columns"),
+        str(data["outputs"]),
+        float(data.get("threshold", 0.5)),
+        tuple(tuple(float(value) for value in row) for row in data.get("check", ())),
+    )
+    if not 1 <= len(labels.classes) <= MAX_CLASSES:
+        raise ValueError(f"classes must be 1 to {MAX_CLASSES:,}; got {len(labels.classes):,}")
+    if labels.outputs not in MEANINGS:
+        raise ValueError(f"outputs must be one of {', '.join(MEANINGS)}")
+    if not math.isfinite(labels.threshold):
+        raise ValueError(f"threshold must be finite; got {labels.threshold}")
+    if len(labels.check) > CHECKED or any(len(row) != len(labels.classes) for row in labels.check):
+        raise ValueError(f"check must be at most {CHECKED} rows of one probability a class")
+    if not 0 <= labels.background <= 255:
+        raise ValueError(f"background must be within 0..255; got {labels.background}")
+    _check_input(labels)
+    return labels
+
+
+def _names(data: Any, what: str) -> tuple[str, ...]:
+    if not isinstance(data, list) or not all(isinstance(name, str) for name in data):
+        raise TypeError(f"{what} must be a list of names")
+    return tuple(data)
+
+
+def _check_input(labels: Labels) -> None:
+    match labels.encoder:
+        case ImageEncoder(native, shape):
+            for height, width, channels in (native, shape):
+                sizes = min(height, width) >= 1 and height * width <= MAX_PIXELS
+                if not sizes or channels not in (1, 3):
+                    raise ValueError(
+                        f"images must have 1 to {MAX_PIXELS:,} pixels and 1 or 3 channels;"
+                        f" got {height} x {width} x {channels}"
+                    )
+        case TextEncoder(_, length, _):
+            if not 1 <= length <= MAX_TOKENS:
+                raise ValueError(f"texts must have 1 to {MAX_TOKENS:,} tokens; got {length:,}")
+        case TableEncoder(means, deviations):
+            if not 1 <= len(means) == len(deviations) == len(labels.columns):
+                raise ValueError("every column must have a name, a mean and a deviation")
+            if not all(map(math.isfinite, means)) or not all(
+                0 < deviation < math.inf for deviation in deviations
+            ):
+                raise ValueError("means must be finite and deviations above 0")

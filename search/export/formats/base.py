@@ -1,0 +1,133 @@
+"""What a format of exported models is: it writes a model, and predicts with what it wrote."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from search.export.folder import Labels
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Real samples that a written model is tried on.
+
+    Attributes:
+        raw: as the dataset holds them: uint8 images, texts, or float32 rows.
+        encoded: the same as the model receives them, `(n, ...)`.
+    """
+
+    raw: Any
+    encoded: Array
+
+
+@dataclass(frozen=True)
+class Exportable:
+    """A model that is to be written, with what it is checked by.
+
+    Attributes:
+        model: the Keras model, compiled; its outputs as `labels` says.
+        labels: what its inputs and outputs mean.
+        samples: real ones.
+        expected: the Keras model's values a class of the samples, float32 `(n, classes)`.
+    """
+
+    model: Any
+    labels: Labels
+    samples: Samples
+    expected: Array
+
+    @cached_property
+    def probable(self) -> Any:
+        """The model with one value a class, float32 `(n, classes)`, its input `inputs`.
+
+        It fails, in any way, for a model that cannot be part of another one.
+        """
+        from search.export.formats.probabilities import probable_model
+
+        labels = self.labels
+        return probable_model(self.model, labels.meaning, self.samples.encoded, kind=labels.kind)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far a written model's probabilities are from the Keras model's at most.
+
+    Attributes:
+        largest: over all samples, classes and ways in; NaN where a probability is none.
+        way: the way in, by name, where it is so large.
+    """
+
+    largest: float
+    way: str
+
+    @classmethod
+    def of(cls, found: Mapping[str, Array], expected: Array) -> "Difference":
+        """Return it for the probabilities that each way in gave.
+
+        Raises:
+            ValueError: they are not one a class.
+        """
+        worst = cls(0.0, "")
+        for way, probabilities in found.items():
+            if probabilities.shape != expected.shape:
+                raise ValueError(f"it gives {probabilities.shape} for {expected.shape}")
+            largest = float(np.abs(probabilities.astype(np.float64) - expected).max())
+            if not largest <= worst.largest:  # also where it is not a number
+                worst = cls(largest, way)
+        return worst
+
+
+class Format(ABC):
+    """Writes models in one format, and loads what it wrote.
+
+    Attributes:
+        name: as `--format` takes it.
+        file: the file or folder it writes, in the export folder.
+        more_files: others that belong to it.
+        modules: what must be installed beside this project's own requirements.
+        runtime: the package that runs the model, as pip calls it.
+    """
+
+    name: ClassVar[str]
+    file: ClassVar[str]
+    more_files: ClassVar[tuple[str, ...]] = ()
+    modules: ClassVar[tuple[str, ...]] = ()
+    runtime: ClassVar[str]
+
+    @abstractmethod
+    def write(self, made: Exportable, folder: Path) -> None:
+        """Write the model into an existing folder; TensorFlow is imported here."""
+
+    @abstractmethod
+    def predict(self, folder: Path, samples: Samples, labels: Labels) -> dict[str, Array]:
+        """Load what was written and return class probabilities by the way in, each `(n, classes)`.
+
+        Only files of this very export are loaded: formats other than Keras's may run code.
+        """
+
+    @abstractmethod
+    def takes(self, labels: Labels) -> str:
+        """Return a phrase that says what goes in and comes out, for people."""
+
+    def details(self, labels: Labels, folder: Path) -> dict[str, Any]:
+        """Return what else a record of this format keeps, ready for JSON."""
+        return {}
+
+    def missing(self) -> list[str]:
+        """Return the modules that are not installed."""
+        return [name for name in self.modules if find_spec(name) is None]
+
+    def size(self, folder: Path) -> int:
+        """Return the bytes of what was written."""
+        path = folder / self.file
+        parts = [path] if path.is_file() else path.rglob("*")
+        return sum(part.stat().st_size for part in parts if part.is_file())

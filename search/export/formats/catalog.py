@@ -1,0 +1,46 @@
+"""The formats there are."""
+
+from search.errors import SettingsError, near_matches
+from search.export.formats.base import Format
+from search.export.formats.keras_archive import KerasArchive
+from search.export.formats.onnx import Onnx
+from search.export.formats.saved_model import SavedModel
+from search.export.formats.tflite import TFLite
+
+KERAS = KerasArchive.name
+FORMATS: dict[str, Format] = {
+    made.name: made for made in (KerasArchive(), SavedModel(), TFLite(), Onnx())
+}
+
+
+def default_formats(kind: str) -> str:
+    """Return what is written for samples of a kind where nobody says otherwise.
+
+    Texts and rows must be encoded before Keras's model takes them; a SavedModel does that itself.
+    """
+    return KERAS if kind == "image" else f"{KERAS},{SavedModel.name}"
+
+
+def chosen_formats(text: str) -> tuple[Format, ...]:
+    """Return the formats of a list of names with commas between them; `keras` is always among them.
+
+    Raises:
+        SettingsError: a name nobody knows, or a format whose packages are not installed.
+    """
+    names = {name.strip().lower() for name in text.split(",") if name.strip()}
+    unknown = sorted(names - set(FORMATS))
+    if unknown:
+        raise SettingsError(
+            f"`--format` must be one or several of {','.join(FORMATS)};"
+            f" got {unknown[0]!r}, {near_matches(unknown[0], FORMATS)}"
+        )
+    chosen = tuple(made for name, made in FORMATS.items() if name in names | {KERAS})
+    for made in chosen:
+        missing = made.missing()
+        if missing:
+            raise SettingsError(
+                f"`--format {made.name}` needs packages that are not installed:"
+                f" {', '.join(missing)}. Install them with `pip install foldwise[formats]`, or"
+                f" leave {made.name} out."
+            )
+    return chosen

@@ -1,0 +1,166 @@
+"""Keras's own archive: what `predict` and `evaluate` load, and the one that is always written."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from search.export.archive import own_in
+from search.export.folder import MODEL, Labels, ModelFolder, why_not_read
+from search.export.formats.base import Array, Exportable, Format, Samples
+from search.export.formats.phrases import encoded_phrase
+
+TRIED_BYTES = 50 << 20  # of weights; of larger models only the configuration is tried beforehand
+DIFFERENCE = 1e-3  # of one output, from which on a model computes otherwise once it was read
+REGISTER = (
+    "Decorate layers, models and functions of your own with"
+    " `@keras.saving.register_keras_serializable()`, give those with arguments a `get_config`, and"
+    " put such a layer or function in place of a `Lambda` with a Python lambda"
+)
+
+
+class KerasArchive(Format):
+    """`model.keras`, read in Keras's safe mode, in which no code of its own runs."""
+
+    name, file, runtime = "keras", MODEL, "keras"
+
+    def write(self, made: Exportable, folder: Path) -> None:
+        """Write the model without what only training takes."""
+        write_archive(made.model, folder / self.file)
+
+    def predict(self, folder: Path, samples: Samples, labels: Labels) -> dict[str, Array]:
+        """Return the probabilities that `predict` would give."""
+        from search.export.predict import class_values
+
+        model = ModelFolder(folder).load()
+        return {"inputs": class_values(model, samples.encoded, labels)}
+
+    def takes(self, labels: Labels) -> str:
+        """Return what the Keras model takes and gives."""
+        return f"{encoded_phrase(labels)}; gives {labels.outputs}"
+
+    def details(self, labels: Labels, folder: Path) -> dict[str, Any]:
+        """Return the names of what in it is not Keras's own, where there is any."""
+        names = ModelFolder(folder).own_names()
+        return {"own": list(names)} if names else {}
+
+
+def write_archive(model: Any, path: Path) -> None:
+    """Write a model into an archive, without what only training takes.
+
+    Left out are losses, metrics, optimizers, initializers, regularizers and constraints of a
+    user's own, which could keep the archive from being written or read, and training steps: a
+    functional or sequential model of a class of one's own is written as Keras's own class, unless
+    that class also has a `call`.
+    """
+    with _for_inference(model):
+        model.save(path)
+
+
+def doubt_about(model: Any, some: Array) -> str:
+    """Return why a model could not be exported, and the way out; nothing where it can be.
+
+    It is written, read in this process, and compared. A model of more than `TRIED_BYTES` is only
+    described and, where something in it is not Keras's own, built from that description.
+
+    Args:
+        model: with weights.
+        some: a few samples as the model receives them.
+    """
+    import keras
+
+    from search.export.formats.probabilities import outputs_of
+
+    size = sum(int(np.prod(weight.shape)) * 4 for weight in model.weights)
+    try:
+        with tempfile.TemporaryDirectory(prefix="foldwise-") as place:
+            folder = ModelFolder(Path(place))
+            if size > TRIED_BYTES:
+                with _for_inference(model):
+                    described = keras.saving.serialize_keras_object(model)
+                if own_in(described):
+                    keras.saving.deserialize_keras_object(described, safe_mode=True)
+                return ""
+            write_archive(model, folder.model)
+            again = folder.load()
+    except (OSError, MemoryError):
+        return ""  # it is the machine that lacks something
+    except Exception as error:  # noqa: BLE001 # the user's own classes may raise anything
+        return (
+            "`export` will refuse the models of this space: once they are written, Keras cannot"
+            f" read them again ({why_not_read(error)}). {REGISTER}."
+        )
+    found, expected = outputs_of(again, some), outputs_of(model, some)
+    if found.shape == expected.shape and np.allclose(found, expected, DIFFERENCE, DIFFERENCE):
+        return ""
+    return (
+        "`export` will refuse the models of this space: once they are written and read again, they"
+        " compute otherwise. Does a function of your own have the name of one of Keras's, or does a"
+        f" layer keep what is no weight? {REGISTER}."
+    )
+
+
+@contextmanager
+def _for_inference(model: Any) -> Iterator[None]:
+    """Take from a model, while it is written, what only training takes."""
+    import keras
+
+    with ExitStack() as stack:
+        for layer in model._flatten_layers():
+            changes = {name: _plain(name) for name in _of_training(layer)}
+            if isinstance(layer, keras.Model):
+                if layer.compiled:
+                    changes |= {"compiled": False, "optimizer": None}
+                stack.enter_context(_set(layer, "__class__", _class_of_keras(layer)))
+            for name, value in changes.items():
+                stack.enter_context(_set(layer, name, value))
+        yield
+
+
+@contextmanager
+def _set(thing: Any, name: str, value: Any) -> Iterator[None]:
+    before = getattr(thing, name)
+    setattr(thing, name, value)
+    try:
+        yield
+    finally:
+        setattr(thing, name, before)
+
+
+def _of_training(layer: Any) -> list[str]:
+    """Return the attributes that hold initializers, regularizers or constraints to be left out.
+
+    A user's own are, and initializers that hold the weights themselves, as for word vectors.
+    """
+    ends = ("_initializer", "_regularizer", "_constraint")
+    return [
+        name
+        for name, value in vars(layer).items()
+        if name.endswith(ends) and (_is_own(value) or np.ndim(getattr(value, "value", 0)))
+    ]
+
+
+def _plain(name: str) -> Any:
+    import keras
+
+    return keras.initializers.GlorotUniform() if name.endswith("_initializer") else None
+
+
+def _is_own(value: Any) -> bool:
+    kind = value if hasattr(value, "__name__") else type(value)
+    return value is not None and not str(kind.__module__).startswith("keras.")
+
+
+def _class_of_keras(model: Any) -> type:
+    """Return Keras's class of a model whose own class changes nothing in how it predicts."""
+    import keras
+
+    kinds = type(model).__mro__
+    own = list(takewhile(_is_own, kinds))
+    is_graph = kinds[len(own)] is not keras.Model  # but Functional or Sequential
+    calls = any({"call", "__call__"} & set(vars(kind)) for kind in own)
+    return kinds[len(own)] if is_graph and not calls else type(model)

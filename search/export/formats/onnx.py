@@ -1,0 +1,38 @@
+"""ONNX, an exchange format: runs in ONNX Runtime, in many languages, without TensorFlow."""
+
+from pathlib import Path
+
+from search.export.folder import Labels
+from search.export.formats.base import Array, Exportable, Format, Samples
+from search.export.formats.phrases import encoded_phrase
+from search.export.formats.vocabulary import VOCABULARY, write_vocabulary
+
+
+class Onnx(Format):
+    """`model.onnx`, with an open number of samples."""
+
+    name, file, runtime = "onnx", "model.onnx", "onnxruntime"
+    more_files = (VOCABULARY,)
+    modules = ("onnx", "tf2onnx", "onnxruntime")
+
+    def write(self, made: Exportable, folder: Path) -> None:
+        """Write it."""
+        made.probable.export(folder / self.file, format="onnx", verbose=False)
+        write_vocabulary(made.labels, folder)
+
+    def predict(self, folder: Path, samples: Samples, labels: Labels) -> dict[str, Array]:
+        """Return what ONNX Runtime gives on the processor."""
+        import numpy as np
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(
+            folder / self.file, providers=["CPUExecutionProvider"]
+        )
+        (taken,) = session.get_inputs()
+        kind = np.int32 if taken.type == "tensor(int32)" else np.float32
+        (found,) = session.run(None, {taken.name: samples.encoded.astype(kind)})
+        return {"inputs": found}
+
+    def takes(self, labels: Labels) -> str:
+        """Return what the session takes and gives."""
+        return f"{encoded_phrase(labels)}; gives probabilities"

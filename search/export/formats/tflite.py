@@ -1,0 +1,73 @@
+"""TensorFlow Lite, for phones and small boards: runs in LiteRT's interpreter."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from search.export.folder import Labels
+from search.export.formats.base import Array, Exportable, Format, Samples
+from search.export.formats.phrases import encoded_phrase
+from search.export.formats.vocabulary import VOCABULARY, write_vocabulary
+
+
+class TFLite(Format):
+    """`model.tflite`, made of TensorFlow Lite's own operations, which every interpreter has."""
+
+    name, file, runtime = "tflite", "model.tflite", "ai-edge-litert"
+    more_files = (VOCABULARY,)
+    modules = ("ai_edge_litert",)
+
+    def write(self, made: Exportable, folder: Path) -> None:
+        """Write it with an open number of samples, or for one sample at a time.
+
+        Recurrent layers keep lists whose size must be known beforehand, so texts come one by one.
+        """
+        path = folder / self.file
+        if made.labels.kind == "text":
+            _convert(made, path, batch=1)
+        else:
+            try:
+                _convert(made, path, batch=None)
+            except Exception:  # noqa: BLE001 # the converter raises all kinds
+                _convert(made, path, batch=1)
+        write_vocabulary(made.labels, folder)
+
+    def predict(self, folder: Path, samples: Samples, labels: Labels) -> dict[str, Array]:
+        """Return what the interpreter gives."""
+        from ai_edge_litert.interpreter import Interpreter
+
+        interpreter = Interpreter(str(folder / self.file))
+        (taken,), (given,) = interpreter.get_input_details(), interpreter.get_output_details()
+        encoded = samples.encoded.astype(taken["dtype"])
+        one_by_one = taken["shape_signature"][0] == 1
+        if not one_by_one:
+            interpreter.resize_tensor_input(taken["index"], encoded.shape)
+        interpreter.allocate_tensors()
+        found = []
+        for batch in (encoded[i : i + 1] for i in range(len(encoded))) if one_by_one else [encoded]:
+            interpreter.set_tensor(taken["index"], batch)
+            interpreter.invoke()
+            found.append(np.array(interpreter.get_tensor(given["index"])))
+        return {"inputs": np.concatenate(found)}
+
+    def takes(self, labels: Labels) -> str:
+        """Return what the interpreter takes and gives."""
+        alone = ", one text at a time" if labels.kind == "text" else ""
+        return f"{encoded_phrase(labels)}{alone}; gives probabilities"
+
+
+def _convert(made: Exportable, path: Path, *, batch: int | None) -> None:
+    import tensorflow as tf
+
+    inputs = made.probable.inputs[0]
+    is_text = made.labels.kind == "text"
+    shape = made.labels.encoder.input_shape if is_text else tuple(inputs.shape[1:])
+    own: dict[str, Any] = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
+    made.probable.export(
+        path,
+        format="litert",
+        verbose=False,
+        input_signature=[tf.TensorSpec((batch, *shape), inputs.dtype, name="inputs")],
+        target_spec=own,
+    )

@@ -1,0 +1,218 @@
+"""Classes and probabilities for pictures, texts or rows of a table."""
+
+import csv
+import io
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from search.errors import DataError
+from search.export.code import load_model
+from search.export.folder import Labels, ModelFolder
+from search.export.pictures import read_picture
+from search.quiet import load_tensorflow
+from search.tasks.outputs import SCORES
+from spaces import cause_of
+
+MAX_FILE_BYTES = 256 << 20  # of a file of texts or rows
+MAX_INPUT_BYTES = 2 << 30  # of all samples as the model receives them
+LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one sample.
+
+    Attributes:
+        sample: the picture's file, the text itself, or file and line of a table's row.
+        classes: the likeliest classes with their probabilities or scores, likeliest first.
+        inverted: of a picture: dark and bright look swapped against the training images.
+        is_scored: the model gives scores, of which only the order counts, not probabilities.
+    """
+
+    sample: str
+    classes: tuple[tuple[str, float], ...]
+    inverted: bool = False
+    is_scored: bool = False
+
+
+@dataclass(frozen=True)
+class _Sample:
+    name: str
+    encoded: Any
+    inverted: bool = False
+
+
+def predict_samples(
+    folder: Path,
+    given: Sequence[str],
+    *,
+    top: int = 1,
+    invert: bool = False,
+    space: str | None = None,
+    home: Path | None = None,
+) -> list[Prediction]:
+    """Predict samples with an exported model.
+
+    Everything is read before TensorFlow is loaded, so a bad sample is told at once.
+
+    Args:
+        folder: what `export` wrote.
+        given: for a model of images, picture files; of texts, texts or text files with one text a
+            line; of tables, CSV files whose header names the model's columns.
+        top: number of classes to list.
+        invert: swap dark and bright of pictures first.
+        space: reference of the space whose code knows the model's own classes, where it has any;
+            that code is run.
+        home: whose studies are trusted to name that code, for models exported from them.
+
+    Raises:
+        DataError: no exported model there, or a sample that cannot be read.
+    """
+    model_folder = ModelFolder(folder)
+    labels = model_folder.labels()
+    samples: list[_Sample] = []
+    for text in given:
+        samples += _READERS[labels.kind](text, labels, invert)
+        _check_amount(len(samples), labels)
+    load_tensorflow()
+    model = load_model(model_folder, labels, space=space, home=home)
+    inputs = np.stack([sample.encoded for sample in samples])
+    result, is_scored = [], labels.outputs == SCORES
+    rows = _values(model_folder, model, inputs, labels)
+    for sample, row in zip(samples, rows, strict=True):
+        order = np.argsort(-row)[:top]
+        classes = tuple((labels.classes[index], float(row[index])) for index in order)
+        result.append(Prediction(sample.name, classes, sample.inverted, is_scored))
+    return result
+
+
+def _pictures(given: str, labels: Labels, invert: bool) -> list[_Sample]:
+    picture = read_picture(Path(given), labels, invert=invert)
+    return [_Sample(given, picture.pixels, picture.inverted)]
+
+
+def _texts(given: str, labels: Labels, _: bool) -> list[_Sample]:
+    texts = [given]
+    if os.path.isfile(given):  # noqa: PTH113 - Path.is_file raises for a text of many words
+        texts = [line for line in _content(Path(given)).splitlines() if line.strip()]
+    if not texts:
+        raise DataError(f"{given} holds no text")
+    _check_amount(len(texts), labels)
+    tokens = labels.encoder.encode(texts)
+    return [_Sample(text, row) for text, row in zip(texts, tokens, strict=True)]
+
+
+def _rows(given: str, labels: Labels, _: bool) -> list[_Sample]:
+    path = Path(given)
+    try:
+        reader = csv.DictReader(io.StringIO(_content(path), newline=""))
+        missing = [name for name in labels.columns if name not in (reader.fieldnames or ())]
+        if missing:
+            raise DataError(
+                f"{path} must have the columns {', '.join(labels.columns)} in its first line;"
+                f" missing: {', '.join(missing)}"
+            )
+        rows = [_row(path, reader.line_num, entry, labels.columns) for entry in reader]
+    except csv.Error as error:
+        raise DataError(f"{path} must be a CSV file that can be read: {error}") from error
+    if not rows:
+        raise DataError(f"{path} has no row below its header")
+    _check_amount(len(rows), labels)
+    with np.errstate(over="ignore"):
+        encoded = labels.encoder.encode(np.array(rows, np.float64))
+    if not np.isfinite(encoded).all():
+        raise DataError(f"{path}: a value is too far from those the model was trained on")
+    return [_Sample(f"{path}, row {n}", row) for n, row in enumerate(encoded, start=1)]
+
+
+def _row(path: Path, line: int, entry: dict[str, Any], columns: tuple[str, ...]) -> list[float]:
+    values = []
+    for name in columns:
+        try:
+            values.append(float(entry[name]))
+        except (TypeError, ValueError):
+            values.append(math.nan)
+        if not abs(values[-1]) <= LARGEST:
+            got = str(entry[name])
+            raise DataError(
+                f"{path}, line {line}: column {name} must be a number within float32; got"
+                f" {got[:40]!r}{'...' if got[40:] else ''}"
+            )
+    return values
+
+
+def _content(path: Path) -> str:
+    """Return a text file's content; a device without an end is not read to it."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+        if len(content) > MAX_FILE_BYTES:
+            raise DataError(
+                f"{path} must have at most {MAX_FILE_BYTES:,} bytes; it has more. Split it."
+            )
+        return content.decode("utf-8-sig")
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a name with a zero byte
+        raise DataError(f"{path} must be a text file in UTF-8; {error}") from error
+
+
+def _check_amount(count: int, labels: Labels) -> None:
+    size = 4 * math.prod(labels.encoder.input_shape)
+    if count * size > MAX_INPUT_BYTES:
+        raise DataError(
+            f"at most {MAX_INPUT_BYTES // size:,} samples can be predicted at once with this model;"
+            f" got {count:,} or more. Give a part of them at a time."
+        )
+
+
+_READERS = {"image": _pictures, "text": _texts, "table": _rows}
+
+
+def class_values(model: Any, inputs: Any, labels: Labels) -> Any:
+    """Return values a class, float32 `(n, classes)`, of a model that was loaded.
+
+    What its outputs mean is taken from the labels, as its loss is not loaded.
+
+    Args:
+        model: as `ModelFolder.load` gives it.
+        inputs: `(n, ...)`, as the model receives them.
+        labels: of the same export.
+
+    Raises:
+        ValueError: its outputs are not one a class, or one for two classes.
+    """
+    from search.training.fit import predict
+
+    try:
+        found = predict(model, inputs, labels.meaning)
+    except Exception:
+        if model.run_eagerly:
+            raise
+        model.run_eagerly = True  # as its `compile` had asked for, perhaps
+        return class_values(model, inputs, labels)
+    if found.shape != (len(inputs), len(labels.classes)):
+        raise ValueError(f"it gives {found.shape} for {len(inputs):,} samples")
+    return found
+
+
+def _values(folder: ModelFolder, model: Any, inputs: Any, labels: Labels) -> Any:
+    try:
+        return class_values(model, inputs, labels)
+    except Exception as error:  # a model of unknown origin may fail in any way
+        raise DataError(
+            f"{folder.path}: labels.json must fit model.keras; it tells of input"
+            f" {labels.encoder.input_shape} and {len(labels.classes)} classes, the model has"
+            f" {_shapes(model)} ({cause_of(error)}). Export again."
+        ) from error
+
+
+def _shapes(model: Any) -> str:
+    try:
+        return f"input {model.input_shape[1:]} and {model.output_shape[-1]} outputs"
+    except (AttributeError, ValueError, TypeError, LookupError):
+        return "shapes of its own"  # a model of a class of its own

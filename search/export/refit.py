@@ -1,0 +1,298 @@
+"""A trial's setting, trained on all training data or on its folds anew: a model to be written."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from search.data import Dataset
+from search.data.folds import Folds, Indices
+from search.data.images import background
+from search.errors import FoldwiseError, SettingsError
+from search.export.folder import Labels
+from search.export.formats.base import Samples
+from search.seeds import derive
+from search.study.identity import listed
+from search.study.opening import code_now, study_space
+from search.tasks.outputs import Outputs, are_probabilities, output_units
+from search.training.batches import Part
+from search.training.encoders import Encoder
+from search.training.inputs import Inputs, make_inputs, spec_of
+from spaces import Code, Fingerprint, Settings, Space, SpaceError, code_of
+from tracking.history import History, TrialHistory
+from tracking.home import Home
+from tracking.provenance import code_changes, code_of_trial
+
+if TYPE_CHECKING:
+    from search.training.building import Built, Models
+
+CHECKED_SAMPLES = 64  # that every written format is compared on
+
+Curves = list[dict[str, float]]
+OnEpoch = Callable[[int, int, dict[str, float]], None]
+
+
+class NothingToExport(FoldwiseError):
+    """The study has no complete trial."""
+
+
+@dataclass(frozen=True)
+class FinalModel:
+    """A model to be written.
+
+    Attributes:
+        model: the Keras model, in float32.
+        labels: what its inputs and outputs mean.
+        curves: per epoch `loss` (nats) and `accuracy` (fraction) over the training data; of
+            several models the means of those that trained that epoch.
+        train_seconds: wall time of building and training.
+        models: how many it averages.
+    """
+
+    model: Any
+    labels: Labels
+    curves: Curves
+    train_seconds: float
+    models: int = 1
+
+
+@dataclass(frozen=True)
+class Final:
+    """A trial that is to be trained once more, with all that it takes.
+
+    Attributes:
+        dataset: the study's; its test set stays closed.
+        folds: the study's; their samples are used.
+        space: as it is on the dataset.
+        setting: the trial's.
+        seed: the study's.
+        precision: the study's, a policy of Keras's.
+        code: the space's own; None for a space that comes with this project.
+        fingerprint: of the code that is to be run; empty to run any.
+        accepted: how that differs from the code the trial was trained with.
+    """
+
+    dataset: Dataset
+    folds: Folds
+    space: Space
+    setting: Settings
+    seed: int
+    precision: str
+    code: Code | None = None
+    fingerprint: Fingerprint = field(default_factory=dict)
+    accepted: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        history: History,
+        trial: TrialHistory,
+        dataset: Dataset,
+        folds: Folds,
+        *,
+        home: Home,
+        accept_changed_code: bool = False,
+    ) -> "Final":
+        """Return it for a trial of a study.
+
+        Args:
+            history: the study's.
+            trial: one of its trials.
+            dataset: the study's.
+            folds: the study's.
+            home: where declarations are kept.
+            accept_changed_code: take the space's code also if the trial was trained with other.
+
+        Raises:
+            SettingsError: the study's space can no longer be had, or has changed.
+        """
+        start, space = study_space(history, dataset, home)
+        code = code_now(start.space, space, dataset, home)
+        changes = code_changes(code_of_trial(history, trial), code)
+        if changes and not accept_changed_code:
+            raise SettingsError(
+                f"the code of space {start.space} is not the one that trial {trial.number} of study"
+                f" {start.study!r} was trained with: {listed(changes)}. Its score says nothing"
+                " about models of other code. Bring the old code back, or go on all the same with"
+                " `--accept-changed-code`, which is recorded."
+            )
+        settings = start.settings
+        return cls(
+            dataset,
+            folds,
+            space,
+            trial.setting,
+            int(settings["seed"]),
+            str(settings.get("precision", "float32")),
+            code_of(start.space),
+            code,
+            tuple(changes),
+        )
+
+    @cached_property
+    def models(self) -> "Models":
+        """What builds the space's models.
+
+        Raises:
+            SettingsError: its code cannot be run, or has changed since the study was opened.
+        """
+        from search.training.building import Models
+
+        made = Models(self.space, self.code, expected=self.fingerprint, seed=self.seed)
+        try:
+            made.open()
+        except SpaceError as error:
+            raise SettingsError(str(error)) from error
+        return made
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        """The training samples as the models receive them."""
+        return make_inputs(self.dataset, self.space.input_for(self.dataset.kind))
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """Learned on all samples in use."""
+        return self.inputs.learn(self.folds.used, self.setting)
+
+    def samples(self) -> Samples:
+        """Return some of the training samples, evenly spread."""
+        used = self.folds.used
+        some = used[np.linspace(0, len(used) - 1, min(len(used), CHECKED_SAMPLES)).astype(int)]
+        raw = self.dataset.train_samples
+        picked = [raw[int(i)] for i in some] if self.dataset.kind == "text" else raw[some]
+        return Samples(picked, self.inputs.take(self.encoder, some))
+
+    def labels(self, outputs: Outputs) -> Labels:
+        """Return what a model's inputs and outputs mean."""
+        data = self.dataset
+        return Labels(
+            classes=data.classes,
+            encoder=self.encoder,
+            background=background(data.train_images) if data.kind == "image" else 0.0,
+            columns=data.columns,
+            outputs=outputs.meaning,
+            threshold=outputs.threshold,
+        )
+
+    def build(self, precision: str = "float32") -> Any:
+        """Return a new model with weights, not trained."""
+        with self._built(precision) as built:
+            return built.model
+
+    @contextmanager
+    def _built(self, precision: str, seed: int | None = None) -> "Iterator[Built]":
+        """Yield a new model with weights, in the state that its code was built in."""
+        classes = len(self.dataset.classes)
+        data = spec_of(self.encoder, self.dataset.kind, classes)
+        with self.models.built(self.setting, data, seed=seed, precision=precision) as built:
+            some = self.inputs.take(self.encoder, self.folds.used[:1])
+            output_units(built.model, classes, some)
+            yield built
+
+    def compiled(self) -> Any:
+        """Return a new model, compiled and not trained."""
+        from search.training.compiling import compile_model
+
+        model, classes = self.build(), len(self.dataset.classes)
+        some = self.inputs.take(self.encoder, self.folds.used[:1])
+        units = output_units(model, classes, some)
+        if not model.compiled:
+            logits = not are_probabilities(model, some)
+            compile_model(model, self.setting, units=units, steps=1, logits=logits)
+        return model
+
+    def outputs_of(self, model: Any) -> Outputs:
+        """Return what a compiled model's outputs mean."""
+        from search.training.targets import Targets
+
+        some = self.inputs.take(self.encoder, self.folds.used[:1])
+        return Targets.of(model, len(self.dataset.classes), some).outputs
+
+    def train(
+        self, indices: Indices, seed: int, on_epoch: Callable[[int, dict[str, float]], None]
+    ) -> tuple[Any, Curves, Outputs]:
+        """Return a model trained in the study's precision, its curves and what its outputs mean.
+
+        Args:
+            indices: of the training samples.
+            seed: decides weights, order, augmentation and the inner part.
+            on_epoch: called after each epoch with its number and metrics.
+        """
+        from search.training.fit import Epoch, fit
+
+        curves: Curves = []
+
+        def keep(epoch: Epoch) -> None:
+            curves.append(epoch.metrics)
+            on_epoch(epoch.number, epoch.metrics)
+
+        with self._built(self.precision, seed) as built:
+            fitted = fit(
+                built.model,
+                self._part(indices),
+                None,
+                self.setting,
+                classes=len(self.dataset.classes),
+                seed=seed,
+                on_epoch=keep,
+                thaw=built.thaw,
+            )
+            return built.model, curves, fitted.outputs
+
+    def _part(self, indices: Indices) -> Part:
+        used = self.folds.used  # all of them, so that a fold is trained as it was in the search
+        inputs = self.inputs.take(self.encoder, used)
+        return Part(inputs, self.dataset.train_labels[used], np.searchsorted(used, indices))
+
+    def in_float32(self, trained: Any) -> Any:
+        """Return a trained model whose layers compute in float32, with the same weights."""
+        if self.precision == "float32":
+            return trained
+        model = self.build()
+        model.set_weights(trained.get_weights())
+        return model
+
+
+def chosen_trial(history: History, number: int | None) -> TrialHistory:
+    """Return the trial to export: the best one, as `History.best` says, or the one of a number.
+
+    Raises:
+        NothingToExport: there is no complete trial.
+        SettingsError: no complete trial has that number.
+    """
+    completed = {trial.number: trial for trial in history.completed()}
+    best = history.best()
+    if best is None:
+        name = history.known_study().study
+        raise NothingToExport(
+            f"study {name!r} has no complete trial to export; let it run on with"
+            f" `python -m search run --study {name} --trials {2 * max(10, len(history.trials))}`"
+        )
+    if number is None:
+        return best
+    if number not in completed:
+        known = ", ".join(map(str, sorted(completed)))
+        raise SettingsError(f"`--trial` must be a complete trial ({known}); got {number}")
+    return completed[number]
+
+
+def refit(final: Final, on_epoch: OnEpoch) -> FinalModel:
+    """Train the trial's setting on all of the study's training samples, folds joined.
+
+    Args:
+        final: the trial and its data.
+        on_epoch: called after each epoch with 0, the epoch's number and its metrics.
+    """
+    began = time.monotonic()
+
+    def tell(number: int, metrics: dict[str, float]) -> None:
+        on_epoch(0, number, metrics)
+
+    trained, curves, outputs = final.train(final.folds.used, derive(final.seed, "final"), tell)
+    model = final.in_float32(trained)
+    return FinalModel(model, final.labels(outputs), curves, time.monotonic() - began)

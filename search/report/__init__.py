@@ -1,5 +1,0 @@
-"""A study's report: its pictures, and one HTML file that needs nothing beside it.
-
-Figures are drawn from the journal alone, so they are the same whichever driver proposed.
-`search.report.figures.figures` gives them by name, `search.report.writing.write_report` the page.
-"""

@@ -1,0 +1,1 @@
+"""The coordinator: settings, opening, the session and its loop. Imports no framework."""

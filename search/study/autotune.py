@@ -1,0 +1,185 @@
+"""Measures ways to compute on the real space and data, and chooses one for a session."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from search.errors import FoldwiseError
+from search.executors import LocalExecutor, auto_workers, cores
+from search.executors.protocol import Probe
+from search.study.execution import AUTO, PRECISIONS, Load, Plan, Way, fastest
+from spaces import Settings
+
+SHARE = 0.05  # of the time that a session will take, which measuring may take
+LONGEST = 60.0  # seconds that it may take at most
+TINY = 6.0  # seconds; sessions that may be over so soon are not measured for
+SHORT = 60.0  # seconds; nor are those that are allowed no longer
+MORE = 20.0  # seconds that it takes about to start other workers and measure them
+MOMENT = 0.5  # seconds that a worker trains to be measured, at least
+MOST_WORKERS = 16  # of their own accord
+
+Start = Callable[[Way], LocalExecutor]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user or the study has decided.
+
+    Attributes:
+        workers: number of worker processes; None where the plan may choose.
+        precision: likewise.
+        trials: more workers than these have nothing to do.
+        samples: bytes of the samples that each worker holds.
+    """
+
+    workers: int | None
+    precision: str | None
+    trials: int
+    samples: int = 0
+
+    def __str__(self) -> str:
+        """Say what is decided."""
+        return f"{self.workers or AUTO} workers, {self.precision or AUTO}"
+
+    def way(self, workers: int, precision: str = PRECISIONS[0]) -> Way:
+        """Return the way of so many workers, in the precision that was wished for, if any."""
+        threads = max(1, cores() // workers) if workers > 1 else 0
+        return Way(workers, threads, self.precision or precision)
+
+    def ways(self) -> list[Way]:
+        """Return all ways that may be chosen, the likeliest to be quick first."""
+        counts = [self.workers] if self.workers else self._counts()
+        precisions = [self.precision] if self.precision else PRECISIONS
+        return [self.way(count, precision) for count in counts for precision in precisions]
+
+    def usual(self) -> Way:
+        """Return the way where nothing is measured: one worker, with which scores repeat."""
+        return self.way(self.workers or 1)
+
+    def _counts(self) -> list[int]:
+        most = max(1, min(auto_workers(self.samples), MOST_WORKERS, self.trials))
+        return sorted({most, max(1, most // 4), 1}, reverse=True)
+
+
+def plan_for(
+    wish: Wish, load: Load, setting: Settings, *, remembered: Sequence[Way], start: Start
+) -> tuple[Plan, LocalExecutor | None]:
+    """Return a plan, and the workers it was measured with if they may go on.
+
+    Args:
+        wish: what is decided already.
+        load: what there is to train; the time measuring may take depends on it.
+        setting: what is trained to measure.
+        remembered: ways that were measured for this space and data on this machine.
+        start: starts the workers of a way.
+    """
+    ways = wish.ways()
+    if len(ways) == 1:
+        return Plan(ways[0], "asked"), None
+    known = [found for way in ways for found in remembered if _same(found, way)]
+    if known and (len(known) == len(ways) or not _is_worth_more(load, known)):
+        return Plan(fastest(known), "remembered", tuple(known)), None
+    if load.least_seconds() < TINY or (load.limit is not None and load.limit < SHORT):
+        return Plan(wish.usual(), "usual"), None
+    return _Measuring(ways, load, setting, start).plan(wish.usual())
+
+
+def _is_worth_more(load: Load, known: Sequence[Way]) -> bool:
+    """Say whether a session is so long that ways which were left out before may be measured."""
+    best = fastest(known)
+    return SHARE * load.seconds(best.rate, workers=best.workers) > MORE
+
+
+def _same(found: Way, way: Way) -> bool:
+    return (found.workers, found.threads, found.precision) == (
+        way.workers,
+        way.threads,
+        way.precision,
+    )
+
+
+class _Measuring:
+    """Tries ways, the likeliest first, for as long as it is worth it."""
+
+    def __init__(self, ways: Sequence[Way], load: Load, setting: Settings, start: Start) -> None:
+        self._ways = ways
+        self._load = load
+        self._setting = setting
+        self._start = start
+        self._measured: list[Way] = []
+        self._running: dict[int, LocalExecutor] = {}
+        self._spent = self._loading = self._probing = 0.0
+        self._steps: list[int] = []  # of each worker of the first way
+
+    def plan(self, usual: Way) -> tuple[Plan, LocalExecutor | None]:
+        try:
+            for way in self._ways:
+                if self._is_worth_it(way):
+                    self._try(way)
+        except BaseException:
+            self._close()
+            raise
+        if not self._measured:  # the study's first trial will tell why
+            self._close()
+            return Plan(usual, "usual"), None
+        best = fastest(self._measured)
+        chosen = self._running.pop(best.workers, None)
+        self._close()
+        if chosen is not None:
+            chosen.adopt(best.precision)
+        origin = "measured" if len(self._measured) > 1 else "tried"
+        return Plan(best, origin, tuple(self._measured), self._spent), chosen
+
+    def _try(self, way: Way) -> None:
+        """Measure a way; one that cannot be computed in is left out."""
+        try:
+            self._measured.append(self._measure(way))
+        except FoldwiseError:
+            failed = self._running.pop(way.workers, None)
+            if failed is not None:
+                failed.close()
+
+    def _is_worth_it(self, way: Way) -> bool:
+        if not self._measured:  # where the first cannot be computed in, the space is at fault
+            return way == self._ways[0]
+        first = self._measured[0]
+        total = self._load.seconds(first.rate, workers=first.workers)
+        needed = self._probing if way.workers in self._running else self._loading + self._probing
+        return self._spent + needed <= min(LONGEST, SHARE * total)
+
+    def _measure(self, way: Way) -> Way:
+        executor = self._running.get(way.workers) or self._loaded(way)
+        began = time.monotonic()
+        # Each worker trains as many steps as it did at first, so that precisions compare.
+        probes = [
+            Probe(self._setting, way.precision, seconds=MOMENT, steps=steps)
+            for steps in self._steps[: way.workers] or [0] * way.workers
+        ]
+        found = executor.probe(probes, longest=LONGEST)
+        self._steps = self._steps or [one.steps for one in found]
+        self._probing = time.monotonic() - began
+        self._spent += self._probing
+        return Way(
+            way.workers,
+            way.threads,
+            way.precision,
+            rate=sum(one.rate for one in found),
+            accuracy=fmean(one.accuracy for one in found),
+            checked=found[0].checked,
+        )
+
+    def _loaded(self, way: Way) -> LocalExecutor:
+        """Start the workers of a way; the time of the first ones, needed anyway, does not count."""
+        is_first = not self._running
+        began = time.monotonic()
+        executor = self._running[way.workers] = self._start(way)
+        executor.load()
+        self._loading = time.monotonic() - began
+        if not is_first:
+            self._spent += self._loading
+        return executor
+
+    def _close(self) -> None:
+        for executor in self._running.values():
+            executor.close()

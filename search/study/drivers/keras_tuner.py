@@ -1,0 +1,194 @@
+"""Settings from KerasTuner's oracles; the only driver that imports KerasTuner.
+
+That imports TensorFlow, too; `search.study.drivers.loading` keeps it quiet.
+"""
+
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras_tuner
+import numpy as np
+from keras_tuner import oracles
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from search.seeds import derive
+from search.study.drivers.axes import Axes
+from search.study.drivers.base import Driver, Outcome
+from spaces import Settings, Space
+
+_SCORE = "score"
+_RUNNING, _COMPLETED, _FAILED = "RUNNING", "COMPLETED", "FAILED"
+_WITHOUT_LIMITS = {
+    "objective": keras_tuner.Objective(_SCORE, "max"),
+    "max_retries_per_trial": 0,
+    "max_consecutive_failed_trials": sys.maxsize,  # the study counts failures
+}
+
+
+class _Guided(keras_tuner.Oracle):  # type: ignore[misc] # KerasTuner has no types
+    """An oracle that is seeded anew for each trial, can be shown a trial, and writes no files.
+
+    Attributes:
+        given: the values of the next trial, where it is not the oracle that decides them.
+    """
+
+    given: dict[str, Any] | None = None
+
+    def reseed(self, seed: int) -> None:
+        self._seed_state = seed
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        if self.given is not None:
+            values, self.given = self.given, None
+            return {"status": _RUNNING, "values": values}
+        response: dict[str, Any] = super().populate_space(trial_id)
+        values = response.get("values") or {}
+        for parameter in self.hyperparameters.space:
+            if parameter.name in values:  # its upper end is one too many on a log scale
+                within = max(parameter.min_value, values[parameter.name])
+                values[parameter.name] = min(within, parameter.max_value)
+        return response
+
+    def save(self) -> None:
+        """Write nothing: the journal has it all."""
+
+    def _save_trial(self, trial: Any) -> None:
+        """Write nothing."""
+
+
+class _Random(_Guided, oracles.RandomSearchOracle):  # type: ignore[misc]
+    pass
+
+
+class _Bayesian(_Guided, oracles.BayesianOptimizationOracle):  # type: ignore[misc]
+    def reseed(self, seed: int) -> None:
+        super().reseed(seed)
+        self._random_state = np.random.RandomState(seed)
+
+
+class _Hyperband(_Guided, oracles.HyperbandOracle):  # type: ignore[misc]
+    pass
+
+
+class _Grid(_Guided, oracles.GridSearchOracle):  # type: ignore[misc]
+    pass
+
+
+class KerasTunerDriver(Driver):
+    """Asks one of KerasTuner's oracles: random, bayesian or hyperband.
+
+    The oracle draws with a seed made from the trial's number and knows the trials told, so a
+    proposal of random or bayesian is a function of seed, number and history. Any trial can be
+    shown to these two. Bayesian draws at random until it knows three complete trials for each
+    searched parameter.
+
+    Hyperband keeps its brackets while it is asked, so it `remembers`, and leaves out what it did
+    not propose itself. The epochs of a round become the setting's `epochs`; the most epochs are
+    the study's. A trial of a later round trains from its first epoch, not on from where the
+    earlier round's trial ended: that one's models are gone, one for each fold. The brackets are
+    gone through again until the study has its trials.
+
+    A pruned trial counts as complete with the value it is estimated at: KerasTuner has no other
+    word for it.
+    """
+
+    def __init__(self, space: Space, *, sampler: str, seed: int) -> None:
+        self._axes = Axes(space)
+        self._purpose = sampler
+        self._seed = seed
+        self.remembers = sampler == "hyperband"
+        self._oracle = _make_oracle(sampler, space, self._axes, seed)
+        self._open: dict[int, Any] = {}
+        self._over: dict[int, str] = {}
+
+    def ask(self, number: int) -> Settings | None:
+        """Return the oracle's proposal, None where it finds nothing new."""
+        self._oracle.reseed(derive(self._seed, self._purpose, number))
+        trial = self._begin(number)
+        if trial.status != _RUNNING:  # stopped, or idle until another trial ends
+            return None
+        self._open[number] = trial
+        values = trial.hyperparameters.values
+        setting = self._axes.setting(values)
+        return {**setting, "epochs": values["tuner/epochs"]} if self.remembers else setting
+
+    def tell(self, number: int, setting: Settings, outcome: Outcome) -> None:
+        """End the oracle's trial, or give it another score."""
+        score = outcome.values[0] if outcome.values else None
+        trial = self._open.pop(number, None)
+        if trial is not None:
+            _end(self._oracle, trial, score)
+            self._over[number] = trial.trial_id
+        elif number in self._over and not self.remembers:
+            told = self._oracle.trials[self._over[number]]
+            told.status, told.score = _FAILED if score is None else _COMPLETED, score
+
+    def adopt(self, number: int, setting: Settings, *, sampled: bool) -> None:
+        """Show the trial to an oracle that can learn of it."""
+        values = self._axes.values(setting)
+        if not self.remembers and values is not None:
+            self._oracle.given = values
+            self._open[number] = self._begin(number)
+
+    def _begin(self, number: int) -> Any:
+        # The regression's matrices are so small that threads hinder each other: nine times slower
+        # with two on a busy machine.
+        with _unheard(), threadpool_limits(1):
+            return self._oracle.create_trial(f"trial {number}")
+
+
+def grid_settings(space: Space) -> Iterator[Settings]:
+    """Yield the settings of KerasTuner's grid search over the points of the space's grid.
+
+    The default of every parameter comes first. Each trial is ended as it is created: the order
+    does not depend on how trials end.
+    """
+    axes = Axes(space, grid=True)
+    oracle = _make_oracle("grid", space, axes, 1)
+    while True:
+        with _unheard():
+            trial = oracle.create_trial("grid")
+        if trial.status != _RUNNING:
+            return
+        _end(oracle, trial, 0.0)
+        yield axes.setting(trial.hyperparameters.values)
+
+
+def _make_oracle(sampler: str, space: Space, axes: Axes, seed: int) -> Any:
+    hyperparameters = keras_tuner.HyperParameters()
+    axes.declare(hyperparameters)
+    common = {**_WITHOUT_LIMITS, "hyperparameters": hyperparameters}
+    match sampler:
+        case "random":
+            oracle = _Random(max_trials=None, seed=1, **common)
+        case "bayesian":
+            # Its regression starts its search from this seed each time.
+            oracle = _Bayesian(max_trials=None, seed=derive(seed, "bayesian") or 1, **common)
+        case "hyperband":
+            epochs = int(space["epochs"].default)
+            oracle = _Hyperband(
+                max_epochs=epochs, hyperband_iterations=sys.maxsize, seed=1, **common
+            )
+        case _:
+            oracle = _Grid(max_trials=None, seed=1, **common)
+    oracle.verbose = 0
+    return oracle
+
+
+def _end(oracle: Any, trial: Any, score: float | None) -> None:
+    with _unheard():
+        if score is not None:
+            oracle.update_trial(trial.trial_id, {_SCORE: score})
+        trial.status = _FAILED if score is None else _COMPLETED
+        oracle.end_trial(trial)
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Ignore warnings: of Python's threads, and of regressions that do not converge."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,145 @@
+"""What a study's first record says, and whether study and code are still those that began."""
+
+import json
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from search.data import Dataset
+from search.data.folds import Folds
+from search.errors import SettingsError
+from search.study.settings import StudySettings
+from spaces import Choice, Fingerprint, Parameter, Space, given_pixels, value_text
+from tracking.history import History
+from tracking.provenance import code_changes, last_code
+from tracking.records import FORMAT, Json, StudyStarted
+
+
+def first_record(
+    settings: StudySettings, space: Space, dataset: Dataset, folds: Folds
+) -> StudyStarted:
+    """Return what identifies a study that begins now."""
+    samples = len(folds.train[0]) + len(folds.validation[0])
+    return StudyStarted(
+        at=time.time(),
+        id=uuid.uuid4().hex,
+        study=str(settings.study),
+        space=settings.space,
+        driver=settings.driver,
+        settings=settings.identity(),
+        parameters=[describe_parameter(parameter) for parameter in space.parameters],
+        dataset={
+            "name": dataset.name,
+            "source": dataset.source,
+            "digest": dataset.digest,
+            "classes": list(dataset.classes),
+            "kind": dataset.kind,
+            "samples": samples,
+        },
+        folds=settings.folds,
+        folds_digest=folds.digest,
+        pixels=(given_pixels(space) or "") if dataset.kind == "image" else "",
+        format=FORMAT,
+    )
+
+
+def study_pixels(study: StudyStarted) -> str:
+    """Return the setting that gives a study's models the pixels they have always been given."""
+    return str(study.settings.get("pixels", "legacy"))
+
+
+def describe_parameter(parameter: Parameter) -> dict[str, Any]:
+    """Return a parameter as JSON: name, kind, range, whether it is searched, default, condition.
+
+    Of a choice also its values.
+    """
+    when = parameter.when
+    values = {"values": _json(parameter.values)} if isinstance(parameter, Choice) else {}
+    return {
+        "name": parameter.name,
+        "kind": parameter.kind,
+        "range": _held(parameter) if parameter.fixed else parameter.describe(),
+        "searched": not parameter.fixed,
+        "default": _json(parameter.default),
+        "when": None if when is None else f"{when[0]}={when[1]}",
+        **values,
+    }
+
+
+def _held(parameter: Parameter) -> str:
+    is_choice = isinstance(parameter, Choice)
+    return value_text(parameter.default) if is_choice else str(parameter.default)
+
+
+def _json(value: Any) -> Any:
+    return [_json(one) for one in value] if isinstance(value, tuple) else value
+
+
+def check_code(history: History, now: Fingerprint, *, accept: bool) -> list[str]:
+    """Return how a space's code differs from what a study was run with last, if that is accepted.
+
+    Raises:
+        SettingsError: it differs, and that is not accepted.
+    """
+    changes = code_changes(last_code(history), now)
+    if changes and not accept:
+        study = history.known_study()
+        raise SettingsError(
+            f"the code of space {study.space} has changed since study {study.study!r} was last run:"
+            f" {listed(changes)}. Scores of different code cannot be compared. Bring the old code"
+            " back, name another study with `--study`, or go on all the same with"
+            " `--accept-changed-code`, which is recorded and shown at each trial."
+        )
+    return changes
+
+
+def listed(changes: Sequence[str]) -> str:
+    """Return what has changed as part of a sentence."""
+    return "; ".join(changes)
+
+
+def check_same(before: StudyStarted, now: StudyStarted) -> None:
+    """Raise where data, folds or space are not those the study began with."""
+    faults = []
+    if before.dataset["digest"] != now.dataset["digest"]:
+        faults.append(
+            f"the content of dataset {now.dataset['name']} has changed since study"
+            f" {before.study!r} began (digest {before.dataset['digest'][:12]},"
+            f" now {now.dataset['digest'][:12]})"
+        )
+    elif before.folds_digest != now.folds_digest:
+        faults.append(f"the folds are not those study {before.study!r} began with")
+    if before.pixels and before.pixels != now.pixels:
+        faults.append(
+            f"the models of space {now.space} are made for {now.pixels or 'other'} pixels now, and"
+            f" the study's are given {before.pixels} ones"
+        )
+    if not _are_same(before.parameters, now.parameters):
+        faults.append(f"the parameters of space {now.space} have changed since it began")
+    if faults:
+        raise SettingsError("\n".join([*faults, "Name another study with `--study`."]))
+
+
+def _are_same(before: list[Json], now: list[Json]) -> bool:
+    return len(before) == len(now) and all(map(_is_same, before, now))
+
+
+def _is_same(before: Json, now: Json) -> bool:
+    """Say whether a parameter is still the same, down to the types of its values."""
+    if "values" in now and "values" not in before:  # an earlier version's, which wrote no values
+        now = {name: value for name, value in now.items() if name != "values"} | {
+            "range": _range_before(now)
+        }
+        before = {**before, "range": before["range"].removesuffix(" | FILE")}
+    return json.dumps(before, sort_keys=True) == json.dumps(now, sort_keys=True)
+
+
+def _range_before(entry: Json) -> str:
+    """Return a choice's range as it was written without quotes and words."""
+    values = entry["values"] if entry["searched"] else [entry["default"]]
+    return " | ".join(str(_tuples(value)) for value in values)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

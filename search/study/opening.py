@@ -1,0 +1,364 @@
+"""From what a user asked to an opened study: settings, space, data and folds that fit together."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from search.data import Dataset, DatasetNotFound, load
+from search.data.families import families
+from search.data.folds import (
+    CONFIRMATIONS,
+    Folds,
+    Indices,
+    make_folds,
+    make_further_folds,
+    unevenness,
+)
+from search.data.texts import Texts
+from search.errors import SettingsError
+from search.quiet import standard_error_to
+from search.seeds import derive
+from search.studies import Notify, StudyReader, study_folder
+from search.study.drivers import check_driver
+from search.study.execution import AUTO
+from search.study.identity import check_code, check_same, first_record, study_pixels
+from search.study.matching import check_kind, check_needs, left_out, without_flip
+from search.study.settings import IDENTITY, StudySettings, validate
+from search.training.inputs import data_spec, space_on
+from spaces import (
+    Fingerprint,
+    NarrowedSpace,
+    Space,
+    SpaceError,
+    get_space,
+    given_pixels,
+    narrow,
+    space_fingerprint,
+)
+from tracking.history import History
+from tracking.home import Home, StudyFolder
+from tracking.objectives import objective_names
+from tracking.records import StudyStarted
+
+FALLBACK_DATASET, FALLBACK_KIND = "digits", "image"
+TOLD_PARTS = 0.01  # share of texts that are parts of others, from which on the user is told
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A study that is ready to run; nothing of it has been written yet if it is new.
+
+    Attributes:
+        start: the journal's first record, as it stands there or as it will.
+        reader: the study's files, and its journal as far as it was read.
+        declarations: folder of what was learned of KerasTuner hypermodels.
+        is_new: whether it must still be written.
+        code: fingerprint of the space's code.
+        accepts_changed_code: whether it may be other code than the study was run with last.
+        fallback: why another dataset than the space's own is used; empty where that is not so.
+    """
+
+    settings: StudySettings
+    narrowed: NarrowedSpace
+    dataset: Dataset
+    folds: Folds
+    reader: StudyReader
+    declarations: Path
+    start: StudyStarted
+    is_new: bool
+    fallback: str
+    code: Fingerprint
+    accepts_changed_code: bool
+
+    @property
+    def folder(self) -> StudyFolder:
+        """The study's files."""
+        return self.reader.folder
+
+    def further_folds(self) -> Folds:
+        """Return folds on which trials can be confirmed, of unused samples as far as there are."""
+        dropped = left_out(self.dataset, _unheard) if self.settings.drop_duplicates else None
+        return make_further_folds(
+            self.dataset.train_labels,
+            self.folds,
+            seeds=[
+                derive(self.settings.seed, "confirmation", repeat)
+                for repeat in range(CONFIRMATIONS)
+            ],
+            leave_out=dropped,
+            groups=_families(self.dataset, _unheard),
+        )
+
+
+def open_study(
+    asked: Mapping[str, Any],
+    *,
+    home: Home,
+    data_dir: Path | None,
+    notify: Notify,
+    accept_changed_code: bool = False,
+) -> Opened:
+    """Resolve what was asked against what is there.
+
+    Settings that were not asked for are those of the study where it exists, else the defaults.
+
+    Args:
+        asked: the settings a user gave, by name; those not given are absent.
+        home: where studies and datasets are kept.
+        data_dir: where the user's own copies of datasets are.
+        notify: takes notices for the user.
+        accept_changed_code: continue a study also with other code than it was run with.
+
+    Raises:
+        SettingsError: settings that break a rule, or differ from those the study began with; or
+            the space's code has changed.
+        DataError: the dataset is not to be had, damaged, or unfit for the folds.
+    """
+    if "epochs" in asked and "epochs" in asked.get("set", {}):
+        raise SettingsError("give the epochs once: `--epochs N`, or `--set epochs=LOW:HIGH`")
+    if asked.get("epochs", 0) is None:
+        asked = {name: value for name, value in asked.items() if name != "epochs"}
+    settings, reader = _merged(asked, home)
+    outline = _space(settings.space, home)
+    if outline.parameters_known:
+        _narrowed(outline, settings)  # before data are looked for
+    dataset, fallback = _dataset(settings, outline, home, data_dir, notify)
+    check_kind(outline, dataset)
+    if reader is None:
+        name = f"{outline.name}-{dataset.title}"
+        settings, reader = _merged_with({**asked, "study": name}, study_folder(home, name))
+    before = reader.history.study
+    pixels = settings.pixels if before is None else study_pixels(before)
+    space = _space_on(settings.space, dataset, home, notify, pixels)
+    code = code_now(settings.space, space, dataset, home)
+    check_code(reader.history, code, accept=accept_changed_code)
+    narrowed = _narrowed(space, settings)
+    narrowed = without_flip(narrowed, settings.set, dataset, notify)
+    check_needs(narrowed.space)
+    check_driver(
+        settings.driver,
+        str(settings.sampler),
+        narrowed.space,
+        objectives=len(objective_names(settings.objective)),
+    )
+    settings = settings.model_copy(update={"dataset": dataset.name})
+    groups = _families(dataset, notify)
+    folds = make_folds(
+        dataset.train_labels,
+        folds=settings.folds,
+        seed=settings.seed,
+        limit_samples=_limit(settings, asked, dataset),
+        classes=dataset.classes,
+        leave_out=left_out(dataset, notify) if settings.drop_duplicates else None,
+        groups=groups,
+    )
+    uneven = "" if groups is None else unevenness(folds, dataset.train_labels, groups)
+    if uneven:
+        notify(uneven)
+    start = first_record(settings, narrowed.space, dataset, folds)
+    if before is not None:
+        check_same(before, start)
+    return Opened(
+        settings=settings,
+        narrowed=narrowed,
+        dataset=dataset,
+        folds=folds,
+        reader=reader,
+        declarations=home.declarations,
+        start=before or start,
+        is_new=before is None,
+        fallback=fallback,
+        code=code,
+        accepts_changed_code=accept_changed_code,
+    )
+
+
+def code_now(reference: str, space: Space, dataset: Dataset, home: Home) -> Fingerprint:
+    """Return the fingerprint of a space's code as its files are now.
+
+    Raises:
+        SettingsError: the space is not there.
+    """
+    with _hushed(reference):
+        return space_fingerprint(reference, data_spec(dataset, space), cache=home.declarations)
+
+
+def study_space(history: History, dataset: Dataset, home: Home) -> tuple[StudyStarted, Space]:
+    """Return a study's first record and its space as it is on the study's dataset.
+
+    Raises:
+        SettingsError: the study is unknown or its space can no longer be had or has changed.
+    """
+    study = history.study
+    if study is None:
+        raise SettingsError("the study has not begun")
+    space = _space_on(study.space, dataset, home, _unheard, study_pixels(study))
+    if study.pixels and given_pixels(space) != study.pixels:
+        raise SettingsError(
+            f"the models of space {study.space} are made for {given_pixels(space)} pixels now, and"
+            f" those of study {study.study!r} were given {study.pixels} ones; bring back the code"
+            " it began with"
+        )
+    known = {parameter["name"] for parameter in study.parameters}
+    if known != set(space.names()):
+        raise SettingsError(
+            f"the parameters of space {study.space} have changed since study {study.study!r} began;"
+            " bring back the code it began with"
+        )
+    return study, space
+
+
+def _merged(asked: Mapping[str, Any], home: Home) -> tuple[StudySettings, StudyReader | None]:
+    name = asked.get("study")
+    if name is None:
+        return validate(asked), None
+    return _merged_with(asked, study_folder(home, name))
+
+
+def _merged_with(
+    asked: Mapping[str, Any], folder: StudyFolder
+) -> tuple[StudySettings, StudyReader]:
+    """Return what was asked with what the study began with, and the study."""
+    reader, name = StudyReader(folder), asked["study"]
+    history = reader.read()
+    before = history.study
+    if before is None:
+        return validate(asked), reader
+    last = history.sessions[-1] if history.sessions else None
+    aim = {"trials": last.trials, "confirm": last.confirm} if last else {}
+    if asked.get("precision") == AUTO:  # it was chosen when the study began
+        asked = {name: value for name, value in asked.items() if name != "precision"}
+    if before.settings.get("epochs") is None and asked.get("epochs") == _held_epochs(before):
+        asked = {name: value for name, value in asked.items() if name != "epochs"}
+    settings = validate({**_kept(before.settings, asked), **aim, **asked})
+    began = validate({**before.settings, "study": name})
+    differing = [
+        f"`--{field.replace('_', '-')}`: study {name!r} was begun with"
+        f" {_begun_with(before, field, getattr(began, field))};"
+        f" got {_shown(getattr(settings, field))}"
+        for field in IDENTITY
+        if field in asked and getattr(began, field) != getattr(settings, field)
+    ]
+    if differing:
+        remedy = "Leave these options out to continue it, or name another study with `--study`."
+        raise SettingsError("\n".join([*differing, remedy]))
+    return settings, reader
+
+
+def _held_epochs(study: StudyStarted) -> int | None:
+    """Return the epochs that all trials of a study have; None where they are searched."""
+    epochs = study.parameter("epochs")
+    return None if epochs.get("searched", True) else epochs.get("default")
+
+
+def _begun_with(study: StudyStarted, field: str, value: object) -> str:
+    if field == "epochs" and value is None:
+        return str(study.parameter("epochs").get("range", "the space's own"))
+    return _shown(value)
+
+
+def _kept(began: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings a study began with, without those that hang on one asked otherwise.
+
+    What is asked otherwise is refused; this leaves it to be the one fault that is told.
+    """
+    hanging = {"driver": "sampler", "objective": "pruner"}
+    gone = {
+        hanging[name] for name in hanging if asked.get(name, began.get(name)) != began.get(name)
+    }
+    return {name: value for name, value in began.items() if name not in gone}
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={text}" for name, text in value.items()) or "nothing"
+    return "nothing" if value is None else str(value)
+
+
+def _space(reference: str, home: Home) -> Space:
+    with _hushed(reference):
+        return get_space(reference, cache=home.declarations)
+
+
+def _space_on(reference: str, dataset: Dataset, home: Home, notify: Notify, pixels: str) -> Space:
+    notices: list[str] = []  # told once standard error is the user's again
+    with _hushed(reference):
+        space = space_on(reference, dataset, home.declarations, notices.append, pixels=pixels)
+    for notice in notices:
+        notify(notice)
+    return space
+
+
+@contextmanager
+def _hushed(reference: str) -> Iterator[None]:
+    # A user's module may import TensorFlow, which speaks; what fails arrives as an exception.
+    hushed = standard_error_to(Path(os.devnull)) if ":" in reference else nullcontext()
+    try:
+        with hushed:
+            yield
+    except SpaceError as error:
+        raise SettingsError(f"`--space {reference}`: {error}") from error
+
+
+def _unheard(notice: str) -> None:
+    del notice
+
+
+def _narrowed(space: Space, settings: StudySettings) -> NarrowedSpace:
+    asked = dict(settings.set)
+    if settings.epochs is not None:
+        if not space["epochs"].contains(settings.epochs):
+            raise SettingsError(
+                f"`--epochs` must be within {space['epochs'].describe()}, as {space.name} declares;"
+                f" got {settings.epochs}. Leave it out to take the space's own"
+            )
+        asked = {"epochs": str(settings.epochs), **asked}
+    try:
+        return narrow(space, asked)
+    except SpaceError as error:
+        raise SettingsError(str(error)) from error
+
+
+def _dataset(
+    settings: StudySettings, space: Space, home: Home, data_dir: Path | None, notify: Notify
+) -> tuple[Dataset, str]:
+    wanted = settings.dataset or space.dataset
+    try:
+        return load(wanted, home=home.root, data_dir=data_dir, notify=notify), ""
+    except DatasetNotFound:
+        if settings.dataset is not None or FALLBACK_KIND not in space.kinds:
+            raise
+    fallback = (
+        f"{wanted}, the dataset of {space.name}, is not on this machine and could not be"
+        f" downloaded: {FALLBACK_DATASET} is used instead. Scores on it say nothing about {wanted}."
+        f" (`--dataset {wanted}` shows where it was looked for.)"
+    )
+    notify(fallback)
+    return load(FALLBACK_DATASET, home=home.root, data_dir=data_dir, notify=notify), fallback
+
+
+def _limit(settings: StudySettings, asked: Mapping[str, Any], dataset: Dataset) -> int | None:
+    limit = settings.limit_samples
+    if "dataset" not in asked and limit is not None and limit >= len(dataset.train_labels):
+        return None  # the limit was meant for the space's dataset, which may not be this one
+    return limit
+
+
+def _families(dataset: Dataset, notify: Notify) -> Indices | None:
+    """Return for each training text the number of its family; None where all stand alone."""
+    samples = dataset.train_samples
+    if not isinstance(samples, Texts):
+        return None
+    groups = families(samples)
+    texts, parts = len(groups), len(groups) - len(np.unique(groups))
+    if parts >= TOLD_PARTS * texts:
+        notify(
+            f"{parts:,} of {texts:,} texts are parts of others or equal to them; they stay in one"
+            " fold with the text they are part of"
+        )
+    return groups if parts else None

@@ -1,0 +1,83 @@
+"""Rules that look at a trial's finished folds alone."""
+
+import statistics
+
+from search.study.pruners.base import Pruner
+from search.study.pruners.standing import folds_text
+from tracking.history import History, TrialHistory
+from tracking.objectives import Objective
+
+WARM_UP_TRIALS = 4
+# Optuna's defaults for its pruner of this name.
+WILCOXON_P, WILCOXON_FOLDS = 0.1, 2
+
+
+class MedianPruner(Pruner):
+    """Stops a trial whose mean so far is below the complete trials' median over the same folds.
+
+    Source: the median stopping rule of Golovin et al., "Google Vizier", 2017, with folds as
+    steps. The first complete trials, baselines included, only warm it up.
+
+    Args:
+        objective: what trials are compared by.
+        winners: see `Pruner`.
+        warm_up: number of complete trials needed before any is stopped.
+    """
+
+    def __init__(
+        self, objective: Objective, *, winners: int = 1, warm_up: int = WARM_UP_TRIALS
+    ) -> None:
+        super().__init__(objective, winners=winners)
+        self._warm_up = warm_up
+
+    def reason_to_stop(self, trial: TrialHistory, history: History) -> str:
+        """Compare means over the folds that `trial` has finished."""
+        folds, standing = trial.finished_folds(), self._standing
+        if not folds or not _has_just_finished(trial):
+            return ""
+        rivals = [standing.mean(rival, folds) for rival in history.completed()]
+        if len(rivals) < self._warm_up:
+            return ""
+        mean, median = standing.mean(trial, folds), statistics.median(rivals)
+        if mean >= median:
+            return ""
+        return (
+            f"after {folds_text(len(folds))} its {standing.text(mean)} is worse than"
+            f" {standing.text(median)}, the median of {len(rivals)} complete trials on these folds"
+        )
+
+
+class WilcoxonPruner(Pruner):
+    """Stops a trial that a signed-rank test finds worse than the best complete one.
+
+    The test is one-sided and paired by folds. With fewer than four folds it can never be that
+    sure.
+
+    Source: Wilcoxon, "Individual comparisons by ranking methods", 1945; the rule is that of
+    Optuna's pruner of this name, with folds as instances.
+    """
+
+    def reason_to_stop(self, trial: TrialHistory, history: History) -> str:
+        """Test the differences on the folds both have finished."""
+        from scipy.stats import wilcoxon
+
+        best = next(iter(history.completed()), None)
+        folds = self._standing.folds(trial)
+        if best is None or len(folds) < WILCOXON_FOLDS or not _has_just_finished(trial):
+            return ""
+        against = self._standing.folds(best)
+        differences = [value - against[n] for n, value in folds.items() if n in against]
+        if statistics.fmean(differences) >= 0:
+            return ""
+        p = float(wilcoxon(differences, alternative="less", zero_method="zsplit").pvalue)
+        if p >= WILCOXON_P:
+            return ""
+        return (
+            f"after {folds_text(len(differences))} it is worse than trial {best.number} by"
+            f" {-statistics.fmean(differences):.4f} on average (signed-rank test: p = {p:.3f})"
+        )
+
+
+def _has_just_finished(trial: TrialHistory) -> bool:
+    """Say whether the last thing that happened to the trial is the end of a fold."""
+    return trial.folds[max(trial.folds)].ended is not None

@@ -1,0 +1,238 @@
+"""One invocation of `run`: a study is opened, run, shipped to MLflow and closed in good order."""
+
+import gc
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+
+import numpy as np
+
+from search.data.folds import Folds
+from search.environment import describe_environment
+from search.errors import DataError, SettingsError
+from search.studies import Notify
+from search.study.budget import Budget
+from search.study.drivers import make_driver
+from search.study.execution import AUTO
+from search.study.identity import check_code, listed
+from search.study.loop import COMPLETE, Study
+from search.study.opening import Opened
+from search.study.planned import Planned
+from search.study.pruners import make_pruner
+from search.tracker import Tracker
+from tracking.history import History
+from tracking.journal import Journal
+from tracking.lock import StudyLock, StudyLocked
+from tracking.provenance import last_code, version_changes
+from tracking.records import Json, Notice, Record, SessionEnded, SessionStarted
+
+INTERRUPTED = "interrupted"
+
+OnRecord = Callable[[Record], None]
+
+
+@dataclass(frozen=True)
+class SessionResult:
+    """How a session ended.
+
+    Attributes:
+        reason: complete, exhausted, timeout, failed or interrupted.
+        history: everything known of the study.
+        waiting: records that have not reached MLflow yet.
+    """
+
+    reason: str
+    history: History
+    waiting: int
+
+
+def run_session(
+    opened: Opened, tracker: Tracker, *, observe: OnRecord, notify: Notify
+) -> SessionResult:
+    """Run an opened study up to its number of trials.
+
+    Args:
+        opened: the study.
+        tracker: brings its journal to MLflow.
+        observe: called with every record once it is in the journal, in this thread.
+        notify: takes notices for the user.
+
+    Raises:
+        SettingsError: another process runs the study or has begun another one of that name, its
+            folder cannot be written, or the space's code has changed.
+    """
+    settings = opened.settings
+    with ExitStack() as stack:
+        journal = stack.enter_context(_locked_journal(opened, stack, notify))
+        opened.reader.check_same()
+        history = opened.reader.read()  # on, now that no other process can write
+        accepted = check_code(history, opened.code, accept=opened.accepts_changed_code)
+        environment = describe_environment()
+        _tell_changes(history, accepted, environment, notify)
+        gc.freeze()  # what was told stays: to look through it again and again takes seconds
+        stack.callback(gc.unfreeze)
+
+        def record(entry: Record) -> None:
+            journal.append(entry)
+            shipper.wake()
+            observe(entry)
+            if isinstance(entry, Notice):
+                notify(entry.text)
+
+        def record_new(entry: Record) -> None:
+            history.add(entry)
+            record(entry)
+
+        shipper = stack.enter_context(tracker.shipping(opened.folder, notify))
+        if not _are_there(opened):
+            opened.folds.save(opened.folder.folds)
+        budget = _budget(opened)
+        confirmation = _confirmation(opened, notify)
+        planned = stack.enter_context(closing(Planned.of(opened, history, budget)))
+        plan = planned.plan
+        if history.study is None:
+            record_new(planned.start)
+        record_new(
+            SessionStarted(
+                at=time.time(),
+                trials=settings.trials,
+                confirm=settings.confirm,
+                confirmation=confirmation,
+                environment={
+                    **environment,
+                    "precision": plan.way.precision,
+                    "workers": plan.way.workers or AUTO,
+                    "plan": plan.to_json() | {"told": plan.told()},
+                },
+                code=opened.code,
+                accepted=accepted,
+            )
+        )
+        reason = _run(opened, planned, history, budget, record, notify)
+        record_new(SessionEnded(at=time.time(), reason=reason))
+        return SessionResult(reason, history, tracker.drain(shipper, notify))
+
+
+def _tell_changes(history: History, accepted: list[str], environment: Json, notify: Notify) -> None:
+    """Say in what the session differs from the study's earlier ones."""
+    if not history.sessions:
+        return
+    if accepted:
+        notify(
+            f"the space's code has changed, which is accepted: {listed(accepted)}. Trials from now"
+            " on are marked; those that were not over are trained anew"
+        )
+    elif not last_code(history):
+        notify(
+            "the study was begun by a version that did not record the space's code: whether it is"
+            " the same is not known"
+        )
+    versions = version_changes(history.sessions[0].environment, environment)
+    if versions:
+        notify(
+            f"the study was begun with other versions: now {', '.join(versions)}. Scores may differ"
+            " for that alone; trials from now on are marked"
+        )
+
+
+def _are_there(opened: Opened) -> bool:
+    """Say whether the file of the folds is whole and the study's; they can be cut anew."""
+    try:
+        return Folds.load(opened.folder.folds).digest == opened.folds.digest
+    except DataError:
+        return False
+
+
+def _confirmation(opened: Opened, notify: Notify) -> Json:
+    """Cut the folds that confirm trials where there are none yet; return what they are."""
+    path = opened.folder.further_folds
+    if not (path.exists() or opened.settings.confirm):
+        return {}
+    is_new = not path.exists()
+    further = opened.further_folds() if is_new else Folds.load(path)
+    unused = int(np.setdiff1d(further.used, opened.folds.used).size)
+    if is_new:
+        further.save(path)
+        if unused:
+            notify(_on_unused(further.samples, unused))
+    return {"digest": further.digest, "samples": further.samples, "unused": unused}
+
+
+def _on_unused(samples: int, unused: int) -> str:
+    if unused == samples:
+        return f"--confirm: its folds are of {samples:,} samples that the search does not use"
+    return (
+        f"--confirm: the search leaves too few samples for folds of their own; {unused:,} of these"
+        f" are filled up to {samples:,} with samples that it uses, so the folds are not quite"
+        " independent of it"
+    )
+
+
+def _locked_journal(opened: Opened, stack: ExitStack, notify: Notify) -> Journal:
+    folder = opened.folder
+    try:
+        folder.root.mkdir(parents=True, exist_ok=True)
+        stack.enter_context(StudyLock(folder.lock))
+        journal = Journal(folder.journal)
+    except StudyLocked as error:
+        raise SettingsError(f"{error}; wait for it, or name another study") from error
+    except OSError as error:
+        raise SettingsError(
+            f"`--home`: {folder.root} cannot be written ({error.strerror});"
+            " name a folder of your own with `--home DIR`"
+        ) from error
+    if journal.dropped:
+        notify(
+            f"{folder.journal}: a damaged end, as a crash leaves it, was set aside"
+            f" ({journal.dropped:,} bytes, in {folder.journal.name}.dropped)"
+        )
+    return journal
+
+
+def _budget(opened: Opened) -> Budget:
+    settings = opened.settings
+    return Budget(
+        trials=settings.trials,
+        baselines=opened.narrowed.baselines if settings.baselines else {},
+        confirm=settings.confirm,
+        deadline=None if settings.timeout is None else time.monotonic() + settings.timeout,
+    )
+
+
+def _run(
+    opened: Opened,
+    planned: Planned,
+    history: History,
+    budget: Budget,
+    record: OnRecord,
+    notify: Notify,
+) -> str:
+    settings = opened.settings
+    if budget.is_done(history):
+        return COMPLETE  # without a worker
+    executor = planned.executor(notify)
+    try:
+        # After the executor, so that the worker imports TensorFlow while a driver does.
+        driver = make_driver(
+            settings.driver,
+            str(settings.sampler),
+            opened.narrowed.space,
+            settings.seed,
+            objectives=len(history.objectives),
+        )
+        study = Study(
+            history=history,
+            record=record,
+            driver=driver,
+            pruner=make_pruner(
+                str(settings.pruner), history.objectives[0], winners=settings.confirm
+            ),
+            executor=executor,
+            budget=budget,
+        )
+        return study.run()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    finally:
+        executor.close()

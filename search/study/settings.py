@@ -1,0 +1,334 @@
+"""The settings of a study, validated once; all faults are reported together."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from search.data.references import absolute as absolute_dataset
+from search.errors import SettingsError, near_matches
+from search.executors import EXECUTORS, missing_for
+from search.study.drivers.catalog import DRIVERS, default_sampler, sampler_hint
+from search.study.execution import AUTO
+from search.study.pruners import PRUNERS
+from search.study.settings_file import read_mapping
+from spaces import absolute, value_text
+from spaces import names as space_names
+from tracking.objectives import DEFAULT, OBJECTIVES, objective_hint, objective_names
+
+IDENTITY = (
+    "space",
+    "dataset",
+    "driver",
+    "sampler",
+    "pruner",
+    "objective",
+    "folds",
+    "epochs",
+    "seed",
+    "set",
+    "baselines",
+    "limit_samples",
+    "drop_duplicates",
+    "precision",
+    "pixels",
+)
+
+MOST_WORKERS = 256
+LEAST_MEMORY = 500_000_000  # bytes
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def seconds(text: object) -> object:
+    """Return the seconds in a duration such as `90`, `90s`, `15m`, `2h` or `1h30m`."""
+    if not isinstance(text, str):
+        return text
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd]?)", text)
+    if not parts or "".join(number + unit for number, unit in parts) != text.strip():
+        raise ValueError("must be a duration such as 90s, 15m or 2h")
+    return sum(float(number) * _UNITS[unit or "s"] for number, unit in parts)
+
+
+def memory(text: object) -> object:
+    """Return the bytes in an amount such as `3GB`, `3.5 GB` or `800MB`; a plain number is bytes."""
+    if not isinstance(text, str):
+        return text
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?\s*", text, re.IGNORECASE)
+    if found is None:
+        raise ValueError("must be an amount of memory such as 3GB or 800MB")
+    size = int(float(found[1]) * 1000 ** " KMGT".index(found[2].upper() or " "))
+    if size < LEAST_MEMORY:
+        raise ValueError("must be at least 500MB, as TensorFlow alone takes that much")
+    return size
+
+
+def set_texts(value: object) -> object:
+    """Return what `--set` would say: 64 is `64`, True is `on`, [32, 64] is `32,64`.
+
+    A text by itself is what `--set` says; in a list it is a value: ["a,b", "c"] is `"a,b",c`.
+    """
+    return {n: _set_text(one) for n, one in value.items()} if isinstance(value, dict) else value
+
+
+def _set_text(value: object) -> object:
+    match value:
+        case str() | dict():
+            return value
+        case list():
+            return ",".join(value_text(_tuples(one)) for one in value)
+        case _:
+            return value_text(value)
+
+
+def _tuples(value: Any) -> Any:
+    """Return a value of a list; in YAML a list within it is a tuple."""
+    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
+
+
+def worker_count(value: object) -> object:
+    """Return a number of workers that stands as text as a number, and `auto` as it is."""
+    number = int(value) if isinstance(value, str) and value.isdecimal() else value
+    if number == AUTO:
+        return number
+    if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= MOST_WORKERS:
+        raise ValueError(f"must be a number of worker processes, 1 to {MOST_WORKERS}, or auto")
+    return number
+
+
+class StudySettings(BaseModel):
+    """Everything a user can say about a study.
+
+    Attributes:
+        space: name or reference of the space.
+        dataset: name or reference; None for the space's own, with `digits` where that cannot be
+            had and the space takes images.
+        study: name; None for `SPACE-DATASET`.
+        objective: what is searched for: one name, or two with a comma between them.
+        pruner: None for `racing`, or for `none` where there are two objectives.
+        confirm: number of best trials that are evaluated once more on further folds, with the best
+            baseline beside them.
+        trials: total number of trials, baselines and those of earlier sessions included.
+        epochs: of a fold; None for the space's own, a range that is searched where it declares one.
+        timeout: seconds after which this session ends; None for no limit.
+        set: parameter name to what `--set` says of it; a number, a truth value or a list of either
+            may stand for its text.
+        limit_samples: number of training samples used; None for all.
+        drop_duplicates: leave out training samples that stand twice, contradict each other or are
+            in the test set.
+        workers: number of worker processes; `auto` leaves it to the execution plan.
+        worker_memory: bytes a worker may hold between two tasks; None for its share of most of the
+            machine's memory.
+        trial_timeout: seconds a trial may train; None for any.
+        precision: Keras's dtype policy; `auto` leaves it to the execution plan.
+        pixels: what models of build functions and hypermodels for images are given: `raw` (0 to
+            255), `scaled` (0 to 1), or `auto` for what they show that they are made for.
+        ray_address: of a Ray cluster; None for one of this machine alone.
+        cpus_per_trial: processors that a trial takes of the cluster, and threads it computes with.
+        gpus_per_trial: the share of a GPU it takes, at most a whole one.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    space: str
+    dataset: str | None = None
+    driver: str = "optuna"
+    sampler: str | None = None
+    objective: str = DEFAULT
+    pruner: str | None = None
+    trials: Annotated[int, Field(ge=1, le=100_000)] = 20
+    timeout: Annotated[float, BeforeValidator(seconds), Field(gt=0)] | None = None
+    folds: Annotated[int, Field(ge=1, le=20)] = 5
+    epochs: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
+    confirm: Annotated[int, Field(ge=0, le=100)] = 0
+    study: str | None = None
+    set: Annotated[dict[str, str], BeforeValidator(set_texts)] = Field(default_factory=dict)
+    baselines: bool = True
+    limit_samples: Annotated[int, Field(ge=10)] | None = None
+    drop_duplicates: bool = False
+    executor: str = "local"
+    workers: Annotated[int | Literal["auto"], BeforeValidator(worker_count)] = "auto"
+    worker_memory: Annotated[int, BeforeValidator(memory), Field(ge=LEAST_MEMORY)] | None = None
+    trial_timeout: Annotated[float, BeforeValidator(seconds), Field(gt=0)] | None = None
+    ray_address: str | None = None
+    cpus_per_trial: Annotated[int, Field(ge=1, le=1024)] = 1
+    gpus_per_trial: Annotated[float, Field(ge=0, le=1)] = 0.0
+    precision: Literal["auto", "float32", "mixed_bfloat16"] = "auto"
+    pixels: Literal["auto", "raw", "scaled"] = "auto"
+
+    @field_validator("space")
+    @classmethod
+    def _space_known(cls, value: str) -> str:
+        if ":" not in value and value not in space_names():
+            raise ValueError(f"no space is called {value!r}; {near_matches(value, space_names())}")
+        return absolute(value)
+
+    @field_validator("dataset")
+    @classmethod
+    def _dataset_absolute(cls, value: str | None) -> str | None:
+        return None if value is None else absolute_dataset(value)
+
+    @field_validator("driver")
+    @classmethod
+    def _driver_known(cls, value: str) -> str:
+        return _known("driver", value, DRIVERS)
+
+    @field_validator("objective", mode="before")
+    @classmethod
+    def _objectives_joined(cls, value: object) -> object:
+        is_list = isinstance(value, list) and all(isinstance(name, str) for name in value)
+        return ",".join(value) if is_list and isinstance(value, list) else value
+
+    @field_validator("objective")
+    @classmethod
+    def _objective_known(cls, value: str) -> str:
+        names = objective_names(value)
+        for name in names:
+            if name not in OBJECTIVES:
+                raise ValueError(f"no objective is called {name!r}; {objective_hint(name)}")
+        if len(names) > 2 or len(set(names)) < len(names):
+            raise ValueError("must be one objective, or two different ones with a comma between")
+        if not OBJECTIVES[names[0]].fold:
+            scores = ", ".join(name for name, known in OBJECTIVES.items() if known.fold)
+            raise ValueError(f"must begin with a score, one of {scores}")
+        return ",".join(names)
+
+    @field_validator("pruner")
+    @classmethod
+    def _pruner_known(cls, value: str, info: Any) -> str:
+        if "," in info.data.get("objective", "") and value != "none":
+            raise ValueError(
+                "must be none, or left out, where there are two objectives, as one of them cannot"
+                " tell which trials are worth going on with"
+            )
+        return _known("pruner", value, PRUNERS)
+
+    @field_validator("executor")
+    @classmethod
+    def _executor_known(cls, value: str) -> str:
+        needed = missing_for(_known("executor", value, EXECUTORS))
+        if needed:
+            raise ValueError(f'needs a package that is missing here: pip install "{needed}"')
+        return value
+
+    @field_validator("ray_address", "cpus_per_trial", "gpus_per_trial")
+    @classmethod
+    def _of_ray(cls, value: str | float | None, info: Any) -> str | float | None:
+        default = cls.model_fields[info.field_name].default
+        if info.data.get("executor", "ray") != "ray" and value != default:
+            raise ValueError("needs a cluster; add `--executor ray`")
+        return value
+
+    @field_validator("workers", "trial_timeout")
+    @classmethod
+    def _supervised(cls, value: float | None, info: Any) -> float | None:
+        if info.data.get("executor") == "inline" and value not in (1, None, AUTO):
+            raise ValueError("needs worker processes; leave out `--executor inline`")
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_that_depend(cls, values: dict[str, Any]) -> dict[str, Any]:
+        if values.get("pruner") is None:
+            several = "," in str(values.get("objective") or "")
+            values = {**values, "pruner": "none" if several else PRUNERS[0]}
+        driver = values.get("driver") or "optuna"
+        if isinstance(driver, str) and driver in DRIVERS and values.get("sampler") is None:
+            values = {**values, "sampler": default_sampler(driver)}
+        return values
+
+    @field_validator("sampler")
+    @classmethod
+    def _sampler_known(cls, value: str | None, info: Any) -> str | None:
+        driver = info.data.get("driver")
+        if driver is None or value is None:  # the driver's own fault is reported already
+            return value
+        if value not in DRIVERS[driver]:
+            hint = sampler_hint(driver, value)
+            raise ValueError(f"no sampler of {driver} is called {value!r}; {hint}")
+        return value
+
+    def identity(self) -> dict[str, Any]:
+        """Return the settings that make two studies different studies."""
+        return {name: getattr(self, name) for name in IDENTITY}
+
+
+def validate(values: Mapping[str, Any]) -> StudySettings:
+    """Return the settings in `values`; names they leave out take their defaults.
+
+    Raises:
+        SettingsError: every fault, one a line: the option, its rule and the value received.
+    """
+    try:
+        return StudySettings(**dict(values))
+    except ValidationError as error:
+        raise SettingsError("\n".join(_fault(entry) for entry in error.errors())) from error
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Return the settings in a YAML file, keys as the options without their dashes.
+
+    Raises:
+        SettingsError: no such file, or not a YAML mapping.
+    """
+    data = read_mapping(path)
+    named = {str(key).replace("-", "_"): value for key, value in data.items()}
+    overrides = named.pop("set", None) or {}
+    if not isinstance(overrides, dict):
+        raise SettingsError(
+            f"`set` in `--config {path}` must hold `parameter: value` lines; got {overrides!r}"
+        )
+    if overrides:
+        named["set"] = {str(key): value for key, value in overrides.items()}
+    if "study" in named:
+        named["study"] = str(named["study"])  # 2026 is a name, too
+    return named
+
+
+def parse_overrides(pairs: list[str]) -> dict[str, str]:
+    """Return `--set NAME=TEXT` options as a dictionary.
+
+    Raises:
+        SettingsError: an option without `=`, or a name given twice.
+    """
+    overrides: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name.strip():
+            raise SettingsError(
+                f"`--set` takes NAME=VALUE, NAME=LOW:HIGH or NAME=A,B,C; got {pair!r}"
+            )
+        if name.strip() in overrides:
+            raise SettingsError(f"`--set {name.strip()}` is given twice; join the values by commas")
+        overrides[name.strip()] = text.strip()
+    return overrides
+
+
+def _known(what: str, value: str, known: Any) -> str:
+    if value not in known:
+        raise ValueError(f"no {what} is called {value!r}; {near_matches(value, known)}")
+    return value
+
+
+def _fault(entry: Any) -> str:
+    name = str(entry["loc"][0]) if entry["loc"] else "settings"
+    option = "--" + name.replace("_", "-")
+    if entry["type"] == "missing":
+        return f"`{option}` is needed"
+    if entry["type"] == "extra_forbidden":
+        return f"`{name}` is no setting; {near_matches(name, StudySettings.model_fields)}"
+    message = entry["msg"].removeprefix("Value error, ")
+    if entry["type"] == "value_error" and "called" in message:
+        return f"`{option}`: {message}"
+    rule = message[0].lower() + message[1:]
+    return f"`{option}`: {rule}; got {entry['input']!r}"

@@ -1,0 +1,1 @@
+"""What outputs mean, and the scores that come of predictions."""

@@ -1,0 +1,1 @@
+"""What happens in a worker: one fold is trained, with TensorFlow."""

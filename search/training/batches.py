@@ -1,0 +1,190 @@
+"""In which order, and in what batches, samples are computed on."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from search.tasks.outputs import other_weights, single
+
+if TYPE_CHECKING:
+    import keras
+
+PREDICTION_BATCH = 512
+WINDOW = 50
+TRIED, DRAWS = 16, 20  # sequences, and draws of weights, by which it is seen if padding counts
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some of the samples, without a copy of them.
+
+    Attributes:
+        inputs: `(n, ...)`, all samples as the model receives them; an array or a tensor.
+        labels: int64 `(n,)`, class numbers from 0.
+        rows: int64 `(m,)`, which of them are meant; None for all.
+    """
+
+    inputs: Any
+    labels: Array
+    rows: Array | None = None
+
+    @property
+    def indices(self) -> Array:
+        """The rows that are meant, int64 `(m,)`."""
+        return np.arange(len(self.labels)) if self.rows is None else self.rows
+
+    @property
+    def own_labels(self) -> Array:
+        """The labels of those rows, int64 `(m,)`."""
+        return self.labels if self.rows is None else self.labels[self.rows]
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Samples in an order, cut into batches.
+
+    Attributes:
+        order: int64 `(m,)`, row numbers.
+        ends: int64 `(batches + 1,)`; batch `i` is `order[ends[i]:ends[i + 1]]`.
+        longest: int64 `(batches,)`, how much of each sequence is computed on; the rest is padding.
+            None where samples are no sequences of any length.
+    """
+
+    order: Array
+    ends: Array
+    longest: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.ends) - 1
+
+
+def spread(rows: Array, most: int) -> Array:
+    """Return at most so many of the rows, evenly spread over all of them."""
+    return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64)]
+
+
+def ignores_padding(model: "keras.Model", tokens: Any) -> bool:
+    """Say whether padding may be cut off the sequences of a batch: it changes nothing.
+
+    The model must take sequences of any length, and is tried: with its own weights and with weights
+    drawn at random, its outputs and penalties must be the same for some sequences with and without
+    the padding behind the longest of them. Many draws are tried on sequences of two tokens, since
+    padding may be one of many values of which a layer takes the largest. Where batches are
+    normalised while training, padding counts there, and stays.
+
+    Args:
+        model: with weights.
+        tokens: `(n, length)`, sequences of tokens as the model receives them.
+    """
+    if not _takes_any_length(model) or _keeps_statistics(model):
+        return False
+    lengths = lengths_of(tokens)
+    order = np.argsort(lengths, kind="stable")
+    rows = order[: max(1, len(order) // 2)]  # the shorter half
+    if lengths[rows[-1]] == tokens.shape[1]:  # little could be cut off
+        return False
+    some = np.asarray(tokens)[spread(rows, TRIED)]
+    cut = some[:, : lengths[rows[-1]]]
+    if not _same(model, some, cut):
+        return False
+    with other_weights(model, spread=0.5):
+        if not _same(model, some, cut):
+            return False
+    short = np.pad(some[:, :2], ((0, 0), (0, 4)))
+    for draw in range(DRAWS):
+        with other_weights(model, spread=1.0, seed=draw):
+            if not _same(model, short, short[:, :2]):
+                return False
+    return True
+
+
+def _takes_any_length(model: "keras.Model") -> bool:
+    try:
+        shape = model.input_shape
+    except (AttributeError, ValueError):  # a class of its own
+        return False
+    return isinstance(shape, tuple) and len(shape) == 2 and shape[1] is None
+
+
+def _keeps_statistics(model: "keras.Model") -> bool:
+    """Say whether weights change otherwise than by training, as those of a normalisation do."""
+    return any(
+        "float" in str(variable.dtype)
+        for layer in model._flatten_layers(include_self=False)
+        if layer.trainable
+        for variable in layer._non_trainable_variables
+    )
+
+
+def _same(model: "keras.Model", some: Array, cut: Array) -> bool:
+    padded = _told(model, some)
+    try:
+        shorter = _told(model, cut)
+    except Exception:  # noqa: BLE001 # too short for a layer
+        return False
+    tolerance = 1e-4 if model.compute_dtype == "float32" else 1e-2
+    scale = np.abs(padded).max(initial=1.0)
+    return bool(np.allclose(padded, shorter, rtol=0, atol=tolerance * scale))
+
+
+def _told(model: "keras.Model", some: Array) -> Array:
+    """Return a model's outputs and penalties in one row."""
+    outputs = single(model(some, training=False))
+    penalties = [np.asarray(penalty, np.float32).ravel() for penalty in model.losses]
+    return np.concatenate([np.asarray(outputs, np.float32).ravel(), *penalties])
+
+
+def lengths_of(tokens: Any) -> Array:
+    """Return the length of each sequence of tokens `(n, length)` without padding, at least 1."""
+    lengths: Array = np.maximum(np.count_nonzero(np.asarray(tokens), axis=1), 1)
+    return lengths
+
+
+def shuffled(
+    rows: Array, *, batch_size: int, seed: int, epoch: int, lengths: Array | None = None
+) -> Batches:
+    """Return the batches of an epoch; every epoch has its own order, decided by the seed.
+
+    Sequences come in batches of like length, cut to the longest: the samples of the epoch are
+    shuffled, sorted by length within windows of `WINDOW` batches, and the batches shuffled; so
+    batches are random, and little is computed on padding.
+
+    Args:
+        rows: int64 `(m,)`.
+        batch_size: samples a batch; one may be smaller.
+        seed: of the training.
+        epoch: number of the epoch.
+        lengths: of the sequences, indexed by row number; None where samples are no sequences.
+    """
+    random = np.random.default_rng((seed, epoch))
+    order = random.permutation(rows)
+    if lengths is None:
+        return Batches(order, _ends(len(order), batch_size))
+    pieces = []
+    for start in range(0, len(order), WINDOW * batch_size):
+        window = order[start : start + WINDOW * batch_size]
+        window = window[np.argsort(lengths[window], kind="stable")]
+        pieces += [window[i : i + batch_size] for i in range(0, len(window), batch_size)]
+    pieces = [pieces[index] for index in random.permutation(len(pieces))]
+    return Batches(
+        np.concatenate(pieces),
+        np.cumsum([0, *map(len, pieces)]),
+        np.array([lengths[piece].max() for piece in pieces]),
+    )
+
+
+def in_turn(rows: Array, lengths: Array | None = None) -> Batches:
+    """Return large batches for predictions: as the rows come, or the shortest sequences first."""
+    if lengths is None:
+        return Batches(rows, _ends(len(rows), PREDICTION_BATCH))
+    order = rows[np.argsort(lengths[rows], kind="stable")]
+    ends = _ends(len(order), PREDICTION_BATCH)
+    return Batches(order, ends, lengths[order[ends[1:] - 1]])
+
+
+def _ends(count: int, size: int) -> Array:
+    return np.append(np.arange(0, count, size), count)

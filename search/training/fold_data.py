@@ -1,0 +1,185 @@
+"""What the trials of a study share in a worker: space, samples, labels, folds."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from search.data import Dataset
+from search.data.folds import Folds, Indices
+from search.executors.protocol import Work
+from search.training.batches import Array, Part
+from search.training.building import Built, Models, untouched_state
+from search.training.encoders import Encoder
+from search.training.inputs import Inputs, make_inputs, space_on, spec_of
+from search.training.reuse import Programs
+from spaces import Settings, Space, code_of
+from tracking.home import StudyFolder
+
+TRIED_SAMPLES = 4  # that the first model is tried on
+
+
+@dataclass(frozen=True)
+class Bench:
+    """All that the trials of a study share, loaded once in a worker.
+
+    Attributes:
+        space: builds the models.
+        kind: of the samples: `image`, `text` or `table`.
+        inputs: the training samples as the models receive them.
+        labels: int64 `(n,)`.
+        classes: names, by class number.
+        folds: the study's.
+        further: folds that confirm trials; their numbers come after the study's.
+        objectives: names of what the study searches for, the most important first.
+        precision: Keras's dtype policy of the models.
+        models: builds them.
+    """
+
+    space: Space
+    kind: str
+    inputs: Inputs
+    labels: Array
+    classes: tuple[str, ...]
+    folds: Folds
+    further: Folds | None
+    folder: StudyFolder
+    seed: int
+    objectives: tuple[str, ...]
+    models: Models
+    precision: str = "float32"
+
+    @cached_property
+    def programs(self) -> Programs:
+        """What was traced for the last settings."""
+        return Programs()
+
+    @classmethod
+    def open(cls, work: Work, *, place: int = 0) -> "Bench":
+        """Load what `work` names, and choose a GPU if any.
+
+        Args:
+            work: what to load.
+            place: this worker's among those of the machine, from 0: the GPUs take turns.
+        """
+        choose_gpu(place)
+        dataset = Dataset.open(Path(work.dataset))
+        with untouched_state():
+            space = space_on(work.space, dataset, Path(work.declarations), pixels=work.pixels)
+        models = Models(space, code_of(work.space), expected=work.code, seed=work.seed)
+        models.open()
+        folder = StudyFolder(Path(work.folder))
+        return cls(
+            space=space,
+            kind=dataset.kind,
+            inputs=make_inputs(dataset, space.input_for(dataset.kind)),
+            labels=np.asarray(dataset.train_labels),
+            classes=dataset.classes,
+            folds=Folds.load(folder.folds),
+            further=Folds.load(folder.further_folds) if folder.further_folds.exists() else None,
+            folder=folder,
+            seed=work.seed,
+            objectives=work.objectives,
+            models=models,
+            precision=work.precision,
+        )
+
+    def built(
+        self, setting: Settings, encoder: Encoder, *, seed: int | None = None
+    ) -> AbstractContextManager[Built]:
+        """Return the context of a model for a setting, in this bench's precision.
+
+        Args:
+            setting: a complete one.
+            encoder: learned on the samples that the model is trained on.
+            seed: decides its initial weights; None for the study's.
+        """
+        data = spec_of(encoder, self.kind, len(self.classes))
+        return self.models.built(setting, data, seed=seed, precision=self.precision)
+
+    def export_doubt(self, setting: Settings) -> str:
+        """Return why `export` will refuse the models of a setting, or nothing; tried once."""
+        from search.export.formats.keras_archive import doubt_about
+
+        if self._tried:
+            return ""
+        self._tried.append(setting)
+        try:
+            encoder = self.learn(1, setting)
+            some = self.inputs.take(encoder, self.folds.train[0][:TRIED_SAMPLES])
+            with self.built(setting, encoder) as built:
+                model = built.model
+                model(some, training=False)  # one that takes its shapes from the data gets weights
+                return doubt_about(model, some) if isinstance(model, keras.Model) else ""
+        except Exception:  # noqa: BLE001 # the space's own; the trial itself will tell of it
+            return ""
+        finally:
+            keras.backend.clear_session(free_memory=False)
+
+    @cached_property
+    def _tried(self) -> list[Settings]:
+        return []
+
+    def learn(self, fold: int, setting: Settings) -> Encoder:
+        """Return the encoder learned on the training part of a fold (from 1)."""
+        return self.inputs.learn(self._indices(fold)[0], setting)
+
+    def parts(self, fold: int, encoder: Encoder) -> tuple[Part, Part]:
+        """Return the training and the validation part of a fold (from 1)."""
+        train, validation = (np.searchsorted(self._used, rows) for rows in self._indices(fold))
+        inputs = self._resident.of(encoder, self.inputs, self._used)
+        return Part(inputs, self._labels, train), Part(inputs, self._labels, validation)
+
+    def validation_labels(self, fold: int) -> Array:
+        """Return the true classes in the validation part of a fold (from 1), int64 `(n,)`."""
+        labels: Array = self.labels[self._indices(fold)[1]]
+        return labels
+
+    @cached_property
+    def _used(self) -> Indices:
+        used = self.folds.used
+        return used if self.further is None else np.union1d(used, self.further.used)
+
+    @cached_property
+    def _labels(self) -> Array:
+        return self.labels[self._used]
+
+    @cached_property
+    def _resident(self) -> "_Resident":
+        return _Resident()
+
+    def _indices(self, fold: int) -> tuple[Indices, Indices]:
+        folds, place = self.folds, fold - 1
+        if place >= len(self.folds):
+            if self.further is None:
+                raise IndexError(f"fold {fold} of {len(self.folds)}")
+            folds, place = self.further, place - len(self.folds)
+        return folds.train[place], folds.validation[place]
+
+
+def choose_gpu(place: int) -> None:
+    """Let TensorFlow compute on one GPU, where there are any, and take memory as it needs it."""
+    found = tf.config.list_physical_devices("GPU")
+    if found:
+        chosen = found[place % len(found)]
+        tf.config.set_visible_devices(chosen, "GPU")
+        tf.config.experimental.set_memory_growth(chosen, True)  # others may be on it
+
+
+class _Resident:
+    """The samples in use in TensorFlow's memory, encoded as they were needed last."""
+
+    def __init__(self) -> None:
+        self._encoder: Encoder | None = None
+        self._tensor: tf.Tensor | None = None
+
+    def of(self, encoder: Encoder, inputs: Inputs, used: Indices) -> tf.Tensor:
+        if self._tensor is None or encoder != self._encoder:
+            self._tensor = None  # let go of it first
+            self._tensor = tf.constant(inputs.take(encoder, used))
+            self._encoder = encoder
+        return self._tensor

@@ -1,0 +1,195 @@
+"""The training samples of a dataset as one space's models receive them.
+
+What does not depend on the training part is computed once; the rest is an encoder's.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from search.data import Dataset
+from search.data.texts import words_of
+from search.training.encoders import (
+    FIRST_WORD,
+    PADDING,
+    UNKNOWN,
+    Encoder,
+    ImageEncoder,
+    TableEncoder,
+    TextEncoder,
+)
+from spaces import (
+    PIXEL_RANGES,
+    DataSpec,
+    ImageInput,
+    Input,
+    Space,
+    TextInput,
+    get_space,
+    given_pixels,
+    with_pixels,
+    without_augmentation,
+)
+
+Array = npt.NDArray[Any]
+Notify = Callable[[str], None]
+
+
+class Inputs(ABC):
+    """The training samples of a dataset as one space's models receive them."""
+
+    @abstractmethod
+    def learn(self, indices: Array, setting: Mapping[str, Any]) -> Encoder:
+        """Return the encoder learned on the samples of `indices` and on no others."""
+
+    @abstractmethod
+    def take(self, encoder: Encoder, indices: Array) -> Array:
+        """Return the encoded samples of `indices`, in memory."""
+
+
+def make_inputs(dataset: Dataset, taken: Input) -> Inputs:
+    """Return the training samples of `dataset` for models that take `taken`, of the same kind."""
+    match taken:
+        case ImageInput():
+            return _Images(dataset, taken)
+        case TextInput():
+            return _Texts(dataset, taken)
+        case _:
+            return _Rows(dataset)
+
+
+def space_on(
+    reference: str,
+    dataset: Dataset,
+    declarations: Path,
+    notify: Notify | None = None,
+    *,
+    pixels: str = "auto",
+) -> Space:
+    """Return the space a reference names, as it is on a dataset.
+
+    Args:
+        reference: of the space.
+        dataset: decides the parameters of a KerasTuner hypermodel.
+        declarations: folder of what was learned of hypermodels.
+        notify: takes notices for the user.
+        pixels: what a hypermodel's models for images are given: `raw`, `scaled`, `auto` or
+            `legacy`; see `spaces.with_pixels`.
+
+    Raises:
+        SpaceError: there is no such space, or it takes other kinds of data.
+    """
+    outline = get_space(reference, cache=declarations)
+    data = data_spec(dataset, outline)
+    space = get_space(reference, data, cache=declarations, notify=notify)
+    if dataset.kind != "image":
+        return without_augmentation(space)
+    wanted, space = given_pixels(space), with_pixels(space, pixels)
+    if notify and wanted == "raw" and pixels == "auto":
+        notify(
+            f"the models of {space.name} rescale pixels themselves, so they are given pixels"
+            f" {PIXEL_RANGES['raw']}, not {PIXEL_RANGES['scaled']} (`--pixels scaled`)"
+        )
+    if notify and wanted == "raw" and pixels == "legacy":
+        notify(
+            f"the models of {space.name} rescale pixels themselves, but this study began when they"
+            f" were given pixels {PIXEL_RANGES['scaled']}, and goes on so; begin another one with"
+            " `--study`"
+        )
+    return space
+
+
+def data_spec(dataset: Dataset, space: Space) -> DataSpec:
+    """Return what a space's models are built for on a dataset, before anything is learned.
+
+    Raises:
+        SpaceError: the space takes other kinds of data.
+    """
+    classes = len(dataset.classes)
+    match space.input_for(dataset.kind):
+        case ImageInput() as image:
+            return DataSpec(image.shape(tuple(dataset.train_images.shape[1:])), classes)
+        case TextInput(vocabulary=vocabulary, length=length):
+            return DataSpec((length,), classes, "text", vocabulary)
+        case _:
+            return DataSpec((len(dataset.columns),), classes, "table")
+
+
+def spec_of(encoder: Encoder, kind: str, classes: int) -> DataSpec:
+    """Return what models are built for."""
+    return DataSpec(encoder.input_shape, classes, kind, encoder.vocabulary_size)
+
+
+class _Images(Inputs):
+    def __init__(self, dataset: Dataset, taken: ImageInput) -> None:
+        native = tuple(dataset.train_images.shape[1:])
+        self._encoder = ImageEncoder(native, taken.shape(native), taken.scaled)
+        self._images = dataset.prepared(taken)
+
+    def learn(self, indices: Array, setting: Mapping[str, Any]) -> Encoder:
+        return self._encoder
+
+    def take(self, encoder: Encoder, indices: Array) -> Array:
+        return self._encoder.scale(self._images[indices])
+
+
+class _Texts(Inputs):
+    """Counts each text's words once; a vocabulary is then a count over numbers."""
+
+    def __init__(self, dataset: Dataset, taken: TextInput) -> None:
+        self._taken = taken
+        texts = [words_of(text) for text in dataset.train_samples]
+        self._words = sorted({word for words in texts for word in words})
+        numbers = {word: number for number, word in enumerate(self._words)}
+        self._counts = np.fromiter(map(len, texts), np.int64, len(texts))
+        self._starts = np.cumsum(self._counts) - self._counts
+        total = int(self._counts.sum())
+        flat = (numbers[word] for words in texts for word in words)
+        self._flat = np.fromiter(flat, np.int64, total)
+
+    def learn(self, indices: Array, setting: Mapping[str, Any]) -> Encoder:
+        taken = self._taken.of_setting(setting)
+        counts = np.bincount(self._flat[self._positions(indices)], minlength=len(self._words))
+        seen = np.flatnonzero(counts)
+        # The most frequent first; among equals the alphabet decides.
+        order = seen[np.argsort(-counts[seen], kind="stable")][: taken.vocabulary - FIRST_WORD]
+        words = tuple(self._words[number] for number in order)
+        return TextEncoder(words, taken.length, taken.vocabulary)
+
+    def take(self, encoder: Encoder, indices: Array) -> Array:
+        if not isinstance(encoder, TextEncoder):
+            raise TypeError(f"texts need a text encoder; got {type(encoder).__name__}")
+        lookup = np.full(len(self._words), UNKNOWN, np.int32)
+        index = {word: number for number, word in enumerate(self._words)}
+        known = [index[word] for word in encoder.words]
+        lookup[known] = np.arange(FIRST_WORD, FIRST_WORD + len(known))
+        tokens = np.full((len(indices), encoder.length), PADDING, np.int32)
+        kept = np.minimum(self._counts[indices], encoder.length)
+        rows = np.repeat(np.arange(len(indices)), kept)
+        columns = np.arange(len(rows)) - np.repeat(np.cumsum(kept) - kept, kept)
+        tokens[rows, columns] = lookup[self._flat[self._starts[indices][rows] + columns]]
+        return tokens
+
+    def _positions(self, indices: Array) -> Array:
+        counts = self._counts[indices]
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        positions: Array = np.repeat(self._starts[indices], counts) + within
+        return positions
+
+
+class _Rows(Inputs):
+    def __init__(self, dataset: Dataset) -> None:
+        self._rows: Array = np.asarray(dataset.train_samples)  # a view of the mapped file
+
+    def learn(self, indices: Array, setting: Mapping[str, Any]) -> Encoder:
+        rows = np.asarray(self._rows[indices], np.float64)
+        deviations = rows.std(axis=0)
+        deviations[deviations == 0] = 1.0
+        return TableEncoder(tuple(rows.mean(axis=0).tolist()), tuple(deviations.tolist()))
+
+    def take(self, encoder: Encoder, indices: Array) -> Array:
+        return encoder.encode(self._rows[indices])

@@ -1,0 +1,82 @@
+"""How fast a worker trains a setting, measured by training it for a moment."""
+
+import time
+from dataclasses import replace
+
+import keras
+import numpy as np
+
+from search.executors.protocol import Probe, Probed
+from search.seeds import derive
+from search.tasks.outputs import are_probabilities, output_units
+from search.training.batches import Batches, Part, lengths_of, shuffled, spread
+from search.training.compiling import compile_model
+from search.training.fold_data import Bench
+from search.training.program import Program
+from search.training.targets import Targets
+
+ROUND = 16  # batches between two looks at the clock
+CHECKED = 2_000  # samples, at most
+
+
+def measure(bench: Bench, probe: Probe) -> Probed:
+    """Train a setting on the first fold for a moment and return how that went.
+
+    The first batches, which trace and allocate, are not timed.
+    """
+    try:
+        return _measured(bench, probe)
+    finally:
+        keras.backend.clear_session(free_memory=False)
+
+
+def _measured(bench: Bench, probe: Probe) -> Probed:
+    setting = probe.setting
+    encoder = bench.learn(1, setting)
+    training, validation = bench.parts(1, encoder)
+    seed = derive(bench.seed, "fold", 1)
+    with replace(bench, precision=probe.precision).built(setting, encoder, seed=seed) as built:
+        return _trained(bench, probe, built.model, training, validation)
+
+
+def _trained(
+    bench: Bench, probe: Probe, model: keras.Model, training: Part, validation: Part
+) -> Probed:
+    setting, classes = probe.setting, len(bench.classes)
+    units = output_units(model, classes, training.inputs)
+    if not model.compiled:
+        logits = not are_probabilities(model, training.inputs)
+        compile_model(model, setting, units=units, steps=1_000, logits=logits)
+    program = Program(model, training.inputs)
+    targets = Targets.of(model, classes, training.inputs)
+    wanted = (targets.encode(training.labels),)
+    batches = shuffled(
+        training.indices,
+        batch_size=int(setting["batch_size"]),
+        seed=bench.seed,
+        epoch=0,
+        lengths=lengths_of(training.inputs) if program.trims else None,
+    )
+    rows = spread(validation.indices, CHECKED)
+    program.train(training.inputs, wanted, _some(batches, 0, 2), seed=0)
+    program.outputs(training.inputs, rows)
+    began, done, samples = time.perf_counter(), 0, 0
+    while done < probe.steps if probe.steps else time.perf_counter() < began + probe.seconds:
+        piece = _some(batches, done, ROUND)
+        program.train(training.inputs, wanted, piece, seed=0)
+        done, samples = done + len(piece), samples + len(piece.order)
+    seconds = time.perf_counter() - began
+    found = program.outputs(training.inputs, rows)
+    accuracy = targets.score(found, validation.labels[rows])[1].accuracy
+    return Probed(samples, seconds, done, accuracy, len(rows))
+
+
+def _some(batches: Batches, first: int, count: int) -> Batches:
+    """Return so many of the batches from `first` on, beginning anew after the last."""
+    chosen = np.arange(first, first + count) % len(batches)
+    pieces = [batches.order[batches.ends[i] : batches.ends[i + 1]] for i in chosen]
+    return Batches(
+        np.concatenate(pieces),
+        np.cumsum([0, *map(len, pieces)]),
+        None if batches.longest is None else batches.longest[chosen],
+    )

@@ -1,0 +1,183 @@
+"""A compiled model with the TensorFlow programs that train it for an epoch and predict with it."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from search.tasks.outputs import single
+from search.training.augmentation import Augmentation
+from search.training.batches import Array, Batches, ignores_padding, in_turn, lengths_of
+
+_OF_A_STEP = ("train_step", "compute_loss", "compute_metrics")
+
+
+class Program:
+    """Runs a model's `train_step` over whole epochs within TensorFlow.
+
+    Samples lie in TensorFlow's memory; a batch is gathered from them by row numbers, within the
+    same program. So nothing passes through Python between two steps, and no samples are copied
+    for a fold. A model that asks for `run_eagerly` gets its steps one by one.
+
+    Args:
+        model: built and compiled.
+        inputs: samples as the model receives them, `(n, ...)`; some are tried on it.
+        augmentation: how images are moved before each step, if they are.
+    """
+
+    def __init__(
+        self, model: keras.Model, inputs: Any, augmentation: Augmentation | None = None
+    ) -> None:
+        self.model = model
+        self._augmentation = augmentation
+        self._is_new = True
+        # What a step of one's own returns are its metrics, as in Keras's `fit`.
+        self._tells = _is_own(model, "train_step")
+        self._trims = ignores_padding(model, inputs)
+        self._train = self._made(self._epoch)
+        self._predict = self._made(self._outputs)
+
+    @property
+    def tells(self) -> bool:
+        """Whether a step of the model's own says what its metrics are."""
+        return self._tells
+
+    @property
+    def trims(self) -> bool:
+        """Whether sequences are cut to the longest of their batch."""
+        return self._trims
+
+    def train(
+        self,
+        inputs: Any,
+        targets: tuple[Any, ...],
+        batches: Batches,
+        *,
+        seed: int,
+        fill: float = 0.0,
+    ) -> dict[str, float]:
+        """Train for an epoch and return the metrics over it.
+
+        Args:
+            inputs: `(n, ...)`, all samples.
+            targets: labels as the loss wants them, and weights if samples have any, `(n, ...)`.
+            batches: order and batches.
+            seed: decides the augmentation.
+            fill: what comes into moved images from outside.
+        """
+        if self._is_new:
+            self._make_variables(inputs, targets)
+        self.model.reset_metrics()
+        longest = np.zeros(len(batches), np.int64) if batches.longest is None else batches.longest
+        told = self._train(
+            tf.convert_to_tensor(inputs),
+            tuple(map(tf.convert_to_tensor, targets)),
+            tf.constant(batches.order, tf.int64),
+            tf.constant(batches.ends, tf.int64),
+            tf.constant(longest, tf.int64),
+            tf.constant(seed % 2**32, tf.int64),
+            tf.constant(fill, tf.float32),
+        )
+        return dict(_numbers(told or self.model.get_metrics_result()))
+
+    def outputs(self, inputs: Any, rows: Array | None = None) -> Array:
+        """Return the model's outputs, float32 `(m, units)`, for all or some rows of `inputs`."""
+        inputs = tf.convert_to_tensor(inputs)
+        rows = np.arange(len(inputs)) if rows is None else rows
+        lengths = lengths_of(inputs) if self._trims else None
+        batches = in_turn(rows, lengths)
+        longest = itertools.repeat(0) if batches.longest is None else batches.longest
+        pieces = [
+            self._predict(
+                inputs,
+                tf.constant(batches.order[start:end], tf.int64),
+                tf.constant(length, tf.int64),
+            ).numpy()
+            for (start, end), length in zip(itertools.pairwise(batches.ends), longest, strict=False)
+        ]
+        found = np.concatenate(pieces).astype(np.float32, copy=False)
+        if lengths is None:
+            return found
+        places = np.argsort(np.argsort(lengths[rows], kind="stable"), kind="stable")
+        return found[places]
+
+    def _make_variables(self, inputs: Any, targets: tuple[Any, ...]) -> None:
+        """Let loss, metrics and optimizer make theirs, for which TensorFlow would trace twice."""
+        self._is_new = False
+        model, some = self.model, tf.convert_to_tensor(inputs[:1])
+        if not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)
+        if any(_is_own(model, name) for name in _OF_A_STEP):  # they are called by the step alone
+            return
+        wanted, weights, *_ = *(tf.convert_to_tensor(each[:1]) for each in targets), None
+        predicted = model(some, training=False)
+        model.compute_loss(some, wanted, predicted, weights, training=False)
+        model.compute_metrics(some, wanted, predicted, weights)
+
+    def _epoch(
+        self, inputs: Any, targets: Any, order: Any, ends: Any, longest: Any, seed: Any, fill: Any
+    ) -> Any:
+        def train(step: Any) -> Any:
+            rows = order[ends[step] : ends[step + 1]]
+            batch = self._gathered(inputs, rows, longest[step])
+            if self._augmentation is not None:
+                batch = self._augmentation.apply(batch, tf.stack([seed, step]), fill)
+            return self.model.train_step((batch, *(tf.gather(each, rows) for each in targets)))
+
+        steps = tf.size(longest, out_type=tf.int64)
+        before_last = steps - 1 if self._tells else steps  # a loop cannot hand out what a step says
+        for step in tf.range(before_last):
+            train(step)
+        return train(before_last) if self._tells else {}
+
+    def _outputs(self, inputs: Any, rows: Any, longest: Any) -> Any:
+        return single(self.model(self._gathered(inputs, rows, longest), training=False))
+
+    def _gathered(self, inputs: Any, rows: Any, longest: Any) -> Any:
+        batch = tf.gather(inputs, rows)
+        return batch[:, :longest] if self._trims else batch
+
+    def _made(self, body: Callable[..., Any]) -> Callable[..., Any]:
+        if self.model.run_eagerly:
+            return body
+        return _Traced(body)
+
+
+def _numbers(results: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    """Yield what metrics told by name: of a vector each number, of a dictionary each entry."""
+    for name, value in results.items():
+        if isinstance(value, dict):
+            yield from _numbers(value)
+            continue
+        found = np.asarray(value, np.float64)
+        if found.ndim == 0:
+            yield name, float(found)
+        else:
+            yield from ((f"{name}_{i}", float(one)) for i, one in enumerate(found.ravel()))
+
+
+def _is_own(model: keras.Model, name: str) -> bool:
+    """Say whether a model has a method of its own in place of Keras's."""
+    return getattr(type(model), name) is not getattr(keras.Model, name)
+
+
+class _Traced:
+    """A function of tensors, traced at its first call, for any number of rows."""
+
+    def __init__(self, body: Callable[..., Any]) -> None:
+        self._body = body
+        self._made: Callable[..., Any] | None = None
+
+    def __call__(self, *tensors: Any) -> Any:
+        if self._made is None:
+            specs = tf.nest.map_structure(_any_rows, tensors)
+            self._made = tf.function(self._body).get_concrete_function(*specs)
+        return self._made(*tensors)
+
+
+def _any_rows(tensor: Any) -> Any:
+    shape = tensor.shape
+    return tf.TensorSpec((None, *shape[1:]) if shape.rank else shape, tensor.dtype)

@@ -1,0 +1,455 @@
+"""In which form a model's loss wants its labels, and how its outputs are scored."""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from inspect import getclosurevars, isfunction, signature
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from search.tasks.outputs import (
+    LOGITS,
+    PROBABILITIES,
+    SCORES,
+    SIGMOID_LOGITS,
+    Outputs,
+    are_probabilities,
+    output_units,
+)
+from search.tasks.scores import Scores, score
+from spaces import cause_of
+
+INTEGERS, ONE_HOT, BINARY, SIGNS = "integers", "one-hot", "binary", "signs"
+
+Array = npt.NDArray[Any]
+Loss = Callable[[Array, Array], float]  # of labels in their form, and outputs
+
+_ROWS = 7  # in a trial of a loss; with as many rows as classes a wrong form may pass unnoticed
+_CLASSES = 6  # that a loss is tried on, at most
+_MARGIN, _NEAR = 0.75, 0.25  # how far from 0, and how near to 0 and 1, outputs satisfy a loss
+_GRID = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 4.0, 8.0, 16.0)
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What a compiled model's loss wants, and what the model's outputs are.
+
+    Attributes:
+        form: `integers` (n,), `one-hot` float32 (n, classes); for one output `binary` float32
+            (n, 1), 0 and 1, or `signs`, -1 and 1.
+        outputs: what they mean.
+        loss: the model's own, of labels in their form and outputs; None where it has none that can
+            be called by itself.
+        notice: what the user should know about how outputs are read; empty if nothing is unusual.
+    """
+
+    form: str
+    outputs: Outputs
+    loss: Loss | None = None
+    notice: str = ""
+
+    @classmethod
+    def of(cls, model: keras.Model, classes: int, sample: Array) -> "Targets":
+        """Find out what a compiled model's loss wants and what its outputs are.
+
+        The form of labels is the one for which the loss is smaller when the outputs favour the
+        true class. Outputs that are bounded as probabilities are, whatever the weights, are
+        probabilities; others are logits if the loss says so or is the cross-entropy of logits, and
+        else mere scores.
+
+        Args:
+            model: compiled.
+            classes: number of classes.
+            sample: one sample or more as the model receives them.
+
+        Raises:
+            ValueError: the model has not one output, or not one number a class; or its loss does
+                not tell which class is the true one.
+        """
+        units = output_units(model, classes, sample)
+        loss, name = _loss_of(model, sample)
+        form = _form_without_loss(model, units, classes, sample)
+        if loss is not None:
+            form = _form(loss, units, classes, name)
+        if are_probabilities(model, sample):
+            meaning, threshold, notice = PROBABILITIES, 0.5, ""
+        else:
+            meaning, threshold, notice = _meaning(model, loss, name, form, units)
+        return cls(form, Outputs(meaning, classes, threshold), loss, notice)
+
+    def encode(self, labels: Array) -> Array:
+        """Return class numbers `(n,)` in the form the loss asks for."""
+        return _encoded(self.form, labels, self.outputs.classes)
+
+    def score(self, outputs: Array, labels: Array) -> tuple[Array, Scores]:
+        """Return a model's outputs `(n, units)` as values a class, and their scores.
+
+        The loss is the cross-entropy of the probabilities, or the model's own where outputs are no
+        probabilities; NaN where it has none.
+        """
+        values = self.outputs.values(outputs)
+        if self.outputs.meaning != SCORES:
+            return values, score(values, labels)
+        loss = math.nan if self.loss is None else self.loss(self.encode(labels), outputs)
+        return values, Scores(float((values.argmax(axis=1) == labels).mean()), loss)
+
+    def training_accuracy(self, model: keras.Model) -> str | None:
+        """Return which of a model's metrics is its accuracy; None where it has no such metric.
+
+        A metric that compares outputs with 0.5 measures nothing where the class is decided by
+        another threshold: then the name is empty.
+        """
+        kinds: tuple[Any, ...] = (
+            keras.metrics.CategoricalAccuracy,
+            keras.metrics.SparseCategoricalAccuracy,
+        )
+        if self.form in (BINARY, SIGNS):
+            kinds = (keras.metrics.BinaryAccuracy,)
+        for metric in _metrics_of(model):
+            if isinstance(metric, kinds):
+                known = getattr(metric, "threshold", self.outputs.threshold)
+                fits = self.form != SIGNS and known == self.outputs.threshold
+                return str(metric.name) if fits else ""
+        return None
+
+
+def _metrics_of(model: keras.Model) -> list[Any]:
+    found: list[Any] = []
+    for metric in model.metrics:
+        found += [metric, *getattr(metric, "metrics", [])]
+    return found
+
+
+def _encoded(form: str, labels: Array, classes: int) -> Array:
+    if form == ONE_HOT:
+        return np.eye(classes, dtype=np.float32)[labels]
+    if form == INTEGERS:
+        return labels
+    column = labels.astype(np.float32)[:, np.newaxis]
+    return 2 * column - 1 if form == SIGNS else column
+
+
+# The loss.
+
+
+class _LossAlone(keras.Model):  # type: ignore[misc] # Keras is untyped
+    """A model without weights, whose compiled loss can be called as often as one likes."""
+
+    def call(self, inputs: Any) -> Any:
+        return inputs
+
+
+def _loss_of(model: keras.Model, sample: Array) -> tuple[Loss | None, str]:
+    """Return a model's loss as a function of labels and outputs, and what it is called.
+
+    It is called apart from the model, whose own decides at its first call which losses and metrics
+    names like "accuracy" stand for.
+    """
+    leaves = [leaf for leaf in keras.tree.flatten(model.loss) if leaf is not None]
+    if len(leaves) > 1:
+        raise ValueError(
+            f"a model must have one loss for its one output; it was compiled with {len(leaves)}"
+        )
+    if leaves:
+        alone = _LossAlone()
+        alone.compile(loss=leaves[0])
+        return _called(alone, None, leaves[0]), _name_of(leaves[0])
+    if type(model).compute_loss is not keras.Model.compute_loss:
+        return _called(model, sample, model), "the model's `compute_loss`"
+    return None, ""
+
+
+def _called(model: keras.Model, sample: Array | None, owner: Any) -> Loss:
+    """Return a model's loss; what its owner remembers of a call is undone after it."""
+    takes_training = "training" in signature(model.compute_loss).parameters
+    more = {"training": False} if takes_training else {}
+
+    def loss(labels: Array, outputs: Array) -> float:
+        some = None
+        if sample is not None:
+            some = tf.gather(sample, np.arange(len(labels)) % len(sample))
+        given = {"x": some, "y": tf.constant(labels), "y_pred": tf.constant(outputs)}
+        with _undone(owner):
+            return float(tf.reduce_mean(model.compute_loss(**given, sample_weight=None, **more)))
+
+    return loss
+
+
+@contextmanager
+def _undone(owner: Any) -> Iterator[None]:
+    """Undo what a call changes in the variables and attributes of a loss or a model."""
+    attributes = dict(vars(owner)) if isinstance(owner, keras.losses.Loss) else {}
+    before = [(variable, variable.numpy()) for variable in _variables_of(owner)]
+    try:
+        yield
+    finally:
+        if attributes:
+            vars(owner).update(attributes)
+        for variable, value in before:
+            variable.assign(value)
+
+
+def _variables_of(owner: Any) -> list[Any]:
+    """Return the variables that a loss, a function or a model holds, also in lists and closures."""
+    if isinstance(owner, keras.Model):
+        return [*owner.variables, *_variables_in(vars(owner))]
+    if isinstance(owner, partial):
+        held = [owner.args, owner.keywords, *_variables_of(owner.func)]
+    elif isfunction(owner):
+        known = getclosurevars(owner)
+        held = [dict(known.nonlocals), dict(known.globals)]
+    else:
+        held = [getattr(owner, "__dict__", {}), getattr(getattr(owner, "fn", None), "__dict__", {})]
+    return _variables_in(held)
+
+
+def _variables_in(held: Any) -> list[Any]:
+    if isinstance(held, tf.Variable | keras.Variable):
+        return [held]
+    if isinstance(held, tf.Module | keras.layers.Layer):
+        return list(held.variables)
+    if isinstance(held, dict):
+        return [found for one in held.values() for found in _variables_in(one)]
+    if isinstance(held, list | tuple):
+        return [found for one in held for found in _variables_in(one)]
+    return []
+
+
+def _name_of(loss: Any) -> str:
+    if isinstance(loss, str):
+        return f"loss {loss!r}"
+    inner = getattr(loss, "func", loss)  # of a partial
+    return f"loss {getattr(inner, '__name__', type(inner).__name__)}"
+
+
+def _declares_logits(model: keras.Model) -> bool:
+    """Say whether a loss was told `from_logits=True`."""
+    for loss in keras.tree.flatten(model.loss):
+        config: dict[str, Any] = {}
+        if isinstance(loss, keras.losses.Loss):
+            try:
+                config = loss.get_config()
+            except Exception:  # noqa: BLE001 # an own class need not have one
+                config = vars(loss)
+        if config.get("from_logits") or getattr(loss, "keywords", {}).get("from_logits"):
+            return True
+    return False
+
+
+# The form of labels.
+
+
+def _form(loss: Loss, units: int, classes: int, name: str) -> str:
+    """Return the form of labels for which a loss is smaller when the outputs favour the true class.
+
+    Raises:
+        ValueError: there is none.
+    """
+    forms = (BINARY, SIGNS) if units == 1 else (INTEGERS, ONE_HOT)
+    faults = {}
+    for mixed in (False, True):  # losses over a batch, as Dice's, need both classes in it
+        for form in forms:
+            try:
+                if _prefers_truth(loss, form, units, classes, mixed=mixed):
+                    return form
+                faults[form] = f"with {form} labels it does not fall when the true class gains"
+            except Exception as error:  # noqa: BLE001 # it may refuse a form in any way
+                faults[form] = f"with {form} labels: {cause_of(error)[:200]}"
+    raise ValueError(
+        f"{name} must be smaller the more the output of the true class stands out; tried on"
+        f" {units} outputs for {classes} classes: {'; '.join(faults.values())}"
+    )
+
+
+def _prefers_truth(loss: Loss, form: str, units: int, classes: int, *, mixed: bool) -> bool:
+    """Say whether a loss is smaller for outputs that favour the true class than another one.
+
+    Args:
+        loss: of labels and outputs.
+        form: of the labels.
+        units: of the outputs.
+        classes: number of classes.
+        mixed: try rows of two classes, whose outputs change places; else rows of one class.
+    """
+    for true in range(min(classes, _CLASSES)):
+        for other in {(true + 1) % classes, (true - 1) % classes}:
+            rows = np.where(mixed & (np.arange(_ROWS) % 2 == 1), other, true)
+            labels = _encoded(form, rows, classes)
+            right = loss(labels, _favouring(rows, units))
+            wrong = loss(labels, _favouring(true + other - rows, units))
+            if not right < wrong - 1e-6 * abs(wrong):  # NaN included
+                return False
+    return True
+
+
+def _favouring(rows: Array, units: int) -> Array:
+    """Return outputs, probabilities all of them, that favour each row's class."""
+    if units == 1:
+        return np.where(rows, 0.9, 0.1).astype(np.float32)[:, np.newaxis]
+    found = np.full((len(rows), units), 0.1 / (units - 1), np.float32)
+    found[np.arange(len(rows)), rows] = 0.9
+    return found
+
+
+def _form_without_loss(model: keras.Model, units: int, classes: int, sample: Array) -> str:
+    """Return the form for a model whose own step computes a loss: class numbers, if it takes them.
+
+    Both are tried on a step whose effects are undone.
+    """
+    if units == 1:
+        return BINARY
+    if model.loss is not None or type(model).train_step is keras.Model.train_step:
+        return INTEGERS
+    labels = np.arange(_ROWS) % classes
+    some = tf.gather(sample, np.arange(_ROWS) % len(sample))
+    for form in (INTEGERS, ONE_HOT):
+        wanted = tf.constant(_encoded(form, labels, classes))
+        if _takes(model, some, wanted):
+            return form
+    return INTEGERS  # its first step will say what it lacks
+
+
+def _takes(model: keras.Model, some: Any, wanted: Any) -> bool:
+    if model.optimizer is not None and not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+    optimizer = model.optimizer.variables if model.optimizer is not None else []
+    variables = [*model.variables, *optimizer]
+    before = [variable.numpy() for variable in variables]
+    try:
+        model.train_step((some, wanted))
+    except Exception:  # noqa: BLE001 # it may refuse a form in any way
+        return False
+    finally:
+        for variable, value in zip(variables, before, strict=True):
+            variable.assign(value)
+        model.reset_metrics()
+    return True
+
+
+# What outputs are that are not bounded as probabilities are.
+
+
+def _meaning(
+    model: keras.Model, loss: Loss | None, name: str, form: str, units: int
+) -> tuple[str, float, str]:
+    """Return meaning, threshold and notice for outputs that are no probabilities."""
+    if _declares_logits(model):
+        each = units > 1 and loss is not None and not _ignores_shifts(loss, form, units)
+        return SIGMOID_LOGITS if each else LOGITS, 0.0, ""
+    own_step = type(model).train_step is not keras.Model.train_step
+    if loss is None or (own_step and _is_cross_entropy(loss, form, units, logits=False)):
+        return (
+            LOGITS,
+            0.0,
+            "the model computes its loss in a step of its own, and its outputs are not"
+            " probabilities: they are taken to be logits. If they are not, end the model with a"
+            " softmax or sigmoid, or compile it with the loss they belong to",
+        )
+    if _is_cross_entropy(loss, form, units, logits=True):
+        return LOGITS, 0.0, ""
+    if units > 1 and _is_sum_of_sigmoids(loss, form, units):
+        return SIGMOID_LOGITS, 0.0, ""
+    threshold = _threshold(loss, form, name) if units == 1 else 0.0
+    rule = (
+        "the one with the largest output"
+        if units > 1
+        else f"the second where the output is above {threshold:g}"
+    )
+    return (
+        SCORES,
+        threshold,
+        f"the model's outputs are not probabilities, and {name} does not say how to turn them into"
+        f" some. So they are scored as they are: the predicted class is {rule}, and losses are the"
+        " model's own. If you want probabilities, end the model with a softmax or sigmoid, or"
+        " compile it with a loss that has `from_logits=True`",
+    )
+
+
+def _is_cross_entropy(loss: Loss, form: str, units: int, *, logits: bool) -> bool:
+    """Say whether a loss is the cross-entropy of logits, or of probabilities, up to a factor."""
+    classes = max(units, 2)
+
+    def known(labels: Array, outputs: Array) -> float:
+        return score(Outputs(LOGITS, classes).values(outputs), labels).loss
+
+    def given(outputs: Array) -> Array:
+        return outputs if logits else Outputs(LOGITS, classes).values(outputs)[:, -units:]
+
+    return _is_multiple(loss, form, units, known, given)
+
+
+def _is_sum_of_sigmoids(loss: Loss, form: str, units: int) -> bool:
+    """Say whether a loss is the sum of a cross-entropy for each logit's sigmoid, up to a factor."""
+
+    def known(labels: Array, outputs: Array) -> float:
+        truth = np.eye(units)[labels]
+        return float((np.logaddexp(0, outputs.astype(np.float64)) - truth * outputs).sum())
+
+    return _is_multiple(loss, form, units, known, lambda outputs: outputs)
+
+
+def _is_multiple(
+    loss: Loss,
+    form: str,
+    units: int,
+    known: Callable[[Array, Array], float],
+    given: Callable[[Array], Array],
+) -> bool:
+    random, factors = np.random.default_rng(0), []
+    for _ in range(3):
+        labels = random.integers(0, max(units, 2), _ROWS)
+        outputs = random.normal(0, 2, (_ROWS, units)).astype(np.float32)
+        try:
+            value = loss(_encoded(form, labels, max(units, 2)), given(outputs))
+        except Exception:  # noqa: BLE001 # it may refuse the classes tried
+            return False
+        factors.append(value / known(labels, outputs))
+    return bool(factors[0] > 0 and np.allclose(factors, factors[0], rtol=1e-4))
+
+
+def _ignores_shifts(loss: Loss, form: str, units: int) -> bool:
+    """Say whether a loss stays the same when all of a row's outputs grow, as a softmax does."""
+    random = np.random.default_rng(0)
+    labels = _encoded(form, random.integers(0, units, _ROWS), units)
+    outputs = random.normal(0, 2, (_ROWS, units)).astype(np.float32)
+    return bool(np.isclose(loss(labels, outputs), loss(labels, outputs + 1), rtol=1e-4))
+
+
+def _threshold(loss: Loss, form: str, name: str) -> float:
+    """Return the output of one unit above which the second class is meant.
+
+    It is 0 where the outputs that satisfy the loss lie on both sides of it, as those of a hinge and
+    logits do, and 0.5 where they are 0 and 1.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    grid = np.array([*(-z for z in reversed(_GRID[1:])), *_GRID], np.float32)
+    first, second = (
+        _satisfying(loss, _encoded(form, np.full(_ROWS, label), 2), grid) for label in (0, 1)
+    )
+    low, high = float(first.max()), float(second.min())
+    if low <= -_MARGIN and high >= _MARGIN:
+        return 0.0
+    if abs(low) <= _NEAR and abs(high - 1) <= _NEAR:
+        return 0.5
+    raise ValueError(
+        f"{name} must say by which output of the model the class is decided: it is least up to"
+        f" {low:g} for the first class and from {high:g} on for the second. End the"
+        " model with a sigmoid, or give it one output a class"
+    )
+
+
+def _satisfying(loss: Loss, labels: Array, grid: Array) -> Array:
+    values = np.array([loss(labels, np.full((_ROWS, 1), z, np.float32)) for z in grid])
+    values = np.where(np.isfinite(values), values, np.inf)
+    least = values.min()
+    finite = values[np.isfinite(values)]
+    found: Array = grid[values <= least + 1e-6 * (finite.max(initial=least) - least)]
+    return found

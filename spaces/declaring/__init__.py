@@ -1,0 +1,1 @@
+"""What a space is declared with, and how declarations are found."""

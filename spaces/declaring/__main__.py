@@ -1,0 +1,232 @@
+"""`python -m spaces.declaring.__main__ REFERENCE [DATA]`: says what a reference names.
+
+A process of its own, because a user's module imports TensorFlow and the coordinator does not. The
+answer is one JSON line on standard output: a declaration and the files it rests on, or an error.
+Everything else that is printed goes to standard error.
+"""
+
+import json
+import os
+import socket
+import sys
+import sysconfig
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from spaces.declaring.declaration import Declaration, digest
+from spaces.declaring.importing import Code, described, split
+from spaces.declaring.inputs import DataSpec, Pixels
+from spaces.declaring.parameters import SpaceError
+from spaces.declaring.space import Space
+from spaces.declaring.values import value_text
+from spaces.keras_tuner.conditions import parameters_of
+from spaces.keras_tuner.exploring import BUILDS, Explorer, Setting
+from spaces.keras_tuner.hypermodel import Builder, builder, check, check_model, new_hyperparameters
+from spaces.keras_tuner.pixels import wanted_pixels
+from spaces.keras_tuner.translation import is_shared
+
+SHOWN_FAILURES = 3
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Answer for the reference in `arguments`."""
+    answer = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever the user's code prints
+    target, data = arguments[0], read_data(arguments[1]) if len(arguments) > 1 else None
+    document: dict[str, Any]
+    try:
+        declaration = declare(target, data)
+        document = {"declaration": declaration.to_json(), "sources": sources(target)}
+    except SpaceError as error:
+        document = {"error": str(error)}
+    with answer:
+        json.dump(document, answer)
+
+
+def read_data(text: str) -> DataSpec:
+    """Return the `DataSpec` that `dataclasses.asdict` and JSON made a text."""
+    fields = json.loads(text)
+    return DataSpec(**{**fields, "input_shape": tuple(fields["input_shape"])})
+
+
+def declare(target: str, data: DataSpec | None) -> Declaration:
+    """Import what a reference names and, if it is a hypermodel, learn its parameters.
+
+    Args:
+        target: the reference.
+        data: what the models are built for; None to build none.
+
+    Raises:
+        SpaceError: it is neither space nor hypermodel, or its models cannot be built.
+    """
+    code = Code(target)
+    with code.running() as found:
+        declaration = _declared(found, target, data)
+    return replace(declaration, files=tuple(sorted(map(str, code.sources))))
+
+
+def _declared(found: Any, target: str, data: DataSpec | None) -> Declaration:
+    if isinstance(found, Space):
+        return Declaration(is_space=True)
+    check(found, target)
+    summary = (found.__doc__ or "").strip().partition("\n")[0]
+    if data is None:
+        return Declaration(is_space=False, summary=summary)
+    trial = _Builds(target, data, builder(found, target, data))
+    explorer = Explorer(trial.build, new_hyperparameters)
+    try:
+        explorer.explore()
+    except SpaceError:
+        raise
+    except Exception as error:  # the hypermodel's own
+        place, _ = split(target)
+        raise SpaceError(
+            f"{target} cannot be built with its default values: {described(error, place)}"
+        ) from error
+    parameters = parameters_of(explorer, compiled=trial.is_compiled)
+    names = {original: parameter.name for parameter, original in parameters}
+    return Declaration(
+        is_space=False,
+        parameters=parameters,
+        compiled=trial.is_compiled,
+        summary=summary,
+        notices=_notices(explorer, trial, names),
+        pixels=trial.pixels,
+    )
+
+
+def sources(target: str) -> dict[str, str]:
+    """Return the SHA-256 (hex) of every file the answer may depend on, by path.
+
+    These are the modules of the reference's own package and all that are not installed.
+    """
+    names = ("stdlib", "platstdlib", "purelib", "platlib")
+    installed = tuple({f"{sysconfig.get_path(name)}{os.sep}" for name in names})
+    package = target.rpartition(":")[0].partition(".")[0]
+    found = {}
+    for name, module in list(sys.modules.items()):
+        path = getattr(module, "__dict__", {}).get("__file__") or ""
+        own = name.partition(".")[0] == package
+        if path.endswith(".py") and (own or not path.startswith(installed)):
+            found[str(Path(path).resolve())] = digest(Path(path))
+    return dict(sorted(found.items()))
+
+
+@dataclass
+class _Builds:
+    """The builds of one hypermodel: only the first may use the network, for weights it loads.
+
+    Attributes:
+        compiled: of each model built, whether it came compiled.
+        cut_off: what builds raised that wanted the network.
+        wanted: the pixels that each model for images is made for.
+    """
+
+    target: str
+    data: DataSpec
+    make: Builder
+    compiled: list[bool] = field(default_factory=list)
+    cut_off: list[Exception] = field(default_factory=list)
+    wanted: set[Pixels | None] = field(default_factory=set)
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether the models come compiled.
+
+        Raises:
+            SpaceError: some do.
+        """
+        if len(set(self.compiled)) > 1:
+            raise SpaceError(
+                f"{self.target} compiles some of its models and others not: compile all of them,"
+                " or none"
+            )
+        return self.compiled[0]
+
+    @property
+    def pixels(self) -> str:
+        """What the models' pixels are, as `Declaration` says it."""
+        if "raw" in self.wanted:
+            return "raw" if len(self.wanted) == 1 else "both"
+        return "scaled" if "scaled" in self.wanted else ""
+
+    def build(self, hp: Any) -> None:
+        """Build a model and check it; raises whatever the hypermodel does."""
+        if not self.compiled:
+            self._build(hp)
+            return
+        attempts: list[object] = []
+        with _without_network(attempts):
+            try:
+                self._build(hp)
+            except Exception as error:
+                if attempts:
+                    self.cut_off.append(error)
+                raise
+
+    def _build(self, hp: Any) -> None:
+        model = self.make(hp)
+        check_model(model, self.target, self.data)
+        if self.data.kind == "image":
+            try:
+                self.wanted.add(wanted_pixels(model, self.data.input_shape))
+            except SpaceError as error:
+                raise SpaceError(f"a model of {self.target} cannot be used: {error}") from error
+        self.compiled.append(bool(model.compiled))
+
+
+def _notices(explorer: Explorer, trial: _Builds, names: Mapping[str, str]) -> tuple[str, ...]:
+    place, _ = split(trial.target)
+    failures = [
+        f"{_shown(setting, names)} cannot be built for samples of {trial.data.input_shape}, and"
+        f" trials with it will fail; leave it out with `--set` ({_why(error, place)})"
+        for setting, error in explorer.failures
+        if error not in trial.cut_off
+    ]
+    told = [
+        f"`{original}` of {trial.target} is not always in use, so the model alone is told of it, as"
+        f" `{name}`; how trials are trained is said with `--set {original}=...`"
+        for original, name in names.items()
+        if is_shared(original) and name != original
+    ]
+    if explorer.is_exhausted:
+        return (*failures[:SHOWN_FAILURES], *told)
+    return (
+        *failures[:SHOWN_FAILURES],
+        *told,
+        f"{trial.target} was built {BUILDS} times and may have more parameters than were found;"
+        " those keep their defaults",
+    )
+
+
+def _shown(setting: Setting, names: Mapping[str, str]) -> str:
+    return " ".join(
+        f"{names.get(name, name)}={value_text(value)}" for name, value in setting.items()
+    )
+
+
+def _why(error: Exception, place: str) -> str:
+    return str(error) if isinstance(error, SpaceError) else described(error, place)
+
+
+@contextmanager
+def _without_network(attempts: list[object]) -> Iterator[None]:
+    """Refuse connections meanwhile, so that no weights are downloaded for models nobody trains."""
+    connect = socket.socket.connect
+
+    def refuse(_: socket.socket, address: object) -> None:
+        attempts.append(address)
+        raise OSError("no downloads while parameters are looked for")
+
+    socket.socket.connect = refuse  # type: ignore[assignment, method-assign]
+    try:
+        yield
+    finally:
+        socket.socket.connect = connect  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

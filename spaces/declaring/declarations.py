@@ -1,0 +1,160 @@
+"""Declarations by reference: from the cache, or from a process of its own."""
+
+import ast
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from spaces.declaring.declaration import Declaration, digest
+from spaces.declaring.importing import split
+from spaces.declaring.inputs import DataSpec
+from spaces.declaring.parameters import SpaceError
+
+FORMAT = 3  # of the cache's files; another number makes them void
+LIMIT_SECONDS = 600.0
+PATIENCE_SECONDS = 1.5
+PACKAGES = ("keras-tuner", "keras", "tensorflow")
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "KERAS_BACKEND": "tensorflow"}
+
+Notify: TypeAlias = Callable[[str], None]
+
+
+def declaration(
+    target: str, data: DataSpec | None, *, cache: Path | None, notify: Notify
+) -> Declaration:
+    """Return what a reference names.
+
+    Args:
+        target: `package.module:ATTRIBUTE` or `file.py:ATTRIBUTE`.
+        data: what a hypermodel's models are built for; None to build none.
+        cache: folder of earlier answers; they hold as long as no file they rest on has changed.
+        notify: takes notices for the user.
+
+    Raises:
+        SpaceError: it is neither space nor hypermodel, or its models cannot be built.
+    """
+    if data is None and _is_defined_in_file(target):
+        return Declaration(is_space=False)  # a function or a class is no `Space`
+    file = None if cache is None else cache / f"{_key(target, data)}.json"
+    known = None if file is None else _kept(file)
+    if known is not None:
+        for notice in known.notices:
+            notify(notice)
+        return known
+    document = _asked(target, data, notify)
+    if "error" in document:
+        raise SpaceError(document["error"])
+    found = Declaration.from_json(document["declaration"])
+    for notice in found.notices:
+        notify(notice)
+    if file is not None:
+        _keep(file, {**document, "format": FORMAT, "versions": _versions()})
+    return found
+
+
+def _is_defined_in_file(target: str) -> bool:
+    """Say whether a reference is to a function or class of a file, without running it."""
+    place, attribute = split(target)
+    if not place.endswith(".py"):
+        return False
+    try:
+        tree = ast.parse(Path(place).read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return False  # the import will tell
+    defined = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    return attribute in {node.name for node in defined}
+
+
+def _key(target: str, data: DataSpec | None) -> str:
+    place, _ = split(target)
+    where = str(Path(place).resolve()) if place.endswith(".py") else str(Path.cwd())
+    parts = [target, where, None if data is None else asdict(data)]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def _kept(file: Path) -> Declaration | None:
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+        valid = document["format"] == FORMAT and document["versions"] == _versions()
+        if not valid or any(digest(Path(p)) != d for p, d in document["sources"].items()):
+            return None
+        return Declaration.from_json(document["declaration"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None  # absent, or not one of these files
+
+
+def _keep(file: Path, document: Mapping[str, Any]) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False) as partial:
+            json.dump(document, partial)
+        Path(partial.name).replace(file)
+    except OSError:
+        return  # asked again next time
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _asked(target: str, data: DataSpec | None, notify: Notify) -> dict[str, Any]:
+    asked = [target] if data is None else [target, json.dumps(asdict(data))]
+    with subprocess.Popen(  # nosec B603 # runs the user's code, which was asked for by name
+        [sys.executable, "-m", "spaces.declaring.__main__", *asked],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **QUIET, **_path()},
+    ) as child:
+        try:
+            answer, said = _communicated(child, target, data, notify)
+        except BaseException:
+            child.kill()
+            raise
+    try:
+        document: dict[str, Any] = json.loads(answer)
+    except ValueError:
+        lines = said.decode(errors="replace").strip().splitlines()
+        last = lines[-1] if lines else "it said nothing"
+        raise SpaceError(
+            f"{target} ended the process that looked at it, with exit code {child.returncode}:"
+            f" {last}"
+        ) from None
+    return document
+
+
+def _communicated(
+    child: "subprocess.Popen[bytes]", target: str, data: DataSpec | None, notify: Notify
+) -> tuple[bytes, bytes]:
+    try:
+        return child.communicate(timeout=PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        if data is not None:
+            notify(f"Building models of {target} to learn its parameters.")
+    try:
+        return child.communicate(timeout=LIMIT_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise SpaceError(
+            f"{target} was not done after {LIMIT_SECONDS:.0f} s; if its file trains when it is"
+            ' imported, put that below `if __name__ == "__main__":`'
+        ) from None
+
+
+def _path() -> dict[str, str]:
+    """Let the child find this package wherever it was started from."""
+    paths = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
+    return {"PYTHONPATH": os.pathsep.join(path for path in paths if path)}

@@ -1,0 +1,210 @@
+"""From `package.module:ATTRIBUTE` or `file.py:ATTRIBUTE` to the object, by running that code.
+
+A user's own code, which is the modules that are neither installed nor this project's, is read once
+and can be run again and again: what an earlier run made or remembered is not seen by the next.
+"""
+
+import importlib
+import importlib.util
+import linecache
+import sys
+import sysconfig
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+from spaces.declaring.causes import cause_of
+from spaces.declaring.parameters import SpaceError
+
+MESSAGE_CHARACTERS = 300
+_AGAIN = " a second time, as every model is built from code that is run anew"
+
+_PROJECT = frozenset({"search", "spaces", "tracking"})
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
+_STANDARD = tuple({f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib")})
+
+
+def split(target: str) -> tuple[str, str]:
+    """Return the module or file of a reference, and the attribute in it.
+
+    Raises:
+        SpaceError: the text is no such reference.
+    """
+    place, colon, attribute = target.rpartition(":")
+    if not colon or not place or not attribute:
+        raise SpaceError(
+            f"no space is called {target!r}; a space of your own is written"
+            " package.module:ATTRIBUTE or file.py:ATTRIBUTE"
+        )
+    return place, attribute
+
+
+def find(target: str) -> Any:
+    """Return what a reference names; a user's own code is run for it.
+
+    Raises:
+        SpaceError: nothing is found there, or its module cannot be imported.
+    """
+    with Code(target).running() as found:
+        return found
+
+
+class Code:
+    """The code of a reference: a user's own modules are read once, and run anew on demand.
+
+    Installed packages and this project's modules are imported as always, once in a process.
+    """
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self._sources: dict[str, bytes] = {}
+        self._has_run = False
+
+    @property
+    def target(self) -> str:
+        """The reference."""
+        return self._target
+
+    @property
+    def sources(self) -> dict[Path, bytes]:
+        """The own modules that runs have loaded so far: each file and what was read from it."""
+        return {Path(path): source for path, source in self._sources.items()}
+
+    @contextmanager
+    def running(self) -> Iterator[Any]:
+        """Run the code anew and yield what the reference names.
+
+        Until the context is left, `import` gives the modules of this run, also to functions that
+        import when they are called. Then modules of the same names that were there before return.
+
+        Raises:
+            SpaceError: nothing is found there, or its module cannot be imported.
+        """
+        place, attribute = split(self._target)
+        before = {
+            name: module for name, module in list(sys.modules.items()) if _is_own(name, module)
+        }
+        finder = _Finder(self)
+        for name in before:
+            del sys.modules[name]
+        sys.meta_path.insert(0, finder)
+        try:
+            module = self._module(place)
+            if not hasattr(module, attribute):
+                raise SpaceError(f"{place} has nothing called {attribute!r}")
+            self._has_run = True
+            yield getattr(module, attribute)
+        finally:
+            sys.meta_path.remove(finder)
+            sys.modules.update(before)
+
+    def code_of(self, path: str) -> CodeType:
+        """Return a module's code as its file was when it was loaded first."""
+        source = self._sources.get(path)
+        if source is None:
+            source = self._sources[path] = Path(path).read_bytes()
+        code: CodeType = compile(source, path, "exec", dont_inherit=True)
+        # Tracebacks, and TensorFlow when it converts functions, look at the source of this run.
+        lines = importlib.util.decode_source(source).splitlines(keepends=True)
+        linecache.cache[path] = (len(source), None, lines, path)
+        return code
+
+    def _module(self, place: str) -> ModuleType:
+        try:
+            if place.endswith(".py"):
+                return self._module_from_file(Path(place))
+            _add_to_path(Path.cwd())  # so that a module beside the user is found
+            return importlib.import_module(place)
+        except SpaceError:
+            raise
+        except (Exception, SystemExit) as error:  # the user's module may raise anything at import
+            raise SpaceError(
+                f"{place} cannot be imported{_AGAIN if self._has_run else ''}:"
+                f" {described(error, place)}"
+            ) from error
+
+    def _module_from_file(self, path: Path) -> ModuleType:
+        if not path.is_file() and str(path) not in self._sources:
+            raise SpaceError(f"there is no file {path}")
+        name = f"foldwise_space_{path.stem}"
+        loader = _Loader(name, str(path), self)
+        spec = importlib.util.spec_from_file_location(name, path, loader=loader)
+        if spec is None:
+            raise SpaceError(f"{path} is not a Python file")
+        _add_to_path(path.resolve().parent)  # so that it finds the modules beside it, as a script
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        loader.exec_module(module)
+        return module
+
+
+class _Loader(SourceFileLoader):
+    def __init__(self, name: str, path: str, code: Code) -> None:
+        super().__init__(name, path)
+        self._code = code
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self._code.code_of(self.get_filename(fullname))
+
+
+class _Finder(MetaPathFinder):
+    """Finds a user's own modules as the other finders do, and has them loaded by `Code`."""
+
+    def __init__(self, code: Code) -> None:
+        self._code = code
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname.partition(".")[0] in _PROJECT:
+            return None
+        others = (f.find_spec for f in sys.meta_path if f is not self and hasattr(f, "find_spec"))
+        spec = next(filter(None, (find(fullname, path, target) for find in others)), None)
+        if spec is None or not spec.origin or not is_own_file(spec.origin):
+            return None
+        spec.loader = _Loader(fullname, spec.origin, self._code)
+        return spec
+
+
+def is_own_file(path: str) -> bool:
+    """Say whether a file is a module that is neither installed nor of the standard library."""
+    is_installed = path.startswith(_STANDARD) or not _INSTALLED.isdisjoint(path.split("/"))
+    return path.endswith(".py") and not is_installed
+
+
+def described(error: BaseException, place: str) -> str:
+    """Return an exception in one line, with the line of the user's code it came from.
+
+    Args:
+        error: as caught.
+        place: the module or file whose lines are the user's.
+    """
+    said = cause_of(error, MESSAGE_CHARACTERS)
+    frames = traceback.extract_tb(error.__traceback__)
+    where = [frame for frame in frames if _is_in(place, Path(frame.filename))] or frames
+    at = "".join(f" ({frame.filename}:{frame.lineno})" for frame in where[-1:])
+    return f"{said}{at}"
+
+
+def _is_in(place: str, file: Path) -> bool:
+    if place.endswith(".py"):
+        return file.name == Path(place).name
+    package = place.partition(".")[0]
+    return package in file.parts or file.stem == package
+
+
+def _is_own(name: str, module: object) -> bool:
+    if name.partition(".")[0] in _PROJECT or name == "__main__":
+        return False
+    path = getattr(module, "__dict__", {}).get("__file__")
+    return isinstance(path, str) and is_own_file(path)
+
+
+def _add_to_path(folder: Path) -> None:
+    if str(folder) not in sys.path and ("" not in sys.path or folder != Path.cwd()):
+        sys.path.append(str(folder))

@@ -1,0 +1,152 @@
+"""From what a user writes after `--space` to a space."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from spaces.declaring.declarations import Notify, declaration
+from spaces.declaring.fingerprint import Fingerprint, fingerprint
+from spaces.declaring.importing import Code, find
+from spaces.declaring.inputs import DataSpec
+from spaces.declaring.parameters import SpaceError
+from spaces.declaring.space import Space
+from spaces.declaring.training import with_training
+from spaces.keras_tuner.hypermodel import Replay, builder, hypermodel_space, new_hyperparameters
+
+ENTRY_POINTS = "foldwise.spaces"
+
+_BUILT_IN = {
+    "bilstm": "spaces.bilstm:SPACE",
+    "cnn": "spaces.cnn:SPACE",
+    "convnet": "spaces.convnet:SPACE",
+    "lenet": "spaces.lenet:SPACE",
+    "mlp": "spaces.mlp:SPACE",
+    "resnet152v2": "spaces.transfer:RESNET152V2",
+    "vgg16": "spaces.transfer:VGG16",
+}
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all spaces known without a path: built in, then from entry points."""
+    return tuple(_references())
+
+
+def get_space(
+    reference: str,
+    data: DataSpec | None = None,
+    *,
+    cache: Path | None = None,
+    notify: Notify | None = None,
+) -> Space:
+    """Return the space a reference names, with the training choices added.
+
+    A reference with a colon is looked at in a process of its own. If it is a KerasTuner hypermodel,
+    its models are built there for `data` to learn its parameters.
+
+    Args:
+        reference: a name from `names()`, `package.module:attribute` or `path/file.py:attribute`.
+            The latter two import, and so run, that code.
+        data: what models are built for. Without it a hypermodel's space has name, inputs and
+            dataset, but no parameters, and builds nothing; other spaces do not need it.
+        cache: folder in which a hypermodel's parameters are kept for the next time.
+        notify: takes notices for the user.
+
+    Raises:
+        SpaceError: nothing is found there, or what is found is no space, or it cannot be built.
+    """
+    target = _references().get(reference, reference)
+    if target in _BUILT_IN.values():
+        return with_training(find(target))
+    found = declaration(target, data, cache=cache, notify=notify or _unheard)
+    if found.is_space:
+        return with_training(find(target))
+    name = reference if ":" not in reference else None
+    return with_training(hypermodel_space(target, name, found, is_outline=data is None))
+
+
+def run_code(reference: str, data: DataSpec) -> Iterator[None]:
+    """Import a space's module, then build one of its models, pausing after each.
+
+    So Keras comes to know the classes and functions that this code registers, at its top or only
+    while it builds.
+
+    Args:
+        reference: as in `get_space`.
+        data: what the model is built for.
+
+    Raises:
+        SpaceError: nothing is found there, or it cannot be imported.
+    """
+    target = _references().get(reference, reference)
+    found = find(target)
+    yield
+    if isinstance(found, Space):
+        found.build(found.complete({}), data)
+    else:
+        builder(found, target, data)(new_hyperparameters({}))
+    yield
+
+
+def code_of(reference: str) -> Code | None:
+    """Return the code that a reference runs; None for a space that comes with this project."""
+    target = _references().get(reference, reference)
+    return None if target in _BUILT_IN.values() else Code(target)
+
+
+@contextmanager
+def run_anew(space: Space, code: Code | None) -> Iterator[Space]:
+    """Yield a space whose `build` and `thaw` belong to a run of its code that begins here.
+
+    Args:
+        space: as `get_space` returned it.
+        code: its own; None yields the space as it is.
+
+    Raises:
+        SpaceError: the code cannot be run.
+    """
+    if code is None:
+        yield space
+        return
+    with code.running() as found:
+        if isinstance(found, Space):
+            yield replace(space, build=found.build, thaw=found.thaw)
+        elif isinstance(space.build, Replay):
+            yield replace(space, build=space.build.of(found))
+        else:
+            raise SpaceError(f"{code.target} is no longer a spaces.Space: {type(found).__name__}")
+
+
+def space_fingerprint(reference: str, data: DataSpec, *, cache: Path | None) -> Fingerprint:
+    """Return what tells a space's code from another, as `SessionStarted.code` has it.
+
+    Args:
+        reference: of the space.
+        data: what its models are built for.
+        cache: folder in which declarations are kept.
+
+    Raises:
+        SpaceError: nothing is found there.
+    """
+    target = _references().get(reference, reference)
+    if target in _BUILT_IN.values():
+        return fingerprint(target)
+    return fingerprint(target, declaration(target, data, cache=cache, notify=_unheard).files)
+
+
+def absolute(reference: str) -> str:
+    """Return the reference in a form that means the same in any working directory."""
+    place, colon, attribute = reference.rpartition(":")
+    if colon and place.endswith(".py"):
+        return f"{Path(place).resolve()}:{attribute}"
+    return reference
+
+
+def _references() -> dict[str, str]:
+    found = {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
+    return {**found, **_BUILT_IN}
+
+
+def _unheard(notice: str) -> None:
+    pass

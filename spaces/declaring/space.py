@@ -1,0 +1,235 @@
+"""A search space as data: parameters with ranges, baselines, and a function that builds the model.
+
+Nothing here imports TensorFlow, Optuna or KerasTuner.
+"""
+
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import product
+from typing import Any, TypeAlias
+
+from spaces.declaring.inputs import DataSpec, Input
+from spaces.declaring.parameters import (
+    GRID_POINTS,
+    Boolean,
+    Choice,
+    Parameter,
+    Settings,
+    SpaceError,
+)
+from spaces.declaring.values import Value, key, resolved, value_text
+
+Identity: TypeAlias = frozenset[tuple[str, Hashable]]
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a baseline scored where it was published.
+
+    Attributes:
+        model_parameters: exact number of weights on the space's own dataset.
+        scores: accuracy (fraction) by the dataset it is meant for; None where the setting is this
+            project's own.
+        epochs: that it was trained for.
+        measured_on: `test`; `validation` for a part held out of the training data at random;
+            `last fifth` for the last fifth of the training data, Keras's `validation_split=0.2`.
+        seconds: time to expect for one training on two cores, seconds.
+    """
+
+    model_parameters: int
+    scores: Mapping[str, float | None] = field(default_factory=dict)
+    epochs: int = 10
+    measured_on: str = "test"
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Space:
+    """One architecture: its parameters, its published settings, and how to build it.
+
+    Attributes:
+        name: what `--space` calls it.
+        build: `build(parameters, data)` returns a `keras.Model`. Uncompiled, it is compiled with
+            the training parameters; compiled, it keeps its own loss and optimizer.
+        parameters: in the order they are decided; a condition refers to an earlier one.
+        inputs: what the models take in: one kind, or several in order of preference.
+        dataset: the dataset used where the user names none.
+        baselines: name to setting. A parameter a baseline does not mention takes its default.
+        published: baseline name to what is known of it.
+        parameters_known: False for a hypermodel whose data are not known yet.
+        compiled: `build` compiles its models itself, so the harness's optimizer, learning rate,
+            schedule and loss are not offered.
+        check: called with the narrowed space before a study begins; raises `SpaceError` where
+            something its models need cannot be had.
+        thaw: called with (model, setting) when the setting's `frozen_epochs` are over; makes more
+            of the model trainable and returns the factor for the learning rate from then on.
+        summary: one line for listings.
+    """
+
+    name: str
+    build: Callable[[Mapping[str, Any], DataSpec], Any]
+    parameters: tuple[Parameter, ...]
+    inputs: Input | tuple[Input, ...]
+    dataset: str
+    baselines: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+    published: Mapping[str, Published] = field(default_factory=dict)
+    compiled: bool = False
+    parameters_known: bool = True
+    check: Callable[["Space"], None] | None = None
+    thaw: Callable[[Any, Mapping[str, Any]], float] | None = None
+    summary: str = ""
+
+    def __post_init__(self) -> None:
+        seen: dict[str, Parameter] = {}
+        for parameter in self.parameters:
+            if parameter.name in seen:
+                raise SpaceError(f"space {self.name}: `{parameter.name}` stands twice")
+            if parameter.when is not None and parameter.when[0] not in seen:
+                raise SpaceError(
+                    f"space {self.name}: `{parameter.name}` depends on `{parameter.when[0]}`,"
+                    " which is not an earlier parameter"
+                )
+            seen[parameter.name] = _with_own_values(parameter, seen)
+        object.__setattr__(self, "parameters", tuple(seen.values()))
+
+    def check_conditions(self) -> None:
+        """Check that every condition names values that the earlier parameter can have.
+
+        Raises:
+            SpaceError: the first one that does not.
+        """
+        for parameter in self.parameters:
+            parent, wanted = parameter.when or ("", ())
+            for value in wanted if isinstance(wanted, tuple) else (wanted,):
+                if not self[parent].contains(value):
+                    raise SpaceError(
+                        f"space {self.name}: `{parameter.name}` depends on `{parent}` being"
+                        f" {value_text(value)}, which must be within {self[parent].describe()}"
+                    )
+
+    def check_baselines(self) -> None:
+        """Check that every baseline is a setting of the space.
+
+        Raises:
+            SpaceError: the first one that is not, and why.
+        """
+        for name, setting in self.baselines.items():
+            try:
+                self.complete(setting)
+            except SpaceError as error:
+                raise SpaceError(f"space {self.name}, baseline {name}: {error}") from error
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of data its models take, in order of preference."""
+        return tuple(taken.kind for taken in self._inputs())
+
+    def input_for(self, kind: str) -> Input:
+        """Return what the models take of data of a kind.
+
+        Raises:
+            SpaceError: they take other kinds.
+        """
+        for taken in self._inputs():
+            if taken.kind == kind:
+                return taken
+        raise SpaceError(f"space {self.name} takes {' or '.join(self.kinds)} data; got {kind}")
+
+    def __getitem__(self, name: str) -> Parameter:
+        for parameter in self.parameters:
+            if parameter.name == name:
+                return parameter
+        raise KeyError(name)
+
+    def names(self) -> tuple[str, ...]:
+        """Return the parameters' names in order."""
+        return tuple(parameter.name for parameter in self.parameters)
+
+    def searched(self) -> tuple[Parameter, ...]:
+        """Return the parameters a driver decides: those that are not fixed."""
+        return tuple(parameter for parameter in self.parameters if not parameter.fixed)
+
+    def complete(self, setting: Mapping[str, Value]) -> Settings:
+        """Check a setting and return it with defaults filled in and inactive parameters left out.
+
+        Raises:
+            SpaceError: an unknown or inactive name, or a value outside its range.
+        """
+        unknown = sorted(set(setting) - set(self.names()))
+        if unknown:
+            raise SpaceError(f"unknown parameter `{unknown[0]}`; known: {', '.join(self.names())}")
+        values = self.decide(lambda parameter: setting.get(parameter.name, parameter.default))
+        for name, value in values.items():
+            if not self[name].contains(value):
+                raise SpaceError(f"`{name}` must be within {self[name].describe()}; got {value!r}")
+        idle = sorted(set(setting) - set(values))
+        if idle:
+            parent, wanted = self[idle[0]].when or ("", "")
+            alternatives = wanted if isinstance(wanted, tuple) else (wanted,)
+            words = " or ".join(map(repr, alternatives))
+            raise SpaceError(f"`{idle[0]}` is only in use when `{parent}` is {words}")
+        return values
+
+    def decide(self, choose: Callable[[Parameter], Value]) -> Settings:
+        """Return a setting: `choose` is called for each active parameter in order."""
+        values: Settings = {}
+        for parameter in self.parameters:
+            if parameter.is_active(values):
+                values[parameter.name] = parameter.canonical(choose(parameter))
+        return values
+
+    def identity(self, setting: Mapping[str, Value]) -> Identity:
+        """Return what two settings have in common if and only if they are the same."""
+        known = {parameter.name: parameter for parameter in self.parameters}
+        return identity_of(
+            {
+                name: known[name].canonical(value) if name in known else value
+                for name, value in setting.items()
+            }
+        )
+
+    def grid(self, points: int = GRID_POINTS) -> Iterator[Settings]:
+        """Yield every distinct setting of the grid, the last parameter changing fastest."""
+        seen: set[Identity] = set()
+        axes = [(p.default,) if p.fixed else p.grid(points) for p in self.parameters]
+        for combination in product(*axes):
+            chosen = dict(zip(self.names(), combination, strict=True))
+            setting = self.decide(lambda parameter, chosen=chosen: chosen[parameter.name])  # type: ignore[misc]
+            identity = self.identity(setting)
+            if identity not in seen:
+                seen.add(identity)
+                yield setting
+
+    def _inputs(self) -> tuple[Input, ...]:
+        return self.inputs if isinstance(self.inputs, tuple) else (self.inputs,)
+
+
+def identity_of(setting: Mapping[str, Value]) -> Identity:
+    """Return what two settings have in common if and only if all values are the same, by type."""
+    return frozenset((name, key(value)) for name, value in setting.items())
+
+
+def _with_own_values(parameter: Parameter, earlier: Mapping[str, Parameter]) -> Parameter:
+    """Return a parameter whose condition names the values of the earlier one in their own types."""
+    if parameter.when is None:
+        return parameter
+    parent, wanted = earlier[parameter.when[0]], parameter.when[1]
+    is_one = not isinstance(wanted, tuple) or parent.contains(wanted)
+    if is_one and isinstance(wanted, tuple) and wanted and all(map(parent.contains, wanted)):
+        raise SpaceError(
+            f"`{parameter.name}` depends on `{parent.name}` being {wanted!r}, which may be one"
+            f" value or several; write ({wanted!r},) for the tuple, and several in another order"
+        )
+    values = (wanted,) if is_one or not isinstance(wanted, tuple) else wanted
+    own = tuple(_own_value(parent, value) for value in values)
+    single = len(own) == 1 and is_one and not isinstance(own[0], tuple)
+    return replace(parameter, when=(parent.name, own[0] if single else own))
+
+
+def _own_value(parent: Parameter, value: Value) -> Value:
+    match parent:
+        case Choice() | Boolean():
+            found = resolved(value, parent.grid())
+            return found[0] if found else value
+        case _:
+            return parent.canonical(value)

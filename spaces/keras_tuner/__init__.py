@@ -1,0 +1,1 @@
+"""Models written for KerasTuner, read as spaces."""

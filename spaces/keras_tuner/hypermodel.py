@@ -1,0 +1,304 @@
+"""Models written for KerasTuner: a `HyperModel`, as class or instance, or a function `build(hp)`.
+
+The one module that imports KerasTuner, and only inside functions: the coordinator reads what
+`spaces.declaring.__main__` found in a process of its own, the worker replays chosen values here.
+"""
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from spaces.declaring.declaration import Declaration
+from spaces.declaring.importing import Code, described, split
+from spaces.declaring.inputs import ONE_RANGE, DataSpec, ImageInput, Pixels, TableInput, TextInput
+from spaces.declaring.parameters import SpaceError
+from spaces.declaring.space import Space
+from spaces.declaring.values import Value
+
+DATASET = "fashion_mnist"
+OF_THE_DATA = ("input_shape", "classes", "num_classes")
+
+# Names that say nothing: a space is then called as its file or module.
+_COMMON = frozenset({"build", "build_model", "model_builder", "hypermodel"})
+
+Builder = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Builds a hypermodel's model for chosen values.
+
+    Attributes:
+        target: reference of the hypermodel.
+        originals: pairs of a parameter's name and the one it has in the hypermodel.
+        pixels: what each of its models for images must be made for; as in `Declaration`. None where
+            the user has said what they are given.
+    """
+
+    target: str
+    originals: tuple[tuple[str, str], ...]
+    pixels: str | None = None
+
+    def __call__(self, parameters: Mapping[str, Any], data: DataSpec) -> Any:
+        """Return the model, compiled or not as the hypermodel leaves it; its code is run for it.
+
+        Raises:
+            SpaceError: it is made for other pixels than the models that were looked at first.
+        """
+        with Code(self.target).running() as found:
+            return self.of(found)(parameters, data)
+
+    def of(self, found: Any) -> Callable[[Mapping[str, Any], DataSpec], Any]:
+        """Return the same for what a run of the code has given."""
+
+        def build(parameters: Mapping[str, Any], data: DataSpec) -> Any:
+            chosen = {old: parameters[name] for name, old in self.originals if name in parameters}
+            model = builder(found, self.target, data)(new_hyperparameters(chosen))
+            if self.pixels is not None and data.kind == "image" and _is_model(model):
+                from spaces.keras_tuner.pixels import check_pixels
+
+                wanted: Pixels = "raw" if self.pixels == "raw" else "scaled"
+                check_pixels(model, data.input_shape, wanted)
+            return model
+
+        return build
+
+
+def hypermodel_space(
+    target: str, name: str | None, declaration: Declaration, *, is_outline: bool
+) -> Space:
+    """Return the space of a hypermodel.
+
+    Args:
+        target: reference of the hypermodel.
+        name: what it is known by; None for the name in the reference.
+        declaration: what was learned of it.
+        is_outline: the data are not known yet, and so no parameters; the space builds nothing.
+    """
+    originals = tuple((parameter.name, old) for parameter, old in declaration.parameters)
+    return Space(
+        name=name or _name(target),
+        summary=declaration.summary or "a KerasTuner hypermodel",
+        dataset=DATASET,
+        inputs=(ImageInput(scaled=declaration.pixels != "raw"), TableInput(), TextInput()),
+        parameters=tuple(parameter for parameter, _ in declaration.parameters),
+        baselines={} if is_outline else {"defaults": {}},  # what KerasTuner tries first, too
+        compiled=declaration.compiled,
+        parameters_known=not is_outline,
+        build=_unready if is_outline else Replay(target, originals, declaration.pixels),
+    )
+
+
+def given_pixels(space: Space) -> Pixels | None:
+    """Return the pixels that a hypermodel's models are given; None for any other space."""
+    if not isinstance(space.build, Replay):
+        return None
+    taken = space.input_for("image")
+    return "scaled" if isinstance(taken, ImageInput) and taken.scaled else "raw"
+
+
+def with_pixels(space: Space, pixels: str) -> Space:
+    """Return a hypermodel's space whose models are given certain pixels.
+
+    Args:
+        space: the space, on image data.
+        pixels: `raw`, `scaled`, `auto` for what its models show that they are made for, or `legacy`
+            for `scaled` whatever they show, as studies began before that was looked at.
+
+    Raises:
+        SpaceError: the models are made for different pixels and nothing is said, or the space is
+            none of a hypermodel and says itself what its models take.
+    """
+    if not isinstance(space.build, Replay):
+        if pixels in ("auto", "legacy"):
+            return space
+        raise SpaceError(
+            f"`--pixels` is for hypermodels and build functions; space {space.name} says itself"
+            " what its models take, by `ImageInput(scaled=...)`"
+        )
+    if pixels == "auto":
+        if space.build.pixels == "both":
+            raise SpaceError(
+                f"some models of {space.build.target} rescale pixels themselves and others do not:"
+                f" {ONE_RANGE}"
+            )
+        return space
+    inputs = (ImageInput(scaled=pixels != "raw"), TableInput(), TextInput())
+    return replace(space, inputs=inputs, build=replace(space.build, pixels=None))
+
+
+def check(found: Any, target: str) -> None:
+    """Check that an object is a hypermodel whose models can be built here.
+
+    Raises:
+        SpaceError: it is none, needs arguments that nobody gives, or has a `fit` of its own.
+    """
+    if inspect.isclass(found):
+        _check_class(found, target)
+    elif _is_hypermodel(found):
+        _check_fit(type(found), target)
+    elif callable(found):
+        _check_function(found, target)
+    else:
+        raise _wrong(target, f"it is of type {type(found).__name__}")
+
+
+def builder(found: Any, target: str, data: DataSpec) -> Builder:
+    """Return the function that builds a model from a `HyperParameters`.
+
+    Args:
+        found: what the reference names.
+        target: the reference, for messages.
+        data: what the models are built for.
+
+    Raises:
+        SpaceError: what was found is no hypermodel that can be used.
+    """
+    check(found, target)
+    if inspect.isclass(found):
+        found = _instance(found, target, data)
+    if not _is_hypermodel(found):
+        return found  # type: ignore[no-any-return] # a function of the user's
+
+    def build(hp: Any) -> Any:
+        found.declare_hyperparameters(hp)
+        return found.build(hp)
+
+    return build
+
+
+def new_hyperparameters(values: Mapping[str, Value]) -> Any:
+    """Return an empty `keras_tuner.HyperParameters` in which some names have values already."""
+    import keras_tuner
+
+    hp = keras_tuner.HyperParameters()
+    hp.values = dict(values)
+    return hp
+
+
+def check_model(model: Any, target: str, data: DataSpec) -> None:
+    """Check that a built object is a model for the data.
+
+    Raises:
+        SpaceError: it is no Keras model, or takes samples of another shape.
+    """
+    import keras
+
+    if not isinstance(model, keras.Model):
+        raise SpaceError(
+            f"{target} must return a keras.Model; it returned a {type(model).__name__}"
+        )
+    try:
+        shape = model.input_shape
+    except (AttributeError, ValueError):
+        return  # not known before it has seen data
+    if not isinstance(shape, tuple) or not _takes(shape[1:], data.input_shape):
+        raise SpaceError(
+            f"the models of {target} take {shape}, and a sample of the data is"
+            f" {data.input_shape}: build them for that shape, or name other data with `--dataset`"
+        )
+    units = model.output_shape[-1] if isinstance(model.output_shape, tuple) else None
+    if units != data.classes and (units, data.classes) != (1, 2):
+        raise SpaceError(
+            f"the models of {target} must have one output a class (or one for two); they have"
+            f" {units} for {data.classes} classes: build them for that number, or name other data"
+            " with `--dataset`"
+        )
+
+
+def _is_model(model: Any) -> bool:
+    import keras
+
+    return isinstance(model, keras.Model)
+
+
+def _name(target: str) -> str:
+    place, attribute = split(target)
+    if attribute not in _COMMON:
+        return attribute
+    return Path(place).stem if place.endswith(".py") else place.rpartition(".")[2]
+
+
+def _unready(*_: object) -> Any:
+    raise SpaceError("the parameters are not known yet: ask `get_space` with the data")
+
+
+def _is_hypermodel(found: Any) -> bool:
+    keras_tuner = sys.modules.get("keras_tuner")  # whoever wrote a HyperModel has imported it
+    kind = found if inspect.isclass(found) else type(found)
+    return keras_tuner is not None and issubclass(kind, keras_tuner.HyperModel)
+
+
+def _check_class(found: type, target: str) -> None:
+    if not _is_hypermodel(found):
+        raise _wrong(target, "it is another class")
+    _check_fit(found, target)
+    needed = [
+        name
+        for name, parameter in inspect.signature(found).parameters.items()
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        and name not in OF_THE_DATA
+    ]
+    if needed:
+        raise SpaceError(
+            f"{target}: a class is made with {', '.join(OF_THE_DATA)} where it takes them; this"
+            f" one also needs {', '.join(needed)}. Make an instance in a file of your own, as in"
+            f" `MODEL = {found.__name__}(...)`, and name that: --space my_file.py:MODEL"
+        )
+
+
+def _check_fit(found: type, target: str) -> None:
+    import keras_tuner
+
+    if getattr(found, "fit", None) is not keras_tuner.HyperModel.fit:
+        raise SpaceError(
+            f"{target} has a `fit` of its own, which would not be used: every fold is trained the"
+            " same way here. Remove it, and search what it tunes with `--set`, for example"
+            " `--set batch_size=32,64`"
+        )
+
+
+def _check_function(found: Any, target: str) -> None:
+    try:
+        inspect.signature(found).bind(None)
+    except TypeError as error:
+        raise _wrong(target, f"as a function it must take one argument, hp: {error}") from error
+    except ValueError:
+        return  # a function that does not tell its arguments
+
+
+def _wrong(target: str, why: str) -> SpaceError:
+    return SpaceError(
+        f"{target} must be a spaces.Space, a keras_tuner.HyperModel (class or instance) or a"
+        f" function build(hp); {why}"
+    )
+
+
+def _instance(found: type, target: str, data: DataSpec) -> Any:
+    known = {
+        "input_shape": data.input_shape,
+        "classes": data.classes,
+        "num_classes": data.classes,
+    }
+    taken = inspect.signature(found).parameters
+    try:
+        return found(**{name: value for name, value in known.items() if name in taken})
+    except Exception as error:  # whatever a user's constructor raises
+        place, _ = split(target)
+        raise SpaceError(f"{target} cannot be made: {described(error, place)}") from error
+
+
+def _takes(shape: tuple[int | None, ...], sample: tuple[int, ...]) -> bool:
+    """Say whether samples fit; Keras adds and drops a last axis of length 1 itself."""
+    given = sample
+    if len(shape) == len(sample) + 1 and shape[-1] in (1, None):
+        given = (*sample, 1)
+    elif len(shape) == len(sample) - 1 and sample[-1] == 1:
+        given = sample[:-1]
+    return len(shape) == len(given) and all(
+        size in (None, length) for size, length in zip(shape, given, strict=True)
+    )

@@ -1,0 +1,292 @@
+import json
+
+import pytest
+from sklearn.metrics import precision_recall_fscore_support
+
+from search.analysis.report.classes import commonest_mistakes
+from search.analysis.report.figures import charts, figures
+from search.analysis.report.pruning import saving
+from search.analysis.report.subject import Subject
+from tests.search.analysis.report.made import made_study
+from tests.studies import StudyBuilder
+from tracking.history import History
+
+ALL = {
+    "optimisation_history",
+    "importance",
+    "parallel_coordinates",
+    "slices",
+    "contours",
+    "curves",
+    "pruning",
+    "confusion",
+    "class_scores",
+    "time",
+}
+
+
+@pytest.fixture
+def race():
+    return StudyBuilder(folds=3).race().history
+
+
+def trace(figure, name):
+    [found] = [trace for trace in figure.data if trace.name == name]
+    return found
+
+
+def why_not(history, name):
+    chart = charts(Subject(history))[name]
+    assert chart.figure is None
+    return chart.caption
+
+
+def test_a_study_with_stopped_trials_has_every_figure():
+    assert set(figures(made_study(stopped=range(5, 15)).history)) == ALL
+
+
+def test_both_drivers_studies_look_the_same():
+    first, second = (
+        {name: figure.to_json() for name, figure in figures(made_study(driver=d).history).items()}
+        for d in ("optuna", "keras-tuner")
+    )
+    assert first == second
+
+
+def test_an_empty_history_is_refused():
+    with pytest.raises(ValueError, match="StudyStarted"):
+        figures(History())
+
+
+def test_a_study_that_has_just_begun_has_no_figures():
+    study = StudyBuilder()
+    study.session()
+    study.start_trial(0)
+    assert figures(study.history) == {}
+
+
+def test_one_parameter_has_no_contour_and_no_rank():
+    study = made_study(12)
+    study.records[0].parameters[:] = study.records[0].parameters[:1]
+    assert "one parameter" in why_not(study.history, "contours")
+    assert "nothing to rank" in why_not(study.history, "importance")
+
+
+def test_where_nothing_was_stopped_there_is_nothing_to_draw_of_it():
+    assert why_not(made_study(5).history, "pruning") == "No trial was stopped early."
+
+
+def test_settings_that_never_differ_are_not_compared():
+    study = StudyBuilder()
+    study.session()
+    study.complete_trial(0)
+    assert "differ in no searched parameter" in why_not(study.history, "importance")
+
+
+def test_the_line_of_the_best_so_far_never_falls():
+    figure = figures(made_study().history)["optimisation_history"]
+    values = list(trace(figure, "best so far").y)
+    assert values == sorted(values)
+    assert values[-1] == max(trace(figure, "complete").y)
+
+
+def test_the_line_of_the_smallest_loss_so_far_never_rises():
+    figure = figures(made_study(objective="cv_loss").history)["optimisation_history"]
+    values = list(trace(figure, "best so far").y)
+    assert values == sorted(values, reverse=True)
+    assert values[-1] == min(trace(figure, "complete").y)
+
+
+def test_a_stopped_trial_is_shown_at_the_score_it_had(race):
+    stopped = trace(figures(race)["optimisation_history"], "stopped early (score there)")
+    assert dict(zip(stopped.x, stopped.y, strict=True)) == {2: pytest.approx(0.698), 3: 0.83}
+
+
+def test_baselines_stand_out(race):
+    figure = figures(race)["optimisation_history"]
+    assert list(trace(figure, "baselines").x) == [0]
+    assert figure.layout.annotations[0].text == "best baseline: trial 0 (lenet5)"
+
+
+def test_confirmed_scores_are_marked():
+    study = StudyBuilder()
+    study.session()
+    study.complete_trial(0)
+    study.complete_trial(1, level=0.9)
+    study.confirm_trial(1, level=0.88)
+    figure = figures(study.history)["optimisation_history"]
+    assert list(trace(figure, "confirmed on further folds").y) == [0.88]
+
+
+def test_two_objectives_have_a_front_and_one_has_none():
+    study = StudyBuilder(objective="cv_accuracy,latency_ms")
+    study.session()
+    for trial, (level, latency) in enumerate([(0.8, 1.0), (0.9, 3.0), (0.7, 2.0)]):
+        study.complete_trial(trial, level, scores={"latency_ms": latency})
+    front = trace(figures(study.history)["front"], "Pareto front")
+    assert list(zip(front.x, front.y, strict=True)) == [(1.0, 0.8), (3.0, 0.9)]
+    assert "one objective" in why_not(made_study(5).history, "front")
+
+
+def test_a_parameter_that_is_not_in_use_has_a_place_of_its_own():
+    figure = figures(made_study(12).history)["parallel_coordinates"]
+    inner = next(d for d in figure.data[0].dimensions if d.label == "inner")
+    assert inner.ticktext[0] == "not in use"
+    assert min(inner.values) == inner.tickvals[0] < 0
+
+
+def test_stopped_trials_have_no_score_in_parallel_coordinates():
+    stopped = range(3)
+    figure = figures(made_study(12, stopped=stopped).history)["parallel_coordinates"]
+    score = next(d for d in figure.data[0].dimensions if "accuracy" in d.label)
+    assert score.ticktext[0] == "stopped"
+    assert [value < 0 for value in score.values] == [True] * 3 + [False] * 9
+
+
+def test_slices_show_the_most_important_parameter_first():
+    figure = figures(made_study(60).history)["slices"]
+    assert figure.layout.xaxis.title.text == "decides"
+
+
+def test_few_complete_trials_are_compared_on_fold_1_with_all_that_finished_it():
+    study = made_study(16, stopped=range(4), one_fold=range(4, 13))
+    found = charts(Subject(study.history))
+    for name in ("slices", "contours"):
+        assert "the accuracy on fold 1, of all trials that finished it" in found[name].caption
+    points = [trace for trace in found["slices"].figure.data if trace.xaxis == "x"]
+    shown = {trace.name: list(trace.y) for trace in points}
+    assert {name: len(values) for name, values in shown.items()} == {
+        "stopped early": 4,
+        "after fold 1": 11,
+        "the best": 1,
+    }
+    folds = [trial.finished_folds()[1].accuracy for trial in study.history.completed()]
+    assert shown["the best"] == [folds[0]]
+    assert set(folds[1:]) <= set(shown["after fold 1"])
+    assert found["contours"].figure.data[0].colorbar.title.text == "accuracy on fold 1"
+
+
+def test_enough_complete_trials_are_compared_on_all_folds():
+    found = charts(Subject(made_study(20, one_fold=range(12)).history))
+    assert "fold 1" not in found["slices"].caption + found["contours"].caption
+    assert found["contours"].figure.data[0].colorbar.title.text == "accuracy"
+
+
+def test_every_pair_of_contours_can_be_chosen():
+    figure = figures(made_study(60).history)["contours"]
+    [menu] = figure.layout.updatemenus
+    visible = [button.args[0]["visible"] for button in menu.buttons]
+    assert len(menu.buttons) == 6  # of four parameters
+    assert [sum(row) for row in visible] == [3] * 6
+    assert [any(column) for column in zip(*visible, strict=True)] == [True] * len(figure.data)
+
+
+def test_curves_show_each_fold_and_their_spread(race):
+    figure = figures(race)["curves"]
+    shown = [trace for trace in figure.data if trace.visible and trace.yaxis == "y"]
+    names = [trace.name for trace in shown]
+    assert names.count("single folds") == 3
+    assert "± standard deviation" in names
+    mean = next(trace for trace in shown if trace.name.startswith("validation"))
+    assert list(mean.y) == pytest.approx(
+        [row["val_accuracy"] for row in race.best().mean_curves()], abs=1e-5
+    )
+
+
+def test_curves_of_other_trials_can_be_chosen(race):
+    figure = figures(race)["curves"]
+    first, second = figure.layout.updatemenus[0].buttons
+    assert first.label.startswith("trial 1: 0.8100")
+    assert second.label.startswith("trial 0 (lenet5)")
+    assert not any(
+        a and b for a, b in zip(first.args[0]["visible"], second.args[0]["visible"], strict=True)
+    )
+
+
+def test_one_fold_has_curves_without_a_spread():
+    study = StudyBuilder(folds=1)
+    study.session()
+    study.complete_trial(0)
+    names = [trace.name for trace in figures(study.history)["curves"].data]
+    assert set(names) == {"training", "validation"}
+
+
+def test_a_loss_that_is_no_number_leaves_a_gap():
+    study = made_study(3, folds=1)
+    epochs = study.history.trials[0].folds[1].epochs
+    assert epochs  # else nothing is tested
+    for record in study.records:
+        if getattr(record, "epoch", 0) == 2:
+            record.metrics["val_loss"] = float("nan")
+    figure = figures(study.history)["curves"]
+    assert "NaN" not in json.dumps(figure.to_plotly_json(), default=list)
+
+
+def test_what_stopping_saved_counts_the_epochs_left_out():
+    saved = saving(made_study(10, stopped=(1, 2, 3)).history)
+    assert (saved.stopped, saved.epochs, saved.of) == (3, 3 * 5, 60)  # 2 folds of 3 epochs
+    assert saved.seconds == pytest.approx(15.0)  # a second an epoch
+
+
+def test_the_pruning_figure_ends_at_what_was_trained():
+    figure = figures(made_study(10, stopped=(1, 2, 3)).history)["pruning"]
+    trained, without = trace(figure, "trained"), trace(figure, "without stopping")
+    assert list(zip(trained.x, trained.y, strict=True)) == [(0, 10), (1, 7), (6, 0)]
+    assert list(zip(without.x, without.y, strict=True)) == [(0, 10), (6, 0)]
+
+
+def test_confusion_has_counts_and_the_best_baselines_matrix_too(race):
+    figure = figures(race)["confusion"]
+    assert figure.data[0].text[0][1] == "2"
+    assert figure.data[0].text[0][2] == ""
+    assert len(figure.data) == 2
+    assert [trace.visible for trace in figure.data] == [True, False]
+
+
+def test_scores_by_class_are_those_of_scikit_learn(race):
+    figure = figures(race)["class_scores"]
+    confusion = race.best().ended.confusion
+    pairs = [(t, p) for t, row in enumerate(confusion) for p, n in enumerate(row) for _ in range(n)]
+    expected = precision_recall_fscore_support(*zip(*pairs, strict=True))
+    names = race.study.classes
+    for name, values in zip(("precision", "recall", "F1"), expected[:3], strict=True):
+        shown = trace(figure, name)
+        told = dict(zip(shown.customdata, shown.x, strict=True))
+        assert told == pytest.approx(dict(zip(names, values, strict=True)), abs=1e-4)
+
+
+def test_the_weakest_class_is_on_top(race):
+    f1 = trace(figures(race)["class_scores"], "F1")
+    assert f1.x[-1] == min(f1.x)
+
+
+def test_the_commonest_mistake_comes_first(race):
+    first = commonest_mistakes(Subject(race))[0]
+    assert (first.true, first.predicted, first.count) == (2, 1, 5)
+    assert first.share == pytest.approx(5 / 30)
+
+
+@pytest.mark.parametrize(
+    "name", ["<b>bold</b>", "</script><script>alert(1)</script>", "&lt;", "$x$"]
+)
+def test_names_of_classes_and_parameters_are_no_markup(name):
+    study = made_study(12)
+    study.records[0].dataset["classes"] = [name, "Trouser", "Bag"]
+    study.records[0].parameters[0] = {**study.records[0].parameters[0], "when": name}
+    found = figures(study.history)
+    shown = found["confusion"].layout.yaxis.ticktext[0]
+    assert "<" not in shown
+    assert "&lt;" not in shown.replace("&amp;lt;", "") or name.startswith("<")
+
+
+def test_a_hundred_classes_leave_counts_out_and_keep_names():
+    study = made_study(4)
+    names = [f"class {n}" for n in range(100)]
+    study.records[0].dataset["classes"] = names
+    matrix = [[int(r == c) * 5 for c in range(100)] for r in range(100)]
+    for record in study.records:
+        if hasattr(record, "confusion"):
+            object.__setattr__(record, "confusion", matrix)
+    figure = figures(study.history)["confusion"]
+    assert figure.data[0].texttemplate is None
+    assert len(figure.layout.yaxis.ticktext) == 100

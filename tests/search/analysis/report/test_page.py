@@ -1,0 +1,197 @@
+import base64
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from search.analysis.report.markup import Markup, json_block, table, tag
+from search.analysis.report.report import Reported, report
+from tests.search.analysis.report.made import made_study
+from tests.search.analysis.report.samples import study_on
+from tests.studies import StudyBuilder
+from tracking.home import Home
+
+EVIL = 'x"></script><img src=x onerror=alert(1)>&amp;'
+
+
+class Reading(HTMLParser):
+    """What a browser would make of a page: elements with attributes, texts by element."""
+
+    def __init__(self, page):
+        super().__init__(convert_charrefs=True)
+        self.elements, self.texts, self._open = [], {}, []
+        self.feed(page)
+
+    def handle_starttag(self, name, attributes):
+        self.elements.append((name, dict(attributes)))
+        self._open.append(name)
+
+    def handle_endtag(self, name):
+        while self._open and self._open.pop() != name:
+            pass
+
+    def handle_data(self, data):
+        self.texts.setdefault(self._open[-1] if self._open else "", []).append(data)
+
+    def text(self, name):
+        return " ".join(self.texts.get(name, []))
+
+    def all(self, name):
+        return [attributes for found, attributes in self.elements if found == name]
+
+
+@pytest.fixture
+def page(tmp_path):
+    def page(*studies, **more):
+        reported = [
+            Reported(study.history, Home(tmp_path).study(study.records[0].study), **more)
+            for study in studies
+        ]
+        return report(reported, home=tmp_path)
+
+    return page
+
+
+def evil_study():
+    study = StudyBuilder(EVIL).race()
+    start = study.records[0]
+    start.dataset.update(name=EVIL, source=EVIL, classes=[EVIL, f"{EVIL}2", ""])
+    start.parameters[0]["name"] = EVIL
+    start.settings["set"] = {EVIL: EVIL}
+    for record in study.records:
+        if hasattr(record, "parameters") and isinstance(record.parameters, dict):
+            record.parameters[EVIL] = record.parameters.pop("filters")
+    study.start_trial(6)
+    study.end_trial(6, "failed", reason=EVIL, error=f"Traceback\n{EVIL}")
+    return study
+
+
+def test_text_is_escaped_and_markup_is_not():
+    assert tag("p", "<b>", tag("i", "&")) == "<p>&lt;b&gt;<i>&amp;</i></p>"
+    assert (
+        tag("a", "x", href='"><', class_=None, hidden=True)
+        == '<a href="&quot;&gt;&lt;" hidden>x</a>'
+    )
+    assert "<td>&lt;i&gt;</td>" in table(["h"], [["<i>"]])
+    assert "<td><i></i></td>" in table(["h"], [[Markup("<i></i>")]])
+
+
+def test_data_cannot_end_its_script():
+    block = json_block("x", {"name": "</script><!--\u2028"})
+    assert block.count("</script>") == 1
+    assert "<!--" not in block
+    assert json.loads(re.search(r">(.*)</script>", block)[1]) == {"name": "</script><!--\u2028"}
+
+
+def test_names_and_errors_stay_text_wherever_they_stand(page):
+    made = page(evil_study())
+    seen = Reading(made)
+    assert not [a for a in seen.all("img") if a.get("src") == "x"]
+    assert not [name for _, attributes in seen.elements for name in attributes if name == "onerror"]
+    assert EVIL in seen.text("h1")
+    assert EVIL in seen.text("summary")
+    before = len(Reading(page(StudyBuilder().race())).all("script"))
+    assert len(seen.all("script")) == before
+
+
+def test_nothing_is_asked_of_any_network(page):
+    seen = Reading(page(made_study(12)))
+    for _, attributes in seen.elements:
+        for name in ("src", "href", "action", "data"):
+            value = attributes.get(name) or "#"
+            assert value.startswith(("#", "data:")), (name, value)
+    [policy] = [a["content"] for a in seen.all("meta") if a.get("http-equiv")]
+    assert policy.startswith("default-src 'none'")
+    assert "http" not in policy
+
+
+def test_the_policy_allows_the_two_scripts_of_the_page_alone(page):
+    made = page(made_study(12))
+    scripts = re.findall(r"<script>(.*?)</script>", made, re.DOTALL)
+    digests = [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts]
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', made)[1]
+    assert re.findall(r"sha256-([^&#']+)", policy.replace("&#x27;", "'")) == digests
+    assert len(digests) == 2
+
+
+def test_every_chart_has_its_data_and_every_entry_of_the_contents_its_place(page):
+    seen = Reading(page(made_study(60, stopped=range(5))))
+    identities = {a["id"] for _, a in seen.elements if "id" in a}
+    wanted = [a["data-figure"] for a in seen.all("div") if "data-figure" in a]
+    assert len(wanted) == 10
+    assert set(wanted) <= identities
+    links = [a["href"].removeprefix("#") for a in seen.all("a")]
+    assert links
+    assert set(links) <= identities
+
+
+def test_what_cannot_be_drawn_is_explained(page):
+    study = StudyBuilder()
+    study.session()
+    study.complete_trial(0)
+    text = Reading(page(study)).text("p")
+    assert "No trial was stopped early." in text
+    assert "The trials differ in no searched parameter." in text
+
+
+def test_samples_that_cannot_be_shown_are_explained(page):
+    assert "The samples cannot be shown: the folds of a study" in page(StudyBuilder().race())
+
+
+def test_the_surest_mistakes_are_shown_as_pictures(page, tmp_path):
+    seen = Reading(page(study_on(tmp_path)))
+    assert len([a for a in seen.all("img") if a["src"].startswith("data:image/png")]) == 2
+
+
+def test_failed_trials_are_listed_with_their_reasons(page):
+    text = Reading(page(StudyBuilder().every_kind_of_trial())).text("summary")
+    assert "trial 3: out of memory" in text
+
+
+def test_a_running_study_says_that_there_may_be_more(page):
+    assert "The study is still running" in page(StudyBuilder().race(), is_running=True)
+    assert "The study is still running" not in page(StudyBuilder().race())
+
+
+def test_the_page_stays_small(page):
+    assert len(page(made_study(60)).encode()) < 6e6
+
+
+def named(name, level):
+    study = StudyBuilder(name)
+    study.session()
+    study.complete_trial(0, level)
+    return study
+
+
+def test_several_studies_are_ranked_fold_by_fold(page):
+    seen = Reading(page(named("low", 0.80), named("high", 0.85)))
+    assert "Highest is high." in seen.text("p")
+    assert "compared fold by fold" in seen.text("p")
+    assert any(text.startswith("+5.00 points") for text in seen.texts["td"])
+    identities = [a["id"] for _, a in seen.elements if "id" in a]
+    assert len(identities) == len(set(identities))
+
+
+def test_studies_on_other_folds_are_not_paired(page):
+    other = named("high", 0.85)
+    object.__setattr__(other.records[0], "folds_digest", "ee" * 32)
+    seen = Reading(page(named("low", 0.80), other))
+    assert "cut differently" in seen.text("p")
+    assert "other folds" in seen.texts["td"]
+
+
+def test_studies_on_other_data_do_not_compare(page):
+    other = named("high", 0.85)
+    other.records[0].dataset["digest"] = "ee" * 32
+    assert "their scores do not compare" in page(named("low", 0.80), other)
+
+
+def test_studies_with_other_objectives_are_not_ranked(page):
+    other = StudyBuilder("loss", objective="cv_loss")
+    other.session()
+    other.complete_trial(0)
+    made = page(named("low", 0.80), other)
+    assert "search for different things; their scores cannot be ranked" in made

@@ -1,8 +1,0 @@
-import pytest
-
-from tests.search.comparison.comparing import Studies
-
-
-@pytest.fixture
-def studies(tmp_path) -> Studies:
-    return Studies(tmp_path / "mlruns")

@@ -1,0 +1,53 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from search.data import load
+from search.errors import SettingsError
+
+
+@pytest.mark.parametrize("name", ["csw:a.csv", "csv:", "folder: ", "Csv:a.csv", ":x"])
+def test_a_reference_must_have_a_known_format_and_something_behind_it(
+    home: Path, name: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(name, home=home)
+    assert "`dataset` must be a name, or one of csv:..., npz:..., folder:..." in str(caught.value)
+    assert repr(name) in str(caught.value)
+
+
+def test_a_reference_means_the_same_in_every_working_folder(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "t.csv").write_text("label,x\n" + "0,1\n1,2\n" * 5)
+    monkeypatch.chdir(tmp_path)
+    first = load("csv:a/t.csv", home=home)
+    monkeypatch.chdir(tmp_path / "a")
+    told: list[str] = []
+    second = load("csv: ../a/t.csv", home=home, notify=told.append)
+    assert first == second
+    assert told == []
+    assert first.name == f"csv:{tmp_path}/a/t.csv"
+    assert first.title == "t"
+
+
+def test_the_users_folder_may_be_written_as_a_tilde(tmp_path: Path, home: Path) -> None:
+    (tmp_path / "user").mkdir()
+    (tmp_path / "user" / "t.csv").write_text("label,x\n" + "0,1\n1,2\n" * 5)
+    assert load("csv:~/t.csv", home=home).name == f"csv:{tmp_path}/user/t.csv"
+
+
+def test_only_after_csv_does_a_comma_part_two_paths(tmp_path: Path, home: Path) -> None:
+    path = tmp_path / "a,b.npz"
+    np.savez(path, X=np.zeros((10, 2)), y=np.arange(10) % 2)
+    assert load(f"npz:{path}", home=home).name == f"npz:{path}"
+
+
+def test_two_references_are_kept_apart(tmp_path: Path, home: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.csv").write_text("label,x\n" + f"0,{ord(name)}\n1,2\n" * 5)
+    first, second = (load(f"csv:{tmp_path}/{name}.csv", home=home) for name in ("a", "b"))
+    assert first.folder != second.folder
+    assert load(f"csv:{tmp_path}/a.csv", home=home) == first

@@ -1,0 +1,41 @@
+"""Tiny datasets of any kind, kept as a loaded one is."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from search.data import Dataset, cache
+from search.data.arrays import KINDS, LABELS, SPLITS, array_file, write_array
+from search.data.contents import Contents
+from search.data.manifest import Stamp
+from search.data.texts import write_texts
+
+Part = tuple[Any, Sequence[int]]  # samples and their labels
+
+
+def tiny(
+    root: Path,
+    kind: str,
+    train: Part,
+    test: Part,
+    *,
+    classes: Sequence[str] = ("no", "yes"),
+    columns: Sequence[str] = (),
+    name: str = "tiny",
+) -> Dataset:
+    """Keep a dataset below `root`; samples are arrays of the kind's dtype, or strings."""
+    with cache.scratch(root) as work:
+        arrays = work / "arrays"
+        arrays.mkdir()
+        for split, (samples, labels) in zip(SPLITS, (train, test), strict=True):
+            if kind == "text":
+                write_texts(arrays, split, samples)
+            else:
+                file = array_file(arrays, f"{split}_{KINDS[kind][0]}")
+                write_array(file, samples.dtype, samples.shape, [samples])
+            numbers = np.asarray(labels, np.int64)
+            write_array(array_file(arrays, f"{split}_labels"), LABELS, numbers.shape, [numbers])
+        contents = Contents(kind, tuple(classes), tuple(columns))
+        return cache.keep(root, arrays, name, contents, Stamp("a test", ()))

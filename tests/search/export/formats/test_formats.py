@@ -1,0 +1,232 @@
+"""One contract for all formats: what is written predicts what the Keras model does."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from search.errors import SettingsError
+from search.export.folder import Labels
+from search.export.formats import FORMATS, Difference, Samples, chosen_formats, default_formats
+from search.export.formats.base import Format
+from search.export.formats.writing import ExportFailed, Written, exportable, rehearse, write_formats
+from search.training.encoders import ImageEncoder, TableEncoder, TextEncoder
+
+CHANCE = np.random.default_rng(0)
+SAID = ("good, GOOD film", "", "it's bad!", "b a d", "good " * 20)
+
+
+def images() -> tuple[Any, Labels, Samples]:
+    """Images that are padded and scaled, three logits, a layer that differs in training."""
+    from keras import Sequential, layers, losses
+
+    encoder = ImageEncoder((10, 10, 1), (12, 12, 1), scaled=True)
+    raw = CHANCE.integers(0, 256, (9, 10, 10, 1)).astype(np.uint8)
+    model = Sequential(
+        [
+            layers.Input((12, 12, 1)),
+            layers.Conv2D(4, 3),
+            layers.BatchNormalization(),
+            layers.Flatten(),
+            layers.Dropout(0.5),
+            layers.Dense(3),
+        ]
+    )
+    model.compile("sgd", losses.SparseCategoricalCrossentropy(from_logits=True))
+    return (
+        model,
+        Labels(("a", "b", "c"), encoder, outputs="logits"),
+        Samples(raw, encoder.encode(raw)),
+    )
+
+
+def texts() -> tuple[Any, Labels, Samples]:
+    """Texts of any length, padding masked, one output for two classes."""
+    from keras import Sequential, layers
+
+    encoder = TextEncoder(("good", "bad", "it's", "!"), length=7, size=9)
+    model = Sequential(
+        [
+            layers.Input((None,), dtype="int32"),
+            layers.Embedding(9, 4, mask_zero=True),
+            layers.Bidirectional(layers.LSTM(3)),
+            layers.Dense(1, "sigmoid"),
+        ]
+    )
+    model.compile("sgd", "binary_crossentropy")
+    return model, Labels(("no", "yes"), encoder), Samples(list(SAID), encoder.encode(SAID))
+
+
+def rows() -> tuple[Any, Labels, Samples]:
+    """Rows far from zero; outputs that do not sum to 1."""
+    from keras import Sequential, layers
+
+    encoder = TableEncoder((1000.0, -0.5), (20.0, 1e-3))
+    raw = np.array([[990, -0.5], [1015.5, -0.4999], [1000, -0.502]], np.float32)
+    model = Sequential([layers.Input((2,)), layers.Dense(3, "sigmoid")])
+    model.compile("sgd", "categorical_crossentropy")
+    labels = Labels(("a", "b", "c"), encoder, columns=("x", "y"))
+    return model, labels, Samples(raw, encoder.encode(raw))
+
+
+KINDS = {"image": images, "text": texts, "table": rows}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def made(request):
+    return exportable(*KINDS[request.param]())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FORMATS)
+class TestFormatContract:
+    def test_what_is_written_predicts_what_the_model_does(self, name, made, tmp_path):
+        [written] = write_formats([FORMATS[name]], made, tmp_path, log=tmp_path / "log")
+        assert (tmp_path / written.file).exists()
+        assert written.size > 300
+        assert written.difference < 1e-6
+        assert written.runtime.count("==") == 1
+        assert written.takes
+        assert json.loads(json.dumps(written.to_json()))["bytes"] == written.size
+
+    def test_other_weights_are_found_out(self, name, made, tmp_path):
+        form = FORMATS[name]
+        form.write(made, tmp_path)
+        before = made.model.get_weights()
+        try:
+            made.model.set_weights([weight + 0.5 for weight in before])
+            other = exportable(made.model, made.labels, made.samples)
+        finally:
+            made.model.set_weights(before)
+        found = form.predict(tmp_path, made.samples, made.labels)
+        assert Difference.of(found, other.expected).largest > 1e-3
+        assert Difference.of(found, made.expected).largest < 1e-6
+
+    def test_nothing_is_written_but_its_own_files(self, name, made, tmp_path):
+        form = FORMATS[name]
+        form.write(made, tmp_path)
+        assert {path.name for path in tmp_path.iterdir()} <= {form.file, *form.more_files}
+
+
+@pytest.mark.slow
+def test_words_travel_beside_formats_that_take_tokens(tmp_path):
+    made = exportable(*texts())
+    FORMATS["onnx"].write(made, tmp_path)
+    assert (tmp_path / "vocabulary.txt").read_text().splitlines() == ["good", "bad", "it's", "!"]
+
+
+@pytest.mark.slow
+def test_a_rehearsal_leaves_nothing(tmp_path):
+    rehearse(chosen_formats("keras"), exportable(*rows()), tmp_path, log=tmp_path / "log")
+    assert [path.name for path in tmp_path.iterdir()] == ["log"]
+
+
+class _Broken(Format):
+    """Writes a file, and predicts or fails as it is told."""
+
+    name, file, runtime = "broken", "broken.bin", "numpy"
+
+    def __init__(self, found: Any) -> None:
+        self._found = found
+
+    def write(self, made: Any, folder: Path) -> None:
+        (folder / self.file).write_bytes(b"x")
+
+    def predict(self, folder: Path, samples: Samples, labels: Labels) -> Any:
+        if isinstance(self._found, Exception):
+            raise self._found
+        return {"inputs": np.array(self._found, np.float32)}
+
+    def takes(self, labels: Labels) -> str:
+        return "nothing"
+
+
+class _Made:
+    labels, samples = Labels(("a", "b"), TableEncoder((0.0,), (1.0,))), None
+    expected = np.array([[0.25, 0.75]], np.float32)
+
+
+def write(found: Any, folder: Path) -> list[Written]:
+    return write_formats([_Broken(found)], _Made(), folder, log=folder / "log")  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_a_model_that_predicts_otherwise_is_refused_with_both_numbers(tmp_path):
+    assert write([[0.25, 0.75]], tmp_path)[0].difference == 0
+    for found, told in (([[0.2505, 0.7495]], "0.0005"), ([[np.nan, 0.75]], "nan")):
+        with pytest.raises(ExportFailed, match=f"within 0.0001 .* largest difference is {told}"):
+            write(found, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_model_that_cannot_be_converted_is_refused_with_the_remedy(tmp_path):
+    for error in (RuntimeError("no such operation\nat 0x7"), ValueError()):
+        with pytest.raises(SettingsError, match="Leave `broken` out of `--format`") as caught:
+            write(error, tmp_path)
+        assert type(error).__name__ in str(caught.value)
+    with pytest.raises(SettingsError, match=r"it gives \(1, 3\) for \(1, 2\)"):
+        write([[0.1, 0.2, 0.7]], tmp_path)
+
+
+def test_keras_is_always_among_the_formats():
+    assert [form.name for form in chosen_formats("ONNX, tflite,")] == ["keras", "tflite", "onnx"]
+    assert [form.name for form in chosen_formats(default_formats("image"))] == ["keras"]
+    assert [f.name for f in chosen_formats(default_formats("text"))] == ["keras", "saved_model"]
+
+
+def test_an_unknown_format_is_refused_with_the_near_one():
+    with pytest.raises(SettingsError, match=r"got 'onx', did you mean onnx\?"):
+        chosen_formats("keras,onx")
+
+
+def test_a_format_whose_packages_are_missing_is_refused_with_the_command(monkeypatch):
+    monkeypatch.setattr("search.export.formats.base.find_spec", lambda name: None)
+    with pytest.raises(SettingsError, match=r"onnx, tf2onnx, onnxruntime.*foldwise\[formats\]"):
+        chosen_formats("onnx")
+    assert chosen_formats("saved_model")
+
+
+def test_the_largest_difference_is_named_with_its_way_in():
+    expected = np.zeros((1, 2))
+    found = {"serve": np.array([[0.0, 0.1]]), "encoded": np.array([[0.0, -0.2]])}
+    assert Difference.of(found, expected) == Difference(0.2, "encoded")
+
+
+@pytest.mark.slow
+def test_a_model_of_a_class_of_its_own_is_refused_before_any_training(tmp_path):
+    import keras
+
+    class Own(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.out = keras.layers.Dense(3, "softmax")
+
+        def call(self, inputs: Any) -> Any:
+            return self.out(inputs)
+
+    _, labels, samples = rows()
+    model = Own()
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    model(samples.encoded)
+    with pytest.raises(SettingsError, match="models of this space cannot be exported"):
+        rehearse(
+            chosen_formats("keras"),
+            exportable(model, labels, samples),
+            tmp_path,
+            log=tmp_path / "log",
+        )
+
+
+@pytest.mark.slow
+def test_a_model_that_takes_its_shape_from_the_data_is_written_in_all_formats(tmp_path):
+    from keras import Sequential, layers
+
+    _, labels, samples = rows()
+    model = Sequential([layers.Dense(4), layers.Dense(3, "softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    model(samples.encoded)
+    made = exportable(model, labels, samples)
+    written = write_formats(list(FORMATS.values()), made, tmp_path, log=tmp_path / "log")
+    assert max(each.difference for each in written) < 1e-6

@@ -1,0 +1,144 @@
+from dataclasses import replace
+
+import pytest
+
+from search.export.card import model_card
+from tests.studies import StudyBuilder
+from tracking.records import ModelExported, TestSetOpened
+
+
+def card(study: StudyBuilder, confusion: list[list[int]] | None = None, **fields: object) -> str:
+    given = {
+        "at": 1.0,
+        "trial": 0,
+        "folder": "/exports/x",
+        "model_sha256": "0" * 64,
+        "curves": [],
+        "train_seconds": 1.0,
+        "model_parameters": 9000,
+        "requirements": ["keras==3.15.1"],
+    }
+    test = None
+    if confusion is not None:
+        right = sum(row[n] for n, row in enumerate(confusion))
+        test = TestSetOpened(
+            at=2.0,
+            trial=0,
+            by="export",
+            model_sha256="0" * 64,
+            accuracy=right / sum(map(sum, confusion)),
+            loss=0.3,
+            macro_f1=0.8,
+            confusion=confusion,
+            report={},
+        )
+    return model_card(study.history, ModelExported(**given | fields), test)
+
+
+@pytest.fixture
+def study():
+    study = StudyBuilder()
+    study.session()
+    study.complete_trial(0)
+    return study
+
+
+def test_it_names_what_was_searched_for(study):
+    assert "in search of the largest `cv_accuracy` (mean accuracy over the folds)." in card(study)
+
+
+def test_it_names_two_objectives_with_their_scores():
+    study = StudyBuilder(objective="cv_loss,latency_ms")
+    study.session()
+    study.complete_trial(0, scores={"latency_ms": 3.126})
+    text = card(study)
+    assert "the smallest `cv_loss` (mean cross-entropy over the folds) and the smallest" in text
+    assert "| mean cross-entropy over the folds | 0.5000 |" in text
+    assert "| milliseconds to predict one sample by itself | 3.13 |" in text
+
+
+def test_a_confirmed_score_stands_beside_the_one_it_was_chosen_by(study):
+    assert "further folds" not in card(study)
+    study.confirm_trial(0, level=0.78)
+    text = card(study)
+    assert "| cross-validated accuracy (mean over folds) | 0.8000 | " in text
+    assert "| accuracy on 4 further folds | 0.7800 ± 0.0040 |" in text
+    assert "took no part in the search" in text
+
+
+def test_scores_stand_with_their_intervals(study):
+    text = card(study, [[40, 5, 5], [0, 50, 0], [0, 0, 0]])
+    # Folds 0.801 and 0.802; t(0.975, 1) sqrt((1/2 + 1) 5e-7) = 12.706 x 8.66025e-4 = 0.0110.
+    assert "| 0.8000 | 0.7905 to 0.8125 |" in text
+    assert "| test accuracy | 0.9000 | 0.8256 to 0.9448 |" in text  # Wilson, 90 of 100
+    assert "| test samples | 100 |" in text
+    assert "| times the study's test set was opened | 0 |" in text
+    assert "| T-shirt/top | 40 | 5 | 5 |" in text
+
+
+def test_limits_say_how_the_classes_count(study):
+    text = card(study, [[40, 5, 5], [0, 50, 0], [0, 0, 0]])
+    assert "The test set has no sample of Bag." in text
+    assert "The test set's classes have 50 samples each. It finds " in text
+    assert "least: 0.8000 of them." in text
+    uneven = card(study, [[90, 0, 0], [5, 5, 0], [0, 0, 10]])
+    assert (
+        "10 (Trouser) to 90 (T-shirt/top) samples: accuracy tells mostly of T-shirt/top" in uneven
+    )
+    assert "always to answer it would score 0.8182" in uneven
+    assert "It finds Trouser least: 0.5000 of them." in uneven
+
+
+def test_formats_stand_with_what_goes_in_and_how_far_off_they_are(study):
+    formats = [
+        {
+            "format": "onnx",
+            "file": "model.onnx",
+            "bytes": 12345,
+            "difference": 3.2e-8,
+            "takes": "images 8 x 8 x 1",
+            "runtime": "onnxruntime==1.31.1",
+        }
+    ]
+    text = card(study, formats=formats)
+    row = "| `model.onnx` | images 8 x 8 x 1 | onnxruntime==1.31.1 | 12,345 | 3.2e-08 |"
+    assert row in text
+    assert "$ python -m search export lenet-digits --trial 0 --format onnx" in text
+
+
+def test_it_says_how_to_make_the_model_again(study):
+    text = " ".join(card(study).replace("\\\n", " ").split())
+    assert "$ python -m search run --study lenet-digits --space lenet --dataset digits" in text
+    assert "$ python -m search export lenet-digits --trial 0 ```" in text
+    assert f"| git commit | {'f' * 40}, with changes not committed |" in text
+
+
+def test_an_ensemble_says_that_it_is_one(study):
+    text = card(study, models=2)
+    assert "2 Keras models, one a fold, in one that averages their probabilities" in text
+    assert "The scores over folds are those of single models." in text
+    assert "export lenet-digits --trial 0 --ensemble" in text
+
+
+def test_the_standing_is_told_with_its_reason(study):
+    text = card(study, alias="challenger", alias_reason="It is worse.")
+    assert "In MLflow this model became the **challenger**. It is worse." in text
+
+
+def test_names_that_hold_bars_or_lines_break_no_table():
+    study = StudyBuilder()
+    study.records[0].dataset["classes"] = ["a|b", "two\nlines", "c"]
+    study.session()
+    study.complete_trial(0)
+    text = card(study, [[1, 0, 0], [0, 1, 0], [0, 0, 1]])
+    assert "|  | a\\|b | two lines | c |" in text
+
+
+def test_the_code_that_own_parts_need_is_named(study):
+    study.records[0] = replace(study.records[0], space="/home/ada/work/my_space.py:build")
+    keras = {"format": "keras", "file": "model.keras", "bytes": 9, "difference": 0.0}
+    own = card(study, formats=[keras | {"own": ["ada>Scale", "ada>ramp"]}])
+    assert "holds more than Keras's own parts: `ada>Scale`, `ada>ramp`." in own
+    assert "by `import my_space`" in own
+    assert "`--space my_space.py:build`" in own
+    assert "own parts" not in card(study, formats=[keras])

@@ -1,0 +1,89 @@
+import time
+from dataclasses import replace
+
+import pytest
+
+from search.study.budget import Budget, seconds_to_race
+from tests.studies import StudyBuilder
+from tracking.history import History
+from tracking.records import FoldEnded
+
+
+def study(*levels, folds=2):
+    builder = StudyBuilder(folds=folds)
+    builder.session()
+    for trial, level in enumerate(levels):
+        builder.complete_trial(trial, level)
+    return builder
+
+
+def test_a_session_is_done_when_all_its_trials_are_over():
+    builder = study(0.7, 0.8)
+    assert Budget(trials=2).is_done(builder.history) is True
+    assert Budget(trials=1).is_done(builder.history) is True
+    assert Budget(trials=3).is_done(builder.history) is False
+    builder.start_trial(2)
+    assert Budget(trials=2).is_done(builder.history) is False
+
+
+def test_a_session_of_many_trials_is_done_after_the_last_of_them():
+    builder = StudyBuilder()
+    for trial in range(300):
+        builder.start_trial(trial)
+        builder.end_trial(trial, "failed")
+    assert Budget(trials=300).is_done(builder.history) is True
+    assert Budget(trials=301).is_done(builder.history) is False
+
+
+def test_a_session_is_not_done_before_its_best_trials_are_confirmed():
+    builder = study(0.7, 0.8, 0.6)
+    budget = Budget(trials=3, confirm=2)
+    assert [trial.number for trial in budget.to_confirm(builder.history)] == [1, 0]
+    assert budget.is_done(builder.history) is False
+    builder.confirm_trial(1, 0.79)
+    assert [trial.number for trial in budget.to_confirm(builder.history)] == [0]
+    builder.confirm_trial(0, 0.69)
+    assert budget.to_confirm(builder.history) == []
+    assert budget.is_done(builder.history) is True
+
+
+def test_a_session_without_a_deadline_has_time():
+    assert Budget(trials=1).is_used_up(1e9) is False
+
+
+def test_the_time_is_up_at_the_deadline_and_as_long_before_as_is_reserved(monkeypatch):
+    monkeypatch.setattr(time, "monotonic", lambda: 100.0)
+    budget = Budget(trials=1, deadline=110.0)
+    assert budget.is_used_up() is False
+    assert budget.is_used_up(9.0) is False
+    assert budget.is_used_up(10.0) is True
+    assert budget.is_used_up(11.0) is True
+    assert Budget(trials=1, deadline=100.0).is_used_up() is True
+    assert Budget(trials=1, deadline=100.5).is_used_up() is False
+
+
+@pytest.mark.parametrize(
+    ("waiting", "folds"),
+    [
+        (100, 1 + 25 + 6 + 4 + 4),  # a quarter goes on from fold to fold, but four at least
+        (17, 1 + 4 * 4),
+        (20, 1 + 5 + 4 + 4 + 4),
+        (3, 1 + 4 * 3),  # no more than there are
+        (1, 1 + 4),
+    ],
+)
+def test_the_race_takes_one_more_turn_and_a_quarter_of_the_waiting_from_fold_to_fold(
+    waiting, folds
+):
+    records = study(0.7, 0.8, folds=5).records
+    seconds = {1: 2.0, 2: 2.1, 3: 2.3, 4: 2.4, 5: 2.5}  # by fold; 2.26 on the average
+    timed = [
+        replace(r, seconds=seconds[r.fold]) if isinstance(r, FoldEnded) else r for r in records
+    ]
+    expected = pytest.approx(folds * 2.26 * 1.25)
+    assert seconds_to_race(History.of(timed), waiting) == expected
+
+
+def test_nothing_is_kept_for_a_race_that_nobody_waits_for_or_that_no_fold_tells_of():
+    assert seconds_to_race(study(0.7).history, 0) == 0.0
+    assert seconds_to_race(StudyBuilder().history, 5) == 0.0

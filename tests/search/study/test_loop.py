@@ -1,0 +1,608 @@
+import time
+from collections.abc import Callable
+
+import pytest
+
+from search.executors.protocol import Verdict
+from search.study.budget import Budget
+from search.study.drivers import Driver, FixedDriver, make_driver
+from search.study.loop import FAILURES_IN_A_ROW, Study, StudyStopped
+from search.study.pruners import NoPruner, Pruner, make_pruner
+from search.study.pruners.folds import MedianPruner
+from spaces import DataSpec, Float, ImageInput, Int, Settings, Space
+from tests.fakes import ScriptedExecutor, fold_ended
+from tests.studies import StudyBuilder
+from tracking.history import FoldHistory, History, TrialHistory
+from tracking.objectives import OBJECTIVES
+from tracking.records import FoldEnded, Notice, Record, StudyStarted, TrialEnded
+
+ACCURACY = OBJECTIVES["cv_accuracy"]
+
+
+def build(parameters: object, data: DataSpec) -> None:
+    raise NotImplementedError
+
+
+SPACE = Space(
+    name="toy",
+    dataset="digits",
+    inputs=ImageInput(size=(8, 8)),
+    parameters=(Int("units", 1, 100), Float("rate", 1e-4, 1.0, log=True)),
+    build=build,
+)
+BASELINES: dict[str, Settings] = {
+    "small": {"units": 10, "rate": 0.1},
+    "large": {"units": 90, "rate": 0.1},
+}
+
+
+def good_when_large(setting: Settings, fold: int) -> float:
+    return float(setting["units"]) / 200 + fold / 100
+
+
+class Bench:
+    """A study that can be run in sessions, as the journal would have it."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = [
+            StudyStarted(
+                at=time.time(),
+                id="0" * 32,
+                study="toy",
+                space="toy",
+                driver="optuna",
+                settings={},
+                parameters=[],
+                dataset={},
+                folds=3,
+                folds_digest="",
+            )
+        ]
+
+    def run(
+        self,
+        executor: ScriptedExecutor,
+        *,
+        trials: int,
+        driver: Driver | None = None,
+        pruner: Pruner | None = None,
+        baselines: dict[str, Settings] | None = None,
+        deadline: float | None = None,
+        confirm: int = 0,
+    ) -> str:
+        study = Study(
+            history=self.history,
+            record=self.records.append,
+            driver=driver or make_driver("optuna", "tpe", SPACE, seed=3),
+            pruner=pruner or NoPruner(ACCURACY),
+            executor=executor,
+            budget=Budget(
+                baselines=BASELINES if baselines is None else baselines,
+                trials=trials,
+                deadline=deadline,
+                confirm=confirm,
+            ),
+        )
+        return study.run()
+
+    @property
+    def history(self) -> History:
+        return History.of(self.records)
+
+    @property
+    def proposals(self) -> list[Settings]:
+        return [trial.started.parameters for _, trial in sorted(self.history.trials.items())]
+
+
+def test_baselines_come_first_and_count_towards_the_trials():
+    bench = Bench()
+    assert bench.run(ScriptedExecutor(good_when_large), trials=5) == "complete"
+    origins = [trial.started.origin for trial in bench.history.trials.values()]
+    assert origins == ["baseline:small", "baseline:large", "sampled", "sampled", "sampled"]
+    assert bench.proposals[:2] == list(BASELINES.values())
+
+
+def test_running_again_goes_on_to_the_new_total_and_trains_nothing_twice():
+    bench = Bench()
+    bench.run(ScriptedExecutor(good_when_large), trials=4)
+    again = ScriptedExecutor(good_when_large)
+    assert bench.run(again, trials=4) == "complete"
+    assert again.trained == []
+    bench.run(again, trials=6)
+    assert {trial for trial, _ in again.trained} == {4, 5}
+
+
+@pytest.mark.parametrize("interrupt_after", [1, 5, 7, 16, 29])
+def test_an_interrupted_study_continues_as_if_it_had_not_been(interrupt_after):
+    whole, broken = Bench(), Bench()
+    whole.run(ScriptedExecutor(good_when_large), trials=10)
+    first = ScriptedExecutor(good_when_large, interrupt_after=interrupt_after)
+    with pytest.raises(KeyboardInterrupt):
+        broken.run(first, trials=10)
+    second = ScriptedExecutor(good_when_large)
+    broken.run(second, trials=10)
+    assert broken.proposals == whole.proposals
+    values = [trial.value for trial in broken.history.trials.values()]
+    assert values == [trial.value for trial in whole.history.trials.values()]
+    assert not set(first.trained) & set(second.trained)
+    assert len(first.trained) + len(second.trained) == 30
+
+
+@pytest.mark.parametrize("before_verdict", [False, True])
+@pytest.mark.parametrize("interrupt_after", range(13, 24))
+def test_a_pruned_trial_is_pruned_again_after_an_interruption(interrupt_after, before_verdict):
+    whole, broken = Bench(), Bench()
+    whole.run(ScriptedExecutor(good_when_large), trials=12, pruner=MedianPruner(ACCURACY))
+    ends = [(t.state, len(t.finished_folds())) for t in whole.history.trials.values()]
+    assert ("pruned", 1) in ends
+    first = ScriptedExecutor(
+        good_when_large, interrupt_after=interrupt_after, before_verdict=before_verdict
+    )
+    with pytest.raises(KeyboardInterrupt):
+        broken.run(first, trials=12, pruner=MedianPruner(ACCURACY))
+    broken.run(ScriptedExecutor(good_when_large), trials=12, pruner=MedianPruner(ACCURACY))
+    assert broken.proposals == whole.proposals
+    assert [(t.state, len(t.finished_folds())) for t in broken.history.trials.values()] == ends
+
+
+def test_a_failed_trial_is_recorded_and_the_study_goes_on():
+    bench = Bench()
+    bench.run(ScriptedExecutor(lambda s, fold: -1 if s["units"] == 90 else 0.5), trials=4)
+    assert [t.state for t in bench.history.trials.values()] == [
+        "complete",
+        "failed",
+        "complete",
+        "complete",
+    ]
+
+
+def test_ten_failures_in_a_row_end_the_session_and_the_next_one_tries_again():
+    bench = Bench()
+    assert bench.run(ScriptedExecutor(lambda s, fold: -1), trials=50) == "failed"
+    assert len(bench.history.trials) == FAILURES_IN_A_ROW
+    assert bench.run(ScriptedExecutor(good_when_large), trials=12) == "complete"
+
+
+def test_a_driver_with_nothing_left_ends_the_study():
+    bench = Bench()
+    driver = FixedDriver([{"units": 1, "rate": 0.5}, BASELINES["small"]])
+    assert bench.run(ScriptedExecutor(good_when_large), trials=9, driver=driver) == "exhausted"
+    assert len(bench.history.trials) == 3  # the baseline in the list is not evaluated twice
+
+
+def test_a_deadline_halts_a_trial_without_an_outcome_and_it_is_finished_later():
+    bench = Bench()
+    slow = ScriptedExecutor(lambda s, fold: time.sleep(0.02) or 0.5)
+    assert bench.run(slow, trials=99, deadline=time.monotonic() + 0.1) == "timeout"
+    running = [t.number for t in bench.history.trials.values() if t.state == "running"]
+    assert len(running) <= 1
+    finished = {
+        (t.number, fold) for t in bench.history.trials.values() for fold in t.finished_folds()
+    }
+    later = ScriptedExecutor(good_when_large)
+    bench.run(later, trials=len(bench.history.trials))
+    assert all(trial.state == "complete" for trial in bench.history.trials.values())
+    assert finished
+    assert not finished & set(later.trained)
+
+
+def test_weak_trials_are_pruned_after_a_fold_with_the_reason_and_baselines_never():
+    bench = Bench()
+    settings = [{"units": units, "rate": 0.1} for units in (50, 60, 70, 1, 95)]
+    bench.run(
+        ScriptedExecutor(good_when_large),
+        trials=7,
+        driver=FixedDriver(settings),
+        pruner=MedianPruner(ACCURACY, warm_up=4),
+    )
+    trials = bench.history.trials
+    assert trials[0].state == "complete"  # a weak baseline
+    assert trials[5].state == "pruned"
+    assert len(trials[5].finished_folds()) == 1
+    assert trials[5].value is None
+    assert "after 1 fold its" in trials[5].ended.reason
+    assert trials[6].state == "complete"
+
+
+def test_the_median_pruner_compares_the_same_folds_only():
+    bench = Bench()
+    bench.run(
+        ScriptedExecutor(lambda s, fold: 0.9 if fold == 1 else 0.1),
+        trials=4,
+        driver=FixedDriver([{"units": units, "rate": 0.1} for units in (1, 2)]),
+    )
+    history = bench.history
+    other = history.trials[0]
+    trial = TrialHistory(other.started, {1: FoldHistory(other.folds[1].started)})
+    # Above the others' mean over all folds (0.37), below what they had on this fold.
+    trial.folds[1].ended = fold_ended(9, 1, 0.6)
+    assert MedianPruner(ACCURACY, warm_up=4).reason_to_stop(trial, history)
+    trial.folds[1].ended = fold_ended(9, 1, 0.9)
+    assert not MedianPruner(ACCURACY, warm_up=4).reason_to_stop(trial, history)
+
+
+def racers(*units: int) -> FixedDriver:
+    return FixedDriver([{"units": u, "rate": 0.1, "epochs": 4} for u in units])
+
+
+def test_racing_lets_few_trials_out_of_the_first_fold_and_the_best_see_all_folds():
+    bench = Bench()
+    executor = ScriptedExecutor(good_when_large)
+    units = [50, 3, 80, 40, 95, 10, 60, 70, 20, 30, 85, 15]
+    pruner = make_pruner("racing", ACCURACY)
+    reason = bench.run(executor, trials=12, driver=racers(*units), pruner=pruner, baselines={})
+    trials = bench.history.trials
+    assert reason == "complete"
+    assert bench.history.best().started.parameters["units"] == 95
+    in_first_fold = [t for t in trials.values() if not t.finished_folds()]
+    assert len(in_first_fold) >= 6
+    assert all("in fold 1 after epoch" in t.ended.reason for t in in_first_fold)
+    complete = [t for t in trials.values() if t.state == "complete"]
+    assert all(len(t.finished_folds()) == 3 for t in complete)
+    assert 1 <= len(complete) <= 4
+    full = len(units) * 3
+    assert len(executor.trained) < full / 1.5
+
+
+def test_racing_trains_no_second_fold_before_every_trial_had_its_turn():
+    bench = Bench()
+    executor = ScriptedExecutor(good_when_large)
+    pruner = make_pruner("racing", ACCURACY)
+    bench.run(executor, trials=8, driver=racers(*range(10, 90, 10)), pruner=pruner, baselines={})
+    folds = [fold for _, fold in executor.trained]
+    assert folds == sorted(folds)
+    assert folds.count(1) == 8
+
+
+def test_baselines_do_not_wait_and_are_never_stopped_by_racing():
+    bench = Bench()
+    pruner = make_pruner("racing", ACCURACY)
+    bench.run(
+        ScriptedExecutor(good_when_large), trials=6, driver=racers(91, 92, 93, 94), pruner=pruner
+    )
+    assert [bench.history.trials[n].state for n in (0, 1)] == ["complete", "complete"]
+
+
+@pytest.mark.parametrize("interrupt_after", range(1, 20, 2))
+def test_an_interrupted_race_ends_as_an_uninterrupted_one(interrupt_after):
+    units = [50, 3, 80, 40, 95, 10, 60, 70, 20, 30]
+
+    def run(bench, executor):
+        pruner = make_pruner("racing", ACCURACY)
+        return bench.run(executor, trials=10, driver=racers(*units), pruner=pruner, baselines={})
+
+    def rates(setting, fold):  # crossing: what leads on one fold need not on the next
+        return 0.5 + setting["units"] / 400 + (setting["units"] * fold * 7 % 11) / 100
+
+    whole = Bench()
+    run(whole, ScriptedExecutor(rates))
+    broken = Bench()
+    first = ScriptedExecutor(rates, interrupt_after=interrupt_after)
+    try:
+        run(broken, first)
+    except KeyboardInterrupt:
+        second = ScriptedExecutor(rates)
+        run(broken, second)
+        finished = set(first.trained[:-1])
+        assert not finished & set(second.trained)
+    assert outcomes(broken.history) == outcomes(whole.history)
+
+
+@pytest.mark.parametrize("interrupt_after", range(8, 20))
+def test_a_trial_that_fails_in_the_race_changes_nothing_for_the_others(interrupt_after):
+    units = [50, 3, 80, 40, 95, 10, 60, 70, 20, 30]
+
+    def score(setting, fold):  # the leader breaks in its second fold
+        return -1.0 if setting["units"] == 95 and fold == 2 else good_when_large(setting, fold)
+
+    def run(bench, executor):
+        pruner = make_pruner("racing", ACCURACY)
+        return bench.run(executor, trials=10, driver=racers(*units), pruner=pruner, baselines={})
+
+    whole = Bench()
+    run(whole, ScriptedExecutor(score))
+    assert whole.history.trials[4].state == "failed"
+    assert whole.history.best().started.parameters["units"] == 80
+    broken = Bench()
+    try:
+        run(broken, ScriptedExecutor(score, interrupt_after=interrupt_after))
+    except KeyboardInterrupt:
+        run(broken, ScriptedExecutor(score))
+    assert outcomes(broken.history) == outcomes(whole.history)
+
+
+def test_the_best_trial_gets_its_next_fold_first():
+    bench = Bench()
+    executor = ScriptedExecutor(good_when_large)
+    pruner = make_pruner("racing", ACCURACY)
+    bench.run(executor, trials=4, driver=racers(20, 95, 60, 97), pruner=pruner, baselines={})
+    second = [trial for trial, fold in executor.trained if fold == 2]
+    assert second[:2] == [3, 1]
+
+
+def outcomes(history):
+    return [
+        (t.state, t.value, t.ended.reason, tuple(t.finished_folds()))
+        for _, t in sorted(history.trials.items())
+    ]
+
+
+def test_the_best_are_confirmed_on_further_folds_which_then_decide():
+    bench = Bench()
+
+    def lucky(setting, fold):  # 90 is best on the study's folds, 80 on others
+        luck = 0.3 if setting["units"] == 90 and fold <= 3 else 0.0
+        return setting["units"] / 200 + luck
+
+    executor = ScriptedExecutor(lucky)
+    assert (
+        bench.run(executor, trials=3, driver=racers(90, 95, 20), baselines={}, confirm=2)
+        == "complete"
+    )
+    history = bench.history
+    assert [t.number for t in history.completed()] == [0, 1, 2]
+    assert {t.number for t in history.confirmed()} == {0, 1}
+    assert history.best().number == 1
+    assert [fold for trial, fold in executor.trained if trial == 1] == list(range(1, 10))
+    assert history.trials[0].mean_curves() != []
+    again = ScriptedExecutor(lucky)
+    bench.run(again, trials=3, driver=racers(90, 95, 20), baselines={}, confirm=2)
+    assert again.trained == []
+
+
+@pytest.mark.parametrize(
+    ("confirm", "expected"),
+    [(1, {2, 1}), (2, {2, 3, 1}), (3, {2, 3, 1}), (4, {2, 3, 1, 0}), (0, set())],
+)
+def test_the_best_baseline_is_confirmed_beside_the_best_trials(confirm, expected):
+    bench = Bench()
+    baselines = {"small": {"units": 10, "rate": 0.1}, "large": {"units": 20, "rate": 0.1}}
+    executor = ScriptedExecutor(good_when_large)
+    driver = racers(90, 80)
+    bench.run(executor, trials=4, driver=driver, baselines=baselines, confirm=confirm)
+    assert {trial.number for trial in bench.history.confirmed()} == expected
+
+
+def test_a_newer_better_trial_is_the_best_until_it_is_confirmed_itself():
+    bench = Bench()
+    settings = (60, 40, 90)
+    executor = ScriptedExecutor(good_when_large)
+    bench.run(executor, trials=2, driver=racers(*settings), baselines={}, confirm=1)
+    assert bench.history.best().number == 0
+    bench.run(executor, trials=3, driver=racers(*settings), baselines={})
+    assert bench.history.best().number == 2
+    bench.run(executor, trials=3, driver=racers(*settings), baselines={}, confirm=1)
+    assert bench.history.best().number == 2
+    assert bench.history.trials[2].confirmed is not None
+
+
+def test_a_confirmation_that_failed_decides_nothing_and_is_tried_again():
+    bench = Bench()
+
+    def breaks(setting, fold):
+        return -1.0 if fold == 4 and setting["units"] == 90 else good_when_large(setting, fold)
+
+    driver = racers(90, 40)
+    first = ScriptedExecutor(breaks)
+    assert bench.run(first, trials=2, driver=driver, baselines={}, confirm=2) == "complete"
+    assert first.trained.count((0, 4)) == 1
+    assert bench.history.trials[0].state == "complete"
+    assert bench.history.best().number == 0
+    again = ScriptedExecutor(good_when_large)
+    bench.run(again, trials=2, driver=racers(90, 40), baselines={}, confirm=2)
+    assert (0, 4) in again.trained
+    assert bench.history.trials[0].confirmed.scores
+
+
+@pytest.mark.parametrize("interrupt_after", [10, 12, 17])
+def test_an_interrupted_confirmation_goes_on_where_it_was(interrupt_after):
+    bench = Bench()
+    first = ScriptedExecutor(good_when_large, interrupt_after=interrupt_after)
+    driver = racers(90, 80, 20)
+    with pytest.raises(KeyboardInterrupt):
+        bench.run(first, trials=3, driver=driver, baselines={}, confirm=2)
+    second = ScriptedExecutor(good_when_large)
+    bench.run(second, trials=3, driver=racers(90, 80, 20), baselines={}, confirm=2)
+    assert sorted(first.trained[:interrupt_after] + second.trained) == sorted(
+        [(t, f) for t in (0, 1) for f in range(1, 10)] + [(2, f) for f in range(1, 4)]
+    )
+
+
+def test_time_is_kept_for_the_waiting_trials_to_finish():
+    bench = Bench()
+    slow = ScriptedExecutor(lambda s, fold: time.sleep(0.01) or s["units"] / 100)
+    deadline = time.monotonic() + 2.0
+    pruner = make_pruner("racing", ACCURACY)
+    rising = FixedDriver({"units": n, "rate": 0.1, "epochs": 4} for n in range(1, 9999))
+    reason = bench.run(
+        slow, trials=9999, driver=rising, pruner=pruner, baselines={}, deadline=deadline
+    )
+    assert reason == "timeout"
+    assert bench.history.best() is not None
+    assert all(trial.ended is not None for trial in bench.history.trials.values())
+
+
+@pytest.mark.parametrize("pruner", [NoPruner(ACCURACY), make_pruner("racing", ACCURACY)])
+def test_a_trial_that_lost_its_worker_goes_on_with_the_fold_it_was_in(pruner):
+    whole, broken = Bench(), Bench()
+    options = {"trials": 6, "pruner": pruner, "baselines": {}}
+    units = (90, 30, 60, 50, 80, 70)
+    whole.run(ScriptedExecutor(good_when_large), driver=racers(*units), **options)
+    breaks = [(3, 1, "lost"), (0, 2, "lost"), (0, 2, "lost"), (0, 3, "lost")]
+    executor = ScriptedExecutor(good_when_large, breaks=breaks)
+    assert broken.run(executor, driver=racers(*units), **options) == "complete"
+    assert broken.proposals == whole.proposals
+    ends = [(t.state, t.value) for t in broken.history.trials.values()]
+    assert ends == [(t.state, t.value) for t in whole.history.trials.values()]
+    assert len(executor.trained) == len(set(executor.trained))
+    assert len(broken.history.trials[0].failures) == 3
+
+
+def test_a_fold_that_costs_three_workers_fails_its_trial_and_the_study_goes_on():
+    bench = Bench()
+    executor = ScriptedExecutor(good_when_large, breaks=[(1, 2, "lost")] * 3)
+    assert bench.run(executor, trials=4) == "complete"
+    states = [trial.state for trial in bench.history.trials.values()]
+    assert states == ["complete", "failed", "complete", "complete"]
+    ended = bench.history.trials[1].ended
+    assert ended.reason == "it broke off: lost"
+    assert ended.train_seconds == pytest.approx(0.1)
+
+
+def test_want_of_memory_halves_the_batch_size_once():
+    baselines = {"small": {"units": 10, "rate": 0.1, "batch_size": 64}}
+    bench = Bench()
+    executor = ScriptedExecutor(good_when_large, breaks=[(0, 2, "memory")])
+    bench.run(executor, trials=1, baselines=baselines)
+    trial = bench.history.trials[0]
+    assert trial.state == "complete"
+    assert [setting["batch_size"] for setting in executor.settings] == [64, 32]
+    assert trial.started.parameters["batch_size"] == 64
+    again = Bench()
+    twice = ScriptedExecutor(good_when_large, breaks=[(0, 2, "memory")] * 2)
+    again.run(twice, trials=1, baselines=baselines)
+    assert again.history.trials[0].state == "failed"
+    assert "memory" in again.history.trials[0].ended.reason
+
+
+def test_a_trial_without_a_batch_size_to_halve_fails_at_once():
+    bench = Bench()
+    executor = ScriptedExecutor(good_when_large, breaks=[(0, 1, "memory")])
+    bench.run(executor, trials=1)
+    assert bench.history.trials[0].state == "failed"
+
+
+def test_a_trial_that_took_too_long_fails_at_once():
+    bench = Bench()
+    bench.run(ScriptedExecutor(good_when_large, breaks=[(0, 1, "time")]), trials=2)
+    assert [t.state for t in bench.history.trials.values()] == ["failed", "complete"]
+
+
+def test_a_full_disk_stops_the_study_and_its_trial_goes_on_later():
+    bench = Bench()
+    with pytest.raises(StudyStopped, match="Make room"):
+        bench.run(ScriptedExecutor(good_when_large, breaks=[(1, 2, "disk")]), trials=3)
+    rest = ScriptedExecutor(good_when_large)
+    assert bench.run(rest, trials=3) == "complete"
+    assert rest.trained == [(1, 2), (1, 3), (2, 1), (2, 2), (2, 3)]
+
+
+def test_a_confirmation_that_lost_its_worker_goes_on():
+    bench = Bench()
+    executor = ScriptedExecutor(good_when_large, breaks=[(1, 6, "lost")])
+    bench.run(executor, trials=2, confirm=1)
+    assert bench.history.trials[1].confirmed.scores
+    assert len(executor.trained) == len(set(executor.trained)) == 2 * 3 + 6
+
+
+def test_several_slots_are_filled_and_every_trial_ends_once():
+    bench = Bench()
+    executor = ScriptedExecutor(good_when_large, slots=3, breaks=[(2, 1, "lost")])
+    driver, pruner = racers(*range(10, 90, 10)), make_pruner("racing", ACCURACY)
+    assert bench.run(executor, trials=8, driver=driver, pruner=pruner, baselines={}) == "complete"
+    ends = [record.trial for record in bench.records if isinstance(record, TrialEnded)]
+    assert sorted(ends) == list(range(8))
+    assert len(executor.trained) == len(set(executor.trained))
+    # the fourth trial was proposed while two of the first three still ran
+    kinds = [type(record).__name__ for record in bench.records]
+    assert kinds[1:4] == ["TrialStarted"] * 3
+
+
+def test_a_worker_lost_after_its_trial_was_over_changes_nothing():
+    bench = Bench()
+    executor = ScriptedExecutor(good_when_large, breaks=[(1, 0, "lost")])
+    assert bench.run(executor, trials=3) == "complete"
+    assert len(executor.trained) == len(set(executor.trained)) == 9
+    assert bench.history.trials[1].failures == []
+
+
+def test_a_notice_is_kept_once_whoever_finds_it() -> None:
+    class Telling(ScriptedExecutor):
+        def wait(self, on_record: Callable[[Record], Verdict]) -> int:
+            on_record(Notice(at=time.time(), trial=0, text="outputs are logits"))
+            return super().wait(on_record)
+
+    bench = Bench()
+    bench.run(Telling(good_when_large), trials=3)
+    notices = [record for record in bench.records if isinstance(record, Notice)]
+    assert [notice.text for notice in notices] == ["outputs are logits"]
+    assert History.of(bench.records).notices == notices
+
+
+# What a repair left out.
+
+
+@pytest.mark.parametrize("pruner", ["none", "median", "racing", "hyperband", "wilcoxon"])
+def test_a_lost_fold_is_trained_again_and_nothing_else_and_the_study_is_as_before(pruner):
+    whole = Bench()
+    race(whole, ScriptedExecutor(good_when_large), pruner)
+    ends = ends_of(whole)
+    over = [r for r in whole.records if isinstance(r, FoldEnded)]
+    lost = [r for r in over if whole.history.trials[r.trial].state == "complete"]
+    assert len(lost) >= 3 + 3 + 6 + 6  # of both that are confirmed, at least
+    for fold in lost:
+        damaged = Bench()
+        damaged.records = [record for record in whole.records if record is not fold]
+        again = ScriptedExecutor(good_when_large)
+        race(damaged, again, pruner)
+        assert again.trained == [(fold.trial, fold.fold)]
+        assert ends_of(damaged) == ends
+        assert damaged.proposals == whole.proposals
+
+
+def race(bench: Bench, executor: ScriptedExecutor, pruner: str) -> None:
+    made = make_pruner(pruner, ACCURACY, winners=2)
+    driver = racers(50, 3, 80, 40, 95, 10, 60, 70, 20)
+    reason = bench.run(executor, trials=9, driver=driver, pruner=made, baselines={}, confirm=2)
+    assert reason == "complete"
+
+
+def ends_of(bench: Bench) -> list[tuple[str, float | None, dict[str, float]]]:
+    trials = sorted(bench.history.trials.items())
+    return [(t.state, t.value, t.confirmed.scores if t.confirmed else {}) for _, t in trials]
+
+
+@pytest.mark.parametrize("fold", [1, 2, 3])
+def test_a_trial_that_lost_a_fold_is_never_pruned_for_it(fold):
+    bench = Bench()
+    bench.run(ScriptedExecutor(good_when_large), trials=8)
+    weakest = min(bench.history.completed(), key=lambda trial: trial.value or 0.0).number
+    bench.records = [
+        r
+        for r in bench.records
+        if not (isinstance(r, FoldEnded) and (r.trial, r.fold) == (weakest, fold))
+    ]
+    bench.run(ScriptedExecutor(good_when_large), trials=9, pruner=MedianPruner(ACCURACY))
+    assert bench.history.trials[weakest].state == "complete"
+
+
+@pytest.mark.parametrize("fold", [1, 2])
+def test_an_open_trial_of_a_race_that_lost_a_fold_trains_it_and_races_on(fold):
+    whole = Bench()
+    with pytest.raises(KeyboardInterrupt):
+        race(whole, ScriptedExecutor(good_when_large, interrupt_after=12), "racing")
+    trial = next(t for t in whole.history.trials.values() if t.level == 2 and t.ended is None)
+    damaged = Bench()
+    damaged.records = [
+        r
+        for r in whole.records
+        if not (isinstance(r, FoldEnded) and (r.trial, r.fold) == (trial.number, fold))
+    ]
+    again = ScriptedExecutor(good_when_large)
+    race(damaged, again, "racing")
+    assert (trial.number, fold) in again.trained
+    race(whole, ScriptedExecutor(good_when_large), "racing")
+    assert outcomes(damaged.history) == outcomes(whole.history)
+
+
+def test_a_race_goes_on_where_a_trial_that_dropped_out_lost_its_first_fold():
+    study = StudyBuilder(folds=3)
+    for trial, folds in ((0, [2, 3]), (1, [1]), (2, [1])):
+        study.start_trial(trial)
+        for fold in folds:
+            study.fold(trial, fold, level=0.9 - trial / 10)
+    study.end_trial(0, "pruned", value=0.9)
+    racing = make_pruner("racing", ACCURACY)
+    history = study.history
+    assert racing.reason_to_drop(history.trials[1], history) == ""
+    assert racing.reason_to_drop(history.trials[2], history) == ""

@@ -1,0 +1,79 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from search.data.families import families
+from search.data.folds import make_folds
+from search.study.opening import Opened, open_study
+from tracking.home import Home
+
+
+def opened(folder: Path, texts: list[str], **asked: Any) -> tuple[Opened, list[str]]:
+    """Open a study of texts whose labels alternate; return it and what the user is told."""
+    path = folder / "texts.npz"
+    labels = np.arange(len(texts)) % 2
+    test = np.array(["yes", "no"])
+    np.savez(path, x_train=np.array(texts), y_train=labels, x_test=test, y_test=np.arange(2))
+    told: list[str] = []
+    asked = {"space": "bilstm", "dataset": f"npz:{path}", "folds": 2, **asked}
+    study = open_study(asked, home=Home(folder / "home"), data_dir=None, notify=told.append)
+    return study, [notice for notice in told if "parts of others" in notice]
+
+
+def phrases(sentences: int) -> list[str]:
+    """Return sentences of three words, each with three of its parts."""
+    return [
+        part.format(number)
+        for number in range(sentences)
+        for part in ("a{0} b{0} c{0}", "a{0} b{0}", "b{0} c{0}", "c{0}")
+    ]
+
+
+@pytest.mark.parametrize("limit", [None, 60])
+def test_parts_of_a_text_are_in_its_fold(tmp_path: Path, limit: int | None) -> None:
+    study, told = opened(tmp_path, phrases(20), limit_samples=limit)
+    groups = families(study.dataset.train_samples)
+    for folds in (study.folds, study.further_folds()):
+        assert folds.samples == (limit or 80)
+        for train, validation in zip(folds.train, folds.validation, strict=True):
+            assert not set(groups[train]) & set(groups[validation])
+    assert told == [
+        "60 of 80 texts are parts of others or equal to them;"
+        " they stay in one fold with the text they are part of"
+    ]
+
+
+@pytest.mark.parametrize(("others", "is_told"), [(98, True), (99, False)])
+def test_from_one_part_in_a_hundred_on_the_user_is_told(
+    tmp_path: Path, others: int, is_told: bool
+) -> None:
+    texts = ["good fun", "fun", *(f"w{number}" for number in range(others))]
+    study, told = opened(tmp_path, texts)
+    assert [notice.split(" texts")[0] for notice in told] == ["1 of 100"] * is_told
+    assert all({0, 1} <= set(part) or not {0, 1} & set(part) for part in study.folds.train)
+
+
+def test_texts_that_stand_alone_are_dealt_as_any_samples(tmp_path: Path) -> None:
+    study, told = opened(tmp_path, [f"w{number} end{number}" for number in range(40)])
+    assert told == []
+    plain = make_folds(study.dataset.train_labels, folds=2, seed=0)
+    assert study.folds.digest == plain.digest
+
+
+def test_a_family_that_makes_folds_unequal_is_told(tmp_path: Path) -> None:
+    words = " ".join(f"w{number}" for number in range(40))
+    parts = [words, *(" ".join(words.split()[: 2 + n]) for n in range(38))]
+    others = [f"x{number} y{number}" for number in range(21)]
+    folder = tmp_path / "data"
+    folder.mkdir()
+    told: list[str] = []
+    path = folder / "texts.npz"
+    labels = np.arange(60) % 2
+    np.savez(path, x_train=[*parts, *others], y_train=labels, x_test=["yes", "no"], y_test=[0, 1])
+    asked = {"space": "bilstm", "dataset": f"npz:{path}", "folds": 3}
+    open_study(asked, home=Home(tmp_path / "home"), data_dir=None, notify=told.append)
+    [notice] = [text for text in told if text.startswith("Folds are unequal")]
+    assert "the largest is 39 of 60 samples" in notice
+    assert "where 20 are even" in notice

@@ -1,0 +1,89 @@
+import shlex
+import sys
+
+import pytest
+
+from search.cli import app as commands
+from search.reproduction import best_setting, facts, run_command
+from search.study.settings import IDENTITY, validate
+from tests.studies import StudyBuilder
+
+EVERYTHING = {
+    "space": "mlp",
+    "dataset": "digits",
+    "driver": "keras-tuner",
+    "sampler": "hyperband",
+    "pruner": "none",
+    "objective": "cv_loss",
+    "folds": 4,
+    "epochs": 7,
+    "seed": 9,
+    "set": {"dropout": "0.1:0.2", "batch_size": "32,64"},
+    "baselines": False,
+    "limit_samples": 500,
+    "drop_duplicates": True,
+    "precision": "mixed_bfloat16",
+    "pixels": "raw",
+}
+
+
+def study_with(settings, name="my study's name"):
+    study = StudyBuilder(name)
+    object.__setattr__(study.records[0], "settings", settings)
+    object.__setattr__(study.records[0], "driver", settings.get("driver", "optuna"))
+    study.session(trials=30)
+    study.complete_trial(0)
+    return study.history
+
+
+def test_the_command_asks_for_the_very_study(monkeypatch):
+    """It is parsed by the command line itself, up to the opening of the study."""
+    asked = {}
+
+    def open_study(values, **_):
+        asked.update(values)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("search.api.open_study", open_study)
+    words = shlex.split(run_command(study_with(EVERYTHING)).replace("\\\n", ""))
+    assert words[:3] == ["python", "-m", "search"]
+    monkeypatch.setattr(sys, "argv", ["search", *words[3:]])
+    with pytest.raises(SystemExit):
+        commands.run()
+    settings = validate(asked)
+    assert {name: getattr(settings, name) for name in IDENTITY} == EVERYTHING
+    assert (settings.study, settings.trials) == ("my study's name", 30)
+
+
+def test_the_command_has_the_workers_that_a_plan_had_chosen():
+    history = study_with(EVERYTHING)
+    assert "--workers" not in run_command(history)
+    history.sessions[-1].environment["workers"] = 2
+    assert "--workers 2" in run_command(history)
+
+
+def test_every_setting_that_makes_a_study_is_in_the_command():
+    assert set(EVERYTHING) == set(IDENTITY)
+
+
+def test_a_journal_that_says_little_still_gives_a_command():
+    command = run_command(study_with({"seed": 3}))
+    assert "--seed 3" in command
+    assert "None" not in command
+
+
+def test_digests_commit_and_versions_are_told():
+    told = dict(facts(study_with(EVERYTHING)))
+    assert told["dataset digest (SHA-256)"] == "ab" * 32
+    assert told["folds digest (SHA-256)"] == "cd" * 32
+    assert told["git commit"] == "f" * 40 + ", with changes not committed"
+    assert told["versions"] == "keras 3.15.1"
+
+
+def test_the_best_setting_is_whole():
+    assert best_setting(study_with(EVERYTHING)) == [
+        ("filters", "32"),
+        ("extra", "off"),
+        ("batch_size", "32"),
+        ("epochs", "3"),
+    ]

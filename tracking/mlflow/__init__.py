@@ -1,0 +1,1 @@
+"""A study's records shown in MLflow: the one room that imports it."""

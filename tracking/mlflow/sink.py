@@ -1,0 +1,342 @@
+"""A study's records shown in MLflow.
+
+Every record can be applied twice with the effect of once: runs are found by their tags before any
+is made, metrics carry the record's own time, and files keep their paths. A record also brings
+along what it builds on, so a run that somebody deleted comes back with the next of its records.
+"""
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tracking import run_files
+from tracking.history import FoldHistory, History, TrialHistory
+from tracking.mlflow import mapping as runs
+from tracking.mlflow import views
+from tracking.mlflow.description import describe
+from tracking.mlflow.mapping import Point, RunKey
+from tracking.mlflow.places import follow_home
+from tracking.mlflow.report import show_report
+from tracking.provenance import trial_marks
+from tracking.records import (
+    EpochEnded,
+    FoldEnded,
+    FoldStarted,
+    ModelExported,
+    Record,
+    ReportWritten,
+    SessionEnded,
+    SessionStarted,
+    StudyStarted,
+    TestSetOpened,
+    TrialConfirmed,
+    TrialEnded,
+    TrialStarted,
+)
+from tracking.stages import waiting
+
+if TYPE_CHECKING:
+    from tracking.mlflow.store import MlflowStore, RunReference
+
+# Standard output belongs to the command, which may be printing JSON there; MLflow asks at each run.
+_SILENCE = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
+
+
+class MlflowSink:
+    """Shows one study's records in MLflow; a `tracking.mlflow.sink_base.Sink`.
+
+    Making one does nothing: MLflow is imported, and its address used, with the first record.
+
+    Args:
+        tracking_uri: MLflow's address.
+        artifacts: folder for artifacts; None leaves their place to the server.
+        folder: the study's folder; relative export folders are relative to it.
+    """
+
+    def __init__(self, tracking_uri: str, *, artifacts: Path | None, folder: Path) -> None:
+        self._tracking_uri = tracking_uri
+        self._artifacts = artifacts
+        self._folder = folder
+        self._opened: MlflowStore | None = None
+        self._filled: set[str] = set()  # runs whose params this sink has written
+        self._epochs_shown: dict[str, int] = {}  # by a fold's run: the last one written
+        self._waiting: set[int] = set()  # trials shown as waiting
+        self._marks: dict[int, runs.Tags] = {}  # by trial: as they were written last
+        self._is_behind = True  # with what is told of the study: the sink before may have been
+
+    def apply(self, record: Record, history: History, *, more: bool = False) -> None:
+        """Show `record`; `history` already contains it and everything before it.
+
+        Raises:
+            mlflow.exceptions.MlflowException: MLflow cannot be reached, or refuses.
+        """
+        self._show(record, history)
+        self._is_behind |= not isinstance(record, EpochEnded | FoldEnded)
+        if self._is_behind and not more:
+            self._show_study(history)
+            self._is_behind = False
+
+    def _show(self, record: Record, history: History) -> None:
+        match record:
+            case StudyStarted():
+                self._start_study(history, record)
+            case SessionStarted() | SessionEnded():
+                self._show_session(history, record)
+            case TrialStarted():
+                trial = history.trials[record.trial]
+                self._fill_trial(history, trial, self._trial_run(history, trial))
+            case FoldStarted() | EpochEnded() | FoldEnded():
+                self._show_fold(history, record)
+            case TrialEnded():
+                trial = history.trials[record.trial]
+                if trial.ended is None:  # it has lost folds: they are trained again
+                    self._resume_trial(history, trial)
+                else:
+                    self._end_trial(history, trial, record)
+            case TrialConfirmed():
+                trial = history.trials[record.trial]
+                if trial.confirmed is not None:
+                    self._confirm_trial(history, trial, record)
+            case ModelExported() | TestSetOpened():
+                self._show_final(history, record)
+            case ReportWritten():
+                show_report(self._store(history), self._study_run(history), record)
+
+    def close(self) -> None:
+        """Forget what was found out; MLflow keeps its own connections."""
+        self._opened = None
+
+    def _store(self, history: History) -> "MlflowStore":
+        if self._opened is None:
+            store = open_store(self._tracking_uri, artifacts=self._artifacts)
+            study = history.known_study()
+            note = {"mlflow.note.content": describe(history)}
+            store.open(study.study, study.id, _experiment_tags(history) | note)
+            self._opened = store
+        return self._opened
+
+    def _start_study(self, history: History, record: StudyStarted) -> None:
+        self._store(history).tag_experiment(_experiment_tags(history))
+        self._fill(history, self._study_run(history), record.settings)
+
+    def _study_run(self, history: History) -> str:
+        store, key, study = self._store(history), RunKey("study"), history.known_study()
+        run = store.find(key)
+        if run is None:
+            tags = runs.common_tags(history) | key.tags() | {"mlflow.runName": "study"}
+            run = store.create(key, tags, at=study.at)
+            self._fill(history, run.id, study.settings)
+        return run.id
+
+    def _show_session(self, history: History, record: SessionStarted | SessionEnded) -> None:
+        store, run_id = self._store(history), self._study_run(history)
+        if isinstance(record, SessionStarted):
+            store.resume(run_id)
+            state = {"search.state": "running", "search.trials": str(record.trials)}
+        else:
+            status = runs.SESSION_STATUS.get(record.reason, "FINISHED")
+            store.finish(run_id, status, at=record.at)
+            state = {"search.state": record.reason}
+            self._interrupt_open(history, at=record.at)
+            store.tidy(RunKey("study"))
+            store.settle()
+        store.log(run_id, tags=runs.common_tags(history) | state)
+
+    def _show_study(self, history: History) -> None:
+        """Show what depends on all trials: who waits, which is the best, the description."""
+        if history.last_end is None:
+            self._show_waiting(history)
+        self._mark_trials(history)
+        self._store(history).tag_experiment({"mlflow.note.content": describe(history)})
+
+    def _interrupt_open(self, history: History, *, at: float) -> None:
+        """Show that what was being evaluated when the session ended is not any more."""
+        store = self._store(history)
+        for trial in history.trials.values():
+            open_runs = [] if trial.ended else [self._trial_run(history, trial)]
+            folds = [] if trial.ended else [*trial.folds.values()]
+            folds += [] if trial.confirmed else [*trial.more_folds.values()]
+            open_runs += [
+                self._fold_run(history, trial, fold).id for fold in folds if fold.ended is None
+            ]
+            for run_id in open_runs:
+                store.finish(run_id, "KILLED", at=at)
+                store.log(run_id, tags={"search.state": "interrupted"})
+            if open_runs:
+                store.tidy(RunKey("trial", trial.number))
+        self._waiting = set()
+
+    def _resume_trial(self, history: History, trial: TrialHistory) -> None:
+        """Show that an interrupted trial, or one that waited, goes on."""
+        store, run_id = self._store(history), self._trial_run(history, trial)
+        store.resume(run_id)
+        store.log(run_id, tags={"search.state": "running"})
+
+    def _show_waiting(self, history: History) -> None:
+        """Show which trials wait, now that another one or another fold began."""
+        store, now = self._store(history), waiting(history)
+        for trial in now:
+            if trial.number not in self._waiting:
+                run_id = self._trial_run(history, trial)
+                store.resume(run_id)
+                store.log(run_id, tags={"search.state": "waiting"})
+        self._waiting = {trial.number for trial in now}
+
+    def _trial_run(self, history: History, trial: TrialHistory) -> str:
+        store, key = self._store(history), RunKey("trial", trial.number)
+        run = store.find(key)
+        if run is None:
+            tags = runs.common_tags(history) | runs.trial_tags(trial)
+            run = store.create(key, tags, at=trial.started.at)
+            self._fill_trial(history, trial, run.id)
+        return run.id
+
+    def _fill_trial(self, history: History, trial: TrialHistory, run_id: str) -> None:
+        if run_id in self._filled:
+            return
+        data = history.known_study().dataset
+        self._store(history).log_dataset(
+            run_id,
+            name=str(data.get("name")),
+            digest=str(data.get("digest")),
+            source=json.dumps({"uri": str(data.get("source"))}),
+        )
+        self._fill(history, run_id, trial.started.parameters)
+
+    def _fill(self, history: History, run_id: str, params: dict[str, object]) -> None:
+        """Write the run's params, once; a run left without them by a crash gets them too."""
+        if run_id not in self._filled:
+            self._store(history).log(run_id, params=runs.text_params(params))
+            self._filled.add(run_id)
+
+    def _show_fold(self, history: History, record: FoldStarted | EpochEnded | FoldEnded) -> None:
+        trial = history.trials[record.trial]
+        fold = history.folds_of(record)[record.fold]
+        run = self._fold_run(history, trial, fold)
+        is_not_first = len(history.sessions) > 1 or len(trial.folds) > 1
+        if isinstance(record, FoldStarted) and trial.ended is None and is_not_first:
+            self._resume_trial(history, trial)
+        if run.started > fold.started.at:
+            return  # a record of an earlier try, shipped again; a later one is shown already
+        self._log_fold(history, run, fold, {"search.state": "complete"} if fold.ended else {})
+        if fold.ended:
+            self._store(history).finish(run.id, "FINISHED", at=fold.ended.at)
+
+    def _fold_run(self, history: History, trial: TrialHistory, fold: FoldHistory) -> "RunReference":
+        store, key = self._store(history), RunKey("fold", trial.number, fold.started.fold)
+        parent = self._trial_run(history, trial)
+        run = store.find(key)
+        if run is not None and run.started < fold.started.at:
+            store.delete(key)  # its epochs are trained again: the first try's must not mix in
+            run = None
+        if run is None:
+            confirms = fold.started.fold in trial.more_folds
+            tags = runs.common_tags(history) | runs.fold_tags(fold, parent, confirms=confirms)
+            run = store.create(key, tags, at=fold.started.at)
+        return run
+
+    def _log_fold(
+        self, history: History, run: "RunReference", fold: FoldHistory, tags: runs.Tags
+    ) -> None:
+        """Write the epochs this sink has not written yet; written again, they do no harm."""
+        seen = self._epochs_shown.get(run.id, 0)
+        fresh = [ended for epoch, ended in sorted(fold.epochs.items()) if epoch > seen]
+        points = runs.epoch_points(fresh) + runs.fold_points(fold)
+        self._store(history).log(run.id, points=points, tags=tags)
+        self._epochs_shown[run.id] = max(fold.epochs, default=0)
+
+    def _end_trial(self, history: History, trial: TrialHistory, record: TrialEnded) -> None:
+        store, run_id = self._store(history), self._trial_run(history, trial)
+        self._cut_short(history, trial, trial.folds, record.state, at=record.at)
+        store.upload(run_id, run_files.trial_files(trial, record, history.known_study().classes))
+        points, tags = (
+            runs.trial_points(trial, record),
+            runs.ended_tags(trial, record, trial_marks(history, trial)),
+        )
+        store.log(run_id, points=points, tags=tags)
+        store.finish(run_id, runs.STATUS[record.state], at=record.at)
+        store.tidy(RunKey("trial", trial.number))
+        if record.state == "complete":
+            self._show_best(history, record)
+
+    def _confirm_trial(self, history: History, trial: TrialHistory, record: TrialConfirmed) -> None:
+        store, run_id = self._store(history), self._trial_run(history, trial)
+        self._cut_short(history, trial, trial.more_folds, "failed", at=record.at)
+        if record.error:
+            store.upload(run_id, {"confirmation_error.txt": record.error.encode()})
+        points, tags = runs.confirmed_points(record), runs.confirmed_tags(trial, record)
+        store.log(run_id, points=points, tags=tags)
+        store.tidy(RunKey("trial", trial.number))
+        store.tag_experiment(_experiment_tags(history))  # the views get a column
+
+    def _cut_short(
+        self,
+        history: History,
+        trial: TrialHistory,
+        folds: dict[int, FoldHistory],
+        state: str,
+        *,
+        at: float,
+    ) -> None:
+        """End the runs of folds that were never over."""
+        for fold in folds.values():
+            if fold.ended is None:
+                run = self._fold_run(history, trial, fold)
+                self._log_fold(history, run, fold, {"search.state": state})
+                self._store(history).finish(run.id, runs.STATUS[state], at=at)
+
+    def _show_best(self, history: History, record: TrialEnded) -> None:
+        """Extend the study's curve of the best score so far, a step for each trial that is over."""
+        first, tally = history.objectives[0], history.tally
+        best = first.oriented(tally.best or 0.0)
+        point = Point(f"best_{first.name}", best, record.at, tally.over - 1)
+        self._store(history).log(self._study_run(history), points=[point])
+
+    def _mark_trials(self, history: History) -> None:
+        """Say of each complete trial whether it is the best, where that has changed."""
+        store, best = self._store(history), history.best()
+        if best is not None:
+            tags = {"search.best_trial": str(best.number)}
+            store.log(self._study_run(history), tags=tags)
+        for number, tags in runs.mark_tags(history).items():
+            run = store.find(RunKey("trial", number))
+            if run is not None and self._marks.get(number, run.marks) != tags:
+                store.log(run.id, tags=tags)
+                self._marks[number] = tags
+
+    def _show_final(self, history: History, record: ModelExported | TestSetOpened) -> None:
+        from tracking.mlflow.final import show_final
+
+        show_final(self._store(history), record, history, folder=self._folder)
+
+
+def open_store(tracking_uri: str, *, artifacts: Path | None) -> "MlflowStore":
+    """Import MLflow, quietly, and return a store at the address."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read at the import, too
+    os.environ.update(_SILENCE)
+    from tracking.mlflow.database import make_database
+    from tracking.mlflow.store import MlflowStore
+
+    # It logs each table it creates; what goes wrong arrives here as an exception.
+    for name in ("mlflow", "alembic", "sqlalchemy"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    make_database(tracking_uri)
+    if artifacts is not None:
+        follow_home(tracking_uri, artifacts)
+    return MlflowStore(tracking_uri, artifacts)
+
+
+def find_experiment(tracking_uri: str, study_id: str) -> str | None:
+    """Return MLflow's identifier of a study's experiment, for `views.view_path`; None if absent.
+
+    Raises:
+        mlflow.exceptions.MlflowException: MLflow cannot be reached.
+    """
+    return open_store(tracking_uri, artifacts=None).find_experiment(study_id)
+
+
+def _experiment_tags(history: History) -> runs.Tags:
+    study, confirmed = history.known_study(), bool(history.confirmed())
+    return runs.experiment_tags(study) | views.view_tags(study, confirmed=confirmed)
