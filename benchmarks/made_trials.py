@@ -1,6 +1,7 @@
 """Trials that train nothing: the records of real ones, made up. Not run by itself.
 
-`evaluate` reports what `evaluate_trial` would, in the same order and at the same sizes, and heeds the same verdicts; scores depend on setting, fold and epoch alone. No TensorFlow.
+`evaluate` reports what `evaluate_trial` would, in the same order and at the same sizes, and heeds
+the same verdicts; scores depend on setting, fold and epoch alone. No TensorFlow.
 """
 
 import math

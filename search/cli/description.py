@@ -6,10 +6,15 @@ from rich.table import Table
 from rich.text import Text
 
 from search.cli.output import console, say, table
-from search.data.description import TEST_NOTE, ClassCounts, Description
-from search.data.description_images import ImageStatistics
-from search.data.description_tables import TableStatistics
-from search.data.description_texts import LONG, TextStatistics
+from search.data.description import (
+    LONG,
+    TEST_NOTE,
+    ClassCounts,
+    Description,
+    ImageStatistics,
+    TableStatistics,
+    TextStatistics,
+)
 
 if TYPE_CHECKING:
     from search.data.duplicates import Duplicates, Repeats

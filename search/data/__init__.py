@@ -2,7 +2,7 @@
 
 from search.data.catalog import DatasetEntry, entry_of, known
 from search.data.dataset import Dataset
-from search.data.images import prepare_images
+from search.data.pictures import prepare_images
 from search.data.sources import DatasetNotFound, load, locate
 
 __all__ = [

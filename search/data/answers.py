@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from search.data.contents import Contents
+from search.data.checks import Contents
 from search.data.dataset import Dataset
 
 

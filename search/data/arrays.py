@@ -1,17 +1,17 @@
 """The arrays of a dataset as `.npy` files: written in pieces, memory-mapped, digested.
 
-A folder of arrays holds for each split, `train` and `test`, its labels, int64 (n,), and
-
-- images: `SPLIT_images.npy`, uint8 (n, height, width, 1 or 3);
-- texts: `SPLIT_texts.npy`, uint8 (bytes,), all texts in UTF-8 one after another, and
-  `SPLIT_offsets.npy`, int64 (n + 1,), where each begins and the last ends;
-- tables: `SPLIT_rows.npy`, float32 (n, columns).
+Texts lie in two arrays: all bytes one after another, and where each text begins.
 """
 
 import hashlib
-from collections.abc import Iterable
+import os
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, TypeAlias, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,3 +102,220 @@ def digest_of(folder: Path, kind: str) -> str:
         for start in range(0, len(array), rows):
             digest.update(np.ascontiguousarray(array[start : start + rows]).data)
     return digest.hexdigest()
+
+
+def write_growing(
+    path: Path, dtype: np.dtype[Any], shape: tuple[int, ...], pieces: Iterable[NDArray[Any]]
+) -> int:
+    """Write an array piece by piece and return its length; it appears whole or not at all.
+
+    Args:
+        path: the `.npy` file.
+        dtype: of the file; pieces are converted to it.
+        shape: of one sample.
+        pieces: (any number, *shape) each; no more than one is in memory.
+    """
+    with whole_file(path, to_disk=False) as file:
+        # NumPy leaves room in the header for any number of samples.
+        _write_header(file, dtype, (0, *shape))
+        count = 0
+        for piece in pieces:
+            file.write(np.ascontiguousarray(piece, dtype).data)
+            count += len(piece)
+        file.seek(0)
+        _write_header(file, dtype, (count, *shape))
+    return count
+
+
+def _write_header(file: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    descr = np.lib.format.dtype_to_descr(dtype)
+    header = {"descr": descr, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+def pieces(array: NDArray[Any]) -> Iterator[tuple[slice, NDArray[Any]]]:
+    """Yield consecutive parts of `array` along its first axis, each with where it lies.
+
+    Args:
+        array: (n, ...), memory-mapped; a part has about `PIECE_BYTES`.
+    """
+    rows = max(1, PIECE_BYTES * len(array) // max(1, array.nbytes))
+    for start in range(0, len(array), rows):
+        where = slice(start, min(start + rows, len(array)))
+        yield where, np.asarray(array[where])
+
+
+TEST_FRACTION = 0.2
+SPLIT_SEED = 0  # the test set is the same in every study, whatever the study's seed
+
+
+def hold_out(
+    labels: NDArray[np.integer], origin: str
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the sorted indices of the training and of the test samples.
+
+    Args:
+        labels: (n,).
+        origin: the source's name in messages.
+
+    Raises:
+        DataError: a class has a single sample.
+    """
+    from sklearn.model_selection import train_test_split
+
+    classes, counts = np.unique(labels, return_counts=True)
+    if counts.min() < 2:
+        raise DataError(
+            f"{origin} has no test part, so a fifth of each class is set aside; class"
+            f" {classes[counts.argmin()]} has one sample only. Add samples of it, or a test part."
+        )
+    train, test = train_test_split(
+        np.arange(len(labels)),
+        test_size=max(TEST_FRACTION, len(classes) / len(labels)),
+        stratify=labels,
+        random_state=SPLIT_SEED,
+    )
+    return np.sort(train), np.sort(test)
+
+
+Indices: TypeAlias = NDArray[np.int64]
+Take: TypeAlias = Callable[[Indices], NDArray[Any]]
+
+DTYPES: dict[str, np.dtype[Any]] = {"image": IMAGES, "table": ROWS}
+
+
+def held_out(labels: NDArray[np.int64], origin: str) -> tuple[dict[str, Indices], str]:
+    """Return the indices of `train` and of `test`, and the notice that says so.
+
+    Args:
+        labels: of all samples, (n,).
+        origin: the source's name in messages.
+
+    Raises:
+        DataError: a class has a single sample.
+    """
+    parts = dict(zip(SPLITS, hold_out(labels, origin), strict=True))
+    notice = (
+        f"{origin} has no test part: a stratified fifth ({len(parts['test']):,} of"
+        f" {len(labels):,} samples) is set aside for the test."
+    )
+    return parts, notice
+
+
+def write_part(
+    folder: Path, split: str, *, kind: str, shape: tuple[int, ...], take: Take, chosen: Indices
+) -> None:
+    """Write the chosen samples, a piece at a time.
+
+    Args:
+        folder: receives the `.npy` file.
+        split: `train` or `test`.
+        kind: `image` or `table`.
+        shape: of one sample.
+        take: returns the samples of some indices.
+        chosen: indices, sorted.
+    """
+    dtype = DTYPES[kind]
+    rows = max(1, PIECE_BYTES // (dtype.itemsize * int(np.prod(shape))))
+
+    def pieces() -> Iterator[NDArray[Any]]:
+        for start in range(0, len(chosen), rows):
+            yield take(chosen[start : start + rows])
+
+    target = array_file(folder, f"{split}_{KINDS[kind][0]}")
+    write_array(target, dtype, (len(chosen), *shape), pieces())
+
+
+def write_labels(folder: Path, split: str, labels: NDArray[np.int64]) -> None:
+    """Write the labels of a split."""
+    write_array(array_file(folder, f"{split}_labels"), LABELS, labels.shape, [labels])
+
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+MAX_THREADS = 4
+
+
+def map_ahead(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Yield `work(item)` for each item, in order, while threads are at the next few.
+
+    Memory stays bounded however many items there are: one item more than there are threads is
+    under way. The first result in order that is an exception is raised.
+
+    Args:
+        work: mostly outside the interpreter's lock, or the threads are of no use.
+        items: taken one at a time, in the caller's thread.
+    """
+    threads = min(MAX_THREADS, os.cpu_count() or 1)
+    pool = ThreadPoolExecutor(threads)
+    try:
+        waiting: deque[Future[Result]] = deque()
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+# Runs of letters and digits with apostrophes inside; of all marks only those that shout or ask.
+_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[!?]")
+
+
+class Texts(Sequence[str]):
+    """Texts that are decoded when they are asked for.
+
+    Args:
+        content: uint8 (bytes,), UTF-8.
+        offsets: int64 (n + 1,), where each text begins in `content`, and the end of the last.
+    """
+
+    def __init__(self, content: NDArray[Any], offsets: NDArray[Any]) -> None:
+        self._content = content
+        self._offsets = offsets
+
+    def __len__(self) -> int:
+        """Return the number of texts."""
+        return len(self._offsets) - 1
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        """Return one text, or the texts of a slice."""
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        start, end = self._offsets[index % len(self)], self._offsets[index % len(self) + 1]
+        return self._content[start:end].tobytes().decode()
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield every text in order; quicker than one by one."""
+        content, offsets = self._content.tobytes(), self._offsets.tolist()
+        for start, end in pairwise(offsets):
+            yield content[start:end].decode()
+
+
+def words_of(text: str) -> list[str]:
+    """Return a text's words, lower-cased, and its question and exclamation marks."""
+    return _WORD.findall(text.lower())
+
+
+def write_texts(folder: Path, split: str, texts: Iterable[str]) -> None:
+    """Write the arrays of a split's texts.
+
+    Args:
+        folder: receives the `.npy` files.
+        split: `train` or `test`.
+        texts: any strings.
+    """
+    encoded = [text.encode() for text in texts]
+    offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
+    content = np.frombuffer(b"".join(encoded), np.uint8)
+    write_array(array_file(folder, f"{split}_texts"), content.dtype, content.shape, [content])
+    write_array(array_file(folder, f"{split}_offsets"), offsets.dtype, offsets.shape, [offsets])

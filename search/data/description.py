@@ -3,18 +3,262 @@
 Of the test set only the number of samples, the classes and the duplicates are told.
 """
 
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from search.data.arrays import Texts, pieces, words_of
 from search.data.dataset import Dataset
-from search.data.description_images import ImageStatistics, describe_images
-from search.data.description_tables import TableStatistics, describe_table
-from search.data.description_texts import TextStatistics, describe_texts
 from search.data.duplicates import Duplicates, find_duplicates
-from search.data.texts import Texts
+from spaces import TextInput
+
+LEVELS = 256
+
+
+@dataclass(frozen=True)
+class ImageStatistics:
+    """Statistics over all training images.
+
+    Attributes:
+        lowest: smallest value of any pixel, 0..255.
+        highest: largest.
+        mean: over all pixels and channels.
+        std: standard deviation, likewise.
+        channel_means: mean of each channel.
+        channel_stds: standard deviation of each.
+        constant_pixels: share of pixels (of a channel) that have one value in all images.
+        brightest: name of the class with the largest mean over its pixels.
+        brightest_mean: that mean.
+        darkest: name of the class with the smallest.
+        darkest_mean: that mean.
+    """
+
+    lowest: int
+    highest: int
+    mean: float
+    std: float
+    channel_means: tuple[float, ...]
+    channel_stds: tuple[float, ...]
+    constant_pixels: float
+    brightest: str
+    brightest_mean: float
+    darkest: str
+    darkest_mean: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything; no value can be missing in an image."""
+        return {"missing_values": 0, **asdict(self)}
+
+
+def describe_images(
+    images: NDArray[np.uint8], labels: NDArray[np.int64], classes: tuple[str, ...]
+) -> ImageStatistics:
+    """Return the statistics of images.
+
+    Args:
+        images: (n, height, width, channels), memory-mapped; read in pieces.
+        labels: (n,).
+        classes: their names.
+    """
+    histogram, changing, brightness = _tally(images)
+    levels = np.flatnonzero(histogram.sum(axis=0))
+    mean, std = _moments(histogram.sum(axis=0))
+    of_channels = [_moments(row) for row in histogram]
+    ranked = _by_brightness(brightness, labels, classes)
+    return ImageStatistics(
+        lowest=int(levels[0]),
+        highest=int(levels[-1]),
+        mean=mean,
+        std=std,
+        channel_means=tuple(mean for mean, _ in of_channels),
+        channel_stds=tuple(std for _, std in of_channels),
+        constant_pixels=1 - float(changing.mean()),
+        brightest=ranked[-1][1],
+        brightest_mean=ranked[-1][0],
+        darkest=ranked[0][1],
+        darkest_mean=ranked[0][0],
+    )
+
+
+def _tally(
+    images: NDArray[np.uint8],
+) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.float64]]:
+    """Return what one pass over the images tells.
+
+    Returns:
+        How often each value occurs, (channels, 256); which pixels have more than one value,
+        (height, width, channels); each image's mean, (n,).
+    """
+    channels = images.shape[-1]
+    histogram = np.zeros((channels, LEVELS), np.int64)
+    changing = np.zeros(images.shape[1:], np.bool_)
+    brightness = np.empty(len(images))
+    first = np.asarray(images[0])
+    for where, piece in pieces(images):
+        for channel in range(channels):
+            values = piece[..., channel].ravel()
+            histogram[channel] += np.bincount(values, minlength=LEVELS)
+        changing |= (piece != first).any(axis=0)
+        brightness[where] = piece.reshape(len(piece), -1).mean(axis=1)
+    return histogram, changing, brightness
+
+
+def _moments(histogram: NDArray[np.int64]) -> tuple[float, float]:
+    """Return mean and standard deviation of values 0..255 counted in `histogram`."""
+    values, count = np.arange(LEVELS), histogram.sum()
+    mean = (histogram * values).sum() / count
+    return float(mean), float(np.sqrt((histogram * (values - mean) ** 2).sum() / count))
+
+
+def _by_brightness(
+    brightness: NDArray[np.float64], labels: NDArray[np.int64], classes: tuple[str, ...]
+) -> list[tuple[float, str]]:
+    """Return mean and name of each class that has images, the darkest first."""
+    counts = np.bincount(labels, minlength=len(classes))
+    sums = np.bincount(labels, weights=brightness, minlength=len(classes))
+    present = np.flatnonzero(counts)
+    return sorted((float(sums[label] / counts[label]), classes[label]) for label in present)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column over all training rows; `std` is its standard deviation."""
+
+    name: str
+    lowest: float
+    mean: float
+    std: float
+    highest: float
+
+    @property
+    def constant(self) -> bool:
+        """Whether it has one value in all rows."""
+        return self.lowest == self.highest
+
+
+@dataclass(frozen=True)
+class TableStatistics:
+    """Statistics over all training rows.
+
+    Attributes:
+        missing: values that are not finite.
+        columns: in their order.
+    """
+
+    missing: int
+    columns: tuple[Column, ...]
+
+    @property
+    def constant_columns(self) -> tuple[str, ...]:
+        """Names of the columns that never change."""
+        return tuple(column.name for column in self.columns if column.constant)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything."""
+        return {
+            "missing_values": self.missing,
+            "constant_columns": list(self.constant_columns),
+            "columns": [asdict(column) for column in self.columns],
+        }
+
+
+def describe_table(rows: NDArray[np.float32], columns: tuple[str, ...]) -> TableStatistics:
+    """Return the statistics of rows.
+
+    Args:
+        rows: (n, columns), memory-mapped; read twice in pieces.
+        columns: their names; where there are none, their numbers from 1.
+    """
+    lowest, highest = np.full((2, rows.shape[1]), [[np.inf], [-np.inf]])
+    total, missing = np.zeros(rows.shape[1]), 0
+    for _, piece in pieces(rows):
+        missing += int((~np.isfinite(piece)).sum())
+        lowest, highest = np.minimum(lowest, piece.min(0)), np.maximum(highest, piece.max(0))
+        total += piece.sum(axis=0, dtype=np.float64)
+    mean = total / len(rows)
+    # A second pass: the mean of squares minus the square of the mean would cancel.
+    squares = np.zeros(rows.shape[1])
+    for _, piece in pieces(rows):
+        squares += ((piece - mean) ** 2).sum(axis=0)
+    std = np.sqrt(squares / len(rows))
+    numbers = (part.tolist() for part in (lowest, mean, std, highest))
+    names = column_names(columns, rows.shape[1])
+    return TableStatistics(missing, tuple(map(Column, names, *numbers)))
+
+
+def column_names(columns: tuple[str, ...], count: int) -> tuple[str, ...]:
+    """Return the names of a table's columns: its own, or their numbers from 1."""
+    return columns or tuple(f"column {number}" for number in range(1, count + 1))
+
+
+LONG = TextInput().length  # what a text space reads of a text unless told otherwise
+MOST_FREQUENT = 20
+
+
+@dataclass(frozen=True)
+class TextStatistics:
+    """Statistics over all training texts, in words as a model would be given them.
+
+    Attributes:
+        shortest: words of the shortest text.
+        median: words of the text in the middle.
+        mean: words per text.
+        percentile_95: 95 % of the texts have at most so many words.
+        longest: words of the longest text.
+        long: texts with more than `LONG` words.
+        long_share: their share of all texts, 0 to 1.
+        empty: texts without any word.
+        words: words in all.
+        distinct_words: different words.
+        frequent: the most frequent words and how often they occur.
+    """
+
+    shortest: int
+    median: float
+    mean: float
+    percentile_95: float
+    longest: int
+    long: int
+    long_share: float
+    empty: int
+    words: int
+    distinct_words: int
+    frequent: tuple[tuple[str, int], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything; no text is missing, but one may be empty."""
+        return {"missing_values": 0, "long_means_more_than": LONG, **asdict(self)}
+
+
+def describe_texts(texts: Texts) -> TextStatistics:
+    """Return the statistics of texts."""
+    counts: Counter[str] = Counter()
+    lengths = np.empty(len(texts), np.int64)
+    for number, text in enumerate(texts):
+        words = words_of(text)
+        counts.update(words)
+        lengths[number] = len(words)
+    long = int((lengths > LONG).sum())
+    return TextStatistics(
+        shortest=int(lengths.min()),
+        median=float(np.median(lengths)),
+        mean=float(lengths.mean()),
+        percentile_95=float(np.percentile(lengths, 95)),
+        longest=int(lengths.max()),
+        long=long,
+        long_share=long / len(lengths),
+        empty=int((lengths == 0).sum()),
+        words=int(lengths.sum()),
+        distinct_words=len(counts),
+        # Among equals the alphabet decides, so that the list depends on nothing else.
+        frequent=tuple(
+            sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_FREQUENT]
+        ),
+    )
+
 
 TEST_NOTE = "test set: counts and duplicates only"
 NEARLY_BALANCED = 1.5  # largest class to smallest

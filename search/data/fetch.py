@@ -24,7 +24,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 from urllib.parse import urlsplit
 
-from search.data.contents import Contents
+from search.data.checks import Contents
 from search.data.formats.tfds_reading import chosen_features, write_dataset
 from search.errors import FoldwiseError, SettingsError, near_matches
 

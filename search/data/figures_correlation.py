@@ -7,9 +7,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from search.data.description import Description
-from search.data.description_pieces import pieces
-from search.data.description_tables import column_names
+from search.data.arrays import pieces
+from search.data.description import Description, column_names
 from search.data.figures_canvas import (
     GREY,
     INK,

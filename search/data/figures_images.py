@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from search.data.arrays import pieces
 from search.data.description import Description
-from search.data.description_pieces import pieces
 from search.data.figures_canvas import (
     GREY,
     SMALL,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from search.data.arrays import words_of
 from search.data.dataset import Dataset
 from search.data.description import Description
 from search.data.figures_canvas import (
@@ -23,7 +24,6 @@ from search.data.figures_canvas import (
     plain,
 )
 from search.data.figures_images import largest_classes, of_classes
-from search.data.texts import words_of
 from tracking.plots.lettering import drawable, width
 
 CLASSES, WORDS = 10, 15

@@ -10,14 +10,38 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn, TypeAlias
 
-from search.data import cache
+import numpy as np
+
+from search.data import dataset as cache
 from search.data.answers import Answer, Found, Kept, Missing, Surroundings
+from search.data.arrays import IMAGES, LABELS, SPLITS, array_file, hold_out, write_array
 from search.data.catalog import DatasetEntry, known
-from search.data.digits import write_digits
-from search.data.fetched import download_by_keras, download_named, read_named
-from search.data.formats.files import find_files, find_part
+from search.data.download import download_by_keras, download_named, read_named
+from search.data.formats.idx import find_files, find_part
 from search.data.formats.tfds import TfdsName, find_prepared, prepared_files
 from search.errors import DataError
+
+WHITE = 16
+
+
+def write_digits(folder: Path) -> None:
+    """Write the digits to `folder`: 1,437 for training, a stratified fifth (360) for the test.
+
+    Values 0..16 become 0..255.
+
+    Args:
+        folder: receives the `.npy` files.
+    """
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    images = ((digits.images.astype(np.int64) * 255 + WHITE // 2) // WHITE)[..., np.newaxis]
+    for split, part in zip(SPLITS, hold_out(digits.target, "digits"), strict=True):
+        target = array_file(folder, f"{split}_images")
+        write_array(target, IMAGES, images[part].shape, [images[part]])
+        labels = digits.target[part]
+        write_array(array_file(folder, f"{split}_labels"), LABELS, labels.shape, [labels])
+
 
 DEBIAN_FOLDER = Path("/usr/share/datasets")
 

@@ -1,30 +1,71 @@
-"""Finding and loading a dataset, by its name or by a reference."""
+"""Finding and loading a dataset, by its name or by a reference to data of one's own."""
 
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
-from search.data import cache
-from search.data.answers import (
-    Answer,
-    Found,
-    Kept,
-    Missing,
-    PlaceError,
-    Surroundings,
-)
+from search.data import dataset as cache
+from search.data.answers import Answer, Found, Kept, Missing, PlaceError, Surroundings
 from search.data.arrays import array_file, map_array
 from search.data.catalog import DatasetEntry, entry_of, recognise
-from search.data.checks import check_arrays
-from search.data.contents import Contents
-from search.data.dataset import Dataset
-from search.data.manifest import Stamp
+from search.data.checks import Contents, check_arrays
+from search.data.dataset import Dataset, Stamp
+from search.data.formats import csv as csv_files
+from search.data.formats import folder as folder_files
+from search.data.formats import npz as npz_file
+from search.data.formats import tfds
 from search.data.places import Place, places
-from search.data.references import absolute, find, is_reference
-from search.errors import DataError
+from search.errors import DataError, SettingsError, near_matches
+
+Find: TypeAlias = Callable[[str, Surroundings], Found]
+
+FORMATS: dict[str, Find] = {
+    "csv": csv_files.find,
+    "npz": npz_file.find,
+    "folder": folder_files.find,
+    "tfds": tfds.find,
+}
+
+
+def is_reference(name: str) -> bool:
+    """Say whether a dataset is named by a format and a place."""
+    return ":" in name
+
+
+def absolute(name: str) -> str:
+    """Return a dataset's name in a form that means the same in any working directory."""
+    kind, _, rest = name.partition(":")
+    if not is_reference(name) or kind not in FORMATS or kind == "tfds" or not rest.strip():
+        return name
+    parts = rest.split(",") if kind == "csv" else [rest]
+    try:
+        paths = [Path(part.strip()).expanduser().resolve() for part in parts]
+    except (RuntimeError, OSError, ValueError):  # an unknown user, a link in a circle, a zero byte
+        return name  # whoever opens it tells
+    return f"{kind}:{','.join(map(str, paths))}"
+
+
+def find(name: str, around: Surroundings) -> Found:
+    """Return the source that a reference names.
+
+    Raises:
+        SettingsError: the format is unknown or nothing follows it.
+        DataError: there is nothing of that format.
+    """
+    kind, _, rest = name.partition(":")
+    if kind not in FORMATS or not rest.strip():
+        shown = f"{kind}:" if kind in FORMATS else repr(kind)
+        raise SettingsError(
+            f"`dataset` must be a name, or one of {', '.join(f'{f}:...' for f in FORMATS)};"
+            f" got {name!r}: "
+            + (f"say what {shown} is" if kind in FORMATS else near_matches(kind, FORMATS))
+        )
+    return FORMATS[kind](rest, around)
+
 
 Notify = Callable[[str], None]
 

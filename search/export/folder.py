@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from search.data.checks import MAX_CLASSES
-from search.data.picture_files import MAX_PIXELS
+from search.data.pictures import MAX_PIXELS
 from search.errors import DataError
 from search.export.archive import fault_in_archive, own_names
 from search.tasks.outputs import MEANINGS, Outputs

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from search.data.picture_files import flattened, open_picture, quiet_pillow
+from search.data.pictures import flattened, open_picture, quiet_pillow
 from search.errors import DataError
 from search.export.folder import Labels
 from search.training.encoders import ImageEncoder

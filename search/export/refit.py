@@ -11,7 +11,7 @@ import numpy as np
 
 from search.data import Dataset
 from search.data.folds import Folds, Indices
-from search.data.images import background
+from search.data.pictures import background
 from search.errors import FoldwiseError, SettingsError
 from search.export.folder import Labels
 from search.export.formats.base import Samples

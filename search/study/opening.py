@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from search.data import Dataset, DatasetNotFound, load
-from search.data.families import families
+from search.data.arrays import Texts
+from search.data.duplicates import families
 from search.data.folds import (
     CONFIRMATIONS,
     Folds,
@@ -19,7 +20,6 @@ from search.data.folds import (
     make_further_folds,
     unevenness,
 )
-from search.data.texts import Texts
 from search.errors import SettingsError
 from search.quiet import standard_error_to
 from search.seeds import derive

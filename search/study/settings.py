@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from search.data.references import absolute as absolute_dataset
+from search.data.sources import absolute as absolute_dataset
 from search.errors import SettingsError, near_matches
 from search.executors import EXECUTORS, missing_for
 from search.study.drivers.catalog import DRIVERS, default_sampler, sampler_hint

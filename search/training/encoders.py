@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from search.data import prepare_images
-from search.data.texts import words_of
+from search.data.arrays import words_of
 from spaces import ImageInput
 
 PADDING, UNKNOWN = 0, 1

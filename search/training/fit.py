@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from search.data.folds import stratified_part
-from search.data.images import background
+from search.data.pictures import background
 from search.seeds import derive
 from search.tasks.outputs import Outputs, are_probabilities, output_units
 from search.tasks.scores import Scores

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from search.data import Dataset
-from search.data.texts import words_of
+from search.data.arrays import words_of
 from search.training.encoders import (
     FIRST_WORD,
     PADDING,

@@ -10,8 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from search.data.arrays import array_file, map_array
-from search.data.checks import check_arrays
-from search.data.contents import Contents
+from search.data.checks import Contents, check_arrays
 from search.errors import FoldwiseError
 
 Result = TypeVar("Result")

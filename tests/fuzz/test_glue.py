@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.data.contents import Contents
+from search.data.checks import Contents
 from search.data.formats.glue import find_glue, write_glue
 from tests.fuzz.damage import THOUSAND, cleanly, damaged, written
 

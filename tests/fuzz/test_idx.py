@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.data.contents import Contents
+from search.data.checks import Contents
 from search.data.formats.idx import find_idx, write_idx
 from tests.fuzz.damage import THOUSAND, cleanly, damaged, written
 

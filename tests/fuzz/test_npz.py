@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.data.formats.npz import write_npz
-from search.data.formats.npz_file import write_own_npz
+from search.data.formats.archives import write_npz
+from search.data.formats.npz import write_own_npz
 from tests.fuzz.damage import THOUSAND, cleanly, damaged, written
 
 

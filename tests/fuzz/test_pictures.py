@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from search.data.formats.folder_pictures import Target, fit_picture
-from search.data.picture_files import quiet_pillow, read_head
+from search.data.formats.folder import Target, fit_picture
+from search.data.pictures import quiet_pillow, read_head
 from search.export.folder import Labels
 from search.export.pictures import read_picture
 from search.training.encoders import ImageEncoder

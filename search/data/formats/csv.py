@@ -1,25 +1,293 @@
 """Tables in text files, `csv:TRAIN[,TEST]`: images a pixel a column, or any numbers."""
 
-from collections.abc import Iterator
+import csv
+from collections.abc import Generator, Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from search.data.answers import Found, Surroundings
-from search.data.arrays import KINDS, array_file, map_array
-from search.data.class_numbers import class_names, count_classes
-from search.data.contents import Contents
-from search.data.formats.csv_blocks import read_blocks
-from search.data.formats.csv_header import Header, read_header
-from search.data.formats.csv_rows import read_rows
-from search.data.formats.packed import check_file, expanded
-from search.data.growing import write_growing
-from search.data.splits import DTYPES, held_out, write_labels, write_part
+from search.data.arrays import (
+    DTYPES,
+    IMAGES,
+    KINDS,
+    LABELS,
+    ROWS,
+    array_file,
+    held_out,
+    map_ahead,
+    map_array,
+    write_growing,
+    write_labels,
+    write_part,
+)
+from search.data.checks import Contents, class_names, count_classes
+from search.data.formats.archives import check_file, expanded, open_packed, reading
+from search.data.formats.csv_header import (
+    EXACT,
+    Header,
+    is_number,
+    missing_fault,
+    number_fault,
+    read_header,
+)
 from search.errors import DataError, SettingsError
+
+BLOCK_BYTES = 8 << 20  # measured: smaller ones cost time, larger ones only memory
+MAX_LINE = 64 << 20
+BOM = b"\xef\xbb\xbf"
+OTHERS = {
+    b"PK\x03\x04": "a zip archive or a spreadsheet: unpack it, or save it as CSV",
+    b"\xff\xfe": "UTF-16 text: save it as UTF-8",
+    b"\xfe\xff": "UTF-16 text: save it as UTF-8",
+    b"PAR1": "a Parquet file: save it as CSV",
+}
+
+
+@dataclass(frozen=True)
+class Block:
+    """Consecutive whole lines of a file.
+
+    Attributes:
+        text: the lines with their ends.
+        line: the number of the first, from 1.
+    """
+
+    text: bytes
+    line: int
+
+
+def read_blocks(path: Path) -> Generator[Block, None, None]:
+    """Yield the first line by itself, then blocks of the others.
+
+    Args:
+        path: plain or gzipped.
+
+    Raises:
+        DataError: the file cannot be read, is empty, or is no text.
+    """
+    line = 1
+    with reading(path), open_packed(path) as file:
+        for text in _whole_lines(path, file):
+            rest = text
+            if line == 1:
+                _check_text(path, text)
+                first, _, rest = text.removeprefix(BOM).partition(b"\n")
+                yield Block(first, line)
+                line = 2
+            if rest:
+                yield Block(rest, line)
+                line += rest.count(b"\n")
+    if line == 1:
+        raise DataError(f"{path} must be a table with a header line; it is empty")
+
+
+def _whole_lines(path: Path, file: BinaryIO) -> Iterator[bytes]:
+    rest = b""
+    while piece := file.read(BLOCK_BYTES):
+        end = piece.rfind(b"\n") + 1
+        if end:
+            yield rest + piece[:end]
+            rest = piece[end:]
+        else:
+            rest += piece
+        if len(rest) > MAX_LINE:
+            raise DataError(
+                f"{path} must be a table in lines; one is longer than {MAX_LINE:,} bytes."
+                " Is it a CSV file?"
+            )
+    if rest:
+        yield rest
+
+
+def _check_text(path: Path, start: bytes) -> None:
+    for signature, what in OTHERS.items():
+        if start.startswith(signature):
+            raise DataError(f"{path} must be a text file; it is {what}")
+    if b"\0" in start:
+        raise DataError(
+            f"{path} must be a text file in UTF-8; it holds zero bytes, as binary files do."
+            " Save the table as CSV."
+        )
+
+
+LARGEST = float(np.finfo(np.float32).max)
+
+
+def fault_in(block: Block, header: Header, classes: int | None) -> DataError:
+    """Return the error that names the first fault.
+
+    Args:
+        block: lines, one of which at least is faulty.
+        header: of the table.
+        classes: labels must be below; None: any.
+    """
+    for number, line in enumerate(block.text.split(b"\n"), block.line):
+        for fault in _line_faults(line.removesuffix(b"\r"), header, classes):
+            return DataError(f"{header.path}, line {number}: {fault}.")
+    last = block.line + block.text.rstrip(b"\n").count(b"\n")
+    return DataError(
+        f"{header.path}: lines {block.line} to {last} cannot be read as"
+        " numbers. Look for quotes and for line ends within them."
+    )
+
+
+def _line_faults(line: bytes, header: Header, classes: int | None) -> Iterator[str]:
+    if not line:
+        return
+    text = line.decode(errors="replace")
+    try:
+        fields = next(csv.reader([text], delimiter=header.delimiter, strict=True))
+    except csv.Error as error:
+        yield f"quotes must be closed on their line ({error}). Leave them out around numbers"
+        return
+    if len(fields) != len(header.names):
+        yield (
+            f"there must be {len(header.names):,} values, as in the header; there are"
+            f" {len(fields):,}: the line may be cut"
+        )
+        return
+    for index, (name, field) in enumerate(zip(header.names, fields, strict=True)):
+        fault = (
+            _label_fault(field, classes) if index == header.label else _value_fault(field, header)
+        )
+        if fault:
+            yield f"`{name}` {fault}"
+
+
+def _label_fault(field: str, classes: int | None) -> str:
+    if fault := missing_fault(field):
+        return fault
+    value = float(field) if is_number(field) else -1.0
+    if not (value.is_integer() and 0 <= value < EXACT):
+        return (
+            f"must be a whole number from 0; it is {field.strip()!r}."
+            " Number the classes 0, 1, 2 and so on"
+        )
+    if classes is not None and value >= classes:
+        return (
+            f"must be one of the training part's labels, 0..{classes - 1}; it is {field.strip()}."
+            " Leave the line out, or add lines of that class to the training part"
+        )
+    return ""
+
+
+def _value_fault(field: str, header: Header) -> str:
+    if fault := missing_fault(field) or number_fault(field):
+        return fault
+    value = float(field)
+    if header.kind == "image" and not (value.is_integer() and 0 <= value <= 255):
+        return (
+            f"must be a pixel, a whole number within 0..255; it is {field.strip()}."
+            " Give columns of other numbers other names: they are read as a table"
+        )
+    if abs(value) > LARGEST:
+        return f"must be within the range of float32, +-3.4e38; it is {field.strip()}"
+    return ""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The samples of some lines.
+
+    Attributes:
+        samples: (n, *header.shape), uint8 for images, float32 for tables.
+        labels: (n,).
+    """
+
+    samples: NDArray[Any]
+    labels: NDArray[np.int64]
+
+
+def read_rows(
+    header: Header, blocks: Iterator[Block], classes: int | None = None
+) -> Iterator[Rows]:
+    """Yield the rows of a table, in order; blocks are read in threads.
+
+    Args:
+        header: of the table.
+        blocks: all lines but the first.
+        classes: labels must be below; None: any.
+
+    Raises:
+        DataError: the first line that is not as it must be, with its number.
+    """
+    return map_ahead(partial(_rows, header=header, classes=classes), blocks)
+
+
+def _rows(block: Block, *, header: Header, classes: int | None) -> Rows:
+    # Numbers are written alike in nearly every file: whole pixels and labels. `12.0` is a whole
+    # number, too, and comes second.
+    read = _pixels if header.kind == "image" else _numbers
+    for exact in (True, False):
+        rows = read(block, header, exact)
+        if rows is not None and _are_classes(rows.labels, classes):
+            return rows
+    raise fault_in(block, header, classes)
+
+
+def _pixels(block: Block, header: Header, exact: bool) -> Rows | None:
+    columns = _columns(block, header, "uint8" if exact else "float64", exact)
+    if columns is None or not (exact or all(_are_whole(c, 255) for c in columns[:-1])):
+        return None
+    return _gathered(columns, header, IMAGES)
+
+
+def _numbers(block: Block, header: Header, exact: bool) -> Rows | None:
+    columns = _columns(block, header, "float32", exact)
+    if columns is None:
+        return None
+    rows = _gathered(columns, header, ROWS)
+    return rows if np.isfinite(rows.samples).all() else None
+
+
+def _columns(block: Block, header: Header, kind: str, exact: bool) -> list[NDArray[Any]] | None:
+    """Return the columns, the label last as int64, or None where a field is not of that kind."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    names = [str(number) for number in range(len(header.names))]
+    types = dict.fromkeys(names, getattr(pa, kind)())
+    label = names.pop(header.label)
+    types[label] = pa.int64() if exact else pa.float64()
+    try:
+        table = csv.read_csv(
+            pa.BufferReader(block.text),
+            csv.ReadOptions(
+                use_threads=False, block_size=len(block.text) + 1, column_names=list(types)
+            ),
+            csv.ParseOptions(delimiter=header.delimiter),
+            csv.ConvertOptions(column_types=types, null_values=[]),
+        )
+    except pa.ArrowInvalid:
+        return None
+    columns = [table[name].to_numpy() for name in (*names, label)]
+    if not exact:
+        if not _are_whole(columns[-1], EXACT - 1):
+            return None
+        columns[-1] = columns[-1].astype(LABELS)
+    return columns
+
+
+def _gathered(columns: list[NDArray[Any]], header: Header, dtype: np.dtype[Any]) -> Rows:
+    *values, labels = columns
+    samples = np.empty((len(labels), len(values)), dtype)
+    for index, column in enumerate(values):
+        samples[:, index] = column
+    return Rows(samples.reshape(-1, *header.shape), labels)
+
+
+def _are_whole(values: NDArray[Any], high: int) -> bool:
+    return bool(np.all((values >= 0) & (values <= high) & (values == np.floor(values))))
+
+
+def _are_classes(labels: NDArray[np.int64], classes: int | None) -> bool:
+    return bool(np.all(labels >= 0) and (classes is None or np.all(labels < classes)))
 
 
 class _Part(NamedTuple):

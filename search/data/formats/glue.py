@@ -11,9 +11,8 @@ from typing import NoReturn
 
 import numpy as np
 
-from search.data.arrays import LABELS, array_file, write_array
-from search.data.formats.packed import open_packed, reading
-from search.data.texts import write_texts
+from search.data.arrays import LABELS, array_file, write_array, write_texts
+from search.data.formats.archives import open_packed, reading
 from search.errors import DataError
 
 HEADER = "sentence\tlabel"

@@ -1,158 +1,311 @@
-"""`.npz` files: read with care, and the layout of Keras's datasets.
+"""Arrays in a NumPy file, `npz:FILE`: images, tables or texts."""
 
-That layout is `x_train`, `y_train`, `x_test`, `y_test`.
-"""
-
-import lzma
-import math
-import warnings
-import zipfile
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from search.data.arrays import IMAGES, LABELS, PIECE_BYTES, SPLITS, array_file, write_array
-from search.data.checks import check_counts, check_images, check_labels
-from search.data.formats.packed import most_bytes
+from search.data.answers import Found, Surroundings
+from search.data.arrays import IMAGES, ROWS, SPLITS, held_out, write_labels, write_part, write_texts
+from search.data.checks import Contents, check_counts, check_labels, class_names, count_classes
+from search.data.formats.archives import array_names, check_file, expanded, read_array
 from search.errors import DataError
 
-MAX_BYTES = 4 << 30
-LAYOUT = "x_train, y_train, x_test and y_test"
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    EOFError,
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    RuntimeError,  # encrypted, or packed in a way that zipfile does not know
-    MemoryError,
-    LookupError,
+_LABELS = "must be whole numbers of shape (n,) or (n, 1), or one-hot of shape (n, classes)"
+
+
+def label_numbers(labels: NDArray[Any], what: str) -> NDArray[np.int64]:
+    """Return labels as int64, (n,).
+
+    Args:
+        labels: whole numbers of any dtype, (n,) or (n, 1); or one-hot, (n, classes).
+        what: the array's name in messages.
+
+    Raises:
+        DataError: they are something else.
+    """
+    if labels.dtype.kind in "USO":
+        raise DataError(
+            f"{what} {_LABELS}; got text ({labels.dtype}). Number the classes:"
+            " numpy.unique(y, return_inverse=True)[1]"
+        )
+    if labels.dtype.kind not in "biuf" or labels.ndim not in (1, 2) or 0 in labels.shape:
+        raise DataError(f"{what} {_LABELS}, and not empty; got {labels.dtype} {labels.shape}")
+    if labels.ndim == 2 and labels.shape[1] > 1:
+        return _places_of_ones(labels, what)
+    labels = labels.reshape(-1)
+    if labels.dtype.kind == "f":
+        wrong = np.flatnonzero(~(labels == np.floor(labels)) | np.isinf(labels))
+        if len(wrong):
+            raise DataError(f"{what} {_LABELS}; number {wrong[0] + 1:,} is {labels[wrong[0]]}")
+    return labels.astype(np.int64)
+
+
+def _places_of_ones(labels: NDArray[Any], what: str) -> NDArray[np.int64]:
+    ones = labels == 1
+    wrong = np.flatnonzero((ones.sum(axis=1) != 1) | ((labels != 0) & ~ones).any(axis=1))
+    if len(wrong):
+        row = labels[wrong[0]]
+        shown = ", ".join(map(str, row[:8].tolist())) + (", ..." if len(row) > 8 else "")
+        raise DataError(
+            f"{what} {_LABELS}; got shape {labels.shape}, and row {wrong[0] + 1:,} has not one 1"
+            f" among zeros: {shown}"
+        )
+    return np.asarray(ones.argmax(axis=1), np.int64)
+
+
+MAX_SAMPLES = 50_000_000
+_SAMPLES = (
+    "must be images (n, height, width) or (n, height, width, 1 or 3), a table of numbers"
+    " (n, columns), or texts (n,) of dtype str"
 )
 
 
-def write_npz(path: Path, folder: Path, classes: int) -> None:
-    """Check a file in Keras's layout and write its arrays to `folder`.
+@dataclass(frozen=True)
+class Samples:
+    """An array of samples and what they are.
 
-    Images are uint8, (n, height, width) or (n, height, width, 1 or 3).
+    Attributes:
+        array: (n, ...), of any dtype; images with their channels.
+        kind: `image`, `table` or `text`.
+        factor: what values are multiplied by to become pixels or numbers to keep; 0 where they
+            are kept as they are.
+        what: the array's name in messages.
+    """
+
+    array: NDArray[Any]
+    kind: str
+    factor: int
+    what: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one sample as it is kept."""
+        return self.array.shape[1:]
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What was made of the values."""
+        if not self.factor:
+            return ()
+        scaled = "multiplied by 255 and rounded" if self.factor == 255 else "rounded"
+        return (f"{self.what} is {self.array.dtype}: its values are {scaled} to pixels 0..255.",)
+
+    def take(self, chosen: NDArray[np.int64]) -> NDArray[Any]:
+        """Return some samples as they are kept.
+
+        Raises:
+            DataError: a value is no finite number, or too large for float32.
+        """
+        values = self.array[chosen]
+        if self.kind == "image":
+            if not self.factor:
+                return values
+            return np.rint(values.astype(np.float64) * self.factor).astype(IMAGES)
+        with np.errstate(over="ignore"):
+            rows = values.astype(ROWS)
+        wrong = np.argwhere(~np.isfinite(rows))
+        if len(wrong):
+            row, column = wrong[0]
+            raise DataError(
+                f"{self.what} must hold finite numbers within float32; [{chosen[row]}, {column}]"
+                f" is {values[row, column]}. Replace it, or leave the row out."
+            )
+        return rows
+
+
+def samples_of(array: NDArray[Any], what: str, like: Samples | None = None) -> Samples:
+    """Say what an array of samples is.
+
+    Args:
+        array: of a file.
+        what: its name in messages.
+        like: the training samples, where these are those of the test.
+
+    Raises:
+        DataError: it is nothing of which samples could be made, or unlike the training samples.
+    """
+    kind = _kind(array, what)
+    if kind == "image":
+        array = _with_channels(array, what)
+        samples = Samples(array, kind, _factor(array, what, like), what)
+    else:
+        samples = Samples(array, kind, 0, what)
+    if like is not None and (samples.kind, samples.shape) != (like.kind, like.shape):
+        raise DataError(
+            f"{what} must hold samples as {like.what} does, which has {like.kind}s of shape"
+            f" {like.shape}; got {kind}s of shape {samples.shape}"
+        )
+    return samples
+
+
+def _kind(array: NDArray[Any], what: str) -> str:
+    if array.ndim and len(array) > MAX_SAMPLES:
+        raise DataError(f"{what} must hold at most {MAX_SAMPLES:,} samples; got {len(array):,}")
+    numbers = array.dtype.kind in "biuf"
+    if 0 not in array.shape:
+        if array.ndim == 1 and array.dtype.kind == "U":
+            return "text"
+        if array.ndim == 2 and numbers:
+            return "table"
+        if array.ndim in (3, 4) and numbers:
+            return "image"
+    hint = " Texts of bytes become str by x.astype(str)." if array.dtype.kind == "S" else ""
+    raise DataError(f"{what} {_SAMPLES}, none of them 0; got {array.dtype} {array.shape}.{hint}")
+
+
+def _with_channels(array: NDArray[Any], what: str) -> NDArray[Any]:
+    if array.ndim == 3:
+        return array[..., np.newaxis]
+    if array.shape[-1] in (1, 3):
+        return array
+    first = array.shape[1] in (1, 3)
+    remedy = " Put the channels last: numpy.moveaxis(x, 1, -1)." if first else ""
+    raise DataError(
+        f"{what}: images must have 1 or 3 channels, the last axis; got {array.shape}.{remedy}"
+    )
+
+
+def _factor(array: NDArray[Any], what: str, like: Samples | None) -> int:
+    """Return 255 for values 0..1 that are no whole numbers by type, 1 for other types, 0: uint8."""
+    if array.dtype == IMAGES:
+        return 0
+    low, high = array.min(), array.max()
+    top = 255
+    if array.dtype.kind == "b" or (array.dtype.kind == "f" and high <= 1):
+        top = 1
+    if like is not None and like.factor == 255:
+        top = 1  # the test images are to be read as the training images are
+    elif like is not None and like.factor == 1:
+        top = 255
+    if low != low:  # only NaN differs from itself
+        raise DataError(f"{what}: values are missing (NaN). Fill them in.")
+    if not (low >= 0 and high <= top):
+        raise DataError(
+            f"{what}: images must be uint8, or numbers within 0..255 or 0..1"
+            + (f", here within 0..{top} as those of {like.what} are" if like else "")
+            + f"; got {array.dtype} from {low} to {high}. Bring the values to 0..255."
+        )
+    return 255 // top
+
+
+SAMPLES = ("X", "x", "images")
+LABELS = ("y", "labels")
+LAYOUTS = (
+    "x_train and y_train, with or without x_test and y_test; or one of"
+    f" {', '.join(SAMPLES)} and one of {', '.join(LABELS)}"
+)
+
+
+def find(rest: str, _: Surroundings) -> Found:
+    """Return the source that `npz:FILE` names.
+
+    Raises:
+        DataError: the file is not there.
+    """
+    path = expanded(rest)
+    check_file(path)
+    return Found(str(path), (path,), partial(write_own_npz, path))
+
+
+def write_own_npz(path: Path, folder: Path) -> Contents:
+    """Check a user's file and write its arrays.
 
     Args:
         path: the `.npz` file.
         folder: receives the `.npy` files.
-        classes: number of classes.
 
     Raises:
-        DataError: the file is damaged, too large, or lacks an array or has one of another kind.
+        DataError: the file is damaged, lacks an array, or has one of which nothing can be made.
     """
-    for split in SPLITS:
-        images, labels = read_array(path, f"x_{split}"), read_array(path, f"y_{split}")
-        if images.ndim == 3:
-            images = images[..., np.newaxis]
-        check_images(images, f"{path}: x_{split}")
-        check_labels(labels, classes, f"{path}: y_{split}")
-        check_counts(len(images), len(labels), f"{path}: {split} set")
-        write_array(array_file(folder, f"{split}_images"), IMAGES, images.shape, [images])
-        write_array(array_file(folder, f"{split}_labels"), LABELS, labels.shape, [labels])
+    held = array_names(path)
+    layout = _layout(path, held)
+    train, labels = _read(path, layout[0])
+    classes = count_classes(labels, f"{path}: {layout[0][1]}")
+    notices = [*train.notices, *_ignored(path, held, layout)]
+    if len(layout) == 1:
+        parts, notice = held_out(labels, str(path))
+        for split, chosen in parts.items():
+            _write(folder, split, train, labels, chosen)
+        notices.append(notice)
+    else:
+        _write(folder, "train", train, labels, np.arange(len(labels)))
+        test, test_labels = _read(path, layout[1], train)
+        check_labels(test_labels, classes, f"{path}: {layout[1][1]}")
+        _write(folder, "test", test, test_labels, np.arange(len(test_labels)))
+        notices += test.notices
+    columns = tuple(f"x{i}" for i in range(train.shape[0])) if train.kind == "table" else ()
+    names = class_names(labels, classes, train.kind)
+    return Contents(train.kind, names, columns, tuple(notices))
 
 
-def array_names(path: Path) -> tuple[str, ...]:
-    """Return the names of a file's arrays.
-
-    Raises:
-        DataError: it is no `.npz` file.
-    """
-    with _reading(path), zipfile.ZipFile(path) as archive:
-        names = [name.removesuffix(".npy") for name in archive.namelist()]
-    return tuple(names)
-
-
-@dataclass(frozen=True)
-class _Header:
-    shape: tuple[int, ...]
-    fortran: bool
-    dtype: np.dtype[Any]
-
-    @property
-    def size(self) -> int:
-        """Bytes of the array."""
-        return math.prod(self.shape) * self.dtype.itemsize
-
-
-def read_array(path: Path, name: str) -> NDArray[Any]:
-    """Return one array of a file.
-
-    What its header says is compared with bounds and with what is there before memory is taken.
-
-    Raises:
-        DataError: the file is damaged, the array is too large or pickled, or there is none.
-    """
-    with _reading(path), zipfile.ZipFile(path) as archive:
-        member = archive.NameToInfo.get(f"{name}.npy")
-        if member is None:
-            raise DataError(
-                f"{path} must hold {LAYOUT}; {name} is missing. Save it with"
-                " numpy.savez(file, x_train=..., y_train=..., x_test=..., y_test=...)."
-            )
-        if member.file_size > min(MAX_BYTES, most_bytes(member.compress_size)):
-            raise DataError(
-                f"{path}: {name} must be at most {MAX_BYTES:,} bytes, and not far more than it has"
-                f" packed; got {member.file_size:,} of {member.compress_size:,}"
-            )
-        with archive.open(member) as file:
-            return _array(file, member.file_size)
-
-
-def _array(file: IO[bytes], size: int) -> NDArray[Any]:
-    """Return the array in a `.npy` file of some bytes, read a piece at a time.
-
-    Raises:
-        ValueError: it is damaged, or its header says something else than is there.
-    """
-    header = _header(file)
-    if header.dtype.hasobject or not header.dtype.itemsize:
-        raise ValueError(f"an array of {header.dtype} is not read")
-    if min(header.shape, default=0) < 0 or header.size + file.tell() != size:
-        raise ValueError(f"its header says {header.dtype} {header.shape}, which is not there")
-    array = np.empty(math.prod(header.shape), header.dtype)
-    rest = array.view(np.uint8).data
-    while rest:
-        piece = file.read(min(len(rest), PIECE_BYTES))
-        if not piece:
-            raise EOFError("it is cut short")
-        rest[: len(piece)] = piece
-        rest = rest[len(piece) :]
-    return array.reshape(header.shape, order="F" if header.fortran else "C")
-
-
-def _header(file: IO[bytes]) -> _Header:
-    read = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of odd spellings in headers
-        version = np.lib.format.read_magic(file)
-        if version not in read:
-            raise ValueError(f"its format is version {version}")
-        try:
-            return _Header(*read[version](file))
-        except Exception as error:  # a header is Python's text, which can be wrong in many ways
-            why = str(error).splitlines() or [type(error).__name__]
-            raise ValueError(f"its header is damaged: {why[0][:200]}") from error
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except _UNREADABLE as error:
+def _layout(path: Path, held: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Return the names of samples and labels: of the training part, then of the test part."""
+    keras = [(f"x_{split}", f"y_{split}") for split in SPLITS]
+    if any(name in held for pair in keras for name in pair):
+        layout = keras if set(keras[1]) & set(held) else keras[:1]
+        missing = [name for pair in layout for name in pair if name not in held]
+    else:
+        layout, missing = [], []
+        samples = [name for name in SAMPLES if name in held]
+        labels = [name for name in LABELS if name in held]
+        if len(samples) == len(labels) == 1:
+            layout = [(samples[0], labels[0])]
+    if missing or not layout:
+        lacking = f"; {' and '.join(missing)} must be there, too" if missing else ""
         raise DataError(
-            f"{path} must be a whole .npz file without pickled objects; it is not ({error})."
-            " Get the file again."
+            f"{path} must hold {LAYOUTS}; it holds {', '.join(held) or 'nothing'}{lacking}."
+            " Save it with numpy.savez(file, x_train=..., y_train=..., x_test=..., y_test=...)."
+        )
+    return layout
+
+
+def _ignored(
+    path: Path, held: tuple[str, ...], layout: Iterable[tuple[str, str]]
+) -> tuple[str, ...]:
+    used = {name for pair in layout for name in pair}
+    others = [name for name in held if name not in used]
+    return (f"{path}: not used: {', '.join(others)}.",) if others else ()
+
+
+def _read(
+    path: Path, names: tuple[str, str], like: Samples | None = None
+) -> tuple[Samples, NDArray[np.int64]]:
+    samples = samples_of(read_array(path, names[0]), f"{path}: {names[0]}", like)
+    labels = label_numbers(read_array(path, names[1]), f"{path}: {names[1]}")
+    check_counts(len(samples.array), len(labels), f"{path}: {' and '.join(names)}")
+    return samples, labels
+
+
+def _write(
+    folder: Path,
+    split: str,
+    samples: Samples,
+    labels: NDArray[np.int64],
+    chosen: NDArray[np.int64],
+) -> None:
+    if samples.kind == "text":
+        _write_texts(folder, split, samples, chosen)
+    else:
+        write_part(
+            folder,
+            split,
+            kind=samples.kind,
+            shape=samples.shape,
+            take=samples.take,
+            chosen=chosen,
+        )
+    write_labels(folder, split, labels[chosen])
+
+
+def _write_texts(folder: Path, split: str, samples: Samples, chosen: NDArray[Any]) -> None:
+    try:
+        write_texts(folder, split, (str(text) for text in samples.array[chosen]))
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"{samples.what} must hold texts that can be written in UTF-8; one cannot ({error})"
         ) from error

@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 
 from search.data.answers import Found, PlaceError, Surroundings
-from search.data.contents import Contents
-from search.data.fetched import download_by_tfds, read_prepared
+from search.data.checks import Contents
+from search.data.download import download_by_tfds, read_prepared
 from search.errors import DataError, SettingsError
 
 _NAME = re.compile(

@@ -1,21 +1,199 @@
 """From a TFDS builder with prepared data to arrays; runs in the child process only."""
 
-from collections.abc import Iterator
+import io
+import math
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from search.data.arrays import IMAGES, LABELS, PIECE_BYTES, Labels, array_file, write_array
-from search.data.contents import Contents
-from search.data.formats.tfds_features import Choice, Feature, choose
-from search.data.formats.tfds_images import resize, size_of, usual_size
-from search.data.formats.tfds_splits import set_aside
-from search.data.texts import write_texts
+from search.data.arrays import (
+    IMAGES,
+    KINDS,
+    LABELS,
+    PIECE_BYTES,
+    Images,
+    Labels,
+    Texts,
+    array_file,
+    held_out,
+    map_array,
+    write_array,
+    write_labels,
+    write_part,
+    write_texts,
+)
+from search.data.checks import Contents
+from search.data.pictures import MAX_PIXELS, check_pixels, opened, quiet_pillow
 from search.errors import DataError
+
+CHANNELS = (1, 3)
+REMEDY = "Choose another dataset, or write what is wanted to files of your own."
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One feature of a dataset.
+
+    Attributes:
+        name: its name.
+        kind: `image`, `text`, `label`, or what TFDS calls its type.
+        shape: of an image, (height, width, channels); None where it varies.
+        dtype: of an image.
+        classes: of a label: class names; empty where the dataset does not say.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int | None, ...] = ()
+    dtype: str = ""
+    classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The features to read: an image or a text, and the label."""
+
+    sample: Feature
+    label: Feature
+
+
+def choose(features: Sequence[Feature], supervised: Collection[str], origin: str) -> Choice:
+    """Return the one sample and the one label that a dataset has.
+
+    Where there are several, those count that the dataset itself names as input and target. An
+    image goes before texts, which are often its file's name.
+
+    Args:
+        features: all there are.
+        supervised: names of input and target; empty where the dataset names none.
+        origin: the dataset's name in messages.
+
+    Raises:
+        DataError: there is no label or no sample, several of them, or one of an unfit kind.
+    """
+    labels = [feature for feature in features if feature.kind == "label"]
+    images = [feature for feature in features if feature.kind == "image"]
+    texts = [feature for feature in features if feature.kind == "text"]
+    label = _only(_named(labels, supervised) or labels)
+    if label is None:
+        _refuse(features, origin, "one class label", len(labels))
+    if not label.classes:
+        raise DataError(
+            f"{origin}: the label must name its classes; {label.name} does not. {REMEDY}"
+        )
+    samples = _named([*images, *texts], supervised) or images or texts
+    sample = _only(samples)
+    if sample is None:
+        _refuse(features, origin, "one image or one text, not a pair,", len(samples))
+    if sample.kind == "image":
+        _check_image(sample, origin)
+    return Choice(sample, label)
+
+
+def _named(features: list[Feature], names: Collection[str]) -> list[Feature]:
+    return [feature for feature in features if feature.name in names]
+
+
+def _only(features: list[Feature]) -> Feature | None:
+    return features[0] if len(features) == 1 else None
+
+
+def _refuse(features: Sequence[Feature], origin: str, what: str, count: int) -> NoReturn:
+    shown = ", ".join(f"{feature.name} ({feature.kind})" for feature in features) or "none"
+    raise DataError(
+        f"{origin} must have {what} among its features; it has {count}: {shown}. {REMEDY}"
+    )
+
+
+def _check_image(image: Feature, origin: str) -> None:
+    sides = [side for side in image.shape[:2] if side is not None]
+    is_honest = all(side > 0 for side in sides) and math.prod(sides) <= MAX_PIXELS
+    fits = image.dtype == "uint8" and len(image.shape) == 3 and image.shape[-1] in CHANNELS
+    if not (fits and is_honest):
+        shape = ", ".join("?" if side is None else str(side) for side in image.shape)
+        raise DataError(
+            f"{origin}: images must be uint8 with 1 or 3 channels and at most {MAX_PIXELS:,}"
+            f" pixels; {image.name} is {image.dtype} ({shape}). {REMEDY}"
+        )
+
+
+MAX_SIDE = 256
+
+
+def size_of(encoded: bytes) -> tuple[int, int]:
+    """Return (height, width) of an image file's content; only its header is read.
+
+    Raises:
+        DataError: it has more pixels than any picture may have.
+    """
+    try:
+        with quiet_pillow(), opened(io.BytesIO(encoded)) as picture:
+            check_pixels("one of the images", picture.width, picture.height)
+            return picture.height, picture.width
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise DataError(f"one of the images has too many pixels: {error}") from error
+
+
+def usual_size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """Return the median height and the median width, made smaller together to at most `MAX_SIDE`.
+
+    Args:
+        sizes: (height, width) of each image, in pixels; at least one.
+    """
+    height, width = np.median(np.array(sizes), axis=0)
+    scale = min(1.0, MAX_SIDE / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def resize(image: NDArray[Any], size: tuple[int, int]) -> Images:
+    """Return an image resized (bilinear, antialiased) to (height, width), which may distort it.
+
+    Args:
+        image: uint8 (height, width, 1 or 3).
+        size: the target, in pixels.
+
+    Returns:
+        uint8 (1, height, width, 1 or 3).
+    """
+    height, width = size
+    channels = image.shape[-1]
+    picture = Image.fromarray(image[..., 0] if channels == 1 else image)
+    resized = picture.resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(resized).reshape(1, height, width, channels)
+
+
+def set_aside(out: Path, kind: str, origin: str) -> str:
+    """Move a stratified fifth of the training samples to the test arrays; return the notice of it.
+
+    Args:
+        out: with the arrays `train_...`, which are rewritten; receives `test_...`.
+        kind: `image` or `text`.
+        origin: the source's name in messages.
+
+    Raises:
+        DataError: a class has a single sample.
+    """
+    # A map outlives its file, which is replaced.
+    maps = [map_array(array_file(out, f"train_{name}")) for name in (*KINDS[kind], "labels")]
+    labels = np.asarray(maps.pop())
+    parts, notice = held_out(labels, origin)
+    texts = list(Texts(*maps)) if kind == "text" else []
+    for split, part in parts.items():
+        if kind == "text":
+            write_texts(out, split, [texts[index] for index in part])
+        else:
+            images = maps[0]
+            shape, take = images.shape[1:], images.__getitem__
+            write_part(out, split, kind=kind, shape=shape, take=take, chosen=part)
+        write_labels(out, split, labels[part])
+    return notice
+
 
 TEST_SPLITS = ("test", "validation")
 MAX_BATCH = 1024

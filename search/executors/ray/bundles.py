@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 
 from search.data.arrays import array_file, array_names, map_array
-from search.data.manifest import FILE, Manifest
+from search.data.dataset import FILE, Manifest
 from search.executors.protocol import Work
 from tracking.home import StudyFolder
 

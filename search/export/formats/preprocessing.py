@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from search.data.images import LUMA
+from search.data.pictures import LUMA
 from search.export.formats.ways_in import Margins, margins
 from search.training.encoders import (
     FIRST_WORD,
@@ -19,7 +19,7 @@ from search.training.encoders import (
     TextEncoder,
 )
 
-# RE2's classes for what `search.data.texts` matches; every other sign becomes a space.
+# RE2's classes for what `search.data.arrays` matches; every other sign becomes a space.
 _WORD_OR_SIGN = r"([\pL\pN]+(?:'[\pL\pN]+)*|[!?])|(?s:.)"
 # ICU lower-cases these as the machine's language does (Turkish: dotless), Python does not.
 _SAME_EVERYWHERE = (("I", "i"), ("\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}", "i\u0307"))

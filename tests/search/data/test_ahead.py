@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from search.data.ahead import MAX_THREADS, map_ahead
+from search.data.arrays import MAX_THREADS, map_ahead
 
 
 def test_results_come_in_order() -> None:

@@ -14,10 +14,9 @@ import numpy as np
 import pytest
 
 from search.data import load
-from search.data.formats.packed import FREE_BYTES, open_packed
-from search.data.formats.tfds_features import Feature, choose
-from search.data.formats.tfds_images import size_of
-from search.data.manifest import Manifest
+from search.data.dataset import Manifest
+from search.data.formats.archives import FREE_BYTES, open_packed
+from search.data.formats.tfds_reading import Feature, choose, size_of
 from search.errors import DataError, FoldwiseError
 from tests.search.export.test_pictures import png_of_zeros
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from search.data import Dataset, description_pieces
+from search.data import Dataset
+from search.data import arrays as description_pieces
 from search.data.description import describe
 from search.data.figures import write_pictures
 from search.data.figures_canvas import Canvas, class_names, enlarged, fitted, folded

@@ -4,12 +4,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from search.data import description_pieces
-from search.data.description import Description, describe
-from search.data.description_images import ImageStatistics
-from search.data.description_pieces import pieces
-from search.data.description_tables import TableStatistics
-from search.data.description_texts import TextStatistics
+from search.data import arrays as description_pieces
+from search.data.arrays import pieces
+from search.data.description import (
+    Description,
+    ImageStatistics,
+    TableStatistics,
+    TextStatistics,
+    describe,
+)
 from tests.search.data.tiny import tiny
 
 RANDOM = np.random.default_rng(0)

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from search.data import Dataset, description_pieces, load
+from search.data import Dataset, load
+from search.data import arrays as description_pieces
 from search.data.duplicates import Repeats, find_duplicates
 from tests.search.data.tiny import tiny
 

@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from search.data.families import families
-from search.data.texts import words_of
+from search.data.arrays import words_of
+from search.data.duplicates import families
 from tests.search.data.tiny import tiny
 
 

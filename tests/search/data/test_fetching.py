@@ -121,7 +121,7 @@ def test_a_download_that_stalls_is_ended(
     stand_in: Callable[[str, str], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("search.data.fetched.STALL_SECONDS", 0.6)
+    monkeypatch.setattr("search.data.download.STALL_SECONDS", 0.6)
     pids = tmp_path / "pid"
     stand_in("keras.datasets.mnist", f"PIDS, PIECES = {str(pids)!r}, 5\n{DRIPPING}")
     started = time.monotonic()
@@ -134,7 +134,7 @@ def test_a_download_that_stalls_is_ended(
 def test_a_child_that_never_gets_ready_is_ended(
     home: Path, stand_in: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("search.data.child.IMPORT_SECONDS", 0.5)
+    monkeypatch.setattr("search.data.download.IMPORT_SECONDS", 0.5)
     stand_in("keras.datasets.mnist", "import time; time.sleep(600)")
     assert failure(home) == "not ready after 0 s"
 
@@ -218,7 +218,7 @@ def test_computing_is_a_sign_of_life_and_waiting_is_none(
     wait: str,
     fault: str,
 ) -> None:
-    monkeypatch.setattr("search.data.fetched.TFDS_STALL_SECONDS", 1.6)
+    monkeypatch.setattr("search.data.download.TFDS_STALL_SECONDS", 1.6)
     stand_in("tensorflow_datasets", BUSY.replace("WAIT", wait))
     with pytest.raises(DataError, match=fault):
         load("mnist", home=home, download=False)
@@ -258,5 +258,5 @@ def silent_proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_kerass_own_download_from_a_silent_network_is_ended(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("search.data.fetched.STALL_SECONDS", 2.0)
+    monkeypatch.setattr("search.data.download.STALL_SECONDS", 2.0)
     assert failure(home) == "nothing arrived for 2 s"

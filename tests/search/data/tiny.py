@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from search.data import Dataset, cache
-from search.data.arrays import KINDS, LABELS, SPLITS, array_file, write_array
-from search.data.contents import Contents
-from search.data.manifest import Stamp
-from search.data.texts import write_texts
+from search.data import Dataset
+from search.data import dataset as cache
+from search.data.arrays import KINDS, LABELS, SPLITS, array_file, write_array, write_texts
+from search.data.checks import Contents
+from search.data.dataset import Stamp
 
 Part = tuple[Any, Sequence[int]]  # samples and their labels
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from search.data.images import background
+from search.data.pictures import background
 from search.errors import DataError
 from search.export.folder import Labels
 from search.export.pictures import read_picture

@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from search.data.families import families
+from search.data.duplicates import families
 from search.data.folds import make_folds
 from search.study.opening import Opened, open_study
 from tracking.home import Home

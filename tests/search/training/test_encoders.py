@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 
 from search.data import Dataset
-from search.data.arrays import IMAGES, LABELS, ROWS, array_file, write_array
-from search.data.manifest import Manifest, Stamp
-from search.data.texts import words_of, write_texts
+from search.data.arrays import IMAGES, LABELS, ROWS, array_file, words_of, write_array, write_texts
+from search.data.dataset import Manifest, Stamp
 from search.training.encoders import ImageEncoder, encoder_from_json
 from search.training.inputs import make_inputs, spec_of
 from spaces import ImageInput, TableInput, TextInput

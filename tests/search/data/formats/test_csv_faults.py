@@ -75,7 +75,7 @@ def test_decimal_commas_are_recognised(path: Path, home: Path) -> None:
 def test_lines_are_counted_through_all_blocks(
     path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("search.data.formats.csv_blocks.BLOCK_BYTES", 50)
+    monkeypatch.setattr("search.data.formats.csv.BLOCK_BYTES", 50)
     lines = [f"{i % 2},{i},{i}" for i in range(3000)]
     lines[2345] = "0,1"
     lines[2900] = "0"
@@ -155,8 +155,8 @@ def test_a_file_that_is_no_table_is_refused(
 def test_a_line_without_end_is_not_taken_for_a_table(
     path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("search.data.formats.csv_blocks.BLOCK_BYTES", 100)
-    monkeypatch.setattr("search.data.formats.csv_blocks.MAX_LINE", 1000)
+    monkeypatch.setattr("search.data.formats.csv.BLOCK_BYTES", 100)
+    monkeypatch.setattr("search.data.formats.csv.MAX_LINE", 1000)
     path.write_bytes(b"x" * 5000)
     assert "one is longer than 1,000 bytes" in fault(home, path)
 

@@ -175,8 +175,8 @@ def test_rows_in_many_blocks_arrive_whole_and_in_order(
 ) -> None:
     rows = [[i % 3, i, i / 7] for i in range(500)]
     train, test = write("label,a,b", *rows), write("label,a,b", *rows[:3], name="test.csv")
-    monkeypatch.setattr("search.data.formats.csv_blocks.BLOCK_BYTES", 37)
-    monkeypatch.setattr("search.data.splits.PIECE_BYTES", 24)
+    monkeypatch.setattr("search.data.formats.csv.BLOCK_BYTES", 37)
+    monkeypatch.setattr("search.data.arrays.PIECE_BYTES", 24)
     dataset = read(train, test)
     assert dataset.train_labels.tolist() == [row[0] for row in rows]
     assert np.array_equal(dataset.train_samples, np.array(rows, np.float32)[:, 1:])

@@ -348,7 +348,7 @@ def test_a_folder_that_is_not_there_is_refused(root: Path, save: Save, home: Pat
 def test_unchanged_pictures_are_not_read_again_and_every_change_is_noticed(
     two_classes: Path, save: Save, home: Path, monkeypatch: pytest.MonkeyPatch, many: int
 ) -> None:
-    monkeypatch.setattr("search.data.manifest.MANY", many)
+    monkeypatch.setattr("search.data.dataset.MANY", many)
     read(two_classes, home)
     assert told_of(two_classes, home) == []
     (two_classes / "notes.txt").write_text("no picture, so no change")
@@ -373,5 +373,5 @@ def test_pictures_in_many_batches_arrive_whole(
 ) -> None:
     whole = read(two_classes, home)
     monkeypatch.setattr("search.data.formats.folder.MOST_AT_ONCE", 3)
-    monkeypatch.setattr("search.data.formats.folder_pictures.HEADS_AT_ONCE", 3)
+    monkeypatch.setattr("search.data.formats.folder.HEADS_AT_ONCE", 3)
     assert read(two_classes, home / "other").digest == whole.digest

@@ -17,10 +17,9 @@ import pytest
 
 from search.data import Dataset, DatasetNotFound, load, locate
 from search.data.answers import PlaceError, Surroundings
-from search.data.arrays import write_array
-from search.data.contents import Contents
+from search.data.arrays import write_array, write_texts
+from search.data.checks import Contents
 from search.data.formats.tfds import find
-from search.data.texts import write_texts
 from search.errors import DataError, SettingsError
 
 FOUND = "search.data.formats.tfds.download_by_tfds"

@@ -1,6 +1,6 @@
 import pytest
 
-from search.data.formats.tfds_features import Feature, choose
+from search.data.formats.tfds_reading import Feature, choose
 from search.errors import DataError
 
 IMAGE = Feature("image", "image", (28, 28, 1), "uint8")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from search.data.formats.tfds_images import resize, size_of, usual_size
+from search.data.formats.tfds_reading import resize, size_of, usual_size
 
 
 def test_the_size_is_read_from_the_header_alone() -> None:

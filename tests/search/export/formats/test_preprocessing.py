@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from search.data.texts import words_of
+from search.data.arrays import words_of
 from search.export.formats.ways_in import margins, raw_shape
 from search.training.encoders import ImageEncoder, TableEncoder, TextEncoder
 
