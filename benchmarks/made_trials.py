@@ -154,7 +154,7 @@ def make_study(
         quiet: leave the lines out.
         on_record: called with every record once it was recorded and shown.
     """
-    from search.cli.progress import make_display
+    from search.cli.live import make_display
     from search.study import planned, session
     from search.study.opening import open_study
     from search.tracker import Tracker

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from search.api import Notice, StudyResult, compare_studies, load_study, run_study
-    from search.cli.progress import make_display as progress
+    from search.cli.live import make_display as progress
     from search.errors import DataError, FoldwiseError, SettingsError
     from search.study.settings import StudySettings
 
@@ -24,7 +24,7 @@ _WHERE = {
     "FoldwiseError": "search.errors:FoldwiseError",
     "SettingsError": "search.errors:SettingsError",
     "DataError": "search.errors:DataError",
-    "progress": "search.cli.progress:make_display",
+    "progress": "search.cli.live:make_display",
 }
 
 __all__ = [

@@ -1,12 +1,18 @@
-"""What a result depends on besides settings: versions, machine, code."""
+"""What a result depends on besides settings, and what it takes to run a study again."""
 
 import os
 import platform
+import shlex
 import socket
 import subprocess
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from search.analysis.report.words import value_text
+from tracking.history import History
+from tracking.records import StudyStarted
 
 PACKAGES = ("foldwise", "tensorflow", "keras", "optuna", "keras-tuner", "scikit-learn", "numpy")
 
@@ -51,3 +57,108 @@ def _git(folder: Path, *arguments: str) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
+
+
+_OPTIONS = {  # setting: option of `run`, in the order of the command
+    "space": "--space",
+    "dataset": "--dataset",
+    "folds": "--folds",
+    "epochs": "--epochs",
+    "seed": "--seed",
+    "driver": "--driver",
+    "sampler": "--sampler",
+    "pruner": "--pruner",
+    "objective": "--objective",
+    "limit_samples": "--limit-samples",
+    "precision": "--precision",
+    "pixels": "--pixels",
+}
+
+
+def run_command(history: History) -> str:
+    """Return the `python -m search run` that does the study again, ready for a shell.
+
+    It carries every setting that decides scores, defaults too, one a line; of a study that several
+    sessions made, the last one's total of trials.
+    """
+    study = history.known_study()
+    options = [("--study", study.study), *_options(study), ("--trials", str(_trials(history)))]
+    confirm = max((session.confirm for session in history.sessions), default=0)
+    if confirm:
+        options.append(("--confirm", str(confirm)))
+    workers = history.sessions[-1].environment.get("workers") if history.sessions else None
+    if workers:  # what a plan had chosen, too
+        options.append(("--workers", str(workers)))
+    return " \\\n  ".join(["python -m search run", *map(shlex.join, options)])
+
+
+def facts(history: History) -> list[tuple[str, str]]:
+    """Return what else the scores depend on: names and values."""
+    study = history.known_study()
+    data = study.dataset
+    environment = history.sessions[-1].environment if history.sessions else {}
+    found = [
+        ("dataset", f"{data.get('name')} ({data.get('source', 'source unknown')})"),
+        ("training samples used", f"{data.get('samples', 0):,}"),
+        ("dataset digest (SHA-256)", str(data.get("digest", ""))),
+        ("folds digest (SHA-256)", study.folds_digest),
+        ("git commit", _commit(environment.get("git") or {})),
+        ("versions", _versions(environment.get("versions") or {})),
+        ("machine", _machine(environment)),
+        ("worker processes", _workers(environment)),
+        ("study's identifier", study.id),
+    ]
+    return [(name, value) for name, value in found if value]
+
+
+def best_setting(history: History) -> list[tuple[str, str]]:
+    """Return the best trial's whole setting, parameters that were not searched too."""
+    best = history.best()
+    return [(k, value_text(v)) for k, v in best.setting.items()] if best else []
+
+
+def _options(study: StudyStarted) -> Iterator[tuple[str, ...]]:
+    known = {"space": study.space, "driver": study.driver, **study.settings}
+    known["set"] = known.get("set") or {}
+    known["dataset"] = known.get("dataset") or study.dataset.get("name")
+    known.setdefault("folds", study.folds)
+    epochs = study.parameter("epochs")
+    if known.get("epochs") is None and not epochs.get("searched") and "epochs" not in known["set"]:
+        known["epochs"] = epochs.get("default")
+    for name, option in _OPTIONS.items():
+        if known.get(name) not in (None, "auto"):
+            yield option, str(known[name])
+    for name, value in sorted(known["set"].items()):
+        yield "--set", f"{name}={value}"
+    if known.get("baselines") is False:
+        yield ("--no-baselines",)
+    if known.get("drop_duplicates"):
+        yield ("--drop-duplicates",)
+
+
+def _trials(history: History) -> int:
+    return history.sessions[-1].trials if history.sessions else len(history.trials)
+
+
+def _commit(git: dict[str, Any]) -> str:
+    if not git.get("commit"):
+        return "not in a git repository"
+    return f"{git['commit']}{', with changes not committed' if git.get('dirty') else ''}"
+
+
+def _versions(versions: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def _machine(environment: dict[str, Any]) -> str:
+    cpus = f"{environment['cpus']} processors" if environment.get("cpus") else ""
+    return ", ".join(part for part in (str(environment.get("platform") or ""), cpus) if part)
+
+
+def _workers(environment: dict[str, Any]) -> str:
+    workers = environment.get("workers")
+    if not workers:
+        return ""
+    if workers == 1:
+        return "1: the same command gives the same scores on such a machine"
+    return f"{workers}: proposals depend on which trial ended first, so another run differs"

@@ -1,8 +1,7 @@
 """Search spaces: architectures as data."""
 
-from spaces.declaring.causes import cause_of
 from spaces.declaring.fingerprint import Fingerprint, fingerprint_of
-from spaces.declaring.importing import Code
+from spaces.declaring.importing import Code, cause_of
 from spaces.declaring.inputs import PIXEL_RANGES, DataSpec, ImageInput, Input, TableInput, TextInput
 from spaces.declaring.narrowing import NarrowedSpace, narrow
 from spaces.declaring.parameters import Boolean, Choice, Float, Int, Parameter, Settings, SpaceError

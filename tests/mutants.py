@@ -49,13 +49,11 @@ TESTS: dict[str, tuple[str, ...]] = {
     "search/training/batches.py": ("tests/search/training/test_batches.py",),
     "search/training/encoders.py": ("tests/search/training/test_encoders.py",),
     "search/training/augmentation.py": ("tests/search/training/test_augmentation.py",),
-    "search/analysis/comparison/intervals.py": (
-        "tests/search/analysis/comparison/test_intervals.py",
-    ),
     "search/study/budget.py": ("tests/search/study/test_budget.py",),
     "search/analysis/report/importance.py": ("tests/search/analysis/report/test_importance.py",),
     "search/analysis/comparison/statistics.py": (
         "tests/search/analysis/comparison/test_statistics.py",
+        "tests/search/analysis/comparison/test_intervals.py",
     ),
     "search/analysis/comparison/ranks.py": ("tests/search/analysis/comparison/test_ranks.py",),
     "search/analysis/comparison/selection.py": (
@@ -83,7 +81,7 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/search/export/test_final.py",
     ),
     "search/study/feedback.py": ("tests/search/study/test_feedback.py",),
-    "search/export/champion.py": ("tests/search/export/test_champion.py",),
+    "search/export/evaluation.py": ("tests/search/export/test_champion.py",),
     **{
         f"search/study/pruners/{name}.py": (
             "tests/search/study/test_pruners.py",

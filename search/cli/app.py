@@ -6,24 +6,18 @@ from types import FrameType
 
 import typer
 
-from search.cli import (
-    compare,
-    datasets,
-    doctor,
-    evaluate,
-    export,
-    predict,
-    report,
-    show,
-    spaces,
-    studies,
-    sync,
-    ui,
-    watch,
-)
+from search.cli import analysis as compare
+from search.cli import analysis as report
+from search.cli import datasets, doctor, export, show, spaces
+from search.cli import export as evaluate
+from search.cli import export as predict
+from search.cli import live as watch
+from search.cli import mlflow as sync
+from search.cli import mlflow as ui
 from search.cli import (
     run as run_command,
 )
+from search.cli import show as studies
 from search.cli.output import failure
 from search.errors import FoldwiseError
 from tracking.journal_errors import JournalError

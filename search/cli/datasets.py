@@ -4,13 +4,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.table import Table
+from rich.text import Text
 
-from search.cli.options import DEFAULT_HOME, AsJson, DataDir, Home
+from search.cli.output import DEFAULT_HOME, AsJson, DataDir, Home, console, say, table
+from search.data.description import (
+    LONG,
+    TEST_NOTE,
+    ClassCounts,
+    Description,
+    ImageStatistics,
+    TableStatistics,
+    TextStatistics,
+)
 
 if TYPE_CHECKING:
     from rich.text import Text
 
     from search.data.description import Description
+    from search.data.duplicates import Duplicates, Repeats
     from search.data.figures import Pictures
 
 OWN = (
@@ -67,7 +79,6 @@ def _describe(
     drop_duplicates: bool,
     as_json: bool,
 ) -> None:
-    from search.cli.description import print_description
     from search.cli.output import Notices, print_json
     from search.data import load
     from search.data.description import describe
@@ -169,3 +180,201 @@ def _print_pictures(pictures: "Pictures") -> None:
         say(f"wrote {path}")
     for note in pictures.notes:
         say(note)
+
+
+MOST_CLASSES, LARGEST, SMALLEST = 20, 12, 5
+MOST_COLUMNS = 20
+FEW_NAMES = 8
+FREQUENT = 12
+
+Facts = list[tuple[str, str]]
+
+
+def print_description(description: Description, *, drop_duplicates: bool) -> None:
+    """Print a description on standard output.
+
+    Args:
+        description: of a dataset.
+        drop_duplicates: tell also how many training samples remain without the duplicates.
+    """
+    dataset = description.dataset
+    title = Text(dataset.title, style="bold")
+    console.print(title.append(f": {_summary(description)}", style="not bold"))
+    say(f"from {dataset.source}")
+    say(f"kept in {dataset.folder}")
+    say(f"SHA-256 {dataset.digest}\n")
+    facts = [*_statistics(description), ("classes", description.balance)]
+    facts += _duplicates(description.duplicates)
+    if drop_duplicates:
+        facts.append(("with --drop-duplicates", _remaining(description)))
+    _print_facts(facts)
+    _print_classes(description.classes)
+    if isinstance(description.statistics, TableStatistics):
+        _print_columns(description.statistics)
+    console.print(f"\n[dim]{TEST_NOTE.capitalize()}; all else is of the training set.[/]")
+
+
+def _summary(description: Description) -> str:
+    kind = description.dataset.kind
+    things = {"image": "images", "text": "texts", "table": "rows"}[kind]
+    size = {
+        "image": f" of {'x'.join(map(str, description.shape))} pixels",
+        "text": "",
+        "table": f" of {description.shape[0] if description.shape else 0} columns",
+    }[kind]
+    return (
+        f"{description.train:,} training and {description.test:,} test {things}{size},"
+        f" {len(description.classes):,} classes"
+    )
+
+
+def _remaining(description: Description) -> str:
+    left_out = len(description.duplicates.droppable)
+    if not left_out:
+        return f"all {description.train:,} training samples remain"
+    return (
+        f"{description.remaining:,} of {description.train:,} training samples remain,"
+        f" {left_out:,} are left out"
+    )
+
+
+def _statistics(description: Description) -> Facts:
+    match description.statistics:
+        case ImageStatistics() as images:
+            return _image_facts(images, description.dtype)
+        case TextStatistics() as texts:
+            return _text_facts(texts)
+        case TableStatistics() as rows:
+            return _table_facts(rows, description.dtype)
+
+
+def _image_facts(images: ImageStatistics, dtype: str) -> Facts:
+    facts = [
+        ("values", f"{dtype}, {images.lowest} to {images.highest}, none missing"),
+        ("pixels", f"mean {images.mean:.2f}, standard deviation {images.std:.2f}"),
+    ]
+    if len(images.channel_means) > 1:
+        pairs = zip(images.channel_means, images.channel_stds, strict=True)
+        facts.append(("by channel", ", ".join(f"{mean:.2f} ± {std:.2f}" for mean, std in pairs)))
+    return [
+        *facts,
+        ("never changing", f"{_share(images.constant_pixels)} of the pixels"),
+        ("brightest class", f"{images.brightest} (mean {images.brightest_mean:.1f})"),
+        ("darkest class", f"{images.darkest} (mean {images.darkest_mean:.1f})"),
+    ]
+
+
+def _text_facts(texts: TextStatistics) -> Facts:
+    frequent = ", ".join(f"{word} {count:,}" for word, count in texts.frequent[:FREQUENT])
+    return [
+        (
+            "words per text",
+            f"{texts.shortest:,} to {texts.longest:,}, median {texts.median:g},"
+            f" mean {texts.mean:.1f}, 95 % of the texts have at most {texts.percentile_95:g}",
+        ),
+        (f"over {LONG} words", f"{_many(texts.long, 'text')} ({_share(texts.long_share)})"),
+        ("without words", _many(texts.empty, "text")),
+        ("distinct words", f"{texts.distinct_words:,} among {texts.words:,}"),
+        ("most frequent", frequent),
+    ]
+
+
+def _table_facts(rows: TableStatistics, dtype: str) -> Facts:
+    lowest = min(column.lowest for column in rows.columns)
+    highest = max(column.highest for column in rows.columns)
+    missing = f"{rows.missing:,}" if rows.missing else "none"
+    constant, names = rows.constant_columns, "none"
+    if constant:
+        more = f" and {len(constant) - FEW_NAMES:,} more" if len(constant) > FEW_NAMES else ""
+        names = f"{len(constant):,}: {', '.join(constant[:FEW_NAMES])}{more}"
+    return [
+        ("values", f"{dtype}, {_number(lowest)} to {_number(highest)}, {missing} missing"),
+        ("constant columns", names),
+    ]
+
+
+def _duplicates(found: "Duplicates") -> Facts:
+    shared = "none"
+    if found.shared:
+        shared = f"{_many(found.shared, 'training sample')} also in the test set"
+        if found.shared_conflicting:
+            shared += f", {found.shared_conflicting:,} with another label there"
+    return [
+        ("duplicates in training", _repeats(found.train)),
+        ("duplicates in test", _repeats(found.test)),
+        ("in both sets", shared),
+    ]
+
+
+def _repeats(repeats: "Repeats") -> str:
+    if not repeats.groups:
+        return "none"
+    text = (
+        f"{_many(repeats.surplus, 'sample')} beyond the first of {_many(repeats.groups, 'group')}"
+    )
+    if repeats.conflicting_groups:
+        text += (
+            f"; conflicting labels in {_many(repeats.conflicting_groups, 'group')} of"
+            f" {_many(repeats.conflicting_samples, 'sample')}"
+        )
+    return text
+
+
+def _print_facts(facts: Facts) -> None:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column()
+    for name, value in facts:
+        grid.add_row(Text(name), Text(value))
+    console.print(grid)
+
+
+def _print_classes(classes: tuple[ClassCounts, ...]) -> None:
+    numbers = ("label", "training", "share", "test", "test share")
+    made = table("label", "class", *numbers[1:], right=numbers)
+    shown, rest = list(classes), 0
+    if len(classes) > MOST_CLASSES:
+        ordered = sorted(classes, key=lambda counted: -counted.train)
+        shown, rest = ordered[:LARGEST] + ordered[-SMALLEST:], len(classes) - LARGEST - SMALLEST
+    console.print()
+    for position, counted in enumerate(shown):
+        if rest and position == LARGEST:
+            made.add_plain_row("…", f"{rest:,} classes between these", "", "", "", "")
+        made.add_plain_row(
+            str(counted.label),
+            counted.name,
+            f"{counted.train:,}",
+            _share(counted.train_share),
+            f"{counted.test:,}",
+            _share(counted.test_share),
+        )
+    console.print(made)
+    if rest:
+        console.print("[dim]The largest and the smallest classes; `--json` has all.[/]")
+
+
+def _print_columns(rows: TableStatistics) -> None:
+    numbers = ("lowest", "mean", "std", "highest")
+    made = table("column", *numbers, right=numbers)
+    for column in rows.columns[:MOST_COLUMNS]:
+        values = (column.lowest, column.mean, column.std, column.highest)
+        made.add_plain_row(column.name, *map(_number, values))
+    console.print()
+    console.print(made)
+    rest = len(rows.columns) - MOST_COLUMNS
+    if rest > 0:
+        console.print(f"[dim]{rest:,} more columns; `--json` has all.[/]")
+
+
+def _many(count: int, thing: str) -> str:
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
+def _number(value: float) -> str:
+    """Return a value of a table in short; digits that set large values apart are kept."""
+    return f"{value:,.1f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
+
+
+def _share(share: float) -> str:
+    """Return a share of 0 to 1 in per cent."""
+    return f"{100 * share:.1f} %"

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.cli.options import DEFAULT_HOME, AsJson, Home, TrackingUri
+from search.cli.output import DEFAULT_HOME, AsJson, Home, TrackingUri
 
 if TYPE_CHECKING:
     from search.doctor import Finding

@@ -1,11 +1,11 @@
-"""`export`: train the best setting on everything and write the model."""
+"""`export`, `evaluate`, `predict`: a model is trained on everything, tested, and used."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from search.cli.options import (
+from search.cli.output import (
     DEFAULT_HOME,
     AcceptChangedCode,
     AsJson,
@@ -16,7 +16,7 @@ from search.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from search.export.final import Exported
+    from search.export.final import Evaluated, Exported
     from tracking.history import History
 
 
@@ -83,12 +83,12 @@ def export(
         notify=notify,
     )
     if json:
-        print_json(_document(result) | {"notices": notify.texts})
+        print_json(_exported(result) | {"notices": notify.texts})
     else:
-        _print(result, history, study, target, home)
+        _print_model(result, history, study, target, home)
 
 
-def _document(result: "Exported") -> dict[str, Any]:
+def _exported(result: "Exported") -> dict[str, Any]:
     return {
         "folder": result.export.folder,
         "export": result.export.to_json(),
@@ -98,9 +98,11 @@ def _document(result: "Exported") -> dict[str, Any]:
     }
 
 
-def _print(result: "Exported", history: "History", study: str, target: Path, home: Path) -> None:
-    from search.cli.columns import chosen_text, confirmed_text, heading
+def _print_model(
+    result: "Exported", history: "History", study: str, target: Path, home: Path
+) -> None:
     from search.cli.output import duration, percent, say, shell
+    from search.cli.tables import chosen_text, confirmed_text, heading
 
     test, exported = result.test, result.export
     trained = f"{result.samples:,} training samples in {duration(exported.train_seconds)}"
@@ -135,7 +137,7 @@ def _print_formats(formats: list[dict[str, Any]]) -> None:
 
 
 def _interval(accuracy: float, confusion: list[list[int]]) -> str:
-    from search.analysis.comparison.intervals import wilson
+    from search.analysis.comparison.statistics import wilson
 
     low, high = wilson(accuracy, sum(map(sum, confusion)))
     return f"  (95 % interval {low:.4f} to {high:.4f})"
@@ -150,3 +152,139 @@ _EXAMPLES = {"image": "image.png", "text": "a text", "table": "rows.csv"}
 
 def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
+
+
+def evaluate(
+    study: StudyName,
+    accept_changed_code: AcceptChangedCode = False,
+    data_dir: DataDir = None,
+    tracking_uri: TrackingUri = None,
+    home: Home = DEFAULT_HOME,
+    json: AsJson = False,
+) -> None:
+    """Score the study's exported model on the test set, and record that it was opened."""
+    from search.cli.output import Notices, print_json
+    from search.export.final import evaluate_study
+    from search.tracker import Tracker
+    from tracking.home import Home as HomeFolder
+
+    folders = HomeFolder(home)
+    notify = Notices(quiet=json)
+    result = evaluate_study(
+        folders,
+        study,
+        data_dir=data_dir,
+        tracker=Tracker(folders, tracking_uri),
+        notify=notify,
+        accept_changed_code=accept_changed_code,
+    )
+    if json:
+        print_json(
+            {**result.test.to_json(), "test_set_openings": result.openings, "notices": notify.texts}
+        )
+    else:
+        _print_scores(result)
+
+
+def _print_scores(result: "Evaluated") -> None:
+    from search.cli.output import console, percent, table
+
+    test = result.test
+    console.print(f"test accuracy  {percent(test.accuracy)}")
+    console.print(f"test loss      {percent(test.loss)}")
+    console.print(f"test macro F1  {percent(test.macro_f1)}\n")
+    made = table(
+        "class",
+        "precision",
+        "recall",
+        "F1",
+        "samples",
+        right=("precision", "recall", "F1", "samples"),
+    )
+    for name in result.classes:
+        row = test.report[name]
+        made.add_plain_row(
+            name,
+            percent(row["precision"]),
+            percent(row["recall"]),
+            percent(row["f1-score"]),
+            f"{row['support']:.0f}",
+        )
+    console.print(made)
+    count = result.openings
+    console.print(
+        f"\n[dim]The test set of this study has been opened"
+        f" {'once' if count == 1 else f'{count} times'}; choose no setting by it.[/]"
+    )
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(metavar="FOLDER", help="What `export` wrote.")],
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...",
+            help="Picture files; texts or text files of one text a line; or CSV files.",
+        ),
+    ],
+    top: Annotated[int, typer.Option(min=1, help="Likeliest classes to list.")] = 1,
+    invert: Annotated[bool, typer.Option(help="Swap dark and bright of pictures first.")] = False,
+    space: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE.py:NAME",
+            help="The space whose code a model with layers of its own needs; it is run."
+            " [default: that of the study in --home which exported the model]",
+        ),
+    ] = None,
+    home: Home = DEFAULT_HOME,
+    json: AsJson = False,
+) -> None:
+    """Say what is in pictures, texts or rows of a table, with probabilities."""
+    from search.cli.output import console, print_json, table
+    from search.export.predict import predict_samples
+
+    found = predict_samples(model, inputs, top=top, invert=invert, space=space, home=home)
+    if not invert:
+        _mention_inverted([item.sample for item in found if item.inverted])
+    if json:
+        print_json([_predictions(item) for item in found])
+        return
+    heading = _heading(found)
+    made = table("input", "class", heading, right=(heading,))
+    for item in found:
+        for rank, (name, value) in enumerate(item.classes):
+            sample = _printable(item.sample) if rank == 0 else ""
+            made.add_plain_row(sample, _printable(name), f"{value:.4f}")
+    console.print(made)
+
+
+def _heading(found: list[Any]) -> str:
+    return "score" if any(item.is_scored for item in found) else "probability"
+
+
+def _printable(text: str) -> str:
+    """Return a text or name of unknown origin without what would steer the terminal."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
+
+
+def _mention_inverted(names: list[str]) -> None:
+    from search.cli.output import notice
+
+    if names:
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        notice(
+            f"{names[0]}{more}: the background is as bright as the training images' is dark, or"
+            " the reverse; `--invert` swaps them"
+        )
+
+
+def _predictions(item: Any) -> dict[str, Any]:
+    name, value = item.classes[0]
+    return {
+        "input": item.sample,
+        "class": name,
+        _heading([item]): value,
+        "classes": dict(item.classes),
+        "looks_inverted": item.inverted,
+    }

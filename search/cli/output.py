@@ -1,11 +1,16 @@
-"""How commands speak: results on standard output, everything else on standard error."""
+"""How commands speak, and options that several of them share.
+
+Results go to standard output, everything else to standard error.
+"""
 
 import json
 import os
 import shlex
 import sys
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
+import typer
 from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
@@ -152,3 +157,31 @@ def _plain(document: Any) -> Any:
             return None
         case _:
             return document
+
+
+Home = Annotated[
+    Path, typer.Option("--home", help="Folder that keeps studies, datasets and MLflow's store.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", envvar="SEARCH_DATA_DIR", help="Folder with datasets of your own."),
+]
+TrackingUri = Annotated[
+    str | None,
+    typer.Option(
+        "--tracking-uri",
+        envvar="MLFLOW_TRACKING_URI",
+        help="MLflow server instead of the database in the home folder.",
+    ),
+]
+AcceptChangedCode = Annotated[
+    bool,
+    typer.Option(
+        "--accept-changed-code",
+        help="Go on although the space's code is not the one used before; this is recorded.",
+    ),
+]
+StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="Name, as `studies` lists it.")]
+
+DEFAULT_HOME = Path("mlruns")

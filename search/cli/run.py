@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from search.cli.options import DEFAULT_HOME, AcceptChangedCode, AsJson, DataDir, Home, TrackingUri
+from search.cli.output import DEFAULT_HOME, AcceptChangedCode, AsJson, DataDir, Home, TrackingUri
 
 if TYPE_CHECKING:
     from search.api import StudyResult
@@ -191,8 +191,8 @@ def run(
     }
     asked = _asked(given, set_ or [], config)
     from search.api import run_study
+    from search.cli.live import make_display
     from search.cli.output import Notices
-    from search.cli.progress import make_display
     from search.tracker import Tracker
     from tracking.home import Home as HomeFolder
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from search.cli.options import DEFAULT_HOME, AsJson, DataDir, Home
+from search.cli.output import DEFAULT_HOME, AsJson, DataDir, Home
 
 
 def spaces(

@@ -235,7 +235,7 @@ class Dataset:
     def open_test(self) -> tuple[Samples, MappedLabels]:
         """Return the test samples and labels, shaped like the training ones.
 
-        To score a model only `export` and `evaluate` call it, through `search.export.test_set`,
+        To score a model only `export` and `evaluate` call it, through `search.export.evaluation`,
         and record it: a search that has seen the test set cannot be believed. `datasets NAME`
         counts what is in it, and duplicates are looked for in its samples.
         """

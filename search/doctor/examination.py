@@ -4,8 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from search.doctor.findings import PROBLEM, Finding, Place
 from search.doctor.home import home_findings
-from search.doctor.mlflow import Books
-from search.doctor.repair import repair_study
+from search.doctor.mlflow import Books, repair_study
 from search.doctor.study import study_findings
 from search.errors import SettingsError, near_matches
 from search.studies import Notify

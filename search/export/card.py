@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from search.analysis.comparison.intervals import over_folds, wilson
+from search.analysis.comparison.statistics import over_folds, wilson
 from search.data.folds import validation_share
-from search.reproduction import facts, run_command
+from search.environment import facts, run_command
 from tracking.history import History, TrialHistory
 from tracking.records import ModelExported, StudyStarted, TestSetOpened
 

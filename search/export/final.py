@@ -10,16 +10,30 @@ from search.data import Dataset, load
 from search.data.folds import Folds
 from search.environment import describe_environment, package_versions
 from search.errors import DataError, SettingsError
-from search.export.champion import Decision, decide
 from search.export.code import checked, code_of
-from search.export.ensemble import check_folds, refit_folds
+from search.export.evaluation import Decision, decide, open_test_set, write_results
 from search.export.folder import ModelFolder, NeedsCode
 from search.export.formats.base import Format
 from search.export.formats.catalog import chosen_formats, default_formats
-from search.export.formats.staging import check_target, not_writable, publish, staged
-from search.export.formats.writing import Written, exportable, rehearse, write_formats
-from search.export.refit import Final, FinalModel, OnEpoch, chosen_trial, refit
-from search.export.test_set import open_test_set, write_results
+from search.export.formats.writing import (
+    Written,
+    check_target,
+    exportable,
+    not_writable,
+    publish,
+    rehearse,
+    staged,
+    write_formats,
+)
+from search.export.refit import (
+    Final,
+    FinalModel,
+    OnEpoch,
+    check_folds,
+    chosen_trial,
+    refit,
+    refit_folds,
+)
 from search.quiet import load_tensorflow, standard_error_to
 from search.studies import Notify, StudyReader, known_reader
 from search.study.identity import listed

@@ -53,7 +53,7 @@ class Labels:
             for the second of two.
         threshold: of one score: above it the second class is meant.
         check: of a model with parts of a user's own, the values a class it gave for made-up
-            samples (`search.export.code.made_up`), one row each: code that was changed since shows.
+            samples, one row each: code that was changed since shows.
     """
 
     classes: tuple[str, ...]

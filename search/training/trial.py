@@ -24,7 +24,7 @@ from search.training.fit import Diverged, Epoch, Fitted, fit
 from search.training.fold_data import Bench
 from search.training.latency import latency_ms
 from spaces import Settings, cause_of, value_text
-from spaces.declaring.causes import shortened
+from spaces.declaring.importing import shortened
 from tracking.objectives import OBJECTIVES
 from tracking.records import (
     AttemptFailed,

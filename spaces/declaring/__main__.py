@@ -16,14 +16,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from spaces.declaring.declaration import Declaration, digest
+from spaces.declaring.declarations import Declaration, digest
 from spaces.declaring.importing import Code, described, split
 from spaces.declaring.inputs import DataSpec, Pixels
 from spaces.declaring.parameters import SpaceError
 from spaces.declaring.space import Space
 from spaces.declaring.values import value_text
-from spaces.keras_tuner.conditions import parameters_of
-from spaces.keras_tuner.exploring import BUILDS, Explorer, Setting
+from spaces.keras_tuner.exploring import BUILDS, Explorer, Setting, parameters_of
 from spaces.keras_tuner.hypermodel import Builder, builder, check, check_model, new_hyperparameters
 from spaces.keras_tuner.pixels import wanted_pixels
 from spaces.keras_tuner.translation import is_shared

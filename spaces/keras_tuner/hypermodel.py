@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from spaces.declaring.declaration import Declaration
+from spaces.declaring.declarations import Declaration
 from spaces.declaring.importing import Code, described, split
 from spaces.declaring.inputs import ONE_RANGE, DataSpec, ImageInput, Pixels, TableInput, TextInput
 from spaces.declaring.parameters import SpaceError

@@ -8,7 +8,7 @@ import pytest
 import typer.main
 
 from search.cli.app import app
-from search.cli.options import DEFAULT_HOME
+from search.cli.output import DEFAULT_HOME
 from spaces import get_space
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ from PIL import Image
 from search.data.formats.folder import Target, fit_picture
 from search.data.pictures import quiet_pillow, read_head
 from search.export.folder import Labels
-from search.export.pictures import read_picture
+from search.export.predict import read_picture
 from search.training.encoders import ImageEncoder
 from tests.fuzz.damage import THOUSAND, cleanly, damaged
 

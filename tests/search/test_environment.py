@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from search.cli import app as commands
-from search.reproduction import best_setting, facts, run_command
+from search.environment import best_setting, facts, run_command
 from search.study.settings import IDENTITY, validate
 from tests.studies import StudyBuilder
 

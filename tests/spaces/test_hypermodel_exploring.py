@@ -3,8 +3,7 @@
 import pytest
 
 from spaces import Choice, Float, Int, SpaceError
-from spaces.keras_tuner.conditions import parameters_of
-from spaces.keras_tuner.exploring import BUILDS, Explorer
+from spaces.keras_tuner.exploring import BUILDS, Explorer, parameters_of
 from spaces.keras_tuner.hypermodel import new_hyperparameters
 
 pytestmark = pytest.mark.slow  # KerasTuner imports TensorFlow

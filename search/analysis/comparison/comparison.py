@@ -6,12 +6,19 @@ from itertools import combinations
 from math import prod
 from statistics import fmean, stdev
 
+import numpy as np
+
 from search.analysis.comparison import notes
-from search.analysis.comparison.cells import Cell, differing_cells
+from search.analysis.comparison.confusion import Cell, differing_cells
 from search.analysis.comparison.contenders import Contender
-from search.analysis.comparison.entries import LEVEL, Entry, Pair
-from search.analysis.comparison.evidence import are_confirmed_alike, paired_difference
-from search.analysis.comparison.predictions import readable_answers
+from search.analysis.comparison.evidence import (
+    LEVEL,
+    Entry,
+    Pair,
+    are_confirmed_alike,
+    paired_difference,
+)
+from search.analysis.comparison.notes import verdict
 from search.analysis.comparison.ranks import FEWEST_MODELS, Ranking, rank
 from search.analysis.comparison.selection import LEAST_SHARE
 from search.analysis.comparison.statistics import (
@@ -22,10 +29,49 @@ from search.analysis.comparison.statistics import (
     unpaired_difference,
     wilcoxon,
 )
-from search.analysis.comparison.verdict import verdict
+from search.errors import DataError
 from search.tasks.scores import Predictions
 from tracking.objectives import DEFAULT, OBJECTIVES
 from tracking.records import FoldEnded
+
+
+def readable_answers(
+    contenders: Sequence[Contender],
+) -> tuple[list[Predictions | None], list[str]]:
+    """Return each contender's predictions, and a sentence for each that has none to be used.
+
+    Those of contenders that share folds are of the same samples in the same order.
+    """
+    answers: list[Predictions | None] = []
+    missing = []
+    first: dict[tuple[str, str], tuple[str, Predictions]] = {}
+    for contender in contenders:
+        try:
+            found = out_of_fold(contender)
+            name, known = first.setdefault(contender.digests, (contender.label, found))
+            if not np.array_equal(known.labels, found.labels):
+                raise DataError(f"its predictions are not of the same samples as those of {name}")
+        except DataError as error:
+            answers.append(None)
+            missing.append(f"McNemar's test of {contender.label} is left out: {error}.")
+        else:
+            answers.append(found)
+    return answers, missing
+
+
+def out_of_fold(contender: Contender) -> Predictions:
+    """Return the predictions in all the study's folds: each sample once, in the folds' order.
+
+    Raises:
+        DataError: a file is missing or damaged.
+    """
+    number = contender.trial.number
+    return Predictions.joined(
+        [
+            Predictions.load(contender.folder.predictions(number, fold))
+            for fold in contender.trial.finished_folds()
+        ]
+    )
 
 
 @dataclass(frozen=True)

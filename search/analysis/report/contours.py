@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from plotly.graph_objects import Contour, Figure, Heatmap, Scatter
 
-from search.analysis.report.axes import Axis
 from search.analysis.report.style import (
     FILL_SCALE,
     GREY,
@@ -20,6 +19,7 @@ from search.analysis.report.style import (
     plain,
 )
 from search.analysis.report.subject import NothingToDraw, Subject
+from search.analysis.report.words import Axis
 from tracking.history import TrialHistory
 
 Array = NDArray[np.float64]

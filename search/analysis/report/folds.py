@@ -1,7 +1,8 @@
-"""How trials learned on each fold: loss and accuracy by epoch, with their spread."""
+"""How trials learned on each fold, where they were stopped, and what that saved."""
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
@@ -11,6 +12,7 @@ from search.analysis.report.style import (
     BLUE,
     BLUE_BAND,
     GREY,
+    GREY_BAND,
     ORANGE,
     blank_figure,
     choose_among,
@@ -20,7 +22,7 @@ from search.analysis.report.style import (
 )
 from search.analysis.report.subject import NothingToDraw, Subject
 from search.analysis.report.words import trial_name, trial_score_text
-from tracking.history import TrialHistory
+from tracking.history import History, TrialHistory
 
 _CHOICES = 10
 _PANELS = (("accuracy", ""), ("loss", "2"))
@@ -161,3 +163,110 @@ def _edges(columns: Any) -> tuple[list[float], list[float]]:
     ends: Sequence[tuple[float, float]] = [(fmean(v), stdev(v)) for v in columns]
     low = [round(mean - deviation, 5) for mean, deviation in ends]
     return low, [round(mean + deviation, 5) for mean, deviation in ends]
+
+
+@dataclass(frozen=True)
+class Saving:
+    """What stopping trials early saved.
+
+    Attributes:
+        stopped: number of trials.
+        epochs: epochs that were not trained, folds together; with early stopping at most so many.
+        of: epochs that all finished trials would have taken.
+        seconds: time those epochs would have taken, each at its trial's own pace.
+    """
+
+    stopped: int
+    epochs: int
+    of: int
+    seconds: float
+
+
+def saving(history: History) -> Saving:
+    """Return what pruning saved so far."""
+    done = [trial for trial in history.finished() if trial.state in ("complete", "pruned")]
+    stopped = [trial for trial in done if trial.state == "pruned"]
+    epochs = seconds = 0.0
+    for trial in stopped:
+        missing = full_epochs(trial, history) - trained_epochs(trial)
+        epochs += missing
+        spent = trial.ended.train_seconds if trial.ended else 0.0
+        seconds += missing * spent / max(1, trained_epochs(trial))
+    whole = sum(full_epochs(trial, history) for trial in done)
+    return Saving(len(stopped), int(epochs), whole, seconds)
+
+
+def trained_epochs(trial: TrialHistory) -> int:
+    """Return how many epochs a finished trial was trained, all folds together."""
+    return trial.ended.epochs_trained if trial.ended else 0
+
+
+def full_epochs(trial: TrialHistory, history: History) -> int:
+    """Return how many epochs a trial would have been trained for without pruning."""
+    if trial.state != "pruned":
+        return trained_epochs(trial)
+    study = history.known_study()
+    epochs = trial.setting.get("epochs") or study.settings.get("epochs") or 0
+    return max(trained_epochs(trial), study.folds * int(epochs))
+
+
+def pruning(subject: Subject) -> Figure:
+    """Draw how many trials were still trained after so many epochs, and would have been."""
+    history = subject.history
+    if not subject.pruned:
+        raise NothingToDraw("No trial was stopped early.")
+    trials = [t for t in history.finished() if t.state in ("complete", "pruned")]
+    with_it = sorted(trained_epochs(trial) for trial in trials)
+    without = sorted(full_epochs(trial, history) for trial in trials)
+    figure = blank_figure(380)
+    for lengths, name, colour, band in (
+        (without, "without stopping", GREY, GREY_BAND),
+        (with_it, "trained", BLUE, BLUE_BAND),
+    ):
+        at, left = _survivors(lengths)
+        figure.add_trace(
+            Scatter(
+                x=at,
+                y=left,
+                mode="lines",
+                name=name,
+                line={"color": colour, "width": 2, "shape": "hv"},
+                fill="tozeroy",
+                fillcolor=band,
+                hovertemplate=f"%{{y}} trials {name}<br>beyond %{{x}} epochs<extra></extra>",
+            )
+        )
+    _mark_folds(figure, subject, max(without))
+    figure.update_xaxes(title_text="epochs trained, folds together", range=[0, 1.02 * max(without)])
+    figure.update_yaxes(title_text="trials", rangemode="tozero")
+    legend_above(figure)
+    return figure
+
+
+def _survivors(lengths: list[int]) -> tuple[list[int], list[int]]:
+    """Return steps: after so many epochs, how many trials go on."""
+    at, left = [0], [len(lengths)]
+    for length in sorted(set(lengths)):
+        at.append(length)
+        left.append(sum(other > length for other in lengths))
+    return at, left
+
+
+def _mark_folds(figure: Figure, subject: Subject, longest: int) -> None:
+    """Mark the folds' ends where all trials have epochs alike."""
+    study = subject.history.known_study()
+    lengths = {trial.setting.get("epochs") for trial in subject.history.trials.values()}
+    if len(lengths) != 1 or longest != study.folds * int(next(iter(lengths)) or 0):
+        return
+    for fold in range(1, study.folds + 1):
+        end = longest * fold // study.folds
+        figure.add_vline(x=end, line={"color": GREY, "dash": "dot", "width": 1})
+        figure.add_annotation(
+            x=end - longest / study.folds / 2,
+            y=1,
+            yref="paper",
+            yanchor="top",
+            text=f"fold {fold}",
+            showarrow=False,
+            font={"size": 11, "color": GREY},
+        )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from search.analysis.report.axes import Axis
+from search.analysis.report.words import Axis
 from tracking.history import History, TrialHistory
 
 if TYPE_CHECKING:

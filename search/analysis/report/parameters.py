@@ -4,7 +4,6 @@ from typing import Any
 
 from plotly.graph_objects import Bar, Figure, Parcoords, Scatter
 
-from search.analysis.report.axes import Axis
 from search.analysis.report.importance import LEAST_COMPLETE
 from search.analysis.report.style import (
     BLUE,
@@ -18,7 +17,7 @@ from search.analysis.report.style import (
     set_panels,
 )
 from search.analysis.report.subject import NothingToDraw, Subject
-from search.analysis.report.words import objective_name, score_text
+from search.analysis.report.words import Axis, objective_name, score_text
 from tracking.history import TrialHistory
 from tracking.objectives import Objective
 

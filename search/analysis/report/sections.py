@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from shlex import join as shell_line
 
-from search.analysis.report.classes import class_names, commonest_mistakes
+from search.analysis.report.classes import Wrong, class_names, commonest_mistakes, data_address
 from search.analysis.report.cost import Cost, cost
 from search.analysis.report.figures import Chart
-from search.analysis.report.markup import Markup, joined, table, tag
-from search.analysis.report.mistakes import Wrong, data_address
-from search.analysis.report.pruning import saving
+from search.analysis.report.folds import saving
+from search.analysis.report.page import Markup, joined, table, tag
 from search.analysis.report.subject import Subject
 from search.analysis.report.verdict import corrected_ps, interval_text, paired, sentences
 from search.analysis.report.words import (
@@ -23,7 +22,7 @@ from search.analysis.report.words import (
     trial_score_text,
     unit_of,
 )
-from search.reproduction import best_setting, facts, run_command
+from search.environment import best_setting, facts, run_command
 from tracking.history import TrialHistory
 from tracking.stages import count_stages, stages, stopped_at
 

@@ -4,10 +4,11 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from search.analysis.report.axes import Axis, axes_of
 from search.analysis.report.importance import Importance, importances
 from search.analysis.report.style import hover, plain
 from search.analysis.report.words import (
+    Axis,
+    axes_of,
     objective_name,
     origin_of,
     score_text,

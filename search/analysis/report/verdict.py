@@ -3,8 +3,8 @@
 from itertools import combinations
 
 from search.analysis.comparison.contenders import MOST
-from search.analysis.comparison.entries import LEVEL
 from search.analysis.comparison.evidence import (
+    LEVEL,
     Evidence,
     are_confirmed_alike,
     is_afresh,

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from search.export.folder import Labels
+from search.training.encoders import Encoder, ImageEncoder, TextEncoder
 
 Array = npt.NDArray[Any]
 
@@ -51,7 +52,7 @@ class Exportable:
 
         It fails, in any way, for a model that cannot be part of another one.
         """
-        from search.export.formats.probabilities import probable_model
+        from search.export.formats.keras_archive import probable_model
 
         labels = self.labels
         return probable_model(self.model, labels.meaning, self.samples.encoded, kind=labels.kind)
@@ -131,3 +132,77 @@ class Format(ABC):
         path = folder / self.file
         parts = [path] if path.is_file() else path.rglob("*")
         return sum(part.stat().st_size for part in parts if part.is_file())
+
+
+def encoded_phrase(labels: Labels) -> str:
+    """Return what the model proper takes: samples that are encoded already."""
+    shape = " x ".join(map(str, labels.encoder.input_shape))
+    match labels.kind:
+        case "text":
+            return f"up to {shape} token numbers a text, int32, 0 where it has ended"
+        case "table":
+            return f"{shape} columns, standardised, float32"
+        case _:
+            return f"images {shape}, pixels {_scale(labels)}"
+
+
+def raw_phrase(labels: Labels, shape: tuple[int, ...]) -> str:
+    """Return what a model with its preprocessing takes.
+
+    Args:
+        labels: the model's.
+        shape: of one sample.
+    """
+    match labels.kind:
+        case "text":
+            return "texts"
+        case "table":
+            return f"rows of {len(labels.columns)} columns as in the file, float32"
+        case _:
+            return f"images {' x '.join(map(str, shape))}, pixels 0..255, uint8"
+
+
+def _scale(labels: Labels) -> str:
+    scaled = isinstance(labels.encoder, ImageEncoder) and labels.encoder.scaled
+    return "0..1, float32" if scaled else "0..255"
+
+
+VOCABULARY = "vocabulary.txt"
+
+
+def write_vocabulary(labels: Labels, folder: Path) -> None:
+    """Write a model's words, UTF-8; the word of line n (from 1) is token n + 1.
+
+    Models of other samples have none.
+    """
+    if isinstance(labels.encoder, TextEncoder):
+        content = "".join(f"{word}\n" for word in labels.encoder.words)
+        (folder / VOCABULARY).write_text(content, encoding="utf-8", newline="\n")
+
+
+Margins: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
+
+
+def raw_shape(encoder: Encoder) -> tuple[int, ...]:
+    """Return the shape of one sample as a model with its preprocessing takes it."""
+    if isinstance(encoder, ImageEncoder) and margins(encoder) is not None:
+        return encoder.native_shape
+    return encoder.input_shape
+
+
+def margins(encoder: ImageEncoder) -> Margins | None:
+    """Return how many rows and columns an encoder adds around an image; None where it resizes.
+
+    The encoder itself is asked, with a white image, so that no rule stands twice.
+    """
+    lacking = [
+        wanted - got for wanted, got in zip(encoder.shape[:2], encoder.native_shape, strict=False)
+    ]
+    if min(lacking) < 0:
+        return None
+    top, left = (lack // 2 for lack in lacking)
+    border = (top, lacking[0] - top), (left, lacking[1] - left)
+    white = np.full((1, *encoder.native_shape), 255, np.uint8)
+    inner = np.full((1, *encoder.native_shape[:2], encoder.shape[-1]), 255, np.uint8)
+    padded = encoder.scale(np.pad(inner, [(0, 0), *border, (0, 0)]))
+    return border if np.array_equal(encoder.encode(white), padded) else None

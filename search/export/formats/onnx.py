@@ -3,9 +3,15 @@
 from pathlib import Path
 
 from search.export.folder import Labels
-from search.export.formats.base import Array, Exportable, Format, Samples
-from search.export.formats.phrases import encoded_phrase
-from search.export.formats.vocabulary import VOCABULARY, write_vocabulary
+from search.export.formats.base import (
+    VOCABULARY,
+    Array,
+    Exportable,
+    Format,
+    Samples,
+    encoded_phrase,
+    write_vocabulary,
+)
 
 
 class Onnx(Format):

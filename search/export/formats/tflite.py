@@ -6,9 +6,15 @@ from typing import Any
 import numpy as np
 
 from search.export.folder import Labels
-from search.export.formats.base import Array, Exportable, Format, Samples
-from search.export.formats.phrases import encoded_phrase
-from search.export.formats.vocabulary import VOCABULARY, write_vocabulary
+from search.export.formats.base import (
+    VOCABULARY,
+    Array,
+    Exportable,
+    Format,
+    Samples,
+    encoded_phrase,
+    write_vocabulary,
+)
 
 
 class TFLite(Format):

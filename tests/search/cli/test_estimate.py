@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from search.cli.estimate import Ahead
+from search.cli.status import Ahead
 from tests.studies import StudyBuilder
 from tracking.records import TrialConfirmed
 

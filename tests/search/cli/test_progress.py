@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from search.cli import output
-from search.cli.board import Board
-from search.cli.progress import LiveDisplay, PlainLines
+from search.cli.live import LiveDisplay, PlainLines
+from search.cli.status import Board
 from tests.studies import StudyBuilder
 from tracking.history import History
 from tracking.records import AttemptFailed, FoldStarted, Record, TrialConfirmed
@@ -164,7 +164,7 @@ def test_the_time_left_is_reckoned_from_the_epochs_of_this_session(monkeypatch):
     study.start_trial(0)
     study.fold(0, 1)
     now = [100.0]
-    monkeypatch.setattr("search.cli.board.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr("search.cli.status.time", SimpleNamespace(monotonic=lambda: now[0]))
     for record in shown(watched, study.records[:-1]):
         watched.take(record)
         assert watched.seconds_left() is None

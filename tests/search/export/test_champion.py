@@ -3,7 +3,7 @@
 import pytest
 
 from search.data.folds import validation_share
-from search.export.champion import decide, present_champion
+from search.export.evaluation import decide, present_champion
 from tests.studies import StudyBuilder
 from tracking.records import ModelExported
 

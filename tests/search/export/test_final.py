@@ -8,8 +8,7 @@ import pytest
 from search.data import load
 from search.data.folds import make_folds
 from search.errors import SettingsError
-from search.export.ensemble import check_folds
-from search.export.refit import Final
+from search.export.refit import Final, check_folds
 from search.tasks.scores import Predictions
 from search.training.inputs import make_inputs
 from spaces import get_space
@@ -113,8 +112,8 @@ def searched(final, tmp_path_factory):
 def test_an_ensemble_holds_the_very_models_of_the_search(final, searched, tmp_path):
     import keras
 
-    from search.export.ensemble import refit_folds
     from search.export.formats import FORMATS
+    from search.export.refit import refit_folds
     from search.training.program import Program
 
     epochs = []
@@ -145,7 +144,7 @@ def test_an_ensemble_holds_the_very_models_of_the_search(final, searched, tmp_pa
 def test_models_of_one_output_or_of_logits_are_averaged_as_probabilities(final):
     from keras import Sequential, layers, losses
 
-    from search.export.ensemble import refit_folds
+    from search.export.refit import refit_folds
 
     def build(parameters, data):
         model = Sequential([layers.Input(data.input_shape), layers.Flatten(), layers.Dense(10)])

@@ -10,7 +10,7 @@ from PIL import Image
 from search.data.pictures import background
 from search.errors import DataError
 from search.export.folder import Labels
-from search.export.pictures import read_picture
+from search.export.predict import read_picture
 from search.training.encoders import ImageEncoder
 
 GREY = Labels(classes=("a", "b"), encoder=ImageEncoder((28, 28, 1), (32, 32, 1)))

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from search.cli.predict import _printable
+from search.cli.export import _printable
 from search.errors import DataError
 from search.export.folder import Labels, ModelFolder
 from search.export.predict import MAX_FILE_BYTES, predict_samples

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from spaces import Code, DataSpec, SpaceError, fingerprint_of, get_space
-from spaces.declaring.declaration import Declaration
+from spaces.declaring.declarations import Declaration
 from spaces.declaring.training import with_training
 from spaces.keras_tuner.hypermodel import hypermodel_space
 

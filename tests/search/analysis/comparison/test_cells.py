@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from search.analysis.comparison.cells import differing_cells, share_differences, shares
+from search.analysis.comparison.confusion import differing_cells, share_differences, shares
 
 FIRST = [[8, 2, 0], [0, 10, 0], [5, 0, 15]]
 SECOND = [[6, 2, 2], [0, 10, 0], [0, 0, 20]]

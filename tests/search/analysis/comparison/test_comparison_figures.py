@@ -5,9 +5,8 @@ import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from search.analysis.comparison.difference_figure import difference_png
-from search.analysis.comparison.ranks import rank
-from search.analysis.comparison.ranks_figure import critical_difference_png
+from search.analysis.comparison.confusion import difference_png
+from search.analysis.comparison.ranks import critical_difference_png, rank
 from search.data.figures_canvas import BLUE, ORANGE
 
 RIGHT, WRONG = [[10, 0], [0, 10]], [[4, 6], [0, 10]]

@@ -5,7 +5,7 @@ import pytest
 
 from search.analysis.comparison.comparison import compare
 from search.analysis.comparison.contenders import chosen_contenders
-from search.analysis.comparison.files import write_comparison
+from search.analysis.comparison.writing import write_comparison
 from search.errors import SettingsError
 from tests.search.analysis.comparison.comparing import MIDDLE, STRONG, WEAK
 

@@ -1,7 +1,7 @@
 import pytest
 from scipy.stats import binomtest
 
-from search.analysis.comparison.intervals import over_folds, wilson
+from search.analysis.comparison.statistics import over_folds, wilson
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import pytest
 
-from search.analysis.report.axes import axes_of
+from search.analysis.report.words import axes_of
 from tests.studies import StudyBuilder
 from tracking.records import TrialStarted
 

@@ -5,7 +5,7 @@ from sklearn.metrics import precision_recall_fscore_support
 
 from search.analysis.report.classes import commonest_mistakes
 from search.analysis.report.figures import charts, figures
-from search.analysis.report.pruning import saving
+from search.analysis.report.folds import saving
 from search.analysis.report.subject import Subject
 from tests.search.analysis.report.made import made_study
 from tests.studies import StudyBuilder

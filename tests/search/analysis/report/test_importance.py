@@ -1,7 +1,7 @@
 import pytest
 
-from search.analysis.report.axes import axes_of
 from search.analysis.report.importance import importances
+from search.analysis.report.words import axes_of
 from tests.search.analysis.report.made import made_study
 
 

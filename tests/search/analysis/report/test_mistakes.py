@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from search.analysis.report.mistakes import most_confidently_wrong
+from search.analysis.report.classes import most_confidently_wrong
 from search.analysis.report.subject import Subject
 from search.data import load
 from search.data.folds import Folds

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from search.analysis.report.markup import Markup, json_block, table, tag
+from search.analysis.report.page import Markup, json_block, table, tag
 from search.analysis.report.report import Reported, report
 from tests.search.analysis.report.made import made_study
 from tests.search.analysis.report.samples import study_on

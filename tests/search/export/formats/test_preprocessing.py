@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from search.data.arrays import words_of
-from search.export.formats.ways_in import margins, raw_shape
+from search.export.formats.base import margins, raw_shape
 from search.training.encoders import ImageEncoder, TableEncoder, TextEncoder
 
 pytestmark = pytest.mark.slow  # TensorFlow
@@ -31,7 +31,7 @@ SAID = (
 def graph_of(encoder):
     import tensorflow as tf
 
-    from search.export.formats.preprocessing import preprocessing_of
+    from search.export.formats.saved_model import preprocessing_of
 
     made = preprocessing_of(encoder)
     return made, tf.function(made.encode, input_signature=[made.signature])

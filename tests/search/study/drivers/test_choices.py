@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 
 from search.study.drivers import Outcome, make_driver
 from spaces import Choice, Float, Int, Space, identity_of, same
-from spaces.declaring.declaration import Declaration
+from spaces.declaring.declarations import Declaration
 from tests.search.study.drivers.proposing import SAMPLERS, space_of
 from tests.spaces.test_values import AWKWARD, CHOICES
 from tracking.records import TrialStarted, record_from_json

@@ -1,4 +1,4 @@
-"""`compare`: which of several trials is better, and whether that can be claimed."""
+"""`compare`: which of several trials is better; `report`: one HTML file on a study or several."""
 
 from pathlib import Path
 from string import ascii_uppercase
@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.cli.options import DEFAULT_HOME, AsJson, DataDir, Home
+from search.cli.output import DEFAULT_HOME, AsJson, DataDir, Home, TrackingUri
 
 if TYPE_CHECKING:
-    from search.analysis.comparison.cells import Cell
     from search.analysis.comparison.comparison import Comparison
-    from search.analysis.comparison.entries import Entry, Pair
+    from search.analysis.comparison.confusion import Cell
+    from search.analysis.comparison.evidence import Entry, Pair
 
 _LONGEST_NAME = 24  # characters beside numbers; with longer ones names get lines of their own
 _MOST_PAIRS = 20
@@ -53,8 +53,7 @@ def compare(
     """
     from search.analysis.comparison.comparison import compare as compare_contenders
     from search.analysis.comparison.contenders import chosen_contenders
-    from search.analysis.comparison.document import document
-    from search.analysis.comparison.files import write_comparison
+    from search.analysis.comparison.writing import document, write_comparison
     from search.cli.output import Notices, print_json, say, shell
     from tracking.home import Home as HomeFolder
 
@@ -98,8 +97,8 @@ def _print(comparison: "Comparison") -> None:
 def _print_entries(comparison: "Comparison") -> None:
     from rich.markup import escape
 
-    from search.cli.listing import Column, Listing
     from search.cli.output import console, counted
+    from search.cli.tables import Column, Listing
 
     entries = comparison.entries
     folds = sorted({len(entry.folds) for entry in entries})
@@ -143,8 +142,8 @@ def _numbers(entry: "Entry", *, latency: bool) -> list[str]:
 
 
 def _print_pairs(comparison: "Comparison") -> None:
-    from search.cli.listing import Column, Listing
     from search.cli.output import console
+    from search.cli.tables import Column, Listing
 
     pairs = comparison.pairs
     has_holm, has_wilcoxon = len(pairs) > 1, any(p.wilcoxon_p is not None for p in pairs)
@@ -167,7 +166,7 @@ def _print_pairs(comparison: "Comparison") -> None:
 
 
 def _pair_cells(pair: "Pair", *, holm: bool, wilcoxon: bool) -> list[str]:
-    from search.analysis.comparison.verdict import interval_text, points
+    from search.analysis.comparison.notes import interval_text, points
 
     return [
         f"{ascii_uppercase[pair.first]} - {ascii_uppercase[pair.second]}",
@@ -202,7 +201,7 @@ def _print_ranking(comparison: "Comparison") -> None:
 
 
 def _print_cells(title: str, cells: "tuple[Cell, ...]", comparison: "Comparison") -> None:
-    from search.analysis.comparison.verdict import points
+    from search.analysis.comparison.notes import points
     from search.cli.output import console, table
 
     if not cells:
@@ -220,3 +219,55 @@ def _print_cells(title: str, cells: "tuple[Cell, ...]", comparison: "Comparison"
         )
     console.print(f"\n[bold]{title}[/], A against B, share of the true class", soft_wrap=True)
     console.print(made)
+
+
+def report(
+    study: Annotated[
+        list[str], typer.Argument(metavar="STUDY...", help="Names, as `studies` lists them.")
+    ],
+    out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("report.html"),
+    overwrite: Annotated[bool, typer.Option(help="Replace a file that is there.")] = False,
+    data_dir: DataDir = None,
+    tracking_uri: TrackingUri = None,
+    home: Home = DEFAULT_HOME,
+    json: AsJson = False,
+) -> None:
+    """Write a report: one HTML file that opens without a network, also filed in MLflow.
+
+    The best trial against the baselines, the search, the parameters, curves, what pruning saved,
+    confusion, the most confidently wrong samples, time, and how to do it again. Several studies
+    are compared first.
+    """
+    from search.analysis.report.writing import Written, write_report
+    from search.cli.output import Notices, print_json, say
+    from search.tracker import Tracker
+    from tracking.home import Home as HomeFolder
+
+    def tell(written: Written) -> None:
+        if not json:
+            what = "1 study" if len(written.studies) == 1 else f"{len(written.studies)} studies"
+            say(f"Written: {out} ({written.size / 1e6:.1f} MB, {what})")
+            say(f"Open it in a browser: {written.file.as_uri()}")
+
+    folders = HomeFolder(home)
+    notify = Notices(quiet=json)
+    written = write_report(
+        folders,
+        study,
+        target=out,
+        overwrite=overwrite,
+        data_dir=data_dir,
+        tracker=Tracker(folders, tracking_uri),
+        notify=notify,
+        on_written=tell,
+    )
+    if json:
+        print_json(
+            {
+                "file": str(written.file),
+                "bytes": written.size,
+                "studies": list(written.studies),
+                "records_not_in_mlflow": written.waiting,
+                "notices": notify.texts,
+            }
+        )

@@ -1,10 +1,10 @@
-"""`ui`: MLflow's pages over the home's studies."""
+"""`ui`: MLflow's pages over the home's studies; `sync`: bring to MLflow what is not there yet."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.cli.options import DEFAULT_HOME, AsJson, Home
+from search.cli.output import DEFAULT_HOME, AsJson, Home, TrackingUri
 
 if TYPE_CHECKING:
     from tracking.home import Home as HomeFolder
@@ -26,9 +26,8 @@ def ui(
 
     With `--json` the document comes once the pages can be opened; the serving goes on.
     """
-    from search.cli.binding import Binding
-    from search.cli.mlflow_server import serve
     from search.cli.output import Notices, console, print_json
+    from search.cli.server import Binding, serve
     from search.errors import FoldwiseError, SettingsError
     from search.studies import readable_studies
     from search.tracker import Tracker
@@ -89,3 +88,25 @@ def _print_links(
     if together:
         console.print("[bold]All studies[/]")
         say(f"  side by side       {together}")
+
+
+def sync(tracking_uri: TrackingUri = None, home: Home = DEFAULT_HOME, json: AsJson = False) -> None:
+    """Bring every study's waiting records to MLflow; safe to repeat."""
+    from search.cli.output import Notices, console, print_json
+    from search.errors import FoldwiseError
+    from search.studies import readable_studies
+    from search.tracker import Tracker
+    from tracking.home import Home as HomeFolder
+
+    folders = HomeFolder(home)
+    notify = Notices(quiet=json)
+    tracker = Tracker(folders, tracking_uri)
+    known = readable_studies(folders, notify)
+    waiting = {name: tracker.sync(folders.study(name), notify) for name in known}
+    if json:
+        print_json({"tracking_uri": tracker.shown_uri, "waiting": waiting, "notices": notify.texts})
+    elif not any(waiting.values()):
+        console.print(f"{len(waiting)} studies are complete in MLflow at {tracker.shown_uri}")
+    if any(waiting.values()):
+        count = sum(waiting.values())
+        raise FoldwiseError(f"{count} records did not reach MLflow at {tracker.shown_uri}")
