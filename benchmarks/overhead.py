@@ -205,7 +205,7 @@ def bare_loop(task: dict) -> None:
 
     from search.seeds import derive
     from search.study.opening import open_study
-    from search.study.planned import work_of
+    from search.study.workers import work_of
     from search.training.fit import fit
     from search.training.fold_data import Bench
     from search.training.inputs import spec_of

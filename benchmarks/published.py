@@ -99,7 +99,7 @@ def train(case: Case, seed: int, asked: argparse.Namespace) -> Training:
     from search.data import load
     from search.data.folds import stratified_part
     from search.seeds import derive
-    from search.tasks.scores import Predictions, confusion_matrix, score
+    from search.tasks.classification import Predictions, confusion_matrix, score
     from search.training.batches import Part
     from search.training.fit import fit, predict
     from search.training.inputs import make_inputs, spec_of

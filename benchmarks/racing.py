@@ -37,7 +37,7 @@ from search.study.drivers import FixedDriver
 from search.study.feedback import Feedback
 from search.study.loop import Study
 from search.study.pruners import NoPruner, Pruner, make_pruner
-from search.study.pruners.standing import Standing
+from search.study.pruners.base import Standing
 from tracking.history import History, TrialHistory
 from tracking.objectives import OBJECTIVES
 from tracking.records import (

@@ -111,7 +111,7 @@ def _fold(
     import keras
 
     from search.seeds import derive
-    from search.tasks.scores import score
+    from search.tasks.classification import score
     from search.training.batches import Part
     from search.training.fit import Epoch, fit, predict
     from search.training.inputs import spec_of

@@ -21,7 +21,7 @@ import numpy as np
 
 from search.data import Dataset, load
 from search.data.folds import Folds, make_folds
-from search.tasks.scores import Predictions, confusion_matrix
+from search.tasks.classification import Predictions, confusion_matrix
 from tracking.home import Home, StudyFolder
 from tracking.journal import encode
 from tracking.records import (

@@ -46,9 +46,11 @@ LEAST_KILLED = 0.9
 # The tests that must notice what changes in a module, those that notice most first.
 TESTS: dict[str, tuple[str, ...]] = {
     "search/data/folds.py": ("tests/search/data/test_folds.py",),
-    "search/training/batches.py": ("tests/search/training/test_batches.py",),
-    "search/training/encoders.py": ("tests/search/training/test_encoders.py",),
-    "search/training/augmentation.py": ("tests/search/training/test_augmentation.py",),
+    "search/training/batches.py": (
+        "tests/search/training/test_batches.py",
+        "tests/search/training/test_augmentation.py",
+    ),
+    "search/training/inputs.py": ("tests/search/training/test_encoders.py",),
     "search/study/budget.py": ("tests/search/study/test_budget.py",),
     "search/analysis/report/importance.py": ("tests/search/analysis/report/test_importance.py",),
     "search/analysis/comparison/statistics.py": (
@@ -66,8 +68,10 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/search/training/test_targets.py",
         "tests/search/training/test_fit.py",
     ),
-    "search/tasks/outputs.py": ("tests/search/training/test_targets.py",),
-    "search/tasks/scores.py": ("tests/search/tasks/test_scores.py",),
+    "search/tasks/classification.py": (
+        "tests/search/training/test_targets.py",
+        "tests/search/tasks/test_scores.py",
+    ),
     "search/training/program.py": (
         "tests/search/training/test_reuse.py",
         "tests/search/training/test_fit.py",

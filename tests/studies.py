@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from search.tasks.scores import Predictions, confusion_matrix, macro_f1
+from search.tasks.classification import Predictions, confusion_matrix, macro_f1
 from tracking.history import History
 from tracking.home import StudyFolder
 from tracking.journal import encode

@@ -9,7 +9,7 @@ from search.data.folds import Folds
 from search.doctor.findings import NOTICE, OK, PROBLEM, Finding, Place, listed, plural
 from search.doctor.home import leftover_findings
 from search.errors import DataError
-from search.tasks.scores import Predictions, confusion_matrix, macro_f1
+from search.tasks.classification import Predictions, confusion_matrix, macro_f1
 from tracking.history import History, TrialHistory
 from tracking.home import StudyFolder
 from tracking.journal import JournalError

@@ -15,8 +15,7 @@ import numpy as np
 from search.errors import DataError, FoldwiseError
 from search.export.folder import CHECKED, Code, Labels, ModelFolder, NeedsCode
 from search.studies import study_folder, study_history
-from search.training.encoders import ImageEncoder, TextEncoder
-from search.training.inputs import spec_of
+from search.training.inputs import ImageEncoder, TextEncoder, spec_of
 from spaces import absolute, run_code
 from tracking.home import Home
 

@@ -14,8 +14,8 @@ from search.export.card import model_card
 from search.export.code import open_model
 from search.export.folder import CARD, METRICS, Code, ModelFolder
 from search.export.predict import class_values
-from search.tasks.outputs import SCORES
-from search.tasks.scores import (
+from search.tasks.classification import (
+    SCORES,
     Predictions,
     classification_report,
     confusion_matrix,

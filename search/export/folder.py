@@ -14,8 +14,8 @@ from search.data.checks import MAX_CLASSES
 from search.data.pictures import MAX_PIXELS
 from search.errors import DataError
 from search.export.archive import fault_in_archive, own_names
-from search.tasks.outputs import MEANINGS, Outputs
-from search.training.encoders import (
+from search.tasks.classification import MEANINGS, Outputs
+from search.training.inputs import (
     Encoder,
     ImageEncoder,
     TableEncoder,

@@ -18,8 +18,8 @@ from search.errors import DataError
 from search.export.code import load_model
 from search.export.folder import Labels, ModelFolder
 from search.quiet import load_tensorflow
-from search.tasks.outputs import SCORES
-from search.training.encoders import ImageEncoder
+from search.tasks.classification import SCORES
+from search.training.inputs import ImageEncoder
 from spaces import cause_of
 
 _CONTRAST = 64  # borders this far apart, of 255, are of opposite polarity

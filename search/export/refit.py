@@ -19,10 +19,15 @@ from search.export.formats.base import Samples
 from search.seeds import derive
 from search.study.identity import listed
 from search.study.opening import code_now, study_space
-from search.tasks.outputs import PROBABILITIES, SCORES, Outputs, are_probabilities, output_units
+from search.tasks.classification import (
+    PROBABILITIES,
+    SCORES,
+    Outputs,
+    are_probabilities,
+    output_units,
+)
 from search.training.batches import Part
-from search.training.encoders import Encoder
-from search.training.inputs import Inputs, make_inputs, spec_of
+from search.training.inputs import Encoder, Inputs, make_inputs, spec_of
 from spaces import Code, Fingerprint, Settings, Space, SpaceError, code_of
 from tracking.history import History, TrialHistory
 from tracking.home import Home

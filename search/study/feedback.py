@@ -16,7 +16,7 @@ import statistics
 from bisect import bisect_left, insort
 
 from search.study.drivers import Driver, Outcome
-from search.study.pruners.standing import Standing
+from search.study.pruners.base import Standing
 from tracking.history import History, TrialHistory
 
 PEERS = 32  # so many trials tell how much is gained within the first fold

@@ -12,7 +12,7 @@ from search.study.budget import Budget, seconds_to_race
 from search.study.drivers import Driver
 from search.study.feedback import Feedback
 from search.study.pruners import Pruner
-from search.study.pruners.standing import Standing
+from search.study.pruners.base import Standing
 from spaces import Settings
 from tracking.history import History, TrialHistory
 from tracking.records import (

@@ -26,8 +26,16 @@ from search.seeds import derive
 from search.studies import Notify, StudyReader, study_folder
 from search.study.drivers import check_driver
 from search.study.execution import AUTO
-from search.study.identity import check_code, check_same, first_record, study_pixels
-from search.study.matching import check_kind, check_needs, left_out, without_flip
+from search.study.identity import (
+    check_code,
+    check_kind,
+    check_needs,
+    check_same,
+    first_record,
+    left_out,
+    study_pixels,
+    without_flip,
+)
 from search.study.settings import IDENTITY, StudySettings, validate
 from search.training.inputs import data_spec, space_on
 from spaces import (

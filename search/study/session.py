@@ -18,8 +18,8 @@ from search.study.execution import AUTO
 from search.study.identity import check_code, listed
 from search.study.loop import COMPLETE, Study
 from search.study.opening import Opened
-from search.study.planned import Planned
 from search.study.pruners import make_pruner
+from search.study.workers import Planned
 from search.tracker import Tracker
 from tracking.history import History
 from tracking.journal import Journal

@@ -14,13 +14,10 @@ import tensorflow as tf
 from search.data.folds import stratified_part
 from search.data.pictures import background
 from search.seeds import derive
-from search.tasks.outputs import Outputs, are_probabilities, output_units
-from search.tasks.scores import Scores
-from search.training.augmentation import Augmentation
-from search.training.batches import Array, Part, lengths_of, shuffled, spread
+from search.tasks.classification import Outputs, Scores, are_probabilities, output_units
+from search.training.batches import Array, Augmentation, Part, lengths_of, shuffled, spread
 from search.training.compiling import compile_model
-from search.training.program import Program
-from search.training.reuse import Programs
+from search.training.program import Program, Programs
 from search.training.targets import Targets
 from spaces import Settings
 

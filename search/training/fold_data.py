@@ -14,9 +14,8 @@ from search.data.folds import Folds, Indices
 from search.executors.protocol import Work
 from search.training.batches import Array, Part
 from search.training.building import Built, Models, untouched_state
-from search.training.encoders import Encoder
-from search.training.inputs import Inputs, make_inputs, space_on, spec_of
-from search.training.reuse import Programs
+from search.training.inputs import Encoder, Inputs, make_inputs, space_on, spec_of
+from search.training.program import Programs
 from spaces import Settings, Space, code_of
 from tracking.home import StudyFolder
 

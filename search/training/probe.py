@@ -8,7 +8,7 @@ import numpy as np
 
 from search.executors.protocol import Probe, Probed
 from search.seeds import derive
-from search.tasks.outputs import are_probabilities, output_units
+from search.tasks.classification import are_probabilities, output_units
 from search.training.batches import Batches, Part, lengths_of, shuffled, spread
 from search.training.compiling import compile_model
 from search.training.fold_data import Bench

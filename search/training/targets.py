@@ -13,16 +13,17 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from search.tasks.outputs import (
+from search.tasks.classification import (
     LOGITS,
     PROBABILITIES,
     SCORES,
     SIGMOID_LOGITS,
     Outputs,
+    Scores,
     are_probabilities,
     output_units,
+    score,
 )
-from search.tasks.scores import Scores, score
 from spaces import cause_of
 
 INTEGERS, ONE_HOT, BINARY, SIGNS = "integers", "one-hot", "binary", "signs"

@@ -15,13 +15,18 @@ from search.data.folds import CONFIRMATIONS
 from search.errors import DataError
 from search.executors.protocol import TrialTask, Verdict
 from search.seeds import derive
-from search.tasks.outputs import output_units
-from search.tasks.scores import Predictions, classification_report, confusion_matrix, macro_f1
+from search.tasks.classification import (
+    Predictions,
+    classification_report,
+    confusion_matrix,
+    macro_f1,
+    output_units,
+)
 from search.training.batches import Array, Part
 from search.training.building import Built
-from search.training.encoders import Encoder
 from search.training.fit import Diverged, Epoch, Fitted, fit
 from search.training.fold_data import Bench
+from search.training.inputs import Encoder
 from search.training.latency import latency_ms
 from spaces import Settings, cause_of, value_text
 from spaces.declaring.importing import shortened

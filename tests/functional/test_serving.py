@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from search.export.folder import Labels, ModelFolder
-from search.training.encoders import TextEncoder
+from search.training.inputs import TextEncoder
 from tests.functional.serving import served
 from tests.studies import StudyBuilder
 from tests.tracked import Tracked

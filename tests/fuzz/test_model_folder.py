@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from search.export.archive import fault_in_archive
 from search.export.folder import Labels, ModelFolder
-from search.training.encoders import ImageEncoder, TableEncoder, TextEncoder
+from search.training.inputs import ImageEncoder, TableEncoder, TextEncoder
 from tests.fuzz.damage import THOUSAND, cleanly, damaged
 
 MODELS = (

@@ -30,7 +30,7 @@ from search.analysis.comparison.statistics import (
     wilcoxon,
 )
 from search.errors import DataError
-from search.tasks.scores import Predictions
+from search.tasks.classification import Predictions
 from tracking.objectives import DEFAULT, OBJECTIVES
 from tracking.records import FoldEnded
 

@@ -28,8 +28,7 @@ from search.analysis.report.words import trial_name
 from search.data import Dataset, load
 from search.data.folds import Folds
 from search.errors import DataError, FoldwiseError
-from search.tasks.outputs import SCORES
-from search.tasks.scores import Predictions
+from search.tasks.classification import SCORES, Predictions
 from tracking.history import TrialHistory
 from tracking.home import StudyFolder
 

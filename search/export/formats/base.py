@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from search.export.folder import Labels
-from search.training.encoders import Encoder, ImageEncoder, TextEncoder
+from search.training.inputs import Encoder, ImageEncoder, TextEncoder
 
 Array = npt.NDArray[Any]
 

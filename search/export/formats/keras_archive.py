@@ -14,7 +14,14 @@ from keras import layers
 from search.export.archive import own_in
 from search.export.folder import MODEL, Labels, ModelFolder, why_not_read
 from search.export.formats.base import Array, Exportable, Format, Samples, encoded_phrase
-from search.tasks.outputs import LOGITS, SCORES, SIGMOID_LOGITS, Outputs, last_activation, single
+from search.tasks.classification import (
+    LOGITS,
+    SCORES,
+    SIGMOID_LOGITS,
+    Outputs,
+    last_activation,
+    single,
+)
 
 TRIED_BYTES = 50 << 20  # of weights; of larger models only the configuration is tried beforehand
 DIFFERENCE = 1e-3  # of one output, from which on a model computes otherwise once it was read

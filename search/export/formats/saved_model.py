@@ -21,7 +21,7 @@ from search.export.formats.base import (
     raw_phrase,
     raw_shape,
 )
-from search.training.encoders import (
+from search.training.inputs import (
     FIRST_WORD,
     PADDING,
     UNKNOWN,

@@ -1,8 +1,7 @@
 """Drivers: what proposes settings. Importing this package imports no search library."""
 
-from search.study.drivers.base import Driver, Outcome
+from search.study.drivers.base import Driver, FixedDriver, Outcome
 from search.study.drivers.catalog import DRIVERS, check_driver, default_sampler, make_driver
-from search.study.drivers.fixed import FixedDriver
 
 __all__ = [
     "DRIVERS",

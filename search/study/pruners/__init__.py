@@ -1,6 +1,30 @@
 """Pruners: what ends a trial before it has seen all epochs of all folds."""
 
 from search.study.pruners.base import NoPruner, Pruner
-from search.study.pruners.catalog import PRUNERS, make_pruner
+from search.study.pruners.folds import MedianPruner, WilcoxonPruner
+from search.study.pruners.halving import HyperbandPruner
+from search.study.pruners.racing import RacingPruner
+from tracking.objectives import Objective
+
+_PRUNERS: dict[str, type[Pruner]] = {
+    "racing": RacingPruner,
+    "none": NoPruner,
+    "median": MedianPruner,
+    "hyperband": HyperbandPruner,
+    "wilcoxon": WilcoxonPruner,
+}
+PRUNERS = tuple(_PRUNERS)
+
+
+def make_pruner(name: str, objective: Objective, *, winners: int = 1) -> Pruner:
+    """Return a pruner.
+
+    Args:
+        name: one of `PRUNERS`.
+        objective: the study's first.
+        winners: how many trials at least should see all folds, if as many come that far.
+    """
+    return _PRUNERS[name](objective, winners=winners)
+
 
 __all__ = ["PRUNERS", "NoPruner", "Pruner", "make_pruner"]

@@ -2,8 +2,7 @@
 
 import statistics
 
-from search.study.pruners.base import Pruner
-from search.study.pruners.standing import folds_text
+from search.study.pruners.base import Pruner, folds_text
 from tracking.history import History, TrialHistory
 from tracking.objectives import Objective
 

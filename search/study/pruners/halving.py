@@ -3,8 +3,7 @@
 import math
 from zlib import crc32
 
-from search.study.pruners.base import Pruner
-from search.study.pruners.standing import folds_text
+from search.study.pruners.base import Pruner, folds_text
 from tracking.history import History, TrialHistory
 
 FACTOR = 3

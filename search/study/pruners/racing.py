@@ -5,8 +5,7 @@ import statistics
 from bisect import bisect_right
 from dataclasses import dataclass
 
-from search.study.pruners.base import Pruner
-from search.study.pruners.standing import folds_text
+from search.study.pruners.base import Pruner, folds_text
 from spaces import Settings
 from tracking.history import History, TrialHistory
 from tracking.tally import rung_of

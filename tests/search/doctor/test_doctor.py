@@ -19,7 +19,7 @@ from search.study.budget import Budget
 from search.study.drivers import make_driver
 from search.study.loop import Study
 from search.study.pruners import NoPruner
-from search.tasks.scores import Predictions
+from search.tasks.classification import Predictions
 from search.tracker import Tracker
 from spaces import Int
 from tests.fakes import ScriptedExecutor, toy_space

@@ -8,7 +8,7 @@ from search.data import load
 from search.data.folds import make_folds
 from search.executors import Executor
 from search.executors.protocol import GO_ON, HALT, TrialTask, Verdict, Work
-from search.tasks.scores import Predictions
+from search.tasks.classification import Predictions
 from spaces import get_space
 from tracking.home import Home, StudyFolder
 from tracking.records import (

@@ -5,7 +5,7 @@ import pytest
 
 from search.errors import DataError
 from search.export.folder import Labels, ModelFolder
-from search.training.encoders import ImageEncoder, TableEncoder, TextEncoder
+from search.training.inputs import ImageEncoder, TableEncoder, TextEncoder
 
 IMAGES = Labels(classes=("a", "b"), encoder=ImageEncoder((28, 28, 1), (32, 32, 1)), background=1.5)
 TEXTS = Labels(classes=("a", "b"), encoder=TextEncoder(("good", "bad"), length=5, size=10))

@@ -6,10 +6,9 @@ import pytest
 from search.data.folds import Folds
 from search.errors import FoldwiseError
 from search.executors.protocol import Probed
-from search.study.autotune import Wish, plan_for
+from search.study.autotune import Wish, key_for, plan_for, recall, remember
 from search.study.execution import Load, Plan, Way, fastest
-from search.study.planned import _samples_held
-from search.study.plans import key_for, recall, remember
+from search.study.workers import _samples_held
 
 LONG = Load(folds=1000, epochs=10, samples=10_000)
 SMALL = Load(folds=6, epochs=2, samples=1_000)

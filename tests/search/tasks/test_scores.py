@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from search.errors import DataError
-from search.tasks.scores import (
+from search.tasks.classification import (
     Predictions,
     classification_report,
     confusion_matrix,

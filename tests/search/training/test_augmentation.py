@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import affine_transform
 
-from search.training.augmentation import Augmentation
+from search.training.batches import Augmentation
 
 pytestmark = pytest.mark.slow
 

@@ -65,7 +65,7 @@ def trained(made, programs, chosen, fold):
     ],
 )
 def test_a_kept_program_trains_to_the_same_bits_as_a_new_one(changed):
-    from search.training.reuse import Programs
+    from search.training.program import Programs
 
     programs, chosen = Programs(), setting(**changed)
     kept = [trained(model(fold), programs, chosen, fold) for fold in (0, 1, 2)]
@@ -78,8 +78,7 @@ def test_a_kept_program_trains_to_the_same_bits_as_a_new_one(changed):
 
 
 def test_a_setting_is_traced_once_for_all_folds(monkeypatch):
-    from search.training.program import Program
-    from search.training.reuse import Programs
+    from search.training.program import Program, Programs
 
     traces = []
     traced = Program._epoch
@@ -100,7 +99,7 @@ def test_a_setting_is_traced_once_for_all_folds(monkeypatch):
 def test_only_models_of_keras_own_layers_that_were_not_compiled_are_kept():
     import keras
 
-    from search.training.reuse import Programs
+    from search.training.program import Programs
 
     class Own(keras.layers.Dense):
         pass
@@ -118,7 +117,7 @@ def test_only_models_of_keras_own_layers_that_were_not_compiled_are_kept():
 
 
 def test_a_model_of_another_shape_is_not_replaced():
-    from search.training.reuse import Programs
+    from search.training.program import Programs
 
     programs = Programs()
     trained(model(1), programs, setting(), 0)
@@ -129,7 +128,7 @@ def test_a_model_of_another_shape_is_not_replaced():
 
 
 def test_the_oldest_programs_make_room():
-    from search.training.reuse import MOST_PROGRAMS, Programs
+    from search.training.program import MOST_PROGRAMS, Programs
 
     programs = Programs()
     rates = [0.001 * number for number in range(1, MOST_PROGRAMS + 2)]

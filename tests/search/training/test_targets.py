@@ -354,7 +354,7 @@ def test_an_output_of_another_rank_is_refused_with_its_shape():
 def test_outputs_are_tried_where_the_last_layer_is_not_one_that_keras_knows():
     import keras
 
-    from search.tasks.outputs import are_probabilities
+    from search.tasks.classification import are_probabilities
 
     class Last(keras.layers.Layer):
         def __init__(self, finish):
@@ -379,7 +379,7 @@ def test_outputs_are_tried_where_the_last_layer_is_not_one_that_keras_knows():
 
 
 def test_values_that_leave_their_bounds_are_an_error_not_clipped():
-    from search.tasks.outputs import Outputs
+    from search.tasks.classification import Outputs
 
     with pytest.raises(ValueError, match=r"must lie between 0 and 1; they reached from -1 to 2"):
         Outputs("probabilities", 2).values(np.array([[2.0], [-1.0]]))
@@ -404,7 +404,7 @@ def test_averaged_weights_are_what_is_scored_and_kept(early, overwrite):
 def test_zeros_behind_a_relu_are_not_taken_for_probabilities(seed):
     import keras
 
-    from search.tasks.outputs import are_probabilities
+    from search.tasks.classification import are_probabilities
 
     keras.utils.set_random_seed(seed)
     layers = [keras.layers.Input((2,)), keras.layers.Dense(1), keras.layers.ReLU()]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from search.tasks.scores import Predictions
+from search.tasks.classification import Predictions
 from tests.studies import STUDY_ID, StudyBuilder
 from tracking.home import Home
 from tracking.records import FoldEnded, FoldStarted, TrialConfirmed

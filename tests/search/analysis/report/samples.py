@@ -6,7 +6,7 @@ import numpy as np
 
 from search.data import load
 from search.data.folds import make_folds
-from search.tasks.scores import Predictions
+from search.tasks.classification import Predictions
 from tests.studies import StudyBuilder
 from tracking.home import Home
 

@@ -14,7 +14,7 @@ from search.executors import ClusterWish, Executor, Limits, PerTrial, make_execu
 from search.executors.local import LocalExecutor, WorkerFailed
 from search.executors.protocol import GO_ON, HALT, TrialTask, Verdict
 from search.executors.ray.placement import VARIABLE
-from search.tasks.scores import Predictions
+from search.tasks.classification import Predictions
 from tests.faults.books import journal_faults
 from tests.faults.processes import StudyRun
 from tests.search.executors.contract import (

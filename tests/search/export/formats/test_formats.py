@@ -12,7 +12,7 @@ from search.export.folder import Labels
 from search.export.formats import FORMATS, Difference, Samples, chosen_formats, default_formats
 from search.export.formats.base import Format
 from search.export.formats.writing import ExportFailed, Written, exportable, rehearse, write_formats
-from search.training.encoders import ImageEncoder, TableEncoder, TextEncoder
+from search.training.inputs import ImageEncoder, TableEncoder, TextEncoder
 
 CHANCE = np.random.default_rng(0)
 SAID = ("good, GOOD film", "", "it's bad!", "b a d", "good " * 20)

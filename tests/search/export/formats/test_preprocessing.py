@@ -9,7 +9,7 @@ import pytest
 
 from search.data.arrays import words_of
 from search.export.formats.base import margins, raw_shape
-from search.training.encoders import ImageEncoder, TableEncoder, TextEncoder
+from search.training.inputs import ImageEncoder, TableEncoder, TextEncoder
 
 pytestmark = pytest.mark.slow  # TensorFlow
 

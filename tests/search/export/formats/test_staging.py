@@ -7,7 +7,7 @@ import pytest
 from search.errors import DataError, SettingsError
 from search.export.folder import Labels, ModelFolder
 from search.export.formats.writing import publish, staged
-from search.training.encoders import ImageEncoder
+from search.training.inputs import ImageEncoder
 
 
 def names(folder):

@@ -1,5 +1,5 @@
 from search.study.drivers import Driver, Outcome
-from search.study.drivers.distinct import DistinctDriver
+from search.study.drivers.catalog import DistinctDriver
 from spaces import Boolean, Choice, Float, Int, Settings, Space
 from tests.fakes import toy_space
 from tests.search.study.drivers.proposing import SPACES, outcome, run

@@ -1,7 +1,7 @@
 import pytest
 
 from search.study.drivers import Driver, Outcome, make_driver
-from search.study.drivers.axes import Axes
+from search.study.drivers.keras_tuner import Axes
 from spaces import Boolean, Choice, Float, Int, Settings
 from tests.fakes import toy_space
 from tests.search.study.drivers.proposing import SPACES, same, space_of

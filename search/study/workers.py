@@ -9,21 +9,13 @@ from typing import Any, cast
 import numpy as np
 
 from search.data.folds import Folds
-from search.executors import (
-    ClusterWish,
-    Executor,
-    Limits,
-    LocalExecutor,
-    PerTrial,
-    make_executor,
-)
+from search.executors import ClusterWish, Executor, Limits, LocalExecutor, PerTrial, make_executor
 from search.executors.protocol import Work
-from search.study.autotune import Wish, plan_for
+from search.study.autotune import Wish, key_for, plan_for, recall, remember
 from search.study.budget import Budget
 from search.study.execution import AUTO, Load, Plan, Way
 from search.study.identity import study_pixels
 from search.study.opening import Opened
-from search.study.plans import key_for, recall, remember
 from search.study.settings import StudySettings
 from search.training.inputs import data_spec
 from spaces import ImageInput
