@@ -106,8 +106,6 @@ class _Trial:
     def run(self) -> None:
         """Train what is left; end the trial where that was the last of it."""
         lost = self._read_predictions()
-        if doubt := self._bench.export_doubt(self._task.parameters):
-            self._notice(doubt)
         if self._task.stop:
             self._describe_anew()
             raise _Stopped(Verdict(stop=True, reason=self._task.stop))
@@ -118,6 +116,8 @@ class _Trial:
         for fold in self._task.folds:
             if fold not in self._folds:
                 self._send(FoldStarted(at=time.time(), trial=self._task.trial, fold=fold))
+                if doubt := self._bench.export_doubt(self._task.parameters):
+                    self._notice(doubt)
                 self._folds[fold] = self._evaluate(fold)
                 self._epochs_unfinished = 0
                 self._send(self._folds[fold])
