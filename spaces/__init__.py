@@ -2,7 +2,6 @@
 
 from spaces.declaring.fingerprint import Fingerprint, fingerprint_of
 from spaces.declaring.importing import Code, cause_of
-from spaces.declaring.inputs import PIXEL_RANGES, DataSpec, ImageInput, Input, TableInput, TextInput
 from spaces.declaring.narrowing import NarrowedSpace, narrow
 from spaces.declaring.parameters import Boolean, Choice, Float, Int, Parameter, Settings, SpaceError
 from spaces.declaring.registry import (
@@ -14,7 +13,18 @@ from spaces.declaring.registry import (
     run_code,
     space_fingerprint,
 )
-from spaces.declaring.space import Identity, Published, Space, identity_of
+from spaces.declaring.space import (
+    PIXEL_RANGES,
+    DataSpec,
+    Identity,
+    ImageInput,
+    Input,
+    Published,
+    Space,
+    TableInput,
+    TextInput,
+    identity_of,
+)
 from spaces.declaring.training import without_augmentation
 from spaces.declaring.values import Value, place_of, same, short_text, value_text
 from spaces.keras_tuner.hypermodel import given_pixels, with_pixels

@@ -18,9 +18,8 @@ from typing import Any
 
 from spaces.declaring.declarations import Declaration, digest
 from spaces.declaring.importing import Code, described, split
-from spaces.declaring.inputs import DataSpec, Pixels
 from spaces.declaring.parameters import SpaceError
-from spaces.declaring.space import Space
+from spaces.declaring.space import DataSpec, Pixels, Space
 from spaces.declaring.values import value_text
 from spaces.keras_tuner.exploring import BUILDS, Explorer, Setting, parameters_of
 from spaces.keras_tuner.hypermodel import Builder, builder, check, check_model, new_hyperparameters

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from spaces.declaring.importing import split
-from spaces.declaring.inputs import DataSpec
 from spaces.declaring.parameters import Boolean, Choice, Float, Int, Parameter, SpaceError
+from spaces.declaring.space import DataSpec
 
 _KINDS: dict[str, type[Parameter]] = {
     "boolean": Boolean,

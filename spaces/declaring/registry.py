@@ -9,9 +9,8 @@ from pathlib import Path
 from spaces.declaring.declarations import Notify, declaration
 from spaces.declaring.fingerprint import Fingerprint, fingerprint
 from spaces.declaring.importing import Code, find
-from spaces.declaring.inputs import DataSpec
 from spaces.declaring.parameters import SpaceError
-from spaces.declaring.space import Space
+from spaces.declaring.space import DataSpec, Space
 from spaces.declaring.training import with_training
 from spaces.keras_tuner.hypermodel import Replay, builder, hypermodel_space, new_hyperparameters
 

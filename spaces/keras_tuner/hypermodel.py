@@ -13,9 +13,16 @@ from typing import Any
 
 from spaces.declaring.declarations import Declaration
 from spaces.declaring.importing import Code, described, split
-from spaces.declaring.inputs import ONE_RANGE, DataSpec, ImageInput, Pixels, TableInput, TextInput
 from spaces.declaring.parameters import SpaceError
-from spaces.declaring.space import Space
+from spaces.declaring.space import (
+    ONE_RANGE,
+    DataSpec,
+    ImageInput,
+    Pixels,
+    Space,
+    TableInput,
+    TextInput,
+)
 from spaces.declaring.values import Value
 
 DATASET = "fashion_mnist"

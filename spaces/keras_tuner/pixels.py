@@ -16,8 +16,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from spaces.declaring.inputs import ONE_RANGE, PIXEL_RANGES, Pixels
 from spaces.declaring.parameters import SpaceError
+from spaces.declaring.space import ONE_RANGE, PIXEL_RANGES, Pixels
 
 Array: TypeAlias = npt.NDArray[Any]
 

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from plotly.graph_objects import Figure
 
 from search.analysis.report.classes import class_scores, confusion
-from search.analysis.report.contours import contours
-from search.analysis.report.cost import time
 from search.analysis.report.folds import curves, pruning
-from search.analysis.report.parameters import importance, parallel_coordinates, slices
-from search.analysis.report.progress import front, optimisation_history
+from search.analysis.report.parameters import contours, importance, parallel_coordinates, slices
+from search.analysis.report.progress import front, optimisation_history, time
 from search.analysis.report.subject import NothingToDraw, Subject
 from tracking.history import History
 

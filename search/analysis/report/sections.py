@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from shlex import join as shell_line
 
 from search.analysis.report.classes import Wrong, class_names, commonest_mistakes, data_address
-from search.analysis.report.cost import Cost, cost
 from search.analysis.report.figures import Chart
 from search.analysis.report.folds import saving
 from search.analysis.report.page import Markup, joined, table, tag
+from search.analysis.report.progress import Cost, cost
 from search.analysis.report.subject import Subject
 from search.analysis.report.verdict import corrected_ps, interval_text, paired, sentences
 from search.analysis.report.words import (

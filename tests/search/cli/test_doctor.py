@@ -123,7 +123,7 @@ def test_a_journal_that_cannot_be_written_ends_any_command_with_one_sentence(
     def refuse(*_):
         raise JournalError("journal.jsonl: the disk is full")
 
-    monkeypatch.setattr("search.doctor.examination.examine", refuse)
+    monkeypatch.setattr("search.doctor.examine", refuse)
     monkeypatch.setattr(sys, "argv", ["search", "doctor"])
     with pytest.raises(SystemExit, match="1"):
         run()

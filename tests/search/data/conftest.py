@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from search.data import places
+from search.data import sources as places
 
 Bytes = dict[str, bytes]
 NAMES = {

@@ -173,7 +173,7 @@ def test_a_full_disk_ends_in_one_message(home: Path, monkeypatch: pytest.MonkeyP
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("search.data.places.write_array", full)
+    monkeypatch.setattr("search.data.sources.write_array", full)
     with pytest.raises(DataError, match="No space left on device"):
         load("digits", home=home)
     assert not list((home / "datasets").iterdir())

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from search.analysis.report.contours import smoothed
+from search.analysis.report.parameters import smoothed
 
 BOTH = np.array([True, True])
 
