@@ -1,12 +1,25 @@
 """`run`: search a space, or continue a study."""
 
+import inspect
+from collections.abc import Callable
+from copy import copy
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
+from pydantic import BeforeValidator
+from pydantic.fields import FieldInfo
 
 from search.cli.output import DEFAULT_HOME, AcceptChangedCode, AsJson, DataDir, Home, TrackingUri
+from search.study.settings import (
+    WHAT,
+    WHERE_KEPT,
+    StudySettings,
+    parse_overrides,
+    read_config,
+    told_of,
+)
 
 if TYPE_CHECKING:
     from search.api import StudyResult
@@ -15,181 +28,85 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 NO_TRIAL_SUCCEEDED = 1
 
+# Of the options that are no settings of the study.
+GROUPS = {
+    "accept_changed_code": WHAT,
+    "data_dir": WHAT,
+    "config": WHERE_KEPT,
+    "tracking_uri": WHERE_KEPT,
+    "home": WHERE_KEPT,
+}
 
+
+def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Return the command with an option for each of the study's settings."""
+    signature = inspect.signature(command)
+    own = [_grouped(p) for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    options = [_option(name, field) for name, field in StudySettings.model_fields.items()]
+    made = signature.replace(parameters=[*options, *own])
+    command.__signature__ = made  # type: ignore[attr-defined] # Typer reads it
+    return command
+
+
+def _grouped(parameter: inspect.Parameter) -> inspect.Parameter:
+    """Return an option that other commands have, too, in its group of this one's help."""
+    kind, option = get_args(parameter.annotation)
+    option = copy(option)
+    option.rich_help_panel = GROUPS.get(parameter.name)
+    return parameter.replace(annotation=Annotated[kind, option])
+
+
+def _option(name: str, field: FieldInfo) -> inspect.Parameter:
+    group, told = told_of(name)
+    kind, flags, shown = _kind(field), [], None
+    if name == "set":
+        kind, shown = list[str], "P=V"
+    elif kind is bool and field.default:
+        flags = [f"--{name}/--no-{name}"]
+    option = typer.Option(
+        *(flags or [f"--{name.replace('_', '-')}"]),
+        metavar=shown,
+        help=told,
+        rich_help_panel=group,
+    )
+    annotation = Annotated[kind | None, option]  # type: ignore[valid-type]
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
+    )
+
+
+def _kind(field: FieldInfo) -> Any:
+    """Return the type that the command line reads a setting as; the settings do the rest."""
+    if any(isinstance(entry, BeforeValidator) for entry in field.metadata):
+        return str
+    for kind in (bool, int, float):
+        if kind in (field.annotation, *get_args(field.annotation)):
+            return kind
+    return str
+
+
+@_with_settings
 def run(
-    space: Annotated[
-        str | None,
-        typer.Option(help="Name, package.module:ATTRIBUTE or file.py:ATTRIBUTE (runs that code)."),
-    ] = None,
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            help="Name, csv:TRAIN[,TEST], npz:FILE, folder:DIR or tfds:NAME."
-            " [default: the space's own]"
-        ),
-    ] = None,
-    study: Annotated[
-        str | None, typer.Option(help="Name of the study. [default: SPACE-DATASET]")
-    ] = None,
-    trials: Annotated[
-        int | None,
-        typer.Option(help="Total number of trials, earlier ones included. [default: 20]"),
-    ] = None,
-    folds: Annotated[
-        int | None, typer.Option(help="Folds of a trial, 1..20; 1 is a hold-out. [default: 5]")
-    ] = None,
-    epochs: Annotated[
-        int | None, typer.Option(help="Epochs of a fold. [default: the space's own, else 10]")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Decides all chance. [default: 0]")] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="P=V|LO:HI|A,B", help="Fix or narrow a parameter; repeatable."
-        ),
-    ] = None,
-    limit_samples: Annotated[
-        int | None, typer.Option(help="Use a stratified part of the training samples.")
-    ] = None,
-    drop_duplicates: Annotated[
-        bool | None,
-        typer.Option(
-            "--drop-duplicates",
-            help="Leave out training samples that stand twice, contradict each other or are in"
-            " the test set.",
-        ),
-    ] = None,
-    timeout: Annotated[
-        str | None, typer.Option(help="End this session after a time: 90s, 15m, 2h.")
-    ] = None,
-    driver: Annotated[
-        str | None, typer.Option(help="What proposes: optuna or keras-tuner. [default: optuna]")
-    ] = None,
-    sampler: Annotated[
-        str | None,
-        typer.Option(
-            help="How it proposes: optuna's tpe, random, gp, qmc, cmaes, grid [default: tpe];"
-            " keras-tuner's bayesian, random, hyperband, grid [default: bayesian]."
-        ),
-    ] = None,
-    objective: Annotated[
-        str | None,
-        typer.Option(
-            help="What to search for: cv_accuracy, cv_loss or macro_f1; or two, such as"
-            " cv_accuracy,model_parameters or cv_accuracy,latency_ms (Optuna only; nothing is"
-            " pruned then). [default: cv_accuracy]"
-        ),
-    ] = None,
-    pruner: Annotated[
-        str | None,
-        typer.Option(
-            help="What ends weak trials early: racing, none, median, hyperband, wilcoxon."
-            " [default: racing, none for two objectives]"
-        ),
-    ] = None,
-    confirm: Annotated[
-        int | None,
-        typer.Option(
-            help="Evaluate the best N, and the best baseline, on twice as many further folds, which"
-            " then decide. [default: 0]"
-        ),
-    ] = None,
-    baselines: Annotated[
-        bool | None,
-        typer.Option("--baselines/--no-baselines", help="Evaluate published settings first."),
-    ] = None,
-    executor: Annotated[
-        str | None,
-        typer.Option(help="local (worker processes), inline, or ray (a cluster). [default: local]"),
-    ] = None,
-    workers: Annotated[
-        str | None,
-        typer.Option(
-            help="Worker processes that train trials side by side. Only with one are results the"
-            " same to the last bit. [default: auto, what is quickest here]"
-        ),
-    ] = None,
-    worker_memory: Annotated[
-        str | None,
-        typer.Option(
-            help="Replace a worker that holds more after a trial: 3GB, 800MB."
-            " [default: its share of 80 % of the memory]"
-        ),
-    ] = None,
-    trial_timeout: Annotated[
-        str | None,
-        typer.Option(help="Fail a trial that trains for longer: 10m, 1h. [default: no limit]"),
-    ] = None,
-    ray_address: Annotated[
-        str | None,
-        typer.Option(
-            help="auto, HOST:PORT or ray://HOST:PORT of a Ray cluster. [default: this machine]"
-        ),
-    ] = None,
-    cpus_per_trial: Annotated[
-        int | None,
-        typer.Option(help="Processors a trial takes of a cluster, and threads. [default: 1]"),
-    ] = None,
-    gpus_per_trial: Annotated[
-        float | None,
-        typer.Option(help="Share of a GPU a trial takes of a cluster, up to 1. [default: 0]"),
-    ] = None,
-    precision: Annotated[
-        str | None,
-        typer.Option(
-            help="float32, mixed_bfloat16, or auto: bfloat16 where it is quicker and scores the"
-            " same within noise. [default: auto; a study keeps its own]"
-        ),
-    ] = None,
-    pixels: Annotated[
-        str | None,
-        typer.Option(
-            help="What a build function's or hypermodel's models for images are given: raw (0 to"
-            " 255), scaled (0 to 1), or auto: raw where they rescale. [default: auto]"
-        ),
-    ] = None,
+    *,
     accept_changed_code: AcceptChangedCode = False,
     config: Annotated[
-        Path | None, typer.Option(help="YAML file of these options; the command line goes first.")
+        Path | None,
+        typer.Option(
+            help="YAML file of these options; the command line goes first.",
+        ),
     ] = None,
     data_dir: DataDir = None,
     tracking_uri: TrackingUri = None,
     home: Home = DEFAULT_HOME,
     json: AsJson = False,
+    **given: Any,
 ) -> None:
     """Search a space: every trial cross-validated, everything in MLflow.
 
     The same command again continues the study; `--trials` is the total. Ctrl-C keeps every
     finished fold.
     """
-    given = {
-        "space": space,
-        "dataset": dataset,
-        "study": study,
-        "trials": trials,
-        "folds": folds,
-        "epochs": epochs,
-        "seed": seed,
-        "limit_samples": limit_samples,
-        "drop_duplicates": drop_duplicates or None,
-        "timeout": timeout,
-        "driver": driver,
-        "sampler": sampler,
-        "objective": objective,
-        "pruner": pruner,
-        "confirm": confirm,
-        "baselines": baselines,
-        "executor": executor,
-        "workers": workers,
-        "worker_memory": worker_memory,
-        "trial_timeout": trial_timeout,
-        "ray_address": ray_address,
-        "cpus_per_trial": cpus_per_trial,
-        "gpus_per_trial": gpus_per_trial,
-        "precision": precision,
-        "pixels": pixels,
-    }
-    asked = _asked(given, set_ or [], config)
+    asked = _asked(given, config)
     from search.api import run_study
     from search.cli.live import make_display
     from search.cli.output import Notices
@@ -209,9 +126,8 @@ def run(
     _conclude(result, Tracker(HomeFolder(home), tracking_uri), notify.texts, json)
 
 
-def _asked(given: dict[str, Any], pairs: list[str], config: Path | None) -> dict[str, Any]:
-    from search.study.settings import parse_overrides, read_config
-
+def _asked(given: dict[str, Any], config: Path | None) -> dict[str, Any]:
+    pairs = given.pop("set") or []
     asked = read_config(config) if config else {}
     asked |= {name: value for name, value in given.items() if value is not None}
     if pairs:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import yaml
 from pydantic import (
@@ -62,24 +62,6 @@ def read_mapping(path: Path) -> dict[Any, Any]:
         raise SettingsError(f"`--config {path}` must hold `option: value` lines, as in `folds: 5`")
     return data
 
-
-IDENTITY = (
-    "space",
-    "dataset",
-    "driver",
-    "sampler",
-    "pruner",
-    "objective",
-    "folds",
-    "epochs",
-    "seed",
-    "set",
-    "baselines",
-    "limit_samples",
-    "drop_duplicates",
-    "precision",
-    "pixels",
-)
 
 MOST_WORKERS = 256
 LEAST_MEMORY = 500_000_000  # bytes
@@ -142,66 +124,215 @@ def worker_count(value: object) -> object:
     return number
 
 
-class StudySettings(BaseModel):
-    """Everything a user can say about a study.
+# Groups of settings, as `run --help` shows them.
+WHAT = "What is searched"
+HOW_MUCH = "How much"
+HOW_JUDGED = "How params are proposed and judged"
+HOW_COMPUTED = "How it is computed"
+WHERE_KEPT = "Where it is kept"
 
-    Attributes:
-        space: name or reference of the space.
-        dataset: name or reference; None for the space's own, with `digits` where that cannot be
-            had and the space takes images.
-        study: name; None for `SPACE-DATASET`.
-        objective: what is searched for: one name, or two with a comma between them.
-        pruner: None for `racing`, or for `none` where there are two objectives.
-        confirm: number of best trials that are evaluated once more on further folds, with the best
-            baseline beside them.
-        trials: total number of trials, baselines and those of earlier sessions included.
-        epochs: of a fold; None for the space's own, a range that is searched where it declares one.
-        timeout: seconds after which this session ends; None for no limit.
-        set: parameter name to what `--set` says of it; a number, a truth value or a list of either
-            may stand for its text.
-        limit_samples: number of training samples used; None for all.
-        drop_duplicates: leave out training samples that stand twice, contradict each other or are
-            in the test set.
-        workers: number of worker processes; `auto` leaves it to the execution plan.
-        worker_memory: bytes a worker may hold between two tasks; None for its share of most of the
-            machine's memory.
-        trial_timeout: seconds a trial may train; None for any.
-        precision: Keras's dtype policy; `auto` leaves it to the execution plan.
-        pixels: what models of build functions and hypermodels for images are given: `raw` (0 to
-            255), `scaled` (0 to 1), or `auto` for what they show that they are made for.
-        ray_address: of a Ray cluster; None for one of this machine alone.
-        cpus_per_trial: processors that a trial takes of the cluster, and threads it computes with.
-        gpus_per_trial: the share of a GPU it takes, at most a whole one.
+
+def _setting(group: str, told: str, *, unless: str = "", identity: bool = False) -> Any:
+    """Return what pydantic is told of a setting, for `run --help` and the class's documentation.
+
+    Args:
+        group: of the options, as `run --help` shows them.
+        told: what it says, in one or two sentences.
+        unless: the default in words, where the value alone does not tell.
+        identity: whether another value makes another study.
     """
+    extra: Any = {"group": group, "unless": unless, "identity": identity}
+    return Field(description=told, json_schema_extra=extra)
+
+
+class StudySettings(BaseModel):
+    """Everything a user can say about a study; each field is an option of `run`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    space: str
-    dataset: str | None = None
-    driver: str = "optuna"
-    sampler: str | None = None
-    objective: str = DEFAULT
-    pruner: str | None = None
-    trials: Annotated[int, Field(ge=1, le=100_000)] = 20
-    timeout: Annotated[float, BeforeValidator(seconds), Field(gt=0)] | None = None
-    folds: Annotated[int, Field(ge=1, le=20)] = 5
-    epochs: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
-    confirm: Annotated[int, Field(ge=0, le=100)] = 0
-    study: str | None = None
-    set: Annotated[dict[str, str], BeforeValidator(set_texts)] = Field(default_factory=dict)
-    baselines: bool = True
-    limit_samples: Annotated[int, Field(ge=10)] | None = None
-    drop_duplicates: bool = False
-    executor: str = "local"
-    workers: Annotated[int | Literal["auto"], BeforeValidator(worker_count)] = "auto"
-    worker_memory: Annotated[int, BeforeValidator(memory), Field(ge=LEAST_MEMORY)] | None = None
-    trial_timeout: Annotated[float, BeforeValidator(seconds), Field(gt=0)] | None = None
-    ray_address: str | None = None
-    cpus_per_trial: Annotated[int, Field(ge=1, le=1024)] = 1
-    gpus_per_trial: Annotated[float, Field(ge=0, le=1)] = 0.0
-    precision: Literal["auto", "float32", "mixed_bfloat16"] = "auto"
-    pixels: Literal["auto", "raw", "scaled"] = "auto"
+    space: Annotated[
+        str,
+        _setting(
+            WHAT,
+            "Name, package.module:ATTRIBUTE or file.py:ATTRIBUTE (runs that code).",
+            identity=True,
+        ),
+    ]
+    dataset: Annotated[
+        str | None,
+        _setting(
+            WHAT,
+            "Name, csv:TRAIN[,TEST], npz:FILE, folder:DIR or tfds:NAME.",
+            unless="the space's own",
+            identity=True,
+        ),
+    ] = None
+    set: Annotated[
+        dict[str, str],
+        BeforeValidator(set_texts),
+        Field(default_factory=dict),
+        _setting(
+            WHAT,
+            "Fix or narrow a parameter: NAME=VALUE, NAME=LOW:HIGH or NAME=A,B; repeatable.",
+            identity=True,
+        ),
+    ]
+    baselines: Annotated[
+        bool, _setting(WHAT, "Evaluate published params first.", identity=True)
+    ] = True
+    limit_samples: Annotated[
+        int | None,
+        Field(ge=10),
+        _setting(
+            WHAT, "Use a stratified part of the training samples.", unless="all", identity=True
+        ),
+    ] = None
+    drop_duplicates: Annotated[
+        bool,
+        _setting(
+            WHAT,
+            "Leave out training samples that stand twice, contradict each other or are in the test"
+            " set.",
+            identity=True,
+        ),
+    ] = False
+    pixels: Annotated[
+        Literal["auto", "raw", "scaled"],
+        _setting(
+            WHAT,
+            "What a build function's or hypermodel's models for images are given: raw (0 to 255),"
+            " scaled (0 to 1), or auto: raw where they rescale.",
+            identity=True,
+        ),
+    ] = "auto"
+    trials: Annotated[
+        int,
+        Field(ge=1, le=100_000),
+        _setting(HOW_MUCH, "Total number of trials, baselines and earlier ones included."),
+    ] = 20
+    folds: Annotated[
+        int,
+        Field(ge=1, le=20),
+        _setting(HOW_MUCH, "Folds of a trial, 1..20; 1 is a hold-out.", identity=True),
+    ] = 5
+    epochs: Annotated[
+        int | None,
+        Field(ge=1, le=1_000_000),
+        _setting(HOW_MUCH, "Epochs of a fold.", unless="the space's own, else 10", identity=True),
+    ] = None
+    timeout: Annotated[
+        float | None,
+        BeforeValidator(seconds),
+        Field(gt=0),
+        _setting(HOW_MUCH, "End this session after a time: 90s, 15m, 2h.", unless="no limit"),
+    ] = None
+    confirm: Annotated[
+        int,
+        Field(ge=0, le=100),
+        _setting(
+            HOW_MUCH,
+            "Evaluate the best N, and the best baseline, on twice as many confirmation folds, which"
+            " then decide.",
+        ),
+    ] = 0
+    driver: Annotated[
+        str, _setting(HOW_JUDGED, "What proposes: optuna or keras-tuner.", identity=True)
+    ] = "optuna"
+    sampler: Annotated[
+        str | None,
+        _setting(
+            HOW_JUDGED,
+            "How it proposes: optuna's tpe, random, gp, qmc, cmaes, grid; keras-tuner's bayesian,"
+            " random, hyperband, grid.",
+            unless="tpe; bayesian for keras-tuner",
+            identity=True,
+        ),
+    ] = None
+    objective: Annotated[
+        str,
+        _setting(
+            HOW_JUDGED,
+            "What to search for: cv_accuracy, cv_loss or macro_f1; or two, such as"
+            " cv_accuracy,model_parameters or cv_accuracy,latency_ms (Optuna only; nothing is"
+            " pruned then).",
+            identity=True,
+        ),
+    ] = DEFAULT
+    pruner: Annotated[
+        str | None,
+        _setting(
+            HOW_JUDGED,
+            "What ends weak trials early: racing, none, median, hyperband, wilcoxon.",
+            unless="racing, none for two objectives",
+            identity=True,
+        ),
+    ] = None
+    seed: Annotated[
+        int,
+        Field(ge=0, le=2**32 - 1),
+        _setting(HOW_JUDGED, "Of folds, proposals and initial weights.", identity=True),
+    ] = 0
+    executor: Annotated[
+        str,
+        _setting(HOW_COMPUTED, "local (worker processes), inline, or ray (a cluster)."),
+    ] = "local"
+    workers: Annotated[
+        int | Literal["auto"],
+        BeforeValidator(worker_count),
+        _setting(
+            HOW_COMPUTED,
+            "Worker processes that train side by side. Only with one are results the same to the"
+            " last bit.",
+            unless="auto, what is quickest here",
+        ),
+    ] = "auto"
+    trial_timeout: Annotated[
+        float | None,
+        BeforeValidator(seconds),
+        Field(gt=0),
+        _setting(HOW_MUCH, "Fail a trial that trains for longer: 10m, 1h.", unless="no limit"),
+    ] = None
+    worker_memory: Annotated[
+        int | None,
+        BeforeValidator(memory),
+        Field(ge=LEAST_MEMORY),
+        _setting(
+            HOW_COMPUTED,
+            "Replace a worker that holds more after a fold: 3GB, 800MB.",
+            unless="its share of 80 % of the memory",
+        ),
+    ] = None
+    precision: Annotated[
+        Literal["auto", "float32", "mixed_bfloat16"],
+        _setting(
+            HOW_COMPUTED,
+            "float32, mixed_bfloat16, or auto: bfloat16 where it is quicker and scores the same"
+            " within noise.",
+            unless="auto; a study keeps its own",
+            identity=True,
+        ),
+    ] = "auto"
+    ray_address: Annotated[
+        str | None,
+        _setting(
+            HOW_COMPUTED,
+            "auto, HOST:PORT or ray://HOST:PORT of a Ray cluster.",
+            unless="this machine",
+        ),
+    ] = None
+    cpus_per_trial: Annotated[
+        int,
+        Field(ge=1, le=1024),
+        _setting(HOW_COMPUTED, "Processors a trial takes of a cluster, and threads."),
+    ] = 1
+    gpus_per_trial: Annotated[
+        float,
+        Field(ge=0, le=1),
+        _setting(HOW_COMPUTED, "Share of a GPU a trial takes of a cluster, up to 1."),
+    ] = 0.0
+    study: Annotated[
+        str | None, _setting(WHERE_KEPT, "Name of the study.", unless="SPACE-DATASET")
+    ] = None
 
     @field_validator("space")
     @classmethod
@@ -298,6 +429,28 @@ class StudySettings(BaseModel):
     def identity(self) -> dict[str, Any]:
         """Return the settings that make two studies different studies."""
         return {name: getattr(self, name) for name in IDENTITY}
+
+
+def told_of(name: str) -> tuple[str, str]:
+    """Return the group of a setting, and what `--help` says of it, its default included."""
+    field = StudySettings.model_fields[name]
+    extra: Any = field.json_schema_extra
+    unless = extra["unless"]
+    if not unless and not isinstance(field.default, bool) and field.default_factory is None:
+        unless = "" if field.is_required() else f"{field.default}"
+    told = f"{field.description} [default: {unless}]" if unless else field.description
+    return extra["group"], str(told)
+
+
+IDENTITY = tuple(
+    name
+    for name, field in StudySettings.model_fields.items()
+    if cast(dict[str, Any], field.json_schema_extra)["identity"]
+)
+
+StudySettings.__doc__ = f"{StudySettings.__doc__}\n\nAttributes:\n" + "\n".join(
+    f"    {name}: {told_of(name)[1]}" for name in StudySettings.model_fields
+)
 
 
 def validate(values: Mapping[str, Any]) -> StudySettings:
