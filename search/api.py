@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.studies import Notify, known_study
+from search.studies import known_study
 from search.study.opening import Opened, open_study
 from search.study.session import OnRecord, run_session
 from search.study.settings import StudySettings
+from search.text import Notify
 from search.tracker import Tracker
 from tracking.history import History, TrialHistory
 from tracking.home import Home, StudyFolder

@@ -1,15 +1,14 @@
 """The studies that a home holds, as their journals tell."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from search.errors import FoldwiseError, SettingsError, near_matches
+from search.text import Notify
 from tracking.history import History
 from tracking.home import Home, StudyFolder
 from tracking.journal import JournalError, JournalReader, without_collections
 from tracking.journal_errors import repair_command
 from tracking.records import Record, StudyStarted
-
-Notify = Callable[[str], None]
 
 
 def study_folder(home: Home, name: str) -> StudyFolder:

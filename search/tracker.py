@@ -1,11 +1,12 @@
 """Where a study's records are shown: MLflow at an address, or the home's own database."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from search.errors import FoldwiseError, SettingsError
+from search.text import Notify
 from tracking.history import History
 from tracking.home import Home, StudyFolder
 from tracking.journal import JournalError, read_journal
@@ -26,8 +27,6 @@ from tracking.secrets import (
 UI_ADDRESS = "http://127.0.0.1:5000"
 _QUIET_SECONDS, _DRAIN_SECONDS = 5.0, 60.0
 _SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")
-
-Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from search.cli.output import DEFAULT_HOME, AsJson, DataDir, Home, TrackingUri
+from search.text import counted
 
 if TYPE_CHECKING:
     from search.analysis.comparison.comparison import Comparison
@@ -97,7 +98,7 @@ def _print(comparison: "Comparison") -> None:
 def _print_entries(comparison: "Comparison") -> None:
     from rich.markup import escape
 
-    from search.cli.output import console, counted
+    from search.cli.output import console
     from search.cli.tables import Column, Listing
 
     entries = comparison.entries

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from search.cli.output import DEFAULT_HOME, AsJson, Home, TrackingUri
+from search.text import counted
 
 if TYPE_CHECKING:
     from search.doctor import Finding
@@ -61,7 +62,7 @@ def _row(finding: "Finding") -> dict[str, str]:
 def _print(found: list["Finding"], problems: int) -> None:
     from itertools import groupby
 
-    from search.cli.output import console, counted, say
+    from search.cli.output import console, say
     from search.doctor import NOTICE
 
     for study, findings in groupby(found, key=lambda finding: finding.study):

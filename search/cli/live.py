@@ -14,11 +14,12 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from search.cli.output import DEFAULT_HOME, Home, StudyName, counted, duration, errors, setting_text
+from search.cli.output import DEFAULT_HOME, Home, StudyName, duration, errors, setting_text
 from search.cli.status import Board, Place
 from search.cli.tables import chosen_text, confirmed_text, failure_text, heading, score_text
 from search.study.opening import Opened
 from search.study.session import OnRecord
+from search.text import counted
 from tracking.history import TrialHistory
 from tracking.records import (
     AttemptFailed,
@@ -332,7 +333,6 @@ def _follow(reader: "StudyReader") -> bool:
 
 
 def _standing(history: "History") -> str:
-    from search.cli.output import counted
     from search.cli.tables import heading, score_text
 
     trials = history.sessions[-1].trials if history.sessions else len(history.trials)

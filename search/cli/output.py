@@ -132,11 +132,6 @@ def setting_text(setting: dict[str, Any], names: list[str] | None = None) -> str
     return "  ".join(setting_texts(setting, names))
 
 
-def counted(number: int | str, noun: str) -> str:
-    """Return `1 fold`, `5 folds`; the number may be text, as `2..4` is."""
-    return f"{number} {noun}" if str(number) == "1" else f"{number} {noun}s"
-
-
 def duration(seconds: float) -> str:
     """Return seconds as `42s`, `3m 20s` or `2h 05m`."""
     whole = round(seconds)

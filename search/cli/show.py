@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from search.cli.output import DEFAULT_HOME, AsJson, Home, StudyName
+from search.text import counted
 from tracking.objectives import DEFAULT, OBJECTIVES
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def _document(history: "History") -> dict[str, Any]:
 def _print_study(history: "History") -> None:
     from rich.markup import escape
 
-    from search.cli.output import console, counted, say
+    from search.cli.output import console, say
     from search.cli.tables import confirmation_lines, front_heading, trial_table
 
     start = history.study

@@ -5,8 +5,9 @@ from typing import Any
 from rich.markup import escape
 
 from search.api import StudyResult
-from search.cli.output import DEFAULT_HOME, console, counted, notice, say, shell
+from search.cli.output import DEFAULT_HOME, console, notice, say, shell
 from search.cli.tables import confirmation_lines, front_heading, trial_table
+from search.text import counted
 from search.tracker import Tracker
 from tracking.history import History, TrialHistory
 from tracking.provenance import trial_marks

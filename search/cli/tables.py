@@ -8,7 +8,8 @@ from rich.cells import cell_len, chop_cells
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from search.cli.output import counted, duration, percent, setting_texts
+from search.cli.output import duration, percent, setting_texts
+from search.text import counted
 from tracking.history import History, TrialHistory
 from tracking.objectives import Objective
 from tracking.provenance import trial_marks

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from search.errors import DataError
 from tracking.files import whole_file
 
+Array: TypeAlias = NDArray[Any]
 Images: TypeAlias = NDArray[np.uint8]
 Labels: TypeAlias = NDArray[np.int64]
 

@@ -25,6 +25,7 @@ from search.data.formats import tfds
 from search.data.formats.idx import find_files, find_part
 from search.data.formats.tfds import TfdsName, find_prepared, prepared_files
 from search.errors import DataError, SettingsError, near_matches
+from search.text import Notify
 
 WHITE = 16
 
@@ -187,8 +188,6 @@ def find(name: str, around: Surroundings) -> Found:
         )
     return FORMATS[kind](rest, around)
 
-
-Notify = Callable[[str], None]
 
 _LOG = logging.getLogger(__name__)
 

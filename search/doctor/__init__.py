@@ -7,7 +7,7 @@ from search.doctor.home import home_findings
 from search.doctor.mlflow import Books, repair_study
 from search.doctor.study import study_findings
 from search.errors import SettingsError, near_matches
-from search.studies import Notify
+from search.text import Notify
 from tracking.home import StudyFolder
 from tracking.lock import holder
 from tracking.repair import examine

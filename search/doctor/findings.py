@@ -2,7 +2,6 @@
 
 import os
 import shlex
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,15 +55,3 @@ class Place:
         if tracked and address is not None and address != os.environ.get("MLFLOW_TRACKING_URI"):
             more += ["--tracking-uri", self.tracker.shown_uri]
         return shlex.join(("python", "-m", "search", *words, *more))
-
-
-def listed(numbers: Sequence[object]) -> str:
-    """Return `1, 2, 3 and 7 more`."""
-    shown = ", ".join(map(str, numbers[:_SHOWN]))
-    more = len(numbers) - _SHOWN
-    return f"{shown} and {more:,} more" if more > 0 else shown
-
-
-def plural(count: int, noun: str) -> str:
-    """Return `1 record`, `1,200 records`."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
 
-from search.doctor.findings import NOTICE, OK, PROBLEM, Finding, Place, plural
+from search.doctor.findings import NOTICE, OK, PROBLEM, Finding, Place
+from search.text import counted
 from tracking.room import amount, free_bytes
 
 FEW_BYTES, LOW_BYTES = 200_000_000, 2_000_000_000
@@ -37,7 +38,7 @@ def leftover_findings(paths: Sequence[Path], study: str = "") -> Iterator[Findin
         yield Finding(
             "leftovers",
             NOTICE,
-            f"{plural(len(old), 'temporary file')} that a crash left, {size}; nothing needs them",
+            f"{counted(len(old), 'temporary file')} that a crash left, {size}; nothing needs them",
             study,
             shlex.join(("rm", "-r", "--", *shown)),
         )

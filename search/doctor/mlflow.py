@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from search.doctor.findings import NOTICE, OK, PROBLEM, Finding, Place, listed, plural
+from search.doctor.findings import NOTICE, OK, PROBLEM, Finding, Place
 from search.doctor.study import is_needed, unfinished_text, unusable_predictions
-from search.studies import Notify
+from search.text import Notify, counted, listed
 from tracking.history import History
 from tracking.home import StudyFolder
 from tracking.journal import JournalError
@@ -52,15 +52,15 @@ class Books:
     ) -> Iterator[Finding]:
         where, sync = self.place.tracker.shown_uri, self.place.command("sync", tracked=True)
         if waiting and not is_running:
-            text = f"{plural(waiting, 'record')} still to reach MLflow at {where}"
+            text = f"{counted(waiting, 'record')} still to reach MLflow at {where}"
             yield Finding("shipped", NOTICE, text, name, sync)
         elif waiting:
-            text = f"{plural(waiting, 'record')} on the way to MLflow at {where}"
+            text = f"{counted(waiting, 'record')} on the way to MLflow at {where}"
             yield Finding("shipped", OK, text, name)
         else:
             yield Finding("shipped", OK, "MLflow was told everything", name)
         if told.set_aside:
-            text = f"MLflow at {where} refused {plural(told.set_aside, 'record')}; try once more"
+            text = f"MLflow at {where} refused {counted(told.set_aside, 'record')}; try once more"
             yield Finding("shipped", NOTICE, text, name, sync)
 
     def _runs(self, history: History) -> list[TrialRun] | None:
@@ -83,7 +83,7 @@ class Books:
             command = self.place.command("doctor", name, "--repair", tracked=True)
             yield Finding("mlflow", PROBLEM, text, name, command)
         else:
-            text = f"MLflow shows {plural(len(history.trials), 'trial')} as the journal does"
+            text = f"MLflow shows {counted(len(history.trials), 'trial')} as the journal does"
             yield Finding("mlflow", OK, text, name)
         unknown = sorted({run.number for run in runs} - set(history.trials))
         if unknown:
@@ -197,14 +197,14 @@ def _told(done: Repair) -> str:
     damaged = [f for f in found.faults if f.is_damaged] or found.faults
     lines = [f"line {f.number} ({f.record}: {f.reason})" for f in damaged]
     others = len(found.faults) - len(damaged)
-    building = f", with {plural(others, 'record')} that built on what is lost" if others else ""
+    building = f", with {counted(others, 'record')} that built on what is lost" if others else ""
     gaps = f" What is missing cannot be brought back: {listed(found.gaps)}." * bool(found.gaps)
     history = found.history
     vanished = sorted(_vanished(done))
     again = [*([f"trial {listed(vanished)}, from the start"] if vanished else [])]
     again += [unfinished] if (unfinished := unfinished_text(history)) else []
     return (
-        f"repaired: {plural(len(found.faults), 'record')} lost, {found.records:,} kept."
+        f"repaired: {counted(len(found.faults), 'record')} lost, {found.records:,} kept."
         f" Left out: {listed(lines) or 'nothing'}{building}.{gaps}"
         f" To be trained or finished by the next `run`: {'; '.join(again) or 'nothing'}."
         f" The whole file as it was: {done.copy.name}; the lines left out: {done.aside.name}."
@@ -231,7 +231,7 @@ def _books(
     folder.shipped.unlink(missing_ok=True)
     waiting = place.tracker.sync(folder, notify)
     if waiting:
-        text = f"MLflow did not take {plural(waiting, 'record')} when it was told all again"
+        text = f"MLflow did not take {counted(waiting, 'record')} when it was told all again"
         command = place.command("sync", tracked=True)
         return [Finding("repair", PROBLEM, text, name, command)]
     return [Finding("repair", NOTICE, "MLflow was told everything again", name)]

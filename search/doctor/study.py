@@ -6,10 +6,11 @@ from pathlib import Path
 from statistics import fmean
 
 from search.data.folds import Folds
-from search.doctor.findings import NOTICE, OK, PROBLEM, Finding, Place, listed, plural
+from search.doctor.findings import NOTICE, OK, PROBLEM, Finding, Place
 from search.doctor.home import leftover_findings
 from search.errors import DataError
 from search.tasks.classification import Predictions, confusion_matrix, macro_f1
+from search.text import counted, listed
 from tracking.history import History, TrialHistory
 from tracking.home import StudyFolder
 from tracking.journal import JournalError
@@ -258,7 +259,7 @@ def unfinished_text(history: History) -> str:
 
 def _progress(trial: TrialHistory) -> str:
     done = len(trial.finished_folds())
-    return f"{plural(done, 'fold')} finished" if done else "no fold finished"
+    return f"{counted(done, 'fold')} finished" if done else "no fold finished"
 
 
 def _journal(
@@ -279,7 +280,7 @@ def _journal(
         )
         yield Finding("journal", NOTICE, text, name)
     else:
-        yield Finding("journal", OK, plural(found.records, "sound record"), name)
+        yield Finding("journal", OK, counted(found.records, "sound record"), name)
 
 
 def _unsound(place: Place, name: str, path: Path, found: Examined) -> Finding:
@@ -287,7 +288,7 @@ def _unsound(place: Place, name: str, path: Path, found: Examined) -> Finding:
     told = []
     if worst:
         first = worst[0]
-        more = f", and {plural(len(worst) - 1, 'more line')}" if len(worst) > 1 else ""
+        more = f", and {counted(len(worst) - 1, 'more line')}" if len(worst) > 1 else ""
         at = f"line {first.number} (at byte {first.position:,})"
         told.append(f"{at}: {first.reason} ({first.record}){more}")
     if found.gaps:

@@ -35,9 +35,9 @@ from search.export.refit import (
     refit_folds,
 )
 from search.quiet import load_tensorflow, standard_error_to
-from search.studies import Notify, StudyReader, known_reader
-from search.study.identity import listed
+from search.studies import StudyReader, known_reader
 from search.study.opening import code_now, study_space
+from search.text import Notify
 from search.tracker import Tracker
 from tracking.history import History, TrialHistory
 from tracking.home import Home, StudyFolder
@@ -227,7 +227,7 @@ def _check_classes(history: History, export: ModelExported, dataset: Dataset, ho
     if changes:
         raise SettingsError(
             f"the model has layers of space {start.space}, whose code has changed since the export:"
-            f" {listed(changes)}. Bring the old code back, or score it all the same with"
+            f" {'; '.join(changes)}. Bring the old code back, or score it all the same with"
             " `--accept-changed-code`."
         )
 
@@ -317,7 +317,7 @@ def _told_before(history: History, trial: TrialHistory, final: Final) -> Iterato
     if final.accepted:
         yield (
             f"trial {trial.number} was trained with other code, which is accepted:"
-            f" {listed(final.accepted)}. Its score is not this model's"
+            f" {'; '.join(final.accepted)}. Its score is not this model's"
         )
     elif not code_of_trial(history, trial):
         yield (

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageOps
 
+from search.data.arrays import Array
 from search.data.pictures import flattened, open_picture, quiet_pillow
 from search.errors import DataError
 from search.export.code import load_model
@@ -23,8 +23,6 @@ from search.training.inputs import ImageEncoder
 from spaces import cause_of
 
 _CONTRAST = 64  # borders this far apart, of 255, are of opposite polarity
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)

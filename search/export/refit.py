@@ -17,7 +17,6 @@ from search.errors import FoldwiseError, SettingsError
 from search.export.folder import Labels
 from search.export.formats.base import Samples
 from search.seeds import derive
-from search.study.identity import listed
 from search.study.opening import code_now, study_space
 from search.tasks.classification import (
     PROBABILITIES,
@@ -122,7 +121,7 @@ class Final:
         if changes and not accept_changed_code:
             raise SettingsError(
                 f"the code of space {start.space} is not the one that trial {trial.number} of study"
-                f" {start.study!r} was trained with: {listed(changes)}. Its score says nothing"
+                f" {start.study!r} was trained with: {'; '.join(changes)}. Its score says nothing"
                 " about models of other code. Bring the old code back, or go on all the same with"
                 " `--accept-changed-code`, which is recorded."
             )

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from search.text import counted
+
 PRECISIONS = FLOAT32, BFLOAT16 = ("float32", "mixed_bfloat16")
 AUTO = "auto"
 
@@ -112,11 +114,6 @@ class Load:
 
 FOLD_SECONDS = 0.3  # a fold costs this much beside its steps
 FASTEST = 200_000.0  # samples a second that the smallest models train on a few cores
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun: `1 worker`, `2 workers`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def fastest(measured: Sequence[Way]) -> Way:

@@ -3,7 +3,7 @@
 import json
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from search.data.duplicates import find_duplicates
 from search.data.folds import Folds
 from search.errors import SettingsError
 from search.study.settings import StudySettings
+from search.text import Notify
 from spaces import (
     Choice,
     Fingerprint,
@@ -104,16 +105,11 @@ def check_code(history: History, now: Fingerprint, *, accept: bool) -> list[str]
         study = history.known_study()
         raise SettingsError(
             f"the code of space {study.space} has changed since study {study.study!r} was last run:"
-            f" {listed(changes)}. Scores of different code cannot be compared. Bring the old code"
-            " back, name another study with `--study`, or go on all the same with"
+            f" {'; '.join(changes)}. Scores of different code cannot be compared. Bring the old"
+            " code back, name another study with `--study`, or go on all the same with"
             " `--accept-changed-code`, which is recorded and shown at each trial."
         )
     return changes
-
-
-def listed(changes: Sequence[str]) -> str:
-    """Return what has changed as part of a sentence."""
-    return "; ".join(changes)
 
 
 def check_same(before: StudyStarted, now: StudyStarted) -> None:
@@ -160,9 +156,6 @@ def _range_before(entry: Json) -> str:
 
 def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
-
-
-Notify = Callable[[str], None]
 
 
 def check_kind(space: Space, dataset: Dataset) -> None:

@@ -23,7 +23,7 @@ from search.data.folds import (
 from search.errors import SettingsError
 from search.quiet import standard_error_to
 from search.seeds import derive
-from search.studies import Notify, StudyReader, study_folder
+from search.studies import StudyReader, study_folder
 from search.study.drivers import check_driver
 from search.study.execution import AUTO
 from search.study.identity import (
@@ -37,6 +37,7 @@ from search.study.identity import (
     without_flip,
 )
 from search.study.settings import IDENTITY, StudySettings, validate
+from search.text import Notify
 from search.training.inputs import data_spec, space_on
 from spaces import (
     Fingerprint,

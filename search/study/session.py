@@ -11,15 +11,15 @@ import numpy as np
 from search.data.folds import Folds
 from search.environment import describe_environment
 from search.errors import DataError, SettingsError
-from search.studies import Notify
 from search.study.budget import Budget
 from search.study.drivers import make_driver
 from search.study.execution import AUTO
-from search.study.identity import check_code, listed
+from search.study.identity import check_code
 from search.study.loop import COMPLETE, Study
 from search.study.opening import Opened
 from search.study.pruners import make_pruner
 from search.study.workers import Planned
+from search.text import Notify
 from search.tracker import Tracker
 from tracking.history import History
 from tracking.journal import Journal
@@ -120,8 +120,8 @@ def _tell_changes(history: History, accepted: list[str], environment: Json, noti
         return
     if accepted:
         notify(
-            f"the space's code has changed, which is accepted: {listed(accepted)}. Trials from now"
-            " on are marked; those that were not over are trained anew"
+            f"the space's code has changed, which is accepted: {'; '.join(accepted)}. Trials from"
+            " now on are marked; those that were not over are trained anew"
         )
     elif not last_code(history):
         notify(

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from search.data.arrays import Array
 from search.errors import DataError
 from tracking.files import whole_file
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 PROBABILITIES, LOGITS, SCORES = "probabilities", "logits", "scores"
 SIGMOID_LOGITS = "sigmoid logits"
 MEANINGS = (PROBABILITIES, LOGITS, SIGMOID_LOGITS, SCORES)
-
-Array = npt.NDArray[Any]
 
 _BOUNDED = frozenset({"softmax", "sigmoid", "hard_sigmoid", "sparsemax", "sparse_sigmoid"})
 _UNBOUNDED = frozenset({"linear", "tanh", "relu"})

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
+from search.data.arrays import Array
 from search.tasks.classification import other_weights, single
 from spaces import Settings
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 PREDICTION_BATCH = 512
 WINDOW = 50
 TRIED, DRAWS = 16, 20  # sequences, and draws of weights, by which it is seen if padding counts
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)

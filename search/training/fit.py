@@ -11,11 +11,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from search.data.arrays import Array
 from search.data.folds import stratified_part
 from search.data.pictures import background
 from search.seeds import derive
 from search.tasks.classification import Outputs, Scores, are_probabilities, output_units
-from search.training.batches import Array, Augmentation, Part, lengths_of, shuffled, spread
+from search.training.batches import Augmentation, Part, lengths_of, shuffled, spread
 from search.training.compiling import compile_model
 from search.training.program import Program, Programs
 from search.training.targets import Targets

@@ -1,17 +1,17 @@
 """From a dataset's samples to the arrays a model receives, learned on a training part alone."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from search.data import Dataset, prepare_images
-from search.data.arrays import words_of
+from search.data.arrays import Array, words_of
+from search.text import Notify
 from spaces import (
     PIXEL_RANGES,
     DataSpec,
@@ -27,8 +27,6 @@ from spaces import (
 
 PADDING, UNKNOWN = 0, 1
 FIRST_WORD = 2
-
-Array = npt.NDArray[Any]
 
 
 class Encoder(ABC):
@@ -192,9 +190,6 @@ def encoder_from_json(data: Mapping[str, Any]) -> Encoder:
             )
         case kind:
             raise ValueError(f"no kind of input is called {kind!r}")
-
-
-Notify = Callable[[str], None]
 
 
 class Inputs(ABC):

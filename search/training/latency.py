@@ -9,12 +9,13 @@ import keras
 import tensorflow as tf
 
 from search.analysis.comparison.contenders import Contender
+from search.data.arrays import Array
 from search.data.folds import Folds
 from search.export.final import same_dataset
 from search.export.refit import Final
 from search.quiet import load_tensorflow
-from search.studies import Notify, study_history
-from search.training.batches import Array
+from search.studies import study_history
+from search.text import Notify
 from tracking.home import Home
 
 WARM_UP, TIMED = 10, 60

@@ -10,9 +10,9 @@ from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
+from search.data.arrays import Array
 from search.tasks.classification import (
     LOGITS,
     PROBABILITIES,
@@ -28,7 +28,6 @@ from spaces import cause_of
 
 INTEGERS, ONE_HOT, BINARY, SIGNS = "integers", "one-hot", "binary", "signs"
 
-Array = npt.NDArray[Any]
 Loss = Callable[[Array, Array], float]  # of labels in their form, and outputs
 
 _ROWS = 7  # in a trial of a loss; with as many rows as classes a wrong form may pass unnoticed

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import keras
 import tensorflow as tf
 
+from search.data.arrays import Array
 from search.data.folds import CONFIRMATIONS
 from search.errors import DataError
 from search.executors.protocol import TrialTask, Verdict
@@ -22,7 +23,7 @@ from search.tasks.classification import (
     macro_f1,
     output_units,
 )
-from search.training.batches import Array, Part
+from search.training.batches import Part
 from search.training.building import Built
 from search.training.fit import Diverged, Epoch, Fitted, fit
 from search.training.fold_data import Bench

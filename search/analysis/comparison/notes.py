@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from search.analysis.comparison.contenders import Contender
 from search.analysis.comparison.evidence import Entry, Pair, is_afresh
+from search.text import joined
 from tracking.objectives import DEFAULT, objectives_of
 
 ON_MCNEMAR = (
@@ -158,20 +159,15 @@ def _of_many(entries: Sequence[Entry], pairs: Sequence[Pair], level: float) -> s
     open_ = [names[pair] for pair in of_best if not pair.is_claimed(level)]
     score = f"{best.label} has the highest mean accuracy, {best.accuracy:.4f}"
     if not open_:
-        return f"{score}, and is better than {_listed(worse, 'and')}."
+        return f"{score}, and is better than {joined(worse, 'and')}."
     if all(pair.holm_p is None for pair in of_best):
         return (
-            f"{score}, but no difference to {_listed(open_, 'or')} can be claimed: one fold has"
+            f"{score}, but no difference to {joined(open_, 'or')} can be claimed: one fold has"
             " no spread to judge it by. Search with `--folds 5`."
         )
     if not worse:
-        return f"{score}, but no difference to {_listed(open_, 'or')} can be claimed."
+        return f"{score}, but no difference to {joined(open_, 'or')} can be claimed."
     return (
-        f"{score}, and is better than {_listed(worse, 'and')};"
-        f" no difference to {_listed(open_, 'or')} can be claimed."
+        f"{score}, and is better than {joined(worse, 'and')};"
+        f" no difference to {joined(open_, 'or')} can be claimed."
     )
-
-
-def _listed(names: Sequence[str], word: str) -> str:
-    *most, last = names
-    return f"{', '.join(most)} {word} {last}" if most else last

@@ -14,7 +14,6 @@ from search.analysis.report.progress import histories
 from search.analysis.report.subject import Subject
 from search.analysis.report.verdict import interval_text, paired
 from search.analysis.report.words import (
-    counted,
     moment_text,
     objective_name,
     time_text,
@@ -22,6 +21,7 @@ from search.analysis.report.words import (
     trial_score_text,
 )
 from search.errors import DataError
+from search.text import counted
 from tracking.history import History
 from tracking.home import StudyFolder
 from tracking.records import StudyStarted

@@ -11,7 +11,6 @@ from search.analysis.report.progress import Cost, cost
 from search.analysis.report.subject import Subject
 from search.analysis.report.verdict import corrected_ps, interval_text, paired, sentences
 from search.analysis.report.words import (
-    counted,
     difference_text,
     objective_name,
     origin_of,
@@ -23,6 +22,7 @@ from search.analysis.report.words import (
     unit_of,
 )
 from search.environment import best_setting, facts, run_command
+from search.text import counted
 from tracking.history import TrialHistory
 from tracking.stages import count_stages, stages, stopped_at
 

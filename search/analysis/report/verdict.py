@@ -14,7 +14,6 @@ from search.analysis.comparison.evidence import (
 from search.analysis.comparison.statistics import Difference, holm
 from search.analysis.report.subject import Subject
 from search.analysis.report.words import (
-    counted,
     difference_text,
     objective_name,
     score_text,
@@ -22,6 +21,7 @@ from search.analysis.report.words import (
     trial_score_text,
     unit_of,
 )
+from search.text import counted
 from tracking.history import TrialHistory
 from tracking.objectives import Objective
 from tracking.stages import confirmed_spread

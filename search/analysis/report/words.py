@@ -80,17 +80,6 @@ def setting_pairs(trial: TrialHistory, history: History) -> list[tuple[str, str]
     return [(name, value_text(v)) for name, v in trial.setting.items() if name in searched]
 
 
-def counted(number: int, noun: str) -> str:
-    """Return `1 fold`, `5 folds`, `1,200 epochs`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def joined(parts: Iterable[str]) -> str:
-    """Return `a`, `a and b`, `a, b and c`."""
-    *first, last = list(parts) or [""]
-    return f"{', '.join(first)} and {last}" if first else last
-
-
 def time_text(seconds: float) -> str:
     """Return seconds as `42 s`, `3 min 20 s` or `2 h 5 min`."""
     whole = round(seconds)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from search.analysis.report.report import Reported, report
 from search.errors import FoldwiseError, SettingsError
-from search.studies import Notify, known_study
+from search.studies import known_study
+from search.text import Notify
 from search.tracker import Tracker
 from tracking.files import beside, whole_file
 from tracking.home import Home

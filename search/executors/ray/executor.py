@@ -15,10 +15,11 @@ from search.executors.protocol import HALT, TrialTask, Verdict, Work
 from search.executors.ray.bundles import Bundle, Parcel, dataset_parcel, study_parcel
 from search.executors.ray.cluster import Cluster
 from search.executors.ray.host import Fetched
-from search.executors.ray.pool import Notify, RayPool
+from search.executors.ray.pool import RayPool
 from search.executors.ray.remote import COMPARED, Done, Failed, Order, Ready, Task, Told, Wanted
 from search.executors.ray.worker import RayWorker
 from search.executors.resources import ClusterWish
+from search.text import Notify
 from tracking.files import whole_file
 from tracking.home import StudyFolder
 from tracking.records import AttemptFailed, FoldEnded

@@ -1,8 +1,6 @@
 """The workers that a Ray cluster carries, as machines come and go."""
 
 import time
-from collections.abc import Callable
-from typing import TypeAlias
 
 from search.errors import SettingsError
 from search.executors.local import WorkerFailed
@@ -10,8 +8,7 @@ from search.executors.ray.cluster import Cluster
 from search.executors.ray.remote import Order
 from search.executors.ray.worker import RayWorker, dismiss
 from search.executors.resources import Node
-
-Notify: TypeAlias = Callable[[str], None]
+from search.text import Notify
 
 _LOOK = 2.0  # seconds between two looks at the cluster
 _SHOWN = 5  # machines in a message

@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
+from search.data.arrays import Array
 from search.export.folder import Labels
 from search.training.inputs import Encoder, ImageEncoder, TextEncoder
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ import keras
 import numpy as np
 from keras import layers
 
+from search.data.arrays import Array
 from search.export.archive import own_in
 from search.export.folder import MODEL, Labels, ModelFolder, why_not_read
-from search.export.formats.base import Array, Exportable, Format, Samples, encoded_phrase
+from search.export.formats.base import Exportable, Format, Samples, encoded_phrase
 from search.tasks.classification import (
     LOGITS,
     SCORES,

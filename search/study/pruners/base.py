@@ -12,11 +12,6 @@ from tracking.objectives import Objective
 from tracking.records import FoldEnded
 
 
-def folds_text(count: int) -> str:
-    """Return `1 fold`, `2 folds` and so on."""
-    return "1 fold" if count == 1 else f"{count} folds"
-
-
 @dataclass(frozen=True)
 class Standing:
     """Reads a trial's values of one objective; larger is better in all it returns.

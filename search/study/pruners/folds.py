@@ -2,7 +2,8 @@
 
 import statistics
 
-from search.study.pruners.base import Pruner, folds_text
+from search.study.pruners.base import Pruner
+from search.text import counted
 from tracking.history import History, TrialHistory
 from tracking.objectives import Objective
 
@@ -41,7 +42,7 @@ class MedianPruner(Pruner):
         if mean >= median:
             return ""
         return (
-            f"after {folds_text(len(folds))} its {standing.text(mean)} is worse than"
+            f"after {counted(len(folds), 'fold')} its {standing.text(mean)} is worse than"
             f" {standing.text(median)}, the median of {len(rivals)} complete trials on these folds"
         )
 
@@ -72,7 +73,7 @@ class WilcoxonPruner(Pruner):
         if p >= WILCOXON_P:
             return ""
         return (
-            f"after {folds_text(len(differences))} it is worse than trial {best.number} by"
+            f"after {counted(len(differences), 'fold')} it is worse than trial {best.number} by"
             f" {-statistics.fmean(differences):.4f} on average (signed-rank test: p = {p:.3f})"
         )
 

@@ -3,7 +3,8 @@
 import math
 from zlib import crc32
 
-from search.study.pruners.base import Pruner, folds_text
+from search.study.pruners.base import Pruner
+from search.text import counted
 from tracking.history import History, TrialHistory
 
 FACTOR = 3
@@ -85,4 +86,4 @@ def _reached(trial: TrialHistory) -> tuple[int, int]:
 
 def _where(rung: tuple[int, int]) -> str:
     fold, epoch = rung
-    return f"in fold {fold} after epoch {epoch}" if epoch else f"after {folds_text(fold)}"
+    return f"in fold {fold} after epoch {epoch}" if epoch else f"after {counted(fold, 'fold')}"

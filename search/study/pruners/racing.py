@@ -5,7 +5,8 @@ import statistics
 from bisect import bisect_right
 from dataclasses import dataclass
 
-from search.study.pruners.base import Pruner, folds_text
+from search.study.pruners.base import Pruner
+from search.text import counted
 from spaces import Settings
 from tracking.history import History, TrialHistory
 from tracking.tally import rung_of
@@ -70,7 +71,7 @@ class RacingPruner(Pruner):
         pool = self._pool(history, level)
         ahead = len(pool.ascending) - bisect_right(pool.ascending, own)
         places = self._places(level, pool.entered)
-        told = f"after {folds_text(level)}: {self._standing.text(own)}"
+        told = f"after {counted(level, 'fold')}: {self._standing.text(own)}"
         if ahead >= places:
             rivals = len(pool.ascending)
             return f"{told} is behind {ahead} of {rivals} trials; the best {places} go on"
