@@ -12,9 +12,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from search.data.arrays import Array
 from search.tasks.classification import single
 from search.training.batches import (
-    Array,
     Augmentation,
     Batches,
     ignores_padding,

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from search.data.arrays import Array
 from search.export.folder import Labels
 from search.export.formats.base import (
     VOCABULARY,
-    Array,
     Exportable,
     Format,
     Samples,

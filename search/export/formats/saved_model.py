@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from search.data.arrays import Array
 from search.data.pictures import LUMA
 from search.export.folder import Labels
 from search.export.formats.base import (
-    Array,
     Exportable,
     Format,
     Margins,

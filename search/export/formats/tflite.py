@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from search.data.arrays import Array
 from search.export.folder import Labels
 from search.export.formats.base import (
     VOCABULARY,
-    Array,
     Exportable,
     Format,
     Samples,
