@@ -168,8 +168,8 @@ def plain_loop(task: dict) -> None:
 
     from search.data import load
     from search.data.folds import Folds
+    from search.data.inputs import data_spec
     from search.training.compiling import compile_model
-    from search.training.inputs import data_spec
     from spaces import get_space
     from tracking.home import Home
 
@@ -203,12 +203,12 @@ def bare_loop(task: dict) -> None:
     """Train each setting on each fold as the project's worker does, and no more; print seconds."""
     import keras
 
+    from search.data.inputs import spec_of
     from search.seeds import derive
     from search.study.opening import open_study
     from search.study.workers import work_of
     from search.training.fit import fit
     from search.training.fold_data import Bench
-    from search.training.inputs import spec_of
     from tracking.home import Home
 
     opened = open_study(

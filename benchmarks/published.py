@@ -98,11 +98,11 @@ def train(case: Case, seed: int, asked: argparse.Namespace) -> Training:
 
     from search.data import load
     from search.data.folds import stratified_part
+    from search.data.inputs import make_inputs, spec_of
     from search.seeds import derive
     from search.tasks.classification import Predictions, confusion_matrix, score
     from search.training.batches import Part
     from search.training.fit import fit, predict
-    from search.training.inputs import make_inputs, spec_of
 
     overrides = parse_overrides(asked.set or [])
     space, setting = case.setting(overrides)

@@ -64,8 +64,8 @@ def bench(options: tuple[tuple[str, Any], ...]) -> Bench:
 
     from search.data import load
     from search.data.folds import make_folds, stratified_part
+    from search.data.inputs import make_inputs
     from search.seeds import derive
-    from search.training.inputs import make_inputs
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -110,11 +110,11 @@ def _fold(
 ) -> dict[str, Any]:
     import keras
 
+    from search.data.inputs import spec_of
     from search.seeds import derive
     from search.tasks.classification import score
     from search.training.batches import Part
     from search.training.fit import Epoch, fit, predict
-    from search.training.inputs import spec_of
 
     train, validation = folds.train[fold], folds.validation[fold]
     encoder = shared.inputs.learn(train, setting)

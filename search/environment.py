@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from search.analysis.report.words import value_text
+from spaces import short_text
 from tracking.history import History
 from tracking.records import StudyStarted
 
@@ -114,7 +114,7 @@ def facts(history: History) -> list[tuple[str, str]]:
 def best_setting(history: History) -> list[tuple[str, str]]:
     """Return the best trial's whole setting, parameters that were not searched too."""
     best = history.best()
-    return [(k, value_text(v)) for k, v in best.setting.items()] if best else []
+    return [(k, short_text(v)) for k, v in best.setting.items()] if best else []
 
 
 def _options(study: StudyStarted) -> Iterator[tuple[str, ...]]:

@@ -50,7 +50,7 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/search/training/test_batches.py",
         "tests/search/training/test_augmentation.py",
     ),
-    "search/training/inputs.py": ("tests/search/training/test_encoders.py",),
+    "search/data/inputs.py": ("tests/search/data/test_inputs.py",),
     "search/study/budget.py": ("tests/search/study/test_budget.py",),
     "search/analysis/report/importance.py": ("tests/search/analysis/report/test_importance.py",),
     "search/analysis/comparison/statistics.py": (

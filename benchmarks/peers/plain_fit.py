@@ -28,7 +28,7 @@ from keras import layers
 
 from search.data import load
 from search.data.folds import stratified_part
-from search.training.inputs import make_inputs, spec_of
+from search.data.inputs import make_inputs, spec_of
 from spaces import get_space
 
 

@@ -116,15 +116,10 @@ def percent(fraction: float | None) -> str:
     return "-" if fraction is None else f"{fraction:.4f}"
 
 
-def value_text(value: object) -> str:
-    """Return a parameter's value in short: floats with at most six significant digits."""
-    return short_text(value)
-
-
 def setting_texts(setting: dict[str, Any], names: list[str] | None = None) -> list[str]:
     """Return `name=value` pairs, of the given names only if any are given."""
     chosen = setting if names is None else {n: setting[n] for n in names if n in setting}
-    return [f"{name}={value_text(value)}" for name, value in chosen.items()]
+    return [f"{name}={short_text(value)}" for name, value in chosen.items()]
 
 
 def setting_text(setting: dict[str, Any], names: list[str] | None = None) -> str:

@@ -169,15 +169,16 @@ def _print_test_openings(history: "History") -> None:
 def _print_trial(history: "History", trial: "TrialHistory") -> None:
     from rich.markup import escape
 
-    from search.cli.output import console, say, value_text
+    from search.cli.output import console, say
     from search.cli.tables import confirmed_text, failure_text, origin_text, state_text
+    from spaces import short_text
     from tracking.provenance import trial_marks
     from tracking.stages import compared_after, retries, stages
 
     stage = state_text(stages(history)[trial.number])
     console.print(f"[bold]Trial {trial.number}[/] {escape(origin_text(trial))}", stage)
     for name, value in trial.started.parameters.items():
-        say(f"  {name} = {value_text(value)}")
+        say(f"  {name} = {short_text(value)}")
     for sentence in retries(trial):
         say(f"  {sentence}")
     if compared_after(trial):

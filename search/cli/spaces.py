@@ -51,7 +51,7 @@ def _space(
     name: str, dataset: str | None, home: Any, data_dir: Path | None, notify: Callable[[str], None]
 ) -> Any:
     from search.data import load
-    from search.training.inputs import space_on
+    from search.data.inputs import space_on
     from spaces import DataSpec, get_space
 
     if dataset is not None:
@@ -109,7 +109,8 @@ def _print_list(found: list[Any]) -> None:
 def _print_space(space: Any) -> None:
     from rich.markup import escape
 
-    from search.cli.output import console, table, value_text
+    from search.cli.output import console, table
+    from spaces import short_text
 
     console.print(f"[bold]{escape(space.name)}[/]: {escape(space.summary)}")
     console.print(f"takes {' or '.join(space.kinds)} data; dataset {space.dataset}\n")
@@ -124,7 +125,7 @@ def _print_space(space: Any) -> None:
     made = table("held at", "may be", "only when")
     for parameter in space.parameters:
         if parameter.fixed:
-            held = f"{parameter.name}={value_text(parameter.default)}"
+            held = f"{parameter.name}={short_text(parameter.default)}"
             made.add_plain_row(held, parameter.describe(), _when_text(parameter.when))
     console.print()
     console.print(made)
@@ -144,12 +145,12 @@ def _print_setting(title: str, setting: dict[str, Any], space: Any) -> None:
 
 
 def _when_text(when: Any) -> str:
-    from search.cli.output import value_text
+    from spaces import short_text
 
     if when is None:
         return ""
     wanted = when[1] if isinstance(when[1], tuple) else (when[1],)
-    return f"{when[0]} = {' | '.join(value_text(value) for value in wanted)}"
+    return f"{when[0]} = {' | '.join(short_text(value) for value in wanted)}"
 
 
 def _print_published(space: Any) -> None:

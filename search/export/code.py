@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from search.data.inputs import ImageEncoder, TextEncoder, spec_of
 from search.errors import DataError, FoldwiseError
 from search.export.folder import CHECKED, Code, Labels, ModelFolder, NeedsCode
 from search.studies import study_folder, study_history
-from search.training.inputs import ImageEncoder, TextEncoder, spec_of
 from spaces import absolute, run_code
 from tracking.home import Home
 

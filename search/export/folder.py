@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from search.data.checks import MAX_CLASSES
-from search.data.pictures import MAX_PIXELS
-from search.errors import DataError
-from search.export.archive import fault_in_archive, own_names
-from search.tasks.classification import MEANINGS, Outputs
-from search.training.inputs import (
+from search.data.inputs import (
     Encoder,
     ImageEncoder,
     TableEncoder,
     TextEncoder,
     encoder_from_json,
 )
+from search.data.pictures import MAX_PIXELS
+from search.errors import DataError
+from search.export.archive import fault_in_archive, own_names
+from search.tasks.classification import MEANINGS, Outputs
 from spaces import SpaceError, cause_of
 from tracking.files import whole_file
 

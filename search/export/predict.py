@@ -13,13 +13,13 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from search.data.arrays import Array
+from search.data.inputs import ImageEncoder
 from search.data.pictures import flattened, open_picture, quiet_pillow
 from search.errors import DataError
 from search.export.code import load_model
 from search.export.folder import Labels, ModelFolder
 from search.quiet import load_tensorflow
 from search.tasks.classification import SCORES
-from search.training.inputs import ImageEncoder
 from spaces import cause_of
 
 _CONTRAST = 64  # borders this far apart, of 255, are of opposite polarity

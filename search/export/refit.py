@@ -12,6 +12,7 @@ import numpy as np
 
 from search.data import Dataset
 from search.data.folds import Folds, Indices
+from search.data.inputs import Encoder, Inputs, make_inputs, spec_of
 from search.data.pictures import background
 from search.errors import FoldwiseError, SettingsError
 from search.export.folder import Labels
@@ -26,7 +27,6 @@ from search.tasks.classification import (
     output_units,
 )
 from search.training.batches import Part
-from search.training.inputs import Encoder, Inputs, make_inputs, spec_of
 from spaces import Code, Fingerprint, Settings, Space, SpaceError, code_of
 from tracking.history import History, TrialHistory
 from tracking.home import Home

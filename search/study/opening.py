@@ -20,6 +20,7 @@ from search.data.folds import (
     make_further_folds,
     unevenness,
 )
+from search.data.inputs import data_spec, space_on
 from search.errors import SettingsError
 from search.quiet import standard_error_to
 from search.seeds import derive
@@ -38,7 +39,6 @@ from search.study.identity import (
 )
 from search.study.settings import IDENTITY, StudySettings, validate
 from search.text import Notify
-from search.training.inputs import data_spec, space_on
 from spaces import (
     Fingerprint,
     NarrowedSpace,

@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from search.data.folds import Folds
+from search.data.inputs import data_spec
 from search.executors import ClusterWish, Executor, Limits, LocalExecutor, PerTrial, make_executor
 from search.executors.protocol import Work
 from search.study.autotune import Wish, key_for, plan_for, recall, remember
@@ -17,7 +18,6 @@ from search.study.execution import AUTO, Load, Plan, Way
 from search.study.identity import study_pixels
 from search.study.opening import Opened
 from search.study.settings import StudySettings
-from search.training.inputs import data_spec
 from spaces import ImageInput
 from tracking.history import History
 from tracking.home import Home

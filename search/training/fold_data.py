@@ -12,10 +12,10 @@ import tensorflow as tf
 from search.data import Dataset
 from search.data.arrays import Array
 from search.data.folds import Folds, Indices
+from search.data.inputs import Encoder, Inputs, make_inputs, space_on, spec_of
 from search.executors.protocol import Work
 from search.training.batches import Part
 from search.training.building import Built, Models, untouched_state
-from search.training.inputs import Encoder, Inputs, make_inputs, space_on, spec_of
 from search.training.program import Programs
 from spaces import Settings, Space, code_of
 from tracking.home import StudyFolder

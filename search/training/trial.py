@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from search.data.arrays import Array
 from search.data.folds import CONFIRMATIONS
+from search.data.inputs import Encoder
 from search.errors import DataError
 from search.executors.protocol import TrialTask, Verdict
 from search.seeds import derive
@@ -27,7 +28,6 @@ from search.training.batches import Part
 from search.training.building import Built
 from search.training.fit import Diverged, Epoch, Fitted, fit
 from search.training.fold_data import Bench
-from search.training.inputs import Encoder
 from search.training.latency import latency_ms
 from spaces import Settings, cause_of, value_text
 from spaces.declaring.importing import shortened

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from search.training.inputs import ImageEncoder
+from search.data.inputs import ImageEncoder
 from tests.functional.serving import served
 
 pytestmark = pytest.mark.slow

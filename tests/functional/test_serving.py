@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from search.data.inputs import TextEncoder
 from search.export.folder import Labels, ModelFolder
-from search.training.inputs import TextEncoder
 from tests.functional.serving import served
 from tests.studies import StudyBuilder
 from tests.tracked import Tracked

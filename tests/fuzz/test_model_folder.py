@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from search.data.inputs import ImageEncoder, TableEncoder, TextEncoder
 from search.export.archive import fault_in_archive
 from search.export.folder import Labels, ModelFolder
-from search.training.inputs import ImageEncoder, TableEncoder, TextEncoder
 from tests.fuzz.damage import THOUSAND, cleanly, damaged
 
 MODELS = (

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from search.data.formats.folder import Target, fit_picture
+from search.data.inputs import ImageEncoder
 from search.data.pictures import quiet_pillow, read_head
 from search.export.folder import Labels
 from search.export.predict import read_picture
-from search.training.inputs import ImageEncoder
 from tests.fuzz.damage import THOUSAND, cleanly, damaged
 
 GREY = Labels(classes=("a", "b"), encoder=ImageEncoder((8, 8, 1), (10, 10, 1)))

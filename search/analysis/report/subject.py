@@ -15,8 +15,8 @@ from search.analysis.report.words import (
     setting_pairs,
     trial_name,
     trial_score_text,
-    value_text,
 )
+from spaces import short_text
 from tracking.history import History, TrialHistory
 from tracking.objectives import Objective
 from tracking.stages import fold_scores
@@ -155,7 +155,7 @@ class Subject:
     def brief(self, trial: TrialHistory, *axes: Axis) -> str:
         """Return a short label, for where each trial is drawn many times: name, score, values."""
         score = score_text(self.first, trial.value) if trial.value is not None else trial.state
-        values = (f"{axis.name} = {value_text(trial.setting[axis.name])}" for axis in axes)
+        values = (f"{axis.name} = {short_text(trial.setting[axis.name])}" for axis in axes)
         return hover(f"{plain(trial_name(trial))}: {score}", *map(plain, values))
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from spaces import short_text
-from spaces import value_text as exact_text
+from spaces import short_text as exact_text
 from tracking.history import History, TrialHistory
 from tracking.objectives import Objective
 from tracking.records import Json
@@ -57,11 +57,6 @@ def unit_of(objective: Objective) -> str:
     return " points" if objective.name in _POINTS else ""
 
 
-def value_text(value: object) -> str:
-    """Return a parameter's value in short: floats with at most six significant digits."""
-    return short_text(value)
-
-
 def origin_of(trial: TrialHistory) -> str:
     """Return a baseline's name; nothing for a sampled trial."""
     kind, _, name = trial.started.origin.partition(":")
@@ -77,7 +72,7 @@ def trial_name(trial: TrialHistory) -> str:
 def setting_pairs(trial: TrialHistory, history: History) -> list[tuple[str, str]]:
     """Return the searched parameters of a trial with their values as text."""
     searched = {p["name"] for p in history.known_study().parameters if p["searched"]}
-    return [(name, value_text(v)) for name, v in trial.setting.items() if name in searched]
+    return [(name, short_text(v)) for name, v in trial.setting.items() if name in searched]
 
 
 def time_text(seconds: float) -> str:
@@ -146,7 +141,7 @@ class Axis:
     def ticks(self) -> tuple[list[float], list[str]]:
         """Return positions, and what is written at each."""
         if self.choices:
-            return [float(n) for n in range(len(self.choices))], [*map(value_text, self.choices)]
+            return [float(n) for n in range(len(self.choices))], [*map(short_text, self.choices)]
         values = _log_ticks(self.low, self.high) if self.log else _even_ticks(self.low, self.high)
         return [self.position(value) for value in values], [f"{value:.4g}" for value in values]
 
@@ -186,7 +181,7 @@ def _axis(parameter: Json, values: Sequence[Any]) -> Axis:
 
 def _condition(when: object) -> str:
     if isinstance(when, list | tuple):
-        return "=".join(map(value_text, when))
+        return "=".join(map(short_text, when))
     return str(when or "")
 
 
@@ -201,7 +196,7 @@ def _in_order(values: Iterable[Any], listed: str) -> tuple[Any, ...]:
 
     def place(value: Any) -> tuple[int, str]:
         # Journals of earlier versions list values without quotes, and True as True.
-        texts = (exact_text(value), str(value), value_text(value))
+        texts = (exact_text(value), str(value), short_text(value))
         places = [words.index(text) for text in texts if text in words]
         return (places[0] if places else len(words)), texts[0]
 

@@ -11,8 +11,8 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 
 from search.data.arrays import Array
+from search.data.inputs import Encoder, ImageEncoder, TextEncoder
 from search.export.folder import Labels
-from search.training.inputs import Encoder, ImageEncoder, TextEncoder
 
 
 @dataclass(frozen=True)

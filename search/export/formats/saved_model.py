@@ -9,6 +9,15 @@ import numpy as np
 import tensorflow as tf
 
 from search.data.arrays import Array
+from search.data.inputs import (
+    FIRST_WORD,
+    PADDING,
+    UNKNOWN,
+    Encoder,
+    ImageEncoder,
+    TableEncoder,
+    TextEncoder,
+)
 from search.data.pictures import LUMA
 from search.export.folder import Labels
 from search.export.formats.base import (
@@ -20,15 +29,6 @@ from search.export.formats.base import (
     margins,
     raw_phrase,
     raw_shape,
-)
-from search.training.inputs import (
-    FIRST_WORD,
-    PADDING,
-    UNKNOWN,
-    Encoder,
-    ImageEncoder,
-    TableEncoder,
-    TextEncoder,
 )
 
 RAW, ENCODED = "serve", "encoded"

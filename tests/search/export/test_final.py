@@ -7,10 +7,10 @@ import pytest
 
 from search.data import load
 from search.data.folds import make_folds
+from search.data.inputs import make_inputs
 from search.errors import SettingsError
 from search.export.refit import Final, check_folds
 from search.tasks.classification import Predictions
-from search.training.inputs import make_inputs
 from spaces import get_space
 from tracking.home import StudyFolder
 from tracking.records import FoldEnded

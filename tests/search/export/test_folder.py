@@ -3,9 +3,9 @@ import zipfile
 
 import pytest
 
+from search.data.inputs import ImageEncoder, TableEncoder, TextEncoder
 from search.errors import DataError
 from search.export.folder import Labels, ModelFolder
-from search.training.inputs import ImageEncoder, TableEncoder, TextEncoder
 
 IMAGES = Labels(classes=("a", "b"), encoder=ImageEncoder((28, 28, 1), (32, 32, 1)), background=1.5)
 TEXTS = Labels(classes=("a", "b"), encoder=TextEncoder(("good", "bad"), length=5, size=10))

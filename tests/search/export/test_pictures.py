@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from search.data.inputs import ImageEncoder
 from search.data.pictures import background
 from search.errors import DataError
 from search.export.folder import Labels
 from search.export.predict import read_picture
-from search.training.inputs import ImageEncoder
 
 GREY = Labels(classes=("a", "b"), encoder=ImageEncoder((28, 28, 1), (32, 32, 1)))
 COLOUR = Labels(classes=("a", "b"), encoder=ImageEncoder((32, 32, 3), (32, 32, 3)))

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from search.cli.export import _printable
+from search.data.inputs import ImageEncoder, TableEncoder, TextEncoder
 from search.errors import DataError
 from search.export.folder import Labels, ModelFolder
 from search.export.predict import MAX_FILE_BYTES, predict_samples
-from search.training.inputs import ImageEncoder, TableEncoder, TextEncoder
 
 TEXTS = Labels(classes=("a", "b"), encoder=TextEncoder(("good", "bad"), length=5, size=10))
 LONG_TEXTS = Labels(classes=("a", "b"), encoder=TextEncoder(("good",), length=1_000_000, size=10))

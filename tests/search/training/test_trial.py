@@ -8,8 +8,8 @@ import pytest
 
 from search.data import load
 from search.data.folds import make_folds
+from search.data.inputs import make_inputs
 from search.executors.protocol import GO_ON, TrialTask
-from search.training.inputs import make_inputs
 from spaces import get_space
 from tracking.home import StudyFolder
 from tracking.records import EpochEnded, Notice, TrialEnded

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from search.data.inputs import ImageEncoder, TableEncoder, TextEncoder
 from search.errors import SettingsError
 from search.export.folder import Labels
 from search.export.formats import FORMATS, Difference, Samples, chosen_formats, default_formats
 from search.export.formats.base import Format
 from search.export.formats.writing import ExportFailed, Written, exportable, rehearse, write_formats
-from search.training.inputs import ImageEncoder, TableEncoder, TextEncoder
 
 CHANCE = np.random.default_rng(0)
 SAID = ("good, GOOD film", "", "it's bad!", "b a d", "good " * 20)

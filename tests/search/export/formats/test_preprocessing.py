@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from search.data.arrays import words_of
+from search.data.inputs import ImageEncoder, TableEncoder, TextEncoder
 from search.export.formats.base import margins, raw_shape
-from search.training.inputs import ImageEncoder, TableEncoder, TextEncoder
 
 pytestmark = pytest.mark.slow  # TensorFlow
 

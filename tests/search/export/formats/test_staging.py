@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from search.data.inputs import ImageEncoder
 from search.errors import DataError, SettingsError
 from search.export.folder import Labels, ModelFolder
 from search.export.formats.writing import publish, staged
-from search.training.inputs import ImageEncoder
 
 
 def names(folder):

@@ -7,7 +7,7 @@ import pytest
 from search.data import Dataset
 from search.data.arrays import IMAGES, LABELS, ROWS, array_file, words_of, write_array, write_texts
 from search.data.dataset import Manifest, Stamp
-from search.training.inputs import ImageEncoder, encoder_from_json, make_inputs, spec_of
+from search.data.inputs import ImageEncoder, encoder_from_json, make_inputs, spec_of
 from spaces import ImageInput, TableInput, TextInput
 
 TEXTS = (
