@@ -98,8 +98,7 @@ def fill(path: Path, trials: int) -> int:
     from search.study.drivers import make_driver
     from spaces import get_space, narrow
     from tracking.journal import Journal, encode, read_journal
-    from tracking.journal_end import end_path
-    from tracking.journal_lines import crc_of
+    from tracking.journal_lines import crc_of, end_path
     from tracking.records import (
         EpochEnded,
         FoldEnded,

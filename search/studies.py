@@ -7,7 +7,7 @@ from search.text import Notify
 from tracking.history import History
 from tracking.home import Home, StudyFolder
 from tracking.journal import JournalError, JournalReader, without_collections
-from tracking.journal_errors import repair_command
+from tracking.journal_lines import repair_command
 from tracking.records import Record, StudyStarted
 
 

@@ -1,8 +1,10 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and the room there is for them."""
 
+import errno
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,6 +12,11 @@ from typing import BinaryIO
 
 _LONGEST = 80  # characters of a file's name that are kept in its temporary one
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")
+_REASONS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the quota on this disk is used up",
+    errno.EFBIG: "the file has the largest size that is allowed",
+}
 
 
 @contextmanager
@@ -47,3 +54,28 @@ def beside(path: Path) -> Path:
 def temporary_files(folder: Path) -> list[Path]:
     """Return the files in a folder that are being written, or were when a process died."""
     return [path for path in folder.glob(".*.*") if _TEMPORARY.fullmatch(path.name)]
+
+
+def free_bytes(path: Path) -> int:
+    """Return how many bytes can still be written where `path` is, or will be."""
+    place = path.absolute()
+    while not place.exists():
+        place = place.parent
+    return shutil.disk_usage(place).free
+
+
+def amount(size: int) -> str:
+    """Return a number of bytes in short: `0 bytes`, `12 KB`, `3.4 GB`."""
+    if size < 1000:
+        return f"{size} bytes"
+    for unit in ("KB", "MB", "GB"):
+        size_in_unit = size / 1000 ** (("KB", "MB", "GB").index(unit) + 1)
+        if size_in_unit < 999.5 or unit == "GB":
+            break
+    return f"{size_in_unit:.1f} {unit}" if size_in_unit < 10 else f"{size_in_unit:,.0f} {unit}"
+
+
+def why_not_written(error: OSError, path: Path) -> str:
+    """Return a phrase: what keeps `path` from being written, and how much room there is."""
+    reason = _REASONS.get(error.errno or 0, f"it cannot be written ({error.strerror or error})")
+    return f"{reason}; {amount(free_bytes(path))} free"

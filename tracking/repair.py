@@ -12,22 +12,23 @@ from itertools import pairwise
 from pathlib import Path
 from typing import IO
 
+from tracking.files import why_not_written
 from tracking.history import History
-from tracking.journal_end import End, end_path
-from tracking.journal_errors import JournalError
 from tracking.journal_lines import (
     START,
+    End,
+    JournalError,
     crc_before,
     crc_of,
     decode,
     encode,
+    end_path,
     fault_of,
     is_sound,
     linked,
     raw_lines,
 )
 from tracking.records import FoldEnded, JournalRepaired, ModelExported, Record, StudyStarted
-from tracking.room import why_not_written
 
 NOTHING: frozenset[tuple[int, int]] = frozenset()
 

@@ -20,7 +20,7 @@ from search.cli import (
 from search.cli import show as studies
 from search.cli.output import failure
 from search.errors import FoldwiseError
-from tracking.journal_errors import JournalError
+from tracking.journal_lines import JournalError
 
 INTERRUPTED = 130
 

@@ -11,13 +11,13 @@ from search.doctor.home import leftover_findings
 from search.errors import DataError
 from search.tasks.classification import Predictions, confusion_matrix, macro_f1
 from search.text import counted, listed
+from tracking.files import amount
 from tracking.history import History, TrialHistory
 from tracking.home import StudyFolder
 from tracking.journal import JournalError
-from tracking.journal_end import End
+from tracking.journal_lines import End
 from tracking.records import FoldEnded
 from tracking.repair import Examined
-from tracking.room import amount
 
 TOLERANCE = 1e-9  # of scores, which are recomputed in another order at most
 

@@ -11,8 +11,7 @@ import pytest
 from tests.studies import lines_of
 from tracking import journal_lines
 from tracking.journal import Journal, JournalError, JournalReader, decode, encode, read_journal
-from tracking.journal_end import end_path
-from tracking.journal_lines import START, crc_of
+from tracking.journal_lines import START, crc_of, end_path
 from tracking.records import FORMAT, AttemptFailed
 
 
