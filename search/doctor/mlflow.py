@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from search.doctor.findings import NOTICE, OK, PROBLEM, Finding, Place
 from search.doctor.study import is_needed, unfinished_text, unusable_predictions
@@ -11,11 +12,14 @@ from tracking.home import StudyFolder
 from tracking.journal import JournalError
 from tracking.lock import StudyLock, StudyLocked
 from tracking.mlflow import shipped
-from tracking.mlflow.books import TrialRun, trial_runs
 from tracking.mlflow.courier import reason
 from tracking.mlflow.mapping import STATUS
+from tracking.mlflow.sink import trial_runs
 from tracking.repair import Examined, Repair, examine, repair
 from tracking.secrets import place_of
+
+if TYPE_CHECKING:
+    from tracking.mlflow.store import TrialRun
 
 
 @dataclass
@@ -63,7 +67,7 @@ class Books:
             text = f"MLflow at {where} refused {counted(told.set_aside, 'record')}; try once more"
             yield Finding("shipped", NOTICE, text, name, sync)
 
-    def _runs(self, history: History) -> list[TrialRun] | None:
+    def _runs(self, history: History) -> "list[TrialRun] | None":
         """Return MLflow's runs of a study, None when it cannot be asked."""
         tracker = self.place.tracker
         if self.failure:
@@ -76,7 +80,9 @@ class Books:
             self.failure = reason(error)
             return None
 
-    def _compared(self, name: str, history: History, runs: Sequence[TrialRun]) -> Iterator[Finding]:
+    def _compared(
+        self, name: str, history: History, runs: Sequence["TrialRun"]
+    ) -> Iterator[Finding]:
         faults = differences(history, runs)
         if faults:
             text = f"MLflow differs from the journal: {'; '.join(faults)}. Tell it everything again"
@@ -121,7 +127,7 @@ def untold(folder: StudyFolder, found: Examined, offset: int) -> int:
     return count
 
 
-def differences(history: History, runs: Sequence[TrialRun]) -> list[str]:
+def differences(history: History, runs: Sequence["TrialRun"]) -> list[str]:
     """Return how MLflow's runs differ from the trials, one phrase a kind."""
     by_number: dict[int, list[TrialRun]] = {}
     for run in runs:

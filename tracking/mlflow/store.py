@@ -53,6 +53,23 @@ class RunReference:
     marks: Tags = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class TrialRun:
+    """A trial's run as MLflow shows it.
+
+    Attributes:
+        number: the trial's, from 0.
+        state: `complete`, `pruned`, `failed`, `running`, `waiting` or `interrupted`.
+        status: MLflow's own: `RUNNING`, `FINISHED`, `FAILED` or `KILLED`.
+        id: MLflow's identifier of the run.
+    """
+
+    number: int
+    state: str
+    status: str
+    id: str
+
+
 class MlflowStore:
     """Reads and writes one study's experiment.
 
@@ -101,6 +118,27 @@ class MlflowStore:
             filter_string=f"tags.`search.study_id` = '{study_id}'", max_results=1
         )
         return str(found[0].experiment_id) if found else None
+
+    def trial_runs(self, study_id: str) -> list[TrialRun] | None:
+        """Return the runs of a study's trials, by their start; None where MLflow has no such study.
+
+        Runs that were deleted are left out.
+
+        Args:
+            study_id: the study's, whatever its name.
+        """
+        experiment = self.find_experiment(study_id)
+        if experiment is None:
+            return None
+        return [
+            TrialRun(
+                int(run.data.tags.get("search.trial", -1)),
+                run.data.tags.get("search.state", ""),
+                run.info.status,
+                run.info.run_id,
+            )
+            for run in self._pages(experiment, _TRIALS)
+        ]
 
     def tag_experiment(self, tags: Tags) -> None:
         """Set tags of the experiment, one request for each that has changed."""
@@ -210,17 +248,17 @@ class MlflowStore:
 
     def _search(self, query: str) -> None:
         doubles: dict[RunKey, list[Run]] = {}
-        for run in self._pages(query):
+        for run in self._pages(self.experiment_id, query):
             doubles.setdefault(RunKey.of(run.data.tags), []).append(run)
         for each, same in doubles.items():
             self._keep_one(each, same)
         self._searched.add(query)
 
-    def _pages(self, query: str) -> Iterator[Run]:
+    def _pages(self, experiment_id: str, query: str) -> Iterator[Run]:
         page: str | None = None
         while page != "":
             found = self.client.search_runs(
-                [self.experiment_id],
+                [experiment_id],
                 query,
                 ViewType.ACTIVE_ONLY,
                 order_by=["start_time ASC"],

@@ -29,7 +29,7 @@ from tracking.home import Home
 from tracking.journal import Journal, encode, read_journal
 from tracking.lock import StudyLock
 from tracking.mlflow import shipped
-from tracking.mlflow.books import TrialRun
+from tracking.mlflow.store import TrialRun
 from tracking.objectives import OBJECTIVES
 from tracking.records import (
     EpochEnded,
@@ -717,8 +717,7 @@ def test_what_mlflow_lost_is_told_again_by_a_repair(ward):
     ward.add(raced(), told=False)
     assert ward.place.tracker.sync(ward.folder, print) == 0
     assert ward.find("mlflow") == ward.find("shipped") == []
-    from tracking.mlflow.books import trial_runs
-    from tracking.mlflow.sink import open_store
+    from tracking.mlflow.sink import open_store, trial_runs
 
     study = raced().records[0]
     client = open_store(ward.place.tracker.uri, artifacts=None).client
