@@ -11,10 +11,9 @@ from tracking.history import History
 from tracking.home import StudyFolder
 from tracking.journal import JournalError
 from tracking.lock import StudyLock, StudyLocked
-from tracking.mlflow import shipped
-from tracking.mlflow.courier import reason
+from tracking.mlflow.calls import reason
+from tracking.mlflow.delivery import Offset, address_key
 from tracking.mlflow.mapping import STATUS
-from tracking.mlflow.sink import trial_runs
 from tracking.repair import Examined, Repair, examine, repair
 from tracking.secrets import place_of
 
@@ -41,10 +40,10 @@ class Books:
         history, tracker = found.history, self.place.tracker
         if history.study is None or found.foreign or found.needs_repair:
             return
-        key = shipped.address_key(place_of(tracker.uri))
-        told = shipped.load(folder.shipped, key)
-        waiting = untold(folder, found, told.offset)
-        yield from self._shipped(name, told, waiting, is_running=is_running)
+        key = address_key(place_of(tracker.uri))
+        offset = Offset.load(folder.shipped, key)
+        waiting = untold(folder, found, offset.position)
+        yield from self._shipped(name, offset, waiting, is_running=is_running)
         if is_running:
             return
         runs = self._runs(history)
@@ -52,7 +51,7 @@ class Books:
             yield from self._compared(name, history, runs)
 
     def _shipped(
-        self, name: str, told: shipped.Acknowledged, waiting: int, *, is_running: bool
+        self, name: str, offset: Offset, waiting: int, *, is_running: bool
     ) -> Iterator[Finding]:
         where, sync = self.place.tracker.shown_uri, self.place.command("sync", tracked=True)
         if waiting and not is_running:
@@ -63,8 +62,8 @@ class Books:
             yield Finding("shipped", OK, text, name)
         else:
             yield Finding("shipped", OK, "MLflow was told everything", name)
-        if told.set_aside:
-            text = f"MLflow at {where} refused {counted(told.set_aside, 'record')}; try once more"
+        if offset.refused:
+            text = f"MLflow at {where} refused {counted(offset.refused, 'record')}; try once more"
             yield Finding("shipped", NOTICE, text, name, sync)
 
     def _runs(self, history: History) -> "list[TrialRun] | None":
@@ -75,7 +74,7 @@ class Books:
         if tracker.is_local and not self.place.home.database.exists():
             return []  # asking would make it
         try:
-            return trial_runs(tracker.uri, history.known_study().id) or []
+            return tracker.trial_runs(history.known_study().id) or []
         except Exception as error:  # noqa: BLE001 - MLflow raises whatever its libraries raise
             self.failure = reason(error)
             return None

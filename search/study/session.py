@@ -75,7 +75,7 @@ def run_session(
 
         def record(entry: Record) -> None:
             journal.append(entry)
-            shipper.wake()
+            publisher.wake()
             observe(entry)
             if isinstance(entry, Notice):
                 notify(entry.text)
@@ -84,7 +84,7 @@ def run_session(
             history.add(entry)
             record(entry)
 
-        shipper = stack.enter_context(tracker.shipping(opened.folder, notify))
+        publisher = stack.enter_context(tracker.publishing(opened.folder, notify))
         if not _are_there(opened):
             opened.folds.save(opened.folder.folds)
         budget = _budget(opened)
@@ -111,7 +111,8 @@ def run_session(
         )
         reason = _run(opened, planned, history, budget, record, notify)
         record_new(SessionEnded(at=time.time(), reason=reason))
-        return SessionResult(reason, history, tracker.drain(shipper, notify))
+        waiting = tracker.drain(publisher, notify, hurries=reason == INTERRUPTED)
+        return SessionResult(reason, history, waiting)
 
 
 def _tell_changes(history: History, accepted: list[str], environment: Json, notify: Notify) -> None:

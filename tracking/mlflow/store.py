@@ -25,17 +25,18 @@ from mlflow.entities import (
 from tracking.home import folder_name
 from tracking.mlflow.database import measure_tables
 from tracking.mlflow.mapping import BEST_MARK, FRONT_MARK, Point, RunKey, Tags, finite
+from tracking.mlflow.transport import bound_exchanges
 
 _METRICS, _OTHERS = 800, 100  # MLflow takes 1,000 entries a request, 100 params, 100 tags
 _TRIALS = "tags.`search.kind` = 'trial'"
 # A call that fails is repeated twice within a second, for servers that fail now and then. The
-# shipper waits for one that is away; MLflow's own 7 tries of 120 s, with pauses of up to two
+# publisher waits for one that is away; MLflow's own 7 tries of 120 s, with pauses of up to two
 # minutes between them, would only hide that. Variables that the user has set go first.
 _REQUESTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": 2,
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": 0,
     "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": 1.0,  # seconds, before the second repetition
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": 30,  # seconds
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": 30,  # seconds, of a call with its repetitions
 }
 
 
@@ -288,6 +289,7 @@ def _limit_requests() -> None:
     for name, value in _REQUESTS.items():
         # Not `os.environ`: that is the user's, and what they start would inherit it.
         getattr(environment_variables, name).default = value
+    bound_exchanges()
 
 
 def _query(key: RunKey) -> str:
