@@ -293,7 +293,7 @@ def _check_driver(address: str, shown: str) -> None:
             f"`--tracking-uri` {shown}: its driver needs the package {error.name!r}, which is not"
             " installed. Install it, or name the driver that is, as in postgresql+psycopg://..."
         ) from error
-    except (NoSuchModuleError, ArgumentError) as error:
+    except (NoSuchModuleError, ArgumentError, ValueError) as error:
         raise SettingsError(
             f"`--tracking-uri` {shown}: {without_secrets(str(error), secrets_in(address))}"
         ) from error

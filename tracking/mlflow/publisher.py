@@ -19,6 +19,7 @@ from tracking.mlflow.delivery import BusyError, Delivery, Sink
 
 _GATHER = 5.0  # seconds; a fold's epochs then go together, and MLflow's pages reload every 30 s
 _LONGEST_PAUSE = 60.0  # seconds between tries
+PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds before the new tries of `publish_all`
 _PATIENCE = 2.0  # seconds; a server that is restarted, or a line that breaks for a moment
 
 logger = logging.getLogger(__name__)
@@ -200,7 +201,7 @@ def publish_all(
     *,
     key: str,
     notify: Callable[[str], None],
-    pauses: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0),
+    pauses: tuple[float, ...] | None = None,
     record_seconds: float = 60.0,
     seconds: float = math.inf,
 ) -> Publication:
@@ -214,7 +215,8 @@ def publish_all(
         make_sink: see there.
         key: see there.
         notify: see there.
-        pauses: seconds before each new try; any record that gets through starts them anew.
+        pauses: seconds before each new try, `PAUSES` unless given; any record that gets through
+            starts them anew.
         record_seconds: how long one record may take, with all its tries.
         seconds: how long all of them may take.
 
@@ -233,7 +235,8 @@ def publish_all(
     at_first, end, late = delivery.waiting(), time.monotonic() + seconds, ""
     try:
         finish(
-            lambda: _deliver_all(delivery, at_first, pauses), lambda: min(end, delivery.overdue_at)
+            lambda: _deliver_all(delivery, at_first, PAUSES if pauses is None else pauses),
+            lambda: min(end, delivery.overdue_at),
         )
     except Overdue:
         is_all = time.monotonic() < delivery.overdue_at
