@@ -20,7 +20,6 @@ from mlflow.utils import request_utils
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import MaxRetryError
 from urllib3.util import Retry
 
 from tracking.mlflow.calls import ServerFault
@@ -52,7 +51,7 @@ class _Exchange:
         return time.monotonic() >= self._end
 
     def watch(self, connected: Any) -> None:
-        """Take note of the socket that is used now."""
+        """Take note of the socket that is used now; a try after the deadline ends at once."""
         self._socket = connected
         if self.is_over:
             self._shut_down()
@@ -107,21 +106,7 @@ class _SecurePool(HTTPSConnectionPool):
 
 
 class _Retry(Retry):
-    """Tries again while the exchange lasts, and does not wait for as long as a server asks."""
-
-    def increment(
-        self,
-        method: str | None = None,
-        url: str | None = None,
-        response: Any = None,
-        error: Exception | None = None,
-        _pool: Any = None,
-        _stacktrace: Any = None,
-    ) -> Any:
-        exchange = getattr(_here, "exchange", None)
-        if exchange is not None and exchange.is_over:
-            raise MaxRetryError(_pool, str(url), error)
-        return super().increment(method, url, response, error, _pool, _stacktrace)
+    """Tries again as another does, but does not wait for as long as a server asks."""
 
     def get_retry_after(self, response: Any) -> None:
         return None
