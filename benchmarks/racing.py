@@ -38,13 +38,13 @@ from search.study.feedback import Feedback
 from search.study.loop import Study
 from search.study.pruners import NoPruner, Pruner, make_pruner
 from search.study.pruners.base import Standing
+from tracking.event_log import EventLog
 from tracking.history import History, TrialHistory
 from tracking.objectives import OBJECTIVES
 from tracking.records import (
     EpochEnded,
     FoldEnded,
     FoldStarted,
-    Record,
     StudyStarted,
     TrialEnded,
 )
@@ -254,7 +254,7 @@ def replay(curves: Curves, strategy: Strategy, order: list[int]) -> Replay:
     pruner = strategy.pruner()
     study = Study(
         history=history,
-        record=_unheard,
+        record=EventLog(history).append,
         driver=FixedDriver({"number": n, "epochs": curves.epochs(n)} for n in order),
         pruner=pruner,
         executor=executor,
@@ -288,10 +288,6 @@ def _told(history: History) -> tuple[dict[int, float], dict[int, float]]:
 
 def _rank(values: dict[int, float], number: int) -> int:
     return 1 + sum(value > values[number] for value in values.values()) if values else 0
-
-
-def _unheard(record: Record) -> None:
-    del record
 
 
 def _study(folds: int) -> StudyStarted:

@@ -25,7 +25,7 @@ from search.study.settings import StudySettings
 from search.text import Notify
 from search.tracker import Tracker
 from tracking.history import History, TrialHistory
-from tracking.home import Home, StudyFolder
+from tracking.home import DEFAULT_HOME, Home, StudyFolder
 from tracking.stages import stages
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from search.analysis.comparison.comparison import Comparison
     from search.export.final import Exported
 
-DEFAULT_HOME = Path("mlruns")
 
 Display = Callable[[Opened], AbstractContextManager[OnRecord]]
 

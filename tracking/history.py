@@ -25,6 +25,7 @@ from tracking.records import (
 from tracking.tally import Tally, rung_of
 
 _INSTANT = 1e-6  # seconds; the least that a time of today can grow by
+_OF_TRIALS = (FoldStarted, EpochEnded, FoldEnded, AttemptFailed, TrialEnded, TrialConfirmed)
 
 
 @dataclass
@@ -181,12 +182,25 @@ class History:
         Raises:
             KeyError: it tells of a trial or a fold that never began.
         """
-        if record.at <= self._latest:
-            record = replace(record, at=self._latest + _INSTANT)
+        record = self.stamped(record)
         self._take(record)
         self._latest = record.at
         self.tally.records += 1
         return record
+
+    def stamped(self, record: Record) -> Record:
+        """Return a record with the time `add` will give it; add nothing.
+
+        Raises:
+            KeyError: it tells of a trial or a fold that never began.
+        """
+        if isinstance(record, _OF_TRIALS) and record.trial not in self.trials:
+            raise KeyError(record.trial)
+        if isinstance(record, EpochEnded | FoldEnded) and record.fold not in self.folds_of(record):
+            raise KeyError(record.fold)
+        if record.at > self._latest:
+            return record
+        return replace(record, at=self._latest + _INSTANT)
 
     def _take(self, record: Record) -> None:
         match record:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO
 
 from tracking.files import whole_file, why_not_written
+from tracking.home import DEFAULT_HOME, DROPPED, END, beside, home_of
 from tracking.records import FORMAT, Record, record_from_json
 
 # Bytes of a line. A record of a trial over 1,000 classes takes 8 MB; without a bound, reading a
@@ -33,7 +34,6 @@ START = b"00000000"  # what the first line follows
 _AFTER = b'"after":"'
 _BRACE = zlib.crc32(b"{")
 _PARSE = json.JSONDecoder().raw_decode
-_DEFAULT_HOME = Path("mlruns")
 
 
 class DamagedLine(ValueError):
@@ -155,7 +155,7 @@ class End:
     def load(cls, path: Path) -> "End":
         """Return what is noted of a journal: that of an empty one where nothing is."""
         try:
-            entry = json.loads(end_path(path).read_bytes())
+            entry = json.loads(beside(path, END).read_bytes())
             return cls(int(entry["size"]), str(entry["crc"]).encode())
         except (OSError, ValueError, TypeError, LookupError):
             return cls()
@@ -163,17 +163,12 @@ class End:
     def store(self, path: Path) -> None:
         """Note it; where there is no room, what was noted before still holds."""
         content = {"size": self.size, "crc": self.crc.decode()}
-        with suppress(OSError), whole_file(end_path(path)) as file:
+        with suppress(OSError), whole_file(beside(path, END)) as file:
             file.write(json.dumps(content).encode() + b"\n")
 
     def is_missed_at(self, size: int, crc: bytes) -> bool:
         """Say whether a journal whose lines are sound up to `size` bytes has another end there."""
         return size > self.size or (size == self.size and crc != self.crc)
-
-
-def end_path(path: Path) -> Path:
-    """Return where it is noted how a journal ended."""
-    return path.with_name(f"{path.name}.end")
 
 
 def set_end_aside(path: Path) -> tuple[int, bytes]:
@@ -200,11 +195,6 @@ def set_end_aside(path: Path) -> tuple[int, bytes]:
             file.truncate(sound)
             os.fsync(file.fileno())
     return length, last
-
-
-def dropped_path(path: Path) -> Path:
-    """Return where a journal's damaged ends are kept, one after another."""
-    return path.with_name(f"{path.name}.dropped")
 
 
 def _sound_part(path: Path, file: IO[bytes]) -> tuple[int, bytes]:
@@ -236,7 +226,7 @@ def _sound_part(path: Path, file: IO[bytes]) -> tuple[int, bytes]:
 
 
 def _keep(file: IO[bytes], path: Path) -> None:
-    kept = dropped_path(path)
+    kept = beside(path, DROPPED)
     before = kept.stat().st_size if kept.exists() else 0
     try:
         with kept.open("ab") as target:
@@ -254,8 +244,8 @@ def _keep(file: IO[bytes], path: Path) -> None:
 
 def repair_command(journal: Path) -> str:
     """Return the command that sets aside what is damaged in the home of a study's journal."""
-    home = journal.parent.parent.parent
-    more = () if home == _DEFAULT_HOME else ("--home", str(home))
+    home = home_of(journal)
+    more = () if home == DEFAULT_HOME else ("--home", str(home))
     return shlex.join(("python", "-m", "search", "doctor", "--repair", *more))
 
 

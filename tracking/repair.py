@@ -14,6 +14,7 @@ from typing import IO
 
 from tracking.files import why_not_written
 from tracking.history import History
+from tracking.home import BEFORE_REPAIR, DAMAGED, END, beside
 from tracking.journal_lines import (
     START,
     End,
@@ -22,7 +23,6 @@ from tracking.journal_lines import (
     crc_of,
     decode,
     encode,
-    end_path,
     fault_of,
     is_sound,
     linked,
@@ -165,7 +165,7 @@ def repair(path: Path, *, again: frozenset[tuple[int, int]] = NOTHING) -> Repair
     if found.history.study is None:
         reason = found.faults[0].reason if found.faults else "the file is empty"
         raise JournalError.nothing_sound(path, ValueError(reason))
-    aside = path.with_name(f"{path.name}.damaged")
+    aside = beside(path, DAMAGED)
     try:
         copy = _copy(path)
         _rewrite(path, aside, found)
@@ -332,8 +332,7 @@ def _number(name: str, raw: bytes) -> int | None:
 def _copy(path: Path) -> Path:
     number = 1
     while True:
-        suffix = ".before-repair" if number == 1 else f".before-repair-{number}"
-        copy = path.with_name(path.name + suffix)
+        copy = beside(path, BEFORE_REPAIR + ("" if number == 1 else f"-{number}"))
         try:
             with copy.open("xb") as target, path.open("rb") as source:
                 shutil.copyfileobj(source, target)
@@ -365,7 +364,7 @@ def _rewrite(path: Path, aside: Path, found: Examined) -> None:
                 last = crc_of(line)
             _to_disk(left_out)
             _to_disk(target)
-        end_path(path).unlink(missing_ok=True)  # first, lest a reader take the new file for cut
+        beside(path, END).unlink(missing_ok=True)  # first, lest a reader take the new file for cut
         temporary.replace(path)
         End(path.stat().st_size, last).store(path)
     finally:

@@ -39,8 +39,8 @@ class Study:
     """Evaluates baselines and proposals until the budget is used up.
 
     Args:
-        history: what happened so far; kept current.
-        record: called with every new record, before it is acted upon.
+        history: what happened so far; `record` keeps it current.
+        record: takes every new record, before it is acted upon: an event log's `append`.
         driver: proposes; it is shown the history's trials first.
         pruner: ends weak trials. Baselines always see all folds: they are what the others are
             measured by.
@@ -258,7 +258,6 @@ class Study:
         return self._pruner.reason_to_stop(trial, self._history)
 
     def _take(self, record: Record) -> None:
-        self._history.add(record)
         self._record(record)
         if isinstance(record, FoldEnded | TrialEnded):
             self._feedback.note(record.trial)

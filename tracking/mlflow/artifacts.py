@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 from uuid import NAMESPACE_OID, uuid5
 
 from tracking.history import TrialHistory
+from tracking.home import REPORT
 from tracking.mlflow.description import trial_name
 from tracking.mlflow.views import IMAGE_KEY
 from tracking.records import Json, ReportWritten, TrialEnded
 
 if TYPE_CHECKING:
     from tracking.mlflow.store import MlflowStore
-
-REPORT_FILE = "report.html"
 
 
 def trial_files(trial: TrialHistory, ended: TrialEnded, classes: list[str]) -> dict[str, bytes]:
@@ -76,8 +75,8 @@ def show_report(store: "MlflowStore", run_id: str, record: ReportWritten) -> Non
     except OSError:
         content = b""
     if hashlib.sha256(content).hexdigest() == record.sha256:
-        store.upload(run_id, {REPORT_FILE: content})
-        store.log(run_id, tags={"search.report": REPORT_FILE})
+        store.upload(run_id, {REPORT: content})
+        store.log(run_id, tags={"search.report": REPORT})
     else:
         note = f"not filed: {record.file} is no longer this report"
         store.log(run_id, tags={"search.report": note})

@@ -29,6 +29,7 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 
 from tracking.history import History
+from tracking.home import CARD, MODEL
 from tracking.mlflow import artifacts
 from tracking.mlflow import mapping as runs
 from tracking.mlflow.mapping import Point, RunKey, Tags
@@ -36,9 +37,6 @@ from tracking.mlflow.store import MlflowStore
 from tracking.records import ModelExported, StudyStarted, TestSetOpened
 
 _DIGEST, _MODEL_ID, _EXPORTED = "search.model_sha256", "search.model_id", "search.exported_at"
-MODEL_FILE = "model.keras"
-CARD_FILE = "MODEL_CARD.md"
-
 _TAKEN = {"text": str, "table": np.float32, "image": np.uint8}  # by SavedModels, as they are
 
 
@@ -238,7 +236,7 @@ def signature(path: Path, classes: int) -> ModelSignature | None:
 def _write_folder(folder: Path, model: KerasFile, description: Model) -> None:
     data = folder / "data"
     data.mkdir()
-    shutil.copyfile(model.path, data / "model.keras")
+    shutil.copyfile(model.path, data / MODEL)
     served = "mlflow.keras"
     if model.saved_model is None:
         (data / "keras_module.txt").write_text("keras")
@@ -328,7 +326,7 @@ def _show_training(store: MlflowStore, run_id: str, record: ModelExported) -> No
 def _file_model(
     store: MlflowStore, run_id: str, record: ModelExported, study: StudyStarted, folder: Path
 ) -> None:
-    path, card = folder / MODEL_FILE, folder / CARD_FILE
+    path, card = folder / MODEL, folder / CARD
     if not path.is_file() or _sha256(path) != record.model_sha256:
         # An export that was moved, or overwritten by a later one, before MLflow could be reached.
         store.log(run_id, tags={"search.model": f"not filed: {path} is no longer this model"})
@@ -349,7 +347,7 @@ def _file_model(
         store.client, model, experiment_id=store.experiment_id, run_id=run_id, tags=marks
     )
     if card.is_file():
-        store.upload(run_id, {CARD_FILE: card.read_bytes()})
+        store.upload(run_id, {CARD: card.read_bytes()})
     given = Given(record.alias, record.alias_reason, record.at)
     name, version = register(
         store.client,

@@ -20,7 +20,7 @@ from search.executors.protocol import TrialTask, Verdict, Work
 from search.executors.ray.bundles import CODE, Bundle, reference_at
 from search.executors.ray.placement import place
 from search.executors.resources import PerTrial
-from tracking.home import StudyFolder
+from tracking.home import Home, StudyFolder
 from tracking.records import FoldEnded, Record
 
 Files: TypeAlias = dict[str, bytes]
@@ -161,7 +161,7 @@ def _started(order: Order, line: Line, root: Path, folder: Path) -> LocalExecuto
         space=reference_at(order.work.space, study / CODE),
         dataset=str(dataset),
         folder=str(folder),
-        declarations=str(root / "declarations"),
+        declarations=str(Home(root).declarations),
     )
     share = min(1.0, order.per_trial.cpus / cores())
     return LocalExecutor(
@@ -173,7 +173,7 @@ def _started(order: Order, line: Line, root: Path, folder: Path) -> LocalExecuto
 
 
 def _evaluate(given: Task, worker: LocalExecutor, line: Line, folder: StudyFolder) -> None:
-    shutil.rmtree(folder.root / "predictions", ignore_errors=True)
+    shutil.rmtree(folder.all_predictions, ignore_errors=True)
     for name, content in given.files.items():
         path = folder.root / name
         path.parent.mkdir(exist_ok=True)

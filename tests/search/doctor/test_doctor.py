@@ -24,6 +24,7 @@ from search.tracker import Tracker
 from spaces import Int
 from tests.fakes import ScriptedExecutor, toy_space
 from tests.studies import StudyBuilder, consistent, lines_of
+from tracking.event_log import EventLog
 from tracking.history import History
 from tracking.home import Home
 from tracking.journal import Journal, encode, read_journal
@@ -406,11 +407,10 @@ SPACE = toy_space(Int("units", 1, 100))
 def go_on(folder, trials: int) -> list[tuple[int, int]]:
     """Run a study on, as `run` would; return what was trained."""
     executor = ScriptedExecutor(lambda setting, fold: setting["units"] / 200 + fold / 100)
-    with Journal(folder.journal) as journal:
-        history = study_history(folder)
+    with EventLog.open(folder, lambda: study_history(folder)) as log:
         study = Study(
-            history=history,
-            record=journal.append,
+            history=log.history,
+            record=log.append,
             driver=make_driver("optuna", "tpe", SPACE, seed=3),
             pruner=NoPruner(OBJECTIVES["cv_accuracy"]),
             executor=executor,

@@ -14,6 +14,7 @@ from search.study.pruners import make_pruner
 from spaces import Float, Int
 from tests.fakes import ScriptedExecutor, toy_space
 from tests.studies import GivenValues
+from tracking.event_log import EventLog
 from tracking.history import History
 from tracking.objectives import OBJECTIVES
 from tracking.records import FoldEnded, Record, StudyStarted, TrialEnded
@@ -240,9 +241,10 @@ class Sessions:
         driver, sampler, slots, pruner = self._of
         executor = ScriptedExecutor(score, 4, interrupt_after=interrupt_after, slots=slots)
         given = {"zero": {"x": 0.0, "y": 0.0, "epochs": 20}} if baselines else {}
+        log = EventLog(History.of(self.records), None, self.records.append)
         study = Study(
-            history=History.of(self.records),
-            record=self.records.append,
+            history=log.history,
+            record=log.append,
             driver=make_driver(driver, sampler, SPACE, 5),
             pruner=make_pruner(pruner, OBJECTIVES["cv_accuracy"]),
             executor=executor,
@@ -313,7 +315,7 @@ def test_after_a_race_the_chosen_trial_is_the_best_told(seed):
 
     Study(
         history=journal.history,
-        record=lambda record: None,
+        record=EventLog(journal.history).append,
         driver=FixedDriver(settings),
         pruner=make_pruner("racing", journal.objective),
         executor=ScriptedExecutor(noisy, 4),

@@ -12,6 +12,7 @@ from search.study.pruners.folds import MedianPruner
 from spaces import DataSpec, Float, ImageInput, Int, Settings, Space
 from tests.fakes import ScriptedExecutor, fold_ended
 from tests.studies import StudyBuilder
+from tracking.event_log import EventLog
 from tracking.history import FoldHistory, History, TrialHistory
 from tracking.objectives import OBJECTIVES
 from tracking.records import FoldEnded, Notice, Record, StudyStarted, TrialEnded
@@ -70,9 +71,10 @@ class Bench:
         deadline: float | None = None,
         confirm: int = 0,
     ) -> str:
+        log = EventLog(self.history, None, self.records.append)
         study = Study(
-            history=self.history,
-            record=self.records.append,
+            history=log.history,
+            record=log.append,
             driver=driver or make_driver("optuna", "tpe", SPACE, seed=3),
             pruner=pruner or NoPruner(ACCURACY),
             executor=executor,

@@ -10,6 +10,7 @@ from search.study.loop import Study
 from search.study.pruners import PRUNERS, make_pruner
 from tests.fakes import ScriptedExecutor
 from tests.studies import GivenValues
+from tracking.event_log import EventLog
 from tracking.history import History
 from tracking.objectives import OBJECTIVES, Objective
 from tracking.records import EpochEnded, FoldEnded, Record, StudyStarted
@@ -45,9 +46,10 @@ class Race:
 
     def run(self, score=accuracy, units=SHUFFLED, **interrupts) -> ScriptedExecutor:
         executor = ScriptedExecutor(score, FOLDS, field=self.objective.fold, **interrupts)
+        log = EventLog(self.history, None, self.records.append)
         study = Study(
-            history=self.history,
-            record=self.records.append,
+            history=log.history,
+            record=log.append,
             driver=FixedDriver({"units": u, "epochs": EPOCHS} for u in units),
             pruner=make_pruner(self.pruner, self.objective, winners=self.winners),
             executor=executor,
@@ -127,9 +129,10 @@ class TestPrunerContract:
         race = Race(pruner)
         race.records[0] = StudyStarted(**{**vars(race.records[0]), "folds": 1})
         executor = ScriptedExecutor(accuracy, 1)
+        log = EventLog(race.history, None, race.records.append)
         Study(
-            history=race.history,
-            record=race.records.append,
+            history=log.history,
+            record=log.append,
             driver=FixedDriver({"units": u, "epochs": EPOCHS} for u in SHUFFLED),
             pruner=make_pruner(pruner, race.objective),
             executor=executor,
