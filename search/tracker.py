@@ -101,16 +101,16 @@ class Tracker:
         It takes a minute at most, and some seconds where the user `hurries`.
         """
         began = time.monotonic()
-        waiting = publisher.drain(_QUIET_SECONDS)
-        is_slow = time.monotonic() - began >= _QUIET_SECONDS  # else it failed
-        if waiting and is_slow and not hurries:
-            notify(
-                f"Waiting for MLflow at {self.shown_uri} to take {waiting} records. Ctrl-C leaves"
-                " them for `python -m search sync`."
-            )
-            with suppress(KeyboardInterrupt):  # the journal keeps them
-                waiting = publisher.drain(_DRAIN_SECONDS)
-        return waiting
+        with suppress(KeyboardInterrupt):  # the journal keeps them
+            waiting = publisher.drain(_QUIET_SECONDS)
+            is_slow = time.monotonic() - began >= _QUIET_SECONDS  # else it failed
+            if waiting and is_slow and not hurries:
+                notify(
+                    f"Waiting for MLflow at {self.shown_uri} to take {waiting} records. Ctrl-C"
+                    " leaves them for `python -m search sync`."
+                )
+                publisher.drain(_DRAIN_SECONDS)
+        return publisher.waiting
 
     def sync(self, folder: StudyFolder, notify: Notify, *, seconds: float = _SYNC_SECONDS) -> int:
         """Publish what waits in a study's journal; return how many records MLflow does not have.

@@ -86,6 +86,11 @@ class Publisher:
             self._state.wait_for(
                 lambda: self._over or max(self._served, self._failed) >= goal, timeout
             )
+        return self.waiting
+
+    @property
+    def waiting(self) -> int:
+        """Number of records the sink has not taken."""
         return self._delivery.waiting()
 
     @property
