@@ -213,13 +213,13 @@ class Tracker:
         except (ServerFault, TrackingFailed):
             return None
 
-    def _answer(self, ask: Callable[[], Value], seconds: float = _ANSWER_SECONDS) -> Value:
+    def _answer(self, ask: Callable[[], Value], seconds: float | None = None) -> Value:
         """Ask MLflow, unless it kept somebody waiting before."""
         if self._away:
             raise ServerFault(self._away[0])
         with _discreet(frozenset() if self.is_local else secrets_in(self.uri)):
             try:
-                return within(seconds, ask)
+                return within(_ANSWER_SECONDS if seconds is None else seconds, ask)
             except ServerFault as fault:
                 self._away.append(str(fault))
                 raise
