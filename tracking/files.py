@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 _LONGEST = 80  # characters of a file's name that are kept in its temporary one
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")
+_NO_FOLDERS = (errno.EINVAL, errno.ENOTSUP)  # from file systems that only force files
 _REASONS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the quota on this disk is used up",
@@ -41,9 +42,39 @@ def whole_file(path: Path, *, to_disk: bool = True) -> Iterator[BinaryIO]:
                 file.flush()
                 os.fsync(file.fileno())
         temporary.replace(path)
+        if to_disk:
+            sync_folder(path.parent)
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it that are missing, and wait until the disk has them.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        sync_folder(folder.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the disk has the names in a folder: without them new files may be lost with it.
+
+    Raises:
+        OSError: the disk did not confirm them.
+    """
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    except OSError as error:
+        if error.errno not in _NO_FOLDERS:
+            raise
+    finally:
+        os.close(opened)
 
 
 def beside(path: Path) -> Path:

@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from tracking.files import whole_file, why_not_written
+from tracking.files import sync_folder, whole_file, why_not_written
 from tracking.home import DEFAULT_HOME, DROPPED, END, beside, home_of
 from tracking.records import FORMAT, Record, record_from_json
 
@@ -233,6 +233,7 @@ def _keep(file: IO[bytes], path: Path) -> None:
             shutil.copyfileobj(file, target)
             target.flush()
             os.fsync(target.fileno())
+        sync_folder(kept.parent)
     except OSError as error:
         if kept.exists():
             os.truncate(kept, before)

@@ -6,13 +6,12 @@ import re
 import shutil
 import time
 from collections.abc import Container, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import IO
 
-from tracking.files import why_not_written
+from tracking.files import sync_folder, why_not_written
 from tracking.history import History
 from tracking.home import BEFORE_REPAIR, DAMAGED, END, beside
 from tracking.journal_lines import (
@@ -343,6 +342,7 @@ def _copy(path: Path) -> Path:
         except OSError:
             copy.unlink(missing_ok=True)
             raise
+        sync_folder(path.parent)
         return copy
 
 
@@ -369,7 +369,8 @@ def _rewrite(path: Path, aside: Path, found: Examined) -> None:
         End(path.stat().st_size, last).store(path)
     finally:
         temporary.unlink(missing_ok=True)
-    _folder_to_disk(path.parent)
+    with suppress(OSError):  # the file is in its place already
+        sync_folder(path.parent)
 
 
 def _relinked(source: IO[bytes], found: Examined) -> Iterator[bytes]:
@@ -395,10 +396,3 @@ def _described(fault: Fault, raw: bytes) -> str:
 def _to_disk(file: IO[bytes] | IO[str]) -> None:
     file.flush()
     os.fsync(file.fileno())
-
-
-def _folder_to_disk(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY)
-    with suppress(OSError):  # not every file system can; the file is in place already
-        os.fsync(opened)
-    os.close(opened)
