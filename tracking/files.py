@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 _LONGEST = 80  # characters of a file's name that are kept in its temporary one
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")
-_NO_FOLDERS = (errno.EINVAL, errno.ENOTSUP)  # from file systems that only force files
+_CANNOT_SAY = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)  # from file systems that only force files
 _REASONS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the quota on this disk is used up",
@@ -71,7 +71,7 @@ def sync_folder(folder: Path) -> None:
     try:
         os.fsync(opened)
     except OSError as error:
-        if error.errno not in _NO_FOLDERS:
+        if error.errno not in _CANNOT_SAY:
             raise
     finally:
         os.close(opened)
