@@ -45,7 +45,7 @@ _SILENCE = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
 
 
 class MlflowSink:
-    """Shows one study's records in MLflow; a `tracking.mlflow.sink_base.Sink`.
+    """Shows one study's records in MLflow; a `tracking.mlflow.delivery.Sink`.
 
     Making one does nothing: MLflow is imported, and its address used, with the first record.
 

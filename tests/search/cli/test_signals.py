@@ -19,7 +19,11 @@ def block():
     libc = ctypes.CDLL(None)
     libc.pthread_mutex_lock(lock)
     say("ready")
-    libc.pthread_mutex_lock(lock)
+    while True:
+        try:
+            libc.pthread_mutex_lock(lock)
+        except KeyboardInterrupt:  # it came just before
+            pass
 def wait(word):
     say(word)
     while True:
