@@ -18,9 +18,12 @@ def block():
     lock = ctypes.create_string_buffer(64)
     libc = ctypes.CDLL(None)
     libc.pthread_mutex_lock(lock)
-    say("ready")
+    is_ready = False
     while True:
         try:
+            if not is_ready:
+                is_ready = True
+                say("ready")
             libc.pthread_mutex_lock(lock)
         except KeyboardInterrupt:  # it came just before
             pass
