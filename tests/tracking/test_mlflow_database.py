@@ -7,6 +7,7 @@ from contextlib import closing
 
 import pytest
 
+from tests.studies import StudyBuilder
 from tests.tracked import Tracked
 from tracking.home import Home
 from tracking.mlflow.database import follow_home, measure_tables
@@ -17,6 +18,7 @@ pytestmark = pytest.mark.slow  # makes MLflow's tables
 
 OPEN = """
 import sys
+from tests.studies import StudyBuilder
 from tests.tracked import Tracked
 from tracking.home import Home
 from tracking.mlflow.database import follow_home, measure_tables
@@ -68,14 +70,22 @@ def test_tables_that_somebody_else_writes_to_are_left_for_another_time(tracked, 
     assert not (tracked.folder / "none.db").exists()
 
 
-@pytest.fixture
-def shown(migrated_database, study, tmp_path):
-    """A home that lies in `first`, with a study in MLflow."""
-    home = Home(tmp_path / "first")
-    home.root.mkdir()
+@pytest.fixture(scope="module")
+def shown_once(migrated_database, tmp_path_factory):
+    """A home with a study in MLflow."""
+    home = Home(tmp_path_factory.mktemp("home"))
     shutil.copy(migrated_database, home.database)
+    sync(home, StudyBuilder().every_kind_of_trial())
+    return home
+
+
+@pytest.fixture
+def shown(shown_once, study, tmp_path):
+    """The same, in `first`, where it might have been from the beginning."""
+    home = Home(tmp_path / "first")
+    shutil.copytree(shown_once.root, home.root)
+    follow_home(home.tracking_uri, home.artifacts)
     study.every_kind_of_trial()
-    sync(home, study)
     return home
 
 
