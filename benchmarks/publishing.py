@@ -1,6 +1,6 @@
 """What publishing to a slow MLflow server costs the training.
 
-Run: `python benchmarks/publishing.py [--rounds 3] [--delay 2]` (about two minutes a round). In every
+Run: `python benchmarks/publishing.py [--rounds 3] [--delay 2]`, about two minutes a round. In every
 round it runs the same study on digits twice, one after the other, the second first in every other
 round:
 
