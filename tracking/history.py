@@ -35,6 +35,11 @@ class FoldHistory:
     epochs: dict[int, EpochEnded] = field(default_factory=dict)
     ended: FoldEnded | None = None
 
+    @property
+    def last(self) -> FoldStarted | EpochEnded | FoldEnded:
+        """What was reported of it last."""
+        return self.ended or next(reversed(self.epochs.values()), self.started)
+
 
 @dataclass
 class TrialHistory:
@@ -49,6 +54,8 @@ class TrialHistory:
         reopened: whether it was complete once and has lost folds since. These are trained again,
             whatever a pruner would say, and it ends anew.
         sessions: numbers, from 0, of the study's sessions that began some of its folds.
+        model: what is trained, as in `EpochEnded`; empty while it is not known.
+        device: what TensorFlow computed on.
     """
 
     started: TrialStarted
@@ -59,6 +66,8 @@ class TrialHistory:
     failures: list[AttemptFailed] = field(default_factory=list)
     reopened: bool = False
     sessions: set[int] = field(default_factory=set)
+    model: Json = field(default_factory=dict)
+    device: str = ""
 
     @property
     def number(self) -> int:
@@ -105,14 +114,25 @@ class TrialHistory:
         return self.confirmed.scores.get(name) if self.confirmed else None
 
     def finished_folds(self) -> dict[int, FoldEnded]:
-        """Return the study's folds that are over, by number, in order."""
-        return {n: fold.ended for n, fold in sorted(self.folds.items()) if fold.ended is not None}
+        """Return the study's folds that are over, by number, in order.
+
+        Those that a trial trained beyond where racing dropped it are left out.
+        """
+        most = self.ended.compared_folds if self.ended else 0
+        folds = [(n, fold.ended) for n, fold in sorted(self.folds.items())]
+        return {n: ended for n, ended in folds if ended and (not most or n <= most)}
 
     @property
     def level(self) -> int:
         """How many of the study's first folds are over, up to the first that is not."""
         folds = self.finished_folds()
         return next(number for number in range(len(folds) + 1) if number + 1 not in folds)
+
+    @property
+    def regular_level(self) -> int:
+        """The same, up to the first that began before racing had let the trial go on to it."""
+        ahead = (n for n, fold in sorted(self.folds.items()) if fold.started.ahead)
+        return min(self.level, next(ahead, self.level + 1) - 1)
 
     def finished_more_folds(self) -> dict[int, FoldEnded]:
         """Return the folds it was confirmed on that are over, by number, in order."""
@@ -130,6 +150,11 @@ class TrialHistory:
             return 0, 0
         last = max(self.folds)
         return last, max(self.folds[last].epochs, default=0)
+
+    def last_report(self) -> FoldStarted | EpochEnded | FoldEnded | None:
+        """Return what was reported last of any of its folds; None before the first began."""
+        reports = (fold.last for fold in self.folds.values())
+        return max(reports, key=lambda report: report.at, default=None)
 
     def mean_curves(self) -> list[dict[str, float]]:
         """Return, per epoch from 1, each metric's mean over the folds that trained that epoch."""
@@ -206,12 +231,16 @@ class History:
                 self._begin_fold(record)
             case EpochEnded():
                 self.folds_of(record)[record.fold].epochs[record.epoch] = record
+                trial = self.trials[record.trial]
+                trial.model = trial.model or record.model
                 if record.fold == 1 and record.epoch == self.trials[record.trial].rung:
                     self._reach_rung(record.trial, record.metrics.get(self.objectives[0].epoch))
             case FoldEnded():
                 self._end_fold(record)
             case AttemptFailed():
-                self.trials[record.trial].failures.append(record)
+                trial = self.trials[record.trial]
+                trial.failures.append(record)
+                trial.model = trial.model or record.model
             case TrialEnded():
                 self._end_trial(record)
             case TrialConfirmed():
@@ -234,6 +263,7 @@ class History:
             if trial.ended is None:
                 trial.folds.clear()
                 trial.sessions.clear()
+                trial.model = {}
                 self.tally.begin_anew(trial.number)
             elif trial.confirmed is None:
                 trial.more_folds.clear()
@@ -241,6 +271,7 @@ class History:
     def _begin_fold(self, record: FoldStarted) -> None:
         folds, trial = self.folds_of(record), self.trials[record.trial]
         folds[record.fold] = FoldHistory(record)
+        trial.device = trial.device or record.device
         if self.sessions:
             trial.sessions.add(len(self.sessions) - 1)
         if folds is trial.more_folds:
