@@ -22,7 +22,10 @@ from tracking.records import (
     TrialEnded,
     TrialStarted,
 )
+from tracking.states import Event, TrialState, after, outcome
 from tracking.tally import Tally, rung_of
+
+RACING = "racing"  # the pruner whose trials wait for each other
 
 _INSTANT = 1e-6  # seconds; the least that a time of today can grow by
 
@@ -46,6 +49,7 @@ class TrialHistory:
     """One trial: its setting, its folds by number (from 1) and, once over, its outcome.
 
     Attributes:
+        state: where it stands, by the study's records.
         ended: its outcome. One that calls the trial complete counts while all of the study's folds
             are over: it is None again when one was lost.
         more_folds: those it was confirmed on, by number; no part of its scores.
@@ -60,6 +64,7 @@ class TrialHistory:
 
     started: TrialStarted
     folds: dict[int, FoldHistory] = field(default_factory=dict)
+    state: TrialState = TrialState.PROPOSED
     ended: TrialEnded | None = None
     more_folds: dict[int, FoldHistory] = field(default_factory=dict)
     confirmed: TrialConfirmed | None = None
@@ -90,11 +95,6 @@ class TrialHistory:
     def rung(self) -> int:
         """The epoch of its first fold after which racing compares it; also where none does."""
         return self.started.compared_after or rung_of(self.started.parameters)
-
-    @property
-    def state(self) -> str:
-        """`running` until the trial is over, then `complete`, `pruned` or `failed`."""
-        return self.ended.state if self.ended else "running"
 
     @property
     def value(self) -> float | None:
@@ -226,7 +226,7 @@ class History:
                 self.last_end = record
             case TrialStarted():
                 self.trials.setdefault(record.trial, TrialHistory(record))
-                self.tally.begin(record)
+                self._begin(record)
             case FoldStarted():
                 self._begin_fold(record)
             case EpochEnded():
@@ -263,6 +263,7 @@ class History:
             if trial.ended is None:
                 trial.folds.clear()
                 trial.sessions.clear()
+                trial.state = after(trial.state, Event.FORGOTTEN)
                 trial.model = {}
                 self.tally.begin_anew(trial.number)
             elif trial.confirmed is None:
@@ -276,9 +277,23 @@ class History:
             trial.sessions.add(len(self.sessions) - 1)
         if folds is trial.more_folds:
             trial.confirmed = None
-        elif trial.state == "complete":
+        elif trial.state is TrialState.COMPLETE:
             self._reopen(trial)
-        self.tally.begin(record)
+        self._begin(record)
+        if folds is trial.folds:
+            trial.state = after(trial.state, Event.FOLD_BEGAN)
+
+    def _begin(self, record: TrialStarted | FoldStarted) -> None:
+        """Take note that a trial or a fold begins: in a race, those at rest wait from now on."""
+        for number in self.tally.begin(record):
+            if self.races:
+                trial = self.trials[number]
+                trial.state = after(trial.state, Event.OTHERS_BEGAN)
+
+    @property
+    def races(self) -> bool:
+        """Whether the study's trials wait for each other."""
+        return self.study is not None and self.study.settings.get("pruner", RACING) == RACING
 
     def _end_fold(self, record: FoldEnded) -> None:
         folds, trial = self.folds_of(record), self.trials[record.trial]
@@ -301,14 +316,15 @@ class History:
             trial.reopened = True
             return
         trial.ended, trial.reopened = record, False
+        trial.state = after(trial.state, outcome(record.state))
         self.tally.end(record, self.objectives[0])
         if record.state == "pruned" and 1 not in trial.finished_folds():
             self.tally.stop_below_rung(record.trial)
 
     def _reopen(self, trial: TrialHistory) -> None:
         """Take back an outcome: another follows, or one of its folds is trained again."""
-        trial.reopened |= trial.state == "complete"
-        trial.ended = None
+        trial.reopened |= trial.state is TrialState.COMPLETE
+        trial.ended, trial.state = None, after(trial.state, Event.REOPENED)
         values = [t.value for t in self.trials.values() if t.value is not None]
         self.tally.reopen(values, self.objectives[0])
 

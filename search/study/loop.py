@@ -28,6 +28,7 @@ from tracking.records import (
     TrialEnded,
     TrialStarted,
 )
+from tracking.states import TrialState
 
 FAILURES_IN_A_ROW = 10
 
@@ -242,9 +243,8 @@ class Study:
     # The first stage: every trial has its turn.
 
     def _proposals(self) -> Iterator[Turn]:
-        interrupted = [
-            t for t in self._history.trials.values() if not t.ended and not self._is_waiting(t)
-        ]
+        known = self._history.trials.values()
+        interrupted = [t for t in known if not (t.state.is_over or self._may_race(t))]
         for trial in interrupted:
             if self._failing():
                 return
@@ -336,7 +336,7 @@ class Study:
 
         That is their order should the time run out.
         """
-        waiting = [trial for trial in self._history.trials.values() if self._is_waiting(trial)]
+        waiting = [trial for trial in self._history.trials.values() if self._may_race(trial)]
         level = min(map(self._race_level, waiting), default=0)
         standing = Standing(self._history.objectives[0])
         racing = [trial for trial in waiting if self._race_level(trial) == level]
@@ -359,7 +359,7 @@ class Study:
             if reasons[trial.number] and trial.number in trained:
                 self._end(trial, "pruned", reasons[trial.number], compared_folds=level)
         for trial in racing:
-            if trial.ended is not None:
+            if trial.state.is_over:
                 continue
             if reasons[trial.number]:
                 self._end(trial, "pruned", reasons[trial.number], compared_folds=level)
@@ -423,7 +423,7 @@ class Study:
         return task.fold in trial.finished_folds() | trial.finished_more_folds()
 
     def _reason_to_prune(self, trial: TrialHistory) -> str:
-        is_over = trial.ended is not None or trial.level >= self._folds
+        is_over = trial.state.is_over or trial.level >= self._folds
         if is_over or self._sees_all_folds(trial):
             return ""
         return self._pruner.reason_to_stop(trial, self._history)
@@ -490,7 +490,7 @@ class Study:
         """Return the folds that a trial cannot end with: they are trained again, once."""
         faults = self._ends.faults(trial, turn.numbers)
         missing = self._ends.missing(trial)
-        if missing and trial.ended is None:
+        if missing and not trial.state.is_over:
             faults.setdefault(turn.numbers[-1], f"the journal does not tell its {missing}")
         for fold, fault in faults.items():
             if fold in turn.again:
@@ -546,7 +546,7 @@ class Study:
 
     def _count_failure(self, trial: TrialHistory) -> None:
         """Count a trial whose first turn is over."""
-        failed = trial.state == "failed"
+        failed = trial.state is TrialState.FAILED
         self._failures_in_a_row = self._failures_in_a_row + 1 if failed else 0
 
     # Where the study stands.
@@ -564,9 +564,10 @@ class Study:
         """Say whether no pruner is asked: of baselines, and of those that were complete before."""
         return trial.started.origin != "sampled" or trial.reopened
 
-    def _is_waiting(self, trial: TrialHistory) -> bool:
+    def _may_race(self, trial: TrialHistory) -> bool:
+        """Say whether a trial has come through its own turn and goes on by racing alone."""
         first = self._first_folds(trial)
-        return trial.ended is None and first <= trial.level and first < self._folds
+        return not trial.state.is_over and first <= trial.level and first < self._folds
 
     def _seconds_to_race(self) -> float:
         tally = self._history.tally

@@ -104,7 +104,7 @@ def check_target(target: Path, *, overwrite: bool) -> None:
 def _reported(home: Home, name: str) -> Reported:
     folder, history = known_study(home, name)
     if history.best() is None:
-        states = [trial.state for trial in history.trials.values()]
+        states = [trial.state.shown for trial in history.trials.values()]
         counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states)) or "none at all"
         raise FoldwiseError(
             f"a report needs a complete trial; study {name!r} has none ({counts}). Let it run on"
