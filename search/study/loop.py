@@ -353,14 +353,7 @@ class Study:
             t.number: self._pruner.reason_to_drop(t, self._history, level) if level < folds else ""
             for t in racing
         }
-        trained = {trial for trial, _ in self._running}
-        # Who is trained ahead and drops out makes room first.
-        for trial in sorted(racing, key=lambda trial: trial.number not in trained):
-            if reasons[trial.number] and trial.number in trained:
-                self._end(trial, "pruned", reasons[trial.number], compared_folds=level)
         for trial in racing:
-            if trial.state.is_over:
-                continue
             if reasons[trial.number]:
                 self._end(trial, "pruned", reasons[trial.number], compared_folds=level)
                 continue

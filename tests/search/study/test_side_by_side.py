@@ -3,7 +3,6 @@
 import random
 import time
 from collections.abc import Iterator
-from itertools import pairwise
 
 import pytest
 
@@ -170,14 +169,14 @@ def test_folds_of_the_last_trial_are_trained_side_by_side():
     assert journal.outcomes() == alone("none", units=UNITS[:1]).outcomes()
 
 
-def test_a_worker_goes_on_with_the_trial_it_has_traced_while_that_has_folds_left():
-    workers = Workers(3)
+@pytest.mark.parametrize("seed", range(4))
+def test_a_worker_goes_on_with_the_trial_it_has_traced_while_that_has_folds_left(seed):
+    workers = Workers(3, order=random.Random(seed))  # noqa: S311
     Journal("none").run(workers, units=UNITS[:2])
     for place, (over, begun) in enumerate(workers.given):
         left = [key for _, key in workers.given[place:] if over is not None and key[0] == over[0]]
         if left:
             assert begun[0] == over[0]
-    assert {key[0] for _, key in workers.given[2:]} == {0, 1}
 
 
 def test_no_worker_is_idle_while_a_trial_that_races_has_folds_left():
@@ -221,21 +220,6 @@ def test_a_race_goes_on_when_most_of_its_workers_are_gone(seed):
     lone.run(Workers(1), confirm=1)
     journal.run(Leaving(8, order=random.Random(seed)), confirm=1)  # noqa: S311
     assert journal.outcomes() == lone.outcomes()
-
-
-def test_a_trial_that_drops_out_makes_room_before_others_go_on():
-    journal = Journal("racing")
-    journal.run(Workers(6), units=[*UNITS, *range(71, 79)])
-    trials = journal.history.trials
-    cut = [
-        (before, record)
-        for before, record in pairwise(journal.records)
-        if isinstance(record, TrialEnded)
-        and record.compared_folds
-        and any(fold.ended is None for fold in trials[record.trial].folds.values())
-    ]
-    assert cut
-    assert all(isinstance(before, FoldEnded | TrialEnded) for before, _ in cut)
 
 
 @pytest.mark.parametrize("stop_after", range(8, 40, 3))
