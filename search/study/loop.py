@@ -115,7 +115,6 @@ class Study:
         self._feedback = Feedback(driver, history, waits=pruner.waits)
         self._turns: dict[int, Turn] = {}  # of the stage, by trial
         self._running: dict[FoldKey, Running] = {}
-        self._last_trial = -1  # whose fold was over last: its worker has traced its program
         self._is_stage_over = False
         self._exhausted = False
         self._failed = False
@@ -223,9 +222,11 @@ class Study:
         return None
 
     def _shared_turn(self) -> Turn | None:
-        """Return a turn whose folds may be trained side by side, as no other trial is left."""
-        open_turns = [turn for turn in self._turns.values() if turn.folds]
-        return max(open_turns, key=lambda turn: turn.trial == self._last_trial, default=None)
+        """Return a turn whose folds may be trained side by side, as no other trial is left.
+
+        It is the first, so that those who have traced its program go on with it.
+        """
+        return next((turn for turn in self._turns.values() if turn.folds), None)
 
     def _submit(self, number: int, fold: int, *, ahead: bool = False) -> None:
         trial = self._history.trials[number]
@@ -431,7 +432,6 @@ class Study:
 
     def _conclude(self, running: Running) -> None:
         trial, turn = self._history.trials[running.task.trial], self._turns.get(running.task.trial)
-        self._last_trial = trial.number
         if running.is_stopped:
             return
         if running.failure is not None:
