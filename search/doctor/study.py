@@ -18,6 +18,7 @@ from tracking.journal import JournalError
 from tracking.journal_lines import End
 from tracking.records import FoldEnded
 from tracking.repair import Examined
+from tracking.states import TrialState
 
 TOLERANCE = 1e-9  # of scores, which are recomputed in another order at most
 
@@ -248,7 +249,7 @@ def study_findings(
 
 def is_needed(trial: TrialHistory, fold: int) -> bool:
     """Say whether a fold's predictions are: a trial that was pruned or failed keeps its outcome."""
-    return fold in trial.more_folds or trial.state in ("complete", "running")
+    return fold in trial.more_folds or trial.state not in (TrialState.PRUNED, TrialState.FAILED)
 
 
 def unfinished_text(history: History) -> str:

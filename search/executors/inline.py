@@ -1,37 +1,37 @@
-"""Evaluates trials in this very process: for debugging and for tests."""
+"""Trains folds in this very process: for debugging and for tests."""
 
 from collections import deque
 from typing import TYPE_CHECKING
 
 from search.executors.base import Executor, OnRecord
-from search.executors.protocol import TrialTask, Work
+from search.executors.protocol import FoldKey, FoldTask, Work
 
 if TYPE_CHECKING:
-    from search.training.fold_data import Bench
+    from search.training.fold_data import FoldData
 
 
 class InlineExecutor(Executor):
-    """One slot, no worker process; TensorFlow is imported here at the first trial."""
+    """One slot, no worker process; TensorFlow is imported here at the first task."""
 
     def __init__(self, work: Work) -> None:
         self._work = work
-        self._tasks: deque[TrialTask] = deque()
-        self._bench: Bench | None = None
+        self._tasks: deque[FoldTask] = deque()
+        self._data: FoldData | None = None
 
-    def submit(self, task: TrialTask) -> None:
-        """Queue the trial."""
+    def submit(self, task: FoldTask) -> None:
+        """Queue the task."""
         self._tasks.append(task)
 
-    def wait(self, on_record: OnRecord) -> int:
-        """Evaluate the oldest queued trial to its end."""
-        from search.training.fold_data import Bench
-        from search.training.trial import evaluate_trial
+    def wait(self, on_record: OnRecord) -> FoldKey:
+        """Train the oldest queued fold to its end."""
+        from search.training.fold import train_fold
+        from search.training.fold_data import FoldData
 
-        self._bench = self._bench or Bench.open(self._work)
+        self._data = self._data or FoldData.open(self._work)
         task = self._tasks.popleft()
-        evaluate_trial(self._bench, task, on_record, interruptible=True)
-        return task.trial
+        train_fold(self._data, task, on_record, interruptible=True)
+        return task.key
 
     def close(self) -> None:
-        """Forget queued trials."""
+        """Forget queued tasks."""
         self._tasks.clear()

@@ -12,7 +12,7 @@ from search.errors import FoldwiseError
 from search.executors.base import Executor, OnRecord
 from search.executors.limits import Limits, cores
 from search.executors.process import Worker
-from search.executors.protocol import Adopt, Probe, Probed, TrialTask, Work
+from search.executors.protocol import Adopt, FoldKey, FoldTask, Probe, Probed, Work
 from search.executors.worker import DONE, LOADING, READY
 from tracking.records import AttemptFailed, Record
 
@@ -63,14 +63,15 @@ class LocalExecutor(Executor):
         self._at_once = load_at_once or max(1, cores() - 1, workers // 4)
         self._workers = {number: self._start(number) for number in range(1, workers + 1)}
 
-    def submit(self, task: TrialTask) -> None:
+    def submit(self, task: FoldTask) -> None:
         """Hand the task to a worker that has none."""
         free = [worker for worker in self._workers.values() if worker.task is None]
         if not free:
             raise RuntimeError("more tasks were submitted than there are slots")
-        max(free, key=lambda worker: worker.is_ready).give(task)
+        traced = [worker for worker in free if worker.last_trial == task.trial]
+        max(traced or free, key=lambda worker: worker.is_ready).give(task)
 
-    def wait(self, on_record: OnRecord) -> int:
+    def wait(self, on_record: OnRecord) -> FoldKey:
         """Pass the workers' records on, and verdicts back, until a task is over."""
         if all(worker.task is None for worker in self._workers.values()):
             raise RuntimeError("wait without a submitted task")
@@ -137,8 +138,8 @@ class LocalExecutor(Executor):
         for worker in self._workers.values():
             worker.kill()
 
-    def _hear(self, number: int, on_record: OnRecord) -> int | None:
-        """Take in what a worker says; return its trial's number if its task is over."""
+    def _hear(self, number: int, on_record: OnRecord) -> FoldKey | None:
+        """Take in what a worker says; return trial and fold if its task is over."""
         worker = self._workers[number]
         try:
             said = worker.hear()
@@ -150,10 +151,10 @@ class LocalExecutor(Executor):
             return self._finish(number)
         elif isinstance(said, Record):
             worker.answer(on_record(said))
-            worker.is_spoilt |= isinstance(said, AttemptFailed)
+            worker.is_spoilt |= isinstance(said, AttemptFailed) and said.cause != "error"
         return None
 
-    def _finish(self, number: int) -> int | None:
+    def _finish(self, number: int) -> FoldKey | None:
         worker = self._workers[number]
         task = worker.task
         worker.finish()
@@ -161,9 +162,9 @@ class LocalExecutor(Executor):
         is_worn = worker.tasks_done >= self._limits.tasks or worker.is_spoilt
         if is_worn or (most is not None and worker.memory() > most):
             self._replace(number)
-        return task.trial if task is not None else None
+        return task.key if task is not None else None
 
-    def _bury(self, number: int, on_record: OnRecord) -> int | None:
+    def _bury(self, number: int, on_record: OnRecord) -> FoldKey | None:
         """Replace a worker that has died; report the task it had."""
         worker = self._workers[number]
         death = worker.death()
@@ -179,7 +180,7 @@ class LocalExecutor(Executor):
             self._workers[number].give(worker.task)
         return None
 
-    def _end_overdue(self, on_record: OnRecord) -> int | None:
+    def _end_overdue(self, on_record: OnRecord) -> FoldKey | None:
         limits, passed = self._limits, self._time_passed()
         is_others_turn = any(worker.is_loading for worker in self._workers.values())
         for number, worker in self._workers.items():
@@ -191,7 +192,7 @@ class LocalExecutor(Executor):
             if worker.task is None:
                 continue
             worker.pass_time(passed)
-            before = sum(fold.seconds for fold in worker.task.finished)
+            before = worker.task.seconds_before
             longest = limits.trial_seconds
             if longest is not None and before + worker.training_seconds > longest:
                 reason = f"it trained for longer than the {longest:g} s that a trial may take"
@@ -224,16 +225,25 @@ class LocalExecutor(Executor):
         passed, self._looked_at = now - self._looked_at, now
         return min(passed, 2 * _TICK)
 
-    def _break_off(self, number: int, on_record: OnRecord, cause: str, reason: str) -> int | None:
+    def _break_off(
+        self, number: int, on_record: OnRecord, cause: str, reason: str
+    ) -> FoldKey | None:
         worker = self._workers[number]
         task, words = worker.task, worker.last_words()
         self._replace(number)
         if task is None:
             return None
         on_record(
-            AttemptFailed(at=time.time(), trial=task.trial, cause=cause, reason=reason, error=words)
+            AttemptFailed(
+                at=time.time(),
+                trial=task.trial,
+                fold=task.fold,
+                cause=cause,
+                reason=reason,
+                error=words,
+            )
         )
-        return task.trial
+        return task.key
 
     def _start(self, number: int) -> Worker:
         turn = self._log(1 + (number - 1) % self._at_once)

@@ -15,7 +15,7 @@ from typing import TypeAlias
 import psutil
 
 from search.executors.limits import out_of_memory_kills
-from search.executors.protocol import Adopt, Probe, Probed, TrialTask, Verdict, Work
+from search.executors.protocol import Adopt, FoldTask, Probe, Probed, Verdict, Work
 from search.executors.worker import LOADING, READY, Task, serve
 from tracking.records import Record
 
@@ -73,7 +73,8 @@ class Worker:
         self, work: Work, log: Path, *, threads: int, place: int = 0, turn: Path | None = None
     ) -> None:
         self._log = log
-        self.task: TrialTask | None = None
+        self.task: FoldTask | None = None
+        self.last_trial = -1
         self.is_loading = self.is_ready = False
         self.tasks_done = 0
         self.is_spoilt = False
@@ -93,9 +94,9 @@ class Worker:
         theirs.close()
         self._statistics = psutil.Process(self._process.pid)
 
-    def give(self, task: TrialTask) -> None:
+    def give(self, task: FoldTask) -> None:
         """Hand it a task; that it has died meanwhile shows when its connection is read."""
-        self.task = task
+        self.task, self.last_trial = task, task.trial
         self.training_seconds = self.still_seconds = 0.0
         self._kills = out_of_memory_kills()
         with suppress(ConnectionError):

@@ -1,4 +1,4 @@
-"""What a worker process does: load, then evaluate one task after another."""
+"""What a worker process does: load, then train one fold after another."""
 
 import ctypes
 import gc
@@ -13,19 +13,19 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, TypeAlias
 
-from search.executors.protocol import Adopt, Probe, Probed, TrialTask, Verdict, Work
+from search.executors.protocol import Adopt, FoldTask, Probe, Probed, Verdict, Work
 from spaces import cause_of
 from tracking.records import Record
 
 if TYPE_CHECKING:
-    from search.training.fold_data import Bench
+    from search.training.fold_data import FoldData
 
 LOADING = "loading"
 READY = "ready"
 DONE = "done"
 
 # A worker sends records and words, and receives tasks and verdicts.
-Task: TypeAlias = TrialTask | Probe | Adopt
+Task: TypeAlias = FoldTask | Probe | Adopt
 WorkerEnd: TypeAlias = "Connection[Record | Probed | str, Task | Verdict]"
 
 _LONGEST_LOG = 10_000_000  # bytes; a longer one is begun anew with the next worker
@@ -53,10 +53,10 @@ def serve(
         os.environ.update(dict.fromkeys(_THREADS, str(threads)))
     with _its_turn(turn):
         connection.send(LOADING)
-        from search.training.fold_data import Bench
-        from search.training.trial import evaluate_trial
+        from search.training.fold import train_fold
+        from search.training.fold_data import FoldData
 
-        bench = Bench.open(work, place=place)
+        data = FoldData.open(work, place=place)
     gc.freeze()  # what was loaded stays: collecting after a fold need not look through it
     # A copy of this process, made by a space's own code, must not report in its name.
     os.register_at_fork(after_in_child=connection.close)
@@ -71,22 +71,22 @@ def serve(
     while True:
         try:
             match connection.recv():
-                case TrialTask() as task:
-                    evaluate_trial(bench, task, report)
+                case FoldTask() as task:
+                    train_fold(data, task, report)
                     connection.send(DONE)
                 case Probe() as probe:
-                    connection.send(_probed(bench, probe))
+                    connection.send(_probed(data, probe))
                 case Adopt(precision=precision):
-                    bench = replace(bench, precision=precision)
+                    data = replace(data, precision=precision)
         except (EOFError, ConnectionError):
             return
 
 
-def _probed(bench: "Bench", probe: Probe) -> Probed | str:
+def _probed(data: "FoldData", probe: Probe) -> Probed | str:
     from search.training.probe import measure
 
     try:
-        return measure(bench, probe)
+        return measure(data, probe)
     except Exception as error:  # noqa: BLE001 # the space's own; its first trial will tell of it
         return cause_of(error)
 

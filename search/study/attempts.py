@@ -1,44 +1,27 @@
-"""What becomes of a trial when a task of it broke off."""
+"""What becomes of a trial when one of its folds broke off."""
 
-import time
-
-from search.data.folds import CONFIRMATIONS
+from spaces import Settings
 from tracking.history import TrialHistory
-from tracking.records import AttemptFailed, TrialConfirmed, TrialEnded
+from tracking.records import AttemptFailed
 
 LOSSES = 3  # workers that one fold of a trial may cost before it is given up
 
 
-def is_worth_repeating(trial: TrialHistory, failure: AttemptFailed) -> bool:
-    """Say whether to try once more: with half the batch size, once, or with another worker."""
-    alike = [known for known in trial.failures if known.cause == failure.cause]
+def is_worth_repeating(trial: TrialHistory, failure: AttemptFailed, params: Settings) -> bool:
+    """Say whether to train a fold once more: with half the batch size, or with another worker.
+
+    Args:
+        trial: whose fold it is; it knows of the failure.
+        failure: why the fold broke off.
+        params: what it was trained with.
+    """
     if failure.cause == "memory":
-        return len(alike) == 1 and trial.setting != trial.started.parameters
+        return trial.setting != params
     if failure.cause == "lost":
-        return sum(known.at > trial.last_fold_at() for known in alike) < LOSSES
+        return sum(_is_of_same_fold(trial, known, failure) for known in trial.failures) < LOSSES
     return False
 
 
-def failed(trial: TrialHistory, failure: AttemptFailed) -> TrialEnded:
-    """Return the end of a trial that is given up."""
-    return TrialEnded(
-        at=time.time(),
-        trial=trial.number,
-        state="failed",
-        value=None,
-        reason=failure.reason,
-        error=failure.error or failure.reason,
-        train_seconds=sum(fold.seconds for fold in trial.finished_folds().values()),
-        epochs_trained=sum(len(fold.epochs) for fold in trial.folds.values()),
-    )
-
-
-def failed_confirmation(failure: AttemptFailed) -> TrialConfirmed:
-    """Return the end of a trial's confirmation that is given up."""
-    return TrialConfirmed(
-        at=time.time(),
-        trial=failure.trial,
-        repeats=CONFIRMATIONS,
-        reason=failure.reason,
-        error=failure.error or failure.reason,
-    )
+def _is_of_same_fold(trial: TrialHistory, known: AttemptFailed, failure: AttemptFailed) -> bool:
+    is_same = known.fold == failure.fold if known.fold else known.at > trial.last_fold_at()
+    return known.cause == failure.cause and is_same

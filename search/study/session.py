@@ -19,6 +19,7 @@ from search.study.identity import check_code
 from search.study.loop import COMPLETE, Study
 from search.study.opening import Opened
 from search.study.pruners import make_pruner
+from search.study.trial_end import OutOfFold
 from search.study.workers import Planned
 from search.text import Notify
 from search.tracker import Tracker
@@ -213,6 +214,12 @@ def _run(
             ),
             executor=executor,
             budget=budget,
+            out_of_fold=OutOfFold(
+                opened.folder,
+                opened.folds,
+                np.asarray(opened.dataset.train_labels),
+                tuple(opened.dataset.classes),
+            ),
         )
         return study.run()
     except KeyboardInterrupt:

@@ -105,7 +105,7 @@ def check_target(target: Path, *, overwrite: bool) -> None:
 def _reported(name: str, reader: StudyReader) -> Reported:
     folder, history = reader.folder, reader.history
     if history.best() is None:
-        states = [trial.state for trial in history.trials.values()]
+        states = [trial.state.shown for trial in history.trials.values()]
         counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states)) or "none at all"
         raise FoldwiseError(
             f"a report needs a complete trial; study {name!r} has none ({counts}). Let it run on"

@@ -16,7 +16,7 @@ from typing import TypeAlias
 from search.environment import package_versions
 from search.executors.limits import Limits, cores
 from search.executors.local import LocalExecutor
-from search.executors.protocol import TrialTask, Verdict, Work
+from search.executors.protocol import FoldTask, Verdict, Work
 from search.executors.ray.bundles import CODE, Bundle, reference_at
 from search.executors.ray.placement import place
 from search.executors.resources import PerTrial
@@ -90,14 +90,6 @@ class Failed:
     words: str
 
 
-@dataclass(frozen=True)
-class Task:
-    """A task with the predictions of its finished folds, by their names in the study's folder."""
-
-    task: TrialTask
-    files: Files
-
-
 Said: TypeAlias = Wanted | Ready | Told | Done | Failed
 
 
@@ -115,7 +107,7 @@ class Line(ABC):
         """Say something."""
 
     @abstractmethod
-    def hear(self) -> Task | Verdict:
+    def hear(self) -> FoldTask | Verdict:
         """Wait for the answer."""
 
     @abstractmethod
@@ -140,7 +132,7 @@ def lend(order: Order, line: Line, root: Path, folder: Path) -> None:
     line.tell(Ready(line.node))
     while True:
         given = line.hear()
-        assert isinstance(given, Task)  # noqa: S101 # nosec B101 # narrows the line's type
+        assert isinstance(given, FoldTask)  # noqa: S101 # nosec B101 # narrows the line's type
         _evaluate(given, worker, line, StudyFolder(folder))
 
 
@@ -172,12 +164,8 @@ def _started(order: Order, line: Line, root: Path, folder: Path) -> LocalExecuto
     )
 
 
-def _evaluate(given: Task, worker: LocalExecutor, line: Line, folder: StudyFolder) -> None:
+def _evaluate(task: FoldTask, worker: LocalExecutor, line: Line, folder: StudyFolder) -> None:
     shutil.rmtree(folder.all_predictions, ignore_errors=True)
-    for name, content in given.files.items():
-        path = folder.root / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(content)
 
     def on_record(record: Record) -> Verdict:
         files = {}
@@ -188,6 +176,6 @@ def _evaluate(given: Task, worker: LocalExecutor, line: Line, folder: StudyFolde
         assert isinstance(verdict, Verdict)  # noqa: S101 # nosec B101 # narrows the line's type
         return verdict
 
-    worker.submit(given.task)
+    worker.submit(task)
     worker.wait(on_record)
     line.tell(Done())

@@ -5,16 +5,15 @@ import pytest
 
 from search.executors import Executor, Limits, make_executor
 from search.executors.local import LocalExecutor, WorkerFailed
-from search.executors.protocol import GO_ON, TrialTask, Verdict
+from search.executors.protocol import GO_ON, FoldTask, Verdict
 from tests.search.executors.contract import (
-    BOTH,
     SETTING,
     Recorder,
     TestExecutorContract,  # noqa: F401 # runs here on `executor`
-    evaluate,
     make_study,
+    train,
 )
-from tracking.records import AttemptFailed, EpochEnded, FoldEnded, Record, TrialEnded
+from tracking.records import AttemptFailed, EpochEnded, FoldEnded, Record
 
 pytestmark = pytest.mark.slow
 
@@ -40,7 +39,7 @@ def test_both_executors_give_the_same_scores(study):
     for name in BESIDE:
         recorder = Recorder()
         made = make_executor(name, work, folder.worker_log)
-        evaluate(made, recorder)
+        train(made, recorder)
         made.close()
         scores.append([record.metrics for record in recorder.of(EpochEnded)])
     assert scores[0] == scores[1]
@@ -71,37 +70,37 @@ def test_a_killed_worker_breaks_off_its_task_and_is_replaced(local):
         return GO_ON
 
     recorder = Recorder()
-    executor.submit(TrialTask(trial=0, parameters=SETTING, folds=BOTH))
+    executor.submit(FoldTask(trial=0, params=SETTING, fold=1))
     executor.wait(kill_at_first_epoch)
     failure = recorder.records[-1]
     assert isinstance(failure, AttemptFailed)
-    assert (failure.trial, failure.cause) == (0, "lost")
+    assert (failure.trial, failure.fold, failure.cause) == (0, 1, "lost")
     assert "ended with exit code -9" in failure.reason
     second = Recorder()
-    evaluate(executor, second, 1)
-    assert second.records[-1].state == "complete"
+    train(executor, second, 1)
+    assert isinstance(second.records[-1], FoldEnded)
 
 
 def test_a_worker_killed_before_it_could_work_costs_nothing(local):
     executor = local()
     _first_worker().kill()
     recorder = Recorder()
-    evaluate(executor, recorder)
-    assert recorder.records[-1].state == "complete"
+    train(executor, recorder)
+    assert isinstance(recorder.records[-1], FoldEnded)
     assert not recorder.of(AttemptFailed)
 
 
 def test_a_trial_that_takes_too_long_is_broken_off_and_its_worker_replaced(local):
     executor = local(limits=Limits(trial_seconds=3.0))
     recorder = Recorder()
-    evaluate(executor, recorder, epochs=10_000)
+    train(executor, recorder, epochs=10_000)
     failure = recorder.records[-1]
     assert isinstance(failure, AttemptFailed)
     assert failure.cause == "time"
     assert "longer than the 3 s" in failure.reason
     again = Recorder()
-    evaluate(executor, again, 1, epochs=1)
-    assert again.records[-1].state == "complete"
+    train(executor, again, 1, epochs=1)
+    assert isinstance(again.records[-1], FoldEnded)
 
 
 def test_time_that_the_coordinator_took_is_not_the_trials(local):
@@ -113,10 +112,10 @@ def test_time_that_the_coordinator_took_is_not_the_trials(local):
         return recorder(record)
 
     recorder = Recorder()
-    executor.submit(TrialTask(trial=0, parameters=SETTING, folds=BOTH))
+    executor.submit(FoldTask(trial=0, params=SETTING, fold=1))
     executor.wait(dawdle)
     assert not recorder.of(AttemptFailed)
-    assert recorder.records[-1].state == "complete"
+    assert isinstance(recorder.records[-1], FoldEnded)
 
 
 def test_a_worker_that_falls_still_is_broken_off_and_replaced(local):
@@ -128,20 +127,20 @@ def test_a_worker_that_falls_still_is_broken_off_and_replaced(local):
         return recorder(record)
 
     recorder = Recorder()
-    executor.submit(TrialTask(trial=0, parameters=SETTING | {"epochs": 50}, folds=BOTH))
-    assert executor.wait(stop_at_first_epoch) == 0
+    executor.submit(FoldTask(trial=0, params=SETTING | {"epochs": 50}, fold=1))
+    assert executor.wait(stop_at_first_epoch) == (0, 1)
     failure = recorder.records[-1]
     assert (failure.cause, type(failure)) == ("time", AttemptFailed)
     assert "neither reported nor computed for 2 s" in failure.reason
-    evaluate(executor, Recorder(), 1, epochs=1)
+    train(executor, Recorder(), 1, epochs=1)
 
 
 @pytest.mark.parametrize("limits", [Limits(tasks=1), Limits(memory=1)])
 def test_a_worn_or_swollen_worker_is_replaced_between_two_tasks(local, limits):
     executor = local(limits=limits)
-    evaluate(executor, Recorder(), epochs=1)
+    train(executor, Recorder(), epochs=1)
     first = _first_worker()
-    evaluate(executor, Recorder(), 1, epochs=1)
+    train(executor, Recorder(), 1, epochs=1)
     assert first != _first_worker()
 
 
@@ -150,14 +149,24 @@ def test_several_workers_train_side_by_side_and_report_their_own_trials(local):
     assert executor.slots == 2
     recorder = Recorder()
     for trial in (0, 1):
-        executor.submit(TrialTask(trial=trial, parameters=SETTING, folds=BOTH))
+        executor.submit(FoldTask(trial=trial, params=SETTING, fold=1))
     assert len(_begun(2)) == 2
-    assert {executor.wait(recorder), executor.wait(recorder)} == {0, 1}
-    by_trial = [[r for r in recorder.of(FoldEnded) if r.trial == trial] for trial in (0, 1)]
-    assert [[r.fold for r in folds] for folds in by_trial] == [[1, 2], [1, 2]]
-    accuracies = [[r.accuracy for r in folds] for folds in by_trial]
-    assert accuracies[0] == accuracies[1]
-    assert len(recorder.of(TrialEnded)) == 2
+    assert {executor.wait(recorder), executor.wait(recorder)} == {(0, 1), (1, 1)}
+    first, second = recorder.of(FoldEnded)
+    assert {first.trial, second.trial} == {0, 1}
+    assert first.accuracy == second.accuracy
+
+
+def test_a_worker_is_given_the_next_fold_of_the_trial_that_it_trained(local):
+    executor = local(workers=2)
+    for trial in (0, 1):
+        executor.submit(FoldTask(trial=trial, params=SETTING | {"epochs": 1}, fold=1))
+    trained = {worker.task.trial: worker for worker in executor._workers.values()}
+    recorder = Recorder()
+    assert {executor.wait(recorder), executor.wait(recorder)} == {(0, 1), (1, 1)}
+    for trial in (1, 0):
+        executor.submit(FoldTask(trial=trial, params=SETTING | {"epochs": 1}, fold=2))
+        assert trained[trial].task.trial == trial
 
 
 def test_a_killed_worker_costs_the_others_nothing(local):
@@ -171,13 +180,12 @@ def test_a_killed_worker_costs_the_others_nothing(local):
 
     recorder = Recorder()
     for trial in (0, 1):
-        executor.submit(TrialTask(trial=trial, parameters=SETTING | {"epochs": 4}, folds=BOTH))
+        executor.submit(FoldTask(trial=trial, params=SETTING | {"epochs": 4}, fold=1))
     over = {executor.wait(kill_one), executor.wait(recorder)}
-    assert over == {0, 1}
+    assert over == {(0, 1), (1, 1)}
     [failure] = recorder.of(AttemptFailed)
-    [outcome] = recorder.of(TrialEnded)
+    [outcome] = recorder.of(FoldEnded)
     assert {failure.trial, outcome.trial} == {0, 1}
-    assert outcome.state == "complete"
 
 
 def test_waiting_for_its_turn_to_load_is_no_fault_of_a_worker(study):
@@ -186,16 +194,16 @@ def test_waiting_for_its_turn_to_load_is_no_fault_of_a_worker(study):
     executor = LocalExecutor(work, folder.worker_log, workers=2, limits=limits, load_at_once=1)
     recorder = Recorder()
     for trial in (0, 1):
-        executor.submit(TrialTask(trial=trial, parameters=SETTING | {"epochs": 1}, folds=BOTH))
-    assert {executor.wait(recorder), executor.wait(recorder)} == {0, 1}
+        executor.submit(FoldTask(trial=trial, params=SETTING | {"epochs": 1}, fold=1))
+    assert {executor.wait(recorder), executor.wait(recorder)} == {(0, 1), (1, 1)}
     executor.close()
-    assert [record.state for record in recorder.of(TrialEnded)] == ["complete", "complete"]
+    assert len(recorder.of(FoldEnded)) == 2
 
 
 def test_closing_leaves_no_process_behind(study):
     work, folder = study
     executor = make_executor("local", work, folder.worker_log)
-    executor.submit(TrialTask(trial=0, parameters=SETTING, folds=BOTH))
+    executor.submit(FoldTask(trial=0, params=SETTING, fold=1))
     _first_worker()
     executor.close()
     executor.close()
@@ -206,7 +214,7 @@ def test_a_worker_that_cannot_start_ends_the_run_with_its_last_words(study):
     work, folder = study
     folder.folds.unlink()
     executor = make_executor("local", work, folder.worker_log)
-    executor.submit(TrialTask(trial=0, parameters=SETTING, folds=BOTH))
+    executor.submit(FoldTask(trial=0, params=SETTING, fold=1))
     with pytest.raises(WorkerFailed, match=r"before it could work[\s\S]*folds\.npz"):
         executor.wait(Recorder())
     executor.close()
@@ -215,20 +223,20 @@ def test_a_worker_that_cannot_start_ends_the_run_with_its_last_words(study):
 def test_a_worker_that_takes_too_long_to_load_ends_the_run(local):
     executor = local(limits=Limits(loading_seconds=1.5))
     with pytest.raises(WorkerFailed, match=r"loading for longer than 1\.5 s"):
-        evaluate(executor, Recorder())
+        train(executor, Recorder())
 
 
 def test_a_worker_that_falls_still_while_it_loads_ends_the_run(local):
     executor = local(limits=Limits(still_seconds=1.5))
     _first_worker().suspend()
     with pytest.raises(WorkerFailed, match=r"neither reported nor computed .* while it loaded"):
-        evaluate(executor, Recorder())
+        train(executor, Recorder())
 
 
 def test_tensorflow_speaks_to_the_log_and_not_to_the_terminal(study, capfd):
     work, folder = study
     executor = make_executor("local", work, folder.worker_log)
-    evaluate(executor, Recorder())
+    train(executor, Recorder())
     executor.close()
     captured = capfd.readouterr()
     assert (captured.out, captured.err) == ("", "")

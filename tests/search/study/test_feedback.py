@@ -239,7 +239,7 @@ class Sessions:
     def run(self, trials: int, *, interrupt_after: int | None = None, baselines=True) -> bool:
         """Run a session; say whether it came to its end."""
         driver, sampler, slots, pruner = self._of
-        executor = ScriptedExecutor(score, 4, interrupt_after=interrupt_after, slots=slots)
+        executor = ScriptedExecutor(score, interrupt_after=interrupt_after, slots=slots)
         given = {"zero": {"x": 0.0, "y": 0.0, "epochs": 20}} if baselines else {}
         log = EventLog(History.of(self.records), None, self.records.append)
         study = Study(
@@ -318,7 +318,7 @@ def test_after_a_race_the_chosen_trial_is_the_best_told(seed):
         record=EventLog(journal.history).append,
         driver=FixedDriver(settings),
         pruner=make_pruner("racing", journal.objective),
-        executor=ScriptedExecutor(noisy, 4),
+        executor=ScriptedExecutor(noisy),
         budget=Budget(trials=16),
     ).run()
     best = journal.history.best()

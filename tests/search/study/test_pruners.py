@@ -45,7 +45,7 @@ class Race:
         ]
 
     def run(self, score=accuracy, units=SHUFFLED, **interrupts) -> ScriptedExecutor:
-        executor = ScriptedExecutor(score, FOLDS, field=self.objective.fold, **interrupts)
+        executor = ScriptedExecutor(score, **interrupts)
         log = EventLog(self.history, None, self.records.append)
         study = Study(
             history=log.history,
@@ -128,7 +128,7 @@ class TestPrunerContract:
     def test_one_fold_is_enough_to_be_complete(self, pruner):
         race = Race(pruner)
         race.records[0] = StudyStarted(**{**vars(race.records[0]), "folds": 1})
-        executor = ScriptedExecutor(accuracy, 1)
+        executor = ScriptedExecutor(accuracy)
         log = EventLog(race.history, None, race.records.append)
         Study(
             history=log.history,
@@ -206,7 +206,8 @@ def stops_at_rung(given: GivenValues, number: int) -> str:
 def dropped(given: GivenValues, *, winners: int = 1) -> dict[int, str]:
     """Return why trials would get no further fold, by number; they are judged together."""
     pruner = make_pruner("racing", ACCURACY, winners=winners)
-    found = {n: pruner.reason_to_drop(t, given.history) for n, t in given.history.trials.items()}
+    history = given.history
+    found = {n: pruner.reason_to_drop(t, history, t.level) for n, t in history.trials.items()}
     return {number: reason for number, reason in found.items() if reason}
 
 
