@@ -151,7 +151,9 @@ def _traced(model: "keras.Model", dtype: Any) -> _Called:
 
     if model.run_eagerly:
         return called
-    return tf.function(called, input_signature=[tf.TensorSpec((None, None), dtype)])
+    signature = [tf.TensorSpec((None, None), dtype)]
+    traced: _Called = tf.function(called, input_signature=signature)
+    return traced
 
 
 def lengths_of(tokens: Any) -> Array:
