@@ -26,13 +26,13 @@ from search.tasks.classification import (
     are_probabilities,
     output_units,
 )
+from search.training.batches import Part
 from spaces import Code, Fingerprint, Settings, Space, SpaceError, code_of
 from tracking.history import History, TrialHistory
 from tracking.home import Home
 from tracking.provenance import code_changes, code_of_trial
 
 if TYPE_CHECKING:
-    from search.training.batches import Part
     from search.training.building import Built, Models
 
 CHECKED_SAMPLES = 64  # that every written format is compared on
@@ -249,9 +249,7 @@ class Final:
             )
             return built.model, curves, fitted.outputs
 
-    def _part(self, indices: Indices) -> "Part":
-        from search.training.batches import Part
-
+    def _part(self, indices: Indices) -> Part:
         used = self.folds.used  # all of them, so that a fold is trained as it was in the search
         inputs = self.inputs.take(self.encoder, used)
         return Part(inputs, self.dataset.train_labels[used], np.searchsorted(used, indices))

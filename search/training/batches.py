@@ -1,6 +1,7 @@
 """In which order and batches samples are computed on, and how training images are varied.
 
-Random shifts, turns, zooms and mirrorings are drawn anew every epoch.
+Random shifts, turns, zooms and mirrorings are drawn anew every epoch. TensorFlow is imported
+where it is needed, since exports take `Part` from here before they load it quietly.
 """
 
 import math
@@ -9,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tensorflow as tf
 
 from search.data.arrays import Array
 from search.tasks.classification import other_weights, single
@@ -143,6 +143,7 @@ def _traced(model: "keras.Model", dtype: Any) -> _Called:
 
     It is traced once for all lengths: step by step, a recurrent layer takes twenty times as long.
     """
+    import tensorflow as tf
 
     def called(some: Any) -> Any:
         outputs = single(model(some, training=False))
@@ -247,6 +248,8 @@ class Augmentation:
             seed: two int64 numbers; the same seed moves the same way.
             fill: what comes in from outside, in the images' own units.
         """
+        import tensorflow as tf
+
         moved = tf.raw_ops.ImageProjectiveTransformV3(
             images=images,
             transforms=self._transforms(images, seed),
@@ -259,6 +262,8 @@ class Augmentation:
 
     def _transforms(self, images: Any, seed: Any) -> Any:
         """Return the map from output to input pixels, `(n, 8)`, about each image's centre."""
+        import tensorflow as tf
+
         count = tf.shape(images)[0]
         height, width = (tf.cast(side, tf.float32) for side in images.shape[1:3])
         drawn = tf.random.stateless_uniform((5, count), seed, -1.0, 1.0)
