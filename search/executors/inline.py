@@ -1,13 +1,10 @@
 """Evaluates trials in this very process: for debugging and for tests."""
 
 from collections import deque
-from typing import TYPE_CHECKING
 
 from search.executors.base import Executor, OnRecord
 from search.executors.protocol import TrialTask, Work
-
-if TYPE_CHECKING:
-    from search.training.fold_data import Bench
+from search.executors.worker import Training
 
 
 class InlineExecutor(Executor):
@@ -16,7 +13,7 @@ class InlineExecutor(Executor):
     def __init__(self, work: Work) -> None:
         self._work = work
         self._tasks: deque[TrialTask] = deque()
-        self._bench: Bench | None = None
+        self._training: Training | None = None
 
     def submit(self, task: TrialTask) -> None:
         """Queue the trial."""
@@ -24,12 +21,9 @@ class InlineExecutor(Executor):
 
     def wait(self, on_record: OnRecord) -> int:
         """Evaluate the oldest queued trial to its end."""
-        from search.training.fold_data import Bench
-        from search.training.trial import evaluate_trial
-
-        self._bench = self._bench or Bench.open(self._work)
+        self._training = self._training or Training(self._work)
         task = self._tasks.popleft()
-        evaluate_trial(self._bench, task, on_record, interruptible=True)
+        self._training.evaluate(task, on_record, interruptible=True)
         return task.trial
 
     def close(self) -> None:

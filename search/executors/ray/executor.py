@@ -10,7 +10,7 @@ import ray
 from search.environment import package_versions
 from search.executors.base import Executor, OnRecord
 from search.executors.limits import Limits
-from search.executors.local import WorkerFailed
+from search.executors.process import WorkerFailed
 from search.executors.protocol import HALT, TrialTask, Verdict, Work
 from search.executors.ray.bundles import Bundle, Parcel, dataset_parcel, study_parcel
 from search.executors.ray.cluster import Cluster

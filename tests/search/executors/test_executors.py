@@ -237,7 +237,7 @@ def test_tensorflow_speaks_to_the_log_and_not_to_the_terminal(study, capfd):
 
 def _workers() -> list[psutil.Process]:
     children = psutil.Process().children()
-    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    return [child for child in children if "search.executors.worker" in " ".join(child.cmdline())]
 
 
 def _begun(workers: int) -> list[psutil.Process]:

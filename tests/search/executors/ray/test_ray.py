@@ -432,7 +432,7 @@ def _training() -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            is_worker = "spawn_main" in " ".join(process.cmdline())
+            is_worker = "search.executors.worker" in " ".join(process.cmdline())
             if is_worker and "ray::Host" in " ".join(process.parent().cmdline()):
                 found.append(process)
         except (psutil.Error, AttributeError):
