@@ -78,7 +78,9 @@ class User:
 def held(process: "subprocess.Popen[str]") -> Iterator[None]:
     """Stop a study's training meanwhile, not its coordinator."""
     children = psutil.Process(process.pid).children(recursive=True)
-    workers = [child for child in children if "search.executors.worker" in " ".join(child.cmdline())]
+    workers = [
+        child for child in children if "search.executors.worker" in " ".join(child.cmdline())
+    ]
     assert workers
     for worker in workers:
         worker.suspend()

@@ -11,12 +11,21 @@ from search.environment import package_versions
 from search.executors.base import Executor, OnRecord
 from search.executors.limits import Limits
 from search.executors.process import WorkerFailed
-from search.executors.protocol import HALT, TrialTask, Verdict, Work
+from search.executors.protocol import (
+    HALT,
+    Done,
+    Failed,
+    Ready,
+    Report,
+    TrialTask,
+    Verdict,
+    Work,
+)
 from search.executors.ray.bundles import Bundle, Parcel, dataset_parcel, study_parcel
 from search.executors.ray.cluster import Cluster
 from search.executors.ray.host import Fetched
 from search.executors.ray.pool import RayPool
-from search.executors.ray.remote import COMPARED, Done, Failed, Order, Ready, Task, Told, Wanted
+from search.executors.ray.remote import COMPARED, Order, Task, Wanted
 from search.executors.ray.worker import RayWorker
 from search.executors.resources import ClusterWish
 from search.text import Notify
@@ -140,7 +149,7 @@ class RayExecutor(Executor):
                 worker.answer(self._fetched(bundle))
             case Ready():
                 self._welcome(worker, said)
-            case Told():
+            case Report():
                 worker.has_begun = True
                 worker.answer(self._take(said, on_record))
             case Done():
@@ -150,12 +159,12 @@ class RayExecutor(Executor):
                 return self._leave_out(worker, words, on_record)
         return None
 
-    def _take(self, told: Told, on_record: OnRecord) -> Verdict:
+    def _take(self, report: Report, on_record: OnRecord) -> Verdict:
         """Keep the files that a record speaks of, then pass it on."""
-        record = told.record
+        record = report.record
         if isinstance(record, FoldEnded):
             try:
-                for content in told.files.values():
+                for content in report.files.values():
                     path = self._folder.predictions(record.trial, record.fold)
                     path.parent.mkdir(exist_ok=True)
                     with whole_file(path) as file:

@@ -12,10 +12,10 @@ from typing import Any, TypeAlias
 import ray
 
 from search.errors import FoldwiseError
-from search.executors.protocol import Verdict
+from search.executors.protocol import Failed, Verdict
 from search.executors.ray.bundles import Bundle
 from search.executors.ray.placement import cache_root, scratch
-from search.executors.ray.remote import Failed, Line, Order, Said, Task, Wanted, lend
+from search.executors.ray.remote import Line, Order, Said, Task, Wanted, lend
 
 
 @dataclass(frozen=True)

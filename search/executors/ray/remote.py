@@ -9,14 +9,22 @@ import shutil
 import socket
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
 from search.environment import package_versions
 from search.executors.limits import Limits, cores
 from search.executors.local import LocalExecutor
-from search.executors.protocol import TrialTask, Verdict, Work
+from search.executors.protocol import (
+    Done,
+    FromWorker,
+    Ready,
+    Report,
+    TrialTask,
+    Verdict,
+    Work,
+)
 from search.executors.ray.bundles import CODE, Bundle, reference_at
 from search.executors.ray.placement import place
 from search.executors.resources import PerTrial
@@ -56,41 +64,6 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Ready:
-    """Everything is in its place; the answer is the first task.
-
-    Attributes:
-        node: what the cluster calls the machine.
-        host: its name.
-        versions: of what scores depend on.
-    """
-
-    node: str
-    host: str = field(default_factory=socket.gethostname)
-    versions: dict[str, str] = field(default_factory=lambda: package_versions(COMPARED))
-
-
-@dataclass(frozen=True)
-class Told:
-    """The worker reports a record, with the files it speaks of; the answer is a verdict."""
-
-    record: Record
-    files: Files = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Done:
-    """The task is over; the answer is the next one."""
-
-
-@dataclass(frozen=True)
-class Failed:
-    """No worker can be brought to work here; no answer is awaited."""
-
-    words: str
-
-
-@dataclass(frozen=True)
 class Task:
     """A task with the predictions of its finished folds, by their names in the study's folder."""
 
@@ -98,7 +71,7 @@ class Task:
     files: Files
 
 
-Said: TypeAlias = Wanted | Ready | Told | Done | Failed
+Said: TypeAlias = FromWorker | Wanted
 
 
 class Line(ABC):
@@ -137,7 +110,8 @@ def lend(order: Order, line: Line, root: Path, folder: Path) -> None:
         OSError: the cache cannot be written.
     """
     worker = _started(order, line, root, folder)
-    line.tell(Ready(line.node))
+    versions = package_versions(COMPARED)
+    line.tell(Ready(line.node, socket.gethostname(), versions))
     while True:
         given = line.hear()
         assert isinstance(given, Task)  # noqa: S101 # nosec B101 # narrows the line's type
@@ -183,7 +157,7 @@ def _evaluate(given: Task, worker: LocalExecutor, line: Line, folder: StudyFolde
         files = {}
         if isinstance(record, FoldEnded):
             files[record.predictions] = (folder.root / record.predictions).read_bytes()
-        line.tell(Told(record, files))
+        line.tell(Report(record, files))
         verdict = line.hear()
         assert isinstance(verdict, Verdict)  # noqa: S101 # nosec B101 # narrows the line's type
         return verdict
