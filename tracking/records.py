@@ -222,7 +222,8 @@ class AttemptFailed(Record):
 
     Attributes:
         cause: `lost` (its worker died), `memory` (the worker's memory did not suffice), `time` (it
-            took too long, or its worker fell silent) or `disk` (a file could not be written).
+            took too long, or its worker fell silent), `disk` (there was no room for a file) or
+            `machine` (the system failed at a file, in a way that may go better next time).
         reason: what happened, one sentence.
         error: the traceback, or the worker's last words.
     """
@@ -297,6 +298,13 @@ class TrialEnded(Record):
     summary: str = ""
     device: str = ""
     error: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialReopened(Record):
+    """A failed trial is tried once more, as the user has asked; its finished folds are kept."""
+
+    trial: int
 
 
 @dataclass(frozen=True, kw_only=True)

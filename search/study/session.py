@@ -11,6 +11,7 @@ import numpy as np
 from search.data.folds import Folds
 from search.environment import describe_environment
 from search.errors import DataError, SettingsError
+from search.study.attempts import to_retry
 from search.study.budget import Budget
 from search.study.drivers import make_driver
 from search.study.execution import AUTO
@@ -109,6 +110,8 @@ def run_session(
                 accepted=accepted,
             )
         )
+        for reopened in to_retry(history) if settings.retry_failed else ():
+            record_new(reopened)
         reason = _run(opened, planned, history, budget, record, notify)
         record_new(SessionEnded(at=time.time(), reason=reason))
         return SessionResult(reason, history, tracker.drain(shipper, notify))
@@ -196,6 +199,7 @@ def _budget(opened: Opened) -> Budget:
         trials=settings.trials,
         baselines=opened.narrowed.baselines if settings.baselines else {},
         confirm=settings.confirm,
+        retry_failed=settings.retry_failed,
         deadline=None if settings.timeout is None else time.monotonic() + settings.timeout,
     )
 

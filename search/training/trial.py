@@ -1,6 +1,5 @@
 """One trial: a setting goes over the folds and comes back as a value. Runs in a worker."""
 
-import errno
 import gc
 import statistics
 import time
@@ -14,7 +13,7 @@ import tensorflow as tf
 from search.data.arrays import Array
 from search.data.folds import CONFIRMATIONS
 from search.data.inputs import Encoder
-from search.errors import DataError
+from search.errors import DataError, machine_cause, own_files
 from search.executors.protocol import TrialTask, Verdict
 from search.seeds import derive
 from search.tasks.classification import (
@@ -46,7 +45,6 @@ from tracking.records import (
 Report = Callable[[Record], Verdict]
 
 LONGEST_ERROR, LONGEST_REASON = 20_000, 500  # characters
-_DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
 class _Stopped(Exception):  # not an error: the coordinator's word
@@ -243,7 +241,8 @@ class _Trial:
             raise RuntimeError("a fold was trained without its validation part")
         predictions = self._predictions[fold] = Predictions.of(values, labels)
         path = self._bench.folder.predictions(self._task.trial, fold)
-        predictions.save(path)
+        with own_files():
+            predictions.save(path)
         return FoldEnded(
             at=time.time(),
             trial=self._task.trial,
@@ -320,7 +319,7 @@ def _cause(error: BaseException) -> str:
     """Return which want on the machine's side an error tells of, if it does."""
     if isinstance(error, MemoryError | tf.errors.ResourceExhaustedError):
         return "memory"
-    return "disk" if isinstance(error, OSError) and error.errno in _DISK else ""
+    return machine_cause(error)
 
 
 def _listed(setting: Settings) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import ray
 
 from search.environment import package_versions
+from search.errors import StudyFileError, machine_cause, own_files
 from search.executors.base import Executor, OnRecord
 from search.executors.limits import Limits
 from search.executors.process import WorkerFailed
@@ -164,14 +165,15 @@ class RayExecutor(Executor):
         record = report.record
         if isinstance(record, FoldEnded):
             try:
-                for content in report.files.values():
-                    path = self._folder.predictions(record.trial, record.fold)
-                    path.parent.mkdir(exist_ok=True)
-                    with whole_file(path) as file:
-                        file.write(content)
-            except OSError as error:
+                with own_files():
+                    for content in report.files.values():
+                        path = self._folder.predictions(record.trial, record.fold)
+                        path.parent.mkdir(exist_ok=True)
+                        with whole_file(path) as file:
+                            file.write(content)
+            except StudyFileError as error:
                 reason = f"{type(error).__name__}: {error}"
-                on_record(_broken_off(record.trial, "disk", reason, reason))
+                on_record(_broken_off(record.trial, machine_cause(error), reason, reason))
                 return HALT
         return on_record(record)
 

@@ -7,6 +7,7 @@ memory and time mean the same everywhere. Knows nothing of how messages travel.
 import os
 import shutil
 import socket
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -14,9 +15,11 @@ from pathlib import Path
 from typing import TypeAlias
 
 from search.environment import package_versions
+from search.errors import StudyFileError, machine_cause, own_files
 from search.executors.limits import Limits, cores
 from search.executors.local import LocalExecutor
 from search.executors.protocol import (
+    HALT,
     Done,
     FromWorker,
     Ready,
@@ -29,7 +32,7 @@ from search.executors.ray.bundles import CODE, Bundle, reference_at
 from search.executors.ray.placement import place
 from search.executors.resources import PerTrial
 from tracking.home import StudyFolder
-from tracking.records import FoldEnded, Record
+from tracking.records import AttemptFailed, FoldEnded, Record
 
 Files: TypeAlias = dict[str, bytes]
 
@@ -156,7 +159,17 @@ def _evaluate(given: Task, worker: LocalExecutor, line: Line, folder: StudyFolde
     def on_record(record: Record) -> Verdict:
         files = {}
         if isinstance(record, FoldEnded):
-            files[record.predictions] = (folder.root / record.predictions).read_bytes()
+            try:
+                with own_files():
+                    files[record.predictions] = (folder.root / record.predictions).read_bytes()
+            except StudyFileError as error:
+                cause, reason = machine_cause(error), f"{type(error).__name__}: {error}"
+                failure = AttemptFailed(
+                    at=time.time(), trial=record.trial, cause=cause, reason=reason, error=reason
+                )
+                line.tell(Report(failure))
+                line.hear()
+                return HALT
         line.tell(Report(record, files))
         verdict = line.hear()
         assert isinstance(verdict, Verdict)  # noqa: S101 # nosec B101 # narrows the line's type
