@@ -1,5 +1,6 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and are there after a power cut."""
 
+import errno
 import os
 import re
 import secrets
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 _LONGEST = 80  # characters of a file's name that are kept in its temporary one
+_CANNOT_SAY = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")
 
 
@@ -34,9 +36,39 @@ def whole_file(path: Path, *, to_disk: bool = True) -> Iterator[BinaryIO]:
                 file.flush()
                 os.fsync(file.fileno())
         temporary.replace(path)
+        if to_disk:
+            sync_folder(path.parent)
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the disk knows which files a folder has: a power cut may take a new one's name.
+
+    Raises:
+        OSError: the disk does not confirm it. File systems that cannot say are believed.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _CANNOT_SAY:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, durably; one that is there stays.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        sync_folder(path.parent)
 
 
 def beside(path: Path) -> Path:

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from tracking.files import sync_folder
 from tracking.journal_end import End, set_end_aside
 from tracking.journal_errors import JournalError
 from tracking.journal_lines import (
@@ -121,7 +122,10 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.dropped, self._last = set_end_aside(path)
+        is_new = not path.exists()
         self._file: IO[bytes] = path.open("ab", buffering=0)
+        if is_new:
+            sync_folder(path.parent)
         self._is_whole = True
         self._has_grown = False
         self._unconfirmed = ""

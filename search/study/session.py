@@ -22,6 +22,7 @@ from search.study.pruners import make_pruner
 from search.study.workers import Planned
 from search.text import Notify
 from search.tracker import Tracker
+from tracking.files import make_folder
 from tracking.history import History
 from tracking.journal import Journal
 from tracking.lock import StudyLock, StudyLocked
@@ -175,7 +176,7 @@ def _on_unused(samples: int, unused: int) -> str:
 def _locked_journal(opened: Opened, stack: ExitStack, notify: Notify) -> Journal:
     folder = opened.folder
     try:
-        folder.root.mkdir(parents=True, exist_ok=True)
+        make_folder(folder.root)
         stack.enter_context(StudyLock(folder.lock))
         journal = Journal(folder.journal)
     except StudyLocked as error:

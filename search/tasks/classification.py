@@ -12,7 +12,7 @@ import numpy as np
 
 from search.data.arrays import Array
 from search.errors import DataError
-from tracking.files import whole_file
+from tracking.files import make_folder, whole_file
 
 if TYPE_CHECKING:
     import keras
@@ -302,7 +302,7 @@ class Predictions:
 
     def save(self, path: Path) -> None:
         """Write to an `.npz` file, whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         with whole_file(path) as file:
             np.savez(
                 file,

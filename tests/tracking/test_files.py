@@ -1,8 +1,69 @@
 """Files appear whole or not at all."""
 
+import errno
+import os
+
 import pytest
 
-from tracking.files import beside, temporary_files, whole_file
+from tracking.files import beside, make_folder, temporary_files, whole_file
+from tracking.journal import Journal
+
+
+@pytest.fixture
+def durable(monkeypatch):
+    """What the disk was asked to confirm, in order: inode numbers."""
+    confirmed = []
+    fsync = os.fsync
+
+    def confirm(descriptor: int) -> None:
+        confirmed.append(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", confirm)
+    return confirmed
+
+
+def inodes(*paths):
+    return [path.stat().st_ino for path in paths]
+
+
+def test_a_file_is_durable_before_its_name_is(tmp_path, durable):
+    path = tmp_path / "folds.npz"
+    with whole_file(path) as file:
+        file.write(b"new")
+    assert durable == inodes(path, tmp_path)
+
+
+def test_new_folders_are_durable_from_the_one_that_was_there_on(tmp_path, durable):
+    folder = tmp_path / "studies" / "toy" / "predictions"
+    make_folder(folder)
+    assert sorted(durable) == sorted(inodes(folder.parent, folder.parent.parent, tmp_path))
+    durable.clear()
+    make_folder(folder)
+    assert durable == []
+
+
+def test_the_name_of_a_new_journal_is_durable(tmp_path, durable):
+    Journal(tmp_path / "journal.jsonl").close()
+    assert inodes(tmp_path)[0] in durable
+    durable.clear()
+    Journal(tmp_path / "journal.jsonl").close()
+    assert inodes(tmp_path)[0] not in durable
+
+
+def test_a_folder_whose_file_system_cannot_confirm_it_is_believed(tmp_path, monkeypatch):
+    def refuse(descriptor: int) -> None:
+        raise OSError(errno.EINVAL, "no")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    make_folder(tmp_path / "new")
+    monkeypatch.setattr(os, "fsync", lambda _: _raise(errno.EIO))
+    with pytest.raises(OSError, match="no"):
+        make_folder(tmp_path / "newer")
+
+
+def _raise(number: int) -> None:
+    raise OSError(number, "no")
 
 
 def test_a_file_appears_when_all_is_written_and_what_was_there_stays_until_then(tmp_path):

@@ -102,6 +102,7 @@ def test_only_epochs_and_starts_of_folds_are_not_forced_to_the_disk(tmp_path, st
     study.start_trial(0)
     study.fold(0, 1)
     with Journal(tmp_path / "journal.jsonl") as journal:
+        forced.clear()  # that there is a journal
         for record in study.records:
             journal.append(record)
         kinds = [type(record).__name__ for record in study.records]

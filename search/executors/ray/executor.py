@@ -30,7 +30,7 @@ from search.executors.ray.remote import COMPARED, Order, Task, Wanted
 from search.executors.ray.worker import RayWorker
 from search.executors.resources import ClusterWish
 from search.text import Notify
-from tracking.files import whole_file
+from tracking.files import make_folder, whole_file
 from tracking.home import StudyFolder
 from tracking.records import AttemptFailed, FoldEnded
 
@@ -168,7 +168,7 @@ class RayExecutor(Executor):
                 with own_files():
                     for content in report.files.values():
                         path = self._folder.predictions(record.trial, record.fold)
-                        path.parent.mkdir(exist_ok=True)
+                        make_folder(path.parent)
                         with whole_file(path) as file:
                             file.write(content)
             except StudyFileError as error:
