@@ -21,6 +21,7 @@ from search.executors.descendants import MARK, end_group, end_marked
 from search.executors.limits import out_of_memory_kills
 from search.executors.protocol import Adopt, FromWorker, Loading, Probe, Ready, Task, Verdict
 from search.executors.worker import Start, command
+from tracking.files import private_file
 
 LONGEST_LOG = 10_000_000  # bytes
 
@@ -283,14 +284,6 @@ class WorkerLog:
             kept = file.read().partition(b"\n")[2]
         os.ftruncate(self._file, 0)
         os.write(self._file, b"(what was printed before is left out)\n" + kept)
-
-
-def private_file(path: Path) -> int:
-    """Return a descriptor that appends to a file which is the user's alone."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    with suppress(OSError):
-        os.fchmod(descriptor, 0o600)  # where an earlier version made it
-    return descriptor
 
 
 def _started(mark: str) -> tuple[Channel, subprocess.Popen[bytes]]:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.spawn import get_executable
 from multiprocessing.util import _args_from_interpreter_flags  # type: ignore[attr-defined]
+from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from search.executors.channel import Channel, ChannelBroken, ChannelClosed
@@ -31,6 +32,7 @@ from search.executors.protocol import (
     Work,
 )
 from spaces import cause_of
+from tracking.files import private_file
 from tracking.records import Record
 
 OnRecord: TypeAlias = Callable[[Record], Verdict]
@@ -181,7 +183,7 @@ def _probed(trainer: Trainer, probe: Probe) -> Probed | ProbeFailed:
 @contextmanager
 def _its_turn(path: str) -> Iterator[None]:
     """Hold a lock that ends with this process at the latest."""
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    file = private_file(Path(path))
     try:
         if sys.platform != "win32":
             import fcntl

@@ -2,10 +2,12 @@
 
 import errno
 import os
+import stat
+from pathlib import Path
 
 import pytest
 
-from tracking.files import beside, make_folder, temporary_files, whole_file
+from tracking.files import beside, make_folder, private_file, temporary_files, whole_file
 from tracking.journal import Journal
 
 
@@ -106,3 +108,20 @@ def test_temporary_files_are_told_from_others(tmp_path):
     for path in (kept, tmp_path / ".hidden", tmp_path / "folds.npz", tmp_path / ".a.1a2b3c4"):
         path.touch()
     assert temporary_files(tmp_path) == [kept]
+
+
+def test_a_private_file_is_its_users_alone_and_keeps_what_it_has(tmp_path):
+    path = tmp_path / "worker.log"
+    path.write_text("old ")
+    path.chmod(0o644)
+    descriptor = private_file(path)
+    os.write(descriptor, b"new")
+    os.close(descriptor)
+    assert path.read_text() == "old new"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_device_stays_open_to_all():
+    before = Path(os.devnull).stat().st_mode
+    os.close(private_file(Path(os.devnull)))
+    assert Path(os.devnull).stat().st_mode == before

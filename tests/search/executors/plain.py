@@ -6,6 +6,7 @@ numbers of other processes, goes into the metrics of an epoch.
 
 import ctypes
 import json
+import multiprocessing
 import os
 import signal
 import socket
@@ -182,6 +183,13 @@ def _wait_for_children(note: Note) -> None:
         note(children=count)
 
 
+def _use_multiprocessing(note: Note) -> None:
+    for method in ("fork", "spawn"):
+        with multiprocessing.get_context(method).Pool(2) as pool:
+            assert pool.map(abs, [-1, -2]) == [1, 2]
+    note()
+
+
 def _read_input(note: Note) -> None:
     note(read=len(sys.stdin.read()))
 
@@ -206,6 +214,7 @@ DOES: dict[str, Callable[[Note], None]] = {
     "fork unseen and die": _fork_unseen_and_die,
     "wait for children": _wait_for_children,
     "read input": _read_input,
+    "use multiprocessing": _use_multiprocessing,
 }
 
 

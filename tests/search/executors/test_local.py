@@ -304,6 +304,10 @@ def test_a_task_that_reads_its_input_finds_none(study):
     assert metrics(evaluate(study.start(), "read input")) == {"read": 0}
 
 
+def test_a_task_may_use_multiprocessing(study):
+    assert evaluate(study.start(), "use multiprocessing").of(FoldEnded)
+
+
 def test_the_log_keeps_to_its_bound_while_a_task_prints_and_is_its_users_alone(study, monkeypatch):
     monkeypatch.setattr(worker_process, "LONGEST_LOG", 1_000_000)
     log = study.log()
