@@ -45,6 +45,7 @@ from tracking.records import (
     TrialEnded,
     TrialStarted,
 )
+from tracking.states import TrialState
 
 Numbers = NDArray[np.float64]
 NOWHERE = StudyFolder(Path(tempfile.gettempdir()) / "no-such-study")
@@ -145,6 +146,7 @@ def _history(scores: Numbers, seen: NDArray[np.int64]) -> History:
         state = "complete" if seen[number] == len(row) else "pruned"
         value = CENTRE + UNIT * values[number]
         trial.ended = TrialEnded(at=0.0, trial=number, state=state, value=value)
+        trial.state = TrialState(state)
     return history
 
 

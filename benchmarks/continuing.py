@@ -97,8 +97,8 @@ def fill(path: Path, trials: int) -> int:
     """Append finished trials to a journal; return how many records it has then."""
     from search.study.drivers import make_driver
     from spaces import get_space, narrow
+    from tracking.home import END, beside
     from tracking.journal import Journal, encode, read_journal
-    from tracking.journal_end import end_path
     from tracking.journal_lines import crc_of
     from tracking.records import (
         EpochEnded,
@@ -141,7 +141,7 @@ def fill(path: Path, trials: int) -> int:
             line = encode(record, last)
             last = crc_of(line)
             file.write(line)
-    end_path(path).unlink()
+    beside(path, END).unlink()
     with Journal(path):  # it can be written to
         return len(records) + len(lines)
 

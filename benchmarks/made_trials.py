@@ -1,138 +1,114 @@
-"""Trials that train nothing: the records of real ones, made up. Not run by itself.
+"""Folds that train nothing: the records of real ones, made up. Not run by itself.
 
-`evaluate` reports what `evaluate_trial` would, in the same order and at the same sizes, and heeds
-the same verdicts; scores depend on setting, fold and epoch alone. No TensorFlow.
+`train` reports what `search.training.fold.train_fold` would, in the same order and at the same
+sizes, and heeds the same verdicts; scores depend on params, fold and epoch alone. No TensorFlow.
 """
 
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
-from statistics import fmean, stdev
+from collections.abc import Callable
 from typing import Any
 from zlib import crc32
 
-from search.executors import Executor, OnRecord
-from search.executors.protocol import TrialTask, Verdict
-from tracking.home import Home, StudyFolder
-from tracking.records import (
-    EpochEnded,
-    FoldEnded,
-    FoldStarted,
-    Record,
-    TrialConfirmed,
-    TrialEnded,
-)
+import numpy as np
 
-CLASSES = 10
-PREDICTIONS = 20_000  # bytes of a fold's file
+from search.executors import Executor, OnRecord
+from search.executors.protocol import FoldKey, FoldTask, Verdict
+from search.tasks.classification import Predictions
+from tracking.home import Home, StudyFolder
+from tracking.records import EpochEnded, FoldEnded, FoldStarted, Record
+
 SUMMARY = "\n".join(f"layer {n:<24} (None, 28, 28, 32) {n * 1000:>12,}" for n in range(16))
 
 Report = Callable[[Record], Verdict]
 
 
 class InstantExecutor(Executor):
-    """Evaluates made-up trials in the coordinator's own process, in no time."""
+    """Trains made-up folds in the coordinator's own process, in no time.
+
+    Args:
+        folder: where each fold leaves its predictions.
+        labels: true classes in each fold's validation part.
+    """
 
     slots = 1
 
-    def __init__(self, folds: int) -> None:
-        self._folds = folds
-        self._tasks: deque[TrialTask] = deque()
+    def __init__(self, folder: StudyFolder, labels: list[Any]) -> None:
+        self._folder = folder
+        self._labels = labels
+        self._tasks: deque[FoldTask] = deque()
 
-    def submit(self, task: TrialTask) -> None:
+    def submit(self, task: FoldTask) -> None:
         """Queue the task."""
         self._tasks.append(task)
 
-    def wait(self, on_record: OnRecord) -> int:
-        """Evaluate the oldest task."""
+    def wait(self, on_record: OnRecord) -> FoldKey:
+        """Train the oldest task's fold."""
         task = self._tasks.popleft()
-        evaluate(task, on_record, folds=self._folds)
-        return task.trial
+        train(task, on_record, self._folder, self._labels)
+        return task.key
 
     def close(self) -> None:
         """Forget what is queued."""
         self._tasks.clear()
 
 
-def evaluate(
-    task: TrialTask,
+def train(
+    task: FoldTask,
     report: Report,
+    folder: StudyFolder,
+    labels: list[Any],
     *,
-    folds: int,
     epoch_seconds: float = 0.0,
-    folder: StudyFolder | None = None,
 ) -> None:
-    """Report a task's records, sleeping so long for each epoch.
+    """Report a fold's records, sleeping so long for each epoch.
 
     Args:
-        task: what to evaluate.
-        report: takes a record and says how to go on.
-        folds: number of the study's folds.
+        task: the fold.
+        report: takes a record and says whether to go on.
+        folder: where the fold leaves its predictions.
+        labels: true classes in the validation part of each of the study's folds; those that
+            confirm trials take turns with them.
         epoch_seconds: seconds of an epoch.
-        folder: where each fold leaves a file in place of its predictions; None for nowhere.
     """
-    done = {ended.fold: ended for ended in task.finished}
-    if task.stop:
-        report(ended(task, done, "pruned", reason=task.stop))
-        return
-    for fold in task.folds:
-        if fold in done:
-            continue
-        verdict, score = train(task, fold, report, epoch_seconds)
-        if not verdict.stop:
-            done[fold] = fold_ended(task, fold, score, epoch_seconds, folder)
-            verdict = report(done[fold])
-        if verdict.stop:
-            if not verdict.halt:
-                report(ended(task, done, "pruned", reason=verdict.reason))
-            return
-    if task.confirms:
-        scores = means(done.values())
-        report(TrialConfirmed(at=time.time(), trial=task.trial, repeats=2, scores=scores))
-    elif len(done) == folds:
-        report(ended(task, done, "complete"))
-
-
-def train(
-    task: TrialTask, fold: int, report: Report, epoch_seconds: float
-) -> tuple[Verdict, float]:
-    """Report a fold's epochs; return the last verdict, and the fold's accuracy."""
-    verdict = report(FoldStarted(at=time.time(), trial=task.trial, fold=fold))
-    epochs, score = int(task.parameters["epochs"]), level(task.parameters, fold)
+    key = {"trial": task.trial, "fold": task.fold}
+    model = {"parameters": 61_706, "summary": SUMMARY} if task.describe else {}
+    verdict = report(FoldStarted(at=time.time(), device="CPU", **key))
+    epochs, score = int(task.params["epochs"]), level(task.params, task.fold)
     for epoch in range(1, epochs + 1):
         if verdict.stop:
-            break
+            return
         time.sleep(epoch_seconds)
-        known = metrics(score - 0.3 * (1 / epoch - 1 / epochs))
-        verdict = report(
-            EpochEnded(at=time.time(), trial=task.trial, fold=fold, epoch=epoch, metrics=known)
+        shown = metrics(score - 0.3 * (1 / epoch - 1 / epochs))
+        ended = EpochEnded(at=time.time(), **key, epoch=epoch, metrics=shown, model=model)
+        verdict, model = report(ended), {}
+    if verdict.stop:
+        return
+    path = folder.predictions(task.trial, task.fold)
+    _predictions(labels[(task.fold - 1) % len(labels)], score).save(path)
+    report(
+        FoldEnded(
+            at=time.time(),
+            **key,
+            accuracy=score,
+            loss=1.3 - score,
+            macro_f1=score - 0.01,
+            seconds=epochs * epoch_seconds,
+            epochs=epochs,
+            scored_epoch=epochs,
+            predictions=str(path.relative_to(folder.root)),
         )
-    return verdict, score
-
-
-def fold_ended(
-    task: TrialTask, fold: int, score: float, epoch_seconds: float, folder: StudyFolder | None
-) -> FoldEnded:
-    """Return the record of a fold that was trained, its file in place."""
-    epochs = int(task.parameters["epochs"])
-    name = f"predictions/trial-{task.trial:05d}-fold-{fold:02d}.npz"
-    if folder is not None:
-        path = folder.root / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(bytes(PREDICTIONS))
-    return FoldEnded(
-        at=time.time(),
-        trial=task.trial,
-        fold=fold,
-        accuracy=score,
-        loss=1.3 - score,
-        macro_f1=score - 0.01,
-        seconds=epochs * epoch_seconds,
-        epochs=epochs,
-        scored_epoch=epochs,
-        predictions=name,
     )
+
+
+def _predictions(labels: Any, score: float) -> Predictions:
+    """Return predictions of which about such a share is right."""
+    classes = int(labels.max()) + 1
+    is_right = np.arange(len(labels)) < score * len(labels)
+    predicted = np.where(is_right, labels, (labels + 1) % classes)
+    shares = np.full(len(labels), 0.5, np.float32)
+    return Predictions(labels, predicted, shares, shares)
 
 
 def make_study(
@@ -163,7 +139,9 @@ def make_study(
     settings = {"space": "lenet", "dataset": "digits", "study": "made", "trials": trials}
     settings |= {"pruner": pruner, "sampler": sampler, "executor": "inline"}
     opened = open_study(settings, home=home, data_dir=None, notify=print)
-    planned.make_executor = lambda *_, **__: InstantExecutor(opened.settings.folds)
+    labels = np.asarray(opened.dataset.train_labels)
+    parts = [labels[part] for part in opened.folds.validation]
+    planned.make_executor = lambda *_, **__: InstantExecutor(opened.folder, parts)
     nowhere = Tracker(home, "http://127.0.0.1:9")
     with make_display(opened, quiet=quiet) as display:
 
@@ -195,41 +173,3 @@ def metrics(score: float) -> dict[str, float]:
         "val_loss": 1.3 - score,
         "val_accuracy": score,
     }
-
-
-def means(folds: Iterable[FoldEnded]) -> dict[str, float]:
-    """Return a trial's scores."""
-    known = list(folds)
-    accuracies = [fold.accuracy for fold in known]
-    return {
-        "cv_accuracy": fmean(accuracies),
-        "cv_accuracy_std": stdev(accuracies) if len(known) > 1 else 0.0,
-        "cv_loss": fmean(fold.loss for fold in known),
-        "macro_f1": fmean(fold.macro_f1 for fold in known),
-    }
-
-
-def ended(
-    task: TrialTask, done: dict[int, FoldEnded], state: str, *, reason: str = ""
-) -> TrialEnded:
-    """Return a trial's outcome, as large as a real one of ten classes."""
-    scores = means(done.values()) if done else {}
-    row = {"precision": 0.91234567, "recall": 0.91234567, "f1-score": 0.91234567, "support": 6000.0}
-    names = [*map(str, range(CLASSES)), "macro avg", "weighted avg"]
-    return TrialEnded(
-        at=time.time(),
-        trial=task.trial,
-        state=state,
-        value=scores.get("cv_accuracy"),
-        reason=reason,
-        scores=scores if state == "complete" else {},
-        train_seconds=sum(fold.seconds for fold in done.values()),
-        epochs_trained=sum(fold.epochs for fold in done.values()) or 1,
-        model_parameters=61_706,
-        confusion=[[600 - 10 * abs(i - j) for j in range(CLASSES)] for i in range(CLASSES)]
-        if done
-        else [],
-        report={"accuracy": 0.9} | dict.fromkeys(names, row) if done else {},
-        summary=SUMMARY,
-        device="CPU",
-    )

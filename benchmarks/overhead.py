@@ -208,31 +208,31 @@ def bare_loop(task: dict) -> None:
     from search.study.opening import open_study
     from search.study.workers import work_of
     from search.training.fit import fit
-    from search.training.fold_data import Bench
+    from search.training.fold_data import FoldData
     from tracking.home import Home
 
     opened = open_study(
         {"study": task["study"]}, home=Home(Path(task["home"])), data_dir=None, notify=_unheard
     )
-    bench = Bench.open(work_of(opened, PRECISION))
+    data = FoldData.open(work_of(opened, PRECISION))
     gc.freeze()  # as workers do
     started = time.time()
     for setting in task["settings"]:
-        for fold in range(1, len(bench.folds) + 1):
-            encoder = bench.learn(fold, setting)
-            training, validation = bench.parts(fold, encoder)
-            seed = derive(bench.seed, "fold", fold)
+        for fold in range(1, len(data.folds) + 1):
+            encoder = data.learn(fold, setting)
+            training, validation = data.parts(fold, encoder)
+            seed = derive(data.seed, "fold", fold)
             keras.utils.set_random_seed(seed)
-            model = bench.space.build(setting, spec_of(encoder, bench.kind, len(bench.classes)))
+            model = data.space.build(setting, spec_of(encoder, data.kind, len(data.classes)))
             fit(
                 model,
                 training,
                 validation,
                 setting,
-                classes=len(bench.classes),
+                classes=len(data.classes),
                 seed=seed,
                 on_epoch=_unheard,
-                programs=bench.programs,
+                programs=data.programs,
             )
             del model
             keras.backend.clear_session(free_memory=False)

@@ -31,22 +31,21 @@ from typing import Any
 import numpy as np
 
 from search.executors import Executor, OnRecord
-from search.executors.protocol import TrialTask
+from search.executors.protocol import FoldKey, FoldTask
 from search.study.budget import Budget
 from search.study.drivers import FixedDriver
 from search.study.feedback import Feedback
 from search.study.loop import Study
 from search.study.pruners import NoPruner, Pruner, make_pruner
 from search.study.pruners.base import Standing
+from tracking.event_log import EventLog
 from tracking.history import History, TrialHistory
 from tracking.objectives import OBJECTIVES
 from tracking.records import (
     EpochEnded,
     FoldEnded,
     FoldStarted,
-    Record,
     StudyStarted,
-    TrialEnded,
 )
 
 START, END = "<!-- racing: begin -->", "<!-- racing: end -->"
@@ -111,7 +110,7 @@ class BergmanPruner(Pruner):
         """Compare the mean over the finished folds with the best complete trial."""
         best = next(iter(history.completed()), None)
         mine = trial.finished_folds()
-        if best is None or len(trial.folds) > len(mine):  # a fold is in training
+        if best is None or isinstance(trial.last_report(), EpochEnded):  # a fold is in training
             return ""
         theirs = [fold.accuracy for fold in best.finished_folds().values()]
         limit = min(theirs) if self._forgiving else statistics.fmean(theirs)
@@ -127,43 +126,20 @@ class Recorded(Executor):
         seconds: recorded time of these.
     """
 
-    def __init__(self, curves: Curves, folds: int) -> None:
+    def __init__(self, curves: Curves) -> None:
         self._curves = curves
-        self._folds = folds
-        self._tasks: deque[TrialTask] = deque()
+        self._tasks: deque[FoldTask] = deque()
         self.epochs = 0
         self.seconds = 0.0
 
-    def submit(self, task: TrialTask) -> None:
+    def submit(self, task: FoldTask) -> None:
         """Queue it."""
         self._tasks.append(task)
 
-    def wait(self, on_record: OnRecord) -> int:
+    def wait(self, on_record: OnRecord) -> FoldKey:
         """Tell the oldest task's curves."""
         task = self._tasks.popleft()
-        done = [fold.accuracy for fold in task.finished]
-        stop = task.stop
-        for fold in task.folds[len(done) :]:
-            stop = stop or self._train(task, fold, on_record)
-            if stop:
-                break
-            done.append(float(self._curves.accuracy[self._number(task)][fold - 1, -1]))
-        if stop or len(done) == self._folds:
-            value = statistics.fmean(done) if done else None
-            state = "pruned" if stop else "complete"
-            scores = {} if stop or value is None else {"cv_accuracy": value}
-            on_record(
-                TrialEnded(
-                    at=0.0, trial=task.trial, state=state, value=value, scores=scores, reason=stop
-                )
-            )
-        return task.trial
-
-    def close(self) -> None:
-        """Do nothing."""
-
-    def _train(self, task: TrialTask, fold: int, on_record: OnRecord) -> str:
-        number, trial = self._number(task), task.trial
+        number, (trial, fold) = int(task.params["number"]), task.key
         accuracy = self._curves.accuracy[number][fold - 1]
         loss = self._curves.loss[number][fold - 1]
         on_record(FoldStarted(at=0.0, trial=trial, fold=fold))
@@ -174,27 +150,26 @@ class Recorded(Executor):
                 "val_accuracy": float(accuracy[epoch - 1]),
                 "val_loss": float(loss[epoch - 1]),
             }
-            verdict = on_record(
-                EpochEnded(at=0.0, trial=trial, fold=fold, epoch=epoch, metrics=metrics)
+            shown = EpochEnded(at=0.0, trial=trial, fold=fold, epoch=epoch, metrics=metrics)
+            if on_record(shown).stop:
+                return task.key
+        on_record(
+            FoldEnded(
+                at=0.0,
+                trial=trial,
+                fold=fold,
+                accuracy=float(accuracy[-1]),
+                loss=float(loss[-1]),
+                macro_f1=float(accuracy[-1]),
+                seconds=0.0,
+                predictions="",
+                epochs=len(accuracy),
             )
-            if verdict.stop:
-                return verdict.reason
-        ended = FoldEnded(
-            at=0.0,
-            trial=trial,
-            fold=fold,
-            accuracy=float(accuracy[-1]),
-            loss=float(loss[-1]),
-            macro_f1=float(accuracy[-1]),
-            seconds=0.0,
-            predictions="",
-            epochs=len(accuracy),
         )
-        return on_record(ended).reason
+        return task.key
 
-    @staticmethod
-    def _number(task: TrialTask) -> int:
-        return int(task.parameters["number"])
+    def close(self) -> None:
+        """Do nothing."""
 
 
 @dataclass(frozen=True)
@@ -250,11 +225,11 @@ def replay(curves: Curves, strategy: Strategy, order: list[int]) -> Replay:
     folds = strategy.folds or curves.folds
     history = History()
     history.add(_study(folds))
-    executor = Recorded(curves, folds)
+    executor = Recorded(curves)
     pruner = strategy.pruner()
     study = Study(
         history=history,
-        record=_unheard,
+        record=EventLog(history).append,
         driver=FixedDriver({"number": n, "epochs": curves.epochs(n)} for n in order),
         pruner=pruner,
         executor=executor,
@@ -288,10 +263,6 @@ def _told(history: History) -> tuple[dict[int, float], dict[int, float]]:
 
 def _rank(values: dict[int, float], number: int) -> int:
     return 1 + sum(value > values[number] for value in values.values()) if values else 0
-
-
-def _unheard(record: Record) -> None:
-    del record
 
 
 def _study(folds: int) -> StudyStarted:

@@ -103,7 +103,7 @@ def one(asked: argparse.Namespace, executor: str, workers: int) -> dict[str, flo
         opened = open_study(settings, home=home, data_dir=None, notify=lambda _: None)
         plain = planned.work_of
         planned.work_of = lambda *given: SleepingWork(
-            **vars(plain(*given)), folds=FOLDS, epoch_seconds=asked.epoch_seconds
+            **vars(plain(*given)), epoch_seconds=asked.epoch_seconds
         )
         if executor == "ray":
             start_cluster(workers)

@@ -10,9 +10,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from made_trials import Report, evaluate
+import numpy as np
+from made_trials import Report, train
 
-from search.executors.protocol import TrialTask, Work
+from search.data import Dataset
+from search.data.folds import Folds
+from search.executors.protocol import FoldTask, Work
 from tracking.home import StudyFolder
 
 
@@ -21,11 +24,9 @@ class SleepingWork(Work):
     """Work whose epochs are slept through.
 
     Attributes:
-        folds: number of the study's folds.
         epoch_seconds: seconds of an epoch.
     """
 
-    folds: int = 5
     epoch_seconds: float = 0.2
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -34,29 +35,37 @@ class SleepingWork(Work):
 
 def load(fields: dict[str, Any]) -> SleepingWork:
     """Return the work as it was sent, in a process that will need no TensorFlow."""
-    bench, objective = ModuleType("search.training.fold_data"), ModuleType("search.training.trial")
-    bench.Bench = Bench  # type: ignore[attr-defined]
-    objective.evaluate_trial = evaluate_trial  # type: ignore[attr-defined]
-    sys.modules |= {"search.training.fold_data": bench, "search.training.trial": objective}
+    data, fold = ModuleType("search.training.fold_data"), ModuleType("search.training.fold")
+    data.FoldData = FoldData  # type: ignore[attr-defined]
+    fold.train_fold = train_fold  # type: ignore[attr-defined]
+    sys.modules |= {"search.training.fold_data": data, "search.training.fold": fold}
     return SleepingWork(**fields)
 
 
-class Bench:
-    """In the place of `search.training.fold_data.Bench`."""
+@dataclass(frozen=True)
+class FoldData:
+    """In the place of `search.training.fold_data.FoldData`."""
 
-    @staticmethod
-    def open(work: SleepingWork, *, place: int = 0) -> SleepingWork:
-        """Load nothing."""
+    work: SleepingWork
+    labels: list[Any]
+
+    @classmethod
+    def open(cls, work: SleepingWork, *, place: int = 0) -> "FoldData":
+        """Load the labels of the folds' validation parts, and nothing else."""
         del place
-        return work
+        labels = np.asarray(Dataset.open(Path(work.dataset)).train_labels)
+        folder = StudyFolder(Path(work.folder))
+        files = [path for path in (folder.folds, folder.further_folds) if path.exists()]
+        parts = [part for path in files for part in Folds.load(path).validation]
+        return cls(work, [labels[part] for part in parts])
 
 
-def evaluate_trial(work: SleepingWork, task: TrialTask, report: Report) -> None:
-    """In the place of `search.training.trial.evaluate_trial`."""
-    evaluate(
+def train_fold(data: FoldData, task: FoldTask, report: Report) -> None:
+    """In the place of `search.training.fold.train_fold`."""
+    train(
         task,
         report,
-        folds=work.folds,
-        epoch_seconds=work.epoch_seconds,
-        folder=StudyFolder(Path(work.folder)),
+        StudyFolder(Path(data.work.folder)),
+        data.labels,
+        epoch_seconds=data.work.epoch_seconds,
     )

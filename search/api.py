@@ -25,7 +25,7 @@ from search.study.settings import StudySettings
 from search.text import Notify
 from search.tracker import Tracker
 from tracking.history import History, TrialHistory
-from tracking.home import Home, StudyFolder
+from tracking.home import DEFAULT_HOME, Home, StudyFolder
 from tracking.stages import stages
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from search.analysis.comparison.comparison import Comparison
     from search.export.final import Exported
 
-DEFAULT_HOME = Path("mlruns")
 
 Display = Callable[[Opened], AbstractContextManager[OnRecord]]
 
@@ -257,6 +256,7 @@ def run_study(
     given = {} if settings is None else settings.model_dump(exclude_unset=True)
     tell = notify or _warn
     folders = Home(Path(home))
+    tracker = Tracker(folders, tracking_uri)  # before anything takes time or is written
     where = _path(data_dir)
     opened = open_study(
         {**given, **asked},
@@ -268,7 +268,7 @@ def run_study(
     for name, why in opened.narrowed.skipped.items() if opened.settings.baselines else ():
         tell(f"baseline {name} is left out: {why}")
     with (display or _unseen)(opened) as observe:
-        done = run_session(opened, Tracker(folders, tracking_uri), observe=observe, notify=tell)
+        done = run_session(opened, tracker, observe=observe, notify=tell)
     return StudyResult(opened.folder, done.history, done.reason, done.waiting, opened.fallback)
 
 

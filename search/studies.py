@@ -1,13 +1,15 @@
 """The studies that a home holds, as their journals tell."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from search.errors import FoldwiseError, SettingsError, near_matches
 from search.text import Notify
+from tracking.event_log import EventLog
 from tracking.history import History
-from tracking.home import Home, StudyFolder
+from tracking.home import DROPPED, Home, StudyFolder, beside
 from tracking.journal import JournalError, JournalReader, without_collections
-from tracking.journal_errors import repair_command
+from tracking.journal_lines import repair_command
 from tracking.records import Record, StudyStarted
 
 
@@ -89,6 +91,35 @@ class StudyReader:
                 " never began. Set aside what cannot be used with"
                 f" `{repair_command(self.folder.journal)}`; it keeps a copy of the file."
             ) from error
+
+
+@contextmanager
+def opened_log(reader: StudyReader, notify: Notify) -> Iterator[EventLog]:
+    """Open the log of a study that was read, to write to it; read what has come since.
+
+    Args:
+        reader: of the study, read up to some point.
+        notify: takes what is said where a crash left a damaged end.
+
+    Raises:
+        StudyLocked: another process writes to it.
+        SettingsError: it is another study's by now.
+        FoldwiseError: the journal is damaged.
+        OSError: the folder cannot be written.
+    """
+
+    def read() -> History:
+        reader.check_same()
+        return reader.read()
+
+    folder = reader.folder
+    with EventLog.open(folder, read) as log:
+        if log.dropped:
+            notify(
+                f"{folder.journal}: a damaged end, as a crash leaves it, was set aside"
+                f" ({log.dropped:,} bytes, in {beside(folder.journal, DROPPED).name})"
+            )
+        yield log
 
 
 def study_history(folder: StudyFolder) -> History:

@@ -1,19 +1,21 @@
 """Where a study's records are shown: MLflow at an address, or the home's own database."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
 
 from search.errors import FoldwiseError, SettingsError
 from search.text import Notify
 from tracking.history import History
 from tracking.home import Home, StudyFolder
 from tracking.journal import JournalError, read_journal
-from tracking.mlflow.publisher import Shipper, ship_all
-from tracking.mlflow.shipped import address_key
-from tracking.mlflow.sink import MlflowSink, find_experiment
-from tracking.mlflow.sink_base import Sink
+from tracking.mlflow.calls import ServerFault, fault_in, reason, within
+from tracking.mlflow.delivery import Delivery, Sink, address_key
+from tracking.mlflow.publisher import Publisher, publish_all
+from tracking.mlflow.sink import MlflowSink, find_experiment, trial_runs
 from tracking.mlflow.views import BEST, COMPARE, comparison_path, view_path
 from tracking.records import Record, StudyStarted
 from tracking.secrets import (
@@ -24,9 +26,18 @@ from tracking.secrets import (
     without_secrets,
 )
 
+if TYPE_CHECKING:
+    from tracking.mlflow.store import TrialRun
+
 UI_ADDRESS = "http://127.0.0.1:5000"
 _QUIET_SECONDS, _DRAIN_SECONDS = 5.0, 60.0
-_SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")
+_RECORD_SECONDS = 60.0  # for one record with all its tries, until the rest is left to `sync`
+_SYNC_SECONDS = 600.0  # for all records, where a command does more than that
+_ANSWER_SECONDS, _LINK_SECONDS = 60.0, 10.0  # for a question; for one that only a link needs
+_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+_SCHEMES = ("http", "https", *_DATABASES, "databricks")
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -42,14 +53,21 @@ class Tracker:
     home: Home
     address: str | None = None
     ui_address: str = UI_ADDRESS
+    _away: list[str] = field(default_factory=list, compare=False, repr=False)  # why, once it is
 
     def __post_init__(self) -> None:
-        scheme = (self.address or "http:").partition(":")[0].partition("+")[0]
+        if self.address is None:
+            return
+        scheme = self.address.partition(":")[0].partition("+")[0]
         if scheme not in _SCHEMES:
             raise SettingsError(
                 f"`--tracking-uri` must begin with one of {', '.join(_SCHEMES)};"
                 f" got {self.shown_uri}"
             )
+        if scheme in ("http", "https"):
+            _check_host(self.address, self.shown_uri)
+        if scheme in _DATABASES and not self.address.startswith("sqlite:"):
+            _check_driver(self.address, self.shown_uri)
 
     @property
     def is_local(self) -> bool:
@@ -66,69 +84,90 @@ class Tracker:
         """The address without user, password and query, fit to be printed."""
         return shown_address(self.uri)
 
-    def shipping(self, folder: StudyFolder, notify: Notify) -> Shipper:
-        """Start shipping a study's journal in the background.
+    def publishing(self, folder: StudyFolder, notify: Notify) -> Publisher:
+        """Start publishing a study's journal in the background.
 
         Args:
             folder: the study; its folder exists.
             notify: takes notices for the user, from another thread.
         """
-        return Shipper(
-            folder.journal,
-            folder.shipped,
-            lambda: self._sink(folder),
-            uri_key=address_key(place_of(self.uri)),
-            notify=notify,
+        return Publisher(
+            folder.journal, folder.shipped, lambda: self._sink(folder), key=self._key, notify=notify
         )
 
-    def drain(self, shipper: Shipper, notify: Notify) -> int:
-        """Wait until everything is shipped, a minute at most; return how many records are not."""
-        began = time.monotonic()
-        waiting = shipper.drain(_QUIET_SECONDS)
-        if waiting and time.monotonic() - began >= _QUIET_SECONDS:  # it is slow, not refused
-            notify(
-                f"Waiting for MLflow at {self.shown_uri} to take {waiting} records. Ctrl-C leaves"
-                " them for `python -m search sync`."
-            )
-            with suppress(KeyboardInterrupt):  # the journal keeps them
-                waiting = shipper.drain(_DRAIN_SECONDS)
-        return waiting
+    def drain(self, publisher: Publisher, notify: Notify, *, hurries: bool = False) -> int:
+        """Wait until everything is published; return how many records are not.
 
-    def sync(self, folder: StudyFolder, notify: Notify) -> int:
-        """Ship what waits in a study's journal; return how many records MLflow does not have."""
+        It takes a minute at most, and some seconds where the user `hurries`.
+        """
+        began = time.monotonic()
+        with suppress(KeyboardInterrupt):  # the journal keeps them
+            waiting = publisher.drain(_QUIET_SECONDS)
+            is_slow = time.monotonic() - began >= _QUIET_SECONDS  # else it failed
+            if waiting and is_slow and not hurries:
+                notify(
+                    f"Waiting for MLflow at {self.shown_uri} to take {waiting} records. Ctrl-C"
+                    " leaves them for `python -m search sync`."
+                )
+                publisher.drain(_DRAIN_SECONDS)
+        return publisher.waiting
+
+    def sync(self, folder: StudyFolder, notify: Notify, *, seconds: float = _SYNC_SECONDS) -> int:
+        """Publish what waits in a study's journal; return how many records MLflow does not have.
+
+        A record that is overdue ends it, and MLflow is not asked about further studies.
+
+        Args:
+            folder: the study.
+            notify: takes notices for the user.
+            seconds: how long it may take; what is left then waits for `sync`.
+        """
+        if self._away:
+            return self._left(folder, notify)
         try:
-            shipment = ship_all(
+            publication = publish_all(
                 folder.journal,
                 folder.shipped,
                 lambda: self._sink(folder),
-                uri_key=address_key(place_of(self.uri)),
+                key=self._key,
                 notify=notify,
+                record_seconds=_RECORD_SECONDS,
+                seconds=seconds,
             )
         except JournalError as error:
             raise FoldwiseError(str(error)) from error
-        if shipment.waiting:
-            notify(
-                f"records still to reach MLflow at {self.shown_uri}: {shipment.waiting}"
-                f" ({shipment.failure})"
-            )
-            return shipment.waiting + shipment.set_aside
-        return shipment.set_aside or self._forgotten(folder, notify)
+        if publication.is_overdue:
+            self._away.append(publication.failure)
+        if publication.waiting:
+            self._say_what_waits(publication.waiting, publication.failure, notify)
+            return publication.waiting + publication.refused
+        return publication.refused or self._forgotten(folder, notify)
+
+    def _left(self, folder: StudyFolder, notify: Notify) -> int:
+        """Return how many records wait for an MLflow that is away, without asking it."""
+        delivery = Delivery(
+            folder.journal, folder.shipped, lambda: self._sink(folder), key=self._key, notify=notify
+        )
+        if waiting := delivery.waiting():
+            self._say_what_waits(waiting, self._away[0], notify)
+        return waiting
+
+    def _say_what_waits(self, waiting: int, why: str, notify: Notify) -> None:
+        notify(f"records still to reach MLflow at {self.shown_uri}: {waiting} ({why})")
 
     def _forgotten(self, folder: StudyFolder, notify: Notify) -> int:
         """Return how many records MLflow had once and has no more: all, or none."""
         records = read_journal(folder.journal)
         if not records or not isinstance(records[0], StudyStarted):
             return 0
-        name = records[0].study
-        keep_out_of_logs(frozenset() if self.is_local else secrets_in(self.uri))
+        study = records[0]
         try:
-            if find_experiment(self.uri, records[0].id) is not None:
+            if self._answer(lambda: find_experiment(self.uri, study.id)) is not None:
                 return 0
             fault = "does not know it any more; `python -m search doctor --repair` tells it again"
         except Exception as error:  # noqa: BLE001 # whatever MLflow and its libraries raise
-            told = without_secrets(" ".join(str(error).split()))[:200]
-            fault = f"cannot be asked about it ({told})"
-        notify(f"study {name}: MLflow at {self.shown_uri} {fault}")
+            fault = f"cannot be asked about it ({reason(error)})"
+        notify(f"study {study.study}: MLflow at {self.shown_uri} {fault}")
         return len(records)
 
     def views(self, history: History) -> dict[str, str]:
@@ -136,11 +175,7 @@ class Tracker:
 
         None are returned while MLflow does not know the study or cannot be asked.
         """
-        keep_out_of_logs(frozenset() if self.is_local else secrets_in(self.uri))
-        try:
-            experiment = find_experiment(self.uri, history.known_study().id)
-        except Exception:  # noqa: BLE001 # whatever MLflow raises: a link is not worth a failure
-            return {}
+        experiment = self._experiment(history)
         if experiment is None:
             return {}
         base = self.ui_address if self.is_local else self.shown_uri.rstrip("/")
@@ -151,15 +186,47 @@ class Tracker:
 
     def comparison(self, histories: Sequence[History]) -> str:
         """Return the link to the trials of several studies in one table; empty as for `views`."""
-        try:
-            found = [find_experiment(self.uri, each.known_study().id) for each in histories]
-        except Exception:  # noqa: BLE001 # as for `views`
-            return ""
+        found = [self._experiment(each) for each in histories]
         known = [experiment for experiment in found if experiment is not None]
         if len(known) < 2:
             return ""
         base = self.ui_address if self.is_local else self.shown_uri.rstrip("/")
         return base + comparison_path(known, histories[0].objectives[0])
+
+    def trial_runs(self, study_id: str) -> "list[TrialRun] | None":
+        """Return the runs of a study's trials in MLflow; None where it has no such study.
+
+        Raises:
+            ServerFault: it does not answer in time, or badly.
+            TrackingFailed: whatever else MLflow and its libraries raise.
+        """
+        return self._answer(lambda: trial_runs(self.uri, study_id))
+
+    def _experiment(self, history: History) -> str | None:
+        """Return MLflow's identifier of a study's experiment, for a link; None without an answer.
+
+        A link is not worth a failure, nor a long wait for each of many.
+        """
+        study = history.known_study()
+        try:
+            return self._answer(lambda: find_experiment(self.uri, study.id), _LINK_SECONDS)
+        except (ServerFault, TrackingFailed):
+            return None
+
+    def _answer(self, ask: Callable[[], Value], seconds: float | None = None) -> Value:
+        """Ask MLflow, unless it kept somebody waiting before."""
+        if self._away:
+            raise ServerFault(self._away[0])
+        with _discreet(frozenset() if self.is_local else secrets_in(self.uri)):
+            try:
+                return within(_ANSWER_SECONDS if seconds is None else seconds, ask)
+            except ServerFault as fault:
+                self._away.append(str(fault))
+                raise
+
+    @property
+    def _key(self) -> str:
+        return address_key(place_of(self.uri))
 
     def _sink(self, folder: StudyFolder) -> Sink:
         artifacts = self.home.artifacts if self.is_local else None
@@ -193,5 +260,40 @@ def _discreet(secrets: frozenset[str]) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001 # a sink raises whatever its libraries raise
-        told = without_secrets(str(error).strip() or type(error).__name__, secrets)
-        raise TrackingFailed(told) from None  # its causes would tell the secrets
+        fault = fault_in(error)
+        said = str(fault or error).strip() or type(error).__name__
+        kind = ServerFault if fault else TrackingFailed
+        raise kind(without_secrets(said, secrets)) from None  # its causes would tell the secrets
+
+
+def _check_host(address: str, shown: str) -> None:
+    try:
+        host = urlsplit(address).hostname
+    except ValueError:
+        host = None
+    if not host:
+        raise SettingsError(
+            f"`--tracking-uri` must name a machine, as in http://127.0.0.1:5000; got {shown}"
+        )
+
+
+def _check_driver(address: str, shown: str) -> None:
+    """Make sure that the package for an address's database is there.
+
+    Raises:
+        SettingsError: it is not, or there is none of that name.
+    """
+    from sqlalchemy.engine import make_url  # what MLflow opens databases by
+    from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+    try:
+        make_url(address).get_dialect().import_dbapi()
+    except ImportError as error:
+        raise SettingsError(
+            f"`--tracking-uri` {shown}: its driver needs the package {error.name!r}, which is not"
+            " installed. Install it, or name the driver that is, as in postgresql+psycopg://..."
+        ) from error
+    except (NoSuchModuleError, ArgumentError, ValueError) as error:
+        raise SettingsError(
+            f"`--tracking-uri` {shown}: {without_secrets(str(error), secrets_in(address))}"
+        ) from error

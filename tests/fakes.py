@@ -1,18 +1,17 @@
 """Stand-ins that behave like the real thing, fast: no TensorFlow, no processes."""
 
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from search.executors import Executor, OnRecord
-from search.executors.protocol import GO_ON, TrialTask, Verdict
+from search.executors.protocol import FoldKey, FoldTask
 from spaces import DataSpec, ImageInput, Parameter, Settings, Space
 from tracking.records import (
     AttemptFailed,
     EpochEnded,
     FoldEnded,
     FoldStarted,
-    TrialConfirmed,
+    Record,
     TrialEnded,
 )
 
@@ -20,89 +19,54 @@ Score = Callable[[Settings, int], float]
 
 
 class ScriptedExecutor(Executor):
-    """Evaluates trials by a function of setting and fold.
+    """Trains folds by a function of params and fold.
 
     Keeps the (trial, fold) pairs it "trained". After `interrupt_after` of them it raises
     KeyboardInterrupt, as Ctrl-C would: in the next fold, or with `before_verdict` while the
-    coordinator's word on that fold is on its way. A score below 0 fails the trial. Each entry of
-    `breaks`, trial, fold and cause, breaks that fold off once; fold 0 is after the trial's outcome.
-    Keeps the settings it was given.
+    coordinator's word on that fold is on its way. A score below 0 fails the fold. Each entry of
+    `breaks`, trial, fold and cause, breaks that fold off once; with fold 0 it is the trial's first
+    after it has ended. With several slots the earliest trial's fold is trained first, or, with
+    `side_by_side`, all take turns epoch by epoch. Keeps the params it was given.
     """
 
     def __init__(
         self,
         score: Score,
-        folds: int = 3,
         interrupt_after: int | None = None,
         before_verdict: bool = False,
-        field: str = "accuracy",
         breaks: Sequence[tuple[int, int, str]] = (),
         slots: int = 1,
+        side_by_side: bool = False,
     ) -> None:
         self.slots = slots
+        self._side_by_side = side_by_side
         self._breaks = list(breaks)
-        self.settings: list[Settings] = []
+        self.params: list[Settings] = []
         self._score = score
-        self._folds = folds
         self._left = interrupt_after
         self._before_verdict = before_verdict
-        self._field = field
-        self._tasks: deque[TrialTask] = deque()
+        self._running: list[tuple[FoldTask, Iterator[Record]]] = []
         self.trained: list[tuple[int, int]] = []
 
-    def submit(self, task: TrialTask) -> None:
-        self._tasks.append(task)
+    def submit(self, task: FoldTask) -> None:
+        assert len(self._running) < self.slots
+        self.params.append(task.params)
+        self._running.append((task, self._train(task)))
 
-    def wait(self, on_record: OnRecord) -> int:
-        trial = self._evaluate(on_record)
-        cause = self._broken_by(trial, 0)
-        if cause:
-            on_record(attempt_failed(trial, cause))
-        return trial
+    def wait(self, on_record: OnRecord) -> FoldKey:
+        while True:
+            first = 0 if self._side_by_side else min(range(len(self._running)), key=self._trial)
+            task, records = self._running.pop(first)
+            record = next(records, None)
+            if record is None or on_record(record).stop:
+                return task.key
+            self._running.append((task, records))
 
-    def _evaluate(self, on_record: OnRecord) -> int:
-        task = self._tasks.popleft()
-        self.settings.append(task.parameters)
-        done = {fold.fold: fold for fold in task.finished}
-        if task.stop:
-            on_record(ended(task.trial, "pruned", self._mean(done), reason=task.stop))
-            return task.trial
-        for number in task.folds:
-            if number in done:
-                continue
-            cause = self._broken_by(task.trial, number)
-            if cause:
-                on_record(FoldStarted(at=time.time(), trial=task.trial, fold=number))
-                on_record(attempt_failed(task.trial, cause))
-                return task.trial
-            score, verdict = self._train(task, number, on_record)
-            if verdict.stop and not verdict.halt:
-                on_record(ended(task.trial, "pruned", self._mean(done), reason=verdict.reason))
-                return task.trial
-            if verdict.halt:
-                return task.trial
-            if score < 0:
-                failed = ended(task.trial, "failed", None, reason="a bad setting")
-                on_record(confirmed(task.trial, None) if task.confirms else failed)
-                return task.trial
-            done[number] = fold_ended(task.trial, number, score)
-            verdict = on_record(done[number])
-            if self._before_verdict and self._left == 0:
-                raise KeyboardInterrupt
-            if verdict.halt:
-                return task.trial
-            if verdict.stop:
-                on_record(ended(task.trial, "pruned", self._mean(done), reason=verdict.reason))
-                return task.trial
-        if task.confirms:
-            on_record(confirmed(task.trial, self._mean(done, "accuracy")))
-        elif len(done) == self._folds:
-            value, accuracy = self._mean(done), self._mean(done, "accuracy")
-            on_record(ended(task.trial, "complete", value, accuracy=accuracy))
-        return task.trial
+    def _trial(self, place: int) -> int:
+        return self._running[place][0].trial
 
     def close(self) -> None:
-        self._tasks.clear()
+        self._running.clear()
 
     def _broken_by(self, trial: int, fold: int) -> str:
         for entry in self._breaks:
@@ -111,38 +75,31 @@ class ScriptedExecutor(Executor):
                 return entry[2]
         return ""
 
-    def _train(self, task: TrialTask, fold: int, on_record: OnRecord) -> tuple[float, Verdict]:
-        on_record(FoldStarted(at=time.time(), trial=task.trial, fold=fold))
+    def _train(self, task: FoldTask) -> Iterator[Record]:
+        trial, fold = task.key
+        yield FoldStarted(at=time.time(), trial=trial, fold=fold)
+        cause = self._broken_by(trial, fold)
+        if cause:
+            yield attempt_failed(trial, cause, fold)
+            return
         if self._left is not None:
             if self._left == 0:
                 raise KeyboardInterrupt
             self._left -= 1
-        self.trained.append((task.trial, fold))
-        score = self._score(task.parameters, fold)
+        self.trained.append((trial, fold))
+        score = self._score(task.params, fold)
         if score < 0:
-            return score, GO_ON
-        epochs = int(task.parameters.get("epochs", 1))
+            yield attempt_failed(trial, "error", fold, reason="a bad setting")
+            return
+        epochs = int(task.params.get("epochs", 1))
         for epoch in range(1, epochs + 1):
-            so_far = score * epoch / epochs
-            metrics = {
-                "loss": 1.0,
-                "accuracy": 0.5,
-                "val_accuracy": so_far,
-                "val_loss": 1.0 - so_far,
-                "val_macro_f1": so_far,
-            }
-            verdict = on_record(
-                EpochEnded(
-                    at=time.time(), trial=task.trial, fold=fold, epoch=epoch, metrics=metrics
-                )
-            )
-            if verdict.stop:
-                break
-        return score, verdict
-
-    def _mean(self, folds: dict[int, FoldEnded], field: str = "") -> float | None:
-        values = [float(getattr(fold, field or self._field)) for _, fold in sorted(folds.items())]
-        return sum(values) / len(values) if values else None
+            yield epoch_ended(trial, fold, epoch, score * epoch / epochs)
+        yield fold_ended(trial, fold, score)
+        if self._before_verdict and self._left == 0:
+            raise KeyboardInterrupt
+        cause = self._broken_by(trial, 0)
+        if cause:
+            yield attempt_failed(trial, cause, fold)
 
 
 def toy_space(*parameters: Parameter) -> Space:
@@ -189,14 +146,20 @@ def ended(
     )
 
 
-def attempt_failed(trial: int, cause: str) -> AttemptFailed:
-    return AttemptFailed(at=time.time(), trial=trial, cause=cause, reason=f"it broke off: {cause}")
+def attempt_failed(trial: int, cause: str, fold: int = 1, *, reason: str = "") -> AttemptFailed:
+    told = reason or f"it broke off: {cause}"
+    return AttemptFailed(at=time.time(), trial=trial, fold=fold, cause=cause, reason=told)
 
 
-def confirmed(trial: int, accuracy: float | None) -> TrialConfirmed:
-    scores = {} if accuracy is None else _scores(accuracy)
-    error = "a bad setting" if accuracy is None else ""
-    return TrialConfirmed(at=time.time(), trial=trial, repeats=2, scores=scores, error=error)
+def epoch_ended(trial: int, fold: int, epoch: int, shown: float) -> EpochEnded:
+    metrics = {
+        "loss": 1.0,
+        "accuracy": 0.5,
+        "val_accuracy": shown,
+        "val_loss": 1.0 - shown,
+        "val_macro_f1": shown,
+    }
+    return EpochEnded(at=time.time(), trial=trial, fold=fold, epoch=epoch, metrics=metrics)
 
 
 def _scores(accuracy: float) -> dict[str, float]:

@@ -80,8 +80,8 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/search/training/test_fit.py",
         "tests/search/training/test_reuse.py",
     ),
-    "search/training/trial.py": (
-        "tests/search/training/test_trial.py",
+    "search/training/fold.py": (
+        "tests/search/training/test_fold.py",
         "tests/search/export/test_final.py",
     ),
     "search/study/feedback.py": ("tests/search/study/test_feedback.py",),

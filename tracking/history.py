@@ -23,9 +23,21 @@ from tracking.records import (
     TrialReopened,
     TrialStarted,
 )
+from tracking.states import Event, TrialState, after, outcome
 from tracking.tally import Tally, rung_of
 
+RACING = "racing"  # the pruner whose trials wait for each other
+
 _INSTANT = 1e-6  # seconds; the least that a time of today can grow by
+_OF_TRIALS = (
+    FoldStarted,
+    EpochEnded,
+    FoldEnded,
+    AttemptFailed,
+    TrialEnded,
+    TrialConfirmed,
+    TrialReopened,
+)
 
 
 @dataclass
@@ -36,12 +48,18 @@ class FoldHistory:
     epochs: dict[int, EpochEnded] = field(default_factory=dict)
     ended: FoldEnded | None = None
 
+    @property
+    def last(self) -> FoldStarted | EpochEnded | FoldEnded:
+        """What was reported of it last."""
+        return self.ended or next(reversed(self.epochs.values()), self.started)
+
 
 @dataclass
 class TrialHistory:
     """One trial: its setting, its folds by number (from 1) and, once over, its outcome.
 
     Attributes:
+        state: where it stands, by the study's records.
         ended: its outcome. One that calls the trial complete counts while all of the study's folds
             are over: it is None again when one was lost.
         more_folds: those it was confirmed on, by number; no part of its scores.
@@ -51,10 +69,13 @@ class TrialHistory:
             whatever a pruner would say, and it ends anew.
         retried_at: when it was last tried once more after it had failed; 0 for never.
         sessions: numbers, from 0, of the study's sessions that began some of its folds.
+        model: what is trained, as in `EpochEnded`; empty while it is not known.
+        device: what TensorFlow computed on.
     """
 
     started: TrialStarted
     folds: dict[int, FoldHistory] = field(default_factory=dict)
+    state: TrialState = TrialState.PROPOSED
     ended: TrialEnded | None = None
     more_folds: dict[int, FoldHistory] = field(default_factory=dict)
     confirmed: TrialConfirmed | None = None
@@ -62,6 +83,8 @@ class TrialHistory:
     reopened: bool = False
     retried_at: float = 0.0
     sessions: set[int] = field(default_factory=set)
+    model: Json = field(default_factory=dict)
+    device: str = ""
 
     @property
     def number(self) -> int:
@@ -86,11 +109,6 @@ class TrialHistory:
         return self.started.compared_after or rung_of(self.started.parameters)
 
     @property
-    def state(self) -> str:
-        """`running` until the trial is over, then `complete`, `pruned` or `failed`."""
-        return self.ended.state if self.ended else "running"
-
-    @property
     def value(self) -> float | None:
         """The study's first objective of a complete trial, else None."""
         return self.ended.value if self.ended and self.ended.state == "complete" else None
@@ -108,14 +126,25 @@ class TrialHistory:
         return self.confirmed.scores.get(name) if self.confirmed else None
 
     def finished_folds(self) -> dict[int, FoldEnded]:
-        """Return the study's folds that are over, by number, in order."""
-        return {n: fold.ended for n, fold in sorted(self.folds.items()) if fold.ended is not None}
+        """Return the study's folds that are over, by number, in order.
+
+        Those that a trial trained beyond where racing dropped it are left out.
+        """
+        most = self.ended.compared_folds if self.ended else 0
+        folds = [(n, fold.ended) for n, fold in sorted(self.folds.items())]
+        return {n: ended for n, ended in folds if ended and (not most or n <= most)}
 
     @property
     def level(self) -> int:
         """How many of the study's first folds are over, up to the first that is not."""
         folds = self.finished_folds()
         return next(number for number in range(len(folds) + 1) if number + 1 not in folds)
+
+    @property
+    def regular_level(self) -> int:
+        """The same, up to the first that began before racing had let the trial go on to it."""
+        ahead = (n for n, fold in sorted(self.folds.items()) if fold.started.ahead)
+        return min(self.level, next(ahead, self.level + 1) - 1)
 
     def finished_more_folds(self) -> dict[int, FoldEnded]:
         """Return the folds it was confirmed on that are over, by number, in order."""
@@ -133,6 +162,11 @@ class TrialHistory:
             return 0, 0
         last = max(self.folds)
         return last, max(self.folds[last].epochs, default=0)
+
+    def last_report(self) -> FoldStarted | EpochEnded | FoldEnded | None:
+        """Return what was reported last of any of its folds; None before the first began."""
+        reports = (fold.last for fold in self.folds.values())
+        return max(reports, key=lambda report: report.at, default=None)
 
     def mean_curves(self) -> list[dict[str, float]]:
         """Return, per epoch from 1, each metric's mean over the folds that trained that epoch."""
@@ -184,12 +218,25 @@ class History:
         Raises:
             KeyError: it tells of a trial or a fold that never began.
         """
-        if record.at <= self._latest:
-            record = replace(record, at=self._latest + _INSTANT)
+        record = self.stamped(record)
         self._take(record)
         self._latest = record.at
         self.tally.records += 1
         return record
+
+    def stamped(self, record: Record) -> Record:
+        """Return a record with the time `add` will give it; add nothing.
+
+        Raises:
+            KeyError: it tells of a trial or a fold that never began.
+        """
+        if isinstance(record, _OF_TRIALS) and record.trial not in self.trials:
+            raise KeyError(record.trial)
+        if isinstance(record, EpochEnded | FoldEnded) and record.fold not in self.folds_of(record):
+            raise KeyError(record.fold)
+        if record.at > self._latest:
+            return record
+        return replace(record, at=self._latest + _INSTANT)
 
     def _take(self, record: Record) -> None:
         match record:
@@ -204,17 +251,21 @@ class History:
                 self.last_end = record
             case TrialStarted():
                 self.trials.setdefault(record.trial, TrialHistory(record))
-                self.tally.begin(record)
+                self._begin(record)
             case FoldStarted():
                 self._begin_fold(record)
             case EpochEnded():
                 self.folds_of(record)[record.fold].epochs[record.epoch] = record
+                trial = self.trials[record.trial]
+                trial.model = trial.model or record.model
                 if record.fold == 1 and record.epoch == self.trials[record.trial].rung:
                     self._reach_rung(record.trial, record.metrics.get(self.objectives[0].epoch))
             case FoldEnded():
                 self._end_fold(record)
             case AttemptFailed():
-                self.trials[record.trial].failures.append(record)
+                trial = self.trials[record.trial]
+                trial.failures.append(record)
+                trial.model = trial.model or record.model
             case TrialEnded():
                 self._end_trial(record)
             case TrialReopened():
@@ -244,12 +295,14 @@ class History:
     def _forget_folds(self, trial: TrialHistory) -> None:
         trial.folds.clear()
         trial.sessions.clear()
+        trial.state = after(trial.state, Event.FORGOTTEN)
+        trial.model = {}
         self.tally.begin_anew(trial.number)
 
     def _retry(self, record: TrialReopened) -> None:
         """Take back that a trial failed; without folds of other code than it goes on with."""
         trial = self.trials[record.trial]
-        if trial.state != "failed":
+        if trial.state is not TrialState.FAILED:
             return
         self._reopen(trial)
         trial.retried_at = record.at
@@ -260,13 +313,28 @@ class History:
     def _begin_fold(self, record: FoldStarted) -> None:
         folds, trial = self.folds_of(record), self.trials[record.trial]
         folds[record.fold] = FoldHistory(record)
+        trial.device = trial.device or record.device
         if self.sessions:
             trial.sessions.add(len(self.sessions) - 1)
         if folds is trial.more_folds:
             trial.confirmed = None
-        elif trial.state == "complete":
+        elif trial.state is TrialState.COMPLETE:
             self._reopen(trial)
-        self.tally.begin(record)
+        self._begin(record)
+        if folds is trial.folds:
+            trial.state = after(trial.state, Event.FOLD_BEGAN)
+
+    def _begin(self, record: TrialStarted | FoldStarted) -> None:
+        """Take note that a trial or a fold begins: in a race, those at rest wait from now on."""
+        for number in self.tally.begin(record):
+            if self.races:
+                trial = self.trials[number]
+                trial.state = after(trial.state, Event.OTHERS_BEGAN)
+
+    @property
+    def races(self) -> bool:
+        """Whether the study's trials wait for each other."""
+        return self.study is not None and self.study.settings.get("pruner", RACING) == RACING
 
     def _end_fold(self, record: FoldEnded) -> None:
         folds, trial = self.folds_of(record), self.trials[record.trial]
@@ -289,14 +357,15 @@ class History:
             trial.reopened = True
             return
         trial.ended, trial.reopened = record, False
+        trial.state = after(trial.state, outcome(record.state))
         self.tally.end(record, self.objectives[0])
         if record.state == "pruned" and 1 not in trial.finished_folds():
             self.tally.stop_below_rung(record.trial)
 
     def _reopen(self, trial: TrialHistory) -> None:
         """Take back an outcome: another follows, or one of its folds is trained again."""
-        trial.reopened |= trial.state == "complete"
-        trial.ended = None
+        trial.reopened |= trial.state is TrialState.COMPLETE
+        trial.ended, trial.state = None, after(trial.state, Event.REOPENED)
         values = [t.value for t in self.trials.values() if t.value is not None]
         self.tally.reopen(values, self.objectives[0])
 

@@ -7,7 +7,15 @@ from urllib.parse import quote, unquote
 
 from tracking.files import temporary_files
 
+DEFAULT_HOME = Path("mlruns")
 MAX_NAME_BYTES = 120
+
+# Beside a journal, by what is added to its name.
+END, DROPPED, DAMAGED, BEFORE_REPAIR = ".end", ".dropped", ".damaged", ".before-repair"
+
+# In the folder of an exported model.
+MODEL, METRICS, LABELS, CARD = "model.keras", "metrics.json", "labels.json", "MODEL_CARD.md"
+REPORT = "report.html"  # as MLflow keeps it
 
 
 @dataclass(frozen=True)
@@ -47,11 +55,16 @@ class StudyFolder:
 
     def predictions(self, trial: int, fold: int) -> Path:
         """Out-of-fold predictions of one fold of one trial."""
-        return self.root / "predictions" / f"trial-{trial:05d}-fold-{fold:02d}.npz"
+        return self.all_predictions / f"trial-{trial:05d}-fold-{fold:02d}.npz"
+
+    @property
+    def all_predictions(self) -> Path:
+        """The folder of predictions."""
+        return self.root / "predictions"
 
     def leftovers(self) -> list[Path]:
         """Return the temporary files in the folder: being written, or left by a crash."""
-        folders = (self.root, self.root / "predictions")
+        folders = (self.root, self.all_predictions)
         inside = [path for folder in folders for path in temporary_files(folder)]
         return sorted([*self.root.glob("*.tmp"), *inside])
 
@@ -76,6 +89,11 @@ class Home:
     def artifacts(self) -> Path:
         """MLflow's artifacts."""
         return self.root / "artifacts"
+
+    @property
+    def datasets(self) -> Path:
+        """Datasets as arrays that processes map, a folder each."""
+        return self.root / "datasets"
 
     @property
     def declarations(self) -> Path:
@@ -121,13 +139,22 @@ class Home:
 
     def leftovers(self) -> list[Path]:
         """Return the temporary files beside the studies: being written, or left by a crash."""
-        datasets = self.root / "datasets"
-        folders = (self.root, *datasets.glob("[!.]*/"))
+        folders = (self.root, *self.datasets.glob("[!.]*/"))
         inside = [path for folder in folders for path in temporary_files(folder)]
-        return sorted([*datasets.glob(".new-*"), *inside, *self.declarations.glob("tmp*")])
+        return sorted([*self.datasets.glob(".new-*"), *inside, *self.declarations.glob("tmp*")])
 
 
 def folder_name(name: str) -> str:
     """Return `name` as that of one folder, whatever characters it has; `unquote` undoes it."""
     folder = quote(name, safe=" +=@,()")
     return f"%2E{folder[1:]}" if folder.startswith(".") else folder  # `.`, `..`, hidden folders
+
+
+def beside(journal: Path, ending: str) -> Path:
+    """Return a file that stands beside a journal, by `END`, `DROPPED`, `DAMAGED` or others."""
+    return journal.with_name(journal.name + ending)
+
+
+def home_of(journal: Path) -> Path:
+    """Return the home of a study's journal."""
+    return journal.parent.parent.parent

@@ -18,21 +18,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from tracking.files import sync_folder
-from tracking.journal_end import End, set_end_aside
-from tracking.journal_errors import JournalError
+from tracking.files import sync_folder, why_not_written
 from tracking.journal_lines import (
     LONGEST,
     Chain,
     DamagedLine,
+    End,
+    JournalError,
     crc_of,
     decode,
     encode,
     is_sound,
     raw_lines,
+    set_end_aside,
 )
 from tracking.records import EpochEnded, FoldStarted, Record
-from tracking.room import why_not_written
 
 __all__ = ["Journal", "JournalError", "JournalReader", "decode", "encode", "read_journal"]
 

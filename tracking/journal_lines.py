@@ -3,14 +3,26 @@
 The second entry, `after`, is the CRC of the line before, so that a line that is missing, doubled,
 inserted or moved is noticed. Lines of journals from before format 2 have none; a line may follow
 one of these, but none of these a linked one.
+
+The lines vouch for each other, but for the last. So where a journal ends is noted beside it when it
+is closed. One that was never closed in good order, as its process was killed, may lose its last
+lines unnoticed until the next one is written.
 """
 
 import json
+import os
+import shlex
+import shutil
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import IO
 
+from tracking.files import sync_folder, whole_file, why_not_written
+from tracking.home import DEFAULT_HOME, DROPPED, END, beside, home_of
 from tracking.records import FORMAT, Record, record_from_json
 
 # Bytes of a line. A record of a trial over 1,000 classes takes 8 MB; without a bound, reading a
@@ -125,3 +137,163 @@ def is_sound(raw: bytes) -> bool:
 
 def _decode_slowly(line: bytes) -> Record:
     return record_from_json(json.loads(b"{" + line[18:]))
+
+
+@dataclass(frozen=True)
+class End:
+    """Where a journal ended when it was closed.
+
+    Attributes:
+        size: bytes of it.
+        crc: of its last line.
+    """
+
+    size: int = 0
+    crc: bytes = START
+
+    @classmethod
+    def load(cls, path: Path) -> "End":
+        """Return what is noted of a journal: that of an empty one where nothing is."""
+        try:
+            entry = json.loads(beside(path, END).read_bytes())
+            return cls(int(entry["size"]), str(entry["crc"]).encode())
+        except (OSError, ValueError, TypeError, LookupError):
+            return cls()
+
+    def store(self, path: Path) -> None:
+        """Note it; where there is no room, what was noted before still holds."""
+        content = {"size": self.size, "crc": self.crc.decode()}
+        with suppress(OSError), whole_file(beside(path, END)) as file:
+            file.write(json.dumps(content).encode() + b"\n")
+
+    def is_missed_at(self, size: int, crc: bytes) -> bool:
+        """Say whether a journal whose lines are sound up to `size` bytes has another end there."""
+        return size > self.size or (size == self.size and crc != self.crc)
+
+
+def set_end_aside(path: Path) -> tuple[int, bytes]:
+    """Move what stands after the last sound line to a file beside it.
+
+    Returns:
+        How many bytes that were, and the CRC of the last sound line.
+
+    Args:
+        path: a journal that this process alone writes; it may not exist.
+
+    Raises:
+        JournalError: a line is damaged and a sound one follows, or none is sound; lines do not
+            follow each other; the end is not what it was; or the file beside it cannot be written.
+    """
+    if not path.exists():
+        return 0, START
+    with path.open("rb+") as file:
+        sound, last = _sound_part(path, file)
+        length = file.seek(0, os.SEEK_END) - sound
+        if length:
+            file.seek(sound)
+            _keep(file, path)
+            file.truncate(sound)
+            os.fsync(file.fileno())
+    return length, last
+
+
+def _sound_part(path: Path, file: IO[bytes]) -> tuple[int, bytes]:
+    noted, chain = End.load(path), Chain()
+    is_open = noted.size > 0  # whether the end that was noted is still to come
+    end = number = 0
+    fault: DamagedLine | None = None
+    has_newline = False
+    for raw in raw_lines(file):
+        has_newline |= raw.endswith(b"\n")
+        if not is_sound(raw):
+            fault = fault or DamagedLine(fault_of(raw[:-1]) or "not a journal line")
+        elif fault is None:
+            if not chain.follows(raw):
+                raise JournalError.broken(path, number + 1, end)
+            end += len(raw)
+            number += 1
+            if is_open and end >= noted.size:
+                if noted.is_missed_at(end, chain.last):
+                    raise JournalError.cut_short(path, number, end, noted.size)
+                is_open = False
+        else:
+            raise JournalError.damaged(path, number + 1, end, fault)
+    if fault is not None and number == 0 and has_newline:  # not what a crash left of one line
+        raise JournalError.nothing_sound(path, fault)
+    if is_open:
+        raise JournalError.cut_short(path, number + 1, end, noted.size)
+    return end, chain.last
+
+
+def _keep(file: IO[bytes], path: Path) -> None:
+    kept = beside(path, DROPPED)
+    before = kept.stat().st_size if kept.exists() else 0
+    try:
+        with kept.open("ab") as target:
+            shutil.copyfileobj(file, target)
+            target.flush()
+            os.fsync(target.fileno())
+        sync_folder(kept.parent)
+    except OSError as error:
+        if kept.exists():
+            os.truncate(kept, before)
+        raise JournalError(
+            f"{path}: a crash left a damaged end, which has to be kept in {kept.name};"
+            f" {why_not_written(error, kept)}. Make room and run the same command again."
+        ) from error
+
+
+def repair_command(journal: Path) -> str:
+    """Return the command that sets aside what is damaged in the home of a study's journal."""
+    home = home_of(journal)
+    more = () if home == DEFAULT_HOME else ("--home", str(home))
+    return shlex.join(("python", "-m", "search", "doctor", "--repair", *more))
+
+
+class JournalError(ValueError):
+    """A journal that cannot be read or written; the message says where and what to do."""
+
+    @classmethod
+    def damaged(cls, path: Path, number: int, position: int, fault: Exception) -> "JournalError":
+        """Return the error for a damaged line that a sound one follows."""
+        return cls(
+            f"{path}, line {number}: {fault} (at byte {position:,}). Every line before it is sound."
+            f" Set aside what is damaged with `{repair_command(path)}`, which keeps a copy of the"
+            " whole file."
+        )
+
+    @classmethod
+    def broken(cls, path: Path, number: int, position: int) -> "JournalError":
+        """Return the error for a sound line that does not follow the one before it."""
+        return cls(
+            f"{path}, line {number}: it does not follow the line before it (at byte {position:,}):"
+            " lines are missing, doubled, inserted or in another order. Put back a copy of the"
+            f" file; or find out what is left with `{repair_command(path)}`, which keeps a copy of"
+            " the whole file."
+        )
+
+    @classmethod
+    def cut_short(cls, path: Path, number: int, position: int, size: int) -> "JournalError":
+        """Return the error for a journal that lacks what it held when it was closed."""
+        return cls(
+            f"{path}, line {number}: the journal is not the one that was closed last, which had"
+            f" {size:,} bytes (it differs by byte {position:,}): its end is missing or damaged."
+            " Put back a copy of the file; or go on without what is lost with"
+            f" `{repair_command(path)}`, which keeps a copy of the whole file."
+        )
+
+    @classmethod
+    def nothing_sound(cls, path: Path, fault: Exception) -> "JournalError":
+        """Return the error for a journal without its first record, which gives the others sense."""
+        return cls(
+            f"{path}, line 1: {fault} (at byte 0), and no other line says what the study is. Put"
+            " back a copy of the file; or move the study's folder away, and the study begins anew."
+        )
+
+    @classmethod
+    def foreign(cls, path: Path, number: int, fault: Exception) -> "JournalError":
+        """Return the error for a line that is sound, and that this version cannot read."""
+        return cls(
+            f"{path}, line {number}: {fault}. The line is sound, so a later version wrote it;"
+            " use that one for this study."
+        )

@@ -10,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 
+from tracking.files import make_folder
+
 _TRIES, _PAUSE = 5, 0.05  # `holder` takes the lock for an instant; that must not refuse a `run`
 
 
@@ -30,7 +32,7 @@ class StudyLock:
         self._path = path
 
     def __enter__(self) -> "StudyLock":
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self._path.parent)
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
         if not _take(self._file, fcntl.LOCK_EX, tries=_TRIES):
             said = _read(self._file)

@@ -166,10 +166,15 @@ class FoldStarted(Record):
 
     Attributes:
         fold: number from 1.
+        ahead: whether it begins before racing has let its trial go on to it, on a worker that has
+            nothing else to do.
+        device: what TensorFlow computes on, `CPU` or `GPU`; empty in journals that do not say.
     """
 
     trial: int
     fold: int
+    ahead: bool = False
+    device: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,12 +185,15 @@ class EpochEnded(Record):
         epoch: number from 1.
         metrics: `loss`, `accuracy` (training part, where the model measures it), `val_loss`,
             `val_accuracy` (validation part), and what else the model measures while it trains.
+        model: what is trained, in the first epoch of one fold a trial: `parameters` (number of
+            weights) and `summary` (Keras's, as text); else empty.
     """
 
     trial: int
     fold: int
     epoch: int
     metrics: dict[str, float]
+    model: Json = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,6 +210,8 @@ class FoldEnded(Record):
             earlier one on an inner part of the training part; 0 in journals that do not say.
         predictions: file with the validation part's predictions, relative to the study's folder.
         outputs: what the model's outputs are: `probabilities`, `logits` or `scores`.
+        latency_ms: median milliseconds to predict one sample; None where it was not measured, as it
+            is for one fold a trial where it is an objective.
     """
 
     trial: int
@@ -214,24 +224,31 @@ class FoldEnded(Record):
     epochs: int = 0
     scored_epoch: int = 0
     outputs: str = "probabilities"
+    latency_ms: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class AttemptFailed(Record):
-    """A task of a trial broke off; the trial has no outcome by that alone.
+    """A fold of a trial broke off; the trial has no outcome by that alone.
 
     Attributes:
         cause: `lost` (its worker died), `memory` (the worker's memory did not suffice), `time` (it
             took too long, or its worker fell silent), `disk` (there was no room for a file) or
-            `machine` (the system failed at a file, in a way that may go better next time).
+            `machine` (the system failed at a file, in a way that may go better next time). A worker
+            also reports `error`, an exception that nothing on the machine's side explains; it is
+            not recorded as such, for it fails the trial.
         reason: what happened, one sentence.
         error: the traceback, or the worker's last words.
+        fold: the fold's number; 0 in journals that do not say.
+        model: as in `EpochEnded`, where it came to be built.
     """
 
     trial: int
     cause: str
     reason: str
     error: str = ""
+    fold: int = 0
+    model: Json = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -283,6 +300,9 @@ class TrialEnded(Record):
         summary: Keras's text summary of the model.
         device: what TensorFlow computed on, `CPU` or `GPU`.
         error: a failed trial's traceback.
+        compared_folds: over how many of its first folds racing compared a trial that it dropped;
+            what it trained beyond has no part in its value. 0 for other trials, and in journals
+            that do not say.
     """
 
     trial: int
@@ -298,6 +318,7 @@ class TrialEnded(Record):
     summary: str = ""
     device: str = ""
     error: str = ""
+    compared_folds: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

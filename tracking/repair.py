@@ -12,11 +12,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import IO
 
+from tracking.files import sync_folder, why_not_written
 from tracking.history import History
-from tracking.journal_end import End, end_path
-from tracking.journal_errors import JournalError
+from tracking.home import BEFORE_REPAIR, DAMAGED, END, beside
 from tracking.journal_lines import (
     START,
+    End,
+    JournalError,
     crc_before,
     crc_of,
     decode,
@@ -27,7 +29,6 @@ from tracking.journal_lines import (
     raw_lines,
 )
 from tracking.records import FoldEnded, JournalRepaired, ModelExported, Record, StudyStarted
-from tracking.room import why_not_written
 
 NOTHING: frozenset[tuple[int, int]] = frozenset()
 
@@ -164,7 +165,7 @@ def repair(path: Path, *, again: frozenset[tuple[int, int]] = NOTHING) -> Repair
     if found.history.study is None:
         reason = found.faults[0].reason if found.faults else "the file is empty"
         raise JournalError.nothing_sound(path, ValueError(reason))
-    aside = path.with_name(f"{path.name}.damaged")
+    aside = beside(path, DAMAGED)
     try:
         copy = _copy(path)
         _rewrite(path, aside, found)
@@ -331,8 +332,7 @@ def _number(name: str, raw: bytes) -> int | None:
 def _copy(path: Path) -> Path:
     number = 1
     while True:
-        suffix = ".before-repair" if number == 1 else f".before-repair-{number}"
-        copy = path.with_name(path.name + suffix)
+        copy = beside(path, BEFORE_REPAIR + ("" if number == 1 else f"-{number}"))
         try:
             with copy.open("xb") as target, path.open("rb") as source:
                 shutil.copyfileobj(source, target)
@@ -343,6 +343,7 @@ def _copy(path: Path) -> Path:
         except OSError:
             copy.unlink(missing_ok=True)
             raise
+        sync_folder(path.parent)
         return copy
 
 
@@ -364,12 +365,13 @@ def _rewrite(path: Path, aside: Path, found: Examined) -> None:
                 last = crc_of(line)
             _to_disk(left_out)
             _to_disk(target)
-        end_path(path).unlink(missing_ok=True)  # first, lest a reader take the new file for cut
+        beside(path, END).unlink(missing_ok=True)  # first, lest a reader take the new file for cut
         temporary.replace(path)
         End(path.stat().st_size, last).store(path)
     finally:
         temporary.unlink(missing_ok=True)
-    _folder_to_disk(path.parent)
+    with suppress(OSError):  # the file is in its place already
+        sync_folder(path.parent)
 
 
 def _relinked(source: IO[bytes], found: Examined) -> Iterator[bytes]:
@@ -395,10 +397,3 @@ def _described(fault: Fault, raw: bytes) -> str:
 def _to_disk(file: IO[bytes] | IO[str]) -> None:
     file.flush()
     os.fsync(file.fileno())
-
-
-def _folder_to_disk(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY)
-    with suppress(OSError):  # not every file system can; the file is in place already
-        os.fsync(opened)
-    os.close(opened)

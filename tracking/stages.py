@@ -7,8 +7,6 @@ from tracking.history import History, TrialHistory
 from tracking.objectives import Objective
 from tracking.records import FoldEnded
 
-RACING = "racing"  # the pruner whose trials wait for each other
-
 
 def waiting(history: History) -> list[TrialHistory]:
     """Return the trials that wait for the others, by number; there are some in races only.
@@ -16,14 +14,14 @@ def waiting(history: History) -> list[TrialHistory]:
     Each has no outcome yet, trains on no fold now, and something else began after its last fold.
     Baselines never wait: they are trained on all folds at once.
     """
-    if not _races(history):
+    if not history.races:
         return []
     return [history.trials[number] for number in sorted(history.tally.waiting)]
 
 
 def newly_waiting(history: History, seen: int) -> list[TrialHistory]:
     """Return the trials that wait, and began to after the first `seen` of `Tally.waits`."""
-    if not _races(history):
+    if not history.races:
         return []
     tally = history.tally
     new = {number for number in tally.waits[seen:] if number in tally.waiting}
@@ -32,17 +30,12 @@ def newly_waiting(history: History, seen: int) -> list[TrialHistory]:
 
 def count_waiting(history: History) -> int:
     """Return how many trials wait."""
-    return len(history.tally.waiting) if _races(history) else 0
-
-
-def _races(history: History) -> bool:
-    return history.study is not None and history.study.settings.get("pruner", RACING) == RACING
+    return len(history.tally.waiting) if history.races else 0
 
 
 def stages(history: History) -> dict[int, str]:
-    """Return each trial's state by its number: `TrialHistory.state`, or `waiting`."""
-    waits = {trial.number for trial in waiting(history)}
-    return {n: "waiting" if n in waits else trial.state for n, trial in history.trials.items()}
+    """Return what each trial's state is called, by its number."""
+    return {number: trial.state.shown for number, trial in history.trials.items()}
 
 
 def count_stages(history: History) -> dict[str, int]:
@@ -61,6 +54,9 @@ def stopping_point(trial: TrialHistory) -> tuple[int, int]:
     if trial.ended is None or trial.state != "pruned" or not trial.folds:
         return 0, 0
     finished = trial.finished_folds()
+    if trial.ended.compared_folds:
+        last = trial.ended.compared_folds
+        return last, max(trial.folds[last].epochs, default=0)
     counted = sum(fold.epochs for fold in finished.values())
     if finished and trial.ended.epochs_trained <= counted:
         last = max(finished)

@@ -65,16 +65,16 @@ class Tally:
         """
         return self._ascending
 
-    def begin(self, record: TrialStarted | FoldStarted) -> None:
-        """Count a trial or a fold that begins."""
+    def begin(self, record: TrialStarted | FoldStarted) -> set[int]:
+        """Count a trial or a fold that begins; return the trials that were at rest until now."""
         if isinstance(record, FoldStarted):
             self.leave(record.trial)
             if record.fold == 1:  # what its first try had shown is gone
                 self._forget(record.trial)
-        if self.at_rest:
-            self.waiting |= self.at_rest
-            self.waits += sorted(self.at_rest)
-            self.at_rest = set()
+        rested, self.at_rest = self.at_rest, set()
+        self.waiting |= rested
+        self.waits += sorted(rested)
+        return rested
 
     def reach_rung(self, trial: int, value: float) -> None:
         """Count what a trial shows at its rung; larger is better."""

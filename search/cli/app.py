@@ -1,7 +1,11 @@
 """The commands gathered, and what happens when one of them fails."""
 
+import os
 import signal
 import sys
+import threading
+import time
+from contextlib import suppress
 from types import FrameType
 
 import typer
@@ -20,9 +24,12 @@ from search.cli import (
 from search.cli import show as studies
 from search.cli.output import failure
 from search.errors import FoldwiseError
-from tracking.journal_errors import JournalError
+from tracking.journal_lines import JournalError
 
 INTERRUPTED = 130
+ENDING_SECONDS = 20.0  # a scheduler that asks a process to end kills it after 30
+
+_TO_END = (signal.SIGTERM, signal.SIGHUP)  # both as Ctrl-C, unless `nohup` said otherwise
 
 app = typer.Typer(
     name="search",
@@ -54,9 +61,7 @@ def run() -> None:
     Exit codes: 0 done, 1 no trial succeeded, 2 wrong usage or settings, 3 data missing or
     unusable, 130 interrupted.
     """
-    for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C, unless `nohup` said otherwise
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _interrupt)
+    _end_on_signals()
     try:
         app()
     except FoldwiseError as error:
@@ -72,5 +77,51 @@ def run() -> None:
         sys.exit(INTERRUPTED)
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def _end_on_signals() -> None:
+    """Let signals end the command in good order, once, and in time."""
+    signals = _Signals()
+    for number in (signal.SIGINT, *_TO_END):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signals)
+    # The handler above waits until Python has its turn; the clock must not.
+    told, telling = os.pipe()
+    os.set_blocking(telling, False)
+    signal.set_wakeup_fd(telling, warn_on_full_buffer=False)
+    threading.Thread(target=_leave_in_time, args=(told,), daemon=True).start()
+
+
+class _Signals:
+    """Interrupts the command as Ctrl-C does; what comes while it ends changes nothing.
+
+    But for another Ctrl-C: whoever presses it does not want to wait.
+    """
+
+    def __init__(self) -> None:
+        self._is_ending = False
+
+    def __call__(self, number: int, _frame: FrameType | None) -> None:
+        was_ending, self._is_ending = self._is_ending, True
+        if number in _TO_END:
+            for each in _TO_END:  # to the very end, where Python has no handlers any more
+                signal.signal(each, signal.SIG_IGN)
+        if number == signal.SIGINT or not was_ending:
+            raise KeyboardInterrupt
+
+
+def _leave_in_time(told: int) -> None:
+    """Wait for a signal to end, and leave if the command takes too long about it."""
+    while os.read(told, 1)[0] not in _TO_END:
+        pass
+    time.sleep(ENDING_SECONDS)
+    import psutil  # a command that needs it has imported it
+
+    os.write(
+        2,
+        f"\nEnded without good order, as ending took more than {ENDING_SECONDS:g} s. What the"
+        " journal holds is kept: the same command goes on, `python -m search sync` brings the"
+        " rest to MLflow.\n".encode(),
+    )
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            child.kill()
+    os._exit(INTERRUPTED)

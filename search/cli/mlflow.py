@@ -92,6 +92,8 @@ def _print_links(
 
 def sync(tracking_uri: TrackingUri = None, home: Home = DEFAULT_HOME, json: AsJson = False) -> None:
     """Bring every study's waiting records to MLflow; safe to repeat."""
+    from math import inf
+
     from search.cli.output import Notices, console, print_json
     from search.errors import FoldwiseError
     from search.studies import readable_studies
@@ -102,7 +104,7 @@ def sync(tracking_uri: TrackingUri = None, home: Home = DEFAULT_HOME, json: AsJs
     notify = Notices(quiet=json)
     tracker = Tracker(folders, tracking_uri)
     known = readable_studies(folders, notify)
-    waiting = {name: tracker.sync(folders.study(name), notify) for name in known}
+    waiting = {name: tracker.sync(folders.study(name), notify, seconds=inf) for name in known}
     if json:
         print_json({"tracking_uri": tracker.shown_uri, "waiting": waiting, "notices": notify.texts})
     elif not any(waiting.values()):

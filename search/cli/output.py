@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from spaces import short_text
+from tracking.home import DEFAULT_HOME as DEFAULT_HOME  # of every command
 
 
 class _Errors(Console):
@@ -173,5 +174,3 @@ AcceptChangedCode = Annotated[
     ),
 ]
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="Name, as `studies` lists it.")]
-
-DEFAULT_HOME = Path("mlruns")

@@ -17,7 +17,7 @@ import psutil
 
 from search.errors import SettingsError
 from tracking.home import Home
-from tracking.mlflow.places import follow_home
+from tracking.mlflow.database import follow_home
 
 LOOPBACK = "127.0.0.1"
 _HERE = ("localhost", "127.0.0.1", "[::1]")

@@ -166,7 +166,7 @@ class Board:
         self.total = trials
         self.folds = start.folds
         self.searched = [p["name"] for p in start.parameters if p["searched"]]
-        self._places: dict[int, Place] = {}
+        self._places: dict[tuple[int, int], Place] = {}  # by trial and fold
         self.newly_waiting: list[TrialHistory] = []
         self.has_begun = False
         self._waits_seen = len(history.tally.waits)
@@ -191,7 +191,9 @@ class Board:
         if isinstance(record, TrialStarted | FoldStarted | EpochEnded):
             self._go_on(record)
         if isinstance(record, TrialEnded | TrialConfirmed | AttemptFailed):
-            self._places.pop(record.trial, None)
+            self._leave(record.trial, record.fold if isinstance(record, AttemptFailed) else 0)
+        if isinstance(record, FoldStarted | FoldEnded):
+            self._tidy(record)
         if isinstance(record, TrialStarted | FoldStarted):
             self._see_who_waits()
         self._epochs_trained += isinstance(record, EpochEnded)
@@ -232,10 +234,23 @@ class Board:
         fold = 1 if isinstance(record, TrialStarted) else record.fold
         epoch = record.epoch if isinstance(record, EpochEnded) else 0
         epochs = int(self.history.trials[record.trial].started.parameters["epochs"])
-        self._places[record.trial] = Place(record.trial, fold, epoch, epochs)
+        self._places[record.trial, fold] = Place(record.trial, fold, epoch, epochs)
+
+    def _leave(self, trial: int, fold: int = 0) -> None:
+        for key in [key for key in self._places if key == (trial, fold or key[1])]:
+            del self._places[key]
+
+    def _tidy(self, record: FoldStarted | FoldEnded) -> None:
+        """Forget folds of a trial that are over, where another of it is in training."""
+        folds = self.history.folds_of(record)
+        known = [key for key in self._places if key[0] == record.trial]
+        training = [key for key in known if key[1] in folds and not folds[key[1]].ended]
+        for key in known if training else ():
+            if key not in training:
+                del self._places[key]
 
     def _see_who_waits(self) -> None:
         self.newly_waiting = newly_waiting(self.history, self._waits_seen)
         self._waits_seen = len(self.history.tally.waits)
         for trial in self.newly_waiting:
-            self._places.pop(trial.number, None)
+            self._leave(trial.number)

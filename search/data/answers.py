@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from search.data.checks import Contents
 from search.data.dataset import Dataset
+from tracking.home import Home
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Surroundings:
         """Return the folders the environment says (KERAS_HOME, TFDS_DATA_DIR) or the usual ones."""
         user = Path.home()
         return cls(
-            datasets=home.absolute() / "datasets",
+            datasets=Home(home.absolute()).datasets,
             data_dir=data_dir.expanduser() if data_dir else None,
             keras=Path(os.environ.get("KERAS_HOME") or user / ".keras").expanduser(),
             tfds=Path(os.environ.get("TFDS_DATA_DIR") or user / "tensorflow_datasets").expanduser(),

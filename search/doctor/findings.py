@@ -3,14 +3,12 @@
 import os
 import shlex
 from dataclasses import dataclass
-from pathlib import Path
 
 from search.tracker import Tracker
-from tracking.home import Home
+from tracking.home import DEFAULT_HOME, Home
 
 OK, NOTICE, PROBLEM = "ok", "notice", "problem"
 
-_DEFAULT_HOME = "mlruns"
 _SHOWN = 10  # numbers, before "and 5 more"
 
 
@@ -49,7 +47,7 @@ class Place:
             tracked: whether the command takes `--tracking-uri`.
         """
         more: list[str] = []
-        if self.home.root != Path(_DEFAULT_HOME):
+        if self.home.root != DEFAULT_HOME:
             more += ["--home", str(self.home.root)]
         address = self.tracker.address
         if tracked and address is not None and address != os.environ.get("MLFLOW_TRACKING_URI"):

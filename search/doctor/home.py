@@ -11,7 +11,7 @@ from pathlib import Path
 
 from search.doctor.findings import NOTICE, OK, PROBLEM, Finding, Place
 from search.text import counted
-from tracking.room import amount, free_bytes
+from tracking.files import amount, free_bytes
 
 FEW_BYTES, LOW_BYTES = 200_000_000, 2_000_000_000
 SHOWN_PACKAGES = ("tensorflow", "keras", "optuna", "keras-tuner", "mlflow")

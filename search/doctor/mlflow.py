@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from search.doctor.findings import NOTICE, OK, PROBLEM, Finding, Place
 from search.doctor.study import is_needed, unfinished_text, unusable_predictions
@@ -10,12 +11,14 @@ from tracking.history import History
 from tracking.home import StudyFolder
 from tracking.journal import JournalError
 from tracking.lock import StudyLock, StudyLocked
-from tracking.mlflow import shipped
-from tracking.mlflow.books import TrialRun, trial_runs
-from tracking.mlflow.courier import reason
+from tracking.mlflow.calls import reason
+from tracking.mlflow.delivery import Offset, address_key
 from tracking.mlflow.mapping import STATUS
 from tracking.repair import Examined, Repair, examine, repair
 from tracking.secrets import place_of
+
+if TYPE_CHECKING:
+    from tracking.mlflow.store import TrialRun
 
 
 @dataclass
@@ -37,10 +40,10 @@ class Books:
         history, tracker = found.history, self.place.tracker
         if history.study is None or found.foreign or found.needs_repair:
             return
-        key = shipped.address_key(place_of(tracker.uri))
-        told = shipped.load(folder.shipped, key)
-        waiting = untold(folder, found, told.offset)
-        yield from self._shipped(name, told, waiting, is_running=is_running)
+        key = address_key(place_of(tracker.uri))
+        offset = Offset.load(folder.shipped, key)
+        waiting = untold(folder, found, offset.position)
+        yield from self._shipped(name, offset, waiting, is_running=is_running)
         if is_running:
             return
         runs = self._runs(history)
@@ -48,7 +51,7 @@ class Books:
             yield from self._compared(name, history, runs)
 
     def _shipped(
-        self, name: str, told: shipped.Acknowledged, waiting: int, *, is_running: bool
+        self, name: str, offset: Offset, waiting: int, *, is_running: bool
     ) -> Iterator[Finding]:
         where, sync = self.place.tracker.shown_uri, self.place.command("sync", tracked=True)
         if waiting and not is_running:
@@ -59,11 +62,11 @@ class Books:
             yield Finding("shipped", OK, text, name)
         else:
             yield Finding("shipped", OK, "MLflow was told everything", name)
-        if told.set_aside:
-            text = f"MLflow at {where} refused {counted(told.set_aside, 'record')}; try once more"
+        if offset.refused:
+            text = f"MLflow at {where} refused {counted(offset.refused, 'record')}; try once more"
             yield Finding("shipped", NOTICE, text, name, sync)
 
-    def _runs(self, history: History) -> list[TrialRun] | None:
+    def _runs(self, history: History) -> "list[TrialRun] | None":
         """Return MLflow's runs of a study, None when it cannot be asked."""
         tracker = self.place.tracker
         if self.failure:
@@ -71,12 +74,14 @@ class Books:
         if tracker.is_local and not self.place.home.database.exists():
             return []  # asking would make it
         try:
-            return trial_runs(tracker.uri, history.known_study().id) or []
+            return tracker.trial_runs(history.known_study().id) or []
         except Exception as error:  # noqa: BLE001 - MLflow raises whatever its libraries raise
             self.failure = reason(error)
             return None
 
-    def _compared(self, name: str, history: History, runs: Sequence[TrialRun]) -> Iterator[Finding]:
+    def _compared(
+        self, name: str, history: History, runs: Sequence["TrialRun"]
+    ) -> Iterator[Finding]:
         faults = differences(history, runs)
         if faults:
             text = f"MLflow differs from the journal: {'; '.join(faults)}. Tell it everything again"
@@ -121,7 +126,7 @@ def untold(folder: StudyFolder, found: Examined, offset: int) -> int:
     return count
 
 
-def differences(history: History, runs: Sequence[TrialRun]) -> list[str]:
+def differences(history: History, runs: Sequence["TrialRun"]) -> list[str]:
     """Return how MLflow's runs differ from the trials, one phrase a kind."""
     by_number: dict[int, list[TrialRun]] = {}
     for run in runs:

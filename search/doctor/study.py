@@ -11,13 +11,14 @@ from search.doctor.home import leftover_findings
 from search.errors import DataError
 from search.tasks.classification import Predictions, confusion_matrix, macro_f1
 from search.text import counted, listed
+from tracking.files import amount
 from tracking.history import History, TrialHistory
 from tracking.home import StudyFolder
 from tracking.journal import JournalError
-from tracking.journal_end import End
+from tracking.journal_lines import End
 from tracking.records import FoldEnded
 from tracking.repair import Examined
-from tracking.room import amount
+from tracking.states import TrialState
 
 TOLERANCE = 1e-9  # of scores, which are recomputed in another order at most
 
@@ -248,7 +249,7 @@ def study_findings(
 
 def is_needed(trial: TrialHistory, fold: int) -> bool:
     """Say whether a fold's predictions are: a trial that was pruned or failed keeps its outcome."""
-    return fold in trial.more_folds or trial.state in ("complete", "running")
+    return fold in trial.more_folds or trial.state not in (TrialState.PRUNED, TrialState.FAILED)
 
 
 def unfinished_text(history: History) -> str:

@@ -1,21 +1,21 @@
-"""The seam to where trials are evaluated."""
+"""The seam to where folds are trained."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
-from search.executors.protocol import TrialTask, Verdict
+from search.executors.protocol import FoldKey, FoldTask, Verdict
 from tracking.records import Record
 
 OnRecord = Callable[[Record], Verdict]
 
 
 class Executor(ABC):
-    """Evaluates trials, as many at once as it has slots.
+    """Trains folds of trials, as many at once as it has slots.
 
     One thread, the coordinator's, calls all methods. Records reach `on_record` in that thread,
-    during `wait`; its verdict decides how the trial goes on. A task that ends its trial reports a
-    `TrialEnded` last (one that confirms it, a `TrialConfirmed`), unless the verdict was to halt. A
-    task that broke off where its setting may not be to blame reports an `AttemptFailed` last.
+    during `wait`; its verdict decides whether the fold goes on. A task reports a `FoldStarted`, its
+    epochs and last a `FoldEnded`, unless the verdict was to stop. One that broke off reports an
+    `AttemptFailed` last.
 
     Attributes:
         slots: how many tasks may be submitted and not yet over.
@@ -24,12 +24,15 @@ class Executor(ABC):
     slots: int = 1
 
     @abstractmethod
-    def submit(self, task: TrialTask) -> None:
-        """Take on a task; it starts at once or at the next `wait`."""
+    def submit(self, task: FoldTask) -> None:
+        """Take on a task; it starts at once or at the next `wait`.
+
+        A worker that has trained another fold of the same trial is preferred.
+        """
 
     @abstractmethod
-    def wait(self, on_record: OnRecord) -> int | None:
-        """Go on until a task is over or halted, and return its trial's number.
+    def wait(self, on_record: OnRecord) -> FoldKey | None:
+        """Go on until a task is over or stopped, and return its trial and fold.
 
         An executor whose `slots` change returns None when there are more of them.
         """

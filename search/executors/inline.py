@@ -1,31 +1,31 @@
-"""Evaluates trials in this very process: for debugging and for tests."""
+"""Trains folds in this very process: for debugging and for tests."""
 
 from collections import deque
 
 from search.executors.base import Executor, OnRecord
-from search.executors.protocol import TrialTask, Work
+from search.executors.protocol import FoldKey, FoldTask, Work
 from search.executors.worker import Training
 
 
 class InlineExecutor(Executor):
-    """One slot, no worker process; TensorFlow is imported here at the first trial."""
+    """One slot, no worker process; TensorFlow is imported here at the first task."""
 
     def __init__(self, work: Work) -> None:
         self._work = work
-        self._tasks: deque[TrialTask] = deque()
+        self._tasks: deque[FoldTask] = deque()
         self._training: Training | None = None
 
-    def submit(self, task: TrialTask) -> None:
-        """Queue the trial."""
+    def submit(self, task: FoldTask) -> None:
+        """Queue the task."""
         self._tasks.append(task)
 
-    def wait(self, on_record: OnRecord) -> int:
-        """Evaluate the oldest queued trial to its end."""
+    def wait(self, on_record: OnRecord) -> FoldKey:
+        """Train the oldest queued fold to its end."""
         self._training = self._training or Training(self._work)
         task = self._tasks.popleft()
-        self._training.evaluate(task, on_record, interruptible=True)
-        return task.trial
+        self._training.train(task, on_record, interruptible=True)
+        return task.key
 
     def close(self) -> None:
-        """Forget queued trials."""
+        """Forget queued tasks."""
         self._tasks.clear()

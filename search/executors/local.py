@@ -1,4 +1,4 @@
-"""Evaluates trials in supervised worker processes that outlive them."""
+"""Trains folds in supervised worker processes that outlive them."""
 
 import math
 import time
@@ -14,13 +14,14 @@ from search.executors.process import Worker, WorkerFailed, kill
 from search.executors.protocol import (
     Adopt,
     Done,
+    FoldKey,
+    FoldTask,
     Loading,
     Probe,
     Probed,
     ProbeFailed,
     Ready,
     Report,
-    TrialTask,
     Work,
 )
 from search.executors.worker import Load, Start, Training
@@ -34,7 +35,7 @@ __all__ = ["LocalExecutor", "WorkerFailed"]
 
 
 class LocalExecutor(Executor):
-    """Worker processes beside the coordinator, each evaluating task after task.
+    """Worker processes beside the coordinator, each training fold after fold.
 
     They load TensorFlow and the data while the coordinator prepares. What TensorFlow writes goes
     to their logs, not to the user's terminal. A worker that dies, takes too long or falls still is
@@ -50,7 +51,7 @@ class LocalExecutor(Executor):
             there is one worker for as many as TensorFlow likes.
         load_at_once: how many load at the same time; None for as few as lets the first begin soon,
             since loading takes a core each.
-        load: makes of the work what evaluates tasks; known by its name.
+        load: makes of the work what trains folds; known by its name.
 
     Raises:
         WorkerFailed: the system has no room for another process.
@@ -71,7 +72,7 @@ class LocalExecutor(Executor):
         self._limits = (limits or Limits()).on_share(1 / workers)
         self._failed_starts = 0
         self._looked_at = self._counted_until = time.monotonic()
-        self._over: deque[int] = deque()  # tasks that are over and have not been told of
+        self._over: deque[FoldKey] = deque()  # tasks that are over and have not been told of
         self._work, self._log, self._load = work, log, load
         share = max(1, cores() // workers) if workers > 1 else 0
         self._threads = share if threads is None else threads
@@ -84,15 +85,16 @@ class LocalExecutor(Executor):
             self.close()
             raise
 
-    def submit(self, task: TrialTask) -> None:
+    def submit(self, task: FoldTask) -> None:
         """Hand the task to a worker that has none."""
         free = [worker for worker in self._workers.values() if worker.task is None]
         if not free:
             raise RuntimeError("more tasks were submitted than there are slots")
         self._count_time()
-        max(free, key=lambda worker: worker.is_ready).give(task)
+        traced = [worker for worker in free if worker.last_trial == task.trial]
+        max(traced or free, key=lambda worker: worker.is_ready).give(task)
 
-    def wait(self, on_record: OnRecord) -> int:
+    def wait(self, on_record: OnRecord) -> FoldKey:
         """Pass the workers' records on, and verdicts back, until a task is over."""
         if not self._over and all(worker.task is None for worker in self._workers.values()):
             raise RuntimeError("wait without a submitted task")
@@ -177,7 +179,7 @@ class LocalExecutor(Executor):
                 self._finish(number)
             case Report(record=record):
                 worker.answer(on_record(record))
-                worker.is_spoilt |= isinstance(record, AttemptFailed)
+                worker.is_spoilt |= isinstance(record, AttemptFailed) and record.cause != "error"
             case Loading() | None:
                 pass
 
@@ -186,7 +188,7 @@ class LocalExecutor(Executor):
         task = worker.task
         worker.finish()
         if task is not None:
-            self._over.append(task.trial)
+            self._over.append(task.key)
         most = self._limits.memory
         is_worn = worker.tasks_done >= self._limits.tasks or worker.is_spoilt
         if is_worn or (most is not None and worker.memory() > most):
@@ -227,7 +229,7 @@ class LocalExecutor(Executor):
                 continue
             if worker.task is None:
                 continue
-            before = sum(fold.seconds for fold in worker.task.finished)
+            before = worker.task.seconds_before
             longest = limits.trial_seconds
             if longest is not None and before + worker.training_seconds > longest:
                 reason = f"it trained for longer than the {longest:g} s that a trial may take"
@@ -271,11 +273,13 @@ class LocalExecutor(Executor):
         self._replace(number)
         if worker.task is None:
             return
-        trial = worker.task.trial
+        trial, fold = worker.task.key
         on_record(
-            AttemptFailed(at=time.time(), trial=trial, cause=cause, reason=reason, error=words)
+            AttemptFailed(
+                at=time.time(), trial=trial, fold=fold, cause=cause, reason=reason, error=words
+            )
         )
-        self._over.append(trial)
+        self._over.append(worker.task.key)
 
     def _start(self, number: int) -> Worker:
         turn = self._log(1 + (number - 1) % self._at_once)

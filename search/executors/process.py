@@ -19,7 +19,7 @@ from search.errors import FoldwiseError
 from search.executors.channel import Channel, ChannelBroken
 from search.executors.descendants import MARK, end_group, end_marked
 from search.executors.limits import out_of_memory_kills
-from search.executors.protocol import Adopt, FromWorker, Loading, Probe, Ready, Task, Verdict
+from search.executors.protocol import Adopt, FoldTask, FromWorker, Loading, Probe, Ready, Verdict
 from search.executors.worker import Start, command
 from tracking.files import private_file
 
@@ -51,7 +51,7 @@ class Death:
 
 
 class Worker:
-    """One process that evaluates one task at a time, with whatever it starts itself.
+    """One process that has one task at a time, with whatever it starts itself.
 
     Args:
         start: what it is told first.
@@ -60,6 +60,7 @@ class Worker:
     Attributes:
         channel: to the process; readable when it has something to say or has died.
         task: what it was given and has not finished.
+        last_trial: whose fold it was given last; -1 before the first.
         is_loading: whether it has its turn to load.
         is_ready: whether it has loaded everything.
         tasks_done: how many tasks it has finished.
@@ -73,7 +74,8 @@ class Worker:
     """
 
     def __init__(self, start: Start, log: Path) -> None:
-        self.task: Task | None = None
+        self.task: FoldTask | None = None
+        self.last_trial = -1
         self.is_loading = self.is_ready = False
         self.tasks_done = 0
         self.is_spoilt = False
@@ -93,9 +95,9 @@ class Worker:
         self._log = WorkerLog(log, self._process.stdout)
         self.channel.send(start)
 
-    def give(self, task: Task) -> None:
+    def give(self, task: FoldTask) -> None:
         """Hand it a task; that it has died meanwhile shows when its channel is read."""
-        self.task = task
+        self.task, self.last_trial = task, task.trial
         self.training_seconds = self.still_seconds = 0.0
         self._kills = out_of_memory_kills()
         self.channel.send(task)

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from spaces import Fingerprint, Settings
-from tracking.records import FoldEnded, Record
+from tracking.records import Record
+
+FoldKey: TypeAlias = tuple[int, int]  # a trial and one of its folds, from 0 and from 1
 
 
 @dataclass(frozen=True)
@@ -41,31 +43,28 @@ class Work:
 
 
 @dataclass(frozen=True)
-class TrialTask:
-    """A part of a trial to evaluate: some of its folds.
-
-    After the last of the study's folds the trial is complete; before, it has no outcome yet.
+class FoldTask:
+    """One fold of one trial, to be trained and scored.
 
     Attributes:
-        trial: its number.
-        parameters: its complete setting.
-        folds: numbers of the folds to train, from 1, rising.
-        finished: the folds of the same kind that need not be trained again.
-        stop: why the trial is to be pruned as it is, without further training; else empty.
-        confirms: whether the folds are those that confirm a complete trial, not the study's.
+        trial: number of the trial.
+        params: complete.
+        fold: its number from 1; the study's folds come first, then those that confirm trials.
+        describe: whether to report what the model is, and to measure of it what is an objective;
+            for one fold a trial is enough.
+        seconds_before: how long the trial's finished folds took.
     """
 
     trial: int
-    parameters: Settings
-    folds: tuple[int, ...]
-    finished: tuple[FoldEnded, ...] = ()
-    stop: str = ""
-    confirms: bool = False
+    params: Settings
+    fold: int
+    describe: bool = True
+    seconds_before: float = 0.0
 
     @property
-    def until(self) -> int:
-        """The last of its folds."""
-        return self.folds[-1]
+    def key(self) -> "FoldKey":
+        """Trial and fold."""
+        return self.trial, self.fold
 
 
 @dataclass(frozen=True)
@@ -125,18 +124,14 @@ class Verdict:
     """The coordinator's answer to a report.
 
     Attributes:
-        stop: end the trial here.
-        halt: end it without an outcome: it goes on in a later session.
-        reason: why, one sentence.
+        stop: break the fold off without an outcome.
     """
 
     stop: bool = False
-    halt: bool = False
-    reason: str = ""
 
 
 GO_ON = Verdict()
-HALT = Verdict(stop=True, halt=True, reason="the session ends")
+HALT = Verdict(stop=True)
 
 
 @dataclass(frozen=True)
@@ -200,6 +195,5 @@ class Failed:
     reason: str
 
 
-Task: TypeAlias = TrialTask
 FromWorker: TypeAlias = Loading | Ready | Report | Done | Probed | ProbeFailed | Failed
-ToWorker: TypeAlias = Task | Probe | Adopt | Verdict
+ToWorker: TypeAlias = FoldTask | Probe | Adopt | Verdict

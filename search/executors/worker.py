@@ -1,4 +1,4 @@
-"""The one way in to training: a worker process loads, then evaluates one task after another."""
+"""The one way in to training: a worker process loads, then trains one fold after another."""
 
 import ctypes
 import gc
@@ -20,6 +20,7 @@ from search.executors.descendants import leave_guard
 from search.executors.protocol import (
     Adopt,
     Done,
+    FoldTask,
     FromWorker,
     Loading,
     Probe,
@@ -27,7 +28,6 @@ from search.executors.protocol import (
     ProbeFailed,
     Ready,
     Report,
-    Task,
     Verdict,
     Work,
 )
@@ -48,8 +48,8 @@ _PROGRAM = (
 class Trainer(Protocol):
     """What a worker does with what it is given, once it has loaded."""
 
-    def evaluate(self, task: Task, on_record: OnRecord) -> None:
-        """Evaluate a task; `on_record` takes each record and says how to go on."""
+    def train(self, task: FoldTask, on_record: OnRecord) -> None:
+        """Train a fold; `on_record` takes each record and says how to go on."""
 
     def measure(self, probe: Probe) -> Probed:
         """Train for a moment and return how that went."""
@@ -70,25 +70,25 @@ class Training:
     """
 
     def __init__(self, work: Work, place: int = 0) -> None:
-        from search.training.fold_data import Bench
+        from search.training.fold_data import FoldData
 
-        self._bench = Bench.open(work, place=place)
+        self._data = FoldData.open(work, place=place)
 
-    def evaluate(self, task: Task, on_record: OnRecord, *, interruptible: bool = False) -> None:
-        """Train a task's folds; see `evaluate_trial`."""
-        from search.training.trial import evaluate_trial
+    def train(self, task: FoldTask, on_record: OnRecord, *, interruptible: bool = False) -> None:
+        """Train the task's fold; see `search.training.fold`."""
+        from search.training.fold import train_fold
 
-        evaluate_trial(self._bench, task, on_record, interruptible=interruptible)
+        train_fold(self._data, task, on_record, interruptible=interruptible)
 
     def measure(self, probe: Probe) -> Probed:
         """Train for a moment; see `search.training.probe`."""
         from search.training.probe import measure
 
-        return measure(self._bench, probe)
+        return measure(self._data, probe)
 
     def adopt(self, precision: str) -> None:
         """Compute in a precision from now on."""
-        self._bench = replace(self._bench, precision=precision)
+        self._data = replace(self._data, precision=precision)
 
 
 @dataclass(frozen=True)
@@ -163,8 +163,8 @@ def _serve(channel: Channel) -> None:
                 _send(channel, _probed(trainer, probe))
             case Adopt(precision=precision):
                 trainer.adopt(precision)
-            case task:
-                trainer.evaluate(task, on_record)
+            case FoldTask() as task:
+                trainer.train(task, on_record)
                 _send(channel, Done())
 
 

@@ -154,7 +154,7 @@ def _data(study: StudyStarted, export: ModelExported) -> str:
 
 def _choice(history: History, study: StudyStarted) -> str:
     settings = study.settings
-    counts = [trial.state for trial in history.trials.values()]
+    counts = [trial.state.shown for trial in history.trials.values()]
     goals = " and ".join(
         f"the {'largest' if o.larger else 'smallest'} `{o.name}` ({o.meaning})"
         for o in history.objectives

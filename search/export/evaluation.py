@@ -12,7 +12,7 @@ from search.data.folds import validation_share
 from search.errors import DataError
 from search.export.card import model_card
 from search.export.code import open_model
-from search.export.folder import CARD, METRICS, Code, ModelFolder
+from search.export.folder import Code, ModelFolder
 from search.export.predict import class_values
 from search.tasks.classification import (
     SCORES,
@@ -23,6 +23,7 @@ from search.tasks.classification import (
     score,
 )
 from tracking.history import History, TrialHistory
+from tracking.home import CARD, METRICS
 from tracking.objectives import DEFAULT, OBJECTIVES, Objective
 from tracking.records import ModelExported, TestSetOpened
 

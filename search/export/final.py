@@ -35,16 +35,16 @@ from search.export.refit import (
     refit_folds,
 )
 from search.quiet import load_tensorflow, standard_error_to
-from search.studies import StudyReader, known_reader
+from search.studies import StudyReader, known_reader, opened_log
 from search.study.opening import code_now, study_space
 from search.text import Notify
 from search.tracker import Tracker
+from tracking.event_log import EventLog
 from tracking.history import History, TrialHistory
 from tracking.home import Home, StudyFolder
-from tracking.journal import Journal
-from tracking.lock import StudyLock, StudyLocked
+from tracking.lock import StudyLocked
 from tracking.provenance import code_changes, code_of_trial, sessions_of, version_changes
-from tracking.records import ModelExported, Record, TestSetOpened
+from tracking.records import ModelExported, TestSetOpened
 
 REQUIREMENTS = ("tensorflow", "keras", "numpy")
 
@@ -146,7 +146,7 @@ def export_study(
     dataset = same_dataset(history, home, data_dir, notify)
     final = _final(history, trial, dataset, folder, home, wish)  # before what takes long
     load_tensorflow(folder.worker_log())
-    with _recording(reader) as record:
+    with _opened_log(reader, notify) as log:
         final = _final(history, trial, dataset, folder, home, wish)
         for sentence in _told_before(history, trial, final):
             notify(sentence)
@@ -158,11 +158,11 @@ def export_study(
                 publish(staging, wish.target)
         model = ModelFolder(wish.target)
         export = _record_of(model, made, trial, written, decision, final)
-        record(export)
+        log.append(export)
         write_results(model, history)
         with standard_error_to(folder.worker_log()):
             test = open_test_set(model, dataset, trial, by="export")
-        record(test)
+        log.append(test)
         write_results(model, history)
     waiting = tracker.sync(folder, notify)
     samples = int(begun.dataset["samples"])
@@ -206,7 +206,7 @@ def evaluate_study(
         _check_classes(history, export, dataset, home)
     load_tensorflow(folder.worker_log())
     code = code_of(history.known_study().space, model.labels())
-    with _recording(reader) as record:
+    with _opened_log(reader, notify) as log:
         with standard_error_to(folder.worker_log()):
             trial = history.trials[export.trial]
             try:
@@ -215,7 +215,7 @@ def evaluate_study(
                 raise error.with_remedy(
                     "Bring back the code that the study was made with."
                 ) from error
-        record(test)
+        log.append(test)
         write_results(model, history)
     tracker.sync(folder, notify)
     return Evaluated(test, dataset.classes, len(history.test_openings))
@@ -350,22 +350,9 @@ def same_dataset(history: History, home: Home, data_dir: Path | None, notify: No
 
 
 @contextmanager
-def _recording(reader: StudyReader) -> Iterator["_Recorder"]:
-    folder = reader.folder
+def _opened_log(reader: StudyReader, notify: Notify) -> Iterator[EventLog]:
     try:
-        with StudyLock(folder.lock):
-            reader.check_same()
-            with Journal(folder.journal) as journal:
-                yield _Recorder(journal, reader.read())
+        with opened_log(reader, notify) as log:
+            yield log
     except StudyLocked as error:
         raise SettingsError(f"{error}; wait for it to end") from error
-
-
-@dataclass(frozen=True)
-class _Recorder:
-    journal: Journal
-    history: History
-
-    def __call__(self, record: Record) -> None:
-        self.journal.append(record)
-        self.history.add(record)

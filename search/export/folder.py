@@ -24,8 +24,8 @@ from search.export.archive import fault_in_archive, own_names
 from search.tasks.classification import MEANINGS, Outputs
 from spaces import SpaceError, cause_of
 from tracking.files import whole_file
+from tracking.home import LABELS, METRICS, MODEL
 
-MODEL, METRICS, LABELS, CARD = "model.keras", "metrics.json", "labels.json", "MODEL_CARD.md"
 MAX_JSON_BYTES = 64 << 20
 MAX_TOKENS = 1_000_000  # of one text
 CHECKED = 4  # made-up samples in `Labels.check`

@@ -1,59 +1,44 @@
-"""What becomes of a trial when a task of it broke off."""
+"""What becomes of a trial when one of its folds broke off."""
 
 import time
 
-from search.data.folds import CONFIRMATIONS
+from spaces import Settings
 from tracking.history import History, TrialHistory
-from tracking.records import AttemptFailed, TrialConfirmed, TrialEnded, TrialReopened
+from tracking.records import AttemptFailed, TrialReopened
+from tracking.states import TrialState
 
 LOSSES = 3  # attempts that one fold of a trial may cost before it is given up
-NOT_ITS_OWN = ("lost", "machine")  # causes that another attempt may not meet
+_NOT_ITS_OWN = ("lost", "machine")  # causes that another attempt may not meet
 
 
-def is_worth_repeating(trial: TrialHistory, failure: AttemptFailed) -> bool:
-    """Say whether to try once more: with half the batch size, once, or with another worker."""
+def is_worth_repeating(trial: TrialHistory, failure: AttemptFailed, params: Settings) -> bool:
+    """Say whether to train a fold once more: with half the batch size, or with another worker.
+
+    Args:
+        trial: whose fold it is; it knows of the failure.
+        failure: why the fold broke off.
+        params: what it was trained with.
+    """
     if failure.cause == "memory":
-        alike = [known for known in trial.failures if known.cause == "memory"]
-        return len(alike) == 1 and trial.setting != trial.started.parameters
-    if failure.cause in NOT_ITS_OWN:
-        since = max(trial.last_fold_at(), trial.retried_at)
-        lost = [known for known in trial.failures if known.cause in NOT_ITS_OWN]
-        return sum(known.at > since for known in lost) < LOSSES
+        return trial.setting != params
+    if failure.cause in _NOT_ITS_OWN:
+        return sum(_is_of_same_fold(trial, known, failure) for known in trial.failures) < LOSSES
     return False
+
+
+def why_given_up(failure: AttemptFailed) -> str:
+    """Return why a trial failed whose fold is not trained once more, and what can be done."""
+    if failure.cause != "machine":
+        return failure.reason
+    return f"{failure.reason} ({LOSSES} times); `run --retry-failed` tries the trial once more"
 
 
 def to_retry(history: History) -> list[TrialReopened]:
     """Return the records with which all failed trials are tried once more."""
-    failed = [trial for trial in history.finished() if trial.state == "failed"]
+    failed = [trial for trial in history.finished() if trial.state is TrialState.FAILED]
     return [TrialReopened(at=time.time(), trial=trial.number) for trial in failed]
 
 
-def failed(trial: TrialHistory, failure: AttemptFailed) -> TrialEnded:
-    """Return the end of a trial that is given up."""
-    return TrialEnded(
-        at=time.time(),
-        trial=trial.number,
-        state="failed",
-        value=None,
-        reason=failure.reason + _remedy(failure),
-        error=failure.error or failure.reason,
-        train_seconds=sum(fold.seconds for fold in trial.finished_folds().values()),
-        epochs_trained=sum(len(fold.epochs) for fold in trial.folds.values()),
-    )
-
-
-def _remedy(failure: AttemptFailed) -> str:
-    if failure.cause != "machine":
-        return ""
-    return f" ({LOSSES} times); `run --retry-failed` tries the trial once more"
-
-
-def failed_confirmation(failure: AttemptFailed) -> TrialConfirmed:
-    """Return the end of a trial's confirmation that is given up."""
-    return TrialConfirmed(
-        at=time.time(),
-        trial=failure.trial,
-        repeats=CONFIRMATIONS,
-        reason=failure.reason,
-        error=failure.error or failure.reason,
-    )
+def _is_of_same_fold(trial: TrialHistory, known: AttemptFailed, failure: AttemptFailed) -> bool:
+    is_same = known.fold == failure.fold if known.fold else known.at > trial.last_fold_at()
+    return known.cause in _NOT_ITS_OWN and is_same and known.at > trial.retried_at

@@ -1,30 +1,34 @@
-"""The loop of a study: ask, evaluate, tell, record."""
+"""The loop of a study: ask, train fold by fold, tell, record."""
 
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 
 from search.data.folds import further_numbers
 from search.errors import FoldwiseError
 from search.executors import Executor
-from search.executors.protocol import GO_ON, HALT, TrialTask, Verdict
-from search.study.attempts import failed, failed_confirmation, is_worth_repeating
+from search.executors.protocol import GO_ON, HALT, FoldKey, FoldTask, Verdict
+from search.study.attempts import is_worth_repeating, why_given_up
 from search.study.budget import Budget, seconds_to_race
 from search.study.drivers import Driver
 from search.study.feedback import Feedback
 from search.study.pruners import Pruner
 from search.study.pruners.base import Standing
+from search.study.trial_end import OutOfFold, Spent, TrialEnds
 from spaces import Settings
 from tracking.history import History, TrialHistory
 from tracking.records import (
     AttemptFailed,
     EpochEnded,
     FoldEnded,
+    FoldStarted,
     Notice,
     Record,
-    TrialConfirmed,
     TrialEnded,
     TrialStarted,
 )
+from tracking.states import TrialState
 
 FAILURES_IN_A_ROW = 10
 
@@ -35,17 +39,59 @@ class StudyStopped(FoldwiseError):
     """The study cannot go on for now; the message says why and what to do."""
 
 
+@dataclass
+class Turn:
+    """What a stage of the study has a trial do: train some folds, in order.
+
+    Attributes:
+        trial: its number.
+        numbers: its folds, those included that are finished.
+        folds: those that have not begun.
+        ahead: folds beyond the turn, for workers that would have nothing else to do.
+        again: those that were trained once more since their predictions could not be used.
+    """
+
+    trial: int
+    numbers: range
+    folds: deque[int]
+    ahead: deque[int] = field(default_factory=deque)
+    again: set[int] = field(default_factory=set)
+
+
+@dataclass
+class Running:
+    """A fold that a worker trains.
+
+    Attributes:
+        task: what the worker was given.
+        ahead: whether it is beyond its trial's turn.
+        began: `time.monotonic()` at its start; None before that is reported.
+        failure: why it broke off.
+        is_stopped: whether nothing is wanted of it any more: its trial is over.
+    """
+
+    task: FoldTask
+    ahead: bool = False
+    began: float | None = None
+    failure: AttemptFailed | None = None
+    is_stopped: bool = False
+
+
 class Study:
     """Evaluates baselines and proposals until the budget is used up.
 
+    A study has three stages: every trial has its turn, waiting trials race, the best are confirmed.
+    Each hands out turns of trials; what workers are given is one fold at a time.
+
     Args:
-        history: what happened so far; kept current.
-        record: called with every new record, before it is acted upon.
+        history: what happened so far; `record` keeps it current.
+        record: takes every new record, before it is acted upon: an event log's `append`.
         driver: proposes; it is shown the history's trials first.
         pruner: ends weak trials. Baselines always see all folds: they are what the others are
             measured by.
-        executor: evaluates.
+        executor: trains folds.
         budget: how much to do.
+        out_of_fold: reads what the folds' models predicted; see `TrialEnds`.
     """
 
     def __init__(
@@ -57,6 +103,7 @@ class Study:
         pruner: Pruner,
         executor: Executor,
         budget: Budget,
+        out_of_fold: OutOfFold | None = None,
     ) -> None:
         self._history = history
         self._record = record
@@ -64,22 +111,19 @@ class Study:
         self._pruner = pruner
         self._executor = executor
         self._budget = budget
-        self._exhausted = False
-        self._failures_in_a_row = 0
+        self._ends = TrialEnds(history, out_of_fold)
         self._feedback = Feedback(driver, history, waits=pruner.waits)
-        self._counted = {  # for failures in a row
-            t.number for t in history.trials.values() if t.ended or self._is_waiting(t)
-        }
-        self._tried: set[int] = set()  # to confirm
-        self._broken: dict[int, AttemptFailed] = {}  # tasks that broke off, by their trials
-        self._again: list[TrialTask] = []  # what is left of them
-        self._over: set[int] = set()  # trials whose task has come to its outcome
+        self._turns: dict[int, Turn] = {}  # of the stage, by trial
+        self._running: dict[FoldKey, Running] = {}
+        self._is_stage_over = False
+        self._exhausted = False
+        self._failed = False
+        self._failures_in_a_row = 0
         self._next_number = 0
+        self._tried: set[int] = set()  # to confirm
+        self._compared: dict[int, int] = {}  # folds over which racing has let a trial go on
         begun = {trial.started.origin for trial in history.trials.values()}
         self._baselines = [name for name in budget.baselines if f"baseline:{name}" not in begun]
-        self._interrupted = [
-            t for t in history.trials.values() if t.ended is None and not self._is_waiting(t)
-        ]
 
     def run(self) -> str:
         """Run to the end and return the reason: complete, exhausted, timeout or failed.
@@ -88,29 +132,12 @@ class Study:
             StudyStopped: there is no room for what the workers write.
         """
         self._catch_up()
-        self._work_off(self._next_trial)
-        for stage in (self._race, self._confirmations):
-            while not self._budget.is_used_up() and (tasks := stage()):
-                self._work_off(lambda tasks=tasks: tasks.pop(0) if tasks else None)  # type: ignore[misc]
+        self._work_off(self._proposals())
+        self._failed = self._failing()
+        while not self._budget.is_used_up() and (racing := self._racing()):
+            self._work_off(self._race(racing))
+        self._work_off(self._confirmations())
         return self._reason()
-
-    def _work_off(self, next_task: Callable[[], TrialTask | None]) -> None:
-        running: dict[int, TrialTask] = {}
-        while True:
-            while len(running) < self._executor.slots:
-                task = self._in_time(lambda: self._again.pop() if self._again else next_task())
-                if task is None:
-                    break
-                self._executor.submit(task)
-                running[task.trial] = task
-            if not running:
-                return
-            over = self._executor.wait(self._on_record)
-            if over is not None:  # else there are more slots
-                self._conclude(running.pop(over))
-
-    def _in_time(self, next_task: Callable[[], TrialTask | None]) -> TrialTask | None:
-        return None if self._budget.is_used_up() else next_task()
 
     def _catch_up(self) -> None:
         """Show the driver the journal's trials; it is told how they ended when it is asked."""
@@ -137,94 +164,216 @@ class Study:
         sampled = started.origin == "sampled"
         self._driver.adopt(started.trial, started.parameters, sampled=sampled)
 
+    # Which fold a free worker is given.
+
+    def _work_off(self, stage: Iterator[Turn]) -> None:
+        """Train what a stage asks for, until all its turns are over or time is up."""
+        self._turns, self._is_stage_over = {}, False
+        while True:
+            while len(self._running) < self._executor.slots and self._begin_next(stage):
+                pass
+            if not self._running or not (self._has_turns_running() or self._has_turns_left()):
+                return
+            over = self._executor.wait(self._on_record)
+            if over is not None:  # else there are more slots
+                self._conclude(self._running.pop(over))
+
+    def _has_turns_running(self) -> bool:
+        return any(not (one.ahead or one.is_stopped) for one in self._running.values())
+
+    def _has_turns_left(self) -> bool:
+        is_left = not self._is_stage_over or any(turn.folds for turn in self._turns.values())
+        return is_left and not self._budget.is_used_up()
+
+    def _begin_next(self, stage: Iterator[Turn]) -> bool:
+        """Give a worker the fold that comes next; say whether there was one.
+
+        That is the next fold of a trial which its worker has traced; else the stage's next trial;
+        else, so that no worker is idle while others train the last trials, another fold of one of
+        these, and even one that racing may turn out to need.
+        """
+        if self._budget.is_used_up():
+            return False
+        turn = self._resting_turn() or self._next_turn(stage) or self._shared_turn()
+        if turn is not None:
+            self._submit(turn.trial, turn.folds.popleft())
+            return True
+        ahead = [turn for turn in self._turns.values() if turn.ahead]
+        if not ahead or not self._has_turns_running():
+            return False
+        turn = min(ahead, key=lambda turn: turn.ahead[0])  # of equal ones the better trial's
+        self._submit(turn.trial, turn.ahead.popleft(), ahead=True)
+        return True
+
+    def _resting_turn(self) -> Turn | None:
+        """Return a turn under way whose trial is not trained now: its worker is free."""
+        trained = {trial for trial, _ in self._running}
+        resting = (t for t in self._turns.values() if t.folds and t.trial not in trained)
+        return next(resting, None)
+
+    def _next_turn(self, stage: Iterator[Turn]) -> Turn | None:
+        """Begin the stage's next turn that has something to train, if there is one left."""
+        for turn in stage:
+            self._turns[turn.trial] = turn
+            if turn.folds:
+                return turn
+            self._finish_if_over(turn)
+        self._is_stage_over = True
+        return None
+
+    def _shared_turn(self) -> Turn | None:
+        """Return a turn whose folds may be trained side by side, as no other trial is left.
+
+        It is the first, so that those who have traced its program go on with it.
+        """
+        return next((turn for turn in self._turns.values() if turn.folds), None)
+
+    def _submit(self, number: int, fold: int, *, ahead: bool = False) -> None:
+        trial = self._history.trials[number]
+        folds = [*trial.finished_folds().values(), *trial.finished_more_folds().values()]
+        task = FoldTask(
+            trial=number,
+            params=trial.setting,
+            fold=fold,
+            describe=not trial.model or bool(self._ends.missing(trial)),
+            seconds_before=sum(ended.seconds for ended in folds),
+        )
+        self._running[task.key] = Running(task, ahead)
+        self._executor.submit(task)
+
     # The first stage: every trial has its turn.
 
-    def _next_trial(self) -> TrialTask | None:
-        if self._failing():
-            return None
-        if self._interrupted:
-            return self._rest_of(self._interrupted.pop(0))
-        known = self._history.trials
-        if len(known) >= self._budget.trials or self._budget.is_used_up(self._seconds_to_race()):
-            return None
-        while self._next_number in known:  # a repair may leave a gap
-            self._next_number += 1
-        number = self._next_number
-        return self._begin_baseline(number) or self._begin_proposal(number)
+    def _proposals(self) -> Iterator[Turn]:
+        known = self._history.trials.values()
+        interrupted = [t for t in known if not (t.state.is_over or self._may_race(t))]
+        for trial in interrupted:
+            if self._failing():
+                return
+            yield from self._resumed(trial)
+        while not self._failing() and self._has_room():
+            number = self._free_number()
+            started = self._baseline(number) or self._proposal(number)
+            if started is None:
+                return
+            self._take(started)
+            trial = self._history.trials[number]
+            yield self._turn(trial, self._first_folds(trial))
 
-    def _begin_baseline(self, number: int) -> TrialTask | None:
+    def _has_room(self) -> bool:
+        begun = len(self._history.trials)
+        return begun < self._budget.trials and not self._budget.is_used_up(self._seconds_to_race())
+
+    def _free_number(self) -> int:
+        while self._next_number in self._history.trials:  # a repair may leave a gap
+            self._next_number += 1
+        return self._next_number
+
+    def _resumed(self, trial: TrialHistory) -> Iterator[Turn]:
+        """Yield what is left of an interrupted trial's turn.
+
+        It may have been interrupted between a fold's end and the pruner's word on it, so the pruner
+        is asked once more; having heard nothing new, it would say the same as then.
+        """
+        reason = self._reason_to_prune(trial) if trial.finished_folds() else ""
+        if reason:
+            self._end(trial, "pruned", reason)
+        else:
+            yield self._turn(trial, self._first_folds(trial))
+
+    def _baseline(self, number: int) -> TrialStarted | None:
         if not self._baselines:
             return None
         name = self._baselines.pop(0)
-        setting = self._budget.baselines[name]
-        self._driver.adopt(number, setting, sampled=False)
-        return self._begin(number, setting, f"baseline:{name}")
+        params = self._budget.baselines[name]
+        self._driver.adopt(number, params, sampled=False)
+        return self._started(number, params, f"baseline:{name}")
 
-    def _begin_proposal(self, number: int) -> TrialTask | None:
+    def _proposal(self, number: int) -> TrialStarted | None:
         self._feedback.give()
-        setting = self._driver.ask(number)
-        if setting is None:
+        params = self._driver.ask(number)
+        if params is None:
             self._exhausted = True
             return None
-        return self._begin(number, setting, "sampled")
+        return self._started(number, params, "sampled")
 
-    def _begin(self, number: int, setting: Settings, origin: str) -> TrialTask:
-        self._take(
-            TrialStarted(
-                at=time.time(),
-                trial=number,
-                parameters=dict(setting),
-                origin=origin,
-                compared_after=self._pruner.compared_after(setting),
-            )
+    def _started(self, number: int, params: Settings, origin: str) -> TrialStarted:
+        return TrialStarted(
+            at=time.time(),
+            trial=number,
+            parameters=dict(params),
+            origin=origin,
+            compared_after=self._pruner.compared_after(params),
         )
-        trial = self._history.trials[number]
-        return self._task(trial, self._first_folds(trial))
 
-    def _rest_of(self, trial: TrialHistory) -> TrialTask:
-        """Return what is left of an interrupted trial's turn."""
-        return self._task(trial, self._first_folds(trial), self._last_word(trial))
+    def _turn(self, trial: TrialHistory, until: int) -> Turn:
+        """Return the turn of a trial up to a fold: what is not trained yet, or was lost since."""
+        numbers = range(1, until + 1)
+        return Turn(trial.number, numbers, deque(self._left(trial, numbers)))
 
-    def _last_word(self, trial: TrialHistory) -> str:
-        """Return why a trial that broke off is to be pruned, if it is.
+    def _left(self, trial: TrialHistory, wanted: Iterable[int]) -> list[int]:
+        """Return those of some folds that are neither finished nor in training.
 
-        It may have done so between a fold's end and the pruner's word on it, so the pruner is asked
-        once more; having heard nothing new, it would say the same as then.
+        Folds without usable predictions are among them, and the user is told.
         """
-        return self._reason_to_prune(trial) if trial.finished_folds() else ""
+        numbers = list(wanted)
+        lost = self._ends.faults(trial, numbers)
+        for fold, fault in lost.items():
+            self._train_again(trial, fold, fault)
+        finished = {*trial.finished_folds(), *trial.finished_more_folds()} - set(lost)
+        return [n for n in numbers if n not in finished and (trial.number, n) not in self._running]
+
+    def _train_again(self, trial: TrialHistory, fold: int, fault: str) -> None:
+        text = f"trial {trial.number}, fold {fold} is trained again: {fault}"
+        if not self._is_known(text):
+            self._take(Notice(at=time.time(), text=text, trial=trial.number))
+
+    def _is_known(self, text: str) -> bool:
+        return any(text == notice.text for notice in self._history.notices)
 
     # The second: trials that waited race, all over the same number of folds at a time.
 
-    def _race(self) -> list[TrialTask]:
-        waiting = [trial for trial in self._history.trials.values() if self._is_waiting(trial)]
-        level = min((trial.level for trial in waiting), default=0)
-        standing = Standing(self._history.objectives[0])
-        racing = [trial for trial in waiting if trial.level == level]
-        # The best first, should the time run out.
-        racing.sort(key=lambda trial: -standing.mean(trial, trial.finished_folds()))
-        return [
-            self._task(trial, min(level + 1, self._folds), self._reason_to_drop(trial, level))
-            for trial in racing
-        ]
+    def _racing(self) -> list[TrialHistory]:
+        """Return the waiting trials that have come least far, the best first.
 
-    def _reason_to_drop(self, trial: TrialHistory, level: int) -> str:
-        if level >= self._folds:  # interrupted just before it was complete
-            return ""
-        return self._pruner.reason_to_drop(trial, self._history)
+        That is their order should the time run out.
+        """
+        waiting = [trial for trial in self._history.trials.values() if self._may_race(trial)]
+        level = min(map(self._race_level, waiting), default=0)
+        standing = Standing(self._history.objectives[0])
+        racing = [trial for trial in waiting if self._race_level(trial) == level]
+        return sorted(racing, key=lambda trial: -standing.mean(trial, range(1, level + 1)))
+
+    def _race_level(self, trial: TrialHistory) -> int:
+        """Return over how many of its first folds a trial is compared next."""
+        return max(trial.regular_level, self._compared.get(trial.number, 0))
+
+    def _race(self, racing: list[TrialHistory]) -> Iterator[Turn]:
+        """Yield the turns of those that go on to one fold more, and end the others."""
+        level, folds = self._race_level(racing[0]), self._folds
+        reasons = {
+            t.number: self._pruner.reason_to_drop(t, self._history, level) if level < folds else ""
+            for t in racing
+        }
+        for trial in racing:
+            if reasons[trial.number]:
+                self._end(trial, "pruned", reasons[trial.number], compared_folds=level)
+                continue
+            until = min(level + 1, folds)
+            self._compared[trial.number] = until
+            turn = self._turn(trial, until)
+            turn.ahead.extend(self._left(trial, range(until + 1, folds + 1)))
+            for running in self._running.values():
+                if running.task.trial == trial.number and running.task.fold <= until:
+                    running.ahead = False
+            yield turn
 
     # The third: the best prove themselves on folds that did not choose them.
 
-    def _confirmations(self) -> list[TrialTask]:
-        return [self._confirmation(trial) for trial in self._to_confirm()]
-
-    def _confirmation(self, trial: TrialHistory) -> TrialTask:
-        return TrialTask(
-            trial.number,
-            trial.setting,
-            tuple(further_numbers(self._folds)),
-            tuple(trial.finished_more_folds().values()),
-            confirms=True,
-        )
+    def _confirmations(self) -> Iterator[Turn]:
+        for trial in self._to_confirm():
+            self._tried.add(trial.number)
+            numbers = further_numbers(self._folds)
+            yield Turn(trial.number, numbers, deque(self._left(trial, numbers)))
 
     def _to_confirm(self) -> list[TrialHistory]:
         best = self._budget.to_confirm(self._history)
@@ -233,74 +382,164 @@ class Study:
     # What happens on the way.
 
     def _on_record(self, record: Record) -> Verdict:
-        if isinstance(record, Notice) and record.text in {
-            notice.text for notice in self._history.notices
-        }:
-            return GO_ON  # another worker has found the same
-        if isinstance(record, AttemptFailed):
-            if record.trial in self._over:  # its worker died with nothing left to do
-                return GO_ON
-            self._broken[record.trial] = record
+        running = self._running.get((getattr(record, "trial", -1), getattr(record, "fold", -1)))
+        if running is not None and running.is_stopped:
+            return HALT  # its trial is over: what still comes is nobody's
+        match record:
+            case Notice() if self._is_known(record.text):
+                return GO_ON  # another worker has found the same
+            case AttemptFailed():
+                return self._take_failure(record, running)
+            case FoldStarted() if running is not None:
+                running.began = time.monotonic()
+                record = replace(record, ahead=running.ahead)
         self._take(record)
-        if isinstance(record, TrialEnded | TrialConfirmed):
-            self._over.add(record.trial)
         if self._budget.is_used_up():
             return HALT
         if isinstance(record, EpochEnded | FoldEnded):
-            reason = self._reason_to_prune(self._history.trials[record.trial])
-            return Verdict(stop=True, reason=reason) if reason else GO_ON
+            trial = self._history.trials[record.trial]
+            reason = self._reason_to_prune(trial)
+            if reason:
+                self._end(trial, "pruned", reason)
+                return HALT
         return GO_ON
 
+    def _take_failure(self, failure: AttemptFailed, running: Running | None) -> Verdict:
+        if running is None or self._is_finished(running.task):
+            return GO_ON  # its worker died with nothing left to do
+        running.failure = failure
+        if failure.cause != "error":
+            self._take(failure)
+        return GO_ON
+
+    def _is_finished(self, task: FoldTask) -> bool:
+        trial = self._history.trials[task.trial]
+        return task.fold in trial.finished_folds() | trial.finished_more_folds()
+
     def _reason_to_prune(self, trial: TrialHistory) -> str:
-        is_over = trial.ended is not None or trial.level >= self._folds
+        is_over = trial.state.is_over or trial.level >= self._folds
         if is_over or self._sees_all_folds(trial):
             return ""
         return self._pruner.reason_to_stop(trial, self._history)
 
     def _take(self, record: Record) -> None:
-        self._history.add(record)
         self._record(record)
         if isinstance(record, FoldEnded | TrialEnded):
             self._feedback.note(record.trial)
 
-    def _conclude(self, task: TrialTask) -> None:
-        trial = self._history.trials[task.trial]
-        self._over.discard(task.trial)
-        failure = self._broken.pop(task.trial, None)
-        if failure is not None:
-            self._repeat_or_fail(task, trial, failure)
-        if trial.confirmed is not None:
-            self._tried.add(trial.number)
-        self._count_failures(trial)
+    # What becomes of a trial when one of its folds is over.
 
-    def _repeat_or_fail(self, task: TrialTask, trial: TrialHistory, failure: AttemptFailed) -> None:
-        """Decide on a trial whose task broke off; its finished folds are kept either way."""
+    def _conclude(self, running: Running) -> None:
+        trial, turn = self._history.trials[running.task.trial], self._turns.get(running.task.trial)
+        if running.is_stopped:
+            return
+        if running.failure is not None:
+            self._repeat_or_fail(trial, running, running.failure)
+        if turn is not None:
+            self._finish_if_over(turn)
+
+    def _repeat_or_fail(
+        self, trial: TrialHistory, running: Running, failure: AttemptFailed
+    ) -> None:
+        """Decide on a fold that broke off; the trial's finished folds are kept either way."""
+        task = running.task
         if failure.cause == "disk":
             raise StudyStopped(
                 f"trial {trial.number}: {failure.reason}\nEvery finished fold is kept. Make room"
                 " and run the same command again."
             )
-        if not is_worth_repeating(trial, failure):
-            self._take(failed_confirmation(failure) if task.confirms else failed(trial, failure))
+        if running.ahead:  # its turn, should it come, decides
             return
-        if task.confirms:
-            self._again.append(self._confirmation(trial))
+        if is_worth_repeating(trial, failure, task.params):
+            self._turns[trial.number].folds.appendleft(task.fold)
+            return
+        reason, error = why_given_up(failure), failure.error or failure.reason
+        if task.fold > self._folds:
+            self._take(self._ends.confirmed(trial, reason=reason, error=error))
+            self._stop(trial)
         else:
-            self._again.append(self._task(trial, task.until, self._last_word(trial)))
+            self._end(trial, "failed", reason, error=error, broken=running)
 
-    def _count_failures(self, trial: TrialHistory) -> None:
-        """Count a trial, once, when it is over or waits."""
-        is_over = trial.ended is not None
-        if trial.number in self._counted or not (is_over or self._is_waiting(trial)):
-            return
-        self._counted.add(trial.number)
-        failed = trial.state == "failed"
+    def _finish_if_over(self, turn: Turn) -> None:
+        """Do what the end of a turn means: nothing yet, a complete trial, or a confirmed one."""
+        trial, last = self._history.trials[turn.trial], turn.numbers[-1]
+        folds = {**trial.finished_folds(), **trial.finished_more_folds()}
+        if not all(number in folds for number in turn.numbers):
+            return  # some are in training, have not begun, or were halted
+        if last >= self._folds:
+            if again := self._unusable(trial, turn):
+                turn.folds.extend(again)
+                return
+            if last > self._folds:
+                self._take(self._ends.confirmed(trial))
+            else:
+                self._end(trial, "complete")
+        self._count_failure(trial)
+        if not turn.ahead:
+            self._turns.pop(turn.trial, None)
+
+    def _unusable(self, trial: TrialHistory, turn: Turn) -> list[int]:
+        """Return the folds that a trial cannot end with: they are trained again, once."""
+        faults = self._ends.faults(trial, turn.numbers)
+        missing = self._ends.missing(trial)
+        if missing and not trial.state.is_over:
+            faults.setdefault(turn.numbers[-1], f"the journal does not tell its {missing}")
+        for fold, fault in faults.items():
+            if fold in turn.again:
+                raise StudyStopped(
+                    f"trial {trial.number}, fold {fold} was trained again, and again {fault}\nEvery"
+                    " other fold is kept. Look after the study's folder and run the same command"
+                    " again."
+                )
+            turn.again.add(fold)
+            self._train_again(trial, fold, fault)
+        return list(faults)
+
+    def _end(
+        self,
+        trial: TrialHistory,
+        state: str,
+        reason: str = "",
+        *,
+        error: str = "",
+        compared_folds: int = 0,
+        broken: Running | None = None,
+    ) -> None:
+        """Record a trial's outcome, and stop what is still trained of it.
+
+        Args:
+            trial: the trial.
+            state: `complete`, `pruned` or `failed`.
+            reason: why, of a trial that is not complete.
+            error: the traceback of one that failed.
+            compared_folds: see `TrialEnded`.
+            broken: its fold that broke off.
+        """
+        running = [one for one in self._running.values() if one.task.trial == trial.number]
+        self._take(
+            self._ends.ended(
+                trial,
+                state,
+                reason=reason,
+                error=error,
+                compared_folds=compared_folds,
+                spent=_spent(trial, [*running, broken] if broken else running),
+                model=broken.failure.model if broken and broken.failure else None,
+            )
+        )
+        self._stop(trial)
+        self._count_failure(trial)
+
+    def _stop(self, trial: TrialHistory) -> None:
+        """Want nothing more of a trial's folds in training, and begin no other."""
+        for running in self._running.values():
+            running.is_stopped |= running.task.trial == trial.number
+        self._turns.pop(trial.number, None)
+
+    def _count_failure(self, trial: TrialHistory) -> None:
+        """Count a trial whose first turn is over."""
+        failed = trial.state is TrialState.FAILED
         self._failures_in_a_row = self._failures_in_a_row + 1 if failed else 0
-
-    def _task(self, trial: TrialHistory, until: int, stop: str = "") -> TrialTask:
-        finished = tuple(trial.finished_folds().values())
-        folds = tuple(range(1, until + 1))
-        return TrialTask(trial.number, trial.setting, folds, finished, stop)
 
     # Where the study stands.
 
@@ -317,10 +556,10 @@ class Study:
         """Say whether no pruner is asked: of baselines, and of those that were complete before."""
         return trial.started.origin != "sampled" or trial.reopened
 
-    def _is_waiting(self, trial: TrialHistory) -> bool:
+    def _may_race(self, trial: TrialHistory) -> bool:
+        """Say whether a trial has come through its own turn and goes on by racing alone."""
         first = self._first_folds(trial)
-        is_through = trial.level >= first
-        return trial.ended is None and is_through and first < self._folds
+        return not trial.state.is_over and first <= trial.level and first < self._folds
 
     def _seconds_to_race(self) -> float:
         tally = self._history.tally
@@ -331,7 +570,7 @@ class Study:
         return self._failures_in_a_row >= FAILURES_IN_A_ROW
 
     def _reason(self) -> str:
-        if self._failing():
+        if self._failed:
             return FAILED
         finished = len(self._history.finished())
         if finished < len(self._history.trials) or self._to_confirm():
@@ -339,3 +578,14 @@ class Study:
         if finished >= self._budget.trials:
             return COMPLETE
         return EXHAUSTED if self._exhausted else TIMEOUT
+
+
+def _spent(trial: TrialHistory, running: Iterable[Running]) -> Spent:
+    """Return what went into folds of a trial that have not ended."""
+    seconds, epochs = 0.0, 0
+    for one in running:
+        fold = trial.folds.get(one.task.fold)
+        if fold is not None and fold.ended is None and fold.epochs and one.began is not None:
+            seconds += time.monotonic() - one.began
+            epochs += max(fold.epochs)
+    return Spent(seconds, epochs)

@@ -11,6 +11,7 @@ import numpy as np
 from search.data.folds import Folds
 from search.environment import describe_environment
 from search.errors import DataError, SettingsError
+from search.studies import opened_log
 from search.study.attempts import to_retry
 from search.study.budget import Budget
 from search.study.drivers import make_driver
@@ -19,13 +20,13 @@ from search.study.identity import check_code
 from search.study.loop import COMPLETE, Study
 from search.study.opening import Opened
 from search.study.pruners import make_pruner
+from search.study.trial_end import OutOfFold
 from search.study.workers import Planned
 from search.text import Notify
 from search.tracker import Tracker
-from tracking.files import make_folder
+from tracking.event_log import EventLog
 from tracking.history import History
-from tracking.journal import Journal
-from tracking.lock import StudyLock, StudyLocked
+from tracking.lock import StudyLocked
 from tracking.provenance import last_code, version_changes
 from tracking.records import Json, Notice, Record, SessionEnded, SessionStarted
 
@@ -66,27 +67,18 @@ def run_session(
     """
     settings = opened.settings
     with ExitStack() as stack:
-        journal = stack.enter_context(_locked_journal(opened, stack, notify))
-        opened.reader.check_same()
-        history = opened.reader.read()  # on, now that no other process can write
+        log = _opened_log(opened, stack, notify)  # now no other process can write
+        history = log.history
         accepted = check_code(history, opened.code, accept=opened.accepts_changed_code)
         environment = describe_environment()
         _tell_changes(history, accepted, environment, notify)
         gc.freeze()  # what was told stays: to look through it again and again takes seconds
         stack.callback(gc.unfreeze)
 
-        def record(entry: Record) -> None:
-            journal.append(entry)
-            shipper.wake()
-            observe(entry)
-            if isinstance(entry, Notice):
-                notify(entry.text)
-
-        def record_new(entry: Record) -> None:
-            history.add(entry)
-            record(entry)
-
-        shipper = stack.enter_context(tracker.shipping(opened.folder, notify))
+        publisher = stack.enter_context(tracker.publishing(opened.folder, notify))
+        log.observe(lambda _: publisher.wake())
+        log.observe(observe)
+        log.observe(lambda record: notify(record.text) if isinstance(record, Notice) else None)
         if not _are_there(opened):
             opened.folds.save(opened.folder.folds)
         budget = _budget(opened)
@@ -94,8 +86,8 @@ def run_session(
         planned = stack.enter_context(closing(Planned.of(opened, history, budget)))
         plan = planned.plan
         if history.study is None:
-            record_new(planned.start)
-        record_new(
+            log.append(planned.start)
+        log.append(
             SessionStarted(
                 at=time.time(),
                 trials=settings.trials,
@@ -112,10 +104,11 @@ def run_session(
             )
         )
         for reopened in to_retry(history) if settings.retry_failed else ():
-            record_new(reopened)
-        reason = _run(opened, planned, history, budget, record, notify)
-        record_new(SessionEnded(at=time.time(), reason=reason))
-        return SessionResult(reason, history, tracker.drain(shipper, notify))
+            log.append(reopened)
+        reason = _run(opened, planned, log, budget, notify)
+        log.append(SessionEnded(at=time.time(), reason=reason))
+        waiting = tracker.drain(publisher, notify, hurries=reason == INTERRUPTED)
+        return SessionResult(reason, history, waiting)
 
 
 def _tell_changes(history: History, accepted: list[str], environment: Json, notify: Notify) -> None:
@@ -173,25 +166,16 @@ def _on_unused(samples: int, unused: int) -> str:
     )
 
 
-def _locked_journal(opened: Opened, stack: ExitStack, notify: Notify) -> Journal:
-    folder = opened.folder
+def _opened_log(opened: Opened, stack: ExitStack, notify: Notify) -> EventLog:
     try:
-        make_folder(folder.root)
-        stack.enter_context(StudyLock(folder.lock))
-        journal = Journal(folder.journal)
+        return stack.enter_context(opened_log(opened.reader, notify))
     except StudyLocked as error:
         raise SettingsError(f"{error}; wait for it, or name another study") from error
     except OSError as error:
         raise SettingsError(
-            f"`--home`: {folder.root} cannot be written ({error.strerror});"
+            f"`--home`: {opened.folder.root} cannot be written ({error.strerror});"
             " name a folder of your own with `--home DIR`"
         ) from error
-    if journal.dropped:
-        notify(
-            f"{folder.journal}: a damaged end, as a crash leaves it, was set aside"
-            f" ({journal.dropped:,} bytes, in {folder.journal.name}.dropped)"
-        )
-    return journal
 
 
 def _budget(opened: Opened) -> Budget:
@@ -208,12 +192,11 @@ def _budget(opened: Opened) -> Budget:
 def _run(
     opened: Opened,
     planned: Planned,
-    history: History,
+    log: EventLog,
     budget: Budget,
-    record: OnRecord,
     notify: Notify,
 ) -> str:
-    settings = opened.settings
+    settings, history = opened.settings, log.history
     if budget.is_done(history):
         return COMPLETE  # without a worker
     executor = planned.executor(notify)
@@ -228,13 +211,19 @@ def _run(
         )
         study = Study(
             history=history,
-            record=record,
+            record=log.append,
             driver=driver,
             pruner=make_pruner(
                 str(settings.pruner), history.objectives[0], winners=settings.confirm
             ),
             executor=executor,
             budget=budget,
+            out_of_fold=OutOfFold(
+                opened.folder,
+                opened.folds,
+                np.asarray(opened.dataset.train_labels),
+                tuple(opened.dataset.classes),
+            ),
         )
         return study.run()
     except KeyboardInterrupt:

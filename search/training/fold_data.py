@@ -1,4 +1,4 @@
-"""What the trials of a study share in a worker: space, samples, labels, folds."""
+"""What the folds of a study share in a worker: space, samples, labels, folds."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -24,8 +24,8 @@ TRIED_SAMPLES = 4  # that the first model is tried on
 
 
 @dataclass(frozen=True)
-class Bench:
-    """All that the trials of a study share, loaded once in a worker.
+class FoldData:
+    """All that the folds of a study share, loaded once in a worker.
 
     Attributes:
         space: builds the models.
@@ -59,7 +59,7 @@ class Bench:
         return Programs()
 
     @classmethod
-    def open(cls, work: Work, *, place: int = 0) -> "Bench":
+    def open(cls, work: Work, *, place: int = 0) -> "FoldData":
         """Load what `work` names, and choose a GPU if any.
 
         Args:
@@ -91,7 +91,7 @@ class Bench:
     def built(
         self, setting: Settings, encoder: Encoder, *, seed: int | None = None
     ) -> AbstractContextManager[Built]:
-        """Return the context of a model for a setting, in this bench's precision.
+        """Return the context of a model for a setting, in this precision.
 
         Args:
             setting: a complete one.

@@ -11,7 +11,7 @@ from search.seeds import derive
 from search.tasks.classification import are_probabilities, output_units
 from search.training.batches import Batches, Part, lengths_of, shuffled, spread
 from search.training.compiling import compile_model
-from search.training.fold_data import Bench
+from search.training.fold_data import FoldData
 from search.training.program import Program
 from search.training.targets import Targets
 
@@ -19,30 +19,30 @@ ROUND = 16  # batches between two looks at the clock
 CHECKED = 2_000  # samples, at most
 
 
-def measure(bench: Bench, probe: Probe) -> Probed:
+def measure(data: FoldData, probe: Probe) -> Probed:
     """Train a setting on the first fold for a moment and return how that went.
 
     The first batches, which trace and allocate, are not timed.
     """
     try:
-        return _measured(bench, probe)
+        return _measured(data, probe)
     finally:
         keras.backend.clear_session(free_memory=False)
 
 
-def _measured(bench: Bench, probe: Probe) -> Probed:
+def _measured(data: FoldData, probe: Probe) -> Probed:
     setting = probe.setting
-    encoder = bench.learn(1, setting)
-    training, validation = bench.parts(1, encoder)
-    seed = derive(bench.seed, "fold", 1)
-    with replace(bench, precision=probe.precision).built(setting, encoder, seed=seed) as built:
-        return _trained(bench, probe, built.model, training, validation)
+    encoder = data.learn(1, setting)
+    training, validation = data.parts(1, encoder)
+    seed = derive(data.seed, "fold", 1)
+    with replace(data, precision=probe.precision).built(setting, encoder, seed=seed) as built:
+        return _trained(data, probe, built.model, training, validation)
 
 
 def _trained(
-    bench: Bench, probe: Probe, model: keras.Model, training: Part, validation: Part
+    data: FoldData, probe: Probe, model: keras.Model, training: Part, validation: Part
 ) -> Probed:
-    setting, classes = probe.setting, len(bench.classes)
+    setting, classes = probe.setting, len(data.classes)
     units = output_units(model, classes, training.inputs)
     if not model.compiled:
         logits = not are_probabilities(model, training.inputs)
@@ -53,7 +53,7 @@ def _trained(
     batches = shuffled(
         training.indices,
         batch_size=int(setting["batch_size"]),
-        seed=bench.seed,
+        seed=data.seed,
         epoch=0,
         lengths=lengths_of(training.inputs) if program.trims else None,
     )

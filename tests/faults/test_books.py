@@ -10,7 +10,7 @@ from tests.studies import StudyBuilder
 from tracking.journal import encode
 from tracking.journal_lines import crc_of
 from tracking.mlflow.mapping import RunKey
-from tracking.mlflow.publisher import ship_all
+from tracking.mlflow.publisher import publish_all
 from tracking.mlflow.sink import MlflowSink, open_store
 from tracking.records import EpochEnded, FoldEnded, SessionEnded, TrialEnded
 
@@ -65,11 +65,11 @@ def balanced(migrated, tmp_path_factory):
     shutil.copy(migrated, folder / "mlflow.db")
     books = Books(folder)
     books.write()
-    ship_all(
+    publish_all(
         books.journal,
         folder / "shipped.json",
         lambda: MlflowSink(books.uri, artifacts=folder / "artifacts", folder=folder),
-        uri_key="key",
+        key="key",
         notify=print,
     )
     return folder

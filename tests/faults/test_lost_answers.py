@@ -9,7 +9,7 @@ import pytest
 from tests.faults.books import check_books, everything_shown
 from tests.faults.servers import FINE, Manner, Proxy
 from tests.studies import StudyBuilder
-from tracking.mlflow.publisher import ship_all
+from tracking.mlflow.publisher import publish_all
 from tracking.mlflow.sink import MlflowSink
 from tracking.records import SessionEnded
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow  # starts servers
 
 
 class Parcel:
-    """A study's records, and a way to ship them."""
+    """A study's records, and a way to publish them."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -32,12 +32,12 @@ class Parcel:
         self.study.add(SessionEnded, reason="complete")
         self.journal = self.study.write(folder / "journal.jsonl")
 
-    def ship(self, address, note="shipped.json"):
-        return ship_all(
+    def publish(self, address, note="shipped.json"):
+        return publish_all(
             self.journal,
             self.folder / note,
             lambda: MlflowSink(address, artifacts=None, folder=self.folder),
-            uri_key="key",
+            key="key",
             notify=print,
             pauses=(0.1,) * 60,
         )
@@ -52,28 +52,28 @@ def parcel(tmp_path, monkeypatch):
 @pytest.mark.parametrize("every", [1, 2])
 def test_runs_whose_making_was_not_confirmed_are_not_made_twice(parcel, proxy, server, every):
     proxy.behave(Manner(forgets=True, only="runs/create", every=every))
-    shipment = parcel.ship(proxy.address)
-    assert (shipment.waiting, shipment.set_aside) == (0, 0)
+    publication = parcel.publish(proxy.address)
+    assert (publication.waiting, publication.refused) == (0, 0)
     assert sum(n for call, n in proxy.calls.items() if "runs/create" in call) > RUNS
     check_books(parcel.journal, server.address)
 
 
 def test_a_server_that_fails_every_other_call_gets_everything_once(parcel, proxy, server):
     proxy.behave(Manner(status=500, every=2))
-    shipment = parcel.ship(proxy.address)
-    assert (shipment.waiting, shipment.set_aside) == (0, 0)
+    publication = parcel.publish(proxy.address)
+    assert (publication.waiting, publication.refused) == (0, 0)
     check_books(parcel.journal, server.address)
     proxy.behave(FINE)
     shown = everything_shown(parcel.journal, server.address)
-    parcel.ship(proxy.address, "another-note.json")
+    parcel.publish(proxy.address, "another-note.json")
     assert everything_shown(parcel.journal, server.address) == shown
 
 
 def test_files_that_are_refused_for_a_while_are_brought_by_a_later_sync(parcel, proxy, server):
     proxy.behave(Manner(status=500, only="PUT "))
-    assert parcel.ship(proxy.address).set_aside == 2  # both trials' ends
+    assert parcel.publish(proxy.address).refused == 2  # both trials' ends
     proxy.behave(FINE)
-    assert parcel.ship(proxy.address).set_aside == 0
+    assert parcel.publish(proxy.address).refused == 0
     check_books(parcel.journal, server.address)
 
 
@@ -83,14 +83,14 @@ def test_a_server_that_stood_still_and_then_does_all_it_was_asked_shows_no_run_t
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
     mortal.start()
     with Proxy(mortal) as proxy:
-        shipping = threading.Thread(target=parcel.ship, args=(proxy.address,))
+        publishing = threading.Thread(target=parcel.publish, args=(proxy.address,))
         proxy.behave(Manner(delay=0.05))
-        shipping.start()
+        publishing.start()
         made = wait_for_calls(proxy, "runs/create", 2)
         mortal.freeze()
         wait_for_calls(proxy, "", made + 8)  # tried again and again
         mortal.thaw()
-        shipping.join()
+        publishing.join()
     check_books(parcel.journal, mortal.address)
 
 

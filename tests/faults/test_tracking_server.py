@@ -4,14 +4,25 @@ import signal
 
 import pytest
 
+from tests.faults.bad_server import (
+    BadServer,
+    dripping_bodies,
+    dripping_heads,
+    endless,
+    hanging,
+)
 from tests.faults.books import check_books, everything_shown
 from tests.faults.processes import in_session
 from tests.faults.servers import FINE, HANGING, SLOW, Manner
+from tests.studies import StudyBuilder
+from tracking.mlflow.delivery import Offset, address_key
+from tracking.secrets import place_of
 
 pytestmark = pytest.mark.slow  # trains, and starts servers
 
 # Else a run waits for a slow server for a minute.
 SHORT_WAITS = (("search.tracker", "_QUIET_SECONDS", 1.0), ("search.tracker", "_DRAIN_SECONDS", 2.0))
+SHORT_ANSWERS = ("search.tracker", "_ANSWER_SECONDS", 1.0)
 AWAY, BACK = "cannot be reached", "has everything again"
 WAITS = "still to reach MLflow"
 EXPECTED = ("Note: ", "New study ", "plan ", "trial ")  # what a command may write beside its result
@@ -128,6 +139,62 @@ def test_a_study_killed_while_it_ships_goes_on_without_a_doubled_run(new_run, pr
     proxy.behave(FINE)
     settled(run, server.address, run.start())
     assert not in_session(killed.pid)
+
+
+def test_a_study_that_is_told_to_end_again_and_again_while_mlflow_hangs_ends_in_good_order(
+    new_run, proxy, server
+):
+    proxy.behave(HANGING)
+    run = new_run(proxy.address)
+    command = run.start(trials=100)
+    run.wait_for("FoldEnded", 2)
+    while command.process.poll() is None:  # as fast as can be, in whatever it does to end
+        command.process.terminate()
+    done = command.wait()
+    assert done.code == 130, done.err
+    assert "Traceback" not in done.err
+    assert not command.leftovers()
+    [end] = run.records("SessionEnded")
+    assert end["reason"] == "interrupted"
+    assert done.json["records_not_in_mlflow"] == len(run.records())
+    proxy.behave(FINE)
+    assert run.sync().code == 0
+    check_books(run.journal, server.address)
+
+
+@pytest.mark.parametrize(
+    ("command", "manner"),
+    [
+        ("sync", hanging),
+        ("sync", dripping_bodies),
+        ("doctor", dripping_heads),
+        ("doctor", endless),
+    ],
+)
+def test_commands_come_back_from_a_server_that_answers_without_end(new_run, command, manner):
+    run = new_run(changes=(("search.tracker", "_RECORD_SECONDS", 1.0), SHORT_ANSWERS))
+    study = StudyBuilder(name="toy")
+    study.session()
+    study.complete_trial(0)
+    study.write(run.journal)
+    with BadServer(manner) as bad:
+        run.tracking_uri = bad.address
+        if command == "doctor":  # as if it had been published: what is there is looked at
+            note_as_published(run)
+        done = run.command(command, "--json").wait()
+    document = done.json
+    if command == "sync":
+        assert done.code == 1
+        assert document["waiting"] == {"toy": len(run.records())}
+    else:
+        assert any("cannot be asked" in finding["text"] for finding in document["findings"])
+    assert "Traceback" not in done.err
+
+
+def note_as_published(run):
+    size = run.journal.stat().st_size
+    key = address_key(place_of(run.tracking_uri))
+    Offset(size, 0, size).store(run.study_folder / "shipped.json", key)
 
 
 def scores(run):

@@ -44,15 +44,52 @@ def tracked(tracking_uri: str, tmp_path: Path) -> Tracked:
     return Tracked(tracking_uri, tmp_path)
 
 
+@pytest.fixture(scope="session")
+def shown_once(
+    migrated_database: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[list[Record]], Path]:
+    """Show records in a store, the same ones once for all tests; return its folder."""
+    shown: dict[str, Path] = {}
+
+    def show(records: list[Record]) -> Path:
+        key = repr(records)
+        if key not in shown:
+            folder = tmp_path_factory.mktemp("shown")
+            shutil.copy(migrated_database, folder / "mlflow.db")
+            sink = Tracked(f"sqlite:///{folder}/mlflow.db", folder).sink()
+            _apply(sink, records)
+            shown[key] = folder
+        return shown[key]
+
+    return show
+
+
+@pytest.fixture
+def shown_as(
+    shown_once: Callable[[list[Record]], Path], tmp_path: Path
+) -> Callable[[list[Record]], Tracked]:
+    """Show records in a store of the test's own: a copy of one that has them."""
+
+    def show(records: list[Record]) -> Tracked:
+        from tracking.mlflow.database import follow_home
+
+        shutil.copytree(shown_once(records), tmp_path, dirs_exist_ok=True)
+        uri = f"sqlite:///{tmp_path}/mlflow.db"
+        follow_home(uri, tmp_path / "artifacts")
+        return Tracked(uri, tmp_path)
+
+    return show
+
+
 @pytest.fixture
 def apply_all() -> Callable[[Any, Iterable[Record]], History]:
     """Show records to a sink, each with the history up to it."""
+    return _apply
 
-    def apply(sink: Any, records: Iterable[Record]) -> History:
-        history = History()
-        for record in records:
-            history.add(record)
-            sink.apply(record, history)
-        return history
 
-    return apply
+def _apply(sink: Any, records: Iterable[Record]) -> History:
+    history = History()
+    for record in records:
+        history.add(record)
+        sink.apply(record, history)
+    return history

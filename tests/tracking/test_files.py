@@ -7,65 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tracking.files import beside, make_folder, private_file, temporary_files, whole_file
-from tracking.journal import Journal
-
-
-@pytest.fixture
-def durable(monkeypatch):
-    """What the disk was asked to confirm, in order: inode numbers."""
-    confirmed = []
-    fsync = os.fsync
-
-    def confirm(descriptor: int) -> None:
-        confirmed.append(os.fstat(descriptor).st_ino)
-        fsync(descriptor)
-
-    monkeypatch.setattr(os, "fsync", confirm)
-    return confirmed
-
-
-def inodes(*paths):
-    return [path.stat().st_ino for path in paths]
-
-
-def test_a_file_is_durable_before_its_name_is(tmp_path, durable):
-    path = tmp_path / "folds.npz"
-    with whole_file(path) as file:
-        file.write(b"new")
-    assert durable == inodes(path, tmp_path)
-
-
-def test_new_folders_are_durable_from_the_one_that_was_there_on(tmp_path, durable):
-    folder = tmp_path / "studies" / "toy" / "predictions"
-    make_folder(folder)
-    assert sorted(durable) == sorted(inodes(folder.parent, folder.parent.parent, tmp_path))
-    durable.clear()
-    make_folder(folder)
-    assert durable == []
-
-
-def test_the_name_of_a_new_journal_is_durable(tmp_path, durable):
-    Journal(tmp_path / "journal.jsonl").close()
-    assert inodes(tmp_path)[0] in durable
-    durable.clear()
-    Journal(tmp_path / "journal.jsonl").close()
-    assert inodes(tmp_path)[0] not in durable
-
-
-def test_a_folder_whose_file_system_cannot_confirm_it_is_believed(tmp_path, monkeypatch):
-    def refuse(descriptor: int) -> None:
-        raise OSError(errno.EINVAL, "no")
-
-    monkeypatch.setattr(os, "fsync", refuse)
-    make_folder(tmp_path / "new")
-    monkeypatch.setattr(os, "fsync", lambda _: _raise(errno.EIO))
-    with pytest.raises(OSError, match="no"):
-        make_folder(tmp_path / "newer")
-
-
-def _raise(number: int) -> None:
-    raise OSError(number, "no")
+from tests.studies import StudyBuilder
+from tracking.event_log import EventLog
+from tracking.files import beside, private_file, sync_folder, temporary_files, whole_file
+from tracking.history import History
+from tracking.home import Home
 
 
 def test_a_file_appears_when_all_is_written_and_what_was_there_stays_until_then(tmp_path):
@@ -108,6 +54,74 @@ def test_temporary_files_are_told_from_others(tmp_path):
     for path in (kept, tmp_path / ".hidden", tmp_path / "folds.npz", tmp_path / ".a.1a2b3c4"):
         path.touch()
     assert temporary_files(tmp_path) == [kept]
+
+
+@pytest.fixture
+def forced(monkeypatch):
+    """The paths, in order, that the disk was asked to confirm, and what they held."""
+    found, fsync = [], os.fsync
+
+    def note(file):
+        path = Path(f"/proc/self/fd/{file}").readlink()
+        names = {entry.name for entry in path.iterdir()} if path.is_dir() else set()
+        found.append((path, names))
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", note)
+    return found
+
+
+def test_a_file_that_must_be_on_the_disk_is_there_with_its_name(tmp_path, forced):
+    with whole_file(tmp_path / "folds.npz") as file:
+        file.write(b"new")
+    assert (tmp_path, {"folds.npz"}) in forced
+    forced.clear()
+    with whole_file(tmp_path / "cache.npy", to_disk=False) as file:
+        file.write(b"new")
+    assert forced == []
+
+
+def test_the_folders_of_a_new_study_are_on_the_disk_before_its_first_record(tmp_path, forced):
+    folder = Home(tmp_path / "mlruns").study("toy")
+    with EventLog.open(folder, History) as log:
+        named = {path / name for path, names in forced for name in names}
+        assert {folder.root, folder.root.parent, tmp_path / "mlruns", folder.journal} <= named
+        forced.clear()
+        log.append(StudyBuilder().records[0])
+        assert [path for path, _ in forced] == [folder.journal]
+    forced.clear()
+    with EventLog.open(folder, lambda: History.of(StudyBuilder().records)):
+        assert forced == []  # all were there
+
+
+def test_a_damaged_end_is_in_its_own_file_before_it_is_cut_off(tmp_path, forced):
+    folder = Home(tmp_path).study("toy")
+    StudyBuilder().write(folder.journal)
+    with folder.journal.open("ab") as file:
+        file.write(b"half a line")
+    with EventLog.open(folder, History) as log:
+        assert log.dropped == 11
+    paths = [path for path, _ in forced]
+    dropped = folder.root / "journal.jsonl.dropped"
+    assert paths.index(dropped) < paths.index(folder.root) < paths.index(folder.journal)
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP])
+def test_a_file_system_that_does_not_force_folders_is_good_enough(tmp_path, monkeypatch, code):
+    def refuse(file):
+        raise OSError(code, "not here")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    sync_folder(tmp_path)
+
+
+def test_a_disk_that_does_not_confirm_a_name_is_told(tmp_path, monkeypatch):
+    def refuse(file):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OSError, match="Input/output"):
+        sync_folder(tmp_path)
 
 
 def test_a_private_file_is_its_users_alone_and_keeps_what_it_has(tmp_path):

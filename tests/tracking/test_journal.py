@@ -10,8 +10,8 @@ import pytest
 
 from tests.studies import lines_of
 from tracking import journal_lines
+from tracking.home import END, beside
 from tracking.journal import Journal, JournalError, JournalReader, decode, encode, read_journal
-from tracking.journal_end import end_path
 from tracking.journal_lines import START, crc_of
 from tracking.records import FORMAT, AttemptFailed
 
@@ -102,7 +102,7 @@ def test_only_epochs_and_starts_of_folds_are_not_forced_to_the_disk(tmp_path, st
     study.start_trial(0)
     study.fold(0, 1)
     with Journal(tmp_path / "journal.jsonl") as journal:
-        forced.clear()  # that there is a journal
+        forced.clear()  # of its folder
         for record in study.records:
             journal.append(record)
         kinds = [type(record).__name__ for record in study.records]
@@ -390,7 +390,7 @@ def test_a_journal_from_before_lines_were_linked_is_linked_from_its_next_record_
         for record in records[9:12]:
             opened.append(record)
     assert read_journal(path) == records[:12]
-    end_path(path).unlink()
+    beside(path, END).unlink()
     whole = path.read_bytes().splitlines(keepends=True)
     for lost in (8, 9, 10):
         path.write_bytes(b"".join(whole[:lost] + whole[lost + 1 :]))
@@ -420,7 +420,7 @@ def test_a_last_line_that_is_lost_after_closing_is_refused_whatever_follows(jour
 
 def test_a_note_of_the_end_that_cannot_be_read_is_none(journal, study):
     for content in (b"", b"garbage", b"[]", b'{"size": "x"}'):
-        end_path(journal).write_bytes(content)
+        beside(journal, END).write_bytes(content)
         assert read_journal(journal) == study.records
 
 

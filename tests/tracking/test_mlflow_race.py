@@ -54,10 +54,8 @@ def test_records_applied_twice_or_by_another_process_are_as_applied_once(
     assert tracked.dump() == once
 
 
-def test_a_trial_pruned_in_its_first_fold_has_its_curves_and_where_it_stopped(
-    tracked, race, apply_all
-):
-    apply_all(tracked.sink(), race.records)
+def test_a_trial_pruned_in_its_first_fold_has_its_curves_and_where_it_stopped(race, shown_as):
+    tracked = shown_as(race.records)
     run = tracked.run("trial", 2)
     assert [step for step, _, _ in tracked.history(run, "val_accuracy")] == [1, 2]
     told = run.data.tags
@@ -70,8 +68,8 @@ def test_a_trial_pruned_in_its_first_fold_has_its_curves_and_where_it_stopped(
     assert "confusion_matrix.png" not in files
 
 
-def test_a_trial_that_waits_is_shown_as_waiting(tracked, race, apply_all):
-    apply_all(tracked.sink(), race.records)
+def test_a_trial_that_waits_is_shown_as_waiting(race, shown_as):
+    tracked = shown_as(race.records)
     states = [tags(tracked, trial)["search.state"] for trial in range(6)]
     assert states == ["complete", "complete", "pruned", "pruned", "waiting", "running"]
     assert tracked.run("trial", 4).info.status == "RUNNING"
@@ -89,14 +87,14 @@ def test_who_waited_when_the_session_ended_waits_in_the_next(tracked, race, appl
     assert tags(tracked, 5)["search.state"] == "running"
 
 
-def test_the_curve_of_the_best_has_a_step_for_every_trial_that_is_over(tracked, race, apply_all):
-    apply_all(tracked.sink(), race.records)
+def test_the_curve_of_the_best_has_a_step_for_every_trial_that_is_over(race, shown_as):
+    tracked = shown_as(race.records)
     best = tracked.history(tracked.run("study"), "best_cv_accuracy")
     assert [(step, value) for step, _, value in best] == [(0, 0.80), (3, 0.81)]
 
 
-def test_a_confirmed_trial_has_scores_by_names_of_their_own(tracked, confirmed, apply_all):
-    apply_all(tracked.sink(), confirmed.records)
+def test_a_confirmed_trial_has_scores_by_names_of_their_own(confirmed, shown_as):
+    tracked = shown_as(confirmed.records)
     run = tracked.run("trial", 1)
     metrics = run.data.metrics
     assert (metrics["cv_accuracy"], metrics["confirmed_accuracy"]) == (0.85, 0.78)
@@ -106,8 +104,8 @@ def test_a_confirmed_trial_has_scores_by_names_of_their_own(tracked, confirmed, 
     assert len(tracked.history(run, "val_loss")) == 3  # not of the further folds
 
 
-def test_folds_that_confirm_are_children_of_another_name(tracked, confirmed, apply_all):
-    apply_all(tracked.sink(), confirmed.records)
+def test_folds_that_confirm_are_children_of_another_name(confirmed, shown_as):
+    tracked = shown_as(confirmed.records)
     fold = tracked.run("fold", 1, 3)
     assert fold.info.run_name == "confirmation fold 3"
     assert fold.data.tags["search.confirmation"] == "true"
@@ -170,8 +168,8 @@ def test_a_newer_trial_takes_an_older_one_off_the_front(tracked, two, apply_all)
     assert [tags(tracked, n)["search.front"] for n in range(3)] == ["false", "true", "true"]
 
 
-def test_one_objective_has_no_front(tracked, confirmed, apply_all):
-    apply_all(tracked.sink(), confirmed.records)
+def test_one_objective_has_no_front(confirmed, shown_as):
+    tracked = shown_as(confirmed.records)
     assert "search.front" not in tags(tracked, 0)
 
 

@@ -10,10 +10,8 @@ pytestmark = pytest.mark.slow  # each shows a whole study to a real store
 
 
 @pytest.fixture
-def shown(tracked, study, apply_all):
-    study.every_kind_of_trial()
-    apply_all(tracked.sink(), study.records)
-    return tracked
+def shown(study, shown_as):
+    return shown_as(study.every_kind_of_trial().records)
 
 
 def test_every_record_applied_twice_is_as_applied_once(shown, study, apply_all):
@@ -26,7 +24,7 @@ def test_every_record_applied_twice_is_as_applied_once(shown, study, apply_all):
     assert shown.dump() == once
 
 
-def test_a_process_may_take_over_at_any_record(tracked, shown, study, apply_all, tmp_path):
+def test_a_process_may_take_over_at_any_record(shown, study, apply_all):
     whole = shown.dump()
     for cut in range(3, len(study.records), 7):
         apply_all(shown.sink(), study.records[:cut])

@@ -1,6 +1,11 @@
-"""Ships a journal to a sink: in the background while a study runs, or at once on request."""
+"""Publishes a journal to a sink: in the background while a study runs, or at once on request.
+
+A thread of its own talks to the sink; whoever waits for it waits for a bounded time. What a server
+answers is bounded by `tracking.mlflow.transport`.
+"""
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -9,29 +14,30 @@ from pathlib import Path
 from types import TracebackType
 
 from tracking.journal import JournalError
-from tracking.mlflow.courier import BusyError, Courier, reason
-from tracking.mlflow.sink_base import Sink
+from tracking.mlflow.calls import Abandonable, Overdue, finish, reason
+from tracking.mlflow.delivery import BusyError, Delivery, Sink
 
 _GATHER = 5.0  # seconds; a fold's epochs then go together, and MLflow's pages reload every 30 s
 _LONGEST_PAUSE = 60.0  # seconds between tries
+PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds before the new tries of `publish_all`
 _PATIENCE = 2.0  # seconds; a server that is restarted, or a line that breaks for a moment
 
 logger = logging.getLogger(__name__)
 
 
-class Shipper:
-    """A background thread that ships a journal as it grows; the writer never waits for it.
+class Publisher:
+    """A background thread that publishes a journal as it grows; the writer never waits for it.
 
     The thread is a daemon, so that the interpreter can exit although a server hangs; what was not
-    shipped by then waits in the journal.
+    published by then waits in the journal.
 
     Args:
         journal: the file of records; it may not exist yet.
-        shipped_path: where it is remembered how far the sink came; its folder exists.
+        offset_path: where it is remembered how far the sink came; its folder exists.
         make_sink: makes a sink, in the thread.
-        uri_key: the sink's address, as `tracking.mlflow.shipped.address_key` names it.
+        key: the sink's address, as `tracking.mlflow.delivery.address_key` names it.
         notify: takes one sentence for the user, from the thread.
-        gather: seconds to collect records before they are shipped.
+        gather: seconds to collect records before they are published.
         first_pause: seconds before the first new try; each further pause is twice as long, up to
             a minute.
         patience: seconds of an outage before the user is told.
@@ -40,26 +46,26 @@ class Shipper:
     def __init__(
         self,
         journal: Path,
-        shipped_path: Path,
+        offset_path: Path,
         make_sink: Callable[[], Sink],
         *,
-        uri_key: str,
+        key: str,
         notify: Callable[[str], None],
         gather: float = _GATHER,
         first_pause: float = 1.0,
         patience: float = _PATIENCE,
     ) -> None:
-        self._courier = Courier(journal, shipped_path, make_sink, uri_key=uri_key, notify=notify)
+        self._delivery = Delivery(journal, offset_path, make_sink, key=key, notify=notify)
         self._notify, self._gather, self._first_pause = notify, gather, first_pause
         self._patience = patience
         self._pause = 0.0  # before the next try; zero when the last went well
-        self._offset = self._courier.offset
+        self._position = self._delivery.position
         self._out_since: float | None = None  # when the first try of an outage began
-        self._is_told = False  # the user was told of it
+        self._has_said_so = False  # to the user, of this outage
         self._state = threading.Condition()
         self._wanted, self._served, self._failed = 1, 0, 0  # deliveries, counted by `wake`
         self._hurry = self._hurried = self._closing = self._over = False
-        self._thread = threading.Thread(target=self._run, name="shipper", daemon=True)
+        self._thread = Abandonable(self._run)
         self._thread.start()
 
     def wake(self) -> None:
@@ -69,9 +75,9 @@ class Shipper:
             self._state.notify_all()
 
     def drain(self, timeout: float) -> int:
-        """Ship what there is now, without the usual pauses; return how many records still wait.
+        """Publish what there is now, without the usual pauses; return how many records still wait.
 
-        It returns before `timeout` seconds when all is shipped, or when a try fails.
+        It returns before `timeout` seconds when all is published, or when a try fails.
         """
         with self._state:
             self._wanted += 1
@@ -80,21 +86,27 @@ class Shipper:
             self._state.wait_for(
                 lambda: self._over or max(self._served, self._failed) >= goal, timeout
             )
-        return self._courier.waiting()
+        return self.waiting
 
     @property
-    def set_aside(self) -> int:
+    def waiting(self) -> int:
+        """Number of records the sink has not taken."""
+        return self._delivery.waiting()
+
+    @property
+    def refused(self) -> int:
         """Number of records the sink refused, which were left out."""
-        return self._courier.set_aside
+        return self._delivery.refused
 
     def close(self) -> None:
-        """End the thread after the record it is shipping, without waiting for a hanging one."""
+        """End the thread after the record it is publishing, without waiting for a hanging one."""
         with self._state:
             self._closing = True
             self._state.notify_all()
         self._thread.join(timeout=1.0)
+        self._thread.abandoned = True
 
-    def __enter__(self) -> "Shipper":
+    def __enter__(self) -> "Publisher":
         return self
 
     def __exit__(
@@ -109,21 +121,21 @@ class Shipper:
         try:
             while (goal := self._next_goal()) is not None:
                 began = time.monotonic()
-                self._report(goal, began, delivered=self._courier.deliver())
+                self._report(goal, began, delivered=self._delivery.deliver())
         except JournalError as error:
-            self._notify(f"Shipping stopped: {error}")
+            self._notify(f"Publishing to MLflow stopped: {error}")
         except Exception as error:
-            logger.info("shipping stopped", exc_info=True)
+            logger.info("publishing stopped", exc_info=True)
             why = f"{type(error).__name__}: {reason(error)}"
-            self._notify(f"Shipping stopped ({why}); `python -m search sync` goes on.")
+            self._notify(f"Publishing to MLflow stopped ({why}); `python -m search sync` goes on.")
         finally:
-            self._courier.close()
+            self._delivery.close()
             with self._state:
                 self._over = True
                 self._state.notify_all()
 
     def _next_goal(self) -> int | None:
-        """Wait until there is something to ship and it is time; None when closing."""
+        """Wait until there is something to publish and it is time; None when closing."""
         with self._state:
             self._state.wait_for(lambda: self._closing or self._wanted > self._served)
             pause = self._pause or self._gather
@@ -135,7 +147,7 @@ class Shipper:
         self._pause = self._next_pause(delivered=delivered)
         if delivered:
             self._end_outage()
-        elif not self._courier.refused:
+        elif not self._delivery.is_refused:
             self._note_outage(began)
         with self._state:
             if delivered:
@@ -145,88 +157,120 @@ class Shipper:
             self._state.notify_all()
 
     def _note_outage(self, began: float) -> None:
-        """Tell the user once: when it lasts, or when somebody waits for all to be shipped."""
+        """Tell the user once: when it lasts, or when somebody waits for all to be published."""
         if self._out_since is None:
             self._out_since = began
         lasts = time.monotonic() - self._out_since >= self._patience
-        if self._courier.failure is not None and not self._is_told and (lasts or self._hurried):
-            self._is_told = True
-            self._notify(_outage(self._courier.failure))
+        if self._delivery.failure is None or self._has_said_so or not (lasts or self._hurried):
+            return
+        self._has_said_so = True
+        self._notify(_outage(self._delivery.failure))
 
     def _end_outage(self) -> None:
-        if self._is_told:
+        if self._has_said_so:
             self._notify("The tracking server has everything again.")
-        self._out_since, self._is_told = None, False
+        self._out_since, self._has_said_so = None, False
 
     def _next_pause(self, *, delivered: bool) -> float:
-        came_from, self._offset = self._offset, self._courier.offset
+        came_from, self._position = self._position, self._delivery.position
         if delivered:
             return 0.0
-        if self._offset > came_from:  # the next record's trouble is a new one
+        if self._position > came_from:  # the next record's trouble is a new one
             return self._first_pause
         return min(max(self._first_pause, 2 * self._pause), _LONGEST_PAUSE)
 
 
 @dataclass(frozen=True)
-class Shipment:
-    """What `ship_all` did.
+class Publication:
+    """What `publish_all` did.
 
     Attributes:
-        shipped: records taken by the sink, those set aside included.
+        published: records taken by the sink, those it refused included.
         waiting: records not taken.
-        set_aside: records the sink refused, which were left out.
+        refused: records the sink refused, which were left out.
         failure: why the rest waits; empty when nothing does.
+        is_overdue: whether that is because a record was not taken in time.
     """
 
-    shipped: int
+    published: int
     waiting: int
-    set_aside: int
+    refused: int
     failure: str
+    is_overdue: bool = False
 
 
-def ship_all(
+def publish_all(
     journal: Path,
-    shipped_path: Path,
+    offset_path: Path,
     make_sink: Callable[[], Sink],
     *,
-    uri_key: str,
+    key: str,
     notify: Callable[[str], None],
-    pauses: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0),
-) -> Shipment:
-    """Ship what a journal holds, records that were set aside once more, and come back.
+    pauses: tuple[float, ...] | None = None,
+    record_seconds: float = 60.0,
+    seconds: float = math.inf,
+) -> Publication:
+    """Publish what a journal holds, records that were refused once more, and come back.
+
+    It comes back in time whatever the sink does: once a record is overdue, the rest waits.
 
     Args:
-        journal: as for `Shipper`, like the next four.
-        shipped_path: see there.
+        journal: as for `Publisher`, like the next four.
+        offset_path: see there.
         make_sink: see there.
-        uri_key: see there.
+        key: see there.
         notify: see there.
-        pauses: seconds before each new try; any record that gets through starts them anew.
+        pauses: seconds before each new try, `PAUSES` unless given; any record that gets through
+            starts them anew.
+        record_seconds: how long one record may take, with all its tries.
+        seconds: how long all of them may take.
 
     Raises:
         JournalError: the journal is damaged.
     """
-    courier = Courier(
-        journal, shipped_path, make_sink, uri_key=uri_key, notify=notify, once_more=True
+    delivery = Delivery(
+        journal,
+        offset_path,
+        make_sink,
+        key=key,
+        notify=notify,
+        once_more=True,
+        record_seconds=record_seconds,
     )
-    at_first = before = courier.waiting()
+    at_first, end, late = delivery.waiting(), time.monotonic() + seconds, ""
+    try:
+        finish(
+            lambda: _deliver_all(delivery, at_first, PAUSES if pauses is None else pauses),
+            lambda: min(end, delivery.overdue_at),
+        )
+    except Overdue:
+        is_all = time.monotonic() < delivery.overdue_at
+        late = (
+            f"not all was taken within {seconds:.0f} s"
+            if is_all
+            else f"a record was not taken within {record_seconds:.0f} s"
+        )
+    waiting = delivery.waiting()
+    why = reason(delivery.failure) if delivery.failure is not None and waiting else ""
+    failure = "; ".join(filter(None, (late, why)))
+    return Publication(at_first - waiting, waiting, delivery.refused, failure, bool(late))
+
+
+def _deliver_all(delivery: Delivery, waiting: int, pauses: tuple[float, ...]) -> None:
     left = list(pauses)
     try:
-        while not courier.deliver() and left and not isinstance(courier.failure, BusyError):
-            left = list(pauses) if courier.waiting() < before else left
-            before = courier.waiting()
+        while not delivery.deliver() and left and not isinstance(delivery.failure, BusyError):
+            before, waiting = waiting, delivery.waiting()
+            left = list(pauses) if waiting < before else left
             time.sleep(left.pop(0))
     finally:
-        courier.close()
-    waiting = courier.waiting()
-    failure = reason(courier.failure) if courier.failure is not None else ""
-    return Shipment(at_first - waiting, waiting, courier.set_aside, failure)
+        delivery.close()
 
 
 def _outage(failure: Exception) -> str:
     if isinstance(failure, BusyError):
-        return f"Not shipping to the tracking server: {failure}."
+        return f"Not publishing to the tracking server: {failure}."
     return (
         f"The tracking server cannot be reached ({reason(failure)}). The search goes on;"
-        " what is missing there is shipped later, or by `python -m search sync`."
+        " what is missing there is published later, or by `python -m search sync`."
     )

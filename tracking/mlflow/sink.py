@@ -8,17 +8,17 @@ along what it builds on, so a run that somebody deleted comes back with the next
 import json
 import logging
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tracking import run_files
 from tracking.history import FoldHistory, History, TrialHistory
+from tracking.mlflow import artifacts as files
 from tracking.mlflow import mapping as runs
 from tracking.mlflow import views
+from tracking.mlflow.database import follow_home, make_database
 from tracking.mlflow.description import describe
 from tracking.mlflow.mapping import Point, RunKey
-from tracking.mlflow.places import follow_home
-from tracking.mlflow.report import show_report
 from tracking.provenance import trial_marks
 from tracking.records import (
     EpochEnded,
@@ -39,14 +39,14 @@ from tracking.records import (
 from tracking.stages import waiting
 
 if TYPE_CHECKING:
-    from tracking.mlflow.store import MlflowStore, RunReference
+    from tracking.mlflow.store import MlflowStore, RunReference, TrialRun
 
 # Standard output belongs to the command, which may be printing JSON there; MLflow asks at each run.
 _SILENCE = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
 
 
 class MlflowSink:
-    """Shows one study's records in MLflow; a `tracking.mlflow.sink_base.Sink`.
+    """Shows one study's records in MLflow; a `tracking.mlflow.delivery.Sink`.
 
     Making one does nothing: MLflow is imported, and its address used, with the first record.
 
@@ -105,7 +105,7 @@ class MlflowSink:
             case ModelExported() | TestSetOpened():
                 self._show_final(history, record)
             case ReportWritten():
-                show_report(self._store(history), self._study_run(history), record)
+                files.show_report(self._store(history), self._study_run(history), record)
 
     def close(self) -> None:
         """Forget what was found out; MLflow keeps its own connections."""
@@ -259,7 +259,7 @@ class MlflowSink:
     def _end_trial(self, history: History, trial: TrialHistory, record: TrialEnded) -> None:
         store, run_id = self._store(history), self._trial_run(history, trial)
         self._cut_short(history, trial, trial.folds, record.state, at=record.at)
-        store.upload(run_id, run_files.trial_files(trial, record, history.known_study().classes))
+        store.upload(run_id, files.trial_files(trial, record, history.known_study().classes))
         points, tags = (
             runs.trial_points(trial, record),
             runs.ended_tags(trial, record, trial_marks(history, trial)),
@@ -316,7 +316,9 @@ class MlflowSink:
                 self._marks[number] = tags
 
     def _show_final(self, history: History, record: ModelExported | TestSetOpened) -> None:
-        from tracking.mlflow.final import show_final
+        # MLflow warns at an import of a type hint of its own; nothing that a user could mend.
+        warnings.filterwarnings("ignore", message=".*Any type hint is inferred as AnyType")
+        from tracking.mlflow.models import show_final
 
         show_final(self._store(history), record, history, folder=self._folder)
 
@@ -325,7 +327,6 @@ def open_store(tracking_uri: str, *, artifacts: Path | None) -> "MlflowStore":
     """Import MLflow, quietly, and return a store at the address."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read at the import, too
     os.environ.update(_SILENCE)
-    from tracking.mlflow.database import make_database
     from tracking.mlflow.store import MlflowStore
 
     # It logs each table it creates; what goes wrong arrives here as an exception.
@@ -344,6 +345,19 @@ def find_experiment(tracking_uri: str, study_id: str) -> str | None:
         mlflow.exceptions.MlflowException: MLflow cannot be reached.
     """
     return open_store(tracking_uri, artifacts=None).find_experiment(study_id)
+
+
+def trial_runs(tracking_uri: str, study_id: str) -> "list[TrialRun] | None":
+    """Return the runs of a study's trials, by their start; None where MLflow has no such study.
+
+    Args:
+        tracking_uri: MLflow's address; a database that does not exist would be made.
+        study_id: the study's, whatever its name.
+
+    Raises:
+        mlflow.exceptions.MlflowException: MLflow cannot be reached.
+    """
+    return open_store(tracking_uri, artifacts=None).trial_runs(study_id)
 
 
 def _experiment_tags(history: History) -> runs.Tags:

@@ -25,17 +25,18 @@ from mlflow.entities import (
 from tracking.home import folder_name
 from tracking.mlflow.database import measure_tables
 from tracking.mlflow.mapping import BEST_MARK, FRONT_MARK, Point, RunKey, Tags, finite
+from tracking.mlflow.transport import bound_exchanges
 
 _METRICS, _OTHERS = 800, 100  # MLflow takes 1,000 entries a request, 100 params, 100 tags
 _TRIALS = "tags.`search.kind` = 'trial'"
 # A call that fails is repeated twice within a second, for servers that fail now and then. The
-# shipper waits for one that is away; MLflow's own 7 tries of 120 s, with pauses of up to two
+# publisher waits for one that is away; MLflow's own 7 tries of 120 s, with pauses of up to two
 # minutes between them, would only hide that. Variables that the user has set go first.
 _REQUESTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": 2,
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": 0,
     "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": 1.0,  # seconds, before the second repetition
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": 30,  # seconds
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": 30,  # seconds, of a call with its repetitions
 }
 
 
@@ -51,6 +52,23 @@ class RunReference:
     id: str
     started: float = 0.0
     marks: Tags = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrialRun:
+    """A trial's run as MLflow shows it.
+
+    Attributes:
+        number: the trial's, from 0.
+        state: `complete`, `pruned`, `failed`, `running`, `waiting` or `interrupted`.
+        status: MLflow's own: `RUNNING`, `FINISHED`, `FAILED` or `KILLED`.
+        id: MLflow's identifier of the run.
+    """
+
+    number: int
+    state: str
+    status: str
+    id: str
 
 
 class MlflowStore:
@@ -101,6 +119,27 @@ class MlflowStore:
             filter_string=f"tags.`search.study_id` = '{study_id}'", max_results=1
         )
         return str(found[0].experiment_id) if found else None
+
+    def trial_runs(self, study_id: str) -> list[TrialRun] | None:
+        """Return the runs of a study's trials, by their start; None where MLflow has no such study.
+
+        Runs that were deleted are left out.
+
+        Args:
+            study_id: the study's, whatever its name.
+        """
+        experiment = self.find_experiment(study_id)
+        if experiment is None:
+            return None
+        return [
+            TrialRun(
+                int(run.data.tags.get("search.trial", -1)),
+                run.data.tags.get("search.state", ""),
+                run.info.status,
+                run.info.run_id,
+            )
+            for run in self._pages(experiment, _TRIALS)
+        ]
 
     def tag_experiment(self, tags: Tags) -> None:
         """Set tags of the experiment, one request for each that has changed."""
@@ -210,17 +249,17 @@ class MlflowStore:
 
     def _search(self, query: str) -> None:
         doubles: dict[RunKey, list[Run]] = {}
-        for run in self._pages(query):
+        for run in self._pages(self.experiment_id, query):
             doubles.setdefault(RunKey.of(run.data.tags), []).append(run)
         for each, same in doubles.items():
             self._keep_one(each, same)
         self._searched.add(query)
 
-    def _pages(self, query: str) -> Iterator[Run]:
+    def _pages(self, experiment_id: str, query: str) -> Iterator[Run]:
         page: str | None = None
         while page != "":
             found = self.client.search_runs(
-                [self.experiment_id],
+                [experiment_id],
                 query,
                 ViewType.ACTIVE_ONLY,
                 order_by=["start_time ASC"],
@@ -250,6 +289,7 @@ def _limit_requests() -> None:
     for name, value in _REQUESTS.items():
         # Not `os.environ`: that is the user's, and what they start would inherit it.
         getattr(environment_variables, name).default = value
+    bound_exchanges()
 
 
 def _query(key: RunKey) -> str:

@@ -160,7 +160,7 @@ def _numbered(name: str, history: History, numbers: Sequence[int]) -> list[Trial
         if number not in complete:
             raise SettingsError(
                 "`--trials` must be complete ones, which have seen all folds; trial"
-                f" {number} is {history.trials[number].state}."
+                f" {number} is {history.trials[number].state.shown}."
                 f" Complete: {', '.join(map(str, sorted(complete))) or 'none'}."
             )
     return [complete[number] for number in numbers]

@@ -154,7 +154,9 @@ class Subject:
 
     def brief(self, trial: TrialHistory, *axes: Axis) -> str:
         """Return a short label, for where each trial is drawn many times: name, score, values."""
-        score = score_text(self.first, trial.value) if trial.value is not None else trial.state
+        score = (
+            score_text(self.first, trial.value) if trial.value is not None else trial.state.shown
+        )
         values = (f"{axis.name} = {short_text(trial.setting[axis.name])}" for axis in axes)
         return hover(f"{plain(trial_name(trial))}: {score}", *map(plain, values))
 

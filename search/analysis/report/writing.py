@@ -8,13 +8,12 @@ from pathlib import Path
 
 from search.analysis.report.report import Reported, report
 from search.errors import FoldwiseError, SettingsError
-from search.studies import known_study
+from search.studies import StudyReader, known_reader, opened_log
 from search.text import Notify
 from search.tracker import Tracker
 from tracking.files import beside, whole_file
 from tracking.home import Home
-from tracking.journal import Journal
-from tracking.lock import StudyLock, StudyLocked, holder
+from tracking.lock import StudyLocked, holder
 from tracking.records import ReportWritten
 
 
@@ -67,15 +66,17 @@ def write_report(
         FoldwiseError: a study has no complete trial.
     """
     check_target(target, overwrite=overwrite)
-    studies = {name: _reported(home, name) for name in names}
-    content = report(list(studies.values()), home=home.root, data_dir=data_dir).encode()
+    readers = {name: known_reader(home, name) for name in names}
+    content = report(
+        [_reported(*each) for each in readers.items()], home=home.root, data_dir=data_dir
+    ).encode()
     _write(target, content)
     digest = hashlib.sha256(content).hexdigest()
-    written = Written(target.resolve(), len(content), digest, tuple(studies))
+    written = Written(target.resolve(), len(content), digest, tuple(readers))
     on_written(written)
     record = ReportWritten(at=time.time(), file=str(written.file), sha256=digest)
     waiting = sum(
-        _record(name, reported, record, tracker, notify) for name, reported in studies.items()
+        _record(name, reader, record, tracker, notify) for name, reader in readers.items()
     )
     return replace(written, waiting=waiting)
 
@@ -101,10 +102,10 @@ def check_target(target: Path, *, overwrite: bool) -> None:
         raise _not_writable(target, error) from error
 
 
-def _reported(home: Home, name: str) -> Reported:
-    folder, history = known_study(home, name)
+def _reported(name: str, reader: StudyReader) -> Reported:
+    folder, history = reader.folder, reader.history
     if history.best() is None:
-        states = [trial.state for trial in history.trials.values()]
+        states = [trial.state.shown for trial in history.trials.values()]
         counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states)) or "none at all"
         raise FoldwiseError(
             f"a report needs a complete trial; study {name!r} has none ({counts}). Let it run on"
@@ -129,16 +130,15 @@ def _not_writable(target: Path, error: OSError) -> SettingsError:
 
 
 def _record(
-    name: str, reported: Reported, record: ReportWritten, tracker: Tracker, notify: Notify
+    name: str, reader: StudyReader, record: ReportWritten, tracker: Tracker, notify: Notify
 ) -> int:
-    folder = reported.folder
     try:
-        with StudyLock(folder.lock), Journal(folder.journal) as journal:
-            journal.append(record)
+        with opened_log(reader, notify) as log:
+            log.append(record)
     except StudyLocked:
         notify(
             f"study {name} is running, so the report is not filed with it in MLflow; write it"
             " again when the session has ended"
         )
         return 0
-    return tracker.sync(folder, notify)
+    return tracker.sync(reader.folder, notify)

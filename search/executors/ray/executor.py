@@ -16,9 +16,10 @@ from search.executors.protocol import (
     HALT,
     Done,
     Failed,
+    FoldKey,
+    FoldTask,
     Ready,
     Report,
-    TrialTask,
     Verdict,
     Work,
 )
@@ -26,7 +27,7 @@ from search.executors.ray.bundles import Bundle, Parcel, dataset_parcel, study_p
 from search.executors.ray.cluster import Cluster
 from search.executors.ray.host import Fetched
 from search.executors.ray.pool import RayPool
-from search.executors.ray.remote import COMPARED, Order, Task, Wanted
+from search.executors.ray.remote import COMPARED, Order, Wanted
 from search.executors.ray.worker import RayWorker
 from search.executors.resources import ClusterWish
 from search.text import Notify
@@ -74,7 +75,7 @@ class RayExecutor(Executor):
         self._parcels: dict[Bundle, Parcel] = {parcel.bundle: parcel for parcel in parcels}
         self._pieces: dict[Bundle, Fetched] = {}
         self._versions = package_versions(COMPARED)
-        self._tasks: deque[TrialTask] = deque()  # not yet with a worker
+        self._tasks: deque[FoldTask] = deque()  # not yet with a worker
         self._failed_starts = 0
         dataset, study = self._parcels
         order = Order(work, dataset, study, limits or Limits(), wish.per_trial)
@@ -97,11 +98,11 @@ class RayExecutor(Executor):
         """How many tasks may be submitted and not yet over, at the moment."""
         return self._pool.slots
 
-    def submit(self, task: TrialTask) -> None:
+    def submit(self, task: FoldTask) -> None:
         """Queue the task for the next worker that has none."""
         self._tasks.append(task)
 
-    def wait(self, on_record: OnRecord) -> int | None:
+    def wait(self, on_record: OnRecord) -> FoldKey | None:
         """Pass the workers' records on, and verdicts back, until a task is over or slots grew."""
         if not self._tasks and all(worker.task is None for worker in self._pool.workers):
             raise RuntimeError("wait without a submitted task")
@@ -137,8 +138,8 @@ class RayExecutor(Executor):
             ready, _ = ray.wait(list(awaited), num_returns=len(awaited), timeout=0)
         return [awaited[reference] for reference in ready]
 
-    def _hear(self, worker: RayWorker, on_record: OnRecord) -> int | None:
-        """Take in what a worker says; return its trial's number if its task is over."""
+    def _hear(self, worker: RayWorker, on_record: OnRecord) -> FoldKey | None:
+        """Take in what a worker says; return trial and fold if its task is over."""
         if worker not in self._pool.workers:  # dismissed a moment ago
             return None
         try:
@@ -155,7 +156,7 @@ class RayExecutor(Executor):
                 worker.answer(self._take(said, on_record))
             case Done():
                 task, worker.task = worker.task, None
-                return None if task is None else task.trial
+                return None if task is None else task.key
             case Failed(words):
                 return self._leave_out(worker, words, on_record)
         return None
@@ -172,8 +173,8 @@ class RayExecutor(Executor):
                         with whole_file(path) as file:
                             file.write(content)
             except StudyFileError as error:
-                reason = f"{type(error).__name__}: {error}"
-                on_record(_broken_off(record.trial, machine_cause(error), reason, reason))
+                key, reason = (record.trial, record.fold), f"{type(error).__name__}: {error}"
+                on_record(_broken_off(key, machine_cause(error), reason, reason))
                 return HALT
         return on_record(record)
 
@@ -199,13 +200,12 @@ class RayExecutor(Executor):
 
     def _hand_out(self) -> None:
         idle = [one for one in self._pool.workers if one.is_ready and one.task is None]
-        for worker in idle[: len(self._tasks)]:
-            worker.task, worker.has_begun = self._tasks.popleft(), False
-            worker.answer(Task(worker.task, self._predictions(worker.task)))
-
-    def _predictions(self, task: TrialTask) -> dict[str, bytes]:
-        paths = {fold.predictions: self._folder.root / fold.predictions for fold in task.finished}
-        return {name: path.read_bytes() for name, path in paths.items() if path.is_file()}
+        while idle and self._tasks:
+            task = self._tasks.popleft()
+            worker = next((one for one in idle if one.last_trial == task.trial), idle[0])
+            idle.remove(worker)
+            worker.task, worker.last_trial, worker.has_begun = task, task.trial, False
+            worker.answer(task)
 
     def _fetched(self, bundle: Bundle) -> Fetched:
         if bundle not in self._pieces:
@@ -215,7 +215,7 @@ class RayExecutor(Executor):
 
     # Workers that are gone or cannot work.
 
-    def _lose(self, worker: RayWorker, error: Exception, on_record: OnRecord) -> int | None:
+    def _lose(self, worker: RayWorker, error: Exception, on_record: OnRecord) -> FoldKey | None:
         """Let go of a worker that is gone; report the task it had."""
         task, told = worker.task, _COLOUR.sub("", str(error))[:_LONGEST_ERROR]
         self._pool.remove(worker)
@@ -232,24 +232,27 @@ class RayExecutor(Executor):
         if isinstance(error, ray.exceptions.OutOfMemoryError):
             cause = "memory"
             reason = f"Ray ended the worker on {worker.host} because memory ran out"
-        on_record(_broken_off(task.trial, cause, reason, told))
-        return task.trial
+        on_record(_broken_off(task.key, cause, reason, told))
+        return task.key
 
-    def _leave_out(self, worker: RayWorker, words: str, on_record: OnRecord) -> int | None:
+    def _leave_out(self, worker: RayWorker, words: str, on_record: OnRecord) -> FoldKey | None:
         """Go on without a worker that cannot work; another takes its task, if it has not begun."""
         task, over = worker.task, None
         if task is not None and worker.has_begun:
             reason = f"the worker on {worker.host} cannot go on"
-            on_record(_broken_off(task.trial, "lost", reason, words[-_LONGEST_ERROR:]))
-            over = task.trial
+            on_record(_broken_off(task.key, "lost", reason, words[-_LONGEST_ERROR:]))
+            over = task.key
         elif task is not None:
             self._tasks.appendleft(task)
         self._pool.leave_out(worker, words)
         return over
 
 
-def _broken_off(trial: int, cause: str, reason: str, error: str) -> AttemptFailed:
-    return AttemptFailed(at=time.time(), trial=trial, cause=cause, reason=reason, error=error)
+def _broken_off(key: FoldKey, cause: str, reason: str, error: str) -> AttemptFailed:
+    trial, fold = key
+    return AttemptFailed(
+        at=time.time(), trial=trial, fold=fold, cause=cause, reason=reason, error=error
+    )
 
 
 def _unheard(_: str) -> None:

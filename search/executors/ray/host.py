@@ -12,10 +12,10 @@ from typing import Any, TypeAlias
 import ray
 
 from search.errors import FoldwiseError
-from search.executors.protocol import Failed, Verdict
+from search.executors.protocol import Failed, FoldTask, Verdict
 from search.executors.ray.bundles import Bundle
 from search.executors.ray.placement import cache_root, scratch
-from search.executors.ray.remote import Line, Order, Said, Task, Wanted, lend
+from search.executors.ray.remote import Line, Order, Said, Wanted, lend
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Fetched:
     pieces: tuple[tuple[str, Any], ...]
 
 
-Answer: TypeAlias = Task | Verdict | Fetched
+Answer: TypeAlias = FoldTask | Verdict | Fetched
 
 
 class Host:
@@ -68,7 +68,7 @@ class _Line(Line):
     def tell(self, said: Said) -> None:
         self.said.put(said)
 
-    def hear(self) -> Task | Verdict:
+    def hear(self) -> FoldTask | Verdict:
         answer = self.answers.get()
         if isinstance(answer, Fetched):
             raise TypeError("pieces of a bundle came that nobody asked for")

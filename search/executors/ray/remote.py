@@ -21,17 +21,17 @@ from search.executors.local import LocalExecutor
 from search.executors.protocol import (
     HALT,
     Done,
+    FoldTask,
     FromWorker,
     Ready,
     Report,
-    TrialTask,
     Verdict,
     Work,
 )
 from search.executors.ray.bundles import CODE, Bundle, reference_at
 from search.executors.ray.placement import place
 from search.executors.resources import PerTrial
-from tracking.home import StudyFolder
+from tracking.home import Home, StudyFolder
 from tracking.records import AttemptFailed, FoldEnded, Record
 
 Files: TypeAlias = dict[str, bytes]
@@ -66,14 +66,6 @@ class Wanted:
     bundle: Bundle
 
 
-@dataclass(frozen=True)
-class Task:
-    """A task with the predictions of its finished folds, by their names in the study's folder."""
-
-    task: TrialTask
-    files: Files
-
-
 Said: TypeAlias = FromWorker | Wanted
 
 
@@ -91,7 +83,7 @@ class Line(ABC):
         """Say something."""
 
     @abstractmethod
-    def hear(self) -> Task | Verdict:
+    def hear(self) -> FoldTask | Verdict:
         """Wait for the answer."""
 
     @abstractmethod
@@ -117,7 +109,7 @@ def lend(order: Order, line: Line, root: Path, folder: Path) -> None:
     line.tell(Ready(line.node, socket.gethostname(), versions))
     while True:
         given = line.hear()
-        assert isinstance(given, Task)  # noqa: S101 # nosec B101 # narrows the line's type
+        assert isinstance(given, FoldTask)  # noqa: S101 # nosec B101 # narrows the line's type
         _evaluate(given, worker, line, StudyFolder(folder))
 
 
@@ -138,7 +130,7 @@ def _started(order: Order, line: Line, root: Path, folder: Path) -> LocalExecuto
         space=reference_at(order.work.space, study / CODE),
         dataset=str(dataset),
         folder=str(folder),
-        declarations=str(root / "declarations"),
+        declarations=str(Home(root).declarations),
     )
     share = min(1.0, order.per_trial.cpus / cores())
     return LocalExecutor(
@@ -149,12 +141,8 @@ def _started(order: Order, line: Line, root: Path, folder: Path) -> LocalExecuto
     )
 
 
-def _evaluate(given: Task, worker: LocalExecutor, line: Line, folder: StudyFolder) -> None:
-    shutil.rmtree(folder.root / "predictions", ignore_errors=True)
-    for name, content in given.files.items():
-        path = folder.root / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(content)
+def _evaluate(task: FoldTask, worker: LocalExecutor, line: Line, folder: StudyFolder) -> None:
+    shutil.rmtree(folder.all_predictions, ignore_errors=True)
 
     def on_record(record: Record) -> Verdict:
         files = {}
@@ -163,11 +151,7 @@ def _evaluate(given: Task, worker: LocalExecutor, line: Line, folder: StudyFolde
                 with own_files():
                     files[record.predictions] = (folder.root / record.predictions).read_bytes()
             except StudyFileError as error:
-                cause, reason = machine_cause(error), f"{type(error).__name__}: {error}"
-                failure = AttemptFailed(
-                    at=time.time(), trial=record.trial, cause=cause, reason=reason, error=reason
-                )
-                line.tell(Report(failure))
+                line.tell(Report(_lost_file(record, error)))
                 line.hear()
                 return HALT
         line.tell(Report(record, files))
@@ -175,6 +159,18 @@ def _evaluate(given: Task, worker: LocalExecutor, line: Line, folder: StudyFolde
         assert isinstance(verdict, Verdict)  # noqa: S101 # nosec B101 # narrows the line's type
         return verdict
 
-    worker.submit(given.task)
+    worker.submit(task)
     worker.wait(on_record)
     line.tell(Done())
+
+
+def _lost_file(record: FoldEnded, error: StudyFileError) -> AttemptFailed:
+    reason = f"{type(error).__name__}: {error}"
+    return AttemptFailed(
+        at=time.time(),
+        trial=record.trial,
+        fold=record.fold,
+        cause=machine_cause(error),
+        reason=reason,
+        error=reason,
+    )

@@ -5,7 +5,7 @@ from typing import Any
 
 import ray
 
-from search.executors.protocol import TrialTask
+from search.executors.protocol import FoldTask
 from search.executors.ray.host import Answer, Host
 from search.executors.ray.remote import Order, Said
 
@@ -21,13 +21,15 @@ class RayWorker:
     Attributes:
         awaited: what it will say next, in Ray's hands; None while it has nothing to do.
         task: what it was given and has not finished.
-        has_begun: whether it has reported anything of that.
+        last_trial: whose fold it was given last; -1 before the first.
+        has_begun: whether it has reported anything of its task.
         node: what Ray calls its machine; empty until it is ready.
         host: the machine's name.
     """
 
     def __init__(self, order: Order) -> None:
-        self.task: TrialTask | None = None
+        self.task: FoldTask | None = None
+        self.last_trial = -1
         self.has_begun = False
         self.node = self.host = ""
         kind = ray.remote(Host).options(

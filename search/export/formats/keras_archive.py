@@ -13,7 +13,7 @@ from keras import layers
 
 from search.data.arrays import Array
 from search.export.archive import own_in
-from search.export.folder import MODEL, Labels, ModelFolder, why_not_read
+from search.export.folder import Labels, ModelFolder, why_not_read
 from search.export.formats.base import Exportable, Format, Samples, encoded_phrase
 from search.tasks.classification import (
     LOGITS,
@@ -23,6 +23,7 @@ from search.tasks.classification import (
     last_activation,
     single,
 )
+from tracking.home import MODEL
 
 TRIED_BYTES = 50 << 20  # of weights; of larger models only the configuration is tried beforehand
 DIFFERENCE = 1e-3  # of one output, from which on a model computes otherwise once it was read

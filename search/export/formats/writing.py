@@ -14,11 +14,12 @@ from typing import Any
 
 from search.environment import package_versions
 from search.errors import FoldwiseError, SettingsError
-from search.export.folder import CARD, LABELS, METRICS, MODEL, Labels, why_not_read
+from search.export.folder import Labels, why_not_read
 from search.export.formats.base import Difference, Exportable, Format, Samples
 from search.export.formats.catalog import FORMATS, KERAS
 from search.export.formats.keras_archive import REGISTER
 from search.quiet import standard_error_to
+from tracking.home import CARD, LABELS, METRICS, MODEL
 
 # Sums in another order round otherwise, by 6e-8 of a number's size in each layer. Over 200 layers,
 # errors of random sign, a logit of 30 changes by about 30 x 6e-8 x sqrt(200) = 3e-5, a probability

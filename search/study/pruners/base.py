@@ -86,9 +86,12 @@ class Pruner(ABC):
         An empty string lets it go on.
         """
 
-    def reason_to_drop(self, trial: TrialHistory, history: History) -> str:
-        """Return one sentence why `trial`, which waited, should get no further fold."""
-        del trial, history
+    def reason_to_drop(self, trial: TrialHistory, history: History, level: int) -> str:
+        """Return one sentence why `trial`, which waited, should get no further fold.
+
+        What it and others have shown beyond their first `level` folds does not count.
+        """
+        del trial, history, level
         return ""
 
 

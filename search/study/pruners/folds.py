@@ -6,6 +6,7 @@ from search.study.pruners.base import Pruner
 from search.text import counted
 from tracking.history import History, TrialHistory
 from tracking.objectives import Objective
+from tracking.records import FoldEnded
 
 WARM_UP_TRIALS = 4
 # Optuna's defaults for its pruner of this name.
@@ -80,4 +81,4 @@ class WilcoxonPruner(Pruner):
 
 def _has_just_finished(trial: TrialHistory) -> bool:
     """Say whether the last thing that happened to the trial is the end of a fold."""
-    return trial.folds[max(trial.folds)].ended is not None
+    return isinstance(trial.last_report(), FoldEnded)

@@ -6,6 +6,7 @@ from zlib import crc32
 from search.study.pruners.base import Pruner
 from search.text import counted
 from tracking.history import History, TrialHistory
+from tracking.records import EpochEnded, FoldEnded
 
 FACTOR = 3
 
@@ -27,14 +28,26 @@ class HyperbandPruner(Pruner):
         folds = history.study.folds if history.study else 1
         rungs = _rungs(folds, int(trial.started.parameters["epochs"]))
         bracket = _bracket(trial.number, len(rungs) + 1)
-        rung = _reached(trial)
-        if rung not in rungs[bracket:]:
-            return ""
+        reasons = (
+            self._reason(trial, history, rung, bracket, len(rungs) + 1)
+            for rung in _reached(trial)
+            if rung in rungs[bracket:]
+        )
+        return next(filter(None, reasons), "")
+
+    def _reason(
+        self,
+        trial: TrialHistory,
+        history: History,
+        rung: tuple[int, int],
+        bracket: int,
+        brackets: int,
+    ) -> str:
         own = self._at(trial, rung)
         rivals = [
             value
             for number, rival in history.trials.items()
-            if _bracket(number, len(rungs) + 1) == bracket
+            if _bracket(number, brackets) == bracket
             and (value := self._at(rival, rung)) is not None
         ]
         if own is None:
@@ -79,9 +92,17 @@ def _bracket(number: int, brackets: int) -> int:
     raise AssertionError("unreachable: the place is below the sum of all shares")
 
 
-def _reached(trial: TrialHistory) -> tuple[int, int]:
-    fold, epoch = trial.position()
-    return (fold, 0) if trial.folds[fold].ended is not None else (fold, epoch)
+def _reached(trial: TrialHistory) -> list[tuple[int, int]]:
+    """Return the rungs to which its last report has brought a trial.
+
+    The end of a fold counts once those before it are over, too: folds may end in any order.
+    """
+    last = trial.last_report()
+    if isinstance(last, EpochEnded):
+        return [(last.fold, last.epoch)]
+    if isinstance(last, FoldEnded):
+        return [(number, 0) for number in range(last.fold, trial.level + 1)]
+    return []
 
 
 def _where(rung: tuple[int, int]) -> str:

@@ -9,6 +9,7 @@ from search.study.pruners.base import Pruner
 from search.text import counted
 from spaces import Settings
 from tracking.history import History, TrialHistory
+from tracking.records import EpochEnded
 from tracking.tally import rung_of
 
 KEEP = 0.45
@@ -51,7 +52,8 @@ class RacingPruner(Pruner):
         """Compare with all trials that came to their rung in the first fold."""
         rung, epochs = trial.rung, int(trial.started.parameters.get("epochs", 1))
         own = self._standing.epoch(trial, 1, rung)
-        is_there = trial.position() == (1, rung) and trial.folds[1].ended is None
+        last = trial.last_report()
+        is_there = isinstance(last, EpochEnded) and (last.fold, last.epoch) == (1, rung)
         if own is None or not is_there or rung >= epochs:
             return ""
         values = history.tally.at_rung
@@ -64,10 +66,9 @@ class RacingPruner(Pruner):
             f" {self._standing.text(limit)} and better"
         )
 
-    def reason_to_drop(self, trial: TrialHistory, history: History) -> str:
-        """Compare over the folds that `trial` has finished with all trials that finished them."""
-        means = self._standing.means(trial)
-        level, own = len(means), means[-1]
+    def reason_to_drop(self, trial: TrialHistory, history: History, level: int) -> str:
+        """Compare over the first folds with all trials that finished them."""
+        own = self._standing.means(trial)[level - 1]
         pool = self._pool(history, level)
         ahead = len(pool.ascending) - bisect_right(pool.ascending, own)
         places = self._places(level, pool.entered)

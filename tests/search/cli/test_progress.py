@@ -193,3 +193,21 @@ def test_a_trial_that_broke_off_says_so_and_is_not_evaluated_now(tmp_path, monke
     study.add(AttemptFailed, trial=0, cause="lost", reason="the worker process ended")
     assert printed(study)[-1] == "trial 0   broke off  the worker process ended"
     assert "choosing what comes next" in live(monkeypatch, study)
+
+
+def test_a_trial_stands_in_all_folds_that_are_trained_side_by_side():
+    study = StudyBuilder(folds=3)
+    study.session()
+    study.start_trial(0)
+    study.fold(0, 1, epochs=1)
+    study.fold(0, 2, epochs=2)
+    watched = board(study)
+    seen = []
+    ended = StudyBuilder(folds=3)
+    ended.start_trial(0)
+    ended.fold(0, 2)
+    for record in shown(watched, [*study.records, ended.records[-1]]):
+        watched.take(record)
+        seen.append([(place.fold, place.epoch) for place in watched.places])
+    assert seen[-2] == [(1, 1), (2, 2)]
+    assert seen[-1] == [(1, 1)]

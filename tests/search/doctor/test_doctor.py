@@ -24,12 +24,13 @@ from search.tracker import Tracker
 from spaces import Int
 from tests.fakes import ScriptedExecutor, toy_space
 from tests.studies import StudyBuilder, consistent, lines_of
+from tracking.event_log import EventLog
 from tracking.history import History
 from tracking.home import Home
 from tracking.journal import Journal, encode, read_journal
 from tracking.lock import StudyLock
-from tracking.mlflow import shipped
-from tracking.mlflow.books import TrialRun
+from tracking.mlflow.delivery import Offset, address_key
+from tracking.mlflow.store import TrialRun
 from tracking.objectives import OBJECTIVES
 from tracking.records import (
     EpochEnded,
@@ -58,10 +59,10 @@ class Ward:
         folder = self.home.study(study.records[0].study)
         study.records = consistent(study.records, folder)
         study.write(folder.journal)
-        key = shipped.address_key(place_of(self.place.tracker.uri))
+        key = address_key(place_of(self.place.tracker.uri))
         if told:
-            end = shipped.Acknowledged(folder.journal.stat().st_size)
-            shipped.store(folder.shipped, key, end)
+            end = Offset(folder.journal.stat().st_size)
+            end.store(folder.shipped, key)
         return self
 
     def examine(self, *names: str, repair: bool = False):
@@ -406,11 +407,10 @@ SPACE = toy_space(Int("units", 1, 100))
 def go_on(folder, trials: int) -> list[tuple[int, int]]:
     """Run a study on, as `run` would; return what was trained."""
     executor = ScriptedExecutor(lambda setting, fold: setting["units"] / 200 + fold / 100)
-    with Journal(folder.journal) as journal:
-        history = study_history(folder)
+    with EventLog.open(folder, lambda: study_history(folder)) as log:
         study = Study(
-            history=history,
-            record=journal.append,
+            history=log.history,
+            record=log.append,
             driver=make_driver("optuna", "tpe", SPACE, seed=3),
             pruner=NoPruner(OBJECTIVES["cv_accuracy"]),
             executor=executor,
@@ -664,7 +664,7 @@ def test_a_database_that_cannot_be_asked_is_one_problem_with_its_remedy(ward, mo
         asked.append(study_id)
         raise ConnectionError("refused by http://me:secret@host/")
 
-    monkeypatch.setattr("search.doctor.mlflow.trial_runs", refuse)
+    monkeypatch.setattr("search.tracker.trial_runs", refuse)
     ward.home.root.mkdir()
     ward.home.database.touch()
     ward.add(raced()).add(StudyBuilder("other", "f" * 32))
@@ -679,7 +679,7 @@ def test_a_server_that_cannot_be_asked_is_one_notice(tmp_path, monkeypatch):
     def refuse(uri, study_id):
         raise ConnectionError("refused")
 
-    monkeypatch.setattr("search.doctor.mlflow.trial_runs", refuse)
+    monkeypatch.setattr("search.tracker.trial_runs", refuse)
     ward = Ward(tmp_path)
     ward.place = Place(ward.home, Tracker(ward.home, "http://127.0.0.1:9"))
     ward.add(raced()).add(StudyBuilder("other", "f" * 32))
@@ -690,7 +690,7 @@ def test_a_server_that_cannot_be_asked_is_one_notice(tmp_path, monkeypatch):
 def test_runs_that_the_journal_does_not_know_are_a_notice(ward, monkeypatch):
     study = raced()
     more = [*runs_of(study.history), TrialRun(9, "complete", "FINISHED", "x")]
-    monkeypatch.setattr("search.doctor.mlflow.trial_runs", lambda *_: more)
+    monkeypatch.setattr("search.tracker.trial_runs", lambda *_: more)
     ward.add(study).home.database.touch()
     [finding] = ward.find("mlflow")
     assert finding.level == NOTICE
@@ -705,9 +705,9 @@ def test_a_damaged_end_does_not_wait_for_mlflow(ward):
 
 def test_records_that_were_refused_are_a_notice(ward):
     ward.add(raced())
-    key = shipped.address_key(place_of(ward.place.tracker.uri))
+    key = address_key(place_of(ward.place.tracker.uri))
     size = ward.folder.journal.stat().st_size
-    shipped.store(ward.folder.shipped, key, shipped.Acknowledged(size, 2))
+    Offset(size, 2).store(ward.folder.shipped, key)
     [finding] = ward.find("shipped")
     assert "refused 2 records" in finding.text
 
@@ -717,8 +717,7 @@ def test_what_mlflow_lost_is_told_again_by_a_repair(ward):
     ward.add(raced(), told=False)
     assert ward.place.tracker.sync(ward.folder, print) == 0
     assert ward.find("mlflow") == ward.find("shipped") == []
-    from tracking.mlflow.books import trial_runs
-    from tracking.mlflow.sink import open_store
+    from tracking.mlflow.sink import open_store, trial_runs
 
     study = raced().records[0]
     client = open_store(ward.place.tracker.uri, artifacts=None).client

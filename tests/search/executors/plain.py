@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from search.executors import LocalExecutor
-from search.executors.protocol import GO_ON, Probe, Probed, Task, TrialTask, Verdict, Work
+from search.executors.protocol import GO_ON, FoldTask, Probe, Probed, Verdict, Work
 from search.executors.worker import OnRecord
 from tracking.records import EpochEnded, FoldEnded, FoldStarted, Record
 
@@ -33,15 +33,17 @@ class Plain:
     def __init__(self, work: Work, place: int) -> None:
         LOADING[work.space](Path(work.folder))
 
-    def evaluate(self, task: Task, on_record: OnRecord) -> None:
+    def train(self, task: FoldTask, on_record: OnRecord) -> None:
         def note(**metrics: float) -> Verdict:
             return on_record(
-                EpochEnded(at=time.time(), trial=task.trial, fold=1, epoch=1, metrics=metrics)
+                EpochEnded(
+                    at=time.time(), trial=task.trial, fold=task.fold, epoch=1, metrics=metrics
+                )
             )
 
-        on_record(FoldStarted(at=time.time(), trial=task.trial, fold=1))
-        DOES[str(task.parameters["does"])](note)
-        on_record(fold_ended(task.trial))
+        on_record(FoldStarted(at=time.time(), trial=task.trial, fold=task.fold))
+        DOES[str(task.params["does"])](note)
+        on_record(fold_ended(task))
 
     def measure(self, probe: Probe) -> Probed:
         DOES[str(probe.setting["does"])](lambda **_: GO_ON)
@@ -51,9 +53,9 @@ class Plain:
         pass
 
 
-def fold_ended(trial: int) -> Record:
+def fold_ended(task: FoldTask) -> Record:
     scores = {"accuracy": 0.5, "loss": 0.5, "macro_f1": 0.5, "seconds": 1.0}
-    return FoldEnded(at=time.time(), trial=trial, fold=1, predictions="", **scores)
+    return FoldEnded(at=time.time(), trial=task.trial, fold=task.fold, predictions="", **scores)
 
 
 Note = Callable[..., Verdict]
@@ -242,7 +244,7 @@ def coordinate(folder: str, does: str) -> None:
     """Be a coordinator that prints what an epoch of its one task says."""
     work = replace(WORK, folder=folder)
     executor = LocalExecutor(work, lambda number: Path(folder) / f"{number}.log", load=Plain)
-    executor.submit(TrialTask(trial=0, parameters={"does": does}, folds=(1,)))
+    executor.submit(FoldTask(trial=0, params={"does": does}, fold=1))
 
     def on_record(record: Record) -> Verdict:
         if isinstance(record, EpochEnded):

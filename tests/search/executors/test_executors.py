@@ -6,8 +6,8 @@ from search.executors import make_executor
 from tests.search.executors.contract import (
     Recorder,
     TestExecutorContract,  # noqa: F401 # runs here on `executor`
-    evaluate,
     make_study,
+    train,
 )
 from tracking.records import EpochEnded
 
@@ -46,7 +46,7 @@ def test_both_executors_give_the_same_scores(study):
     for name in BESIDE:
         recorder = Recorder()
         made = make_executor(name, work, folder.worker_log)
-        evaluate(made, recorder)
+        train(made, recorder)
         made.close()
         scores.append([record.metrics for record in recorder.of(EpochEnded)])
     assert scores[0] == scores[1]
@@ -55,7 +55,7 @@ def test_both_executors_give_the_same_scores(study):
 def test_tensorflow_speaks_to_the_log_and_not_to_the_terminal(study, capfd):
     work, folder = study
     executor = make_executor("local", work, folder.worker_log)
-    evaluate(executor, Recorder())
+    train(executor, Recorder())
     executor.close()
     captured = capfd.readouterr()
     assert (captured.out, captured.err) == ("", "")

@@ -17,7 +17,7 @@ import pytest
 from search.executors import Limits, LocalExecutor
 from search.executors import process as worker_process
 from search.executors.local import WorkerFailed
-from search.executors.protocol import Probe, TrialTask, Verdict
+from search.executors.protocol import FoldTask, Probe, Verdict
 from tests.search.executors.contract import Recorder
 from tests.search.executors.plain import WORK, Plain
 from tracking.records import AttemptFailed, EpochEnded, FoldEnded, FoldStarted, Record
@@ -73,12 +73,12 @@ def evaluate(
         return recorder(record)
 
     executor.submit(task(does, trial))
-    assert executor.wait(on_record) == trial
+    assert executor.wait(on_record) == (trial, 1)
     return recorder
 
 
-def task(does: str, trial: int = 0) -> TrialTask:
-    return TrialTask(trial=trial, parameters={"does": does}, folds=(1,))
+def task(does: str, trial: int = 0) -> FoldTask:
+    return FoldTask(trial=trial, params={"does": does}, fold=1)
 
 
 def failure(recorder: Recorder) -> AttemptFailed:
@@ -214,19 +214,19 @@ def test_a_worker_that_does_not_read_is_not_waited_for(study):
     evaluate(executor, "fine")
     workers()[0].suspend()
     study.change(still_seconds=1.0)
-    large = TrialTask(trial=1, parameters={"does": "fine", "weight": "x" * 50_000_000}, folds=(1,))
+    large = FoldTask(trial=1, params={"does": "fine", "weight": "x" * 50_000_000}, fold=1)
     executor.submit(large)
     recorder = Recorder()
-    assert executor.wait(recorder) == 1
+    assert executor.wait(recorder) == (1, 1)
     assert failure(recorder).cause == "time"
 
 
 def test_what_does_not_fit_into_the_connection_at_once_arrives_whole(study):
     executor = study.start()
-    large = TrialTask(trial=1, parameters={"does": "fine", "weight": "x" * 50_000_000}, folds=(1,))
+    large = FoldTask(trial=1, params={"does": "fine", "weight": "x" * 50_000_000}, fold=1)
     executor.submit(large)
     recorder = Recorder()
-    assert executor.wait(recorder) == 1
+    assert executor.wait(recorder) == (1, 1)
     assert len(recorder.of(FoldEnded)) == 1
 
 
@@ -321,7 +321,7 @@ def test_the_log_keeps_to_its_bound_while_a_task_prints_and_is_its_users_alone(s
         sizes.append(log.stat().st_size)
         return recorder(record)
 
-    assert executor.wait(on_record) == 0
+    assert executor.wait(on_record) == (0, 1)
     wait_until(lambda: log.read_text().endswith("the last words\n"))
     assert 100_000 < log.stat().st_size <= 1_000_000
     assert max(sizes) <= 1_000_000
@@ -347,10 +347,22 @@ def test_several_workers_evaluate_side_by_side(study):
     recorder = Recorder()
     for trial in (0, 1):
         executor.submit(task("fine", trial))
-    assert {executor.wait(recorder), executor.wait(recorder)} == {0, 1}
+    assert {executor.wait(recorder), executor.wait(recorder)} == {(0, 1), (1, 1)}
     assert len({epoch.metrics["pid"] for epoch in recorder.of(EpochEnded)}) == 2
     with pytest.raises(RuntimeError, match="wait without a submitted task"):
         executor.wait(recorder)
+
+
+def test_a_worker_is_given_the_next_fold_of_the_trial_that_it_trained(study):
+    executor = study.start(workers=2)
+    executor.load()
+    recorder = Recorder()
+    for trial, fold in ((0, 1), (1, 1), (0, 2), (1, 2), (1, 3), (0, 3)):
+        executor.submit(FoldTask(trial=trial, params={"does": "fine"}, fold=fold))
+        executor.wait(recorder)
+    pids = {(epoch.trial, epoch.metrics["pid"]) for epoch in recorder.of(EpochEnded)}
+    assert len(pids) == 2
+    assert len({trial for trial, _ in pids}) == 2
 
 
 def test_a_lost_worker_costs_the_others_nothing(study):
@@ -359,7 +371,7 @@ def test_a_lost_worker_costs_the_others_nothing(study):
     recorder = Recorder()
     executor.submit(task("die while speaking", trial=0))
     executor.submit(task("fine", trial=1))
-    assert {executor.wait(recorder), executor.wait(recorder)} == {0, 1}
+    assert {executor.wait(recorder), executor.wait(recorder)} == {(0, 1), (1, 1)}
     assert [record.trial for record in recorder.of(AttemptFailed)] == [0]
     assert [record.trial for record in recorder.of(FoldEnded)] == [1]
 
@@ -370,7 +382,7 @@ def test_waiting_for_its_turn_to_load_is_no_fault_of_a_worker(study):
     recorder = Recorder()
     for trial in (0, 1):
         executor.submit(task("fine", trial))
-    assert {executor.wait(recorder), executor.wait(recorder)} == {0, 1}
+    assert {executor.wait(recorder), executor.wait(recorder)} == {(0, 1), (1, 1)}
 
 
 def test_a_worker_that_dies_while_it_loads_costs_nothing(study):

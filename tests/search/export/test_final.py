@@ -81,11 +81,11 @@ def test_such_a_model_is_written_and_read_without_a_word(final, tmp_path):
 @pytest.fixture(scope="module")
 def searched(final, tmp_path_factory):
     """What the folds' models predict in a search."""
-    from search.executors.protocol import GO_ON, TrialTask
-    from search.training.fold_data import Bench
-    from search.training.trial import evaluate_trial
+    from search.executors.protocol import GO_ON, FoldTask
+    from search.training.fold import train_fold
+    from search.training.fold_data import FoldData
 
-    bench = Bench(
+    data = FoldData(
         space=final.space,
         kind=final.dataset.kind,
         inputs=make_inputs(final.dataset, final.space.input_for("image")),
@@ -104,9 +104,10 @@ def searched(final, tmp_path_factory):
         records.append(record)
         return GO_ON
 
-    evaluate_trial(bench, TrialTask(0, dict(final.setting), (1, 2)), keep)
+    for fold in (1, 2):
+        train_fold(data, FoldTask(0, dict(final.setting), fold), keep)
     folds = [record for record in records if isinstance(record, FoldEnded)]
-    return [Predictions.load(bench.folder.root / fold.predictions) for fold in folds]
+    return [Predictions.load(data.folder.root / fold.predictions) for fold in folds]
 
 
 def test_an_ensemble_holds_the_very_models_of_the_search(final, searched, tmp_path):

@@ -14,6 +14,7 @@ from search.study.pruners import make_pruner
 from spaces import Float, Int
 from tests.fakes import ScriptedExecutor, toy_space
 from tests.studies import GivenValues
+from tracking.event_log import EventLog
 from tracking.history import History
 from tracking.objectives import OBJECTIVES
 from tracking.records import FoldEnded, Record, StudyStarted, TrialEnded
@@ -238,11 +239,12 @@ class Sessions:
     def run(self, trials: int, *, interrupt_after: int | None = None, baselines=True) -> bool:
         """Run a session; say whether it came to its end."""
         driver, sampler, slots, pruner = self._of
-        executor = ScriptedExecutor(score, 4, interrupt_after=interrupt_after, slots=slots)
+        executor = ScriptedExecutor(score, interrupt_after=interrupt_after, slots=slots)
         given = {"zero": {"x": 0.0, "y": 0.0, "epochs": 20}} if baselines else {}
+        log = EventLog(History.of(self.records), None, self.records.append)
         study = Study(
-            history=History.of(self.records),
-            record=self.records.append,
+            history=log.history,
+            record=log.append,
             driver=make_driver(driver, sampler, SPACE, 5),
             pruner=make_pruner(pruner, OBJECTIVES["cv_accuracy"]),
             executor=executor,
@@ -313,10 +315,10 @@ def test_after_a_race_the_chosen_trial_is_the_best_told(seed):
 
     Study(
         history=journal.history,
-        record=lambda record: None,
+        record=EventLog(journal.history).append,
         driver=FixedDriver(settings),
         pruner=make_pruner("racing", journal.objective),
-        executor=ScriptedExecutor(noisy, 4),
+        executor=ScriptedExecutor(noisy),
         budget=Budget(trials=16),
     ).run()
     best = journal.history.best()

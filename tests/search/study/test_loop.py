@@ -3,7 +3,7 @@ from collections.abc import Callable
 
 import pytest
 
-from search.executors.protocol import Verdict
+from search.executors.protocol import FoldKey, Verdict
 from search.study.attempts import to_retry
 from search.study.budget import Budget
 from search.study.drivers import Driver, FixedDriver, make_driver
@@ -13,6 +13,7 @@ from search.study.pruners.folds import MedianPruner
 from spaces import DataSpec, Float, ImageInput, Int, Settings, Space
 from tests.fakes import ScriptedExecutor, fold_ended
 from tests.studies import StudyBuilder
+from tracking.event_log import EventLog
 from tracking.history import FoldHistory, History, TrialHistory
 from tracking.objectives import OBJECTIVES
 from tracking.records import FoldEnded, Notice, Record, StudyStarted, TrialEnded
@@ -71,9 +72,10 @@ class Bench:
         deadline: float | None = None,
         confirm: int = 0,
     ) -> str:
+        log = EventLog(self.history, None, self.records.append)
         study = Study(
-            history=self.history,
-            record=self.records.append,
+            history=log.history,
+            record=log.append,
             driver=driver or make_driver("optuna", "tpe", SPACE, seed=3),
             pruner=pruner or NoPruner(ACCURACY),
             executor=executor,
@@ -513,7 +515,7 @@ def test_want_of_memory_halves_the_batch_size_once():
     bench.run(executor, trials=1, baselines=baselines)
     trial = bench.history.trials[0]
     assert trial.state == "complete"
-    assert [setting["batch_size"] for setting in executor.settings] == [64, 32]
+    assert [params["batch_size"] for params in executor.params] == [64, 64, 32, 32]
     assert trial.started.parameters["batch_size"] == 64
     again = Bench()
     twice = ScriptedExecutor(good_when_large, breaks=[(0, 2, "memory")] * 2)
@@ -575,7 +577,7 @@ def test_a_worker_lost_after_its_trial_was_over_changes_nothing():
 
 def test_a_notice_is_kept_once_whoever_finds_it() -> None:
     class Telling(ScriptedExecutor):
-        def wait(self, on_record: Callable[[Record], Verdict]) -> int:
+        def wait(self, on_record: Callable[[Record], Verdict]) -> FoldKey:
             on_record(Notice(at=time.time(), trial=0, text="outputs are logits"))
             return super().wait(on_record)
 
@@ -661,5 +663,5 @@ def test_a_race_goes_on_where_a_trial_that_dropped_out_lost_its_first_fold():
     study.end_trial(0, "pruned", value=0.9)
     racing = make_pruner("racing", ACCURACY)
     history = study.history
-    assert racing.reason_to_drop(history.trials[1], history) == ""
-    assert racing.reason_to_drop(history.trials[2], history) == ""
+    assert racing.reason_to_drop(history.trials[1], history, 1) == ""
+    assert racing.reason_to_drop(history.trials[2], history, 1) == ""

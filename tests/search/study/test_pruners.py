@@ -10,6 +10,7 @@ from search.study.loop import Study
 from search.study.pruners import PRUNERS, make_pruner
 from tests.fakes import ScriptedExecutor
 from tests.studies import GivenValues
+from tracking.event_log import EventLog
 from tracking.history import History
 from tracking.objectives import OBJECTIVES, Objective
 from tracking.records import EpochEnded, FoldEnded, Record, StudyStarted
@@ -44,10 +45,11 @@ class Race:
         ]
 
     def run(self, score=accuracy, units=SHUFFLED, **interrupts) -> ScriptedExecutor:
-        executor = ScriptedExecutor(score, FOLDS, field=self.objective.fold, **interrupts)
+        executor = ScriptedExecutor(score, **interrupts)
+        log = EventLog(self.history, None, self.records.append)
         study = Study(
-            history=self.history,
-            record=self.records.append,
+            history=log.history,
+            record=log.append,
             driver=FixedDriver({"units": u, "epochs": EPOCHS} for u in units),
             pruner=make_pruner(self.pruner, self.objective, winners=self.winners),
             executor=executor,
@@ -126,10 +128,11 @@ class TestPrunerContract:
     def test_one_fold_is_enough_to_be_complete(self, pruner):
         race = Race(pruner)
         race.records[0] = StudyStarted(**{**vars(race.records[0]), "folds": 1})
-        executor = ScriptedExecutor(accuracy, 1)
+        executor = ScriptedExecutor(accuracy)
+        log = EventLog(race.history, None, race.records.append)
         Study(
-            history=race.history,
-            record=race.records.append,
+            history=log.history,
+            record=log.append,
             driver=FixedDriver({"units": u, "epochs": EPOCHS} for u in SHUFFLED),
             pruner=make_pruner(pruner, race.objective),
             executor=executor,
@@ -203,7 +206,8 @@ def stops_at_rung(given: GivenValues, number: int) -> str:
 def dropped(given: GivenValues, *, winners: int = 1) -> dict[int, str]:
     """Return why trials would get no further fold, by number; they are judged together."""
     pruner = make_pruner("racing", ACCURACY, winners=winners)
-    found = {n: pruner.reason_to_drop(t, given.history) for n, t in given.history.trials.items()}
+    history = given.history
+    found = {n: pruner.reason_to_drop(t, history, t.level) for n, t in history.trials.items()}
     return {number: reason for number, reason in found.items() if reason}
 
 

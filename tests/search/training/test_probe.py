@@ -8,10 +8,10 @@ from search.data import load
 from search.data.folds import make_folds
 from search.executors import LocalExecutor
 from search.executors.local import WorkerFailed
-from search.executors.protocol import GO_ON, Probe, TrialTask, Work
+from search.executors.protocol import GO_ON, FoldTask, Probe, Work
 from spaces import get_space
 from tracking.home import StudyFolder
-from tracking.records import EpochEnded, TrialEnded
+from tracking.records import EpochEnded, FoldEnded
 
 pytestmark = pytest.mark.slow
 
@@ -69,7 +69,7 @@ def test_a_setting_that_cannot_be_built_is_told_of(executor):
         executor.probe([Probe({"batch_size": 16}, "float32", steps=1)] * 2)
 
 
-def test_the_workers_evaluate_trials_afterwards_in_the_precision_they_adopted(executor):
+def test_the_workers_train_folds_afterwards_in_the_precision_they_adopted(executor):
     def losses(precision):
         records = []
 
@@ -78,10 +78,10 @@ def test_the_workers_evaluate_trials_afterwards_in_the_precision_they_adopted(ex
             return GO_ON
 
         executor.adopt(precision)
-        executor.submit(TrialTask(trial=0, parameters=SETTING, folds=(1, 2)))
-        executor.wait(keep)
-        assert isinstance(records[-1], TrialEnded)
-        assert records[-1].state == "complete"
+        for fold in (1, 2):
+            executor.submit(FoldTask(trial=0, params=SETTING, fold=fold))
+            executor.wait(keep)
+            assert isinstance(records[-1], FoldEnded)
         return [record.metrics["loss"] for record in records if isinstance(record, EpochEnded)]
 
     coarse = losses("mixed_bfloat16")

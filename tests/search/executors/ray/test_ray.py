@@ -12,18 +12,17 @@ from search.api import run_study
 from search.errors import SettingsError
 from search.executors import ClusterWish, Executor, Limits, PerTrial, make_executor
 from search.executors.local import LocalExecutor, WorkerFailed
-from search.executors.protocol import GO_ON, HALT, TrialTask, Verdict
+from search.executors.protocol import GO_ON, HALT, FoldTask, Verdict
 from search.executors.ray.placement import VARIABLE
 from search.tasks.classification import Predictions
 from tests.faults.books import journal_faults
 from tests.faults.processes import StudyRun
 from tests.search.executors.contract import (
-    BOTH,
     SETTING,
     Recorder,
     TestExecutorContract,  # noqa: F401 # runs here on `executor`
-    evaluate,
     make_study,
+    train,
 )
 from tracking.journal import read_journal
 from tracking.records import (
@@ -145,20 +144,10 @@ def test_a_worker_on_ray_gives_the_scores_of_a_local_one(executor, study):
     metrics = []
     for made in (executor, local):
         recorder = Recorder()
-        evaluate(made, recorder)
+        train(made, recorder)
         metrics.append([record.metrics for record in recorder.of(EpochEnded)])
     local.close()
     assert metrics[0] == metrics[1]
-
-
-def test_folds_finished_elsewhere_count_though_their_predictions_are_at_home_alone(executor, study):
-    whole, rest = Recorder(), Recorder()
-    evaluate(executor, whole)
-    finished = whole.of(FoldEnded)[0]
-    evaluate(executor, Recorder(), 1)  # and the worker has forgotten the trial
-    executor.submit(TrialTask(trial=0, parameters=SETTING, folds=BOTH, finished=(finished,)))
-    executor.wait(rest)
-    assert rest.records[-1].confusion == whole.records[-1].confusion
 
 
 def test_workers_have_nothing_of_the_home_open_and_share_what_their_machine_has(
@@ -176,9 +165,9 @@ def test_workers_have_nothing_of_the_home_open_and_share_what_their_machine_has(
             return GO_ON
 
         for trial in range(3):
-            task = TrialTask(trial=trial, parameters=SETTING | {"epochs": 6}, folds=BOTH)
+            task = FoldTask(trial=trial, params=SETTING | {"epochs": 6}, fold=1)
             executor.submit(task)
-        assert {executor.wait(look) for _ in range(3)} == {0, 1, 2}
+        assert {executor.wait(look) for _ in range(3)} == {(0, 1), (1, 1), (2, 1)}
         executor.close()
     assert mapped
     labels = {n for names in mapped for n in names if n.endswith("train_labels.npy")}
@@ -193,13 +182,13 @@ def test_a_machine_that_joins_adds_slots_at_once_and_one_that_goes_takes_them_ba
 ):
     executor, recorder = on_ray(workers=None), Recorder()
     assert executor.slots == 1
-    executor.submit(TrialTask(trial=0, parameters=SETTING | {"epochs": 20}, folds=BOTH))
+    executor.submit(FoldTask(trial=0, params=SETTING | {"epochs": 20}, fold=1))
     with machines.joined("second"):
         assert executor.wait(recorder) is None  # nothing is over, but there is room
         assert executor.slots == 2
-        executor.submit(TrialTask(trial=1, parameters=SETTING, folds=BOTH))
-        assert {executor.wait(recorder), executor.wait(recorder)} == {0, 1}
-    evaluate(executor, Recorder(), 2, epochs=20)
+        executor.submit(FoldTask(trial=1, params=SETTING, fold=1))
+        assert {executor.wait(recorder), executor.wait(recorder)} == {(0, 1), (1, 1)}
+    train(executor, Recorder(), 2, epochs=20)
     assert executor.slots == 1
 
 
@@ -212,14 +201,14 @@ def test_a_killed_actor_is_a_lost_worker_and_is_replaced(on_ray):
         return recorder(record)
 
     recorder = Recorder()
-    executor.submit(TrialTask(trial=0, parameters=SETTING, folds=BOTH))
-    assert executor.wait(kill_at_first_epoch) == 0
+    executor.submit(FoldTask(trial=0, params=SETTING, fold=1))
+    assert executor.wait(kill_at_first_epoch) == (0, 1)
     failure = recorder.records[-1]
     assert (type(failure), failure.cause) == (AttemptFailed, "lost")
     assert "was lost" in failure.reason
     again = Recorder()
-    evaluate(executor, again, 1)
-    assert again.records[-1].state == "complete"
+    train(executor, again, 1)
+    assert isinstance(again.records[-1], FoldEnded)
 
 
 def test_a_killed_worker_process_breaks_off_its_task_as_a_local_one(on_ray):
@@ -231,7 +220,7 @@ def test_a_killed_worker_process_breaks_off_its_task_as_a_local_one(on_ray):
         return killed(record)
 
     killed = Recorder()
-    executor.submit(TrialTask(trial=0, parameters=SETTING, folds=BOTH))
+    executor.submit(FoldTask(trial=0, params=SETTING, fold=1))
     executor.wait(kill_at_first_epoch)
     assert killed.records[-1].cause == "lost"
     assert "exit code -9" in killed.records[-1].reason
@@ -239,7 +228,7 @@ def test_a_killed_worker_process_breaks_off_its_task_as_a_local_one(on_ray):
 
 def test_a_trial_that_takes_too_long_breaks_off_as_a_local_one(on_ray):
     late = Recorder()
-    evaluate(on_ray(limits=Limits(trial_seconds=1.0)), late, epochs=10_000)
+    train(on_ray(limits=Limits(trial_seconds=1.0)), late, epochs=10_000)
     assert late.records[-1].cause == "time"
     assert "longer than the 1 s" in late.records[-1].reason
 
@@ -255,7 +244,7 @@ def test_a_share_of_a_gpu_is_all_that_a_worker_sees_and_without_one_none(machine
     with machines.joined("with-gpus", num_gpus=2):
         for gpus in (0.5, 0.0):
             executor = on_ray(workers=1, wish=ClusterWish(per_trial=PerTrial(gpus=gpus)))
-            executor.submit(TrialTask(trial=0, parameters=SETTING, folds=BOTH))
+            executor.submit(FoldTask(trial=0, params=SETTING, fold=1))
             executor.wait(look)
             executor.close()
     assert seen[0][0] in ("0", "1")
@@ -267,7 +256,7 @@ def test_more_workers_than_the_cluster_carries_are_said_once(on_ray):
     notices: list[str] = []
     executor = on_ray(workers=5, notify=notices.append)
     assert executor.slots == 1
-    evaluate(executor, Recorder(), epochs=1)
+    train(executor, Recorder(), epochs=1)
     assert notices == [
         "`--workers 5`: the Ray cluster carries 1 of them at 1 CPU each; more start when machines"
         " join."
@@ -280,7 +269,7 @@ def test_a_trial_that_no_machine_can_train_ends_the_run_in_good_time(machines, s
     work, _ = study
     wish = ClusterWish(per_trial=PerTrial(cpus=64, gpus=1))
     executor = RayExecutor(work, wish=wish, patience=1.0)
-    executor.submit(TrialTask(trial=0, parameters=SETTING, folds=BOTH))
+    executor.submit(FoldTask(trial=0, params=SETTING, fold=1))
     with pytest.raises(SettingsError, match=r"takes 64 CPU and 1 GPU of one machine.*1 CPU and 0"):
         executor.wait(Recorder())
     executor.close()
@@ -294,7 +283,7 @@ def test_a_space_that_no_worker_can_load_ends_the_run_with_its_last_words(
     executor = make_executor(
         "ray", replace(work, space=f"{tmp_path / 'mine.py'}:SPACE"), folder.worker_log
     )
-    executor.submit(TrialTask(trial=0, parameters=SETTING, folds=BOTH))
+    executor.submit(FoldTask(trial=0, params=SETTING, fold=1))
     with pytest.raises(WorkerFailed, match="a_package_that_is_not_there"):
         executor.wait(Recorder())
     executor.close()
@@ -306,7 +295,7 @@ def test_other_versions_on_a_machine_leave_its_worker_out(machines, study, monke
         "search.executors.ray.executor.package_versions", lambda names: {"keras": "0.1"}
     )
     executor = make_executor("ray", work, folder.worker_log)
-    executor.submit(TrialTask(trial=0, parameters=SETTING, folds=BOTH))
+    executor.submit(FoldTask(trial=0, params=SETTING, fold=1))
     with pytest.raises(WorkerFailed, match=r"has keras \S+ instead of 0\.1.*the same versions"):
         executor.wait(Recorder())
     executor.close()
@@ -383,7 +372,7 @@ def test_a_machine_killed_during_a_study_costs_its_unfinished_folds_alone(machin
     assert [record.cause for record in lost] == ["lost"]
     assert journal_faults(records) == []
     folds = [(record.trial, record.fold) for record in records if isinstance(record, FoldEnded)]
-    assert sorted(folds) == [(trial, fold) for trial in range(5) for fold in BOTH]
+    assert sorted(folds) == [(trial, fold) for trial in range(5) for fold in (1, 2)]
     states = [record.state for record in records if isinstance(record, TrialEnded)]
     assert states == ["complete"] * 5
     for trial, fold in folds:

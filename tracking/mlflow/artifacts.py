@@ -1,12 +1,19 @@
 """What a study's records say in files: the artifacts of MLflow's runs, by their paths."""
 
+import hashlib
 import json
+from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import NAMESPACE_OID, uuid5
 
 from tracking.history import TrialHistory
-from tracking.mlflow.charts import IMAGE_KEY
+from tracking.home import REPORT
 from tracking.mlflow.description import trial_name
-from tracking.records import Json, TrialEnded
+from tracking.mlflow.views import IMAGE_KEY
+from tracking.records import Json, ReportWritten, TrialEnded
+
+if TYPE_CHECKING:
+    from tracking.mlflow.store import MlflowStore
 
 
 def trial_files(trial: TrialHistory, ended: TrialEnded, classes: list[str]) -> dict[str, bytes]:
@@ -56,6 +63,23 @@ def text_files(report: Json, summary: str = "", error: str = "") -> dict[str, by
         "error.txt": error.encode(),
     }
     return {name: content for name, content in files.items() if content}
+
+
+def show_report(store: "MlflowStore", run_id: str, record: ReportWritten) -> None:
+    """File the report with a study's run; the tag `search.report` says where it was written.
+
+    A file that is gone, or was replaced by a later report, is not filed.
+    """
+    try:
+        content = Path(record.file).read_bytes()
+    except OSError:
+        content = b""
+    if hashlib.sha256(content).hexdigest() == record.sha256:
+        store.upload(run_id, {REPORT: content})
+        store.log(run_id, tags={"search.report": REPORT})
+    else:
+        note = f"not filed: {record.file} is no longer this report"
+        store.log(run_id, tags={"search.report": note})
 
 
 def _json(value: object) -> bytes:

@@ -1,4 +1,4 @@
-"""What a worker tells of a trial beside its scores: what `export` would refuse, why it failed."""
+"""What a worker tells of a fold beside its scores: what `export` would refuse, why it failed."""
 
 from dataclasses import replace
 from typing import Any
@@ -9,22 +9,22 @@ import pytest
 from search.data import load
 from search.data.folds import make_folds
 from search.data.inputs import make_inputs
-from search.executors.protocol import GO_ON, TrialTask
+from search.executors.protocol import GO_ON, FoldTask
 from spaces import get_space
 from tracking.home import StudyFolder
-from tracking.records import EpochEnded, Notice, TrialEnded
+from tracking.records import EpochEnded, FoldEnded, Notice
 
 pytestmark = pytest.mark.slow  # TensorFlow
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory):
+def data(tmp_path_factory):
     from search.training.building import Models
-    from search.training.fold_data import Bench
+    from search.training.fold_data import FoldData
 
     dataset = load("digits", home=tmp_path_factory.mktemp("home"))
     space = get_space("mlp")
-    return Bench(
+    return FoldData(
         space=space,
         kind=dataset.kind,
         inputs=make_inputs(dataset, space.input_for("image")),
@@ -39,14 +39,14 @@ def bench(tmp_path_factory):
     )
 
 
-def evaluated(bench: Any, build: Any, trials: int = 1) -> list[Any]:
-    """Return the records of so many trials of what `build` makes."""
+def trained(data: Any, build: Any, trials: int = 1) -> list[Any]:
+    """Return the records of two folds each of so many trials of what `build` makes."""
     from search.training.building import Models
-    from search.training.trial import evaluate_trial
+    from search.training.fold import train_fold
 
-    space = replace(bench.space, build=build)
-    bench = replace(bench, space=space, models=Models(space, None, expected={}, seed=7))
-    setting = dict(bench.space.complete({}) | {"epochs": 2, "batch_size": 32})
+    space = replace(data.space, build=build)
+    data = replace(data, space=space, models=Models(space, None, expected={}, seed=7))
+    setting = dict(data.space.complete({}) | {"epochs": 2, "batch_size": 32})
     records: list[Any] = []
 
     def keep(record: Any) -> Any:
@@ -54,7 +54,8 @@ def evaluated(bench: Any, build: Any, trials: int = 1) -> list[Any]:
         return GO_ON
 
     for trial in range(trials):
-        evaluate_trial(bench, TrialTask(trial, setting, (1, 2)), keep)
+        for fold in (1, 2):
+            train_fold(data, FoldTask(trial, setting, fold), keep)
     return records
 
 
@@ -72,45 +73,45 @@ def of(kind: type, records: list[Any]) -> list[Any]:
     return [record for record in records if isinstance(record, kind)]
 
 
-def test_what_export_would_refuse_is_told_once_and_before_any_training(bench):
+def test_what_export_would_refuse_is_told_once_and_before_any_training(data):
     from keras import layers
 
     class Own(layers.Layer):
         def call(self, x: Any) -> Any:
             return x
 
-    records = evaluated(bench, with_layer(Own), trials=2)
+    records = trained(data, with_layer(Own), trials=2)
     [notice] = of(Notice, records)
-    assert records[0] is notice
+    assert records[1] is notice
     assert notice.text.startswith("`export` will refuse the models of this space")
     assert "class 'Own' is not registered with Keras" in notice.text
-    assert [ended.state for ended in of(TrialEnded, records)] == ["complete", "complete"]
+    assert len(of(FoldEnded, records)) == 4
 
 
-def test_trying_a_model_changes_nothing_in_its_training(bench, monkeypatch):
+def test_trying_a_model_changes_nothing_in_its_training(data, monkeypatch):
     from keras import layers
 
-    from search.training.fold_data import Bench
+    from search.training.fold_data import FoldData
 
-    tried = evaluated(bench, with_layer(layers.ReLU))
+    tried = trained(data, with_layer(layers.ReLU))
     assert of(Notice, tried) == []
-    monkeypatch.setattr(Bench, "export_doubt", lambda self, setting: "")
-    untried = evaluated(bench, with_layer(layers.ReLU))
+    monkeypatch.setattr(FoldData, "export_doubt", lambda self, setting: "")
+    untried = trained(data, with_layer(layers.ReLU))
     found, expected = ([e.metrics for e in of(EpochEnded, each)] for each in (tried, untried))
     assert len(found) == 4
     assert found == expected
 
 
-def test_a_model_that_cannot_be_built_fails_its_trial_alone(bench):
+def test_a_model_that_cannot_be_built_breaks_off_its_fold_alone(data):
     def build(_: Any, data: Any) -> Any:
         raise ValueError("no such thing")
 
-    records = evaluated(bench, build)
+    records = trained(data, build)
     assert of(Notice, records) == []
     assert records[-1].reason == "ValueError: no such thing"
 
 
-def test_a_trial_that_fails_within_a_layer_tells_the_cause(bench):
+def test_a_fold_that_fails_within_a_layer_tells_the_cause(data):
     from keras import layers
 
     class Shut(layers.Layer):
@@ -119,7 +120,7 @@ def test_a_trial_that_fails_within_a_layer_tells_the_cause(bench):
                 raise ValueError("the gate must be open; it is 0.3")
             return x
 
-    records = evaluated(bench, with_layer(Shut))
-    assert records[-1].state == "failed"
+    records = trained(data, with_layer(Shut))
+    assert records[-1].cause == "error"
     assert records[-1].reason == "ValueError: the gate must be open; it is 0.3"
     assert "Shut.call()" in records[-1].error

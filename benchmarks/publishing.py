@@ -1,6 +1,6 @@
-"""What shipping to a slow MLflow server costs the training.
+"""What publishing to a slow MLflow server costs the training.
 
-Run: `python benchmarks/shipping.py [--rounds 3] [--delay 2]` (about two minutes a round). In every
+Run: `python benchmarks/publishing.py [--rounds 3] [--delay 2]`, about two minutes a round. In every
 round it runs the same study on digits twice, one after the other, the second first in every other
 round:
 
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--trials", type=int, default=8)
     parser.add_argument("--delay", type=float, default=2.0, help="seconds a call")
-    parser.add_argument("--out", type=Path, default=Path("shipping.json"))
+    parser.add_argument("--out", type=Path, default=Path("publishing.json"))
     options = parser.parse_args()
     rounds = []
     with tempfile.TemporaryDirectory() as name, Server(Path(name, "server")) as server:

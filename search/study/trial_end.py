@@ -1,0 +1,220 @@
+"""The ends of trials, put together from their folds: scores, confusion matrix, report."""
+
+import statistics
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.data.folds import CONFIRMATIONS, Folds
+from search.errors import DataError
+from search.tasks.classification import (
+    Predictions,
+    classification_report,
+    confusion_matrix,
+    macro_f1,
+)
+from tracking.history import History, TrialHistory
+from tracking.home import StudyFolder
+from tracking.records import FoldEnded, Json, TrialConfirmed, TrialEnded
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """What the models of a study's folds predicted on the parts they were not trained on.
+
+    Attributes:
+        folder: the study's.
+        folds: the study's.
+        labels: true classes of all training samples, int64 `(n,)`.
+        classes: names, by class number.
+    """
+
+    folder: StudyFolder
+    folds: Folds
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+
+    def of(self, ended: FoldEnded) -> Predictions:
+        """Read a fold's predictions.
+
+        Raises:
+            DataError: they are missing, damaged, or of other samples than the fold's.
+        """
+        folds, place = self.folds, ended.fold - 1
+        if place >= len(folds):
+            folds, place = self._confirmation_folds, place - len(folds)
+        labels = self.labels[folds.validation[place]]
+        return Predictions.load(self.folder.root / ended.predictions, labels=labels)
+
+    def fault(self, ended: FoldEnded) -> str:
+        """Return why a fold's predictions cannot be used; empty where they can."""
+        try:
+            self.of(ended)
+        except DataError as error:
+            return str(error)
+        return ""
+
+    @cached_property
+    def _confirmation_folds(self) -> Folds:
+        return Folds.load(self.folder.further_folds)
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What went into folds of a trial that did not come to their end.
+
+    Attributes:
+        seconds: of training.
+        epochs: that were trained.
+    """
+
+    seconds: float = 0.0
+    epochs: int = 0
+
+
+@dataclass(frozen=True)
+class TrialEnds:
+    """Makes the records that end trials and their confirmations.
+
+    Attributes:
+        history: the study's.
+        out_of_fold: reads predictions; None where none are kept, as in a replay of recorded
+            scores: macro-F1 is then the folds' mean, and there is no confusion matrix.
+    """
+
+    history: History
+    out_of_fold: OutOfFold | None = None
+
+    def faults(self, trial: TrialHistory, numbers: Iterable[int]) -> dict[int, str]:
+        """Return what of a trial's finished folds cannot be used, and why, by number."""
+        folds = {**trial.finished_folds(), **trial.finished_more_folds()}
+        if self.out_of_fold is None:
+            return {}
+        found = {n: self.out_of_fold.fault(folds[n]) for n in numbers if n in folds}
+        return {number: fault for number, fault in found.items() if fault}
+
+    def missing(self, trial: TrialHistory) -> str:
+        """Return which objective none of a trial's folds has told of; empty if none is missing.
+
+        Folds of earlier versions did not: they left it to the end of their trial.
+        """
+        if self.out_of_fold is None:
+            return ""
+        known = self._measured(trial)
+        return next((o.name for o in self.history.objectives if known.get(o.name, 0) is None), "")
+
+    def ended(
+        self,
+        trial: TrialHistory,
+        state: str,
+        *,
+        reason: str = "",
+        error: str = "",
+        spent: Spent | None = None,
+        compared_folds: int = 0,
+        model: Json | None = None,
+    ) -> TrialEnded:
+        """Return a trial's outcome, with the scores its finished folds allow.
+
+        Args:
+            trial: the trial.
+            state: `complete`, `pruned` or `failed`.
+            reason: why, of a trial that is not complete.
+            error: the traceback of one that failed.
+            spent: what went into folds that have not ended.
+            compared_folds: see `TrialEnded`.
+            model: what is known of it from a fold that broke off; see `AttemptFailed`.
+        """
+        model = trial.model or model or {}
+        spent = spent or Spent()
+        folds = {n: f for n, f in trial.finished_folds().items() if n <= (compared_folds or n)}
+        joined, classes = self._joined(folds), self._classes
+        scores = self._scores(trial, folds, joined) if state == "complete" else {}
+        trained = trial.finished_folds().values()
+        return TrialEnded(
+            at=time.time(),
+            trial=trial.number,
+            state=state,
+            value=self._value(state, folds, scores),
+            reason=reason,
+            scores=scores,
+            train_seconds=sum(fold.seconds for fold in trained) + spent.seconds,
+            epochs_trained=sum(fold.epochs for fold in trained) + spent.epochs,
+            model_parameters=model.get("parameters", 0),
+            confusion=confusion_matrix(joined, len(classes)) if joined else [],
+            report=classification_report(joined, classes) if joined else {},
+            summary=model.get("summary", ""),
+            device=trial.device,
+            error=error,
+            compared_folds=compared_folds,
+        )
+
+    def confirmed(
+        self, trial: TrialHistory, *, reason: str = "", error: str = ""
+    ) -> TrialConfirmed:
+        """Return the end of a trial's confirmation; where it failed, with reason and traceback."""
+        folds = trial.finished_more_folds()
+        scores = _means(folds) | {"macro_f1": _mean(folds, "macro_f1")} if not error else {}
+        return TrialConfirmed(
+            at=time.time(),
+            trial=trial.number,
+            repeats=CONFIRMATIONS,
+            scores=scores,
+            reason=reason,
+            error=error,
+        )
+
+    @property
+    def _classes(self) -> tuple[str, ...]:
+        return () if self.out_of_fold is None else self.out_of_fold.classes
+
+    def _joined(self, folds: Mapping[int, FoldEnded]) -> Predictions | None:
+        """Return all predictions; None without any, or where some cannot be used."""
+        if self.out_of_fold is None or not folds:
+            return None
+        try:
+            return Predictions.joined([self.out_of_fold.of(ended) for ended in folds.values()])
+        except DataError:
+            return None
+
+    def _scores(
+        self, trial: TrialHistory, folds: Mapping[int, FoldEnded], joined: Predictions | None
+    ) -> dict[str, float]:
+        if joined is None and self.out_of_fold is not None:
+            raise DataError(f"predictions of trial {trial.number} went missing while it ended")
+        f1 = macro_f1(joined, len(self._classes)) if joined else _mean(folds, "macro_f1")
+        latency = self._measured(trial).get("latency_ms")
+        measured = {} if latency is None else {"latency_ms": latency}
+        return _means(folds) | {"macro_f1": f1} | measured
+
+    def _measured(self, trial: TrialHistory) -> dict[str, float | None]:
+        """Return what is measured of a trial's model rather than of its predictions."""
+        latencies = (fold.latency_ms for fold in trial.finished_folds().values())
+        latency = next((known for known in latencies if known is not None), None)
+        return {"latency_ms": latency, "model_parameters": trial.model.get("parameters")}
+
+    def _value(
+        self, state: str, folds: Mapping[int, FoldEnded], scores: Mapping[str, float]
+    ) -> float | None:
+        objective = self.history.objectives[0]
+        if state == "complete":
+            return scores[objective.name]
+        return _mean(folds, objective.fold) if folds and state == "pruned" else None
+
+
+def _means(folds: Mapping[int, FoldEnded]) -> dict[str, float]:
+    """Return the means over folds, and the spread of their accuracies."""
+    accuracies = [fold.accuracy for fold in folds.values()]
+    return {
+        "cv_accuracy": statistics.fmean(accuracies),
+        "cv_accuracy_std": statistics.stdev(accuracies) if len(accuracies) > 1 else 0.0,
+        "cv_loss": _mean(folds, "loss"),
+    }
+
+
+def _mean(folds: Mapping[int, FoldEnded], name: str) -> float:
+    return statistics.fmean(float(getattr(fold, name)) for fold in folds.values())
