@@ -3,7 +3,9 @@
 Every message states the rule, the value received and the remedy.
 """
 
-from collections.abc import Iterable
+import errno
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
@@ -23,6 +25,41 @@ class DataError(FoldwiseError):
     """Data that is missing, damaged or unfit for what was asked of it."""
 
     exit_code = 3
+
+
+class StudyFileError(OSError):
+    """A file of the study's own could not be read or written: no params are to blame."""
+
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+# Whatever file it was: a disk or server that fails, a table of open files that is full.
+_MACHINE = (errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE)
+
+
+@contextmanager
+def own_files() -> Iterator[None]:
+    """Mark what fails meanwhile as a fault of the study's own files.
+
+    Raises:
+        StudyFileError: instead of any other OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StudyFileError(error.errno, error.strerror or str(error), error.filename) from error
+
+
+def machine_cause(error: BaseException) -> str:
+    """Return which fault of the machine an error tells of, as `AttemptFailed` names it.
+
+    It is `disk` for want of room, `machine` for what may go better next time, else empty. That a
+    file of the user's is missing or closed to us is not the machine's.
+    """
+    if not isinstance(error, OSError):
+        return ""
+    if error.errno in _NO_ROOM:
+        return "disk"
+    return "machine" if isinstance(error, StudyFileError) or error.errno in _MACHINE else ""
 
 
 SHOWN = 30

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tracking.files import private_file
+
 
 def load_tensorflow(log: Path | None = None) -> None:
     """Import TensorFlow and start its runtime with its messages in `log`, or nowhere.
@@ -32,7 +34,7 @@ def standard_error_to(path: Path) -> Iterator[None]:
     """
     sys.stderr.flush()
     saved = os.dup(2)
-    target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    target = private_file(path)
     os.dup2(target, 2)
     try:
         yield

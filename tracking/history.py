@@ -20,6 +20,7 @@ from tracking.records import (
     TestSetOpened,
     TrialConfirmed,
     TrialEnded,
+    TrialReopened,
     TrialStarted,
 )
 from tracking.states import Event, TrialState, after, outcome
@@ -28,7 +29,15 @@ from tracking.tally import Tally, rung_of
 RACING = "racing"  # the pruner whose trials wait for each other
 
 _INSTANT = 1e-6  # seconds; the least that a time of today can grow by
-_OF_TRIALS = (FoldStarted, EpochEnded, FoldEnded, AttemptFailed, TrialEnded, TrialConfirmed)
+_OF_TRIALS = (
+    FoldStarted,
+    EpochEnded,
+    FoldEnded,
+    AttemptFailed,
+    TrialEnded,
+    TrialConfirmed,
+    TrialReopened,
+)
 
 
 @dataclass
@@ -58,6 +67,7 @@ class TrialHistory:
         failures: of its tasks that broke off, in order.
         reopened: whether it was complete once and has lost folds since. These are trained again,
             whatever a pruner would say, and it ends anew.
+        retried_at: when it was last tried once more after it had failed; 0 for never.
         sessions: numbers, from 0, of the study's sessions that began some of its folds.
         model: what is trained, as in `EpochEnded`; empty while it is not known.
         device: what TensorFlow computed on.
@@ -71,6 +81,7 @@ class TrialHistory:
     confirmed: TrialConfirmed | None = None
     failures: list[AttemptFailed] = field(default_factory=list)
     reopened: bool = False
+    retried_at: float = 0.0
     sessions: set[int] = field(default_factory=set)
     model: Json = field(default_factory=dict)
     device: str = ""
@@ -257,6 +268,8 @@ class History:
                 trial.model = trial.model or record.model
             case TrialEnded():
                 self._end_trial(record)
+            case TrialReopened():
+                self._retry(record)
             case TrialConfirmed():
                 trial, folds = self.trials[record.trial], self._number_of_folds
                 further = range(folds + 1, folds * (1 + record.repeats) + 1)
@@ -275,13 +288,27 @@ class History:
         """Forget the folds of trials that are not over: folds of two codes have no mean."""
         for trial in self.trials.values():
             if trial.ended is None:
-                trial.folds.clear()
-                trial.sessions.clear()
-                trial.state = after(trial.state, Event.FORGOTTEN)
-                trial.model = {}
-                self.tally.begin_anew(trial.number)
+                self._forget_folds(trial)
             elif trial.confirmed is None:
                 trial.more_folds.clear()
+
+    def _forget_folds(self, trial: TrialHistory) -> None:
+        trial.folds.clear()
+        trial.sessions.clear()
+        trial.state = after(trial.state, Event.FORGOTTEN)
+        trial.model = {}
+        self.tally.begin_anew(trial.number)
+
+    def _retry(self, record: TrialReopened) -> None:
+        """Take back that a trial failed; without folds of other code than it goes on with."""
+        trial = self.trials[record.trial]
+        if trial.state is not TrialState.FAILED:
+            return
+        self._reopen(trial)
+        trial.retried_at = record.at
+        since = self.sessions[min(trial.sessions, default=0) + 1 :]
+        if any(session.accepted for session in since):
+            self._forget_folds(trial)
 
     def _begin_fold(self, record: FoldStarted) -> None:
         folds, trial = self.folds_of(record), self.trials[record.trial]

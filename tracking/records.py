@@ -233,9 +233,10 @@ class AttemptFailed(Record):
 
     Attributes:
         cause: `lost` (its worker died), `memory` (the worker's memory did not suffice), `time` (it
-            took too long, or its worker fell silent) or `disk` (a file could not be written). A
-            worker also reports `error`, an exception that nothing on the machine's side explains;
-            it is not recorded as such, for it fails the trial.
+            took too long, or its worker fell silent), `disk` (there was no room for a file) or
+            `machine` (the system failed at a file, in a way that may go better next time). A worker
+            also reports `error`, an exception that nothing on the machine's side explains; it is
+            not recorded as such, for it fails the trial.
         reason: what happened, one sentence.
         error: the traceback, or the worker's last words.
         fold: the fold's number; 0 in journals that do not say.
@@ -318,6 +319,13 @@ class TrialEnded(Record):
     device: str = ""
     error: str = ""
     compared_folds: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialReopened(Record):
+    """A failed trial is tried once more, as the user has asked; its finished folds are kept."""
+
+    trial: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -135,4 +135,4 @@ def retries(trial: TrialHistory) -> list[str]:
 def _gave_up(trial: TrialHistory) -> bool:
     ends = (trial.ended, trial.confirmed)
     last = trial.failures[-1].reason if trial.failures else None
-    return any(end is not None and end.reason == last for end in ends)
+    return last is not None and any(end is not None and end.reason.startswith(last) for end in ends)

@@ -28,6 +28,7 @@ from tracking.records import (
     SessionStarted,
     TrialConfirmed,
     TrialEnded,
+    TrialReopened,
 )
 from tracking.stages import fold_scores, score_so_far, stopping_point
 
@@ -194,6 +195,8 @@ def _lines(board: Board, record: Record) -> list[str]:
         lines.append(f"plan     {escape(record.plan['told'])}")
     if isinstance(record, AttemptFailed):
         lines.append(f"{_head(record.trial)} [yellow]broke off[/]  {escape(record.reason)}")
+    if isinstance(record, TrialReopened):
+        lines.append(f"{_head(record.trial)} had failed and is tried once more")
     if isinstance(record, TrialEnded):
         lines.append(trial_line(board, record))
     if isinstance(record, TrialConfirmed):

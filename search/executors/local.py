@@ -1,31 +1,41 @@
-"""Evaluates trials in supervised worker processes that outlive them."""
+"""Trains folds in supervised worker processes that outlive them."""
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from multiprocessing.connection import wait as wait_for_any
 from pathlib import Path
-from typing import Any
 
-from search.errors import FoldwiseError
 from search.executors.base import Executor, OnRecord
+from search.executors.channel import ChannelBroken, ChannelClosed, ready
 from search.executors.limits import Limits, cores
-from search.executors.process import Worker
-from search.executors.protocol import Adopt, FoldKey, FoldTask, Probe, Probed, Work
-from search.executors.worker import DONE, LOADING, READY
-from tracking.records import AttemptFailed, Record
+from search.executors.process import Worker, WorkerFailed, kill
+from search.executors.protocol import (
+    Adopt,
+    Done,
+    FoldKey,
+    FoldTask,
+    Loading,
+    Probe,
+    Probed,
+    ProbeFailed,
+    Ready,
+    Report,
+    Work,
+)
+from search.executors.worker import Load, Start, Training
+from tracking.records import AttemptFailed
 
 _STARTS = 3  # tries to get a worker that can load everything
 _TICK = 1.0  # seconds between two looks at what the workers take
 
 
-class WorkerFailed(FoldwiseError):
-    """No worker process can be brought to work at all."""
+__all__ = ["LocalExecutor", "WorkerFailed"]
 
 
 class LocalExecutor(Executor):
-    """Worker processes beside the coordinator, each evaluating task after task.
+    """Worker processes beside the coordinator, each training fold after fold.
 
     They load TensorFlow and the data while the coordinator prepares. What TensorFlow writes goes
     to their logs, not to the user's terminal. A worker that dies, takes too long or falls still is
@@ -41,6 +51,10 @@ class LocalExecutor(Executor):
             there is one worker for as many as TensorFlow likes.
         load_at_once: how many load at the same time; None for as few as lets the first begin soon,
             since loading takes a core each.
+        load: makes of the work what trains folds; known by its name.
+
+    Raises:
+        WorkerFailed: the system has no room for another process.
     """
 
     def __init__(
@@ -52,39 +66,46 @@ class LocalExecutor(Executor):
         limits: Limits | None = None,
         threads: int | None = None,
         load_at_once: int | None = None,
+        load: Load = Training,
     ) -> None:
         self.slots = workers
         self._limits = (limits or Limits()).on_share(1 / workers)
         self._failed_starts = 0
-        self._looked_at = 0.0
-        self._work, self._log = work, log
+        self._looked_at = self._counted_until = time.monotonic()
+        self._over: deque[FoldKey] = deque()  # tasks that are over and have not been told of
+        self._work, self._log, self._load = work, log, load
         share = max(1, cores() // workers) if workers > 1 else 0
         self._threads = share if threads is None else threads
         self._at_once = load_at_once or max(1, cores() - 1, workers // 4)
-        self._workers = {number: self._start(number) for number in range(1, workers + 1)}
+        self._workers: dict[int, Worker] = {}
+        try:
+            for number in range(1, workers + 1):
+                self._workers[number] = self._start(number)
+        except BaseException:
+            self.close()
+            raise
 
     def submit(self, task: FoldTask) -> None:
         """Hand the task to a worker that has none."""
         free = [worker for worker in self._workers.values() if worker.task is None]
         if not free:
             raise RuntimeError("more tasks were submitted than there are slots")
+        self._count_time()
         traced = [worker for worker in free if worker.last_trial == task.trial]
         max(traced or free, key=lambda worker: worker.is_ready).give(task)
 
     def wait(self, on_record: OnRecord) -> FoldKey:
         """Pass the workers' records on, and verdicts back, until a task is over."""
-        if all(worker.task is None for worker in self._workers.values()):
+        if not self._over and all(worker.task is None for worker in self._workers.values()):
             raise RuntimeError("wait without a submitted task")
-        self._looked_at = time.monotonic()
-        while True:
-            by_connection = {worker.connection: n for n, worker in self._workers.items()}
-            for connection in wait_for_any(list(by_connection), timeout=_TICK):
-                over = self._hear(by_connection[connection], on_record)  # type: ignore[index]
-                if over is not None:
-                    return over
-            over = self._end_overdue(on_record)
-            if over is not None:
-                return over
+        while not self._over:
+            numbers = {worker.channel: number for number, worker in self._workers.items()}
+            for channel in ready(list(numbers), _TICK):
+                self._hear(numbers[channel], on_record)
+            self._count_time()
+            self._end_overdue(on_record)
+            self._look_for_dead(on_record)
+        return self._over.popleft()
 
     def load(self) -> None:
         """Wait until all workers have loaded everything.
@@ -94,7 +115,7 @@ class LocalExecutor(Executor):
         """
         for worker in self._workers.values():
             while not worker.is_ready:
-                self._expect(worker, LOADING, READY)
+                self._expect(worker)
 
     def probe(self, probes: Sequence[Probe], *, longest: float = math.inf) -> list[Probed]:
         """Let all workers train for a moment, at the same time; none may have a task.
@@ -108,7 +129,7 @@ class LocalExecutor(Executor):
         """
         for worker, probe in zip(self._workers.values(), probes, strict=True):
             worker.ask(probe)
-        return [self._expect(worker, longest=longest) for worker in self._workers.values()]
+        return [self._probed(worker, longest) for worker in self._workers.values()]
 
     def adopt(self, precision: str) -> None:
         """Compute in another precision from the next task on."""
@@ -116,12 +137,20 @@ class LocalExecutor(Executor):
         for worker in self._workers.values():
             worker.ask(Adopt(precision))
 
-    def _expect(self, worker: Worker, *words: str, longest: float = math.inf) -> Any:
-        """Return what a worker says next, which is one of the words or no word at all."""
+    def _probed(self, worker: Worker, longest: float) -> Probed:
+        said = self._expect(worker, longest)
+        if isinstance(said, ProbeFailed):
+            raise WorkerFailed(f"a worker could not be measured: {said.reason}")
+        if not isinstance(said, Probed):
+            raise WorkerFailed(f"a worker could not be measured: it said {said}")
+        return said
+
+    def _expect(self, worker: Worker, longest: float = math.inf) -> object:
+        """Return what a worker says next."""
         patience = min(longest, self._limits.still_seconds)
         try:
-            said = worker.hear() if worker.connection.poll(patience) else None
-        except (EOFError, ConnectionError):
+            said = worker.hear(patience)
+        except (ChannelClosed, ChannelBroken):
             raise WorkerFailed(
                 f"{worker.death().reason}. Its last words:\n{worker.last_words()}"
             ) from None
@@ -129,78 +158,85 @@ class LocalExecutor(Executor):
             raise WorkerFailed(
                 f"a worker could not be measured: it said nothing for {patience:g} s"
             )
-        if isinstance(said, str) and said not in words:
-            raise WorkerFailed(f"a worker could not be measured: {said}")
         return said
 
     def close(self) -> None:
         """End the workers at once; finished folds are with the coordinator already."""
-        for worker in self._workers.values():
-            worker.kill()
+        kill(self._workers.values())
 
-    def _hear(self, number: int, on_record: OnRecord) -> FoldKey | None:
-        """Take in what a worker says; return trial and fold if its task is over."""
+    def _hear(self, number: int, on_record: OnRecord) -> None:
+        """Take in what a worker says."""
         worker = self._workers[number]
         try:
             said = worker.hear()
-        except (EOFError, ConnectionError):
-            return self._bury(number, on_record)
-        if said == READY:
-            self._failed_starts = 0
-        elif said == DONE:
-            return self._finish(number)
-        elif isinstance(said, Record):
-            worker.answer(on_record(said))
-            worker.is_spoilt |= isinstance(said, AttemptFailed) and said.cause != "error"
-        return None
+        except (ChannelClosed, ChannelBroken):
+            self._bury(number, on_record)
+            return
+        match said:
+            case Ready():
+                self._failed_starts = 0
+            case Done():
+                self._finish(number)
+            case Report(record=record):
+                worker.answer(on_record(record))
+                worker.is_spoilt |= isinstance(record, AttemptFailed) and record.cause != "error"
+            case Loading() | None:
+                pass
 
-    def _finish(self, number: int) -> FoldKey | None:
+    def _finish(self, number: int) -> None:
         worker = self._workers[number]
         task = worker.task
         worker.finish()
+        if task is not None:
+            self._over.append(task.key)
         most = self._limits.memory
         is_worn = worker.tasks_done >= self._limits.tasks or worker.is_spoilt
         if is_worn or (most is not None and worker.memory() > most):
             self._replace(number)
-        return task.key if task is not None else None
 
-    def _bury(self, number: int, on_record: OnRecord) -> FoldKey | None:
+    def _bury(self, number: int, on_record: OnRecord) -> None:
         """Replace a worker that has died; report the task it had."""
         worker = self._workers[number]
         death = worker.death()
         if worker.is_ready:
-            cause = "memory" if death.for_memory else "lost"
-            return self._break_off(number, on_record, cause, death.reason)
+            self._break_off(
+                number, on_record, "memory" if death.for_memory else "lost", death.reason
+            )
+            return
         self._failed_starts += 1
-        if death.code >= 0 or self._failed_starts >= _STARTS:  # it will not go better next time
+        if death.is_final or self._failed_starts >= _STARTS:  # it will not go better next time
             words = worker.last_words()
             raise WorkerFailed(f"{death.reason} before it could work. Its last words:\n{words}")
         self._replace(number)
         if worker.task is not None:
             self._workers[number].give(worker.task)
-        return None
 
-    def _end_overdue(self, on_record: OnRecord) -> FoldKey | None:
-        limits, passed = self._limits, self._time_passed()
-        is_others_turn = any(worker.is_loading for worker in self._workers.values())
-        for number, worker in self._workers.items():
+    def _look_for_dead(self, on_record: OnRecord) -> None:
+        """Bury those that died unheard: a copy of theirs may keep the channel open."""
+        now = time.monotonic()
+        if now < self._looked_at + _TICK:
+            return
+        self._looked_at = now
+        for number, worker in list(self._workers.items()):
+            if worker.has_died() and not ready([worker.channel], 0):
+                self._bury(number, on_record)
+
+    def _end_overdue(self, on_record: OnRecord) -> None:
+        limits = self._limits
+        for number, worker in list(self._workers.items()):
             if not worker.is_ready:
-                if worker.is_loading or (worker.task is not None and not is_others_turn):
-                    worker.pass_time(passed)
-                    self._check_loading(worker)
+                self._check_loading(worker)
                 continue
             if worker.task is None:
                 continue
-            worker.pass_time(passed)
             before = worker.task.seconds_before
             longest = limits.trial_seconds
             if longest is not None and before + worker.training_seconds > longest:
                 reason = f"it trained for longer than the {longest:g} s that a trial may take"
-                return self._break_off(number, on_record, "time", reason)
-            if worker.still_seconds > limits.still_seconds:
+                self._break_off(number, on_record, "time", reason)
+            elif worker.still_seconds > limits.still_seconds:
                 reason = f"its worker neither reported nor computed for {limits.still_seconds:g} s"
-                return self._break_off(number, on_record, "time", reason)
-        return None
+                self._break_off(number, on_record, "time", reason)
 
     def _check_loading(self, worker: Worker) -> None:
         still, longest = self._limits.still_seconds, self._limits.loading_seconds
@@ -210,46 +246,45 @@ class LocalExecutor(Executor):
             fault = f"a worker has been loading for longer than {longest:g} s"
         else:
             return
+        worker.kill()
         raise WorkerFailed(
             f"{fault} TensorFlow, the data and the space. Does the space's module compute or wait"
             f" when it is imported? Its last words:\n{worker.last_words()}"
         )
 
-    def _time_passed(self) -> float:
-        """Return the seconds since the last look.
+    def _count_time(self) -> None:
+        """Count the time since this was last called for those that had something to do.
 
         No more than a look takes: a coordinator that was stopped, or whose terminal was, kept its
         workers waiting, which is not their fault.
         """
         now = time.monotonic()
-        passed, self._looked_at = now - self._looked_at, now
-        return min(passed, 2 * _TICK)
+        passed, self._counted_until = now - self._counted_until, now
+        is_others_turn = any(worker.is_loading for worker in self._workers.values())
+        for worker in self._workers.values():
+            awaits_turn = not worker.is_ready and not worker.is_loading
+            if worker.is_loading or (worker.task and not (awaits_turn and is_others_turn)):
+                worker.pass_time(min(passed, 2 * _TICK))
 
-    def _break_off(
-        self, number: int, on_record: OnRecord, cause: str, reason: str
-    ) -> FoldKey | None:
+    def _break_off(self, number: int, on_record: OnRecord, cause: str, reason: str) -> None:
         worker = self._workers[number]
-        task, words = worker.task, worker.last_words()
+        worker.kill()
+        words = worker.last_words()
         self._replace(number)
-        if task is None:
-            return None
+        if worker.task is None:
+            return
+        trial, fold = worker.task.key
         on_record(
             AttemptFailed(
-                at=time.time(),
-                trial=task.trial,
-                fold=task.fold,
-                cause=cause,
-                reason=reason,
-                error=words,
+                at=time.time(), trial=trial, fold=fold, cause=cause, reason=reason, error=words
             )
         )
-        return task.key
+        self._over.append(worker.task.key)
 
     def _start(self, number: int) -> Worker:
         turn = self._log(1 + (number - 1) % self._at_once)
-        return Worker(
-            self._work, self._log(number), threads=self._threads, place=number - 1, turn=turn
-        )
+        start = Start(self._work, self._load, self._threads, place=number - 1, turn=str(turn))
+        return Worker(start, self._log(number))
 
     def _replace(self, number: int) -> None:
         self._workers[number].kill()

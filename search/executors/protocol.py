@@ -1,9 +1,16 @@
-"""What goes between the coordinator and its workers. Imports no framework."""
+"""What goes between the coordinator and its workers, on this machine and on others.
 
+A worker that has its turn says `Loading` and then `Ready`. It is given a task, and answers with a
+`Report` for each record, to which a `Verdict` comes back, and with `Done`. A `Probe` is answered by
+`Probed` or `ProbeFailed`, an `Adopt` by nothing. Imports no framework.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from spaces import Fingerprint, Settings
+from tracking.records import Record
 
 FoldKey: TypeAlias = tuple[int, int]  # a trial and one of its folds, from 0 and from 1
 
@@ -125,3 +132,68 @@ class Verdict:
 
 GO_ON = Verdict()
 HALT = Verdict(stop=True)
+
+
+@dataclass(frozen=True)
+class Loading:
+    """It is the worker's turn to load what trials need."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Everything is loaded; the answer is the first task.
+
+    Attributes:
+        node: what a cluster calls the worker's machine; empty beside the coordinator.
+        host: the machine's name.
+        versions: of what scores depend on.
+    """
+
+    node: str = ""
+    host: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Something happened; the answer is a verdict.
+
+    Attributes:
+        record: what.
+        files: those it speaks of that are not on the coordinator's machine, by their names in the
+            study's folder.
+    """
+
+    record: Record
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Done:
+    """The task is over; the answer is the next one."""
+
+
+@dataclass(frozen=True)
+class ProbeFailed:
+    """What was to be trained for a moment cannot be.
+
+    Attributes:
+        reason: why, one sentence.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """No worker can be brought to work there; no answer is awaited.
+
+    Attributes:
+        reason: why, for the user.
+    """
+
+    reason: str
+
+
+FromWorker: TypeAlias = Loading | Ready | Report | Done | Probed | ProbeFailed | Failed
+ToWorker: TypeAlias = FoldTask | Probe | Adopt | Verdict

@@ -21,19 +21,22 @@ class Budget:
         trials: total number of trials, those of the history included.
         confirm: number of best trials to evaluate once more on further folds, and with them the
             best baseline, which they are measured by.
+        retry_failed: whether failed trials are tried once more.
         deadline: `time.monotonic()` at which to stop, None for never.
     """
 
     trials: int
     baselines: Mapping[str, Settings] = field(default_factory=dict)
     confirm: int = 0
+    retry_failed: bool = False
     deadline: float | None = None
 
     def is_done(self, history: History) -> bool:
         """Say whether nothing is left to do."""
         finished = len(history.finished())
         all_over = finished >= self.trials and finished == len(history.trials)
-        return all_over and not self.to_confirm(history)
+        to_retry = self.retry_failed and any(t.state == "failed" for t in history.finished())
+        return all_over and not to_retry and not self.to_confirm(history)
 
     def to_confirm(self, history: History) -> list[TrialHistory]:
         """Return the trials that are still to be confirmed, the best first.

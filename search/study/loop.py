@@ -9,7 +9,7 @@ from search.data.folds import further_numbers
 from search.errors import FoldwiseError
 from search.executors import Executor
 from search.executors.protocol import GO_ON, HALT, FoldKey, FoldTask, Verdict
-from search.study.attempts import is_worth_repeating
+from search.study.attempts import is_worth_repeating, why_given_up
 from search.study.budget import Budget, seconds_to_race
 from search.study.drivers import Driver
 from search.study.feedback import Feedback
@@ -453,7 +453,7 @@ class Study:
         if is_worth_repeating(trial, failure, task.params):
             self._turns[trial.number].folds.appendleft(task.fold)
             return
-        reason, error = failure.reason, failure.error or failure.reason
+        reason, error = why_given_up(failure), failure.error or failure.reason
         if task.fold > self._folds:
             self._take(self._ends.confirmed(trial, reason=reason, error=error))
             self._stop(trial)

@@ -12,6 +12,7 @@ from search.data.folds import Folds
 from search.environment import describe_environment
 from search.errors import DataError, SettingsError
 from search.studies import opened_log
+from search.study.attempts import to_retry
 from search.study.budget import Budget
 from search.study.drivers import make_driver
 from search.study.execution import AUTO
@@ -102,6 +103,8 @@ def run_session(
                 accepted=accepted,
             )
         )
+        for reopened in to_retry(history) if settings.retry_failed else ():
+            log.append(reopened)
         reason = _run(opened, planned, log, budget, notify)
         log.append(SessionEnded(at=time.time(), reason=reason))
         waiting = tracker.drain(publisher, notify, hurries=reason == INTERRUPTED)
@@ -181,6 +184,7 @@ def _budget(opened: Opened) -> Budget:
         trials=settings.trials,
         baselines=opened.narrowed.baselines if settings.baselines else {},
         confirm=settings.confirm,
+        retry_failed=settings.retry_failed,
         deadline=None if settings.timeout is None else time.monotonic() + settings.timeout,
     )
 

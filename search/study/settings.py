@@ -235,6 +235,10 @@ class StudySettings(BaseModel):
             " then decide.",
         ),
     ] = 0
+    retry_failed: Annotated[
+        bool,
+        _setting(HOW_MUCH, "Try trials that have failed once more; their finished folds are kept."),
+    ] = False
     driver: Annotated[
         str, _setting(HOW_JUDGED, "What proposes: optuna or keras-tuner.", identity=True)
     ] = "optuna"

@@ -1,6 +1,5 @@
 """One fold of one trial: a model is built, trained and scored. Runs in a worker."""
 
-import errno
 import gc
 import time
 import traceback
@@ -11,6 +10,7 @@ import tensorflow as tf
 
 from search.data.arrays import Array
 from search.data.inputs import Encoder
+from search.errors import machine_cause, own_files
 from search.executors.protocol import FoldTask, Verdict
 from search.seeds import derive
 from search.tasks.classification import Predictions, macro_f1, output_units
@@ -34,7 +34,6 @@ from tracking.records import (
 Report = Callable[[Record], Verdict]
 
 LONGEST_ERROR, LONGEST_REASON = 20_000, 500  # characters
-_DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
 class _Stopped(Exception):  # not an error: the coordinator's word
@@ -159,7 +158,8 @@ class _Fold:
             raise RuntimeError("a fold was trained without its validation part")
         predictions, folder = Predictions.of(values, labels), self._data.folder
         path = folder.predictions(self._task.trial, self._task.fold)
-        predictions.save(path)
+        with own_files():
+            predictions.save(path)
         return FoldEnded(
             at=time.time(),
             trial=self._task.trial,
@@ -204,10 +204,10 @@ class _Fold:
 
 
 def _cause(error: BaseException) -> str:
-    """Return which want on the machine's side an error tells of, or `error`."""
+    """Return which fault on the machine's side an error tells of, or `error`."""
     if isinstance(error, MemoryError | tf.errors.ResourceExhaustedError):
         return "memory"
-    return "disk" if isinstance(error, OSError) and error.errno in _DISK else "error"
+    return machine_cause(error) or "error"
 
 
 def _device() -> str:

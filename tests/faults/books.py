@@ -20,6 +20,7 @@ from tracking.records import (
     StudyStarted,
     TrialConfirmed,
     TrialEnded,
+    TrialReopened,
     TrialStarted,
 )
 
@@ -76,7 +77,9 @@ def journal_faults(records: list[Record]) -> list[str]:
     ended = [r.trial for r in _of(records, TrialEnded)]
     folds = [(r.trial, r.fold) for r in _of(records, FoldEnded)]
     faults = [f"fold ended twice: {pair}" for pair in _doubles(folds)]
-    faults += [f"trial ended twice: {number}" for number in _doubles(ended)]
+    retried = Counter(r.trial for r in _of(records, TrialReopened))
+    times = Counter(ended)
+    faults += [f"trial ended twice: {n}" for n in sorted(times) if times[n] > 1 + retried[n]]
     faults += [f"trial started twice: {number}" for number in _doubles(started)]
     if sorted(set(started)) != list(range(len(set(started)))):
         faults.append(f"numbers of trials with gaps: {sorted(set(started))}")

@@ -50,7 +50,9 @@ class Command:
     def workers(self) -> list[psutil.Process]:
         """Return the processes that train."""
         children = psutil.Process(self.pid).children(recursive=True)
-        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+        return [
+            child for child in children if "search.executors.worker" in " ".join(child.cmdline())
+        ]
 
     def kill(self) -> None:
         """End the coordinator with -9."""

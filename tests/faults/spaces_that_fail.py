@@ -1,14 +1,17 @@
 """A space whose one parameter says what goes wrong with a trial."""
 
 import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from spaces import Choice, DataSpec, ImageInput, Settings, Space
 
 KINDS = (
     *("fine", "sleeps", "raises", "interrupts", "forks", "nothing", "too small", "diverges"),
-    *("eats", "also fine"),
+    *("eats", "also fine", "starts"),
 )
 
 
@@ -26,6 +29,8 @@ def build(parameters: Settings, data: DataSpec) -> Any:
         return None
     if kind == "forks":
         os.fork()  # both go on and evaluate the trial
+    if kind == "starts":
+        _start_others(Path(os.environ["STARTED"]))
     large = kind == "eats" and int(parameters["batch_size"]) > 32
     hidden = [layers.Conv2D(4, 9)] if kind == "too small" else []
     return Sequential(
@@ -38,6 +43,14 @@ def build(parameters: Settings, data: DataSpec) -> Any:
             layers.Dense(data.classes, activation="softmax"),
         ]
     )
+
+
+def _start_others(note: Path) -> None:
+    """Start processes, one of them in a session of its own, and wait for ever."""
+    wait = [sys.executable, "-c", "import time; time.sleep(3600)"]
+    started = [subprocess.Popen(wait, start_new_session=far) for far in (False, True)]
+    note.write_text(" ".join(str(one.pid) for one in started) + "\n")
+    time.sleep(3600)
 
 
 SPACE = Space(

@@ -8,6 +8,7 @@ import pytest
 
 from tests.faults.books import check_books
 from tests.faults.processes import Command, StudyRun
+from tests.faults.spaces_that_fail import KINDS
 
 pytestmark = pytest.mark.slow  # trains in processes of its own
 
@@ -82,23 +83,33 @@ def test_a_worker_that_the_kernel_ends_for_memory_goes_on_with_half_the_batch(ne
 
 def test_each_setting_that_fails_fails_alone_and_says_why(new_run):
     run = new_run()
-    limits = ("--trials", "10", "--trial-timeout", "12s", "--set", "batch_size=64")
-    done = run.command(*FAILING, *limits).wait()
+    kinds = [kind for kind in KINDS if kind not in ("sleeps", "starts")]
+    chosen = ("--set", "batch_size=64", "--set", f"kind={','.join(kinds)}")
+    done = run.command(*FAILING, "--trials", str(len(kinds)), *chosen).wait()
     assert done.code == 0, done.err
     by_kind = {trial["parameters"]["kind"]: trial for trial in done.json["trials"]}
     reasons = {kind: trial["reason"] for kind, trial in by_kind.items() if trial["reason"]}
-    failing = ["diverges", "interrupts", "nothing", "raises", "sleeps", "too small"]
+    failing = ["diverges", "interrupts", "nothing", "raises", "too small"]
     assert sorted(reasons) == failing
     assert reasons["interrupts"] == "KeyboardInterrupt: of the space's own"
     assert "must return a keras.Model; it returned NoneType" in reasons["nothing"]
     assert by_kind["forks"]["state"] == "complete"
-    assert "longer than the 12 s" in reasons["sleeps"]
     assert reasons["raises"] == "ValueError: this setting cannot be built"
     assert "in epoch 1 of fold 1" in reasons["diverges"]
     assert by_kind["eats"]["trained_with"]["batch_size"] == 32
     assert by_kind["eats"]["state"] == by_kind["also fine"]["state"] == "complete"
     check_books(run.journal, run.uri)
     assert "cannot be built" in _error_file(run, by_kind["raises"]["trial"])
+
+
+def test_a_trial_over_its_time_fails_and_the_study_goes_on(new_run):
+    run = new_run()
+    options = ("--set", "kind=sleeps", "--set", "batch_size=32,64", "--trial-timeout", "1s")
+    done = run.command(*FAILING, "--trials", "2", *options).wait()
+    assert done.code == 1  # no trial succeeded
+    reasons = [trial["reason"] for trial in done.json["trials"]]
+    assert reasons == ["it trained for longer than the 1 s that a trial may take"] * 2
+    check_books(run.journal, run.uri)
 
 
 def test_ten_failures_in_a_row_end_the_study_with_a_summary(new_run):
@@ -137,6 +148,38 @@ def test_a_full_disk_stops_the_study_and_with_room_it_goes_on(new_run, small_dis
     done = run.start().wait()
     assert done.code == 0, done.err
     assert scores(done.json) == whole
+
+
+def test_a_fault_at_the_studys_own_files_is_not_a_trials_for_good(new_run, whole):
+    run = new_run()
+    run.study_folder.mkdir(parents=True)
+    in_the_way = run.study_folder / "predictions"
+    in_the_way.write_text("this is no folder")
+    done = run.start(trials=1).wait()
+    assert done.code == 1
+    assert [failure["cause"] for failure in run.records("AttemptFailed")] == ["machine"] * 3
+    assert "`run --retry-failed` tries the trial once more" in done.json["trials"][0]["reason"]
+    in_the_way.unlink()
+    assert run.start(trials=1).wait().json["trials"][0]["state"] == "failed"
+    command = run.start("--retry-failed")
+    done = command.wait()
+    assert done.code == 0, done.err
+    assert scores(done.json) == whole
+    check_books(run.journal, run.uri, session=command.pid)
+
+
+def test_what_a_build_starts_ends_with_a_killed_coordinator(new_run):
+    run = new_run()
+    note = run.folder / "started"
+    environment = {"STARTED": str(note)}
+    run.environment.update(environment)
+    command = run.command(*FAILING, "--trials", "1", "--set", "kind=starts")
+    run.wait_until(lambda: note.exists() and note.read_text().endswith("\n"))
+    processes = [psutil.Process(int(pid)) for pid in note.read_text().split()]
+    command.kill_group()
+    command.process.wait()
+    _, alive = psutil.wait_procs(processes, timeout=60)
+    assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
 
 
 def test_a_clock_set_back_between_two_sessions_changes_nothing(new_run, whole, tmp_path):

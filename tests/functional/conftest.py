@@ -110,7 +110,9 @@ class User:
 def held(process: "subprocess.Popen[str]") -> Iterator[None]:
     """Stop a study's training meanwhile, not its coordinator."""
     children = psutil.Process(process.pid).children(recursive=True)
-    workers = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    workers = [
+        child for child in children if "search.executors.worker" in " ".join(child.cmdline())
+    ]
     assert workers
     for worker in workers:
         worker.suspend()
@@ -123,11 +125,18 @@ def held(process: "subprocess.Popen[str]") -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def ctrl_c_is_heard():
-    """Undo what a shell does to its background jobs: their children would never hear Ctrl-C."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+def signals_are_heard():
+    """Undo what a shell does to its background jobs, and `nohup`: their children would be deaf.
+
+    A signal that is handled here, if only by doing nothing, is not ignored by who is started.
+    """
+    before = {signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler)}
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            before[number] = signal.signal(number, lambda *_: None)
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

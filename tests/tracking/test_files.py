@@ -2,13 +2,14 @@
 
 import errno
 import os
+import stat
 from pathlib import Path
 
 import pytest
 
 from tests.studies import StudyBuilder
 from tracking.event_log import EventLog
-from tracking.files import beside, sync_folder, temporary_files, whole_file
+from tracking.files import beside, private_file, sync_folder, temporary_files, whole_file
 from tracking.history import History
 from tracking.home import Home
 
@@ -121,3 +122,20 @@ def test_a_disk_that_does_not_confirm_a_name_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", refuse)
     with pytest.raises(OSError, match="Input/output"):
         sync_folder(tmp_path)
+
+
+def test_a_private_file_is_its_users_alone_and_keeps_what_it_has(tmp_path):
+    path = tmp_path / "worker.log"
+    path.write_text("old ")
+    path.chmod(0o644)
+    descriptor = private_file(path)
+    os.write(descriptor, b"new")
+    os.close(descriptor)
+    assert path.read_text() == "old new"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_device_stays_open_to_all():
+    before = Path(os.devnull).stat().st_mode
+    os.close(private_file(Path(os.devnull)))
+    assert Path(os.devnull).stat().st_mode == before

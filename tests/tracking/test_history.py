@@ -2,7 +2,15 @@ import pytest
 
 from tests.studies import StudyBuilder
 from tracking.history import History
-from tracking.records import AttemptFailed, FoldEnded, FoldStarted, SessionEnded, TrialConfirmed
+from tracking.records import (
+    AttemptFailed,
+    FoldEnded,
+    FoldStarted,
+    SessionEnded,
+    SessionStarted,
+    TrialConfirmed,
+    TrialReopened,
+)
 
 
 def test_trials_are_gathered_with_their_folds_and_outcomes(study):
@@ -154,6 +162,48 @@ def test_a_second_outcome_replaces_the_first(study):
     study.end_trial(0, "complete", level=0.6)
     tally = study.history.tally
     assert (study.history.trials[0].value, tally.over, tally.best) == (0.6, 1, 0.6)
+
+
+def test_a_failed_trial_that_is_tried_once_more_runs_with_the_folds_it_has():
+    study = StudyBuilder()
+    study.session()
+    study.start_trial(0)
+    study.fold(0, 1)
+    study.fold(0, 2, epochs=1)
+    study.end_trial(0, "failed", reason="it broke off")
+    assert study.history.tally.over == 1
+    study.add(TrialReopened, trial=0)
+    trial = study.history.trials[0]
+    assert (trial.state, list(trial.finished_folds()), trial.reopened) == ("running", [1], False)
+    assert trial.retried_at == study.records[-1].at
+    assert study.history.tally.over == 0
+    study.fold(0, 2)
+    study.end_trial(0, "complete")
+    assert study.history.trials[0].value is not None
+    assert study.history.tally.over == 1
+
+
+def test_a_failed_trial_of_other_code_begins_anew_when_it_is_tried_once_more():
+    study = StudyBuilder()
+    study.session()
+    study.start_trial(0)
+    study.fold(0, 1)
+    study.end_trial(0, "failed", reason="it broke off")
+    study.add(SessionStarted, trials=4, environment={}, accepted=["lenet.py has changed"])
+    study.add(TrialReopened, trial=0)
+    assert study.history.trials[0].folds == {}
+
+
+@pytest.mark.parametrize("state", ["complete", "pruned"])
+def test_only_failed_trials_are_tried_once_more(state):
+    study = StudyBuilder()
+    study.session()
+    study.start_trial(0)
+    study.fold(0, 1)
+    study.fold(0, 2)
+    study.end_trial(0, state)
+    study.add(TrialReopened, trial=0)
+    assert study.history.trials[0].state == state
 
 
 def test_pruned_and_failed_trials_need_not_have_all_folds(study):

@@ -33,6 +33,7 @@ from tracking.records import (
     TestSetOpened,
     TrialConfirmed,
     TrialEnded,
+    TrialReopened,
     TrialStarted,
 )
 from tracking.stages import waiting
@@ -95,6 +96,8 @@ class MlflowSink:
                     self._resume_trial(history, trial)
                 else:
                     self._end_trial(history, trial, record)
+            case TrialReopened():
+                self._reopen_trial(history, history.trials[record.trial])
             case TrialConfirmed():
                 trial = history.trials[record.trial]
                 if trial.confirmed is not None:
@@ -173,6 +176,12 @@ class MlflowSink:
         store, run_id = self._store(history), self._trial_run(history, trial)
         store.resume(run_id)
         store.log(run_id, tags={"search.state": "running"})
+
+    def _reopen_trial(self, history: History, trial: TrialHistory) -> None:
+        """Show that a failed trial is tried once more: why it failed is not said of it any more."""
+        self._resume_trial(history, trial)
+        unsaid = dict.fromkeys(("search.reason", "mlflow.note.content"), "")
+        self._store(history).log(self._trial_run(history, trial), tags=unsaid)
 
     def _show_waiting(self, history: History) -> None:
         """Show which trials wait, now that another one or another fold began."""

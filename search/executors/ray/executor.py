@@ -8,19 +8,30 @@ from pathlib import Path
 import ray
 
 from search.environment import package_versions
+from search.errors import StudyFileError, machine_cause, own_files
 from search.executors.base import Executor, OnRecord
 from search.executors.limits import Limits
-from search.executors.local import WorkerFailed
-from search.executors.protocol import HALT, FoldKey, FoldTask, Verdict, Work
+from search.executors.process import WorkerFailed
+from search.executors.protocol import (
+    HALT,
+    Done,
+    Failed,
+    FoldKey,
+    FoldTask,
+    Ready,
+    Report,
+    Verdict,
+    Work,
+)
 from search.executors.ray.bundles import Bundle, Parcel, dataset_parcel, study_parcel
 from search.executors.ray.cluster import Cluster
 from search.executors.ray.host import Fetched
 from search.executors.ray.pool import RayPool
-from search.executors.ray.remote import COMPARED, Done, Failed, Order, Ready, Told, Wanted
+from search.executors.ray.remote import COMPARED, Order, Wanted
 from search.executors.ray.worker import RayWorker
 from search.executors.resources import ClusterWish
 from search.text import Notify
-from tracking.files import whole_file
+from tracking.files import make_folder, whole_file
 from tracking.home import StudyFolder
 from tracking.records import AttemptFailed, FoldEnded
 
@@ -140,7 +151,7 @@ class RayExecutor(Executor):
                 worker.answer(self._fetched(bundle))
             case Ready():
                 self._welcome(worker, said)
-            case Told():
+            case Report():
                 worker.has_begun = True
                 worker.answer(self._take(said, on_record))
             case Done():
@@ -150,19 +161,20 @@ class RayExecutor(Executor):
                 return self._leave_out(worker, words, on_record)
         return None
 
-    def _take(self, told: Told, on_record: OnRecord) -> Verdict:
+    def _take(self, report: Report, on_record: OnRecord) -> Verdict:
         """Keep the files that a record speaks of, then pass it on."""
-        record = told.record
+        record = report.record
         if isinstance(record, FoldEnded):
             try:
-                for content in told.files.values():
-                    path = self._folder.predictions(record.trial, record.fold)
-                    path.parent.mkdir(exist_ok=True)
-                    with whole_file(path) as file:
-                        file.write(content)
-            except OSError as error:
-                reason = f"{type(error).__name__}: {error}"
-                on_record(_broken_off((record.trial, record.fold), "disk", reason, reason))
+                with own_files():
+                    for content in report.files.values():
+                        path = self._folder.predictions(record.trial, record.fold)
+                        make_folder(path.parent)
+                        with whole_file(path) as file:
+                            file.write(content)
+            except StudyFileError as error:
+                key, reason = (record.trial, record.fold), f"{type(error).__name__}: {error}"
+                on_record(_broken_off(key, machine_cause(error), reason, reason))
                 return HALT
         return on_record(record)
 

@@ -12,10 +12,10 @@ from typing import Any, TypeAlias
 import ray
 
 from search.errors import FoldwiseError
-from search.executors.protocol import FoldTask, Verdict
+from search.executors.protocol import Failed, FoldTask, Verdict
 from search.executors.ray.bundles import Bundle
 from search.executors.ray.placement import cache_root, scratch
-from search.executors.ray.remote import Failed, Line, Order, Said, Wanted, lend
+from search.executors.ray.remote import Line, Order, Said, Wanted, lend
 
 
 @dataclass(frozen=True)

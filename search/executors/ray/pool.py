@@ -3,7 +3,7 @@
 import time
 
 from search.errors import SettingsError
-from search.executors.local import WorkerFailed
+from search.executors.process import WorkerFailed
 from search.executors.ray.cluster import Cluster
 from search.executors.ray.remote import Order
 from search.executors.ray.worker import RayWorker, dismiss

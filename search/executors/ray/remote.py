@@ -7,21 +7,32 @@ memory and time mean the same everywhere. Knows nothing of how messages travel.
 import os
 import shutil
 import socket
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
 from search.environment import package_versions
+from search.errors import StudyFileError, machine_cause, own_files
 from search.executors.limits import Limits, cores
 from search.executors.local import LocalExecutor
-from search.executors.protocol import FoldTask, Verdict, Work
+from search.executors.protocol import (
+    HALT,
+    Done,
+    FoldTask,
+    FromWorker,
+    Ready,
+    Report,
+    Verdict,
+    Work,
+)
 from search.executors.ray.bundles import CODE, Bundle, reference_at
 from search.executors.ray.placement import place
 from search.executors.resources import PerTrial
 from tracking.home import Home, StudyFolder
-from tracking.records import FoldEnded, Record
+from tracking.records import AttemptFailed, FoldEnded, Record
 
 Files: TypeAlias = dict[str, bytes]
 
@@ -55,42 +66,7 @@ class Wanted:
     bundle: Bundle
 
 
-@dataclass(frozen=True)
-class Ready:
-    """Everything is in its place; the answer is the first task.
-
-    Attributes:
-        node: what the cluster calls the machine.
-        host: its name.
-        versions: of what scores depend on.
-    """
-
-    node: str
-    host: str = field(default_factory=socket.gethostname)
-    versions: dict[str, str] = field(default_factory=lambda: package_versions(COMPARED))
-
-
-@dataclass(frozen=True)
-class Told:
-    """The worker reports a record, with the files it speaks of; the answer is a verdict."""
-
-    record: Record
-    files: Files = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Done:
-    """The task is over; the answer is the next one."""
-
-
-@dataclass(frozen=True)
-class Failed:
-    """No worker can be brought to work here; no answer is awaited."""
-
-    words: str
-
-
-Said: TypeAlias = Wanted | Ready | Told | Done | Failed
+Said: TypeAlias = FromWorker | Wanted
 
 
 class Line(ABC):
@@ -129,7 +105,8 @@ def lend(order: Order, line: Line, root: Path, folder: Path) -> None:
         OSError: the cache cannot be written.
     """
     worker = _started(order, line, root, folder)
-    line.tell(Ready(line.node))
+    versions = package_versions(COMPARED)
+    line.tell(Ready(line.node, socket.gethostname(), versions))
     while True:
         given = line.hear()
         assert isinstance(given, FoldTask)  # noqa: S101 # nosec B101 # narrows the line's type
@@ -170,8 +147,14 @@ def _evaluate(task: FoldTask, worker: LocalExecutor, line: Line, folder: StudyFo
     def on_record(record: Record) -> Verdict:
         files = {}
         if isinstance(record, FoldEnded):
-            files[record.predictions] = (folder.root / record.predictions).read_bytes()
-        line.tell(Told(record, files))
+            try:
+                with own_files():
+                    files[record.predictions] = (folder.root / record.predictions).read_bytes()
+            except StudyFileError as error:
+                line.tell(Report(_lost_file(record, error)))
+                line.hear()
+                return HALT
+        line.tell(Report(record, files))
         verdict = line.hear()
         assert isinstance(verdict, Verdict)  # noqa: S101 # nosec B101 # narrows the line's type
         return verdict
@@ -179,3 +162,15 @@ def _evaluate(task: FoldTask, worker: LocalExecutor, line: Line, folder: StudyFo
     worker.submit(task)
     worker.wait(on_record)
     line.tell(Done())
+
+
+def _lost_file(record: FoldEnded, error: StudyFileError) -> AttemptFailed:
+    reason = f"{type(error).__name__}: {error}"
+    return AttemptFailed(
+        at=time.time(),
+        trial=record.trial,
+        fold=record.fold,
+        cause=machine_cause(error),
+        reason=reason,
+        error=reason,
+    )

@@ -4,6 +4,7 @@ from collections.abc import Callable
 import pytest
 
 from search.executors.protocol import FoldKey, Verdict
+from search.study.attempts import to_retry
 from search.study.budget import Budget
 from search.study.drivers import Driver, FixedDriver, make_driver
 from search.study.loop import FAILURES_IN_A_ROW, Study, StudyStopped
@@ -449,6 +450,62 @@ def test_a_fold_that_costs_three_workers_fails_its_trial_and_the_study_goes_on()
     ended = bench.history.trials[1].ended
     assert ended.reason == "it broke off: lost"
     assert ended.train_seconds == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("cause", ["machine", "lost"])
+def test_a_fault_of_the_machine_is_tried_again_as_a_lost_worker_is(cause):
+    whole, broken = Bench(), Bench()
+    whole.run(ScriptedExecutor(good_when_large), trials=4)
+    executor = ScriptedExecutor(good_when_large, breaks=[(1, 2, "machine"), (1, 2, cause)])
+    assert broken.run(executor, trials=4) == "complete"
+    assert len(broken.history.trials[1].failures) == 2
+    ends = [(t.state, t.value) for t in broken.history.trials.values()]
+    assert ends == [(t.state, t.value) for t in whole.history.trials.values()]
+
+
+def test_faults_of_the_machine_and_lost_workers_count_together():
+    bench = Bench()
+    breaks = [(1, 2, "machine"), (1, 2, "lost"), (1, 2, "machine")]
+    bench.run(ScriptedExecutor(good_when_large, breaks=breaks), trials=3)
+    ended = bench.history.trials[1].ended
+    assert (ended.state, ended.reason) == (
+        "failed",
+        "it broke off: machine (3 times); `run --retry-failed` tries the trial once more",
+    )
+
+
+@pytest.mark.parametrize("pruner", [NoPruner(ACCURACY), make_pruner("racing", ACCURACY)])
+def test_a_failed_trial_that_is_tried_once_more_keeps_its_folds_and_ends_anew(pruner):
+    whole, bench = Bench(), Bench()
+    options = {"trials": 4, "pruner": pruner}
+    whole.run(ScriptedExecutor(good_when_large), **options)
+    breaks = [(1, 2, "machine")] * 3
+    bench.run(ScriptedExecutor(good_when_large, breaks=breaks), **options)
+    assert [t.number for t in bench.history.finished() if t.state == "failed"] == [1]
+    bench.records += to_retry(bench.history)
+    again = ScriptedExecutor(good_when_large, breaks=breaks[:2])
+    assert bench.run(again, **options) == "complete"
+    assert again.trained == [(1, 2), (1, 3)]
+    assert bench.history.trials[1].state == "complete"
+    assert bench.history.trials[1].value == whole.history.trials[1].value
+    assert to_retry(bench.history) == []
+
+
+def test_a_trial_that_fails_again_has_failed_again():
+    bench = Bench()
+    fails_alone = ScriptedExecutor(lambda s, fold: -1.0 if s["units"] == 90 else 0.5)
+    bench.run(fails_alone, trials=3)
+    bench.records += to_retry(bench.history)
+    bench.run(fails_alone, trials=3)
+    assert [t.state for t in bench.history.finished()] == ["complete", "failed", "complete"]
+    assert bench.history.tally.over == 3
+
+
+def test_a_budget_with_failed_trials_to_try_again_is_not_used_up():
+    bench = Bench()
+    bench.run(ScriptedExecutor(lambda s, fold: -1.0 if s["units"] == 90 else 0.5), trials=3)
+    assert Budget(trials=3).is_done(bench.history)
+    assert not Budget(trials=3, retry_failed=True).is_done(bench.history)
 
 
 def test_want_of_memory_halves_the_batch_size_once():

@@ -211,22 +211,26 @@ def test_a_killed_actor_is_a_lost_worker_and_is_replaced(on_ray):
     assert isinstance(again.records[-1], FoldEnded)
 
 
-def test_a_killed_worker_process_and_a_trial_that_takes_too_long_break_off_as_local_ones(on_ray):
-    executor = on_ray(limits=Limits(trial_seconds=3.0))
+def test_a_killed_worker_process_breaks_off_its_task_as_a_local_one(on_ray):
+    executor = on_ray()
 
     def kill_at_first_epoch(record: Record) -> Verdict:
         if isinstance(record, EpochEnded):
             _training()[0].kill()
         return killed(record)
 
-    killed, late = Recorder(), Recorder()
+    killed = Recorder()
     executor.submit(FoldTask(trial=0, params=SETTING, fold=1))
     executor.wait(kill_at_first_epoch)
     assert killed.records[-1].cause == "lost"
     assert "exit code -9" in killed.records[-1].reason
-    train(executor, late, 1, epochs=10_000)
+
+
+def test_a_trial_that_takes_too_long_breaks_off_as_a_local_one(on_ray):
+    late = Recorder()
+    train(on_ray(limits=Limits(trial_seconds=1.0)), late, epochs=10_000)
     assert late.records[-1].cause == "time"
-    assert "longer than the 3 s" in late.records[-1].reason
+    assert "longer than the 1 s" in late.records[-1].reason
 
 
 def test_a_share_of_a_gpu_is_all_that_a_worker_sees_and_without_one_none(machines, on_ray):
@@ -421,7 +425,7 @@ def _training() -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            is_worker = "spawn_main" in " ".join(process.cmdline())
+            is_worker = "search.executors.worker" in " ".join(process.cmdline())
             if is_worker and "ray::Host" in " ".join(process.parent().cmdline()):
                 found.append(process)
         except (psutil.Error, AttributeError):
