@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
@@ -112,13 +113,7 @@ class _ConfusionMatrix:
             self._matrix.axes, 0, above, "colour: share of the true class", size=SMALL, colour=GREY
         )
         self._title = _title(self._figure)
-        # Names are most of the work and stay: they are drawn once, the rest anew over them
-        # ("blitting" in Matplotlib's words).
-        self._anew = (*self._matrix.changing, self._title)
-        for artist in self._anew:
-            artist.set_animated(True)
-        self._canvas = _drawn(self._figure)
-        self._names = self._canvas.copy_from_bbox(self._figure.bbox)  # type: ignore[no-untyped-call]
+        self._prepared = _Prepared(self._figure, (*self._matrix.changing, self._title))
 
     @classmethod
     @lru_cache(maxsize=2)
@@ -132,11 +127,7 @@ class _ConfusionMatrix:
         filled = counts > 0  # an empty cell says zero by itself
         self._matrix.number(filled, [str(n) for n in counts[filled]], share > 0.55, 15)
         self._title.set_text(fitted(plain(title), TITLE, self._wide - 40))
-        self._canvas.restore_region(self._names)  # type: ignore[no-untyped-call]
-        renderer = self._canvas.get_renderer()  # type: ignore[no-untyped-call]
-        for artist in self._anew:
-            artist.draw(renderer)
-        return _png(self._canvas)
+        return self._prepared.png()
 
 
 def _draw_curves(folds: Sequence[Curve], mean: Curve, title: str) -> bytes:
@@ -153,16 +144,18 @@ class _Curves:
         folds: it explains single folds and their mean, too.
     """
 
-    _WIDE, _HIGH = 960, 400
+    WIDE, HIGH = 960, 400
 
     def __init__(self, validated: bool, folds: bool) -> None:
-        self._figure = blank(self._WIDE, self._HIGH)
+        self._figure = blank(self.WIDE, self.HIGH)
         self._panels = {
             metric: _CurvePanel(self._figure, 66 + 480 * column, metric)
             for column, metric in enumerate(("loss", "accuracy"))
         }
         self._title = _title(self._figure)
         self._explain(validated, folds)
+        axes = [drawn.axes for drawn in self._panels.values()]
+        self._prepared = _Prepared(self._figure, (*axes, self._title))
 
     @classmethod
     @lru_cache(maxsize=4)
@@ -173,8 +166,8 @@ class _Curves:
     def draw(self, folds: Sequence[Curve], mean: Curve, title: str) -> bytes:
         for drawn in self._panels.values():
             drawn.show(folds, mean)
-        self._title.set_text(fitted(plain(title), TITLE, self._WIDE - 40))
-        return _png(_drawn(self._figure))
+        self._title.set_text(fitted(plain(title), TITLE, self.WIDE - 40))
+        return self._prepared.png()
 
     def _explain(self, validated: bool, folds: bool) -> None:
         of = ", mean of the folds" if folds else ""
@@ -186,7 +179,7 @@ class _Curves:
         key = self._figure.legend(
             handles=lines,
             loc="center right",
-            bbox_to_anchor=(0.985, 1 - 54 / self._HIGH),
+            bbox_to_anchor=(0.985, 1 - 54 / self.HIGH),
             ncols=len(lines),
             frameon=False,
             prop=font(TEXT),
@@ -204,9 +197,11 @@ class _CurvePanel:
     """Axes for one metric: lines of single folds and of their mean, of training and validation."""
 
     def __init__(self, figure: Figure, left: float, metric: str) -> None:
-        self._axes = panel(figure, (left, 62, 400, 234))
-        _show_axes(self._axes)
-        write(self._axes, 0.5, 1.07, metric, align="center", transform=self._axes.transAxes)
+        self.axes = panel(figure, (left, 62, 400, 234))
+        _show_axes(self.axes)
+        middle = (left + 200) / _Curves.WIDE
+        write(figure, middle, 313 / _Curves.HIGH, metric, align="center")
+        write(figure, middle, 23 / _Curves.HIGH, "epoch", colour=GREY, align="center")
         self._lines = []
         for name, colour, dashed in (
             (metric, TRAINING, True),
@@ -215,8 +210,8 @@ class _CurvePanel:
             single = LineCollection(
                 [], colors=colour, linewidths=0.8, linestyles=_dashes(dashed), alpha=0.45, zorder=2
             )
-            self._axes.add_collection(single, autolim=False)
-            mean = self._axes.add_line(_mean_line(colour, dashed=dashed))
+            self.axes.add_collection(single, autolim=False)
+            mean = self.axes.add_line(_mean_line(colour, dashed=dashed))
             self._lines.append((name, single, mean))
 
     def show(self, folds: Sequence[Curve], mean: Curve) -> None:
@@ -230,7 +225,7 @@ class _CurvePanel:
             drawn += [*curves, middle]
         points = np.concatenate(drawn)
         low, high = _limits(points[np.isfinite(points[:, 1])])
-        self._axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+        self.axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
 
 
 def _show_axes(axes: Axes) -> None:
@@ -251,7 +246,6 @@ def _show_axes(axes: Axes) -> None:
             tick.label1.set(font=font(TEXT), usetex=False)
     axes.tick_params(length=0, pad=7, labelcolor=GREY, labelrotation=0)
     axes.grid(visible=True, color=_GRID, linewidth=0.6, linestyle="-", alpha=1)
-    write(axes, 0.5, -0.165, "epoch", colour=GREY, align="center", transform=axes.transAxes)
 
 
 def _mean_line(colour: str, *, dashed: bool, label: str = "") -> Line2D:
@@ -302,15 +296,33 @@ def _title(figure: Figure) -> Text:
     return write(figure, 20 / wide, 1 - 24 / high, "", size=TITLE)
 
 
-def _drawn(figure: Figure) -> FigureCanvasAgg:
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()  # type: ignore[no-untyped-call]
-    return canvas
+class _Prepared:
+    """A figure most of which stays the same from picture to picture.
 
+    What stays (names, keys) is drawn once, the rest anew over it: "blitting" in Matplotlib's words.
 
-def _png(canvas: FigureCanvasAgg) -> bytes:
-    pixels = canvas.buffer_rgba()  # type: ignore[no-untyped-call]
-    return _encode(Image.frombuffer("RGBA", canvas.get_width_height(), pixels).convert("RGB"))
+    Args:
+        figure: of which nothing is drawn yet.
+        changing: artists that other pictures show otherwise.
+    """
+
+    def __init__(self, figure: Figure, changing: Sequence[Artist]) -> None:
+        self._changing = changing
+        for artist in changing:
+            artist.set_animated(True)  # left out by `draw`
+        self._canvas = FigureCanvasAgg(figure)
+        self._canvas.draw()  # type: ignore[no-untyped-call]
+        self._ground = self._canvas.copy_from_bbox(figure.bbox)  # type: ignore[no-untyped-call]
+
+    def png(self) -> bytes:
+        """Return the figure as it is now."""
+        self._canvas.restore_region(self._ground)  # type: ignore[no-untyped-call]
+        renderer = self._canvas.get_renderer()  # type: ignore[no-untyped-call]
+        for artist in self._changing:
+            artist.draw(renderer)
+        pixels = self._canvas.buffer_rgba()  # type: ignore[no-untyped-call]
+        size = self._canvas.get_width_height()
+        return _encode(Image.frombuffer("RGBA", size, pixels).convert("RGB"))
 
 
 def _encode(image: Image.Image) -> bytes:
