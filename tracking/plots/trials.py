@@ -53,6 +53,7 @@ _GRID, _FRAME = "#e4e4e4", "#333333"
 _MATRIX_PIXELS, _CELL = 600, (7, 150)
 _LONGEST_NAME = 150  # pixels
 _MOST_DOTS = 25  # epochs
+_LARGEST = 1e300  # the difference of two larger values may be infinite
 _drawing = Lock()  # prepared figures are shared by all threads
 
 
@@ -232,6 +233,7 @@ def _show_axes(axes: Axes) -> None:
     axes.set_axis_on()
     axes.set_facecolor(PAPER)
     axes.set_axisbelow(True)
+    axes.minorticks_off()
     for side, spine in axes.spines.items():
         spine.set(visible=side in ("left", "bottom"), color=_FRAME, linewidth=0.8)
     axes.xaxis.set_major_locator(MaxNLocator(7, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
@@ -259,8 +261,13 @@ def _line(colour: str, width: float, *, dashed: bool, label: str) -> Line2D:
         color=colour,
         linewidth=width,
         linestyle=_dashes(dashed),
+        solid_capstyle="butt",
+        dash_capstyle="butt",
+        solid_joinstyle="round",
+        dash_joinstyle="round",
         marker="",
         markersize=5.5,
+        markeredgewidth=0,
         markerfacecolor=colour,
         markeredgecolor=colour,
         label=label,
@@ -273,10 +280,10 @@ def _dashes(dashed: bool) -> tuple[float, Sequence[float]] | Literal["solid"]:
 
 
 def _points(curve: Curve, name: str) -> Points:
-    """Return `(n_epochs, 2)`: epoch and value; a value that is not finite becomes a gap."""
+    """Return `(n_epochs, 2)`: epoch and value; where no number can be drawn is a gap."""
     rows = [(epoch, row[name]) for epoch, row in enumerate(curve, start=1) if name in row]
     points = np.array(rows, dtype=np.float64).reshape(-1, 2)
-    points[~np.isfinite(points[:, 1]), 1] = np.nan
+    points[~(np.abs(points[:, 1]) < _LARGEST), 1] = np.nan
     return points
 
 
