@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 UI_ADDRESS = "http://127.0.0.1:5000"
 _QUIET_SECONDS, _DRAIN_SECONDS = 5.0, 60.0
-_HURRIED_SECONDS = 7.0  # instead of a minute; a scheduler kills what does not end in 30
+_HURRIED_SECONDS = 5.0  # instead of a minute; a scheduler kills what does not end in 30
 _RECORD_SECONDS = 60.0  # for one record with all its tries, until the rest is left to `sync`
 _SYNC_SECONDS = 600.0  # for all records, where a command does more than that
 _ANSWER_SECONDS, _LINK_SECONDS = 60.0, 10.0  # for a question; for one that only a link needs
@@ -100,7 +100,7 @@ class Tracker:
     def drain(self, publisher: Publisher, notify: Notify, *, hurries: bool = False) -> int:
         """Wait until everything is published; return how many records are not.
 
-        It takes a minute at most, and 12 seconds where somebody `hurries`.
+        It takes a minute at most, and 10 seconds where somebody `hurries`.
         """
         began = time.monotonic()
         with suppress(KeyboardInterrupt):  # the journal keeps them
