@@ -294,7 +294,8 @@ class TrialEnded(Record):
             is an objective, `latency_ms` (median milliseconds to predict one sample).
         train_seconds: sum over the folds.
         epochs_trained: sum over the folds, unfinished ones included.
-        model_parameters: number of weights; 0 where no model could be built.
+        model_parameters: number of weights; 0 where no model could be built, or where its folds
+            were trained by a version that told of it only at a trial's end.
         confusion: rows are true classes, columns predicted, out-of-fold; empty without a fold.
         report: scikit-learn's classification report of the same predictions.
         summary: Keras's text summary of the model.

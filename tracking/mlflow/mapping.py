@@ -183,8 +183,9 @@ def trial_points(trial: TrialHistory, ended: TrialEnded) -> list[Point]:
     sums = {
         "train_seconds": round(ended.train_seconds, 2),
         "epochs_trained": ended.epochs_trained,
-        "model_parameters": ended.model_parameters,
     }
+    if ended.model_parameters:  # else no model came to be built, or what it was is not known
+        sums["model_parameters"] = ended.model_parameters
     scores = ended.scores if ended.state == "complete" else {}
     curves = [
         # The trial saw an epoch when its last fold saw it; the same whoever ships the record.
