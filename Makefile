@@ -3,6 +3,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 # Tests run in so many processes; those of one file stay together, in the order of tests/conftest.py.
 TEST_PROCESSES ?= 2
+# Every process would compile the project and rewrite the tests' assertions anew.
+export PYTHONDONTWRITEBYTECODE :=
 PYTEST := $(BIN)/python -m pytest -q -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 # Real data where it lies beside the checkout; elsewhere the usual places are searched.

@@ -12,8 +12,10 @@ def main() -> None:
     except ImportError as error:
         sys.stderr.write(f"Error: {error}\n")
         sys.exit(2)
-    from search.cli.app import run
-
+    try:
+        from search.cli.app import run
+    except KeyboardInterrupt:  # before there is anything to end
+        sys.exit(130)
     run()
 
 

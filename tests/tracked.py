@@ -1,8 +1,28 @@
 """A MLflow store as its visitors see it."""
 
+import atexit
+import shutil
+import tempfile
+from functools import cache
 from pathlib import Path
 
+from tracking.mlflow.database import make_database
 from tracking.mlflow.sink import MlflowSink, open_store
+
+
+def give_database(path: Path) -> None:
+    """Put a database that MLflow has just made at `path`: it makes one for seconds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(_new_database(), path)
+
+
+@cache
+def _new_database() -> Path:
+    folder = tempfile.mkdtemp(prefix="new-database-")
+    atexit.register(shutil.rmtree, folder)
+    path = Path(folder) / "mlflow.db"
+    make_database(f"sqlite:///{path}")
+    return path
 
 
 class Tracked:

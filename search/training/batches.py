@@ -1,14 +1,15 @@
 """In which order and batches samples are computed on, and how training images are varied.
 
-Random shifts, turns, zooms and mirrorings are drawn anew every epoch.
+Random shifts, turns, zooms and mirrorings are drawn anew every epoch. TensorFlow is imported
+where it is needed, since exports take `Part` from here before they load it quietly.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tensorflow as tf
 
 from search.data.arrays import Array
 from search.tasks.classification import other_weights, single
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 PREDICTION_BATCH = 512
 WINDOW = 50
 TRIED, DRAWS = 16, 20  # sequences, and draws of weights, by which it is seen if padding counts
+
+_Called = Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
@@ -93,15 +96,16 @@ def ignores_padding(model: "keras.Model", tokens: Any) -> bool:
         return False
     some = np.asarray(tokens)[spread(rows, TRIED)]
     cut = some[:, : lengths[rows[-1]]]
-    if not _same(model, some, cut):
+    called = _traced(model, some.dtype)
+    if not _same(called, model, some, cut):
         return False
     with other_weights(model, spread=0.5):
-        if not _same(model, some, cut):
+        if not _same(called, model, some, cut):
             return False
     short = np.pad(some[:, :2], ((0, 0), (0, 4)))
     for draw in range(DRAWS):
         with other_weights(model, spread=1.0, seed=draw):
-            if not _same(model, short, short[:, :2]):
+            if not _same(called, model, short, short[:, :2]):
                 return False
     return True
 
@@ -124,22 +128,33 @@ def _keeps_statistics(model: "keras.Model") -> bool:
     )
 
 
-def _same(model: "keras.Model", some: Array, cut: Array) -> bool:
-    padded = _told(model, some)
+def _same(called: _Called, model: "keras.Model", some: Array, cut: Array) -> bool:
     try:
-        shorter = _told(model, cut)
-    except Exception:  # noqa: BLE001 # too short for a layer
+        padded, shorter = np.asarray(called(some)), np.asarray(called(cut))
+    except Exception:  # noqa: BLE001 # too short for a layer, or not for any length
         return False
     tolerance = 1e-4 if model.compute_dtype == "float32" else 1e-2
     scale = np.abs(padded).max(initial=1.0)
     return bool(np.allclose(padded, shorter, rtol=0, atol=tolerance * scale))
 
 
-def _told(model: "keras.Model", some: Array) -> Array:
-    """Return a model's outputs and penalties in one row."""
-    outputs = single(model(some, training=False))
-    penalties = [np.asarray(penalty, np.float32).ravel() for penalty in model.losses]
-    return np.concatenate([np.asarray(outputs, np.float32).ravel(), *penalties])
+def _traced(model: "keras.Model", dtype: Any) -> _Called:
+    """Return what gives a model's outputs and penalties in one row.
+
+    It is traced once for all lengths: step by step, a recurrent layer takes twenty times as long.
+    """
+    import tensorflow as tf
+
+    def called(some: Any) -> Any:
+        outputs = single(model(some, training=False))
+        told = [tf.reshape(tf.cast(each, tf.float32), [-1]) for each in (outputs, *model.losses)]
+        return tf.concat(told, axis=0)
+
+    if model.run_eagerly:
+        return called
+    signature = [tf.TensorSpec((None, None), dtype)]
+    traced: _Called = tf.function(called, input_signature=signature)
+    return traced
 
 
 def lengths_of(tokens: Any) -> Array:
@@ -233,6 +248,8 @@ class Augmentation:
             seed: two int64 numbers; the same seed moves the same way.
             fill: what comes in from outside, in the images' own units.
         """
+        import tensorflow as tf
+
         moved = tf.raw_ops.ImageProjectiveTransformV3(
             images=images,
             transforms=self._transforms(images, seed),
@@ -245,6 +262,8 @@ class Augmentation:
 
     def _transforms(self, images: Any, seed: Any) -> Any:
         """Return the map from output to input pixels, `(n, 8)`, about each image's centre."""
+        import tensorflow as tf
+
         count = tf.shape(images)[0]
         height, width = (tf.cast(side, tf.float32) for side in images.shape[1:3])
         drawn = tf.random.stateless_uniform((5, count), seed, -1.0, 1.0)

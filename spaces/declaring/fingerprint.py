@@ -17,8 +17,9 @@ from typing import Any, TypeAlias
 
 from spaces.declaring.importing import Code, is_own_file, split
 
-# `files`: name to `sha256` of the content and `syntax`, of what it means to Python, comments and
-# layout left out; `packages`: name to version.
+# `files`: name to `sha256` of the content, `syntax`, of what it means to Python (no comments, no
+# layout), and for this project's own files `body`, of all but its `import` statements; `packages`:
+# name to version.
 Fingerprint: TypeAlias = dict[str, dict[str, Any]]
 
 _PROJECT = Path(__file__).resolve().parents[2]
@@ -56,11 +57,13 @@ def fingerprint_of(code: Code) -> Fingerprint:
 
 def _described(files: dict[Path, bytes], place: str) -> dict[str, dict[str, str]]:
     roots = [Path(root).resolve() for root in _roots(place)]
-    named = {_name(path, roots): source for path, source in files.items()}
-    return {
-        name: {"sha256": hashlib.sha256(source).hexdigest(), "syntax": _syntax(source)}
-        for name, source in sorted(named.items())
-    }
+    described = {}
+    for path, source in files.items():
+        told = {"sha256": hashlib.sha256(source).hexdigest(), "syntax": _syntax(source)}
+        described[_name(path, roots)] = (
+            told | {"body": _body(source)} if _is_project(path) else told
+        )
+    return dict(sorted(described.items()))
 
 
 def _syntax(source: bytes) -> str:
@@ -70,6 +73,23 @@ def _syntax(source: bytes) -> str:
     except (SyntaxError, ValueError, RecursionError):
         return ""
     return hashlib.sha256(told.encode(errors="backslashreplace")).hexdigest()
+
+
+def _body(source: bytes) -> str:
+    """Return a digest of what stands outside `import` statements; empty where it is no Python.
+
+    For this project's own spaces, whose imports change places from version to version.
+    """
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):
+        return ""
+    left = source.splitlines()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            for line in range(node.lineno - 1, node.end_lineno or node.lineno):
+                left[line] = b""
+    return hashlib.sha256(b"\n".join(line for line in left if line.strip())).hexdigest()
 
 
 def _name(path: Path, roots: Iterable[Path]) -> str:

@@ -1,5 +1,10 @@
-"""Runs the command line as a user does: real processes in an empty folder, on digits."""
+"""Runs the command line as a user does: in an empty folder, on digits.
 
+A command that trains loads TensorFlow for longer than it trains, in processes of its own. So what
+needs no process of its own, `User.here` runs in that of the tests.
+"""
+
+import io
 import json
 import os
 import signal
@@ -7,15 +12,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import psutil
 import pytest
 
+from search.cli.app import run
 from tests.studies import StudyBuilder
+from tests.tracked import give_database
 from tracking.home import Home
 from tracking.records import SessionEnded
 
@@ -24,6 +32,7 @@ SMALL = (
     *("--limit-samples", "200", "--set", "batch_size=64"),
 )
 TINY = ("--space", "mlp", *SMALL)  # the least to train
+_HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,29 @@ class User:
             check=False,
         )
         return Done(done.returncode, done.stdout, done.stderr)
+
+    def here(self, *arguments: str, **environment: str) -> Done:
+        """Run a command in this process; `run` trains in it, too."""
+        if arguments[0] == "run":
+            arguments += ("--executor", "inline")
+        out, err, code = io.StringIO(), io.StringIO(), 0
+        handlers = {number: signal.getsignal(number) for number in _HANDLED}
+        try:
+            with (
+                mock.patch.dict(os.environ, self.environment | environment, clear=True),
+                mock.patch.object(sys, "argv", ["search", *arguments]),
+                mock.patch.object(sys, "path", [str(self.folder), *sys.path]),
+                chdir(self.folder),
+                redirect_stdout(out),
+                redirect_stderr(err),
+            ):
+                run()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        return Done(code, out.getvalue(), err.getvalue())
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -122,6 +154,14 @@ def wait_for():
 
 @pytest.fixture
 def user(tmp_path):
+    """A user whose MLflow has its tables already."""
+    give_database(tmp_path / "mlruns" / "mlflow.db")
+    return User(tmp_path)
+
+
+@pytest.fixture
+def newcomer(tmp_path):
+    """A user who has nothing at all yet."""
     return User(tmp_path)
 
 
@@ -138,12 +178,13 @@ def finished(tmp_path_factory):
 def kept(tmp_path_factory):
     """A user who has a study in the journal and in MLflow; nobody trained it."""
     user = User(tmp_path_factory.mktemp("user"))
+    give_database(user.folder / "mlruns" / "mlflow.db")
     study = StudyBuilder("toy")
     study.session(trials=2)
     study.complete_trial(0)
     study.complete_trial(1, level=0.85)
     study.add(SessionEnded, reason="complete")
     study.write(Home(user.folder / "mlruns").study("toy").journal)
-    done = user("sync")
+    done = user.here("sync")
     assert done.code == 0, done.err
     return user

@@ -7,17 +7,19 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from tests.functional.conftest import User
+from tests.tracked import give_database
+
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     """A user with a study of three folds in bfloat16: trial 0 is good, trial 1 is poor."""
-    from tests.functional.conftest import User
-
     user = User(tmp_path_factory.mktemp("user"))
+    give_database(user.folder / "mlruns" / "mlflow.db")
     (user.folder / "two.py").write_text(SPACE)
-    done = user(
+    done = user.here(
         *("run", "--space", "two.py:SPACE", "--dataset", "digits", "--study", "two"),
         *("--folds", "3", "--epochs", "4", "--trials", "2", "--limit-samples", "400"),
         *("--precision", "mixed_bfloat16", "--pruner", "none", "--json"),
@@ -63,13 +65,15 @@ def exports(study):
         "forced": ("--trial", "1", "--force", "--json"),
         "joined": ("--ensemble", "--format", "onnx", "--json"),
     }
-    done = {name: study("export", "two", "--to", name, *more) for name, more in options.items()}
+    done = {
+        name: study.here("export", "two", "--to", name, *more) for name, more in options.items()
+    }
     assert [each.err for each in done.values() if each.code] == []
     return done
 
 
 def test_compare_measures_the_latency_of_each_model(study):
-    done = study("compare", "two", "--trials", "0,1", "--latency", "--json")
+    done = study.here("compare", "two", "--trials", "0,1", "--latency", "--json")
     assert done.code == 0, done.err
     found = [entry["latency_ms"] for entry in done.json["entries"]]
     assert len(found) == 2
@@ -100,7 +104,7 @@ def test_all_formats_of_a_model_trained_in_bfloat16_agree_in_float32(study, expo
     paths = [study.folder / f"{number}.png" for number in range(9)]
     for path, image in zip(paths, pixels, strict=True):
         Image.fromarray(image).save(path)
-    predicted = study("predict", "all", *map(str, paths), "--top", "10", "--json").json
+    predicted = study.here("predict", "all", *map(str, paths), "--top", "10", "--json").json
     keras = [[item["classes"][str(digit)] for digit in range(10)] for item in predicted]
     np.testing.assert_allclose(found, keras, atol=1e-5)
 
@@ -129,8 +133,8 @@ def test_an_ensemble_is_exported_scored_and_used(study, exports):
     assert max(entry["difference"] for entry in exported["formats"]) < 1e-5
     labels = json.loads((study.folder / "joined" / "labels.json").read_text())
     assert labels["outputs"] == "probabilities"
-    evaluated = study("evaluate", "two", "--json")
+    evaluated = study.here("evaluate", "two", "--json")
     assert evaluated.code == 0, evaluated.err
     assert evaluated.json["accuracy"] == exports["joined"].json["test"]["accuracy"] > 0.6
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(study.folder / "photo[black].png")
-    assert "photo[black].png" in study("predict", "joined", "photo[black].png").out
+    assert "photo[black].png" in study.here("predict", "joined", "photo[black].png").out

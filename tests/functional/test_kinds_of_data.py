@@ -37,7 +37,7 @@ def write_table(path):
 
 def test_texts_are_searched_exported_and_predicted(user):
     write_texts(user.folder / "films.npz")
-    done = user(
+    done = user.here(
         *("run", "--space", "bilstm", "--dataset", "npz:films.npz", "--trials", "1"),
         *("--no-baselines", "--folds", "2", "--epochs", "4", "--set", "embedding=32"),
         *("--set", "lstm_1_units=32", "--set", "lstm_2_units=16", "--set", "dense_units=16"),
@@ -47,11 +47,11 @@ def test_texts_are_searched_exported_and_predicted(user):
     assert done.code == 0, done.err
     assert done.json["study"] == "bilstm-films"
     assert done.json["trials"][0]["scores"]["cv_accuracy"] > 0.8
-    assert user("export", "bilstm-films", "--to", "model").code == 0
+    assert user.here("export", "bilstm-films", "--to", "model").code == 0
     labels = json.loads((user.folder / "model" / "labels.json").read_text())
     assert {"good", "dull"} <= set(labels["input"]["vocabulary"])
     (user.folder / "more.txt").write_text("moving and bright\n\nlong, stupid\n")
-    predicted = user("predict", "model", "a fine film", "more.txt", "--json")
+    predicted = user.here("predict", "model", "a fine film", "more.txt", "--json")
     assert predicted.code == 0, predicted.err
     assert [item["class"] for item in predicted.json] == ["1", "1", "0"]
     assert [item["input"] for item in predicted.json][1:] == ["moving and bright", "long, stupid"]
@@ -59,7 +59,7 @@ def test_texts_are_searched_exported_and_predicted(user):
 
 def test_tables_are_searched_exported_and_predicted(user):
     write_table(user.folder / "things.csv")
-    done = user(
+    done = user.here(
         *("run", "--space", "mlp", "--dataset", "csv:things.csv", "--trials", "1", "--folds", "2"),
         *("--no-baselines", "--epochs", "6", "--set", "learning_rate=0.01", "--set"),
         *("batch_size=32", "--drop-duplicates", "--json"),
@@ -67,13 +67,13 @@ def test_tables_are_searched_exported_and_predicted(user):
     assert done.code == 0, done.err
     assert any("leaves out" in notice for notice in done.json["notices"])
     assert done.json["trials"][0]["scores"]["cv_accuracy"] > 0.9
-    assert user("export", "mlp-things", "--to", "model").code == 0
+    assert user.here("export", "mlp-things", "--to", "model").code == 0
     (user.folder / "new.csv").write_text("height,width\n0.0,5000\n0.5,0.1\n")
-    predicted = user("predict", "model", "new.csv", "--json")
+    predicted = user.here("predict", "model", "new.csv", "--json")
     assert predicted.code == 0, predicted.err
     assert [item["class"] for item in predicted.json] == ["1", "2"]
     (user.folder / "new.csv").write_text("height\n0.0\n")
-    refused = user("predict", "model", "new.csv")
+    refused = user.here("predict", "model", "new.csv")
     assert refused.code == 3
     assert "missing: width" in refused.err
 
@@ -111,7 +111,7 @@ def own(hp):
 def test_a_hypermodel_as_it_stands_is_searched_and_exported(user):
     (user.folder / "tuner_model.py").write_text(TUNER_MODEL)
     small = ("--dataset", "digits", "--folds", "2", "--epochs", "3", "--limit-samples", "600")
-    done = user(
+    done = user.here(
         *("run", "--space", "tuner_model.py:build", *small, "--trials", "2"),
         *("--set", "layers=2", "--set", "batch_size=16", "--no-baselines", "--json"),
     )
@@ -119,7 +119,7 @@ def test_a_hypermodel_as_it_stands_is_searched_and_exported(user):
     for trial in done.json["trials"]:
         assert {"layers", "units 0", "units 1", "rate"} <= set(trial["parameters"])
     assert done.json["best"]["scores"]["cv_accuracy"] > 0.7
-    exported = user("export", "tuner_model-digits", "--to", "model")
+    exported = user.here("export", "tuner_model-digits", "--to", "model")
     assert exported.code == 0, exported.err
     assert "epoch 3  loss" in exported.err
     labels = json.loads((user.folder / "model" / "labels.json").read_text())
@@ -133,9 +133,9 @@ def test_a_hypermodel_as_it_stands_is_searched_and_exported(user):
 def test_a_model_that_cannot_be_exported_is_told_before_its_training(user):
     (user.folder / "tuner_model.py").write_text(TUNER_MODEL)
     small = ("--dataset", "digits", "--folds", "2", "--epochs", "1", "--limit-samples", "200")
-    done = user("run", "--space", "tuner_model.py:own", *small, "--trials", "1", "--json")
+    done = user.here("run", "--space", "tuner_model.py:own", *small, "--trials", "1", "--json")
     assert done.code == 0, done.err
-    refused = user("export", "own-digits", "--to", "model")
+    refused = user.here("export", "own-digits", "--to", "model")
     assert refused.code == 2
     assert "cannot be exported" in refused.err
     assert "epoch 1" not in refused.err
@@ -170,19 +170,19 @@ def scaled(hp):
 def test_a_model_with_parts_of_its_own_is_used_wherever_its_code_is(user):
     (user.folder / "own_parts.py").write_text(OWN_PARTS)
     small = ("--dataset", "digits", "--folds", "2", "--epochs", "2", "--set", "batch_size=8")
-    done = user("run", "--space", "own_parts.py:scaled", *small, "--trials", "1", "--json")
+    done = user.here("run", "--space", "own_parts.py:scaled", *small, "--trials", "1", "--json")
     assert done.code == 0, done.err
     assert done.json["notices"] == [note for note in done.json["notices"] if "refuse" not in note]
-    exported = user("export", "scaled-digits", "--to", "model", "--json")
+    exported = user.here("export", "scaled-digits", "--to", "model", "--json")
     assert exported.code == 0, exported.err
 
     Image.fromarray((load_digits().images[0] * 255 / 16).astype("uint8")).save(
         user.folder / "zero.png"
     )
-    found = user("predict", "model", "zero.png", "--json")
+    found = user.here("predict", "model", "zero.png", "--json")
     assert found.code == 0, found.err
     assert found.json[0]["class"] == "0"
-    evaluated = user("evaluate", "scaled-digits", "--json")
+    evaluated = user.here("evaluate", "scaled-digits", "--json")
     assert evaluated.code == 0, evaluated.err
     assert evaluated.json["accuracy"] == exported.json["test"]["accuracy"] > 0.5
 

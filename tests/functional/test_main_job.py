@@ -81,19 +81,19 @@ def test_the_best_model_is_exported_evaluated_and_used(finished, tmp_path):
     assert json.loads((folder / "metrics.json").read_text())["test"]["accuracy"] == test["accuracy"]
     assert f"{test['accuracy']:.4f}" in (folder / "MODEL_CARD.md").read_text()
 
-    evaluated = user("evaluate", "toy", "--json")
+    evaluated = user.here("evaluate", "toy", "--json")
     assert evaluated.code == 0, evaluated.err
     assert evaluated.json["accuracy"] == test["accuracy"]
     assert evaluated.json["test_set_openings"] == 2
-    shown = user("show", "toy").out
+    shown = user.here("show", "toy").out
     assert "test set opened (1) by export" in shown
     assert "test set opened (2) by evaluate" in shown
 
-    again = user("export", "toy", "--to", "model")
+    again = user.here("export", "toy", "--to", "model")
     assert again.code == 2
     assert "--overwrite" in again.err
     (folder / "thesis.txt").write_text("precious")
-    assert user("export", "toy", "--to", "model", "--overwrite").code == 0
+    assert user.here("export", "toy", "--to", "model", "--overwrite").code == 0
     assert (folder / "thesis.txt").read_text() == "precious"
     assert not list(folder.glob(".*"))
 
@@ -102,7 +102,7 @@ def test_the_best_model_is_exported_evaluated_and_used(finished, tmp_path):
     for path, image in zip(paths, digits.images, strict=False):
         pixels = (image * 255 / 16).astype(np.uint8)
         Image.fromarray(pixels).resize((80, 80)).save(path)
-    predicted = user("predict", "model", *map(str, paths), "--json")
+    predicted = user.here("predict", "model", *map(str, paths), "--json")
     assert predicted.code == 0, predicted.err
     assert predicted.err == ""
     assert [item["input"] for item in predicted.json] == [str(path) for path in paths]
@@ -117,7 +117,7 @@ def test_the_final_model_is_in_mlflow_as_champion(finished):
 
     user, _ = finished
     if not (user.folder / "model").exists():
-        user("export", "toy", "--to", "model")
+        user.here("export", "toy", "--to", "model")
     client = MlflowClient(f"sqlite:///{user.folder}/mlruns/mlflow.db")
     version = client.get_model_version_by_alias("toy", "champion")
     run = client.get_run(version.run_id)
@@ -129,7 +129,7 @@ def test_the_final_model_is_in_mlflow_as_champion(finished):
 def test_the_champion_is_served(finished, tmp_path):
     user, _ = finished
     if not (user.folder / "model").exists():
-        user("export", "toy", "--to", "model")
+        user.here("export", "toy", "--to", "model")
     digits = load_digits()
     images = (digits.images[:40, ..., np.newaxis] * 255 / 16).astype(np.uint8)
     encoded = ImageEncoder((8, 8, 1), (32, 32, 1)).encode(images)
@@ -144,11 +144,11 @@ def test_the_champion_is_served(finished, tmp_path):
 
 def test_running_again_continues_up_to_the_new_total(finished):
     user, first = finished
-    again = user("run", "--study", "toy", "--trials", "5", "--json")
+    again = user.here("run", "--study", "toy", "--trials", "5", "--json")
     assert again.code == 0, again.err
     assert again.json["trials"][:4] == first.json["trials"]
     assert len(again.json["trials"]) == 5
-    assert user("studies", "--json").json[0]["finished"] == 5
+    assert user.here("studies", "--json").json[0]["finished"] == 5
 
 
 RUN = """
@@ -182,5 +182,5 @@ def test_without_data_and_network_the_main_job_runs_on_digits_says_so_and_loads_
     assert " ".join(done.stderr.split()).count(sentence) == 2  # at the start and at the end
     assert "New study lenet-digits" in done.stderr
     assert "1 complete" in done.stdout
-    again = user(*new, "--study", "lenet-digits")
+    again = user.here(*new, "--study", "lenet-digits")
     assert again.code == 0, again.err

@@ -65,7 +65,7 @@ def test_the_space_of_your_own_is_a_space(tmp_path):
 @pytest.mark.slow
 def test_the_space_of_your_own_can_be_searched(user):
     (user.folder / "my_space.py").write_text(OWN_SPACE)
-    done = user(
+    done = user.here(
         *("run", "--space", "my_space.py:SPACE", "--trials", "3", "--epochs", "2", "--folds", "2"),
         *("--set", "learning_rate=1e-4:1e-2", "--json"),
     )

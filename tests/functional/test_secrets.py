@@ -28,14 +28,14 @@ def told(user, done) -> list[str]:
 def test_a_server_that_refuses_does_not_bring_a_password_to_light(user):
     address = f"http://ada:{SECRET}@127.0.0.1:{closed_port()}/at?token={SECRET}"
     given = ("--study", "toy", "--tracking-uri", address)
-    done = user("run", *TINY, "--trials", "1", "--executor", "inline", *given, **HASTY)
+    done = user.here("run", *TINY, "--trials", "1", *given, **HASTY)
     assert done.code == 0
     assert "still to reach MLflow" in done.err
     assert told(user, done) == []
-    done = user("run", *given, "--trials", "1", "--json", **HASTY)
+    done = user.here("run", *given, "--trials", "1", "--json", **HASTY)
     assert done.json["records_not_in_mlflow"] > 0
     assert told(user, done) == []
-    done = user("export", "toy", "--to", "model", "--tracking-uri", address, **HASTY)
+    done = user.here("export", "toy", "--to", "model", "--tracking-uri", address, **HASTY)
     assert done.code == 0
     assert told(user, done) == []
 

@@ -1,8 +1,12 @@
+import pkgutil
 import shlex
+import subprocess
 import sys
 
 import pytest
 
+import search
+import tracking
 from search.cli import app as commands
 from search.environment import best_setting, facts, run_command
 from search.study.settings import IDENTITY, validate
@@ -87,3 +91,22 @@ def test_the_best_setting_is_whole():
         ("batch_size", "32"),
         ("epochs", "3"),
     ]
+
+
+@pytest.mark.slow
+def test_only_what_trains_loads_tensorflow_when_it_is_imported():
+    rooms = ("search.training.", "search.study.drivers.keras_tuner", "search.__main__")
+    modules = [
+        found.name
+        for package in (search, tracking)
+        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+        if not found.name.startswith(rooms)
+    ]
+    assert len(modules) > 100
+    script = (
+        "import importlib, sys\n"
+        "for name in sys.argv[1:]:\n"
+        "    importlib.import_module(name)\n"
+        "    assert not {'tensorflow', 'keras'} & set(sys.modules), name\n"
+    )
+    subprocess.run([sys.executable, "-c", script, *modules], check=True)

@@ -80,6 +80,17 @@ def test_what_a_server_did_wrong_is_said(home, manner, said, monkeypatch):
 
 
 @slow
+def test_a_file_has_no_limits_however_slow_the_machine_is(home, monkeypatch):
+    for name in ("_RECORD_SECONDS", "_SYNC_SECONDS", "_ANSWER_SECONDS", "_LINK_SECONDS"):
+        monkeypatch.setattr(f"search.tracker.{name}", 0.0)
+    told = []
+    tracker = Tracker(home)
+    assert tracker.sync(home.study("one"), told.append, seconds=0.0) == 0
+    assert told == []
+    assert tracker.views(study_of(home))
+
+
+@slow
 def test_links_are_left_out_where_mlflow_hangs_and_it_is_asked_once(home, monkeypatch):
     monkeypatch.setattr("search.tracker._LINK_SECONDS", 0.5)
     study = study_of(home)

@@ -1,15 +1,26 @@
 """Which pixels models are made for, found out on models as they are built."""
 
-import keras
+from typing import Any
+
 import numpy as np
 import pytest
-from keras import layers
 
 from spaces import SpaceError
 from spaces.keras_tuner.pixels import check_pixels, wanted_pixels
 
 GREY, COLOUR = (16, 16, 1), (64, 64, 3)
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, *GREY)).astype("float32")
+
+keras: Any = None  # loaded for these tests, not where tests are gathered: it takes seconds
+layers: Any = None
+applications: Any = None
+
+
+@pytest.fixture(autouse=True, scope="module")
+def loaded_keras():
+    global keras, layers, applications  # cases are made of them
+    import keras
+    from keras import applications, layers
 
 
 def stack(*first, shape=GREY):
@@ -28,18 +39,20 @@ def adapted(pixels):
     return layer
 
 
-class Written(keras.Model):
-    """A model whose own `call` does something with the pixels first."""
+def written(first):
+    """Return a model whose own `call` does something with the pixels first."""
 
-    def __init__(self, first):
-        super().__init__()
-        self.first, self.flat, self.last = first, layers.Flatten(), layers.Dense(3)
+    class Written(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.first, self.flat, self.last = first, layers.Flatten(), layers.Dense(3)
 
-    def call(self, x):
-        return self.last(self.flat(self.first(x)))
+        def call(self, x):
+            return self.last(self.flat(self.first(x)))
+
+    return Written()
 
 
-applications = keras.applications
 RAW = {
     "rescaling": lambda: stack(layers.Rescaling(1 / 255)),
     "to -1..1": lambda: stack(layers.Rescaling(1 / 127.5, offset=-1)),
@@ -61,7 +74,7 @@ RAW = {
     "without an input": lambda: keras.Sequential(
         [layers.Rescaling(1 / 255), layers.Flatten(), layers.Dense(3)]
     ),
-    "subclassed": lambda: Written(layers.Rescaling(1 / 255)),
+    "subclassed": lambda: written(layers.Rescaling(1 / 255)),
     "mobilenet": lambda: applications.MobileNetV3Small(
         weights=None, input_shape=COLOUR, include_top=False
     ),
@@ -76,7 +89,7 @@ UNKNOWN = {
     "never adapted": lambda: stack(layers.Normalization()),
     "batch normalization": lambda: stack(layers.BatchNormalization()),
     "clipped": lambda: graph(lambda x: keras.ops.clip(x, 0, 1)),
-    "subclassed": lambda: Written(lambda x: x),
+    "subclassed": lambda: written(lambda x: x),
 }
 
 
@@ -114,4 +127,4 @@ def test_a_model_made_for_other_pixels_is_refused_with_the_way_out(given):
 )
 def test_arithmetic_that_fails_on_bytes_is_refused_with_the_way_out(wrong):
     with pytest.raises(SpaceError, match=r'Begin with `keras.ops.cast\(x, "float32"\)`'):
-        wanted_pixels(Written(wrong), GREY)
+        wanted_pixels(written(wrong), GREY)

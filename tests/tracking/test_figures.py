@@ -83,6 +83,21 @@ def test_names_without_glyphs_become_numbers():
     )
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", ["$x_1$", "$", "שלום", "مرحبا", "😀", "a\nb", "_^{}\\frac"])
+def test_names_are_written_as_they_are(name):
+    assert confusion_matrix_png(GOOD, [name, "b", "c"], name) != confusion_matrix_png(
+        GOOD, ["class 0", "b", "c"], name
+    )
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", ["", "\x00", "\ud800", "\u2028", "w" * 5000, "\n" * 500, "\u202e"])
+def test_no_name_or_title_does_harm(name, trial):
+    assert len(pixels(confusion_matrix_png(GOOD, [name, "b", "c"], name)))
+    assert len(pixels(curves_png(trial, name)))
+
+
 def test_a_class_without_samples_is_drawn_empty():
     assert ink(confusion_matrix_png([[0, 0], [0, 5]], ["a", "b"], "t")) > 0
 
@@ -135,6 +150,70 @@ def test_a_trial_without_epochs_gives_empty_panels(study):
 def test_a_training_without_validation_has_no_validation_in_its_key():
     png = training_curves_png([{"loss": 1.0, "accuracy": 0.5}, {"loss": 0.5, "accuracy": 0.8}], "t")
     assert not (pixels(png) == [0, 114, 178]).all(axis=2).any()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [1e-300, 1e-7, 123456.0, 1e30, 1e308, -1e308, float("nan")])
+def test_values_of_any_size_are_drawn(trial, value):
+    for fold in trial.folds.values():
+        fold.epochs[1].metrics.update(loss=value, val_loss=0.9 * value)
+    assert ink(curves_png(trial, "t")) > 0
+
+
+def test_a_long_title_leaves_the_key_and_the_curves_as_they_are(trial):
+    short, long = (pixels(curves_png(trial, title)) for title in ("t", "a long title " * 30))
+    assert (short[:36] != long[:36]).any()
+    assert np.abs(short[36:] - long[36:]).max() < 8  # the palettes differ a little
+    assert (long[:, -8:] == 255).all()
+
+
+def test_a_picture_has_nothing_of_the_one_before(study, trial):
+    names = ["a", "b", "c"]
+    before = confusion_matrix_png(GOOD, names, "t"), curves_png(trial, "t")
+    confusion_matrix_png([[99999, 1, 1], [0, 0, 0], [7, 7, 7]], names, "something else")
+    study.start_trial(1)
+    study.fold(1, 1, epochs=1)
+    curves_png(study.history.trials[1], "something else")
+    assert (confusion_matrix_png(GOOD, names, "t"), curves_png(trial, "t")) == before
+
+
+@pytest.mark.slow
+def test_settings_of_matplotlib_neither_matter_nor_change():
+    draw = """
+import hashlib, sys
+import matplotlib
+if sys.argv[1:]:
+    matplotlib.rcParams.update({
+        "text.usetex": True, "text.parse_math": True, "font.size": 30, "font.family": "serif",
+        "axes.grid": False, "axes.facecolor": "black", "axes.edgecolor": "red",
+        "axes.axisbelow": False,
+        "xtick.minor.visible": True, "xtick.color": "red",
+        "lines.linewidth": 9, "lines.marker": "x",
+        "figure.dpi": 300, "savefig.dpi": 300, "savefig.bbox": "tight", "figure.autolayout": True,
+        "image.origin": "lower", "axes.formatter.use_mathtext": True, "legend.frameon": True,
+        "patch.force_edgecolor": True, "hatch.color": "red", "savefig.facecolor": "black",
+    })
+before = dict(matplotlib.rcParams)
+from search.analysis.comparison.confusion import difference_png
+from search.analysis.comparison.ranks import critical_difference_png, rank
+from tracking.plots.trials import confusion_matrix_png, training_curves_png
+two = [[5, 1], [2, 9]], [[4, 2], [2, 9]]
+pictures = [
+    confusion_matrix_png(two[0], ["a", "b"], "t"),
+    training_curves_png([{"loss": 1 / n, "accuracy": n / 9} for n in range(1, 9)], "t"),
+    difference_png(*two, ["a", "b"], ("one", "two")),
+    critical_difference_png(rank([[1, 2], [3, 4], [5, 6]]), ["a", "b", "c"]),
+]
+assert dict(matplotlib.rcParams) == before
+print(*(hashlib.sha256(picture).hexdigest() for picture in pictures))
+"""
+    plain, set_otherwise = (
+        subprocess.run(
+            [sys.executable, "-c", draw, *arguments], check=True, capture_output=True, text=True
+        ).stdout
+        for arguments in ([], ["otherwise"])
+    )
+    assert plain == set_otherwise
 
 
 def test_pictures_drawn_in_several_threads_are_the_same(trial):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from spaces import DataSpec, space_fingerprint
 from tests.studies import StudyBuilder
 from tracking.history import History
 from tracking.mlflow import mapping as runs
@@ -121,3 +122,12 @@ def test_a_trial_that_was_confirmed_with_other_code_says_so():
 def test_trials_of_journals_without_fingerprints_are_not_marked():
     history = StudyBuilder().every_kind_of_trial().history
     assert [trial_marks(history, trial) for trial in history.trials.values()] == [[]] * 5
+
+
+def test_a_space_of_this_project_counts_as_what_it_was_before_its_imports_moved():
+    old = {"sha256": "e804caf0bf551165d6914a5c595e22758fa0b905755643cbd7e3ffb5ee5aee1b"}
+    now = space_fingerprint("mlp", DataSpec((8, 8, 1), 10), cache=None)
+    assert code_changes({"files": {"spaces/mlp.py": {**old, "syntax": "other"}}}, now) == []
+    edited = {"files": {"spaces/mlp.py": {"sha256": "1", "syntax": "1", "body": "1"}}}
+    assert code_changes({"files": {"spaces/mlp.py": old}}, edited) == ["spaces/mlp.py was changed"]
+    assert code_changes(edited, now) == ["spaces/mlp.py was changed"]

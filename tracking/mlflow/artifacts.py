@@ -26,7 +26,7 @@ def trial_files(trial: TrialHistory, ended: TrialEnded, classes: list[str]) -> d
         score = ended.scores.get("cv_accuracy")
         title = f"{name}, out of fold" + (f": accuracy {score:.4f}" if score is not None else "")
         files |= confusion_files(ended.confusion, classes, title, at=ended.at)
-    if any(fold.epochs for fold in trial.folds.values()):
+    if trial.finished_folds():
         title = name if ended.state == "complete" else f"{name} ({ended.state})"
         files["curves.png"] = curves_png(trial, title)
     return files | text_files(ended.report, ended.summary, ended.error)

@@ -23,8 +23,7 @@ _TRIES = 5  # of a record that is refused while the sink takes others
 # Records; after a crash those since the last save are published again. What is told of the study as
 # a whole is brought up to date as often.
 _SAVE_EVERY = 500
-# Until a record is given up for now: this, and for a model's files what a slow line takes.
-_RECORD_SECONDS, _BYTES_A_SECOND = 60.0, 100_000
+_BYTES_A_SECOND = 100_000  # of a model's files, by a slow line
 
 logger = logging.getLogger(__name__)
 
@@ -146,7 +145,7 @@ class Delivery:
         key: str,
         notify: Callable[[str], None],
         once_more: bool = False,
-        record_seconds: float = _RECORD_SECONDS,
+        record_seconds: float = math.inf,
     ) -> None:
         self.failure: Exception | None = None
         self.overdue_at = math.inf

@@ -207,12 +207,13 @@ def publish_all(
     key: str,
     notify: Callable[[str], None],
     pauses: tuple[float, ...] | None = None,
-    record_seconds: float = 60.0,
+    record_seconds: float = math.inf,
     seconds: float = math.inf,
 ) -> Publication:
     """Publish what a journal holds, records that were refused once more, and come back.
 
-    It comes back in time whatever the sink does: once a record is overdue, the rest waits.
+    It comes back in time whatever the sink does: once a record is overdue, the rest waits. A sink
+    that writes to this machine's disk needs no limits.
 
     Args:
         journal: as for `Publisher`, like the next four.

@@ -1,1 +1,1 @@
-"""Pictures of trials."""
+"""Pictures by Matplotlib: of trials, and the style that all pictures share."""

@@ -6,11 +6,25 @@ from functools import lru_cache
 from math import sqrt
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from search.data.figures_canvas import BLUE, GREY, INK, SMALL, TITLE, Canvas, fitted, plain
-from tracking.plots.lettering import width
+from tracking.plots.style import (
+    BLUE,
+    GREY,
+    INK,
+    SMALL,
+    TITLE,
+    bars,
+    fitted,
+    page,
+    plain,
+    png,
+    text_width,
+    write,
+)
 
 FEWEST_MODELS = 3
 
@@ -104,6 +118,11 @@ _NAME = 178  # pixels for a model's name
 
 
 def critical_difference_png(ranking: Ranking, names: Sequence[str]) -> bytes:
+    """Return `critical_difference_figure` as a picture."""
+    return png(critical_difference_figure(ranking, names))
+
+
+def critical_difference_figure(ranking: Ranking, names: Sequence[str]) -> Figure:
     """Draw models by their mean rank; a thick bar joins those that cannot be told apart.
 
     Args:
@@ -113,29 +132,29 @@ def critical_difference_png(ranking: Ranking, names: Sequence[str]) -> bytes:
     order = sorted(range(len(names)), key=ranking.ranks.__getitem__)
     half = (len(order) + 1) // 2
     top = _AXIS + 22 + _BAR * len(ranking.groups)
-    canvas = Canvas(_WIDE, top + _STEP * half + 30)
-    canvas.write("Mean rank over the folds, 1 is best", 24, 30, size=TITLE)
+    figure, drawn = page(_WIDE, top + _STEP * half)
+    write(drawn, 0, 30, "Mean rank over the folds, 1 is best", size=TITLE)
     explained = f"{ranking.folds} folds; a thick bar joins those that cannot be told apart"
-    canvas.write(f"{explained} (Nemenyi)", 24, 54, size=SMALL, colour=GREY)
+    write(drawn, 0, 54, f"{explained} (Nemenyi)", size=SMALL, colour=GREY)
     axis = _Axis(len(names))
-    _draw_axis(canvas, axis, ranking.critical_difference)
+    _draw_axis(drawn, axis, ranking.critical_difference)
     for place, number in enumerate(order):
         is_left = place < half
         row = place if is_left else len(order) - 1 - place
         y = top + 14 + _STEP * row
         x = axis.x(ranking.ranks[number])
         end = _LEFT - 12 if is_left else _RIGHT + 12
-        canvas.bar(x, _AXIS, wide=1, high=y - _AXIS + 1, colour=INK)
-        canvas.bar(min(x, end), y, wide=abs(end - x), high=1, colour=INK)
-        name = fitted(plain(names[number]), 13, _NAME)
-        text = f"{name}  {ranking.ranks[number]:.2f}" if is_left else ""
-        text = text or f"{ranking.ranks[number]:.2f}  {name}"
-        canvas.write(text, end - 6 if is_left else end + 6, y, align=1 if is_left else 0)
+        bars(drawn, x, _AXIS, wide=1, high=y - _AXIS + 1, colour=INK)
+        bars(drawn, min(x, end), y, wide=abs(end - x), high=1, colour=INK)
+        name, mean = fitted(plain(names[number]), 13, _NAME), f"{ranking.ranks[number]:.2f}"
+        if is_left:
+            write(drawn, end - 6, y, f"{name}  {mean}", align="right")
+        else:
+            write(drawn, end + 6, y, f"{mean}  {name}")
     for level, group in enumerate(ranking.groups):
-        ends = axis.x(ranking.ranks[group[0]]) - 5, axis.x(ranking.ranks[group[-1]]) + 5
-        y = _AXIS + 12 + _BAR * level
-        canvas.bar(ends[0], y, wide=ends[1] - ends[0], high=5, colour=BLUE)
-    return canvas.png()
+        left, right = axis.x(ranking.ranks[group[0]]) - 5, axis.x(ranking.ranks[group[-1]]) + 5
+        bars(drawn, left, _AXIS + 12 + _BAR * level, wide=right - left, high=5, colour=BLUE)
+    return figure
 
 
 class _Axis:
@@ -148,19 +167,19 @@ class _Axis:
         return _LEFT + (rank - 1) / (self.models - 1) * (_RIGHT - _LEFT)
 
 
-def _draw_axis(canvas: Canvas, axis: _Axis, far: float) -> None:
-    canvas.bar(_LEFT, _AXIS, wide=_RIGHT - _LEFT + 1, high=2, colour=INK)
+def _draw_axis(drawn: Axes, axis: _Axis, far: float) -> None:
+    bars(drawn, _LEFT, _AXIS, wide=_RIGHT - _LEFT + 1, high=2, colour=INK)
     for rank in range(1, axis.models + 1):
-        canvas.bar(axis.x(rank), _AXIS - 7, wide=1, high=8, colour=INK)
-        canvas.write(str(rank), axis.x(rank), _AXIS - 18, align=0.5)
+        bars(drawn, axis.x(rank), _AXIS - 7, wide=1, high=8, colour=INK)
+        write(drawn, axis.x(rank), _AXIS - 18, str(rank), align="center")
     # Drawn to scale, cut at the axis's end where nothing can be told apart by ranks.
     length = min(far / (axis.models - 1), 1.0) * (_RIGHT - _LEFT)
     text = f"critical difference {far:.2f}"
-    canvas.bar(_LEFT, 88, wide=length, high=2, colour=GREY)
+    bars(drawn, _LEFT, 88, wide=length, high=2, colour=GREY)
     for x in (_LEFT, _LEFT + length):
-        canvas.bar(x, 84, wide=1, high=10, colour=GREY)
+        bars(drawn, x, 84, wide=1, high=10, colour=GREY)
     if far > axis.models - 1:
         text += ": more than ranks can differ, so these folds are too few"
     room = _LEFT + length + 12
-    fits = room + width(text, SMALL) < _WIDE - 12
-    canvas.write(text, room if fits else _LEFT, 89 if fits else 76, size=SMALL, colour=GREY)
+    fits = room + text_width(text, SMALL) < _WIDE - 12
+    write(drawn, room if fits else _LEFT, 89 if fits else 76, text, size=SMALL, colour=GREY)

@@ -5,11 +5,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
-from keras import layers
 
 from search.data.arrays import Array
 from search.export.archive import own_in
@@ -24,6 +22,9 @@ from search.tasks.classification import (
     single,
 )
 from tracking.home import MODEL
+
+if TYPE_CHECKING:
+    import keras
 
 TRIED_BYTES = 50 << 20  # of weights; of larger models only the configuration is tried beforehand
 DIFFERENCE = 1e-3  # of one output, from which on a model computes otherwise once it was read
@@ -175,7 +176,7 @@ def _class_of_keras(model: Any) -> type:
     return kinds[len(own)] if is_graph and not calls else type(model)
 
 
-def with_values(model: keras.Model, inputs: Any, outputs: Outputs) -> Any:
+def with_values(model: "keras.Model", inputs: Any, outputs: Outputs) -> Any:
     """Return a symbolic value a class, float32 `(n, classes)`, of a model for symbolic inputs.
 
     What `Outputs.values` computes with NumPy, out of Keras's own layers, so that it can be written
@@ -186,6 +187,9 @@ def with_values(model: keras.Model, inputs: Any, outputs: Outputs) -> Any:
         inputs: what goes in.
         outputs: what its outputs mean.
     """
+    import keras
+    from keras import layers
+
     found = single(model(inputs))
     is_one = found.shape[-1] == 1
     if outputs.meaning == SCORES:
@@ -205,8 +209,8 @@ def with_values(model: keras.Model, inputs: Any, outputs: Outputs) -> Any:
 
 
 def probable_model(
-    model: keras.Model, outputs: Outputs, samples: Array, *, kind: str
-) -> keras.Model:
+    model: "keras.Model", outputs: Outputs, samples: Array, *, kind: str
+) -> "keras.Model":
     """Return a functional model with the input `inputs` and the output `probabilities`.
 
     Args:
@@ -215,6 +219,9 @@ def probable_model(
         samples: real ones, as the model receives them.
         kind: of the samples.
     """
+    import keras
+    from keras import layers
+
     inputs = new_input(model, samples, kind)
     found = with_values(model, inputs, outputs)
     name = "scores" if outputs.meaning == SCORES else "probabilities"
@@ -224,7 +231,7 @@ def probable_model(
     return made
 
 
-def new_input(model: keras.Model, samples: Array, kind: str) -> Any:
+def new_input(model: "keras.Model", samples: Array, kind: str) -> Any:
     """Return a symbolic input for what a model takes.
 
     Args:
@@ -232,6 +239,8 @@ def new_input(model: keras.Model, samples: Array, kind: str) -> Any:
         samples: real ones, as the model receives them.
         kind: of the samples.
     """
+    import keras
+
     known = getattr(model, "inputs", None)
     if known and len(known) == 1:
         shape, dtype = tuple(known[0].shape[1:]), known[0].dtype
@@ -240,6 +249,8 @@ def new_input(model: keras.Model, samples: Array, kind: str) -> Any:
     return keras.Input(shape, dtype=dtype, name="inputs")
 
 
-def outputs_of(model: keras.Model, some: Array) -> Array:
+def outputs_of(model: "keras.Model", some: Array) -> Array:
     """Return a model's outputs for a few samples, float32 `(n, units)`, in one piece."""
+    import keras
+
     return np.asarray(keras.ops.convert_to_numpy(single(model(some, training=False))), np.float32)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from search.data.arrays import Array
 from search.data.inputs import (
@@ -132,6 +131,8 @@ def preprocessing_of(encoder: Encoder) -> Preprocessing:
 
 
 def _texts(encoder: TextEncoder) -> Preprocessing:
+    import tensorflow as tf
+
     words = list(encoder.words) or [" "]  # a table must have an entry; no word is a space
     numbers = tf.range(FIRST_WORD, FIRST_WORD + len(words), dtype=tf.int32)
     content = tf.lookup.KeyValueTensorInitializer(tf.constant(words), numbers)
@@ -149,6 +150,8 @@ def _texts(encoder: TextEncoder) -> Preprocessing:
 
 
 def _rows(encoder: TableEncoder) -> Preprocessing:
+    import tensorflow as tf
+
     means = np.array(encoder.means, np.float64)
     deviations = np.array(encoder.deviations, np.float64)
 
@@ -161,6 +164,8 @@ def _rows(encoder: TableEncoder) -> Preprocessing:
 
 
 def _images(encoder: ImageEncoder) -> Preprocessing:
+    import tensorflow as tf
+
     border = margins(encoder)
     shape = encoder.shape if border is None else encoder.native_shape
 
@@ -175,6 +180,8 @@ def _images(encoder: ImageEncoder) -> Preprocessing:
 
 
 def _padded(images: Any, border: Margins, encoder: ImageEncoder) -> Any:
+    import tensorflow as tf
+
     channels, wanted = encoder.native_shape[-1], encoder.shape[-1]
     if wanted == 1 and channels == 3:
         luma = tf.reduce_sum(tf.cast(images, tf.int32) * LUMA.astype(np.int32), -1, keepdims=True)

@@ -267,6 +267,7 @@ def test_a_home_that_cannot_be_written_is_refused(command, tmp_path):
     assert "Choose another with `--home`" in message
 
 
+@pytest.mark.slow
 def test_an_explicit_dataset_that_is_not_here_never_falls_back(command, monkeypatch):
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     if Path("/usr/share/datasets/fashion-mnist").exists():

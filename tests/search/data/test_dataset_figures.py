@@ -11,14 +11,12 @@ from PIL import Image
 from search.data import Dataset
 from search.data import arrays as description_pieces
 from search.data.description import describe
-from search.data.figures import write_pictures
-from search.data.figures_canvas import Canvas, class_names, enlarged, fitted, folded
-from search.data.figures_correlation import correlation
-from search.data.figures_images import largest_classes, shrunk
-from search.data.figures_texts import telling_words
+from search.data.figures import figures, telling_words, write_pictures
+from search.data.figures_arrays import correlation, enlarged, largest_classes, shrunk
 from search.errors import SettingsError
+from tests.figures import overlapping
 from tests.search.data.tiny import tiny
-from tracking.plots.lettering import width
+from tracking.plots.style import png
 
 RANDOM = np.random.default_rng(0)
 ALL = {
@@ -79,15 +77,35 @@ def test_each_kind_has_its_pictures(tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize("kind", ALL)
 @pytest.mark.parametrize("classes", [2, 10, 100, 300])
 def test_any_number_of_classes_with_long_names_fits(
-    tmp_path: Path, draw: Draw, kind: str, classes: int
+    tmp_path: Path, kind: str, classes: int
 ) -> None:
     names = [f"quite a long name of a class, which is number {n}" for n in range(classes)]
-    for name, picture in draw(dataset_of(tmp_path, kind, classes, names=names)).items():
+    for name, figure in figures(describe(dataset_of(tmp_path, kind, classes, names=names))):
+        assert not overlapping(figure), name
+        picture = pixels(png(figure))
         high, wide, _ = picture.shape
         assert 100 < high < 3200, name
         assert 300 < wide < 1700, name
         edges = (picture[:4], picture[-4:], picture[:, :4], picture[:, -4:])
         assert all((edge == 255).all() for edge in edges), name  # nothing is cut off
+
+
+@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("name", ["{}", "W" * 60, "one $x_{{1}}$ two"])
+def test_no_text_lies_on_another(tmp_path: Path, kind: str, name: str) -> None:
+    names = [name.format(number) for number in range(12)]
+    columns = tuple(names[:1] * 5) if kind == "table" else ()
+    made = dataset_of(tmp_path, kind, 12, names=names, columns=columns)
+    for file, figure in figures(describe(made)):
+        assert not overlapping(figure), file
+
+
+@pytest.mark.parametrize("columns", [2, 13, 38, 41, 130])
+def test_no_text_lies_on_another_however_many_columns(tmp_path: Path, columns: int) -> None:
+    rows, labels = RANDOM.normal(size=(20, columns)).astype(np.float32), np.arange(20) % 2
+    names = tuple(f"a rather long name of column {number}" for number in range(columns))
+    made = tiny(tmp_path, "table", (rows, labels), (rows, labels), columns=names)
+    assert not any(overlapping(figure) for _, figure in figures(describe(made)))
 
 
 @pytest.mark.parametrize("kind", ALL)
@@ -117,7 +135,7 @@ def test_bars_show_the_shares_of_the_training_and_of_the_test_set(
     rows = np.zeros((10, 1), np.float32)
     made = tiny(tmp_path, "table", (rows, [0] * 8 + [1] * 2), (rows, [0] * 5 + [1] * 5))
     picture = draw(made)["classes.png"]
-    for colour, shares in (((0, 114, 178), (0.8, 0.2)), ((213, 94, 0), (0.5, 0.5))):
+    for colour, shares in (((213, 94, 0), (0.8, 0.2)), ((0, 138, 100), (0.5, 0.5))):
         lengths = (picture == colour).all(axis=2).sum(axis=1)
         top, bottom = lengths[lengths > 0][[0, -1]]
         # The line of equal shares crosses a bar, two pixels wide.
@@ -261,41 +279,6 @@ def test_lengths_change_with_the_texts(tmp_path: Path, draw: Draw) -> None:
         for n in (1, 40, 4000)
     ]
     assert len({picture["lengths.png"].tobytes() for picture in pictures}) == 3
-
-
-def test_text_is_cut_in_its_middle_to_what_fits() -> None:
-    assert fitted("short", 13, 200) == "short"
-    cut = fitted("the beginning of a long name, number 17", 13, 120)
-    assert width(cut, 13) <= 120
-    assert cut.startswith("the b")
-    assert cut.endswith("17")
-    assert fitted("W" * 50, 13, 1) == "…"
-
-
-def test_text_is_folded_at_spaces_into_three_lines_at_most() -> None:
-    assert folded("short", 13, 116) == ["short"]
-    assert folded("Ankle boot made of leather", 13, 116) == ["Ankle boot made", "of leather"]
-    for text in ("x" * 500, "one two " * 80, "W"):
-        lines = folded(text, 13, 116)
-        assert len(lines) <= 3
-        assert all(width(line, 13) <= 116 for line in lines)
-
-
-def test_names_that_cannot_be_written_become_numbers() -> None:
-    assert class_names(["Coat", "主题", "", "a\nb", "ü"]) == [
-        *("Coat", "class 1", "class 2", "class 3", "ü")
-    ]
-
-
-def test_positions_are_counted_from_the_upper_left() -> None:
-    canvas = Canvas(50, 30)
-    canvas.bar(10, 5, wide=20, high=3, colour="#ff0000")
-    canvas.tile(np.full((2, 2, 1), 7, np.uint8), 40, 20)
-    picture = pixels(canvas.png())
-    assert picture.shape == (30, 50, 3)
-    assert (picture[5:8, 10:30] == (255, 0, 0)).all()
-    assert (picture[20:22, 40:42] == 7).all()
-    assert (picture == 255).all(axis=2).sum() == 30 * 50 - 60 - 4
 
 
 def test_pictures_are_the_same_however_small_the_pieces(

@@ -372,6 +372,5 @@ def test_the_wilcoxon_pruner_stops_where_its_test_is_below_a_tenth_alone():
             p = wilcoxon(differences, alternative="less", zero_method="zsplit").pvalue
             expected = level >= 2 and differences.mean() < 0 and p < 0.1
             assert bool(reason) == expected
-            verdicts.append(expected)
-    assert True in verdicts
-    assert False in verdicts
+            verdicts.append(bool(expected))
+    assert set(verdicts) == {True, False}  # both are among the cases

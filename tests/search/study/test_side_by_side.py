@@ -14,6 +14,7 @@ from search.study.loop import Study
 from search.study.pruners import make_pruner
 from tests.fakes import attempt_failed, epoch_ended, fold_ended
 from tests.studies import GivenValues
+from tracking.event_log import EventLog
 from tracking.history import History
 from tracking.objectives import OBJECTIVES
 from tracking.records import EpochEnded, FoldEnded, FoldStarted, Record, TrialEnded
@@ -109,14 +110,10 @@ class Journal:
 
     def run(self, workers: Workers, units=UNITS, confirm: int = 0, deadline=None) -> str:
         objective = OBJECTIVES["cv_accuracy"]
-        history = self.history
-
-        def record(entry: Record) -> None:
-            self.records.append(entry)
-
+        log = EventLog(self.history, None, self.records.append)
         return Study(
-            history=history,
-            record=record,
+            history=log.history,
+            record=log.append,
             driver=FixedDriver({"units": u, "epochs": self.epochs} for u in units),
             pruner=make_pruner(self.pruner, objective, winners=max(1, confirm)),
             executor=workers,

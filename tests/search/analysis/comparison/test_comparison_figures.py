@@ -5,9 +5,14 @@ import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from search.analysis.comparison.confusion import difference_png
-from search.analysis.comparison.ranks import critical_difference_png, rank
-from search.data.figures_canvas import BLUE, ORANGE
+from search.analysis.comparison.confusion import difference_figure, difference_png
+from search.analysis.comparison.ranks import (
+    critical_difference_figure,
+    critical_difference_png,
+    rank,
+)
+from tests.figures import overlapping
+from tracking.plots.style import BLUE, ORANGE
 
 RIGHT, WRONG = [[10, 0], [0, 10]], [[4, 6], [0, 10]]
 
@@ -51,6 +56,18 @@ def test_a_matrix_of_any_size_is_drawn_with_nothing_at_its_edges(classes):
     assert max(found.shape) < 1500
 
 
+@pytest.mark.parametrize("classes", [1, 2, 12, 40, 150])
+@pytest.mark.parametrize(
+    ("name", "models"), [("{}", ("a", "b")), ("W" * 60, ("n" * 200, "W" * 200))]
+)
+def test_no_text_of_a_difference_lies_on_another(
+    classes: int, name: str, models: tuple[str, str]
+) -> None:
+    names = [name.format(number) for number in range(classes)]
+    first, second = confusion(classes, 20), confusion(classes, 15, 1)
+    assert not overlapping(difference_figure(first, second, names, models))
+
+
 def test_names_the_font_lacks_are_drawn_without_a_warning():
     png = difference_png(RIGHT, WRONG, ["日本", "$x_1$\n"], ("学習", "b"))
     assert len(pixels(png))
@@ -61,7 +78,9 @@ def test_a_diagram_of_ranks_has_a_bar_for_each_group_and_nothing_at_its_edges(mo
     rng = np.random.default_rng(0)
     scores = rng.normal(size=(models, folds)) * 0.01 + np.linspace(0.9, 0.8, models)[:, None]
     ranking = rank(scores)
-    png = critical_difference_png(ranking, ["n" * 90 if n % 2 else "b" for n in range(models)])
+    names = ["n" * 90 if n % 2 else "b" for n in range(models)]
+    assert not overlapping(critical_difference_figure(ranking, names))
+    png = critical_difference_png(ranking, names)
     found = pixels(png)
     edges = [found[:8], found[-8:], found[:, :8], found[:, -8:]]
     assert all((edge == 255).all() for edge in edges)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from functools import cache
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
@@ -54,18 +55,33 @@ class Opened:
         )
         self.page.goto(file.as_uri())
 
-    def draw_all(self):
-        for chart in self.page.locator(".chart").all():
+    def draw(self, *charts):
+        """Bring charts into sight, all of them where none is named."""
+        places = [self.page.locator(f"[data-figure=figure-{name}]") for name in charts]
+        for chart in places or self.page.locator(".chart").all():
             chart.scroll_into_view_if_needed()
             expect(chart.locator(".main-svg").first).to_be_attached(timeout=30_000)
         return self
 
 
+@pytest.fixture(scope="module")
+def whole(browser, file):
+    """Return a page by its width, with every chart drawn, to be looked at only: that takes long."""
+
+    @cache
+    def whole(width):
+        return Opened(browser, file, viewport={"width": width, "height": 844}).draw()
+
+    return whole
+
+
 @pytest.fixture
 def opened(browser, file):
-    def opened(width=1400, height=1000, scheme="light", **context):
-        size = {"width": width, "height": height}
-        return Opened(browser, file, viewport=size, color_scheme=scheme, **context).draw_all()
+    """Open a page anew and draw the charts that are named."""
+
+    def opened(*charts, width=1400, **context):
+        size = {"width": width, "height": 844}
+        return Opened(browser, file, viewport=size, **context).draw(*charts)
 
     return opened
 
@@ -75,8 +91,8 @@ def colour(page, selector, what):
     return page.locator(selector).first.evaluate(script)
 
 
-def test_every_chart_is_drawn_without_a_network_and_without_complaints(opened, file):
-    seen = opened()
+def test_every_chart_is_drawn_without_a_network_and_without_complaints(whole, file):
+    seen = whole(1400)
     assert seen.page.locator(".chart").count() == 10
     assert seen.complaints == []
     asked = [url for url in seen.requests if not url.startswith(("data:", "blob:"))]
@@ -91,13 +107,13 @@ def test_charts_wait_until_they_come_into_sight(browser, file):
 
 
 @pytest.mark.parametrize("width", [390, 768, 1400])
-def test_the_page_never_scrolls_sideways(opened, width):
-    seen = opened(width=width, height=844)
+def test_the_page_never_scrolls_sideways(whole, width):
+    seen = whole(width)
     assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_a_dark_system_gets_a_dark_page_and_dark_charts(opened):
-    light, dark = opened().page, opened(scheme="dark").page
+def test_a_dark_system_gets_a_dark_page_and_dark_charts(whole, opened):
+    light, dark = whole(1400).page, opened("optimisation_history", color_scheme="dark").page
     first = "[data-figure=figure-optimisation_history] .main-svg"
     for selector, what in (("body", "backgroundColor"), (first, "backgroundColor")):
         bright, dim = colour(light, selector, what), colour(dark, selector, what)
@@ -106,15 +122,15 @@ def test_a_dark_system_gets_a_dark_page_and_dark_charts(opened):
 
 
 def test_charts_follow_when_the_system_turns_dark(opened):
-    page = opened().page
+    page = opened("optimisation_history", color_scheme="light").page
     page.emulate_media(color_scheme="dark")
     chart = page.locator("[data-figure=figure-optimisation_history] .main-svg").first
     expect(chart).to_have_css("background-color", "rgb(26, 29, 35)")
 
 
-def test_panels_stand_below_each_other_on_a_phone(opened):
+def test_panels_stand_below_each_other_on_a_phone(whole):
     for width, rows in ((390, 4), (1400, 2)):
-        page = opened(width=width, height=844).page
+        page = whole(width).page
         plot = page.locator("[data-figure=figure-slices] .js-plotly-plot")
         domains = "div => Object.entries(div.layout).filter(([key]) => /^yaxis/.test(key))"
         tops = plot.evaluate(f"{domains}.map(([_, axis]) => axis.domain[1])")
@@ -122,17 +138,16 @@ def test_panels_stand_below_each_other_on_a_phone(opened):
 
 
 def test_another_trial_can_be_chosen(opened):
-    page = opened().page
+    page = opened("curves").page
     chart = page.locator("figure", has=page.locator("[data-figure=figure-curves]"))
     visible = "div => div.data.map(trace => trace.visible !== false).indexOf(true)"
     plot = chart.locator(".js-plotly-plot")
     assert plot.evaluate(visible) == 0
     chart.locator("select").select_option(index=1)
-    page.wait_for_function("i => true", arg=0)
     assert plot.evaluate(visible) > 0
 
 
 def test_a_finger_on_a_chart_scrolls_the_page(opened):
-    page = opened(width=390, height=844, has_touch=True, is_mobile=True).page
+    page = opened("time", width=390, has_touch=True, is_mobile=True).page
     plot = page.locator("[data-figure=figure-time] .js-plotly-plot")
     assert plot.evaluate("div => div.layout.dragmode") is False

@@ -42,11 +42,19 @@ SPACES = {
     ),
 }
 SIZES = {"finite": 9, "nested": 21}
+# Gaussian processes take seconds a proposal. These two spaces tell most: one has parameters that
+# not every trial has and no end, of the other each setting is proposed in the end.
+SPACES_OF = {"gp": ("conditional", "finite")}
 SAMPLERS = [
     (driver, sampler)
     for driver, samplers in DRIVERS.items()
     for sampler in samplers
     if sampler != "baselines"
+]
+CASES = [
+    (driver, sampler, space)
+    for driver, sampler in SAMPLERS
+    for space in SPACES_OF.get(sampler, SPACES)
 ]
 
 

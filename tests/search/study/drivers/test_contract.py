@@ -4,7 +4,7 @@ import pytest
 
 from search.study.drivers import Driver, Outcome, make_driver
 from spaces import Settings, Space
-from tests.search.study.drivers.proposing import SAMPLERS, SIZES, SPACES, outcome, run, same
+from tests.search.study.drivers.proposing import CASES, SIZES, SPACES, outcome, run, same
 
 TRIALS = 14
 
@@ -15,12 +15,11 @@ def uninterrupted(name: str, sampler: str, space_name: str) -> list[Settings]:
     return run(make_driver(name, sampler, SPACES[space_name], 3), range(TRIALS))
 
 
-@pytest.mark.parametrize("space_name", SPACES)
 @pytest.mark.parametrize(
-    ("name", "sampler"),
+    ("name", "sampler", "space_name"),
     [
-        pytest.param(*pair, marks=[pytest.mark.slow] if pair[0] == "keras-tuner" else [])
-        for pair in SAMPLERS
+        pytest.param(*case, marks=[pytest.mark.slow] if case[0] == "keras-tuner" else [])
+        for case in CASES
     ],
 )
 class TestDriverContract:

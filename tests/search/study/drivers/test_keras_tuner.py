@@ -1,7 +1,6 @@
 import pytest
 
 from search.study.drivers import Driver, Outcome, make_driver
-from search.study.drivers.keras_tuner import Axes
 from spaces import Boolean, Choice, Float, Int, Settings
 from tests.fakes import toy_space
 from tests.search.study.drivers.proposing import SPACES, same, space_of
@@ -9,27 +8,34 @@ from tests.search.study.drivers.proposing import SPACES, same, space_of
 LINE = space_of(Float("x", 0.0, 1.0))
 
 
+@pytest.fixture(scope="module")
+def axes_of():
+    from search.study.drivers.keras_tuner import Axes
+
+    return Axes
+
+
 class TestAxes:
-    """The translation needs no KerasTuner."""
+    """How settings are written for KerasTuner; loaded with it, which takes seconds."""
 
     @pytest.mark.parametrize("space_name", SPACES)
     @pytest.mark.parametrize("grid", [True, False])
-    def test_settings_survive_the_way_there_and_back(self, space_name, grid):
+    def test_settings_survive_the_way_there_and_back(self, axes_of, space_name, grid):
         space = SPACES[space_name]
-        axes = Axes(space, grid=grid)
+        axes = axes_of(space, grid=grid)
         for _, setting in zip(range(99), space.grid(), strict=False):
             values = axes.values(setting)
             assert values is not None
             assert same(axes.setting(values), setting)
 
-    def test_every_step_of_a_continuous_range_can_be_reached(self):
-        axes = Axes(toy_space(Float("x", 0.0, 0.5, step=0.05)))  # 0.5 // 0.05 is 9
+    def test_every_step_of_a_continuous_range_can_be_reached(self, axes_of):
+        axes = axes_of(toy_space(Float("x", 0.0, 0.5, step=0.05)))  # 0.5 // 0.05 is 9
         values = [axes.setting({"x": place})["x"] for place in range(11)]
         assert values[-1] == 0.5
         assert values[3] == 0.15  # not 0.15000000000000002
 
-    def test_a_value_that_is_in_no_list_has_no_place(self):
-        axes = Axes(toy_space(Choice("weights", ("none", "imagenet")), Boolean("a")))
+    def test_a_value_that_is_in_no_list_has_no_place(self, axes_of):
+        axes = axes_of(toy_space(Choice("weights", ("none", "imagenet")), Boolean("a")))
         assert axes.values({"weights": "/some/file", "a": True}) is None
         assert axes.values({"weights": "imagenet", "a": True}) == {"weights": 1, "a": 1}
 

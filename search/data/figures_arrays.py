@@ -1,0 +1,339 @@
+"""Pictures of arrays: samples of images, class means, and what varies together."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+
+from search.data.arrays import pieces
+from search.data.description import Description, column_names
+from tracking.plots.style import (
+    GREY,
+    PAPER,
+    SMALL,
+    TEXT,
+    TITLE,
+    Matrix,
+    bars,
+    class_names,
+    fitted,
+    folded,
+    image,
+    page,
+    plain,
+    text_width,
+    write,
+)
+
+Pixels: TypeAlias = NDArray[np.uint8]
+Correlation: TypeAlias = NDArray[np.float64]  # (n, n) of -1 to 1; NaN where a feature never changes
+Rows: TypeAlias = Callable[[], Iterator[NDArray[Any]]]  # (some, features), a piece at a time
+
+SAMPLES, SAMPLED_CLASSES = 10, 10
+SMALL_TILE, LARGE_TILE = 64, 96  # pixels; images of more than SMALL_TILE are shown larger
+MEAN_CLASSES, MEAN_TILE, MEAN_CELL, MEAN_COLUMNS = 100, 96, 124, 7
+NAMES, GAP = 180, 4
+COLOURS, YELLOW, CONSTANT = "RdBu_r", (255, 230, 0), "#e1e1e1"
+SIDE = 560  # pixels of a matrix
+NAMED, WRITTEN, MOST_COLUMNS = 40, 12, SIDE
+COARSE, FINE = 7, 14  # pixels along the longer side
+NEVER_CHANGES = 1e-10  # of the mean's size; below it a deviation is rounding
+
+
+def samples_figure(description: Description) -> Figure:
+    """Draw ten training images of each class, a class a row; of more than ten the ten largest.
+
+    The images are spread evenly over the training set, so that the picture is always the same.
+    """
+    dataset = description.dataset
+    images, labels = dataset.train_images, np.asarray(dataset.train_labels)
+    chosen = largest_classes(description, SAMPLED_CLASSES)
+    every = class_names(dataset.classes)
+    side = SMALL_TILE if max(images.shape[1:3]) <= SMALL_TILE else LARGE_TILE
+    tiles = [
+        [enlarged(np.asarray(images[index]), side) for index in _spread(labels, label)]
+        for label in chosen
+    ]
+    high, wide = tiles[0][0].shape[:2]
+    ground = _white(len(chosen) * (high + GAP), SAMPLES * (wide + GAP))
+    figure, drawn = page(ground.shape[1], ground.shape[0])
+    title = f"{plain(dataset.title)}: training images of {of_classes(description, chosen)}"
+    names = [fitted(every[label], TEXT, NAMES) for label in chosen]
+    write(drawn, -12 - max(text_width(name, TEXT) for name in names), -30, title, size=TITLE)
+    for row, (name, some) in enumerate(zip(names, tiles, strict=True)):
+        top = row * (high + GAP)
+        write(drawn, -12, top + high / 2, name, align="right")
+        for column, tile in enumerate(some):
+            _paste(ground, tile, column * (wide + GAP), top)
+    image(drawn, ground, 0, 0)
+    return figure
+
+
+def class_means_figure(description: Description) -> Figure:
+    """Draw the mean training image of each class; of more than 100 classes the 100 largest."""
+    dataset = description.dataset
+    chosen = largest_classes(description, MEAN_CLASSES)
+    names = class_names(dataset.classes)
+    texts = [folded(names[label], TEXT, MEAN_CELL - 8) for label in chosen]
+    means = _class_means(dataset.train_images, np.asarray(dataset.train_labels), chosen)
+    tiles = [enlarged(np.round(mean).astype(np.uint8), MEAN_TILE) for mean in means]
+    high, wide = tiles[0].shape[:2]
+    rows = -(-len(chosen) // MEAN_COLUMNS)
+    columns = -(-len(chosen) // rows)
+    step = high + 34 + 16 * max(map(len, texts))
+    ground = _white(rows * step, columns * MEAN_CELL)
+    figure, drawn = page(ground.shape[1], ground.shape[0])
+    title = f"{plain(dataset.title)}: mean training image of {of_classes(description, chosen)}"
+    write(drawn, 0, -30, title, size=TITLE)
+    for number, (lines, mean, tile) in enumerate(zip(texts, means, tiles, strict=True)):
+        left, top = number % columns * MEAN_CELL, number // columns * step
+        middle = left + MEAN_CELL / 2
+        _paste(ground, tile, left + (MEAN_CELL - wide) // 2, top)
+        for row, line in enumerate(lines):
+            write(drawn, middle, top + high + 13 + 16 * row, line, align="center")
+        below = top + high + 13 + 16 * len(lines)
+        text = f"mean {mean.mean():.0f}"
+        write(drawn, middle, below, text, size=SMALL, align="center", colour=GREY)
+    image(drawn, ground, 0, 0)
+    return figure
+
+
+def largest_classes(description: Description, most: int) -> list[int]:
+    """Return the labels of the largest classes that have training samples, by label."""
+    present = [counted for counted in description.classes if counted.train]
+    chosen = sorted(present, key=lambda counted: -counted.train)[:most]
+    return sorted(counted.label for counted in chosen)
+
+
+def of_classes(description: Description, chosen: Sequence[int]) -> str:
+    """Say which classes are drawn."""
+    if len(chosen) == len(description.classes):
+        return "each class"
+    return f"the {len(chosen)} largest of {len(description.classes):,} classes"
+
+
+def shrunk(images: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
+    """Return images whose longer side has at most `side` pixels, by averaging blocks.
+
+    Args:
+        images: (n, height, width, channels); rows and columns that fill no block are cut evenly.
+        side: pixels.
+    """
+    high, wide = images.shape[1:3]
+    block = -(-max(high, wide) // side)
+    down, across = min(block, high), min(block, wide)
+    rows, columns = high // down, wide // across
+    top, left = (high - rows * down) // 2, (wide - columns * across) // 2
+    cut = images[:, top : top + rows * down, left : left + columns * across]
+    means = np.zeros((len(images), rows, columns, images.shape[-1]), np.float32)
+    # Adding up every block's first pixels, then their second...: ten times as quick as `mean`.
+    for y, x in np.ndindex(down, across):
+        means += cut[:, y::down, x::across]
+    means /= down * across
+    return means
+
+
+def _spread(labels: NDArray[np.int64], label: int) -> NDArray[np.int64]:
+    """Return indices of at most `SAMPLES` samples of a class, spread over all of them."""
+    indices = np.flatnonzero(labels == label)
+    places = np.linspace(0, len(indices) - 1, min(SAMPLES, len(indices))).round().astype(np.int64)
+    return indices[places]
+
+
+def _class_means(
+    images: NDArray[np.uint8], labels: NDArray[np.int64], chosen: Sequence[int]
+) -> list[NDArray[np.float64]]:
+    """Return mean images of the chosen classes, shrunk to the size of a tile where larger."""
+    shape = shrunk(images[:1], MEAN_TILE).shape[1:]
+    sums = np.zeros((len(chosen), *shape))
+    for where, piece in pieces(images):
+        small = shrunk(piece, MEAN_TILE)
+        for row, label in enumerate(chosen):
+            sums[row] += small[labels[where] == label].sum(axis=0, dtype=np.float64)
+    counts = np.bincount(labels)[chosen]
+    return [total / count for total, count in zip(sums, counts, strict=True)]
+
+
+def correlation(rows: Rows) -> Correlation:
+    """Return the correlation of every two features.
+
+    Args:
+        rows: gives all samples anew each time it is called.
+    """
+    total, count = 0.0 * next(rows()).sum(axis=0, dtype=np.float64), 0
+    for piece in rows():
+        total, count = total + piece.sum(axis=0, dtype=np.float64), count + len(piece)
+    mean, products = total / count, np.zeros((len(total), len(total)))
+    for piece in rows():
+        centred = piece - mean
+        products += centred.T @ centred
+    std = np.sqrt(np.diagonal(products) / count)
+    std = np.where(std > NEVER_CHANGES * np.abs(mean), std, np.nan)
+    matrix: Correlation = np.clip(products / count / np.outer(std, std), -1, 1)
+    return matrix
+
+
+def columns_figure(description: Description) -> Figure:
+    """Draw the correlation of a table's columns; of very many the first `MOST_COLUMNS`."""
+    rows = description.dataset.train_samples
+    shown = min(description.shape[0], MOST_COLUMNS)
+    matrix = correlation(lambda: (piece[:, :shown] for _, piece in pieces(np.asarray(rows))))
+    names = class_names(column_names(description.dataset.columns, description.shape[0])[:shown])
+    title = f"{plain(description.dataset.title)}: correlation of the columns"
+    if shown < description.shape[0]:
+        title += f" (the first {shown:,} of {description.shape[0]:,})"
+    return _matrix_figure(matrix, names, title)
+
+
+def pixels_figure(description: Description) -> Figure:
+    """Draw the correlation of pixels, of images shrunk to at most 14 x 14 grey pixels.
+
+    On the left as a matrix of still fewer pixels, row by row of the image. On the right the same
+    where it belongs: a small map for each of these pixels, at its place in the image.
+    """
+    images = description.dataset.train_images
+    fine = correlation(lambda: _grey(images, FINE))
+    coarse = correlation(lambda: _grey(images, COARSE))
+    title = f"{plain(description.dataset.title)}: correlation of the pixels"
+    return _pixels_figure(title, description.shape, fine, coarse)
+
+
+def _grey(images: NDArray[np.uint8], side: int) -> Iterator[NDArray[np.float32]]:
+    for _, piece in pieces(images):
+        small = shrunk(piece, side).mean(axis=-1)
+        yield small.reshape(len(piece), -1)
+
+
+def _matrix_figure(values: Correlation, names: Sequence[str], title: str) -> Figure:
+    count = len(values)
+    cell = max(1, min(46, SIDE // count))
+    side, letters = cell * count, min(TEXT, max(cell - 1, 9))
+    figure, drawn = page(side, side)
+    left = -30.0
+    if count <= NAMED:
+        shown = [fitted(name, letters, 170) for name in names]
+        left = -12 - max(text_width(name, letters) for name in shown)
+        matrix = Matrix(figure, shown, (0, 0), cell)
+        matrix.colour(heat(_scaled(values), COLOURS) / 255)
+        matrix.name(letters)
+        if count <= WRITTEN:
+            _write_values(matrix, values)
+    else:
+        image(drawn, heat(_scaled(values), COLOURS), 0, 0, cell)
+        _number_axes(drawn, cell, count)
+    write(drawn, left, -30, title, size=TITLE)
+    _draw_scale(drawn, side + 24, 0)
+    return figure
+
+
+def _number_axes(drawn: Axes, cell: int, count: int) -> None:
+    step = next(step for step in (5, 10, 20, 50, 100) if step * cell >= 30)
+    for number in range(0, count, step):
+        middle, text = (number + 0.5) * cell, str(number + 1)
+        write(drawn, -8, middle, text, size=SMALL, align="right", colour=GREY)
+        write(drawn, middle, count * cell + 12, text, size=SMALL, align="center", colour=GREY)
+    write(drawn, 0, count * cell + 32, "number of the column", size=SMALL, colour=GREY)
+
+
+def _write_values(matrix: Matrix, values: Correlation) -> None:
+    there = np.isfinite(values)
+    texts = [f"{value:.2f}".replace("-0.00", "0.00") for value in values[there]]
+    matrix.number(there, texts, np.abs(values) > 0.7, SMALL)
+
+
+def _draw_scale(drawn: Axes, left: float, top: float) -> None:
+    """Explain the colours: +1 above, -1 below, grey for what never changes."""
+    values = np.linspace(1, 0, 120)[:, np.newaxis]
+    image(drawn, heat(values, COLOURS).repeat(14, axis=1), left, top)
+    for text, y in (("+1", 4), ("0", 60), ("-1", 116)):
+        write(drawn, left + 20, top + y, text, size=SMALL, colour=GREY)
+    bars(drawn, left, top + 132, wide=14, high=14, colour=CONSTANT)
+    write(drawn, left + 20, top + 139, "constant", size=SMALL, colour=GREY)
+
+
+def _pixels_figure(
+    title: str, shape: Sequence[int], fine: Correlation, coarse: Correlation
+) -> Figure:
+    one = np.empty((1, *shape), np.uint8)
+    rows, columns = shrunk(one, COARSE).shape[1:3]
+    cell = SIDE // (rows * columns)
+    side = cell * rows * columns
+    figure, drawn = page(2 * side, side)
+    write(drawn, -46, -52, title, size=TITLE)
+    write(drawn, 0, -20, f"{rows}x{columns} pixels, each against each")
+    image(drawn, heat(_scaled(coarse), COLOURS), 0, 0, cell)
+    for row in range(rows):
+        edge = row * columns * cell
+        middle = edge + columns * cell / 2
+        write(drawn, -6, middle, f"row {row + 1}", size=SMALL, align="right", colour=GREY)
+        if row:
+            bars(drawn, 0, edge, wide=side, high=1, colour=PAPER)
+            bars(drawn, edge, 0, wide=1, high=side, colour=PAPER)
+    second, explained = side + 60, "each map: the yellow pixel against all others"
+    write(drawn, second, -20, explained)
+    maps = _maps(fine, shrunk(one, FINE).shape[1:3], (rows, columns))
+    image(drawn, maps, second, 0)
+    across = max(maps.shape[1], text_width(explained, TEXT))
+    _draw_scale(drawn, second + across + 20, 0)
+    return figure
+
+
+def _maps(matrix: Correlation, size: Sequence[int], grid: tuple[int, int]) -> Pixels:
+    """Return small maps of what varies with one pixel, laid out like the image.
+
+    Args:
+        matrix: correlation of all pixels of a map.
+        size: (height, width) of a map, in pixels of the image.
+        grid: (rows, columns) of maps.
+    """
+    (high, wide), (rows, columns) = size, grid
+    scale = max(1, (SIDE // max(grid) - 6) // max(size))
+    ground = _white(rows * (high * scale + 6), columns * (wide * scale + 6))
+    for row, column in np.ndindex(grid):
+        y, x = int((row + 0.5) * high / rows), int((column + 0.5) * wide / columns)
+        colours = heat(_scaled(matrix[y * wide + x].reshape(high, wide)), COLOURS)
+        colours[y, x] = YELLOW
+        tile = np.pad(
+            colours.repeat(scale, axis=0).repeat(scale, axis=1),
+            ((1, 1), (1, 1), (0, 0)),
+            constant_values=200,
+        )
+        _paste(ground, tile, column * (wide * scale + 6), row * (high * scale + 6))
+    return ground
+
+
+def _scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return correlations as shares of the scale, 0 to 1."""
+    return (values + 1) / 2
+
+
+def heat(values: NDArray[Any], colours: str) -> Pixels:
+    """Return the colours of values 0 to 1, (height, width, 3); grey where there is none."""
+    pixels: Pixels = colormaps[colours](np.nan_to_num(values), bytes=True)[..., :3]
+    pixels[np.isnan(values)] = 225
+    return pixels
+
+
+def enlarged(pixels: Pixels, side: int) -> Pixels:
+    """Return a picture whose longer side has about `side` pixels; small ones keep sharp edges."""
+    high, wide = pixels.shape[:2]
+    if max(high, wide) <= side:
+        factor = side // max(high, wide)
+        return pixels.repeat(factor, axis=0).repeat(factor, axis=1)
+    size = max(1, wide * side // max(high, wide)), max(1, high * side // max(high, wide))
+    picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    resized = np.asarray(picture.resize(size, Image.Resampling.BILINEAR))
+    return resized.reshape(size[1], size[0], -1)
+
+
+def _white(high: int, wide: int) -> Pixels:
+    return np.full((high, wide, 3), 255, np.uint8)
+
+
+def _paste(ground: Pixels, tile: Pixels, left: int, top: int) -> None:
+    ground[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
