@@ -28,6 +28,7 @@ search: setup  ## The main job in small: LeNet's space, a few minutes on two cor
 test: setup
 	$(PYTEST)
 
+quick: export FUZZ_CASES ?= 100
 quick: setup
 	$(PYTEST) -m "not slow"
 

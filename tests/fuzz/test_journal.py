@@ -17,7 +17,7 @@ from tracking.records import JournalRepaired, Record
 from tracking.repair import examine, repair
 
 many = settings(
-    max_examples=1000,
+    max_examples=int(os.environ.get("FUZZ_CASES", "1000")),  # fewer in `make quick`
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

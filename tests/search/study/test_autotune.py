@@ -297,7 +297,7 @@ def test_a_session_records_what_its_confirmation_folds_are(tmp_path):
     from search import run_study
 
     asked = {"dataset": "digits", "folds": 2, "limit_samples": 100, "trials": 1, "epochs": 1}
-    asked |= {"notify": lambda _: None, "home": tmp_path}
+    asked |= {"notify": lambda _: None, "home": tmp_path, "executor": "inline"}
     result = run_study(space="mlp", study="one", confirm=1, **asked)
     further = Folds.load(tmp_path / "studies" / "one" / "further_folds.npz")
     expected = {"digest": further.digest, "samples": 100, "unused": 100}

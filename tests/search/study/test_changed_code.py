@@ -55,7 +55,7 @@ def asked(space: Path, **more: Any) -> dict[str, Any]:
         "folds": 2,
         "epochs": 1,
         "trials": 1,
-        "workers": 1,
+        "executor": "inline",
         "precision": "float32",
         **more,
     }
