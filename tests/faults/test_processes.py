@@ -259,7 +259,7 @@ def cgroup():
     group = MEMORY / f"foldwise-test-{os.getpid()}"
     try:
         group.mkdir()
-        (group / "memory.limit_in_bytes").write_text("2000000")
+        (group / "memory.limit_in_bytes").write_text("200000")
     except OSError as error:
         pytest.skip(f"no memory limit can be set here: {error}")
 
