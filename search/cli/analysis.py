@@ -55,7 +55,8 @@ def compare(
     from search.analysis.comparison.comparison import compare as compare_contenders
     from search.analysis.comparison.contenders import chosen_contenders
     from search.analysis.comparison.writing import document, write_comparison
-    from search.cli.output import Notices, print_json, say, shell
+    from search.cli.output import Notices, print_json, say
+    from search.text import shell
     from tracking.home import Home as HomeFolder
 
     folders, notify = HomeFolder(home), Notices(quiet=json)

@@ -101,8 +101,9 @@ def _exported(result: "Exported") -> dict[str, Any]:
 def _print_model(
     result: "Exported", history: "History", study: str, target: Path, home: Path
 ) -> None:
-    from search.cli.output import duration, percent, say, shell
+    from search.cli.output import duration, percent, say
     from search.cli.tables import chosen_text, confirmed_text, heading
+    from search.text import shell
 
     test, exported = result.test, result.export
     trained = f"{result.samples:,} training samples in {duration(exported.train_seconds)}"

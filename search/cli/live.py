@@ -282,8 +282,9 @@ def watch(study: StudyName, home: Home = DEFAULT_HOME) -> None:
 
 
 def _watch(study: str, home: Path) -> None:
-    from search.cli.output import say, shell
+    from search.cli.output import say
     from search.studies import known_reader
+    from search.text import shell
     from tracking.home import Home as HomeFolder
     from tracking.lock import holder
 
@@ -293,7 +294,7 @@ def _watch(study: str, home: Path) -> None:
     runs = holder(reader.folder.lock)
     if runs is None:
         say(f"{study} is not running: {_standing(history)}.")
-        say(f"Look      {shell('show', study, *place)}")
+        say(f"Show      {shell('show', study, *place)}")
         say(f"Continue  {shell('run', '--study', study, '--trials', _trials(history), *place)}")
         return
     say(f"{study} is run by {runs}: {_standing(history)}. Ctrl-C ends watching alone.")
@@ -302,7 +303,7 @@ def _watch(study: str, home: Path) -> None:
         return
     end = history.last_end
     say(f"The session has ended ({end.reason if end else ''}): {_standing(history)}.")
-    say(f"Look      {shell('show', study, *place)}")
+    say(f"Show      {shell('show', study, *place)}")
 
 
 def _follow(reader: "StudyReader") -> bool:

@@ -30,6 +30,7 @@ def ui(
     from search.cli.server import Binding, serve
     from search.errors import FoldwiseError, SettingsError
     from search.studies import readable_studies
+    from search.text import shell
     from search.tracker import Tracker
     from tracking.home import Home as HomeFolder
 
@@ -37,7 +38,7 @@ def ui(
     if not folders.database.exists():
         raise SettingsError(
             f"{home} has no MLflow database yet; run a study first:"
-            f" `python -m search run --space lenet --home {home}`"
+            f" `{shell('run', '--space', 'lenet', '--home', str(home))}`"
         )
     binding = Binding(host, port)
     binding.check()

@@ -5,7 +5,6 @@ Results go to standard output, everything else to standard error.
 
 import json
 import os
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -100,11 +99,6 @@ def table(*columns: str, right: tuple[str, ...] = (), title: str | None = None) 
             overflow="fold",  # nothing is cut
         )
     return made
-
-
-def shell(*words: str) -> str:
-    """Return a command line that can be pasted, whatever is in the words."""
-    return shlex.join(("python", "-m", "search", *words))
 
 
 def say(text: str) -> None:

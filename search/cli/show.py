@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from search.cli.output import DEFAULT_HOME, AsJson, Home, StudyName
-from search.text import counted
+from search.text import counted, shell
 from tracking.objectives import DEFAULT, OBJECTIVES
 
 if TYPE_CHECKING:
@@ -269,7 +269,7 @@ def studies(home: Home = DEFAULT_HOME, json: AsJson = False) -> None:
         print_json(rows)
         return
     if not rows:
-        console.print(f"No study in {home} yet. Begin one: python -m search run --space lenet")
+        console.print(f"No study in {home} yet. Begin one: {shell('run', '--space', 'lenet')}")
         return
     columns = [
         Column("study", is_number=False),

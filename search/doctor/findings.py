@@ -1,9 +1,9 @@
 """What was found out about a home: how bad it is, and what to do."""
 
 import os
-import shlex
 from dataclasses import dataclass
 
+from search.text import shell
 from search.tracker import Tracker
 from tracking.home import DEFAULT_HOME, Home
 
@@ -52,4 +52,4 @@ class Place:
         address = self.tracker.address
         if tracked and address is not None and address != os.environ.get("MLFLOW_TRACKING_URI"):
             more += ["--tracking-uri", self.tracker.shown_uri]
-        return shlex.join(("python", "-m", "search", *words, *more))
+        return shell(*words, *more)

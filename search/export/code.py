@@ -16,6 +16,7 @@ from search.data.inputs import ImageEncoder, TextEncoder, spec_of
 from search.errors import DataError, FoldwiseError
 from search.export.folder import CHECKED, Code, Labels, ModelFolder, NeedsCode
 from search.studies import study_folder, study_history
+from search.text import shell
 from spaces import absolute, run_code
 from tracking.home import Home
 
@@ -127,5 +128,5 @@ def _remedy(folder: ModelFolder) -> str:
     return (
         "Where it was exported, name that home with `--home`; elsewhere get the file with the space"
         f"{origin} and name it, if you trust it, since it is run:"
-        f" `python -m search predict {folder.path} INPUT --space FILE.py:NAME`."
+        f" `{shell('predict', str(folder.path), 'INPUT', '--space', 'FILE.py:NAME')}`."
     )

@@ -22,6 +22,7 @@ from search.data.pictures import MAX_PIXELS
 from search.errors import DataError
 from search.export.archive import fault_in_archive, own_names
 from search.tasks.classification import MEANINGS, Outputs
+from search.text import shell
 from spaces import SpaceError, cause_of
 from tracking.files import whole_file
 from tracking.home import LABELS, METRICS, MODEL
@@ -172,10 +173,11 @@ class ModelFolder:
         except (OSError, ValueError, LookupError, TypeError, RecursionError):
             return  # `labels` tells what is wrong with them
         if known != self.model_sha256():
+            again = shell("export", "STUDY", "--to", str(self.path), "--overwrite")
             raise DataError(
                 f"{self.path} is not whole: its {MODEL} is not the one that {LABELS} was written"
                 " for, as after an export or a copy that broke off, so its answers would be wrong."
-                f" Export again with `python -m search export STUDY --to {self.path} --overwrite`,"
+                f" Export again with `{again}`,"
                 " or copy the whole folder again."
             )
 
@@ -259,7 +261,7 @@ class ModelFolder:
     def _not_a_model(self, why: str | None) -> NoModel:
         return NoModel(
             f"{self.path} is no exported model ({why}); write one with"
-            f" `python -m search export STUDY --to {self.path}`",
+            f" `{shell('export', 'STUDY', '--to', str(self.path))}`",
             str(why),
         )
 

@@ -26,6 +26,7 @@ from search.tasks.classification import (
     are_probabilities,
     output_units,
 )
+from search.text import shell
 from search.training.batches import Part
 from spaces import Code, Fingerprint, Settings, Space, SpaceError, code_of
 from tracking.history import History, TrialHistory
@@ -274,9 +275,10 @@ def chosen_trial(history: History, number: int | None) -> TrialHistory:
     best = history.best()
     if best is None:
         name = history.known_study().study
+        trials = str(2 * max(10, len(history.trials)))
         raise NothingToExport(
-            f"study {name!r} has no complete trial to export; let it run on with"
-            f" `python -m search run --study {name} --trials {2 * max(10, len(history.trials))}`"
+            f"study {name!r} has no complete trial to export; continue it with"
+            f" `{shell('run', '--study', name, '--trials', trials)}`"
         )
     if number is None:
         return best

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from shlex import quote
 
 from search.analysis.comparison.evidence import Evidence, rivals_of
 from search.data.folds import validation_share
 from search.errors import FoldwiseError, SettingsError
 from search.studies import known_study
+from search.text import shell
 from tracking.history import History, TrialHistory
 from tracking.home import Home, StudyFolder
 from tracking.records import StudyStarted
@@ -155,7 +155,7 @@ def _numbered(name: str, history: History, numbers: Sequence[int]) -> list[Trial
         if number not in history.trials:
             raise SettingsError(
                 f"`--trials` must be trials of study {name}, which has {len(history.trials)}, from"
-                f" 0; got {number}. `python -m search show` lists them."
+                f" 0; got {number}. `{shell('show', name)}` lists them."
             )
         if number not in complete:
             raise SettingsError(
@@ -181,7 +181,7 @@ def _usual(name: str, history: History) -> list[TrialHistory]:
         chosen = [best, *(baselines or others[:1])]
     if len(chosen) < 2:
         raise NothingToCompare(
-            f"two complete trials are needed; study {name} has one. Let it run on with"
+            f"two complete trials are needed; study {name} has one. Continue it with"
             f" `{_run_on(name)}`, or name another study, too."
         )
     return chosen[:MOST]
@@ -195,14 +195,14 @@ def _best(name: str, history: History) -> TrialHistory:
     best = history.best()
     if best is None:
         raise NothingToCompare(
-            f"study {name} has no complete trial yet, so it has no scores to compare; let it run"
-            f" on with `{_run_on(name)}`"
+            f"study {name} has no complete trial yet, so it has no scores to compare; continue"
+            f" it with `{_run_on(name)}`"
         )
     return best
 
 
 def _run_on(name: str) -> str:
-    return f"python -m search run --study {quote(name)} --trials N"
+    return shell("run", "--study", name, "--trials", "N")
 
 
 def _check_dataset(contenders: Sequence[Contender]) -> None:

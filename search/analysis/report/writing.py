@@ -9,7 +9,7 @@ from pathlib import Path
 from search.analysis.report.report import Reported, report
 from search.errors import FoldwiseError, SettingsError
 from search.studies import StudyReader, known_reader, opened_log
-from search.text import Notify
+from search.text import Notify, shell
 from search.tracker import Tracker
 from tracking.files import beside, whole_file
 from tracking.home import Home
@@ -107,9 +107,10 @@ def _reported(name: str, reader: StudyReader) -> Reported:
     if history.best() is None:
         states = [trial.state.shown for trial in history.trials.values()]
         counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states)) or "none at all"
+        trials = str(2 * max(10, len(states)))
         raise FoldwiseError(
-            f"a report needs a complete trial; study {name!r} has none ({counts}). Let it run on"
-            f" with `python -m search run --study {name} --trials {2 * max(10, len(states))}`."
+            f"a report needs a complete trial; study {name!r} has none ({counts}). Continue"
+            f" it with `{shell('run', '--study', name, '--trials', trials)}`."
         )
     return Reported(history, folder, is_running=holder(folder.lock) is not None)
 
