@@ -1,4 +1,4 @@
-"""What `run` says when a session is over."""
+"""The summary that `run` prints when a session ends."""
 
 from typing import Any
 
@@ -17,10 +17,10 @@ SHOWN = 5
 
 _ENDINGS = {
     "complete": "{done} of {trials} {are} done.",
-    "exhausted": "The driver has no setting left to try.",
+    "exhausted": "The driver has nothing left to propose.",
     "timeout": "The time is up; the study can be continued.",
     "interrupted": "Interrupted; every finished fold is kept.",
-    "failed": "Ten trials in a row failed; the study was ended.",
+    "failed": "Ten trials in a row failed, so the session ended.",
 }
 
 
@@ -150,7 +150,7 @@ def _print_next_steps(result: StudyResult, tracker: Tracker) -> None:
     if result.waiting:
         notice(
             f"{counted(result.waiting, 'record')} still to reach MLflow at {tracker.shown_uri};"
-            f" `{shell('sync', *place, *server)}` brings them there"
+            f" `{shell('sync', *place, *server)}` publishes them"
         )
     say(f"Show      {shell('show', name, *place)}")
     if result.reason == "complete":

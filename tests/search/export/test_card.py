@@ -110,7 +110,7 @@ def test_it_says_how_to_make_the_model_again(study):
     text = " ".join(card(study).replace("\\\n", " ").split())
     assert "$ python -m search run --study lenet-digits --space lenet --dataset digits" in text
     assert "$ python -m search export lenet-digits --trial 0 ```" in text
-    assert f"| git commit | {'f' * 40}, with changes not committed |" in text
+    assert f"| git commit | {'f' * 40}, with uncommitted changes |" in text
 
 
 def test_an_ensemble_says_that_it_is_one(study):
