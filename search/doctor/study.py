@@ -22,10 +22,8 @@ from tracking.states import TrialState
 
 TOLERANCE = 1e-9  # tolerance of scores that are recomputed in another order
 
-_MEANS = {
-    "cv_accuracy": "accuracy",
-    "cv_loss": "loss",
-}  # a trial's score, and the fold's score it is the mean of
+# A trial's scores, and the folds' scores that they are means of.
+_MEANS = {"cv_accuracy": "accuracy", "cv_loss": "loss"}
 
 
 def meaning_findings(

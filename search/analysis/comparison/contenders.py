@@ -1,4 +1,4 @@
-"""The trials that are compared: chosen from studies by name and number."""
+"""The trials to compare, chosen from studies by name and number."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from tracking.home import Home, StudyFolder
 from tracking.records import StudyStarted
 
 BEST = "best"
-MOST = 12  # compared at once; more make no picture that can be read
+MOST = 12  # compared at once; more would make the pictures unreadable
 
 _BASELINE = "baseline:"
 
@@ -24,12 +24,12 @@ class NothingToCompare(FoldwiseError):
 
 @dataclass(frozen=True, eq=False)
 class Contender:
-    """One complete trial that is compared with others.
+    """A complete trial that is compared with others.
 
     Attributes:
-        label: what it is called: its study's name, with its number or its baseline's name where
-            the study has several.
-        evidence: its study's history, the trial, and from how many it was chosen.
+        label: its study's name; with several trials of the study also its number, or only the name
+            of a baseline.
+        evidence: its study's history, the trial, and from how many trials it was chosen.
         folder: its study's files.
         is_named: whether the user chose it by its number.
     """
@@ -51,12 +51,12 @@ class Contender:
 
     @property
     def digests(self) -> tuple[str, str]:
-        """Of the dataset and of the folds; those who have the same are compared fold by fold."""
+        """Digests of dataset and folds; contenders with the same are compared fold by fold."""
         return str(self.start.dataset.get("digest")), self.start.folds_digest
 
     @property
     def test_share(self) -> float:
-        """Validation samples for each training sample."""
+        """Number of validation samples per training sample."""
         return validation_share(self.start.folds)
 
 
@@ -67,15 +67,15 @@ def chosen_contenders(
 
     Args:
         home: where the studies are.
-        studies: their names. Of several the best of each is taken. Of one alone, its best trial
-            and its complete baselines (and the best sampled trial, where a baseline is best), or
-            its best two where there is no baseline. Where the best and a baseline were confirmed,
-            baselines that were not are left out.
-        trials: `best`, or with one study the numbers of the trials to take, as `0,3`; these count
-            as chosen before their scores were seen.
+        studies: their names. Of several studies, the best trial of each is taken. Of one study, its
+            best trial and its complete baselines (and the best sampled trial if a baseline is
+            best), or its best two trials if there is no baseline. If the best trial and a baseline
+            were confirmed, unconfirmed baselines are left out.
+        trials: `best`, or with one study the numbers of the trials to take, as in `0,3`; these
+            count as chosen before their scores were seen.
 
     Raises:
-        SettingsError: no such study or trial, a name or number twice, too many of them, or
+        SettingsError: no such study or trial, a repeated name or number, too many of them, or
             studies on different datasets.
         NothingToCompare: too few trials are complete.
     """
@@ -107,8 +107,8 @@ def _numbers(trials: str) -> list[int]:
     words = [word.strip() for word in trials.split(",")]
     if not all(word.isascii() and word.isdigit() for word in words) or len(words) < 2:
         raise SettingsError(
-            "`--trials` must be `best` or the numbers of two or more trials, with commas between,"
-            f" as 0,3; got {trials!r}"
+            "`--trials` must be `best` or the numbers of two or more trials, separated by commas,"
+            f" as in 0,3; got {trials!r}"
         )
     numbers = [int(word) for word in words]
     if len(set(numbers)) < len(numbers):
@@ -138,7 +138,7 @@ def _of_one(
 
 
 def _champion_of(name: str, history: History) -> Evidence:
-    """Return the best of a study, which was chosen from all of its trials."""
+    """Return a study's best trial, which was chosen from all of its trials."""
     best = _best(name, history)
     return Evidence(history, best, rivals_of(history, best, baselines=True))
 
@@ -159,7 +159,7 @@ def _numbered(name: str, history: History, numbers: Sequence[int]) -> list[Trial
             )
         if number not in complete:
             raise SettingsError(
-                "`--trials` must be complete ones, which have seen all folds; trial"
+                "`--trials` must be complete trials, which have seen all folds; trial"
                 f" {number} is {history.trials[number].state.shown}."
                 f" Complete: {', '.join(map(str, sorted(complete))) or 'none'}."
             )
@@ -167,7 +167,7 @@ def _numbered(name: str, history: History, numbers: Sequence[int]) -> list[Trial
 
 
 def _usual(name: str, history: History) -> list[TrialHistory]:
-    """Return the best trial and what it is usually measured by, at least two."""
+    """Return the best trial and those it is compared with by default: at least two trials."""
     best = _best(name, history)
     others = [trial for trial in history.ranked() if trial is not best]
     baselines = [trial for trial in others if _is_baseline(trial)]
