@@ -122,9 +122,9 @@ RUN = ("run", "--space", "lenet", "--dataset", "digits")
         ((*RUN, "--study", " "), "must not be empty"),
         ((*RUN, "--epochs", "3", "--set", "epochs=2:5"), "give the epochs once"),
         ((*RUN, "--tracking-uri", "nonsense://x"), "`--tracking-uri` must begin with one of"),
-        ((*RUN, "--set", "shift=0.1"), "only in use with `--set augmentation=on`: add that"),
-        ((*RUN, "--set", "momentum=0.5"), "only in use with `--set optimizer=sgd`: add that"),
-        ((*RUN, "--set", "patience=2"), "only in use with `--set early_stopping=on`: add that"),
+        ((*RUN, "--set", "shift=0.1"), "active only with `--set augmentation=on`: add that"),
+        ((*RUN, "--set", "momentum=0.5"), "active only with `--set optimizer=sgd`: add that"),
+        ((*RUN, "--set", "patience=2"), "active only with `--set early_stopping=on`: add that"),
         (
             (*RUN, "--set", "augmentation=on", "--set", "flip=on"),
             "images of digits change their meaning when mirrored",

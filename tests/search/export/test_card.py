@@ -79,14 +79,14 @@ def test_scores_stand_with_their_intervals(study):
 def test_limits_say_how_the_classes_count(study):
     text = card(study, [[40, 5, 5], [0, 50, 0], [0, 0, 0]])
     assert "The test set has no sample of Bag." in text
-    assert "The test set's classes have 50 samples each. Its lowest recall is that of " in text
-    assert "least: 0.8000 of them." in text
+    assert "The test set's classes have 50 samples each." in text
+    assert "Its lowest recall is that of T-shirt/top: 0.8000." in text
     uneven = card(study, [[90, 0, 0], [5, 5, 0], [0, 0, 10]])
     assert (
         "10 (Trouser) to 90 (T-shirt/top) samples: accuracy mostly reflects T-shirt/top" in uneven
     )
     assert "always predicting it would score 0.8182" in uneven
-    assert "It finds Trouser least: 0.5000 of them." in uneven
+    assert "Its lowest recall is that of Trouser: 0.5000." in uneven
 
 
 def test_formats_stand_with_what_goes_in_and_how_far_off_they_are(study):
