@@ -1,8 +1,8 @@
-"""The harness: folds, drivers, executors, the study loop, the command line and its functions.
+"""Hyperparameter search with k-fold cross-validation: command line and Python interface.
 
     from search import StudySettings, load_study, run_study
 
-What is named here is imported when it is used: the command line starts without it.
+Names are imported on first use, so that the command line starts quickly.
 """
 
 import sys
@@ -45,10 +45,10 @@ __all__ = [
 
 
 def check_names() -> None:
-    """Check that this project's other packages are what their names are imported as.
+    """Check that `spaces` and `tracking` are this project's own packages.
 
     Raises:
-        ImportError: a file or package of somebody else's stands in the way.
+        ImportError: Python would import another file or package of that name.
     """
     own = Path(__file__).resolve().parents[1]
     for name in ("spaces", "tracking"):
@@ -57,13 +57,13 @@ def check_names() -> None:
             continue
         stands = found.parent if found.name == "__init__.py" else found
         raise ImportError(
-            f"`{name}` must be the package of this project, in {own}; Python finds {stands} first."
-            " Rename that, or take its folder off the path (PYTHONPATH, or the folder you are in)."
+            f"`{name}` must be this project's package, in {own}; Python finds {stands} first."
+            " Rename that, or remove its folder from the path (PYTHONPATH, or the current folder)."
         )
 
 
 def _origin_of(name: str) -> Path | None:
-    """Return the file that an import of a name runs, or ran; None where there is none."""
+    """Return the file that importing a name runs, or ran; None if there is none."""
     loaded = sys.modules.get(name)
     spec = find_spec(name) if loaded is None else None
     origin = getattr(loaded, "__file__", None) if spec is None else spec.origin

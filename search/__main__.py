@@ -6,7 +6,7 @@ from search import check_names
 
 
 def main() -> None:
-    """Run the command line and leave with its exit code."""
+    """Run the command line and exit with its code."""
     try:
         check_names()
     except ImportError as error:

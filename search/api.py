@@ -1,4 +1,4 @@
-"""The Python interface: what the commands do, callable.
+"""The Python interface: functions for what the commands do.
 
     from search import load_study, run_study
 
@@ -7,8 +7,7 @@
     result.trials.sort_values("cv_accuracy")
     result.figures["curves"].show()
 
-Nothing is printed here; what the commands print as notices arrives as Python warnings, or goes to a
-function of one's own.
+Nothing is printed here; notices are raised as Python warnings, or passed to your own function.
 """
 
 import warnings
@@ -40,20 +39,20 @@ Display = Callable[[Opened], AbstractContextManager[OnRecord]]
 
 
 class Notice(UserWarning):
-    """Something the user should know, which stopped nothing."""
+    """A notice for the user; the call went on."""
 
 
 @dataclass(frozen=True, repr=False)
 class StudyResult:
-    """A study as its journal tells it.
+    """A study, as recorded in its journal.
 
     Attributes:
         folder: its files.
-        history: everything known of it.
-        reason: how the session that was run ended: complete, exhausted, timeout, failed or
-            interrupted; empty for a study that was only read.
-        waiting: records of that session that have not reached MLflow yet.
-        fallback: why another dataset than the space's own was used; empty where that is not so.
+        history: all its records.
+        reason: how the session ended: complete, exhausted, timeout, failed or interrupted; empty
+            for a study that was only loaded.
+        waiting: number of records that have not reached MLflow yet.
+        fallback: why another dataset than the space's own was used; empty if it was not.
     """
 
     folder: StudyFolder
@@ -69,7 +68,7 @@ class StudyResult:
 
     @property
     def best(self) -> TrialHistory | None:
-        """The best complete trial, of those confirmed if there are any; None without one.
+        """The best complete trial, by confirmation folds where there are any; None without one.
 
         Its `setting` has the parameters, `value` the score, `finished_folds()` each fold's.
         """
@@ -77,12 +76,12 @@ class StudyResult:
 
     @property
     def trials(self) -> "pandas.DataFrame":
-        """All trials: one row a trial, by number.
+        """All trials, one a row, by number.
 
-        Columns: `state` (as `show` tells it), `origin`, the scores over all folds (`cv_accuracy`,
+        Columns: `state` (as in `show`), `origin`, the scores over all folds (`cv_accuracy`,
         `cv_accuracy_std`, `cv_loss`, `macro_f1` ...; missing for a trial that has not seen them
         all), `folds` (finished), `epochs_trained`, `train_seconds`, `model_parameters`, `reason`
-        (why it was stopped or failed), and `params_NAME` for each parameter.
+        (why it was pruned or failed), and `params_NAME` for each parameter.
         """
         import pandas
 
@@ -96,10 +95,10 @@ class StudyResult:
 
     @property
     def folds(self) -> "pandas.DataFrame":
-        """All finished folds: one row a fold of a trial.
+        """All finished folds, one a row.
 
         Columns: `trial`, `fold`, `accuracy`, `loss`, `macro_f1`, `epochs`, `seconds`, and
-        `confirms`, which tells the further folds that confirmed a trial.
+        `confirms`, which is true for confirmation folds.
         """
         import pandas
 
@@ -121,7 +120,7 @@ class StudyResult:
 
         `optimisation_history`, `importance`, `parallel_coordinates`, `slices`, `contours`,
         `curves`, `pruning`, `confusion`, `class_scores`, `time`, and `front` for two objectives;
-        those that would show nothing are left out.
+        empty figures are left out.
         """
         from search.analysis.report.figures import figures
 
@@ -136,11 +135,10 @@ class StudyResult:
         tracking_uri: str | None = None,
         notify: Notify | None = None,
     ) -> Path:
-        """Write the report, one HTML file, and return where it is; it goes to MLflow, too.
+        """Write the report, one HTML file, log it to MLflow, and return its path.
 
         Raises:
-            SettingsError: there is no complete trial, or the file is there already or cannot be
-                written.
+            SettingsError: there is no complete trial, or the file exists or cannot be written.
         """
         from search.analysis.report.writing import write_report
 
@@ -174,16 +172,16 @@ class StudyResult:
         tracking_uri: str | None = None,
         notify: Notify | None = None,
     ) -> "Exported":
-        """Train the best setting on all training data, test it, write and register it.
+        """Train the best trial's model on all training data, test it, write and register it.
 
         Args:
-            folder: where the model goes.
-            trial: number of the trial whose setting is taken; None for the best.
+            folder: where to write the model.
+            trial: number of the trial to export; None for the best.
             formats: `keras`, `saved_model`, `tflite`, `onnx`; None for what suits the samples.
             ensemble: average the models of the folds.
-            overwrite: replace a model that is there.
-            force: make it the champion whatever the comparison says.
-            accept_changed_code: take the space's code also if the trial was trained with other.
+            overwrite: replace an existing model.
+            force: make it the champion even if it is worse than the current one.
+            accept_changed_code: export even if the space's code has changed since the trial.
             data_dir: folder with datasets of your own.
             tracking_uri: MLflow server instead of the database in the home.
             notify: takes notices; None makes them Python warnings.
@@ -233,25 +231,25 @@ def run_study(
     accept_changed_code: bool = False,
     **asked: Any,
 ) -> StudyResult:
-    """Search a space, or continue a study; Ctrl-C ends it in good order, as `run` does.
+    """Search a space, or continue a study; Ctrl-C ends it in good order.
 
     Settings that are not given are those of the study where it exists, else the defaults.
 
     Args:
-        settings: what `run`'s options say; those that were given to it count.
+        settings: the options of `run`; only those given to the constructor count.
         home: folder that keeps studies, datasets and MLflow's store.
         tracking_uri: MLflow server instead of the database in the home.
         data_dir: folder with datasets of your own.
         notify: takes notices; None makes them Python warnings.
-        display: given the opened study, yields what is called with every record; `search.progress`
-            shows what `run` shows, None nothing.
-        accept_changed_code: continue a study also with other code than it was run with.
-        asked: settings by name, as in `StudySettings`; they go before `settings`.
+        display: takes the opened study and yields a function that is called with every record;
+            `search.progress` prints what `run` prints; None shows nothing.
+        accept_changed_code: continue a study even if the space's code has changed.
+        asked: settings by name, as in `StudySettings`; they take precedence over `settings`.
 
     Raises:
         SettingsError: settings that break a rule, or differ from those the study began with; or
             the space's code has changed.
-        DataError: the dataset is not to be had, damaged, or unfit for the folds.
+        DataError: the dataset is not available, damaged, or cannot be cut into the folds.
     """
     given = {} if settings is None else settings.model_dump(exclude_unset=True)
     tell = notify or _warn
@@ -273,7 +271,7 @@ def run_study(
 
 
 def load_study(name: str, *, home: Path | str = DEFAULT_HOME) -> StudyResult:
-    """Return a study of a home, finished or running.
+    """Load a study of a home, finished or running.
 
     Raises:
         SettingsError: there is no such study; with the near matches.
@@ -291,18 +289,18 @@ def compare_studies(
     data_dir: Path | str | None = None,
     notify: Notify | None = None,
 ) -> "Comparison":
-    """Compare trials of one study, or the bests of several on one dataset, as `compare` does.
+    """Compare trials of one study, or the best trials of several studies on one dataset.
 
     Args:
         names: the studies.
-        trials: `best`, or numbers of one study's trials with commas between.
+        trials: `best`, or numbers of one study's trials, separated by commas.
         latency: measure how long one prediction takes, which imports TensorFlow.
         home: where they are.
         data_dir: folder with datasets of your own.
         notify: takes notices; None makes them Python warnings.
 
     Returns:
-        All numbers; `verdict` says them in words.
+        All numbers; `verdict` puts them in words.
 
     Raises:
         SettingsError: no such study or trial, or studies on different datasets.

@@ -1,4 +1,4 @@
-"""What a result depends on besides settings, and what it takes to run a study again."""
+"""What results depend on besides settings, and the command that repeats a study."""
 
 import os
 import platform
@@ -30,7 +30,7 @@ def describe_environment() -> dict[str, Any]:
 
 
 def package_versions(names: tuple[str, ...]) -> dict[str, str]:
-    """Return the installed versions of those packages that are installed."""
+    """Return the versions of the packages that are installed."""
     found = {}
     for name in names:
         try:
@@ -41,7 +41,7 @@ def package_versions(names: tuple[str, ...]) -> dict[str, str]:
 
 
 def git_state(folder: Path) -> dict[str, Any]:
-    """Return `commit` and `dirty` of the repository around a folder; empty where there is none."""
+    """Return `commit` and `dirty` of the repository around a folder; empty without one."""
     commit = _git(folder, "rev-parse", "HEAD")
     if not commit:
         return {}
@@ -76,10 +76,10 @@ _OPTIONS = {  # setting: option of `run`, in the order of the command
 
 
 def run_command(history: History) -> str:
-    """Return the `python -m search run` that does the study again, ready for a shell.
+    """Return the `python -m search run` that repeats the study, quoted for a shell.
 
-    It carries every setting that decides scores, defaults too, one a line; of a study that several
-    sessions made, the last one's total of trials.
+    It has every setting that decides scores, defaults included, one a line, and the last session's
+    total of trials.
     """
     study = history.known_study()
     options = [("--study", study.study), *_options(study), ("--trials", str(_trials(history)))]
@@ -87,13 +87,13 @@ def run_command(history: History) -> str:
     if confirm:
         options.append(("--confirm", str(confirm)))
     workers = history.sessions[-1].environment.get("workers") if history.sessions else None
-    if workers:  # what a plan had chosen, too
+    if workers:  # also where autotune chose them
         options.append(("--workers", str(workers)))
     return " \\\n  ".join(["python -m search run", *map(shlex.join, options)])
 
 
 def facts(history: History) -> list[tuple[str, str]]:
-    """Return what else the scores depend on: names and values."""
+    """Return what else the scores depend on, as (name, value)."""
     study = history.known_study()
     data = study.dataset
     environment = history.sessions[-1].environment if history.sessions else {}
@@ -112,7 +112,7 @@ def facts(history: History) -> list[tuple[str, str]]:
 
 
 def best_setting(history: History) -> list[tuple[str, str]]:
-    """Return the best trial's whole setting, parameters that were not searched too."""
+    """Return all params of the best trial, fixed ones included."""
     best = history.best()
     return [(k, short_text(v)) for k, v in best.setting.items()] if best else []
 
@@ -143,7 +143,7 @@ def _trials(history: History) -> int:
 def _commit(git: dict[str, Any]) -> str:
     if not git.get("commit"):
         return "not in a git repository"
-    return f"{git['commit']}{', with changes not committed' if git.get('dirty') else ''}"
+    return f"{git['commit']}{', with uncommitted changes' if git.get('dirty') else ''}"
 
 
 def _versions(versions: dict[str, Any]) -> str:
@@ -160,5 +160,5 @@ def _workers(environment: dict[str, Any]) -> str:
     if not workers:
         return ""
     if workers == 1:
-        return "1: the same command gives the same scores on such a machine"
-    return f"{workers}: proposals depend on which trial ended first, so another run differs"
+        return "1: the same command gives the same scores on a machine like this"
+    return f"{workers}: proposals depend on which trial ended first, so a repeated study differs"

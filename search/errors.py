@@ -22,7 +22,7 @@ class SettingsError(FoldwiseError):
 
 
 class DataError(FoldwiseError):
-    """Data that is missing, damaged or unfit for what was asked of it."""
+    """Data that is missing, damaged or unfit for its use."""
 
     exit_code = 3
 
@@ -68,7 +68,7 @@ SHOWN = 30
 def near_matches(name: str, known: Iterable[str]) -> str:
     """Return a phrase with the names closest to `name`, or with all known names.
 
-    Close is what a slip of the fingers makes of a name, not another word with a part in common.
+    Close names differ by a typing error; sharing a part is not enough.
     """
     names = sorted(known)
     close = get_close_matches(name, names, n=3, cutoff=0.6)

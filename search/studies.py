@@ -1,4 +1,4 @@
-"""The studies that a home holds, as their journals tell."""
+"""The studies of a home, read from their journals."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ def study_folder(home: Home, name: str) -> StudyFolder:
     """Return a study's files.
 
     Raises:
-        SettingsError: the name is no possible study name.
+        SettingsError: the name cannot be a study's.
     """
     try:
         return home.study(name)
@@ -26,12 +26,12 @@ def study_folder(home: Home, name: str) -> StudyFolder:
 
 
 class StudyReader:
-    """Reads a study's journal once, and from there on when asked again.
+    """Reads a study's journal; each further read continues where the last one ended.
 
     Attributes:
         folder: the study's files.
-        history: what was read so far. Who writes the journal adds what it appends, and reads no
-            more.
+        history: the records read so far. A process that writes the journal adds its own records
+            and does not read again.
     """
 
     def __init__(self, folder: StudyFolder) -> None:
@@ -40,7 +40,7 @@ class StudyReader:
         self._journal = JournalReader(folder.journal)
 
     def read(self) -> History:
-        """Take in what stands in the journal by now; an absent one tells nothing.
+        """Read new records; a missing journal has none.
 
         Raises:
             FoldwiseError: the journal is damaged.
@@ -51,11 +51,11 @@ class StudyReader:
         return self.history
 
     def check_same(self) -> None:
-        """Check that the journal is that of the study which was read; asked with its lock held.
+        """Check that the journal still belongs to the study that was read; needs its lock.
 
         Raises:
-            SettingsError: another process has begun another study of that name meanwhile, or
-                removed this one.
+            SettingsError: meanwhile another process started a study of that name, or removed this
+                one.
         """
         known = self.history.study
         try:
@@ -69,13 +69,13 @@ class StudyReader:
         if there is None:
             raise SettingsError(f"study {name!r} was removed while it was being opened")
         raise SettingsError(
-            f"another process has begun a study called {name!r} while this one was being opened"
-            f" (space {there.space}, dataset {there.dataset['name']}). Give the command again to"
+            f"another process started a study called {name!r} while this one was being opened"
+            f" (space {there.space}, dataset {there.dataset['name']}). Repeat the command to"
             " continue that one, or name another study."
         )
 
     def news(self) -> Iterator[Record]:
-        """Yield what was appended since, each record once `history` has it.
+        """Yield new records, each after adding it to `history`.
 
         Raises:
             FoldwiseError: the journal is damaged.
@@ -87,8 +87,8 @@ class StudyReader:
             raise FoldwiseError(str(error)) from error
         except KeyError as error:
             raise FoldwiseError(
-                f"{self.folder.journal} lacks records: one tells of a trial or fold {error} that"
-                " never began. Set aside what cannot be used with"
+                f"{self.folder.journal} lacks records: one refers to trial or fold {error}, which"
+                " never started. Remove the unusable records with"
                 f" `{repair_command(self.folder.journal)}`; it keeps a copy of the file."
             ) from error
 
@@ -123,7 +123,7 @@ def opened_log(reader: StudyReader, notify: Notify) -> Iterator[EventLog]:
 
 
 def study_history(folder: StudyFolder) -> History:
-    """Return what a study's journal tells; an absent one tells nothing.
+    """Return a study's history; it is empty without a journal.
 
     Raises:
         FoldwiseError: the journal is damaged.
@@ -142,7 +142,7 @@ def known_study(home: Home, name: str) -> tuple[StudyFolder, History]:
 
 
 def known_reader(home: Home, name: str) -> StudyReader:
-    """Return an existing study's reader, which has read what there is.
+    """Return an existing study's reader, which has read all records so far.
 
     Raises:
         SettingsError: there is no such study; with the near matches.
@@ -157,7 +157,7 @@ def known_reader(home: Home, name: str) -> StudyReader:
 
 
 def readable_studies(home: Home, notify: Notify) -> dict[str, History]:
-    """Return the histories of a home's studies by name; those that cannot be read are told of."""
+    """Return the histories of a home's studies by name; a notice names each unreadable one."""
     found = {}
     for name, folder in home.studies().items():
         try:
@@ -165,6 +165,6 @@ def readable_studies(home: Home, notify: Notify) -> dict[str, History]:
         except FoldwiseError as error:
             notify(f"study {name} is left out: {error}")
             continue
-        if history.study is not None:  # else a crash came before the first record
+        if history.study is not None:  # empty if a crash came before the first record
             found[name] = history
     return found

@@ -1,9 +1,12 @@
-"""Numbers and lists as text, and who is told of what was noticed. Imports nothing."""
+"""Numbers, lists and commands as text, and the type of functions that take notices."""
 
+import shlex
+import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TypeAlias
 
-# Takes a notice for the user, one or more sentences.
+# A function that takes a notice for the user: one or more sentences.
 Notify: TypeAlias = Callable[[str], None]
 
 SHOWN = 10  # entries of a list
@@ -16,7 +19,7 @@ def counted(number: int | str, noun: str) -> str:
 
 
 def listed(entries: Iterable[object]) -> str:
-    """Return `1, 2, 3`; of a long list the first ones, `and 7 more`."""
+    """Return `1, 2, 3`; of a long list the first ten, `and 7 more`."""
     known = list(entries)
     more = len(known) - SHOWN
     shown = ", ".join(map(str, known[:SHOWN]))
@@ -27,3 +30,16 @@ def joined(parts: Iterable[str], word: str = "and") -> str:
     """Return `a`, `a and b`, `a, b and c`."""
     *first, last = list(parts) or [""]
     return f"{', '.join(first)} {word} {last}" if first else last
+
+
+def shell(*words: str) -> str:
+    """Return a command of this program, quoted for a shell, so that it can be pasted.
+
+    It begins as this process was called: `foldwise`, or else `python -m search`.
+
+    Args:
+        words: the command and its arguments.
+    """
+    is_script = Path(sys.argv[0]).stem == "foldwise"
+    program = ("foldwise",) if is_script else ("python", "-m", "search")
+    return shlex.join((*program, *words))

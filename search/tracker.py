@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from search.errors import FoldwiseError, SettingsError
-from search.text import Notify
+from search.text import Notify, shell
 from tracking.history import History
 from tracking.home import Home, StudyFolder
 from tracking.journal import JournalError, read_journal
@@ -166,7 +166,7 @@ class Tracker:
         try:
             if self._answer(lambda: find_experiment(self.uri, study.id)) is not None:
                 return 0
-            fault = "does not know it any more; `python -m search doctor --repair` tells it again"
+            fault = f"no longer has it; `{shell('doctor', '--repair')}` sends it again"
         except Exception as error:  # noqa: BLE001 # whatever MLflow and its libraries raise
             fault = f"cannot be asked about it ({reason(error)})"
         notify(f"study {study.study}: MLflow at {self.shown_uri} {fault}")

@@ -2,18 +2,18 @@
 
 Source: Hochreiter and Schmidhuber, "Long short-term memory", 1997; Schuster and Paliwal,
 "Bidirectional recurrent neural networks", 1997; the data: Socher et al., "Recursive deep models
-for semantic compositionality over a sentiment treebank", 2013, as GLUE has it. The baseline `sst2`
-is a published Keras setting: a vocabulary of 10,000 and 50 tokens, embedding 256, LSTMs of 128 and
-64, early stopping and a plateau schedule, batch 32, 5 epochs: 3,126,913 parameters, accuracy 0.8291
-on GLUE's dev set (confusion 340 88 / 61 383).
+for semantic compositionality over a sentiment treebank", 2013, in GLUE's version. The baseline
+`sst2` is a published Keras model: a vocabulary of 10,000 and 50 tokens, embedding 256, LSTMs of 128
+and 64, early stopping and a plateau schedule, batch 32, 5 epochs: 3,126,913 parameters, accuracy
+0.8291 on GLUE's dev set (confusion 340 88 / 61 383).
 
-Embeddings are learned from the training part, words outside it are one token. Padding is masked,
-so each batch is cut to its longest text: the same numbers for less work.
+Embeddings are learned from the training part; all words outside it share one token. Padding is
+masked, so each batch is cut to its longest text: the same results with less work.
 
-Run: `python -m search run --space bilstm --dataset sst2`. Ranges: around the baseline, smaller
-networks included. To expect on two cores: 0.82 to 0.84 on the dev set after 2 to 5 epochs, half a
-minute to a minute an epoch. Folds keep a sentence and its phrases together, so cross-validation
-tells of new sentences; folds that tore them apart said 0.92.
+Run: `python -m search run --space bilstm --dataset sst2`. Ranges: around the baseline, with
+smaller networks. Expected on two cores: 0.82 to 0.84 on the dev set after 2 to 5 epochs, half a
+minute to a minute an epoch. Folds keep a sentence and its phrases together, so that
+cross-validation measures new sentences; folds that split them gave 0.92.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ def build(parameters: Mapping[str, Any], data: DataSpec) -> Any:
     """Return the uncompiled model.
 
     Input: token numbers of any length, `(n, length)`, 0 is padding. Output: the probability of the
-    second of two classes, `(n, 1)`; of more classes one each, `(n, classes)`.
+    second of two classes, `(n, 1)`; with more classes one for each, `(n, classes)`.
     """
     from keras import Sequential, layers
 

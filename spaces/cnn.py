@@ -2,8 +2,8 @@
 
 Depth, pooling and widths are parameters, so that the small networks of many tutorials are points
 of one space. Source: the layout is LeCun's of 1998 with ReLU, max pooling and dropout (Srivastava
-et al. 2014). The baselines are published Keras settings, all without padding and with 3x3 kernels
-unless said otherwise:
+et al. 2014). The baselines are published Keras models, all without padding and with 3x3
+kernels unless stated otherwise:
 
 - `compact`: 32 and 64 filters, 64 dense units, dropout 0.5, Adam, batch 32, 10 epochs:
   121,930 parameters, test accuracy 0.9064 on Fashion-MNIST.
@@ -15,8 +15,8 @@ unless said otherwise:
 - `three-conv`: 32, 64 and 64 filters, two dense layers of 64, batch 64: 97,482 parameters,
   accuracy 0.8463 on the last fifth of the training data after the first epoch.
 
-Run: `python -m search run --space cnn --dataset fashion_mnist`. Ranges: around the baselines. To
-expect on two cores: 0.90 to 0.91 in cross-validation after 10 epochs on all 60,000 images, 5 to
+Run: `python -m search run --space cnn --dataset fashion_mnist`. Ranges: around the baselines.
+Expected on two cores: 0.90 to 0.91 in cross-validation after 10 epochs on all 60,000 images, 5 to
 10 s an epoch of 48,000.
 """
 
@@ -36,7 +36,9 @@ def build(parameters: Mapping[str, Any], data: DataSpec) -> Any:
     stack = [layers.Input(data.input_shape), layers.Rescaling(1 / 255)]
     for number in range(1, parameters["convolutions"] + 1):
         filters = parameters[f"filters_{number}"]
-        kernel = parameters["kernel"] if number < 3 else 3  # all that is left for 5x5 is 4x4
+        kernel = (
+            parameters["kernel"] if number < 3 else 3
+        )  # the remaining 4x4 pixels are too few for a 5x5 kernel
         stack.append(layers.Conv2D(filters, kernel, activation="relu"))
         if number < 3 or parameters["pool_3"]:
             maximum = parameters["pooling"] == "max"

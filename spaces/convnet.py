@@ -1,15 +1,15 @@
-"""This project's own network for small images: residual or separable blocks, built to win.
+"""This project's own network for small images: residual or separable blocks.
 
 A stem, then three stages of blocks at full, half and quarter size, batch normalisation throughout,
-global pooling, no dense layer but the output; trained with AdamW, a cosine schedule with warm-up,
-label smoothing and augmentation.
+global pooling, no dense layer except the output; trained with AdamW, a cosine schedule with
+warm-up, label smoothing and augmentation.
 
 Source: He et al., "Deep residual learning", 2016, for the residual block; Chollet, "Xception",
 2017, for the separable one; Loshchilov and Hutter, "SGDR", 2017, and "Decoupled weight decay",
 2019, for schedule and optimizer; Szegedy et al. 2016 for label smoothing. Ranges: where trials of
-this project's own search on Fashion-MNIST did well; the baselines are its own, too (decision 0011).
+this project's own search on Fashion-MNIST did well; the baselines are also its own (decision 0011).
 
-Run: `python -m search run --space convnet --dataset fashion_mnist --epochs 30`. To expect on two
+Run: `python -m search run --space convnet --dataset fashion_mnist --epochs 30`. Expected on two
 idle cores: about a minute an epoch of 60,000 images at width 32. Test accuracy, from
 `docs/results.md`: 0.9470 on Fashion-MNIST after 30 epochs, 0.9967 on MNIST after 8.
 """
@@ -34,7 +34,7 @@ def build(parameters: Mapping[str, Any], data: DataSpec) -> Any:
     def convolution(x: Any, filters: int, *, plain: bool = False) -> Any:
         kind = layers.SeparableConv2D if separable and not plain else layers.Conv2D
         x = kind(filters, 3, padding="same", use_bias=False)(x)
-        # Short trainings end before Keras's slow moving averages have arrived.
+        # Keras's default moving averages are too slow for short trainings.
         return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
 
     def block(x: Any) -> Any:
@@ -67,7 +67,7 @@ _TUNED: Settings = {
 
 SPACE = Space(
     name="convnet",
-    summary="residual or separable blocks with batch normalisation, built to win",
+    summary="residual or separable blocks with batch normalisation, tuned for accuracy",
     dataset="fashion_mnist",
     inputs=ImageInput(),
     parameters=(

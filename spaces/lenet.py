@@ -2,13 +2,13 @@
 
 Source: LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document
 recognition", 1998, for the layout; Xiao, Rasul and Vollgraf, "Fashion-MNIST", 2017, for the data.
-The baselines are two published Keras settings of it for Fashion-MNIST: `lenet5` as written down,
-validation accuracy 0.8985 after 10 epochs (five folds 0.869 0.879 0.863 0.886 0.855), and
+The baselines are two published Keras models for Fashion-MNIST: `lenet5` as published, validation
+accuracy 0.8985 after 10 epochs (five folds 0.869 0.879 0.863 0.886 0.855), and
 `keras-tuner`, the filters and kernels KerasTuner chose, 0.8964. The tuned dropout and learning
-rate were not published; 0.25 and 1e-3 stand in for them.
+rate were not published; 0.25 and 1e-3 are used instead.
 
 Run: `python -m search run --space lenet --dataset fashion_mnist`. Ranges: those of the published
-search. To expect on two cores: about 0.905 in cross-validation after 10 epochs on all 60,000
+search. Expected on two cores: about 0.905 in cross-validation after 10 epochs on all 60,000
 images, about 10 s an epoch of 48,000.
 """
 

@@ -1,12 +1,12 @@
 """A multilayer perceptron: two dense layers over pixels or the columns of a table.
 
 Source: Rumelhart, Hinton and Williams, "Learning representations by back-propagating errors",
-1986; dropout from Srivastava et al. 2014. The baselines are published Keras settings: `small`,
+1986; dropout from Srivastava et al. 2014. The baselines are published Keras models: `small`,
 Dense 128, Dropout 0.5, Dense 64, learning rate 1e-3 (109,386 parameters on 28x28 images), and
 `small-tuned`, Dense 256 and 128, dropout 0.3, learning rate 1e-4 (235,146); both Adam, batch 64, 10
 epochs: test accuracy 0.97 on MNIST and 0.87 on Fashion-MNIST.
 
-Run: `python -m search run --space mlp --dataset mnist`. Ranges: around the baselines. To expect on
+Run: `python -m search run --space mlp --dataset mnist`. Ranges: around the baselines. Expected on
 two cores: 0.97 on MNIST, 0.87 on Fashion-MNIST after 10 epochs on all 60,000 images, 2 s an epoch.
 """
 

@@ -2,18 +2,18 @@
 
 Two spaces: `resnet152v2` (He et al., "Identity mappings in deep residual networks", 2016) and
 `vgg16` (Simonyan and Zisserman, "Very deep convolutional networks", 2015). Images become colour and
-32x32, the smallest size both take, and are scaled as each backbone was trained: -1..1 for
-ResNetV2, blue-green-red minus ImageNet's means for VGG. The published runs, which left that out,
+32x32, the smallest size both take, and are scaled as in each backbone's training: -1..1 for
+ResNetV2, blue-green-red minus ImageNet's means for VGG. The published runs, without this scaling,
 had validation accuracies of 0.7283 and 0.0980 (diverged) on Fashion-MNIST.
 
 `--set weights=imagenet` (the default) takes Keras's weights, from its cache or its download;
-`weights=none` begins at random, and the backbone then learns from the first epoch;
+`weights=none` starts from random weights, and the backbone is trained from the first epoch;
 `weights=FILE` takes a `.weights.h5` or `.h5` file of the backbone without its top. A backbone with
-weights is frozen; with `fine_tune` it learns after `frozen_epochs`, from block `fine_tune_from` on,
-at `fine_tune_rate` times the learning rate. Batch normalisation stays as it was.
+weights is frozen; with `fine_tune` it is trained after `frozen_epochs`, from block
+`fine_tune_from` on, at `fine_tune_rate` times the learning rate. Batch normalisation stays frozen.
 
-Run: `python -m search run --space vgg16 --dataset fashion_mnist --set weights=none`. Ranges: usual
-ones for a head. To expect on two cores: minutes an epoch on all 60,000 images; use
+Run: `python -m search run --space vgg16 --dataset fashion_mnist --set weights=none`. Ranges: common
+ones for a head. Expected on two cores: minutes per epoch on all 60,000 images; use
 `--limit-samples`.
 """
 
@@ -40,8 +40,8 @@ def build(
     Input: pixels 0..255, `(n, 32, 32, 3)`. Output: class probabilities, `(n, classes)`.
 
     Args:
-        parameters: the setting.
-        data: what the model is built for.
+        parameters: the params.
+        data: the data the model is built for.
         backbone: returns the backbone's first layers and itself, for given weights.
     """
     from keras import Input, Model, layers
@@ -50,7 +50,7 @@ def build(
     scale, body = backbone(None if weights == "none" else weights)
     body.trainable = weights == "none"
     inputs = Input(data.input_shape)
-    # Frozen, batch normalisation must keep to its own means, also once the rest is thawed.
+    # Frozen batch normalisation must use its own means, even after the rest is unfrozen.
     x = body(scale(inputs), training=None if weights == "none" else False)
     x = layers.GlobalAveragePooling2D()(x)
     x = layers.Dense(parameters["dense_units"], activation="relu")(x)
@@ -60,7 +60,7 @@ def build(
 
 
 def thaw(model: Any, parameters: Mapping[str, Any]) -> float:
-    """Let the backbone's layers from block `fine_tune_from` on learn; return the rate's factor."""
+    """Unfreeze the backbone from block `fine_tune_from` on; return the learning rate's factor."""
     from keras import layers
 
     body = model.get_layer(BACKBONE)
@@ -77,7 +77,7 @@ def _block_prefixes(block: int) -> tuple[str, ...]:
 
 
 def check(space: Space, *, file_name: str) -> None:
-    """Check that ImageNet's weights, if they are asked for, can be had.
+    """Check that ImageNet's weights are available if they are needed.
 
     Raises:
         SpaceError: they are not in Keras's cache and its server cannot be reached.
@@ -91,10 +91,10 @@ def check(space: Space, *, file_name: str) -> None:
         socket.create_connection(HOST, timeout=TIMEOUT_SECONDS).close()
     except OSError as error:
         raise SpaceError(
-            f"space {space.name}: ImageNet's weights cannot be had: {file_name} is not in"
+            f"space {space.name}: ImageNet's weights are not available: {file_name} is not in"
             f" {_keras_folder() / 'models'}, and {HOST[0]} cannot be reached ({error})."
-            " Begin at random with `--set weights=none`, or name a file of the backbone's weights"
-            " with `--set weights=FILE`."
+            " Start from random weights with `--set weights=none`, or name a file of the"
+            " backbone's weights with `--set weights=FILE`."
         ) from error
 
 

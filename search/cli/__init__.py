@@ -1,1 +1,1 @@
-"""The command line: one module a command; each parses, wires and prints. Nothing else prints."""
+"""The command line: each command parses, calls the packages below and prints."""

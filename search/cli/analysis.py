@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from search.analysis.comparison.confusion import Cell
     from search.analysis.comparison.evidence import Entry, Pair
 
-_LONGEST_NAME = 24  # characters beside numbers; with longer ones names get lines of their own
+_LONGEST_NAME = 24  # characters; longer names get lines of their own
 _MOST_PAIRS = 20
 
 
@@ -28,8 +28,8 @@ def compare(
         typer.Option(
             "--trials",
             metavar="best|N,M",
-            help="`best`: the best of each study; of one study its best and its baselines."
-            " Numbers: these trials of one study.",
+            help="`best`: the best trial of each study; for one study, its best and its baselines."
+            " Numbers: trials of one study, with commas between them.",
         ),
     ] = "best",
     out: Annotated[
@@ -39,23 +39,24 @@ def compare(
         bool,
         typer.Option(
             "--latency",
-            help="Measure how long one prediction takes; needs the dataset and some seconds.",
+            help="Measure how long one prediction takes; needs the dataset and a few seconds.",
         ),
     ] = False,
     data_dir: DataDir = None,
     home: Home = DEFAULT_HOME,
     json: AsJson = False,
 ) -> None:
-    """Compare trials of one study, or the bests of several on one dataset.
+    """Compare trials of one study, or the best trials of several studies on one dataset.
 
     Accuracy is compared fold by fold with the corrected resampled t-test, and sample by sample
-    with McNemar's test; of three or more, pairs are corrected after Holm. Differences are in
-    percent points.
+    with McNemar's test; with three or more trials, p-values are corrected by Holm's method.
+    Differences are in percentage points.
     """
     from search.analysis.comparison.comparison import compare as compare_contenders
     from search.analysis.comparison.contenders import chosen_contenders
     from search.analysis.comparison.writing import document, write_comparison
-    from search.cli.output import Notices, print_json, say, shell
+    from search.cli.output import Notices, print_json, say
+    from search.text import shell
     from tracking.home import Home as HomeFolder
 
     folders, notify = HomeFolder(home), Notices(quiet=json)
@@ -227,17 +228,17 @@ def report(
         list[str], typer.Argument(metavar="STUDY...", help="Names, as `studies` lists them.")
     ],
     out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("report.html"),
-    overwrite: Annotated[bool, typer.Option(help="Replace a file that is there.")] = False,
+    overwrite: Annotated[bool, typer.Option(help="Replace an existing file.")] = False,
     data_dir: DataDir = None,
     tracking_uri: TrackingUri = None,
     home: Home = DEFAULT_HOME,
     json: AsJson = False,
 ) -> None:
-    """Write a report: one HTML file that opens without a network, also filed in MLflow.
+    """Write a report: one HTML file that opens without a network, also logged to MLflow.
 
     The best trial against the baselines, the search, the parameters, curves, what pruning saved,
-    confusion, the most confidently wrong samples, time, and how to do it again. Several studies
-    are compared first.
+    confusion matrices, the most confident mistakes, time, and how to reproduce it. Several
+    studies are compared first.
     """
     from search.analysis.report.writing import Written, write_report
     from search.cli.output import Notices, print_json, say

@@ -1,4 +1,4 @@
-"""The commands gathered, and what happens when one of them fails."""
+"""The Typer application, and what happens when a command fails."""
 
 import os
 import signal
@@ -67,10 +67,10 @@ def run() -> None:
     except FoldwiseError as error:
         failure(str(error))
         sys.exit(error.exit_code)
-    except JournalError as error:  # damaged, or a full disk; what it held is kept
+    except JournalError as error:  # damaged, or the disk is full; its records are safe
         failure(str(error))
         sys.exit(FoldwiseError.exit_code)
-    except OSError as error:  # a full disk, a folder that vanished: the journal stays readable
+    except OSError as error:  # a full disk, a deleted folder: the journal stays readable
         failure(f"{error.filename or 'a file'}: {error.strerror or error}")
         sys.exit(FoldwiseError.exit_code)
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""`datasets`: what there is to train on, where it would come from, and what is in it."""
+"""`datasets`: which datasets there are, where they would come from, and what they contain."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,7 +32,7 @@ OWN = (
     ("tfds:NAME", "a dataset of TensorFlow Datasets"),
 )
 
-WIDE = 100  # columns of a terminal that has place for paths
+WIDE = 100  # columns of a terminal wide enough for paths
 
 
 def datasets(
@@ -49,7 +49,7 @@ def datasets(
         bool,
         typer.Option(
             "--drop-duplicates",
-            help="Tell how many training samples would remain with `run --drop-duplicates`.",
+            help="Say how many training samples `run --drop-duplicates` would leave.",
         ),
     ] = False,
     data_dir: DataDir = None,
@@ -88,7 +88,7 @@ def _describe(
     if out is not None:
         from search.data.figures import picture_folder
 
-        picture_folder(out)  # refused before the work, not after
+        picture_folder(out)  # fail before the work, not after it
     description = describe(dataset)
     pictures = _write_pictures(description, out)
     if as_json:
@@ -140,7 +140,7 @@ def _print_list(rows: list[dict[str, Any]]) -> None:
     from search.cli.output import console, table
 
     numbers = ("train", "test", "classes")
-    # A narrow terminal has no column for where a dataset is; lines below tell it there.
+    # On a narrow terminal, lines below the table say where each dataset is.
     found = ("found",) if console.width >= WIDE else ()
     made = table("dataset", "samples", *numbers, *found, right=numbers)
     for row in rows:
@@ -157,7 +157,7 @@ def _print_list(rows: list[dict[str, Any]]) -> None:
         console.print()
         for row in rows:
             console.print(_place(row["found"], f"{row['dataset']}: "), soft_wrap=True)
-    console.print("\nYour own data, wherever a dataset is named:")
+    console.print("\nYour own data, wherever an option or argument takes a dataset:")
     own = table("dataset", "what it is")
     for reference, meaning in OWN:
         own.add_plain_row(reference, meaning)
@@ -195,13 +195,13 @@ def print_description(description: Description, *, drop_duplicates: bool) -> Non
 
     Args:
         description: of a dataset.
-        drop_duplicates: tell also how many training samples remain without the duplicates.
+        drop_duplicates: also print how many training samples remain without duplicates.
     """
     dataset = description.dataset
     title = Text(dataset.title, style="bold")
     console.print(title.append(f": {_summary(description)}", style="not bold"))
     say(f"from {dataset.source}")
-    say(f"kept in {dataset.folder}")
+    say(f"stored in {dataset.folder}")
     say(f"SHA-256 {dataset.digest}\n")
     facts = [*_statistics(description), ("classes", description.balance)]
     facts += _duplicates(description.duplicates)
@@ -211,7 +211,7 @@ def print_description(description: Description, *, drop_duplicates: bool) -> Non
     _print_classes(description.classes)
     if isinstance(description.statistics, TableStatistics):
         _print_columns(description.statistics)
-    console.print(f"\n[dim]{TEST_NOTE.capitalize()}; all else is of the training set.[/]")
+    console.print(f"\n[dim]{TEST_NOTE.capitalize()}; all else is from the training set.[/]")
 
 
 def _summary(description: Description) -> str:
@@ -371,10 +371,10 @@ def _many(count: int, thing: str) -> str:
 
 
 def _number(value: float) -> str:
-    """Return a value of a table in short; digits that set large values apart are kept."""
+    """Return a table's value, shortened; large values keep the digits that distinguish them."""
     return f"{value:,.1f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
 
 
 def _share(share: float) -> str:
-    """Return a share of 0 to 1 in per cent."""
+    """Return a fraction (0 to 1) as a percentage."""
     return f"{100 * share:.1f} %"

@@ -1,4 +1,4 @@
-"""`doctor`: what is wrong with a home and its studies, and what to do about it."""
+"""`doctor`: check a home and its studies, and say what to do about problems."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,20 +16,20 @@ _LEVEL_WIDTH = len("problem")
 def doctor(
     studies: Annotated[
         list[str] | None,
-        typer.Argument(metavar="STUDY", help="Studies to look at; all unless given."),
+        typer.Argument(metavar="STUDY", help="Studies to check; all unless given."),
     ] = None,
     repair: Annotated[
         bool,
         typer.Option(
             "--repair",
-            help="Set aside what is damaged, keeping a copy, and tell MLflow what it lacks.",
+            help="Remove damaged records, keeping a copy, and publish to MLflow what it lacks.",
         ),
     ] = False,
     home: Home = DEFAULT_HOME,
     tracking_uri: TrackingUri = None,
     json: AsJson = False,
 ) -> None:
-    """Check the home, its studies and MLflow; say what is wrong and what to do."""
+    """Check the home, its studies and MLflow; say what is wrong and what to do about it."""
     from search.cli.output import Notices, print_json
     from search.doctor import PROBLEM, Place, examine_home
     from search.tracker import Tracker
@@ -76,7 +76,7 @@ def _print(found: list["Finding"], problems: int) -> None:
 
 
 def _print_group(findings: list["Finding"]) -> None:
-    """Print what needs a look, a paragraph each; then what does not, in one."""
+    """Print a paragraph for each problem or notice, then one for all that is fine."""
     from search.cli.output import say
     from search.doctor import OK
 

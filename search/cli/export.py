@@ -1,4 +1,4 @@
-"""`export`, `evaluate`, `predict`: a model is trained on everything, tested, and used."""
+"""`export`, `evaluate`, `predict`: train a model on all data, test it, and use it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,36 +26,37 @@ def export(
         Path | None, typer.Option(help="Folder to write. [default: exports/STUDY]")
     ] = None,
     trial: Annotated[
-        int | None, typer.Option(help="Export this trial's setting. [default: the best]")
+        int | None, typer.Option(help="Export the model of this trial. [default: the best]")
     ] = None,
     formats: Annotated[
         str | None,
         typer.Option(
             "--format",
             metavar="NAMES",
-            help="keras, saved_model, tflite, onnx; several with commas between them."
+            help="keras, saved_model, tflite, onnx; separate several by commas."
             " [default: keras; for texts and tables keras,saved_model]",
         ),
     ] = None,
     ensemble: Annotated[
-        bool, typer.Option(help="Average the models of the folds, instead of one on all data.")
+        bool,
+        typer.Option(help="Average the models of the folds instead of training one on all."),
     ] = False,
     force: Annotated[
-        bool, typer.Option(help="Make it champion even if it is worse than the present one.")
+        bool, typer.Option(help="Make it the champion even if it is worse than the current one.")
     ] = False,
-    overwrite: Annotated[bool, typer.Option(help="Replace a model that is there.")] = False,
+    overwrite: Annotated[bool, typer.Option(help="Replace an existing model.")] = False,
     accept_changed_code: AcceptChangedCode = False,
     data_dir: DataDir = None,
     tracking_uri: TrackingUri = None,
     home: Home = DEFAULT_HOME,
     json: AsJson = False,
 ) -> None:
-    """Train the best setting on all training data, score it on the test set, and write it.
+    """Train the best trial's model on all training data, score it on the test set, write it.
 
     The folder gets the model in each format, its labels, its scores and a model card; each format
     is loaded again and compared with the Keras model. The model is registered in MLflow under the
-    study's name, as `champion` unless it is worse than the present one. Each opening of the test
-    set is recorded.
+    study's name, and gets the alias `champion` unless it is worse than the current one. Each
+    time the test set is opened, this is recorded.
     """
     from search.cli.output import Notices, errors, print_json
     from search.export.final import ExportWish, export_study
@@ -101,8 +102,9 @@ def _exported(result: "Exported") -> dict[str, Any]:
 def _print_model(
     result: "Exported", history: "History", study: str, target: Path, home: Path
 ) -> None:
-    from search.cli.output import duration, percent, say, shell
+    from search.cli.output import duration, percent, say
     from search.cli.tables import chosen_text, confirmed_text, heading
+    from search.text import shell
 
     test, exported = result.test, result.export
     trained = f"{result.samples:,} training samples in {duration(exported.train_seconds)}"
@@ -119,7 +121,7 @@ def _print_model(
     _print_formats(exported.formats)
     say(f"\nWritten to {target}, with labels.json, metrics.json and MODEL_CARD.md")
     say(f"In MLflow it is the {exported.alias}. {exported.alias_reason}")
-    # A model with parts of its own finds their code through the home that exported it.
+    # A model with custom layers finds their code through the home that exported it.
     has_own = any(each.get("own") for each in exported.formats)
     place = ("--home", str(home)) if has_own and home != DEFAULT_HOME else ()
     say(f"Use it: {shell('predict', str(target), _EXAMPLES[result.kind], *place)}")
@@ -214,33 +216,33 @@ def _print_scores(result: "Evaluated") -> None:
     count = result.openings
     console.print(
         f"\n[dim]The test set of this study has been opened"
-        f" {'once' if count == 1 else f'{count} times'}; choose no setting by it.[/]"
+        f" {'once' if count == 1 else f'{count} times'}; do not choose between trials by it.[/]"
     )
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(metavar="FOLDER", help="What `export` wrote.")],
+    model: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder that `export` wrote.")],
     inputs: Annotated[
         list[str],
         typer.Argument(
             metavar="INPUT...",
-            help="Picture files; texts or text files of one text a line; or CSV files.",
+            help="Picture files; texts, or files with one text a line; or CSV files.",
         ),
     ],
-    top: Annotated[int, typer.Option(min=1, help="Likeliest classes to list.")] = 1,
-    invert: Annotated[bool, typer.Option(help="Swap dark and bright of pictures first.")] = False,
+    top: Annotated[int, typer.Option(min=1, help="Number of most probable classes to list.")] = 1,
+    invert: Annotated[bool, typer.Option(help="Invert the brightness of pictures first.")] = False,
     space: Annotated[
         str | None,
         typer.Option(
             metavar="FILE.py:NAME",
-            help="The space whose code a model with layers of its own needs; it is run."
-            " [default: that of the study in --home which exported the model]",
+            help="The space whose code a model with custom layers needs; this runs that code."
+            " [default: the space of the study in --home that exported the model]",
         ),
     ] = None,
     home: Home = DEFAULT_HOME,
     json: AsJson = False,
 ) -> None:
-    """Say what is in pictures, texts or rows of a table, with probabilities."""
+    """Predict the classes of pictures, texts or rows of a table, with probabilities."""
     from search.cli.output import console, print_json, table
     from search.export.predict import predict_samples
 
@@ -264,7 +266,7 @@ def _heading(found: list[Any]) -> str:
 
 
 def _printable(text: str) -> str:
-    """Return a text or name of unknown origin without what would steer the terminal."""
+    """Return text of unknown origin without control characters."""
     return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
 
 

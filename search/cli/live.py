@@ -1,4 +1,4 @@
-"""What is seen while a study runs: a live display on a terminal, plain lines elsewhere.
+"""The display of a running study: live on a terminal, plain lines elsewhere.
 
 `watch` follows a running study from another terminal.
 """
@@ -36,19 +36,19 @@ if TYPE_CHECKING:
     from search.studies import StudyReader
     from tracking.history import History
 
-_PLACES = 4  # trials shown at once
+_PLACES = 4  # trials displayed at once
 
 
 class Display(Protocol):
     """Shows records as they come."""
 
     def observe(self, record: Record) -> None:
-        """Take in the next record."""
+        """Show the next record."""
 
 
 @contextmanager
 def make_display(opened: Opened, *, quiet: bool = False) -> Iterator[OnRecord]:
-    """Yield what takes each record, and shows it as fits where standard error goes."""
+    """Yield a display for records that suits standard error: live, lines, or nothing."""
     if quiet:
         yield lambda _: None
         return
@@ -67,7 +67,7 @@ def make_display(opened: Opened, *, quiet: bool = False) -> Iterator[OnRecord]:
 
 @contextmanager
 def display_of(board: Board) -> Iterator[Display]:
-    """Yield the display of a board: live on a terminal, else a line for each end."""
+    """Yield the display of a board: live on a terminal, else a line whenever something ends."""
     if not errors.is_terminal:
         yield PlainLines(board)
         return
@@ -91,7 +91,7 @@ class PlainLines:
 
 
 class LiveDisplay:
-    """A few lines at the bottom of the terminal that stay current; ended trials scroll above."""
+    """A few current lines at the bottom of the terminal; finished trials scroll above."""
 
     def __init__(self, board: Board) -> None:
         self._board = board
@@ -112,7 +112,7 @@ class LiveDisplay:
         self._live.stop()
 
     def observe(self, record: Record) -> None:
-        """Take in a record; print a line for a trial's end."""
+        """Show a record; print a line when a trial ends."""
         self._board.take(record)
         for line in _lines(self._board, record):
             errors.print(line)
@@ -121,7 +121,7 @@ class LiveDisplay:
         board = self._board
         grid = Table.grid(padding=(0, 1))
         for _ in range(3):
-            grid.add_column(overflow="fold")  # no value is cut
+            grid.add_column(overflow="fold")  # values are never truncated
         done = len(board.history.finished())
         left = board.seconds_left()
         grid.add_row(
@@ -151,12 +151,12 @@ class LiveDisplay:
         if len(places) > _PLACES:
             grid.add_row("", "", f"and {len(places) - _PLACES} more")
         if not places:
-            idle = "choosing what comes next" if board.has_begun else "starting TensorFlow"
+            idle = "choosing the next trial" if board.has_begun else "starting TensorFlow"
             grid.add_row("now", ProgressBar(total=1, completed=0, width=24), idle)
 
 
 def _share(board: Board, place: Place) -> float:
-    """Return how much of what a trial is trained on now is done."""
+    """Return a line on how far a trial's current fold is."""
     in_fold = place.epoch / place.epochs if place.epochs else 0.0
     if board.is_confirming(place.fold):
         further = board.further_folds
@@ -186,10 +186,7 @@ def _fold_line(board: Board, ended: FoldEnded) -> str:
 
 
 def _lines(board: Board, record: Record) -> list[str]:
-    """Return a line for the plan, and for each trial that this record makes wait, break off or end.
-
-    One for each that it confirms, too.
-    """
+    """Return lines for the plan and for trials that now wait, broke off, ended or are confirmed."""
     lines = [_waiting_line(board, trial) for trial in board.newly_waiting]
     if isinstance(record, SessionStarted) and record.plan.get("told"):
         lines.append(f"plan     {escape(record.plan['told'])}")
@@ -268,22 +265,23 @@ def _announce(opened: Opened) -> None:
     )
 
 
-_PAUSE = 0.5  # seconds between two looks at the journal
+_PAUSE = 0.5  # seconds between two reads of the journal
 
 
 def watch(study: StudyName, home: Home = DEFAULT_HOME) -> None:
-    """Follow a running study: what `run` shows, from another terminal. Ctrl-C leaves it running.
+    """Follow a running study from another terminal. Ctrl-C leaves the study running.
 
-    Trials that are over already are counted; those that end from now on are listed. It ends with
-    the session.
+    Trials that have already ended are counted; those that end from now on are listed. `watch`
+    ends with the session.
     """
-    with suppress(KeyboardInterrupt):  # whoever watches has seen enough
+    with suppress(KeyboardInterrupt):  # the user has seen enough
         _watch(study, home)
 
 
 def _watch(study: str, home: Path) -> None:
-    from search.cli.output import say, shell
+    from search.cli.output import say
     from search.studies import known_reader
+    from search.text import shell
     from tracking.home import Home as HomeFolder
     from tracking.lock import holder
 
@@ -293,20 +291,20 @@ def _watch(study: str, home: Path) -> None:
     runs = holder(reader.folder.lock)
     if runs is None:
         say(f"{study} is not running: {_standing(history)}.")
-        say(f"Look      {shell('show', study, *place)}")
+        say(f"Show      {shell('show', study, *place)}")
         say(f"Continue  {shell('run', '--study', study, '--trials', _trials(history), *place)}")
         return
-    say(f"{study} is run by {runs}: {_standing(history)}. Ctrl-C ends watching alone.")
+    say(f"{study} is run by {runs}: {_standing(history)}. Ctrl-C ends only this display.")
     if not _follow(reader):
-        say(f"{study} is not run any more, and its session has no end: {_standing(history)}.")
+        say(f"{study} is no longer running; its session broke off: {_standing(history)}.")
         return
     end = history.last_end
     say(f"The session has ended ({end.reason if end else ''}): {_standing(history)}.")
-    say(f"Look      {shell('show', study, *place)}")
+    say(f"Show      {shell('show', study, *place)}")
 
 
 def _follow(reader: "StudyReader") -> bool:
-    """Show records as they come; return whether the session came to an end of its own."""
+    """Show records as they arrive; return whether the session ended in good order."""
     import time
 
     from search.cli.status import Board
@@ -325,7 +323,7 @@ def _follow(reader: "StudyReader") -> bool:
     )
     with display_of(board) as display:
         while True:
-            is_run = holder(reader.folder.lock) is not None  # before the last look
+            is_run = holder(reader.folder.lock) is not None  # before the last read
             for record in reader.news():
                 display.observe(record)
                 if isinstance(record, SessionEnded):
@@ -347,6 +345,6 @@ def _standing(history: "History") -> str:
 
 
 def _trials(history: "History") -> str:
-    """Return the total to go for: that of the last session, or twice as many once they are done."""
+    """Return the total to suggest: the last session's, or twice as many once they are done."""
     wanted = history.sessions[-1].trials if history.sessions else 20
     return str(wanted if len(history.finished()) < wanted else 2 * wanted)

@@ -1,4 +1,4 @@
-"""`ui`: MLflow's pages over the home's studies; `sync`: bring to MLflow what is not there yet."""
+"""`ui`: MLflow's pages on the home's studies; `sync`: publish records MLflow does not have yet."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,8 +14,8 @@ def ui(
     host: Annotated[
         str,
         typer.Option(
-            help="Address to serve on; 0.0.0.0 lets everybody who reaches this machine read,"
-            " change and delete what is served."
+            help="Address to serve on; 0.0.0.0 lets anybody who can reach this machine read,"
+            " change and delete everything served."
         ),
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to serve on.")] = 5000,
@@ -24,12 +24,13 @@ def ui(
 ) -> None:
     """Serve MLflow's UI on 127.0.0.1 and print the links to every study's views. Ctrl-C ends it.
 
-    With `--json` the document comes once the pages can be opened; the serving goes on.
+    With `--json` the document is printed once the pages can be opened; the server keeps running.
     """
     from search.cli.output import Notices, console, print_json
     from search.cli.server import Binding, serve
     from search.errors import FoldwiseError, SettingsError
     from search.studies import readable_studies
+    from search.text import shell
     from search.tracker import Tracker
     from tracking.home import Home as HomeFolder
 
@@ -37,7 +38,7 @@ def ui(
     if not folders.database.exists():
         raise SettingsError(
             f"{home} has no MLflow database yet; run a study first:"
-            f" `python -m search run --space lenet --home {home}`"
+            f" `{shell('run', '--space', 'lenet', '--home', str(home))}`"
         )
     binding = Binding(host, port)
     binding.check()
@@ -65,9 +66,9 @@ def ui(
 
 def _exposed(home: "HomeFolder", port: int) -> str:
     return (
-        f"port {port} is open to other machines, and MLflow asks for no password: whoever reaches"
-        f" it can read, change and delete all runs, models and pictures in {home.root}. Let only a"
-        " network you trust reach it; else leave `--host` out and use an SSH tunnel"
+        f"port {port} is open to other machines, and MLflow asks for no password: anybody who can"
+        f" reach it can read, change and delete all runs, models and pictures in {home.root}. Use"
+        " this only on a network you trust; else leave `--host` out and use an SSH tunnel"
     )
 
 
@@ -91,7 +92,7 @@ def _print_links(
 
 
 def sync(tracking_uri: TrackingUri = None, home: Home = DEFAULT_HOME, json: AsJson = False) -> None:
-    """Bring every study's waiting records to MLflow; safe to repeat."""
+    """Publish every study's waiting records to MLflow; safe to repeat."""
     from math import inf
 
     from search.cli.output import Notices, console, print_json

@@ -1,11 +1,10 @@
-"""How commands speak, and options that several of them share.
+"""How commands print, and options that several of them share.
 
 Results go to standard output, everything else to standard error.
 """
 
 import json
 import os
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,10 +21,10 @@ from tracking.home import DEFAULT_HOME as DEFAULT_HOME  # of every command
 
 
 class _Errors(Console):
-    """Standard error; when whoever read it is gone, the work goes on unseen."""
+    """Standard error; when its reader is gone, the command goes on without output."""
 
     def on_broken_pipe(self) -> None:
-        """Say no more; rich itself would end the process."""
+        """Print nothing from now on; Rich itself would end the process."""
         self.quiet = True
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 2)
@@ -37,22 +36,22 @@ errors = _Errors(stderr=True, highlight=False)
 
 
 def print_json(document: Any) -> None:
-    """Print one JSON document on standard output; numbers that JSON lacks become null."""
+    """Print one JSON document on standard output; NaN and infinities become null."""
     json.dump(_plain(document), sys.stdout, indent=2, ensure_ascii=False, default=str)
     sys.stdout.write("\n")
     sys.stdout.flush()
 
 
 def notice(text: str) -> None:
-    """Tell the user something that does not stop the command."""
+    """Print a note for the user; the command goes on."""
     errors.print(f"[yellow]Note:[/] {escape(text)}", soft_wrap=not errors.is_terminal)
 
 
 class Notices:
-    """Takes notices: prints each at once, or under `--json` only keeps them for the document.
+    """Takes notices: prints each at once, or under `--json` only collects them.
 
     Attributes:
-        texts: all of them.
+        texts: all notices so far.
     """
 
     def __init__(self, *, quiet: bool) -> None:
@@ -67,19 +66,18 @@ class Notices:
 
 
 def failure(text: str) -> None:
-    """Tell the user why the command ends."""
+    """Print the error that ends the command."""
     errors.print(f"[red]Error:[/] {escape(text)}", soft_wrap=not errors.is_terminal)
 
 
 class PlainTable(Table):
-    """A table whose cells are shown as they are: brackets in a name are no markup.
+    """A table that prints its cells literally: brackets in a name are no markup.
 
-    On a narrow terminal columns of text give way, in more lines; numbers, aligned to the right,
-    stay whole.
+    On a narrow terminal columns of text wrap; right-aligned columns of numbers do not.
     """
 
     def add_plain_row(self, *cells: str | Text) -> None:
-        """Add a row; only a `Text` brings a style of its own."""
+        """Add a row; only a `Text` has a style of its own."""
         texts = [Text(cell) if isinstance(cell, str) else cell for cell in cells]
         for column, text in zip(self.columns, texts, strict=True):
             if column.justify == "right":
@@ -97,28 +95,23 @@ def table(*columns: str, right: tuple[str, ...] = (), title: str | None = None) 
             escape(column),
             justify="right" if column in right else "left",
             min_width=cell_len(column) if column in right else None,
-            overflow="fold",  # nothing is cut
+            overflow="fold",  # never truncate
         )
     return made
 
 
-def shell(*words: str) -> str:
-    """Return a command line that can be pasted, whatever is in the words."""
-    return shlex.join(("python", "-m", "search", *words))
-
-
 def say(text: str) -> None:
-    """Print text as it is: no markup, and lines as long as they are."""
+    """Print text literally: without markup, without wrapping."""
     console.print(Text(text), soft_wrap=True)
 
 
 def percent(fraction: float | None) -> str:
-    """Return a fraction as it is shown: four digits, or a dash for none."""
+    """Return a fraction with four digits, or a dash for None."""
     return "-" if fraction is None else f"{fraction:.4f}"
 
 
 def setting_texts(setting: dict[str, Any], names: list[str] | None = None) -> list[str]:
-    """Return `name=value` pairs, of the given names only if any are given."""
+    """Return `name=value` pairs: of all params, or of the given names."""
     chosen = setting if names is None else {n: setting[n] for n in names if n in setting}
     return [f"{name}={short_text(value)}" for name, value in chosen.items()]
 
@@ -151,12 +144,12 @@ def _plain(document: Any) -> Any:
 
 
 Home = Annotated[
-    Path, typer.Option("--home", help="Folder that keeps studies, datasets and MLflow's store.")
+    Path, typer.Option("--home", help="Folder for studies, datasets and MLflow's store.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 DataDir = Annotated[
     Path | None,
-    typer.Option("--data-dir", envvar="SEARCH_DATA_DIR", help="Folder with datasets of your own."),
+    typer.Option("--data-dir", envvar="SEARCH_DATA_DIR", help="Folder with your own datasets."),
 ]
 TrackingUri = Annotated[
     str | None,
@@ -170,7 +163,7 @@ AcceptChangedCode = Annotated[
     bool,
     typer.Option(
         "--accept-changed-code",
-        help="Go on although the space's code is not the one used before; this is recorded.",
+        help="Continue although the space's code has changed; this is recorded.",
     ),
 ]
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="Name, as `studies` lists it.")]

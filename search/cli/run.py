@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 NO_TRIAL_SUCCEEDED = 1
 
-# Of the options that are no settings of the study.
+# Options that are not settings of the study.
 GROUPS = {
     "accept_changed_code": WHAT,
     "data_dir": WHAT,
@@ -49,7 +49,7 @@ def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _grouped(parameter: inspect.Parameter) -> inspect.Parameter:
-    """Return an option that other commands have, too, in its group of this one's help."""
+    """Return an option shared with other commands, in its group of `run --help`."""
     kind, option = get_args(parameter.annotation)
     option = copy(option)
     option.rich_help_panel = GROUPS.get(parameter.name)
@@ -76,7 +76,7 @@ def _option(name: str, field: FieldInfo) -> inspect.Parameter:
 
 
 def _kind(field: FieldInfo) -> Any:
-    """Return the type that the command line reads a setting as; the settings do the rest."""
+    """Return the type that Typer reads a setting as; `StudySettings` does the rest."""
     if any(isinstance(entry, BeforeValidator) for entry in field.metadata):
         return str
     for kind in (bool, int, float):
@@ -92,7 +92,7 @@ def run(
     config: Annotated[
         Path | None,
         typer.Option(
-            help="YAML file of these options; the command line goes first.",
+            help="YAML file with these options; the command line takes precedence.",
         ),
     ] = None,
     data_dir: DataDir = None,
@@ -101,9 +101,9 @@ def run(
     json: AsJson = False,
     **given: Any,
 ) -> None:
-    """Search a space: every trial cross-validated, everything in MLflow.
+    """Search a space: every trial is cross-validated and logged to MLflow.
 
-    The same command again continues the study; `--trials` is the total. Ctrl-C keeps every
+    The same command continues the study; `--trials` is the total. Ctrl-C keeps every
     finished fold.
     """
     asked = _asked(given, config)

@@ -1,4 +1,4 @@
-"""MLflow's own server over a home's database, and who can reach the address it is bound to."""
+"""MLflow's server on a home's database, and who can reach the address it is bound to."""
 
 import ipaddress
 import os
@@ -43,7 +43,7 @@ class Binding:
                 with socket.socket(family, kind, protocol) as probe:
                     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                     if not _is_local(str(place[0])):
-                        raise OSError("it is another machine's")
+                        raise OSError("it belongs to another machine")
                     if self._is_taken(probe, place):
                         raise SettingsError(
                             f"`--port {self.port}` is in use; name another, for example"
@@ -57,16 +57,16 @@ class Binding:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether nobody but this machine's own users can reach it."""
+        """Whether only users of this machine can reach it."""
         return all(ipaddress.ip_address(address).is_loopback for address in self._addresses())
 
     @property
     def address(self) -> str:
-        """Where this machine's own browser finds it."""
+        """The address for a browser on this machine."""
         return f"http://{_bracketed(LOOPBACK if self._is_everywhere else self.host)}:{self.port}"
 
     def names(self) -> tuple[str, ...]:
-        """Return the names and addresses that lead to it, IPv6 in brackets, without port."""
+        """Return the names and addresses it can be reached by, IPv6 in brackets, without port."""
         names = [*_HERE, self.host]
         if not self.is_loopback:
             names += [socket.gethostname(), socket.getfqdn()]
@@ -110,12 +110,12 @@ def _bracketed(name: str) -> str:
 
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    # Else eight more processes wait for jobs of language-model applications.
+    # Otherwise MLflow starts eight more processes for jobs of language-model applications.
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
 }
 _OURS_TO_SAY = "MLFLOW_SERVER_"
 _PATIENCE = 10.0  # seconds
-# A health check that a proxy answers would be the proxy's.
+# Without this, a proxy could answer the health check.
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -124,22 +124,22 @@ def serve(home: Home, binding: Binding, *, ready: Callable[[], None]) -> int:
 
     Args:
         home: whose database and artifacts are served.
-        binding: where.
+        binding: the address to listen on.
         ready: called once the pages can be opened.
     """
-    with suppress(sqlite3.DatabaseError):  # the server tells more of what is wrong
+    with suppress(sqlite3.DatabaseError):  # the server's own message says more
         follow_home(home.tracking_uri, home.artifacts)
     command = [
         *(sys.executable, "-m", "mlflow", "server", "--workers", "1"),
         *(f"--host={binding.host}", f"--port={binding.port}"),
         f"--backend-store-uri={home.tracking_uri}",
         f"--default-artifact-root={home.artifacts.resolve().as_uri()}",
-        "--no-serve-artifacts",  # else whoever reaches it can write files beside the user
+        "--no-serve-artifacts",  # otherwise anybody who reaches it could write the user's files
     ]
-    # A group of its own: the server starts processes too, and all of them are to end together.
+    # In its own process group: the server starts processes, and all of them must end with it.
     with (
         home.server_log.open("ab") as log,
-        subprocess.Popen(  # nosec B603 # this interpreter; the host is an address by now
+        subprocess.Popen(  # nosec B603 # this interpreter; the host was checked to be an address
             command,
             env=_environment(os.environ, binding),
             stdout=log,
@@ -160,9 +160,9 @@ def serve(home: Home, binding: Binding, *, ready: Callable[[], None]) -> int:
 def _environment(own: Mapping[str, str], binding: Binding) -> dict[str, str]:
     """Return the server's environment.
 
-    Requests must name it as it can be reached, so that no page of another site can make a browser
-    ask in its stead. What the user says of the server's own security stays; passwords, tokens and
-    addresses of other servers are no business of this one.
+    Requests must name a host the server can be reached by, so that no page of another site can
+    send requests through the user's browser. The user's own security settings for the server
+    stay; passwords, tokens and addresses of other servers are removed.
     """
     kept = {
         name: value

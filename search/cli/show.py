@@ -1,4 +1,4 @@
-"""`show`: one study, or one trial of it; `studies`: what is in the home folder."""
+"""`show`: one study, or one of its trials; `studies`: all studies of a home."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -6,23 +6,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from search.cli.output import DEFAULT_HOME, AsJson, Home, StudyName
-from search.text import counted
+from search.text import counted, shell
 from tracking.objectives import DEFAULT, OBJECTIVES
 
 if TYPE_CHECKING:
     from tracking.history import History, TrialHistory
     from tracking.records import FoldEnded, StudyStarted
 
-_REASONS = 20  # shown; a study prunes hundreds
+_REASONS = 20  # lines; a study may prune hundreds of trials
 
 
 def show(
     study: StudyName,
-    trial: Annotated[int | None, typer.Option(help="Show this trial in full.")] = None,
+    trial: Annotated[int | None, typer.Option(help="Show everything about this trial.")] = None,
     home: Home = DEFAULT_HOME,
     json: AsJson = False,
 ) -> None:
-    """Show a study's trials, best first, or all of one trial."""
+    """Show a study's trials, best first, or everything about one trial."""
     from search.cli.output import print_json
     from search.studies import known_study
     from tracking.home import Home as HomeFolder
@@ -116,7 +116,7 @@ def _epochs(start: "StudyStarted") -> str:
 
 
 def _print_stops(history: "History") -> None:
-    """Print why trials failed or were pruned: one line each, the last ones if they are many."""
+    """Print why trials failed or were pruned, a line each; of many only the last ones."""
     from rich.text import Text
 
     from search.cli.output import console
@@ -130,7 +130,7 @@ def _print_stops(history: "History") -> None:
             console.print(line, soft_wrap=True)
     more = len(stopped) - _REASONS
     if more > 0:
-        console.print(f"[dim]and {more} more: `--trial N` tells why one stopped, `--json` all[/]")
+        console.print(f"[dim]and {more} more: `--trial N` gives one reason, `--json` all[/]")
 
 
 def _print_repairs(history: "History") -> None:
@@ -138,13 +138,13 @@ def _print_repairs(history: "History") -> None:
 
     for repaired in history.repairs:
         missing = (
-            " Lines are missing; what they told, such as that the test set was opened, is lost."
+            " Lines are missing; what they recorded, such as openings of the test set, is lost."
         )
         say(f"The journal was repaired: {repaired.text}.{missing * bool(repaired.gaps)}")
 
 
 def _print_marks(history: "History") -> None:
-    """Print in what trials were trained otherwise than the first ones, one line a kind."""
+    """Print how trials were trained differently from the first ones, a line for each difference."""
     from search.cli.output import say
     from tracking.provenance import trial_marks
 
@@ -246,7 +246,7 @@ def _print_confusion(history: "History", confusion: list[list[int]]) -> None:
     corner, headings = "true \\ predicted", [name[:8] for name in names]
     digits = len(str(max(map(max, confusion))))
     if sum(max(len(heading), digits) + 2 for heading in headings) + 16 > console.width:
-        # Numbers as headings take less room; the rows tell whose they are.
+        # Numbers make narrow headings; the rows name their classes.
         corner, names = "true", [f"{number} {name}" for number, name in enumerate(headings)]
         headings = [str(number) for number in range(len(names))]
     made = Listing([Column(corner, is_number=False), *map(Column, headings)])
@@ -269,7 +269,7 @@ def studies(home: Home = DEFAULT_HOME, json: AsJson = False) -> None:
         print_json(rows)
         return
     if not rows:
-        console.print(f"No study in {home} yet. Begin one: python -m search run --space lenet")
+        console.print(f"No study in {home} yet. Begin one: {shell('run', '--space', 'lenet')}")
         return
     columns = [
         Column("study", is_number=False),

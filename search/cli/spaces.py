@@ -1,4 +1,4 @@
-"""`spaces`: what can be searched."""
+"""`spaces`: the spaces that can be searched."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,17 +12,17 @@ from search.cli.output import DEFAULT_HOME, AsJson, DataDir, Home
 def spaces(
     name: Annotated[
         str | None,
-        typer.Argument(help="Show this space's parameters and baselines; a reference, too."),
+        typer.Argument(help="Show this space: a name, or for example my_space.py:SPACE."),
     ] = None,
     dataset: Annotated[
         str | None,
-        typer.Option(help="Data a KerasTuner hypermodel is built for. [default: 28x28 grey]"),
+        typer.Option(help="Dataset a KerasTuner hypermodel is built for. [default: 28x28 grey]"),
     ] = None,
     data_dir: DataDir = None,
     home: Home = DEFAULT_HOME,
     json: AsJson = False,
 ) -> None:
-    """List the spaces, or one space's parameters, ranges and published settings."""
+    """List the spaces, or show one space's parameters, ranges and baselines."""
     from search.cli.output import Notices, print_json
     from search.errors import SettingsError, near_matches
     from spaces import SpaceError, get_space, names
@@ -122,14 +122,14 @@ def _print_space(space: Any) -> None:
     console.print(made)
     for name in space.baselines:
         _print_setting(f"baseline {name}", space.complete(space.baselines[name]), space)
-    made = table("held at", "may be", "only when")
+    made = table("fixed at", "may be", "only when")
     for parameter in space.parameters:
         if parameter.fixed:
             held = f"{parameter.name}={short_text(parameter.default)}"
             made.add_plain_row(held, parameter.describe(), _when_text(parameter.when))
     console.print()
     console.print(made)
-    console.print("\nHeld until `--set` says otherwise, as in `--set batch_size=32,64,128`.")
+    console.print("\nFixed unless `--set` gives a range, as in `--set batch_size=32,64,128`.")
 
 
 def _print_setting(title: str, setting: dict[str, Any], space: Any) -> None:
@@ -171,7 +171,7 @@ def _print_published(space: Any) -> None:
             f"{minutes} min" if published.seconds >= 60 else f"{published.seconds:.0f} s",
         )
     console.print(made)
-    console.print("A study trains its baselines for its own `--epochs`, as all its trials.\n")
+    console.print("A study trains its baselines for its own `--epochs`, like all its trials.\n")
 
 
 def _score_text(dataset: str, score: float | None) -> str:

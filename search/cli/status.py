@@ -1,4 +1,4 @@
-"""What the displays of a running study know: its history, where training stands, what is left."""
+"""The state of a running study for its displays: history, progress, remaining time."""
 
 import time
 from dataclasses import dataclass
@@ -25,16 +25,16 @@ from tracking.stages import count_waiting, newly_waiting
 
 @dataclass(frozen=True)
 class Ahead:
-    """What a study is to do, as far as time depends on it.
+    """The work of a study, as far as its time depends on it.
 
     Attributes:
         trials: total number.
         baselines: how many of them are baselines, which see all folds.
         folds: number of folds.
-        epochs: of a fold, as long as no trial says.
-        waits: whether sampled trials wait after their first fold for a race.
-        finalists: how many go on after each fold of a race at least, about.
-        confirm: number of trials that are evaluated once more.
+        epochs: of a fold, until a trial says.
+        waits: whether sampled trials wait for a race after their first fold.
+        finalists: about how many trials, at least, go on after each fold of a race.
+        confirm: number of trials to confirm.
     """
 
     trials: int
@@ -46,7 +46,7 @@ class Ahead:
     confirm: int
 
     def epochs_ahead(self, history: History) -> float:
-        """Return the epochs still to train, judged by those trained so far."""
+        """Return the epochs still to train, estimated from those trained so far."""
         trials = list(history.trials.values())
         epochs = fmean([int(t.started.parameters["epochs"]) for t in trials] or [self.epochs])
         turn = self._turn(history, epochs)
@@ -62,7 +62,7 @@ class Ahead:
         return ahead + (self._race(history) + self._confirmation(history)) * epochs
 
     def _turn(self, history: History, epochs: float) -> float:
-        """Return the epochs of a sampled trial's own turn."""
+        """Return the epochs of a sampled trial before the race."""
         over = [
             min(_trained(trial), epochs) if self.waits else _trained(trial)
             for trial in history.trials.values()
@@ -72,7 +72,7 @@ class Ahead:
         return fmean(over) if over else epochs * (1 if self.waits else self.folds)
 
     def _race(self, history: History) -> float:
-        """Return the folds that the trials that wait, or will, have before them."""
+        """Return the remaining folds of trials that wait, or will."""
         if not self.waits or self.folds < 2:
             return 0.0
         sampled = [t for t in history.trials.values() if t.started.origin == "sampled"]
@@ -89,7 +89,7 @@ class Ahead:
         )
 
     def _confirmation(self, history: History) -> int:
-        """Return the folds that confirm the best trials there can be, and the best baseline."""
+        """Return the confirmation folds of the best trials and the best baseline."""
         of_one = CONFIRMATIONS * self.folds
         trials = list(history.trials.values())
         lost = sum(trial.state in ("pruned", "failed") for trial in trials)
@@ -110,7 +110,7 @@ class Ahead:
 
 
 def _is_confirmed(trial: TrialHistory, history: History) -> bool:
-    """Say whether a confirmation is over; one that failed is tried again in the next session."""
+    """Return whether a confirmation is over; one that failed is tried again next session."""
     if trial.confirmed is None or not trial.confirmed.error:
         return trial.confirmed is not None
     return bool(history.sessions) and trial.confirmed.at > history.sessions[-1].at
@@ -122,12 +122,12 @@ def _trained(trial: TrialHistory) -> int:
 
 @dataclass
 class Place:
-    """Where a trial stands that is evaluated now.
+    """How far a running trial is.
 
     Attributes:
-        fold: its fold, from 1; those above the study's confirm the trial.
-        epoch: of that fold, 0 before the first is over.
-        epochs: how many there will be.
+        fold: its fold, from 1; numbers above the study's folds are confirmation folds.
+        epoch: of that fold; 0 until the first ends.
+        epochs: of that fold in all.
     """
 
     trial: int
@@ -137,19 +137,19 @@ class Place:
 
 
 class Board:
-    """Takes in records and says where the study stands.
+    """Takes records and gives the progress of the study.
 
     Args:
-        history: what is known so far, kept current by others.
-        start: the study's first record, whether or not `history` has it yet.
-        trials: the total that this session goes for.
-        confirm: how many trials are evaluated once more.
+        history: the running study's, kept current by others.
+        start: the study's first record, which `history` may not have yet.
+        trials: the total that this session aims for.
+        confirm: number of trials to confirm.
         baselines: how many of the trials are baselines.
 
     Attributes:
-        history: the running study's, kept current by who runs it.
-        newly_waiting: trials that began to wait with the last record.
-        has_begun: whether any trial was begun or gone on with.
+        history: the running study's.
+        newly_waiting: trials that the last record made wait.
+        has_begun: whether any trial has started or resumed.
     """
 
     def __init__(
@@ -184,7 +184,7 @@ class Board:
         )
 
     def take(self, record: Record) -> None:
-        """Take in a record that the history has taken in."""
+        """Take a record that the history already has."""
         self.newly_waiting = []
         if isinstance(record, FoldStarted) and not self._began:
             self._began = time.monotonic()  # importing TensorFlow is not part of the estimate
@@ -206,16 +206,16 @@ class Board:
 
     @property
     def further_folds(self) -> range:
-        """The numbers of the folds that confirm a trial."""
+        """The numbers of the confirmation folds."""
         return further_numbers(self.folds)
 
     @property
     def places(self) -> list[Place]:
-        """Where the trials stand that are evaluated now, the one begun first first."""
+        """How far the running trials are, in the order they started."""
         return list(self._places.values())
 
     def is_confirming(self, fold: int) -> bool:
-        """Say whether a fold confirms a trial that is complete."""
+        """Return whether a fold confirms a complete trial."""
         return fold > self.folds
 
     def count(self, state: str) -> int:
@@ -223,7 +223,7 @@ class Board:
         return sum(trial.state == state for trial in self.history.trials.values())
 
     def seconds_left(self) -> float | None:
-        """Return the estimated time to the end, None before the first fold or trial is over."""
+        """Return the estimated seconds to the end; None until the first fold or trial ends."""
         if not self._is_warm or not self._epochs_trained:
             return None
         epoch_seconds = (time.monotonic() - self._began) / self._epochs_trained

@@ -1,13 +1,13 @@
-"""What `run` says when a session is over."""
+"""The summary that `run` prints when a session ends."""
 
 from typing import Any
 
 from rich.markup import escape
 
 from search.api import StudyResult
-from search.cli.output import DEFAULT_HOME, console, notice, say, shell
+from search.cli.output import DEFAULT_HOME, console, notice, say
 from search.cli.tables import confirmation_lines, front_heading, trial_table
-from search.text import counted
+from search.text import counted, shell
 from search.tracker import Tracker
 from tracking.history import History, TrialHistory
 from tracking.provenance import trial_marks
@@ -17,10 +17,10 @@ SHOWN = 5
 
 _ENDINGS = {
     "complete": "{done} of {trials} {are} done.",
-    "exhausted": "The driver has no setting left to try.",
+    "exhausted": "The driver has nothing left to propose.",
     "timeout": "The time is up; the study can be continued.",
     "interrupted": "Interrupted; every finished fold is kept.",
-    "failed": "Ten trials in a row failed; the study was ended.",
+    "failed": "Ten trials in a row failed, so the session ended.",
 }
 
 
@@ -150,16 +150,16 @@ def _print_next_steps(result: StudyResult, tracker: Tracker) -> None:
     if result.waiting:
         notice(
             f"{counted(result.waiting, 'record')} still to reach MLflow at {tracker.shown_uri};"
-            f" `{shell('sync', *place, *server)}` brings them there"
+            f" `{shell('sync', *place, *server)}` publishes them"
         )
-    say(f"Look      {shell('show', name, *place)}")
+    say(f"Show      {shell('show', name, *place)}")
     if result.reason == "complete":
         more = shell("run", "--study", name, "--trials", str(2 * trials), *place, *server)
-        say(f"Go on     {more}")
+        say(f"Continue  {more}")
     elif result.reason != "exhausted":
         say(f"Continue  {shell('run', '--study', name, '--trials', str(trials), *place, *server)}")
     if result.history.completed():
-        say(f"Use       {shell('export', name, *place, *server)}")
+        say(f"Export    {shell('export', name, *place, *server)}")
     link = "" if result.waiting else tracker.views(result.history).get("best_trials_first", "")
     if tracker.is_local:
         say(f"Compare   {shell('ui', *place)}   and open")

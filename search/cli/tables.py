@@ -1,4 +1,4 @@
-"""Tables of trials and of words, as the terminal shows them."""
+"""Tables of trials, and listings with wrapped text, for the terminal."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ from tracking.records import TrialConfirmed
 from tracking.stages import confirmed_spread, score_so_far, spread, stages, stopped_at
 
 GAP = "  "
-# Characters that a list needs to stand beside its row; in fewer it becomes a thin, tall column.
+# Characters a list needs beside its row; in fewer it would be a thin, tall column.
 BESIDE = 40
-_LEAST = 20  # characters for a list, however narrow the place
+_LEAST = 20  # characters for a list on the narrowest terminal
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Column:
     """A column of a listing.
 
     Attributes:
-        heading: what stands above it.
+        heading: its title.
         is_number: whether it is aligned to the right.
-        spare: when it is left out for want of room: those of 1 first, then 2, ...; 0 for never.
+        spare: the order in which columns are left out on a narrow terminal, from 1; 0: never.
     """
 
     heading: str
@@ -38,11 +38,11 @@ class Column:
 
 
 class Listing:
-    """Rows of cells, each with a list of words of any length. Nothing is ever cut.
+    """Rows of cells, each with a list of words of any length. Nothing is ever truncated.
 
     Args:
         columns: those of the cells.
-        heading: of the lists; shown where they stand beside their rows.
+        heading: of the lists; printed where they are beside their rows.
     """
 
     def __init__(self, columns: Sequence[Column], heading: str = "") -> None:
@@ -51,9 +51,9 @@ class Listing:
         self._rows: list[tuple[list[Text], list[str]]] = []
 
     def add_row(self, cells: Sequence[str | Text], words: Sequence[str] = ()) -> None:
-        """Add a row: a cell for each column, and its words, none of which is broken if it fits.
+        """Add a row: a cell for each column, and its words, which are not broken if they fit.
 
-        Brackets in text are no markup; only a `Text` brings a style of its own.
+        Brackets in text are no markup; only a `Text` has a style of its own.
         """
         texts = [Text(cell) if isinstance(cell, str) else cell for cell in cells]
         self._rows.append((texts, list(words)))
@@ -100,7 +100,7 @@ class Listing:
         return Text(GAP).join(padded)
 
     def _fitting(self, width: int) -> list[int]:
-        """Return the columns that fit, those left out that are spared first."""
+        """Return the columns that fit, leaving out columns by their `spare`."""
         shown = list(range(len(self._columns)))
         spared = sorted((c.spare, n) for n, c in enumerate(self._columns) if c.spare)
         for _, number in spared:
@@ -122,7 +122,7 @@ class Listing:
 def filled(words: Sequence[str], room: int) -> list[str]:
     """Return words in lines of at most `room` characters, broken between words.
 
-    A word that is longer than that goes on in the next line.
+    A longer word continues on the next line.
     """
     lines: list[str] = []
     for word in words:
@@ -156,12 +156,12 @@ class _Filled:
 
 
 def heading(objective: Objective) -> str:
-    """Return what an objective is called above its numbers."""
+    """Return the heading for an objective's values."""
     return _HEADINGS.get(objective.name, objective.name)
 
 
 def score_text(objective: Objective, value: float | None) -> str:
-    """Return an objective's value as it is shown; a dash for none."""
+    """Return an objective's value as text; a dash for None."""
     if value is None:
         return "-"
     if objective.name == "model_parameters":
@@ -172,12 +172,12 @@ def score_text(objective: Objective, value: float | None) -> str:
 def trial_table(
     history: History, trials: Sequence[TrialHistory], *, states: bool = False
 ) -> Listing:
-    """Return a table of trials, one a row with its setting.
+    """Return a table of trials with their params, one a row.
 
     Args:
         history: the study's.
-        trials: which ones, in the order of the rows.
-        states: tell each trial's state, and where pruned ones stopped.
+        trials: the rows, in order.
+        states: add each trial's state, and where it was pruned.
     """
     columns = _columns(history, trials, states)
     made = Listing([filled.column for filled in columns], "setting")
@@ -205,25 +205,25 @@ def chosen_text(history: History, trial: TrialHistory) -> str:
 
 
 def confirmed_text(history: History, trial: TrialHistory) -> str:
-    """Return one phrase on the folds a trial was confirmed on; nothing where there are none."""
+    """Return a phrase on a trial's confirmation folds; empty without any."""
     first = history.objectives[0]
     score = trial.confirmed_score(first.name)
     if score is None:
         return ""
     folds = trial.finished_more_folds()
     return (
-        f"confirmed on {counted(len(folds), 'further fold')}: {score_text(first, score)}"
+        f"confirmed on {counted(len(folds), 'confirmation fold')}: {score_text(first, score)}"
         f"{_plus_minus(confirmed_spread(trial, first))}"
         f" (chosen: {score_text(first, trial.value)})"
     )
 
 
 def confirmation_lines(history: History) -> list[str]:
-    """Return a line for each trial that was confirmed, or was to be; the best first."""
+    """Return a line for each trial that was to be confirmed, the best first."""
     lines = [
         f"trial {trial.number} {confirmed_text(history, trial)}" for trial in history.confirmed()
     ]
-    # A trial with a better value that is still to be confirmed is the best until then.
+    # An unconfirmed trial with a better value is the best until it is confirmed.
     if lines and history.best() is history.confirmed()[0]:
         lines[0] = f"Best: {lines[0]}"
     return lines + [
@@ -234,16 +234,16 @@ def confirmation_lines(history: History) -> list[str]:
 
 
 def failure_text(confirmed: TrialConfirmed) -> str:
-    """Return one line on why a confirmation failed, for records without a reason too."""
+    """Return a line on why a confirmation failed; old records give no reason."""
     lines = confirmed.error.strip().splitlines() or ["unknown"]
     is_traceback = lines[0].startswith("Traceback")
     return confirmed.reason or lines[-1 if is_traceback else 0]
 
 
 def front_heading(history: History) -> str:
-    """Return what the table of the trials that no other beats is called."""
+    """Return the heading of the table of the Pareto front."""
     names = " and ".join(heading(objective).removesuffix(" ms") for objective in history.objectives)
-    return f"Pareto front: trials that no other one equals or beats in both {names}"
+    return f"Pareto front: trials that no other trial equals or beats in both {names}"
 
 
 def _plus_minus(deviation: float | None) -> str:
@@ -265,7 +265,7 @@ def _columns(history: History, trials: Sequence[TrialHistory], states: bool) -> 
     columns.append(_Filled(Column("± folds", spare=2), lambda trial: _spread_cell(trial, first)))
     columns += [_other_column(objective) for objective in others]
     if states and any(stopped_at(trial) for trial in trials):
-        # The last to be left out: the sentences on why trials stopped begin with it.
+        # Left out last: the sentences on why trials were pruned begin with it.
         stopped = Column("stopped", is_number=False, spare=3)
         columns.append(_Filled(stopped, lambda trial: stopped_at(trial) or "-"))
     columns.append(_Filled(Column("time", spare=1), _time_cell))

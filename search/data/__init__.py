@@ -1,4 +1,4 @@
-"""Where arrays come from: named datasets, found, checked, and kept once for all processes."""
+"""Datasets: find them, check them, and cache their arrays for all processes."""
 
 from search.data.catalog import DatasetEntry, entry_of, known
 from search.data.dataset import Dataset

@@ -1,4 +1,4 @@
-"""What a place answers when asked for a dataset, and the folders it may look in."""
+"""The answer of a location that is searched for a dataset, and the folders to search."""
 
 import os
 from collections.abc import Callable
@@ -13,10 +13,10 @@ from tracking.home import Home
 
 @dataclass(frozen=True)
 class Surroundings:
-    """The folders of this machine and user.
+    """The folders to search on this machine.
 
     Attributes:
-        datasets: the project's own cache.
+        datasets: this project's cache.
         data_dir: the folder the user named, if any.
         keras: Keras's folder; its datasets are in `datasets` below it.
         tfds: TFDS's folder.
@@ -29,7 +29,7 @@ class Surroundings:
 
     @classmethod
     def here(cls, home: Path, data_dir: Path | None) -> "Surroundings":
-        """Return the folders the environment says (KERAS_HOME, TFDS_DATA_DIR) or the usual ones."""
+        """Return the folders of KERAS_HOME and TFDS_DATA_DIR, or the default ones."""
         user = Path.home()
         return cls(
             datasets=Home(home.absolute()).datasets,
@@ -44,11 +44,10 @@ class Found:
     """A source that has not been read yet.
 
     Attributes:
-        source: for people.
-        files: what it consists of, so that a change is noticed; empty where they do not last.
-        write: writes the arrays to a folder and says what they are; None: what the catalog says.
-            Raises DataError where the source is damaged, `PlaceError` where it turns out not to
-            be had.
+        source: description for people.
+        files: its files, so that a change is noticed; empty for temporary ones.
+        write: writes the arrays to a folder and returns what they are; None: as in the catalog.
+            Raises DataError if the source is damaged, `PlaceError` if it is not available.
     """
 
     source: str
@@ -58,18 +57,18 @@ class Found:
 
 @dataclass(frozen=True)
 class Kept:
-    """A dataset of the project's own cache."""
+    """A dataset from this project's cache."""
 
     dataset: Dataset
 
 
 @dataclass(frozen=True)
 class Missing:
-    """A place without the dataset.
+    """A location without the dataset.
 
     Attributes:
-        place: for people.
-        reason: what was found instead.
+        place: description of the location, for people.
+        reason: what is there instead.
     """
 
     place: str
@@ -77,7 +76,7 @@ class Missing:
 
 
 class PlaceError(Exception):
-    """A source that could not be had after all; the message says why."""
+    """A source that turned out not to be available; the message says why."""
 
 
 Answer: TypeAlias = Found | Kept | Missing

@@ -1,6 +1,6 @@
-"""The arrays of a dataset as `.npy` files: written in pieces, memory-mapped, digested.
+"""The arrays of a dataset as `.npy` files: written in pieces, memory-mapped, hashed.
 
-Texts lie in two arrays: all bytes one after another, and where each text begins.
+Texts are two arrays: the bytes of all texts in order, and the offset of each text.
 """
 
 import hashlib
@@ -50,7 +50,7 @@ def write_array(
 ) -> None:
     """Write an array piece by piece, so that no more than one piece is in memory.
 
-    `path` is whole or absent, also when two processes write it at once.
+    `path` is complete or absent, even if two processes write it at once.
 
     Args:
         path: the `.npy` file.
@@ -83,10 +83,10 @@ def map_array(path: Path) -> np.memmap[Any, np.dtype[Any]]:
     """
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # a header is Python's text, which can be wrong in many ways
+    except Exception as error:  # a header is a Python literal, which can be wrong in many ways
         raise DataError(
             f"a cached array must be a whole .npy file; {path} is not ({error})."
-            f" Delete {path.parent}: it is made anew when next needed."
+            f" Delete {path.parent}; it is rebuilt when next needed."
         ) from error
     if not isinstance(array, np.memmap):
         raise DataError(f"a cached array must be a .npy file; {path} is something else")
@@ -108,7 +108,7 @@ def digest_of(folder: Path, kind: str) -> str:
 def write_growing(
     path: Path, dtype: np.dtype[Any], shape: tuple[int, ...], pieces: Iterable[NDArray[Any]]
 ) -> int:
-    """Write an array piece by piece and return its length; it appears whole or not at all.
+    """Write an array piece by piece and return its length; the file is complete or absent.
 
     Args:
         path: the `.npy` file.
@@ -135,7 +135,7 @@ def _write_header(file: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...]) 
 
 
 def pieces(array: NDArray[Any]) -> Iterator[tuple[slice, NDArray[Any]]]:
-    """Yield consecutive parts of `array` along its first axis, each with where it lies.
+    """Yield consecutive parts of `array` along its first axis, each with its slice.
 
     Args:
         array: (n, ...), memory-mapped; a part has about `PIECE_BYTES`.
@@ -167,8 +167,8 @@ def hold_out(
     classes, counts = np.unique(labels, return_counts=True)
     if counts.min() < 2:
         raise DataError(
-            f"{origin} has no test part, so a fifth of each class is set aside; class"
-            f" {classes[counts.argmin()]} has one sample only. Add samples of it, or a test part."
+            f"{origin} has no test part, so a fifth of each class is held out; class"
+            f" {classes[counts.argmin()]} has only one sample. Add samples of it, or a test part."
         )
     train, test = train_test_split(
         np.arange(len(labels)),
@@ -186,7 +186,7 @@ DTYPES: dict[str, np.dtype[Any]] = {"image": IMAGES, "table": ROWS}
 
 
 def held_out(labels: NDArray[np.int64], origin: str) -> tuple[dict[str, Indices], str]:
-    """Return the indices of `train` and of `test`, and the notice that says so.
+    """Return the indices of `train` and of `test`, and a notice about the split.
 
     Args:
         labels: of all samples, (n,).
@@ -198,7 +198,7 @@ def held_out(labels: NDArray[np.int64], origin: str) -> tuple[dict[str, Indices]
     parts = dict(zip(SPLITS, hold_out(labels, origin), strict=True))
     notice = (
         f"{origin} has no test part: a stratified fifth ({len(parts['test']):,} of"
-        f" {len(labels):,} samples) is set aside for the test."
+        f" {len(labels):,} samples) is held out for the test."
     )
     return parts, notice
 
@@ -239,13 +239,13 @@ MAX_THREADS = 4
 
 
 def map_ahead(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Yield `work(item)` for each item, in order, while threads are at the next few.
+    """Yield `work(item)` for each item, in order, while threads work on the next few.
 
-    Memory stays bounded however many items there are: one item more than there are threads is
-    under way. The first result in order that is an exception is raised.
+    Memory is bounded: at most one item more than there are threads is in progress. The first
+    exception, in the order of the items, is raised.
 
     Args:
-        work: mostly outside the interpreter's lock, or the threads are of no use.
+        work: should mostly release the interpreter's lock, or threads do not help.
         items: taken one at a time, in the caller's thread.
     """
     threads = min(MAX_THREADS, os.cpu_count() or 1)
@@ -262,16 +262,16 @@ def map_ahead(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator
         pool.shutdown(cancel_futures=True)
 
 
-# Runs of letters and digits with apostrophes inside; of all marks only those that shout or ask.
+# Words of letters and digits, apostrophes within them, exclamation and question marks.
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[!?]")
 
 
 class Texts(Sequence[str]):
-    """Texts that are decoded when they are asked for.
+    """Texts, decoded on access.
 
     Args:
         content: uint8 (bytes,), UTF-8.
-        offsets: int64 (n + 1,), where each text begins in `content`, and the end of the last.
+        offsets: int64 (n + 1,), the start of each text in `content`, and the end of the last.
     """
 
     def __init__(self, content: NDArray[Any], offsets: NDArray[Any]) -> None:
@@ -296,7 +296,7 @@ class Texts(Sequence[str]):
         return self._content[start:end].tobytes().decode()
 
     def __iter__(self) -> Iterator[str]:
-        """Yield every text in order; quicker than one by one."""
+        """Yield every text in order; faster than indexing one by one."""
         content, offsets = self._content.tobytes(), self._offsets.tolist()
         for start, end in pairwise(offsets):
             yield content[start:end].decode()

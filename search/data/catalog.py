@@ -1,4 +1,4 @@
-"""The named datasets: what they are called, hold and mean."""
+"""The named datasets: names, contents and classes."""
 
 import hashlib
 from dataclasses import dataclass
@@ -35,14 +35,14 @@ class DatasetEntry:
         test: number of test samples.
         classes: class names; a label is an index into them.
         kind: of the samples: `image` or `text`; a text's `shape` is empty.
-        mirrored: a mirror image still shows its class, so images may be flipped in training.
+        mirrored: a mirror image keeps its class, so images may be flipped in training.
         aliases: other names of its folder.
         keras: Keras downloads it.
-        tfds: TFDS's name of it, with the configuration.
-        remedy: what a user can do where it is missing; empty: nothing but to name its folder.
-        embedded: it comes with a dependency and is always at hand.
-        labels_sha256: of the training labels as single bytes in the published order; tells files
-            of one dataset from those of another that have the same names. Empty: not known.
+        tfds: its name in TFDS, with the configuration.
+        remedy: what a user can do if it is missing; empty: only name its folder.
+        embedded: it comes with a dependency and is always available.
+        labels_sha256: of the training labels as single bytes in the published order; distinguishes
+            datasets whose files have the same names. Empty: not known.
     """
 
     name: str
@@ -62,7 +62,7 @@ class DatasetEntry:
 
     @property
     def spellings(self) -> tuple[str, ...]:
-        """The name with underscores, where it differs with hyphens, and its aliases."""
+        """The name, its spelling with hyphens if that differs, and its aliases."""
         return tuple(dict.fromkeys((self.name, self.name.replace("_", "-"), *self.aliases)))
 
 
@@ -121,7 +121,7 @@ def known() -> tuple[DatasetEntry, ...]:
 
 
 def entry_of(name: str) -> DatasetEntry:
-    """Return the dataset called `name`; hyphens and underscores are alike.
+    """Return the dataset called `name`; hyphens and underscores are equivalent.
 
     Raises:
         SettingsError: no dataset has that name.

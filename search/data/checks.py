@@ -1,4 +1,4 @@
-"""What must hold of every dataset, whatever format it came in."""
+"""Checks of every dataset, whatever its format."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from search.errors import DataError
 
 @dataclass(frozen=True)
 class Contents:
-    """What a source turned out to hold.
+    """What a source contains.
 
     Attributes:
         kind: `image`, `text` or `table`.
@@ -33,15 +33,15 @@ MAX_CLASSES = 100_000
 
 
 def check_arrays(folder: Path, contents: Contents, origin: str) -> None:
-    """Check what every source must deliver, whatever its format.
+    """Check a source's arrays, whatever its format.
 
     Args:
-        folder: with the arrays.
-        contents: what they are said to be.
+        folder: contains the arrays.
+        contents: their declared contents.
         origin: the source's name in messages.
 
     Raises:
-        DataError: wrong dtype or shape, nothing in it, counts of samples and labels that differ,
+        DataError: wrong dtype or shape, no samples, different numbers of samples and labels,
             labels outside the classes, fewer than two classes, or training and test samples of
             different shapes.
     """
@@ -53,7 +53,7 @@ def check_arrays(folder: Path, contents: Contents, origin: str) -> None:
     if len(contents.classes) > MAX_CLASSES:
         raise DataError(
             f"{origin} must have at most {MAX_CLASSES:,} classes; got {len(contents.classes):,}."
-            " Are these labels of classes?"
+            " Are these class labels?"
         )
     shapes = []
     for split in SPLITS:
@@ -129,7 +129,7 @@ def check_counts(samples: int, labels: int, what: str) -> None:
         )
 
 
-RULE = "labels must be whole numbers that run from 0 without gaps"
+RULE = "labels must be whole numbers from 0 without gaps"
 
 
 def count_classes(labels: NDArray[np.int64], origin: str) -> int:
@@ -164,11 +164,11 @@ def count_classes(labels: NDArray[np.int64], origin: str) -> int:
 
 
 def class_names(labels: NDArray[np.int64], classes: int, kind: str) -> tuple[str, ...]:
-    """Return the names of the classes: those of a known dataset where these are its labels.
+    """Return the names of the classes: those of a known dataset if these are its labels.
 
     Args:
         labels: the training labels, (n,), in the source's order.
-        classes: how many classes they have.
+        classes: number of classes.
         kind: of the samples.
     """
     entry = recognise(labels) if classes <= 256 else None

@@ -1,4 +1,4 @@
-"""A dataset on disk: its arrays, what is kept beside them, and the cache of all datasets.
+"""A dataset on disk: its arrays, derived files, and the cache of all datasets.
 
 All processes share the arrays through memory-mapped files; the cache has one folder for each
 distinct content.
@@ -36,19 +36,19 @@ from spaces import ImageInput
 
 FORMAT = 1
 FILE = "meta.json"
-_DAMAGES = (ArithmeticError, AttributeError, RecursionError)  # numbers and nesting without end
-MANY = 1000  # files that are stamped one by one
+_DAMAGES = (ArithmeticError, AttributeError, RecursionError)  # huge numbers and deep nesting
+MANY = 1000  # files that get a stamp each
 
 
 @dataclass(frozen=True)
 class Stamp:
-    """One source the arrays were read from, and the state its files were in.
+    """A source the arrays were read from, and the state of its files at that time.
 
     Attributes:
-        source: the source, for people.
-        files: (absolute path, bytes, nanoseconds since 1970 of the last change) of each file;
-            empty where the files are not there any more. Of more than `MANY` files one entry:
-            (the folder they are in, how many they are, a digest of their entries).
+        source: description of the source, for people.
+        files: (absolute path, bytes, time of the last change in nanoseconds since 1970) of each
+            file; empty if the files were temporary. More than `MANY` files have one entry: (their
+            folder, their number, a digest of their entries).
     """
 
     source: str
@@ -72,7 +72,7 @@ class Manifest:
 
     Attributes:
         name: the dataset's name.
-        digest: of the arrays, SHA-256 (hex).
+        digest: SHA-256 (hex) of the arrays.
         classes: class names.
         stamps: the sources that gave these arrays; at least one.
         kind: of the samples: `image`, `text` or `table`.
@@ -93,23 +93,23 @@ class Manifest:
         """Read the manifest of a dataset's folder.
 
         Raises:
-            DataError: there is none that this version understands.
+            DataError: there is none, or this version cannot read it.
         """
         try:
             return _parse(json.loads((folder / FILE).read_text(encoding="utf-8")))
         except (OSError, ValueError, LookupError, TypeError, *_DAMAGES) as error:
             raise DataError(
                 f"a dataset's folder must hold a readable {FILE}; {folder} does not"
-                f" ({type(error).__name__}: {error}). Delete it: it is made anew when next needed."
+                f" ({type(error).__name__}: {error}). Delete it; it is rebuilt when next needed."
             ) from error
 
     @property
     def names(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-        """All that people gave a name: the dataset, its classes, its columns."""
+        """All names given by people: of the dataset, its classes and its columns."""
         return self.name, self.classes, self.columns
 
     def write(self, folder: Path) -> None:
-        """Write the manifest to a dataset's folder, replacing the one there."""
+        """Write the manifest to a dataset's folder, replacing an existing one."""
         temporary = folder / f".{FILE}.{secrets.token_hex(4)}"
         text = json.dumps({"format": FORMAT, **asdict(self)}, indent=1)
         temporary.write_text(text, encoding="utf-8")
@@ -162,17 +162,17 @@ Samples: TypeAlias = np.memmap[Any, np.dtype[Any]] | Texts
 
 @dataclass(frozen=True)
 class Dataset:
-    """A training set, and a test set that stays closed until it is asked for by name.
+    """A training set, and a test set that stays closed until `open_test` is called.
 
-    It holds no arrays itself and is cheap to pickle: a worker process is given the folder and
-    opens it. Each access maps the file again, so keep the array while it is in use.
+    It holds no arrays itself and is cheap to pickle: a worker gets the folder and opens it. Each
+    access maps the file again, so keep a reference to the array while using it.
 
     Attributes:
         name: the dataset's name.
-        source: where its arrays came from, for people.
+        source: description of where its arrays came from.
         digest: SHA-256 (hex) over the four arrays: names, dtypes, shapes and bytes.
         classes: class names; a label is an index into them.
-        folder: with `meta.json`, the arrays and what is made of them.
+        folder: contains `meta.json`, the arrays and derived files.
         kind: of the samples: `image`, `text` or `table`.
         columns: a table's column names.
     """
@@ -187,10 +187,10 @@ class Dataset:
 
     @classmethod
     def open(cls, folder: Path) -> "Dataset":
-        """Open a dataset that was loaded before.
+        """Open a cached dataset.
 
         Raises:
-            DataError: the folder is no complete dataset.
+            DataError: the folder is not a complete dataset.
         """
         manifest = Manifest.read(folder)
         for name in array_names(manifest.kind):
@@ -207,7 +207,7 @@ class Dataset:
 
     @property
     def title(self) -> str:
-        """A short name for people and for studies: of a path only its last part."""
+        """A short name, for people and for studies: only the last part of a path."""
         kind, colon, rest = self.name.partition(":")
         if kind == "tfds":
             return rest.partition(":")[0].replace("/", "-")
@@ -235,19 +235,19 @@ class Dataset:
     def open_test(self) -> tuple[Samples, MappedLabels]:
         """Return the test samples and labels, shaped like the training ones.
 
-        To score a model only `export` and `evaluate` call it, through `search.export.evaluation`,
-        and record it: a search that has seen the test set cannot be believed. `datasets NAME`
-        counts what is in it, and duplicates are looked for in its samples.
+        Only `search.export.evaluation` scores models on them, for `export` and `evaluate`, and
+        records it: the scores of a search that has seen the test set cannot be trusted.
+        `datasets NAME` counts its samples and looks for duplicates among them.
         """
         return self._samples("test"), map_array(array_file(self.folder, "test_labels"))
 
     def prepared(self, image: ImageInput) -> MappedImages:
-        """Return the training images as a space wants them, uint8, read-only.
+        """Return the training images in the form a space takes, uint8, read-only.
 
-        They are made once and kept beside the originals.
+        They are made once and cached beside the originals.
 
         Raises:
-            DataError: the images cannot be brought to that kind, or cannot be kept.
+            DataError: the images cannot be converted, or cannot be cached.
         """
         images = self.train_images
         wanted = image.shape(images.shape[1:])
@@ -263,7 +263,7 @@ class Dataset:
         return map_array(path)
 
     def is_intact(self) -> bool:
-        """Say whether the arrays still have the digest they were kept under; reads all of them."""
+        """Return whether the arrays still have their digest; reads all of them."""
         return digest_of(self.folder, self.kind) == self.digest
 
     def _samples(self, split: str) -> Samples:
@@ -304,7 +304,7 @@ def kept(root: Path, name: str) -> list[Dataset]:
 
 
 def remembered(root: Path, name: str, stamp: Stamp) -> Dataset | None:
-    """Return the dataset that was read from these very files, if they have not changed since."""
+    """Return the dataset that was read from these files, if they have not changed since."""
     if not stamp.files:
         return None
     for dataset in kept(root, name):
@@ -314,21 +314,21 @@ def remembered(root: Path, name: str, stamp: Stamp) -> Dataset | None:
 
 
 def folder_stem(name: str) -> str:
-    """Return the part of a dataset's folder name that tells people whose it is."""
+    """Return the readable part of the name of a dataset's folder."""
     return re.sub(r"[^\w.-]+", "-", name)[-60:]
 
 
 def keep(root: Path, arrays: Path, name: str, contents: Contents, stamp: Stamp) -> Dataset:
     """Move a folder of arrays into the cache.
 
-    The same content from another source is kept once. Safe when two processes do it at once.
+    The same content from another source is stored once. Two processes may do it at once.
 
     Args:
         root: the folder of all cached datasets.
-        arrays: a folder from `scratch` with the arrays; it is used up.
+        arrays: a folder from `scratch` with the arrays; it is moved.
         name: the dataset's name.
         contents: what the arrays are.
-        stamp: what the arrays were read from, as it was before reading.
+        stamp: of the source, taken before it was read.
     """
     digest = digest_of(arrays, contents.kind)
     manifest = Manifest(name, digest, contents.classes, (stamp,), contents.kind, contents.columns)
@@ -337,7 +337,7 @@ def keep(root: Path, arrays: Path, name: str, contents: Contents, stamp: Stamp) 
     try:
         arrays.rename(folder)
     except OSError:
-        # It is there already, from another source or by a process that was faster; or damaged.
+        # It exists: from another source, written by a faster process, or damaged.
         if _is_intact(folder, digest) and Manifest.read(folder).names == manifest.names:
             Manifest.read(folder).with_stamp(stamp).write(folder)
         else:
@@ -347,7 +347,7 @@ def keep(root: Path, arrays: Path, name: str, contents: Contents, stamp: Stamp) 
 
 
 def discard(folder: Path) -> None:
-    """Delete a dataset's folder; it vanishes at once, whoever looks."""
+    """Delete a dataset's folder; to other processes it disappears at once."""
     aside = folder.with_name(f"{SCRATCH}{secrets.token_hex(4)}")
     try:
         folder.rename(aside)
@@ -358,7 +358,7 @@ def discard(folder: Path) -> None:
 
 @contextmanager
 def scratch(root: Path) -> Iterator[Path]:
-    """Give a new folder beside the cached datasets, and delete what is left of it afterwards.
+    """Yield a new folder beside the cached datasets, and delete what is left of it afterwards.
 
     Raises:
         SettingsError: the home cannot be written.
@@ -368,7 +368,7 @@ def scratch(root: Path) -> Iterator[Path]:
         folder.mkdir(parents=True)
     except OSError as error:
         raise SettingsError(
-            f"the home must be a folder that can be written; {root} cannot be ({error.strerror})."
+            f"the home must be writable; {root} is not ({error.strerror})."
             " Choose another with `--home`."
         ) from error
     _sweep(root)
@@ -387,7 +387,7 @@ def _is_intact(folder: Path, digest: str) -> bool:
 
 
 def _sweep(root: Path) -> None:
-    """Delete what processes that were killed have left."""
+    """Delete the folders that killed processes left."""
     for folder in root.glob(f"{SCRATCH}*"):
         try:
             abandoned = time.time() - folder.stat().st_mtime > ABANDONED_SECONDS

@@ -1,6 +1,6 @@
-"""A dataset described as an analyst would: counts, classes, duplicates, and what its kind has.
+"""The description of a dataset: counts, classes, duplicates, and statistics of its kind.
 
-Of the test set only the number of samples, the classes and the duplicates are told.
+Of the test set it has only the number of samples, the classes and the duplicates.
 """
 
 from collections import Counter
@@ -29,7 +29,7 @@ class ImageStatistics:
         std: standard deviation, likewise.
         channel_means: mean of each channel.
         channel_stds: standard deviation of each.
-        constant_pixels: share of pixels (of a channel) that have one value in all images.
+        constant_pixels: fraction of pixels (of a channel) with the same value in all images.
         brightest: name of the class with the largest mean over its pixels.
         brightest_mean: that mean.
         darkest: name of the class with the smallest.
@@ -49,7 +49,7 @@ class ImageStatistics:
     darkest_mean: float
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything; no value can be missing in an image."""
+        """Return everything as JSON; an image has no missing values."""
         return {"missing_values": 0, **asdict(self)}
 
 
@@ -61,7 +61,7 @@ def describe_images(
     Args:
         images: (n, height, width, channels), memory-mapped; read in pieces.
         labels: (n,).
-        classes: their names.
+        classes: names of the classes.
     """
     histogram, changing, brightness = _tally(images)
     levels = np.flatnonzero(histogram.sum(axis=0))
@@ -86,7 +86,7 @@ def describe_images(
 def _tally(
     images: NDArray[np.uint8],
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.float64]]:
-    """Return what one pass over the images tells.
+    """Return the statistics of one pass over the images.
 
     Returns:
         How often each value occurs, (channels, 256); which pixels have more than one value,
@@ -116,7 +116,7 @@ def _moments(histogram: NDArray[np.int64]) -> tuple[float, float]:
 def _by_brightness(
     brightness: NDArray[np.float64], labels: NDArray[np.int64], classes: tuple[str, ...]
 ) -> list[tuple[float, str]]:
-    """Return mean and name of each class that has images, the darkest first."""
+    """Return the mean and name of each class that has images, the darkest first."""
     counts = np.bincount(labels, minlength=len(classes))
     sums = np.bincount(labels, weights=brightness, minlength=len(classes))
     present = np.flatnonzero(counts)
@@ -125,7 +125,7 @@ def _by_brightness(
 
 @dataclass(frozen=True)
 class Column:
-    """One column over all training rows; `std` is its standard deviation."""
+    """Statistics of one column over all training rows."""
 
     name: str
     lowest: float
@@ -135,7 +135,7 @@ class Column:
 
     @property
     def constant(self) -> bool:
-        """Whether it has one value in all rows."""
+        """Whether it has the same value in all rows."""
         return self.lowest == self.highest
 
 
@@ -144,8 +144,8 @@ class TableStatistics:
     """Statistics over all training rows.
 
     Attributes:
-        missing: values that are not finite.
-        columns: in their order.
+        missing: number of values that are not finite.
+        columns: statistics of each column, in order.
     """
 
     missing: int
@@ -153,7 +153,7 @@ class TableStatistics:
 
     @property
     def constant_columns(self) -> tuple[str, ...]:
-        """Names of the columns that never change."""
+        """Names of the constant columns."""
         return tuple(column.name for column in self.columns if column.constant)
 
     def to_json(self) -> dict[str, Any]:
@@ -170,7 +170,7 @@ def describe_table(rows: NDArray[np.float32], columns: tuple[str, ...]) -> Table
 
     Args:
         rows: (n, columns), memory-mapped; read twice in pieces.
-        columns: their names; where there are none, their numbers from 1.
+        columns: their names; empty: numbered from 1.
     """
     lowest, highest = np.full((2, rows.shape[1]), [[np.inf], [-np.inf]])
     total, missing = np.zeros(rows.shape[1]), 0
@@ -190,23 +190,23 @@ def describe_table(rows: NDArray[np.float32], columns: tuple[str, ...]) -> Table
 
 
 def column_names(columns: tuple[str, ...], count: int) -> tuple[str, ...]:
-    """Return the names of a table's columns: its own, or their numbers from 1."""
+    """Return the names of a table's columns; without names, their numbers from 1."""
     return columns or tuple(f"column {number}" for number in range(1, count + 1))
 
 
-LONG = TextInput().length  # what a text space reads of a text unless told otherwise
+LONG = TextInput().length  # words; a text space's default length
 MOST_FREQUENT = 20
 
 
 @dataclass(frozen=True)
 class TextStatistics:
-    """Statistics over all training texts, in words as a model would be given them.
+    """Statistics over all training texts, in words as the encoder counts them.
 
     Attributes:
         shortest: words of the shortest text.
         median: words of the text in the middle.
         mean: words per text.
-        percentile_95: 95 % of the texts have at most so many words.
+        percentile_95: 95 % of the texts have at most this many words.
         longest: words of the longest text.
         long: texts with more than `LONG` words.
         long_share: their share of all texts, 0 to 1.
@@ -229,7 +229,7 @@ class TextStatistics:
     frequent: tuple[tuple[str, int], ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything; no text is missing, but one may be empty."""
+        """Return everything as JSON; texts may be empty, but not missing."""
         return {"missing_values": 0, "long_means_more_than": LONG, **asdict(self)}
 
 
@@ -253,7 +253,7 @@ def describe_texts(texts: Texts) -> TextStatistics:
         empty=int((lengths == 0).sum()),
         words=int(lengths.sum()),
         distinct_words=len(counts),
-        # Among equals the alphabet decides, so that the list depends on nothing else.
+        # Ties in alphabetical order, so that the list is the same everywhere.
         frequent=tuple(
             sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_FREQUENT]
         ),
@@ -288,16 +288,16 @@ class ClassCounts:
 
 @dataclass(frozen=True)
 class Description:
-    """What is known of a dataset.
+    """A description of a dataset.
 
     Attributes:
-        dataset: which one.
+        dataset: the dataset.
         shape: of one sample; empty for texts.
         dtype: NumPy's name of the values' type; `str` for texts.
         train: number of training samples.
         test: number of test samples.
         classes: by label.
-        duplicates: equal samples.
+        duplicates: counts of equal samples.
         statistics: of the training samples.
     """
 
@@ -312,13 +312,13 @@ class Description:
 
     @property
     def imbalance(self) -> float | None:
-        """Largest class to smallest in the training set; None if a class has no sample."""
+        """Ratio of the largest to the smallest class in training; None with an empty class."""
         counts = [counted.train for counted in self.classes]
         return max(counts) / min(counts) if min(counts) else None
 
     @property
     def remaining(self) -> int:
-        """Number of training samples that remain without the duplicates."""
+        """Number of training samples without the duplicates."""
         return self.train - len(self.duplicates.droppable)
 
     @property
@@ -341,7 +341,7 @@ class Description:
         return ", ".join(names[:3]) + more
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything as one document."""
+        """Return everything as JSON."""
         return {
             "dataset": self.dataset.name,
             "kind": self.dataset.kind,
@@ -362,7 +362,7 @@ class Description:
 
 
 def describe(dataset: Dataset) -> Description:
-    """Return the description of a dataset; its samples are read in pieces."""
+    """Describe a dataset; its samples are read in pieces."""
     samples, labels = dataset.train_samples, np.asarray(dataset.train_labels)
     _, test_labels = dataset.open_test()
     return Description(

@@ -1,4 +1,4 @@
-"""Datasets that only TensorFlow's libraries can get, through a child process that may stall.
+"""Datasets that only Keras and TFDS can load, in a child process that may stall.
 
 The child is `search.data.fetch`; the coordinator never imports TensorFlow.
 """
@@ -26,10 +26,10 @@ QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "KERAS_BACKE
 
 
 class ChildError(Exception):
-    """The child ended with an error or was ended; the message is one sentence without an end.
+    """The child failed or was killed; the message is one sentence without a full stop.
 
     Attributes:
-        at_work: its imports were done, so the fault lies with the data or the network.
+        at_work: its imports were done, so the cause is the data or the network.
     """
 
     def __init__(self, message: str, *, at_work: bool) -> None:
@@ -44,22 +44,23 @@ def fetch(
     stall_seconds: float,
     environment: Mapping[str, str] | None = None,
 ) -> None:
-    """Run the child to its end.
+    """Run the child until it ends.
 
     Args:
         arguments: the child's, without the last one, READY.
-        folder: what it writes appears in here; its growth is the sign of life.
-        stall_seconds: once the imports are done, the child is ended after this long without growth.
+        folder: where it writes; growth shows that it is alive.
+        stall_seconds: once the imports are done, the child is killed after this long without
+            growth.
         environment: added to this process's own.
 
     Raises:
-        ChildError: it failed or stalled.
+        ChildError: the child failed or stalled.
     """
     work = folder / WORK
     work.mkdir()
     log, ready = work / "log", work / "ready"
     with log.open("wb") as output:
-        child = subprocess.Popen(  # nosec B603 # this interpreter; names went through checks
+        child = subprocess.Popen(  # nosec B603 # this interpreter; names were checked
             [sys.executable, "-m", "search.data.fetch", *arguments, str(ready)],
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -95,7 +96,7 @@ def _watch(child: "subprocess.Popen[bytes]", folder: Path, stall_seconds: float)
 
 
 def _bytes_in(folder: Path) -> int:
-    """Return the size of all files below `folder`, the child's own log apart."""
+    """Return the size of all files below `folder`, without the child's log."""
     total = 0
     for parent, folders, names in os.walk(folder):
         if WORK in folders:
@@ -109,7 +110,7 @@ def _bytes_in(folder: Path) -> int:
 
 
 def _path() -> dict[str, str]:
-    """Let the child find this package wherever it was started from."""
+    """Return an environment in which the child finds this package from any folder."""
     paths = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
     return {"PYTHONPATH": os.pathsep.join(path for path in paths if path)}
 
@@ -119,7 +120,7 @@ def _last_line(log: Path) -> str:
     return next((line.strip() for line in reversed(lines) if line.strip()), "no message")
 
 
-# Less than the 15 s a user is promised: noticing and ending the child take their share.
+# Less than the documented 15 s: noticing the stall and killing the child take time, too.
 STALL_SECONDS = 14.0
 TFDS_STALL_SECONDS = 120.0
 REPLY = "reply.json"
@@ -135,7 +136,7 @@ def read_named(entry: DatasetEntry, version: Path, out: Path) -> None:
 
     Raises:
         DataError: TFDS cannot read it, or it is another dataset.
-        PlaceError: TFDS itself cannot be used.
+        PlaceError: TFDS cannot be used.
     """
     _check_named(entry, read_prepared(version, out), str(version))
 
@@ -144,7 +145,7 @@ def download_named(entry: DatasetEntry, out: Path) -> None:
     """Have TFDS download a named dataset and write its arrays.
 
     Raises:
-        PlaceError: there is no connection, it stalled, or what arrived is damaged.
+        PlaceError: there is no connection, the download stalled, or it is damaged.
     """
     try:
         _check_named(entry, download_by_tfds(entry.tfds, out), "TFDS's download")
@@ -162,8 +163,8 @@ def read_prepared(version: Path, out: Path) -> Contents:
         out: receives the `.npy` files.
 
     Raises:
-        DataError: TFDS cannot read it, or it is no classification set of images or texts.
-        PlaceError: TFDS itself cannot be used.
+        DataError: TFDS cannot read it, or it is not a classification set of images or texts.
+        PlaceError: TFDS cannot be used.
     """
     try:
         return _by_tfds(["prepared", str(version)], out, TFDS_STALL_SECONDS)
@@ -180,13 +181,13 @@ def download_by_tfds(name: str, out: Path) -> Contents:
     """Have TFDS download and prepare a dataset and write its arrays; nothing is left outside `out`.
 
     Args:
-        name: TFDS's, with configuration and version if it matters.
+        name: TFDS's name, optionally with configuration and version.
         out: receives the `.npy` files.
 
     Raises:
         SettingsError: TFDS knows no such dataset, configuration or version.
-        DataError: it is no classification set of images or texts.
-        PlaceError: there is no connection, it stalled, or TFDS cannot prepare it.
+        DataError: it is not a classification set of images or texts.
+        PlaceError: there is no connection, the download stalled, or TFDS cannot prepare it.
     """
     try:
         return _by_tfds(["download", name], out, STALL_SECONDS)
@@ -202,7 +203,7 @@ def download_by_keras(entry: DatasetEntry, out: Path) -> None:
         out: receives the `.npy` files.
 
     Raises:
-        PlaceError: there is no connection, it stalled, or what arrived is damaged.
+        PlaceError: there is no connection, the download stalled, or it is damaged.
     """
     try:
         with _folder(out / "keras") as keras:
@@ -212,7 +213,7 @@ def download_by_keras(entry: DatasetEntry, out: Path) -> None:
             root = keras / "datasets"
             found = find_files(entry, [*(root / spelling for spelling in entry.spellings), root])
             if found is None:
-                raise PlaceError("Keras has downloaded other files than expected")
+                raise PlaceError("Keras did not download the expected files")
             found.write(out)
     except ChildError as error:
         raise PlaceError(str(error)) from error
@@ -231,7 +232,7 @@ def _by_tfds(arguments: Sequence[str], out: Path, stall_seconds: float) -> Conte
 
 @contextmanager
 def _folder(folder: Path) -> Iterator[Path]:
-    """Give a new folder that is deleted afterwards."""
+    """Yield a new folder that is deleted afterwards."""
     folder.mkdir()
     try:
         yield folder

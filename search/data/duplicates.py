@@ -1,4 +1,4 @@
-"""Samples that occur more than once, and texts that are parts of one another."""
+"""Samples that occur more than once, and texts that contain one another."""
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from search.data.arrays import Texts, pieces, words_of
 from search.data.dataset import Dataset, Samples
 
-HASH_BYTES = 16  # a chance collision among a billion samples has a probability of 1e-21
+HASH_BYTES = 16  # bytes: among a billion samples a collision has a probability of 1e-21
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ class Duplicates:
     Attributes:
         train: within the training set.
         test: within the test set.
-        shared: training samples that are in the test set, too.
-        shared_conflicting: those of them that have another label there.
-        droppable: sorted indices of the training samples to leave out, so that what remains is
-            free of repeats, of contradictions and of the test set: all but the first of a group
-            with one label, all of a group with several, all that are in the test set.
+        shared: training samples that are also in the test set.
+        shared_conflicting: those of them with another label there.
+        droppable: sorted indices of the training samples to leave out, so that no repeats,
+            contradictions or test samples remain: all but the first of a group with one label, all
+            of a group with several labels, all that are in the test set.
     """
 
     train: Repeats
@@ -58,7 +58,7 @@ class Duplicates:
     droppable: NDArray[np.int64] = field(compare=False)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the counts; of `droppable` its length."""
+        """Return the counts, and the length of `droppable`."""
         return {
             "train": self.train.to_json(),
             "test": self.test.to_json(),
@@ -71,9 +71,8 @@ class Duplicates:
 def find_duplicates(dataset: Dataset) -> Duplicates:
     """Return the equal samples of a dataset.
 
-    It looks at the test set's inputs, as whoever sees to it that no test sample is trained on
-    must. Test labels are read for the counts of contradictions alone: `droppable` does not depend
-    on them.
+    It reads the test set's inputs, which is the only way to keep test samples out of training.
+    Test labels only count contradictions: `droppable` does not depend on them.
     """
     test_samples, test_labels = dataset.open_test()
     train_labels = np.asarray(dataset.train_labels)
@@ -89,7 +88,7 @@ def find_duplicates(dataset: Dataset) -> Duplicates:
 
 
 def _numbered(sets: list[Samples]) -> NDArray[np.int64]:
-    """Return a number for each sample of all sets, one after another; equal samples share it."""
+    """Return a number for each sample of all sets, in order; equal samples have the same."""
     joined = bytearray()
     for samples in sets:
         for digest in _digests(samples):
@@ -109,7 +108,7 @@ def _digests(samples: Samples) -> Iterator[bytes]:
             yield blake2b(text.encode(), digest_size=HASH_BYTES).digest()
         return
     for _, piece in pieces(samples):
-        # Adding zero makes -0.0, equal to 0.0 but of other bytes, 0.0.
+        # Adding zero turns -0.0, which equals 0.0 but has other bytes, into 0.0.
         content = (piece + piece.dtype.type(0)).tobytes()
         size = len(content) // len(piece)
         for start in range(0, len(content), size):
@@ -136,7 +135,7 @@ def _conflicting(groups: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArra
 def _label_range(
     groups: NDArray[np.int64], labels: NDArray[np.int64], count: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return each group's lowest and highest label; of an empty group both are -1."""
+    """Return each group's lowest and highest label; both are -1 for an empty group."""
     lowest, highest = np.full(count, np.iinfo(np.int64).max), np.full(count, -1)
     np.minimum.at(lowest, groups, labels)
     np.maximum.at(highest, groups, labels)
@@ -149,7 +148,7 @@ def _count_conflicts(
     test: NDArray[np.int64],
     test_labels: NDArray[np.int64],
 ) -> int:
-    """Return how many training samples some equal test sample contradicts."""
+    """Return how many training samples have an equal test sample with another label."""
     count = int(max(train.max(initial=0), test.max(initial=0))) + 1
     lowest, highest = _label_range(test, test_labels, count)
     tested, labels = highest[train] >= 0, train_labels
@@ -159,7 +158,7 @@ def _count_conflicts(
 def _droppable(
     train: NDArray[np.int64], labels: NDArray[np.int64], test: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Return sorted indices; takes no test labels, so that it cannot depend on them."""
+    """Return sorted indices; without test labels as an argument, it cannot depend on them."""
     _, first = np.unique(train, return_index=True)
     later = np.ones(len(train), np.bool_)
     later[first] = False
@@ -172,19 +171,19 @@ Numbers = NDArray[np.int64]
 def families(texts: Sequence[str]) -> Numbers:
     """Return the number of each text's family, int64 (n,), from 0.
 
-    A text is part of another whose words hold its own, one after another. It joins the shortest
-    of those that hold it (the first of several), and that one the shortest that holds it, up to a
-    text that is part of none and heads the family. So a phrase that many sentences share joins
-    one of them and makes no family of them all. Texts of equal words are one family; a text
-    without words is one of its own.
+    A text is part of another that contains its words in sequence. It joins the shortest such text
+    (the first of several), which in turn joins the shortest text that contains it, up to a text
+    that is part of no other and heads the family. So a phrase that many sentences share joins one
+    of them and does not unite them all. Texts with equal words are one family; a text without
+    words is a family by itself.
 
-    Time and memory grow with the number of words, except where long texts are made of few
-    different pairs of words.
+    Time and memory grow with the number of words, except where long texts consist of few different
+    pairs of words.
     """
     spelled = [" ".join(words_of(text)) for text in texts]
     distinct = sorted(dict.fromkeys(filter(None, spelled)), key=_length)
     heads = _holders(distinct)
-    for place in reversed(range(len(distinct))):  # holders are longer: their heads are known
+    for place in reversed(range(len(distinct))):  # longer texts have their heads
         heads[place] = heads[heads[place]]
     head_of = dict(zip(distinct, heads, strict=True))
     silent = count(len(distinct))
@@ -198,10 +197,10 @@ def _length(words: str) -> int:
 
 
 def _holders(distinct: list[str]) -> list[int]:
-    """Return for each text the place of the shortest longer one that holds it; else its own.
+    """Return for each text the index of the shortest longer text that contains it; else its own.
 
     Args:
-        distinct: words with a space between, sorted by their number.
+        distinct: texts as words separated by spaces, sorted by their number of words.
     """
     numbers: dict[str, int] = {}
     words = (numbers.setdefault(word, len(numbers)) for text in distinct for word in text.split())
@@ -217,8 +216,8 @@ def _holders(distinct: list[str]) -> list[int]:
 
 
 def _hold_words(holders: Numbers, lengths: Numbers, flat: Numbers, owners: Numbers) -> None:
-    """Enter what holds the texts of one word: the first of the longer texts with that word."""
-    single = np.flatnonzero(lengths == 1)  # the first texts, so also the first words of `flat`
+    """Set the holders of one-word texts: the first longer text with that word."""
+    single = np.flatnonzero(lengths == 1)  # the first texts, and so the first words of `flat`
     longer = slice(len(single), None)
     first = np.full(int(flat.max(initial=-1)) + 1, len(holders))
     np.minimum.at(first, flat[longer], owners[longer])
@@ -229,19 +228,19 @@ def _hold_words(holders: Numbers, lengths: Numbers, flat: Numbers, owners: Numbe
 def _hold_phrases(
     holders: Numbers, lengths: Numbers, pairs: Numbers, owners: Numbers, distinct: list[str]
 ) -> None:
-    """Enter what holds the texts of several words: it has the rarest pair of words of each.
+    """Set the holders of texts of several words; a holder contains a text's rarest pair of words.
 
     Args:
-        holders: receives places.
+        holders: receives indices.
         lengths: of the texts, in words.
-        pairs: numbers of neighbouring words, text after text.
-        owners: for each pair the place of its text.
+        pairs: numbers of pairs of neighbouring words, text after text.
+        owners: for each pair the index of its text.
         distinct: the texts.
     """
     _, kinds, counts = np.unique(pairs, return_inverse=True, return_counts=True)
     texts_with = owners[np.argsort(kinds, kind="stable")].tolist()
     ends = np.cumsum(counts)
-    # A pair that stands once only is in no other text, and neither is its own text.
+    # A pair that occurs only once is in no other text, so its text is part of no other.
     shared, rarest = _rarest(counts[kinds], owners)
     longer = np.searchsorted(lengths, lengths[shared], side="right").tolist()
     ranges = ((ends - counts)[kinds[rarest]].tolist(), ends[kinds[rarest]].tolist())
@@ -255,11 +254,11 @@ def _hold_phrases(
 
 
 def _rarest(counts: Numbers, owners: Numbers) -> tuple[Numbers, Numbers]:
-    """Return the texts without a unique pair, and where the rarest pair of each stands.
+    """Return the texts without a unique pair, and the position of each one's rarest pair.
 
     Args:
-        counts: for each pair how often it stands in all texts.
-        owners: for each pair the place of its text, sorted.
+        counts: for each pair, how often it occurs in all texts.
+        owners: for each pair the index of its text, sorted.
     """
     order = np.lexsort((counts, owners))
     texts, starts = np.unique(owners, return_index=True)

@@ -1,11 +1,11 @@
-"""The child process that imports TensorFlow so that the coordinator need not.
+"""The child process that imports TensorFlow, so that the coordinator does not have to.
 
     python -m search.data.fetch keras NAME READY                download to KERAS_HOME
     python -m search.data.fetch prepared FOLDER OUT WORK READY  read what TFDS has prepared
     python -m search.data.fetch download NAME OUT WORK READY    have TFDS prepare it first
 
-The file READY is made when the imports are done. A failure is one line on standard error. What was
-read, or why it is refused, is told in WORK's `reply.json`.
+The file READY is made when the imports are done. A failure is one line on standard error.
+`reply.json` in WORK says what was read, or why it was refused.
 """
 
 import json
@@ -32,15 +32,15 @@ Host = tuple[str, int]
 
 HOST = ("storage.googleapis.com", 443)  # where Keras keeps its datasets
 TIMEOUT_SECONDS = 12.0
-TFDS_TIMEOUT_SECONDS = 8.0  # less, as by then the imports have taken their seconds
+TFDS_TIMEOUT_SECONDS = 8.0  # shorter, because the imports have already taken some seconds
 PORTS = {"http": 80, "https": 443, "ftp": 21}
 MAX_HOSTS = 3
 BEAT_SECONDS = 0.5
-BUSY = 0.2  # share of a processor
+BUSY = 0.2  # fraction of a processor
 
 
 def main(arguments: list[str]) -> int:
-    """Do what the arguments say and return the exit code."""
+    """Run the command in the arguments and return the exit code."""
     kind, *rest = arguments
     try:
         if kind == "keras":
@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> int:
 
 @contextmanager
 def answering(path: Path) -> Iterator[dict[str, Any]]:
-    """Give a document that is written as JSON afterwards: as filled in, or why it is refused."""
+    """Yield a dictionary, then write it as JSON: as filled in, or why it was refused."""
     document: dict[str, Any] = {}
     try:
         yield document
@@ -72,7 +72,7 @@ def answering(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def beat(path: Path) -> None:
-    """Let a file grow while this process computes, which is a sign of life as good as new data."""
+    """Let a file grow while this process computes: a sign of life, like new data."""
 
     def run() -> None:
         before = time.process_time()
@@ -88,10 +88,10 @@ def beat(path: Path) -> None:
 
 
 def download_by_keras(name: str, ready: Path) -> None:
-    """Have Keras download a dataset to where KERAS_HOME says.
+    """Have Keras download a dataset to KERAS_HOME.
 
     Raises:
-        OSError: there is no connection; found out before the seconds that importing Keras takes.
+        OSError: there is no connection; this is checked before the slow import of Keras.
     """
     socket.setdefaulttimeout(TIMEOUT_SECONDS)
     connect([HOST], TIMEOUT_SECONDS)
@@ -119,7 +119,7 @@ def download_by_tfds(name: str, out: Path, work: Path, ready: Path) -> Contents:
     """Have TFDS download and prepare a dataset, and write its arrays.
 
     Args:
-        name: TFDS's, with configuration and version if it matters.
+        name: TFDS's name, optionally with configuration and version.
         out: receives the `.npy` files.
         work: receives TFDS's own files.
         ready: the file to make when the imports are done.
@@ -127,7 +127,7 @@ def download_by_tfds(name: str, out: Path, work: Path, ready: Path) -> Contents:
     Raises:
         OSError: none of the dataset's hosts can be reached.
         SettingsError: TFDS knows no such dataset, configuration or version.
-        DataError: it is no classification set of images or texts.
+        DataError: it is not a classification set of images or texts.
     """
     import tensorflow_datasets as tfds
 
@@ -153,7 +153,7 @@ def _builder(tfds: Any, name: str, folder: Path) -> Any:
     try:
         return tfds.builder(name, data_dir=str(folder))
     except (AssertionError, ValueError) as error:
-        reason = str(error).rpartition('": ')[2]  # without the arguments, which are ours
+        reason = str(error).rpartition('": ')[2]  # without the arguments, which are not the user's
         raise SettingsError(f"TFDS cannot make {name!r}: {reason}") from error
 
 
@@ -169,18 +169,18 @@ def _hosts(urls: Iterable[str]) -> list[Host]:
 
 
 def connect(hosts: Sequence[Host], timeout: float) -> None:
-    """Raise OSError unless one of the hosts answers, or a proxy stands between.
+    """Raise OSError unless one of the hosts answers, or a proxy is configured.
 
-    A name server that is silent counts as no answer.
+    A silent name server counts as no answer.
 
     Args:
-        hosts: tried at once; if there are none, nothing is tried.
-        timeout: in seconds.
+        hosts: tried all at once; may be empty.
+        timeout: seconds.
     """
     if not hosts or PORTS.keys() & urllib.request.getproxies().keys():
         return
     answers: SimpleQueue[str] = SimpleQueue()
-    # The resolver has no timeout of its own, hence threads that can be left behind.
+    # The resolver has no timeout, so it runs in threads that can be abandoned.
     for host in hosts:
         threading.Thread(target=_attempt, args=(host, timeout, answers), daemon=True).start()
     deadline = time.monotonic() + timeout
@@ -196,7 +196,7 @@ def connect(hosts: Sequence[Host], timeout: float) -> None:
 
 
 def _attempt(host: Host, timeout: float, answers: "SimpleQueue[str]") -> None:
-    """Put why a host cannot be reached, or nothing if it answers."""
+    """Put the reason why a host cannot be reached, or None if it answers."""
     try:
         socket.create_connection(host, timeout=timeout).close()
         answers.put("")

@@ -1,4 +1,4 @@
-"""The folds of a study: index arrays, made once, the same for every trial."""
+"""The folds of a study: index arrays, made once and shared by all trials."""
 
 import hashlib
 import zipfile
@@ -16,12 +16,12 @@ from search.errors import DataError, SettingsError
 from tracking.files import whole_file
 
 MAX_FOLDS = 20
-# One fold alone is the first of five: a stratified fifth is held out.
+# A single fold is the first of five: a stratified fifth is held out.
 HOLD_OUT_FOLDS = 5
 MAX_SEED = 2**32 - 1
-# A trial that is confirmed sees all folds this many times more, cut and trained with other seeds.
+# Confirmation repeats all folds this many times, cut and trained with other seeds.
 CONFIRMATIONS = 2
-UNEVEN = 0.1  # of an even share, or of all: what a fold may be off without a word
+UNEVEN = 0.1  # of an even share, or of all samples: smaller deviations cause no notice
 
 Indices: TypeAlias = NDArray[np.int64]
 
@@ -33,7 +33,7 @@ class Folds:
     Attributes:
         train: for each fold the indices of its training part, sorted, int64, read-only.
         validation: for each fold the indices of its validation part, likewise.
-        digest: SHA-256 (hex) of all indices; folds are the same if and only if it is.
+        digest: SHA-256 (hex) of all indices; equal for equal folds only.
     """
 
     train: tuple[Indices, ...]
@@ -43,7 +43,7 @@ class Folds:
     def __post_init__(self) -> None:
         if not self.train or len(self.train) != len(self.validation):
             raise ValueError(
-                "folds must have as many training as validation parts, at least one;"
+                "folds must have as many training parts as validation parts, at least one;"
                 f" got {len(self.train)} and {len(self.validation)}"
             )
         digest = hashlib.sha256()
@@ -65,12 +65,12 @@ class Folds:
 
     @property
     def samples(self) -> int:
-        """Number of samples in use: those of any one fold, both parts together."""
+        """Number of samples in use: both parts of any fold together."""
         return len(self.train[0]) + len(self.validation[0])
 
     @classmethod
     def joined(cls, several: "Iterable[Folds]") -> "Folds":
-        """Return the folds of all, one after another."""
+        """Return the folds of all arguments in order."""
         parts = list(several)
         return cls(
             tuple(part for folds in parts for part in folds.train),
@@ -78,7 +78,7 @@ class Folds:
         )
 
     def save(self, path: Path) -> None:
-        """Write the folds to a `.npz` file, which is whole or absent."""
+        """Write the folds to a `.npz` file, which is complete or absent."""
         arrays = {f"train_{i}": part for i, part in enumerate(self.train, start=1)}
         arrays |= {f"validation_{i}": part for i, part in enumerate(self.validation, start=1)}
         with whole_file(path) as file:
@@ -86,14 +86,14 @@ class Folds:
 
     @classmethod
     def load(cls, path: Path, *, digest: str | None = None) -> "Folds":
-        """Read what `save` wrote.
+        """Read folds written by `save`.
 
         Args:
             path: the file.
-            digest: of the folds that are wanted, where that is known.
+            digest: expected digest, if known.
 
         Raises:
-            DataError: the file is missing, damaged or changed, or has other folds.
+            DataError: the file is missing or damaged, or has other folds.
         """
         try:
             with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
@@ -106,27 +106,27 @@ class Folds:
             if folds.digest != own:
                 raise ValueError("its digest does not match")
             if digest not in (None, folds.digest):
-                raise ValueError("it has folds of another study")
+                raise ValueError("it has the folds of another study")
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise DataError(
                 f"the folds of a study must be a readable file; {path} is not ({error})."
-                " Start a new study: its scores could not be compared with the old ones."
+                " Start a new study: scores on new folds cannot be compared with the old ones."
             ) from error
         return folds
 
 
 def validation_share(folds: int) -> float:
-    """Return the validation samples for each training sample of so many folds."""
+    """Return the number of validation samples per training sample with this many folds."""
     return 1 / ((folds if folds > 1 else HOLD_OUT_FOLDS) - 1)
 
 
 def further_numbers(folds: int) -> range:
-    """Return the numbers of the folds that confirm a trial of a study with so many folds."""
+    """Return the numbers of the confirmation folds of a study with this many folds."""
     return range(folds + 1, folds * (1 + CONFIRMATIONS) + 1)
 
 
-# Folds are cut from samples that a study left unused alone if these are at least so many of those
-# it uses; with fewer, models would be trained on so much less that their scores mean another thing.
+# Confirmation folds are cut from unused samples alone if these are at least this fraction of the
+# used ones; with fewer, models would be trained on too little for comparable scores.
 ENOUGH_UNUSED = 0.5
 
 
@@ -138,18 +138,17 @@ def make_further_folds(
     leave_out: Indices | None = None,
     groups: Indices | None = None,
 ) -> Folds:
-    """Return folds on which trials of a study can be confirmed, one after another for each seed.
+    """Return a study's confirmation folds, those of the first seed first.
 
-    They are cut from samples that the study's own folds do not use, as many as it uses, where there
-    are enough of them for every class. Where there are only some, these are filled up with samples
-    it uses; where there are none, they are cut anew from all it uses. A sample whose family is in
-    use counts as used.
+    They are cut from samples that the study's own folds do not use, as many as it uses, if there
+    are enough of every class. If there are only some, used samples are added; if there are none,
+    all used samples are cut again. A sample whose family is in use counts as used.
 
     Args:
         labels: (n,), the training labels.
         folds: the study's own.
-        seeds: one for each time that all folds are cut.
-        leave_out: indices of samples that take no part.
+        seeds: one for each repetition of all folds.
+        leave_out: indices of samples to leave out.
         groups: (n,), family numbers, as for `make_folds`.
     """
     used, size = folds.used, folds.samples
@@ -171,7 +170,7 @@ def make_further_folds(
     filled = np.union1d(part, _some(labels, used, size - len(part), seeds[0]))
     is_enough = len(unused) >= ENOUGH_UNUSED * size
     if is_enough and np.array_equal(np.unique(labels[fresh]), np.unique(labels[used])):
-        with suppress(DataError):  # a class has too few of them
+        with suppress(DataError):  # a class has too few unused samples
             return cut(fresh)
     with suppress(DataError):
         return cut(filled)
@@ -179,7 +178,7 @@ def make_further_folds(
 
 
 def _some(labels: NDArray[np.integer], rows: Indices, size: int, seed: int) -> Indices:
-    """Return so many of some rows, with their classes in proportion, or all if they are fewer."""
+    """Return this many of the rows, stratified by class, or all if there are fewer."""
     return rows if len(rows) <= size else rows[stratified_part(labels[rows], size, seed)]
 
 
@@ -193,7 +192,7 @@ def make_folds(
     leave_out: Indices | None = None,
     groups: Indices | None = None,
 ) -> Folds:
-    """Return stratified, shuffled folds, the same for the same arguments on any machine.
+    """Return stratified, shuffled folds; the same arguments give the same folds on any machine.
 
     Args:
         labels: (n,), the training labels.
@@ -203,12 +202,12 @@ def make_folds(
         limit_samples: take a stratified subset of this size first; indices still refer to all
             `labels`.
         classes: class names for messages.
-        leave_out: indices of samples that take no part.
-        groups: (n,), for each sample the number of its family, from 0; no family is torn. Folds
-            then differ in size and balance by what families of their sizes allow.
+        leave_out: indices of samples to leave out.
+        groups: (n,), for each sample the number of its family, from 0; families are not split, so
+            that folds may differ in size and balance.
 
     Raises:
-        SettingsError: a setting out of its range.
+        SettingsError: an argument is out of its range.
         DataError: a class has too few samples, or is in too few families.
     """
     parts = HOLD_OUT_FOLDS if folds == 1 else folds
@@ -233,10 +232,10 @@ def make_folds(
 
 
 def unevenness(folds: Folds, labels: NDArray[np.integer], groups: Indices) -> str:
-    """Return one sentence where whole families make folds very unequal, else nothing.
+    """Return a notice if whole families make folds very unequal, else None.
 
-    That is where a validation part is larger or smaller than an even share of the samples by more
-    than a tenth, or the share of a class in it is off by more than ten points.
+    Very unequal: a validation part is more than a tenth larger or smaller than an even share of the
+    samples, or the share of a class in it is off by more than ten percentage points.
     """
     parts = len(folds) if len(folds) > 1 else HOLD_OUT_FOLDS
     even = folds.samples / parts
@@ -247,31 +246,31 @@ def unevenness(folds: Folds, labels: NDArray[np.integer], groups: Indices) -> st
     apart = max(float(np.abs(share - overall).max()) for share in shares)
     told = []
     if max(abs(size - even) for size in sizes) > UNEVEN * even:
-        told.append(f"hold {min(sizes):,} to {max(sizes):,} samples, where {even:,.0f} are even")
+        told.append(f"hold {min(sizes):,} to {max(sizes):,} samples; an even share is {even:,.0f}")
     if apart > UNEVEN:
         told.append(f"differ from all samples by up to {100 * apart:.0f} points in a class's share")
     if not told:
         return ""
     largest = int(np.bincount(groups[folds.used]).max())
     return (
-        f"Folds are unequal, since families of samples stay together and the largest is {largest:,}"
+        f"Folds are unequal, as families of samples stay together and the largest is {largest:,}"
         f" of {folds.samples:,} samples: validation parts {' and '.join(told)}. A trial's score is"
         " the plain mean over folds, whatever their size, so a sample in a small part weighs more."
-        " Fewer `--folds`, or leaving most of the largest family out of the data, makes them more"
-        " alike."
+        " To make them more equal, lower `--folds`, or leave most of the largest family out of the"
+        " data."
     )
 
 
 def _stratified(labels: NDArray[np.integer], parts: int, seed: int) -> Indices:
     """Return for each sample the part, from 0, in which it is validated.
 
-    Deals as scikit-learn's `StratifiedKFold` with shuffling does, without its import, which takes
-    most of a second before a study can begin.
+    The result is that of scikit-learn's `StratifiedKFold` with shuffling; importing scikit-learn
+    would delay every study by most of a second.
     """
     random = np.random.RandomState(seed)
     dealt = np.empty(len(labels), np.int64)
     places = 0
-    for label in labels[np.sort(np.unique(labels, return_index=True)[1])]:  # as they appear
+    for label in labels[np.sort(np.unique(labels, return_index=True)[1])]:  # in order of appearance
         rows = np.flatnonzero(labels == label)
         turns = np.sort(np.arange(places, places + len(rows)) % parts)
         random.shuffle(turns)
@@ -285,21 +284,22 @@ def _whole_families(
 ) -> Indices:
     """Return for each sample the part, from 0, in which it is validated with all its family.
 
-    The largest families are dealt first, those of one size in random order, each to the part
-    that has least of its classes. Counts are whole numbers, so that every machine deals alike.
+    The largest families are assigned first, equally large ones in random order, each to the part
+    with the fewest samples of its classes. Counts are whole numbers, so that every machine gives
+    the same result.
 
     Args:
         labels: (n,), class numbers.
-        families: (n,), family numbers from 0, none left out.
+        families: (n,), family numbers from 0 without gaps.
         parts: number of parts.
-        seed: of the order.
+        seed: of the random order.
     """
     present, classes, totals = np.unique(labels, return_inverse=True, return_counts=True)
-    weights = len(labels) ** 2 // totals**2  # what is rare weighs more
+    weights = len(labels) ** 2 // totals**2  # rare classes weigh more
     sizes = np.bincount(families)
     mixed = np.random.RandomState(seed).permutation(len(sizes))
     members = np.split(np.argsort(families, kind="stable"), np.cumsum(sizes)[:-1])
-    held = np.zeros((parts, len(present)), np.int64)  # classes that each part has, weighed
+    held = np.zeros((parts, len(present)), np.int64)  # weighted class counts of each part
     dealt = np.empty(len(labels), np.int64)
     for family in mixed[np.argsort(-sizes[mixed], kind="stable")]:
         of = classes[members[family]]
@@ -363,7 +363,7 @@ def _check_families(
     if counts[rarest] < parts:
         raise DataError(
             f"every class must be in at least {parts} families of samples, one for each part, as"
-            " samples that are equal or parts of one another stay together;"
+            " samples that are equal or contain one another stay together;"
             f" {_named(int(present[rarest]), classes)} is in {counts[rarest]}."
             f" Add other samples of it, or {_remedy(limited)}."
         )
@@ -378,11 +378,11 @@ def _named(label: int, classes: Sequence[str]) -> str:
 
 
 def stratified_part(labels: NDArray[np.integer], size: int, seed: int) -> Indices:
-    """Return `size` sorted indices with the classes in proportion, by largest remainder.
+    """Return `size` sorted indices, stratified by class, by the largest-remainder method.
 
     Not scikit-learn's `train_test_split`: it refuses to leave out fewer samples than classes.
     """
-    # RandomState's stream is frozen for good; Generator's may change between NumPy's versions.
+    # RandomState's stream never changes; Generator's may change between versions of NumPy.
     random = np.random.RandomState(seed)
     present, counts = np.unique(labels, return_counts=True)
     shares = counts * size / len(labels)

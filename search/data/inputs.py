@@ -1,4 +1,4 @@
-"""From a dataset's samples to the arrays a model receives, learned on a training part alone."""
+"""Encoders: from a dataset's samples to a model's input, fitted on a training part alone."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -44,11 +44,11 @@ class Encoder(ABC):
 
     @abstractmethod
     def encode(self, samples: Any) -> Array:
-        """Return the model's input, `(n, *input_shape)`, for samples as a dataset holds them."""
+        """Return the model's input, `(n, *input_shape)`, for a dataset's samples."""
 
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
-        """Return what `encoder_from_json` needs, with its `kind`."""
+        """Return the JSON that `encoder_from_json` reads, with its `kind`."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ class ImageEncoder(Encoder):
 
     Attributes:
         native_shape: (height, width, channels) of the dataset's own images.
-        input_shape: the same of what the model receives.
-        scaled: pixels become float32 0..1; else they stay uint8 0..255.
+        input_shape: (height, width, channels) of the model's input.
+        scaled: whether pixels become float32 0..1; else they stay uint8 0..255.
     """
 
     native_shape: tuple[int, ...]
@@ -71,12 +71,12 @@ class ImageEncoder(Encoder):
         return self.shape
 
     def encode(self, samples: Array) -> Array:
-        """Return images `(n, *native_shape)`, uint8, as the model receives them."""
+        """Return the model's input for images `(n, *native_shape)`, uint8."""
         height, width, channels = self.shape
         return self.scale(prepare_images(samples, ImageInput((height, width), channels)))
 
     def scale(self, images: Array) -> Array:
-        """Return uint8 images as float32 0..1 if the model wants them so."""
+        """Return uint8 images as float32 0..1 if `scaled`, else unchanged."""
         return images.astype(np.float32) / np.float32(255) if self.scaled else images
 
     def to_json(self) -> dict[str, Any]:
@@ -96,7 +96,7 @@ class TextEncoder(Encoder):
     Attributes:
         words: the vocabulary, most frequent first; the first is token 2.
         length: tokens kept of a text, from its beginning.
-        size: number of tokens the model has a place for; at least `len(words) + 2`.
+        size: number of tokens the model is built for; at least `len(words) + 2`.
     """
 
     words: tuple[str, ...]
@@ -110,7 +110,7 @@ class TextEncoder(Encoder):
 
     @property
     def vocabulary_size(self) -> int:
-        """Number of tokens the model has a place for."""
+        """Number of tokens the model is built for."""
         return self.size
 
     def encode(self, samples: Sequence[str]) -> Array:
@@ -141,7 +141,7 @@ class TableEncoder(Encoder):
 
     Attributes:
         means: of each column, over the training part.
-        deviations: of each column, likewise; 1 for a column that never changes.
+        deviations: standard deviation of each column over the training part; 1 if it is constant.
     """
 
     means: tuple[float, ...]
@@ -171,7 +171,7 @@ def encoder_from_json(data: Mapping[str, Any]) -> Encoder:
     """Return the encoder that `to_json` described.
 
     Raises:
-        KeyError, TypeError, ValueError: it describes none.
+        KeyError, TypeError, ValueError: the JSON describes no encoder.
     """
     match data["kind"]:
         case "image":
@@ -189,15 +189,15 @@ def encoder_from_json(data: Mapping[str, Any]) -> Encoder:
                 tuple(map(float, data["means"])), tuple(map(float, data["deviations"]))
             )
         case kind:
-            raise ValueError(f"no kind of input is called {kind!r}")
+            raise ValueError(f"{kind!r} is no kind of input")
 
 
 class Inputs(ABC):
-    """The training samples of a dataset as one space's models receive them."""
+    """The training samples of a dataset as the models of a space receive them."""
 
     @abstractmethod
     def learn(self, indices: Array, setting: Mapping[str, Any]) -> Encoder:
-        """Return the encoder learned on the samples of `indices` and on no others."""
+        """Return an encoder fitted on the samples of `indices` and on no others."""
 
     @abstractmethod
     def take(self, encoder: Encoder, indices: Array) -> Array:
@@ -205,7 +205,7 @@ class Inputs(ABC):
 
 
 def make_inputs(dataset: Dataset, taken: Input) -> Inputs:
-    """Return the training samples of `dataset` for models that take `taken`, of the same kind."""
+    """Return the training samples of `dataset` for models with inputs `taken`, of the same kind."""
     match taken:
         case ImageInput():
             return _Images(dataset, taken)
@@ -223,14 +223,14 @@ def space_on(
     *,
     pixels: str = "auto",
 ) -> Space:
-    """Return the space a reference names, as it is on a dataset.
+    """Return the space that a reference names, for a dataset.
 
     Args:
         reference: of the space.
         dataset: decides the parameters of a KerasTuner hypermodel.
-        declarations: folder of what was learned of hypermodels.
+        declarations: folder with the cached declarations of hypermodels.
         notify: takes notices for the user.
-        pixels: what a hypermodel's models for images are given: `raw`, `scaled`, `auto` or
+        pixels: the pixels that a hypermodel's models for images receive: `raw`, `scaled`, `auto` or
             `legacy`; see `spaces.with_pixels`.
 
     Raises:
@@ -244,20 +244,20 @@ def space_on(
     wanted, space = given_pixels(space), with_pixels(space, pixels)
     if notify and wanted == "raw" and pixels == "auto":
         notify(
-            f"the models of {space.name} rescale pixels themselves, so they are given pixels"
+            f"the models of {space.name} rescale pixels themselves, so they receive pixels"
             f" {PIXEL_RANGES['raw']}, not {PIXEL_RANGES['scaled']} (`--pixels scaled`)"
         )
     if notify and wanted == "raw" and pixels == "legacy":
         notify(
-            f"the models of {space.name} rescale pixels themselves, but this study began when they"
-            f" were given pixels {PIXEL_RANGES['scaled']}, and goes on so; begin another one with"
-            " `--study`"
+            f"the models of {space.name} rescale pixels themselves, but this study gives them"
+            f" pixels {PIXEL_RANGES['scaled']}, as it did from the start; for"
+            f" {PIXEL_RANGES['raw']} start a new study with `--study`"
         )
     return space
 
 
 def data_spec(dataset: Dataset, space: Space) -> DataSpec:
-    """Return what a space's models are built for on a dataset, before anything is learned.
+    """Return the data specification of a space's models for a dataset, before any fitting.
 
     Raises:
         SpaceError: the space takes other kinds of data.
@@ -273,7 +273,7 @@ def data_spec(dataset: Dataset, space: Space) -> DataSpec:
 
 
 def spec_of(encoder: Encoder, kind: str, classes: int) -> DataSpec:
-    """Return what models are built for."""
+    """Return the data specification that models are built for."""
     return DataSpec(encoder.input_shape, classes, kind, encoder.vocabulary_size)
 
 
@@ -291,7 +291,7 @@ class _Images(Inputs):
 
 
 class _Texts(Inputs):
-    """Counts each text's words once; a vocabulary is then a count over numbers."""
+    """Splits each text into words once; a vocabulary then only counts their numbers."""
 
     def __init__(self, dataset: Dataset, taken: TextInput) -> None:
         self._taken = taken
@@ -308,7 +308,7 @@ class _Texts(Inputs):
         taken = self._taken.of_setting(setting)
         counts = np.bincount(self._flat[self._positions(indices)], minlength=len(self._words))
         seen = np.flatnonzero(counts)
-        # The most frequent first; among equals the alphabet decides.
+        # The most frequent first; ties in alphabetical order.
         order = seen[np.argsort(-counts[seen], kind="stable")][: taken.vocabulary - FIRST_WORD]
         words = tuple(self._words[number] for number in order)
         return TextEncoder(words, taken.length, taken.vocabulary)

@@ -1,4 +1,4 @@
-"""Picture files opened with care, and images brought to the size and channels a space wants."""
+"""Open picture files safely, and convert images to the size and channels of a space."""
 
 import struct
 import warnings
@@ -19,16 +19,16 @@ from search.errors import DataError
 from spaces import ImageInput
 
 PIECE = 2048
-# Luma of ITU-R BT.601 in 1/65536, rounded; the weights Pillow uses for mode "L".
+# Luma of ITU-R BT.601 in 1/65536, rounded: Pillow's weights for mode "L".
 LUMA = np.array([19595, 38470, 7471], np.uint32)
 
 
 def prepare_images(images: NDArray[Any], image: ImageInput) -> Images:
-    """Return the images as the space wants them.
+    """Return the images with the size and channels of a space.
 
-    An image that is smaller than the target by at most a quarter of it in height and width is
-    centred on black; any other is resized (bilinear, antialiased), which may change its
-    proportions. Colour becomes grey by luma, grey becomes colour with three equal channels.
+    An image whose height and width are smaller than the target's by at most a quarter is centred
+    on black; any other is resized (bilinear, antialiased), which may change its proportions. Colour
+    becomes grey by luma, grey becomes colour with three equal channels.
 
     Args:
         images: (n, height, width, 1 or 3), uint8.
@@ -38,7 +38,7 @@ def prepare_images(images: NDArray[Any], image: ImageInput) -> Images:
         (n, height, width, channels), uint8.
 
     Raises:
-        DataError: images or target of another kind.
+        DataError: the images or the target have another shape or dtype.
     """
     result = np.empty((len(images), *image.shape(images.shape[1:])), np.uint8)
     start = 0
@@ -49,7 +49,7 @@ def prepare_images(images: NDArray[Any], image: ImageInput) -> Images:
 
 
 def prepared_pieces(images: NDArray[Any], image: ImageInput) -> Iterator[Images]:
-    """Yield what `prepare_images` returns, a piece of the images at a time."""
+    """Yield the result of `prepare_images` for a piece of the images at a time."""
     check_images(images, "images")
     height, width, channels = shape = image.shape(images.shape[1:])
     if channels not in (1, 3) or min(height, width) < 1:
@@ -100,15 +100,15 @@ def _grey(images: Images) -> Images:
 
 
 MAX_PIXELS = 50_000_000
-# By their content, whatever the file is called. Without those that Pillow hands to other programs
-# (EPS to Ghostscript) or that are no pictures of pixels.
+# Recognised by content, not by name. Without formats that Pillow passes to other programs (EPS to
+# Ghostscript) or that have no pixels.
 FORMATS = (
     *("AVIF", "BMP", "DDS", "DIB", "GIF", "ICO", "JPEG", "JPEG2000", "MPO", "PCX", "PNG", "PPM"),
     *("PSD", "QOI", "SGI", "SUN", "TGA", "TIFF", "WEBP", "XBM", "XPM"),
 )
 GREY_MODES = frozenset({"1", "L", "LA", "La", "F"})
-_TURNED = frozenset({5, 6, 7, 8})  # orientations that swap width and height
-# What Pillow raises on damaged files, plugin by plugin.
+_TURNED = frozenset({5, 6, 7, 8})  # EXIF orientations that swap width and height
+# Errors that Pillow's plugins raise on damaged files.
 _DAMAGES = (
     *(OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError),
     *(struct.error, zlib.error, ArithmeticError, MemoryError, RuntimeError, AssertionError),
@@ -118,11 +118,11 @@ _DAMAGES = (
 
 @dataclass(frozen=True)
 class Head:
-    """What a picture file says of itself before its pixels are unpacked.
+    """The header of a picture file, read before its pixels are decoded.
 
     Attributes:
         size: (width, height) in pixels, upright.
-        is_grey: it has no colours.
+        is_grey: whether it has no colours.
     """
 
     size: tuple[int, int]
@@ -131,9 +131,9 @@ class Head:
 
 @contextmanager
 def quiet_pillow() -> Iterator[None]:
-    """Silence Pillow's warnings, in all threads: what matters is checked or raised here.
+    """Silence Pillow's warnings in all threads, and refuse decompression bombs.
 
-    What looks like a decompression bomb is refused, also where it is a picture within a picture.
+    A bomb is refused even if it is a picture within a picture.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")
@@ -142,10 +142,10 @@ def quiet_pillow() -> Iterator[None]:
 
 
 def read_head(path: Path) -> Head:
-    """Return what a picture file says of itself.
+    """Return the header of a picture file.
 
     Raises:
-        DataError: no such file, no picture, or more than `MAX_PIXELS` pixels.
+        DataError: there is no such file, it is no picture, or has more than `MAX_PIXELS` pixels.
     """
     with _reading(path), opened(path) as image:
         _check_size(path, image)
@@ -155,35 +155,34 @@ def read_head(path: Path) -> Head:
 
 
 def open_picture(path: Path, *, at_least: int = 0) -> Image.Image:
-    """Return a picture, unpacked and upright; of an animation the first frame.
+    """Return a decoded, upright picture; of an animation the first frame.
 
     Args:
         path: a file in any format Pillow reads.
-        at_least: where the format allows it (JPEG) the picture may come smaller, each side halved
-            one to three times, but no side shorter than this; 0: as it is. Saves most of the time
-            with photographs.
+        at_least: a JPEG may be decoded at a half, a quarter or an eighth of its size, but no side
+            shorter than this, which saves most of the time with photographs; 0: at full size.
 
     Raises:
-        DataError: no such file, no picture, or more than `MAX_PIXELS` pixels.
+        DataError: there is no such file, it is no picture, or has more than `MAX_PIXELS` pixels.
     """
     with _reading(path), opened(path) as image:
         _check_size(path, image)
         if at_least:
             image.draft(None, (at_least, at_least))
         image.load()
-        _check_size(path, image)  # an icon's picture may be larger than the icon says
+        _check_size(path, image)  # the picture in an icon may be larger than its header says
         return ImageOps.exif_transpose(image)
 
 
 def flattened(image: Image.Image, *, backdrop: int, mode: str) -> Image.Image:
     """Return a picture without transparency, in 8 bits a channel.
 
-    Values of 16 bits are divided by 257. Values of 32 bits or with fractions are taken as 0..1,
-    0..255 or 0..65535, the least that holds them all.
+    Values of 16 bits are divided by 257. For values of 32 bits or with fractions, the range is the
+    smallest of 0..1, 0..255 and 0..65535 that contains them all.
 
     Args:
         image: of any mode.
-        backdrop: grey value 0..255 of what shows through transparent places.
+        backdrop: grey value 0..255 behind transparent parts.
         mode: `L` or `RGB`.
 
     Raises:
@@ -202,8 +201,8 @@ def flattened(image: Image.Image, *, backdrop: int, mode: str) -> Image.Image:
 
 
 def opened(source: Path | BinaryIO) -> Image.Image:
-    """Open a picture of one of the formats; its head is read and nothing else."""
-    Image.init()  # all plug-ins; else a format that comes late is not known by its name
+    """Open a picture of one of the formats; only its header is read."""
+    Image.init()  # loads all plugins; otherwise rarer formats are not known by name
     return Image.open(source, formats=[name for name in FORMATS if name in Image.OPEN])
 
 
@@ -219,7 +218,7 @@ def _reading(path: Path) -> Iterator[None]:
         ) from error
     except _DAMAGES as error:
         raise DataError(
-            f"{path} is no picture that can be read ({error}); give a PNG, JPEG or the like"
+            f"{path} is not a readable picture ({error}); use a PNG, JPEG or the like"
         ) from error
 
 
@@ -237,7 +236,7 @@ def check_pixels(what: str, width: int, height: int) -> None:
 
 
 def _orientation(image: Image.Image) -> int:
-    # Asking a PNG without this entry would unpack it whole.
+    # Reading this entry of a PNG that lacks it would decode the whole picture.
     if "exif" not in image.info and image.format != "TIFF":
         return 1
     return int(image.getexif().get(ExifTags.Base.Orientation, 1))

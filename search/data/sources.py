@@ -1,6 +1,6 @@
-"""Finding and loading a dataset, by its name or by a reference to data of one's own.
+"""Find and load a dataset, by its name or by a reference to your own data.
 
-A named dataset may lie in several places; they are looked through in order.
+A named dataset may be in several locations, which are searched in order.
 """
 
 import logging
@@ -55,7 +55,7 @@ Place: TypeAlias = Callable[[DatasetEntry, Surroundings], Answer]
 
 
 def places(entry: DatasetEntry, *, download: bool) -> tuple[Place, ...]:
-    """Return the places to look for a dataset, in order."""
+    """Return the locations to search for a dataset, in order."""
     if entry.embedded:
         return (own_cache, embedded)
     local: tuple[Place, ...] = (data_dir, own_cache, tfds_cache)
@@ -65,7 +65,7 @@ def places(entry: DatasetEntry, *, download: bool) -> tuple[Place, ...]:
 
 
 def data_dir(entry: DatasetEntry, around: Surroundings) -> Answer:
-    """Look in the folder the user named: below it by the dataset's name, then in itself."""
+    """Look in the user's folder: first below it by the dataset's name, then in itself."""
     place = "the folder of `--data-dir` or SEARCH_DATA_DIR"
     if around.data_dir is None:
         return Missing(place, "not given")
@@ -84,7 +84,7 @@ def data_dir(entry: DatasetEntry, around: Surroundings) -> Answer:
 
 
 def own_cache(entry: DatasetEntry, around: Surroundings) -> Answer:
-    """Look for what was loaded before; the published number of samples goes before any other."""
+    """Look in the cache; a dataset with the published number of samples takes precedence."""
     datasets = cache.kept(around.datasets, entry.name)
     if not datasets:
         return Missing("this project's cache", f"nothing of {entry.name} in {around.datasets}")
@@ -99,7 +99,7 @@ def keras_cache(entry: DatasetEntry, around: Surroundings) -> Answer:
 
 
 def tfds_cache(entry: DatasetEntry, around: Surroundings) -> Answer:
-    """Look where TFDS keeps what it has prepared; the highest version counts."""
+    """Look in TFDS's folder of prepared datasets; the highest version counts."""
     version = find_prepared(around.tfds, TfdsName.parse(entry.tfds))
     if version is None:
         return Missing("TFDS's cache", f"no prepared version in {around.tfds / entry.tfds}")
@@ -135,11 +135,11 @@ def _look(place: str, entry: DatasetEntry, folders: list[Path]) -> Answer:
 
 
 def _refuse(part: str, _: Path) -> NoReturn:
-    raise DataError(f"{part}. Add what is missing, or remove the rest to look elsewhere.")
+    raise DataError(f"{part}. Add the missing files, or remove the others to look elsewhere.")
 
 
 def _is_of_another(folder: Path, entry: DatasetEntry) -> bool:
-    """Say whether the folder bears another dataset's name; their files have the same names."""
+    """Return whether the folder has another dataset's name; their files have the same names."""
     return any(folder.resolve().name in other.spellings for other in known() if other != entry)
 
 
@@ -154,20 +154,20 @@ FORMATS: dict[str, Find] = {
 
 
 def is_reference(name: str) -> bool:
-    """Say whether a dataset is named by a format and a place."""
+    """Return whether a dataset's name is a reference: a format and a location."""
     return ":" in name
 
 
 def absolute(name: str) -> str:
-    """Return a dataset's name in a form that means the same in any working directory."""
+    """Return a dataset's name with absolute paths."""
     kind, _, rest = name.partition(":")
     if not is_reference(name) or kind not in FORMATS or kind == "tfds" or not rest.strip():
         return name
     parts = rest.split(",") if kind == "csv" else [rest]
     try:
         paths = [Path(part.strip()).expanduser().resolve() for part in parts]
-    except (RuntimeError, OSError, ValueError):  # an unknown user, a link in a circle, a zero byte
-        return name  # whoever opens it tells
+    except (RuntimeError, OSError, ValueError):  # an unknown user, a circular link, a zero byte
+        return name  # opening it gives the error
     return f"{kind}:{','.join(map(str, paths))}"
 
 
@@ -176,7 +176,7 @@ def find(name: str, around: Surroundings) -> Found:
 
     Raises:
         SettingsError: the format is unknown or nothing follows it.
-        DataError: there is nothing of that format.
+        DataError: there is no data of that format.
     """
     kind, _, rest = name.partition(":")
     if kind not in FORMATS or not rest.strip():
@@ -184,7 +184,7 @@ def find(name: str, around: Surroundings) -> Found:
         raise SettingsError(
             f"`dataset` must be a name, or one of {', '.join(f'{f}:...' for f in FORMATS)};"
             f" got {name!r}: "
-            + (f"say what {shown} is" if kind in FORMATS else near_matches(kind, FORMATS))
+            + (f"name the data after {shown}" if kind in FORMATS else near_matches(kind, FORMATS))
         )
     return FORMATS[kind](rest, around)
 
@@ -193,11 +193,11 @@ _LOG = logging.getLogger(__name__)
 
 
 class DatasetNotFound(DataError):
-    """A named dataset is in none of the places.
+    """A named dataset is in none of the locations.
 
     Attributes:
         name: the dataset's name.
-        tried: the places, each with what happened there.
+        tried: the locations, each with the reason.
     """
 
     def __init__(self, name: str, tried: Sequence[Missing]) -> None:
@@ -207,10 +207,10 @@ class DatasetNotFound(DataError):
         if entry.remedy:
             remedies.append(entry.remedy)
         if entry.kind == "image":
-            remedies.append("use `--dataset digits`, which is always at hand")
+            remedies.append("use `--dataset digits`, which is always available")
         super().__init__(
             "\n".join([f"the dataset {name} is not on this machine. Tried:", *lines])
-            + f"\nTo go on: {'; or '.join(remedies)}."
+            + f"\nWhat to do: {'; or '.join(remedies)}."
         )
         self.name = name
         self.tried = tuple(tried)
@@ -224,21 +224,20 @@ def load(
     download: bool = True,
     notify: Notify = _LOG.info,
 ) -> Dataset:
-    """Return a named dataset, from the first place that has it.
+    """Return a dataset, from the first location that has it.
 
-    Its arrays are kept below `home`, so that the next time nothing is unpacked; files in
-    `data_dir` that have changed since are read anew.
+    Its arrays are cached below `home`; files in `data_dir` are read again if they have changed.
 
     Args:
         name: the dataset's name, or a reference such as `csv:train.csv`.
-        home: the folder everything is kept in; arrays go to `datasets` below it.
-        data_dir: where to look first.
-        download: allow the download, if the dataset is nowhere else.
-        notify: is told, in sentences, what takes time or needs attention.
+        home: the home; arrays go to `datasets` below it.
+        data_dir: the folder to search first.
+        download: allow a download if the dataset is nowhere else.
+        notify: takes notices for the user.
 
     Raises:
         SettingsError: no dataset has that name, or the home cannot be written.
-        DataError: the dataset was found and is damaged.
+        DataError: the dataset was found, but is damaged.
         DatasetNotFound: it was not found.
     """
     around = Surroundings.here(home, data_dir)
@@ -263,7 +262,7 @@ def load(
 
 
 def locate(name: str, *, home: Path, data_dir: Path | None = None) -> str | None:
-    """Say where a named dataset would be loaded from, without reading it; None: it is not here.
+    """Return where a named dataset would be loaded from, without reading it; None: nowhere.
 
     Raises:
         SettingsError: no dataset has that name.
@@ -295,15 +294,15 @@ def _ask(place: Place, entry: DatasetEntry, around: Surroundings) -> Answer:
 def _load_reference(name: str, around: Surroundings, download: bool, notify: Notify) -> Dataset:
     found = find(name, around)
     if not found.files:
-        # A download: what it gave before will do.
+        # A download: use the result of an earlier one.
         for dataset in cache.kept(around.datasets, name):
             if isinstance(_check_kept(Kept(dataset), notify), Kept):
                 return dataset
         if not download:
-            raise DataError(f"{name} is not on this machine, and is not to be downloaded")
+            raise DataError(f"{name} is not on this machine, and downloads are not allowed")
     answer = _read(name, found, None, around.datasets, notify)
     if isinstance(answer, Missing):
-        raise DataError(f"{name} cannot be had: {answer.reason}")
+        raise DataError(f"{name} is not available: {answer.reason}")
     return answer.dataset
 
 
@@ -353,13 +352,13 @@ def _check_kept(kept: Kept, notify: Notify) -> Kept | Missing:
     dataset = kept.dataset
     if dataset.is_intact():
         return kept
-    notify(f"The cached arrays in {dataset.folder} are damaged; they are deleted and made anew.")
+    notify(f"The cached arrays in {dataset.folder} are damaged; they are deleted and rebuilt.")
     cache.discard(dataset.folder)
-    return Missing("this project's cache", f"{dataset.folder} was damaged and is deleted")
+    return Missing("this project's cache", f"{dataset.folder} was damaged and has been deleted")
 
 
 def _check_identity(entry: DatasetEntry, arrays: Path, source: str) -> None:
-    """Raise DataError for another dataset's files, or for training and test files swapped."""
+    """Raise DataError for another dataset's files, or for swapped training and test files."""
     train = np.asarray(map_array(array_file(arrays, "train_labels")))
     test = map_array(array_file(arrays, "test_labels"))
     other = recognise(train)
@@ -380,5 +379,5 @@ def _tell_of_count(entry: DatasetEntry, dataset: Dataset, notify: Notify) -> Non
     if count != entry.train:
         notify(
             f"{entry.name} has {count:,} training samples here ({dataset.source});"
-            f" as published it has {entry.train:,}."
+            f" the published dataset has {entry.train:,}."
         )

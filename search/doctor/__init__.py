@@ -1,4 +1,4 @@
-"""Examining a home: what is wrong with it and its studies, and what to do about it."""
+"""Check a home and its studies: what is wrong, and what to do about it."""
 
 from collections.abc import Iterator, Sequence
 
@@ -16,13 +16,13 @@ from tracking.repair import examine
 def examine_home(
     place: Place, names: Sequence[str], *, repair: bool, notify: Notify
 ) -> Iterator[Finding]:
-    """Yield what is found, the home first; then study by study.
+    """Yield findings: those of the home, then those of each study.
 
     Args:
-        place: the home and its MLflow.
+        place: the home and its MLflow store.
         names: studies; empty for all.
-        repair: mend what can be mended, before each study is looked at.
-        notify: takes what is said while MLflow is told what it lacks.
+        repair: repair what can be repaired before each study is checked.
+        notify: takes notices while records are published to MLflow.
 
     Raises:
         SettingsError: there is no such study.

@@ -1,9 +1,9 @@
-"""What was found out about a home: how bad it is, and what to do."""
+"""Findings about a home: how serious each is, and what to do about it."""
 
 import os
-import shlex
 from dataclasses import dataclass
 
+from search.text import shell
 from search.tracker import Tracker
 from tracking.home import DEFAULT_HOME, Home
 
@@ -14,15 +14,15 @@ _SHOWN = 10  # numbers, before "and 5 more"
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        check: what was looked at, one word.
-        level: `ok`, `notice` (nothing is lost by leaving it) or `problem`.
-        text: what was found.
+        check: what was checked, one word.
+        level: `ok`, `notice` (can be left as it is) or `problem`.
+        text: the result.
         study: the study it is about; empty for the home.
-        command: what to do about it, as it can be pasted into a shell; empty for nothing, or where
-            `text` says it.
+        command: the command that helps, quoted for a shell; empty if there is none, or if `text`
+            gives it.
     """
 
     check: str
@@ -34,7 +34,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Place:
-    """What is examined: a home, and the MLflow its studies are shown in."""
+    """What is checked: a home, and the MLflow store its studies are published to."""
 
     home: Home
     tracker: Tracker
@@ -52,4 +52,4 @@ class Place:
         address = self.tracker.address
         if tracked and address is not None and address != os.environ.get("MLFLOW_TRACKING_URI"):
             more += ["--tracking-uri", self.tracker.shown_uri]
-        return shlex.join(("python", "-m", "search", *words, *more))
+        return shell(*words, *more)

@@ -1,4 +1,4 @@
-"""A home and what is installed: can it be written, is there room, are the versions those wanted."""
+"""Checks of a home's folder and disk, and of installed packages."""
 
 import platform
 import re
@@ -22,7 +22,7 @@ _REQUIREMENT = re.compile(r"([\w.-]+)\s*>=\s*([\d.]+)$")
 
 
 def home_findings(place: Place) -> Iterator[Finding]:
-    """Look at the home's folder, its disk and what is installed."""
+    """Check the home's folder, its disk and the installed packages."""
     yield _writable(place.home.root)
     yield _room(place.home.root)
     yield from version_findings(requires_of("foldwise"))
@@ -30,7 +30,7 @@ def home_findings(place: Place) -> Iterator[Finding]:
 
 
 def leftover_findings(paths: Sequence[Path], study: str = "") -> Iterator[Finding]:
-    """Tell of temporary files that a process left when it was killed."""
+    """Report temporary files that a killed process left."""
     old = [path for path in paths if _age(path) > OLD_SECONDS]
     if old:
         size = amount(sum(_size(path) for path in old))
@@ -38,14 +38,14 @@ def leftover_findings(paths: Sequence[Path], study: str = "") -> Iterator[Findin
         yield Finding(
             "leftovers",
             NOTICE,
-            f"{counted(len(old), 'temporary file')} that a crash left, {size}; nothing needs them",
+            f"{counted(len(old), 'temporary file')} left by a crash, {size}; nothing needs them",
             study,
             shlex.join(("rm", "-r", "--", *shown)),
         )
 
 
 def requires_of(package: str) -> list[str] | None:
-    """Return what an installed package asks for, Python first; None where it is not installed."""
+    """Return an installed package's requirements, Python first; None if it is not installed."""
     try:
         python = metadata(package)["Requires-Python"]
         wanted = requires(package) or []
@@ -57,7 +57,7 @@ def requires_of(package: str) -> list[str] | None:
 def version_findings(wanted: Sequence[str] | None) -> Iterator[Finding]:
     """Compare what is installed with requirements such as `optuna>=5.0`."""
     if wanted is None:
-        text = "foldwise is not installed, so what it asks for is not known; see CONTRIBUTING.md"
+        text = "foldwise is not installed, so its requirements are not known; see CONTRIBUTING.md"
         yield Finding("versions", NOTICE, text)
         return
     unfit = []
@@ -79,7 +79,7 @@ def version_findings(wanted: Sequence[str] | None) -> Iterator[Finding]:
 
 
 def installed(name: str) -> str | None:
-    """Return a package's version, without importing it; None where there is none."""
+    """Return a package's version without importing it; None if it is not installed."""
     if name == "python":
         return platform.python_version()
     try:
@@ -90,12 +90,12 @@ def installed(name: str) -> str | None:
 
 def _writable(root: Path) -> Finding:
     if not root.exists():
-        return Finding("home", OK, f"{root} does not exist yet; the first `run` makes it")
+        return Finding("home", OK, f"{root} does not exist yet; the first `run` creates it")
     try:
         with tempfile.TemporaryFile(dir=root) as probe:
             probe.write(bytes(4096))
     except OSError as error:
-        text = f"{root} cannot be written ({error.strerror}); give another with `--home DIR`"
+        text = f"{root} cannot be written ({error.strerror}); choose another with `--home DIR`"
         return Finding("home", PROBLEM, text)
     return Finding("home", OK, f"{root} can be written")
 
@@ -103,10 +103,10 @@ def _writable(root: Path) -> Finding:
 def _room(root: Path) -> Finding:
     free = free_bytes(root)
     if free < FEW_BYTES:
-        text = f"{amount(free)} free: too few to go on with; make room"
+        text = f"{amount(free)} free: too little to continue; free some space"
         return Finding("room", PROBLEM, text)
     if free < LOW_BYTES:
-        return Finding("room", NOTICE, f"{amount(free)} free: may not last for a long search")
+        return Finding("room", NOTICE, f"{amount(free)} free: may not be enough for a long search")
     return Finding("room", OK, f"{amount(free)} free")
 
 
@@ -132,7 +132,7 @@ def _pip(requirement: str) -> str:
 def _age(path: Path) -> float:
     try:
         return time.time() - path.stat().st_mtime
-    except OSError:  # it is gone meanwhile
+    except OSError:  # deleted meanwhile
         return 0.0
 
 

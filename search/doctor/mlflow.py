@@ -1,4 +1,4 @@
-"""A study's journal against what MLflow was told and shows, and mending what `doctor` found."""
+"""Compare a study's journal with MLflow, and repair what `doctor` found."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class Books:
-    """Compares journals with one MLflow; one that cannot be reached is asked once.
+    """Compares journals with one MLflow store; after a failure MLflow is not asked again.
 
     Attributes:
-        place: the home and its MLflow.
-        failure: why MLflow cannot be asked; empty while it can.
+        place: the home and its MLflow store.
+        failure: why MLflow cannot be read; empty while it can.
     """
 
     place: Place
@@ -36,7 +36,7 @@ class Books:
     def findings(
         self, name: str, folder: StudyFolder, found: Examined, *, is_running: bool
     ) -> Iterator[Finding]:
-        """Look at what one study's journal and MLflow say of each other."""
+        """Compare one study's journal with its runs in MLflow."""
         history, tracker = found.history, self.place.tracker
         if history.study is None or found.foreign or found.needs_repair:
             return
@@ -47,7 +47,7 @@ class Books:
         if is_running:
             return
         runs = self._runs(history)
-        if runs is not None and not waiting:  # what MLflow was not told yet, it cannot show
+        if runs is not None and not waiting:  # waiting records cannot be in MLflow yet
             yield from self._compared(name, history, runs)
 
     def _shipped(
@@ -61,18 +61,18 @@ class Books:
             text = f"{counted(waiting, 'record')} on the way to MLflow at {where}"
             yield Finding("shipped", OK, text, name)
         else:
-            yield Finding("shipped", OK, "MLflow was told everything", name)
+            yield Finding("shipped", OK, "every record is in MLflow", name)
         if offset.refused:
             text = f"MLflow at {where} refused {counted(offset.refused, 'record')}; try once more"
             yield Finding("shipped", NOTICE, text, name, sync)
 
     def _runs(self, history: History) -> "list[TrialRun] | None":
-        """Return MLflow's runs of a study, None when it cannot be asked."""
+        """Return MLflow's runs of a study; None if MLflow cannot be read."""
         tracker = self.place.tracker
         if self.failure:
             return None
         if tracker.is_local and not self.place.home.database.exists():
-            return []  # asking would make it
+            return []  # reading would create it
         try:
             return tracker.trial_runs(history.known_study().id) or []
         except Exception as error:  # noqa: BLE001 - MLflow raises whatever its libraries raise
@@ -84,37 +84,37 @@ class Books:
     ) -> Iterator[Finding]:
         faults = differences(history, runs)
         if faults:
-            text = f"MLflow differs from the journal: {'; '.join(faults)}. Tell it everything again"
+            text = f"MLflow differs from the journal: {'; '.join(faults)}. Publish everything again"
             command = self.place.command("doctor", name, "--repair", tracked=True)
             yield Finding("mlflow", PROBLEM, text, name, command)
         else:
-            text = f"MLflow shows {counted(len(history.trials), 'trial')} as the journal does"
+            text = f"MLflow agrees with the journal on {counted(len(history.trials), 'trial')}"
             yield Finding("mlflow", OK, text, name)
         unknown = sorted({run.number for run in runs} - set(history.trials))
         if unknown:
-            text = f"MLflow has runs that the journal does not: trial {listed(unknown)}"
+            text = f"MLflow has runs of trials that the journal lacks: trial {listed(unknown)}"
             yield Finding("mlflow", NOTICE, text, name)
 
     def unreachable(self) -> Iterator[Finding]:
-        """Tell once that MLflow could not be asked."""
+        """Yield one finding if MLflow could not be read."""
         if self.failure:
             text = (
-                f"MLflow at {self.place.tracker.shown_uri} cannot be asked ({self.failure});"
+                f"MLflow at {self.place.tracker.shown_uri} cannot be read ({self.failure});"
                 " journals were not compared with it"
             )
             if not self.place.tracker.is_local:
                 yield Finding("mlflow", NOTICE, text)
                 return
             database = self.place.home.database
-            text += f". Move {database} away; it is then made anew from the journals"
+            text += f". Move {database} away; it is then rebuilt from the journals"
             command = self.place.command("doctor", "--repair", tracked=True)
             yield Finding("mlflow", PROBLEM, text, command=command)
 
 
 def untold(folder: StudyFolder, found: Examined, offset: int) -> int:
-    """Return how many lines of a journal end after `offset` bytes, its damaged end left out.
+    """Return how many lines of a journal end after `offset` bytes, without its damaged end.
 
-    All, where the journal is shorter than that: it is another one.
+    All lines count if the journal is shorter than `offset`: then it is another journal.
     """
     ends = [fault.position for fault in found.faults if fault.is_end]
     size = min([folder.journal.stat().st_size, *ends])
@@ -127,7 +127,7 @@ def untold(folder: StudyFolder, found: Examined, offset: int) -> int:
 
 
 def differences(history: History, runs: Sequence["TrialRun"]) -> list[str]:
-    """Return how MLflow's runs differ from the trials, one phrase a kind."""
+    """Return how MLflow's runs differ from the trials, a phrase for each kind of difference."""
     by_number: dict[int, list[TrialRun]] = {}
     for run in runs:
         by_number.setdefault(run.number, []).append(run)
@@ -141,18 +141,21 @@ def differences(history: History, runs: Sequence["TrialRun"]) -> list[str]:
         run = same[0]
         if trial.ended is None:
             if run.state in STATUS:
-                wrong.append(f"{number} is {run.state} there, open here")
+                wrong.append(f"{number} is {run.state} in MLflow, unfinished in the journal")
             elif run.status == "RUNNING" and history.last_end is not None:
                 stuck.append(number)
         elif run.status == "RUNNING":
             stuck.append(number)
         elif (run.state, run.status) != (trial.state, STATUS[trial.state]):
-            wrong.append(f"{number} is {run.state or 'without a state'} there, {trial.state} here")
+            wrong.append(
+                f"{number} is {run.state or 'without a state'} in MLflow,"
+                f" {trial.state} in the journal"
+            )
     told = (
         ("missing: trial", missing),
         ("more than once: trial", doubled),
-        ("still running there: trial", stuck),
-        ("another outcome: trial", wrong),
+        ("still running in MLflow: trial", stuck),
+        ("different outcome: trial", wrong),
     )
     return [f"{words} {listed(found)}" for words, found in told if found]
 
@@ -160,14 +163,14 @@ def differences(history: History, runs: Sequence["TrialRun"]) -> list[str]:
 def repair_study(
     place: Place, name: str, folder: StudyFolder, books: Books, notify: Notify
 ) -> list[Finding]:
-    """Repair one study as far as it needs it; return what was done, or why not.
+    """Repair one study where needed; return what was done, or why not.
 
     Args:
-        place: the home and its MLflow.
+        place: the home and its MLflow store.
         name: the study's.
         folder: its files.
         books: compares it with MLflow.
-        notify: takes what is said while MLflow is told.
+        notify: takes notices while records are published to MLflow.
     """
     try:
         with StudyLock(folder.lock):
@@ -186,7 +189,7 @@ def _journal(name: str, folder: StudyFolder) -> list[Finding]:
     if not found.faults and not found.gaps and not again:
         return []
     done = repair(folder.journal, again=again)
-    folder.shipped.unlink(missing_ok=True)  # its numbers are of the file as it was
+    folder.shipped.unlink(missing_ok=True)  # its line numbers refer to the file before the repair
     return [Finding("repair", NOTICE, _told(done), name)]
 
 
@@ -202,8 +205,8 @@ def _told(done: Repair) -> str:
     damaged = [f for f in found.faults if f.is_damaged] or found.faults
     lines = [f"line {f.number} ({f.record}: {f.reason})" for f in damaged]
     others = len(found.faults) - len(damaged)
-    building = f", with {counted(others, 'record')} that built on what is lost" if others else ""
-    gaps = f" What is missing cannot be brought back: {listed(found.gaps)}." * bool(found.gaps)
+    building = f", with {counted(others, 'record')} that depend on lost ones" if others else ""
+    gaps = f" Missing for good: {listed(found.gaps)}." * bool(found.gaps)
     history = found.history
     vanished = sorted(_vanished(done))
     again = [*([f"trial {listed(vanished)}, from the start"] if vanished else [])]
@@ -212,8 +215,9 @@ def _told(done: Repair) -> str:
         f"repaired: {counted(len(found.faults), 'record')} lost, {found.records:,} kept."
         f" Left out: {listed(lines) or 'nothing'}{building}.{gaps}"
         f" To be trained or finished by the next `run`: {'; '.join(again) or 'nothing'}."
-        f" The whole file as it was: {done.copy.name}; the lines left out: {done.aside.name}."
-        " The next `run` or `sync` tells MLflow everything again"
+        f" Copy of the file before the repair: {done.copy.name}; the lines left out:"
+        f" {done.aside.name}."
+        " The next `run` or `sync` publishes everything to MLflow again"
     )
 
 
@@ -221,8 +225,7 @@ def _vanished(done: Repair) -> set[int]:
     known = done.found.history.trials
     named = {fault.trial for fault in done.found.faults if fault.trial is not None}
     gaps = set(range(max(known, default=-1) + 1))
-    # A number read off a damaged line is a guess; only the next one can be of a trial lost at the
-    # end.
+    # A number from a damaged line is a guess: at most one trial can be lost at the end.
     return {n for n in named | gaps if n not in known and n <= max(known, default=-1) + 1}
 
 
@@ -236,7 +239,7 @@ def _books(
     folder.shipped.unlink(missing_ok=True)
     waiting = place.tracker.sync(folder, notify)
     if waiting:
-        text = f"MLflow did not take {counted(waiting, 'record')} when it was told all again"
+        text = f"MLflow did not take {counted(waiting, 'record')} when all were published again"
         command = place.command("sync", tracked=True)
         return [Finding("repair", PROBLEM, text, name, command)]
-    return [Finding("repair", NOTICE, "MLflow was told everything again", name)]
+    return [Finding("repair", NOTICE, "everything was published to MLflow again", name)]

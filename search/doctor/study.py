@@ -1,4 +1,4 @@
-"""One study's files: its journal and lock, and whether what they say fits together."""
+"""Checks of one study's files: journal, lock, folds, predictions and scores."""
 
 import math
 from collections.abc import Iterator
@@ -20,15 +20,16 @@ from tracking.records import FoldEnded
 from tracking.repair import Examined
 from tracking.states import TrialState
 
-TOLERANCE = 1e-9  # of scores, which are recomputed in another order at most
+TOLERANCE = 1e-9  # tolerance of scores that are recomputed in another order
 
-_MEANS = {"cv_accuracy": "accuracy", "cv_loss": "loss"}  # a trial's score, and its folds' part
+# A trial's scores, and the folds' scores that they are means of.
+_MEANS = {"cv_accuracy": "accuracy", "cv_loss": "loss"}
 
 
 def meaning_findings(
     place: Place, name: str, folder: StudyFolder, history: History
 ) -> Iterator[Finding]:
-    """Look at whether a study's records, folds and predictions fit together."""
+    """Check that a study's records, folds and predictions agree."""
     found = [
         *_folds_file(name, folder, history),
         *_open_again(place, name, history),
@@ -39,13 +40,13 @@ def meaning_findings(
     ]
     yield from found
     if not found:
-        yield Finding("scores", OK, "scores, folds and predictions fit together", name)
+        yield Finding("scores", OK, "scores, folds and predictions agree", name)
 
 
 def unusable_predictions(folder: StudyFolder, history: History) -> dict[tuple[int, int], str]:
-    """Return the finished folds whose predictions are missing, damaged or of other samples.
+    """Return the finished folds with missing, damaged or wrong predictions.
 
-    By trial and fold, with the reason.
+    Keys are (trial, fold); values are reasons.
     """
     validation = _validation_parts(folder, history)
     unusable = {}
@@ -66,7 +67,7 @@ def unusable_predictions(folder: StudyFolder, history: History) -> dict[tuple[in
 
 
 def _validation_parts(folder: StudyFolder, history: History) -> dict[int, int]:
-    """Return the number of validation samples of each fold, as far as the files tell."""
+    """Return the number of validation samples of each fold, as far as it is known."""
     sizes: list[int] = []
     for path, digest in (
         (folder.folds, history.known_study().folds_digest),
@@ -81,13 +82,13 @@ def _validation_parts(folder: StudyFolder, history: History) -> dict[int, int]:
 
 def _folds_file(name: str, folder: StudyFolder, history: History) -> Iterator[Finding]:
     if not folder.folds.exists():
-        return  # the next `run` cuts them again
+        return  # the next `run` makes them again
     try:
         Folds.load(folder.folds, digest=history.known_study().folds_digest)
     except DataError:
         text = (
-            f"{folder.folds} does not have the folds the study began with; the next `run` cuts"
-            " them anew, as data and seed tell"
+            f"{folder.folds} does not have the study's original folds; the next `run` makes"
+            " them again from the data and the seed"
         )
         yield Finding("folds", PROBLEM, text, name)
 
@@ -98,16 +99,16 @@ def _open_again(place: Place, name: str, history: History) -> Iterator[Finding]:
         return
     folds = range(1, history.known_study().folds + 1)
     told = [
-        f"trial {trial.number} without fold"
+        f"trial {trial.number} lacks fold"
         f" {listed([fold for fold in folds if fold not in trial.finished_folds()])}"
         for trial in lost
     ]
     trials = str(history.sessions[-1].trials if history.sessions else len(history.trials))
     yield Finding(
         "folds",
-        NOTICE if history.repairs else PROBLEM,  # a repair has told of it
-        f"trials ended as complete whose folds are not all in the journal: {listed(told)}. They"
-        " are not counted as complete; the missing folds are trained again by",
+        NOTICE if history.repairs else PROBLEM,  # already reported by a repair
+        f"complete trials lack folds in the journal: {listed(told)}. They no longer count as"
+        " complete; to train the missing folds again:",
         name,
         place.command("run", "--study", name, "--trials", trials, tracked=True),
     )
@@ -118,7 +119,7 @@ def _scores(name: str, history: History) -> Iterator[Finding]:
         wrong = _wrong_scores(trial, history)
         if wrong:
             text = (
-                f"trial {trial.number}: {', '.join(wrong)}. Put back a copy of the journal, or do"
+                f"trial {trial.number}: {', '.join(wrong)}. Restore a copy of the journal, or do"
                 " not use this trial's scores"
             )
             yield Finding("scores", PROBLEM, text, name)
@@ -167,33 +168,33 @@ def _of_predictions(name: str, folder: StudyFolder, history: History) -> Iterato
                 if ended.predictions
             }
         except DataError:
-            continue  # it is told of as unusable
+            continue  # reported as unusable
         if parts and classes:
             wrong = _contradictions(trial, parts, classes)
             if wrong:
                 text = f"trial {trial.number} and its predictions differ: {', '.join(wrong)}"
-                text += ". Put back a copy of the files, or do not use this trial's scores"
+                text += ". Restore a copy of the files, or do not use this trial's scores"
                 yield Finding("predictions", PROBLEM, text, name)
 
 
 def _contradictions(trial: TrialHistory, parts: dict[int, Predictions], classes: int) -> list[str]:
     highest = max(max(p.labels.max(initial=0), p.predicted.max(initial=0)) for p in parts.values())
     if highest >= classes:
-        return [f"there is a class {highest}, of {classes}"]
+        return [f"class {highest} occurs, but there are {classes} classes"]
     folds = trial.finished_folds()
     wrong = [
-        f"fold {fold} has accuracy {folds[fold].accuracy} in the journal, {part.right.mean()} by"
-        " its predictions"
+        f"fold {fold} has accuracy {folds[fold].accuracy} in the journal, {part.right.mean()}"
+        " from its predictions"
         for fold, part in parts.items()
         if not _is_close(folds[fold].accuracy, float(part.right.mean()))
     ]
     joined = Predictions.joined(list(parts.values()))
     known = trial.ended.confusion if trial.ended else []
     if known and known != confusion_matrix(joined, classes):
-        wrong.append("the confusion matrix is another one")
+        wrong.append("the confusion matrix differs")
     known_f1 = trial.score("macro_f1")
     if known_f1 is not None and not _is_close(known_f1, macro_f1(joined, classes)):
-        wrong.append(f"macro_f1 is {known_f1}, by its predictions {macro_f1(joined, classes)}")
+        wrong.append(f"macro_f1 is {known_f1}, from its predictions {macro_f1(joined, classes)}")
     return wrong
 
 
@@ -205,7 +206,9 @@ def _curves(name: str, history: History) -> Iterator[Finding]:
         if one.ended and one.ended.epochs and set(one.epochs) != set(range(1, one.ended.epochs + 1))
     ]
     if lacking:
-        text = f"epochs are missing in the curves of {listed(lacking)}; their scores are kept"
+        text = (
+            f"epochs are missing in the curves of {listed(lacking)}; their scores are not affected"
+        )
         yield Finding("epochs", NOTICE, text, name)
 
 
@@ -215,15 +218,15 @@ def _exports(name: str, history: History) -> Iterator[Finding]:
     for opening in history.test_openings:
         if opening.model_sha256 not in known:
             text = (
-                f"the test set was opened for a model ({opening.model_sha256[:12]}) of whose export"
-                " nothing is recorded; put back a copy of the journal, or export again"
+                f"the test set was opened for a model ({opening.model_sha256[:12]}) whose export is"
+                " not recorded; restore a copy of the journal, or export again"
             )
             yield Finding("exports", PROBLEM, text, name)
     for export in history.exports:
         if export.model_sha256 not in tested:
             text = (
-                f"the model in {export.folder} was exported and no opening of the test set is"
-                " recorded for it: the export broke off then, or the record is lost"
+                f"the model in {export.folder} was exported, but no opening of the test set is"
+                " recorded for it: either the export broke off, or the record is lost"
             )
             yield Finding("exports", NOTICE, text, name)
 
@@ -231,7 +234,7 @@ def _exports(name: str, history: History) -> Iterator[Finding]:
 def study_findings(
     place: Place, name: str, folder: StudyFolder, found: Examined, *, running: str | None
 ) -> Iterator[Finding]:
-    """Look at a study's files; `found` is its journal, `running` who runs it."""
+    """Check a study's files; `found` is its journal, `running` the process that runs it."""
     yield from _journal(place, name, folder, found, is_running=running is not None)
     yield _lock(name, running, is_there=folder.lock.exists())
     if found.history.study is None:
@@ -239,7 +242,7 @@ def study_findings(
     if running is None:
         yield _session(place, name, found.history)
     yield from _predictions(place, name, folder, found.history)
-    if not found.needs_repair:  # else much would be told that comes of the damage
+    if not found.needs_repair:  # otherwise the damage would cause many more findings
         yield from meaning_findings(place, name, folder, found.history)
     for repaired in found.history.repairs:
         gaps = ", with gaps that cannot be filled" * bool(repaired.gaps)
@@ -248,12 +251,12 @@ def study_findings(
 
 
 def is_needed(trial: TrialHistory, fold: int) -> bool:
-    """Say whether a fold's predictions are: a trial that was pruned or failed keeps its outcome."""
+    """Return whether a fold's predictions are needed: not for a pruned or failed trial."""
     return fold in trial.more_folds or trial.state not in (TrialState.PRUNED, TrialState.FAILED)
 
 
 def unfinished_text(history: History) -> str:
-    """Return which trials are not over, and how far they came: `trial 3 (in fold 2)`."""
+    """Return the unfinished trials and their progress: `trial 3 (2 folds finished)`."""
     trials = [trial for _, trial in sorted(history.trials.items()) if trial.ended is None]
     return listed([f"trial {trial.number} ({_progress(trial)})" for trial in trials])
 
@@ -276,8 +279,8 @@ def _journal(
         yield _unsound(place, name, path, found)
     elif faults:
         text = (
-            f"{path} ends in {amount(path.stat().st_size - faults[0].position)} that a crash left"
-            f" (line {faults[0].number}); the next `run` sets them aside"
+            f"{path} ends in {amount(path.stat().st_size - faults[0].position)} left by a crash"
+            f" (line {faults[0].number}); the next `run` moves them to a file of their own"
         )
         yield Finding("journal", NOTICE, text, name)
     else:
@@ -293,9 +296,9 @@ def _unsound(place: Place, name: str, path: Path, found: Examined) -> Finding:
         at = f"line {first.number} (at byte {first.position:,})"
         told.append(f"{at}: {first.reason} ({first.record}){more}")
     if found.gaps:
-        told.append(f"{listed(found.gaps)}. What they told is lost, such as that the test set was")
-        told[-1] += " opened, unless there is a copy of the file"
-    text = f"{path}, {'; '.join(told)}. The study cannot go on until the journal is mended"
+        told.append(f"{listed(found.gaps)}. What they recorded is lost, such as openings of the")
+        told[-1] += " test set, unless there is a copy of the file"
+    text = f"{path}, {'; '.join(told)}. The study cannot continue until the journal is repaired"
     return Finding("journal", PROBLEM, text, name, place.command("doctor", name, "--repair"))
 
 
@@ -306,18 +309,18 @@ def _without_study(name: str, folder: StudyFolder, found: Examined) -> Finding:
     if End.load(folder.journal).size:
         text = (
             f"{folder.journal} holds no record, but did when it was last closed. It cannot be"
-            " repaired: bring back a copy of the file, or remove the folder to begin anew"
+            " repaired: restore a copy of the file, or remove the folder to start again"
         )
         return Finding("journal", PROBLEM, text, name)
-    text = f"{folder.journal} holds no record: it ended before the study began; `run` begins anew"
+    text = f"{folder.journal} holds no record: a crash came before the first; `run` starts again"
     return Finding("journal", NOTICE, text, name)
 
 
 def _lock(name: str, running: str | None, *, is_there: bool) -> Finding:
     if running is not None:
-        return Finding("lock", NOTICE, f"it is being run by {running}", name)
-    left = " (the file `lock` that is left locks nothing)" if is_there else ""
-    return Finding("lock", OK, f"not being run{left}", name)
+        return Finding("lock", NOTICE, f"run by {running}", name)
+    left = " (no process holds its `lock` file)" if is_there else ""
+    return Finding("lock", OK, f"not running{left}", name)
 
 
 def _session(place: Place, name: str, history: History) -> Finding:
@@ -325,8 +328,8 @@ def _session(place: Place, name: str, history: History) -> Finding:
     if history.sessions and history.last_end is None:
         trials = str(history.sessions[-1].trials)
         text = (
-            "its last session did not end in good order;"
-            f" unfinished: {unfinished or 'no trial'}. Every finished fold is kept; go on with"
+            "its last session broke off;"
+            f" unfinished: {unfinished or 'no trial'}. Every finished fold is kept; continue with"
         )
         command = place.command("run", "--study", name, "--trials", trials, tracked=True)
         return Finding("session", NOTICE, text, name, command)
@@ -344,19 +347,19 @@ def _predictions(
     others = [pair for pair in lost if pair not in needed]
     if needed:
         text = (
-            f"predictions are missing or damaged: {_folds_text(needed)} ({lost[needed[0]]}). Have"
-            " these folds trained again, by the next `run` after"
+            f"predictions are missing or damaged: {_folds_text(needed)} ({lost[needed[0]]}). To"
+            " have these folds trained again, call `run` after"
         )
         command = place.command("doctor", name, "--repair")
         yield Finding("predictions", PROBLEM, text, name, command)
     if others:
         text = (
             f"predictions are missing or damaged: {_folds_text(others)}. These trials were pruned"
-            " or failed; what is known of them is kept"
+            " or failed, so their predictions are not needed"
         )
         yield Finding("predictions", NOTICE, text, name)
     if not lost:
-        yield Finding("predictions", OK, "all files of predictions are whole", name)
+        yield Finding("predictions", OK, "all files of predictions are complete", name)
 
 
 def _folds_text(folds: list[tuple[int, int]]) -> str:

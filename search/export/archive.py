@@ -1,4 +1,4 @@
-"""A `.keras` archive looked at before Keras opens it; nothing in it is run."""
+"""Check a `.keras` archive before Keras opens it; nothing in it is run."""
 
 import json
 import zipfile
@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-MAX_BYTES = 8 << 30  # of all that is packed in it
+MAX_BYTES = 8 << 30  # bytes of all members, unpacked
 MAX_CONFIG_BYTES = 64 << 20
-MAX_EXPANSION = 100  # Keras packs nothing smaller; an honest tool gets to a tenth at most
-FREE_BYTES = 256 << 20  # what may be packed as small as it likes
+MAX_EXPANSION = 100  # times; Keras does not compress, and honest tools reach a tenth at most
+FREE_BYTES = 256 << 20  # bytes that are allowed at any compression
 TOPMOST = frozenset({"metadata.json", "config.json", "model.weights.h5", "assets"})
 CONFIG = "config.json"
 
 
 def fault_in_archive(path: Path) -> str:
-    """Return why a file is no Keras archive that is safe to unpack, or nothing.
+    """Return why a file is not a Keras archive that is safe to unpack, or None.
 
     Args:
         path: a file.
@@ -25,12 +25,12 @@ def fault_in_archive(path: Path) -> str:
         with zipfile.ZipFile(path) as archive:
             return _fault_in(archive)
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
-        # RuntimeError: encrypted, packed in an unknown way, or nested too deep.
+        # RuntimeError: encrypted, unknown compression, or nested too deep.
         return f"it must be a Keras archive, which is a zip file: {error}"
 
 
 def own_names(path: Path) -> tuple[str, ...]:
-    """Return the names of what in a sound archive is not Keras's own, as `own_in` finds them.
+    """Return the names of custom objects in a valid archive, as `own_in` finds them.
 
     Args:
         path: the archive; nothing in it is run.
@@ -40,7 +40,7 @@ def own_names(path: Path) -> tuple[str, ...]:
 
 
 def own_in(config: Any) -> tuple[str, ...]:
-    """Return the names of classes and functions in Keras's description that are not Keras's own."""
+    """Return the names of custom classes and functions in Keras's configuration."""
     return tuple(dict.fromkeys(_own(config)))
 
 
@@ -53,7 +53,7 @@ def _own(config: Any) -> Iterator[str]:
         if kind == "__lambda__":
             yield "a Python lambda"
         elif kind == "function" and not _is_keras(module):
-            yield str(config.get("config"))  # Keras names its own by a text alone
+            yield str(config.get("config"))  # Keras refers to its own objects by a text alone
         elif module and module != "builtins" and not _is_keras(module):
             yield str(config.get("registered_name") or kind)
     for part in parts:
@@ -68,18 +68,20 @@ def _fault_in(archive: zipfile.ZipFile) -> str:
     members = archive.infolist()
     names = [member.filename for member in members]
     if len(set(names)) < len(names):
-        return "a name stands in it twice"
+        return "it contains a name twice"
     odd = next((name for name in names if not _is_expected(name)), None)
     if odd is not None:
-        return f"Keras would not have written {odd[:80]!r} in it"
+        return f"it contains {odd[:80]!r}, which Keras would not have written"
     if CONFIG not in names:
-        return f"{CONFIG} is missing in it"
+        return f"it has no {CONFIG}"
     size, packed = (sum(column) for column in zip(*map(_sizes, members), strict=True))
     if size > MAX_BYTES or size > max(FREE_BYTES, MAX_EXPANSION * packed):
-        return f"unpacked it would have {size:,} bytes, packed it has {packed:,}"
+        return f"it would expand from {packed:,} to {size:,} bytes"
     if archive.getinfo(CONFIG).file_size > MAX_CONFIG_BYTES:
         return f"{CONFIG} has more than {MAX_CONFIG_BYTES:,} bytes"
-    return "" if isinstance(json.loads(archive.read(CONFIG)), dict) else f"{CONFIG} is no mapping"
+    return (
+        "" if isinstance(json.loads(archive.read(CONFIG)), dict) else f"{CONFIG} is not a mapping"
+    )
 
 
 def _sizes(member: zipfile.ZipInfo) -> tuple[int, int]:

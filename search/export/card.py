@@ -1,4 +1,4 @@
-"""The text that goes with an exported model."""
+"""The model card of an exported model."""
 
 import shlex
 from collections.abc import Iterable
@@ -13,29 +13,28 @@ from tracking.records import ModelExported, StudyStarted, TestSetOpened
 
 _LIKE = {"image": "images", "text": "texts", "table": "rows"}
 _EXAMPLES = {"image": "image.png", "text": '"a text"', "table": "rows.csv"}
-_UNEVEN = 1.5  # largest class against the smallest, from which on classes are called uneven
+_UNEVEN = 1.5  # ratio of largest to smallest class from which classes are called uneven
 _ENCODED = {
     "image": "An image is padded or resized from `native_shape` to `input_shape` in `labels.json`"
     " (smaller by at most a quarter: centred on black; else resized, bilinear); `scaled` says"
     " whether pixels are then divided by 255.",
-    "text": "A text is lower-cased; its words are the runs of letters and digits, with apostrophes"
-    " inside, and the signs `!` and `?` by themselves. The word in line n of `vocabulary.txt` (from"
-    " 1; the same words stand in `labels.json`) is token n + 1, any other word is token 1; behind"
-    " the last word stands 0, up to `length` tokens. Formats that are given `texts` do this"
-    " themselves.",
-    "table": "Of each column its `means` is subtracted, and the rest divided by its `deviations`;"
-    " both stand in `labels.json`, in the order of `columns`. Formats that are given rows as in the"
-    " file do this themselves.",
+    "text": "A text is lower-cased; words are sequences of letters and digits, with apostrophes"
+    " within them, and each `!` and `?`. The word in line n of `vocabulary.txt` (from 1;"
+    " `labels.json` has the same words) is token n + 1, any other word is token 1; token 0 pads"
+    " the end, up to `length` tokens. Formats whose input is `texts` do this themselves.",
+    "table": "Each column minus its `means`, divided by its `deviations`; both are in"
+    " `labels.json`, in the order of `columns`. Formats whose input is rows as in the file do"
+    " this themselves.",
 }
 
 
 def model_card(history: History, export: ModelExported, test: TestSetOpened | None) -> str:
-    """Return `MODEL_CARD.md`: what the model is, how good, how it was chosen and made.
+    """Return `MODEL_CARD.md`: the model, its scores, its choice and its training.
 
     Args:
-        history: the study's.
+        history: of the study.
         export: the model.
-        test: its score on the test set, None if that was not opened for it.
+        test: its score on the test set, None if the test set was not opened for it.
     """
     study = history.study
     if study is None:
@@ -46,7 +45,7 @@ def model_card(history: History, export: ModelExported, test: TestSetOpened | No
         _opening(study, export),
         "## Scores",
         *_scores(history, export, test),
-        "## Setting",
+        "## Params",
         _table(("parameter", "value"), trial.setting.items()),
         "## Data",
         _data(study, export),
@@ -57,7 +56,7 @@ def model_card(history: History, export: ModelExported, test: TestSetOpened | No
         *_use(export, study.kind, study.space),
         "## Limits",
         *_limits(study, test),
-        "## How to make it again",
+        "## How to reproduce it",
         *_reproduction(history, export),
     ]
     return "\n\n".join(parts) + "\n"
@@ -95,9 +94,9 @@ def _scores(history: History, export: ModelExported, test: TestSetOpened | None)
         ],
     )
     yield (
-        "Of the cross-validation the interval allows for folds whose training parts overlap"
-        " (corrected resampled variance, Nadeau and Bengio 2003), of the test accuracy for the"
-        " number of test samples (Wilson)."
+        "The interval of the cross-validation allows for overlapping training parts (corrected"
+        " resampled variance, Nadeau and Bengio 2003), that of the test accuracy for the number of"
+        " test samples (Wilson)."
         + (" The scores over folds are those of single models." if export.models > 1 else "")
     )
     if test:
@@ -121,7 +120,7 @@ def _test_scores(test: TestSetOpened | None) -> list[tuple[object, ...]]:
 
 
 def _further_scores(history: History, trial: TrialHistory) -> list[tuple[str, str]]:
-    """Return what else the search went for, and the scores on folds that confirmed the trial."""
+    """Return the other objectives, and the scores on confirmation folds."""
     shown = ("cv_accuracy", "macro_f1", "model_parameters")
     rows = [
         (objective.meaning, f"{score:.{2 if objective.name == 'latency_ms' else 4}f}")
@@ -130,7 +129,7 @@ def _further_scores(history: History, trial: TrialHistory) -> list[tuple[str, st
     ]
     if trial.confirmed is None or not trial.confirmed.scores:
         return rows
-    folds = f"on {len(trial.finished_more_folds())} further folds"
+    folds = f"on {len(trial.finished_more_folds())} confirmation folds"
     scores = trial.confirmed.scores
     return [
         *rows,
@@ -144,11 +143,11 @@ def _data(study: StudyStarted, export: ModelExported) -> str:
     data = study.dataset
     used = "The model was trained on all of them"
     if export.models > 1:
-        used = "Each of the models was trained on all of them but its fold's validation part"
+        used = "Each of the models was trained on all of them except its fold's validation part"
     return (
         f"`{data['name']}` ({data['source']}), {data['samples']:,} training samples,"
-        f" {len(data['classes'])} classes, SHA-256 `{data['digest']}`. {used}; the test set took"
-        " no part in the choice of the setting."
+        f" {len(data['classes'])} classes, SHA-256 `{data['digest']}`. {used}; the test set had"
+        " no part in the choice of the trial."
     )
 
 
@@ -161,8 +160,8 @@ def _choice(history: History, study: StudyStarted) -> str:
     )
     confirmed = len(history.confirmed())
     further = (
-        f" The best of them ({confirmed}) were trained once more on further folds, which took no"
-        " part in the search, and are ranked by these."
+        f" The best of them ({confirmed}) were trained on confirmation folds, which had no part in"
+        " the search, and are ranked by these."
         if confirmed
         else ""
     )
@@ -170,8 +169,8 @@ def _choice(history: History, study: StudyStarted) -> str:
         f"{len(counts)} trials ({counts.count('complete')} complete, {counts.count('pruned')}"
         f" pruned, {counts.count('failed')} failed) by {study.driver}/{settings['sampler']}, seed"
         f" {settings['seed']}, each on the same folds, {study.folds} in all, SHA-256"
-        f" `{study.folds_digest}`, in search of {goals}.{further} The best of many trials is a"
-        " little flattered by its cross-validated score; the test score is not."
+        f" `{study.folds_digest}`, in search of {goals}.{further} The cross-validated score of"
+        " the best of many trials is a little too good; the test score is not."
     )
 
 
@@ -184,7 +183,7 @@ def _use(export: ModelExported, kind: str, space: str) -> Iterable[str]:
     yield (
         f"`python -m search predict FOLDER {_EXAMPLES[kind]}`, or"
         ' `keras.saving.load_model("model.keras")`.'
-        f" Made with {', '.join(export.requirements)}; computes in float32. It comes without loss"
+        f" Made with {', '.join(export.requirements)}; computes in float32. It has no loss"
         " and optimizer; `compile` it to train it further."
     )
     own = [f"`{name}`" for each in export.formats for name in each.get("own", ())]
@@ -192,8 +191,8 @@ def _use(export: ModelExported, kind: str, space: str) -> Iterable[str]:
         place, _, name = space.rpartition(":")
         module = Path(place).stem if place.endswith(".py") else place
         yield (
-            f"`model.keras` holds more than Keras's own parts: {', '.join(own)}. Before Keras can"
-            f" load it, import their code, as by `import {module}`; `predict` takes it with"
+            f"`model.keras` has custom objects: {', '.join(own)}. Before Keras can"
+            f" load it, import their code, as with `import {module}`; `predict` takes it with"
             f" `--space {Path(place).name}:{name}`. The other formats need no code."
         )
     if export.formats:
@@ -209,21 +208,21 @@ def _use(export: ModelExported, kind: str, space: str) -> Iterable[str]:
         ]
         yield _table(("file", "takes", "runs with", "bytes", "difference"), rows)
         yield (
-            "`difference` is the largest between its probabilities and the Keras model's, on"
-            " training samples, after it was written and loaded again."
+            "`difference` is the largest difference between its probabilities and the Keras"
+            " model's, on training samples, after it was written and loaded again."
         )
     yield (
-        f"{_ENCODED[kind]} `outputs` in `labels.json` tells of `model.keras` whether it gives"
-        " probabilities, logits or scores, one a class or one for the second of two (where it is"
-        " above `threshold`); all other formats give one probability, or score, a class, in the"
-        " order of `classes`."
+        f"{_ENCODED[kind]} `outputs` in `labels.json` says whether `model.keras` returns"
+        " probabilities, logits or scores, one for each class or one for the second of two (which"
+        " is meant above `threshold`); all other formats return one probability, or score, for each"
+        " class, in the order of `classes`."
     )
 
 
 def _limits(study: StudyStarted, test: TestSetOpened | None) -> Iterable[str]:
     yield (
-        f"Scores hold for {_LIKE[study.kind]} like those of the dataset, of the same making."
-        " Probabilities are not calibrated. What belongs to none of the classes still gets one of"
+        f"Scores are valid for {_LIKE[study.kind]} like those of the dataset, from the same source."
+        " Probabilities are not calibrated. A sample that belongs to no class still gets one of"
         " them."
     )
     if test is None:
@@ -245,12 +244,13 @@ def _limits(study: StudyStarted, test: TestSetOpened | None) -> Iterable[str]:
     )
     if counts[most] >= _UNEVEN * counts[least]:
         text += (
-            f": accuracy tells mostly of {most}; always to answer it would score"
-            f" {counts[most] / sum(counts.values()):.4f}. Macro F1 counts every class alike"
+            f": accuracy mostly reflects {most}; always predicting it would score"
+            f" {counts[most] / sum(counts.values()):.4f}. Macro F1 gives every class the same"
+            " weight"
         )
     shares = {name: _share(test, name, study) for name in counts}
     worst = min(shares, key=shares.__getitem__)
-    yield f"{text}. It finds {worst} least: {shares[worst]:.4f} of them."
+    yield f"{text}. Its lowest recall is that of {worst}: {shares[worst]:.4f}."
 
 
 def _share(test: TestSetOpened, name: str, study: StudyStarted) -> float:
@@ -266,8 +266,8 @@ def _reproduction(history: History, export: ModelExported) -> Iterable[str]:
     again += ["--format", formats] if formats else []
     yield "\n".join(["```console", f"$ {run_command(history)}", f"$ {shlex.join(again)}", "```"])
     yield (
-        "A study of one worker gives the same folds and the same scores to the last bit where"
-        " versions and machine are the same."
+        "A study with one worker gives the same folds, and the same scores to the last bit, with"
+        " the same versions on the same machine."
     )
     yield _table(("what it depends on", "value"), facts(history))
 

@@ -1,8 +1,8 @@
-"""Whose code an exported model may have run so that Keras knows the model's own classes.
+"""Which code may run to register an exported model's custom classes with Keras.
 
-An exported folder may come from anybody, so nothing that is written in it is ever imported. Code
-is run that the user names, or that the home's own study was made with, where its journal tells of
-this very archive (by SHA-256).
+An exported folder may come from anybody, so no module is imported because the folder names it. Only
+two kinds of code run: a space that the user names, and the space of a study in the home whose
+journal records this archive by its SHA-256.
 """
 
 from dataclasses import replace
@@ -16,14 +16,15 @@ from search.data.inputs import ImageEncoder, TextEncoder, spec_of
 from search.errors import DataError, FoldwiseError
 from search.export.folder import CHECKED, Code, Labels, ModelFolder, NeedsCode
 from search.studies import study_folder, study_history
+from search.text import shell
 from spaces import absolute, run_code
 from tracking.home import Home
 
-DIFFERENCE = 1e-3  # of one value; other machines and versions round otherwise by less
+DIFFERENCE = 1e-3  # of one value; rounding on other machines and versions is smaller
 
 
 def code_of(reference: str, labels: Labels) -> Code:
-    """Return what runs the code of a space: imports it, then builds one of its models.
+    """Return a function that runs the code of a space: imports it, then builds one of its models.
 
     Args:
         reference: of the space.
@@ -34,21 +35,21 @@ def code_of(reference: str, labels: Labels) -> Code:
 
 
 def checked(model: Any, labels: Labels) -> Labels:
-    """Return the labels with what a model gives for made-up samples."""
+    """Return the labels with a model's outputs for made-up samples."""
     found = _tried(model, labels)
     return labels if found is None else replace(labels, check=tuple(map(tuple, found.tolist())))
 
 
 def open_model(folder: ModelFolder, labels: Labels, code: Code | None) -> Any:
-    """Return the Keras model of a folder, which computes what it did when it was written.
+    """Return a folder's Keras model, which computes the same as when it was written.
 
     Args:
-        folder: what `export` wrote.
+        folder: written by `export`.
         labels: of the same folder.
-        code: registers the model's own parts, as `ModelFolder.load` takes it.
+        code: registers custom objects, as `ModelFolder.load` takes it.
 
     Raises:
-        DataError: there is no model, it is damaged, its code is not known, or was changed.
+        DataError: there is no model, it is damaged, or its code is unknown or has changed.
     """
     model = folder.load(code)
     if labels.check:
@@ -57,27 +58,27 @@ def open_model(folder: ModelFolder, labels: Labels, code: Code | None) -> Any:
             own = ", ".join(folder.own_names())
             gave = "fails" if found is None else f"is off by {np.abs(found - expected).max():.2g}"
             raise DataError(
-                f"{folder.model} must give what it gave when it was exported; for made-up samples"
-                f" it {gave}. Its own parts ({own}) were changed since: bring back the code it was"
-                " exported with, or export again."
+                f"{folder.model} must give the same outputs as when it was exported; for made-up"
+                f" samples it {gave}. Its custom objects ({own}) have changed since: restore the"
+                " code it was exported with, or export again."
             )
     return model
 
 
 def _tried(model: Any, labels: Labels) -> Any:
-    """Return a model's values for made-up samples; None where it gives no numbers for them."""
+    """Return a model's values for made-up samples; None if it gives no numbers."""
     from search.export.predict import class_values
 
     try:
         found = class_values(model, made_up(labels)[: len(labels.check) or CHECKED], labels)
-    except Exception:  # noqa: BLE001 # made-up samples may be beyond what the model was made for
+    except Exception:  # noqa: BLE001 # made-up samples may be invalid for the model
         return None
     return found if np.isfinite(found).all() else None
 
 
 def made_up(labels: Labels) -> Any:
-    """Return samples as a model receives them, the same in each version and on each machine."""
-    encoder, chance = labels.encoder, np.random.RandomState(0)  # NumPy keeps its numbers for good
+    """Return a model's input of made-up samples, the same on all machines and versions."""
+    encoder, chance = labels.encoder, np.random.RandomState(0)  # its stream never changes
     shape = (CHECKED, *encoder.input_shape)
     match encoder:
         case ImageEncoder():
@@ -92,13 +93,13 @@ def load_model(folder: ModelFolder, labels: Labels, *, space: str | None, home: 
     """Return the Keras model of a folder of unknown origin.
 
     Args:
-        folder: what `export` wrote.
+        folder: written by `export`.
         labels: of the same folder.
-        space: reference of the space whose code may be run, as the user names it.
-        home: whose studies are trusted; None for no home.
+        space: reference of the space whose code may run, named by the user.
+        home: the home whose studies are trusted; None: no home.
 
     Raises:
-        NeedsCode: it has classes of its own, and none of the two knows their code.
+        NeedsCode: it has custom classes, and neither `space` nor `home` has their code.
         DataError: there is no model, or it is damaged.
     """
     reference = space or _space_in(home, folder)
@@ -109,7 +110,7 @@ def load_model(folder: ModelFolder, labels: Labels, *, space: str | None, home: 
 
 
 def _space_in(home: Path | None, folder: ModelFolder) -> str | None:
-    """Return the space of the study in a home that has exported this very archive."""
+    """Return the space of the study in a home that exported this archive."""
     if home is None or not home.is_dir():
         return None
     try:
@@ -125,7 +126,7 @@ def _remedy(folder: ModelFolder) -> str:
     named = str(folder.metrics().get("space", ""))
     origin = f" (the folder says: {named[:200]!r})" if ":" in named else ""
     return (
-        "Where it was exported, name that home with `--home`; elsewhere get the file with the space"
-        f"{origin} and name it, if you trust it, since it is run:"
-        f" `python -m search predict {folder.path} INPUT --space FILE.py:NAME`."
+        "Where it was exported, name its home with `--home`; elsewhere, get the file with the space"
+        f"{origin} and, if you trust it, name it, which runs it:"
+        f" `{shell('predict', str(folder.path), 'INPUT', '--space', 'FILE.py:NAME')}`."
     )

@@ -1,4 +1,4 @@
-"""An exported model's folder: its files, and how they are read again."""
+"""The folder of an exported model: its files, and how they are read."""
 
 import hashlib
 import json
@@ -22,38 +22,39 @@ from search.data.pictures import MAX_PIXELS
 from search.errors import DataError
 from search.export.archive import fault_in_archive, own_names
 from search.tasks.classification import MEANINGS, Outputs
+from search.text import shell
 from spaces import SpaceError, cause_of
 from tracking.files import whole_file
 from tracking.home import LABELS, METRICS, MODEL
 
 MAX_JSON_BYTES = 64 << 20
-MAX_TOKENS = 1_000_000  # of one text
+MAX_TOKENS = 1_000_000  # tokens of one text
 CHECKED = 4  # made-up samples in `Labels.check`
 
-# Runs a user's code that registers classes with Keras, and pauses after each step.
+# Runs a user's code that registers classes with Keras; yields after each step.
 Code: TypeAlias = Callable[[], Iterable[None]]
 
 _MISSING = re.compile(r"Could not locate (class|function) '([^']+)'")
 _LAMBDA = re.compile(r"unsafe_deserialization|__lambda__|identifier: \{'value'")
-_HOLDS_CODE = "holds code, such as a Lambda layer, which is not run"
+_HOLDS_CODE = "contains code, such as a Lambda layer, which is never run"
 _SHOWN_NAMES = 5
 OTHERS = ("saved_model.pb", "*.h5", "*.hdf5", "*.pkl", "*.pickle", "*.joblib", "*.pt")
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What a model's inputs and outputs mean.
+    """The meaning of a model's inputs and outputs.
 
     Attributes:
         classes: names, by class number.
         encoder: turns samples into the model's input.
         background: mean of the training images' border pixels, 0 (black) to 255 (white).
         columns: a table's column names, in the model's order.
-        outputs: what the model gives, `probabilities`, `logits` or `scores`: one a class, or one
-            for the second of two.
-        threshold: of one score: above it the second class is meant.
-        check: of a model with parts of a user's own, the values a class it gave for made-up
-            samples, one row each: code that was changed since shows.
+        outputs: `probabilities`, `logits` or `scores`: one for each class, or one for the second of
+            two.
+        threshold: a single score above it means the second class.
+        check: of a model with custom objects, its values for made-up samples, one row each; they
+            reveal changed code.
     """
 
     classes: tuple[str, ...]
@@ -66,7 +67,7 @@ class Labels:
 
     @property
     def meaning(self) -> Outputs:
-        """What the model's outputs mean."""
+        """The meaning of the model's outputs."""
         return Outputs(self.outputs, len(self.classes), self.threshold)
 
     @property
@@ -88,7 +89,7 @@ class Labels:
 
 
 class NoModel(DataError):
-    """A folder whose model cannot be had.
+    """A folder whose model cannot be loaded.
 
     Attributes:
         why: a phrase.
@@ -100,11 +101,11 @@ class NoModel(DataError):
 
 
 class NeedsCode(NoModel):
-    """A model whose own classes or functions Keras does not know.
+    """A model with custom classes or functions that Keras does not know.
 
     Args:
         model: the archive.
-        names: of what is not Keras's own, as the archive has them.
+        names: of custom objects, as in the archive.
         why: what Keras lacks.
         remedy: one sentence.
     """
@@ -116,7 +117,7 @@ class NeedsCode(NoModel):
         super().__init__(message.rstrip(), why)
 
     def with_remedy(self, remedy: str) -> "NeedsCode":
-        """Return the same with a remedy."""
+        """Return the same error with a remedy."""
         return NeedsCode(self.model, self.names, self.why, remedy)
 
 
@@ -143,10 +144,10 @@ class ModelFolder:
             raise self._not_a_model(error.strerror) from error
 
     def write_labels(self, labels: Labels) -> None:
-        """Write `labels.json` once all other files are there: it has the digest of each.
+        """Write `labels.json` after all other files: it has the digest of each.
 
-        By these a folder is told apart from one whose files are of two exports, as after one that
-        was killed, or a copy that broke off.
+        The digests reveal a folder with files of two exports, for example after a killed export or
+        an interrupted copy.
         """
         files = sorted(path for path in self.path.rglob("*") if path.is_file())
         digests = {
@@ -162,20 +163,21 @@ class ModelFolder:
     def check_model(self) -> None:
         """Check that `model.keras` is the file that `labels.json` was written with.
 
-        A folder without labels, or with those of an export that kept no digests, is not refused.
+        A folder without labels, or with labels without digests, is not refused.
 
         Raises:
-            DataError: it is another one.
+            DataError: it is another file.
         """
         try:
             known = _read_json(self.path / LABELS)["files"][MODEL]["sha256"]
         except (OSError, ValueError, LookupError, TypeError, RecursionError):
-            return  # `labels` tells what is wrong with them
+            return  # `labels` gives the error
         if known != self.model_sha256():
+            again = shell("export", "STUDY", "--to", str(self.path), "--overwrite")
             raise DataError(
-                f"{self.path} is not whole: its {MODEL} is not the one that {LABELS} was written"
-                " for, as after an export or a copy that broke off, so its answers would be wrong."
-                f" Export again with `python -m search export STUDY --to {self.path} --overwrite`,"
+                f"{self.path} is not complete: its {MODEL} is not the one that {LABELS} was written"
+                " for, as after an interrupted export or copy, so its predictions would be wrong."
+                f" Export again with `{again}`,"
                 " or copy the whole folder again."
             )
 
@@ -183,7 +185,7 @@ class ModelFolder:
         """Read `labels.json`.
 
         Raises:
-            DataError: absent or damaged.
+            DataError: it is missing or damaged.
         """
         try:
             return _labels(_read_json(self.path / LABELS))
@@ -194,7 +196,7 @@ class ModelFolder:
             raise self._not_a_model(f"{LABELS} is damaged: {why}") from error
 
     def metrics(self) -> dict[str, Any]:
-        """Read `metrics.json`; an absent or damaged one is empty."""
+        """Read `metrics.json`; empty if it is missing or damaged."""
         try:
             data = _read_json(self.path / METRICS)
         except (OSError, ValueError, RecursionError):
@@ -202,28 +204,28 @@ class ModelFolder:
         return data if isinstance(data, dict) else {}
 
     def write(self, name: str, content: str) -> None:
-        """Write one of the folder's text files, whole or not at all."""
+        """Write one of the folder's text files, completely or not at all."""
         with whole_file(self.path / name) as file:
             file.write(content.encode())
 
     def own_names(self) -> tuple[str, ...]:
-        """Return what in the archive is not Keras's own, as `model_archive.own_names` does."""
+        """Return the names of custom objects in the archive, as `archive.own_names` does."""
         return own_names(self.model)
 
     def load(self, code: Code | None = None) -> Any:
         """Return the Keras model, loaded in Keras's safe mode; no other format is opened.
 
-        It comes without loss, optimizer and metrics, which may be a user's own and which no
-        prediction takes.
+        It has no loss, optimizer and metrics, which may be custom objects and which predictions do
+        not need.
 
         Args:
-            code: runs the user's code that registers the model's own classes, step by step; asked
-                only where Keras alone cannot open the archive, and after each step tried again.
+            code: runs the user's code that registers custom classes, step by step; used only if
+                Keras alone cannot open the archive, which is tried again after each step.
 
         Raises:
-            NeedsCode: the archive holds what is not Keras's own, and no code has registered it.
-            DataError: the archive is absent or damaged, is of another export than the labels, holds
-                what is no model, or could only be loaded by running code that is in it.
+            NeedsCode: the archive has custom objects that no code has registered.
+            DataError: the archive is missing or damaged, belongs to another export than the labels,
+                is not a model, or could only be loaded by running code in it.
         """
         if not self.model.is_file():
             raise self._not_a_model(f"there is no {MODEL}{self._other_formats()}")
@@ -235,10 +237,12 @@ class ModelFolder:
 
         try:
             model = _loaded(self.model, code)
-        except Exception as error:  # Keras raises all kinds for a damaged archive
+        except Exception as error:  # Keras raises errors of all types for a damaged archive
             raise self._not_opened(error) from error
         if not isinstance(model, keras.Model):
-            raise self._not_a_model(f"{MODEL} holds a {type(model).__name__}, which is no model")
+            raise self._not_a_model(
+                f"{MODEL} contains a {type(model).__name__}, which is not a model"
+            )
         return model
 
     def _not_opened(self, error: Exception) -> DataError:
@@ -246,7 +250,7 @@ class ModelFolder:
         if why == _HOLDS_CODE:
             return self._not_a_model(f"{MODEL} {why}")
         missing = tuple(name for _, name in _missing(error))
-        if missing or isinstance(error, SpaceError):  # the code that was to register them
+        if missing or isinstance(error, SpaceError):  # the code that should register them
             return NeedsCode(self.model, self.own_names() or missing, why)
         return self._not_a_model(f"{MODEL} is damaged: {why}")
 
@@ -254,18 +258,18 @@ class ModelFolder:
         found = [path.name for pattern in OTHERS for path in self.path.glob(pattern)]
         if not found:
             return ""
-        return f"; {sorted(found)[0]} is not opened, as such files may run code of their own"
+        return f"; {sorted(found)[0]} is not opened, as such files may contain code"
 
     def _not_a_model(self, why: str | None) -> NoModel:
         return NoModel(
-            f"{self.path} is no exported model ({why}); write one with"
-            f" `python -m search export STUDY --to {self.path}`",
+            f"{self.path} is not an exported model ({why}); write one with"
+            f" `{shell('export', 'STUDY', '--to', str(self.path))}`",
             str(why),
         )
 
 
 def why_not_read(error: BaseException) -> str:
-    """Return in one phrase why Keras could not read an archive, or what is described in one."""
+    """Return in one phrase why Keras could not read an archive or its configuration."""
     if isinstance(error, NoModel):
         return error.why
     if _LAMBDA.search(str(error)):
@@ -292,7 +296,7 @@ def _loaded(path: Path, code: Code | None) -> Any:
         if code is None:
             raise
         for _ in code():
-            with suppress(Exception):  # what another step may mend
+            with suppress(Exception):  # errors that another step may fix
                 return load()
         return load()
 
@@ -311,7 +315,7 @@ def _read_json(path: Path) -> Any:
 
 
 def _labels(data: Any) -> Labels:
-    """Return what `Labels.to_json` described.
+    """Return the labels that `Labels.to_json` described.
 
     Raises:
         LookupError, TypeError, ValueError, ArithmeticError, RecursionError: it describes none.
@@ -332,7 +336,7 @@ def _labels(data: Any) -> Labels:
     if not math.isfinite(labels.threshold):
         raise ValueError(f"threshold must be finite; got {labels.threshold}")
     if len(labels.check) > CHECKED or any(len(row) != len(labels.classes) for row in labels.check):
-        raise ValueError(f"check must be at most {CHECKED} rows of one probability a class")
+        raise ValueError(f"check must be at most {CHECKED} rows of one probability for each class")
     if not 0 <= labels.background <= 255:
         raise ValueError(f"background must be within 0..255; got {labels.background}")
     _check_input(labels)

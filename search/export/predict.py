@@ -22,16 +22,16 @@ from search.quiet import load_tensorflow
 from search.tasks.classification import SCORES
 from spaces import cause_of
 
-_CONTRAST = 64  # borders this far apart, of 255, are of opposite polarity
+_CONTRAST = 64  # borders that differ by this much, of 255, have opposite polarity
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A file made ready for a model.
+    """A picture file prepared for a model.
 
     Attributes:
-        pixels: one image as the model receives it.
-        inverted: its border is as bright as the training images' is dark, or the reverse.
+        pixels: the model's input of one image.
+        inverted: whether its border is as bright as the training images' is dark, or the reverse.
     """
 
     pixels: Array
@@ -39,11 +39,11 @@ class Picture:
 
 
 def read_picture(path: Path, labels: Labels, *, invert: bool = False) -> Picture:
-    """Read a picture and bring it to a model's input.
+    """Read a picture and convert it to a model's input.
 
-    It is turned upright, laid on the training images' background where it is transparent, made
-    grey or colour, fitted into the training images' size with its proportions kept, and padded or
-    resized as they were.
+    It is turned upright, gets the training images' background behind transparent parts, becomes
+    grey or colour, is fitted into the training images' size with its proportions, and is padded or
+    resized like them.
 
     Args:
         path: a file in any format Pillow reads.
@@ -91,19 +91,19 @@ def _opposite(border: float, background_mean: float) -> bool:
 
 
 MAX_FILE_BYTES = 256 << 20  # of a file of texts or rows
-MAX_INPUT_BYTES = 2 << 30  # of all samples as the model receives them
+MAX_INPUT_BYTES = 2 << 30  # bytes of the model's input for all samples
 LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one sample.
+    """A model's prediction for one sample.
 
     Attributes:
-        sample: the picture's file, the text itself, or file and line of a table's row.
-        classes: the likeliest classes with their probabilities or scores, likeliest first.
-        inverted: of a picture: dark and bright look swapped against the training images.
-        is_scored: the model gives scores, of which only the order counts, not probabilities.
+        sample: the picture's file, the text, or file and line of a table's row.
+        classes: the most probable classes with their probabilities or scores, highest first.
+        inverted: whether a picture looks inverted compared with the training images.
+        is_scored: whether the values are scores, of which only the order counts.
     """
 
     sample: str
@@ -130,20 +130,19 @@ def predict_samples(
 ) -> list[Prediction]:
     """Predict samples with an exported model.
 
-    Everything is read before TensorFlow is loaded, so a bad sample is told at once.
+    All samples are read before TensorFlow is loaded, so that errors in them come at once.
 
     Args:
-        folder: what `export` wrote.
-        given: for a model of images, picture files; of texts, texts or text files with one text a
-            line; of tables, CSV files whose header names the model's columns.
+        folder: written by `export`.
+        given: picture files for a model of images; texts, or files with one text a line, for a
+            model of texts; CSV files whose header names the model's columns for a model of tables.
         top: number of classes to list.
-        invert: swap dark and bright of pictures first.
-        space: reference of the space whose code knows the model's own classes, where it has any;
-            that code is run.
-        home: whose studies are trusted to name that code, for models exported from them.
+        invert: invert the brightness of pictures first.
+        space: reference of the space with the code of the model's custom classes; that code runs.
+        home: the home whose studies are trusted to name that code, for models exported from it.
 
     Raises:
-        DataError: no exported model there, or a sample that cannot be read.
+        DataError: there is no exported model, or a sample cannot be read.
     """
     model_folder = ModelFolder(folder)
     labels = model_folder.labels()
@@ -191,7 +190,7 @@ def _rows(given: str, labels: Labels, _: bool) -> list[_Sample]:
             )
         rows = [_row(path, reader.line_num, entry, labels.columns) for entry in reader]
     except csv.Error as error:
-        raise DataError(f"{path} must be a CSV file that can be read: {error}") from error
+        raise DataError(f"{path} must be a readable CSV file: {error}") from error
     if not rows:
         raise DataError(f"{path} has no row below its header")
     _check_amount(len(rows), labels)
@@ -219,7 +218,7 @@ def _row(path: Path, line: int, entry: dict[str, Any], columns: tuple[str, ...])
 
 
 def _content(path: Path) -> str:
-    """Return a text file's content; a device without an end is not read to it."""
+    """Return a text file's content; reading is bounded, even for an endless device."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
@@ -237,7 +236,7 @@ def _check_amount(count: int, labels: Labels) -> None:
     if count * size > MAX_INPUT_BYTES:
         raise DataError(
             f"at most {MAX_INPUT_BYTES // size:,} samples can be predicted at once with this model;"
-            f" got {count:,} or more. Give a part of them at a time."
+            f" got {count:,} or more. Predict them in several parts."
         )
 
 
@@ -245,17 +244,17 @@ _READERS = {"image": _pictures, "text": _texts, "table": _rows}
 
 
 def class_values(model: Any, inputs: Any, labels: Labels) -> Any:
-    """Return values a class, float32 `(n, classes)`, of a model that was loaded.
+    """Return a loaded model's values for each class, float32 `(n, classes)`.
 
-    What its outputs mean is taken from the labels, as its loss is not loaded.
+    The labels give the meaning of its outputs, because its loss is not loaded.
 
     Args:
-        model: as `ModelFolder.load` gives it.
-        inputs: `(n, ...)`, as the model receives them.
+        model: from `ModelFolder.load`.
+        inputs: the model's input, `(n, ...)`.
         labels: of the same export.
 
     Raises:
-        ValueError: its outputs are not one a class, or one for two classes.
+        ValueError: there is not one output for each class, or one for two classes.
     """
     from search.training.fit import predict
 
@@ -276,7 +275,7 @@ def _values(folder: ModelFolder, model: Any, inputs: Any, labels: Labels) -> Any
         return class_values(model, inputs, labels)
     except Exception as error:  # a model of unknown origin may fail in any way
         raise DataError(
-            f"{folder.path}: labels.json must fit model.keras; it tells of input"
+            f"{folder.path}: labels.json must fit model.keras; it has input"
             f" {labels.encoder.input_shape} and {len(labels.classes)} classes, the model has"
             f" {_shapes(model)} ({cause_of(error)}). Export again."
         ) from error
@@ -286,4 +285,4 @@ def _shapes(model: Any) -> str:
     try:
         return f"input {model.input_shape[1:]} and {model.output_shape[-1]} outputs"
     except (AttributeError, ValueError, TypeError, LookupError):
-        return "shapes of its own"  # a model of a class of its own
+        return "other shapes"  # a model of a custom class

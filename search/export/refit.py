@@ -1,4 +1,4 @@
-"""A trial's params, trained on all training data or on its folds anew: a model to be written."""
+"""Train a trial's model again, on all training data or on its folds, to be written."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +26,7 @@ from search.tasks.classification import (
     are_probabilities,
     output_units,
 )
+from search.text import shell
 from search.training.batches import Part
 from spaces import Code, Fingerprint, Settings, Space, SpaceError, code_of
 from tracking.history import History, TrialHistory
@@ -35,7 +36,7 @@ from tracking.provenance import code_changes, code_of_trial
 if TYPE_CHECKING:
     from search.training.building import Built, Models
 
-CHECKED_SAMPLES = 64  # that every written format is compared on
+CHECKED_SAMPLES = 64  # samples on which every format is compared
 
 Curves = list[dict[str, float]]
 OnEpoch = Callable[[int, int, dict[str, float]], None]
@@ -51,11 +52,11 @@ class FinalModel:
 
     Attributes:
         model: the Keras model, in float32.
-        labels: what its inputs and outputs mean.
-        curves: per epoch `loss` (nats) and `accuracy` (fraction) over the training data; of
-            several models the means of those that trained that epoch.
+        labels: the meaning of its inputs and outputs.
+        curves: for each epoch `loss` (nats) and `accuracy` (fraction) on the training data; with
+            several models, the means of those that trained that epoch.
         train_seconds: wall time of building and training.
-        models: how many it averages.
+        models: number of models it averages.
     """
 
     model: Any
@@ -67,18 +68,18 @@ class FinalModel:
 
 @dataclass(frozen=True)
 class Final:
-    """A trial that is to be trained once more, with all that it takes.
+    """A trial to be trained again, with its data and space.
 
     Attributes:
-        dataset: the study's; its test set stays closed.
-        folds: the study's; their samples are used.
-        space: as it is on the dataset.
-        setting: the trial's.
-        seed: the study's.
-        precision: the study's, a policy of Keras's.
-        code: the space's own; None for a space that comes with this project.
-        fingerprint: of the code that is to be run; empty to run any.
-        accepted: how that differs from the code the trial was trained with.
+        dataset: of the study; its test set stays closed.
+        folds: of the study; their samples are used.
+        space: for the dataset.
+        setting: the params of the trial.
+        seed: of the study.
+        precision: of the study, a Keras dtype policy.
+        code: of the space; None for a space of this project.
+        fingerprint: of the code to run; empty to run any code.
+        accepted: accepted differences from the code that the trial was trained with.
     """
 
     dataset: Dataset
@@ -102,18 +103,18 @@ class Final:
         home: Home,
         accept_changed_code: bool = False,
     ) -> "Final":
-        """Return it for a trial of a study.
+        """Prepare a trial of a study.
 
         Args:
-            history: the study's.
+            history: of the study.
             trial: one of its trials.
-            dataset: the study's.
-            folds: the study's.
-            home: where declarations are kept.
-            accept_changed_code: take the space's code also if the trial was trained with other.
+            dataset: of the study.
+            folds: of the study.
+            home: the home, with cached declarations.
+            accept_changed_code: continue even if the space's code has changed since the trial.
 
         Raises:
-            SettingsError: the study's space can no longer be had, or has changed.
+            SettingsError: the study's space is not available or has changed.
         """
         start, space = study_space(history, dataset, home)
         code = code_now(start.space, space, dataset, home)
@@ -122,7 +123,7 @@ class Final:
             raise SettingsError(
                 f"the code of space {start.space} is not the one that trial {trial.number} of study"
                 f" {start.study!r} was trained with: {'; '.join(changes)}. Its score says nothing"
-                " about models of other code. Bring the old code back, or go on all the same with"
+                " about models of other code. Restore the old code, or continue anyway with"
                 " `--accept-changed-code`, which is recorded."
             )
         settings = start.settings
@@ -140,7 +141,7 @@ class Final:
 
     @cached_property
     def models(self) -> "Models":
-        """What builds the space's models.
+        """The builder of the space's models.
 
         Raises:
             SettingsError: its code cannot be run, or has changed since the study was opened.
@@ -156,12 +157,12 @@ class Final:
 
     @cached_property
     def inputs(self) -> Inputs:
-        """The training samples as the models receive them."""
+        """The models' inputs for the training samples."""
         return make_inputs(self.dataset, self.space.input_for(self.dataset.kind))
 
     @cached_property
     def encoder(self) -> Encoder:
-        """Learned on all samples in use."""
+        """The encoder, fitted on all samples in use."""
         return self.inputs.learn(self.folds.used, self.setting)
 
     def samples(self) -> Samples:
@@ -173,7 +174,7 @@ class Final:
         return Samples(picked, self.inputs.take(self.encoder, some))
 
     def labels(self, outputs: Outputs) -> Labels:
-        """Return what a model's inputs and outputs mean."""
+        """Return the meaning of a model's inputs and outputs."""
         data = self.dataset
         return Labels(
             classes=data.classes,
@@ -191,7 +192,7 @@ class Final:
 
     @contextmanager
     def _built(self, precision: str, seed: int | None = None) -> "Iterator[Built]":
-        """Yield a new model with weights, in the state that its code was built in."""
+        """Yield a new model with weights, in the process state that its code set."""
         classes = len(self.dataset.classes)
         data = spec_of(self.encoder, self.dataset.kind, classes)
         with self.models.built(self.setting, data, seed=seed, precision=precision) as built:
@@ -212,7 +213,7 @@ class Final:
         return model
 
     def outputs_of(self, model: Any) -> Outputs:
-        """Return what a compiled model's outputs mean."""
+        """Return the meaning of a compiled model's outputs."""
         from search.training.targets import Targets
 
         some = self.inputs.take(self.encoder, self.folds.used[:1])
@@ -221,7 +222,7 @@ class Final:
     def train(
         self, indices: Indices, seed: int, on_epoch: Callable[[int, dict[str, float]], None]
     ) -> tuple[Any, Curves, Outputs]:
-        """Return a model trained in the study's precision, its curves and what its outputs mean.
+        """Return a model trained in the study's precision, its curves and its outputs' meaning.
 
         Args:
             indices: of the training samples.
@@ -250,7 +251,7 @@ class Final:
             return built.model, curves, fitted.outputs
 
     def _part(self, indices: Indices) -> Part:
-        used = self.folds.used  # all of them, so that a fold is trained as it was in the search
+        used = self.folds.used  # all of them, so that a fold is trained as in the search
         inputs = self.inputs.take(self.encoder, used)
         return Part(inputs, self.dataset.train_labels[used], np.searchsorted(used, indices))
 
@@ -264,7 +265,7 @@ class Final:
 
 
 def chosen_trial(history: History, number: int | None) -> TrialHistory:
-    """Return the trial to export: the best one, as `History.best` says, or the one of a number.
+    """Return the trial to export: the one with a number, or the best by `History.best`.
 
     Raises:
         NothingToExport: there is no complete trial.
@@ -274,9 +275,10 @@ def chosen_trial(history: History, number: int | None) -> TrialHistory:
     best = history.best()
     if best is None:
         name = history.known_study().study
+        trials = str(2 * max(10, len(history.trials)))
         raise NothingToExport(
-            f"study {name!r} has no complete trial to export; let it run on with"
-            f" `python -m search run --study {name} --trials {2 * max(10, len(history.trials))}`"
+            f"study {name!r} has no complete trial to export; continue it with"
+            f" `{shell('run', '--study', name, '--trials', trials)}`"
         )
     if number is None:
         return best
@@ -287,7 +289,7 @@ def chosen_trial(history: History, number: int | None) -> TrialHistory:
 
 
 def refit(final: Final, on_epoch: OnEpoch) -> FinalModel:
-    """Train the trial's setting on all of the study's training samples, folds joined.
+    """Train the trial's model on all samples of the study's folds.
 
     Args:
         final: the trial and its data.
@@ -317,10 +319,10 @@ def check_folds(folds: int) -> None:
 
 
 def refit_folds(final: Final, on_epoch: OnEpoch) -> FinalModel:
-    """Train the setting on each fold's training part as the search did, and average.
+    """Train the trial's model on each fold's training part as the search did, and average.
 
-    Each model has its fold's own seed. The encoder is learned on all samples in use, so that one
-    input fits all of them; for images that is what the search had, too.
+    Each model has its fold's seed. The encoder is fitted on all samples in use, so that all models
+    have the same input; for images it is the same as in the search.
 
     Args:
         final: the trial and its data.
@@ -335,7 +337,7 @@ def refit_folds(final: Final, on_epoch: OnEpoch) -> FinalModel:
         keras.backend.clear_session(free_memory=False)
         seed = derive(final.seed, "fold", fold)
         trained, curve, outputs = final.train(indices, seed, partial(on_epoch, fold))
-        weights.append(trained.get_weights())  # without what the optimizer gathered
+        weights.append(trained.get_weights())  # without the optimizer's state
         curves.append(curve)
     keras.backend.clear_session(free_memory=False)
     model = _averaged(final, weights, outputs)
@@ -346,7 +348,7 @@ def refit_folds(final: Final, on_epoch: OnEpoch) -> FinalModel:
 
 
 def _averaged(final: Final, weights: Sequence[Sequence[Any]], outputs: Outputs) -> Any:
-    """Return one model that gives the mean of all models' values a class."""
+    """Return one model whose outputs are the means of all models' values for each class."""
     import keras
 
     from search.export.formats.keras_archive import new_input, with_values
@@ -354,7 +356,7 @@ def _averaged(final: Final, weights: Sequence[Sequence[Any]], outputs: Outputs) 
     inputs, found = None, []
     encoded, kind = final.samples().encoded, final.dataset.kind
     for number, of_fold in enumerate(weights, start=1):
-        with keras.name_scope(f"fold_{number}"):  # so that no two weights have one name
+        with keras.name_scope(f"fold_{number}"):  # so that no two weights have the same name
             member = final.build()
         member.name = f"fold_{number}"
         member.set_weights(list(of_fold))

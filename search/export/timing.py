@@ -1,4 +1,4 @@
-"""How long the models of several trials take to predict one sample, measured now."""
+"""Measure the latency of one prediction for the models of several trials."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,14 +20,14 @@ def measured_latencies(
     The models are built, not trained: weights do not matter. Imports TensorFlow.
 
     Args:
-        home: where datasets are kept.
-        contenders: whose models are measured, in the precision they were trained in.
-        data_dir: where the user's own copies of datasets are.
+        home: the home, with cached datasets.
+        contenders: the trials to measure, each in the precision of its training.
+        data_dir: folder with the user's datasets.
         notify: takes notices for the user.
 
     Raises:
-        DataError: the dataset cannot be had, or is not the one the study began with.
-        SettingsError: a study's space can no longer be had, or has changed.
+        DataError: the dataset is not available or has changed since the study began.
+        SettingsError: a study's space is not available or has changed.
     """
     load_tensorflow()
     from search.export.refit import Final

@@ -1,6 +1,6 @@
-"""Measures ways to compute on the real space and data, and chooses one for a session.
+"""Autotune: measure execution modes on the real space and data, and choose one for a session.
 
-What was measured is kept by machine, space and dataset.
+Measurements are cached by machine, space and dataset.
 """
 
 import hashlib
@@ -22,26 +22,26 @@ from search.study.execution import AUTO, PRECISIONS, Load, Plan, Way, fastest
 from spaces import Settings
 from tracking.files import whole_file
 
-SHARE = 0.05  # of the time that a session will take, which measuring may take
+SHARE = 0.05  # fraction of a session's time that measuring may take
 LONGEST = 60.0  # seconds that it may take at most
-TINY = 6.0  # seconds; sessions that may be over so soon are not measured for
-SHORT = 60.0  # seconds; nor are those that are allowed no longer
-MORE = 20.0  # seconds that it takes about to start other workers and measure them
-MOMENT = 0.5  # seconds that a worker trains to be measured, at least
-MOST_WORKERS = 16  # of their own accord
+TINY = 6.0  # seconds; sessions that may be this short are not measured
+SHORT = 60.0  # seconds; nor are sessions limited to this time
+MORE = 20.0  # estimated seconds to start other workers and measure them
+MOMENT = 0.5  # least seconds that a worker trains to be measured
+MOST_WORKERS = 16  # that the plan chooses by itself
 
 Start = Callable[[Way], LocalExecutor]
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What the user or the study has decided.
+    """The choices that the user or the study has already made.
 
     Attributes:
-        workers: number of worker processes; None where the plan may choose.
+        workers: number of worker processes; None if the plan may choose.
         precision: likewise.
-        trials: more workers than these have nothing to do.
-        samples: bytes of the samples that each worker holds.
+        trials: number of trials; more workers would have nothing to do.
+        samples: bytes of the samples in each worker's memory.
     """
 
     workers: int | None
@@ -50,22 +50,22 @@ class Wish:
     samples: int = 0
 
     def __str__(self) -> str:
-        """Say what is decided."""
+        """Return the fixed choices in words."""
         return f"{self.workers or AUTO} workers, {self.precision or AUTO}"
 
     def way(self, workers: int, precision: str = PRECISIONS[0]) -> Way:
-        """Return the way of so many workers, in the precision that was wished for, if any."""
+        """Return the mode with this many workers, in the requested precision, if any."""
         threads = max(1, cores() // workers) if workers > 1 else 0
         return Way(workers, threads, self.precision or precision)
 
     def ways(self) -> list[Way]:
-        """Return all ways that may be chosen, the likeliest to be quick first."""
+        """Return all modes that may be chosen, the most promising first."""
         counts = [self.workers] if self.workers else self._counts()
         precisions = [self.precision] if self.precision else PRECISIONS
         return [self.way(count, precision) for count in counts for precision in precisions]
 
     def usual(self) -> Way:
-        """Return the way where nothing is measured: one worker, with which scores repeat."""
+        """Return the mode without measurements: one worker, with which scores are reproducible."""
         return self.way(self.workers or 1)
 
     def _counts(self) -> list[int]:
@@ -76,14 +76,14 @@ class Wish:
 def plan_for(
     wish: Wish, load: Load, setting: Settings, *, remembered: Sequence[Way], start: Start
 ) -> tuple[Plan, LocalExecutor | None]:
-    """Return a plan, and the workers it was measured with if they may go on.
+    """Return a plan, and the workers it was measured with if they can be used for the session.
 
     Args:
-        wish: what is decided already.
-        load: what there is to train; the time measuring may take depends on it.
-        setting: what is trained to measure.
-        remembered: ways that were measured for this space and data on this machine.
-        start: starts the workers of a way.
+        wish: choices that are already made.
+        load: the work of the session, which limits the time for measuring.
+        setting: the params to train while measuring.
+        remembered: modes that were measured before for this space and data on this machine.
+        start: starts the workers of a mode.
     """
     ways = wish.ways()
     if len(ways) == 1:
@@ -97,7 +97,7 @@ def plan_for(
 
 
 def _is_worth_more(load: Load, known: Sequence[Way]) -> bool:
-    """Say whether a session is so long that ways which were left out before may be measured."""
+    """Return whether a session is long enough to measure modes that were left out before."""
     best = fastest(known)
     return SHARE * load.seconds(best.rate, workers=best.workers) > MORE
 
@@ -111,7 +111,7 @@ def _same(found: Way, way: Way) -> bool:
 
 
 class _Measuring:
-    """Tries ways, the likeliest first, for as long as it is worth it."""
+    """Tries modes, the most promising first, as long as it is worthwhile."""
 
     def __init__(self, ways: Sequence[Way], load: Load, setting: Settings, start: Start) -> None:
         self._ways = ways
@@ -121,7 +121,7 @@ class _Measuring:
         self._measured: list[Way] = []
         self._running: dict[int, LocalExecutor] = {}
         self._spent = self._loading = self._probing = 0.0
-        self._steps: list[int] = []  # of each worker of the first way
+        self._steps: list[int] = []  # of each worker of the first mode
 
     def plan(self, usual: Way) -> tuple[Plan, LocalExecutor | None]:
         try:
@@ -131,7 +131,7 @@ class _Measuring:
         except BaseException:
             self._close()
             raise
-        if not self._measured:  # the study's first trial will tell why
+        if not self._measured:  # the study's first trial will say why
             self._close()
             return Plan(usual, "usual"), None
         best = fastest(self._measured)
@@ -143,7 +143,7 @@ class _Measuring:
         return Plan(best, origin, tuple(self._measured), self._spent), chosen
 
     def _try(self, way: Way) -> None:
-        """Measure a way; one that cannot be computed in is left out."""
+        """Measure a mode; a mode that fails is left out."""
         try:
             self._measured.append(self._measure(way))
         except FoldwiseError:
@@ -152,7 +152,7 @@ class _Measuring:
                 failed.close()
 
     def _is_worth_it(self, way: Way) -> bool:
-        if not self._measured:  # where the first cannot be computed in, the space is at fault
+        if not self._measured:  # if the first mode fails, the space is at fault
             return way == self._ways[0]
         first = self._measured[0]
         total = self._load.seconds(first.rate, workers=first.workers)
@@ -162,7 +162,7 @@ class _Measuring:
     def _measure(self, way: Way) -> Way:
         executor = self._running.get(way.workers) or self._loaded(way)
         began = time.monotonic()
-        # Each worker trains as many steps as it did at first, so that precisions compare.
+        # Each worker trains as many steps as in the first mode, so that precisions are comparable.
         probes = [
             Probe(self._setting, way.precision, seconds=MOMENT, steps=steps)
             for steps in self._steps[: way.workers] or [0] * way.workers
@@ -181,7 +181,7 @@ class _Measuring:
         )
 
     def _loaded(self, way: Way) -> LocalExecutor:
-        """Start the workers of a way; the time of the first ones, needed anyway, does not count."""
+        """Start the workers of a mode; the first start is needed anyway and does not count."""
         is_first = not self._running
         began = time.monotonic()
         executor = self._running[way.workers] = self._start(way)
@@ -197,11 +197,11 @@ class _Measuring:
 
 
 _PROCESSORS = Path("/proc/cpuinfo")
-_MOST = 200  # entries; the oldest make room
+_MOST = 200  # entries; the oldest are removed
 
 
 def recall(path: Path, key: str) -> list[Way]:
-    """Return the ways that were measured under a key; none where nothing can be read."""
+    """Return the measured modes under a key; none if the cache cannot be read."""
     try:
         return [Way(**way) for way in _read(path).get(key, [])]
     except (TypeError, ValueError):
@@ -209,7 +209,7 @@ def recall(path: Path, key: str) -> list[Way]:
 
 
 def remember(path: Path, key: str, measured: Sequence[Way]) -> None:
-    """Keep what was measured; a folder that cannot be written is no fault, only slower."""
+    """Cache measurements; without a writable folder they are only repeated."""
     with suppress(OSError):
         known = _read(path)
         known.pop(key, None)
@@ -220,17 +220,17 @@ def remember(path: Path, key: str, measured: Sequence[Way]) -> None:
 
 
 def key_for(space: str, dataset: str, setting: Settings, wish: str) -> str:
-    """Return what a measurement depends on.
+    """Return the cache key of a measurement.
 
-    That is the processor and its cores, versions, the space, its source where it is a file's, the
-    data, what was trained to measure, and what was left to choose: scores compare only with those
-    of the same session.
+    It depends on the processor and its cores, versions, the space and its file, the data, the
+    measured params, and the choices that were left open: scores are comparable only within one
+    session.
 
     Args:
         space: reference of the space.
         dataset: digest of the data.
-        setting: a complete one.
-        wish: what was decided without measuring.
+        setting: complete params.
+        wish: choices that are already made.
     """
     versions = package_versions(("tensorflow", "keras"))
     machine = f"{_processor()} x {cores()}"

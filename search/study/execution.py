@@ -1,8 +1,8 @@
-"""The execution plan: how a study is computed on this machine, so that it takes least time.
+"""The execution plan: how a study is computed on this machine in the least time.
 
-What may be chosen are the precision and how many workers share the cores. Everything else that
-makes steps quick (whole epochs within TensorFlow, samples kept in its memory, no XLA) was quicker
-for every model that was measured, and is not chosen but done (decision 0016).
+The plan chooses the precision and how many workers share the cores. Everything else that makes
+steps fast (whole epochs within TensorFlow, samples in its memory, no XLA) was faster for every
+measured model and is always done (decision 0016).
 """
 
 import math
@@ -15,21 +15,21 @@ from search.text import counted
 PRECISIONS = FLOAT32, BFLOAT16 = ("float32", "mixed_bfloat16")
 AUTO = "auto"
 
-GAIN = 1.1  # another way must be so much faster to be worth being another way
-DOUBT = 2.0  # standard errors by which a precision may score lower and still be within noise
+GAIN = 1.1  # a mode must be this many times faster to be preferred
+DOUBT = 2.0  # standard errors by which a precision may score lower within noise
 
 
 @dataclass(frozen=True)
 class Way:
-    """One way to compute, and how fast it was.
+    """An execution mode: workers, threads and precision, and how fast it was.
 
     Attributes:
-        workers: number of worker processes; 0 for as many as a cluster carries.
-        threads: that each computes with; 0 for as many as TensorFlow likes.
+        workers: number of worker processes; 0: as many as fit on a cluster.
+        threads: threads of each worker; 0: TensorFlow's default.
         precision: Keras's dtype policy.
-        rate: samples a second that all workers trained together; 0 where it was not measured.
+        rate: samples per second that all workers trained together; 0 if not measured.
         accuracy: after the same steps of the same training.
-        checked: number of samples that was measured on.
+        checked: number of samples that `accuracy` was measured on.
     """
 
     workers: int
@@ -40,13 +40,13 @@ class Way:
     checked: int = 0
 
     def __str__(self) -> str:
-        """Say it in words."""
+        """Return it in words."""
         threads = f" x {counted(self.threads, 'thread')}" if self.threads else ""
         workers = counted(self.workers, "worker") if self.workers else "as many workers as fit"
         return f"{workers}{threads}, {self.precision}"
 
     def scores_like(self, other: "Way") -> bool:
-        """Say whether it scored as the other did, within noise, or better."""
+        """Return whether it scored as well as the other, within noise, or better."""
         share = max(other.accuracy, 1 / max(other.checked, 1))
         error = math.sqrt(2 * share * max(1 - share, 0.01) / max(other.checked, 1))
         return self.accuracy >= other.accuracy - DOUBT * error
@@ -54,15 +54,15 @@ class Way:
 
 @dataclass(frozen=True)
 class Plan:
-    """The way a session computes, and why.
+    """The execution mode of a session, and why it was chosen.
 
     Attributes:
-        way: what was chosen.
-        origin: `measured`, `remembered` (measured for an earlier study), `asked` (the user said
-            it), `tried` (the likeliest way; to measure others would have taken too long), or
-            `usual` (too small a study to measure for, or nothing could be measured).
-        measured: all ways that were measured.
-        seconds: what measuring took.
+        way: the chosen mode.
+        origin: `measured`, `remembered` (measured for an earlier study), `asked` (set by the user),
+            `tried` (the most promising mode; measuring others would have taken too long), or
+            `usual` (the study is too small for measurements, or nothing could be measured).
+        measured: all measured modes.
+        seconds: time that measuring took.
     """
 
     way: Way
@@ -71,7 +71,7 @@ class Plan:
     seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything, for the journal."""
+        """Return everything as JSON for the journal."""
         return asdict(self)
 
     def told(self) -> str:
@@ -91,10 +91,10 @@ class Load:
     """How much a session has to train.
 
     Attributes:
-        folds: about as many as will be trained to their end.
-        epochs: of a fold.
-        samples: of a fold's training part.
-        limit: seconds after which the session ends in any case; None for none.
+        folds: about the number of folds that will be trained to their end.
+        epochs: epochs of a fold.
+        samples: samples of a fold's training part.
+        limit: seconds after which the session ends in any case; None: no limit.
     """
 
     folds: float
@@ -103,24 +103,24 @@ class Load:
     limit: float | None = None
 
     def seconds(self, rate: float, *, workers: int = 1) -> float:
-        """Return about how long it takes at a rate in samples a second."""
+        """Return the estimated seconds at a rate in samples per second."""
         needed = self.folds * (FOLD_SECONDS / workers + self.epochs * self.samples / rate)
         return needed if self.limit is None else min(needed, self.limit)
 
     def least_seconds(self) -> float:
-        """Return how long it takes at least, whatever the model."""
+        """Return the least number of seconds it takes, whatever the model."""
         return self.seconds(FASTEST)
 
 
-FOLD_SECONDS = 0.3  # a fold costs this much beside its steps
-FASTEST = 200_000.0  # samples a second that the smallest models train on a few cores
+FOLD_SECONDS = 0.3  # seconds that a fold takes besides its steps
+FASTEST = 200_000.0  # samples per second that the smallest models train on a few cores
 
 
 def fastest(measured: Sequence[Way]) -> Way:
-    """Return the way to take.
+    """Return the best of the measured modes.
 
-    Ways in another precision than the first one's are taken only where they are clearly quicker
-    and score like the first precision within noise.
+    A mode with another precision than the first is chosen only if it is clearly faster and scores
+    the same within noise.
 
     Raises:
         ValueError: nothing was measured.
@@ -141,7 +141,7 @@ def _scores(way: Way, usual: Sequence[Way]) -> bool:
 
 
 def _quickest(ways: Sequence[Way]) -> Way:
-    """Return the quickest, or one of fewer workers that is nearly as quick."""
+    """Return the fastest mode, or one with fewer workers that is nearly as fast."""
     quickest = max(ways, key=lambda way: way.rate)
     near = [way for way in ways if way.rate * GAIN >= quickest.rate]
     return min(near, key=lambda way: way.workers)

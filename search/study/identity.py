@@ -1,4 +1,4 @@
-"""Whether study, code, space and data go together, and what a study's first record says."""
+"""The identity of a study: its first record, and whether code, space and data still match it."""
 
 import json
 import time
@@ -37,7 +37,7 @@ from tracking.records import FORMAT, Json, StudyStarted
 def first_record(
     settings: StudySettings, space: Space, dataset: Dataset, folds: Folds
 ) -> StudyStarted:
-    """Return what identifies a study that begins now."""
+    """Return the first record of a new study."""
     samples = len(folds.train[0]) + len(folds.validation[0])
     return StudyStarted(
         at=time.time(),
@@ -63,14 +63,14 @@ def first_record(
 
 
 def study_pixels(study: StudyStarted) -> str:
-    """Return the setting that gives a study's models the pixels they have always been given."""
+    """Return the value of `--pixels` with which a study's models get the same pixels as before."""
     return str(study.settings.get("pixels", "legacy"))
 
 
 def describe_parameter(parameter: Parameter) -> dict[str, Any]:
     """Return a parameter as JSON: name, kind, range, whether it is searched, default, condition.
 
-    Of a choice also its values.
+    A choice also has its values.
     """
     when = parameter.when
     values = {"values": _json(parameter.values)} if isinstance(parameter, Choice) else {}
@@ -95,25 +95,25 @@ def _json(value: Any) -> Any:
 
 
 def check_code(history: History, now: Fingerprint, *, accept: bool) -> list[str]:
-    """Return how a space's code differs from what a study was run with last, if that is accepted.
+    """Return how a space's code differs from that of the study's last session, if accepted.
 
     Raises:
-        SettingsError: it differs, and that is not accepted.
+        SettingsError: it differs, and this is not accepted.
     """
     changes = code_changes(last_code(history), now)
     if changes and not accept:
         study = history.known_study()
         raise SettingsError(
             f"the code of space {study.space} has changed since study {study.study!r} was last run:"
-            f" {'; '.join(changes)}. Scores of different code cannot be compared. Bring the old"
-            " code back, name another study with `--study`, or go on all the same with"
+            f" {'; '.join(changes)}. Scores of different code cannot be compared. Restore the"
+            " old code, name another study with `--study`, or continue anyway with"
             " `--accept-changed-code`, which is recorded and shown at each trial."
         )
     return changes
 
 
 def check_same(before: StudyStarted, now: StudyStarted) -> None:
-    """Raise where data, folds or space are not those the study began with."""
+    """Raise SettingsError if data, folds or space have changed since the study began."""
     faults = []
     if before.dataset["digest"] != now.dataset["digest"]:
         faults.append(
@@ -125,8 +125,8 @@ def check_same(before: StudyStarted, now: StudyStarted) -> None:
         faults.append(f"the folds are not those study {before.study!r} began with")
     if before.pixels and before.pixels != now.pixels:
         faults.append(
-            f"the models of space {now.space} are made for {now.pixels or 'other'} pixels now, and"
-            f" the study's are given {before.pixels} ones"
+            f"the models of space {now.space} now expect {now.pixels or 'other'} pixels, but the"
+            f" study gives them {before.pixels} ones"
         )
     if not _are_same(before.parameters, now.parameters):
         faults.append(f"the parameters of space {now.space} have changed since it began")
@@ -139,8 +139,8 @@ def _are_same(before: list[Json], now: list[Json]) -> bool:
 
 
 def _is_same(before: Json, now: Json) -> bool:
-    """Say whether a parameter is still the same, down to the types of its values."""
-    if "values" in now and "values" not in before:  # an earlier version's, which wrote no values
+    """Return whether a parameter is still the same, including the types of its values."""
+    if "values" in now and "values" not in before:  # from an earlier version, which wrote no values
         now = {name: value for name, value in now.items() if name != "values"} | {
             "range": _range_before(now)
         }
@@ -149,7 +149,7 @@ def _is_same(before: Json, now: Json) -> bool:
 
 
 def _range_before(entry: Json) -> str:
-    """Return a choice's range as it was written without quotes and words."""
+    """Return a choice's range as earlier versions wrote it."""
     values = entry["values"] if entry["searched"] else [entry["default"]]
     return " | ".join(str(_tuples(value)) for value in values)
 
@@ -174,16 +174,16 @@ def check_kind(space: Space, dataset: Dataset) -> None:
 def without_flip(
     narrowed: NarrowedSpace, overrides: Mapping[str, str], dataset: Dataset, notify: Notify
 ) -> NarrowedSpace:
-    """Hold `flip` off where a mirror image would mean something else, as of digits.
+    """Fix `flip` to off if a mirror image means something else, as with digits.
 
     Args:
         narrowed: the space.
-        overrides: what the user said of its parameters.
-        dataset: whose images may be flipped or not.
-        notify: is told where a searched `flip` is held.
+        overrides: the user's `--set` options.
+        dataset: says whether its images may be flipped.
+        notify: takes a notice if a searched `flip` is fixed.
 
     Raises:
-        SettingsError: the user asked for it.
+        SettingsError: the user set it.
     """
     space = narrowed.space
     mirrored = next((e.mirrored for e in known() if e.name == dataset.name), True)
@@ -196,12 +196,12 @@ def without_flip(
         )
     if space["flip"].fixed:
         return narrowed
-    notify(f"flip is held off: mirrored images of {dataset.name} mean something else")
+    notify(f"flip is fixed to off: mirrored images of {dataset.name} mean something else")
     return narrow(replace(space, baselines=narrowed.baselines), {"flip": "off"})
 
 
 def check_needs(space: Space) -> None:
-    """Raise SettingsError where something a space's models need cannot be had."""
+    """Raise SettingsError if something that a space's models need is not available."""
     if space.check is not None:
         try:
             space.check(space)

@@ -1,4 +1,4 @@
-"""From what a user asked to an opened study: settings, space, data and folds that fit together."""
+"""Open a study: from a user's settings to settings, space, data and folds that fit together."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -55,21 +55,21 @@ from tracking.objectives import objective_names
 from tracking.records import StudyStarted
 
 FALLBACK_DATASET, FALLBACK_KIND = "digits", "image"
-TOLD_PARTS = 0.01  # share of texts that are parts of others, from which on the user is told
+TOLD_PARTS = 0.01  # a notice is given from this fraction of texts that are parts of others
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A study that is ready to run; nothing of it has been written yet if it is new.
+    """A study that is ready to run; if it is new, nothing has been written yet.
 
     Attributes:
-        start: the journal's first record, as it stands there or as it will.
+        start: the journal's first record, written already or not.
         reader: the study's files, and its journal as far as it was read.
-        declarations: folder of what was learned of KerasTuner hypermodels.
-        is_new: whether it must still be written.
+        declarations: folder with the cached declarations of KerasTuner hypermodels.
+        is_new: whether the first record must still be written.
         code: fingerprint of the space's code.
-        accepts_changed_code: whether it may be other code than the study was run with last.
-        fallback: why another dataset than the space's own is used; empty where that is not so.
+        accepts_changed_code: whether the code may differ from that of the last session.
+        fallback: why another dataset than the space's own is used; empty if it is not.
     """
 
     settings: StudySettings
@@ -90,7 +90,7 @@ class Opened:
         return self.reader.folder
 
     def further_folds(self) -> Folds:
-        """Return folds on which trials can be confirmed, of unused samples as far as there are."""
+        """Return the confirmation folds, cut from unused samples as far as possible."""
         dropped = left_out(self.dataset, _unheard) if self.settings.drop_duplicates else None
         return make_further_folds(
             self.dataset.train_labels,
@@ -112,21 +112,21 @@ def open_study(
     notify: Notify,
     accept_changed_code: bool = False,
 ) -> Opened:
-    """Resolve what was asked against what is there.
+    """Open a new or an existing study.
 
-    Settings that were not asked for are those of the study where it exists, else the defaults.
+    Settings that are not given are those of the study if it exists, else the defaults.
 
     Args:
-        asked: the settings a user gave, by name; those not given are absent.
-        home: where studies and datasets are kept.
-        data_dir: where the user's own copies of datasets are.
+        asked: the settings that the user gave, by name.
+        home: the home of studies and datasets.
+        data_dir: folder with the user's datasets.
         notify: takes notices for the user.
-        accept_changed_code: continue a study also with other code than it was run with.
+        accept_changed_code: continue a study even if the space's code has changed.
 
     Raises:
         SettingsError: settings that break a rule, or differ from those the study began with; or
             the space's code has changed.
-        DataError: the dataset is not to be had, damaged, or unfit for the folds.
+        DataError: the dataset is not available, damaged, or cannot be cut into the folds.
     """
     if "epochs" in asked and "epochs" in asked.get("set", {}):
         raise SettingsError("give the epochs once: `--epochs N`, or `--set epochs=LOW:HIGH`")
@@ -135,7 +135,7 @@ def open_study(
     settings, reader = _merged(asked, home)
     outline = _space(settings.space, home)
     if outline.parameters_known:
-        _narrowed(outline, settings)  # before data are looked for
+        _narrowed(outline, settings)  # before the dataset is searched for
     dataset, fallback = _dataset(settings, outline, home, data_dir, notify)
     check_kind(outline, dataset)
     if reader is None:
@@ -191,17 +191,17 @@ def code_now(reference: str, space: Space, dataset: Dataset, home: Home) -> Fing
     """Return the fingerprint of a space's code as its files are now.
 
     Raises:
-        SettingsError: the space is not there.
+        SettingsError: the space cannot be found.
     """
     with _hushed(reference):
         return space_fingerprint(reference, data_spec(dataset, space), cache=home.declarations)
 
 
 def study_space(history: History, dataset: Dataset, home: Home) -> tuple[StudyStarted, Space]:
-    """Return a study's first record and its space as it is on the study's dataset.
+    """Return a study's first record and its space for the study's dataset.
 
     Raises:
-        SettingsError: the study is unknown or its space can no longer be had or has changed.
+        SettingsError: the study is unknown, or its space is not available or has changed.
     """
     study = history.study
     if study is None:
@@ -209,15 +209,14 @@ def study_space(history: History, dataset: Dataset, home: Home) -> tuple[StudySt
     space = _space_on(study.space, dataset, home, _unheard, study_pixels(study))
     if study.pixels and given_pixels(space) != study.pixels:
         raise SettingsError(
-            f"the models of space {study.space} are made for {given_pixels(space)} pixels now, and"
-            f" those of study {study.study!r} were given {study.pixels} ones; bring back the code"
-            " it began with"
+            f"the models of space {study.space} now expect {given_pixels(space)} pixels, but study"
+            f" {study.study!r} gives them {study.pixels} ones; restore the code it began with"
         )
     known = {parameter["name"] for parameter in study.parameters}
     if known != set(space.names()):
         raise SettingsError(
             f"the parameters of space {study.space} have changed since study {study.study!r} began;"
-            " bring back the code it began with"
+            " restore the code it began with"
         )
     return study, space
 
@@ -232,7 +231,7 @@ def _merged(asked: Mapping[str, Any], home: Home) -> tuple[StudySettings, StudyR
 def _merged_with(
     asked: Mapping[str, Any], folder: StudyFolder
 ) -> tuple[StudySettings, StudyReader]:
-    """Return what was asked with what the study began with, and the study."""
+    """Return the given settings completed by those of the study, and the study."""
     reader, name = StudyReader(folder), asked["study"]
     history = reader.read()
     before = history.study
@@ -240,14 +239,14 @@ def _merged_with(
         return validate(asked), reader
     last = history.sessions[-1] if history.sessions else None
     aim = {"trials": last.trials, "confirm": last.confirm} if last else {}
-    if asked.get("precision") == AUTO:  # it was chosen when the study began
+    if asked.get("precision") == AUTO:  # chosen when the study began
         asked = {name: value for name, value in asked.items() if name != "precision"}
     if before.settings.get("epochs") is None and asked.get("epochs") == _held_epochs(before):
         asked = {name: value for name, value in asked.items() if name != "epochs"}
     settings = validate({**_kept(before.settings, asked), **aim, **asked})
     began = validate({**before.settings, "study": name})
     differing = [
-        f"`--{field.replace('_', '-')}`: study {name!r} was begun with"
+        f"`--{field.replace('_', '-')}`: study {name!r} began with"
         f" {_begun_with(before, field, getattr(began, field))};"
         f" got {_shown(getattr(settings, field))}"
         for field in IDENTITY
@@ -260,7 +259,7 @@ def _merged_with(
 
 
 def _held_epochs(study: StudyStarted) -> int | None:
-    """Return the epochs that all trials of a study have; None where they are searched."""
+    """Return the epochs of all trials of a study; None if they are searched."""
     epochs = study.parameter("epochs")
     return None if epochs.get("searched", True) else epochs.get("default")
 
@@ -272,9 +271,9 @@ def _begun_with(study: StudyStarted, field: str, value: object) -> str:
 
 
 def _kept(began: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings a study began with, without those that hang on one asked otherwise.
+    """Return the settings a study began with, without those that depend on a changed one.
 
-    What is asked otherwise is refused; this leaves it to be the one fault that is told.
+    A changed setting is refused; without its dependants it is the only fault in the message.
     """
     hanging = {"driver": "sampler", "objective": "pruner"}
     gone = {
@@ -295,7 +294,7 @@ def _space(reference: str, home: Home) -> Space:
 
 
 def _space_on(reference: str, dataset: Dataset, home: Home, notify: Notify, pixels: str) -> Space:
-    notices: list[str] = []  # told once standard error is the user's again
+    notices: list[str] = []  # passed on once standard error is restored
     with _hushed(reference):
         space = space_on(reference, dataset, home.declarations, notices.append, pixels=pixels)
     for notice in notices:
@@ -305,7 +304,7 @@ def _space_on(reference: str, dataset: Dataset, home: Home, notify: Notify, pixe
 
 @contextmanager
 def _hushed(reference: str) -> Iterator[None]:
-    # A user's module may import TensorFlow, which speaks; what fails arrives as an exception.
+    # A user's module may import TensorFlow, which prints; failures arrive as exceptions.
     hushed = standard_error_to(Path(os.devnull)) if ":" in reference else nullcontext()
     try:
         with hushed:
@@ -324,7 +323,7 @@ def _narrowed(space: Space, settings: StudySettings) -> NarrowedSpace:
         if not space["epochs"].contains(settings.epochs):
             raise SettingsError(
                 f"`--epochs` must be within {space['epochs'].describe()}, as {space.name} declares;"
-                f" got {settings.epochs}. Leave it out to take the space's own"
+                f" got {settings.epochs}. Leave it out to use the space's own"
             )
         asked = {"epochs": str(settings.epochs), **asked}
     try:
@@ -345,7 +344,7 @@ def _dataset(
     fallback = (
         f"{wanted}, the dataset of {space.name}, is not on this machine and could not be"
         f" downloaded: {FALLBACK_DATASET} is used instead. Scores on it say nothing about {wanted}."
-        f" (`--dataset {wanted}` shows where it was looked for.)"
+        f" (`--dataset {wanted}` shows where it was searched for.)"
     )
     notify(fallback)
     return load(FALLBACK_DATASET, home=home.root, data_dir=data_dir, notify=notify), fallback
@@ -354,12 +353,12 @@ def _dataset(
 def _limit(settings: StudySettings, asked: Mapping[str, Any], dataset: Dataset) -> int | None:
     limit = settings.limit_samples
     if "dataset" not in asked and limit is not None and limit >= len(dataset.train_labels):
-        return None  # the limit was meant for the space's dataset, which may not be this one
+        return None  # the limit was meant for the space's dataset, not for this one
     return limit
 
 
 def _families(dataset: Dataset, notify: Notify) -> Indices | None:
-    """Return for each training text the number of its family; None where all stand alone."""
+    """Return for each training text the number of its family; None if all are alone."""
     samples = dataset.train_samples
     if not isinstance(samples, Texts):
         return None
@@ -367,7 +366,7 @@ def _families(dataset: Dataset, notify: Notify) -> Indices | None:
     texts, parts = len(groups), len(groups) - len(np.unique(groups))
     if parts >= TOLD_PARTS * texts:
         notify(
-            f"{parts:,} of {texts:,} texts are parts of others or equal to them; they stay in one"
-            " fold with the text they are part of"
+            f"{parts:,} of {texts:,} texts are parts of others or equal to them; each stays in"
+            " one fold with the text that contains it"
         )
     return groups if parts else None

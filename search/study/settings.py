@@ -32,12 +32,14 @@ _ODDITIES = (LookupError, TypeError, AttributeError, ArithmeticError)
 
 
 class _Plain(yaml.SafeLoader):
-    """Makes plain values; none may stand for another, which could say a thing a billion times."""
+    """Loads plain values; aliases are refused, as they can repeat a value a billion times."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.composer.ComposerError(None, None, "values must be written out", mark)
+            raise yaml.composer.ComposerError(
+                None, None, "values must be written out, without aliases", mark
+            )
         return super().compose_node(parent, index)
 
 
@@ -45,7 +47,7 @@ def read_mapping(path: Path) -> dict[Any, Any]:
     """Return the mapping in a YAML file.
 
     Raises:
-        SettingsError: no such file, too large, or not a YAML mapping of plain values.
+        SettingsError: the file is missing, too large, or not a YAML mapping of plain values.
     """
     try:
         with path.open("rb") as file:
@@ -92,9 +94,9 @@ def memory(text: object) -> object:
 
 
 def set_texts(value: object) -> object:
-    """Return what `--set` would say: 64 is `64`, True is `on`, [32, 64] is `32,64`.
+    """Return a value as `--set` takes it: 64 is `64`, True is `on`, [32, 64] is `32,64`.
 
-    A text by itself is what `--set` says; in a list it is a value: ["a,b", "c"] is `"a,b",c`.
+    A text alone is passed on unchanged; in a list it is a value: ["a,b", "c"] is `"a,b",c`.
     """
     return {n: _set_text(one) for n, one in value.items()} if isinstance(value, dict) else value
 
@@ -115,7 +117,7 @@ def _tuples(value: Any) -> Any:
 
 
 def worker_count(value: object) -> object:
-    """Return a number of workers that stands as text as a number, and `auto` as it is."""
+    """Return a number of workers as a number, and `auto` unchanged."""
     number = int(value) if isinstance(value, str) and value.isdecimal() else value
     if number == AUTO:
         return number
@@ -129,16 +131,16 @@ WHAT = "What is searched"
 HOW_MUCH = "How much"
 HOW_JUDGED = "How params are proposed and judged"
 HOW_COMPUTED = "How it is computed"
-WHERE_KEPT = "Where it is kept"
+WHERE_KEPT = "Where it is stored"
 
 
 def _setting(group: str, told: str, *, unless: str = "", identity: bool = False) -> Any:
-    """Return what pydantic is told of a setting, for `run --help` and the class's documentation.
+    """Return the field of a setting, with its text for `run --help` and the class's documentation.
 
     Args:
-        group: of the options, as `run --help` shows them.
-        told: what it says, in one or two sentences.
-        unless: the default in words, where the value alone does not tell.
+        group: its group of options in `run --help`.
+        told: its help in one or two sentences.
+        unless: the default in words, if the value does not say it.
         identity: whether another value makes another study.
     """
     extra: Any = {"group": group, "unless": unless, "identity": identity}
@@ -146,7 +148,7 @@ def _setting(group: str, told: str, *, unless: str = "", identity: bool = False)
 
 
 class StudySettings(BaseModel):
-    """Everything a user can say about a study; each field is an option of `run`."""
+    """The settings of a study; each field is an option of `run`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -191,7 +193,7 @@ class StudySettings(BaseModel):
         bool,
         _setting(
             WHAT,
-            "Leave out training samples that stand twice, contradict each other or are in the test"
+            "Leave out training samples that are repeated, contradict each other or are in the test"
             " set.",
             identity=True,
         ),
@@ -200,20 +202,20 @@ class StudySettings(BaseModel):
         Literal["auto", "raw", "scaled"],
         _setting(
             WHAT,
-            "What a build function's or hypermodel's models for images are given: raw (0 to 255),"
-            " scaled (0 to 1), or auto: raw where they rescale.",
+            "Pixels that a build function's or hypermodel's models receive: raw (0 to 255),"
+            " scaled (0 to 1), or auto: raw if the models rescale them.",
             identity=True,
         ),
     ] = "auto"
     trials: Annotated[
         int,
         Field(ge=1, le=100_000),
-        _setting(HOW_MUCH, "Total number of trials, baselines and earlier ones included."),
+        _setting(HOW_MUCH, "Total number of trials, including baselines and earlier trials."),
     ] = 20
     folds: Annotated[
         int,
         Field(ge=1, le=20),
-        _setting(HOW_MUCH, "Folds of a trial, 1..20; 1 is a hold-out.", identity=True),
+        _setting(HOW_MUCH, "Folds of a trial, 1..20; 1 is a single hold-out split.", identity=True),
     ] = 5
     epochs: Annotated[
         int | None,
@@ -224,7 +226,7 @@ class StudySettings(BaseModel):
         float | None,
         BeforeValidator(seconds),
         Field(gt=0),
-        _setting(HOW_MUCH, "End this session after a time: 90s, 15m, 2h.", unless="no limit"),
+        _setting(HOW_MUCH, "End this session after this time: 90s, 15m, 2h.", unless="no limit"),
     ] = None
     confirm: Annotated[
         int,
@@ -240,14 +242,15 @@ class StudySettings(BaseModel):
         _setting(HOW_MUCH, "Try trials that have failed once more; their finished folds are kept."),
     ] = False
     driver: Annotated[
-        str, _setting(HOW_JUDGED, "What proposes: optuna or keras-tuner.", identity=True)
+        str,
+        _setting(HOW_JUDGED, "Library that proposes params: optuna or keras-tuner.", identity=True),
     ] = "optuna"
     sampler: Annotated[
         str | None,
         _setting(
             HOW_JUDGED,
-            "How it proposes: optuna's tpe, random, gp, qmc, cmaes, grid; keras-tuner's bayesian,"
-            " random, hyperband, grid.",
+            "Algorithm of the driver: optuna's tpe, random, gp, qmc, cmaes, grid; keras-tuner's"
+            " bayesian, random, hyperband, grid.",
             unless="tpe; bayesian for keras-tuner",
             identity=True,
         ),
@@ -256,7 +259,7 @@ class StudySettings(BaseModel):
         str,
         _setting(
             HOW_JUDGED,
-            "What to search for: cv_accuracy, cv_loss or macro_f1; or two, such as"
+            "What to optimise: cv_accuracy, cv_loss or macro_f1; or two, such as"
             " cv_accuracy,model_parameters or cv_accuracy,latency_ms (Optuna only; nothing is"
             " pruned then).",
             identity=True,
@@ -266,7 +269,7 @@ class StudySettings(BaseModel):
         str | None,
         _setting(
             HOW_JUDGED,
-            "What ends weak trials early: racing, none, median, hyperband, wilcoxon.",
+            "How weak trials are pruned: racing, none, median, hyperband, wilcoxon.",
             unless="racing, none for two objectives",
             identity=True,
         ),
@@ -274,7 +277,7 @@ class StudySettings(BaseModel):
     seed: Annotated[
         int,
         Field(ge=0, le=2**32 - 1),
-        _setting(HOW_JUDGED, "Of folds, proposals and initial weights.", identity=True),
+        _setting(HOW_JUDGED, "Seed of folds, proposals and initial weights.", identity=True),
     ] = 0
     executor: Annotated[
         str,
@@ -285,9 +288,9 @@ class StudySettings(BaseModel):
         BeforeValidator(worker_count),
         _setting(
             HOW_COMPUTED,
-            "Worker processes that train side by side. Only with one are results the same to the"
+            "Worker processes that train in parallel. Only with one are results the same to the"
             " last bit.",
-            unless="auto, what is quickest here",
+            unless="auto, the fastest on this machine",
         ),
     ] = "auto"
     trial_timeout: Annotated[
@@ -302,7 +305,7 @@ class StudySettings(BaseModel):
         Field(ge=LEAST_MEMORY),
         _setting(
             HOW_COMPUTED,
-            "Replace a worker that holds more after a fold: 3GB, 800MB.",
+            "Replace a worker that uses more memory after a fold: 3GB, 800MB.",
             unless="its share of 80 % of the memory",
         ),
     ] = None
@@ -310,9 +313,9 @@ class StudySettings(BaseModel):
         Literal["auto", "float32", "mixed_bfloat16"],
         _setting(
             HOW_COMPUTED,
-            "float32, mixed_bfloat16, or auto: bfloat16 where it is quicker and scores the same"
-            " within noise.",
-            unless="auto; a study keeps its own",
+            "float32, mixed_bfloat16, or auto: bfloat16 if it is faster and scores the same within"
+            " noise.",
+            unless="auto, or the study's own",
             identity=True,
         ),
     ] = "auto"
@@ -327,12 +330,12 @@ class StudySettings(BaseModel):
     cpus_per_trial: Annotated[
         int,
         Field(ge=1, le=1024),
-        _setting(HOW_COMPUTED, "Processors a trial takes of a cluster, and threads."),
+        _setting(HOW_COMPUTED, "Processors of a cluster for each trial, and threads."),
     ] = 1
     gpus_per_trial: Annotated[
         float,
         Field(ge=0, le=1),
-        _setting(HOW_COMPUTED, "Share of a GPU a trial takes of a cluster, up to 1."),
+        _setting(HOW_COMPUTED, "Fraction of a cluster's GPU for each trial, up to 1."),
     ] = 0.0
     study: Annotated[
         str | None, _setting(WHERE_KEPT, "Name of the study.", unless="SPACE-DATASET")
@@ -369,7 +372,7 @@ class StudySettings(BaseModel):
             if name not in OBJECTIVES:
                 raise ValueError(f"no objective is called {name!r}; {objective_hint(name)}")
         if len(names) > 2 or len(set(names)) < len(names):
-            raise ValueError("must be one objective, or two different ones with a comma between")
+            raise ValueError("must be one objective, or two different ones separated by a comma")
         if not OBJECTIVES[names[0]].fold:
             scores = ", ".join(name for name, known in OBJECTIVES.items() if known.fold)
             raise ValueError(f"must begin with a score, one of {scores}")
@@ -380,8 +383,8 @@ class StudySettings(BaseModel):
     def _pruner_known(cls, value: str, info: Any) -> str:
         if "," in info.data.get("objective", "") and value != "none":
             raise ValueError(
-                "must be none, or left out, where there are two objectives, as one of them cannot"
-                " tell which trials are worth going on with"
+                "must be none, or left out, with two objectives, because one of them alone cannot"
+                " tell which trials are weak"
             )
         return _known("pruner", value, PRUNERS)
 
@@ -423,7 +426,7 @@ class StudySettings(BaseModel):
     @classmethod
     def _sampler_known(cls, value: str | None, info: Any) -> str | None:
         driver = info.data.get("driver")
-        if driver is None or value is None:  # the driver's own fault is reported already
+        if driver is None or value is None:  # the unknown driver is already reported
             return value
         if value not in DRIVERS[driver]:
             hint = sampler_hint(driver, value)
@@ -436,7 +439,7 @@ class StudySettings(BaseModel):
 
 
 def told_of(name: str) -> tuple[str, str]:
-    """Return the group of a setting, and what `--help` says of it, its default included."""
+    """Return the group of a setting and its help, with the default."""
     field = StudySettings.model_fields[name]
     extra: Any = field.json_schema_extra
     unless = extra["unless"]
@@ -470,10 +473,10 @@ def validate(values: Mapping[str, Any]) -> StudySettings:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Return the settings in a YAML file, keys as the options without their dashes.
+    """Return the settings in a YAML file; keys are the options without their leading dashes.
 
     Raises:
-        SettingsError: no such file, or not a YAML mapping.
+        SettingsError: the file is missing or not a YAML mapping.
     """
     data = read_mapping(path)
     named = {str(key).replace("-", "_"): value for key, value in data.items()}
@@ -485,7 +488,7 @@ def read_config(path: Path) -> dict[str, Any]:
     if overrides:
         named["set"] = {str(key): value for key, value in overrides.items()}
     if "study" in named:
-        named["study"] = str(named["study"])  # 2026 is a name, too
+        named["study"] = str(named["study"])  # 2026 is a valid name, too
     return named
 
 
@@ -503,7 +506,9 @@ def parse_overrides(pairs: list[str]) -> dict[str, str]:
                 f"`--set` takes NAME=VALUE, NAME=LOW:HIGH or NAME=A,B,C; got {pair!r}"
             )
         if name.strip() in overrides:
-            raise SettingsError(f"`--set {name.strip()}` is given twice; join the values by commas")
+            raise SettingsError(
+                f"`--set {name.strip()}` is given twice; separate the values by commas"
+            )
         overrides[name.strip()] = text.strip()
     return overrides
 

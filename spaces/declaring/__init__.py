@@ -1,1 +1,1 @@
-"""What a space is declared with, and how declarations are found."""
+"""How spaces are declared, and how declarations are found."""

@@ -1,8 +1,8 @@
-"""`python -m spaces.declaring.__main__ REFERENCE [DATA]`: says what a reference names.
+"""`python -m spaces.declaring.__main__ REFERENCE [DATA]`: describe what a reference names.
 
-A process of its own, because a user's module imports TensorFlow and the coordinator does not. The
-answer is one JSON line on standard output: a declaration and the files it rests on, or an error.
-Everything else that is printed goes to standard error.
+This is a separate process, because a user's module imports TensorFlow and the coordinator must not.
+The answer is one JSON line on standard output: a declaration and the files it depends on, or an
+error. Everything else that is printed goes to standard error.
 """
 
 import json
@@ -45,17 +45,17 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def read_data(text: str) -> DataSpec:
-    """Return the `DataSpec` that `dataclasses.asdict` and JSON made a text."""
+    """Return the `DataSpec` from its JSON."""
     fields = json.loads(text)
     return DataSpec(**{**fields, "input_shape": tuple(fields["input_shape"])})
 
 
 def declare(target: str, data: DataSpec | None) -> Declaration:
-    """Import what a reference names and, if it is a hypermodel, learn its parameters.
+    """Import what a reference names and, if it is a hypermodel, find out its parameters.
 
     Args:
         target: the reference.
-        data: what the models are built for; None to build none.
+        data: the data the models are built for; None to build no models.
 
     Raises:
         SpaceError: it is neither space nor hypermodel, or its models cannot be built.
@@ -79,7 +79,7 @@ def _declared(found: Any, target: str, data: DataSpec | None) -> Declaration:
         explorer.explore()
     except SpaceError:
         raise
-    except Exception as error:  # the hypermodel's own
+    except Exception as error:  # the hypermodel may raise anything
         place, _ = split(target)
         raise SpaceError(
             f"{target} cannot be built with its default values: {described(error, place)}"
@@ -118,9 +118,9 @@ class _Builds:
     """The builds of one hypermodel: only the first may use the network, for weights it loads.
 
     Attributes:
-        compiled: of each model built, whether it came compiled.
-        cut_off: what builds raised that wanted the network.
-        wanted: the pixels that each model for images is made for.
+        compiled: for each model, whether it was compiled.
+        cut_off: exceptions of builds that needed the network.
+        wanted: the pixels that each model for images expects.
     """
 
     target: str
@@ -132,21 +132,20 @@ class _Builds:
 
     @property
     def is_compiled(self) -> bool:
-        """Whether the models come compiled.
+        """Whether the models are compiled.
 
         Raises:
-            SpaceError: some do.
+            SpaceError: only some are.
         """
         if len(set(self.compiled)) > 1:
             raise SpaceError(
-                f"{self.target} compiles some of its models and others not: compile all of them,"
-                " or none"
+                f"{self.target} compiles only some of its models: compile all of them, or none"
             )
         return self.compiled[0]
 
     @property
     def pixels(self) -> str:
-        """What the models' pixels are, as `Declaration` says it."""
+        """The pixels that the models expect, as in `Declaration`."""
         if "raw" in self.wanted:
             return "raw" if len(self.wanted) == 1 else "both"
         return "scaled" if "scaled" in self.wanted else ""
@@ -180,13 +179,13 @@ def _notices(explorer: Explorer, trial: _Builds, names: Mapping[str, str]) -> tu
     place, _ = split(trial.target)
     failures = [
         f"{_shown(setting, names)} cannot be built for samples of {trial.data.input_shape}, and"
-        f" trials with it will fail; leave it out with `--set` ({_why(error, place)})"
+        f" trials with it will fail; exclude it with `--set` ({_why(error, place)})"
         for setting, error in explorer.failures
         if error not in trial.cut_off
     ]
     told = [
-        f"`{original}` of {trial.target} is not always in use, so the model alone is told of it, as"
-        f" `{name}`; how trials are trained is said with `--set {original}=...`"
+        f"`{original}` of {trial.target} is not always in use, so only the model gets it, as"
+        f" `{name}`; set the training choice with `--set {original}=...`"
         for original, name in names.items()
         if is_shared(original) and name != original
     ]
@@ -196,7 +195,7 @@ def _notices(explorer: Explorer, trial: _Builds, names: Mapping[str, str]) -> tu
         *failures[:SHOWN_FAILURES],
         *told,
         f"{trial.target} was built {BUILDS} times and may have more parameters than were found;"
-        " those keep their defaults",
+        " these keep their defaults",
     )
 
 
@@ -212,7 +211,7 @@ def _why(error: Exception, place: str) -> str:
 
 @contextmanager
 def _without_network(attempts: list[object]) -> Iterator[None]:
-    """Refuse connections meanwhile, so that no weights are downloaded for models nobody trains."""
+    """Refuse connections, so that no weights are downloaded for models that are never trained."""
     connect = socket.socket.connect
 
     def refuse(_: socket.socket, address: object) -> None:

@@ -1,4 +1,4 @@
-"""Declarations by reference: from the cache, or from a process of its own."""
+"""Declarations by reference: from the cache, or from a separate process."""
 
 import ast
 import hashlib
@@ -27,18 +27,17 @@ _KINDS: dict[str, type[Parameter]] = {
 
 @dataclass(frozen=True)
 class Declaration:
-    """A `Space`, or a hypermodel with what its builds showed.
+    """A `Space`, or a hypermodel with the results of its builds.
 
     Attributes:
-        is_space: the reference names a `Space`; the rest is empty.
-        parameters: the hypermodel's, each with the name it has there; empty as long as the data
-            are not known.
-        compiled: its models come compiled.
+        is_space: whether the reference names a `Space`; then the rest is empty.
+        parameters: of the hypermodel, each with its name there; empty until the data are known.
+        compiled: whether its models are compiled.
         summary: the first line of its docstring.
-        notices: what its user should know, a sentence each.
-        pixels: those its models for images are made for: `raw`, `scaled`, `both` where they differ;
-            empty where nothing tells.
-        files: paths of the user's own modules that were run for it; empty where none was.
+        notices: notices for the user, a sentence each.
+        pixels: what its models for images expect: `raw`, `scaled`, or `both` if they differ; empty
+            if unknown.
+        files: paths of the user's own modules that were run for it; may be empty.
     """
 
     is_space: bool
@@ -62,8 +61,8 @@ class Declaration:
         """Return the declaration of a JSON document.
 
         Raises:
-            LookupError: the document lacks something.
-            TypeError: it holds something else than a declaration's parts.
+            LookupError: the document lacks an entry.
+            TypeError: an entry has the wrong type.
             SpaceError: a parameter in it breaks its rules.
         """
         parameters = tuple(_parameter(entry) for entry in document["parameters"])
@@ -72,7 +71,7 @@ class Declaration:
 
 
 def digest(path: Path) -> str:
-    """Return the SHA-256 (hex) of a file; empty where it cannot be read."""
+    """Return the SHA-256 (hex) of a file; empty if it cannot be read."""
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
@@ -89,7 +88,7 @@ def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
-FORMAT = 3  # of the cache's files; another number makes them void
+FORMAT = 3  # version of the cache's files; other versions are ignored
 LIMIT_SECONDS = 600.0
 PATIENCE_SECONDS = 1.5
 PACKAGES = ("keras-tuner", "keras", "tensorflow")
@@ -105,8 +104,8 @@ def declaration(
 
     Args:
         target: `package.module:ATTRIBUTE` or `file.py:ATTRIBUTE`.
-        data: what a hypermodel's models are built for; None to build none.
-        cache: folder of earlier answers; they hold as long as no file they rest on has changed.
+        data: the data a hypermodel's models are built for; None to build no models.
+        cache: folder of earlier answers, which are valid until a file they depend on changes.
         notify: takes notices for the user.
 
     Raises:
@@ -132,14 +131,14 @@ def declaration(
 
 
 def _is_defined_in_file(target: str) -> bool:
-    """Say whether a reference is to a function or class of a file, without running it."""
+    """Return whether a reference names a function or class of a file, without running it."""
     place, attribute = split(target)
     if not place.endswith(".py"):
         return False
     try:
         tree = ast.parse(Path(place).read_bytes())
     except (OSError, SyntaxError, ValueError):
-        return False  # the import will tell
+        return False  # the import gives the error
     defined = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
     return attribute in {node.name for node in defined}
 
@@ -200,9 +199,9 @@ def _asked(target: str, data: DataSpec | None, notify: Notify) -> dict[str, Any]
         document: dict[str, Any] = json.loads(answer)
     except ValueError:
         lines = said.decode(errors="replace").strip().splitlines()
-        last = lines[-1] if lines else "it said nothing"
+        last = lines[-1] if lines else "it printed nothing"
         raise SpaceError(
-            f"{target} ended the process that looked at it, with exit code {child.returncode}:"
+            f"{target} ended the process that imported it, with exit code {child.returncode}:"
             f" {last}"
         ) from None
     return document
@@ -215,7 +214,7 @@ def _communicated(
         return child.communicate(timeout=PATIENCE_SECONDS)
     except subprocess.TimeoutExpired:
         if data is not None:
-            notify(f"Building models of {target} to learn its parameters.")
+            notify(f"Building models of {target} to find out its parameters.")
     try:
         return child.communicate(timeout=LIMIT_SECONDS)
     except subprocess.TimeoutExpired:
@@ -226,6 +225,6 @@ def _communicated(
 
 
 def _path() -> dict[str, str]:
-    """Let the child find this package wherever it was started from."""
+    """Return an environment in which the child finds this package from any folder."""
     paths = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
     return {"PYTHONPATH": os.pathsep.join(path for path in paths if path)}

@@ -1,8 +1,8 @@
-"""What a space's code consists of, and a fingerprint that tells it from other code.
+"""The code of a space, and a fingerprint that distinguishes it from other code.
 
-The code is the reference's own file or module and every user's own module that it imports, also
-within functions: found by reading the `import` statements, and by what a run has loaded. Of an
-installed package it is the name and version.
+The code is the reference's file or module and all of the user's own modules that it imports, also
+within functions. They are found from the `import` statements and from the modules that a run has
+loaded. Of an installed package, the fingerprint has name and version.
 """
 
 import ast
@@ -26,7 +26,7 @@ _PROJECT = Path(__file__).resolve().parents[2]
 
 
 def fingerprint(target: str, loaded: Iterable[str] = ()) -> Fingerprint:
-    """Return the fingerprint of what a reference names, without running it.
+    """Return the fingerprint of a reference's code, without running it.
 
     Args:
         target: `package.module:ATTRIBUTE` or `file.py:ATTRIBUTE`.
@@ -49,7 +49,7 @@ def fingerprint(target: str, loaded: Iterable[str] = ()) -> Fingerprint:
 
 
 def fingerprint_of(code: Code) -> Fingerprint:
-    """Return the fingerprint of what runs of a code have loaded so far."""
+    """Return the fingerprint of the modules that runs of a code have loaded so far."""
     place, _ = split(code.target)
     files = {path.resolve(): source for path, source in code.sources.items()}
     return {"files": _described(files, place), "packages": {} if files else _packages(place)}
@@ -67,7 +67,7 @@ def _described(files: dict[Path, bytes], place: str) -> dict[str, dict[str, str]
 
 
 def _syntax(source: bytes) -> str:
-    """Return a digest of the parsed code, and so of Python's version; empty where it is none."""
+    """Return a digest of the parsed code and Python's version; empty if it is not valid Python."""
     try:
         told = f"{sys.version_info[:2]} {ast.dump(ast.parse(source))}"
     except (SyntaxError, ValueError, RecursionError):
@@ -93,13 +93,13 @@ def _body(source: bytes) -> str:
 
 
 def _name(path: Path, roots: Iterable[Path]) -> str:
-    """Return what a file is called in any folder that its space may be moved to."""
+    """Return a name of a file that stays the same when its space moves to another folder."""
     root = next((root for root in roots if path.is_relative_to(root)), None)
     return path.as_posix() if root is None else path.relative_to(root).as_posix()
 
 
 def _roots(place: str) -> list[str]:
-    """Return the folders that a reference's imports are looked for in, its own one first."""
+    """Return the folders in which a reference's imports are searched for, its own first."""
     own = Path(place).resolve().parent if place.endswith(".py") else Path.cwd()
     return [str(own), *(entry or str(Path.cwd()) for entry in sys.path)]
 
@@ -160,7 +160,7 @@ def _origin(place: str, roots: list[str]) -> Path | None:
 
 
 def _is_project(path: Path) -> bool:
-    """Say whether a file is this project's, whose version is recorded with every session."""
+    """Return whether a file is this project's, whose version is recorded with every session."""
     parts = path.resolve().parts
     own = _PROJECT.parts
     return parts[: len(own)] == own and parts[len(own)] in ("search", "spaces", "tracking")

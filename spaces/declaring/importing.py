@@ -1,7 +1,7 @@
 """From `package.module:ATTRIBUTE` or `file.py:ATTRIBUTE` to the object, by running that code.
 
-A user's own code, which is the modules that are neither installed nor this project's, is read once
-and can be run again and again: what an earlier run made or remembered is not seen by the next.
+A user's own code (modules that are neither installed nor this project's) is read once and can be
+run many times: the state of one run is not visible to the next.
 """
 
 import importlib
@@ -23,7 +23,7 @@ from typing import Any
 from spaces.declaring.parameters import SpaceError
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_TRACED = re.compile(r"\n\n {4}(?=\w[\w.]*: )")  # before the error, behind the frames
+_TRACED = re.compile(r"\n\n {4}(?=\w[\w.]*: )")  # before the error, after the frames
 _NAMED = re.compile(r"(\w[\w.]*): (.*)", re.DOTALL)
 _CALLED = re.compile(r"Exception encountered when calling [^\n]*\s*(.*)", re.DOTALL)
 _ARGUMENTS = re.compile(r"\n\s*Arguments received by [^\n]*:\n")
@@ -40,13 +40,13 @@ _FRAMES = re.compile(
 
 
 def cause_of(error: BaseException, longest: int = 300) -> str:
-    """Return an error's type and what it says, in one line.
+    """Return an error's type and message in one line.
 
-    Of several paragraphs the first, or the last line where the first only announces it.
+    Of several paragraphs it is the first, or the last line if the first only announces it.
 
     Args:
         error: as caught.
-        longest: number of characters; a longer text is shown without its middle.
+        longest: number of characters; a longer text loses its middle.
     """
     name, text = _innermost(type(error).__name__, _said(error))
     first = [line.strip() for line in re.split(r"\n\s*\n", text)[0].splitlines()] or [""]
@@ -58,7 +58,7 @@ def cause_of(error: BaseException, longest: int = 300) -> str:
 
 
 def shortened(text: str, longest: int) -> str:
-    """Return a text that any file and terminal takes; a long one without its middle."""
+    """Return a text that is safe for any file and terminal; long text loses its middle."""
     text = text.encode(errors="backslashreplace").decode()
     if len(text) <= longest:
         return text
@@ -71,12 +71,12 @@ def _said(error: BaseException) -> str:
         return error.args[0]  # `str` would show Keras's text with escapes for its line breaks
     try:
         return str(error)
-    except Exception:  # noqa: BLE001 # an error that cannot even be told
+    except Exception:  # noqa: BLE001 # an error whose message cannot be read
         return ""
 
 
 def _innermost(name: str, text: str) -> tuple[str, str]:
-    """Return type and text of the error that others stand around."""
+    """Return type and text of the innermost error of nested ones."""
     text = _COLOUR.sub("", text).strip()
     if text.startswith("in user code:") and (found := _TRACED.search(text)):
         inner = _NAMED.fullmatch(dedent(f"    {text[found.end() :]}").strip())
@@ -91,7 +91,7 @@ def _innermost(name: str, text: str) -> tuple[str, str]:
 
 
 MESSAGE_CHARACTERS = 300
-_AGAIN = " a second time, as every model is built from code that is run anew"
+_AGAIN = " a second time, because the code is run again for every model"
 
 _PROJECT = frozenset({"search", "spaces", "tracking"})
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
@@ -102,31 +102,31 @@ def split(target: str) -> tuple[str, str]:
     """Return the module or file of a reference, and the attribute in it.
 
     Raises:
-        SpaceError: the text is no such reference.
+        SpaceError: the text is not such a reference.
     """
     place, colon, attribute = target.rpartition(":")
     if not colon or not place or not attribute:
         raise SpaceError(
-            f"no space is called {target!r}; a space of your own is written"
+            f"no space is called {target!r}; name your own space as"
             " package.module:ATTRIBUTE or file.py:ATTRIBUTE"
         )
     return place, attribute
 
 
 def find(target: str) -> Any:
-    """Return what a reference names; a user's own code is run for it.
+    """Return what a reference names, running the user's own code.
 
     Raises:
-        SpaceError: nothing is found there, or its module cannot be imported.
+        SpaceError: the reference cannot be found, or its module cannot be imported.
     """
     with Code(target).running() as found:
         return found
 
 
 class Code:
-    """The code of a reference: a user's own modules are read once, and run anew on demand.
+    """The code of a reference: the user's own modules are read once, and run again on demand.
 
-    Installed packages and this project's modules are imported as always, once in a process.
+    Installed packages and this project's modules are imported as usual, once in a process.
     """
 
     def __init__(self, target: str) -> None:
@@ -141,18 +141,18 @@ class Code:
 
     @property
     def sources(self) -> dict[Path, bytes]:
-        """The own modules that runs have loaded so far: each file and what was read from it."""
+        """The user's modules that runs have loaded so far: each file and its content."""
         return {Path(path): source for path, source in self._sources.items()}
 
     @contextmanager
     def running(self) -> Iterator[Any]:
-        """Run the code anew and yield what the reference names.
+        """Run the code again and yield what the reference names.
 
-        Until the context is left, `import` gives the modules of this run, also to functions that
-        import when they are called. Then modules of the same names that were there before return.
+        Within the context, `import` returns the modules of this run, also in functions that import
+        when they are called. Afterwards, earlier modules of the same names are restored.
 
         Raises:
-            SpaceError: nothing is found there, or its module cannot be imported.
+            SpaceError: the reference cannot be found, or its module cannot be imported.
         """
         place, attribute = split(self._target)
         before = {
@@ -173,12 +173,12 @@ class Code:
             sys.modules.update(before)
 
     def code_of(self, path: str) -> CodeType:
-        """Return a module's code as its file was when it was loaded first."""
+        """Return a module's code from its file as it was when first loaded."""
         source = self._sources.get(path)
         if source is None:
             source = self._sources[path] = Path(path).read_bytes()
         code: CodeType = compile(source, path, "exec", dont_inherit=True)
-        # Tracebacks, and TensorFlow when it converts functions, look at the source of this run.
+        # Tracebacks, and TensorFlow when it converts functions, read the source of this run.
         lines = importlib.util.decode_source(source).splitlines(keepends=True)
         linecache.cache[path] = (len(source), None, lines, path)
         return code
@@ -187,7 +187,7 @@ class Code:
         try:
             if place.endswith(".py"):
                 return self._module_from_file(Path(place))
-            _add_to_path(Path.cwd())  # so that a module beside the user is found
+            _add_to_path(Path.cwd())  # so that a module in the working directory is found
             return importlib.import_module(place)
         except SpaceError:
             raise
@@ -205,7 +205,7 @@ class Code:
         spec = importlib.util.spec_from_file_location(name, path, loader=loader)
         if spec is None:
             raise SpaceError(f"{path} is not a Python file")
-        _add_to_path(path.resolve().parent)  # so that it finds the modules beside it, as a script
+        _add_to_path(path.resolve().parent)  # so that it finds the modules beside it, like a script
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
         loader.exec_module(module)
@@ -222,7 +222,7 @@ class _Loader(SourceFileLoader):
 
 
 class _Finder(MetaPathFinder):
-    """Finds a user's own modules as the other finders do, and has them loaded by `Code`."""
+    """Finds a user's own modules like the other finders, and lets `Code` load them."""
 
     def __init__(self, code: Code) -> None:
         self._code = code
@@ -241,7 +241,7 @@ class _Finder(MetaPathFinder):
 
 
 def is_own_file(path: str) -> bool:
-    """Say whether a file is a module that is neither installed nor of the standard library."""
+    """Return whether a file is a module that is neither installed nor in the standard library."""
     is_installed = path.startswith(_STANDARD) or not _INSTALLED.isdisjoint(path.split("/"))
     return path.endswith(".py") and not is_installed
 

@@ -1,6 +1,6 @@
 """Narrowing a space from text: `--set NAME=VALUE`, `NAME=LOW:HIGH` or `NAME=A,B,C`.
 
-How values are written is said in `spaces.declaring.values`.
+`spaces.declaring.values` defines how values are written.
 """
 
 from collections.abc import Mapping
@@ -18,8 +18,8 @@ class NarrowedSpace:
 
     Attributes:
         space: with the narrowed parameters.
-        baselines: complete settings of the baselines that lie within the narrowed space, by name.
-        skipped: for the other baselines, by name, why they do not.
+        baselines: complete params of the baselines within the narrowed space, by name.
+        skipped: for each other baseline, the reason why it is not.
     """
 
     space: Space
@@ -28,10 +28,10 @@ class NarrowedSpace:
 
 
 def narrow(space: Space, overrides: Mapping[str, str]) -> NarrowedSpace:
-    """Return `space` with each named parameter narrowed to what its text says.
+    """Return `space` with each named parameter narrowed by its text.
 
     Raises:
-        SpaceError: with every fault of all overrides, one a line.
+        SpaceError: the message has all faults, one a line.
     """
     faults = []
     parameters = []
@@ -52,14 +52,14 @@ def narrow(space: Space, overrides: Mapping[str, str]) -> NarrowedSpace:
 
 
 def narrow_parameter(parameter: Parameter, text: str) -> Parameter:
-    """Return `parameter` held at one value, or searched over a part of its range.
+    """Return `parameter` fixed at one value, or searched over a part of its range.
 
     Args:
-        parameter: what is narrowed.
+        parameter: the parameter to narrow.
         text: `VALUE`, `LOW:HIGH` (both inclusive) or `A,B,C`.
 
     Raises:
-        SpaceError: text that is no such value or range, or lies outside the declared range.
+        SpaceError: the text is not such a value or range, or is outside the declared range.
     """
     if isinstance(parameter, Choice) and parameter.or_file and parameter.of_file(text) is not None:
         return replace(parameter, default=parameter.of_file(text), fixed=True)
@@ -72,7 +72,7 @@ def narrow_parameter(parameter: Parameter, text: str) -> Parameter:
 
 
 def _items(parameter: Parameter, text: str) -> list[str]:
-    """Return the texts of the values; a tuple stands for several where it can be no value."""
+    """Return the texts of the values; a tuple means several values if it cannot be one."""
     try:
         items = split(text)
         alone = read(items[0]) if len(items) == 1 else None
@@ -89,13 +89,13 @@ def _has_tuples(parameter: Parameter) -> bool:
 
 
 def _idle(parameters: list[Parameter], name: str) -> str:
-    """Return why a parameter that was narrowed never takes part, or nothing."""
+    """Return why a narrowed parameter is never active, or None."""
     known = {parameter.name: parameter for parameter in parameters}
     when = known[name].when
     if when is None or not known[when[0]].fixed or known[name].is_active(_held(known[when[0]])):
         return ""
     wanted = when[1][0] if isinstance(when[1], tuple) else when[1]
-    return f"`--set {name}` is only in use with `--set {when[0]}={value_text(wanted)}`: add that"
+    return f"`--set {name}` is active only with `--set {when[0]}={value_text(wanted)}`: add that"
 
 
 def _held(parameter: Parameter) -> Settings:
@@ -120,10 +120,10 @@ def _narrow_to_range(parameter: Int | Float, text: str) -> Parameter:
 
 
 def _value(parameter: Parameter, text: str) -> Value:
-    """Return the value of a parameter that a text stands for.
+    """Return a parameter's value from its text.
 
     Raises:
-        SpaceError: there is none.
+        SpaceError: the text is not a value of the parameter.
     """
     if isinstance(parameter, Choice | Boolean):
         found = _choice(parameter, text)

@@ -1,6 +1,6 @@
 """The kinds of parameters: ranges with inclusive bounds, a step or a log scale, and conditions.
 
-Only what Optuna and KerasTuner mean alike is there to be said. On values see `values`.
+They have only features with the same meaning in Optuna and KerasTuner. See `values` for values.
 """
 
 import math
@@ -13,21 +13,21 @@ from typing import Any, TypeAlias
 from spaces.declaring.values import Value, key, place_of, plain, value_text
 
 Settings: TypeAlias = dict[str, Any]  # name to `Value`
-Condition: TypeAlias = tuple[str, Value]  # a tuple: one of several
+Condition: TypeAlias = tuple[str, Value]  # a tuple: any one of several values
 
 GRID_POINTS = 10
-_FIRST = object()  # the default of a choice that names none; None may be a value
+_FIRST = object()  # marks a choice without a default, because None may be a value
 NAME_RULE = (
     "begin with a letter or `_`, hold letters, digits, spaces and `_` `-` `.` `/`, and no part"
     " between slashes may be empty, begin with a dot or end with a space"
 )
 
-# What MLflow takes as a parameter's name and `--set NAME=VALUE` as a NAME.
+# Names that both MLflow and `--set NAME=VALUE` accept.
 _NAME = re.compile(r"[^\W\d](?:[\w .-]*[\w.-])?(?:/[\w -](?:[\w .-]*[\w.-])?)*")
 
 
 class SpaceError(ValueError):
-    """A space, a parameter or a setting that breaks its own rules."""
+    """A space, a parameter or a trial's params break a rule."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +35,12 @@ class Parameter:
     """What all kinds of parameters share.
 
     Attributes:
-        name: unique within the space; as `NAME_RULE` says.
-        default: the value where a baseline or a user says nothing.
-        when: `(name of an earlier parameter, value or tuple of values)`; the parameter is active
-            only while that one has such a value. `None`: always active. Where the value is a tuple
-            itself, a space takes it for that if the earlier parameter has it, else for several.
-        fixed: held at `default` and not searched, until `--set` says otherwise.
+        name: unique within the space; follows `NAME_RULE`.
+        default: the value unless a baseline or the user gives another.
+        when: `(name of an earlier parameter, value or tuple of values)`; the parameter
+            is active only if that one has such a value. `None`: always active. A tuple is taken as
+            one value if the earlier parameter has it, else as several values.
+        fixed: fixed at `default` and not searched, unless `--set` changes that.
     """
 
     name: str = field(kw_only=False)
@@ -58,7 +58,7 @@ class Parameter:
         return type(self).__name__.lower()
 
     def contains(self, value: object) -> bool:
-        """Say whether `value` is of the parameter's type and within its range."""
+        """Return whether `value` has the parameter's type and is within its range."""
         raise NotImplementedError
 
     def describe(self) -> str:
@@ -68,12 +68,12 @@ class Parameter:
     def grid(self, points: int = GRID_POINTS) -> tuple[Value, ...]:
         """Return the values a grid search tries, at most `points` of a continuous range.
 
-        Points are even in the parameter's own scale and include both bounds.
+        Points are evenly spaced on the parameter's scale and include both bounds.
         """
         raise NotImplementedError
 
     def is_active(self, values: Mapping[str, Value]) -> bool:
-        """Say whether the parameter takes part, given the values of the earlier ones."""
+        """Return whether the parameter is active, given the values of the earlier ones."""
         if self.when is None:
             return True
         parent, wanted = self.when
@@ -83,7 +83,7 @@ class Parameter:
         return place_of(values[parent], alternatives) is not None
 
     def canonical(self, value: Value) -> Value:
-        """Return a value of the parameter in its own type: of a real number a float."""
+        """Return a value in the parameter's type: a float for a real number."""
         return value
 
 
@@ -120,7 +120,7 @@ class Int(Parameter):
         _check_range(self)
 
     def contains(self, value: object) -> bool:
-        """Say whether `value` is a whole number on one of the range's steps."""
+        """Return whether `value` is a whole number on one of the range's steps."""
         if isinstance(value, bool) or not isinstance(value, int):
             return False
         return self.low <= value <= self.high and (value - self.low) % self.step == 0
@@ -133,7 +133,7 @@ class Int(Parameter):
         return f"{self.low}..{self.high}{scale}"
 
     def grid(self, points: int = GRID_POINTS) -> tuple[Value, ...]:
-        """Return every value of a short range, `points` even ones of a long range."""
+        """Return every value of a short range, `points` evenly spaced ones of a long range."""
         values = range(self.low, self.high + 1, self.step)
         if len(values) <= points:
             return tuple(values)
@@ -164,7 +164,7 @@ class Float(Parameter):
         _check_range(self)
 
     def contains(self, value: object) -> bool:
-        """Say whether `value` is a number in the range; with a step, on one of the steps."""
+        """Return whether `value` is a number in the range; with a step, on one of the steps."""
         if isinstance(value, bool) or not isinstance(value, int | float):
             return False
         if not self.low <= value <= self.high:
@@ -175,7 +175,7 @@ class Float(Parameter):
         return math.isclose(steps, round(steps), abs_tol=1e-6)
 
     def canonical(self, value: Value) -> Value:
-        """Return a number as a float: 0 and 0.0 are one value of a range."""
+        """Return a number as a float: 0 and 0.0 are the same value of a range."""
         return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
     def describe(self) -> str:
@@ -186,7 +186,7 @@ class Float(Parameter):
         return f"{self.low:g}..{self.high:g}{scale}"
 
     def grid(self, points: int = GRID_POINTS) -> tuple[Value, ...]:
-        """Return `points` even values; of a stepped range only values on a step."""
+        """Return `points` evenly spaced values; in a stepped range, only values on a step."""
         if self.low == self.high:
             return (self.low,)
         if self.log:
@@ -203,12 +203,12 @@ class Float(Parameter):
 class Choice(Parameter):
     """One of a few values without an order.
 
-    Values are numbers, texts, True, False, None, or tuples of these. Those that Python holds equal
-    (0, 0.0, False) are different values if their types differ.
+    Values are numbers, texts, True, False, None, or tuples of these. Values that are equal in
+    Python (0, 0.0, False) are different if their types differ.
 
     Attributes:
-        default: the first value where none is given.
-        or_file: the path of any file is a value, too; such a value is never searched.
+        default: the first value unless given.
+        or_file: whether the path of any file is also a value; it is never searched.
     """
 
     values: tuple[Value, ...] = field(kw_only=False)
@@ -231,18 +231,18 @@ class Choice(Parameter):
             )
 
     def contains(self, value: object) -> bool:
-        """Say whether `value` is one of the values, of the same type."""
+        """Return whether `value` is one of the values and has the same type."""
         if place_of(value, self.values) is not None:
             return True
         return self.or_file and isinstance(value, str) and self.of_file(value) is not None
 
     def of_file(self, text: str) -> str | None:
-        """Return the absolute path of the file called `text`, None where there is none."""
+        """Return the absolute path of the file called `text`, None if there is none."""
         path = Path(text).expanduser()
         return str(path.resolve()) if text not in self.values and path.is_file() else None
 
     def describe(self) -> str:
-        """Return for example `3 | 5`, each value as `--set` takes it."""
+        """Return for example `3 | 5`, with values as `--set` takes them."""
         return " | ".join([*map(value_text, self.values), *["FILE"] * self.or_file])
 
     def grid(self, points: int = GRID_POINTS) -> tuple[Value, ...]:
@@ -260,7 +260,7 @@ class Choice(Parameter):
         for value in self.values:
             if key(value) in seen:
                 raise SpaceError(
-                    f"`{self.name}`: the value {value_text(value)} stands twice in"
+                    f"`{self.name}`: the value {value_text(value)} occurs twice in"
                     f" {self.describe()}; name each value once"
                 )
             seen.add(key(value))
@@ -273,7 +273,7 @@ class Boolean(Parameter):
     default: Any = False
 
     def contains(self, value: object) -> bool:
-        """Say whether `value` is True or False."""
+        """Return whether `value` is True or False."""
         return isinstance(value, bool)
 
     def describe(self) -> str:

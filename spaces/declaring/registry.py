@@ -1,4 +1,4 @@
-"""From what a user writes after `--space` to a space."""
+"""Find the space that a user names with `--space`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ _BUILT_IN = {
 
 
 def names() -> tuple[str, ...]:
-    """Return the names of all spaces known without a path: built in, then from entry points."""
+    """Return the names of all spaces with a name: built-in ones, then entry points."""
     return tuple(_references())
 
 
@@ -41,19 +41,19 @@ def get_space(
 ) -> Space:
     """Return the space a reference names, with the training choices added.
 
-    A reference with a colon is looked at in a process of its own. If it is a KerasTuner hypermodel,
-    its models are built there for `data` to learn its parameters.
+    A reference with a colon is imported in a separate process. If it is a KerasTuner hypermodel,
+    its models are built there for `data` to find out its parameters.
 
     Args:
         reference: a name from `names()`, `package.module:attribute` or `path/file.py:attribute`.
             The latter two import, and so run, that code.
-        data: what models are built for. Without it a hypermodel's space has name, inputs and
-            dataset, but no parameters, and builds nothing; other spaces do not need it.
-        cache: folder in which a hypermodel's parameters are kept for the next time.
+        data: the data models are built for. Without it, a hypermodel's space has name, inputs and
+            dataset, but no parameters, and builds no models; other spaces do not need it.
+        cache: folder that caches a hypermodel's parameters.
         notify: takes notices for the user.
 
     Raises:
-        SpaceError: nothing is found there, or what is found is no space, or it cannot be built.
+        SpaceError: the reference cannot be found, is not a space, or its models cannot be built.
     """
     target = _references().get(reference, reference)
     if target in _BUILT_IN.values():
@@ -66,17 +66,17 @@ def get_space(
 
 
 def run_code(reference: str, data: DataSpec) -> Iterator[None]:
-    """Import a space's module, then build one of its models, pausing after each.
+    """Import a space's module, then build one of its models, yielding after each step.
 
-    So Keras comes to know the classes and functions that this code registers, at its top or only
-    while it builds.
+    This registers the code's custom classes and functions with Keras, at import or during the
+    build.
 
     Args:
         reference: as in `get_space`.
-        data: what the model is built for.
+        data: the data the model is built for.
 
     Raises:
-        SpaceError: nothing is found there, or it cannot be imported.
+        SpaceError: the reference cannot be found or imported.
     """
     target = _references().get(reference, reference)
     found = find(target)
@@ -96,11 +96,11 @@ def code_of(reference: str) -> Code | None:
 
 @contextmanager
 def run_anew(space: Space, code: Code | None) -> Iterator[Space]:
-    """Yield a space whose `build` and `thaw` belong to a run of its code that begins here.
+    """Yield a space whose `build` and `thaw` belong to a new run of its code.
 
     Args:
-        space: as `get_space` returned it.
-        code: its own; None yields the space as it is.
+        space: from `get_space`.
+        code: its code; None yields the space unchanged.
 
     Raises:
         SpaceError: the code cannot be run.
@@ -118,15 +118,15 @@ def run_anew(space: Space, code: Code | None) -> Iterator[Space]:
 
 
 def space_fingerprint(reference: str, data: DataSpec, *, cache: Path | None) -> Fingerprint:
-    """Return what tells a space's code from another, as `SessionStarted.code` has it.
+    """Return the fingerprint of a space's code, as in `SessionStarted.code`.
 
     Args:
         reference: of the space.
-        data: what its models are built for.
-        cache: folder in which declarations are kept.
+        data: the data its models are built for.
+        cache: folder of cached declarations.
 
     Raises:
-        SpaceError: nothing is found there.
+        SpaceError: the reference cannot be found.
     """
     target = _references().get(reference, reference)
     if target in _BUILT_IN.values():
@@ -135,7 +135,7 @@ def space_fingerprint(reference: str, data: DataSpec, *, cache: Path | None) -> 
 
 
 def absolute(reference: str) -> str:
-    """Return the reference in a form that means the same in any working directory."""
+    """Return the reference with an absolute path."""
     place, colon, attribute = reference.rpartition(":")
     if colon and place.endswith(".py"):
         return f"{Path(place).resolve()}:{attribute}"

@@ -20,7 +20,7 @@ from spaces.declaring.values import Value, key, resolved, value_text
 
 Pixels: TypeAlias = Literal["raw", "scaled"]  # uint8 0..255, and float32 0..1
 ONE_RANGE = (
-    "let all of them rescale, or none, or say what pixels they all take with `--pixels raw`, 0 to"
+    "let all of them rescale, or none, or set the pixels for all with `--pixels raw`, 0 to"
     " 255, or `--pixels scaled`, 0 to 1"
 )
 PIXEL_RANGES: dict[Pixels, str] = {"raw": "0 to 255", "scaled": "0 to 1"}
@@ -47,7 +47,7 @@ class ImageInput:
         """Return the shape of one sample, `(height, width, channels)`.
 
         Args:
-            native: that of the dataset's own images.
+            native: the shape of the dataset's images.
         """
         height_width = native[:2] if self.size is None else self.size
         return (*height_width, native[2] if self.channels is None else self.channels)
@@ -57,8 +57,8 @@ class ImageInput:
 class TextInput:
     """Texts as token numbers, int32 `(length,)`, padded at the end.
 
-    0 is padding, 1 a word outside the vocabulary; the vocabulary is learned on training parts. A
-    space's parameters called `vocabulary` and `length` take the place of these numbers.
+    0 is padding, 1 a word outside the vocabulary; the vocabulary is learned on training parts.
+    Parameters called `vocabulary` and `length` override these numbers.
 
     Attributes:
         vocabulary: number of tokens, padding and unknown included; at least 3.
@@ -77,7 +77,7 @@ class TextInput:
             )
 
     def of_setting(self, setting: Mapping[str, Any]) -> "TextInput":
-        """Return the input with the setting's `vocabulary` and `length` where it has them."""
+        """Return the input with `vocabulary` and `length` from params that have them."""
         return replace(
             self,
             vocabulary=int(setting.get("vocabulary", self.vocabulary)),
@@ -97,10 +97,10 @@ Input: TypeAlias = ImageInput | TextInput | TableInput
 
 @dataclass(frozen=True)
 class DataSpec:
-    """What a model is built for.
+    """The data that a model is built for.
 
     Attributes:
-        input_shape: shape of one sample as the model receives it, for example `(32, 32, 1)`.
+        input_shape: shape of one sample of the model's input, for example `(32, 32, 1)`.
         classes: number of classes, at least 2.
         kind: `image`, `text` or `table`.
         vocabulary: number of tokens of a text input, padding (0) and unknown (1) included; else 0.
@@ -117,16 +117,15 @@ Identity: TypeAlias = frozenset[tuple[str, Hashable]]
 
 @dataclass(frozen=True)
 class Published:
-    """What a baseline scored where it was published.
+    """The published scores of a baseline.
 
     Attributes:
         model_parameters: exact number of weights on the space's own dataset.
-        scores: accuracy (fraction) by the dataset it is meant for; None where the setting is this
-            project's own.
-        epochs: that it was trained for.
-        measured_on: `test`; `validation` for a part held out of the training data at random;
+        scores: accuracy (fraction) by dataset; None for this project's own baselines.
+        epochs: number of training epochs.
+        measured_on: `test`; `validation` for a random part held out of the training data;
             `last fifth` for the last fifth of the training data, Keras's `validation_split=0.2`.
-        seconds: time to expect for one training on two cores, seconds.
+        seconds: expected time of one training on two cores.
     """
 
     model_parameters: int
@@ -138,24 +137,25 @@ class Published:
 
 @dataclass(frozen=True, kw_only=True)
 class Space:
-    """One architecture: its parameters, its published settings, and how to build it.
+    """One architecture: its parameters, its baselines, and how to build it.
 
     Attributes:
-        name: what `--space` calls it.
-        build: `build(parameters, data)` returns a `keras.Model`. Uncompiled, it is compiled with
-            the training parameters; compiled, it keeps its own loss and optimizer.
-        parameters: in the order they are decided; a condition refers to an earlier one.
-        inputs: what the models take in: one kind, or several in order of preference.
-        dataset: the dataset used where the user names none.
-        baselines: name to setting. A parameter a baseline does not mention takes its default.
-        published: baseline name to what is known of it.
+        name: for `--space`.
+        build: `build(parameters, data)` returns a `keras.Model`. If it is not
+            compiled, it is compiled with the training choices; else it keeps its loss and
+            optimizer.
+        parameters: in the order of their choice; a condition refers to an earlier one.
+        inputs: the models' inputs: one kind, or several in order of preference.
+        dataset: the default dataset.
+        baselines: params by name. A parameter that a baseline does not mention has its default.
+        published: published scores by baseline name.
         parameters_known: False for a hypermodel whose data are not known yet.
-        compiled: `build` compiles its models itself, so the harness's optimizer, learning rate,
-            schedule and loss are not offered.
-        check: called with the narrowed space before a study begins; raises `SpaceError` where
-            something its models need cannot be had.
-        thaw: called with (model, setting) when the setting's `frozen_epochs` are over; makes more
-            of the model trainable and returns the factor for the learning rate from then on.
+        compiled: whether `build` compiles its models, so that the training choices for optimizer,
+            learning rate, schedule and loss are not available.
+        check: called with the narrowed space before a study begins; raises `SpaceError` if
+            something that its models need is not available.
+        thaw: called with (model, params) after the params' `frozen_epochs`; makes more of the model
+            trainable and returns the factor for the learning rate from then on.
         summary: one line for listings.
     """
 
@@ -176,7 +176,7 @@ class Space:
         seen: dict[str, Parameter] = {}
         for parameter in self.parameters:
             if parameter.name in seen:
-                raise SpaceError(f"space {self.name}: `{parameter.name}` stands twice")
+                raise SpaceError(f"space {self.name}: `{parameter.name}` occurs twice")
             if parameter.when is not None and parameter.when[0] not in seen:
                 raise SpaceError(
                     f"space {self.name}: `{parameter.name}` depends on `{parameter.when[0]}`,"
@@ -189,7 +189,7 @@ class Space:
         """Check that every condition names values that the earlier parameter can have.
 
         Raises:
-            SpaceError: the first one that does not.
+            SpaceError: for the first one that does not.
         """
         for parameter in self.parameters:
             parent, wanted = parameter.when or ("", ())
@@ -201,10 +201,10 @@ class Space:
                     )
 
     def check_baselines(self) -> None:
-        """Check that every baseline is a setting of the space.
+        """Check that every baseline has valid params.
 
         Raises:
-            SpaceError: the first one that is not, and why.
+            SpaceError: for the first one that has not; with the reason.
         """
         for name, setting in self.baselines.items():
             try:
@@ -214,11 +214,11 @@ class Space:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The kinds of data its models take, in order of preference."""
+        """The kinds of data that its models take, in order of preference."""
         return tuple(taken.kind for taken in self._inputs())
 
     def input_for(self, kind: str) -> Input:
-        """Return what the models take of data of a kind.
+        """Return the models' input for data of a kind.
 
         Raises:
             SpaceError: they take other kinds.
@@ -239,11 +239,11 @@ class Space:
         return tuple(parameter.name for parameter in self.parameters)
 
     def searched(self) -> tuple[Parameter, ...]:
-        """Return the parameters a driver decides: those that are not fixed."""
+        """Return the searched parameters: those that are not fixed."""
         return tuple(parameter for parameter in self.parameters if not parameter.fixed)
 
     def complete(self, setting: Mapping[str, Value]) -> Settings:
-        """Check a setting and return it with defaults filled in and inactive parameters left out.
+        """Check params and return them with defaults filled in, without inactive parameters.
 
         Raises:
             SpaceError: an unknown or inactive name, or a value outside its range.
@@ -260,11 +260,11 @@ class Space:
             parent, wanted = self[idle[0]].when or ("", "")
             alternatives = wanted if isinstance(wanted, tuple) else (wanted,)
             words = " or ".join(map(repr, alternatives))
-            raise SpaceError(f"`{idle[0]}` is only in use when `{parent}` is {words}")
+            raise SpaceError(f"`{idle[0]}` is active only if `{parent}` is {words}")
         return values
 
     def decide(self, choose: Callable[[Parameter], Value]) -> Settings:
-        """Return a setting: `choose` is called for each active parameter in order."""
+        """Return params: `choose` is called for each active parameter in order."""
         values: Settings = {}
         for parameter in self.parameters:
             if parameter.is_active(values):
@@ -272,7 +272,7 @@ class Space:
         return values
 
     def identity(self, setting: Mapping[str, Value]) -> Identity:
-        """Return what two settings have in common if and only if they are the same."""
+        """Return a key that is equal for equal params only."""
         known = {parameter.name: parameter for parameter in self.parameters}
         return identity_of(
             {
@@ -282,7 +282,7 @@ class Space:
         )
 
     def grid(self, points: int = GRID_POINTS) -> Iterator[Settings]:
-        """Yield every distinct setting of the grid, the last parameter changing fastest."""
+        """Yield all distinct params of the grid; the last parameter changes fastest."""
         seen: set[Identity] = set()
         axes = [(p.default,) if p.fixed else p.grid(points) for p in self.parameters]
         for combination in product(*axes):
@@ -298,12 +298,12 @@ class Space:
 
 
 def identity_of(setting: Mapping[str, Value]) -> Identity:
-    """Return what two settings have in common if and only if all values are the same, by type."""
+    """Return a key that is equal only for params whose values are equal and of the same type."""
     return frozenset((name, key(value)) for name, value in setting.items())
 
 
 def _with_own_values(parameter: Parameter, earlier: Mapping[str, Parameter]) -> Parameter:
-    """Return a parameter whose condition names the values of the earlier one in their own types."""
+    """Return a parameter whose condition has values in the types of the earlier parameter."""
     if parameter.when is None:
         return parameter
     parent, wanted = earlier[parameter.when[0]], parameter.when[1]

@@ -1,8 +1,8 @@
-"""The training choices every space accepts, held at shared defaults until a user frees them.
+"""The training choices that every space has, fixed at defaults unless `--set` changes them.
 
 `--set batch_size=32,64,128` searches a batch size, `--set optimizer=sgd` changes the optimizer. A
-space that declares one of these names itself replaces the shared one, with any range that means the
-same. A choice that is off costs nothing: its own parameters take no part.
+space may declare a parameter with one of these names, which replaces the training choice; it must
+have the same meaning. The parameters of a choice that is off are inactive.
 """
 
 import math
@@ -12,7 +12,7 @@ from spaces.declaring.parameters import Boolean, Choice, Float, Int, Parameter, 
 from spaces.declaring.space import Space
 from spaces.declaring.values import Value, value_text
 
-# What only a model that the harness compiles can take.
+# Only for models that this project compiles.
 COMPILING: tuple[Parameter, ...] = (
     Choice("optimizer", ("adam", "adamw", "sgd", "rmsprop"), default="adam", fixed=True),
     Float("learning_rate", 1e-6, 1.0, log=True, default=1e-3, fixed=True),
@@ -32,7 +32,7 @@ FITTING: tuple[Parameter, ...] = (
     Int("patience", 1, 100, default=3, when=("early_stopping", True), fixed=True),
     Boolean("class_weights", fixed=True),
 )
-# What only images can take. Fractions of the picture's size, except for `rotation`, in degrees.
+# Only for images. Fractions of the image's size, except for `rotation`, which is in degrees.
 AUGMENTING: tuple[Parameter, ...] = (
     Boolean("augmentation", fixed=True),
     Float("shift", 0.0, 0.5, default=0.1, when=("augmentation", True), fixed=True),
@@ -40,9 +40,9 @@ AUGMENTING: tuple[Parameter, ...] = (
     Float("zoom", 0.0, 0.5, when=("augmentation", True), fixed=True),
     Boolean("flip", when=("augmentation", True), fixed=True),
 )
-# What every trial must have a value of.
+# Every trial must have a value of these.
 _NEEDED = ("optimizer", "learning_rate", "batch_size", "epochs")
-# Bounds of what a real number may mean, where those above are narrower than that.
+# Bounds of valid numbers, if those above are narrower.
 _BOUNDS = {
     **dict.fromkeys(("learning_rate", "weight_decay", "l2"), (0.0, math.inf)),
     **dict.fromkeys(("momentum", "warmup", "label_smoothing", "shift", "zoom"), (0.0, 1.0)),
@@ -53,7 +53,7 @@ def with_training(space: Space) -> Space:
     """Return the space with the training choices it does not declare itself.
 
     Raises:
-        SpaceError: one it declares itself means something else, or a baseline is not a setting of
+        SpaceError: a parameter that it declares has another meaning, or a baseline is not valid in
             the complete space.
     """
     space.check_conditions()
@@ -73,7 +73,7 @@ def with_training(space: Space) -> Space:
 
 
 def without_augmentation(space: Space) -> Space:
-    """Return the space without what only images can take."""
+    """Return the space without the choices that are only for images."""
     kept = tuple(parameter for parameter in space.parameters if parameter not in AUGMENTING)
     names = {choice.name for choice in AUGMENTING} - {parameter.name for parameter in kept}
     baselines = {
@@ -84,7 +84,7 @@ def without_augmentation(space: Space) -> Space:
 
 
 def _check_own(space: Space, own: Parameter, shared: Parameter) -> None:
-    """Check that a space's own parameter can be taken for the training choice of its name.
+    """Check that a space's parameter can replace the training choice of its name.
 
     Raises:
         SpaceError: it cannot.
@@ -98,10 +98,10 @@ def _check_own(space: Space, own: Parameter, shared: Parameter) -> None:
 
 
 def _broken_rule(own: Parameter, shared: Parameter) -> str:
-    """Return what a training choice must be and a parameter is not; nothing where it is."""
+    """Return the rule of a training choice that a parameter breaks; empty if it breaks none."""
     name, values = own.name, _extremes(own)
     if own.when is not None and name in _NEEDED:
-        return f"must always be in use, not only with `{own.when[0]}`"
+        return f"must always be active, not only with `{own.when[0]}`"
     match shared:
         case Boolean():
             return "" if all(isinstance(v, bool) for v in values) else "must be off or on"
@@ -128,14 +128,14 @@ def _broken_bounds(values: tuple[Value, ...], shared: Parameter) -> str:
 
 
 def _extremes(parameter: Parameter) -> tuple[Value, ...]:
-    """Return the values of a parameter, of a range its bounds."""
+    """Return the values of a parameter, or the bounds of a range."""
     if isinstance(parameter, Int | Float):
         return (parameter.low, parameter.high)
     return parameter.grid()
 
 
 def _parents_first(parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
-    """Return the parameters in their order, a shared one behind the own one it depends on."""
+    """Return the parameters in order, with a training choice after the parameter it depends on."""
     names = {parameter.name for parameter in parameters}
     waiting, done = list(parameters), dict[str, Parameter]()
     while waiting:
@@ -144,7 +144,7 @@ def _parents_first(parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
             for parameter in waiting
             if parameter.when is None
             or parameter.when[0] in done
-            or parameter.when[0] not in names  # its space says so
+            or parameter.when[0] not in names  # as declared by its space
         )
         waiting.remove(ready)
         done[ready.name] = ready

@@ -1,11 +1,11 @@
-"""Values of parameters: what may be one, when two are the same, and how one is written as text.
+"""Values of parameters: which are allowed, when two are the same, and how they are written as text.
 
 A value is a whole or real number, a text, True, False, None, or a tuple of values. Two are the
 same if they are equal and of the same type: 0, 0.0 and False are three values, 1 and "1" two.
 
-As text, None is `None`, True and False are `on` and `off`, a tuple is `(1, 3)`, and a text stands
-as it is, or in double quotes with JSON's escapes where it would otherwise be read as something
-else: `"a,b"`, `"3"`, `"None"`, `" x"`.
+As text, None is `None`, True and False are `on` and `off`, a tuple is `(1, 3)`, and a text is
+unchanged, or in double quotes with JSON's escapes if it would otherwise be read as something else:
+`"a,b"`, `"3"`, `"None"`, `" x"`.
 """
 
 import json
@@ -24,10 +24,10 @@ _NOTHING = object()
 
 
 def plain(value: object) -> Value:
-    """Return a value as plain Python: NumPy's numbers and subclasses of the types as these.
+    """Return a value as a plain Python type: NumPy's numbers and subclasses are converted.
 
     Raises:
-        ValueError: it is none, and why.
+        ValueError: it is not a valid value; with the reason.
     """
     item = getattr(value, "item", None)
     if callable(item) and getattr(value, "shape", None) == ():
@@ -55,31 +55,31 @@ def plain(value: object) -> Value:
         case _:
             raise ValueError(
                 "a value must be a number, a text, True, False, None or a tuple of these; got"
-                f" {value!r}. Give it a name, and let `build` go from the name to it"
+                f" {value!r}. Give it a name, and let `build` translate the name"
             )
 
 
 def key(value: Value) -> Hashable:
-    """Return what two values have in common if and only if they are the same."""
+    """Return a key that is equal for the same values only."""
     if isinstance(value, tuple):
         return "tuple", tuple(map(key, value))
     return type(value).__name__, value
 
 
 def same(one: object, other: object) -> bool:
-    """Say whether two values are equal and of the same type."""
+    """Return whether two values are equal and of the same type."""
     if isinstance(one, tuple) and isinstance(other, tuple):
         return len(one) == len(other) and all(map(same, one, other))
     return type(one) is type(other) and one == other
 
 
 def place_of(value: object, values: Iterable[Value]) -> int | None:
-    """Return where among some values a value is, by type too; None where it is not."""
+    """Return the index of a value among others, by value and type; None if it is missing."""
     return next((place for place, known in enumerate(values) if same(known, value)), None)
 
 
 def equal_number(value: object, values: Iterable[Value]) -> Value | object:
-    """Return the one number among some values that equals a number; `_NOTHING` for none or two."""
+    """Return the only number among the values that equals a number; `_NOTHING` for none or two."""
     if not _is_number(value):
         return _NOTHING
     found = [known for known in values if _is_number(known) and known == value]
@@ -87,9 +87,9 @@ def equal_number(value: object, values: Iterable[Value]) -> Value | object:
 
 
 def resolved(value: object, values: Iterable[Value]) -> tuple[Value, ...]:
-    """Return the value that is meant as a tuple of one; an empty tuple where there is none.
+    """Return the matching value as a tuple of one; an empty tuple if there is none.
 
-    That is the same one, or where that is missing the only number that equals it.
+    It is the same value, or else the only number that equals it.
     """
     known = tuple(values)
     place = place_of(value, known)
@@ -100,7 +100,7 @@ def resolved(value: object, values: Iterable[Value]) -> tuple[Value, ...]:
 
 
 def value_text(value: object) -> str:
-    """Return a value as `--set` takes it; `read` gives it back."""
+    """Return a value as `--set` takes it; `read` is the inverse."""
     match value:
         case bool():
             return "on" if value else "off"
@@ -116,15 +116,15 @@ def value_text(value: object) -> str:
 
 
 def short_text(value: object) -> str:
-    """Return the same for tables: a real number with at most six significant digits."""
+    """Return a value as text for tables: numbers have at most six significant digits."""
     return f"{value:.6g}" if isinstance(value, float) else value_text(value)
 
 
 def split(text: str) -> list[str]:
-    """Return the texts between commas that stand in no quotes and no parentheses.
+    """Split a text at the commas outside quotes and parentheses.
 
     Raises:
-        ValueError: quotes that do not end, or that something follows.
+        ValueError: quotes do not end, or are followed by more text.
     """
     items, place = [], 0
     while True:
@@ -136,10 +136,10 @@ def split(text: str) -> list[str]:
 
 
 def read(text: str) -> Value:
-    """Return the value that a text, without outer blanks, stands for where nothing is declared.
+    """Return the value of a text without outer blanks, if nothing is declared.
 
     Raises:
-        ValueError: quotes that do not end.
+        ValueError: quotes do not end.
     """
     if text.startswith('"'):
         return _unquoted(text)
@@ -159,13 +159,13 @@ def read(text: str) -> Value:
 
 
 def chosen(text: str, values: Iterable[Value]) -> tuple[Value, ...]:
-    """Return the value among some that a text stands for as a tuple of one; empty for none.
+    """Return which of the values a text means, as a tuple of one; empty for none.
 
-    A text in quotes is a text. Without quotes it is what it reads as where that is a value, else a
-    number that equals it, also in short, or the very text.
+    A text in quotes is a text. Without quotes, it is the value it reads as if that is one of the
+    values, else a number that equals it, also when shortened, or the text itself.
 
     Raises:
-        ValueError: quotes that do not end.
+        ValueError: quotes do not end.
     """
     known = tuple(values)
     meant = read(text)
@@ -191,7 +191,7 @@ def _needs_quotes(text: str) -> bool:
 
 
 def _end_of_item(text: str, place: int) -> int:
-    """Return where the comma after an item is, or the text's end."""
+    """Return the position of the comma after an item, or of the text's end."""
     start = place + len(text[place:]) - len(text[place:].lstrip())
     after = _after_group(text, start) if text[start : start + 1] in ('"', "(") else None
     if after is None:
@@ -205,7 +205,7 @@ def _end_of_item(text: str, place: int) -> int:
 
 
 def _after_group(text: str, start: int) -> int | None:
-    """Return the place after quotes or parentheses; None for parentheses that do not end."""
+    """Return the position after quotes or parentheses; None for parentheses that do not end."""
     if text[start] == '"':
         return start + len(_quoted(text[start:]))
     depth, place = 0, start
@@ -221,7 +221,7 @@ def _after_group(text: str, start: int) -> int | None:
 
 
 def _quoted(text: str) -> str:
-    """Return the beginning of a text up to its closing quotes."""
+    """Return a text up to its closing quotes."""
     place = 1
     while place < len(text) and text[place] != '"':
         place += 2 if text[place] == "\\" else 1

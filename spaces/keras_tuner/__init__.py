@@ -1,1 +1,1 @@
-"""Models written for KerasTuner, read as spaces."""
+"""Models written for KerasTuner, as spaces."""

@@ -1,9 +1,9 @@
-"""Finding a hypermodel's parameters, and when each is in use, by building its models.
+"""Find a hypermodel's parameters, and when each is active, by building its models.
 
-A parameter that is asked for only in a branch is not known before a build takes that branch. So a
-model is built with all defaults, then once for each value of each parameter that has few, the
-others held; parameters that appear are tried the same way, under the values that revealed them.
-What appears only in combination with a second change is not found; it keeps its default.
+A parameter in a branch is not known until a build takes that branch. So a model is built with all
+defaults, then once for each value of each parameter that has few values, with the others fixed; new
+parameters are tried in the same way, with the values that revealed them. A parameter that appears
+only after two changes together is not found; it keeps its default.
 """
 
 from collections import deque
@@ -26,18 +26,18 @@ BUILDS = 64
 
 Setting: TypeAlias = dict[str, Value]
 Scope: TypeAlias = tuple[tuple[str, tuple[Value, ...]], ...]
-Key: TypeAlias = tuple[str, Scope]  # KerasTuner tells hyperparameters apart by name and conditions
+Key: TypeAlias = tuple[str, Scope]  # KerasTuner identifies hyperparameters by name and conditions
 
 
 @dataclass(frozen=True)
 class Built:
-    """What one build showed.
+    """The result of one build.
 
     Attributes:
-        setting: the values that were not left to their defaults.
-        active: the hyperparameters that were in use, in the order they were asked for.
-        values: of those in use, by name.
-        complete: the build came to its end.
+        setting: the values that differ from defaults.
+        active: the active hyperparameters, in the order of their use.
+        values: of active ones, by name.
+        complete: whether the build succeeded.
     """
 
     setting: Setting
@@ -51,11 +51,11 @@ class Found:
     """A hyperparameter.
 
     Attributes:
-        number: 0 for the one that was met first, and so on.
+        number: 0 for the first one found, and so on.
         key: its name and conditions in the hypermodel.
         parameter: without its condition.
-        context: the setting of the first complete build it was in use in; None before that.
-        present: what else was in use in that build.
+        context: the values of the first complete build in which it was active; None before that.
+        present: the other active hyperparameters of that build.
     """
 
     number: int
@@ -72,14 +72,14 @@ class Found:
 
 @dataclass
 class Explorer:
-    """Builds models until nothing new is to be expected, or `BUILDS` of them are built.
+    """Builds models until there is nothing left to try, or `BUILDS` models are built.
 
     Attributes:
         build: builds a model from a `HyperParameters`; may raise anything.
         new: returns a `HyperParameters` with the given values.
         found: the hyperparameters in order; one that depends on another comes after it.
-        failures: settings that cannot be built, with the exception.
-        is_exhausted: nothing was left to try.
+        failures: values that cannot be built, with the exception.
+        is_exhausted: whether nothing was left to try.
     """
 
     build: Callable[[Any], object]
@@ -97,7 +97,7 @@ class Explorer:
         """Fill `found`.
 
         Raises:
-            Exception: whatever the build with all defaults raises.
+            Exception: any exception of the build with all defaults.
         """
         self._observe({})
         if self.failures:
@@ -158,7 +158,7 @@ class Explorer:
         order = [found.key for found in self.found]
         place = 0
         for key, hyperparameter in asked_for.items():
-            if key not in order:  # it comes after all that this build asked for before
+            if key not in order:  # it comes after all that this build used before
                 order.insert(place, key)
                 parameter = translate(hyperparameter, valid_name(key[0]))
                 self.found.insert(place, Found(len(self.found), key, parameter))
@@ -170,7 +170,7 @@ class Explorer:
 
 
 def key_of(hyperparameter: Any) -> Key:
-    """Return what KerasTuner tells a hyperparameter by."""
+    """Return KerasTuner's key of a hyperparameter."""
     return hyperparameter.name, _scope(hyperparameter.conditions)
 
 
@@ -184,13 +184,13 @@ _When: TypeAlias = tuple[Key, tuple[Value, ...]]
 def parameters_of(explorer: Explorer, *, compiled: bool) -> tuple[tuple[Parameter, str], ...]:
     """Return the parameters with their conditions, each with its name in the hypermodel.
 
-    What is asked for alike under several values of one parameter is one parameter.
+    The same hyperparameter under several values of one parameter is one parameter.
 
     Args:
-        explorer: after it has explored.
-        compiled: the models come compiled, so that names do not mean the harness's own choices.
+        explorer: after exploring.
+        compiled: whether the models are compiled, so that names do not mean training choices.
     """
-    firsts: dict[Key, Key] = {}  # of those asked for alike, the first
+    firsts: dict[Key, Key] = {}  # of equal ones, the first
     known: dict[tuple[str, Parameter, Key | None], Key] = {}
     conditions: dict[Key, _When] = {}
     for place, found in enumerate(explorer.found):
@@ -209,12 +209,12 @@ def parameters_of(explorer: Explorer, *, compiled: bool) -> tuple[tuple[Paramete
 def _names(
     explorer: Explorer, firsts: dict[Key, Key], conditional: set[Key] | None
 ) -> dict[Key, str]:
-    """Return a name for each kept hyperparameter; the one met first has the shortest.
+    """Return a name for each kept hyperparameter; the first one found has the shortest.
 
     Args:
-        explorer: after it has explored.
-        firsts: for every hyperparameter the one that is kept for it.
-        conditional: those not always in use, where names must not mean the harness's choices.
+        explorer: after exploring.
+        firsts: for every hyperparameter the one that represents it.
+        conditional: those not always active, whose names must not mean training choices.
     """
     names: dict[Key, str] = {}
     for found in sorted(explorer.found, key=lambda found: found.number):
@@ -243,8 +243,8 @@ def _written(
 def _condition(explorer: Explorer, place: int) -> _When | None:
     """Return the hyperparameter that one depends on, with the values it must have.
 
-    Of the conditions that hold in every build in which the hyperparameter was in use, that is the
-    one which also holds in the fewest others.
+    Of the conditions that hold in every build in which the hyperparameter was active, it is the one
+    that holds in the fewest other builds.
     """
     found, earlier = explorer.found[place], explorer.found[:place]
     best = _declared(found.key)
@@ -261,13 +261,13 @@ def _declared(key: Key) -> _When | None:
     if not key[1]:
         return None
     *outer, (name, values) = key[1]
-    return (name, tuple(outer)), values  # KerasTuner has the parent stand just outside
+    return (name, tuple(outer)), values  # in KerasTuner the parent is just outside
 
 
 def _seen(explorer: Explorer, key: Key, parent: Found) -> _When | None:
-    """Return the values of `parent` that go with a hyperparameter, where it makes the difference.
+    """Return the values of `parent` with which a hyperparameter is active, if they decide that.
 
-    Values that were not tried count as going with it.
+    Values that were not tried count as such values.
     """
     values = all_values(parent.parameter)
     used = [shown for shown in explorer.builds if key in shown.active]
@@ -292,7 +292,7 @@ def _without(explorer: Explorer, key: Key) -> list[Built]:
 
 
 def _misses(explorer: Explorer, key: Key, condition: _When | None) -> int:
-    """Return in how many builds the condition held and the hyperparameter was not in use."""
+    """Return in how many builds the condition held, but the hyperparameter was not active."""
     unused = _without(explorer, key)
     if condition is None:
         return len(unused)

@@ -1,7 +1,8 @@
 """Models written for KerasTuner: a `HyperModel`, as class or instance, or a function `build(hp)`.
 
-The one module that imports KerasTuner, and only inside functions: the coordinator reads what
-`spaces.declaring.__main__` found in a process of its own, the worker replays chosen values here.
+Of `spaces`, only this module imports KerasTuner, and only inside functions: the coordinator reads
+the declaration that `spaces.declaring.__main__` made in a separate process, and workers replay
+params here.
 """
 
 import inspect
@@ -28,7 +29,7 @@ from spaces.declaring.values import Value
 DATASET = "fashion_mnist"
 OF_THE_DATA = ("input_shape", "classes", "num_classes")
 
-# Names that say nothing: a space is then called as its file or module.
+# Names without meaning: the space is then named after its file or module.
 _COMMON = frozenset({"build", "build_model", "model_builder", "hypermodel"})
 
 Builder = Callable[[Any], Any]
@@ -36,13 +37,13 @@ Builder = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class Replay:
-    """Builds a hypermodel's model for chosen values.
+    """Builds a hypermodel's model for given params.
 
     Attributes:
         target: reference of the hypermodel.
-        originals: pairs of a parameter's name and the one it has in the hypermodel.
-        pixels: what each of its models for images must be made for; as in `Declaration`. None where
-            the user has said what they are given.
+        originals: pairs of a parameter's name and its name in the hypermodel.
+        pixels: what each of its models for images must expect, as in `Declaration`. None if the
+            user has set the pixels.
     """
 
     target: str
@@ -50,16 +51,16 @@ class Replay:
     pixels: str | None = None
 
     def __call__(self, parameters: Mapping[str, Any], data: DataSpec) -> Any:
-        """Return the model, compiled or not as the hypermodel leaves it; its code is run for it.
+        """Return the model, compiled or not, by running the hypermodel's code.
 
         Raises:
-            SpaceError: it is made for other pixels than the models that were looked at first.
+            SpaceError: it expects other pixels than the models that were built first.
         """
         with Code(self.target).running() as found:
             return self.of(found)(parameters, data)
 
     def of(self, found: Any) -> Callable[[Mapping[str, Any], DataSpec], Any]:
-        """Return the same for what a run of the code has given."""
+        """Return the model of a hypermodel from a run of its code."""
 
         def build(parameters: Mapping[str, Any], data: DataSpec) -> Any:
             chosen = {old: parameters[name] for name, old in self.originals if name in parameters}
@@ -81,9 +82,9 @@ def hypermodel_space(
 
     Args:
         target: reference of the hypermodel.
-        name: what it is known by; None for the name in the reference.
-        declaration: what was learned of it.
-        is_outline: the data are not known yet, and so no parameters; the space builds nothing.
+        name: its name; None for the name in the reference.
+        declaration: its declaration.
+        is_outline: whether data and parameters are not known yet; then the space builds no models.
     """
     originals = tuple((parameter.name, old) for parameter, old in declaration.parameters)
     return Space(
@@ -92,7 +93,9 @@ def hypermodel_space(
         dataset=DATASET,
         inputs=(ImageInput(scaled=declaration.pixels != "raw"), TableInput(), TextInput()),
         parameters=tuple(parameter for parameter, _ in declaration.parameters),
-        baselines={} if is_outline else {"defaults": {}},  # what KerasTuner tries first, too
+        baselines={}
+        if is_outline
+        else {"defaults": {}},  # as in KerasTuner, which tries these first
         compiled=declaration.compiled,
         parameters_known=not is_outline,
         build=_unready if is_outline else Replay(target, originals, declaration.pixels),
@@ -100,7 +103,7 @@ def hypermodel_space(
 
 
 def given_pixels(space: Space) -> Pixels | None:
-    """Return the pixels that a hypermodel's models are given; None for any other space."""
+    """Return the pixels that a hypermodel's models receive; None for any other space."""
     if not isinstance(space.build, Replay):
         return None
     taken = space.input_for("image")
@@ -108,23 +111,23 @@ def given_pixels(space: Space) -> Pixels | None:
 
 
 def with_pixels(space: Space, pixels: str) -> Space:
-    """Return a hypermodel's space whose models are given certain pixels.
+    """Return a hypermodel's space whose models receive certain pixels.
 
     Args:
         space: the space, on image data.
-        pixels: `raw`, `scaled`, `auto` for what its models show that they are made for, or `legacy`
-            for `scaled` whatever they show, as studies began before that was looked at.
+        pixels: `raw`, `scaled`, `auto` for what its models expect, or `legacy` for `scaled`
+            whatever they expect, as in studies of versions that did not test this.
 
     Raises:
-        SpaceError: the models are made for different pixels and nothing is said, or the space is
-            none of a hypermodel and says itself what its models take.
+        SpaceError: the models expect different pixels and the user did not decide, or the space is
+            not that of a hypermodel and declares its pixels itself.
     """
     if not isinstance(space.build, Replay):
         if pixels in ("auto", "legacy"):
             return space
         raise SpaceError(
-            f"`--pixels` is for hypermodels and build functions; space {space.name} says itself"
-            " what its models take, by `ImageInput(scaled=...)`"
+            f"`--pixels` is for hypermodels and build functions; space {space.name} declares"
+            " what its models take, with `ImageInput(scaled=...)`"
         )
     if pixels == "auto":
         if space.build.pixels == "both":
@@ -141,7 +144,7 @@ def check(found: Any, target: str) -> None:
     """Check that an object is a hypermodel whose models can be built here.
 
     Raises:
-        SpaceError: it is none, needs arguments that nobody gives, or has a `fit` of its own.
+        SpaceError: it is not, needs more arguments, or has its own `fit`.
     """
     if inspect.isclass(found):
         _check_class(found, target)
@@ -159,10 +162,10 @@ def builder(found: Any, target: str, data: DataSpec) -> Builder:
     Args:
         found: what the reference names.
         target: the reference, for messages.
-        data: what the models are built for.
+        data: the data the models are built for.
 
     Raises:
-        SpaceError: what was found is no hypermodel that can be used.
+        SpaceError: it is not a usable hypermodel.
     """
     check(found, target)
     if inspect.isclass(found):
@@ -178,7 +181,7 @@ def builder(found: Any, target: str, data: DataSpec) -> Builder:
 
 
 def new_hyperparameters(values: Mapping[str, Value]) -> Any:
-    """Return an empty `keras_tuner.HyperParameters` in which some names have values already."""
+    """Return an empty `keras_tuner.HyperParameters` in which some names already have values."""
     import keras_tuner
 
     hp = keras_tuner.HyperParameters()
@@ -190,7 +193,7 @@ def check_model(model: Any, target: str, data: DataSpec) -> None:
     """Check that a built object is a model for the data.
 
     Raises:
-        SpaceError: it is no Keras model, or takes samples of another shape.
+        SpaceError: it is not a Keras model, or takes samples of another shape.
     """
     import keras
 
@@ -201,7 +204,7 @@ def check_model(model: Any, target: str, data: DataSpec) -> None:
     try:
         shape = model.input_shape
     except (AttributeError, ValueError):
-        return  # not known before it has seen data
+        return  # unknown until the model has seen data
     if not isinstance(shape, tuple) or not _takes(shape[1:], data.input_shape):
         raise SpaceError(
             f"the models of {target} take {shape}, and a sample of the data is"
@@ -210,9 +213,9 @@ def check_model(model: Any, target: str, data: DataSpec) -> None:
     units = model.output_shape[-1] if isinstance(model.output_shape, tuple) else None
     if units != data.classes and (units, data.classes) != (1, 2):
         raise SpaceError(
-            f"the models of {target} must have one output a class (or one for two); they have"
-            f" {units} for {data.classes} classes: build them for that number, or name other data"
-            " with `--dataset`"
+            f"the models of {target} must have one output for each class (or one for two); they"
+            f" have {units} for {data.classes} classes: build them for that number, or name other"
+            " data with `--dataset`"
         )
 
 
@@ -230,11 +233,11 @@ def _name(target: str) -> str:
 
 
 def _unready(*_: object) -> Any:
-    raise SpaceError("the parameters are not known yet: ask `get_space` with the data")
+    raise SpaceError("the parameters are not known yet: call `get_space` with the data")
 
 
 def _is_hypermodel(found: Any) -> bool:
-    keras_tuner = sys.modules.get("keras_tuner")  # whoever wrote a HyperModel has imported it
+    keras_tuner = sys.modules.get("keras_tuner")  # a HyperModel's module has imported it
     kind = found if inspect.isclass(found) else type(found)
     return keras_tuner is not None and issubclass(kind, keras_tuner.HyperModel)
 
@@ -252,8 +255,8 @@ def _check_class(found: type, target: str) -> None:
     ]
     if needed:
         raise SpaceError(
-            f"{target}: a class is made with {', '.join(OF_THE_DATA)} where it takes them; this"
-            f" one also needs {', '.join(needed)}. Make an instance in a file of your own, as in"
+            f"{target}: a class is called with {', '.join(OF_THE_DATA)} if it takes them; this"
+            f" one also needs {', '.join(needed)}. Make an instance in your own file, as in"
             f" `MODEL = {found.__name__}(...)`, and name that: --space my_file.py:MODEL"
         )
 
@@ -263,8 +266,8 @@ def _check_fit(found: type, target: str) -> None:
 
     if getattr(found, "fit", None) is not keras_tuner.HyperModel.fit:
         raise SpaceError(
-            f"{target} has a `fit` of its own, which would not be used: every fold is trained the"
-            " same way here. Remove it, and search what it tunes with `--set`, for example"
+            f"{target} has its own `fit`, which would not be used: every fold is trained the"
+            " same way here. Remove it, and search the values it tunes with `--set`, for example"
             " `--set batch_size=32,64`"
         )
 
@@ -275,7 +278,7 @@ def _check_function(found: Any, target: str) -> None:
     except TypeError as error:
         raise _wrong(target, f"as a function it must take one argument, hp: {error}") from error
     except ValueError:
-        return  # a function that does not tell its arguments
+        return  # a function without a signature
 
 
 def _wrong(target: str, why: str) -> SpaceError:
@@ -294,13 +297,13 @@ def _instance(found: type, target: str, data: DataSpec) -> Any:
     taken = inspect.signature(found).parameters
     try:
         return found(**{name: value for name, value in known.items() if name in taken})
-    except Exception as error:  # whatever a user's constructor raises
+    except Exception as error:  # a user's constructor may raise anything
         place, _ = split(target)
-        raise SpaceError(f"{target} cannot be made: {described(error, place)}") from error
+        raise SpaceError(f"{target} cannot be instantiated: {described(error, place)}") from error
 
 
 def _takes(shape: tuple[int | None, ...], sample: tuple[int, ...]) -> bool:
-    """Say whether samples fit; Keras adds and drops a last axis of length 1 itself."""
+    """Return whether samples fit; Keras itself adds and drops a last axis of length 1."""
     given = sample
     if len(shape) == len(sample) + 1 and shape[-1] in (1, None):
         given = (*sample, 1)

@@ -1,9 +1,9 @@
-"""Whether a model wants pixels as they are, 0 to 255, or scaled to 0 to 1: found by trying.
+"""Find out by trying whether a model expects pixels 0 to 255 or scaled to 0 to 1.
 
-Keras's guides let models rescale pixels themselves, by `Rescaling(1 / 255)`, an adapted
-`Normalization` or an application's `preprocess_input`. Other models of the same look want 0 to 1.
-Which it is shows at the first layer with weights: even grey pictures are put in, and what
-arrives there tells by how much, and from where, pixels were scaled on the way.
+In Keras's guides, models rescale pixels themselves, by `Rescaling(1 / 255)`, an adapted
+`Normalization` or an application's `preprocess_input`. Other models that look alike expect 0 to 1.
+The input of the first layer with weights shows which: for uniformly grey pictures, it gives the
+scale and offset that the layers before it apply to pixels.
 """
 
 import math
@@ -22,22 +22,22 @@ from spaces.declaring.space import ONE_RANGE, PIXEL_RANGES, Pixels
 Array: TypeAlias = npt.NDArray[Any]
 
 MIDDLE, BRIGHTEST = 128.0, 255.0
-# A model that takes pixels 0..255 to about 1 has a factor of 1/255, one that does nothing 1: what
-# is nearer to the first in ratio is meant for pixels 0..255.
+# A model that rescales pixels 0..255 to about 1 has a factor of 1/255, one that does not has 1: a
+# factor nearer to the first in ratio means pixels 0..255.
 _LEAST_FACTOR = BRIGHTEST**-0.5
-_LEAST_MIDDLE = 2.0  # a value that is taken for zero; of pixels 0..1 it is at most 1
-_TOLERANCE = 1e-3  # of the range, for arithmetic in bfloat16's and float32's precision
+_LEAST_MIDDLE = 2.0  # values up to this count as zero; pixels 0..1 are at most 1
+_TOLERANCE = 1e-3  # tolerances, as fractions of the range, in bfloat16 and float32
 
 
 def wanted_pixels(model: Any, shape: tuple[int, ...]) -> Pixels | None:
-    """Return the pixels that a model is made for; None where nothing in it tells.
+    """Return the pixels that a model expects; None if it does not show.
 
     Args:
         model: a Keras model for images.
         shape: of one image, `(height, width, channels)`.
 
     Raises:
-        SpaceError: it is made for pixels 0 to 255, and wrong for these as whole numbers.
+        SpaceError: it expects pixels 0 to 255, but computes wrongly with whole numbers.
     """
     greys = np.array([0.0, MIDDLE, BRIGHTEST], np.float32)
     images = np.broadcast_to(greys[:, None, None, None], (3, *shape)).copy()
@@ -53,26 +53,26 @@ def wanted_pixels(model: Any, shape: tuple[int, ...]) -> Pixels | None:
 
 
 def check_pixels(model: Any, shape: tuple[int, ...], given: Pixels) -> None:
-    """Check that a model is made for the pixels that it is given.
+    """Check that a model expects the pixels that it receives.
 
     Raises:
-        SpaceError: it is made for others.
+        SpaceError: it expects others.
     """
     wanted = wanted_pixels(model, shape)
     if (wanted == "raw") != (given == "raw"):
         does = "rescales pixels itself" if wanted == "raw" else "does not rescale pixels"
         raise SpaceError(
-            f"this model {does}, but the study's models are given pixels {PIXEL_RANGES[given]}:"
+            f"this model {does}, but the study's models receive pixels {PIXEL_RANGES[given]}:"
             f" {ONE_RANGE}"
         )
 
 
 @dataclass(frozen=True)
 class _Scale:
-    """What becomes of a pixel on the way: `factor * pixel + offset`.
+    """The transformation of pixels before the first layer with weights: `factor * pixel + offset`.
 
     Attributes:
-        factor: 0 where what arrives does not depend on the brightness, or not evenly.
+        factor: 0 if the result does not depend linearly on the brightness.
     """
 
     factor: float
@@ -89,8 +89,8 @@ class _Scale:
 
 
 def _scale_of(arrived: Array) -> _Scale:
-    """Return the scale that shows in what arrived of pictures of 0, 128 and 255, `(3, ...)`."""
-    # Borders may be padded and channels have means of their own: the typical one counts.
+    """Return the scale from the layer's inputs for pictures of 0, 128 and 255, `(3, ...)`."""
+    # Borders may be padded and channels have different means: the median counts.
     black, grey, white = np.median(arrived.reshape(3, -1), axis=1)
     lower, factor = (grey - black) / MIDDLE, (white - black) / BRIGHTEST
     if factor == 0.0 or not math.isclose(lower, factor, rel_tol=0.05):
@@ -104,7 +104,7 @@ def _takes_whole_numbers(model: Any) -> bool:
 
 
 def _check_bytes(model: Any, images: Array, arrived: Array) -> None:
-    """Check that a model does the same with pixels as bytes, which is how it is given them."""
+    """Check that a model does the same with pixels as bytes, in which form it receives them."""
     try:
         of_bytes = _at_first_weights(model, images.astype(np.uint8))
         differs = of_bytes is None or np.abs(of_bytes - arrived).max() > _TOLERANCE * max(
@@ -118,26 +118,26 @@ def _check_bytes(model: Any, images: Array, arrived: Array) -> None:
         ) from error
     if differs:
         raise SpaceError(
-            "it rescales pixels itself, and reckons wrongly with pixels as uint8, 0 to 255. Begin"
+            "it rescales pixels itself, and computes wrongly with pixels as uint8, 0 to 255. Begin"
             ' with `keras.ops.cast(x, "float32")`, or leave the rescaling out'
         )
 
 
 def _cause(error: Exception) -> str:
-    """Return an error's first line that is not Keras's announcement of it."""
+    """Return an error's first line after Keras's introduction."""
     lines = [re.sub(r"\x1b\[\d*m", "", line).strip() for line in str(error).splitlines()]
     said = [line for line in lines if line and not line.startswith("Exception encountered")]
     return f"{type(error).__name__}: {(said or [''])[0][:200].rstrip('.')}"
 
 
 class _Arrived(BaseException):
-    """Ends the way through a model; Keras takes every `Exception` for one of the model's own."""
+    """Ends a call of a model; no `Exception`, because Keras would wrap it."""
 
 
 def _at_first_weights(model: Any, images: Array) -> Array | None:
-    """Return what the first layer with weights receives; None where no layer has any.
+    """Return the input of the first layer with weights; None if no layer has any.
 
-    `Normalization` is no such layer: its weights are what it has learned of the data's scale.
+    `Normalization` does not count: its weights are the scale of the data.
     """
     import keras
 
@@ -148,7 +148,7 @@ def _at_first_weights(model: Any, images: Array) -> Array | None:
         if isinstance(layer, keras.layers.Normalization) or not _has_own_weights(layer):
             return
         first = keras.ops.convert_to_numpy(keras.tree.flatten(inputs)[0])
-        if first.shape[:1] == images.shape[:1]:  # else it is no picture, but numbers of places
+        if first.shape[:1] == images.shape[:1]:  # otherwise it is not a picture, but indices
             received.append(np.asarray(first, np.float64))
             raise _Arrived
 
@@ -167,7 +167,7 @@ def _build(model: Any, images: Array) -> None:
         return
     try:
         model(keras.KerasTensor((None, *images.shape[1:]), "float32"))
-    except Exception:  # noqa: BLE001 # a model of the user's own may have to see data
+    except Exception:  # noqa: BLE001 # a custom model may have to see data
         model(images, training=False)
 
 

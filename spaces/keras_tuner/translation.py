@@ -1,7 +1,7 @@
-"""From KerasTuner's hyperparameters to parameters; KerasTuner itself is not imported.
+"""Translate KerasTuner's hyperparameters to parameters, without importing KerasTuner.
 
-`reverse_log` has no counterpart and becomes an even range. A range whose steps multiply becomes the
-choice of its values.
+`reverse_log` has no counterpart and becomes a linear range. A range with a multiplicative step
+becomes the choice of its values.
 """
 
 import math
@@ -16,7 +16,7 @@ from spaces.declaring.values import Value
 FEW_VALUES = 16
 MOST_FACTORS = 64
 
-# What the harness would act on by itself if a compiled model's own parameter were called that.
+# Training choices that apply even to compiled models.
 _TAKEN = {parameter.name for parameter in (*FITTING, *AUGMENTING)} | {"schedule"}
 _SHARED = frozenset({"batch_size", "epochs"})
 OWN = "model."
@@ -27,10 +27,10 @@ def translate(hyperparameter: Any, name: str) -> Parameter:
 
     Args:
         hyperparameter: a `keras_tuner.engine.hyperparameters.HyperParameter`.
-        name: the parameter's, valid as such.
+        name: a valid name for the parameter.
 
     Raises:
-        SpaceError: a range or a value that no parameter can have.
+        SpaceError: no parameter can have its range or a value.
     """
     match type(hyperparameter).__name__:
         case "Boolean":
@@ -44,40 +44,40 @@ def translate(hyperparameter: Any, name: str) -> Parameter:
 
 
 def valid_name(original: str) -> str:
-    """Return the name a parameter can have that is nearest to the original."""
+    """Return the valid name of a parameter that is closest to the original."""
     parts = [_valid_part(part) for part in original.split("/")]
     name = "/".join(part for part in parts if part)
     return name if re.match(r"[^\W\d]", name) else f"_{name}"
 
 
 def unique_name(name: str, taken: Iterable[str]) -> str:
-    """Return the name, numbered where it is taken."""
+    """Return the name, with a number if it is taken."""
     used = set(taken)
     candidates = (name, *(f"{name}.{number}" for number in range(2, len(used) + 3)))
     return next(candidate for candidate in candidates if candidate not in used)
 
 
 def own_name(name: str, *, conditional: bool) -> str:
-    """Return the name of a compiled model's parameter, such that the harness leaves it alone.
+    """Return a name for a compiled model's parameter that does not mean a training choice.
 
     Args:
         name: a valid name.
-        conditional: the parameter is not always in use, which the harness's own must be.
+        conditional: whether the parameter is not always active, as training choices must be.
     """
     shared = name in _SHARED and not conditional
     return f"{OWN}{name}" if name in _TAKEN and not shared else name
 
 
 def is_shared(name: str) -> bool:
-    """Say whether a hypermodel's parameter of that name is the harness's, if always in use."""
+    """Return whether an always active hyperparameter of that name is a training choice."""
     return name in _SHARED
 
 
 def trials_of(parameter: Parameter) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
-    """Return the values to build a model with, to see what they bring.
+    """Return the values to build models with.
 
-    The first part is tried always, the second where the first makes a difference; together they
-    are all values, except for long ranges.
+    The first part is always tried, the second if the first makes a difference; together they are
+    all values, except for long ranges.
     """
     match parameter:
         case Boolean():
@@ -95,7 +95,7 @@ def trials_of(parameter: Parameter) -> tuple[tuple[Value, ...], tuple[Value, ...
 
 
 def all_values(parameter: Parameter) -> tuple[Value, ...] | None:
-    """Return the parameter's values where each of them can be tried, else None."""
+    """Return the parameter's values if each of them can be tried, else None."""
     match parameter:
         case Boolean() | Choice():
             return parameter.grid()
@@ -143,7 +143,7 @@ def _float(
     inside = min(max(default, low), high)
     if step is None:
         return Float(name, low, high, log=log, default=inside)
-    steps = math.floor((high - low) / step + 1e-6)  # as KerasTuner, which drops the rest
+    steps = math.floor((high - low) / step + 1e-6)  # like KerasTuner, which drops the rest
     if not math.isclose(low + steps * step, high):
         high = round(low + steps * step, 12)
     exact = (inside - low) / step
@@ -153,7 +153,7 @@ def _float(
 
 
 def _factors(low: float, high: float, factor: float) -> list[float]:
-    count = int(math.log(high / low, factor) + 1e-8) + 1  # as KerasTuner counts
+    count = int(math.log(high / low, factor) + 1e-8) + 1  # as in KerasTuner
     return [low * factor**power for power in range(count)]
 
 

@@ -54,7 +54,7 @@ def test_a_study_that_dies_is_not_watched_for_ever(user, begun, wait_for):
     out, errors = watching.communicate(timeout=60)
     begun.communicate()
     assert watching.returncode == 0, errors
-    assert "is not run any more" in out
+    assert "is no longer running" in out
 
 
 def test_an_unknown_study_is_refused(user):

@@ -80,7 +80,7 @@ def test_digests_commit_and_versions_are_told():
     told = dict(facts(study_with(EVERYTHING)))
     assert told["dataset digest (SHA-256)"] == "ab" * 32
     assert told["folds digest (SHA-256)"] == "cd" * 32
-    assert told["git commit"] == "f" * 40 + ", with changes not committed"
+    assert told["git commit"] == "f" * 40 + ", with uncommitted changes"
     assert told["versions"] == "keras 3.15.1"
 
 

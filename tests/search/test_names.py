@@ -35,7 +35,7 @@ def test_a_file_with_the_name_of_a_package_is_named_on_the_command_line(tmp_path
     ran = python(tmp_path, "-m", "search", "spaces")
     assert ran.returncode == 2
     assert ran.stdout == ""
-    assert ran.stderr.startswith(f"Error: `{name}` must be the package of this project")
+    assert ran.stderr.startswith(f"Error: `{name}` must be this project's package")
     assert f"Python finds {stands} first" in ran.stderr
     assert "Rename that" in ran.stderr
     assert len(ran.stderr.splitlines()) == 1
@@ -45,7 +45,7 @@ def test_from_python_it_is_named_too_also_where_it_was_imported_before(tmp_path)
     made(tmp_path, "spaces", "file")
     for code in ("from search import run_study", "import spaces; from search import run_study"):
         ran = python(tmp_path, "-c", code)
-        assert "ImportError: `spaces` must be the package of this project" in ran.stderr
+        assert "ImportError: `spaces` must be this project's package" in ran.stderr
 
 
 def test_a_folder_without_code_that_has_such_a_name_does_no_harm(tmp_path):

@@ -90,7 +90,7 @@ def test_whether_models_come_compiled_is_told(written, compiled):
         ("def build(hp): return model(shape=(28, 28, 1))", "take (None, 28, 28, 1), and a sample"),
         (
             "def build(hp): return model(compiled=hp.Boolean('a'))",
-            "compiles some of its models and others not",
+            "compiles only some of its models",
         ),
         (
             "class build(keras_tuner.HyperModel):\n    def __init__(self, depth): ...",
@@ -99,11 +99,11 @@ def test_whether_models_come_compiled_is_told(written, compiled):
         (
             "class build(keras_tuner.HyperModel):\n"
             "    def __init__(self, classes): raise ValueError('few')",
-            "cannot be made: ValueError: few (",
+            "cannot be instantiated: ValueError: few (",
         ),
         (
             "class build(keras_tuner.HyperModel):\n    def fit(self, hp, model): ...",
-            "has a `fit` of its own, which would not be used",
+            "has its own `fit`, which would not be used",
         ),
         ("class build: ...", "it is another class"),
     ],

@@ -125,7 +125,7 @@ def test_code_that_cannot_be_run_twice_is_refused_with_the_rule(tmp_path):
     try:
         with code.running():
             pass
-        with pytest.raises(SpaceError, match="a second time, as every model"), code.running():
+        with pytest.raises(SpaceError, match="a second time, because the code"), code.running():
             pass
     finally:
         del sys.ran

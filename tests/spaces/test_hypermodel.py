@@ -76,7 +76,7 @@ def test_a_hypermodel_is_declared_kept_replayed_and_declared_anew(tmp_path, monk
     assert units.when == ("hidden_layer", True)
     assert (hidden.kind, units.describe(), optimizer.values) == ("boolean", "4..8", ("sgd", "adam"))
     assert narrow(space, {}).baselines["defaults"]["hidden_layer"] is False
-    assert set(told) <= {f"Building models of {path}:Mine to learn its parameters."}
+    assert set(told) <= {f"Building models of {path}:Mine to find out its parameters."}
 
     with monkeypatch.context() as patched:
         patched.setattr(subprocess, "Popen", None)

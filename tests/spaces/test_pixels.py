@@ -118,7 +118,7 @@ def test_looking_changes_no_weights():
 def test_a_model_made_for_other_pixels_is_refused_with_the_way_out(given):
     right, wrong = (stack(layers.Rescaling(1 / 255)), stack())[:: 1 if given == "raw" else -1]
     check_pixels(right, GREY, given)
-    with pytest.raises(SpaceError, match="let all of them rescale, or none, or say"):
+    with pytest.raises(SpaceError, match="let all of them rescale, or none, or set"):
         check_pixels(wrong, GREY, given)
 
 

@@ -25,7 +25,7 @@ def test_a_setting_gets_its_defaults_and_leaves_inactive_parameters_out():
         ({"width": 3}, "unknown parameter `width`"),
         ({"deep": 1}, "`deep` must be within off | on; got 1"),
         ({"rate": 0.25}, "`rate` must be within 0..0.5 step 0.1; got 0.25"),
-        ({"depth": 3}, "`depth` is only in use when `deep` is True"),
+        ({"depth": 3}, "`depth` is active only if `deep` is True"),
         ({"deep": True, "depth": 5}, "`depth` must be within 2..4; got 5"),
     ],
 )
@@ -79,9 +79,9 @@ def test_grids_of_whole_numbers_and_steps_stay_on_their_steps():
         (lambda: Float("a", 0.0, float("inf")), "bounds must be finite"),
         (lambda: Float("a", 0.0, 1.0, step=-0.1), "step must be above 0"),
         (lambda: Choice("a", ()), "at least one value"),
-        (lambda: Choice("a", (3, 3)), "stands twice"),
+        (lambda: Choice("a", (3, 3)), "occurs twice"),
         (lambda: Choice("a", (3, 5), default=4), "default must be one of 3 | 5"),
-        (lambda: toy_space(Int("a", 1, 2), Boolean("a")), "`a` stands twice"),
+        (lambda: toy_space(Int("a", 1, 2), Boolean("a")), "`a` occurs twice"),
         (
             lambda: toy_space(Int("a", 1, 2, when=("b", True)), Boolean("b")),
             "not an earlier parameter",

@@ -35,7 +35,7 @@ def test_one_that_means_something_else_is_refused_with_the_rule(own, words):
 def test_one_that_every_trial_needs_is_always_in_use():
     made = toy_space(Boolean("long"), Int("epochs", 5, 9, when=("long", True)))
     with pytest.raises(
-        SpaceError, match=r"`epochs`, .* must always be in use, not only with `long`"
+        SpaceError, match=r"`epochs`, .* must always be active, not only with `long`"
     ):
         with_training(made)
 

@@ -64,7 +64,7 @@ def test_the_awkward_values_are_all_different():
 
 @pytest.mark.parametrize("values", [(1, 2, 1), ("a", "a"), ((1, 3), (1, 3)), (None, None)])
 def test_a_value_that_stands_twice_is_refused_by_name(values):
-    with pytest.raises(SpaceError, match=r"stands twice in .*; name each value once"):
+    with pytest.raises(SpaceError, match=r"occurs twice in .*; name each value once"):
         Choice("x", values)
 
 
@@ -74,7 +74,7 @@ def test_a_value_that_stands_twice_is_refused_by_name(values):
         ([1, 3], r"must be a tuple, \(1, 3\); got the list \[1, 3\]"),
         (float("nan"), "must be finite; got nan"),
         (float("inf"), "must be finite; got inf"),
-        ({"a": 1}, "Give it a name, and let `build` go from the name to it"),
+        ({"a": 1}, "Give it a name, and let `build` translate the name"),
         (dict, "Give it a name"),
         (((1, [2]), 3), "must be a tuple"),
         ("\ud800", "must hold whole characters"),

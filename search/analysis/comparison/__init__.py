@@ -1,1 +1,1 @@
-"""Trials compared with one another: which is better, and whether that can be claimed."""
+"""Comparisons of trials: which is better, and whether that can be claimed."""

@@ -1,4 +1,4 @@
-"""Contenders compared: what each scores, and how each two differ."""
+"""The comparison of contenders: the scores of each, and the difference of each pair."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -38,9 +38,9 @@ from tracking.records import FoldEnded
 def readable_answers(
     contenders: Sequence[Contender],
 ) -> tuple[list[Predictions | None], list[str]]:
-    """Return each contender's predictions, and a sentence for each that has none to be used.
+    """Return each contender's predictions, and a sentence for each without usable predictions.
 
-    Those of contenders that share folds are of the same samples in the same order.
+    Predictions of contenders that share folds are for the same samples in the same order.
     """
     answers: list[Predictions | None] = []
     missing = []
@@ -60,7 +60,7 @@ def readable_answers(
 
 
 def out_of_fold(contender: Contender) -> Predictions:
-    """Return the predictions in all the study's folds: each sample once, in the folds' order.
+    """Return the predictions of all the study's folds: each sample once, in the folds' order.
 
     Raises:
         DataError: a file is missing or damaged.
@@ -76,18 +76,18 @@ def out_of_fold(contender: Contender) -> Predictions:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Several trials compared.
+    """A comparison of several trials.
 
     Attributes:
-        dataset: its name.
+        dataset: name of the dataset.
         entries: two or more, the highest mean accuracy first.
-        pairs: each two of them, in order: (0, 1), (0, 2), ..., (1, 2), ...
-        ranking: of three or more that share two or more folds, else None.
-        classes: the classes' names.
-        differing_classes: whose share of right predictions differs most between the first two.
-        differing_pairs: likewise the pairs of classes that are confused.
-        notes: sentences on what the comparison rests on, or lacks.
-        level: of the intervals.
+        pairs: all pairs of entries, in order: (0, 1), (0, 2), ..., (1, 2), ...
+        ranking: of three or more entries that share at least two folds, else None.
+        classes: names of the classes.
+        differing_classes: classes whose recall differs most between the first two entries.
+        differing_pairs: confusions whose share differs most between the first two entries.
+        notes: sentences on what the comparison is based on, or lacks.
+        level: confidence level of the intervals.
     """
 
     dataset: str
@@ -102,7 +102,7 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """One or two sentences: which is better and by how much, or that none can be told."""
+        """One or two sentences: which is better and by how much, or that neither claim holds."""
         return verdict(self.entries, self.pairs, self.level)
 
 
@@ -113,8 +113,8 @@ def compare(
 
     Args:
         contenders: as `chosen_contenders` returns them.
-        level: of the intervals, and 1 minus the chance to claim a difference that is none.
-        latencies: of each contender's model, ms; empty for those that the searches measured.
+        level: confidence level of the intervals; 1 minus the significance level.
+        latencies: of each contender's model, ms; empty: as measured by the searches.
 
     Raises:
         ValueError: fewer than two contenders.
@@ -155,7 +155,7 @@ def compare(
 def _entry(contender: Contender, latency_ms: float | None, *, confirmed: bool) -> Entry:
     trial, ended = contender.trial, contender.trial.ended
     if ended is None:
-        raise ValueError(f"only trials that are over are compared; {contender.label} is not")
+        raise ValueError(f"only finished trials can be compared; {contender.label} is not finished")
     folds = list(_folds(contender, confirmed=confirmed).values())
     accuracies = tuple(fold.accuracy for fold in folds)
     return Entry(
@@ -181,7 +181,7 @@ def _folds(contender: Contender, *, confirmed: bool) -> dict[int, FoldEnded]:
 
 
 def _on_shared_folds(contenders: Sequence[Contender], *, confirmed: bool) -> list[list[float]]:
-    """Return each contender's accuracies on the folds that all have, in the order of these."""
+    """Return each contender's accuracies on the folds that all have, in the order of the folds."""
     several = [_folds(contender, confirmed=confirmed) for contender in contenders]
     shared = sorted(set.intersection(*map(set, several)))
     return [[folds[number].accuracy for number in shared] for folds in several]
@@ -254,7 +254,7 @@ def _mcnemar(
     if first is None or second is None:
         return None
     found = mcnemar(first.right, second.right)
-    # Of the study's own folds, whether or not others confirmed the trials.
+    # On the study's own folds, even if the trials were confirmed.
     return replace(found, p=min(1.0, found.p * _choices(one, other, confirmed=False)))
 
 
@@ -264,7 +264,7 @@ def _wilcoxon(one: Contender, other: Contender, *, confirmed: bool) -> float | N
 
 
 def _choices(*contenders: Contender, confirmed: bool) -> int:
-    """Return how many trials the tested scores may have chosen one of them from (Bonferroni)."""
+    """Return from how many trials the tested scores may have chosen one of the two (Bonferroni)."""
     return max(_tried(contender, confirmed=confirmed) for contender in contenders)
 
 

@@ -1,19 +1,19 @@
-"""The trials that are compared: chosen from studies by name and number."""
+"""The trials to compare, chosen from studies by name and number."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from shlex import quote
 
 from search.analysis.comparison.evidence import Evidence, rivals_of
 from search.data.folds import validation_share
 from search.errors import FoldwiseError, SettingsError
 from search.studies import known_study
+from search.text import shell
 from tracking.history import History, TrialHistory
 from tracking.home import Home, StudyFolder
 from tracking.records import StudyStarted
 
 BEST = "best"
-MOST = 12  # compared at once; more make no picture that can be read
+MOST = 12  # compared at once; more would make the pictures unreadable
 
 _BASELINE = "baseline:"
 
@@ -24,12 +24,12 @@ class NothingToCompare(FoldwiseError):
 
 @dataclass(frozen=True, eq=False)
 class Contender:
-    """One complete trial that is compared with others.
+    """A complete trial that is compared with others.
 
     Attributes:
-        label: what it is called: its study's name, with its number or its baseline's name where
-            the study has several.
-        evidence: its study's history, the trial, and from how many it was chosen.
+        label: its study's name; with several trials of the study also its number, or only the name
+            of a baseline.
+        evidence: its study's history, the trial, and from how many trials it was chosen.
         folder: its study's files.
         is_named: whether the user chose it by its number.
     """
@@ -51,12 +51,12 @@ class Contender:
 
     @property
     def digests(self) -> tuple[str, str]:
-        """Of the dataset and of the folds; those who have the same are compared fold by fold."""
+        """Digests of dataset and folds; contenders with the same are compared fold by fold."""
         return str(self.start.dataset.get("digest")), self.start.folds_digest
 
     @property
     def test_share(self) -> float:
-        """Validation samples for each training sample."""
+        """Number of validation samples per training sample."""
         return validation_share(self.start.folds)
 
 
@@ -67,15 +67,15 @@ def chosen_contenders(
 
     Args:
         home: where the studies are.
-        studies: their names. Of several the best of each is taken. Of one alone, its best trial
-            and its complete baselines (and the best sampled trial, where a baseline is best), or
-            its best two where there is no baseline. Where the best and a baseline were confirmed,
-            baselines that were not are left out.
-        trials: `best`, or with one study the numbers of the trials to take, as `0,3`; these count
-            as chosen before their scores were seen.
+        studies: their names. Of several studies, the best trial of each is taken. Of one study, its
+            best trial and its complete baselines (and the best sampled trial if a baseline is
+            best), or its best two trials if there is no baseline. If the best trial and a baseline
+            were confirmed, unconfirmed baselines are left out.
+        trials: `best`, or with one study the numbers of the trials to take, as in `0,3`; these
+            count as chosen before their scores were seen.
 
     Raises:
-        SettingsError: no such study or trial, a name or number twice, too many of them, or
+        SettingsError: no such study or trial, a repeated name or number, too many of them, or
             studies on different datasets.
         NothingToCompare: too few trials are complete.
     """
@@ -107,8 +107,8 @@ def _numbers(trials: str) -> list[int]:
     words = [word.strip() for word in trials.split(",")]
     if not all(word.isascii() and word.isdigit() for word in words) or len(words) < 2:
         raise SettingsError(
-            "`--trials` must be `best` or the numbers of two or more trials, with commas between,"
-            f" as 0,3; got {trials!r}"
+            "`--trials` must be `best` or the numbers of two or more trials, separated by commas,"
+            f" as in 0,3; got {trials!r}"
         )
     numbers = [int(word) for word in words]
     if len(set(numbers)) < len(numbers):
@@ -138,7 +138,7 @@ def _of_one(
 
 
 def _champion_of(name: str, history: History) -> Evidence:
-    """Return the best of a study, which was chosen from all of its trials."""
+    """Return a study's best trial, which was chosen from all of its trials."""
     best = _best(name, history)
     return Evidence(history, best, rivals_of(history, best, baselines=True))
 
@@ -155,11 +155,11 @@ def _numbered(name: str, history: History, numbers: Sequence[int]) -> list[Trial
         if number not in history.trials:
             raise SettingsError(
                 f"`--trials` must be trials of study {name}, which has {len(history.trials)}, from"
-                f" 0; got {number}. `python -m search show` lists them."
+                f" 0; got {number}. `{shell('show', name)}` lists them."
             )
         if number not in complete:
             raise SettingsError(
-                "`--trials` must be complete ones, which have seen all folds; trial"
+                "`--trials` must be complete trials, which have seen all folds; trial"
                 f" {number} is {history.trials[number].state.shown}."
                 f" Complete: {', '.join(map(str, sorted(complete))) or 'none'}."
             )
@@ -167,7 +167,7 @@ def _numbered(name: str, history: History, numbers: Sequence[int]) -> list[Trial
 
 
 def _usual(name: str, history: History) -> list[TrialHistory]:
-    """Return the best trial and what it is usually measured by, at least two."""
+    """Return the best trial and those it is compared with by default: at least two trials."""
     best = _best(name, history)
     others = [trial for trial in history.ranked() if trial is not best]
     baselines = [trial for trial in others if _is_baseline(trial)]
@@ -181,7 +181,7 @@ def _usual(name: str, history: History) -> list[TrialHistory]:
         chosen = [best, *(baselines or others[:1])]
     if len(chosen) < 2:
         raise NothingToCompare(
-            f"two complete trials are needed; study {name} has one. Let it run on with"
+            f"two complete trials are needed; study {name} has one. Continue it with"
             f" `{_run_on(name)}`, or name another study, too."
         )
     return chosen[:MOST]
@@ -195,14 +195,14 @@ def _best(name: str, history: History) -> TrialHistory:
     best = history.best()
     if best is None:
         raise NothingToCompare(
-            f"study {name} has no complete trial yet, so it has no scores to compare; let it run"
-            f" on with `{_run_on(name)}`"
+            f"study {name} has no complete trial yet, so it has no scores to compare; continue"
+            f" it with `{_run_on(name)}`"
         )
     return best
 
 
 def _run_on(name: str) -> str:
-    return f"python -m search run --study {quote(name)} --trials N"
+    return shell("run", "--study", name, "--trials", "N")
 
 
 def _check_dataset(contenders: Sequence[Contender]) -> None:

@@ -1,4 +1,4 @@
-"""Which scores of two trials are set against each other, and what a comparison consists of."""
+"""Which scores of two trials are compared, and the parts of a comparison."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from tracking.history import History, TrialHistory
 from tracking.objectives import Objective
 from tracking.records import FoldEnded
 
-PEERS = 6  # trials, the best ones, that tell the noise of a study beside the two compared
+PEERS = 6  # best trials that help to estimate the noise, besides the two compared
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """One trial that is compared: what it scored, and how it was chosen.
+    """A trial in a comparison: its scores, and how it was chosen.
 
     Attributes:
         history: of its study.
         trial: the trial.
-        rivals: from how many trials it was chosen by its scores; 1 where no score chose it.
+        rivals: from how many trials it was chosen by its scores; 1 if it was not.
     """
 
     history: History
@@ -31,15 +31,16 @@ class Evidence:
 
     @property
     def confirmed(self) -> dict[int, FoldEnded]:
-        """The folds that confirmed it, by number; empty while these are not complete."""
+        """Its confirmation folds by number; empty until they are complete."""
         is_over = self.trial.confirmed is not None and self.trial.confirmed.scores
         return self.trial.finished_more_folds() if is_over else {}
 
     def choice(self, *, confirmed: bool) -> Choice:
-        """Return how it was chosen, as far as the scores that are tested go.
+        """Return how it was chosen, in relation to the tested scores.
 
         Args:
-            confirmed: whether these are of the folds that confirmed it, else of the study's own.
+            confirmed: whether the tested scores are those of its confirmation folds, else of the
+                study's own folds.
         """
         if self.rivals == 1:
             return NAMED
@@ -57,18 +58,18 @@ class Evidence:
 
 
 def is_afresh(history: History) -> bool:
-    """Say whether the folds that confirm trials hold no sample that the search has used."""
+    """Return whether the confirmation folds contain no samples that the search used."""
     known = history.confirmation
     return bool(known) and known.get("unused") == known.get("samples")
 
 
 def rivals_of(history: History, trial: TrialHistory, *, baselines: bool = False) -> int:
-    """Return from how many trials one was chosen: all that were tried, those stopped early too.
+    """Return from how many trials one was chosen: all that were tried, pruned ones included.
 
     Args:
         history: of its study.
         trial: the trial; a baseline was named before there was a score.
-        baselines: whether it stands for its study, so that a baseline was chosen, too.
+        baselines: whether it represents its study, so that a baseline was chosen, too.
     """
     tried = [t for t in history.trials.values() if t.state != "failed"]
     if baselines:
@@ -79,9 +80,9 @@ def rivals_of(history: History, trial: TrialHistory, *, baselines: bool = False)
 
 
 def are_confirmed_alike(several: Sequence[Evidence]) -> bool:
-    """Say whether all were confirmed on the same folds.
+    """Return whether all were confirmed on the same folds.
 
-    Where journals do not say which folds these were, they were cut from all samples in use, by the
+    If a journal does not say which folds these were, they were cut from all samples in use, by the
     study's seed.
     """
     keys = {
@@ -106,14 +107,15 @@ def paired_difference(
     confirmed: bool,
     level: float = 0.95,
 ) -> Difference | None:
-    """Compare two trials fold by fold; None where they share no finished fold.
+    """Compare two trials fold by fold; None if they share no finished fold.
 
     Args:
-        first: of a study that has the same folds as the other's.
-        second: the other.
-        objective: what is compared, one that every fold has; turned so that larger is better.
-        confirmed: go by the folds that confirmed both, else by the study's own.
-        level: of the interval.
+        first: a trial.
+        second: a trial of a study with the same folds.
+        objective: the objective to compare, which every fold has; its sign is changed if lower is
+            better.
+        confirmed: use the confirmation folds of both, else the study's own folds.
+        level: confidence level of the interval.
     """
     one, other = (_folds(each, confirmed=confirmed) for each in (first, second))
     shared = sorted(one.keys() & other.keys())
@@ -145,7 +147,7 @@ def _scores(
 def _peers(
     first: Evidence, second: Evidence, shared: Sequence[int], objective: Objective
 ) -> list[list[float]]:
-    """Return the scores of the best other trials of both studies that have all these folds."""
+    """Return the scores of both studies' best other trials that have all these folds."""
     histories = {id(one.history): one.history for one in (first, second)}
     found = [
         _scores(folds, shared, objective)
@@ -164,23 +166,23 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Entry:
-    """What one contender scores, as means over its folds.
+    """The scores of one contender, as means over its folds.
 
     Attributes:
-        label: what it is called.
+        label: its name in the output.
         study: name of its study.
         trial: its number.
         origin: `sampled` or `baseline:NAME`.
-        rivals: from how many trials its scores chose it; 1 where they did not.
-        folds: accuracy on each fold that takes part.
+        rivals: from how many trials it was chosen by its scores; 1 if it was not.
+        folds: accuracy on each compared fold.
         accuracy: their mean.
         spread: their sample standard deviation; None for one fold.
-        macro_f1: of the study's own folds' out-of-fold predictions together, as `show` has it.
+        macro_f1: of all out-of-fold predictions of the study's own folds together, as in `show`.
         loss: mean cross-entropy over the same folds, nats.
-        train_seconds: of the study's folds together.
+        train_seconds: of all the study's folds.
         model_parameters: number of weights.
-        latency_ms: to predict one sample; None where it was not measured.
-        confusion: of the out-of-fold predictions.
+        latency_ms: of one prediction; None if it was not measured.
+        confusion: confusion matrix of the out-of-fold predictions.
     """
 
     label: str
@@ -201,19 +203,19 @@ class Entry:
 
 @dataclass(frozen=True)
 class Pair:
-    """How two entries differ, in accuracy.
+    """The difference of two entries in accuracy.
 
     Attributes:
-        first: number of the entry with the higher mean.
-        second: number of the other.
-        paired: whether they were compared fold by fold, as they share folds.
+        first: index of the entry with the higher mean.
+        second: index of the other entry.
+        paired: whether they share folds and were compared fold by fold.
         difference: of the means, with interval and p.
-        holm_p: p corrected for the number of pairs; None where there is no p.
-        mcnemar: of the out-of-fold predictions; None where they cannot be had or are of other
-            folds.
-        wilcoxon_p: None for unpaired ones, and where too few folds differ.
+        holm_p: p corrected for the number of pairs; None without p.
+        mcnemar: McNemar's test of the out-of-fold predictions; None if they are not available or
+            have other folds.
+        wilcoxon_p: None if unpaired, or if too few folds differ.
 
-    All p allow for how the two were chosen; see `search.analysis.comparison.evidence`.
+    All p-values allow for how the two were chosen; see `search.analysis.comparison.evidence`.
     """
 
     first: int
@@ -225,5 +227,5 @@ class Pair:
     wilcoxon_p: float | None
 
     def is_claimed(self, level: float) -> bool:
-        """Say whether a difference can be claimed, after the correction for many pairs."""
+        """Return whether a difference can be claimed, after the correction for many pairs."""
         return self.holm_p is not None and self.holm_p < 1 - level

@@ -1,4 +1,4 @@
-"""What a comparison comes to, and what a reader must know of it, in plain words."""
+"""The verdict of a comparison and notes on it, as sentences."""
 
 from collections.abc import Sequence
 
@@ -8,17 +8,17 @@ from search.text import joined
 from tracking.objectives import DEFAULT, objectives_of
 
 ON_MCNEMAR = (
-    "Where only McNemar's p is small, these very models differ, but models trained on other samples"
-    " or from another seed may not; the verdict does not go by it."
+    "Where only McNemar's p is small, these particular models differ, but models trained on other"
+    " samples or with another seed may not; the verdict does not use it."
 )
 
 
 def of(contenders: Sequence[Contender], *, are_confirmed: bool) -> list[str]:
-    """Return the sentences that hold for these contenders.
+    """Return the notes that apply to these contenders.
 
     Args:
-        contenders: those that are compared.
-        are_confirmed: whether the folds that confirmed them take part.
+        contenders: the compared trials.
+        are_confirmed: whether their confirmation folds are compared.
     """
     return [
         note
@@ -37,8 +37,8 @@ def _on_folds(contenders: Sequence[Contender]) -> str:
     if len({contender.digests for contender in contenders}) == 1:
         return ""
     return (
-        "Studies whose folds differ are compared unpaired: what makes a fold hard does not cancel"
-        " out, so only larger differences can be claimed."
+        "Studies with different folds are compared unpaired: the difficulty of a fold does not"
+        " cancel out, so only larger differences can be claimed."
     )
 
 
@@ -54,7 +54,7 @@ def _on_choice(contenders: Sequence[Contender], are_confirmed: bool) -> str:
     if contenders[0].is_named:
         return (
             "Trials named by number count as chosen before their scores were seen. For a study's"
-            " best, name the study alone: that takes into account from how many it was chosen."
+            " best trial, name only the study: that takes into account from how many it was chosen."
         )
     chosen = [c for c in contenders if c.evidence.rivals > 1]
     if not chosen or are_confirmed:
@@ -62,7 +62,7 @@ def _on_choice(contenders: Sequence[Contender], are_confirmed: bool) -> str:
     were = "; ".join(f"{c.label} was chosen from {c.evidence.rivals} trials" for c in chosen)
     return (
         f"By these scores {were}; intervals and p allow for that. `run --confirm 1` trains a"
-        " study's best on folds that did not choose it, and its best baseline."
+        " study's best trial and its best baseline on folds that did not choose it."
     )
 
 
@@ -70,11 +70,11 @@ def _on_confirmation(contenders: Sequence[Contender], are_confirmed: bool) -> st
     confirmed = [c for c in contenders if c.evidence.confirmed]
     if are_confirmed:
         return (
-            f"Scores are of the {len(contenders[0].evidence.confirmed)} folds that confirmed them,"
-            f" {_on_whose_samples(contenders)}. McNemar's test and the classes rest on the study's"
+            f"Scores are those of {len(contenders[0].evidence.confirmed)} confirmation folds,"
+            f" {_on_whose_samples(contenders)}. McNemar's test and the classes use the study's"
             f" own folds.{_on_left_out(contenders)}"
         )
-    return "Folds that not all of them were confirmed on are left out." if confirmed else ""
+    return "Confirmation folds that not all of them have are left out." if confirmed else ""
 
 
 def _on_whose_samples(contenders: Sequence[Contender]) -> str:
@@ -82,13 +82,13 @@ def _on_whose_samples(contenders: Sequence[Contender]) -> str:
     if is_afresh(history):
         return "cut from samples that the search did not use"
     return (
-        "cut anew from the samples of the search; what chose a trial goes in part into these, too,"
-        " and intervals and p allow for that"
+        "cut again from the samples of the search, so that part of a trial's luck remains in them;"
+        " intervals and p allow for that"
     )
 
 
 def _on_left_out(contenders: Sequence[Contender]) -> str:
-    """Return a sentence on the baselines of a single study that were not confirmed."""
+    """Return a sentence on a single study's unconfirmed baselines."""
     first = contenders[0]
     if len({contender.start.study for contender in contenders}) > 1 or first.is_named:
         return ""
@@ -101,7 +101,8 @@ def _on_left_out(contenders: Sequence[Contender]) -> str:
     if not absent:
         return ""
     names = " and ".join(trial.started.origin.removeprefix("baseline:") for trial in absent)
-    return f" {names} had no part in that and {'are' if len(absent) > 1 else 'is'} left out."
+    was, is_ = ("were", "are") if len(absent) > 1 else ("was", "is")
+    return f" {names} {was} not confirmed and {is_} left out."
 
 
 def _on_objectives(contenders: Sequence[Contender]) -> str:
@@ -110,24 +111,24 @@ def _on_objectives(contenders: Sequence[Contender]) -> str:
     if not others:
         return ""
     names = ", ".join(f"{study} by {name}" for study, name in others.items())
-    return f"What is compared is accuracy; the best of a study is chosen by its objective: {names}."
+    return f"Accuracy is compared; the best trial of a study is chosen by its objective: {names}."
 
 
 def verdict(entries: Sequence[Entry], pairs: Sequence[Pair], level: float) -> str:
-    """Return one or two sentences: which is better and by how much, or that none can be told."""
+    """Return one or two sentences: which is better, by how much, or that no claim is possible."""
     if len(entries) == 2:
         return _of_two(entries, pairs[0], level)
     return _of_many(entries, pairs, level)
 
 
 def points(fraction: float) -> str:
-    """Return a difference of fractions as percent points: `0.62`, `-1.04`."""
+    """Return a difference of fractions in percentage points: `0.62`, `-1.04`."""
     text = f"{100 * fraction:.2f}"
     return "0.00" if text == "-0.00" else text
 
 
 def interval_text(pair: Pair) -> str:
-    """Return the interval in points, `0.20 to 1.04`; a dash where there is none."""
+    """Return the interval in percentage points, `0.20 to 1.04`; a dash without one."""
     low, high = pair.difference.low, pair.difference.high
     return "-" if low is None or high is None else f"{points(low)} to {points(high)}"
 
@@ -140,8 +141,8 @@ def _of_two(entries: Sequence[Entry], pair: Pair, level: float) -> str:
         return f"{first} is better than {second} by {by} of accuracy ({interval})."
     if pair.holm_p is None:
         return (
-            f"No difference between {first} and {second} can be claimed: one fold has no spread"
-            f" to judge {by} of accuracy by. Search with `--folds 5`."
+            f"No difference between {first} and {second} can be claimed: one fold has no"
+            f" spread to judge {by} of accuracy by. Search with `--folds 5`."
         )
     if pair.difference.mean == 0:
         return f"No difference between {first} and {second} can be claimed: 0 points ({interval})."

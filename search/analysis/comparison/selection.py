@@ -1,7 +1,7 @@
-"""What it does to a test that one of the models was chosen because it scored well.
+"""Tests that allow for the choice of a model by its scores.
 
-The best of many equal models is ahead of a baseline by luck alone, and the more so the more there
-were. `selected_p` reckons how often so large a lead comes about that way.
+The best of many equal models leads a baseline by luck alone, the more so the more there were.
+`selected_p` computes how often such a large lead occurs by luck.
 """
 
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from scipy import optimize, special, stats
 
 Numbers = NDArray[np.float64]
 
-# Correlation of two folds' scores that a claim about a chosen model has to withstand: that of five
-# folds after Nadeau and Bengio, 1/5; of more folds they assume less, which no data can show
-# (Bengio & Grandvalet 2004), and far out in the tail a little more makes many false claims.
+# Correlation of two folds' scores that a claim about a chosen model must withstand: Nadeau and
+# Bengio's 1/5 for five folds. For more folds they assume less, which no data can show (Bengio &
+# Grandvalet 2004); in the far tail, a slightly larger correlation causes many false claims.
 LEAST_SHARE = 1 / 4
 
-_NODES = 100  # of each quadrature
-_UNLIKELY = 1e-14  # of a distribution, at either end, is left out
+_NODES = 100  # nodes of each quadrature
+_UNLIKELY = 1e-14  # probability that is cut off at each end of a distribution
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class Choice:
     """How a model was chosen before its scores are tested.
 
     Attributes:
-        candidates: from how many it was the best; 1 for one that no score chose.
-        carried: correlation, 0 to 1, between the scores that chose it and those tested: 1 where
-            they are the same, 0 where other samples chose it.
-        finalists: from how many it is the best by the tested scores, after it was chosen so.
+        candidates: from how many models it was the best; 1 if no score chose it.
+        carried: correlation, 0 to 1, between the scores that chose it and those tested: 1 if they
+            are the same, 0 if other samples chose it.
+        finalists: from how many already chosen models it is the best by the tested scores.
     """
 
     candidates: int = 1
@@ -52,13 +52,13 @@ NAMED = Choice()
 
 
 def carried_over(share: float, chosen_by: int, tested_on: int) -> float:
-    """Return how far scores on some folds go with those on others of the same samples.
+    """Return the correlation of mean scores on some folds with those on others of the same samples.
 
-    Folds are correlated by `share / (1 + share)` whichever cut they are of, as in
-    `corrected_difference`; means of them the more so.
+    Single folds of any cut have the correlation `share / (1 + share)`, as in
+    `corrected_difference`; means of folds have a higher one.
 
     Args:
-        share: validation samples for each training sample.
+        share: validation samples per training sample.
         chosen_by: number of folds that chose.
         tested_on: number of other folds.
     """
@@ -68,14 +68,14 @@ def carried_over(share: float, chosen_by: int, tested_on: int) -> float:
 def selected_p(
     t: float, *, freedom: float, choice: Choice = NAMED, winners_share: float = 0.5
 ) -> float:
-    """Return the two-sided p of a lead by a model that was chosen; of one that was not, Student's.
+    """Return the two-sided p of the lead of a chosen model; Student's p if it was not chosen.
 
-    The lead is `T = (c A + sqrt(1 - c^2) Z) / S`: A the largest of as many standard normals as
-    there were candidates, Z a standard normal for all that did not choose, S the spread with its
-    degrees of freedom. Where the tested scores chose (`carried` 1) and both models are as noisy,
-    this is the distribution of Dunnett's many-to-one test. The models that were ahead of the truth
-    then count, whatever the others are like; so p is too large where some could not have won.
-    Finalists, chosen once more by the tested scores, multiply p (Bonferroni).
+    The lead is `T = (c A + sqrt(1 - c^2) Z) / S`: A is the largest of as many
+    standard normals as there were candidates, Z a standard normal for the rest of the noise, S the
+    spread with its degrees of freedom. If the tested scores chose (`carried` 1) and both models are
+    equally noisy, this is the distribution of Dunnett's many-to-one test. All candidates count as
+    equally good, so p is too large if some could not have won. Finalists, chosen once more by the
+    tested scores, multiply p (Bonferroni).
 
     Source: Dunnett 1955, "A multiple comparison procedure for comparing several treatments with a
     control", Journal of the American Statistical Association 50.
@@ -84,7 +84,7 @@ def selected_p(
         t: lead divided by its standard error.
         freedom: degrees of freedom of that error.
         choice: how the model that leads was chosen.
-        winners_share: the part of the error's square that is the leader's own, 0 to 1.
+        winners_share: the leader's share of the squared error, 0 to 1.
     """
     link = choice.carried * sqrt(winners_share)
     one_sided = _tail(t, freedom, choice.candidates, link)
@@ -110,7 +110,7 @@ def critical_t(
 
 
 def interaction(table: Numbers) -> tuple[float, int]:
-    """Return the variance of one score that neither its model nor its fold explains.
+    """Return the variance of a score that neither its model nor its fold explains.
 
     Args:
         table: scores, `(n_models, n_folds)`.
@@ -126,7 +126,7 @@ def interaction(table: Numbers) -> tuple[float, int]:
 def _tail(t: float, freedom: float, candidates: int, link: float) -> float:
     """Return the chance that `(link A + sqrt(1 - link^2) Z) / S` is above t.
 
-    Of A and Z the one with the larger part is integrated out exactly, the other by quadrature.
+    The one of A and Z with the larger weight is integrated exactly, the other by quadrature.
     """
     if candidates == 1 or link == 0:
         return float(special.stdtr(freedom, -t))
@@ -144,7 +144,7 @@ def _tail(t: float, freedom: float, candidates: int, link: float) -> float:
 
 @lru_cache(maxsize=64)
 def _best_of(candidates: int) -> tuple[Numbers, Numbers]:
-    """Return nodes and weights of the largest of some standard normals."""
+    """Return nodes and weights for the largest of some standard normals."""
     lowest = float(special.ndtri_exp(log(_UNLIKELY) / candidates))
     highest = -float(special.ndtri_exp(log(_UNLIKELY / candidates)))
     nodes, weights = _quadrature(lowest, highest)
@@ -154,7 +154,7 @@ def _best_of(candidates: int) -> tuple[Numbers, Numbers]:
 
 @lru_cache(maxsize=64)
 def _spread(freedom: float) -> tuple[Numbers, Numbers]:
-    """Return nodes and weights of an estimated spread whose true value is 1."""
+    """Return nodes and weights for an estimated spread whose true value is 1."""
     law = stats.chi(freedom, scale=1 / sqrt(freedom))
     nodes, weights = _quadrature(float(law.ppf(_UNLIKELY)), float(law.isf(_UNLIKELY)))
     return nodes, weights * law.pdf(nodes)

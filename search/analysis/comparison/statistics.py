@@ -1,6 +1,6 @@
-"""Tests of whether two models differ, corrections for many of them, and intervals around scores.
+"""Tests of the difference of two models, corrections for many tests, and intervals of scores.
 
-Numbers in, numbers out.
+Functions take and return numbers only.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,12 +13,12 @@ from scipy import special, stats
 
 from search.analysis.comparison.selection import NAMED, Choice, critical_t, interaction, selected_p
 
-FEWEST_FOR_WILCOXON = 6  # with five differences no two-sided p can fall below 0.05
-FEW_DISCORDANT = 25  # below, McNemar's test is exact
+FEWEST_FOR_WILCOXON = 6  # with five differences, no two-sided p can be below 0.05
+FEW_DISCORDANT = 25  # below this, McNemar's test is exact
 
 Numbers = NDArray[np.float64]
 
-_ROUNDING = 1e-12  # scores nearer than that are equal; accuracies are far coarser
+_ROUNDING = 1e-12  # closer scores are equal; accuracies are far coarser
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class Difference:
 
     Attributes:
         mean: first minus second.
-        low: lower end of the confidence interval; None where too few folds tell of a spread.
-        high: upper end likewise.
-        p: two-sided, of no difference; None likewise.
-        folds: how many folds it rests on; of two unpaired models, those of the one with fewer.
+        low: lower end of the confidence interval; None if there are too few folds for a spread.
+        high: upper end, likewise.
+        p: two-sided p of no difference; None likewise.
+        folds: number of folds; of two unpaired models the smaller number.
     """
 
     mean: float
@@ -42,12 +42,12 @@ class Difference:
 
 @dataclass(frozen=True)
 class McNemar:
-    """Which samples only one of two models gets right.
+    """The samples that only one of two models gets right.
 
     Attributes:
-        first: samples that only the first gets right.
-        second: samples that only the second gets right.
-        p: two-sided, of both being equally likely to be right.
+        first: number of samples that only the first gets right.
+        second: number of samples that only the second gets right.
+        p: two-sided p of both being equally likely to be right.
         exact: whether p is binomial, else chi-squared with continuity correction.
     """
 
@@ -71,24 +71,25 @@ def corrected_difference(
     The variance of the mean is `(1/J + test_share)` times the sample variance of J differences.
     Source: Nadeau & Bengio 2003, "Inference for the generalization error", Machine Learning 52.
 
-    Where a model was chosen by its scores, p and an end of the interval allow for that: the lower
-    end and a lead of the first for how the first was chosen, the others for the second. The four
-    degrees of freedom of five folds tell little so far out, so peers help to tell the noise: its
-    variance is then the larger of the differences' own and of what is left in the scores of all,
-    with the latter's degrees of freedom. No choice makes a claim easier than without it.
+    If a model was chosen by its scores, p and an end of the interval allow for that: the lower end
+    and a lead of the first model for the choice of the first, the others for the choice of the
+    second. The four degrees of freedom of five folds are too few so far out in the tail, so the
+    scores of peers help to estimate the noise: its variance is the larger of the differences' own
+    variance and the residual variance of all scores, with the degrees of freedom of the latter.
+    Allowing for a choice never makes a claim easier.
 
     Args:
         first: a score for each fold.
         second: scores on the same folds, in the same order.
-        test_share: validation samples for each training sample; of k folds `1 / (k - 1)`. With 0
-            this is the plain paired t-test.
+        test_share: validation samples per training sample; `1 / (k - 1)` for k folds. With 0 this
+            is the plain paired t-test.
         level: of the interval, between 0 and 1.
         choices: how the first and the second model were chosen.
         peers: scores of other models on the same folds, about as good; `(n_models, n_folds)`.
 
     Raises:
-        ValueError: no scores, not as many of all, one that is not finite, or a share or level
-            out of its range.
+        ValueError: no scores, different numbers of them, one that is not finite, or a share or
+            level out of its range.
     """
     _check(test_share, level)
     one, other = _scores(first), _scores(second)
@@ -151,18 +152,18 @@ def unpaired_difference(
 
 
 def wilcoxon(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """Return the two-sided p of Wilcoxon's signed-rank test; None for too few differences.
+    """Return the two-sided p of Wilcoxon's signed-rank test; None with too few differences.
 
     Differences of zero are left out. Source: Wilcoxon 1945, "Individual comparisons by ranking
     methods", Biometrics Bulletin 1.
 
     Raises:
-        ValueError: no scores, not as many of both, or one that is not finite.
+        ValueError: no scores, different numbers of them, or one that is not finite.
     """
     one, other = _scores(first), _scores(second)
     if len(one) != len(other):
         raise ValueError(f"both must have as many folds; got {len(one)} and {len(other)}")
-    # Differences that are equal but for rounding must be tied.
+    # Differences that are equal except for rounding must be tied.
     differences = np.round(one - other, 12)
     differences = differences[differences != 0]
     if len(differences) < FEWEST_FOR_WILCOXON:
@@ -175,10 +176,10 @@ def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> McNemar:
 
     Args:
         first: for each sample whether the first model is right, `(n,)`.
-        second: likewise, the same samples in the same order.
+        second: the same for the second model and the same samples in the same order.
 
     Raises:
-        ValueError: not as many samples of both.
+        ValueError: the numbers of samples differ.
     """
     if first.shape != second.shape:
         raise ValueError(f"both must have as many samples; got {len(first)} and {len(second)}")
@@ -188,9 +189,9 @@ def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> McNemar:
 
 
 def mcnemar_p(first: int, second: int) -> float:
-    """Return McNemar's two-sided p for so many samples that only one model gets right each.
+    """Return McNemar's two-sided p for the numbers of samples that only one model gets right.
 
-    Exact (binomial) for fewer than 25 of them, else chi-squared with continuity correction.
+    Exact (binomial) for fewer than 25 samples, else chi-squared with continuity correction.
     Source: McNemar 1947, "Note on the sampling error of the difference between correlated
     proportions or percentages", Psychometrika 12; Edwards 1948, Psychometrika 13 (correction).
     """
@@ -202,7 +203,7 @@ def mcnemar_p(first: int, second: int) -> float:
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """Return p values corrected for their number, in their order; each is at least what it was.
+    """Return p-values corrected for their number, in the same order; none gets smaller.
 
     Source: Holm 1979, "A simple sequentially rejective multiple test procedure", Scandinavian
     Journal of Statistics 6.
@@ -233,7 +234,7 @@ def _rounded(mean: float) -> float:
 
 
 def _variance_of_mean(values: Numbers, share: float) -> float:
-    """Return the corrected variance; exactly 0 where all values are equal but for rounding."""
+    """Return the corrected variance; exactly 0 if all values are equal except for rounding."""
     if len(values) < 2 or float(np.ptp(values)) <= _ROUNDING:
         return 0.0
     return (1 / len(values) + share) * float(values.var(ddof=1))
@@ -255,10 +256,10 @@ def _difference(
         mean: first minus second.
         variance: of the mean.
         freedom: degrees of freedom of the variance.
-        folds: how many there are.
-        level: of the interval.
+        folds: number of folds.
+        level: confidence level of the interval.
         choices: how the two were chosen.
-        first_part: of the variance, 0 to 1.
+        first_part: the first model's share of the variance, 0 to 1.
     """
     if folds < 2:
         return Difference(mean, None, None, None, folds)
@@ -277,14 +278,14 @@ def _difference(
 
 
 def _ahead(mean: float) -> int:
-    """Return which of the two is ahead, 0 or 1."""
+    """Return which of the two leads, 0 or 1."""
     return 0 if mean >= 0 else 1
 
 
 def _more_careful(
     plain: Difference, chosen: Difference, choices: tuple[Choice, Choice]
 ) -> Difference:
-    """Return a difference with the ends and p that a choice speaks against no surer than plain."""
+    """Return a difference whose interval and p are at least as cautious as the plain ones."""
 
     def of(end: Callable[..., float], name: str, choice: Choice) -> float:
         sure = getattr(plain, name)
@@ -299,18 +300,18 @@ def _more_careful(
     )
 
 
-_NORMAL = 1.959963984540054  # 97.5 % of the normal distribution lie below
+_NORMAL = 1.959963984540054  # 97.5 % of the normal distribution are below
 
 
 def wilson(share: float, samples: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share of independent samples.
+    """Return the 95 % interval of a fraction of independent samples.
 
     Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference",
     Journal of the American Statistical Association 22.
 
     Args:
         share: such as the fraction of samples classified correctly.
-        samples: how many there were; without any the share may be anything.
+        samples: number of samples; with none, the interval is 0 to 1.
     """
     if samples < 1:
         return 0.0, 1.0
@@ -321,15 +322,14 @@ def wilson(share: float, samples: int) -> tuple[float, float]:
 
 
 def over_folds(scores: Sequence[float], *, test_share: float) -> tuple[float, float] | None:
-    """Return the 95 % interval of a mean of fractions over folds, None where there is one fold.
+    """Return the 95 % interval of a mean of fractions over folds; None with one fold.
 
-    The variance is corrected for the overlap of the training parts, as in
-    `corrected_difference`, of which this is the difference from 0.
-    It is cut at 0 and 1.
+    This is `corrected_difference` from 0, limited to 0..1: the variance is corrected for the
+    overlap of the training parts.
 
     Args:
-        scores: one a fold, within 0..1.
-        test_share: validation samples for each training sample.
+        scores: one for each fold, within 0..1.
+        test_share: validation samples per training sample.
     """
     if not scores:
         return None

@@ -1,4 +1,4 @@
-"""A comparison as JSON, and as a folder of pictures and numbers."""
+"""Write a comparison as JSON, and as a folder of pictures and numbers."""
 
 import json
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from search.errors import SettingsError
 
 
 def document(comparison: Comparison) -> dict[str, Any]:
-    """Return all of a comparison as a JSON-ready dictionary; differences are of fractions."""
+    """Return a comparison as a dictionary for JSON; differences are fractions."""
     labels = [entry.label for entry in comparison.entries]
     ranking = comparison.ranking
     return {
@@ -54,7 +54,7 @@ def _cell(cell: Cell, classes: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _finite(entry: dict[str, Any]) -> dict[str, Any]:
-    """Return an entry whose numbers that JSON lacks, as the loss of a wild model, are null."""
+    """Return an entry with null for numbers that JSON lacks, such as an infinite loss."""
     return {
         name: None if isinstance(value, float) and not isfinite(value) else value
         for name, value in entry.items()
@@ -65,7 +65,7 @@ DIFFERENCE, RANKS, NUMBERS = "difference.png", "critical_difference.png", "compa
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> list[Path]:
-    """Write a comparison's files and return their paths; those of an earlier one are replaced.
+    """Write a comparison's files and return their paths; an earlier comparison's are replaced.
 
     Raises:
         SettingsError: the folder cannot be written.
@@ -82,14 +82,14 @@ def write_comparison(comparison: Comparison, folder: Path) -> list[Path]:
         except OSError as error:
             raise _refusal(path, error) from error
         paths.append(path)
-    stale = folder / RANKS  # of an earlier comparison, which had more contenders
+    stale = folder / RANKS  # from an earlier comparison with more contenders
     if stale not in paths and stale.is_file():
         stale.unlink()
     return paths
 
 
 def _files(comparison: Comparison) -> Iterator[tuple[str, bytes]]:
-    # Matplotlib takes a second.
+    # importing Matplotlib takes a second
     from search.analysis.comparison.confusion import difference_png
     from search.analysis.comparison.ranks import critical_difference_png
 

@@ -1,5 +1,5 @@
-"""A study's report: its pictures, and one HTML file that needs nothing beside it.
+"""The report of a study: its figures, and a self-contained HTML file.
 
-Figures are drawn from the journal alone, so they are the same whichever driver proposed.
-`figures.figures` gives them by name, `writing.write_report` writes the page.
+Figures use only the journal, so they are the same for all drivers. `figures.figures` returns them
+by name, `writing.write_report` writes the page.
 """

@@ -1,4 +1,4 @@
-"""How well each class is told from the others, and the most confidently wrong predictions."""
+"""How well each class is recognised, and the most confident mistakes."""
 
 import base64
 import io
@@ -34,18 +34,18 @@ from tracking.home import StudyFolder
 
 Counts = NDArray[np.int64]
 
-_WRITTEN = 25  # classes; with more, counts in the cells could not be read
+_WRITTEN = 25  # classes; with more, counts in the cells would be unreadable
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """How often one class was taken for another.
+    """How often one class was predicted as another.
 
     Attributes:
         true: number of the true class.
-        predicted: of the class it was taken for.
-        count: how often.
-        share: of the true class's samples.
+        predicted: number of the predicted class.
+        count: number of samples.
+        share: fraction of the true class's samples.
     """
 
     true: int
@@ -55,7 +55,7 @@ class Mistake:
 
 
 def confusion(subject: Subject) -> Figure:
-    """Draw confusion matrices: of the best trial, the best baseline and the test set."""
+    """Draw the confusion matrices of the best trial, the best baseline and the test set."""
     names = class_names(subject)
     matrices = _matrices(subject)
     if not matrices:
@@ -83,7 +83,7 @@ def confusion(subject: Subject) -> Figure:
 
 
 def class_scores(subject: Subject) -> Figure:
-    """Draw precision, recall and F1 of each class, the weakest on top."""
+    """Draw precision, recall and F1 of each class, the weakest class on top."""
     names = class_names(subject)
     counts = _counts(subject.best, len(names))
     if counts is None:
@@ -120,7 +120,7 @@ def class_scores(subject: Subject) -> Figure:
 
 
 def measures(counts: Counts) -> tuple[NDArray[np.float64], ...]:
-    """Return precision, recall and F1 of each class; 0 where there is nothing to divide by."""
+    """Return precision, recall and F1 of each class; 0 where the divisor is 0."""
     hits = np.diag(counts).astype(np.float64)
     told, true = counts.sum(axis=0), counts.sum(axis=1)
     precision = hits / np.maximum(told, 1)
@@ -129,7 +129,7 @@ def measures(counts: Counts) -> tuple[NDArray[np.float64], ...]:
 
 
 def commonest_mistakes(subject: Subject, most: int = 6) -> list[Mistake]:
-    """Return the pairs of classes that the best trial mistakes most often, the commonest first."""
+    """Return the best trial's most frequent confusions, the most frequent first."""
     counts = _counts(subject.best, len(class_names(subject)))
     if counts is None:
         return []
@@ -146,7 +146,7 @@ def commonest_mistakes(subject: Subject, most: int = 6) -> list[Mistake]:
 
 
 def class_names(subject: Subject) -> list[str]:
-    """Return the classes' names; a nameless one is called by its number."""
+    """Return the classes' names; a class without a name is called by its number."""
     names = subject.history.known_study().classes
     return [name.strip() or f"class {number}" for number, name in enumerate(names)]
 
@@ -187,7 +187,7 @@ def _heatmap(counts: Counts, names: list[str]) -> Heatmap:
         ]
         for r, true in enumerate(names)
     ]
-    # Half of the colours for the first fifth: mistakes are few and are what one looks for.
+    # Half of the colours are for shares up to a fifth, because mistakes are rare and matter most.
     shown = np.sqrt(share)
     texts = [[str(count) if count else "" for count in row] for row in counts.tolist()]
     return Heatmap(
@@ -226,22 +226,22 @@ def _add_rival(figure: Figure, subject: Subject, order: NDArray[np.int64]) -> No
 
 
 MOST = 24
-_SIDE = 128  # pixels; larger pictures are shrunk
+_SIDE = 128  # pixels; larger pictures are scaled down
 _LONGEST = 400  # characters of a text
-_COLUMNS = 12  # of a table's row
+_COLUMNS = 12  # values of a table's row
 
 
 @dataclass(frozen=True)
 class Wrong:
-    """A sample a trial was sure of, and wrong.
+    """A confident mistake of a trial.
 
     Attributes:
         index: the sample's number in the training set, from 0.
         true: number of its class.
-        predicted: of the class it was taken for.
-        confidence: probability given to that class, or its score.
-        truth: the same of the true one.
-        sample: a PNG; a text; or a row's values with their columns' names.
+        predicted: number of the predicted class.
+        confidence: probability or score of the predicted class.
+        truth: probability or score of the true class.
+        sample: a PNG; a text; or the values of a row with the names of their columns.
         is_scored: whether the model gives scores, not probabilities.
     """
 
@@ -257,16 +257,16 @@ class Wrong:
 def most_confidently_wrong(
     subject: Subject, folder: StudyFolder, *, home: Path, data_dir: Path | None
 ) -> list[Wrong]:
-    """Return the best trial's surest mistakes on samples it was not trained on.
+    """Return the best trial's most confident mistakes on samples it was not trained on.
 
     Args:
         subject: the study.
         folder: its files.
-        home: where datasets are kept.
-        data_dir: where the user's own copies are.
+        home: the home, with cached datasets.
+        data_dir: folder with the user's datasets.
 
     Raises:
-        DataError: predictions, folds or the dataset are not there, or not what they were.
+        DataError: predictions, folds or the dataset are missing or have changed.
     """
     study = subject.history.known_study()
     predictions, indices = _out_of_fold(subject.best, folder, len(study.classes))
@@ -297,7 +297,7 @@ def most_confidently_wrong(
 def _out_of_fold(
     trial: TrialHistory, folder: StudyFolder, classes: int
 ) -> tuple[Predictions, NDArray[np.int64]]:
-    """Return a trial's predictions on all validation parts, and which samples these are."""
+    """Return a trial's predictions on all validation parts, and the indices of their samples."""
     folds = Folds.load(folder.folds)
     parts, indices = [], []
     for fold in trial.finished_folds():
@@ -354,5 +354,5 @@ def _png(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def data_address(png: bytes) -> str:
-    """Return a picture as an address that holds it."""
+    """Return a picture as a data URL."""
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"

@@ -1,4 +1,4 @@
-"""All figures of a study, by name; the page and the Python interface take them from here."""
+"""All figures of a study, by name, for the page and the Python interface."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ _FIGURES: dict[str, tuple[str, str, Callable[[Subject], Figure]]] = {
     "optimisation_history": (
         "Optimisation history",
         "Each trial's {name} in the order of proposal, with its spread over the folds; the line is"
-        " the best so far. Look for where the line stops rising: more trials would have added"
-        " little there. Trials that were stopped early are grey, at the score they had then, which"
-        " is no full score.",
+        " the best so far. Look for where the line stops rising: from there, more trials added"
+        " little. Pruned trials are grey, at the score at which they were pruned, which is not a"
+        " full score.",
         optimisation_history,
     ),
     "front": (
@@ -29,59 +29,59 @@ _FIGURES: dict[str, tuple[str, str, Callable[[Subject], Figure]]] = {
     ),
     "importance": (
         "Parameter importance",
-        "How far the values among the best trials differ from those among all (PED-ANOVA, for"
-        " {name}). Look for bars that reach beyond their orange mark: shorter ones may be chance.",
+        "How far a parameter's values among the best trials differ from those among all (PED-ANOVA,"
+        " for {name}). Look for bars beyond their orange mark: shorter ones may be chance.",
         importance,
     ),
     "parallel_coordinates": (
         "Parallel coordinates",
-        "Each line is a trial, from its settings to its score; the stronger its colour, the"
-        " better. Grey ones were stopped early. Drag along an axis to pick out trials,"
-        " drag its name to move it; look for where the good lines run together.",
+        "Each line is a trial, from its params to its score; the stronger its colour, the better."
+        " Grey trials were pruned. Drag along an axis to select trials, or drag its name to move"
+        " it; look for values that the good lines share.",
         parallel_coordinates,
     ),
     "slices": (
         "Slices",
         "The score against one parameter at a time, the most important first. Look for a slope or a"
         " bump; a flat cloud means the parameter by itself does not matter. Ticks at the bottom are"
-        " trials that were stopped early.{note}",
+        " pruned trials.{note}",
         slices,
     ),
     "contours": (
         "Contours",
         "The smoothed {name} over two parameters at once; points are trials, blank parts were not"
-        " tried. Look for a ridge: there the two have to be set together.{note}",
+        " tried. Look for a ridge: there the two must be chosen together.{note}",
         contours,
     ),
     "curves": (
         "Curves of all folds",
         "Accuracy and loss by epoch: single folds thin, their mean bold, the standard deviation"
-        " shaded. Look for validation that turns while training goes on (overfitting), and for"
-        " folds that part from the others.",
+        " shaded. Look for validation curves that get worse while training improves"
+        " (overfitting), and for folds that differ from the others.",
         curves,
     ),
     "pruning": (
         "Trials by length of training",
-        "How many trials were trained for how long. The grey area is what was not trained because"
-        " weak trials were stopped; look for where the blue edge drops.",
+        "How many trials were trained for how long. The grey area was saved by pruning weak trials;"
+        " look for where the blue edge drops.",
         pruning,
     ),
     "confusion": (
         "Confusion matrix",
         "Rows are true classes, columns predicted ones; colour is the share of the true class."
-        " Look for dark cells off the diagonal: classes taken for each other.",
+        " Look for dark cells off the diagonal: confused classes.",
         confusion,
     ),
     "class_scores": (
         "Scores by class",
-        "The weakest classes are on top. Precision left of recall: the class is named too often;"
-        " recall left of precision: too seldom. The ring is the best baseline's F1.",
+        "The weakest classes are on top. Precision left of recall: the class is predicted too"
+        " often; recall left of precision: too rarely. The ring is the best baseline's F1.",
         class_scores,
     ),
     "time": (
         "Time of the trials",
-        "How long each trial trained, and what came of it; larger points have more parameters. Look"
-        " for a trial almost as good as the best for much less time.",
+        "How long each trial trained, and its score; larger points have more parameters. Look for a"
+        " trial that is almost as good as the best in much less time.",
         time,
     ),
 }
@@ -89,13 +89,13 @@ _FIGURES: dict[str, tuple[str, str, Callable[[Subject], Figure]]] = {
 
 @dataclass(frozen=True)
 class Chart:
-    """A figure with its words.
+    """A figure with title and caption.
 
     Attributes:
-        name: as `figures` calls it.
+        name: key in the result of `figures`.
         title: a short heading.
-        caption: what it shows and what to look for; where there is no figure, why.
-        figure: None where it makes no sense for the study.
+        caption: what it shows and what to look for; without a figure, the reason.
+        figure: None if it makes no sense for the study.
     """
 
     name: str
@@ -105,18 +105,18 @@ class Chart:
 
 
 def charts(subject: Subject) -> dict[str, Chart]:
-    """Return every chart by name, those without a figure too."""
+    """Return every chart by name, including those without a figure."""
     return {name: _chart(name, subject) for name in _FIGURES}
 
 
 def figures(history: History) -> dict[str, Figure]:
-    """Return a study's figures by name; those that make no sense for it are left out.
+    """Return a study's figures by name, without those that make no sense for it.
 
-    They are `optimisation_history`, `front`, `importance`, `parallel_coordinates`, `slices`,
+    Names: `optimisation_history`, `front`, `importance`, `parallel_coordinates`, `slices`,
     `contours`, `curves`, `pruning`, `confusion`, `class_scores` and `time`.
 
     Args:
-        history: the study's; complete or not, running or not.
+        history: of the study, which may be running.
 
     Raises:
         ValueError: it holds no study.

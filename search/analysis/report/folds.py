@@ -1,4 +1,4 @@
-"""How trials learned on each fold, where they were stopped, and what that saved."""
+"""Curves of trials on each fold, where trials were pruned, and what that saved."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -29,12 +29,12 @@ _PANELS = (("accuracy", ""), ("loss", "2"))
 
 
 def curves(subject: Subject) -> Figure:
-    """Draw each fold's curves of the best trial; others can be chosen."""
+    """Draw the best trial's curves on each fold; other trials can be selected."""
     trials = [trial for trial in _shown(subject) if any(f.epochs for f in trial.folds.values())]
     if not trials:
         raise NothingToDraw("The journal holds no epochs of a complete trial.")
     figure = blank_figure(380)
-    visible: list[int] = []  # of each trace, the place of its trial
+    visible: list[int] = []  # for each trace the index of its trial
     for place, trial in enumerate(trials):
         for trace in _traces(trial):
             figure.add_trace(trace.update(visible=place == 0))
@@ -62,7 +62,7 @@ def curves(subject: Subject) -> Figure:
 
 
 def _shown(subject: Subject) -> list[TrialHistory]:
-    """Return the best trial, the best baseline, and the next best ones."""
+    """Return the best trial, the best baseline, and the next best trials."""
     first = [subject.best, *([subject.rival] if subject.rival else [])]
     others = [trial for trial in subject.history.completed() if trial not in first]
     return [*first, *others][:_CHOICES]
@@ -91,7 +91,7 @@ Folds = Mapping[int, Mapping[int, Mapping[str, float]]]
 
 
 def _columns(folds: Folds, metric: str) -> dict[int, list[float]]:
-    """Return each epoch's finite values over the folds."""
+    """Return the finite values of all folds for each epoch."""
     found: dict[int, list[float]] = {}
     for rows in folds.values():
         for epoch, row in rows.items():
@@ -167,13 +167,13 @@ def _edges(columns: Any) -> tuple[list[float], list[float]]:
 
 @dataclass(frozen=True)
 class Saving:
-    """What stopping trials early saved.
+    """What pruning saved.
 
     Attributes:
-        stopped: number of trials.
-        epochs: epochs that were not trained, folds together; with early stopping at most so many.
-        of: epochs that all finished trials would have taken.
-        seconds: time those epochs would have taken, each at its trial's own pace.
+        stopped: number of pruned trials.
+        epochs: epochs that were not trained, over all folds; an upper bound with early stopping.
+        of: epochs that all finished trials would have trained without pruning.
+        seconds: estimated time of the saved epochs, at each trial's own speed.
     """
 
     stopped: int
@@ -197,7 +197,7 @@ def saving(history: History) -> Saving:
 
 
 def trained_epochs(trial: TrialHistory) -> int:
-    """Return how many epochs a finished trial was trained, all folds together."""
+    """Return how many epochs a finished trial was trained, over all folds."""
     return trial.ended.epochs_trained if trial.ended else 0
 
 
@@ -211,16 +211,16 @@ def full_epochs(trial: TrialHistory, history: History) -> int:
 
 
 def pruning(subject: Subject) -> Figure:
-    """Draw how many trials were still trained after so many epochs, and would have been."""
+    """Draw how many trials were trained for how many epochs, with and without pruning."""
     history = subject.history
     if not subject.pruned:
-        raise NothingToDraw("No trial was stopped early.")
+        raise NothingToDraw("No trial was pruned.")
     trials = [t for t in history.finished() if t.state in ("complete", "pruned")]
     with_it = sorted(trained_epochs(trial) for trial in trials)
     without = sorted(full_epochs(trial, history) for trial in trials)
     figure = blank_figure(380)
     for lengths, name, colour, band in (
-        (without, "without stopping", GREY, GREY_BAND),
+        (without, "without pruning", GREY, GREY_BAND),
         (with_it, "trained", BLUE, BLUE_BAND),
     ):
         at, left = _survivors(lengths)
@@ -237,14 +237,14 @@ def pruning(subject: Subject) -> Figure:
             )
         )
     _mark_folds(figure, subject, max(without))
-    figure.update_xaxes(title_text="epochs trained, folds together", range=[0, 1.02 * max(without)])
+    figure.update_xaxes(title_text="epochs trained, over all folds", range=[0, 1.02 * max(without)])
     figure.update_yaxes(title_text="trials", rangemode="tozero")
     legend_above(figure)
     return figure
 
 
 def _survivors(lengths: list[int]) -> tuple[list[int], list[int]]:
-    """Return steps: after so many epochs, how many trials go on."""
+    """Return a step function: how many trials were trained for more than so many epochs."""
     at, left = [0], [len(lengths)]
     for length in sorted(set(lengths)):
         at.append(length)
@@ -253,7 +253,7 @@ def _survivors(lengths: list[int]) -> tuple[list[int], list[int]]:
 
 
 def _mark_folds(figure: Figure, subject: Subject, longest: int) -> None:
-    """Mark the folds' ends where all trials have epochs alike."""
+    """Mark the ends of folds if all trials have the same number of epochs."""
     study = subject.history.known_study()
     lengths = {trial.setting.get("epochs") for trial in subject.history.trials.values()}
     if len(lengths) != 1 or longest != study.folds * int(next(iter(lengths)) or 0):

@@ -1,7 +1,7 @@
-"""How much each searched parameter tells good trials from others.
+"""Importance of parameters: how much their values distinguish the best trials from all.
 
-The one module besides its driver that imports Optuna, for its measure alone: it is the same for
-studies that KerasTuner searched.
+Besides the driver, the only module that imports Optuna: for its measure, which is used for all
+drivers.
 """
 
 import math
@@ -32,10 +32,9 @@ class Importance:
     """One parameter's importance.
 
     Attributes:
-        name: the parameter's.
-        share: of all parameters' importance together, 0 to 1.
-        chance: the share it would have had by chance alone: 19 of 20 shuffled studies stay
-            below.
+        name: of the parameter.
+        share: of the sum of all importances, 0 to 1.
+        chance: the share that chance alone reaches: 19 of 20 shuffled studies stay below.
     """
 
     name: str
@@ -44,26 +43,27 @@ class Importance:
 
 
 def importances(history: History, axes: Sequence[Axis]) -> list[Importance]:
-    """Return the parameters' importances, the largest first; nothing where it cannot be told.
+    """Return the parameters' importances, the largest first; empty if there are too few trials.
 
     The measure is PED-ANOVA: how far the values of a parameter among the best trials differ from
-    those among all trials. It needs to know only which trials are the best, no values. That is why
-    pruned trials can count: the pruner took them off because they were not among the best, and
-    they are placed below every complete trial. Regression on values (fANOVA) would have to leave
-    them out, with most of what a racing study learned, or to take a score after one epoch for one
-    after all of them.
-    The best are a tenth of the trials, at least five, never more than there are complete ones nor
-    than half of all. Failed trials are left out. A parameter that is in use only under a condition
-    is compared among the trials that use it, and weighted by how often the best and all use it.
+    those among all trials. It only needs to know which trials are the best, not their scores. So
+    pruned trials can count: they were pruned because they were not among the best, and rank below
+    every complete trial. Regression on scores (fANOVA) would have to leave them out, with most of
+    what a racing study learned, or to treat a score after one epoch like a score after all epochs.
 
-    With few trials any parameter looks important by chance: the same is computed for shuffled
-    ranks, with a fixed seed, and returned beside it.
+    The best are a tenth of the trials, at least five, but at most the number of complete trials and
+    half of all trials. Failed trials are left out. A parameter that is in use only under a
+    condition is compared among the trials that use it, and weighted by how often the best and all
+    use it.
+
+    With few trials, any parameter looks important by chance. So importances are also computed for
+    shuffled ranks, with a fixed seed, and returned as `chance`.
 
     Source: Watanabe, Bansal and Hutter, "PED-ANOVA: efficiently quantifying hyperparameter
     importance in arbitrary subspaces", 2023; with conditions as in Optuna's implementation.
 
     Args:
-        history: the study's.
+        history: of the study.
         axes: its searched parameters.
     """
     ranked = _ranked(history)
@@ -89,14 +89,14 @@ def importances(history: History, axes: Sequence[Axis]) -> list[Importance]:
 def _ranked(history: History) -> list[TrialHistory]:
     """Return the complete trials, the best first, then the pruned ones.
 
-    The order of these does not matter: none of them can be among the best.
+    The order of pruned trials does not matter: none of them can be among the best.
     """
     complete = [t for t in history.completed() if t.value is not None and math.isfinite(t.value)]
     return complete + [trial for trial in history.finished() if trial.state == "pruned"]
 
 
 def _frozen(trial: TrialHistory, axes: Sequence[Axis]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return a trial's parameters as Optuna takes them, and each one's distribution."""
+    """Return a trial's params and distributions for Optuna."""
     used = [axis for axis in axes if axis.name in trial.setting]
     values = {a.name: _value(a, trial.setting[a.name]) for a in used}
     return values, {axis.name: _distribution(axis) for axis in used}
@@ -104,7 +104,7 @@ def _frozen(trial: TrialHistory, axes: Sequence[Axis]) -> tuple[dict[str, Any], 
 
 def _value(axis: Axis, value: Any) -> Any:
     if axis.choices:
-        return int(axis.position(value))  # any type of value may be a choice here
+        return int(axis.position(value))  # a categorical value may have any type
     return int(value) if axis.whole else float(value)
 
 
@@ -140,19 +140,19 @@ def _study(trials: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> "Study":
 
 
 def _measured(study: "Study", names: list[str], ranks: Ranks, top: int) -> dict[str, float]:
-    """Return the importances where trial `n` has place `ranks[n]` and the first `top` are best."""
+    """Return the importances if trial `n` has rank `ranks[n]` and the first `top` are the best."""
     from optuna.importance import PedAnovaImportanceEvaluator
 
-    share = (top - 0.5) / len(ranks)  # such that rounding up gives `top`
+    share = (top - 0.5) / len(ranks)  # so that rounding up gives `top`
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # few trials under a condition: `chance` tells of that
+        warnings.simplefilter("ignore")  # few trials under a condition: `chance` allows for that
         evaluator = PedAnovaImportanceEvaluator(target_quantile=share)
         found = evaluator.evaluate(study, names, target=lambda trial: float(ranks[trial.number]))
     return {name: max(0.0, found[name]) for name in names}
 
 
 def _by_chance(study: "Study", names: list[str], trials: int, top: int) -> dict[str, float]:
-    """Return the importance that 19 of 20 shuffles stay below, by parameter."""
+    """Return for each parameter the importance that 19 of 20 shuffles stay below."""
     random = np.random.default_rng(0)
     rounds = [_measured(study, names, random.permutation(trials), top) for _ in range(_SHUFFLES)]
     return {

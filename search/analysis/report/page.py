@@ -1,7 +1,4 @@
-"""The page around the report, and HTML put together so that text stays text.
-
-Its style sheet, its script, and the head that forbids the network.
-"""
+"""The HTML page of the report: elements with escaped text, style sheet, script, security policy."""
 
 import base64
 import hashlib
@@ -18,7 +15,7 @@ _EMPTY = {"meta", "link", "img", "br"}
 
 
 class Markup(str):
-    """Text that is HTML already."""
+    """Text that is already HTML."""
 
     __slots__ = ()
 
@@ -29,8 +26,8 @@ def tag(name: str, /, *children: str, **attributes: str | bool | None) -> Markup
     Args:
         name: of the element.
         children: text, which is escaped, and markup.
-        attributes: `class_` for `class`, underscores for dashes; True for one without a value,
-            None or False for none.
+        attributes: `class_` for `class`, underscores for dashes; True for an attribute without a
+            value, None or False for no attribute.
     """
     told = "".join(_attribute(key, value) for key, value in attributes.items())
     if name in _EMPTY:
@@ -39,14 +36,14 @@ def tag(name: str, /, *children: str, **attributes: str | bool | None) -> Markup
 
 
 def joined(parts: Iterable[str], between: str = "") -> Markup:
-    """Return parts one after another, text escaped."""
+    """Join parts; text is escaped."""
     return Markup(between.join(p if isinstance(p, Markup) else escape(p) for p in parts))
 
 
 def table(
     head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Iterable[int] = ()
 ) -> Markup:
-    """Return a table that scrolls by itself where it is too wide.
+    """Return a table that scrolls if it is too wide.
 
     Args:
         head: headings of the columns.
@@ -65,7 +62,7 @@ def table(
 
 
 def json_block(identity: str, document: Any) -> Markup:
-    """Return a script element of data, which no text in it can end."""
+    """Return a script element with JSON data; text in it cannot close the element."""
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for sign in "<>&\u2028\u2029":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
@@ -166,7 +163,7 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 const touch = matchMedia("(pointer: coarse)").matches;
 const LEAST_PANEL = 260;
 
-// Colours stand under keys that end in "color", and in lists of colours; names never do.
+// Colours have keys that end in "color", or are in lists of colours; names never do.
 function coloured(value, isColour) {
   if (typeof value === "string") return isColour && dark.matches && DARK[value] || value;
   if (Array.isArray(value)) return value.map(part => coloured(part, isColour));
@@ -175,7 +172,7 @@ function coloured(value, isColour) {
     [key, coloured(part, /color(scale|way)?$/.test(key))]));
 }
 
-// As `set_panels` lays them out, with as many columns as the width has room for.
+// The layout of `set_panels`, with as many columns as fit the width.
 function lay(layout, width) {
   const panels = layout.meta && layout.meta.panels;
   if (!panels) return;
@@ -266,17 +263,16 @@ addEventListener("beforeprint", () => boxes.forEach(box => box.dataset.drawn || 
 def page(title: str, body: Markup, figures: Markup) -> str:
     """Return the whole HTML document.
 
-    Its head forbids the browser to ask anything of any network, and to run any script but the two
-    in it.
+    Its head forbids all network requests, and all scripts except the two in it.
 
     Args:
         title: of the window.
-        body: what is read.
-        figures: blocks of data the charts are drawn from.
+        body: the visible content.
+        figures: data blocks of the charts.
     """
     scripts = (get_plotlyjs(), SCRIPT)
     hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
-    # Parallel coordinates compile their shaders' callers, hence 'unsafe-eval'.
+    # Plotly's parallel coordinates compile code for their shaders, which needs 'unsafe-eval'.
     policy = (
         f"default-src 'none'; img-src data: blob:; style-src 'unsafe-inline';"
         f" script-src 'unsafe-eval' {hashes}; base-uri 'none'; form-action 'none'"

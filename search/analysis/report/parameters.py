@@ -1,4 +1,4 @@
-"""What the parameters' values have to do with the score, one at a time and two together."""
+"""Figures of parameters: importance, parallel coordinates, slices and contours."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -29,18 +29,20 @@ from tracking.history import TrialHistory
 from tracking.objectives import Objective
 
 _MOST_SLICES = 12
-_UNUSED = -0.12  # place of trials that do not use a parameter, below its axis's low end at 0
+_UNUSED = (
+    -0.12
+)  # position of trials that do not use a parameter, below the low end of its axis at 0
 
 
 def importance(subject: Subject) -> Figure:
-    """Draw how much each parameter told the best trials from all others."""
+    """Draw how much each parameter distinguishes the best trials from all."""
     if len(subject.axes) < 2:
         raise NothingToDraw("Trials differ in one parameter only; there is nothing to rank.")
     found = subject.importances
     if not found:
         raise NothingToDraw(
-            "Which parameters matter cannot be told from so few trials:"
-            f" it takes {LEAST_COMPLETE} complete ones, and some that did worse."
+            "There are too few trials to tell which parameters matter:"
+            f" it takes {LEAST_COMPLETE} complete trials, and some that did worse."
         )
     shown = found[:20][::-1]
     when = {a.name: f" (only while {plain(a.when)})" if a.when else "" for a in subject.axes}
@@ -54,8 +56,8 @@ def importance(subject: Subject) -> Figure:
             showlegend=False,
             marker={"color": [BLUE if e.share > e.chance else GREY for e in shown]},
             hovertext=[
-                f"{plain(e.name)}{when[e.name]}: {e.share:.0%} of what tells the best from the"
-                f" others; by chance up to {e.chance:.0%}"
+                f"{plain(e.name)}{when[e.name]}: {e.share:.0%} of all importance;"
+                f" by chance up to {e.chance:.0%}"
                 for e in shown
             ],
             hoverinfo="text",
@@ -84,7 +86,7 @@ def importance(subject: Subject) -> Figure:
 
 
 def parallel_coordinates(subject: Subject) -> Figure:
-    """Draw each trial as a line through its parameters' values to its score."""
+    """Draw each trial as a line through its params to its score."""
     if len(subject.complete) < 2:
         raise NothingToDraw("It takes two complete trials to compare settings.")
     trials = [*subject.pruned, *subject.complete]
@@ -114,7 +116,7 @@ def parallel_coordinates(subject: Subject) -> Figure:
 
 
 def slices(subject: Subject) -> Figure:
-    """Draw the score against each parameter by itself."""
+    """Draw the score against each parameter alone."""
     if len(subject.complete) < 2:
         raise NothingToDraw("It takes two complete trials to compare settings.")
     axes = subject.axes[:_MOST_SLICES]
@@ -156,7 +158,7 @@ def slices(subject: Subject) -> Figure:
 
 
 def _slice_traces(subject: Subject, axis: Axis, floor: float) -> list[Any]:
-    """Return the points of one parameter: stopped trials along the floor, the others above."""
+    """Return the points of one parameter: pruned trials along the bottom, the others above."""
     compared = subject.compared
     known = [subject.history.trials[number] for number in compared.values]
     used = [trial for trial in known if axis.name in trial.setting]
@@ -188,7 +190,7 @@ def _slice_traces(subject: Subject, axis: Axis, floor: float) -> list[Any]:
 
 
 def _jittered(axis: Axis, trial: TrialHistory) -> float:
-    """Return where a trial stands; a choice's trials lie a little apart, always alike."""
+    """Return a trial's position; trials of a choice are spread a little, always in the same way."""
     place = axis.position(trial.setting[axis.name])
     return place if axis.is_number else place + 0.5 * ((trial.number * 0.618) % 1 - 0.5)
 
@@ -196,7 +198,7 @@ def _jittered(axis: Axis, trial: TrialHistory) -> float:
 def _score_shares(subject: Subject, trials: list[TrialHistory]) -> list[float | None]:
     """Return each complete trial's rank as 0 (worst) to 1 (best), None for the others.
 
-    Ranks, not values: one trial that diverged would take all colours for itself.
+    Ranks, not values: otherwise one diverged trial would use up the range of colours.
     """
     order = sorted(subject.complete, key=lambda t: subject.first.oriented(subject.value(t)))
     place = {trial.number: n / max(1, len(order) - 1) for n, trial in enumerate(order)}
@@ -240,7 +242,7 @@ def _objective_dimension(objective: Objective, trials: list[TrialHistory]) -> di
 def _laid_out(
     label: str, shares: list[float], ticks: list[float], texts: list[str], missing: str
 ) -> dict[str, Any]:
-    """Return a dimension on 0..1 with a place below for trials that have no value on it."""
+    """Return a dimension on 0..1 with a position below for trials without a value."""
     is_missing = _UNUSED in shares
     return {
         "label": label,
@@ -254,10 +256,10 @@ def _laid_out(
 Array = NDArray[np.float64]
 
 _LEAST = 8  # trials with a score that use both parameters
-_PAIRED = 4  # parameters, the most important ones, each with each other
+_PAIRED = 4  # most important parameters, in pairs
 _STEPS = 28
-_WIDTHS = (0.08, 0.12, 0.18, 0.27, 0.4)  # of an axis; how far a trial is taken to speak for
-_FAR = 2.5  # widths from the nearest trial, beyond which nothing is drawn
+_WIDTHS = (0.08, 0.12, 0.18, 0.27, 0.4)  # of an axis; widths of the kernel to choose from
+_FAR = 2.5  # kernel widths from the nearest trial, beyond which nothing is drawn
 
 
 def contours(subject: Subject) -> Figure:
@@ -272,7 +274,7 @@ def contours(subject: Subject) -> Figure:
     if not pairs:
         raise NothingToDraw(
             f"A contour needs {_LEAST} trials that have a score and use both parameters; no pair"
-            " has them."
+            " has so many."
         )
     figure = blank_figure(480)
     for pair in pairs:
@@ -339,17 +341,16 @@ def _surface(subject: Subject, trials: list[TrialHistory], one: Axis, other: Axi
 
 
 def smoothed(points: Array, values: Array, where: Array, numbers: Any) -> Array:
-    """Return the mean of the values near each place, by Gaussian weights; NaN far from all.
+    """Return the mean of the values near each position, by Gaussian weights; NaN far from all.
 
-    The weights' width is the one of `_WIDTHS` that foretells each value best from the others.
+    The width is the one of `_WIDTHS` that predicts each value best from the others.
     Source: Nadaraya 1964 and Watson 1964, kernel regression.
 
     Args:
-        points: `(n, 2)`, where values are known, both axes 0 to 1.
+        points: `(n, 2)`, positions of known values, both axes 0 to 1.
         values: `(n,)`.
-        where: `(m, 2)`, places to fill in.
-        numbers: of each axis whether it has distances; on one that has none only equal places
-            count.
+        where: `(m, 2)`, positions to fill in.
+        numbers: for each axis whether it has distances; otherwise only equal positions count.
     """
     between = _distance(points, points, numbers)
     np.fill_diagonal(between, np.inf)
@@ -364,7 +365,7 @@ def smoothed(points: Array, values: Array, where: Array, numbers: Any) -> Array:
 
 
 def _distance(places: Array, points: Array, numbers: Any) -> Array:
-    """Return squared distances `(m, n)`; infinite where places differ on an axis without order."""
+    """Return squared distances `(m, n)`; infinite where an axis without order differs."""
     apart = (places[:, None, :] - points[None, :, :]) ** 2
     apart = np.where(numbers, apart, np.where(apart > 1e-9, np.inf, 0.0))
     total: Array = apart.sum(axis=2)
@@ -379,7 +380,7 @@ def _miss(between: Array, values: Array, width: float) -> float:
 
 
 def _grid(axis: Axis) -> tuple[Array, list[float]]:
-    """Return shares 0 to 1 along an axis, and the positions they stand for."""
+    """Return evenly spaced shares 0 to 1 of an axis, and their positions."""
     low, high = axis.ends
     steps = len(axis.choices) or _STEPS
     shares = np.linspace(0.0, 1.0, steps) if steps > 1 else np.array([0.5])
@@ -407,7 +408,7 @@ def _points(
 
 
 def _layout(axis: Axis) -> dict[str, Any]:
-    """Return Plotly's layout of an axis, complete, as it replaces another one's."""
+    """Return the complete Plotly layout of an axis, because it replaces that of another."""
     places, texts = axis.ticks()
     low, high = axis.ends
     pad = 0.03 * (high - low) if axis.is_number else 0.5

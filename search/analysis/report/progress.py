@@ -1,4 +1,4 @@
-"""How the search went, trial by trial and as a Pareto front, and what it cost in time."""
+"""Figures of the search: history of trials, Pareto front, and time."""
 
 import math
 from dataclasses import dataclass
@@ -26,12 +26,12 @@ from search.analysis.report.words import objective_name, score_text, time_text, 
 from tracking.history import History, TrialHistory
 from tracking.stages import confirmed_spread, score_so_far, spread, stopped_at
 
-_MOST_BARS = 80  # trials that show their spread; of more it hides the points
-_BELOW = 0.6  # of the complete trials' range, shown below it where stopped trials lie deeper
+_MOST_BARS = 80  # trials that show their spread; with more, it would hide the points
+_BELOW = 0.6  # of the complete trials' range, added below it for pruned trials
 
 
 def optimisation_history(subject: Subject) -> Figure:
-    """Draw each trial's value by its number, and the best one so far."""
+    """Draw each trial's value by its number, and the best value so far."""
     if not subject.complete:
         raise NothingToDraw("No trial is complete yet.")
     figure = blank_figure(430)
@@ -53,7 +53,7 @@ def optimisation_history(subject: Subject) -> Figure:
 
 
 def front(subject: Subject) -> Figure:
-    """Draw two objectives against each other, with the trials that no other one beats."""
+    """Draw two objectives against each other, with the Pareto front."""
     objectives = subject.history.objectives
     if len(objectives) < 2:
         raise NothingToDraw("The study has one objective, so there is no trade-off to show.")
@@ -94,7 +94,7 @@ def front(subject: Subject) -> Figure:
 
 
 def histories(several: list[History]) -> Figure:
-    """Draw the best value so far of several studies in one picture."""
+    """Draw the best value so far of several studies in one figure."""
     figure = blank_figure(400)
     colours = [BLUE, ORANGE, GREEN, PINK, YELLOW, INK, GREY]
     for number, history in enumerate(several):
@@ -157,7 +157,7 @@ def _stopped(subject: Subject) -> Any:
         x=[trial.number for trial, _ in known],
         y=[score for _, score in known],
         mode="markers",
-        name="stopped early (score there)",
+        name="pruned (score then)",
         marker={
             "color": GREY,
             "symbol": "x-thin",
@@ -165,7 +165,7 @@ def _stopped(subject: Subject) -> Any:
             "line": {"color": GREY, "width": 1.5},
         },
         hovertext=[
-            subject.label(trial, f"{score:.4f} when stopped after {stopped_at(trial)}")
+            subject.label(trial, f"{score:.4f} when pruned after {stopped_at(trial)}")
             for trial, score in known
         ],
         hoverinfo="text",
@@ -181,10 +181,10 @@ def _confirmed(subject: Subject) -> Any:
         y=scores,
         error_y={"type": "data", "array": spreads, "color": GREEN, "thickness": 1, "width": 3},
         mode="markers",
-        name="confirmed on further folds",
+        name="on confirmation folds",
         marker={"color": GREEN, "symbol": "star", "size": 12},
         hovertext=[
-            subject.label(trial, f"on further folds {score_text(subject.first, score)}")
+            subject.label(trial, f"on confirmation folds {score_text(subject.first, score)}")
             for trial, score in zip(trials, scores, strict=True)
         ],
         hoverinfo="text",
@@ -205,7 +205,7 @@ def _mark_baseline(figure: Figure, subject: Subject) -> None:
 
 
 def _focus(subject: Subject) -> list[float] | None:
-    """Return the value axis's range: all complete trials, and stopped ones that are near."""
+    """Return the range of the value axis: all complete trials, and pruned ones nearby."""
     values = [subject.value(trial) for trial in subject.complete]
     seen = [score_so_far(trial, subject.first) for trial in subject.pruned]
     known = [score for score in seen if score is not None and score == score]
@@ -233,8 +233,8 @@ class Cost:
     """What a study cost so far.
 
     Attributes:
-        training: seconds of training, all finished trials and confirmations together.
-        epochs: trained by finished trials and confirmations, folds together.
+        training: seconds of training of all finished trials and confirmations.
+        epochs: epochs trained by finished trials and confirmations, over all folds.
         sessions: how many times `run` was called.
     """
 
@@ -268,7 +268,7 @@ def time(subject: Subject) -> Figure:
     """Draw each trial's training time, and scores against it."""
     finished = [t for t in subject.history.finished() if _seconds(t) > 0]
     if not finished:
-        raise NothingToDraw("No trial has told how long it trained.")
+        raise NothingToDraw("No trial has a training time yet.")
     figure = blank_figure(360)
     unit, name = _unit(max(map(_seconds, finished)))
     for state, colour in _STATES:

@@ -1,4 +1,4 @@
-"""One HTML file on one study or several, put together."""
+"""The HTML file on one study or several."""
 
 import time
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ from tracking.records import StudyStarted
 
 
 def bests_table(several: Sequence[Subject]) -> Markup:
-    """Return the studies with their best trials, the best one first where they can be ranked."""
+    """Return the table of studies with their best trials, the best first if they can be ranked."""
     ranked = _ranked(several)
     leader = ranked[0]
     is_one_goal = _have_one_goal(several)
@@ -56,20 +56,20 @@ def bests_table(several: Sequence[Subject]) -> Markup:
 
 
 def overlaid(several: Sequence[Subject]) -> Chart:
-    """Return the chart of all studies' best values so far."""
+    """Return the chart of the best value so far of each study."""
     title = "Optimisation histories"
     if not _have_one_goal(several):
-        told = "The studies search for different things, so one picture of them would say nothing."
+        told = "The studies have different objectives, so one figure of them would mean nothing."
         return Chart("histories", title, told, None)
     told = (
-        "The best score so far of each study by number of trials. Look for the study that is ahead"
+        "The best score so far of each study by number of trials. Look for the study that leads"
         " early, and for the one that ends highest."
     )
     return Chart("histories", title, told, histories([subject.history for subject in several]))
 
 
 def share_folds(one: History, other: History) -> bool:
-    """Say whether two studies are about the same folds of the same data."""
+    """Return whether two studies have the same folds of the same data."""
 
     def mark(study: StudyStarted) -> tuple[object, ...]:
         return study.dataset.get("digest"), study.folds_digest, study.folds
@@ -99,25 +99,25 @@ def _difference(leader: Subject, subject: Subject) -> str:
 
 def _wording(several: Sequence[Subject]) -> list[str]:
     if not _have_one_goal(several):
-        return ["The studies search for different things; their scores cannot be ranked."]
+        return ["The studies have different objectives; their scores cannot be ranked."]
     leader, *others = _ranked(several)
     name = leader.history.known_study().study
     best = f"{'Highest' if leader.first.larger else 'Lowest'} is {name}."
     if all(share_folds(leader.history, other.history) for other in others):
         return [
             best,
-            "All studies have the same folds of the same data, so their bests are compared fold by"
-            " fold; an interval that includes 0 claims nothing. Each stands by itself: `compare`"
-            " corrects for their number, and says what can be claimed. Of many trials the best is a"
-            " little lucky, more so the more there were.",
+            "All studies have the same folds of the same data, so their best trials are compared"
+            " fold by fold; an interval that includes 0 shows no difference. Intervals are not"
+            " corrected for their number: `compare` does that and says what can be claimed. The"
+            " best of many trials is a little lucky, the more so the more there were.",
         ]
     digests = {subject.history.known_study().dataset.get("digest") for subject in several}
     if len(digests) > 1:
-        return [best, "But the studies are on different data: their scores do not compare."]
+        return [best, "But the studies are on different data: their scores are not comparable."]
     return [
         best,
-        "Studies marked \u201cother folds\u201d were cut differently: their means stand beside each"
-        " other, and no paired difference can be told.",
+        "Studies marked \u201cother folds\u201d have different folds: only their means can be"
+        " compared, without a paired difference.",
     ]
 
 
@@ -125,7 +125,7 @@ _PARTS = (  # identity, title, charts
     ("search", "The search", ("optimisation_history", "front")),
     ("parameters", "Parameters", ("importance", "parallel_coordinates", "slices", "contours")),
     ("training", "Training", ("curves",)),
-    ("stopped", "Stopped trials", ("pruning",)),
+    ("stopped", "Pruned trials", ("pruning",)),
     ("classes", "Classes", ("confusion", "class_scores")),
     ("cost", "Time and cost", ("time",)),
 )
@@ -136,9 +136,9 @@ class Reported:
     """A study to report on.
 
     Attributes:
-        history: what its journal tells; at least one trial is complete.
+        history: from its journal; at least one trial is complete.
         folder: its files.
-        is_running: whether a process runs it now.
+        is_running: whether a process is running it.
     """
 
     history: History
@@ -147,7 +147,7 @@ class Reported:
 
 
 class _Page:
-    """Collects contents and the charts' data while the body is made."""
+    """Collects the table of contents and the charts' data while the body is built."""
 
     def __init__(self) -> None:
         self.blocks: list[Markup] = []
@@ -174,8 +174,8 @@ def report(studies: Sequence[Reported], *, home: Path, data_dir: Path | None = N
 
     Args:
         studies: one, or several to be compared.
-        home: where datasets are kept.
-        data_dir: where the user's own copies of datasets are.
+        home: the home, with cached datasets.
+        data_dir: folder with the user's datasets.
     """
     made = _Page()
     names = [reported.history.known_study().study for reported in studies]
@@ -210,7 +210,7 @@ def _several(
 def _study(
     made: _Page, reported: Reported, prefix: str, *, home: Path, data_dir: Path | None
 ) -> Markup:
-    """Return a study's sections; with a prefix to their names where there are several studies."""
+    """Return a study's sections; with several studies, their names get a prefix."""
     subject, listed = Subject(reported.history), not prefix
     found = charts(subject)
 
@@ -237,7 +237,7 @@ def _study(
             wrong = _wrong(subject, reported, home=home, data_dir=data_dir)
             parts.append(sections.mistakes(subject, wrong))
     parts += [heading("trials", "Trials"), sections.all_trials(subject)]
-    parts.append(heading("again", "How to do it again"))
+    parts.append(heading("again", "How to reproduce it"))
     parts.append(tag("div", sections.reproduction(subject), class_="card"))
     return joined(parts)
 
@@ -250,7 +250,7 @@ def _wrong(
     except DataError as error:
         reason = str(error).split(". ")[0].replace("`", "").rstrip(".")
         return f"The samples cannot be shown: {reason}."
-    return found or "The best trial got every sample right that it was not trained on."
+    return found or "The best trial made no mistakes on samples it was not trained on."
 
 
 def _saved(subject: Subject) -> Markup:
@@ -259,9 +259,10 @@ def _saved(subject: Subject) -> Markup:
         return Markup("")
     return tag(
         "p",
-        f"{counted(saved.stopped, 'trial')} stopped early. That left out"
-        f" {saved.epochs:,} of {saved.of:,} epochs ({saved.epochs / max(1, saved.of):.0%}), about"
-        f" {time_text(saved.seconds)} of training at each trial's own pace.",
+        f"{counted(saved.stopped, 'trial')} {'was' if saved.stopped == 1 else 'were'}"
+        f" pruned, which saved {saved.epochs:,} of {saved.of:,} epochs"
+        f" ({saved.epochs / max(1, saved.of):.0%}), about {time_text(saved.seconds)} of training"
+        " at each trial's own speed.",
     )
 
 
@@ -275,9 +276,9 @@ def _about(reported: Reported) -> str:
         f"{f'/{sampler}' if sampler else ''}, seed {settings.get('seed', 0)}."
     )
     if reported.is_running:
-        told += " The study is still running: this is what was there when the report was written."
+        told += " The study is still running: the report shows its state when it was written."
     elif reported.history.last_end is None:
-        told += " The last session has no end; the study can be continued."
+        told += " The last session broke off; the study can be continued."
     return told
 
 

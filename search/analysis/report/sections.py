@@ -1,4 +1,4 @@
-"""The parts of a study's report as HTML."""
+"""Sections of a study's report as HTML."""
 
 from collections.abc import Iterator
 from shlex import join as shell_line
@@ -49,8 +49,8 @@ def tiles(subject: Subject) -> Markup:
         name = f"against {trial_name(subject.rival)}"
         found.insert(1, (name, amount, rest.removesuffix(")")))
     if saved.stopped:
-        share = f"{saved.epochs / max(1, saved.of):.0%} of all epochs not trained"
-        found.append(("saved by stopping trials", f"about {time_text(saved.seconds)}", share))
+        share = f"{saved.epochs / max(1, saved.of):.0%} of all epochs"
+        found.append(("saved by pruning", f"about {time_text(saved.seconds)}", share))
     return tag("dl", *(_tile(*entry) for entry in found), class_="tiles")
 
 
@@ -64,12 +64,12 @@ def against_baselines(subject: Subject) -> Markup:
     shown = folds if len(folds) <= _FOLD_COLUMNS and subject.first.fold else []
     others = [o for o in subject.history.objectives[1:] if o.name != "model_parameters"]
     confirmed = any(t.confirmed_score(subject.first.name) is not None for t in trials)
-    further = ["on further folds"] if confirmed else []
+    further = ["on confirmation folds"] if confirmed else []
     head = [
         "trial",
         subject.name,
         *further,
-        f"best is ahead by{unit_of(subject.first)}",
+        f"best leads by{unit_of(subject.first)}",
         "95 % interval",
         "Holm p",
     ]
@@ -91,22 +91,21 @@ def against_baselines(subject: Subject) -> Markup:
         rows.append(row)
     told = (
         "Each trial's scores on the same folds. The interval is that of the paired difference, with"
-        " the variance corrected for training parts that overlap (Nadeau and Bengio 2003): of the"
-        " further folds where both trials were confirmed on them, else of the study's own folds,"
-        " with an allowance for the number of trials that a sampled one was chosen from. Holm p is"
-        " corrected for the number of comparisons, too: only where it is below 0.05 a difference"
-        " can be claimed."
+        " the variance corrected for overlapping training parts (Nadeau and Bengio 2003). It uses"
+        " the confirmation folds if both trials have them, else the study's own folds, with an"
+        " allowance for the number of trials that a sampled one was chosen from. Holm p is also"
+        " corrected for the number of comparisons: only below 0.05 a difference can be claimed."
     )
     numbers = range(1, len(head))
     return joined([tag("p", told, class_="soft"), table(head, rows, numbers=numbers)])
 
 
 def chart(found: Chart, identity: str) -> Markup:
-    """Return a chart's place in the page, or why there is none.
+    """Return a chart's element in the page, or the reason why there is none.
 
     Args:
         found: the chart.
-        identity: of the block that holds its data.
+        identity: of the block with its data.
     """
     heading = tag("h3", found.title)
     if found.figure is None:
@@ -116,14 +115,14 @@ def chart(found: Chart, identity: str) -> Markup:
     menus = found.figure.layout.updatemenus
     if menus:
         options = (tag("option", Markup(button.label)) for button in menus[0].buttons)
-        parts.append(tag("select", *options, aria_label=f"{found.title}: what is shown"))
+        parts.append(tag("select", *options, aria_label=f"{found.title}: selection"))
     height = f"min-height:{int(found.figure.layout.height)}px"
     place = tag("div", tag("div"), class_="chart scroll", data_figure=identity, style=height)
     return tag("figure", *parts, place, class_="card")
 
 
 def confused(subject: Subject) -> Markup:
-    """Return the pairs of classes that are mistaken most often."""
+    """Return the table of the most frequent confusions."""
     found, names = commonest_mistakes(subject), class_names(subject)
     if not found:
         return Markup("")
@@ -131,25 +130,26 @@ def confused(subject: Subject) -> Markup:
         [names[pair.true], names[pair.predicted], f"{pair.count:,}", f"{pair.share:.1%}"]
         for pair in found
     ]
-    head = ("true class", "taken for", "times", "share")
+    head = ("true class", "predicted", "times", "share")
     body = table(head, rows, numbers=(2, 3))
-    return tag("div", tag("h3", "Mistaken most often by the best trial"), body, class_="card")
+    return tag("div", tag("h3", "Most frequent confusions of the best trial"), body, class_="card")
 
 
 def mistakes(subject: Subject, wrong: list[Wrong] | str) -> Markup:
-    """Return the samples that the best trial was surest and wrong about.
+    """Return the best trial's most confident mistakes.
 
     Args:
         subject: the study.
-        wrong: the samples; or one sentence on why there are none to show.
+        wrong: the samples, or a sentence on why there are none to show.
     """
-    heading = tag("h3", "Most confidently wrong")
+    heading = tag("h3", "Most confident mistakes")
     if isinstance(wrong, str):
         return tag("div", heading, tag("p", wrong, class_="soft"), class_="card")
     names = class_names(subject)
     told = (
-        "Samples the best trial was not trained on, got wrong, and was surest about. Look for wrong"
-        " labels, for samples that people would get wrong, too, and for what they have in common."
+        "Samples that the best trial was not trained on and got wrong with the highest confidence."
+        " Look for wrong labels, for samples that people would also get wrong, and for what they"
+        " have in common."
     )
     is_wide = bool(wrong) and not isinstance(wrong[0].sample, bytes)
     items = [_wrong(entry, names) for entry in wrong]
@@ -158,7 +158,7 @@ def mistakes(subject: Subject, wrong: list[Wrong] | str) -> Markup:
 
 
 def all_trials(subject: Subject) -> Markup:
-    """Return every trial, the best first, and the failed ones with their reasons."""
+    """Return the table of all trials, the best first, and failed ones with their reasons."""
     history = subject.history
     stage = stages(history)
     rest = [t for _, t in sorted(history.trials.items()) if t.value is None]
@@ -180,21 +180,21 @@ def all_trials(subject: Subject) -> Markup:
 
 
 def reproduction(subject: Subject) -> Markup:
-    """Return the command and the facts that make the study again."""
+    """Return the command and the facts that reproduce the study."""
     history = subject.history
     name = history.known_study().study
     export = shell_line(["python", "-m", "search", "export", name])
     setting = [[key, value] for key, value in best_setting(history)]
     return joined(
         [
-            tag("p", "The whole search again, with every setting that decides its scores:"),
+            tag("p", "The whole search, with every setting that decides its scores:"),
             tag("pre", run_command(history), class_="wrap"),
             tag("p", "The best trial, trained on all samples and tested:"),
             tag("pre", export, class_="wrap"),
             table(("what it depends on", ""), [[key, value] for key, value in facts(history)]),
             tag(
                 "details",
-                tag("summary", f"The whole setting of {trial_name(subject.best)}"),
+                tag("summary", f"All params of {trial_name(subject.best)}"),
                 table(("parameter", "value"), setting),
             ),
         ]
@@ -220,7 +220,7 @@ def _note(subject: Subject, trial: TrialHistory) -> str:
 
 
 def _difference(subject: Subject, trial: TrialHistory) -> tuple[str, str]:
-    """Return by how much the best is better, and the interval of that."""
+    """Return by how much the best trial is better, and the interval of the difference."""
     found = None if trial is subject.best else paired(subject, subject.best, trial)
     if found is None:
         return "-", "-"
@@ -277,7 +277,9 @@ def _shown(entry: Wrong) -> Markup:
     match entry.sample:
         case bytes():
             alt = f"sample {entry.index}"
-            small = "small" if len(entry.sample) < 4000 else None  # few pixels: keep them sharp
+            small = (
+                "small" if len(entry.sample) < 4000 else None
+            )  # few pixels: scale without smoothing
             return tag("img", src=data_address(entry.sample), alt=alt, class_=small, loading="lazy")
         case str():
             return tag("blockquote", entry.sample)

@@ -1,7 +1,7 @@
-"""How figures look: colours by their role, text that stays text, panels that wrap.
+"""The style of figures: colours by role, literal text, panels that wrap.
 
-Figures are made for a light page. `DARK` has each colour's counterpart on a dark one; the page
-puts it in its place where the reader's system asks for that.
+Figures are made for a light page. `DARK` maps each colour to that on a dark page; the page applies
+it if the reader's system prefers dark.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing import Any
 from plotly.graph_objects import Figure
 
 INK, PAPER, GRID, GREY = "#1d2127", "#ffffff", "#e3e6ea", "#757c85"
-# Okabe and Ito's colours, which colour-blind readers can tell apart; always with another symbol.
+# Okabe and Ito's colours, safe for colour-blind readers; each is used with its own symbol.
 BLUE, ORANGE, GREEN, PINK, YELLOW = "#0072b2", "#d55e00", "#008a64", "#b65c90", "#b27a00"
 BLUE_BAND, ORANGE_BAND, GREY_BAND = (
     "rgba(0,114,178,0.16)",
@@ -19,7 +19,7 @@ BLUE_BAND, ORANGE_BAND, GREY_BAND = (
 )
 _FILL = ("#f4f7fa", "#c9ddec", "#8bbad9", "#3f8fc0", "#0b5c93", "#06365a")
 _LINES = ("#a9b9c8", "#86b0cf", "#3f8fc0", "#0b5c93", "#06365a")
-STOPPED = "#dcdfe3"  # lines of trials that were stopped, below all others
+STOPPED = "#dcdfe3"  # lines of pruned trials, below all others
 
 DARK = {
     INK: "#e6e8eb",
@@ -43,7 +43,7 @@ DARK = {
 }
 
 FILL_SCALE = [[i / (len(_FILL) - 1), colour] for i, colour in enumerate(_FILL)]
-# From 0 up to a tenth for trials without a score, above it from the worst to the best.
+# Up to a tenth: trials without a score; above: from the worst to the best.
 RACE_SCALE = [
     [0.0, STOPPED],
     [0.1, STOPPED],
@@ -80,17 +80,17 @@ TEMPLATE: dict[str, Any] = {
 
 
 def blank_figure(height: int, **layout: Any) -> Figure:
-    """Return an empty figure in the report's looks.
+    """Return an empty figure in the report's style.
 
     Args:
         height: pixels.
-        layout: further parts of Plotly's layout.
+        layout: more of Plotly's layout.
     """
     return Figure(layout={"template": TEMPLATE, "height": height, **layout})
 
 
 def legend_above(figure: Figure) -> None:
-    """Make room above the plot for a legend; the page makes more of it where lines wrap."""
+    """Add space above the plot for a legend; the page adds more if the legend wraps."""
     shown = [trace.name for trace in figure.data if trace.showlegend is not False]
     figure.update_layout(
         margin_t=58,
@@ -100,9 +100,9 @@ def legend_above(figure: Figure) -> None:
 
 
 def plain(text: object, longest: int = 80) -> str:
-    """Return text that Plotly shows as it stands, in one line; the middle of a long one goes.
+    """Return text that Plotly shows literally, in one line; long text loses its middle.
 
-    Plotly reads a little HTML in its labels: `<b>` would be bold, `&lt;` a sign.
+    Plotly interprets some HTML in labels: `<b>` would be bold, `&lt;` a sign.
     """
     line = " ".join(str(text).split())
     if len(line) > longest:
@@ -111,19 +111,19 @@ def plain(text: object, longest: int = 80) -> str:
 
 
 def hover(*lines: str) -> str:
-    """Return a hover text of lines that are plain already."""
+    """Join lines of hover text that are already plain."""
     return "<br>".join(line for line in lines if line)
 
 
 def set_panels(figure: Figure, count: int, *, columns: int, height: int) -> None:
-    """Lay panels out in rows; the page does the same again with fewer columns on a narrow screen.
+    """Arrange panels in rows; on a narrow screen the page repeats this with fewer columns.
 
     Panel `n` has the axes `xN` and `yN`. `layout.meta.panels` tells the page how.
 
     Args:
-        figure: holds the axes of all panels.
-        count: of panels.
-        columns: panels in a row where there is room.
+        figure: has the axes of all panels.
+        count: number of panels.
+        columns: panels in a row on a wide page.
         height: pixels of a row.
     """
     columns = min(columns, count)
@@ -141,22 +141,22 @@ def set_panels(figure: Figure, count: int, *, columns: int, height: int) -> None
 
 
 def _row_gap(rows: int) -> float:
-    """Return the share of a row that its axis's title and numbers take."""
+    """Return the share of a row for the axis title and numbers."""
     return 0.36 if rows > 1 else 0.0
 
 
 def _cell(number: int, of: int, gap: float) -> list[float]:
-    """Return where cell `number` of `of` begins and ends; `gap` is a cell's share left free."""
+    """Return where cell `number` of `of` begins and ends; `gap` is the empty share of a cell."""
     size = 1 / (of - gap)
     return [number * size, number * size + size * (1 - gap)]
 
 
 def choose_among(figure: Figure, entries: Mapping[str, Any]) -> None:
-    """Let the reader choose one of several sets of traces; the page makes it a list of its own.
+    """Let the reader choose one of several sets of traces; the page turns it into a list.
 
     Args:
-        figure: holds the traces.
-        entries: label to Plotly's arguments of `update`: `[of traces, of the layout]`.
+        figure: has the traces.
+        entries: for each label Plotly's arguments of `update`: `[traces, layout]`.
     """
     buttons = [
         {"label": label, "method": "update", "args": arguments}

@@ -1,4 +1,4 @@
-"""A study as its figures see it: a history, and what all of them read off it."""
+"""A study for its figures: the history, and values that several figures use."""
 
 import math
 from dataclasses import dataclass
@@ -21,23 +21,23 @@ from tracking.history import History, TrialHistory
 from tracking.objectives import Objective
 from tracking.stages import fold_scores
 
-_ENOUGH = 8  # complete trials, to tell what a parameter does
-_DETAILED = 1500  # trials; with more, what is shown on hovering leaves the setting out
+_ENOUGH = 8  # complete trials, to show the effect of a parameter
+_DETAILED = 1500  # trials; with more, hover texts leave the params out
 
 
 class NothingToDraw(Exception):
-    """A figure makes no sense for a study; the message is one sentence that says why."""
+    """A figure makes no sense for a study; the message is a sentence that says why."""
 
 
 @dataclass(frozen=True)
 class Compared:
-    """Trials whose settings are compared by one score that all of them have.
+    """Trials that are compared by a score that all of them have.
 
     Attributes:
         values: the score by trial number; trials in order.
-        name: what it is called.
-        word: what the trials are: `complete`, or `after fold 1`.
-        note: a sentence where it is not the score over all folds, else empty.
+        name: of the score.
+        word: which trials they are: `complete`, or `after fold 1`.
+        note: a sentence if it is not the score over all folds, else empty.
     """
 
     values: dict[int, float]
@@ -51,7 +51,7 @@ class Compared:
 
 @dataclass(frozen=True)
 class Subject:
-    """A study's history and what figures share."""
+    """A study's history and values that figures share."""
 
     history: History
 
@@ -62,7 +62,7 @@ class Subject:
 
     @property
     def name(self) -> str:
-        """What the first objective is called."""
+        """The name of the first objective."""
         return objective_name(self.first)
 
     @cached_property
@@ -78,10 +78,10 @@ class Subject:
 
     @cached_property
     def compared(self) -> Compared:
-        """What slices and contours go by: complete trials, or all on fold 1 if those are few.
+        """The trials of slices and contours: complete ones, or all on fold 1 if these are few.
 
-        Trials that race complete in small numbers; the first fold is the one that most have seen,
-        with all its epochs, so that it compares them fairly.
+        After racing few trials are complete; most have seen the first fold with all its epochs, so
+        that it compares them fairly.
         """
         values = {trial.number: self.value(trial) for trial in self.complete}
         if len(values) >= _ENOUGH:
@@ -96,7 +96,7 @@ class Subject:
         if len(first) <= len(values):
             return Compared(values, self.name)
         note = (
-            f" As few trials are complete, it is the {self.name} on fold 1, of all trials that"
+            f" Because few trials are complete, it is the {self.name} on fold 1 of all trials that"
             " finished it."
         )
         return Compared(first, f"{self.name} on fold 1", "after fold 1", note)
@@ -120,25 +120,25 @@ class Subject:
 
     @cached_property
     def rival(self) -> TrialHistory | None:
-        """The best baseline that is not the best trial itself; None where there is none."""
+        """The best baseline apart from the best trial; None without one."""
         return next((t for t in self.baselines if t.number != self.best.number), None)
 
     @cached_property
     def axes(self) -> list[Axis]:
-        """The searched parameters that trials differ in, the most important first if that is known.
+        """The searched parameters in which trials differ, the most important first if known.
 
         Raises:
             NothingToDraw: there are none.
         """
         axes = axes_of(self.history)
         if not axes:
-            raise NothingToDraw("The trials differ in no searched parameter.")
+            raise NothingToDraw("The trials do not differ in any searched parameter.")
         shares = {found.name: found.share for found in self.importances}
         return sorted(axes, key=lambda axis: -shares.get(axis.name, 0.0))
 
     @cached_property
     def importances(self) -> list[Importance]:
-        """How much each searched parameter told good trials from others; empty if unknown."""
+        """The importance of each searched parameter; empty if unknown."""
         return importances(self.history, axes_of(self.history))
 
     def value(self, trial: TrialHistory) -> float:
@@ -146,14 +146,14 @@ class Subject:
         return trial.value or 0.0
 
     def label(self, trial: TrialHistory, *lines: str) -> str:
-        """Return what is shown when a trial is pointed at: name, score, setting."""
+        """Return a trial's hover text: name, score, params."""
         score = trial_score_text(self.first, trial) if trial.state == "complete" else trial.state
         pairs = setting_pairs(trial, self.history) if len(self.history.trials) < _DETAILED else []
         setting = [plain(f"{name} = {value}") for name, value in pairs[:14]]
         return hover(f"<b>{plain(trial_name(trial))}</b>", f"{self.name} {score}", *lines, *setting)
 
     def brief(self, trial: TrialHistory, *axes: Axis) -> str:
-        """Return a short label, for where each trial is drawn many times: name, score, values."""
+        """Return a short hover text for figures with many points per trial: name, score, values."""
         score = (
             score_text(self.first, trial.value) if trial.value is not None else trial.state.shown
         )

@@ -1,4 +1,4 @@
-"""What a study found, in plain words: the best trial, and whether it beats the baselines."""
+"""The verdict on a study in words: the best trial, and whether it beats the baselines."""
 
 from itertools import combinations
 
@@ -28,11 +28,11 @@ from tracking.stages import confirmed_spread
 
 
 def paired(subject: Subject, first: TrialHistory, second: TrialHistory) -> Difference | None:
-    """Compare two complete trials over the folds that both have; None where they share none.
+    """Compare two complete trials over the folds that both have; None if they share none.
 
-    The difference is first minus second in the first objective's unit, turned so that above zero
-    the first is better. Where both were confirmed, it is that of the further folds alone; else it
-    takes into account from how many trials a sampled one was chosen.
+    The difference is first minus second in the first objective's unit, with a sign such that the
+    first is better above zero. If both were confirmed, only confirmation folds count; otherwise it
+    allows for the number of trials that a sampled one was chosen from.
     """
     if not subject.first.fold:
         return None
@@ -42,10 +42,10 @@ def paired(subject: Subject, first: TrialHistory, second: TrialHistory) -> Diffe
 
 
 def corrected_ps(subject: Subject) -> dict[int, float]:
-    """Return p of the best against each it is measured by, corrected for their number, by number.
+    """Return the corrected p of the best trial against each other one, by trial number.
 
-    As `compare` does: after Holm, over all pairs of the best, the complete baselines and, where a
-    baseline is best, the best sampled trial.
+    As in `compare`: by Holm's method, over all pairs of the best trial, the complete baselines and,
+    if a baseline is best, the best sampled trial.
     """
     best, baselines = subject.best, [t for t in subject.baselines if t is not subject.best]
     sampled = [t for t in subject.history.completed() if t not in (best, *subject.baselines)]
@@ -71,16 +71,16 @@ def sentences(subject: Subject) -> list[str]:
     elif best in subject.baselines:
         told.append("It is a baseline, and the only complete one; no sampled trial beat it.")
     else:
-        told.append("No baseline is complete, so there is nothing published to compare it with.")
+        told.append("No baseline is complete, so there is no published model to compare it with.")
     return [*told, *_caution(subject), *_front(subject), *_openings(subject)]
 
 
 def interval_text(objective: Objective, difference: Difference) -> str:
-    """Return `+0.61 points (95 % interval 0.20 to 1.02)`, as much of it as is known."""
+    """Return `+0.61 points (95 % interval 0.20 to 1.02)`, as far as known."""
     unit = unit_of(objective)
     mean = f"{difference_text(objective, difference.mean, sign=True)}{unit}"
     if difference.low is None or difference.high is None:
-        return f"{mean} (one fold tells no interval)"
+        return f"{mean} (one fold gives no interval)"
     low, high = (difference_text(objective, end) for end in (difference.low, difference.high))
     return f"{mean} (95 % interval {low} to {high})"
 
@@ -97,12 +97,12 @@ def _against(subject: Subject, rival: TrialHistory) -> str:
         return f"It shares no finished fold with {name}."
     amount = interval_text(subject.first, difference)
     if difference.low is None or difference.high is None:
-        return f"Against {name}: {amount}; whether that is more than chance cannot be told."
+        return f"Against {name}: {amount}; this may or may not be more than chance."
     p = corrected_ps(subject).get(rival.number, 1.0)
     if difference.low > 0 and p >= 1 - LEVEL:
         return (
-            f"No difference from {name} can be claimed: {amount}, but corrected for the number of"
-            f" comparisons p is {p:.3f}."
+            f"No difference from {name} can be claimed: {amount}, but p, corrected for the number"
+            f" of comparisons, is {p:.3f}."
         )
     if difference.low > 0:
         return f"It is better than {name}, by {amount}, {_on_which(subject, rival)}."
@@ -113,7 +113,7 @@ def _against(subject: Subject, rival: TrialHistory) -> str:
 
 def _on_which(subject: Subject, rival: TrialHistory) -> str:
     several = [_evidence(subject, trial) for trial in (subject.best, rival)]
-    return "on the further folds" if are_confirmed_alike(several) else "fold by fold"
+    return "on the confirmation folds" if are_confirmed_alike(several) else "fold by fold"
 
 
 def _caution(subject: Subject) -> list[str]:
@@ -122,7 +122,7 @@ def _caution(subject: Subject) -> list[str]:
     if further is not None:
         deviation = confirmed_spread(best, subject.first)
         spread = f" ± {score_text(subject.first, deviation)}" if deviation is not None else ""
-        folds = counted(len(best.finished_more_folds()), "further fold")
+        folds = counted(len(best.finished_more_folds()), "confirmation fold")
         return [
             f"On {folds}, {_whose(subject)}, it has"
             f" {score_text(subject.first, further)}{spread}: the fairer number."
@@ -131,8 +131,8 @@ def _caution(subject: Subject) -> list[str]:
     if len(subject.complete) > 1:
         return [
             f"It is the best of {counted(len(subject.history.finished()), 'trial')} on the folds"
-            " that chose it, so its score is a little lucky, which the interval and p allow for;"
-            " with --confirm it and the best baseline are trained on further folds."
+            " that chose it, so its score is a little lucky; the interval and p allow for that."
+            " `--confirm` trains it and the best baseline on confirmation folds."
         ]
     return []
 
@@ -144,12 +144,12 @@ def _whose(subject: Subject) -> str:
 
 
 def _overtaken(subject: Subject) -> str:
-    """Return a sentence where another trial has the best score on the study's own folds."""
+    """Return a sentence if another trial has the best score on the study's own folds."""
     leader = subject.history.completed()[0]
     if leader is subject.best:
         return ""
     return (
-        f" It was chosen by these: on the study's own folds {trial_name(leader)} scored better,"
+        f" They chose it: on the study's own folds {trial_name(leader)} scored better,"
         f" {score_text(subject.first, leader.value)}."
     )
 
@@ -167,8 +167,8 @@ def _openings(subject: Subject) -> list[str]:
     openings = subject.history.test_openings
     if any(repaired.gaps for repaired in subject.history.repairs):
         return [
-            f"The journal tells of {counted(len(openings), 'opening')} of the test set, but lines"
-            " are missing in it: it was repaired."
+            f"The journal records {counted(len(openings), 'opening')} of the test set, but lines"
+            " are missing: it was repaired."
         ]
     if not openings:
         return ["The test set has not been opened."]

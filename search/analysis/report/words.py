@@ -1,4 +1,4 @@
-"""Numbers, times and values as the report says them, and searched parameters as axes."""
+"""Numbers, times and values as text in the report, and searched parameters as axes."""
 
 import math
 import re
@@ -21,16 +21,16 @@ _NAMES = {
     "model_parameters": "parameters",
     "latency_ms": "latency (ms)",
 }
-_POINTS = {"cv_accuracy", "macro_f1"}  # fractions; their differences are told in percent points
+_POINTS = {"cv_accuracy", "macro_f1"}  # fractions; their differences are in percentage points
 
 
 def objective_name(objective: Objective) -> str:
-    """Return what an objective is called in a sentence or on an axis."""
+    """Return the name of an objective in a sentence or on an axis."""
     return _NAMES.get(objective.name, objective.name)
 
 
 def score_text(objective: Objective, value: float | None) -> str:
-    """Return an objective's value; a dash for none."""
+    """Return an objective's value as text; a dash for None."""
     if value is None:
         return "-"
     if objective.name == "model_parameters":
@@ -46,19 +46,19 @@ def trial_score_text(objective: Objective, trial: TrialHistory) -> str:
 
 
 def difference_text(objective: Objective, value: float, *, sign: bool = False) -> str:
-    """Return a difference of two values: of fractions in percent points, else as it is."""
+    """Return a difference of two values as text: of fractions in percentage points."""
     if objective.name in _POINTS:
         return f"{100 * value:{'+' if sign else ''}.2f}"
     return f"{value:{'+' if sign else ''}.4f}"
 
 
 def unit_of(objective: Objective) -> str:
-    """Return the word after a difference: ` points`, or nothing."""
+    """Return the unit after a difference: ` points`, or nothing."""
     return " points" if objective.name in _POINTS else ""
 
 
 def origin_of(trial: TrialHistory) -> str:
-    """Return a baseline's name; nothing for a sampled trial."""
+    """Return a baseline's name; empty for a sampled trial."""
     kind, _, name = trial.started.origin.partition(":")
     return name if kind == "baseline" else ""
 
@@ -70,7 +70,7 @@ def trial_name(trial: TrialHistory) -> str:
 
 
 def setting_pairs(trial: TrialHistory, history: History) -> list[tuple[str, str]]:
-    """Return the searched parameters of a trial with their values as text."""
+    """Return the searched params of a trial as text."""
     searched = {p["name"] for p in history.known_study().parameters if p["searched"]}
     return [(name, short_text(v)) for name, v in trial.setting.items() if name in searched]
 
@@ -98,13 +98,13 @@ class Axis:
     """A searched parameter.
 
     Attributes:
-        name: the parameter's.
-        choices: its values, for one without an order; else empty.
-        low: the least value of a number.
-        high: its greatest.
+        name: of the parameter.
+        choices: the values of a categorical parameter; else empty.
+        low: lowest value of a number.
+        high: highest value of a number.
         log: whether its scale is logarithmic.
-        whole: whether only whole numbers are values.
-        when: the condition under which it takes part, as text; empty for always.
+        whole: whether it is a whole number.
+        when: the condition under which it is active, as text; empty for always.
     """
 
     name: str
@@ -128,7 +128,7 @@ class Axis:
         return self.position(self.low), self.position(self.high)
 
     def position(self, value: Any) -> float:
-        """Return where a value stands: its place among the choices, or its number, or log10."""
+        """Return the position of a value: its index among the choices, its number, or log10."""
         if self.choices:
             return float(_index(self.choices, value))
         return math.log10(value) if self.log else float(value)
@@ -139,7 +139,7 @@ class Axis:
         return (self.position(value) - low) / (high - low) if high > low else 0.5
 
     def ticks(self) -> tuple[list[float], list[str]]:
-        """Return positions, and what is written at each."""
+        """Return positions and labels of ticks."""
         if self.choices:
             return [float(n) for n in range(len(self.choices))], [*map(short_text, self.choices)]
         values = _log_ticks(self.low, self.high) if self.log else _even_ticks(self.low, self.high)
@@ -147,7 +147,7 @@ class Axis:
 
 
 def axes_of(history: History) -> list[Axis]:
-    """Return the searched parameters that trials differ in, in the order of the space."""
+    """Return the searched parameters in which trials differ, in the order of the space."""
     settings = [trial.setting for _, trial in sorted(history.trials.items())]
     axes = []
     for parameter in history.known_study().parameters:
@@ -162,7 +162,7 @@ def _axis(parameter: Json, values: Sequence[Any]) -> Axis:
     name, when = parameter["name"], _condition(parameter.get("when"))
     if parameter.get("kind") not in ("int", "float") or not all(map(_is_number, values)):
         return Axis(name, choices=_in_order(values, str(parameter.get("range", ""))), when=when)
-    # A baseline may lie outside a range that was narrowed.
+    # A baseline may be outside a narrowed range.
     found = _RANGE.fullmatch(str(parameter.get("range", "")))
     try:
         bounds = [float(found[1]), float(found[2])] if found else []
@@ -190,7 +190,7 @@ def _is_number(value: object) -> bool:
 
 
 def _in_order(values: Iterable[Any], listed: str) -> tuple[Any, ...]:
-    """Return each value once: in the order the range lists them, others by their text."""
+    """Return the distinct values in the order of the range; others sorted as text."""
     distinct = list({repr(value): value for value in values}.values())
     words = listed.split(" | ")
 
@@ -204,7 +204,7 @@ def _in_order(values: Iterable[Any], listed: str) -> tuple[Any, ...]:
 
 
 def _index(values: Sequence[Any], value: Any) -> int:
-    """Return where a value is, by type, too: 1 is neither True nor 1.0."""
+    """Return the index of a value; types must match, too: 1 is neither True nor 1.0."""
     return next(n for n, known in enumerate(values) if repr(known) == repr(value))
 
 

@@ -1,4 +1,4 @@
-"""A report written to its file, and recorded with its studies."""
+"""Write a report to its file, and record it with its studies."""
 
 import hashlib
 import time
@@ -9,7 +9,7 @@ from pathlib import Path
 from search.analysis.report.report import Reported, report
 from search.errors import FoldwiseError, SettingsError
 from search.studies import StudyReader, known_reader, opened_log
-from search.text import Notify
+from search.text import Notify, shell
 from search.tracker import Tracker
 from tracking.files import beside, whole_file
 from tracking.home import Home
@@ -19,13 +19,13 @@ from tracking.records import ReportWritten
 
 @dataclass(frozen=True)
 class Written:
-    """A report that was written.
+    """A written report.
 
     Attributes:
         file: absolute path.
         size: bytes.
         sha256: its digest.
-        studies: what it is about, by name.
+        studies: names of its studies.
         waiting: records that have not reached MLflow yet.
     """
 
@@ -47,19 +47,21 @@ def write_report(
     notify: Notify,
     on_written: Callable[[Written], None] = lambda _: None,
 ) -> Written:
-    """Write the report of one study or several, record it with each and file it in MLflow.
+    """Write the report of one study or several, record it in each and log it to MLflow.
 
-    A study that is running keeps its journal to itself: its report is written, not recorded.
+    Only the process that runs a study may write its journal: the report of a running study is
+    written, but not recorded.
 
     Args:
-        home: where the studies are.
-        names: theirs; a name that stands twice counts once.
+        home: the home of the studies.
+        names: their names; repeated ones count once.
         target: the HTML file.
-        overwrite: replace a file that is there.
-        data_dir: where the user's own copies of datasets are.
-        tracker: brings the record to MLflow.
+        overwrite: replace an existing file.
+        data_dir: folder with the user's datasets.
+        tracker: publishes the record to MLflow.
         notify: takes notices for the user.
-        on_written: called when the file is there, before MLflow is asked, which may take longer.
+        on_written: called when the file is written, before it is logged to MLflow, which may take
+            longer.
 
     Raises:
         SettingsError: no such study, or a target that cannot be used.
@@ -82,16 +84,16 @@ def write_report(
 
 
 def check_target(target: Path, *, overwrite: bool) -> None:
-    """Make sure that a report can be written, before any work; folders on the way are made.
+    """Check that a report can be written, before any work; missing folders are created.
 
     Raises:
-        SettingsError: it is a folder, is there already, or cannot be written.
+        SettingsError: it is a folder, exists already, or cannot be written.
     """
     if target.is_dir():
         raise SettingsError(f"`--out` must be a file; {target} is a folder. Add a name to it.")
     if target.exists() and not overwrite:
         raise SettingsError(
-            f"`--out {target}` is there already; replace it with `--overwrite` or choose another"
+            f"`--out {target}` exists already; replace it with `--overwrite` or choose another"
         )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -107,15 +109,16 @@ def _reported(name: str, reader: StudyReader) -> Reported:
     if history.best() is None:
         states = [trial.state.shown for trial in history.trials.values()]
         counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states)) or "none at all"
+        trials = str(2 * max(10, len(states)))
         raise FoldwiseError(
-            f"a report needs a complete trial; study {name!r} has none ({counts}). Let it run on"
-            f" with `python -m search run --study {name} --trials {2 * max(10, len(states))}`."
+            f"a report needs a complete trial; study {name!r} has none ({counts}). Continue"
+            f" it with `{shell('run', '--study', name, '--trials', trials)}`."
         )
     return Reported(history, folder, is_running=holder(folder.lock) is not None)
 
 
 def _write(target: Path, content: bytes) -> None:
-    """Write the file, whole or not at all."""
+    """Write the file completely or not at all."""
     try:
         with whole_file(target) as file:
             file.write(content)
@@ -137,7 +140,7 @@ def _record(
             log.append(record)
     except StudyLocked:
         notify(
-            f"study {name} is running, so the report is not filed with it in MLflow; write it"
+            f"study {name} is running, so the report is not logged to MLflow; write it"
             " again when the session has ended"
         )
         return 0

@@ -1,1 +1,1 @@
-"""The files that data come in, one module a format."""
+"""File formats of datasets, one module each."""

@@ -1,4 +1,4 @@
-"""Reading `.npz` and gzipped files with care, and what can be wrong with them."""
+"""Read `.npz` and gzipped files that may be damaged or malicious."""
 
 import gzip
 import io
@@ -22,19 +22,19 @@ from search.data.checks import check_counts, check_images, check_labels
 from search.errors import DataError
 
 GZIP_SIGNATURE = b"\x1f\x8b"
-MAX_EXPANSION = 200  # times; tables and images of few values get to a twentieth or so
-FREE_BYTES = 256 << 20  # what may be packed as small as it likes
+MAX_EXPANSION = 200  # times; tables and images of few values shrink to about a twentieth
+FREE_BYTES = 256 << 20  # bytes that are allowed at any compression
 
 
 def most_bytes(packed: int) -> int:
-    """Return how many bytes may come out of some that are packed; more come out of a bomb."""
+    """Return how many bytes a compressed file may expand to; more would be a bomb."""
     return max(FREE_BYTES, MAX_EXPANSION * packed)
 
 
 def open_packed(path: Path) -> BinaryIO:
-    """Open a file for reading, unpacked; what it is shows in its first bytes, not in its name.
+    """Open a file for reading, unpacked; its first bytes, not its name, say whether it is gzipped.
 
-    Reading raises DataError where far more comes out than any honest file packs.
+    Reading raises DataError if it expands to far more than an honest file would.
     """
     with path.open("rb") as file:
         packed = file.read(2) == GZIP_SIGNATURE
@@ -42,7 +42,7 @@ def open_packed(path: Path) -> BinaryIO:
 
 
 class _Unpacked(io.RawIOBase):
-    """What comes out of a gzipped file, up to a limit."""
+    """The content of a gzipped file, up to a limit."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -58,8 +58,8 @@ class _Unpacked(io.RawIOBase):
         self._count += count
         if self._count > self._limit:
             raise DataError(
-                f"{self._path}: out of a gzipped file at most {MAX_EXPANSION} times its size may"
-                f" come; here it is more than {self._limit:,} bytes. If it is honest, unpack it."
+                f"{self._path}: a gzipped file may expand to at most {MAX_EXPANSION} times its"
+                f" size; this has more than {self._limit:,} bytes. If you trust it, unpack it."
             )
         return count
 
@@ -70,7 +70,7 @@ class _Unpacked(io.RawIOBase):
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn what may go wrong while a file is read into a DataError that names it."""
+    """Turn errors while a file is read into a DataError that names the file."""
     try:
         yield
     except EOFError as error:
@@ -94,7 +94,7 @@ def check_file(path: Path) -> None:
 
 
 def expanded(text: str) -> Path:
-    """Return the path of a text that a user wrote, which may begin with `~`.
+    """Return the path that a user wrote, which may begin with `~`.
 
     Raises:
         DataError: there is no user of that name.
@@ -114,7 +114,7 @@ _UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
     lzma.LZMAError,
-    RuntimeError,  # encrypted, or packed in a way that zipfile does not know
+    RuntimeError,  # encrypted, or a compression that zipfile does not know
     MemoryError,
     LookupError,
 )
@@ -131,7 +131,7 @@ def write_npz(path: Path, folder: Path, classes: int) -> None:
         classes: number of classes.
 
     Raises:
-        DataError: the file is damaged, too large, or lacks an array or has one of another kind.
+        DataError: the file is damaged or too large, or an array is missing or of another kind.
     """
     for split in SPLITS:
         images, labels = read_array(path, f"x_{split}"), read_array(path, f"y_{split}")
@@ -148,7 +148,7 @@ def array_names(path: Path) -> tuple[str, ...]:
     """Return the names of a file's arrays.
 
     Raises:
-        DataError: it is no `.npz` file.
+        DataError: it is not an `.npz` file.
     """
     with _reading(path), zipfile.ZipFile(path) as archive:
         names = [name.removesuffix(".npy") for name in archive.namelist()]
@@ -170,10 +170,10 @@ class _Header:
 def read_array(path: Path, name: str) -> NDArray[Any]:
     """Return one array of a file.
 
-    What its header says is compared with bounds and with what is there before memory is taken.
+    Its header is compared with bounds and with the file's size before memory is allocated.
 
     Raises:
-        DataError: the file is damaged, the array is too large or pickled, or there is none.
+        DataError: the file is damaged, or the array is missing, too large or pickled.
     """
     with _reading(path), zipfile.ZipFile(path) as archive:
         member = archive.NameToInfo.get(f"{name}.npy")
@@ -192,16 +192,16 @@ def read_array(path: Path, name: str) -> NDArray[Any]:
 
 
 def _array(file: IO[bytes], size: int) -> NDArray[Any]:
-    """Return the array in a `.npy` file of some bytes, read a piece at a time.
+    """Return the array of a `.npy` stream, read a piece at a time.
 
     Raises:
-        ValueError: it is damaged, or its header says something else than is there.
+        ValueError: it is damaged, or its header does not fit its content.
     """
     header = _header(file)
     if header.dtype.hasobject or not header.dtype.itemsize:
-        raise ValueError(f"an array of {header.dtype} is not read")
+        raise ValueError(f"arrays of {header.dtype} are not supported")
     if min(header.shape, default=0) < 0 or header.size + file.tell() != size:
-        raise ValueError(f"its header says {header.dtype} {header.shape}, which is not there")
+        raise ValueError(f"its header says {header.dtype} {header.shape}, but its size differs")
     array = np.empty(math.prod(header.shape), header.dtype)
     rest = array.view(np.uint8).data
     while rest:
@@ -219,13 +219,13 @@ def _header(file: IO[bytes]) -> _Header:
         (2, 0): np.lib.format.read_array_header_2_0,
     }
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of odd spellings in headers
+        warnings.simplefilter("ignore")  # about odd spellings in headers
         version = np.lib.format.read_magic(file)
         if version not in read:
             raise ValueError(f"its format is version {version}")
         try:
             return _Header(*read[version](file))
-        except Exception as error:  # a header is Python's text, which can be wrong in many ways
+        except Exception as error:  # a header is a Python literal, which can be wrong in many ways
             why = str(error).splitlines() or [type(error).__name__]
             raise ValueError(f"its header is damaged: {why[0][:200]}") from error
 
@@ -236,6 +236,6 @@ def _reading(path: Path) -> Iterator[None]:
         yield
     except _UNREADABLE as error:
         raise DataError(
-            f"{path} must be a whole .npz file without pickled objects; it is not ({error})."
+            f"{path} must be a complete .npz file without pickled objects; it is not ({error})."
             " Get the file again."
         ) from error

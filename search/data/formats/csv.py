@@ -1,4 +1,4 @@
-"""Tables in text files, `csv:TRAIN[,TEST]`: images a pixel a column, or any numbers."""
+"""Tables in text files, `csv:TRAIN[,TEST]`: images with a pixel a column, or any numbers."""
 
 import csv
 from collections.abc import Generator, Iterator
@@ -38,7 +38,7 @@ from search.data.formats.csv_header import (
 )
 from search.errors import DataError, SettingsError
 
-BLOCK_BYTES = 8 << 20  # measured: smaller ones cost time, larger ones only memory
+BLOCK_BYTES = 8 << 20  # bytes; measured: smaller blocks cost time, larger ones only memory
 MAX_LINE = 64 << 20
 BOM = b"\xef\xbb\xbf"
 OTHERS = {
@@ -55,7 +55,7 @@ class Block:
 
     Attributes:
         text: the lines with their ends.
-        line: the number of the first, from 1.
+        line: number of the first line, from 1.
     """
 
     text: bytes
@@ -63,13 +63,13 @@ class Block:
 
 
 def read_blocks(path: Path) -> Generator[Block, None, None]:
-    """Yield the first line by itself, then blocks of the others.
+    """Yield the first line alone, then blocks of the others.
 
     Args:
         path: plain or gzipped.
 
     Raises:
-        DataError: the file cannot be read, is empty, or is no text.
+        DataError: the file cannot be read, is empty, or is not text.
     """
     line = 1
     with reading(path), open_packed(path) as file:
@@ -111,7 +111,7 @@ def _check_text(path: Path, start: bytes) -> None:
             raise DataError(f"{path} must be a text file; it is {what}")
     if b"\0" in start:
         raise DataError(
-            f"{path} must be a text file in UTF-8; it holds zero bytes, as binary files do."
+            f"{path} must be a text file in UTF-8; it contains zero bytes, as binary files do."
             " Save the table as CSV."
         )
 
@@ -120,12 +120,12 @@ LARGEST = float(np.finfo(np.float32).max)
 
 
 def fault_in(block: Block, header: Header, classes: int | None) -> DataError:
-    """Return the error that names the first fault.
+    """Return the error for the first faulty line.
 
     Args:
-        block: lines, one of which at least is faulty.
+        block: lines, at least one of them faulty.
         header: of the table.
-        classes: labels must be below; None: any.
+        classes: labels must be below this; None: any.
     """
     for number, line in enumerate(block.text.split(b"\n"), block.line):
         for fault in _line_faults(line.removesuffix(b"\r"), header, classes):
@@ -149,7 +149,7 @@ def _line_faults(line: bytes, header: Header, classes: int | None) -> Iterator[s
     if len(fields) != len(header.names):
         yield (
             f"there must be {len(header.names):,} values, as in the header; there are"
-            f" {len(fields):,}: the line may be cut"
+            f" {len(fields):,}: the line may be truncated"
         )
         return
     for index, (name, field) in enumerate(zip(header.names, fields, strict=True)):
@@ -184,7 +184,7 @@ def _value_fault(field: str, header: Header) -> str:
     if header.kind == "image" and not (value.is_integer() and 0 <= value <= 255):
         return (
             f"must be a pixel, a whole number within 0..255; it is {field.strip()}."
-            " Give columns of other numbers other names: they are read as a table"
+            " If these are not pixels, rename the columns, and they are read as a table"
         )
     if abs(value) > LARGEST:
         return f"must be within the range of float32, +-3.4e38; it is {field.strip()}"
@@ -193,7 +193,7 @@ def _value_fault(field: str, header: Header) -> str:
 
 @dataclass(frozen=True)
 class Rows:
-    """The samples of some lines.
+    """The samples of a block of lines.
 
     Attributes:
         samples: (n, *header.shape), uint8 for images, float32 for tables.
@@ -207,22 +207,22 @@ class Rows:
 def read_rows(
     header: Header, blocks: Iterator[Block], classes: int | None = None
 ) -> Iterator[Rows]:
-    """Yield the rows of a table, in order; blocks are read in threads.
+    """Yield the rows of a table, in order; blocks are parsed in threads.
 
     Args:
         header: of the table.
         blocks: all lines but the first.
-        classes: labels must be below; None: any.
+        classes: labels must be below this; None: any.
 
     Raises:
-        DataError: the first line that is not as it must be, with its number.
+        DataError: a line is faulty; the message has the number of the first.
     """
     return map_ahead(partial(_rows, header=header, classes=classes), blocks)
 
 
 def _rows(block: Block, *, header: Header, classes: int | None) -> Rows:
-    # Numbers are written alike in nearly every file: whole pixels and labels. `12.0` is a whole
-    # number, too, and comes second.
+    # Nearly every file writes pixels and labels as whole numbers, so that is tried first; `12.0` is
+    # a whole number, too, and is tried second.
     read = _pixels if header.kind == "image" else _numbers
     for exact in (True, False):
         rows = read(block, header, exact)
@@ -247,7 +247,7 @@ def _numbers(block: Block, header: Header, exact: bool) -> Rows | None:
 
 
 def _columns(block: Block, header: Header, kind: str, exact: bool) -> list[NDArray[Any]] | None:
-    """Return the columns, the label last as int64, or None where a field is not of that kind."""
+    """Return the columns, the label last as int64, or None if a field is of another kind."""
     import pyarrow as pa
     from pyarrow import csv
 
@@ -300,7 +300,7 @@ def find(rest: str, _: Surroundings) -> Found:
 
     Raises:
         SettingsError: more than two files, or the same one twice.
-        DataError: a file is not there.
+        DataError: a file does not exist.
     """
     paths = tuple(expanded(part) for part in rest.split(","))
     if len(paths) > 2 or len(set(paths)) < len(paths):
@@ -316,11 +316,11 @@ def write_csv(paths: tuple[Path, ...], folder: Path) -> Contents:
     """Check the tables and write their arrays.
 
     Args:
-        paths: of the training part and, where there is one, of the test part.
+        paths: of the training part and, if there is one, of the test part.
         folder: receives the `.npy` files.
 
     Raises:
-        DataError: a file is no table of numbers with labels; with file and line.
+        DataError: a file is not a table of numbers with labels; the message has file and line.
     """
     origin = str(paths[0])
     if len(paths) == 1:
@@ -354,8 +354,8 @@ def _read(
     Args:
         path: the table.
         target: the `.npy` file.
-        model: the header that its own must be equal to.
-        classes: its labels must be below.
+        model: the header that its own must equal.
+        classes: its labels must be below this.
     """
     with closing(read_blocks(path)) as blocks:
         header = read_header(path, next(blocks).text)
@@ -370,13 +370,13 @@ def _read(
 
         count = write_growing(target, DTYPES[header.kind], header.shape, samples())
     if not count:
-        raise DataError(f"{path} must hold lines of data; it has a header and nothing else")
+        raise DataError(f"{path} must contain lines of data; it has only a header")
     return _Part(header, np.concatenate(labels))
 
 
 def _split(whole: Path, folder: Path, part: _Part, origin: str) -> str:
     def take(indices: NDArray[np.int64]) -> NDArray[Any]:
-        # Mapped anew for each piece: what was read does not stay in this process's memory.
+        # Mapped again for each piece, so that pages already read do not stay in memory.
         return np.asarray(map_array(whole)[indices])
 
     parts, notice = held_out(part.labels, origin)
@@ -396,7 +396,7 @@ def _check_same(header: Header, model: Header) -> None:
     else:
         pairs = zip(model.names, header.names, strict=True)
         number, (one, other) = next((i, p) for i, p in enumerate(pairs, 1) if p[0] != p[1])
-        fault = f"column {number:,} is `{one}` in the one and `{other}` in the other"
+        fault = f"column {number:,} is `{one}` in one and `{other}` in the other"
     raise DataError(
         f"{header.path}, line 1: the test part must have the columns of {model.path}, in the same"
         f" order; {fault}"

@@ -1,4 +1,4 @@
-"""The header line of a table: what separates the columns, what they are called and mean."""
+"""The header line of a table: the delimiter, and the names and meaning of the columns."""
 
 import csv
 import math
@@ -13,7 +13,7 @@ from typing import NoReturn
 from search.errors import DataError
 
 BLANKS = " \t"
-EXACT = 1 << 53  # below, float64 holds every whole number
+EXACT = 1 << 53  # below this, float64 represents every whole number
 MISSING = frozenset({"", "nan", "na", "n/a", "<na>", "null", "none", "nil", "?", "-"})
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
@@ -21,12 +21,12 @@ _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
 
 
 def is_number(text: str) -> bool:
-    """Say whether a field is a finite number, as written."""
+    """Return whether a field is a finite number."""
     return _NUMBER.fullmatch(text.strip(BLANKS)) is not None
 
 
 def missing_fault(text: str) -> str:
-    """Return that a field is missing, as an end of a sentence; empty: it is there."""
+    """Return the end of a sentence if a field is missing, else an empty text."""
     field = text.strip(BLANKS)
     if field.lower() not in MISSING:
         return ""
@@ -35,7 +35,7 @@ def missing_fault(text: str) -> str:
 
 
 def number_fault(text: str) -> str:
-    """Return what keeps a field from being a number, as an end of a sentence; empty: nothing."""
+    """Return why a field is not a number, as the end of a sentence; empty if it is one."""
     field = text.strip(BLANKS)
     if _INFINITE.fullmatch(field):
         return f"must be finite; it is {field}. Replace it, or leave the line out"
@@ -43,26 +43,26 @@ def number_fault(text: str) -> str:
         return f"must be a number; it is {field!r}. Write decimals with a point"
     if not is_number(field):
         shown = field if len(field) <= 40 else field[:40] + "..."
-        return f"must be a number; it is {shown!r}. Number it, or leave the column out"
+        return f"must be a number; it is {shown!r}. Use numbers, or leave the column out"
     return ""
 
 
 LABEL = "label"
 DELIMITERS = ",;\t"
-SHOWN = 8  # columns in a message
+SHOWN = 8  # columns named in a message
 MAX_COLUMNS = 200_000  # images of 256 x 256 in colour have 196,608
 _PIXEL = re.compile(r"pixel[ _]?(\d{1,9})", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Header:
-    """What the first line of a table says.
+    """The first line of a table.
 
     Attributes:
         path: the file.
         delimiter: comma, semicolon or tab.
         names: of all columns, in order.
-        label: which column holds the labels.
+        label: index of the column with the labels.
     """
 
     path: Path
@@ -77,7 +77,7 @@ class Header:
 
     @property
     def kind(self) -> str:
-        """What the rows are: `image` or `table`."""
+        """Kind of the samples: `image` or `table`."""
         return "image" if len(self.shape) == 3 else "table"
 
     @cached_property
@@ -93,30 +93,30 @@ class Header:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What is worth telling about how the columns were understood."""
+        """Notices about how the columns were interpreted."""
         named = sum(_PIXEL.fullmatch(name) is not None for name in self.columns)
         if self.kind == "image" or not named:
             return ()
         return (
             f"{self.path} is read as a table: its {named:,} pixel columns are no images. Those have"
-            " a square number of pixels, or three times that, numbered on from 0 or 1, and no"
-            " columns beside pixels and label.",
+            " a square number of pixels, or three times that, numbered from 0 or 1, and no"
+            " columns except pixels and label.",
         )
 
 
 def read_header(path: Path, line: bytes) -> Header:
-    """Return what a header line says.
+    """Parse a header line.
 
     Args:
         path: the file, for messages.
         line: its first line, without the byte order mark.
 
     Raises:
-        DataError: it is no header of a table with labels.
+        DataError: it is not the header of a table with labels.
     """
     text = _decoded(path, line)
     delimiter = max(DELIMITERS, key=re.sub(r'"[^"]*"', "", text).count)
-    if text.count(delimiter) >= 2 * MAX_COLUMNS:  # before that many names are made
+    if text.count(delimiter) >= 2 * MAX_COLUMNS:  # before that many names are created
         _refuse_columns(path, text.count(delimiter))
     try:
         fields = next(csv.reader([text], delimiter=delimiter, strict=True), [])
@@ -131,7 +131,7 @@ def read_header(path: Path, line: bytes) -> Header:
         _refuse_labels(path, names, len(labels))
     if len(names) < 2:
         raise DataError(
-            f"{path}, line 1: a table must have columns beside `{names[0]}`; it has none, or none"
+            f"{path}, line 1: a table must have columns besides `{names[0]}`; it has none, or none"
             " that are separated by comma, semicolon or tab"
         )
     return Header(path, delimiter, names, labels[0])
@@ -158,8 +158,8 @@ def _check_names(path: Path, names: tuple[str, ...]) -> None:
         raise DataError(f"{path}, line 1 must be a header of column names; it is blank")
     if all(is_number(name) for name in names):
         raise DataError(
-            f"{path}, line 1 must be a header of column names; it holds numbers alone"
-            f" ({', '.join(names[:SHOWN])}). Put a line of names before them, `{LABEL}` among them."
+            f"{path}, line 1 must be a header of column names; it holds only numbers"
+            f" ({', '.join(names[:SHOWN])}). Add a line of column names, with `{LABEL}` among them."
         )
     if "" in names:
         raise DataError(

@@ -1,4 +1,4 @@
-"""Pictures in class folders, `folder:DIR`."""
+"""Pictures in one folder for each class, `folder:DIR`."""
 
 import os
 from collections import Counter, defaultdict
@@ -30,19 +30,19 @@ from search.errors import DataError
 
 Result = TypeVar("Result")
 
-LARGEST = 512  # pictures are kept as they are up to this many pixels on the longer side,
-REDUCED = 256  # larger ones are brought to this many
+LARGEST = 512  # pixels of the longer side; larger pictures are resized
+REDUCED = 256  # to this many
 HEADS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
 class Target:
-    """What every picture is brought to.
+    """The size and mode that all pictures are converted to.
 
     Attributes:
         size: (width, height) in pixels.
         mode: `L` or `RGB`.
-        common: the most common size of the pictures, which may be larger.
+        common: the most common size of the pictures, possibly larger.
     """
 
     size: tuple[int, int]
@@ -58,11 +58,11 @@ class Target:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A picture of the target's size and mode.
+    """A picture with the target's size and mode.
 
     Attributes:
         pixels: uint8, the target's shape.
-        was_resized: the file has another size.
+        was_resized: whether the file has another size.
     """
 
     pixels: Images
@@ -70,9 +70,9 @@ class Fitted:
 
 
 def choose_target(files: Sequence[Path]) -> Target:
-    """Return the most common size, reduced where it is large, and grey if all pictures are.
+    """Return the most common size, reduced if it is large, and grey if all pictures are.
 
-    Of sizes that are equally common the largest counts.
+    Of equally common sizes the largest counts.
 
     Raises:
         DataError: pictures that cannot be read.
@@ -89,7 +89,7 @@ def choose_target(files: Sequence[Path]) -> Target:
 
 
 def fit_picture(path: Path, target: Target) -> Fitted:
-    """Read a picture: upright, on black where it is transparent, resized (bilinear, antialiased).
+    """Read a picture: upright, transparent parts black, resized (bilinear, antialiased).
 
     Raises:
         DataError: it cannot be read.
@@ -108,9 +108,9 @@ def fit_picture(path: Path, target: Target) -> Fitted:
 def read_all(
     read: Callable[[Path], Result], files: Sequence[Path], at_once: int
 ) -> Iterator[list[Result]]:
-    """Yield what `read` makes of the files, in order, in batches that are read in threads.
+    """Yield the results of `read` for files, in order; each batch is read in threads.
 
-    Pillow lets other threads run while it unpacks a picture.
+    Pillow lets other threads run while it decodes a picture.
 
     Args:
         read: raises DataError for a file that cannot be read.
@@ -118,7 +118,7 @@ def read_all(
         at_once: files in a batch.
 
     Raises:
-        DataError: of the first file that cannot be read, with the number of the others.
+        DataError: files cannot be read; the message names the first and counts the others.
     """
     batches = (files[start : start + at_once] for start in range(0, len(files), at_once))
     faults: list[DataError] = []
@@ -142,7 +142,7 @@ def _tried(read: Callable[[Path], Result], files: Sequence[Path]) -> list[Result
     return results
 
 
-# What Pillow reads, without what it needs other programs for (EPS) or is no picture (HDF5).
+# Formats that Pillow reads, without those that need other programs (EPS) or are no pictures (HDF5).
 PICTURES = frozenset(
     [
         *(".apng", ".avif", ".bmp", ".dds", ".dib", ".gif", ".ico", ".j2k", ".jfif", ".jp2"),
@@ -167,20 +167,20 @@ class Part:
     labels: NDArray[np.int64]
 
     def only(self, chosen: NDArray[np.int64]) -> "Part":
-        """Return the pictures of some indices."""
+        """Return the pictures with these indices."""
         return Part(tuple(self.files[i] for i in chosen), self.labels[chosen])
 
 
 @dataclass(frozen=True)
 class Scan:
-    """What a folder holds.
+    """The content of a folder.
 
     Attributes:
         root: the folder.
-        classes: names, sorted; by their value where all are numbers.
-        train: all pictures, where the folder has no test part.
-        test: None: the folder has none.
-        notices: what was passed over.
+        classes: names, sorted; by value if all are numbers.
+        train: all pictures if the folder has no test part.
+        test: None if the folder has no test part.
+        notices: about files that are not used.
     """
 
     root: Path
@@ -191,7 +191,7 @@ class Scan:
 
 
 class _PassedOver:
-    """What is not used, by what it is."""
+    """Files that are not used, by kind."""
 
     def __init__(self) -> None:
         self._paths: dict[str, list[str]] = defaultdict(list)
@@ -213,13 +213,13 @@ _Pictures = Mapping[str, list[Path]]  # of each class
 def scan_folder(root: Path) -> Scan:
     """List the pictures of a folder in one of the two layouts.
 
-    Nothing below class folders is looked at, so a link that leads back up does no harm.
+    Folders within class folders are not searched, so links to folders above do no harm.
 
     Args:
-        root: holds class folders; or `train`, and perhaps `test`, that do.
+        root: contains class folders; or `train`, and optionally `test`, that do.
 
     Raises:
-        DataError: there is no such folder, it has another layout, fewer than two classes, a class
+        DataError: the folder does not exist, or has another layout, fewer than two classes, a class
             folder without pictures, or a test class without training pictures.
     """
     if not os.path.isdir(root):  # noqa: PTH112 - those of Path raise for a name that is too long
@@ -252,13 +252,13 @@ def _scan(root: Path, train: _Pictures, test: _Pictures | None, passed: _PassedO
             f" its class folders: {', '.join(classes) or 'none'}"
         )
     odd = next((name for name in classes if not name.isprintable()), None)
-    if odd is not None:  # such as a name in another encoding; it could not be shown anywhere
+    if odd is not None:  # such as a name in another encoding, which cannot be printed
         raise DataError(f"{root}: names of class folders must be plain text; rename {odd!a}")
     notices = passed.notices(root)
     if test is None:
         return Scan(root, classes, _part(classes, train), None, notices)
     if not test:
-        raise DataError(f"{root}: test must hold class folders; there are none ({LAYOUTS})")
+        raise DataError(f"{root}: test must contain class folders; there are none ({LAYOUTS})")
     unknown = sorted(set(test) - set(train))
     if unknown:
         raise DataError(
@@ -298,7 +298,7 @@ def _pictures(folders: Mapping[str, Path], passed: _PassedOver) -> _Pictures:
         if not found[name]:
             raise DataError(
                 f"every class folder must hold pictures (files named .png, .jpg, .bmp, .gif, .webp,"
-                f" .tif and the like); {folder} holds none. Fill it or delete it. The layout is"
+                f" .tif and the like); {folder} has none. Fill it or delete it. The layout is"
                 f" {LAYOUTS}."
             )
     return found
@@ -319,7 +319,7 @@ def _pictures_in(folder: Path, passed: _PassedOver) -> list[Path]:
 
 
 def _suffix(name: str) -> str:
-    return name[name.rfind(".") :].lower()  # a tenth of the time of Path.suffix
+    return name[name.rfind(".") :].lower()  # takes a tenth of the time of Path.suffix
 
 
 def _entries(folder: Path) -> list["os.DirEntry[str]"]:
@@ -328,7 +328,7 @@ def _entries(folder: Path) -> list["os.DirEntry[str]"]:
 
 
 def _holds(question: Callable[[], bool]) -> bool:
-    """Ask an entry what it is; a link that leads in a circle is nothing."""
+    """Return the answer of an entry's test; False for a circular link."""
     try:
         return question()
     except OSError:
@@ -342,7 +342,7 @@ def find(rest: str, _: Surroundings) -> Found:
     """Return the source that `folder:DIR` names; pictures are listed, not opened.
 
     Raises:
-        DataError: there is no such folder, or it has another layout.
+        DataError: the folder does not exist or has another layout.
     """
     root = expanded(rest)
     scan = scan_folder(root)
@@ -360,7 +360,7 @@ def write_folder(scan: Scan, folder: Path) -> Contents:
         folder: receives the `.npy` files.
 
     Raises:
-        DataError: pictures that cannot be read; the first is named, the others counted.
+        DataError: pictures cannot be read; the message names the first and counts the others.
     """
     notices = list(scan.notices)
     parts = {"train": scan.train}
@@ -381,7 +381,7 @@ def write_folder(scan: Scan, folder: Path) -> Contents:
 
 
 def _write(folder: Path, split: str, part: Part, target: Target) -> int:
-    """Write the images of a split; return how many had another size."""
+    """Write the images of a split and return how many were resized."""
     resized = 0
     at_once = min(MOST_AT_ONCE, max(1, PIECE_BYTES // int(np.prod(target.shape))))
 
@@ -402,5 +402,5 @@ def _told(root: Path, target: Target, resized: int, count: int) -> list[str]:
     common, size = ("{} x {}".format(*pair) for pair in (target.common, target.size))
     why = "the most common size"
     if common != size:
-        why = f"for the most common size, {common}, is larger than is kept"
+        why = f"because the most common size, {common}, is too large"
     return [f"{root}: {resized:,} of {count:,} pictures are resized to {size}, {why}."]

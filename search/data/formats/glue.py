@@ -25,11 +25,11 @@ REMEDY = "Get the file again, or delete it to look elsewhere."
 
 @dataclass(frozen=True)
 class GlueFiles:
-    """The files of one dataset in one folder.
+    """The files of a dataset in one folder.
 
     Attributes:
-        found: `train` and `test` to file.
-        missing: names of the files that are not there.
+        found: files by `train` and `test`.
+        missing: names of missing files.
     """
 
     found: dict[str, Path]
@@ -37,7 +37,7 @@ class GlueFiles:
 
 
 def find_glue(folder: Path) -> GlueFiles:
-    """Return which of the two files lie in `folder`, plain or gzipped."""
+    """Return which of the two files are in `folder`, plain or gzipped."""
     found: dict[str, Path] = {}
     missing: list[str] = []
     for split, name in FILES.items():
@@ -55,13 +55,13 @@ def write_glue(files: GlueFiles, folder: Path, classes: int) -> None:
     """Check both files and write their arrays to `folder`.
 
     Args:
-        files: none missing.
+        files: both files.
         folder: receives the `.npy` files.
         classes: number of classes.
 
     Raises:
-        DataError: a file is unreadable, empty, not UTF-8 or too large, its header is another, or a
-            line is no sentence with its label.
+        DataError: a file is unreadable, empty, not UTF-8 or too large, its header differs, or a
+            line is not a sentence with a label.
     """
     for split, path in files.found.items():
         sentences, labels = _read(path, classes)
@@ -71,7 +71,7 @@ def write_glue(files: GlueFiles, folder: Path, classes: int) -> None:
 
 
 def _read(path: Path, classes: int) -> tuple[list[str], list[int]]:
-    """Return sentences, as they stand there, and labels."""
+    """Return the sentences, unchanged, and their labels."""
     numbers = {str(number): number for number in range(classes)}
     sentences, labels, number = [], [], 0
     for number, line in enumerate(_lines(path), 1):
@@ -105,7 +105,7 @@ def _lines(path: Path) -> Iterator[str]:
     """Yield the lines of a file without their ends; no more than one is in memory."""
     size = 0
     with reading(path), open_packed(path) as file:
-        # Not `splitlines`: it also splits at characters that may stand in a sentence.
+        # Not `splitlines`, which also splits at characters that may occur in a sentence.
         lines = iter(lambda: file.readline(MAX_LINE + 1), b"")
         for number, line in enumerate(lines, 1):
             size += len(line)

@@ -1,4 +1,4 @@
-"""A named dataset's files in a folder; IDX, the format MNIST is published in, is read here."""
+"""IDX, the format of MNIST; and all files of a named dataset in a folder."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -35,11 +35,11 @@ REMEDY = "Get the file again, or delete it to look elsewhere."
 
 @dataclass(frozen=True)
 class IdxFiles:
-    """The files of one dataset in one folder.
+    """The files of a dataset in one folder.
 
     Attributes:
-        found: array name (`train_images`, ...) to file.
-        missing: names of the files that are not there, in their first spelling.
+        found: files by array name (`train_images`, ...).
+        missing: names of missing files, in their first spelling.
     """
 
     found: dict[str, Path]
@@ -63,12 +63,12 @@ class _Header:
 
     @property
     def text(self) -> str:
-        """The shape and its product, for messages."""
+        """The shape and the number of bytes, for messages."""
         return f"{' x '.join(map(str, self.shape))} = {self.payload:,} bytes"
 
 
 def find_idx(folder: Path) -> IdxFiles:
-    """Return which of the four files lie in `folder`, gzipped or plain, in either spelling."""
+    """Return which of the four files are in `folder`, gzipped or plain, in either spelling."""
     found: dict[str, Path] = {}
     missing: list[str] = []
     for name, stem in STEMS.items():
@@ -86,13 +86,13 @@ def write_idx(files: IdxFiles, folder: Path, classes: int) -> None:
     """Check the four files and write their arrays to `folder`.
 
     Args:
-        files: all four, none missing.
+        files: all four files.
         folder: receives the `.npy` files.
         classes: number of classes.
 
     Raises:
-        DataError: a file is unreadable, cut short, too long, no IDX file or of the other kind, or
-            the files do not belong together.
+        DataError: a file is unreadable, truncated, too long, not an IDX file or of the wrong kind,
+            or the files do not belong together.
     """
     headers = {name: _read_header(path, _magic_of(name)) for name, path in files.found.items()}
     _check_together(headers)
@@ -165,7 +165,7 @@ def _check_together(headers: dict[str, _Header]) -> None:
 
 
 def _payload(header: _Header) -> Iterator[Bytes]:
-    """Yield the payload in whole rows (images or labels), (rows, ...) each."""
+    """Yield the payload in pieces of whole images or labels."""
     width = math.prod(header.shape[1:])
     rows = max(1, PIECE_BYTES // width)
     with open_packed(header.path) as file:
@@ -198,7 +198,7 @@ def find_files(entry: DatasetEntry, folders: Sequence[Path]) -> Found | None:
 
 
 def find_part(entry: DatasetEntry, folders: Sequence[Path]) -> str:
-    """Return a sentence, without its end, on the first incomplete set of files, or nothing."""
+    """Return a sentence without a full stop on the first incomplete set of files, or None."""
     what, find = ("TSV", find_glue) if entry.kind == "text" else ("IDX", find_idx)
     for folder in folders:
         files = find(folder)

@@ -26,7 +26,7 @@ def label_numbers(labels: NDArray[Any], what: str) -> NDArray[np.int64]:
         what: the array's name in messages.
 
     Raises:
-        DataError: they are something else.
+        DataError: the labels have another form.
     """
     if labels.dtype.kind in "USO":
         raise DataError(
@@ -52,7 +52,7 @@ def _places_of_ones(labels: NDArray[Any], what: str) -> NDArray[np.int64]:
         row = labels[wrong[0]]
         shown = ", ".join(map(str, row[:8].tolist())) + (", ..." if len(row) > 8 else "")
         raise DataError(
-            f"{what} {_LABELS}; got shape {labels.shape}, and row {wrong[0] + 1:,} has not one 1"
+            f"{what} {_LABELS}; got shape {labels.shape}, and row {wrong[0] + 1:,} is not one 1"
             f" among zeros: {shown}"
         )
     return np.asarray(ones.argmax(axis=1), np.int64)
@@ -67,13 +67,12 @@ _SAMPLES = (
 
 @dataclass(frozen=True)
 class Samples:
-    """An array of samples and what they are.
+    """An array of samples and their kind.
 
     Attributes:
         array: (n, ...), of any dtype; images with their channels.
         kind: `image`, `table` or `text`.
-        factor: what values are multiplied by to become pixels or numbers to keep; 0 where they
-            are kept as they are.
+        factor: values are multiplied by this to become pixels or float32; 0: unchanged.
         what: the array's name in messages.
     """
 
@@ -84,22 +83,22 @@ class Samples:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of one sample as it is kept."""
+        """Shape of one stored sample."""
         return self.array.shape[1:]
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What was made of the values."""
+        """Notices about conversions of the values."""
         if not self.factor:
             return ()
         scaled = "multiplied by 255 and rounded" if self.factor == 255 else "rounded"
         return (f"{self.what} is {self.array.dtype}: its values are {scaled} to pixels 0..255.",)
 
     def take(self, chosen: NDArray[np.int64]) -> NDArray[Any]:
-        """Return some samples as they are kept.
+        """Return the samples with these indices as they are stored.
 
         Raises:
-            DataError: a value is no finite number, or too large for float32.
+            DataError: a value is not finite, or too large for float32.
         """
         values = self.array[chosen]
         if self.kind == "image":
@@ -119,15 +118,15 @@ class Samples:
 
 
 def samples_of(array: NDArray[Any], what: str, like: Samples | None = None) -> Samples:
-    """Say what an array of samples is.
+    """Find out the kind of an array of samples.
 
     Args:
-        array: of a file.
+        array: from a file.
         what: its name in messages.
-        like: the training samples, where these are those of the test.
+        like: for test samples, the training samples.
 
     Raises:
-        DataError: it is nothing of which samples could be made, or unlike the training samples.
+        DataError: it is no kind of samples, or differs from the training samples.
     """
     kind = _kind(array, what)
     if kind == "image":
@@ -137,7 +136,7 @@ def samples_of(array: NDArray[Any], what: str, like: Samples | None = None) -> S
         samples = Samples(array, kind, 0, what)
     if like is not None and (samples.kind, samples.shape) != (like.kind, like.shape):
         raise DataError(
-            f"{what} must hold samples as {like.what} does, which has {like.kind}s of shape"
+            f"{what} must hold samples like {like.what}, which has {like.kind}s of shape"
             f" {like.shape}; got {kind}s of shape {samples.shape}"
         )
     return samples
@@ -154,7 +153,7 @@ def _kind(array: NDArray[Any], what: str) -> str:
             return "table"
         if array.ndim in (3, 4) and numbers:
             return "image"
-    hint = " Texts of bytes become str by x.astype(str)." if array.dtype.kind == "S" else ""
+    hint = " Convert bytes to str with x.astype(str)." if array.dtype.kind == "S" else ""
     raise DataError(f"{what} {_SAMPLES}, none of them 0; got {array.dtype} {array.shape}.{hint}")
 
 
@@ -171,7 +170,7 @@ def _with_channels(array: NDArray[Any], what: str) -> NDArray[Any]:
 
 
 def _factor(array: NDArray[Any], what: str, like: Samples | None) -> int:
-    """Return 255 for values 0..1 that are no whole numbers by type, 1 for other types, 0: uint8."""
+    """Return the factor to pixels: 0 for uint8, 255 for floats within 0..1, 1 for others."""
     if array.dtype == IMAGES:
         return 0
     low, high = array.min(), array.max()
@@ -179,7 +178,7 @@ def _factor(array: NDArray[Any], what: str, like: Samples | None) -> int:
     if array.dtype.kind == "b" or (array.dtype.kind == "f" and high <= 1):
         top = 1
     if like is not None and like.factor == 255:
-        top = 1  # the test images are to be read as the training images are
+        top = 1  # test images must be read like the training images
     elif like is not None and like.factor == 1:
         top = 255
     if low != low:  # only NaN differs from itself
@@ -187,7 +186,7 @@ def _factor(array: NDArray[Any], what: str, like: Samples | None) -> int:
     if not (low >= 0 and high <= top):
         raise DataError(
             f"{what}: images must be uint8, or numbers within 0..255 or 0..1"
-            + (f", here within 0..{top} as those of {like.what} are" if like else "")
+            + (f", here within 0..{top} like those of {like.what}" if like else "")
             + f"; got {array.dtype} from {low} to {high}. Bring the values to 0..255."
         )
     return 255 // top
@@ -205,7 +204,7 @@ def find(rest: str, _: Surroundings) -> Found:
     """Return the source that `npz:FILE` names.
 
     Raises:
-        DataError: the file is not there.
+        DataError: the file does not exist.
     """
     path = expanded(rest)
     check_file(path)
@@ -220,7 +219,7 @@ def write_own_npz(path: Path, folder: Path) -> Contents:
         folder: receives the `.npy` files.
 
     Raises:
-        DataError: the file is damaged, lacks an array, or has one of which nothing can be made.
+        DataError: the file is damaged, lacks an array, or has one of an unsupported kind.
     """
     held = array_names(path)
     layout = _layout(path, held)
@@ -244,7 +243,7 @@ def write_own_npz(path: Path, folder: Path) -> Contents:
 
 
 def _layout(path: Path, held: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Return the names of samples and labels: of the training part, then of the test part."""
+    """Return the names of samples and labels: those of the training part, then of the test part."""
     keras = [(f"x_{split}", f"y_{split}") for split in SPLITS]
     if any(name in held for pair in keras for name in pair):
         layout = keras if set(keras[1]) & set(held) else keras[:1]
@@ -307,5 +306,5 @@ def _write_texts(folder: Path, split: str, samples: Samples, chosen: NDArray[Any
         write_texts(folder, split, (str(text) for text in samples.array[chosen]))
     except UnicodeEncodeError as error:
         raise DataError(
-            f"{samples.what} must hold texts that can be written in UTF-8; one cannot ({error})"
+            f"{samples.what} must hold texts that UTF-8 can encode; one cannot be encoded ({error})"
         ) from error

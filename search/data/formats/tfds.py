@@ -1,6 +1,6 @@
 """Datasets of TFDS, by name: `tfds:NAME`, `tfds:NAME/CONFIG`, `tfds:NAME:VERSION`.
 
-A prepared one is looked for first; else TFDS downloads and prepares it.
+A prepared dataset is used if there is one; else TFDS downloads and prepares it.
 """
 
 import json
@@ -25,11 +25,11 @@ _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 @dataclass(frozen=True)
 class TfdsName:
-    """What TFDS calls a dataset.
+    """The name of a dataset in TFDS.
 
     Attributes:
-        name: of the dataset.
-        config: of its configuration; empty: its default one.
+        name: name of the dataset.
+        config: name of its configuration; empty: the default.
         version: for example `1.0.0` or `1.*.*`; empty: the highest.
     """
 
@@ -42,7 +42,7 @@ class TfdsName:
         """Return the parts of a name.
 
         Raises:
-            SettingsError: it is not in that form.
+            SettingsError: it does not have that form.
         """
         match = _NAME.fullmatch(text.strip())
         if match is None:
@@ -54,14 +54,14 @@ class TfdsName:
 
 
 def find(rest: str, around: Surroundings) -> Found:
-    """Return the prepared dataset in the user's folder or in TFDS's, or else its download.
+    """Return the prepared dataset from the user's folder or TFDS's folder, or else its download.
 
     Args:
         rest: the name, without `tfds:`.
         around: the folders to look in.
 
     Raises:
-        SettingsError: `rest` is no name.
+        SettingsError: `rest` is not a name.
     """
     name = TfdsName.parse(rest)
     roots = [root for root in (around.data_dir, around.tfds) if root is not None]
@@ -99,7 +99,7 @@ def _numbers(version: Path) -> tuple[int, ...]:
 
 
 def _default_config(folder: Path) -> str:
-    """Return the default configuration, as TFDS notes it beside those it prepares, or nothing."""
+    """Return the default configuration that TFDS recorded beside prepared ones, or None."""
     try:
         noted = json.loads((folder / ".config" / "metadata.json").read_text(encoding="utf-8"))
         name = str(noted["default_config_name"] or "")
@@ -123,6 +123,6 @@ def _download(name: str, roots: Sequence[Path], out: Path) -> Contents:
         raise DataError(
             f"the dataset tfds:{name} is not on this machine. Tried:\n{tried}\n"
             f"  TFDS's download: {error}\n"
-            "To go on: have TFDS prepare it where there is a network, and name the folder that"
+            "What to do: let TFDS prepare it where there is a network, and name the folder that"
             " holds it with `--data-dir` or TFDS_DATA_DIR."
         ) from error

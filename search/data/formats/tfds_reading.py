@@ -1,4 +1,4 @@
-"""From a TFDS builder with prepared data to arrays; runs in the child process only."""
+"""Read the arrays of a TFDS builder with prepared data; runs only in the child process."""
 
 import io
 import math
@@ -33,7 +33,7 @@ from search.data.pictures import MAX_PIXELS, check_pixels, opened, quiet_pillow
 from search.errors import DataError
 
 CHANNELS = (1, 3)
-REMEDY = "Choose another dataset, or write what is wanted to files of your own."
+REMEDY = "Choose another dataset, or write the part you need to your own files."
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class Feature:
 
     Attributes:
         name: its name.
-        kind: `image`, `text`, `label`, or what TFDS calls its type.
-        shape: of an image, (height, width, channels); None where it varies.
+        kind: `image`, `text`, `label`, or TFDS's name of its type.
+        shape: of an image, (height, width, channels); None if it varies.
         dtype: of an image.
-        classes: of a label: class names; empty where the dataset does not say.
+        classes: of a label, the class names; empty if the dataset does not give them.
     """
 
     name: str
@@ -64,18 +64,18 @@ class Choice:
 
 
 def choose(features: Sequence[Feature], supervised: Collection[str], origin: str) -> Choice:
-    """Return the one sample and the one label that a dataset has.
+    """Return the single sample feature and the single label of a dataset.
 
-    Where there are several, those count that the dataset itself names as input and target. An
-    image goes before texts, which are often its file's name.
+    If there are several, those that the dataset itself names as input and target count. An image
+    takes precedence over texts, which are often file names.
 
     Args:
-        features: all there are.
-        supervised: names of input and target; empty where the dataset names none.
+        features: all features of the dataset.
+        supervised: names of input and target; empty if the dataset names none.
         origin: the dataset's name in messages.
 
     Raises:
-        DataError: there is no label or no sample, several of them, or one of an unfit kind.
+        DataError: the label or the sample is missing, ambiguous or of an unsupported kind.
     """
     labels = [feature for feature in features if feature.kind == "label"]
     images = [feature for feature in features if feature.kind == "image"]
@@ -127,10 +127,10 @@ MAX_SIDE = 256
 
 
 def size_of(encoded: bytes) -> tuple[int, int]:
-    """Return (height, width) of an image file's content; only its header is read.
+    """Return (height, width) of an encoded image; only its header is read.
 
     Raises:
-        DataError: it has more pixels than any picture may have.
+        DataError: it has too many pixels.
     """
     try:
         with quiet_pillow(), opened(io.BytesIO(encoded)) as picture:
@@ -141,7 +141,7 @@ def size_of(encoded: bytes) -> tuple[int, int]:
 
 
 def usual_size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """Return the median height and the median width, made smaller together to at most `MAX_SIDE`.
+    """Return the median height and width, scaled down together to at most `MAX_SIDE`.
 
     Args:
         sizes: (height, width) of each image, in pixels; at least one.
@@ -152,7 +152,7 @@ def usual_size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
 
 
 def resize(image: NDArray[Any], size: tuple[int, int]) -> Images:
-    """Return an image resized (bilinear, antialiased) to (height, width), which may distort it.
+    """Return an image resized (bilinear, antialiased) to (height, width); proportions may change.
 
     Args:
         image: uint8 (height, width, 1 or 3).
@@ -169,17 +169,17 @@ def resize(image: NDArray[Any], size: tuple[int, int]) -> Images:
 
 
 def set_aside(out: Path, kind: str, origin: str) -> str:
-    """Move a stratified fifth of the training samples to the test arrays; return the notice of it.
+    """Move a stratified fifth of the training samples to the test arrays; return a notice.
 
     Args:
-        out: with the arrays `train_...`, which are rewritten; receives `test_...`.
+        out: contains the arrays `train_...`, which are rewritten; receives `test_...`.
         kind: `image` or `text`.
         origin: the source's name in messages.
 
     Raises:
         DataError: a class has a single sample.
     """
-    # A map outlives its file, which is replaced.
+    # The memory map stays valid when its file is replaced.
     maps = [map_array(array_file(out, f"train_{name}")) for name in (*KINDS[kind], "labels")]
     labels = np.asarray(maps.pop())
     parts, notice = held_out(labels, origin)
@@ -201,14 +201,14 @@ UNLABELLED = -1
 
 
 def chosen_features(builder: Any, origin: str) -> Choice:
-    """Return the features to read; the data need not be there yet.
+    """Return the features to read; the data may not be prepared yet.
 
     Args:
-        builder: of TFDS.
+        builder: TFDS's builder.
         origin: the dataset's name in messages.
 
     Raises:
-        DataError: it is no classification set of images or texts.
+        DataError: it is not a classification set of images or texts.
     """
     features = builder.info.features
     items = features.items() if hasattr(features, "items") else ()
@@ -220,13 +220,13 @@ def write_dataset(builder: Any, out: Path, origin: str) -> Contents:
     """Write the arrays of a prepared dataset, in the order of its files.
 
     Args:
-        builder: of TFDS.
+        builder: TFDS's builder.
         out: receives the `.npy` files.
         origin: the dataset's name in messages.
 
     Raises:
-        DataError: it is no classification set of images or texts, has no split `train`, or none
-            to test on and too few samples to set some aside.
+        DataError: it is not a classification set of images or texts, has no split `train`, or has
+            no test split and too few samples to hold some out.
     """
     reader = _Reader(builder, chosen_features(builder, origin))
     splits = [name for name, split in builder.info.splits.items() if split.num_examples]
@@ -241,7 +241,7 @@ def write_dataset(builder: Any, out: Path, origin: str) -> Contents:
 
 
 def _write_test(reader: "_Reader", splits: list[str], out: Path, origin: str) -> list[str]:
-    """Write the test arrays and return what is to be told of them."""
+    """Write the test arrays and return notices about them."""
     for split in TEST_SPLITS:
         if split in splits and (reader.write(split, out, "test") != UNLABELLED).any():
             if split == TEST_SPLITS[0]:
@@ -271,7 +271,7 @@ class _Reader:
     """Reads the chosen features of a builder's splits.
 
     Attributes:
-        builder: of TFDS.
+        builder: TFDS's builder.
         choice: the features.
     """
 
@@ -286,7 +286,7 @@ class _Reader:
         else:
             shape = (self._count(split), *self._shape)
             if self._varies and split != "train":
-                self._sizes(split)  # refused before they are unpacked, as those of `train` are
+                self._sizes(split)  # refused before they are decoded, like those of `train`
             write_array(
                 array_file(out, f"{part}_images"), IMAGES, shape, self._images(split, labels)
             )
@@ -295,7 +295,7 @@ class _Reader:
         return all_labels
 
     def notices(self, origin: str) -> list[str]:
-        """Return what is to be told of the samples."""
+        """Return notices about the samples."""
         if self.choice.sample.kind == "text" or not self._varies:
             return []
         height, width, _ = self._shape
@@ -325,7 +325,7 @@ class _Reader:
     def _texts(self, split: str, labels: list[NDArray[Any]]) -> Iterator[str]:
         for row in self._rows(split, batch=MAX_BATCH):
             labels.append(row[self.choice.label.name])
-            # One stray byte is no reason to refuse all other texts.
+            # One wrong byte is no reason to refuse all other texts.
             yield from (text.decode(errors="replace") for text in row[self.choice.sample.name])
 
     def _images(self, split: str, labels: list[NDArray[Any]]) -> Iterator[NDArray[Any]]:

@@ -1,4 +1,4 @@
-"""What a format of exported models is: it writes a model, and predicts with what it wrote."""
+"""The interface of export formats: write a model, load it, and predict with it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ from search.export.folder import Labels
 
 @dataclass(frozen=True)
 class Samples:
-    """Real samples that a written model is tried on.
+    """Real samples for checking a written model.
 
     Attributes:
-        raw: as the dataset holds them: uint8 images, texts, or float32 rows.
-        encoded: the same as the model receives them, `(n, ...)`.
+        raw: as in the dataset: uint8 images, texts, or float32 rows.
+        encoded: the model's input for them, `(n, ...)`.
     """
 
     raw: Any
@@ -30,13 +30,13 @@ class Samples:
 
 @dataclass(frozen=True)
 class Exportable:
-    """A model that is to be written, with what it is checked by.
+    """A model to be written, and the data to check it.
 
     Attributes:
         model: the Keras model, compiled; its outputs as `labels` says.
-        labels: what its inputs and outputs mean.
-        samples: real ones.
-        expected: the Keras model's values a class of the samples, float32 `(n, classes)`.
+        labels: the meaning of its inputs and outputs.
+        samples: real samples.
+        expected: the Keras model's values for the samples, float32 `(n, classes)`.
     """
 
     model: Any
@@ -46,9 +46,9 @@ class Exportable:
 
     @cached_property
     def probable(self) -> Any:
-        """The model with one value a class, float32 `(n, classes)`, its input `inputs`.
+        """The model with one value for each class, float32 `(n, classes)`, and its input `inputs`.
 
-        It fails, in any way, for a model that cannot be part of another one.
+        Raises any exception for a model that cannot be part of another one.
         """
         from search.export.formats.keras_archive import probable_model
 
@@ -58,11 +58,11 @@ class Exportable:
 
 @dataclass(frozen=True)
 class Difference:
-    """How far a written model's probabilities are from the Keras model's at most.
+    """The largest difference of a written model's probabilities from the Keras model's.
 
     Attributes:
-        largest: over all samples, classes and ways in; NaN where a probability is none.
-        way: the way in, by name, where it is so large.
+        largest: over all samples, classes and signatures; NaN if a probability is NaN.
+        way: name of the signature with the largest difference.
     """
 
     largest: float
@@ -70,29 +70,29 @@ class Difference:
 
     @classmethod
     def of(cls, found: Mapping[str, Array], expected: Array) -> "Difference":
-        """Return it for the probabilities that each way in gave.
+        """Return the difference for the probabilities of each signature.
 
         Raises:
-            ValueError: they are not one a class.
+            ValueError: there is not one for each class.
         """
         worst = cls(0.0, "")
         for way, probabilities in found.items():
             if probabilities.shape != expected.shape:
                 raise ValueError(f"it gives {probabilities.shape} for {expected.shape}")
             largest = float(np.abs(probabilities.astype(np.float64) - expected).max())
-            if not largest <= worst.largest:  # also where it is not a number
+            if not largest <= worst.largest:  # also true for NaN
                 worst = cls(largest, way)
         return worst
 
 
 class Format(ABC):
-    """Writes models in one format, and loads what it wrote.
+    """Writes models in one format, and loads them again.
 
     Attributes:
         name: as `--format` takes it.
         file: the file or folder it writes, in the export folder.
-        more_files: others that belong to it.
-        modules: what must be installed beside this project's own requirements.
+        more_files: other files that belong to it.
+        modules: modules that must be installed besides this project's requirements.
         runtime: the package that runs the model, as pip calls it.
     """
 
@@ -108,17 +108,17 @@ class Format(ABC):
 
     @abstractmethod
     def predict(self, folder: Path, samples: Samples, labels: Labels) -> dict[str, Array]:
-        """Load what was written and return class probabilities by the way in, each `(n, classes)`.
+        """Load the written model and return class probabilities by signature, each `(n, classes)`.
 
-        Only files of this very export are loaded: formats other than Keras's may run code.
+        Only files of the same export are loaded: formats other than Keras's may run code.
         """
 
     @abstractmethod
     def takes(self, labels: Labels) -> str:
-        """Return a phrase that says what goes in and comes out, for people."""
+        """Return a phrase on input and output, for people."""
 
     def details(self, labels: Labels, folder: Path) -> dict[str, Any]:
-        """Return what else a record of this format keeps, ready for JSON."""
+        """Return more entries for the record of this format, as JSON."""
         return {}
 
     def missing(self) -> list[str]:
@@ -126,18 +126,18 @@ class Format(ABC):
         return [name for name in self.modules if find_spec(name) is None]
 
     def size(self, folder: Path) -> int:
-        """Return the bytes of what was written."""
+        """Return the size of the written files in bytes."""
         path = folder / self.file
         parts = [path] if path.is_file() else path.rglob("*")
         return sum(part.stat().st_size for part in parts if part.is_file())
 
 
 def encoded_phrase(labels: Labels) -> str:
-    """Return what the model proper takes: samples that are encoded already."""
+    """Return a phrase on the input of a model without preprocessing: encoded samples."""
     shape = " x ".join(map(str, labels.encoder.input_shape))
     match labels.kind:
         case "text":
-            return f"up to {shape} token numbers a text, int32, 0 where it has ended"
+            return f"up to {shape} token numbers for each text, int32, padded with 0"
         case "table":
             return f"{shape} columns, standardised, float32"
         case _:
@@ -145,10 +145,10 @@ def encoded_phrase(labels: Labels) -> str:
 
 
 def raw_phrase(labels: Labels, shape: tuple[int, ...]) -> str:
-    """Return what a model with its preprocessing takes.
+    """Return a phrase on the input of a model with preprocessing: raw samples.
 
     Args:
-        labels: the model's.
+        labels: of the model.
         shape: of one sample.
     """
     match labels.kind:
@@ -169,9 +169,9 @@ VOCABULARY = "vocabulary.txt"
 
 
 def write_vocabulary(labels: Labels, folder: Path) -> None:
-    """Write a model's words, UTF-8; the word of line n (from 1) is token n + 1.
+    """Write the vocabulary of a text model, UTF-8; the word in line n (from 1) is token n + 1.
 
-    Models of other samples have none.
+    Other models have none.
     """
     if isinstance(labels.encoder, TextEncoder):
         content = "".join(f"{word}\n" for word in labels.encoder.words)
@@ -182,16 +182,16 @@ Margins: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
 
 
 def raw_shape(encoder: Encoder) -> tuple[int, ...]:
-    """Return the shape of one sample as a model with its preprocessing takes it."""
+    """Return the shape of one sample for a model with preprocessing."""
     if isinstance(encoder, ImageEncoder) and margins(encoder) is not None:
         return encoder.native_shape
     return encoder.input_shape
 
 
 def margins(encoder: ImageEncoder) -> Margins | None:
-    """Return how many rows and columns an encoder adds around an image; None where it resizes.
+    """Return how many rows and columns an encoder adds around an image; None if it resizes.
 
-    The encoder itself is asked, with a white image, so that no rule stands twice.
+    The encoder is tried with a white image, so that its rule is not repeated here.
     """
     lacking = [
         wanted - got for wanted, got in zip(encoder.shape[:2], encoder.native_shape, strict=False)

@@ -1,4 +1,4 @@
-"""The formats there are."""
+"""The list of export formats."""
 
 from search.errors import SettingsError, near_matches
 from search.export.formats.base import Format
@@ -14,18 +14,18 @@ FORMATS: dict[str, Format] = {
 
 
 def default_formats(kind: str) -> str:
-    """Return what is written for samples of a kind where nobody says otherwise.
+    """Return the default formats for a kind of samples.
 
-    Texts and rows must be encoded before Keras's model takes them; a SavedModel does that itself.
+    Texts and rows must be encoded for a Keras model; a SavedModel does that itself.
     """
     return KERAS if kind == "image" else f"{KERAS},{SavedModel.name}"
 
 
 def chosen_formats(text: str) -> tuple[Format, ...]:
-    """Return the formats of a list of names with commas between them; `keras` is always among them.
+    """Return the formats for names separated by commas; `keras` is always included.
 
     Raises:
-        SettingsError: a name nobody knows, or a format whose packages are not installed.
+        SettingsError: a name is unknown, or a format's packages are not installed.
     """
     names = {name.strip().lower() for name in text.split(",") if name.strip()}
     unknown = sorted(names - set(FORMATS))

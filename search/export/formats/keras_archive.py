@@ -1,4 +1,4 @@
-"""Keras's own archive: what `predict` and `evaluate` load, and the one that is always written."""
+"""Keras's archive: it is always written, and `predict` and `evaluate` load it."""
 
 import tempfile
 from collections.abc import Iterator
@@ -26,22 +26,22 @@ from tracking.home import MODEL
 if TYPE_CHECKING:
     import keras
 
-TRIED_BYTES = 50 << 20  # of weights; of larger models only the configuration is tried beforehand
-DIFFERENCE = 1e-3  # of one output, from which on a model computes otherwise once it was read
+TRIED_BYTES = 50 << 20  # of weights; of larger models only the configuration is tried in advance
+DIFFERENCE = 1e-3  # of one output; a larger one means that the loaded model differs
 REGISTER = (
-    "Decorate layers, models and functions of your own with"
+    "Decorate custom layers, models and functions with"
     " `@keras.saving.register_keras_serializable()`, give those with arguments a `get_config`, and"
-    " put such a layer or function in place of a `Lambda` with a Python lambda"
+    " use such a layer or function instead of a `Lambda` with a Python lambda"
 )
 
 
 class KerasArchive(Format):
-    """`model.keras`, read in Keras's safe mode, in which no code of its own runs."""
+    """`model.keras`, read in Keras's safe mode, which runs no code from it."""
 
     name, file, runtime = "keras", MODEL, "keras"
 
     def write(self, made: Exportable, folder: Path) -> None:
-        """Write the model without what only training takes."""
+        """Write the model without objects that only training needs."""
         write_archive(made.model, folder / self.file)
 
     def predict(self, folder: Path, samples: Samples, labels: Labels) -> dict[str, Array]:
@@ -52,36 +52,36 @@ class KerasArchive(Format):
         return {"inputs": class_values(model, samples.encoded, labels)}
 
     def takes(self, labels: Labels) -> str:
-        """Return what the Keras model takes and gives."""
-        return f"{encoded_phrase(labels)}; gives {labels.outputs}"
+        """Return a phrase on input and output."""
+        return f"{encoded_phrase(labels)}; returns {labels.outputs}"
 
     def details(self, labels: Labels, folder: Path) -> dict[str, Any]:
-        """Return the names of what in it is not Keras's own, where there is any."""
+        """Return the names of custom objects, if there are any."""
         names = ModelFolder(folder).own_names()
         return {"own": list(names)} if names else {}
 
 
 def write_archive(model: Any, path: Path) -> None:
-    """Write a model into an archive, without what only training takes.
+    """Write a model into an archive, without objects that only training needs.
 
-    Left out are losses, metrics, optimizers, initializers, regularizers and constraints of a
-    user's own, which could keep the archive from being written or read, and training steps: a
-    functional or sequential model of a class of one's own is written as Keras's own class, unless
-    that class also has a `call`.
+    Custom losses, metrics, optimizers, initializers, regularizers and constraints are left out,
+    because they could make the archive unwritable or unreadable. So are training steps: a
+    functional or sequential model of a custom class is written as Keras's class, unless the class
+    also has a `call`.
     """
     with _for_inference(model):
         model.save(path)
 
 
 def doubt_about(model: Any, some: Array) -> str:
-    """Return why a model could not be exported, and the way out; nothing where it can be.
+    """Return why a model could not be exported, with the remedy; None if it could.
 
-    It is written, read in this process, and compared. A model of more than `TRIED_BYTES` is only
-    described and, where something in it is not Keras's own, built from that description.
+    It is written, read in this process, and compared. Of a model larger than `TRIED_BYTES`, only
+    the configuration is written and, if it has custom objects, a model is built from it.
 
     Args:
         model: with weights.
-        some: a few samples as the model receives them.
+        some: the model's input for a few samples.
     """
     import keras
 
@@ -98,25 +98,25 @@ def doubt_about(model: Any, some: Array) -> str:
             write_archive(model, folder.model)
             again = folder.load()
     except (OSError, MemoryError):
-        return ""  # it is the machine that lacks something
-    except Exception as error:  # noqa: BLE001 # the user's own classes may raise anything
+        return ""  # the machine lacks something, not the model
+    except Exception as error:  # noqa: BLE001 # custom classes may raise anything
         return (
-            "`export` will refuse the models of this space: once they are written, Keras cannot"
-            f" read them again ({why_not_read(error)}). {REGISTER}."
+            "`export` will refuse the models of this space: Keras cannot read them again after they"
+            f" are written ({why_not_read(error)}). {REGISTER}."
         )
     found, expected = outputs_of(again, some), outputs_of(model, some)
     if found.shape == expected.shape and np.allclose(found, expected, DIFFERENCE, DIFFERENCE):
         return ""
     return (
-        "`export` will refuse the models of this space: once they are written and read again, they"
-        " compute otherwise. Does a function of your own have the name of one of Keras's, or does a"
-        f" layer keep what is no weight? {REGISTER}."
+        "`export` will refuse the models of this space: after they are written and read again, they"
+        " give other outputs. Does a custom function have the name of one of Keras's, or does a"
+        f" layer have state that is not a weight? {REGISTER}."
     )
 
 
 @contextmanager
 def _for_inference(model: Any) -> Iterator[None]:
-    """Take from a model, while it is written, what only training takes."""
+    """Remove objects that only training needs from a model while it is written."""
     import keras
 
     with ExitStack() as stack:
@@ -142,9 +142,9 @@ def _set(thing: Any, name: str, value: Any) -> Iterator[None]:
 
 
 def _of_training(layer: Any) -> list[str]:
-    """Return the attributes that hold initializers, regularizers or constraints to be left out.
+    """Return the attributes with initializers, regularizers or constraints to leave out.
 
-    A user's own are, and initializers that hold the weights themselves, as for word vectors.
+    These are custom ones, and initializers that contain weights, such as word vectors.
     """
     ends = ("_initializer", "_regularizer", "_constraint")
     return [
@@ -166,12 +166,12 @@ def _is_own(value: Any) -> bool:
 
 
 def _class_of_keras(model: Any) -> type:
-    """Return Keras's class of a model whose own class changes nothing in how it predicts."""
+    """Return Keras's class for a model whose custom class does not change its predictions."""
     import keras
 
     kinds = type(model).__mro__
     own = list(takewhile(_is_own, kinds))
-    is_graph = kinds[len(own)] is not keras.Model  # but Functional or Sequential
+    is_graph = kinds[len(own)] is not keras.Model  # except Functional or Sequential
     calls = any({"call", "__call__"} & set(vars(kind)) for kind in own)
     return kinds[len(own)] if is_graph and not calls else type(model)
 
@@ -179,13 +179,12 @@ def _class_of_keras(model: Any) -> type:
 def with_values(model: "keras.Model", inputs: Any, outputs: Outputs) -> Any:
     """Return a symbolic value a class, float32 `(n, classes)`, of a model for symbolic inputs.
 
-    What `Outputs.values` computes with NumPy, out of Keras's own layers, so that it can be written
-    in every format.
+    This is `Outputs.values` built from Keras's layers, so that every format can contain it.
 
     Args:
         model: with weights.
-        inputs: what goes in.
-        outputs: what its outputs mean.
+        inputs: symbolic inputs.
+        outputs: the meaning of its outputs.
     """
     import keras
     from keras import layers
@@ -205,7 +204,7 @@ def with_values(model: "keras.Model", inputs: Any, outputs: Outputs) -> Any:
     if outputs.meaning == LOGITS or last_activation(model) == "softmax":
         return found
     found = layers.ReLU()(found)
-    return found / keras.ops.sum(found, axis=-1, keepdims=True)  # shares that sum to 1
+    return found / keras.ops.sum(found, axis=-1, keepdims=True)  # probabilities that sum to 1
 
 
 def probable_model(
@@ -227,12 +226,12 @@ def probable_model(
     name = "scores" if outputs.meaning == SCORES else "probabilities"
     named = layers.Activation("linear", dtype="float32", name=name)(found)
     made = keras.Model(inputs, named, name="foldwise")
-    outputs_of(made, samples[:1])  # the exporters take only models that were called
+    outputs_of(made, samples[:1])  # exporters accept only models that have been called
     return made
 
 
 def new_input(model: "keras.Model", samples: Array, kind: str) -> Any:
-    """Return a symbolic input for what a model takes.
+    """Return a symbolic input for a model.
 
     Args:
         model: with weights.
@@ -244,13 +243,13 @@ def new_input(model: "keras.Model", samples: Array, kind: str) -> Any:
     known = getattr(model, "inputs", None)
     if known and len(known) == 1:
         shape, dtype = tuple(known[0].shape[1:]), known[0].dtype
-    else:  # a class of its own that has been called
+    else:  # a custom class that has been called
         shape, dtype = samples.shape[1:], "int32" if kind == "text" else "float32"
     return keras.Input(shape, dtype=dtype, name="inputs")
 
 
 def outputs_of(model: "keras.Model", some: Array) -> Array:
-    """Return a model's outputs for a few samples, float32 `(n, units)`, in one piece."""
+    """Return a model's outputs for a few samples in one batch, float32 `(n, units)`."""
     import keras
 
     return np.asarray(keras.ops.convert_to_numpy(single(model(some, training=False))), np.float32)

@@ -22,12 +22,12 @@ class Onnx(Format):
     modules = ("onnx", "tf2onnx", "onnxruntime")
 
     def write(self, made: Exportable, folder: Path) -> None:
-        """Write it."""
+        """Write the model."""
         made.probable.export(folder / self.file, format="onnx", verbose=False)
         write_vocabulary(made.labels, folder)
 
     def predict(self, folder: Path, samples: Samples, labels: Labels) -> dict[str, Array]:
-        """Return what ONNX Runtime gives on the processor."""
+        """Return the probabilities from ONNX Runtime on the CPU."""
         import numpy as np
         import onnxruntime
 
@@ -40,5 +40,5 @@ class Onnx(Format):
         return {"inputs": found}
 
     def takes(self, labels: Labels) -> str:
-        """Return what the session takes and gives."""
-        return f"{encoded_phrase(labels)}; gives probabilities"
+        """Return a phrase on input and output."""
+        return f"{encoded_phrase(labels)}; returns probabilities"

@@ -1,4 +1,4 @@
-"""TensorFlow's SavedModel, with the preprocessing in it: raw samples go in."""
+"""TensorFlow's SavedModel, which includes the preprocessing: its input is raw samples."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,9 +39,9 @@ class SavedModel(Format):
     name, file, runtime = "saved_model", "saved_model", "tensorflow"
 
     def write(self, made: Exportable, folder: Path) -> None:
-        """Write it; its vocabulary or its means are in the graph.
+        """Write the model, with vocabulary or means in the graph.
 
-        Not by Keras's `export`: that keeps the weights twice.
+        Not with Keras's `export`, which stores the weights twice.
         """
         import tensorflow as tf
 
@@ -57,12 +57,12 @@ class SavedModel(Format):
         served.encoded = tf.function(
             lambda samples: model(samples, training=False), input_signature=[spec]
         )
-        served.__call__ = served.serve  # what MLflow calls
+        served.__call__ = served.serve  # the signature that MLflow calls
         signatures = {"serving_default": served.serve, ENCODED: served.encoded}
         tf.saved_model.save(served, str(folder / self.file), signatures)
 
     def predict(self, folder: Path, samples: Samples, labels: Labels) -> dict[str, Array]:
-        """Return what both signatures give."""
+        """Return the probabilities of both signatures."""
         import tensorflow as tf
 
         loaded = tf.saved_model.load(str(folder / self.file))
@@ -73,12 +73,12 @@ class SavedModel(Format):
         }
 
     def takes(self, labels: Labels) -> str:
-        """Return what its two signatures take, and what both give."""
+        """Return a phrase on inputs and outputs of the two signatures."""
         raw = raw_phrase(labels, raw_shape(labels.encoder))
-        return f"`{RAW}`: {raw}; `{ENCODED}`: {encoded_phrase(labels)}; both give probabilities"
+        return f"`{RAW}`: {raw}; `{ENCODED}`: {encoded_phrase(labels)}; both return probabilities"
 
     def details(self, labels: Labels, folder: Path) -> dict[str, Any]:
-        """Return the shape of one sample as `serve` takes it; a text has none."""
+        """Return the shape of one sample for `serve`; a text has none."""
         return {"raw_shape": [] if labels.kind == "text" else list(raw_shape(labels.encoder))}
 
 
@@ -93,9 +93,9 @@ def _as_served(samples: Samples, labels: Labels) -> Any:
     return np.asarray(samples.raw)
 
 
-# RE2's classes for what `search.data.arrays` matches; every other sign becomes a space.
+# RE2's classes for the pattern of `search.data.arrays`; other characters become spaces.
 _WORD_OR_SIGN = r"([\pL\pN]+(?:'[\pL\pN]+)*|[!?])|(?s:.)"
-# ICU lower-cases these as the machine's language does (Turkish: dotless), Python does not.
+# ICU lower-cases these by the locale (Turkish: dotless i), Python does not.
 _SAME_EVERYWHERE = (("I", "i"), ("\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}", "i\u0307"))
 
 
@@ -104,9 +104,9 @@ class Preprocessing:
     """An encoder as part of a graph.
 
     Attributes:
-        signature: of the samples as a dataset holds them, the first axis open.
+        signature: of raw samples, with an open first axis.
         encode: turns such a tensor into the model's input.
-        resources: tables that must be kept with the model.
+        resources: tables that must be saved with the model.
     """
 
     signature: Any
@@ -115,10 +115,10 @@ class Preprocessing:
 
 
 def preprocessing_of(encoder: Encoder) -> Preprocessing:
-    """Return what an encoder does, in TensorFlow.
+    """Return an encoder in TensorFlow.
 
-    Images that are resized and not only padded are taken in the model's own size, as TensorFlow
-    resizes otherwise than Pillow does.
+    If images are resized, not only padded, the input has the model's size, because TensorFlow
+    resizes differently from Pillow.
     """
     match encoder:
         case TextEncoder():
@@ -156,7 +156,7 @@ def _rows(encoder: TableEncoder) -> Preprocessing:
     deviations = np.array(encoder.deviations, np.float64)
 
     def encode(rows: Any) -> Any:
-        centred = tf.cast(rows, tf.float64) - means  # float64, as the encoder does
+        centred = tf.cast(rows, tf.float64) - means  # float64, like the encoder
         return tf.cast(centred / deviations, tf.float32)
 
     signature = tf.TensorSpec((None, *encoder.input_shape), tf.float32, name="rows")

@@ -18,16 +18,16 @@ from search.export.formats.base import (
 
 
 class TFLite(Format):
-    """`model.tflite`, made of TensorFlow Lite's own operations, which every interpreter has."""
+    """`model.tflite`, with only TensorFlow Lite's operations, which every interpreter has."""
 
     name, file, runtime = "tflite", "model.tflite", "ai-edge-litert"
     more_files = (VOCABULARY,)
     modules = ("ai_edge_litert",)
 
     def write(self, made: Exportable, folder: Path) -> None:
-        """Write it with an open number of samples, or for one sample at a time.
+        """Write the model for any number of samples, or for one sample at a time.
 
-        Recurrent layers keep lists whose size must be known beforehand, so texts come one by one.
+        Recurrent layers have lists whose size must be known in advance, so texts are single.
         """
         path = folder / self.file
         if made.labels.kind == "text":
@@ -35,12 +35,12 @@ class TFLite(Format):
         else:
             try:
                 _convert(made, path, batch=None)
-            except Exception:  # noqa: BLE001 # the converter raises all kinds
+            except Exception:  # noqa: BLE001 # the converter raises errors of all types
                 _convert(made, path, batch=1)
         write_vocabulary(made.labels, folder)
 
     def predict(self, folder: Path, samples: Samples, labels: Labels) -> dict[str, Array]:
-        """Return what the interpreter gives."""
+        """Return the probabilities from the interpreter."""
         from ai_edge_litert.interpreter import Interpreter
 
         interpreter = Interpreter(str(folder / self.file))
@@ -58,9 +58,9 @@ class TFLite(Format):
         return {"inputs": np.concatenate(found)}
 
     def takes(self, labels: Labels) -> str:
-        """Return what the interpreter takes and gives."""
+        """Return a phrase on input and output."""
         alone = ", one text at a time" if labels.kind == "text" else ""
-        return f"{encoded_phrase(labels)}{alone}; gives probabilities"
+        return f"{encoded_phrase(labels)}{alone}; returns probabilities"
 
 
 def _convert(made: Exportable, path: Path, *, batch: int | None) -> None:

@@ -1,6 +1,6 @@
-"""A model written in several formats, each loaded again and compared with the Keras model.
+"""Write a model in several formats; each is loaded again and compared with the Keras model.
 
-An export folder gets all of a new model's files, or none.
+An export folder gets all files of a new model, or none.
 """
 
 import shutil
@@ -21,29 +21,29 @@ from search.export.formats.keras_archive import REGISTER
 from search.quiet import standard_error_to
 from tracking.home import CARD, LABELS, METRICS, MODEL
 
-# Sums in another order round otherwise, by 6e-8 of a number's size in each layer. Over 200 layers,
-# errors of random sign, a logit of 30 changes by about 30 x 6e-8 x sqrt(200) = 3e-5, a probability
-# by at most a quarter of that. Measured: up to 1e-6 (LeNets, LSTMs). What a mistake changes (a
-# scale, a layer left in training mode, weights in another order) is far above it.
+# Sums in another order differ by rounding, by 6e-8 of a number's size in each layer. Over 200
+# layers, with errors of random sign, a logit of 30 changes by about 30 x 6e-8 x sqrt(200) = 3e-5, a
+# probability by at most a quarter of that. Measured: up to 1e-6 (LeNets, LSTMs). A mistake (a
+# scale, a layer left in training mode, weights in another order) changes far more.
 TOLERANCE = 1e-4
 
 
 class ExportFailed(FoldwiseError):
-    """A format that predicts otherwise than the Keras model."""
+    """A format whose predictions differ from the Keras model's."""
 
 
 @dataclass(frozen=True)
 class Written:
-    """A format that was written and found to be right.
+    """A format that was written and checked.
 
     Attributes:
         format: its name.
         file: its file or folder, in the export folder.
-        size: bytes of it.
+        size: bytes.
         difference: largest difference from the Keras model's probabilities.
-        takes: what goes in and comes out, for people.
+        takes: input and output, for people.
         runtime: the package that ran it, pinned.
-        details: what else is to be known of it, by name.
+        details: more entries, by name.
     """
 
     format: str
@@ -68,7 +68,7 @@ class Written:
 
 
 def exportable(model: Any, labels: Labels, samples: Samples) -> Exportable:
-    """Return a model with all that writing and checking it takes."""
+    """Return a model with the data to write and check it."""
     from search.export.formats.keras_archive import outputs_of
 
     with _exact_products():
@@ -82,23 +82,23 @@ def write_formats(
     """Write a model into a folder in each format, load it again and compare.
 
     Args:
-        formats: which ones.
-        made: the model, and what it is compared on.
-        folder: an existing one.
-        log: file that gets what converters and interpreters say.
+        formats: the formats to write.
+        made: the model, and samples to compare it on.
+        folder: an existing folder.
+        log: file for messages of converters and interpreters.
 
     Raises:
-        SettingsError: one cannot be written or loaded.
-        ExportFailed: one predicts otherwise than the Keras model.
+        SettingsError: a format cannot be written or loaded.
+        ExportFailed: a format's predictions differ from the Keras model's.
     """
     return [_write(each, made, folder, log) for each in formats]
 
 
 def rehearse(formats: Sequence[Format], made: Exportable, folder: Path, *, log: Path) -> None:
-    """Write and check a model whose training is still to come, and delete what was written.
+    """Write and check a model before its training, and delete the files.
 
     Raises:
-        SettingsError, ExportFailed: as `write_formats`.
+        SettingsError, ExportFailed: as in `write_formats`.
     """
     place = folder / "rehearsal"
     place.mkdir()
@@ -111,13 +111,13 @@ def rehearse(formats: Sequence[Format], made: Exportable, folder: Path, *, log: 
 def _write(form: Format, made: Exportable, folder: Path, log: Path) -> Written:
     try:
         with standard_error_to(log), _exact_products(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of converters; what matters is compared
+            warnings.simplefilter("ignore")  # warnings of converters; results are compared
             form.write(made, folder)
             found = form.predict(folder, made.samples, made.labels)
         difference = Difference.of(found, made.expected)
     except OSError:
         raise  # the folder cannot be written
-    except Exception as error:  # Keras and the converters raise all kinds
+    except Exception as error:  # Keras and the converters raise errors of all types
         raise _cannot(form, error) from error
     if not difference.largest <= TOLERANCE:
         raise ExportFailed(
@@ -142,8 +142,8 @@ def _cannot(form: Format, error: Exception) -> SettingsError:
     why = why_not_read(error)
     if form.name == KERAS:
         return SettingsError(
-            "the models of this space cannot be exported: once they are written, Keras cannot read"
-            f" them again ({why}). {REGISTER}."
+            "the models of this space cannot be exported: Keras cannot read them again after they"
+            f" are written ({why}). {REGISTER}."
         )
     return SettingsError(
         f"format {form.name}: the model must be convertible; it is not ({why})."
@@ -157,7 +157,7 @@ def _remedy(form: Format) -> str:
 
 @contextmanager
 def _exact_products() -> Iterator[None]:
-    """Compute products in full float32 meanwhile, where a GPU would take fewer digits (TF32)."""
+    """Compute products in full float32, where a GPU would use fewer digits (TF32)."""
     import tensorflow as tf
 
     before = tf.config.experimental.tensor_float_32_execution_enabled()
@@ -168,18 +168,18 @@ def _exact_products() -> Iterator[None]:
         tf.config.experimental.enable_tensor_float_32_execution(before)
 
 
-STAGED = ".new-"  # what such a folder's name begins with; one is left where the machine stopped
+STAGED = ".new-"  # prefix of such a folder's name; one is left if the machine stopped
 
 
 @contextmanager
 def staged(target: Path, *, overwrite: bool) -> Iterator[Path]:
-    """Yield an empty folder inside a target; whatever happens, it is gone afterwards.
+    """Yield an empty folder inside a target; afterwards it is always deleted.
 
-    Folders that had to be made for it are gone, too, unless something was put in them. One process
-    at a time may do this to a target: what a stopped one left is removed.
+    Folders created for it are deleted, too, unless they contain files. Only one process at a time
+    may use a target: leftovers of a killed one are removed.
 
     Raises:
-        SettingsError: the target holds a model that is not to be overwritten, or other things, or
+        SettingsError: the target contains a model that must not be overwritten, or other files, or
             cannot be written.
     """
     absent = [path for path in (target, *target.parents) if not path.exists()]
@@ -203,12 +203,12 @@ def not_writable(target: Path, error: OSError) -> SettingsError:
 
 
 def publish(staging: Path, target: Path) -> None:
-    """Move a new model's files to the target, in place of an older model's.
+    """Move a new model's files to the target, replacing an older model's.
 
-    The older model's other formats and results go: they would be of another model than
-    `model.keras`. Files that belong to no model stay. Wherever this is broken off, the folder has
-    the older model and its labels, the new model and its labels, or the new labels beside the
-    older model, which their digest of it refuses.
+    The older model's other formats and results are deleted, because they would not match
+    `model.keras`. Files that belong to no model stay. If this is interrupted, the folder has the
+    older model and its labels, the new model and its labels, or the new labels beside the older
+    model, which their digest then refuses.
     """
     for name in (*_names_of_formats(), METRICS, CARD):
         _remove(target / name)
@@ -230,23 +230,23 @@ def _prepared(target: Path, *, overwrite: bool) -> Path:
 
 
 def check_target(target: Path, *, overwrite: bool) -> None:
-    """Check that a folder is empty or absent, or holds a model that may be overwritten.
+    """Check that a folder is empty, absent, or has a model that may be overwritten.
 
     Raises:
-        SettingsError: it is not so.
+        SettingsError: it is neither.
     """
     if target.exists() and not target.is_dir():
         raise SettingsError(f"`--to {target}` must be a folder; it is a file. Name another one")
     holds_model = (target / MODEL).is_file()
     found = {path.name for path in target.iterdir()} if target.is_dir() else set()
     others = {name for name in found if not name.startswith(STAGED)}
-    if others < found:  # an export was stopped: its own files may be overwritten
+    if others < found:  # an export was interrupted: its files may be overwritten
         others -= {LABELS, *_names_of_formats()}
     if others and not holds_model:
-        raise SettingsError(f"`--to {target}` holds other things; name a new folder")
+        raise SettingsError(f"`--to {target}` contains other files; name a new folder")
     if holds_model and not overwrite:
         raise SettingsError(
-            f"`--to {target}` holds a model already; replace it with `--overwrite`"
+            f"`--to {target}` already contains a model; replace it with `--overwrite`"
             " or name a new folder"
         )
 

@@ -1,4 +1,4 @@
-"""Drivers: what proposes settings. Importing this package imports no search library."""
+"""Drivers, which propose params. Importing this package imports no search library."""
 
 from search.study.drivers.base import Driver, FixedDriver, Outcome
 from search.study.drivers.catalog import DRIVERS, check_driver, default_sampler, make_driver

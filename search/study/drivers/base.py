@@ -1,4 +1,4 @@
-"""The seam to the library that proposes params, and a driver that proposes a given list."""
+"""The interface to libraries that propose params, and a driver that proposes a given list."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -9,13 +9,13 @@ from spaces import Identity, Settings, Space, identity_of
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a driver is told of a trial that is over.
+    """The outcome of a finished trial, for a driver.
 
     Attributes:
         state: `complete`, `pruned` or `failed`.
-        values: one for each of the study's objectives, larger is better. Of a trial that did not
-            see all folds it is an estimate of what it would have scored, so that all can be
-            compared; empty where nothing is known.
+        values: one for each of the study's objectives; larger is better. If the trial did not see
+            all folds, it is an estimate of its score over all folds, so that all trials are
+            comparable; empty if nothing is known.
     """
 
     state: str
@@ -23,49 +23,48 @@ class Outcome:
 
 
 class Driver(ABC):
-    """Proposes settings and learns from their outcomes.
+    """Proposes params and learns from their outcomes.
 
-    A proposal depends on the study's seed, the trial's number and the trials told before, on
-    nothing else; so a driver that is shown the trials of a journal goes on as the one that wrote
-    it would have. Before it is asked, it is told of all trials that are over by then; and of one it
-    was told of, again, where more is known of it now.
+    A proposal depends only on the study's seed, the trial's number and the trials told before. So a
+    driver that is given the trials of a journal continues like the one that proposed them. Before
+    each `ask`, `tell` is called for all finished trials, and again for a trial whose value is known
+    better now.
 
     Attributes:
-        remembers: what it was asked changes what it proposes later, whatever it is told; so it
-            can be shown a journal's trials only by being asked for them again. What it was told
-            once stays.
+        remembers: each `ask` changes later proposals, whatever is told; so a journal's trials can
+            only be restored by asking for them again, and an outcome told once cannot be changed.
     """
 
     remembers: bool = False
 
     @abstractmethod
     def ask(self, number: int) -> Settings | None:
-        """Return the setting of trial `number`, or None when there is nothing left to try."""
+        """Return the params of trial `number`, or None if there is nothing left to propose."""
 
     @abstractmethod
     def tell(self, number: int, setting: Settings, outcome: Outcome) -> None:
-        """Learn how trial `number` with `setting` ended; it need not come from `ask`.
+        """Learn the outcome of trial `number` with `setting`, which need not come from `ask`.
 
-        Told again of a trial, it forgets what it was told before, unless it `remembers`.
+        A later outcome of the same trial replaces the earlier one, unless the driver `remembers`.
         """
 
     def adopt(self, number: int, setting: Settings, *, sampled: bool) -> None:
-        """Take note of a trial that this object was not asked for.
+        """Take note of a trial that this object did not propose.
 
         Args:
             number: the trial's number.
-            setting: its complete setting.
+            setting: its complete params.
             sampled: whether a driver proposed it (in an earlier session); else a baseline.
         """
         del number, setting, sampled
 
 
 class FixedDriver(Driver):
-    """Proposes given settings in their order, each that was not evaluated yet.
+    """Proposes given params in order, without those already evaluated.
 
     Args:
-        settings: complete ones.
-        space: whose they are; it knows the parameters for which 0 and 0.0 are the same.
+        settings: complete params.
+        space: their space, which knows for which parameters 0 and 0.0 are the same.
     """
 
     def __init__(self, settings: Iterable[Settings], space: Space | None = None) -> None:
@@ -74,7 +73,7 @@ class FixedDriver(Driver):
         self._seen: set[Identity] = set()
 
     def ask(self, number: int) -> Settings | None:
-        """Return the next setting nobody has seen, None after the last."""
+        """Return the next new params, None after the last."""
         for setting in self._settings:
             if self._identity(setting) not in self._seen:
                 self.adopt(number, setting, sampled=True)
@@ -82,8 +81,8 @@ class FixedDriver(Driver):
         return None
 
     def tell(self, number: int, setting: Settings, outcome: Outcome) -> None:
-        """Learn nothing: the list stands."""
+        """Ignore the outcome: the list is fixed."""
 
     def adopt(self, number: int, setting: Settings, *, sampled: bool) -> None:
-        """Leave this setting out from now on."""
+        """Leave these params out from now on."""
         self._seen.add(self._identity(setting))

@@ -1,4 +1,4 @@
-"""Which drivers there are, with their samplers; the first sampler is a driver's default."""
+"""The drivers with their samplers; the first sampler is a driver's default."""
 
 import os
 import random
@@ -22,22 +22,22 @@ FINE = 10_000  # points of a range that may be drawn
 
 
 class DistinctDriver(Driver):
-    """Passes on a sampler's proposals that are new: not proposed before, and no baseline.
+    """Passes on a sampler's new proposals: not proposed before, and no baselines.
 
-    A proposal that is known is given back to the sampler, which is asked again, a few times. Then
-    settings are drawn at random, ever farther from what it proposed last, until one is new. If
-    that fails, few are left, and the first new one of all is taken, until all are known.
+    A known proposal is reported back to the sampler, which is asked again, a few times. Then params
+    are drawn at random, ever farther from its last proposal, until they are new. If that fails, few
+    are left, and the first new ones in the order of the grid are taken, until all are known.
 
-    Each step depends on seed, number and what was told before alone, so it goes the same way again
-    after an interruption. A sampler that does not remember is given known proposals back as
-    failed, which leaves no trace in it; one that remembers is given them back with their outcome,
-    as if they had been evaluated once more.
+    Each step depends only on seed, number and earlier outcomes, so it is the same after an
+    interruption. A sampler that does not remember gets known proposals back as failed, which leaves
+    no trace in it; one that remembers gets them back with their outcome, as if they had been
+    evaluated again.
 
     Args:
         sampler: proposes.
         space: the parameters it decides.
         seed: the study's seed.
-        attempts: how often it is asked for one trial. More than once is in vain where it proposes
+        attempts: how often it is asked for one trial. More than once is useless if it proposes
             the optimum of a model, which is the same with every seed.
     """
 
@@ -53,10 +53,10 @@ class DistinctDriver(Driver):
         self._asked_as: dict[int, int] = {}
 
     def ask(self, number: int) -> Settings | None:
-        """Return a setting nobody has seen, None where there is none left."""
+        """Return new params, None if there are none left."""
         last: Settings = {}
         for attempt in range(self._attempts):
-            # Further attempts have numbers of their own, below zero, where there are no trials.
+            # Further attempts have numbers below zero, which no trial has.
             asked_as = -(number * self._attempts + attempt) if attempt else number
             proposal = self._sampler.ask(asked_as)
             if proposal is None:
@@ -78,10 +78,10 @@ class DistinctDriver(Driver):
         self._sampler.tell(self._asked_as.get(number, number), setting, outcome)
 
     def adopt(self, number: int, setting: Settings, *, sampled: bool) -> None:
-        """Bring the sampler to where it was after this trial began.
+        """Restore the sampler's state after this trial began.
 
-        A sampler that remembers is asked again. Should another version of its library propose
-        otherwise, that is given back as failed, and the setting is adopted as any other.
+        A sampler that remembers is asked again. If another version of its library makes a different
+        proposal, that is reported as failed, and the params are added like any others.
         """
         if sampled and self._sampler.remembers:
             proposal = self.ask(number)
@@ -109,7 +109,7 @@ class DistinctDriver(Driver):
         self._sampler.tell(asked_as, setting, known or Outcome("failed"))
 
     def _draw(self, number: int, near: Settings) -> Settings | None:
-        """Return a new setting, as near to another one as chance has it."""
+        """Return new params near others, drawn at random."""
         source = random.Random(derive(self._seed, "unseen", number))  # noqa: S311 - no secret
 
         def choose(parameter: Parameter) -> Value:
@@ -128,7 +128,7 @@ class DistinctDriver(Driver):
         return next(filter(self._is_new, self._listed(self._space.parameters, {})), None)
 
     def _listed(self, parameters: tuple[Parameter, ...], chosen: Settings) -> Iterator[Settings]:
-        """Yield every setting that begins with the values chosen."""
+        """Yield all params that begin with the chosen values."""
         if not parameters:
             yield chosen
             return
@@ -146,9 +146,9 @@ class DistinctDriver(Driver):
 
 @contextmanager
 def unnoticed() -> Iterator[None]:
-    """Keep what is imported meanwhile from the terminal and from the environment.
+    """Hide the output and the environment changes of imports.
 
-    TensorFlow writes to standard error from C++ and sets variables that a worker process would
+    TensorFlow writes to standard error from C++ and sets variables that worker processes would
     inherit.
     """
     before = dict(os.environ)
@@ -166,8 +166,7 @@ DRIVERS: dict[str, tuple[str, ...]] = {
     "keras-tuner": ("bayesian", "random", "hyperband", "grid"),
     "fixed": ("baselines", "grid"),
 }
-# What samplers are called elsewhere, without signs between the letters, and what each driver has of
-# the kind.
+# Other names of samplers, without punctuation, and each driver's sampler of that kind.
 _BAYES = {"optuna": "tpe", "keras-tuner": "bayesian"}
 _OTHER_NAMES: tuple[tuple[tuple[str, ...], dict[str, str]], ...] = (
     (("bayes", "bayesian", "bayesopt", "bo", "smbo", "hyperopt"), _BAYES),
@@ -194,7 +193,7 @@ def default_sampler(driver: str) -> str:
 
 
 def sampler_hint(driver: str, name: str) -> str:
-    """Return a phrase on what a sampler that is not one of a driver's may stand for.
+    """Return a hint for the name of a sampler that a driver does not have.
 
     Args:
         driver: one of `DRIVERS`.
@@ -225,15 +224,15 @@ def make_driver(name: str, sampler: str, space: Space, seed: int, *, objectives:
         sampler: one of that driver's samplers.
         space: the parameters to decide; fixed ones keep their defaults.
         seed: the study's seed.
-        objectives: how many values a trial is told to have.
+        objectives: number of values of a trial.
 
     Raises:
-        SettingsError: the sampler needs a package that is not installed, cannot do with several
+        SettingsError: the sampler needs a package that is not installed, does not support several
             objectives, or cannot search this space.
     """
     check_driver(name, sampler, space, objectives=objectives)
     if not space.searched():
-        return FixedDriver([space.complete({})], space)  # there is one setting
+        return FixedDriver([space.complete({})], space)  # there is only one set of params
     if sampler == "baselines":
         return FixedDriver((), space)  # the study evaluates the baselines before it asks
     if name == "keras-tuner":
@@ -247,16 +246,16 @@ def make_driver(name: str, sampler: str, space: Space, seed: int, *, objectives:
 
 
 def check_driver(name: str, sampler: str, space: Space, *, objectives: int = 1) -> None:
-    """Check that a driver can do what is asked of it; imports no search library.
+    """Check that a driver supports the study; imports no search library.
 
     Args:
         name: one of `DRIVERS`.
         sampler: one of that driver's samplers.
         space: the parameters to decide.
-        objectives: how many values a trial has.
+        objectives: number of values of a trial.
 
     Raises:
-        SettingsError: it cannot, and what can.
+        SettingsError: it does not; the message says what does.
     """
     if sampler == "gp" and find_spec("torch") is None:
         raise SettingsError(

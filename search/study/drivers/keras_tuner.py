@@ -1,6 +1,6 @@
-"""Settings from KerasTuner's oracles; the only driver that imports KerasTuner.
+"""Params from KerasTuner's oracles; the only driver that imports KerasTuner.
 
-That imports TensorFlow, too; `search.study.drivers.catalog` keeps it quiet.
+KerasTuner imports TensorFlow; `search.study.drivers.catalog` hides its output.
 """
 
 import sys
@@ -22,19 +22,19 @@ _Condition: TypeAlias = tuple[str, list[Any]]
 
 
 class Axes:
-    """Translates between settings and the values of KerasTuner's hyperparameters.
+    """Translates between params and the values of KerasTuner's hyperparameters.
 
-    Continuous and whole ranges are declared as such. Everything that is a list of values
-    (choices, switches, the steps of a continuous range, a grid's points) is declared as a whole
-    number, the value's place in the list: KerasTuner's choices turn switches into numbers and
-    refuse lists of several types, and its steps lose the last one to rounding (0.5 // 0.05 is 9).
-    The oracles see no difference, since they place a choice's values on an even scale, too.
+    Continuous and whole ranges are declared as such. Every list of values (choices, switches, the
+    steps of a continuous range, a grid's points) is declared as a whole number, the value's index:
+    KerasTuner's choices turn switches into numbers and refuse lists of several types, and its steps
+    lose the last one to rounding (0.5 // 0.05 is 9). For the oracles this makes no difference,
+    because they put a choice's values on an even scale, too.
 
-    Fixed parameters are not declared, nor what depends on a fixed one that switches it off.
+    Fixed parameters are not declared, nor are parameters that a fixed one makes inactive.
 
     Args:
-        space: what is declared.
-        grid: declare no range but the points of its grid.
+        space: the space to declare.
+        grid: declare the points of the grid instead of ranges.
     """
 
     def __init__(self, space: Space, *, grid: bool = False) -> None:
@@ -50,7 +50,7 @@ class Axes:
         }
 
     def declare(self, hyperparameters: Any) -> None:
-        """Enter the searched parameters into empty `keras_tuner.HyperParameters`."""
+        """Add the searched parameters to empty `keras_tuner.HyperParameters`."""
         for name, conditions in self._conditions.items():
             with ExitStack() as scopes:
                 for parent, places in conditions:
@@ -58,11 +58,11 @@ class Axes:
                 self._declare(hyperparameters, self._space[name])
 
     def setting(self, values: Mapping[str, Any]) -> Settings:
-        """Return the complete setting that an oracle's values mean."""
+        """Return the complete params for an oracle's values."""
         return self._space.decide(lambda parameter: self._value(parameter, values))
 
     def values(self, setting: Settings) -> dict[str, Any] | None:
-        """Return a setting as an oracle's values, None where it has none for it."""
+        """Return an oracle's values for params, None if it cannot express them."""
         places = {
             name: self._place(name, value)
             for name, value in setting.items()
@@ -71,7 +71,7 @@ class Axes:
         return None if None in places.values() else places
 
     def _conditions_of(self, parameter: Parameter) -> list[_Condition] | None:
-        """Return what must hold of searched parameters, the outermost first; None for never."""
+        """Return the conditions on searched parameters, the outermost first; None: never active."""
         if parameter.when is None:
             return []
         name, wanted = parameter.when
@@ -124,7 +124,7 @@ class Axes:
 
 
 def _listed(parameter: Parameter) -> tuple[Value, ...] | None:
-    """Return a parameter's values where they are a list, None for a range."""
+    """Return a parameter's values if they are a list, None for a range."""
     match parameter:
         case Int() | Float(step=None):
             return None
@@ -142,10 +142,10 @@ _WITHOUT_LIMITS = {
 
 
 class _Guided(keras_tuner.Oracle):  # type: ignore[misc] # KerasTuner has no types
-    """An oracle that is seeded anew for each trial, can be shown a trial, and writes no files.
+    """An oracle that gets a new seed for each trial, accepts given trials, and writes no files.
 
     Attributes:
-        given: the values of the next trial, where it is not the oracle that decides them.
+        given: the values of the next trial if the oracle does not choose them.
     """
 
     given: dict[str, Any] | None = None
@@ -160,13 +160,13 @@ class _Guided(keras_tuner.Oracle):  # type: ignore[misc] # KerasTuner has no typ
         response: dict[str, Any] = super().populate_space(trial_id)
         values = response.get("values") or {}
         for parameter in self.hyperparameters.space:
-            if parameter.name in values:  # its upper end is one too many on a log scale
+            if parameter.name in values:  # on a log scale, its upper end is one too high
                 within = max(parameter.min_value, values[parameter.name])
                 values[parameter.name] = min(within, parameter.max_value)
         return response
 
     def save(self) -> None:
-        """Write nothing: the journal has it all."""
+        """Write nothing: the journal has everything."""
 
     def _save_trial(self, trial: Any) -> None:
         """Write nothing."""
@@ -193,19 +193,17 @@ class _Grid(_Guided, oracles.GridSearchOracle):  # type: ignore[misc]
 class KerasTunerDriver(Driver):
     """Asks one of KerasTuner's oracles: random, bayesian or hyperband.
 
-    The oracle draws with a seed made from the trial's number and knows the trials told, so a
-    proposal of random or bayesian is a function of seed, number and history. Any trial can be
-    shown to these two. Bayesian draws at random until it knows three complete trials for each
-    searched parameter.
+    The oracle's seed depends on the trial's number, and it knows the finished trials, so a proposal
+    of random or bayesian is a function of seed, number and history. These two accept any trials.
+    Bayesian draws at random until it knows three complete trials for each searched parameter.
 
-    Hyperband keeps its brackets while it is asked, so it `remembers`, and leaves out what it did
-    not propose itself. The epochs of a round become the setting's `epochs`; the most epochs are
-    the study's. A trial of a later round trains from its first epoch, not on from where the
-    earlier round's trial ended: that one's models are gone, one for each fold. The brackets are
-    gone through again until the study has its trials.
+    Hyperband updates its brackets with each `ask`, so it `remembers`, and ignores trials that it
+    did not propose. The epochs of a round become the params' `epochs`; their maximum is that of the
+    study. A trial of a later round trains from its first epoch, because the models of the earlier
+    round, one for each fold, are gone. The brackets are repeated until the study has its trials.
 
-    A pruned trial counts as complete with the value it is estimated at: KerasTuner has no other
-    word for it.
+    A pruned trial counts as complete with its estimated value: KerasTuner has no other state for
+    it.
     """
 
     def __init__(self, space: Space, *, sampler: str, seed: int) -> None:
@@ -218,10 +216,10 @@ class KerasTunerDriver(Driver):
         self._over: dict[int, str] = {}
 
     def ask(self, number: int) -> Settings | None:
-        """Return the oracle's proposal, None where it finds nothing new."""
+        """Return the oracle's proposal, None if it finds nothing new."""
         self._oracle.reseed(derive(self._seed, self._purpose, number))
         trial = self._begin(number)
-        if trial.status != _RUNNING:  # stopped, or idle until another trial ends
+        if trial.status != _RUNNING:  # finished, or idle until another trial ends
             return None
         self._open[number] = trial
         values = trial.hyperparameters.values
@@ -240,24 +238,24 @@ class KerasTunerDriver(Driver):
             told.status, told.score = _FAILED if score is None else _COMPLETED, score
 
     def adopt(self, number: int, setting: Settings, *, sampled: bool) -> None:
-        """Show the trial to an oracle that can learn of it."""
+        """Add the trial to an oracle that accepts it."""
         values = self._axes.values(setting)
         if not self.remembers and values is not None:
             self._oracle.given = values
             self._open[number] = self._begin(number)
 
     def _begin(self, number: int) -> Any:
-        # The regression's matrices are so small that threads hinder each other: nine times slower
-        # with two on a busy machine.
+        # The regression's matrices are so small that threads slow each other down: by a factor of
+        # nine with two threads on a busy machine.
         with _unheard(), threadpool_limits(1):
             return self._oracle.create_trial(f"trial {number}")
 
 
 def grid_settings(space: Space) -> Iterator[Settings]:
-    """Yield the settings of KerasTuner's grid search over the points of the space's grid.
+    """Yield the params of KerasTuner's grid search over the points of the space's grid.
 
-    The default of every parameter comes first. Each trial is ended as it is created: the order
-    does not depend on how trials end.
+    The defaults come first. Each trial is ended as soon as it is created: the order does not depend
+    on outcomes.
     """
     axes = Axes(space, grid=True)
     oracle = _make_oracle("grid", space, axes, 1)
@@ -278,7 +276,7 @@ def _make_oracle(sampler: str, space: Space, axes: Axes, seed: int) -> Any:
         case "random":
             oracle = _Random(max_trials=None, seed=1, **common)
         case "bayesian":
-            # Its regression starts its search from this seed each time.
+            # Its regression starts from this seed each time.
             oracle = _Bayesian(max_trials=None, seed=derive(seed, "bayesian") or 1, **common)
         case "hyperband":
             epochs = int(space["epochs"].default)
@@ -301,7 +299,7 @@ def _end(oracle: Any, trial: Any, score: float | None) -> None:
 
 @contextmanager
 def _unheard() -> Iterator[None]:
-    """Ignore warnings: of Python's threads, and of regressions that do not converge."""
+    """Ignore warnings about Python's threads and about regressions that do not converge."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

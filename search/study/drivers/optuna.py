@@ -1,4 +1,4 @@
-"""Settings from Optuna's samplers; the only module that imports Optuna."""
+"""Params from Optuna's samplers; the only driver that imports Optuna."""
 
 import math
 import warnings
@@ -29,19 +29,19 @@ _STATES = {
     "failed": TrialState.FAIL,
 }
 
-# What TPE is shown at most, and how many of these are the best. It weighs a trial the less the
-# older it is, and takes 25 for good ones (of two objectives a tenth of all). To look through ten
-# thousand for each proposal takes it half a second.
+# The most trials that TPE sees, and how many of these are the best ones. It gives older trials less
+# weight, and counts at most 25 as good (with two objectives a tenth of all). With ten thousand
+# trials, each proposal would take half a second.
 SHOWN, BEST = 300, 50
-_STEP = 1  # of every pruned trial: TPE would rank those higher that went farther
+_STEP = 1  # for every pruned trial, because TPE ranks trials higher that reached a later step
 
 
 class _Window(InMemoryStorage):
-    """Shows samplers the trials they were told of, in the order of the study's numbers.
+    """Presents the study's trials to samplers, in the order of their numbers.
 
     Attributes:
-        most: how many at most; then they are the best and the latest. None for all.
-        everywhere: the searched parameters that every trial so far has had; None before the first.
+        most: the most trials to present: the best and the latest. None: all.
+        everywhere: the searched parameters that every trial so far has; None before the first.
         asked: the number of the trial that is proposed next.
     """
 
@@ -51,20 +51,20 @@ class _Window(InMemoryStorage):
         self.asked = 0
         self.everywhere: dict[str, BaseDistribution] | None = None
         self._trials: dict[int, FrozenTrial] = {}
-        self._numbers: list[int] = []  # of those over, rising
+        self._numbers: list[int] = []  # of finished trials, ascending
         self._running: set[int] = set()
         self._complete, self._pruned = _Ranking(), _Ranking()
         self._shown: list[FrozenTrial] | None = None
 
     def put(self, trial: FrozenTrial) -> None:
-        """Show a trial, in place of what was shown of it before; not one that failed."""
+        """Add a trial, replacing an earlier version of it; a failed trial is not added."""
         self._shown = None
         before = self._trials.pop(trial.number, None)
         self._running.discard(trial.number)
         if before is not None and before.state.is_finished():
             self._numbers.remove(trial.number)
             self._ranking(before).remove(trial.number)
-        if trial.state == TrialState.FAIL:  # no sampler looks at these
+        if trial.state == TrialState.FAIL:  # no sampler uses these
             if before is not None and before.state.is_finished():
                 self._find_what_is_everywhere()
             return
@@ -78,7 +78,7 @@ class _Window(InMemoryStorage):
             self.everywhere = {n: d for n, d in shared.items() if n in trial.distributions}
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
-        """Return the trial in the making; Optuna's own count of them is not the study's."""
+        """Return the new trial; Optuna's numbers are not those of the study."""
         trial = copy(super().get_trial(trial_id))
         trial.number = self.asked
         return trial
@@ -86,7 +86,7 @@ class _Window(InMemoryStorage):
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
-        del study_id, deepcopy  # there is one study, and nobody changes what was told
+        del study_id, deepcopy  # there is one study, and finished trials never change
         if self._shown is None:
             self._shown = [self._trials[number] for number in sorted(self._choose())]
         return [trial for trial in self._shown if states is None or trial.state in states]
@@ -108,7 +108,7 @@ class _Window(InMemoryStorage):
 
 
 class _Ranking:
-    """Orders trials as TPE does: those first that few others beat in all objectives."""
+    """Orders trials as TPE does: first those that few others dominate."""
 
     def __init__(self) -> None:
         self._numbers = np.zeros(0, int)
@@ -140,7 +140,7 @@ def _last_values(trial: FrozenTrial) -> list[float]:
 
 
 class _Tpe(optuna.samplers.TPESampler):
-    """TPE that is told which parameters it can draw together, and does not look for them."""
+    """TPE that is given the parameters it can sample together, instead of searching for them."""
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
@@ -192,22 +192,22 @@ _SAMPLERS: dict[str, Callable[[int, int], BaseSampler]] = {
     "qmc": _qmc,
     "cmaes": _cmaes,
 }
-# Which keep notes in the study while they are asked.
+# Samplers that store state in the study when they propose.
 _REMEMBER = frozenset({"qmc", "cmaes"})
-# Which are shown a part of the trials.
+# Samplers that see only a part of the trials.
 _LOOK_THROUGH_A_WINDOW = frozenset({"tpe", "random"})
-# Which see nothing but complete trials. A racing study prunes most of its trials, so these are
-# told that a pruned trial completed with the value it is estimated at. TPE takes complete trials
-# for better than pruned ones; random and qmc do not learn.
+# Samplers that use only complete trials. Racing prunes most trials, so for these samplers a pruned
+# trial counts as complete with its estimated value. TPE ranks complete trials above pruned ones;
+# random and qmc do not learn.
 _SEE_COMPLETE = frozenset({"gp", "cmaes"})
 
 
 class OptunaDriver(Driver):
     """Asks one of Optuna's samplers, with a fresh one for every trial.
 
-    A sampler is seeded with the trial's number, and is shown the trials that were told, and those
-    that run, by their numbers; so a proposal is a function of seed, number and history. The
-    samplers that keep notes of their own in Optuna's study are the ones that `remember`.
+    A sampler's seed depends on the trial's number, and it sees the finished and the running trials
+    by their numbers; so a proposal is a function of seed, number and history. The samplers that
+    store state in Optuna's study are the ones that `remember`.
     """
 
     def __init__(self, space: Space, *, sampler: str, seed: int, objectives: int = 1) -> None:
@@ -216,7 +216,7 @@ class OptunaDriver(Driver):
         self._seed = seed
         self._make_sampler = _SAMPLERS[sampler]
         self._sees_complete = sampler in _SEE_COMPLETE
-        self._has_steps = objectives == 1  # of several, Optuna keeps none
+        self._has_steps = objectives == 1  # with several objectives, Optuna stores none
         self.remembers = sampler in _REMEMBER
         self._window = _Window(SHOWN if sampler in _LOOK_THROUGH_A_WINDOW else None)
         self._study = optuna.create_study(
@@ -224,12 +224,12 @@ class OptunaDriver(Driver):
             directions=["maximize"] * objectives,
             sampler=_random(seed, 0),
         )
-        self._open: dict[int, optuna.Trial] = {}  # of a sampler that remembers
+        self._open: dict[int, optuna.Trial] = {}  # for a sampler that remembers
         self._over: set[int] = set()
 
     def ask(self, number: int) -> Settings:
         """Return the sampler's proposal for trial `number`."""
-        with warnings.catch_warnings():  # the user chose the sampler by name; it is documented
+        with warnings.catch_warnings():  # the user chose the sampler by name; that is documented
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             self._study.sampler = self._make_sampler(self._seed, number)
         self._window.asked = number
@@ -242,7 +242,7 @@ class OptunaDriver(Driver):
         return setting
 
     def tell(self, number: int, setting: Settings, outcome: Outcome) -> None:
-        """Enter the trial into the study."""
+        """Add the trial to the study."""
         state, values = _STATES[outcome.state], outcome.values
         if self._sees_complete and state == TrialState.PRUNED and values:
             state = TrialState.COMPLETE
@@ -258,7 +258,7 @@ class OptunaDriver(Driver):
                 self._study.tell(trial, told, state=state)
 
     def adopt(self, number: int, setting: Settings, *, sampled: bool) -> None:
-        """Show that the trial runs."""
+        """Add the trial as running."""
         if not self.remembers:
             self._window.put(self._frozen(number, setting, TrialState.RUNNING))
 
@@ -283,9 +283,9 @@ class OptunaDriver(Driver):
 
 
 def distribution(parameter: Parameter) -> BaseDistribution:
-    """Return Optuna's distribution of a parameter's values; of a choice, of their places.
+    """Return Optuna's distribution of a parameter's values, or of a choice's indices.
 
-    Optuna looks a value up by `==`, to which 0 and False are one, and takes no tuples.
+    Optuna looks values up by `==`, for which 0 equals False, and accepts no tuples.
     """
     match parameter:
         case Int(low=low, high=high, step=step, log=log):
@@ -302,12 +302,12 @@ def distribution(parameter: Parameter) -> BaseDistribution:
 
 
 def _internal(parameter: Parameter, value: Value) -> Value:
-    """Return what stands for a value of a parameter in its distribution."""
+    """Return a parameter's value as it is in its distribution."""
     return place_of(value, parameter.values) if isinstance(parameter, Choice) else value
 
 
 def _last_step(parameter: Float, low: float, high: float, width: float) -> float:
-    """Return the upper bound, or the last step below it: Optuna would warn of the first."""
+    """Return the upper bound, or the last step below it, because Optuna warns of other bounds."""
     if parameter.contains(high):
         return high
     return round(low + math.floor((high - low) / width) * width, 12)

@@ -1,4 +1,4 @@
-"""Pruners: what ends a trial before it has seen all epochs of all folds."""
+"""Pruners, which end a trial before it has trained on all epochs of all folds."""
 
 from search.study.pruners.base import NoPruner, Pruner
 from search.study.pruners.folds import MedianPruner, WilcoxonPruner
@@ -22,7 +22,7 @@ def make_pruner(name: str, objective: Objective, *, winners: int = 1) -> Pruner:
     Args:
         name: one of `PRUNERS`.
         objective: the study's first.
-        winners: how many trials at least should see all folds, if as many come that far.
+        winners: how many trials, at least, should see all folds, if so many get that far.
     """
     return _PRUNERS[name](objective, winners=winners)
 

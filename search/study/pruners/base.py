@@ -1,4 +1,4 @@
-"""The seam to what ends trials early."""
+"""The interface of pruners."""
 
 import statistics
 from abc import ABC, abstractmethod
@@ -14,10 +14,10 @@ from tracking.records import FoldEnded
 
 @dataclass(frozen=True)
 class Standing:
-    """Reads a trial's values of one objective; larger is better in all it returns.
+    """Reads a trial's values of one objective; all returned values are oriented: larger is better.
 
     Attributes:
-        objective: one that folds have a part of.
+        objective: an objective that single folds have.
     """
 
     objective: Objective
@@ -27,27 +27,27 @@ class Standing:
         return {n: self._of(ended) for n, ended in trial.finished_folds().items()}
 
     def mean(self, trial: TrialHistory, folds: Collection[int]) -> float:
-        """Return the mean over those of the given folds that are finished, at least one."""
+        """Return the mean over the finished ones of the given folds, of which there must be one."""
         return statistics.fmean(v for n, v in self.folds(trial).items() if n in folds)
 
     def epoch(self, trial: TrialHistory, fold: int, epoch: int) -> float | None:
-        """Return the value after an epoch of a fold, None where it is not known."""
+        """Return the value after an epoch of a fold; None if unknown."""
         history = trial.folds.get(fold)
         ended = history.epochs.get(epoch) if history else None
         value = ended.metrics.get(self.objective.epoch) if ended else None
         return None if value is None else self.objective.oriented(value)
 
     def means(self, trial: TrialHistory) -> list[float]:
-        """Return its mean over the first fold, over the first two, and so on.
+        """Return the mean over the first fold, over the first two, and so on.
 
-        The list ends where a fold is missing.
+        The list ends before the first missing fold.
         """
         folds = self.folds(trial)
         values = [folds[n] for n in takewhile(folds.__contains__, count(1))]
         return [statistics.fmean(values[:n]) for n in range(1, len(values) + 1)]
 
     def text(self, value: float) -> str:
-        """Return an oriented value as people know it, with its name."""
+        """Return an oriented value as text in the objective's own sign, with its name."""
         name = self.objective.fold.replace("_", " ")
         return f"{name} {self.objective.oriented(value):.4f}"
 
@@ -56,40 +56,39 @@ class Standing:
 
 
 class Pruner(ABC):
-    """Decides after each epoch and each fold whether a trial goes on.
+    """Decides after each epoch and each fold whether a trial continues.
 
-    Trials are compared by the study's first objective. A verdict depends on the trial and on what
-    the others had shown before, on nothing else, so that an interrupted study is judged alike when
-    it goes on.
+    Trials are compared by the study's first objective. A decision depends only on the trial and on
+    earlier values of the others, so that it is the same after an interruption.
 
     Attributes:
-        waits: whether sampled trials wait after their first fold until all have had one;
+        waits: whether sampled trials wait after their first fold until all have finished one;
             they are then judged together, fold by fold, by `reason_to_drop`.
     """
 
     waits = False
 
     def __init__(self, objective: Objective, *, winners: int = 1) -> None:
-        """Compare by an objective; so many trials at least should see all folds."""
+        """Compare by an objective; at least `winners` trials should see all folds."""
         self._standing = Standing(objective)
         self._winners = winners
 
     def compared_after(self, setting: Settings) -> int:
-        """Return the epoch of the first fold after which a trial is compared; 0 for any or none."""
+        """Return the epoch of fold 1 after which a trial is compared; 0: every one or none."""
         del setting
         return 0
 
     @abstractmethod
     def reason_to_stop(self, trial: TrialHistory, history: History) -> str:
-        """Return one sentence why `trial`, just after an epoch or a fold, should end here.
+        """Return a sentence on why to prune `trial` now, after an epoch or a fold.
 
-        An empty string lets it go on.
+        An empty string lets it continue.
         """
 
     def reason_to_drop(self, trial: TrialHistory, history: History, level: int) -> str:
-        """Return one sentence why `trial`, which waited, should get no further fold.
+        """Return a sentence on why to prune `trial`, which waits; empty to train its next fold.
 
-        What it and others have shown beyond their first `level` folds does not count.
+        Only the first `level` folds of it and of others count.
         """
         del trial, history, level
         return ""

@@ -1,4 +1,4 @@
-"""Rules that look at a trial's finished folds alone."""
+"""Pruners that use only a trial's finished folds."""
 
 import statistics
 
@@ -14,15 +14,15 @@ WILCOXON_P, WILCOXON_FOLDS = 0.1, 2
 
 
 class MedianPruner(Pruner):
-    """Stops a trial whose mean so far is below the complete trials' median over the same folds.
+    """Prunes a trial whose mean so far is below the complete trials' median over the same folds.
 
     Source: the median stopping rule of Golovin et al., "Google Vizier", 2017, with folds as
-    steps. The first complete trials, baselines included, only warm it up.
+    steps. The first complete trials, baselines included, are the warm-up.
 
     Args:
-        objective: what trials are compared by.
+        objective: the objective to compare.
         winners: see `Pruner`.
-        warm_up: number of complete trials needed before any is stopped.
+        warm_up: number of complete trials needed before any is pruned.
     """
 
     def __init__(
@@ -49,17 +49,16 @@ class MedianPruner(Pruner):
 
 
 class WilcoxonPruner(Pruner):
-    """Stops a trial that a signed-rank test finds worse than the best complete one.
+    """Prunes a trial that is worse than the best complete one by a signed-rank test.
 
-    The test is one-sided and paired by folds. With fewer than four folds it can never be that
-    sure.
+    The test is one-sided and paired by folds. With fewer than four folds it is never significant.
 
     Source: Wilcoxon, "Individual comparisons by ranking methods", 1945; the rule is that of
     Optuna's pruner of this name, with folds as instances.
     """
 
     def reason_to_stop(self, trial: TrialHistory, history: History) -> str:
-        """Test the differences on the folds both have finished."""
+        """Test the differences on the folds that both have finished."""
         from scipy.stats import wilcoxon
 
         best = next(iter(history.completed()), None)
@@ -80,5 +79,5 @@ class WilcoxonPruner(Pruner):
 
 
 def _has_just_finished(trial: TrialHistory) -> bool:
-    """Say whether the last thing that happened to the trial is the end of a fold."""
+    """Return whether the trial's last record is the end of a fold."""
     return isinstance(trial.last_report(), FoldEnded)

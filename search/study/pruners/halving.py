@@ -12,19 +12,19 @@ FACTOR = 3
 
 
 class HyperbandPruner(Pruner):
-    """Stops a trial that is not in the best third of its bracket at one of the bracket's rungs.
+    """Prunes a trial that is not in the best third of its bracket at one of the bracket's rungs.
 
-    A rung is a number of epochs trained, 1, 3, 9, ..., over all folds together; those beyond the
-    first fold lie at the end of a fold. The first bracket uses all rungs, the next leaves out the
-    first of them, and so on; the last stops nobody. A trial's number decides its bracket, more of
-    them being in the brackets that stop early.
+    A rung is a number of trained epochs, 1, 3, 9, ..., over all folds together; rungs beyond the
+    first fold are moved to the end of a fold. The first bracket uses all rungs, the next leaves out
+    the first of them, and so on; the last prunes no trial. A trial's number decides its bracket;
+    brackets that prune earlier have more trials.
 
     Source: Li et al., "Hyperband", 2018, in the asynchronous form of Li et al., "A system for
-    massively parallel hyperparameter tuning", 2020, that Optuna uses, too.
+    massively parallel hyperparameter tuning", 2020, as in Optuna.
     """
 
     def reason_to_stop(self, trial: TrialHistory, history: History) -> str:
-        """Compare with the trials of the same bracket that reached the same rung."""
+        """Compare with the trials of the same bracket at the same rung."""
         folds = history.study.folds if history.study else 1
         rungs = _rungs(folds, int(trial.started.parameters["epochs"]))
         bracket = _bracket(trial.number, len(rungs) + 1)
@@ -70,7 +70,7 @@ class HyperbandPruner(Pruner):
 
 
 def _rungs(folds: int, epochs: int) -> list[tuple[int, int]]:
-    """Return (fold, epoch) of each rung; epoch 0 stands for the fold's end."""
+    """Return (fold, epoch) of each rung; epoch 0 means the fold's end."""
     rungs: list[tuple[int, int]] = []
     trained = 1
     while trained < folds * epochs:

@@ -13,30 +13,30 @@ from tracking.records import EpochEnded
 from tracking.tally import rung_of
 
 KEEP = 0.45
-LEAST = (4, 3, 2)  # trials that go on after one fold, after two, after more
+LEAST = (4, 3, 2)  # trials that continue after one fold, after two, after more
 COMPARED = 4
 SURE = 2.0
-# Fewer differences than this (beyond one a trial) do not tell how large chance is.
+# With fewer differences than this (beyond one for each trial), the noise cannot be estimated.
 LEAST_FREEDOM = 3
 
 
 class RacingPruner(Pruner):
-    """Sends trials up a ladder of (fold, epoch) rungs and takes the weaker ones off at each.
+    """Prunes weak trials at (fold, epoch) rungs.
 
-    After a tenth of its epochs in its first fold (`rung_of`) a trial stops unless it is among the
-    best 45 % of all that came as far. The others see that fold's end and wait until every proposal
-    has had its turn. Then they race fold by fold: of the n trials that finished one fold, the best
-    n / 4 go on, after two folds the best n / 16, and so on, but not fewer than four, three, and
-    then two; and of these only such as the leader does not beat beyond doubt. What doubt is comes
-    from the differences between the best trials on the same folds: a mean over j of k folds is off
-    the mean over all k by a standard error of `s * sqrt(1/j - 1/k)`, and a gap of more than two of
-    these ends a trial.
+    After a tenth of its epochs in its first fold (`rung_of`) a trial is pruned unless it is among
+    the best 45 % of all trials at that rung. The others finish the fold and wait until every
+    proposal has been tried. Then they race fold by fold: of the n trials that finished one fold,
+    the best n / 4 continue, after two folds the best n / 16, and so on, but not fewer than four,
+    three, and then two; and of these only trials that the leader does not clearly beat. This is
+    judged by the differences between the best trials on the same folds: a mean over j of k folds
+    differs from the mean over all k by a standard error of `s * sqrt(1/j - 1/k)`, and a gap of
+    more than two standard errors prunes a trial.
 
-    No rung is tuned to a dataset; decision 0013 has the rules that lost, and why there are no rungs
-    between that one and the first fold's end.
+    No rung is tuned to a dataset; decision 0013 has the rules that performed worse, and the reason
+    why there are no rungs between that one and the end of the first fold.
 
     Source: successive halving as in Li et al., "A system for massively parallel hyperparameter
-    tuning", 2020, with the stopping rule in the first fold; going on fold by fold as in
+    tuning", 2020, with the stopping rule in the first fold; fold by fold as in
     Krueger et al., "Fast cross-validation via sequential testing", 2015, and Bergman et al.,
     "Don't waste your time: early stopping cross-validation", 2024.
     """
@@ -49,7 +49,7 @@ class RacingPruner(Pruner):
         return rung_of(setting)
 
     def reason_to_stop(self, trial: TrialHistory, history: History) -> str:
-        """Compare with all trials that came to their rung in the first fold."""
+        """Compare with all trials that reached their rung in the first fold."""
         rung, epochs = trial.rung, int(trial.started.parameters.get("epochs", 1))
         own = self._standing.epoch(trial, 1, rung)
         last = trial.last_report()
@@ -75,7 +75,7 @@ class RacingPruner(Pruner):
         told = f"after {counted(level, 'fold')}: {self._standing.text(own)}"
         if ahead >= places:
             rivals = len(pool.ascending)
-            return f"{told} is behind {ahead} of {rivals} trials; the best {places} go on"
+            return f"{told} is behind {ahead} of {rivals} trials; the best {places} continue"
         gap = pool.ascending[-1] - own
         doubt = self._doubt(pool.best, level, history.known_study().folds)
         if ahead < self._winners or doubt is None or gap <= SURE * doubt:
@@ -86,9 +86,9 @@ class RacingPruner(Pruner):
         )
 
     def _pool(self, history: History, level: int) -> "_Pool":
-        """Return whom a trial of so many folds is compared with.
+        """Return the trials that a trial with this many folds is compared with.
 
-        It is the same for all trials that are judged together, and takes a while to gather.
+        They are the same for all trials that are judged together, and take a while to collect.
         """
         known = self._known_pool
         if (
@@ -97,7 +97,8 @@ class RacingPruner(Pruner):
             or (known.level, known.records) != (level, history.tally.records)
         ):
             found = [(self._standing.means(t), t) for _, t in sorted(history.trials.items())]
-            # One that failed later is among them: what it had shown stands, whenever it is asked.
+            # A trial that failed later is included: the result must not depend on when it is
+            # computed.
             rivals = [(means[level - 1], t) for means, t in found if len(means) >= level]
             rivals.sort(key=lambda rival: -rival[0])
             self._known_pool = known = _Pool(
@@ -111,12 +112,12 @@ class RacingPruner(Pruner):
         return known
 
     def _places(self, level: int, entered: int) -> int:
-        """Return how many trials go on after `level` folds, of those that entered the race."""
+        """Return how many trials of the race continue after `level` folds."""
         least = LEAST[min(level, len(LEAST)) - 1]
         return max(least, self._winners, math.ceil(entered / (1 << 2 * level)))
 
     def _doubt(self, best: list[TrialHistory], level: int, folds: int) -> float | None:
-        """Return the standard error of a gap to the leader; None where it cannot be known yet."""
+        """Return the standard error of a gap to the leader; None while it cannot be estimated."""
         leader, *rivals = [self._standing.folds(trial) for trial in best]
         if len(rivals) * (level - 1) < LEAST_FREEDOM:
             return None
@@ -127,12 +128,12 @@ class RacingPruner(Pruner):
 
 @dataclass(frozen=True)
 class _Pool:
-    """The trials that finished so many folds, after so many records of a history.
+    """The trials that finished a number of folds, at a certain length of the history.
 
     Attributes:
         entered: how many trials finished one fold.
-        ascending: the trials' means over these folds.
-        best: the first of them, the best first.
+        ascending: the trials' means over these folds, ascending.
+        best: the best of these trials, the best first.
     """
 
     history: History

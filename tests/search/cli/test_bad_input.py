@@ -92,11 +92,11 @@ RUN = ("run", "--space", "lenet", "--dataset", "digits")
         ((*RUN, "--driver", "optun"), "did you mean optuna?"),
         ((*RUN, "--sampler", "tpee"), "did you mean tpe?"),
         ((*RUN, "--objective", "accuracy"), "no objective is called 'accuracy'"),
-        ((*RUN, "--objective", "cv_loss,cv_loss"), "two different ones with a comma between"),
+        ((*RUN, "--objective", "cv_loss,cv_loss"), "two different ones separated by a comma"),
         ((*RUN, "--objective", "latency_ms"), "must begin with a score, one of cv_accuracy,"),
         (
             (*RUN, "--objective", "cv_loss,latency_ms", "--pruner", "median"),
-            "`--pruner`: must be none, or left out, where there are two objectives",
+            "`--pruner`: must be none, or left out, with two objectives",
         ),
         (
             (*RUN, "--objective", "cv_loss,latency_ms", "--driver", "keras-tuner"),
@@ -122,9 +122,9 @@ RUN = ("run", "--space", "lenet", "--dataset", "digits")
         ((*RUN, "--study", " "), "must not be empty"),
         ((*RUN, "--epochs", "3", "--set", "epochs=2:5"), "give the epochs once"),
         ((*RUN, "--tracking-uri", "nonsense://x"), "`--tracking-uri` must begin with one of"),
-        ((*RUN, "--set", "shift=0.1"), "only in use with `--set augmentation=on`: add that"),
-        ((*RUN, "--set", "momentum=0.5"), "only in use with `--set optimizer=sgd`: add that"),
-        ((*RUN, "--set", "patience=2"), "only in use with `--set early_stopping=on`: add that"),
+        ((*RUN, "--set", "shift=0.1"), "active only with `--set augmentation=on`: add that"),
+        ((*RUN, "--set", "momentum=0.5"), "active only with `--set optimizer=sgd`: add that"),
+        ((*RUN, "--set", "patience=2"), "active only with `--set early_stopping=on`: add that"),
         (
             (*RUN, "--set", "augmentation=on", "--set", "flip=on"),
             "images of digits change their meaning when mirrored",
@@ -133,7 +133,7 @@ RUN = ("run", "--space", "lenet", "--dataset", "digits")
         (("run", "--space", "bilstm", "--dataset", "digits"), "Spaces for it: cnn, convnet,"),
         (("run", "--space", "bilstm", "--dataset", "digits"), "datasets for bilstm: sst2"),
         (("run", "--space", "lenet", "--dataset", "cvs:a.csv"), "did you mean csv?"),
-        (("run", "--space", "lenet", "--dataset", "csv:"), "say what csv: is"),
+        (("run", "--space", "lenet", "--dataset", "csv:"), "name the data after csv:"),
         (("rnu",), "No such command 'rnu'"),
         (("run", "--spaec", "lenet"), "No such option"),
         (("show", "nothing"), "no study is called 'nothing'"),
@@ -209,13 +209,13 @@ def test_several_faults_come_in_one_message(command):
 @pytest.mark.parametrize(
     ("option", "value", "words"),
     [
-        ("--folds", "4", "`--folds`: study 'toy' was begun with 3; got 4"),
-        ("--seed", "1", "`--seed`: study 'toy' was begun with 0; got 1"),
-        ("--dataset", "mnist", "`--dataset`: study 'toy' was begun with digits; got mnist"),
-        ("--space", "spaces.lenet:SPACE", "`--space`: study 'toy' was begun with lenet"),
-        ("--epochs", "9", "`--epochs`: study 'toy' was begun with 2; got 9"),
-        ("--sampler", "random", "`--sampler`: study 'toy' was begun with tpe; got random"),
-        ("--set", "dropout=0.1", "`--set`: study 'toy' was begun with nothing; got dropout=0.1"),
+        ("--folds", "4", "`--folds`: study 'toy' began with 3; got 4"),
+        ("--seed", "1", "`--seed`: study 'toy' began with 0; got 1"),
+        ("--dataset", "mnist", "`--dataset`: study 'toy' began with digits; got mnist"),
+        ("--space", "spaces.lenet:SPACE", "`--space`: study 'toy' began with lenet"),
+        ("--epochs", "9", "`--epochs`: study 'toy' began with 2; got 9"),
+        ("--sampler", "random", "`--sampler`: study 'toy' began with tpe; got random"),
+        ("--set", "dropout=0.1", "`--set`: study 'toy' began with nothing; got dropout=0.1"),
         ("--trials", "5", "the content of dataset digits has changed since"),
     ],
 )
@@ -322,18 +322,18 @@ def test_a_file_that_is_no_picture_is_refused_before_anything_is_loaded(command,
     (tmp_path / "notes.txt").write_text("no picture")
     code, message = command("predict", "model", "notes.txt")
     assert code == DATA
-    assert "notes.txt is no picture" in message
+    assert "notes.txt is not a readable picture" in message
     code, message = command("predict", "elsewhere", "notes.txt")
     assert code == DATA
-    assert "is no exported model" in message
+    assert "is not an exported model" in message
 
 
 @pytest.mark.parametrize(
     ("option", "value", "words"),
     [
-        ("--driver", "keras-tuner", "`--driver`: study 'toy' was begun with optuna; got keras"),
-        ("--objective", "cv_loss,latency_ms", "was begun with cv_accuracy; got cv_loss,latency_ms"),
-        ("--pruner", "none", "`--pruner`: study 'toy' was begun with median; got none"),
+        ("--driver", "keras-tuner", "`--driver`: study 'toy' began with optuna; got keras"),
+        ("--objective", "cv_loss,latency_ms", "began with cv_accuracy; got cv_loss,latency_ms"),
+        ("--pruner", "none", "`--pruner`: study 'toy' began with median; got none"),
     ],
 )
 def test_what_a_study_began_with_is_the_one_fault_told(command, study, option, value, words):

@@ -178,7 +178,7 @@ def test_notes_follow_the_verdict(studies, compare):
     studies.study("lenet", STRONG)
     studies.study("cnn", WEAK, folds_digest="99" * 32)
     _, out, _ = compare("lenet", "cnn")
-    assert out.splitlines()[1].startswith("Studies whose folds differ are compared unpaired")
+    assert out.splitlines()[1].startswith("Studies with different folds are compared unpaired")
 
 
 def test_one_study_compares_its_best_with_its_baselines(studies, compare):

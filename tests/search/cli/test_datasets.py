@@ -16,7 +16,7 @@ from search.data import Dataset, known
 from tests.search.data.tiny import tiny
 
 Command = Callable[..., tuple[int, str, str]]
-UNBROKEN = ("from ", "kept in ", "SHA-256 ", "wrote ")
+UNBROKEN = ("from ", "stored in ", "SHA-256 ", "wrote ")
 
 
 @pytest.fixture

@@ -140,4 +140,4 @@ def test_a_repaired_journal_says_so_when_it_is_shown(doctor, study, monkeypatch,
         run()
     shown = " ".join(capsys.readouterr().out.split())
     assert "The journal was repaired: line 7 does not follow line 6" in shown
-    assert "Lines are missing; what they told" in shown
+    assert "Lines are missing; what they recorded" in shown

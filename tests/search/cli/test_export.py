@@ -80,7 +80,7 @@ def test_a_model_that_is_there_is_not_overwritten_unasked(command, tmp_path):
 
 def test_a_folder_of_other_things_and_a_file_are_no_targets(command, tmp_path):
     (tmp_path / "thesis.txt").touch()
-    assert "holds other things" in command("toy", "--to", ".")[1]
+    assert "contains other files" in command("toy", "--to", ".")[1]
     code, message = command("toy", "--to", "thesis.txt")
     assert "`--to thesis.txt` must be a folder; it is a file" in message
     assert code == USAGE

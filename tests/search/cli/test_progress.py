@@ -81,7 +81,7 @@ def test_folds_that_confirm_are_called_so_and_the_outcome_shows_the_luck(printed
     lines = printed(study)
     assert "trial 0  confirmation fold 6/15  accuracy 0.8160  (3.0s)" in lines
     assert lines[-1] == (
-        "trial 0   confirmed on 10 further folds: 0.8100 ± 0.0040 (chosen: 0.8500)"
+        "trial 0   confirmed on 10 confirmation folds: 0.8100 ± 0.0040 (chosen: 0.8500)"
     )
 
 
@@ -143,7 +143,7 @@ def test_a_confirmation_tried_again_is_seen_as_one(monkeypatch):
     study.complete_trial(0, level=0.85)
     study.fold(0, 6, epochs=1)
     study.add(TrialConfirmed, trial=0, repeats=2, error="no memory")
-    assert "choosing what comes next" in live(monkeypatch, study)
+    assert "choosing the next trial" in live(monkeypatch, study)
     study.session()
     study.add(FoldStarted, trial=0, fold=6)
     assert "confirming trial 0" in live(monkeypatch, study)
@@ -154,7 +154,7 @@ def test_between_two_trials_nothing_is_evaluated(monkeypatch):
     assert "starting TensorFlow" in live(monkeypatch, study)
     study.session()
     study.complete_trial(0)
-    assert "choosing what comes next" in live(monkeypatch, study)
+    assert "choosing the next trial" in live(monkeypatch, study)
 
 
 def test_the_time_left_is_reckoned_from_the_epochs_of_this_session(monkeypatch):
@@ -192,7 +192,7 @@ def test_a_trial_that_broke_off_says_so_and_is_not_evaluated_now(tmp_path, monke
     study.add(FoldStarted, trial=0, fold=1)
     study.add(AttemptFailed, trial=0, cause="lost", reason="the worker process ended")
     assert printed(study)[-1] == "trial 0   broke off  the worker process ended"
-    assert "choosing what comes next" in live(monkeypatch, study)
+    assert "choosing the next trial" in live(monkeypatch, study)
 
 
 def test_a_trial_stands_in_all_folds_that_are_trained_side_by_side():

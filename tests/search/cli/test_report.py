@@ -51,7 +51,7 @@ def test_json_tells_the_same(command, tmp_path):
         ((), "Missing argument 'STUDY...'"),
         (("rase",), "did you mean race?"),
         (("race", "--out", "."), "must be a file; . is a folder"),
-        (("race", "--out", "mlruns/studies/race/journal.jsonl"), "is there already"),
+        (("race", "--out", "mlruns/studies/race/journal.jsonl"), "exists already"),
         (("race", "--out", "/proc/report.html"), "cannot be written"),
         (("race", "--tracking-uri", "nonsense://x"), "`--tracking-uri` must begin with one of"),
     ],

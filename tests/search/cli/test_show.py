@@ -92,7 +92,7 @@ def test_a_loss_is_headed_as_one_and_the_smallest_comes_first(show):
 def test_two_objectives_show_the_front_by_itself(show):
     text = show(two_objectives())
     front, everything = text.split("All trials")
-    assert "no other one equals or beats in both accuracy and parameters" in front
+    assert "no other trial equals or beats in both accuracy and parameters" in front
     assert list(rows(front)) == ["trial", "1", "2"]
     assert list(rows(everything)) == ["trial", "1", "0", "2"]
     assert rows(everything)["0"][4] == "9,000"
@@ -108,7 +108,7 @@ def test_confirmed_scores_have_a_column_and_a_sentence(show):
     assert rows(text)["1"][2:4] == ["0.8500", "0.7800"]
     assert rows(text)["0"][2:4] == ["0.8000", "-"]
     assert (
-        "Best: trial 1 confirmed on 10 further folds: 0.7800 ± 0.0040 (chosen: 0.8500)"
+        "Best: trial 1 confirmed on 10 confirmation folds: 0.7800 ± 0.0040 (chosen: 0.8500)"
         in text.splitlines()
     )
 
@@ -215,7 +215,7 @@ def test_one_trial_shows_the_folds_that_confirmed_it_apart(show):
     study.complete_trial(0)
     study.confirm_trial(0, level=0.7)
     text = show(study, "--trial", "0")
-    first, second = text.split("confirmed on 4 further folds")
+    first, second = text.split("confirmed on 4 confirmation folds")
     assert list(rows(first, "fold  "))[:3] == ["fold", "1", "2"]
     assert list(rows(second, "fold  "))[:5] == ["fold", "3", "4", "5", "6"]
     assert "latency_ms = 2.50" in text

@@ -55,7 +55,7 @@ def test_it_is_told_on_what_a_score_was_measured_and_how_long_studies_train_base
     shown = said("cnn", width=160)
     assert "0.8463 on fashion_mnist (last fifth)" in shown
     assert "0.9064 on fashion_mnist (test)" in shown
-    assert "A study trains its baselines for its own `--epochs`, as all its trials." in shown
+    assert "A study trains its baselines for its own `--epochs`, like all its trials." in shown
 
 
 @pytest.mark.parametrize("name", names())

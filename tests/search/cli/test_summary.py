@@ -41,8 +41,8 @@ def test_a_confirmed_best_shows_what_luck_there_was(best):
     study.confirm_trial(0, level=0.79)
     study.confirm_trial(1, level=0.78)
     assert best(study)[-2:] == [
-        "Best: trial 0 confirmed on 10 further folds: 0.7900 ± 0.0040 (chosen: 0.8000)",
-        "trial 1 confirmed on 10 further folds: 0.7800 ± 0.0040 (chosen: 0.8500)",
+        "Best: trial 0 confirmed on 10 confirmation folds: 0.7900 ± 0.0040 (chosen: 0.8000)",
+        "trial 1 confirmed on 10 confirmation folds: 0.7800 ± 0.0040 (chosen: 0.8500)",
     ]
 
 
@@ -63,7 +63,9 @@ def test_two_objectives_show_the_front(best):
     study.complete_trial(1, level=0.85, scores={"latency_ms": 8.0})
     study.complete_trial(2, level=0.70, scores={"latency_ms": 1.0})
     lines = best(study)
-    heading = "Pareto front: trials that no other one equals or beats in both accuracy and latency"
+    heading = (
+        "Pareto front: trials that no other trial equals or beats in both accuracy and latency"
+    )
     front = lines[lines.index(heading) + 2 :]
     assert [line.split()[:4] for line in front] == [
         ["1", "0.8500", "0.0100", "8.00"],

@@ -111,7 +111,7 @@ def test_a_member_that_is_larger_than_the_archive_says_is_refused(
     content = path.read_bytes()
     assert content.count(struct.pack("<I", size)) >= 2
     path.write_bytes(content.replace(struct.pack("<I", size), struct.pack("<I", size + 999)))
-    assert "must be a whole .npz file" in refusal(f"npz:{path}", home)
+    assert "must be a complete .npz file" in refusal(f"npz:{path}", home)
 
 
 @pytest.mark.parametrize("packing", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
@@ -126,7 +126,7 @@ def test_other_packings_are_read_and_their_damage_is_told(
     content = bytearray(path.read_bytes())
     content[60:110] = bytes(50)
     path.write_bytes(bytes(content))
-    assert "must be a whole .npz file" in refusal(f"npz:{path}", home)
+    assert "must be a complete .npz file" in refusal(f"npz:{path}", home)
 
 
 @pytest.mark.parametrize(

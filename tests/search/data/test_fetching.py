@@ -112,7 +112,7 @@ def test_a_download_of_something_else_counts_as_failed(
     home: Path, stand_in: Callable[[str, str], None]
 ) -> None:
     stand_in("keras.datasets.mnist", "def load_data(): pass")
-    assert "other files than expected" in failure(home)
+    assert "did not download the expected" in failure(home)
 
 
 @pytest.mark.slow

@@ -418,9 +418,9 @@ def test_a_family_larger_than_a_fold_is_told_with_the_numbers() -> None:
     folds = make_folds(labels, folds=5, seed=0, groups=families)
     text = unevenness(folds, labels, families)
     assert "the largest is 150 of 400 samples" in text
-    assert "hold 62 to 150 samples, where 80 are even" in text
+    assert "hold 62 to 150 samples; an even share is 80" in text
     assert "plain mean over folds" in text
-    assert "Fewer `--folds`" in text
+    assert "lower `--folds`" in text
 
 
 def test_a_family_of_one_class_is_told_by_that_classs_share() -> None:
@@ -445,4 +445,4 @@ def test_of_a_single_split_an_even_part_is_a_fifth() -> None:
     assert unevenness(folds, labels, families) == ""
     labels, families = unequal(150)
     folds = make_folds(labels, folds=1, seed=0, groups=families)
-    assert "where 80 are even" in unevenness(folds, labels, families)
+    assert "an even share is 80" in unevenness(folds, labels, families)

@@ -159,13 +159,13 @@ def test_other_counts_than_the_published_ones_are_told(
     load("mnist", home=home, data_dir=path.parent, notify=told.append)
     assert told == [
         f"Getting mnist ({path}).",
-        f"mnist has 40 training samples here ({path}); as published it has 60,000.",
+        f"mnist has 40 training samples here ({path}); the published dataset has 60,000.",
     ]
 
 
 def test_a_home_that_cannot_be_written_is_a_wrong_setting(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("a file")
-    with pytest.raises(SettingsError, match=r"folder that can be written.*Choose another"):
+    with pytest.raises(SettingsError, match=r"must be writable.*Choose another"):
         load("digits", home=tmp_path / "home")
 
 

@@ -189,7 +189,7 @@ def test_a_torn_end_is_a_notice_unless_the_study_is_being_run(ward):
     ward.rewrite([*ward.lines, b'{"crc":"12'])
     [finding] = ward.find("journal")
     assert finding.level == NOTICE
-    assert "ends in 10 bytes that a crash left" in finding.text
+    assert "ends in 10 bytes left by a crash" in finding.text
     with StudyLock(ward.folder.lock):
         assert ward.find("journal") == []
         [lock] = ward.find("lock")
@@ -222,7 +222,7 @@ def test_a_lock_file_that_nobody_holds_is_harmless(ward):
     ward.add(raced())
     ward.folder.lock.write_text('{"pid": 1, "host": "box"}')
     [lock] = [f for f in ward.examine() if f.check == "lock"]
-    assert (lock.level, "locks nothing" in lock.text) == (OK, True)
+    assert (lock.level, "no process holds" in lock.text) == (OK, True)
 
 
 def test_a_session_that_broke_off_is_told_with_what_is_unfinished(ward):
@@ -268,7 +268,7 @@ def test_old_temporary_files_are_told_and_young_ones_left_alone(ward):
         os.utime(path, (0, time.time() - 7200))
     of_home, of_study = ward.find("leftovers")
     assert of_home.command == f"rm -r -- {dataset / '.train.npy.1a2b3c4d'}"
-    assert "3 temporary files that a crash left, 6 bytes" in of_study.text
+    assert "3 temporary files left by a crash, 6 bytes" in of_study.text
     assert all(str(ward.folder.root / name) in of_study.command for name in names)
 
 
@@ -301,7 +301,7 @@ def test_a_repair_sets_aside_the_damaged_line_and_what_builds_on_it(ward):
     records = History.of(read_journal(ward.folder.journal))
     assert list(records.trials[1].folds) == [2]
     assert f"line {index + 1} (FoldStarted of trial 1, fold 1: its checksum" in told.text
-    assert "with 4 records that built on what is lost" in told.text
+    assert "with 4 records that depend on lost ones" in told.text
     assert ward.folder.journal.with_name("journal.jsonl.before-repair").read_bytes() == damaged
     text = ward.folder.journal.with_name("journal.jsonl.damaged").read_text()
     aside = [json.loads(line) for line in text.splitlines()]
@@ -495,7 +495,7 @@ def off(ward: Ward, name: str) -> dict:
         (lambda w: change(w, TrialEnded, **off(w, "macro_f1")), "predictions", "macro_f1 is"),
         (lambda w: change(w, TrialEnded, confusion=[[9]]), "predictions", "confusion matrix"),
         (lambda w: change(w, FoldEnded, accuracy=0.1), "predictions", "fold 1 has accuracy 0.1"),
-        (lambda w: lose(w, FoldEnded, 1), "folds", "trial 0 without fold 2"),
+        (lambda w: lose(w, FoldEnded, 1), "folds", "trial 0 lacks fold 2"),
     ],
 )
 def test_scores_that_do_not_come_of_their_folds_are_a_problem(ward, harm, check, words):
@@ -536,7 +536,7 @@ def test_predictions_for_other_samples_than_the_folds_are_to_be_made_anew(ward):
     finding = ward.find("predictions")[0]
     assert "29 predictions for the fold's 30 samples" in finding.text
     make_folds(np.arange(60) % 3, folds=2, seed=1).save(ward.folder.folds)
-    assert "does not have the folds" in ward.find("folds")[0].text
+    assert "original folds" in ward.find("folds")[0].text
 
 
 def test_an_opening_of_the_test_set_without_its_export_is_a_problem(ward):
@@ -630,10 +630,18 @@ def test_books_that_agree_have_no_differences():
     [
         (0, [], "missing: trial 0"),
         (1, ["complete FINISHED"] * 2, "more than once: trial 1"),
-        (1, ["running RUNNING"], "still running there: trial 1"),
-        (4, ["running RUNNING"], "still running there: trial 4"),
-        (3, ["failed FINISHED"], "another outcome: trial 3 is failed there, failed here"),
-        (2, ["complete FINISHED"], "another outcome: trial 2 is complete there, pruned here"),
+        (1, ["running RUNNING"], "still running in MLflow: trial 1"),
+        (4, ["running RUNNING"], "still running in MLflow: trial 4"),
+        (
+            3,
+            ["failed FINISHED"],
+            "different outcome: trial 3 is failed in MLflow, failed in the journal",
+        ),
+        (
+            2,
+            ["complete FINISHED"],
+            "different outcome: trial 2 is complete in MLflow, pruned in the journal",
+        ),
     ],
 )
 def test_each_difference_between_the_books_is_told(number, run, words):
@@ -670,7 +678,7 @@ def test_a_database_that_cannot_be_asked_is_one_problem_with_its_remedy(ward, mo
     ward.add(raced()).add(StudyBuilder("other", "f" * 32))
     [finding] = ward.find("mlflow")
     assert (finding.level, finding.study, len(asked)) == (PROBLEM, "", 1)
-    assert "cannot be asked (refused by http://***@host/)" in finding.text
+    assert "cannot be read (refused by http://***@host/)" in finding.text
     assert f"Move {ward.home.database} away" in finding.text
     assert "doctor" in finding.command
 
@@ -694,7 +702,7 @@ def test_runs_that_the_journal_does_not_know_are_a_notice(ward, monkeypatch):
     ward.add(study).home.database.touch()
     [finding] = ward.find("mlflow")
     assert finding.level == NOTICE
-    assert "runs that the journal does not: trial 9" in finding.text
+    assert "runs of trials that the journal lacks: trial 9" in finding.text
 
 
 def test_a_damaged_end_does_not_wait_for_mlflow(ward):
@@ -727,8 +735,8 @@ def test_what_mlflow_lost_is_told_again_by_a_repair(ward):
     client.update_run(runs[2].id, status="RUNNING")
     [finding] = ward.find("mlflow")
     assert finding.level == PROBLEM
-    assert "missing: trial 1; still running there: trial 2" in finding.text
+    assert "missing: trial 1; still running in MLflow: trial 2" in finding.text
     [told] = ward.find("repair", repair=True)
-    assert (told.level, told.text) == (NOTICE, "MLflow was told everything again")
+    assert (told.level, told.text) == (NOTICE, "everything was published to MLflow again")
     assert ward.find("mlflow") == []
     assert trial_runs(ward.place.tracker.uri, "no such study") is None

@@ -62,8 +62,8 @@ def test_a_confirmed_score_stands_beside_the_one_it_was_chosen_by(study):
     study.confirm_trial(0, level=0.78)
     text = card(study)
     assert "| cross-validated accuracy (mean over folds) | 0.8000 | " in text
-    assert "| accuracy on 4 further folds | 0.7800 ± 0.0040 |" in text
-    assert "took no part in the search" in text
+    assert "| accuracy on 4 confirmation folds | 0.7800 ± 0.0040 |" in text
+    assert "had no part in the search" in text
 
 
 def test_scores_stand_with_their_intervals(study):
@@ -79,14 +79,14 @@ def test_scores_stand_with_their_intervals(study):
 def test_limits_say_how_the_classes_count(study):
     text = card(study, [[40, 5, 5], [0, 50, 0], [0, 0, 0]])
     assert "The test set has no sample of Bag." in text
-    assert "The test set's classes have 50 samples each. It finds " in text
-    assert "least: 0.8000 of them." in text
+    assert "The test set's classes have 50 samples each." in text
+    assert "Its lowest recall is that of T-shirt/top: 0.8000." in text
     uneven = card(study, [[90, 0, 0], [5, 5, 0], [0, 0, 10]])
     assert (
-        "10 (Trouser) to 90 (T-shirt/top) samples: accuracy tells mostly of T-shirt/top" in uneven
+        "10 (Trouser) to 90 (T-shirt/top) samples: accuracy mostly reflects T-shirt/top" in uneven
     )
-    assert "always to answer it would score 0.8182" in uneven
-    assert "It finds Trouser least: 0.5000 of them." in uneven
+    assert "always predicting it would score 0.8182" in uneven
+    assert "Its lowest recall is that of Trouser: 0.5000." in uneven
 
 
 def test_formats_stand_with_what_goes_in_and_how_far_off_they_are(study):
@@ -110,7 +110,7 @@ def test_it_says_how_to_make_the_model_again(study):
     text = " ".join(card(study).replace("\\\n", " ").split())
     assert "$ python -m search run --study lenet-digits --space lenet --dataset digits" in text
     assert "$ python -m search export lenet-digits --trial 0 ```" in text
-    assert f"| git commit | {'f' * 40}, with changes not committed |" in text
+    assert f"| git commit | {'f' * 40}, with uncommitted changes |" in text
 
 
 def test_an_ensemble_says_that_it_is_one(study):
@@ -138,7 +138,7 @@ def test_the_code_that_own_parts_need_is_named(study):
     study.records[0] = replace(study.records[0], space="/home/ada/work/my_space.py:build")
     keras = {"format": "keras", "file": "model.keras", "bytes": 9, "difference": 0.0}
     own = card(study, formats=[keras | {"own": ["ada>Scale", "ada>ramp"]}])
-    assert "holds more than Keras's own parts: `ada>Scale`, `ada>ramp`." in own
-    assert "by `import my_space`" in own
+    assert "has custom objects: `ada>Scale`, `ada>ramp`." in own
+    assert "with `import my_space`" in own
     assert "`--space my_space.py:build`" in own
     assert "own parts" not in card(study, formats=[keras])

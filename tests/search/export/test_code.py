@@ -156,7 +156,7 @@ def test_code_that_cannot_be_had_is_told_as_that(exported):
 @pytest.mark.slow
 def test_code_that_was_changed_since_is_noticed(exported):
     exported.code.write_text(CODE.replace("2.0", "2.5"))
-    with pytest.raises(DataError, match=r"must give what it gave .* bring back the code"):
+    with pytest.raises(DataError, match=r"must give the same outputs .* restore the code"):
         load_model(exported.folder, exported.labels, space=exported.space, home=None)
 
 

@@ -92,7 +92,7 @@ def test_a_document_too_large_to_be_one_is_refused_unread(tmp_path):
 
 def test_a_folder_that_is_no_model_is_refused(tmp_path):
     for reader in (ModelFolder(tmp_path / "absent").labels, ModelFolder(tmp_path).model_sha256):
-        with pytest.raises(DataError, match="is no exported model"):
+        with pytest.raises(DataError, match="is not an exported model"):
             reader()
 
 
@@ -108,7 +108,9 @@ def test_only_an_archive_of_a_model_without_code_is_loaded(tmp_path):
     model = keras.Sequential([layers.Input((4,)), layers.Dense(2)])
     model.add(layers.Lambda(lambda x: x * 2))
     model.save(folder.model)
-    with pytest.raises(DataError, match="holds code, such as a Lambda layer, which is not run"):
+    with pytest.raises(
+        DataError, match="contains code, such as a Lambda layer, which is never run"
+    ):
         folder.load()
 
     content = json.dumps(keras.saving.serialize_keras_object(layers.Dense(2)))

@@ -174,7 +174,7 @@ def test_no_other_program_is_started_for_a_picture(tmp_path, monkeypatch, name):
     buffer = io.BytesIO()
     Image.new("RGB", (8, 8)).save(buffer, "EPS")
     path.write_bytes(buffer.getvalue())
-    with pytest.raises(DataError, match="is no picture that can be read"):
+    with pytest.raises(DataError, match="is not a readable picture"):
         read_picture(path, GREY)
 
 

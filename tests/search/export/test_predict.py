@@ -97,7 +97,7 @@ def test_names_of_unknown_origin_do_not_steer_the_terminal():
 
 def test_an_image_model_refuses_what_is_no_picture(tmp_path, refusal):
     np.save(tmp_path / "pixels.npy", np.zeros((8, 8)))
-    assert "is no picture that can be read" in refusal(IMAGES, "pixels.npy")
+    assert "is not a readable picture" in refusal(IMAGES, "pixels.npy")
 
 
 @pytest.mark.slow

@@ -165,7 +165,7 @@ def test_a_study_begun_by_another_process_in_between_is_left_as_it_is(space):
     begin(other)
     other.folds.save(other.folder.folds)
     before = [path.read_bytes() for path in (mine.folder.journal, mine.folder.folds)]
-    with pytest.raises(SettingsError, match="another process has begun a study called 'mine'"):
+    with pytest.raises(SettingsError, match="another process started a study called 'mine'"):
         run(mine)
     assert [p.read_bytes() for p in (mine.folder.journal, mine.folder.folds)] == before
 
@@ -176,7 +176,7 @@ def test_a_study_begun_anew_in_between_is_left_as_it_is(space):
     mine.folder.journal.unlink()
     begin(opened(space, seed=5))
     before = mine.folder.journal.read_bytes()
-    with pytest.raises(SettingsError, match="another process has begun"):
+    with pytest.raises(SettingsError, match="another process started"):
         run(mine)
     assert mine.folder.journal.read_bytes() == before
 

@@ -49,5 +49,5 @@ def test_a_journal_that_lists_no_values_goes_on(fixed):
 def test_models_that_are_made_for_other_pixels_now_are_another_study():
     now = replace(started(1), pixels="scaled")
     check_same(started(1), now)
-    with pytest.raises(SettingsError, match="made for scaled pixels now"):
+    with pytest.raises(SettingsError, match="now expect scaled pixels"):
         check_same(replace(started(1), pixels="raw"), now)

@@ -41,7 +41,7 @@ def test_parts_of_a_text_are_in_its_fold(tmp_path: Path, limit: int | None) -> N
             assert not set(groups[train]) & set(groups[validation])
     assert told == [
         "60 of 80 texts are parts of others or equal to them;"
-        " they stay in one fold with the text they are part of"
+        " each stays in one fold with the text that contains it"
     ]
 
 
@@ -76,4 +76,4 @@ def test_a_family_that_makes_folds_unequal_is_told(tmp_path: Path) -> None:
     open_study(asked, home=Home(tmp_path / "home"), data_dir=None, notify=told.append)
     [notice] = [text for text in told if text.startswith("Folds are unequal")]
     assert "the largest is 39 of 60 samples" in notice
-    assert "where 20 are even" in notice
+    assert "an even share is 20" in notice

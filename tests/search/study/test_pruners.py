@@ -281,7 +281,7 @@ def test_so_many_go_on_after_a_fold_of_those_that_entered(entered, level, places
     reasons = dropped(given)
     assert [number for number in racing if number not in reasons] == list(range(places))
     told = reasons[places]
-    assert f"is behind {places} of {len(racing)} trials; the best {places} go on" in told
+    assert f"is behind {places} of {len(racing)} trials; the best {places} continue" in told
 
 
 def beyond_doubt(values: list[list[float]], folds: int) -> float:

@@ -21,7 +21,7 @@ def test_defaults_are_those_of_the_documentation():
         ({"driver": "fixed", "sampler": "tpe"}, "no sampler of fixed is called 'tpe'"),
         ({"pruner": "mean"}, "no pruner is called 'mean'"),
         ({"objective": "accuracy"}, "no objective is called 'accuracy'"),
-        ({"objective": "cv_loss,cv_loss"}, "comma between; got 'cv_loss,cv_loss'"),
+        ({"objective": "cv_loss,cv_loss"}, "separated by a comma; got 'cv_loss,cv_loss'"),
         ({"objective": "latency_ms,cv_loss"}, "must begin with a score"),
         ({"objective": "cv_loss,latency_ms", "pruner": "racing"}, "must be none, or left out"),
         ({"executor": "cloud"}, "no executor is called 'cloud'"),

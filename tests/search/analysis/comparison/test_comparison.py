@@ -100,7 +100,7 @@ def test_where_all_were_confirmed_their_further_folds_alone_are_compared(studies
     assert [entry.folds for entry in found.entries] == [tuple(further["a"]), tuple(further["b"])]
     assert found.pairs[0].difference == corrected_difference(*further.values(), test_share=1 / 4)
     assert found.pairs[0].wilcoxon_p == pytest.approx(2 / 2**10)
-    assert any(note.startswith("Scores are of the 10 folds that confirm") for note in found.notes)
+    assert any(note.startswith("Scores are those of 10 confirmation folds") for note in found.notes)
 
 
 def many(studies, name="lenet", trials=9, **first):
@@ -171,8 +171,8 @@ def test_a_best_that_was_confirmed_meets_the_baselines_that_were(studies):
     assert [entry.label for entry in found.entries] == ["lenet trial 1", "plain"]
     assert found.pairs[0].difference.folds == 10
     assert "is better than plain" in found.verdict
-    assert any("old had no part in that and is left out" in note for note in found.notes)
-    assert any("what chose a trial goes in part into these" in note for note in found.notes)
+    assert any("old was not confirmed and is left out" in note for note in found.notes)
+    assert any("part of a trial's luck remains in them" in note for note in found.notes)
 
 
 def test_bests_of_studies_on_other_folds_allow_for_their_choice_too(studies):
@@ -198,7 +198,7 @@ def test_further_folds_are_left_out_where_they_are_not_the_same(studies, why):
     studies.write(study)
     found = compared(studies, "a", "b")
     assert [len(entry.folds) for entry in found.entries] == [5, 5]
-    assert any("left out" in note and "confirmed" in note for note in found.notes)
+    assert any("left out" in note and "Confirmation" in note for note in found.notes)
 
 
 def test_mcnemars_test_reads_the_out_of_fold_predictions(studies):
@@ -254,7 +254,7 @@ def test_where_only_mcnemars_p_is_small_a_note_says_what_that_means(studies):
     studies.predict("b", 0, [[False] * 10] * 5)
     found = compared(studies, "a", "b")
     assert found.pairs[0].difference.p > 0.05
-    assert any("the verdict does not go by it" in note for note in found.notes)
+    assert any("the verdict does not use it" in note for note in found.notes)
 
 
 def test_the_classes_and_pairs_that_differ_are_those_of_the_best_two(studies):

@@ -68,7 +68,7 @@ def test_what_is_no_list_of_trials_is_refused(studies, trials):
     [
         ("0,0", "must name each trial once; got 0,0"),
         ("0,7", "which has 2, from 0; got 7"),
-        ("0,1", r"complete ones, .*trial 1 is pruned.*Complete: 0\."),
+        ("0,1", r"complete trials, .*trial 1 is pruned.*Complete: 0\."),
     ],
 )
 def test_trials_that_cannot_be_compared_are_named(studies, trials, rule):

@@ -73,14 +73,14 @@ def test_one_parameter_has_no_contour_and_no_rank():
 
 
 def test_where_nothing_was_stopped_there_is_nothing_to_draw_of_it():
-    assert why_not(made_study(5).history, "pruning") == "No trial was stopped early."
+    assert why_not(made_study(5).history, "pruning") == "No trial was pruned."
 
 
 def test_settings_that_never_differ_are_not_compared():
     study = StudyBuilder()
     study.session()
     study.complete_trial(0)
-    assert "differ in no searched parameter" in why_not(study.history, "importance")
+    assert "not differ in any searched parameter" in why_not(study.history, "importance")
 
 
 def test_the_line_of_the_best_so_far_never_falls():
@@ -98,7 +98,7 @@ def test_the_line_of_the_smallest_loss_so_far_never_rises():
 
 
 def test_a_stopped_trial_is_shown_at_the_score_it_had(race):
-    stopped = trace(figures(race)["optimisation_history"], "stopped early (score there)")
+    stopped = trace(figures(race)["optimisation_history"], "pruned (score then)")
     assert dict(zip(stopped.x, stopped.y, strict=True)) == {2: pytest.approx(0.698), 3: 0.83}
 
 
@@ -115,7 +115,7 @@ def test_confirmed_scores_are_marked():
     study.complete_trial(1, level=0.9)
     study.confirm_trial(1, level=0.88)
     figure = figures(study.history)["optimisation_history"]
-    assert list(trace(figure, "confirmed on further folds").y) == [0.88]
+    assert list(trace(figure, "on confirmation folds").y) == [0.88]
 
 
 def test_two_objectives_have_a_front_and_one_has_none():
@@ -152,7 +152,7 @@ def test_few_complete_trials_are_compared_on_fold_1_with_all_that_finished_it():
     study = made_study(16, stopped=range(4), one_fold=range(4, 13))
     found = charts(Subject(study.history))
     for name in ("slices", "contours"):
-        assert "the accuracy on fold 1, of all trials that finished it" in found[name].caption
+        assert "the accuracy on fold 1 of all trials that finished it" in found[name].caption
     points = [trace for trace in found["slices"].figure.data if trace.xaxis == "x"]
     shown = {trace.name: list(trace.y) for trace in points}
     assert {name: len(values) for name, values in shown.items()} == {
@@ -230,7 +230,7 @@ def test_what_stopping_saved_counts_the_epochs_left_out():
 
 def test_the_pruning_figure_ends_at_what_was_trained():
     figure = figures(made_study(10, stopped=(1, 2, 3)).history)["pruning"]
-    trained, without = trace(figure, "trained"), trace(figure, "without stopping")
+    trained, without = trace(figure, "trained"), trace(figure, "without pruning")
     assert list(zip(trained.x, trained.y, strict=True)) == [(0, 10), (1, 7), (6, 0)]
     assert list(zip(without.x, without.y, strict=True)) == [(0, 10), (6, 0)]
 

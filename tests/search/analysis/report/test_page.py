@@ -132,8 +132,8 @@ def test_what_cannot_be_drawn_is_explained(page):
     study.session()
     study.complete_trial(0)
     text = Reading(page(study)).text("p")
-    assert "No trial was stopped early." in text
-    assert "The trials differ in no searched parameter." in text
+    assert "No trial was pruned." in text
+    assert "The trials do not differ in any searched parameter." in text
 
 
 def test_samples_that_cannot_be_shown_are_explained(page):
@@ -179,14 +179,14 @@ def test_studies_on_other_folds_are_not_paired(page):
     other = named("high", 0.85)
     object.__setattr__(other.records[0], "folds_digest", "ee" * 32)
     seen = Reading(page(named("low", 0.80), other))
-    assert "cut differently" in seen.text("p")
+    assert "have different folds" in seen.text("p")
     assert "other folds" in seen.texts["td"]
 
 
 def test_studies_on_other_data_do_not_compare(page):
     other = named("high", 0.85)
     other.records[0].dataset["digest"] = "ee" * 32
-    assert "their scores do not compare" in page(named("low", 0.80), other)
+    assert "their scores are not comparable" in page(named("low", 0.80), other)
 
 
 def test_studies_with_other_objectives_are_not_ranked(page):
@@ -194,4 +194,4 @@ def test_studies_with_other_objectives_are_not_ranked(page):
     other.session()
     other.complete_trial(0)
     made = page(named("low", 0.80), other)
-    assert "search for different things; their scores cannot be ranked" in made
+    assert "have different objectives; their scores cannot be ranked" in made

@@ -92,7 +92,7 @@ def test_lines_are_counted_through_all_blocks(
         ([5, 7, 5, 7], "0 is missing"),
         ([5, 7, 5, 7], "Number the classes 0, 1, 2 and so on."),
         ([0, 0, 0, 0], "must have at least 2 classes; got 1"),
-        ([0, 1, 1, 1], "class 0 has one sample only"),
+        ([0, 1, 1, 1], "class 0 has only one sample"),
     ],
 )
 def test_labels_that_number_no_classes_are_refused(
@@ -112,9 +112,9 @@ def test_labels_that_number_no_classes_are_refused(
         ("label,LABEL,b", "one column must be called `label`; 2 are"),
         ("label,a,a", "columns 2 and 3 are both called `a`"),
         (",label,a", "column 1 has none. Name it, or save the table without its row numbers"),
-        ("5,1,2", "it holds numbers alone (5, 1, 2). Put a line of names before them"),
+        ("5,1,2", "it holds only numbers (5, 1, 2). Add a line of column names"),
         ("", "it is blank"),
-        ("label", "a table must have columns beside `label`"),
+        ("label", "a table must have columns besides `label`"),
         ("label|a|b", "there are 1 columns: label|a|b"),
         ('label,"a,b', "must be a header of column names"),
         ("label,a,b\r0,1,2\r1,2,3", "lines must end with a line feed"),
@@ -133,11 +133,11 @@ def test_a_header_that_names_no_table_is_refused(
     ("content", "expected"),
     [
         (b"", "it is empty"),
-        (b"label,a\n", "it has a header and nothing else"),
-        (b"label,a\n\n\r\n", "it has a header and nothing else"),
+        (b"label,a\n", "it has only a header"),
+        (b"label,a\n\n\r\n", "it has only a header"),
         (b"PK\x03\x04...\n", "a zip archive or a spreadsheet"),
         ("label,a\n0,1\n".encode("utf-16"), "it is UTF-16 text: save it as UTF-8"),
-        (b"\x89PNG\r\n\x1a\n\0\0\0\n", "it holds zero bytes, as binary files do"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\n", "it contains zero bytes, as binary files do"),
         ("label,größe\n0,1\n".encode("latin-1"), "byte 9 is not (0xf6). Save the file as UTF-8"),
         (gzip.compress(b"label,a\n0,1\n" * 99, mtime=0)[:-20], "cut short"),
         (gzip.compress(b"", mtime=0), "it is empty"),
@@ -172,8 +172,8 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path, path: Path, home: Pat
     ("header", "expected"),
     [
         ("label,a", "there are 3 and 2 columns"),
-        ("label,b,a", "column 2 is `a` in the one and `b` in the other"),
-        ("a,label,b", "column 1 is `label` in the one and `a` in the other"),
+        ("label,b,a", "column 2 is `a` in one and `b` in the other"),
+        ("a,label,b", "column 1 is `label` in one and `a` in the other"),
     ],
 )
 def test_the_test_part_must_have_the_same_columns(

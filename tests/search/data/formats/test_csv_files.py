@@ -159,7 +159,7 @@ def test_a_fifth_of_each_class_is_set_aside_where_there_is_no_test_part(
     assert np.bincount(labels).tolist() == [4, 4, 4]
     assert all_samples(dataset) == {bytes(row[1:]): row[0] for row in rows}
     assert told[-1] == (
-        f"{path} has no test part: a stratified fifth (12 of 60 samples) is set aside for the test."
+        f"{path} has no test part: a stratified fifth (12 of 60 samples) is held out for the test."
     )
     assert sorted(file.name for file in dataset.folder.iterdir()) == [
         "meta.json",

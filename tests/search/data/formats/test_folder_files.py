@@ -77,9 +77,7 @@ def test_folders_are_classes_and_a_fifth_is_set_aside(two_classes: Path, home: P
     assert dataset.train_images.shape == (16, 4, 6, 1)
     assert np.bincount(dataset.open_test()[1]).tolist() == [2, 2]
     assert tones(dataset) == {tone: int(tone >= 100) for tone in [*range(10), *range(100, 110)]}
-    assert (
-        "a stratified fifth (4 of 20 samples) is set aside" in told_of(two_classes, home / "b")[1]
-    )
+    assert "a stratified fifth (4 of 20 samples) is held out" in told_of(two_classes, home / "b")[1]
 
 
 def test_train_and_test_folders_are_the_two_parts(root: Path, save: Save, home: Path) -> None:
@@ -237,8 +235,8 @@ def test_large_pictures_are_reduced_and_that_is_told(
             save(f"{name}/{i}.{suffix}", picture=Image.fromarray(pixels))
     told = told_of(root, home)
     assert told[-1] == (
-        f"{root}: 10 of 10 pictures are resized to 256 x 85, for the most common size, 1200 x 400,"
-        " is larger than is kept."
+        f"{root}: 10 of 10 pictures are resized to 256 x 85, because the most common size,"
+        " 1200 x 400, is too large."
     )
     dataset = read(root, home)
     assert dataset.train_images.shape == (8, 85, 256, 1)
@@ -285,12 +283,12 @@ def test_pictures_that_cannot_be_read_are_named_and_counted(
 ) -> None:
     torn = save("dog/a.png", size=(80, 80), picture=Image.effect_noise((80, 80), 90))
     torn.write_bytes(torn.read_bytes()[:1000])
-    assert f"{torn} is no picture that can be read" in fault(two_classes, home)
+    assert f"{torn} is not a readable picture" in fault(two_classes, home)
     (two_classes / "cat" / "b.jpg").write_text("no picture")
     (two_classes / "cat" / "c.gif").write_text("")
     (two_classes / "dog" / "d.png").write_text("none either")
     message = fault(two_classes, home)
-    assert f"{two_classes / 'cat' / 'b.jpg'} is no picture that can be read" in message
+    assert f"{two_classes / 'cat' / 'b.jpg'} is not a readable picture" in message
     assert "2 more cannot be read either." in message
 
 
@@ -308,13 +306,13 @@ def test_pictures_too_large_to_be_honest_are_refused(
         ((), "must hold a folder for each of two or more classes"),
         (("a.png", "b.png"), "its class folders: none"),
         (("cat/1.png", "cat/2.png"), "its class folders: cat"),
-        (("cat/1.png", "dog/notes.txt"), "dog holds none. Fill it or delete it."),
-        (("train/cat/1.png", "train/dog/1.txt"), "dog holds none"),
+        (("cat/1.png", "dog/notes.txt"), "dog has none. Fill it or delete it."),
+        (("train/cat/1.png", "train/dog/1.txt"), "dog has none"),
         (
             ("train/cat/1.png", "train/dog/1.png", "test/1.png"),
-            "test must hold class folders; there are none",
+            "test must contain class folders; there are none",
         ),
-        (("cat/1.png", "dog/1.png", "dog/2.png"), "class 0 has one sample only"),
+        (("cat/1.png", "dog/1.png", "dog/2.png"), "class 0 has only one sample"),
         (
             ("train/cat/1.png", "train/dog/1.png", "test/cow/1.png", "test/pig/1.png"),
             "one of the training part's, cat, dog; got cow, pig",

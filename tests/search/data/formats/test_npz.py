@@ -43,14 +43,14 @@ def test_a_missing_array_is_named(path: Path, home: Path) -> None:
 
 def test_a_truncated_archive_is_refused(path: Path, home: Path) -> None:
     path.write_bytes(path.read_bytes()[:-50])
-    assert "whole .npz file" in fault(path, home)
+    assert "complete .npz file" in fault(path, home)
 
 
 def test_a_damaged_array_is_refused(path: Path, home: Path) -> None:
     content = bytearray(path.read_bytes())
     content[5000] ^= 0xFF
     path.write_bytes(bytes(content))
-    assert "whole .npz file" in fault(path, home)
+    assert "complete .npz file" in fault(path, home)
 
 
 def test_pickled_objects_are_not_opened(path: Path, home: Path) -> None:

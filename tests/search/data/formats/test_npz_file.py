@@ -141,7 +141,7 @@ def test_a_fifth_is_set_aside_where_there_is_no_test_part(
     test, labels = dataset.open_test()
     assert np.bincount(labels).tolist() == [2, 2, 2]
     assert np.bincount(dataset.train_labels).tolist() == [8, 8, 8]
-    assert "a stratified fifth (6 of 30 samples) is set aside for the test" in told[-1]
+    assert "a stratified fifth (6 of 30 samples) is held out for the test" in told[-1]
     for part, numbers in ((dataset.train_samples, dataset.train_labels), (test, labels)):
         for sample, label in zip(part, numbers, strict=True):
             near = [np.all(one == sample) for one in samples.reshape(30, *np.shape(sample))]
@@ -185,7 +185,7 @@ def test_missing_arrays_are_refused_with_what_there_is(
         (changed(GREY / 255, np.nan), "values are missing (NaN)"),
         (changed(TABLE, np.nan), "[4, 1] is nan"),
         (changed(TABLE, 1e39), "[4, 1] is 1e+39"),
-        (np.array(["\ud800"] * 30), "one cannot ("),
+        (np.array(["\ud800"] * 30), "one cannot be encoded ("),
     ],
 )
 def test_samples_of_which_nothing_can_be_made_are_refused(
@@ -199,14 +199,14 @@ def test_samples_of_which_nothing_can_be_made_are_refused(
 @pytest.mark.parametrize(
     ("labels", "expected"),
     [
-        (LABELS + 1, "y_train: labels must be whole numbers that run from 0 without gaps; 0 is"),
+        (LABELS + 1, "y_train: labels must be whole numbers from 0 without gaps; 0 is"),
         (LABELS * 2, "1 is missing in the training part"),
         (LABELS - 1, "got -1"),
         (LABELS / 2, "number 2 is 0.5"),
         (np.where(LABELS == 1, np.nan, 0), "number 2 is nan"),
         (TEXTS, "got text (<U11). Number the classes: numpy.unique(y, return_inverse=True)[1]"),
-        (np.stack([LABELS, LABELS], axis=1), "row 1 has not one 1 among zeros: 0, 0"),
-        (np.eye(3)[LABELS] * 0.9, "row 1 has not one 1 among zeros: 0.9, 0.0, 0.0"),
+        (np.stack([LABELS, LABELS], axis=1), "row 1 is not one 1 among zeros: 0, 0"),
+        (np.eye(3)[LABELS] * 0.9, "row 1 is not one 1 among zeros: 0.9, 0.0, 0.0"),
         (LABELS.reshape(30, 1, 1), "got int64 (21, 1, 1)"),
         (LABELS * 0, "must have at least 2 classes; got 1 (0)"),
         (np.where(np.arange(30) < 21, LABELS, 7), "must be within 0..2; number 1 is 7"),
@@ -230,7 +230,7 @@ def test_training_and_test_samples_must_be_of_one_kind(save: Save, home: Path) -
     message = fault(save(x_train=TABLE, x_test=TABLE[:, :1], **parts), home)
     assert "has tables of shape (2,); got tables of shape (1,)" in message
     message = fault(save(x_train=GREY / 255, x_test=GREY.astype(float), **parts), home)
-    assert "here within 0..1 as those of" in message
+    assert "here within 0..1 like those of" in message
 
 
 def test_counts_that_differ_are_refused(save: Save, home: Path) -> None:
@@ -240,5 +240,5 @@ def test_counts_that_differ_are_refused(save: Save, home: Path) -> None:
 def test_a_file_that_is_no_archive_is_refused(tmp_path: Path, home: Path) -> None:
     path = tmp_path / "own.npy"
     np.save(path, GREY)
-    assert "must be a whole .npz file" in fault(path, home)
+    assert "must be a complete .npz file" in fault(path, home)
     assert "there is no file" in fault(tmp_path / "none.npz", home)

@@ -205,7 +205,7 @@ def test_images_of_different_sizes_without_a_test_split_are_read(
     both = np.concatenate([dataset.train_labels, labels])
     assert (tones // 10 % 2 == both).all()
     assert "resized to 11 x 21 pixels" in told[1]
-    assert "4 of 20 samples) is set aside" in told[2]
+    assert "4 of 20 samples) is held out" in told[2]
     assert len(list(dataset.folder.iterdir())) == 5
 
 

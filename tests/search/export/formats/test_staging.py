@@ -68,8 +68,8 @@ def test_targets_that_cannot_be_used_are_refused(tmp_path):
     (tmp_path / "other" / "thesis.txt").touch()
     (tmp_path / "file").touch()
     for name, told in (
-        ("old", "holds a model already; replace it with `--overwrite`"),
-        ("other", "holds other things; name a new folder"),
+        ("old", "already contains a model; replace it with `--overwrite`"),
+        ("other", "contains other files; name a new folder"),
         ("file", "cannot be written .* name another folder"),
         ("file/inside", "cannot be written"),
     ):
