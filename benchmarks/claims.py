@@ -88,13 +88,13 @@ class World:
         own = self._scores(random, means, spread, shared, self.folds)
         if self.afresh:
             shared = random.standard_normal((count, 1))
-        further = self._scores(random, means, spread, shared, 2 * self.folds)
+        confirmation_folds = self._scores(random, means, spread, shared, 2 * self.folds)
         seen = self._raced(own) if self.races else np.full(count, self.folds)
         history = _history(own, seen)
         if self.confirm:
             best = [trial.number for trial in history.completed()[: self.confirm]]
             for number in {0, *best}:
-                _confirm(history, number, further[number], self)
+                _confirm(history, number, confirmation_folds[number], self)
         return Study(history, own[seen == self.folds])
 
     def _scores(
@@ -152,7 +152,7 @@ def _history(scores: Numbers, seen: NDArray[np.int64]) -> History:
 
 def _confirm(history: History, number: int, row: Numbers, world: World) -> None:
     trial, scores = history.trials[number], CENTRE + UNIT * row
-    _add(trial.more_folds, number, scores, first=world.folds + 1)
+    _add(trial.confirmation_folds, number, scores, first=world.folds + 1)
     means = {"cv_accuracy": float(scores.mean())}
     trial.confirmed = TrialConfirmed(at=0.0, trial=number, repeats=2, scores=means)
     known = {"digest": "further", "samples": 1, "unused": int(world.afresh)}
@@ -213,7 +213,10 @@ def _confirmed_rules(
     study: Study, best: TrialHistory, baseline: TrialHistory
 ) -> Iterator[tuple[str, float, float]]:
     share = validation_share(study.history.known_study().folds)
-    for name, folds in (("further", _further), ("joined", lambda t: [*_own(t), *_further(t)])):
+    for name, folds in (
+        ("further", _confirmation),
+        ("joined", lambda t: [*_own(t), *_confirmation(t)]),
+    ):
         found = corrected_difference(folds(best), folds(baseline), test_share=share)
         yield name, found.p or 0.0, found.mean
 
@@ -222,8 +225,8 @@ def _own(trial: TrialHistory) -> list[float]:
     return [fold.accuracy for fold in trial.finished_folds().values()]
 
 
-def _further(trial: TrialHistory) -> list[float]:
-    return [fold.accuracy for fold in trial.finished_more_folds().values()]
+def _confirmation(trial: TrialHistory) -> list[float]:
+    return [fold.accuracy for fold in trial.finished_confirmation_folds().values()]
 
 
 def claimed(world: World, studies: int, *, seed: int = 0) -> dict[str, float]:

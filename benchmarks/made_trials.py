@@ -152,16 +152,16 @@ def make_study(
         session.run_session(opened, nowhere, observe=observe, notify=lambda _: None)
 
 
-def level(setting: dict[str, Any], fold: int) -> float:
+def level(params: dict[str, Any], fold: int) -> float:
     """Return an accuracy: a smooth valley in every number, and some chance of setting and fold."""
     away = sum(
         (math.log10(value) + 2.7) ** 2 / 12
         if name == "learning_rate"
         else (value / 40 - 1) ** 2 / 30
-        for name, value in setting.items()
+        for name, value in params.items()
         if isinstance(value, int | float) and not isinstance(value, bool) and value > 0
     )
-    chance = crc32(repr((sorted(setting.items()), fold)).encode()) / 2**32
+    chance = crc32(repr((sorted(params.items()), fold)).encode()) / 2**32
     return 0.2 + 0.72 / (1 + away) + 0.02 * chance
 
 

@@ -181,17 +181,17 @@ def plain_loop(task: dict) -> None:
     folds = Folds.load(home.study(task["study"]).folds)
     spec = data_spec(dataset, space)
     started = time.time()
-    for setting in task["settings"]:
+    for params in task["settings"]:
         for train, validation in zip(folds.train, folds.validation, strict=True):
             keras.utils.set_random_seed(0)
-            model = space.build(setting, spec)
-            compile_model(model, setting, units=spec.classes, steps=1)  # no schedule in use
+            model = space.build(params, spec)
+            compile_model(model, params, units=spec.classes, steps=1)  # no schedule in use
             model.fit(
                 images[train],
                 labels[train],
                 validation_data=(images[validation], labels[validation]),
-                batch_size=setting["batch_size"],
-                epochs=setting["epochs"],
+                batch_size=params["batch_size"],
+                epochs=params["epochs"],
                 verbose=0,
             )
             model.predict(images[validation], verbose=0)
@@ -217,18 +217,18 @@ def bare_loop(task: dict) -> None:
     data = FoldData.open(work_of(opened, PRECISION))
     gc.freeze()  # as workers do
     started = time.time()
-    for setting in task["settings"]:
+    for params in task["settings"]:
         for fold in range(1, len(data.folds) + 1):
-            encoder = data.learn(fold, setting)
+            encoder = data.learn(fold, params)
             training, validation = data.parts(fold, encoder)
             seed = derive(data.seed, "fold", fold)
             keras.utils.set_random_seed(seed)
-            model = data.space.build(setting, spec_of(encoder, data.kind, len(data.classes)))
+            model = data.space.build(params, spec_of(encoder, data.kind, len(data.classes)))
             fit(
                 model,
                 training,
                 validation,
-                setting,
+                params,
                 classes=len(data.classes),
                 seed=seed,
                 on_epoch=_unheard,

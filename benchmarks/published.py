@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from search.study.settings import parse_overrides
-from spaces import Published, Settings, Space, get_space, names, narrow
+from spaces import Params, Published, Space, get_space, names, narrow
 
 START, END = "<!-- published: begin -->", "<!-- published: end -->"
 
@@ -50,7 +50,7 @@ class Case:
         """What was published of it."""
         return get_space(self.space).published[self.baseline]
 
-    def setting(self, overrides: dict[str, str]) -> tuple[Space, Settings]:
+    def params(self, overrides: dict[str, str]) -> tuple[Space, Params]:
         """Return the space and the baseline's setting; what is overridden goes before it."""
         space = get_space(self.space)
         narrowed = narrow(space, {"epochs": str(self.published.epochs), **overrides}).space
@@ -105,7 +105,7 @@ def train(case: Case, seed: int, asked: argparse.Namespace) -> Training:
     from search.training.fit import fit, predict
 
     overrides = parse_overrides(asked.set or [])
-    space, setting = case.setting(overrides)
+    space, params = case.params(overrides)
     dataset = load(case.dataset, home=asked.home, data_dir=asked.data_dir, notify=_tell)
     labels, classes = np.asarray(dataset.train_labels), len(dataset.classes)
     inputs = make_inputs(dataset, space.input_for(dataset.kind))
@@ -114,19 +114,19 @@ def train(case: Case, seed: int, asked: argparse.Namespace) -> Training:
         used = stratified_part(labels, asked.limit_samples, seed)
     used, held_out = _held_out(case.scored_on, used, labels, seed)
     started, cpu_started = time.monotonic(), time.process_time()
-    encoder = inputs.learn(used, setting)
+    encoder = inputs.learn(used, params)
     keras.backend.clear_session()
     keras.utils.set_random_seed(derive(seed, "published"))
-    model = space.build(setting, spec_of(encoder, dataset.kind, classes))
+    model = space.build(params, spec_of(encoder, dataset.kind, classes))
     fitted = fit(
         model,
         Part(inputs.take(encoder, used), labels[used]),
         None,
-        setting,
+        params,
         classes=classes,
         seed=derive(seed, "published"),
         on_epoch=lambda epoch: _tell(f"  epoch {epoch.number} {epoch.metrics}"),
-        thaw=space.thaw,
+        unfreeze=space.unfreeze,
     )
     if case.scored_on == "test":
         samples, truth = dataset.open_test()

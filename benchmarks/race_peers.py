@@ -69,7 +69,7 @@ class Run:
     tool: str
     round: int
     seconds: float
-    setting: dict[str, Any]
+    params: dict[str, Any]
     score: float
     judged: float = 0.0
     folds: list[float] = field(default_factory=list)
@@ -201,7 +201,7 @@ def judged(run: Run, asked: argparse.Namespace) -> Run:
     """Return a search with the independent score of its choice, made in a process of its own."""
     _, train, apart = part(asked, run.round)
     task = {
-        "setting": run.setting,
+        "setting": run.params,
         "epochs": asked.epochs,
         "seed": run.round,
         "data": str(data_folder(asked)),

@@ -37,7 +37,7 @@ from search.study.drivers import FixedDriver
 from search.study.feedback import Feedback
 from search.study.loop import Study
 from search.study.pruners import NoPruner, Pruner, make_pruner
-from search.study.pruners.base import Standing
+from search.study.pruners.base import Scoreboard
 from tracking.event_log import EventLog
 from tracking.history import History, TrialHistory
 from tracking.objectives import OBJECTIVES
@@ -254,11 +254,11 @@ def replay(curves: Curves, strategy: Strategy, order: list[int]) -> Replay:
 
 def _told(history: History) -> tuple[dict[int, float], dict[int, float]]:
     """Return what is told of the trials that saw a fold, and their means over the folds seen."""
-    feedback, standing = Feedback(FixedDriver(()), history, waits=True), Standing(ACCURACY)
+    feedback, scoreboard = Feedback(FixedDriver(()), history, waits=True), Scoreboard(ACCURACY)
     seen = [trial for trial in history.trials.values() if trial.finished_folds()]
     outcomes = {trial.number: feedback.outcome(trial) for trial in seen}
     told = {number: outcome.values[0] for number, outcome in outcomes.items() if outcome}
-    return told, {trial.number: standing.means(trial)[-1] for trial in seen}
+    return told, {trial.number: scoreboard.means(trial)[-1] for trial in seen}
 
 
 def _rank(values: dict[int, float], number: int) -> int:

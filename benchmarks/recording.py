@@ -25,12 +25,12 @@ from pathlib import Path
 from typing import Any
 
 from search.study.settings import parse_overrides
-from spaces import Settings, Space, get_space, narrow
+from spaces import Params, Space, get_space, narrow
 
 INDEPENDENT = 5_000  # samples
 
 
-def proposals(asked: argparse.Namespace) -> tuple[Space, list[Settings]]:
+def proposals(asked: argparse.Namespace) -> tuple[Space, list[Params]]:
     """Return the narrowed space and the settings to record, the same for the same seed."""
     from search.study.drivers import make_driver
 
@@ -38,26 +38,26 @@ def proposals(asked: argparse.Namespace) -> tuple[Space, list[Settings]]:
     space = narrow(get_space(asked.space), overrides).space
     driver = make_driver("optuna", "random", space, asked.seed)
     settings = [driver.ask(number) for number in range(asked.settings)]
-    return space, [setting for setting in settings if setting is not None]
+    return space, [params for params in settings if params is not None]
 
 
 @dataclass(frozen=True)
-class Bench:
+class FoldData:
     """What all trainings share; `apart` are the samples that no fold has."""
 
     space: Space
-    settings: list[Settings]
+    settings: list[Params]
     inputs: Any
     labels: Any
     classes: int
     folds: Any
-    further: Any
+    confirmation_folds: Any
     apart: Any
     seed: int
 
 
 @cache
-def bench(options: tuple[tuple[str, Any], ...]) -> Bench:
+def fold_data(options: tuple[tuple[str, Any], ...]) -> FoldData:
     """Load everything, once a process, which gets one thread."""
     import numpy as np
     import tensorflow as tf
@@ -76,14 +76,14 @@ def bench(options: tuple[tuple[str, Any], ...]) -> Bench:
     folds = make_folds(labels, folds=asked.folds, seed=asked.seed, limit_samples=asked.samples)
     others = np.setdiff1d(np.arange(len(labels)), folds.used)
     anew = derive(asked.seed, "confirmation")
-    return Bench(
+    return FoldData(
         space=space,
         settings=settings,
         inputs=make_inputs(dataset, space.input_for(dataset.kind)),
         labels=labels,
         classes=len(dataset.classes),
         folds=folds,
-        further=make_folds(labels, folds=asked.folds, seed=anew, leave_out=others),
+        confirmation_folds=make_folds(labels, folds=asked.folds, seed=anew, leave_out=others),
         apart=others[stratified_part(labels[others], INDEPENDENT, asked.seed)],
         seed=asked.seed,
     )
@@ -91,22 +91,24 @@ def bench(options: tuple[tuple[str, Any], ...]) -> Bench:
 
 def record(options: tuple[tuple[str, Any], ...], number: int) -> dict[str, Any]:
     """Train one setting on all folds and return its line."""
-    shared = bench(options)
-    setting, count = shared.settings[number], len(shared.folds)
-    rows = [_fold(shared, shared.folds, fold, setting) for fold in range(count)]
-    further = [_fold(shared, shared.further, fold, setting, count) for fold in range(count)]
+    shared = fold_data(options)
+    params, count = shared.settings[number], len(shared.folds)
+    rows = [_fold(shared, shared.folds, fold, params) for fold in range(count)]
+    confirmation_folds = [
+        _fold(shared, shared.confirmation_folds, fold, params, count) for fold in range(count)
+    ]
     columns = {name: [row[name] for row in rows] for name in rows[0]}
-    independent = [row["test_accuracy"] for row in further]
+    independent = [row["test_accuracy"] for row in confirmation_folds]
     return {
         "number": number,
-        "setting": setting,
+        "setting": params,
         **columns,
         "further_test_accuracy": independent,
     }
 
 
 def _fold(
-    shared: Bench, folds: Any, fold: int, setting: Settings, before: int = 0
+    shared: FoldData, folds: Any, fold: int, params: Params, before: int = 0
 ) -> dict[str, Any]:
     import keras
 
@@ -117,17 +119,17 @@ def _fold(
     from search.training.fit import Epoch, fit, predict
 
     train, validation = folds.train[fold], folds.validation[fold]
-    encoder = shared.inputs.learn(train, setting)
+    encoder = shared.inputs.learn(train, params)
     seed = derive(shared.seed, "fold", before + fold + 1)
     keras.utils.set_random_seed(seed)
-    model = shared.space.build(setting, spec_of(encoder, "image", shared.classes))
+    model = shared.space.build(params, spec_of(encoder, "image", shared.classes))
     epochs: list[tuple[Epoch, float]] = []
     began = time.monotonic()
     fitted = fit(
         model,
         Part(shared.inputs.take(encoder, train), shared.labels[train]),
         Part(shared.inputs.take(encoder, validation), shared.labels[validation]),
-        setting,
+        params,
         classes=shared.classes,
         seed=seed,
         on_epoch=lambda epoch: epochs.append((epoch, time.monotonic())),

@@ -158,10 +158,10 @@ def made_trial(
     stops: bool,
 ) -> Iterator[Record]:
     """Yield one trial's records; one that stops does so after the first epoch."""
-    at, setting = 1_790_000_000.0, made_setting(chance)
-    level = made_level(chance, setting)
+    at, params = 1_790_000_000.0, made_setting(chance)
+    level = made_level(chance, params)
     origin = f"baseline:number-{trial}" if trial < 2 else "sampled"
-    yield TrialStarted(at=at, trial=trial, parameters={**setting, "epochs": epochs}, origin=origin)
+    yield TrialStarted(at=at, trial=trial, parameters={**params, "epochs": epochs}, origin=origin)
     parts = []
     for fold in range(1, 2 if stops else len(folds) + 1):
         yield FoldStarted(at=at, trial=trial, fold=fold)
@@ -229,10 +229,10 @@ def made_setting(chance: random.Random) -> dict[str, Any]:
     }
 
 
-def made_level(chance: random.Random, setting: dict[str, Any]) -> float:
+def made_level(chance: random.Random, params: dict[str, Any]) -> float:
     """Return an accuracy that the learning rate decides most, and the dropout a little."""
-    away = np.log10(setting["learning_rate"]) + 3
-    return float(0.95 - 0.12 * away**2 - 0.1 * setting["dropout"] + chance.gauss(0, 0.01))
+    away = np.log10(params["learning_rate"]) + 3
+    return float(0.95 - 0.12 * away**2 - 0.1 * params["dropout"] + chance.gauss(0, 0.01))
 
 
 def made_predictions(folds: Folds, fold: int, accuracy: float) -> Predictions:

@@ -55,7 +55,7 @@ class FoldData:
         del place
         labels = np.asarray(Dataset.open(Path(work.dataset)).train_labels)
         folder = StudyFolder(Path(work.folder))
-        files = [path for path in (folder.folds, folder.further_folds) if path.exists()]
+        files = [path for path in (folder.folds, folder.confirmation_folds) if path.exists()]
         parts = [part for path in files for part in Folds.load(path).validation]
         return cls(work, [labels[part] for part in parts])
 

@@ -101,19 +101,19 @@ def measure(
     asked: argparse.Namespace, space: str, baseline: str, number: int, home: Path
 ) -> dict[str, Any]:
     """Measure one baseline both ways; every second round the other way goes first."""
-    setting, samples = settle(space, baseline), size(asked, space, baseline)
-    ways = [
-        lambda: {"plain": plain(asked, space, setting, samples, home)},
-        lambda: {"ours": ours(asked, space, setting, samples, home)},
+    params, samples = settle(space, baseline), size(asked, space, baseline)
+    modes = [
+        lambda: {"plain": plain(asked, space, params, samples, home)},
+        lambda: {"ours": ours(asked, space, params, samples, home)},
     ]
     found: dict[str, Any] = {}
-    for way in ways[:: 1 if number % 2 == 0 else -1]:
-        found |= way()
+    for mode in modes[:: 1 if number % 2 == 0 else -1]:
+        found |= mode()
     return found
 
 
 def settle(space: str, baseline: str) -> dict[str, Any]:
-    """Return the baseline's complete setting, with all samples training at a constant rate."""
+    """Return the baseline's complete params, with all samples training at a constant rate."""
     known = get_space(space)
     off = {"early_stopping": False, "schedule": "constant", "epochs": 1}
     return known.complete({**known.baselines[baseline], **off})
@@ -128,13 +128,13 @@ def size(asked: argparse.Namespace, space: str, baseline: str) -> int:
 
 
 def plain(
-    asked: argparse.Namespace, space: str, setting: dict[str, Any], samples: int, home: Path
+    asked: argparse.Namespace, space: str, params: dict[str, Any], samples: int, home: Path
 ) -> dict[str, Any]:
     """Return the rates of plain Keras, in samples a second."""
     found = python(
         PEERS / "plain_fit.py",
         *("--space", space, "--dataset", get_space(space).dataset, "--home", str(home)),
-        *("--setting", json.dumps(setting)),
+        *("--setting", json.dumps(params)),
         *("--samples", str(samples), "--epochs", str(asked.epochs)),
     )
     return {
@@ -145,11 +145,11 @@ def plain(
 
 
 def ours(
-    asked: argparse.Namespace, space: str, setting: dict[str, Any], samples: int, home: Path
+    asked: argparse.Namespace, space: str, params: dict[str, Any], samples: int, home: Path
 ) -> dict[str, Any]:
     """Return the rates of a study, in samples a second, and how its session ran."""
-    place = home / "-".join(map(str, setting.values())).replace("/", "-")
-    given = ["--space", space, "--pruner", "none", "--no-baselines", *fixed(space, setting)]
+    place = home / "-".join(map(str, params.values())).replace("/", "-")
+    given = ["--space", space, "--pruner", "none", "--no-baselines", *fixed(space, params)]
     given = [*given, *asked.ours.split(), "--home", str(place), "--json"]
     if not place.exists():
         plan(given, Home(place))
@@ -180,10 +180,10 @@ def plan(given: list[str], home: Home) -> None:
     process.wait()
 
 
-def fixed(space: str, setting: dict[str, Any]) -> list[str]:
+def fixed(space: str, params: dict[str, Any]) -> list[str]:
     """Return the options that leave nothing but a thousandth of the learning rate to choose."""
     known, options = get_space(space), []
-    for name, value in setting.items():
+    for name, value in params.items():
         if name == "epochs":
             continue
         text = ("off", "on")[value] if isinstance(value, bool) else str(value)

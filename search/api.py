@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.studies import known_study
-from search.study.opening import Opened, open_study
+from search.study.opening import OpenStudy, open_study
 from search.study.session import OnRecord, run_session
 from search.study.settings import StudySettings
 from search.text import Notify
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from search.export.final import Exported
 
 
-Display = Callable[[Opened], AbstractContextManager[OnRecord]]
+Display = Callable[[OpenStudy], AbstractContextManager[OnRecord]]
 
 
 class Notice(UserWarning):
@@ -108,7 +108,7 @@ class StudyResult:
             for _, trial in self._by_number()
             for confirms, found in (
                 (False, trial.finished_folds()),
-                (True, trial.finished_more_folds()),
+                (True, trial.finished_confirmation_folds()),
             )
             for ended in found.values()
         ]
@@ -190,9 +190,9 @@ class StudyResult:
             SettingsError: no such trial, a target or format that cannot be used, or changed code.
             DataError: the dataset is not the one the study began with.
         """
-        from search.export.final import ExportWish, export_study
+        from search.export.final import ExportRequest, export_study
 
-        wish = ExportWish(
+        request = ExportRequest(
             Path(folder),
             trial=trial,
             overwrite=overwrite,
@@ -204,7 +204,7 @@ class StudyResult:
         return export_study(
             self.home,
             self.name,
-            wish,
+            request,
             data_dir=_path(data_dir),
             tracker=Tracker(self.home, tracking_uri),
             on_epoch=lambda *_: None,
@@ -325,7 +325,7 @@ def _path(given: Path | str | None) -> Path | None:
     return None if given is None else Path(given)
 
 
-def _unseen(_: Opened) -> AbstractContextManager[OnRecord]:
+def _unseen(_: OpenStudy) -> AbstractContextManager[OnRecord]:
     return nullcontext(lambda _: None)
 
 

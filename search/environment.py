@@ -111,10 +111,10 @@ def facts(history: History) -> list[tuple[str, str]]:
     return [(name, value) for name, value in found if value]
 
 
-def best_setting(history: History) -> list[tuple[str, str]]:
+def best_params(history: History) -> list[tuple[str, str]]:
     """Return all params of the best trial, fixed ones included."""
     best = history.best()
-    return [(k, short_text(v)) for k, v in best.setting.items()] if best else []
+    return [(k, short_text(v)) for k, v in best.params.items()] if best else []
 
 
 def _options(study: StudyStarted) -> Iterator[tuple[str, ...]]:

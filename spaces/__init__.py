@@ -3,7 +3,7 @@
 from spaces.declaring.fingerprint import Fingerprint, fingerprint_of
 from spaces.declaring.importing import Code, cause_of
 from spaces.declaring.narrowing import NarrowedSpace, narrow
-from spaces.declaring.parameters import Boolean, Choice, Float, Int, Parameter, Settings, SpaceError
+from spaces.declaring.parameters import Boolean, Choice, Float, Int, Parameter, Params, SpaceError
 from spaces.declaring.registry import (
     absolute,
     code_of,
@@ -43,8 +43,8 @@ __all__ = [
     "Int",
     "NarrowedSpace",
     "Parameter",
+    "Params",
     "Published",
-    "Settings",
     "Space",
     "SpaceError",
     "TableInput",

@@ -17,7 +17,7 @@ idle cores: about a minute an epoch of 60,000 images at width 32. Test accuracy,
 from collections.abc import Mapping
 from typing import Any
 
-from spaces import Boolean, Choice, DataSpec, Float, ImageInput, Int, Published, Settings, Space
+from spaces import Boolean, Choice, DataSpec, Float, ImageInput, Int, Params, Published, Space
 
 
 def build(parameters: Mapping[str, Any], data: DataSpec) -> Any:
@@ -55,7 +55,7 @@ def build(parameters: Mapping[str, Any], data: DataSpec) -> Any:
     return Model(inputs, outputs, name="convnet")
 
 
-_TUNED: Settings = {
+_TUNED: Params = {
     "pooling": "max",
     "dropout": 0.2,
     "learning_rate": 3e-3,

@@ -59,7 +59,7 @@ def build(
     return Model(inputs, outputs, name="transfer")
 
 
-def thaw(model: Any, parameters: Mapping[str, Any]) -> float:
+def unfreeze(model: Any, parameters: Mapping[str, Any]) -> float:
     """Unfreeze the backbone from block `fine_tune_from` on; return the learning rate's factor."""
     from keras import layers
 
@@ -155,7 +155,7 @@ def _space(
         published={"transfer": published},
         build=partial(build, backbone=backbone),
         check=partial(check, file_name=file_name),
-        thaw=thaw,
+        unfreeze=unfreeze,
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from search.executors import Executor, OnRecord
 from search.executors.protocol import FoldKey, FoldTask
-from spaces import DataSpec, ImageInput, Parameter, Settings, Space
+from spaces import DataSpec, ImageInput, Parameter, Params, Space
 from tracking.records import (
     AttemptFailed,
     EpochEnded,
@@ -15,7 +15,7 @@ from tracking.records import (
     TrialEnded,
 )
 
-Score = Callable[[Settings, int], float]
+Score = Callable[[Params, int], float]
 
 
 class ScriptedExecutor(Executor):
@@ -41,7 +41,7 @@ class ScriptedExecutor(Executor):
         self.slots = slots
         self._side_by_side = side_by_side
         self._breaks = list(breaks)
-        self.params: list[Settings] = []
+        self.params: list[Params] = []
         self._score = score
         self._left = interrupt_after
         self._before_verdict = before_verdict

@@ -77,7 +77,7 @@ class TrialHistory:
     folds: dict[int, FoldHistory] = field(default_factory=dict)
     state: TrialState = TrialState.PROPOSED
     ended: TrialEnded | None = None
-    more_folds: dict[int, FoldHistory] = field(default_factory=dict)
+    confirmation_folds: dict[int, FoldHistory] = field(default_factory=dict)
     confirmed: TrialConfirmed | None = None
     failures: list[AttemptFailed] = field(default_factory=list)
     reopened: bool = False
@@ -93,10 +93,12 @@ class TrialHistory:
 
     @property
     def setting(self) -> Json:
-        """The parameters it is trained with: those proposed, but for a batch size that was halved.
+        """The name of `params` in earlier versions."""
+        return self.params
 
-        It is when memory did not suffice, once.
-        """
+    @property
+    def params(self) -> Json:
+        """What it is trained with: as proposed, with half the batch size once memory ran out."""
         parameters = self.started.parameters
         size = int(parameters.get("batch_size", 1))
         if size < 2 or all(failure.cause != "memory" for failure in self.failures):
@@ -146,14 +148,14 @@ class TrialHistory:
         ahead = (n for n, fold in sorted(self.folds.items()) if fold.started.ahead)
         return min(self.level, next(ahead, self.level + 1) - 1)
 
-    def finished_more_folds(self) -> dict[int, FoldEnded]:
+    def finished_confirmation_folds(self) -> dict[int, FoldEnded]:
         """Return the folds it was confirmed on that are over, by number, in order."""
-        more = sorted(self.more_folds.items())
+        more = sorted(self.confirmation_folds.items())
         return {n: fold.ended for n, fold in more if fold.ended is not None}
 
     def last_fold_at(self) -> float:
         """Return when the last of its finished folds was over; 0 where there is none."""
-        folds = [*self.folds.values(), *self.more_folds.values()]
+        folds = [*self.folds.values(), *self.confirmation_folds.values()]
         return max((fold.ended.at for fold in folds if fold.ended is not None), default=0.0)
 
     def position(self) -> tuple[int, int]:
@@ -272,8 +274,10 @@ class History:
                 self._retry(record)
             case TrialConfirmed():
                 trial, folds = self.trials[record.trial], self._number_of_folds
-                further = range(folds + 1, folds * (1 + record.repeats) + 1)
-                is_whole = bool(record.error) or _are_over(trial.more_folds, further)
+                confirmation_folds = range(folds + 1, folds * (1 + record.repeats) + 1)
+                is_whole = bool(record.error) or _are_over(
+                    trial.confirmation_folds, confirmation_folds
+                )
                 trial.confirmed = record if is_whole else None
             case Notice():
                 self.notices.append(record)
@@ -290,7 +294,7 @@ class History:
             if trial.ended is None:
                 self._forget_folds(trial)
             elif trial.confirmed is None:
-                trial.more_folds.clear()
+                trial.confirmation_folds.clear()
 
     def _forget_folds(self, trial: TrialHistory) -> None:
         trial.folds.clear()
@@ -316,7 +320,7 @@ class History:
         trial.device = trial.device or record.device
         if self.sessions:
             trial.sessions.add(len(self.sessions) - 1)
-        if folds is trial.more_folds:
+        if folds is trial.confirmation_folds:
             trial.confirmed = None
         elif trial.state is TrialState.COMPLETE:
             self._reopen(trial)
@@ -380,11 +384,11 @@ class History:
     def folds_of(self, record: FoldStarted | EpochEnded | FoldEnded) -> dict[int, FoldHistory]:
         """Return the folds of its trial that a record belongs to: the study's, or further ones."""
         trial = self.trials[record.trial]
-        is_further = self.study is not None and record.fold > self.study.folds
-        return trial.more_folds if is_further else trial.folds
+        is_confirmation = self.study is not None and record.fold > self.study.folds
+        return trial.confirmation_folds if is_confirmation else trial.folds
 
     def trial_records(self) -> list[Record]:
-        """Return what is known of the study's trials, further folds left out, in order of time."""
+        """Return what is known of the study's trials, in order, without confirmation folds."""
         records: list[Record] = []
         for trial in self.trials.values():
             records.append(trial.started)
@@ -426,7 +430,7 @@ class History:
         return [t for _, t in sorted(done, key=lambda pair: -first.oriented(pair[0]))]
 
     def confirmed(self) -> list[TrialHistory]:
-        """Return the trials that hold scores on further folds, best of these first."""
+        """Return the trials that hold scores on confirmation folds, best of these first."""
         first = self.objectives[0]
         scored = [(t.confirmed_score(first.name), t) for t in self.completed()]
         done = [(score, trial) for score, trial in scored if score is not None]
@@ -436,7 +440,7 @@ class History:
         """Return the complete trials, the best first.
 
         Where the one with the best value was confirmed, the confirmed ones come first, in the order
-        of their scores on the further folds; see `best`.
+        of their scores on the confirmation folds; see `best`.
         """
         completed, confirmed = self.completed(), self.confirmed()
         if not completed or completed[0] not in confirmed:
@@ -446,8 +450,9 @@ class History:
     def best(self) -> TrialHistory | None:
         """Return the best complete trial, None while there is none.
 
-        Where the one with the best value was confirmed, it is the best of the confirmed ones on the
-        further folds: the highest of many scores is partly luck, and those folds did not choose.
+        Where the one with the best value was confirmed, it is the best of the confirmed ones on
+        their confirmation folds: the highest of many scores is partly luck, and those folds did not
+        choose.
         """
         return next(iter(self.ranked()), None)
 

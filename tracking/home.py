@@ -49,7 +49,7 @@ class StudyFolder:
         return self.root / "lock"
 
     @property
-    def further_folds(self) -> Path:
+    def confirmation_folds(self) -> Path:
         """Index arrays of the folds that confirm trials; absent until a study confirms one."""
         return self.root / "further_folds.npz"
 

@@ -143,7 +143,7 @@ class TrialStarted(Record):
 
     Attributes:
         trial: number from 0.
-        parameters: the complete setting, active parameters only. A sequence is a tuple, though JSON
+        parameters: the complete params, active parameters only. A sequence is a tuple, though JSON
             makes it a list.
         origin: `baseline:NAME` or `sampled`.
         compared_after: after how many epochs of its first fold racing compares it with the others;

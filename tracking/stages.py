@@ -109,7 +109,7 @@ def spread(trial: TrialHistory, objective: Objective) -> float | None:
 def confirmed_spread(trial: TrialHistory, objective: Objective) -> float | None:
     """Return the same over the folds the trial was confirmed on."""
     known = trial.confirmed_score(f"{objective.name}_std")
-    return _deviation(trial.finished_more_folds(), objective, known)
+    return _deviation(trial.finished_confirmation_folds(), objective, known)
 
 
 def _deviation(
@@ -124,7 +124,7 @@ def _deviation(
 def retries(trial: TrialHistory) -> list[str]:
     """Return one sentence for each task of a trial that broke off and was tried again."""
     tried = trial.failures[:-1] if _gave_up(trial) else trial.failures
-    halved = trial.setting.get("batch_size")
+    halved = trial.params.get("batch_size")
     return [
         f"{failure.reason}; tried again"
         + (f" with batch_size {halved}" if failure.cause == "memory" else "")

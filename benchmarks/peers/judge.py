@@ -26,15 +26,15 @@ def main() -> None:
     x, y = load(Path(task["data"]))
     train, apart = np.array(task["train"]), np.array(task["apart"])
     space = get_space("lenet")
-    setting = space.decide(lambda known: task["setting"].get(known.name, known.default))
+    params = space.decide(lambda known: task["setting"].get(known.name, known.default))
     splitter = StratifiedKFold(FOLDS, shuffle=True, random_state=task["seed"])
     scores = []
     for fold, (rows, _) in enumerate(splitter.split(train, y[train])):
         keras.backend.clear_session()
         keras.utils.set_random_seed(fold)
-        model = space.build(setting, DataSpec(input_shape=(32, 32, 1), classes=10))
+        model = space.build(params, DataSpec(input_shape=(32, 32, 1), classes=10))
         model.compile(
-            optimizer=keras.optimizers.Adam(setting["learning_rate"]),
+            optimizer=keras.optimizers.Adam(params["learning_rate"]),
             loss="sparse_categorical_crossentropy",
         )
         rows = train[rows]

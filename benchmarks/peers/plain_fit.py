@@ -56,9 +56,9 @@ def main() -> None:
     args = parser.parse_args()
 
     x, y, spec = arrays(args)
-    model = compiled(args.space, args.setting, spec)
+    model = compiled(args.space, args.params, spec)
     rows = args.samples
-    fit = {"batch_size": args.setting["batch_size"], "epochs": args.epochs, "verbose": 0}
+    fit = {"batch_size": args.params["batch_size"], "epochs": args.epochs, "verbose": 0}
     plain, validated = Clock(), Clock()
     model.fit(x[:rows], y[:rows], callbacks=[plain], **fit)
     model.fit(
@@ -88,7 +88,7 @@ def arrays(args: argparse.Namespace) -> tuple[Any, Any, Any]:
     used = stratified_part(labels, args.samples + args.samples // 4, 0)
     used = np.random.default_rng(0).permutation(used)
     inputs = make_inputs(dataset, space.input_for(dataset.kind))
-    encoder = inputs.learn(np.sort(used), args.setting)
+    encoder = inputs.learn(np.sort(used), args.params)
     x = inputs.take(encoder, used)
     if dataset.kind == "image":
         x = x.astype("float32") / 255
@@ -99,18 +99,18 @@ def _unheard(_: str) -> None:
     pass
 
 
-def compiled(name: str, setting: Mapping[str, Any], spec: Any) -> keras.Model:
+def compiled(name: str, params: Mapping[str, Any], spec: Any) -> keras.Model:
     """Return the space's model for pixels 0..1, compiled as the setting says."""
-    model = get_space(name).build(setting, spec)
+    model = get_space(name).build(params, spec)
     kept = [layer for layer in model.layers if not isinstance(layer, layers.Rescaling)]
     if isinstance(model, keras.Sequential) and len(kept) < len(model.layers):
         model = keras.Sequential([layers.Input(spec.input_shape), *kept])
-    config = {"learning_rate": setting["learning_rate"]}
-    if "weight_decay" in setting:
-        config["weight_decay"] = setting["weight_decay"]
+    config = {"learning_rate": params["learning_rate"]}
+    if "weight_decay" in params:
+        config["weight_decay"] = params["weight_decay"]
     binary = model.output_shape[-1] == 1
     model.compile(
-        optimizer=keras.optimizers.get({"class_name": setting["optimizer"], "config": config}),
+        optimizer=keras.optimizers.get({"class_name": params["optimizer"], "config": config}),
         loss="binary_crossentropy" if binary else "sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )

@@ -59,7 +59,7 @@ def export(
     time the test set is opened, this is recorded.
     """
     from search.cli.output import Notices, errors, print_json
-    from search.export.final import ExportWish, export_study
+    from search.export.final import ExportRequest, export_study
     from search.studies import known_study
     from search.tracker import Tracker
     from tracking.home import Home as HomeFolder
@@ -77,7 +77,7 @@ def export(
     result = export_study(
         folders,
         study,
-        ExportWish(target, trial, overwrite, formats, ensemble, force, accept_changed_code),
+        ExportRequest(target, trial, overwrite, formats, ensemble, force, accept_changed_code),
         data_dir=data_dir,
         tracker=Tracker(folders, tracking_uri),
         on_epoch=on_epoch,

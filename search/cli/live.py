@@ -14,10 +14,10 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from search.cli.output import DEFAULT_HOME, Home, StudyName, duration, errors, setting_text
+from search.cli.output import DEFAULT_HOME, Home, StudyName, duration, errors, params_text
 from search.cli.status import Board, Place
 from search.cli.tables import chosen_text, confirmed_text, failure_text, heading, score_text
-from search.study.opening import Opened
+from search.study.opening import OpenStudy
 from search.study.session import OnRecord
 from search.text import counted
 from tracking.history import TrialHistory
@@ -47,7 +47,7 @@ class Display(Protocol):
 
 
 @contextmanager
-def make_display(opened: Opened, *, quiet: bool = False) -> Iterator[OnRecord]:
+def make_display(opened: OpenStudy, *, quiet: bool = False) -> Iterator[OnRecord]:
     """Yield a display for records that suits standard error: live, lines, or nothing."""
     if quiet:
         yield lambda _: None
@@ -138,7 +138,7 @@ class LiveDisplay:
         if best is not None:
             confirmed = best.confirmed_score(first.name)
             score = best.value if confirmed is None else confirmed
-            text = setting_text(best.started.parameters, board.searched)
+            text = params_text(best.started.parameters, board.searched)
             shown = escape(f"trial {best.number}  {text}")
             grid.add_row("best", score_text(first, score), shown)
         return grid
@@ -159,15 +159,15 @@ def _share(board: Board, place: Place) -> float:
     """Return a line on how far a trial's current fold is."""
     in_fold = place.epoch / place.epochs if place.epochs else 0.0
     if board.is_confirming(place.fold):
-        further = board.further_folds
-        return (place.fold - further.start + in_fold) / len(further)
+        confirmation_folds = board.confirmation_folds
+        return (place.fold - confirmation_folds.start + in_fold) / len(confirmation_folds)
     return (place.fold - 1 + in_fold) / board.folds
 
 
 def _place_text(board: Board, place: Place) -> str:
     epoch = f"epoch {place.epoch}/{place.epochs}"
     if board.is_confirming(place.fold):
-        folds = board.further_folds
+        folds = board.confirmation_folds
         fold = f"fold {place.fold} of {folds.start}..{folds.stop - 1}"
         return f"confirming trial {place.trial}  {fold}  {epoch}"
     return f"trial {place.trial}  fold {place.fold}/{board.folds}  {epoch}"
@@ -176,9 +176,9 @@ def _place_text(board: Board, place: Place) -> str:
 def _fold_line(board: Board, ended: FoldEnded) -> str:
     first = board.objectives[0]
     [value] = fold_scores([ended], first)
-    is_further = board.is_confirming(ended.fold)
-    last = board.further_folds.stop - 1 if is_further else board.folds
-    what = "confirmation fold" if is_further else "fold"
+    is_confirmation = board.is_confirming(ended.fold)
+    last = board.confirmation_folds.stop - 1 if is_confirmation else board.folds
+    what = "confirmation fold" if is_confirmation else "fold"
     return (
         f"trial {ended.trial}  {what} {ended.fold}/{last}"
         f"  {heading(first)} {score_text(first, value)}  ({duration(ended.seconds)})"
@@ -204,18 +204,18 @@ def _lines(board: Board, record: Record) -> list[str]:
 def trial_line(board: Board, ended: TrialEnded) -> str:
     """Return one line on how a trial ended."""
     trial = board.history.trials[ended.trial]
-    setting = escape(setting_text(trial.started.parameters, board.searched))
+    params = escape(params_text(trial.started.parameters, board.searched))
     head, first = _head(ended.trial), board.objectives[0]
     if ended.state == "failed":
         return f"{head} [red]failed[/]  {escape(ended.reason)}"
     if ended.state == "pruned":
         score = score_text(first, score_so_far(trial, first))
-        return f"{head} [dim]pruned[/]  {score}  {_stop(board, trial)}  {setting}"
+        return f"{head} [dim]pruned[/]  {score}  {_stop(board, trial)}  {params}"
     others = "".join(
         f"  {heading(objective)} {score_text(objective, trial.score(objective.name))}"
         for objective in board.objectives[1:]
     )
-    return f"{head} {chosen_text(board.history, trial)}{others}{_star(board, trial)}  {setting}"
+    return f"{head} {chosen_text(board.history, trial)}{others}{_star(board, trial)}  {params}"
 
 
 def _stop(board: Board, trial: TrialHistory) -> str:
@@ -251,7 +251,7 @@ def _head(trial: int) -> str:
     return f"trial {trial:<3}"
 
 
-def _announce(opened: Opened) -> None:
+def _announce(opened: OpenStudy) -> None:
     settings, history = opened.settings, opened.start
     verb = "New study" if opened.is_new else "Continuing"
     errors.print(
@@ -290,16 +290,16 @@ def _watch(study: str, home: Path) -> None:
     place = () if home == DEFAULT_HOME else ("--home", str(home))
     runs = holder(reader.folder.lock)
     if runs is None:
-        say(f"{study} is not running: {_standing(history)}.")
+        say(f"{study} is not running: {_scoreboard(history)}.")
         say(f"Show      {shell('show', study, *place)}")
         say(f"Continue  {shell('run', '--study', study, '--trials', _trials(history), *place)}")
         return
-    say(f"{study} is run by {runs}: {_standing(history)}. Ctrl-C ends only this display.")
+    say(f"{study} is run by {runs}: {_scoreboard(history)}. Ctrl-C ends only this display.")
     if not _follow(reader):
-        say(f"{study} is no longer running; its session broke off: {_standing(history)}.")
+        say(f"{study} is no longer running; its session broke off: {_scoreboard(history)}.")
         return
     end = history.last_end
-    say(f"The session has ended ({end.reason if end else ''}): {_standing(history)}.")
+    say(f"The session has ended ({end.reason if end else ''}): {_scoreboard(history)}.")
     say(f"Show      {shell('show', study, *place)}")
 
 
@@ -333,7 +333,7 @@ def _follow(reader: "StudyReader") -> bool:
             time.sleep(_PAUSE)
 
 
-def _standing(history: "History") -> str:
+def _scoreboard(history: "History") -> str:
     from search.cli.tables import heading, score_text
 
     trials = history.sessions[-1].trials if history.sessions else len(history.trials)

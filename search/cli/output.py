@@ -110,15 +110,15 @@ def percent(fraction: float | None) -> str:
     return "-" if fraction is None else f"{fraction:.4f}"
 
 
-def setting_texts(setting: dict[str, Any], names: list[str] | None = None) -> list[str]:
+def params_texts(params: dict[str, Any], names: list[str] | None = None) -> list[str]:
     """Return `name=value` pairs: of all params, or of the given names."""
-    chosen = setting if names is None else {n: setting[n] for n in names if n in setting}
+    chosen = params if names is None else {n: params[n] for n in names if n in params}
     return [f"{name}={short_text(value)}" for name, value in chosen.items()]
 
 
-def setting_text(setting: dict[str, Any], names: list[str] | None = None) -> str:
+def params_text(params: dict[str, Any], names: list[str] | None = None) -> str:
     """Return the same in one line."""
-    return "  ".join(setting_texts(setting, names))
+    return "  ".join(params_texts(params, names))
 
 
 def duration(seconds: float) -> str:

@@ -197,9 +197,9 @@ def _print_trial(history: "History", trial: "TrialHistory") -> None:
         console.print(f"  model_parameters = {trial.ended.model_parameters:,}")
     if trial.ended.reason:
         console.print(f"  {trial.state}: {escape(trial.ended.reason)}")
-    if trial.more_folds:
+    if trial.confirmation_folds:
         say(confirmed_text(history, trial) or "confirmation")
-        _print_folds(trial.finished_more_folds())
+        _print_folds(trial.finished_confirmation_folds())
     if trial.confirmed and trial.confirmed.error:
         say(f"could not be confirmed: {failure_text(trial.confirmed)}")
     _print_confusion(history, trial.ended.confusion)

@@ -121,7 +121,7 @@ def _print_space(space: Any) -> None:
         made.add_plain_row(parameter.name, parameter.describe(), _when_text(parameter.when))
     console.print(made)
     for name in space.baselines:
-        _print_setting(f"baseline {name}", space.complete(space.baselines[name]), space)
+        _print_params(f"baseline {name}", space.complete(space.baselines[name]), space)
     made = table("fixed at", "may be", "only when")
     for parameter in space.parameters:
         if parameter.fixed:
@@ -132,16 +132,16 @@ def _print_space(space: Any) -> None:
     console.print("\nFixed unless `--set` gives a range, as in `--set batch_size=32,64,128`.")
 
 
-def _print_setting(title: str, setting: dict[str, Any], space: Any) -> None:
+def _print_params(title: str, params: dict[str, Any], space: Any) -> None:
     from rich.markup import escape
     from rich.padding import Padding
 
-    from search.cli.output import console, setting_text
+    from search.cli.output import console, params_text
 
     searched = {parameter.name for parameter in space.searched()}
-    shown = {name: value for name, value in setting.items() if name in searched}
+    shown = {name: value for name, value in params.items() if name in searched}
     console.print(f"\n[bold]{escape(title)}[/]")
-    console.print(Padding(escape(setting_text(shown)), (0, 0, 0, 2), expand=False))
+    console.print(Padding(escape(params_text(shown)), (0, 0, 0, 2), expand=False))
 
 
 def _when_text(when: Any) -> str:

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from statistics import fmean
 
-from search.data.folds import CONFIRMATIONS, further_numbers
+from search.data.folds import CONFIRMATIONS, confirmation_numbers
 from search.study.budget import FINALISTS, confirmed_by
 from search.study.pruners import make_pruner
 from tracking.history import History, TrialHistory
@@ -24,7 +24,7 @@ from tracking.stages import count_waiting, newly_waiting
 
 
 @dataclass(frozen=True)
-class Ahead:
+class RemainingWork:
     """The work of a study, as far as its time depends on it.
 
     Attributes:
@@ -45,7 +45,7 @@ class Ahead:
     finalists: int
     confirm: int
 
-    def epochs_ahead(self, history: History) -> float:
+    def remaining_epochs(self, history: History) -> float:
         """Return the epochs still to train, estimated from those trained so far."""
         trials = list(history.trials.values())
         epochs = fmean([int(t.started.parameters["epochs"]) for t in trials] or [self.epochs])
@@ -53,8 +53,8 @@ class Ahead:
         full = epochs * self.folds
         baselines = sum(t.started.origin != "sampled" for t in trials)
         still = max(0, self.trials - len(trials))
-        still_baselines = min(still, max(0, self.baselines - baselines))
-        ahead = still_baselines * full + (still - still_baselines) * turn
+        remaining_baselines = min(still, max(0, self.baselines - baselines))
+        ahead = remaining_baselines * full + (still - remaining_baselines) * turn
         for trial in trials:
             if trial.ended is None and not self._is_through(trial):
                 whole = turn if trial.started.origin == "sampled" else full
@@ -99,7 +99,7 @@ class Ahead:
         if len(chosen) > self.confirm or (self.baselines and due and len(chosen) < self.confirm):
             due = min(due + 1, possible)
         done = sum(
-            of_one if _is_confirmed(trial, history) else len(trial.finished_more_folds())
+            of_one if _is_confirmed(trial, history) else len(trial.finished_confirmation_folds())
             for trial in chosen
         )
         return max(0, due * of_one - done)
@@ -173,7 +173,7 @@ class Board:
         self._began = 0.0
         self._epochs_trained = 0
         self._is_warm = False
-        self._ahead = Ahead(
+        self._ahead = RemainingWork(
             trials=trials,
             baselines=baselines,
             folds=start.folds,
@@ -205,9 +205,9 @@ class Board:
         return count_waiting(self.history)
 
     @property
-    def further_folds(self) -> range:
+    def confirmation_folds(self) -> range:
         """The numbers of the confirmation folds."""
-        return further_numbers(self.folds)
+        return confirmation_numbers(self.folds)
 
     @property
     def places(self) -> list[Place]:
@@ -227,7 +227,7 @@ class Board:
         if not self._is_warm or not self._epochs_trained:
             return None
         epoch_seconds = (time.monotonic() - self._began) / self._epochs_trained
-        return self._ahead.epochs_ahead(self.history) * epoch_seconds
+        return self._ahead.remaining_epochs(self.history) * epoch_seconds
 
     def _go_on(self, record: TrialStarted | FoldStarted | EpochEnded) -> None:
         self.has_begun = True

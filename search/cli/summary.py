@@ -74,7 +74,7 @@ def _trial_document(trial: TrialHistory, stage: str, marks: list[str]) -> dict[s
         "origin": trial.started.origin,
         "state": stage,
         "parameters": trial.started.parameters,
-        "trained_with": trial.setting,
+        "trained_with": trial.params,
         "retries": retries(trial),
         "marks": marks,
         "folds": [fold.accuracy for fold in trial.finished_folds().values()],
@@ -95,7 +95,7 @@ def _confirmed_document(trial: TrialHistory) -> dict[str, Any] | None:
     return {
         "scores": trial.confirmed.scores,
         "repeats": trial.confirmed.repeats,
-        "folds": [fold.accuracy for fold in trial.finished_more_folds().values()],
+        "folds": [fold.accuracy for fold in trial.finished_confirmation_folds().values()],
         "reason": trial.confirmed.reason,
         "error": trial.confirmed.error,
     }

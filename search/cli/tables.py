@@ -8,7 +8,7 @@ from rich.cells import cell_len, chop_cells
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from search.cli.output import duration, percent, setting_texts
+from search.cli.output import duration, params_texts, percent
 from search.text import counted
 from tracking.history import History, TrialHistory
 from tracking.objectives import Objective
@@ -182,7 +182,7 @@ def trial_table(
     columns = _columns(history, trials, states)
     made = Listing([filled.column for filled in columns], "setting")
     for trial in trials:
-        made.add_row([filled.cell(trial) for filled in columns], _setting_words(trial, history))
+        made.add_row([filled.cell(trial) for filled in columns], _params_words(trial, history))
     return made
 
 
@@ -210,7 +210,7 @@ def confirmed_text(history: History, trial: TrialHistory) -> str:
     score = trial.confirmed_score(first.name)
     if score is None:
         return ""
-    folds = trial.finished_more_folds()
+    folds = trial.finished_confirmation_folds()
     return (
         f"confirmed on {counted(len(folds), 'confirmation fold')}: {score_text(first, score)}"
         f"{_plus_minus(confirmed_spread(trial, first))}"
@@ -295,9 +295,9 @@ def _time_cell(trial: TrialHistory) -> str:
     return duration(trial.ended.train_seconds) if trial.ended else "-"
 
 
-def _setting_words(trial: TrialHistory, history: History) -> list[str]:
+def _params_words(trial: TrialHistory, history: History) -> list[str]:
     parameters: list[dict[str, Any]] = history.study.parameters if history.study else []
     searched = [p["name"] for p in parameters if p["searched"]]
     mark = "(other code or versions)" if trial_marks(history, trial) else ""
-    words = [origin_text(trial).strip(), mark, *setting_texts(trial.started.parameters, searched)]
+    words = [origin_text(trial).strip(), mark, *params_texts(trial.started.parameters, searched)]
     return [word for word in words if word]

@@ -120,7 +120,7 @@ def validation_share(folds: int) -> float:
     return 1 / ((folds if folds > 1 else HOLD_OUT_FOLDS) - 1)
 
 
-def further_numbers(folds: int) -> range:
+def confirmation_numbers(folds: int) -> range:
     """Return the numbers of the confirmation folds of a study with this many folds."""
     return range(folds + 1, folds * (1 + CONFIRMATIONS) + 1)
 
@@ -130,7 +130,7 @@ def further_numbers(folds: int) -> range:
 ENOUGH_UNUSED = 0.5
 
 
-def make_further_folds(
+def make_confirmation_folds(
     labels: NDArray[np.integer],
     folds: Folds,
     *,

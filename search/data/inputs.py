@@ -196,7 +196,7 @@ class Inputs(ABC):
     """The training samples of a dataset as the models of a space receive them."""
 
     @abstractmethod
-    def learn(self, indices: Array, setting: Mapping[str, Any]) -> Encoder:
+    def learn(self, indices: Array, params: Mapping[str, Any]) -> Encoder:
         """Return an encoder fitted on the samples of `indices` and on no others."""
 
     @abstractmethod
@@ -283,7 +283,7 @@ class _Images(Inputs):
         self._encoder = ImageEncoder(native, taken.shape(native), taken.scaled)
         self._images = dataset.prepared(taken)
 
-    def learn(self, indices: Array, setting: Mapping[str, Any]) -> Encoder:
+    def learn(self, indices: Array, params: Mapping[str, Any]) -> Encoder:
         return self._encoder
 
     def take(self, encoder: Encoder, indices: Array) -> Array:
@@ -304,8 +304,8 @@ class _Texts(Inputs):
         flat = (numbers[word] for words in texts for word in words)
         self._flat = np.fromiter(flat, np.int64, total)
 
-    def learn(self, indices: Array, setting: Mapping[str, Any]) -> Encoder:
-        taken = self._taken.of_setting(setting)
+    def learn(self, indices: Array, params: Mapping[str, Any]) -> Encoder:
+        taken = self._taken.for_params(params)
         counts = np.bincount(self._flat[self._positions(indices)], minlength=len(self._words))
         seen = np.flatnonzero(counts)
         # The most frequent first; ties in alphabetical order.
@@ -338,7 +338,7 @@ class _Rows(Inputs):
     def __init__(self, dataset: Dataset) -> None:
         self._rows: Array = np.asarray(dataset.train_samples)  # a view of the mapped file
 
-    def learn(self, indices: Array, setting: Mapping[str, Any]) -> Encoder:
+    def learn(self, indices: Array, params: Mapping[str, Any]) -> Encoder:
         rows = np.asarray(self._rows[indices], np.float64)
         deviations = rows.std(axis=0)
         deviations[deviations == 0] = 1.0

@@ -51,7 +51,7 @@ def unusable_predictions(folder: StudyFolder, history: History) -> dict[tuple[in
     validation = _validation_parts(folder, history)
     unusable = {}
     for number, trial in sorted(history.trials.items()):
-        for fold, ended in (trial.finished_folds() | trial.finished_more_folds()).items():
+        for fold, ended in (trial.finished_folds() | trial.finished_confirmation_folds()).items():
             if not ended.predictions:
                 continue
             try:
@@ -71,7 +71,7 @@ def _validation_parts(folder: StudyFolder, history: History) -> dict[int, int]:
     sizes: list[int] = []
     for path, digest in (
         (folder.folds, history.known_study().folds_digest),
-        (folder.further_folds, None),
+        (folder.confirmation_folds, None),
     ):
         try:
             sizes += map(len, Folds.load(path, digest=digest).validation)
@@ -133,7 +133,7 @@ def _wrong_scores(trial: TrialHistory, history: History) -> list[str]:
         wrong.append(f"its value is {trial.value}, its {first} {scores[first]}")
     if trial.confirmed:
         accuracy = {n: v for n, v in trial.confirmed.scores.items() if n == "cv_accuracy"}
-        wrong += _no_means(accuracy, trial.finished_more_folds())
+        wrong += _no_means(accuracy, trial.finished_confirmation_folds())
     return wrong
 
 
@@ -202,7 +202,7 @@ def _curves(name: str, history: History) -> Iterator[Finding]:
     lacking = [
         f"trial {number} fold {fold}"
         for number, trial in sorted(history.trials.items())
-        for fold, one in sorted((trial.folds | trial.more_folds).items())
+        for fold, one in sorted((trial.folds | trial.confirmation_folds).items())
         if one.ended and one.ended.epochs and set(one.epochs) != set(range(1, one.ended.epochs + 1))
     ]
     if lacking:
@@ -252,7 +252,10 @@ def study_findings(
 
 def is_needed(trial: TrialHistory, fold: int) -> bool:
     """Return whether a fold's predictions are needed: not for a pruned or failed trial."""
-    return fold in trial.more_folds or trial.state not in (TrialState.PRUNED, TrialState.FAILED)
+    return fold in trial.confirmation_folds or trial.state not in (
+        TrialState.PRUNED,
+        TrialState.FAILED,
+    )
 
 
 def unfinished_text(history: History) -> str:

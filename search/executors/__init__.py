@@ -11,7 +11,7 @@ from search.executors.inline import InlineExecutor
 from search.executors.limits import Limits, auto_workers, cores
 from search.executors.local import LocalExecutor
 from search.executors.protocol import Work
-from search.executors.resources import ClusterWish, PerTrial
+from search.executors.resources import ClusterRequest, PerTrial
 
 EXECUTORS = ("local", "inline", "ray")
 
@@ -24,7 +24,7 @@ _RAY_ENVIRONMENT = {  # Ray reads it when it is imported
 
 __all__ = [
     "EXECUTORS",
-    "ClusterWish",
+    "ClusterRequest",
     "Executor",
     "InlineExecutor",
     "Limits",
@@ -51,7 +51,7 @@ def make_executor(
     *,
     workers: int | None = 1,
     limits: Limits | None = None,
-    wish: ClusterWish | None = None,
+    request: ClusterRequest | None = None,
     notify: Callable[[str], None] | None = None,
 ) -> Executor:
     """Return an executor of the given name, one of `EXECUTORS`.
@@ -62,7 +62,7 @@ def make_executor(
         log: returns the file for the output of the worker process of a number, from 1.
         workers: how many workers there are; None for as many as the machine or cluster carries.
         limits: what each of them may take.
-        wish: which cluster, and what a trial takes of it; for `ray` alone.
+        request: which cluster, and what a trial takes of it; for `ray` alone.
         notify: takes notices for the user.
 
     Raises:
@@ -80,4 +80,4 @@ def make_executor(
     os.environ.update(_RAY_ENVIRONMENT)
     from search.executors.ray.executor import RayExecutor
 
-    return RayExecutor(work, workers=workers, limits=limits, wish=wish, notify=notify)
+    return RayExecutor(work, workers=workers, limits=limits, request=request, notify=notify)

@@ -27,7 +27,7 @@ class Limits:
     trial_seconds: float | None = None
     memory: int | None = None
     tasks: int = 200
-    still_seconds: float = 300.0
+    idle_seconds: float = 300.0
     loading_seconds: float = 900.0
 
     def on_share(self, share: float) -> "Limits":

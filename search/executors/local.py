@@ -18,8 +18,8 @@ from search.executors.protocol import (
     FoldTask,
     Loading,
     Probe,
-    Probed,
     ProbeFailed,
+    ProbeResult,
     Ready,
     Report,
     Work,
@@ -117,7 +117,7 @@ class LocalExecutor(Executor):
             while not worker.is_ready:
                 self._expect(worker)
 
-    def probe(self, probes: Sequence[Probe], *, longest: float = math.inf) -> list[Probed]:
+    def probe(self, probes: Sequence[Probe], *, longest: float = math.inf) -> list[ProbeResult]:
         """Let all workers train for a moment, at the same time; none may have a task.
 
         Args:
@@ -137,17 +137,17 @@ class LocalExecutor(Executor):
         for worker in self._workers.values():
             worker.ask(Adopt(precision))
 
-    def _probed(self, worker: Worker, longest: float) -> Probed:
+    def _probed(self, worker: Worker, longest: float) -> ProbeResult:
         said = self._expect(worker, longest)
         if isinstance(said, ProbeFailed):
             raise WorkerFailed(f"a worker could not be measured: {said.reason}")
-        if not isinstance(said, Probed):
+        if not isinstance(said, ProbeResult):
             raise WorkerFailed(f"a worker could not be measured: it said {said}")
         return said
 
     def _expect(self, worker: Worker, longest: float = math.inf) -> object:
         """Return what a worker says next."""
-        patience = min(longest, self._limits.still_seconds)
+        patience = min(longest, self._limits.idle_seconds)
         try:
             said = worker.hear(patience)
         except (ChannelClosed, ChannelBroken):
@@ -234,13 +234,13 @@ class LocalExecutor(Executor):
             if longest is not None and before + worker.training_seconds > longest:
                 reason = f"it trained for longer than the {longest:g} s that a trial may take"
                 self._break_off(number, on_record, "time", reason)
-            elif worker.still_seconds > limits.still_seconds:
-                reason = f"its worker neither reported nor computed for {limits.still_seconds:g} s"
+            elif worker.idle_seconds > limits.idle_seconds:
+                reason = f"its worker neither reported nor computed for {limits.idle_seconds:g} s"
                 self._break_off(number, on_record, "time", reason)
 
     def _check_loading(self, worker: Worker) -> None:
-        still, longest = self._limits.still_seconds, self._limits.loading_seconds
-        if worker.still_seconds > still:
+        still, longest = self._limits.idle_seconds, self._limits.loading_seconds
+        if worker.idle_seconds > still:
             fault = f"a worker neither reported nor computed for {still:g} s while it loaded"
         elif worker.loading_seconds > longest:
             fault = f"a worker has been loading for longer than {longest:g} s"

@@ -79,7 +79,7 @@ class Worker:
         self.is_loading = self.is_ready = False
         self.tasks_done = 0
         self.is_spoilt = False
-        self.loading_seconds = self.training_seconds = self.still_seconds = 0.0
+        self.loading_seconds = self.training_seconds = self.idle_seconds = 0.0
         self._kills = out_of_memory_kills()
         self._computed = 0.0
         self._fault = ""
@@ -98,7 +98,7 @@ class Worker:
     def give(self, task: FoldTask) -> None:
         """Hand it a task; that it has died meanwhile shows when its channel is read."""
         self.task, self.last_trial = task, task.trial
-        self.training_seconds = self.still_seconds = 0.0
+        self.training_seconds = self.idle_seconds = 0.0
         self._kills = out_of_memory_kills()
         self.channel.send(task)
 
@@ -126,7 +126,7 @@ class Worker:
             self._fault = str(error)
             raise
         if said is not None:
-            self.still_seconds = 0.0
+            self.idle_seconds = 0.0
             self.is_loading = isinstance(said, Loading)
             self.is_ready |= isinstance(said, Ready)
         return said
@@ -145,14 +145,14 @@ class Worker:
             self.training_seconds += seconds
         else:
             self.loading_seconds += seconds
-        self.still_seconds += seconds
-        if self.still_seconds < _SILENCE or self.channel.is_halfway:
+        self.idle_seconds += seconds
+        if self.idle_seconds < _SILENCE or self.channel.is_halfway:
             return  # to ask the system costs more than all else here
         with suppress(psutil.Error):
             times = self._statistics.cpu_times()
             if times.user + times.system > self._computed + _SIGN_OF_LIFE:
                 self._computed = times.user + times.system
-                self.still_seconds = 0.0
+                self.idle_seconds = 0.0
 
     def memory(self) -> int:
         """Return the bytes it holds, without mapped files; 0 where it is gone."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from spaces import Fingerprint, Settings
+from spaces import Fingerprint, Params
 from tracking.records import Record
 
 FoldKey: TypeAlias = tuple[int, int]  # a trial and one of its folds, from 0 and from 1
@@ -56,7 +56,7 @@ class FoldTask:
     """
 
     trial: int
-    params: Settings
+    params: Params
     fold: int
     describe: bool = True
     seconds_before: float = 0.0
@@ -72,20 +72,20 @@ class Probe:
     """A short training by which a worker tells how fast it is.
 
     Attributes:
-        setting: a complete one.
+        params: a complete one.
         precision: Keras's dtype policy.
         seconds: how long it trains, at least, where `steps` is 0.
         steps: number of batches to train; 0 for as many as `seconds` take.
     """
 
-    setting: Settings
+    params: Params
     precision: str
     seconds: float = 1.0
     steps: int = 0
 
 
 @dataclass(frozen=True)
-class Probed:
+class ProbeResult:
     """What came of a probe.
 
     Attributes:
@@ -195,5 +195,5 @@ class Failed:
     reason: str
 
 
-FromWorker: TypeAlias = Loading | Ready | Report | Done | Probed | ProbeFailed | Failed
+FromWorker: TypeAlias = Loading | Ready | Report | Done | ProbeResult | ProbeFailed | Failed
 ToWorker: TypeAlias = FoldTask | Probe | Adopt | Verdict

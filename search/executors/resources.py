@@ -52,7 +52,7 @@ class PerTrial:
 
 
 @dataclass(frozen=True)
-class ClusterWish:
+class ClusterRequest:
     """Where on a cluster trials are to be trained.
 
     Attributes:

@@ -24,8 +24,8 @@ from search.executors.protocol import (
     FromWorker,
     Loading,
     Probe,
-    Probed,
     ProbeFailed,
+    ProbeResult,
     Ready,
     Report,
     Verdict,
@@ -51,7 +51,7 @@ class Trainer(Protocol):
     def train(self, task: FoldTask, on_record: OnRecord) -> None:
         """Train a fold; `on_record` takes each record and says how to go on."""
 
-    def measure(self, probe: Probe) -> Probed:
+    def measure(self, probe: Probe) -> ProbeResult:
         """Train for a moment and return how that went."""
 
     def adopt(self, precision: str) -> None:
@@ -80,7 +80,7 @@ class Training:
 
         train_fold(self._data, task, on_record, interruptible=interruptible)
 
-    def measure(self, probe: Probe) -> Probed:
+    def measure(self, probe: Probe) -> ProbeResult:
         """Train for a moment; see `search.training.probe`."""
         from search.training.probe import measure
 
@@ -173,7 +173,7 @@ def _send(channel: Channel, message: FromWorker) -> None:
     channel.send(message)
 
 
-def _probed(trainer: Trainer, probe: Probe) -> Probed | ProbeFailed:
+def _probed(trainer: Trainer, probe: Probe) -> ProbeResult | ProbeFailed:
     try:
         return trainer.measure(probe)
     except Exception as error:  # noqa: BLE001 # the space's own; its first trial will tell of it

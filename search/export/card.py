@@ -46,12 +46,12 @@ def model_card(history: History, export: ModelExported, test: TestSetOpened | No
         "## Scores",
         *_scores(history, export, test),
         "## Params",
-        _table(("parameter", "value"), trial.setting.items()),
+        _table(("parameter", "value"), trial.params.items()),
         "## Data",
         _data(study, export),
         "## How it was chosen",
         _choice(history, study),
-        *_standing(export),
+        *_scoreboard(export),
         "## Use",
         *_use(export, study.kind, study.space),
         "## Limits",
@@ -88,7 +88,7 @@ def _scores(history: History, export: ModelExported, test: TestSetOpened | None)
             ("standard deviation over folds", f"{scores['cv_accuracy_std']:.4f}", ""),
             ("single folds", " ".join(f"{accuracy:.4f}" for accuracy in accuracies), ""),
             ("macro F1 (out of fold)", f"{scores['macro_f1']:.4f}", ""),
-            *((name, value, "") for name, value in _further_scores(history, trial)),
+            *((name, value, "") for name, value in _confirmation_scores(history, trial)),
             *_test_scores(test),
             ("times the study's test set was opened", len(history.test_openings), ""),
         ],
@@ -119,7 +119,7 @@ def _test_scores(test: TestSetOpened | None) -> list[tuple[object, ...]]:
     ]
 
 
-def _further_scores(history: History, trial: TrialHistory) -> list[tuple[str, str]]:
+def _confirmation_scores(history: History, trial: TrialHistory) -> list[tuple[str, str]]:
     """Return the other objectives, and the scores on confirmation folds."""
     shown = ("cv_accuracy", "macro_f1", "model_parameters")
     rows = [
@@ -129,7 +129,7 @@ def _further_scores(history: History, trial: TrialHistory) -> list[tuple[str, st
     ]
     if trial.confirmed is None or not trial.confirmed.scores:
         return rows
-    folds = f"on {len(trial.finished_more_folds())} confirmation folds"
+    folds = f"on {len(trial.finished_confirmation_folds())} confirmation folds"
     scores = trial.confirmed.scores
     return [
         *rows,
@@ -159,7 +159,7 @@ def _choice(history: History, study: StudyStarted) -> str:
         for o in history.objectives
     )
     confirmed = len(history.confirmed())
-    further = (
+    confirmation_folds = (
         f" The best of them ({confirmed}) were trained on confirmation folds, which had no part in"
         " the search, and are ranked by these."
         if confirmed
@@ -169,12 +169,12 @@ def _choice(history: History, study: StudyStarted) -> str:
         f"{len(counts)} trials ({counts.count('complete')} complete, {counts.count('pruned')}"
         f" pruned, {counts.count('failed')} failed) by {study.driver}/{settings['sampler']}, seed"
         f" {settings['seed']}, each on the same folds, {study.folds} in all, SHA-256"
-        f" `{study.folds_digest}`, in search of {goals}.{further} The cross-validated score of"
-        " the best of many trials is a little too good; the test score is not."
+        f" `{study.folds_digest}`, in search of {goals}.{confirmation_folds} The cross-validated"
+        " score of the best of many trials is a little too good; the test score is not."
     )
 
 
-def _standing(export: ModelExported) -> Iterable[str]:
+def _scoreboard(export: ModelExported) -> Iterable[str]:
     if export.alias_reason:
         yield f"In MLflow this model became the **{export.alias}**. {export.alias_reason}"
 

@@ -88,7 +88,7 @@ def write_results(folder: ModelFolder, history: History) -> None:
         "study": history.study.study if history.study else "",
         "space": history.known_study().space,
         "trial": export.trial,
-        "parameters": trial.setting,
+        "parameters": trial.params,
         "objectives": [objective.name for objective in history.objectives],
         "cross_validation": {
             **(ended.scores if ended else {}),
@@ -193,7 +193,7 @@ def _compared(history: History, trial: TrialHistory, rival: TrialHistory) -> Dec
         )
     interval = (
         f"{_told(goal, found.mean)}, 95 % interval {_number(goal, found.low)} to"
-        f" {_number(goal, found.high)}, over {found.folds} {'further ' * confirmed}folds"
+        f" {_number(goal, found.high)}, over {found.folds} {'confirmation ' * confirmed}folds"
     )
     if found.high < 0:
         return Decision(CHALLENGER, f"It is worse {versus} ({interval}).")

@@ -50,7 +50,7 @@ REQUIREMENTS = ("tensorflow", "keras", "numpy")
 
 
 @dataclass(frozen=True)
-class ExportWish:
+class ExportRequest:
     """How a model is to be exported.
 
     Attributes:
@@ -105,7 +105,7 @@ class Evaluated:
 def export_study(
     home: Home,
     study: str,
-    wish: ExportWish,
+    request: ExportRequest,
     *,
     data_dir: Path | None,
     tracker: Tracker,
@@ -120,7 +120,7 @@ def export_study(
     Args:
         home: where the study is.
         study: its name.
-        wish: what is to be exported, and how.
+        request: what is to be exported, and how.
         data_dir: where the user's own copies of datasets are.
         tracker: brings the records to MLflow.
         on_epoch: called after each epoch with the fold (0: all training data), the epoch's number
@@ -136,27 +136,27 @@ def export_study(
     """
     reader = known_reader(home, study)
     folder, history = reader.folder, reader.history
-    trial = chosen_trial(history, wish.trial)
+    trial = chosen_trial(history, request.trial)
     begun = history.known_study()
-    formats = chosen_formats(wish.formats or default_formats(begun.kind))
-    if wish.ensemble:
+    formats = chosen_formats(request.formats or default_formats(begun.kind))
+    if request.ensemble:
         check_folds(begun.folds)
-    check_target(wish.target, overwrite=wish.overwrite)
-    decision = decide(history, trial, force=wish.force)
+    check_target(request.target, overwrite=request.overwrite)
+    decision = decide(history, trial, force=request.force)
     dataset = same_dataset(history, home, data_dir, notify)
-    final = _final(history, trial, dataset, folder, home, wish)  # before what takes long
+    final = _final(history, trial, dataset, folder, home, request)  # before what takes long
     load_tensorflow(folder.worker_log())
     with _opened_log(reader, notify) as log:
-        final = _final(history, trial, dataset, folder, home, wish)
+        final = _final(history, trial, dataset, folder, home, request)
         for sentence in _told_before(history, trial, final):
             notify(sentence)
-        with staged(wish.target, overwrite=wish.overwrite) as staging:
+        with staged(request.target, overwrite=request.overwrite) as staging:
             _rehearse(final, formats, staging, folder)
-            made = refit_folds(final, on_epoch) if wish.ensemble else refit(final, on_epoch)
-            with _writing(wish.target):
+            made = refit_folds(final, on_epoch) if request.ensemble else refit(final, on_epoch)
+            with _writing(request.target):
                 written = _write(final, made, formats, staging, folder)
-                publish(staging, wish.target)
-        model = ModelFolder(wish.target)
+                publish(staging, request.target)
+        model = ModelFolder(request.target)
         export = _record_of(model, made, trial, written, decision, final)
         log.append(export)
         write_results(model, history)
@@ -300,7 +300,7 @@ def _final(
     dataset: Dataset,
     folder: StudyFolder,
     home: Home,
-    wish: ExportWish,
+    request: ExportRequest,
 ) -> Final:
     return Final.of(
         history,
@@ -308,7 +308,7 @@ def _final(
         dataset,
         Folds.load(folder.folds, digest=history.known_study().folds_digest),
         home=home,
-        accept_changed_code=wish.accept_changed_code,
+        accept_changed_code=request.accept_changed_code,
     )
 
 

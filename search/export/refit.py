@@ -28,7 +28,7 @@ from search.tasks.classification import (
 )
 from search.text import shell
 from search.training.batches import Part
-from spaces import Code, Fingerprint, Settings, Space, SpaceError, code_of
+from spaces import Code, Fingerprint, Params, Space, SpaceError, code_of
 from tracking.history import History, TrialHistory
 from tracking.home import Home
 from tracking.provenance import code_changes, code_of_trial
@@ -74,7 +74,7 @@ class Final:
         dataset: of the study; its test set stays closed.
         folds: of the study; their samples are used.
         space: for the dataset.
-        setting: the params of the trial.
+        params: the params of the trial.
         seed: of the study.
         precision: of the study, a Keras dtype policy.
         code: of the space; None for a space of this project.
@@ -85,7 +85,7 @@ class Final:
     dataset: Dataset
     folds: Folds
     space: Space
-    setting: Settings
+    params: Params
     seed: int
     precision: str
     code: Code | None = None
@@ -131,7 +131,7 @@ class Final:
             dataset,
             folds,
             space,
-            trial.setting,
+            trial.params,
             int(settings["seed"]),
             str(settings.get("precision", "float32")),
             code_of(start.space),
@@ -163,7 +163,7 @@ class Final:
     @cached_property
     def encoder(self) -> Encoder:
         """The encoder, fitted on all samples in use."""
-        return self.inputs.learn(self.folds.used, self.setting)
+        return self.inputs.learn(self.folds.used, self.params)
 
     def samples(self) -> Samples:
         """Return some of the training samples, evenly spread."""
@@ -195,7 +195,7 @@ class Final:
         """Yield a new model with weights, in the process state that its code set."""
         classes = len(self.dataset.classes)
         data = spec_of(self.encoder, self.dataset.kind, classes)
-        with self.models.built(self.setting, data, seed=seed, precision=precision) as built:
+        with self.models.built(self.params, data, seed=seed, precision=precision) as built:
             some = self.inputs.take(self.encoder, self.folds.used[:1])
             output_units(built.model, classes, some)
             yield built
@@ -209,7 +209,7 @@ class Final:
         units = output_units(model, classes, some)
         if not model.compiled:
             logits = not are_probabilities(model, some)
-            compile_model(model, self.setting, units=units, steps=1, logits=logits)
+            compile_model(model, self.params, units=units, steps=1, logits=logits)
         return model
 
     def outputs_of(self, model: Any) -> Outputs:
@@ -242,11 +242,11 @@ class Final:
                 built.model,
                 self._part(indices),
                 None,
-                self.setting,
+                self.params,
                 classes=len(self.dataset.classes),
                 seed=seed,
                 on_epoch=keep,
-                thaw=built.thaw,
+                unfreeze=built.unfreeze,
             )
             return built.model, curves, fitted.outputs
 

@@ -2,7 +2,7 @@
 
 import time
 
-from spaces import Settings
+from spaces import Params
 from tracking.history import History, TrialHistory
 from tracking.records import AttemptFailed, TrialReopened
 from tracking.states import TrialState
@@ -11,7 +11,7 @@ LOSSES = 3  # attempts that one fold of a trial may cost before it is given up
 _NOT_ITS_OWN = ("lost", "machine")  # causes that another attempt may not meet
 
 
-def is_worth_repeating(trial: TrialHistory, failure: AttemptFailed, params: Settings) -> bool:
+def is_worth_repeating(trial: TrialHistory, failure: AttemptFailed, params: Params) -> bool:
     """Say whether to train a fold once more: with half the batch size, or with another worker.
 
     Args:
@@ -20,7 +20,7 @@ def is_worth_repeating(trial: TrialHistory, failure: AttemptFailed, params: Sett
         params: what it was trained with.
     """
     if failure.cause == "memory":
-        return trial.setting != params
+        return trial.params != params
     if failure.cause in _NOT_ITS_OWN:
         return sum(_is_of_same_fold(trial, known, failure) for known in trial.failures) < LOSSES
     return False

@@ -18,8 +18,8 @@ from search.environment import package_versions
 from search.errors import FoldwiseError
 from search.executors import LocalExecutor, auto_workers, cores
 from search.executors.protocol import Probe
-from search.study.execution import AUTO, PRECISIONS, Load, Plan, Way, fastest
-from spaces import Settings
+from search.study.execution import AUTO, PRECISIONS, ExecutionMode, ExecutionPlan, Load, fastest
+from spaces import Params
 from tracking.files import whole_file
 
 SHARE = 0.05  # fraction of a session's time that measuring may take
@@ -30,11 +30,11 @@ MORE = 20.0  # estimated seconds to start other workers and measure them
 MOMENT = 0.5  # least seconds that a worker trains to be measured
 MOST_WORKERS = 16  # that the plan chooses by itself
 
-Start = Callable[[Way], LocalExecutor]
+Start = Callable[[ExecutionMode], LocalExecutor]
 
 
 @dataclass(frozen=True)
-class Wish:
+class ExecutionRequest:
     """The choices that the user or the study has already made.
 
     Attributes:
@@ -53,20 +53,20 @@ class Wish:
         """Return the fixed choices in words."""
         return f"{self.workers or AUTO} workers, {self.precision or AUTO}"
 
-    def way(self, workers: int, precision: str = PRECISIONS[0]) -> Way:
+    def mode(self, workers: int, precision: str = PRECISIONS[0]) -> ExecutionMode:
         """Return the mode with this many workers, in the requested precision, if any."""
         threads = max(1, cores() // workers) if workers > 1 else 0
-        return Way(workers, threads, self.precision or precision)
+        return ExecutionMode(workers, threads, self.precision or precision)
 
-    def ways(self) -> list[Way]:
+    def modes(self) -> list[ExecutionMode]:
         """Return all modes that may be chosen, the most promising first."""
         counts = [self.workers] if self.workers else self._counts()
         precisions = [self.precision] if self.precision else PRECISIONS
-        return [self.way(count, precision) for count in counts for precision in precisions]
+        return [self.mode(count, precision) for count in counts for precision in precisions]
 
-    def usual(self) -> Way:
+    def usual(self) -> ExecutionMode:
         """Return the mode without measurements: one worker, with which scores are reproducible."""
-        return self.way(self.workers or 1)
+        return self.mode(self.workers or 1)
 
     def _counts(self) -> list[int]:
         most = max(1, min(auto_workers(self.samples), MOST_WORKERS, self.trials))
@@ -74,117 +74,124 @@ class Wish:
 
 
 def plan_for(
-    wish: Wish, load: Load, setting: Settings, *, remembered: Sequence[Way], start: Start
-) -> tuple[Plan, LocalExecutor | None]:
+    request: ExecutionRequest,
+    load: Load,
+    params: Params,
+    *,
+    remembered: Sequence[ExecutionMode],
+    start: Start,
+) -> tuple[ExecutionPlan, LocalExecutor | None]:
     """Return a plan, and the workers it was measured with if they can be used for the session.
 
     Args:
-        wish: choices that are already made.
+        request: choices that are already made.
         load: the work of the session, which limits the time for measuring.
-        setting: the params to train while measuring.
+        params: the params to train while measuring.
         remembered: modes that were measured before for this space and data on this machine.
         start: starts the workers of a mode.
     """
-    ways = wish.ways()
-    if len(ways) == 1:
-        return Plan(ways[0], "asked"), None
-    known = [found for way in ways for found in remembered if _same(found, way)]
-    if known and (len(known) == len(ways) or not _is_worth_more(load, known)):
-        return Plan(fastest(known), "remembered", tuple(known)), None
+    modes = request.modes()
+    if len(modes) == 1:
+        return ExecutionPlan(modes[0], "asked"), None
+    known = [found for mode in modes for found in remembered if _same(found, mode)]
+    if known and (len(known) == len(modes) or not _is_worth_more(load, known)):
+        return ExecutionPlan(fastest(known), "remembered", tuple(known)), None
     if load.least_seconds() < TINY or (load.limit is not None and load.limit < SHORT):
-        return Plan(wish.usual(), "usual"), None
-    return _Measuring(ways, load, setting, start).plan(wish.usual())
+        return ExecutionPlan(request.usual(), "usual"), None
+    return _Measuring(modes, load, params, start).plan(request.usual())
 
 
-def _is_worth_more(load: Load, known: Sequence[Way]) -> bool:
+def _is_worth_more(load: Load, known: Sequence[ExecutionMode]) -> bool:
     """Return whether a session is long enough to measure modes that were left out before."""
     best = fastest(known)
     return SHARE * load.seconds(best.rate, workers=best.workers) > MORE
 
 
-def _same(found: Way, way: Way) -> bool:
+def _same(found: ExecutionMode, mode: ExecutionMode) -> bool:
     return (found.workers, found.threads, found.precision) == (
-        way.workers,
-        way.threads,
-        way.precision,
+        mode.workers,
+        mode.threads,
+        mode.precision,
     )
 
 
 class _Measuring:
     """Tries modes, the most promising first, as long as it is worthwhile."""
 
-    def __init__(self, ways: Sequence[Way], load: Load, setting: Settings, start: Start) -> None:
-        self._ways = ways
+    def __init__(
+        self, modes: Sequence[ExecutionMode], load: Load, params: Params, start: Start
+    ) -> None:
+        self._modes = modes
         self._load = load
-        self._setting = setting
+        self._setting = params
         self._start = start
-        self._measured: list[Way] = []
+        self._measured: list[ExecutionMode] = []
         self._running: dict[int, LocalExecutor] = {}
         self._spent = self._loading = self._probing = 0.0
         self._steps: list[int] = []  # of each worker of the first mode
 
-    def plan(self, usual: Way) -> tuple[Plan, LocalExecutor | None]:
+    def plan(self, usual: ExecutionMode) -> tuple[ExecutionPlan, LocalExecutor | None]:
         try:
-            for way in self._ways:
-                if self._is_worth_it(way):
-                    self._try(way)
+            for mode in self._modes:
+                if self._is_worth_it(mode):
+                    self._try(mode)
         except BaseException:
             self._close()
             raise
         if not self._measured:  # the study's first trial will say why
             self._close()
-            return Plan(usual, "usual"), None
+            return ExecutionPlan(usual, "usual"), None
         best = fastest(self._measured)
         chosen = self._running.pop(best.workers, None)
         self._close()
         if chosen is not None:
             chosen.adopt(best.precision)
         origin = "measured" if len(self._measured) > 1 else "tried"
-        return Plan(best, origin, tuple(self._measured), self._spent), chosen
+        return ExecutionPlan(best, origin, tuple(self._measured), self._spent), chosen
 
-    def _try(self, way: Way) -> None:
+    def _try(self, mode: ExecutionMode) -> None:
         """Measure a mode; a mode that fails is left out."""
         try:
-            self._measured.append(self._measure(way))
+            self._measured.append(self._measure(mode))
         except FoldwiseError:
-            failed = self._running.pop(way.workers, None)
+            failed = self._running.pop(mode.workers, None)
             if failed is not None:
                 failed.close()
 
-    def _is_worth_it(self, way: Way) -> bool:
+    def _is_worth_it(self, mode: ExecutionMode) -> bool:
         if not self._measured:  # if the first mode fails, the space is at fault
-            return way == self._ways[0]
+            return mode == self._modes[0]
         first = self._measured[0]
         total = self._load.seconds(first.rate, workers=first.workers)
-        needed = self._probing if way.workers in self._running else self._loading + self._probing
+        needed = self._probing if mode.workers in self._running else self._loading + self._probing
         return self._spent + needed <= min(LONGEST, SHARE * total)
 
-    def _measure(self, way: Way) -> Way:
-        executor = self._running.get(way.workers) or self._loaded(way)
+    def _measure(self, mode: ExecutionMode) -> ExecutionMode:
+        executor = self._running.get(mode.workers) or self._loaded(mode)
         began = time.monotonic()
         # Each worker trains as many steps as in the first mode, so that precisions are comparable.
         probes = [
-            Probe(self._setting, way.precision, seconds=MOMENT, steps=steps)
-            for steps in self._steps[: way.workers] or [0] * way.workers
+            Probe(self._setting, mode.precision, seconds=MOMENT, steps=steps)
+            for steps in self._steps[: mode.workers] or [0] * mode.workers
         ]
         found = executor.probe(probes, longest=LONGEST)
         self._steps = self._steps or [one.steps for one in found]
         self._probing = time.monotonic() - began
         self._spent += self._probing
-        return Way(
-            way.workers,
-            way.threads,
-            way.precision,
+        return ExecutionMode(
+            mode.workers,
+            mode.threads,
+            mode.precision,
             rate=sum(one.rate for one in found),
             accuracy=fmean(one.accuracy for one in found),
             checked=found[0].checked,
         )
 
-    def _loaded(self, way: Way) -> LocalExecutor:
+    def _loaded(self, mode: ExecutionMode) -> LocalExecutor:
         """Start the workers of a mode; the first start is needed anyway and does not count."""
         is_first = not self._running
         began = time.monotonic()
-        executor = self._running[way.workers] = self._start(way)
+        executor = self._running[mode.workers] = self._start(mode)
         executor.load()
         self._loading = time.monotonic() - began
         if not is_first:
@@ -200,26 +207,26 @@ _PROCESSORS = Path("/proc/cpuinfo")
 _MOST = 200  # entries; the oldest are removed
 
 
-def recall(path: Path, key: str) -> list[Way]:
+def recall(path: Path, key: str) -> list[ExecutionMode]:
     """Return the measured modes under a key; none if the cache cannot be read."""
     try:
-        return [Way(**way) for way in _read(path).get(key, [])]
+        return [ExecutionMode(**mode) for mode in _read(path).get(key, [])]
     except (TypeError, ValueError):
         return []
 
 
-def remember(path: Path, key: str, measured: Sequence[Way]) -> None:
+def remember(path: Path, key: str, measured: Sequence[ExecutionMode]) -> None:
     """Cache measurements; without a writable folder they are only repeated."""
     with suppress(OSError):
         known = _read(path)
         known.pop(key, None)
-        known[key] = [asdict(way) for way in measured]
+        known[key] = [asdict(mode) for mode in measured]
         kept = dict(list(known.items())[-_MOST:])
         with whole_file(path) as file:
             file.write((json.dumps(kept, indent=1) + "\n").encode())
 
 
-def key_for(space: str, dataset: str, setting: Settings, wish: str) -> str:
+def key_for(space: str, dataset: str, params: Params, request: str) -> str:
     """Return the cache key of a measurement.
 
     It depends on the processor and its cores, versions, the space and its file, the data, the
@@ -229,13 +236,13 @@ def key_for(space: str, dataset: str, setting: Settings, wish: str) -> str:
     Args:
         space: reference of the space.
         dataset: digest of the data.
-        setting: complete params.
-        wish: choices that are already made.
+        params: complete params.
+        request: choices that are already made.
     """
     versions = package_versions(("tensorflow", "keras"))
     machine = f"{_processor()} x {cores()}"
-    trained = json.dumps(setting, sort_keys=True, default=str).encode()
-    what = [space, dataset[:16], _digest(_source(space) + trained), wish]
+    trained = json.dumps(params, sort_keys=True, default=str).encode()
+    what = [space, dataset[:16], _digest(_source(space) + trained), request]
     return " | ".join([machine, *map(" ".join, versions.items()), *what])
 
 

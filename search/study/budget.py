@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from spaces import Settings
+from spaces import Params
 from tracking.history import History, TrialHistory
 
 # At the end of a session's time some is kept for the race of the waiting trials: from fold to fold
@@ -19,14 +19,14 @@ class Budget:
     Attributes:
         baselines: complete settings by name, evaluated first.
         trials: total number of trials, those of the history included.
-        confirm: number of best trials to evaluate once more on further folds, and with them the
-            best baseline, which they are measured by.
+        confirm: number of best trials to evaluate once more on confirmation folds, and with
+            them the best baseline, which they are measured by.
         retry_failed: whether failed trials are tried once more.
         deadline: `time.monotonic()` at which to stop, None for never.
     """
 
     trials: int
-    baselines: Mapping[str, Settings] = field(default_factory=dict)
+    baselines: Mapping[str, Params] = field(default_factory=dict)
     confirm: int = 0
     retry_failed: bool = False
     deadline: float | None = None

@@ -20,7 +20,7 @@ DOUBT = 2.0  # standard errors by which a precision may score lower within noise
 
 
 @dataclass(frozen=True)
-class Way:
+class ExecutionMode:
     """An execution mode: workers, threads and precision, and how fast it was.
 
     Attributes:
@@ -45,7 +45,7 @@ class Way:
         workers = counted(self.workers, "worker") if self.workers else "as many workers as fit"
         return f"{workers}{threads}, {self.precision}"
 
-    def scores_like(self, other: "Way") -> bool:
+    def scores_like(self, other: "ExecutionMode") -> bool:
         """Return whether it scored as well as the other, within noise, or better."""
         share = max(other.accuracy, 1 / max(other.checked, 1))
         error = math.sqrt(2 * share * max(1 - share, 0.01) / max(other.checked, 1))
@@ -53,7 +53,7 @@ class Way:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ExecutionPlan:
     """The execution mode of a session, and why it was chosen.
 
     Attributes:
@@ -65,21 +65,22 @@ class Plan:
         seconds: time that measuring took.
     """
 
-    way: Way
+    mode: ExecutionMode
     origin: str
-    measured: tuple[Way, ...] = ()
+    measured: tuple[ExecutionMode, ...] = ()
     seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as JSON for the journal."""
-        return asdict(self)
+        told = asdict(self)
+        return {"way": told.pop("mode"), **told}  # the name it has had in journals from the start
 
     def told(self) -> str:
         """Return it as one line."""
-        line = f"{self.way}"
-        if self.way.rate:
-            line += f": {self.way.rate:,.0f} samples/s"
-            others = [f"{way} {way.rate:,.0f}" for way in self.measured if way != self.way]
+        line = f"{self.mode}"
+        if self.mode.rate:
+            line += f": {self.mode.rate:,.0f} samples/s"
+            others = [f"{mode} {mode.rate:,.0f}" for mode in self.measured if mode != self.mode]
             line += f" ({'; '.join(others)})" if others else ""
         if self.origin == "measured":
             return f"{line}, measured in {self.seconds:.0f} s"
@@ -116,7 +117,7 @@ FOLD_SECONDS = 0.3  # seconds that a fold takes besides its steps
 FASTEST = 200_000.0  # samples per second that the smallest models train on a few cores
 
 
-def fastest(measured: Sequence[Way]) -> Way:
+def fastest(measured: Sequence[ExecutionMode]) -> ExecutionMode:
     """Return the best of the measured modes.
 
     A mode with another precision than the first is chosen only if it is clearly faster and scores
@@ -127,21 +128,21 @@ def fastest(measured: Sequence[Way]) -> Way:
     """
     if not measured:
         raise ValueError("nothing was measured")
-    usual = [way for way in measured if way.precision == measured[0].precision]
-    others = [way for way in measured if way not in usual and _scores(way, usual)]
+    usual = [mode for mode in measured if mode.precision == measured[0].precision]
+    others = [mode for mode in measured if mode not in usual and _scores(mode, usual)]
     best = _quickest(usual)
     if others and _quickest(others).rate > GAIN * best.rate:
         return _quickest(others)
     return best
 
 
-def _scores(way: Way, usual: Sequence[Way]) -> bool:
-    alike = [other for other in usual if other.workers == way.workers]
-    return all(way.scores_like(other) for other in alike or usual)
+def _scores(mode: ExecutionMode, usual: Sequence[ExecutionMode]) -> bool:
+    alike = [other for other in usual if other.workers == mode.workers]
+    return all(mode.scores_like(other) for other in alike or usual)
 
 
-def _quickest(ways: Sequence[Way]) -> Way:
+def _quickest(modes: Sequence[ExecutionMode]) -> ExecutionMode:
     """Return the fastest mode, or one with fewer workers that is nearly as fast."""
-    quickest = max(ways, key=lambda way: way.rate)
-    near = [way for way in ways if way.rate * GAIN >= quickest.rate]
-    return min(near, key=lambda way: way.workers)
+    quickest = max(modes, key=lambda mode: mode.rate)
+    near = [mode for mode in modes if mode.rate * GAIN >= quickest.rate]
+    return min(near, key=lambda mode: mode.workers)

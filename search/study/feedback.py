@@ -16,7 +16,7 @@ import statistics
 from bisect import bisect_left, insort
 
 from search.study.drivers import Driver, Outcome
-from search.study.pruners.base import Standing
+from search.study.pruners.base import Scoreboard
 from tracking.history import History, TrialHistory
 
 PEERS = 32  # so many trials tell how much is gained within the first fold
@@ -62,8 +62,8 @@ class Feedback:
             outcome = self.outcome(self._history.trials[number])
             if outcome is not None and outcome != self._told.get(number):
                 self._told[number] = outcome
-                setting = self._history.trials[number].started.parameters
-                self._driver.tell(number, setting, outcome)
+                params = self._history.trials[number].started.parameters
+                self._driver.tell(number, params, outcome)
         self._new = set()
 
     def outcome(self, trial: TrialHistory) -> Outcome | None:
@@ -97,7 +97,7 @@ class _Scale:
 
     def __init__(self, history: History) -> None:
         self._history = history
-        self._standing = Standing(history.objectives[0])
+        self._scoreboard = Scoreboard(history.objectives[0])
         self._gains: dict[int, dict[int, float]] = {}
         self._peers: list[int] = []
         self._within_fold: dict[tuple[int, int], float] = {}  # by epoch and of how many
@@ -106,10 +106,10 @@ class _Scale:
     def note(self, number: int) -> None:
         """Take in what a trial has shown so far."""
         trial = self._history.trials[number]
-        means = self._standing.means(trial)
-        score = trial.score(self._standing.objective.name)
+        means = self._scoreboard.means(trial)
+        score = trial.score(self._scoreboard.objective.name)
         if score is not None:
-            means.append(self._standing.objective.oriented(score))
+            means.append(self._scoreboard.objective.oriented(score))
         for stand, mean in enumerate(means[:-1], start=1):
             self._note_gain(stand, number, means[stand] - mean)
         if means:
@@ -122,15 +122,15 @@ class _Scale:
 
     def has_folds(self, trial: TrialHistory) -> bool:
         """Say whether the trial has finished a fold."""
-        return bool(self._standing.means(trial))
+        return bool(self._scoreboard.means(trial))
 
     def value(self, trial: TrialHistory) -> float | None:
         """Return what a trial would have scored; None where it showed nothing."""
-        means = self._standing.means(trial)
+        means = self._scoreboard.means(trial)
         if means:
             return means[-1] + self._gain_from(len(means))
         epoch = max(trial.folds[1].epochs, default=0) if 1 in trial.folds else 0
-        shown = self._standing.epoch(trial, 1, epoch)
+        shown = self._scoreboard.epoch(trial, 1, epoch)
         if shown is None or not math.isfinite(shown):
             return None
         return shown + self._gain_within_fold(trial, epoch) + self._gain_from(1)
@@ -164,9 +164,9 @@ class _Scale:
         place = (0, 0) if epoch == trial.rung else (epoch, epochs)
         if place not in self._within_fold:
             gains = [
-                self._standing.means(peer)[0] - then
+                self._scoreboard.means(peer)[0] - then
                 for peer in (self._history.trials[number] for number in self._peers)
-                if (then := self._standing.epoch(peer, 1, _same_share(peer, *place))) is not None
+                if (then := self._scoreboard.epoch(peer, 1, _same_share(peer, *place))) is not None
             ]
             self._within_fold[place] = statistics.fmean(gains) if gains else 0.0
         return self._within_fold[place]

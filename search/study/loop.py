@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from search.data.folds import further_numbers
+from search.data.folds import confirmation_numbers
 from search.errors import FoldwiseError
 from search.executors import Executor
 from search.executors.protocol import GO_ON, HALT, FoldKey, FoldTask, Verdict
@@ -14,9 +14,9 @@ from search.study.budget import Budget, seconds_to_race
 from search.study.drivers import Driver
 from search.study.feedback import Feedback
 from search.study.pruners import Pruner
-from search.study.pruners.base import Standing
+from search.study.pruners.base import Scoreboard
 from search.study.trial_end import OutOfFold, Spent, TrialEnds
-from spaces import Settings
+from spaces import Params
 from tracking.history import History, TrialHistory
 from tracking.records import (
     AttemptFailed,
@@ -230,10 +230,10 @@ class Study:
 
     def _submit(self, number: int, fold: int, *, ahead: bool = False) -> None:
         trial = self._history.trials[number]
-        folds = [*trial.finished_folds().values(), *trial.finished_more_folds().values()]
+        folds = [*trial.finished_folds().values(), *trial.finished_confirmation_folds().values()]
         task = FoldTask(
             trial=number,
-            params=trial.setting,
+            params=trial.params,
             fold=fold,
             describe=not trial.model or bool(self._ends.missing(trial)),
             seconds_before=sum(ended.seconds for ended in folds),
@@ -296,7 +296,7 @@ class Study:
             return None
         return self._started(number, params, "sampled")
 
-    def _started(self, number: int, params: Settings, origin: str) -> TrialStarted:
+    def _started(self, number: int, params: Params, origin: str) -> TrialStarted:
         return TrialStarted(
             at=time.time(),
             trial=number,
@@ -319,7 +319,7 @@ class Study:
         lost = self._ends.faults(trial, numbers)
         for fold, fault in lost.items():
             self._train_again(trial, fold, fault)
-        finished = {*trial.finished_folds(), *trial.finished_more_folds()} - set(lost)
+        finished = {*trial.finished_folds(), *trial.finished_confirmation_folds()} - set(lost)
         return [n for n in numbers if n not in finished and (trial.number, n) not in self._running]
 
     def _train_again(self, trial: TrialHistory, fold: int, fault: str) -> None:
@@ -339,9 +339,9 @@ class Study:
         """
         waiting = [trial for trial in self._history.trials.values() if self._may_race(trial)]
         level = min(map(self._race_level, waiting), default=0)
-        standing = Standing(self._history.objectives[0])
+        scoreboard = Scoreboard(self._history.objectives[0])
         racing = [trial for trial in waiting if self._race_level(trial) == level]
-        return sorted(racing, key=lambda trial: -standing.mean(trial, range(1, level + 1)))
+        return sorted(racing, key=lambda trial: -scoreboard.mean(trial, range(1, level + 1)))
 
     def _race_level(self, trial: TrialHistory) -> int:
         """Return over how many of its first folds a trial is compared next."""
@@ -372,7 +372,7 @@ class Study:
     def _confirmations(self) -> Iterator[Turn]:
         for trial in self._to_confirm():
             self._tried.add(trial.number)
-            numbers = further_numbers(self._folds)
+            numbers = confirmation_numbers(self._folds)
             yield Turn(trial.number, numbers, deque(self._left(trial, numbers)))
 
     def _to_confirm(self) -> list[TrialHistory]:
@@ -414,7 +414,7 @@ class Study:
 
     def _is_finished(self, task: FoldTask) -> bool:
         trial = self._history.trials[task.trial]
-        return task.fold in trial.finished_folds() | trial.finished_more_folds()
+        return task.fold in trial.finished_folds() | trial.finished_confirmation_folds()
 
     def _reason_to_prune(self, trial: TrialHistory) -> str:
         is_over = trial.state.is_over or trial.level >= self._folds
@@ -463,7 +463,7 @@ class Study:
     def _finish_if_over(self, turn: Turn) -> None:
         """Do what the end of a turn means: nothing yet, a complete trial, or a confirmed one."""
         trial, last = self._history.trials[turn.trial], turn.numbers[-1]
-        folds = {**trial.finished_folds(), **trial.finished_more_folds()}
+        folds = {**trial.finished_folds(), **trial.finished_confirmation_folds()}
         if not all(number in folds for number in turn.numbers):
             return  # some are in training, have not begun, or were halted
         if last >= self._folds:

@@ -16,8 +16,8 @@ from search.data.folds import (
     CONFIRMATIONS,
     Folds,
     Indices,
+    make_confirmation_folds,
     make_folds,
-    make_further_folds,
     unevenness,
 )
 from search.data.inputs import data_spec, space_on
@@ -59,7 +59,7 @@ TOLD_PARTS = 0.01  # a notice is given from this fraction of texts that are part
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenStudy:
     """A study that is ready to run; if it is new, nothing has been written yet.
 
     Attributes:
@@ -89,10 +89,10 @@ class Opened:
         """The study's files."""
         return self.reader.folder
 
-    def further_folds(self) -> Folds:
+    def confirmation_folds(self) -> Folds:
         """Return the confirmation folds, cut from unused samples as far as possible."""
         dropped = left_out(self.dataset, _unheard) if self.settings.drop_duplicates else None
-        return make_further_folds(
+        return make_confirmation_folds(
             self.dataset.train_labels,
             self.folds,
             seeds=[
@@ -111,7 +111,7 @@ def open_study(
     data_dir: Path | None,
     notify: Notify,
     accept_changed_code: bool = False,
-) -> Opened:
+) -> OpenStudy:
     """Open a new or an existing study.
 
     Settings that are not given are those of the study if it exists, else the defaults.
@@ -172,7 +172,7 @@ def open_study(
     start = first_record(settings, narrowed.space, dataset, folds)
     if before is not None:
         check_same(before, start)
-    return Opened(
+    return OpenStudy(
         settings=settings,
         narrowed=narrowed,
         dataset=dataset,

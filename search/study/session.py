@@ -18,10 +18,10 @@ from search.study.drivers import make_driver
 from search.study.execution import AUTO
 from search.study.identity import check_code
 from search.study.loop import COMPLETE, Study
-from search.study.opening import Opened
+from search.study.opening import OpenStudy
 from search.study.pruners import make_pruner
 from search.study.trial_end import OutOfFold
-from search.study.workers import Planned
+from search.study.workers import SessionWorkers
 from search.text import Notify
 from search.tracker import Tracker
 from tracking.event_log import EventLog
@@ -51,7 +51,7 @@ class SessionResult:
 
 
 def run_session(
-    opened: Opened, tracker: Tracker, *, observe: OnRecord, notify: Notify
+    opened: OpenStudy, tracker: Tracker, *, observe: OnRecord, notify: Notify
 ) -> SessionResult:
     """Run an opened study up to its number of trials.
 
@@ -83,7 +83,7 @@ def run_session(
             opened.folds.save(opened.folder.folds)
         budget = _budget(opened)
         confirmation = _confirmation(opened, notify)
-        planned = stack.enter_context(closing(Planned.of(opened, history, budget)))
+        planned = stack.enter_context(closing(SessionWorkers.of(opened, history, budget)))
         plan = planned.plan
         if history.study is None:
             log.append(planned.start)
@@ -95,8 +95,8 @@ def run_session(
                 confirmation=confirmation,
                 environment={
                     **environment,
-                    "precision": plan.way.precision,
-                    "workers": plan.way.workers or AUTO,
+                    "precision": plan.mode.precision,
+                    "workers": plan.mode.workers or AUTO,
                     "plan": plan.to_json() | {"told": plan.told()},
                 },
                 code=opened.code,
@@ -133,7 +133,7 @@ def _tell_changes(history: History, accepted: list[str], environment: Json, noti
         )
 
 
-def _are_there(opened: Opened) -> bool:
+def _are_there(opened: OpenStudy) -> bool:
     """Say whether the file of the folds is whole and the study's; they can be cut anew."""
     try:
         return Folds.load(opened.folder.folds).digest == opened.folds.digest
@@ -141,19 +141,23 @@ def _are_there(opened: Opened) -> bool:
         return False
 
 
-def _confirmation(opened: Opened, notify: Notify) -> Json:
+def _confirmation(opened: OpenStudy, notify: Notify) -> Json:
     """Cut the folds that confirm trials where there are none yet; return what they are."""
-    path = opened.folder.further_folds
+    path = opened.folder.confirmation_folds
     if not (path.exists() or opened.settings.confirm):
         return {}
     is_new = not path.exists()
-    further = opened.further_folds() if is_new else Folds.load(path)
-    unused = int(np.setdiff1d(further.used, opened.folds.used).size)
+    confirmation_folds = opened.confirmation_folds() if is_new else Folds.load(path)
+    unused = int(np.setdiff1d(confirmation_folds.used, opened.folds.used).size)
     if is_new:
-        further.save(path)
+        confirmation_folds.save(path)
         if unused:
-            notify(_on_unused(further.samples, unused))
-    return {"digest": further.digest, "samples": further.samples, "unused": unused}
+            notify(_on_unused(confirmation_folds.samples, unused))
+    return {
+        "digest": confirmation_folds.digest,
+        "samples": confirmation_folds.samples,
+        "unused": unused,
+    }
 
 
 def _on_unused(samples: int, unused: int) -> str:
@@ -166,7 +170,7 @@ def _on_unused(samples: int, unused: int) -> str:
     )
 
 
-def _opened_log(opened: Opened, stack: ExitStack, notify: Notify) -> EventLog:
+def _opened_log(opened: OpenStudy, stack: ExitStack, notify: Notify) -> EventLog:
     try:
         return stack.enter_context(opened_log(opened.reader, notify))
     except StudyLocked as error:
@@ -178,7 +182,7 @@ def _opened_log(opened: Opened, stack: ExitStack, notify: Notify) -> EventLog:
         ) from error
 
 
-def _budget(opened: Opened) -> Budget:
+def _budget(opened: OpenStudy) -> Budget:
     settings = opened.settings
     return Budget(
         trials=settings.trials,
@@ -190,8 +194,8 @@ def _budget(opened: Opened) -> Budget:
 
 
 def _run(
-    opened: Opened,
-    planned: Planned,
+    opened: OpenStudy,
+    planned: SessionWorkers,
     log: EventLog,
     budget: Budget,
     notify: Notify,

@@ -60,7 +60,7 @@ class OutOfFold:
 
     @cached_property
     def _confirmation_folds(self) -> Folds:
-        return Folds.load(self.folder.further_folds)
+        return Folds.load(self.folder.confirmation_folds)
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class TrialEnds:
 
     def faults(self, trial: TrialHistory, numbers: Iterable[int]) -> dict[int, str]:
         """Return what of a trial's finished folds cannot be used, and why, by number."""
-        folds = {**trial.finished_folds(), **trial.finished_more_folds()}
+        folds = {**trial.finished_folds(), **trial.finished_confirmation_folds()}
         if self.out_of_fold is None:
             return {}
         found = {n: self.out_of_fold.fault(folds[n]) for n in numbers if n in folds}
@@ -157,7 +157,7 @@ class TrialEnds:
         self, trial: TrialHistory, *, reason: str = "", error: str = ""
     ) -> TrialConfirmed:
         """Return the end of a trial's confirmation; where it failed, with reason and traceback."""
-        folds = trial.finished_more_folds()
+        folds = trial.finished_confirmation_folds()
         scores = _means(folds) | {"macro_f1": _mean(folds, "macro_f1")} if not error else {}
         return TrialConfirmed(
             at=time.time(),

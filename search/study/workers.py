@@ -10,13 +10,20 @@ import numpy as np
 
 from search.data.folds import Folds
 from search.data.inputs import data_spec
-from search.executors import ClusterWish, Executor, Limits, LocalExecutor, PerTrial, make_executor
+from search.executors import (
+    ClusterRequest,
+    Executor,
+    Limits,
+    LocalExecutor,
+    PerTrial,
+    make_executor,
+)
 from search.executors.protocol import Work
-from search.study.autotune import Wish, key_for, plan_for, recall, remember
+from search.study.autotune import ExecutionRequest, key_for, plan_for, recall, remember
 from search.study.budget import Budget
-from search.study.execution import AUTO, Load, Plan, Way
+from search.study.execution import AUTO, ExecutionMode, ExecutionPlan, Load
 from search.study.identity import study_pixels
-from search.study.opening import Opened
+from search.study.opening import OpenStudy
 from search.study.settings import StudySettings
 from spaces import ImageInput
 from tracking.history import History
@@ -29,7 +36,7 @@ from tracking.records import StudyStarted
 _STAYING, _SHARES = 4, {"racing": (0.8, 0.1), "hyperband": (0.8, 0.2), "median": (0.8, 0.4)}
 
 
-class Planned:
+class SessionWorkers:
     """A session's plan.
 
     Args:
@@ -39,35 +46,37 @@ class Planned:
             `executor` has handed them out.
     """
 
-    def __init__(self, opened: Opened, plan: Plan, measured_with: LocalExecutor | None) -> None:
+    def __init__(
+        self, opened: OpenStudy, plan: ExecutionPlan, measured_with: LocalExecutor | None
+    ) -> None:
         self._opened = opened
         self.plan = plan
         self._started = measured_with
 
     @classmethod
-    def of(cls, opened: Opened, history: History, budget: Budget) -> "Planned":
+    def of(cls, opened: OpenStudy, history: History, budget: Budget) -> "SessionWorkers":
         """Make the plan; a study that has begun keeps its precision.
 
         Where there may be much to train, workers are started and measured; else it takes no time.
         """
         settings = opened.settings
-        wish = _wish(opened)
+        request = _request(opened)
         if settings.executor == "ray":
-            count = 0 if settings.workers == AUTO else wish.usual().workers
-            way = replace(wish.usual(), workers=count, threads=settings.cpus_per_trial)
-            return cls(opened, Plan(way, "usual"), None)
+            count = 0 if settings.workers == AUTO else request.usual().workers
+            mode = replace(request.usual(), workers=count, threads=settings.cpus_per_trial)
+            return cls(opened, ExecutionPlan(mode, "usual"), None)
         if settings.executor != "local" or budget.is_done(history):
-            return cls(opened, Plan(wish.usual(), "usual"), None)
+            return cls(opened, ExecutionPlan(request.usual(), "usual"), None)
         path = Home(opened.folder.root.parent.parent).plans
         narrowed = opened.narrowed
-        setting = next(iter(narrowed.baselines.values()), narrowed.space.complete({}))
-        key = key_for(settings.space, opened.dataset.digest, setting, str(wish))
+        params = next(iter(narrowed.baselines.values()), narrowed.space.complete({}))
+        key = key_for(settings.space, opened.dataset.digest, params, str(request))
         plan, started = plan_for(
-            wish,
+            request,
             _load(opened, history),
-            setting,
+            params,
             remembered=recall(path, key),
-            start=lambda way: _local(opened, way),
+            start=lambda mode: _local(opened, mode),
         )
         if plan.origin in ("measured", "tried"):
             remember(path, key, plan.measured)
@@ -77,21 +86,21 @@ class Planned:
     def start(self) -> StudyStarted:
         """The study's first record, with the precision that was chosen."""
         start = self._opened.start
-        return replace(start, settings={**start.settings, "precision": self.plan.way.precision})
+        return replace(start, settings={**start.settings, "precision": self.plan.mode.precision})
 
     def executor(self, notify: Callable[[str], None]) -> Executor:
         """Return the workers of the plan; they are the caller's to close."""
         started, self._started = self._started, None
         if started is not None:
             return started
-        settings, way = self._opened.settings, self.plan.way
+        settings, mode = self._opened.settings, self.plan.mode
         return make_executor(
             settings.executor,
-            work_of(self._opened, way.precision),
+            work_of(self._opened, mode.precision),
             self._opened.folder.worker_log,
-            workers=way.workers or None,
+            workers=mode.workers or None,
             limits=_limits(settings),
-            wish=ClusterWish(
+            request=ClusterRequest(
                 settings.ray_address, PerTrial(settings.cpus_per_trial, settings.gpus_per_trial)
             ),
             notify=notify,
@@ -103,9 +112,9 @@ class Planned:
             self._started.close()
 
 
-def _wish(opened: Opened) -> Wish:
+def _request(opened: OpenStudy) -> ExecutionRequest:
     settings = opened.settings
-    return Wish(
+    return ExecutionRequest(
         workers=None if isinstance(settings.workers, str) else settings.workers,
         precision=None if settings.precision == AUTO else settings.precision,
         trials=settings.trials,
@@ -113,15 +122,15 @@ def _wish(opened: Opened) -> Wish:
     )
 
 
-def _samples_held(opened: Opened) -> int:
+def _samples_held(opened: OpenStudy) -> int:
     """Return how many samples a worker holds: of the study's folds, and of those that confirm."""
-    path = opened.folder.further_folds
+    path = opened.folder.confirmation_folds
     if not path.exists():
         return opened.folds.samples
     return len(np.union1d(opened.folds.used, Folds.load(path).used))
 
 
-def _sample_bytes(opened: Opened) -> int:
+def _sample_bytes(opened: OpenStudy) -> int:
     """Return the bytes of a sample as workers hold it: a pixel takes one, other numbers four."""
     space = opened.narrowed.space
     taken = space.input_for(opened.dataset.kind)
@@ -129,7 +138,7 @@ def _sample_bytes(opened: Opened) -> int:
     return math.prod(data_spec(opened.dataset, space).input_shape) * (1 if is_bytes else 4)
 
 
-def _load(opened: Opened, history: History) -> Load:
+def _load(opened: OpenStudy, history: History) -> Load:
     settings = opened.settings
     trials = max(0, settings.trials - len(history.finished()))
     baselines = min(trials, len(opened.narrowed.baselines)) if settings.baselines else 0
@@ -149,17 +158,17 @@ def _limits(settings: StudySettings) -> Limits:
     return Limits(trial_seconds=settings.trial_timeout, memory=settings.worker_memory)
 
 
-def _local(opened: Opened, way: Way) -> LocalExecutor:
+def _local(opened: OpenStudy, mode: ExecutionMode) -> LocalExecutor:
     return LocalExecutor(
-        work_of(opened, way.precision),
+        work_of(opened, mode.precision),
         opened.folder.worker_log,
-        workers=way.workers,
+        workers=mode.workers,
         limits=_limits(opened.settings),
-        load_at_once=way.workers,  # measuring begins when the last is ready
+        load_at_once=mode.workers,  # measuring begins when the last is ready
     )
 
 
-def work_of(opened: Opened, precision: str) -> Work:
+def work_of(opened: OpenStudy, precision: str) -> Work:
     """Return what the workers of a study load, to compute in a precision."""
     settings = opened.settings
     return Work(

@@ -13,7 +13,7 @@ import numpy as np
 
 from search.data.arrays import Array
 from search.tasks.classification import other_weights, single
-from spaces import Settings
+from spaces import Params
 
 if TYPE_CHECKING:
     import keras
@@ -228,15 +228,15 @@ class Augmentation:
     flip: bool = False
 
     @classmethod
-    def of(cls, setting: Settings) -> "Augmentation | None":
+    def of(cls, params: Params) -> "Augmentation | None":
         """Return the setting's augmentation; None where it is off or changes nothing."""
-        if not setting.get("augmentation", False):
+        if not params.get("augmentation", False):
             return None
         made = cls(
-            shift=float(setting.get("shift", 0.0)),
-            rotation=float(setting.get("rotation", 0.0)),
-            zoom=float(setting.get("zoom", 0.0)),
-            flip=bool(setting.get("flip", False)),
+            shift=float(params.get("shift", 0.0)),
+            rotation=float(params.get("rotation", 0.0)),
+            zoom=float(params.get("zoom", 0.0)),
+            flip=bool(params.get("flip", False)),
         )
         return made if made.shift or made.rotation or made.zoom or made.flip else None
 

@@ -27,7 +27,7 @@ from spaces import (
     Code,
     DataSpec,
     Fingerprint,
-    Settings,
+    Params,
     Space,
     SpaceError,
     fingerprint_of,
@@ -58,11 +58,11 @@ class Built:
 
     Attributes:
         model: what `build` returned.
-        thaw: the space's, of the same run of its code.
+        unfreeze: the space's, of the same run of its code.
     """
 
     model: Any
-    thaw: Callable[[Any, Mapping[str, Any]], float] | None
+    unfreeze: Callable[[Any, Mapping[str, Any]], float] | None
 
 
 class Models:
@@ -105,12 +105,12 @@ class Models:
 
     @contextmanager
     def built(
-        self, setting: Settings, data: DataSpec, *, seed: int | None = None, precision: str
+        self, params: Params, data: DataSpec, *, seed: int | None = None, precision: str
     ) -> Iterator[Built]:
         """Build a model, and keep the state it was built in until the context is left.
 
         Args:
-            setting: a complete one.
+            params: a complete one.
             data: what the model is built for.
             seed: decides its initial weights; None for the study's seed.
             precision: Keras's dtype policy, unless the space's code sets one itself.
@@ -124,12 +124,12 @@ class Models:
         seed = self._seed if seed is None else seed
         with_import = seed if self._import_matters else derive(seed, "import")
         again = None if self._import_matters else seed
-        with self._built(setting, data, precision, with_import, again) as made:
+        with self._built(params, data, precision, with_import, again) as made:
             yield made
 
     @contextmanager
     def _built(
-        self, setting: Settings, data: DataSpec, precision: str, first: int, then: int | None
+        self, params: Params, data: DataSpec, precision: str, first: int, then: int | None
     ) -> Iterator[Built]:
         """Run the code under the seed `first`, and `build` under `then` or from there on."""
         with untouched_state():
@@ -139,10 +139,10 @@ class Models:
             with run_anew(self._space, self._code) as space:
                 if then is not None:
                     set_seed(then)
-                model = space.build(setting, data)
+                model = space.build(params, data)
                 self._check(model)
                 try:
-                    yield Built(model, space.thaw)
+                    yield Built(model, space.unfreeze)
                 finally:
                     self._seen.add(model)
 
@@ -158,12 +158,12 @@ class Models:
         other begins it with `build`, whatever its import draws. Asked once, with the default
         setting, so that all processes come to the same answer.
         """
-        setting = self._space.complete({})
+        params = self._space.complete({})
 
         def begun(first: int) -> str:
             with untouched_state():
                 keras.backend.clear_session(free_memory=False)  # so that names are the same
-                with self._built(setting, data, precision, first, 1) as made:
+                with self._built(params, data, precision, first, 1) as made:
                     return _beginning(made.model, data)
 
         try:

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from spaces import Settings
+from spaces import Params
 
 # What a weight penalty applies to; biases and normalisation stay free.
 _KERNELS = frozenset({"kernel", "depthwise_kernel", "pointwise_kernel", "recurrent_kernel"})
@@ -12,7 +12,7 @@ _KERNELS = frozenset({"kernel", "depthwise_kernel", "pointwise_kernel", "recurre
 
 def compile_model(
     model: keras.Model,
-    setting: Settings,
+    params: Params,
     *,
     units: int,
     steps: int,
@@ -25,7 +25,7 @@ def compile_model(
 
     Args:
         model: one output a class, or one for two classes.
-        setting: its `optimizer`, `learning_rate`, `schedule`, `l2` and what belongs to them.
+        params: its `optimizer`, `learning_rate`, `schedule`, `l2` and what belongs to them.
         units: number of its outputs, from `outputs.output_units`.
         steps: number of batches it will be trained on, which is how long a schedule lasts.
         logits: whether its outputs are logits, not probabilities.
@@ -34,10 +34,10 @@ def compile_model(
     """
     if model.compiled and factor is None:
         return
-    penalise(model, float(setting.get("l2", 0.0)))
+    penalise(model, float(params.get("l2", 0.0)))
     model.compile(
-        optimizer=_optimizer(setting, steps, 1.0 if factor is None else factor),
-        loss=_loss(units, float(setting.get("label_smoothing", 0.0)), logits=logits),
+        optimizer=_optimizer(params, steps, 1.0 if factor is None else factor),
+        loss=_loss(units, float(params.get("label_smoothing", 0.0)), logits=logits),
         metrics=[_accuracy(units, logits=logits)],
         jit_compile=False,
     )
@@ -65,14 +65,14 @@ def _accuracy(units: int, *, logits: bool) -> Any:
     return "accuracy"
 
 
-def _optimizer(setting: Settings, steps: int, factor: float) -> Any:
-    rate = _learning_rate(setting, steps, factor)
-    match setting["optimizer"]:
+def _optimizer(params: Params, steps: int, factor: float) -> Any:
+    rate = _learning_rate(params, steps, factor)
+    match params["optimizer"]:
         case "sgd":
-            momentum = float(setting.get("momentum", 0.0))
+            momentum = float(params.get("momentum", 0.0))
             return keras.optimizers.SGD(rate, momentum=momentum, nesterov=momentum > 0)
         case "adamw":
-            decay = float(setting.get("weight_decay", 4e-3))
+            decay = float(params.get("weight_decay", 4e-3))
             optimizer = keras.optimizers.AdamW(rate, weight_decay=decay)
             optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
             return optimizer
@@ -82,11 +82,11 @@ def _optimizer(setting: Settings, steps: int, factor: float) -> Any:
             )
 
 
-def _learning_rate(setting: Settings, steps: int, factor: float) -> Any:
-    rate = float(setting["learning_rate"]) * factor
-    if setting.get("schedule") != "cosine":
+def _learning_rate(params: Params, steps: int, factor: float) -> Any:
+    rate = float(params["learning_rate"]) * factor
+    if params.get("schedule") != "cosine":
         return rate
-    warmup = int(steps * float(setting.get("warmup", 0.0)))
+    warmup = int(steps * float(params.get("warmup", 0.0)))
     if warmup == 0:
         return keras.optimizers.schedules.CosineDecay(rate, steps)
     return keras.optimizers.schedules.CosineDecay(

@@ -20,13 +20,13 @@ from search.training.batches import Augmentation, Part, lengths_of, shuffled, sp
 from search.training.compiling import compile_model
 from search.training.program import Program, Programs
 from search.training.targets import Targets
-from spaces import Settings
+from spaces import Params
 
 INNER_FRACTION = 0.1
 FOR_FILL = 1000  # training images whose border tells what comes in when they are moved
 PLATEAU_FACTOR, PLATEAU_PATIENCE = 0.3, 1
 
-Thaw = Callable[[Any, Mapping[str, Any]], float]
+Unfreeze = Callable[[Any, Mapping[str, Any]], float]
 
 
 @dataclass(frozen=True)
@@ -75,12 +75,12 @@ def fit(
     model: keras.Model,
     training: Part,
     validation: Part | None,
-    setting: Settings,
+    params: Params,
     *,
     classes: int,
     seed: int,
     on_epoch: Callable[[Epoch], None],
-    thaw: Thaw | None = None,
+    unfreeze: Unfreeze | None = None,
     programs: Programs | None = None,
     notify: Callable[[str], None] | None = None,
 ) -> Fitted:
@@ -95,11 +95,11 @@ def fit(
         model: built; a compiled one keeps its loss and optimizer.
         training: what it learns from, shuffled every epoch.
         validation: what it is scored on, or None.
-        setting: the training choices.
+        params: the training choices.
         classes: number of classes.
         seed: decides shuffling, augmentation and the inner part.
         on_epoch: called after every epoch; what it raises ends the training and reaches the caller.
-        thaw: makes more of the model trainable after the setting's `frozen_epochs`.
+        unfreeze: makes more of the model trainable after the setting's `frozen_epochs`.
         programs: those of earlier folds; with one of the same setting, that one's model is trained
             in place of `model`, from `model`'s initial values.
         notify: takes what the user should know about the model's outputs.
@@ -108,18 +108,18 @@ def fit(
         Diverged: the loss is no longer a finite number.
         ValueError: the model's output does not fit the classes, or its loss the labels.
     """
-    training, inner = _split(training, setting, seed)
-    frozen = int(setting.get("frozen_epochs", 0)) if thaw is not None else 0
-    kept = programs if thaw is None or not frozen else None
-    run = _Run(model, training, inner, validation, setting, classes, seed, on_epoch, kept, notify)
-    epochs = int(setting["epochs"])
-    if thaw is None or not frozen:
+    training, inner = _split(training, params, seed)
+    frozen = int(params.get("frozen_epochs", 0)) if unfreeze is not None else 0
+    kept = programs if unfreeze is None or not frozen else None
+    run = _Run(model, training, inner, validation, params, classes, seed, on_epoch, kept, notify)
+    epochs = int(params["epochs"])
+    if unfreeze is None or not frozen:
         return run.train(0, epochs)
     done = run.train(0, min(frozen, epochs))
     if frozen >= epochs:
         return done
     first = done.epochs  # early stopping may have ended the frozen epochs
-    return run.train(first, first + epochs - frozen, factor=thaw(model, setting))
+    return run.train(first, first + epochs - frozen, factor=unfreeze(model, params))
 
 
 def predict(model: keras.Model, inputs: Array, outputs: Outputs) -> Array:
@@ -133,7 +133,7 @@ class _Run:
     training: Part
     inner: Part | None
     validation: Part | None
-    setting: Settings
+    params: Params
     classes: int
     seed: int
     on_epoch: Callable[[Epoch], None]
@@ -146,7 +146,7 @@ class _Run:
         program, targets = self._program(batches * (last - first), factor)
         if targets.notice and self.notify is not None:
             self.notify(targets.notice)
-        stops = bool(self.setting.get("early_stopping", False))
+        stops = bool(self.params.get("early_stopping", False))
         reporter = _EpochReporter(
             program, targets, self.validation, self.inner, self.on_epoch, stops
         )
@@ -155,14 +155,14 @@ class _Run:
 
     @property
     def _batch_size(self) -> int:
-        return int(self.setting["batch_size"])
+        return int(self.params["batch_size"])
 
     def _program(self, steps: int, factor: float | None) -> tuple[Program, Targets]:
         """Return the program of the model, or of one that was kept for this setting."""
         model, inputs = self.model, self.training.inputs
-        augmentation = Augmentation.of(self.setting)
-        setting, precision = tuple(sorted(self.setting.items())), keras.config.dtype_policy().name
-        key = (setting, precision, steps, augmentation, tuple(inputs.shape[1:]))
+        augmentation = Augmentation.of(self.params)
+        params, precision = tuple(sorted(self.params.items())), keras.config.dtype_policy().name
+        key = (params, precision, steps, augmentation, tuple(inputs.shape[1:]))
         kept = self.programs.take(key, model) if self.programs is not None else None
         if kept is not None:
             return kept
@@ -171,7 +171,7 @@ class _Run:
         if own or factor is not None:
             logits = not are_probabilities(model, inputs)
             compile_model(
-                model, self.setting, units=units, steps=steps, logits=logits, factor=factor
+                model, self.params, units=units, steps=steps, logits=logits, factor=factor
             )
         program = Program(model, inputs, augmentation)
         targets = Targets.of(model, self.classes, inputs)
@@ -186,11 +186,11 @@ class _Run:
         model, part = program.model, self.training
         inputs = tf.convert_to_tensor(part.inputs)
         wanted: tuple[Array, ...] = (targets.encode(part.labels),)
-        if self.setting.get("class_weights", False):
+        if self.params.get("class_weights", False):
             wanted = (*wanted, _weights(part))
         lengths = lengths_of(inputs) if program.trims else None
         fill = 0.0
-        if Augmentation.of(self.setting) is not None:
+        if Augmentation.of(self.params) is not None:
             fill = background(tf.gather(inputs, spread(part.indices, FOR_FILL)).numpy())
         callbacks = keras.callbacks.CallbackList(acting, model=model, epochs=last, verbose=0)
         model.stop_training = False
@@ -215,14 +215,14 @@ class _Run:
 
     def _callbacks(self) -> list[Any]:
         made: list[Any] = []
-        if self.setting.get("schedule") == "plateau":
+        if self.params.get("schedule") == "plateau":
             made.append(
                 keras.callbacks.ReduceLROnPlateau(
                     "inner_loss", mode="min", factor=PLATEAU_FACTOR, patience=PLATEAU_PATIENCE
                 )
             )
-        if self.setting.get("early_stopping", False):
-            patience = int(self.setting.get("patience", 3))
+        if self.params.get("early_stopping", False):
+            patience = int(self.params.get("patience", 3))
             made.append(
                 keras.callbacks.EarlyStopping(
                     "inner_loss", mode="min", patience=patience, restore_best_weights=True
@@ -250,8 +250,8 @@ def _averaged(model: keras.Model) -> Iterator[None]:
             variable.assign(value)
 
 
-def _split(training: Part, setting: Settings, seed: int) -> tuple[Part, Part | None]:
-    if not setting.get("early_stopping", False) and setting.get("schedule") != "plateau":
+def _split(training: Part, params: Params, seed: int) -> tuple[Part, Part | None]:
+    if not params.get("early_stopping", False) and params.get("schedule") != "plateau":
         return training, None
     rows, labels = training.indices, training.own_labels
     size = max(1, round(len(rows) * INNER_FRACTION))

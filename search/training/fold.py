@@ -145,7 +145,7 @@ class _Fold:
                 classes=len(data.classes),
                 seed=seed,
                 on_epoch=on_epoch,
-                thaw=built.thaw,
+                unfreeze=built.unfreeze,
                 programs=data.programs,
                 notify=self._notice,
             )

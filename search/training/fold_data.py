@@ -17,7 +17,7 @@ from search.executors.protocol import Work
 from search.training.batches import Part
 from search.training.building import Built, Models, untouched_state
 from search.training.program import Programs
-from spaces import Settings, Space, code_of
+from spaces import Params, Space, code_of
 from tracking.home import StudyFolder
 
 TRIED_SAMPLES = 4  # that the first model is tried on
@@ -34,7 +34,7 @@ class FoldData:
         labels: int64 `(n,)`.
         classes: names, by class number.
         folds: the study's.
-        further: folds that confirm trials; their numbers come after the study's.
+        confirmation_folds: folds that confirm trials; their numbers come after the study's.
         objectives: names of what the study searches for, the most important first.
         precision: Keras's dtype policy of the models.
         models: builds them.
@@ -46,7 +46,7 @@ class FoldData:
     labels: Array
     classes: tuple[str, ...]
     folds: Folds
-    further: Folds | None
+    confirmation_folds: Folds | None
     folder: StudyFolder
     seed: int
     objectives: tuple[str, ...]
@@ -80,7 +80,9 @@ class FoldData:
             labels=np.asarray(dataset.train_labels),
             classes=dataset.classes,
             folds=Folds.load(folder.folds),
-            further=Folds.load(folder.further_folds) if folder.further_folds.exists() else None,
+            confirmation_folds=Folds.load(folder.confirmation_folds)
+            if folder.confirmation_folds.exists()
+            else None,
             folder=folder,
             seed=work.seed,
             objectives=work.objectives,
@@ -89,29 +91,29 @@ class FoldData:
         )
 
     def built(
-        self, setting: Settings, encoder: Encoder, *, seed: int | None = None
+        self, params: Params, encoder: Encoder, *, seed: int | None = None
     ) -> AbstractContextManager[Built]:
         """Return the context of a model for a setting, in this precision.
 
         Args:
-            setting: a complete one.
+            params: a complete one.
             encoder: learned on the samples that the model is trained on.
             seed: decides its initial weights; None for the study's.
         """
         data = spec_of(encoder, self.kind, len(self.classes))
-        return self.models.built(setting, data, seed=seed, precision=self.precision)
+        return self.models.built(params, data, seed=seed, precision=self.precision)
 
-    def export_doubt(self, setting: Settings) -> str:
+    def export_doubt(self, params: Params) -> str:
         """Return why `export` will refuse the models of a setting, or nothing; tried once."""
         from search.export.formats.keras_archive import doubt_about
 
         if self._tried:
             return ""
-        self._tried.append(setting)
+        self._tried.append(params)
         try:
-            encoder = self.learn(1, setting)
+            encoder = self.learn(1, params)
             some = self.inputs.take(encoder, self.folds.train[0][:TRIED_SAMPLES])
-            with self.built(setting, encoder) as built:
+            with self.built(params, encoder) as built:
                 model = built.model
                 model(some, training=False)  # one that takes its shapes from the data gets weights
                 return doubt_about(model, some) if isinstance(model, keras.Model) else ""
@@ -121,12 +123,12 @@ class FoldData:
             keras.backend.clear_session(free_memory=False)
 
     @cached_property
-    def _tried(self) -> list[Settings]:
+    def _tried(self) -> list[Params]:
         return []
 
-    def learn(self, fold: int, setting: Settings) -> Encoder:
+    def learn(self, fold: int, params: Params) -> Encoder:
         """Return the encoder learned on the training part of a fold (from 1)."""
-        return self.inputs.learn(self._indices(fold)[0], setting)
+        return self.inputs.learn(self._indices(fold)[0], params)
 
     def parts(self, fold: int, encoder: Encoder) -> tuple[Part, Part]:
         """Return the training and the validation part of a fold (from 1)."""
@@ -142,7 +144,11 @@ class FoldData:
     @cached_property
     def _used(self) -> Indices:
         used = self.folds.used
-        return used if self.further is None else np.union1d(used, self.further.used)
+        return (
+            used
+            if self.confirmation_folds is None
+            else np.union1d(used, self.confirmation_folds.used)
+        )
 
     @cached_property
     def _labels(self) -> Array:
@@ -155,9 +161,9 @@ class FoldData:
     def _indices(self, fold: int) -> tuple[Indices, Indices]:
         folds, place = self.folds, fold - 1
         if place >= len(self.folds):
-            if self.further is None:
+            if self.confirmation_folds is None:
                 raise IndexError(f"fold {fold} of {len(self.folds)}")
-            folds, place = self.further, place - len(self.folds)
+            folds, place = self.confirmation_folds, place - len(self.folds)
         return folds.train[place], folds.validation[place]
 
 

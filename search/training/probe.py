@@ -6,7 +6,7 @@ from dataclasses import replace
 import keras
 import numpy as np
 
-from search.executors.protocol import Probe, Probed
+from search.executors.protocol import Probe, ProbeResult
 from search.seeds import derive
 from search.tasks.classification import are_probabilities, output_units
 from search.training.batches import Batches, Part, lengths_of, shuffled, spread
@@ -19,7 +19,7 @@ ROUND = 16  # batches between two looks at the clock
 CHECKED = 2_000  # samples, at most
 
 
-def measure(data: FoldData, probe: Probe) -> Probed:
+def measure(data: FoldData, probe: Probe) -> ProbeResult:
     """Train a setting on the first fold for a moment and return how that went.
 
     The first batches, which trace and allocate, are not timed.
@@ -30,29 +30,29 @@ def measure(data: FoldData, probe: Probe) -> Probed:
         keras.backend.clear_session(free_memory=False)
 
 
-def _measured(data: FoldData, probe: Probe) -> Probed:
-    setting = probe.setting
-    encoder = data.learn(1, setting)
+def _measured(data: FoldData, probe: Probe) -> ProbeResult:
+    params = probe.params
+    encoder = data.learn(1, params)
     training, validation = data.parts(1, encoder)
     seed = derive(data.seed, "fold", 1)
-    with replace(data, precision=probe.precision).built(setting, encoder, seed=seed) as built:
+    with replace(data, precision=probe.precision).built(params, encoder, seed=seed) as built:
         return _trained(data, probe, built.model, training, validation)
 
 
 def _trained(
     data: FoldData, probe: Probe, model: keras.Model, training: Part, validation: Part
-) -> Probed:
-    setting, classes = probe.setting, len(data.classes)
+) -> ProbeResult:
+    params, classes = probe.params, len(data.classes)
     units = output_units(model, classes, training.inputs)
     if not model.compiled:
         logits = not are_probabilities(model, training.inputs)
-        compile_model(model, setting, units=units, steps=1_000, logits=logits)
+        compile_model(model, params, units=units, steps=1_000, logits=logits)
     program = Program(model, training.inputs)
     targets = Targets.of(model, classes, training.inputs)
     wanted = (targets.encode(training.labels),)
     batches = shuffled(
         training.indices,
-        batch_size=int(setting["batch_size"]),
+        batch_size=int(params["batch_size"]),
         seed=data.seed,
         epoch=0,
         lengths=lengths_of(training.inputs) if program.trims else None,
@@ -68,7 +68,7 @@ def _trained(
     seconds = time.perf_counter() - began
     found = program.outputs(training.inputs, rows)
     accuracy = targets.score(found, validation.labels[rows])[1].accuracy
-    return Probed(samples, seconds, done, accuracy, len(rows))
+    return ProbeResult(samples, seconds, done, accuracy, len(rows))
 
 
 def _some(batches: Batches, first: int, count: int) -> Batches:

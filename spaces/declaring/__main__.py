@@ -178,9 +178,9 @@ class _Builds:
 def _notices(explorer: Explorer, trial: _Builds, names: Mapping[str, str]) -> tuple[str, ...]:
     place, _ = split(trial.target)
     failures = [
-        f"{_shown(setting, names)} cannot be built for samples of {trial.data.input_shape}, and"
+        f"{_shown(params, names)} cannot be built for samples of {trial.data.input_shape}, and"
         f" trials with it will fail; exclude it with `--set` ({_why(error, place)})"
-        for setting, error in explorer.failures
+        for params, error in explorer.failures
         if error not in trial.cut_off
     ]
     told = [
@@ -199,9 +199,9 @@ def _notices(explorer: Explorer, trial: _Builds, names: Mapping[str, str]) -> tu
     )
 
 
-def _shown(setting: Setting, names: Mapping[str, str]) -> str:
+def _shown(params: Setting, names: Mapping[str, str]) -> str:
     return " ".join(
-        f"{names.get(name, name)}={value_text(value)}" for name, value in setting.items()
+        f"{names.get(name, name)}={value_text(value)}" for name, value in params.items()
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from spaces.declaring.parameters import Boolean, Choice, Float, Int, Parameter, Settings, SpaceError
+from spaces.declaring.parameters import Boolean, Choice, Float, Int, Parameter, Params, SpaceError
 from spaces.declaring.space import Space
 from spaces.declaring.values import QUOTING, Value, chosen, read, same, split, value_text
 
@@ -23,7 +23,7 @@ class NarrowedSpace:
     """
 
     space: Space
-    baselines: dict[str, Settings]
+    baselines: dict[str, Params]
     skipped: dict[str, str]
 
 
@@ -98,7 +98,7 @@ def _idle(parameters: list[Parameter], name: str) -> str:
     return f"`--set {name}` is active only with `--set {when[0]}={value_text(wanted)}`: add that"
 
 
-def _held(parameter: Parameter) -> Settings:
+def _held(parameter: Parameter) -> Params:
     return {parameter.name: parameter.default}
 
 
@@ -180,11 +180,11 @@ def _kept(parameter: Parameter, values: tuple[Value, ...]) -> Value:
 
 
 def _with_baselines(narrowed: Space, declared: Space) -> NarrowedSpace:
-    kept: dict[str, Settings] = {}
+    kept: dict[str, Params] = {}
     skipped: dict[str, str] = {}
-    for name, setting in declared.baselines.items():
+    for name, params in declared.baselines.items():
         try:
-            kept[name] = narrowed.complete(setting)
+            kept[name] = narrowed.complete(params)
         except SpaceError as error:
             skipped[name] = str(error)
     return NarrowedSpace(narrowed, kept, skipped)

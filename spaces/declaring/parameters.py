@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from spaces.declaring.values import Value, key, place_of, plain, value_text
 
-Settings: TypeAlias = dict[str, Any]  # name to `Value`
+Params: TypeAlias = dict[str, Any]  # name to `Value`
 Condition: TypeAlias = tuple[str, Value]  # a tuple: any one of several values
 
 GRID_POINTS = 10

@@ -110,7 +110,7 @@ def run_anew(space: Space, code: Code | None) -> Iterator[Space]:
         return
     with code.running() as found:
         if isinstance(found, Space):
-            yield replace(space, build=found.build, thaw=found.thaw)
+            yield replace(space, build=found.build, unfreeze=found.unfreeze)
         elif isinstance(space.build, Replay):
             yield replace(space, build=space.build.of(found))
         else:

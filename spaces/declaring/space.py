@@ -13,7 +13,7 @@ from spaces.declaring.parameters import (
     Boolean,
     Choice,
     Parameter,
-    Settings,
+    Params,
     SpaceError,
 )
 from spaces.declaring.values import Value, key, resolved, value_text
@@ -76,12 +76,12 @@ class TextInput:
                 f" got {self.vocabulary} and {self.length}"
             )
 
-    def of_setting(self, setting: Mapping[str, Any]) -> "TextInput":
+    def for_params(self, params: Mapping[str, Any]) -> "TextInput":
         """Return the input with `vocabulary` and `length` from params that have them."""
         return replace(
             self,
-            vocabulary=int(setting.get("vocabulary", self.vocabulary)),
-            length=int(setting.get("length", self.length)),
+            vocabulary=int(params.get("vocabulary", self.vocabulary)),
+            length=int(params.get("length", self.length)),
         )
 
 
@@ -154,8 +154,8 @@ class Space:
             learning rate, schedule and loss are not available.
         check: called with the narrowed space before a study begins; raises `SpaceError` if
             something that its models need is not available.
-        thaw: called with (model, params) after the params' `frozen_epochs`; makes more of the model
-            trainable and returns the factor for the learning rate from then on.
+        unfreeze: called with (model, params) after the params' `frozen_epochs`; makes more of
+            the model trainable and returns the factor for the learning rate from then on.
         summary: one line for listings.
     """
 
@@ -169,7 +169,7 @@ class Space:
     compiled: bool = False
     parameters_known: bool = True
     check: Callable[["Space"], None] | None = None
-    thaw: Callable[[Any, Mapping[str, Any]], float] | None = None
+    unfreeze: Callable[[Any, Mapping[str, Any]], float] | None = None
     summary: str = ""
 
     def __post_init__(self) -> None:
@@ -206,9 +206,9 @@ class Space:
         Raises:
             SpaceError: for the first one that has not; with the reason.
         """
-        for name, setting in self.baselines.items():
+        for name, params in self.baselines.items():
             try:
-                self.complete(setting)
+                self.complete(params)
             except SpaceError as error:
                 raise SpaceError(f"space {self.name}, baseline {name}: {error}") from error
 
@@ -242,20 +242,20 @@ class Space:
         """Return the searched parameters: those that are not fixed."""
         return tuple(parameter for parameter in self.parameters if not parameter.fixed)
 
-    def complete(self, setting: Mapping[str, Value]) -> Settings:
+    def complete(self, params: Mapping[str, Value]) -> Params:
         """Check params and return them with defaults filled in, without inactive parameters.
 
         Raises:
             SpaceError: an unknown or inactive name, or a value outside its range.
         """
-        unknown = sorted(set(setting) - set(self.names()))
+        unknown = sorted(set(params) - set(self.names()))
         if unknown:
             raise SpaceError(f"unknown parameter `{unknown[0]}`; known: {', '.join(self.names())}")
-        values = self.decide(lambda parameter: setting.get(parameter.name, parameter.default))
+        values = self.decide(lambda parameter: params.get(parameter.name, parameter.default))
         for name, value in values.items():
             if not self[name].contains(value):
                 raise SpaceError(f"`{name}` must be within {self[name].describe()}; got {value!r}")
-        idle = sorted(set(setting) - set(values))
+        idle = sorted(set(params) - set(values))
         if idle:
             parent, wanted = self[idle[0]].when or ("", "")
             alternatives = wanted if isinstance(wanted, tuple) else (wanted,)
@@ -263,43 +263,43 @@ class Space:
             raise SpaceError(f"`{idle[0]}` is active only if `{parent}` is {words}")
         return values
 
-    def decide(self, choose: Callable[[Parameter], Value]) -> Settings:
+    def decide(self, choose: Callable[[Parameter], Value]) -> Params:
         """Return params: `choose` is called for each active parameter in order."""
-        values: Settings = {}
+        values: Params = {}
         for parameter in self.parameters:
             if parameter.is_active(values):
                 values[parameter.name] = parameter.canonical(choose(parameter))
         return values
 
-    def identity(self, setting: Mapping[str, Value]) -> Identity:
+    def identity(self, params: Mapping[str, Value]) -> Identity:
         """Return a key that is equal for equal params only."""
         known = {parameter.name: parameter for parameter in self.parameters}
         return identity_of(
             {
                 name: known[name].canonical(value) if name in known else value
-                for name, value in setting.items()
+                for name, value in params.items()
             }
         )
 
-    def grid(self, points: int = GRID_POINTS) -> Iterator[Settings]:
+    def grid(self, points: int = GRID_POINTS) -> Iterator[Params]:
         """Yield all distinct params of the grid; the last parameter changes fastest."""
         seen: set[Identity] = set()
         axes = [(p.default,) if p.fixed else p.grid(points) for p in self.parameters]
         for combination in product(*axes):
             chosen = dict(zip(self.names(), combination, strict=True))
-            setting = self.decide(lambda parameter, chosen=chosen: chosen[parameter.name])  # type: ignore[misc]
-            identity = self.identity(setting)
+            params = self.decide(lambda parameter, chosen=chosen: chosen[parameter.name])  # type: ignore[misc]
+            identity = self.identity(params)
             if identity not in seen:
                 seen.add(identity)
-                yield setting
+                yield params
 
     def _inputs(self) -> tuple[Input, ...]:
         return self.inputs if isinstance(self.inputs, tuple) else (self.inputs,)
 
 
-def identity_of(setting: Mapping[str, Value]) -> Identity:
+def identity_of(params: Mapping[str, Value]) -> Identity:
     """Return a key that is equal only for params whose values are equal and of the same type."""
-    return frozenset((name, key(value)) for name, value in setting.items())
+    return frozenset((name, key(value)) for name, value in params.items())
 
 
 def _with_own_values(parameter: Parameter, earlier: Mapping[str, Parameter]) -> Parameter:

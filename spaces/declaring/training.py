@@ -77,8 +77,8 @@ def without_augmentation(space: Space) -> Space:
     kept = tuple(parameter for parameter in space.parameters if parameter not in AUGMENTING)
     names = {choice.name for choice in AUGMENTING} - {parameter.name for parameter in kept}
     baselines = {
-        name: {key: value for key, value in setting.items() if key not in names}
-        for name, setting in space.baselines.items()
+        name: {key: value for key, value in params.items() if key not in names}
+        for name, params in space.baselines.items()
     }
     return replace(space, parameters=kept, baselines=baselines)
 

@@ -34,13 +34,13 @@ class Built:
     """The result of one build.
 
     Attributes:
-        setting: the values that differ from defaults.
+        params: the values that differ from defaults.
         active: the active hyperparameters, in the order of their use.
         values: of active ones, by name.
         complete: whether the build succeeded.
     """
 
-    setting: Setting
+    params: Setting
     active: tuple[Key, ...]
     values: Setting
     complete: bool
@@ -105,8 +105,8 @@ class Explorer:
         while (job := self._next()) is not None:
             if len(self.builds) == BUILDS:
                 return
-            setting, swept = job
-            shown = self._observe(setting)
+            params, swept = job
+            shown = self._observe(params)
             if swept is not None and frozenset(shown.active) != swept.present:
                 self._plan(swept, trials_of(swept.parameter)[1])
         self.is_exhausted = True
@@ -114,45 +114,45 @@ class Explorer:
     def _next(self) -> tuple[Setting, Found | None] | None:
         if self._waiting:
             return self._waiting.popleft()
-        for scope, setting in list(self._idle_scopes.items()):
+        for scope, params in list(self._idle_scopes.items()):
             del self._idle_scopes[scope]
-            if scope not in self._used_scopes and self._is_new(setting):
-                return setting, None
+            if scope not in self._used_scopes and self._is_new(params):
+                return params, None
         return None
 
     def _plan(self, found: Found, values: Iterable[Value]) -> None:
         for value in values:
-            setting = {**(found.context or {}), found.original: value}
-            if value != found.parameter.default and self._is_new(setting):
-                self._waiting.append((setting, found))
+            params = {**(found.context or {}), found.original: value}
+            if value != found.parameter.default and self._is_new(params):
+                self._waiting.append((params, found))
 
-    def _is_new(self, setting: Setting) -> bool:
-        signature = frozenset(setting.items())
+    def _is_new(self, params: Setting) -> bool:
+        signature = frozenset(params.items())
         is_new = signature not in self._tried
         self._tried.add(signature)
         return is_new
 
-    def _observe(self, setting: Setting) -> Built:
-        hp = self.new(setting)
+    def _observe(self, params: Setting) -> Built:
+        hp = self.new(params)
         complete = True
         try:
             self.build(hp)
         except Exception as error:  # noqa: BLE001 # the hypermodel's code may raise anything
-            self.failures.append((setting, error))
+            self.failures.append((params, error))
             complete = False
         active = {key_of(each): each for each in hp.space if hp.is_active(each)}
         values = {name: hp.values[name] for name, _ in active}
-        shown = Built(setting, tuple(active), values, complete)
+        shown = Built(params, tuple(active), values, complete)
         self.builds.append(shown)
-        self._note_scopes(hp, setting)
+        self._note_scopes(hp, params)
         self._enter(shown, {key_of(each): each for each in hp.space})
         return shown
 
-    def _note_scopes(self, hp: Any, setting: Setting) -> None:
+    def _note_scopes(self, hp: Any, params: Setting) -> None:
         self._used_scopes |= {_scope(conditions) for conditions in hp.active_scopes}
         for conditions in hp.inactive_scopes:
             wanted = {condition.name: condition.values[0] for condition in conditions}
-            self._idle_scopes.setdefault(_scope(conditions), {**setting, **wanted})
+            self._idle_scopes.setdefault(_scope(conditions), {**params, **wanted})
 
     def _enter(self, shown: Built, asked_for: dict[Key, Any]) -> None:
         order = [found.key for found in self.found]
@@ -165,7 +165,7 @@ class Explorer:
             place = max(place, order.index(key) + 1)
             found = self.found[order.index(key)]
             if found.context is None and key in shown.active and shown.complete:
-                found.context, found.present = shown.setting, frozenset(shown.active)
+                found.context, found.present = shown.params, frozenset(shown.active)
                 self._plan(found, trials_of(found.parameter)[0])
 
 
@@ -284,7 +284,7 @@ def _seen(explorer: Explorer, key: Key, parent: Found) -> _When | None:
 
 
 def _differ_by(name: str, one: Built, other: Built) -> bool:
-    return {**one.setting, name: None} == {**other.setting, name: None}
+    return {**one.params, name: None} == {**other.params, name: None}
 
 
 def _without(explorer: Explorer, key: Key) -> list[Built]:

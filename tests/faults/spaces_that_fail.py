@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from spaces import Choice, DataSpec, ImageInput, Settings, Space
+from spaces import Choice, DataSpec, ImageInput, Params, Space
 
 KINDS = (
     *("fine", "sleeps", "raises", "interrupts", "forks", "nothing", "too small", "diverges"),
@@ -15,7 +15,7 @@ KINDS = (
 )
 
 
-def build(parameters: Settings, data: DataSpec) -> Any:
+def build(parameters: Params, data: DataSpec) -> Any:
     from keras import Sequential, layers
 
     kind = parameters["kind"]

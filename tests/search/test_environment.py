@@ -8,7 +8,7 @@ import pytest
 import search
 import tracking
 from search.cli import app as commands
-from search.environment import best_setting, facts, run_command
+from search.environment import best_params, facts, run_command
 from search.study.settings import IDENTITY, validate
 from tests.studies import StudyBuilder
 
@@ -85,7 +85,7 @@ def test_digests_commit_and_versions_are_told():
 
 
 def test_the_best_setting_is_whole():
-    assert best_setting(study_with(EVERYTHING)) == [
+    assert best_params(study_with(EVERYTHING)) == [
         ("filters", "32"),
         ("extra", "off"),
         ("batch_size", "32"),

@@ -37,8 +37,8 @@ def test_baselines_have_exactly_the_published_number_of_weights(space, baseline)
     found = narrow(
         get_space(space), {"weights": "none"} if "weights" in get_space(space).names() else {}
     )
-    setting = found.baselines[baseline] if baseline in found.baselines else found.space.complete({})
-    model = found.space.build(setting, spec(space))
+    params = found.baselines[baseline] if baseline in found.baselines else found.space.complete({})
+    model = found.space.build(params, spec(space))
     assert model.count_params() == get_space(space).published[baseline].model_parameters
 
 
@@ -55,8 +55,8 @@ def test_random_settings_build_and_give_probabilities(name):
     data = DataSpec(data.input_shape, 3, data.kind, data.vocabulary)
     chance = random.Random(name)  # noqa: S311 - a test's, not a secret
     for _ in range(4):
-        setting = space.decide(lambda p: p.default if p.fixed else chance.choice(p.grid()))
-        model = space.build(setting, data)
+        params = space.decide(lambda p: p.default if p.fixed else chance.choice(p.grid()))
+        model = space.build(params, data)
         output = np.asarray(model(sample(data)))
         assert output.shape == (2, 3)
         assert output.sum(axis=1) == pytest.approx([1.0, 1.0], abs=1e-4)

@@ -83,8 +83,8 @@ def test_a_hypermodel_is_declared_kept_replayed_and_declared_anew(tmp_path, monk
         kept = get_space(f"{path}:Mine", DATA, cache=cache)
     assert kept == space
 
-    setting = space.complete({"hidden_layer": True, "units": 5, "optimizer": "adam"})
-    model = kept.build(setting, DATA)
+    params = space.complete({"hidden_layer": True, "units": 5, "optimizer": "adam"})
+    model = kept.build(params, DATA)
     assert [layer.units for layer in model.layers[1:]] == [5, 3]
     assert type(model.optimizer).__name__ == "Adam"
     assert model.compiled

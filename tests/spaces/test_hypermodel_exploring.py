@@ -141,7 +141,7 @@ def test_a_value_that_cannot_be_built_is_told_and_not_explored_further():
             raise ValueError("too large")
 
     explorer, found = explored(build)
-    assert [(setting, str(error)) for setting, error in explorer.failures] == [
+    assert [(params, str(error)) for params, error in explorer.failures] == [
         ({"size": "large"}, "too large")
     ]
     assert found["extra"].when == ("size", "large")

@@ -7,10 +7,10 @@ LENET = get_space("lenet")
 
 def test_one_value_fixes_a_parameter():
     narrowed = narrow(LENET, {"conv_1_filters": "40", "extra_conv": "on", "optimizer": "sgd"})
-    setting = narrowed.space.complete({})
-    assert setting["conv_1_filters"] == 40
-    assert setting["extra_conv"] is True
-    assert setting["optimizer"] == "sgd"
+    params = narrowed.space.complete({})
+    assert params["conv_1_filters"] == 40
+    assert params["extra_conv"] is True
+    assert params["optimizer"] == "sgd"
     searched = {parameter.name for parameter in narrowed.space.searched()}
     assert not searched & {"conv_1_filters", "extra_conv", "optimizer"}
 

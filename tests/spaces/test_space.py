@@ -29,9 +29,9 @@ def test_a_setting_gets_its_defaults_and_leaves_inactive_parameters_out():
         ({"deep": True, "depth": 5}, "`depth` must be within 2..4; got 5"),
     ],
 )
-def test_a_setting_outside_the_space_is_refused_with_rule_and_value(setting, words):
+def test_a_setting_outside_the_space_is_refused_with_rule_and_value(params, words):
     with pytest.raises(SpaceError) as caught:
-        CONDITIONAL.complete(setting)
+        CONDITIONAL.complete(params)
     assert words in str(caught.value)
 
 
@@ -39,8 +39,8 @@ def test_the_grid_holds_each_distinct_setting_once():
     settings = list(CONDITIONAL.grid())
     # off; or on with depth 2, or with depth 3 or 4 times two kinds; times six rates
     assert len(settings) == (1 + 1 + 2 * 2) * 6
-    assert len({tuple(setting.items()) for setting in settings}) == len(settings)
-    assert all(CONDITIONAL.complete(setting) == setting for setting in settings)
+    assert len({tuple(params.items()) for params in settings}) == len(settings)
+    assert all(CONDITIONAL.complete(params) == params for params in settings)
 
 
 def test_a_grid_over_a_continuous_range_has_ten_points_even_in_its_own_scale():

@@ -73,13 +73,13 @@ def test_a_backbone_with_weights_is_frozen_and_thaws_from_a_block_on(tmp_path):
     trained = space.build(space.complete({}), DATA).get_layer("backbone")
     trained.save_weights(tmp_path / "vgg.weights.h5")
     space = vgg(weights=str(tmp_path / "vgg.weights.h5"), fine_tune="on", fine_tune_from="5")
-    setting = space.complete({})
-    model = space.build(setting, DATA)
+    params = space.complete({})
+    model = space.build(params, DATA)
     body = model.get_layer("backbone")
     assert len(body.trainable_weights) == 0
     first = keras.ops.convert_to_numpy(body.get_layer("block1_conv1").kernel)
     assert np.array_equal(first, trained.get_layer("block1_conv1").get_weights()[0])
-    factor = space.thaw(model, setting)
-    assert factor == setting["fine_tune_rate"]
+    factor = space.unfreeze(model, params)
+    assert factor == params["fine_tune_rate"]
     learning = {layer.name for layer in body.layers if layer.trainable and layer.weights}
     assert learning == {"block5_conv1", "block5_conv2", "block5_conv3"}

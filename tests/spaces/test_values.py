@@ -198,7 +198,7 @@ class TestConditions:
 
 def test_a_grid_has_each_of_several_equal_values():
     settings = [*space([0, False, 0.0, None, (1, 3)]).grid()]
-    assert [type(setting["x"]) for setting in settings] == [int, bool, float, type(None), tuple]
+    assert [type(params["x"]) for params in settings] == [int, bool, float, type(None), tuple]
 
 
 def test_of_a_real_range_zero_and_zero_point_zero_are_one_value():

@@ -85,7 +85,7 @@ def test_it_tells_what_a_confirmed_trial_scored_and_why_it_is_the_best(study):
     assert "confirmed" not in describe(study.history)
     study.confirm_trial(0, level=0.81)
     text = describe(study.history)
-    assert "confirmed on 4 further folds: 0.8100 ± 0.0040.**" in text
+    assert "confirmed on 4 confirmation folds: 0.8100 ± 0.0040.**" in text
     assert "partly luck" in text
 
 

@@ -112,7 +112,7 @@ def test_a_batch_size_is_halved_once_when_memory_did_not_suffice(study):
         study.add(AttemptFailed, trial=0, cause=cause, reason="it broke off")
     trial = study.history.trials[0]
     assert trial.started.parameters["batch_size"] == 32
-    assert trial.setting == {**trial.started.parameters, "batch_size": 16}
+    assert trial.params == {**trial.started.parameters, "batch_size": 16}
 
 
 # What damage took.

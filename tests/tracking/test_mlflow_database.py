@@ -102,9 +102,9 @@ def files(home):
 
 
 @pytest.mark.parametrize("way", [shutil.move, shutil.copytree])
-def test_a_home_that_was_moved_or_copied_writes_to_itself_alone(shown, way, study, tmp_path):
+def test_a_home_that_was_moved_or_copied_writes_to_itself_alone(shown, mode, study, tmp_path):
     home = Home(tmp_path / "sécond place")
-    way(shown.root, home.root)
+    mode(shown.root, home.root)
     before, left = files(home), files(shown)
     study.complete_trial(5, level=0.9)
     sync(home, study)

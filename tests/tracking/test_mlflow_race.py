@@ -13,7 +13,7 @@ def race(new_study):
 
 @pytest.fixture
 def confirmed(new_study):
-    """A study whose best trial is not the best on further folds."""
+    """A study whose best trial is not the best on confirmation folds."""
     study = new_study()
     study.session()
     study.complete_trial(0, level=0.80)
@@ -54,7 +54,7 @@ def test_records_applied_twice_or_by_another_process_are_as_applied_once(
     assert tracked.dump() == once
 
 
-def test_a_trial_pruned_in_its_first_fold_has_its_epochs_and_where_it_stopped_but_no_picture(race, shown_as):
+def test_a_trial_pruned_in_its_first_fold_has_its_epochs_and_no_picture(race, shown_as):
     tracked = shown_as(race.records)
     run = tracked.run("trial", 2)
     assert [step for step, _, _ in tracked.history(run, "val_accuracy")] == [1, 2]
@@ -101,7 +101,7 @@ def test_a_confirmed_trial_has_scores_by_names_of_their_own(confirmed, shown_as)
     assert metrics["confirmed_accuracy_std"] == 0.004
     assert {"confirmed_loss", "confirmed_macro_f1"} <= set(metrics)
     assert run.data.tags["search.confirmation_folds"] == "4"
-    assert len(tracked.history(run, "val_loss")) == 3  # not of the further folds
+    assert len(tracked.history(run, "val_loss")) == 3  # not of the confirmation folds
 
 
 def test_folds_that_confirm_are_children_of_another_name(confirmed, shown_as):

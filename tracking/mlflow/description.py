@@ -27,7 +27,7 @@ _SCORES = """\
 _LATENCY = "- `latency_ms`: milliseconds to predict one sample by itself, the median of many"
 _CONFIRMED = """\
 - `confirmed_accuracy`, `confirmed_accuracy_std`, `confirmed_loss`, `confirmed_macro_f1`: the same \
-on further folds, which took no part in the choice"""
+on confirmation folds, which took no part in the choice"""
 _CURVES = """\
 - `loss`, `accuracy`, `val_loss`, `val_accuracy`: mean over the folds, by epoch
 - `train_seconds`, `epochs_trained`: sums over the folds
@@ -61,8 +61,8 @@ def _found(history: History) -> str:
         lines.append("**No complete trial yet.**")
     else:
         lines.append(f"**Best so far: {trial_name(best)}, {_score(history, best)}.**")
-        setting = ", ".join(f"`{k}`={_short(v)}" for k, v in best.started.parameters.items())
-        lines.append(setting)
+        params = ", ".join(f"`{k}`={_short(v)}" for k, v in best.started.parameters.items())
+        lines.append(params)
     if len(history.objectives) > 1 and history.front():
         lines.append(_front(history))
     counts = ", ".join(f"{count} {stage}" for stage, count in count_stages(history).items())
@@ -85,9 +85,12 @@ def _score(history: History, trial: TrialHistory) -> str:
     text = f"`{first.name}` {trial.value or 0.0:.4f}"
     if deviation is not None:
         text += f" ± {deviation:.4f} over {len(trial.finished_folds())} folds"
-    further, folds = trial.confirmed_score(first.name), trial.finished_more_folds()
-    if further is not None:
-        text += f"; confirmed on {len(folds)} further folds: {further:.4f}"
+    confirmation_folds, folds = (
+        trial.confirmed_score(first.name),
+        trial.finished_confirmation_folds(),
+    )
+    if confirmation_folds is not None:
+        text += f"; confirmed on {len(folds)} confirmation folds: {confirmation_folds:.4f}"
         deviation = confirmed_spread(trial, first)
         if deviation is not None:
             text += f" ± {deviation:.4f}"
@@ -137,8 +140,8 @@ def _reading(history: History) -> str:
     if history.confirmed():
         parts.append(
             "The best of many scores is partly luck. The best trials were trained once more on"
-            " further folds, cut with other seeds: the child runs named `confirmation fold N`. The"
-            " best on these is the one marked `search.best` and exported."
+            " confirmation folds, cut with other seeds: the child runs named `confirmation fold N`."
+            " The best on these is the one marked `search.best` and exported."
         )
     return " ".join(parts)
 

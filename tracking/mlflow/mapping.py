@@ -211,8 +211,8 @@ def ended_tags(trial: TrialHistory, ended: TrialEnded, marks: Sequence[str] = ()
     tags = {"search.state": ended.state, "search.reason": ended.reason, "mlflow.note.content": note}
     tags["search.device"] = ended.device
     tags["search.trained_otherwise"] = "; ".join(marks)
-    if trial.setting != trial.started.parameters:
-        tags["search.batch_size"] = str(trial.setting["batch_size"])
+    if trial.params != trial.started.parameters:
+        tags["search.batch_size"] = str(trial.params["batch_size"])
     if compared_after(trial):
         tags["search.compared_after"] = str(compared_after(trial))
     if ended.state == "pruned":
@@ -246,7 +246,7 @@ def confirmed_tags(trial: TrialHistory, confirmed: TrialConfirmed) -> Tags:
     """Return the tags that say on how many folds a trial was confirmed, or that this failed."""
     if confirmed.error:
         return {"search.confirmation": "failed"}
-    folds = len(trial.finished_more_folds())
+    folds = len(trial.finished_confirmation_folds())
     return {"search.confirmation": "complete", "search.confirmation_folds": str(folds)}
 
 

@@ -160,7 +160,7 @@ class MlflowSink:
         for trial in history.trials.values():
             open_runs = [] if trial.ended else [self._trial_run(history, trial)]
             folds = [] if trial.ended else [*trial.folds.values()]
-            folds += [] if trial.confirmed else [*trial.more_folds.values()]
+            folds += [] if trial.confirmed else [*trial.confirmation_folds.values()]
             open_runs += [
                 self._fold_run(history, trial, fold).id for fold in folds if fold.ended is None
             ]
@@ -241,7 +241,7 @@ class MlflowSink:
             store.delete(key)  # its epochs are trained again: the first try's must not mix in
             run = None
         if run is None:
-            confirms = fold.started.fold in trial.more_folds
+            confirms = fold.started.fold in trial.confirmation_folds
             tags = runs.common_tags(history) | runs.fold_tags(fold, parent, confirms=confirms)
             run = store.create(key, tags, at=fold.started.at)
         return run
@@ -272,7 +272,7 @@ class MlflowSink:
 
     def _confirm_trial(self, history: History, trial: TrialHistory, record: TrialConfirmed) -> None:
         store, run_id = self._store(history), self._trial_run(history, trial)
-        self._cut_short(history, trial, trial.more_folds, "failed", at=record.at)
+        self._cut_short(history, trial, trial.confirmation_folds, "failed", at=record.at)
         if record.error:
             store.upload(run_id, {"confirmation_error.txt": record.error.encode()})
         points, tags = runs.confirmed_points(record), runs.confirmed_tags(trial, record)

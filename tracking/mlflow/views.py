@@ -110,11 +110,11 @@ def _encode(name: str, state: Json, at: int) -> str:
 def _best_trials(study: StudyStarted, confirmed: bool) -> Json:
     objectives = [objective.name for objective in objectives_of(study.settings)]
     # The best by its confirmation need not stand first.
-    further = [*_metrics([confirmed_name(objectives[0])]), _BEST] if confirmed else []
+    confirmation_folds = [*_metrics([confirmed_name(objectives[0])]), _BEST] if confirmed else []
     front = [_FRONT] if len(objectives) > 1 else []
     params = [f"params.`{name}`" for name in _searched(study, conditional=True)]
     sizes = [name for name in SIZES if name != "latency_ms"]  # only measured as an objective
-    scores = [*_metrics(objectives), *further, *_metrics(SCORES)]
+    scores = [*_metrics(objectives), *confirmation_folds, *_metrics(SCORES)]
     columns = _distinct([_STATE, *front, *scores, *params, *_metrics(sizes)])[:_MAX_COLUMNS]
     state = _state(study, columns)
     # MLflow's own order is params, metrics, tags, each by the alphabet.

@@ -33,7 +33,7 @@ class Evidence:
     def confirmed(self) -> dict[int, FoldEnded]:
         """Its confirmation folds by number; empty until they are complete."""
         is_over = self.trial.confirmed is not None and self.trial.confirmed.scores
-        return self.trial.finished_more_folds() if is_over else {}
+        return self.trial.finished_confirmation_folds() if is_over else {}
 
     def choice(self, *, confirmed: bool) -> Choice:
         """Return how it was chosen, in relation to the tested scores.

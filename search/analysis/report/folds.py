@@ -206,7 +206,7 @@ def full_epochs(trial: TrialHistory, history: History) -> int:
     if trial.state != "pruned":
         return trained_epochs(trial)
     study = history.known_study()
-    epochs = trial.setting.get("epochs") or study.settings.get("epochs") or 0
+    epochs = trial.params.get("epochs") or study.settings.get("epochs") or 0
     return max(trained_epochs(trial), study.folds * int(epochs))
 
 
@@ -255,7 +255,7 @@ def _survivors(lengths: list[int]) -> tuple[list[int], list[int]]:
 def _mark_folds(figure: Figure, subject: Subject, longest: int) -> None:
     """Mark the ends of folds if all trials have the same number of epochs."""
     study = subject.history.known_study()
-    lengths = {trial.setting.get("epochs") for trial in subject.history.trials.values()}
+    lengths = {trial.params.get("epochs") for trial in subject.history.trials.values()}
     if len(lengths) != 1 or longest != study.folds * int(next(iter(lengths)) or 0):
         return
     for fold in range(1, study.folds + 1):

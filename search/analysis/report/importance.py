@@ -74,7 +74,7 @@ def importances(history: History, axes: Sequence[Axis]) -> list[Importance]:
     top = max(1, min(top, complete, len(ranked) // 2))
     names = [axis.name for axis in axes]
     study = _study([_frozen(trial, axes) for trial in ranked])
-    used = [name for name in names if any(name in trial.setting for trial in ranked)]
+    used = [name for name in names if any(name in trial.params for trial in ranked)]
     found = _measured(study, used, np.arange(len(ranked)), top)
     total = sum(found.values())
     if total <= 0:
@@ -97,8 +97,8 @@ def _ranked(history: History) -> list[TrialHistory]:
 
 def _frozen(trial: TrialHistory, axes: Sequence[Axis]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return a trial's params and distributions for Optuna."""
-    used = [axis for axis in axes if axis.name in trial.setting]
-    values = {a.name: _value(a, trial.setting[a.name]) for a in used}
+    used = [axis for axis in axes if axis.name in trial.params]
+    values = {a.name: _value(a, trial.params[a.name]) for a in used}
     return values, {axis.name: _distribution(axis) for axis in used}
 
 

@@ -161,9 +161,9 @@ def _slice_traces(subject: Subject, axis: Axis, floor: float) -> list[Any]:
     """Return the points of one parameter: pruned trials along the bottom, the others above."""
     compared = subject.compared
     known = [subject.history.trials[number] for number in compared.values]
-    used = [trial for trial in known if axis.name in trial.setting]
+    used = [trial for trial in known if axis.name in trial.params]
     pruned = [trial for trial in subject.pruned if trial not in compared]
-    stopped = [trial for trial in pruned if axis.name in trial.setting]
+    stopped = [trial for trial in pruned if axis.name in trial.params]
     best = [trial for trial in used if trial is subject.best]
     others = [trial for trial in used if trial is not subject.best]
     styles: tuple[tuple[list[TrialHistory], str, dict[str, Any], str], ...] = (
@@ -191,7 +191,7 @@ def _slice_traces(subject: Subject, axis: Axis, floor: float) -> list[Any]:
 
 def _jittered(axis: Axis, trial: TrialHistory) -> float:
     """Return a trial's position; trials of a choice are spread a little, always in the same way."""
-    place = axis.position(trial.setting[axis.name])
+    place = axis.position(trial.params[axis.name])
     return place if axis.is_number else place + 0.5 * ((trial.number * 0.618) % 1 - 0.5)
 
 
@@ -207,7 +207,7 @@ def _score_shares(subject: Subject, trials: list[TrialHistory]) -> list[float | 
 
 def _dimension(axis: Axis, trials: list[TrialHistory]) -> dict[str, Any]:
     shares = [
-        axis.share(trial.setting[axis.name]) if axis.name in trial.setting else _UNUSED
+        axis.share(trial.params[axis.name]) if axis.name in trial.params else _UNUSED
         for trial in trials
     ]
     low, high = axis.ends
@@ -296,7 +296,7 @@ def _compared(subject: Subject) -> list[TrialHistory]:
 
 
 def _using(trials: Sequence[TrialHistory], one: Axis, other: Axis) -> list[TrialHistory]:
-    return [t for t in trials if one.name in t.setting and other.name in t.setting]
+    return [t for t in trials if one.name in t.params and other.name in t.params]
 
 
 def _traces(subject: Subject, one: Axis, other: Axis) -> list[Any]:
@@ -319,7 +319,7 @@ def _traces(subject: Subject, one: Axis, other: Axis) -> list[Any]:
 
 
 def _surface(subject: Subject, trials: list[TrialHistory], one: Axis, other: Axis) -> Any:
-    points = np.array([[axis.share(t.setting[axis.name]) for axis in (one, other)] for t in trials])
+    points = np.array([[axis.share(t.params[axis.name]) for axis in (one, other)] for t in trials])
     values = np.array([subject.compared.values[trial.number] for trial in trials])
     numbers = np.array([one.is_number, other.is_number])
     across, up = _grid(one), _grid(other)
@@ -397,8 +397,8 @@ def _points(
 ) -> Any:
     edge = GREY if name == "stopped early" else PAPER
     return Scatter(
-        x=[one.position(trial.setting[one.name]) for trial in trials],
-        y=[other.position(trial.setting[other.name]) for trial in trials],
+        x=[one.position(trial.params[one.name]) for trial in trials],
+        y=[other.position(trial.params[other.name]) for trial in trials],
         mode="markers",
         name=name,
         marker={"size": 6, **marker, "line": {"width": 1, "color": edge}},

@@ -246,19 +246,19 @@ class Cost:
 def cost(history: History) -> Cost:
     """Return what the study cost so far."""
     ended = [trial.ended for trial in history.finished() if trial.ended]
-    further = [
+    confirmation_folds = [
         fold.seconds
         for trial in history.trials.values()
-        for fold in trial.finished_more_folds().values()
+        for fold in trial.finished_confirmation_folds().values()
     ]
     epochs = [
         len(fold.epochs)
         for trial in history.trials.values()
-        for fold in trial.more_folds.values()
+        for fold in trial.confirmation_folds.values()
         if fold.ended
     ]
     return Cost(
-        sum(end.train_seconds for end in ended) + sum(further),
+        sum(end.train_seconds for end in ended) + sum(confirmation_folds),
         sum(end.epochs_trained for end in ended) + sum(epochs),
         len(history.sessions),
     )

@@ -14,14 +14,14 @@ from search.analysis.report.words import (
     difference_text,
     objective_name,
     origin_of,
+    params_pairs,
     score_text,
-    setting_pairs,
     time_text,
     trial_name,
     trial_score_text,
     unit_of,
 )
-from search.environment import best_setting, facts, run_command
+from search.environment import best_params, facts, run_command
 from search.text import counted
 from tracking.history import TrialHistory
 from tracking.stages import count_stages, stages, stopped_at
@@ -64,11 +64,11 @@ def against_baselines(subject: Subject) -> Markup:
     shown = folds if len(folds) <= _FOLD_COLUMNS and subject.first.fold else []
     others = [o for o in subject.history.objectives[1:] if o.name != "model_parameters"]
     confirmed = any(t.confirmed_score(subject.first.name) is not None for t in trials)
-    further = ["on confirmation folds"] if confirmed else []
+    confirmation_folds = ["on confirmation folds"] if confirmed else []
     head = [
         "trial",
         subject.name,
-        *further,
+        *confirmation_folds,
         f"best leads by{unit_of(subject.first)}",
         "95 % interval",
         "Holm p",
@@ -81,7 +81,7 @@ def against_baselines(subject: Subject) -> Markup:
         note = _note(subject, trial)
         row: list[str] = [joined([tag("b", trial_name(trial)), Markup("<br>"), tag("small", note)])]
         row = [*row, trial_score_text(subject.first, trial)]
-        row += [_further(subject, trial)] if further else []
+        row += [_confirmation(subject, trial)] if confirmation_folds else []
         row += [*_difference(subject, trial), _p_text(ps.get(trial.number))]
         row += _folds(subject, trial, shown)
         row += [_score(trial, "cv_loss"), _score(trial, "macro_f1")]
@@ -165,11 +165,11 @@ def all_trials(subject: Subject) -> Markup:
     trials = [*history.ranked(), *rest]
     rows = []
     for trial in trials[:_ROWS]:
-        setting = ", ".join(f"{name}={value}" for name, value in setting_pairs(trial, history))
+        params = ", ".join(f"{name}={value}" for name, value in params_pairs(trial, history))
         score = trial_score_text(subject.first, trial) if trial.value is not None else "-"
         seconds = time_text(trial.ended.train_seconds) if trial.ended else "-"
         where = stage[trial.number] + (f" after {stopped_at(trial)}" if stopped_at(trial) else "")
-        rows.append([trial_name(trial), where, score, seconds, setting])
+        rows.append([trial_name(trial), where, score, seconds, params])
     head = ("trial", "state", subject.name, "time", "setting")
     listed = table(head, rows, numbers=(2, 3))
     more = len(trials) - _ROWS
@@ -184,7 +184,7 @@ def reproduction(subject: Subject) -> Markup:
     history = subject.history
     name = history.known_study().study
     export = shell_line(["python", "-m", "search", "export", name])
-    setting = [[key, value] for key, value in best_setting(history)]
+    params = [[key, value] for key, value in best_params(history)]
     return joined(
         [
             tag("p", "The whole search, with every setting that decides its scores:"),
@@ -195,7 +195,7 @@ def reproduction(subject: Subject) -> Markup:
             tag(
                 "details",
                 tag("summary", f"All params of {trial_name(subject.best)}"),
-                table(("parameter", "value"), setting),
+                table(("parameter", "value"), params),
             ),
         ]
     )
@@ -237,7 +237,7 @@ def _p_text(p: float | None) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _further(subject: Subject, trial: TrialHistory) -> str:
+def _confirmation(subject: Subject, trial: TrialHistory) -> str:
     return score_text(subject.first, trial.confirmed_score(subject.first.name))
 
 

@@ -11,8 +11,8 @@ from search.analysis.report.words import (
     axes_of,
     objective_name,
     origin_of,
+    params_pairs,
     score_text,
-    setting_pairs,
     trial_name,
     trial_score_text,
 )
@@ -148,16 +148,16 @@ class Subject:
     def label(self, trial: TrialHistory, *lines: str) -> str:
         """Return a trial's hover text: name, score, params."""
         score = trial_score_text(self.first, trial) if trial.state == "complete" else trial.state
-        pairs = setting_pairs(trial, self.history) if len(self.history.trials) < _DETAILED else []
-        setting = [plain(f"{name} = {value}") for name, value in pairs[:14]]
-        return hover(f"<b>{plain(trial_name(trial))}</b>", f"{self.name} {score}", *lines, *setting)
+        pairs = params_pairs(trial, self.history) if len(self.history.trials) < _DETAILED else []
+        params = [plain(f"{name} = {value}") for name, value in pairs[:14]]
+        return hover(f"<b>{plain(trial_name(trial))}</b>", f"{self.name} {score}", *lines, *params)
 
     def brief(self, trial: TrialHistory, *axes: Axis) -> str:
         """Return a short hover text for figures with many points per trial: name, score, values."""
         score = (
             score_text(self.first, trial.value) if trial.value is not None else trial.state.shown
         )
-        values = (f"{axis.name} = {short_text(trial.setting[axis.name])}" for axis in axes)
+        values = (f"{axis.name} = {short_text(trial.params[axis.name])}" for axis in axes)
         return hover(f"{plain(trial_name(trial))}: {score}", *map(plain, values))
 
 

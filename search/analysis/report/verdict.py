@@ -118,14 +118,14 @@ def _on_which(subject: Subject, rival: TrialHistory) -> str:
 
 def _caution(subject: Subject) -> list[str]:
     best = subject.best
-    further = best.confirmed_score(subject.first.name)
-    if further is not None:
+    confirmation_folds = best.confirmed_score(subject.first.name)
+    if confirmation_folds is not None:
         deviation = confirmed_spread(best, subject.first)
         spread = f" ± {score_text(subject.first, deviation)}" if deviation is not None else ""
-        folds = counted(len(best.finished_more_folds()), "confirmation fold")
+        folds = counted(len(best.finished_confirmation_folds()), "confirmation fold")
         return [
             f"On {folds}, {_whose(subject)}, it has"
-            f" {score_text(subject.first, further)}{spread}: the fairer number."
+            f" {score_text(subject.first, confirmation_folds)}{spread}: the fairer number."
             f"{_overtaken(subject)}"
         ]
     if len(subject.complete) > 1:

@@ -69,10 +69,10 @@ def trial_name(trial: TrialHistory) -> str:
     return f"trial {trial.number} ({name})" if name else f"trial {trial.number}"
 
 
-def setting_pairs(trial: TrialHistory, history: History) -> list[tuple[str, str]]:
+def params_pairs(trial: TrialHistory, history: History) -> list[tuple[str, str]]:
     """Return the searched params of a trial as text."""
     searched = {p["name"] for p in history.known_study().parameters if p["searched"]}
-    return [(name, short_text(v)) for name, v in trial.setting.items() if name in searched]
+    return [(name, short_text(v)) for name, v in trial.params.items() if name in searched]
 
 
 def time_text(seconds: float) -> str:
@@ -148,11 +148,11 @@ class Axis:
 
 def axes_of(history: History) -> list[Axis]:
     """Return the searched parameters in which trials differ, in the order of the space."""
-    settings = [trial.setting for _, trial in sorted(history.trials.items())]
+    settings = [trial.params for _, trial in sorted(history.trials.items())]
     axes = []
     for parameter in history.known_study().parameters:
         name = parameter["name"]
-        values = [setting[name] for setting in settings if name in setting]
+        values = [params[name] for params in settings if name in params]
         if parameter["searched"] and len({repr(value) for value in values}) > 1:
             axes.append(_axis(parameter, values))
     return axes

@@ -85,7 +85,7 @@ def dataset_parcel(folder: Path) -> Parcel:
 def study_parcel(work: Work) -> Parcel:
     """Return a study's folds and the user's own modules that its space is made of."""
     folder = StudyFolder(Path(work.folder))
-    paths = {path.name: path for path in (folder.folds, folder.further_folds) if path.exists()}
+    paths = {path.name: path for path in (folder.folds, folder.confirmation_folds) if path.exists()}
     code = code_files(work.space, Path(work.declarations))
     paths |= {f"{CODE}/{name}": path for name, path in code.items()}
     sources: dict[str, Source] = {name: path.read_bytes() for name, path in sorted(paths.items())}

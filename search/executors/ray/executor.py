@@ -29,7 +29,7 @@ from search.executors.ray.host import Fetched
 from search.executors.ray.pool import RayPool
 from search.executors.ray.remote import COMPARED, Order, Wanted
 from search.executors.ray.worker import RayWorker
-from search.executors.resources import ClusterWish
+from search.executors.resources import ClusterRequest
 from search.text import Notify
 from tracking.files import make_folder, whole_file
 from tracking.home import StudyFolder
@@ -52,7 +52,7 @@ class RayExecutor(Executor):
         work: what the workers load.
         workers: how many there are at most; None for as many as the cluster carries.
         limits: what each may take.
-        wish: which cluster, and what each takes of its machine.
+        request: which cluster, and what each takes of its machine.
         notify: takes notices for the user.
         patience: seconds to wait for a machine that can train a trial at all.
 
@@ -66,11 +66,11 @@ class RayExecutor(Executor):
         *,
         workers: int | None = None,
         limits: Limits | None = None,
-        wish: ClusterWish | None = None,
+        request: ClusterRequest | None = None,
         notify: Notify | None = None,
         patience: float = 120.0,
     ) -> None:
-        wish, self._folder = wish or ClusterWish(), StudyFolder(Path(work.folder))
+        request, self._folder = request or ClusterRequest(), StudyFolder(Path(work.folder))
         parcels = dataset_parcel(Path(work.dataset)), study_parcel(work)
         self._parcels: dict[Bundle, Parcel] = {parcel.bundle: parcel for parcel in parcels}
         self._pieces: dict[Bundle, Fetched] = {}
@@ -78,8 +78,8 @@ class RayExecutor(Executor):
         self._tasks: deque[FoldTask] = deque()  # not yet with a worker
         self._failed_starts = 0
         dataset, study = self._parcels
-        order = Order(work, dataset, study, limits or Limits(), wish.per_trial)
-        self._cluster = Cluster(wish.address)
+        order = Order(work, dataset, study, limits or Limits(), request.per_trial)
+        self._cluster = Cluster(request.address)
         self._pool = RayPool(
             self._cluster,
             order,

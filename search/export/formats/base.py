@@ -66,7 +66,7 @@ class Difference:
     """
 
     largest: float
-    way: str
+    mode: str
 
     @classmethod
     def of(cls, found: Mapping[str, Array], expected: Array) -> "Difference":
@@ -76,12 +76,12 @@ class Difference:
             ValueError: there is not one for each class.
         """
         worst = cls(0.0, "")
-        for way, probabilities in found.items():
+        for mode, probabilities in found.items():
             if probabilities.shape != expected.shape:
                 raise ValueError(f"it gives {probabilities.shape} for {expected.shape}")
             largest = float(np.abs(probabilities.astype(np.float64) - expected).max())
             if not largest <= worst.largest:  # also true for NaN
-                worst = cls(largest, way)
+                worst = cls(largest, mode)
         return worst
 
 

@@ -123,7 +123,7 @@ def _write(form: Format, made: Exportable, folder: Path, log: Path) -> Written:
         raise ExportFailed(
             f"format {form.name}: probabilities must be within {TOLERANCE:g} of the Keras model's"
             f" on {len(made.expected)} training samples; the largest difference is"
-            f" {difference.largest:.2g} (input `{difference.way}`). Nothing was exported."
+            f" {difference.largest:.2g} (input `{difference.mode}`). Nothing was exported."
             f"{_remedy(form)}"
         )
     runtime = package_versions((form.runtime,))

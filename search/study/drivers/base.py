@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from spaces import Identity, Settings, Space, identity_of
+from spaces import Identity, Params, Space, identity_of
 
 
 @dataclass(frozen=True)
@@ -38,25 +38,25 @@ class Driver(ABC):
     remembers: bool = False
 
     @abstractmethod
-    def ask(self, number: int) -> Settings | None:
+    def ask(self, number: int) -> Params | None:
         """Return the params of trial `number`, or None if there is nothing left to propose."""
 
     @abstractmethod
-    def tell(self, number: int, setting: Settings, outcome: Outcome) -> None:
+    def tell(self, number: int, params: Params, outcome: Outcome) -> None:
         """Learn the outcome of trial `number` with `setting`, which need not come from `ask`.
 
         A later outcome of the same trial replaces the earlier one, unless the driver `remembers`.
         """
 
-    def adopt(self, number: int, setting: Settings, *, sampled: bool) -> None:
+    def adopt(self, number: int, params: Params, *, sampled: bool) -> None:
         """Take note of a trial that this object did not propose.
 
         Args:
             number: the trial's number.
-            setting: its complete params.
+            params: its complete params.
             sampled: whether a driver proposed it (in an earlier session); else a baseline.
         """
-        del number, setting, sampled
+        del number, params, sampled
 
 
 class FixedDriver(Driver):
@@ -67,22 +67,22 @@ class FixedDriver(Driver):
         space: their space, which knows for which parameters 0 and 0.0 are the same.
     """
 
-    def __init__(self, settings: Iterable[Settings], space: Space | None = None) -> None:
+    def __init__(self, settings: Iterable[Params], space: Space | None = None) -> None:
         self._settings = iter(settings)
         self._identity = identity_of if space is None else space.identity
         self._seen: set[Identity] = set()
 
-    def ask(self, number: int) -> Settings | None:
+    def ask(self, number: int) -> Params | None:
         """Return the next new params, None after the last."""
-        for setting in self._settings:
-            if self._identity(setting) not in self._seen:
-                self.adopt(number, setting, sampled=True)
-                return setting
+        for params in self._settings:
+            if self._identity(params) not in self._seen:
+                self.adopt(number, params, sampled=True)
+                return params
         return None
 
-    def tell(self, number: int, setting: Settings, outcome: Outcome) -> None:
+    def tell(self, number: int, params: Params, outcome: Outcome) -> None:
         """Ignore the outcome: the list is fixed."""
 
-    def adopt(self, number: int, setting: Settings, *, sampled: bool) -> None:
+    def adopt(self, number: int, params: Params, *, sampled: bool) -> None:
         """Leave these params out from now on."""
-        self._seen.add(self._identity(setting))
+        self._seen.add(self._identity(params))

@@ -14,7 +14,7 @@ from search.errors import SettingsError, near_matches
 from search.quiet import standard_error_to
 from search.seeds import derive
 from search.study.drivers.base import Driver, FixedDriver, Outcome
-from spaces import Identity, Parameter, Settings, Space, Value
+from spaces import Identity, Parameter, Params, Space, Value
 
 ATTEMPTS = 3
 DRAWS = 100
@@ -52,9 +52,9 @@ class DistinctDriver(Driver):
         self._known: dict[Identity, Outcome | None] = {}
         self._asked_as: dict[int, int] = {}
 
-    def ask(self, number: int) -> Settings | None:
+    def ask(self, number: int) -> Params | None:
         """Return new params, None if there are none left."""
-        last: Settings = {}
+        last: Params = {}
         for attempt in range(self._attempts):
             # Further attempts have numbers below zero, which no trial has.
             asked_as = -(number * self._attempts + attempt) if attempt else number
@@ -66,18 +66,18 @@ class DistinctDriver(Driver):
                 return self._note(proposal)
             self._give_back(asked_as, proposal)
             last = proposal
-        setting = self._draw(number, last) or self._first_new()
-        if setting is None:
+        params = self._draw(number, last) or self._first_new()
+        if params is None:
             return None
-        self._sampler.adopt(number, setting, sampled=False)
-        return self._note(setting)
+        self._sampler.adopt(number, params, sampled=False)
+        return self._note(params)
 
-    def tell(self, number: int, setting: Settings, outcome: Outcome) -> None:
+    def tell(self, number: int, params: Params, outcome: Outcome) -> None:
         """Pass the outcome on to the sampler."""
-        self._known[self._space.identity(setting)] = outcome
-        self._sampler.tell(self._asked_as.get(number, number), setting, outcome)
+        self._known[self._space.identity(params)] = outcome
+        self._sampler.tell(self._asked_as.get(number, number), params, outcome)
 
-    def adopt(self, number: int, setting: Settings, *, sampled: bool) -> None:
+    def adopt(self, number: int, params: Params, *, sampled: bool) -> None:
         """Restore the sampler's state after this trial began.
 
         A sampler that remembers is asked again. If another version of its library makes a different
@@ -85,30 +85,30 @@ class DistinctDriver(Driver):
         """
         if sampled and self._sampler.remembers:
             proposal = self.ask(number)
-            if proposal is not None and self._is_same(proposal, setting):
+            if proposal is not None and self._is_same(proposal, params):
                 return
             if proposal is not None:
                 self._known.pop(self._space.identity(proposal))
                 failed = Outcome("failed")
                 self._sampler.tell(self._asked_as.pop(number, number), proposal, failed)
-        self._known.setdefault(self._space.identity(setting), None)
-        self._sampler.adopt(number, setting, sampled=sampled)
+        self._known.setdefault(self._space.identity(params), None)
+        self._sampler.adopt(number, params, sampled=sampled)
 
-    def _is_same(self, one: Settings, other: Settings) -> bool:
+    def _is_same(self, one: Params, other: Params) -> bool:
         return self._space.identity(one) == self._space.identity(other)
 
-    def _is_new(self, setting: Settings) -> bool:
-        return self._space.identity(setting) not in self._known
+    def _is_new(self, params: Params) -> bool:
+        return self._space.identity(params) not in self._known
 
-    def _note(self, setting: Settings) -> Settings:
-        self._known.setdefault(self._space.identity(setting), None)
-        return setting
+    def _note(self, params: Params) -> Params:
+        self._known.setdefault(self._space.identity(params), None)
+        return params
 
-    def _give_back(self, asked_as: int, setting: Settings) -> None:
-        known = self._known[self._space.identity(setting)] if self._sampler.remembers else None
-        self._sampler.tell(asked_as, setting, known or Outcome("failed"))
+    def _give_back(self, asked_as: int, params: Params) -> None:
+        known = self._known[self._space.identity(params)] if self._sampler.remembers else None
+        self._sampler.tell(asked_as, params, known or Outcome("failed"))
 
-    def _draw(self, number: int, near: Settings) -> Settings | None:
+    def _draw(self, number: int, near: Params) -> Params | None:
         """Return new params near others, drawn at random."""
         source = random.Random(derive(self._seed, "unseen", number))  # noqa: S311 - no secret
 
@@ -119,15 +119,15 @@ class DistinctDriver(Driver):
 
         for draw in range(1, DRAWS + 1):
             changed = draw / DRAWS
-            setting = self._space.decide(choose)
-            if self._is_new(setting):
-                return setting
+            params = self._space.decide(choose)
+            if self._is_new(params):
+                return params
         return None
 
-    def _first_new(self) -> Settings | None:
+    def _first_new(self) -> Params | None:
         return next(filter(self._is_new, self._listed(self._space.parameters, {})), None)
 
-    def _listed(self, parameters: tuple[Parameter, ...], chosen: Settings) -> Iterator[Settings]:
+    def _listed(self, parameters: tuple[Parameter, ...], chosen: Params) -> Iterator[Params]:
         """Yield all params that begin with the chosen values."""
         if not parameters:
             yield chosen
@@ -287,9 +287,9 @@ def _check_epochs(space: Space) -> None:
 
 def _keras_tuner(sampler: str, space: Space, seed: int) -> Driver:
     with unnoticed():
-        from search.study.drivers.keras_tuner import KerasTunerDriver, grid_settings
+        from search.study.drivers.keras_tuner import KerasTunerDriver, grid_params
     if sampler == "grid":
-        return FixedDriver(grid_settings(space), space)
+        return FixedDriver(grid_params(space), space)
     driver = KerasTunerDriver(space, sampler=sampler, seed=seed)
     return _distinct(driver, sampler, space, seed)
 

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from search.seeds import derive
 from search.study.drivers.base import Driver, Outcome
-from spaces import Float, Int, Parameter, Settings, Space, Value, place_of
+from spaces import Float, Int, Parameter, Params, Space, Value, place_of
 
 _Condition: TypeAlias = tuple[str, list[Any]]
 
@@ -57,15 +57,15 @@ class Axes:
                     scopes.enter_context(hyperparameters.conditional_scope(parent, places))
                 self._declare(hyperparameters, self._space[name])
 
-    def setting(self, values: Mapping[str, Any]) -> Settings:
+    def params(self, values: Mapping[str, Any]) -> Params:
         """Return the complete params for an oracle's values."""
         return self._space.decide(lambda parameter: self._value(parameter, values))
 
-    def values(self, setting: Settings) -> dict[str, Any] | None:
+    def values(self, params: Params) -> dict[str, Any] | None:
         """Return an oracle's values for params, None if it cannot express them."""
         places = {
             name: self._place(name, value)
-            for name, value in setting.items()
+            for name, value in params.items()
             if name in self._conditions
         }
         return None if None in places.values() else places
@@ -215,7 +215,7 @@ class KerasTunerDriver(Driver):
         self._open: dict[int, Any] = {}
         self._over: dict[int, str] = {}
 
-    def ask(self, number: int) -> Settings | None:
+    def ask(self, number: int) -> Params | None:
         """Return the oracle's proposal, None if it finds nothing new."""
         self._oracle.reseed(derive(self._seed, self._purpose, number))
         trial = self._begin(number)
@@ -223,10 +223,10 @@ class KerasTunerDriver(Driver):
             return None
         self._open[number] = trial
         values = trial.hyperparameters.values
-        setting = self._axes.setting(values)
-        return {**setting, "epochs": values["tuner/epochs"]} if self.remembers else setting
+        params = self._axes.params(values)
+        return {**params, "epochs": values["tuner/epochs"]} if self.remembers else params
 
-    def tell(self, number: int, setting: Settings, outcome: Outcome) -> None:
+    def tell(self, number: int, params: Params, outcome: Outcome) -> None:
         """End the oracle's trial, or give it another score."""
         score = outcome.values[0] if outcome.values else None
         trial = self._open.pop(number, None)
@@ -237,9 +237,9 @@ class KerasTunerDriver(Driver):
             told = self._oracle.trials[self._over[number]]
             told.status, told.score = _FAILED if score is None else _COMPLETED, score
 
-    def adopt(self, number: int, setting: Settings, *, sampled: bool) -> None:
+    def adopt(self, number: int, params: Params, *, sampled: bool) -> None:
         """Add the trial to an oracle that accepts it."""
-        values = self._axes.values(setting)
+        values = self._axes.values(params)
         if not self.remembers and values is not None:
             self._oracle.given = values
             self._open[number] = self._begin(number)
@@ -251,7 +251,7 @@ class KerasTunerDriver(Driver):
             return self._oracle.create_trial(f"trial {number}")
 
 
-def grid_settings(space: Space) -> Iterator[Settings]:
+def grid_params(space: Space) -> Iterator[Params]:
     """Yield the params of KerasTuner's grid search over the points of the space's grid.
 
     The defaults come first. Each trial is ended as soon as it is created: the order does not depend
@@ -265,7 +265,7 @@ def grid_settings(space: Space) -> Iterator[Settings]:
         if trial.status != _RUNNING:
             return
         _end(oracle, trial, 0.0)
-        yield axes.setting(trial.hyperparameters.values)
+        yield axes.params(trial.hyperparameters.values)
 
 
 def _make_oracle(sampler: str, space: Space, axes: Axes, seed: int) -> Any:

@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.seeds import derive
 from search.study.drivers.base import Driver, Outcome
-from spaces import Choice, Float, Int, Parameter, Settings, Space, Value, place_of
+from spaces import Choice, Float, Int, Parameter, Params, Space, Value, place_of
 
 _STATES = {
     "complete": TrialState.COMPLETE,
@@ -227,50 +227,50 @@ class OptunaDriver(Driver):
         self._open: dict[int, optuna.Trial] = {}  # for a sampler that remembers
         self._over: set[int] = set()
 
-    def ask(self, number: int) -> Settings:
+    def ask(self, number: int) -> Params:
         """Return the sampler's proposal for trial `number`."""
         with warnings.catch_warnings():  # the user chose the sampler by name; that is documented
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             self._study.sampler = self._make_sampler(self._seed, number)
         self._window.asked = number
         trial = self._study.ask()
-        setting = self._space.decide(lambda parameter: _suggest(trial, parameter))
+        params = self._space.decide(lambda parameter: _suggest(trial, parameter))
         if self.remembers:
             self._open[number] = trial
         else:
-            self._window.put(self._frozen(number, setting, TrialState.RUNNING))
-        return setting
+            self._window.put(self._frozen(number, params, TrialState.RUNNING))
+        return params
 
-    def tell(self, number: int, setting: Settings, outcome: Outcome) -> None:
+    def tell(self, number: int, params: Params, outcome: Outcome) -> None:
         """Add the trial to the study."""
         state, values = _STATES[outcome.state], outcome.values
         if self._sees_complete and state == TrialState.PRUNED and values:
             state = TrialState.COMPLETE
         if not self.remembers:
-            self._window.put(self._frozen(number, setting, state, values))
+            self._window.put(self._frozen(number, params, state, values))
         elif number not in self._over:
             self._over.add(number)
             trial = self._open.pop(number, None)
             if trial is None:
-                self._study.add_trial(self._frozen(number, setting, state, values))
+                self._study.add_trial(self._frozen(number, params, state, values))
             else:
                 told = list(values) if state == TrialState.COMPLETE else None
                 self._study.tell(trial, told, state=state)
 
-    def adopt(self, number: int, setting: Settings, *, sampled: bool) -> None:
+    def adopt(self, number: int, params: Params, *, sampled: bool) -> None:
         """Add the trial as running."""
         if not self.remembers:
-            self._window.put(self._frozen(number, setting, TrialState.RUNNING))
+            self._window.put(self._frozen(number, params, TrialState.RUNNING))
 
     def _frozen(
-        self, number: int, setting: Settings, state: TrialState, values: Sequence[float] = ()
+        self, number: int, params: Params, state: TrialState, values: Sequence[float] = ()
     ) -> FrozenTrial:
-        searched = [p for p in self._space.searched() if p.name in setting]
+        searched = [p for p in self._space.searched() if p.name in params]
         is_complete = state == TrialState.COMPLETE
         has_step = bool(values) and not is_complete and self._has_steps
         trial = optuna.trial.create_trial(
             params={
-                parameter.name: _internal(parameter, setting[parameter.name])
+                parameter.name: _internal(parameter, params[parameter.name])
                 for parameter in searched
             },
             distributions={parameter.name: distribution(parameter) for parameter in searched},

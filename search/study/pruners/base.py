@@ -6,14 +6,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import count, takewhile
 
-from spaces import Settings
+from spaces import Params
 from tracking.history import History, TrialHistory
 from tracking.objectives import Objective
 from tracking.records import FoldEnded
 
 
 @dataclass(frozen=True)
-class Standing:
+class Scoreboard:
     """Reads a trial's values of one objective; all returned values are oriented: larger is better.
 
     Attributes:
@@ -70,12 +70,12 @@ class Pruner(ABC):
 
     def __init__(self, objective: Objective, *, winners: int = 1) -> None:
         """Compare by an objective; at least `winners` trials should see all folds."""
-        self._standing = Standing(objective)
+        self._scoreboard = Scoreboard(objective)
         self._winners = winners
 
-    def compared_after(self, setting: Settings) -> int:
+    def compared_after(self, params: Params) -> int:
         """Return the epoch of fold 1 after which a trial is compared; 0: every one or none."""
-        del setting
+        del params
         return 0
 
     @abstractmethod

@@ -33,18 +33,19 @@ class MedianPruner(Pruner):
 
     def reason_to_stop(self, trial: TrialHistory, history: History) -> str:
         """Compare means over the folds that `trial` has finished."""
-        folds, standing = trial.finished_folds(), self._standing
+        folds, scoreboard = trial.finished_folds(), self._scoreboard
         if not folds or not _has_just_finished(trial):
             return ""
-        rivals = [standing.mean(rival, folds) for rival in history.completed()]
+        rivals = [scoreboard.mean(rival, folds) for rival in history.completed()]
         if len(rivals) < self._warm_up:
             return ""
-        mean, median = standing.mean(trial, folds), statistics.median(rivals)
+        mean, median = scoreboard.mean(trial, folds), statistics.median(rivals)
         if mean >= median:
             return ""
         return (
-            f"after {counted(len(folds), 'fold')} its {standing.text(mean)} is worse than"
-            f" {standing.text(median)}, the median of {len(rivals)} complete trials on these folds"
+            f"after {counted(len(folds), 'fold')} its {scoreboard.text(mean)} is worse than"
+            f" {scoreboard.text(median)}, the median of {len(rivals)} complete trials on these"
+            " folds"
         )
 
 
@@ -62,10 +63,10 @@ class WilcoxonPruner(Pruner):
         from scipy.stats import wilcoxon
 
         best = next(iter(history.completed()), None)
-        folds = self._standing.folds(trial)
+        folds = self._scoreboard.folds(trial)
         if best is None or len(folds) < WILCOXON_FOLDS or not _has_just_finished(trial):
             return ""
-        against = self._standing.folds(best)
+        against = self._scoreboard.folds(best)
         differences = [value - against[n] for n, value in folds.items() if n in against]
         if statistics.fmean(differences) >= 0:
             return ""

@@ -56,15 +56,15 @@ class HyperbandPruner(Pruner):
         if own >= limit:
             return ""
         return (
-            f"{_where(rung)} its {self._standing.text(own)} is not in the best third of"
-            f" {len(rivals)} trials of its bracket, {self._standing.text(limit)} and better"
+            f"{_where(rung)} its {self._scoreboard.text(own)} is not in the best third of"
+            f" {len(rivals)} trials of its bracket, {self._scoreboard.text(limit)} and better"
         )
 
     def _at(self, trial: TrialHistory, rung: tuple[int, int]) -> float | None:
         fold, epoch = rung
         if epoch:
-            return self._standing.epoch(trial, fold, epoch)
-        folds = self._standing.folds(trial)
+            return self._scoreboard.epoch(trial, fold, epoch)
+        folds = self._scoreboard.folds(trial)
         wanted = [folds[n] for n in range(1, fold + 1) if n in folds]
         return sum(wanted) / fold if len(wanted) == fold else None
 

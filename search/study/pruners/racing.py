@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from search.study.pruners.base import Pruner
 from search.text import counted
-from spaces import Settings
+from spaces import Params
 from tracking.history import History, TrialHistory
 from tracking.records import EpochEnded
 from tracking.tally import rung_of
@@ -44,14 +44,14 @@ class RacingPruner(Pruner):
     waits = True
     _known_pool: "_Pool | None" = None
 
-    def compared_after(self, setting: Settings) -> int:
+    def compared_after(self, params: Params) -> int:
         """Return the epoch of the trial's rung."""
-        return rung_of(setting)
+        return rung_of(params)
 
     def reason_to_stop(self, trial: TrialHistory, history: History) -> str:
         """Compare with all trials that reached their rung in the first fold."""
         rung, epochs = trial.rung, int(trial.started.parameters.get("epochs", 1))
-        own = self._standing.epoch(trial, 1, rung)
+        own = self._scoreboard.epoch(trial, 1, rung)
         last = trial.last_report()
         is_there = isinstance(last, EpochEnded) and (last.fold, last.epoch) == (1, rung)
         if own is None or not is_there or rung >= epochs:
@@ -61,18 +61,18 @@ class RacingPruner(Pruner):
         if own >= limit:
             return ""
         return (
-            f"in fold 1 after epoch {rung} of {epochs}: {self._standing.text(own)} is not among the"
-            f" best {KEEP:.0%} of {len(values)} trials at the same share of their epochs,"
-            f" {self._standing.text(limit)} and better"
+            f"in fold 1 after epoch {rung} of {epochs}: {self._scoreboard.text(own)} is not among"
+            f" the best {KEEP:.0%} of {len(values)} trials at the same share of their epochs,"
+            f" {self._scoreboard.text(limit)} and better"
         )
 
     def reason_to_drop(self, trial: TrialHistory, history: History, level: int) -> str:
         """Compare over the first folds with all trials that finished them."""
-        own = self._standing.means(trial)[level - 1]
+        own = self._scoreboard.means(trial)[level - 1]
         pool = self._pool(history, level)
         ahead = len(pool.ascending) - bisect_right(pool.ascending, own)
         places = self._places(level, pool.entered)
-        told = f"after {counted(level, 'fold')}: {self._standing.text(own)}"
+        told = f"after {counted(level, 'fold')}: {self._scoreboard.text(own)}"
         if ahead >= places:
             rivals = len(pool.ascending)
             return f"{told} is behind {ahead} of {rivals} trials; the best {places} continue"
@@ -96,7 +96,7 @@ class RacingPruner(Pruner):
             or known.history is not history
             or (known.level, known.records) != (level, history.tally.records)
         ):
-            found = [(self._standing.means(t), t) for _, t in sorted(history.trials.items())]
+            found = [(self._scoreboard.means(t), t) for _, t in sorted(history.trials.items())]
             # A trial that failed later is included: the result must not depend on when it is
             # computed.
             rivals = [(means[level - 1], t) for means, t in found if len(means) >= level]
@@ -118,7 +118,7 @@ class RacingPruner(Pruner):
 
     def _doubt(self, best: list[TrialHistory], level: int, folds: int) -> float | None:
         """Return the standard error of a gap to the leader; None while it cannot be estimated."""
-        leader, *rivals = [self._standing.folds(trial) for trial in best]
+        leader, *rivals = [self._scoreboard.folds(trial) for trial in best]
         if len(rivals) * (level - 1) < LEAST_FREEDOM:
             return None
         shared = range(1, level + 1)

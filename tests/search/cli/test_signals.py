@@ -58,9 +58,9 @@ LONG = "100000"  # seconds
 class Process:
     """A command that a test talks to."""
 
-    def __init__(self, way: str, ending: str = LONG) -> None:
+    def __init__(self, mode: str, ending: str = LONG) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-c", BEGIN, ending, way],
+            [sys.executable, "-c", BEGIN, ending, mode],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -97,13 +97,13 @@ def start():
 
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 @pytest.mark.parametrize("further", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_to_end_that_comes_while_ending_changes_nothing(start, first, further):
+def test_a_signal_to_end_that_comes_while_ending_changes_nothing(start, first, confirmation_folds):
     process = start("end_when_told")
     assert process.hear() == "ready"
     process.signal(first)
     assert process.hear() == "ending"
     for _ in range(20):
-        process.signal(further)
+        process.signal(confirmation_folds)
     code, out, err = process.end()  # closes its standard input
     assert (code, out.split()) == (130, ["ended"])
     assert err == ""
@@ -120,8 +120,8 @@ def test_another_ctrl_c_ends_the_ending(start):
 
 @pytest.mark.parametrize("way", ["end_slowly", "block"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_ending_has_a_limit_wherever_the_process_is(start, way, number):
-    process = start(way, "0.1")
+def test_ending_has_a_limit_wherever_the_process_is(start, mode, number):
+    process = start(mode, "0.1")
     assert process.hear() == "ready"
     process.signal(number)
     code, _, err = process.end()

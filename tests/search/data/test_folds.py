@@ -6,9 +6,9 @@ from numpy.typing import NDArray
 
 from search.data.folds import (
     Folds,
-    further_numbers,
+    confirmation_numbers,
+    make_confirmation_folds,
     make_folds,
-    make_further_folds,
     stratified_part,
     unevenness,
     validation_share,
@@ -120,7 +120,7 @@ def test_twenty_folds_are_allowed() -> None:
 
 @pytest.mark.parametrize(("folds", "numbers"), [(1, [2, 3]), (3, [4, 5, 6, 7, 8, 9])])
 def test_confirmation_sees_all_folds_twice_more(folds: int, numbers: list[int]) -> None:
-    assert list(further_numbers(folds)) == numbers
+    assert list(confirmation_numbers(folds)) == numbers
 
 
 @pytest.mark.parametrize(("folds", "share"), [(1, 1 / 4), (2, 1), (3, 1 / 2), (5, 1 / 4)])
@@ -344,50 +344,52 @@ MANY = np.random.RandomState(2).permutation(np.repeat(np.arange(3), [600, 300, 1
 @pytest.mark.parametrize("limit", [100, 500])
 def test_further_folds_are_of_as_many_samples_that_the_study_leaves(limit: int) -> None:
     folds = make_folds(MANY, folds=5, seed=0, limit_samples=limit)
-    further = make_further_folds(MANY, folds, seeds=[7, 8])
-    assert (len(further), further.samples) == (10, limit)
-    assert not np.intersect1d(further.used, folds.used).size
-    counts = np.bincount(MANY[further.used]) / limit
+    confirmation_folds = make_confirmation_folds(MANY, folds, seeds=[7, 8])
+    assert (len(confirmation_folds), confirmation_folds.samples) == (10, limit)
+    assert not np.intersect1d(confirmation_folds.used, folds.used).size
+    counts = np.bincount(MANY[confirmation_folds.used]) / limit
     assert counts == pytest.approx([0.6, 0.3, 0.1], abs=0.011)
     for start in (0, 5):  # each time every sample is validated once
-        parts = np.concatenate(further.validation[start : start + 5])
-        assert np.array_equal(np.sort(parts), further.used)
-    assert not np.array_equal(further.validation[0], further.validation[5])
+        parts = np.concatenate(confirmation_folds.validation[start : start + 5])
+        assert np.array_equal(np.sort(parts), confirmation_folds.used)
+    assert not np.array_equal(confirmation_folds.validation[0], confirmation_folds.validation[5])
 
 
 def test_further_folds_make_do_with_half_as_many_samples() -> None:
     folds = make_folds(MANY, folds=2, seed=0, limit_samples=666)
-    further = make_further_folds(MANY, folds, seeds=[7])
-    assert np.array_equal(further.used, np.setdiff1d(np.arange(1000), folds.used))
+    confirmation_folds = make_confirmation_folds(MANY, folds, seeds=[7])
+    assert np.array_equal(confirmation_folds.used, np.setdiff1d(np.arange(1000), folds.used))
     folds = make_folds(MANY, folds=2, seed=0, limit_samples=668)
-    further = make_further_folds(MANY, folds, seeds=[7])  # 332 are too few alone
-    assert further.samples == 668
-    assert np.setdiff1d(further.used, folds.used).size == 332
+    confirmation_folds = make_confirmation_folds(MANY, folds, seeds=[7])  # 332 are too few alone
+    assert confirmation_folds.samples == 668
+    assert np.setdiff1d(confirmation_folds.used, folds.used).size == 332
 
 
 def test_without_unused_samples_further_folds_are_cut_anew_from_all() -> None:
     folds = make_folds(MANY, folds=3, seed=0)
-    further = make_further_folds(MANY, folds, seeds=[7, 8])
+    confirmation_folds = make_confirmation_folds(MANY, folds, seeds=[7, 8])
     again = [make_folds(MANY, folds=3, seed=seed) for seed in (7, 8)]
-    assert further.digest == Folds.joined(again).digest
+    assert confirmation_folds.digest == Folds.joined(again).digest
 
 
 def test_samples_that_are_left_out_are_left_out_of_further_folds() -> None:
     dropped = np.arange(0, 1000, 3)
     folds = make_folds(MANY, folds=2, seed=0, limit_samples=300, leave_out=dropped)
-    further = make_further_folds(MANY, folds, seeds=[7], leave_out=dropped)
-    assert further.samples == 300
-    assert not np.intersect1d(further.used, np.union1d(dropped, folds.used)).size
+    confirmation_folds = make_confirmation_folds(MANY, folds, seeds=[7], leave_out=dropped)
+    assert confirmation_folds.samples == 300
+    assert not np.intersect1d(confirmation_folds.used, np.union1d(dropped, folds.used)).size
 
 
 def test_families_in_use_are_left_out_of_further_folds_and_the_others_stay_whole() -> None:
     families = np.arange(1000) // 4
     labels = families % 2
     folds = make_folds(labels, folds=2, seed=0, limit_samples=80, groups=families)
-    further = make_further_folds(labels, folds, seeds=[7, 8], groups=families)
-    assert further.samples == 80
-    assert not set(families[further.used]) & set(families[folds.used])
-    for train, validation in zip(further.train, further.validation, strict=True):
+    confirmation_folds = make_confirmation_folds(labels, folds, seeds=[7, 8], groups=families)
+    assert confirmation_folds.samples == 80
+    assert not set(families[confirmation_folds.used]) & set(families[folds.used])
+    for train, validation in zip(
+        confirmation_folds.train, confirmation_folds.validation, strict=True
+    ):
         assert not set(families[train]) & set(families[validation])
 
 
@@ -397,10 +399,10 @@ def test_a_class_with_too_few_unused_samples_is_filled_up_with_used_ones() -> No
     folds = make_folds(labels, folds=5, seed=0, limit_samples=100, leave_out=dropped)
     rare = np.flatnonzero(labels)
     assert 0 < np.isin(rare, folds.used).sum() < 10
-    further = make_further_folds(labels, folds, seeds=[7])
-    assert further.samples == 100
-    assert 0 < np.setdiff1d(further.used, folds.used).size <= 100
-    assert all((labels[part] == 1).any() for part in further.validation)
+    confirmation_folds = make_confirmation_folds(labels, folds, seeds=[7])
+    assert confirmation_folds.samples == 100
+    assert 0 < np.setdiff1d(confirmation_folds.used, folds.used).size <= 100
+    assert all((labels[part] == 1).any() for part in confirmation_folds.validation)
 
 
 def unequal(largest: int, *, mixed: bool = True) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

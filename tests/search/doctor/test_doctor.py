@@ -406,7 +406,7 @@ SPACE = toy_space(Int("units", 1, 100))
 
 def go_on(folder, trials: int) -> list[tuple[int, int]]:
     """Run a study on, as `run` would; return what was trained."""
-    executor = ScriptedExecutor(lambda setting, fold: setting["units"] / 200 + fold / 100)
+    executor = ScriptedExecutor(lambda params, fold: params["units"] / 200 + fold / 100)
     with EventLog.open(folder, lambda: study_history(folder)) as log:
         study = Study(
             history=log.history,

@@ -32,8 +32,8 @@ def make_study(root: Path) -> tuple[Work, StudyFolder]:
     folder.root.mkdir(parents=True)
     folds = make_folds(dataset.train_labels, folds=2, seed=0, limit_samples=200)
     folds.save(folder.folds)
-    further = make_folds(dataset.train_labels, folds=2, seed=1, limit_samples=200)
-    further.save(folder.further_folds)
+    confirmation_folds = make_folds(dataset.train_labels, folds=2, seed=1, limit_samples=200)
+    confirmation_folds.save(folder.confirmation_folds)
     work = Work(
         space="lenet",
         dataset=str(dataset.folder),
@@ -116,7 +116,7 @@ class TestExecutorContract:
         train(executor, recorder, 0, 4)
         _, folder = study
         dataset = load("digits", home=Path(folder.root).parent.parent)
-        labels = dataset.train_labels[Folds.load(folder.further_folds).validation[1]]
+        labels = dataset.train_labels[Folds.load(folder.confirmation_folds).validation[1]]
         ended = recorder.records[-1]
         found = Predictions.load(folder.root / ended.predictions, labels=labels)
         assert found.right.mean() == ended.accuracy

@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from search.executors import LocalExecutor
-from search.executors.protocol import GO_ON, FoldTask, Probe, Probed, Verdict, Work
+from search.executors.protocol import GO_ON, FoldTask, Probe, ProbeResult, Verdict, Work
 from search.executors.worker import OnRecord
 from tracking.records import EpochEnded, FoldEnded, FoldStarted, Record
 
@@ -45,9 +45,9 @@ class Plain:
         DOES[str(task.params["does"])](note)
         on_record(fold_ended(task))
 
-    def measure(self, probe: Probe) -> Probed:
-        DOES[str(probe.setting["does"])](lambda **_: GO_ON)
-        return Probed(samples=10, seconds=1.0, steps=1, accuracy=0.5, checked=10)
+    def measure(self, probe: Probe) -> ProbeResult:
+        DOES[str(probe.params["does"])](lambda **_: GO_ON)
+        return ProbeResult(samples=10, seconds=1.0, steps=1, accuracy=0.5, checked=10)
 
     def adopt(self, precision: str) -> None:
         pass

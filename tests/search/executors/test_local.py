@@ -159,13 +159,13 @@ def test_the_last_words_of_a_worker_that_died_are_told(study):
 @pytest.mark.parametrize("does", ["sleep", "say half and sleep", "say half and compute"])
 def test_a_worker_that_falls_still_is_replaced(study, does):
     executor = study.start()
-    recorder = evaluate(executor, does, act=lambda: study.change(still_seconds=1.0))
+    recorder = evaluate(executor, does, act=lambda: study.change(idle_seconds=1.0))
     late = failure(recorder)
     assert (late.cause, late.reason) == (
         "time",
         "its worker neither reported nor computed for 1 s",
     )
-    study.change(still_seconds=PATIENCE)
+    study.change(idle_seconds=PATIENCE)
     assert not evaluate(executor, "fine", trial=1).of(AttemptFailed)
 
 
@@ -213,7 +213,7 @@ def test_a_worker_that_does_not_read_is_not_waited_for(study):
     executor = study.start()
     evaluate(executor, "fine")
     workers()[0].suspend()
-    study.change(still_seconds=1.0)
+    study.change(idle_seconds=1.0)
     large = FoldTask(trial=1, params={"does": "fine", "weight": "x" * 50_000_000}, fold=1)
     executor.submit(large)
     recorder = Recorder()
@@ -413,7 +413,7 @@ def test_a_worker_that_takes_too_long_to_load_ends_the_run(study):
 
 def test_a_worker_that_falls_still_while_it_loads_ends_the_run(study):
     executor = study.start("sleeps")
-    study.change(still_seconds=0.5)
+    study.change(idle_seconds=0.5)
     with pytest.raises(WorkerFailed, match=r"neither reported nor computed .* while it loaded"):
         evaluate(executor, "fine")
 

@@ -58,7 +58,7 @@ def test_it_names_two_objectives_with_their_scores():
 
 
 def test_a_confirmed_score_stands_beside_the_one_it_was_chosen_by(study):
-    assert "further folds" not in card(study)
+    assert "confirmation folds" not in card(study)
     study.confirm_trial(0, level=0.78)
     text = card(study)
     assert "| cross-validated accuracy (mean over folds) | 0.8000 | " in text

@@ -107,7 +107,7 @@ def test_where_both_were_confirmed_it_goes_by_those_folds_alone():
     assert "over 2 folds" in study.decided(1)[1]
     study.confirm_trial(1, level=0.78)
     alias, reason = study.decided(1)
-    assert "over 4 further folds" in reason
+    assert "over 4 confirmation folds" in reason
     assert alias == "challenger"
 
 

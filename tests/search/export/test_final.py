@@ -25,9 +25,9 @@ def final(tmp_path_factory):
         "digits", home=tmp_path_factory.mktemp("home"), data_dir=None, notify=lambda text: None
     )
     space = get_space("mlp")
-    setting = space.complete({}) | {"epochs": 3, "batch_size": 32, "learning_rate": 0.01}
+    params = space.complete({}) | {"epochs": 3, "batch_size": 32, "learning_rate": 0.01}
     folds = make_folds(dataset.train_labels, folds=2, seed=0, limit_samples=120)
-    return Final(dataset, folds, space, setting, 7, "float32")
+    return Final(dataset, folds, space, params, 7, "float32")
 
 
 def silent(*_: object) -> None:
@@ -92,7 +92,7 @@ def searched(final, tmp_path_factory):
         labels=np.asarray(final.dataset.train_labels),
         classes=final.dataset.classes,
         folds=final.folds,
-        further=None,
+        confirmation_folds=None,
         folder=StudyFolder(tmp_path_factory.mktemp("study")),
         seed=final.seed,
         objectives=("cv_accuracy",),
@@ -105,7 +105,7 @@ def searched(final, tmp_path_factory):
         return GO_ON
 
     for fold in (1, 2):
-        train_fold(data, FoldTask(0, dict(final.setting), fold), keep)
+        train_fold(data, FoldTask(0, dict(final.params), fold), keep)
     folds = [record for record in records if isinstance(record, FoldEnded)]
     return [Predictions.load(data.folder.root / fold.predictions) for fold in folds]
 

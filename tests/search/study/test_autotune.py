@@ -5,17 +5,17 @@ import pytest
 
 from search.data.folds import Folds
 from search.errors import FoldwiseError
-from search.executors.protocol import Probed
-from search.study.autotune import Wish, key_for, plan_for, recall, remember
-from search.study.execution import Load, Plan, Way, fastest
+from search.executors.protocol import ProbeResult
+from search.study.autotune import ExecutionRequest, key_for, plan_for, recall, remember
+from search.study.execution import ExecutionMode, ExecutionPlan, Load, fastest
 from search.study.workers import _samples_held
 
 LONG = Load(folds=1000, epochs=10, samples=10_000)
 SMALL = Load(folds=6, epochs=2, samples=1_000)
 
 
-def way(workers=1, precision="float32", rate=100.0, accuracy=0.8, checked=1000):
-    return Way(workers, 0 if workers == 1 else 1, precision, rate, accuracy, checked)
+def mode(workers=1, precision="float32", rate=100.0, accuracy=0.8, checked=1000):
+    return ExecutionMode(workers, 0 if workers == 1 else 1, precision, rate, accuracy, checked)
 
 
 class Machine:
@@ -46,7 +46,7 @@ class Machine:
                 rate = machine.rates[asked.workers, precision]
                 accuracy = machine.accuracies.get(precision, 0.8)
                 return [
-                    Probed(int(rate), asked.workers, 7 + number, accuracy, 1000)
+                    ProbeResult(int(rate), asked.workers, 7 + number, accuracy, 1000)
                     for number in range(asked.workers)
                 ]
 
@@ -66,8 +66,8 @@ def two_cores(monkeypatch):
 
 
 def made(machine, *, workers=None, precision=None, trials=20, load=LONG, remembered=()):
-    wish = Wish(workers, precision, trials)
-    return plan_for(wish, load, {}, remembered=remembered, start=machine.start)
+    request = ExecutionRequest(workers, precision, trials)
+    return plan_for(request, load, {}, remembered=remembered, start=machine.start)
 
 
 RATES = {
@@ -81,8 +81,8 @@ RATES = {
 def test_the_quickest_way_is_taken_and_its_workers_go_on():
     machine = Machine(RATES)
     plan, workers = made(machine)
-    assert (plan.way.workers, plan.way.threads, plan.way.precision) == (2, 1, "mixed_bfloat16")
-    assert plan.way.rate == pytest.approx(230)
+    assert (plan.mode.workers, plan.mode.threads, plan.mode.precision) == (2, 1, "mixed_bfloat16")
+    assert plan.mode.rate == pytest.approx(230)
     assert plan.origin == "measured"
     assert len(plan.measured) == 4
     assert workers.adopted == "mixed_bfloat16"
@@ -98,7 +98,7 @@ def test_a_worker_trains_the_same_number_of_steps_in_all_ways():
 def test_a_way_that_cannot_be_computed_in_is_left_out():
     machine = Machine(RATES, broken=[(2, "mixed_bfloat16")])
     plan, workers = made(machine)
-    assert (plan.origin, plan.way.workers, plan.way.precision) == ("measured", 2, "float32")
+    assert (plan.origin, plan.mode.workers, plan.mode.precision) == ("measured", 2, "float32")
     assert workers is None  # those that failed are gone; others are started
     assert machine.closed == [2, 1]
     assert [(w.workers, w.precision) for w in plan.measured] == [
@@ -110,20 +110,20 @@ def test_a_way_that_cannot_be_computed_in_is_left_out():
 
 def test_workers_score_the_same_samples_so_that_more_workers_do_not_make_scores_surer():
     plan, _ = made(Machine(RATES))
-    assert {way.checked for way in plan.measured} == {1000}
+    assert {mode.checked for mode in plan.measured} == {1000}
 
 
 def test_a_precision_that_scores_worse_is_not_taken_however_quick():
     plan, _ = made(Machine(RATES, accuracies={"mixed_bfloat16": 0.74}))
-    assert (plan.way.workers, plan.way.precision) == (2, "float32")
+    assert (plan.mode.workers, plan.mode.precision) == (2, "float32")
     plan, _ = made(Machine(RATES, accuracies={"mixed_bfloat16": 0.79}))
-    assert plan.way.precision == "mixed_bfloat16"
+    assert plan.mode.precision == "mixed_bfloat16"
 
 
 def test_what_is_hardly_quicker_is_left_alone():
     rates = {**RATES, (2, "float32"): 105.0, (2, "mixed_bfloat16"): 108, (1, "mixed_bfloat16"): 99}
     plan, _ = made(Machine(rates))
-    assert (plan.way.workers, plan.way.precision) == (1, "float32")
+    assert (plan.mode.workers, plan.mode.precision) == (1, "float32")
 
 
 def test_nothing_is_measured_for_a_session_of_less_than_a_minute():
@@ -135,7 +135,7 @@ def test_nothing_is_measured_for_a_session_of_less_than_a_minute():
 def test_nothing_is_measured_for_a_small_study():
     machine = Machine(RATES)
     plan, workers = made(machine, load=SMALL)
-    assert (plan.origin, plan.way.workers, plan.way.precision) == ("usual", 1, "float32")
+    assert (plan.origin, plan.mode.workers, plan.mode.precision) == ("usual", 1, "float32")
     assert (machine.started, workers) == ([], None)
 
 
@@ -162,22 +162,22 @@ def test_a_study_of_middling_length_is_measured_for_with_the_workers_it_needs_an
 def test_what_the_user_says_is_not_measured(workers, precision):
     machine = Machine(RATES)
     plan, _ = made(machine, workers=workers, precision=precision)
-    assert (plan.origin, plan.way.workers, plan.way.precision) == ("asked", workers, precision)
+    assert (plan.origin, plan.mode.workers, plan.mode.precision) == ("asked", workers, precision)
     assert machine.started == []
 
 
 def test_only_what_the_user_left_open_is_chosen():
     machine = Machine(RATES)
     plan, _ = made(machine, workers=1)
-    assert (plan.way.workers, plan.way.precision) == (1, "mixed_bfloat16")
+    assert (plan.mode.workers, plan.mode.precision) == (1, "mixed_bfloat16")
     assert machine.started == [1]
     plan, _ = made(Machine(RATES), precision="float32")
-    assert (plan.way.workers, plan.way.precision) == (2, "float32")
+    assert (plan.mode.workers, plan.mode.precision) == (2, "float32")
 
 
 def test_there_are_no_more_workers_than_trials():
     plan, _ = made(Machine(RATES), trials=1)
-    assert plan.way.workers == 1
+    assert plan.mode.workers == 1
 
 
 def test_what_was_measured_before_is_remembered_even_for_a_small_study(tmp_path):
@@ -187,7 +187,7 @@ def test_what_was_measured_before_is_remembered_even_for_a_small_study(tmp_path)
     machine = Machine(RATES)
     for load in (LONG, SMALL):
         plan, workers = made(machine, load=load, remembered=recall(path, key))
-        assert (plan.origin, plan.way, workers) == ("remembered", first.way, None)
+        assert (plan.origin, plan.mode, workers) == ("remembered", first.mode, None)
     assert machine.started == []
     assert recall(path, key_for("mlp", "0123", {"batch_size": 32}, "")) == []
     assert recall(path, key_for("lenet", "0123", {"batch_size": 512}, "")) == []
@@ -195,10 +195,14 @@ def test_what_was_measured_before_is_remembered_even_for_a_small_study(tmp_path)
 
 
 def test_what_is_remembered_serves_those_who_leave_the_same_to_choose():
-    wishes = [Wish(None, None, 9), Wish(None, "mixed_bfloat16", 9), Wish(1, None, 9)]
-    keys = {key_for("lenet", "0123", {}, str(wish)) for wish in wishes}
+    wishes = [
+        ExecutionRequest(None, None, 9),
+        ExecutionRequest(None, "mixed_bfloat16", 9),
+        ExecutionRequest(1, None, 9),
+    ]
+    keys = {key_for("lenet", "0123", {}, str(request)) for request in wishes}
     assert len(keys) == 3  # bfloat16 asked for was never held against float32
-    assert key_for("lenet", "0123", {}, str(Wish(None, None, 5))) in keys
+    assert key_for("lenet", "0123", {}, str(ExecutionRequest(None, None, 5))) in keys
 
 
 def test_a_space_in_a_file_that_has_changed_is_measured_anew(tmp_path):
@@ -212,16 +216,16 @@ def test_a_space_in_a_file_that_has_changed_is_measured_anew(tmp_path):
 
 def test_a_memory_that_cannot_be_written_leaves_nothing_behind(tmp_path):
     (tmp_path / "plans.json").mkdir()
-    remember(tmp_path / "plans.json", "key", [way()])
+    remember(tmp_path / "plans.json", "key", [mode()])
     assert [found.name for found in tmp_path.iterdir()] == ["plans.json"]
 
 
 def test_what_was_left_out_for_want_of_time_is_measured_for_a_longer_study():
-    known = [way(2, rate=15_000.0)]
+    known = [mode(2, rate=15_000.0)]
     middling = Load(folds=50, epochs=4, samples=4_000)
     machine = Machine({key: rate * 100 for key, rate in RATES.items()})
     plan, _ = made(machine, load=middling, remembered=known)
-    assert (plan.origin, plan.way.workers, machine.started) == ("remembered", 2, [])
+    assert (plan.origin, plan.mode.workers, machine.started) == ("remembered", 2, [])
     plan, _ = made(machine, load=LONG, remembered=known)
     assert (plan.origin, len(plan.measured)) == ("measured", 4)
 
@@ -231,14 +235,14 @@ def test_a_damaged_memory_is_no_fault(tmp_path, text):
     path = tmp_path / "plans.json"
     path.write_text(text)
     assert recall(path, "key") == []
-    remember(path, "key", [way()])
-    assert recall(path, "key") == [way()]
+    remember(path, "key", [mode()])
+    assert recall(path, "key") == [mode()]
 
 
 def test_where_nothing_can_be_measured_the_usual_way_is_taken():
     machine = Machine(RATES, broken=("load",))
     plan, workers = made(machine)
-    assert (plan.origin, plan.way.workers, workers) == ("usual", 1, None)
+    assert (plan.origin, plan.mode.workers, workers) == ("usual", 1, None)
     assert machine.closed == [2]
 
 
@@ -273,12 +277,12 @@ def reached(tmp_path, monkeypatch, **asked):
 def test_the_folds_that_confirm_are_there_before_workers_load(tmp_path, monkeypatch):
     opened, told = reached(tmp_path, monkeypatch, limit_samples=100)
     assert opened.folder.folds.exists()
-    further = Folds.load(opened.folder.further_folds)
-    assert not np.intersect1d(further.used, opened.folds.used).size
+    confirmation_folds = Folds.load(opened.folder.confirmation_folds)
+    assert not np.intersect1d(confirmation_folds.used, opened.folds.used).size
     assert told[-1] == "--confirm: its folds are of 100 samples that the search does not use"
     assert _samples_held(opened) == 200
     again, told = reached(tmp_path, monkeypatch, limit_samples=100)  # the file is kept
-    assert Folds.load(again.folder.further_folds).digest == further.digest
+    assert Folds.load(again.folder.confirmation_folds).digest == confirmation_folds.digest
     assert not any("--confirm" in text for text in told)
 
 
@@ -299,23 +303,23 @@ def test_a_session_records_what_its_confirmation_folds_are(tmp_path):
     asked = {"dataset": "digits", "folds": 2, "limit_samples": 100, "trials": 1, "epochs": 1}
     asked |= {"notify": lambda _: None, "home": tmp_path, "executor": "inline"}
     result = run_study(space="mlp", study="one", confirm=1, **asked)
-    further = Folds.load(tmp_path / "studies" / "one" / "further_folds.npz")
-    expected = {"digest": further.digest, "samples": 100, "unused": 100}
+    confirmation_folds = Folds.load(tmp_path / "studies" / "one" / "further_folds.npz")
+    expected = {"digest": confirmation_folds.digest, "samples": 100, "unused": 100}
     assert result.history.confirmation == expected
     [trial] = result.history.confirmed()
-    assert len(trial.finished_more_folds()) == 4
+    assert len(trial.finished_confirmation_folds()) == 4
     plain = run_study(space="mlp", study="two", **asked)
     assert plain.history.confirmation == {}
 
 
 def test_the_plan_is_told_in_one_line():
-    measured = (way(2, rate=1500.0), way(2, "mixed_bfloat16", rate=2300.4))
-    plan = Plan(fastest(measured), "measured", measured, seconds=7.2)
+    measured = (mode(2, rate=1500.0), mode(2, "mixed_bfloat16", rate=2300.4))
+    plan = ExecutionPlan(fastest(measured), "measured", measured, seconds=7.2)
     assert plan.told() == (
         "2 workers x 1 thread, mixed_bfloat16: 2,300 samples/s (2 workers x 1 thread, float32"
         " 1,500), measured in 7 s"
     )
-    assert Plan(way(rate=0.0), "usual").told() == "1 worker, float32"
+    assert ExecutionPlan(mode(rate=0.0), "usual").told() == "1 worker, float32"
 
 
 def test_the_time_of_a_study_is_no_longer_than_it_may_run():

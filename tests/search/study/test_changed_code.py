@@ -10,7 +10,7 @@ import pytest
 
 from search import SettingsError, load_study, run_study
 from search.environment import describe_environment
-from search.study.opening import Opened, open_study
+from search.study.opening import OpenStudy, open_study
 from search.study.session import run_session
 from search.tracker import Tracker
 from tracking.home import Home
@@ -61,7 +61,7 @@ def asked(space: Path, **more: Any) -> dict[str, Any]:
     }
 
 
-def opened(space: Path, *, accept: bool = False, **more: Any) -> Opened:
+def opened(space: Path, *, accept: bool = False, **more: Any) -> OpenStudy:
     return open_study(
         asked(space, **more),
         home=Home(space.parent / "home"),
@@ -71,7 +71,7 @@ def opened(space: Path, *, accept: bool = False, **more: Any) -> Opened:
     )
 
 
-def begin(study: Opened, **fields: Any) -> None:
+def begin(study: OpenStudy, **fields: Any) -> None:
     """Write what a session writes first."""
     environment = {**describe_environment(), **fields.pop("environment", {})}
     study.folder.root.mkdir(parents=True, exist_ok=True)
@@ -84,7 +84,7 @@ def begin(study: Opened, **fields: Any) -> None:
         )
 
 
-def run(study: Opened, told: list[str] | None = None) -> Any:
+def run(study: OpenStudy, told: list[str] | None = None) -> Any:
     notify = told.append if told is not None else lambda _: None
     tracker = Tracker(Home(study.folder.root.parent.parent), None)
     return run_session(study, tracker, observe=lambda _: None, notify=notify)

@@ -35,7 +35,7 @@ class Listener(Driver):
     def ask(self, number):
         raise NotImplementedError
 
-    def tell(self, number, setting, outcome):
+    def tell(self, number, params, outcome):
         self.told[number] = outcome
         self.times[number] = self.times.get(number, 0) + 1
 
@@ -210,9 +210,9 @@ def test_states_are_told_as_they_are_and_what_waits_or_was_dropped_as_complete()
     }
 
 
-def score(setting, fold):
+def score(params, fold):
     """A hill; folds differ much, and what leads on one need not on the next."""
-    x, y = float(setting["x"]), float(setting["y"])
+    x, y = float(params["x"]), float(params["y"])
     return 0.9 - ((x - 2) ** 2 + (y + 1) ** 2) / 200 + EASY[fold] + 0.02 * np.sin(9 * x + fold)
 
 
@@ -310,8 +310,8 @@ def test_after_a_race_the_chosen_trial_is_the_best_told(seed):
     noise = {(n, fold): source.random() / 20 for n in range(16) for fold in EASY}
     journal = Journal()
 
-    def noisy(setting, fold):
-        return 0.7 + setting["level"] + EASY[fold] + noise[setting["units"], fold]
+    def noisy(params, fold):
+        return 0.7 + params["level"] + EASY[fold] + noise[params["units"], fold]
 
     Study(
         history=journal.history,

@@ -6,11 +6,11 @@ import pytest
 
 from search.data.duplicates import families
 from search.data.folds import make_folds
-from search.study.opening import Opened, open_study
+from search.study.opening import OpenStudy, open_study
 from tracking.home import Home
 
 
-def opened(folder: Path, texts: list[str], **asked: Any) -> tuple[Opened, list[str]]:
+def opened(folder: Path, texts: list[str], **asked: Any) -> tuple[OpenStudy, list[str]]:
     """Open a study of texts whose labels alternate; return it and what the user is told."""
     path = folder / "texts.npz"
     labels = np.arange(len(texts)) % 2
@@ -35,7 +35,7 @@ def phrases(sentences: int) -> list[str]:
 def test_parts_of_a_text_are_in_its_fold(tmp_path: Path, limit: int | None) -> None:
     study, told = opened(tmp_path, phrases(20), limit_samples=limit)
     groups = families(study.dataset.train_samples)
-    for folds in (study.folds, study.further_folds()):
+    for folds in (study.folds, study.confirmation_folds()):
         assert folds.samples == (limit or 80)
         for train, validation in zip(folds.train, folds.validation, strict=True):
             assert not set(groups[train]) & set(groups[validation])

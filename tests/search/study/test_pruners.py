@@ -19,9 +19,9 @@ FOLDS, EPOCHS = 5, 9
 SHUFFLED = [50, 3, 80, 40, 99, 10, 60, 70, 20, 30, 85, 15, 45, 90, 5, 55, 25, 65, 35, 75]
 
 
-def accuracy(setting, fold):
+def accuracy(params, fold):
     """Larger units are better; folds differ, and a little so does their effect on a setting."""
-    return 0.4 + setting["units"] / 250 + fold / 100 + (setting["units"] * fold % 7) / 500
+    return 0.4 + params["units"] / 250 + fold / 100 + (params["units"] * fold % 7) / 500
 
 
 class Race:
@@ -97,7 +97,7 @@ class TestPrunerContract:
 
     def test_equal_trials_are_all_kept(self, pruner):
         race = Race(pruner)
-        race.run(lambda setting, fold: 0.5, units=SHUFFLED[:3])
+        race.run(lambda params, fold: 0.5, units=SHUFFLED[:3])
         assert [trial.state for trial in race.history.trials.values()] == ["complete"] * 3
 
     @pytest.mark.parametrize("objective", ["cv_loss", "macro_f1"])
@@ -204,7 +204,7 @@ def stops_at_rung(given: GivenValues, number: int) -> str:
 
 
 def dropped(given: GivenValues, *, winners: int = 1) -> dict[int, str]:
-    """Return why trials would get no further fold, by number; they are judged together."""
+    """Return why trials would get no confirmation fold, by number; they are judged together."""
     pruner = make_pruner("racing", ACCURACY, winners=winners)
     history = given.history
     found = {n: pruner.reason_to_drop(t, history, t.level) for n, t in history.trials.items()}

@@ -118,13 +118,13 @@ def test_images_are_moved_as_scipy_moves_them(moves):
         ({"shift": 0.0, "rotation": 0.0, "zoom": 0.0, "flip": False}, None),
     ],
 )
-def test_a_setting_moves_by_what_it_names_and_is_none_where_that_is_nothing(setting, expected):
-    assert Augmentation.of({"augmentation": True} | setting) == expected
+def test_a_setting_moves_by_what_it_names_and_is_none_where_that_is_nothing(params, expected):
+    assert Augmentation.of({"augmentation": True} | params) == expected
 
 
 @pytest.mark.parametrize("setting", [{}, {"augmentation": False, "shift": 0.1}, {"shift": 0.1}])
-def test_augmentation_that_is_off_is_none(setting):
-    assert Augmentation.of(setting) is None
+def test_augmentation_that_is_off_is_none(params):
+    assert Augmentation.of(params) is None
 
 
 def test_every_epoch_moves_differently_and_a_study_repeats_itself():

@@ -203,8 +203,8 @@ def test_a_space_s_thaw_belongs_to_the_same_run_of_its_code(tmp_path):
     made = Models(get_space(f"{path}:SPACE"), Code(f"{path}:SPACE"), expected={}, seed=0)
     for _ in range(2):
         with made.built({"units": 1}, DATA, precision="float32") as built:
-            assert built.thaw is not None
-            assert built.thaw(built.model, {}) == 1.0
+            assert built.unfreeze is not None
+            assert built.unfreeze(built.model, {}) == 1.0
 
 
 @pytest.mark.parametrize("place", ["package", "builtins"])

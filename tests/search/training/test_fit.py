@@ -15,7 +15,7 @@ CENTRES = np.array([[0, 0], [4, 0], [0, 4]])
 ROWS = (CENTRES[LABELS] + RANDOM.normal(size=(120, 2))).astype(np.float32)
 
 
-def setting(**changed):
+def params(**changed):
     space = with_training(toy_space(Int("units", 4, 8)))
     return space.complete({"epochs": 3, **changed})
 
@@ -56,7 +56,7 @@ def train(model, chosen, *, classes=3, rows=ROWS, labels=LABELS, validation=True
 
 
 def test_every_epoch_is_told_with_scores_of_the_validation_part():
-    fitted, epochs = train(small_model(), setting(learning_rate=0.05))
+    fitted, epochs = train(small_model(), params(learning_rate=0.05))
     assert [epoch.number for epoch in epochs] == [1, 2, 3]
     assert set(epochs[-1].metrics) == {"loss", "accuracy", "val_loss", "val_accuracy"}
     assert epochs[-1].metrics["val_accuracy"] > 0.8
@@ -65,7 +65,7 @@ def test_every_epoch_is_told_with_scores_of_the_validation_part():
 
 
 def test_the_same_seed_trains_the_same_and_another_order_does_not():
-    chosen = setting()
+    chosen = params()
     first, _ = train(small_model(), chosen)
     again, _ = train(small_model(), chosen)
     assert np.array_equal(first.chosen.values, again.chosen.values)
@@ -75,7 +75,7 @@ def test_the_same_seed_trains_the_same_and_another_order_does_not():
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "plateau"])
 def test_every_optimizer_learns_with_every_schedule(optimizer, schedule):
     model = small_model()
-    chosen = setting(optimizer=optimizer, schedule=schedule, learning_rate=0.03, epochs=4)
+    chosen = params(optimizer=optimizer, schedule=schedule, learning_rate=0.03, epochs=4)
     fitted, _ = train(model, chosen)
     assert fitted.chosen.metrics["val_accuracy"] > 0.6
     assert type(model.optimizer).__name__.lower() == optimizer
@@ -83,7 +83,7 @@ def test_every_optimizer_learns_with_every_schedule(optimizer, schedule):
 
 def test_cosine_warms_up_and_ends_at_nothing():
     model = small_model()
-    train(model, setting(schedule="cosine", warmup=0.5, learning_rate=0.1, epochs=2))
+    train(model, params(schedule="cosine", warmup=0.5, learning_rate=0.1, epochs=2))
     rate = model.optimizer._learning_rate
     steps = [float(rate(step)) for step in (0, 4, 8)]
     assert steps == pytest.approx([0.004, 0.1, 0.0], abs=1e-6)
@@ -91,13 +91,13 @@ def test_cosine_warms_up_and_ends_at_nothing():
 
 def test_sgd_has_its_momentum():
     model = small_model()
-    train(model, setting(optimizer="sgd", momentum=0.5, epochs=1))
+    train(model, params(optimizer="sgd", momentum=0.5, epochs=1))
     assert model.optimizer.momentum == 0.5
 
 
 def test_l2_adds_to_the_training_loss_and_not_to_the_validation_loss():
-    plain, _ = train(small_model(), setting(learning_rate=1e-6, epochs=1))
-    heavy, _ = train(small_model(), setting(learning_rate=1e-6, epochs=1, l2=0.1))
+    plain, _ = train(small_model(), params(learning_rate=1e-6, epochs=1))
+    heavy, _ = train(small_model(), params(learning_rate=1e-6, epochs=1, l2=0.1))
     assert heavy.chosen.metrics["loss"] > plain.chosen.metrics["loss"] + 0.1
     assert heavy.chosen.metrics["val_loss"] == pytest.approx(
         plain.chosen.metrics["val_loss"], abs=1e-3
@@ -105,9 +105,9 @@ def test_l2_adds_to_the_training_loss_and_not_to_the_validation_loss():
 
 
 def test_label_smoothing_keeps_the_model_from_being_sure():
-    sure, _ = train(small_model(units=32), setting(learning_rate=0.05, epochs=20))
+    sure, _ = train(small_model(units=32), params(learning_rate=0.05, epochs=20))
     smooth, _ = train(
-        small_model(units=32), setting(learning_rate=0.05, epochs=20, label_smoothing=0.3)
+        small_model(units=32), params(learning_rate=0.05, epochs=20, label_smoothing=0.3)
     )
     assert smooth.chosen.values.max() < sure.chosen.values.max() - 0.05
 
@@ -116,11 +116,11 @@ def test_class_weights_make_a_rare_class_count():
     labels = np.where(np.arange(120) < 114, 0, 1)
     rows = RANDOM.normal(size=(120, 2)).astype(np.float32)  # nothing to learn but the shares
     plain, _ = train(
-        small_model(2), setting(learning_rate=0.03, epochs=8), classes=2, rows=rows, labels=labels
+        small_model(2), params(learning_rate=0.03, epochs=8), classes=2, rows=rows, labels=labels
     )
     even, _ = train(
         small_model(2),
-        setting(learning_rate=0.03, epochs=8, class_weights=True),
+        params(learning_rate=0.03, epochs=8, class_weights=True),
         classes=2,
         rows=rows,
         labels=labels,
@@ -132,7 +132,7 @@ def test_class_weights_make_a_rare_class_count():
 def test_early_stopping_scores_the_epoch_that_was_best_on_an_inner_part():
     noise = RANDOM.normal(size=(120, 2)).astype(np.float32)
     model = small_model(units=64)
-    chosen = setting(early_stopping=True, patience=2, learning_rate=0.1, epochs=40)
+    chosen = params(early_stopping=True, patience=2, learning_rate=0.1, epochs=40)
     fitted, epochs = train(model, chosen, rows=noise)
     assert fitted.epochs == len(epochs) < 40
     assert fitted.chosen.number == fitted.epochs - 2
@@ -146,15 +146,15 @@ def test_the_inner_part_is_a_tenth_that_is_not_trained_on():
     from search.training.fit import _split
 
     training = Part(ROWS, LABELS)
-    rest, inner = _split(training, setting(early_stopping=True), 5)
+    rest, inner = _split(training, params(early_stopping=True), 5)
     assert len(inner.own_labels) == 12
     assert np.bincount(inner.own_labels).tolist() == [4, 4, 4]
     assert sorted([*rest.indices, *inner.indices]) == list(range(120))
-    assert _split(training, setting(), 5) == (training, None)
+    assert _split(training, params(), 5) == (training, None)
 
 
 def test_without_early_stopping_or_plateau_all_is_trained_on():
-    fitted, _ = train(small_model(), setting(), validation=False)
+    fitted, _ = train(small_model(), params(), validation=False)
     assert fitted.chosen.values is None
 
 
@@ -166,7 +166,7 @@ def test_a_loss_that_is_no_number_ends_the_training():
     model = small_model(activation="linear")
     model.compile(keras.optimizers.SGD(1e30), "mean_squared_error")
     with pytest.raises(Diverged, match=r"became (nan|inf) in epoch 1"):
-        train(model, setting())
+        train(model, params())
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_a_loss_that_is_no_number_ends_the_training():
 )
 def test_a_compiled_model_gets_labels_in_the_form_its_loss_asks_for(loss, outputs, activation):
     model = small_model(outputs, loss=loss, activation=activation, units=32)
-    fitted, _ = train(model, setting(epochs=30))
+    fitted, _ = train(model, params(epochs=30))
     assert fitted.chosen.metrics["val_accuracy"] > 0.6
     assert np.allclose(fitted.chosen.values.sum(axis=1), 1, atol=1e-5)
 
@@ -191,7 +191,7 @@ def test_logits_become_probabilities():
     import keras
 
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    fitted, _ = train(small_model(loss=loss, activation="linear", units=32), setting(epochs=30))
+    fitted, _ = train(small_model(loss=loss, activation="linear", units=32), params(epochs=30))
     assert np.allclose(fitted.chosen.values.sum(axis=1), 1, atol=1e-5)
     assert fitted.chosen.metrics["val_accuracy"] > 0.6
     assert fitted.chosen.metrics["val_loss"] == pytest.approx(
@@ -202,7 +202,7 @@ def test_logits_become_probabilities():
 def test_two_classes_may_have_one_output():
     labels = (LABELS > 0).astype(np.int64)
     model = small_model(1, activation="sigmoid", units=32)
-    fitted, _ = train(model, setting(learning_rate=0.03, epochs=8), classes=2, labels=labels)
+    fitted, _ = train(model, params(learning_rate=0.03, epochs=8), classes=2, labels=labels)
     assert fitted.chosen.values.shape == (120, 2)
     assert fitted.chosen.metrics["val_accuracy"] > 0.85
     assert fitted.chosen.metrics["accuracy"] > 0.8
@@ -213,7 +213,7 @@ def test_a_model_without_an_input_layer_is_built_on_the_data():
 
     keras.utils.set_random_seed(1)
     model = keras.Sequential([keras.layers.Dense(8, "relu"), keras.layers.Dense(3, "softmax")])
-    fitted, _ = train(model, setting(learning_rate=0.05))
+    fitted, _ = train(model, params(learning_rate=0.05))
     assert fitted.chosen.metrics["val_accuracy"] > 0.8
 
 
@@ -230,7 +230,7 @@ def test_a_model_that_is_a_class_of_its_own_is_trained():
             return self.out(self.hidden(inputs))
 
     keras.utils.set_random_seed(1)
-    fitted, _ = train(Own(), setting(learning_rate=0.05))
+    fitted, _ = train(Own(), params(learning_rate=0.05))
     assert fitted.chosen.metrics["val_accuracy"] > 0.8
 
 
@@ -243,7 +243,7 @@ def test_a_loss_of_a_models_own_is_the_one_it_is_trained_with():
 
     keras.utils.set_random_seed(1)
     layers = [keras.layers.Input((2,)), keras.layers.Dense(3, "softmax")]
-    _, epochs = train(Doubled(layers), setting(learning_rate=1e-6))
+    _, epochs = train(Doubled(layers), params(learning_rate=1e-6))
     last = epochs[-1].metrics
     assert last["loss"] == pytest.approx(2 * last["val_loss"], rel=1e-3)
 
@@ -266,7 +266,7 @@ def test_a_step_of_a_models_own_is_run_and_what_it_returns_is_recorded():
     keras.utils.set_random_seed(1)
     model = Own([keras.layers.Input((2,)), keras.layers.Dense(3, "softmax")])
     model.compile(keras.optimizers.Adam(0.05))
-    fitted, epochs = train(model, setting(epochs=5))
+    fitted, epochs = train(model, params(epochs=5))
     assert fitted.chosen.metrics["val_accuracy"] > 0.8
     assert all(1000 < epoch.metrics["loss"] < 1002 for epoch in epochs)
 
@@ -295,7 +295,7 @@ def test_what_comes_into_moved_images_is_learned_on_the_training_part_alone(monk
             keras.Sequential([*layers, keras.layers.Dense(2, "softmax")]),
             Part(images, labels, rows[1::2]),
             Part(images, labels, rows[::2]),
-            {**setting(epochs=1), **changed},
+            {**params(epochs=1), **changed},
             classes=2,
             seed=0,
             on_epoch=lambda _: None,
@@ -310,7 +310,7 @@ def test_what_comes_into_moved_images_is_learned_on_the_training_part_alone(monk
 @pytest.mark.parametrize(("outputs", "classes"), [(4, 3), (1, 3)])
 def test_a_model_with_another_number_of_outputs_is_refused(outputs, classes):
     with pytest.raises(ValueError, match=f"it has {outputs} outputs for {classes} classes"):
-        train(small_model(outputs), setting(), classes=classes)
+        train(small_model(outputs), params(), classes=classes)
 
 
 def test_sequences_of_any_length_are_cut_and_scored_as_if_they_were_not():
@@ -334,7 +334,7 @@ def test_sequences_of_any_length_are_cut_and_scored_as_if_they_were_not():
         Program(cut, tokens).outputs(tokens), Program(whole, tokens).outputs(tokens), atol=1e-6
     )
     labels = (tokens[:, 0] > 4).astype(np.int64)
-    fitted, _ = train(cut, setting(), classes=2, rows=tokens, labels=labels)
+    fitted, _ = train(cut, params(), classes=2, rows=tokens, labels=labels)
     assert fitted.epochs == 3
 
 
@@ -345,13 +345,13 @@ def test_a_backbone_thaws_after_its_frozen_epochs(factor):
     before = model.layers[0].get_weights()[0].copy()
     seen = []
 
-    def thaw(trained, chosen):
+    def unfreeze(trained, chosen):
         seen.append(np.array_equal(trained.layers[0].get_weights()[0], before))
         trained.layers[0].trainable = True
         return factor
 
-    chosen = {**setting(epochs=4), "frozen_epochs": 2}
-    _, epochs = train(model, chosen, thaw=thaw)
+    chosen = {**params(epochs=4), "frozen_epochs": 2}
+    _, epochs = train(model, chosen, unfreeze=unfreeze)
     assert seen == [True]
     assert [epoch.number for epoch in epochs] == [1, 2, 3, 4]
     assert not np.array_equal(model.layers[0].get_weights()[0], before)
@@ -359,9 +359,9 @@ def test_a_backbone_thaws_after_its_frozen_epochs(factor):
 
 
 def test_epochs_that_early_stopping_left_out_while_frozen_are_not_counted():
-    chosen = setting(epochs=20, early_stopping=True, patience=1, learning_rate=1.0)
+    chosen = params(epochs=20, early_stopping=True, patience=1, learning_rate=1.0)
     fitted, epochs = train(
-        small_model(), {**chosen, "frozen_epochs": 10}, thaw=lambda model, chosen: 1.0
+        small_model(), {**chosen, "frozen_epochs": 10}, unfreeze=lambda model, chosen: 1.0
     )
     numbers = [epoch.number for epoch in epochs]
     assert numbers == list(range(1, len(numbers) + 1))

@@ -31,7 +31,7 @@ def data(tmp_path_factory):
         labels=np.asarray(dataset.train_labels),
         classes=dataset.classes,
         folds=make_folds(dataset.train_labels, folds=2, seed=0, limit_samples=120),
-        further=None,
+        confirmation_folds=None,
         folder=StudyFolder(tmp_path_factory.mktemp("study")),
         seed=7,
         objectives=("cv_accuracy",),
@@ -46,7 +46,7 @@ def trained(data: Any, build: Any, trials: int = 1) -> list[Any]:
 
     space = replace(data.space, build=build)
     data = replace(data, space=space, models=Models(space, None, expected={}, seed=7))
-    setting = dict(data.space.complete({}) | {"epochs": 2, "batch_size": 32})
+    params = dict(data.space.complete({}) | {"epochs": 2, "batch_size": 32})
     records: list[Any] = []
 
     def keep(record: Any) -> Any:
@@ -55,7 +55,7 @@ def trained(data: Any, build: Any, trials: int = 1) -> list[Any]:
 
     for trial in range(trials):
         for fold in (1, 2):
-            train_fold(data, FoldTask(trial, setting, fold), keep)
+            train_fold(data, FoldTask(trial, params, fold), keep)
     return records
 
 
@@ -95,7 +95,7 @@ def test_trying_a_model_changes_nothing_in_its_training(data, monkeypatch):
 
     tried = trained(data, with_layer(layers.ReLU))
     assert of(Notice, tried) == []
-    monkeypatch.setattr(FoldData, "export_doubt", lambda self, setting: "")
+    monkeypatch.setattr(FoldData, "export_doubt", lambda self, params: "")
     untried = trained(data, with_layer(layers.ReLU))
     found, expected = ([e.metrics for e in of(EpochEnded, each)] for each in (tried, untried))
     assert len(found) == 4

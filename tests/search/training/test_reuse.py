@@ -14,7 +14,7 @@ ROWS = RANDOM.normal(size=(90, 4)).astype(np.float32)
 LABELS = np.arange(90) % 3
 
 
-def setting(**changed):
+def params(**changed):
     space = with_training(toy_space(Int("units", 4, 8), Float("dropout", 0.0, 0.5)))
     return space.complete({"epochs": 2, "batch_size": 16, **changed})
 
@@ -67,7 +67,7 @@ def trained(made, programs, chosen, fold):
 def test_a_kept_program_trains_to_the_same_bits_as_a_new_one(changed):
     from search.training.program import Programs
 
-    programs, chosen = Programs(), setting(**changed)
+    programs, chosen = Programs(), params(**changed)
     kept = [trained(model(fold), programs, chosen, fold) for fold in (0, 1, 2)]
     assert kept[0].model is kept[1].model is kept[2].model
     for fold, with_kept in enumerate(kept):
@@ -90,9 +90,9 @@ def test_a_setting_is_traced_once_for_all_folds(monkeypatch):
     monkeypatch.setattr(Program, "_epoch", counted)
     programs = Programs()
     for fold in (0, 1, 2):
-        trained(model(fold), programs, setting(), fold)
+        trained(model(fold), programs, params(), fold)
     assert len(traces) == 1
-    trained(model(0), programs, setting(learning_rate=0.5), 0)
+    trained(model(0), programs, params(learning_rate=0.5), 0)
     assert len(traces) == 2
 
 
@@ -111,8 +111,8 @@ def test_only_models_of_keras_own_layers_that_were_not_compiled_are_kept():
         lambda: model(1, compiled=True),
     ):
         programs = Programs()
-        first, second = trained(made(), programs, setting(), 0), made()
-        assert trained(second, programs, setting(), 1).model is second
+        first, second = trained(made(), programs, params(), 0), made()
+        assert trained(second, programs, params(), 1).model is second
         assert first.model is not second
 
 
@@ -120,11 +120,11 @@ def test_a_model_of_another_shape_is_not_replaced():
     from search.training.program import Programs
 
     programs = Programs()
-    trained(model(1), programs, setting(), 0)
+    trained(model(1), programs, params(), 0)
     import keras
 
     wider = model(1, layer=keras.layers.Dense(7))
-    assert trained(wider, programs, setting(), 1).model is wider
+    assert trained(wider, programs, params(), 1).model is wider
 
 
 def test_the_oldest_programs_make_room(monkeypatch):
@@ -133,7 +133,7 @@ def test_the_oldest_programs_make_room(monkeypatch):
     monkeypatch.setattr("search.training.program.MOST_PROGRAMS", 2)
     programs = Programs()
     rates = [0.001, 0.002, 0.003]
-    models = [trained(model(1), programs, setting(learning_rate=rate), 0).model for rate in rates]
-    again = [trained(model(1), programs, setting(learning_rate=rate), 0).model for rate in rates]
+    models = [trained(model(1), programs, params(learning_rate=rate), 0).model for rate in rates]
+    again = [trained(model(1), programs, params(learning_rate=rate), 0).model for rate in rates]
     assert again[0] is not models[0]  # it was dropped
     assert len(set(map(id, models))) == 3

@@ -18,7 +18,7 @@ ROWS = (CENTRES[LABELS] + RANDOM.normal(size=(150, 2))).astype(np.float32)
 TWO = (LABELS > 0).astype(np.int64)
 
 
-def setting(**changed):
+def params(**changed):
     space = with_training(toy_space(Int("units", 4, 8)))
     return space.complete({"epochs": 3, "batch_size": 16, **changed})
 
@@ -45,7 +45,7 @@ def train(made, labels=LABELS, rows=ROWS, **changed):
         made,
         part,
         part,
-        setting(**changed),
+        params(**changed),
         classes=int(labels.max()) + 1,
         seed=5,
         on_epoch=epochs.append,

@@ -89,16 +89,21 @@ def test_one_of_three_with_other_folds_is_unpaired_alone(studies):
 
 
 def test_where_all_were_confirmed_their_further_folds_alone_are_compared(studies):
-    further = {}
+    confirmation_folds = {}
     for name, scores in (("a", STRONG), ("b", WEAK)):
         study = studies.begin(name)
         complete(study, 0, scores)
-        further[name] = [score - 0.01 * (n % 3) for n, score in enumerate(scores * 2)]
-        confirm(study, 0, further[name])
+        confirmation_folds[name] = [score - 0.01 * (n % 3) for n, score in enumerate(scores * 2)]
+        confirm(study, 0, confirmation_folds[name])
         studies.write(study)
     found = compared(studies, "a", "b")
-    assert [entry.folds for entry in found.entries] == [tuple(further["a"]), tuple(further["b"])]
-    assert found.pairs[0].difference == corrected_difference(*further.values(), test_share=1 / 4)
+    assert [entry.folds for entry in found.entries] == [
+        tuple(confirmation_folds["a"]),
+        tuple(confirmation_folds["b"]),
+    ]
+    assert found.pairs[0].difference == corrected_difference(
+        *confirmation_folds.values(), test_share=1 / 4
+    )
     assert found.pairs[0].wilcoxon_p == pytest.approx(2 / 2**10)
     assert any(note.startswith("Scores are those of 10 confirmation folds") for note in found.notes)
 

@@ -146,15 +146,15 @@ def test_the_noise_is_that_of_the_two_and_the_best_six_others():
 def test_confirmation_folds_tell_their_noise_by_the_two_alone():
     random = np.random.default_rng(3)
     study = begun()
-    further = {}
+    confirmation_folds = {}
     for trial in range(3):
         complete(study, trial, STRONG, origin="sampled" if trial else "baseline:plain")
-        further[trial] = 0.9 + 0.01 * (trial == 1) + 0.01 * random.normal(size=10)
-        confirm(study, trial, further[trial])
+        confirmation_folds[trial] = 0.9 + 0.01 * (trial == 1) + 0.01 * random.normal(size=10)
+        confirm(study, trial, confirmation_folds[trial])
     found = paired_difference(*evidence(study, 1, 0), ACCURACY, confirmed=True)
     choice = Choice(2, carried_over(0.25, 5, 10), finalists=2)
     assert found == corrected_difference(
-        further[1], further[0], test_share=0.25, choices=(choice, NAMED)
+        confirmation_folds[1], confirmation_folds[0], test_share=0.25, choices=(choice, NAMED)
     )
 
 

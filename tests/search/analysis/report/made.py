@@ -27,12 +27,12 @@ def made_study(
     object.__setattr__(study.records[0], "driver", driver)
     study.session(trials)
     for trial in range(trials):
-        setting = {"decides": chance.random(), "idle": chance.random(), "batch_size": 32}
-        setting |= {"switch": chance.random() < 0.5, "epochs": study.epochs}
-        if setting["switch"]:
-            setting["inner"] = chance.randint(1, 9)
-        level = 0.6 + 0.3 * setting["decides"]
-        study.add(TrialStarted, trial=trial, parameters=setting, origin="sampled")
+        params = {"decides": chance.random(), "idle": chance.random(), "batch_size": 32}
+        params |= {"switch": chance.random() < 0.5, "epochs": study.epochs}
+        if params["switch"]:
+            params["inner"] = chance.randint(1, 9)
+        level = 0.6 + 0.3 * params["decides"]
+        study.add(TrialStarted, trial=trial, parameters=params, origin="sampled")
         if trial in stopped or trial in one_fold:
             study.fold(trial, 1, epochs=1 if trial in stopped else None, level=level)
             study.end_trial(trial, "pruned", epochs_trained=1, train_seconds=1.0, confusion=[])

@@ -8,8 +8,8 @@ from tracking.records import TrialStarted
 def axes(parameters, settings):
     study = StudyBuilder()
     study.records[0].parameters[:] = [{"searched": True, "when": None, **p} for p in parameters]
-    for trial, setting in enumerate(settings):
-        study.add(TrialStarted, trial=trial, parameters=setting, origin="sampled")
+    for trial, params in enumerate(settings):
+        study.add(TrialStarted, trial=trial, parameters=params, origin="sampled")
     return axes_of(study.history)
 
 

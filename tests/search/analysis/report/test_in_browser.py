@@ -41,7 +41,7 @@ def browser():
         browser.close()
 
 
-class Opened:
+class OpenStudy:
     """A page, and what it asked for and complained about."""
 
     def __init__(self, browser, file, **context):
@@ -70,7 +70,7 @@ def whole(browser, file):
 
     @cache
     def whole(width):
-        return Opened(browser, file, viewport={"width": width, "height": 844}).draw()
+        return OpenStudy(browser, file, viewport={"width": width, "height": 844}).draw()
 
     return whole
 
@@ -81,7 +81,7 @@ def opened(browser, file):
 
     def opened(*charts, width=1400, **context):
         size = {"width": width, "height": 844}
-        return Opened(browser, file, viewport=size, **context).draw(*charts)
+        return OpenStudy(browser, file, viewport=size, **context).draw(*charts)
 
     return opened
 
@@ -100,7 +100,7 @@ def test_every_chart_is_drawn_without_a_network_and_without_complaints(whole, fi
 
 
 def test_charts_wait_until_they_come_into_sight(browser, file):
-    seen = Opened(browser, file, viewport={"width": 1400, "height": 600})
+    seen = OpenStudy(browser, file, viewport={"width": 1400, "height": 600})
     seen.page.locator(".chart").first.scroll_into_view_if_needed()
     expect(seen.page.locator(".chart .main-svg").first).to_be_attached(timeout=30_000)
     assert seen.page.locator(".chart[data-drawn]").count() < 10

@@ -50,9 +50,9 @@ def test_a_study_travels_with_its_folds_and_its_digest_tells_them_apart(study, t
     first = study_parcel(work)
     there = placed(first, tmp_path / "node")
     assert (there / "folds.npz").read_bytes() == folder.folds.read_bytes()
-    assert (there / "further_folds.npz").read_bytes() == folder.further_folds.read_bytes()
+    assert (there / "further_folds.npz").read_bytes() == folder.confirmation_folds.read_bytes()
     assert study_parcel(work).bundle == first.bundle
-    folder.further_folds.unlink()
+    folder.confirmation_folds.unlink()
     assert study_parcel(work).bundle.digest != first.bundle.digest
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from search.api import run_study
 from search.errors import SettingsError
-from search.executors import ClusterWish, Executor, Limits, PerTrial, make_executor
+from search.executors import ClusterRequest, Executor, Limits, PerTrial, make_executor
 from search.executors.local import LocalExecutor, WorkerFailed
 from search.executors.protocol import GO_ON, HALT, FoldTask, Verdict
 from search.executors.ray.placement import VARIABLE
@@ -243,7 +243,7 @@ def test_a_share_of_a_gpu_is_all_that_a_worker_sees_and_without_one_none(machine
 
     with machines.joined("with-gpus", num_gpus=2):
         for gpus in (0.5, 0.0):
-            executor = on_ray(workers=1, wish=ClusterWish(per_trial=PerTrial(gpus=gpus)))
+            executor = on_ray(workers=1, request=ClusterRequest(per_trial=PerTrial(gpus=gpus)))
             executor.submit(FoldTask(trial=0, params=SETTING, fold=1))
             executor.wait(look)
             executor.close()
@@ -267,8 +267,8 @@ def test_a_trial_that_no_machine_can_train_ends_the_run_in_good_time(machines, s
     from search.executors.ray.executor import RayExecutor
 
     work, _ = study
-    wish = ClusterWish(per_trial=PerTrial(cpus=64, gpus=1))
-    executor = RayExecutor(work, wish=wish, patience=1.0)
+    request = ClusterRequest(per_trial=PerTrial(cpus=64, gpus=1))
+    executor = RayExecutor(work, request=request, patience=1.0)
     executor.submit(FoldTask(trial=0, params=SETTING, fold=1))
     with pytest.raises(SettingsError, match=r"takes 64 CPU and 1 GPU of one machine.*1 CPU and 0"):
         executor.wait(Recorder())
@@ -306,7 +306,7 @@ def test_an_address_where_nobody_answers_is_said_at_once(study, monkeypatch):
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     began = time.monotonic()
     with pytest.raises(SettingsError, match=r"127\.0\.0\.1:1', where nobody answers"):
-        make_executor("ray", work, folder.worker_log, wish=ClusterWish("127.0.0.1:1"))
+        make_executor("ray", work, folder.worker_log, request=ClusterRequest("127.0.0.1:1"))
     assert time.monotonic() - began < 5
 
 
@@ -382,20 +382,20 @@ def test_a_machine_killed_during_a_study_costs_its_unfinished_folds_alone(machin
 
 @pytest.mark.parametrize("way", ["interrupt", "kill"])
 def test_nothing_trains_on_and_nothing_was_printed_when_a_run_with_its_own_cluster_ends(
-    tmp_path, way
+    tmp_path, mode
 ):
-    temporary = Path("/tmp") / f"fwt-{os.getpid()}-{way[0]}"  # noqa: S108 # sockets need short paths
+    temporary = Path("/tmp") / f"fwt-{os.getpid()}-{mode[0]}"  # noqa: S108 # sockets need short paths
     temporary.mkdir()
     study = StudyRun(tmp_path, environment={"TMPDIR": str(temporary)})
     command = study.start("--executor", "ray", "--epochs", "1000", as_json=False)
     try:
         study.wait_for("EpochEnded", 3)
-        if way == "interrupt":
+        if mode == "interrupt":
             psutil.Process(command.workers()[0].ppid()).kill()  # something to talk about for Ray
             study.wait_for("AttemptFailed")
-        getattr(command, way)()
+        getattr(command, mode)()
         done = command.wait()
-        if way == "interrupt":
+        if mode == "interrupt":
             assert done.code == 130
             assert command.leftovers() == []
             assert not list(temporary.glob("fw-ray*"))

@@ -1,7 +1,7 @@
 """What tests of drivers share: spaces, outcomes, and a study's loop in small."""
 
 from search.study.drivers import DRIVERS, Driver, Outcome
-from spaces import Boolean, Choice, Float, Int, Parameter, Settings, Space, get_space, narrow
+from spaces import Boolean, Choice, Float, Int, Parameter, Params, Space, get_space, narrow
 from tests.fakes import toy_space
 
 EPOCHS = 9
@@ -58,9 +58,9 @@ CASES = [
 ]
 
 
-def outcome(setting: Settings, number: int) -> Outcome:
+def outcome(params: Params, number: int) -> Outcome:
     """A deterministic outcome of every kind in turn."""
-    score = sum(float(v) if not isinstance(v, str) else len(v) for v in setting.values())
+    score = sum(float(v) if not isinstance(v, str) else len(v) for v in params.values())
     if number % 7 == 3:
         return Outcome("pruned", (score,))
     if number % 7 == 5:
@@ -68,18 +68,18 @@ def outcome(setting: Settings, number: int) -> Outcome:
     return Outcome("complete", (score + 1.0,))
 
 
-def run(driver: Driver, numbers: range) -> list[Settings]:
+def run(driver: Driver, numbers: range) -> list[Params]:
     """Ask and tell until the driver has nothing left."""
     proposals = []
     for number in numbers:
-        setting = driver.ask(number)
-        if setting is None:
+        params = driver.ask(number)
+        if params is None:
             break
-        proposals.append(setting)
-        driver.tell(number, setting, outcome(setting, number))
+        proposals.append(params)
+        driver.tell(number, params, outcome(params, number))
     return proposals
 
 
-def same(one: Settings, other: Settings) -> bool:
+def same(one: Params, other: Params) -> bool:
     """Say whether two settings are the same, down to the types of their values."""
     return one == other and all(type(one[name]) is type(other[name]) for name in one)

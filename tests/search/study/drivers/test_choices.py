@@ -13,9 +13,9 @@ from tests.spaces.test_values import AWKWARD, CHOICES
 from tracking.records import TrialStarted, record_from_json
 
 
-def restored(setting: dict) -> dict:
+def restored(params: dict) -> dict:
     """Return a setting as it comes back from the journal."""
-    record = TrialStarted(at=1.0, trial=0, parameters=setting, origin="sampled")
+    record = TrialStarted(at=1.0, trial=0, parameters=params, origin="sampled")
     line = json.loads(json.dumps(record.to_json()))
     again = record_from_json(line)
     assert isinstance(again, TrialStarted)
@@ -37,25 +37,25 @@ def check(driver: str, sampler: str, values: list, trials: int) -> None:
     first = make_driver(driver, sampler, space, 3)
     proposals = []
     for number in range(trials):
-        setting = first.ask(number)
-        if setting is None:
+        params = first.ask(number)
+        if params is None:
             break
         for name in ("x", "y"):
-            assert any(same(setting[name], value) for value in values)
-        assert ("n" in setting) == same(setting["x"], values[0])
-        assert identity_of(restored(setting)) == identity_of(setting)
-        proposals.append(setting)
-        first.tell(number, setting, Outcome("complete", (float(number),)))
+            assert any(same(params[name], value) for value in values)
+        assert ("n" in params) == same(params["x"], values[0])
+        assert identity_of(restored(params)) == identity_of(params)
+        proposals.append(params)
+        first.tell(number, params, Outcome("complete", (float(number),)))
     assert len({*map(identity_of, proposals)}) == len(proposals)
     second = make_driver(driver, sampler, space, 3)
     half = len(proposals) // 2
-    for number, setting in enumerate(proposals[:half]):
-        second.adopt(number, restored(setting), sampled=True)
-        second.tell(number, restored(setting), Outcome("complete", (float(number),)))
-    for number, setting in enumerate(proposals[half:], half):
+    for number, params in enumerate(proposals[:half]):
+        second.adopt(number, restored(params), sampled=True)
+        second.tell(number, restored(params), Outcome("complete", (float(number),)))
+    for number, params in enumerate(proposals[half:], half):
         again = second.ask(number)
         assert again is not None
-        assert identity_of(again) == identity_of(setting)
+        assert identity_of(again) == identity_of(params)
         second.tell(number, again, Outcome("complete", (float(number),)))
 
 

@@ -3,14 +3,14 @@ from functools import cache
 import pytest
 
 from search.study.drivers import Driver, Outcome, make_driver
-from spaces import Settings, Space
+from spaces import Params, Space
 from tests.search.study.drivers.proposing import CASES, SIZES, SPACES, outcome, run, same
 
 TRIALS = 14
 
 
 @cache
-def uninterrupted(name: str, sampler: str, space_name: str) -> list[Settings]:
+def uninterrupted(name: str, sampler: str, space_name: str) -> list[Params]:
     """What a driver proposes in a study of its own."""
     return run(make_driver(name, sampler, SPACES[space_name], 3), range(TRIALS))
 
@@ -40,20 +40,20 @@ class TestDriverContract:
         return make
 
     @pytest.fixture
-    def whole(self, make, name, sampler, space_name) -> list[Settings]:
+    def whole(self, make, name, sampler, space_name) -> list[Params]:
         return uninterrupted(name, sampler, space_name)
 
     def test_asks_within_ranges_and_conditions(self, whole, sampler, space):
         assert whole
-        for setting in whole:
+        for params in whole:
             most = space["epochs"].default
-            assert setting["epochs"] in (range(1, most + 1) if sampler == "hyperband" else (most,))
-            at_most = {**setting, "epochs": most}
+            assert params["epochs"] in (range(1, most + 1) if sampler == "hyperband" else (most,))
+            at_most = {**params, "epochs": most}
             assert same(space.complete(at_most), at_most)
 
     def test_honours_fixed_and_narrowed_parameters(self, whole, sampler, space):
-        for setting in whole:
-            for name, value in setting.items():
+        for params in whole:
+            for name, value in params.items():
                 if name == "epochs" and sampler == "hyperband":
                     continue
                 assert space[name].contains(value)
@@ -93,28 +93,28 @@ class TestDriverContract:
         others = run(make(seed=4), range(6))
         adopt(driver, others)
         proposals = run(driver, range(6, 12))
-        assert not [setting for setting in proposals if setting in others]
+        assert not [params for params in proposals if params in others]
 
     def test_survives_failed_trials(self, make, space_name):
         driver = make()
         for number in range(min(SIZES.get(space_name, 14), 14)):
-            setting = driver.ask(number)
-            assert setting is not None
-            driver.tell(number, setting, Outcome("failed"))
+            params = driver.ask(number)
+            assert params is not None
+            driver.tell(number, params, Outcome("failed"))
 
     def test_never_proposes_a_setting_twice_and_finishes_what_is_finite(
         self, make, sampler, space, space_name
     ):
         trials = SIZES.get(space_name, 12)
         proposals = run(make(), range(4 * trials) if space_name in SIZES else range(trials))
-        assert len({tuple(setting.items()) for setting in proposals}) == len(proposals)
+        assert len({tuple(params.items()) for params in proposals}) == len(proposals)
         if space_name in SIZES and sampler != "hyperband":  # which has each for fewer epochs, too
             assert sorted(proposals, key=str) == sorted(space.grid(), key=str)
         assert len(proposals) >= trials
 
 
-def adopt(driver: Driver, settings: list[Settings], *, start: int = 0, sampled=True) -> None:
+def adopt(driver: Driver, settings: list[Params], *, start: int = 0, sampled=True) -> None:
     """Show the driver what a journal says."""
-    for number, setting in enumerate(settings, start):
-        driver.adopt(number, setting, sampled=sampled)
-        driver.tell(number, setting, outcome(setting, number))
+    for number, params in enumerate(settings, start):
+        driver.adopt(number, params, sampled=sampled)
+        driver.tell(number, params, outcome(params, number))

@@ -1,6 +1,6 @@
 from search.study.drivers import Driver, Outcome
 from search.study.drivers.catalog import DistinctDriver
-from spaces import Boolean, Choice, Float, Int, Settings, Space
+from spaces import Boolean, Choice, Float, Int, Params, Space
 from tests.fakes import toy_space
 from tests.search.study.drivers.proposing import SPACES, outcome, run
 
@@ -12,15 +12,15 @@ class Stubborn(Driver):
     """Proposes the same setting again and again."""
 
     def __init__(self, space: Space, *, remembers: bool = False) -> None:
-        self.setting = space.complete({})
+        self.params = space.complete({})
         self.remembers = remembers
-        self.heard: list[tuple[int, Settings, Outcome]] = []
+        self.heard: list[tuple[int, Params, Outcome]] = []
 
-    def ask(self, number: int) -> Settings:
-        return self.setting
+    def ask(self, number: int) -> Params:
+        return self.params
 
-    def tell(self, number: int, setting: Settings, outcome: Outcome) -> None:
-        self.heard.append((number, setting, outcome))
+    def tell(self, number: int, params: Params, outcome: Outcome) -> None:
+        self.heard.append((number, params, outcome))
 
 
 def distinct(space: Space, **options) -> DistinctDriver:
@@ -42,13 +42,13 @@ def test_a_large_space_of_few_settings_is_used_up():
 def test_an_endless_space_is_never_used_up():
     space = toy_space(Boolean("a"), Float("b", 0.0, 1.0, when=("a", True)))
     proposals = run(distinct(space), range(300))
-    assert len(proposals) == len({str(setting) for setting in proposals}) == 300
+    assert len(proposals) == len({str(params) for params in proposals}) == 300
 
 
 def test_what_is_drawn_is_near_to_what_the_sampler_wants():
     first, *others = run(distinct(SWITCHES), range(6))
-    for setting in others:
-        assert 1 <= sum(setting[name] != first[name] for name in first) <= 3
+    for params in others:
+        assert 1 <= sum(params[name] != first[name] for name in first) <= 3
 
 
 def test_a_sampler_that_forgets_hears_of_its_repeats_as_failed():
@@ -57,9 +57,9 @@ def test_a_sampler_that_forgets_hears_of_its_repeats_as_failed():
     driver.tell(0, driver.ask(0), SCORED)
     other = driver.ask(1)
     assert sampler.heard == [
-        (0, sampler.setting, SCORED),
-        (1, sampler.setting, Outcome("failed")),
-        (-3, sampler.setting, Outcome("failed")),
+        (0, sampler.params, SCORED),
+        (1, sampler.params, Outcome("failed")),
+        (-3, sampler.params, Outcome("failed")),
     ]
     driver.tell(1, other, SCORED)
     assert sampler.heard[-1] == (1, other, SCORED)
@@ -70,7 +70,7 @@ def test_a_sampler_that_remembers_hears_of_its_repeats_as_they_ended():
     driver = DistinctDriver(sampler, SWITCHES, seed=0, attempts=1)
     driver.tell(0, driver.ask(0), SCORED)
     driver.ask(1)
-    assert sampler.heard == [(0, sampler.setting, SCORED), (1, sampler.setting, SCORED)]
+    assert sampler.heard == [(0, sampler.params, SCORED), (1, sampler.params, SCORED)]
 
 
 def test_a_baseline_is_not_proposed():

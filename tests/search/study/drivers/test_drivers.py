@@ -8,7 +8,7 @@ import pytest
 
 from search.errors import SettingsError
 from search.study.drivers import DRIVERS, FixedDriver, Outcome, make_driver
-from spaces import Boolean, Float, Int, Settings, get_space
+from spaces import Boolean, Float, Int, Params, get_space
 from tests.fakes import toy_space
 from tests.search.study.drivers.proposing import SPACES, run, space_of
 
@@ -45,8 +45,8 @@ def test_a_grid_has_ten_points_of_a_continuous_range_even_in_its_own_scale(drive
     space = space_of(Float("plain", -1.0, 2.0), Float("log", 1e-4, 1e-1, log=True))
     proposals = run(make_driver(driver, "grid", space, 0), range(101))
     assert len(proposals) == 100
-    plain = sorted({float(setting["plain"]) for setting in proposals})
-    log = sorted({math.log10(float(setting["log"])) for setting in proposals})
+    plain = sorted({float(params["plain"]) for params in proposals})
+    log = sorted({math.log10(float(params["log"])) for params in proposals})
     for points, low, high in ((plain, -1.0, 2.0), (log, -4.0, -1.0)):
         assert points == pytest.approx([low + (high - low) * i / 9 for i in range(10)])
 
@@ -75,9 +75,9 @@ def best(driver: str, sampler: str, seed: int, trials: int = 50) -> float:
     proposing = make_driver(driver, sampler, hill(), seed)
     scores = []
     for number in range(trials):
-        setting = proposing.ask(number)
-        scores.append(height(setting))
-        proposing.tell(number, setting, Outcome("complete", (scores[-1],)))
+        params = proposing.ask(number)
+        scores.append(height(params))
+        proposing.tell(number, params, Outcome("complete", (scores[-1],)))
     return max(scores)
 
 
@@ -85,19 +85,19 @@ def hill():
     return toy_space(Float("x", -5.0, 5.0), Float("y", -5.0, 5.0))
 
 
-def height(setting: Settings) -> float:
-    return -((float(setting["x"]) - 2) ** 2) - (float(setting["y"]) + 1) ** 2
+def height(params: Params) -> float:
+    return -((float(params["x"]) - 2) ** 2) - (float(params["y"]) + 1) ** 2
 
 
 @pytest.mark.parametrize(("driver", "sampler"), LEARNING)
 def test_learns_from_trials_that_were_pruned_alone(driver, sampler):
-    def proposals(sign: float) -> list[Settings]:
+    def proposals(sign: float) -> list[Params]:
         return run_with(driver, sampler, lambda s: Outcome("pruned", (sign * height(s),)))
 
     assert proposals(1.0) != proposals(-1.0)
 
 
-def run_with(driver: str, sampler: str, outcome_of) -> list[Settings]:
+def run_with(driver: str, sampler: str, outcome_of) -> list[Params]:
     if sampler == "gp":
         pytest.importorskip("torch", reason="the gp extra is not installed")
     proposing = make_driver(driver, sampler, hill(), 0)
@@ -110,15 +110,15 @@ def run_with(driver: str, sampler: str, outcome_of) -> list[Settings]:
 
 @pytest.mark.parametrize(("driver", "sampler"), LEARNING)
 def test_learns_of_baselines_it_did_not_propose(driver, sampler):
-    def next_one(sign: float) -> Settings | None:
+    def next_one(sign: float) -> Params | None:
         if sampler == "gp":
             pytest.importorskip("torch", reason="the gp extra is not installed")
         proposing = make_driver(driver, sampler, hill(), 0)
         for number in range(12):
-            setting: Settings = {"x": number - 6.0 if number % 2 else 1.0, "y": number / 2 - 3}
-            proposing.adopt(number, setting, sampled=False)
-            score = sign * height(setting)
-            proposing.tell(number, setting, Outcome("complete", (score,)))
+            params: Params = {"x": number - 6.0 if number % 2 else 1.0, "y": number / 2 - 3}
+            proposing.adopt(number, params, sampled=False)
+            score = sign * height(params)
+            proposing.tell(number, params, Outcome("complete", (score,)))
         for number in (12, 13):
             proposal = proposing.ask(number)
             proposing.tell(number, proposal, Outcome("complete", (0.0,)))
@@ -136,13 +136,13 @@ def test_several_objectives_can_be_searched_by(sampler):
     driver = make_driver("optuna", sampler, SPACES["numbers"], 0, objectives=2)
     settings = []
     for number in range(14):
-        setting = driver.ask(number)
-        assert setting is not None
-        settings.append(setting)
-        score = float(setting["b"])
+        params = driver.ask(number)
+        assert params is not None
+        settings.append(params)
+        score = float(params["b"])
         states = [Outcome("complete", (score, -score)), Outcome("failed", ())]
-        driver.tell(number, setting, states[number % 5 == 4])
-    assert len({str(setting) for setting in settings}) == 14
+        driver.tell(number, params, states[number % 5 == 4])
+    assert len({str(params) for params in settings}) == 14
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ assert dict(os.environ) == before
 
 
 def test_the_fixed_driver_keeps_the_order_and_ends():
-    settings: list[Settings] = [{"a": 1}, {"a": 2}, {"a": 1}, {"a": True}]
+    settings: list[Params] = [{"a": 1}, {"a": 2}, {"a": 1}, {"a": True}]
     assert run(FixedDriver(settings), range(9)) == [{"a": 1}, {"a": 2}, {"a": True}]
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from search.study.drivers import Driver, Outcome, make_driver
-from spaces import Boolean, Choice, Float, Int, Settings
+from spaces import Boolean, Choice, Float, Int, Params
 from tests.fakes import toy_space
 from tests.search.study.drivers.proposing import SPACES, same, space_of
 
@@ -23,14 +23,14 @@ class TestAxes:
     def test_settings_survive_the_way_there_and_back(self, axes_of, space_name, grid):
         space = SPACES[space_name]
         axes = axes_of(space, grid=grid)
-        for _, setting in zip(range(99), space.grid(), strict=False):
-            values = axes.values(setting)
+        for _, params in zip(range(99), space.grid(), strict=False):
+            values = axes.values(params)
             assert values is not None
-            assert same(axes.setting(values), setting)
+            assert same(axes.params(values), params)
 
     def test_every_step_of_a_continuous_range_can_be_reached(self, axes_of):
         axes = axes_of(toy_space(Float("x", 0.0, 0.5, step=0.05)))  # 0.5 // 0.05 is 9
-        values = [axes.setting({"x": place})["x"] for place in range(11)]
+        values = [axes.params({"x": place})["x"] for place in range(11)]
         assert values[-1] == 0.5
         assert values[3] == 0.15  # not 0.15000000000000002
 
@@ -40,13 +40,13 @@ class TestAxes:
         assert axes.values({"weights": "imagenet", "a": True}) == {"weights": 1, "a": 1}
 
 
-def run_line(driver: Driver, trials: int, score_of=lambda s: float(s["x"])) -> list[Settings]:
+def run_line(driver: Driver, trials: int, score_of=lambda s: float(s["x"])) -> list[Params]:
     settings = []
     for number in range(trials):
-        setting = driver.ask(number)
-        assert setting is not None
-        settings.append(setting)
-        driver.tell(number, setting, Outcome("complete", (score_of(setting),)))
+        params = driver.ask(number)
+        assert params is not None
+        settings.append(params)
+        driver.tell(number, params, Outcome("complete", (score_of(params),)))
     return settings
 
 
@@ -68,10 +68,10 @@ class TestHyperband:
         driver = make_driver("keras-tuner", "hyperband", LINE, 0)
         settings = []
         for number in range(9):
-            setting = driver.ask(number)
-            assert setting is not None
-            settings.append(setting)
-            driver.tell(number, setting, Outcome("pruned", (0.8 if number == 4 else 0.1,)))
+            params = driver.ask(number)
+            assert params is not None
+            settings.append(params)
+            driver.tell(number, params, Outcome("pruned", (0.8 if number == 4 else 0.1,)))
         assert driver.ask(9) == {**settings[4], "epochs": 3}
 
 

@@ -22,9 +22,9 @@ def proposals(first, outcomes, *, objectives=1, count=60, sampler="tpe"):
     driver = make_driver("optuna", sampler, space, 0, objectives=objectives)
     for number in range(count):
         x = first[number] if number < len(first) else -5 + 10 * (number * 37 % count) / count
-        setting = {"x": x, "y": x / 2}
-        driver.adopt(number, setting, sampled=False)
-        driver.tell(number, setting, outcomes(number, x))
+        params = {"x": x, "y": x / 2}
+        driver.adopt(number, params, sampled=False)
+        driver.tell(number, params, outcomes(number, x))
     found = []
     for number in range(count, count + 4):
         found.append(driver.ask(number))
@@ -72,13 +72,13 @@ def test_of_two_objectives_trials_that_few_beat_are_kept():
 def test_a_study_that_is_continued_behind_the_window_goes_on_as_before(sampler, objectives):
     space = toy_space(Float("x", -5.0, 5.0), Float("y", -5.0, 5.0))
 
-    def outcome(number, setting):
-        value = -abs(setting["x"] - 2) - abs(setting["y"])
+    def outcome(number, params):
+        value = -abs(params["x"] - 2) - abs(params["y"])
         if number % 5 == 2:
             return Outcome("pruned", (value,))
         if number % 11 == 3:
             return Outcome("failed")
-        return Outcome("complete", (value, setting["x"])[:objectives])
+        return Outcome("complete", (value, params["x"])[:objectives])
 
     def driver():
         return make_driver("optuna", sampler, space, 3, objectives=objectives)
@@ -88,9 +88,9 @@ def test_a_study_that_is_continued_behind_the_window_goes_on_as_before(sampler, 
         proposed.append(whole.ask(number))
         whole.tell(number, proposed[-1], outcome(number, proposed[-1]))
     continued = driver()
-    for number, setting in enumerate(proposed[:50]):
-        continued.adopt(number, setting, sampled=True)
-        continued.tell(number, setting, outcome(number, setting))
+    for number, params in enumerate(proposed[:50]):
+        continued.adopt(number, params, sampled=True)
+        continued.tell(number, params, outcome(number, params))
     for number in range(50, 60):
         assert continued.ask(number) == proposed[number]
         continued.tell(number, proposed[number], outcome(number, proposed[number]))
