@@ -124,10 +124,21 @@ def test_trials_of_journals_without_fingerprints_are_not_marked():
     assert [trial_marks(history, trial) for trial in history.trials.values()] == [[]] * 5
 
 
-def test_a_space_of_this_project_counts_as_what_it_was_before_its_imports_moved():
-    old = {"sha256": "e804caf0bf551165d6914a5c595e22758fa0b905755643cbd7e3ffb5ee5aee1b"}
-    now = space_fingerprint("mlp", DataSpec((8, 8, 1), 10), cache=None)
-    assert code_changes({"files": {"spaces/mlp.py": {**old, "syntax": "other"}}}, now) == []
-    edited = {"files": {"spaces/mlp.py": {"sha256": "1", "syntax": "1", "body": "1"}}}
-    assert code_changes({"files": {"spaces/mlp.py": old}}, edited) == ["spaces/mlp.py was changed"]
-    assert code_changes(edited, now) == ["spaces/mlp.py was changed"]
+EARLIER = {  # contents before their imports moved
+    "lenet": "e5df231a46c7857d5537c301366cf5acd1f42cbd8e3a710deaa64111a7899d04",
+    "cnn": "05f27f413d0803feb5d477b021ab449654089e3937a32757642bdae2b0d25aac",
+    "mlp": "e804caf0bf551165d6914a5c595e22758fa0b905755643cbd7e3ffb5ee5aee1b",
+    "bilstm": "ab090a5fd7c45c4a4f811f749c38932a50526cb1437ed6870379543df5d22dbd",
+    "convnet": "5770652929cf01ec5698381b3bac459dea3fa223a4e4d7750b6d938af00dc8df",
+    "transfer": "80f7e15c4e18b1ee33c65b201ac1fdde1a5f77aca32fc759d3a64c67c1b73c37",
+}
+
+
+@pytest.mark.parametrize("name", EARLIER)
+def test_a_space_of_this_project_counts_as_what_it_was_before_its_imports_moved(name):
+    file = f"spaces/{name}.py"
+    old = {"files": {file: {"sha256": EARLIER[name], "syntax": "other"}}}
+    now = space_fingerprint(name, DataSpec((32, 32, 3), 10), cache=None)
+    assert code_changes(old, now) == []
+    edited = {"files": {file: {"sha256": "1", "syntax": "1", "body": "1"}}}
+    assert code_changes(old, edited) == code_changes(edited, now) == [f"{file} was changed"]
