@@ -2,7 +2,7 @@
 
 import pytest
 
-from spaces import DataSpec, space_fingerprint
+from spaces.declaring.fingerprint import fingerprint
 from tests.studies import StudyBuilder
 from tracking.history import History
 from tracking.mlflow import mapping as runs
@@ -138,7 +138,7 @@ EARLIER = {  # contents before their imports moved
 def test_a_space_of_this_project_counts_as_what_it_was_before_its_imports_moved(name):
     file = f"spaces/{name}.py"
     old = {"files": {file: {"sha256": EARLIER[name], "syntax": "other"}}}
-    now = space_fingerprint(name, DataSpec((32, 32, 3), 10), cache=None)
+    now = fingerprint(f"spaces.{name}:SPACE")
     assert code_changes(old, now) == []
     edited = {"files": {file: {"sha256": "1", "syntax": "1", "body": "1"}}}
     assert code_changes(old, edited) == code_changes(edited, now) == [f"{file} was changed"]
