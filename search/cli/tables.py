@@ -180,7 +180,7 @@ def trial_table(
         states: add each trial's state, and where it was pruned.
     """
     columns = _columns(history, trials, states)
-    made = Listing([filled.column for filled in columns], "setting")
+    made = Listing([filled.column for filled in columns], "params")
     for trial in trials:
         made.add_row([filled.cell(trial) for filled in columns], _params_words(trial, history))
     return made

@@ -157,7 +157,7 @@ def decide(history: History, trial: TrialHistory, *, force: bool) -> Decision:
     if present is None:
         return Decision(CHAMPION, "It is the first model exported from this study.")
     if present.trial == trial.number:
-        reason = f"The champion before it has the setting of the same trial, {trial.number}."
+        reason = f"The champion before it has the params of the same trial, {trial.number}."
         return Decision(CHAMPION, reason)
     verdict = _compared(history, trial, history.trials[present.trial])
     if force and verdict.alias != CHAMPION:

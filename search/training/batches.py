@@ -229,7 +229,7 @@ class Augmentation:
 
     @classmethod
     def of(cls, params: Params) -> "Augmentation | None":
-        """Return the setting's augmentation; None where it is off or changes nothing."""
+        """Return the params' augmentation; None where it is off or changes nothing."""
         if not params.get("augmentation", False):
             return None
         made = cls(

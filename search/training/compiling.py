@@ -1,4 +1,4 @@
-"""Optimizer, schedule, loss and penalties, as a setting says."""
+"""Optimizer, schedule, loss and penalties, as params say."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def compile_model(
     logits: bool = False,
     factor: float | None = None,
 ) -> None:
-    """Compile a model with the setting's training choices; a compiled one keeps its own.
+    """Compile a model with the params' training choices; a compiled one keeps its own.
 
     XLA is off: on CPUs it was slower than oneDNN for the models tried.
 

@@ -158,7 +158,7 @@ class _Run:
         return int(self.params["batch_size"])
 
     def _program(self, steps: int, factor: float | None) -> tuple[Program, Targets]:
-        """Return the program of the model, or of one that was kept for this setting."""
+        """Return the program of the model, or of one that was kept for these params."""
         model, inputs = self.model, self.training.inputs
         augmentation = Augmentation.of(self.params)
         params, precision = tuple(sorted(self.params.items())), keras.config.dtype_policy().name

@@ -98,7 +98,7 @@ class _Fold:
     def break_off(self, error: BaseException) -> None:
         """Report what went wrong."""
         listed = ", ".join(f"{k}={value_text(v)}" for k, v in self._task.params.items())
-        told = shortened(f"{traceback.format_exc()}\nThe setting: {listed}\n", LONGEST_ERROR)
+        told = shortened(f"{traceback.format_exc()}\nThe params: {listed}\n", LONGEST_ERROR)
         self._report(
             AttemptFailed(
                 at=time.time(),

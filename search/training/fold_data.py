@@ -55,7 +55,7 @@ class FoldData:
 
     @cached_property
     def programs(self) -> Programs:
-        """What was traced for the last settings."""
+        """What was traced for the last params."""
         return Programs()
 
     @classmethod
@@ -104,7 +104,7 @@ class FoldData:
         return self.models.built(params, data, seed=seed, precision=self.precision)
 
     def export_doubt(self, params: Params) -> str:
-        """Return why `export` will refuse the models of a setting, or nothing; tried once."""
+        """Return why `export` will refuse models of some params, or nothing; tried once."""
         from search.export.formats.keras_archive import doubt_about
 
         if self._tried:

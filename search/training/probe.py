@@ -1,4 +1,4 @@
-"""How fast a worker trains a setting, measured by training it for a moment."""
+"""How fast a worker trains, measured by training it for a moment."""
 
 import time
 from dataclasses import replace

@@ -20,7 +20,7 @@ def test_a_setting_gets_its_defaults_and_leaves_inactive_parameters_out():
 
 
 @pytest.mark.parametrize(
-    ("setting", "words"),
+    ("params", "words"),
     [
         ({"width": 3}, "unknown parameter `width`"),
         ({"deep": 1}, "`deep` must be within off | on; got 1"),

@@ -101,7 +101,7 @@ def files(home):
     return {path.relative_to(artifacts) for path in artifacts.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("way", [shutil.move, shutil.copytree])
+@pytest.mark.parametrize("mode", [shutil.move, shutil.copytree])
 def test_a_home_that_was_moved_or_copied_writes_to_itself_alone(shown, mode, study, tmp_path):
     home = Home(tmp_path / "sécond place")
     mode(shown.root, home.root)

@@ -318,7 +318,7 @@ def _show_training(store: MlflowStore, run_id: str, record: ModelExported) -> No
     store.log(run_id, points=curves + sums)
     from tracking.plots.trials import training_curves_png  # Matplotlib, with the first picture
 
-    title = f"trained on all training data with the setting of trial {record.trial}"
+    title = f"trained on all training data with the params of trial {record.trial}"
     files = {"curves.png": training_curves_png(record.curves, title)} if record.curves else {}
     store.upload(run_id, files | artifacts.text_files({}, record.summary))
 

@@ -88,7 +88,7 @@ def importance(subject: Subject) -> Figure:
 def parallel_coordinates(subject: Subject) -> Figure:
     """Draw each trial as a line through its params to its score."""
     if len(subject.complete) < 2:
-        raise NothingToDraw("It takes two complete trials to compare settings.")
+        raise NothingToDraw("It takes two complete trials to compare params.")
     trials = [*subject.pruned, *subject.complete]
     axes = subject.axes[:12]
     shares = _score_shares(subject, trials)
@@ -118,7 +118,7 @@ def parallel_coordinates(subject: Subject) -> Figure:
 def slices(subject: Subject) -> Figure:
     """Draw the score against each parameter alone."""
     if len(subject.complete) < 2:
-        raise NothingToDraw("It takes two complete trials to compare settings.")
+        raise NothingToDraw("It takes two complete trials to compare params.")
     axes = subject.axes[:_MOST_SLICES]
     figure = blank_figure(300)
     values = list(subject.compared.values.values())

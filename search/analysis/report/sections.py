@@ -170,7 +170,7 @@ def all_trials(subject: Subject) -> Markup:
         seconds = time_text(trial.ended.train_seconds) if trial.ended else "-"
         where = stage[trial.number] + (f" after {stopped_at(trial)}" if stopped_at(trial) else "")
         rows.append([trial_name(trial), where, score, seconds, params])
-    head = ("trial", "state", subject.name, "time", "setting")
+    head = ("trial", "state", subject.name, "time", "params")
     listed = table(head, rows, numbers=(2, 3))
     more = len(trials) - _ROWS
     if more > 0:

@@ -51,7 +51,7 @@ def two_objectives() -> StudyBuilder:
 def test_a_study_of_one_objective_looks_as_it_always_did(show):
     study = StudyBuilder().every_kind_of_trial()
     table = rows(show(study))
-    assert table["trial"] == ["trial", "state", "accuracy", "± folds", "stopped", "time", "setting"]
+    assert table["trial"] == ["trial", "state", "accuracy", "± folds", "stopped", "time", "params"]
     assert table["1"][:4] == ["1", "complete", "0.8500", "0.0100"]
     assert list(table)[:5] == ["trial", "1", "0", "2", "3"]  # best first, then by number
 
@@ -159,7 +159,7 @@ def test_a_setting_stands_below_its_row_where_there_is_no_room_beside(show):
     assert row.split()[:3] == ["1", "complete", "0.8100"]
     assert below.startswith("       a_learning_rate=0.000719531  another_dropout=0.45")
     heading, row, *_ = table_lines(show(long_settings(), width=120))
-    assert heading.split()[-1] == "setting"
+    assert heading.split()[-1] == "params"
     assert "a_learning_rate=0.000719531" in row
 
 

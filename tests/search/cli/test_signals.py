@@ -96,7 +96,7 @@ def start():
 
 
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-@pytest.mark.parametrize("further", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("confirmation_folds", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_to_end_that_comes_while_ending_changes_nothing(start, first, confirmation_folds):
     process = start("end_when_told")
     assert process.hear() == "ready"
@@ -118,7 +118,7 @@ def test_another_ctrl_c_ends_the_ending(start):
     assert process.end()[0] == 130
 
 
-@pytest.mark.parametrize("way", ["end_slowly", "block"])
+@pytest.mark.parametrize("mode", ["end_slowly", "block"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_ending_has_a_limit_wherever_the_process_is(start, mode, number):
     process = start(mode, "0.1")

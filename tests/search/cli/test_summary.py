@@ -28,7 +28,7 @@ def test_only_the_five_best_are_shown_and_a_loss_begins_with_the_smallest(best):
         study.complete_trial(trial, level=0.5 + trial / 20)
     lines = best(study)
     table = lines[lines.index(next(line for line in lines if line.startswith("trial"))) :]
-    assert table[0].split() == ["trial", "loss", "±", "folds", "time", "setting"]
+    assert table[0].split() == ["trial", "loss", "±", "folds", "time", "params"]
     assert [line.split()[0] for line in table[1:]] == ["6", "5", "4", "3", "2"]
 
 

@@ -107,7 +107,7 @@ def test_images_are_moved_as_scipy_moves_them(moves):
 
 
 @pytest.mark.parametrize(
-    ("setting", "expected"),
+    ("params", "expected"),
     [
         ({"shift": 0.1}, Augmentation(shift=0.1)),
         ({"rotation": 5.0}, Augmentation(rotation=5.0)),
@@ -122,7 +122,7 @@ def test_a_setting_moves_by_what_it_names_and_is_none_where_that_is_nothing(para
     assert Augmentation.of({"augmentation": True} | params) == expected
 
 
-@pytest.mark.parametrize("setting", [{}, {"augmentation": False, "shift": 0.1}, {"shift": 0.1}])
+@pytest.mark.parametrize("params", [{}, {"augmentation": False, "shift": 0.1}, {"shift": 0.1}])
 def test_augmentation_that_is_off_is_none(params):
     assert Augmentation.of(params) is None
 

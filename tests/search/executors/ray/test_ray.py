@@ -380,7 +380,7 @@ def test_a_machine_killed_during_a_study_costs_its_unfinished_folds_alone(machin
     assert done.reason == "complete"
 
 
-@pytest.mark.parametrize("way", ["interrupt", "kill"])
+@pytest.mark.parametrize("mode", ["interrupt", "kill"])
 def test_nothing_trains_on_and_nothing_was_printed_when_a_run_with_its_own_cluster_ends(
     tmp_path, mode
 ):
