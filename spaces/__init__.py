@@ -1,5 +1,9 @@
 """Search spaces: architectures as data."""
 
+import sys
+
+from spaces.declaring import parameters as _parameters
+from spaces.declaring import space as _space
 from spaces.declaring.fingerprint import Fingerprint, fingerprint_of
 from spaces.declaring.importing import Code, cause_of
 from spaces.declaring.narrowing import NarrowedSpace, narrow
@@ -69,3 +73,12 @@ __all__ = [
     "with_pixels",
     "without_augmentation",
 ]
+
+# Names that these modules had in earlier versions, for spaces of users' own that import them.
+sys.modules.update(
+    {
+        "spaces.inputs": _space,
+        "spaces.parameters": _parameters,
+        "spaces.space": _space,
+    }
+)

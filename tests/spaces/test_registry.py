@@ -64,6 +64,17 @@ def test_an_import_that_fails_names_the_line(tmp_path):
     assert f"AttributeError: 'int' object has no attribute 'y' ({path}:2)" in str(caught.value)
 
 
+def test_a_space_that_imports_modules_of_earlier_versions_is_found(tmp_path):
+    old = OWN.replace(
+        "from spaces import DataSpec, ImageInput, Int, Space",
+        "from spaces.inputs import DataSpec, ImageInput\n"
+        "from spaces.parameters import Int\n"
+        "from spaces.space import Space",
+    )
+    (tmp_path / "own.py").write_text(old % 4)
+    assert get_space(f"{tmp_path / 'own.py'}:SPACE").name == "own"
+
+
 def test_a_file_finds_the_modules_beside_it(tmp_path, monkeypatch):
     (tmp_path / "beside_own.py").write_text("UNITS = 4\n")
     path = tmp_path / "own.py"
