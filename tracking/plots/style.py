@@ -37,6 +37,7 @@ _FAMILY = "DejaVu Sans"  # Matplotlib brings it
 _CAPITAL = 0.73  # height of its capitals and digits, ems
 _SLANT = 55  # degrees
 _LINES = "#e4e4e4"  # between cells
+_DIGITS = str.maketrans("123456789", "0" * 9)
 _HAIRLINE = 12  # pixels; between smaller cells no line is drawn
 
 
@@ -249,7 +250,7 @@ class Matrix:
             dark: cells that are dark, `(n, n)`: written in white.
             most: pixels an em, at most.
         """
-        widest = max((text_width(text, 1000.0) / 1000 for text in set(texts)), default=0.0)
+        widest = max(map(_number_width, texts), default=0.0)
         size = min(most, 0.4 * self.cell, 0.84 * self.cell / max(widest, 1e-9))
         if size < 6.5:
             texts, where = [], np.zeros_like(where)
@@ -301,12 +302,20 @@ def room_below(names: Sequence[str], cell: float, size: float = TEXT) -> float:
 
 @lru_cache(maxsize=4096)
 def _outline(text: str, size: float) -> Path:
-    """Return a short text as a path centred on (0, 0), `size` pixels an em."""
+    """Return a number as a path centred on (0, 0), `size` pixels an em."""
     path = TextPath((0, 0), text, size=size, prop=font(size), usetex=False)
-    extents = path.get_extents()
-    return path.transformed(
-        Affine2D().translate(-(extents.x0 + extents.x1) / 2, -_CAPITAL * size / 2)
-    )
+    middle = _number_width(text) / 2, _CAPITAL / 2
+    return path.transformed(Affine2D().translate(-middle[0] * size, -middle[1] * size))
+
+
+def _number_width(text: str) -> float:
+    """Return how wide a number is, ems; all digits are as wide."""
+    return _width_of_zeros(text.translate(_DIGITS))
+
+
+@lru_cache(maxsize=256)
+def _width_of_zeros(text: str) -> float:
+    return text_width(text, 1000.0) / 1000
 
 
 def _beginning(text: str, kept: int) -> str:
