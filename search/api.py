@@ -3,7 +3,7 @@
     from search import load_study, run_study
 
     result = run_study(space="lenet", trials=8, folds=3, epochs=3)
-    result.best.setting
+    result.best.params
     result.trials.sort_values("cv_accuracy")
     result.figures["curves"].show()
 

@@ -57,7 +57,7 @@ def _grouped(parameter: inspect.Parameter) -> inspect.Parameter:
 
 
 def _option(name: str, field: FieldInfo) -> inspect.Parameter:
-    group, told = told_of(name)
+    group, help_text = told_of(name)
     kind, flags, shown = _kind(field), [], None
     if name == "set":
         kind, shown = list[str], "P=V"
@@ -66,7 +66,7 @@ def _option(name: str, field: FieldInfo) -> inspect.Parameter:
     option = typer.Option(
         *(flags or [f"--{name.replace('_', '-')}"]),
         metavar=shown,
-        help=told,
+        help=help_text,
         rich_help_panel=group,
     )
     annotation = Annotated[kind | None, option]  # type: ignore[valid-type]

@@ -244,20 +244,24 @@ def unevenness(folds: Folds, labels: NDArray[np.integer], groups: Indices) -> st
     overall = np.bincount(labels[folds.used], minlength=count) / folds.samples
     shares = [np.bincount(labels[p], minlength=count) / max(1, len(p)) for p in folds.validation]
     apart = max(float(np.abs(share - overall).max()) for share in shares)
-    told = []
+    deviations = []
     if max(abs(size - even) for size in sizes) > UNEVEN * even:
-        told.append(f"hold {min(sizes):,} to {max(sizes):,} samples; an even share is {even:,.0f}")
+        deviations.append(
+            f"hold {min(sizes):,} to {max(sizes):,} samples; an even share is {even:,.0f}"
+        )
     if apart > UNEVEN:
-        told.append(f"differ from all samples by up to {100 * apart:.0f} points in a class's share")
-    if not told:
+        deviations.append(
+            f"differ from all samples by up to {100 * apart:.0f} points in a class's share"
+        )
+    if not deviations:
         return ""
     largest = int(np.bincount(groups[folds.used]).max())
     return (
         f"Folds are unequal, as families of samples stay together and the largest is {largest:,}"
-        f" of {folds.samples:,} samples: validation parts {' and '.join(told)}. A trial's score is"
-        " the plain mean over folds, whatever their size, so a sample in a small part weighs more."
-        " To make them more equal, lower `--folds`, or leave most of the largest family out of the"
-        " data."
+        f" of {folds.samples:,} samples: validation parts {' and '.join(deviations)}. A trial's"
+        " score is the plain mean over folds, whatever their size, so a sample in a small part"
+        " weighs more. To make them more equal, lower `--folds`, or leave most of the largest"
+        " family out of the data."
     )
 
 

@@ -151,13 +151,13 @@ def differences(history: History, runs: Sequence["TrialRun"]) -> list[str]:
                 f"{number} is {run.state or 'without a state'} in MLflow,"
                 f" {trial.state} in the journal"
             )
-    told = (
+    kinds = (
         ("missing: trial", missing),
         ("more than once: trial", doubled),
         ("still running in MLflow: trial", stuck),
         ("different outcome: trial", wrong),
     )
-    return [f"{words} {listed(found)}" for words, found in told if found]
+    return [f"{words} {listed(found)}" for words, found in kinds if found]
 
 
 def repair_study(

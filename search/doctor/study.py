@@ -98,7 +98,7 @@ def _open_again(place: Place, name: str, history: History) -> Iterator[Finding]:
     if not lost:
         return
     folds = range(1, history.known_study().folds + 1)
-    told = [
+    lacking = [
         f"trial {trial.number} lacks fold"
         f" {listed([fold for fold in folds if fold not in trial.finished_folds()])}"
         for trial in lost
@@ -107,7 +107,7 @@ def _open_again(place: Place, name: str, history: History) -> Iterator[Finding]:
     yield Finding(
         "folds",
         NOTICE if history.repairs else PROBLEM,  # already reported by a repair
-        f"complete trials lack folds in the journal: {listed(told)}. They no longer count as"
+        f"complete trials lack folds in the journal: {listed(lacking)}. They no longer count as"
         " complete; to train the missing folds again:",
         name,
         place.command("run", "--study", name, "--trials", trials, tracked=True),
@@ -292,16 +292,16 @@ def _journal(
 
 def _unsound(place: Place, name: str, path: Path, found: Examined) -> Finding:
     worst = [fault for fault in found.faults if not fault.is_end]
-    told = []
+    phrases = []
     if worst:
         first = worst[0]
         more = f", and {counted(len(worst) - 1, 'more line')}" if len(worst) > 1 else ""
         at = f"line {first.number} (at byte {first.position:,})"
-        told.append(f"{at}: {first.reason} ({first.record}){more}")
+        phrases.append(f"{at}: {first.reason} ({first.record}){more}")
     if found.gaps:
-        told.append(f"{listed(found.gaps)}. What they recorded is lost, such as openings of the")
-        told[-1] += " test set, unless there is a copy of the file"
-    text = f"{path}, {'; '.join(told)}. The study cannot continue until the journal is repaired"
+        phrases.append(f"{listed(found.gaps)}. What they recorded is lost, such as openings of the")
+        phrases[-1] += " test set, unless there is a copy of the file"
+    text = f"{path}, {'; '.join(phrases)}. The study cannot continue until the journal is repaired"
     return Finding("journal", PROBLEM, text, name, place.command("doctor", name, "--repair"))
 
 

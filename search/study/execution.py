@@ -72,8 +72,11 @@ class ExecutionPlan:
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as JSON for the journal."""
-        told = asdict(self)
-        return {"way": told.pop("mode"), **told}  # the name it has had in journals from the start
+        document = asdict(self)
+        return {
+            "way": document.pop("mode"),
+            **document,
+        }  # the name it has had in journals from the start
 
     def told(self) -> str:
         """Return it as one line."""

@@ -58,8 +58,8 @@ def read_mapping(path: Path) -> dict[Any, Any]:
     except RecursionError as error:
         raise SettingsError(f"`--config {path}` cannot be read: it is nested too deep") from error
     except (OSError, yaml.YAMLError, ValueError, *_ODDITIES) as error:
-        told = " ".join(str(error).split())[:500] or type(error).__name__
-        raise SettingsError(f"`--config {path}` cannot be read: {told}") from error
+        reason = " ".join(str(error).split())[:500] or type(error).__name__
+        raise SettingsError(f"`--config {path}` cannot be read: {reason}") from error
     if not isinstance(data, dict):
         raise SettingsError(f"`--config {path}` must hold `option: value` lines, as in `folds: 5`")
     return data
@@ -445,8 +445,8 @@ def told_of(name: str) -> tuple[str, str]:
     unless = extra["unless"]
     if not unless and not isinstance(field.default, bool) and field.default_factory is None:
         unless = "" if field.is_required() else f"{field.default}"
-    told = f"{field.description} [default: {unless}]" if unless else field.description
-    return extra["group"], str(told)
+    help_text = f"{field.description} [default: {unless}]" if unless else field.description
+    return extra["group"], str(help_text)
 
 
 IDENTITY = tuple(

@@ -183,17 +183,17 @@ def _notices(explorer: Explorer, trial: _Builds, names: Mapping[str, str]) -> tu
         for params, error in explorer.failures
         if error not in trial.cut_off
     ]
-    told = [
+    sentences = [
         f"`{original}` of {trial.target} is not always in use, so only the model gets it, as"
         f" `{name}`; set the training choice with `--set {original}=...`"
         for original, name in names.items()
         if is_shared(original) and name != original
     ]
     if explorer.is_exhausted:
-        return (*failures[:SHOWN_FAILURES], *told)
+        return (*failures[:SHOWN_FAILURES], *sentences)
     return (
         *failures[:SHOWN_FAILURES],
-        *told,
+        *sentences,
         f"{trial.target} was built {BUILDS} times and may have more parameters than were found;"
         " these keep their defaults",
     )

@@ -59,9 +59,9 @@ def _described(files: dict[Path, bytes], place: str) -> dict[str, dict[str, str]
     roots = [Path(root).resolve() for root in _roots(place)]
     described = {}
     for path, source in files.items():
-        told = {"sha256": hashlib.sha256(source).hexdigest(), "syntax": _syntax(source)}
+        digests = {"sha256": hashlib.sha256(source).hexdigest(), "syntax": _syntax(source)}
         described[_name(path, roots)] = (
-            told | {"body": _body(source)} if _is_project(path) else told
+            digests | {"body": _body(source)} if _is_project(path) else digests
         )
     return dict(sorted(described.items()))
 
@@ -69,10 +69,10 @@ def _described(files: dict[Path, bytes], place: str) -> dict[str, dict[str, str]
 def _syntax(source: bytes) -> str:
     """Return a digest of the parsed code and Python's version; empty if it is not valid Python."""
     try:
-        told = f"{sys.version_info[:2]} {ast.dump(ast.parse(source))}"
+        text = f"{sys.version_info[:2]} {ast.dump(ast.parse(source))}"
     except (SyntaxError, ValueError, RecursionError):
         return ""
-    return hashlib.sha256(told.encode(errors="backslashreplace")).hexdigest()
+    return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()
 
 
 def _body(source: bytes) -> str:

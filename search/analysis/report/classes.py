@@ -139,9 +139,14 @@ def commonest_mistakes(subject: Subject, most: int = 6) -> list[Mistake]:
     order = np.argsort(-wrong, axis=None, kind="stable")[:most]
     cells = [divmod(int(flat), len(counts)) for flat in order]
     return [
-        Mistake(true, told, int(wrong[true, told]), float(wrong[true, told] / totals[true]))
-        for true, told in cells
-        if wrong[true, told] > 0
+        Mistake(
+            true,
+            predicted,
+            int(wrong[true, predicted]),
+            float(wrong[true, predicted] / totals[true]),
+        )
+        for true, predicted in cells
+        if wrong[true, predicted] > 0
     ]
 
 
@@ -179,7 +184,7 @@ def _as_counts(rows: list[list[int]], size: int) -> Counts | None:
 
 def _heatmap(counts: Counts, names: list[str]) -> Heatmap:
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    told = [
+    hover_texts = [
         [
             f"true {plain(true)}, predicted {plain(predicted)}:"
             f"<br>{counts[r, c]:,} ({share[r, c]:.1%} of the true class)"
@@ -200,7 +205,7 @@ def _heatmap(counts: Counts, names: list[str]) -> Heatmap:
         showscale=False,
         xgap=1,
         ygap=1,
-        hovertext=told,
+        hovertext=hover_texts,
         hoverinfo="text",
     )
 

@@ -29,10 +29,10 @@ def tag(name: str, /, *children: str, **attributes: str | bool | None) -> Markup
         attributes: `class_` for `class`, underscores for dashes; True for an attribute without a
             value, None or False for no attribute.
     """
-    told = "".join(_attribute(key, value) for key, value in attributes.items())
+    attribute_text = "".join(_attribute(key, value) for key, value in attributes.items())
     if name in _EMPTY:
-        return Markup(f"<{name}{told}>")
-    return Markup(f"<{name}{told}>{joined(children)}</{name}>")
+        return Markup(f"<{name}{attribute_text}>")
+    return Markup(f"<{name}{attribute_text}>{joined(children)}</{name}>")
 
 
 def joined(parts: Iterable[str], between: str = "") -> Markup:

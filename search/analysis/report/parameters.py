@@ -167,7 +167,7 @@ def _slice_traces(subject: Subject, axis: Axis, floor: float) -> list[Any]:
     best = [trial for trial in used if trial is subject.best]
     others = [trial for trial in used if trial is not subject.best]
     styles: tuple[tuple[list[TrialHistory], str, dict[str, Any], str], ...] = (
-        (stopped, "stopped early", {"symbol": "line-ns", "size": 8, "line": {"width": 1.5}}, GREY),
+        (stopped, "pruned", {"symbol": "line-ns", "size": 8, "line": {"width": 1.5}}, GREY),
         (others, compared.word, {"symbol": "circle", "size": 7, "opacity": 0.75}, BLUE),
         (best, "the best", {"symbol": "star", "size": 14, "line": {"width": 1}}, ORANGE),
     )
@@ -306,7 +306,7 @@ def _traces(subject: Subject, one: Axis, other: Axis) -> list[Any]:
     surface = _surface(subject, trials, one, other)
     return [
         surface,
-        _points(subject, stopped, one, other, "stopped early", {"symbol": "x-thin", "color": GREY}),
+        _points(subject, stopped, one, other, "pruned", {"symbol": "x-thin", "color": GREY}),
         _points(
             subject,
             trials,
@@ -375,8 +375,8 @@ def _distance(places: Array, points: Array, numbers: Any) -> Array:
 def _miss(between: Array, values: Array, width: float) -> float:
     weights = np.exp(-between / (2 * width**2))
     sums = weights.sum(axis=1)
-    told = np.where(sums > 1e-12, weights @ values / np.maximum(sums, 1e-300), values.mean())
-    return float(np.mean((told - values) ** 2))
+    estimates = np.where(sums > 1e-12, weights @ values / np.maximum(sums, 1e-300), values.mean())
+    return float(np.mean((estimates - values) ** 2))
 
 
 def _grid(axis: Axis) -> tuple[Array, list[float]]:
@@ -395,7 +395,7 @@ def _points(
     name: str,
     marker: dict[str, Any],
 ) -> Any:
-    edge = GREY if name == "stopped early" else PAPER
+    edge = GREY if name == "pruned" else PAPER
     return Scatter(
         x=[one.position(trial.params[one.name]) for trial in trials],
         y=[other.position(trial.params[other.name]) for trial in trials],

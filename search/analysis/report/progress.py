@@ -221,8 +221,8 @@ def _focus(subject: Subject) -> list[float] | None:
 
 def _both(subject: Subject, trial: TrialHistory) -> str:
     second = subject.history.objectives[1]
-    told = f"{objective_name(second)} {score_text(second, trial.score(second.name))}"
-    return subject.label(trial, told)
+    second_text = f"{objective_name(second)} {score_text(second, trial.score(second.name))}"
+    return subject.label(trial, second_text)
 
 
 _STATES = (("complete", BLUE), ("pruned", GREY), ("failed", PINK))

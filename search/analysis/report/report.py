@@ -59,13 +59,13 @@ def overlaid(several: Sequence[Subject]) -> Chart:
     """Return the chart of the best value so far of each study."""
     title = "Optimisation histories"
     if not _have_one_goal(several):
-        told = "The studies have different objectives, so one figure of them would mean nothing."
-        return Chart("histories", title, told, None)
-    told = (
+        caption = "The studies have different objectives, so one figure of them would mean nothing."
+        return Chart("histories", title, caption, None)
+    caption = (
         "The best score so far of each study by number of trials. Look for the study that leads"
         " early, and for the one that ends highest."
     )
-    return Chart("histories", title, told, histories([subject.history for subject in several]))
+    return Chart("histories", title, caption, histories([subject.history for subject in several]))
 
 
 def share_folds(one: History, other: History) -> bool:
@@ -270,16 +270,16 @@ def _about(reported: Reported) -> str:
     study = reported.history.known_study()
     data, settings = study.dataset, study.settings
     sampler = settings.get("sampler")
-    told = (
+    text = (
         f"Space {study.space} on {data.get('name')}: {data.get('samples', 0):,} training samples,"
         f" {counted(study.folds, 'fold')}, the same for every trial; proposed by {study.driver}"
         f"{f'/{sampler}' if sampler else ''}, seed {settings.get('seed', 0)}."
     )
     if reported.is_running:
-        told += " The study is still running: the report shows its state when it was written."
+        text += " The study is still running: the report shows its state when it was written."
     elif reported.history.last_end is None:
-        told += " The last session broke off; the study can be continued."
-    return told
+        text += " The last session broke off; the study can be continued."
+    return text
 
 
 def _headline(names: Sequence[str]) -> str:

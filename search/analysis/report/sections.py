@@ -89,7 +89,7 @@ def against_baselines(subject: Subject) -> Markup:
         ended = trial.ended
         row += [f"{ended.model_parameters:,}", time_text(ended.train_seconds)] if ended else []
         rows.append(row)
-    told = (
+    caption = (
         "Each trial's scores on the same folds. The interval is that of the paired difference, with"
         " the variance corrected for overlapping training parts (Nadeau and Bengio 2003). It uses"
         " the confirmation folds if both trials have them, else the study's own folds, with an"
@@ -97,7 +97,7 @@ def against_baselines(subject: Subject) -> Markup:
         " corrected for the number of comparisons: only below 0.05 a difference can be claimed."
     )
     numbers = range(1, len(head))
-    return joined([tag("p", told, class_="soft"), table(head, rows, numbers=numbers)])
+    return joined([tag("p", caption, class_="soft"), table(head, rows, numbers=numbers)])
 
 
 def chart(found: Chart, identity: str) -> Markup:
@@ -146,7 +146,7 @@ def mistakes(subject: Subject, wrong: list[Wrong] | str) -> Markup:
     if isinstance(wrong, str):
         return tag("div", heading, tag("p", wrong, class_="soft"), class_="card")
     names = class_names(subject)
-    told = (
+    caption = (
         "Samples that the best trial was not trained on and got wrong with the highest confidence."
         " Look for wrong labels, for samples that people would also get wrong, and for what they"
         " have in common."
@@ -154,7 +154,7 @@ def mistakes(subject: Subject, wrong: list[Wrong] | str) -> Markup:
     is_wide = bool(wrong) and not isinstance(wrong[0].sample, bytes)
     items = [_wrong(entry, names) for entry in wrong]
     made = tag("ul", *items, class_="wrong wide" if is_wide else "wrong")
-    return tag("div", heading, tag("p", told, class_="soft"), made, class_="card")
+    return tag("div", heading, tag("p", caption, class_="soft"), made, class_="card")
 
 
 def all_trials(subject: Subject) -> Markup:

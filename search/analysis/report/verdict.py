@@ -174,8 +174,8 @@ def _openings(subject: Subject) -> list[str]:
         return ["The test set has not been opened."]
     last = openings[-1]
     times = "once," if len(openings) == 1 else f"{len(openings)} times, the last"
-    told = f"for trial {last.trial}: accuracy {last.accuracy:.4f}"
-    return [f"The test set was opened {times} {told}."]
+    last_text = f"for trial {last.trial}: accuracy {last.accuracy:.4f}"
+    return [f"The test set was opened {times} {last_text}."]
 
 
 def _capital(text: str) -> str:

@@ -234,8 +234,11 @@ class KerasTunerDriver(Driver):
             _end(self._oracle, trial, score)
             self._over[number] = trial.trial_id
         elif number in self._over and not self.remembers:
-            told = self._oracle.trials[self._over[number]]
-            told.status, told.score = _FAILED if score is None else _COMPLETED, score
+            oracle_trial = self._oracle.trials[self._over[number]]
+            oracle_trial.status, oracle_trial.score = (
+                _FAILED if score is None else _COMPLETED,
+                score,
+            )
 
     def adopt(self, number: int, params: Params, *, sampled: bool) -> None:
         """Add the trial to an oracle that accepts it."""

@@ -254,8 +254,8 @@ class OptunaDriver(Driver):
             if trial is None:
                 self._study.add_trial(self._frozen(number, params, state, values))
             else:
-                told = list(values) if state == TrialState.COMPLETE else None
-                self._study.tell(trial, told, state=state)
+                final_values = list(values) if state == TrialState.COMPLETE else None
+                self._study.tell(trial, final_values, state=state)
 
     def adopt(self, number: int, params: Params, *, sampled: bool) -> None:
         """Add the trial as running."""

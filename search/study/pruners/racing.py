@@ -72,17 +72,17 @@ class RacingPruner(Pruner):
         pool = self._pool(history, level)
         ahead = len(pool.ascending) - bisect_right(pool.ascending, own)
         places = self._places(level, pool.entered)
-        told = f"after {counted(level, 'fold')}: {self._scoreboard.text(own)}"
+        score_text = f"after {counted(level, 'fold')}: {self._scoreboard.text(own)}"
         if ahead >= places:
             rivals = len(pool.ascending)
-            return f"{told} is behind {ahead} of {rivals} trials; the best {places} continue"
+            return f"{score_text} is behind {ahead} of {rivals} trials; the best {places} continue"
         gap = pool.ascending[-1] - own
         doubt = self._doubt(pool.best, level, history.known_study().folds)
         if ahead < self._winners or doubt is None or gap <= SURE * doubt:
             return ""
         return (
-            f"{told} is {gap:.4f} behind trial {pool.best[0].number}, more than twice the standard"
-            f" error of {doubt:.4f}"
+            f"{score_text} is {gap:.4f} behind trial {pool.best[0].number}, more than twice the"
+            f" standard error of {doubt:.4f}"
         )
 
     def _pool(self, history: History, level: int) -> "_Pool":

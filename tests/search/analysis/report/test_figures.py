@@ -156,7 +156,7 @@ def test_few_complete_trials_are_compared_on_fold_1_with_all_that_finished_it():
     points = [trace for trace in found["slices"].figure.data if trace.xaxis == "x"]
     shown = {trace.name: list(trace.y) for trace in points}
     assert {name: len(values) for name, values in shown.items()} == {
-        "stopped early": 4,
+        "pruned": 4,
         "after fold 1": 11,
         "the best": 1,
     }
