@@ -196,7 +196,7 @@ def test_a_model_with_parts_of_its_own_is_used_wherever_its_code_is(user):
     # As the card says.
     load = "keras.saving.load_model('model/model.keras')"
     script = f"import keras, own_parts; print({load}.count_params())"
-    assert "by `import own_parts`" in (user.folder / "model" / "MODEL_CARD.md").read_text()
+    assert "as with `import own_parts`" in (user.folder / "model" / "MODEL_CARD.md").read_text()
     loaded = subprocess.run(
         [sys.executable, "-c", script],
         cwd=user.folder,

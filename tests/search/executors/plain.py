@@ -256,7 +256,7 @@ def coordinate(folder: str, does: str) -> None:
 
 def _socket() -> socket.socket:
     """Return the worker's own end of its connection."""
-    for descriptor in range(3, 64):
+    for descriptor in range(3, 4096):
         try:
             if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
                 return socket.socket(fileno=os.dup(descriptor))
