@@ -48,8 +48,8 @@ class Command:
         return self.process.pid
 
     def workers(self) -> list[psutil.Process]:
-        """Return the processes that train; the guard that each leaves behind is none of them."""
-        children = psutil.Process(self.pid).children()
+        """Return the processes that train."""
+        children = psutil.Process(self.pid).children(recursive=True)
         return [
             child for child in children if "search.executors.worker" in " ".join(child.cmdline())
         ]
