@@ -1,7 +1,7 @@
 """`run`: search a space, or continue a study."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import copy
 from functools import partial
 from pathlib import Path
@@ -77,12 +77,17 @@ def _option(name: str, field: FieldInfo) -> inspect.Parameter:
 
 def _kind(field: FieldInfo) -> Any:
     """Return the type that Typer reads a setting as; `StudySettings` does the rest."""
-    if any(isinstance(entry, BeforeValidator) for entry in field.metadata):
+    parts = [*field.metadata, *_parts(field.annotation)]
+    if any(isinstance(part, BeforeValidator) for part in parts):
         return str
-    for kind in (bool, int, float):
-        if kind in (field.annotation, *get_args(field.annotation)):
-            return kind
-    return str
+    return next((kind for kind in (bool, int, float) if kind in parts), str)
+
+
+def _parts(annotation: Any) -> Iterator[Any]:
+    """Yield an annotation and all that it is made of."""
+    yield annotation
+    for part in get_args(annotation):
+        yield from _parts(part)
 
 
 @_with_settings

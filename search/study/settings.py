@@ -183,8 +183,7 @@ class StudySettings(BaseModel):
         bool, _setting(WHAT, "Evaluate published params first.", identity=True)
     ] = True
     limit_samples: Annotated[
-        int | None,
-        Field(ge=10),
+        Annotated[int, Field(ge=10)] | None,
         _setting(
             WHAT, "Use a stratified part of the training samples.", unless="all", identity=True
         ),
@@ -218,14 +217,11 @@ class StudySettings(BaseModel):
         _setting(HOW_MUCH, "Folds of a trial, 1..20; 1 is a single hold-out split.", identity=True),
     ] = 5
     epochs: Annotated[
-        int | None,
-        Field(ge=1, le=1_000_000),
+        Annotated[int, Field(ge=1, le=1_000_000)] | None,
         _setting(HOW_MUCH, "Epochs of a fold.", unless="the space's own, else 10", identity=True),
     ] = None
     timeout: Annotated[
-        float | None,
-        BeforeValidator(seconds),
-        Field(gt=0),
+        Annotated[float, BeforeValidator(seconds), Field(gt=0)] | None,
         _setting(HOW_MUCH, "End this session after this time: 90s, 15m, 2h.", unless="no limit"),
     ] = None
     confirm: Annotated[
@@ -294,15 +290,11 @@ class StudySettings(BaseModel):
         ),
     ] = "auto"
     trial_timeout: Annotated[
-        float | None,
-        BeforeValidator(seconds),
-        Field(gt=0),
+        Annotated[float, BeforeValidator(seconds), Field(gt=0)] | None,
         _setting(HOW_MUCH, "Fail a trial that trains for longer: 10m, 1h.", unless="no limit"),
     ] = None
     worker_memory: Annotated[
-        int | None,
-        BeforeValidator(memory),
-        Field(ge=LEAST_MEMORY),
+        Annotated[int, BeforeValidator(memory), Field(ge=LEAST_MEMORY)] | None,
         _setting(
             HOW_COMPUTED,
             "Replace a worker that uses more memory after a fold: 3GB, 800MB.",
