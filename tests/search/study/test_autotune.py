@@ -266,7 +266,7 @@ def reached(tmp_path, monkeypatch, **asked):
     def of(opened, history, budget):
         raise Reached(opened)
 
-    monkeypatch.setattr("search.study.session.Planned.of", of)
+    monkeypatch.setattr("search.study.session.SessionWorkers.of", of)
     asked = {"space": "mlp", "dataset": "digits", "folds": 2, "confirm": 1} | asked
     with pytest.raises(Reached) as found:
         run_study(home=tmp_path, notify=told.append, **asked)

@@ -186,7 +186,7 @@ def test_modules_beside_the_space_are_run_anew_too(tmp_path):
     assert not np.array_equal(*first)
 
 
-def test_a_space_s_thaw_belongs_to_the_same_run_of_its_code(tmp_path):
+def test_a_space_s_unfreeze_belongs_to_the_same_run_of_its_code(tmp_path):
     from search.training.building import Models
 
     path = tmp_path / "own.py"
@@ -196,9 +196,9 @@ def test_a_space_s_thaw_belongs_to_the_same_run_of_its_code(tmp_path):
         "    import keras\n"
         "    MADE.append(keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(3)]))\n"
         "    return MADE[0]\n"
-        "def thaw(model, parameters):\n    return float(MADE == [model])\n"
+        "def unfreeze(model, parameters):\n    return float(MADE == [model])\n"
         "SPACE = Space(name='own', build=build, parameters=(Int('units', 1, 2),),"
-        " inputs=TableInput(), dataset='wine', thaw=thaw)\n"
+        " inputs=TableInput(), dataset='wine', unfreeze=unfreeze)\n"
     )
     made = Models(get_space(f"{path}:SPACE"), Code(f"{path}:SPACE"), expected={}, seed=0)
     for _ in range(2):

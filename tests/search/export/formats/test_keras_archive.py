@@ -232,7 +232,7 @@ def doubtful() -> dict[str, tuple[Any, str]]:
         "object": (stack(Holding(object())), "must override `get_config()`"),
         "subclass": (subclass, "class 'Subclass' is not registered"),
         "call": (graph(Calling), "class 'Calling' is not registered"),
-        "name of Keras's": (stack(layers.Dense(4, gelu)), "compute otherwise"),
+        "name of Keras's": (stack(layers.Dense(4, gelu)), "give other outputs"),
     }
 
 
