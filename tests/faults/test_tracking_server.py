@@ -187,7 +187,7 @@ def test_commands_come_back_from_a_server_that_answers_without_end(new_run, comm
         assert done.code == 1
         assert document["waiting"] == {"toy": len(run.records())}
     else:
-        assert any("cannot be asked" in finding["text"] for finding in document["findings"])
+        assert any("cannot be read" in finding["text"] for finding in document["findings"])
     assert "Traceback" not in done.err
 
 
