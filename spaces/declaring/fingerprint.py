@@ -94,6 +94,8 @@ def _body(source: bytes) -> str:
 
 def _name(path: Path, roots: Iterable[Path]) -> str:
     """Return a name of a file that stays the same when its space moves to another folder."""
+    if _is_project(path):
+        return path.relative_to(_PROJECT).as_posix()
     root = next((root for root in roots if path.is_relative_to(root)), None)
     return path.as_posix() if root is None else path.relative_to(root).as_posix()
 
@@ -148,6 +150,9 @@ def _spec(name: str, where: tuple[str, ...]) -> ModuleSpec | None:
 
 
 def _origin(place: str, roots: list[str]) -> Path | None:
+    own = _PROJECT.joinpath(*place.split(".")).with_suffix(".py")
+    if _is_project(own) and own.is_file():
+        return own  # wherever the command was started, and however this project is installed
     where: Iterable[str] = roots
     spec = None
     parts = place.split(".")
