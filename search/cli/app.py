@@ -10,18 +10,8 @@ from types import FrameType
 
 import typer
 
-from search.cli import analysis as compare
-from search.cli import analysis as report
-from search.cli import datasets, doctor, export, show, spaces
-from search.cli import export as evaluate
-from search.cli import export as predict
-from search.cli import live as watch
-from search.cli import mlflow as sync
-from search.cli import mlflow as ui
-from search.cli import (
-    run as run_command,
-)
-from search.cli import show as studies
+from search.cli import analysis, datasets, doctor, export, live, mlflow, show, spaces
+from search.cli import run as run_command
 from search.cli.output import failure
 from search.errors import FoldwiseError
 from tracking.journal_lines import JournalError
@@ -40,18 +30,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("run")(run_command.run)
-app.command("studies")(studies.studies)
+app.command("studies")(show.studies)
 app.command("show")(show.show)
-app.command("watch")(watch.watch)
-app.command("compare")(compare.compare)
+app.command("watch")(live.watch)
+app.command("compare")(analysis.compare)
 app.command("export")(export.export)
-app.command("report")(report.report)
-app.command("evaluate")(evaluate.evaluate)
-app.command("predict")(predict.predict)
+app.command("report")(analysis.report)
+app.command("evaluate")(export.evaluate)
+app.command("predict")(export.predict)
 app.command("spaces")(spaces.spaces)
 app.command("datasets")(datasets.datasets)
-app.command("ui")(ui.ui)
-app.command("sync")(sync.sync)
+app.command("ui")(mlflow.ui)
+app.command("sync")(mlflow.sync)
 app.command("doctor")(doctor.doctor)
 
 
