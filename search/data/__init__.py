@@ -3,12 +3,14 @@
 from search.data.catalog import DatasetEntry, entry_of, known
 from search.data.dataset import Dataset
 from search.data.pictures import prepare_images
+from search.data.reading import Reading
 from search.data.sources import DatasetNotFound, load, locate
 
 __all__ = [
     "Dataset",
     "DatasetEntry",
     "DatasetNotFound",
+    "Reading",
     "entry_of",
     "known",
     "load",

@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
 from search.data.checks import Contents
 from search.data.dataset import Dataset
+from search.data.reading import Reading
 from tracking.home import Home
 
 
@@ -20,15 +21,19 @@ class Surroundings:
         data_dir: the folder the user named, if any.
         keras: Keras's folder; its datasets are in `datasets` below it.
         tfds: TFDS's folder.
+        reading: how a source of the user's own is read.
     """
 
     datasets: Path
     data_dir: Path | None
     keras: Path
     tfds: Path
+    reading: Reading = field(default_factory=Reading)
 
     @classmethod
-    def here(cls, home: Path, data_dir: Path | None) -> "Surroundings":
+    def here(
+        cls, home: Path, data_dir: Path | None, reading: Reading | None = None
+    ) -> "Surroundings":
         """Return the folders of KERAS_HOME and TFDS_DATA_DIR, or the default ones."""
         user = Path.home()
         return cls(
@@ -36,6 +41,7 @@ class Surroundings:
             data_dir=data_dir.expanduser() if data_dir else None,
             keras=Path(os.environ.get("KERAS_HOME") or user / ".keras").expanduser(),
             tfds=Path(os.environ.get("TFDS_DATA_DIR") or user / "tensorflow_datasets").expanduser(),
+            reading=reading or Reading(),
         )
 
 

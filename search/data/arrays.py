@@ -7,7 +7,7 @@ import hashlib
 import os
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -25,19 +25,35 @@ Labels: TypeAlias = NDArray[np.int64]
 
 IMAGES = np.dtype("u1")
 LABELS = np.dtype("<i8")
-ROWS = np.dtype("<f4")
+ROWS = np.dtype("<f8")
+SERIES = np.dtype("<f4")
 SPLITS = ("train", "test")
-KINDS = {"image": ("images",), "text": ("texts", "offsets"), "table": ("rows",)}
+KINDS = {
+    "image": ("images",),
+    "text": ("texts", "offsets"),
+    "table": ("rows",),
+    "sequence": ("series",),
+}
+# What a dataset may hold of each sample besides its label.
+EXTRAS = {
+    "groups": np.dtype("<i8"),  # numbers from 0; a group is never on both sides of a split
+    "weights": np.dtype("<f8"),
+    "time": np.dtype("<f8"),  # the larger, the later
+    "folds": np.dtype("<i8"),  # from 1, in which it is validated
+}
 PIECE_BYTES = 1 << 22
 
 
-def array_names(kind: str) -> tuple[str, ...]:
-    """Return the names of a dataset's arrays: of `train`, then of `test`.
+def array_names(kind: str, extras: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the names of a dataset's arrays: of `train`, then of `test`, then of the extras.
 
     Args:
-        kind: `image`, `text` or `table`.
+        kind: `image`, `text`, `table` or `sequence`.
+        extras: which of `EXTRAS` there are; all of `train`, and `weights` of `test`, too.
     """
-    return tuple(f"{split}_{part}" for split in SPLITS for part in (*KINDS[kind], "labels"))
+    main = [f"{split}_{part}" for split in SPLITS for part in (*KINDS[kind], "labels")]
+    further = [f"train_{name}" for name in EXTRAS if name in extras]
+    return (*main, *further, *(["test_weights"] if "weights" in extras else []))
 
 
 def array_file(folder: Path, name: str) -> Path:
@@ -93,10 +109,10 @@ def map_array(path: Path) -> np.memmap[Any, np.dtype[Any]]:
     return array
 
 
-def digest_of(folder: Path, kind: str) -> str:
+def digest_of(folder: Path, kind: str, extras: Sequence[str] = ()) -> str:
     """Return the SHA-256 (hex) over name, dtype, shape and bytes of the arrays."""
     digest = hashlib.sha256()
-    for name in array_names(kind):
+    for name in array_names(kind, extras):
         array = map_array(array_file(folder, name))
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
         rows = max(1, PIECE_BYTES * len(array) // max(1, array.nbytes))
@@ -146,61 +162,10 @@ def pieces(array: NDArray[Any]) -> Iterator[tuple[slice, NDArray[Any]]]:
         yield where, np.asarray(array[where])
 
 
-TEST_FRACTION = 0.2
-SPLIT_SEED = 0  # the test set is the same in every study, whatever the study's seed
-
-
-def hold_out(
-    labels: NDArray[np.integer], origin: str
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the sorted indices of the training and of the test samples.
-
-    Args:
-        labels: (n,).
-        origin: the source's name in messages.
-
-    Raises:
-        DataError: a class has a single sample.
-    """
-    from sklearn.model_selection import train_test_split
-
-    classes, counts = np.unique(labels, return_counts=True)
-    if counts.min() < 2:
-        raise DataError(
-            f"{origin} has no test part, so a fifth of each class is held out; class"
-            f" {classes[counts.argmin()]} has only one sample. Add samples of it, or a test part."
-        )
-    train, test = train_test_split(
-        np.arange(len(labels)),
-        test_size=max(TEST_FRACTION, len(classes) / len(labels)),
-        stratify=labels,
-        random_state=SPLIT_SEED,
-    )
-    return np.sort(train), np.sort(test)
-
-
 Indices: TypeAlias = NDArray[np.int64]
 Take: TypeAlias = Callable[[Indices], NDArray[Any]]
 
-DTYPES: dict[str, np.dtype[Any]] = {"image": IMAGES, "table": ROWS}
-
-
-def held_out(labels: NDArray[np.int64], origin: str) -> tuple[dict[str, Indices], str]:
-    """Return the indices of `train` and of `test`, and a notice about the split.
-
-    Args:
-        labels: of all samples, (n,).
-        origin: the source's name in messages.
-
-    Raises:
-        DataError: a class has a single sample.
-    """
-    parts = dict(zip(SPLITS, hold_out(labels, origin), strict=True))
-    notice = (
-        f"{origin} has no test part: a stratified fifth ({len(parts['test']):,} of"
-        f" {len(labels):,} samples) is held out for the test."
-    )
-    return parts, notice
+DTYPES: dict[str, np.dtype[Any]] = {"image": IMAGES, "table": ROWS, "sequence": SERIES}
 
 
 def write_part(
@@ -211,7 +176,7 @@ def write_part(
     Args:
         folder: receives the `.npy` file.
         split: `train` or `test`.
-        kind: `image` or `table`.
+        kind: `image`, `table` or `sequence`.
         shape: of one sample.
         take: returns the samples of some indices.
         chosen: indices, sorted.
@@ -230,6 +195,13 @@ def write_part(
 def write_labels(folder: Path, split: str, labels: NDArray[np.int64]) -> None:
     """Write the labels of a split."""
     write_array(array_file(folder, f"{split}_labels"), LABELS, labels.shape, [labels])
+
+
+def write_extras(folder: Path, split: str, extras: Mapping[str, Array]) -> None:
+    """Write what there is of `EXTRAS`, each `(n,)`, for a split."""
+    for name, values in extras.items():
+        if split == "train" or name == "weights":
+            write_array(array_file(folder, f"{split}_{name}"), EXTRAS[name], values.shape, [values])
 
 
 Item = TypeVar("Item")

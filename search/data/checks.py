@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search.data.arrays import IMAGES, ROWS, SPLITS, array_file, map_array
+from search.data.arrays import EXTRAS, IMAGES, ROWS, SERIES, SPLITS, array_file, map_array
 from search.data.catalog import recognise
+from search.data.reading import Column
 from search.errors import DataError
 
 
@@ -17,16 +18,18 @@ class Contents:
     """What a source contains.
 
     Attributes:
-        kind: `image`, `text` or `table`.
+        kind: `image`, `text`, `table` or `sequence`.
         classes: class names; a label is an index into them.
-        columns: a table's column names.
+        columns: a table's columns.
         notices: what the user should know, for example how many images were resized.
+        extras: which of `arrays.EXTRAS` were written.
     """
 
     kind: str
     classes: tuple[str, ...]
-    columns: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
     notices: tuple[str, ...] = ()
+    extras: tuple[str, ...] = ()
 
 
 MAX_CLASSES = 100_000
@@ -62,11 +65,23 @@ def check_arrays(folder: Path, contents: Contents, origin: str) -> None:
         count, shape = _CHECKS[contents.kind](folder, split, f"{origin}: {split}")
         check_counts(count, len(labels), f"{origin}: {split} set")
         shapes.append(shape)
+        for name in contents.extras if split == "train" else ():
+            _check_extra(map_array(array_file(folder, f"train_{name}")), name, count, origin)
     if shapes[0] != shapes[1]:
         raise DataError(
             f"{origin}: training and test samples must have one shape;"
             f" got {shapes[0]} and {shapes[1]}. They belong to different datasets: get both again."
         )
+
+
+def _check_extra(values: NDArray[Any], name: str, count: int, origin: str) -> None:
+    if values.dtype != EXTRAS[name] or values.shape != (count,):
+        raise DataError(
+            f"{origin}: {name} must be {EXTRAS[name]} of shape ({count},), one for each training"
+            f" sample; got {values.dtype} {values.shape}"
+        )
+    if name == "weights" and not (np.isfinite(values).all() and values.min() >= 0 < values.sum()):
+        raise DataError(f"{origin}: weights must be finite numbers from 0, not all of them 0")
 
 
 def _check_image_split(folder: Path, split: str, what: str) -> tuple[int, tuple[int, ...]]:
@@ -86,13 +101,28 @@ def _check_table_split(folder: Path, split: str, what: str) -> tuple[int, tuple[
     rows = map_array(array_file(folder, f"{split}_rows"))
     if rows.dtype != ROWS or rows.ndim != 2 or 0 in rows.shape:
         raise DataError(
-            f"{what} rows must be float32 of shape (n, columns), none of them 0;"
+            f"{what} rows must be float64 of shape (n, columns), none of them 0;"
             f" got {rows.dtype} {rows.shape}"
         )
     return len(rows), rows.shape[1:]
 
 
-_CHECKS = {"image": _check_image_split, "text": _check_text_split, "table": _check_table_split}
+def _check_series_split(folder: Path, split: str, what: str) -> tuple[int, tuple[int, ...]]:
+    series = map_array(array_file(folder, f"{split}_series"))
+    if series.dtype != SERIES or series.ndim != 3 or 0 in series.shape:
+        raise DataError(
+            f"{what} sequences must be float32 of shape (n, time, features), none of them 0;"
+            f" got {series.dtype} {series.shape}"
+        )
+    return len(series), series.shape[1:]
+
+
+_CHECKS = {
+    "image": _check_image_split,
+    "text": _check_text_split,
+    "table": _check_table_split,
+    "sequence": _check_series_split,
+}
 
 
 def check_images(images: NDArray[Any], what: str) -> None:

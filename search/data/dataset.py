@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from search.data.arrays import (
+    EXTRAS,
     IMAGES,
     KINDS,
     Texts,
@@ -31,10 +33,12 @@ from search.data.arrays import (
 )
 from search.data.checks import Contents
 from search.data.pictures import prepared_pieces
+from search.data.reading import Column
 from search.errors import DataError, SettingsError
 from spaces import ImageInput
 
-FORMAT = 1
+FORMAT = 2
+FORMATS = (1, FORMAT)  # tables of the first hold float32
 FILE = "meta.json"
 _DAMAGES = (ArithmeticError, AttributeError, RecursionError)  # huge numbers and deep nesting
 MANY = 1000  # files that get a stamp each
@@ -49,21 +53,23 @@ class Stamp:
         files: (absolute path, bytes, time of the last change in nanoseconds since 1970) of each
             file; empty if the files were temporary. More than `MANY` files have one entry: (their
             folder, their number, a digest of their entries).
+        reading: how they were read, as `Reading.key`.
     """
 
     source: str
     files: tuple[tuple[str, int, int], ...]
+    reading: str = ""
 
     @classmethod
-    def of(cls, source: str, files: Sequence[Path]) -> "Stamp":
+    def of(cls, source: str, files: Sequence[Path], reading: str = "") -> "Stamp":
         """Return the stamp of `files` as they are now."""
         if len(files) > MANY:
-            return cls(source, (_summary(files),))
+            return cls(source, (_summary(files),), reading)
         states = []
         for file in files:
             status = file.stat()
             states.append((str(file.resolve()), status.st_size, status.st_mtime_ns))
-        return cls(source, tuple(states))
+        return cls(source, tuple(states), reading)
 
 
 @dataclass(frozen=True)
@@ -75,9 +81,11 @@ class Manifest:
         digest: SHA-256 (hex) of the arrays.
         classes: class names.
         stamps: the sources that gave these arrays; at least one.
-        kind: of the samples: `image`, `text` or `table`.
-        columns: a table's column names.
+        kind: of the samples: `image`, `text`, `table` or `sequence`.
+        columns: a table's columns.
+        extras: which of `arrays.EXTRAS` there are.
         created: seconds since 1970 (UTC).
+        format: of the arrays; see `FORMATS`.
     """
 
     name: str
@@ -85,8 +93,10 @@ class Manifest:
     classes: tuple[str, ...]
     stamps: tuple[Stamp, ...]
     kind: str = "image"
-    columns: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
+    extras: tuple[str, ...] = ()
     created: float = field(default_factory=time.time)
+    format: int = FORMAT
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":
@@ -104,21 +114,21 @@ class Manifest:
             ) from error
 
     @property
-    def names(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-        """All names given by people: of the dataset, its classes and its columns."""
+    def meaning(self) -> tuple[object, ...]:
+        """What the arrays' digest does not cover: the names, and the types of columns."""
         return self.name, self.classes, self.columns
 
     def write(self, folder: Path) -> None:
         """Write the manifest to a dataset's folder, replacing an existing one."""
         temporary = folder / f".{FILE}.{secrets.token_hex(4)}"
-        text = json.dumps({"format": FORMAT, **asdict(self)}, indent=1)
+        text = json.dumps(asdict(self), indent=1)
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(folder / FILE)
 
     def with_stamp(self, stamp: Stamp) -> "Manifest":
-        """Return the manifest with one more source; one for the same files is replaced."""
-        paths = [path for path, _, _ in stamp.files]
-        others = [s for s in self.stamps if [path for path, _, _ in s.files] != paths]
+        """Return the manifest with one more source; it replaces the same files read alike."""
+        read = ([path for path, _, _ in stamp.files], stamp.reading)
+        others = [s for s in self.stamps if ([p for p, _, _ in s.files], s.reading) != read]
         return replace(self, stamps=(*others, stamp))
 
 
@@ -132,10 +142,14 @@ def _summary(files: Sequence[Path]) -> tuple[str, int, int]:
 
 
 def _parse(data: Any) -> Manifest:
-    if data["format"] != FORMAT:
-        raise ValueError(f"its format must be {FORMAT}; got {data['format']!r}")
+    if data["format"] not in FORMATS:
+        raise ValueError(f"its format must be one of {FORMATS}; got {data['format']!r}")
     stamps = tuple(
-        Stamp(str(stamp["source"]), tuple((str(p), int(s), int(t)) for p, s, t in stamp["files"]))
+        Stamp(
+            str(stamp["source"]),
+            tuple((str(p), int(s), int(t)) for p, s, t in stamp["files"]),
+            str(stamp.get("reading", "")),
+        )
         for stamp in data["stamps"]
     )
     classes = tuple(str(name) for name in data["classes"])
@@ -150,9 +164,17 @@ def _parse(data: Any) -> Manifest:
         classes=classes,
         stamps=stamps,
         kind=kind,
-        columns=tuple(str(name) for name in data.get("columns", ())),
+        columns=tuple(_column(column) for column in data.get("columns", ())),
+        extras=tuple(name for name in EXTRAS if name in data.get("extras", ())),
         created=float(data["created"]),
+        format=int(data["format"]),
     )
+
+
+def _column(data: Any) -> Column:
+    if isinstance(data, str):  # the first format
+        return Column(data)
+    return Column(str(data["name"]), str(data["type"]), tuple(map(str, data["categories"])))
 
 
 MappedImages: TypeAlias = np.memmap[Any, np.dtype[np.uint8]]
@@ -170,11 +192,12 @@ class Dataset:
     Attributes:
         name: the dataset's name.
         source: description of where its arrays came from.
-        digest: SHA-256 (hex) over the four arrays: names, dtypes, shapes and bytes.
+        digest: SHA-256 (hex) over the arrays: names, dtypes, shapes and bytes.
         classes: class names; a label is an index into them.
         folder: contains `meta.json`, the arrays and derived files.
-        kind: of the samples: `image`, `text` or `table`.
-        columns: a table's column names.
+        kind: of the samples: `image`, `text`, `table` or `sequence`.
+        columns: a table's columns.
+        extras: which of `arrays.EXTRAS` there are.
     """
 
     name: str
@@ -183,7 +206,8 @@ class Dataset:
     classes: tuple[str, ...]
     folder: Path
     kind: str = "image"
-    columns: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
+    extras: tuple[str, ...] = ()
 
     @classmethod
     def open(cls, folder: Path) -> "Dataset":
@@ -193,7 +217,7 @@ class Dataset:
             DataError: the folder is not a complete dataset.
         """
         manifest = Manifest.read(folder)
-        for name in array_names(manifest.kind):
+        for name in array_names(manifest.kind, manifest.extras):
             map_array(array_file(folder, name))
         return cls(
             name=manifest.name,
@@ -203,7 +227,13 @@ class Dataset:
             folder=folder,
             kind=manifest.kind,
             columns=manifest.columns,
+            extras=manifest.extras,
         )
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The names of a table's columns."""
+        return tuple(column.name for column in self.columns)
 
     @property
     def title(self) -> str:
@@ -217,7 +247,8 @@ class Dataset:
     def train_samples(self) -> Samples:
         """Training samples, read-only.
 
-        Images: uint8 (n, height, width, channels). Tables: float32 (n, columns). Texts: a
+        Images: uint8 (n, height, width, channels). Tables: float64 (n, columns), float32 where an
+        earlier version read them; see `Column`. Sequences: float32 (n, time, features). Texts: a
         sequence of str.
         """
         return self._samples("train")
@@ -231,6 +262,14 @@ class Dataset:
     def train_labels(self) -> MappedLabels:
         """Training labels, int64 (n,), read-only."""
         return map_array(array_file(self.folder, "train_labels"))
+
+    def train_extra(self, name: str) -> NDArray[Any] | None:
+        """Return what each training sample has besides its label, `(n,)`; None if there is none.
+
+        Args:
+            name: `groups`, `weights`, `time` or `folds`; see `arrays.EXTRAS`.
+        """
+        return map_array(array_file(self.folder, f"train_{name}")) if name in self.extras else None
 
     def open_test(self) -> tuple[Samples, MappedLabels]:
         """Return the test samples and labels, shaped like the training ones.
@@ -264,7 +303,7 @@ class Dataset:
 
     def is_intact(self) -> bool:
         """Return whether the arrays still have their digest; reads all of them."""
-        return digest_of(self.folder, self.kind) == self.digest
+        return digest_of(self.folder, self.kind, self.extras) == self.digest
 
     def _samples(self, split: str) -> Samples:
         parts = [map_array(array_file(self.folder, f"{split}_{part}")) for part in KINDS[self.kind]]
@@ -303,12 +342,23 @@ def kept(root: Path, name: str) -> list[Dataset]:
     return [dataset for _, dataset in sorted(found, key=lambda pair: pair[0], reverse=True)]
 
 
-def remembered(root: Path, name: str, stamp: Stamp) -> Dataset | None:
-    """Return the dataset that was read from these files, if they have not changed since."""
+def remembered(root: Path, name: str, stamp: Stamp, digest: str | None = None) -> Dataset | None:
+    """Return the dataset that was read alike from these files, if they have not changed since.
+
+    Args:
+        root: the folder of all cached datasets.
+        name: the dataset's name.
+        stamp: of the files as they are now.
+        digest: of the dataset that a study began with, which may be one of an earlier version.
+    """
     if not stamp.files:
         return None
     for dataset in kept(root, name):
-        if any(old.files == stamp.files for old in Manifest.read(dataset.folder).stamps):
+        manifest = Manifest.read(dataset.folder)
+        is_current = manifest.format == FORMAT or manifest.kind != "table"
+        if not is_current and manifest.digest != digest:
+            continue
+        if any((old.files, old.reading) == (stamp.files, stamp.reading) for old in manifest.stamps):
             return replace(dataset, source=stamp.source)
     return None
 
@@ -330,15 +380,23 @@ def keep(root: Path, arrays: Path, name: str, contents: Contents, stamp: Stamp) 
         contents: what the arrays are.
         stamp: of the source, taken before it was read.
     """
-    digest = digest_of(arrays, contents.kind)
-    manifest = Manifest(name, digest, contents.classes, (stamp,), contents.kind, contents.columns)
+    digest = digest_of(arrays, contents.kind, contents.extras)
+    manifest = Manifest(
+        name,
+        digest,
+        contents.classes,
+        (stamp,),
+        contents.kind,
+        contents.columns,
+        contents.extras,
+    )
     manifest.write(arrays)
     folder = root / f"{folder_stem(name)}-{digest[:12]}"
     try:
         arrays.rename(folder)
     except OSError:
         # It exists: from another source, written by a faster process, or damaged.
-        if _is_intact(folder, digest) and Manifest.read(folder).names == manifest.names:
+        if _is_intact(folder, digest) and Manifest.read(folder).meaning == manifest.meaning:
             Manifest.read(folder).with_stamp(stamp).write(folder)
         else:
             discard(folder)

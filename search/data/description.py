@@ -165,7 +165,7 @@ class TableStatistics:
         }
 
 
-def describe_table(rows: NDArray[np.float32], columns: tuple[str, ...]) -> TableStatistics:
+def describe_table(rows: NDArray[np.floating], columns: tuple[str, ...]) -> TableStatistics:
     """Return the statistics of rows.
 
     Args:
@@ -392,5 +392,5 @@ def _statistics(dataset: Dataset, labels: NDArray[np.int64]) -> Statistics:
     if isinstance(samples, Texts):
         return describe_texts(samples)
     if dataset.kind == "table":
-        return describe_table(samples, dataset.columns)
+        return describe_table(samples, dataset.column_names)
     return describe_images(samples, labels, dataset.classes)

@@ -183,7 +183,9 @@ def columns_figure(description: Description) -> Figure:
     rows = description.dataset.train_samples
     shown = min(description.shape[0], MOST_COLUMNS)
     matrix = correlation(lambda: (piece[:, :shown] for _, piece in pieces(np.asarray(rows))))
-    names = class_names(column_names(description.dataset.columns, description.shape[0])[:shown])
+    names = class_names(
+        column_names(description.dataset.column_names, description.shape[0])[:shown]
+    )
     title = f"{plain(description.dataset.title)}: correlation of the columns"
     if shown < description.shape[0]:
         title += f" (the first {shown:,} of {description.shape[0]:,})"

@@ -115,6 +115,116 @@ class Folds:
         return folds
 
 
+TEST_FRACTION = 0.2
+SPLIT_SEED = 0  # the test set is the same in every study, whatever the study's seed
+
+
+def hold_out(
+    labels: NDArray[np.integer],
+    origin: str,
+    *,
+    groups: Indices | None = None,
+    time: NDArray[np.floating] | None = None,
+) -> tuple[Indices, Indices]:
+    """Return the sorted indices of the training and of the test samples, about a fifth.
+
+    The test samples are stratified by class. Groups are not torn apart. With a time they are the
+    latest: every training sample is earlier than every test sample.
+
+    Args:
+        labels: (n,).
+        origin: the source's name in messages.
+        groups: (n,), the number of each sample's group.
+        time: (n,), the larger, the later.
+
+    Raises:
+        DataError: a class has a single sample, or is in a single group.
+    """
+    classes, counts = np.unique(labels, return_counts=True)
+    if counts.min() < 2:
+        raise DataError(
+            f"{origin} has no test part, so a fifth of each class is held out; class"
+            f" {classes[counts.argmin()]} has only one sample. Add samples of it, or a test part."
+        )
+    if time is not None:
+        return _latest(time, origin)
+    if groups is not None and len(np.unique(groups)) < len(groups):
+        families = np.unique(groups, return_inverse=True)[1]
+        dealt = _whole_families(labels, families, HOLD_OUT_FOLDS, SPLIT_SEED)
+        parts = np.flatnonzero(dealt != 0), np.flatnonzero(dealt == 0)
+        lacking = np.setdiff1d(classes, labels[parts[0]])
+        if len(lacking) or not len(parts[1]):
+            raise DataError(
+                f"{origin} has no test part, so a fifth of its groups is held out; class"
+                f" {lacking[0] if len(lacking) else classes[0]} is in too few groups. Add samples"
+                " of it in other groups, or a test part."
+            )
+        return parts
+    from sklearn.model_selection import train_test_split
+
+    train, test = train_test_split(
+        np.arange(len(labels)),
+        test_size=max(TEST_FRACTION, len(classes) / len(labels)),
+        stratify=labels,
+        random_state=SPLIT_SEED,
+    )
+    return np.sort(train), np.sort(test)
+
+
+def _latest(time: NDArray[np.floating], origin: str) -> tuple[Indices, Indices]:
+    ordered = np.sort(time)
+    first = ordered[round((1 - TEST_FRACTION) * (len(time) - 1))]  # the earliest of the test part
+    train, test = np.flatnonzero(time < first), np.flatnonzero(time >= first)
+    if not len(train):
+        raise DataError(
+            f"{origin} has no test part, so the latest fifth is held out; its times are nearly all"
+            " equal. Give a test part, or name another column of times."
+        )
+    return train, test
+
+
+def held_out(
+    labels: NDArray[np.integer],
+    origin: str,
+    *,
+    groups: Indices | None = None,
+    time: NDArray[np.floating] | None = None,
+) -> tuple[dict[str, Indices], str]:
+    """Return the indices of `train` and of `test`, and a notice; see `hold_out`."""
+    train, test = hold_out(labels, origin, groups=groups, time=time)
+    what = "a stratified fifth" if time is None else "the latest fifth"
+    whole = "; groups stay whole" if groups is not None and time is None else ""
+    notice = (
+        f"{origin} has no test part: {what} ({len(test):,} of {len(labels):,} samples) is held out"
+        f" for the test{whole}."
+    )
+    return {"train": train, "test": test}, notice
+
+
+def joined_groups(*several: Indices | None) -> Indices | None:
+    """Return groups such that samples which are together in any argument are together.
+
+    Args:
+        several: (n,) each, group numbers; None where all samples are alone.
+
+    Returns:
+        (n,), numbers from 0 without gaps in the order of the groups' first samples; None if all
+        arguments are.
+    """
+    given = [np.unique(groups, return_inverse=True)[1] for groups in several if groups is not None]
+    if not given:
+        return None
+    joined = np.arange(len(given[0]))
+    while True:  # every sample takes the smallest number in its groups, until nothing changes
+        before = joined
+        for groups in given:
+            least = np.full(groups.max(initial=0) + 1, len(joined))
+            np.minimum.at(least, groups, joined)
+            joined = least[groups]
+        if np.array_equal(joined, before):
+            return np.unique(joined, return_inverse=True)[1].astype(np.int64)
+
+
 def validation_share(folds: int) -> float:
     """Return the number of validation samples per training sample with this many folds."""
     return 1 / ((folds if folds > 1 else HOLD_OUT_FOLDS) - 1)

@@ -13,17 +13,19 @@ import numpy as np
 
 from search.data import dataset as cache
 from search.data.answers import Answer, Found, Kept, Missing, PlaceError, Surroundings
-from search.data.arrays import IMAGES, LABELS, SPLITS, array_file, hold_out, map_array, write_array
+from search.data.arrays import IMAGES, LABELS, SPLITS, array_file, map_array, write_array
 from search.data.catalog import DatasetEntry, entry_of, known, recognise
 from search.data.checks import Contents, check_arrays
 from search.data.dataset import Dataset, Stamp
 from search.data.download import download_by_keras, download_named, read_named
+from search.data.folds import hold_out
 from search.data.formats import csv as csv_files
 from search.data.formats import folder as folder_files
 from search.data.formats import npz as npz_file
 from search.data.formats import tfds
 from search.data.formats.idx import find_files, find_part
 from search.data.formats.tfds import TfdsName, find_prepared, prepared_files
+from search.data.reading import Reading
 from search.errors import DataError, SettingsError, near_matches
 from search.text import Notify
 
@@ -171,6 +173,23 @@ def absolute(name: str) -> str:
     return f"{kind}:{','.join(map(str, paths))}"
 
 
+# The options of `Reading` that a format takes; the others are refused.
+OPTIONS: dict[str, tuple[str, ...]] = {}
+
+
+def _check_reading(name: str, reading: Reading) -> None:
+    """Raise SettingsError for an option that says nothing of this source."""
+    kind = name.partition(":")[0] if is_reference(name) else "a named dataset"
+    taken = ("allow_duplicates", *OPTIONS.get(kind, ()))
+    for option in reading.given:
+        if option not in taken:
+            takers = [f"{kind}:" for kind, options in OPTIONS.items() if option in options]
+            raise SettingsError(
+                f"`--{option.replace('_', '-')}` is for data from {' or '.join(takers) or 'Python'}"
+                f"; the dataset is {name}. Leave the option out."
+            )
+
+
 def find(name: str, around: Surroundings) -> Found:
     """Return the source that a reference names.
 
@@ -221,6 +240,8 @@ def load(
     *,
     home: Path,
     data_dir: Path | None = None,
+    reading: Reading | None = None,
+    digest: str | None = None,
     download: bool = True,
     notify: Notify = _LOG.info,
 ) -> Dataset:
@@ -232,6 +253,9 @@ def load(
         name: the dataset's name, or a reference such as `csv:train.csv`.
         home: the home; arrays go to `datasets` below it.
         data_dir: the folder to search first.
+        reading: how to read a source of the user's own; None: as it comes.
+        digest: of the dataset that a study began with, where it is known: tables that an earlier
+            version read from the same files are returned if they have it.
         download: allow a download if the dataset is nowhere else.
         notify: takes notices for the user.
 
@@ -240,9 +264,10 @@ def load(
         DataError: the dataset was found, but is damaged.
         DatasetNotFound: it was not found.
     """
-    around = Surroundings.here(home, data_dir)
+    around = Surroundings.here(home, data_dir, reading)
+    _check_reading(name, around.reading)
     if is_reference(name):
-        return _load_reference(absolute(name), around, download, notify)
+        return _load_reference(absolute(name), around, digest, download, notify)
     entry = entry_of(name)
     if around.data_dir is not None and not around.data_dir.is_dir():
         notify(f"The data folder {around.data_dir} does not exist; looking elsewhere.")
@@ -251,7 +276,7 @@ def load(
         answer = _ask(place, entry, around)
         if isinstance(answer, Found):
             check = partial(_check_identity, entry)
-            answer = _read(entry.name, answer, _contents(entry), around.datasets, notify, check)
+            answer = _read(entry.name, answer, _contents(entry), around, notify, check)
         elif isinstance(answer, Kept):
             answer = _check_kept(answer, notify)
         if isinstance(answer, Kept):
@@ -291,7 +316,9 @@ def _ask(place: Place, entry: DatasetEntry, around: Surroundings) -> Answer:
         ) from error
 
 
-def _load_reference(name: str, around: Surroundings, download: bool, notify: Notify) -> Dataset:
+def _load_reference(
+    name: str, around: Surroundings, digest: str | None, download: bool, notify: Notify
+) -> Dataset:
     found = find(name, around)
     if not found.files:
         # A download: use the result of an earlier one.
@@ -300,7 +327,7 @@ def _load_reference(name: str, around: Surroundings, download: bool, notify: Not
                 return dataset
         if not download:
             raise DataError(f"{name} is not on this machine, and downloads are not allowed")
-    answer = _read(name, found, None, around.datasets, notify)
+    answer = _read(name, found, None, around, notify, digest=digest)
     if isinstance(answer, Missing):
         raise DataError(f"{name} is not available: {answer.reason}")
     return answer.dataset
@@ -318,15 +345,17 @@ def _read(
     name: str,
     found: Found,
     expected: Contents | None,
-    root: Path,
+    around: Surroundings,
     notify: Notify,
     check: Callable[[Path, str], None] = _no_check,
+    digest: str | None = None,
 ) -> Kept | Missing:
+    root = around.datasets
     try:
-        stamp = Stamp.of(found.source, found.files)
+        stamp = Stamp.of(found.source, found.files, around.reading.key)
     except OSError as error:
         raise DataError(f"{found.source} cannot be read: {error}") from error
-    dataset = cache.remembered(root, name, stamp)
+    dataset = cache.remembered(root, name, stamp, digest)
     if dataset is not None and isinstance(_check_kept(Kept(dataset), notify), Kept):
         return Kept(dataset)
     notify(f"Getting {name} ({found.source}).")

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from search.data import Dataset, load
+from search.data import Dataset, Reading, load
 from search.data.folds import Folds
 from search.environment import describe_environment, package_versions
 from search.errors import DataError, SettingsError
@@ -339,7 +339,14 @@ def same_dataset(history: History, home: Home, data_dir: Path | None, notify: No
     if history.study is None:
         raise SettingsError("the study has not begun")
     recorded = history.study.dataset
-    dataset = load(recorded["name"], home=home.root, data_dir=data_dir, notify=notify)
+    dataset = load(
+        recorded["name"],
+        home=home.root,
+        data_dir=data_dir,
+        reading=Reading.of(history.study.settings),
+        digest=recorded["digest"],
+        notify=notify,
+    )
     if dataset.digest != recorded["digest"]:
         raise DataError(
             f"dataset {dataset.name} is not the one the study began with"

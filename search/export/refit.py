@@ -180,7 +180,7 @@ class Final:
             classes=data.classes,
             encoder=self.encoder,
             background=background(data.train_images) if data.kind == "image" else 0.0,
-            columns=data.columns,
+            columns=data.column_names,
             outputs=outputs.meaning,
             threshold=outputs.threshold,
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from search.data import Dataset, DatasetNotFound, load
+from search.data import Dataset, DatasetNotFound, Reading, load
 from search.data.arrays import Texts
 from search.data.duplicates import families
 from search.data.folds import (
@@ -136,11 +136,17 @@ def open_study(
     outline = _space(settings.space, home)
     if outline.parameters_known:
         _narrowed(outline, settings)  # before the dataset is searched for
-    dataset, fallback = _dataset(settings, outline, home, data_dir, notify)
+    began = None if reader is None else reader.history.study
+    digest = began.dataset["digest"] if began else None
+    dataset, fallback = _dataset(settings, outline, home, data_dir, digest, notify)
     check_kind(outline, dataset)
     if reader is None:
         name = f"{outline.name}-{dataset.title}"
         settings, reader = _merged_with({**asked, "study": name}, study_folder(home, name))
+        began = reader.history.study
+        if began is not None and began.dataset["digest"] != dataset.digest:
+            digest = began.dataset["digest"]  # an earlier version may have read the files otherwise
+            dataset, fallback = _dataset(settings, outline, home, data_dir, digest, notify)
     before = reader.history.study
     pixels = settings.pixels if before is None else study_pixels(before)
     space = _space_on(settings.space, dataset, home, notify, pixels)
@@ -333,11 +339,24 @@ def _narrowed(space: Space, settings: StudySettings) -> NarrowedSpace:
 
 
 def _dataset(
-    settings: StudySettings, space: Space, home: Home, data_dir: Path | None, notify: Notify
+    settings: StudySettings,
+    space: Space,
+    home: Home,
+    data_dir: Path | None,
+    digest: str | None,
+    notify: Notify,
 ) -> tuple[Dataset, str]:
     wanted = settings.dataset or space.dataset
     try:
-        return load(wanted, home=home.root, data_dir=data_dir, notify=notify), ""
+        found = load(
+            wanted,
+            home=home.root,
+            data_dir=data_dir,
+            reading=Reading.of(settings.model_dump()),
+            digest=digest,
+            notify=notify,
+        )
+        return found, ""
     except DatasetNotFound:
         if settings.dataset is not None or FALLBACK_KIND not in space.kinds:
             raise

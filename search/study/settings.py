@@ -116,6 +116,23 @@ def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
 
 
+def column_list(value: object) -> object:
+    """Return the names in `a,b` or in a list of names."""
+    if isinstance(value, str):
+        return tuple(name.strip() for name in value.split(",") if name.strip())
+    return tuple(value) if isinstance(value, list) else value
+
+
+def column_types(value: object) -> object:
+    """Return the types in `age=category,zip=category`, by the columns' names."""
+    if not isinstance(value, str):
+        return value
+    pairs = [part.rpartition("=") for part in value.split(",") if part.strip()]
+    if not all(name.strip() and equals for name, equals, _ in pairs):
+        raise ValueError("must be COLUMN=TYPE, several separated by commas")
+    return {name.strip(): kind.strip() for name, _, kind in pairs}
+
+
 def worker_count(value: object) -> object:
     """Return a number of workers as a number, and `auto` unchanged."""
     number = int(value) if isinstance(value, str) and value.isdecimal() else value
@@ -128,6 +145,7 @@ def worker_count(value: object) -> object:
 
 # Groups of settings, as `run --help` shows them.
 WHAT = "What is searched"
+DATA = "How the data are read"
 HOW_MUCH = "How much"
 HOW_JUDGED = "How params are proposed and judged"
 HOW_COMPUTED = "How it is computed"
@@ -206,6 +224,73 @@ class StudySettings(BaseModel):
             identity=True,
         ),
     ] = "auto"
+    target: Annotated[
+        str | None,
+        _setting(
+            DATA,
+            "Column with the labels.",
+            unless="the one called label, target or class",
+            identity=True,
+        ),
+    ] = None
+    ignore: Annotated[
+        tuple[str, ...],
+        BeforeValidator(column_list),
+        _setting(DATA, "Columns to leave out: a,b.", unless="none", identity=True),
+    ] = ()
+    types: Annotated[
+        dict[str, Literal["number", "category", "truth", "date"]],
+        BeforeValidator(column_types),
+        Field(default_factory=dict),
+        _setting(
+            DATA,
+            "Types of columns where the ones found are wrong: age=category,zip=category.",
+            identity=True,
+        ),
+    ]
+    text: Annotated[
+        str | None,
+        _setting(DATA, "Column with the text, if samples are texts.", unless="none", identity=True),
+    ] = None
+    groups: Annotated[
+        str | None,
+        _setting(
+            DATA,
+            "Column such as patient: rows with the same value stay on one side of every split.",
+            unless="none",
+            identity=True,
+        ),
+    ] = None
+    time: Annotated[
+        str | None,
+        _setting(DATA, "Column by which rows are ordered in time.", unless="none", identity=True),
+    ] = None
+    weights: Annotated[
+        str | None,
+        _setting(DATA, "Column with the weight of each row.", unless="all alike", identity=True),
+    ] = None
+    fold_column: Annotated[
+        str | None,
+        _setting(
+            DATA,
+            "Column with the number of the fold, from 1, in which a row is validated.",
+            unless="none",
+            identity=True,
+        ),
+    ] = None
+    header: Annotated[
+        Literal["first", "none"],
+        _setting(DATA, "Whether the first line names the columns: first or none.", identity=True),
+    ] = "first"
+    decimal: Annotated[
+        Literal[".", ","] | None,
+        _setting(
+            DATA, "Decimal sign of numbers, . or ,", unless="as the file shows", identity=True
+        ),
+    ] = None
+    skip_unreadable: Annotated[
+        bool, _setting(DATA, "Leave out pictures that cannot be read.", identity=True)
+    ] = False
     trials: Annotated[
         int,
         Field(ge=1, le=100_000),

@@ -339,7 +339,7 @@ def _sample(dataset: Dataset, samples: Any, index: int) -> Any:
         text = samples[index]
         return text if len(text) <= _LONGEST else f"{text[:_LONGEST].rstrip()} …"
     if dataset.kind == "table":
-        return _row(dataset.columns, samples[index])
+        return _row(dataset.column_names, samples[index])
     return _png(np.asarray(samples[index]))
 
 

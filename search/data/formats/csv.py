@@ -19,7 +19,6 @@ from search.data.arrays import (
     LABELS,
     ROWS,
     array_file,
-    held_out,
     map_ahead,
     map_array,
     write_growing,
@@ -27,6 +26,7 @@ from search.data.arrays import (
     write_part,
 )
 from search.data.checks import Contents, class_names, count_classes
+from search.data.folds import held_out
 from search.data.formats.archives import check_file, expanded, open_packed, reading
 from search.data.formats.csv_header import (
     EXACT,
@@ -36,6 +36,7 @@ from search.data.formats.csv_header import (
     number_fault,
     read_header,
 )
+from search.data.reading import Column
 from search.errors import DataError, SettingsError
 
 BLOCK_BYTES = 8 << 20  # bytes; measured: smaller blocks cost time, larger ones only memory
@@ -239,7 +240,7 @@ def _pixels(block: Block, header: Header, exact: bool) -> Rows | None:
 
 
 def _numbers(block: Block, header: Header, exact: bool) -> Rows | None:
-    columns = _columns(block, header, "float32", exact)
+    columns = _columns(block, header, "float64", exact)
     if columns is None:
         return None
     rows = _gathered(columns, header, ROWS)
@@ -342,7 +343,7 @@ def write_csv(paths: tuple[Path, ...], folder: Path) -> Contents:
             write_labels(folder, split, part.labels)
         notices = train.header.notices
     kind = train.header.kind
-    columns = train.header.columns if kind == "table" else ()
+    columns = tuple(map(Column, train.header.columns)) if kind == "table" else ()
     return Contents(kind, class_names(train.labels, classes, kind), columns, notices)
 
 

@@ -18,12 +18,12 @@ from search.data.arrays import (
     PIECE_BYTES,
     Images,
     array_file,
-    held_out,
     map_ahead,
     write_array,
     write_labels,
 )
 from search.data.checks import Contents
+from search.data.folds import held_out
 from search.data.formats.archives import expanded
 from search.data.pictures import flattened, open_picture, quiet_pillow, read_head
 from search.errors import DataError

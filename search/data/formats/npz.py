@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.data.answers import Found, Surroundings
-from search.data.arrays import IMAGES, ROWS, SPLITS, held_out, write_labels, write_part, write_texts
+from search.data.arrays import IMAGES, ROWS, SPLITS, write_labels, write_part, write_texts
 from search.data.checks import Contents, check_counts, check_labels, class_names, count_classes
+from search.data.folds import held_out
 from search.data.formats.archives import array_names, check_file, expanded, read_array
+from search.data.reading import Column
 from search.errors import DataError
 
 _LABELS = "must be whole numbers of shape (n,) or (n, 1), or one-hot of shape (n, classes)"
@@ -237,7 +239,7 @@ def write_own_npz(path: Path, folder: Path) -> Contents:
         check_labels(test_labels, classes, f"{path}: {layout[1][1]}")
         _write(folder, "test", test, test_labels, np.arange(len(test_labels)))
         notices += test.notices
-    columns = tuple(f"x{i}" for i in range(train.shape[0])) if train.kind == "table" else ()
+    columns = tuple(Column(f"x{i}") for i in range(train.shape[0])) if train.kind == "table" else ()
     names = class_names(labels, classes, train.kind)
     return Contents(train.kind, names, columns, tuple(notices))
 

@@ -21,7 +21,6 @@ from search.data.arrays import (
     Labels,
     Texts,
     array_file,
-    held_out,
     map_array,
     write_array,
     write_labels,
@@ -29,6 +28,7 @@ from search.data.arrays import (
     write_texts,
 )
 from search.data.checks import Contents
+from search.data.folds import held_out
 from search.data.pictures import MAX_PIXELS, check_pixels, opened, quiet_pillow
 from search.errors import DataError
 

@@ -75,11 +75,11 @@ def dataset_parcel(folder: Path) -> Parcel:
     """
     manifest = Manifest.read(folder)
     sources: dict[str, Source] = {FILE: folder / FILE}
-    for name in array_names(manifest.kind):
+    for name in array_names(manifest.kind, manifest.extras):
         path = array_file(folder, name)
         sources[path.name] = _without_samples(path) if name.startswith("test_") else path
-    said = [manifest.digest, manifest.kind, manifest.name, manifest.classes, manifest.columns]
-    return Parcel.of(sources, hashlib.sha256(json.dumps(said).encode()).hexdigest())
+    said = json.dumps([manifest.digest, manifest.kind, *map(repr, manifest.meaning)])
+    return Parcel.of(sources, hashlib.sha256(said.encode()).hexdigest())
 
 
 def study_parcel(work: Work) -> Parcel:

@@ -11,6 +11,7 @@ from search.data import dataset as cache
 from search.data.arrays import KINDS, LABELS, SPLITS, array_file, write_array, write_texts
 from search.data.checks import Contents
 from search.data.dataset import Stamp
+from search.data.reading import Column
 
 Part = tuple[Any, Sequence[int]]  # samples and their labels
 
@@ -37,5 +38,5 @@ def tiny(
                 write_array(file, samples.dtype, samples.shape, [samples])
             numbers = np.asarray(labels, np.int64)
             write_array(array_file(arrays, f"{split}_labels"), LABELS, numbers.shape, [numbers])
-        contents = Contents(kind, tuple(classes), tuple(columns))
+        contents = Contents(kind, tuple(classes), tuple(map(Column, columns)))
         return cache.keep(root, arrays, name, contents, Stamp("a test", ()))

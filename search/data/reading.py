@@ -1,0 +1,89 @@
+"""How a user's files are read: the options, and the columns of a table."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+NUMBER, CATEGORY, TRUTH, DATE = "number", "category", "truth", "date"
+COLUMN_TYPES = (NUMBER, CATEGORY, TRUTH, DATE)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table, as its values are stored: one float64 each, NaN where it is missing.
+
+    Attributes:
+        name: its name.
+        type: `number`: the number itself; `category`: the index of its name in `categories`;
+            `truth`: 0 or 1; `date`: seconds since 1970 (UTC).
+        categories: names of the values of a `category` column; of a `truth` column the two words of
+            the file, false first; empty otherwise.
+    """
+
+    name: str
+    type: str = NUMBER
+    categories: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.type not in COLUMN_TYPES:
+            raise ValueError(f"a column's type must be one of {COLUMN_TYPES}; got {self.type!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How a source is read, where its files alone do not say it.
+
+    Each field is a setting of a study with the same name.
+
+    Attributes:
+        target: name of the column with the labels; None: `label`, `target` or `class`.
+        ignore: columns to leave out.
+        groups: column of which equal values are never on both sides of a split.
+        weights: column with the weights of samples.
+        time: column by which samples are ordered.
+        fold_column: column with the fold, from 1, in which a sample is validated.
+        types: type of a column by its name, where the one that is found is not right.
+        text: column with the text; the samples are texts then.
+        header: whether the first line names the columns: `first` or `none`.
+        decimal: the decimal sign of numbers, `.` or `,`; None: as the file shows.
+        skip_unreadable: leave out pictures that cannot be read.
+        allow_duplicates: equal samples may be on both sides of a split.
+    """
+
+    target: str | None = None
+    ignore: tuple[str, ...] = ()
+    groups: str | None = None
+    weights: str | None = None
+    time: str | None = None
+    fold_column: str | None = None
+    types: Mapping[str, str] = None  # type: ignore[assignment] # a dictionary after __post_init__
+    text: str | None = None
+    header: str = "first"
+    decimal: str | None = None
+    skip_unreadable: bool = False
+    allow_duplicates: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ignore", tuple(self.ignore))
+        object.__setattr__(self, "types", dict(self.types or {}))
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> "Reading":
+        """Return what a study's settings, by name, say of reading; the rest has its defaults."""
+        return cls(**{f.name: settings[f.name] for f in fields(cls) if f.name in settings})
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The options that are not at their defaults, by name."""
+        plain = Reading()
+        return {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if getattr(self, field.name) != getattr(plain, field.name)
+        }
+
+    @property
+    def key(self) -> str:
+        """The given options as a text that is equal for equal readings; empty for none."""
+        return json.dumps(self.given, sort_keys=True) if self.given else ""
