@@ -76,7 +76,7 @@ def find_duplicates(dataset: Dataset) -> Duplicates:
     """
     test_samples, test_labels = dataset.open_test()
     train_labels = np.asarray(dataset.train_labels)
-    groups = _numbered([dataset.train_samples, test_samples])
+    groups = numbered([dataset.train_samples, test_samples])
     train, test = groups[: len(train_labels)], groups[len(train_labels) :]
     return Duplicates(
         train=_repeats(train, train_labels),
@@ -87,7 +87,7 @@ def find_duplicates(dataset: Dataset) -> Duplicates:
     )
 
 
-def _numbered(sets: list[Samples]) -> NDArray[np.int64]:
+def numbered(sets: list[Samples]) -> NDArray[np.int64]:
     """Return a number for each sample of all sets, in order; equal samples have the same."""
     joined = bytearray()
     for samples in sets:

@@ -19,10 +19,9 @@ from search.data.checks import Contents, check_arrays
 from search.data.dataset import Dataset, Stamp
 from search.data.download import download_by_keras, download_named, read_named
 from search.data.folds import hold_out
-from search.data.formats import csv as csv_files
 from search.data.formats import folder as folder_files
 from search.data.formats import npz as npz_file
-from search.data.formats import tfds
+from search.data.formats import tables, tfds
 from search.data.formats.idx import find_files, find_part
 from search.data.formats.tfds import TfdsName, find_prepared, prepared_files
 from search.data.reading import Reading
@@ -148,7 +147,7 @@ def _is_of_another(folder: Path, entry: DatasetEntry) -> bool:
 Find: TypeAlias = Callable[[str, Surroundings], Found]
 
 FORMATS: dict[str, Find] = {
-    "csv": csv_files.find,
+    **{kind: partial(tables.find, kind) for kind in tables.OPENERS},
     "npz": npz_file.find,
     "folder": folder_files.find,
     "tfds": tfds.find,
@@ -165,7 +164,7 @@ def absolute(name: str) -> str:
     kind, _, rest = name.partition(":")
     if not is_reference(name) or kind not in FORMATS or kind == "tfds" or not rest.strip():
         return name
-    parts = rest.split(",") if kind == "csv" else [rest]
+    parts = rest.split(",") if kind in tables.OPENERS else [rest]
     try:
         paths = [Path(part.strip()).expanduser().resolve() for part in parts]
     except (RuntimeError, OSError, ValueError):  # an unknown user, a circular link, a zero byte
@@ -174,7 +173,12 @@ def absolute(name: str) -> str:
 
 
 # The options of `Reading` that a format takes; the others are refused.
-OPTIONS: dict[str, tuple[str, ...]] = {}
+_OF_TABLES = tuple("target ignore types text groups weights time fold_column decimal".split())
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "csv": (*_OF_TABLES, "header"),
+    "parquet": _OF_TABLES,
+    "jsonl": _OF_TABLES,
+}
 
 
 def _check_reading(name: str, reading: Reading) -> None:

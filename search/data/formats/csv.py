@@ -1,112 +1,76 @@
-"""Tables in text files, `csv:TRAIN[,TEST]`: images with a pixel a column, or any numbers."""
+"""Tables in text files: lines of values, separated by commas, semicolons or tabs."""
 
 import csv
-from collections.abc import Generator, Iterator
+import io
+import re
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, NoReturn
 
-import numpy as np
-from numpy.typing import NDArray
+from search.data.arrays import map_ahead
+from search.data.formats.archives import open_packed
+from search.data.formats.archives import reading as reading_file
+from search.data.formats.columns import SPELLINGS, Batches, Part, is_number
+from search.data.reading import Reading
+from search.errors import DataError
+from search.text import listed
 
-from search.data.answers import Found, Surroundings
-from search.data.arrays import (
-    DTYPES,
-    IMAGES,
-    KINDS,
-    LABELS,
-    ROWS,
-    array_file,
-    map_ahead,
-    map_array,
-    write_growing,
-    write_labels,
-    write_part,
-)
-from search.data.checks import Contents, class_names, count_classes
-from search.data.folds import held_out
-from search.data.formats.archives import check_file, expanded, open_packed, reading
-from search.data.formats.csv_header import (
-    EXACT,
-    Header,
-    is_number,
-    missing_fault,
-    number_fault,
-    read_header,
-)
-from search.data.reading import Column
-from search.errors import DataError, SettingsError
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 BLOCK_BYTES = 8 << 20  # bytes; measured: smaller blocks cost time, larger ones only memory
 MAX_LINE = 64 << 20
 BOM = b"\xef\xbb\xbf"
+DELIMITERS = "\t;,"  # a comma comes last, for it may be a decimal sign
+MAX_COLUMNS = 200_000  # images of 256 x 256 in colour have 196,608
 OTHERS = {
-    b"PK\x03\x04": "a zip archive or a spreadsheet: unpack it, or save it as CSV",
+    b"PK\x03\x04": (
+        "a zip archive or a spreadsheet. Unpack an archive; save a spreadsheet as CSV (Excel:"
+        " Save As, CSV UTF-8)"
+    ),
+    b"\xd0\xcf\x11\xe0": "a spreadsheet. Save it as CSV (Excel: Save As, CSV UTF-8)",
     b"\xff\xfe": "UTF-16 text: save it as UTF-8",
     b"\xfe\xff": "UTF-16 text: save it as UTF-8",
-    b"PAR1": "a Parquet file: save it as CSV",
+    b"PAR1": "a Parquet file: name it with `parquet:` instead of `csv:`",
+    b"ARROW1": "an Arrow file: save it as Parquet",
 }
 
 
 @dataclass(frozen=True)
-class Block:
-    """Consecutive whole lines of a file.
+class Header:
+    """How the lines of a file are read.
 
     Attributes:
-        text: the lines with their ends.
-        line: number of the first line, from 1.
+        path: the file.
+        delimiter: comma, semicolon or tab.
+        names: of all columns, in order.
+        named: whether the first line holds the names.
     """
 
-    text: bytes
-    line: int
+    path: Path
+    delimiter: str
+    names: tuple[str, ...]
+    named: bool
 
 
-def read_blocks(path: Path) -> Generator[Block, None, None]:
-    """Yield the first line alone, then blocks of the others.
-
-    Args:
-        path: plain or gzipped.
+def open_csv(path: Path, reading: Reading) -> Part:
+    """Return the table of a text file, plain or gzipped; only its first lines are read.
 
     Raises:
-        DataError: the file cannot be read, is empty, or is not text.
+        DataError: it is no text, or has no usable header.
     """
-    line = 1
-    with reading(path), open_packed(path) as file:
-        for text in _whole_lines(path, file):
-            rest = text
-            if line == 1:
-                _check_text(path, text)
-                first, _, rest = text.removeprefix(BOM).partition(b"\n")
-                yield Block(first, line)
-                line = 2
-            if rest:
-                yield Block(rest, line)
-                line += rest.count(b"\n")
-    if line == 1:
-        raise DataError(f"{path} must be a table with a header line; it is empty")
+    with reading_file(path), open_packed(path) as file:
+        start = _start(path, file.read(BLOCK_BYTES))
+    header = read_header(path, start, named=reading.header == "first")
+    return Part(str(path), header.names, partial(_read, header), partial(_place, header))
 
 
-def _whole_lines(path: Path, file: BinaryIO) -> Iterator[bytes]:
-    rest = b""
-    while piece := file.read(BLOCK_BYTES):
-        end = piece.rfind(b"\n") + 1
-        if end:
-            yield rest + piece[:end]
-            rest = piece[end:]
-        else:
-            rest += piece
-        if len(rest) > MAX_LINE:
-            raise DataError(
-                f"{path} must be a table in lines; one is longer than {MAX_LINE:,} bytes."
-                " Is it a CSV file?"
-            )
-    if rest:
-        yield rest
-
-
-def _check_text(path: Path, start: bytes) -> None:
+def _start(path: Path, start: bytes) -> bytes:
+    """Return the beginning of a file without the byte order mark, if it is that of a text."""
     for signature, what in OTHERS.items():
         if start.startswith(signature):
             raise DataError(f"{path} must be a text file; it is {what}")
@@ -115,290 +79,297 @@ def _check_text(path: Path, start: bytes) -> None:
             f"{path} must be a text file in UTF-8; it contains zero bytes, as binary files do."
             " Save the table as CSV."
         )
+    start = start.removeprefix(BOM)
+    if not start:
+        raise DataError(f"{path} must be a table with a header line; it is empty")
+    return start
 
 
-LARGEST = float(np.finfo(np.float32).max)
+SNIFFED = 20  # lines that are compared to find the delimiter
 
 
-def fault_in(block: Block, header: Header, classes: int | None) -> DataError:
-    """Return the error for the first faulty line.
+def read_header(path: Path, start: bytes, *, named: bool) -> Header:
+    """Find the delimiter and the names of the columns.
 
     Args:
-        block: lines, at least one of them faulty.
-        header: of the table.
-        classes: labels must be below this; None: any.
+        path: the file, for messages.
+        start: the beginning of the file, without the byte order mark.
+        named: whether the first line holds the names; else they are `0`, `1` and so on.
+
+    Raises:
+        DataError: the first line is no header.
     """
-    for number, line in enumerate(block.text.split(b"\n"), block.line):
-        for fault in _line_faults(line.removesuffix(b"\r"), header, classes):
-            return DataError(f"{header.path}, line {number}: {fault}.")
-    last = block.line + block.text.rstrip(b"\n").count(b"\n")
-    return DataError(
-        f"{header.path}: lines {block.line} to {last} cannot be read as"
-        " numbers. Look for quotes and for line ends within them."
-    )
-
-
-def _line_faults(line: bytes, header: Header, classes: int | None) -> Iterator[str]:
-    if not line:
-        return
-    text = line.decode(errors="replace")
+    whole = start if b"\n" not in start else start[: start.rindex(b"\n")]
+    lines = whole.split(b"\n", SNIFFED + 1)[: SNIFFED + 1]
+    text = _decoded(path, lines[0])
+    others = [line.decode(errors="replace").removesuffix("\r") for line in lines[1:]]
+    delimiter = _delimiter(text, [line for line in others if line], named=named)
+    if text.count(delimiter) >= 2 * MAX_COLUMNS:  # before that many names are created
+        _refuse_columns(path, text.count(delimiter))
     try:
-        fields = next(csv.reader([text], delimiter=header.delimiter, strict=True))
+        fields = next(_rows([text], delimiter), [])
     except csv.Error as error:
-        yield f"quotes must be closed on their line ({error}). Leave them out around numbers"
-        return
-    if len(fields) != len(header.names):
-        yield (
-            f"there must be {len(header.names):,} values, as in the header; there are"
-            f" {len(fields):,}: the line may be truncated"
-        )
-        return
-    for index, (name, field) in enumerate(zip(header.names, fields, strict=True)):
-        fault = (
-            _label_fault(field, classes) if index == header.label else _value_fault(field, header)
-        )
-        if fault:
-            yield f"`{name}` {fault}"
+        raise DataError(f"{path}, line 1 must be a header of column names; {error}") from error
+    if len(fields) > MAX_COLUMNS:
+        _refuse_columns(path, len(fields))
+    if not named:
+        return Header(path, delimiter, tuple(map(str, range(len(fields)))), named)
+    names = tuple(name.strip() for name in fields)
+    _check_names(path, names)
+    # A column without a name is called as pandas calls it.
+    filled = tuple(name or f"Unnamed: {index}" for index, name in enumerate(names))
+    check_repeated(f"{path}, line 1", filled)
+    return Header(path, delimiter, filled, named)
 
 
-def _label_fault(field: str, classes: int | None) -> str:
-    if fault := missing_fault(field):
-        return fault
-    value = float(field) if is_number(field) else -1.0
-    if not (value.is_integer() and 0 <= value < EXACT):
-        return (
-            f"must be a whole number from 0; it is {field.strip()!r}."
-            " Number the classes 0, 1, 2 and so on"
-        )
-    if classes is not None and value >= classes:
-        return (
-            f"must be one of the training part's labels, 0..{classes - 1}; it is {field.strip()}."
-            " Leave the line out, or add lines of that class to the training part"
-        )
-    return ""
+def _rows(lines: Sequence[str] | Iterator[str], delimiter: str) -> Iterator[list[str]]:
+    csv.field_size_limit(MAX_LINE)
+    return csv.reader(lines, delimiter=delimiter, strict=True)
 
 
-def _value_fault(field: str, header: Header) -> str:
-    if fault := missing_fault(field) or number_fault(field):
-        return fault
-    value = float(field)
-    if header.kind == "image" and not (value.is_integer() and 0 <= value <= 255):
-        return (
-            f"must be a pixel, a whole number within 0..255; it is {field.strip()}."
-            " If these are not pixels, rename the columns, and they are read as a table"
+def _delimiter(first: str, others: Sequence[str], *, named: bool) -> str:
+    """Return the delimiter that gives all lines the same number of values, or most names."""
+    counts = {sign: re.sub(r'"[^"]*"', "", first).count(sign) for sign in DELIMITERS}
+    even = [sign for sign in DELIMITERS if counts[sign] and _is_even(sign, [first, *others])]
+    if even and (not named or counts[even[0]] == max(counts.values())):
+        return even[0]
+    return max(even or DELIMITERS[::-1], key=counts.__getitem__)
+
+
+def _is_even(delimiter: str, lines: Sequence[str]) -> bool:
+    try:
+        return len({len(row) for row in _rows(lines, delimiter)}) == 1
+    except csv.Error:
+        return False
+
+
+def _decoded(path: Path, line: bytes) -> str:
+    try:
+        text = line.decode().removesuffix("\r")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}, line 1 must be text in UTF-8; byte {error.start + 1} is not"
+            f" (0x{line[error.start]:02x}). Save the file as UTF-8."
+        ) from error
+    if "\r" in text:
+        raise DataError(
+            f"{path}: lines must end with a line feed; they end with a carriage return alone."
+            " Save the file with the line ends of Unix or Windows."
         )
-    if abs(value) > LARGEST:
-        return f"must be within the range of float32, +-3.4e38; it is {field.strip()}"
-    return ""
+    return text
+
+
+def _check_names(path: Path, names: tuple[str, ...]) -> None:
+    if not any(names):
+        raise DataError(f"{path}, line 1 must be a header of column names; it is blank")
+    if all(is_number(name) for name in names):
+        raise DataError(
+            f"{path}, line 1 must be a header of column names; it holds only numbers"
+            f" ({listed(names)}). Add a line of column names; or say `--header none`, and columns"
+            " are called 0, 1, 2 and so on."
+        )
+
+
+def check_repeated(where: str, names: Sequence[str]) -> None:
+    """Raise DataError if two columns have the same name."""
+    ordered = sorted(names)
+    repeated = next((one for one, other in pairwise(ordered) if one == other), None)
+    if repeated is not None:
+        places = [str(i + 1) for i, name in enumerate(names) if name == repeated]
+        raise DataError(
+            f"{where}: column names must differ; columns {' and '.join(places[:2])} are both"
+            f" called `{repeated}`. Rename one."
+        )
+
+
+def _refuse_columns(path: Path, count: int) -> NoReturn:
+    raise DataError(
+        f"{path}, line 1: a table must have at most {MAX_COLUMNS:,} columns; there are"
+        f" {count:,}. Keep such samples in an `.npz` file."
+    )
 
 
 @dataclass(frozen=True)
-class Rows:
-    """The samples of a block of lines.
+class Block:
+    """Consecutive whole rows of a file.
 
     Attributes:
-        samples: (n, *header.shape), uint8 for images, float32 for tables.
-        labels: (n,).
+        text: their lines, with the line ends.
+        line: number of the first line, from 1.
     """
 
-    samples: NDArray[Any]
-    labels: NDArray[np.int64]
+    text: bytes
+    line: int
 
 
-def read_rows(
-    header: Header, blocks: Iterator[Block], classes: int | None = None
-) -> Iterator[Rows]:
-    """Yield the rows of a table, in order; blocks are parsed in threads.
-
-    Args:
-        header: of the table.
-        blocks: all lines but the first.
-        classes: labels must be below this; None: any.
+def read_blocks(header: Header) -> Generator[Block, None, None]:
+    """Yield the rows of a file in blocks of whole rows, without the header.
 
     Raises:
-        DataError: a line is faulty; the message has the number of the first.
+        DataError: the file cannot be read, or a quoted value does not end.
     """
-    return map_ahead(partial(_rows, header=header, classes=classes), blocks)
+    line, rest, started = 1, b"", False
+    with reading_file(header.path), open_packed(header.path) as file:
+        while piece := file.read(BLOCK_BYTES):
+            rest += piece if started else piece.removeprefix(BOM)
+            started = True
+            if line == 1 and header.named:
+                first, end, rest = rest.partition(b"\n")
+                if not end:
+                    rest = first
+                    _check_length(header, rest, line)
+                    continue
+                line = 2
+            end_of_rows = _end_of_rows(header, rest, line)
+            if end_of_rows:
+                yield Block(rest[:end_of_rows], line)
+                line += rest.count(b"\n", 0, end_of_rows)
+                rest = rest[end_of_rows:]
+            _check_length(header, rest, line)
+    if rest and (line > 1 or not header.named):
+        if b'"' in rest:
+            _last_row(header, rest, line, partial=False)
+        yield Block(rest, line)
 
 
-def _rows(block: Block, *, header: Header, classes: int | None) -> Rows:
-    # Nearly every file writes pixels and labels as whole numbers, so that is tried first; `12.0` is
-    # a whole number, too, and is tried second.
-    read = _pixels if header.kind == "image" else _numbers
-    for exact in (True, False):
-        rows = read(block, header, exact)
-        if rows is not None and _are_classes(rows.labels, classes):
-            return rows
-    raise fault_in(block, header, classes)
+def _check_length(header: Header, rest: bytes, line: int) -> None:
+    if len(rest) > MAX_LINE:
+        raise DataError(
+            f"{header.path}, line {line}: a table must have rows; one is longer than {MAX_LINE:,}"
+            " bytes. Is it a CSV file, and are all quotes closed?"
+        )
 
 
-def _pixels(block: Block, header: Header, exact: bool) -> Rows | None:
-    columns = _columns(block, header, "uint8" if exact else "float64", exact)
-    if columns is None or not (exact or all(_are_whole(c, 255) for c in columns[:-1])):
-        return None
-    return _gathered(columns, header, IMAGES)
+def _end_of_rows(header: Header, text: bytes, line: int) -> int:
+    """Return where the last row ends that is surely complete: a quoted value may have line ends."""
+    end = text.rfind(b"\n") + 1
+    if not end or b'"' not in text:
+        return end
+    lines = text.count(b"\n", 0, end)
+    for _ in range(lines - _last_row(header, text[:end], line, partial=True)):
+        end = text.rfind(b"\n", 0, end - 1) + 1
+    return end
 
 
-def _numbers(block: Block, header: Header, exact: bool) -> Rows | None:
-    columns = _columns(block, header, "float64", exact)
-    if columns is None:
-        return None
-    rows = _gathered(columns, header, ROWS)
-    return rows if np.isfinite(rows.samples).all() else None
+def _last_row(header: Header, text: bytes, line: int, *, partial: bool) -> int:
+    """Return the number of lines up to the end of the last complete row.
 
+    Args:
+        header: of the file.
+        text: whole lines.
+        line: number of the first.
+        partial: whether the last row may be incomplete.
 
-def _columns(block: Block, header: Header, kind: str, exact: bool) -> list[NDArray[Any]] | None:
-    """Return the columns, the label last as int64, or None if a field is of another kind."""
-    import pyarrow as pa
-    from pyarrow import csv
-
-    names = [str(number) for number in range(len(header.names))]
-    types = dict.fromkeys(names, getattr(pa, kind)())
-    label = names.pop(header.label)
-    types[label] = pa.int64() if exact else pa.float64()
+    Raises:
+        DataError: a quoted value is followed by something else, or does not end.
+    """
+    rows, last = _rows(_lines(text), header.delimiter), 0
     try:
-        table = csv.read_csv(
-            pa.BufferReader(block.text),
-            csv.ReadOptions(
-                use_threads=False, block_size=len(block.text) + 1, column_names=list(types)
-            ),
-            csv.ParseOptions(delimiter=header.delimiter),
-            csv.ConvertOptions(column_types=types, null_values=[]),
-        )
-    except pa.ArrowInvalid:
-        return None
-    columns = [table[name].to_numpy() for name in (*names, label)]
-    if not exact:
-        if not _are_whole(columns[-1], EXACT - 1):
-            return None
-        columns[-1] = columns[-1].astype(LABELS)
-    return columns
+        for _ in rows:
+            last = rows.line_num  # type: ignore[attr-defined] # typeshed says Iterator
+    except csv.Error as error:
+        if not partial or "end of data" not in str(error):
+            raise _unclosed(header, line + last, error) from error
+    return last
 
 
-def _gathered(columns: list[NDArray[Any]], header: Header, dtype: np.dtype[Any]) -> Rows:
-    *values, labels = columns
-    samples = np.empty((len(labels), len(values)), dtype)
-    for index, column in enumerate(values):
-        samples[:, index] = column
-    return Rows(samples.reshape(-1, *header.shape), labels)
+def _lines(text: bytes) -> Iterator[str]:
+    """Return the lines of a text; bytes stay distinct characters, for they are only counted."""
+    return iter(io.TextIOWrapper(io.BytesIO(text), "latin-1", newline="\n"))
 
 
-def _are_whole(values: NDArray[Any], high: int) -> bool:
-    return bool(np.all((values >= 0) & (values <= high) & (values == np.floor(values))))
-
-
-def _are_classes(labels: NDArray[np.int64], classes: int | None) -> bool:
-    return bool(np.all(labels >= 0) and (classes is None or np.all(labels < classes)))
-
-
-class _Part(NamedTuple):
-    header: Header
-    labels: NDArray[np.int64]
-
-
-def find(rest: str, _: Surroundings) -> Found:
-    """Return the source that `csv:TRAIN` or `csv:TRAIN,TEST` names.
-
-    Raises:
-        SettingsError: more than two files, or the same one twice.
-        DataError: a file does not exist.
-    """
-    paths = tuple(expanded(part) for part in rest.split(","))
-    if len(paths) > 2 or len(set(paths)) < len(paths):
-        raise SettingsError(
-            f"`csv:` must be followed by TRAIN or by TRAIN,TEST, two different files; got {rest!r}"
-        )
-    for path in paths:
-        check_file(path)
-    return Found(" and ".join(map(str, paths)), paths, partial(write_csv, paths))
-
-
-def write_csv(paths: tuple[Path, ...], folder: Path) -> Contents:
-    """Check the tables and write their arrays.
-
-    Args:
-        paths: of the training part and, if there is one, of the test part.
-        folder: receives the `.npy` files.
-
-    Raises:
-        DataError: a file is not a table of numbers with labels; the message has file and line.
-    """
-    origin = str(paths[0])
-    if len(paths) == 1:
-        whole = folder / "whole.npy"
-        try:
-            train = _read(paths[0], whole)
-            classes = count_classes(train.labels, origin)
-            notice = _split(whole, folder, train, origin)
-        finally:
-            whole.unlink(missing_ok=True)
-        notices = (*train.header.notices, notice)
-    else:
-        train = _read(paths[0], folder / "train.npy")
-        classes = count_classes(train.labels, origin)
-        test = _read(paths[1], folder / "test.npy", train.header, classes)
-        for split, part in (("train", train), ("test", test)):
-            samples = KINDS[part.header.kind][0]
-            (folder / f"{split}.npy").rename(array_file(folder, f"{split}_{samples}"))
-            write_labels(folder, split, part.labels)
-        notices = train.header.notices
-    kind = train.header.kind
-    columns = tuple(map(Column, train.header.columns)) if kind == "table" else ()
-    return Contents(kind, class_names(train.labels, classes, kind), columns, notices)
-
-
-def _read(
-    path: Path, target: Path, model: Header | None = None, classes: int | None = None
-) -> _Part:
-    """Write the samples of one file in one pass, and return its labels.
-
-    Args:
-        path: the table.
-        target: the `.npy` file.
-        model: the header that its own must equal.
-        classes: its labels must be below this.
-    """
-    with closing(read_blocks(path)) as blocks:
-        header = read_header(path, next(blocks).text)
-        if model is not None:
-            _check_same(header, model)
-        labels = [np.empty(0, np.int64)]
-
-        def samples() -> Iterator[NDArray[Any]]:
-            for rows in read_rows(header, blocks, classes):
-                labels.append(rows.labels)
-                yield rows.samples
-
-        count = write_growing(target, DTYPES[header.kind], header.shape, samples())
-    if not count:
-        raise DataError(f"{path} must contain lines of data; it has only a header")
-    return _Part(header, np.concatenate(labels))
-
-
-def _split(whole: Path, folder: Path, part: _Part, origin: str) -> str:
-    def take(indices: NDArray[np.int64]) -> NDArray[Any]:
-        # Mapped again for each piece, so that pages already read do not stay in memory.
-        return np.asarray(map_array(whole)[indices])
-
-    parts, notice = held_out(part.labels, origin)
-    header = part.header
-    for split, chosen in parts.items():
-        write_part(folder, split, kind=header.kind, shape=header.shape, take=take, chosen=chosen)
-        write_labels(folder, split, part.labels[chosen])
-    return notice
-
-
-def _check_same(header: Header, model: Header) -> None:
-    """Raise DataError unless two parts have the same columns in the same order."""
-    if (header.columns, header.label) == (model.columns, model.label):
-        return
-    if len(header.names) != len(model.names):
-        fault = f"there are {len(model.names):,} and {len(header.names):,} columns"
-    else:
-        pairs = zip(model.names, header.names, strict=True)
-        number, (one, other) = next((i, p) for i, p in enumerate(pairs, 1) if p[0] != p[1])
-        fault = f"column {number:,} is `{one}` in one and `{other}` in the other"
-    raise DataError(
-        f"{header.path}, line 1: the test part must have the columns of {model.path}, in the same"
-        f" order; {fault}"
+def _unclosed(header: Header, line: int, error: csv.Error) -> DataError:
+    return DataError(
+        f"{header.path}, line {line}: quotes must be closed and followed by a delimiter or the"
+        f" line's end ({error}). Leave out single quotes, or double those within a quoted value."
     )
+
+
+def _read(header: Header, chosen: Sequence[str], wanted: "dict[str, pa.DataType]") -> Batches:
+    with closing(read_blocks(header)) as blocks:
+        for batches in map_ahead(partial(_batches, header, tuple(chosen), wanted), blocks):
+            yield from batches
+
+
+def _batches(
+    header: Header, chosen: tuple[str, ...], wanted: "dict[str, pa.DataType]", block: Block
+) -> "list[pa.RecordBatch]":
+    """Return the rows of a block, with the wanted types if all its values are of them."""
+    import pyarrow as pa
+
+    texts = dict.fromkeys(header.names, pa.large_string())
+    for types in ([{**texts, **wanted}] if wanted else []) + [texts]:
+        try:
+            return _parsed(header, chosen, types, block)
+        except pa.ArrowInvalid:
+            continue
+    raise fault_in(block, header)
+
+
+def _parsed(
+    header: Header, chosen: tuple[str, ...], types: "dict[str, pa.DataType]", block: Block
+) -> "list[pa.RecordBatch]":
+    import pyarrow as pa
+    from pyarrow import csv as arrow
+
+    # Numbers instead of names, which Arrow would read in its own way.
+    names = {name: str(index) for index, name in enumerate(header.names)}
+    table = arrow.read_csv(
+        pa.BufferReader(block.text),
+        arrow.ReadOptions(
+            use_threads=False, block_size=len(block.text) + 1, column_names=list(names.values())
+        ),
+        arrow.ParseOptions(delimiter=header.delimiter, newlines_in_values=b'"' in block.text),
+        arrow.ConvertOptions(
+            column_types={names[name]: types[name] for name in chosen},
+            include_columns=[names[name] for name in chosen],
+            null_values=list(SPELLINGS),
+            strings_can_be_null=False,
+        ),
+    )
+    whole = [name for name in chosen if pa.types.is_integer(types[name])]
+    if any(table[names[name]].null_count for name in whole):
+        raise pa.ArrowInvalid("whole numbers are missing")
+    return table.rename_columns(list(chosen)).combine_chunks().to_batches()
+
+
+def fault_in(block: Block, header: Header) -> DataError:
+    """Return the error for the first faulty row of a block, of which at least one is faulty."""
+    rows, line = _rows(_lines(block.text), header.delimiter), block.line
+    try:
+        for row in rows:
+            if row and len(row) != len(header.names):
+                return DataError(
+                    f"{header.path}, line {line}: there must be {len(header.names):,} values, as in"
+                    f" the {'header' if header.named else 'first line'}; there are {len(row):,}:"
+                    " the line may be truncated."
+                )
+            line = block.line + rows.line_num  # type: ignore[attr-defined]
+    except csv.Error as error:
+        return _unclosed(header, line, error)
+    for number, text in enumerate(block.text.split(b"\n"), block.line):
+        try:
+            text.decode()
+        except UnicodeDecodeError as error:
+            return DataError(
+                f"{header.path}, line {number} must be text in UTF-8; byte {error.start + 1} is not"
+                f" (0x{text[error.start]:02x}). Save the file as UTF-8."
+            )
+    return DataError(
+        f"{header.path}: lines {block.line} to {line} cannot be read as a table. Look for quotes,"
+        " and for line ends within them."
+    )
+
+
+def _place(header: Header, row: int) -> str:
+    """Return where a row is: the file, and the line in which it begins."""
+    with closing(read_blocks(header)) as blocks:
+        for block in blocks:
+            rows, line = _rows(_lines(block.text), header.delimiter), block.line
+            for fields in rows:
+                if fields:
+                    if not row:
+                        return f"{header.path}, line {line}"
+                    row -= 1
+                line = block.line + rows.line_num  # type: ignore[attr-defined]
+    return str(header.path)

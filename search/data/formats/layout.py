@@ -1,0 +1,393 @@
+"""What the columns of a table are: the target, what else belongs to a sample, and their types."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from search.data.formats.columns import PAIRS, Part, Reader, Survey, is_number, shortened
+from search.data.reading import CATEGORY, DATE, NUMBER, TRUTH, Column, Reading
+from search.errors import DataError, near_matches
+from search.text import joined, listed
+
+TARGETS = ("label", "target", "class")
+EXTRA_OPTIONS = {
+    "groups": "groups",
+    "weights": "weights",
+    "time": "time",
+    "folds": "fold_column",
+}
+_PIXEL = re.compile(r"pixel[ _]?(\d{1,9})", re.IGNORECASE)
+_INDEX = ("Unnamed: 0", "__index_level_0__")  # what pandas calls a row number that it has saved
+
+
+@dataclass(frozen=True)
+class Roles:
+    """What each column of a table is for.
+
+    Attributes:
+        target: the column with the labels.
+        features: columns of the samples, in order; for texts only the one with the text.
+        extras: the columns of `arrays.EXTRAS`.
+        unused: columns of a table of texts that are left out.
+    """
+
+    target: str
+    features: tuple[str, ...]
+    extras: Mapping[str, str]
+    unused: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, part: Part, reading: Reading) -> "Roles":
+        """Return the roles of a table's columns.
+
+        Raises:
+            DataError: a column that is named is not there, or has two roles; or the target is not
+                named and cannot be told.
+        """
+        names = part.names
+        for option in ("ignore", "types"):
+            for name in getattr(reading, option):
+                _column(part, name, option)
+        named = {
+            extra: _column(part, getattr(reading, option), option)
+            for extra, option in EXTRA_OPTIONS.items()
+            if getattr(reading, option) is not None
+        }
+        target = _target(part, reading)
+        text = None if reading.text is None else _column(part, reading.text, "text")
+        others = [*named.values(), *reading.ignore]
+        twice = [name for name in (target, text) if name in others]
+        if twice or text == target:
+            raise DataError(
+                f"{part.name}: `{(twice or [target])[0]}` cannot be the"
+                f" {'target' if (twice or [target])[0] == target else 'text'} and something else,"
+                " too. Name another column for one of them."
+            )
+        taken = {target, *named.values(), *reading.ignore}
+        rest = tuple(name for name in names if name not in taken)
+        if text is not None:
+            return cls(target, (text,), named, tuple(name for name in rest if name != text))
+        if not rest:
+            raise DataError(
+                f"{part.name}: a table must have columns besides `{target}`; it has none, or none"
+                " that are separated by comma, semicolon or tab"
+            )
+        return cls(target, rest, named)
+
+    @property
+    def pixels(self) -> tuple[tuple[str, ...], tuple[int, ...]] | None:
+        """The columns of an image's pixels and its shape `(side, side, 1 or 3)`; None: a table."""
+        names = self.features[1:] if self.features[0] in _INDEX else self.features
+        matches = [_PIXEL.fullmatch(name) for name in names]
+        numbers = [int(match[1]) for match in matches if match]
+        ordered = (list(range(first, first + len(names))) for first in (0, 1))
+        if not names or numbers not in list(ordered):
+            return None
+        for channels in (1, 3):
+            side = math.isqrt(len(names) // channels)
+            if side * side * channels == len(names):
+                return names, (side, side, channels)
+        return None
+
+
+def _column(part: Part, name: str, option: str) -> str:
+    """Return a column's name as it is in the table, or raise DataError."""
+    if name in part.names:
+        return name
+    alike = [known for known in part.names if known.lower() == name.lower()]
+    if len(alike) == 1:
+        return alike[0]
+    raise DataError(
+        f"{part.name}: `--{option.replace('_', '-')}` must name a column; there is no `{name}`:"
+        f" {near_matches(name, part.names)}"
+    )
+
+
+def _target(part: Part, reading: Reading) -> str:
+    if reading.target is not None:
+        return _column(part, reading.target, "target")
+    known = [name for name in part.names if name.lower() in TARGETS and name not in reading.ignore]
+    if len(known) == 1:
+        return known[0]
+    choice = "Name the column that holds the class: `--target COLUMN`."
+    if len(known) > 1:
+        raise DataError(
+            f"{part.name}: the target must be one column; {joined(f'`{n}`' for n in known)} may be"
+            f" meant. {choice}"
+        )
+    raise DataError(
+        f"{part.name}: the target must be the one column called label, target or class; there are"
+        f" {len(part.names):,} columns: {listed(part.names)}. {choice}"
+    )
+
+
+def survey(part: Part, names: Sequence[str], counted: Sequence[str]) -> dict[str, Survey]:
+    """Return what the values of columns are; the table is read once or twice.
+
+    Args:
+        part: the table.
+        names: of the columns.
+        counted: those of which distinct values are counted in any case.
+    """
+    found = _surveyed(part, {name: Survey(name, count=name in counted) for name in names})
+    # Words that turned up late: numbers before them were not counted as words.
+    again = [s.name for s in found.values() if not s.complete and s.number_sign is None]
+    again = [name for name in again if not found[name].is_all(DATE)]
+    if again:
+        found |= _surveyed(part, {name: Survey(name, count=True) for name in again})
+    return found
+
+
+def _surveyed(part: Part, surveys: dict[str, Survey]) -> dict[str, Survey]:
+    names = list(surveys)
+    if names:
+        for batch in part.read(names, {}):
+            for name, values in zip(names, batch.columns, strict=True):
+                surveys[name].add(values)
+    return surveys
+
+
+MAX_CATEGORIES = 1000
+NEARLY_ALL = 0.9  # of the values are distinct: names or numbers of rows, or texts
+FEW_ROWS = 10  # with fewer, values may be distinct or consecutive by chance
+MOSTLY = 0.9  # of the values are numbers or dates: the others are errors or markers, not words
+LONG_TEXT = 40  # characters
+
+
+@dataclass
+class Layout:
+    """How the columns of a table's samples are read.
+
+    Attributes:
+        readers: one for each column that is kept, in order.
+        notices: which columns were left out, and why.
+    """
+
+    readers: tuple[Reader, ...] = ()
+    notices: list[str] = field(default_factory=list)
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns that are kept."""
+        return tuple(reader.column for reader in self.readers)
+
+
+def lay_out(
+    part: Part, features: Sequence[str], surveys: Mapping[str, Survey], reading: Reading
+) -> Layout:
+    """Decide the types of columns, and which are left out.
+
+    Raises:
+        DataError: values do not fit the type that was asked for, or may be read in two ways.
+    """
+    decimals = Decimals(part, surveys, reading)
+    kept: dict[str, Reader] = {}
+    left: dict[str, list[str]] = {}
+    counting: dict[str, Reader] = {}
+    for position, name in enumerate(features):
+        found = surveys[name]
+        if name in _given(part, reading):
+            kept[name] = _asked(part, found, _given(part, reading)[name], decimals)
+            continue
+        kind = _kind(part, found, decimals)
+        if isinstance(kind, Reader):
+            is_index = name in _INDEX and position == 0 and found.whole and found.lowest >= 0
+            if kind.column.type == NUMBER and (is_index or _counts(found)):
+                counting[name] = kind
+            else:
+                kept[name] = kind
+        else:
+            left.setdefault(kind, []).append(name)
+    notices = []
+    if kept:
+        for name in counting:
+            what = "is the row number" if name in _INDEX else "counts the rows"
+            notices.append(
+                f"{part.name}: `{name}` {what} ({_start_of(surveys[name])}), so it says nothing of"
+                f' new rows: left out. `--types "{name}=number"` keeps it.'
+            )
+    else:
+        kept = counting
+        notices += [
+            f"{part.name}: `{name}` counts the rows ({_start_of(surveys[name])}); it is kept, for"
+            " there is no other column."
+            for name in counting
+        ]
+    for why, names in left.items():
+        notices.append(f"{part.name}: left out: {listed(names)} ({why}).")
+    if not kept:
+        raise DataError(
+            f"{part.name}: no column is left to learn from. {' '.join(notices)}".rstrip()
+        )
+    ordered = tuple(kept[name] for name in features if name in kept)
+    notices += _doubts(part, ordered, surveys)
+    return Layout(ordered, [*notices, *decimals.notices])
+
+
+def _given(part: Part, reading: Reading) -> dict[str, str]:
+    return {_column(part, name, "types"): kind for name, kind in reading.types.items()}
+
+
+def _counts(found: Survey) -> bool:
+    return found.counting and found.rows >= FEW_ROWS
+
+
+def _start_of(found: Survey) -> str:
+    return f"{found.lowest:.0f}, {found.lowest + 1:.0f}, {found.lowest + 2:.0f} ..."
+
+
+def _asked(part: Part, found: Survey, kind: str, decimals: "Decimals") -> Reader:
+    """Return the reader for a type that was asked for; raise DataError if a value is not of it."""
+    sign = decimals.sign(found)
+    column = Column(found.name, kind)
+    if kind == CATEGORY:
+        column = Column(found.name, kind, _sorted(found.counts))
+    elif kind == TRUTH:
+        column = Column(found.name, kind, _pair(found) or ("false", "true"))
+    reader = Reader(column, sign)
+    way = sign if kind == NUMBER else kind
+    if kind != CATEGORY and found.wrong[way]:
+        row, text = found.first_wrong.get(way, (0, f"a {'/'.join(sorted(found.types))}"))
+        raise DataError(
+            f"{part.place(row)}: `{found.name}` {reader.fault(text)}. Correct it, or give another"
+            " type with `--types`."
+        )
+    return reader
+
+
+def _kind(part: Part, found: Survey, decimals: "Decimals") -> Reader | str:
+    """Return the reader of a column, or why it is left out."""
+    name = found.name
+    if not found.given:
+        return "without values"
+    if found.is_all(TRUTH):
+        if found.types == {TRUTH}:
+            return Reader(Column(name, TRUTH, ("False", "True")))
+        if pair := _pair(found):
+            return Reader(Column(name, TRUTH, pair))
+    if found.number_sign is not None:
+        return Reader(Column(name, NUMBER), decimals.sign(found))
+    if found.is_all(DATE):
+        return Reader(Column(name, DATE))
+    _check_mixture(part, found)
+    distinct = len(found.counts)
+    if found.given >= FEW_ROWS and distinct >= NEARLY_ALL * found.given:
+        if sum(map(len, found.counts)) > LONG_TEXT * distinct:
+            return "long texts: `--text COLUMN` makes a text the sample"
+        return "words that hardly ever repeat; `--types COLUMN=category` keeps it"
+    if distinct > MAX_CATEGORIES:
+        return f"more than {MAX_CATEGORIES:,} different words; `--types COLUMN=category` keeps it"
+    return Reader(Column(name, CATEGORY, _sorted(found.counts)))
+
+
+def _check_mixture(part: Part, found: Survey) -> None:
+    """Raise DataError for a column of numbers or dates with a few values that are none."""
+    for way, noun in ((".", "numbers"), (",", "numbers"), (DATE, "dates")):
+        wrong = found.wrong[way]
+        others = [text for text in found.counts if not is_number(text)] if way != DATE else []
+        numeric = len(found.counts) - len(others)
+        is_mixed = found.given - wrong >= MOSTLY * found.given and wrong
+        if is_mixed and numeric > 2 * FEW_ROWS and way in found.first_wrong:
+            row, text = found.first_wrong[way]
+            raise DataError(
+                f"{part.place(row)}: `{found.name}` holds {noun}, but here it is"
+                f" {shortened(text)!r}; so it is in {wrong:,} of {found.given:,} rows. Correct"
+                f" it or leave the field empty; or read all as words with"
+                f' `--types "{found.name}=category"`, or leave the column out with `--ignore`.'
+            )
+
+
+def _pair(found: Survey) -> tuple[str, str] | None:
+    """Return the column's two words, false first; None if it has others, or only one."""
+    for pair in (*PAIRS, ("0", "1")):
+        if {text.lower() for text in found.counts} == set(pair):
+            spelled = [
+                max((t for t in found.counts if t.lower() == word), key=found.counts.__getitem__)
+                for word in pair
+            ]
+            return spelled[0], spelled[1]
+    return None
+
+
+def _sorted(names: Mapping[str, int]) -> tuple[str, ...]:
+    """Return names sorted, by value if all are numbers."""
+    if all(map(is_number, names)):
+        return tuple(sorted(names, key=lambda name: (float(name), name)))
+    return tuple(sorted(names))
+
+
+_OTHER_DATE = re.compile(r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|\d{4}[./]\d{1,2}[./]\d{1,2}")
+
+
+def _doubts(part: Part, readers: Sequence[Reader], surveys: Mapping[str, Survey]) -> list[str]:
+    """Return notices about columns that may mean something else."""
+    told = []
+    for reader in readers:
+        counts = surveys[reader.column.name].counts
+        if reader.column.type == CATEGORY and all(map(_OTHER_DATE.fullmatch, counts)):
+            told.append(
+                f"{part.name}: `{reader.column.name}` looks like dates, but is read as words, for"
+                " day and month may be swapped. Write dates as 2024-12-31."
+            )
+    return told
+
+
+class Decimals:
+    """The decimal signs of a table's columns.
+
+    A comma in `1,250` may be a decimal sign or separate thousands. Other values of the column
+    decide, then other columns; if nothing does, the table is refused.
+
+    Args:
+        part: the table.
+        surveys: of its columns.
+        reading: may give the sign.
+    """
+
+    def __init__(self, part: Part, surveys: Mapping[str, Survey], reading: Reading) -> None:
+        self._part = part
+        self._given = reading.decimal
+        numeric = [found for found in surveys.values() if found.number_sign is not None]
+        sure = {found.number_sign: found.name for found in numeric if found.number_sign != "both"}
+        self._sure = {sign: name for sign, name in sure.items() if sign}
+        self._points = any(
+            found.number_sign == "." and set(found.examples) == {"."} for found in numeric
+        )
+        self.notices: list[str] = []
+
+    def sign(self, found: Survey) -> str:
+        """Return the decimal sign of a column.
+
+        Raises:
+            DataError: it may be either.
+        """
+        if self._given is not None:
+            return self._given
+        if found.number_sign != "both":
+            sign = found.number_sign or "."
+            if sign == "." and "," in found.examples and found.number_sign:
+                self._tell(found, "commas separate thousands")
+            elif sign == ",":
+                self._tell(found, "the comma is its decimal sign")
+            return sign
+        if not ("," in found.examples or ("." in found.examples and set(self._sure) == {","})):
+            return "."
+        if set(found.examples) == {","} and len(self._sure) == 1:
+            ((sign, other),) = self._sure.items()
+            if sign == "," or self._points:
+                what = "are decimal signs" if sign == "," else "separate thousands"
+                self._tell(found, f"commas {what}, as `{other}` shows")
+                return sign
+        text = found.examples.get(",") or found.examples["."]
+        mark = "comma" if "," in text else "point"
+        digits = re.sub(r"[,.]", "", text)
+        raise DataError(
+            f"{self._part.name}: `{found.name}` may be read in two ways: in {text} and all its other"
+            f" values the {mark} may separate thousands ({digits}) or be the decimal sign"
+            f" ({text.replace(',', '.')}). Say which sign is the decimal one: `--decimal .` or"
+            " `--decimal ,`."
+        )
+
+    def _tell(self, found: Survey, what: str) -> None:
+        self.notices.append(f"{self._part.name}: `{found.name}`: {what}.")
