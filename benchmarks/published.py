@@ -154,7 +154,7 @@ def _held_out(
     scored_on: str, used: np.ndarray, labels: np.ndarray, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows that are trained on, and those that are scored (none for `test`)."""
-    from search.data.folds import make_folds
+    from search.data.splits import make_folds
 
     if scored_on == "test":
         return used, used[:0]

@@ -63,8 +63,9 @@ def fold_data(options: tuple[tuple[str, Any], ...]) -> FoldData:
     import tensorflow as tf
 
     from search.data import load
-    from search.data.folds import make_folds, stratified_part
+    from search.data.folds import stratified_part
     from search.data.inputs import make_inputs
+    from search.data.splits import make_folds
     from search.seeds import derive
 
     tf.config.threading.set_intra_op_parallelism_threads(1)

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from search.data import Dataset, load
-from search.data.folds import Folds, make_folds
+from search.data.folds import Folds
+from search.data.splits import make_folds
 from search.tasks.classification import Predictions, confusion_matrix
 from tracking.home import Home, StudyFolder
 from tracking.journal import encode

@@ -75,6 +75,10 @@ class StudyStarted(Record):
             (0 to 1); empty for other spaces, and in earlier journals, whose were given the latter.
         format: of the journal: 2 where each line is linked to the one before, 1 where only those
             are that a later version wrote.
+        split: of the folds: `share` (validation samples per training sample), `validated` (number
+            of different samples in validation parts), `repeats` (how often each of them is
+            validated), and of a splitter from Python `splitter` (its repr); empty in earlier
+            journals, whose folds are stratified and validate each sample in use once.
     """
 
     id: str
@@ -88,6 +92,7 @@ class StudyStarted(Record):
     folds_digest: str
     pixels: str = ""
     format: int = 1
+    split: Json = field(default_factory=dict)
 
     def parameter(self, name: str) -> Json:
         """Return the entry of a parameter; empty where there is none of that name."""

@@ -4,15 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from search.data.folds import (
-    Folds,
-    confirmation_numbers,
-    make_confirmation_folds,
-    make_folds,
-    stratified_part,
-    unevenness,
-    validation_share,
-)
+from search.data.folds import Folds, confirmation_numbers, stratified_part, validation_share
+from search.data.splits import make_confirmation_folds, make_folds, unevenness
 from search.errors import DataError, SettingsError
 
 LABELS = np.repeat(np.arange(4), [50, 30, 15, 5])

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from search.data.folds import make_folds
+from search.data.splits import make_folds
 from search.doctor import examine_home
 from search.doctor.findings import NOTICE, OK, PROBLEM, Place
 from search.doctor.home import FEW_BYTES, LOW_BYTES, version_findings

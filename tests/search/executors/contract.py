@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from search.data import load
-from search.data.folds import Folds, make_folds
+from search.data.folds import Folds
+from search.data.splits import make_folds
 from search.executors import Executor
 from search.executors.protocol import GO_ON, HALT, FoldTask, Verdict, Work
 from search.tasks.classification import Predictions, macro_f1

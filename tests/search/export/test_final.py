@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from search.data import load
-from search.data.folds import make_folds
 from search.data.inputs import make_inputs
+from search.data.splits import make_folds
 from search.errors import SettingsError
 from search.export.refit import Final, check_folds
 from search.tasks.classification import Predictions

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from search.data.duplicates import families
-from search.data.folds import make_folds
+from search.data.splits import make_folds
 from search.study.opening import OpenStudy, open_study
 from tracking.home import Home
 

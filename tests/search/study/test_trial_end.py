@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import classification_report, confusion_matrix, f1_score
 
-from search.data.folds import make_folds
+from search.data.splits import make_folds
 from search.study.trial_end import OutOfFold, Spent, TrialEnds
 from search.tasks.classification import Predictions
 from tests.studies import GivenValues

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from search.data import load
-from search.data.folds import make_folds
 from search.data.inputs import make_inputs
+from search.data.splits import make_folds
 from search.executors.protocol import GO_ON, FoldTask
 from spaces import get_space
 from tracking.home import StudyFolder

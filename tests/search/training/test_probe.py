@@ -5,7 +5,7 @@ import time
 import pytest
 
 from search.data import load
-from search.data.folds import make_folds
+from search.data.splits import make_folds
 from search.executors import LocalExecutor
 from search.executors.local import WorkerFailed
 from search.executors.protocol import GO_ON, FoldTask, Probe, Work

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from search.data import load
-from search.data.folds import make_folds
+from search.data.splits import make_folds
 from search.tasks.classification import Predictions
 from tests.studies import StudyBuilder
 from tracking.home import Home
