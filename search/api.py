@@ -3,6 +3,7 @@
     from search import load_study, run_study
 
     result = run_study(space="lenet", trials=8, folds=3, epochs=3)
+    result = run_study(build, data=(X, y), folds=5, trials=20)  # your own function and arrays
     result.best.params
     result.trials.sort_values("cv_accuracy")
     result.figures["curves"].show()
@@ -11,18 +12,21 @@ Nothing is printed here; notices are raised as Python warnings, or passed to you
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from search.data import Reading, known
+from search.errors import SettingsError
 from search.studies import known_study
 from search.study.opening import OpenStudy, open_study
 from search.study.session import OnRecord, run_session
-from search.study.settings import StudySettings
+from search.study.settings import StudySettings, validate
 from search.text import Notify
 from search.tracker import Tracker
+from spaces import Passed, SpaceError, adopt, passed_as, reference_to
 from tracking.history import History, TrialHistory
 from tracking.home import DEFAULT_HOME, Home, StudyFolder
 from tracking.stages import stages
@@ -53,6 +57,7 @@ class StudyResult:
             for a study that was only loaded.
         waiting: number of records that have not reached MLflow yet.
         fallback: why another dataset than the space's own was used; empty if it was not.
+        passed: the space, if it was passed as an object.
     """
 
     folder: StudyFolder
@@ -60,6 +65,7 @@ class StudyResult:
     reason: str = ""
     waiting: int = 0
     fallback: str = ""
+    passed: Passed | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:
@@ -192,6 +198,8 @@ class StudyResult:
         """
         from search.export.final import ExportRequest, export_study
 
+        if self.passed is not None:  # another function of its name may have been passed since
+            adopt(self.passed)
         request = ExportRequest(
             Path(folder),
             trial=trial,
@@ -221,8 +229,14 @@ class StudyResult:
 
 
 def run_study(
+    space: Any = None,
     settings: StudySettings | None = None,
     *,
+    data: Any = None,
+    test: Any = None,
+    groups: Any = None,
+    sample_weight: Any = None,
+    time: Any = None,
     home: Path | str = DEFAULT_HOME,
     tracking_uri: str | None = None,
     data_dir: Path | str | None = None,
@@ -233,10 +247,22 @@ def run_study(
 ) -> StudyResult:
     """Search a space, or continue a study; Ctrl-C ends it in good order.
 
-    Settings that are not given are those of the study where it exists, else the defaults.
+    Settings that are not given are those of the study where it exists, else the defaults. A study
+    of data or code that were passed as objects is continued by passing the same again.
 
     Args:
+        space: name or reference of a space; or a `Space`, a `keras_tuner.HyperModel` or a function
+            `build(hp)`, also one from a notebook's cell. A `StudySettings` is taken for `settings`.
         settings: the options of `run`; only those given to the constructor count.
+        data: (X, y) or (X, y, sample_weight) of arrays, lists, tensors or frames; or a
+            `tf.data.Dataset` or `keras.utils.PyDataset` that ends. They are brought into the home
+            once. `dataset` gives them a name then. None: the dataset that `dataset` names.
+        test: the same for the test part; None to hold a fifth out; False for none: all samples are
+            in the folds, and `export` has nothing to test the model on.
+        groups: for each sample of `data` its group, or the name of a column: samples of one group
+            are never on both sides of a split.
+        sample_weight: for each sample of `data` its weight.
+        time: for each sample of `data` its time, or the name of a column.
         home: folder that keeps studies, datasets and MLflow's store.
         tracking_uri: MLflow server instead of the database in the home.
         data_dir: folder with datasets of your own.
@@ -249,15 +275,31 @@ def run_study(
     Raises:
         SettingsError: settings that break a rule, or differ from those the study began with; or
             the space's code has changed.
-        DataError: the dataset is not available, damaged, or cannot be cut into the folds.
+        DataError: the data are not available, damaged or of no form that can be used, or cannot be
+            cut into the folds.
     """
+    if isinstance(space, StudySettings):
+        space, settings = None, space
     given = {} if settings is None else settings.model_dump(exclude_unset=True)
+    wanted = {**given, **asked}
     tell = notify or _warn
     folders = Home(Path(home))
     tracker = Tracker(folders, tracking_uri)  # before anything takes time or is written
     where = _path(data_dir)
+    if space is not None:
+        wanted["space"] = space_reference(space, tell)
+    extras = {"groups": groups, "weights": sample_weight, "time": time}
+    wanted |= {name: value for name, value in extras.items() if isinstance(value, str)}
+    arrays = {name: None if isinstance(value, str) else value for name, value in extras.items()}
+    if data is not None:
+        wanted["dataset"] = bring_data(wanted, folders, tell, data=data, test=test, **arrays)
+    elif test is not None or any(value is not None for value in arrays.values()):
+        raise SettingsError(
+            "`test`, `groups`, `sample_weight` and `time` as arrays belong to `data`, which is not"
+            " given; for a dataset that is read from files, name columns"
+        )
     opened = open_study(
-        {**given, **asked},
+        wanted,
         home=folders,
         data_dir=where,
         notify=tell,
@@ -267,7 +309,56 @@ def run_study(
         tell(f"baseline {name} is left out: {why}")
     with (display or _unseen)(opened) as observe:
         done = run_session(opened, tracker, observe=observe, notify=tell)
-    return StudyResult(opened.folder, done.history, done.reason, done.waiting, opened.fallback)
+    return StudyResult(
+        opened.folder,
+        done.history,
+        done.reason,
+        done.waiting,
+        opened.fallback,
+        passed_as(opened.settings.space),
+    )
+
+
+def space_reference(space: Any, notify: Notify) -> str:
+    """Return the reference of a space that is given by name or as an object.
+
+    Raises:
+        SettingsError: it is no space, or cannot be sent to worker processes.
+    """
+    try:
+        return reference_to(space, notify)
+    except SpaceError as error:
+        raise SettingsError(f"`space`: {error}") from error
+
+
+def bring_data(wanted: Mapping[str, Any], home: Home, notify: Notify, **given: Any) -> str:
+    """Bring data that were passed as objects into the home, and return their dataset's name.
+
+    Args:
+        wanted: a study's settings by name; those that say how data are read count, and `dataset`,
+            which is what the user calls the data.
+        home: keeps them.
+        notify: takes notices.
+        given: as `Given.of` takes it.
+
+    Raises:
+        DataError: they are of no form that can be used.
+        SettingsError: `dataset` is no name for them, or the home cannot be written.
+    """
+    from search.data.formats.memory import Given
+    from search.data.sources import bring
+
+    title = str(wanted.get("dataset") or "")
+    is_word = title.replace("-", "").replace("_", "").isalnum()
+    if title and (not is_word or title in {entry.name for entry in known()}):
+        raise SettingsError(
+            "`dataset` beside `data` gives them a name of letters, digits, - and _, which no"
+            f" dataset has; got {title!r}"
+        )
+    options = {name: value for name, value in wanted.items() if name in Reading.names()}
+    reading = Reading.of(validate({"space": "mlp", **options}).model_dump())  # whatever the space
+    found = Given.of(**given, title=title)
+    return bring(found, home=home.root, reading=reading, notify=notify).name
 
 
 def load_study(name: str, *, home: Path | str = DEFAULT_HOME) -> StudyResult:

@@ -149,11 +149,14 @@ def known_reader(home: Home, name: str) -> StudyReader:
     """
     reader = StudyReader(study_folder(home, name))
     if reader.read().study is None:
-        raise SettingsError(
-            f"no study is called {name!r} in {home.root};"
-            f" {near_matches(name, set(home.studies()) - {name})}"
-        )
+        raise SettingsError(no_study(home, name))
     return reader
+
+
+def no_study(home: Home, name: str) -> str:
+    """Return a message that no study of a home has a name, with the near ones."""
+    near = near_matches(name, set(home.studies()) - {name})
+    return f"no study is called {name!r} in {home.root}; {near}"
 
 
 def readable_studies(home: Home, notify: Notify) -> dict[str, History]:

@@ -5,7 +5,7 @@ import sys
 from spaces.declaring import parameters as _parameters
 from spaces.declaring import space as _space
 from spaces.declaring.fingerprint import Fingerprint, fingerprint_of
-from spaces.declaring.importing import Code, cause_of
+from spaces.declaring.importing import Code, Passed, adopt, cause_of, passed_as
 from spaces.declaring.narrowing import NarrowedSpace, narrow
 from spaces.declaring.parameters import Boolean, Choice, Float, Int, Parameter, Params, SpaceError
 from spaces.declaring.registry import (
@@ -13,6 +13,7 @@ from spaces.declaring.registry import (
     code_of,
     get_space,
     names,
+    reference_to,
     run_anew,
     run_code,
     space_fingerprint,
@@ -48,6 +49,7 @@ __all__ = [
     "NarrowedSpace",
     "Parameter",
     "Params",
+    "Passed",
     "Published",
     "Space",
     "SpaceError",
@@ -55,6 +57,7 @@ __all__ = [
     "TextInput",
     "Value",
     "absolute",
+    "adopt",
     "cause_of",
     "code_of",
     "fingerprint_of",
@@ -63,7 +66,9 @@ __all__ = [
     "identity_of",
     "names",
     "narrow",
+    "passed_as",
     "place_of",
+    "reference_to",
     "run_anew",
     "run_code",
     "same",

@@ -23,6 +23,7 @@ class Contents:
         columns: a table's columns.
         notices: what the user should know, for example how many images were resized.
         extras: which of `arrays.EXTRAS` were written.
+        has_test: whether there is a test part; else its arrays have no samples.
     """
 
     kind: str
@@ -30,6 +31,7 @@ class Contents:
     columns: tuple[Column, ...] = ()
     notices: tuple[str, ...] = ()
     extras: tuple[str, ...] = ()
+    has_test: bool = True
 
 
 MAX_CLASSES = 100_000
@@ -59,7 +61,7 @@ def check_arrays(folder: Path, contents: Contents, origin: str) -> None:
             " Are these class labels?"
         )
     shapes = []
-    for split in SPLITS:
+    for split in SPLITS if contents.has_test else SPLITS[:1]:
         labels = map_array(array_file(folder, f"{split}_labels"))
         check_labels(labels, len(contents.classes), f"{origin}: {split} labels")
         count, shape = _CHECKS[contents.kind](folder, split, f"{origin}: {split}")
@@ -67,7 +69,7 @@ def check_arrays(folder: Path, contents: Contents, origin: str) -> None:
         shapes.append(shape)
         for name in contents.extras if split == "train" else ():
             _check_extra(map_array(array_file(folder, f"train_{name}")), name, count, origin)
-    if shapes[0] != shapes[1]:
+    if shapes[0] != shapes[-1]:
         raise DataError(
             f"{origin}: training and test samples must have one shape;"
             f" got {shapes[0]} and {shapes[1]}. They belong to different datasets: get both again."

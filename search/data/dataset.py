@@ -241,6 +241,8 @@ class Dataset:
         kind, colon, rest = self.name.partition(":")
         if kind == "tfds":
             return rest.partition(":")[0].replace("/", "-")
+        if kind == "memory":
+            return rest.rpartition("-")[0]  # without the digest
         return Path(rest.split(",")[0]).stem or kind if colon else self.name
 
     @property
@@ -262,6 +264,11 @@ class Dataset:
     def train_labels(self) -> MappedLabels:
         """Training labels, int64 (n,), read-only."""
         return map_array(array_file(self.folder, "train_labels"))
+
+    @property
+    def has_test(self) -> bool:
+        """Whether there is a test part; data that were passed from Python may come without."""
+        return len(map_array(array_file(self.folder, "test_labels"))) > 0
 
     def train_extra(self, name: str) -> NDArray[Any] | None:
         """Return what each training sample has besides its label, `(n,)`; None if there is none.

@@ -73,6 +73,11 @@ class Reading:
         """Return what a study's settings, by name, say of reading; the rest has its defaults."""
         return cls(**{f.name: settings[f.name] for f in fields(cls) if f.name in settings})
 
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Return the options' names."""
+        return tuple(f.name for f in fields(cls))
+
     @property
     def given(self) -> dict[str, Any]:
         """The options that are not at their defaults, by name."""

@@ -20,6 +20,7 @@ from search.data.dataset import Dataset, Stamp
 from search.data.download import download_by_keras, download_named, read_named
 from search.data.folds import hold_out
 from search.data.formats import folder as folder_files
+from search.data.formats import memory
 from search.data.formats import npz as npz_file
 from search.data.formats import tables, tfds
 from search.data.formats.idx import find_files, find_part
@@ -151,7 +152,11 @@ FORMATS: dict[str, Find] = {
     "npz": npz_file.find,
     "folder": folder_files.find,
     "tfds": tfds.find,
+    memory.KIND: memory.find,
 }
+
+
+_OF_FILES = [kind for kind in FORMATS if kind != memory.KIND]
 
 
 def is_reference(name: str) -> bool:
@@ -162,7 +167,8 @@ def is_reference(name: str) -> bool:
 def absolute(name: str) -> str:
     """Return a dataset's name with absolute paths."""
     kind, _, rest = name.partition(":")
-    if not is_reference(name) or kind not in FORMATS or kind == "tfds" or not rest.strip():
+    is_file = is_reference(name) and kind in FORMATS and kind not in ("tfds", memory.KIND)
+    if not is_file or not rest.strip():
         return name
     parts = rest.split(",") if kind in tables.OPENERS else [rest]
     try:
@@ -205,7 +211,7 @@ def find(name: str, around: Surroundings) -> Found:
     if kind not in FORMATS or not rest.strip():
         shown = f"{kind}:" if kind in FORMATS else repr(kind)
         raise SettingsError(
-            f"`dataset` must be a name, or one of {', '.join(f'{f}:...' for f in FORMATS)};"
+            f"`dataset` must be a name, or one of {', '.join(f'{f}:...' for f in _OF_FILES)};"
             f" got {name!r}: "
             + (f"name the data after {shown}" if kind in FORMATS else near_matches(kind, FORMATS))
         )
@@ -288,6 +294,36 @@ def load(
             return answer.dataset
         tried.append(answer)
     raise DatasetNotFound(entry.name, tried)
+
+
+def bring(
+    given: memory.Given, *, home: Path, reading: Reading | None = None, notify: Notify = _LOG.info
+) -> Dataset:
+    """Return data that were passed from Python as a dataset of the cache.
+
+    Equal data are brought once.
+
+    Args:
+        given: the data.
+        home: the home; arrays go to `datasets` below it.
+        reading: how a table is read.
+        notify: takes notices for the user.
+
+    Raises:
+        DataError: they are not of a form that can be used.
+        SettingsError: the home cannot be written, or an option says nothing of such data.
+    """
+    around = Surroundings.here(home, None, reading)
+    name = given.name(around.reading)
+    _check_reading(name, around.reading)
+    for dataset in cache.kept(around.datasets, name):
+        if isinstance(_check_kept(Kept(dataset), notify), Kept):
+            return dataset
+    found = Found(given.source, (), partial(given.write, around.reading))
+    answer = _read(name, found, None, around, notify)
+    if isinstance(answer, Missing):
+        raise DataError(f"{name} is not available: {answer.reason}")
+    return answer.dataset
 
 
 def locate(name: str, *, home: Path, data_dir: Path | None = None) -> str | None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from spaces import Fingerprint, Params
+from spaces import Fingerprint, Params, Passed
 from tracking.records import Record
 
 FoldKey: TypeAlias = tuple[int, int]  # a trial and one of its folds, from 0 and from 1
@@ -29,6 +29,7 @@ class Work:
         objectives: names of what the study searches for, the most important first.
         pixels: what a hypermodel's models for images are given, as the setting says.
         code: fingerprint of the space's code, which must be what is run; empty to run any.
+        passed: what the reference stands for, if it was passed from Python.
     """
 
     space: str
@@ -40,6 +41,7 @@ class Work:
     objectives: tuple[str, ...]
     pixels: str = "auto"
     code: Fingerprint = field(default_factory=dict)
+    passed: Passed | None = None
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from search.errors import FoldwiseError
 from search.executors import LocalExecutor, auto_workers, cores
 from search.executors.protocol import Probe
 from search.study.execution import AUTO, PRECISIONS, ExecutionMode, ExecutionPlan, Load, fastest
-from spaces import Params
+from spaces import Params, passed_as
 from tracking.files import whole_file
 
 SHARE = 0.05  # fraction of a session's time that measuring may take
@@ -247,6 +247,9 @@ def key_for(space: str, dataset: str, params: Params, request: str) -> str:
 
 
 def _source(space: str) -> bytes:
+    passed = passed_as(space)
+    if passed is not None:
+        return json.dumps(passed.code, sort_keys=True).encode()
     path = Path(space.rpartition(":")[0])
     with suppress(OSError):
         return path.read_bytes() if path.suffix == ".py" else b""

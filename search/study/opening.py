@@ -1,9 +1,10 @@
 """Open a study: from a user's settings to settings, space, data and folds that fit together."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from search.data.inputs import data_spec, space_on
 from search.errors import SettingsError
 from search.quiet import standard_error_to
 from search.seeds import derive
-from search.studies import StudyReader, study_folder
+from search.studies import StudyReader, no_study, study_folder
 from search.study.drivers import check_driver
 from search.study.execution import AUTO
 from search.study.identity import (
@@ -50,10 +51,11 @@ from spaces import (
     space_fingerprint,
 )
 from tracking.history import History
-from tracking.home import Home, StudyFolder
+from tracking.home import Home, StudyFolder, home_of
 from tracking.objectives import objective_names
 from tracking.records import StudyStarted
 
+NEW = ". To begin a study of that name, add `--space`."
 FALLBACK_DATASET, FALLBACK_KIND = "digits", "image"
 TOLD_PARTS = 0.01  # a notice is given from this fraction of texts that are parts of others
 
@@ -141,12 +143,12 @@ def open_study(
     dataset, fallback = _dataset(settings, outline, home, data_dir, digest, notify)
     check_kind(outline, dataset)
     if reader is None:
+
+        def again(settings: StudySettings, digest: str) -> Dataset:
+            return _dataset(settings, outline, home, data_dir, digest, _unheard)[0]
+
         name = f"{outline.name}-{dataset.title}"
-        settings, reader = _merged_with({**asked, "study": name}, study_folder(home, name))
-        began = reader.history.study
-        if began is not None and began.dataset["digest"] != dataset.digest:
-            digest = began.dataset["digest"]  # an earlier version may have read the files otherwise
-            dataset, fallback = _dataset(settings, outline, home, data_dir, digest, notify)
+        settings, reader, dataset = _merged_by_default(asked, name, home, dataset, again, notify)
     before = reader.history.study
     pixels = settings.pixels if before is None else study_pixels(before)
     space = _space_on(settings.space, dataset, home, notify, pixels)
@@ -234,6 +236,52 @@ def _merged(asked: Mapping[str, Any], home: Home) -> tuple[StudySettings, StudyR
     return _merged_with(asked, study_folder(home, name))
 
 
+def _merged_by_default(
+    asked: Mapping[str, Any],
+    name: str,
+    home: Home,
+    dataset: Dataset,
+    again: Callable[[StudySettings, str], Dataset],
+    notify: Notify,
+) -> tuple[StudySettings, StudyReader, Dataset]:
+    """Find the study that is meant where no name is given: the first that matches, or a new one.
+
+    Args:
+        asked: the settings that the user gave, which are valid by themselves.
+        name: the default one; others are `NAME-2`, `NAME-3` and so on.
+        home: the home of studies.
+        dataset: as it is now.
+        again: reads the dataset with the digest that a study began with, if an earlier version may
+            have read the same files otherwise.
+        notify: takes a notice if the default name is another study's.
+
+    Returns:
+        Its settings, the study, and the dataset as this study has it.
+    """
+    why = ""
+    for number in count(1):
+        called = name if number == 1 else f"{name}-{number}"
+        folder = study_folder(home, called)
+        try:
+            settings, reader = _merged_with({**asked, "study": called}, folder)
+        except SettingsError as error:
+            why = why or str(error).splitlines()[0].rstrip(".")
+            continue
+        before = reader.history.study
+        if before is None:
+            if why:
+                notify(f"{why}. That is another study; this one is called {called!r}")
+            return settings, reader, dataset
+        digest = before.dataset["digest"]
+        found = dataset if digest == dataset.digest else again(settings, digest)
+        if found.digest == digest:
+            return settings, reader, found
+        why = why or (
+            f"study {called!r} began with other content of dataset {before.dataset['name']}"
+        )
+    raise AssertionError("there is always another number")
+
+
 def _merged_with(
     asked: Mapping[str, Any], folder: StudyFolder
 ) -> tuple[StudySettings, StudyReader]:
@@ -242,6 +290,8 @@ def _merged_with(
     history = reader.read()
     before = history.study
     if before is None:
+        if asked.get("space") is None:
+            raise SettingsError(no_study(Home(home_of(folder.journal)), name) + NEW)
         return validate(asked), reader
     last = history.sessions[-1] if history.sessions else None
     aim = {"trials": last.trials, "confirm": last.confirm} if last else {}

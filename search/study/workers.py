@@ -25,7 +25,7 @@ from search.study.execution import AUTO, ExecutionMode, ExecutionPlan, Load
 from search.study.identity import study_pixels
 from search.study.opening import OpenStudy
 from search.study.settings import StudySettings
-from spaces import ImageInput
+from spaces import ImageInput, passed_as
 from tracking.history import History
 from tracking.home import Home
 from tracking.objectives import objective_names
@@ -181,4 +181,5 @@ def work_of(opened: OpenStudy, precision: str) -> Work:
         objectives=objective_names(settings.objective),
         pixels=study_pixels(opened.start),
         code=opened.code,
+        passed=passed_as(settings.space),
     )

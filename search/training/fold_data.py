@@ -17,7 +17,7 @@ from search.executors.protocol import Work
 from search.training.batches import Part
 from search.training.building import Built, Models, untouched_state
 from search.training.program import Programs
-from spaces import Params, Space, code_of
+from spaces import Params, Space, adopt, code_of
 from tracking.home import StudyFolder
 
 TRIED_SAMPLES = 4  # that the first model is tried on
@@ -67,6 +67,8 @@ class FoldData:
             place: this worker's among those of the machine, from 0: the GPUs take turns.
         """
         choose_gpu(place)
+        if work.passed is not None:
+            adopt(work.passed)
         dataset = Dataset.open(Path(work.dataset))
         with untouched_state():
             space = space_on(work.space, dataset, Path(work.declarations), pixels=work.pixels)

@@ -7,6 +7,7 @@ error. Everything else that is printed goes to standard error.
 
 import json
 import os
+import pickle  # nosec B403 # from the process that started this one
 import socket
 import sys
 import sysconfig
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from spaces.declaring.declarations import Declaration, digest
-from spaces.declaring.importing import Code, described, split
+from spaces.declaring.importing import PASSED, Code, adopt, described, split
 from spaces.declaring.parameters import SpaceError
 from spaces.declaring.space import DataSpec, Pixels, Space
 from spaces.declaring.values import value_text
@@ -34,6 +35,8 @@ def main(arguments: Sequence[str]) -> None:
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever the user's code prints
     target, data = arguments[0], read_data(arguments[1]) if len(arguments) > 1 else None
+    if PASSED in target:
+        adopt(pickle.load(sys.stdin.buffer))  # noqa: S301 # nosec B301 # the parent's own pipe
     document: dict[str, Any]
     try:
         declaration = declare(target, data)

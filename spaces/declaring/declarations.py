@@ -4,6 +4,7 @@ import ast
 import hashlib
 import json
 import os
+import pickle  # nosec B403 # only written here
 import subprocess
 import sys
 import tempfile
@@ -13,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from spaces.declaring.importing import split
+from spaces.declaring.importing import passed_as, split
 from spaces.declaring.parameters import Boolean, Choice, Float, Int, Parameter, SpaceError
 from spaces.declaring.space import DataSpec
 
@@ -111,6 +112,9 @@ def declaration(
     Raises:
         SpaceError: it is neither space nor hypermodel, or its models cannot be built.
     """
+    passed = passed_as(target)
+    if passed is not None and (passed.is_space or data is None):
+        return Declaration(is_space=passed.is_space, summary=passed.summary)
     if data is None and _is_defined_in_file(target):
         return Declaration(is_space=False)  # a function or a class is no `Space`
     file = None if cache is None else cache / f"{_key(target, data)}.json"
@@ -145,7 +149,10 @@ def _is_defined_in_file(target: str) -> bool:
 
 def _key(target: str, data: DataSpec | None) -> str:
     place, _ = split(target)
-    where = str(Path(place).resolve()) if place.endswith(".py") else str(Path.cwd())
+    where: object = str(Path(place).resolve()) if place.endswith(".py") else str(Path.cwd())
+    passed = passed_as(target)
+    if passed is not None:
+        where = passed.code
     parts = [target, where, None if data is None else asdict(data)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
@@ -183,15 +190,17 @@ def _versions() -> dict[str, str]:
 
 def _asked(target: str, data: DataSpec | None, notify: Notify) -> dict[str, Any]:
     asked = [target] if data is None else [target, json.dumps(asdict(data))]
+    passed = passed_as(target)
     with subprocess.Popen(  # nosec B603 # runs the user's code, which was asked for by name
         [sys.executable, "-m", "spaces.declaring.__main__", *asked],
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL if passed is None else subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**os.environ, **QUIET, **_path()},
     ) as child:
         try:
-            answer, said = _communicated(child, target, data, notify)
+            given = None if passed is None else pickle.dumps(passed)
+            answer, said = _communicated(child, given, target, data, notify)
         except BaseException:
             child.kill()
             raise
@@ -208,10 +217,14 @@ def _asked(target: str, data: DataSpec | None, notify: Notify) -> dict[str, Any]
 
 
 def _communicated(
-    child: "subprocess.Popen[bytes]", target: str, data: DataSpec | None, notify: Notify
+    child: "subprocess.Popen[bytes]",
+    given: bytes | None,
+    target: str,
+    data: DataSpec | None,
+    notify: Notify,
 ) -> tuple[bytes, bytes]:
     try:
-        return child.communicate(timeout=PATIENCE_SECONDS)
+        return child.communicate(given, timeout=PATIENCE_SECONDS)
     except subprocess.TimeoutExpired:
         if data is not None:
             notify(f"Building models of {target} to find out its parameters.")

@@ -15,7 +15,7 @@ from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from spaces.declaring.importing import Code, is_own_file, split
+from spaces.declaring.importing import Code, is_own_file, passed_as, split
 
 # `files`: name to `sha256` of the content, `syntax`, of what it means to Python (no comments, no
 # layout), and for this project's own files `body`, of all but its `import` statements; `packages`:
@@ -32,25 +32,44 @@ def fingerprint(target: str, loaded: Iterable[str] = ()) -> Fingerprint:
         target: `package.module:ATTRIBUTE` or `file.py:ATTRIBUTE`.
         loaded: files of the user's own modules that a run has loaded.
     """
+    passed = passed_as(target)
+    if passed is not None:
+        return {"files": dict(passed.code["files"]), "packages": {}}
     place, _ = split(target)
     roots = _roots(place)
     first = Path(place).resolve() if place.endswith(".py") else _origin(place, roots)
     if first is None or not (is_own_file(str(first)) or _is_project(first)):
         return {"files": {}, "packages": _packages(place)}
+    found = _reached([first, *(Path(path).resolve() for path in loaded)], roots)
+    return {"files": _described(found, place), "packages": {}}
+
+
+def imports_fingerprint(source: str) -> dict[str, dict[str, str]]:
+    """Return the `files` of the user's own modules that some source text imports, at any depth."""
+    place = str(Path.cwd() / "a cell.py")
+    roots = _roots(place)
+    first = _imported(Path(place), source.encode(errors="backslashreplace"), roots)
+    return _described(_reached(list(first), roots), place)
+
+
+def _reached(waiting: list[Path], roots: list[str]) -> dict[Path, bytes]:
+    """Return some modules, and those of the user's own that they import, with their content."""
     found: dict[Path, bytes] = {}
-    waiting = [first, *(Path(path).resolve() for path in loaded)]
     while waiting:
         path = waiting.pop()
         if path in found or not path.is_file():
             continue
         found[path] = path.read_bytes()
         waiting += [] if _is_project(path) else _imported(path, found[path], roots)
-    return {"files": _described(found, place), "packages": {}}
+    return found
 
 
 def fingerprint_of(code: Code) -> Fingerprint:
     """Return the fingerprint of the modules that runs of a code have loaded so far."""
     place, _ = split(code.target)
+    passed = passed_as(code.target)
+    if passed is not None:
+        return fingerprint(code.target)
     files = {path.resolve(): source for path, source in code.sources.items()}
     return {"files": _described(files, place), "packages": {} if files else _packages(place)}
 

@@ -1,18 +1,21 @@
 """From `package.module:ATTRIBUTE` or `file.py:ATTRIBUTE` to the object, by running that code.
 
 A user's own code (modules that are neither installed nor this project's) is read once and can be
-run many times: the state of one run is not visible to the next.
+run many times: the state of one run is not visible to the next. An object that was passed from
+Python has a reference, too; it is unpickled anew for each run.
 """
 
 import importlib
 import importlib.util
 import linecache
+import pickle  # nosec B403 # what the user's own process sends over a pipe of its own
 import re
 import sys
 import sysconfig
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
@@ -98,12 +101,76 @@ _INSTALLED = frozenset({"site-packages", "dist-packages"})
 _STANDARD = tuple({f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib")})
 
 
+@dataclass(frozen=True)
+class Passed:
+    """A space, hypermodel or function that was passed from Python: it has no name to import.
+
+    It goes from process to process over their own pipes, and is never read from a file.
+
+    Attributes:
+        reference: what stands for it wherever the reference of a space does.
+        name: its name, or its class's.
+        place: file, or what Python calls the cell, that it was defined in.
+        content: pickled by value: the object, and the own classes that Keras knows by a name.
+        code: its fingerprint.
+        is_space: whether it is a `Space`.
+        summary: the first line of its docstring.
+        sources: the source of the cells that its functions were defined in, by their file names.
+    """
+
+    reference: str
+    name: str
+    place: str
+    content: bytes = field(repr=False)
+    code: Mapping[str, Any] = field(repr=False)
+    is_space: bool
+    summary: str
+    sources: Mapping[str, str] = field(repr=False)
+
+    def load(self) -> Any:
+        """Return the object, with functions, classes and globals that no earlier call returned."""
+        for path, source in self.sources.items():  # TensorFlow reads it when it converts functions
+            linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
+        found, registered = pickle.loads(self.content)  # noqa: S301 # nosec B301 # see above
+        for name, kind in registered.items():
+            package, _, own = name.rpartition(">")
+            sys.modules["keras"].saving.register_keras_serializable(package, own)(kind)
+        return found
+
+
+PASSED = " passed from Python: "
+_passed: dict[str, Passed] = {}  # by reference, as `sys.modules` has modules by name
+
+
+def adopt(passed: Passed) -> None:
+    """Let a reference stand for an object in this process, from now on."""
+    _passed[passed.reference] = passed
+
+
+def passed_as(reference: str) -> Passed | None:
+    """Return the object that a reference stands for; None for a reference of another kind.
+
+    Raises:
+        SpaceError: it was passed to another process.
+    """
+    if PASSED not in reference:
+        return None
+    if reference not in _passed:
+        raise SpaceError(
+            "it exists only in the Python process it was passed in; pass it again there, with"
+            " `run_study(..., study=NAME)`"
+        )
+    return _passed[reference]
+
+
 def split(target: str) -> tuple[str, str]:
     """Return the module or file of a reference, and the attribute in it.
 
     Raises:
         SpaceError: the text is not such a reference.
     """
+    if (passed := passed_as(target)) is not None:
+        return passed.place, passed.name
     place, colon, attribute = target.rpartition(":")
     if not colon or not place or not attribute:
         raise SpaceError(
@@ -131,6 +198,7 @@ class Code:
 
     def __init__(self, target: str) -> None:
         self._target = target
+        self._passed = passed_as(target)
         self._sources: dict[str, bytes] = {}
         self._has_run = False
 
@@ -154,20 +222,17 @@ class Code:
         Raises:
             SpaceError: the reference cannot be found, or its module cannot be imported.
         """
-        place, attribute = split(self._target)
         before = {
-            name: module for name, module in list(sys.modules.items()) if _is_own(name, module)
+            name: module for name, module in list(sys.modules.items()) if is_own(name, module)
         }
         finder = _Finder(self)
         for name in before:
             del sys.modules[name]
         sys.meta_path.insert(0, finder)
         try:
-            module = self._module(place)
-            if not hasattr(module, attribute):
-                raise SpaceError(f"{place} has nothing called {attribute!r}")
+            found = self._found()
             self._has_run = True
-            yield getattr(module, attribute)
+            yield found
         finally:
             sys.meta_path.remove(finder)
             sys.modules.update(before)
@@ -182,6 +247,20 @@ class Code:
         lines = importlib.util.decode_source(source).splitlines(keepends=True)
         linecache.cache[path] = (len(source), None, lines, path)
         return code
+
+    def _found(self) -> Any:
+        if self._passed is not None:
+            try:
+                return self._passed.load()
+            except (Exception, SystemExit) as error:  # it imports the user's modules
+                raise SpaceError(
+                    f"{self._target} cannot be loaded: {described(error, self._passed.place)}"
+                ) from error
+        place, attribute = split(self._target)
+        module = self._module(place)
+        if not hasattr(module, attribute):
+            raise SpaceError(f"{place} has nothing called {attribute!r}")
+        return getattr(module, attribute)
 
     def _module(self, place: str) -> ModuleType:
         try:
@@ -267,7 +346,8 @@ def _is_in(place: str, file: Path) -> bool:
     return package in file.parts or file.stem == package
 
 
-def _is_own(name: str, module: object) -> bool:
+def is_own(name: str, module: object) -> bool:
+    """Return whether a loaded module is the user's own: neither installed nor this project's."""
     if name.partition(".")[0] in _PROJECT or name == "__main__":
         return False
     path = getattr(module, "__dict__", {}).get("__file__")

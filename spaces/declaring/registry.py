@@ -1,15 +1,18 @@
 """Find the space that a user names with `--space`."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 from spaces.declaring.declarations import Notify, declaration
 from spaces.declaring.fingerprint import Fingerprint, fingerprint
 from spaces.declaring.importing import Code, find
 from spaces.declaring.parameters import SpaceError
+from spaces.declaring.passing import pass_on
 from spaces.declaring.space import DataSpec, Space
 from spaces.declaring.training import with_training
 from spaces.keras_tuner.hypermodel import Replay, builder, hypermodel_space, new_hyperparameters
@@ -30,6 +33,26 @@ _BUILT_IN = {
 def names() -> tuple[str, ...]:
     """Return the names of all spaces with a name: built-in ones, then entry points."""
     return tuple(_references())
+
+
+def reference_to(space: Any, notify: Notify) -> str:
+    """Return the reference of what a user gives as a space: a name, or an object.
+
+    Args:
+        space: a reference, which is returned, or a `Space`, a `keras_tuner.HyperModel` (class or
+            instance) or a function `build(hp)`, which can be used by its reference from then on.
+        notify: takes notices for the user.
+
+    Raises:
+        SpaceError: it is none of these, or cannot be sent to worker processes.
+    """
+    if isinstance(space, str):
+        return space
+    for name, target in _BUILT_IN.items():
+        place, _, attribute = target.partition(":")
+        if space is getattr(sys.modules.get(place), attribute, None):
+            return name
+    return pass_on(space, notify)
 
 
 def get_space(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from spaces.declaring.declarations import Declaration
-from spaces.declaring.importing import Code, described, split
+from spaces.declaring.importing import Code, described, passed_as, split
 from spaces.declaring.parameters import SpaceError
 from spaces.declaring.space import (
     ONE_RANGE,
@@ -227,7 +227,7 @@ def _is_model(model: Any) -> bool:
 
 def _name(target: str) -> str:
     place, attribute = split(target)
-    if attribute not in _COMMON:
+    if attribute not in _COMMON or passed_as(target) is not None:
         return attribute
     return Path(place).stem if place.endswith(".py") else place.rpartition(".")[2]
 

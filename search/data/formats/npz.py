@@ -231,13 +231,13 @@ def write_own_npz(path: Path, folder: Path) -> Contents:
     if len(layout) == 1:
         parts, notice = held_out(labels, str(path))
         for split, chosen in parts.items():
-            _write(folder, split, train, labels, chosen)
+            write_samples(folder, split, train, labels, chosen)
         notices.append(notice)
     else:
-        _write(folder, "train", train, labels, np.arange(len(labels)))
+        write_samples(folder, "train", train, labels, np.arange(len(labels)))
         test, test_labels = _read(path, layout[1], train)
         check_labels(test_labels, classes, f"{path}: {layout[1][1]}")
-        _write(folder, "test", test, test_labels, np.arange(len(test_labels)))
+        write_samples(folder, "test", test, test_labels, np.arange(len(test_labels)))
         notices += test.notices
     columns = tuple(Column(f"x{i}") for i in range(train.shape[0])) if train.kind == "table" else ()
     names = class_names(labels, classes, train.kind)
@@ -282,13 +282,14 @@ def _read(
     return samples, labels
 
 
-def _write(
+def write_samples(
     folder: Path,
     split: str,
     samples: Samples,
     labels: NDArray[np.int64],
     chosen: NDArray[np.int64],
 ) -> None:
+    """Write the chosen samples and their labels as a split's arrays."""
     if samples.kind == "text":
         _write_texts(folder, split, samples, chosen)
     else:

@@ -1,0 +1,510 @@
+"""Data that are passed from Python: arrays, lists, tensors, and datasets that yield batches."""
+
+import hashlib
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.data.answers import Found, Surroundings
+from search.data.arrays import write_extras
+from search.data.checks import Contents, class_names
+from search.data.folds import held_out
+from search.data.formats.npz import samples_of, write_samples
+from search.data.reading import Column, Reading
+from search.errors import DataError
+
+KIND = "memory"
+FORMS = "arrays (X, y), a table with target=COLUMN, a tf.data.Dataset or a keras.utils.PyDataset"
+
+Array = NDArray[Any]
+
+
+def find(rest: str, _: Surroundings) -> Found:
+    """Return the source that `memory:NAME` names; it can only be had from the cache."""
+
+    def refuse(_: object) -> NoReturn:
+        raise DataError(
+            f"the data {rest} were passed from Python and are no longer in the cache (`datasets` in"
+            " the home): pass the same data again, with `run_study(..., data=...)`"
+        )
+
+    return Found("Python", (), refuse)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Samples with what there is of each.
+
+    Attributes:
+        samples: (n, ...).
+        labels: (n,), of any kind.
+        groups: (n,), of any kind.
+        weights: (n,), numbers.
+        time: (n,), numbers or dates.
+    """
+
+    samples: Array
+    labels: Array
+    groups: Array | None = None
+    weights: Array | None = None
+    time: Array | None = None
+
+    @property
+    def extras(self) -> dict[str, Array]:
+        """What there is of `arrays.EXTRAS`, as it is stored."""
+        found = {}
+        if self.groups is not None:
+            found["groups"] = np.unique(_plain(self.groups), return_inverse=True)[1].reshape(-1)
+        if self.weights is not None:
+            found["weights"] = self.weights.astype(np.float64)
+        if self.time is not None:
+            found["time"] = _seconds(self.time)
+        return found
+
+    def feed(self, digest: Any) -> None:
+        """Add all it holds to a digest."""
+        for name in ("samples", "labels", "groups", "weights", "time"):
+            array = getattr(self, name)
+            if array is not None:
+                _feed(digest, name, array)
+
+
+@dataclass(frozen=True)
+class Given:
+    """Data as they were passed, brought to arrays.
+
+    Attributes:
+        train: the training part, or all of it.
+        test: the test part; None to hold a fifth out.
+        has_test: False to use all samples for training, and have no test part.
+        title: what the user calls the data; empty for what they are.
+        notices: what the user should know.
+    """
+
+    train: Part
+    test: Part | None = None
+    has_test: bool = True
+    title: str = ""
+    notices: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        data: Any,
+        *,
+        test: Any = None,
+        groups: Any = None,
+        weights: Any = None,
+        time: Any = None,
+        title: str = "",
+    ) -> "Given":
+        """Bring what a user passes to arrays.
+
+        Args:
+            data: (X, y), or a dataset that yields batches or samples with their labels.
+            test: the same for the test part; None to hold a fifth out; False for no test part.
+            groups: for each sample; samples of one group are never on both sides of a split.
+            weights: for each sample.
+            time: for each sample.
+            title: what the user calls the data.
+
+        Raises:
+            DataError: they are of no form that can be used, or do not fit together.
+        """
+        notices: list[str] = []
+        train = _part(data, "data", notices, groups=groups, weights=weights, time=time)
+        part = None
+        if test is not None and test is not False:
+            part = _part(test, "test", notices)
+        return cls(train, part, test is not False, title, tuple(dict.fromkeys(notices)))
+
+    @property
+    def source(self) -> str:
+        """A description for people."""
+        return f"passed from Python, {len(self.train.samples):,} samples"
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hex) of all that was passed."""
+        digest = hashlib.sha256(b"" if self.has_test else b"without a test part")
+        self.train.feed(digest)
+        if self.test is not None:
+            digest.update(b"test")
+            self.test.feed(digest)
+        return digest.hexdigest()
+
+    def name(self, reading: Reading) -> str:
+        """Return the dataset's name: it is the same for equal data that are read alike."""
+        digest = hashlib.sha256(f"{self.digest} {reading.key}".encode()).hexdigest()
+        kinds = {1: "texts", 2: "table"}
+        title = self.title or kinds.get(self.train.samples.ndim, "images")
+        return f"{KIND}:{title}-{digest[:12]}"
+
+    def write(self, reading: Reading, folder: Any) -> Contents:
+        """Check the data and write their arrays.
+
+        Raises:
+            DataError: they are of a kind that cannot be used.
+        """
+        samples = samples_of(self.train.samples, "X")
+        labels, names = numbered(self.train.labels, "y")
+        notices = [*self.notices, *samples.notices]
+        everything = np.arange(len(labels))
+        chosen = {"train": everything, "test": everything[:0]}
+        extras = self.train.extras
+        if self.test is None and self.has_test:
+            chosen, told = held_out(
+                labels, "what was passed", groups=extras.get("groups"), time=extras.get("time")
+            )
+            notices.append(told)
+        for split, rows in chosen.items():
+            write_samples(folder, split, samples, labels, rows)
+            write_extras(folder, split, {name: held[rows] for name, held in extras.items()})
+        if self.test is not None:
+            test = samples_of(self.test.samples, "test X", samples)
+            rows = np.arange(len(self.test.labels))
+            known = labels_as(self.test.labels, names, "test y")
+            write_samples(folder, "test", test, known, rows)
+            ones = {"weights": np.ones(len(rows))} if "weights" in extras else {}
+            write_extras(folder, "test", ones)
+            notices += test.notices
+        columns = ()
+        if samples.kind == "table":
+            columns = tuple(Column(f"x{i}") for i in range(samples.shape[0]))
+        if names == tuple(map(str, range(len(names)))):
+            names = class_names(labels, len(names), samples.kind)
+        return Contents(
+            samples.kind, names, columns, tuple(notices), tuple(extras), self.has_test
+        )
+
+
+RULE = (
+    "must be class labels of shape (n,): whole numbers, words or truth values; or one-hot of shape"
+    " (n, classes)"
+)
+
+
+def numbered(labels: Array, what: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Return labels of any kind as numbers from 0, int64 `(n,)`, and the classes' names.
+
+    Numbers are in their order, words in alphabetical order.
+
+    Raises:
+        DataError: they are no class labels.
+    """
+    values = _classes_of(labels, what)
+    present, numbers = np.unique(values, return_inverse=True)
+    return numbers.reshape(-1).astype(np.int64), tuple(str(one) for one in present.tolist())
+
+
+def labels_as(labels: Array, names: tuple[str, ...], what: str) -> NDArray[np.int64]:
+    """Return the labels of a test part by the numbers that the training part's have.
+
+    Raises:
+        DataError: they are no class labels, or of classes that are not in the training part.
+    """
+    values = _classes_of(labels, what)
+    number = {name: at for at, name in enumerate(names)}
+    shown = [str(one) for one in values.tolist()]
+    unknown = sorted({one for one in shown if one not in number})
+    if unknown:
+        raise DataError(
+            f"{what} must hold classes that are in the training part ({_some(names)}); got"
+            f" {_some(unknown)}"
+        )
+    return np.array([number[one] for one in shown], np.int64)
+
+
+def _classes_of(labels: Array, what: str) -> Array:
+    """Return labels, `(n,)`, of a dtype that sorts."""
+    array = labels.reshape(-1) if labels.ndim == 2 and labels.shape[1] == 1 else labels
+    if array.ndim == 2 and array.dtype.kind in "biuf":
+        return _places_of_ones(array, what)
+    if array.ndim != 1 or not len(array):
+        raise DataError(f"{what} {RULE}; got {_shape(labels)}")
+    if array.dtype.kind == "O":
+        array = _of_objects(array, what)
+    if array.dtype.kind == "f":
+        missing = np.flatnonzero(np.isnan(array))
+        if len(missing):
+            raise _missing(what, int(missing[0]))
+        if not np.array_equal(array, np.floor(array)) or np.isinf(array).any():
+            part = array[array != np.floor(array)]
+            raise DataError(
+                f"{what} {RULE}; got fractions such as {part[0] if len(part) else 'inf'}: numbers"
+                " to be predicted (regression) are not supported yet. Cut them into classes, as"
+                " with numpy.digitize"
+            )
+        array = array.astype(np.int64)
+    if array.dtype.kind not in "biuUT":
+        raise DataError(f"{what} {RULE}; got {_shape(labels)}")
+    return array
+
+
+def _of_objects(array: Array, what: str) -> Array:
+    kinds = {type(one) for one in array.tolist()}
+    missing = [at for at, one in enumerate(array.tolist()) if _is_missing(one)]
+    if missing:
+        raise _missing(what, missing[0])
+    if kinds <= {str}:
+        return array.astype(str)
+    if all(issubclass(kind, bool | np.bool_) for kind in kinds):
+        return array.astype(bool)
+    if all(issubclass(kind, int | np.integer | float | np.floating) for kind in kinds):
+        return np.array(array.tolist())
+    names = sorted(kind.__name__ for kind in kinds)
+    raise DataError(f"{what} {RULE}, all of one type; got {_some(names)}")
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value != value or type(value).__name__ in ("NAType", "NaTType")
+
+
+def _missing(what: str, at: int) -> DataError:
+    return DataError(f"{what} must have a label for each sample; number {at + 1:,} has none (missing)")
+
+
+def _places_of_ones(labels: Array, what: str) -> Array:
+    ones = labels == 1
+    wrong = np.flatnonzero((ones.sum(axis=1) != 1) | ((labels != 0) & ~ones).any(axis=1))
+    if len(wrong):
+        raise DataError(
+            f"{what} {RULE}; got {_shape(labels)}, and row {wrong[0] + 1:,} is not one 1 among"
+            " zeros"
+        )
+    return np.asarray(ones.argmax(axis=1), np.int64)
+
+
+def _part(data: Any, what: str, notices: list[str], **extras: Any) -> Part:
+    if _yields(data):
+        samples, labels, weights = _collected(data, what, notices)
+        if weights is not None:
+            if extras.get("weights") is not None:
+                raise DataError(f"{what}: weights are given twice, with the data and by themselves")
+            extras["weights"] = weights
+    elif isinstance(data, tuple | list) and len(data) in (2, 3) and not _is_plain(data[0]):
+        if len(data) == 3:
+            extras["weights"] = data[2]
+        samples, labels = _samples(data[0], f"{what}: X"), as_array(data[1], f"{what}: y")
+    else:
+        raise DataError(f"`{what}` must be {FORMS}; got {described(data)}")
+    if samples.ndim == 0 or labels.ndim == 0 or len(samples) != len(labels):
+        raise DataError(
+            f"`{what}` must have one label for each sample; got X {_shape(samples)} and y"
+            f" {_shape(labels)}"
+        )
+    given = {
+        name: _extra(values, name, len(samples), what)
+        for name, values in extras.items()
+        if values is not None
+    }
+    return Part(samples, labels, **given)
+
+
+def _extra(values: Any, name: str, count: int, what: str) -> Array:
+    shown = "sample_weight" if name == "weights" else name
+    array = as_array(values, f"`{shown}`")
+    if array.shape != (count,):
+        raise DataError(
+            f"`{shown}` must have one value for each of the {count:,} samples of `{what}`; got"
+            f" {_shape(array)}"
+        )
+    if name == "weights" and array.dtype.kind not in "biuf":
+        raise DataError(f"`{shown}` must be numbers; got {_shape(array)}")
+    if name == "groups" and array.dtype.kind == "f" and np.isnan(array).any():
+        raise DataError(f"`{shown}` must have a value for each sample; some are missing (NaN)")
+    return array
+
+
+def _samples(given: Any, what: str) -> Array:
+    if isinstance(given, Mapping):
+        if len(given) != 1:
+            raise DataError(
+                f"{what} must be one array: models with several inputs ({_some(map(str, given))})"
+                " are not supported yet"
+            )
+        given = next(iter(given.values()))
+    array = as_array(given, what)
+    if array.dtype.kind == "O" and array.ndim == 1:
+        wrong = next((at for at, one in enumerate(array) if not isinstance(one, str)), None)
+        if wrong is not None:
+            raise DataError(
+                f"{what} must hold texts, or numbers in an array of one shape; number"
+                f" {wrong + 1:,} is of type {type(array[wrong]).__name__}"
+            )
+        return array.astype(str)
+    return array
+
+
+def as_array(given: Any, what: str) -> Array:
+    """Return arrays, lists, tensors, columns of frames as a NumPy array.
+
+    Raises:
+        DataError: it is none of these.
+    """
+    if hasattr(given, "toarray") and hasattr(given, "nnz"):
+        raise DataError(
+            f"{what} must be a dense array; got a sparse {type(given).__name__} of shape"
+            f" {tuple(given.shape)}: pass X.toarray()"
+        )
+    if hasattr(given, "detach"):  # Torch
+        given = given.detach().cpu()
+    try:
+        if hasattr(given, "to_numpy"):  # pandas, Polars
+            array = np.asarray(given.to_numpy())
+        elif hasattr(given, "numpy") and not isinstance(given, np.ndarray):  # TensorFlow, Torch
+            array = np.asarray(given.numpy())
+        elif isinstance(given, list | tuple) or hasattr(given, "__array__"):
+            array = np.asarray(given)
+        else:
+            raise TypeError("no array")
+    except ValueError as error:
+        raise DataError(f"{what} must be an array: its rows are of different shapes") from error
+    except TypeError as error:
+        raise DataError(f"{what} must be an array; got {described(given)}") from error
+    if array.dtype.kind == "S" or (array.dtype.kind == "O" and _is_bytes(array)):
+        array = np.char.decode(array.astype(bytes), "utf-8")  # texts of TensorFlow
+    if array.dtype.kind == "T":  # NumPy's variable-length texts
+        array = array.astype(str)
+    return array
+
+
+def _is_bytes(array: Array) -> bool:
+    return array.size > 0 and all(isinstance(one, bytes) for one in array.reshape(-1).tolist())
+
+
+def _is_plain(value: Any) -> bool:
+    return value is None or isinstance(value, bool | int | float | str | bytes)
+
+
+def _yields(data: Any) -> bool:
+    """Return whether it is a dataset that yields samples: TensorFlow's or Keras's."""
+    kinds = {f"{kind.__module__}.{kind.__name__}" for kind in type(data).__mro__}
+    return any(
+        (name.startswith("tensorflow.") and name.endswith("DatasetV2"))
+        or (name.startswith("keras.") and name.endswith((".PyDataset", ".Sequence")))
+        for name in kinds
+    )
+
+
+def _collected(data: Any, what: str, notices: list[str]) -> tuple[Array, Array, Array | None]:
+    """Return samples, labels and weights of a dataset, taken in one pass."""
+    elements, batched = (
+        _of_tensorflow(data, what) if hasattr(data, "element_spec") else _of_keras(data, what)
+    )
+    found: list[tuple[Any, ...]] = []
+    for element in elements:
+        if not isinstance(element, tuple | list) or len(element) not in (2, 3):
+            raise DataError(
+                f"`{what}` must yield (samples, labels), or (samples, labels, weights); it yields"
+                f" {described(element)}"
+            )
+        x, *rest = element
+        found.append((_samples(x, f"{what}: X"), *(as_array(one, what) for one in rest)))
+    if not found:
+        raise DataError(f"`{what}` must yield samples; it is empty")
+    columns = list(zip(*found, strict=True))
+    if batched is None:  # every batch has the same size, or there are no batches
+        batched = _is_batched(columns)
+    join: Callable[[Any], Array] = np.concatenate if batched else np.stack
+    try:
+        joined = [join(column) for column in columns]
+    except ValueError as error:
+        raise DataError(f"`{what}` must yield samples of one shape; {error}") from error
+    notices.append(
+        f"the {type(data).__name__.strip('_')} is gone through once; what it draws at random stays"
+        " as it was then"
+    )
+    return joined[0], joined[1], joined[2] if len(joined) == 3 else None
+
+
+def _of_tensorflow(data: Any, what: str) -> tuple[Iterator[Any], bool | None]:
+    if int(data.cardinality()) == -1:
+        raise DataError(f"`{what}` must end; the dataset repeats for ever: leave out .repeat()")
+    spec = data.element_spec
+    shapes = [getattr(one, "shape", None) for one in spec] if isinstance(spec, tuple) else []
+    known = [shape for shape in shapes if shape is not None and shape.rank is not None]
+    labels = shapes[1] if len(shapes) > 1 else None
+    if labels is not None and labels.rank == 0:
+        return iter(data), False
+    if known and all(shape.rank and shape[0] is None for shape in known):
+        return iter(data), True
+    return iter(data), None
+
+
+def _of_keras(data: Any, what: str) -> tuple[Iterator[Any], bool | None]:
+    try:
+        count = len(data)
+    except TypeError:
+        count = data.num_batches
+    if count is None or not math.isfinite(count):
+        raise DataError(f"`{what}` must end; the {type(data).__name__} has no number of batches")
+    return (data[at] for at in range(int(count))), True
+
+
+def _is_batched(columns: Sequence[Sequence[Array]]) -> bool:
+    """Find out whether the elements of a dataset are batches: labels are numbers then, or rows."""
+    samples, labels = columns[0], columns[1]
+    if labels[0].ndim == 0:
+        return False
+    if any(x.ndim == 0 or len(x) != len(y) for x, y in zip(samples, labels, strict=True)):
+        return False
+    is_one_hot = labels[0].ndim == 1 and all(
+        (one == 1).sum() == 1 and (one == 0).sum() == len(one) - 1 for one in labels
+    )
+    return not (is_one_hot and len(labels) > 1)
+
+
+def described(value: Any) -> str:
+    """Return what a value is, without what it holds."""
+    shape = getattr(value, "shape", None)
+    kind = type(value)
+    name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+    if shape is not None:
+        return f"a {name} of shape {tuple(shape)}"
+    if isinstance(value, list | tuple | dict):
+        return f"a {name} of {len(value):,} entries"
+    return f"a {name}" if value is not None else "nothing"
+
+
+def _shape(array: Array) -> str:
+    return f"{array.dtype} {array.shape}"
+
+
+def _some(names: Any) -> str:
+    listed = list(names)
+    return ", ".join(map(str, listed[:8])) + (", ..." if len(listed) > 8 else "")
+
+
+def _plain(values: Array) -> Array:
+    return values.astype(str) if values.dtype.kind == "O" else values
+
+
+def _seconds(values: Array) -> Array:
+    if values.dtype.kind == "M":
+        found = values.astype("datetime64[ns]").astype(np.int64) / 1e9
+    elif values.dtype.kind in "biuf":
+        found = values.astype(np.float64)
+    else:
+        raise DataError(f"`time` must be numbers or dates (numpy.datetime64); got {_shape(values)}")
+    if not np.isfinite(found).all() or (values.dtype.kind == "M" and np.isnat(values).any()):
+        raise DataError("`time` must be known for each sample; some are missing")
+    return found
+
+
+def _feed(digest: Any, name: str, array: Array) -> None:
+    if array.dtype.kind in "OU":
+        digest.update(f"{name} texts {array.shape}\n".encode())
+        for one in array.reshape(-1).tolist():
+            said = str(one).encode(errors="surrogatepass")
+            digest.update(f"{type(one).__name__} {len(said)} ".encode() + said)
+        return
+    digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+    rows = max(1, (1 << 22) * len(array) // max(1, array.nbytes))
+    for start in range(0, len(array), rows):
+        digest.update(array[start : start + rows].tobytes())

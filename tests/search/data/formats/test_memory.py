@@ -1,0 +1,281 @@
+"""Data that are passed from Python."""
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from search.data import Reading, load
+from search.data.formats.memory import Given, numbered
+from search.data.sources import bring
+from search.errors import DataError
+
+ROWS = np.random.default_rng(0).normal(size=(40, 3))
+HALVES = np.arange(40) % 2
+
+
+@pytest.fixture
+def brought(tmp_path):
+    """Bring data into a home; return the dataset, and what was told."""
+
+    def brought(data, **more):
+        told = []
+        given = Given.of(data, **more)
+        return bring(given, home=tmp_path, notify=told.append), told
+
+    return brought
+
+
+def test_arrays_become_a_dataset_with_a_stratified_fifth_held_out(brought):
+    dataset, told = brought((ROWS, HALVES))
+    assert (dataset.kind, dataset.classes) == ("table", ("0", "1"))
+    test, labels = dataset.open_test()
+    assert (len(dataset.train_labels), len(test)) == (32, 8)
+    assert sorted(labels) == [0] * 4 + [1] * 4
+    both = np.concatenate([dataset.train_samples, test])
+    assert sorted(map(tuple, both)) == sorted(map(tuple, ROWS))
+    for row, label in zip(dataset.train_samples, dataset.train_labels, strict=True):
+        assert HALVES[(ROWS == row).all(axis=1)] == [label]
+    assert any("a stratified fifth (8 of 40 samples) is held out" in text for text in told)
+
+
+def test_the_same_data_are_brought_once_and_found_by_their_name(brought, tmp_path):
+    first, told = brought((ROWS, HALVES))
+    again, second = brought((ROWS.tolist(), list(HALVES)))
+    assert told
+    assert second == []
+    assert first == again
+    assert load(first.name, home=tmp_path).folder == first.folder
+    assert first.title == "table"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ((ROWS + 1e-9, HALVES), {}),
+        ((ROWS, 1 - HALVES), {}),
+        ((ROWS, HALVES), {"groups": np.arange(40) // 2}),
+        ((ROWS, HALVES), {"weights": np.arange(1, 41)}),
+        ((ROWS, HALVES), {"time": np.arange(40)}),
+        ((ROWS, HALVES), {"test": (ROWS[:4], HALVES[:4])}),
+        ((ROWS, HALVES), {"test": False}),
+        ((ROWS, HALVES), {"title": "mine"}),
+    ],
+)
+def test_other_data_have_another_name(other):
+    data, more = other
+    assert Given.of(data, **more).name(Reading()) != Given.of((ROWS, HALVES)).name(Reading())
+
+
+def test_other_options_of_reading_give_another_name():
+    given = Given.of((ROWS, HALVES))
+    assert given.name(Reading(target="a")) != given.name(Reading())
+
+
+def test_data_that_left_the_cache_are_asked_for_again(brought, tmp_path):
+    dataset, _ = brought((ROWS, HALVES))
+    for file in dataset.folder.iterdir():
+        file.unlink()
+    with pytest.raises(DataError, match=r"pass the same data again, with `run_study\(\.\.\., data"):
+        load(dataset.name, home=tmp_path)
+
+
+def test_a_test_part_of_ones_own_is_the_test_part(brought):
+    dataset, told = brought((ROWS, HALVES), test=(ROWS[:6] + 9, HALVES[:6]))
+    test, labels = dataset.open_test()
+    assert np.array_equal(test, ROWS[:6] + 9)
+    assert np.array_equal(labels, HALVES[:6])
+    assert len(dataset.train_labels) == 40
+    assert not any("held out" in text for text in told)
+
+
+def test_without_a_test_part_all_samples_are_for_training(brought):
+    dataset, told = brought((ROWS, HALVES), test=False)
+    assert not dataset.has_test
+    assert np.array_equal(dataset.train_samples, ROWS)
+    assert not any("held out" in text for text in told)
+
+
+def test_groups_stay_whole_and_the_latest_are_held_out(brought):
+    groups = np.array(list("abcdefghijklmnopqrst"), object).repeat(2)
+    dataset, told = brought((ROWS, HALVES), groups=groups)
+    numbers = dataset.train_extra("groups")
+    rows = [int(np.flatnonzero((ROWS == row).all(axis=1))[0]) for row in dataset.train_samples]
+    held = set(groups) - set(groups[rows])
+    assert len(held) >= 2
+    assert all((groups[rows] == name).sum() == 2 for name in set(groups[rows]))
+    assert len(set(zip(groups[rows], numbers, strict=True))) == len(set(numbers))
+    assert any("groups stay whole" in text for text in told)
+    times = np.datetime64("2024-01-01") + np.random.default_rng(1).permutation(40)
+    dataset, _ = brought((ROWS, HALVES), time=times)
+    rows = [int(np.flatnonzero((ROWS == row).all(axis=1))[0]) for row in dataset.train_samples]
+    assert times[rows].max() < np.delete(times, rows).min()
+    assert dataset.train_extra("time")[0] == times[rows[0]].astype("datetime64[s]").astype(float)
+
+
+def test_weights_stay_with_their_samples(brought):
+    weights = np.arange(1, 41) / 10
+    dataset, _ = brought((ROWS, HALVES), weights=weights.tolist())
+    rows = [int(np.flatnonzero((ROWS == row).all(axis=1))[0]) for row in dataset.train_samples]
+    assert np.array_equal(dataset.train_extra("weights"), weights[rows])
+    dataset, _ = brought((ROWS, HALVES, weights))
+    assert np.array_equal(dataset.train_extra("weights"), weights[rows])
+
+
+@pytest.mark.parametrize(
+    ("labels", "numbers", "names"),
+    [
+        (np.array([7, 3, 7, 11]), [1, 0, 1, 2], ("3", "7", "11")),
+        (np.array([-1, 1, 1, -1]), [0, 1, 1, 0], ("-1", "1")),
+        (np.array([2.0, 0.0, 2.0]), [1, 0, 1], ("0", "2")),
+        (np.array(["no", "yes", "no"]), [0, 1, 0], ("no", "yes")),
+        (np.array(["no", "yes", "no"], object), [0, 1, 0], ("no", "yes")),
+        (np.array([True, False]), [1, 0], ("False", "True")),
+        (np.array([True, False], object), [1, 0], ("False", "True")),
+        (np.array([3, 1], object), [1, 0], ("1", "3")),
+        (np.eye(3)[[2, 0, 1]], [2, 0, 1], ("0", "1", "2")),
+        (np.eye(2, dtype=bool)[[1, 0]], [1, 0], ("0", "1")),
+        (np.array([[5], [4]]), [1, 0], ("4", "5")),
+    ],
+)
+def test_labels_of_any_kind_are_classes(labels, numbers, names):
+    found, classes = numbered(labels, "y")
+    assert (found.tolist(), classes) == (numbers, names)
+    assert found.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (np.array([0.5, 1.0]), "got fractions such as 0.5: numbers to be predicted (regression)"),
+        (np.array([1.0, np.nan]), "number 2 has none (missing)"),
+        (np.array(["a", None], object), "number 2 has none (missing)"),
+        (np.array([1, "a"], object), "all of one type; got int, str"),
+        (np.array([[0, 2], [1, 0]]), "row 1 is not one 1 among zeros"),
+        (np.array([[1, 1], [1, 0]]), "row 1 is not one 1 among zeros"),
+        (np.zeros((2, 2, 2)), "got float64 (2, 2, 2)"),
+        (np.array([1j, 2j]), "got complex128 (2,)"),
+        (np.array(["2024-01-01"], "M8[D]"), "got datetime64[D] (1,)"),
+    ],
+)
+def test_what_are_no_classes_is_refused_in_a_sentence(labels, said):
+    with pytest.raises(DataError, match=re.escape(said)):
+        numbered(labels, "y")
+
+
+class Sparse:
+    nnz, shape = 3, (4, 5)
+
+    def toarray(self):
+        raise AssertionError("it is not to be made dense")
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (None, "`data` must be arrays (X, y)"),
+        (ROWS, "got a numpy.ndarray of shape (40, 3)"),
+        ((ROWS, HALVES[:30]), "one label for each sample; got X float64 (40, 3) and y int64 (30,)"),
+        ((ROWS,), "got a tuple of 1 entries"),
+        ({"a": ROWS}, "got a dict of 1 entries"),
+        ("iris.csv", "got a str"),
+        (([[1, 2], [3]], [0, 1]), "its rows are of different shapes"),
+        ((Sparse(), HALVES), "got a sparse Sparse of shape (4, 5): pass X.toarray()"),
+        (({"a": ROWS, "b": ROWS}, HALVES), "several inputs (a, b) are not supported yet"),
+        ((np.array([{}, {}], object), [0, 1]), "number 1 is of type dict"),
+        ((object(), HALVES), "must be an array; got a object"),
+    ],
+)
+def test_wrong_data_are_refused_by_type_and_shape(data, said):
+    with pytest.raises(DataError) as caught:
+        Given.of(data)
+    assert said in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"groups": [1, 2]}, "`groups` must have one value for each of the 40 samples of `data`"),
+        ({"weights": ["a"] * 40}, "`sample_weight` must be numbers"),
+        ({"groups": [np.nan] * 40}, "some are missing"),
+    ],
+)
+def test_what_does_not_belong_to_the_samples_is_refused(more, said):
+    with pytest.raises(DataError, match=re.escape(said)):
+        Given.of((ROWS, HALVES), **more)
+
+
+def test_test_labels_of_unknown_classes_are_refused(brought):
+    with pytest.raises(DataError, match=r"classes that are in the training part \(0, 1\); got 7"):
+        brought((ROWS, HALVES), test=(ROWS[:2], [0, 7]))
+
+
+def test_a_dictionary_of_one_array_and_texts_are_taken(brought):
+    assert brought(({"rows": ROWS}, HALVES))[0].kind == "table"
+    words = np.array([f"word {n} é" for n in range(40)], object)
+    dataset, _ = brought((words, HALVES), test=False)
+    assert (dataset.kind, list(dataset.train_samples)) == ("text", words.tolist())
+    listed, _ = brought((words.tolist(), HALVES), test=False)
+    assert list(listed.train_samples) == words.tolist()
+
+
+DATASETS = """
+import sys, warnings, pathlib
+import keras, numpy as np, tensorflow as tf
+from search.data.formats.memory import Given
+X = np.random.default_rng(0).normal(size=(30, 4)).astype("float32")
+y = np.arange(30) % 3
+one_hot = np.eye(3)[y]
+
+class Batches(keras.utils.PyDataset):
+    def __len__(self):
+        return 3
+    def __getitem__(self, at):
+        return X[10 * at : 10 * at + 10], y[10 * at : 10 * at + 10]
+
+plain = tf.data.Dataset.from_tensor_slices((X, y))
+hot = tf.data.Dataset.from_tensor_slices((X, one_hot))
+square = tf.data.Dataset.from_tensor_slices((X[:, :3], one_hot))
+for made, x, labels in [
+    (plain, X, y),
+    (plain.batch(7), X, y),
+    (plain.batch(10, drop_remainder=True), X, y),
+    (plain.shuffle(30, seed=1, reshuffle_each_iteration=False), None, None),
+    (hot, X, one_hot),
+    (hot.batch(3, drop_remainder=True), X, one_hot),
+    (square, X[:, :3], one_hot),
+    (square.batch(7), X[:, :3], one_hot),
+    (Batches(), X, y),
+    ((tf.constant(X), tf.constant(y)), X, y),
+]:
+    found = Given.of(made).train
+    if x is not None:
+        assert np.array_equal(found.samples, x), made
+        assert np.array_equal(found.labels, labels), made
+weighted = Given.of(tf.data.Dataset.from_tensor_slices((X, y, np.arange(30.0))).batch(4)).train
+assert weighted.weights.tolist() == list(range(30))
+texts = tf.data.Dataset.from_tensor_slices((["a é", "b"], [0, 1])).batch(2)
+assert Given.of(texts).train.samples.tolist() == ["a é", "b"]
+for wrong in (plain.repeat(), plain.take(0), tf.data.Dataset.from_tensor_slices(X)):
+    try:
+        Given.of(wrong)
+    except Exception as error:
+        print(type(error).__name__, error)
+"""
+
+
+@pytest.mark.slow
+def test_datasets_of_tensorflow_and_keras_are_gone_through_once():
+    done = subprocess.run(
+        [sys.executable, "-c", DATASETS], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.splitlines() == [
+        "DataError `data` must end; the dataset repeats for ever: leave out .repeat()",
+        "DataError `data` must yield samples; it is empty",
+        "DataError `data` must yield (samples, labels), or (samples, labels, weights); it yields"
+        " a tensorflow.python.framework.ops.EagerTensor of shape (4,)",
+    ]
