@@ -16,8 +16,8 @@ from search.data.arrays import Array
 from search.data.inputs import ImageEncoder
 from search.data.pictures import flattened, open_picture, quiet_pillow
 from search.errors import DataError
-from search.export.code import load_model
 from search.export.folder import Labels, ModelFolder
+from search.export.model import class_values, load_model
 from search.quiet import load_tensorflow
 from search.tasks.classification import SCORES
 from spaces import cause_of
@@ -241,33 +241,6 @@ def _check_amount(count: int, labels: Labels) -> None:
 
 
 _READERS = {"image": _pictures, "text": _texts, "table": _rows}
-
-
-def class_values(model: Any, inputs: Any, labels: Labels) -> Any:
-    """Return a loaded model's values for each class, float32 `(n, classes)`.
-
-    The labels give the meaning of its outputs, because its loss is not loaded.
-
-    Args:
-        model: from `ModelFolder.load`.
-        inputs: the model's input, `(n, ...)`.
-        labels: of the same export.
-
-    Raises:
-        ValueError: there is not one output for each class, or one for two classes.
-    """
-    from search.training.fit import predict
-
-    try:
-        found = predict(model, inputs, labels.meaning)
-    except Exception:
-        if model.run_eagerly:
-            raise
-        model.run_eagerly = True  # as its `compile` had asked for, perhaps
-        return class_values(model, inputs, labels)
-    if found.shape != (len(inputs), len(labels.classes)):
-        raise ValueError(f"it gives {found.shape} for {len(inputs):,} samples")
-    return found
 
 
 def _values(folder: ModelFolder, model: Any, inputs: Any, labels: Labels) -> Any:

@@ -16,7 +16,7 @@ from search.data.inputs import Encoder, Inputs, make_inputs, spec_of
 from search.data.pictures import background
 from search.errors import FoldwiseError, SettingsError
 from search.export.folder import Labels
-from search.export.formats.base import Samples
+from search.export.formats.base import Samples, new_input, with_values
 from search.seeds import derive
 from search.study.opening import code_now, study_space
 from search.tasks.classification import (
@@ -350,8 +350,6 @@ def refit_folds(final: Final, on_epoch: OnEpoch) -> FinalModel:
 def _averaged(final: Final, weights: Sequence[Sequence[Any]], outputs: Outputs) -> Any:
     """Return one model whose outputs are the means of all models' values for each class."""
     import keras
-
-    from search.export.formats.keras_archive import new_input, with_values
 
     inputs, found = None, []
     encoded, kind = final.samples().encoded, final.dataset.kind

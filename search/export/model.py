@@ -1,4 +1,4 @@
-"""Which code may run to register an exported model's custom classes with Keras.
+"""An exported model in use: whose code it may run, and what it computes.
 
 An exported folder may come from anybody, so no module is imported because the folder names it. Only
 two kinds of code run: a space that the user names, and the space of a study in the home whose
@@ -65,10 +65,35 @@ def open_model(folder: ModelFolder, labels: Labels, code: Code | None) -> Any:
     return model
 
 
+def class_values(model: Any, inputs: Any, labels: Labels) -> Any:
+    """Return a loaded model's values for each class, float32 `(n, classes)`.
+
+    The labels give the meaning of its outputs, because its loss is not loaded.
+
+    Args:
+        model: from `ModelFolder.load`.
+        inputs: the model's input, `(n, ...)`.
+        labels: of the same export.
+
+    Raises:
+        ValueError: there is not one output for each class, or one for two classes.
+    """
+    from search.training.fit import predict
+
+    try:
+        found = predict(model, inputs, labels.meaning)
+    except Exception:
+        if model.run_eagerly:
+            raise
+        model.run_eagerly = True  # as its `compile` had asked for, perhaps
+        return class_values(model, inputs, labels)
+    if found.shape != (len(inputs), len(labels.classes)):
+        raise ValueError(f"it gives {found.shape} for {len(inputs):,} samples")
+    return found
+
+
 def _tried(model: Any, labels: Labels) -> Any:
     """Return a model's values for made-up samples; None if it gives no numbers."""
-    from search.export.predict import class_values
-
     try:
         found = class_values(model, made_up(labels)[: len(labels.check) or CHECKED], labels)
     except Exception:  # noqa: BLE001 # made-up samples may be invalid for the model
