@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from search.doctor.findings import NOTICE, OK, PROBLEM, Finding, Place
+from search.doctor.home import NOTICE, OK, PROBLEM, Finding, Place
 from search.doctor.study import is_needed, unfinished_text, unusable_predictions
 from search.text import Notify, counted, listed
 from tracking.history import History

@@ -6,8 +6,7 @@ from pathlib import Path
 from statistics import fmean
 
 from search.data.folds import Folds
-from search.doctor.findings import NOTICE, OK, PROBLEM, Finding, Place
-from search.doctor.home import leftover_findings
+from search.doctor.home import NOTICE, OK, PROBLEM, Finding, Place, leftover_findings
 from search.errors import DataError
 from search.tasks.classification import Predictions, confusion_matrix, macro_f1
 from search.text import counted, listed

@@ -9,13 +9,12 @@ from search.data.folds import confirmation_numbers
 from search.errors import FoldwiseError
 from search.executors import Executor
 from search.executors.protocol import GO_ON, HALT, FoldKey, FoldTask, Verdict
-from search.study.attempts import is_worth_repeating, why_given_up
 from search.study.budget import Budget, seconds_to_race
 from search.study.drivers import Driver
 from search.study.feedback import Feedback
 from search.study.pruners import Pruner
 from search.study.pruners.base import Scoreboard
-from search.study.trial_end import OutOfFold, Spent, TrialEnds
+from search.study.trial_end import OutOfFold, Spent, TrialEnds, is_worth_repeating, why_given_up
 from spaces import Params
 from tracking.history import History, TrialHistory
 from tracking.records import (

@@ -40,7 +40,6 @@ Report = Callable[[Record], Verdict]
 
 LONGEST_ERROR, LONGEST_REASON = 20_000, 500  # characters
 
-
 WARM_UP, TIMED = 10, 60
 ROUND = 16  # batches between two looks at the clock
 CHECKED = 2_000  # samples, at most

@@ -30,7 +30,6 @@ Source: TypeAlias = Path | bytes
 
 _OWN_PACKAGES = ("search", "spaces", "tracking")  # every node has them installed
 
-
 VARIABLE = "FOLDWISE_NODE_CACHE"
 _LOCK = "lock"
 

@@ -24,7 +24,6 @@ _SECONDS_TO_ANSWER = 10.0
 _LONGEST_FOLDER = 24  # characters; below it Ray makes sockets, whose paths may have 107
 _SILENT = 60  # a logging level above all that Ray uses
 
-
 _LOOK = 2.0  # seconds between two looks at the cluster
 _SHOWN = 5  # machines in a message
 

@@ -25,7 +25,6 @@ from search.tasks.classification import (
 if TYPE_CHECKING:
     import keras
 
-
 VOCABULARY = "vocabulary.txt"
 Margins: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
 
