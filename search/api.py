@@ -140,7 +140,7 @@ class StudyResult:
         Raises:
             SettingsError: there is no complete trial, or the file exists or cannot be written.
         """
-        from search.analysis.report.writing import write_report
+        from search.analysis.report.report import write_report
 
         written = write_report(
             self.home,

@@ -53,8 +53,8 @@ def compare(
     Differences are in percentage points.
     """
     from search.analysis.comparison.comparison import compare as compare_contenders
+    from search.analysis.comparison.comparison import document, write_comparison
     from search.analysis.comparison.contenders import chosen_contenders
-    from search.analysis.comparison.writing import document, write_comparison
     from search.cli.output import Notices, print_json, say
     from search.text import shell
     from tracking.home import Home as HomeFolder
@@ -240,7 +240,7 @@ def report(
     confusion matrices, the most confident mistakes, time, and how to reproduce it. Several
     studies are compared first.
     """
-    from search.analysis.report.writing import Written, write_report
+    from search.analysis.report.report import Written, write_report
     from search.cli.output import Notices, print_json, say
     from search.tracker import Tracker
     from tracking.home import Home as HomeFolder
