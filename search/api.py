@@ -313,7 +313,7 @@ def compare_studies(
     contenders = chosen_contenders(folders, names, trials)
     if not latency:
         return compare(contenders)
-    from search.export.final import measured_latencies
+    from search.export.refit import measured_latencies
 
     found = measured_latencies(
         folders, contenders, data_dir=_path(data_dir), notify=notify or _warn

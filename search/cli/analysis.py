@@ -63,7 +63,7 @@ def compare(
     contenders = chosen_contenders(folders, studies, trials)
     latencies: tuple[float, ...] = ()
     if latency:
-        from search.export.final import measured_latencies
+        from search.export.refit import measured_latencies
 
         latencies = measured_latencies(folders, contenders, data_dir=data_dir, notify=notify)
     comparison = compare_contenders(contenders, latencies=latencies)

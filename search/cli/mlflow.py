@@ -48,7 +48,6 @@ def ui(
 
     With `--json` the document is printed once the pages can be opened; the server keeps running.
     """
-    from search.cli.mlflow import Binding, serve
     from search.cli.output import Notices, console, print_json
     from search.studies import readable_studies
     from search.text import shell

@@ -12,7 +12,7 @@ from search.data.folds import validation_share
 from search.errors import DataError
 from search.export.card import model_card
 from search.export.folder import Code, ModelFolder
-from search.export.model import class_values, open_model
+from search.export.predict import class_values, open_model
 from search.tasks.classification import (
     SCORES,
     Predictions,

@@ -1,13 +1,12 @@
 """A study's final model: trained, written, tested, recorded and shipped."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from search.analysis.comparison.contenders import Contender
-from search.data import Dataset, load
+from search.data import Dataset
 from search.data.folds import Folds
 from search.environment import describe_environment, package_versions
 from search.errors import DataError, SettingsError
@@ -25,7 +24,7 @@ from search.export.formats.writing import (
     staged,
     write_formats,
 )
-from search.export.model import checked, code_of
+from search.export.predict import checked, code_of
 from search.export.refit import (
     Final,
     FinalModel,
@@ -34,9 +33,10 @@ from search.export.refit import (
     chosen_trial,
     refit,
     refit_folds,
+    same_dataset,
 )
 from search.quiet import load_tensorflow, standard_error_to
-from search.studies import StudyReader, known_reader, opened_log, study_history
+from search.studies import StudyReader, known_reader, opened_log
 from search.study.opening import code_now, study_space
 from search.text import Notify
 from search.tracker import Tracker
@@ -331,25 +331,6 @@ def _told_before(history: History, trial: TrialHistory, final: Final) -> Iterato
             yield f"trial {trial.number} was trained with other versions: now {', '.join(versions)}"
 
 
-def same_dataset(history: History, home: Home, data_dir: Path | None, notify: Notify) -> Dataset:
-    """Return the dataset that a study began with.
-
-    Raises:
-        DataError: it cannot be had, or is another one by now.
-    """
-    if history.study is None:
-        raise SettingsError("the study has not begun")
-    recorded = history.study.dataset
-    dataset = load(recorded["name"], home=home.root, data_dir=data_dir, notify=notify)
-    if dataset.digest != recorded["digest"]:
-        raise DataError(
-            f"dataset {dataset.name} is not the one the study began with"
-            f" (digest {recorded['digest'][:12]}, now {dataset.digest[:12]});"
-            " point `--data-dir` to that one"
-        )
-    return dataset
-
-
 @contextmanager
 def _opened_log(reader: StudyReader, notify: Notify) -> Iterator[EventLog]:
     try:
@@ -357,33 +338,3 @@ def _opened_log(reader: StudyReader, notify: Notify) -> Iterator[EventLog]:
             yield log
     except StudyLocked as error:
         raise SettingsError(f"{error}; wait for it to end") from error
-
-
-def measured_latencies(
-    home: Home, contenders: Sequence[Contender], *, data_dir: Path | None, notify: Notify
-) -> tuple[float, ...]:
-    """Return the milliseconds of one prediction at batch size 1 on this machine, for each.
-
-    The models are built, not trained: weights do not matter. Imports TensorFlow.
-
-    Args:
-        home: the home, with cached datasets.
-        contenders: the trials to measure, each in the precision of its training.
-        data_dir: folder with the user's datasets.
-        notify: takes notices for the user.
-
-    Raises:
-        DataError: the dataset is not available or has changed since the study began.
-        SettingsError: a study's space is not available or has changed.
-    """
-    load_tensorflow()
-    from search.training.fold import latency_ms
-
-    found = []
-    for contender in contenders:
-        history, folds = study_history(contender.folder), Folds.load(contender.folder.folds)
-        dataset = same_dataset(history, home, data_dir, notify)
-        model = Final.of(history, contender.trial, dataset, folds, home=home)
-        sample = model.inputs.take(model.encoder, folds.used[:1])
-        found.append(latency_ms(model.build(model.precision), sample))
-    return tuple(found)

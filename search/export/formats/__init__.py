@@ -3,8 +3,7 @@
 from search.errors import SettingsError, near_matches
 from search.export.formats.base import Difference, Exportable, Format, Samples
 from search.export.formats.keras_archive import KerasArchive
-from search.export.formats.runtimes import Onnx, TFLite
-from search.export.formats.saved_model import SavedModel
+from search.export.formats.runtimes import Onnx, SavedModel, TFLite
 
 __all__ = [
     "FORMATS",

@@ -13,7 +13,7 @@ from search.data.arrays import Array
 from search.export.archive import own_in
 from search.export.folder import Labels, ModelFolder, why_not_read
 from search.export.formats.base import Exportable, Format, Samples, encoded_phrase, outputs_of
-from search.export.model import class_values
+from search.export.predict import class_values
 from tracking.home import MODEL
 
 TRIED_BYTES = 50 << 20  # of weights; of larger models only the configuration is tried in advance

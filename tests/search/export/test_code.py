@@ -11,8 +11,15 @@ import pytest
 from search.data.inputs import TableEncoder, TextEncoder
 from search.errors import DataError
 from search.export.folder import Labels, ModelFolder, NeedsCode
-from search.export.model import checked, class_values, code_of, load_model, made_up, open_model
-from search.export.predict import predict_samples
+from search.export.predict import (
+    checked,
+    class_values,
+    code_of,
+    load_model,
+    made_up,
+    open_model,
+    predict_samples,
+)
 from tests.studies import StudyBuilder
 from tracking.home import Home
 from tracking.journal import encode
