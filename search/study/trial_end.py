@@ -76,6 +76,23 @@ class OutOfFold:
 
 
 @dataclass(frozen=True)
+class Ending:
+    """How a trial ends.
+
+    Attributes:
+        state: `complete`, `pruned` or `failed`.
+        reason: why, of a trial that is not complete.
+        error: the traceback of one that failed.
+        compared_folds: see `TrialEnded`.
+    """
+
+    state: str
+    reason: str = ""
+    error: str = ""
+    compared_folds: int = 0
+
+
+@dataclass(frozen=True)
 class Spent:
     """What went into folds of a trial that did not come to their end.
 
@@ -122,37 +139,32 @@ class TrialEnds:
     def ended(
         self,
         trial: TrialHistory,
-        state: str,
+        ending: Ending,
         *,
-        reason: str = "",
-        error: str = "",
         spent: Spent | None = None,
-        compared_folds: int = 0,
         model: Json | None = None,
     ) -> TrialEnded:
         """Return a trial's outcome, with the scores its finished folds allow.
 
         Args:
             trial: the trial.
-            state: `complete`, `pruned` or `failed`.
-            reason: why, of a trial that is not complete.
-            error: the traceback of one that failed.
+            ending: how it ends.
             spent: what went into folds that have not ended.
-            compared_folds: see `TrialEnded`.
             model: what is known of it from a fold that broke off; see `AttemptFailed`.
         """
         model = trial.model or model or {}
         spent = spent or Spent()
-        folds = {n: f for n, f in trial.finished_folds().items() if n <= (compared_folds or n)}
+        last = ending.compared_folds
+        folds = {n: f for n, f in trial.finished_folds().items() if n <= (last or n)}
         joined, classes = self._joined(folds), self._classes
-        scores = self._scores(trial, folds, joined) if state == "complete" else {}
+        scores = self._scores(trial, folds, joined) if ending.state == "complete" else {}
         trained = trial.finished_folds().values()
         return TrialEnded(
             at=time.time(),
             trial=trial.number,
-            state=state,
-            value=self._value(state, folds, scores),
-            reason=reason,
+            state=ending.state,
+            value=self._value(ending.state, folds, scores),
+            reason=ending.reason,
             scores=scores,
             train_seconds=sum(fold.seconds for fold in trained) + spent.seconds,
             epochs_trained=sum(fold.epochs for fold in trained) + spent.epochs,
@@ -161,8 +173,8 @@ class TrialEnds:
             report=classification_report(joined, classes) if joined else {},
             summary=model.get("summary", ""),
             device=trial.device,
-            error=error,
-            compared_folds=compared_folds,
+            error=ending.error,
+            compared_folds=ending.compared_folds,
         )
 
     def confirmed(
