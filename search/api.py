@@ -21,11 +21,11 @@ from search.studies import known_study
 from search.study.opening import OpenStudy, open_study
 from search.study.session import OnRecord, run_session
 from search.study.settings import StudySettings
-from search.text import Notify
 from search.tracker import Tracker
 from tracking.history import History, TrialHistory
 from tracking.home import DEFAULT_HOME, Home, StudyFolder
 from tracking.stages import stages
+from tracking.text import Notify
 
 if TYPE_CHECKING:
     import pandas

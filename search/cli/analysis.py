@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from search.cli.output import DEFAULT_HOME, AsJson, DataDir, Home, TrackingUri
-from search.text import counted
+from tracking.text import counted
 
 if TYPE_CHECKING:
     from search.analysis.comparison.comparison import Comparison
@@ -56,8 +56,8 @@ def compare(
     from search.analysis.comparison.comparison import document, write_comparison
     from search.analysis.comparison.contenders import chosen_contenders
     from search.cli.output import Notices, print_json, say
-    from search.text import shell
     from tracking.home import Home as HomeFolder
+    from tracking.text import shell
 
     folders, notify = HomeFolder(home), Notices(quiet=json)
     contenders = chosen_contenders(folders, studies, trials)

@@ -132,7 +132,7 @@ def _print_model(
 ) -> None:
     from search.cli.output import duration, percent, say
     from search.cli.tables import chosen_text, confirmed_text, heading
-    from search.text import shell
+    from tracking.text import shell
 
     test, exported = result.test, result.export
     trained = f"{result.samples:,} training samples in {duration(exported.train_seconds)}"

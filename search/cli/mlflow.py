@@ -50,8 +50,8 @@ def ui(
     """
     from search.cli.output import Notices, console, print_json
     from search.studies import readable_studies
-    from search.text import shell
     from search.tracker import Tracker
+    from tracking.text import shell
 
     folders = HomeFolder(home)
     if not folders.database.exists():

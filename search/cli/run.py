@@ -36,12 +36,12 @@ from search.study.settings import (
     read_config,
     told_of,
 )
-from search.text import counted, shell
 from search.tracker import Tracker
 from tracking.history import History, TrialHistory
 from tracking.home import Home as HomeFolder
 from tracking.provenance import trial_marks
 from tracking.stages import compared_after, count_stages, retries, stages, stopping_point
+from tracking.text import counted, shell
 
 INTERRUPTED = 130
 NO_TRIAL_SUCCEEDED = 1

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from search.cli.output import DEFAULT_HOME, AsJson, Home, StudyName
-from search.text import counted, shell
 from tracking.objectives import DEFAULT, OBJECTIVES
+from tracking.text import counted, shell
 
 if TYPE_CHECKING:
     from tracking.history import History, TrialHistory

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
 
-from search.text import counted, shell
 from search.tracker import Tracker
 from tracking.files import amount, free_bytes
 from tracking.home import DEFAULT_HOME, Home
+from tracking.text import counted, shell
 
 OK, NOTICE, PROBLEM = "ok", "notice", "problem"
 

@@ -38,7 +38,6 @@ from search.export.refit import (
 from search.quiet import load_tensorflow, standard_error_to
 from search.studies import StudyReader, known_reader, opened_log
 from search.study.opening import code_now, study_space
-from search.text import Notify
 from search.tracker import Tracker
 from tracking.event_log import EventLog
 from tracking.history import History, TrialHistory
@@ -46,6 +45,7 @@ from tracking.home import Home, StudyFolder
 from tracking.lock import StudyLocked
 from tracking.provenance import code_changes, code_of_trial, sessions_of, version_changes
 from tracking.records import ModelExported, TestSetOpened
+from tracking.text import Notify, shell
 
 REQUIREMENTS = ("tensorflow", "keras", "numpy")
 
@@ -190,14 +190,13 @@ def evaluate_study(
     folder, history = reader.folder, reader.history
     if not history.exports:
         raise SettingsError(
-            f"study {study!r} has no exported model; write one with"
-            f" `python -m search export {study}`"
+            f"study {study!r} has no exported model; write one with `{shell('export', study)}`"
         )
     export = history.exports[-1]
     if history.trials[export.trial].state != "complete":
         raise SettingsError(
             f"trial {export.trial}, whose model was exported, has lost a fold, and so its scores;"
-            f" let it be trained again with `python -m search run --study {study}`"
+            f" let it be trained again with `{shell('run', '--study', study)}`"
         )
     model = ModelFolder(Path(export.folder))
     if model.model_sha256() != export.model_sha256:

@@ -26,9 +26,9 @@ from search.export.folder import CHECKED, Code, Labels, ModelFolder, NeedsCode
 from search.quiet import load_tensorflow
 from search.studies import study_folder, study_history
 from search.tasks.classification import SCORES
-from search.text import shell
 from spaces import absolute, cause_of, run_code
 from tracking.home import Home
+from tracking.text import shell
 
 DIFFERENCE = 1e-3  # of one value; rounding on other machines and versions is smaller
 

@@ -30,12 +30,12 @@ from search.tasks.classification import (
     are_probabilities,
     output_units,
 )
-from search.text import Notify, shell
 from search.training.batches import Part
 from spaces import Code, Fingerprint, Params, Space, SpaceError, code_of
 from tracking.history import History, TrialHistory
 from tracking.home import Home
 from tracking.provenance import code_changes, code_of_trial
+from tracking.text import Notify, shell
 
 if TYPE_CHECKING:
     from search.training.building import Built, Models

@@ -21,13 +21,13 @@ from search.study.loop import COMPLETE, Study
 from search.study.opening import OpenStudy
 from search.study.pruners import make_pruner
 from search.study.trial_end import OutOfFold, to_retry
-from search.text import Notify
 from search.tracker import Tracker
 from tracking.event_log import EventLog
 from tracking.history import History
 from tracking.lock import StudyLocked
 from tracking.provenance import last_code, version_changes
 from tracking.records import Json, Notice, Record, SessionEnded, SessionStarted
+from tracking.text import Notify
 
 INTERRUPTED = "interrupted"
 

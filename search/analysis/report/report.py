@@ -23,13 +23,13 @@ from search.analysis.report.words import (
 )
 from search.errors import DataError, FoldwiseError, SettingsError
 from search.studies import StudyReader, known_reader, opened_log
-from search.text import Notify, counted, shell
 from search.tracker import Tracker
 from tracking.files import beside, whole_file
 from tracking.history import History
 from tracking.home import Home, StudyFolder
 from tracking.lock import StudyLocked, holder
 from tracking.records import ReportWritten, StudyStarted
+from tracking.text import Notify, counted, shell
 
 _PARTS = (  # identity, title, charts
     ("search", "The search", ("optimisation_history", "front")),

@@ -18,7 +18,7 @@ from search.executors.base import Node, cores
 from search.executors.process import WorkerFailed
 from search.executors.ray.remote import Order
 from search.executors.ray.worker import RayWorker, dismiss
-from search.text import Notify
+from tracking.text import Notify
 
 _SECONDS_TO_ANSWER = 10.0
 _LONGEST_FOLDER = 24  # characters; below it Ray makes sockets, whose paths may have 107

@@ -26,10 +26,10 @@ from search.executors.ray.bundles import Bundle, Parcel, dataset_parcel, study_p
 from search.executors.ray.cluster import Cluster, RayPool
 from search.executors.ray.remote import COMPARED, Order, Wanted
 from search.executors.ray.worker import Fetched, RayWorker
-from search.text import Notify
 from tracking.files import make_folder, whole_file
 from tracking.home import StudyFolder
 from tracking.records import AttemptFailed, FoldEnded
+from tracking.text import Notify
 
 _STARTS = 3  # tries to get a worker
 _TICK = 1.0  # seconds
