@@ -20,14 +20,13 @@ from search.data.dataset import Dataset, Stamp
 from search.data.download import download_by_keras, download_named, read_named
 from search.data.folds import hold_out
 from search.data.formats import folder as folder_files
-from search.data.formats import memory
+from search.data.formats import memory, tables, tfds
 from search.data.formats import npz as npz_file
-from search.data.formats import tables, tfds
 from search.data.formats.idx import find_files, find_part
 from search.data.formats.tfds import TfdsName, find_prepared, prepared_files
 from search.data.reading import Reading
 from search.errors import DataError, SettingsError, near_matches
-from search.text import Notify
+from tracking.text import Notify
 
 WHITE = 16
 
@@ -179,7 +178,9 @@ def absolute(name: str) -> str:
 
 
 # The options of `Reading` that a format takes; the others are refused.
-_OF_TABLES = tuple("target ignore types text groups weights time fold_column decimal".split())
+_OF_TABLES = tuple(
+    ["target", "ignore", "types", "text", "groups", "weights", "time", "fold_column", "decimal"]
+)
 OPTIONS: dict[str, tuple[str, ...]] = {
     "csv": (*_OF_TABLES, "header"),
     "parquet": _OF_TABLES,

@@ -17,7 +17,7 @@ from search.data.folds import (
 )
 from search.errors import DataError, SettingsError, near_matches
 from search.seeds import derive
-from search.text import Notify
+from tracking.text import Notify
 
 MAX_FOLDS = 20
 MAX_REPEATS = 20

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from search.data.folds import Folds, Indices
 from search.data.splits import MAX_IN_ALL, checked_pairs
 from search.errors import SettingsError
-from search.text import Notify
+from tracking.text import Notify
 
 LONGEST = 200  # characters of a splitter's description
 

@@ -13,15 +13,9 @@ import numpy as np
 from search.data import Dataset, DatasetNotFound, Reading, load
 from search.data.arrays import Texts
 from search.data.duplicates import families
-from search.data.folds import (
-    CONFIRMATIONS,
-    Folds,
-    Indices,
-    make_confirmation_folds,
-    make_folds,
-    unevenness,
-)
+from search.data.folds import CONFIRMATIONS, Folds, Indices
 from search.data.inputs import data_spec, space_on
+from search.data.splits import make_confirmation_folds, make_folds, unevenness
 from search.errors import SettingsError
 from search.quiet import standard_error_to
 from search.seeds import derive
@@ -39,7 +33,6 @@ from search.study.identity import (
     without_flip,
 )
 from search.study.settings import IDENTITY, StudySettings, validate
-from search.text import Notify
 from spaces import (
     Fingerprint,
     NarrowedSpace,
@@ -54,6 +47,7 @@ from tracking.history import History
 from tracking.home import Home, StudyFolder, home_of
 from tracking.objectives import objective_names
 from tracking.records import StudyStarted
+from tracking.text import Notify
 
 NEW = ". To begin a study of that name, add `--space`."
 FALLBACK_DATASET, FALLBACK_KIND = "digits", "image"

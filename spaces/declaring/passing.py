@@ -89,7 +89,9 @@ def _name(found: Any) -> str:
 
 def _tell_of_size(name: str, size: int, walk: "_Walk", notify: Callable[[str], None]) -> None:
     largest = max(walk.values, key=lambda entry: _bytes_of(entry[1]), default=None)
-    what = f", most of it in `{largest[0]}`" if largest and _bytes_of(largest[1]) > LARGE // 2 else ""
+    what = (
+        f", most of it in `{largest[0]}`" if largest and _bytes_of(largest[1]) > LARGE // 2 else ""
+    )
     if size > LARGEST:
         raise SpaceError(
             f"{name} refers to {size / 1e9:.1f} GB of data{what}, too much to send to workers; let"
@@ -103,7 +105,9 @@ def _tell_of_size(name: str, size: int, walk: "_Walk", notify: Callable[[str], N
 
 
 def _bytes_of(value: Any) -> int:
-    return int(getattr(value, "nbytes", 0) if not hasattr(value, "memory_usage") else sys.getsizeof(value))
+    return int(
+        getattr(value, "nbytes", 0) if not hasattr(value, "memory_usage") else sys.getsizeof(value)
+    )
 
 
 def _pickled(found: Any, name: str, walk: "_Walk") -> bytes:
@@ -144,10 +148,10 @@ def _dumped(value: Any, *, named: bool = False) -> bytes:
             if not isinstance(reduced, tuple):
                 return reduced
             # Without its number, a class is made anew instead of looked up among those there are.
-            if reduced[0] is details._make_skeleton_class:
-                *given, _, extra = reduced[1]
-                reduced = (reduced[0], (*given, None, extra), *reduced[2:])
-            elif reduced[0] is details._make_skeleton_enum:
+            if (
+                reduced[0] is details._make_skeleton_class
+                or reduced[0] is details._make_skeleton_enum
+            ):
                 *given, _, extra = reduced[1]
                 reduced = (reduced[0], (*given, None, extra), *reduced[2:])
             if isinstance(obj, type | types.FunctionType) and (known := _registered_name(obj)):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from search.data.reading import CATEGORY, DATE, NUMBER, TRUTH, Column
+from search.data.reading import DATE, NUMBER, TRUTH, Column
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -17,7 +17,7 @@ from search.data.formats.archives import reading as reading_file
 from search.data.formats.columns import SPELLINGS, Batches, Part, is_number
 from search.data.reading import Reading
 from search.errors import DataError
-from search.text import listed
+from tracking.text import listed
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from search.data.formats.columns import PAIRS, Part, Reader, Survey, is_number, shortened
 from search.data.reading import CATEGORY, DATE, NUMBER, TRUTH, Column, Reading
 from search.errors import DataError, near_matches
-from search.text import joined, listed
+from tracking.text import joined, listed
 
 TARGETS = ("label", "target", "class")
 EXTRA_OPTIONS = {

@@ -178,9 +178,7 @@ class Given:
             columns = tuple(Column(f"x{i}") for i in range(samples.shape[0]))
         if names == tuple(map(str, range(len(names)))):
             names = class_names(labels, len(names), samples.kind)
-        return Contents(
-            samples.kind, names, columns, tuple(notices), tuple(extras), self.has_test
-        )
+        return Contents(samples.kind, names, columns, tuple(notices), tuple(extras), self.has_test)
 
 
 RULE = (
@@ -266,7 +264,9 @@ def _is_missing(value: Any) -> bool:
 
 
 def _missing(what: str, at: int) -> DataError:
-    return DataError(f"{what} must have a label for each sample; number {at + 1:,} has none (missing)")
+    return DataError(
+        f"{what} must have a label for each sample; number {at + 1:,} has none (missing)"
+    )
 
 
 def _places_of_ones(labels: Array, what: str) -> Array:

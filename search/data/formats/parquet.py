@@ -12,7 +12,7 @@ from search.data.formats.columns import Batches, Part, is_supported
 from search.data.formats.csv import check_repeated
 from search.data.reading import Reading
 from search.errors import DataError
-from search.text import listed
+from tracking.text import listed
 
 if TYPE_CHECKING:
     import pyarrow as pa

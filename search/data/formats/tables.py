@@ -53,7 +53,7 @@ from search.data.formats.layout import (
 from search.data.formats.parquet import MAGIC, open_parquet
 from search.data.reading import CATEGORY, DATE, NUMBER, Column, Reading
 from search.errors import DataError, SettingsError
-from search.text import listed
+from tracking.text import listed
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -37,7 +37,7 @@ def test_arrays_become_a_dataset_with_a_stratified_fifth_held_out(brought):
     both = np.concatenate([dataset.train_samples, test])
     assert sorted(map(tuple, both)) == sorted(map(tuple, ROWS))
     for row, label in zip(dataset.train_samples, dataset.train_labels, strict=True):
-        assert HALVES[(ROWS == row).all(axis=1)] == [label]
+        assert HALVES[(row == ROWS).all(axis=1)] == [label]
     assert any("a stratified fifth (8 of 40 samples) is held out" in text for text in told)
 
 
@@ -102,7 +102,7 @@ def test_groups_stay_whole_and_the_latest_are_held_out(brought):
     groups = np.array(list("abcdefghijklmnopqrst"), object).repeat(2)
     dataset, told = brought((ROWS, HALVES), groups=groups)
     numbers = dataset.train_extra("groups")
-    rows = [int(np.flatnonzero((ROWS == row).all(axis=1))[0]) for row in dataset.train_samples]
+    rows = [int(np.flatnonzero((row == ROWS).all(axis=1))[0]) for row in dataset.train_samples]
     held = set(groups) - set(groups[rows])
     assert len(held) >= 2
     assert all((groups[rows] == name).sum() == 2 for name in set(groups[rows]))
@@ -110,7 +110,7 @@ def test_groups_stay_whole_and_the_latest_are_held_out(brought):
     assert any("groups stay whole" in text for text in told)
     times = np.datetime64("2024-01-01") + np.random.default_rng(1).permutation(40)
     dataset, _ = brought((ROWS, HALVES), time=times)
-    rows = [int(np.flatnonzero((ROWS == row).all(axis=1))[0]) for row in dataset.train_samples]
+    rows = [int(np.flatnonzero((row == ROWS).all(axis=1))[0]) for row in dataset.train_samples]
     assert times[rows].max() < np.delete(times, rows).min()
     assert dataset.train_extra("time")[0] == times[rows[0]].astype("datetime64[s]").astype(float)
 
@@ -118,7 +118,7 @@ def test_groups_stay_whole_and_the_latest_are_held_out(brought):
 def test_weights_stay_with_their_samples(brought):
     weights = np.arange(1, 41) / 10
     dataset, _ = brought((ROWS, HALVES), weights=weights.tolist())
-    rows = [int(np.flatnonzero((ROWS == row).all(axis=1))[0]) for row in dataset.train_samples]
+    rows = [int(np.flatnonzero((row == ROWS).all(axis=1))[0]) for row in dataset.train_samples]
     assert np.array_equal(dataset.train_extra("weights"), weights[rows])
     dataset, _ = brought((ROWS, HALVES, weights))
     assert np.array_equal(dataset.train_extra("weights"), weights[rows])
