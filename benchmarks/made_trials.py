@@ -131,8 +131,8 @@ def make_study(
         on_record: called with every record once it was recorded and shown.
     """
     from search.cli.live import make_display
+    from search.study import autotune as planned
     from search.study import session
-    from search.study import workers as planned
     from search.study.opening import open_study
     from search.tracker import Tracker
 

@@ -205,8 +205,8 @@ def bare_loop(task: dict) -> None:
 
     from search.data.inputs import spec_of
     from search.seeds import derive
+    from search.study.autotune import work_of
     from search.study.opening import open_study
-    from search.study.workers import work_of
     from search.training.fit import fit
     from search.training.fold_data import FoldData
     from tracking.home import Home

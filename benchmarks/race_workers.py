@@ -37,7 +37,7 @@ def main() -> None:
 
 def run(asked: argparse.Namespace) -> list[dict[str, Any]]:
     """Run one study and return its records."""
-    from search.study import session, workers
+    from search.study import autotune, session
     from search.study.opening import open_study
     from search.tracker import Tracker
     from tracking.home import Home
@@ -48,15 +48,15 @@ def run(asked: argparse.Namespace) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         home = Home(Path(name))
         opened = open_study(settings, home=home, data_dir=None, notify=lambda _: None)
-        plain = workers.work_of
-        workers.work_of = lambda *given: SleepingWork(
+        plain = autotune.work_of
+        autotune.work_of = lambda *given: SleepingWork(
             **vars(plain(*given)), epoch_seconds=asked.epoch_seconds
         )
         nowhere = Tracker(home, "http://127.0.0.1:9")
         try:
             session.run_session(opened, nowhere, observe=lambda _: None, notify=lambda _: None)
         finally:
-            workers.work_of = plain
+            autotune.work_of = plain
         lines = opened.folder.journal.read_text().splitlines()
     return [json.loads(line) for line in lines]
 

@@ -89,8 +89,8 @@ def in_fresh_process(asked: argparse.Namespace, executor: str, workers: int) -> 
 
 def one(asked: argparse.Namespace, executor: str, workers: int) -> dict[str, float]:
     """Run one study and read its journal."""
+    from search.study import autotune as planned
     from search.study import session
-    from search.study import workers as planned
     from search.study.opening import open_study
     from search.tracker import Tracker
     from tracking.home import Home

@@ -21,11 +21,11 @@ from search.studies import known_study
 from search.study.opening import OpenStudy, open_study
 from search.study.session import OnRecord, run_session
 from search.study.settings import StudySettings
-from search.text import Notify
 from search.tracker import Tracker
 from tracking.history import History, TrialHistory
 from tracking.home import DEFAULT_HOME, Home, StudyFolder
 from tracking.stages import stages
+from tracking.text import Notify
 
 if TYPE_CHECKING:
     import pandas
@@ -140,7 +140,7 @@ class StudyResult:
         Raises:
             SettingsError: there is no complete trial, or the file exists or cannot be written.
         """
-        from search.analysis.report.writing import write_report
+        from search.analysis.report.report import write_report
 
         written = write_report(
             self.home,
@@ -313,7 +313,7 @@ def compare_studies(
     contenders = chosen_contenders(folders, names, trials)
     if not latency:
         return compare(contenders)
-    from search.export.timing import measured_latencies
+    from search.export.refit import measured_latencies
 
     found = measured_latencies(
         folders, contenders, data_dir=_path(data_dir), notify=notify or _warn

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from search.errors import FoldwiseError, SettingsError, near_matches
-from search.text import Notify
 from tracking.event_log import EventLog
 from tracking.history import History
 from tracking.home import DROPPED, Home, StudyFolder, beside
 from tracking.journal import JournalError, JournalReader, without_collections
 from tracking.journal_lines import repair_command
 from tracking.records import Record, StudyStarted
+from tracking.text import Notify
 
 
 def study_folder(home: Home, name: str) -> StudyFolder:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from search.errors import FoldwiseError, SettingsError
-from search.text import Notify, shell
 from tracking.history import History
 from tracking.home import Home, StudyFolder
 from tracking.journal import JournalError, read_journal
@@ -26,6 +25,7 @@ from tracking.secrets import (
     shown_address,
     without_secrets,
 )
+from tracking.text import Notify, shell
 
 if TYPE_CHECKING:
     from tracking.mlflow.store import TrialRun
@@ -109,7 +109,7 @@ class Tracker:
             if waiting and is_slow:
                 notify(
                     f"Waiting for MLflow at {self.shown_uri} to take {waiting} records. Ctrl-C"
-                    " leaves them for `python -m search sync`."
+                    f" leaves them for `{shell('sync')}`."
                 )
                 publisher.drain(_HURRIED_SECONDS if hurries else _DRAIN_SECONDS)
         return publisher.waiting

@@ -6,13 +6,14 @@ from spaces.declaring import parameters as _parameters
 from spaces.declaring import space as _space
 from spaces.declaring.fingerprint import Fingerprint, fingerprint_of
 from spaces.declaring.importing import Code, cause_of
-from spaces.declaring.narrowing import NarrowedSpace, narrow
 from spaces.declaring.parameters import Boolean, Choice, Float, Int, Parameter, Params, SpaceError
 from spaces.declaring.registry import (
+    NarrowedSpace,
     absolute,
     code_of,
     get_space,
     names,
+    narrow,
     run_anew,
     run_code,
     space_fingerprint,

@@ -82,6 +82,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     ),
     "search/training/fold.py": (
         "tests/search/training/test_fold.py",
+        "tests/search/training/test_probe.py",
         "tests/search/export/test_final.py",
     ),
     "search/study/feedback.py": ("tests/search/study/test_feedback.py",),

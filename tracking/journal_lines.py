@@ -11,7 +11,6 @@ lines unnoticed until the next one is written.
 
 import json
 import os
-import shlex
 import shutil
 import zlib
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from typing import IO
 from tracking.files import sync_folder, whole_file, why_not_written
 from tracking.home import DEFAULT_HOME, DROPPED, END, beside, home_of
 from tracking.records import FORMAT, Record, record_from_json
+from tracking.text import shell
 
 # Bytes of a line. A record of a trial over 1,000 classes takes 8 MB; without a bound, reading a
 # file that lost its newlines would take as much memory as there is file.
@@ -247,7 +247,7 @@ def repair_command(journal: Path) -> str:
     """Return the command that sets aside what is damaged in the home of a study's journal."""
     home = home_of(journal)
     more = () if home == DEFAULT_HOME else ("--home", str(home))
-    return shlex.join(("python", "-m", "search", "doctor", "--repair", *more))
+    return shell("doctor", "--repair", *more)
 
 
 class JournalError(ValueError):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from search.cli.output import DEFAULT_HOME, AsJson, DataDir, Home, TrackingUri
-from search.text import counted
+from tracking.text import counted
 
 if TYPE_CHECKING:
     from search.analysis.comparison.comparison import Comparison
@@ -53,17 +53,17 @@ def compare(
     Differences are in percentage points.
     """
     from search.analysis.comparison.comparison import compare as compare_contenders
+    from search.analysis.comparison.comparison import document, write_comparison
     from search.analysis.comparison.contenders import chosen_contenders
-    from search.analysis.comparison.writing import document, write_comparison
     from search.cli.output import Notices, print_json, say
-    from search.text import shell
     from tracking.home import Home as HomeFolder
+    from tracking.text import shell
 
     folders, notify = HomeFolder(home), Notices(quiet=json)
     contenders = chosen_contenders(folders, studies, trials)
     latencies: tuple[float, ...] = ()
     if latency:
-        from search.export.timing import measured_latencies
+        from search.export.refit import measured_latencies
 
         latencies = measured_latencies(folders, contenders, data_dir=data_dir, notify=notify)
     comparison = compare_contenders(contenders, latencies=latencies)
@@ -240,7 +240,7 @@ def report(
     confusion matrices, the most confident mistakes, time, and how to reproduce it. Several
     studies are compared first.
     """
-    from search.analysis.report.writing import Written, write_report
+    from search.analysis.report.report import Written, write_report
     from search.cli.output import Notices, print_json, say
     from search.tracker import Tracker
     from tracking.home import Home as HomeFolder

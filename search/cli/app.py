@@ -15,6 +15,7 @@ from search.cli import run as run_command
 from search.cli.output import failure
 from search.errors import FoldwiseError
 from tracking.journal_lines import JournalError
+from tracking.text import shell
 
 INTERRUPTED = 130
 ENDING_SECONDS = 20.0  # a scheduler that asks a process to end kills it after 30
@@ -108,7 +109,7 @@ def _leave_in_time(told: int) -> None:
     os.write(
         2,
         f"\nEnded without good order, as ending took more than {ENDING_SECONDS:g} s. What the"
-        " journal holds is kept: the same command goes on, `python -m search sync` brings the"
+        f" journal holds is kept: the same command goes on, `{shell('sync')}` brings the"
         " rest to MLflow.\n".encode(),
     )
     for child in psutil.Process().children(recursive=True):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from search.cli.output import DEFAULT_HOME, AsJson, Home, TrackingUri
-from search.text import counted
+from tracking.text import counted
 
 if TYPE_CHECKING:
     from search.doctor import Finding

@@ -1,5 +1,8 @@
 """`export`, `evaluate`, `predict`: train a model on all data, test it, and use it."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,8 +23,36 @@ if TYPE_CHECKING:
     from tracking.history import History
 
 
+@dataclass(frozen=True)
+class Asked:
+    """The argument and the options that `export` and `evaluate` share."""
+
+    study: StudyName
+    accept_changed_code: AcceptChangedCode = False
+    data_dir: DataDir = None
+    tracking_uri: TrackingUri = None
+    home: Home = DEFAULT_HOME
+    json: AsJson = False
+
+
+def _of_a_study(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command with an option for each field of `Asked`; it takes them as one."""
+    study, *shared = signature(Asked).parameters.values()
+    _, *own = signature(command).parameters.values()
+
+    def called(**given: Any) -> None:
+        asked = Asked(**{each.name: given.pop(each.name) for each in (study, *shared)})
+        command(asked, **given)
+
+    made = signature(command).replace(parameters=[study, *own, *shared])
+    called.__signature__ = made  # type: ignore[attr-defined] # Typer reads it
+    called.__doc__ = command.__doc__
+    return called
+
+
+@_of_a_study
 def export(
-    study: StudyName,
+    asked: Asked,
     to: Annotated[
         Path | None, typer.Option(help="Folder to write. [default: exports/STUDY]")
     ] = None,
@@ -45,11 +76,6 @@ def export(
         bool, typer.Option(help="Make it the champion even if it is worse than the current one.")
     ] = False,
     overwrite: Annotated[bool, typer.Option(help="Replace an existing model.")] = False,
-    accept_changed_code: AcceptChangedCode = False,
-    data_dir: DataDir = None,
-    tracking_uri: TrackingUri = None,
-    home: Home = DEFAULT_HOME,
-    json: AsJson = False,
 ) -> None:
     """Train the best trial's model on all training data, score it on the test set, write it.
 
@@ -64,29 +90,31 @@ def export(
     from search.tracker import Tracker
     from tracking.home import Home as HomeFolder
 
-    folders = HomeFolder(home)
-    folder, history = known_study(folders, study)
-    notify = Notices(quiet=json)
+    folders = HomeFolder(asked.home)
+    folder, history = known_study(folders, asked.study)
+    notify = Notices(quiet=asked.json)
     target = to or Path("exports") / folder.root.name
 
     def on_epoch(fold: int, number: int, metrics: dict[str, float]) -> None:
-        if not json:
+        if not asked.json:
             shown = "".join(f"  {name} {value:.4f}" for name, value in metrics.items())
             errors.print(f"{f'fold {fold}  ' if fold else ''}epoch {number}{shown}")
 
     result = export_study(
         folders,
-        study,
-        ExportRequest(target, trial, overwrite, formats, ensemble, force, accept_changed_code),
-        data_dir=data_dir,
-        tracker=Tracker(folders, tracking_uri),
+        asked.study,
+        ExportRequest(
+            target, trial, overwrite, formats, ensemble, force, asked.accept_changed_code
+        ),
+        data_dir=asked.data_dir,
+        tracker=Tracker(folders, asked.tracking_uri),
         on_epoch=on_epoch,
         notify=notify,
     )
-    if json:
+    if asked.json:
         print_json(_exported(result) | {"notices": notify.texts})
     else:
-        _print_model(result, history, study, target, home)
+        _print_model(result, history, asked.study, target, asked.home)
 
 
 def _exported(result: "Exported") -> dict[str, Any]:
@@ -104,7 +132,7 @@ def _print_model(
 ) -> None:
     from search.cli.output import duration, percent, say
     from search.cli.tables import chosen_text, confirmed_text, heading
-    from search.text import shell
+    from tracking.text import shell
 
     test, exported = result.test, result.export
     trained = f"{result.samples:,} training samples in {duration(exported.train_seconds)}"
@@ -156,31 +184,25 @@ def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
 
-def evaluate(
-    study: StudyName,
-    accept_changed_code: AcceptChangedCode = False,
-    data_dir: DataDir = None,
-    tracking_uri: TrackingUri = None,
-    home: Home = DEFAULT_HOME,
-    json: AsJson = False,
-) -> None:
+@_of_a_study
+def evaluate(asked: Asked) -> None:
     """Score the study's exported model on the test set, and record that it was opened."""
     from search.cli.output import Notices, print_json
     from search.export.final import evaluate_study
     from search.tracker import Tracker
     from tracking.home import Home as HomeFolder
 
-    folders = HomeFolder(home)
-    notify = Notices(quiet=json)
+    folders = HomeFolder(asked.home)
+    notify = Notices(quiet=asked.json)
     result = evaluate_study(
         folders,
-        study,
-        data_dir=data_dir,
-        tracker=Tracker(folders, tracking_uri),
+        asked.study,
+        data_dir=asked.data_dir,
+        tracker=Tracker(folders, asked.tracking_uri),
         notify=notify,
-        accept_changed_code=accept_changed_code,
+        accept_changed_code=asked.accept_changed_code,
     )
-    if json:
+    if asked.json:
         print_json(
             {**result.test.to_json(), "test_set_openings": result.openings, "notices": notify.texts}
         )

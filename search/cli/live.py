@@ -19,7 +19,6 @@ from search.cli.status import Board, Place
 from search.cli.tables import chosen_text, confirmed_text, failure_text, heading, score_text
 from search.study.opening import OpenStudy
 from search.study.session import OnRecord
-from search.text import counted
 from tracking.history import TrialHistory
 from tracking.records import (
     AttemptFailed,
@@ -31,6 +30,7 @@ from tracking.records import (
     TrialReopened,
 )
 from tracking.stages import fold_scores, score_so_far, stopping_point
+from tracking.text import counted
 
 if TYPE_CHECKING:
     from search.studies import StudyReader
@@ -281,9 +281,9 @@ def watch(study: StudyName, home: Home = DEFAULT_HOME) -> None:
 def _watch(study: str, home: Path) -> None:
     from search.cli.output import say
     from search.studies import known_reader
-    from search.text import shell
     from tracking.home import Home as HomeFolder
     from tracking.lock import holder
+    from tracking.text import shell
 
     reader = known_reader(HomeFolder(home), study)
     history = reader.history

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from search.cli.output import DEFAULT_HOME, AsJson, Home, StudyName
-from search.text import counted, shell
 from tracking.objectives import DEFAULT, OBJECTIVES
+from tracking.text import counted, shell
 
 if TYPE_CHECKING:
     from tracking.history import History, TrialHistory
@@ -38,7 +38,7 @@ def show(
 
 def _show_trial(history: "History", number: int, as_json: bool) -> None:
     from search.cli.output import print_json
-    from search.cli.summary import trial_document
+    from search.cli.run import trial_document
     from search.errors import SettingsError
 
     if number not in history.trials:
@@ -61,7 +61,7 @@ def _show_trial(history: "History", number: int, as_json: bool) -> None:
 
 
 def _document(history: "History") -> dict[str, Any]:
-    from search.cli.summary import study_document
+    from search.cli.run import study_document
 
     return {
         **(history.study.to_json() if history.study else {}),

@@ -9,12 +9,12 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from search.cli.output import duration, params_texts, percent
-from search.text import counted
 from tracking.history import History, TrialHistory
 from tracking.objectives import Objective
 from tracking.provenance import trial_marks
 from tracking.records import TrialConfirmed
 from tracking.stages import confirmed_spread, score_so_far, spread, stages, stopped_at
+from tracking.text import counted
 
 GAP = "  "
 # Characters a list needs beside its row; in fewer it would be a thin, tall column.

@@ -11,7 +11,6 @@ import numpy as np
 
 from search.data import Dataset, prepare_images
 from search.data.arrays import Array, words_of
-from search.text import Notify
 from spaces import (
     PIXEL_RANGES,
     DataSpec,
@@ -24,6 +23,7 @@ from spaces import (
     with_pixels,
     without_augmentation,
 )
+from tracking.text import Notify
 
 PADDING, UNKNOWN = 0, 1
 FIRST_WORD = 2

@@ -25,7 +25,7 @@ from search.data.formats import tfds
 from search.data.formats.idx import find_files, find_part
 from search.data.formats.tfds import TfdsName, find_prepared, prepared_files
 from search.errors import DataError, SettingsError, near_matches
-from search.text import Notify
+from tracking.text import Notify
 
 WHITE = 16
 

@@ -2,15 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 
-from search.doctor.findings import NOTICE, OK, PROBLEM, Finding, Place
-from search.doctor.home import home_findings
+from search.doctor.home import NOTICE, OK, PROBLEM, Finding, Place, home_findings
 from search.doctor.mlflow import Books, repair_study
 from search.doctor.study import study_findings
 from search.errors import SettingsError, near_matches
-from search.text import Notify
 from tracking.home import StudyFolder
 from tracking.lock import holder
 from tracking.repair import examine
+from tracking.text import Notify
 
 
 def examine_home(

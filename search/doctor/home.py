@@ -1,24 +1,73 @@
-"""Checks of a home's folder and disk, and of installed packages."""
+"""Findings, and those about a home's folder and disk, and about installed packages."""
 
+import os
 import platform
 import re
 import shlex
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
 
-from search.doctor.findings import NOTICE, OK, PROBLEM, Finding, Place
-from search.text import counted
+from search.tracker import Tracker
 from tracking.files import amount, free_bytes
+from tracking.home import DEFAULT_HOME, Home
+from tracking.text import counted, shell
+
+OK, NOTICE, PROBLEM = "ok", "notice", "problem"
+
+_SHOWN = 10  # numbers, before "and 5 more"
 
 FEW_BYTES, LOW_BYTES = 200_000_000, 2_000_000_000
 SHOWN_PACKAGES = ("tensorflow", "keras", "optuna", "keras-tuner", "mlflow")
 OLD_SECONDS = 3600  # a younger temporary file may be in use
-
 _SHOWN_FILES = 20
 _REQUIREMENT = re.compile(r"([\w.-]+)\s*>=\s*([\d.]+)$")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The result of one check.
+
+    Attributes:
+        check: what was checked, one word.
+        level: `ok`, `notice` (can be left as it is) or `problem`.
+        text: the result.
+        study: the study it is about; empty for the home.
+        command: the command that helps, quoted for a shell; empty if there is none, or if `text`
+            gives it.
+    """
+
+    check: str
+    level: str
+    text: str
+    study: str = ""
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Place:
+    """What is checked: a home, and the MLflow store its studies are published to."""
+
+    home: Home
+    tracker: Tracker
+
+    def command(self, *words: str, tracked: bool = False) -> str:
+        """Return a command line for this home.
+
+        Args:
+            words: the command and its arguments.
+            tracked: whether the command takes `--tracking-uri`.
+        """
+        more: list[str] = []
+        if self.home.root != DEFAULT_HOME:
+            more += ["--home", str(self.home.root)]
+        address = self.tracker.address
+        if tracked and address is not None and address != os.environ.get("MLFLOW_TRACKING_URI"):
+            more += ["--tracking-uri", self.tracker.shown_uri]
+        return shell(*words, *more)
 
 
 def home_findings(place: Place) -> Iterator[Finding]:

@@ -4,9 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from search.doctor.findings import NOTICE, OK, PROBLEM, Finding, Place
+from search.doctor.home import NOTICE, OK, PROBLEM, Finding, Place
 from search.doctor.study import is_needed, unfinished_text, unusable_predictions
-from search.text import Notify, counted, listed
 from tracking.history import History
 from tracking.home import StudyFolder
 from tracking.journal import JournalError
@@ -16,6 +15,7 @@ from tracking.mlflow.delivery import Offset, address_key
 from tracking.mlflow.mapping import STATUS
 from tracking.repair import Examined, Repair, examine, repair
 from tracking.secrets import place_of
+from tracking.text import Notify, counted, listed
 
 if TYPE_CHECKING:
     from tracking.mlflow.store import TrialRun

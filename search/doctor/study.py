@@ -6,11 +6,9 @@ from pathlib import Path
 from statistics import fmean
 
 from search.data.folds import Folds
-from search.doctor.findings import NOTICE, OK, PROBLEM, Finding, Place
-from search.doctor.home import leftover_findings
+from search.doctor.home import NOTICE, OK, PROBLEM, Finding, Place, leftover_findings
 from search.errors import DataError
 from search.tasks.classification import Predictions, confusion_matrix, macro_f1
-from search.text import counted, listed
 from tracking.files import amount
 from tracking.history import History, TrialHistory
 from tracking.home import StudyFolder
@@ -19,6 +17,7 @@ from tracking.journal_lines import End
 from tracking.records import FoldEnded
 from tracking.repair import Examined
 from tracking.states import TrialState
+from tracking.text import counted, listed
 
 TOLERANCE = 1e-9  # tolerance of scores that are recomputed in another order
 

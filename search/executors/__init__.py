@@ -6,12 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from search.errors import SettingsError
-from search.executors.base import Executor, OnRecord
-from search.executors.inline import InlineExecutor
-from search.executors.limits import Limits, auto_workers, cores
-from search.executors.local import LocalExecutor
+from search.executors.base import (
+    ClusterRequest,
+    Executor,
+    Limits,
+    OnRecord,
+    PerTrial,
+    auto_workers,
+    cores,
+)
+from search.executors.local import InlineExecutor, LocalExecutor
 from search.executors.protocol import Work
-from search.executors.resources import ClusterRequest, PerTrial
 
 EXECUTORS = ("local", "inline", "ray")
 

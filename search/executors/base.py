@@ -1,12 +1,21 @@
-"""The seam to where folds are trained."""
+"""What an executor is, what its workers may take, and what a trial takes of a machine."""
 
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import psutil
 
 from search.executors.protocol import FoldKey, FoldTask, Verdict
 from tracking.records import Record
 
 OnRecord = Callable[[Record], Verdict]
+
+_SHARE = 0.8  # of the machine's memory that all workers may fill
+_NEED = 2_500_000_000  # bytes; what a worker with TensorFlow and a middling model needs
+_EVENTS = Path("/proc/vmstat")
 
 
 class Executor(ABC):
@@ -40,3 +49,113 @@ class Executor(ABC):
     @abstractmethod
     def close(self) -> None:
         """Abandon what runs and let go of workers; may be called twice."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a worker is ended or replaced.
+
+    Attributes:
+        trial_seconds: time a trial may train, finished folds included; None for any.
+        memory: bytes a worker may hold between two tasks; one that holds more is replaced. None
+            for its share of most of the memory of the machine it is on.
+        tasks: number of tasks after which a worker is replaced, for what it may have leaked.
+        still_seconds: time a worker with a task may neither report nor compute.
+        loading_seconds: time it may take to load TensorFlow, the data and the space.
+    """
+
+    trial_seconds: float | None = None
+    memory: int | None = None
+    tasks: int = 200
+    idle_seconds: float = 300.0
+    loading_seconds: float = 900.0
+
+    def on_share(self, share: float) -> "Limits":
+        """Return the limits of a worker that may use a share, 0..1, of this machine."""
+        if self.memory is not None:
+            return self
+        return replace(self, memory=int(psutil.virtual_memory().total * _SHARE * share))
+
+
+def cores() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def auto_workers(samples: int = 0) -> int:
+    """Return how many workers this machine carries: one a core, as far as memory goes.
+
+    Args:
+        samples: bytes of the samples that each holds.
+    """
+    need = _NEED + 2 * samples  # there are two while they are copied
+    return max(1, min(cores(), int(psutil.virtual_memory().total * _SHARE / need)))
+
+
+def out_of_memory_kills() -> int:
+    """Return how many processes the kernel ended for want of memory; 0 where it does not say."""
+    try:
+        lines = _EVENTS.read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine of a cluster.
+
+    Attributes:
+        key: what the cluster calls it.
+        resources: amounts by name: `CPU`, `GPU` and others.
+    """
+
+    key: str
+    resources: Mapping[str, float]
+
+    def __str__(self) -> str:
+        """Say what it has."""
+        return f"{self.resources.get('CPU', 0):g} CPU and {self.resources.get('GPU', 0):g} GPU"
+
+
+@dataclass(frozen=True)
+class PerTrial:
+    """What a trial takes of its machine while it trains.
+
+    Attributes:
+        cpus: processors, and threads to compute with.
+        gpus: share of one GPU, at most a whole one.
+    """
+
+    cpus: int = 1
+    gpus: float = 0.0
+
+    def carried_by(self, nodes: Sequence[Node]) -> int:
+        """Return how many trials the nodes can train at once while nobody else uses them."""
+        return sum(self._on(node) for node in nodes)
+
+    def _on(self, node: Node) -> int:
+        by_processors = int(node.resources.get("CPU", 0.0) / self.cpus)
+        if not self.gpus:
+            return by_processors
+        gpus = int(node.resources.get("GPU", 0.0))
+        # No part of one GPU is lent together with a part of another.
+        on_each = int(1 / self.gpus + 1e-6)  # thirds of a GPU do not quite add up to one
+        return min(by_processors, gpus * on_each)
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        return f"{self.cpus} CPU" + (f" and {self.gpus:g} GPU" if self.gpus else "")
+
+
+@dataclass(frozen=True)
+class ClusterRequest:
+    """Where on a cluster trials are to be trained.
+
+    Attributes:
+        address: `auto`, `HOST:PORT` or `ray://HOST:PORT`; None for this machine alone.
+        per_trial: what each trial takes.
+    """
+
+    address: str | None = None
+    per_trial: PerTrial = field(default_factory=PerTrial)

@@ -1,4 +1,4 @@
-"""Trains folds in supervised worker processes that outlive them."""
+"""Executors of this machine: worker processes, one a slot, or this very process."""
 
 import math
 import time
@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from search.executors.base import Executor, OnRecord
+from search.executors.base import Executor, Limits, OnRecord, cores
 from search.executors.channel import ChannelBroken, ChannelClosed, ready
-from search.executors.limits import Limits, cores
 from search.executors.process import Worker, WorkerFailed, kill
 from search.executors.protocol import (
     Adopt,
@@ -289,3 +288,27 @@ class LocalExecutor(Executor):
     def _replace(self, number: int) -> None:
         self._workers[number].kill()
         self._workers[number] = self._start(number)
+
+
+class InlineExecutor(Executor):
+    """One slot, no worker process; TensorFlow is imported here at the first task."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._tasks: deque[FoldTask] = deque()
+        self._training: Training | None = None
+
+    def submit(self, task: FoldTask) -> None:
+        """Queue the task."""
+        self._tasks.append(task)
+
+    def wait(self, on_record: OnRecord) -> FoldKey:
+        """Train the oldest queued fold to its end."""
+        self._training = self._training or Training(self._work)
+        task = self._tasks.popleft()
+        self._training.train(task, on_record, interruptible=True)
+        return task.key
+
+    def close(self) -> None:
+        """Forget queued tasks."""
+        self._tasks.clear()

@@ -16,9 +16,9 @@ from typing import IO
 import psutil
 
 from search.errors import FoldwiseError
+from search.executors.base import out_of_memory_kills
 from search.executors.channel import Channel, ChannelBroken
 from search.executors.descendants import MARK, end_group, end_marked
-from search.executors.limits import out_of_memory_kills
 from search.executors.protocol import Adopt, FoldTask, FromWorker, Loading, Probe, Ready, Verdict
 from search.executors.worker import Start, command
 from tracking.files import private_file

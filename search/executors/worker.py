@@ -81,8 +81,8 @@ class Training:
         train_fold(self._data, task, on_record, interruptible=interruptible)
 
     def measure(self, probe: Probe) -> ProbeResult:
-        """Train for a moment; see `search.training.probe`."""
-        from search.training.probe import measure
+        """Train for a moment; see `search.training.fold`."""
+        from search.training.fold import measure
 
         return measure(self._data, probe)
 

@@ -11,9 +11,8 @@ from search.data import Dataset
 from search.data.folds import validation_share
 from search.errors import DataError
 from search.export.card import model_card
-from search.export.code import open_model
 from search.export.folder import Code, ModelFolder
-from search.export.predict import class_values
+from search.export.predict import class_values, open_model
 from search.tasks.classification import (
     SCORES,
     Predictions,

@@ -6,15 +6,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from search.data import Dataset, load
+from search.data import Dataset
 from search.data.folds import Folds
 from search.environment import describe_environment, package_versions
 from search.errors import DataError, SettingsError
-from search.export.code import checked, code_of
 from search.export.evaluation import Decision, decide, open_test_set, write_results
 from search.export.folder import ModelFolder, NeedsCode
+from search.export.formats import chosen_formats, default_formats
 from search.export.formats.base import Format
-from search.export.formats.catalog import chosen_formats, default_formats
 from search.export.formats.writing import (
     Written,
     check_target,
@@ -25,6 +24,7 @@ from search.export.formats.writing import (
     staged,
     write_formats,
 )
+from search.export.predict import checked, code_of
 from search.export.refit import (
     Final,
     FinalModel,
@@ -33,11 +33,11 @@ from search.export.refit import (
     chosen_trial,
     refit,
     refit_folds,
+    same_dataset,
 )
 from search.quiet import load_tensorflow, standard_error_to
 from search.studies import StudyReader, known_reader, opened_log
 from search.study.opening import code_now, study_space
-from search.text import Notify
 from search.tracker import Tracker
 from tracking.event_log import EventLog
 from tracking.history import History, TrialHistory
@@ -45,6 +45,7 @@ from tracking.home import Home, StudyFolder
 from tracking.lock import StudyLocked
 from tracking.provenance import code_changes, code_of_trial, sessions_of, version_changes
 from tracking.records import ModelExported, TestSetOpened
+from tracking.text import Notify, shell
 
 REQUIREMENTS = ("tensorflow", "keras", "numpy")
 
@@ -189,14 +190,13 @@ def evaluate_study(
     folder, history = reader.folder, reader.history
     if not history.exports:
         raise SettingsError(
-            f"study {study!r} has no exported model; write one with"
-            f" `python -m search export {study}`"
+            f"study {study!r} has no exported model; write one with `{shell('export', study)}`"
         )
     export = history.exports[-1]
     if history.trials[export.trial].state != "complete":
         raise SettingsError(
             f"trial {export.trial}, whose model was exported, has lost a fold, and so its scores;"
-            f" let it be trained again with `python -m search run --study {study}`"
+            f" let it be trained again with `{shell('run', '--study', study)}`"
         )
     model = ModelFolder(Path(export.folder))
     if model.model_sha256() != export.model_sha256:
@@ -328,25 +328,6 @@ def _told_before(history: History, trial: TrialHistory, final: Final) -> Iterato
         versions = version_changes(session.environment, describe_environment())
         if versions:
             yield f"trial {trial.number} was trained with other versions: now {', '.join(versions)}"
-
-
-def same_dataset(history: History, home: Home, data_dir: Path | None, notify: Notify) -> Dataset:
-    """Return the dataset that a study began with.
-
-    Raises:
-        DataError: it cannot be had, or is another one by now.
-    """
-    if history.study is None:
-        raise SettingsError("the study has not begun")
-    recorded = history.study.dataset
-    dataset = load(recorded["name"], home=home.root, data_dir=data_dir, notify=notify)
-    if dataset.digest != recorded["digest"]:
-        raise DataError(
-            f"dataset {dataset.name} is not the one the study began with"
-            f" (digest {recorded['digest'][:12]}, now {dataset.digest[:12]});"
-            " point `--data-dir` to that one"
-        )
-    return dataset
 
 
 @contextmanager

@@ -22,10 +22,10 @@ from search.data.pictures import MAX_PIXELS
 from search.errors import DataError
 from search.export.archive import fault_in_archive, own_names
 from search.tasks.classification import MEANINGS, Outputs
-from search.text import shell
 from spaces import SpaceError, cause_of
 from tracking.files import whole_file
 from tracking.home import LABELS, METRICS, MODEL
+from tracking.text import shell
 
 MAX_JSON_BYTES = 64 << 20
 MAX_TOKENS = 1_000_000  # tokens of one text

@@ -1,23 +1,27 @@
-"""Train a trial's model again, on all training data or on its folds, to be written."""
+"""A trial's model built again: trained on all training data or on its folds, or only timed."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from search.data import Dataset
+from search.analysis.comparison.contenders import Contender
+from search.data import Dataset, load
 from search.data.folds import Folds, Indices
 from search.data.inputs import Encoder, Inputs, make_inputs, spec_of
 from search.data.pictures import background
-from search.errors import FoldwiseError, SettingsError
+from search.errors import DataError, FoldwiseError, SettingsError
 from search.export.folder import Labels
-from search.export.formats.base import Samples
+from search.export.formats.base import Samples, new_input, with_values
+from search.quiet import load_tensorflow
 from search.seeds import derive
+from search.studies import study_history
 from search.study.opening import code_now, study_space
 from search.tasks.classification import (
     PROBABILITIES,
@@ -26,12 +30,12 @@ from search.tasks.classification import (
     are_probabilities,
     output_units,
 )
-from search.text import shell
 from search.training.batches import Part
 from spaces import Code, Fingerprint, Params, Space, SpaceError, code_of
 from tracking.history import History, TrialHistory
 from tracking.home import Home
 from tracking.provenance import code_changes, code_of_trial
+from tracking.text import Notify, shell
 
 if TYPE_CHECKING:
     from search.training.building import Built, Models
@@ -351,8 +355,6 @@ def _averaged(final: Final, weights: Sequence[Sequence[Any]], outputs: Outputs) 
     """Return one model whose outputs are the means of all models' values for each class."""
     import keras
 
-    from search.export.formats.keras_archive import new_input, with_values
-
     inputs, found = None, []
     encoded, kind = final.samples().encoded, final.dataset.kind
     for number, of_fold in enumerate(weights, start=1):
@@ -370,3 +372,52 @@ def _mean_curves(curves: Sequence[Curves]) -> Curves:
     longest = max(map(len, curves))
     rows = [[curve[epoch] for curve in curves if epoch < len(curve)] for epoch in range(longest)]
     return [{name: fmean(row[name] for row in at) for name in at[0]} for at in rows]
+
+
+def same_dataset(history: History, home: Home, data_dir: Path | None, notify: Notify) -> Dataset:
+    """Return the dataset that a study began with.
+
+    Raises:
+        DataError: it cannot be had, or is another one by now.
+    """
+    if history.study is None:
+        raise SettingsError("the study has not begun")
+    recorded = history.study.dataset
+    dataset = load(recorded["name"], home=home.root, data_dir=data_dir, notify=notify)
+    if dataset.digest != recorded["digest"]:
+        raise DataError(
+            f"dataset {dataset.name} is not the one the study began with"
+            f" (digest {recorded['digest'][:12]}, now {dataset.digest[:12]});"
+            " point `--data-dir` to that one"
+        )
+    return dataset
+
+
+def measured_latencies(
+    home: Home, contenders: Sequence[Contender], *, data_dir: Path | None, notify: Notify
+) -> tuple[float, ...]:
+    """Return the milliseconds of one prediction at batch size 1 on this machine, for each.
+
+    The models are built, not trained: weights do not matter. Imports TensorFlow.
+
+    Args:
+        home: the home, with cached datasets.
+        contenders: the trials to measure, each in the precision of its training.
+        data_dir: folder with the user's datasets.
+        notify: takes notices for the user.
+
+    Raises:
+        DataError: the dataset is not available or has changed since the study began.
+        SettingsError: a study's space is not available or has changed.
+    """
+    load_tensorflow()
+    from search.training.fold import latency_ms
+
+    found = []
+    for contender in contenders:
+        history, folds = study_history(contender.folder), Folds.load(contender.folder.folds)
+        dataset = same_dataset(history, home, data_dir, notify)
+        model = Final.of(history, contender.trial, dataset, folds, home=home)
+        sample = model.inputs.take(model.encoder, folds.used[:1])
+        found.append(latency_ms(model.build(model.precision), sample))
+    return tuple(found)

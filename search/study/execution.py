@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from search.text import counted
+from tracking.text import counted
 
 PRECISIONS = FLOAT32, BFLOAT16 = ("float32", "mixed_bfloat16")
 AUTO = "auto"

@@ -15,7 +15,6 @@ from search.data.duplicates import find_duplicates
 from search.data.folds import Folds
 from search.errors import SettingsError
 from search.study.settings import StudySettings
-from search.text import Notify
 from spaces import (
     Choice,
     Fingerprint,
@@ -32,6 +31,7 @@ from spaces import (
 from tracking.history import History
 from tracking.provenance import code_changes, last_code
 from tracking.records import FORMAT, Json, StudyStarted
+from tracking.text import Notify
 
 
 def first_record(

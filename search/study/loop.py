@@ -9,13 +9,19 @@ from search.data.folds import confirmation_numbers
 from search.errors import FoldwiseError
 from search.executors import Executor
 from search.executors.protocol import GO_ON, HALT, FoldKey, FoldTask, Verdict
-from search.study.attempts import is_worth_repeating, why_given_up
 from search.study.budget import Budget, seconds_to_race
 from search.study.drivers import Driver
 from search.study.feedback import Feedback
 from search.study.pruners import Pruner
 from search.study.pruners.base import Scoreboard
-from search.study.trial_end import OutOfFold, Spent, TrialEnds
+from search.study.trial_end import (
+    Ending,
+    OutOfFold,
+    Spent,
+    TrialEnds,
+    is_worth_repeating,
+    why_given_up,
+)
 from spaces import Params
 from tracking.history import History, TrialHistory
 from tracking.records import (
@@ -276,7 +282,7 @@ class Study:
         """
         reason = self._reason_to_prune(trial) if trial.finished_folds() else ""
         if reason:
-            self._end(trial, "pruned", reason)
+            self._end(trial, Ending("pruned", reason))
         else:
             yield self._turn(trial, self._first_folds(trial))
 
@@ -356,7 +362,7 @@ class Study:
         }
         for trial in racing:
             if reasons[trial.number]:
-                self._end(trial, "pruned", reasons[trial.number], compared_folds=level)
+                self._end(trial, Ending("pruned", reasons[trial.number], compared_folds=level))
                 continue
             until = min(level + 1, folds)
             self._compared[trial.number] = until
@@ -400,7 +406,7 @@ class Study:
             trial = self._history.trials[record.trial]
             reason = self._reason_to_prune(trial)
             if reason:
-                self._end(trial, "pruned", reason)
+                self._end(trial, Ending("pruned", reason))
                 return HALT
         return GO_ON
 
@@ -458,7 +464,7 @@ class Study:
             self._take(self._ends.confirmed(trial, reason=reason, error=error))
             self._stop(trial)
         else:
-            self._end(trial, "failed", reason, error=error, broken=running)
+            self._end(trial, Ending("failed", reason, error), broken=running)
 
     def _finish_if_over(self, turn: Turn) -> None:
         """Do what the end of a turn means: nothing yet, a complete trial, or a confirmed one."""
@@ -473,7 +479,7 @@ class Study:
             if last > self._folds:
                 self._take(self._ends.confirmed(trial))
             else:
-                self._end(trial, "complete")
+                self._end(trial, Ending("complete"))
         self._count_failure(trial)
         if not turn.ahead:
             self._turns.pop(turn.trial, None)
@@ -495,34 +501,19 @@ class Study:
             self._train_again(trial, fold, fault)
         return list(faults)
 
-    def _end(
-        self,
-        trial: TrialHistory,
-        state: str,
-        reason: str = "",
-        *,
-        error: str = "",
-        compared_folds: int = 0,
-        broken: Running | None = None,
-    ) -> None:
+    def _end(self, trial: TrialHistory, ending: Ending, *, broken: Running | None = None) -> None:
         """Record a trial's outcome, and stop what is still trained of it.
 
         Args:
             trial: the trial.
-            state: `complete`, `pruned` or `failed`.
-            reason: why, of a trial that is not complete.
-            error: the traceback of one that failed.
-            compared_folds: see `TrialEnded`.
+            ending: how it ends.
             broken: its fold that broke off.
         """
         running = [one for one in self._running.values() if one.task.trial == trial.number]
         self._take(
             self._ends.ended(
                 trial,
-                state,
-                reason=reason,
-                error=error,
-                compared_folds=compared_folds,
+                ending,
                 spent=_spent(trial, [*running, broken] if broken else running),
                 model=broken.failure.model if broken and broken.failure else None,
             )

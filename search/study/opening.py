@@ -38,7 +38,6 @@ from search.study.identity import (
     without_flip,
 )
 from search.study.settings import IDENTITY, StudySettings, validate
-from search.text import Notify
 from spaces import (
     Fingerprint,
     NarrowedSpace,
@@ -53,6 +52,7 @@ from tracking.history import History
 from tracking.home import Home, StudyFolder
 from tracking.objectives import objective_names
 from tracking.records import StudyStarted
+from tracking.text import Notify
 
 FALLBACK_DATASET, FALLBACK_KIND = "digits", "image"
 TOLD_PARTS = 0.01  # a notice is given from this fraction of texts that are parts of others

@@ -12,7 +12,7 @@ from search.data.folds import Folds
 from search.environment import describe_environment
 from search.errors import DataError, SettingsError
 from search.studies import opened_log
-from search.study.attempts import to_retry
+from search.study.autotune import SessionWorkers
 from search.study.budget import Budget
 from search.study.drivers import make_driver
 from search.study.execution import AUTO
@@ -20,15 +20,14 @@ from search.study.identity import check_code
 from search.study.loop import COMPLETE, Study
 from search.study.opening import OpenStudy
 from search.study.pruners import make_pruner
-from search.study.trial_end import OutOfFold
-from search.study.workers import SessionWorkers
-from search.text import Notify
+from search.study.trial_end import OutOfFold, to_retry
 from search.tracker import Tracker
 from tracking.event_log import EventLog
 from tracking.history import History
 from tracking.lock import StudyLocked
 from tracking.provenance import last_code, version_changes
 from tracking.records import Json, Notice, Record, SessionEnded, SessionStarted
+from tracking.text import Notify
 
 INTERRUPTED = "interrupted"
 

@@ -1,4 +1,4 @@
-"""The ends of trials, put together from their folds: scores, confusion matrix, report."""
+"""What a trial's folds come to: its scores and report, another attempt at one, or its failure."""
 
 import statistics
 import time
@@ -17,9 +17,21 @@ from search.tasks.classification import (
     confusion_matrix,
     macro_f1,
 )
+from spaces import Params
 from tracking.history import History, TrialHistory
 from tracking.home import StudyFolder
-from tracking.records import FoldEnded, Json, TrialConfirmed, TrialEnded
+from tracking.records import (
+    AttemptFailed,
+    FoldEnded,
+    Json,
+    TrialConfirmed,
+    TrialEnded,
+    TrialReopened,
+)
+from tracking.states import TrialState
+
+LOSSES = 3  # attempts that one fold of a trial may cost before it is given up
+_NOT_ITS_OWN = ("lost", "machine")  # causes that another attempt may not meet
 
 
 @dataclass(frozen=True)
@@ -61,6 +73,23 @@ class OutOfFold:
     @cached_property
     def _confirmation_folds(self) -> Folds:
         return Folds.load(self.folder.confirmation_folds)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a trial ends.
+
+    Attributes:
+        state: `complete`, `pruned` or `failed`.
+        reason: why, of a trial that is not complete.
+        error: the traceback of one that failed.
+        compared_folds: see `TrialEnded`.
+    """
+
+    state: str
+    reason: str = ""
+    error: str = ""
+    compared_folds: int = 0
 
 
 @dataclass(frozen=True)
@@ -110,37 +139,32 @@ class TrialEnds:
     def ended(
         self,
         trial: TrialHistory,
-        state: str,
+        ending: Ending,
         *,
-        reason: str = "",
-        error: str = "",
         spent: Spent | None = None,
-        compared_folds: int = 0,
         model: Json | None = None,
     ) -> TrialEnded:
         """Return a trial's outcome, with the scores its finished folds allow.
 
         Args:
             trial: the trial.
-            state: `complete`, `pruned` or `failed`.
-            reason: why, of a trial that is not complete.
-            error: the traceback of one that failed.
+            ending: how it ends.
             spent: what went into folds that have not ended.
-            compared_folds: see `TrialEnded`.
             model: what is known of it from a fold that broke off; see `AttemptFailed`.
         """
         model = trial.model or model or {}
         spent = spent or Spent()
-        folds = {n: f for n, f in trial.finished_folds().items() if n <= (compared_folds or n)}
+        last = ending.compared_folds
+        folds = {n: f for n, f in trial.finished_folds().items() if n <= (last or n)}
         joined, classes = self._joined(folds), self._classes
-        scores = self._scores(trial, folds, joined) if state == "complete" else {}
+        scores = self._scores(trial, folds, joined) if ending.state == "complete" else {}
         trained = trial.finished_folds().values()
         return TrialEnded(
             at=time.time(),
             trial=trial.number,
-            state=state,
-            value=self._value(state, folds, scores),
-            reason=reason,
+            state=ending.state,
+            value=self._value(ending.state, folds, scores),
+            reason=ending.reason,
             scores=scores,
             train_seconds=sum(fold.seconds for fold in trained) + spent.seconds,
             epochs_trained=sum(fold.epochs for fold in trained) + spent.epochs,
@@ -149,8 +173,8 @@ class TrialEnds:
             report=classification_report(joined, classes) if joined else {},
             summary=model.get("summary", ""),
             device=trial.device,
-            error=error,
-            compared_folds=compared_folds,
+            error=ending.error,
+            compared_folds=ending.compared_folds,
         )
 
     def confirmed(
@@ -218,3 +242,36 @@ def _means(folds: Mapping[int, FoldEnded]) -> dict[str, float]:
 
 def _mean(folds: Mapping[int, FoldEnded], name: str) -> float:
     return statistics.fmean(float(getattr(fold, name)) for fold in folds.values())
+
+
+def is_worth_repeating(trial: TrialHistory, failure: AttemptFailed, params: Params) -> bool:
+    """Say whether to train a fold once more: with half the batch size, or with another worker.
+
+    Args:
+        trial: whose fold it is; it knows of the failure.
+        failure: why the fold broke off.
+        params: what it was trained with.
+    """
+    if failure.cause == "memory":
+        return trial.params != params
+    if failure.cause in _NOT_ITS_OWN:
+        return sum(_is_of_same_fold(trial, known, failure) for known in trial.failures) < LOSSES
+    return False
+
+
+def why_given_up(failure: AttemptFailed) -> str:
+    """Return why a trial failed whose fold is not trained once more, and what can be done."""
+    if failure.cause != "machine":
+        return failure.reason
+    return f"{failure.reason} ({LOSSES} times); `run --retry-failed` tries the trial once more"
+
+
+def to_retry(history: History) -> list[TrialReopened]:
+    """Return the records with which all failed trials are tried once more."""
+    failed = [trial for trial in history.finished() if trial.state is TrialState.FAILED]
+    return [TrialReopened(at=time.time(), trial=trial.number) for trial in failed]
+
+
+def _is_of_same_fold(trial: TrialHistory, known: AttemptFailed, failure: AttemptFailed) -> bool:
+    is_same = known.fold == failure.fold if known.fold else known.at > trial.last_fold_at()
+    return known.cause in _NOT_ITS_OWN and is_same and known.at > trial.retried_at

@@ -1,24 +1,29 @@
-"""One fold of one trial: a model is built, trained and scored. Runs in a worker."""
+"""What a worker is asked for: train and score one fold of one trial, or measure how fast it is."""
 
 import gc
+import statistics
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from search.data.arrays import Array
 from search.data.inputs import Encoder
 from search.errors import machine_cause, own_files
-from search.executors.protocol import FoldTask, Verdict
+from search.executors.protocol import FoldTask, Probe, ProbeResult, Verdict
 from search.seeds import derive
-from search.tasks.classification import Predictions, macro_f1, output_units
-from search.training.batches import Part
+from search.tasks.classification import Predictions, are_probabilities, macro_f1, output_units
+from search.training.batches import Batches, Part, lengths_of, shuffled, spread
 from search.training.building import Built
+from search.training.compiling import compile_model
 from search.training.fit import Diverged, Epoch, Fitted, fit
 from search.training.fold_data import FoldData
-from search.training.latency import latency_ms
+from search.training.program import Program
+from search.training.targets import Targets
 from spaces import cause_of, value_text
 from spaces.declaring.importing import shortened
 from tracking.records import (
@@ -34,6 +39,10 @@ from tracking.records import (
 Report = Callable[[Record], Verdict]
 
 LONGEST_ERROR, LONGEST_REASON = 20_000, 500  # characters
+
+WARM_UP, TIMED = 10, 60
+ROUND = 16  # batches between two looks at the clock
+CHECKED = 2_000  # samples, at most
 
 
 class _Stopped(Exception):  # not an error: the coordinator's word
@@ -218,3 +227,89 @@ def _summary(model: keras.Model) -> str:
     lines: list[str] = []
     model.summary(print_fn=lines.append)
     return "\n".join(lines)
+
+
+def latency_ms(model: keras.Model, sample: Array) -> float:
+    """Return the median milliseconds of a prediction at batch size 1 on this machine.
+
+    Weights do not matter, so the model need not be trained. The first calls, which trace and
+    allocate, are not timed.
+
+    Args:
+        model: built.
+        sample: `(1, ...)`, as the model receives it.
+    """
+    predict = tf.function(lambda inputs: model(inputs, training=False))
+    inputs = tf.constant(sample)
+    seconds = [_timed(predict, inputs) for _ in range(WARM_UP + TIMED)]
+    return statistics.median(seconds[WARM_UP:]) * 1000
+
+
+def _timed(predict: tf.types.experimental.PolymorphicFunction, inputs: tf.Tensor) -> float:
+    started = time.perf_counter()
+    # Outputs that lie on a device are only there once they are fetched.
+    [tensor.numpy() for tensor in tf.nest.flatten(predict(inputs))]
+    return time.perf_counter() - started
+
+
+def measure(data: FoldData, probe: Probe) -> ProbeResult:
+    """Train a setting on the first fold for a moment and return how that went.
+
+    The first batches, which trace and allocate, are not timed.
+    """
+    try:
+        return _measured(data, probe)
+    finally:
+        keras.backend.clear_session(free_memory=False)
+
+
+def _measured(data: FoldData, probe: Probe) -> ProbeResult:
+    params = probe.params
+    encoder = data.learn(1, params)
+    training, validation = data.parts(1, encoder)
+    seed = derive(data.seed, "fold", 1)
+    with replace(data, precision=probe.precision).built(params, encoder, seed=seed) as built:
+        return _trained(data, probe, built.model, training, validation)
+
+
+def _trained(
+    data: FoldData, probe: Probe, model: keras.Model, training: Part, validation: Part
+) -> ProbeResult:
+    params, classes = probe.params, len(data.classes)
+    units = output_units(model, classes, training.inputs)
+    if not model.compiled:
+        logits = not are_probabilities(model, training.inputs)
+        compile_model(model, params, units=units, steps=1_000, logits=logits)
+    program = Program(model, training.inputs)
+    targets = Targets.of(model, classes, training.inputs)
+    wanted = (targets.encode(training.labels),)
+    batches = shuffled(
+        training.indices,
+        batch_size=int(params["batch_size"]),
+        seed=data.seed,
+        epoch=0,
+        lengths=lengths_of(training.inputs) if program.trims else None,
+    )
+    rows = spread(validation.indices, CHECKED)
+    program.train(training.inputs, wanted, _some(batches, 0, 2), seed=0)
+    program.outputs(training.inputs, rows)
+    began, done, samples = time.perf_counter(), 0, 0
+    while done < probe.steps if probe.steps else time.perf_counter() < began + probe.seconds:
+        piece = _some(batches, done, ROUND)
+        program.train(training.inputs, wanted, piece, seed=0)
+        done, samples = done + len(piece), samples + len(piece.order)
+    seconds = time.perf_counter() - began
+    found = program.outputs(training.inputs, rows)
+    accuracy = targets.score(found, validation.labels[rows])[1].accuracy
+    return ProbeResult(samples, seconds, done, accuracy, len(rows))
+
+
+def _some(batches: Batches, first: int, count: int) -> Batches:
+    """Return so many of the batches from `first` on, beginning anew after the last."""
+    chosen = np.arange(first, first + count) % len(batches)
+    pieces = [batches.order[batches.ends[i] : batches.ends[i + 1]] for i in chosen]
+    return Batches(
+        np.concatenate(pieces),
+        np.cumsum([0, *map(len, pieces)]),
+        None if batches.longest is None else batches.longest[chosen],
+    )

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from search.errors import SettingsError
 from search.study.settings import StudySettings, parse_overrides, read_config, validate
 from spaces import get_space
-from spaces.declaring.narrowing import narrow
 from spaces.declaring.parameters import SpaceError
+from spaces.declaring.registry import narrow
 from tests.fuzz.damage import LONGEST_MESSAGE, THOUSAND, cleanly, damaged
 
 WHOLE = b"""\

@@ -18,6 +18,7 @@ from tracking.history import History
 from tracking.journal import JournalReader
 from tracking.mlflow.calls import reason
 from tracking.records import EpochEnded, FoldEnded, ModelExported, Record, StudyStarted
+from tracking.text import shell
 
 _TRIES = 5  # of a record that is refused while the sink takes others
 # Records; after a crash those since the last save are published again. What is told of the study as
@@ -311,7 +312,7 @@ class Delivery:
         self._notify(
             f"The tracking server refuses a record ({kind}: {reason(error)});"
             " it is left out there, and kept in the journal;"
-            " `python -m search sync` tries it again."
+            f" `{shell('sync')}` tries it again."
         )
         self._offset = replace(self._offset, refused=self._offset.refused + 1)
         self.failure = None

@@ -5,6 +5,7 @@ from shlex import quote
 from tracking.history import History, TrialHistory
 from tracking.records import StudyStarted
 from tracking.stages import confirmed_spread, count_stages, spread
+from tracking.text import counted
 
 _MAX_LENGTH = 16_000  # MLflow takes 20,000 characters a tag
 
@@ -170,7 +171,7 @@ def _setup(study: StudyStarted) -> str:
         [
             "What was searched:",
             "",
-            f"- Space `{study.space}`, driver `{study.driver}`, {_counted(study.folds, 'fold')},"
+            f"- Space `{study.space}`, driver `{study.driver}`, {counted(study.folds, 'fold')},"
             " the same for every trial.",
             f"- Dataset `{data.get('name')}` from {data.get('source')}: {data.get('samples')}"
             f" training samples, {len(classes)} classes, digest `{str(data.get('digest'))[:12]}`.",
@@ -179,17 +180,13 @@ def _setup(study: StudyStarted) -> str:
     ).strip()
 
 
-def _counted(count: int, name: str) -> str:
-    return f"1 {name}" if count == 1 else f"{count} {name}s"
-
-
 def _openings(history: History) -> str:
     if not history.test_openings:
         return "The test set has not been opened."
     last = history.test_openings[-1]
     count = len(history.test_openings)
     return (
-        f"The test set was opened {_counted(count, 'time')}; the last, for trial {last.trial}:"
+        f"The test set was opened {counted(count, 'time')}; the last, for trial {last.trial}:"
         f" accuracy {last.accuracy:.4f}."
     )
 

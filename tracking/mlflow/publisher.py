@@ -16,6 +16,7 @@ from types import TracebackType
 from tracking.journal import JournalError
 from tracking.mlflow.calls import Abandonable, Overdue, finish, reason
 from tracking.mlflow.delivery import BusyError, Delivery, Sink
+from tracking.text import shell
 
 _GATHER = 5.0  # seconds; a fold's epochs then go together, and MLflow's pages reload every 30 s
 _LONGEST_PAUSE = 60.0  # seconds between tries
@@ -127,7 +128,7 @@ class Publisher:
         except Exception as error:
             logger.info("publishing stopped", exc_info=True)
             why = f"{type(error).__name__}: {reason(error)}"
-            self._notify(f"Publishing to MLflow stopped ({why}); `python -m search sync` goes on.")
+            self._notify(f"Publishing to MLflow stopped ({why}); `{shell('sync')}` goes on.")
         finally:
             self._delivery.close()
             with self._state:
@@ -273,5 +274,5 @@ def _outage(failure: Exception) -> str:
         return f"Not publishing to the tracking server: {failure}."
     return (
         f"The tracking server cannot be reached ({reason(failure)}). The search goes on;"
-        " what is missing there is published later, or by `python -m search sync`."
+        f" what is missing there is published later, or by `{shell('sync')}`."
     )

@@ -7,10 +7,10 @@ from search.analysis.comparison.evidence import Evidence, rivals_of
 from search.data.folds import validation_share
 from search.errors import FoldwiseError, SettingsError
 from search.studies import known_study
-from search.text import shell
 from tracking.history import History, TrialHistory
 from tracking.home import Home, StudyFolder
 from tracking.records import StudyStarted
+from tracking.text import shell
 
 BEST = "best"
 MOST = 12  # compared at once; more would make the pictures unreadable

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from search.analysis.comparison.contenders import Contender
 from search.analysis.comparison.evidence import Entry, Pair, is_afresh
-from search.text import joined
 from tracking.objectives import DEFAULT, objectives_of
+from tracking.text import joined
 
 ON_MCNEMAR = (
     "Where only McNemar's p is small, these particular models differ, but models trained on other"

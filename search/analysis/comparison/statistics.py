@@ -11,12 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from search.analysis.comparison.selection import NAMED, Choice, critical_t, interaction, selected_p
+from search.analysis.comparison.selection import (
+    NAMED,
+    Choice,
+    Numbers,
+    critical_t,
+    interaction,
+    selected_p,
+)
 
 FEWEST_FOR_WILCOXON = 6  # with five differences, no two-sided p can be below 0.05
 FEW_DISCORDANT = 25  # below this, McNemar's test is exact
-
-Numbers = NDArray[np.float64]
 
 _ROUNDING = 1e-12  # closer scores are equal; accuracies are far coarser
 

@@ -5,9 +5,9 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from plotly.graph_objects import Bar, Contour, Figure, Heatmap, Parcoords, Scatter
 
+from search.analysis.comparison.selection import Numbers
 from search.analysis.report.importance import LEAST_COMPLETE
 from search.analysis.report.style import (
     BLUE,
@@ -253,8 +253,6 @@ def _laid_out(
     }
 
 
-Array = NDArray[np.float64]
-
 _LEAST = 8  # trials with a score that use both parameters
 _PAIRED = 4  # most important parameters, in pairs
 _STEPS = 28
@@ -340,7 +338,7 @@ def _surface(subject: Subject, trials: list[TrialHistory], one: Axis, other: Axi
     return Heatmap(**common)
 
 
-def smoothed(points: Array, values: Array, where: Array, numbers: Any) -> Array:
+def smoothed(points: Numbers, values: Numbers, where: Numbers, numbers: Any) -> Numbers:
     """Return the mean of the values near each position, by Gaussian weights; NaN far from all.
 
     The width is the one of `_WIDTHS` that predicts each value best from the others.
@@ -360,26 +358,26 @@ def smoothed(points: Array, values: Array, where: Array, numbers: Any) -> Array:
     weights = np.exp(-np.minimum(reach, 700 * width**2) / (2 * width**2))
     weights[np.isinf(reach)] = 0.0
     means = weights @ values / np.maximum(weights.sum(axis=1), 1e-300)
-    filled: Array = np.where(near, means, np.nan)
+    filled: Numbers = np.where(near, means, np.nan)
     return filled
 
 
-def _distance(places: Array, points: Array, numbers: Any) -> Array:
+def _distance(places: Numbers, points: Numbers, numbers: Any) -> Numbers:
     """Return squared distances `(m, n)`; infinite where an axis without order differs."""
     apart = (places[:, None, :] - points[None, :, :]) ** 2
     apart = np.where(numbers, apart, np.where(apart > 1e-9, np.inf, 0.0))
-    total: Array = apart.sum(axis=2)
+    total: Numbers = apart.sum(axis=2)
     return total
 
 
-def _miss(between: Array, values: Array, width: float) -> float:
+def _miss(between: Numbers, values: Numbers, width: float) -> float:
     weights = np.exp(-between / (2 * width**2))
     sums = weights.sum(axis=1)
     estimates = np.where(sums > 1e-12, weights @ values / np.maximum(sums, 1e-300), values.mean())
     return float(np.mean((estimates - values) ** 2))
 
 
-def _grid(axis: Axis) -> tuple[Array, list[float]]:
+def _grid(axis: Axis) -> tuple[Numbers, list[float]]:
     """Return evenly spaced shares 0 to 1 of an axis, and their positions."""
     low, high = axis.ends
     steps = len(axis.choices) or _STEPS

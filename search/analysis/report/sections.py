@@ -22,9 +22,9 @@ from search.analysis.report.words import (
     unit_of,
 )
 from search.environment import best_params, facts, run_command
-from search.text import counted
 from tracking.history import TrialHistory
 from tracking.stages import count_stages, stages, stopped_at
+from tracking.text import counted
 
 _FOLD_COLUMNS, _BASELINES, _ROWS, _FAILED = 10, 8, 500, 100
 

@@ -21,10 +21,10 @@ from search.analysis.report.words import (
     trial_score_text,
     unit_of,
 )
-from search.text import counted
 from tracking.history import TrialHistory
 from tracking.objectives import Objective
 from tracking.stages import confirmed_spread
+from tracking.text import counted
 
 
 def paired(subject: Subject, first: TrialHistory, second: TrialHistory) -> Difference | None:

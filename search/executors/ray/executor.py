@@ -9,8 +9,7 @@ import ray
 
 from search.environment import package_versions
 from search.errors import StudyFileError, machine_cause, own_files
-from search.executors.base import Executor, OnRecord
-from search.executors.limits import Limits
+from search.executors.base import ClusterRequest, Executor, Limits, OnRecord
 from search.executors.process import WorkerFailed
 from search.executors.protocol import (
     HALT,
@@ -24,16 +23,13 @@ from search.executors.protocol import (
     Work,
 )
 from search.executors.ray.bundles import Bundle, Parcel, dataset_parcel, study_parcel
-from search.executors.ray.cluster import Cluster
-from search.executors.ray.host import Fetched
-from search.executors.ray.pool import RayPool
+from search.executors.ray.cluster import Cluster, RayPool
 from search.executors.ray.remote import COMPARED, Order, Wanted
-from search.executors.ray.worker import RayWorker
-from search.executors.resources import ClusterRequest
-from search.text import Notify
+from search.executors.ray.worker import Fetched, RayWorker
 from tracking.files import make_folder, whole_file
 from tracking.home import StudyFolder
 from tracking.records import AttemptFailed, FoldEnded
+from tracking.text import Notify
 
 _STARTS = 3  # tries to get a worker
 _TICK = 1.0  # seconds

@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 from search.environment import package_versions
 from search.errors import StudyFileError, machine_cause, own_files
-from search.executors.limits import Limits, cores
+from search.executors.base import Limits, PerTrial, cores
 from search.executors.local import LocalExecutor
 from search.executors.protocol import (
     HALT,
@@ -28,9 +28,7 @@ from search.executors.protocol import (
     Verdict,
     Work,
 )
-from search.executors.ray.bundles import CODE, Bundle, reference_at
-from search.executors.ray.placement import place
-from search.executors.resources import PerTrial
+from search.executors.ray.bundles import CODE, Bundle, place, reference_at
 from tracking.home import Home, StudyFolder
 from tracking.records import AttemptFailed, FoldEnded, Record
 

@@ -1,4 +1,4 @@
-"""The interface of export formats: write a model, load it, and predict with it."""
+"""The interface of export formats: what is written, and how a format is loaded and checked."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -6,13 +6,27 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
 from search.data.arrays import Array
 from search.data.inputs import Encoder, ImageEncoder, TextEncoder
 from search.export.folder import Labels
+from search.tasks.classification import (
+    LOGITS,
+    SCORES,
+    SIGMOID_LOGITS,
+    Outputs,
+    last_activation,
+    single,
+)
+
+if TYPE_CHECKING:
+    import keras
+
+VOCABULARY = "vocabulary.txt"
+Margins: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -50,8 +64,6 @@ class Exportable:
 
         Raises any exception for a model that cannot be part of another one.
         """
-        from search.export.formats.keras_archive import probable_model
-
         labels = self.labels
         return probable_model(self.model, labels.meaning, self.samples.encoded, kind=labels.kind)
 
@@ -62,7 +74,7 @@ class Difference:
 
     Attributes:
         largest: over all samples, classes and signatures; NaN if a probability is NaN.
-        way: name of the signature with the largest difference.
+        mode: name of the signature with the largest difference.
     """
 
     largest: float
@@ -165,9 +177,6 @@ def _scale(labels: Labels) -> str:
     return "0..1, float32" if scaled else "0..255"
 
 
-VOCABULARY = "vocabulary.txt"
-
-
 def write_vocabulary(labels: Labels, folder: Path) -> None:
     """Write the vocabulary of a text model, UTF-8; the word in line n (from 1) is token n + 1.
 
@@ -176,9 +185,6 @@ def write_vocabulary(labels: Labels, folder: Path) -> None:
     if isinstance(labels.encoder, TextEncoder):
         content = "".join(f"{word}\n" for word in labels.encoder.words)
         (folder / VOCABULARY).write_text(content, encoding="utf-8", newline="\n")
-
-
-Margins: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
 
 
 def raw_shape(encoder: Encoder) -> tuple[int, ...]:
@@ -204,3 +210,82 @@ def margins(encoder: ImageEncoder) -> Margins | None:
     inner = np.full((1, *encoder.native_shape[:2], encoder.shape[-1]), 255, np.uint8)
     padded = encoder.scale(np.pad(inner, [(0, 0), *border, (0, 0)]))
     return border if np.array_equal(encoder.encode(white), padded) else None
+
+
+def with_values(model: "keras.Model", inputs: Any, outputs: Outputs) -> Any:
+    """Return a symbolic value a class, float32 `(n, classes)`, of a model for symbolic inputs.
+
+    This is `Outputs.values` built from Keras's layers, so that every format can contain it.
+
+    Args:
+        model: with weights.
+        inputs: symbolic inputs.
+        outputs: the meaning of its outputs.
+    """
+    import keras
+    from keras import layers
+
+    found = single(model(inputs))
+    is_one = found.shape[-1] == 1
+    if outputs.meaning == SCORES:
+        if not is_one:
+            return found
+        above = layers.Rescaling(1.0, offset=-outputs.threshold)(found)
+        return layers.Concatenate()([layers.Rescaling(-1.0)(above), above])
+    if outputs.meaning in (LOGITS, SIGMOID_LOGITS):
+        is_softmax = outputs.meaning == LOGITS and not is_one
+        found = layers.Activation("softmax" if is_softmax else "sigmoid")(found)
+    if is_one:
+        return layers.Concatenate()([layers.Rescaling(-1.0, offset=1.0)(found), found])
+    if outputs.meaning == LOGITS or last_activation(model) == "softmax":
+        return found
+    found = layers.ReLU()(found)
+    return found / keras.ops.sum(found, axis=-1, keepdims=True)  # probabilities that sum to 1
+
+
+def probable_model(
+    model: "keras.Model", outputs: Outputs, samples: Array, *, kind: str
+) -> "keras.Model":
+    """Return a functional model with the input `inputs` and the output `probabilities`.
+
+    Args:
+        model: with weights.
+        outputs: what its outputs mean.
+        samples: real ones, as the model receives them.
+        kind: of the samples.
+    """
+    import keras
+    from keras import layers
+
+    inputs = new_input(model, samples, kind)
+    found = with_values(model, inputs, outputs)
+    name = "scores" if outputs.meaning == SCORES else "probabilities"
+    named = layers.Activation("linear", dtype="float32", name=name)(found)
+    made = keras.Model(inputs, named, name="foldwise")
+    outputs_of(made, samples[:1])  # exporters accept only models that have been called
+    return made
+
+
+def new_input(model: "keras.Model", samples: Array, kind: str) -> Any:
+    """Return a symbolic input for a model.
+
+    Args:
+        model: with weights.
+        samples: real ones, as the model receives them.
+        kind: of the samples.
+    """
+    import keras
+
+    known = getattr(model, "inputs", None)
+    if known and len(known) == 1:
+        shape, dtype = tuple(known[0].shape[1:]), known[0].dtype
+    else:  # a custom class that has been called
+        shape, dtype = samples.shape[1:], "int32" if kind == "text" else "float32"
+    return keras.Input(shape, dtype=dtype, name="inputs")
+
+
+def outputs_of(model: "keras.Model", some: Array) -> Array:
+    """Return a model's outputs for a few samples in one batch, float32 `(n, units)`."""
+    import keras
+
+    return np.asarray(keras.ops.convert_to_numpy(single(model(some, training=False))), np.float32)

@@ -5,26 +5,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from search.data.arrays import Array
 from search.export.archive import own_in
 from search.export.folder import Labels, ModelFolder, why_not_read
-from search.export.formats.base import Exportable, Format, Samples, encoded_phrase
-from search.tasks.classification import (
-    LOGITS,
-    SCORES,
-    SIGMOID_LOGITS,
-    Outputs,
-    last_activation,
-    single,
-)
+from search.export.formats.base import Exportable, Format, Samples, encoded_phrase, outputs_of
+from search.export.predict import class_values
 from tracking.home import MODEL
-
-if TYPE_CHECKING:
-    import keras
 
 TRIED_BYTES = 50 << 20  # of weights; of larger models only the configuration is tried in advance
 DIFFERENCE = 1e-3  # of one output; a larger one means that the loaded model differs
@@ -46,8 +36,6 @@ class KerasArchive(Format):
 
     def predict(self, folder: Path, samples: Samples, labels: Labels) -> dict[str, Array]:
         """Return the probabilities that `predict` would give."""
-        from search.export.predict import class_values
-
         model = ModelFolder(folder).load()
         return {"inputs": class_values(model, samples.encoded, labels)}
 
@@ -174,82 +162,3 @@ def _class_of_keras(model: Any) -> type:
     is_graph = kinds[len(own)] is not keras.Model  # except Functional or Sequential
     calls = any({"call", "__call__"} & set(vars(kind)) for kind in own)
     return kinds[len(own)] if is_graph and not calls else type(model)
-
-
-def with_values(model: "keras.Model", inputs: Any, outputs: Outputs) -> Any:
-    """Return a symbolic value a class, float32 `(n, classes)`, of a model for symbolic inputs.
-
-    This is `Outputs.values` built from Keras's layers, so that every format can contain it.
-
-    Args:
-        model: with weights.
-        inputs: symbolic inputs.
-        outputs: the meaning of its outputs.
-    """
-    import keras
-    from keras import layers
-
-    found = single(model(inputs))
-    is_one = found.shape[-1] == 1
-    if outputs.meaning == SCORES:
-        if not is_one:
-            return found
-        above = layers.Rescaling(1.0, offset=-outputs.threshold)(found)
-        return layers.Concatenate()([layers.Rescaling(-1.0)(above), above])
-    if outputs.meaning in (LOGITS, SIGMOID_LOGITS):
-        is_softmax = outputs.meaning == LOGITS and not is_one
-        found = layers.Activation("softmax" if is_softmax else "sigmoid")(found)
-    if is_one:
-        return layers.Concatenate()([layers.Rescaling(-1.0, offset=1.0)(found), found])
-    if outputs.meaning == LOGITS or last_activation(model) == "softmax":
-        return found
-    found = layers.ReLU()(found)
-    return found / keras.ops.sum(found, axis=-1, keepdims=True)  # probabilities that sum to 1
-
-
-def probable_model(
-    model: "keras.Model", outputs: Outputs, samples: Array, *, kind: str
-) -> "keras.Model":
-    """Return a functional model with the input `inputs` and the output `probabilities`.
-
-    Args:
-        model: with weights.
-        outputs: what its outputs mean.
-        samples: real ones, as the model receives them.
-        kind: of the samples.
-    """
-    import keras
-    from keras import layers
-
-    inputs = new_input(model, samples, kind)
-    found = with_values(model, inputs, outputs)
-    name = "scores" if outputs.meaning == SCORES else "probabilities"
-    named = layers.Activation("linear", dtype="float32", name=name)(found)
-    made = keras.Model(inputs, named, name="foldwise")
-    outputs_of(made, samples[:1])  # exporters accept only models that have been called
-    return made
-
-
-def new_input(model: "keras.Model", samples: Array, kind: str) -> Any:
-    """Return a symbolic input for a model.
-
-    Args:
-        model: with weights.
-        samples: real ones, as the model receives them.
-        kind: of the samples.
-    """
-    import keras
-
-    known = getattr(model, "inputs", None)
-    if known and len(known) == 1:
-        shape, dtype = tuple(known[0].shape[1:]), known[0].dtype
-    else:  # a custom class that has been called
-        shape, dtype = samples.shape[1:], "int32" if kind == "text" else "float32"
-    return keras.Input(shape, dtype=dtype, name="inputs")
-
-
-def outputs_of(model: "keras.Model", some: Array) -> Array:
-    """Return a model's outputs for a few samples in one batch, float32 `(n, units)`."""
-    import keras
-
-    return np.asarray(keras.ops.convert_to_numpy(single(model(some, training=False))), np.float32)

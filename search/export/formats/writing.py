@@ -15,8 +15,8 @@ from typing import Any
 from search.environment import package_versions
 from search.errors import FoldwiseError, SettingsError
 from search.export.folder import Labels, why_not_read
-from search.export.formats.base import Difference, Exportable, Format, Samples
-from search.export.formats.catalog import FORMATS, KERAS
+from search.export.formats import FORMATS, KERAS
+from search.export.formats.base import Difference, Exportable, Format, Samples, outputs_of
 from search.export.formats.keras_archive import REGISTER
 from search.quiet import standard_error_to
 from tracking.home import CARD, LABELS, METRICS, MODEL
@@ -69,8 +69,6 @@ class Written:
 
 def exportable(model: Any, labels: Labels, samples: Samples) -> Exportable:
     """Return a model with the data to write and check it."""
-    from search.export.formats.keras_archive import outputs_of
-
     with _exact_products():
         found = outputs_of(model, samples.encoded)
         return Exportable(model, labels, samples, labels.meaning.values(found))

@@ -3,10 +3,10 @@
 import statistics
 
 from search.study.pruners.base import Pruner
-from search.text import counted
 from tracking.history import History, TrialHistory
 from tracking.objectives import Objective
 from tracking.records import FoldEnded
+from tracking.text import counted
 
 WARM_UP_TRIALS = 4
 # Optuna's defaults for its pruner of this name.

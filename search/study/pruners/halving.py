@@ -4,9 +4,9 @@ import math
 from zlib import crc32
 
 from search.study.pruners.base import Pruner
-from search.text import counted
 from tracking.history import History, TrialHistory
 from tracking.records import EpochEnded, FoldEnded
+from tracking.text import counted
 
 FACTOR = 3
 

@@ -6,11 +6,11 @@ from bisect import bisect_right
 from dataclasses import dataclass
 
 from search.study.pruners.base import Pruner
-from search.text import counted
 from spaces import Params
 from tracking.history import History, TrialHistory
 from tracking.records import EpochEnded
 from tracking.tally import rung_of
+from tracking.text import counted
 
 KEEP = 0.45
 LEAST = (4, 3, 2)  # trials that continue after one fold, after two, after more

@@ -40,7 +40,7 @@ def nothing_is_loaded(monkeypatch):
     def loaded(*_: object, **__: object) -> None:
         pytest.fail("data or TensorFlow were loaded")
 
-    monkeypatch.setattr("search.export.final.load", loaded)
+    monkeypatch.setattr("search.export.refit.load", loaded)
     monkeypatch.setattr("search.export.final.load_tensorflow", loaded)
 
 

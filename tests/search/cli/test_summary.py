@@ -1,6 +1,6 @@
 import pytest
 
-from search.cli import output, summary
+from search.cli import output, run
 from tests.studies import StudyBuilder
 
 
@@ -10,7 +10,7 @@ def best(monkeypatch, capsys):
     monkeypatch.setattr(output.console, "_width", 100)
 
     def best(study: StudyBuilder) -> list[str]:
-        summary._print_best(study.history)
+        run._print_best(study.history)
         return [line.strip() for line in capsys.readouterr().out.splitlines()]
 
     return best

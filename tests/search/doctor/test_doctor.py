@@ -10,8 +10,7 @@ import pytest
 
 from search.data.folds import make_folds
 from search.doctor import examine_home
-from search.doctor.findings import NOTICE, OK, PROBLEM, Place
-from search.doctor.home import FEW_BYTES, LOW_BYTES, version_findings
+from search.doctor.home import FEW_BYTES, LOW_BYTES, NOTICE, OK, PROBLEM, Place, version_findings
 from search.doctor.mlflow import differences
 from search.errors import SettingsError
 from search.studies import study_history

@@ -1,5 +1,5 @@
 from search.executors import PerTrial
-from search.executors.resources import Node
+from search.executors.base import Node
 
 
 def nodes(*resources: dict[str, float]) -> list[Node]:

@@ -10,9 +10,16 @@ import pytest
 
 from search.data.inputs import TableEncoder, TextEncoder
 from search.errors import DataError
-from search.export.code import checked, code_of, load_model, made_up, open_model
 from search.export.folder import Labels, ModelFolder, NeedsCode
-from search.export.predict import class_values, predict_samples
+from search.export.predict import (
+    checked,
+    class_values,
+    code_of,
+    load_model,
+    made_up,
+    open_model,
+    predict_samples,
+)
 from tests.studies import StudyBuilder
 from tracking.home import Home
 from tracking.journal import encode

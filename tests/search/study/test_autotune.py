@@ -6,9 +6,15 @@ import pytest
 from search.data.folds import Folds
 from search.errors import FoldwiseError
 from search.executors.protocol import ProbeResult
-from search.study.autotune import ExecutionRequest, key_for, plan_for, recall, remember
+from search.study.autotune import (
+    ExecutionRequest,
+    _samples_held,
+    key_for,
+    plan_for,
+    recall,
+    remember,
+)
 from search.study.execution import ExecutionMode, ExecutionPlan, Load, fastest
-from search.study.workers import _samples_held
 
 LONG = Load(folds=1000, epochs=10, samples=10_000)
 SMALL = Load(folds=6, epochs=2, samples=1_000)

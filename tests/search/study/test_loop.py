@@ -4,12 +4,12 @@ from collections.abc import Callable
 import pytest
 
 from search.executors.protocol import FoldKey, Verdict
-from search.study.attempts import to_retry
 from search.study.budget import Budget
 from search.study.drivers import Driver, FixedDriver, make_driver
 from search.study.loop import FAILURES_IN_A_ROW, Study, StudyStopped
 from search.study.pruners import NoPruner, Pruner, make_pruner
 from search.study.pruners.folds import MedianPruner
+from search.study.trial_end import to_retry
 from spaces import DataSpec, Float, ImageInput, Int, Params, Space
 from tests.fakes import ScriptedExecutor, fold_ended
 from tests.studies import StudyBuilder

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import classification_report, confusion_matrix, f1_score
 
 from search.data.folds import make_folds
-from search.study.trial_end import OutOfFold, Spent, TrialEnds
+from search.study.trial_end import Ending, OutOfFold, Spent, TrialEnds
 from search.tasks.classification import Predictions
 from tests.studies import GivenValues
 from tracking.home import StudyFolder
@@ -67,7 +67,7 @@ def test_a_complete_trial_has_the_scores_that_scikit_learn_gives_its_predictions
     for fold in (2, 3, 1):  # they may end in any order
         study.scored_fold(fold)
     trial = study.history.trials[0]
-    ended = study.ends.ended(trial, "complete")
+    ended = study.ends.ended(trial, Ending("complete"))
     labels, predicted = study.truth()
     accuracies = [trial.finished_folds()[fold].accuracy for fold in (1, 2, 3)]
     assert ended.scores == pytest.approx(
@@ -91,7 +91,7 @@ def test_a_pruned_trial_has_the_mean_of_its_folds_and_counts_what_was_begun(stud
     study.trial(0)
     study.scored_fold(1)
     trial = study.history.trials[0]
-    ended = study.ends.ended(trial, "pruned", reason="it is weak", spent=Spent(0.5, 3))
+    ended = study.ends.ended(trial, Ending("pruned", "it is weak"), spent=Spent(0.5, 3))
     assert ended.value == trial.finished_folds()[1].accuracy
     assert ended.scores == {}
     assert sum(map(sum, ended.confusion)) == 30
@@ -103,7 +103,7 @@ def test_what_a_dropped_trial_trained_ahead_has_no_part_in_its_value(study):
     for fold in (1, 2, 3):
         study.scored_fold(fold)
     trial = study.history.trials[0]
-    ended = study.ends.ended(trial, "pruned", reason="behind", compared_folds=2)
+    ended = study.ends.ended(trial, Ending("pruned", "behind", compared_folds=2))
     accuracies = [trial.finished_folds()[fold].accuracy for fold in (1, 2)]
     assert ended.value == pytest.approx(np.mean(accuracies), abs=1e-12)
     assert sum(map(sum, ended.confusion)) == 60
@@ -137,4 +137,4 @@ def test_an_objective_that_no_fold_has_told_of_is_missing(tmp_path):
     assert study.ends.missing(trial) == "model_parameters"
     study.scored_fold(1)
     assert study.ends.missing(trial) == ""
-    assert study.ends.ended(trial, "complete").scores["latency_ms"] == 2.5
+    assert study.ends.ended(trial, Ending("complete")).scores["latency_ms"] == 2.5

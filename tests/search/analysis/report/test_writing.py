@@ -2,7 +2,7 @@ import hashlib
 
 import pytest
 
-from search.analysis.report.writing import write_report
+from search.analysis.report.report import write_report
 from search.errors import FoldwiseError, SettingsError
 from tests.studies import StudyBuilder
 from tracking.home import Home

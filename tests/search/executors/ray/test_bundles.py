@@ -11,10 +11,10 @@ from search.executors.ray.bundles import (
     Parcel,
     code_files,
     dataset_parcel,
+    place,
     reference_at,
     study_parcel,
 )
-from search.executors.ray.placement import place
 from tests.search.executors.contract import make_study
 
 

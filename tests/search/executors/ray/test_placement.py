@@ -5,8 +5,7 @@ import threading
 import pytest
 
 from search.errors import DataError, SettingsError
-from search.executors.ray.bundles import Bundle
-from search.executors.ray.placement import VARIABLE, cache_root, place, scratch
+from search.executors.ray.bundles import VARIABLE, Bundle, cache_root, place, scratch
 
 CONTENT = {"a.npy": b"one" * 5, "code/b.py": b"two", "empty": b""}
 BUNDLE = Bundle(

@@ -13,7 +13,7 @@ from search.errors import SettingsError
 from search.executors import ClusterRequest, Executor, Limits, PerTrial, make_executor
 from search.executors.local import LocalExecutor, WorkerFailed
 from search.executors.protocol import GO_ON, HALT, FoldTask, Verdict
-from search.executors.ray.placement import VARIABLE
+from search.executors.ray.bundles import VARIABLE
 from search.tasks.classification import Predictions
 from tests.faults.books import journal_faults
 from tests.faults.processes import StudyRun

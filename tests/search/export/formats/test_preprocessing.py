@@ -31,7 +31,7 @@ SAID = (
 def graph_of(encoder):
     import tensorflow as tf
 
-    from search.export.formats.saved_model import preprocessing_of
+    from search.export.formats.runtimes import preprocessing_of
 
     made = preprocessing_of(encoder)
     return made, tf.function(made.encode, input_signature=[made.signature])

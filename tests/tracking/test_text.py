@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 
-from search.text import shell
+from tracking.text import shell
 
 
 @pytest.mark.parametrize("called", ["/home/me/.venv/bin/foldwise", "foldwise.exe"])
