@@ -98,7 +98,7 @@ def _print_list(found: list[Any]) -> None:
         made.add_plain_row(
             space.name,
             ", ".join(space.kinds),
-            space.dataset,
+            space.dataset or "your own",
             str(len(space.searched())),
             ", ".join(space.baselines),
             space.summary,
@@ -113,7 +113,7 @@ def _print_space(space: Any) -> None:
     from spaces import short_text
 
     console.print(f"[bold]{escape(space.name)}[/]: {escape(space.summary)}")
-    console.print(f"takes {' or '.join(space.kinds)} data; dataset {space.dataset}\n")
+    console.print(f"takes {' or '.join(space.kinds)} data; dataset {space.dataset or 'your own'}\n")
     if space.published:
         _print_published(space)
     made = table("parameter", "searched over", "only when")

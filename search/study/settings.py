@@ -239,15 +239,21 @@ class StudySettings(BaseModel):
     ] = False
     driver: Annotated[
         str,
-        _setting(HOW_JUDGED, "Library that proposes params: optuna or keras-tuner.", identity=True),
+        _setting(
+            HOW_JUDGED,
+            "Library that proposes params: optuna or keras-tuner; fixed for none: the baselines"
+            " alone, or a whole grid.",
+            identity=True,
+        ),
     ] = "optuna"
     sampler: Annotated[
         str | None,
         _setting(
             HOW_JUDGED,
-            "Algorithm of the driver: optuna's tpe, random, gp, qmc, cmaes, grid; keras-tuner's"
-            " bayesian, random, hyperband, grid.",
-            unless="tpe; bayesian for keras-tuner",
+            "Algorithm of the driver: "
+            + "; ".join(f"{name}'s {', '.join(known)}" for name, known in DRIVERS.items())
+            + ".",
+            unless="; ".join(f"{default_sampler(name)} for {name}" for name in DRIVERS),
             identity=True,
         ),
     ] = None
@@ -265,7 +271,7 @@ class StudySettings(BaseModel):
         str | None,
         _setting(
             HOW_JUDGED,
-            "How weak trials are pruned: racing, none, median, hyperband, wilcoxon.",
+            f"How weak trials are pruned: {', '.join(PRUNERS)}.",
             unless="racing, none for two objectives",
             identity=True,
         ),
@@ -408,7 +414,7 @@ class StudySettings(BaseModel):
     def _defaults_that_depend(cls, values: dict[str, Any]) -> dict[str, Any]:
         if values.get("pruner") is None:
             several = "," in str(values.get("objective") or "")
-            values = {**values, "pruner": "none" if several else PRUNERS[0]}
+            values = {**values, "pruner": "none" if several else next(iter(PRUNERS))}
         driver = values.get("driver") or "optuna"
         if isinstance(driver, str) and driver in DRIVERS and values.get("sampler") is None:
             values = {**values, "sampler": default_sampler(driver)}

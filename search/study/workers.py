@@ -24,6 +24,7 @@ from search.study.budget import Budget
 from search.study.execution import AUTO, ExecutionMode, ExecutionPlan, Load
 from search.study.identity import study_pixels
 from search.study.opening import OpenStudy
+from search.study.pruners import PRUNERS
 from search.study.settings import StudySettings
 from spaces import ImageInput
 from tracking.history import History
@@ -31,9 +32,7 @@ from tracking.home import Home
 from tracking.objectives import objective_names
 from tracking.records import StudyStarted
 
-# About the share of a trial's folds that are trained: of the few that stay to the end, and of the
-# others (docs/performance.md, "What racing saves").
-_STAYING, _SHARES = 4, {"racing": (0.8, 0.1), "hyperband": (0.8, 0.2), "median": (0.8, 0.4)}
+_STAYING = 4  # trials that stay to the end (docs/performance.md, "What racing saves")
 
 
 class SessionWorkers:
@@ -144,7 +143,7 @@ def _load(opened: OpenStudy, history: History) -> Load:
     baselines = min(trials, len(opened.narrowed.baselines)) if settings.baselines else 0
     trials -= baselines  # which always see all folds
     staying = min(trials, _STAYING)
-    long, short = _SHARES.get(str(settings.pruner), (1.0, 1.0))
+    long, short = PRUNERS[str(settings.pruner)].trained_shares
     epochs = opened.narrowed.space["epochs"]
     return Load(
         folds=settings.folds * (baselines + staying * long + (trials - staying) * short),
