@@ -89,19 +89,21 @@ def _baseline(space: Any, name: str) -> dict[str, Any]:
 
 
 def _print_list(found: list[Any]) -> None:
-    from search.cli.output import console, table
+    from search.cli.output import console
+    from search.cli.tables import Column, Listing
 
-    made = table(
-        "space", "takes", "dataset", "searched", "baselines", "what it is", right=("searched",)
-    )
+    columns = [Column(heading, is_number=False) for heading in ("space", "takes", "dataset")]
+    made = Listing([*columns, Column("searched", spare=1)], "what it is", gap=" ")
     for space in found:
-        made.add_plain_row(
-            space.name,
-            ", ".join(space.kinds),
-            space.dataset or "your own",
-            str(len(space.searched())),
-            ", ".join(space.baselines),
-            space.summary,
+        baselines = f"; baselines {', '.join(space.baselines)}" if space.baselines else ""
+        made.add_row(
+            [
+                space.name,
+                ", ".join(space.kinds),
+                space.dataset or "your own",
+                str(len(space.searched())),
+            ],
+            f"{space.summary}{baselines}".split(),
         )
     console.print(made)
 

@@ -517,15 +517,19 @@ def _known(what: str, value: str, known: Any) -> str:
     return value
 
 
+_RULES = {"int_parsing": "must be a whole number", "float_parsing": "must be a number"}
+
+
 def _fault(entry: Any) -> str:
     name = str(entry["loc"][0]) if entry["loc"] else "settings"
     option = "--" + name.replace("_", "-")
     if entry["type"] == "missing":
-        return f"`{option}` is needed"
+        named = f"; known: {', '.join(space_names())}" if name == "space" else ""
+        return f"`{option}` is needed{named}"
     if entry["type"] == "extra_forbidden":
         return f"`{name}` is no setting; {near_matches(name, StudySettings.model_fields)}"
     message = entry["msg"].removeprefix("Value error, ")
     if entry["type"] == "value_error" and "called" in message:
         return f"`{option}`: {message}"
-    rule = message[0].lower() + message[1:]
+    rule = _RULES.get(entry["type"], message[0].lower() + message[1:])
     return f"`{option}`: {rule}; got {entry['input']!r}"
