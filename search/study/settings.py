@@ -532,4 +532,6 @@ def _fault(entry: Any) -> str:
     if entry["type"] == "value_error" and "called" in message:
         return f"`{option}`: {message}"
     rule = _RULES.get(entry["type"], message[0].lower() + message[1:])
-    return f"`{option}`: {rule}; got {entry['input']!r}"
+    is_bound = entry["type"].endswith(("_than", "_than_equal"))  # of a number, if it is in a text
+    got = str(entry["input"]) if is_bound else repr(entry["input"])
+    return f"`{option}`: {rule}; got {got}"
