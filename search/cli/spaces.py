@@ -114,7 +114,8 @@ def _print_space(space: Any) -> None:
     from search.cli.output import console, table
     from spaces import short_text
 
-    console.print(f"[bold]{escape(space.name)}[/]: {escape(space.summary)}")
+    summary = f": {escape(space.summary)}" if space.summary else ""
+    console.print(f"[bold]{escape(space.name)}[/]{summary}")
     console.print(f"takes {' or '.join(space.kinds)} data; dataset {space.dataset or 'your own'}\n")
     if space.published:
         _print_published(space)
