@@ -336,6 +336,11 @@ def _dataset(
     settings: StudySettings, space: Space, home: Home, data_dir: Path | None, notify: Notify
 ) -> tuple[Dataset, str]:
     wanted = settings.dataset or space.dataset
+    if wanted is None:
+        raise SettingsError(
+            f"space {space.name} has no dataset of its own; name one of {' or '.join(space.kinds)}"
+            " samples with `--dataset`, such as csv:train.csv"
+        )
     try:
         return load(wanted, home=home.root, data_dir=data_dir, notify=notify), ""
     except DatasetNotFound:
