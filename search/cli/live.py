@@ -305,7 +305,7 @@ def _watch(study: str, home: Path) -> None:
 def print_idle(history: "History", home: Path) -> None:
     """Print that no process runs a study, and how to continue it."""
     from search.cli.output import say
-    from search.text import shell
+    from tracking.text import shell
 
     study = history.known_study().study
     place = () if home == DEFAULT_HOME else ("--home", str(home))
