@@ -26,7 +26,7 @@ from tracking.records import (
 from tracking.states import Event, TrialState, after, outcome
 from tracking.tally import Tally, rung_of
 
-RACING = "racing"  # the pruner whose trials wait for each other
+RACING = "racing"  # in earlier journals, the pruner whose trials wait for each other
 
 _INSTANT = 1e-6  # seconds; the least that a time of today can grow by
 _OF_TRIALS = (
@@ -338,7 +338,11 @@ class History:
     @property
     def races(self) -> bool:
         """Whether the study's trials wait for each other."""
-        return self.study is not None and self.study.settings.get("pruner", RACING) == RACING
+        if self.study is None:
+            return False
+        if self.study.waits is not None:
+            return self.study.waits
+        return bool(self.study.settings.get("pruner", RACING) == RACING)
 
     def _end_fold(self, record: FoldEnded) -> None:
         folds, trial = self.folds_of(record), self.trials[record.trial]

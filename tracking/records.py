@@ -73,6 +73,8 @@ class StudyStarted(Record):
         folds_digest: SHA-256 of the fold indices.
         pixels: what the models of a hypermodel for images are given: `raw` (0 to 255) or `scaled`
             (0 to 1); empty for other spaces, and in earlier journals, whose were given the latter.
+        waits: whether sampled trials wait for each other after their first fold; None in earlier
+            journals, where those of racing do.
         format: of the journal: 2 where each line is linked to the one before, 1 where only those
             are that a later version wrote.
         split: of the folds: `share` (validation samples per training sample), `validated` (number
@@ -91,6 +93,7 @@ class StudyStarted(Record):
     folds: int
     folds_digest: str
     pixels: str = ""
+    waits: bool | None = None
     format: int = 1
     split: Json = field(default_factory=dict)
 

@@ -7,6 +7,7 @@ import threading
 import time
 from contextlib import suppress
 from types import FrameType
+from typing import Annotated
 
 import typer
 
@@ -24,12 +25,34 @@ _TO_END = (signal.SIGTERM, signal.SIGHUP)  # both as Ctrl-C, unless `nohup` said
 
 app = typer.Typer(
     name="search",
-    help="Search hyperparameters of Keras models; every trial cross-validated and in MLflow.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        from importlib.metadata import version
+
+        typer.echo(f"Foldwise {version('foldwise')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Search hyperparameters of Keras models; every trial cross-validated and in MLflow."""
+    del version
+
+
 app.command("run")(run_command.run)
 app.command("studies")(show.studies)
 app.command("show")(show.show)

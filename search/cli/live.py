@@ -290,9 +290,8 @@ def _watch(study: str, home: Path) -> None:
     place = () if home == DEFAULT_HOME else ("--home", str(home))
     runs = holder(reader.folder.lock)
     if runs is None:
-        say(f"{study} is not running: {_scoreboard(history)}.")
+        print_idle(history, home)
         say(f"Show      {shell('show', study, *place)}")
-        say(f"Continue  {shell('run', '--study', study, '--trials', _trials(history), *place)}")
         return
     say(f"{study} is run by {runs}: {_scoreboard(history)}. Ctrl-C ends only this display.")
     if not _follow(reader):
@@ -301,6 +300,17 @@ def _watch(study: str, home: Path) -> None:
     end = history.last_end
     say(f"The session has ended ({end.reason if end else ''}): {_scoreboard(history)}.")
     say(f"Show      {shell('show', study, *place)}")
+
+
+def print_idle(history: "History", home: Path) -> None:
+    """Print that no process runs a study, and how to continue it."""
+    from search.cli.output import say
+    from tracking.text import shell
+
+    study = history.known_study().study
+    place = () if home == DEFAULT_HOME else ("--home", str(home))
+    say(f"{study} is not running: {_scoreboard(history)}.")
+    say(f"Continue  {shell('run', '--study', study, '--trials', _trials(history), *place)}")
 
 
 def _follow(reader: "StudyReader") -> bool:

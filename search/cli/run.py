@@ -88,6 +88,8 @@ def _option(name: str, field: FieldInfo) -> inspect.Parameter:
     kind, flags, shown = _kind(field), [], None
     if name == "set":
         kind, shown = list[str], "P=V"
+    elif kind in (int, float):
+        kind, shown = str, f"<{kind.__name__}>"  # so that a fault is told as any other setting's
     elif kind is bool and field.default:
         flags = [f"--{name}/--no-{name}"]
     option = typer.Option(

@@ -1,6 +1,7 @@
 """`show`: one study, or one of its trials; `studies`: all studies of a home."""
 
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,6 +12,7 @@ from tracking.text import counted, shell
 
 if TYPE_CHECKING:
     from tracking.history import History, TrialHistory
+    from tracking.home import StudyFolder
     from tracking.records import FoldEnded, StudyStarted
 
 _REASONS = 20  # lines; a study may prune hundreds of trials
@@ -27,13 +29,15 @@ def show(
     from search.studies import known_study
     from tracking.home import Home as HomeFolder
 
-    _, history = known_study(HomeFolder(home), study)
+    folder, history = known_study(HomeFolder(home), study)
     if trial is not None:
         _show_trial(history, trial, json)
     elif json:
         print_json(_document(history))
     else:
         _print_study(history)
+        if any(trial.ended is None for trial in history.trials.values()):
+            _print_whether_it_runs(history, folder, home)
 
 
 def _show_trial(history: "History", number: int, as_json: bool) -> None:
@@ -108,6 +112,20 @@ def _print_study(history: "History") -> None:
     _print_marks(history)
     _print_test_openings(history)
     _print_repairs(history)
+
+
+def _print_whether_it_runs(history: "History", folder: "StudyFolder", home: Path) -> None:
+    """Print who trains the trials that are not over, or how they are continued."""
+    from search.cli.live import print_idle
+    from search.cli.output import say
+    from tracking.lock import holder
+
+    runs = holder(folder.lock)
+    say("")
+    if runs is None:
+        print_idle(history, home)
+    else:
+        say(f"It is run by {runs}.")
 
 
 def _epochs(start: "StudyStarted") -> str:

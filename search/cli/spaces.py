@@ -89,19 +89,21 @@ def _baseline(space: Any, name: str) -> dict[str, Any]:
 
 
 def _print_list(found: list[Any]) -> None:
-    from search.cli.output import console, table
+    from search.cli.output import console
+    from search.cli.tables import Column, Listing
 
-    made = table(
-        "space", "takes", "dataset", "searched", "baselines", "what it is", right=("searched",)
-    )
+    columns = [Column(heading, is_number=False) for heading in ("space", "takes", "dataset")]
+    made = Listing([*columns, Column("searched", spare=1)], "what it is", gap=" ")
     for space in found:
-        made.add_plain_row(
-            space.name,
-            ", ".join(space.kinds),
-            space.dataset,
-            str(len(space.searched())),
-            ", ".join(space.baselines),
-            space.summary,
+        baselines = f"; baselines {', '.join(space.baselines)}" if space.baselines else ""
+        made.add_row(
+            [
+                space.name,
+                ", ".join(space.kinds),
+                space.dataset or "your own",
+                str(len(space.searched())),
+            ],
+            f"{space.summary}{baselines}".split(),
         )
     console.print(made)
 
@@ -112,8 +114,9 @@ def _print_space(space: Any) -> None:
     from search.cli.output import console, table
     from spaces import short_text
 
-    console.print(f"[bold]{escape(space.name)}[/]: {escape(space.summary)}")
-    console.print(f"takes {' or '.join(space.kinds)} data; dataset {space.dataset}\n")
+    summary = f": {escape(space.summary)}" if space.summary else ""
+    console.print(f"[bold]{escape(space.name)}[/]{summary}")
+    console.print(f"takes {' or '.join(space.kinds)} data; dataset {space.dataset or 'your own'}\n")
     if space.published:
         _print_published(space)
     made = table("parameter", "searched over", "only when")

@@ -43,10 +43,12 @@ class Listing:
     Args:
         columns: those of the cells.
         heading: of the lists; printed where they are beside their rows.
+        gap: between two words of a list.
     """
 
-    def __init__(self, columns: Sequence[Column], heading: str = "") -> None:
+    def __init__(self, columns: Sequence[Column], heading: str = "", *, gap: str = GAP) -> None:
         self._columns = columns
+        self._gap = gap
         self._heading = heading
         self._rows: list[tuple[list[Text], list[str]]] = []
 
@@ -83,7 +85,7 @@ class Listing:
         yield head
         for cells, words in self._rows:
             row = self._row([cells[n] for n in shown], shown, widths)
-            lines = filled(words, max(_LEAST, width - indent))
+            lines = filled(words, max(_LEAST, width - indent), self._gap)
             if beside and lines:
                 row.append(GAP + lines.pop(0))
             row.rstrip()
@@ -119,15 +121,15 @@ class Listing:
         ]
 
 
-def filled(words: Sequence[str], room: int) -> list[str]:
+def filled(words: Sequence[str], room: int, gap: str = GAP) -> list[str]:
     """Return words in lines of at most `room` characters, broken between words.
 
     A longer word continues on the next line.
     """
     lines: list[str] = []
     for word in words:
-        if lines and cell_len(lines[-1] + GAP + word) <= room:
-            lines[-1] += GAP + word
+        if lines and cell_len(lines[-1] + gap + word) <= room:
+            lines[-1] += gap + word
         else:
             lines += chop_cells(word, room)
     return lines

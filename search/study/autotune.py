@@ -37,6 +37,7 @@ from search.study.budget import Budget
 from search.study.execution import AUTO, PRECISIONS, ExecutionMode, ExecutionPlan, Load, fastest
 from search.study.identity import study_pixels
 from search.study.opening import OpenStudy
+from search.study.pruners import PRUNERS
 from search.study.settings import StudySettings
 from spaces import ImageInput, Params, passed_as
 from tracking.files import whole_file
@@ -57,9 +58,7 @@ Start = Callable[[ExecutionMode], LocalExecutor]
 
 _PROCESSORS = Path("/proc/cpuinfo")
 _MOST = 200  # entries; the oldest are removed
-# About the share of a trial's folds that are trained: of the few that stay to the end, and of the
-# others (docs/performance.md, "What racing saves").
-_STAYING, _SHARES = 4, {"racing": (0.8, 0.1), "hyperband": (0.8, 0.2), "median": (0.8, 0.4)}
+_STAYING = 4  # trials that stay to the end (docs/performance.md, "What racing saves")
 
 
 @dataclass(frozen=True)
@@ -408,7 +407,7 @@ def _load(opened: OpenStudy, history: History) -> Load:
     baselines = min(trials, len(opened.narrowed.baselines)) if settings.baselines else 0
     trials -= baselines  # which always see all folds
     staying = min(trials, _STAYING)
-    long, short = _SHARES.get(str(settings.pruner), (1.0, 1.0))
+    long, short = PRUNERS[str(settings.pruner)].trained_shares
     epochs = opened.narrowed.space["epochs"]
     return Load(
         folds=settings.folds * (baselines + staying * long + (trials - staying) * short),

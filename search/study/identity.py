@@ -14,6 +14,7 @@ from search.data import Dataset, known
 from search.data.duplicates import find_duplicates
 from search.data.folds import Folds
 from search.errors import SettingsError
+from search.study.pruners import PRUNERS
 from search.study.settings import StudySettings
 from spaces import (
     Choice,
@@ -57,6 +58,7 @@ def first_record(
         },
         folds=settings.folds,
         folds_digest=folds.digest,
+        waits=PRUNERS[str(settings.pruner)].waits,
         pixels=(given_pixels(space) or "") if dataset.kind == "image" else "",
         format=FORMAT,
     )

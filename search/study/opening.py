@@ -391,6 +391,11 @@ def _dataset(
     notify: Notify,
 ) -> tuple[Dataset, str]:
     wanted = settings.dataset or space.dataset
+    if wanted is None:
+        raise SettingsError(
+            f"space {space.name} has no dataset of its own; name one of {' or '.join(space.kinds)}"
+            " samples with `--dataset`, such as csv:train.csv"
+        )
     try:
         found = load(
             wanted,

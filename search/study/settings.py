@@ -324,15 +324,21 @@ class StudySettings(BaseModel):
     ] = False
     driver: Annotated[
         str,
-        _setting(HOW_JUDGED, "Library that proposes params: optuna or keras-tuner.", identity=True),
+        _setting(
+            HOW_JUDGED,
+            "Library that proposes params: optuna or keras-tuner; fixed for none: the baselines"
+            " alone, or a whole grid.",
+            identity=True,
+        ),
     ] = "optuna"
     sampler: Annotated[
         str | None,
         _setting(
             HOW_JUDGED,
-            "Algorithm of the driver: optuna's tpe, random, gp, qmc, cmaes, grid; keras-tuner's"
-            " bayesian, random, hyperband, grid.",
-            unless="tpe; bayesian for keras-tuner",
+            "Algorithm of the driver: "
+            + "; ".join(f"{name}'s {', '.join(known)}" for name, known in DRIVERS.items())
+            + ".",
+            unless="; ".join(f"{default_sampler(name)} for {name}" for name in DRIVERS),
             identity=True,
         ),
     ] = None
@@ -350,7 +356,7 @@ class StudySettings(BaseModel):
         str | None,
         _setting(
             HOW_JUDGED,
-            "How weak trials are pruned: racing, none, median, hyperband, wilcoxon.",
+            f"How weak trials are pruned: {', '.join(PRUNERS)}.",
             unless="racing, none for two objectives",
             identity=True,
         ),
@@ -493,7 +499,7 @@ class StudySettings(BaseModel):
     def _defaults_that_depend(cls, values: dict[str, Any]) -> dict[str, Any]:
         if values.get("pruner") is None:
             several = "," in str(values.get("objective") or "")
-            values = {**values, "pruner": "none" if several else PRUNERS[0]}
+            values = {**values, "pruner": "none" if several else next(iter(PRUNERS))}
         driver = values.get("driver") or "optuna"
         if isinstance(driver, str) and driver in DRIVERS and values.get("sampler") is None:
             values = {**values, "sampler": default_sampler(driver)}
@@ -596,15 +602,21 @@ def _known(what: str, value: str, known: Any) -> str:
     return value
 
 
+_RULES = {"int_parsing": "must be a whole number", "float_parsing": "must be a number"}
+
+
 def _fault(entry: Any) -> str:
     name = str(entry["loc"][0]) if entry["loc"] else "settings"
     option = "--" + name.replace("_", "-")
     if entry["type"] == "missing":
-        return f"`{option}` is needed"
+        named = f"; known: {', '.join(space_names())}" if name == "space" else ""
+        return f"`{option}` is needed{named}"
     if entry["type"] == "extra_forbidden":
         return f"`{name}` is no setting; {near_matches(name, StudySettings.model_fields)}"
     message = entry["msg"].removeprefix("Value error, ")
     if entry["type"] == "value_error" and "called" in message:
         return f"`{option}`: {message}"
-    rule = message[0].lower() + message[1:]
-    return f"`{option}`: {rule}; got {entry['input']!r}"
+    rule = _RULES.get(entry["type"], message[0].lower() + message[1:])
+    is_bound = entry["type"].endswith(("_than", "_than_equal"))  # of a number, if it is in a text
+    got = str(entry["input"]) if is_bound else repr(entry["input"])
+    return f"`{option}`: {rule}; got {got}"

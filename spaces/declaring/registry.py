@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -210,7 +211,9 @@ def narrow(space: Space, overrides: Mapping[str, str]) -> NarrowedSpace:
             faults.append(str(error))
     for name in overrides:
         if name not in space.names():
-            faults.append(f"`--set {name}`: {space.name} has no such parameter; {_known(space)}")
+            faults.append(
+                f"`--set {name}`: {space.name} has no such parameter; {_known(space, name)}"
+            )
     if not faults:
         faults = [fault for name in overrides if (fault := _idle(parameters, name))]
     if faults:
@@ -269,7 +272,10 @@ def _held(parameter: Parameter) -> Params:
     return {parameter.name: parameter.default}
 
 
-def _known(space: Space) -> str:
+def _known(space: Space, name: str) -> str:
+    close = get_close_matches(name, space.names(), n=2)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
     return f"its parameters: {', '.join(space.names())}"
 
 

@@ -120,7 +120,8 @@ class Published:
     """The published scores of a baseline.
 
     Attributes:
-        model_parameters: exact number of weights on the space's own dataset.
+        model_parameters: exact number of weights on the space's own dataset, or on the one that
+            its module names.
         scores: accuracy (fraction) by dataset; None for this project's own baselines.
         epochs: number of training epochs.
         measured_on: `test`; `validation` for a random part held out of the training data;
@@ -146,7 +147,7 @@ class Space:
             optimizer.
         parameters: in the order of their choice; a condition refers to an earlier one.
         inputs: the models' inputs: one kind, or several in order of preference.
-        dataset: the default dataset.
+        dataset: the default dataset; None: `--dataset` must name one.
         baselines: params by name. A parameter that a baseline does not mention has its default.
         published: published scores by baseline name.
         parameters_known: False for a hypermodel whose data are not known yet.
@@ -163,7 +164,7 @@ class Space:
     build: Callable[[Mapping[str, Any], DataSpec], Any]
     parameters: tuple[Parameter, ...]
     inputs: Input | tuple[Input, ...]
-    dataset: str
+    dataset: str | None = None
     baselines: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     published: Mapping[str, Published] = field(default_factory=dict)
     compiled: bool = False

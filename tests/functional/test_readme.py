@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,13 @@ import typer.main
 
 from search.cli.app import app
 from search.cli.output import DEFAULT_HOME
-from spaces import get_space
+from search.data import known
+from search.data.sources import FORMATS
+from search.executors import EXECUTORS
+from search.study.drivers.catalog import DRIVERS
+from search.study.pruners import PRUNERS
+from spaces import get_space, names
+from tracking.objectives import OBJECTIVES
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -43,6 +50,45 @@ def test_every_command_in_the_tables_exists():
     assert named == set(group.commands)
     options = {option for o in group.commands["run"].params for option in o.opts}
     assert set(re.findall(r"^\| `(--[a-z-]+)", table, re.MULTILINE)) <= options
+
+
+CHOICES = {
+    "--dataset": {*FORMATS, *(entry.name for entry in known())},
+    "--driver": {*DRIVERS, *chain(*DRIVERS.values())},
+    "--executor": EXECUTORS,
+    "--objective": OBJECTIVES,
+    "--pruner": PRUNERS,
+}
+
+
+@pytest.mark.parametrize("option", CHOICES)
+def test_every_choice_of_an_option_is_in_its_row_of_the_table(option):
+    [row] = re.findall(rf"^\| `{option}`.*$", README, re.MULTILINE)
+    words = set(re.findall(r"[\w-]+", row))
+    assert set(CHOICES[option]) <= words
+
+
+@pytest.mark.parametrize(
+    ("option", "choices"),
+    [
+        ("--dataset", FORMATS),
+        ("--driver", DRIVERS),
+        ("--sampler", {*chain(*DRIVERS.values())}),
+        ("--executor", EXECUTORS),
+        ("--pruner", PRUNERS),
+    ],
+)
+def test_the_help_names_every_choice(option, choices):
+    command = typer.main.get_command(app).commands["run"]
+    [told] = [parameter.help for parameter in command.params if option in parameter.opts]
+    assert set(choices) <= set(re.findall(r"[\w-]+", told))
+
+
+def test_every_space_and_its_baselines_are_in_the_table():
+    rows = README.split("## Spaces")[1].split("`spaces NAME`")[0]
+    for name in names():
+        [row] = re.findall(rf"^\| [^|]*`{name}`.*$", rows, re.MULTILINE)
+        assert all(f"`{baseline}`" in row for baseline in get_space(name).baselines)
 
 
 def test_the_make_targets_exist():

@@ -1,6 +1,8 @@
 """What every named space promises: exact numbers of weights, and models that fit their data."""
 
 import random
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,18 +19,27 @@ DATA = {
     },
     "sst2": {"bilstm": DataSpec((50,), 2, "text", 10_000)},
 }
-SMALL = DataSpec((28, 28, 1), 10)
+# For a space whose dataset is not above, by the kind of samples it takes first. The published
+# number of weights of a space without a dataset is that on these.
+SMALL = {
+    "image": DataSpec((28, 28, 1), 10),
+    "table": DataSpec((8,), 3, "table"),
+    "text": DataSpec((50,), 2, "text", 10_000),
+}
 BASELINES = [(space, name) for space in names() for name in get_space(space).published]
 QUICK = [name for name in names() if name not in ("resnet152v2", "vgg16")]
 
 
 def spec(space):
-    return DATA.get(get_space(space).dataset, {}).get(space, SMALL)
+    found = get_space(space)
+    return DATA.get(found.dataset, {}).get(space, SMALL[found.kinds[0]])
 
 
 def sample(data, count=2):
     if data.kind == "text":
         return np.ones((count, *data.input_shape), np.int32)
+    if data.kind == "table":
+        return np.ones((count, *data.input_shape), np.float32)
     return np.full((count, *data.input_shape), 255, np.uint8)
 
 
@@ -89,3 +100,15 @@ def test_padding_changes_nothing_for_the_bilstm():
     tokens = np.array([[5, 6, 7]], np.int32)
     padded = np.pad(tokens, [(0, 0), (0, 9)])
     assert np.allclose(model(tokens), model(padded), atol=1e-6)
+
+
+def test_the_space_in_the_guide_has_its_dropout_only_where_it_is_switched_on(tmp_path):
+    guide = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
+    path = tmp_path / "my_branches.py"
+    path.write_text(re.search(r"```python\n# my_branches\.py\n(.*?)```", guide, re.DOTALL)[1])
+    space, data = get_space(f"{path}:SPACE"), SMALL["table"]
+    for is_on in (False, True):
+        model = space.build(space.complete({"with_dropout": is_on}), data)
+        kinds = [type(layer).__name__ for layer in model.layers]
+        assert ("Dropout" in kinds) == is_on
+        assert model.output_shape == (None, data.classes)

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import count, takewhile
+from typing import ClassVar
 
 from spaces import Params
 from tracking.history import History, TrialHistory
@@ -64,9 +65,12 @@ class Pruner(ABC):
     Attributes:
         waits: whether sampled trials wait after their first fold until all have finished one;
             they are then judged together, fold by fold, by `reason_to_drop`.
+        trained_shares: about which share of its folds is trained of a trial that is among the best
+            few, and of any other one; for estimates of how long a study takes.
     """
 
-    waits = False
+    waits: ClassVar[bool] = False
+    trained_shares: ClassVar[tuple[float, float]] = (1.0, 1.0)
 
     def __init__(self, objective: Objective, *, winners: int = 1) -> None:
         """Compare by an objective; at least `winners` trials should see all folds."""

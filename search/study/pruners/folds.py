@@ -25,6 +25,8 @@ class MedianPruner(Pruner):
         warm_up: number of complete trials needed before any is pruned.
     """
 
+    trained_shares = (0.8, 0.4)
+
     def __init__(
         self, objective: Objective, *, winners: int = 1, warm_up: int = WARM_UP_TRIALS
     ) -> None:

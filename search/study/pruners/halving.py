@@ -23,6 +23,8 @@ class HyperbandPruner(Pruner):
     massively parallel hyperparameter tuning", 2020, as in Optuna.
     """
 
+    trained_shares = (0.8, 0.2)
+
     def reason_to_stop(self, trial: TrialHistory, history: History) -> str:
         """Compare with the trials of the same bracket at the same rung."""
         folds = history.study.folds if history.study else 1

@@ -42,6 +42,7 @@ class RacingPruner(Pruner):
     """
 
     waits = True
+    trained_shares = (0.8, 0.1)
     _known_pool: "_Pool | None" = None
 
     def compared_after(self, params: Params) -> int:

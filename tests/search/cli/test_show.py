@@ -56,6 +56,19 @@ def test_a_study_of_one_objective_looks_as_it_always_did(show):
     assert list(table)[:5] == ["trial", "1", "0", "2", "3"]  # best first, then by number
 
 
+def test_a_study_with_trials_that_are_not_over_says_that_nobody_runs_it_and_how_it_goes_on(show):
+    study = StudyBuilder().every_kind_of_trial()
+    assert any(trial.ended is None for trial in study.history.trials.values())
+    name = study.history.study.study
+    shown = show(study)
+    assert f"\n{name} is not running: " in shown
+    assert f"\nContinue  python -m search run --study {name} --trials " in shown
+    over = StudyBuilder("over")
+    over.session()
+    over.complete_trial(0)
+    assert "is not running" not in show(over)
+
+
 def test_a_pruned_trial_tells_where_it_stopped_and_what_it_had_there(show):
     table = rows(show(StudyBuilder(folds=5).race()))
     assert table["2"][:5] == ["2", "pruned", "0.6980", "-", "fold 1, epoch 2"]

@@ -1,4 +1,5 @@
 import json
+import re
 import sys
 
 import pytest
@@ -56,6 +57,16 @@ def test_it_is_told_on_what_a_score_was_measured_and_how_long_studies_train_base
     assert "0.8463 on fashion_mnist (last fifth)" in shown
     assert "0.9064 on fashion_mnist (test)" in shown
     assert "A study trains its baselines for its own `--epochs`, like all its trials." in shown
+
+
+@pytest.mark.parametrize("width", [60, 80, 130])
+def test_the_list_of_spaces_breaks_no_word(said, width):
+    shown = said(width=width)
+    assert max(map(len, shown.splitlines())) <= width
+    for name in names():
+        space = get_space(name)
+        words = re.split("[ ,;]+", f"{name} {' '.join(space.baselines)} {space.summary}")
+        assert set(words) <= set(re.split(r"[\s,;]+", shown))
 
 
 @pytest.mark.parametrize("name", names())

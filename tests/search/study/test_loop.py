@@ -7,7 +7,7 @@ from search.executors.protocol import FoldKey, Verdict
 from search.study.budget import Budget
 from search.study.drivers import Driver, FixedDriver, make_driver
 from search.study.loop import FAILURES_IN_A_ROW, Study, StudyStopped
-from search.study.pruners import NoPruner, Pruner, make_pruner
+from search.study.pruners import PRUNERS, NoPruner, Pruner, make_pruner
 from search.study.pruners.folds import MedianPruner
 from search.study.trial_end import to_retry
 from spaces import DataSpec, Float, ImageInput, Int, Params, Space
@@ -599,7 +599,7 @@ def test_a_notice_is_kept_once_whoever_finds_it() -> None:
 # What a repair left out.
 
 
-@pytest.mark.parametrize("pruner", ["none", "median", "racing", "hyperband", "wilcoxon"])
+@pytest.mark.parametrize("pruner", PRUNERS)
 def test_a_lost_fold_is_trained_again_and_nothing_else_and_the_study_is_as_before(pruner):
     whole = FoldData()
     race(whole, ScriptedExecutor(good_when_large), pruner)

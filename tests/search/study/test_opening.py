@@ -5,8 +5,16 @@ import numpy as np
 import pytest
 
 from search.data.duplicates import families
+<<<<<<< HEAD
 from search.data.splits import make_folds
+=======
+from search.data.folds import make_folds
+from search.errors import SettingsError
+>>>>>>> main
 from search.study.opening import OpenStudy, open_study
+from search.study.pruners import PRUNERS
+from search.study.pruners.racing import RacingPruner
+from tracking.history import History
 from tracking.home import Home
 
 
@@ -77,3 +85,43 @@ def test_a_family_that_makes_folds_unequal_is_told(tmp_path: Path) -> None:
     [notice] = [text for text in told if text.startswith("Folds are unequal")]
     assert "the largest is 39 of 60 samples" in notice
     assert "an even share is 20" in notice
+
+
+ROWS = """
+from spaces import Int, Space, TableInput
+
+
+def build(parameters, data):
+    raise NotImplementedError
+
+
+SPACE = Space(name="rows", inputs=TableInput(), parameters=(Int("units", 4, 8),), build=build)
+"""
+
+
+def test_a_space_without_a_dataset_asks_for_one_and_takes_one(tmp_path: Path) -> None:
+    (tmp_path / "rows.py").write_text(ROWS)
+    (tmp_path / "t.csv").write_text("label,x\n" + "0,1\n1,2\n" * 10)
+    asked = {"space": f"{tmp_path / 'rows.py'}:SPACE", "folds": 2}
+    home = Home(tmp_path / "home")
+    with pytest.raises(SettingsError) as caught:
+        open_study(asked, home=home, data_dir=None, notify=print)
+    assert "space rows has no dataset of its own; name one of table samples" in str(caught.value)
+    assert "`--dataset`" in str(caught.value)
+    asked["dataset"] = f"csv:{tmp_path / 't.csv'}"
+    study = open_study(asked, home=home, data_dir=None, notify=print)
+    assert study.settings.study == "rows-t"
+
+
+def test_an_entry_in_the_table_is_all_that_a_pruner_needs_to_let_trials_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Patient(RacingPruner):
+        pass
+
+    monkeypatch.setitem(PRUNERS, "patient", Patient)
+    for name, pruner in PRUNERS.items():
+        study, _ = opened(tmp_path, phrases(4), pruner=name)
+        assert study.start.settings["pruner"] == name
+        assert History.of([study.start]).races == pruner.waits
+    assert History.of([study.start]).races

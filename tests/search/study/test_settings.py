@@ -30,7 +30,8 @@ def test_defaults_are_those_of_the_documentation():
         ({"folds": 21}, "less than or equal to 20; got 21"),
         ({"epochs": 0}, "`--epochs`"),
         ({"trials": 0}, "`--trials`"),
-        ({"trials": "many"}, "got 'many'"),
+        ({"trials": "many"}, "`--trials`: must be a whole number; got 'many'"),
+        ({"trials": "2.5"}, "`--trials`: must be a whole number; got '2.5'"),
         ({"limit_samples": 3}, "`--limit-samples`"),
         ({"seed": -1}, "`--seed`"),
         ({"timeout": "soon"}, "must be a duration such as 90s, 15m or 2h; got 'soon'"),
@@ -49,7 +50,7 @@ def test_all_faults_are_reported_together():
     with pytest.raises(SettingsError) as caught:
         validate({"folds": 99, "epochs": 0, "driver": "x"})
     assert len(str(caught.value).splitlines()) == 4
-    assert "`--space` is needed" in str(caught.value)
+    assert "`--space` is needed; known: bilstm, cnn" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from search.executors.protocol import FoldKey, FoldTask
 from search.study.budget import Budget
 from search.study.drivers import FixedDriver
 from search.study.loop import Study
-from search.study.pruners import make_pruner
+from search.study.pruners import PRUNERS, make_pruner
 from tests.fakes import attempt_failed, epoch_ended, fold_ended
 from tests.studies import GivenValues
 from tracking.event_log import EventLog
@@ -236,7 +236,7 @@ def test_an_interrupted_race_of_several_workers_ends_as_with_one(stop_after):
     assert journal.outcomes() == lone.outcomes()
 
 
-@pytest.mark.parametrize("pruner", ["none", "median", "racing", "hyperband", "wilcoxon"])
+@pytest.mark.parametrize("pruner", PRUNERS)
 @pytest.mark.parametrize("seed", range(4))
 def test_every_trial_ends_once_and_nothing_of_it_is_recorded_afterwards(pruner, seed):
     journal = Journal(pruner)
