@@ -5,13 +5,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from search.data.arrays import Texts, pieces, words_of
+from search.data.arrays import LABELS, Texts, array_file, map_array, pieces, words_of, write_array
 from search.data.dataset import Dataset, Samples
+from search.data.folds import joined_groups
+from search.errors import DataError
 
 HASH_BYTES = 16  # bytes: among a billion samples a collision has a probability of 1e-21
 
@@ -87,7 +90,7 @@ def find_duplicates(dataset: Dataset) -> Duplicates:
     )
 
 
-def numbered(sets: list[Samples]) -> NDArray[np.int64]:
+def numbered(sets: "list[Samples | NDArray[Any]]") -> NDArray[np.int64]:
     """Return a number for each sample of all sets, in order; equal samples have the same."""
     joined = bytearray()
     for samples in sets:
@@ -102,17 +105,103 @@ def numbered(sets: list[Samples]) -> NDArray[np.int64]:
     return numbers
 
 
-def _digests(samples: Samples) -> Iterator[bytes]:
+def _digests(samples: Samples | NDArray[Any]) -> Iterator[bytes]:
     if isinstance(samples, Texts):
         for text in samples:
             yield blake2b(text.encode(), digest_size=HASH_BYTES).digest()
         return
     for _, piece in pieces(samples):
         # Adding zero turns -0.0, which equals 0.0 but has other bytes, into 0.0.
-        content = (piece + piece.dtype.type(0)).tobytes()
+        values = piece + piece.dtype.type(0)
+        if values.dtype.kind == "f":
+            values[np.isnan(values)] = np.nan  # of many bit patterns
+        content = values.tobytes()
         size = len(content) // len(piece)
         for start in range(0, len(content), size):
             yield blake2b(content[start : start + size], digest_size=HASH_BYTES).digest()
+
+
+def equal_groups(samples: Samples | NDArray[Any]) -> NDArray[np.int64] | None:
+    """Return a number for each sample such that equal ones have the same; None if none are equal.
+
+    Args:
+        samples: images, rows or sequences `(n, ...)`, of which missing values are equal; or texts.
+    """
+    return _several(numbered([samples]))
+
+
+def related_groups(samples: Samples | NDArray[Any]) -> NDArray[np.int64] | None:
+    """Return a number for each sample such that those that must stay together have the same.
+
+    These are equal samples, and texts with the text that contains them; see `families`. None if all
+    are alone.
+    """
+    own = _several(families(samples)) if isinstance(samples, Texts) else None
+    return joined_groups(own, equal_groups(samples))
+
+
+def _several(numbers: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    return numbers if int(numbers.max(initial=-1)) + 1 < len(numbers) else None
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Which training samples are equal to others.
+
+    Attributes:
+        groups: (n,), the same number for equal training samples; None if none are equal.
+        tested: how many are equal to a test sample.
+    """
+
+    groups: NDArray[np.int64] | None
+    tested: int
+
+    @property
+    def surplus(self) -> int:
+        """Number of samples that are equal to an earlier one."""
+        return 0 if self.groups is None else len(self.groups) - int(self.groups.max()) - 1
+
+
+# Derived from a dataset's arrays and stored beside them: `(n + 1,)`, the groups of its training
+# samples, then how many of them are in the test set.
+COPIES = "train_copies"
+
+
+def copies_in(dataset: Dataset) -> Copies:
+    """Return which training samples of a dataset are equal; found out once and stored beside it.
+
+    The test set's inputs are read for it, not its labels; see `find_duplicates`.
+
+    Raises:
+        DataError: it cannot be stored.
+    """
+    path, count = array_file(dataset.folder, COPIES), len(dataset.train_labels)
+    stored = _stored(path, count)
+    if stored is None:
+        numbers = numbered([dataset.train_samples, dataset.open_test()[0]])
+        train = np.unique(numbers[:count], return_inverse=True)[1]
+        tested = int(np.isin(numbers[:count], numbers[count:]).sum())
+        stored = np.append(train, tested)
+        try:
+            write_array(path, LABELS, stored.shape, [stored])
+        except OSError as error:
+            raise DataError(f"{path} cannot be written: {error}. Free some space.") from error
+    return Copies(_several(stored[:count]), int(stored[count]))
+
+
+def _stored(path: Path, count: int) -> NDArray[np.int64] | None:
+    """Return what was derived earlier; None if it is not there, or damaged."""
+    if not path.exists():
+        return None
+    try:
+        array = np.array(map_array(path))
+    except DataError:
+        return None
+    fits = array.dtype == LABELS and array.shape == (count + 1,)
+    # Groups are numbered without gaps, and no more samples are tested than there are.
+    if not fits or array.min() < 0 or array[count] > count:
+        return None
+    return array if len(np.unique(array[:count])) == array[:count].max() + 1 else None
 
 
 def _repeats(groups: NDArray[np.int64], labels: NDArray[np.int64]) -> Repeats:

@@ -72,7 +72,7 @@ def folds_from(
             _indices(part, len(chosen), f"fold {number}'s {name} part")
             for part, name in ((train, "training"), (validation, "validation"))
         ]
-        shared = np.intersect1d(*parts)
+        shared = np.intersect1d(parts[0], parts[1])
         if len(shared):
             raise SettingsError(
                 f"`cv`: a sample must not be in both parts of a fold; {len(shared):,} are in fold"

@@ -411,9 +411,9 @@ def _load(opened: OpenStudy, history: History) -> Load:
     long, short = _SHARES.get(str(settings.pruner), (1.0, 1.0))
     epochs = opened.narrowed.space["epochs"]
     return Load(
-        folds=settings.folds * (baselines + staying * long + (trials - staying) * short),
+        folds=len(opened.folds) * (baselines + staying * long + (trials - staying) * short),
         epochs=round(fmean([epochs.default] if epochs.fixed else cast("Any", epochs.grid()))),
-        samples=len(opened.folds.train[0]),
+        samples=round(fmean(map(len, opened.folds.train))),
         limit=settings.timeout,
     )
 
