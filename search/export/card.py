@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from search.analysis.comparison.statistics import over_folds, wilson
-from search.data.folds import share_of
+from search.data.folds import coverage, share_of
 from search.environment import facts, run_command
 from tracking.history import History, TrialHistory
 from tracking.records import ModelExported, StudyStarted, TestSetOpened
@@ -93,6 +93,9 @@ def _scores(history: History, export: ModelExported, test: TestSetOpened | None)
             ("times the study's test set was opened", len(history.test_openings), ""),
         ],
     )
+    how_often = coverage(study)
+    if how_often:
+        yield f"Out of fold, {how_often}."
     yield (
         "The interval of the cross-validation allows for overlapping training parts (corrected"
         " resampled variance, Nadeau and Bengio 2003), that of the test accuracy for the number of"
