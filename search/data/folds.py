@@ -186,9 +186,10 @@ def hold_out(
         lacking = np.setdiff1d(classes, labels[parts[0]])
         if len(lacking) or not len(parts[1]):
             raise DataError(
-                f"{origin} has no test part, so a fifth of its groups is held out; class"
-                f" {lacking[0] if len(lacking) else classes[0]} is in too few groups. Add samples"
-                " of it in other groups, or a test part."
+                f"{origin} has no test part, so a fifth is held out in whole groups, such as equal"
+                f" samples; class {lacking[0] if len(lacking) else classes[0]} is in too few of"
+                " them. Add other samples of it, or a test part; if samples are equal,"
+                " `--allow-duplicates` lets them be on both sides."
             )
         return parts
     from sklearn.model_selection import train_test_split
