@@ -375,7 +375,8 @@ def stratified_part(
     if not alone.all():
         together = np.bincount(classes[~alone], minlength=len(present))
         several = _mixed_groups(np.flatnonzero(~alone), numbers, random)
-        _take_groups(taken, several, classes, -(-together * size // len(labels)), size)
+        share = np.minimum(quotas, -(-together * size // len(labels)))
+        _take_groups(taken, several, classes, share, size)
     for number, quota in enumerate(quotas - np.bincount(classes[taken], minlength=len(present))):
         picked = random.permutation(np.flatnonzero((classes == number) & alone))
         taken[picked[: max(0, quota)]] = True

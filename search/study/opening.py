@@ -11,6 +11,7 @@ from typing import Any
 from search.data import Dataset, DatasetNotFound, Reading, load
 from search.data.folds import Folds
 from search.data.inputs import data_spec, space_on
+from search.data.splits import SPLITTER
 from search.errors import SettingsError
 from search.quiet import standard_error_to
 from search.studies import StudyReader, no_study, study_folder
@@ -116,6 +117,12 @@ def open_study(
         raise SettingsError("give the epochs once: `--epochs N`, or `--set epochs=LOW:HIGH`")
     if asked.get("epochs", 0) is None:
         asked = {name: value for name, value in asked.items() if name != "epochs"}
+    if splitter is not None:
+        if asked.get("split") not in (None, SPLITTER):
+            raise SettingsError(
+                f"give one way of splitting: `cv` or `split`; got both ({asked['split']})"
+            )
+        asked = {**asked, "split": SPLITTER}
     settings, reader = _merged(asked, home)
     outline = _space(settings.space, home)
     if outline.parameters_known:

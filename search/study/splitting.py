@@ -87,12 +87,7 @@ class Splitting:
         """
         name = settings.split
         if before is None or name is None:
-            name = _chosen(name, dataset, splitter)
-        elif splitter is not None and name != SPLITTER:
-            raise SettingsError(
-                f"study {before.study!r} began with `--split {name}`, not with a splitter from"
-                " Python; leave out `cv`, or name another study"
-            )
+            name = _chosen(name, dataset)
         split = Split.parse(name, settings.gap)
         if settings.confirm and split.is_single:
             raise SettingsError(
@@ -266,12 +261,8 @@ class Splitting:
         return left_out(self.dataset, notify) if self.settings.drop_duplicates else None
 
 
-def _chosen(name: str | None, dataset: Dataset, splitter: Any) -> str:
+def _chosen(name: str | None, dataset: Dataset) -> str:
     """Return the name of the split that is asked for, or that the dataset suggests."""
-    if splitter is not None:
-        if name not in (None, SPLITTER):
-            raise SettingsError(f"give one way of splitting: `cv` or `--split`; got both ({name})")
-        return SPLITTER
     has = {extra for extra in ("groups", "time", "folds") if extra in dataset.extras}
     if name is not None:
         lacking = {GROUP: "groups", STRATIFIED_GROUP: "groups", TIME: "time", GIVEN: "folds"}
