@@ -33,7 +33,7 @@ from search.analysis.comparison.contenders import Contender
 from search.analysis.comparison.evidence import PEERS, Evidence, rivals_of
 from search.analysis.comparison.selection import LEAST_SHARE, Choice, interaction, selected_p
 from search.analysis.comparison.statistics import corrected_difference
-from search.data.folds import validation_share
+from search.data.folds import share_of, validation_share
 from tracking.history import FoldHistory, History, TrialHistory
 from tracking.home import StudyFolder
 from tracking.records import (
@@ -212,7 +212,7 @@ def _rules(
 def _confirmed_rules(
     study: Study, best: TrialHistory, baseline: TrialHistory
 ) -> Iterator[tuple[str, float, float]]:
-    share = validation_share(study.history.known_study().folds)
+    share = share_of(study.history.known_study())
     for name, folds in (
         ("further", _confirmation),
         ("joined", lambda t: [*_own(t), *_confirmation(t)]),

@@ -62,6 +62,18 @@ def _git(folder: Path, *arguments: str) -> str:
 _OPTIONS = {  # setting: option of `run`, in the order of the command
     "space": "--space",
     "dataset": "--dataset",
+    "target": "--target",
+    "ignore": "--ignore",
+    "types": "--types",
+    "text": "--text",
+    "groups": "--groups",
+    "time": "--time",
+    "weights": "--weights",
+    "fold_column": "--fold-column",
+    "header": "--header",
+    "decimal": "--decimal",
+    "split": "--split",
+    "gap": "--gap",
     "folds": "--folds",
     "epochs": "--epochs",
     "seed": "--seed",
@@ -102,6 +114,7 @@ def facts(history: History) -> list[tuple[str, str]]:
         ("training samples used", f"{data.get('samples', 0):,}"),
         ("dataset digest (SHA-256)", str(data.get("digest", ""))),
         ("folds digest (SHA-256)", study.folds_digest),
+        ("folds cut in Python by", str(study.split.get("splitter", ""))),
         ("git commit", _commit(environment.get("git") or {})),
         ("versions", _versions(environment.get("versions") or {})),
         ("machine", _machine(environment)),
@@ -125,15 +138,31 @@ def _options(study: StudyStarted) -> Iterator[tuple[str, ...]]:
     epochs = study.parameter("epochs")
     if known.get("epochs") is None and not epochs.get("searched") and "epochs" not in known["set"]:
         known["epochs"] = epochs.get("default")
+    if "split" not in known and study.kind != "text":  # began when copies were not kept together
+        known["allow_duplicates"] = True
+    if "splitter" in study.split:
+        known |= {"split": None, "folds": None}  # a command cannot pass it
+    unless = {"gap": 0, "header": "first"}
     for name, option in _OPTIONS.items():
-        if known.get(name) not in (None, "auto"):
-            yield option, str(known[name])
+        value = _as_text(known.get(name))
+        if value not in ("", "auto") and known[name] != unless.get(name):
+            yield option, value
     for name, value in sorted(known["set"].items()):
         yield "--set", f"{name}={value}"
     if known.get("baselines") is False:
         yield ("--no-baselines",)
-    if known.get("drop_duplicates"):
-        yield ("--drop-duplicates",)
+    for name in ("drop_duplicates", "allow_duplicates", "skip_unreadable"):
+        if known.get(name):
+            yield (f"--{name.replace('_', '-')}",)
+
+
+def _as_text(value: Any) -> str:
+    """Return a setting's value as an option takes it; empty for none."""
+    if isinstance(value, dict):
+        return ",".join(f"{name}={one}" for name, one in value.items())
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value))
+    return "" if value is None else str(value)
 
 
 def _trials(history: History) -> int:

@@ -17,8 +17,10 @@ from rich.table import Table
 from search.cli.output import DEFAULT_HOME, Home, StudyName, duration, errors, params_text
 from search.cli.status import Board, Place
 from search.cli.tables import chosen_text, confirmed_text, failure_text, heading, score_text
+from search.data.splits import STRATIFIED
 from search.study.opening import OpenStudy
 from search.study.session import OnRecord
+from search.study.settings import StudySettings
 from tracking.history import TrialHistory
 from tracking.records import (
     AttemptFailed,
@@ -257,12 +259,17 @@ def _announce(opened: OpenStudy) -> None:
     errors.print(
         f"[bold]{verb} {escape(str(settings.study))}[/]: space {escape(settings.space)},"
         f" {history.dataset['samples']:,} training samples of {opened.dataset.title},"
-        f" {counted(settings.folds, 'fold')},"
+        f" {counted(history.folds, 'fold')}{_split(settings)},"
         f" {counted(opened.narrowed.space['epochs'].describe(), 'epoch')},"
         f" seed {settings.seed},"
         f" {settings.driver}/{settings.sampler}",
         soft_wrap=not errors.is_terminal,
     )
+
+
+def _split(settings: StudySettings) -> str:
+    """Return how the folds are cut, where it is not the usual way."""
+    return "" if settings.split in (None, STRATIFIED) else f" ({settings.split})"
 
 
 _PAUSE = 0.5  # seconds between two reads of the journal

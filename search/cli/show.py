@@ -89,7 +89,7 @@ def _print_study(history: "History") -> None:
     data, settings = start.dataset, start.settings
     console.print(
         f"[bold]{escape(start.study)}[/]: space {escape(start.space)}, {data['samples']:,} training"
-        f" samples of {data['name']}, {counted(start.folds, 'fold')},"
+        f" samples of {data['name']}, {counted(start.folds, 'fold')}{_split(settings)},"
         f" {counted(_epochs(start), 'epoch')},"
         f" seed {settings['seed']}, {start.driver}/{settings['sampler']}",
         soft_wrap=True,
@@ -226,6 +226,11 @@ def _print_trial(history: "History", trial: "TrialHistory") -> None:
             console.print(escape(error), soft_wrap=True)
 
 
+def _split(settings: "dict[str, Any]") -> str:
+    split = settings.get("split")
+    return "" if split in (None, "stratified") else f" ({split})"
+
+
 def _score_text(name: str, score: float, trial: "TrialHistory") -> str:
     from search.cli.output import percent
 
@@ -257,6 +262,7 @@ def _print_folds(folds: "dict[int, FoldEnded]") -> None:
 def _print_confusion(history: "History", confusion: list[list[int]]) -> None:
     from search.cli.output import console
     from search.cli.tables import Column, Listing
+    from search.data.folds import coverage
 
     if not confusion or history.study is None or len(confusion) > 12:
         return
@@ -270,7 +276,12 @@ def _print_confusion(history: "History", confusion: list[list[int]]) -> None:
     made = Listing([Column(corner, is_number=False), *map(Column, headings)])
     for name, row in zip(names, confusion, strict=True):
         made.add_row([name, *(str(count) if count else "·" for count in row)])
-    console.print("Out-of-fold confusion matrix (columns: predicted)")
+    how_often = coverage(history.study)
+    console.print(
+        "Out-of-fold confusion matrix (columns: predicted"
+        + (f"; {how_often})" if how_often else ")"),
+        soft_wrap=True,
+    )
     console.print(made)
 
 

@@ -38,7 +38,9 @@ from search.errors import DataError, SettingsError
 from spaces import ImageInput
 
 FORMAT = 2
-FORMATS = (1, FORMAT)  # tables of the first hold float32
+# Of the first, tables hold float32, and test parts that were held out may hold copies of training
+# samples.
+FORMATS = (1, FORMAT)
 FILE = "meta.json"
 _DAMAGES = (ArithmeticError, AttributeError, RecursionError)  # huge numbers and deep nesting
 MANY = 1000  # files that get a stamp each
@@ -126,7 +128,12 @@ class Manifest:
         temporary.replace(folder / FILE)
 
     def with_stamp(self, stamp: Stamp) -> "Manifest":
-        """Return the manifest with one more source; it replaces the same files read alike."""
+        """Return the manifest with one more source; it replaces the same files read alike.
+
+        Sources that an earlier version read are forgotten: they may be read otherwise now.
+        """
+        if self.format != FORMAT:
+            return replace(self, stamps=(stamp,), format=FORMAT)
         read = ([path for path, _, _ in stamp.files], stamp.reading)
         others = [s for s in self.stamps if ([p for p, _, _ in s.files], s.reading) != read]
         return replace(self, stamps=(*others, stamp))
@@ -362,10 +369,12 @@ def remembered(root: Path, name: str, stamp: Stamp, digest: str | None = None) -
         return None
     for dataset in kept(root, name):
         manifest = Manifest.read(dataset.folder)
-        is_current = manifest.format == FORMAT or manifest.kind != "table"
-        if not is_current and manifest.digest != digest:
-            continue
-        if any((old.files, old.reading) == (stamp.files, stamp.reading) for old in manifest.stamps):
+        if manifest.digest == digest:  # whatever the options are called now
+            is_it = any(old.files == stamp.files for old in manifest.stamps)
+        else:
+            read = ((old.files, old.reading) for old in manifest.stamps)
+            is_it = manifest.format == FORMAT and (stamp.files, stamp.reading) in read
+        if is_it:
             return replace(dataset, source=stamp.source)
     return None
 

@@ -1,17 +1,22 @@
 """Samples that occur more than once, and texts that contain one another."""
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
 from itertools import count
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from search.data.arrays import Texts, pieces, words_of
+from search.data.arrays import LABELS, array_file, map_array, pieces, words_of, write_array
 from search.data.dataset import Dataset, Samples
+from search.data.folds import joined_groups
+from search.errors import DataError
+
+AnySamples: TypeAlias = Samples | NDArray[Any] | Sequence[str]
 
 HASH_BYTES = 16  # bytes: among a billion samples a collision has a probability of 1e-21
 
@@ -87,32 +92,128 @@ def find_duplicates(dataset: Dataset) -> Duplicates:
     )
 
 
-def numbered(sets: list[Samples]) -> NDArray[np.int64]:
+def numbered(sets: Iterable[AnySamples]) -> NDArray[np.int64]:
     """Return a number for each sample of all sets, in order; equal samples have the same."""
+    return numbered_digests(digest for samples in sets for digest in digests(samples))
+
+
+def numbered_digests(found: Iterable[bytes]) -> NDArray[np.int64]:
+    """Return a number for each digest, equal ones the same, from 0 as they first appear.
+
+    Args:
+        found: digests as `sample_digest` returns them.
+    """
     joined = bytearray()
-    for samples in sets:
-        for digest in _digests(samples):
-            joined += digest
-    digests = np.frombuffer(joined, np.uint64).reshape(-1, HASH_BYTES // 8)
-    order = np.lexsort(digests.T)
-    ordered = digests[order]
+    for digest in found:
+        joined += digest
+    rows = np.frombuffer(joined, np.uint64).reshape(-1, HASH_BYTES // 8)
+    order = np.lexsort(rows.T)
+    ordered = rows[order]
     changes = (ordered[1:] != ordered[:-1]).any(axis=1)
-    numbers = np.empty(len(digests), np.int64)
-    numbers[order] = np.concatenate([[0], np.cumsum(changes)])
-    return numbers
+    numbers = np.empty(len(rows), np.int64)
+    numbers[order] = np.concatenate([[0], np.cumsum(changes)])[: len(rows)]
+    firsts = np.unique(numbers, return_index=True)[1]
+    places = np.empty(len(firsts), np.int64)
+    places[np.argsort(firsts)] = np.arange(len(firsts))
+    return places[numbers]
 
 
-def _digests(samples: Samples) -> Iterator[bytes]:
-    if isinstance(samples, Texts):
-        for text in samples:
-            yield blake2b(text.encode(), digest_size=HASH_BYTES).digest()
+def sample_digest(content: bytes) -> bytes:
+    """Return what stands for a sample with this content."""
+    return blake2b(content, digest_size=HASH_BYTES).digest()
+
+
+def digests(samples: AnySamples) -> Iterator[bytes]:
+    """Yield what stands for each sample; equal samples, missing values included, have the same."""
+    if not isinstance(samples, np.ndarray):
+        yield from (sample_digest(text.encode()) for text in samples)
         return
     for _, piece in pieces(samples):
         # Adding zero turns -0.0, which equals 0.0 but has other bytes, into 0.0.
-        content = (piece + piece.dtype.type(0)).tobytes()
+        values = piece + piece.dtype.type(0)
+        if values.dtype.kind == "f":
+            values[np.isnan(values)] = np.nan  # of many bit patterns
+        content = values.tobytes()
         size = len(content) // len(piece)
         for start in range(0, len(content), size):
-            yield blake2b(content[start : start + size], digest_size=HASH_BYTES).digest()
+            yield sample_digest(content[start : start + size])
+
+
+def related_groups(samples: AnySamples) -> NDArray[np.int64] | None:
+    """Return a number for each sample such that those that must stay together have the same.
+
+    These are equal samples, and texts with the text that contains them; see `families`. None if all
+    are alone.
+    """
+    equal = several(numbered([samples]))
+    if isinstance(samples, np.ndarray):
+        return equal
+    return joined_groups(several(families(samples)), equal)
+
+
+def several(numbers: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """Return the numbers of groups, without gaps; None if each has a single member."""
+    return numbers if int(numbers.max(initial=-1)) + 1 < len(numbers) else None
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Which training samples are equal to others.
+
+    Attributes:
+        groups: (n,), the same number for equal training samples; None if none are equal.
+        tested: how many are equal to a test sample.
+    """
+
+    groups: NDArray[np.int64] | None
+    tested: int
+
+    @property
+    def surplus(self) -> int:
+        """Number of samples that are equal to an earlier one."""
+        return 0 if self.groups is None else len(self.groups) - int(self.groups.max()) - 1
+
+
+# Derived from a dataset's arrays and stored beside them: `(n + 1,)`, the groups of its training
+# samples, then how many of them are in the test set.
+COPIES = "train_copies"
+
+
+def copies_in(dataset: Dataset) -> Copies:
+    """Return which training samples of a dataset are equal; found out once and stored beside it.
+
+    The test set's inputs are read for it, not its labels; see `find_duplicates`.
+
+    Raises:
+        DataError: it cannot be stored.
+    """
+    path, count = array_file(dataset.folder, COPIES), len(dataset.train_labels)
+    stored = _stored(path, count)
+    if stored is None:
+        numbers = numbered([dataset.train_samples, dataset.open_test()[0]])
+        train = np.unique(numbers[:count], return_inverse=True)[1]
+        tested = int(np.isin(numbers[:count], numbers[count:]).sum())
+        stored = np.append(train, tested)
+        try:
+            write_array(path, LABELS, stored.shape, [stored])
+        except OSError as error:
+            raise DataError(f"{path} cannot be written: {error}. Free some space.") from error
+    return Copies(several(stored[:count]), int(stored[count]))
+
+
+def _stored(path: Path, count: int) -> NDArray[np.int64] | None:
+    """Return what was derived earlier; None if it is not there, or damaged."""
+    if not path.exists():
+        return None
+    try:
+        array = np.array(map_array(path))
+    except DataError:
+        return None
+    fits = array.dtype == LABELS and array.shape == (count + 1,)
+    # Groups are numbered without gaps, and no more samples are tested than there are.
+    if not fits or array.min() < 0 or array[count] > count:
+        return None
+    return array if len(np.unique(array[:count])) == array[:count].max() + 1 else None
 
 
 def _repeats(groups: NDArray[np.int64], labels: NDArray[np.int64]) -> Repeats:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +87,11 @@ class Folds:
         """Number of different samples in validation parts."""
         return len(np.unique(np.concatenate(self.validation)))
 
+    def beside(self, rows: Indices) -> tuple[Indices | None, NDArray[np.floating] | None]:
+        """Return groups and times of some samples, as far as there are any."""
+        groups, time = self.groups, self.time
+        return None if groups is None else groups[rows], None if time is None else time[rows]
+
     @classmethod
     def joined(cls, several: "Iterable[Folds]") -> "Folds":
         """Return the folds of all arguments in order."""
@@ -100,12 +105,13 @@ class Folds:
 
     def save(self, path: Path) -> None:
         """Write the folds to a `.npz` file, which is complete or absent."""
-        arrays = {f"train_{i}": part for i, part in enumerate(self.train, start=1)}
+        arrays: dict[str, NDArray[Any]] = {"digest": np.array(self.digest)}
+        arrays |= {f"train_{i}": part for i, part in enumerate(self.train, start=1)}
         arrays |= {f"validation_{i}": part for i, part in enumerate(self.validation, start=1)}
         beside = {"groups": self.groups, "time": self.time}
-        arrays |= {name: array for name, array in beside.items() if array is not None}
+        arrays |= {name: np.asarray(one) for name, one in beside.items() if one is not None}
         with whole_file(path) as file:
-            np.savez(file, allow_pickle=False, digest=np.array(self.digest), **arrays)
+            np.savez(file, allow_pickle=False, **arrays)
 
     @classmethod
     def load(cls, path: Path, *, digest: str | None = None) -> "Folds":
@@ -180,9 +186,10 @@ def hold_out(
         lacking = np.setdiff1d(classes, labels[parts[0]])
         if len(lacking) or not len(parts[1]):
             raise DataError(
-                f"{origin} has no test part, so a fifth of its groups is held out; class"
-                f" {lacking[0] if len(lacking) else classes[0]} is in too few groups. Add samples"
-                " of it in other groups, or a test part."
+                f"{origin} has no test part, so a fifth is held out in whole groups, such as equal"
+                f" samples; class {lacking[0] if len(lacking) else classes[0]} is in too few of"
+                " them. Add other samples of it, or a test part; if samples are equal,"
+                " `--allow-duplicates` lets them be on both sides."
             )
         return parts
     from sklearn.model_selection import train_test_split
@@ -283,6 +290,23 @@ def share_of(study: StudyStarted) -> float:
     return float(study.split.get("share") or validation_share(study.folds))
 
 
+def coverage(study: StudyStarted) -> str:
+    """Return how often a study's samples are validated, where it is not once each; else nothing."""
+    used, validated = int(study.dataset.get("samples", 0)), study.split.get("validated")
+    if validated is None:
+        return ""
+    times = float(study.split.get("repeats", 1))
+    missing = used - int(validated)
+    parts = [f"{missing:,} of {used:,} samples are in no validation part"] if missing else []
+    if times > 1:
+        parts.append(
+            f"each is predicted {times:g} times"
+            if not missing
+            else f"others are predicted {times:.3g} times"
+        )
+    return "; ".join(parts)
+
+
 def confirmation_numbers(folds: int) -> range:
     """Return the numbers of the confirmation folds of a study with this many folds."""
     return range(folds + 1, folds * (1 + CONFIRMATIONS) + 1)
@@ -351,7 +375,8 @@ def stratified_part(
     if not alone.all():
         together = np.bincount(classes[~alone], minlength=len(present))
         several = _mixed_groups(np.flatnonzero(~alone), numbers, random)
-        _take_groups(taken, several, classes, -(-together * size // len(labels)), size)
+        share = np.minimum(quotas, -(-together * size // len(labels)))
+        _take_groups(taken, several, classes, share, size)
     for number, quota in enumerate(quotas - np.bincount(classes[taken], minlength=len(present))):
         picked = random.permutation(np.flatnonzero((classes == number) & alone))
         taken[picked[: max(0, quota)]] = True
@@ -369,7 +394,7 @@ def _quotas(counts: Indices, size: int) -> Indices:
     quotas = np.floor(shares).astype(np.int64)
     largest = np.argsort(quotas - shares, kind="stable")[: size - int(quotas.sum())]
     quotas[largest] += 1
-    return quotas
+    return np.asarray(quotas, np.int64)
 
 
 def _mixed_groups(rows: Indices, numbers: Indices, random: np.random.RandomState) -> list[Indices]:

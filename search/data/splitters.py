@@ -1,5 +1,6 @@
 """Folds from Python: of scikit-learn's splitters, or given as pairs of indices."""
 
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -44,17 +45,22 @@ def folds_from(
             a training part has a single class.
     """
     chosen = np.arange(len(labels)) if limit_to is None else limit_to
-    if hasattr(splitter, "split"):
+    if _is_splitter(splitter):
         within = samples if limit_to is None else _taken(samples, chosen)
+        own = None if groups is None else groups[chosen]
         try:
-            found = list(
-                splitter.split(within, labels[chosen], None if groups is None else groups[chosen])
-            )
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                found = list(splitter.split(within, labels[chosen], own))
         except Exception as error:  # the user's own, or of its arguments
             raise SettingsError(
                 f"`cv`: {described(splitter)} cannot cut {len(chosen):,} samples:"
                 f" {type(error).__name__}: {error}"
             ) from error
+        for warning in caught:
+            is_moot = "groups parameter is ignored" in str(warning.message)  # they are kept whole
+            if notify is not None and not is_moot:
+                notify(f"{described(splitter)}: {warning.message}")
     else:
         found = _listed(splitter)
     if not 1 <= len(found) <= MAX_IN_ALL:
@@ -72,7 +78,7 @@ def folds_from(
             _indices(part, len(chosen), f"fold {number}'s {name} part")
             for part, name in ((train, "training"), (validation, "validation"))
         ]
-        shared = np.intersect1d(*parts)
+        shared = np.intersect1d(parts[0], parts[1])
         if len(shared):
             raise SettingsError(
                 f"`cv`: a sample must not be in both parts of a fold; {len(shared):,} are in fold"
@@ -85,10 +91,14 @@ def folds_from(
 
 def described(splitter: Any) -> str:
     """Return how a splitter from Python is shown and recorded."""
-    if not hasattr(splitter, "split"):
+    if not _is_splitter(splitter):
         return "index pairs"
     text = " ".join(repr(splitter).split())
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def _is_splitter(given: Any) -> bool:
+    return hasattr(given, "split") and not isinstance(given, str | bytes)
 
 
 def _listed(pairs: Any) -> list[Any]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from search.analysis.comparison.statistics import over_folds, wilson
-from search.data.folds import validation_share
+from search.data.folds import coverage, share_of
 from search.environment import facts, run_command
 from tracking.history import History, TrialHistory
 from tracking.records import ModelExported, StudyStarted, TestSetOpened
@@ -76,7 +76,7 @@ def _scores(history: History, export: ModelExported, test: TestSetOpened | None)
     trial, study = history.trials[export.trial], history.known_study()
     scores = trial.ended.scores if trial.ended else {}
     accuracies = [fold.accuracy for fold in trial.finished_folds().values()]
-    interval = over_folds(accuracies, test_share=validation_share(study.folds))
+    interval = over_folds(accuracies, test_share=share_of(study))
     yield _table(
         ("measure", "value", "95 % interval"),
         [
@@ -93,6 +93,9 @@ def _scores(history: History, export: ModelExported, test: TestSetOpened | None)
             ("times the study's test set was opened", len(history.test_openings), ""),
         ],
     )
+    how_often = coverage(study)
+    if how_often:
+        yield f"Out of fold, {how_often}."
     yield (
         "The interval of the cross-validation allows for overlapping training parts (corrected"
         " resampled variance, Nadeau and Bengio 2003), that of the test accuracy for the number of"

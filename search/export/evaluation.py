@@ -8,7 +8,7 @@ import numpy as np
 
 from search.analysis.comparison.statistics import over_folds, wilson
 from search.data import Dataset
-from search.data.folds import validation_share
+from search.data.folds import share_of
 from search.errors import DataError
 from search.export.card import model_card
 from search.export.folder import Code, ModelFolder
@@ -92,9 +92,7 @@ def write_results(folder: ModelFolder, history: History) -> None:
         "cross_validation": {
             **(ended.scores if ended else {}),
             "folds": folds,
-            "cv_accuracy_interval": over_folds(
-                folds, test_share=validation_share(history.known_study().folds)
-            ),
+            "cv_accuracy_interval": over_folds(folds, test_share=share_of(history.known_study())),
         },
         "confirmed": trial.confirmed.scores if trial.confirmed else None,
         "test": test,

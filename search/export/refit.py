@@ -257,7 +257,8 @@ class Final:
     def _part(self, indices: Indices) -> Part:
         used = self.folds.used  # all of them, so that a fold is trained as in the search
         inputs = self.inputs.take(self.encoder, used)
-        return Part(inputs, self.dataset.train_labels[used], np.searchsorted(used, indices))
+        rows = np.searchsorted(used, indices)
+        return Part(inputs, self.dataset.train_labels[used], rows, *self.folds.beside(used))
 
     def in_float32(self, trained: Any) -> Any:
         """Return a trained model whose layers compute in float32, with the same weights."""

@@ -410,9 +410,9 @@ def _load(opened: OpenStudy, history: History) -> Load:
     long, short = PRUNERS[str(settings.pruner)].trained_shares
     epochs = opened.narrowed.space["epochs"]
     return Load(
-        folds=settings.folds * (baselines + staying * long + (trials - staying) * short),
+        folds=len(opened.folds) * (baselines + staying * long + (trials - staying) * short),
         epochs=round(fmean([epochs.default] if epochs.fixed else cast("Any", epochs.grid()))),
-        samples=len(opened.folds.train[0]),
+        samples=round(fmean(map(len, opened.folds.train))),
         limit=settings.timeout,
     )
 

@@ -36,10 +36,17 @@ from tracking.text import Notify
 
 
 def first_record(
-    settings: StudySettings, space: Space, dataset: Dataset, folds: Folds
+    settings: StudySettings, space: Space, dataset: Dataset, folds: Folds, split: Json
 ) -> StudyStarted:
-    """Return the first record of a new study."""
-    samples = len(folds.train[0]) + len(folds.validation[0])
+    """Return the first record of a new study.
+
+    Args:
+        settings: the study's.
+        space: for the dataset.
+        dataset: whose training samples are used.
+        folds: of the study.
+        split: see `StudyStarted`.
+    """
     return StudyStarted(
         at=time.time(),
         id=uuid.uuid4().hex,
@@ -54,13 +61,14 @@ def first_record(
             "digest": dataset.digest,
             "classes": list(dataset.classes),
             "kind": dataset.kind,
-            "samples": samples,
+            "samples": folds.samples,
         },
-        folds=settings.folds,
+        folds=len(folds),
         folds_digest=folds.digest,
         waits=PRUNERS[str(settings.pruner)].waits,
         pixels=(given_pixels(space) or "") if dataset.kind == "image" else "",
         format=FORMAT,
+        split=split,
     )
 
 

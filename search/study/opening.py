@@ -8,17 +8,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from search.data import Dataset, DatasetNotFound, Reading, load
-from search.data.arrays import Texts
-from search.data.duplicates import families
-from search.data.folds import CONFIRMATIONS, Folds, Indices
+from search.data.folds import Folds
 from search.data.inputs import data_spec, space_on
-from search.data.splits import make_confirmation_folds, make_folds, unevenness
+from search.data.splits import SPLITTER
 from search.errors import SettingsError
 from search.quiet import standard_error_to
-from search.seeds import derive
 from search.studies import StudyReader, no_study, study_folder
 from search.study.drivers import check_driver
 from search.study.execution import AUTO
@@ -28,11 +23,11 @@ from search.study.identity import (
     check_needs,
     check_same,
     first_record,
-    left_out,
     study_pixels,
     without_flip,
 )
 from search.study.settings import IDENTITY, StudySettings, validate
+from search.study.splitting import Splitting, began_with
 from spaces import (
     Fingerprint,
     NarrowedSpace,
@@ -51,7 +46,6 @@ from tracking.text import Notify
 
 NEW = ". To begin a study of that name, add `--space`."
 FALLBACK_DATASET, FALLBACK_KIND = "digits", "image"
-TOLD_PARTS = 0.01  # a notice is given from this fraction of texts that are parts of others
 
 
 @dataclass(frozen=True)
@@ -59,6 +53,7 @@ class OpenStudy:
     """A study that is ready to run; if it is new, nothing has been written yet.
 
     Attributes:
+        splitting: how the samples were cut into the folds.
         start: the journal's first record, written already or not.
         reader: the study's files, and its journal as far as it was read.
         declarations: folder with the cached declarations of KerasTuner hypermodels.
@@ -72,6 +67,7 @@ class OpenStudy:
     narrowed: NarrowedSpace
     dataset: Dataset
     folds: Folds
+    splitting: Splitting
     reader: StudyReader
     declarations: Path
     start: StudyStarted
@@ -87,17 +83,7 @@ class OpenStudy:
 
     def confirmation_folds(self) -> Folds:
         """Return the confirmation folds, cut from unused samples as far as possible."""
-        dropped = left_out(self.dataset, _unheard) if self.settings.drop_duplicates else None
-        return make_confirmation_folds(
-            self.dataset.train_labels,
-            self.folds,
-            seeds=[
-                derive(self.settings.seed, "confirmation", repeat)
-                for repeat in range(CONFIRMATIONS)
-            ],
-            leave_out=dropped,
-            groups=_families(self.dataset, _unheard),
-        )
+        return self.splitting.confirmation_folds(self.folds)
 
 
 def open_study(
@@ -107,6 +93,7 @@ def open_study(
     data_dir: Path | None,
     notify: Notify,
     accept_changed_code: bool = False,
+    splitter: Any = None,
 ) -> OpenStudy:
     """Open a new or an existing study.
 
@@ -118,6 +105,8 @@ def open_study(
         data_dir: folder with the user's datasets.
         notify: takes notices for the user.
         accept_changed_code: continue a study even if the space's code has changed.
+        splitter: cuts the folds: a scikit-learn splitter, or (training, validation) index pairs;
+            None: as the settings say.
 
     Raises:
         SettingsError: settings that break a rule, or differ from those the study began with; or
@@ -128,6 +117,12 @@ def open_study(
         raise SettingsError("give the epochs once: `--epochs N`, or `--set epochs=LOW:HIGH`")
     if asked.get("epochs", 0) is None:
         asked = {name: value for name, value in asked.items() if name != "epochs"}
+    if splitter is not None:
+        if asked.get("split") not in (None, SPLITTER):
+            raise SettingsError(
+                f"give one way of splitting: `cv` or `split`; got both ({asked['split']})"
+            )
+        asked = {**asked, "split": SPLITTER}
     settings, reader = _merged(asked, home)
     outline = _space(settings.space, home)
     if outline.parameters_known:
@@ -158,20 +153,17 @@ def open_study(
         objectives=len(objective_names(settings.objective)),
     )
     settings = settings.model_copy(update={"dataset": dataset.name})
-    groups = _families(dataset, notify)
-    folds = make_folds(
-        dataset.train_labels,
-        folds=settings.folds,
-        seed=settings.seed,
-        limit_samples=_limit(settings, asked, dataset),
-        classes=dataset.classes,
-        leave_out=left_out(dataset, notify) if settings.drop_duplicates else None,
-        groups=groups,
+    splitting = Splitting.of(
+        settings,
+        asked,
+        dataset,
+        before=before,
+        folder=reader.folder,
+        splitter=splitter,
+        notify=notify,
     )
-    uneven = "" if groups is None else unevenness(folds, dataset.train_labels, groups)
-    if uneven:
-        notify(uneven)
-    start = first_record(settings, narrowed.space, dataset, folds)
+    settings, folds = splitting.settings, splitting.folds()
+    start = first_record(settings, narrowed.space, dataset, folds, splitting.described(folds))
     if before is not None:
         check_same(before, start)
     return OpenStudy(
@@ -179,6 +171,7 @@ def open_study(
         narrowed=narrowed,
         dataset=dataset,
         folds=folds,
+        splitting=splitting,
         reader=reader,
         declarations=home.declarations,
         start=before or start,
@@ -293,8 +286,9 @@ def _merged_with(
         asked = {name: value for name, value in asked.items() if name != "precision"}
     if before.settings.get("epochs") is None and asked.get("epochs") == _held_epochs(before):
         asked = {name: value for name, value in asked.items() if name != "epochs"}
-    settings = validate({**_kept(before.settings, asked), **aim, **asked})
-    began = validate({**before.settings, "study": name})
+    before_now = began_with(before.settings)
+    settings = validate({**_kept(before_now, asked), **aim, **asked})
+    began = validate({**before_now, "study": name})
     differing = [
         f"`--{field.replace('_', '-')}`: study {name!r} began with"
         f" {_begun_with(before, field, getattr(began, field))};"
@@ -416,25 +410,3 @@ def _dataset(
     )
     notify(fallback)
     return load(FALLBACK_DATASET, home=home.root, data_dir=data_dir, notify=notify), fallback
-
-
-def _limit(settings: StudySettings, asked: Mapping[str, Any], dataset: Dataset) -> int | None:
-    limit = settings.limit_samples
-    if "dataset" not in asked and limit is not None and limit >= len(dataset.train_labels):
-        return None  # the limit was meant for the space's dataset, not for this one
-    return limit
-
-
-def _families(dataset: Dataset, notify: Notify) -> Indices | None:
-    """Return for each training text the number of its family; None if all are alone."""
-    samples = dataset.train_samples
-    if not isinstance(samples, Texts):
-        return None
-    groups = families(samples)
-    texts, parts = len(groups), len(groups) - len(np.unique(groups))
-    if parts >= TOLD_PARTS * texts:
-        notify(
-            f"{parts:,} of {texts:,} texts are parts of others or equal to them; each stays in"
-            " one fold with the text that contains it"
-        )
-    return groups if parts else None

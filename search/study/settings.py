@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from search.data.sources import absolute as absolute_dataset
+from search.data.splits import MAX_FOLDS, SPLITTER, Split
 from search.errors import SettingsError, near_matches
 from search.executors import EXECUTORS, missing_for
 from search.study.drivers.catalog import DRIVERS, default_sampler, sampler_hint
@@ -278,6 +279,14 @@ class StudySettings(BaseModel):
             identity=True,
         ),
     ] = None
+    allow_duplicates: Annotated[
+        bool,
+        _setting(
+            DATA,
+            "Let equal samples be on both sides of a split; otherwise each stays with its copies.",
+            identity=True,
+        ),
+    ] = False
     header: Annotated[
         Literal["first", "none"],
         _setting(DATA, "Whether the first line names the columns: first or none.", identity=True),
@@ -296,10 +305,37 @@ class StudySettings(BaseModel):
         Field(ge=1, le=100_000),
         _setting(HOW_MUCH, "Total number of trials, including baselines and earlier trials."),
     ] = 20
+    split: Annotated[
+        str | None,
+        _setting(
+            HOW_JUDGED,
+            "How samples are cut into folds: stratified, kfold, group, stratified-group, time"
+            " (training before validation), given (by a column), or repeated:R (R times"
+            " stratified, anew each time).",
+            unless="stratified; stratified-group with groups, time with a time, given with given"
+            " folds",
+            identity=True,
+        ),
+    ] = None
+    gap: Annotated[
+        int,
+        Field(ge=0),
+        _setting(
+            HOW_JUDGED,
+            "Samples, not seconds, left out between training and validation part of --split time,"
+            " at least.",
+            identity=True,
+        ),
+    ] = 0
     folds: Annotated[
         int,
-        Field(ge=1, le=20),
-        _setting(HOW_MUCH, "Folds of a trial, 1..20; 1 is a single hold-out split.", identity=True),
+        Field(ge=1),
+        _setting(
+            HOW_MUCH,
+            "Folds of a trial, 1..20; 1 is a single hold-out split. With --split repeated:R, of"
+            " each repetition.",
+            identity=True,
+        ),
     ] = 5
     epochs: Annotated[
         Annotated[int, Field(ge=1, le=1_000_000)] | None,
@@ -435,6 +471,20 @@ class StudySettings(BaseModel):
     @classmethod
     def _dataset_absolute(cls, value: str | None) -> str | None:
         return None if value is None else absolute_dataset(value)
+
+    @field_validator("split")
+    @classmethod
+    def _split_known(cls, value: str | None) -> str | None:
+        if value is not None:
+            Split.parse(value)
+        return value
+
+    @field_validator("folds")
+    @classmethod
+    def _few_folds(cls, value: int, info: Any) -> int:
+        if value > MAX_FOLDS and info.data.get("split") != SPLITTER:
+            raise ValueError(f"input should be less than or equal to {MAX_FOLDS}")
+        return value
 
     @field_validator("driver")
     @classmethod

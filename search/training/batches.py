@@ -33,11 +33,16 @@ class Part:
         inputs: `(n, ...)`, all samples as the model receives them; an array or a tensor.
         labels: int64 `(n,)`, class numbers from 0.
         rows: int64 `(m,)`, which of them are meant; None for all.
+        groups: int64 `(n,)`, numbers such that samples with the same one stay together when the
+            part is cut; None if all are alone.
+        time: `(n,)`, by which the later end is cut off; None: at random.
     """
 
     inputs: Any
     labels: Array
     rows: Array | None = None
+    groups: Array | None = None
+    time: Array | None = None
 
     @property
     def indices(self) -> Array:

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from search.data.arrays import Array
-from search.data.folds import stratified_part
+from search.data.folds import inner_part
 from search.data.pictures import background
 from search.seeds import derive
 from search.tasks.classification import Outputs, Scores, are_probabilities, output_units
@@ -88,8 +88,8 @@ def fit(
 
     The validation part is predicted once an epoch, in large batches; its scores and the
     values handed to `on_epoch` come from that one pass. Early stopping and the plateau
-    schedule look at an inner part, a stratified tenth of the training part that is then not
-    trained on; never at the validation part.
+    schedule look at an inner part, a stratified tenth of the training part (in whole groups; where
+    samples have a time, the latest) that is then not trained on; never at the validation part.
 
     Args:
         model: built; a compiled one keeps its loss and optimizer.
@@ -106,7 +106,8 @@ def fit(
 
     Raises:
         Diverged: the loss is no longer a finite number.
-        ValueError: the model's output does not fit the classes, or its loss the labels.
+        ValueError: the model's output does not fit the classes, or its loss the labels; or no inner
+            part can be cut off the training part.
     """
     training, inner = _split(training, params, seed)
     frozen = int(params.get("frozen_epochs", 0)) if unfreeze is not None else 0
@@ -255,8 +256,10 @@ def _split(training: Part, params: Params, seed: int) -> tuple[Part, Part | None
         return training, None
     rows, labels = training.indices, training.own_labels
     size = max(1, round(len(rows) * INNER_FRACTION))
-    inner = stratified_part(labels, size, seed)
-    rest = np.setdiff1d(np.arange(len(rows)), inner)
+    groups, time = (
+        None if beside is None else beside[rows] for beside in (training.groups, training.time)
+    )
+    rest, inner = inner_part(labels, size, seed, groups=groups, time=time)
     return replace(training, rows=rows[rest]), replace(training, rows=rows[inner])
 
 

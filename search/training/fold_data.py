@@ -136,7 +136,8 @@ class FoldData:
         """Return the training and the validation part of a fold (from 1)."""
         train, validation = (np.searchsorted(self._used, rows) for rows in self._indices(fold))
         inputs = self._resident.of(encoder, self.inputs, self._used)
-        return Part(inputs, self._labels, train), Part(inputs, self._labels, validation)
+        training = Part(inputs, self._labels, train, *self.folds.beside(self._used))
+        return training, Part(inputs, self._labels, validation)
 
     def validation_labels(self, fold: int) -> Array:
         """Return the true classes in the validation part of a fold (from 1), int64 `(n,)`."""

@@ -28,6 +28,20 @@ EVERYTHING = {
     "drop_duplicates": True,
     "precision": "mixed_bfloat16",
     "pixels": "raw",
+    "target": "illness",
+    "ignore": ("visit", "room"),
+    "types": {"age": "number", "zip": "category"},
+    "text": "notes",
+    "groups": "patient",
+    "time": "day",
+    "weights": "weight",
+    "fold_column": "part",
+    "header": "none",
+    "decimal": ",",
+    "skip_unreadable": True,
+    "allow_duplicates": True,
+    "split": "time",
+    "gap": 3,
 }
 
 

@@ -32,6 +32,7 @@ from search.analysis.comparison.statistics import (
     unpaired_difference,
     wilcoxon,
 )
+from search.data.splits import STRATIFIED, Split
 from search.errors import DataError, SettingsError
 from search.tasks.classification import Predictions
 from tracking.objectives import DEFAULT, OBJECTIVES
@@ -65,16 +66,22 @@ def readable_answers(
 
 
 def out_of_fold(contender: Contender) -> Predictions:
-    """Return the predictions of all the study's folds: each sample once, in the folds' order.
+    """Return the predictions of the study's folds: each sample once, in the folds' order.
+
+    Of repeated folds, these are the first that validate all samples.
 
     Raises:
-        DataError: a file is missing or damaged.
+        DataError: a file is missing or damaged, or samples are validated more than once.
     """
-    number = contender.trial.number
+    number, start = contender.trial.number, contender.start
+    repeats = Split.parse(start.settings.get("split") or STRATIFIED).repeats
+    if start.split.get("repeats", 1) > repeats:
+        raise DataError("its folds validate some samples more than once")
     return Predictions.joined(
         [
             Predictions.load(contender.folder.predictions(number, fold))
             for fold in contender.trial.finished_folds()
+            if fold <= start.folds // repeats
         ]
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from search.analysis.comparison.evidence import Evidence, rivals_of
-from search.data.folds import validation_share
+from search.data.folds import share_of
 from search.errors import FoldwiseError, SettingsError
 from search.studies import known_study
 from tracking.history import History, TrialHistory
@@ -57,7 +57,7 @@ class Contender:
     @property
     def test_share(self) -> float:
         """Number of validation samples per training sample."""
-        return validation_share(self.start.folds)
+        return share_of(self.start)
 
 
 def chosen_contenders(

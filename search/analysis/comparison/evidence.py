@@ -7,7 +7,7 @@ from math import isfinite
 from search.analysis.comparison.confusion import Confusion
 from search.analysis.comparison.selection import LEAST_SHARE, NAMED, Choice, carried_over
 from search.analysis.comparison.statistics import Difference, McNemar, corrected_difference
-from search.data.folds import validation_share
+from search.data.folds import share_of
 from tracking.history import History, TrialHistory
 from tracking.objectives import Objective
 from tracking.records import FoldEnded
@@ -46,9 +46,9 @@ class Evidence:
             return NAMED
         if not confirmed:
             return Choice(self.rivals)
-        own = self.history.known_study().folds
-        share = max(LEAST_SHARE, validation_share(own))
-        carried = carried_over(share, own, len(self.confirmed))
+        study = self.history.known_study()
+        share = max(LEAST_SHARE, share_of(study))
+        carried = carried_over(share, study.folds, len(self.confirmed))
         finalists = [t for t in self.history.confirmed() if t.started.origin == "sampled"]
         return Choice(
             self.rivals,
@@ -123,7 +123,7 @@ def paired_difference(
         return None
     choices = first.choice(confirmed=confirmed), second.choice(confirmed=confirmed)
     is_free = all(choice.is_free for choice in choices)
-    share = validation_share(first.history.known_study().folds)
+    share = share_of(first.history.known_study())
     return corrected_difference(
         _scores(one, shared, objective),
         _scores(other, shared, objective),

@@ -276,7 +276,9 @@ def most_confidently_wrong(
     study = subject.history.known_study()
     predictions, indices = _out_of_fold(subject.best, folder, len(study.classes))
     wrong = np.flatnonzero(predictions.predicted != predictions.labels)
-    order = wrong[np.argsort(-predictions.confidence[wrong], kind="stable")][:MOST]
+    order = wrong[np.argsort(-predictions.confidence[wrong], kind="stable")]
+    firsts = np.unique(indices[order], return_index=True)[1]  # a sample may be validated repeatedly
+    order = order[np.sort(firsts)][:MOST]
     if not len(order):
         return []
     dataset = _same_dataset(study.dataset, home, data_dir)

@@ -21,6 +21,7 @@ from search.analysis.report.words import (
     trial_name,
     trial_score_text,
 )
+from search.data.folds import coverage
 from search.errors import DataError, FoldwiseError, SettingsError
 from search.studies import StudyReader, known_reader, opened_log
 from search.tracker import Tracker
@@ -276,7 +277,8 @@ def _about(reported: Reported) -> str:
     sampler = settings.get("sampler")
     text = (
         f"Space {study.space} on {data.get('name')}: {data.get('samples', 0):,} training samples,"
-        f" {counted(study.folds, 'fold')}, the same for every trial; proposed by {study.driver}"
+        f" {counted(study.folds, 'fold')}{_split(study)}, the same for every trial; proposed by"
+        f" {study.driver}"
         f"{f'/{sampler}' if sampler else ''}, seed {settings.get('seed', 0)}."
     )
     if reported.is_running:
@@ -284,6 +286,14 @@ def _about(reported: Reported) -> str:
     elif reported.history.last_end is None:
         text += " The last session broke off; the study can be continued."
     return text
+
+
+def _split(study: StudyStarted) -> str:
+    """Return how the folds are cut where it is not the usual way, and what that leaves out."""
+    name = study.settings.get("split")
+    parts = [] if name in (None, "stratified") else [f"cut by {study.split.get('splitter', name)}"]
+    parts += [text for text in [coverage(study)] if text]
+    return f" ({'; '.join(parts)})" if parts else ""
 
 
 def _headline(names: Sequence[str]) -> str:

@@ -23,6 +23,7 @@ from search.data.arrays import (
     write_labels,
 )
 from search.data.checks import Contents
+from search.data.duplicates import numbered_digests, sample_digest, several
 from search.data.folds import held_out
 from search.data.formats.archives import expanded
 from search.data.pictures import flattened, open_picture, quiet_pillow, read_head
@@ -338,7 +339,7 @@ def _holds(question: Callable[[], bool]) -> bool:
 MOST_AT_ONCE = 256
 
 
-def find(rest: str, _: Surroundings) -> Found:
+def find(rest: str, around: Surroundings) -> Found:
     """Return the source that `folder:DIR` names; pictures are listed, not opened.
 
     Raises:
@@ -347,10 +348,11 @@ def find(rest: str, _: Surroundings) -> Found:
     root = expanded(rest)
     scan = scan_folder(root)
     files = scan.train.files + (scan.test.files if scan.test else ())
-    return Found(str(root), files, partial(write_folder, scan))
+    write = partial(write_folder, scan, allow_duplicates=around.reading.allow_duplicates)
+    return Found(str(root), files, write)
 
 
-def write_folder(scan: Scan, folder: Path) -> Contents:
+def write_folder(scan: Scan, folder: Path, *, allow_duplicates: bool = False) -> Contents:
     """Read the pictures and write their arrays, a few pictures at a time.
 
     Size and channels are those of the training pictures.
@@ -358,6 +360,7 @@ def write_folder(scan: Scan, folder: Path) -> Contents:
     Args:
         scan: the pictures.
         folder: receives the `.npy` files.
+        allow_duplicates: whether equal pictures may be on both sides where a test part is held out.
 
     Raises:
         DataError: pictures cannot be read; the message names the first and counts the others.
@@ -367,7 +370,8 @@ def write_folder(scan: Scan, folder: Path) -> Contents:
     if scan.test is not None:
         parts["test"] = scan.test
     else:
-        chosen, notice = held_out(scan.train.labels, str(scan.root))
+        groups = None if allow_duplicates else _equal_pictures(scan.train.files)
+        chosen, notice = held_out(scan.train.labels, str(scan.root), groups=groups)
         parts = {split: scan.train.only(indices) for split, indices in chosen.items()}
         notices.append(notice)
     resized = 0
@@ -378,6 +382,19 @@ def write_folder(scan: Scan, folder: Path) -> Contents:
             write_labels(folder, split, part.labels)
     notices += _told(scan.root, target, resized, sum(len(part.files) for part in parts.values()))
     return Contents("image", scan.classes, (), tuple(notices))
+
+
+def _equal_pictures(files: Sequence[Path]) -> NDArray[np.int64] | None:
+    """Return a number for each picture, the same for those with equal pixels; None without any."""
+    with quiet_pillow():
+        target = choose_target(files)
+        at_once = min(MOST_AT_ONCE, max(1, PIECE_BYTES // int(np.prod(target.shape))))
+        batches = read_all(partial(_picture_digest, target=target), files, at_once)
+        return several(numbered_digests(digest for batch in batches for digest in batch))
+
+
+def _picture_digest(path: Path, target: Target) -> bytes:
+    return sample_digest(fit_picture(path, target).pixels.tobytes())
 
 
 def _write(folder: Path, split: str, part: Part, target: Target) -> int:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from search.data.answers import Found, Surroundings
 from search.data.arrays import IMAGES, ROWS, SPLITS, write_labels, write_part, write_texts
 from search.data.checks import Contents, check_counts, check_labels, class_names, count_classes
+from search.data.duplicates import digests, numbered_digests, related_groups, several
 from search.data.folds import held_out
 from search.data.formats.archives import array_names, check_file, expanded, read_array
 from search.data.reading import Column
@@ -61,6 +62,7 @@ def _places_of_ones(labels: NDArray[Any], what: str) -> NDArray[np.int64]:
 
 
 MAX_SAMPLES = 50_000_000
+AT_ONCE = 4096  # samples that are compared
 _SAMPLES = (
     "must be images (n, height, width) or (n, height, width, 1 or 3), a table of numbers"
     " (n, columns), or texts (n,) of dtype str"
@@ -95,6 +97,18 @@ class Samples:
             return ()
         scaled = "multiplied by 255 and rounded" if self.factor == 255 else "rounded"
         return (f"{self.what} is {self.array.dtype}: its values are {scaled} to pixels 0..255.",)
+
+    def groups(self) -> NDArray[np.int64] | None:
+        """Return a number for each sample; those that belong together have the same.
+
+        Raises:
+            DataError: as `take`.
+        """
+        if self.kind == "text":
+            return related_groups(self.array.tolist())
+        steps = range(0, len(self.array), AT_ONCE)
+        rows = (self.take(np.arange(n, min(n + AT_ONCE, len(self.array)))) for n in steps)
+        return several(numbered_digests(digest for some in rows for digest in digests(some)))
 
     def take(self, chosen: NDArray[np.int64]) -> NDArray[Any]:
         """Return the samples with these indices as they are stored.
@@ -202,7 +216,7 @@ LAYOUTS = (
 )
 
 
-def find(rest: str, _: Surroundings) -> Found:
+def find(rest: str, around: Surroundings) -> Found:
     """Return the source that `npz:FILE` names.
 
     Raises:
@@ -210,15 +224,17 @@ def find(rest: str, _: Surroundings) -> Found:
     """
     path = expanded(rest)
     check_file(path)
-    return Found(str(path), (path,), partial(write_own_npz, path))
+    write = partial(write_own_npz, path, allow_duplicates=around.reading.allow_duplicates)
+    return Found(str(path), (path,), write)
 
 
-def write_own_npz(path: Path, folder: Path) -> Contents:
+def write_own_npz(path: Path, folder: Path, *, allow_duplicates: bool = False) -> Contents:
     """Check a user's file and write its arrays.
 
     Args:
         path: the `.npz` file.
         folder: receives the `.npy` files.
+        allow_duplicates: whether equal samples may be on both sides where a test part is held out.
 
     Raises:
         DataError: the file is damaged, lacks an array, or has one of an unsupported kind.
@@ -229,7 +245,8 @@ def write_own_npz(path: Path, folder: Path) -> Contents:
     classes = count_classes(labels, f"{path}: {layout[0][1]}")
     notices = [*train.notices, *_ignored(path, held, layout)]
     if len(layout) == 1:
-        parts, notice = held_out(labels, str(path))
+        groups = None if allow_duplicates else train.groups()
+        parts, notice = held_out(labels, str(path), groups=groups)
         for split, chosen in parts.items():
             write_samples(folder, split, train, labels, chosen)
         notices.append(notice)

@@ -28,6 +28,7 @@ from search.data.arrays import (
     write_texts,
 )
 from search.data.checks import Contents
+from search.data.duplicates import related_groups
 from search.data.folds import held_out
 from search.data.pictures import MAX_PIXELS, check_pixels, opened, quiet_pillow
 from search.errors import DataError
@@ -182,7 +183,8 @@ def set_aside(out: Path, kind: str, origin: str) -> str:
     # The memory map stays valid when its file is replaced.
     maps = [map_array(array_file(out, f"train_{name}")) for name in (*KINDS[kind], "labels")]
     labels = np.asarray(maps.pop())
-    parts, notice = held_out(labels, origin)
+    samples = Texts(*maps) if kind == "text" else maps[0]
+    parts, notice = held_out(labels, origin, groups=related_groups(samples))
     texts = list(Texts(*maps)) if kind == "text" else []
     for split, part in parts.items():
         if kind == "text":

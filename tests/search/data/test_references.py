@@ -41,7 +41,7 @@ def test_the_users_folder_may_be_written_as_a_tilde(tmp_path: Path, home: Path) 
 
 def test_only_after_csv_does_a_comma_part_two_paths(tmp_path: Path, home: Path) -> None:
     path = tmp_path / "a,b.npz"
-    np.savez(path, X=np.zeros((10, 2)), y=np.arange(10) % 2)
+    np.savez(path, X=np.arange(20.0).reshape(10, 2), y=np.arange(10) % 2)
     assert load(f"npz:{path}", home=home).name == f"npz:{path}"
 
 
