@@ -251,9 +251,7 @@ def test_racing_trains_no_second_fold_before_every_trial_had_its_turn():
     harness = Harness()
     executor = ScriptedExecutor(good_when_large)
     pruner = make_pruner("racing", ACCURACY)
-    harness.run(
-        executor, trials=8, driver=racers(*range(10, 90, 10)), pruner=pruner, baselines={}
-    )
+    harness.run(executor, trials=8, driver=racers(*range(10, 90, 10)), pruner=pruner, baselines={})
     folds = [fold for _, fold in executor.trained]
     assert folds == sorted(folds)
     assert folds.count(1) == 8
@@ -274,9 +272,7 @@ def test_an_interrupted_race_ends_as_an_uninterrupted_one(interrupt_after):
 
     def run(harness, executor):
         pruner = make_pruner("racing", ACCURACY)
-        return harness.run(
-            executor, trials=10, driver=racers(*units), pruner=pruner, baselines={}
-        )
+        return harness.run(executor, trials=10, driver=racers(*units), pruner=pruner, baselines={})
 
     def rates(params, fold):  # crossing: what leads on one fold need not on the next
         return 0.5 + params["units"] / 400 + (params["units"] * fold * 7 % 11) / 100
@@ -304,9 +300,7 @@ def test_a_trial_that_fails_in_the_race_changes_nothing_for_the_others(interrupt
 
     def run(harness, executor):
         pruner = make_pruner("racing", ACCURACY)
-        return harness.run(
-            executor, trials=10, driver=racers(*units), pruner=pruner, baselines={}
-        )
+        return harness.run(executor, trials=10, driver=racers(*units), pruner=pruner, baselines={})
 
     whole = Harness()
     run(whole, ScriptedExecutor(score))
@@ -564,9 +558,7 @@ def test_several_slots_are_filled_and_every_trial_ends_once():
     harness = Harness()
     executor = ScriptedExecutor(good_when_large, slots=3, breaks=[(2, 1, "lost")])
     driver, pruner = racers(*range(10, 90, 10)), make_pruner("racing", ACCURACY)
-    assert (
-        harness.run(executor, trials=8, driver=driver, pruner=pruner, baselines={}) == "complete"
-    )
+    assert harness.run(executor, trials=8, driver=driver, pruner=pruner, baselines={}) == "complete"
     ends = [record.trial for record in harness.records if isinstance(record, TrialEnded)]
     assert sorted(ends) == list(range(8))
     assert len(executor.trained) == len(set(executor.trained))
