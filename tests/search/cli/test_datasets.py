@@ -116,6 +116,7 @@ def test_pictures_are_written_and_named(command: Command) -> None:
     assert document["pictures"] == [f"deep/out/{name}" for name in names]
 
 
+@pytest.mark.slow
 def test_of_texts_it_tells_words_and_what_is_not_drawn(
     command: Command, given: Callable[..., Dataset]
 ) -> None:
