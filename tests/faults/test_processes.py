@@ -124,7 +124,7 @@ def test_ten_failures_in_a_row_end_the_study_with_a_summary(new_run):
     assert "Ten trials in a row failed" in done.out
     assert "ValueError: this setting cannot be built" in done.out
     assert "Traceback" not in done.out + done.err
-    shown = run.command("show", "toy", "--trial", "1").wait()
+    shown = run.here("show", "toy", "--trial", "1")
     assert "Traceback" in shown.out  # where it belongs
 
 
