@@ -91,6 +91,7 @@ def test_names_are_written_as_they_are(name):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", ["", "\x00", "\ud800", "\u2028", "w" * 5000, "\n" * 500, "\u202e"])
 def test_no_name_or_title_does_harm(name, trial):

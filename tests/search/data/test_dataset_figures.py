@@ -112,6 +112,7 @@ def test_no_text_lies_on_another_however_many_columns(tmp_path: Path, columns: i
     assert not any(overlapping(figure) for _, figure in figures(describe(made)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ALL)
 def test_names_the_font_cannot_write_do_no_harm(tmp_path: Path, draw: Draw, kind: str) -> None:
     columns = ("主", "b", "\n", "", "e") if kind == "table" else ()
@@ -119,6 +120,7 @@ def test_names_the_font_cannot_write_do_no_harm(tmp_path: Path, draw: Draw, kind
     assert list(draw(made)) == ALL[kind]
 
 
+@pytest.mark.slow
 def test_texts_the_font_cannot_write_do_no_harm(tmp_path: Path, draw: Draw) -> None:
     texts = (["主 题", "电 影"] * 4, [0, 1] * 4)
     assert list(draw(tiny(tmp_path, "text", texts, texts))) == ALL["text"]
@@ -269,6 +271,7 @@ def test_images_of_any_proportions_fit(tmp_path: Path, draw: Draw, shape: tuple[
         assert all((edge == 255).all() for edge in edges), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ALL)
 @pytest.mark.parametrize("name", ["csv:/data/" + "long " * 30 + ".csv", "csv:/data/主题\n.csv"])
 def test_any_name_of_a_dataset_fits(tmp_path: Path, draw: Draw, kind: str, name: str) -> None:

@@ -16,6 +16,7 @@ from tracking.history import History
 from tracking.objectives import OBJECTIVES, Objective
 from tracking.records import EpochEnded, FoldEnded, Record, StudyStarted
 
+SLOW = pytest.mark.slow
 FOLDS, EPOCHS = 5, 9
 SHUFFLED = [50, 3, 80, 40, 99, 10, 60, 70, 20, 30, 85, 15, 45, 90, 5, 55, 25, 65, 35, 75]
 
@@ -116,7 +117,9 @@ class TestPrunerContract:
         race.run()
         assert race.history.best().started.parameters["units"] == 99
 
-    @pytest.mark.parametrize("interrupt_after", [1, 4, 9, 14, 19, 22, 26, 30])
+    @pytest.mark.parametrize(
+        "interrupt_after", [1, 14, 26, *(pytest.param(n, marks=SLOW) for n in (4, 9, 19, 22, 30))]
+    )
     @pytest.mark.parametrize("before_verdict", [False, True])
     def test_judges_alike_after_an_interruption(self, pruner, interrupt_after, before_verdict):
         broken = Race(pruner)

@@ -14,7 +14,7 @@ from search.analysis.comparison.ranks import (
 from tests.figures import overlapping
 from tracking.plots.style import BLUE, ORANGE
 
-MANY = [pytest.param(number, marks=pytest.mark.slow) for number in (40, 150)]
+MANY = {n: pytest.param(n, marks=pytest.mark.slow) for n in (10, 12, 40, 150)}
 RIGHT, WRONG = [[10, 0], [0, 10]], [[4, 6], [0, 10]]
 
 
@@ -45,7 +45,7 @@ def test_equal_models_leave_the_matrix_white():
     assert share_of(BLUE, found) + share_of(ORANGE, found) < 0.005
 
 
-@pytest.mark.parametrize("classes", [1, 2, 10, *MANY])
+@pytest.mark.parametrize("classes", [1, 2, MANY[10], MANY[40], MANY[150]])
 def test_a_matrix_of_any_size_is_drawn_with_nothing_at_its_edges(classes):
     names = [f"a rather long name of class {n}" for n in range(classes)]
     png = difference_png(
@@ -57,7 +57,7 @@ def test_a_matrix_of_any_size_is_drawn_with_nothing_at_its_edges(classes):
     assert max(found.shape) < 1500
 
 
-@pytest.mark.parametrize("classes", [1, 2, 12, *MANY])
+@pytest.mark.parametrize("classes", [1, 2, MANY[12], MANY[40], MANY[150]])
 @pytest.mark.parametrize(
     ("name", "models"), [("{}", ("a", "b")), ("W" * 60, ("n" * 200, "W" * 200))]
 )

@@ -283,6 +283,7 @@ def test_the_commonest_mistake_comes_first(race):
     assert first.share == pytest.approx(5 / 30)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["<b>bold</b>", "</script><script>alert(1)</script>", "&lt;", "$x$"]
 )

@@ -85,6 +85,7 @@ def test_data_cannot_end_its_script():
     assert json.loads(re.search(r">(.*)</script>", block)[1]) == {"name": "</script><!--\u2028"}
 
 
+@pytest.mark.slow
 def test_names_and_errors_stay_text_wherever_they_stand(page):
     made = page(evil_study())
     seen = Reading(made)
