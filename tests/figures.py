@@ -1,7 +1,6 @@
 """What is seen of Matplotlib's figures: which texts lie on one another."""
 
 from collections.abc import Iterator
-from itertools import combinations
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,13 +11,21 @@ from matplotlib.transforms import Affine2D
 
 def overlapping(figure: Figure) -> list[tuple[str, str]]:
     """Return the pairs of texts of a figure that lie on one another."""
-    figure.canvas.draw()
+    figure.draw_without_rendering()  # where the texts are is known without their pixels
     boxes = [(text.get_text(), _outline(text)) for text in _texts(figure)]
     return [
-        (one, other)
-        for (one, first), (other, second) in combinations(boxes, 2)
-        if first.intersects_path(second, filled=True)
+        (boxes[one][0], boxes[other][0])
+        for one, other in _near([path for _, path in boxes])
+        if boxes[one][1].intersects_path(boxes[other][1], filled=True)
     ]
+
+
+def _near(paths: list[Path]) -> list[tuple[int, int]]:
+    """Return the pairs of paths whose upright boxes touch: no others can cross."""
+    corners = np.array([path.vertices for path in paths]).reshape(-1, 5, 2)
+    low, high = corners.min(axis=1), corners.max(axis=1)
+    touch = (low[:, None] <= high[None]).all(axis=2)
+    return [(int(one), int(other)) for one, other in np.argwhere(np.triu(touch & touch.T, 1))]
 
 
 def _texts(figure: Figure) -> Iterator[Text]:

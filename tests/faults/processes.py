@@ -1,5 +1,6 @@
-"""A study run by real processes, watched from outside."""
+"""A study run by real processes, watched from outside; and commands that need no process."""
 
+import io
 import json
 import os
 import signal
@@ -7,13 +8,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import psutil
 
+from search.cli.app import run
+
+_HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 NAME = "toy"
 TINY = (
     *("--space", "mlp", "--dataset", "digits", "--folds", "2", "--epochs", "2"),
@@ -32,6 +37,28 @@ class Done:
     @property
     def json(self) -> Any:
         return json.loads(self.out)
+
+
+def run_here(folder: Path, environment: dict[str, str], *arguments: str) -> Done:
+    """Run a command in this process, which has loaded MLflow already."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    handlers = {number: signal.getsignal(number) for number in _HANDLED}
+    try:
+        with (
+            mock.patch.dict(os.environ, environment, clear=True),
+            mock.patch.object(sys, "argv", ["search", *arguments]),
+            mock.patch.object(sys, "path", [str(folder), *sys.path]),
+            chdir(folder),
+            redirect_stdout(out),
+            redirect_stderr(err),
+        ):
+            run()
+    except SystemExit as end:
+        code = int(end.code or 0)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    return Done(code, out.getvalue(), err.getvalue())
 
 
 @dataclass
@@ -137,13 +164,12 @@ class StudyRun:
 
     def command(self, *arguments: str) -> Command:
         """Start any command at the study's address."""
-        address = ("--tracking-uri", self.tracking_uri) if self.tracking_uri else ()
         number = len(self._commands)
         out, err = self.folder / f"out-{number}.txt", self.folder / f"err-{number}.txt"
         self.folder.mkdir(parents=True, exist_ok=True)
         with out.open("wb") as out_file, err.open("wb") as err_file:
             process = subprocess.Popen(
-                [*self._program(), *arguments, *address],
+                [*self._program(), *arguments, *self._address()],
                 cwd=self.folder,
                 env=self._environment(),
                 stdin=subprocess.DEVNULL,
@@ -153,6 +179,10 @@ class StudyRun:
             )
         self._commands.append(Command(process, out, err))
         return self._commands[-1]
+
+    def here(self, *arguments: str) -> Done:
+        """Run a command at the study's address in this process, without `changes`."""
+        return run_here(self.folder, self._environment(), *arguments, *self._address())
 
     def sync(self) -> Done:
         """Run `sync` to its end."""
@@ -193,6 +223,9 @@ class StudyRun:
             if in_session(command.pid):
                 os.killpg(command.pid, signal.SIGKILL)
             command.process.wait(timeout=30)
+
+    def _address(self) -> tuple[str, ...]:
+        return ("--tracking-uri", self.tracking_uri) if self.tracking_uri else ()
 
     def _program(self) -> list[str]:
         if not self.changes:

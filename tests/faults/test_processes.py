@@ -124,7 +124,7 @@ def test_ten_failures_in_a_row_end_the_study_with_a_summary(new_run):
     assert "Ten trials in a row failed" in done.out
     assert "ValueError: this setting cannot be built" in done.out
     assert "Traceback" not in done.out + done.err
-    shown = run.command("show", "toy", "--trial", "1").wait()
+    shown = run.here("show", "toy", "--trial", "1")
     assert "Traceback" in shown.out  # where it belongs
 
 
@@ -206,34 +206,6 @@ def test_a_clock_set_back_between_two_sessions_changes_nothing(new_run, whole, t
     assert times[starts[1]] - times[starts[1] - 1] < 0.01  # so it was: to begin takes longer
     assert scores(done.json) == whole
     check_books(run.journal, run.uri, session=command.pid)
-
-
-@pytest.mark.parametrize(
-    ("name", "typed"),
-    [
-        ("../../out", "../../out"),
-        (".hidden/../x [/b] $(id) -x", "'.hidden/../x [/b] $(id) -x'"),
-        ("a 'b' \"c\" ☕ {d} %2F", """'a '"'"'b'"'"' "c" ☕ {d} %2F'"""),
-    ],
-    ids=["upwards", "hidden", "quoted"],
-)
-def test_whatever_a_study_is_called_it_is_shown_so_and_stays_inside_the_home(new_run, name, typed):
-    run = new_run()
-    before = set(run.folder.parent.iterdir())
-    options = ("--trials", "1", "--folds", "1", "--epochs", "1", "--limit-samples", "100")
-    arguments = ("--space", "mlp", "--dataset", "digits", "--no-baselines", f"--study={name}")
-    done = run.command("run", *arguments, *options).wait()
-    assert done.code == 0, done.err
-    assert f"python -m search show {typed}\n" in done.out
-    outside = {p.name for p in run.folder.iterdir()} - {"mlruns", "out-0.txt", "err-0.txt"}
-    assert outside <= {".keras", ".cache", ".config"}  # Keras's settings and fonts, empty of ours
-    assert set(run.folder.parent.iterdir()) - before <= {run.folder}
-    [journal] = run.home.glob("studies/*/journal.jsonl")
-    check_books(journal, run.uri)
-    shown = run.command("show", "--json", "--", name).wait()
-    assert shown.code == 0, shown.err
-    assert shown.json["study"] == name
-    assert name in run.command("studies").wait().out
 
 
 def folds(run: StudyRun) -> list[tuple[int, int]]:

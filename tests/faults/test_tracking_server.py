@@ -68,7 +68,7 @@ def test_a_server_that_is_away_for_the_whole_study_gets_everything_by_sync(new_r
     assert sum(AWAY in notice for notice in done.json["notices"]) == 1
     assert done.json["records_not_in_mlflow"] == len(run.records())
     assert {trial["state"] for trial in done.json["trials"]} <= {"complete", "pruned"}
-    failed = run.sync()
+    failed = run.here("sync", "--json")
     assert failed.code == 1
     assert f"{len(run.records())} records did not reach MLflow" in failed.err
 
@@ -79,12 +79,12 @@ def test_a_server_that_is_away_for_the_whole_study_gets_everything_by_sync(new_r
     killed.kill()
     killed.wait()
     proxy.behave(FINE)
-    assert run.sync().code == 0
+    assert run.here("sync", "--json").code == 0
     check_books(run.journal, server.address)
     shown = everything_shown(run.journal, server.address)
-    assert run.sync().code == 0
+    assert run.here("sync", "--json").code == 0
     (run.study_folder / "shipped.json").unlink()  # everything is told once more
-    assert run.sync().code == 0
+    assert run.here("sync", "--json").code == 0
     assert everything_shown(run.journal, server.address) == shown
 
 
@@ -106,7 +106,7 @@ def test_a_server_that_answers_500_and_later_hangs_costs_one_notice_and_no_train
     assert done.err.count("Waiting for MLflow") == done.err.count(WAITS) == 1
     assert "search sync" in done.err
     proxy.behave(FINE)
-    assert run.sync().code == 0
+    assert run.here("sync", "--json").code == 0
     check_books(run.journal, server.address)
 
 
@@ -123,7 +123,7 @@ def test_a_server_that_takes_two_seconds_a_call_does_not_slow_the_training(new_r
     # What it waited for would show: its records take two minutes to ship.
     assert run.span() < 2 * quick.span() + 10
     proxy.behave(FINE)
-    assert run.sync().code == 0
+    assert run.here("sync", "--json").code == 0
     check_books(run.journal, server.address)
 
 
@@ -158,7 +158,7 @@ def test_a_study_that_is_told_to_end_again_and_again_while_mlflow_hangs_ends_in_
     assert end["reason"] == "interrupted"
     assert done.json["records_not_in_mlflow"] == len(run.records())
     proxy.behave(FINE)
-    assert run.sync().code == 0
+    assert run.here("sync", "--json").code == 0
     check_books(run.journal, server.address)
 
 

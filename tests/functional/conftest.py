@@ -4,24 +4,20 @@ A command that trains loads TensorFlow for longer than it trains, in processes o
 needs no process of its own, `User.here` runs in that of the tests.
 """
 
-import io
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from unittest import mock
 
 import psutil
 import pytest
 
-from search.cli.app import run
+from tests.faults.processes import Done, run_here
 from tests.studies import StudyBuilder
 from tests.tracked import give_database
 from tracking.home import Home
@@ -32,20 +28,6 @@ SMALL = (
     *("--limit-samples", "200", "--set", "batch_size=64"),
 )
 TINY = ("--space", "mlp", *SMALL)  # the least to train
-_HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-@dataclass(frozen=True)
-class Done:
-    """A finished command."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
 
 
 @dataclass(frozen=True)
@@ -75,24 +57,7 @@ class User:
         """Run a command in this process; `run` trains in it, too."""
         if arguments[0] == "run":
             arguments += ("--executor", "inline")
-        out, err, code = io.StringIO(), io.StringIO(), 0
-        handlers = {number: signal.getsignal(number) for number in _HANDLED}
-        try:
-            with (
-                mock.patch.dict(os.environ, self.environment | environment, clear=True),
-                mock.patch.object(sys, "argv", ["search", *arguments]),
-                mock.patch.object(sys, "path", [str(self.folder), *sys.path]),
-                chdir(self.folder),
-                redirect_stdout(out),
-                redirect_stderr(err),
-            ):
-                run()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-        return Done(code, out.getvalue(), err.getvalue())
+        return run_here(self.folder, self.environment | environment, *arguments)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(

@@ -87,7 +87,7 @@ def test_a_second_process_on_a_study_is_refused_and_the_first_can_be_told_to_end
     journal = user.folder / "mlruns" / "studies" / "toy" / "journal.jsonl"
     wait_for(lambda: journal.exists() and '"EpochEnded"' in journal.read_text())
     with held(process):
-        second = user(*long)
+        second = user.here(*long)
     os.killpg(process.pid, number)
     assert second.code == 2
     assert f"the study is being run by process {process.pid} on" in second.err

@@ -48,6 +48,7 @@ def test_from_python_it_is_named_too_also_where_it_was_imported_before(tmp_path)
         assert "ImportError: `spaces` must be this project's package" in ran.stderr
 
 
+@pytest.mark.slow
 def test_a_folder_without_code_that_has_such_a_name_does_no_harm(tmp_path):
     (tmp_path / "tracking").mkdir()
     (tmp_path / "spaces").mkdir()

@@ -8,6 +8,8 @@ import pytest
 from spaces import SpaceError
 from spaces.keras_tuner.pixels import check_pixels, wanted_pixels
 
+pytestmark = pytest.mark.slow  # models are built, with TensorFlow
+
 GREY, COLOUR = (16, 16, 1), (64, 64, 3)
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, *GREY)).astype("float32")
 

@@ -60,7 +60,7 @@ def test_colours_show_the_share_of_the_true_class_not_the_count():
     assert np.mean(np.abs(even - uneven)) < 1  # only the digits differ
 
 
-@pytest.mark.parametrize("classes", [2, 3, 10, 30, 100])
+@pytest.mark.parametrize("classes", [2, 3, 10, 30, pytest.param(100, marks=pytest.mark.slow)])
 def test_any_number_of_classes_fits(classes):
     counts = (np.eye(classes) * 50).astype(int).tolist()
     names = [f"a rather long name of class {n}" for n in range(classes)]
@@ -91,6 +91,7 @@ def test_names_are_written_as_they_are(name):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", ["", "\x00", "\ud800", "\u2028", "w" * 5000, "\n" * 500, "\u202e"])
 def test_no_name_or_title_does_harm(name, trial):
@@ -216,6 +217,7 @@ print(*(hashlib.sha256(picture).hexdigest() for picture in pictures))
     assert plain == set_otherwise
 
 
+@pytest.mark.slow
 def test_pictures_drawn_in_several_threads_are_the_same(trial):
     alone = (curves_png(trial, "t"), confusion_matrix_png(GOOD, NAMES, "t"))
     drawn = []
@@ -232,6 +234,7 @@ def test_pictures_drawn_in_several_threads_are_the_same(trial):
     assert drawn == [alone] * 20
 
 
+@pytest.mark.slow
 def test_pyplot_with_its_global_state_is_not_used():
     check = "import sys, tracking.plots.trials; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0

@@ -351,6 +351,7 @@ def test_a_disk_that_does_not_confirm_ends_the_journal_for_this_process(
     assert read_journal(journal) == [*study.records, study.records[0]]
 
 
+@pytest.mark.slow
 def test_a_record_longer_than_a_line_may_be_is_refused(journal, study):
     record = AttemptFailed(at=1.0, trial=0, cause="lost", reason="x" * (64 << 20))
     with Journal(journal) as opened, pytest.raises(JournalError, match="takes 67,1"):

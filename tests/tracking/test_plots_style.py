@@ -100,7 +100,7 @@ def test_what_is_drawn_beside_the_page_is_in_the_picture() -> None:
     assert (picture[:30] < 100).any()
 
 
-@pytest.mark.parametrize("classes", [1, 2, 10, 35, 100])
+@pytest.mark.parametrize("classes", [1, 2, 10, 35, pytest.param(100, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ["{}", "{} is a long name", "W" * 12])
 @pytest.mark.parametrize("cell", [4, 7, 15, 16, 60])
 def test_names_of_a_matrix_do_not_lie_on_one_another(classes: int, name: str, cell: int) -> None:

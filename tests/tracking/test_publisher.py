@@ -147,6 +147,7 @@ def test_only_the_last_record_of_a_delivery_is_told_that_none_follows(outpost):
     assert outpost.place.more == [True] * (len(outpost.place.more) - 2) + [False, False]
 
 
+@pytest.mark.slow
 def test_of_very_many_records_one_in_some_hundreds_is_told_so(outpost, new_study):
     study = new_study()
     for trial in range(1200):

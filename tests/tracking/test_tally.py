@@ -2,6 +2,7 @@
 
 import math
 import random
+from functools import cache
 from statistics import fmean
 
 import pytest
@@ -13,6 +14,7 @@ from tracking.stages import newly_waiting, waiting
 from tracking.tally import rung_of
 
 
+@cache
 def muddle(seed: int, steps: int = 300) -> StudyBuilder:
     """A study in which anything happens to six trials at a time; folds also begin again.
 
@@ -42,7 +44,7 @@ def one(source: random.Random, study: StudyBuilder, number: int) -> None:
         study.fold(number, fold, epochs=source.choice((None, 0, 1, 2)), level=level)
 
 
-@pytest.fixture(params=range(4))
+@pytest.fixture(scope="module", params=range(4))
 def history(request) -> History:
     return muddle(request.param).history
 

@@ -128,6 +128,7 @@ def test_no_table_is_wider_than_the_terminal(studies, compare, width):
     assert row(out, "A - C")[3] == "6.00"
 
 
+@pytest.mark.slow
 def test_in_a_narrow_place_the_interval_stays_and_other_tests_are_left_out(studies, compare):
     for name, scores in (("lenet", STRONG), ("mlp", MIDDLE), ("cnn", WEAK)):
         study = studies.begin(name)

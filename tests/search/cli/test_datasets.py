@@ -104,6 +104,7 @@ def test_a_description_is_one_json_document(command: Command) -> None:
     assert "pictures" not in document
 
 
+@pytest.mark.slow
 def test_pictures_are_written_and_named(command: Command) -> None:
     code, out, _ = command("digits", "--out", "deep/out")
     names = ["classes.png", "samples.png", "class_means.png", "correlation.png"]
@@ -116,6 +117,7 @@ def test_pictures_are_written_and_named(command: Command) -> None:
     assert document["pictures"] == [f"deep/out/{name}" for name in names]
 
 
+@pytest.mark.slow
 def test_of_texts_it_tells_words_and_what_is_not_drawn(
     command: Command, given: Callable[..., Dataset]
 ) -> None:

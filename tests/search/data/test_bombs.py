@@ -94,6 +94,7 @@ def test_an_array_that_is_not_there_is_refused(tmp_path: Path, home: Path, start
     assert len(said) < 1000
 
 
+@pytest.mark.slow
 def test_an_array_that_becomes_huge_is_refused(tmp_path: Path, home: Path) -> None:
     content = header("(400, 1048576)") + bytes(400 * MIB)
     path = npz(tmp_path / "own.npz", x=content, y=labels(400))
@@ -146,6 +147,7 @@ def test_idx_files_that_say_they_are_huge_are_refused(
     assert found in refusal("mnist", home, folder)
 
 
+@pytest.mark.slow
 def test_a_gzip_bomb_is_refused_while_it_is_unpacked(tmp_path: Path, home: Path) -> None:
     path = tmp_path / "bomb.csv.gz"
     with gzip.open(path, "wb", compresslevel=1) as file:
@@ -156,6 +158,7 @@ def test_a_gzip_bomb_is_refused_while_it_is_unpacked(tmp_path: Path, home: Path)
         sum(map(len, iter(partial(file.read, MIB), b"")))
 
 
+@pytest.mark.slow
 def test_a_gzipped_file_without_line_ends_is_refused(tmp_path: Path, home: Path) -> None:
     path = tmp_path / "line.csv.gz"
     with gzip.open(path, "wb", compresslevel=1) as file:

@@ -61,6 +61,7 @@ def test_images_of_the_right_kind_are_not_kept_twice(dataset: Dataset) -> None:
     assert Path(images.filename).name == "train_images.npy"
 
 
+@pytest.mark.slow
 def test_workers_map_one_file_even_when_all_prepare_at_once(dataset: Dataset) -> None:
     context = multiprocessing.get_context("spawn")
     with context.Pool(2) as pool:

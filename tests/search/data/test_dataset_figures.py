@@ -18,6 +18,7 @@ from tests.figures import overlapping
 from tests.search.data.tiny import tiny
 from tracking.plots.style import png
 
+SLOW = pytest.mark.slow
 RANDOM = np.random.default_rng(0)
 ALL = {
     "image": ["classes.png", "samples.png", "class_means.png", "correlation.png"],
@@ -42,7 +43,7 @@ def draw(tmp_path: Path) -> Draw:
 def pixels(png: bytes) -> np.ndarray:
     with Image.open(io.BytesIO(png)) as image:
         assert image.format == "PNG"
-        return np.asarray(image.convert("RGB")).astype(int)
+        return np.asarray(image.convert("RGB"))
 
 
 def count(picture: np.ndarray, colour: tuple[int, int, int]) -> int:
@@ -75,7 +76,9 @@ def test_each_kind_has_its_pictures(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ALL)
-@pytest.mark.parametrize("classes", [2, 10, 100, 300])
+@pytest.mark.parametrize(
+    "classes", [2, *(pytest.param(number, marks=SLOW) for number in (10, 100, 300))]
+)
 def test_any_number_of_classes_with_long_names_fits(
     tmp_path: Path, kind: str, classes: int
 ) -> None:
@@ -90,6 +93,7 @@ def test_any_number_of_classes_with_long_names_fits(
         assert all((edge == 255).all() for edge in edges), name  # nothing is cut off
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ALL)
 @pytest.mark.parametrize("name", ["{}", "W" * 60, "one $x_{{1}}$ two"])
 def test_no_text_lies_on_another(tmp_path: Path, kind: str, name: str) -> None:
@@ -100,7 +104,7 @@ def test_no_text_lies_on_another(tmp_path: Path, kind: str, name: str) -> None:
         assert not overlapping(figure), file
 
 
-@pytest.mark.parametrize("columns", [2, 13, 38, 41, 130])
+@pytest.mark.parametrize("columns", [2, 13, pytest.param(38, marks=SLOW), 41, 130])
 def test_no_text_lies_on_another_however_many_columns(tmp_path: Path, columns: int) -> None:
     rows, labels = RANDOM.normal(size=(20, columns)).astype(np.float32), np.arange(20) % 2
     names = tuple(f"a rather long name of column {number}" for number in range(columns))
@@ -108,6 +112,7 @@ def test_no_text_lies_on_another_however_many_columns(tmp_path: Path, columns: i
     assert not any(overlapping(figure) for _, figure in figures(describe(made)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ALL)
 def test_names_the_font_cannot_write_do_no_harm(tmp_path: Path, draw: Draw, kind: str) -> None:
     columns = ("主", "b", "\n", "", "e") if kind == "table" else ()
@@ -115,6 +120,7 @@ def test_names_the_font_cannot_write_do_no_harm(tmp_path: Path, draw: Draw, kind
     assert list(draw(made)) == ALL[kind]
 
 
+@pytest.mark.slow
 def test_texts_the_font_cannot_write_do_no_harm(tmp_path: Path, draw: Draw) -> None:
     texts = (["主 题", "电 影"] * 4, [0, 1] * 4)
     assert list(draw(tiny(tmp_path, "text", texts, texts))) == ALL["text"]
@@ -265,6 +271,7 @@ def test_images_of_any_proportions_fit(tmp_path: Path, draw: Draw, shape: tuple[
         assert all((edge == 255).all() for edge in edges), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ALL)
 @pytest.mark.parametrize("name", ["csv:/data/" + "long " * 30 + ".csv", "csv:/data/主题\n.csv"])
 def test_any_name_of_a_dataset_fits(tmp_path: Path, draw: Draw, kind: str, name: str) -> None:
@@ -272,6 +279,7 @@ def test_any_name_of_a_dataset_fits(tmp_path: Path, draw: Draw, kind: str, name:
         assert (picture[:, -4:] == 255).all(), file
 
 
+@pytest.mark.slow
 def test_lengths_change_with_the_texts(tmp_path: Path, draw: Draw) -> None:
     labels = [0, 1] * 10
     pictures = [
@@ -281,6 +289,7 @@ def test_lengths_change_with_the_texts(tmp_path: Path, draw: Draw) -> None:
     assert len({picture["lengths.png"].tobytes() for picture in pictures}) == 3
 
 
+@pytest.mark.slow
 def test_pictures_are_the_same_however_small_the_pieces(
     tmp_path: Path, draw: Draw, monkeypatch: pytest.MonkeyPatch
 ) -> None:

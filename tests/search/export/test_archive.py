@@ -38,6 +38,7 @@ def test_a_name_that_stands_twice_is_a_fault(tmp_path):
     assert "twice" in fault_in_archive(archive(tmp_path, [*MEMBERS.items(), ("config.json", "{}")]))
 
 
+@pytest.mark.slow
 def test_a_bomb_is_a_fault(tmp_path):
     bomb = {**MEMBERS, "model.weights.h5": bytes(300 << 20)}
     path = archive(tmp_path, bomb, zipfile.ZIP_DEFLATED)

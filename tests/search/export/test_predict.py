@@ -38,6 +38,7 @@ def refusal(tmp_path, monkeypatch):
     return refusal
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labels", [TEXTS, ROWS])
 def test_a_file_too_large_is_refused(tmp_path, refusal, labels):
     with (tmp_path / "large").open("wb") as file:

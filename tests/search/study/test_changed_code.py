@@ -104,22 +104,25 @@ def test_the_files_of_a_space_are_recorded(space):
             lambda folder: (folder / "own.py").write_text(SPACE.replace("relu", "tanh")),
             "own.py was",
         ),
-        (
+        pytest.param(
             lambda folder: (folder / "beside.py").write_text("def width():\n    return 9"),
             "beside.py",
+            marks=pytest.mark.slow,
         ),
-        (
+        pytest.param(
             lambda folder: (
                 (folder / "new.py").write_text("X = 1"),
                 (folder / "beside.py").write_text(BESIDE + "\nimport new"),
             ),
             "beside.py was changed; new.py was added",
+            marks=pytest.mark.slow,
         ),
-        (
+        pytest.param(
             lambda folder: (folder / "own.py").write_text(
                 SPACE.replace("from beside import width", "width = lambda: 8")
             ),
             "own.py was changed; beside.py was removed",
+            marks=pytest.mark.slow,
         ),
     ],
 )
@@ -134,6 +137,7 @@ def test_a_study_is_not_continued_with_other_code_unless_that_is_accepted(space,
     assert opened(space).code == study.code  # what was accepted is what is known now
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", [f"# a comment\n{SPACE}", SPACE.replace("\n\n", "\n\n\n")])
 def test_comments_and_layout_are_not_code(space, text):
     begin(opened(space))
@@ -141,6 +145,7 @@ def test_comments_and_layout_are_not_code(space, text):
     assert not opened(space).is_new
 
 
+@pytest.mark.slow
 def test_a_space_may_move_to_another_folder_and_modules_are_told_apart_by_name(space, tmp_path):
     code = opened(space).code
     other = tmp_path / "elsewhere"
@@ -150,6 +155,7 @@ def test_a_space_may_move_to_another_folder_and_modules_are_told_apart_by_name(s
     assert opened(other / "own.py").code == code
 
 
+@pytest.mark.slow
 def test_code_that_changes_while_the_study_waits_for_its_lock_is_refused_too(space):
     begin(opened(space))
     study = opened(space)
@@ -159,6 +165,7 @@ def test_code_that_changes_while_the_study_waits_for_its_lock_is_refused_too(spa
         run(study)
 
 
+@pytest.mark.slow
 def test_a_study_begun_by_another_process_in_between_is_left_as_it_is(space):
     mine = opened(space)
     other = opened(space, seed=5, folds=3)
@@ -170,6 +177,7 @@ def test_a_study_begun_by_another_process_in_between_is_left_as_it_is(space):
     assert [p.read_bytes() for p in (mine.folder.journal, mine.folder.folds)] == before
 
 
+@pytest.mark.slow
 def test_a_study_begun_anew_in_between_is_left_as_it_is(space):
     begin(opened(space))
     mine = opened(space)
@@ -181,6 +189,7 @@ def test_a_study_begun_anew_in_between_is_left_as_it_is(space):
     assert mine.folder.journal.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_study_removed_in_between_is_not_begun_half(space):
     begin(opened(space))
     mine = opened(space)

@@ -265,11 +265,12 @@ class Sessions:
 SAMPLERS = [
     ("optuna", "tpe"),
     ("optuna", "cmaes"),
-    pytest.param("keras-tuner", "bayesian", marks=pytest.mark.slow),
-    pytest.param("keras-tuner", "hyperband", marks=pytest.mark.slow),
+    ("keras-tuner", "bayesian"),
+    ("keras-tuner", "hyperband"),
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slots", [1, 2])
 @pytest.mark.parametrize(("driver", "sampler"), SAMPLERS)
 def test_a_race_continued_after_an_interruption_at_any_fold_proposes_as_before(
@@ -292,6 +293,7 @@ def test_a_race_continued_after_an_interruption_at_any_fold_proposes_as_before(
         assert broken.proposals == whole.proposals, interrupt_after
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pruner", ["median", "hyperband"])
 def test_so_does_a_study_with_another_pruner(pruner):
     whole = Sessions("optuna", "tpe", 1, pruner)

@@ -42,7 +42,7 @@ def good_when_large(params: Params, fold: int) -> float:
     return float(params["units"]) / 200 + fold / 100
 
 
-class FoldData:
+class Harness:
     """A study that can be run in sessions, as the journal would have it."""
 
     def __init__(self) -> None:
@@ -98,26 +98,26 @@ class FoldData:
 
 
 def test_baselines_come_first_and_count_towards_the_trials():
-    fold_data = FoldData()
-    assert fold_data.run(ScriptedExecutor(good_when_large), trials=5) == "complete"
-    origins = [trial.started.origin for trial in fold_data.history.trials.values()]
+    harness = Harness()
+    assert harness.run(ScriptedExecutor(good_when_large), trials=5) == "complete"
+    origins = [trial.started.origin for trial in harness.history.trials.values()]
     assert origins == ["baseline:small", "baseline:large", "sampled", "sampled", "sampled"]
-    assert fold_data.proposals[:2] == list(BASELINES.values())
+    assert harness.proposals[:2] == list(BASELINES.values())
 
 
 def test_running_again_goes_on_to_the_new_total_and_trains_nothing_twice():
-    fold_data = FoldData()
-    fold_data.run(ScriptedExecutor(good_when_large), trials=4)
+    harness = Harness()
+    harness.run(ScriptedExecutor(good_when_large), trials=4)
     again = ScriptedExecutor(good_when_large)
-    assert fold_data.run(again, trials=4) == "complete"
+    assert harness.run(again, trials=4) == "complete"
     assert again.trained == []
-    fold_data.run(again, trials=6)
+    harness.run(again, trials=6)
     assert {trial for trial, _ in again.trained} == {4, 5}
 
 
 @pytest.mark.parametrize("interrupt_after", [1, 5, 7, 16, 29])
 def test_an_interrupted_study_continues_as_if_it_had_not_been(interrupt_after):
-    whole, broken = FoldData(), FoldData()
+    whole, broken = Harness(), Harness()
     whole.run(ScriptedExecutor(good_when_large), trials=10)
     first = ScriptedExecutor(good_when_large, interrupt_after=interrupt_after)
     with pytest.raises(KeyboardInterrupt):
@@ -134,7 +134,7 @@ def test_an_interrupted_study_continues_as_if_it_had_not_been(interrupt_after):
 @pytest.mark.parametrize("before_verdict", [False, True])
 @pytest.mark.parametrize("interrupt_after", range(13, 24))
 def test_a_pruned_trial_is_pruned_again_after_an_interruption(interrupt_after, before_verdict):
-    whole, broken = FoldData(), FoldData()
+    whole, broken = Harness(), Harness()
     whole.run(ScriptedExecutor(good_when_large), trials=12, pruner=MedianPruner(ACCURACY))
     ends = [(t.state, len(t.finished_folds())) for t in whole.history.trials.values()]
     assert ("pruned", 1) in ends
@@ -149,9 +149,9 @@ def test_a_pruned_trial_is_pruned_again_after_an_interruption(interrupt_after, b
 
 
 def test_a_failed_trial_is_recorded_and_the_study_goes_on():
-    fold_data = FoldData()
-    fold_data.run(ScriptedExecutor(lambda s, fold: -1 if s["units"] == 90 else 0.5), trials=4)
-    assert [t.state for t in fold_data.history.trials.values()] == [
+    harness = Harness()
+    harness.run(ScriptedExecutor(lambda s, fold: -1 if s["units"] == 90 else 0.5), trials=4)
+    assert [t.state for t in harness.history.trials.values()] == [
         "complete",
         "failed",
         "complete",
@@ -160,45 +160,45 @@ def test_a_failed_trial_is_recorded_and_the_study_goes_on():
 
 
 def test_ten_failures_in_a_row_end_the_session_and_the_next_one_tries_again():
-    fold_data = FoldData()
-    assert fold_data.run(ScriptedExecutor(lambda s, fold: -1), trials=50) == "failed"
-    assert len(fold_data.history.trials) == FAILURES_IN_A_ROW
-    assert fold_data.run(ScriptedExecutor(good_when_large), trials=12) == "complete"
+    harness = Harness()
+    assert harness.run(ScriptedExecutor(lambda s, fold: -1), trials=50) == "failed"
+    assert len(harness.history.trials) == FAILURES_IN_A_ROW
+    assert harness.run(ScriptedExecutor(good_when_large), trials=12) == "complete"
 
 
 def test_a_driver_with_nothing_left_ends_the_study():
-    fold_data = FoldData()
+    harness = Harness()
     driver = FixedDriver([{"units": 1, "rate": 0.5}, BASELINES["small"]])
-    assert fold_data.run(ScriptedExecutor(good_when_large), trials=9, driver=driver) == "exhausted"
-    assert len(fold_data.history.trials) == 3  # the baseline in the list is not evaluated twice
+    assert harness.run(ScriptedExecutor(good_when_large), trials=9, driver=driver) == "exhausted"
+    assert len(harness.history.trials) == 3  # the baseline in the list is not evaluated twice
 
 
 def test_a_deadline_halts_a_trial_without_an_outcome_and_it_is_finished_later():
-    fold_data = FoldData()
+    harness = Harness()
     slow = ScriptedExecutor(lambda s, fold: time.sleep(0.02) or 0.5)
-    assert fold_data.run(slow, trials=99, deadline=time.monotonic() + 0.1) == "timeout"
-    running = [t.number for t in fold_data.history.trials.values() if t.state == "running"]
+    assert harness.run(slow, trials=99, deadline=time.monotonic() + 0.1) == "timeout"
+    running = [t.number for t in harness.history.trials.values() if t.state == "running"]
     assert len(running) <= 1
     finished = {
-        (t.number, fold) for t in fold_data.history.trials.values() for fold in t.finished_folds()
+        (t.number, fold) for t in harness.history.trials.values() for fold in t.finished_folds()
     }
     later = ScriptedExecutor(good_when_large)
-    fold_data.run(later, trials=len(fold_data.history.trials))
-    assert all(trial.state == "complete" for trial in fold_data.history.trials.values())
+    harness.run(later, trials=len(harness.history.trials))
+    assert all(trial.state == "complete" for trial in harness.history.trials.values())
     assert finished
     assert not finished & set(later.trained)
 
 
 def test_weak_trials_are_pruned_after_a_fold_with_the_reason_and_baselines_never():
-    fold_data = FoldData()
+    harness = Harness()
     settings = [{"units": units, "rate": 0.1} for units in (50, 60, 70, 1, 95)]
-    fold_data.run(
+    harness.run(
         ScriptedExecutor(good_when_large),
         trials=7,
         driver=FixedDriver(settings),
         pruner=MedianPruner(ACCURACY, warm_up=4),
     )
-    trials = fold_data.history.trials
+    trials = harness.history.trials
     assert trials[0].state == "complete"  # a weak baseline
     assert trials[5].state == "pruned"
     assert len(trials[5].finished_folds()) == 1
@@ -208,13 +208,13 @@ def test_weak_trials_are_pruned_after_a_fold_with_the_reason_and_baselines_never
 
 
 def test_the_median_pruner_compares_the_same_folds_only():
-    fold_data = FoldData()
-    fold_data.run(
+    harness = Harness()
+    harness.run(
         ScriptedExecutor(lambda s, fold: 0.9 if fold == 1 else 0.1),
         trials=4,
         driver=FixedDriver([{"units": units, "rate": 0.1} for units in (1, 2)]),
     )
-    history = fold_data.history
+    history = harness.history
     other = history.trials[0]
     trial = TrialHistory(other.started, {1: FoldHistory(other.folds[1].started)})
     # Above the others' mean over all folds (0.37), below what they had on this fold.
@@ -229,14 +229,14 @@ def racers(*units: int) -> FixedDriver:
 
 
 def test_racing_lets_few_trials_out_of_the_first_fold_and_the_best_see_all_folds():
-    fold_data = FoldData()
+    harness = Harness()
     executor = ScriptedExecutor(good_when_large)
     units = [50, 3, 80, 40, 95, 10, 60, 70, 20, 30, 85, 15]
     pruner = make_pruner("racing", ACCURACY)
-    reason = fold_data.run(executor, trials=12, driver=racers(*units), pruner=pruner, baselines={})
-    trials = fold_data.history.trials
+    reason = harness.run(executor, trials=12, driver=racers(*units), pruner=pruner, baselines={})
+    trials = harness.history.trials
     assert reason == "complete"
-    assert fold_data.history.best().started.parameters["units"] == 95
+    assert harness.history.best().started.parameters["units"] == 95
     in_first_fold = [t for t in trials.values() if not t.finished_folds()]
     assert len(in_first_fold) >= 6
     assert all("in fold 1 after epoch" in t.ended.reason for t in in_first_fold)
@@ -248,42 +248,38 @@ def test_racing_lets_few_trials_out_of_the_first_fold_and_the_best_see_all_folds
 
 
 def test_racing_trains_no_second_fold_before_every_trial_had_its_turn():
-    fold_data = FoldData()
+    harness = Harness()
     executor = ScriptedExecutor(good_when_large)
     pruner = make_pruner("racing", ACCURACY)
-    fold_data.run(
-        executor, trials=8, driver=racers(*range(10, 90, 10)), pruner=pruner, baselines={}
-    )
+    harness.run(executor, trials=8, driver=racers(*range(10, 90, 10)), pruner=pruner, baselines={})
     folds = [fold for _, fold in executor.trained]
     assert folds == sorted(folds)
     assert folds.count(1) == 8
 
 
 def test_baselines_do_not_wait_and_are_never_stopped_by_racing():
-    fold_data = FoldData()
+    harness = Harness()
     pruner = make_pruner("racing", ACCURACY)
-    fold_data.run(
+    harness.run(
         ScriptedExecutor(good_when_large), trials=6, driver=racers(91, 92, 93, 94), pruner=pruner
     )
-    assert [fold_data.history.trials[n].state for n in (0, 1)] == ["complete", "complete"]
+    assert [harness.history.trials[n].state for n in (0, 1)] == ["complete", "complete"]
 
 
 @pytest.mark.parametrize("interrupt_after", range(1, 20, 2))
 def test_an_interrupted_race_ends_as_an_uninterrupted_one(interrupt_after):
     units = [50, 3, 80, 40, 95, 10, 60, 70, 20, 30]
 
-    def run(fold_data, executor):
+    def run(harness, executor):
         pruner = make_pruner("racing", ACCURACY)
-        return fold_data.run(
-            executor, trials=10, driver=racers(*units), pruner=pruner, baselines={}
-        )
+        return harness.run(executor, trials=10, driver=racers(*units), pruner=pruner, baselines={})
 
     def rates(params, fold):  # crossing: what leads on one fold need not on the next
         return 0.5 + params["units"] / 400 + (params["units"] * fold * 7 % 11) / 100
 
-    whole = FoldData()
+    whole = Harness()
     run(whole, ScriptedExecutor(rates))
-    broken = FoldData()
+    broken = Harness()
     first = ScriptedExecutor(rates, interrupt_after=interrupt_after)
     try:
         run(broken, first)
@@ -302,17 +298,15 @@ def test_a_trial_that_fails_in_the_race_changes_nothing_for_the_others(interrupt
     def score(params, fold):  # the leader breaks in its second fold
         return -1.0 if params["units"] == 95 and fold == 2 else good_when_large(params, fold)
 
-    def run(fold_data, executor):
+    def run(harness, executor):
         pruner = make_pruner("racing", ACCURACY)
-        return fold_data.run(
-            executor, trials=10, driver=racers(*units), pruner=pruner, baselines={}
-        )
+        return harness.run(executor, trials=10, driver=racers(*units), pruner=pruner, baselines={})
 
-    whole = FoldData()
+    whole = Harness()
     run(whole, ScriptedExecutor(score))
     assert whole.history.trials[4].state == "failed"
     assert whole.history.best().started.parameters["units"] == 80
-    broken = FoldData()
+    broken = Harness()
     try:
         run(broken, ScriptedExecutor(score, interrupt_after=interrupt_after))
     except KeyboardInterrupt:
@@ -321,10 +315,10 @@ def test_a_trial_that_fails_in_the_race_changes_nothing_for_the_others(interrupt
 
 
 def test_the_best_trial_gets_its_next_fold_first():
-    fold_data = FoldData()
+    harness = Harness()
     executor = ScriptedExecutor(good_when_large)
     pruner = make_pruner("racing", ACCURACY)
-    fold_data.run(executor, trials=4, driver=racers(20, 95, 60, 97), pruner=pruner, baselines={})
+    harness.run(executor, trials=4, driver=racers(20, 95, 60, 97), pruner=pruner, baselines={})
     second = [trial for trial, fold in executor.trained if fold == 2]
     assert second[:2] == [3, 1]
 
@@ -337,7 +331,7 @@ def outcomes(history):
 
 
 def test_the_best_are_confirmed_on_further_folds_which_then_decide():
-    fold_data = FoldData()
+    harness = Harness()
 
     def lucky(params, fold):  # 90 is best on the study's folds, 80 on others
         luck = 0.3 if params["units"] == 90 and fold <= 3 else 0.0
@@ -345,17 +339,17 @@ def test_the_best_are_confirmed_on_further_folds_which_then_decide():
 
     executor = ScriptedExecutor(lucky)
     assert (
-        fold_data.run(executor, trials=3, driver=racers(90, 95, 20), baselines={}, confirm=2)
+        harness.run(executor, trials=3, driver=racers(90, 95, 20), baselines={}, confirm=2)
         == "complete"
     )
-    history = fold_data.history
+    history = harness.history
     assert [t.number for t in history.completed()] == [0, 1, 2]
     assert {t.number for t in history.confirmed()} == {0, 1}
     assert history.best().number == 1
     assert [fold for trial, fold in executor.trained if trial == 1] == list(range(1, 10))
     assert history.trials[0].mean_curves() != []
     again = ScriptedExecutor(lucky)
-    fold_data.run(again, trials=3, driver=racers(90, 95, 20), baselines={}, confirm=2)
+    harness.run(again, trials=3, driver=racers(90, 95, 20), baselines={}, confirm=2)
     assert again.trained == []
 
 
@@ -364,76 +358,76 @@ def test_the_best_are_confirmed_on_further_folds_which_then_decide():
     [(1, {2, 1}), (2, {2, 3, 1}), (3, {2, 3, 1}), (4, {2, 3, 1, 0}), (0, set())],
 )
 def test_the_best_baseline_is_confirmed_beside_the_best_trials(confirm, expected):
-    fold_data = FoldData()
+    harness = Harness()
     baselines = {"small": {"units": 10, "rate": 0.1}, "large": {"units": 20, "rate": 0.1}}
     executor = ScriptedExecutor(good_when_large)
     driver = racers(90, 80)
-    fold_data.run(executor, trials=4, driver=driver, baselines=baselines, confirm=confirm)
-    assert {trial.number for trial in fold_data.history.confirmed()} == expected
+    harness.run(executor, trials=4, driver=driver, baselines=baselines, confirm=confirm)
+    assert {trial.number for trial in harness.history.confirmed()} == expected
 
 
 def test_a_newer_better_trial_is_the_best_until_it_is_confirmed_itself():
-    fold_data = FoldData()
+    harness = Harness()
     settings = (60, 40, 90)
     executor = ScriptedExecutor(good_when_large)
-    fold_data.run(executor, trials=2, driver=racers(*settings), baselines={}, confirm=1)
-    assert fold_data.history.best().number == 0
-    fold_data.run(executor, trials=3, driver=racers(*settings), baselines={})
-    assert fold_data.history.best().number == 2
-    fold_data.run(executor, trials=3, driver=racers(*settings), baselines={}, confirm=1)
-    assert fold_data.history.best().number == 2
-    assert fold_data.history.trials[2].confirmed is not None
+    harness.run(executor, trials=2, driver=racers(*settings), baselines={}, confirm=1)
+    assert harness.history.best().number == 0
+    harness.run(executor, trials=3, driver=racers(*settings), baselines={})
+    assert harness.history.best().number == 2
+    harness.run(executor, trials=3, driver=racers(*settings), baselines={}, confirm=1)
+    assert harness.history.best().number == 2
+    assert harness.history.trials[2].confirmed is not None
 
 
 def test_a_confirmation_that_failed_decides_nothing_and_is_tried_again():
-    fold_data = FoldData()
+    harness = Harness()
 
     def breaks(params, fold):
         return -1.0 if fold == 4 and params["units"] == 90 else good_when_large(params, fold)
 
     driver = racers(90, 40)
     first = ScriptedExecutor(breaks)
-    assert fold_data.run(first, trials=2, driver=driver, baselines={}, confirm=2) == "complete"
+    assert harness.run(first, trials=2, driver=driver, baselines={}, confirm=2) == "complete"
     assert first.trained.count((0, 4)) == 1
-    assert fold_data.history.trials[0].state == "complete"
-    assert fold_data.history.best().number == 0
+    assert harness.history.trials[0].state == "complete"
+    assert harness.history.best().number == 0
     again = ScriptedExecutor(good_when_large)
-    fold_data.run(again, trials=2, driver=racers(90, 40), baselines={}, confirm=2)
+    harness.run(again, trials=2, driver=racers(90, 40), baselines={}, confirm=2)
     assert (0, 4) in again.trained
-    assert fold_data.history.trials[0].confirmed.scores
+    assert harness.history.trials[0].confirmed.scores
 
 
 @pytest.mark.parametrize("interrupt_after", [10, 12, 17])
 def test_an_interrupted_confirmation_goes_on_where_it_was(interrupt_after):
-    fold_data = FoldData()
+    harness = Harness()
     first = ScriptedExecutor(good_when_large, interrupt_after=interrupt_after)
     driver = racers(90, 80, 20)
     with pytest.raises(KeyboardInterrupt):
-        fold_data.run(first, trials=3, driver=driver, baselines={}, confirm=2)
+        harness.run(first, trials=3, driver=driver, baselines={}, confirm=2)
     second = ScriptedExecutor(good_when_large)
-    fold_data.run(second, trials=3, driver=racers(90, 80, 20), baselines={}, confirm=2)
+    harness.run(second, trials=3, driver=racers(90, 80, 20), baselines={}, confirm=2)
     assert sorted(first.trained[:interrupt_after] + second.trained) == sorted(
         [(t, f) for t in (0, 1) for f in range(1, 10)] + [(2, f) for f in range(1, 4)]
     )
 
 
 def test_time_is_kept_for_the_waiting_trials_to_finish():
-    fold_data = FoldData()
+    harness = Harness()
     slow = ScriptedExecutor(lambda s, fold: time.sleep(0.01) or s["units"] / 100)
     deadline = time.monotonic() + 2.0
     pruner = make_pruner("racing", ACCURACY)
     rising = FixedDriver({"units": n, "rate": 0.1, "epochs": 4} for n in range(1, 9999))
-    reason = fold_data.run(
+    reason = harness.run(
         slow, trials=9999, driver=rising, pruner=pruner, baselines={}, deadline=deadline
     )
     assert reason == "timeout"
-    assert fold_data.history.best() is not None
-    assert all(trial.ended is not None for trial in fold_data.history.trials.values())
+    assert harness.history.best() is not None
+    assert all(trial.ended is not None for trial in harness.history.trials.values())
 
 
 @pytest.mark.parametrize("pruner", [NoPruner(ACCURACY), make_pruner("racing", ACCURACY)])
 def test_a_trial_that_lost_its_worker_goes_on_with_the_fold_it_was_in(pruner):
-    whole, broken = FoldData(), FoldData()
+    whole, broken = Harness(), Harness()
     options = {"trials": 6, "pruner": pruner, "baselines": {}}
     units = (90, 30, 60, 50, 80, 70)
     whole.run(ScriptedExecutor(good_when_large), driver=racers(*units), **options)
@@ -448,19 +442,19 @@ def test_a_trial_that_lost_its_worker_goes_on_with_the_fold_it_was_in(pruner):
 
 
 def test_a_fold_that_costs_three_workers_fails_its_trial_and_the_study_goes_on():
-    fold_data = FoldData()
+    harness = Harness()
     executor = ScriptedExecutor(good_when_large, breaks=[(1, 2, "lost")] * 3)
-    assert fold_data.run(executor, trials=4) == "complete"
-    states = [trial.state for trial in fold_data.history.trials.values()]
+    assert harness.run(executor, trials=4) == "complete"
+    states = [trial.state for trial in harness.history.trials.values()]
     assert states == ["complete", "failed", "complete", "complete"]
-    ended = fold_data.history.trials[1].ended
+    ended = harness.history.trials[1].ended
     assert ended.reason == "it broke off: lost"
     assert ended.train_seconds == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("cause", ["machine", "lost"])
 def test_a_fault_of_the_machine_is_tried_again_as_a_lost_worker_is(cause):
-    whole, broken = FoldData(), FoldData()
+    whole, broken = Harness(), Harness()
     whole.run(ScriptedExecutor(good_when_large), trials=4)
     executor = ScriptedExecutor(good_when_large, breaks=[(1, 2, "machine"), (1, 2, cause)])
     assert broken.run(executor, trials=4) == "complete"
@@ -470,10 +464,10 @@ def test_a_fault_of_the_machine_is_tried_again_as_a_lost_worker_is(cause):
 
 
 def test_faults_of_the_machine_and_lost_workers_count_together():
-    fold_data = FoldData()
+    harness = Harness()
     breaks = [(1, 2, "machine"), (1, 2, "lost"), (1, 2, "machine")]
-    fold_data.run(ScriptedExecutor(good_when_large, breaks=breaks), trials=3)
-    ended = fold_data.history.trials[1].ended
+    harness.run(ScriptedExecutor(good_when_large, breaks=breaks), trials=3)
+    ended = harness.history.trials[1].ended
     assert (ended.state, ended.reason) == (
         "failed",
         "it broke off: machine (3 times); `run --retry-failed` tries the trial once more",
@@ -482,48 +476,48 @@ def test_faults_of_the_machine_and_lost_workers_count_together():
 
 @pytest.mark.parametrize("pruner", [NoPruner(ACCURACY), make_pruner("racing", ACCURACY)])
 def test_a_failed_trial_that_is_tried_once_more_keeps_its_folds_and_ends_anew(pruner):
-    whole, fold_data = FoldData(), FoldData()
+    whole, harness = Harness(), Harness()
     options = {"trials": 4, "pruner": pruner}
     whole.run(ScriptedExecutor(good_when_large), **options)
     breaks = [(1, 2, "machine")] * 3
-    fold_data.run(ScriptedExecutor(good_when_large, breaks=breaks), **options)
-    assert [t.number for t in fold_data.history.finished() if t.state == "failed"] == [1]
-    fold_data.records += to_retry(fold_data.history)
+    harness.run(ScriptedExecutor(good_when_large, breaks=breaks), **options)
+    assert [t.number for t in harness.history.finished() if t.state == "failed"] == [1]
+    harness.records += to_retry(harness.history)
     again = ScriptedExecutor(good_when_large, breaks=breaks[:2])
-    assert fold_data.run(again, **options) == "complete"
+    assert harness.run(again, **options) == "complete"
     assert again.trained == [(1, 2), (1, 3)]
-    assert fold_data.history.trials[1].state == "complete"
-    assert fold_data.history.trials[1].value == whole.history.trials[1].value
-    assert to_retry(fold_data.history) == []
+    assert harness.history.trials[1].state == "complete"
+    assert harness.history.trials[1].value == whole.history.trials[1].value
+    assert to_retry(harness.history) == []
 
 
 def test_a_trial_that_fails_again_has_failed_again():
-    fold_data = FoldData()
+    harness = Harness()
     fails_alone = ScriptedExecutor(lambda s, fold: -1.0 if s["units"] == 90 else 0.5)
-    fold_data.run(fails_alone, trials=3)
-    fold_data.records += to_retry(fold_data.history)
-    fold_data.run(fails_alone, trials=3)
-    assert [t.state for t in fold_data.history.finished()] == ["complete", "failed", "complete"]
-    assert fold_data.history.tally.over == 3
+    harness.run(fails_alone, trials=3)
+    harness.records += to_retry(harness.history)
+    harness.run(fails_alone, trials=3)
+    assert [t.state for t in harness.history.finished()] == ["complete", "failed", "complete"]
+    assert harness.history.tally.over == 3
 
 
 def test_a_budget_with_failed_trials_to_try_again_is_not_used_up():
-    fold_data = FoldData()
-    fold_data.run(ScriptedExecutor(lambda s, fold: -1.0 if s["units"] == 90 else 0.5), trials=3)
-    assert Budget(trials=3).is_done(fold_data.history)
-    assert not Budget(trials=3, retry_failed=True).is_done(fold_data.history)
+    harness = Harness()
+    harness.run(ScriptedExecutor(lambda s, fold: -1.0 if s["units"] == 90 else 0.5), trials=3)
+    assert Budget(trials=3).is_done(harness.history)
+    assert not Budget(trials=3, retry_failed=True).is_done(harness.history)
 
 
 def test_want_of_memory_halves_the_batch_size_once():
     baselines = {"small": {"units": 10, "rate": 0.1, "batch_size": 64}}
-    fold_data = FoldData()
+    harness = Harness()
     executor = ScriptedExecutor(good_when_large, breaks=[(0, 2, "memory")])
-    fold_data.run(executor, trials=1, baselines=baselines)
-    trial = fold_data.history.trials[0]
+    harness.run(executor, trials=1, baselines=baselines)
+    trial = harness.history.trials[0]
     assert trial.state == "complete"
     assert [params["batch_size"] for params in executor.params] == [64, 64, 32, 32]
     assert trial.started.parameters["batch_size"] == 64
-    again = FoldData()
+    again = Harness()
     twice = ScriptedExecutor(good_when_large, breaks=[(0, 2, "memory")] * 2)
     again.run(twice, trials=1, baselines=baselines)
     assert again.history.trials[0].state == "failed"
@@ -531,56 +525,54 @@ def test_want_of_memory_halves_the_batch_size_once():
 
 
 def test_a_trial_without_a_batch_size_to_halve_fails_at_once():
-    fold_data = FoldData()
+    harness = Harness()
     executor = ScriptedExecutor(good_when_large, breaks=[(0, 1, "memory")])
-    fold_data.run(executor, trials=1)
-    assert fold_data.history.trials[0].state == "failed"
+    harness.run(executor, trials=1)
+    assert harness.history.trials[0].state == "failed"
 
 
 def test_a_trial_that_took_too_long_fails_at_once():
-    fold_data = FoldData()
-    fold_data.run(ScriptedExecutor(good_when_large, breaks=[(0, 1, "time")]), trials=2)
-    assert [t.state for t in fold_data.history.trials.values()] == ["failed", "complete"]
+    harness = Harness()
+    harness.run(ScriptedExecutor(good_when_large, breaks=[(0, 1, "time")]), trials=2)
+    assert [t.state for t in harness.history.trials.values()] == ["failed", "complete"]
 
 
 def test_a_full_disk_stops_the_study_and_its_trial_goes_on_later():
-    fold_data = FoldData()
+    harness = Harness()
     with pytest.raises(StudyStopped, match="Make room"):
-        fold_data.run(ScriptedExecutor(good_when_large, breaks=[(1, 2, "disk")]), trials=3)
+        harness.run(ScriptedExecutor(good_when_large, breaks=[(1, 2, "disk")]), trials=3)
     rest = ScriptedExecutor(good_when_large)
-    assert fold_data.run(rest, trials=3) == "complete"
+    assert harness.run(rest, trials=3) == "complete"
     assert rest.trained == [(1, 2), (1, 3), (2, 1), (2, 2), (2, 3)]
 
 
 def test_a_confirmation_that_lost_its_worker_goes_on():
-    fold_data = FoldData()
+    harness = Harness()
     executor = ScriptedExecutor(good_when_large, breaks=[(1, 6, "lost")])
-    fold_data.run(executor, trials=2, confirm=1)
-    assert fold_data.history.trials[1].confirmed.scores
+    harness.run(executor, trials=2, confirm=1)
+    assert harness.history.trials[1].confirmed.scores
     assert len(executor.trained) == len(set(executor.trained)) == 2 * 3 + 6
 
 
 def test_several_slots_are_filled_and_every_trial_ends_once():
-    fold_data = FoldData()
+    harness = Harness()
     executor = ScriptedExecutor(good_when_large, slots=3, breaks=[(2, 1, "lost")])
     driver, pruner = racers(*range(10, 90, 10)), make_pruner("racing", ACCURACY)
-    assert (
-        fold_data.run(executor, trials=8, driver=driver, pruner=pruner, baselines={}) == "complete"
-    )
-    ends = [record.trial for record in fold_data.records if isinstance(record, TrialEnded)]
+    assert harness.run(executor, trials=8, driver=driver, pruner=pruner, baselines={}) == "complete"
+    ends = [record.trial for record in harness.records if isinstance(record, TrialEnded)]
     assert sorted(ends) == list(range(8))
     assert len(executor.trained) == len(set(executor.trained))
     # the fourth trial was proposed while two of the first three still ran
-    kinds = [type(record).__name__ for record in fold_data.records]
+    kinds = [type(record).__name__ for record in harness.records]
     assert kinds[1:4] == ["TrialStarted"] * 3
 
 
 def test_a_worker_lost_after_its_trial_was_over_changes_nothing():
-    fold_data = FoldData()
+    harness = Harness()
     executor = ScriptedExecutor(good_when_large, breaks=[(1, 0, "lost")])
-    assert fold_data.run(executor, trials=3) == "complete"
+    assert harness.run(executor, trials=3) == "complete"
     assert len(executor.trained) == len(set(executor.trained)) == 9
-    assert fold_data.history.trials[1].failures == []
+    assert harness.history.trials[1].failures == []
 
 
 def test_a_notice_is_kept_once_whoever_finds_it() -> None:
@@ -589,11 +581,11 @@ def test_a_notice_is_kept_once_whoever_finds_it() -> None:
             on_record(Notice(at=time.time(), trial=0, text="outputs are logits"))
             return super().wait(on_record)
 
-    fold_data = FoldData()
-    fold_data.run(Telling(good_when_large), trials=3)
-    notices = [record for record in fold_data.records if isinstance(record, Notice)]
+    harness = Harness()
+    harness.run(Telling(good_when_large), trials=3)
+    notices = [record for record in harness.records if isinstance(record, Notice)]
     assert [notice.text for notice in notices] == ["outputs are logits"]
-    assert History.of(fold_data.records).notices == notices
+    assert History.of(harness.records).notices == notices
 
 
 # What a repair left out.
@@ -601,14 +593,14 @@ def test_a_notice_is_kept_once_whoever_finds_it() -> None:
 
 @pytest.mark.parametrize("pruner", PRUNERS)
 def test_a_lost_fold_is_trained_again_and_nothing_else_and_the_study_is_as_before(pruner):
-    whole = FoldData()
+    whole = Harness()
     race(whole, ScriptedExecutor(good_when_large), pruner)
     ends = ends_of(whole)
     over = [r for r in whole.records if isinstance(r, FoldEnded)]
     lost = [r for r in over if whole.history.trials[r.trial].state == "complete"]
     assert len(lost) >= 3 + 3 + 6 + 6  # of both that are confirmed, at least
     for fold in lost:
-        damaged = FoldData()
+        damaged = Harness()
         damaged.records = [record for record in whole.records if record is not fold]
         again = ScriptedExecutor(good_when_large)
         race(damaged, again, pruner)
@@ -617,39 +609,39 @@ def test_a_lost_fold_is_trained_again_and_nothing_else_and_the_study_is_as_befor
         assert damaged.proposals == whole.proposals
 
 
-def race(fold_data: FoldData, executor: ScriptedExecutor, pruner: str) -> None:
+def race(harness: Harness, executor: ScriptedExecutor, pruner: str) -> None:
     made = make_pruner(pruner, ACCURACY, winners=2)
     driver = racers(50, 3, 80, 40, 95, 10, 60, 70, 20)
-    reason = fold_data.run(executor, trials=9, driver=driver, pruner=made, baselines={}, confirm=2)
+    reason = harness.run(executor, trials=9, driver=driver, pruner=made, baselines={}, confirm=2)
     assert reason == "complete"
 
 
-def ends_of(fold_data: FoldData) -> list[tuple[str, float | None, dict[str, float]]]:
-    trials = sorted(fold_data.history.trials.items())
+def ends_of(harness: Harness) -> list[tuple[str, float | None, dict[str, float]]]:
+    trials = sorted(harness.history.trials.items())
     return [(t.state, t.value, t.confirmed.scores if t.confirmed else {}) for _, t in trials]
 
 
 @pytest.mark.parametrize("fold", [1, 2, 3])
 def test_a_trial_that_lost_a_fold_is_never_pruned_for_it(fold):
-    fold_data = FoldData()
-    fold_data.run(ScriptedExecutor(good_when_large), trials=8)
-    weakest = min(fold_data.history.completed(), key=lambda trial: trial.value or 0.0).number
-    fold_data.records = [
+    harness = Harness()
+    harness.run(ScriptedExecutor(good_when_large), trials=8)
+    weakest = min(harness.history.completed(), key=lambda trial: trial.value or 0.0).number
+    harness.records = [
         r
-        for r in fold_data.records
+        for r in harness.records
         if not (isinstance(r, FoldEnded) and (r.trial, r.fold) == (weakest, fold))
     ]
-    fold_data.run(ScriptedExecutor(good_when_large), trials=9, pruner=MedianPruner(ACCURACY))
-    assert fold_data.history.trials[weakest].state == "complete"
+    harness.run(ScriptedExecutor(good_when_large), trials=9, pruner=MedianPruner(ACCURACY))
+    assert harness.history.trials[weakest].state == "complete"
 
 
 @pytest.mark.parametrize("fold", [1, 2])
 def test_an_open_trial_of_a_race_that_lost_a_fold_trains_it_and_races_on(fold):
-    whole = FoldData()
+    whole = Harness()
     with pytest.raises(KeyboardInterrupt):
         race(whole, ScriptedExecutor(good_when_large, interrupt_after=12), "racing")
     trial = next(t for t in whole.history.trials.values() if t.level == 2 and t.ended is None)
-    damaged = FoldData()
+    damaged = Harness()
     damaged.records = [
         r
         for r in whole.records

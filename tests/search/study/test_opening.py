@@ -113,6 +113,7 @@ def test_a_space_without_a_dataset_asks_for_one_and_takes_one(tmp_path: Path) ->
     assert study.settings.study == "rows-t"
 
 
+@pytest.mark.slow
 def test_an_entry_in_the_table_is_all_that_a_pruner_needs_to_let_trials_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,5 @@
 import time
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -15,6 +16,7 @@ from tracking.history import History
 from tracking.objectives import OBJECTIVES, Objective
 from tracking.records import EpochEnded, FoldEnded, Record, StudyStarted
 
+SLOW = pytest.mark.slow
 FOLDS, EPOCHS = 5, 9
 SHUFFLED = [50, 3, 80, 40, 99, 10, 60, 70, 20, 30, 85, 15, 45, 90, 5, 55, 25, 65, 35, 75]
 
@@ -70,6 +72,14 @@ class Race:
         return [(t.state, t.value, t.ended.reason, list(t.folds)) for _, t in trials]
 
 
+@cache
+def uninterrupted(pruner: str) -> list[object]:
+    """What becomes of the trials of a race that nothing interrupts."""
+    race = Race(pruner)
+    race.run()
+    return race.outcomes()
+
+
 @pytest.mark.parametrize("pruner", PRUNERS)
 class TestPrunerContract:
     """What every pruner must do."""
@@ -107,17 +117,17 @@ class TestPrunerContract:
         race.run()
         assert race.history.best().started.parameters["units"] == 99
 
-    @pytest.mark.parametrize("interrupt_after", [1, 4, 9, 14, 19, 22, 26, 30])
+    @pytest.mark.parametrize(
+        "interrupt_after", [1, 14, 26, *(pytest.param(n, marks=SLOW) for n in (4, 9, 19, 22, 30))]
+    )
     @pytest.mark.parametrize("before_verdict", [False, True])
     def test_judges_alike_after_an_interruption(self, pruner, interrupt_after, before_verdict):
-        whole = Race(pruner)
-        whole.run()
         broken = Race(pruner)
         try:
             broken.run(interrupt_after=interrupt_after, before_verdict=before_verdict)
         except KeyboardInterrupt:
             broken.run()
-        assert broken.outcomes() == whole.outcomes()
+        assert broken.outcomes() == uninterrupted(pruner)
 
     def test_a_failed_trial_disturbs_nothing(self, pruner):
         race = Race(pruner)

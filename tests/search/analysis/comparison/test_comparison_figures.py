@@ -14,6 +14,7 @@ from search.analysis.comparison.ranks import (
 from tests.figures import overlapping
 from tracking.plots.style import BLUE, ORANGE
 
+MANY = {n: pytest.param(n, marks=pytest.mark.slow) for n in (10, 12, 40, 150)}
 RIGHT, WRONG = [[10, 0], [0, 10]], [[4, 6], [0, 10]]
 
 
@@ -44,7 +45,7 @@ def test_equal_models_leave_the_matrix_white():
     assert share_of(BLUE, found) + share_of(ORANGE, found) < 0.005
 
 
-@pytest.mark.parametrize("classes", [1, 2, 10, 40, 150])
+@pytest.mark.parametrize("classes", [1, 2, MANY[10], MANY[40], MANY[150]])
 def test_a_matrix_of_any_size_is_drawn_with_nothing_at_its_edges(classes):
     names = [f"a rather long name of class {n}" for n in range(classes)]
     png = difference_png(
@@ -56,7 +57,7 @@ def test_a_matrix_of_any_size_is_drawn_with_nothing_at_its_edges(classes):
     assert max(found.shape) < 1500
 
 
-@pytest.mark.parametrize("classes", [1, 2, 12, 40, 150])
+@pytest.mark.parametrize("classes", [1, 2, MANY[12], MANY[40], MANY[150]])
 @pytest.mark.parametrize(
     ("name", "models"), [("{}", ("a", "b")), ("W" * 60, ("n" * 200, "W" * 200))]
 )
@@ -73,7 +74,9 @@ def test_names_the_font_lacks_are_drawn_without_a_warning():
     assert len(pixels(png))
 
 
-@pytest.mark.parametrize(("models", "folds"), [(3, 2), (3, 5), (7, 15), (12, 60)])
+@pytest.mark.parametrize(
+    ("models", "folds"), [(3, 2), (3, 5), (7, 15), pytest.param(12, 60, marks=pytest.mark.slow)]
+)
 def test_a_diagram_of_ranks_has_a_bar_for_each_group_and_nothing_at_its_edges(models, folds):
     rng = np.random.default_rng(0)
     scores = rng.normal(size=(models, folds)) * 0.01 + np.linspace(0.9, 0.8, models)[:, None]

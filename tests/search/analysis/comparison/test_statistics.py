@@ -108,6 +108,7 @@ def test_unpaired_scores_without_spread_differ_surely_or_not_at_all():
     assert unpaired_difference([0.9, 0.9], [0.9, 0.9], **shares).p == 1
 
 
+@pytest.mark.slow
 def test_wilcoxon_is_scipys_on_the_differences_that_are_not_zero():
     # C4.5 with and without tuned m on 14 data sets: Demšar 2006, table 2.
     plain = [0.763, 0.599, 0.954, 0.628, 0.882, 0.936, 0.661, 0.583, 0.775, 1.0, 0.94]

@@ -1,4 +1,5 @@
 import json
+from functools import cache
 
 import pytest
 from sklearn.metrics import precision_recall_fscore_support
@@ -25,9 +26,21 @@ ALL = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def race():
     return StudyBuilder(folds=3).race().history
+
+
+@pytest.fixture(scope="module")
+def of_race(race):
+    """The figures of the race, drawn once."""
+    return figures(race)
+
+
+@cache
+def drawn(trials=40, **made):
+    """Draw a study that is made, once for all tests that look at its figures."""
+    return figures(made_study(trials, **made).history)
 
 
 def trace(figure, name):
@@ -41,14 +54,16 @@ def why_not(history, name):
     return chart.caption
 
 
+@pytest.mark.slow
 def test_a_study_with_stopped_trials_has_every_figure():
-    assert set(figures(made_study(stopped=range(5, 15)).history)) == ALL
+    assert set(drawn(stopped=range(5, 15))) == ALL
 
 
+@pytest.mark.slow
 def test_both_drivers_studies_look_the_same():
     first, second = (
-        {name: figure.to_json() for name, figure in figures(made_study(driver=d).history).items()}
-        for d in ("optuna", "keras-tuner")
+        {name: figure.to_json() for name, figure in drawn(**driver).items()}
+        for driver in ({}, {"driver": "keras-tuner"})
     )
     assert first == second
 
@@ -84,26 +99,26 @@ def test_settings_that_never_differ_are_not_compared():
 
 
 def test_the_line_of_the_best_so_far_never_falls():
-    figure = figures(made_study().history)["optimisation_history"]
+    figure = drawn()["optimisation_history"]
     values = list(trace(figure, "best so far").y)
     assert values == sorted(values)
     assert values[-1] == max(trace(figure, "complete").y)
 
 
 def test_the_line_of_the_smallest_loss_so_far_never_rises():
-    figure = figures(made_study(objective="cv_loss").history)["optimisation_history"]
+    figure = drawn(objective="cv_loss")["optimisation_history"]
     values = list(trace(figure, "best so far").y)
     assert values == sorted(values, reverse=True)
     assert values[-1] == min(trace(figure, "complete").y)
 
 
-def test_a_stopped_trial_is_shown_at_the_score_it_had(race):
-    stopped = trace(figures(race)["optimisation_history"], "pruned (score then)")
+def test_a_stopped_trial_is_shown_at_the_score_it_had(of_race):
+    stopped = trace(of_race["optimisation_history"], "pruned (score then)")
     assert dict(zip(stopped.x, stopped.y, strict=True)) == {2: pytest.approx(0.698), 3: 0.83}
 
 
-def test_baselines_stand_out(race):
-    figure = figures(race)["optimisation_history"]
+def test_baselines_stand_out(of_race):
+    figure = of_race["optimisation_history"]
     assert list(trace(figure, "baselines").x) == [0]
     assert figure.layout.annotations[0].text == "best baseline: trial 0 (lenet5)"
 
@@ -129,22 +144,22 @@ def test_two_objectives_have_a_front_and_one_has_none():
 
 
 def test_a_parameter_that_is_not_in_use_has_a_place_of_its_own():
-    figure = figures(made_study(12).history)["parallel_coordinates"]
+    figure = drawn(12)["parallel_coordinates"]
     inner = next(d for d in figure.data[0].dimensions if d.label == "inner")
     assert inner.ticktext[0] == "not in use"
     assert min(inner.values) == inner.tickvals[0] < 0
 
 
 def test_stopped_trials_have_no_score_in_parallel_coordinates():
-    stopped = range(3)
-    figure = figures(made_study(12, stopped=stopped).history)["parallel_coordinates"]
+    figure = drawn(12, stopped=range(3))["parallel_coordinates"]
     score = next(d for d in figure.data[0].dimensions if "accuracy" in d.label)
     assert score.ticktext[0] == "stopped"
     assert [value < 0 for value in score.values] == [True] * 3 + [False] * 9
 
 
+@pytest.mark.slow
 def test_slices_show_the_most_important_parameter_first():
-    figure = figures(made_study(60).history)["slices"]
+    figure = drawn(60)["slices"]
     assert figure.layout.xaxis.title.text == "decides"
 
 
@@ -166,14 +181,16 @@ def test_few_complete_trials_are_compared_on_fold_1_with_all_that_finished_it():
     assert found["contours"].figure.data[0].colorbar.title.text == "accuracy on fold 1"
 
 
+@pytest.mark.slow
 def test_enough_complete_trials_are_compared_on_all_folds():
     found = charts(Subject(made_study(20, one_fold=range(12)).history))
     assert "fold 1" not in found["slices"].caption + found["contours"].caption
     assert found["contours"].figure.data[0].colorbar.title.text == "accuracy"
 
 
+@pytest.mark.slow
 def test_every_pair_of_contours_can_be_chosen():
-    figure = figures(made_study(60).history)["contours"]
+    figure = drawn(60)["contours"]
     [menu] = figure.layout.updatemenus
     visible = [button.args[0]["visible"] for button in menu.buttons]
     assert len(menu.buttons) == 6  # of four parameters
@@ -181,8 +198,8 @@ def test_every_pair_of_contours_can_be_chosen():
     assert [any(column) for column in zip(*visible, strict=True)] == [True] * len(figure.data)
 
 
-def test_curves_show_each_fold_and_their_spread(race):
-    figure = figures(race)["curves"]
+def test_curves_show_each_fold_and_their_spread(race, of_race):
+    figure = of_race["curves"]
     shown = [trace for trace in figure.data if trace.visible and trace.yaxis == "y"]
     names = [trace.name for trace in shown]
     assert names.count("single folds") == 3
@@ -193,8 +210,8 @@ def test_curves_show_each_fold_and_their_spread(race):
     )
 
 
-def test_curves_of_other_trials_can_be_chosen(race):
-    figure = figures(race)["curves"]
+def test_curves_of_other_trials_can_be_chosen(of_race):
+    figure = of_race["curves"]
     first, second = figure.layout.updatemenus[0].buttons
     assert first.label.startswith("trial 1: 0.8100")
     assert second.label.startswith("trial 0 (lenet5)")
@@ -229,22 +246,22 @@ def test_what_stopping_saved_counts_the_epochs_left_out():
 
 
 def test_the_pruning_figure_ends_at_what_was_trained():
-    figure = figures(made_study(10, stopped=(1, 2, 3)).history)["pruning"]
+    figure = drawn(10, stopped=(1, 2, 3))["pruning"]
     trained, without = trace(figure, "trained"), trace(figure, "without pruning")
     assert list(zip(trained.x, trained.y, strict=True)) == [(0, 10), (1, 7), (6, 0)]
     assert list(zip(without.x, without.y, strict=True)) == [(0, 10), (6, 0)]
 
 
-def test_confusion_has_counts_and_the_best_baselines_matrix_too(race):
-    figure = figures(race)["confusion"]
+def test_confusion_has_counts_and_the_best_baselines_matrix_too(of_race):
+    figure = of_race["confusion"]
     assert figure.data[0].text[0][1] == "2"
     assert figure.data[0].text[0][2] == ""
     assert len(figure.data) == 2
     assert [trace.visible for trace in figure.data] == [True, False]
 
 
-def test_scores_by_class_are_those_of_scikit_learn(race):
-    figure = figures(race)["class_scores"]
+def test_scores_by_class_are_those_of_scikit_learn(race, of_race):
+    figure = of_race["class_scores"]
     confusion = race.best().ended.confusion
     pairs = [(t, p) for t, row in enumerate(confusion) for p, n in enumerate(row) for _ in range(n)]
     expected = precision_recall_fscore_support(*zip(*pairs, strict=True))
@@ -255,8 +272,8 @@ def test_scores_by_class_are_those_of_scikit_learn(race):
         assert told == pytest.approx(dict(zip(names, values, strict=True)), abs=1e-4)
 
 
-def test_the_weakest_class_is_on_top(race):
-    f1 = trace(figures(race)["class_scores"], "F1")
+def test_the_weakest_class_is_on_top(of_race):
+    f1 = trace(of_race["class_scores"], "F1")
     assert f1.x[-1] == min(f1.x)
 
 
@@ -266,6 +283,7 @@ def test_the_commonest_mistake_comes_first(race):
     assert first.share == pytest.approx(5 / 30)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["<b>bold</b>", "</script><script>alert(1)</script>", "&lt;", "$x$"]
 )

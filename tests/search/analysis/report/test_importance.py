@@ -16,6 +16,7 @@ def test_the_parameter_that_decides_comes_first_and_beyond_chance():
     assert found["decides"].share > 2 * found["decides"].chance
 
 
+@pytest.mark.slow
 def test_a_parameter_without_effect_mostly_stays_within_chance():
     found = [importances_of(made_study(60, seed=seed))["idle"] for seed in range(12)]
     assert sum(idle.share > idle.chance for idle in found) <= 3  # one in 20 is allowed to

@@ -85,6 +85,7 @@ def test_data_cannot_end_its_script():
     assert json.loads(re.search(r">(.*)</script>", block)[1]) == {"name": "</script><!--\u2028"}
 
 
+@pytest.mark.slow
 def test_names_and_errors_stay_text_wherever_they_stand(page):
     made = page(evil_study())
     seen = Reading(made)
@@ -116,6 +117,7 @@ def test_the_policy_allows_the_two_scripts_of_the_page_alone(page):
     assert len(digests) == 2
 
 
+@pytest.mark.slow
 def test_every_chart_has_its_data_and_every_entry_of_the_contents_its_place(page):
     seen = Reading(page(made_study(60, stopped=range(5))))
     identities = {a["id"] for _, a in seen.elements if "id" in a}
@@ -155,6 +157,7 @@ def test_a_running_study_says_that_there_may_be_more(page):
     assert "The study is still running" not in page(StudyBuilder().race())
 
 
+@pytest.mark.slow
 def test_the_page_stays_small(page):
     assert len(page(made_study(60)).encode()) < 6e6
 

@@ -58,6 +58,7 @@ def test_a_grid_is_the_same_under_every_driver(driver, space):
     assert sorted(proposals, key=str) == sorted(space.grid(), key=str)
 
 
+@pytest.mark.slow
 def test_tpe_finds_better_settings_than_chance():
     wins = sum(best("optuna", "tpe", seed) > best("optuna", "random", seed) for seed in range(5))
     assert wins >= 4

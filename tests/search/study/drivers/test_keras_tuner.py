@@ -15,6 +15,7 @@ def axes_of():
     return Axes
 
 
+@pytest.mark.slow
 class TestAxes:
     """How settings are written for KerasTuner; loaded with it, which takes seconds."""
 
