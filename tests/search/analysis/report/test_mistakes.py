@@ -6,7 +6,7 @@ from PIL import Image
 
 from search.analysis.report.classes import most_confidently_wrong
 from search.analysis.report.subject import Subject
-from search.data import load
+from search.data import Reading, load
 from search.data.folds import Folds
 from search.errors import DataError
 from tests.search.analysis.report.samples import study_on
@@ -92,3 +92,29 @@ def test_predictions_of_other_samples_are_refused(tmp_path, wrong):
     folder.predictions(0, 2).write_bytes(swapped)
     with pytest.raises(DataError, match=r"fit the study's folds|labels are not those"):
         wrong(study)
+
+
+def test_a_sample_that_is_wrong_repeatedly_is_shown_once(tmp_path, wrong):
+    study = study_on(tmp_path)
+    folder = Home(tmp_path).study("study")
+    folds = Folds.load(folder.folds)
+    Folds.joined([folds, folds]).save(folder.folds)
+    object.__setattr__(study.records[0], "folds", 4)
+    for fold in (1, 2):
+        again = folder.predictions(0, fold + 2)
+        again.write_bytes(folder.predictions(0, fold).read_bytes())
+        study.fold(0, fold + 2)
+    assert len(study.history.trials[0].finished_folds()) == 4
+    found = wrong(study)
+    assert [entry.index for entry in found] == [part[3] for part in reversed(folds.validation)]
+
+
+def test_a_table_is_read_as_the_study_read_it(tmp_path, wrong):
+    file = tmp_path / "table.csv"
+    rows = [f"{n / 4},{n % 7},{n % 2},{n}" for n in range(60)]
+    file.write_text("\n".join(["width,height,kind,number", *rows]) + "\n")
+    options = {"target": "kind", "ignore": ["number"]}
+    study = study_on(tmp_path, f"csv:{file}", reading=Reading(**options))
+    study.records[0].settings.update(options, split="stratified")
+    first, _ = wrong(study)
+    assert [name for name, _ in first.sample] == ["width", "height"]
