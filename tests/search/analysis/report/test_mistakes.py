@@ -95,18 +95,10 @@ def test_predictions_of_other_samples_are_refused(tmp_path, wrong):
 
 
 def test_a_sample_that_is_wrong_repeatedly_is_shown_once(tmp_path, wrong):
-    study = study_on(tmp_path)
-    folder = Home(tmp_path).study("study")
-    folds = Folds.load(folder.folds)
-    Folds.joined([folds, folds]).save(folder.folds)
-    object.__setattr__(study.records[0], "folds", 4)
-    for fold in (1, 2):
-        again = folder.predictions(0, fold + 2)
-        again.write_bytes(folder.predictions(0, fold).read_bytes())
-        study.fold(0, fold + 2)
-    assert len(study.history.trials[0].finished_folds()) == 4
-    found = wrong(study)
-    assert [entry.index for entry in found] == [part[3] for part in reversed(folds.validation)]
+    found = wrong(study_on(tmp_path, repeats=2))
+    folds = Folds.load(Home(tmp_path).study("study").folds)
+    assert len(folds) == 4
+    assert [entry.index for entry in found] == [folds.validation[n][3] for n in (1, 0)]
 
 
 def test_a_table_is_read_as_the_study_read_it(tmp_path, wrong):
