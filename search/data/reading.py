@@ -30,6 +30,19 @@ class Column:
             raise ValueError(f"a column's type must be one of {COLUMN_TYPES}; got {self.type!r}")
 
 
+# How studies that began before these settings existed were read and cut.
+AS_BEFORE: Mapping[str, Any] = {"split": "stratified", "allow_duplicates": True}
+
+
+def began_with(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that a study began with, those included that did not exist then.
+
+    Args:
+        settings: as the study's journal has them.
+    """
+    return dict(settings) if "split" in settings else {**settings, **AS_BEFORE}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reading:
     """How a source is read, where its files alone do not say it.

@@ -16,6 +16,7 @@ from search.data import Dataset, Reading, load
 from search.data.folds import Folds, Indices
 from search.data.inputs import Encoder, Inputs, make_inputs, spec_of
 from search.data.pictures import background
+from search.data.reading import began_with
 from search.errors import DataError, FoldwiseError, SettingsError
 from search.export.folder import Labels
 from search.export.formats.base import Samples, new_input, with_values
@@ -388,7 +389,7 @@ def same_dataset(history: History, home: Home, data_dir: Path | None, notify: No
         recorded["name"],
         home=home.root,
         data_dir=data_dir,
-        reading=Reading.of(history.study.settings),
+        reading=Reading.of(began_with(history.study.settings)),
         digest=recorded["digest"],
         notify=notify,
     )

@@ -11,6 +11,7 @@ from typing import Any
 from search.data import Dataset, DatasetNotFound, Reading, load
 from search.data.folds import Folds
 from search.data.inputs import data_spec, space_on
+from search.data.reading import began_with
 from search.data.splits import SPLITTER
 from search.errors import SettingsError
 from search.quiet import standard_error_to
@@ -27,7 +28,7 @@ from search.study.identity import (
     without_flip,
 )
 from search.study.settings import IDENTITY, StudySettings, validate
-from search.study.splitting import Splitting, began_with
+from search.study.splitting import Splitting
 from spaces import (
     Fingerprint,
     NarrowedSpace,

@@ -35,13 +35,6 @@ from tracking.records import Json, StudyStarted
 from tracking.text import Notify
 
 TOLD_PARTS = 0.01  # a notice is given from this fraction of texts, or of training samples
-# How studies that began before these settings existed were cut, whatever is the default now.
-AS_BEFORE: Mapping[str, Any] = {"split": STRATIFIED, "allow_duplicates": True}
-
-
-def began_with(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that a study began with, those included that did not exist then."""
-    return dict(settings) if "split" in settings else {**settings, **AS_BEFORE}
 
 
 @dataclass(frozen=True)

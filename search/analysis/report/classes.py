@@ -25,12 +25,14 @@ from search.analysis.report.style import (
 )
 from search.analysis.report.subject import NothingToDraw, Subject
 from search.analysis.report.words import trial_name
-from search.data import Dataset, load
+from search.data import Dataset, Reading, load
 from search.data.folds import Folds
+from search.data.reading import began_with
 from search.errors import DataError, FoldwiseError
 from search.tasks.classification import SCORES, Predictions
 from tracking.history import TrialHistory
 from tracking.home import StudyFolder
+from tracking.records import StudyStarted
 
 Counts = NDArray[np.int64]
 
@@ -281,7 +283,7 @@ def most_confidently_wrong(
     order = order[np.sort(firsts)][:MOST]
     if not len(order):
         return []
-    dataset = _same_dataset(study.dataset, home, data_dir)
+    dataset = _same_dataset(study, home, data_dir)
     labels = dataset.train_labels
     if len(labels) <= indices.max() or (labels[indices] != predictions.labels).any():
         raise DataError("the predictions' labels are not those of the dataset")
@@ -324,14 +326,17 @@ def _fits(part: Predictions, samples: int, classes: int) -> bool:
     return len(part.labels) == samples and bool(highest < classes)
 
 
-def _same_dataset(recorded: dict[str, Any], home: Path, data_dir: Path | None) -> Dataset:
-    name = recorded["name"]
+def _same_dataset(study: StudyStarted, home: Path, data_dir: Path | None) -> Dataset:
+    name, digest = study.dataset["name"], study.dataset["digest"]
+    reading = Reading.of(began_with(study.settings))
     try:
-        dataset = load(name, home=home, data_dir=data_dir, download=False)
+        dataset = load(
+            name, home=home, data_dir=data_dir, reading=reading, digest=digest, download=False
+        )
     except (FoldwiseError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{reason.rstrip('.')}; name its folder with `--data-dir`") from error
-    if dataset.digest != recorded["digest"]:
+    if dataset.digest != digest:
         raise DataError(f"the dataset {name} on this machine is not the one the study began with")
     return dataset
 

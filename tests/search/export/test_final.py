@@ -170,3 +170,14 @@ def test_a_single_split_has_no_models_to_average():
     check_folds(2)
     with pytest.raises(SettingsError, match="`--ensemble` averages the models of several folds"):
         check_folds(1)
+
+
+@pytest.mark.parametrize("beside", ["groups", "time"])
+def test_all_samples_are_cut_further_by_groups_and_time(final, beside):
+    from search.export.refit import refit
+
+    params = {**final.params, "epochs": 1, "early_stopping": True}
+    alike = np.zeros(len(final.dataset.train_labels), np.int64)
+    folds = dataclasses.replace(final.folds, **{beside: alike})
+    with pytest.raises(ValueError, match="need an inner part"):
+        refit(dataclasses.replace(final, folds=folds, params=params), silent)

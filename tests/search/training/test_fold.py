@@ -124,3 +124,29 @@ def test_a_fold_that_fails_within_a_layer_tells_the_cause(data):
     assert records[-1].cause == "error"
     assert records[-1].reason == "ValueError: the gate must be open; it is 0.3"
     assert "Shut.call()" in records[-1].error
+
+
+@pytest.mark.parametrize(
+    ("beside", "why"),
+    [
+        ("groups", "each of its 1 groups has all samples of a class"),
+        ("time", "all its samples are of one moment"),
+    ],
+)
+def test_a_training_part_is_cut_further_by_groups_and_time(data, beside, why):
+    from search.training.fold import train_fold
+
+    alike = replace(data.folds, **{beside: np.zeros(len(data.labels), np.int64)})
+    params = dict(data.space.complete({}) | {"epochs": 1, "early_stopping": True})
+    records: list[Any] = []
+
+    def keep(record: Any) -> Any:
+        records.append(record)
+        return GO_ON
+
+    train_fold(replace(data, folds=alike), FoldTask(0, params, 1), keep)
+    assert why in records[-1].reason
+    records.clear()
+    apart = replace(data.folds, **{beside: np.arange(len(data.labels))})
+    train_fold(replace(data, folds=apart), FoldTask(0, params, 1), keep)
+    assert isinstance(records[-1], FoldEnded)

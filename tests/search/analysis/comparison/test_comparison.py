@@ -375,3 +375,40 @@ def test_the_document_is_json_and_has_everything(studies):
     assert set(parsed["friedman"]["ranks"]) == {"a", "b", "c"}
     assert parsed["verdict"].startswith("a has the highest")
     assert parsed["dataset"] == "digits"
+
+
+def test_the_share_of_validation_samples_is_that_of_the_folds(studies):
+    split = {"share": 0.4, "validated": 75, "repeats": 1.0}
+    studies.study("weak", WEAK, split=split)
+    studies.study("strong", STRONG, split=split)
+    studies.study("others", MIDDLE, folds_digest="99" * 32)
+    found = compared(studies, "weak", "strong", "others")
+    pairs = {(found.entries[p.first].label, found.entries[p.second].label): p for p in found.pairs}
+    expected = corrected_difference(STRONG, WEAK, test_share=0.4)
+    assert pairs["strong", "weak"].difference == expected
+    unpaired = unpaired_difference(STRONG, MIDDLE, first_share=0.4, second_share=0.25)
+    assert pairs["strong", "others"].difference == unpaired
+
+
+def test_of_repeated_folds_mcnemars_test_takes_each_sample_once(studies):
+    start = {
+        "split": {"share": 0.5, "validated": 12, "repeats": 2.0},
+        "settings": {"seed": 0, "epochs": 3, "sampler": "tpe", "split": "repeated:2"},
+    }
+    studies.study("a", [*STRONG, 0.9], **start)
+    studies.study("b", [*WEAK, 0.8], **start)
+    studies.predict("a", 0, [[True, True, True, False]] * 6)
+    studies.predict("b", 0, [[True, False, False, True]] * 6)
+    [pair] = compared(studies, "a", "b").pairs
+    assert (pair.mcnemar.first, pair.mcnemar.second) == (6, 3)
+    assert pair.difference == corrected_difference([*STRONG, 0.9], [*WEAK, 0.8], test_share=0.5)
+
+
+def test_where_some_samples_are_validated_repeatedly_mcnemars_test_is_left_out(studies):
+    start = {"split": {"share": 0.5, "validated": 12, "repeats": 1.4, "splitter": "ShuffleSplit()"}}
+    for name, scores in (("a", STRONG), ("b", WEAK)):
+        studies.study(name, scores, **start)
+        studies.predict(name, 0, [[True, False, True]] * 5)
+    found = compared(studies, "a", "b")
+    assert found.pairs[0].mcnemar is None
+    assert any("its folds validate some samples more than once" in note for note in found.notes)

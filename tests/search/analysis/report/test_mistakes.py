@@ -6,7 +6,7 @@ from PIL import Image
 
 from search.analysis.report.classes import most_confidently_wrong
 from search.analysis.report.subject import Subject
-from search.data import load
+from search.data import Reading, load
 from search.data.folds import Folds
 from search.errors import DataError
 from tests.search.analysis.report.samples import study_on
@@ -92,3 +92,21 @@ def test_predictions_of_other_samples_are_refused(tmp_path, wrong):
     folder.predictions(0, 2).write_bytes(swapped)
     with pytest.raises(DataError, match=r"fit the study's folds|labels are not those"):
         wrong(study)
+
+
+def test_a_sample_that_is_wrong_repeatedly_is_shown_once(tmp_path, wrong):
+    found = wrong(study_on(tmp_path, repeats=2))
+    folds = Folds.load(Home(tmp_path).study("study").folds)
+    assert len(folds) == 4
+    assert [entry.index for entry in found] == [folds.validation[n][3] for n in (1, 0)]
+
+
+def test_a_table_is_read_as_the_study_read_it(tmp_path, wrong):
+    file = tmp_path / "table.csv"
+    rows = [f"{n / 4},{n % 7},{n % 2},{n}" for n in range(60)]
+    file.write_text("\n".join(["width,height,kind,number", *rows]) + "\n")
+    options = {"target": "kind", "ignore": ["number"]}
+    study = study_on(tmp_path, f"csv:{file}", reading=Reading(**options))
+    study.records[0].settings.update(options, split="stratified")
+    first, _ = wrong(study)
+    assert [name for name, _ in first.sample] == ["width", "height"]
