@@ -178,13 +178,11 @@ def absolute(name: str) -> str:
 
 
 # The options of `Reading` that a format takes; the others are refused.
-_OF_TABLES = tuple(
-    ["target", "ignore", "types", "text", "groups", "weights", "time", "fold_column", "decimal"]
-)
+_COLUMNS = ("target", "ignore", "types", "text", "groups", "weights", "time", "fold_column")
 OPTIONS: dict[str, tuple[str, ...]] = {
-    "csv": (*_OF_TABLES, "header"),
-    "parquet": _OF_TABLES,
-    "jsonl": _OF_TABLES,
+    "csv": (*_COLUMNS, "decimal", "header"),
+    "parquet": (*_COLUMNS, "decimal"),
+    "jsonl": (*_COLUMNS, "decimal"),
 }
 
 
