@@ -330,7 +330,8 @@ def _parsed(
     whole = [name for name in chosen if pa.types.is_integer(types[name])]
     if any(table[names[name]].null_count for name in whole):
         raise pa.ArrowInvalid("whole numbers are missing")
-    return table.rename_columns(list(chosen)).combine_chunks().to_batches()
+    batches: list[pa.RecordBatch] = table.rename_columns(list(chosen)).combine_chunks().to_batches()
+    return batches
 
 
 def fault_in(block: Block, header: Header) -> DataError:

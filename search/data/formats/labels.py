@@ -47,8 +47,8 @@ class Classes:
             if not found.rows:
                 raise DataError(f"{part.name} must contain rows of data; it has only a header")
             raise DataError(
-                f"{part.place(found.first_missing)}: `{name}` is missing{more}. Fill it in, or leave"
-                " the rows out."
+                f"{part.place(found.first_missing)}: `{name}` is missing{more}. Fill it in, or"
+                " leave the rows out."
             )
         is_numeric = found.number_sign is not None
         many = distinct > max(20, found.given / 2) or distinct > CAP
@@ -91,7 +91,8 @@ class Classes:
         coded = words(values).dictionary_encode()
         known = [self._places.get(word, -1) for word in coded.dictionary.to_pylist()]
         indices = coded.indices.fill_null(len(known)).to_numpy(zero_copy_only=False)
-        return np.array([*known, -1], np.int64)[indices]
+        codes: NDArray[np.int64] = np.array([*known, -1], np.int64)
+        return np.asarray(codes[indices])
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -106,6 +107,11 @@ class Classes:
 
 
 def extra_reader(part: Part, extra: str, found: Survey, decimals: Decimals) -> Reader:
+    """Return the reader of a column of weights, times or folds.
+
+    Raises:
+        DataError: a value is missing or of another kind.
+    """
     option = f"--{EXTRA_OPTIONS[extra].replace('_', '-')}"
     rule = {
         "weights": "a number from 0",
@@ -137,6 +143,7 @@ def extra_reader(part: Part, extra: str, found: Survey, decimals: Decimals) -> R
 
 
 def check_groups(part: Part, roles: Roles, surveys: Mapping[str, Survey]) -> None:
+    """Raise DataError if the group of a row is missing."""
     found = surveys.get(roles.extras.get("groups", ""))
     if found is not None and found.missing:
         raise DataError(

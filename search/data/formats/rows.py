@@ -44,6 +44,12 @@ class Table:
 
     @classmethod
     def of(cls, part: Part, roles: Roles, reading: Reading) -> "Table":
+        """Find out what the columns of a table are.
+
+        Raises:
+            DataError: labels, or what else a sample must have, are missing; or the values of a
+                column may be read in two ways.
+        """
         pixels = None if reading.text or reading.types else roles.pixels
         is_table = reading.text is None and pixels is None
         own = [roles.target, *roles.extras.values()]
@@ -60,7 +66,8 @@ class Table:
         }
         check_groups(part, roles, surveys)
         notices = list(classes.notices)
-        layout, kind, shape = Layout(), "text", ()
+        layout, kind = Layout(), "text"
+        shape: tuple[int, ...] = ()
         used = roles.features
         if is_table:
             layout = lay_out(part, roles.features, surveys, decimals, reading)
@@ -129,6 +136,7 @@ class Rows:
         self.taken = Taken(self._labels[0], {})
 
     def finished(self) -> Taken:
+        """Return what else there is, once all samples have been read."""
         if not self._start:
             raise DataError(f"{self._part.name} must contain rows of data; it has only a header")
         self.taken.labels = np.concatenate(self._labels)
@@ -138,6 +146,11 @@ class Rows:
         return self.taken
 
     def samples(self) -> Iterator[NDArray[Any]]:
+        """Yield rows (any number, columns), float64, or images, uint8.
+
+        Raises:
+            DataError: a value or a label is wrong; the message has the place of the first.
+        """
         read = self._pixels if self._table.kind == "image" else self._numbers
         for batch in self._batches():
             if batch.num_rows:
@@ -145,6 +158,7 @@ class Rows:
                 self._take_others(batch)
 
     def texts(self) -> "Iterator[pa.Array]":
+        """Yield arrays of texts; a missing one is empty."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -188,6 +202,7 @@ class Rows:
 
         names = self._table.names
         pixels = np.empty((batch.num_rows, len(names)), np.uint8)
+        first: tuple[int, str] | None = None
         for index, name in enumerate(names):
             values = batch[name]
             if values.type == pa.uint8() and not values.null_count:
@@ -195,29 +210,19 @@ class Rows:
                 continue
             found, wrong = numbers(values)
             wrong |= ~((found >= 0) & (found <= 255) & (found == np.floor(found)))
-            if wrong.any():
-                row = min(
-                    int(faults.argmax()) for faults in self._pixel_faults(batch) if faults.any()
-                )
-                self._refuse_pixel(batch, row)
-            pixels[:, index] = found
+            if wrong.any() and (first is None or int(wrong.argmax()) < first[0]):
+                first = int(wrong.argmax()), name
+            pixels[:, index] = np.where(wrong, 0, found)
+        if first is not None:
+            row, name = first
+            text = words(batch[name].slice(row, 1))[0].as_py()
+            what = "it is missing" if text is None else f"it is {shortened(text)}"
+            raise DataError(
+                f"{self._part.place(self._start + row)}: `{name}` must be a pixel, a whole number"
+                f" within 0..255; {what}. If these are not pixels, rename the columns, and they are"
+                " read as a table."
+            )
         return pixels.reshape(-1, *self._table.shape)
-
-    def _pixel_faults(self, batch: "pa.RecordBatch") -> Iterator[NDArray[np.bool_]]:
-        for name in self._table.names:
-            found, wrong = numbers(batch[name])
-            yield wrong | ~((found >= 0) & (found <= 255) & (found == np.floor(found)))
-
-    def _refuse_pixel(self, batch: "pa.RecordBatch", row: int) -> None:
-        faults = zip(self._table.names, self._pixel_faults(batch), strict=True)
-        name = next(name for name, wrong in faults if wrong[row])
-        text = words(batch[name].slice(row, 1))[0].as_py()
-        what = "is missing" if text is None else f"is {shortened(text)}"
-        raise DataError(
-            f"{self._part.place(self._start + row)}: `{name}` must be a pixel, a whole number within"
-            f" 0..255; it {what}. If these are not pixels, rename the columns, and they are read as"
-            " a table."
-        )
 
     def _take_others(self, batch: "pa.RecordBatch") -> None:
         roles = self._table.roles

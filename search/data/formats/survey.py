@@ -77,7 +77,7 @@ class Survey:
         if not self.given or self.types - {NUMBER}:
             return None
         fitting = [sign for sign in ".," if not self.wrong[sign]]
-        return "both" if len(fitting) == 2 else (fitting or [None])[0]
+        return "both" if len(fitting) == 2 else next(iter(fitting), None)
 
     def is_all(self, kind: str) -> bool:
         """Return whether all values are dates, or all are truth values."""
@@ -140,9 +140,9 @@ class Survey:
             if not self.wrong[","]:
                 self._judge(",", texts, numbers(texts, ",")[1], start)
             for sign in ".,":
-                if sign not in self.examples and (
-                    text := first_match(texts, rf"^[+-]?\d*\{sign}\d")
-                ):
+                known = sign in self.examples
+                text = None if known else first_match(texts, rf"^[+-]?\d*\{sign}\d")
+                if text:
                     self.examples[sign] = text
         self._tally(texts, force=bool(wrong.any()))
 
@@ -252,8 +252,8 @@ class Decimals:
         mark = "comma" if "," in text else "point"
         digits = re.sub(r"[,.]", "", text)
         raise DataError(
-            f"{self._part.name}: `{found.name}` may be read in two ways: in {text} and all its other"
-            f" values the {mark} may separate thousands ({digits}) or be the decimal sign"
+            f"{self._part.name}: `{found.name}` may be read in two ways: in {text} and in all its"
+            f" other values the {mark} may separate thousands ({digits}) or be the decimal sign"
             f" ({text.replace(',', '.')}). Say which sign is the decimal one: `--decimal .` or"
             " `--decimal ,`."
         )

@@ -210,14 +210,16 @@ def _equal(taken: Taken, whole: Path) -> NDArray[np.int64]:
     if taken.texts is None:
         return numbered([map_array(whole)])
     coded = taken.texts.combine_chunks().dictionary_encode()
-    return coded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return np.asarray(coded.indices.to_numpy(zero_copy_only=False), np.int64)
 
 
 def _finish(
     folder: Path, split: str, labels: NDArray[np.int64], extras: Mapping[str, NDArray[Any]]
 ) -> None:
     write_labels(folder, split, labels)
-    typed = {name: values.astype(EXTRAS[name]) for name, values in extras.items()}
+    typed: dict[str, NDArray[Any]] = {
+        name: values.astype(EXTRAS[name]) for name, values in extras.items()
+    }
     if "groups" in typed:  # without gaps, in the order in which they occur
         typed["groups"] = np.asarray(joined_groups(typed["groups"]))
     write_extras(folder, split, typed)
