@@ -38,6 +38,35 @@ class Part:
     read: "Callable[[Sequence[str], dict[str, pa.DataType]], Batches]"
     place: Callable[[int], str]
 
+    def aligned(self, needed: Sequence[str]) -> "Part":
+        """Return the part with columns called as needed, where they differ only in case."""
+        own = dict.fromkeys(self.names)
+        lowered = {name.lower(): name for name in self.names}
+        renamed = {
+            name: lowered[name.lower()]
+            for name in needed
+            if name not in own and name.lower() in lowered and lowered[name.lower()] not in needed
+        }
+        if not renamed:
+            return self
+        back = {name: wanted for wanted, name in renamed.items()}
+
+        def read(chosen: Sequence[str], types: "dict[str, pa.DataType]") -> Batches:
+            inner = {renamed.get(name, name): kind for name, kind in types.items()}
+            for batch in self.read([renamed.get(name, name) for name in chosen], inner):
+                yield batch.rename_columns(list(chosen))
+
+        names = tuple(back.get(name, name) for name in self.names)
+        return Part(self.name, names, read, self.place)
+
+    def text(self, name: str, row: int) -> str:
+        """Return a value as it is written."""
+        for batch in self.read([name], {}):
+            if row < batch.num_rows:
+                return str(batch[name][row].as_py()).strip()
+            row -= batch.num_rows
+        return ""
+
     @classmethod
     def of(cls, batches: "Callable[[], Batches]", name: str) -> "Part":
         """Return the part whose batches a function yields anew."""
@@ -58,7 +87,6 @@ SPELLINGS = tuple(
     )
 )
 PAIRS = (("false", "true"), ("no", "yes"), ("f", "t"), ("n", "y"))
-TYPES_TOLD = {NUMBER: "a number", TRUTH: "one of", DATE: "a date such as 2024-12-31 or with a time"}
 
 _POINT = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
 _COMMA = r"[+-]?(\d+,?\d*|,\d+)([eE][+-]?\d+)?"
@@ -70,7 +98,6 @@ _STYLES = {
 _INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 _DAY = r"\d{4}-\d\d-\d\d"
 _DATE = rf"^{_DAY}([T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?(Z|UTC|[+-]\d\d:?\d\d))?)?$"
-_OTHER_DATE = re.compile(r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|\d{4}[./]\d{1,2}[./]\d{1,2}")
 
 
 def is_number(text: str) -> bool:
@@ -291,6 +318,9 @@ class Categories:
         return found, np.zeros(len(values), np.bool_)
 
 
+LARGEST = 1e150  # the squares of larger numbers are too large for float64
+
+
 @dataclass(frozen=True)
 class Reader:
     """Reads the values of one column.
@@ -317,7 +347,7 @@ class Reader:
                 return self._categories[0].numbers(values)
             case _:
                 found, wrong = numbers(values, self.decimal)
-                return found, wrong | np.isinf(found)
+                return found, wrong | (np.abs(found) > LARGEST)
 
     def fault(self, text: str) -> str:
         """Return why a value is not of the column's type, as the end of a sentence."""
@@ -326,7 +356,7 @@ class Reader:
             if _INFINITE.fullmatch(text):
                 return f"must be finite; it is {shown}. Replace it, or leave the line out"
             if re.match(_STYLES[self.decimal], text, re.ASCII):
-                return f"must be within the range of float64, +-1.8e308; it is {shown}"
+                return f"must be within +-{LARGEST:g}; it is {shown}"
             for sign, name in ((",", "comma"), (".", "point")):
                 if sign != self.decimal and re.match(_STYLES[sign], text, re.ASCII):
                     return (
@@ -335,7 +365,7 @@ class Reader:
                     )
             return f"must be a number; it is {shown!r}"
         if self.column.type == DATE:
-            return f"must be {TYPES_TOLD[DATE]}; it is {shown!r}"
+            return f"must be a date such as 2024-12-31 or 2024-12-31 23:59; it is {shown!r}"
         pair = " or ".join(self.column.categories) or "true or false, or yes or no"
         return f"must be {pair}; it is {shown!r}"
 

@@ -128,6 +128,7 @@ NEARLY_ALL = 0.9  # of the values are distinct: names or numbers of rows, or tex
 FEW_ROWS = 10  # with fewer, values may be distinct or consecutive by chance
 MOSTLY = 0.9  # of the values are numbers or dates: the others are errors or markers, not words
 LONG_TEXT = 40  # characters
+_OTHER_DATE = re.compile(r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}\b|\d{4}[./]\d{1,2}[./]\d{1,2}\b")
 
 
 @dataclass
@@ -246,17 +247,19 @@ def _kind(part: Part, found: Survey, decimals: Decimals) -> Reader | str:
     name = found.name
     if not found.given:
         return "without values"
+    if found.number_sign is not None:
+        return Reader(Column(name, NUMBER), decimals.sign(found))
     if found.is_all(TRUTH):
         if found.types == {TRUTH}:
             return Reader(Column(name, TRUTH, ("False", "True")))
         if pair := _pair(found):
             return Reader(Column(name, TRUTH, pair))
-    if found.number_sign is not None:
-        return Reader(Column(name, NUMBER), decimals.sign(found))
     if found.is_all(DATE):
         return Reader(Column(name, DATE))
     _check_mixture(part, found)
     distinct = len(found.counts)
+    if distinct > 2 * FEW_ROWS and all(map(_OTHER_DATE.match, found.counts)):
+        return "dates in which day and month may be swapped: write them as 2024-12-31"
     if found.given >= FEW_ROWS and distinct >= NEARLY_ALL * found.given:
         if sum(map(len, found.counts)) > LONG_TEXT * distinct:
             return "long texts: `--text COLUMN` makes a text the sample"
@@ -302,15 +305,12 @@ def _sorted(names: Mapping[str, int]) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-_OTHER_DATE = re.compile(r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|\d{4}[./]\d{1,2}[./]\d{1,2}")
-
-
 def _doubts(part: Part, readers: Sequence[Reader], surveys: Mapping[str, Survey]) -> list[str]:
     """Return notices about columns that may mean something else."""
     told = []
     for reader in readers:
         counts = surveys[reader.column.name].counts
-        if reader.column.type == CATEGORY and all(map(_OTHER_DATE.fullmatch, counts)):
+        if reader.column.type == CATEGORY and all(map(_OTHER_DATE.match, counts)):
             told.append(
                 f"{part.name}: `{reader.column.name}` looks like dates, but is read as words, for"
                 " day and month may be swapped. Write dates as 2024-12-31."

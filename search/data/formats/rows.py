@@ -11,7 +11,7 @@ from search.data.formats.columns import Batches, Part, Reader, numbers, shortene
 from search.data.formats.labels import Classes, check_groups, extra_reader
 from search.data.formats.layout import Layout, Roles, lay_out
 from search.data.formats.survey import Decimals, survey
-from search.data.reading import CATEGORY, NUMBER, Reading
+from search.data.reading import CATEGORY, NUMBER, TRUTH, Reading
 from search.errors import DataError
 from search.text import listed
 
@@ -54,7 +54,7 @@ class Table:
         is_table = reading.text is None and pixels is None
         own = [roles.target, *roles.extras.values()]
         names = list(dict.fromkeys([*own, *(roles.features if is_table else ())]))
-        asked = [name for name, kind in reading.types.items() if kind == CATEGORY]
+        asked = [name for name, kind in reading.types.items() if kind in (CATEGORY, TRUTH)]
         surveys = survey(part, names, [roles.target, *asked])
         decimals = Decimals(part, surveys, reading)
         target = surveys[roles.target]
@@ -235,7 +235,7 @@ class Rows:
             values, wrong = reader.read(batch[reader.column.name])
             wrong |= np.isnan(values) | ((extra != "time") & (values < 0))
             if wrong.any():
-                refuse_value(self._part, batch, int(wrong.argmax()), reader, self._start)
+                refuse_value(self._part, reader, self._start + int(wrong.argmax()))
             read.append(values)
         if self._of_group is not None:
             coded = words(batch[roles.extras["groups"]]).dictionary_encode()
@@ -280,16 +280,12 @@ def read_batch(
         if wrong.any() and (first is None or int(wrong.argmax()) < first[0]):
             first = int(wrong.argmax()), reader
     if first is not None:
-        refuse_value(part, batch, *first, start)
+        refuse_value(part, first[1], start + first[0])
     rows[np.isnan(rows)] = np.nan  # one of the many, so that equal rows have equal bytes
     return rows
 
 
-def refuse_value(
-    part: Part, batch: "pa.RecordBatch", row: int, reader: Reader, start: int
-) -> NoReturn:
-    """Raise DataError for a value that is not of its column's type."""
-    values = batch[reader.column.name]
-    text = words(values.slice(row, 1))[0].as_py()
-    fault = reader.fault(str(values[row].as_py()) if text is None else text)
-    raise DataError(f"{part.place(start + row)}: `{reader.column.name}` {fault}.")
+def refuse_value(part: Part, reader: Reader, row: int) -> NoReturn:
+    """Raise DataError for a value, in a row from 0, that is not of its column's type."""
+    name = reader.column.name
+    raise DataError(f"{part.place(row)}: `{name}` {reader.fault(part.text(name, row))}.")

@@ -110,14 +110,15 @@ class Survey:
         if not absent.all():
             self.types.add(kind)
         for way in self.wrong:
-            if (NUMBER if way in ".," else way) != kind:
+            if way == TRUTH and kind == NUMBER:
+                self.wrong[way] += int((~absent & (found != 0) & (found != 1)).sum())
+            elif (NUMBER if way in ".," else way) != kind:
                 self.wrong[way] += int((~absent).sum())
         if kind == NUMBER:
-            self._follow(found, absent)
+            self._follow(found, absent, np.zeros(len(found), np.bool_))
         self._tally(values, force=kind != NUMBER and kind != DATE)
 
     def _add_texts(self, texts: "pa.Array", start: int) -> None:
-        import pyarrow as pa
         import pyarrow.compute as pc
 
         absent = mask(pc.is_null(texts))
@@ -126,25 +127,28 @@ class Survey:
             return
         found, wrong = numbers(texts)
         self._judge(".", texts, wrong, start)
-        self._follow(found, absent | wrong)
-        if not wrong.any():
-            for way in (DATE, TRUTH):
-                self._judge(way, texts, ~absent, start)
-        else:
-            self._judge(DATE, texts, dates(texts)[1], start)
-            if not self.wrong[TRUTH]:
-                self._judge(TRUTH, texts, truths(texts)[1], start)
-        try:
-            texts.cast(pa.int64())
-        except pa.ArrowInvalid:
-            if not self.wrong[","]:
-                self._judge(",", texts, numbers(texts, ",")[1], start)
-            for sign in ".,":
-                known = sign in self.examples
-                text = None if known else first_match(texts, rf"^[+-]?\d*\{sign}\d")
-                if text:
-                    self.examples[sign] = text
+        self._judge(DATE, texts, dates(texts)[1] if wrong.any() else ~absent, start)
+        if not self.wrong[TRUTH]:
+            self._judge(TRUTH, texts, truths(texts)[1], start)
+        if wrong.any() or not _are_integers(texts):
+            found, wrong = self._add_signs(texts, found, wrong, start)
+        self._follow(found, absent, wrong)
         self._tally(texts, force=bool(wrong.any()))
+
+    def _add_signs(
+        self, texts: "pa.Array", found: Values, wrong: Mask, start: int
+    ) -> tuple[Values, Mask]:
+        """Find out which sign is the decimal one; return the numbers, and which are none."""
+        for sign in ".,":
+            known = sign in self.examples
+            text = None if known else first_match(texts, rf"^[+-]?\d*\{sign}\d")
+            if text:
+                self.examples[sign] = text
+        if self.wrong[","]:
+            return found, wrong
+        others, unfit = numbers(texts, ",")
+        self._judge(",", texts, unfit, start)
+        return (others, unfit) if unfit.sum() < wrong.sum() else (found, wrong)
 
     def _judge(self, way: str, texts: "pa.Array", wrong: Mask, start: int) -> None:
         places = np.flatnonzero(wrong)
@@ -152,8 +156,10 @@ class Survey:
         if len(places) and way not in self.first_wrong:
             self.first_wrong[way] = start + int(places[0]), texts[int(places[0])].as_py()
 
-    def _follow(self, found: Values, absent: Mask) -> None:
-        known = found[~absent]
+    def _follow(self, found: Values, absent: Mask, wrong: Mask) -> None:
+        known = found[~(absent | wrong)]
+        if wrong.any() or not len(known):
+            self.counting = False
         if not len(known):
             return
         self.whole = self.whole and bool((known == np.floor(known)).all())
@@ -174,6 +180,16 @@ class Survey:
             return
         for entry in pc.value_counts(words(values).drop_null()).to_pylist():
             self.counts[entry["values"]] += entry["counts"]
+
+
+def _are_integers(texts: "pa.Array") -> bool:
+    import pyarrow as pa
+
+    try:
+        texts.cast(pa.int64())
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def survey(part: Part, names: Sequence[str], counted: Sequence[str]) -> dict[str, Survey]:

@@ -117,7 +117,7 @@ def write_table(
     table = Table.of(train, roles, reading)
     notices = [*table.notices]
     if "test" in given:
-        _check_same(given["test"], train, table)
+        given["test"] = _like(given["test"], train, table)
     taken = {split: _write(table, part, folder, split) for split, part in given.items()}
     if "test" not in given:
         notices += _split(table, taken["train"], reading, folder, train.name)
@@ -146,17 +146,23 @@ def _part(
     return Part.of(part, origin if isinstance(origin, str) else origin[split])
 
 
-def _check_same(part: Part, model: Part, table: Table) -> None:
-    """Raise DataError if a test part lacks a column that the training part's samples have."""
+def _like(part: Part, model: Part, table: Table) -> Part:
+    """Return a test part with the names of the training part.
+
+    Raises:
+        DataError: it lacks a column.
+    """
     needed = [table.roles.target, *table.names]
     if "weights" in table.roles.extras:
         needed.append(table.roles.extras["weights"])
+    part = part.aligned(needed)
     lacking = [name for name in needed if name not in part.names]
     if lacking:
         raise DataError(
             f"{part.name}: the test part must have the columns of {model.name}; missing:"
             f" {listed(lacking)}. It has {len(part.names):,} columns: {listed(part.names)}."
         )
+    return part
 
 
 def _write(table: Table, part: Part, folder: Path, split: str) -> Taken:
@@ -267,7 +273,9 @@ def _remarks(table: Table, folder: Path, name: str) -> list[str]:
             unique.append(column.name)
         if is_whole and distinct[-1] - distinct[0] < 1 << 23:
             continue  # exact after centring, or nearly
-        lost = len(distinct) - len(np.unique((distinct - values.mean()).astype(np.float32)))
+        with np.errstate(over="ignore"):
+            centred = (distinct - values.mean()).astype(np.float32)
+        lost = len(distinct) - len(np.unique(centred))
         if lost * NOTABLE > len(distinct):
             merging.append(f"{column.name} ({lost:,} of {len(distinct):,})")
     notices = []
@@ -333,7 +341,7 @@ def read_rows(path: Path, columns: Sequence[Column], reading: Reading) -> NewRow
         DataError: it is no table, lacks a column, or has a value of another type; the message has
             the line.
     """
-    part = open_table(path, reading)
+    part = open_table(path, reading).aligned([column.name for column in columns])
     lacking = [column.name for column in columns if column.name not in part.names]
     if lacking:
         raise DataError(
