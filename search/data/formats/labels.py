@@ -13,7 +13,7 @@ from search.data.formats.layout import EXTRA_OPTIONS, Roles
 from search.data.formats.survey import CAP, Decimals, Survey
 from search.data.reading import DATE, NUMBER, Column
 from search.errors import DataError
-from search.text import listed
+from tracking.text import listed
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -13,7 +13,7 @@ from search.data.formats.layout import Layout, Roles, lay_out
 from search.data.formats.survey import Decimals, survey
 from search.data.reading import CATEGORY, NUMBER, TRUTH, Reading
 from search.errors import DataError
-from search.text import listed
+from tracking.text import listed
 
 if TYPE_CHECKING:
     import pyarrow as pa
