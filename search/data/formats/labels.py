@@ -116,7 +116,7 @@ def extra_reader(part: Part, extra: str, found: Survey, decimals: Decimals) -> R
     rule = {
         "weights": "a number from 0",
         "time": "a number, or a date such as 2024-12-31",
-        "folds": "the number of a fold, from 1, or 0 for a row that is never validated",
+        "folds": "the number of a fold, or -1 for a row that is never validated",
     }[extra]
     if found.missing:
         raise DataError(
@@ -127,7 +127,7 @@ def extra_reader(part: Part, extra: str, found: Survey, decimals: Decimals) -> R
     is_date = extra == "time" and found.is_all(DATE)
     good = is_date or (
         found.number_sign is not None
-        and (extra == "time" or found.lowest >= 0)
+        and (extra == "time" or found.lowest >= (-1 if extra == "folds" else 0))
         and (extra != "folds" or found.whole)
     )
     if not good:

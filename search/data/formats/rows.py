@@ -233,7 +233,7 @@ class Rows:
         for extra, read in self._extras.items():
             reader = self._table.extras[extra]
             values, wrong = reader.read(batch[reader.column.name])
-            wrong |= np.isnan(values) | ((extra != "time") & (values < 0))
+            wrong |= np.isnan(values) | ((extra == "weights") & (values < 0))
             if wrong.any():
                 refuse_value(self._part, reader, self._start + int(wrong.argmax()))
             read.append(values)

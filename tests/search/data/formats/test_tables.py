@@ -397,7 +397,7 @@ def test_groups_weights_time_and_folds_are_kept_beside_the_rows(place: Place) ->
         ("weights", ["-1", "2"], "needs a number from 0 in each row"),
         ("weights", ["", "2"], "`x` is missing, as in 15 rows in all"),
         ("time", ["soon", "later"], "needs a number, or a date such as 2024-12-31"),
-        ("fold_column", ["1.5", "2"], "needs the number of a fold, from 1"),
+        ("fold_column", ["1.5", "2"], "needs the number of a fold, or -1"),
         ("groups", ["", "p"], "`x` is missing, as in 15 rows in all"),
     ],
 )
