@@ -8,6 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from search.cli.output import DEFAULT_HOME, AsJson, DataDir, Home, console, say, table
+from search.cli.run import with_options
+from search.data import Reading
 from search.data.description import (
     LONG,
     TEST_NOTE,
@@ -17,6 +19,7 @@ from search.data.description import (
     TableStatistics,
     TextStatistics,
 )
+from search.study.settings import StudySettings, validate
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -26,15 +29,18 @@ if TYPE_CHECKING:
     from search.data.figures import Pictures
 
 OWN = (
-    ("csv:TRAIN[,TEST]", "rows of numbers, or images with a pixel a column"),
+    ("csv:TRAIN[,TEST]", "a table, texts in one of its columns, or images with a pixel a column"),
+    ("parquet:TRAIN[,TEST]", "the same in Parquet files"),
+    ("jsonl:TRAIN[,TEST]", "the same with a JSON object a line"),
     ("npz:FILE", "images, rows of numbers or texts in a NumPy file"),
-    ("folder:DIR", "pictures in class folders"),
+    ("folder:DIR", "pictures, or texts, in class folders"),
     ("tfds:NAME", "a dataset of TensorFlow Datasets"),
 )
 
 WIDE = 100  # columns of a terminal wide enough for paths
 
 
+@with_options(*(name for name in StudySettings.model_fields if name in Reading.names()))
 def datasets(
     name: Annotated[
         str | None,
@@ -55,12 +61,21 @@ def datasets(
     data_dir: DataDir = None,
     home: Home = DEFAULT_HOME,
     json: AsJson = False,
+    **given: Any,
 ) -> None:
     """List the named datasets and where they are, or describe one of them."""
     from search.errors import SettingsError
 
+    read = {option: value for option, value in given.items() if value is not None}
     if name is not None:
-        _describe(name, home, data_dir, out, drop_duplicates=drop_duplicates, as_json=json)
+        settings = validate({"space": "mlp", **read}).model_dump()
+        reading = Reading.of({option: settings[option] for option in read})
+        _describe(name, home, data_dir, reading, out, drop_duplicates=drop_duplicates, as_json=json)
+    elif read:
+        option = f"--{next(iter(read)).replace('_', '-')}"
+        raise SettingsError(
+            f"`{option}` is for one dataset; got none. Name it: `datasets csv:FILE {option} ...`"
+        )
     elif out is not None or drop_duplicates:
         option = "--out" if out is not None else "--drop-duplicates"
         raise SettingsError(
@@ -74,6 +89,7 @@ def _describe(
     name: str,
     home: Path,
     data_dir: Path | None,
+    reading: Reading,
     out: Path | None,
     *,
     drop_duplicates: bool,
@@ -84,7 +100,7 @@ def _describe(
     from search.data.description import describe
 
     notices = Notices(quiet=as_json)
-    dataset = load(name, home=home, data_dir=data_dir, notify=notices)
+    dataset = load(name, home=home, data_dir=data_dir, reading=reading, notify=notices)
     if out is not None:
         from search.data.figures import picture_folder
 

@@ -67,12 +67,29 @@ _ENDINGS = {
 
 def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
     """Return the command with an option for each of the study's settings."""
-    signature = inspect.signature(command)
-    own = [_grouped(p) for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
-    options = [_option(name, field) for name, field in StudySettings.model_fields.items()]
-    made = signature.replace(parameters=[*options, *own])
-    command.__signature__ = made  # type: ignore[attr-defined] # Typer reads it
-    return command
+    made = with_options(*StudySettings.model_fields)(command)
+    signature = inspect.signature(made)
+    parameters = [_grouped(p) if p.name in GROUPS else p for p in signature.parameters.values()]
+    made.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return made
+
+
+def with_options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that gives a command an option for each of some settings of a study.
+
+    The command receives them in its `**given`, None where an option is not used.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        signature = inspect.signature(command)
+        own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        options = [_option(name, StudySettings.model_fields[name]) for name in names]
+        at = sum(p.kind is not p.KEYWORD_ONLY for p in own)
+        made = signature.replace(parameters=[*own[:at], *options, *own[at:]])
+        command.__signature__ = made  # type: ignore[attr-defined] # Typer reads it
+        return command
+
+    return decorate
 
 
 def _grouped(parameter: inspect.Parameter) -> inspect.Parameter:

@@ -161,40 +161,6 @@ def check_counts(samples: int, labels: int, what: str) -> None:
         )
 
 
-RULE = "labels must be whole numbers from 0 without gaps"
-
-
-def count_classes(labels: NDArray[np.int64], origin: str) -> int:
-    """Return the number of classes of training labels.
-
-    Args:
-        labels: (n,), n > 0.
-        origin: whose labels they are, in messages.
-
-    Raises:
-        DataError: a label is negative, or a number below the highest never occurs.
-    """
-    present = np.unique(labels)
-    if present[0] < 0:
-        raise DataError(
-            f"{origin}: {RULE}; got {present[0]}. Number the classes 0, 1, 2 and so on."
-        )
-    gaps = np.flatnonzero(present != np.arange(len(present)))
-    if len(gaps):
-        missing = int(gaps[0])
-        shifted = present[-1] - present[0] + 1 == len(present)
-        remedy = (
-            f"Subtract {present[0]} from each"
-            if missing == 0 and shifted
-            else "Number the classes 0, 1, 2 and so on"
-        )
-        raise DataError(
-            f"{origin}: {RULE}; {missing} is missing in the training part, which has"
-            f" {len(present):,} different labels from {present[0]} to {present[-1]}. {remedy}."
-        )
-    return len(present)
-
-
 def class_names(labels: NDArray[np.int64], classes: int, kind: str) -> tuple[str, ...]:
     """Return the names of the classes: those of a known dataset if these are its labels.
 

@@ -21,8 +21,9 @@ from search.data.dataset import Dataset, Stamp
 from search.data.download import download_by_keras, download_named, read_named
 from search.data.folds import hold_out
 from search.data.formats import folder as folder_files
-from search.data.formats import memory, tables, tfds
+from search.data.formats import memory, tables, text_folder, tfds
 from search.data.formats import npz as npz_file
+from search.data.formats.archives import expanded
 from search.data.formats.idx import find_files, find_part
 from search.data.formats.tfds import TfdsName, find_prepared, prepared_files
 from search.data.reading import Reading
@@ -147,10 +148,22 @@ def _is_of_another(folder: Path, entry: DatasetEntry) -> bool:
 
 Find: TypeAlias = Callable[[str, Surroundings], Found]
 
+
+def _folder(rest: str, around: Surroundings) -> Found:
+    """Return the source that `folder:DIR` names: of texts or of pictures, as most files are."""
+    root = expanded(rest)
+    try:
+        if text_folder.holds_texts(root):
+            return text_folder.find(root, around)
+    except (OSError, ValueError):  # a zero byte in the path, or a folder that cannot be read
+        pass
+    return folder_files.find(rest, around)
+
+
 FORMATS: dict[str, Find] = {
     **{kind: partial(tables.find, kind) for kind in tables.OPENERS},
     "npz": npz_file.find,
-    "folder": folder_files.find,
+    "folder": _folder,
     "tfds": tfds.find,
     memory.KIND: memory.find,
 }
@@ -179,13 +192,11 @@ def absolute(name: str) -> str:
 
 
 # The options of `Reading` that a format takes; the others are refused.
-_OF_TABLES = tuple(
-    ["target", "ignore", "types", "text", "groups", "weights", "time", "fold_column", "decimal"]
-)
+_COLUMNS = ("target", "ignore", "types", "text", "groups", "weights", "time", "fold_column")
 OPTIONS: dict[str, tuple[str, ...]] = {
-    "csv": (*_OF_TABLES, "header"),
-    "parquet": _OF_TABLES,
-    "jsonl": _OF_TABLES,
+    "csv": (*_COLUMNS, "decimal", "header"),
+    "parquet": (*_COLUMNS, "decimal"),
+    "jsonl": (*_COLUMNS, "decimal"),
 }
 
 

@@ -183,7 +183,7 @@ class StudySettings(BaseModel):
         str | None,
         _setting(
             WHAT,
-            "Name, csv:TRAIN[,TEST], npz:FILE, folder:DIR or tfds:NAME.",
+            "Name, csv:TRAIN[,TEST], parquet:..., jsonl:..., npz:FILE, folder:DIR or tfds:NAME.",
             unless="the space's own",
             identity=True,
         ),

@@ -24,7 +24,7 @@ THOUSAND = settings(
 )
 MOST_MEMORY = 600 << 20  # bytes that a whole module of tests may add
 LONGEST_MESSAGE = 20_000  # one may quote a long value of the user
-DTYPES = {"image": "uint8", "table": "float32", "text": "uint8"}
+DTYPES = {"image": "uint8", "table": "float64", "text": "uint8"}
 
 
 def damaged(*whole: bytes) -> st.SearchStrategy[bytes]:

@@ -188,17 +188,23 @@ def read_array(path: Path, name: str) -> NDArray[Any]:
                 f" packed; got {member.file_size:,} of {member.compress_size:,}"
             )
         with archive.open(member) as file:
-            return _array(file, member.file_size)
+            return _array(file, member.file_size, f"{path}: {name}")
 
 
-def _array(file: IO[bytes], size: int) -> NDArray[Any]:
+def _array(file: IO[bytes], size: int, what: str) -> NDArray[Any]:
     """Return the array of a `.npy` stream, read a piece at a time.
 
     Raises:
+        DataError: it holds pickled objects.
         ValueError: it is damaged, or its header does not fit its content.
     """
     header = _header(file)
-    if header.dtype.hasobject or not header.dtype.itemsize:
+    if header.dtype.hasobject:
+        raise DataError(
+            f"{what} holds Python objects, which NumPy pickles, and pickled data are never opened,"
+            " as they may run code. Save texts with x.astype(str), numbers with x.astype(float)."
+        )
+    if not header.dtype.itemsize:
         raise ValueError(f"arrays of {header.dtype} are not supported")
     if min(header.shape, default=0) < 0 or header.size + file.tell() != size:
         raise ValueError(f"its header says {header.dtype} {header.shape}, but its size differs")

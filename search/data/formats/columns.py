@@ -38,6 +38,35 @@ class Part:
     read: "Callable[[Sequence[str], dict[str, pa.DataType]], Batches]"
     place: Callable[[int], str]
 
+    def aligned(self, needed: Sequence[str]) -> "Part":
+        """Return the part with columns called as needed, where they differ only in case."""
+        own = dict.fromkeys(self.names)
+        lowered = {name.lower(): name for name in self.names}
+        renamed = {
+            name: lowered[name.lower()]
+            for name in needed
+            if name not in own and name.lower() in lowered and lowered[name.lower()] not in needed
+        }
+        if not renamed:
+            return self
+        back = {name: wanted for wanted, name in renamed.items()}
+
+        def read(chosen: Sequence[str], types: "dict[str, pa.DataType]") -> Batches:
+            inner = {renamed.get(name, name): kind for name, kind in types.items()}
+            for batch in self.read([renamed.get(name, name) for name in chosen], inner):
+                yield batch.rename_columns(list(chosen))
+
+        names = tuple(back.get(name, name) for name in self.names)
+        return Part(self.name, names, read, self.place)
+
+    def text(self, name: str, row: int) -> str:
+        """Return a value as it is written."""
+        for batch in self.read([name], {}):
+            if row < batch.num_rows:
+                return str(batch[name][row].as_py()).strip()
+            row -= batch.num_rows
+        return ""
+
     @classmethod
     def of(cls, batches: "Callable[[], Batches]", name: str) -> "Part":
         """Return the part whose batches a function yields anew."""
@@ -58,7 +87,6 @@ SPELLINGS = tuple(
     )
 )
 PAIRS = (("false", "true"), ("no", "yes"), ("f", "t"), ("n", "y"))
-TYPES_TOLD = {NUMBER: "a number", TRUTH: "one of", DATE: "a date such as 2024-12-31 or with a time"}
 
 _POINT = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
 _COMMA = r"[+-]?(\d+,?\d*|,\d+)([eE][+-]?\d+)?"
@@ -70,7 +98,6 @@ _STYLES = {
 _INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 _DAY = r"\d{4}-\d\d-\d\d"
 _DATE = rf"^{_DAY}([T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?(Z|UTC|[+-]\d\d:?\d\d))?)?$"
-_OTHER_DATE = re.compile(r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|\d{4}[./]\d{1,2}[./]\d{1,2}")
 
 
 def is_number(text: str) -> bool:
@@ -101,7 +128,9 @@ def words(values: "pa.Array") -> "pa.Array":
 def _is_text(kind: "pa.DataType") -> bool:
     import pyarrow as pa
 
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or kind == pa.string_view()
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or kind == pa.string_view()
+    )
 
 
 def spelled(value: Any) -> str | None:
@@ -162,14 +191,14 @@ def numbers(values: "pa.Array", decimal: str = ".") -> tuple[Values, Mask]:
     if decimal == ".":
         with suppress(pa.ArrowInvalid):
             return _floats(texts), np.zeros(len(values), np.bool_)
-    good = _matches(texts, _STYLES[decimal])
-    endless = _matches(texts, "(?i)^[+-]?inf(inity)?$")
+    good = matches(texts, _STYLES[decimal])
+    endless = matches(texts, "(?i)^[+-]?inf(inity)?$")
     other = "," if decimal == "." else "."
     kept = pc.if_else(good, texts, pa.scalar(None, pa.large_string()))
     plain = pc.replace_substring(pc.replace_substring(kept, other, ""), decimal, ".")
     found = _floats(plain)
     found[endless] = np.inf
-    return found, ~(good | endless | _mask(pc.is_null(texts)))
+    return found, ~(good | endless | mask(pc.is_null(texts)))
 
 
 def _floats(values: "pa.Array") -> Values:
@@ -179,18 +208,21 @@ def _floats(values: "pa.Array") -> Values:
     return np.array(floats.to_numpy(zero_copy_only=False), np.float64)
 
 
-def _matches(texts: "pa.Array", pattern: str) -> Mask:
+def matches(texts: "pa.Array", pattern: str) -> Mask:
+    """Return which texts a pattern is found in; not null ones."""
     import pyarrow.compute as pc
 
-    return _mask(pc.match_substring_regex(texts, pattern))
+    return mask(pc.match_substring_regex(texts, pattern))
 
 
-def _first(texts: "pa.Array", pattern: str) -> str | None:
-    places = np.flatnonzero(_matches(texts, pattern))
+def first_match(texts: "pa.Array", pattern: str) -> str | None:
+    """Return the first text that a pattern is found in."""
+    places = np.flatnonzero(matches(texts, pattern))
     return texts[int(places[0])].as_py() if len(places) else None
 
 
-def _mask(flags: "pa.Array") -> Mask:
+def mask(flags: "pa.Array") -> Mask:
+    """Return flags as a NumPy array; null counts as false."""
     return np.asarray(flags.fill_null(False).to_numpy(zero_copy_only=False), np.bool_)
 
 
@@ -209,8 +241,8 @@ def dates(values: "pa.Array") -> tuple[Values, Mask]:
         stamps = values.cast(pa.timestamp("us"), safe=False)
         return _floats(stamps.cast(pa.int64())) / 1e6, np.zeros(len(values), np.bool_)
     texts = words(values)
-    given = _mask(pc.is_valid(texts))
-    good = _matches(texts, _DATE)
+    given = mask(pc.is_valid(texts))
+    good = matches(texts, _DATE)
     kept = pc.if_else(good, texts, pa.scalar(None, pa.large_string()))
     micro = pc.replace_substring_regex(kept, r"(\.\d{6})\d+", r"\1")
     full = pc.replace_substring_regex(micro, f"^({_DAY})$", r"\1 00:00")
@@ -247,8 +279,8 @@ def truths(values: "pa.Array") -> tuple[Values, Mask]:
     found = np.full(len(values), np.nan)
     for value, choices in enumerate(zip(*PAIRS, strict=True)):
         spelled = pa.array([*choices, str(value)], pa.large_string())
-        found[_mask(pc.is_in(texts, value_set=spelled)) & _mask(pc.is_valid(texts))] = value
-    return found, _mask(pc.is_valid(texts)) & np.isnan(found)
+        found[mask(pc.is_in(texts, value_set=spelled)) & mask(pc.is_valid(texts))] = value
+    return found, mask(pc.is_valid(texts)) & np.isnan(found)
 
 
 class Categories:
@@ -286,6 +318,9 @@ class Categories:
         return found, np.zeros(len(values), np.bool_)
 
 
+LARGEST = 1e150  # the squares of larger numbers are too large for float64
+
+
 @dataclass(frozen=True)
 class Reader:
     """Reads the values of one column.
@@ -312,7 +347,7 @@ class Reader:
                 return self._categories[0].numbers(values)
             case _:
                 found, wrong = numbers(values, self.decimal)
-                return found, wrong | np.isinf(found)
+                return found, wrong | (np.abs(found) > LARGEST)
 
     def fault(self, text: str) -> str:
         """Return why a value is not of the column's type, as the end of a sentence."""
@@ -321,7 +356,7 @@ class Reader:
             if _INFINITE.fullmatch(text):
                 return f"must be finite; it is {shown}. Replace it, or leave the line out"
             if re.match(_STYLES[self.decimal], text, re.ASCII):
-                return f"must be within the range of float64, +-1.8e308; it is {shown}"
+                return f"must be within +-{LARGEST:g}; it is {shown}"
             for sign, name in ((",", "comma"), (".", "point")):
                 if sign != self.decimal and re.match(_STYLES[sign], text, re.ASCII):
                     return (
@@ -330,7 +365,7 @@ class Reader:
                     )
             return f"must be a number; it is {shown!r}"
         if self.column.type == DATE:
-            return f"must be {TYPES_TOLD[DATE]}; it is {shown!r}"
+            return f"must be a date such as 2024-12-31 or 2024-12-31 23:59; it is {shown!r}"
         pair = " or ".join(self.column.categories) or "true or false, or yes or no"
         return f"must be {pair}; it is {shown!r}"
 
@@ -338,151 +373,3 @@ class Reader:
 def shortened(text: str, most: int = 40) -> str:
     """Return a text, or its beginning."""
     return text if len(text) <= most else text[:most] + "..."
-
-
-CAP = 100_000  # distinct values that are counted; columns with more are never categories
-
-
-class Survey:
-    """What the values of a column are, found out batch after batch.
-
-    Args:
-        name: of the column.
-        count: count the distinct values even if all are numbers.
-
-    Attributes:
-        rows: number of values, missing ones included.
-        missing: number of missing ones.
-        first_missing: the first of them, a row from 0; -1: none.
-        types: column types that Arrow types have said.
-        wrong: for each way to read all values how many do not fit; of numbers by decimal sign.
-        first_wrong: likewise the first of them: row and text.
-        counts: how often each value occurs; see `complete`.
-        complete: whether `counts` has all values.
-        counting: whether the numbers so far are consecutive whole numbers.
-        whole: whether all numbers are whole.
-        lowest: the lowest number.
-        examples: a text with a comma or a point between digits, by that sign.
-    """
-
-    def __init__(self, name: str, *, count: bool = False) -> None:
-        self.name = name
-        self.rows = self.missing = 0
-        self.first_missing = -1
-        self.types: set[str] = set()
-        self.wrong = {".": 0, ",": 0, DATE: 0, TRUTH: 0}
-        self.first_wrong: dict[str, tuple[int, str]] = {}
-        self.counts: Counter[str] = Counter()
-        self.complete = True
-        self.counting = self.whole = True
-        self.lowest = np.nan
-        self.examples: dict[str, str] = {}
-        self._count = count
-        self._last: float | None = None
-
-    @property
-    def given(self) -> int:
-        """Number of values that are not missing."""
-        return self.rows - self.missing
-
-    @property
-    def number_sign(self) -> str | None:
-        """The decimal sign if all values are numbers: `.`, `,`, or `both`; None: they are not."""
-        if not self.given or self.types - {NUMBER}:
-            return None
-        fitting = [sign for sign in ".," if not self.wrong[sign]]
-        return "both" if len(fitting) == 2 else (fitting or [None])[0]
-
-    def is_all(self, kind: str) -> bool:
-        """Return whether all values are dates, or all are truth values."""
-        return self.given > 0 and not self.wrong[kind] and not self.types - {kind}
-
-    def add(self, values: "pa.Array") -> None:
-        """Look at the next values."""
-        import pyarrow as pa
-
-        start, self.rows = self.rows, self.rows + len(values)
-        if pa.types.is_dictionary(values.type):
-            values = values.cast(values.type.value_type)
-        if kind := typed(values.type):
-            self._add_typed(values, kind)
-        elif not pa.types.is_null(values.type):
-            self._add_texts(words(values), start)
-        else:
-            self._miss(np.arange(len(values)), start)
-
-    def _miss(self, places: NDArray[np.int64], start: int) -> None:
-        if len(places) and self.first_missing < 0:
-            self.first_missing = start + int(places[0])
-        self.missing += len(places)
-
-    def _add_typed(self, values: "pa.Array", kind: str) -> None:
-        start = self.rows - len(values)
-        found = dates(values)[0] if kind == DATE else numbers(values)[0]
-        absent = np.isnan(found)
-        self._miss(np.flatnonzero(absent), start)
-        if not absent.all():
-            self.types.add(kind)
-        for way in self.wrong:
-            if (NUMBER if way in ".," else way) != kind:
-                self.wrong[way] += int((~absent).sum())
-        if kind == NUMBER:
-            self._follow(found, absent)
-        self._tally(values, force=kind != NUMBER and kind != DATE)
-
-    def _add_texts(self, texts: "pa.Array", start: int) -> None:
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        absent = _mask(pc.is_null(texts))
-        self._miss(np.flatnonzero(absent), start)
-        if absent.all():
-            return
-        found, wrong = numbers(texts)
-        self._judge(".", texts, wrong, start)
-        self._follow(found, absent | wrong)
-        if not wrong.any():
-            for way in (DATE, TRUTH):
-                self._judge(way, texts, ~absent, start)
-        else:
-            self._judge(DATE, texts, dates(texts)[1], start)
-            if not self.wrong[TRUTH]:
-                self._judge(TRUTH, texts, truths(texts)[1], start)
-        try:
-            texts.cast(pa.int64())
-        except pa.ArrowInvalid:
-            if not self.wrong[","]:
-                self._judge(",", texts, numbers(texts, ",")[1], start)
-            for sign in ".,":
-                if sign not in self.examples and (text := _first(texts, rf"^[+-]?\d*\{sign}\d")):
-                    self.examples[sign] = text
-        self._tally(texts, force=bool(wrong.any()))
-
-    def _judge(self, way: str, texts: "pa.Array", wrong: Mask, start: int) -> None:
-        places = np.flatnonzero(wrong)
-        self.wrong[way] += len(places)
-        if len(places) and way not in self.first_wrong:
-            self.first_wrong[way] = start + int(places[0]), texts[int(places[0])].as_py()
-
-    def _follow(self, found: Values, absent: Mask) -> None:
-        known = found[~absent]
-        if not len(known):
-            return
-        self.whole = self.whole and bool((known == np.floor(known)).all())
-        self.lowest = float(np.fmin(self.lowest, known.min()))
-        if self.counting:
-            chain = known if self._last is None else np.concatenate([[self._last], known])
-            self.counting = self.whole and not absent.any() and bool((np.diff(chain) == 1).all())
-            self._last = float(known[-1])
-
-    def _tally(self, values: "pa.Array", *, force: bool) -> None:
-        """Count the distinct values, unless they are numbers, which need no counting."""
-        import pyarrow.compute as pc
-
-        if not (self._count or force):
-            self.complete = False
-            return
-        if len(self.counts) > CAP:
-            return
-        for entry in pc.value_counts(words(values).drop_null()).to_pylist():
-            self.counts[entry["values"]] += entry["counts"]

@@ -64,7 +64,11 @@ def open_csv(path: Path, reading: Reading) -> Part:
         DataError: it is no text, or has no usable header.
     """
     with reading_file(path), open_packed(path) as file:
-        start = _start(path, file.read(BLOCK_BYTES))
+        start = file.read(BLOCK_BYTES)
+        while b"\n" not in start and (more := file.read(BLOCK_BYTES)):
+            start += more
+            _check_length(path, start, 1)
+    start = _start(path, start)
     header = read_header(path, start, named=reading.header == "first")
     return Part(str(path), header.names, partial(_read, header), partial(_place, header))
 
@@ -217,7 +221,7 @@ def read_blocks(header: Header) -> Generator[Block, None, None]:
                 first, end, rest = rest.partition(b"\n")
                 if not end:
                     rest = first
-                    _check_length(header, rest, line)
+                    _check_length(header.path, rest, line)
                     continue
                 line = 2
             end_of_rows = _end_of_rows(header, rest, line)
@@ -225,17 +229,17 @@ def read_blocks(header: Header) -> Generator[Block, None, None]:
                 yield Block(rest[:end_of_rows], line)
                 line += rest.count(b"\n", 0, end_of_rows)
                 rest = rest[end_of_rows:]
-            _check_length(header, rest, line)
+            _check_length(header.path, rest, line)
     if rest and (line > 1 or not header.named):
         if b'"' in rest:
             _last_row(header, rest, line, partial=False)
         yield Block(rest, line)
 
 
-def _check_length(header: Header, rest: bytes, line: int) -> None:
+def _check_length(path: Path, rest: bytes, line: int) -> None:
     if len(rest) > MAX_LINE:
         raise DataError(
-            f"{header.path}, line {line}: a table must have rows; one is longer than {MAX_LINE:,}"
+            f"{path}, line {line}: a table must have rows; one is longer than {MAX_LINE:,}"
             " bytes. Is it a CSV file, and are all quotes closed?"
         )
 
@@ -330,7 +334,8 @@ def _parsed(
     whole = [name for name in chosen if pa.types.is_integer(types[name])]
     if any(table[names[name]].null_count for name in whole):
         raise pa.ArrowInvalid("whole numbers are missing")
-    return table.rename_columns(list(chosen)).combine_chunks().to_batches()
+    batches: list[pa.RecordBatch] = table.rename_columns(list(chosen)).combine_chunks().to_batches()
+    return batches
 
 
 def fault_in(block: Block, header: Header) -> DataError:

@@ -33,7 +33,9 @@ def open_jsonl(path: Path, reading: Reading) -> Part:
     names: dict[str, None] = {}
     for line, entry in _objects(path):
         for name, value in entry.items():
-            names.setdefault(name)
+            if name not in names:
+                _check_name(path, line, name)
+                names[name] = None
             if isinstance(value, list | dict) and name not in reading.ignore:
                 raise DataError(
                     f"{path}, line {line}: `{name}` must be a number, a text, true, false or null;"
@@ -48,6 +50,16 @@ def open_jsonl(path: Path, reading: Reading) -> Part:
     if not names:
         raise DataError(f"{path} must have lines of JSON objects; it has none")
     return Part(str(path), tuple(names), partial(_read, path), partial(_place, path))
+
+
+def _check_name(path: Path, line: int, name: str) -> None:
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"{path}, line {line}: names of columns must be texts that UTF-8 can encode;"
+            f" got {name!a}. Rename it."
+        ) from error
 
 
 def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -5,7 +5,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from search.data.formats.columns import PAIRS, Part, Reader, Survey, is_number, shortened
+from search.data.formats.columns import PAIRS, Part, Reader, is_number, shortened
+from search.data.formats.survey import Decimals, Survey
 from search.data.reading import CATEGORY, DATE, NUMBER, TRUTH, Column, Reading
 from search.errors import DataError, near_matches
 from tracking.text import joined, listed
@@ -122,37 +123,12 @@ def _target(part: Part, reading: Reading) -> str:
     )
 
 
-def survey(part: Part, names: Sequence[str], counted: Sequence[str]) -> dict[str, Survey]:
-    """Return what the values of columns are; the table is read once or twice.
-
-    Args:
-        part: the table.
-        names: of the columns.
-        counted: those of which distinct values are counted in any case.
-    """
-    found = _surveyed(part, {name: Survey(name, count=name in counted) for name in names})
-    # Words that turned up late: numbers before them were not counted as words.
-    again = [s.name for s in found.values() if not s.complete and s.number_sign is None]
-    again = [name for name in again if not found[name].is_all(DATE)]
-    if again:
-        found |= _surveyed(part, {name: Survey(name, count=True) for name in again})
-    return found
-
-
-def _surveyed(part: Part, surveys: dict[str, Survey]) -> dict[str, Survey]:
-    names = list(surveys)
-    if names:
-        for batch in part.read(names, {}):
-            for name, values in zip(names, batch.columns, strict=True):
-                surveys[name].add(values)
-    return surveys
-
-
 MAX_CATEGORIES = 1000
 NEARLY_ALL = 0.9  # of the values are distinct: names or numbers of rows, or texts
 FEW_ROWS = 10  # with fewer, values may be distinct or consecutive by chance
 MOSTLY = 0.9  # of the values are numbers or dates: the others are errors or markers, not words
 LONG_TEXT = 40  # characters
+_OTHER_DATE = re.compile(r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}\b|\d{4}[./]\d{1,2}[./]\d{1,2}\b")
 
 
 @dataclass
@@ -174,14 +150,24 @@ class Layout:
 
 
 def lay_out(
-    part: Part, features: Sequence[str], surveys: Mapping[str, Survey], reading: Reading
+    part: Part,
+    features: Sequence[str],
+    surveys: Mapping[str, Survey],
+    decimals: Decimals,
+    reading: Reading,
 ) -> Layout:
     """Decide the types of columns, and which are left out.
+
+    Args:
+        part: the table.
+        features: the columns that are samples' values.
+        surveys: of these columns.
+        decimals: of all columns.
+        reading: may give types.
 
     Raises:
         DataError: values do not fit the type that was asked for, or may be read in two ways.
     """
-    decimals = Decimals(part, surveys, reading)
     kept: dict[str, Reader] = {}
     left: dict[str, list[str]] = {}
     counting: dict[str, Reader] = {}
@@ -237,7 +223,7 @@ def _start_of(found: Survey) -> str:
     return f"{found.lowest:.0f}, {found.lowest + 1:.0f}, {found.lowest + 2:.0f} ..."
 
 
-def _asked(part: Part, found: Survey, kind: str, decimals: "Decimals") -> Reader:
+def _asked(part: Part, found: Survey, kind: str, decimals: Decimals) -> Reader:
     """Return the reader for a type that was asked for; raise DataError if a value is not of it."""
     sign = decimals.sign(found)
     column = Column(found.name, kind)
@@ -256,22 +242,24 @@ def _asked(part: Part, found: Survey, kind: str, decimals: "Decimals") -> Reader
     return reader
 
 
-def _kind(part: Part, found: Survey, decimals: "Decimals") -> Reader | str:
+def _kind(part: Part, found: Survey, decimals: Decimals) -> Reader | str:
     """Return the reader of a column, or why it is left out."""
     name = found.name
     if not found.given:
         return "without values"
+    if found.number_sign is not None:
+        return Reader(Column(name, NUMBER), decimals.sign(found))
     if found.is_all(TRUTH):
         if found.types == {TRUTH}:
             return Reader(Column(name, TRUTH, ("False", "True")))
         if pair := _pair(found):
             return Reader(Column(name, TRUTH, pair))
-    if found.number_sign is not None:
-        return Reader(Column(name, NUMBER), decimals.sign(found))
     if found.is_all(DATE):
         return Reader(Column(name, DATE))
     _check_mixture(part, found)
     distinct = len(found.counts)
+    if distinct > 2 * FEW_ROWS and all(map(_OTHER_DATE.match, found.counts)):
+        return "dates in which day and month may be swapped: write them as 2024-12-31"
     if found.given >= FEW_ROWS and distinct >= NEARLY_ALL * found.given:
         if sum(map(len, found.counts)) > LONG_TEXT * distinct:
             return "long texts: `--text COLUMN` makes a text the sample"
@@ -317,77 +305,14 @@ def _sorted(names: Mapping[str, int]) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-_OTHER_DATE = re.compile(r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|\d{4}[./]\d{1,2}[./]\d{1,2}")
-
-
 def _doubts(part: Part, readers: Sequence[Reader], surveys: Mapping[str, Survey]) -> list[str]:
     """Return notices about columns that may mean something else."""
     told = []
     for reader in readers:
         counts = surveys[reader.column.name].counts
-        if reader.column.type == CATEGORY and all(map(_OTHER_DATE.fullmatch, counts)):
+        if reader.column.type == CATEGORY and all(map(_OTHER_DATE.match, counts)):
             told.append(
                 f"{part.name}: `{reader.column.name}` looks like dates, but is read as words, for"
                 " day and month may be swapped. Write dates as 2024-12-31."
             )
     return told
-
-
-class Decimals:
-    """The decimal signs of a table's columns.
-
-    A comma in `1,250` may be a decimal sign or separate thousands. Other values of the column
-    decide, then other columns; if nothing does, the table is refused.
-
-    Args:
-        part: the table.
-        surveys: of its columns.
-        reading: may give the sign.
-    """
-
-    def __init__(self, part: Part, surveys: Mapping[str, Survey], reading: Reading) -> None:
-        self._part = part
-        self._given = reading.decimal
-        numeric = [found for found in surveys.values() if found.number_sign is not None]
-        sure = {found.number_sign: found.name for found in numeric if found.number_sign != "both"}
-        self._sure = {sign: name for sign, name in sure.items() if sign}
-        self._points = any(
-            found.number_sign == "." and set(found.examples) == {"."} for found in numeric
-        )
-        self.notices: list[str] = []
-
-    def sign(self, found: Survey) -> str:
-        """Return the decimal sign of a column.
-
-        Raises:
-            DataError: it may be either.
-        """
-        if self._given is not None:
-            return self._given
-        if found.number_sign != "both":
-            sign = found.number_sign or "."
-            if sign == "." and "," in found.examples and found.number_sign:
-                self._tell(found, "commas separate thousands")
-            elif sign == ",":
-                self._tell(found, "the comma is its decimal sign")
-            return sign
-        if not ("," in found.examples or ("." in found.examples and set(self._sure) == {","})):
-            return "."
-        if set(found.examples) == {","} and len(self._sure) == 1:
-            ((sign, other),) = self._sure.items()
-            if sign == "," or self._points:
-                what = "are decimal signs" if sign == "," else "separate thousands"
-                self._tell(found, f"commas {what}, as `{other}` shows")
-                return sign
-        text = found.examples.get(",") or found.examples["."]
-        mark = "comma" if "," in text else "point"
-        digits = re.sub(r"[,.]", "", text)
-        raise DataError(
-            f"{self._part.name}: `{found.name}` may be read in two ways: in {text} and all its other"
-            f" values the {mark} may separate thousands ({digits}) or be the decimal sign"
-            f" ({text.replace(',', '.')}). Say which sign is the decimal one: `--decimal .` or"
-            " `--decimal ,`."
-        )
-
-    def _tell(self, found: Survey, what: str) -> None:
-        self.notices.append(f"{self._part.name}: `{found.name}`: {what}.")

@@ -11,41 +11,67 @@ from numpy.typing import NDArray
 
 from search.data.answers import Found, Surroundings
 from search.data.arrays import IMAGES, ROWS, SPLITS, write_labels, write_part, write_texts
-from search.data.checks import Contents, check_counts, check_labels, class_names, count_classes
+from search.data.checks import Contents, check_counts, class_names
 from search.data.duplicates import digests, numbered_digests, related_groups, several
 from search.data.folds import held_out
 from search.data.formats.archives import array_names, check_file, expanded, read_array
 from search.data.reading import Column
 from search.errors import DataError
+from tracking.text import listed
 
-_LABELS = "must be whole numbers of shape (n,) or (n, 1), or one-hot of shape (n, classes)"
+_LABELS = "must be whole numbers, truth values or words (n,) or (n, 1), or one-hot (n, classes)"
 
 
-def label_numbers(labels: NDArray[Any], what: str) -> NDArray[np.int64]:
-    """Return labels as int64, (n,).
+def label_values(labels: NDArray[Any], what: str) -> NDArray[Any]:
+    """Return labels, (n,), as int64, truth values or texts.
 
     Args:
-        labels: whole numbers of any dtype, (n,) or (n, 1); or one-hot, (n, classes).
+        labels: whole numbers, truth values or texts, (n,) or (n, 1); or one-hot, (n, classes).
         what: the array's name in messages.
 
     Raises:
         DataError: the labels have another form.
     """
-    if labels.dtype.kind in "USO":
-        raise DataError(
-            f"{what} {_LABELS}; got text ({labels.dtype}). Number the classes:"
-            " numpy.unique(y, return_inverse=True)[1]"
-        )
-    if labels.dtype.kind not in "biuf" or labels.ndim not in (1, 2) or 0 in labels.shape:
-        raise DataError(f"{what} {_LABELS}, and not empty; got {labels.dtype} {labels.shape}")
+    if labels.dtype.kind not in "biufU" or labels.ndim not in (1, 2) or 0 in labels.shape:
+        hint = " Convert bytes to str with y.astype(str)." if labels.dtype.kind == "S" else ""
+        shown = f"{labels.dtype} {labels.shape}"
+        raise DataError(f"{what} {_LABELS}, and not empty; got {shown}.{hint}")
     if labels.ndim == 2 and labels.shape[1] > 1:
         return _places_of_ones(labels, what)
     labels = labels.reshape(-1)
+    if labels.dtype.kind == "U":
+        for number, name in enumerate(labels.tolist(), 1):
+            if not name.strip() or not name.isprintable():
+                raise DataError(
+                    f"{what} must hold names of classes in one line; number {number:,} is {name!a}"
+                )
+        return labels
     if labels.dtype.kind == "f":
         wrong = np.flatnonzero(~(labels == np.floor(labels)) | np.isinf(labels))
         if len(wrong):
             raise DataError(f"{what} {_LABELS}; number {wrong[0] + 1:,} is {labels[wrong[0]]}")
-    return labels.astype(np.int64)
+    return labels if labels.dtype.kind == "b" else labels.astype(np.int64)
+
+
+def numbers_of(labels: NDArray[Any], present: NDArray[Any], what: str) -> NDArray[np.int64]:
+    """Return the class numbers of a test part's labels.
+
+    Args:
+        labels: (n,), from `label_values`.
+        present: the different labels of the training part, sorted.
+        what: the array's name in messages.
+
+    Raises:
+        DataError: one is not among those of the training part.
+    """
+    unknown = np.flatnonzero(~np.isin(labels, present))
+    if len(unknown):
+        raise DataError(
+            f"{what} must be among the training part's labels, {listed(present.tolist())};"
+            f" number {unknown[0] + 1:,} is {labels[unknown[0]]}, and {len(unknown):,} in all are"
+            " not. Leave them out, or add such samples to the training part."
+        )
+    return np.searchsorted(present, labels).astype(np.int64)
 
 
 def _places_of_ones(labels: NDArray[Any], what: str) -> NDArray[np.int64]:
@@ -101,13 +127,17 @@ class Samples:
     def groups(self) -> NDArray[np.int64] | None:
         """Return a number for each sample; those that belong together have the same.
 
+        Images are compared as they are stored with a range of all of them: which are for training
+        depends on these groups.
+
         Raises:
             DataError: as `take`.
         """
         if self.kind == "text":
             return related_groups(self.array.tolist())
         steps = range(0, len(self.array), AT_ONCE)
-        rows = (self.take(np.arange(n, min(n + AT_ONCE, len(self.array)))) for n in steps)
+        whole = self.fitted(np.arange(len(self.array)))
+        rows = (whole.take(np.arange(n, min(n + AT_ONCE, len(self.array)))) for n in steps)
         return several(numbered_digests(digest for some in rows for digest in digests(some)))
 
     def take(self, chosen: NDArray[np.int64]) -> NDArray[Any]:
@@ -242,7 +272,8 @@ def write_own_npz(path: Path, folder: Path, *, allow_duplicates: bool = False) -
     held = array_names(path)
     layout = _layout(path, held)
     train, labels = _read(path, layout[0])
-    classes = count_classes(labels, f"{path}: {layout[0][1]}")
+    present, numbers = np.unique(labels, return_inverse=True)
+    labels = numbers.reshape(-1).astype(np.int64)
     notices = [*train.notices, *_ignored(path, held, layout)]
     if len(layout) == 1:
         groups = None if allow_duplicates else train.groups()
@@ -253,11 +284,13 @@ def write_own_npz(path: Path, folder: Path, *, allow_duplicates: bool = False) -
     else:
         write_samples(folder, "train", train, labels, np.arange(len(labels)))
         test, test_labels = _read(path, layout[1], train)
-        check_labels(test_labels, classes, f"{path}: {layout[1][1]}")
+        test_labels = numbers_of(test_labels, present, f"{path}: {layout[1][1]}")
         write_samples(folder, "test", test, test_labels, np.arange(len(test_labels)))
         notices += test.notices
     columns = tuple(Column(f"x{i}") for i in range(train.shape[0])) if train.kind == "table" else ()
-    names = class_names(labels, classes, train.kind)
+    names = tuple(map(str, present.tolist()))
+    if names == tuple(map(str, range(len(names)))):
+        names = class_names(labels, len(names), train.kind)
     return Contents(train.kind, names, columns, tuple(notices))
 
 
@@ -292,9 +325,9 @@ def _ignored(
 
 def _read(
     path: Path, names: tuple[str, str], like: Samples | None = None
-) -> tuple[Samples, NDArray[np.int64]]:
+) -> tuple[Samples, NDArray[Any]]:
     samples = samples_of(read_array(path, names[0]), f"{path}: {names[0]}", like)
-    labels = label_numbers(read_array(path, names[1]), f"{path}: {names[1]}")
+    labels = label_values(read_array(path, names[1]), f"{path}: {names[1]}")
     check_counts(len(samples.array), len(labels), f"{path}: {' and '.join(names)}")
     return samples, labels
 

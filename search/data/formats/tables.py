@@ -1,10 +1,10 @@
 """Tables: from batches of named columns to the arrays of a dataset, whatever the format."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,35 +23,19 @@ from search.data.arrays import (
     write_labels,
     write_part,
 )
-from search.data.checks import MAX_CLASSES, Contents, class_names
+from search.data.checks import Contents, class_names
 from search.data.duplicates import numbered
 from search.data.folds import held_out, joined_groups
 from search.data.formats.archives import check_file, expanded, open_packed
 from search.data.formats.archives import reading as reading_file
-from search.data.formats.columns import (
-    CAP,
-    Batches,
-    Part,
-    Reader,
-    Survey,
-    numbers,
-    shortened,
-    spelled,
-    words,
-)
+from search.data.formats.columns import Batches, Part, Reader, words
 from search.data.formats.csv import open_csv
 from search.data.formats.jsonl import open_jsonl
-from search.data.formats.layout import (
-    EXTRA_OPTIONS,
-    TARGETS,
-    Decimals,
-    Layout,
-    Roles,
-    lay_out,
-    survey,
-)
+from search.data.formats.layout import TARGETS, Roles
 from search.data.formats.parquet import MAGIC, open_parquet
-from search.data.reading import CATEGORY, DATE, NUMBER, Column, Reading
+from search.data.formats.rows import Rows, Table, Taken, read_batch
+from search.data.formats.survey import Decimals, Survey, survey
+from search.data.reading import DATE, NUMBER, Column, Reading
 from search.errors import DataError, SettingsError
 from tracking.text import listed
 
@@ -130,10 +114,10 @@ def write_table(
     given = {split: _part(part, origin, split) for split, part in parts.items()}
     train = given["train"]
     roles = Roles.of(train, reading)
-    table = _Table.of(train, roles, reading)
+    table = Table.of(train, roles, reading)
     notices = [*table.notices]
     if "test" in given:
-        _check_same(given["test"], train, table)
+        given["test"] = _like(given["test"], train, table)
     taken = {split: _write(table, part, folder, split) for split, part in given.items()}
     if "test" not in given:
         notices += _split(table, taken["train"], reading, folder, train.name)
@@ -149,10 +133,7 @@ def write_table(
     notices += _remarks(table, folder, train.name)
     names = table.classes.names
     if names == tuple(map(str, range(len(names)))):
-        labels = np.asarray(map_array(array_file(folder, "train_labels")))
-        names = class_names(
-            taken["train"].labels if "test" in given else labels, len(names), table.kind
-        )
+        names = class_names(taken["train"].labels, len(names), table.kind)
     columns = table.layout.columns if table.kind == "table" else ()
     return Contents(table.kind, names, columns, tuple(notices), tuple(roles.extras))
 
@@ -165,241 +146,28 @@ def _part(
     return Part.of(part, origin if isinstance(origin, str) else origin[split])
 
 
-@dataclass(frozen=True)
-class Classes:
-    """The classes that the labels of a training part name.
+def _like(part: Part, model: Part, table: Table) -> Part:
+    """Return a test part with the names of the training part.
 
-    Attributes:
-        names: of the classes, as they are written; of numbers in numeric order.
-        values: of the numbers, sorted; None: the names are words.
-        decimal: the decimal sign of the numbers.
+    Raises:
+        DataError: it lacks a column.
     """
-
-    names: tuple[str, ...]
-    values: NDArray[np.float64] | None
-    decimal: str = "."
-    _places: dict[str, int] = field(default_factory=dict, init=False, repr=False)
-
-    @classmethod
-    def of(cls, part: Part, found: Survey, decimal: str) -> "Classes":
-        """Return the classes of a column.
-
-        Raises:
-            DataError: labels are missing, or the column holds a number to predict.
-        """
-        name, distinct = found.name, len(found.counts)
-        if found.missing or not found.rows:
-            more = f", and in {found.missing - 1:,} more rows" if found.missing > 1 else ""
-            if not found.rows:
-                raise DataError(f"{part.name} must contain rows of data; it has only a header")
-            raise DataError(
-                f"{part.place(found.first_missing)}: `{name}` is missing{more}. Fill it in, or leave"
-                " the rows out."
-            )
-        is_numeric = found.number_sign is not None
-        many = distinct > max(20, found.given / 2) or distinct > CAP
-        if is_numeric and (many or (not found.whole and distinct > 20)):
-            raise DataError(
-                f"{part.name}: `{name}` has {distinct:,} different numbers in {found.given:,} rows;"
-                " a target of numbers is regression, which is not supported; name a column of"
-                " classes with `--target`."
-            )
-        if distinct > MAX_CLASSES or (many and distinct > 20):
-            raise DataError(
-                f"{part.name}: `{name}` has {distinct:,} different labels in {found.given:,} rows."
-                " Name a column of classes with `--target`."
-            )
-        import pyarrow as pa
-
-        if is_numeric:
-            values = np.unique(numbers(pa.array(list(found.counts), pa.large_string()), decimal)[0])
-            if np.isinf(values).any():
-                raise DataError(f"{part.name}: `{name}` must have finite labels; one is infinite")
-            if np.abs(values).max() < 1 << 53:
-                names = tuple(str(spelled(value)) for value in values.tolist())
-                return cls(names, values, decimal)
-        for label in found.counts:
-            if not label.isprintable() or len(label) > 200:
-                raise DataError(
-                    f"{part.name}: `{name}` must hold names of classes in one line; got"
-                    f" {shortened(label)!a}. Rename it, or name another column with `--target`."
-                )
-        return cls(tuple(sorted(found.counts)), None)
-
-    def numbers(self, values: "pa.Array") -> NDArray[np.int64]:
-        """Return the number of each label's class; -1 for one that is missing or unknown."""
-        if self.values is not None:
-            given = numbers(values, self.decimal)[0]
-            places = np.searchsorted(self.values, given).clip(0, len(self.values) - 1)
-            return np.where(self.values[places] == given, places, -1).astype(np.int64)
-        if not self._places:
-            self._places.update({name: index for index, name in enumerate(self.names)})
-        coded = words(values).dictionary_encode()
-        known = [self._places.get(word, -1) for word in coded.dictionary.to_pylist()]
-        indices = coded.indices.fill_null(len(known)).to_numpy(zero_copy_only=False)
-        return np.array([*known, -1], np.int64)[indices]
-
-    @property
-    def notices(self) -> tuple[str, ...]:
-        """Notices about names that may mean the same."""
-        lowered: dict[str, list[str]] = {}
-        for name in self.names:
-            lowered.setdefault(name.casefold(), []).append(name)
-        alike = next((names for names in lowered.values() if len(names) > 1), None)
-        if alike is None:
-            return ()
-        return (f"The classes {listed(alike)} differ only in upper and lower case.",)
-
-
-@dataclass(frozen=True)
-class _Table:
-    """What a table's columns are.
-
-    Attributes:
-        roles: what each is for.
-        kind: `image`, `text` or `table`.
-        shape: of one sample; empty for texts.
-        layout: how the columns of the samples are read; of a table only.
-        names: of the columns of the samples.
-        classes: of the labels.
-        extras: how weights, time and folds are read.
-    """
-
-    roles: Roles
-    kind: str
-    shape: tuple[int, ...]
-    layout: Layout
-    names: tuple[str, ...]
-    classes: Classes
-    extras: Mapping[str, Reader]
-    notices: tuple[str, ...]
-
-    @classmethod
-    def of(cls, part: Part, roles: Roles, reading: Reading) -> "_Table":
-        pixels = None if reading.text or reading.types else roles.pixels
-        is_table = reading.text is None and pixels is None
-        own = [roles.target, *roles.extras.values()]
-        names = list(dict.fromkeys([*own, *(roles.features if is_table else ())]))
-        asked = [name for name, kind in reading.types.items() if kind == CATEGORY]
-        surveys = survey(part, names, [roles.target, *asked])
-        decimals = Decimals(part, surveys, reading)
-        target = surveys[roles.target]
-        classes = Classes.of(part, target, decimals.sign(target) if target.number_sign else ".")
-        extras = {
-            extra: _extra(part, extra, surveys[name], decimals)
-            for extra, name in roles.extras.items()
-            if extra != "groups"
-        }
-        _check_groups(part, roles, surveys)
-        notices = list(classes.notices)
-        layout, kind, shape = Layout(), "text", ()
-        used = roles.features
-        if is_table:
-            features = {name: surveys[name] for name in roles.features}
-            layout = lay_out(part, roles.features, features, reading)
-            kind, shape = "table", (len(layout.readers),)
-            used = tuple(column.name for column in layout.columns)
-            notices += layout.notices
-            notices += _almost_pixels(part, roles.features)
-        elif pixels is not None:
-            kind, (used, shape) = "image", pixels
-        if roles.unused:
-            notices.append(f"{part.name}: not used besides the text: {listed(roles.unused)}.")
-        return cls(roles, kind, shape, layout, used, classes, extras, tuple(notices))
-
-
-def _almost_pixels(part: Part, features: Sequence[str]) -> list[str]:
-    named = sum(name.lower().startswith("pixel") for name in features)
-    if not named:
-        return []
-    return [
-        f"{part.name} is read as a table: its {named:,} pixel columns are no images. Those have"
-        " a square number of pixels, or three times that, numbered from 0 or 1, and no"
-        " columns except pixels and label."
-    ]
-
-
-def _extra(part: Part, extra: str, found: Survey, decimals: Decimals) -> Reader:
-    option = f"--{EXTRA_OPTIONS[extra].replace('_', '-')}"
-    rule = {
-        "weights": "a number from 0",
-        "time": "a number, or a date such as 2024-12-31",
-        "folds": "the number of a fold, from 1, or 0 for a row that is never validated",
-    }[extra]
-    if found.missing:
-        raise DataError(
-            f"{part.place(found.first_missing)}: `{found.name}` is missing, as in"
-            f" {found.missing:,} rows in all; `{option}` needs {rule} in each. Fill it in, or leave"
-            " the rows out."
-        )
-    is_date = extra == "time" and found.is_all(DATE)
-    good = is_date or (
-        found.number_sign is not None
-        and (extra == "time" or found.lowest >= 0)
-        and (extra != "folds" or found.whole)
-    )
-    if not good:
-        row, text = found.first_wrong.get(DATE if extra == "time" else ".", (0, ""))
-        shown = f"; it is {shortened(text)!r}" if text else f"; the lowest is {found.lowest}"
-        raise DataError(
-            f"{part.place(row)}: `{option}` needs {rule} in each row of `{found.name}`{shown}."
-            " Correct it, or name another column."
-        )
-    return Reader(
-        Column(found.name, DATE if is_date else NUMBER), "." if is_date else decimals.sign(found)
-    )
-
-
-def _check_groups(part: Part, roles: Roles, surveys: Mapping[str, Survey]) -> None:
-    found = surveys.get(roles.extras.get("groups", ""))
-    if found is not None and found.missing:
-        raise DataError(
-            f"{part.place(found.first_missing)}: `{found.name}` is missing, as in"
-            f" {found.missing:,} rows in all; without it nobody can say to which group the row"
-            " belongs. Fill it in, or leave the rows out."
-        )
-
-
-def _check_same(part: Part, model: Part, table: _Table) -> None:
-    """Raise DataError if a test part lacks a column that the training part's samples have."""
     needed = [table.roles.target, *table.names]
     if "weights" in table.roles.extras:
         needed.append(table.roles.extras["weights"])
+    part = part.aligned(needed)
     lacking = [name for name in needed if name not in part.names]
     if lacking:
         raise DataError(
             f"{part.name}: the test part must have the columns of {model.name}; missing:"
             f" {listed(lacking)}. It has {len(part.names):,} columns: {listed(part.names)}."
         )
+    return part
 
 
-@dataclass
-class _Taken:
-    """What was read of a part, besides the samples that are in files.
-
-    Attributes:
-        labels: (n,), class numbers.
-        extras: of `arrays.EXTRAS`, (n,) each.
-        texts: all texts, if the samples are texts.
-        unknown: number of values of each column that are no known categories.
-    """
-
-    labels: NDArray[np.int64]
-    extras: dict[str, NDArray[Any]]
-    texts: "pa.ChunkedArray | None" = None
-    unknown: dict[str, int] = field(default_factory=dict)
-
-    def unseen(self, name: str) -> list[str]:
-        """Return a notice about categories that the training part lacks."""
-        shown = [f"{column} {count:,}" for column, count in self.unknown.items() if count]
-        if not shown:
-            return []
-        return [f"{name}: values that the training part does not have: {listed(shown)}."]
-
-
-def _write(table: _Table, part: Part, folder: Path, split: str) -> _Taken:
+def _write(table: Table, part: Part, folder: Path, split: str) -> Taken:
     """Write the samples of a part to one file, and return what else there is."""
-    rows = _Rows(table, part, with_extras=split == "train")
+    rows = Rows(table, part, with_extras=split == "train")
     if table.kind == "text":
         import pyarrow as pa
 
@@ -411,151 +179,7 @@ def _write(table: _Table, part: Part, folder: Path, split: str) -> _Taken:
     return rows.finished()
 
 
-class _Rows:
-    """Reads the rows of a part, batch after batch."""
-
-    def __init__(self, table: _Table, part: Part, *, with_extras: bool) -> None:
-        self._table, self._part, self._start = table, part, 0
-        self._labels: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
-        extras = table.roles.extras
-        self._extras = {
-            extra: [np.empty(0)]
-            for extra in extras
-            if (with_extras or extra == "weights") and extra != "groups"
-        }
-        self._groups: dict[str, int] = {}
-        self._of_group: list[NDArray[np.int64]] | None = (
-            [np.empty(0, np.int64)] if with_extras and "groups" in extras else None
-        )
-        self.taken = _Taken(self._labels[0], {})
-
-    def finished(self) -> _Taken:
-        if not self._start:
-            raise DataError(f"{self._part.name} must contain rows of data; it has only a header")
-        self.taken.labels = np.concatenate(self._labels)
-        self.taken.extras = {name: np.concatenate(read) for name, read in self._extras.items()}
-        if self._of_group is not None:
-            self.taken.extras["groups"] = np.concatenate(self._of_group)
-        return self.taken
-
-    def samples(self) -> Iterator[NDArray[Any]]:
-        read = self._pixels if self._table.kind == "image" else self._numbers
-        for batch in self._batches():
-            if batch.num_rows:
-                yield read(batch)
-                self._take_others(batch)
-
-    def texts(self) -> "Iterator[pa.Array]":
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        for batch in self._batches():
-            values = batch[self._table.names[0]]
-            if pa.types.is_dictionary(values.type):
-                values = values.cast(values.type.value_type)
-            yield pc.fill_null(values.cast(pa.large_string()), "")
-            self._take_others(batch)
-
-    def _batches(self) -> Batches:
-        import pyarrow as pa
-
-        table = self._table
-        wanted: dict[str, Any] = {}
-        if table.kind == "image":
-            wanted = dict.fromkeys(table.names, pa.uint8())
-        elif table.kind == "table":
-            wanted = {
-                reader.column.name: pa.float64()
-                for reader in table.layout.readers
-                if reader.column.type == NUMBER and reader.decimal == "."
-            }
-        extras = [name for extra, name in table.roles.extras.items() if self._has(extra)]
-        return self._part.read(
-            list(dict.fromkeys([table.roles.target, *table.names, *extras])), wanted
-        )
-
-    def _has(self, extra: str) -> bool:
-        return extra in self._extras or (extra == "groups" and self._of_group is not None)
-
-    def _numbers(self, batch: "pa.RecordBatch") -> NDArray[np.float64]:
-        rows = read_batch(self._part, self._table.layout.readers, batch, self._start)
-        for index, column in enumerate(self._table.layout.columns):
-            if column.type == CATEGORY and (unknown := int((rows[:, index] < 0).sum())):
-                self.taken.unknown[column.name] = self.taken.unknown.get(column.name, 0) + unknown
-        return rows
-
-    def _pixels(self, batch: "pa.RecordBatch") -> NDArray[np.uint8]:
-        import pyarrow as pa
-
-        names = self._table.names
-        pixels = np.empty((batch.num_rows, len(names)), np.uint8)
-        for index, name in enumerate(names):
-            values = batch[name]
-            if values.type == pa.uint8() and not values.null_count:
-                pixels[:, index] = values.to_numpy(zero_copy_only=False)
-                continue
-            found, wrong = numbers(values)
-            wrong |= ~((found >= 0) & (found <= 255) & (found == np.floor(found)))
-            if wrong.any():
-                row = min(
-                    int(faults.argmax()) for faults in self._pixel_faults(batch) if faults.any()
-                )
-                self._refuse_pixel(batch, row)
-            pixels[:, index] = found
-        return pixels.reshape(-1, *self._table.shape)
-
-    def _pixel_faults(self, batch: "pa.RecordBatch") -> Iterator[NDArray[np.bool_]]:
-        for name in self._table.names:
-            found, wrong = numbers(batch[name])
-            yield wrong | ~((found >= 0) & (found <= 255) & (found == np.floor(found)))
-
-    def _refuse_pixel(self, batch: "pa.RecordBatch", row: int) -> None:
-        faults = zip(self._table.names, self._pixel_faults(batch), strict=True)
-        name = next(name for name, wrong in faults if wrong[row])
-        text = words(batch[name].slice(row, 1))[0].as_py()
-        what = "is missing" if text is None else f"is {shortened(text)}"
-        raise DataError(
-            f"{self._part.place(self._start + row)}: `{name}` must be a pixel, a whole number within"
-            f" 0..255; it {what}. If these are not pixels, rename the columns, and they are read as"
-            " a table."
-        )
-
-    def _take_others(self, batch: "pa.RecordBatch") -> None:
-        roles = self._table.roles
-        labels = self._table.classes.numbers(batch[roles.target])
-        if (labels < 0).any():
-            self._refuse_label(batch[roles.target], int((labels < 0).argmax()))
-        self._labels.append(labels)
-        for extra, read in self._extras.items():
-            reader = self._table.extras[extra]
-            values, wrong = reader.read(batch[reader.column.name])
-            wrong |= np.isnan(values) | ((extra != "time") & (values < 0))
-            if wrong.any():
-                refuse_value(self._part, batch, int(wrong.argmax()), reader, self._start)
-            read.append(values)
-        if self._of_group is not None:
-            coded = words(batch[roles.extras["groups"]]).dictionary_encode()
-            known = [
-                self._groups.setdefault(name, len(self._groups))
-                for name in coded.dictionary.to_pylist()
-            ]
-            places = coded.indices.to_numpy(zero_copy_only=False)
-            self._of_group.append(np.array(known, np.int64)[places])
-        self._start += batch.num_rows
-
-    def _refuse_label(self, values: "pa.Array", row: int) -> None:
-        text = words(values.slice(row, 1))[0].as_py()
-        place, target = self._part.place(self._start + row), self._table.roles.target
-        if text is None:
-            raise DataError(f"{place}: `{target}` is missing. Fill it in, or leave the row out.")
-        raise DataError(
-            f"{place}: `{target}` must be one of the training part's labels,"
-            f" {listed(self._table.classes.names)}; it is {shortened(text)}. Leave the row out, or"
-            " add rows of that class to the training part."
-        )
-
-
-def _split(table: _Table, taken: _Taken, reading: Reading, folder: Path, origin: str) -> list[str]:
+def _split(table: Table, taken: Taken, reading: Reading, folder: Path, origin: str) -> list[str]:
     """Hold out a test part, write both, and return notices."""
     whole = folder / "train.npy"
     groups, notices = taken.extras.get("groups"), []
@@ -587,19 +211,21 @@ def _split(table: _Table, taken: _Taken, reading: Reading, folder: Path, origin:
     return [*notices, notice]
 
 
-def _equal(taken: _Taken, whole: Path) -> NDArray[np.int64]:
+def _equal(taken: Taken, whole: Path) -> NDArray[np.int64]:
     """Return numbers, (n,), that are equal for equal samples."""
     if taken.texts is None:
         return numbered([map_array(whole)])
     coded = taken.texts.combine_chunks().dictionary_encode()
-    return coded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return np.asarray(coded.indices.to_numpy(zero_copy_only=False), np.int64)
 
 
 def _finish(
     folder: Path, split: str, labels: NDArray[np.int64], extras: Mapping[str, NDArray[Any]]
 ) -> None:
     write_labels(folder, split, labels)
-    typed = {name: values.astype(EXTRAS[name]) for name, values in extras.items()}
+    typed: dict[str, NDArray[Any]] = {
+        name: values.astype(EXTRAS[name]) for name, values in extras.items()
+    }
     if "groups" in typed:  # without gaps, in the order in which they occur
         typed["groups"] = np.asarray(joined_groups(typed["groups"]))
     write_extras(folder, split, typed)
@@ -627,7 +253,7 @@ MOST_CHECKED = 20_000_000  # values of a table that are compared with one anothe
 NOTABLE = 200  # of the distinct values one in so many
 
 
-def _remarks(table: _Table, folder: Path, name: str) -> list[str]:
+def _remarks(table: Table, folder: Path, name: str) -> list[str]:
     """Return notices about numbers that never repeat, or of which float32 makes fewer."""
     if table.kind != "table":
         return []
@@ -647,7 +273,9 @@ def _remarks(table: _Table, folder: Path, name: str) -> list[str]:
             unique.append(column.name)
         if is_whole and distinct[-1] - distinct[0] < 1 << 23:
             continue  # exact after centring, or nearly
-        lost = len(distinct) - len(np.unique((distinct - values.mean()).astype(np.float32)))
+        with np.errstate(over="ignore"):
+            centred = (distinct - values.mean()).astype(np.float32)
+        lost = len(distinct) - len(np.unique(centred))
         if lost * NOTABLE > len(distinct):
             merging.append(f"{column.name} ({lost:,} of {len(distinct):,})")
     notices = []
@@ -713,7 +341,7 @@ def read_rows(path: Path, columns: Sequence[Column], reading: Reading) -> NewRow
         DataError: it is no table, lacks a column, or has a value of another type; the message has
             the line.
     """
-    part = open_table(path, reading)
+    part = open_table(path, reading).aligned([column.name for column in columns])
     lacking = [column.name for column in columns if column.name not in part.names]
     if lacking:
         raise DataError(
@@ -765,39 +393,3 @@ class _Places(Sequence[str]):
         if not -self._count <= index < self._count:
             raise IndexError(index)
         return self._part.place(index % self._count)
-
-
-def read_batch(
-    part: Part, readers: Sequence[Reader], batch: "pa.RecordBatch", start: int
-) -> NDArray[np.float64]:
-    """Return a batch's rows as they are stored, (n, readers).
-
-    Args:
-        part: from which the batch is, for messages.
-        readers: of the columns.
-        batch: with these columns by name.
-        start: number of its first row in the part.
-
-    Raises:
-        DataError: a value is not of its column's type; the message is about the first such row.
-    """
-    rows = np.empty((batch.num_rows, len(readers)), np.float64)
-    first: tuple[int, Reader] | None = None
-    for index, reader in enumerate(readers):
-        rows[:, index], wrong = reader.read(batch[reader.column.name])
-        if wrong.any() and (first is None or int(wrong.argmax()) < first[0]):
-            first = int(wrong.argmax()), reader
-    if first is not None:
-        refuse_value(part, batch, *first, start)
-    rows[np.isnan(rows)] = np.nan  # one of the many, so that equal rows have equal bytes
-    return rows
-
-
-def refuse_value(
-    part: Part, batch: "pa.RecordBatch", row: int, reader: Reader, start: int
-) -> NoReturn:
-    """Raise DataError for a value that is not of its column's type."""
-    values = batch[reader.column.name]
-    text = words(values.slice(row, 1))[0].as_py()
-    fault = reader.fault(str(values[row].as_py()) if text is None else text)
-    raise DataError(f"{part.place(start + row)}: `{reader.column.name}` {fault}.")

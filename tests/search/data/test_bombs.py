@@ -179,7 +179,7 @@ def test_a_pixel_of_an_endless_number_is_a_column_like_others(
     tmp_path: Path, home: Path, number: str
 ) -> None:
     path = tmp_path / "odd.csv"
-    path.write_text(f"label,pixel{number}\n" + "0,1\n1,2\n" * 4)
+    path.write_text(f"label,pixel{number}\n" + "".join(f"{i % 2},{i * i}\n" for i in range(8)))
     assert load(f"csv:{path}", home=home).kind == "table"
 
 

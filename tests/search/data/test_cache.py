@@ -161,8 +161,8 @@ def test_a_column_that_was_renamed_has_its_new_name(tmp_path: Path, home: Path) 
     rows = "".join(f"{i},{i % 2}\n" for i in range(20))
     table = tmp_path / "table.csv"
     table.write_text(f"width,label\n{rows}")
-    assert load(f"csv:{table}", home=home).columns == ("width",)
+    assert load(f"csv:{table}", home=home).column_names == ("width",)
     table.write_text(f"breadth,label\n{rows}")
     renamed = load(f"csv:{table}", home=home)
-    assert renamed.columns == ("breadth",)
+    assert renamed.column_names == ("breadth",)
     assert load(f"csv:{table}", home=home) == renamed

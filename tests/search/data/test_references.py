@@ -6,6 +6,8 @@ import pytest
 from search.data import load
 from search.errors import SettingsError
 
+TABLE = "label,x\n" + "".join(f"{i % 2},{i * i}\n" for i in range(10))
+
 
 @pytest.mark.parametrize("name", ["csw:a.csv", "csv:", "folder: ", "Csv:a.csv", ":x"])
 def test_a_reference_must_have_a_known_format_and_something_behind_it(
@@ -13,7 +15,8 @@ def test_a_reference_must_have_a_known_format_and_something_behind_it(
 ) -> None:
     with pytest.raises(SettingsError) as caught:
         load(name, home=home)
-    assert "`dataset` must be a name, or one of csv:..., npz:..., folder:..." in str(caught.value)
+    formats = "csv:..., parquet:..., jsonl:..., npz:..., folder:..."
+    assert f"`dataset` must be a name, or one of {formats}" in str(caught.value)
     assert repr(name) in str(caught.value)
 
 
@@ -21,7 +24,7 @@ def test_a_reference_means_the_same_in_every_working_folder(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "t.csv").write_text("label,x\n" + "0,1\n1,2\n" * 5)
+    (tmp_path / "a" / "t.csv").write_text(TABLE)
     monkeypatch.chdir(tmp_path)
     first = load("csv:a/t.csv", home=home)
     monkeypatch.chdir(tmp_path / "a")
@@ -35,7 +38,7 @@ def test_a_reference_means_the_same_in_every_working_folder(
 
 def test_the_users_folder_may_be_written_as_a_tilde(tmp_path: Path, home: Path) -> None:
     (tmp_path / "user").mkdir()
-    (tmp_path / "user" / "t.csv").write_text("label,x\n" + "0,1\n1,2\n" * 5)
+    (tmp_path / "user" / "t.csv").write_text(TABLE)
     assert load("csv:~/t.csv", home=home).name == f"csv:{tmp_path}/user/t.csv"
 
 
@@ -47,7 +50,8 @@ def test_only_after_csv_does_a_comma_part_two_paths(tmp_path: Path, home: Path) 
 
 def test_two_references_are_kept_apart(tmp_path: Path, home: Path) -> None:
     for name in ("a", "b"):
-        (tmp_path / f"{name}.csv").write_text("label,x\n" + f"0,{ord(name)}\n1,2\n" * 5)
+        rows = "".join(f"{i % 2},{i * ord(name)}\n" for i in range(10))
+        (tmp_path / f"{name}.csv").write_text(f"label,x\n{rows}")
     first, second = (load(f"csv:{tmp_path}/{name}.csv", home=home) for name in ("a", "b"))
     assert first.folder != second.folder
     assert load(f"csv:{tmp_path}/a.csv", home=home) == first

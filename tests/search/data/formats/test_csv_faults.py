@@ -28,30 +28,36 @@ def fault(home: Path, *paths: Path) -> str:
     [
         ("1,2", "there must be 3 values, as in the header; there are 2"),
         ("1,2,3,4", "there must be 3 values, as in the header; there are 4"),
-        ("1,,3", "`a` is missing. Fill it in"),
-        ("1,2,", "`b` is missing"),
-        ("1,NaN,3", "`a` is missing (NaN)"),
-        ("1,2,NA", "`b` is missing (NA)"),
-        ("1,null,3", "`a` is missing (null)"),
-        ("1,red,3", "`a` must be a number; it is 'red'"),
         ("1,inf,3", "`a` must be finite; it is inf"),
         ("1,2,-Infinity", "`b` must be finite; it is -Infinity"),
-        ("1,1e39,3", "`a` must be within the range of float32, +-3.4e38; it is 1e39"),
-        ("1,-1e400,3", "`a` must be within the range of float32"),
-        ("1,\xe9,3", "`a` must be a number; it is 'é'"),
-        ('1,"2,3', "quotes must be closed on their line"),
-        ("cat,2,3", "`label` must be a whole number from 0; it is 'cat'. Number the classes"),
-        ("1.5,2,3", "`label` must be a whole number from 0; it is '1.5'"),
-        ("-1,2,3", "`label` must be a whole number from 0; it is '-1'"),
-        ("1e300,2,3", "`label` must be a whole number from 0; it is '1e300'"),
+        ("1,-1e400,3", "`a` must be within +-1e+150; it is -1e400"),
+        ('1,"2"3,3', "quotes must be closed and followed by a delimiter"),
         (",2,3", "`label` is missing"),
+        ("NaN,2,3", "`label` is missing"),
     ],
 )
 def test_a_fault_in_a_table_is_named_with_its_line(
     path: Path, home: Path, line: str, expected: str
 ) -> None:
-    path.write_text("\n".join([TABLE, "0,1,2", "1,1,2", "", line, "0,1,2", "oops"]))
+    path.write_text("\n".join([TABLE, "0,1,2", "1,1,2", "", line, "0,1,2", "1,5,5"]))
     assert f"{path}, line 5: {expected}" in fault(home, path)
+
+
+def test_quotes_that_are_not_closed_are_named_with_their_line(path: Path, home: Path) -> None:
+    path.write_text("\n".join([TABLE, "0,1,2", "1,1,2", '1,2,"3', "0,1,2", "1,5,5", ""]))
+    assert f"{path}, line 4: quotes must be closed" in fault(home, path)
+
+
+@pytest.mark.parametrize("wrong", ["red", "\xe9", "1.5.2", "0x1f", "1_000"])
+def test_a_word_in_a_column_of_numbers_is_asked_about_with_its_line(
+    path: Path, home: Path, wrong: str
+) -> None:
+    lines = [f"{i % 2},{i * i},3" for i in range(50)]
+    lines[30] = f"0,{wrong},3"
+    path.write_text("\n".join([TABLE, *lines]))
+    message = fault(home, path)
+    assert f"{path}, line 32: `a` holds numbers, but here it is {wrong!r}" in message
+    assert '`--types "a=category"`' in message
 
 
 @pytest.mark.parametrize("value", ["256", "-1", "0.5", "1e3"])
@@ -62,13 +68,6 @@ def test_a_value_that_is_no_pixel_is_named_with_its_line(
     message = fault(home, path)
     assert (
         f"line 3: `pixel3` must be a pixel, a whole number within 0..255; it is {value}" in message
-    )
-
-
-def test_decimal_commas_are_recognised(path: Path, home: Path) -> None:
-    path.write_text("label;a\n0;1\n1;0,5\n")
-    assert "line 3: `a` must be a number; it is '0,5'. Write decimals with a point" in fault(
-        home, path
     )
 
 
@@ -86,11 +85,6 @@ def test_lines_are_counted_through_all_blocks(
 @pytest.mark.parametrize(
     ("labels", "expected"),
     [
-        ([0, 1, 3, 3], "2 is missing in the training part, which has 3 different labels from 0"),
-        ([1, 2, 3, 1], "0 is missing in the training part"),
-        ([1, 2, 3, 1], "Subtract 1 from each."),
-        ([5, 7, 5, 7], "0 is missing"),
-        ([5, 7, 5, 7], "Number the classes 0, 1, 2 and so on."),
         ([0, 0, 0, 0], "must have at least 2 classes; got 1"),
         ([0, 1, 1, 1], "class 0 has only one sample"),
     ],
@@ -98,7 +92,7 @@ def test_lines_are_counted_through_all_blocks(
 def test_labels_that_number_no_classes_are_refused(
     path: Path, home: Path, labels: list[int], expected: str
 ) -> None:
-    path.write_text("\n".join([TABLE, *(f"{label},1,2" for label in labels)]))
+    path.write_text("\n".join([TABLE, *(f"{label},{i % 3},{i}" for i, label in enumerate(labels))]))
     message = fault(home, path)
     assert expected in message
     assert str(path) in message
@@ -107,12 +101,20 @@ def test_labels_that_number_no_classes_are_refused(
 @pytest.mark.parametrize(
     ("header", "expected"),
     [
-        ("lable,a,b", "there are 3 columns: lable, a, b. Did you mean `lable`?"),
-        (",".join(f"c{i}" for i in range(20)), "there are 20 columns: c0, c1, c2, c3, c4, c5, c6"),
-        ("label,LABEL,b", "one column must be called `label`; 2 are"),
+        (
+            "lable,a,b",
+            "there are 3 columns: lable, a, b. Name the column that holds the class: `--target",
+        ),
+        (
+            ",".join(f"c{i}" for i in range(20)),
+            "there are 20 columns: c0, c1, c2, c3, c4, c5, c6, c7, c8, c9 and 10 more",
+        ),
+        ("label,LABEL,b", "the target must be one column; `label` and `LABEL` may be meant"),
         ("label,a,a", "columns 2 and 3 are both called `a`"),
-        (",label,a", "column 1 has none. Name it, or save the table without its row numbers"),
-        ("5,1,2", "it holds only numbers (5, 1, 2). Add a line of column names"),
+        (
+            "5,1,2",
+            "it holds only numbers (5, 1, 2). Add a line of column names; or say `--header",
+        ),
         ("", "it is blank"),
         ("label", "a table must have columns besides `label`"),
         ("label|a|b", "there are 1 columns: label|a|b"),
@@ -168,29 +170,39 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path, path: Path, home: Pat
     assert f"there is no file {tmp_path / 'no.csv'}" in fault(home, path, tmp_path / "no.csv")
 
 
-@pytest.mark.parametrize(
-    ("header", "expected"),
-    [
-        ("label,a", "there are 3 and 2 columns"),
-        ("label,b,a", "column 2 is `a` in one and `b` in the other"),
-        ("a,label,b", "column 1 is `label` in one and `a` in the other"),
-    ],
-)
-def test_the_test_part_must_have_the_same_columns(
-    path: Path, home: Path, header: str, expected: str
-) -> None:
+def test_the_test_part_must_have_the_columns_of_the_training_part(path: Path, home: Path) -> None:
     path.write_text(f"{TABLE}\n0,1,2\n1,1,2\n")
     other = path.with_name("test.csv")
-    other.write_text(f"{header}\n0,1,2\n")
+    other.write_text("label,c,a\n0,1,2\n")
     message = fault(home, path, other)
-    assert f"{other}, line 1: the test part must have the columns of {path}" in message
-    assert expected in message
+    assert f"{other}: the test part must have the columns of {path}; missing: b." in message
+    assert "It has 3 columns: label, c, a." in message
+
+
+@pytest.mark.parametrize(
+    ("types", "line", "expected"),
+    [
+        ("2024-01-01", "0,soon,2", "`a` must be a date such as 2024-12-31"),
+        ("yes", "0,maybe,2", "`a` must be no or yes; it is 'maybe'"),
+        ("1.5", "0,red,2", "`a` must be a number; it is 'red'"),
+    ],
+)
+def test_a_value_of_another_type_in_the_test_part_is_named_with_its_line(
+    path: Path, home: Path, types: str, line: str, expected: str
+) -> None:
+    path.write_text("\n".join([TABLE, *(f"{i % 2},{['no', types][i % 2]},2" for i in range(30))]))
+    if types != "yes":
+        path.write_text(path.read_text().replace("no", types))
+    other = path.with_name("test.csv")
+    other.write_text(f"{TABLE}\n0,{types},2\n{line}\n")
+    assert f"{other}, line 3: {expected}" in fault(home, path, other)
 
 
 def test_a_test_label_without_training_rows_is_named_with_its_line(path: Path, home: Path) -> None:
     path.write_text(f"{TABLE}\n0,1,2\n1,1,2\n")
     other = path.with_name("test.csv")
     other.write_text(f"{TABLE}\n0,1,2\n2,1,2\n")
-    assert f"{other}, line 3: `label` must be one of the training part's labels, 0..1" in fault(
-        home, path, other
+    assert (
+        f"{other}, line 3: `label` must be one of the training part's labels, 0, 1; it is 2"
+        in fault(home, path, other)
     )

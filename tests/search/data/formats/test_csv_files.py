@@ -101,8 +101,8 @@ def test_other_columns_are_a_table_with_their_names(write: Write, read: Read) ->
     train = write("width, Label ,height", *lines)
     test = write("width,label,height", "9,1,8", name="test.csv")
     dataset = read(train, test)
-    assert (dataset.kind, dataset.columns) == ("table", ("width", "height"))
-    assert dataset.train_samples.dtype == np.float32
+    assert (dataset.kind, dataset.column_names) == ("table", ("width", "height"))
+    assert dataset.train_samples.dtype == np.float64
     assert dataset.train_samples.tolist() == [[0.5, -1000], [1.5, 2], [2.5, 0.25], [3.5, 7]]
     assert dataset.train_labels.tolist() == [0, 1, 0, 1]
     assert dataset.open_test()[0].tolist() == [[9, 8]]
@@ -122,9 +122,9 @@ def test_every_spelling_gives_the_same_arrays(
     if packed:
         path.write_bytes(gzip.compress(path.read_bytes()))
     dataset = read(path)
-    assert dataset.columns == (f"a{delimiter} b", "c")
-    assert sorted(key[:4] for key in all_samples(dataset)) == sorted(
-        np.float32(value).tobytes() for value in (1, 3, 5, 7)
+    assert dataset.column_names == (f"a{delimiter} b", "c")
+    assert sorted(key[:8] for key in all_samples(dataset)) == sorted(
+        np.float64(value).tobytes() for value in (1, 3, 5, 7)
     )
 
 
@@ -143,7 +143,7 @@ def test_whole_numbers_may_be_written_with_a_point(write: Write, read: Read) -> 
 
 
 def test_images_may_have_more_classes_than_a_pixel_has_values(write: Write, read: Read) -> None:
-    rows = [[i % 300, "1.0", 2, 3, 4] for i in range(600)]
+    rows = [[i % 300, "1.0", i % 256, i // 256, 4] for i in range(600)]
     assert len(read(write(pixel_header(4), *rows)).classes) == 300
 
 
@@ -173,13 +173,13 @@ def test_a_fifth_of_each_class_is_set_aside_where_there_is_no_test_part(
 def test_rows_in_many_blocks_arrive_whole_and_in_order(
     write: Write, read: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = [[i % 3, i, i / 7] for i in range(500)]
+    rows = [[i % 3, i * i, i / 7] for i in range(500)]
     train, test = write("label,a,b", *rows), write("label,a,b", *rows[:3], name="test.csv")
     monkeypatch.setattr("search.data.formats.csv.BLOCK_BYTES", 37)
     monkeypatch.setattr("search.data.arrays.PIECE_BYTES", 24)
     dataset = read(train, test)
     assert dataset.train_labels.tolist() == [row[0] for row in rows]
-    assert np.array_equal(dataset.train_samples, np.array(rows, np.float32)[:, 1:])
+    assert np.array_equal(dataset.train_samples, np.array(rows)[:, 1:])
     held_out = read(train)
     assert len(held_out.train_labels) == 400
     assert all_samples(held_out) == all_samples(dataset)
@@ -204,7 +204,7 @@ def test_the_labels_of_a_known_dataset_bring_its_class_names(
     digest = hashlib.sha256(bytes(labels)).hexdigest()
     known = replace(catalog.entry_of("fashion_mnist"), labels_sha256=digest)
     monkeypatch.setattr(catalog, "_ENTRIES", (known,))
-    path = write(pixel_header(4), *[[label, 1, 2, 3, 4] for label in labels])
+    path = write(pixel_header(4), *[[label, 1, 2, 3, i] for i, label in enumerate(labels)])
     assert read(path).classes[9] == "Ankle boot"
 
 

@@ -55,7 +55,7 @@ def test_a_damaged_array_is_refused(path: Path, home: Path) -> None:
 
 def test_pickled_objects_are_not_opened(path: Path, home: Path) -> None:
     rewrite(path, y_train=np.array([{}] * 40, dtype=object))
-    assert "without pickled objects" in fault(path, home)
+    assert "pickled data are never opened" in fault(path, home)
 
 
 def test_float_images_are_refused(path: Path, home: Path) -> None:
