@@ -185,6 +185,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "csv": (*_OF_TABLES, "header"),
     "parquet": _OF_TABLES,
     "jsonl": _OF_TABLES,
+    memory.KIND: _OF_TABLES,
 }
 
 

@@ -110,6 +110,8 @@ def write_table(
     reading: Reading,
     folder: Path,
     origin: Mapping[str, str] | str,
+    *,
+    has_test: bool = True,
 ) -> Contents:
     """Find out what the columns of a table are, and write its arrays.
 
@@ -123,6 +125,7 @@ def write_table(
         reading: how to read it.
         folder: receives the `.npy` files.
         origin: names of the parts in messages, or one for all.
+        has_test: False to keep all rows for training where there is no test part.
 
     Raises:
         DataError: it is not a table with labels; the message has the place of the first fault.
@@ -136,7 +139,7 @@ def write_table(
         _check_same(given["test"], train, table)
     taken = {split: _write(table, part, folder, split) for split, part in given.items()}
     if "test" not in given:
-        notices += _split(table, taken["train"], reading, folder, train.name)
+        notices += _split(table, taken["train"], reading, folder, train.name, has_test=has_test)
     else:
         for split, part in taken.items():
             if part.texts is not None:
@@ -154,7 +157,8 @@ def write_table(
             taken["train"].labels if "test" in given else labels, len(names), table.kind
         )
     columns = table.layout.columns if table.kind == "table" else ()
-    return Contents(table.kind, names, columns, tuple(notices), tuple(roles.extras))
+    tested = has_test or "test" in given
+    return Contents(table.kind, names, columns, tuple(notices), tuple(roles.extras), tested)
 
 
 def _part(
@@ -555,7 +559,15 @@ class _Rows:
         )
 
 
-def _split(table: _Table, taken: _Taken, reading: Reading, folder: Path, origin: str) -> list[str]:
+def _split(
+    table: _Table,
+    taken: _Taken,
+    reading: Reading,
+    folder: Path,
+    origin: str,
+    *,
+    has_test: bool,
+) -> list[str]:
     """Hold out a test part, write both, and return notices."""
     whole = folder / "train.npy"
     groups, notices = taken.extras.get("groups"), []
@@ -568,8 +580,14 @@ def _split(table: _Table, taken: _Taken, reading: Reading, folder: Path, origin:
                 f"{origin}: {copies:,} of {len(equal):,} rows are equal to an earlier one; equal"
                 " rows are never on both sides of a split (`--allow-duplicates` lifts that)."
             )
+    everything = np.arange(len(taken.labels))
+    parts, told = {"train": everything, "test": everything[:0]}, list[str]()
     try:
-        parts, notice = held_out(taken.labels, origin, groups=groups, time=taken.extras.get("time"))
+        if has_test:
+            parts, notice = held_out(
+                taken.labels, origin, groups=groups, time=taken.extras.get("time")
+            )
+            told = [notice]
     except DataError as error:
         if not notices:
             raise
@@ -584,7 +602,7 @@ def _split(table: _Table, taken: _Taken, reading: Reading, folder: Path, origin:
         extras = {name: values[chosen] for name, values in taken.extras.items()}
         _finish(folder, split, taken.labels[chosen], extras)
     whole.unlink(missing_ok=True)
-    return [*notices, notice]
+    return [*notices, *told]
 
 
 def _equal(taken: _Taken, whole: Path) -> NDArray[np.int64]:
@@ -713,11 +731,15 @@ def read_rows(path: Path, columns: Sequence[Column], reading: Reading) -> NewRow
         DataError: it is no table, lacks a column, or has a value of another type; the message has
             the line.
     """
-    part = open_table(path, reading)
+    return rows_of(open_table(path, reading), columns, reading)
+
+
+def rows_of(part: Part, columns: Sequence[Column], reading: Reading) -> NewRows:
+    """Return the rows of a table for a model with these columns; as `read_rows`."""
     lacking = [column.name for column in columns if column.name not in part.names]
     if lacking:
         raise DataError(
-            f"{path} must have the columns {listed(c.name for c in columns)}; missing:"
+            f"{part.name} must have the columns {listed(c.name for c in columns)}; missing:"
             f" {listed(lacking)}. It has {len(part.names):,}: {listed(part.names)}."
         )
     wanted = [column.name for column in columns]
@@ -735,7 +757,7 @@ def read_rows(path: Path, columns: Sequence[Column], reading: Reading) -> NewRow
         labels += words(batch[target]).to_pylist() if target else []
         start += batch.num_rows
     if not start:
-        raise DataError(f"{path} must contain rows of data; it has none")
+        raise DataError(f"{part.name} must contain rows of data; it has none")
     return NewRows(np.concatenate(values), _Places(part, start), labels if target else None)
 
 
