@@ -30,7 +30,6 @@ from search.data.formats.npz import Samples, samples_of
 from search.data.sources import bring
 from search.errors import FoldwiseError, near_matches
 from search.study.opening import open_study
-from search.text import Notify
 from search.tracker import Tracker, Untracked
 from tracking.history import History, TrialHistory
 from tracking.home import Home
@@ -81,7 +80,7 @@ class Form:
         return [str(text) for text in X]
 
 
-class TrainedClassifier(ClassifierMixin, BaseEstimator):
+class TrainedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # has no types
     """A trained Keras model as a classifier of scikit-learn's; it cannot be trained again.
 
     Attributes:
@@ -111,7 +110,7 @@ class TrainedClassifier(ClassifierMixin, BaseEstimator):
         chosen: Array = self.classes[self.values(X).argmax(axis=1)]
         return chosen
 
-    @available_if(lambda self: self.has_probabilities)
+    @available_if(lambda self: self.has_probabilities)  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> Array:  # noqa: N803
         """Return each class's probability, `(n, classes)`."""
         found = self.values(X).astype(np.float64)
@@ -159,7 +158,7 @@ class TrainedClassifier(ClassifierMixin, BaseEstimator):
             super().__setstate__({**state, "model": keras.saving.load_model(path, compile=False)})
 
 
-class KerasSearchCV(ClassifierMixin, BaseEstimator):
+class KerasSearchCV(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # has no types
     """Search a Keras model's hyperparameters with cross-validation, as scikit-learn's searches do.
 
     No sample is set aside for a test: whoever wants an unbiased score passes this estimator to
@@ -300,7 +299,7 @@ class KerasSearchCV(ClassifierMixin, BaseEstimator):
         """Return the class of each sample, `(n,)`."""
         return self._best().predict(self._checked_new(X))
 
-    @available_if(lambda self: self._has_probabilities())
+    @available_if(lambda self: self._has_probabilities())  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> Array:  # noqa: N803
         """Return each class's probability, `(n, classes)`, in the order of `classes_`."""
         found: Array = self._best().predict_proba(self._checked_new(X))
@@ -464,7 +463,7 @@ def _refitted(
 
 
 def _is_texts(X: Any) -> bool:  # noqa: N803
-    if is_frame(X) or hasattr(X, "iloc") and getattr(X, "dtype", None) not in (object, str):
+    if is_frame(X) or (hasattr(X, "iloc") and getattr(X, "dtype", None) not in (object, str)):
         return False
     if not hasattr(X, "__len__") or not len(X) or np.ndim(X) != 1:
         return False
@@ -481,7 +480,7 @@ def _has_words(X: Any) -> bool:  # noqa: N803
 
 def _masked(params: list[dict[str, Any]], name: str) -> Any:
     """Return a parameter's values; masked where the trial does not have it."""
-    values = np.ma.masked_all(len(params), dtype=object)
+    values: Any = np.ma.array(np.empty(len(params), object), mask=True)
     for row, one in enumerate(params):
         if name in one:
             values[row] = one[name]

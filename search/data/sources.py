@@ -26,6 +26,7 @@ from search.data.formats.idx import find_files, find_part
 from search.data.formats.tfds import TfdsName, find_prepared, prepared_files
 from search.data.reading import Reading
 from search.errors import DataError, SettingsError, near_matches
+from tracking.home import Home
 from tracking.text import Notify
 
 WHITE = 16
@@ -326,6 +327,11 @@ def bring(
     if isinstance(answer, Missing):
         raise DataError(f"{name} is not available: {answer.reason}")
     return answer.dataset
+
+
+def passed_to(home: Path) -> list[Dataset]:
+    """Return the datasets of a home that were passed from Python, the newest first."""
+    return cache.kept_of(Home(home).datasets, memory.KIND)
 
 
 def locate(name: str, *, home: Path, data_dir: Path | None = None) -> str | None:

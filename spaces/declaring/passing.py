@@ -28,6 +28,7 @@ from spaces.keras_tuner.hypermodel import check
 
 LARGE, LARGEST = 10_000_000, 2_000_000_000  # bytes of what is sent to each worker
 _PYTHON = str(sys.version_info[:2])
+_CALLED = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, functools.partial)
 
 
 def pass_on(found: Any, notify: Callable[[str], None]) -> str:
@@ -74,8 +75,7 @@ def shown_place(place: str) -> str:
 
 
 def _is_function(found: Any) -> bool:
-    kinds = types.FunctionType | types.MethodType | types.BuiltinFunctionType | functools.partial
-    return isinstance(found, kinds)
+    return isinstance(found, _CALLED)
 
 
 def _name(found: Any) -> str:
@@ -148,10 +148,7 @@ def _dumped(value: Any, *, named: bool = False) -> bytes:
             if not isinstance(reduced, tuple):
                 return reduced
             # Without its number, a class is made anew instead of looked up among those there are.
-            if (
-                reduced[0] is details._make_skeleton_class
-                or reduced[0] is details._make_skeleton_enum
-            ):
+            if reduced[0] in (details._make_skeleton_class, details._make_skeleton_enum):
                 *given, _, extra = reduced[1]
                 reduced = (reduced[0], (*given, None, extra), *reduced[2:])
             if isinstance(obj, type | types.FunctionType) and (known := _registered_name(obj)):
@@ -348,8 +345,7 @@ class _Digest:
 
 
 def _is_code(value: Any) -> bool:
-    kinds = types.FunctionType | types.MethodType | types.BuiltinFunctionType | functools.partial
-    return isinstance(value, type | kinds)
+    return isinstance(value, (type, *_CALLED))
 
 
 def _is_users(found: Any) -> bool:

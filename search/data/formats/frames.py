@@ -143,9 +143,11 @@ class Frame:
         if twice:
             shown = "y" if twice[0] == "target" else twice[0]
             raise DataError(
-                f"`{twice[0]}` names a column, and `{shown}` is passed as values, too: leave one out"
+                f"`{twice[0]}` names a column, and `{shown}` is passed as values, too: leave one"
+                " out"
             )
-        return replace(reading, **self.roles)
+        roles: dict[str, Any] = dict(self.roles)
+        return replace(reading, **roles)
 
     def feed(self, digest: Any) -> None:
         """Add names, types and values to a digest."""

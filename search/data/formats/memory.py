@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -169,7 +169,8 @@ class Given:
             test = self.test if isinstance(self.test, Frame) else None
             made = write_frames(self.train, test, reading, folder, has_test=self.has_test)
             return replace(made, notices=(*self.notices, *made.notices))
-        named = [name for name in ("target", "ignore", "types", "text") if name in reading.given]
+        options = ("target", "ignore", "types", "text")
+        named: list[str] = [name for name in options if name in reading.given]
         named += [name for name in EXTRA_OPTIONS.values() if name in reading.given]
         if named:
             raise DataError(
@@ -220,7 +221,7 @@ def _together(
     if samples.kind == "text":
         equal = np.unique(samples.array, return_inverse=True)[1].reshape(-1)
     else:
-        equal = equal_numbers([samples.array])
+        equal = equal_numbers([cast("Any", samples.array)])
     copies = len(equal) - len(np.unique(equal))
     if not copies:
         return groups, []

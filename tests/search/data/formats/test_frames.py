@@ -49,7 +49,7 @@ class Polars:
 
 def test_a_frame_is_a_table_with_typed_columns(brought):
     options = {"target": "grape", "groups": "patient"}
-    dataset, told = brought(FRAME, options, test=FRAME[:6])
+    dataset, _told = brought(FRAME, options, test=FRAME[:6])
     assert dataset.classes == ("red", "white")
     assert [(c.name, c.type) for c in dataset.columns] == [
         ("age", "number"),
@@ -101,7 +101,7 @@ def test_features_and_labels_may_be_apart(brought):
 
 def test_groups_weights_and_times_may_be_apart(brought):
     weights, times = np.arange(1, 41) / 4, FRAME["seen"].to_numpy()
-    dataset, told = brought(
+    dataset, _told = brought(
         FRAME[["age", "town", "grape"]],
         {"target": "grape"},
         groups=FRAME["patient"],
