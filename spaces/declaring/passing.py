@@ -226,6 +226,8 @@ class _Walk:
             self._seen[id(found)] = found
             self.add(label, found.__func__)
             self.add(f"{label}'s object", found.__self__)
+        elif _is_code(found):
+            self._note(label, f"code {_qualified(found)}")
         elif isinstance(found, types.ModuleType):
             if is_own(found.__name__, found):
                 self.parts |= imports_fingerprint(f"import {found.__name__}")
@@ -253,7 +255,8 @@ class _Walk:
     def _class(self, kind: type, label: str) -> None:
         self._source(kind, "", kind.__qualname__, kind.__qualname__)
         for base in kind.__bases__:
-            self.add(base.__qualname__, base)
+            if base is not object:
+                self.add(base.__qualname__, base)
         for name, held in sorted(vars(kind).items()):
             if name in ("__dict__", "__weakref__", "__module__", "__doc__", "_abc_impl"):
                 continue
@@ -309,7 +312,8 @@ class _Digest:
             return f"again {self._within[id(value)]}"
         self._within[id(value)] = len(self._within)
         if _is_code(value):
-            self._walk.add(getattr(value, "__name__", label), value)
+            if _is_users(value) or isinstance(value, types.MethodType | functools.partial):
+                self._walk.add(getattr(value, "__name__", label), value)
             return f"code {_qualified(value)}"
         if isinstance(value, types.ModuleType):
             return f"module {value.__name__}"
