@@ -137,7 +137,9 @@ def open_study(
             return _dataset(settings, outline, home, data_dir, digest, _unheard)[0]
 
         name = f"{outline.name}-{dataset.title}"
-        settings, reader, dataset = _merged_by_default(asked, name, home, dataset, again, notify)
+        settings, reader, dataset = _merged_by_default(
+            asked, name, home, dataset, again, splitter, notify
+        )
     before = reader.history.study
     pixels = settings.pixels if before is None else study_pixels(before)
     space = _space_on(settings.space, dataset, home, notify, pixels)
@@ -229,6 +231,7 @@ def _merged_by_default(
     home: Home,
     dataset: Dataset,
     again: Callable[[StudySettings, str], Dataset],
+    splitter: Any,
     notify: Notify,
 ) -> tuple[StudySettings, StudyReader, Dataset]:
     """Find the study that is meant where no name is given: the first that matches, or a new one.
@@ -240,6 +243,7 @@ def _merged_by_default(
         dataset: as it is now.
         again: reads the dataset with the digest that a study began with, if an earlier version may
             have read the same files otherwise.
+        splitter: from Python, which gives a study that matches its own folds; None without.
         notify: takes a notice if the default name is another study's.
 
     Returns:
@@ -261,11 +265,25 @@ def _merged_by_default(
             return settings, reader, dataset
         digest = before.dataset["digest"]
         found = dataset if digest == dataset.digest else again(settings, digest)
-        if found.digest == digest:
+        if found.digest != digest:
+            other = f"content of dataset {before.dataset['name']}"
+        elif splitter is not None and before.folds_digest != (
+            Splitting.of(
+                settings,
+                asked,
+                found,
+                before=before,
+                folder=folder,
+                splitter=splitter,
+                notify=_unheard,
+            )
+            .folds()
+            .digest
+        ):
+            other = f"folds, of {before.split.get('splitter', 'a splitter')}"
+        else:
             return settings, reader, found
-        why = why or (
-            f"study {called!r} began with other content of dataset {before.dataset['name']}"
-        )
+        why = why or f"study {called!r} began with other {other}"
     raise AssertionError("there is always another number")
 
 
