@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from search.data.answers import Found, Surroundings
 from search.data.arrays import write_extras
 from search.data.checks import Contents, class_names
-from search.data.duplicates import numbered as equal_numbers
 from search.data.folds import held_out, joined_groups
 from search.data.formats.frames import Frame, is_frame, write_frames
 from search.data.formats.layout import EXTRA_OPTIONS
@@ -218,16 +217,13 @@ def _together(
     """Return groups in which equal samples are together, and a notice of how many there are."""
     if reading.allow_duplicates:
         return groups, []
-    if samples.kind == "text":
-        equal = np.unique(samples.array, return_inverse=True)[1].reshape(-1)
-    else:
-        equal = equal_numbers([cast("Any", samples.array)])
-    copies = len(equal) - len(np.unique(equal))
-    if not copies:
+    related = samples.groups()
+    if related is None:
         return groups, []
-    return joined_groups(groups, equal), [
-        f"{copies:,} of {len(equal):,} samples are equal to an earlier one; equal samples are never"
-        " on both sides of a split (`allow_duplicates` lifts that)."
+    copies = len(related) - int(related.max()) - 1
+    return joined_groups(groups, related), [
+        f"{copies:,} of {len(related):,} samples are equal to an earlier one, or part of its text;"
+        " these are never on both sides of a split (`allow_duplicates` lifts that)."
     ]
 
 
