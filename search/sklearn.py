@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -390,9 +391,7 @@ class KerasSearchCV(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # has
     def _display(self) -> Any:
         if not self.verbose:
             return None
-        from search import progress
-
-        return progress
+        return import_module("search").progress
 
     @contextmanager
     def _home(self) -> Iterator[tuple[Home, Tracker]]:

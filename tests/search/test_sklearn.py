@@ -162,7 +162,9 @@ def test_pruned_trials_have_no_score_for_folds_they_did_not_see(iris):
 def test_images_and_texts_are_taken(iris):
     chance = np.random.default_rng(0)
     labels = np.arange(60) % 2
-    images = chance.integers(0, 100, (60, 8, 8), np.uint8) + 100 * labels[:, None, None].astype("u1")
+    images = chance.integers(0, 100, (60, 8, 8), np.uint8) + 100 * labels[:, None, None].astype(
+        "u1"
+    )
     search = KerasSearchCV("lenet", n_trials=1, cv=2, epochs=15).fit(images, labels)
     assert search.score(images, labels) > 0.9
     texts = [f"{('bad', 'good')[n]} film {k}" for k, n in enumerate(labels)]

@@ -115,7 +115,7 @@ def test_other_folds_of_a_splitter_are_another_study(begin):
         opened, told = begin(**command, splitter=cv)
         return name_of(opened), len(opened.folds), told
 
-    pairs = [(range(0, 700), range(700, 1437)), (range(700, 1437), range(0, 700))]
+    pairs = [(range(700), range(700, 1437)), (range(700, 1437), range(700))]
     assert named(KFold(3)) == ("mlp-digits", 3, [])
     name, folds, told = named(KFold(4))
     assert (name, folds) == ("mlp-digits-2", 4)
