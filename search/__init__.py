@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from search.api import Notice, StudyResult, compare_studies, load_study, run_study
     from search.cli.live import make_display as progress
     from search.errors import DataError, FoldwiseError, SettingsError
+    from search.sklearn import KerasSearchCV
     from search.study.settings import StudySettings
 
 _WHERE = {
@@ -27,12 +28,14 @@ _WHERE = {
     "FoldwiseError": "search.errors:FoldwiseError",
     "SettingsError": "search.errors:SettingsError",
     "DataError": "search.errors:DataError",
+    "KerasSearchCV": "search.sklearn:KerasSearchCV",
     "progress": "search.cli.live:make_display",
 }
 
 __all__ = [
     "DataError",
     "FoldwiseError",
+    "KerasSearchCV",
     "Notice",
     "SettingsError",
     "StudyResult",

@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from search.data import Reading, known
 from search.errors import SettingsError
 from search.studies import known_study
@@ -155,7 +157,7 @@ class StudyResult:
             overwrite=overwrite,
             data_dir=_path(data_dir),
             tracker=Tracker(self.home, tracking_uri),
-            notify=notify or _warn,
+            notify=notify or warn,
         )
         return written.file
 
@@ -216,7 +218,7 @@ class StudyResult:
             data_dir=_path(data_dir),
             tracker=Tracker(self.home, tracking_uri),
             on_epoch=lambda *_: None,
-            notify=notify or _warn,
+            notify=notify or warn,
         )
 
     def _by_number(self) -> list[tuple[int, TrialHistory]]:
@@ -237,6 +239,7 @@ def run_study(
     groups: Any = None,
     sample_weight: Any = None,
     time: Any = None,
+    cv: Any = None,
     home: Path | str = DEFAULT_HOME,
     tracking_uri: str | None = None,
     data_dir: Path | str | None = None,
@@ -263,6 +266,9 @@ def run_study(
             are never on both sides of a split.
         sample_weight: for each sample of `data` its weight.
         time: for each sample of `data` its time, or the name of a column.
+        cv: a number of folds, a scikit-learn splitter, or (training, validation) index pairs. A
+            splitter cuts the training part; index pairs need a `test` or `test=False`, so that they
+            are of all samples of `data`.
         home: folder that keeps studies, datasets and MLflow's store.
         tracking_uri: MLflow server instead of the database in the home.
         data_dir: folder with datasets of your own.
@@ -282,10 +288,19 @@ def run_study(
         space, settings = None, space
     given = {} if settings is None else settings.model_dump(exclude_unset=True)
     wanted = {**given, **asked}
-    tell = notify or _warn
+    tell = notify or warn
     folders = Home(Path(home))
     tracker = Tracker(folders, tracking_uri)  # before anything takes time or is written
     where = _path(data_dir)
+    if cv is not None and "folds" in asked:
+        raise SettingsError("give the folds once: `folds`, or `cv`")
+    if isinstance(cv, int | np.integer):
+        wanted["folds"], cv = int(cv), None
+    if cv is not None and not hasattr(cv, "split") and test is None:
+        raise SettingsError(
+            "`cv`: index pairs must be of all samples of `data`, of which a fifth would be held out"
+            " for the test; pass `test`, or test=False for none"
+        )
     if space is not None:
         wanted["space"] = space_reference(space, tell)
     extras = {"groups": groups, "weights": sample_weight, "time": time}
@@ -304,11 +319,19 @@ def run_study(
         data_dir=where,
         notify=tell,
         accept_changed_code=accept_changed_code,
+        splitter=cv,
     )
+    return run_opened(opened, tracker, tell, display)
+
+
+def run_opened(
+    opened: OpenStudy, tracker: Tracker, notify: Notify, display: Display | None = None
+) -> StudyResult:
+    """Run an opened study; see `run_study`."""
     for name, why in opened.narrowed.skipped.items() if opened.settings.baselines else ():
-        tell(f"baseline {name} is left out: {why}")
+        notify(f"baseline {name} is left out: {why}")
     with (display or _unseen)(opened) as observe:
-        done = run_session(opened, tracker, observe=observe, notify=tell)
+        done = run_session(opened, tracker, observe=observe, notify=notify)
     return StudyResult(
         opened.folder,
         done.history,
@@ -406,9 +429,7 @@ def compare_studies(
         return compare(contenders)
     from search.export.refit import measured_latencies
 
-    found = measured_latencies(
-        folders, contenders, data_dir=_path(data_dir), notify=notify or _warn
-    )
+    found = measured_latencies(folders, contenders, data_dir=_path(data_dir), notify=notify or warn)
     return compare(contenders, latencies=found)
 
 
@@ -420,7 +441,8 @@ def _unseen(_: OpenStudy) -> AbstractContextManager[OnRecord]:
     return nullcontext(lambda _: None)
 
 
-def _warn(text: str) -> None:
+def warn(text: str) -> None:
+    """Raise a notice as a Python warning."""
     warnings.warn(text, Notice, stacklevel=2)
 
 

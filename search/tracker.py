@@ -240,6 +240,24 @@ class Tracker:
         return sink if self.is_local else _DiscreetSink(sink, secrets_in(self.uri))
 
 
+class Untracked(Tracker):
+    """Brings nothing to MLflow: for studies that nobody will look up."""
+
+    @contextmanager
+    def publishing(self, folder: StudyFolder, notify: Notify) -> Iterator["_Nobody"]:  # type: ignore[override]
+        """Do nothing."""
+        yield _Nobody()
+
+    def drain(self, publisher: object, notify: Notify, *, hurries: bool = False) -> int:
+        """Return 0: nothing waits."""
+        return 0
+
+
+class _Nobody:
+    def wake(self) -> None:
+        """Do nothing."""
+
+
 class TrackingFailed(Exception):
     """What MLflow or a library below it raised, told without secrets."""
 

@@ -131,7 +131,7 @@ def _write_pictures(description: "Description", out: Path | None) -> "Pictures |
 
 def _list(home: Path, data_dir: Path | None, *, as_json: bool) -> None:
     from search.cli.output import print_json
-    from search.data import known, locate
+    from search.data import known, locate, passed_to
 
     rows = [
         {
@@ -146,20 +146,33 @@ def _list(home: Path, data_dir: Path | None, *, as_json: bool) -> None:
         }
         for entry in known()
     ]
+    passed = [
+        {
+            "dataset": dataset.name,
+            "what": f"from {dataset.source}",
+            "kind": dataset.kind,
+            "shape": list(getattr(dataset.train_samples, "shape", (0,))[1:]),
+            "train": len(dataset.train_labels),
+            "test": len(dataset.open_test()[1]),
+            "classes": len(dataset.classes),
+            "found": str(dataset.folder),
+        }
+        for dataset in passed_to(home)
+    ]
     if as_json:
-        print_json(rows)
+        print_json([*rows, *passed])
     else:
-        _print_list(rows)
+        _print_list(rows, passed)
 
 
-def _print_list(rows: list[dict[str, Any]]) -> None:
+def _print_list(rows: list[dict[str, Any]], passed: list[dict[str, Any]]) -> None:
     from search.cli.output import console, table
 
     numbers = ("train", "test", "classes")
     # On a narrow terminal, lines below the table say where each dataset is.
     found = ("found",) if console.width >= WIDE else ()
     made = table("dataset", "samples", *numbers, *found, right=numbers)
-    for row in rows:
+    for row in [*rows, *passed]:
         made.add_plain_row(
             row["dataset"],
             " ".join([row["kind"], "x".join(map(str, row["shape"]))]).strip(),

@@ -4,7 +4,7 @@ from search.data.catalog import DatasetEntry, entry_of, known
 from search.data.dataset import Dataset
 from search.data.pictures import prepare_images
 from search.data.reading import Reading
-from search.data.sources import DatasetNotFound, load, locate
+from search.data.sources import DatasetNotFound, load, locate, passed_to
 
 __all__ = [
     "Dataset",
@@ -15,5 +15,6 @@ __all__ = [
     "known",
     "load",
     "locate",
+    "passed_to",
     "prepare_images",
 ]

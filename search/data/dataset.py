@@ -345,14 +345,21 @@ def kept(root: Path, name: str) -> list[Dataset]:
         root: the folder of all cached datasets.
         name: the dataset's name.
     """
+    return [dataset for dataset in _kept(root, folder_stem(name)) if dataset.name == name]
+
+
+def kept_of(root: Path, kind: str) -> list[Dataset]:
+    """Return all complete datasets whose names begin with a kind and a colon, the newest first."""
+    return [dataset for dataset in _kept(root, kind) if dataset.name.startswith(f"{kind}:")]
+
+
+def _kept(root: Path, stem: str) -> list[Dataset]:
     found = []
-    for folder in root.glob(f"{folder_stem(name)}-*"):
+    for folder in root.glob(f"{stem}-*"):
         try:
-            manifest, dataset = Manifest.read(folder), Dataset.open(folder)
+            found.append((Manifest.read(folder).created, Dataset.open(folder)))
         except DataError:
             continue
-        if manifest.name == name:
-            found.append((manifest.created, dataset))
     return [dataset for _, dataset in sorted(found, key=lambda pair: pair[0], reverse=True)]
 
 

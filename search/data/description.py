@@ -382,7 +382,9 @@ def _class_counts(
 ) -> tuple[ClassCounts, ...]:
     counts = [np.bincount(labels, minlength=len(names)).tolist() for labels in (train, test)]
     return tuple(
-        ClassCounts(label, name, in_train, in_train / len(train), in_test, in_test / len(test))
+        ClassCounts(
+            label, name, in_train, in_train / len(train), in_test, in_test / max(1, len(test))
+        )
         for label, (name, in_train, in_test) in enumerate(zip(names, *counts, strict=True))
     )
 

@@ -217,7 +217,7 @@ def _stored(path: Path, count: int) -> NDArray[np.int64] | None:
 
 
 def _repeats(groups: NDArray[np.int64], labels: NDArray[np.int64]) -> Repeats:
-    sizes, conflicting = np.bincount(groups), _conflicting(groups, labels)
+    sizes, conflicting = np.bincount(groups, minlength=1), _conflicting(groups, labels)
     repeated = sizes > 1
     return Repeats(
         groups=int(repeated.sum()),

@@ -28,6 +28,7 @@ from search.data.formats.idx import find_files, find_part
 from search.data.formats.tfds import TfdsName, find_prepared, prepared_files
 from search.data.reading import Reading
 from search.errors import DataError, SettingsError, near_matches
+from tracking.home import Home
 from tracking.text import Notify
 
 WHITE = 16
@@ -194,9 +195,16 @@ def absolute(name: str) -> str:
 # The options of `Reading` that a format takes; the others are refused.
 _COLUMNS = ("target", "ignore", "types", "text", "groups", "weights", "time", "fold_column")
 OPTIONS: dict[str, tuple[str, ...]] = {
+<<<<<<< HEAD
     "csv": (*_COLUMNS, "decimal", "header"),
     "parquet": (*_COLUMNS, "decimal"),
     "jsonl": (*_COLUMNS, "decimal"),
+=======
+    "csv": (*_OF_TABLES, "header"),
+    "parquet": _OF_TABLES,
+    "jsonl": _OF_TABLES,
+    memory.KIND: _OF_TABLES,
+>>>>>>> w-memory
 }
 
 
@@ -338,6 +346,11 @@ def bring(
     if isinstance(answer, Missing):
         raise DataError(f"{name} is not available: {answer.reason}")
     return answer.dataset
+
+
+def passed_to(home: Path) -> list[Dataset]:
+    """Return the datasets of a home that were passed from Python, the newest first."""
+    return cache.kept_of(Home(home).datasets, memory.KIND)
 
 
 def locate(name: str, *, home: Path, data_dir: Path | None = None) -> str | None:

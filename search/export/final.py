@@ -145,6 +145,12 @@ def export_study(
     check_target(request.target, overwrite=request.overwrite)
     decision = decide(history, trial, force=request.force)
     dataset = same_dataset(history, home, data_dir, notify)
+    if not dataset.has_test:
+        raise SettingsError(
+            f"study {study!r} has no test part to score its model on: its data were passed with"
+            " test=False. Begin another study that has one: pass `test`, or leave it out to hold a"
+            " fifth out"
+        )
     final = _final(history, trial, dataset, folder, home, request)  # before what takes long
     load_tensorflow(folder.worker_log())
     with _opened_log(reader, notify) as log:

@@ -46,6 +46,7 @@ from tracking.records import StudyStarted
 from tracking.text import Notify
 
 NEW = ". To begin a study of that name, add `--space`."
+UNWEIGHTED = "the samples' weights are kept with the data; training does not use them yet"
 FALLBACK_DATASET, FALLBACK_KIND = "digits", "image"
 
 
@@ -138,7 +139,9 @@ def open_study(
             return _dataset(settings, outline, home, data_dir, digest, _unheard)[0]
 
         name = f"{outline.name}-{dataset.title}"
-        settings, reader, dataset = _merged_by_default(asked, name, home, dataset, again, notify)
+        settings, reader, dataset = _merged_by_default(
+            asked, name, home, dataset, again, splitter, notify
+        )
     before = reader.history.study
     pixels = settings.pixels if before is None else study_pixels(before)
     space = _space_on(settings.space, dataset, home, notify, pixels)
@@ -154,6 +157,8 @@ def open_study(
         objectives=len(objective_names(settings.objective)),
     )
     settings = settings.model_copy(update={"dataset": dataset.name})
+    if "weights" in dataset.extras:
+        notify(UNWEIGHTED)
     splitting = Splitting.of(
         settings,
         asked,
@@ -230,6 +235,7 @@ def _merged_by_default(
     home: Home,
     dataset: Dataset,
     again: Callable[[StudySettings, str], Dataset],
+    splitter: Any,
     notify: Notify,
 ) -> tuple[StudySettings, StudyReader, Dataset]:
     """Find the study that is meant where no name is given: the first that matches, or a new one.
@@ -241,6 +247,7 @@ def _merged_by_default(
         dataset: as it is now.
         again: reads the dataset with the digest that a study began with, if an earlier version may
             have read the same files otherwise.
+        splitter: from Python, which gives a study that matches its own folds; None without.
         notify: takes a notice if the default name is another study's.
 
     Returns:
@@ -262,11 +269,25 @@ def _merged_by_default(
             return settings, reader, dataset
         digest = before.dataset["digest"]
         found = dataset if digest == dataset.digest else again(settings, digest)
-        if found.digest == digest:
+        if found.digest != digest:
+            other = f"content of dataset {before.dataset['name']}"
+        elif splitter is not None and before.folds_digest != (
+            Splitting.of(
+                settings,
+                asked,
+                found,
+                before=before,
+                folder=folder,
+                splitter=splitter,
+                notify=_unheard,
+            )
+            .folds()
+            .digest
+        ):
+            other = f"folds, of {before.split.get('splitter', 'a splitter')}"
+        else:
             return settings, reader, found
-        why = why or (
-            f"study {called!r} began with other content of dataset {before.dataset['name']}"
-        )
+        why = why or f"study {called!r} began with other {other}"
     raise AssertionError("there is always another number")
 
 

@@ -28,6 +28,7 @@ from spaces.keras_tuner.hypermodel import check
 
 LARGE, LARGEST = 10_000_000, 2_000_000_000  # bytes of what is sent to each worker
 _PYTHON = str(sys.version_info[:2])
+_CALLED = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, functools.partial)
 
 
 def pass_on(found: Any, notify: Callable[[str], None]) -> str:
@@ -74,8 +75,7 @@ def shown_place(place: str) -> str:
 
 
 def _is_function(found: Any) -> bool:
-    kinds = types.FunctionType | types.MethodType | types.BuiltinFunctionType | functools.partial
-    return isinstance(found, kinds)
+    return isinstance(found, _CALLED)
 
 
 def _name(found: Any) -> str:
@@ -148,10 +148,7 @@ def _dumped(value: Any, *, named: bool = False) -> bytes:
             if not isinstance(reduced, tuple):
                 return reduced
             # Without its number, a class is made anew instead of looked up among those there are.
-            if (
-                reduced[0] is details._make_skeleton_class
-                or reduced[0] is details._make_skeleton_enum
-            ):
+            if reduced[0] in (details._make_skeleton_class, details._make_skeleton_enum):
                 *given, _, extra = reduced[1]
                 reduced = (reduced[0], (*given, None, extra), *reduced[2:])
             if isinstance(obj, type | types.FunctionType) and (known := _registered_name(obj)):
@@ -229,6 +226,8 @@ class _Walk:
             self._seen[id(found)] = found
             self.add(label, found.__func__)
             self.add(f"{label}'s object", found.__self__)
+        elif _is_code(found):
+            self._note(label, f"code {_qualified(found)}")
         elif isinstance(found, types.ModuleType):
             if is_own(found.__name__, found):
                 self.parts |= imports_fingerprint(f"import {found.__name__}")
@@ -256,7 +255,8 @@ class _Walk:
     def _class(self, kind: type, label: str) -> None:
         self._source(kind, "", kind.__qualname__, kind.__qualname__)
         for base in kind.__bases__:
-            self.add(base.__qualname__, base)
+            if base is not object:
+                self.add(base.__qualname__, base)
         for name, held in sorted(vars(kind).items()):
             if name in ("__dict__", "__weakref__", "__module__", "__doc__", "_abc_impl"):
                 continue
@@ -312,7 +312,8 @@ class _Digest:
             return f"again {self._within[id(value)]}"
         self._within[id(value)] = len(self._within)
         if _is_code(value):
-            self._walk.add(getattr(value, "__name__", label), value)
+            if _is_users(value) or isinstance(value, types.MethodType | functools.partial):
+                self._walk.add(getattr(value, "__name__", label), value)
             return f"code {_qualified(value)}"
         if isinstance(value, types.ModuleType):
             return f"module {value.__name__}"
@@ -348,8 +349,7 @@ class _Digest:
 
 
 def _is_code(value: Any) -> bool:
-    kinds = types.FunctionType | types.MethodType | types.BuiltinFunctionType | functools.partial
-    return isinstance(value, type | kinds)
+    return isinstance(value, (type, *_CALLED))
 
 
 def _is_users(found: Any) -> bool:

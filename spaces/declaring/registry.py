@@ -56,7 +56,8 @@ def reference_to(space: Any, notify: Notify) -> str:
         return space
     for name, target in _BUILT_IN.items():
         place, _, attribute = target.partition(":")
-        if space is getattr(sys.modules.get(place), attribute, None):
+        module = sys.modules.get(place)
+        if module is not None and space is getattr(module, attribute):
             return name
     return pass_on(space, notify)
 

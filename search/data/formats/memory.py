@@ -1,10 +1,11 @@
-"""Data that are passed from Python: arrays, lists, tensors, and datasets that yield batches."""
+"""Data that are passed from Python: arrays, lists, tensors, frames, and datasets of batches."""
 
 import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -13,8 +14,10 @@ from numpy.typing import NDArray
 from search.data.answers import Found, Surroundings
 from search.data.arrays import write_extras
 from search.data.checks import Contents, class_names
-from search.data.folds import held_out
-from search.data.formats.npz import samples_of, write_samples
+from search.data.folds import held_out, joined_groups
+from search.data.formats.frames import Frame, is_frame, write_frames
+from search.data.formats.layout import EXTRA_OPTIONS
+from search.data.formats.npz import Samples, samples_of, write_samples
 from search.data.reading import Column, Reading
 from search.errors import DataError
 
@@ -66,6 +69,9 @@ class Part:
             found["time"] = _seconds(self.time)
         return found
 
+    def __len__(self) -> int:
+        return len(self.samples)
+
     def feed(self, digest: Any) -> None:
         """Add all it holds to a digest."""
         for name in ("samples", "labels", "groups", "weights", "time"):
@@ -79,15 +85,15 @@ class Given:
     """Data as they were passed, brought to arrays.
 
     Attributes:
-        train: the training part, or all of it.
-        test: the test part; None to hold a fifth out.
+        train: the training part, or all of it: arrays, or a frame.
+        test: the test part, likewise; None to hold a fifth out.
         has_test: False to use all samples for training, and have no test part.
         title: what the user calls the data; empty for what they are.
         notices: what the user should know.
     """
 
-    train: Part
-    test: Part | None = None
+    train: Part | Frame
+    test: Part | Frame | None = None
     has_test: bool = True
     title: str = ""
     notices: tuple[str, ...] = ()
@@ -106,7 +112,7 @@ class Given:
         """Bring what a user passes to arrays.
 
         Args:
-            data: (X, y), or a dataset that yields batches or samples with their labels.
+            data: (X, y), a frame, or a dataset that yields batches or samples with their labels.
             test: the same for the test part; None to hold a fifth out; False for no test part.
             groups: for each sample; samples of one group are never on both sides of a split.
             weights: for each sample.
@@ -121,12 +127,17 @@ class Given:
         part = None
         if test is not None and test is not False:
             part = _part(test, "test", notices)
+            if isinstance(part, Frame) != isinstance(train, Frame):
+                raise DataError(
+                    f"`test` must be of the same form as `data`; got {described(test)} for"
+                    f" {described(data)}"
+                )
         return cls(train, part, test is not False, title, tuple(dict.fromkeys(notices)))
 
     @property
     def source(self) -> str:
         """A description for people."""
-        return f"passed from Python, {len(self.train.samples):,} samples"
+        return f"passed from Python, {len(self.train):,} samples"
 
     @cached_property
     def digest(self) -> str:
@@ -141,8 +152,10 @@ class Given:
     def name(self, reading: Reading) -> str:
         """Return the dataset's name: it is the same for equal data that are read alike."""
         digest = hashlib.sha256(f"{self.digest} {reading.key}".encode()).hexdigest()
-        kinds = {1: "texts", 2: "table"}
-        title = self.title or kinds.get(self.train.samples.ndim, "images")
+        kind = "table"
+        if isinstance(self.train, Part):
+            kind = {1: "texts", 2: "table"}.get(self.train.samples.ndim, "images")
+        title = self.title or kind
         return f"{KIND}:{title}-{digest[:12]}"
 
     def write(self, reading: Reading, folder: Any) -> Contents:
@@ -151,21 +164,38 @@ class Given:
         Raises:
             DataError: they are of a kind that cannot be used.
         """
-        samples = samples_of(self.train.samples, "X")
-        labels, names = numbered(self.train.labels, "y")
+        if isinstance(self.train, Frame):
+            test = self.test if isinstance(self.test, Frame) else None
+            made = write_frames(self.train, test, reading, folder, has_test=self.has_test)
+            return replace(made, notices=(*self.notices, *made.notices))
+        options = ("target", "ignore", "types", "text")
+        named: list[str] = [name for name in options if name in reading.given]
+        named += [name for name in EXTRA_OPTIONS.values() if name in reading.given]
+        if named:
+            raise DataError(
+                f"`{named[0]}` names a column, but `data` are arrays without names; pass a data"
+                " frame, or the values themselves"
+            )
+        return self._write_arrays(self.train, reading, folder)
+
+    def _write_arrays(self, train: Part, reading: Reading, folder: Path) -> Contents:
+        samples = samples_of(train.samples, "X")
+        labels, names = numbered(train.labels, "y")
         notices = [*self.notices, *samples.notices]
         everything = np.arange(len(labels))
         chosen = {"train": everything, "test": everything[:0]}
-        extras = self.train.extras
+        extras = train.extras
         if self.test is None and self.has_test:
-            chosen, told = held_out(
-                labels, "what was passed", groups=extras.get("groups"), time=extras.get("time")
+            groups, told = _together(samples, extras.get("groups"), reading)
+            notices += told
+            chosen, notice = held_out(
+                labels, "what was passed", groups=groups, time=extras.get("time")
             )
-            notices.append(told)
+            notices.append(notice)
         for split, rows in chosen.items():
             write_samples(folder, split, samples, labels, rows)
             write_extras(folder, split, {name: held[rows] for name, held in extras.items()})
-        if self.test is not None:
+        if isinstance(self.test, Part):
             test = samples_of(self.test.samples, "test X", samples)
             rows = np.arange(len(self.test.labels))
             known = labels_as(self.test.labels, names, "test y")
@@ -173,12 +203,28 @@ class Given:
             ones = {"weights": np.ones(len(rows))} if "weights" in extras else {}
             write_extras(folder, "test", ones)
             notices += test.notices
-        columns = ()
+        columns: tuple[Column, ...] = ()
         if samples.kind == "table":
             columns = tuple(Column(f"x{i}") for i in range(samples.shape[0]))
         if names == tuple(map(str, range(len(names)))):
             names = class_names(labels, len(names), samples.kind)
         return Contents(samples.kind, names, columns, tuple(notices), tuple(extras), self.has_test)
+
+
+def _together(
+    samples: Samples, groups: Array | None, reading: Reading
+) -> tuple[Array | None, list[str]]:
+    """Return groups in which equal samples are together, and a notice of how many there are."""
+    if reading.allow_duplicates:
+        return groups, []
+    related = samples.groups()
+    if related is None:
+        return groups, []
+    copies = len(related) - int(related.max()) - 1
+    return joined_groups(groups, related), [
+        f"{copies:,} of {len(related):,} samples are equal to an earlier one, or part of its text;"
+        " these are never on both sides of a split (`allow_duplicates` lifts that)."
+    ]
 
 
 RULE = (
@@ -280,14 +326,26 @@ def _places_of_ones(labels: Array, what: str) -> Array:
     return np.asarray(ones.argmax(axis=1), np.int64)
 
 
-def _part(data: Any, what: str, notices: list[str], **extras: Any) -> Part:
+def _part(data: Any, what: str, notices: list[str], **extras: Any) -> Part | Frame:
+    if is_frame(data):
+        return Frame.of(data, f"`{what}`", _beside(extras))
+    is_pair = isinstance(data, tuple | list) and len(data) in (2, 3) and not _is_plain(data[0])
+    if is_pair and (is_frame(data[0]) or _needs_types(data[0])):
+        if len(data) == 3:
+            extras["weights"] = data[2]
+        labels = as_array(data[1], f"{what}: y")
+        if labels.ndim == 2:
+            labels = _classes_of(labels, f"{what}: y")
+        label = str(getattr(data[1], "name", None) or "")
+        frame = data[0] if is_frame(data[0]) else _named(as_array(data[0], f"{what}: X"))
+        return Frame.of(frame, f"`{what}`", {"target": labels} | _beside(extras), label)
     if _yields(data):
         samples, labels, weights = _collected(data, what, notices)
         if weights is not None:
             if extras.get("weights") is not None:
                 raise DataError(f"{what}: weights are given twice, with the data and by themselves")
             extras["weights"] = weights
-    elif isinstance(data, tuple | list) and len(data) in (2, 3) and not _is_plain(data[0]):
+    elif is_pair:
         if len(data) == 3:
             extras["weights"] = data[2]
         samples, labels = _samples(data[0], f"{what}: X"), as_array(data[1], f"{what}: y")
@@ -304,6 +362,31 @@ def _part(data: Any, what: str, notices: list[str], **extras: Any) -> Part:
         if values is not None
     }
     return Part(samples, labels, **given)
+
+
+def _beside(extras: Mapping[str, Any]) -> dict[str, Array | None]:
+    return {
+        name: None if values is None else as_array(values, f"`{name}`")
+        for name, values in extras.items()
+    }
+
+
+def _needs_types(samples: Any) -> bool:
+    """Return whether an array is a table whose columns differ in type, or have gaps."""
+    if isinstance(samples, Mapping) or hasattr(samples, "toarray"):
+        return False
+    try:
+        array = as_array(samples, "X")
+    except DataError:
+        return False  # told when it is used
+    if array.ndim != 2:
+        return False
+    return array.dtype.kind in "OUM" or bool(array.dtype.kind == "f" and np.isnan(array).any())
+
+
+def _named(array: Array) -> dict[str, Any]:
+    """Return the columns of an array by the names that they get."""
+    return {f"x{at}": array[:, at].tolist() for at in range(array.shape[1])}
 
 
 def _extra(values: Any, name: str, count: int, what: str) -> Array:

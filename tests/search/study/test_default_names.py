@@ -19,10 +19,12 @@ PLAIN = {"space": "mlp", "dataset": "digits", "folds": 2}
 def begin(tmp_path: Path):
     """Open a study as `run` does, and write its first record; return what was told, too."""
 
-    def begin(*, write: bool = True, **asked: Any) -> tuple[OpenStudy, list[str]]:
+    def begin(*, splitter: Any = None, **asked: Any) -> tuple[OpenStudy, list[str]]:
         told: list[str] = []
-        opened = open_study(asked, home=Home(tmp_path), data_dir=None, notify=told.append)
-        if opened.is_new and write:
+        opened = open_study(
+            asked, home=Home(tmp_path), data_dir=None, notify=told.append, splitter=splitter
+        )
+        if opened.is_new:
             with EventLog.open(opened.folder, History) as log:
                 log.append(opened.start)
         return opened, [text for text in told if "another study" in text]
@@ -102,3 +104,22 @@ def test_a_name_that_no_study_has_needs_a_space_and_near_names_are_shown(begin):
     assert "did you mean wine-study?" in message
     assert message.endswith("To begin a study of that name, add `--space`.")
     assert begin(study="wine-study")[0].start.study == "wine-study"
+
+
+def test_other_folds_of_a_splitter_are_another_study(begin):
+    from sklearn.model_selection import KFold
+
+    command = {"space": "mlp", "dataset": "digits"}
+
+    def named(cv):
+        opened, told = begin(**command, splitter=cv)
+        return name_of(opened), len(opened.folds), told
+
+    pairs = [(range(700), range(700, 1437)), (range(700, 1437), range(700))]
+    assert named(KFold(3)) == ("mlp-digits", 3, [])
+    name, folds, told = named(KFold(4))
+    assert (name, folds) == ("mlp-digits-2", 4)
+    assert told[0].startswith("study 'mlp-digits' began with other folds, of KFold(n_splits=3,")
+    assert named(pairs)[0] == "mlp-digits-3"
+    assert named(KFold(4)) == ("mlp-digits-2", 4, [])
+    assert named(pairs) == ("mlp-digits-3", 2, [])

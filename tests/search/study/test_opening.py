@@ -5,12 +5,8 @@ import numpy as np
 import pytest
 
 from search.data.duplicates import families
-<<<<<<< HEAD
 from search.data.splits import make_folds
-=======
-from search.data.folds import make_folds
 from search.errors import SettingsError
->>>>>>> main
 from search.study.opening import OpenStudy, open_study
 from search.study.pruners import PRUNERS
 from search.study.pruners.racing import RacingPruner
@@ -101,7 +97,7 @@ SPACE = Space(name="rows", inputs=TableInput(), parameters=(Int("units", 4, 8),)
 
 def test_a_space_without_a_dataset_asks_for_one_and_takes_one(tmp_path: Path) -> None:
     (tmp_path / "rows.py").write_text(ROWS)
-    (tmp_path / "t.csv").write_text("label,x\n" + "0,1\n1,2\n" * 10)
+    (tmp_path / "t.csv").write_text("label,x\n" + "".join(f"{n % 2},{n / 2}\n" for n in range(20)))
     asked = {"space": f"{tmp_path / 'rows.py'}:SPACE", "folds": 2}
     home = Home(tmp_path / "home")
     with pytest.raises(SettingsError) as caught:

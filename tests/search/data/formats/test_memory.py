@@ -25,6 +25,7 @@ def brought(tmp_path):
         given = Given.of(data, **more)
         return bring(given, home=tmp_path, notify=told.append), told
 
+    brought.home = tmp_path
     return brought
 
 
@@ -279,3 +280,29 @@ def test_datasets_of_tensorflow_and_keras_are_gone_through_once():
         "DataError `data` must yield (samples, labels), or (samples, labels, weights); it yields"
         " a tensorflow.python.framework.ops.EagerTensor of shape (4,)",
     ]
+
+
+@pytest.mark.parametrize("kind", ["table", "images", "texts"])
+def test_equal_samples_are_on_one_side_of_the_test_part(brought, kind):
+    made = {
+        "table": ROWS[:20].repeat(2, axis=0),
+        "images": np.random.default_rng(0).integers(0, 255, (20, 4, 4), np.uint8).repeat(2, axis=0),
+        "texts": np.array([f"word{n} here{n}" for n in range(20)]).repeat(2),
+    }[kind]
+    labels = (np.arange(20) % 2).repeat(2)
+
+    def shared(options):
+        given, told = Given.of((made, labels)), []
+        dataset = bring(given, home=brought.home, reading=options, notify=told.append)
+        sides = [list(map(str, part)) for part in (dataset.train_samples, dataset.open_test()[0])]
+        return len(set(sides[0]) & set(sides[1])), [text for text in told if "20 of 40" in text]
+
+    assert shared(Reading())[0] == 0
+    both, told = shared(Reading(allow_duplicates=True))
+    assert both > 0
+    assert told == []
+
+
+def test_equal_samples_are_told(brought):
+    _, told = brought((ROWS[:20].repeat(2, axis=0), (np.arange(20) % 2).repeat(2)))
+    assert any(text.startswith("20 of 40 samples are equal to an earlier one") for text in told)

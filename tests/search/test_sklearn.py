@@ -1,0 +1,211 @@
+"""`KerasSearchCV` as scikit-learn sees it."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pandas
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.exceptions import NotFittedError
+from sklearn.metrics import f1_score, log_loss
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    StratifiedKFold,
+    cross_val_score,
+    train_test_split,
+)
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+
+from search import KerasSearchCV, load_study
+
+pytestmark = pytest.mark.filterwarnings("ignore::search.Notice")
+
+TINY = {"set": {"learning_rate": 0.01, "batch_size": 32}, "pruner": "none"}
+NAMES = np.array(["setosa", "versicolor", "virginica"])
+
+
+@pytest.fixture(scope="module")
+def iris():
+    rows, labels = load_iris(return_X_y=True, as_frame=True)
+    return rows, NAMES[labels]
+
+
+@pytest.fixture(scope="module")
+def fitted(iris):
+    return KerasSearchCV("mlp", n_trials=3, cv=3, epochs=8, settings=TINY).fit(*iris)
+
+
+def test_parameters_can_be_read_set_and_cloned():
+    search = KerasSearchCV("lenet", n_trials=7, settings={"pruner": "none"})
+    again = clone(search.set_params(cv=3))
+    assert again.get_params() == search.get_params()
+    assert again.get_params()["cv"] == 3
+    with pytest.raises(NotFittedError):
+        again.predict(np.zeros((1, 4)))
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"scoring": "roc_auc"}, "one of accuracy, neg_log_loss, f1_macro; got 'roc_auc'"),
+        ({"scoring": "acuracy"}, "Did you mean accuracy"),
+        ({"space": 5}, "it is of type int"),
+        ({"space": "mpl"}, "did you mean mlp"),
+        ({"n_trials": 0}, "`--trials`"),
+        ({"settings": {"folks": 3}}, "did you mean folds"),
+        ({"cv": [([0, 1], [1, 2])]}, "a sample must not be in both parts"),
+    ],
+)
+def test_wrong_parameters_are_value_errors_in_a_sentence(iris, more, said):
+    with pytest.raises(ValueError, match="(?s)" + said.replace("(", r"\(")) as caught:
+        KerasSearchCV(**{"n_trials": 1, **more}).fit(*iris)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.slow
+def test_results_are_those_of_the_trials_on_scikit_learns_folds(fitted, iris):
+    results = fitted.cv_results_
+    scores = np.column_stack([results[f"split{fold}_test_score"] for fold in range(3)])
+    assert np.allclose(results["mean_test_score"], scores.mean(axis=1))
+    assert np.allclose(results["std_test_score"], scores.std(axis=1))
+    assert fitted.best_score_ == results["mean_test_score"].max()
+    assert results["rank_test_score"][fitted.best_index_] == 1
+    assert fitted.best_params_ == results["params"][fitted.best_index_]
+    assert (results["mean_fit_time"] > 0).all()
+    assert fitted.n_splits_ == 3
+    sizes = [len(part) for _, part in StratifiedKFold(3).split(*iris)]
+    whole = scores * sizes  # right answers are whole numbers
+    assert np.allclose(whole, np.rint(whole))
+
+
+@pytest.mark.slow
+def test_the_refitted_model_predicts_and_scores(fitted, iris):
+    rows, labels = iris
+    found = fitted.predict_proba(rows)
+    assert list(fitted.classes_) == list(NAMES)
+    assert np.allclose(found.sum(axis=1), 1)
+    assert (fitted.predict(rows) == NAMES[found.argmax(axis=1)]).all()
+    assert fitted.score(rows, labels) == (fitted.predict(rows) == labels).mean() > 0.85
+    assert fitted.n_features_in_ == 4
+    assert list(fitted.feature_names_in_) == list(rows.columns)
+    assert fitted.best_estimator_.predict(rows[:3]).tolist() == fitted.predict(rows[:3]).tolist()
+
+
+@pytest.mark.slow
+def test_a_fitted_search_survives_pickling(fitted, iris):
+    again = pickle.loads(pickle.dumps(fitted))
+    assert np.array_equal(again.predict_proba(iris[0]), fitted.predict_proba(iris[0]))
+    assert again.best_params_ == fitted.best_params_
+
+
+@pytest.mark.slow
+def test_a_row_is_predicted_alike_whatever_stands_beside_it(fitted, iris):
+    rows = iris[0]
+    alone = np.concatenate([fitted.predict_proba(rows[n : n + 1]) for n in range(0, 150, 30)])
+    assert np.array_equal(alone, fitted.predict_proba(rows)[::30])
+
+
+@pytest.mark.slow
+def test_it_works_in_cross_validation_pipelines_and_grids(iris):
+    rows, labels = iris
+    search = KerasSearchCV("mlp", n_trials=1, cv=2, epochs=8, settings=TINY)
+    scores = cross_val_score(make_pipeline(StandardScaler(), search), rows, labels, cv=2)
+    assert (scores > 0.7).all()
+    grid = GridSearchCV(search, {"epochs": [1, 8]}, cv=2, refit=False).fit(rows, labels)
+    assert grid.best_params_ == {"epochs": 8}
+
+
+@pytest.mark.slow
+def test_the_other_scorings_are_those_of_scikit_learn(iris):
+    rows, labels = iris
+    for scoring, score in (
+        ("neg_log_loss", lambda s: -log_loss(labels, s.predict_proba(rows))),
+        ("f1_macro", lambda s: f1_score(labels, s.predict(rows), average="macro")),
+    ):
+        search = KerasSearchCV(
+            "mlp", n_trials=2, cv=2, scoring=scoring, epochs=4, settings=TINY
+        ).fit(rows, labels)
+        assert search.best_score_ == max(search.cv_results_["mean_test_score"])
+        assert (search.best_score_ < 0) == (scoring == "neg_log_loss")
+        assert search.score(rows, labels) == pytest.approx(score(search), abs=1e-6)
+
+
+@pytest.mark.slow
+def test_groups_are_for_the_splitter(iris):
+    rows, labels = iris
+    groups = np.arange(150) % 10
+    search = KerasSearchCV("mlp", n_trials=1, cv=GroupKFold(5), epochs=1, settings=TINY)
+    assert search.fit(rows, labels, groups=groups).n_splits_ == 5
+    with pytest.raises(ValueError, match="groups"):
+        search.fit(rows, labels)
+
+
+@pytest.mark.slow
+def test_pruned_trials_have_no_score_for_folds_they_did_not_see(iris):
+    search = KerasSearchCV("mlp", n_trials=8, cv=4, epochs=2, refit=False).fit(*iris)
+    results = search.cv_results_
+    pruned = results["state"] == "pruned"
+    assert pruned.any()
+    assert np.isnan(results["mean_test_score"][pruned]).all()
+    assert not np.isnan(results["split0_test_score"]).all()
+    assert (results["rank_test_score"][pruned] > (~pruned).sum()).all()
+    with pytest.raises(NotFittedError, match="refit=False"):
+        search.predict(iris[0])
+
+
+@pytest.mark.slow
+def test_images_and_texts_are_taken(iris):
+    chance = np.random.default_rng(0)
+    labels = np.arange(60) % 2
+    images = chance.integers(0, 100, (60, 8, 8), np.uint8) + 100 * labels[:, None, None].astype(
+        "u1"
+    )
+    search = KerasSearchCV("lenet", n_trials=1, cv=2, epochs=15).fit(images, labels)
+    assert search.score(images, labels) > 0.9
+    texts = [f"{('bad', 'good')[n]} film {k}" for k, n in enumerate(labels)]
+    search = KerasSearchCV("bilstm", n_trials=1, cv=2, epochs=1).fit(texts, labels)
+    assert set(search.predict(["good film", "bad film"])) <= {0, 1}
+
+
+@pytest.mark.slow
+def test_a_home_keeps_the_study_and_the_same_fit_continues_it(iris, tmp_path):
+    make = {"space": "mlp", "cv": 2, "epochs": 1, "settings": TINY, "home": tmp_path}
+    first = KerasSearchCV(n_trials=1, **make).fit(*iris)
+    second = KerasSearchCV(n_trials=2, **make).fit(*iris)
+    assert first.study_.name == second.study_.name == "mlp-table"
+    assert len(load_study("mlp-table", home=tmp_path).trials) == 2
+    assert second.cv_results_["params"][0] == first.cv_results_["params"][0]
+
+
+# What scikit-learn asks of estimators, and a network trained in batches does not do.
+EXPECTED = {
+    "check_sample_weight_equivalence_on_dense_data": "a sample twice as heavy is not the same as"
+    " two samples where batches are drawn and epochs counted",
+}
+
+
+@pytest.mark.slow
+def test_scikit_learns_checks_of_estimators_pass():
+    search = KerasSearchCV("mlp", n_trials=1, cv=2, epochs=20, settings=TINY)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the checks' own making
+        found = check_estimator(search, expected_failed_checks=EXPECTED, on_fail=None, on_skip=None)
+    failed = [one["check_name"] for one in found if one["status"] == "failed"]
+    assert failed == []
+    assert {one["check_name"] for one in found if one["status"] == "xfail"} == set(EXPECTED)
+    assert sum(one["status"] == "passed" for one in found) > 40
+
+
+def test_frames_with_words_are_taken_as_they_are():
+    frame = pandas.DataFrame({"a": ["x", "y"] * 10, "b": range(20)})
+    train, test = train_test_split(frame, random_state=0)
+    search = KerasSearchCV("mlp")
+    assert search._checked(train, [0, 1, 1] * 5)[0] is train
+    assert search.n_features_in_ == 2
+    with pytest.raises(ValueError, match="feature names should match"):
+        search._checked_new(test[["a"]])
