@@ -195,16 +195,10 @@ def absolute(name: str) -> str:
 # The options of `Reading` that a format takes; the others are refused.
 _COLUMNS = ("target", "ignore", "types", "text", "groups", "weights", "time", "fold_column")
 OPTIONS: dict[str, tuple[str, ...]] = {
-<<<<<<< HEAD
     "csv": (*_COLUMNS, "decimal", "header"),
     "parquet": (*_COLUMNS, "decimal"),
     "jsonl": (*_COLUMNS, "decimal"),
-=======
-    "csv": (*_OF_TABLES, "header"),
-    "parquet": _OF_TABLES,
-    "jsonl": _OF_TABLES,
-    memory.KIND: _OF_TABLES,
->>>>>>> w-memory
+    memory.KIND: (*_COLUMNS, "decimal"),
 }
 
 

@@ -183,163 +183,15 @@ def _write(table: Table, part: Part, folder: Path, split: str) -> Taken:
     return rows.finished()
 
 
-<<<<<<< HEAD
-def _split(table: Table, taken: Taken, reading: Reading, folder: Path, origin: str) -> list[str]:
-=======
-class _Rows:
-    """Reads the rows of a part, batch after batch."""
-
-    def __init__(self, table: _Table, part: Part, *, with_extras: bool) -> None:
-        self._table, self._part, self._start = table, part, 0
-        self._labels: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
-        extras = table.roles.extras
-        self._extras = {
-            extra: [np.empty(0)]
-            for extra in extras
-            if (with_extras or extra == "weights") and extra != "groups"
-        }
-        self._groups: dict[str, int] = {}
-        self._of_group: list[NDArray[np.int64]] | None = (
-            [np.empty(0, np.int64)] if with_extras and "groups" in extras else None
-        )
-        self.taken = _Taken(self._labels[0], {})
-
-    def finished(self) -> _Taken:
-        if not self._start:
-            raise DataError(f"{self._part.name} must contain rows of data; it has only a header")
-        self.taken.labels = np.concatenate(self._labels)
-        self.taken.extras = {name: np.concatenate(read) for name, read in self._extras.items()}
-        if self._of_group is not None:
-            self.taken.extras["groups"] = np.concatenate(self._of_group)
-        return self.taken
-
-    def samples(self) -> Iterator[NDArray[Any]]:
-        read = self._pixels if self._table.kind == "image" else self._numbers
-        for batch in self._batches():
-            if batch.num_rows:
-                yield read(batch)
-                self._take_others(batch)
-
-    def texts(self) -> "Iterator[pa.Array]":
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        for batch in self._batches():
-            values = batch[self._table.names[0]]
-            if pa.types.is_dictionary(values.type):
-                values = values.cast(values.type.value_type)
-            yield pc.fill_null(values.cast(pa.large_string()), "")
-            self._take_others(batch)
-
-    def _batches(self) -> Batches:
-        import pyarrow as pa
-
-        table = self._table
-        wanted: dict[str, Any] = {}
-        if table.kind == "image":
-            wanted = dict.fromkeys(table.names, pa.uint8())
-        elif table.kind == "table":
-            wanted = {
-                reader.column.name: pa.float64()
-                for reader in table.layout.readers
-                if reader.column.type == NUMBER and reader.decimal == "."
-            }
-        extras = [name for extra, name in table.roles.extras.items() if self._has(extra)]
-        return self._part.read(
-            list(dict.fromkeys([table.roles.target, *table.names, *extras])), wanted
-        )
-
-    def _has(self, extra: str) -> bool:
-        return extra in self._extras or (extra == "groups" and self._of_group is not None)
-
-    def _numbers(self, batch: "pa.RecordBatch") -> NDArray[np.float64]:
-        rows = read_batch(self._part, self._table.layout.readers, batch, self._start)
-        for index, column in enumerate(self._table.layout.columns):
-            if column.type == CATEGORY and (unknown := int((rows[:, index] < 0).sum())):
-                self.taken.unknown[column.name] = self.taken.unknown.get(column.name, 0) + unknown
-        return rows
-
-    def _pixels(self, batch: "pa.RecordBatch") -> NDArray[np.uint8]:
-        import pyarrow as pa
-
-        names = self._table.names
-        pixels = np.empty((batch.num_rows, len(names)), np.uint8)
-        for index, name in enumerate(names):
-            values = batch[name]
-            if values.type == pa.uint8() and not values.null_count:
-                pixels[:, index] = values.to_numpy(zero_copy_only=False)
-                continue
-            found, wrong = numbers(values)
-            wrong |= ~((found >= 0) & (found <= 255) & (found == np.floor(found)))
-            if wrong.any():
-                row = min(
-                    int(faults.argmax()) for faults in self._pixel_faults(batch) if faults.any()
-                )
-                self._refuse_pixel(batch, row)
-            pixels[:, index] = found
-        return pixels.reshape(-1, *self._table.shape)
-
-    def _pixel_faults(self, batch: "pa.RecordBatch") -> Iterator[NDArray[np.bool_]]:
-        for name in self._table.names:
-            found, wrong = numbers(batch[name])
-            yield wrong | ~((found >= 0) & (found <= 255) & (found == np.floor(found)))
-
-    def _refuse_pixel(self, batch: "pa.RecordBatch", row: int) -> None:
-        faults = zip(self._table.names, self._pixel_faults(batch), strict=True)
-        name = next(name for name, wrong in faults if wrong[row])
-        text = words(batch[name].slice(row, 1))[0].as_py()
-        what = "is missing" if text is None else f"is {shortened(text)}"
-        raise DataError(
-            f"{self._part.place(self._start + row)}: `{name}` must be a pixel, a whole number within"
-            f" 0..255; it {what}. If these are not pixels, rename the columns, and they are read as"
-            " a table."
-        )
-
-    def _take_others(self, batch: "pa.RecordBatch") -> None:
-        roles = self._table.roles
-        labels = self._table.classes.numbers(batch[roles.target])
-        if (labels < 0).any():
-            self._refuse_label(batch[roles.target], int((labels < 0).argmax()))
-        self._labels.append(labels)
-        for extra, read in self._extras.items():
-            reader = self._table.extras[extra]
-            values, wrong = reader.read(batch[reader.column.name])
-            wrong |= np.isnan(values) | ((extra != "time") & (values < 0))
-            if wrong.any():
-                refuse_value(self._part, batch, int(wrong.argmax()), reader, self._start)
-            read.append(values)
-        if self._of_group is not None:
-            coded = words(batch[roles.extras["groups"]]).dictionary_encode()
-            known = [
-                self._groups.setdefault(name, len(self._groups))
-                for name in coded.dictionary.to_pylist()
-            ]
-            places = coded.indices.to_numpy(zero_copy_only=False)
-            self._of_group.append(np.array(known, np.int64)[places])
-        self._start += batch.num_rows
-
-    def _refuse_label(self, values: "pa.Array", row: int) -> None:
-        text = words(values.slice(row, 1))[0].as_py()
-        place, target = self._part.place(self._start + row), self._table.roles.target
-        if text is None:
-            raise DataError(f"{place}: `{target}` is missing. Fill it in, or leave the row out.")
-        raise DataError(
-            f"{place}: `{target}` must be one of the training part's labels,"
-            f" {listed(self._table.classes.names)}; it is {shortened(text)}. Leave the row out, or"
-            " add rows of that class to the training part."
-        )
-
-
 def _split(
-    table: _Table,
-    taken: _Taken,
+    table: Table,
+    taken: Taken,
     reading: Reading,
     folder: Path,
     origin: str,
     *,
     has_test: bool,
 ) -> list[str]:
->>>>>>> w-memory
     """Hold out a test part, write both, and return notices."""
     whole = folder / "train.npy"
     groups, notices = taken.extras.get("groups"), []
@@ -507,15 +359,12 @@ def read_rows(path: Path, columns: Sequence[Column], reading: Reading) -> NewRow
         DataError: it is no table, lacks a column, or has a value of another type; the message has
             the line.
     """
-<<<<<<< HEAD
-    part = open_table(path, reading).aligned([column.name for column in columns])
-=======
     return rows_of(open_table(path, reading), columns, reading)
 
 
 def rows_of(part: Part, columns: Sequence[Column], reading: Reading) -> NewRows:
     """Return the rows of a table for a model with these columns; as `read_rows`."""
->>>>>>> w-memory
+    part = part.aligned([column.name for column in columns])
     lacking = [column.name for column in columns if column.name not in part.names]
     if lacking:
         raise DataError(
