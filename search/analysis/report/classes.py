@@ -25,12 +25,15 @@ from search.analysis.report.style import (
 )
 from search.analysis.report.subject import NothingToDraw, Subject
 from search.analysis.report.words import trial_name
-from search.data import Dataset, load
+from search.data import Dataset, Reading, load
 from search.data.folds import Folds
+from search.data.inputs import columns_of
+from search.data.reading import Column
 from search.errors import DataError, FoldwiseError
 from search.tasks.classification import SCORES, Predictions
 from tracking.history import TrialHistory
 from tracking.home import StudyFolder
+from tracking.records import StudyStarted
 
 Counts = NDArray[np.int64]
 
@@ -281,7 +284,7 @@ def most_confidently_wrong(
     order = order[np.sort(firsts)][:MOST]
     if not len(order):
         return []
-    dataset = _same_dataset(study.dataset, home, data_dir)
+    dataset = _same_dataset(study, home, data_dir)
     labels = dataset.train_labels
     if len(labels) <= indices.max() or (labels[indices] != predictions.labels).any():
         raise DataError("the predictions' labels are not those of the dataset")
@@ -324,14 +327,21 @@ def _fits(part: Predictions, samples: int, classes: int) -> bool:
     return len(part.labels) == samples and bool(highest < classes)
 
 
-def _same_dataset(recorded: dict[str, Any], home: Path, data_dir: Path | None) -> Dataset:
-    name = recorded["name"]
+def _same_dataset(study: StudyStarted, home: Path, data_dir: Path | None) -> Dataset:
+    name, digest = study.dataset["name"], study.dataset["digest"]
     try:
-        dataset = load(name, home=home, data_dir=data_dir, download=False)
+        dataset = load(
+            name,
+            home=home,
+            data_dir=data_dir,
+            reading=Reading.of(study.settings),
+            digest=digest,
+            download=False,
+        )
     except (FoldwiseError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{reason.rstrip('.')}; name its folder with `--data-dir`") from error
-    if dataset.digest != recorded["digest"]:
+    if dataset.digest != digest:
         raise DataError(f"the dataset {name} on this machine is not the one the study began with")
     return dataset
 
@@ -341,15 +351,15 @@ def _sample(dataset: Dataset, samples: Any, index: int) -> Any:
         text = samples[index]
         return text if len(text) <= _LONGEST else f"{text[:_LONGEST].rstrip()} …"
     if dataset.kind == "table":
-        return _row(dataset.column_names, samples[index])
+        return _row(columns_of(dataset), samples[index])
     return _png(np.asarray(samples[index]))
 
 
-def _row(columns: Sequence[str], row: NDArray[Any]) -> list[tuple[str, str]]:
-    names = list(columns) or [f"column {n}" for n in range(1, len(row) + 1)]
-    pairs = [(name, f"{value:.5g}") for name, value in zip(names, row.tolist(), strict=False)]
-    more = len(pairs) - _COLUMNS
-    return pairs[:_COLUMNS] + ([("…", f"{more} more")] if more > 0 else [])
+def _row(columns: Sequence[Column], row: NDArray[Any]) -> list[tuple[str, str]]:
+    shown = zip(columns, row[:_COLUMNS].tolist(), strict=False)
+    pairs = [(column.name, column.shown(value)) for column, value in shown]
+    more = len(row) - _COLUMNS
+    return pairs + ([("…", f"{more} more")] if more > 0 else [])
 
 
 def _png(pixels: NDArray[np.uint8]) -> bytes:

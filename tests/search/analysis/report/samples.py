@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from search.data import load
+from search.data import Reading, load
 from search.data.splits import make_folds
 from search.tasks.classification import Predictions
 from tests.studies import StudyBuilder
@@ -13,15 +13,22 @@ from tracking.home import Home
 SURE = 0.99
 
 
-def study_on(home: Path, dataset: str = "digits", *, data_dir: Path | None = None) -> StudyBuilder:
+def study_on(
+    home: Path,
+    dataset: str = "digits",
+    *,
+    data_dir: Path | None = None,
+    reading: Reading | None = None,
+) -> StudyBuilder:
     """Write a study of one complete trial; of each fold it is sure and wrong about one sample."""
-    data, name = load(dataset, home=home, data_dir=data_dir), "study"
+    data, name = load(dataset, home=home, data_dir=data_dir, reading=reading), "study"
     folds = make_folds(np.asarray(data.train_labels), folds=2, seed=0)
     study = StudyBuilder(name)
     classes = list(data.classes)
     study.records[0].dataset.update(
         name=data.name, digest=data.digest, classes=classes, kind=data.kind, samples=folds.samples
     )
+    study.records[0].settings.update(reading.given if reading else {})
     study.session(1)
     size = len(classes)
     matrix = [

@@ -6,7 +6,7 @@ from PIL import Image
 
 from search.analysis.report.classes import most_confidently_wrong
 from search.analysis.report.subject import Subject
-from search.data import load
+from search.data import Reading, load
 from search.data.folds import Folds
 from search.errors import DataError
 from tests.search.analysis.report.samples import study_on
@@ -41,6 +41,24 @@ def test_rows_of_a_table_come_with_their_columns(tmp_path, wrong):
     file.write_text("\n".join(["width,height,label", *rows]) + "\n")
     first, _ = wrong(study_on(tmp_path, f"csv:{file}"))
     assert [name for name, _ in first.sample] == ["width", "height"]
+
+
+def test_values_of_a_row_come_as_they_are_in_the_file(tmp_path, wrong):
+    file = tmp_path / "table.csv"
+    cities, days = ("oslo", "bergen", ""), ("2024-05-01", "2024-05-02 06:30:00", "")
+    rows = [
+        f"{cities[n % 3]},{('no', 'yes')[n % 2]},{days[n // 2 % 3]},{1_700_000_000 + n},c{n % 2}"
+        for n in range(60)
+    ]
+    file.write_text("\n".join(["city,alive,seen,when,kind", *rows]) + "\n")
+    reading = Reading(target="kind", types={"when": "number"})
+    found = wrong(study_on(tmp_path, f"csv:{file}", reading=reading))
+    assert found
+    for entry in found:
+        sample = dict(entry.sample)
+        number = int(sample["when"]) - 1_700_000_000
+        assert [sample["city"], sample["alive"], sample["seen"]] == rows[number].split(",")[:3]
+        assert list(sample) == ["city", "alive", "seen", "when"]
 
 
 def test_texts_come_as_texts_and_long_ones_are_cut(tmp_path, wrong):
