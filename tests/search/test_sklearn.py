@@ -98,7 +98,7 @@ def test_the_refitted_model_predicts_and_scores(fitted, iris):
 
 @pytest.mark.slow
 def test_a_fitted_search_survives_pickling(fitted, iris):
-    again = pickle.loads(pickle.dumps(fitted))
+    again = pickle.loads(pickle.dumps(fitted))  # noqa: S301 # our own
     assert np.array_equal(again.predict_proba(iris[0]), fitted.predict_proba(iris[0]))
     assert again.best_params_ == fitted.best_params_
 

@@ -49,7 +49,7 @@ def code(found):
 def loaded(found):
     """Return an object as another process gets it."""
     passed = passed_as(reference_to(found, quiet))
-    return pickle.loads(pickle.dumps(passed)).load()
+    return pickle.loads(pickle.dumps(passed)).load()  # noqa: S301 # our own
 
 
 @pytest.mark.parametrize("shape", passed_space.SHAPES)

@@ -116,6 +116,14 @@ def test_groups_weights_and_times_may_be_apart(brought):
     assert not dataset.has_test
 
 
+def test_what_is_passed_beside_a_frame_does_not_replace_its_columns(brought):
+    frame = FRAME[["age"]].assign(groups=FRAME["town"], grape=FRAME["age"] * 2)
+    dataset, _ = brought((frame, FRAME["grape"]), groups=FRAME["patient"], test=False)
+    assert dataset.column_names == ("age", "groups", "grape")
+    assert dataset.classes == ("red", "white")
+    assert np.array_equal(dataset.train_extra("groups"), np.arange(40) // 4)
+
+
 def test_without_a_test_part_all_rows_are_for_training(brought):
     dataset, told = brought(FRAME[["age", "grape"]], {"target": "grape"}, test=False)
     assert np.array_equal(dataset.train_samples[:, 0], FRAME["age"])

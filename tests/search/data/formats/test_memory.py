@@ -70,6 +70,13 @@ def test_other_data_have_another_name(other):
     assert Given.of(data, **more).name(Reading()) != Given.of((ROWS, HALVES)).name(Reading())
 
 
+def test_other_test_parts_give_other_names():
+    names = [
+        Given.of((ROWS, HALVES), test=(ROWS[:4] + n, HALVES[:4])).name(Reading()) for n in range(2)
+    ]
+    assert names[0] != names[1]
+
+
 def test_other_options_of_reading_give_another_name():
     given = Given.of((ROWS, HALVES))
     assert given.name(Reading(target="a")) != given.name(Reading())
