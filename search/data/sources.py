@@ -170,7 +170,7 @@ FORMATS: dict[str, Find] = {
 }
 
 
-_OF_FILES = [kind for kind in FORMATS if kind != memory.KIND]
+OF_FILES = [kind for kind in FORMATS if kind != memory.KIND]
 
 
 def is_reference(name: str) -> bool:
@@ -226,7 +226,7 @@ def find(name: str, around: Surroundings) -> Found:
     if kind not in FORMATS or not rest.strip():
         shown = f"{kind}:" if kind in FORMATS else repr(kind)
         raise SettingsError(
-            f"`dataset` must be a name, or one of {', '.join(f'{f}:...' for f in _OF_FILES)};"
+            f"`dataset` must be a name, or one of {', '.join(f'{f}:...' for f in OF_FILES)};"
             f" got {name!r}: "
             + (f"name the data after {shown}" if kind in FORMATS else near_matches(kind, FORMATS))
         )

@@ -17,7 +17,6 @@ from spaces.declaring.declarations import Notify, declaration
 from spaces.declaring.fingerprint import Fingerprint, fingerprint
 from spaces.declaring.importing import Code, find
 from spaces.declaring.parameters import Boolean, Choice, Float, Int, Parameter, Params, SpaceError
-from spaces.declaring.passing import pass_on
 from spaces.declaring.space import DataSpec, Space
 from spaces.declaring.training import with_training
 from spaces.declaring.values import QUOTING, Value, chosen, read, same, split, value_text
@@ -59,6 +58,8 @@ def reference_to(space: Any, notify: Notify) -> str:
         module = sys.modules.get(place)
         if module is not None and space is getattr(module, attribute):
             return name
+    from spaces.declaring.passing import pass_on  # with NumPy, which most commands do not need
+
     return pass_on(space, notify)
 
 

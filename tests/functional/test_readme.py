@@ -11,7 +11,7 @@ import typer.main
 from search.cli.app import app
 from search.cli.output import DEFAULT_HOME
 from search.data import known
-from search.data.sources import FORMATS
+from search.data.sources import OF_FILES
 from search.executors import EXECUTORS
 from search.study.drivers.catalog import DRIVERS
 from search.study.pruners import PRUNERS
@@ -53,7 +53,7 @@ def test_every_command_in_the_tables_exists():
 
 
 CHOICES = {
-    "--dataset": {*FORMATS, *(entry.name for entry in known())},
+    "--dataset": {*OF_FILES, *(entry.name for entry in known())},
     "--driver": {*DRIVERS, *chain(*DRIVERS.values())},
     "--executor": EXECUTORS,
     "--objective": OBJECTIVES,
@@ -71,7 +71,7 @@ def test_every_choice_of_an_option_is_in_its_row_of_the_table(option):
 @pytest.mark.parametrize(
     ("option", "choices"),
     [
-        ("--dataset", FORMATS),
+        ("--dataset", OF_FILES),
         ("--driver", DRIVERS),
         ("--sampler", {*chain(*DRIVERS.values())}),
         ("--executor", EXECUTORS),
