@@ -5,12 +5,8 @@ import numpy as np
 import pytest
 
 from search.data.duplicates import families
-<<<<<<< HEAD
 from search.data.splits import make_folds
-=======
-from search.data.folds import make_folds
 from search.errors import SettingsError
->>>>>>> main
 from search.study.opening import OpenStudy, open_study
 from search.study.pruners import PRUNERS
 from search.study.pruners.racing import RacingPruner
