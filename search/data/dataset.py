@@ -374,7 +374,7 @@ def remembered(root: Path, name: str, stamp: Stamp, digest: str | None = None) -
     """
     if not stamp.files:
         return None
-    for dataset in kept(root, name):
+    for dataset in sorted(kept(root, name), key=lambda found: found.digest != digest):
         manifest = Manifest.read(dataset.folder)
         if manifest.digest == digest:  # whatever the options are called now
             is_it = any(old.files == stamp.files for old in manifest.stamps)

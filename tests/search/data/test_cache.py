@@ -3,11 +3,14 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from search.data import Dataset, load
+from search.data import Dataset, Reading, load
+from search.data.dataset import Manifest
 from search.errors import DataError
 
 MakeFolder = Callable[..., Path]
@@ -166,3 +169,26 @@ def test_a_column_that_was_renamed_has_its_new_name(tmp_path: Path, home: Path) 
     renamed = load(f"csv:{table}", home=home)
     assert renamed.column_names == ("breadth",)
     assert load(f"csv:{table}", home=home) == renamed
+
+
+def test_a_test_part_of_an_earlier_version_is_its_studies_alone(tmp_path: Path, home: Path) -> None:
+    path = tmp_path / "twice.npz"
+    rows = np.random.RandomState(0).normal(size=(20, 2))
+    np.savez(path, X=np.concatenate([rows, rows]), y=np.tile(np.arange(20) % 2, 2))
+    torn = load(f"npz:{path}", home=home, reading=Reading(allow_duplicates=True))
+    manifest = Manifest.read(torn.folder)
+    replace(manifest, format=1, stamps=(replace(manifest.stamps[0], reading=""),)).write(
+        torn.folder
+    )
+    new = load(f"npz:{path}", home=home)
+    assert new.digest != torn.digest
+    assert load(f"npz:{path}", home=home, digest=torn.digest).digest == torn.digest
+    assert load(f"npz:{path}", home=home).digest == new.digest
+    told: list[str] = []
+    again = load(
+        f"npz:{path}", home=home, reading=Reading(allow_duplicates=True), notify=told.append
+    )
+    assert again.digest == torn.digest
+    assert told[0].startswith("Getting npz:")
+    assert Manifest.read(torn.folder).stamps[0].reading == '{"allow_duplicates": true}'
+    assert load(f"npz:{path}", home=home).digest == new.digest

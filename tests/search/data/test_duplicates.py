@@ -8,7 +8,7 @@ import pytest
 
 from search.data import Dataset, load
 from search.data import arrays as description_pieces
-from search.data.duplicates import Repeats, find_duplicates
+from search.data.duplicates import Repeats, find_duplicates, numbered, related_groups
 from tests.search.data.tiny import tiny
 
 Make = Callable[..., Dataset]
@@ -135,3 +135,16 @@ def test_sst2_has_phrases_that_stand_twice_and_five_with_both_labels(home: Path)
     assert len(dataset.train_labels) - found.train.surplus == 66_978
     assert (found.train.conflicting_groups, found.shared) == (5, 0)
     assert len(found.droppable) == 376
+
+
+def test_missing_values_are_equal_whatever_their_bits() -> None:
+    other = np.array([0xFFF8000000000001], np.uint64).view(np.float64)[0]
+    rows = np.array([[1.0, np.nan], [1.0, other], [1.0, 0.0], [1.0, -0.0], [2.0, np.nan]])
+    assert numbered([rows]).tolist() == [0, 0, 1, 1, 2]
+
+
+def test_texts_are_together_with_equal_ones_and_those_that_contain_them() -> None:
+    found = related_groups(["a b c", "b c", "...", "x", "...", "!"])
+    assert found is not None
+    assert found.tolist() == [0, 0, 1, 2, 1, 3]
+    assert related_groups(["a", "b"]) is None

@@ -250,6 +250,7 @@ def test_a_study_of_texts_from_before_keeps_its_families_and_tears_them_by_its_l
     begin(study, settings=earlier(study), split={}, folds_digest=before.digest)
     again, _ = opened(tmp_path, f"npz:{path}", space="bilstm", study="old", limit_samples=61)
     assert again.folds.digest == before.digest
+    assert again.folds.groups is None  # inner parts are cut as they were
     assert torn(again.folds, groups) == 0
 
 
@@ -360,3 +361,13 @@ def test_of_rows_in_time_copies_leave_the_training_parts(tmp_path: Path) -> None
     assert torn(study.folds, np.arange(ROWS) // 2) == 0
     assert any(text.startswith("Training parts leave out up to") for text in told)
     assert Split.parse(str(study.settings.split)).is_single
+
+
+def test_copies_of_validated_samples_leave_the_training_parts_of_a_splitter(
+    tmp_path: Path,
+) -> None:
+    rows = copies()
+    dataset = table(tmp_path, a=rows[:, 0], b=rows[:, 1])
+    study, told = opened(tmp_path, dataset, splitter=KFold(3, shuffle=True, random_state=0))
+    assert torn(study.folds, np.arange(ROWS) // 2) == 0
+    assert any(text.startswith("Training parts leave out up to") for text in told)
