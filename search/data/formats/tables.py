@@ -24,7 +24,7 @@ from search.data.arrays import (
     write_part,
 )
 from search.data.checks import Contents, class_names
-from search.data.duplicates import numbered
+from search.data.duplicates import related_groups
 from search.data.folds import held_out, joined_groups
 from search.data.formats.archives import check_file, expanded, open_packed
 from search.data.formats.archives import reading as reading_file
@@ -120,7 +120,7 @@ def write_table(
         given["test"] = _like(given["test"], train, table)
     taken = {split: _write(table, part, folder, split) for split, part in given.items()}
     if "test" not in given:
-        notices += _split(table, taken["train"], reading, folder, train.name)
+        notices.append(_split(table, taken["train"], reading, folder, train.name))
     else:
         for split, part in taken.items():
             if part.texts is not None:
@@ -179,25 +179,14 @@ def _write(table: Table, part: Part, folder: Path, split: str) -> Taken:
     return rows.finished()
 
 
-def _split(table: Table, taken: Taken, reading: Reading, folder: Path, origin: str) -> list[str]:
-    """Hold out a test part, write both, and return notices."""
+def _split(table: Table, taken: Taken, reading: Reading, folder: Path, origin: str) -> str:
+    """Hold out a test part, write both, and return the notice."""
     whole = folder / "train.npy"
-    groups, notices = taken.extras.get("groups"), []
+    groups = taken.extras.get("groups")
     if not reading.allow_duplicates:
-        equal = _equal(taken, whole)
-        copies = len(equal) - len(np.unique(equal))
-        if copies:
-            groups = joined_groups(groups, equal)
-            notices.append(
-                f"{origin}: {copies:,} of {len(equal):,} rows are equal to an earlier one; equal"
-                " rows are never on both sides of a split (`--allow-duplicates` lifts that)."
-            )
-    try:
-        parts, notice = held_out(taken.labels, origin, groups=groups, time=taken.extras.get("time"))
-    except DataError as error:
-        if not notices:
-            raise
-        raise DataError(f"{error} {' '.join(notices)}") from error
+        held = map_array(whole) if taken.texts is None else taken.texts.to_pylist()
+        groups = joined_groups(groups, related_groups(held))
+    parts, notice = held_out(taken.labels, origin, groups=groups, time=taken.extras.get("time"))
     for split, chosen in parts.items():
         if table.kind == "text":
             _write_texts(folder, split, taken.texts, chosen)
@@ -208,15 +197,7 @@ def _split(table: Table, taken: Taken, reading: Reading, folder: Path, origin: s
         extras = {name: values[chosen] for name, values in taken.extras.items()}
         _finish(folder, split, taken.labels[chosen], extras)
     whole.unlink(missing_ok=True)
-    return [*notices, notice]
-
-
-def _equal(taken: Taken, whole: Path) -> NDArray[np.int64]:
-    """Return numbers, (n,), that are equal for equal samples."""
-    if taken.texts is None:
-        return numbered([map_array(whole)])
-    coded = taken.texts.combine_chunks().dictionary_encode()
-    return np.asarray(coded.indices.to_numpy(zero_copy_only=False), np.int64)
+    return notice
 
 
 def _finish(
