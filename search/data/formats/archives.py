@@ -5,6 +5,7 @@ import io
 import lzma
 import math
 import os
+import sys
 import warnings
 import zipfile
 import zlib
@@ -216,6 +217,10 @@ def _array(file: IO[bytes], size: int, what: str) -> NDArray[Any]:
             raise EOFError("it is cut short")
         rest[: len(piece)] = piece
         rest = rest[len(piece) :]
+    if array.dtype.kind == "U" and len(array):
+        codes = array.view(np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))
+        if codes.max() > sys.maxunicode:  # Python cannot make a str of it
+            raise ValueError("its texts hold characters that do not exist")
     return array.reshape(header.shape, order="F" if header.fortran else "C")
 
 

@@ -24,7 +24,7 @@ from search.data.arrays import (
     write_part,
 )
 from search.data.checks import Contents, class_names
-from search.data.duplicates import numbered
+from search.data.duplicates import related_groups
 from search.data.folds import held_out, joined_groups
 from search.data.formats.archives import check_file, expanded, open_packed
 from search.data.formats.archives import reading as reading_file
@@ -192,30 +192,17 @@ def _split(
     *,
     has_test: bool,
 ) -> list[str]:
-    """Hold out a test part, write both, and return notices."""
+    """Hold out a test part where one is wanted, write both, and return notices."""
     whole = folder / "train.npy"
-    groups, notices = taken.extras.get("groups"), []
+    groups = taken.extras.get("groups")
     if not reading.allow_duplicates:
-        equal = _equal(taken, whole)
-        copies = len(equal) - len(np.unique(equal))
-        if copies:
-            groups = joined_groups(groups, equal)
-            notices.append(
-                f"{origin}: {copies:,} of {len(equal):,} rows are equal to an earlier one; equal"
-                " rows are never on both sides of a split (`--allow-duplicates` lifts that)."
-            )
+        held = map_array(whole) if taken.texts is None else taken.texts.to_pylist()
+        groups = joined_groups(groups, related_groups(held))
     everything = np.arange(len(taken.labels))
     parts, told = {"train": everything, "test": everything[:0]}, list[str]()
-    try:
-        if has_test:
-            parts, notice = held_out(
-                taken.labels, origin, groups=groups, time=taken.extras.get("time")
-            )
-            told = [notice]
-    except DataError as error:
-        if not notices:
-            raise
-        raise DataError(f"{error} {' '.join(notices)}") from error
+    if has_test:
+        parts, notice = held_out(taken.labels, origin, groups=groups, time=taken.extras.get("time"))
+        told = [notice]
     for split, chosen in parts.items():
         if table.kind == "text":
             _write_texts(folder, split, taken.texts, chosen)
@@ -226,15 +213,7 @@ def _split(
         extras = {name: values[chosen] for name, values in taken.extras.items()}
         _finish(folder, split, taken.labels[chosen], extras)
     whole.unlink(missing_ok=True)
-    return [*notices, *told]
-
-
-def _equal(taken: Taken, whole: Path) -> NDArray[np.int64]:
-    """Return numbers, (n,), that are equal for equal samples."""
-    if taken.texts is None:
-        return numbered([map_array(whole)])
-    coded = taken.texts.combine_chunks().dictionary_encode()
-    return np.asarray(coded.indices.to_numpy(zero_copy_only=False), np.int64)
+    return told
 
 
 def _finish(

@@ -225,3 +225,32 @@ sys.exit(f"imported {heavy}" if heavy else 0)
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_options_for_reading_are_those_of_a_study(command: Command, tmp_path: Path) -> None:
+    path = tmp_path / "wine.csv"
+    rows = [
+        f"{i * i},{('north', 'south')[i % 2]},{('red', 'white')[i // 2 % 2]}" for i in range(40)
+    ]
+    path.write_text("\n".join(["acidity,slope,grape", *rows]))
+    code, out, err = command(f"csv:{path}")
+    assert (code, out) == (3, "")
+    assert "there are 3 columns: acidity, slope, grape" in err
+    code, out, _ = command(f"csv:{path}", "--target", "grape", "--ignore", "slope", "--json")
+    assert code == 0
+    document = json.loads(out)
+    assert [entry["name"] for entry in document["classes"]] == ["red", "white"]
+    assert [column["name"] for column in document["statistics"]["columns"]] == ["acidity"]
+
+
+@pytest.mark.parametrize("option", [("--types", "slope"), ("--decimal", ";"), ("--header", "2")])
+def test_a_wrong_option_for_reading_is_named(command: Command, option: tuple[str, str]) -> None:
+    code, _, err = command("csv:any.csv", *option)
+    assert code == 2
+    assert f"`{option[0]}`" in err
+
+
+def test_options_for_reading_need_a_dataset(command: Command) -> None:
+    code, _, err = command("--target", "grape")
+    assert code == 2
+    assert "`--target` is for one dataset; got none" in err
