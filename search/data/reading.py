@@ -125,6 +125,11 @@ class Reading:
         }
 
     @property
+    def of_rows(self) -> "Reading":
+        """What reading rows for a model needs, whose columns are known."""
+        return Reading(target=self.target, header=self.header, decimal=self.decimal)
+
+    @property
     def key(self) -> str:
         """The given options as a text that is equal for equal readings; empty for none."""
         return json.dumps(self.given, sort_keys=True) if self.given else ""

@@ -8,14 +8,18 @@ import pytest
 
 from search.cli.export import _printable
 from search.data.inputs import ImageEncoder, TableEncoder, TextEncoder
+from search.data.reading import Column
 from search.errors import DataError
 from search.export.folder import Labels, ModelFolder
 from search.export.predict import MAX_FILE_BYTES, predict_samples
 
+COLUMNS = (Column("width"), Column("height"))
 TEXTS = Labels(classes=("a", "b"), encoder=TextEncoder(("good", "bad"), length=5, size=10))
 LONG_TEXTS = Labels(classes=("a", "b"), encoder=TextEncoder(("good",), length=1_000_000, size=10))
 ROWS = Labels(
-    classes=("a", "b"), encoder=TableEncoder((1.0, 2.0), (3.0, 1e-300)), columns=("width", "height")
+    classes=("a", "b"),
+    encoder=TableEncoder((1.0, 2.0), (3.0, 1e-300)),
+    columns=COLUMNS,
 )
 IMAGES = Labels(classes=("a", "b"), encoder=ImageEncoder((8, 8, 1), (8, 8, 1)))
 

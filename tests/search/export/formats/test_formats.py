@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from search.data.inputs import ImageEncoder, TableEncoder, TextEncoder
+from search.data.reading import Column
 from search.errors import SettingsError
 from search.export.folder import Labels
 from search.export.formats import FORMATS, Difference, Samples, chosen_formats, default_formats
@@ -67,7 +68,7 @@ def rows() -> tuple[Any, Labels, Samples]:
     raw = np.array([[990, -0.5], [1015.5, -0.4999], [1000, -0.502]], np.float32)
     model = Sequential([layers.Input((2,)), layers.Dense(3, "sigmoid")])
     model.compile("sgd", "categorical_crossentropy")
-    labels = Labels(("a", "b", "c"), encoder, columns=("x", "y"))
+    labels = Labels(("a", "b", "c"), encoder, columns=(Column("x"), Column("y")))
     return model, labels, Samples(raw, encoder.encode(raw))
 
 
