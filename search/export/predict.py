@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 
 from search.data.arrays import Array
 from search.data.encoders import ImageEncoder, TableEncoder, TextEncoder
-from search.data.formats.columns import Reader
+from search.data.formats.columns import Reader, is_supported
 from search.data.formats.tables import read_rows
 from search.data.inputs import spec_of
 from search.data.pictures import flattened, open_picture, quiet_pillow
@@ -403,10 +403,13 @@ def encode_rows(folder: Path, rows: Mapping[str, Any]) -> Array:
         given = rows[column.name]
         try:
             values = pa.array(given, from_pandas=True)
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+            values = None
+        if values is None or not is_supported(values.type):
             raise DataError(
-                f"`{column.name}` must have values of one type; it has not ({error})"
-            ) from error
+                f"`{column.name}` must be a sequence of numbers, texts, truth values or dates, all"
+                " of one type; it is not"
+            )
         # Numbers are seconds, as dates are stored.
         is_stored = column.type == DATE and pa.types.is_primitive(values.type)
         is_stored = is_stored and not pa.types.is_temporal(values.type)
@@ -417,6 +420,9 @@ def encode_rows(folder: Path, rows: Mapping[str, Any]) -> Array:
             fault = reader.fault(str(values[row].as_py()))
             raise DataError(f"rows, row {row + 1}: `{column.name}` {fault}.")
         stored.append(found)
+    if len({len(values) for values in stored}) > 1:
+        counts = ", ".join(f"{len(values):,}" for values in stored)
+        raise DataError(f"rows must have as many values in each column; got {counts}")
     return _encoded(np.column_stack(stored), labels, "rows")
 
 
