@@ -296,15 +296,15 @@ def _text_facts(texts: TextStatistics) -> Facts:
 
 
 def _table_facts(rows: TableStatistics, dtype: str) -> Facts:
-    lowest = min(column.lowest for column in rows.columns)
-    highest = max(column.highest for column in rows.columns)
+    known = [each for c in rows.columns for each in (c.lowest, c.highest) if each is not None]
+    span = f"{dtype}, {_number(min(known))} to {_number(max(known))}" if known else dtype
     missing = f"{rows.missing:,}" if rows.missing else "none"
     constant, names = rows.constant_columns, "none"
     if constant:
         more = f" and {len(constant) - FEW_NAMES:,} more" if len(constant) > FEW_NAMES else ""
         names = f"{len(constant):,}: {', '.join(constant[:FEW_NAMES])}{more}"
     return [
-        ("values", f"{dtype}, {_number(lowest)} to {_number(highest)}, {missing} missing"),
+        ("values", f"{span}, {missing} missing"),
         ("constant columns", names),
     ]
 
@@ -374,7 +374,8 @@ def _print_columns(rows: TableStatistics) -> None:
     made = table("column", *numbers, right=numbers)
     for column in rows.columns[:MOST_COLUMNS]:
         values = (column.lowest, column.mean, column.std, column.highest)
-        made.add_plain_row(column.name, *map(_number, values))
+        texts = ("" if value is None else _number(value) for value in values)
+        made.add_plain_row(column.name, *texts)
     console.print()
     console.print(made)
     rest = len(rows.columns) - MOST_COLUMNS
