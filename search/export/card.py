@@ -25,13 +25,14 @@ _ENCODED = {
     " `labels.json` has the same words) is token n + 1, any other word is token 1; token 0 pads"
     " the end, up to `length` tokens. Formats whose input is `texts` do this themselves.",
     "table": "A row is encoded column by column, in the order of `columns` in `labels.json`;"
-    " `search.export.predict.encode_rows(FOLDER, FRAME)` does it. A number, a truth value (0 or 1)"
-    " or a date (seconds since 1970, UTC) is one input: in float64 minus its `means`, divided by its"
-    " `deviations`; 0 where it is missing. A category is an input for each of its `categories`, 1 or"
-    " 0; all are 0 for an unknown one. A column with a fraction p in `missing` has one more input"
-    " after these, 1 where the value is missing, else 0; unless the column is a category, minus p,"
-    " divided by the root of p (1 - p). What the training data lack stays 0: categories in"
-    " `unseen`, the added input where p is 0, and all of a column without categories where p is 1."
+    " `search.export.predict.encode_rows(FOLDER, FRAME)` does it. A number, a truth value (0"
+    " or 1) or a date (seconds since 1970, UTC) is one input: in float64 minus its `means`,"
+    " divided by its `deviations`; 0 where it is missing. A category is an input for each of"
+    " its `categories`, 1 or 0; all are 0 for an unknown one. A column with a fraction p in"
+    " `missing` has one more input after these, 1 where the value is missing, else 0; unless"
+    " the column is a category, minus p, divided by the root of p (1 - p). What the training"
+    " data lack stays 0: categories in `unseen`, the added input where p is 0, and all of a"
+    " column without categories where p is 1."
     " The `serve` signature of a SavedModel does all this itself.",
 }
 

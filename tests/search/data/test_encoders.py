@@ -164,6 +164,45 @@ def test_what_is_unknown_or_missing_for_the_first_time_counts_as_nothing():
     ]
 
 
+def as_the_card_says(document, row):
+    """Return one row's inputs by the words of the model card, from the JSON of an encoder."""
+    found = []
+    count = len(document["means"])
+    categories = document.get("categories", [0] * count)
+    missing = document.get("missing", [None] * count)
+    unseen = {tuple(pair) for pair in document.get("unseen", [])}
+    for column, value in enumerate(row):
+        absent, share = math.isnan(value), missing[column]
+        if categories[column]:
+            known = range(categories[column])
+            found += [float(k == value and (column, k) not in unseen) for k in known]
+        else:
+            mean, deviation = document["means"][column], document["deviations"][column]
+            found.append(0.0 if absent or share == 1 else (value - mean) / deviation)
+        if share is None:
+            continue
+        if share == 0 or (share == 1 and not categories[column]):
+            found.append(0.0)
+        elif categories[column]:
+            found.append(float(absent))
+        else:
+            found.append((absent - share) / math.sqrt(share * (1 - share)))
+    return found
+
+
+@pytest.mark.parametrize("part", [slice(0, 40), slice(0, 6), slice(10, 13), slice(20, 21)])
+def test_labels_json_says_enough_to_encode_a_row(part):
+    rows = table_of(4)
+    rows[::9, 1] = rows[::7, 4] = -1
+    rows[10:13, 0] = rows[10:13, 1] = NAN
+    encoder = TableEncoder.fitted(
+        rows, np.arange(40)[part], COLUMNS, (True, True, True, False, False)
+    )
+    document = json.loads(json.dumps(encoder.to_json()))
+    expected = [as_the_card_says(document, row) for row in rows.tolist()]
+    np.testing.assert_allclose(encoder.encode(rows), expected, rtol=1e-6, atol=1e-7)
+
+
 def test_numbers_without_a_deviation_are_refused_by_the_name_of_their_column():
     rows = np.array([[1.7e308, 1], [-1.7e308, 2]])
     with pytest.raises(DataError, match=r"column far must .* `--ignore far`"):

@@ -238,6 +238,29 @@ def test_an_image_model_refuses_what_is_no_picture(tmp_path, refusal):
 
 
 @pytest.mark.slow
+def test_a_model_exported_by_the_first_version_predicts_as_it_did(tmp_path):
+    import keras
+    from keras import Sequential, layers
+
+    from tests.search.export.test_folder import FIRST
+
+    folder = ModelFolder(tmp_path)
+    keras.utils.set_random_seed(0)
+    model = Sequential([layers.Input((2,)), layers.Dense(2, "softmax")])
+    model.save(folder.model)
+    document = json.loads(FIRST)
+    document["files"]["model.keras"]["sha256"] = folder.model_sha256()
+    folder.write("labels.json", json.dumps(document))
+    rows = np.array([[3.25, 101.5], [7.5, 130.0]])
+    (tmp_path / "rows.csv").write_text("length,weight\n101.5,3.25\n130,7.5\n")
+    found = predict_samples(tmp_path, [str(tmp_path / "rows.csv")], top=2)
+    means, deviations = (np.array(document["input"][name]) for name in ("means", "deviations"))
+    expected = np.asarray(model(((rows - means) / deviations).astype(np.float32)))
+    probabilities = [[dict(item.classes)[name] for name in "01"] for item in found]
+    np.testing.assert_allclose(probabilities, expected, atol=1e-6)
+
+
+@pytest.mark.slow
 def test_labels_that_do_not_fit_their_model_are_refused(tmp_path):
     from keras import Sequential, layers
 
