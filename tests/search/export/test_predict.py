@@ -83,7 +83,7 @@ def test_a_text_longer_than_a_file_name_may_be_is_a_text(tmp_path, monkeypatch):
         ("1,1e39", "too far from those the model was trained on"),
         ("1,inf", "line 2: `height` must be finite"),
         ("1,x", "line 2: `height` must be a number; it is 'x'"),
-        ("1," + "9" * 100_000, "line 2: `height` must be within the range of float64"),
+        ("1," + "9" * 100_000, "line 2: `height` must be within"),
         ("1", "line 2"),
         ("1,3", "too far from those the model was trained on"),
         ('"' + "x" * 200_000, "line 2: quotes must be closed"),
@@ -213,7 +213,7 @@ def test_rows_in_memory_are_encoded_as_those_in_a_file(tmp_path):
         ({"width": [[1]]}, "`width` must be a sequence of numbers, texts"),
         ({"width": [object()]}, "`width` must be a sequence of numbers, texts"),
         ({"alive": ["perhaps"]}, "`alive` must be no or yes; it is 'perhaps'"),
-        ({"width": [1e300]}, "too far from those"),
+        ({"width": [1e100]}, "too far from those"),
         ({"width": [1, 2]}, "as many values in each column"),
     ],
 )
