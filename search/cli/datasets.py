@@ -14,11 +14,13 @@ from search.data.description import (
     LONG,
     TEST_NOTE,
     ClassCounts,
+    ColumnStatistics,
     Description,
     ImageStatistics,
     TableStatistics,
     TextStatistics,
 )
+from search.data.reading import DATE, NUMBER, Column
 from search.study.settings import StudySettings, validate
 
 if TYPE_CHECKING:
@@ -296,15 +298,15 @@ def _text_facts(texts: TextStatistics) -> Facts:
 
 
 def _table_facts(rows: TableStatistics, dtype: str) -> Facts:
-    lowest = min(column.lowest for column in rows.columns)
-    highest = max(column.highest for column in rows.columns)
+    known = [each for c in rows.columns for each in (c.lowest, c.highest) if each is not None]
+    span = f"{dtype}, {_number(min(known))} to {_number(max(known))}" if known else dtype
     missing = f"{rows.missing:,}" if rows.missing else "none"
     constant, names = rows.constant_columns, "none"
     if constant:
         more = f" and {len(constant) - FEW_NAMES:,} more" if len(constant) > FEW_NAMES else ""
         names = f"{len(constant):,}: {', '.join(constant[:FEW_NAMES])}{more}"
     return [
-        ("values", f"{dtype}, {_number(lowest)} to {_number(highest)}, {missing} missing"),
+        ("values", f"{span}, {missing} missing"),
         ("constant columns", names),
     ]
 
@@ -370,16 +372,38 @@ def _print_classes(classes: tuple[ClassCounts, ...]) -> None:
 
 
 def _print_columns(rows: TableStatistics) -> None:
+    shown = rows.columns[:MOST_COLUMNS]
     numbers = ("lowest", "mean", "std", "highest")
-    made = table("column", *numbers, right=numbers)
-    for column in rows.columns[:MOST_COLUMNS]:
-        values = (column.lowest, column.mean, column.std, column.highest)
-        made.add_plain_row(column.name, *map(_number, values))
+    more = ("type", "missing") if any(c.missing or c.type != NUMBER for c in shown) else ()
+    frequent = ("most frequent",) if any(column.frequent for column in shown) else ()
+    right = (*numbers, "missing")
+    made = table("column", *more, *numbers, *frequent, right=right)
+    for column in shown:
+        texts = (column.type, f"{column.missing:,}")[: len(more)]
+        made.add_plain_row(
+            column.name, *texts, *_moments(column), *(_frequent(column) for _ in frequent)
+        )
     console.print()
     console.print(made)
     rest = len(rows.columns) - MOST_COLUMNS
     if rest > 0:
         console.print(f"[dim]{rest:,} more columns; `--json` has all.[/]")
+
+
+def _moments(column: ColumnStatistics) -> list[str]:
+    """Return lowest, mean, standard deviation and highest of a column; blank where it has none."""
+    values = (column.lowest, column.mean, column.std, column.highest)
+    texts = ["" if value is None else _number(value) for value in values]
+    if column.type == DATE and column.std is not None:
+        texts = ["" if v is None else Column(column.name, DATE).shown(round(v)) for v in values]
+        texts[2] = f"{_number(column.std / 86400)} days"
+    return texts
+
+
+def _frequent(column: ColumnStatistics) -> str:
+    words = [f"{word} {count:,}" for word, count in column.frequent[:FEW_NAMES]]
+    known = max(column.categories, len(column.frequent))
+    return ", ".join(words) + (f" and {known - FEW_NAMES:,} more" if known > FEW_NAMES else "")
 
 
 def _many(count: int, thing: str) -> str:

@@ -248,7 +248,7 @@ def predict(
         list[str],
         typer.Argument(
             metavar="INPUT...",
-            help="Picture files; texts, or files with one text a line; or CSV files.",
+            help="Picture files; texts, or files with one text a line; or files with rows.",
         ),
     ],
     top: Annotated[int, typer.Option(min=1, help="Number of most probable classes to list.")] = 1,
@@ -265,10 +265,15 @@ def predict(
     json: AsJson = False,
 ) -> None:
     """Predict the classes of pictures, texts or rows of a table, with probabilities."""
-    from search.cli.output import console, print_json, table
+    from search.cli.output import console, notice, print_json, table
     from search.export.predict import predict_samples
 
-    found = predict_samples(model, inputs, top=top, invert=invert, space=space, home=home)
+    def tell(text: str) -> None:
+        notice(_printable(text))
+
+    found = predict_samples(
+        model, inputs, top=top, invert=invert, space=space, home=home, notify=tell
+    )
     if not invert:
         _mention_inverted([item.sample for item in found if item.inverted])
     if json:

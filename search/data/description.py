@@ -4,6 +4,7 @@ Of the test set it has only the number of samples, the classes and the duplicate
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 from search.data.arrays import Texts, pieces, words_of
 from search.data.dataset import Dataset
 from search.data.duplicates import Duplicates, find_duplicates
+from search.data.inputs import columns_of
+from search.data.reading import CATEGORY, NUMBER, Column
 from spaces import TextInput
 
 LEVELS = 256
@@ -124,19 +127,37 @@ def _by_brightness(
 
 
 @dataclass(frozen=True)
-class Column:
-    """Statistics of one column over all training rows."""
+class ColumnStatistics:
+    """Statistics of one column over all training rows.
+
+    Attributes:
+        name: its name.
+        lowest: smallest of its values; None for categories, and if all values are missing.
+        mean: of the values; of truth values the fraction of true ones.
+        std: their standard deviation.
+        highest: largest of its values.
+        type: `number`, `category`, `truth` or `date`, which is in seconds since 1970 (UTC).
+        missing: number of missing values.
+        categories: number of categories that occur; 0 for other types.
+        frequent: of a category or truth column the most frequent words and how often they occur.
+    """
 
     name: str
-    lowest: float
-    mean: float
-    std: float
-    highest: float
+    lowest: float | None
+    mean: float | None
+    std: float | None
+    highest: float | None
+    type: str = NUMBER
+    missing: int = 0
+    categories: int = 0
+    frequent: tuple[tuple[str, int], ...] = ()
 
     @property
     def constant(self) -> bool:
-        """Whether it has the same value in all rows."""
-        return self.lowest == self.highest
+        """Whether it has the same value, or none, in all rows."""
+        if self.type == CATEGORY:
+            return self.categories + bool(self.missing) <= 1
+        return self.lowest == self.highest and (self.lowest is None or not self.missing)
 
 
 @dataclass(frozen=True)
@@ -144,12 +165,12 @@ class TableStatistics:
     """Statistics over all training rows.
 
     Attributes:
-        missing: number of values that are not finite.
+        missing: number of missing values.
         columns: statistics of each column, in order.
     """
 
     missing: int
-    columns: tuple[Column, ...]
+    columns: tuple[ColumnStatistics, ...]
 
     @property
     def constant_columns(self) -> tuple[str, ...]:
@@ -165,33 +186,62 @@ class TableStatistics:
         }
 
 
-def describe_table(rows: NDArray[np.floating], columns: tuple[str, ...]) -> TableStatistics:
+def describe_table(rows: NDArray[np.floating], columns: Sequence[Column]) -> TableStatistics:
     """Return the statistics of rows.
 
     Args:
         rows: (n, columns), memory-mapped; read twice in pieces.
-        columns: their names; empty: numbered from 1.
+        columns: of the rows.
     """
-    lowest, highest = np.full((2, rows.shape[1]), [[np.inf], [-np.inf]])
-    total, missing = np.zeros(rows.shape[1]), 0
+    count = rows.shape[1]
+    lowest, highest = np.full(count, np.nan), np.full(count, np.nan)
+    total, missing = np.zeros(count), np.zeros(count, np.int64)
+    words = {n: np.zeros(len(c.words), np.int64) for n, c in enumerate(columns) if c.words}
     for _, piece in pieces(rows):
-        missing += int((~np.isfinite(piece)).sum())
-        lowest, highest = np.minimum(lowest, piece.min(0)), np.maximum(highest, piece.max(0))
-        total += piece.sum(axis=0, dtype=np.float64)
-    mean = total / len(rows)
+        absent = np.isnan(piece)
+        missing += absent.sum(axis=0)
+        lowest = np.fmin(lowest, np.fmin.reduce(piece, axis=0))
+        highest = np.fmax(highest, np.fmax.reduce(piece, axis=0))
+        total += np.where(absent, 0, piece).sum(axis=0, dtype=np.float64)
+        for number, found in words.items():
+            known = piece[:, number][piece[:, number] >= 0].astype(np.int64)
+            found += np.bincount(known, minlength=len(found))
+    given = len(rows) - missing
+    mean = np.divide(total, given, out=np.full(count, np.nan), where=given > 0)
     # A second pass: the mean of squares minus the square of the mean would cancel.
-    squares = np.zeros(rows.shape[1])
+    squares = np.zeros(count)
     for _, piece in pieces(rows):
-        squares += ((piece - mean) ** 2).sum(axis=0)
-    std = np.sqrt(squares / len(rows))
-    numbers = (part.tolist() for part in (lowest, mean, std, highest))
-    names = column_names(columns, rows.shape[1])
-    return TableStatistics(missing, tuple(map(Column, names, *numbers)))
+        squares += np.nan_to_num((piece - mean) ** 2).sum(axis=0)
+    std = np.sqrt(np.divide(squares, given, out=np.full(count, np.nan), where=given > 0))
+    moments = np.column_stack([lowest, mean, std, highest]).tolist()
+    return TableStatistics(
+        int(missing.sum()),
+        tuple(
+            _column_statistics(column, moments[n], int(missing[n]), words.get(n))
+            for n, column in enumerate(columns)
+        ),
+    )
 
 
-def column_names(columns: tuple[str, ...], count: int) -> tuple[str, ...]:
-    """Return the names of a table's columns; without names, their numbers from 1."""
-    return columns or tuple(f"column {number}" for number in range(1, count + 1))
+def _column_statistics(
+    column: Column, moments: Sequence[float], missing: int, words: NDArray[np.int64] | None
+) -> ColumnStatistics:
+    lowest, mean, std, highest = (
+        None if value != value or column.type == CATEGORY else value for value in moments
+    )
+    counts = [] if words is None else list(zip(column.words, words.tolist(), strict=True))
+    counts = sorted((pair for pair in counts if pair[1]), key=lambda pair: -pair[1])
+    return ColumnStatistics(
+        column.name,
+        lowest,
+        mean,
+        std,
+        highest,
+        type=column.type,
+        missing=missing,
+        categories=len(counts) if column.type == CATEGORY else 0,
+        frequent=tuple(counts[:MOST_FREQUENT]),
+    )
 
 
 LONG = TextInput().length  # words; a text space's default length
@@ -392,5 +442,5 @@ def _statistics(dataset: Dataset, labels: NDArray[np.int64]) -> Statistics:
     if isinstance(samples, Texts):
         return describe_texts(samples)
     if dataset.kind == "table":
-        return describe_table(samples, dataset.column_names)
+        return describe_table(samples, columns_of(dataset))
     return describe_images(samples, labels, dataset.classes)

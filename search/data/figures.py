@@ -19,6 +19,7 @@ from search.data.description import Description
 from search.data.figures_arrays import (
     class_means_figure,
     columns_figure,
+    has_correlation,
     largest_classes,
     of_classes,
     pixels_figure,
@@ -101,7 +102,10 @@ def write_pictures(description: Description, folder: Path) -> Pictures:
         except OSError as error:
             raise _refusal(folder, error) from error
         paths.append(path)
-    return Pictures(tuple(paths), _LEFT_OUT[description.dataset.kind])
+    notes = _LEFT_OUT[description.dataset.kind]
+    if description.dataset.kind == "table" and not has_correlation(description):
+        notes = (*notes, "No correlation.png: all columns are categories.")
+    return Pictures(tuple(paths), notes)
 
 
 def figures(description: Description) -> Iterator[tuple[str, Figure]]:
@@ -116,7 +120,7 @@ def figures(description: Description) -> Iterator[tuple[str, Figure]]:
             counts = WordCounts.of(description.dataset)
             yield "lengths.png", lengths_figure(description, counts)
             yield "words.png", words_figure(description, counts)
-        case _:
+        case _ if has_correlation(description):
             yield CORRELATION, columns_figure(description)
 
 

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from search.data.arrays import pieces
-from search.data.description import Description, column_names
+from search.data.description import Description
+from search.data.inputs import columns_of
+from search.data.reading import CATEGORY, Column
 from tracking.plots.style import (
     GREY,
     PAPER,
@@ -160,13 +162,15 @@ def _class_means(
 
 
 def correlation(rows: Rows) -> Correlation:
-    """Return the correlation of every two features.
+    """Return the correlation of every two features, over the samples that have both.
 
     Args:
         rows: gives all samples anew each time it is called.
     """
-    total, count = 0.0 * next(rows()).sum(axis=0, dtype=np.float64), 0
+    total, count = np.zeros(next(rows()).shape[1]), 0
     for piece in rows():
+        if np.isnan(piece).any():
+            return _correlation_with_gaps(rows)
         total, count = total + piece.sum(axis=0, dtype=np.float64), count + len(piece)
     mean, products = total / count, np.zeros((len(total), len(total)))
     for piece in rows():
@@ -178,18 +182,57 @@ def correlation(rows: Rows) -> Correlation:
     return matrix
 
 
+def _correlation_with_gaps(rows: Rows) -> Correlation:
+    total, given = 0.0, 0
+    for piece in rows():
+        total, given = total + np.nansum(piece, axis=0), given + (~np.isnan(piece)).sum(axis=0)
+    mean = total / np.maximum(given, 1)
+    size = len(mean)
+    counts, sums, squares, products = (np.zeros((size, size)) for _ in range(4))
+    for piece in rows():
+        there = (~np.isnan(piece)).astype(np.float64)
+        centred = np.nan_to_num(piece - mean)
+        counts += there.T @ there
+        sums += centred.T @ there  # of each feature over the samples that have the other one
+        squares += (centred**2).T @ there
+        products += centred.T @ centred
+    with np.errstate(invalid="ignore", divide="ignore"):
+        of_pair = sums / counts
+        std = np.sqrt(np.maximum(squares / counts - of_pair**2, 0))
+        std = np.where(std > NEVER_CHANGES * np.abs(mean)[:, np.newaxis], std, np.nan)
+        covariance = products / counts - of_pair * of_pair.T
+        matrix: Correlation = np.clip(covariance / (std * std.T), -1, 1)
+    return matrix
+
+
+def has_correlation(description: Description) -> bool:
+    """Return whether a table has columns of which a correlation can be drawn."""
+    return bool(_measured(columns_of(description.dataset)))
+
+
 def columns_figure(description: Description) -> Figure:
-    """Draw the correlation of a table's columns; of very many the first `MOST_COLUMNS`."""
-    rows = description.dataset.train_samples
-    shown = min(description.shape[0], MOST_COLUMNS)
-    matrix = correlation(lambda: (piece[:, :shown] for _, piece in pieces(np.asarray(rows))))
-    names = class_names(
-        column_names(description.dataset.column_names, description.shape[0])[:shown]
-    )
+    """Draw the correlation of a table's columns, of very many the first `MOST_COLUMNS`.
+
+    Categories have none and are left out. Of two columns with gaps, the rows that have both count.
+    """
+    rows, columns = np.asarray(description.dataset.train_samples), columns_of(description.dataset)
+    measured = _measured(columns)
+    shown = measured[:MOST_COLUMNS]
+    matrix = correlation(lambda: (piece[:, shown] for _, piece in pieces(rows)))
+    names = class_names(tuple(columns[number].name for number in shown))
     title = f"{plain(description.dataset.title)}: correlation of the columns"
-    if shown < description.shape[0]:
-        title += f" (the first {shown:,} of {description.shape[0]:,})"
+    left = f", {len(columns) - len(measured):,} of categories left out"
+    more = left if len(measured) < len(columns) else ""
+    if len(shown) < len(measured):
+        title += f" (the first {len(shown):,} of {len(measured):,}{more})"
+    elif more:
+        title += f" ({more.removeprefix(', ')})"
     return _matrix_figure(matrix, names, title)
+
+
+def _measured(columns: Sequence[Column]) -> list[int]:
+    """Return the columns, by index, whose values are more or less of something."""
+    return [number for number, column in enumerate(columns) if column.type != CATEGORY]
 
 
 def pixels_figure(description: Description) -> Figure:

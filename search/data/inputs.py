@@ -1,16 +1,28 @@
-"""Encoders: from a dataset's samples to a model's input, fitted on a training part alone."""
+"""The training samples of a dataset as the models of a space receive them."""
 
+import shlex
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from search.data import Dataset, prepare_images
-from search.data.arrays import Array, words_of
+from search.data import Dataset
+from search.data.arrays import PIECE_BYTES, Array, pieces, words_of
+from search.data.encoders import (
+    FIRST_WORD,
+    PADDING,
+    UNKNOWN,
+    Encoder,
+    ImageEncoder,
+    TableEncoder,
+    TextEncoder,
+    encoder_from_json,
+)
+from search.data.reading import CATEGORY, Column
+from search.errors import SettingsError
 from spaces import (
     PIXEL_RANGES,
     DataSpec,
@@ -25,171 +37,26 @@ from spaces import (
 )
 from tracking.text import Notify
 
-PADDING, UNKNOWN = 0, 1
-FIRST_WORD = 2
+__all__ = [
+    "FIRST_WORD",
+    "PADDING",
+    "UNKNOWN",
+    "Encoder",
+    "ImageEncoder",
+    "Inputs",
+    "TableEncoder",
+    "TextEncoder",
+    "columns_of",
+    "data_spec",
+    "encoder_from_json",
+    "make_inputs",
+    "space_on",
+    "spec_of",
+    "table_width",
+]
 
-
-class Encoder(ABC):
-    """Turns samples of one kind into a model's input."""
-
-    @property
-    @abstractmethod
-    def input_shape(self) -> tuple[int, ...]:
-        """Shape of one encoded sample."""
-
-    @property
-    def vocabulary_size(self) -> int:
-        """Number of tokens, padding and unknown included; 0 unless the samples are texts."""
-        return 0
-
-    @abstractmethod
-    def encode(self, samples: Any) -> Array:
-        """Return the model's input, `(n, *input_shape)`, for a dataset's samples."""
-
-    @abstractmethod
-    def to_json(self) -> dict[str, Any]:
-        """Return the JSON that `encoder_from_json` reads, with its `kind`."""
-
-
-@dataclass(frozen=True)
-class ImageEncoder(Encoder):
-    """Pads or resizes images.
-
-    Attributes:
-        native_shape: (height, width, channels) of the dataset's own images.
-        input_shape: (height, width, channels) of the model's input.
-        scaled: whether pixels become float32 0..1; else they stay uint8 0..255.
-    """
-
-    native_shape: tuple[int, ...]
-    shape: tuple[int, ...]
-    scaled: bool = False
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Shape of one encoded image: (height, width, channels)."""
-        return self.shape
-
-    def encode(self, samples: Array) -> Array:
-        """Return the model's input for images `(n, *native_shape)`, uint8."""
-        height, width, channels = self.shape
-        return self.scale(prepare_images(samples, ImageInput((height, width), channels)))
-
-    def scale(self, images: Array) -> Array:
-        """Return uint8 images as float32 0..1 if `scaled`, else unchanged."""
-        return images.astype(np.float32) / np.float32(255) if self.scaled else images
-
-    def to_json(self) -> dict[str, Any]:
-        """Return kind, shapes and scale."""
-        return {
-            "kind": "image",
-            "native_shape": list(self.native_shape),
-            "input_shape": list(self.shape),
-            "scaled": self.scaled,
-        }
-
-
-@dataclass(frozen=True)
-class TextEncoder(Encoder):
-    """Turns texts into token numbers: 0 pads at the end, 1 is any word not in the vocabulary.
-
-    Attributes:
-        words: the vocabulary, most frequent first; the first is token 2.
-        length: tokens kept of a text, from its beginning.
-        size: number of tokens the model is built for; at least `len(words) + 2`.
-    """
-
-    words: tuple[str, ...]
-    length: int
-    size: int
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Shape of one encoded text: (length,)."""
-        return (self.length,)
-
-    @property
-    def vocabulary_size(self) -> int:
-        """Number of tokens the model is built for."""
-        return self.size
-
-    def encode(self, samples: Sequence[str]) -> Array:
-        """Return the tokens of texts, int32 `(n, length)`."""
-        tokens = np.full((len(samples), self.length), PADDING, np.int32)
-        for row, text in enumerate(samples):
-            found = [self._numbers.get(word, UNKNOWN) for word in words_of(text)[: self.length]]
-            tokens[row, : len(found)] = found
-        return tokens
-
-    def to_json(self) -> dict[str, Any]:
-        """Return kind, length and vocabulary."""
-        return {
-            "kind": "text",
-            "length": self.length,
-            "size": self.size,
-            "vocabulary": list(self.words),
-        }
-
-    @cached_property
-    def _numbers(self) -> dict[str, int]:
-        return {word: number for number, word in enumerate(self.words, start=FIRST_WORD)}
-
-
-@dataclass(frozen=True)
-class TableEncoder(Encoder):
-    """Standardises each column: minus its mean, divided by its standard deviation.
-
-    Attributes:
-        means: of each column, over the training part.
-        deviations: standard deviation of each column over the training part; 1 if it is constant.
-    """
-
-    means: tuple[float, ...]
-    deviations: tuple[float, ...]
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Shape of one row: (columns,)."""
-        return (len(self.means),)
-
-    def encode(self, samples: Array) -> Array:
-        """Return rows `(n, columns)` standardised, float32."""
-        centred = np.asarray(samples, np.float64) - np.array(self.means)
-        rows: Array = (centred / np.array(self.deviations)).astype(np.float32)
-        return rows
-
-    def to_json(self) -> dict[str, Any]:
-        """Return kind, means and standard deviations."""
-        return {
-            "kind": "table",
-            "means": list(self.means),
-            "deviations": list(self.deviations),
-        }
-
-
-def encoder_from_json(data: Mapping[str, Any]) -> Encoder:
-    """Return the encoder that `to_json` described.
-
-    Raises:
-        KeyError, TypeError, ValueError: the JSON describes no encoder.
-    """
-    match data["kind"]:
-        case "image":
-            native, shape = (
-                tuple(map(int, data[name])) for name in ("native_shape", "input_shape")
-            )
-            if len(native) != 3 or len(shape) != 3:
-                raise ValueError("an image's shape has three numbers")
-            return ImageEncoder(native, shape, bool(data["scaled"]))
-        case "text":
-            words = tuple(map(str, data["vocabulary"]))
-            return TextEncoder(words, int(data["length"]), int(data["size"]))
-        case "table":
-            return TableEncoder(
-                tuple(map(float, data["means"])), tuple(map(float, data["deviations"]))
-            )
-        case kind:
-            raise ValueError(f"{kind!r} is no kind of input")
+MOST_ADDED_BYTES = 4 << 30  # of a training set's inputs for categories and missing values
+TOLD_INPUTS = 1000  # for one column
 
 
 class Inputs(ABC):
@@ -235,10 +102,13 @@ def space_on(
 
     Raises:
         SpaceError: there is no such space, or it takes other kinds of data.
+        SettingsError: a table has too many categories.
     """
     outline = get_space(reference, cache=declarations)
     data = data_spec(dataset, outline)
     space = get_space(reference, data, cache=declarations, notify=notify)
+    if dataset.kind == "table":
+        table_width(dataset, notify)
     if dataset.kind != "image":
         return without_augmentation(space)
     wanted, space = given_pixels(space), with_pixels(space, pixels)
@@ -261,6 +131,7 @@ def data_spec(dataset: Dataset, space: Space) -> DataSpec:
 
     Raises:
         SpaceError: the space takes other kinds of data.
+        SettingsError: a table has too many categories.
     """
     classes = len(dataset.classes)
     match space.input_for(dataset.kind):
@@ -269,7 +140,7 @@ def data_spec(dataset: Dataset, space: Space) -> DataSpec:
         case TextInput(vocabulary=vocabulary, length=length):
             return DataSpec((length,), classes, "text", vocabulary)
         case _:
-            return DataSpec((len(dataset.columns),), classes, "table")
+            return DataSpec((table_width(dataset),), classes, "table")
 
 
 def spec_of(encoder: Encoder, kind: str, classes: int) -> DataSpec:
@@ -336,13 +207,72 @@ class _Texts(Inputs):
 
 class _Rows(Inputs):
     def __init__(self, dataset: Dataset) -> None:
-        self._rows: Array = np.asarray(dataset.train_samples)  # a view of the mapped file
+        self._rows = _rows_of(dataset)
+        self._columns, self._gaps = columns_of(dataset), _gaps(dataset)
 
     def learn(self, indices: Array, params: Mapping[str, Any]) -> Encoder:
-        rows = np.asarray(self._rows[indices], np.float64)
-        deviations = rows.std(axis=0)
-        deviations[deviations == 0] = 1.0
-        return TableEncoder(tuple(rows.mean(axis=0).tolist()), tuple(deviations.tolist()))
+        return TableEncoder.fitted(self._rows, indices, self._columns, self._gaps)
 
     def take(self, encoder: Encoder, indices: Array) -> Array:
-        return encoder.encode(self._rows[indices])
+        taken = np.empty((len(indices), *encoder.input_shape), np.float32)
+        step = max(1, PIECE_BYTES // (8 * (len(self._columns) + taken.shape[1])))
+        for start in range(0, len(indices), step):
+            where = slice(start, start + step)
+            taken[where] = encoder.encode(self._rows[indices[where]])
+        return taken
+
+
+def columns_of(dataset: Dataset) -> tuple[Column, ...]:
+    """Return a table's columns; those without names are numbered from 1."""
+    return dataset.columns or tuple(
+        Column(f"column {n}") for n in range(1, _rows_of(dataset).shape[1] + 1)
+    )
+
+
+def table_width(dataset: Dataset, notify: Notify | None = None) -> int:
+    """Return the number of inputs that models have for a table's rows; see `TableEncoder`.
+
+    Args:
+        dataset: of rows.
+        notify: is told of a column with most of many inputs.
+
+    Raises:
+        SettingsError: inputs for categories and gaps would take more than `MOST_ADDED_BYTES`.
+    """
+    columns, gaps = columns_of(dataset), _gaps(dataset)
+    widths = [
+        (len(column.categories) if column.type == CATEGORY else 1) + gap
+        for column, gap in zip(columns, gaps, strict=True)
+    ]
+    width, widest = sum(widths), int(np.argmax(widths))
+    name, most = columns[widest].name, widths[widest]
+    told = (
+        f"models have {width:,} inputs for a row of {dataset.name}, {most:,} of them for the"
+        f" categories of column {name}"
+    )
+    added = 4 * (width - len(columns)) * len(dataset.train_labels)
+    if added > MOST_ADDED_BYTES:
+        raise SettingsError(
+            f"inputs for categories and missing values must take at most"
+            f" {MOST_ADDED_BYTES >> 30} GB for all training samples; they would take"
+            f" {added / (1 << 30):,.1f} GB: {told}. Leave columns out, as with"
+            f" `--ignore {shlex.quote(name)}`, or join rare categories."
+        )
+    if notify and most >= TOLD_INPUTS and 2 * most > width:
+        notify(f"{told}; `--ignore {shlex.quote(name)}` leaves it out")
+    return width
+
+
+@lru_cache(maxsize=8)
+def _gaps(dataset: Dataset) -> tuple[bool, ...]:
+    """Return for each column of a table whether its training set lacks a value."""
+    rows = _rows_of(dataset)
+    found = np.zeros(rows.shape[1], np.bool_)
+    for _, piece in pieces(rows):
+        found |= np.isnan(piece).any(axis=0)
+    return tuple(found.tolist())
+
+
+def _rows_of(dataset: Dataset) -> Array:
+    rows: Array = np.asarray(dataset.train_samples)  # a view of the mapped file
+    return rows

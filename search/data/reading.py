@@ -1,12 +1,16 @@
 """How a user's files are read: the options, and the columns of a table."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 NUMBER, CATEGORY, TRUTH, DATE = "number", "category", "truth", "date"
 COLUMN_TYPES = (NUMBER, CATEGORY, TRUTH, DATE)
+_LONG = 1e15  # whole numbers below it are shown with all their digits
+_START = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,25 @@ class Column:
     def __post_init__(self) -> None:
         if self.type not in COLUMN_TYPES:
             raise ValueError(f"a column's type must be one of {COLUMN_TYPES}; got {self.type!r}")
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words of its values: value n is word n; empty if its values are numbers."""
+        return self.categories if self.type in (CATEGORY, TRUTH) else ()
+
+    def shown(self, value: float) -> str:
+        """Return a value as people write it: a word, a date, a number; blank where it is missing.
+
+        Dates are in UTC, without a time at midnight.
+        """
+        if math.isnan(value):
+            return ""
+        if self.type == DATE:
+            return _day(value)
+        if self.type in (CATEGORY, TRUTH):
+            known = self.words or (("false", "true") if self.type == TRUTH else ())
+            return known[int(value)] if 0 <= value < len(known) else "unknown"
+        return f"{value:.0f}" if value.is_integer() and abs(value) < _LONG else f"{value:.5g}"
 
 
 # How studies that began before these settings existed were read and cut.
@@ -102,6 +125,19 @@ class Reading:
         }
 
     @property
+    def of_rows(self) -> "Reading":
+        """What reading rows for a model needs, whose columns are known."""
+        return Reading(target=self.target, header=self.header, decimal=self.decimal)
+
+    @property
     def key(self) -> str:
         """The given options as a text that is equal for equal readings; empty for none."""
         return json.dumps(self.given, sort_keys=True) if self.given else ""
+
+
+def _day(seconds: float) -> str:
+    try:
+        moment = _START + timedelta(seconds=seconds)
+    except OverflowError:  # before the year 1 or after 9999
+        return f"{seconds:.5g} s"
+    return moment.replace(tzinfo=None).isoformat(" ").removesuffix(" 00:00:00")

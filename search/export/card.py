@@ -13,6 +13,8 @@ from tracking.records import ModelExported, StudyStarted, TestSetOpened
 
 _LIKE = {"image": "images", "text": "texts", "table": "rows"}
 _EXAMPLES = {"image": "image.png", "text": '"a text"', "table": "rows.csv"}
+_VALUES = {"float64": "[1.5, 2.0]", "str": '["a", ""]'}
+_SHOWN_TENSORS = 8
 _UNEVEN = 1.5  # ratio of largest to smallest class from which classes are called uneven
 _ENCODED = {
     "image": "An image is padded or resized from `native_shape` to `input_shape` in `labels.json`"
@@ -22,9 +24,16 @@ _ENCODED = {
     " within them, and each `!` and `?`. The word in line n of `vocabulary.txt` (from 1;"
     " `labels.json` has the same words) is token n + 1, any other word is token 1; token 0 pads"
     " the end, up to `length` tokens. Formats whose input is `texts` do this themselves.",
-    "table": "Each column minus its `means`, divided by its `deviations`; both are in"
-    " `labels.json`, in the order of `columns`. Formats whose input is rows as in the file do"
-    " this themselves.",
+    "table": "A row is encoded column by column, in the order of `columns` in `labels.json`;"
+    " `search.export.predict.encode_rows(FOLDER, FRAME)` does it. A number, a truth value (0"
+    " or 1) or a date (seconds since 1970, UTC) is one input: in float64 minus its `means`,"
+    " divided by its `deviations`; 0 where it is missing. A category is an input for each of"
+    " its `categories`, 1 or 0; all are 0 for an unknown one. A column with a fraction p in"
+    " `missing` has one more input after these, 1 where the value is missing, else 0; unless"
+    " the column is a category, minus p, divided by the root of p (1 - p). What the training"
+    " data lack stays 0: categories in `unseen`, the added input where p is 0, and all of a"
+    " column without categories where p is 1."
+    " The `serve` signature of a SavedModel does all this itself.",
 }
 
 
@@ -214,12 +223,48 @@ def _use(export: ModelExported, kind: str, space: str) -> Iterable[str]:
             "`difference` is the largest difference between its probabilities and the Keras"
             " model's, on training samples, after it was written and loaded again."
         )
+    yield from _serving(export)
     yield (
         f"{_ENCODED[kind]} `outputs` in `labels.json` says whether `model.keras` returns"
         " probabilities, logits or scores, one for each class or one for the second of two (which"
         " is meant above `threshold`); all other formats return one probability, or score, for each"
         " class, in the order of `classes`."
     )
+
+
+def _serving(export: ModelExported) -> Iterable[str]:
+    """Say how a SavedModel takes rows."""
+    served = next((each for each in export.formats if each["format"] == "saved_model"), {})
+    given = ""
+    if tensors := served.get("tensors"):
+        shown = [f'"{t["name"]}": {_VALUES[t["type"]]}' for t in tensors[:_SHOWN_TENSORS]]
+        more = ", ..." if len(tensors) > _SHOWN_TENSORS else ""
+        given = f"{{{', '.join(shown)}{more}}}"
+    elif served.get("raw_type"):
+        given = "rows"
+    if not given:
+        return
+    yield "\n".join(
+        [
+            "```python",
+            'model = tf.saved_model.load("saved_model")',
+            f"model.serve({given})  # one row of probabilities for each row",
+            "```",
+        ]
+    )
+    yield (
+        "Numbers must be float64: in float32 they have 7 digits, too few for seconds since 1970."
+        " NaN is a missing value"
+        + (
+            ", and so is a blank text. Blanks around a text do not count; a truth value that is"
+            " neither true nor false counts as missing."
+            if tensors
+            else "."
+        )
+    )
+    renamed = [t for t in tensors or () if t["name"] != t["column"]]
+    if renamed:
+        yield _table(("column", "its tensor"), [(t["column"], t["name"]) for t in renamed])
 
 
 def _limits(study: StudyStarted, test: TestSetOpened | None) -> Iterable[str]:

@@ -9,6 +9,7 @@ import numpy as np
 from search.analysis.comparison.statistics import over_folds, wilson
 from search.data import Dataset
 from search.data.folds import share_of
+from search.data.inputs import columns_of
 from search.errors import DataError
 from search.export.card import model_card
 from search.export.folder import Code, ModelFolder
@@ -45,6 +46,8 @@ def open_test_set(
     labels = folder.labels()
     if labels.classes != dataset.classes:
         raise DataError(f"{folder.path} knows other classes than dataset {dataset.name}")
+    if labels.kind == "table" and labels.columns != columns_of(dataset):
+        raise DataError(f"{folder.path} knows other columns than dataset {dataset.name}")
     model = open_model(folder, labels, code)
     samples, truth = dataset.open_test()
     inputs = labels.encoder.encode(samples)

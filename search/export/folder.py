@@ -6,12 +6,12 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from search.data.checks import MAX_CLASSES
-from search.data.inputs import (
+from search.data.encoders import (
     Encoder,
     ImageEncoder,
     TableEncoder,
@@ -19,6 +19,7 @@ from search.data.inputs import (
     encoder_from_json,
 )
 from search.data.pictures import MAX_PIXELS
+from search.data.reading import CATEGORY, TRUTH, Column, Reading
 from search.errors import DataError
 from search.export.archive import fault_in_archive, own_names
 from search.tasks.classification import MEANINGS, Outputs
@@ -30,6 +31,7 @@ from tracking.text import shell
 MAX_JSON_BYTES = 64 << 20
 MAX_TOKENS = 1_000_000  # tokens of one text
 CHECKED = 4  # made-up samples in `Labels.check`
+VERSION = 2  # of `labels.json`; in the first, columns were numbers and had names only
 
 # Runs a user's code that registers classes with Keras; yields after each step.
 Code: TypeAlias = Callable[[], Iterable[None]]
@@ -49,21 +51,23 @@ class Labels:
         classes: names, by class number.
         encoder: turns samples into the model's input.
         background: mean of the training images' border pixels, 0 (black) to 255 (white).
-        columns: a table's column names, in the model's order.
+        columns: a table's columns, in the model's order.
         outputs: `probabilities`, `logits` or `scores`: one for each class, or one for the second of
             two.
         threshold: a single score above it means the second class.
         check: of a model with custom objects, its values for made-up samples, one row each; they
             reveal changed code.
+        reading: how files with rows are read, as far as it was said for the training data.
     """
 
     classes: tuple[str, ...]
     encoder: Encoder
     background: float = 0.0
-    columns: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
     outputs: str = "probabilities"
     threshold: float = 0.5
     check: tuple[tuple[float, ...], ...] = ()
+    reading: Reading = field(default_factory=Reading)
 
     @property
     def meaning(self) -> Outputs:
@@ -78,13 +82,15 @@ class Labels:
     def to_json(self) -> dict[str, Any]:
         """Return the content of `labels.json`."""
         return {
+            "version": VERSION,
             "classes": list(self.classes),
             "input": self.encoder.to_json(),
             "background": self.background,
-            "columns": list(self.columns),
+            "columns": [_column_to_json(column) for column in self.columns],
             "outputs": self.outputs,
             "threshold": self.threshold,
             **({"check": self.check} if self.check else {}),
+            **({"reading": self.reading.given} if self.reading.given else {}),
         }
 
 
@@ -320,14 +326,19 @@ def _labels(data: Any) -> Labels:
     Raises:
         LookupError, TypeError, ValueError, ArithmeticError, RecursionError: it describes none.
     """
+    if not isinstance(data, dict):
+        raise TypeError("it must be an object")
+    if not 1 <= int(data.get("version", 1)) <= VERSION:
+        raise ValueError(f"version {data['version']} is unknown: another version wrote it")
     labels = Labels(
         _names(data["classes"], "classes"),
         encoder_from_json(data["input"]),
         float(data["background"]),
-        _names(data["columns"], "columns"),
+        _columns(data["columns"]),
         str(data["outputs"]),
         float(data.get("threshold", 0.5)),
         tuple(tuple(float(value) for value in row) for row in data.get("check", ())),
+        _reading(data.get("reading", {})),
     )
     if not 1 <= len(labels.classes) <= MAX_CLASSES:
         raise ValueError(f"classes must be 1 to {MAX_CLASSES:,}; got {len(labels.classes):,}")
@@ -362,10 +373,56 @@ def _check_input(labels: Labels) -> None:
         case TextEncoder(_, length, _):
             if not 1 <= length <= MAX_TOKENS:
                 raise ValueError(f"texts must have 1 to {MAX_TOKENS:,} tokens; got {length:,}")
-        case TableEncoder(means, deviations):
-            if not 1 <= len(means) == len(deviations) == len(labels.columns):
-                raise ValueError("every column must have a name, a mean and a deviation")
-            if not all(map(math.isfinite, means)) or not all(
-                0 < deviation < math.inf for deviation in deviations
-            ):
-                raise ValueError("means must be finite and deviations above 0")
+        case TableEncoder() as encoder:
+            _check_table(encoder, labels.columns)
+
+
+def _check_table(encoder: TableEncoder, columns: tuple[Column, ...]) -> None:
+    means, deviations = encoder.means, encoder.deviations
+    if not 1 <= len(means) == len(deviations) == len(columns):
+        raise ValueError("every column must have a name, a mean and a deviation")
+    if not all(map(math.isfinite, means)) or not all(
+        0 < deviation < math.inf for deviation in deviations
+    ):
+        raise ValueError("means must be finite and deviations above 0")
+    counts = tuple(len(c.categories) if c.type == CATEGORY else 0 for c in columns)
+    if (encoder.categories or (0,) * len(columns)) != counts:
+        raise ValueError("a column must have an input for each of its categories")
+    if len(encoder.missing) not in (0, len(columns)) or not all(
+        share is None or 0 <= share <= 1 for share in encoder.missing
+    ):
+        raise ValueError("missing must be a fraction or null for every column")
+    for column, category in encoder.unseen:
+        if not (0 <= column < len(columns) and 0 <= category < counts[column]):
+            raise ValueError("unseen must name categories by column and category")
+
+
+def _column_to_json(column: Column) -> dict[str, Any]:
+    words = {"categories": list(column.categories)} if column.categories else {}
+    return {"name": column.name, "type": column.type, **words}
+
+
+def _columns(data: Any) -> tuple[Column, ...]:
+    if not isinstance(data, list):
+        raise TypeError("columns must be a list")
+    if not all(isinstance(column, dict) for column in data):
+        return tuple(map(Column, _names(data, "columns")))  # the first version
+    columns = tuple(
+        Column(name, str(column["type"]), _names(column.get("categories", []), "categories"))
+        for column in data
+        for name in _names([column["name"]], "columns")
+    )
+    for column in columns:
+        counts = {TRUTH: (0, 2), CATEGORY: range(len(column.categories) + 1)}
+        if len(column.categories) not in counts.get(column.type, (0,)):
+            raise ValueError(f"a column of type {column.type} cannot have these categories")
+    return columns
+
+
+def _reading(data: Any) -> Reading:
+    if not isinstance(data, dict):
+        raise TypeError("reading must be an object")
+    texts = {name: data[name] for name in ("target", "header", "decimal") if name in data}
+    if not all(isinstance(text, str) for text in texts.values()):
+        raise TypeError("reading must have texts")
+    return Reading(**texts)

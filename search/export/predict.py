@@ -5,11 +5,9 @@ two kinds of code run: a space that the user names, and the space of a study in 
 journal records this archive by its SHA-256.
 """
 
-import csv
-import io
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,8 +17,12 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from search.data.arrays import Array
-from search.data.inputs import ImageEncoder, TextEncoder, spec_of
+from search.data.encoders import ImageEncoder, TableEncoder, TextEncoder
+from search.data.formats.columns import Reader, is_supported
+from search.data.formats.tables import read_rows
+from search.data.inputs import spec_of
 from search.data.pictures import flattened, open_picture, quiet_pillow
+from search.data.reading import CATEGORY, DATE, NUMBER, Column
 from search.errors import DataError, FoldwiseError
 from search.export.folder import CHECKED, Code, Labels, ModelFolder, NeedsCode
 from search.quiet import load_tensorflow
@@ -28,14 +30,13 @@ from search.studies import study_folder, study_history
 from search.tasks.classification import SCORES
 from spaces import absolute, cause_of, run_code
 from tracking.home import Home
-from tracking.text import shell
+from tracking.text import Notify, shell
 
 DIFFERENCE = 1e-3  # of one value; rounding on other machines and versions is smaller
 
 _CONTRAST = 64  # borders that differ by this much, of 255, have opposite polarity
 MAX_FILE_BYTES = 256 << 20  # of a file of texts or rows
 MAX_INPUT_BYTES = 2 << 30  # bytes of the model's input for all samples
-LARGEST = float(np.finfo(np.float32).max)
 
 
 def code_of(reference: str, labels: Labels) -> Code:
@@ -237,6 +238,10 @@ def _opposite(border: float, background_mean: float) -> bool:
     return far and (border > middle) != (background_mean > middle)
 
 
+def _ignored(_: str) -> None:
+    """Take no notice."""
+
+
 @dataclass(frozen=True)
 class Prediction:
     """A model's prediction for one sample.
@@ -261,6 +266,13 @@ class _Sample:
     inverted: bool = False
 
 
+@dataclass(frozen=True)
+class _Asked:
+    labels: Labels
+    invert: bool
+    notify: Notify
+
+
 def predict_samples(
     folder: Path,
     given: Sequence[str],
@@ -269,6 +281,7 @@ def predict_samples(
     invert: bool = False,
     space: str | None = None,
     home: Path | None = None,
+    notify: Notify = _ignored,
 ) -> list[Prediction]:
     """Predict samples with an exported model.
 
@@ -277,11 +290,12 @@ def predict_samples(
     Args:
         folder: written by `export`.
         given: picture files for a model of images; texts, or files with one text a line, for a
-            model of texts; CSV files whose header names the model's columns for a model of tables.
+            model of texts; tables with the model's columns, in any order, as training reads them.
         top: number of classes to list.
         invert: invert the brightness of pictures first.
         space: reference of the space with the code of the model's custom classes; that code runs.
         home: the home whose studies are trusted to name that code, for models exported from it.
+        notify: takes notices on rows unlike those of the training.
 
     Raises:
         DataError: there is no exported model, or a sample cannot be read.
@@ -289,8 +303,9 @@ def predict_samples(
     model_folder = ModelFolder(folder)
     labels = model_folder.labels()
     samples: list[_Sample] = []
+    asked = _Asked(labels, invert, notify)
     for text in given:
-        samples += _READERS[labels.kind](text, labels, invert)
+        samples += _READERS[labels.kind](text, asked)
         _check_amount(len(samples), labels)
     load_tensorflow()
     model = load_model(model_folder, labels, space=space, home=home)
@@ -304,13 +319,13 @@ def predict_samples(
     return result
 
 
-def _pictures(given: str, labels: Labels, invert: bool) -> list[_Sample]:
-    picture = read_picture(Path(given), labels, invert=invert)
+def _pictures(given: str, asked: _Asked) -> list[_Sample]:
+    picture = read_picture(Path(given), asked.labels, invert=asked.invert)
     return [_Sample(given, picture.pixels, picture.inverted)]
 
 
-def _texts(given: str, labels: Labels, _: bool) -> list[_Sample]:
-    texts = [given]
+def _texts(given: str, asked: _Asked) -> list[_Sample]:
+    texts, labels = [given], asked.labels
     if os.path.isfile(given):  # noqa: PTH113 - Path.is_file raises for a text of many words
         texts = [line for line in _content(Path(given)).splitlines() if line.strip()]
     if not texts:
@@ -320,43 +335,95 @@ def _texts(given: str, labels: Labels, _: bool) -> list[_Sample]:
     return [_Sample(text, row) for text, row in zip(texts, tokens, strict=True)]
 
 
-def _rows(given: str, labels: Labels, _: bool) -> list[_Sample]:
-    path = Path(given)
-    try:
-        reader = csv.DictReader(io.StringIO(_content(path), newline=""))
-        missing = [name for name in labels.columns if name not in (reader.fieldnames or ())]
-        if missing:
-            raise DataError(
-                f"{path} must have the columns {', '.join(labels.columns)} in its first line;"
-                f" missing: {', '.join(missing)}"
-            )
-        rows = [_row(path, reader.line_num, entry, labels.columns) for entry in reader]
-    except csv.Error as error:
-        raise DataError(f"{path} must be a readable CSV file: {error}") from error
-    if not rows:
-        raise DataError(f"{path} has no row below its header")
+def _rows(given: str, asked: _Asked) -> list[_Sample]:
+    path, labels = Path(given), asked.labels
+    if path.is_file() and path.stat().st_size > MAX_FILE_BYTES:
+        raise _too_large(path)
+    rows = read_rows(path, labels.columns, labels.reading).values
     _check_amount(len(rows), labels)
-    with np.errstate(over="ignore"):
-        encoded = labels.encoder.encode(np.array(rows, np.float64))
-    if not np.isfinite(encoded).all():
-        raise DataError(f"{path}: a value is too far from those the model was trained on")
+    encoded = _encoded(rows, labels, str(path))
+    for doubt in _doubts(rows, labels):
+        asked.notify(f"{path}: {doubt}")
     return [_Sample(f"{path}, row {n}", row) for n, row in enumerate(encoded, start=1)]
 
 
-def _row(path: Path, line: int, entry: dict[str, Any], columns: tuple[str, ...]) -> list[float]:
-    values = []
-    for name in columns:
-        try:
-            values.append(float(entry[name]))
-        except (TypeError, ValueError):
-            values.append(math.nan)
-        if not abs(values[-1]) <= LARGEST:
-            got = str(entry[name])
-            raise DataError(
-                f"{path}, line {line}: column {name} must be a number within float32; got"
-                f" {got[:40]!r}{'...' if got[40:] else ''}"
+def _encoded(rows: Array, labels: Labels, origin: str) -> Array:
+    with np.errstate(over="ignore", invalid="ignore"):
+        encoded = labels.encoder.encode(rows)
+    if not np.isfinite(encoded).all():
+        raise DataError(f"{origin}: a value is too far from those the model was trained on")
+    return encoded
+
+
+def _doubts(rows: Array, labels: Labels) -> Iterator[str]:
+    """Yield what rows have that no training row had."""
+    encoder = labels.encoder
+    if not isinstance(encoder, TableEncoder):
+        raise TypeError("rows can only be encoded for a model of tables")
+    missing, unknown = np.isnan(rows).sum(axis=0), (rows == -1).sum(axis=0)
+    for number, column in enumerate(labels.columns):
+        if missing[number] and encoder.shares[number] is None:
+            stands = "as no category" if column.type == CATEGORY else "as the mean"
+            yield (
+                f"{missing[number]:,} of {len(rows):,} rows lack {column.name}, which no training"
+                f" sample does; it counts {stands}"
             )
-    return values
+        if unknown[number] and column.type == CATEGORY:
+            yield (
+                f"{unknown[number]:,} of {len(rows):,} rows have a {column.name} that is none of"
+                f" the {len(column.categories):,} categories known from training; it counts as none"
+            )
+
+
+def encode_rows(folder: Path, rows: Mapping[str, Any]) -> Array:
+    """Return a table's rows as `model.keras`, `model.tflite` and `model.onnx` take them.
+
+    Args:
+        folder: written by `export`, of a model for tables.
+        rows: the values of each column by its name, as a dictionary of sequences or a pandas data
+            frame: numbers; words; dates as datetimes, texts in ISO 8601 or numbers of seconds since
+            1970 (UTC). None, NaN and blank texts are missing values. Other columns are ignored.
+
+    Returns:
+        float32 (n, inputs).
+
+    Raises:
+        DataError: a column is missing, or has a value of another type.
+    """
+    import pyarrow as pa
+
+    labels = ModelFolder(folder).labels()
+    if labels.kind != "table":
+        raise DataError(f"{folder} is a model for samples of kind {labels.kind}, not for rows")
+    lacking = [column.name for column in labels.columns if column.name not in rows]
+    if lacking:
+        raise DataError(f"rows must have the model's columns; missing: {', '.join(lacking)}")
+    stored = []
+    for column in labels.columns:
+        given = rows[column.name]
+        try:
+            values = pa.array(given, from_pandas=True)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+            values = None
+        if values is None or not is_supported(values.type):
+            raise DataError(
+                f"`{column.name}` must be a sequence of numbers, texts, truth values or dates, all"
+                " of one type; it is not"
+            )
+        # Numbers are seconds, as dates are stored.
+        is_stored = column.type == DATE and pa.types.is_primitive(values.type)
+        is_stored = is_stored and not pa.types.is_temporal(values.type)
+        reader = Reader(Column(column.name, NUMBER) if is_stored else column)
+        found, wrong = reader.read(values)
+        if wrong.any():
+            row = int(wrong.argmax())
+            fault = reader.fault(str(values[row].as_py()))
+            raise DataError(f"rows, row {row + 1}: `{column.name}` {fault}.")
+        stored.append(found)
+    if len({len(values) for values in stored}) > 1:
+        counts = ", ".join(f"{len(values):,}" for values in stored)
+        raise DataError(f"rows must have as many values in each column; got {counts}")
+    return _encoded(np.column_stack(stored), labels, "rows")
 
 
 def _content(path: Path) -> str:
@@ -365,12 +432,14 @@ def _content(path: Path) -> str:
         with path.open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
         if len(content) > MAX_FILE_BYTES:
-            raise DataError(
-                f"{path} must have at most {MAX_FILE_BYTES:,} bytes; it has more. Split it."
-            )
+            raise _too_large(path)
         return content.decode("utf-8-sig")
     except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a name with a zero byte
         raise DataError(f"{path} must be a text file in UTF-8; {error}") from error
+
+
+def _too_large(path: Path) -> DataError:
+    return DataError(f"{path} must have at most {MAX_FILE_BYTES:,} bytes; it has more. Split it.")
 
 
 def _check_amount(count: int, labels: Labels) -> None:

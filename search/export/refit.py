@@ -14,7 +14,7 @@ import numpy as np
 from search.analysis.comparison.contenders import Contender
 from search.data import Dataset, Reading, load
 from search.data.folds import Folds, Indices
-from search.data.inputs import Encoder, Inputs, make_inputs, spec_of
+from search.data.inputs import Encoder, Inputs, columns_of, make_inputs, spec_of
 from search.data.pictures import background
 from search.data.reading import began_with
 from search.errors import DataError, FoldwiseError, SettingsError
@@ -85,6 +85,7 @@ class Final:
         code: of the space; None for a space of this project.
         fingerprint: of the code to run; empty to run any code.
         accepted: accepted differences from the code that the trial was trained with.
+        reading: how the data were read, as far as new rows must be read alike.
     """
 
     dataset: Dataset
@@ -96,6 +97,7 @@ class Final:
     code: Code | None = None
     fingerprint: Fingerprint = field(default_factory=dict)
     accepted: tuple[str, ...] = ()
+    reading: Reading = field(default_factory=Reading)
 
     @classmethod
     def of(
@@ -142,6 +144,7 @@ class Final:
             code_of(start.space),
             code,
             tuple(changes),
+            Reading.of(settings).of_rows,
         )
 
     @cached_property
@@ -185,9 +188,10 @@ class Final:
             classes=data.classes,
             encoder=self.encoder,
             background=background(data.train_images) if data.kind == "image" else 0.0,
-            columns=data.column_names,
+            columns=columns_of(data) if data.kind == "table" else (),
             outputs=outputs.meaning,
             threshold=outputs.threshold,
+            reading=self.reading,
         )
 
     def build(self, precision: str = "float32") -> Any:

@@ -78,6 +78,84 @@ def test_tables_are_searched_exported_and_predicted(user):
     assert "missing: width" in refused.err
 
 
+def write_patients(path):
+    """Write words, truth values, dates, decimal commas and gaps, with semicolons between them."""
+    chance = np.random.default_rng(0)
+    lines = ["height (m);ward;smokes;seen;unix;outcome"]
+    for number in range(150):
+        kind, gap = number % 3, number % 10
+        height = f"{1.5 + 0.1 * kind + chance.normal(0, 0.02):.4f}".replace(".", ",")
+        ward = ("north", "south", "east")[kind if chance.random() < 0.8 else 0]
+        smokes = ("yes", "no")[int(chance.random() < 0.5)]
+        day = f"2024-0{kind + 1}-{chance.integers(1, 28):02} 08:30:00"
+        unix = 1_700_000_000 + 40 * kind + chance.integers(20)
+        row = [height, ward, smokes, day, str(unix), ("ill", "well", "so-so")[kind]]
+        if gap < 4:
+            row[gap] = ("", "NA")[number % 2]
+        lines.append(";".join(row))
+    path.write_text("\n".join(lines) + "\n")
+
+
+def test_a_table_as_it_comes_is_searched_and_every_export_of_it_agrees(user):
+    write_patients(user.folder / "patients.csv")
+    done = user.here(
+        *("run", "--space", "mlp", "--dataset", "csv:patients.csv", "--target", "outcome"),
+        *("--trials", "1", "--folds", "2", "--no-baselines", "--epochs", "6"),
+        *("--set", "learning_rate=0.01", "--set", "batch_size=32", "--json"),
+    )
+    assert done.code == 0, done.err
+    assert done.json["trials"][0]["scores"]["cv_accuracy"] > 0.9
+    study, formats = done.json["study"], "keras,saved_model,tflite,onnx"
+    assert user.here("export", study, "--to", "model", "--format", formats).code == 0
+    assert user.here("evaluate", study).code == 0
+    predicted = user.here("predict", "model", "patients.csv", "--top", "3", "--json")
+    assert predicted.code == 0, predicted.err
+    classes = ("ill", "so-so", "well")
+    expected = np.array([[row["classes"][name] for name in classes] for row in predicted.json])
+    for name, found in probabilities_of_exports(user.folder).items():
+        np.testing.assert_allclose(found, expected, atol=1e-6, err_msg=name)
+    (user.folder / "new.csv").write_text(
+        'ward,unix,seen,smokes,height (m)\nwest,1700000085,2024-03-05,,"1,71"\n'
+    )
+    predicted = user.here("predict", "model", "new.csv", "--json")
+    assert predicted.json[0]["class"] == "so-so"
+    assert "1 of 1 rows have a ward that is none of the 3 categories" in predicted.err
+
+
+def probabilities_of_exports(folder):
+    """Return what each export gives for `patients.csv`, read by pandas."""
+    import onnxruntime
+    import pandas as pd
+    import tensorflow as tf
+    from ai_edge_litert.interpreter import Interpreter
+
+    from search.export.predict import encode_rows
+
+    frame = pd.read_csv(folder / "patients.csv", sep=";", decimal=",", keep_default_na=True)
+    encoded = encode_rows(folder / "model", frame)
+    seen = pd.to_datetime(frame["seen"])
+    loaded = tf.saved_model.load(str(folder / "model" / "saved_model"))
+    tensors = {
+        "height__m_": frame["height (m)"].to_numpy(),
+        "ward": frame["ward"].fillna("").tolist(),
+        "smokes": frame["smokes"].fillna("").tolist(),
+        "seen": ((seen - pd.Timestamp(0)) / pd.Timedelta(seconds=1)).to_numpy(),
+        "unix": frame["unix"].to_numpy(np.float64),
+    }
+    session = onnxruntime.InferenceSession(folder / "model" / "model.onnx")
+    interpreter = Interpreter(str(folder / "model" / "model.tflite"))
+    place = interpreter.get_input_details()[0]["index"]
+    interpreter.resize_tensor_input(place, encoded.shape)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(place, encoded)
+    interpreter.invoke()
+    return {
+        "saved_model": loaded.serve(tensors).numpy(),
+        "onnx": session.run(None, {"inputs": encoded})[0],
+        "tflite": interpreter.get_tensor(interpreter.get_output_details()[0]["index"]),
+    }
+
+
 TUNER_MODEL = """
 import keras
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from search.data.inputs import TextEncoder
+from search.data.encoders import TableEncoder, TextEncoder
+from search.data.reading import Column
 from search.export.folder import Labels, ModelFolder
 from tests.functional.serving import served
 from tests.studies import StudyBuilder
@@ -12,6 +13,26 @@ from tracking.history import History
 from tracking.records import ModelExported
 
 pytestmark = pytest.mark.slow
+
+
+def study_of(folder, written, kind):
+    """Return a study whose model was exported to a folder."""
+    study = StudyBuilder()
+    study.session()
+    study.complete_trial(0)
+    study.records[0].dataset["kind"] = kind
+    study.add(
+        ModelExported,
+        trial=0,
+        folder=str(folder),
+        model_sha256=ModelFolder(folder).model_sha256(),
+        curves=[],
+        train_seconds=1.0,
+        model_parameters=9,
+        requirements=["tensorflow==2.21.0"],
+        formats=[each.to_json() for each in written],
+    )
+    return study
 
 
 @pytest.fixture
@@ -38,21 +59,7 @@ def texts(tmp_path):
     folder.mkdir()
     made = exportable(model, labels, Samples(said, tokens))
     written = write_formats(chosen_formats("saved_model"), made, folder, log=tmp_path / "log")
-    study = StudyBuilder()
-    study.session()
-    study.complete_trial(0)
-    study.records[0].dataset["kind"] = "text"
-    study.add(
-        ModelExported,
-        trial=0,
-        folder=str(folder),
-        model_sha256=ModelFolder(folder).model_sha256(),
-        curves=[],
-        train_seconds=1.0,
-        model_parameters=9,
-        requirements=["tensorflow==2.21.0"],
-        formats=[each.to_json() for each in written],
-    )
+    study = study_of(folder, written, "text")
     return study, said, np.asarray(model(tokens))
 
 
@@ -65,3 +72,36 @@ def test_raw_texts_go_into_the_champion_of_a_study_of_texts(texts, tmp_path):
     with served(tmp_path / "mlflow.db", "lenet-digits", tmp_path) as answer:
         np.testing.assert_allclose(answer(said), expected, atol=1e-6)
     assert not list(tmp_path.rglob("*.pkl"))
+
+
+@pytest.fixture
+def rows(tmp_path):
+    """A study with an exported model of rows with words, some rows, and what should be said."""
+    from keras import Sequential, layers
+
+    from search.export.formats import Samples, chosen_formats
+    from search.export.formats.writing import exportable, write_formats
+
+    columns = (Column("age (years)"), Column("city", "category", ("bergen", "oslo")))
+    raw = np.array([[40, 0], [31.5, 1], [50, 1], [22, np.nan]])
+    encoder = TableEncoder.fitted(raw, np.arange(4), columns, (True, True))
+    labels = Labels(("no", "yes"), encoder, columns=columns)
+    model = Sequential([layers.Input(encoder.input_shape), layers.Dense(2, "softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    folder = tmp_path / "export"
+    folder.mkdir()
+    made = exportable(model, labels, Samples(raw, encoder.encode(raw)))
+    written = write_formats(chosen_formats("saved_model"), made, folder, log=tmp_path / "log")
+    return study_of(folder, written, "table"), np.asarray(model(encoder.encode(raw[1:])))
+
+
+def test_rows_with_words_go_into_the_champion_column_by_column(rows, tmp_path):
+    study, expected = rows
+    tracked = Tracked(f"sqlite:///{tmp_path}/mlflow.db", tmp_path)
+    sink, history = tracked.sink(), History()
+    for record in study.records:
+        sink.apply(history.add(record), history)
+    given = {"age__years_": [31.5, 50.0, 22.0], "city": ["oslo", " oslo", ""]}
+    with served(tmp_path / "mlflow.db", "lenet-digits", tmp_path) as answer:
+        (found,) = answer(given).item().values()
+    np.testing.assert_allclose(found, expected, atol=1e-6)

@@ -7,14 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search.data.inputs import ImageEncoder, TableEncoder, TextEncoder
+from search.data.reading import Column
 from search.export.archive import fault_in_archive
 from search.export.folder import Labels, ModelFolder
 from tests.fuzz.damage import THOUSAND, cleanly, damaged
 
+COLUMNS = (Column("width"), Column("height"))
 MODELS = (
     Labels(("a", "b"), ImageEncoder((8, 8, 1), (10, 10, 1))),
     Labels(("a", "b"), TextEncoder(("good", "bad"), length=5, size=10)),
-    Labels(("a", "b"), TableEncoder((1.0, 2.0), (3.0, 4.0)), columns=("width", "height")),
+    Labels(
+        ("a", "b"),
+        TableEncoder((1.0, 2.0), (3.0, 4.0)),
+        columns=COLUMNS,
+    ),
 )
 WHOLE = tuple(json.dumps(labels.to_json()).encode() for labels in MODELS)
 VALUES = st.recursive(

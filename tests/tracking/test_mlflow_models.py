@@ -228,6 +228,54 @@ def test_a_saved_model_is_what_is_served_and_the_keras_file_lies_beside_it(
     assert taken["tensor-spec"] == {"dtype": "float32", "shape": [-1, 5]}
 
 
+@pytest.mark.parametrize(
+    ("more", "flavor", "taken"),
+    [
+        (
+            {"raw_shape": [3], "raw_type": "float64"},
+            "tf2-module",
+            [{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1, 3]}}],
+        ),
+        (
+            {
+                "raw_shape": [],
+                "tensors": [
+                    {"name": "age", "column": "age", "type": "float64"},
+                    {"name": "home_city", "column": "home city", "type": "str"},
+                ],
+            },
+            "tf1-estimator",
+            [
+                {
+                    "name": "age",
+                    "type": "tensor",
+                    "tensor-spec": {"dtype": "float64", "shape": [-1]},
+                },
+                {
+                    "name": "home_city",
+                    "type": "tensor",
+                    "tensor-spec": {"dtype": "str", "shape": [-1]},
+                },
+            ],
+        ),
+    ],
+)
+def test_rows_are_served_as_the_saved_model_takes_them(
+    client, sink, export, study, apply_all, tmp_path, more, flavor, taken
+):
+    (export.folder / "saved_model").mkdir()
+    study.every_kind_of_trial()
+    study.records[0].dataset["kind"] = "table"
+    entry = {"format": "saved_model", "file": "saved_model"} | more
+    export.exported(study, formats=[{"format": "keras", "file": "model.keras"}, entry])
+    apply_all(sink, study.records)
+    [model] = models(client)
+    folder = tmp_path / "artifacts" / NAME / "models" / model.model_id / "artifacts"
+    document = yaml.safe_load((folder / "MLmodel").read_text())
+    assert document["flavors"]["tensorflow"]["model_type"] == flavor
+    assert json.loads(document["signature"]["inputs"]) == taken
+
+
 def test_the_test_set_opened_again_counts_but_adds_no_point(client, sink, export, study, apply_all):
     study.every_kind_of_trial()
     export.exported(study)

@@ -51,6 +51,8 @@ class KerasFile:
         classes: number of classes it tells apart.
         saved_model: the SavedModel of the same export, None where there is none.
         raw_shape: of one sample as that takes it; empty for a text.
+        raw_type: of its numbers; empty for the kind's own.
+        tensors: name and type (`str` or `float64`) of each tensor that it takes instead.
         kind: of the samples: `image`, `text` or `table`.
         own: names of what in the archive is not Keras's own; it can be opened only where their
             code has been imported.
@@ -63,6 +65,8 @@ class KerasFile:
     classes: int
     saved_model: Path | None = None
     raw_shape: tuple[int, ...] = ()
+    raw_type: str = ""
+    tensors: Sequence[tuple[str, str]] = ()
     kind: str = "image"
     own: Sequence[str] = ()
     space: str = ""
@@ -197,8 +201,10 @@ def _is_newest(client: MlflowClient, name: str, given: Given) -> bool:
 def _signature(model: KerasFile) -> ModelSignature | None:
     if model.saved_model is None:
         return signature(model.path, model.classes)
-    taken = TensorSpec(np.dtype(_TAKEN[model.kind]), (-1, *model.raw_shape))
-    return ModelSignature(inputs=Schema([taken]), outputs=_probabilities(model.classes))
+    taken = [TensorSpec(np.dtype(kind), (-1,), name) for name, kind in model.tensors] or [
+        TensorSpec(np.dtype(model.raw_type or _TAKEN[model.kind]), (-1, *model.raw_shape))
+    ]
+    return ModelSignature(inputs=Schema(taken), outputs=_probabilities(model.classes))
 
 
 def _probabilities(classes: int) -> Schema:
@@ -250,7 +256,14 @@ def _write_folder(folder: Path, model: KerasFile, description: Model) -> None:
     else:
         served = "mlflow.tensorflow"
         shutil.copytree(model.saved_model, folder / "tf2model")
-        description.add_flavor("tensorflow", saved_model_dir="tf2model", model_type="tf2-module")
+        kind: dict[str, Any] = {"model_type": "tf2-module"}
+        if model.tensors:  # MLflow calls a module with one tensor only, a signature with several
+            kind = {
+                "model_type": "tf1-estimator",
+                "meta_graph_tags": ["serve"],
+                "signature_def_key": "serving_default",
+            }
+        description.add_flavor("tensorflow", saved_model_dir="tf2model", **kind)
     pyfunc.add_to_model(description, served, conda_env="conda.yaml", python_env="python_env.yaml")
     description.model_size_bytes = sum(
         path.stat().st_size for path in folder.rglob("*") if path.is_file()
@@ -336,7 +349,7 @@ def _file_model(
         record.model_sha256,
         tuple(record.requirements),
         len(study.classes),
-        *_saved_model(record, folder),
+        **_served(record, folder),
         kind=study.kind,
         own=tuple(str(name) for each in record.formats for name in each.get("own", ())),
         space=study.space,
@@ -362,12 +375,17 @@ def _file_model(
     store.log(run_id, tags={"search.model": f"models:/{name}/{version}", **told})
 
 
-def _saved_model(record: ModelExported, folder: Path) -> tuple[Path | None, tuple[int, ...]]:
-    """Return the SavedModel of an export, and the shape of one sample as it takes it."""
+def _served(record: ModelExported, folder: Path) -> dict[str, Any]:
+    """Return what `KerasFile` says of the SavedModel of an export; empty without one."""
     for each in record.formats:
         if each.get("format") == "saved_model" and (folder / str(each["file"])).is_dir():
-            return folder / str(each["file"]), tuple(each.get("raw_shape", ()))
-    return None, ()
+            return {
+                "saved_model": folder / str(each["file"]),
+                "raw_shape": tuple(each.get("raw_shape", ())),
+                "raw_type": str(each.get("raw_type", "")),
+                "tensors": tuple((t["name"], t["type"]) for t in each.get("tensors", ())),
+            }
+    return {}
 
 
 def _show_test(store: MlflowStore, run_id: str, record: TestSetOpened, history: History) -> None:

@@ -27,7 +27,8 @@ from search.analysis.report.subject import NothingToDraw, Subject
 from search.analysis.report.words import trial_name
 from search.data import Dataset, Reading, load
 from search.data.folds import Folds
-from search.data.reading import began_with
+from search.data.inputs import columns_of
+from search.data.reading import Column, began_with
 from search.errors import DataError, FoldwiseError
 from search.tasks.classification import SCORES, Predictions
 from tracking.history import TrialHistory
@@ -346,15 +347,15 @@ def _sample(dataset: Dataset, samples: Any, index: int) -> Any:
         text = samples[index]
         return text if len(text) <= _LONGEST else f"{text[:_LONGEST].rstrip()} …"
     if dataset.kind == "table":
-        return _row(dataset.column_names, samples[index])
+        return _row(columns_of(dataset), samples[index])
     return _png(np.asarray(samples[index]))
 
 
-def _row(columns: Sequence[str], row: NDArray[Any]) -> list[tuple[str, str]]:
-    names = list(columns) or [f"column {n}" for n in range(1, len(row) + 1)]
-    pairs = [(name, f"{value:.5g}") for name, value in zip(names, row.tolist(), strict=False)]
-    more = len(pairs) - _COLUMNS
-    return pairs[:_COLUMNS] + ([("…", f"{more} more")] if more > 0 else [])
+def _row(columns: Sequence[Column], row: NDArray[Any]) -> list[tuple[str, str]]:
+    shown = zip(columns, row[:_COLUMNS].tolist(), strict=False)
+    pairs = [(column.name, column.shown(value)) for column, value in shown]
+    more = len(row) - _COLUMNS
+    return pairs + ([("…", f"{more} more")] if more > 0 else [])
 
 
 def _png(pixels: NDArray[np.uint8]) -> bytes:

@@ -1,17 +1,20 @@
 """The interface of export formats: what is written, and how a format is loaded and checked."""
 
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
 from search.data.arrays import Array
-from search.data.inputs import Encoder, ImageEncoder, TextEncoder
+from search.data.encoders import Encoder, ImageEncoder, TextEncoder
+from search.data.reading import Column
 from search.export.folder import Labels
 from search.tasks.classification import (
     LOGITS,
@@ -34,7 +37,7 @@ class Samples:
     """Real samples for checking a written model.
 
     Attributes:
-        raw: as in the dataset: uint8 images, texts, or float32 rows.
+        raw: as in the dataset: uint8 images, texts, or rows as `Column` says.
         encoded: the model's input for them, `(n, ...)`.
     """
 
@@ -151,7 +154,7 @@ def encoded_phrase(labels: Labels) -> str:
         case "text":
             return f"up to {shape} token numbers for each text, int32, padded with 0"
         case "table":
-            return f"{shape} columns, standardised, float32"
+            return f"{shape} inputs for each encoded row, float32"
         case _:
             return f"images {shape}, pixels {_scale(labels)}"
 
@@ -167,9 +170,40 @@ def raw_phrase(labels: Labels, shape: tuple[int, ...]) -> str:
         case "text":
             return "texts"
         case "table":
-            return f"rows of {len(labels.columns)} columns as in the file, float32"
+            if not has_words(labels.columns):
+                return (
+                    f"`rows` of {len(labels.columns)} columns as in the file, float64, NaN where a"
+                    " value is missing, dates in seconds since 1970 (UTC)"
+                )
+            words = sum(bool(column.words) for column in labels.columns)
+            return (
+                f"a tensor for each of {len(labels.columns)} columns: {words} of strings, empty"
+                " where a value is missing, the others float64, NaN where it is missing, dates in"
+                " seconds since 1970 (UTC)"
+            )
         case _:
             return f"images {' x '.join(map(str, shape))}, pixels 0..255, uint8"
+
+
+def has_words(columns: Sequence[Column]) -> bool:
+    """Return whether rows have words, so that a graph takes each column apart."""
+    return any(column.words for column in columns)
+
+
+def tensor_names(columns: Sequence[Column]) -> tuple[str, ...]:
+    """Return the name of each column's tensor: TensorFlow takes letters, digits and underscores.
+
+    A name with other signs has underscores for them; of equal ones the later get a number.
+    """
+    names: list[str] = []
+    for column in columns:
+        plain = re.sub(r"[^A-Za-z0-9_]", "_", column.name)
+        if not plain[:1].isalpha() or plain == "self":  # that of the function
+            plain = f"column_{plain}"
+        others = {name.lower() for name in names}
+        free = (plain if n == 1 else f"{plain}_{n}" for n in count(1))
+        names.append(next(name for name in free if name.lower() not in others))
+    return tuple(names)
 
 
 def _scale(labels: Labels) -> str:

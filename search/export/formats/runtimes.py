@@ -1,43 +1,30 @@
 """Formats for runtimes without Keras: SavedModel, ONNX and TensorFlow Lite."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from search.data.arrays import Array
-from search.data.inputs import (
-    FIRST_WORD,
-    PADDING,
-    UNKNOWN,
-    Encoder,
-    ImageEncoder,
-    TableEncoder,
-    TextEncoder,
-)
-from search.data.pictures import LUMA
+from search.data.encoders import ImageEncoder
+from search.data.reading import Column
 from search.export.folder import Labels
 from search.export.formats.base import (
     VOCABULARY,
     Exportable,
     Format,
-    Margins,
     Samples,
     encoded_phrase,
+    has_words,
     margins,
     raw_phrase,
     raw_shape,
+    tensor_names,
     write_vocabulary,
 )
+from search.export.formats.preprocessing import preprocessing_of
 
 RAW, ENCODED = "serve", "encoded"
-
-# RE2's classes for the pattern of `search.data.arrays`; other characters become spaces.
-_WORD_OR_SIGN = r"([\pL\pN]+(?:'[\pL\pN]+)*|[!?])|(?s:.)"
-# ICU lower-cases these by the locale (Turkish: dotless i), Python does not.
-_SAME_EVERYWHERE = (("I", "i"), ("\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}", "i\u0307"))
 
 
 class SavedModel(Format):
@@ -52,7 +39,7 @@ class SavedModel(Format):
         """
         import tensorflow as tf
 
-        before = preprocessing_of(made.labels.encoder)
+        before = preprocessing_of(made.labels.encoder, made.labels.columns)
         model, inputs = made.probable, made.probable.inputs[0]
         spec = tf.TensorSpec(inputs.shape, inputs.dtype, name="inputs")
         served = tf.Module(name="foldwise")
@@ -74,8 +61,13 @@ class SavedModel(Format):
 
         loaded = tf.saved_model.load(str(folder / self.file))
         kind = loaded.signatures[ENCODED].structured_input_signature[1]["inputs"].dtype
+        served = _as_served(samples, labels)
+        if isinstance(served, dict):
+            served = {name: tf.constant(values) for name, values in served.items()}
+        else:
+            served = tf.constant(served)
         return {
-            RAW: loaded.serve(tf.constant(_as_served(samples, labels))).numpy(),
+            RAW: loaded.serve(served).numpy(),
             ENCODED: loaded.encoded(tf.cast(samples.encoded, kind)).numpy(),
         }
 
@@ -85,110 +77,46 @@ class SavedModel(Format):
         return f"`{RAW}`: {raw}; `{ENCODED}`: {encoded_phrase(labels)}; both return probabilities"
 
     def details(self, labels: Labels, folder: Path) -> dict[str, Any]:
-        """Return the shape of one sample for `serve`; a text has none."""
-        return {"raw_shape": [] if labels.kind == "text" else list(raw_shape(labels.encoder))}
+        """Return what `serve` takes: its type, the shape of one sample, and tensors of columns.
+
+        A text has no shape; rows with words have a tensor for each column.
+        """
+        if labels.kind != "table":
+            return {"raw_shape": [] if labels.kind == "text" else list(raw_shape(labels.encoder))}
+        if not has_words(labels.columns):
+            return {"raw_shape": [len(labels.columns)], "raw_type": "float64"}
+        names = tensor_names(labels.columns)
+        return {
+            "raw_shape": [],
+            "tensors": [
+                {"name": name, "column": column.name, "type": "str" if column.words else "float64"}
+                for name, column in zip(names, labels.columns, strict=True)
+            ],
+        }
 
 
 def _as_served(samples: Samples, labels: Labels) -> Any:
     """Return the raw samples; images that only Pillow can resize are resized."""
-    encoder = labels.encoder
+    encoder, columns = labels.encoder, labels.columns
     if labels.kind == "text":
         return list(samples.raw)
     if isinstance(encoder, ImageEncoder) and margins(encoder) is None:
         encoded = samples.encoded
         return np.rint(encoded * 255).astype(np.uint8) if encoder.scaled else encoded
-    return np.asarray(samples.raw)
+    if labels.kind != "table":
+        return np.asarray(samples.raw)
+    rows = np.asarray(samples.raw, np.float64)
+    if not has_words(columns):
+        return rows
+    return {
+        name: _said(column, values)
+        for name, column, values in zip(tensor_names(columns), columns, rows.T, strict=True)
+    }
 
 
-@dataclass(frozen=True)
-class Preprocessing:
-    """An encoder as part of a graph.
-
-    Attributes:
-        signature: of raw samples, with an open first axis.
-        encode: turns such a tensor into the model's input.
-        resources: tables that must be saved with the model.
-    """
-
-    signature: Any
-    encode: Callable[[Any], Any]
-    resources: tuple[Any, ...] = ()
-
-
-def preprocessing_of(encoder: Encoder) -> Preprocessing:
-    """Return an encoder in TensorFlow.
-
-    If images are resized, not only padded, the input has the model's size, because TensorFlow
-    resizes differently from Pillow.
-    """
-    match encoder:
-        case TextEncoder():
-            return _texts(encoder)
-        case TableEncoder():
-            return _rows(encoder)
-        case ImageEncoder():
-            return _images(encoder)
-    raise TypeError(f"no preprocessing is known for {type(encoder).__name__}")
-
-
-def _texts(encoder: TextEncoder) -> Preprocessing:
-    import tensorflow as tf
-
-    words = list(encoder.words) or [" "]  # a table must have an entry; no word is a space
-    numbers = tf.range(FIRST_WORD, FIRST_WORD + len(words), dtype=tf.int32)
-    content = tf.lookup.KeyValueTensorInitializer(tf.constant(words), numbers)
-    table = tf.lookup.StaticHashTable(content, UNKNOWN)
-
-    def encode(texts: Any) -> Any:
-        for upper, lower in _SAME_EVERYWHERE:
-            texts = tf.strings.regex_replace(texts, upper, lower)
-        texts = tf.strings.lower(texts, encoding="utf-8")
-        spaced = tf.strings.regex_replace(texts, _WORD_OR_SIGN, r"\1 ")
-        found = table.lookup(tf.strings.split(spaced))[:, : encoder.length]
-        return found.to_tensor(PADDING, shape=(None, encoder.length))
-
-    return Preprocessing(tf.TensorSpec((None,), tf.string, name="texts"), encode, (table,))
-
-
-def _rows(encoder: TableEncoder) -> Preprocessing:
-    import tensorflow as tf
-
-    means = np.array(encoder.means, np.float64)
-    deviations = np.array(encoder.deviations, np.float64)
-
-    def encode(rows: Any) -> Any:
-        centred = tf.cast(rows, tf.float64) - means  # float64, like the encoder
-        return tf.cast(centred / deviations, tf.float32)
-
-    signature = tf.TensorSpec((None, *encoder.input_shape), tf.float32, name="rows")
-    return Preprocessing(signature, encode)
-
-
-def _images(encoder: ImageEncoder) -> Preprocessing:
-    import tensorflow as tf
-
-    border = margins(encoder)
-    shape = encoder.shape if border is None else encoder.native_shape
-
-    def encode(images: Any) -> Any:
-        images = images if border is None else _padded(images, border, encoder)
-        if encoder.scaled:
-            # In float64: TensorFlow multiplies by the reciprocal, whose rounding would show.
-            return tf.cast(tf.cast(images, tf.float64) / 255, tf.float32)
-        return images
-
-    return Preprocessing(tf.TensorSpec((None, *shape), tf.uint8, name="images"), encode)
-
-
-def _padded(images: Any, border: Margins, encoder: ImageEncoder) -> Any:
-    import tensorflow as tf
-
-    channels, wanted = encoder.native_shape[-1], encoder.shape[-1]
-    if wanted == 1 and channels == 3:
-        luma = tf.reduce_sum(tf.cast(images, tf.int32) * LUMA.astype(np.int32), -1, keepdims=True)
-        images = tf.cast(tf.bitwise.right_shift(luma + 0x8000, 16), tf.uint8)
-    images = tf.pad(images, [(0, 0), *border, (0, 0)])
-    return tf.repeat(images, wanted, axis=-1) if wanted > images.shape[-1] else images
+def _said(column: Column, values: Array) -> Any:
+    """Return a column's values as `serve` takes them: words, blank where they are missing."""
+    return [column.shown(value) for value in values.tolist()] if column.words else values
 
 
 class Onnx(Format):

@@ -13,6 +13,7 @@ from search.data import arrays as description_pieces
 from search.data.description import describe
 from search.data.figures import figures, telling_words, write_pictures
 from search.data.figures_arrays import correlation, enlarged, largest_classes, shrunk
+from search.data.reading import Column
 from search.errors import SettingsError
 from tests.figures import overlapping
 from tests.search.data.tiny import tiny
@@ -182,6 +183,38 @@ def test_correlation_is_numpys(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = RANDOM.normal(size=(300, 4)) @ RANDOM.normal(size=(4, 6)) + [0, 1e7, 3, 0, 0, -5]
     found = correlation(lambda: iter(np.array_split(rows, 7)))
     assert found == pytest.approx(np.corrcoef(rows.T), abs=1e-9)
+
+
+@pytest.mark.filterwarnings("error")
+def test_correlation_of_columns_with_gaps_is_that_of_pandas() -> None:
+    import pandas as pd
+
+    rows = RANDOM.normal(size=(60, 5)) * [1, 1e-3, 10, 1, 1] + [0, 1, 1.7e9, 5, 0]
+    rows[:, 3] += 0.01 * (rows[:, 2] - 1.7e9) + rows[:, 0]
+    rows[RANDOM.random(rows.shape) < 0.3] = np.nan
+    rows[:, 4] = np.nan
+    found = correlation(lambda: iter(np.array_split(rows, 7)))
+    np.testing.assert_allclose(found, pd.DataFrame(rows).corr(), atol=1e-6)
+
+
+def test_categories_have_no_correlation_and_their_number_is_in_the_title(tmp_path: Path) -> None:
+    columns = ["a", Column("b", "category", ("x", "y")), Column("c", "truth", ("no", "yes"))]
+    rows, labels = np.array([[1, 0, 1], [2, 1, np.nan], [3, 1, 0], [5, 0, 1.0]]), [0, 1, 0, 1]
+    data = tiny(tmp_path / "kept", "table", (rows, labels), (rows, labels), columns=columns)
+    figure = dict(figures(describe(data)))["correlation.png"]
+    texts = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert "tiny: correlation of the columns (1 of categories left out)" in texts
+    assert {"a", "c"} <= set(texts)
+    assert "b" not in texts
+
+
+def test_a_table_of_categories_alone_has_no_correlation(tmp_path: Path) -> None:
+    columns = [Column("b", "category", ("x", "y"))]
+    rows, labels = np.array([[0.0], [1], [1], [0]]), [0, 1, 0, 1]
+    data = tiny(tmp_path / "kept", "table", (rows, labels), (rows, labels), columns=columns)
+    written = write_pictures(describe(data), tmp_path / "out")
+    assert [path.name for path in written.paths] == ["classes.png"]
+    assert "No correlation.png: all columns are categories." in written.notes
 
 
 def test_what_never_changes_has_no_correlation() -> None:

@@ -13,6 +13,7 @@ from search.data.description import (
     TextStatistics,
     describe,
 )
+from search.data.reading import Column
 from tests.search.data.tiny import tiny
 
 RANDOM = np.random.default_rng(0)
@@ -132,6 +133,59 @@ def test_a_constant_column_is_named_and_has_no_spread(tmp_path: Path) -> None:
 def test_columns_without_names_are_numbered(tmp_path: Path) -> None:
     found = of_rows(tmp_path, np.zeros((4, 2), np.float32))
     assert [column.name for column in found.columns] == ["column 1", "column 2"]
+
+
+MIXED = (
+    Column("age"),
+    Column("city", "category", ("bergen", "oslo", "voss", "gone")),
+    Column("alive", "truth", ("no", "yes")),
+    Column("seen", "date"),
+    Column("same", "category", ("x",)),
+    Column("lost"),
+)
+
+
+def mixed(tmp_path: Path) -> tuple[np.ndarray, TableStatistics]:
+    rows = np.column_stack(
+        [
+            RANDOM.normal(40, 12, 60),
+            RANDOM.choice(3, 60, p=[0.2, 0.7, 0.1]),
+            RANDOM.integers(0, 2, 60),
+            1.7e9 + RANDOM.integers(0, 100, 60),
+            np.zeros(60),
+            np.full(60, np.nan),
+        ]
+    ).astype(np.float64)
+    rows[5:9, 0] = rows[50:, 1] = rows[7, 2] = np.nan
+    data = tiny(tmp_path, "table", (rows, [0, 1] * 30), (rows, [0, 1] * 30), columns=MIXED)
+    found = describe(data).statistics
+    assert isinstance(found, TableStatistics)
+    return rows, found
+
+
+def test_gaps_are_counted_and_no_part_of_a_columns_numbers(tmp_path: Path) -> None:
+    rows, found = mixed(tmp_path)
+    for number in (0, 2, 3):
+        column, values = found.columns[number], rows[:, number][~np.isnan(rows[:, number])]
+        shown = (column.lowest, column.mean, column.std, column.highest)
+        expected = (values.min(), values.mean(), values.std(), values.max())
+        assert shown == pytest.approx(expected, rel=1e-9)
+    assert [column.missing for column in found.columns] == [4, 10, 1, 0, 0, 60]
+    assert found.missing == 75
+    assert found.constant_columns == ("same", "lost")
+    assert (found.columns[5].lowest, found.columns[5].mean) == (None, None)
+
+
+def test_categories_are_counted_by_their_words(tmp_path: Path) -> None:
+    rows, found = mixed(tmp_path)
+    city, alive = found.columns[1], found.columns[2]
+    counts = np.bincount(rows[:50, 1].astype(int)).tolist()
+    assert city.frequent == (("oslo", counts[1]), ("bergen", counts[0]), ("voss", counts[2]))
+    assert (city.type, city.categories, city.lowest, city.mean) == ("category", 3, None, None)
+    assert dict(alive.frequent) == {"yes": np.nansum(rows[:, 2]), "no": 59 - np.nansum(rows[:, 2])}
+    document = json.loads(json.dumps(found.to_json()))
+    assert document["columns"][1]["frequent"][0] == ["oslo", counts[1]]
+    assert "NaN" not in json.dumps(document)
 
 
 def test_statistics_of_texts_count_words(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def tiny(
     test: Part,
     *,
     classes: Sequence[str] = ("no", "yes"),
-    columns: Sequence[str] = (),
+    columns: Sequence[str | Column] = (),
     name: str = "tiny",
 ) -> Dataset:
     """Keep a dataset below `root`; samples are arrays of the kind's dtype, or strings."""
@@ -38,5 +38,6 @@ def tiny(
                 write_array(file, samples.dtype, samples.shape, [samples])
             numbers = np.asarray(labels, np.int64)
             write_array(array_file(arrays, f"{split}_labels"), LABELS, numbers.shape, [numbers])
-        contents = Contents(kind, tuple(classes), tuple(map(Column, columns)))
+        typed = tuple(c if isinstance(c, Column) else Column(c) for c in columns)
+        contents = Contents(kind, tuple(classes), typed)
         return cache.keep(root, arrays, name, contents, Stamp("a test", ()))

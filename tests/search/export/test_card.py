@@ -125,6 +125,35 @@ def test_the_standing_is_told_with_its_reason(study):
     assert "In MLflow this model became the **challenger**. It is worse." in text
 
 
+def test_rows_of_numbers_go_into_a_saved_model_as_float64(study):
+    served = {"format": "saved_model", "file": "saved_model", "bytes": 9, "difference": 0.0}
+    study.records[0].dataset["kind"] = "table"
+    text = card(study, formats=[served | {"raw_shape": [3], "raw_type": "float64"}])
+    assert "model.serve(rows)  # one row of probabilities for each row" in text
+    assert "in float32 they have 7 digits" in text
+    assert "NaN is a missing value." in text
+    assert "search.export.predict.encode_rows(FOLDER, FRAME)" in text
+    assert "model.serve" not in card(study, formats=[served])  # written by an earlier version
+
+
+def test_rows_with_words_go_into_a_saved_model_column_by_column(study):
+    tensors = [
+        {"name": "age__years_", "column": "age (years)", "type": "float64"},
+        {"name": "city", "column": "city", "type": "str"},
+    ]
+    served = {"format": "saved_model", "file": "saved_model", "bytes": 9, "difference": 0.0}
+    study.records[0].dataset["kind"] = "table"
+    text = card(study, formats=[served | {"raw_shape": [], "tensors": tensors}])
+    assert 'model.serve({"age__years_": [1.5, 2.0], "city": ["a", ""]})' in text
+    assert "| age (years) | age__years_ |" in text
+    assert "| city | city |" not in text
+    assert "a blank text" in text
+    many = [{"name": f"c{n}", "column": f"c{n}", "type": "float64"} for n in range(50)]
+    text = card(study, formats=[served | {"raw_shape": [], "tensors": many}])
+    assert '"c7": [1.5, 2.0], ...})' in text
+    assert "its tensor" not in text
+
+
 def test_names_that_hold_bars_or_lines_break_no_table():
     study = StudyBuilder()
     study.records[0].dataset["classes"] = ["a|b", "two\nlines", "c"]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from search.data.inputs import TableEncoder, TextEncoder
+from search.data.reading import Column
 from search.errors import DataError
 from search.export.folder import Labels, ModelFolder, NeedsCode
 from search.export.predict import (
@@ -25,7 +26,8 @@ from tracking.home import Home
 from tracking.journal import encode
 from tracking.records import ModelExported
 
-LABELS = Labels(("a", "b", "c"), TableEncoder((0.0, 1.0), (1.0, 2.0)), columns=("x", "y"))
+COLUMNS = (Column("x"), Column("y"))
+LABELS = Labels(("a", "b", "c"), TableEncoder((0.0, 1.0), (1.0, 2.0)), columns=COLUMNS)
 CODE = """
 import pathlib
 import keras

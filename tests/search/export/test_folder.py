@@ -1,25 +1,136 @@
 import json
 import zipfile
 
+import numpy as np
 import pytest
 
 from search.data.inputs import ImageEncoder, TableEncoder, TextEncoder
+from search.data.reading import Column, Reading
 from search.errors import DataError
 from search.export.folder import Labels, ModelFolder
 
+COLUMNS = (Column("width"), Column("height"))
 IMAGES = Labels(classes=("a", "b"), encoder=ImageEncoder((28, 28, 1), (32, 32, 1)), background=1.5)
 TEXTS = Labels(classes=("a", "b"), encoder=TextEncoder(("good", "bad"), length=5, size=10))
 ROWS = Labels(
-    classes=("a", "b"), encoder=TableEncoder((1.0, 2.0), (3.0, 4.0)), columns=("width", "height")
+    classes=("a", "b"),
+    encoder=TableEncoder((1.0, 2.0), (3.0, 4.0)),
+    columns=COLUMNS,
 )
 
 
-@pytest.mark.parametrize("labels", [IMAGES, TEXTS, ROWS])
+MIXED = Labels(
+    classes=("sick", "well"),
+    encoder=TableEncoder(
+        (40.25, 0.0, 0.5, 1.7e9),
+        (9.5, 1.0, 0.5, 1.0),
+        (0, 3, 0, 0),
+        (0.1, 1.0, 0.0, None),
+        ((1, 2),),
+    ),
+    columns=(
+        Column("age"),
+        Column("city", "category", ("bergen", "oslo", "voss")),
+        Column("alive", "truth", ("no", "yes")),
+        Column("seen", "date"),
+    ),
+    reading=Reading(target="health", header="none", decimal=","),
+)
+
+
+@pytest.mark.parametrize("labels", [IMAGES, TEXTS, ROWS, MIXED])
 def test_labels_come_back_from_disk(tmp_path, labels):
     folder = ModelFolder(tmp_path)
     folder.write("labels.json", json.dumps(labels.to_json()))
     assert folder.labels() == labels
     assert [path.name for path in tmp_path.iterdir()] == ["labels.json"]
+
+
+# As an earlier version wrote it for a table of two columns.
+FIRST = """{
+  "classes": ["0", "1"],
+  "input": {
+    "kind": "table",
+    "means": [5.587499996026357, 115.443750222524],
+    "deviations": [2.091834832046969, 10.488285516000776]
+  },
+  "background": 0.0,
+  "columns": ["weight", "length"],
+  "outputs": "probabilities",
+  "threshold": 0.5,
+  "files": {
+    "model.keras": {
+      "sha256": "d54de5c33d02bee6c3289230d2bab150f5be8e9a4a4f0bcd90893bf28eb44091",
+      "bytes": 55742
+    }
+  }
+}
+"""
+
+
+def test_labels_of_the_first_version_are_read_and_encode_as_they_did(tmp_path):
+    (tmp_path / "labels.json").write_text(FIRST)
+    labels = ModelFolder(tmp_path).labels()
+    assert labels.columns == (Column("weight"), Column("length"))
+    assert labels.reading == Reading()
+    rows = np.array([[3.5, 101.25], [7.9, 130.0]], np.float32)
+    expected = (rows.astype(np.float64) - labels.encoder.means) / labels.encoder.deviations
+    np.testing.assert_array_equal(labels.encoder.encode(rows), expected.astype(np.float32))
+
+
+def test_labels_of_a_later_version_are_refused(tmp_path):
+    document = {**ROWS.to_json(), "version": 3}
+    (tmp_path / "labels.json").write_text(json.dumps(document))
+    with pytest.raises(DataError, match="version 3 is unknown: another version wrote it"):
+        ModelFolder(tmp_path).labels()
+
+
+FAULTS = {
+    "categories": [[0, 2, 0, 0], [0, 3, 0], [], "abc", None, [3, 0, 0, 0]],
+    "missing": [[0.1], [2.0, None, None, None], [float("nan"), None, None, None], 3],
+    "unseen": [[[1, 3]], [[4, 0]], [[0, 0]], [[-1, 0]], [[1, -1]], [[1]], 5],
+    "means": [[1.0] * 3],
+    "deviations": [[1.0, 0.0, 1.0, 1.0]],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in FAULTS.items() for value in values]
+)
+def test_an_encoder_that_does_not_fit_its_columns_is_refused(tmp_path, name, value):
+    document = MIXED.to_json()
+    document["input"][name] = value
+    (tmp_path / "labels.json").write_text(json.dumps(document))
+    with pytest.raises(DataError, match=r"labels\.json is damaged"):
+        ModelFolder(tmp_path).labels()
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        {"name": "age"},
+        {"name": 3, "type": "number"},
+        {"name": "age", "type": "code"},
+        {"name": "age", "type": "number", "categories": ["a"]},
+        {"name": "age", "type": "truth", "categories": ["a"]},
+        {"name": "age", "type": "number", "categories": 3},
+        3,
+    ],
+)
+def test_a_column_of_no_known_type_is_refused(tmp_path, column):
+    document = MIXED.to_json()
+    document["columns"][0] = column
+    (tmp_path / "labels.json").write_text(json.dumps(document))
+    with pytest.raises(DataError, match=r"labels\.json is damaged"):
+        ModelFolder(tmp_path).labels()
+
+
+@pytest.mark.parametrize("reading", [3, ["a"], {"decimal": 3}, {"target": None}])
+def test_a_reading_that_says_nothing_readable_is_refused(tmp_path, reading):
+    document = {**MIXED.to_json(), "reading": reading}
+    (tmp_path / "labels.json").write_text(json.dumps(document))
+    with pytest.raises(DataError, match=r"labels\.json is damaged"):
+        ModelFolder(tmp_path).labels()
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"classes": ["a"]}', '{"classes": 3}'])

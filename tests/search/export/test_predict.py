@@ -1,6 +1,10 @@
 """What is given to `predict` is read, and refused where it can be before TensorFlow is loaded."""
 
+import gzip
+import io
 import json
+import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +12,18 @@ import pytest
 
 from search.cli.export import _printable
 from search.data.inputs import ImageEncoder, TableEncoder, TextEncoder
+from search.data.reading import Column
 from search.errors import DataError
 from search.export.folder import Labels, ModelFolder
-from search.export.predict import MAX_FILE_BYTES, predict_samples
+from search.export.predict import MAX_FILE_BYTES, encode_rows, predict_samples
 
+COLUMNS = (Column("width"), Column("height"))
 TEXTS = Labels(classes=("a", "b"), encoder=TextEncoder(("good", "bad"), length=5, size=10))
 LONG_TEXTS = Labels(classes=("a", "b"), encoder=TextEncoder(("good",), length=1_000_000, size=10))
 ROWS = Labels(
-    classes=("a", "b"), encoder=TableEncoder((1.0, 2.0), (3.0, 1e-300)), columns=("width", "height")
+    classes=("a", "b"),
+    encoder=TableEncoder((1.0, 2.0), (3.0, 1e-300)),
+    columns=COLUMNS,
 )
 IMAGES = Labels(classes=("a", "b"), encoder=ImageEncoder((8, 8, 1), (8, 8, 1)))
 
@@ -72,12 +80,13 @@ def test_a_text_longer_than_a_file_name_may_be_is_a_text(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("row", "why"),
     [
-        ("1,1e39", "within float32"),
-        ("1,nan", "within float32"),
-        ("1," + "9" * 100_000, "within float32"),
-        ("1", "within float32"),
+        ("1,1e39", "too far from those the model was trained on"),
+        ("1,inf", "line 2: `height` must be finite"),
+        ("1,x", "line 2: `height` must be a number; it is 'x'"),
+        ("1," + "9" * 100_000, "line 2: `height` must be within"),
+        ("1", "line 2"),
         ("1,3", "too far from those the model was trained on"),
-        ('"' + "x" * 200_000, "field larger than field limit"),
+        ('"' + "x" * 200_000, "line 2: quotes must be closed"),
     ],
 )
 def test_a_row_that_is_no_row_is_refused(tmp_path, refusal, row, why):
@@ -91,6 +100,133 @@ def test_what_is_no_table_is_refused(tmp_path, refusal, content):
     assert "rows.csv" in refusal(ROWS, "rows.csv")
 
 
+CITY = Column("city", "category", ("bergen", "oslo"))
+MIXED = Labels(
+    classes=("a", "b"),
+    encoder=TableEncoder(
+        (1.0, 0.0, 0.5, 0.0), (2.0, 1.0, 0.5, 10.0), (0, 2, 0, 0), (None, None, 0.25, None)
+    ),
+    columns=(
+        Column("width"),
+        CITY,
+        Column("alive", "truth", ("no", "yes")),
+        Column("seen", "date"),
+    ),
+)
+
+
+@pytest.fixture
+def encoded(tmp_path, monkeypatch):
+    """Return what a model of `MIXED` would be given for files, and the notices."""
+
+    def encoded(*given: str) -> tuple[np.ndarray, list[str]]:
+        heard: list[str] = []
+        found: list[np.ndarray] = []
+
+        def values(folder, model, inputs, labels):
+            found.append(inputs)
+            return np.zeros((len(inputs), 2))
+
+        monkeypatch.setattr("search.export.predict.load_tensorflow", lambda: None)
+        monkeypatch.setattr("search.export.predict.load_model", lambda *_, **__: None)
+        monkeypatch.setattr("search.export.predict._values", values)
+        ModelFolder(tmp_path).write("labels.json", json.dumps(MIXED.to_json()))
+        predict_samples(tmp_path, given, notify=heard.append)
+        return found[0], heard
+
+    return encoded
+
+
+TEXT = """seen,alive,city,note,width
+1970-01-01 00:00:05,YES,oslo,x,3
+1970-01-01,,Oslo,y,
+,no,,z,"1,000.5"
+"""
+EXPECTED = [
+    [1, 0, 1, 1, -1 / 3**0.5, 0.5],
+    [0, 0, 0, 0, 3**0.5, 0],
+    [499.75, 0, 0, -1, -1 / 3**0.5, 0],
+]
+
+
+@pytest.mark.parametrize("dialect", ["csv", "semicolons", "tabs", "gzip", "parquet", "jsonl"])
+def test_rows_are_read_in_every_dialect_that_training_reads(tmp_path, encoded, dialect):
+    import pandas as pd
+
+    path = tmp_path / f"rows.{dialect}"
+    frame = pd.read_csv(io.StringIO(TEXT), dtype=str, keep_default_na=False)
+    match dialect:
+        case "semicolons":
+            frame.to_csv(path, sep=";", index=False)
+        case "tabs":
+            frame.to_csv(path, sep="\t", index=False)
+        case "gzip":
+            path.write_bytes(gzip.compress(TEXT.encode()))
+        case "parquet":
+            frame["width"] = [3.0, math.nan, 1000.5]
+            frame["alive"] = pd.array([True, None, False], "boolean")
+            frame["seen"] = pd.to_datetime(pd.Series([5, 0, None]), unit="s")
+            frame["city"] = pd.Categorical(["oslo", "Oslo", None])
+            frame.to_parquet(path)
+        case "jsonl":
+            frame.to_json(path, orient="records", lines=True)
+        case _:
+            path.write_text(TEXT)
+    found, heard = encoded(str(path))
+    np.testing.assert_allclose(found, EXPECTED, rtol=1e-6)
+    assert heard == [
+        f"{path}: 1 of 3 rows lack width, which no training sample does; it counts as the mean",
+        f"{path}: 1 of 3 rows lack city, which no training sample does; it counts as no category",
+        f"{path}: 1 of 3 rows have a city that is none of the 2 categories known from training; it"
+        " counts as none",
+        f"{path}: 1 of 3 rows lack seen, which no training sample does; it counts as the mean",
+    ]
+
+
+def test_rows_in_memory_are_encoded_as_those_in_a_file(tmp_path):
+    import pandas as pd
+
+    ModelFolder(tmp_path).write("labels.json", json.dumps(MIXED.to_json()))
+    frame = pd.DataFrame(
+        {
+            "width": [3.0, math.nan, 1000.5],
+            "city": ["oslo", "Oslo", None],
+            "alive": [True, None, False],
+            "seen": pd.to_datetime(pd.Series([5, 0, None]), unit="s"),
+            "note": ["x", "y", "z"],
+        }
+    )
+    plain = {
+        "width": [3, None, 1000.5],
+        "city": ["oslo", "", "NA"],
+        "alive": ["yes", "", "no"],
+        "seen": [5, 0, None],
+    }
+    for rows in (frame, plain, plain | {"seen": ["1970-01-01 00:00:05", "1970-01-01", ""]}):
+        np.testing.assert_allclose(encode_rows(tmp_path, rows), EXPECTED, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"width": ["x"]}, "rows, row 1: `width` must be a number; it is 'x'"),
+        ({"width": [[1]]}, "`width` must be a sequence of numbers, texts"),
+        ({"width": [object()]}, "`width` must be a sequence of numbers, texts"),
+        ({"alive": ["perhaps"]}, "`alive` must be no or yes; it is 'perhaps'"),
+        ({"width": [1e100]}, "too far from those"),
+        ({"width": [1, 2]}, "as many values in each column"),
+    ],
+)
+def test_rows_in_memory_that_do_not_fit_are_refused(tmp_path, change, why):
+    ModelFolder(tmp_path).write("labels.json", json.dumps(MIXED.to_json()))
+    rows = {"width": [1], "city": ["oslo"], "alive": ["no"], "seen": [0]}
+    assert len(encode_rows(tmp_path, rows)) == 1
+    with pytest.raises(DataError, match=re.escape(why)):
+        encode_rows(tmp_path, rows | change)
+    with pytest.raises(DataError, match="missing: width, seen"):
+        encode_rows(tmp_path, {"city": ["oslo"], "alive": ["no"]})
+
+
 def test_names_of_unknown_origin_do_not_steer_the_terminal():
     assert _printable("\x1b]0;title\x07a\r\nb") == "�]0;title�a��b"
     assert _printable("größer 好") == "größer 好"
@@ -99,6 +235,29 @@ def test_names_of_unknown_origin_do_not_steer_the_terminal():
 def test_an_image_model_refuses_what_is_no_picture(tmp_path, refusal):
     np.save(tmp_path / "pixels.npy", np.zeros((8, 8)))
     assert "is not a readable picture" in refusal(IMAGES, "pixels.npy")
+
+
+@pytest.mark.slow
+def test_a_model_exported_by_the_first_version_predicts_as_it_did(tmp_path):
+    import keras
+    from keras import Sequential, layers
+
+    from tests.search.export.test_folder import FIRST
+
+    folder = ModelFolder(tmp_path)
+    keras.utils.set_random_seed(0)
+    model = Sequential([layers.Input((2,)), layers.Dense(2, "softmax")])
+    model.save(folder.model)
+    document = json.loads(FIRST)
+    document["files"]["model.keras"]["sha256"] = folder.model_sha256()
+    folder.write("labels.json", json.dumps(document))
+    rows = np.array([[3.25, 101.5], [7.5, 130.0]])
+    (tmp_path / "rows.csv").write_text("length,weight\n101.5,3.25\n130,7.5\n")
+    found = predict_samples(tmp_path, [str(tmp_path / "rows.csv")], top=2)
+    means, deviations = (np.array(document["input"][name]) for name in ("means", "deviations"))
+    expected = np.asarray(model(((rows - means) / deviations).astype(np.float32)))
+    probabilities = [[dict(item.classes)[name] for name in "01"] for item in found]
+    np.testing.assert_allclose(probabilities, expected, atol=1e-6)
 
 
 @pytest.mark.slow

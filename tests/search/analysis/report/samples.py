@@ -5,7 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from search.data import Reading, load
+<<<<<<< HEAD
 from search.data.folds import Folds
+=======
+>>>>>>> w-encoders
 from search.data.splits import make_folds
 from search.tasks.classification import Predictions
 from tests.studies import StudyBuilder
@@ -20,7 +23,10 @@ def study_on(
     *,
     data_dir: Path | None = None,
     reading: Reading | None = None,
+<<<<<<< HEAD
     repeats: int = 1,
+=======
+>>>>>>> w-encoders
 ) -> StudyBuilder:
     """Write a study of one complete trial; of each fold it is sure and wrong about one sample."""
     data, name = load(dataset, home=home, data_dir=data_dir, reading=reading), "study"
@@ -31,6 +37,7 @@ def study_on(
     study.records[0].dataset.update(
         name=data.name, digest=data.digest, classes=classes, kind=data.kind, samples=folds.samples
     )
+    study.records[0].settings.update(reading.given if reading else {})
     study.session(1)
     size = len(classes)
     matrix = [

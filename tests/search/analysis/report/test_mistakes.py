@@ -43,6 +43,24 @@ def test_rows_of_a_table_come_with_their_columns(tmp_path, wrong):
     assert [name for name, _ in first.sample] == ["width", "height"]
 
 
+def test_values_of_a_row_come_as_they_are_in_the_file(tmp_path, wrong):
+    file = tmp_path / "table.csv"
+    cities, days = ("oslo", "bergen", ""), ("2024-05-01", "2024-05-02 06:30:00", "")
+    rows = [
+        f"{cities[n % 3]},{('no', 'yes')[n % 2]},{days[n // 2 % 3]},{1_700_000_000 + n},c{n % 2}"
+        for n in range(60)
+    ]
+    file.write_text("\n".join(["city,alive,seen,when,kind", *rows]) + "\n")
+    reading = Reading(target="kind", types={"when": "number"})
+    found = wrong(study_on(tmp_path, f"csv:{file}", reading=reading))
+    assert found
+    for entry in found:
+        sample = dict(entry.sample)
+        number = int(sample["when"]) - 1_700_000_000
+        assert [sample["city"], sample["alive"], sample["seen"]] == rows[number].split(",")[:3]
+        assert list(sample) == ["city", "alive", "seen", "when"]
+
+
 def test_texts_come_as_texts_and_long_ones_are_cut(tmp_path, wrong):
     folder = tmp_path / "data" / "sst2"
     folder.mkdir(parents=True)

@@ -1,6 +1,8 @@
 """One contract for all formats: what is written predicts what the Keras model does."""
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 
 from search.data.inputs import ImageEncoder, TableEncoder, TextEncoder
+from search.data.reading import Column
 from search.errors import SettingsError
 from search.export.folder import Labels
 from search.export.formats import FORMATS, Difference, Samples, chosen_formats, default_formats
@@ -64,14 +67,39 @@ def rows() -> tuple[Any, Labels, Samples]:
     from keras import Sequential, layers
 
     encoder = TableEncoder((1000.0, -0.5), (20.0, 1e-3))
-    raw = np.array([[990, -0.5], [1015.5, -0.4999], [1000, -0.502]], np.float32)
+    raw = np.array([[990, -0.5], [1015.5, -0.4999], [1000, -0.502]])
     model = Sequential([layers.Input((2,)), layers.Dense(3, "sigmoid")])
     model.compile("sgd", "categorical_crossentropy")
-    labels = Labels(("a", "b", "c"), encoder, columns=("x", "y"))
+    labels = Labels(("a", "b", "c"), encoder, columns=(Column("x"), Column("y")))
     return model, labels, Samples(raw, encoder.encode(raw))
 
 
-KINDS = {"image": images, "text": texts, "table": rows}
+def mixed() -> tuple[Any, Labels, Samples]:
+    """Rows with words, dates, gaps, and a category that no training row has."""
+    from keras import Sequential, layers
+
+    columns = (
+        Column("age (years)"),
+        Column("city", "category", ("Bergen", "Oslo", "größe")),
+        Column("alive", "truth", ("no", "yes")),
+        Column("seen", "date"),
+    )
+    raw = np.array(
+        [
+            [33.5, 0, 1, 1.7e9],
+            [np.nan, 2, 0, 1.7e9 + 40],
+            [41, np.nan, np.nan, 1.7e9 + 80.5],
+            [2, 0, 1, np.nan],
+        ]
+    )
+    encoder = TableEncoder.fitted(raw, np.arange(4), columns, (True, True, True, True))
+    model = Sequential([layers.Input(encoder.input_shape), layers.Dense(2, "sigmoid")])
+    model.compile("sgd", "categorical_crossentropy")
+    labels = Labels(("a", "b"), encoder, columns=columns)
+    return model, labels, Samples(raw, encoder.encode(raw))
+
+
+KINDS = {"image": images, "text": texts, "table": rows, "mixed": mixed}
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -115,6 +143,56 @@ def test_words_travel_beside_formats_that_take_tokens(tmp_path):
     made = exportable(*texts())
     FORMATS["onnx"].write(made, tmp_path)
     assert (tmp_path / "vocabulary.txt").read_text().splitlines() == ["good", "bad", "it's", "!"]
+
+
+@pytest.mark.slow
+def test_a_saved_model_takes_words_by_the_column(tmp_path):
+    import tensorflow as tf
+
+    model, labels, samples = mixed()
+    form = FORMATS["saved_model"]
+    form.write(exportable(model, labels, samples), tmp_path)
+    loaded = tf.saved_model.load(str(tmp_path / "saved_model"))
+    given = {
+        "age__years_": [50.0, math.nan],
+        "city": ["Paris", " größe"],
+        "alive": ["", "TRUE"],
+        "seen": [1.7e9 + 40, 1.7e9 + 5],
+    }
+    rows = np.array([[50, -1, math.nan, 1.7e9 + 40], [math.nan, 2, 1, 1.7e9 + 5]])
+    expected = exportable(model, labels, Samples(rows, labels.encoder.encode(rows))).expected
+    np.testing.assert_allclose(loaded.serve(given).numpy(), expected, atol=1e-6)
+    kinds = {n: tf.string if n in ("city", "alive") else tf.float64 for n in given}
+    tensors = {name: tf.constant(given[name], kind) for name, kind in kinds.items()}
+    (found,) = loaded.signatures["serving_default"](**tensors).values()
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-6)
+    assert form.details(labels, tmp_path) == {
+        "raw_shape": [],
+        "tensors": [
+            {"name": "age__years_", "column": "age (years)", "type": "float64"},
+            {"name": "city", "column": "city", "type": "str"},
+            {"name": "alive", "column": "alive", "type": "str"},
+            {"name": "seen", "column": "seen", "type": "float64"},
+        ],
+    }
+
+
+@pytest.mark.slow
+def test_a_saved_model_of_numbers_keeps_their_digits(tmp_path):
+    import tensorflow as tf
+
+    model, labels, _ = rows()
+    encoder = TableEncoder((1.7e9, 0.0), (20.0, 1.0))
+    labels = replace(labels, encoder=encoder)
+    some = np.array([[1.7e9 + n, n] for n in range(0, 80, 7)])
+    made = exportable(model, labels, Samples(some, encoder.encode(some)))
+    form = FORMATS["saved_model"]
+    form.write(made, tmp_path)
+    loaded = tf.saved_model.load(str(tmp_path / "saved_model"))
+    assert np.abs(loaded.serve(some.tolist()).numpy() - made.expected).max() < 1e-6
+    with pytest.raises(TypeError, match="float32"):  # which would have lost digits
+        loaded.serve(tf.constant(some, tf.float32))
+    assert form.details(labels, tmp_path) == {"raw_shape": [2], "raw_type": "float64"}
 
 
 @pytest.mark.slow

@@ -9,7 +9,8 @@ import pytest
 
 from search.data.arrays import words_of
 from search.data.inputs import ImageEncoder, TableEncoder, TextEncoder
-from search.export.formats.base import margins, raw_shape
+from search.data.reading import Column, Reading
+from search.export.formats.base import margins, raw_shape, tensor_names
 
 pytestmark = pytest.mark.slow  # TensorFlow
 
@@ -28,12 +29,12 @@ SAID = (
 )
 
 
-def graph_of(encoder):
+def graph_of(encoder, columns=()):
     import tensorflow as tf
 
-    from search.export.formats.runtimes import preprocessing_of
+    from search.export.formats.preprocessing import preprocessing_of
 
-    made = preprocessing_of(encoder)
+    made = preprocessing_of(encoder, columns)
     return made, tf.function(made.encode, input_signature=[made.signature])
 
 
@@ -128,6 +129,121 @@ def test_images_that_are_resized_are_taken_in_the_models_size(native):
 def test_rows_become_the_same_numbers():
     chance = np.random.default_rng(0)
     encoder = TableEncoder((1e6, 0.0, -3.25), (0.1, 1.0, 1e5))
-    rows = (chance.normal(size=(200, 3)) * (1, 2, 3e5) + (1e6, 0, 0)).astype(np.float32)
-    _, encode = graph_of(encoder)
+    rows = chance.normal(size=(200, 3)) * (1, 2, 3e5) + (1e6, 0, 0)
+    rows[3, 1] = np.nan
+    made, encode = graph_of(encoder, tuple(map(Column, "abc")))
+    assert made.signature.dtype == "float64"
     np.testing.assert_array_equal(encode(rows).numpy(), encoder.encode(rows))
+
+
+SHOPS = ("1", "2.50", "NORTH", "na\u00efve", "none", "x y")
+COLUMNS = (
+    Column("age (years)"),
+    Column("shop", "category", SHOPS),
+    Column("alive?", "truth", ("Nay", "Aye")),
+    Column("seen", "date"),
+    Column("age_years_", "category", ("a", "b", "c")),
+    Column("odd", "truth"),
+    Column("empty", "category", ("x",)),
+)
+ENCODER = TableEncoder(
+    means=(40.1, 0.0, 0.4, 1.7e9, 0.0, 0.5, 0.0),
+    deviations=(12.5, 1.0, 0.49, 86400.0, 1.0, 0.5, 1.0),
+    categories=(0, 6, 0, 0, 3, 0, 1),
+    missing=(0.25, 0.1, None, 1.0, None, 0.0, 0.0),
+    unseen=((1, 2), (4, 0)),
+)
+
+
+def stored(count=300):
+    """Return rows of `COLUMNS` as a dataset has them, with gaps and unknown categories."""
+    chance = np.random.default_rng(1)
+    rows = np.column_stack(
+        [
+            chance.normal(40, 12, count),
+            chance.integers(-1, 6, count),
+            chance.integers(0, 2, count),
+            1.7e9 + chance.integers(0, 10**6, count) / 1000,
+            chance.integers(-1, 3, count),
+            chance.integers(0, 2, count),
+            chance.integers(-1, 1, count),
+        ]
+    ).astype(np.float64)
+    rows[chance.random(rows.shape) < 0.15] = np.nan
+    return rows
+
+
+def test_columns_of_all_types_become_the_same_numbers():
+    rows = stored()
+    names = tensor_names(COLUMNS)
+    given = {}
+    for name, column, values in zip(names, COLUMNS, rows.T, strict=True):
+        given[name] = values
+        if column.words:
+            words = {-1.0: "other"} | dict(enumerate(column.words))
+            given[name] = ["" if np.isnan(value) else words[value] for value in values]
+    made, encode = graph_of(ENCODER, COLUMNS)
+    assert {name: spec.dtype.name for name, spec in made.signature.items()} == {
+        "age__years_": "float64",
+        "shop": "string",
+        "alive_": "string",
+        "seen": "float64",
+        "age_years_": "string",
+        "odd": "float64",
+        "empty": "string",
+    }
+    expected = ENCODER.encode(rows)
+    assert expected.any(axis=0).sum() == expected.shape[1] - 6  # are untrained
+    np.testing.assert_array_equal(encode(given).numpy(), expected)
+
+
+WRITTEN = (
+    *("1", "1.0", " 1 ", "01", "+1", "1e0", "2.5", "2.50", "250e-2", "3", "1.5"),
+    *("NORTH", "north", " NORTH\t", "na\u00efve", "x y", "x  y", "other", "unknown"),
+    *("", "  ", "NA", "n/a", "NaN", "-nan", "?", "-", "null", "<NA>", "none", "None", "NONE"),
+)
+
+
+def test_a_word_means_to_the_graph_what_it_means_in_a_file(tmp_path):
+    from search.data.formats.tables import read_rows
+
+    column = COLUMNS[1]
+    encoder = TableEncoder((0.0,), (1.0,), (6,), (0.5,))
+    file = tmp_path / "rows.csv"
+    file.write_text("n,shop\n" + "".join(f'0,"{word}"\n' for word in WRITTEN))
+    rows = read_rows(file, [column], Reading()).values
+    _, encode = graph_of(encoder, (column,))
+    found, expected = encode({"shop": list(WRITTEN)}).numpy(), encoder.encode(rows)
+    different = {
+        word for word, a, b in zip(WRITTEN, found, expected, strict=True) if (a != b).any()
+    }
+    assert different == {"none"}  # the very name of a category, which a file cannot have
+    assert len(np.unique(expected, axis=0)) == 7
+
+
+def test_truth_values_mean_to_the_graph_what_they_mean_in_a_file(tmp_path):
+    from search.data.formats.tables import read_rows
+
+    said = ("yes", "NO", "True", "f", "Y", " n ", "0", "1", "", "NA", "?")
+    column, encoder = Column("alive", "truth", ("no", "yes")), TableEncoder((0.5,), (0.5,))
+    file = tmp_path / "rows.csv"
+    file.write_text("n,alive\n" + "".join(f"0,{word}\n" for word in said))
+    rows = read_rows(file, [column], Reading()).values
+    _, encode = graph_of(encoder, (column,))
+    np.testing.assert_array_equal(encode({"alive": list(said)}).numpy(), encoder.encode(rows))
+    assert encode({"alive": ["Perhaps"]}).numpy().tolist() == [[0.0]]
+
+
+@pytest.mark.parametrize(
+    ("columns", "tensors"),
+    [
+        (("a", "b"), ("a", "b")),
+        (("a b", "a_b", "A B", "a_b_2"), ("a_b", "a_b_2", "A_B_3", "a_b_2_2")),
+        (
+            ("1", "_x", "", "self", "größe"),
+            ("column_1", "column__x", "column_", "column_self", "gr__e"),
+        ),
+    ],
+)
+def test_every_column_has_a_tensor_of_a_name_that_tensorflow_takes(columns, tensors):
+    assert tensor_names(tuple(map(Column, columns))) == tensors
