@@ -15,6 +15,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from search.data.arrays import Images
 from search.data.checks import check_images
+from search.data.ranges import BYTES, FRACTIONS, WHOLE, PixelRange
 from search.errors import DataError
 from spaces import ImageInput
 
@@ -123,10 +124,14 @@ class Head:
     Attributes:
         size: (width, height) in pixels, upright.
         is_grey: whether it has no colours.
+        depth: one of `ranges.DEPTHS`.
+        is_cut: whether it has 16 bits a colour, of which Pillow reads the upper 8.
     """
 
     size: tuple[int, int]
     is_grey: bool
+    depth: str = BYTES
+    is_cut: bool = False
 
 
 @contextmanager
@@ -151,7 +156,9 @@ def read_head(path: Path) -> Head:
         _check_size(path, image)
         width, height = image.size
         turned = _orientation(image) in _TURNED
-        return Head((height, width) if turned else (width, height), _is_grey(image))
+        size = (height, width) if turned else (width, height)
+        depth = depth_of_picture(image)
+        return Head(size, _is_grey(image), depth, depth == BYTES and _has_16_bits(image))
 
 
 def open_picture(path: Path, *, at_least: int = 0) -> Image.Image:
@@ -174,30 +181,61 @@ def open_picture(path: Path, *, at_least: int = 0) -> Image.Image:
         return ImageOps.exif_transpose(image)
 
 
-def flattened(image: Image.Image, *, backdrop: int, mode: str) -> Image.Image:
+def depth_of_picture(image: Image.Image) -> str:
+    """Return which of `ranges.DEPTHS` a picture's values have."""
+    if image.mode == "F":
+        return FRACTIONS
+    return WHOLE if image.mode.startswith("I") else BYTES
+
+
+def values_of(image: Image.Image) -> NDArray[Any]:
+    """Return the values of a picture of one channel that are no bytes, `(height, width)`.
+
+    Raises:
+        ValueError: values are missing (NaN) or infinite.
+    """
+    values = np.asarray(image, dtype=np.float64 if image.mode == "F" else np.int64)
+    if not np.isfinite(values).all():
+        raise ValueError("some of its values are missing (NaN) or infinite")
+    return values
+
+
+def flattened(
+    image: Image.Image, *, backdrop: int, mode: str, ranged: PixelRange | None = None
+) -> Image.Image:
     """Return a picture without transparency, in 8 bits a channel.
 
-    Values of 16 bits are divided by 257. For values of 32 bits or with fractions, the range is the
-    smallest of 0..1, 0..255 and 0..65535 that contains them all.
+    Without a range, values of 16 bits are divided by 257, and for values of 32 bits or with
+    fractions, the range is the smallest of 0..1, 0..255 and 0..65535 that contains them all.
 
     Args:
         image: of any mode.
         backdrop: grey value 0..255 behind transparent parts.
         mode: `L` or `RGB`.
+        ranged: which values become black and white, if it is for pictures of this depth.
 
     Raises:
-        ValueError: Pillow cannot convert this mode.
+        ValueError: Pillow cannot convert this mode, or values are missing.
     """
-    if image.mode.startswith("I") or image.mode == "F":
-        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-        tops = () if image.mode.startswith("I;16") else (1.0, 255.0)
-        top = next((top for top in tops if values.max() <= top), 65535.0)
-        image = Image.fromarray(np.clip(values * (255.0 / top), 0, 255).astype(np.uint8))
+    is_for_this = ranged is not None and ranged.depth == depth_of_picture(image)
+    if depth_of_picture(image) != BYTES:
+        image = Image.fromarray(
+            ranged.pixels(values_of(image)) if ranged and is_for_this else _unranged(image)
+        )
+        is_for_this = False
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         canvas = Image.new("RGBA", layer.size, (backdrop, backdrop, backdrop, 255))
         image = Image.alpha_composite(canvas, layer)
-    return image.convert(mode)
+    image = image.convert(mode)
+    return Image.fromarray(ranged.pixels(np.asarray(image))) if ranged and is_for_this else image
+
+
+def _unranged(image: Image.Image) -> Images:
+    values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+    tops = () if image.mode.startswith("I;16") else (1.0, 255.0)
+    top = next((top for top in tops if values.max() <= top), 65535.0)
+    return np.clip(values * (255.0 / top), 0, 255).astype(np.uint8)
 
 
 def opened(source: Path | BinaryIO) -> Image.Image:
@@ -240,6 +278,11 @@ def _orientation(image: Image.Image) -> int:
     if "exif" not in image.info and image.format != "TIFF":
         return 1
     return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+
+
+def _has_16_bits(image: Image.Image) -> bool:
+    """Return whether a picture's file has 16 bits a channel, which its mode does not show."""
+    return any(";16" in str(tile[3]) for tile in image.tile)
 
 
 def _is_grey(image: Image.Image) -> bool:

@@ -15,6 +15,7 @@ from search.data.arrays import write_extras
 from search.data.checks import Contents, class_names
 from search.data.folds import held_out
 from search.data.formats.npz import samples_of, write_samples
+from search.data.ranges import BYTES, depth_of
 from search.data.reading import Column, Reading
 from search.errors import DataError
 
@@ -141,8 +142,10 @@ class Given:
     def name(self, reading: Reading) -> str:
         """Return the dataset's name: it is the same for equal data that are read alike."""
         digest = hashlib.sha256(f"{self.digest} {reading.key}".encode()).hexdigest()
-        kinds = {1: "texts", 2: "table"}
-        title = self.title or kinds.get(self.train.samples.ndim, "images")
+        samples = self.train.samples
+        kinds = {1: "texts", 2: "table", 3: "arrays"}  # the last may be images or sequences
+        shown = "images" if depth_of(samples.dtype) == BYTES else kinds.get(samples.ndim, "images")
+        title = self.title or (kinds[samples.ndim] if samples.ndim in (1, 2) else shown)
         return f"{KIND}:{title}-{digest[:12]}"
 
     def write(self, reading: Reading, folder: Any) -> Contents:
@@ -151,9 +154,9 @@ class Given:
         Raises:
             DataError: they are of a kind that cannot be used.
         """
-        samples = samples_of(self.train.samples, "X")
+        samples = samples_of(self.train.samples, "X", kind=reading.kind)
         labels, names = numbered(self.train.labels, "y")
-        notices = [*self.notices, *samples.notices]
+        notices = list(self.notices)
         everything = np.arange(len(labels))
         chosen = {"train": everything, "test": everything[:0]}
         extras = self.train.extras
@@ -162,11 +165,13 @@ class Given:
                 labels, "what was passed", groups=extras.get("groups"), time=extras.get("time")
             )
             notices.append(told)
+        samples = samples.fitted(chosen["train"])
+        notices = [*samples.notices, *notices]
         for split, rows in chosen.items():
             write_samples(folder, split, samples, labels, rows)
             write_extras(folder, split, {name: held[rows] for name, held in extras.items()})
         if self.test is not None:
-            test = samples_of(self.test.samples, "test X", samples)
+            test = samples_of(self.test.samples, "test X", samples, reading.kind)
             rows = np.arange(len(self.test.labels))
             known = labels_as(self.test.labels, names, "test y")
             write_samples(folder, "test", test, known, rows)
@@ -178,7 +183,15 @@ class Given:
             columns = tuple(Column(f"x{i}") for i in range(samples.shape[0]))
         if names == tuple(map(str, range(len(names)))):
             names = class_names(labels, len(names), samples.kind)
-        return Contents(samples.kind, names, columns, tuple(notices), tuple(extras), self.has_test)
+        return Contents(
+            samples.kind,
+            names,
+            columns,
+            tuple(notices),
+            tuple(extras),
+            self.has_test,
+            samples.range,
+        )
 
 
 RULE = (
