@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageDraw, ImageOps
 
 from search.data.arrays import Images
 from search.data.checks import check_images
@@ -98,6 +98,34 @@ def _grey(images: Images) -> Images:
         return images
     luma = images.astype(np.uint32) @ LUMA
     return ((luma + 0x8000) >> 16).astype(np.uint8)[..., np.newaxis]
+
+
+LINES = ("#1f77b4", "#d62728", "#2ca02c", "#ff7f0e", "#9467bd", "#8c564b")
+_FINER = 4  # times as large as lines are drawn, which smooths them
+
+
+def draw_sequence(
+    values: NDArray[Any], lowest: NDArray[Any], highest: NDArray[Any], size: tuple[int, int]
+) -> Image.Image:
+    """Draw the first features of a sequence over time, one line each, on a scale of its own.
+
+    Args:
+        values: (time, features), of which as many features are drawn as there are `LINES`.
+        lowest: (features,), at the bottom of the picture.
+        highest: (features,), at its top.
+        size: (width, height) in pixels.
+    """
+    wide, high = (side * _FINER for side in size)
+    picture = Image.new("RGB", (wide, high), "white")
+    pen = ImageDraw.Draw(picture)
+    spread = np.where(highest > lowest, highest.astype(np.float64) - lowest, 1.0)
+    share = np.where(highest > lowest, (values - lowest.astype(np.float64)) / spread, 0.5)
+    across = np.linspace(_FINER, wide - _FINER, len(values))
+    for colour, line in zip(LINES, np.clip(share, 0, 1).T, strict=False):
+        down = (high - 2 * _FINER) * (1 - line) + _FINER
+        places = list(zip(across.tolist(), down.tolist(), strict=True))
+        pen.line(places * (2 if len(places) == 1 else 1), fill=colour, width=_FINER)
+    return picture.resize(size, Image.Resampling.LANCZOS)
 
 
 MAX_PIXELS = 50_000_000

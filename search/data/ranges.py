@@ -22,6 +22,7 @@ _TOPS = {WHOLE: (1, 255, 1023, 4095, 16383, 65535), FRACTIONS: (1, 255, 65535)}
 _SIGNED = (-1.0, 1.0)
 # Values that begin at more than 0 do so at black only if they would else fill less of the range.
 _LEAST_SHARE = 1 / 8
+_FAR = 1 << 12  # times their own spread: values further from 0 lose digits in float32
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,16 @@ class PixelRange:
         scaled = WHITE * (values.astype(np.float64) - self.low) / (self.high - self.low)
         return np.rint(np.clip(scaled, BLACK, WHITE)).astype(IMAGES)
 
-    def values(self, pixels: Images) -> NDArray[np.float32]:
+    def values(self, pixels: Images) -> NDArray[np.floating]:
         """Return values that become these pixels."""
         spread = pixels.astype(np.float64) * (self.high - self.low) / WHITE
-        return (self.low + spread).astype(np.float32)
+        return (self.low + spread).astype(self.dtype)
+
+    @property
+    def dtype(self) -> str:
+        """The type that tells values apart: `float32`, or `float64` where it must be."""
+        largest = max(abs(self.low), abs(self.high))
+        return "float64" if largest > _FAR * (self.high - self.low) else "float32"
 
     def outside(self, values: NDArray[Any]) -> int:
         """Return how many values are below `low` or above `high`."""
