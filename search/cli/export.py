@@ -253,8 +253,8 @@ def predict(
         list[str],
         typer.Argument(
             metavar="INPUT...",
-            help="Picture files; texts, or files with one text a line; files with rows; or .npz or .npy"
-            " files with sequences.",
+            help="Picture files; texts, or files with one text a line; files with rows; or .npz or"
+            " .npy files with sequences.",
         ),
     ],
     top: Annotated[int, typer.Option(min=1, help="Number of most probable classes to list.")] = 1,
