@@ -250,7 +250,7 @@ def _check_scale(test: Survey, train: Samples, what: str) -> None:
     high = 255 if ranged is None else ranged.high
     is_other_kind = test.depth == FRACTIONS and not test.is_whole and ranged is None
     is_beyond = ranged is None and not (test.lowest >= 0 and test.highest <= 255)
-    is_darker = test.depth != BYTES and 0 < test.highest <= 1 and high > 127
+    is_darker = not test.is_whole and 0 < test.highest <= 1 and high > 127
     is_brighter = ranged is not None and ranged.high <= 1 and test.highest > 127
     if is_other_kind or is_beyond or is_darker or is_brighter:
         shown = "8 bits, 0 to 255" if ranged is None else f"{ranged.depth}, {ranged}"
