@@ -254,7 +254,9 @@ def test_training_and_test_samples_must_be_of_one_kind(save: Save, home: Path) -
     message = fault(save(x_train=TABLE, x_test=TABLE[:, :1], **parts), home)
     assert "has tables of shape (2,); got tables of shape (1,)" in message
     message = fault(save(x_train=GREY / 255, x_test=GREY.astype(float), **parts), home)
-    assert "x_train (fractions, 0 to 1); got fractions, 0 to 255. Bring both to one scale" in message
+    assert (
+        "x_train (fractions, 0 to 1); got fractions, 0 to 255. Bring both to one scale" in message
+    )
 
 
 def test_counts_that_differ_are_refused(save: Save, home: Path) -> None:
