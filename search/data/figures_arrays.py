@@ -244,7 +244,8 @@ def has_correlation(description: Description) -> bool:
 def columns_figure(description: Description) -> Figure:
     """Draw the correlation of a table's columns, or of sequences' features, of very many the first `MOST_COLUMNS`.
 
-    Each step of a sequence counts. Categories have none and are left out. Of two columns with gaps, the rows that have both count.
+    Categories have none and are left out. Of two columns with gaps, the rows that have both count;
+    of sequences every step does.
     """
     dataset, of = description.dataset, "columns"
     rows = np.asarray(dataset.train_samples)

@@ -45,8 +45,13 @@ class PixelRange:
 
     def pixels(self, values: NDArray[Any]) -> Images:
         """Return values of any shape as uint8 pixels, rounded."""
-        scaled = WHITE * (values.astype(np.float64) - self.low) / (self.high - self.low)
+        scaled = (values.astype(np.float64) - self.low) * self.factor
         return np.rint(np.clip(scaled, BLACK, WHITE)).astype(IMAGES)
+
+    @property
+    def factor(self) -> float:
+        """How many pixels a difference of 1 is; a factor, as TensorFlow makes of a divisor, too."""
+        return WHITE / (self.high - self.low)
 
     def values(self, pixels: Images) -> NDArray[np.floating]:
         """Return values that become these pixels."""

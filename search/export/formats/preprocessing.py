@@ -227,8 +227,7 @@ def _images(encoder: ImageEncoder) -> Preprocessing:
 
     def encode(images: Any) -> Any:
         if ranged is not None:
-            spread = tf.cast(images, tf.float64) - ranged.low
-            scaled = WHITE * spread / (ranged.high - ranged.low)
+            scaled = (tf.cast(images, tf.float64) - ranged.low) * ranged.factor
             images = tf.cast(
                 tf.round(tf.clip_by_value(scaled, float(BLACK), float(WHITE))), tf.uint8
             )
