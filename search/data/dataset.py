@@ -39,8 +39,8 @@ from search.errors import DataError, SettingsError
 from spaces import ImageInput
 
 FORMAT = 2
-# Of the first, tables hold float32, some pictures are too dark, and test parts that were held out may
-# hold copies of training samples.
+# Of the first, tables hold float32, some pictures are too dark, and test parts that were held out
+# may hold copies of training samples.
 FORMATS = (1, FORMAT)
 FILE = "meta.json"
 _DAMAGES = (ArithmeticError, AttributeError, RecursionError)  # huge numbers and deep nesting

@@ -242,7 +242,9 @@ def has_correlation(description: Description) -> bool:
 
 
 def columns_figure(description: Description) -> Figure:
-    """Draw the correlation of a table's columns, or of sequences' features, of very many the first `MOST_COLUMNS`.
+    """Draw the correlation of a table's columns, or of the features of sequences.
+
+    Of very many the first `MOST_COLUMNS` are drawn.
 
     Categories have none and are left out. Of two columns with gaps, the rows that have both count;
     of sequences every step does.

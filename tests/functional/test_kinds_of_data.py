@@ -208,7 +208,7 @@ def test_sequences_are_searched_shown_exported_and_predicted(user):
     np.save(user.folder / "new.npy", series[:6])
     predicted = user.here("predict", "model", "new.npy", "--json")
     assert [item["class"] for item in predicted.json] == ["0", "1"] * 3
-    assert [item["input"] for item in predicted.json][0] == "new.npy, sequence 1"
+    assert predicted.json[0]["input"] == "new.npy, sequence 1"
     evaluated = user.here("evaluate", "gru-series", "--json")
     assert evaluated.code == 0, evaluated.err
 

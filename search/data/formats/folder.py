@@ -365,11 +365,11 @@ def _scanned(root: Path) -> Scan:
     roles = _roles(folders)
     if not any(_folders(folder, _PassedOver()) for folder in roles.get(TRAIN, ())):
         return _scan(root, {TRAIN: _pictures(folders, passed)}, passed)
-    for role, several in roles.items():
-        if len(several) > 1:
+    for role, same in roles.items():
+        if len(same) > 1:
             raise DataError(
-                f"{root} must have one folder for each part; {several[0].name} and"
-                f" {several[1].name} are both for the {role} part. Put their pictures together, or"
+                f"{root} must have one folder for each part; {same[0].name} and"
+                f" {same[1].name} are both for the {role} part. Put their pictures together, or"
                 " rename one."
             )
     for name in sorted(set(folders) - {folder.name for (folder,) in roles.values()}):
@@ -388,9 +388,9 @@ def _roles(folders: Mapping[str, Path]) -> dict[str, list[Path]]:
     """Return the folders whose names are those of parts, by part, that of training first."""
     found: dict[str, list[Path]] = {}
     for part in (TRAIN, VALIDATION, TEST):
-        several = [path for name, path in folders.items() if ROLES.get(name.lower()) == part]
-        if several:
-            found[part] = several
+        same = [path for name, path in folders.items() if ROLES.get(name.lower()) == part]
+        if same:
+            found[part] = same
     return found
 
 

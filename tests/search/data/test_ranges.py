@@ -76,7 +76,7 @@ def test_every_pixel_comes_of_some_value_and_the_range_survives_json(found):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_values_that_are_no_numbers_are_refused(value):
-    with pytest.raises(DataError, match="values are (missing|infinite)"):
+    with pytest.raises(DataError, match=r"values are (missing|infinite)"):
         of((0.0, value), "f4")
 
 
