@@ -429,7 +429,7 @@ def encoder_from_json(data: Mapping[str, Any]) -> Encoder:
                 tuple((int(column), int(category)) for column, category in data.get("unseen", ())),
             )
         case "sequence":
-            numbers = [tuple(map(float, data[name])) for name in ("means", "deviations")]
-            return SequenceEncoder(int(data["steps"]), *numbers, bool(data["wide"]))
+            means, deviations = (tuple(map(float, data[name])) for name in ("means", "deviations"))
+            return SequenceEncoder(int(data["steps"]), means, deviations, bool(data["wide"]))
         case kind:
             raise ValueError(f"{kind!r} is no kind of input")

@@ -310,7 +310,7 @@ def _orientation(image: Image.Image) -> int:
 
 def _has_16_bits(image: Image.Image) -> bool:
     """Return whether a picture's file has 16 bits a channel, which its mode does not show."""
-    return any(";16" in str(tile[3]) for tile in image.tile)
+    return any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
 
 
 def _is_grey(image: Image.Image) -> bool:
