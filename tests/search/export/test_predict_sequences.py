@@ -81,7 +81,7 @@ def test_one_sequence_and_sequences_of_one_feature_need_no_further_axis(tmp_path
         ("new.npy", {"x": SERIES[..., :1]}, "must hold sequences of numbers, (n, 4, 2)"),
         ("new.npy", {"x": SERIES[:0]}, "holds no sequence"),
         ("new.npy", {"x": SERIES.astype(str)}, "must hold sequences of numbers"),
-        ("new.npy", {"x": SERIES.astype(object)}, "without pickled objects"),
+        ("new.npy", {"x": SERIES.astype(object)}, "pickled data are never opened"),
         ("new.npy", {"x": np.where(SERIES == 13, np.nan, SERIES)}, "[1, 2, 1] is nan"),
         ("new.npy", {"x": SERIES * 1e300}, "too far from those the model was trained on"),
         ("new.npz", {"a": SERIES, "b": SERIES}, "must hold one array, or one called x or X"),
