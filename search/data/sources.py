@@ -443,7 +443,9 @@ def _note_skipped(dataset: Dataset, skipped: Sequence[str], source: str, notify:
         return
     path = dataset.folder / SKIPPED
     path.write_text("".join(f"{one}\n" for one in skipped), errors="backslashreplace")
-    notify(f"{source}: {len(skipped):,} files cannot be read and are left out; {path} names them.")
+    notify(
+        f"{source}: files that cannot be read and are left out: {len(skipped):,}; {path} names them."
+    )
 
 
 def _check_kept(kept: Kept, notify: Notify) -> Kept | Missing:

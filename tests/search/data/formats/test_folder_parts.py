@@ -294,7 +294,9 @@ def test_unreadable_pictures_are_skipped_counted_and_named(
     good = {*range(10), *range(100, 110)} - {7, 103}
     assert set(tones(images)) == good
     named = dataset.folder / "skipped.txt"
-    assert told[-1] == (f"{root}: 2 files cannot be read and are left out; {named} names them.")
+    assert told[-1] == (
+        f"{root}: files that cannot be read and are left out: 2; {named} names them."
+    )
     lines = named.read_text().splitlines()
     assert [line.partition(": ")[0] for line in lines] == [str(path) for path in damaged]
     for path in damaged:
