@@ -1,5 +1,6 @@
 """Arrays of numbers of three axes: images or sequences."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,14 @@ import pytest
 from sklearn.preprocessing import StandardScaler
 
 from search.data import Dataset, Reading, load
+from search.data.arrays import array_file, digest_of
 from search.data.encoders import SequenceEncoder, encoder_from_json
 from search.data.formats.memory import Given
+from search.data.inputs import data_spec, make_inputs, spec_of
 from search.data.ranges import FRACTIONS, WHOLE, PixelRange
 from search.data.sources import bring
 from search.errors import DataError, SettingsError
+from spaces import SequenceInput, Space
 
 CHANCE = np.random.default_rng(0)
 LABELS = np.arange(30) % 2
@@ -211,3 +215,43 @@ def test_moments_keep_their_digits_far_from_zero() -> None:
     encoder = SequenceEncoder.fitted(series, np.arange(10))
     np.testing.assert_allclose(encoder.means, [1e9 + 19.5], rtol=1e-15)
     np.testing.assert_allclose(encoder.deviations, [np.arange(40).std()], rtol=1e-12)
+
+
+def test_masks_that_an_earlier_version_read_stay_with_the_studies_that_began_with_them(
+    tmp_path: Path,
+) -> None:
+    masks, home = (FRAMES > 99).astype(np.uint8), tmp_path / "home"
+    dataset, _ = read(tmp_path, masks)
+    assert dataset.train_samples.max() == 255
+    # As it was written: pixels 0 and 1, no range, the first format.
+    old = home / "datasets" / "npz-old"
+    dataset.folder.rename(old)
+    for split in ("train", "test"):
+        path = array_file(old, f"{split}_images")
+        np.save(path, (np.load(path) > 0).astype(np.uint8))
+    meta = json.loads((old / "meta.json").read_text())
+    digest = digest_of(old, "image")
+    del meta["pixel_range"]
+    (old / "meta.json").write_text(json.dumps(meta | {"format": 1, "digest": digest}))
+    stem = dataset.folder.name.rpartition("-")[0]
+    old.rename(old.with_name(f"{stem}-{digest[:12]}"))
+    name = f"npz:{tmp_path / 'own.npz'}"
+    began = load(name, home=home, digest=digest)
+    assert (began.digest, began.pixel_range, began.train_samples.max()) == (digest, None, 1)
+    assert load(name, home=home).digest == dataset.digest
+    assert load(name, home=home, digest=digest).digest == digest
+
+
+def test_a_space_declares_that_it_takes_sequences(tmp_path: Path) -> None:
+    dataset, _ = read(tmp_path, SERIES)
+    space = Space("own", lambda params, data: data, (), SequenceInput(), "digits")
+    spec = data_spec(dataset, space)
+    assert (spec.input_shape, spec.classes, spec.kind) == ((12, 2), 2, "sequence")
+    inputs = make_inputs(dataset, space.input_for(dataset.kind))
+    encoder = inputs.learn(np.arange(0, 20, 2), {})
+    assert spec_of(encoder, dataset.kind, 2) == spec
+    chosen = np.array([7, 1, 2])
+    expected = encoder.encode(dataset.train_samples[chosen])
+    np.testing.assert_array_equal(inputs.take(encoder, chosen), expected)
+    learned = dataset.train_samples[np.arange(0, 20, 2)].astype(np.float64)
+    np.testing.assert_allclose(encoder.means, learned.mean(axis=(0, 1)), rtol=1e-12)
