@@ -247,11 +247,14 @@ def print_description(description: Description, *, drop_duplicates: bool) -> Non
 
 def _summary(description: Description) -> str:
     kind = description.dataset.kind
-    things = {"image": "images", "text": "texts", "table": "rows"}[kind]
+    things = {"image": "images", "text": "texts", "table": "rows", "sequence": "sequences"}[kind]
     size = {
         "image": f" of {'x'.join(map(str, description.shape))} pixels",
         "text": "",
         "table": f" of {description.shape[0] if description.shape else 0} columns",
+        "sequence": f" of {description.shape[0]:,} steps with {description.shape[1]:,} features"
+        if kind == "sequence"
+        else "",
     }[kind]
     return (
         f"{description.train:,} training and {description.test:,} test {things}{size},"
@@ -272,15 +275,19 @@ def _remaining(description: Description) -> str:
 def _statistics(description: Description) -> Facts:
     match description.statistics:
         case ImageStatistics() as images:
-            return _image_facts(images, description.dtype)
+            return _image_facts(images, description)
         case TextStatistics() as texts:
             return _text_facts(texts)
         case TableStatistics() as rows:
-            return _table_facts(rows, description.dtype)
+            of = "features" if description.dataset.kind == "sequence" else "columns"
+            return _table_facts(rows, description.dtype, of)
 
 
-def _image_facts(images: ImageStatistics, dtype: str) -> Facts:
+def _image_facts(images: ImageStatistics, description: Description) -> Facts:
+    dtype, ranged = description.dtype, description.dataset.pixel_range
+    before = [] if ranged is None else [("scale", f"{ranged} in the source is 0 to 255 here")]
     facts = [
+        *before,
         ("values", f"{dtype}, {images.lowest} to {images.highest}, none missing"),
         ("pixels", f"mean {images.mean:.2f}, standard deviation {images.std:.2f}"),
     ]
@@ -310,7 +317,7 @@ def _text_facts(texts: TextStatistics) -> Facts:
     ]
 
 
-def _table_facts(rows: TableStatistics, dtype: str) -> Facts:
+def _table_facts(rows: TableStatistics, dtype: str, of: str) -> Facts:
     known = [each for c in rows.columns for each in (c.lowest, c.highest) if each is not None]
     span = f"{dtype}, {_number(min(known))} to {_number(max(known))}" if known else dtype
     missing = f"{rows.missing:,}" if rows.missing else "none"
@@ -320,7 +327,7 @@ def _table_facts(rows: TableStatistics, dtype: str) -> Facts:
         names = f"{len(constant):,}: {', '.join(constant[:FEW_NAMES])}{more}"
     return [
         ("values", f"{span}, {missing} missing"),
-        ("constant columns", names),
+        (f"constant {of}", names),
     ]
 
 

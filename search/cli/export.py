@@ -177,7 +177,12 @@ def _size(count: int) -> str:
     return f"{count / 1e6:,.1f} MB" if count >= 100_000 else f"{count / 1e3:,.1f} kB"
 
 
-_EXAMPLES = {"image": "image.png", "text": "a text", "table": "rows.csv"}
+_EXAMPLES = {
+    "image": "image.png",
+    "text": "a text",
+    "table": "rows.csv",
+    "sequence": "sequences.npz",
+}
 
 
 def _times(count: int) -> str:
@@ -248,7 +253,8 @@ def predict(
         list[str],
         typer.Argument(
             metavar="INPUT...",
-            help="Picture files; texts, or files with one text a line; or files with rows.",
+            help="Picture files; texts, or files with one text a line; files with rows; or .npz or"
+            " .npy files with sequences.",
         ),
     ],
     top: Annotated[int, typer.Option(min=1, help="Number of most probable classes to list.")] = 1,
@@ -264,7 +270,7 @@ def predict(
     home: Home = DEFAULT_HOME,
     json: AsJson = False,
 ) -> None:
-    """Predict the classes of pictures, texts or rows of a table, with probabilities."""
+    """Predict the classes of pictures, texts, rows or sequences, with probabilities."""
     from search.cli.output import console, notice, print_json, table
     from search.export.predict import predict_samples
 

@@ -27,6 +27,7 @@ IMAGES = np.dtype("u1")
 LABELS = np.dtype("<i8")
 ROWS = np.dtype("<f8")
 SERIES = np.dtype("<f4")
+WIDE_SERIES = np.dtype("<f8")  # of values that float32 cannot tell apart
 SPLITS = ("train", "test")
 KINDS = {
     "image": ("images",),
@@ -169,7 +170,14 @@ DTYPES: dict[str, np.dtype[Any]] = {"image": IMAGES, "table": ROWS, "sequence": 
 
 
 def write_part(
-    folder: Path, split: str, *, kind: str, shape: tuple[int, ...], take: Take, chosen: Indices
+    folder: Path,
+    split: str,
+    *,
+    kind: str,
+    shape: tuple[int, ...],
+    take: Take,
+    chosen: Indices,
+    dtype: np.dtype[Any] | None = None,
 ) -> None:
     """Write the chosen samples, a piece at a time.
 
@@ -180,8 +188,9 @@ def write_part(
         shape: of one sample.
         take: returns the samples of some indices.
         chosen: indices, sorted.
+        dtype: of the file; None: that of the kind.
     """
-    dtype = DTYPES[kind]
+    dtype = dtype or DTYPES[kind]
     rows = max(1, PIECE_BYTES // (dtype.itemsize * int(np.prod(shape))))
 
     def pieces() -> Iterator[NDArray[Any]]:

@@ -7,8 +7,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search.data.arrays import EXTRAS, IMAGES, ROWS, SERIES, SPLITS, array_file, map_array
+from search.data.arrays import (
+    EXTRAS,
+    IMAGES,
+    ROWS,
+    SERIES,
+    SPLITS,
+    WIDE_SERIES,
+    array_file,
+    map_array,
+)
 from search.data.catalog import recognise
+from search.data.ranges import PixelRange
 from search.data.reading import Column
 from search.errors import DataError
 
@@ -24,6 +34,8 @@ class Contents:
         notices: what the user should know, for example how many images were resized.
         extras: which of `arrays.EXTRAS` were written.
         has_test: whether there is a test part; else its arrays have no samples.
+        pixel_range: which values of pictures became black and white; None if values are pixels.
+        skipped: files that were left out because they cannot be read, each with the reason.
     """
 
     kind: str
@@ -32,6 +44,8 @@ class Contents:
     notices: tuple[str, ...] = ()
     extras: tuple[str, ...] = ()
     has_test: bool = True
+    pixel_range: PixelRange | None = None
+    skipped: tuple[str, ...] = ()
 
 
 MAX_CLASSES = 100_000
@@ -111,10 +125,10 @@ def _check_table_split(folder: Path, split: str, what: str) -> tuple[int, tuple[
 
 def _check_series_split(folder: Path, split: str, what: str) -> tuple[int, tuple[int, ...]]:
     series = map_array(array_file(folder, f"{split}_series"))
-    if series.dtype != SERIES or series.ndim != 3 or 0 in series.shape:
+    if series.dtype not in (SERIES, WIDE_SERIES) or series.ndim != 3 or 0 in series.shape:
         raise DataError(
-            f"{what} sequences must be float32 of shape (n, time, features), none of them 0;"
-            f" got {series.dtype} {series.shape}"
+            f"{what} sequences must be float32 or float64 of shape (n, time, features), none of"
+            f" them 0; got {series.dtype} {series.shape}"
         )
     return len(series), series.shape[1:]
 

@@ -33,13 +33,14 @@ from search.data.arrays import (
 )
 from search.data.checks import Contents
 from search.data.pictures import prepared_pieces
+from search.data.ranges import PixelRange
 from search.data.reading import Column
 from search.errors import DataError, SettingsError
 from spaces import ImageInput
 
 FORMAT = 2
-# Of the first, tables hold float32, and test parts that were held out may hold copies of training
-# samples.
+# Of the first, tables hold float32, some pictures are too dark, and test parts that were held out
+# may hold copies of training samples.
 FORMATS = (1, FORMAT)
 FILE = "meta.json"
 _DAMAGES = (ArithmeticError, AttributeError, RecursionError)  # huge numbers and deep nesting
@@ -88,6 +89,7 @@ class Manifest:
         extras: which of `arrays.EXTRAS` there are.
         created: seconds since 1970 (UTC).
         format: of the arrays; see `FORMATS`.
+        pixel_range: which values of pictures became black and white; None if values are pixels.
     """
 
     name: str
@@ -99,6 +101,7 @@ class Manifest:
     extras: tuple[str, ...] = ()
     created: float = field(default_factory=time.time)
     format: int = FORMAT
+    pixel_range: PixelRange | None = None
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":
@@ -117,8 +120,9 @@ class Manifest:
 
     @property
     def meaning(self) -> tuple[object, ...]:
-        """What the arrays' digest does not cover: the names, and the types of columns."""
-        return self.name, self.classes, self.columns
+        """What the arrays' digest does not cover: names, types of columns, the range of pixels."""
+        ranged = () if self.pixel_range is None else (self.pixel_range,)
+        return self.name, self.classes, self.columns, *ranged
 
     def write(self, folder: Path) -> None:
         """Write the manifest to a dataset's folder, replacing an existing one."""
@@ -175,6 +179,7 @@ def _parse(data: Any) -> Manifest:
         extras=tuple(name for name in EXTRAS if name in data.get("extras", ())),
         created=float(data["created"]),
         format=int(data["format"]),
+        pixel_range=PixelRange.from_json(data.get("pixel_range")),
     )
 
 
@@ -205,6 +210,7 @@ class Dataset:
         kind: of the samples: `image`, `text`, `table` or `sequence`.
         columns: a table's columns.
         extras: which of `arrays.EXTRAS` there are.
+        pixel_range: which values of pictures became black and white; None if values are pixels.
     """
 
     name: str
@@ -215,6 +221,7 @@ class Dataset:
     kind: str = "image"
     columns: tuple[Column, ...] = ()
     extras: tuple[str, ...] = ()
+    pixel_range: PixelRange | None = None
 
     @classmethod
     def open(cls, folder: Path) -> "Dataset":
@@ -235,6 +242,7 @@ class Dataset:
             kind=manifest.kind,
             columns=manifest.columns,
             extras=manifest.extras,
+            pixel_range=manifest.pixel_range,
         )
 
     @property
@@ -257,8 +265,8 @@ class Dataset:
         """Training samples, read-only.
 
         Images: uint8 (n, height, width, channels). Tables: float64 (n, columns), float32 where an
-        earlier version read them; see `Column`. Sequences: float32 (n, time, features). Texts: a
-        sequence of str.
+        earlier version read them; see `Column`. Sequences: float32 (n, time, features), float64
+        where float32 cannot tell values apart. Texts: a sequence of str.
         """
         return self._samples("train")
 
@@ -412,6 +420,7 @@ def keep(root: Path, arrays: Path, name: str, contents: Contents, stamp: Stamp) 
         contents.kind,
         contents.columns,
         contents.extras,
+        pixel_range=contents.pixel_range,
     )
     manifest.write(arrays)
     folder = root / f"{folder_stem(name)}-{digest[:12]}"

@@ -392,6 +392,7 @@ class Description:
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as JSON."""
+        ranged = self.dataset.pixel_range
         return {
             "dataset": self.dataset.name,
             "kind": self.dataset.kind,
@@ -400,6 +401,7 @@ class Description:
             "folder": str(self.dataset.folder),
             "shape": list(self.shape),
             "dtype": self.dtype,
+            "pixel_range": ranged and ranged.to_json(),
             "train": self.train,
             "test": self.test,
             "balance": self.balance,
@@ -445,4 +447,8 @@ def _statistics(dataset: Dataset, labels: NDArray[np.int64]) -> Statistics:
         return describe_texts(samples)
     if dataset.kind == "table":
         return describe_table(samples, columns_of(dataset))
+    if dataset.kind == "sequence":  # over all steps of all sequences
+        features = samples.shape[-1]
+        names = tuple(Column(f"feature {number}") for number in range(1, features + 1))
+        return describe_table(samples.reshape(-1, features), names)
     return describe_images(samples, labels, dataset.classes)

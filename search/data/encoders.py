@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 
 from search.data.arrays import Array, words_of
 from search.data.pictures import prepare_images
+from search.data.ranges import PixelRange
 from search.data.reading import CATEGORY, Column
 from search.errors import DataError
 from spaces import ImageInput
@@ -50,11 +51,13 @@ class ImageEncoder(Encoder):
         native_shape: (height, width, channels) of the dataset's own images.
         input_shape: (height, width, channels) of the model's input.
         scaled: whether pixels become float32 0..1; else they stay uint8 0..255.
+        pixel_range: which values of new pictures become black and white; None if values are pixels.
     """
 
     native_shape: tuple[int, ...]
     shape: tuple[int, ...]
     scaled: bool = False
+    pixel_range: PixelRange | None = None
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -72,11 +75,13 @@ class ImageEncoder(Encoder):
 
     def to_json(self) -> dict[str, Any]:
         """Return kind, shapes and scale."""
+        ranged = self.pixel_range
         return {
             "kind": "image",
             "native_shape": list(self.native_shape),
             "input_shape": list(self.shape),
             "scaled": self.scaled,
+            **({} if ranged is None else {"pixel_range": ranged.to_json()}),
         }
 
 
@@ -300,6 +305,81 @@ class TableEncoder(Encoder):
         }
 
 
+@dataclass(frozen=True)
+class SequenceEncoder(Encoder):
+    """Standardises each feature of sequences: minus its mean, divided by its standard deviation.
+
+    Attributes:
+        steps: of time in each sequence.
+        means: of each feature, over all steps of the training part.
+        deviations: standard deviation of each feature, likewise; 1 if it never changes.
+        wide: whether values need float64 before they are centred.
+    """
+
+    steps: int
+    means: tuple[float, ...]
+    deviations: tuple[float, ...]
+    wide: bool = False
+
+    @classmethod
+    def fitted(cls, series: Array, indices: Array) -> "SequenceEncoder":
+        """Return the encoder of some sequences.
+
+        Args:
+            series: (n, time, features), memory-mapped; read three times, a block at a time.
+            indices: of the sequences to learn from, at least one.
+        """
+        _, steps, features = series.shape
+        at_once = max(1, BLOCK_BYTES // (8 * steps * features))
+
+        def blocks() -> Iterator[Array]:
+            for start in range(0, len(indices), at_once):
+                chosen = series[indices[start : start + at_once]]
+                yield np.asarray(chosen, np.float64).reshape(-1, features)
+
+        count = len(indices) * steps
+        lowest, highest, total = np.full(features, np.inf), np.full(features, -np.inf), 0.0
+        for block in blocks():
+            lowest = np.minimum(lowest, block.min(axis=0))
+            highest = np.maximum(highest, block.max(axis=0))
+        for block in blocks():  # from the lowest value on, so that sums keep their digits
+            total = total + (block - lowest).sum(axis=0)
+        means = lowest + total / count
+        squares = sum(((block - means) ** 2).sum(axis=0) for block in blocks())
+        # Of a feature that never changes, rounding would leave a tiny deviation.
+        constant = lowest == highest
+        means = np.where(constant, lowest, means)
+        deviations = np.where(constant, 1.0, np.sqrt(squares / count))
+        deviations[deviations == 0] = 1.0
+        wide = series.dtype.itemsize > 4
+        return cls(steps, tuple(means.tolist()), tuple(deviations.tolist()), wide)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one sequence: (time, features)."""
+        return self.steps, len(self.means)
+
+    def encode(self, samples: Array) -> Array:
+        """Return sequences `(n, time, features)` standardised, float32."""
+        encoded = np.empty((len(samples), *self.input_shape), np.float32)
+        at_once = max(1, BLOCK_BYTES // (8 * math.prod(self.input_shape)))
+        for start in range(0, len(samples), at_once):
+            where = slice(start, start + at_once)
+            centred = np.asarray(samples[where], np.float64) - np.array(self.means)
+            encoded[where] = centred / np.array(self.deviations)
+        return encoded
+
+    def to_json(self) -> dict[str, Any]:
+        """Return kind, steps, means and standard deviations."""
+        return {
+            "kind": "sequence",
+            "steps": self.steps,
+            "means": list(self.means),
+            "deviations": list(self.deviations),
+            "wide": self.wide,
+        }
+
+
 def _moments(block: Array) -> tuple[Array, Array, Array]:
     """Return mean, standard deviation and fraction of missing values (NaN) of each column.
 
@@ -335,7 +415,8 @@ def encoder_from_json(data: Mapping[str, Any]) -> Encoder:
             )
             if len(native) != 3 or len(shape) != 3:
                 raise ValueError("an image's shape has three numbers")
-            return ImageEncoder(native, shape, bool(data["scaled"]))
+            ranged = PixelRange.from_json(data.get("pixel_range"))
+            return ImageEncoder(native, shape, bool(data["scaled"]), ranged)
         case "text":
             words = tuple(map(str, data["vocabulary"]))
             return TextEncoder(words, int(data["length"]), int(data["size"]))
@@ -347,5 +428,8 @@ def encoder_from_json(data: Mapping[str, Any]) -> Encoder:
                 tuple(None if s is None else float(s) for s in data.get("missing", ())),
                 tuple((int(column), int(category)) for column, category in data.get("unseen", ())),
             )
+        case "sequence":
+            means, deviations = (tuple(map(float, data[name])) for name in ("means", "deviations"))
+            return SequenceEncoder(int(data["steps"]), means, deviations, bool(data["wide"]))
         case kind:
             raise ValueError(f"{kind!r} is no kind of input")

@@ -24,6 +24,7 @@ from search.data.figures_arrays import (
     of_classes,
     pixels_figure,
     samples_figure,
+    sequences_figure,
 )
 from search.errors import SettingsError
 from tracking.plots.style import (
@@ -57,6 +58,7 @@ _LEFT_OUT = {
     "image": (),
     "text": ("No samples.png and no correlation.png of texts.",),
     "table": ("No samples.png of a table.",),
+    "sequence": (),
 }
 
 
@@ -120,6 +122,9 @@ def figures(description: Description) -> Iterator[tuple[str, Figure]]:
             counts = WordCounts.of(description.dataset)
             yield "lengths.png", lengths_figure(description, counts)
             yield "words.png", words_figure(description, counts)
+        case "sequence":
+            yield "samples.png", sequences_figure(description)
+            yield CORRELATION, columns_figure(description)
         case _ if has_correlation(description):
             yield CORRELATION, columns_figure(description)
 

@@ -13,6 +13,7 @@ from PIL import Image
 from search.data.arrays import pieces
 from search.data.description import Description
 from search.data.inputs import columns_of
+from search.data.pictures import LINES, draw_sequence
 from search.data.reading import CATEGORY, Column
 from tracking.plots.style import (
     GREY,
@@ -38,6 +39,7 @@ Rows: TypeAlias = Callable[[], Iterator[NDArray[Any]]]  # (some, features), a pi
 
 SAMPLES, SAMPLED_CLASSES = 10, 10
 SMALL_TILE, LARGE_TILE = 64, 96  # pixels; images of more than SMALL_TILE are shown larger
+SEQUENCES, SEQUENCE_TILE = 5, (150, 64)
 MEAN_CLASSES, MEAN_TILE, MEAN_CELL, MEAN_COLUMNS = 100, 96, 124, 7
 NAMES, GAP = 180, 4
 COLOURS, YELLOW, CONSTANT = "RdBu_r", (255, 230, 0), "#e1e1e1"
@@ -72,6 +74,35 @@ def samples_figure(description: Description) -> Figure:
         write(drawn, -12, top + high / 2, name, align="right")
         for column, tile in enumerate(some):
             _paste(ground, tile, column * (wide + GAP), top)
+    image(drawn, ground, 0, 0)
+    return figure
+
+
+def sequences_figure(description: Description) -> Figure:
+    """Draw some training sequences of each class over time, a class a row.
+
+    Each feature has a scale of its own, from its lowest value in the training set to its highest.
+    """
+    dataset = description.dataset
+    series, labels = np.asarray(dataset.train_samples), np.asarray(dataset.train_labels)
+    chosen = largest_classes(description, SAMPLED_CLASSES)
+    names = class_names(dataset.classes)
+    lowest, highest = series.min(axis=(0, 1)), series.max(axis=(0, 1))
+    wide, high = SEQUENCE_TILE
+    ground = _white(len(chosen) * (high + GAP), SEQUENCES * (wide + GAP))
+    figure, drawn = page(ground.shape[1], ground.shape[0])
+    shown = min(description.shape[1], len(LINES))
+    which = "" if shown == description.shape[1] else f", the first {shown} features"
+    title = f"{plain(dataset.title)}: training sequences of {of_classes(description, chosen)}"
+    texts = [fitted(names[label], TEXT, NAMES) for label in chosen]
+    left = -12 - max(text_width(text, TEXT) for text in texts)
+    write(drawn, left, -30, f"{title}{which}", size=TITLE)
+    for row, (label, text) in enumerate(zip(chosen, texts, strict=True)):
+        top = row * (high + GAP)
+        write(drawn, -12, top + high / 2, text, align="right")
+        for column, index in enumerate(_spread(labels, label)[::2][:SEQUENCES]):
+            tile = draw_sequence(series[index], lowest, highest, SEQUENCE_TILE)
+            _paste(ground, np.asarray(tile), column * (wide + GAP), top)
     image(drawn, ground, 0, 0)
     return figure
 
@@ -211,16 +242,25 @@ def has_correlation(description: Description) -> bool:
 
 
 def columns_figure(description: Description) -> Figure:
-    """Draw the correlation of a table's columns, of very many the first `MOST_COLUMNS`.
+    """Draw the correlation of a table's columns, or of the features of sequences.
 
-    Categories have none and are left out. Of two columns with gaps, the rows that have both count.
+    Of very many the first `MOST_COLUMNS` are drawn.
+
+    Categories have none and are left out. Of two columns with gaps, the rows that have both count;
+    of sequences every step does.
     """
-    rows, columns = np.asarray(description.dataset.train_samples), columns_of(description.dataset)
+    dataset, of = description.dataset, "columns"
+    rows = np.asarray(dataset.train_samples)
+    if dataset.kind == "sequence":
+        rows, of = rows.reshape(-1, rows.shape[-1]), "features"
+        columns = tuple(Column(f"feature {number}") for number in range(1, rows.shape[-1] + 1))
+    else:
+        columns = columns_of(dataset)
     measured = _measured(columns)
     shown = measured[:MOST_COLUMNS]
     matrix = correlation(lambda: (piece[:, shown] for _, piece in pieces(rows)))
     names = class_names(tuple(columns[number].name for number in shown))
-    title = f"{plain(description.dataset.title)}: correlation of the columns"
+    title = f"{plain(dataset.title)}: correlation of the {of}"
     left = f", {len(columns) - len(measured):,} of categories left out"
     more = left if len(measured) < len(columns) else ""
     if len(shown) < len(measured):

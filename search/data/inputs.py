@@ -17,6 +17,7 @@ from search.data.encoders import (
     UNKNOWN,
     Encoder,
     ImageEncoder,
+    SequenceEncoder,
     TableEncoder,
     TextEncoder,
     encoder_from_json,
@@ -28,6 +29,7 @@ from spaces import (
     DataSpec,
     ImageInput,
     Input,
+    SequenceInput,
     Space,
     TextInput,
     get_space,
@@ -44,6 +46,7 @@ __all__ = [
     "Encoder",
     "ImageEncoder",
     "Inputs",
+    "SequenceEncoder",
     "TableEncoder",
     "TextEncoder",
     "columns_of",
@@ -78,6 +81,8 @@ def make_inputs(dataset: Dataset, taken: Input) -> Inputs:
             return _Images(dataset, taken)
         case TextInput():
             return _Texts(dataset, taken)
+        case SequenceInput():
+            return _Series(dataset)
         case _:
             return _Rows(dataset)
 
@@ -139,6 +144,8 @@ def data_spec(dataset: Dataset, space: Space) -> DataSpec:
             return DataSpec(image.shape(tuple(dataset.train_images.shape[1:])), classes)
         case TextInput(vocabulary=vocabulary, length=length):
             return DataSpec((length,), classes, "text", vocabulary)
+        case SequenceInput():
+            return DataSpec(tuple(_series_of(dataset).shape[1:]), classes, "sequence")
         case _:
             return DataSpec((table_width(dataset),), classes, "table")
 
@@ -151,7 +158,7 @@ def spec_of(encoder: Encoder, kind: str, classes: int) -> DataSpec:
 class _Images(Inputs):
     def __init__(self, dataset: Dataset, taken: ImageInput) -> None:
         native = tuple(dataset.train_images.shape[1:])
-        self._encoder = ImageEncoder(native, taken.shape(native), taken.scaled)
+        self._encoder = ImageEncoder(native, taken.shape(native), taken.scaled, dataset.pixel_range)
         self._images = dataset.prepared(taken)
 
     def learn(self, indices: Array, params: Mapping[str, Any]) -> Encoder:
@@ -220,6 +227,27 @@ class _Rows(Inputs):
             where = slice(start, start + step)
             taken[where] = encoder.encode(self._rows[indices[where]])
         return taken
+
+
+class _Series(Inputs):
+    def __init__(self, dataset: Dataset) -> None:
+        self._series = _series_of(dataset)
+
+    def learn(self, indices: Array, params: Mapping[str, Any]) -> Encoder:
+        return SequenceEncoder.fitted(self._series, indices)
+
+    def take(self, encoder: Encoder, indices: Array) -> Array:
+        taken = np.empty((len(indices), *encoder.input_shape), np.float32)
+        step = max(1, PIECE_BYTES // (8 * taken[:1].size))
+        for start in range(0, len(indices), step):
+            where = slice(start, start + step)
+            taken[where] = encoder.encode(self._series[indices[where]])
+        return taken
+
+
+def _series_of(dataset: Dataset) -> Array:
+    series: Array = np.asarray(dataset.train_samples)  # a view of the mapped file
+    return series
 
 
 def columns_of(dataset: Dataset) -> tuple[Column, ...]:

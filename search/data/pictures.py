@@ -11,10 +11,11 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageDraw, ImageOps
 
 from search.data.arrays import Images
 from search.data.checks import check_images
+from search.data.ranges import BYTES, FRACTIONS, WHOLE, PixelRange
 from search.errors import DataError
 from spaces import ImageInput
 
@@ -99,6 +100,34 @@ def _grey(images: Images) -> Images:
     return ((luma + 0x8000) >> 16).astype(np.uint8)[..., np.newaxis]
 
 
+LINES = ("#1f77b4", "#d62728", "#2ca02c", "#ff7f0e", "#9467bd", "#8c564b")
+_FINER = 4  # times as large as lines are drawn, which smooths them
+
+
+def draw_sequence(
+    values: NDArray[Any], lowest: NDArray[Any], highest: NDArray[Any], size: tuple[int, int]
+) -> Image.Image:
+    """Draw the first features of a sequence over time, one line each, on a scale of its own.
+
+    Args:
+        values: (time, features), of which as many features are drawn as there are `LINES`.
+        lowest: (features,), at the bottom of the picture.
+        highest: (features,), at its top.
+        size: (width, height) in pixels.
+    """
+    wide, high = (side * _FINER for side in size)
+    picture = Image.new("RGB", (wide, high), "white")
+    pen = ImageDraw.Draw(picture)
+    spread = np.where(highest > lowest, highest.astype(np.float64) - lowest, 1.0)
+    share = np.where(highest > lowest, (values - lowest.astype(np.float64)) / spread, 0.5)
+    across = np.linspace(_FINER, wide - _FINER, len(values))
+    for colour, line in zip(LINES, np.clip(share, 0, 1).T, strict=False):
+        down = (high - 2 * _FINER) * (1 - line) + _FINER
+        places = list(zip(across.tolist(), down.tolist(), strict=True))
+        pen.line(places * (2 if len(places) == 1 else 1), fill=colour, width=_FINER)
+    return picture.resize(size, Image.Resampling.LANCZOS)
+
+
 MAX_PIXELS = 50_000_000
 # Recognised by content, not by name. Without formats that Pillow passes to other programs (EPS to
 # Ghostscript) or that have no pixels.
@@ -123,10 +152,14 @@ class Head:
     Attributes:
         size: (width, height) in pixels, upright.
         is_grey: whether it has no colours.
+        depth: one of `ranges.DEPTHS`.
+        is_cut: whether it has 16 bits a colour, of which Pillow reads the upper 8.
     """
 
     size: tuple[int, int]
     is_grey: bool
+    depth: str = BYTES
+    is_cut: bool = False
 
 
 @contextmanager
@@ -151,7 +184,9 @@ def read_head(path: Path) -> Head:
         _check_size(path, image)
         width, height = image.size
         turned = _orientation(image) in _TURNED
-        return Head((height, width) if turned else (width, height), _is_grey(image))
+        size = (height, width) if turned else (width, height)
+        depth = depth_of_picture(image)
+        return Head(size, _is_grey(image), depth, depth == BYTES and _has_16_bits(image))
 
 
 def open_picture(path: Path, *, at_least: int = 0) -> Image.Image:
@@ -174,30 +209,61 @@ def open_picture(path: Path, *, at_least: int = 0) -> Image.Image:
         return ImageOps.exif_transpose(image)
 
 
-def flattened(image: Image.Image, *, backdrop: int, mode: str) -> Image.Image:
+def depth_of_picture(image: Image.Image) -> str:
+    """Return which of `ranges.DEPTHS` a picture's values have."""
+    if image.mode == "F":
+        return FRACTIONS
+    return WHOLE if image.mode.startswith("I") else BYTES
+
+
+def values_of(image: Image.Image) -> NDArray[Any]:
+    """Return the values of a picture of one channel that are no bytes, `(height, width)`.
+
+    Raises:
+        ValueError: values are missing (NaN) or infinite.
+    """
+    values = np.asarray(image, dtype=np.float64 if image.mode == "F" else np.int64)
+    if not np.isfinite(values).all():
+        raise ValueError("some of its values are missing (NaN) or infinite")
+    return values
+
+
+def flattened(
+    image: Image.Image, *, backdrop: int, mode: str, ranged: PixelRange | None = None
+) -> Image.Image:
     """Return a picture without transparency, in 8 bits a channel.
 
-    Values of 16 bits are divided by 257. For values of 32 bits or with fractions, the range is the
-    smallest of 0..1, 0..255 and 0..65535 that contains them all.
+    Without a range, values of 16 bits are divided by 257, and for values of 32 bits or with
+    fractions, the range is the smallest of 0..1, 0..255 and 0..65535 that contains them all.
 
     Args:
         image: of any mode.
         backdrop: grey value 0..255 behind transparent parts.
         mode: `L` or `RGB`.
+        ranged: which values become black and white, if it is for pictures of this depth.
 
     Raises:
-        ValueError: Pillow cannot convert this mode.
+        ValueError: Pillow cannot convert this mode, or values are missing.
     """
-    if image.mode.startswith("I") or image.mode == "F":
-        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-        tops = () if image.mode.startswith("I;16") else (1.0, 255.0)
-        top = next((top for top in tops if values.max() <= top), 65535.0)
-        image = Image.fromarray(np.clip(values * (255.0 / top), 0, 255).astype(np.uint8))
+    is_for_this = ranged is not None and ranged.depth == depth_of_picture(image)
+    if depth_of_picture(image) != BYTES:
+        image = Image.fromarray(
+            ranged.pixels(values_of(image)) if ranged and is_for_this else _unranged(image)
+        )
+        is_for_this = False
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         canvas = Image.new("RGBA", layer.size, (backdrop, backdrop, backdrop, 255))
         image = Image.alpha_composite(canvas, layer)
-    return image.convert(mode)
+    image = image.convert(mode)
+    return Image.fromarray(ranged.pixels(np.asarray(image))) if ranged and is_for_this else image
+
+
+def _unranged(image: Image.Image) -> Images:
+    values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+    tops = () if image.mode.startswith("I;16") else (1.0, 255.0)
+    top = next((top for top in tops if values.max() <= top), 65535.0)
+    return np.clip(values * (255.0 / top), 0, 255).astype(np.uint8)
 
 
 def opened(source: Path | BinaryIO) -> Image.Image:
@@ -240,6 +306,11 @@ def _orientation(image: Image.Image) -> int:
     if "exif" not in image.info and image.format != "TIFF":
         return 1
     return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+
+
+def _has_16_bits(image: Image.Image) -> bool:
+    """Return whether a picture's file has 16 bits a channel, which its mode does not show."""
+    return any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
 
 
 def _is_grey(image: Image.Image) -> bool:

@@ -83,6 +83,7 @@ class Reading:
         text: column with the text; the samples are texts then.
         header: whether the first line names the columns: `first` or `none`.
         decimal: the decimal sign of numbers, `.` or `,`; None: as the file shows.
+        kind: what arrays of numbers hold, where they may be read as both: `image` or `sequence`.
         skip_unreadable: leave out pictures that cannot be read.
         allow_duplicates: equal samples may be on both sides of a split.
     """
@@ -97,6 +98,7 @@ class Reading:
     text: str | None = None
     header: str = "first"
     decimal: str | None = None
+    kind: str | None = None
     skip_unreadable: bool = False
     allow_duplicates: bool = False
 

@@ -32,6 +32,7 @@ from tracking.home import Home
 from tracking.text import Notify
 
 WHITE = 16
+SKIPPED = "skipped.txt"
 
 
 def write_digits(folder: Path) -> None:
@@ -198,7 +199,9 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "csv": (*_COLUMNS, "decimal", "header"),
     "parquet": (*_COLUMNS, "decimal"),
     "jsonl": (*_COLUMNS, "decimal"),
-    memory.KIND: (*_COLUMNS, "decimal"),
+    "npz": ("kind",),
+    "folder": ("skip_unreadable",),
+    memory.KIND: (*_COLUMNS, "decimal", "kind"),
 }
 
 
@@ -431,11 +434,24 @@ def _read(
             check(arrays, found.source)
             for text in contents.notices:
                 notify(text)
-            return Kept(cache.keep(root, arrays, name, contents, stamp))
+            dataset = cache.keep(root, arrays, name, contents, stamp)
+            _note_skipped(dataset, contents.skipped, found.source, notify)
+            return Kept(dataset)
         except PlaceError as error:
             return Missing(found.source, str(error))
         except OSError as error:
             raise DataError(f"{root} cannot be written: {error}. Free some space.") from error
+
+
+def _note_skipped(dataset: Dataset, skipped: Sequence[str], source: str, notify: Notify) -> None:
+    """Write what was left out to a file beside the dataset's arrays, and tell of it."""
+    if not skipped:
+        return
+    path = dataset.folder / SKIPPED
+    path.write_text("".join(f"{one}\n" for one in skipped), errors="backslashreplace")
+    notify(
+        f"{source}: files that cannot be read and are left out: {len(skipped):,}; {path} names them."
+    )
 
 
 def _check_kept(kept: Kept, notify: Notify) -> Kept | Missing:

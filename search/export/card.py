@@ -11,19 +11,27 @@ from search.environment import facts, run_command
 from tracking.history import History, TrialHistory
 from tracking.records import ModelExported, StudyStarted, TestSetOpened
 
-_LIKE = {"image": "images", "text": "texts", "table": "rows"}
-_EXAMPLES = {"image": "image.png", "text": '"a text"', "table": "rows.csv"}
+_LIKE = {"image": "images", "text": "texts", "table": "rows", "sequence": "sequences"}
+_EXAMPLES = {
+    "image": "image.png",
+    "text": '"a text"',
+    "table": "rows.csv",
+    "sequence": "sequences.npz",
+}
 _VALUES = {"float64": "[1.5, 2.0]", "str": '["a", ""]'}
 _SHOWN_TENSORS = 8
 _UNEVEN = 1.5  # ratio of largest to smallest class from which classes are called uneven
 _ENCODED = {
     "image": "An image is padded or resized from `native_shape` to `input_shape` in `labels.json`"
     " (smaller by at most a quarter: centred on black; else resized, bilinear); `scaled` says"
-    " whether pixels are then divided by 255.",
+    " whether pixels are then divided by 255. Where it has a `pixel_range`, values are first"
+    " brought to pixels: `low` becomes 0 and `high` 255, rounded, and what is beyond is clipped.",
     "text": "A text is lower-cased; words are sequences of letters and digits, with apostrophes"
     " within them, and each `!` and `?`. The word in line n of `vocabulary.txt` (from 1;"
     " `labels.json` has the same words) is token n + 1, any other word is token 1; token 0 pads"
     " the end, up to `length` tokens. Formats whose input is `texts` do this themselves.",
+    "sequence": "Each feature minus its `means`, divided by its `deviations`, at every step; both"
+    " are in `labels.json`. Formats whose input is sequences as in the source do this themselves.",
     "table": "A row is encoded column by column, in the order of `columns` in `labels.json`;"
     " `search.export.predict.encode_rows(FOLDER, FRAME)` does it. A number, a truth value (0"
     " or 1) or a date (seconds since 1970, UTC) is one input: in float64 minus its `means`,"

@@ -14,6 +14,7 @@ from search.data.checks import MAX_CLASSES
 from search.data.encoders import (
     Encoder,
     ImageEncoder,
+    SequenceEncoder,
     TableEncoder,
     TextEncoder,
     encoder_from_json,
@@ -373,6 +374,13 @@ def _check_input(labels: Labels) -> None:
         case TextEncoder(_, length, _):
             if not 1 <= length <= MAX_TOKENS:
                 raise ValueError(f"texts must have 1 to {MAX_TOKENS:,} tokens; got {length:,}")
+        case SequenceEncoder(steps, means, deviations):
+            if not (1 <= len(means) == len(deviations) and 1 <= steps * len(means) <= MAX_PIXELS):
+                raise ValueError(
+                    "a sequence's steps and features must be 1 or more, and not too many"
+                )
+            if not all(map(math.isfinite, means)) or not all(0 < d < math.inf for d in deviations):
+                raise ValueError("means must be finite and deviations above 0")
         case TableEncoder() as encoder:
             _check_table(encoder, labels.columns)
 

@@ -18,10 +18,18 @@ from PIL import Image, ImageOps
 
 from search.data.arrays import Array
 from search.data.encoders import ImageEncoder, TableEncoder, TextEncoder
+from search.data.formats.archives import read_samples
 from search.data.formats.columns import Reader, is_supported
 from search.data.formats.tables import read_rows
 from search.data.inputs import spec_of
-from search.data.pictures import flattened, open_picture, quiet_pillow
+from search.data.pictures import (
+    depth_of_picture,
+    flattened,
+    open_picture,
+    quiet_pillow,
+    values_of,
+)
+from search.data.ranges import BYTES, PixelRange, told_clipped
 from search.data.reading import CATEGORY, DATE, NUMBER, Column
 from search.errors import DataError, FoldwiseError
 from search.export.folder import CHECKED, Code, Labels, ModelFolder, NeedsCode
@@ -34,6 +42,8 @@ from tracking.text import Notify, shell
 
 DIFFERENCE = 1e-3  # of one value; rounding on other machines and versions is smaller
 
+# What arrays of sequences to predict may be called, where a file has several.
+SAMPLE_NAMES = ("x", "X", "x_test", "x_new")
 _CONTRAST = 64  # borders that differ by this much, of 255, have opposite polarity
 MAX_FILE_BYTES = 256 << 20  # of a file of texts or rows
 MAX_INPUT_BYTES = 2 << 30  # bytes of the model's input for all samples
@@ -180,10 +190,12 @@ class Picture:
     Attributes:
         pixels: the model's input of one image.
         inverted: whether its border is as bright as the training images' is dark, or the reverse.
+        notices: on values outside the training images' range.
     """
 
     pixels: Array
     inverted: bool
+    notices: tuple[str, ...] = ()
 
 
 def read_picture(path: Path, labels: Labels, *, invert: bool = False) -> Picture:
@@ -199,7 +211,8 @@ def read_picture(path: Path, labels: Labels, *, invert: bool = False) -> Picture
         invert: swap dark and bright first.
 
     Raises:
-        DataError: no such file, no image, or more than 50 million pixels.
+        DataError: no such file, no image, more than 50 million pixels, or values on another scale
+            than those of the training images.
     """
     encoder = labels.encoder
     if not isinstance(encoder, ImageEncoder):
@@ -208,8 +221,10 @@ def read_picture(path: Path, labels: Labels, *, invert: bool = False) -> Picture
     mode = "L" if channels == 1 else "RGB"
     with quiet_pillow():
         image = open_picture(path)
+        ranged = _range_for(path, image, encoder)
         try:
-            image = flattened(image, backdrop=round(labels.background), mode=mode)
+            told = _outside(path, image, ranged, mode)
+            image = flattened(image, backdrop=round(labels.background), mode=mode, ranged=ranged)
         except ValueError as error:  # a mode that Pillow cannot convert
             raise DataError(
                 f"{path}: {error}; save it as a PNG or JPEG in grey or colour"
@@ -224,7 +239,33 @@ def read_picture(path: Path, labels: Labels, *, invert: bool = False) -> Picture
         color=round(border) if channels == 1 else (round(border),) * 3,
     )
     pixels = np.asarray(fitted, dtype=np.uint8).reshape(1, height, width, channels)
-    return Picture(encoder.encode(pixels)[0], _opposite(border, labels.background))
+    inverted = _opposite(border, labels.background)
+    return Picture(encoder.encode(pixels)[0], inverted, tuple(told))
+
+
+def _range_for(path: Path, image: Image.Image, encoder: ImageEncoder) -> PixelRange | None:
+    """Return which values of a picture become black and white; None for all that it can have.
+
+    Raises:
+        DataError: it is of another depth than the training images, whose range is only theirs.
+    """
+    ranged, depth = encoder.pixel_range, depth_of_picture(image)
+    if ranged is None or depth == ranged.depth:
+        return ranged
+    if ranged.is_usual:  # white is white
+        return None
+    raise DataError(
+        f"{path} must hold {ranged.depth} on the scale of the training images, {ranged}; it holds"
+        f" {depth}. Save it as they are."
+    )
+
+
+def _outside(path: Path, image: Image.Image, ranged: PixelRange | None, mode: str) -> list[str]:
+    if ranged is None:
+        return []
+    is_bytes = depth_of_picture(image) == BYTES
+    values = np.asarray(image.convert(mode)) if is_bytes else values_of(image)
+    return told_clipped(str(path), ranged, ranged.outside(values), values.size)
 
 
 def _border_mean(pixels: Array) -> float:
@@ -290,7 +331,8 @@ def predict_samples(
     Args:
         folder: written by `export`.
         given: picture files for a model of images; texts, or files with one text a line, for a
-            model of texts; tables with the model's columns, in any order, as training reads them.
+            model of texts; tables with the model's columns, in any order, as training reads them;
+            .npz or .npy files with sequences.
         top: number of classes to list.
         invert: invert the brightness of pictures first.
         space: reference of the space with the code of the model's custom classes; that code runs.
@@ -321,7 +363,30 @@ def predict_samples(
 
 def _pictures(given: str, asked: _Asked) -> list[_Sample]:
     picture = read_picture(Path(given), asked.labels, invert=asked.invert)
+    for notice in picture.notices:
+        asked.notify(notice)
     return [_Sample(given, picture.pixels, picture.inverted)]
+
+
+def _sequences(given: str, asked: _Asked) -> list[_Sample]:
+    path, labels = Path(given), asked.labels
+    values, shape = read_samples(path, SAMPLE_NAMES), labels.encoder.input_shape
+    if values.shape == shape or (shape[1] == 1 and values.shape[1:] == shape[:1]):
+        values = values.reshape(-1, *shape)
+    if values.dtype.kind not in "biuf" or values.ndim != 3 or values.shape[1:] != shape:
+        raise DataError(
+            f"{path} must hold sequences of numbers, (n, {shape[0]}, {shape[1]}): the model takes"
+            f" {shape[0]:,} steps with {shape[1]:,} features; got {values.dtype} {values.shape}"
+        )
+    if not len(values):
+        raise DataError(f"{path} holds no sequence")
+    _check_amount(len(values), labels)
+    wrong = np.argwhere(~np.isfinite(values))
+    if len(wrong):
+        where = ", ".join(map(str, wrong[0].tolist()))
+        raise DataError(f"{path} must hold finite numbers; [{where}] is {values[tuple(wrong[0])]}")
+    encoded = _encoded(values, labels, str(path))
+    return [_Sample(f"{path}, sequence {n}", one) for n, one in enumerate(encoded, start=1)]
 
 
 def _texts(given: str, asked: _Asked) -> list[_Sample]:
@@ -451,7 +516,7 @@ def _check_amount(count: int, labels: Labels) -> None:
         )
 
 
-_READERS = {"image": _pictures, "text": _texts, "table": _rows}
+_READERS = {"image": _pictures, "text": _texts, "table": _rows, "sequence": _sequences}
 
 
 def _values(folder: ModelFolder, model: Any, inputs: Any, labels: Labels) -> Any:

@@ -174,9 +174,10 @@ def check_kind(space: Space, dataset: Dataset) -> None:
         return
     others = [name for name in names() if dataset.kind in get_space(name).kinds]
     fitting = [entry.name for entry in known() if entry.kind in space.kinds]
+    own = "a build function, a hypermodel, or a Space of your own that declares it"
     raise SettingsError(
         f"space {space.name} takes {' or '.join(space.kinds)} data; dataset {dataset.title} holds"
-        f" {dataset.kind} data. Spaces for it: {', '.join(others) or 'none'}; datasets for"
+        f" {dataset.kind} data. Spaces for it: {', '.join(others) or own}; datasets for"
         f" {space.name}: {', '.join(fitting) or 'your own'}."
     )
 

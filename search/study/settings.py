@@ -297,6 +297,16 @@ class StudySettings(BaseModel):
             DATA, "Decimal sign of numbers, . or ,", unless="as the file shows", identity=True
         ),
     ] = None
+    kind: Annotated[
+        Literal["image", "sequence"] | None,
+        _setting(
+            DATA,
+            "What an array of numbers holds if it may be both: image (n, height, width) or sequence"
+            " (n, time, features).",
+            unless="as the array shows",
+            identity=True,
+        ),
+    ] = None
     skip_unreadable: Annotated[
         bool, _setting(DATA, "Leave out pictures that cannot be read.", identity=True)
     ] = False

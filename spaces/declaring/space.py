@@ -92,7 +92,14 @@ class TableInput:
     kind: ClassVar[str] = "table"
 
 
-Input: TypeAlias = ImageInput | TextInput | TableInput
+@dataclass(frozen=True)
+class SequenceInput:
+    """Sequences, float32 `(time, features)`, each feature standardised on the training part."""
+
+    kind: ClassVar[str] = "sequence"
+
+
+Input: TypeAlias = ImageInput | TextInput | TableInput | SequenceInput
 
 
 @dataclass(frozen=True)
@@ -102,7 +109,7 @@ class DataSpec:
     Attributes:
         input_shape: shape of one sample of the model's input, for example `(32, 32, 1)`.
         classes: number of classes, at least 2.
-        kind: `image`, `text` or `table`.
+        kind: `image`, `text`, `table` or `sequence`.
         vocabulary: number of tokens of a text input, padding (0) and unknown (1) included; else 0.
     """
 

@@ -19,7 +19,9 @@ from spaces.declaring.space import (
     ONE_RANGE,
     DataSpec,
     ImageInput,
+    Input,
     Pixels,
+    SequenceInput,
     Space,
     TableInput,
     TextInput,
@@ -91,7 +93,7 @@ def hypermodel_space(
         name=name or _name(target),
         summary=declaration.summary or "a KerasTuner hypermodel",
         dataset=DATASET,
-        inputs=(ImageInput(scaled=declaration.pixels != "raw"), TableInput(), TextInput()),
+        inputs=_inputs(scaled=declaration.pixels != "raw"),
         parameters=tuple(parameter for parameter, _ in declaration.parameters),
         baselines={}
         if is_outline
@@ -100,6 +102,11 @@ def hypermodel_space(
         parameters_known=not is_outline,
         build=_unready if is_outline else Replay(target, originals, declaration.pixels),
     )
+
+
+def _inputs(*, scaled: bool) -> tuple[Input, ...]:
+    """Return all inputs: what a hypermodel can make of its data shows when it is built for them."""
+    return ImageInput(scaled=scaled), TableInput(), TextInput(), SequenceInput()
 
 
 def given_pixels(space: Space) -> Pixels | None:
@@ -136,7 +143,7 @@ def with_pixels(space: Space, pixels: str) -> Space:
                 f" {ONE_RANGE}"
             )
         return space
-    inputs = (ImageInput(scaled=pixels != "raw"), TableInput(), TextInput())
+    inputs = _inputs(scaled=pixels != "raw")
     return replace(space, inputs=inputs, build=replace(space.build, pixels=None))
 
 

@@ -26,6 +26,8 @@ MIDDLE, BRIGHTEST = 128.0, 255.0
 # factor nearer to the first in ratio means pixels 0..255.
 _LEAST_FACTOR = BRIGHTEST**-0.5
 _LEAST_MIDDLE = 2.0  # values up to this count as zero; pixels 0..1 are at most 1
+# Of what arrives for pixels 0..255: what leaves less of it for pixels 0..1 is made for 0..255.
+_LEAST_SHARE = 1 / 12
 _TOLERANCE = 1e-3  # tolerances, as fractions of the range, in bfloat16 and float32
 
 
@@ -46,7 +48,8 @@ def wanted_pixels(model: Any, shape: tuple[int, ...]) -> Pixels | None:
     arrived = _at_first_weights(model, images)
     if arrived is None:
         return None
-    wanted = _scale_of(arrived).wanted()
+    scale = _scale_of(arrived)
+    wanted = scale.wanted() if scale.factor else _wanted_of_bend(model, images, arrived)
     if wanted == "raw":
         _check_bytes(model, images, arrived)
     return wanted
@@ -96,6 +99,29 @@ def _scale_of(arrived: Array) -> _Scale:
     if factor == 0.0 or not math.isclose(lower, factor, rel_tol=0.05):
         return _Scale(0.0, 0.0)
     return _Scale(float(factor), float(black))
+
+
+def _wanted_of_bend(model: Any, images: Array, arrived: Array) -> Pixels | None:
+    """Return the pixels of a model that bends brightness before its first weights.
+
+    A threshold at 128, or the square root of `x / 255`, tells pixels 0..255 apart, but leaves next
+    to nothing of pixels 0..1.
+
+    Args:
+        model: the model.
+        images: of pixels 0..255, `(3, ...)`.
+        arrived: what came of them.
+    """
+    spread = _spread(arrived)
+    if not 0 < spread <= 1 / _LEAST_FACTOR:
+        return None
+    of_scaled = _at_first_weights(model, images / np.float32(BRIGHTEST))
+    is_lost = of_scaled is not None and _spread(of_scaled) < _LEAST_SHARE * spread
+    return "raw" if is_lost else None
+
+
+def _spread(arrived: Array) -> float:
+    return float(np.ptp(np.median(arrived.reshape(len(arrived), -1), axis=1)))
 
 
 def _takes_whole_numbers(model: Any) -> bool:

@@ -156,6 +156,98 @@ def probabilities_of_exports(folder):
     }
 
 
+SERIES_MODEL = """
+import keras
+
+
+def gru(hp):
+    model = keras.Sequential()
+    model.add(keras.layers.GRU(hp.Int("units", 8, 16, step=8)))
+    model.add(keras.layers.Dense(2, "softmax"))
+    model.compile(keras.optimizers.Adam(0.02), "sparse_categorical_crossentropy")
+    return model
+"""
+
+
+def write_series(path):
+    """Series around 20 whose first feature swings once or three times."""
+    swings = 1 + np.arange(160)[:, None] % 2 * 2
+    wave = np.sin(np.linspace(0, 6.28, 25)[None] * swings)
+    noise = np.random.default_rng(0).normal(size=wave.shape)
+    series = 20 + 0.4 * np.stack([wave, noise], -1)
+    np.savez(path, x=series, y=np.arange(160) % 2)
+    return series
+
+
+def test_sequences_are_searched_shown_exported_and_predicted(user):
+    (user.folder / "series_model.py").write_text(SERIES_MODEL)
+    series = write_series(user.folder / "series.npz")
+    data = ("--dataset", "npz:series.npz")
+    refused = user.here("run", "--space", "mlp", *data)
+    assert refused.code == 2
+    assert "read as sequences of 25 steps with 2 features" in refused.err
+    assert "dataset series holds sequence data. Spaces for it: a build function" in refused.err
+    done = user.here(
+        *("run", "--space", "series_model.py:gru", *data, "--trials", "1", "--folds", "2"),
+        *("--epochs", "10", "--set", "batch_size=16", "--json"),
+    )
+    assert done.code == 0, done.err
+    assert done.json["trials"][0]["scores"]["cv_accuracy"] > 0.9
+    shown = user.here("datasets", "npz:series.npz", "--out", "pictures")
+    assert "128 training and 32 test sequences of 25 steps with 2 features" in shown.out
+    assert "feature 2" in shown.out
+    assert {path.name for path in (user.folder / "pictures").iterdir()} == {
+        "classes.png",
+        "samples.png",
+        "correlation.png",
+    }
+    made = user.here("export", "gru-series", "--to", "model")
+    assert made.code == 0, made.err
+    assert "saved_model" in made.out
+    assert user.here("report", "gru-series").code == 0
+    np.save(user.folder / "new.npy", series[:6])
+    predicted = user.here("predict", "model", "new.npy", "--json")
+    assert [item["class"] for item in predicted.json] == ["0", "1"] * 3
+    assert predicted.json[0]["input"] == "new.npy, sequence 1"
+    evaluated = user.here("evaluate", "gru-series", "--json")
+    assert evaluated.code == 0, evaluated.err
+
+
+def write_pictures(folder, dtype, high):
+    """Two classes of dim pictures; a bright spot in every second one of float pictures."""
+    chance = np.random.default_rng(0)
+    for number in range(60):
+        kind = number % 2
+        pixels = (chance.random((8, 8)) * 0.4 + 0.5 * kind) * high
+        if dtype == "float32" and number % 4 < 2:
+            pixels[0, 0] = 1.02
+        path = folder / f"class{kind}" / f"{number:02}.tif"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels.astype(dtype)).save(path)
+
+
+@pytest.mark.parametrize(("dtype", "high"), [("uint16", 70), ("float32", 0.9)])
+def test_pictures_of_any_depth_are_searched_and_predicted_on_their_scale(user, dtype, high):
+    write_pictures(user.folder / "deep", dtype, high)
+    done = user.here(
+        *("run", "--space", "mlp", "--dataset", "folder:deep", "--trials", "1", "--folds", "2"),
+        *("--epochs", "25", "--set", "batch_size=32", "--set", "learning_rate=0.005"),
+        *("--set", "dropout=0", "--no-baselines", "--json"),
+    )
+    assert done.code == 0, done.err
+    assert any("becomes black (0)" in told for told in done.json["notices"])
+    assert done.json["trials"][0]["scores"]["cv_accuracy"] > 0.9
+    made = user.here("export", "mlp-deep", "--to", "model", "--format", "keras,saved_model")
+    assert made.code == 0, made.err
+    some = [f"deep/class{number % 2}/{number:02}.tif" for number in range(8)]
+    predicted = user.here("predict", "model", *some, "--json")
+    assert [item["class"] for item in predicted.json] == ["class0", "class1"] * 4
+    Image.new("L", (8, 8), 200).save(user.folder / "bytes.png")
+    refused = user.here("predict", "model", "bytes.png")
+    assert refused.code == 3
+    assert "on the scale of the training images" in refused.err
+
+
 TUNER_MODEL = """
 import keras
 

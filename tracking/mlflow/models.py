@@ -37,7 +37,8 @@ from tracking.mlflow.store import MlflowStore
 from tracking.records import ModelExported, StudyStarted, TestSetOpened
 
 _DIGEST, _MODEL_ID, _EXPORTED = "search.model_sha256", "search.model_id", "search.exported_at"
-_TAKEN = {"text": str, "table": np.float32, "image": np.uint8}  # by SavedModels, as they are
+# By SavedModels, as they are.
+_TAKEN = {"text": str, "table": np.float32, "image": np.uint8, "sequence": np.float32}
 
 
 @dataclass(frozen=True)

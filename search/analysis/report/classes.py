@@ -28,6 +28,7 @@ from search.analysis.report.words import trial_name
 from search.data import Dataset, Reading, load
 from search.data.folds import Folds
 from search.data.inputs import columns_of
+from search.data.pictures import draw_sequence
 from search.data.reading import Column, began_with
 from search.errors import DataError, FoldwiseError
 from search.tasks.classification import SCORES, Predictions
@@ -235,6 +236,7 @@ def _add_rival(figure: Figure, subject: Subject, order: NDArray[np.int64]) -> No
 
 MOST = 24
 _SIDE = 128  # pixels; larger pictures are scaled down
+_PLOT = 180, 72  # pixels of a sequence's lines, wide and high
 _LONGEST = 400  # characters of a text
 _COLUMNS = 12  # values of a table's row
 
@@ -348,7 +350,17 @@ def _sample(dataset: Dataset, samples: Any, index: int) -> Any:
         return text if len(text) <= _LONGEST else f"{text[:_LONGEST].rstrip()} …"
     if dataset.kind == "table":
         return _row(columns_of(dataset), samples[index])
+    if dataset.kind == "sequence":
+        return _line_plot(np.asarray(samples[index]))
     return _png(np.asarray(samples[index]))
+
+
+def _line_plot(sequence: NDArray[Any]) -> bytes:
+    """Return a picture of a sequence's features over time, each on its own scale."""
+    drawn = draw_sequence(sequence, sequence.min(axis=0), sequence.max(axis=0), _PLOT)
+    buffer = io.BytesIO()
+    drawn.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
 
 
 def _row(columns: Sequence[Column], row: NDArray[Any]) -> list[tuple[str, str]]:

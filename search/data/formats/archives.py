@@ -9,7 +9,7 @@ import sys
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -192,6 +192,33 @@ def read_array(path: Path, name: str) -> NDArray[Any]:
             return _array(file, member.file_size, f"{path}: {name}")
 
 
+def read_samples(path: Path, names: Sequence[str]) -> NDArray[Any]:
+    """Return the array of a `.npy` file, or one of an `.npz` file.
+
+    Args:
+        path: the file; its content says which it is.
+        names: of the array in a file of several, the first that is there.
+
+    Raises:
+        DataError: there is no such file, it is damaged, or has several arrays with other names.
+    """
+    check_file(path)
+    if zipfile.is_zipfile(path):
+        held = array_names(path)
+        found = held if len(held) == 1 else [name for name in names if name in held]
+        if not found:
+            raise DataError(
+                f"{path} must hold one array, or one called {' or '.join(names)}; it holds"
+                f" {', '.join(held) or 'none'}"
+            )
+        return read_array(path, found[0])
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise DataError(f"{path} must have at most {MAX_BYTES:,} bytes; it has {size:,}. Split it.")
+    with _reading(path, ".npy"), path.open("rb") as file:
+        return _array(file, size, str(path))
+
+
 def _array(file: IO[bytes], size: int, what: str) -> NDArray[Any]:
     """Return the array of a `.npy` stream, read a piece at a time.
 
@@ -242,11 +269,11 @@ def _header(file: IO[bytes]) -> _Header:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def _reading(path: Path, kind: str = ".npz") -> Iterator[None]:
     try:
         yield
     except _UNREADABLE as error:
         raise DataError(
-            f"{path} must be a complete .npz file without pickled objects; it is not ({error})."
+            f"{path} must be a complete {kind} file without pickled objects; it is not ({error})."
             " Get the file again."
         ) from error

@@ -2,9 +2,10 @@
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial, reduce
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,13 +21,23 @@ from search.data.arrays import (
     array_file,
     map_ahead,
     write_array,
+    write_extras,
     write_labels,
 )
 from search.data.checks import Contents
 from search.data.duplicates import numbered_digests, sample_digest, several
 from search.data.folds import held_out
 from search.data.formats.archives import expanded
-from search.data.pictures import flattened, open_picture, quiet_pillow, read_head
+from search.data.pictures import (
+    Head,
+    depth_of_picture,
+    flattened,
+    open_picture,
+    quiet_pillow,
+    read_head,
+    values_of,
+)
+from search.data.ranges import BYTES, PixelRange, Survey, told_clipped, told_range
 from search.errors import DataError
 
 Result = TypeVar("Result")
@@ -34,6 +45,8 @@ Result = TypeVar("Result")
 LARGEST = 512  # pixels of the longer side; larger pictures are resized
 REDUCED = 256  # to this many
 HEADS_AT_ONCE = 256
+# What Pillow leaves of 16 bits a colour: of fewer bits than 14 too little to tell colours apart.
+LEAST_OF_16_BITS = 64
 
 
 @dataclass(frozen=True)
@@ -44,11 +57,17 @@ class Target:
         size: (width, height) in pixels.
         mode: `L` or `RGB`.
         common: the most common size of the pictures, possibly larger.
+        depth: one of `ranges.DEPTHS`, that of all pictures.
+        cut: how many have 16 bits a colour, of which the upper 8 are read.
+        range: which values become black and white; None if values are pixels.
     """
 
     size: tuple[int, int]
     mode: str
     common: tuple[int, int]
+    depth: str = BYTES
+    cut: int = 0
+    range: PixelRange | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -64,10 +83,14 @@ class Fitted:
     Attributes:
         pixels: uint8, the target's shape.
         was_resized: whether the file has another size.
+        outside: how many values are outside the target's range.
+        values: how many values there are.
     """
 
     pixels: Images
     was_resized: bool
+    outside: int = 0
+    values: int = 0
 
 
 def choose_target(files: Sequence[Path]) -> Target:
@@ -76,9 +99,10 @@ def choose_target(files: Sequence[Path]) -> Target:
     Of equally common sizes the largest counts.
 
     Raises:
-        DataError: pictures that cannot be read.
+        DataError: pictures that cannot be read, or of which some have 8 bits and others more.
     """
     heads = [head for batch in read_all(read_head, files, HEADS_AT_ONCE) for head in batch]
+    _check_depths(files, heads)
     counts = Counter(head.size for head in heads)
     common = max(counts, key=lambda size: (counts[size], size[0] * size[1], size))
     longer = max(common)
@@ -86,24 +110,79 @@ def choose_target(files: Sequence[Path]) -> Target:
     if longer > LARGEST:
         width, height = (max(1, round(side * REDUCED / longer)) for side in common)
         size = width, height
-    return Target(size, "L" if all(head.is_grey for head in heads) else "RGB", common)
+    mode = "L" if all(head.is_grey for head in heads) else "RGB"
+    return Target(size, mode, common, heads[0].depth, sum(head.is_cut for head in heads))
+
+
+def _check_depths(files: Sequence[Path], heads: Sequence[Head]) -> None:
+    first = {head.depth: file for file, head in reversed(list(zip(files, heads, strict=True)))}
+    if len(first) > 1:
+        counts = Counter(head.depth for head in heads)
+        shown = "; ".join(f"{counts[depth]:,} {depth}, as {file}" for depth, file in first.items())
+        raise DataError(
+            f"pictures must be of one depth, so that one scale fits all; got {shown}. {_ONE_DEPTH}"
+        )
+
+
+_ONE_DEPTH = "Save all of them in the same way, for example as PNGs of 8 bits."
 
 
 def fit_picture(path: Path, target: Target) -> Fitted:
     """Read a picture: upright, transparent parts black, resized (bilinear, antialiased).
 
     Raises:
-        DataError: it cannot be read.
+        DataError: it cannot be read, or has another depth than the target.
     """
     image = open_picture(path, at_least=2 * max(target.size))
-    try:
-        image = flattened(image, backdrop=0, mode=target.mode)
-    except ValueError as error:  # a mode that Pillow cannot convert
-        raise DataError(f"{path}: {error}; save it as a PNG or JPEG in grey or colour") from error
+    depth, outside = depth_of_picture(image), 0
+    if depth != target.depth:
+        raise DataError(
+            f"{path} holds {depth}, unlike the training pictures ({target.depth}). {_ONE_DEPTH}"
+        )
+    with _convertible(path):
+        if target.range is not None:
+            values = np.asarray(image.convert(target.mode)) if depth == BYTES else values_of(image)
+            outside = target.range.outside(values)
+        image = flattened(image, backdrop=0, mode=target.mode, ranged=target.range)
+    count = image.width * image.height * len(image.getbands())
     was_resized = image.size != target.size
     if was_resized:
         image = image.resize(target.size, Image.Resampling.BILINEAR)
-    return Fitted(np.asarray(image, np.uint8).reshape(target.shape), was_resized)
+    pixels = np.asarray(image, np.uint8).reshape(target.shape)
+    return Fitted(pixels, was_resized, outside, count)
+
+
+def survey_picture(path: Path) -> Survey:
+    """Return which values a picture has.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    image = open_picture(path)
+    with _convertible(path):
+        return Survey.of(values_of(image), str(path))
+
+
+def check_picture(path: Path) -> Path:
+    """Return the path of a picture that can be read.
+
+    Raises:
+        DataError: it cannot be.
+    """
+    image = open_picture(path)
+    with _convertible(path):
+        flattened(image, backdrop=0, mode="RGB")
+        if depth_of_picture(image) != BYTES:
+            values_of(image)
+    return path
+
+
+@contextmanager
+def _convertible(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:  # a mode that Pillow cannot convert
+        raise DataError(f"{path}: {error}; save it as a PNG or JPEG in grey or colour") from error
 
 
 def read_all(
@@ -130,7 +209,8 @@ def read_all(
             yield good
     if faults:
         others = f" {len(faults) - 1:,} more cannot be read either." if len(faults) > 1 else ""
-        raise DataError(f"{str(faults[0]).rstrip('.')}.{others}")
+        way_out = " `--skip-unreadable` leaves out pictures that cannot be read."
+        raise DataError(f"{str(faults[0]).rstrip('.')}.{others}{way_out}")
 
 
 def _tried(read: Callable[[Path], Result], files: Sequence[Path]) -> list[Result | DataError]:
@@ -152,7 +232,19 @@ PICTURES = frozenset(
         *(".xbm", ".xpm"),
     ]
 )
-LAYOUTS = "FOLDER/CLASS/PICTURE, or FOLDER/train/CLASS/PICTURE and FOLDER/test/CLASS/PICTURE"
+LAYOUTS = (
+    "FOLDER/CLASS/PICTURE, or FOLDER/train/CLASS/PICTURE with FOLDER/test/CLASS/PICTURE and"
+    " FOLDER/val/CLASS/PICTURE if there are any"
+)
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+# What folders of a part may be called, in capital or small letters.
+ROLES = {
+    **dict.fromkeys(("train", "training"), TRAIN),
+    **dict.fromkeys(("val", "valid", "validation"), VALIDATION),
+    **dict.fromkeys(("test", "testing"), TEST),
+}
+# The fold in which a sample is validated, as in `arrays.EXTRAS`.
+NEVER, FIRST_FOLD = -1, 1
 
 
 @dataclass(frozen=True)
@@ -171,6 +263,17 @@ class Part:
         """Return the pictures with these indices."""
         return Part(tuple(self.files[i] for i in chosen), self.labels[chosen])
 
+    def without(self, left_out: Set[Path]) -> "Part":
+        """Return the other pictures."""
+        kept = [at for at, file in enumerate(self.files) if file not in left_out]
+        return self.only(np.array(kept, np.int64))
+
+    def followed_by(self, other: "Part | None") -> "Part":
+        """Return these pictures, then those of the other part."""
+        if other is None:
+            return self
+        return Part(self.files + other.files, np.concatenate([self.labels, other.labels]))
+
 
 @dataclass(frozen=True)
 class Scan:
@@ -182,6 +285,7 @@ class Scan:
         train: all pictures if the folder has no test part.
         test: None if the folder has no test part.
         notices: about files that are not used.
+        validation: None if the folder has no validation part.
     """
 
     root: Path
@@ -189,6 +293,29 @@ class Scan:
     train: Part
     test: Part | None
     notices: tuple[str, ...]
+    validation: Part | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All pictures."""
+        return self.train.followed_by(self.validation).followed_by(self.test).files
+
+    def without(self, left_out: Set[Path]) -> "Scan":
+        """Return the scan without some pictures.
+
+        Raises:
+            DataError: a class has no other training pictures.
+        """
+        train = self.train.without(left_out)
+        empty = np.setdiff1d(np.arange(len(self.classes)), train.labels)
+        if len(empty):
+            raise DataError(
+                f"{self.root}: every class must have pictures that can be read; class"
+                f" {self.classes[empty[0]]} has none for training"
+            )
+        others = (part and part.without(left_out) for part in (self.test, self.validation))
+        test, validation = (part if part and part.files else None for part in others)
+        return replace(self, train=train, test=test, validation=validation)
 
 
 class _PassedOver:
@@ -235,16 +362,40 @@ def scan_folder(root: Path) -> Scan:
 def _scanned(root: Path) -> Scan:
     passed = _PassedOver()
     folders = _folders(root, passed)
-    if "train" not in folders or not _folders(folders["train"], _PassedOver()):
-        return _scan(root, _pictures(folders, passed), None, passed)
-    for name in sorted(set(folders) - {"train", "test"}):
-        passed.add("folders beside `train` and `test`", str(folders[name]))
-    train = _pictures(_folders(folders["train"], passed), passed)
-    test = _pictures(_folders(folders["test"], passed), passed) if "test" in folders else None
-    return _scan(root, train, test, passed)
+    roles = _roles(folders)
+    if not any(_folders(folder, _PassedOver()) for folder in roles.get(TRAIN, ())):
+        return _scan(root, {TRAIN: _pictures(folders, passed)}, passed)
+    for role, same in roles.items():
+        if len(same) > 1:
+            raise DataError(
+                f"{root} must have one folder for each part; {same[0].name} and"
+                f" {same[1].name} are both for the {role} part. Put their pictures together, or"
+                " rename one."
+            )
+    for name in sorted(set(folders) - {folder.name for (folder,) in roles.values()}):
+        passed.add("folders beside those of the parts", str(folders[name]))
+    found = {}
+    for role, (folder,) in roles.items():
+        found[role] = _pictures(_folders(folder, passed), passed)
+        if not found[role]:
+            raise DataError(
+                f"{root}: {folder.name} must contain class folders; there are none ({LAYOUTS})"
+            )
+    return _scan(root, found, passed)
 
 
-def _scan(root: Path, train: _Pictures, test: _Pictures | None, passed: _PassedOver) -> Scan:
+def _roles(folders: Mapping[str, Path]) -> dict[str, list[Path]]:
+    """Return the folders whose names are those of parts, by part, that of training first."""
+    found: dict[str, list[Path]] = {}
+    for part in (TRAIN, VALIDATION, TEST):
+        same = [path for name, path in folders.items() if ROLES.get(name.lower()) == part]
+        if same:
+            found[part] = same
+    return found
+
+
+def _scan(root: Path, found: Mapping[str, _Pictures], passed: _PassedOver) -> Scan:
+    train = found[TRAIN]
     numbered = all(name.isdecimal() for name in train)
     classes = tuple(sorted(train, key=lambda name: (int(name) if numbered else 0, name)))
     if len(classes) < 2:
@@ -256,20 +407,23 @@ def _scan(root: Path, train: _Pictures, test: _Pictures | None, passed: _PassedO
     if odd is not None:  # such as a name in another encoding, which cannot be printed
         raise DataError(f"{root}: names of class folders must be plain text; rename {odd!a}")
     notices = passed.notices(root)
-    if test is None:
-        return Scan(root, classes, _part(classes, train), None, notices)
-    if not test:
-        raise DataError(f"{root}: test must contain class folders; there are none ({LAYOUTS})")
-    unknown = sorted(set(test) - set(train))
-    if unknown:
-        raise DataError(
-            f"{root}: every class of the test part must be one of the training part's,"
-            f" {', '.join(classes)}; got {', '.join(unknown)}"
-        )
-    lacking = [name for name in classes if name not in test]
-    if lacking:
-        notices += (f"{root}: the test part has no pictures of {', '.join(lacking)}.",)
-    return Scan(root, classes, _part(classes, train), _part(classes, test), notices)
+    parts = {}
+    for role in (VALIDATION, TEST):
+        if role not in found:
+            continue
+        unknown = sorted(set(found[role]) - set(train))
+        if unknown:
+            raise DataError(
+                f"{root}: every class of the {role} part must be one of the training part's,"
+                f" {', '.join(classes)}; got {', '.join(unknown)}"
+            )
+        lacking = [name for name in classes if name not in found[role]]
+        if lacking:
+            notices += (f"{root}: the {role} part has no pictures of {', '.join(lacking)}.",)
+        parts[role] = _part(classes, found[role])
+    return Scan(
+        root, classes, _part(classes, train), parts.get(TEST), notices, parts.get(VALIDATION)
+    )
 
 
 def _part(classes: tuple[str, ...], pictures: _Pictures) -> Part:
@@ -347,73 +501,185 @@ def find(rest: str, around: Surroundings) -> Found:
     """
     root = expanded(rest)
     scan = scan_folder(root)
-    files = scan.train.files + (scan.test.files if scan.test else ())
-    write = partial(write_folder, scan, allow_duplicates=around.reading.allow_duplicates)
-    return Found(str(root), files, write)
+    reading = around.reading
+    write = partial(
+        write_folder,
+        scan,
+        skip=reading.skip_unreadable,
+        allow_duplicates=reading.allow_duplicates,
+    )
+    return Found(str(root), scan.files, write)
 
 
-def write_folder(scan: Scan, folder: Path, *, allow_duplicates: bool = False) -> Contents:
+def write_folder(
+    scan: Scan, folder: Path, *, skip: bool = False, allow_duplicates: bool = False
+) -> Contents:
     """Read the pictures and write their arrays, a few pictures at a time.
 
-    Size and channels are those of the training pictures.
+    Size, channels and the range of values are those of the training pictures.
 
     Args:
         scan: the pictures.
         folder: receives the `.npy` files.
+        skip: leave out pictures that cannot be read.
         allow_duplicates: whether equal pictures may be on both sides where a test part is held out.
 
     Raises:
-        DataError: pictures cannot be read; the message names the first and counts the others.
+        DataError: pictures cannot be read, the message names the first and counts the others; or
+            they are of several depths.
     """
-    notices = list(scan.notices)
-    parts = {"train": scan.train}
-    if scan.test is not None:
-        parts["test"] = scan.test
-    else:
-        groups = None if allow_duplicates else _equal_pictures(scan.train.files)
-        chosen, notice = held_out(scan.train.labels, str(scan.root), groups=groups)
-        parts = {split: scan.train.only(indices) for split, indices in chosen.items()}
-        notices.append(notice)
-    resized = 0
     with quiet_pillow():
-        target = choose_target(parts["train"].files)
-        for split, part in parts.items():
-            resized += _write(folder, split, part, target)
-            write_labels(folder, split, part.labels)
-    notices += _told(scan.root, target, resized, sum(len(part.files) for part in parts.values()))
-    return Contents("image", scan.classes, (), tuple(notices))
+        skipped = _unreadable(scan.files) if skip else {}
+        scan = scan.without(skipped.keys())
+        notices = list(scan.notices)
+        parts = {"train": scan.train}
+        if scan.test is not None:
+            parts["test"] = scan.test
+        else:
+            groups = None if allow_duplicates else _equal_pictures(scan.train.files)
+            chosen, notice = held_out(scan.train.labels, str(scan.root), groups=groups)
+            parts = {split: scan.train.only(indices) for split, indices in chosen.items()}
+            notices.append(notice)
+        extras = {}
+        if scan.validation is not None:
+            folds = np.full(len(parts["train"].files), NEVER, np.int64)
+            extras["folds"] = np.append(folds, np.full(len(scan.validation.files), FIRST_FOLD))
+            notices.append(
+                f"{scan.root}: the {len(scan.validation.files):,} pictures of the validation part"
+                " validate what is trained on the others; `--split stratified` puts both together"
+                " and cuts them into folds."
+            )
+        train_only = parts["train"].files
+        parts["train"] = parts["train"].followed_by(scan.validation)
+        written = _write_parts(folder, parts, train_only, str(scan.root))
+    for split, part in parts.items():
+        write_labels(folder, split, part.labels)
+    write_extras(folder, "train", extras)
+    return Contents(
+        "image",
+        scan.classes,
+        notices=(*notices, *written.notices),
+        extras=tuple(extras),
+        pixel_range=written.target.range,
+        skipped=tuple(f"{path}: {fault}" for path, fault in skipped.items()),
+    )
 
 
 def _equal_pictures(files: Sequence[Path]) -> NDArray[np.int64] | None:
     """Return a number for each picture, the same for those with equal pixels; None without any."""
-    with quiet_pillow():
-        target = choose_target(files)
-        at_once = min(MOST_AT_ONCE, max(1, PIECE_BYTES // int(np.prod(target.shape))))
-        batches = read_all(partial(_picture_digest, target=target), files, at_once)
-        return several(numbered_digests(digest for batch in batches for digest in batch))
+    target = choose_target(files)
+    if target.depth != BYTES:  # of all pictures: which are for training is not known yet
+        target = replace(target, range=_survey(files).range)
+    at_once = min(MOST_AT_ONCE, max(1, PIECE_BYTES // int(np.prod(target.shape))))
+    batches = read_all(partial(_picture_digest, target=target), files, at_once)
+    return several(numbered_digests(digest for batch in batches for digest in batch))
 
 
 def _picture_digest(path: Path, target: Target) -> bytes:
     return sample_digest(fit_picture(path, target).pixels.tobytes())
 
 
-def _write(folder: Path, split: str, part: Part, target: Target) -> int:
-    """Write the images of a split and return how many were resized."""
-    resized = 0
+def _unreadable(files: Sequence[Path]) -> dict[Path, str]:
+    """Return the pictures that cannot be read, each with the reason; all are decoded for it."""
+    batches = (files[start : start + MOST_AT_ONCE] for start in range(0, len(files), MOST_AT_ONCE))
+    results = (
+        result for batch in map_ahead(partial(_tried, check_picture), batches) for result in batch
+    )
+    return {
+        file: str(result).removeprefix(str(file)).lstrip(": ")
+        for file, result in zip(files, results, strict=True)
+        if isinstance(result, DataError)
+    }
+
+
+@dataclass(frozen=True)
+class _Written:
+    target: Target
+    notices: tuple[str, ...]
+
+
+def _write_parts(
+    folder: Path, parts: Mapping[str, Part], train: Sequence[Path], root: str
+) -> _Written:
+    """Write the images of all parts, and decide on their range from the training pictures.
+
+    Args:
+        folder: receives the `.npy` files.
+        parts: of each split, those of `train` first.
+        train: the training pictures without those of a validation part.
+        root: the folder's name in messages.
+    """
+    target = choose_target(parts["train"].files)
+    survey = None
+    if target.depth != BYTES:
+        survey = _survey(train)
+        target = replace(target, range=survey.range)
+    tally = _write(folder, "train", parts["train"], target)
+    if target.depth == BYTES:
+        survey = Survey(BYTES, 0, tally.highest)
+        if survey.range is not None:  # a mask, which shows only now: bytes are read once
+            target = replace(target, range=survey.range)
+            tally = _write(folder, "train", parts["train"], target)
+        elif target.cut and tally.highest < LEAST_OF_16_BITS:
+            raise DataError(
+                f"{root}: pictures with 16 bits a colour are read with their upper 8, of which"
+                f" these use {tally.highest} at most: they have fewer bits. Save them as PNGs of 8"
+                " bits."
+            )
+    tested = _write(folder, "test", parts["test"], target)
+    notices = _told(
+        root,
+        target,
+        tally.resized + tested.resized,
+        sum(len(part.files) for part in parts.values()),
+    )
+    if survey is not None:
+        notices += told_range(root, target.range, survey)
+    notices += told_clipped(f"{root}, validation part", target.range, tally.outside, tally.values)
+    notices += told_clipped(f"{root}, test part", target.range, tested.outside, tested.values)
+    if target.cut:
+        notices.append(
+            f"{root}: {target.cut:,} pictures have 16 bits a colour, of which the upper 8 are read."
+        )
+    return _Written(target, tuple(notices))
+
+
+def _survey(files: Sequence[Path]) -> Survey:
+    surveys = (one for batch in read_all(survey_picture, files, MOST_AT_ONCE) for one in batch)
+    return reduce(Survey.joined, surveys)
+
+
+@dataclass(frozen=True)
+class _Tally:
+    """What was met while the pictures of a split were written."""
+
+    resized: int
+    outside: int
+    values: int
+    highest: int
+
+
+def _write(folder: Path, split: str, part: Part, target: Target) -> _Tally:
+    """Write the images of a split."""
+    resized = outside = values = highest = 0
     at_once = min(MOST_AT_ONCE, max(1, PIECE_BYTES // int(np.prod(target.shape))))
 
     def pieces() -> Iterator[Images]:
-        nonlocal resized
+        nonlocal resized, outside, values, highest
         for batch in read_all(partial(fit_picture, target=target), part.files, at_once):
             resized += sum(fitted.was_resized for fitted in batch)
-            yield np.stack([fitted.pixels for fitted in batch])
+            outside += sum(fitted.outside for fitted in batch)
+            values += sum(fitted.values for fitted in batch)
+            piece = np.stack([fitted.pixels for fitted in batch])
+            highest = max(highest, int(piece.max()))
+            yield piece
 
     shape = (len(part.files), *target.shape)
     write_array(array_file(folder, f"{split}_images"), IMAGES, shape, pieces())
-    return resized
+    return _Tally(resized, outside, values, highest)
 
 
-def _told(root: Path, target: Target, resized: int, count: int) -> list[str]:
+def _told(root: str, target: Target, resized: int, count: int) -> list[str]:
     if not resized:
         return []
     common, size = ("{} x {}".format(*pair) for pair in (target.common, target.size))

@@ -18,6 +18,7 @@ from search.data.folds import held_out, joined_groups
 from search.data.formats.frames import Frame, is_frame, write_frames
 from search.data.formats.layout import EXTRA_OPTIONS
 from search.data.formats.npz import Samples, samples_of, write_samples
+from search.data.ranges import BYTES, depth_of
 from search.data.reading import Column, Reading
 from search.errors import DataError
 
@@ -154,7 +155,13 @@ class Given:
         digest = hashlib.sha256(f"{self.digest} {reading.key}".encode()).hexdigest()
         kind = "table"
         if isinstance(self.train, Part):
-            kind = {1: "texts", 2: "table"}.get(self.train.samples.ndim, "images")
+            samples = self.train.samples
+            kinds = {1: "texts", 2: "table"}
+            # Three axes that are no bytes may be images or sequences.
+            either = (
+                "arrays" if samples.ndim == 3 and depth_of(samples.dtype) != BYTES else "images"
+            )
+            kind = kinds.get(samples.ndim, either)
         title = self.title or kind
         return f"{KIND}:{title}-{digest[:12]}"
 
@@ -179,9 +186,9 @@ class Given:
         return self._write_arrays(self.train, reading, folder)
 
     def _write_arrays(self, train: Part, reading: Reading, folder: Path) -> Contents:
-        samples = samples_of(train.samples, "X")
+        samples = samples_of(train.samples, "X", kind=reading.kind)
         labels, names = numbered(train.labels, "y")
-        notices = [*self.notices, *samples.notices]
+        notices = list(self.notices)
         everything = np.arange(len(labels))
         chosen = {"train": everything, "test": everything[:0]}
         extras = train.extras
@@ -192,11 +199,13 @@ class Given:
                 labels, "what was passed", groups=groups, time=extras.get("time")
             )
             notices.append(notice)
+        samples = samples.fitted(chosen["train"])
+        notices = [*samples.notices, *notices]
         for split, rows in chosen.items():
             write_samples(folder, split, samples, labels, rows)
             write_extras(folder, split, {name: held[rows] for name, held in extras.items()})
         if isinstance(self.test, Part):
-            test = samples_of(self.test.samples, "test X", samples)
+            test = samples_of(self.test.samples, "test X", samples, reading.kind)
             rows = np.arange(len(self.test.labels))
             known = labels_as(self.test.labels, names, "test y")
             write_samples(folder, "test", test, known, rows)
@@ -208,7 +217,15 @@ class Given:
             columns = tuple(Column(f"x{i}") for i in range(samples.shape[0]))
         if names == tuple(map(str, range(len(names)))):
             names = class_names(labels, len(names), samples.kind)
-        return Contents(samples.kind, names, columns, tuple(notices), tuple(extras), self.has_test)
+        return Contents(
+            samples.kind,
+            names,
+            columns,
+            tuple(notices),
+            tuple(extras),
+            self.has_test,
+            samples.range,
+        )
 
 
 def _together(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 import numpy as np
 
 from search.data.arrays import Array
-from search.data.encoders import Encoder, ImageEncoder, TextEncoder
+from search.data.encoders import Encoder, ImageEncoder, SequenceEncoder, TextEncoder
 from search.data.reading import Column
 from search.export.folder import Labels
 from search.tasks.classification import (
@@ -155,6 +155,8 @@ def encoded_phrase(labels: Labels) -> str:
             return f"up to {shape} token numbers for each text, int32, padded with 0"
         case "table":
             return f"{shape} inputs for each encoded row, float32"
+        case "sequence":
+            return f"sequences {shape} (time x features), standardised, float32"
         case _:
             return f"images {shape}, pixels {_scale(labels)}"
 
@@ -181,8 +183,13 @@ def raw_phrase(labels: Labels, shape: tuple[int, ...]) -> str:
                 " where a value is missing, the others float64, NaN where it is missing, dates in"
                 " seconds since 1970 (UTC)"
             )
+        case "sequence":
+            sizes = " x ".join(map(str, shape))
+            return f"sequences {sizes} (time x features), {raw_type(labels.encoder)}"
         case _:
-            return f"images {' x '.join(map(str, shape))}, pixels 0..255, uint8"
+            ranged = isinstance(labels.encoder, ImageEncoder) and labels.encoder.pixel_range
+            values = f"values as in the source, {ranged}," if ranged else "pixels 0..255,"
+            return f"images {' x '.join(map(str, shape))}, {values} {raw_type(labels.encoder)}"
 
 
 def has_words(columns: Sequence[Column]) -> bool:
@@ -219,6 +226,14 @@ def write_vocabulary(labels: Labels, folder: Path) -> None:
     if isinstance(labels.encoder, TextEncoder):
         content = "".join(f"{word}\n" for word in labels.encoder.words)
         (folder / VOCABULARY).write_text(content, encoding="utf-8", newline="\n")
+
+
+def raw_type(encoder: Encoder) -> str:
+    """Return the type of the images or sequences that a model with preprocessing takes."""
+    if isinstance(encoder, SequenceEncoder):
+        return "float64" if encoder.wide else "float32"
+    ranged = isinstance(encoder, ImageEncoder) and encoder.pixel_range
+    return ranged.dtype if ranged else "uint8"
 
 
 def raw_shape(encoder: Encoder) -> tuple[int, ...]:

@@ -15,11 +15,13 @@ from search.data.encoders import (
     UNKNOWN,
     Encoder,
     ImageEncoder,
+    SequenceEncoder,
     TableEncoder,
     TextEncoder,
 )
 from search.data.formats.columns import MISSING, PAIRS, SPELLINGS, is_number
 from search.data.pictures import LUMA
+from search.data.ranges import BLACK, WHITE
 from search.data.reading import TRUTH, Column
 from search.export.formats.base import Margins, has_words, margins, tensor_names
 
@@ -63,6 +65,8 @@ def preprocessing_of(encoder: Encoder, columns: Sequence[Column] = ()) -> Prepro
             return _table(encoder, columns)
         case ImageEncoder():
             return _images(encoder)
+        case SequenceEncoder():
+            return _series(encoder)
     raise TypeError(f"no preprocessing is known for {type(encoder).__name__}")
 
 
@@ -200,20 +204,41 @@ def _spelled(column: Column) -> tuple[Array, Array]:
     return values, indices
 
 
+def _series(encoder: SequenceEncoder) -> Preprocessing:
+    import tensorflow as tf
+
+    means, deviations = np.array(encoder.means), np.array(encoder.deviations)
+
+    def encode(series: Any) -> Any:
+        centred = tf.cast(series, tf.float64) - means  # float64, like the encoder
+        return tf.cast(centred / deviations, tf.float32)
+
+    kind = tf.float64 if encoder.wide else tf.float32
+    signature = tf.TensorSpec((None, *encoder.input_shape), kind, name="sequences")
+    return Preprocessing(signature, encode)
+
+
 def _images(encoder: ImageEncoder) -> Preprocessing:
     import tensorflow as tf
 
     border = margins(encoder)
     shape = encoder.shape if border is None else encoder.native_shape
+    ranged = encoder.pixel_range
 
     def encode(images: Any) -> Any:
+        if ranged is not None:
+            scaled = (tf.cast(images, tf.float64) - ranged.low) * ranged.factor
+            images = tf.cast(
+                tf.round(tf.clip_by_value(scaled, float(BLACK), float(WHITE))), tf.uint8
+            )
         images = images if border is None else _padded(images, border, encoder)
         if encoder.scaled:
             # In float64: TensorFlow multiplies by the reciprocal, whose rounding would show.
             return tf.cast(tf.cast(images, tf.float64) / 255, tf.float32)
         return images
 
-    return Preprocessing(tf.TensorSpec((None, *shape), tf.uint8, name="images"), encode)
+    kind = "uint8" if ranged is None else ranged.dtype
+    return Preprocessing(tf.TensorSpec((None, *shape), kind, name="images"), encode)
 
 
 def _padded(images: Any, border: Margins, encoder: ImageEncoder) -> Any:

@@ -19,6 +19,7 @@ from search.export.formats.base import (
     margins,
     raw_phrase,
     raw_shape,
+    raw_type,
     tensor_names,
     write_vocabulary,
 )
@@ -81,8 +82,11 @@ class SavedModel(Format):
 
         A text has no shape; rows with words have a tensor for each column.
         """
+        if labels.kind == "text":
+            return {"raw_shape": []}
         if labels.kind != "table":
-            return {"raw_shape": [] if labels.kind == "text" else list(raw_shape(labels.encoder))}
+            encoder = labels.encoder
+            return {"raw_shape": list(raw_shape(encoder)), "raw_type": raw_type(encoder)}
         if not has_words(labels.columns):
             return {"raw_shape": [len(labels.columns)], "raw_type": "float64"}
         names = tensor_names(labels.columns)
@@ -100,9 +104,13 @@ def _as_served(samples: Samples, labels: Labels) -> Any:
     encoder, columns = labels.encoder, labels.columns
     if labels.kind == "text":
         return list(samples.raw)
-    if isinstance(encoder, ImageEncoder) and margins(encoder) is None:
-        encoded = samples.encoded
-        return np.rint(encoded * 255).astype(np.uint8) if encoder.scaled else encoded
+    if isinstance(encoder, ImageEncoder):
+        images = samples.raw
+        if margins(encoder) is None:
+            images = samples.encoded
+            images = np.rint(images * 255).astype(np.uint8) if encoder.scaled else images
+        ranged = encoder.pixel_range
+        return np.asarray(images) if ranged is None else ranged.values(np.asarray(images))
     if labels.kind != "table":
         return np.asarray(samples.raw)
     rows = np.asarray(samples.raw, np.float64)

@@ -9,6 +9,7 @@ from PIL import Image
 
 from search.data.inputs import ImageEncoder
 from search.data.pictures import background
+from search.data.ranges import BYTES, FRACTIONS, WHOLE, PixelRange
 from search.errors import DataError
 from search.export.folder import Labels
 from search.export.predict import read_picture
@@ -191,3 +192,70 @@ def test_the_background_is_the_mean_of_the_borders():
     images = np.stack([square(), square()])[..., None]
     assert background(images) == 0.0
     assert background(255 - images) == 255.0
+
+
+def ranged(low: float, high: float, depth: str) -> Labels:
+    encoder = ImageEncoder((4, 6, 1), (4, 6, 1), False, PixelRange(low, high, depth))
+    return Labels(classes=("a", "b"), encoder=encoder)
+
+
+@pytest.mark.parametrize(
+    ("found", "dtype", "value", "pixel"),
+    [
+        ((0, 70, WHOLE), "u2", 35, 128),
+        ((0, 4095, WHOLE), "u2", 4095, 255),
+        ((-1000, 3000, WHOLE), "i4", 0, 64),
+        ((0, 255, WHOLE), "u2", 200, 200),
+        ((0, 1.02, FRACTIONS), "f4", 0.612, 153),
+        ((-1, 1, FRACTIONS), "f4", 0, 128),
+        ((0, 1, BYTES), "u1", 1, 255),
+        # Where black and white are all that such pictures can have, other pictures' are, too.
+        ((0, 4095, WHOLE), "u1", 200, 200),
+        ((0, 1, FRACTIONS), "u1", 200, 200),
+        ((0, 1, FRACTIONS), "u2", 257 * 200, 200),
+        ((-1, 1, FRACTIONS), "u1", 200, 200),
+    ],
+)
+def test_new_pictures_get_the_range_of_the_training_pictures(tmp_path, found, dtype, value, pixel):
+    image = Image.fromarray(np.full((4, 6), value, dtype))
+    picture = read_picture(saved(tmp_path, image, "new.tif"), ranged(*found))
+    assert np.unique(picture.pixels).tolist() == [pixel]
+    assert picture.notices == ()
+
+
+@pytest.mark.parametrize(
+    ("found", "dtype"),
+    [((0, 70, WHOLE), "u1"), ((0, 1.02, FRACTIONS), "u1"), ((0, 1.02, FRACTIONS), "u2")],
+)
+def test_new_pictures_of_another_depth_are_refused_where_no_scale_fits(tmp_path, found, dtype):
+    path = saved(tmp_path, Image.fromarray(np.full((4, 6), 40, dtype)), "new.tif")
+    with pytest.raises(DataError, match="on the scale of the training images, 0 to"):
+        read_picture(path, ranged(*found))
+
+
+def test_values_beyond_the_range_of_the_training_pictures_are_told(tmp_path):
+    path = saved(tmp_path, Image.fromarray(np.full((4, 6), 71, "u2")), "new.tif")
+    picture = read_picture(path, ranged(0, 70, WHOLE))
+    assert picture.notices == (
+        f"{path}: 24 of 24 values are not within the training part's 0 to 70; they become black or"
+        " white.",
+    )
+    assert picture.pixels.min() == 255
+
+
+def test_missing_values_in_a_new_picture_are_refused(tmp_path):
+    path = saved(tmp_path, Image.fromarray(np.full((4, 6), np.nan, "f4")), "new.tif")
+    with pytest.raises(DataError, match="missing"):
+        read_picture(path, ranged(0, 1, FRACTIONS))
+
+
+def test_the_range_is_kept_with_the_model(tmp_path):
+    from search.export.folder import ModelFolder
+
+    labels = ranged(0, 1.02, FRACTIONS)
+    folder = ModelFolder(tmp_path)
+    folder.write_labels(labels)
+    assert folder.labels() == labels
+    folder.write_labels(GREY)
+    assert "pixel_range" not in (tmp_path / "labels.json").read_text()
+    assert folder.labels() == GREY

@@ -31,7 +31,6 @@ def study_on(
     study.records[0].dataset.update(
         name=data.name, digest=data.digest, classes=classes, kind=data.kind, samples=folds.samples
     )
-    study.records[0].settings.update(reading.given if reading else {})
     study.session(1)
     size = len(classes)
     matrix = [

@@ -87,7 +87,7 @@ def test_train_and_test_folders_are_the_two_parts(root: Path, save: Save, home: 
         save(f"train/cat/{i}.png", i)
         save(f"train/dog/{i}.png", 100 + i)
     save("test/dog/0.png", 200)
-    save("val/dog/0.png")
+    save("more/dog/0.png")
     dataset = read(root, home)
     assert dataset.train_labels.tolist() == [0] * 6 + [1] * 6
     assert dataset.train_images[:, 0, 0, 0].tolist() == [*range(6), *range(100, 106)]
@@ -95,7 +95,7 @@ def test_train_and_test_folders_are_the_two_parts(root: Path, save: Save, home: 
     assert dataset.open_test()[1].tolist() == [1]
     told = told_of(root, home / "other")
     assert told[1:] == [
-        f"{root}: folders beside `train` and `test` are not used: 1, the first is val.",
+        f"{root}: folders beside those of the parts are not used: 1, the first is more.",
         f"{root}: the test part has no pictures of cat.",
     ]
 
@@ -151,9 +151,9 @@ def test_pictures_without_colours_get_one_channel(
     root: Path, save: Save, home: Path, mode: str
 ) -> None:
     for i in range(5):
-        grey = Image.fromarray(np.full((4, 6), 255 * 257, np.uint16))
-        save(f"cat/{i}.png", 255, mode=mode, picture=grey if mode == "I;16" else None)
-        save(f"dog/{i}.png", 0)
+        for name, tone in (("cat", 255), ("dog", 0)):
+            grey = Image.fromarray(np.full((4, 6), tone * 257, np.uint16))
+            save(f"{name}/{i}.png", tone, mode=mode, picture=grey if mode == "I;16" else None)
     dataset = read(root, home)
     assert dataset.train_images.shape == (8, 4, 6, 1)
     assert tones(dataset) == {255: 0, 0: 1}
@@ -184,7 +184,7 @@ def test_dark_pictures_of_16_bits_stay_dark(root: Path, save: Save, home: Path) 
     for i in range(5):
         save(f"cat/{i}.png", picture=Image.fromarray(np.full((4, 6), 200, np.uint16)))
         save(f"dog/{i}.png", picture=Image.fromarray(np.full((4, 6), 200 * 257, np.uint16)))
-    assert tones(read(root, home)) == {0: 0, 200: 1}
+    assert tones(read(root, home)) == {1: 0, 200: 1}
 
 
 def test_photographs_are_turned_upright(root: Path, save: Save, home: Path) -> None:

@@ -69,23 +69,23 @@ def test_images_are_kept_as_they_are(save: Save, home: Path, channels: int | Non
 
 
 @pytest.mark.parametrize(
-    ("images", "scaled"),
+    ("images", "why"),
     [
-        ((GREY / 255).astype(np.float32), "multiplied by 255 and rounded"),
-        (GREY / 255, "multiplied by 255 and rounded"),
-        (GREY + 0.25, "rounded"),
-        (GREY.astype(np.int64), "rounded"),
+        ((GREY / 255).astype(np.float32), "multiples of 1/255 are read as images of 4 x 5 pixels"),
+        ((GREY / 255).astype(np.float16), "multiples of 1/255 are read as images of 4 x 5 pixels"),
+        (GREY / 255, "multiples of 1/255 are read as images of 4 x 5 pixels"),
+        (GREY.astype(np.float32), "whole numbers within 0 to 255 are read as images"),
+        (GREY.astype(np.int64), "whole numbers within 0 to 255 are read as images"),
     ],
 )
 def test_other_numbers_become_pixels_and_that_is_told(
-    save: Save, home: Path, images: Any, scaled: str
+    save: Save, home: Path, images: Any, why: str
 ) -> None:
-    images = np.minimum(images, 255)
     dataset, told = told_of(save(images, LABELS), home)
     assert np.array_equal(dataset.train_images[..., 0], GREY[:21])
     assert dataset.train_images.dtype == np.uint8
-    assert f"x_train is {images.dtype}: its values are {scaled} to pixels 0..255." in told[0]
-    assert "x_test" in told[1]
+    assert why in told[0]
+    assert "`--kind sequence` reads sequences of 4 steps with 5 features" in told[0]
 
 
 def test_black_and_white_becomes_0_and_255(save: Save, home: Path) -> None:
@@ -180,9 +180,11 @@ def test_missing_arrays_are_refused_with_what_there_is(
         (LABELS, "must be images (n, height, width)"),
         (np.array([b"text"] * 30), "x.astype(str)"),
         (GREY.astype(complex), "got complex128"),
-        (GREY / 255 - 0.5, "or numbers within 0..255 or 0..1; got float64 from -0.5"),
-        (GREY.astype(float) * 2, "within 0..255"),
-        (changed(GREY / 255, np.nan), "values are missing (NaN)"),
+        (changed(GREY / 255, np.nan), "must hold finite numbers; [4, 1, 0] is nan"),
+        (changed(GREY[..., None] / 255, np.nan), "values are missing (NaN)"),
+        (changed(GREY[..., None] / 255, np.inf), "values are infinite"),
+        (GREY.astype(np.int64) * 2, "do not show which. Say it with `--kind image` or"),
+        (GREY / 256, "do not show which. Say it with `--kind image` or"),
         (changed(TABLE, np.nan), "[4, 1] is nan"),
         (changed(TABLE, np.inf), "[4, 1] is inf"),
         (np.array(["\ud800"] * 30), "one cannot be encoded ("),
@@ -252,7 +254,9 @@ def test_training_and_test_samples_must_be_of_one_kind(save: Save, home: Path) -
     message = fault(save(x_train=TABLE, x_test=TABLE[:, :1], **parts), home)
     assert "has tables of shape (2,); got tables of shape (1,)" in message
     message = fault(save(x_train=GREY / 255, x_test=GREY.astype(float), **parts), home)
-    assert "here within 0..1 like those of" in message
+    assert (
+        "x_train (fractions, 0 to 1); got fractions, 0 to 255. Bring both to one scale" in message
+    )
 
 
 def test_counts_that_differ_are_refused(save: Save, home: Path) -> None:

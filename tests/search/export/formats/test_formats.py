@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from search.data.inputs import ImageEncoder, TableEncoder, TextEncoder
+from search.data.inputs import ImageEncoder, SequenceEncoder, TableEncoder, TextEncoder
+from search.data.ranges import WHOLE, PixelRange
 from search.data.reading import Column
 from search.errors import SettingsError
 from search.export.folder import Labels
@@ -99,7 +100,36 @@ def mixed() -> tuple[Any, Labels, Samples]:
     return model, labels, Samples(raw, encoder.encode(raw))
 
 
-KINDS = {"image": images, "text": texts, "table": rows, "mixed": mixed}
+def ranged() -> tuple[Any, Labels, Samples]:
+    """Images whose values are no pixels; they are resized."""
+    from keras import Sequential, layers
+
+    encoder = ImageEncoder((9, 7, 1), (5, 5, 1), True, PixelRange(29_000, 31_000, WHOLE))
+    raw = CHANCE.integers(0, 256, (6, 9, 7, 1)).astype(np.uint8)
+    model = Sequential([layers.Input((5, 5, 1)), layers.Flatten(), layers.Dense(2, "sigmoid")])
+    model.compile("sgd", "categorical_crossentropy")
+    return model, Labels(("a", "b"), encoder), Samples(raw, encoder.encode(raw))
+
+
+def sequences() -> tuple[Any, Labels, Samples]:
+    """Sequences far from zero, and a recurrent model."""
+    from keras import Sequential, layers
+
+    raw = CHANCE.normal((1.7e9, 0), (40, 1e-3), (7, 6, 2))
+    encoder = SequenceEncoder.fitted(raw, np.arange(7))
+    model = Sequential([layers.Input((6, 2)), layers.GRU(3), layers.Dense(1, "sigmoid")])
+    model.compile("sgd", "binary_crossentropy")
+    return model, Labels(("a", "b"), encoder), Samples(raw, encoder.encode(raw))
+
+
+KINDS = {
+    "image": images,
+    "ranged": ranged,
+    "text": texts,
+    "table": rows,
+    "mixed": mixed,
+    "sequence": sequences,
+}
 
 
 @pytest.fixture(scope="module", params=KINDS)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from search.data.arrays import words_of
-from search.data.inputs import ImageEncoder, TableEncoder, TextEncoder
+from search.data.inputs import ImageEncoder, SequenceEncoder, TableEncoder, TextEncoder
+from search.data.ranges import BYTES, FRACTIONS, WHOLE, PixelRange
 from search.data.reading import Column, Reading
 from search.export.formats.base import margins, raw_shape, tensor_names
 
@@ -114,6 +115,39 @@ def test_padded_images_become_the_same_pixels(native, shape, scaled):
     found = encode(images).numpy()
     assert found.dtype == encoder.encode(images).dtype
     np.testing.assert_array_equal(found, encoder.encode(images))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "depth", "dtype"),
+    [
+        (0, 4095, WHOLE, "float32"),
+        (-1024, 3071, WHOLE, "float32"),
+        (0, 1.02, FRACTIONS, "float32"),
+        (0, 1, BYTES, "float32"),
+        (1e9, 1e9 + 3000, WHOLE, "float64"),
+    ],
+)
+@pytest.mark.parametrize("scaled", [False, True])
+def test_values_that_are_no_pixels_become_the_same_pixels(low, high, depth, dtype, scaled):
+    ranged = PixelRange(low, high, depth)
+    encoder = ImageEncoder((28, 28, 1), (32, 32, 1), scaled, ranged)
+    margin = (high - low) / 20
+    values = np.random.default_rng(0).uniform(low - margin, high + margin, (50, 28, 28, 1))
+    values = np.round(values) if depth == WHOLE else values
+    values = values.astype(dtype)
+    made, encode = graph_of(encoder)
+    assert made.signature.dtype == dtype
+    np.testing.assert_array_equal(encode(values).numpy(), encoder.encode(ranged.pixels(values)))
+
+
+@pytest.mark.parametrize("far", [0.0, 1.7e9])
+def test_sequences_become_the_same_numbers(far):
+    series = far + np.random.default_rng(0).normal(20, 3, (30, 9, 2))
+    series = series if far else series.astype(np.float32)
+    encoder = SequenceEncoder.fitted(series, np.arange(20))
+    made, encode = graph_of(encoder)
+    assert made.signature.dtype == ("float64" if far else "float32")
+    np.testing.assert_array_equal(encode(series).numpy(), encoder.encode(series))
 
 
 @pytest.mark.parametrize("native", [(8, 8, 1), (64, 64, 3), (28, 40, 1)])
