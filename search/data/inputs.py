@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from search.data import Dataset, prepare_images
-from search.data.arrays import Array, words_of
+from search.data.arrays import Array, rows_of, words_of
 from spaces import (
     PIXEL_RANGES,
     DataSpec,
@@ -287,7 +287,7 @@ class _Images(Inputs):
         return self._encoder
 
     def take(self, encoder: Encoder, indices: Array) -> Array:
-        return self._encoder.scale(self._images[indices])
+        return self._encoder.scale(rows_of(self._images, indices))
 
 
 class _Texts(Inputs):

@@ -17,6 +17,7 @@ from search.data.folds import Folds, Indices
 from search.data.inputs import Encoder, Inputs, make_inputs, spec_of
 from search.data.pictures import background
 from search.errors import DataError, FoldwiseError, SettingsError
+from search.executors import Limits
 from search.export.folder import Labels
 from search.export.formats.base import Samples, new_input, with_values
 from search.quiet import load_tensorflow
@@ -255,8 +256,10 @@ class Final:
             return built.model, curves, fitted.outputs
 
     def _part(self, indices: Indices) -> Part:
+        from search.training.streaming import encoded
+
         used = self.folds.used  # all of them, so that a fold is trained as in the search
-        inputs = self.inputs.take(self.encoder, used)
+        inputs = encoded(self.inputs, self.encoder, used, Limits().on_share(1).memory)
         rows = np.searchsorted(used, indices)
         return Part(inputs, self.dataset.train_labels[used], rows, *self.folds.beside(used))
 
