@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -67,8 +67,9 @@ class Form:
         """Return the form of training samples."""
         like = None
         if not is_frame(X) and dataset.kind != "text":
-            found = samples_of(np.asarray(X), "X")
-            like = Samples(found.array[:1], found.kind, found.factor, found.what)
+            found = samples_of(np.asarray(X), "X", kind=reading.kind)
+            found = found.fitted(np.arange(len(found.array)))
+            like = replace(found, array=found.array[:1], survey=None)
         return cls(like, dataset.columns, reading)
 
     def samples(self, X: Any) -> Any:  # noqa: N803

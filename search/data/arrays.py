@@ -4,6 +4,7 @@ Texts are two arrays: the bytes of all texts in order, and the offset of each te
 """
 
 import hashlib
+import mmap
 import os
 import re
 from collections import deque
@@ -43,6 +44,8 @@ EXTRAS = {
     "folds": np.dtype("<i8"),  # from 1, in which it is validated
 }
 PIECE_BYTES = 1 << 22
+ALIGNMENT = 64  # bytes; of arrays that TensorFlow takes without a copy
+GAP_BYTES = 1 << 14  # to read over so much costs less than to read twice
 
 
 def array_names(kind: str, extras: Sequence[str] = ()) -> tuple[str, ...]:
@@ -161,6 +164,66 @@ def pieces(array: NDArray[Any]) -> Iterator[tuple[slice, NDArray[Any]]]:
     for start in range(0, len(array), rows):
         where = slice(start, min(start + rows, len(array)))
         yield where, np.asarray(array[where])
+
+
+def rows_of(array: NDArray[Any], indices: NDArray[np.int64]) -> NDArray[Any]:
+    """Return `array[indices]`; of a mapped file the rows are read, in the order of the file.
+
+    What is read does not stay in this process as mapped pages do, and of each row no more is read
+    than it needs, where pages that are touched here and there bring many others with them.
+
+    Args:
+        array: (n, ...), memory-mapped or not.
+        indices: from 0, in any order.
+    """
+    if not _is_whole_map(array) or not len(indices):
+        return np.asarray(array[indices])
+    size = array.itemsize * int(np.prod(array.shape[1:], dtype=np.int64))
+    order = np.argsort(indices, kind="stable")
+    rows = indices[order]
+    is_sorted = len(rows) == 1 or bool((np.diff(indices) > 0).all())
+    if rows[0] < 0 or rows[-1] >= len(array):
+        raise IndexError(f"rows must lie within 0 to {len(array) - 1}; got {rows[0]}, {rows[-1]}")
+    far = np.diff(rows) > 1 + GAP_BYTES // max(1, size)
+    ends = np.flatnonzero(far | (np.diff(rows * size // PIECE_BYTES) > 0)) + 1
+    found = _aligned((len(rows), *array.shape[1:]), array.dtype)
+    file = os.open(str(array.filename), os.O_RDONLY)  # type: ignore[attr-defined]
+    try:
+        for start, end in pairwise((0, *ends.tolist(), len(rows))):
+            first, last = int(rows[start]), int(rows[end - 1])
+            offset = array.offset + first * size  # type: ignore[attr-defined]
+            if last - first + 1 == end - start and (is_sorted or end - start == 1):
+                where = start if is_sorted else order[start]
+                _read(file, found[where : where + end - start], offset)
+                continue
+            near = np.empty((last - first + 1, *array.shape[1:]), array.dtype)
+            _read(file, near, offset)
+            found[order[start:end]] = near[rows[start:end] - first]
+    finally:
+        os.close(file)
+    return found
+
+
+def _aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return an empty array that frameworks take as it is, without a copy."""
+    size = dtype.itemsize * int(np.prod(shape, dtype=np.int64))
+    raw = np.empty(size + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + size].view(dtype).reshape(shape)
+
+
+def _is_whole_map(array: NDArray[Any]) -> bool:
+    is_map = isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap)
+    return is_map and array.flags.c_contiguous and array.ndim > 0 and hasattr(os, "preadv")
+
+
+def _read(file: int, into: NDArray[Any], offset: int) -> None:
+    wanted = into.reshape(-1).view(np.uint8).data
+    while wanted:
+        count = os.preadv(file, [wanted], offset)
+        if not count:
+            raise DataError("a cached array is shorter than it was; delete its folder")
+        wanted, offset = wanted[count:], offset + count
 
 
 Indices: TypeAlias = NDArray[np.int64]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from search.data import Dataset
-from search.data.arrays import PIECE_BYTES, Array, pieces, words_of
+from search.data.arrays import PIECE_BYTES, Array, pieces, rows_of, words_of
 from search.data.encoders import (
     FIRST_WORD,
     PADDING,
@@ -165,7 +165,7 @@ class _Images(Inputs):
         return self._encoder
 
     def take(self, encoder: Encoder, indices: Array) -> Array:
-        return self._encoder.scale(self._images[indices])
+        return self._encoder.scale(rows_of(self._images, indices))
 
 
 class _Texts(Inputs):

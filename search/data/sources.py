@@ -450,7 +450,8 @@ def _note_skipped(dataset: Dataset, skipped: Sequence[str], source: str, notify:
     path = dataset.folder / SKIPPED
     path.write_text("".join(f"{one}\n" for one in skipped), errors="backslashreplace")
     notify(
-        f"{source}: files that cannot be read and are left out: {len(skipped):,}; {path} names them."
+        f"{source}: files that cannot be read and are left out: {len(skipped):,};"
+        f" {path} names them."
     )
 
 

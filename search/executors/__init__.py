@@ -3,6 +3,7 @@
 import importlib.util
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from search.errors import SettingsError
@@ -74,7 +75,7 @@ def make_executor(
         SettingsError: the executor's package is not installed, or its cluster not to be had.
     """
     if name == "inline":
-        return InlineExecutor(work)
+        return InlineExecutor(replace(work, memory=(limits or Limits()).on_share(1).memory))
     if name == "local":
         return LocalExecutor(work, log, workers=workers or auto_workers(), limits=limits)
     if missing_for(name):

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import psutil
 
-from search.executors.protocol import FoldKey, FoldTask, Verdict
+from search.executors.protocol import NEED, FoldKey, FoldTask, Verdict, fits
 from tracking.records import Record
 
 OnRecord = Callable[[Record], Verdict]
 
 _SHARE = 0.8  # of the machine's memory that all workers may fill
-_NEED = 2_500_000_000  # bytes; what a worker with TensorFlow and a middling model needs
 _EVENTS = Path("/proc/vmstat")
 
 
@@ -86,10 +85,12 @@ def auto_workers(samples: int = 0) -> int:
     """Return how many workers this machine carries: one a core, as far as memory goes.
 
     Args:
-        samples: bytes of the samples that each holds.
+        samples: bytes of the samples that each holds; if not even one worker can, all of them read
+            from disk what they need.
     """
-    need = _NEED + 2 * samples  # there are two while they are copied
-    return max(1, min(cores(), int(psutil.virtual_memory().total * _SHARE / need)))
+    memory = int(psutil.virtual_memory().total * _SHARE)
+    need = NEED + 2 * samples if fits(samples, memory) else NEED
+    return max(1, min(cores(), memory // need))
 
 
 def out_of_memory_kills() -> int:

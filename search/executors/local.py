@@ -72,7 +72,8 @@ class LocalExecutor(Executor):
         self._failed_starts = 0
         self._looked_at = self._counted_until = time.monotonic()
         self._over: deque[FoldKey] = deque()  # tasks that are over and have not been told of
-        self._work, self._log, self._load = work, log, load
+        self._work = replace(work, memory=self._limits.memory)
+        self._log, self._load = log, load
         share = max(1, cores() // workers) if workers > 1 else 0
         self._threads = share if threads is None else threads
         self._at_once = load_at_once or max(1, cores() - 1, workers // 4)

@@ -15,6 +15,19 @@ from tracking.records import Record
 FoldKey: TypeAlias = tuple[int, int]  # a trial and one of its folds, from 0 and from 1
 
 
+NEED = 2_500_000_000  # bytes; what a worker with TensorFlow and a middling model needs
+
+
+def fits(samples: int, memory: int) -> bool:
+    """Say whether a worker holds samples in memory: two of them, while they are copied there.
+
+    Args:
+        samples: bytes of all samples as models receive them.
+        memory: bytes that the worker may hold; at least two thirds are for samples.
+    """
+    return 2 * samples <= memory - min(NEED, memory // 3)
+
+
 @dataclass(frozen=True)
 class Work:
     """What a worker must load to evaluate a study's trials.
@@ -30,6 +43,7 @@ class Work:
         pixels: what a hypermodel's models for images are given, as the setting says.
         code: fingerprint of the space's code, which must be what is run; empty to run any.
         passed: what the reference stands for, if it was passed from Python.
+        memory: bytes that the worker may hold, as its executor says; None for any.
     """
 
     space: str
@@ -42,6 +56,7 @@ class Work:
     pixels: str = "auto"
     code: Fingerprint = field(default_factory=dict)
     passed: Passed | None = None
+    memory: int | None = None
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from search.data.inputs import Encoder, Inputs, columns_of, make_inputs, spec_of
 from search.data.pictures import background
 from search.data.reading import began_with
 from search.errors import DataError, FoldwiseError, SettingsError
+from search.executors import Limits
 from search.export.folder import Labels
 from search.export.formats.base import Samples, new_input, with_values
 from search.quiet import load_tensorflow
@@ -260,8 +261,10 @@ class Final:
             return built.model, curves, fitted.outputs
 
     def _part(self, indices: Indices) -> Part:
+        from search.training.streaming import encoded
+
         used = self.folds.used  # all of them, so that a fold is trained as in the search
-        inputs = self.inputs.take(self.encoder, used)
+        inputs = encoded(self.inputs, self.encoder, used, Limits().on_share(1).memory)
         rows = np.searchsorted(used, indices)
         return Part(inputs, self.dataset.train_labels[used], rows, *self.folds.beside(used))
 

@@ -30,7 +30,8 @@ class Part:
     """Some of the samples, without a copy of them.
 
     Attributes:
-        inputs: `(n, ...)`, all samples as the model receives them; an array or a tensor.
+        inputs: `(n, ...)`, all samples as the model receives them; an array, a tensor or
+            `Streamed`.
         labels: int64 `(n,)`, class numbers from 0.
         rows: int64 `(m,)`, which of them are meant; None for all.
         groups: int64 `(n,)`, numbers such that samples with the same one stay together when the
@@ -97,10 +98,12 @@ def ignores_padding(model: "keras.Model", tokens: Any) -> bool:
     lengths = lengths_of(tokens)
     order = np.argsort(lengths, kind="stable")
     rows = order[: max(1, len(order) // 2)]  # the shorter half
-    if lengths[rows[-1]] == tokens.shape[1]:  # little could be cut off
+    longest = int(lengths[rows[-1]])
+    if longest == tokens.shape[1]:  # little could be cut off
         return False
-    some = np.asarray(tokens)[spread(rows, TRIED)]
-    cut = some[:, : lengths[rows[-1]]]
+    rows = spread(rows, TRIED)
+    some = tokens[rows] if hasattr(tokens, "lengths") else np.asarray(tokens)[rows]
+    cut = some[:, :longest]
     called = _traced(model, some.dtype)
     if not _same(called, model, some, cut):
         return False
@@ -163,7 +166,14 @@ def _traced(model: "keras.Model", dtype: Any) -> _Called:
 
 
 def lengths_of(tokens: Any) -> Array:
-    """Return the length of each sequence of tokens `(n, length)` without padding, at least 1."""
+    """Return the length of each sequence of tokens `(n, length)` without padding, at least 1.
+
+    Args:
+        tokens: an array, a tensor or `Streamed`, which knows the lengths.
+    """
+    if hasattr(tokens, "lengths"):
+        tokens_lengths: Array = tokens.lengths
+        return tokens_lengths
     lengths: Array = np.maximum(np.count_nonzero(np.asarray(tokens), axis=1), 1)
     return lengths
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from search.data.arrays import Array
 from search.data.folds import inner_part
@@ -19,6 +18,7 @@ from search.tasks.classification import Outputs, Scores, are_probabilities, outp
 from search.training.batches import Augmentation, Part, lengths_of, shuffled, spread
 from search.training.compiling import compile_model
 from search.training.program import Program, Programs
+from search.training.streaming import picked, resident, some_of
 from search.training.targets import Targets
 from spaces import Params
 
@@ -168,14 +168,15 @@ class _Run:
         if kept is not None:
             return kept
         own = not model.compiled
-        units = output_units(model, self.classes, inputs)
+        some = some_of(inputs)
+        units = output_units(model, self.classes, some)
         if own or factor is not None:
-            logits = not are_probabilities(model, inputs)
+            logits = not are_probabilities(model, some)
             compile_model(
                 model, self.params, units=units, steps=steps, logits=logits, factor=factor
             )
         program = Program(model, inputs, augmentation)
-        targets = Targets.of(model, self.classes, inputs)
+        targets = Targets.of(model, self.classes, some)
         if self.programs is not None and own:
             self.programs.keep(key, program, targets)
         return program, targets
@@ -185,14 +186,14 @@ class _Run:
     ) -> None:
         """Do what Keras's own `fit` does around the steps of each epoch."""
         model, part = program.model, self.training
-        inputs = tf.convert_to_tensor(part.inputs)
+        inputs = resident(part.inputs)
         wanted: tuple[Array, ...] = (targets.encode(part.labels),)
         if self.params.get("class_weights", False):
             wanted = (*wanted, _weights(part))
         lengths = lengths_of(inputs) if program.trims else None
         fill = 0.0
         if Augmentation.of(self.params) is not None:
-            fill = background(tf.gather(inputs, spread(part.indices, FOR_FILL)).numpy())
+            fill = background(picked(inputs, spread(part.indices, FOR_FILL)))
         callbacks = keras.callbacks.CallbackList(acting, model=model, epochs=last, verbose=0)
         model.stop_training = False
         callbacks.on_train_begin()

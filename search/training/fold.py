@@ -23,6 +23,7 @@ from search.training.compiling import compile_model
 from search.training.fit import Diverged, Epoch, Fitted, fit
 from search.training.fold_data import FoldData
 from search.training.program import Program
+from search.training.streaming import Streamed, some_of
 from search.training.targets import Targets
 from spaces import cause_of, value_text
 from spaces.declaring.importing import shortened
@@ -92,6 +93,8 @@ class _Fold:
         data, params = self._data, self._task.params
         encoder = data.learn(fold, params)
         training, validation = data.parts(fold, encoder)
+        if isinstance(training.inputs, Streamed):
+            self._notice(training.inputs.notice)
         seed = derive(data.seed, "fold", fold)
         with data.built(params, encoder, seed=seed) as built:
             self._tell()
@@ -276,12 +279,13 @@ def _trained(
     data: FoldData, probe: Probe, model: keras.Model, training: Part, validation: Part
 ) -> ProbeResult:
     params, classes = probe.params, len(data.classes)
-    units = output_units(model, classes, training.inputs)
+    some = some_of(training.inputs)
+    units = output_units(model, classes, some)
     if not model.compiled:
-        logits = not are_probabilities(model, training.inputs)
+        logits = not are_probabilities(model, some)
         compile_model(model, params, units=units, steps=1_000, logits=logits)
     program = Program(model, training.inputs)
-    targets = Targets.of(model, classes, training.inputs)
+    targets = Targets.of(model, classes, some)
     wanted = (targets.encode(training.labels),)
     batches = shuffled(
         training.indices,

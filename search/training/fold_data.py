@@ -17,6 +17,7 @@ from search.executors.protocol import Work
 from search.training.batches import Part
 from search.training.building import Built, Models, untouched_state
 from search.training.program import Programs
+from search.training.streaming import Streamed, encoded
 from spaces import Params, Space, adopt, code_of
 from tracking.home import StudyFolder
 
@@ -38,6 +39,8 @@ class FoldData:
         objectives: names of what the study searches for, the most important first.
         precision: Keras's dtype policy of the models.
         models: builds them.
+        memory: bytes that this process may hold; None for any. Samples that do not fit are read
+            while a model is trained.
     """
 
     space: Space
@@ -52,6 +55,7 @@ class FoldData:
     objectives: tuple[str, ...]
     models: Models
     precision: str = "float32"
+    memory: int | None = None
 
     @cached_property
     def programs(self) -> Programs:
@@ -90,6 +94,7 @@ class FoldData:
             objectives=work.objectives,
             models=models,
             precision=work.precision,
+            memory=work.memory,
         )
 
     def built(
@@ -135,7 +140,7 @@ class FoldData:
     def parts(self, fold: int, encoder: Encoder) -> tuple[Part, Part]:
         """Return the training and the validation part of a fold (from 1)."""
         train, validation = (np.searchsorted(self._used, rows) for rows in self._indices(fold))
-        inputs = self._resident.of(encoder, self.inputs, self._used)
+        inputs = self._encoded.of(encoder, self.inputs, self._used, self.memory)
         training = Part(inputs, self._labels, train, *self.folds.beside(self._used))
         return training, Part(inputs, self._labels, validation)
 
@@ -158,8 +163,8 @@ class FoldData:
         return self.labels[self._used]
 
     @cached_property
-    def _resident(self) -> "_Resident":
-        return _Resident()
+    def _encoded(self) -> "_Encoded":
+        return _Encoded()
 
     def _indices(self, fold: int) -> tuple[Indices, Indices]:
         folds, place = self.folds, fold - 1
@@ -179,16 +184,19 @@ def choose_gpu(place: int) -> None:
         tf.config.experimental.set_memory_growth(chosen, True)  # others may be on it
 
 
-class _Resident:
-    """The samples in use in TensorFlow's memory, encoded as they were needed last."""
+class _Encoded:
+    """The samples in use, encoded as they were needed last: in TensorFlow's memory if they fit."""
 
     def __init__(self) -> None:
         self._encoder: Encoder | None = None
-        self._tensor: tf.Tensor | None = None
+        self._samples: tf.Tensor | Streamed | None = None
 
-    def of(self, encoder: Encoder, inputs: Inputs, used: Indices) -> tf.Tensor:
-        if self._tensor is None or encoder != self._encoder:
-            self._tensor = None  # let go of it first
-            self._tensor = tf.constant(inputs.take(encoder, used))
+    def of(
+        self, encoder: Encoder, inputs: Inputs, used: Indices, memory: int | None
+    ) -> "tf.Tensor | Streamed":
+        if self._samples is None or encoder != self._encoder:
+            self._samples = None  # let go of it first
+            found = encoded(inputs, encoder, used, memory)
+            self._samples = found if isinstance(found, Streamed) else tf.constant(found)
             self._encoder = encoder
-        return self._tensor
+        return self._samples

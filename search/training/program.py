@@ -21,6 +21,7 @@ from search.training.batches import (
     in_turn,
     lengths_of,
 )
+from search.training.streaming import chunks_of
 from search.training.targets import Targets
 
 _OF_A_STEP = ("train_step", "compute_loss", "compute_metrics")
@@ -31,7 +32,8 @@ class Program:
 
     Samples lie in TensorFlow's memory; a batch is gathered from them by row numbers, within the
     same program. So nothing passes through Python between two steps, and no samples are copied
-    for a fold. A model that asks for `run_eagerly` gets its steps one by one.
+    for a fold. Samples that do not fit there come in chunks, each of which the program runs over. A
+    model that asks for `run_eagerly` gets its steps one by one.
 
     Args:
         model: built and compiled.
@@ -73,7 +75,7 @@ class Program:
         """Train for an epoch and return the metrics over it.
 
         Args:
-            inputs: `(n, ...)`, all samples.
+            inputs: `(n, ...)`, all samples; an array, a tensor or `Streamed`.
             targets: labels as the loss wants them, and weights if samples have any, `(n, ...)`.
             batches: order and batches.
             seed: decides the augmentation.
@@ -82,38 +84,43 @@ class Program:
         if self._is_new:
             self._make_variables(inputs, targets)
         self.model.reset_metrics()
-        longest = np.zeros(len(batches), np.int64) if batches.longest is None else batches.longest
-        told = self._train(
-            tf.convert_to_tensor(inputs),
-            tuple(map(tf.convert_to_tensor, targets)),
-            tf.constant(batches.order, tf.int64),
-            tf.constant(batches.ends, tf.int64),
-            tf.constant(longest, tf.int64),
-            tf.constant(seed % 2**32, tf.int64),
-            tf.constant(fill, tf.float32),
-        )
+        told: dict[str, Any] = {}
+        for chunk in chunks_of(inputs, batches):
+            longest = chunk.batches.longest
+            told = self._train(
+                chunk.inputs,
+                tuple(tf.convert_to_tensor(chunk.of(each)) for each in targets),
+                tf.constant(chunk.batches.order, tf.int64),
+                tf.constant(chunk.batches.ends, tf.int64),
+                tf.constant(
+                    np.zeros(len(chunk.batches), np.int64) if longest is None else longest, tf.int64
+                ),
+                tf.constant(chunk.first, tf.int64),
+                tf.constant(seed % 2**32, tf.int64),
+                tf.constant(fill, tf.float32),
+            )
         return dict(_numbers(told or self.model.get_metrics_result()))
 
     def outputs(self, inputs: Any, rows: Array | None = None) -> Array:
         """Return the model's outputs, float32 `(m, units)`, for all or some rows of `inputs`."""
-        inputs = tf.convert_to_tensor(inputs)
         rows = np.arange(len(inputs)) if rows is None else rows
         lengths = lengths_of(inputs) if self._trims else None
-        batches = in_turn(rows, lengths)
-        longest = itertools.repeat(0) if batches.longest is None else batches.longest
         pieces = [
-            self._predict(
-                inputs,
-                tf.constant(batches.order[start:end], tf.int64),
-                tf.constant(length, tf.int64),
-            ).numpy()
-            for (start, end), length in zip(itertools.pairwise(batches.ends), longest, strict=False)
+            piece
+            for chunk in chunks_of(inputs, in_turn(rows, lengths))
+            for piece in self._predicted(chunk.inputs, chunk.batches)
         ]
         found = np.concatenate(pieces).astype(np.float32, copy=False)
         if lengths is None:
             return found
         places = np.argsort(np.argsort(lengths[rows], kind="stable"), kind="stable")
         return found[places]
+
+    def _predicted(self, inputs: Any, batches: Batches) -> Iterator[Array]:
+        longest = itertools.repeat(0) if batches.longest is None else batches.longest
+        for (start, end), length in zip(itertools.pairwise(batches.ends), longest, strict=False):
+            rows = tf.constant(batches.order[start:end], tf.int64)
+            yield self._predict(inputs, rows, tf.constant(length, tf.int64)).numpy()
 
     def _make_variables(self, inputs: Any, targets: tuple[Any, ...]) -> None:
         """Let loss, metrics and optimizer make theirs, for which TensorFlow would trace twice."""
@@ -129,13 +136,21 @@ class Program:
         model.compute_metrics(some, wanted, predicted, weights)
 
     def _epoch(
-        self, inputs: Any, targets: Any, order: Any, ends: Any, longest: Any, seed: Any, fill: Any
+        self,
+        inputs: Any,
+        targets: Any,
+        order: Any,
+        ends: Any,
+        longest: Any,
+        first: Any,
+        seed: Any,
+        fill: Any,
     ) -> Any:
         def train(step: Any) -> Any:
             rows = order[ends[step] : ends[step + 1]]
             batch = self._gathered(inputs, rows, longest[step])
             if self._augmentation is not None:
-                batch = self._augmentation.apply(batch, tf.stack([seed, step]), fill)
+                batch = self._augmentation.apply(batch, tf.stack([seed, first + step]), fill)
             return self.model.train_step((batch, *(tf.gather(each, rows) for each in targets)))
 
         steps = tf.size(longest, out_type=tf.int64)
