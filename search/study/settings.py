@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from search.data.sources import absolute as absolute_dataset
-from search.data.splits import MAX_FOLDS, SPLITTER, Split
+from search.data.splits import MAX_FOLDS, Split
 from search.errors import SettingsError, near_matches
 from search.executors import EXECUTORS, missing_for
 from search.study.drivers.catalog import DRIVERS, default_sampler, sampler_hint
@@ -339,7 +339,7 @@ class StudySettings(BaseModel):
     ] = 0
     folds: Annotated[
         int,
-        Field(ge=1),
+        Field(ge=1, le=MAX_FOLDS),
         _setting(
             HOW_MUCH,
             "Folds of a trial, 1..20; 1 is a single hold-out split. With --split repeated:R, of"
@@ -487,13 +487,6 @@ class StudySettings(BaseModel):
     def _split_known(cls, value: str | None) -> str | None:
         if value is not None:
             Split.parse(value)
-        return value
-
-    @field_validator("folds")
-    @classmethod
-    def _few_folds(cls, value: int, info: Any) -> int:
-        if value > MAX_FOLDS and info.data.get("split") != SPLITTER:
-            raise ValueError(f"input should be less than or equal to {MAX_FOLDS}")
         return value
 
     @field_validator("driver")
