@@ -66,6 +66,7 @@ _OPTIONS = {  # setting: option of `run`, in the order of the command
     "ignore": "--ignore",
     "types": "--types",
     "text": "--text",
+    "kind": "--kind",
     "groups": "--groups",
     "time": "--time",
     "weights": "--weights",

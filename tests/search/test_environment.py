@@ -32,6 +32,7 @@ EVERYTHING = {
     "ignore": ("visit", "room"),
     "types": {"age": "number", "zip": "category"},
     "text": "notes",
+    "kind": "sequence",
     "groups": "patient",
     "time": "day",
     "weights": "weight",
