@@ -206,3 +206,18 @@ def test_a_test_label_without_training_rows_is_named_with_its_line(path: Path, h
         f"{other}, line 3: `label` must be one of the training part's labels, 0, 1; it is 2"
         in fault(home, path, other)
     )
+
+
+def test_a_test_label_between_those_of_training_is_refused(path: Path, home: Path) -> None:
+    path.write_text("\n".join([TABLE, *(f"{1 + i % 2 * 2},{i * i},2" for i in range(10))]))
+    other = path.with_name("test.csv")
+    other.write_text(f"{TABLE}\n3,1,2\n2,1,2\n")
+    expected = "`label` must be one of the training part's labels, 1, 3; it is 2"
+    assert f"{other}, line 3: {expected}" in fault(home, path, other)
+
+
+def test_an_infinite_number_among_decimal_commas_is_refused(path: Path, home: Path) -> None:
+    lines = [f"{i % 2};{i},5" for i in range(10)]
+    lines[4] = "0;inf"
+    path.write_text("\n".join(["label;a", *lines]))
+    assert f"{path}, line 6: `a` must be finite; it is inf" in fault(home, path)
