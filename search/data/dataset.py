@@ -382,9 +382,10 @@ def remembered(root: Path, name: str, stamp: Stamp, digest: str | None = None) -
     """
     if not stamp.files:
         return None
+    # The study's own first, whatever was read since, and whatever the options are called now.
     for dataset in sorted(kept(root, name), key=lambda found: found.digest != digest):
         manifest = Manifest.read(dataset.folder)
-        if manifest.digest == digest:  # whatever the options are called now
+        if manifest.digest == digest:
             is_it = any(old.files == stamp.files for old in manifest.stamps)
         else:
             read = ((old.files, old.reading) for old in manifest.stamps)

@@ -338,18 +338,16 @@ class SequenceEncoder(Encoder):
                 yield np.asarray(chosen, np.float64).reshape(-1, features)
 
         count = len(indices) * steps
-        lowest, highest, total = np.full(features, np.inf), np.full(features, -np.inf), 0.0
+        lowest, total = np.full(features, np.inf), np.zeros(features)
         for block in blocks():
             lowest = np.minimum(lowest, block.min(axis=0))
-            highest = np.maximum(highest, block.max(axis=0))
-        for block in blocks():  # from the lowest value on, so that sums keep their digits
-            total = total + (block - lowest).sum(axis=0)
+        # From the lowest value on, sums keep their digits; of a feature that never changes, both
+        # this sum and that of squares are exactly 0.
+        for block in blocks():
+            total += (block - lowest).sum(axis=0)
         means = lowest + total / count
         squares = sum(((block - means) ** 2).sum(axis=0) for block in blocks())
-        # Of a feature that never changes, rounding would leave a tiny deviation.
-        constant = lowest == highest
-        means = np.where(constant, lowest, means)
-        deviations = np.where(constant, 1.0, np.sqrt(squares / count))
+        deviations = np.sqrt(squares / count)
         deviations[deviations == 0] = 1.0
         wide = series.dtype.itemsize > 4
         return cls(steps, tuple(means.tolist()), tuple(deviations.tolist()), wide)

@@ -54,6 +54,7 @@ def fault(tmp_path: Path, array: Any, **options: Any) -> str:
         (SERIES - 20, "sequence"),
         (SERIES.astype(np.float16), "sequence"),
         ((SERIES - SERIES.min()) / np.ptp(SERIES), "sequence"),  # 12 x 2: long and thin
+        (CHANCE.random((30, 40, 5)), "sequence"),
         (CHANCE.normal(size=(30, 8, 8)), "sequence"),
         ((SERIES * 1000).astype(np.int32), "sequence"),
         (FRAMES, "image"),
@@ -152,6 +153,25 @@ def test_images_get_the_range_of_their_training_part(
 
 
 @pytest.mark.parametrize("python", [False, True])
+def test_images_that_are_held_out_have_no_say_in_the_range(tmp_path: Path, python: bool) -> None:
+    images = 1000 * np.arange(1, 31, dtype=np.uint16).repeat(16).reshape(30, 4, 4, 1)
+    dataset, _ = read(tmp_path, images, python=python)
+    ranged, dark = dataset.pixel_range, dataset.open_test()[0][0]
+    assert ranged is not None
+    held = round(float(ranged.values(dark).flat[0]) / 1000) - 1
+    told: list[str] = []
+    for number in (held, (held + 2) % 30):
+        (tmp_path / str(number)).mkdir(exist_ok=True)
+        bright = images.copy()
+        bright[number] = 60_000
+        found, told = read(tmp_path / str(number), bright, python=python)
+        is_held = found.pixel_range == ranged
+        assert is_held == any("of 96 values are not within" in notice for notice in told)
+        assert is_held or found.pixel_range == PixelRange(0, 65_535, WHOLE)
+        assert is_held or number != held
+
+
+@pytest.mark.parametrize("python", [False, True])
 def test_test_values_beyond_the_range_are_counted(tmp_path: Path, python: bool) -> None:
     train = np.full((30, 4, 4, 1), 3000, np.uint16)
     test = np.full((30, 4, 4, 1), 4096, np.uint16)
@@ -244,7 +264,13 @@ def test_masks_that_an_earlier_version_read_stay_with_the_studies_that_began_wit
 
 def test_a_space_declares_that_it_takes_sequences(tmp_path: Path) -> None:
     dataset, _ = read(tmp_path, SERIES)
-    space = Space("own", lambda params, data: data, (), SequenceInput(), "digits")
+    space = Space(
+        name="own",
+        build=lambda params, data: data,
+        parameters=(),
+        inputs=SequenceInput(),
+        dataset="digits",
+    )
     spec = data_spec(dataset, space)
     assert (spec.input_shape, spec.classes, spec.kind) == ((12, 2), 2, "sequence")
     inputs = make_inputs(dataset, space.input_for(dataset.kind))
