@@ -502,8 +502,8 @@ def _tell_of_copies(dataset: Dataset) -> None:
     copies = copies_in(dataset).surplus
     if copies:
         _tell(
-            f"{copies:,} of {len(dataset.train_labels):,} samples are copies of others and may be on"
-            " both sides of the folds that `cv` cuts, whose scores are too good then;"
+            f"{copies:,} of {len(dataset.train_labels):,} samples are copies of others and may be"
+            " on both sides of the folds that `cv` cuts, whose scores are too good then;"
             " settings={'allow_duplicates': False} keeps them together"
         )
 

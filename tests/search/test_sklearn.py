@@ -215,7 +215,8 @@ def test_frames_with_words_are_taken_as_they_are():
 @pytest.mark.filterwarnings("ignore:.*baseline.*:search.Notice")
 def test_folds_are_those_of_cv_where_samples_are_equal_which_is_told(iris):
     rows, labels = iris[0].iloc[::5].to_numpy().repeat(2, axis=0), iris[1][::5].repeat(2)
-    search = KerasSearchCV("mlp", n_trials=1, cv=2, epochs=1, refit=False, settings=TINY)
+    cut = StratifiedKFold(2, shuffle=True, random_state=0)
+    search = KerasSearchCV("mlp", n_trials=1, cv=cut, epochs=1, refit=False, settings=TINY)
     with pytest.warns(Notice, match=r"3\d of 60 samples are copies of others"):
         search.fit(rows, labels)
     assert search.study_.history.known_study().dataset["samples"] == 60
