@@ -25,6 +25,7 @@ from sklearn.utils.validation import (
 
 from search.api import StudyResult, run_opened, space_reference
 from search.data import Dataset, Reading
+from search.data.duplicates import copies_in
 from search.data.formats.frames import is_frame, new_rows
 from search.data.formats.memory import Given
 from search.data.formats.npz import Samples, samples_of
@@ -170,7 +171,8 @@ class KerasSearchCV(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # has
     Args:
         space: name of a space, a `Space`, a `keras_tuner.HyperModel` or a function `build(hp)`.
         n_trials: number of trials, baselines included.
-        cv: number of stratified folds, a splitter, or (training, validation) index pairs.
+        cv: number of stratified folds, a splitter, or (training, validation) index pairs; the folds
+            are exactly these, also where samples are equal, of which a notice tells.
         scoring: accuracy (also None), neg_log_loss or f1_macro.
         refit: train the best trial's model on all samples.
         epochs: of each fold; None for the space's own, else 10.
@@ -262,6 +264,7 @@ class KerasSearchCV(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # has
         pairs = list(splitter.split(np.zeros(len(y)) if is_frame(X) else X, y, groups))
         named = {"epochs": self.epochs, "study": self.study}
         asked = {
+            "allow_duplicates": True,  # the folds are those of `cv`
             **(self.settings or {}),
             "trials": self.n_trials,
             "objective": objective,
@@ -275,6 +278,8 @@ class KerasSearchCV(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # has
                 asked["space"] = space_reference(self.space, _tell)
                 given = Given.of((X, numbers), groups=groups, weights=sample_weight, test=False)
                 dataset = bring(given, home=home.root, reading=reading, notify=_tell)
+                if asked["allow_duplicates"]:
+                    _tell_of_copies(dataset)
                 opened = open_study(
                     {**asked, "dataset": dataset.name},
                     home=home,
@@ -491,6 +496,16 @@ def _over_seen(times: Array, mean: Callable[[Array], float]) -> Array:
     """Return a statistic of each row's numbers; NaN for a row without any."""
     seen = [row[~np.isnan(row)] for row in times]
     return np.array([mean(row) if len(row) else np.nan for row in seen])
+
+
+def _tell_of_copies(dataset: Dataset) -> None:
+    copies = copies_in(dataset).surplus
+    if copies:
+        _tell(
+            f"{copies:,} of {len(dataset.train_labels):,} samples are copies of others and may be"
+            " on both sides of the folds that `cv` cuts, whose scores are too good then;"
+            " settings={'allow_duplicates': False} keeps them together"
+        )
 
 
 def _tell(text: str) -> None:

@@ -46,7 +46,6 @@ from tracking.records import StudyStarted
 from tracking.text import Notify
 
 NEW = ". To begin a study of that name, add `--space`."
-UNWEIGHTED = "the samples' weights are kept with the data; training does not use them yet"
 FALLBACK_DATASET, FALLBACK_KIND = "digits", "image"
 
 
@@ -157,8 +156,6 @@ def open_study(
         objectives=len(objective_names(settings.objective)),
     )
     settings = settings.model_copy(update={"dataset": dataset.name})
-    if "weights" in dataset.extras:
-        notify(UNWEIGHTED)
     splitting = Splitting.of(
         settings,
         asked,

@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
-from search import KerasSearchCV, load_study
+from search import KerasSearchCV, Notice, load_study
 
 pytestmark = pytest.mark.filterwarnings("ignore::search.Notice")
 
@@ -209,3 +209,17 @@ def test_frames_with_words_are_taken_as_they_are():
     assert search.n_features_in_ == 2
     with pytest.raises(ValueError, match="feature names should match"):
         search._checked_new(test[["a"]])
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*baseline.*:search.Notice")
+def test_folds_are_those_of_cv_where_samples_are_equal_which_is_told(iris):
+    rows, labels = iris[0].iloc[::5].to_numpy().repeat(2, axis=0), iris[1][::5].repeat(2)
+    cut = StratifiedKFold(2, shuffle=True, random_state=0)
+    search = KerasSearchCV("mlp", n_trials=1, cv=cut, epochs=1, refit=False, settings=TINY)
+    with pytest.warns(Notice, match=r"3\d of 60 samples are copies of others"):
+        search.fit(rows, labels)
+    assert search.study_.history.known_study().dataset["samples"] == 60
+    kept = search.set_params(settings={**TINY, "allow_duplicates": False}).fit(rows, labels)
+    splits = kept.study_.history.known_study().split
+    assert splits["share"] > 1  # copies of validated samples have left the training parts
