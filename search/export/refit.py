@@ -266,7 +266,11 @@ class Final:
         used = self.folds.used  # all of them, so that a fold is trained as in the search
         inputs = encoded(self.inputs, self.encoder, used, Limits().on_share(1).memory)
         rows = np.searchsorted(used, indices)
-        return Part(inputs, self.dataset.train_labels[used], rows, *self.folds.beside(used))
+        known = self.dataset.train_extra("weights")
+        weights = None if known is None else known[used]
+        return Part(
+            inputs, self.dataset.train_labels[used], rows, *self.folds.beside(used), weights=weights
+        )
 
     def in_float32(self, trained: Any) -> Any:
         """Return a trained model whose layers compute in float32, with the same weights."""

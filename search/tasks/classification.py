@@ -351,12 +351,16 @@ class Predictions:
         return ""
 
 
-def score(probabilities: Array, labels: Array) -> Scores:
-    """Return the scores of probabilities `(n, classes)` against labels `(n,)`."""
+def score(probabilities: Array, labels: Array, weights: Array | None = None) -> Scores:
+    """Return the scores of probabilities `(n, classes)` against labels `(n,)`.
+
+    Weights `(n,)` count in the loss: it is their mean product with each sample's, as in Keras.
+    """
     truth = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    losses = -np.log(np.clip(truth, _SMALLEST, 1.0))
     return Scores(
         accuracy=float((probabilities.argmax(axis=1) == labels).mean()),
-        loss=float(-np.log(np.clip(truth, _SMALLEST, 1.0)).mean()),
+        loss=float((losses if weights is None else losses * weights).mean()),
     )
 
 

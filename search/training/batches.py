@@ -37,6 +37,7 @@ class Part:
         groups: int64 `(n,)`, numbers such that samples with the same one stay together when the
             part is cut; None if all are alone.
         time: `(n,)`, by which the later end is cut off; None: at random.
+        weights: `(n,)`, by which samples count in losses; None if all count the same.
     """
 
     inputs: Any
@@ -44,6 +45,7 @@ class Part:
     rows: Array | None = None
     groups: Array | None = None
     time: Array | None = None
+    weights: Array | None = None
 
     @property
     def indices(self) -> Array:
@@ -54,6 +56,11 @@ class Part:
     def own_labels(self) -> Array:
         """The labels of those rows, int64 `(m,)`."""
         return self.labels if self.rows is None else self.labels[self.rows]
+
+    @property
+    def own_weights(self) -> Array | None:
+        """The weights of those rows, `(m,)`."""
+        return self.weights if self.weights is None else self.weights[self.indices]
 
 
 @dataclass(frozen=True)

@@ -188,8 +188,9 @@ class _Run:
         model, part = program.model, self.training
         inputs = resident(part.inputs)
         wanted: tuple[Array, ...] = (targets.encode(part.labels),)
-        if self.params.get("class_weights", False):
-            wanted = (*wanted, _weights(part))
+        weights = _weights(part, balanced=bool(self.params.get("class_weights", False)))
+        if weights is not None:
+            wanted = (*wanted, weights)
         lengths = lengths_of(inputs) if program.trims else None
         fill = 0.0
         if Augmentation.of(self.params) is not None:
@@ -264,12 +265,21 @@ def _split(training: Part, params: Params, seed: int) -> tuple[Part, Part | None
     return replace(training, rows=rows[rest]), replace(training, rows=rows[inner])
 
 
-def _weights(part: Part) -> Array:
-    """Return each row's weight: all classes of the part weigh the same, and the mean is 1."""
+def _weights(part: Part, *, balanced: bool) -> Array | None:
+    """Return each row's weight in the loss, float32; None if all count the same.
+
+    Args:
+        part: what is trained on.
+        balanced: all classes of the part weigh the same, before samples' own weights, and the mean
+            is 1.
+    """
+    if not balanced:
+        return None if part.weights is None else part.weights.astype(np.float32)
     counts = np.bincount(part.own_labels, minlength=int(part.labels.max()) + 1)
     present = np.count_nonzero(counts)
     shares = len(part.indices) / (present * np.maximum(counts, 1))
-    weights: Array = shares[part.labels].astype(np.float32)
+    own = 1.0 if part.weights is None else part.weights
+    weights: Array = (shares[part.labels] * own).astype(np.float32)
     return weights
 
 
@@ -329,7 +339,7 @@ class _EpochReporter(keras.callbacks.Callback):  # type: ignore[misc] # Keras is
 
     def _score(self, part: Part) -> tuple[Array, Scores]:
         found = self._program.outputs(part.inputs, part.indices)
-        return self._targets.score(found, part.own_labels)
+        return self._targets.score(found, part.own_labels, part.own_weights)
 
     def _training_metrics(self, logs: Mapping[str, float]) -> dict[str, float]:
         """Return what the model measured; `accuracy` is its accuracy under whatever name it has."""

@@ -39,6 +39,7 @@ class FoldData:
         objectives: names of what the study searches for, the most important first.
         precision: Keras's dtype policy of the models.
         models: builds them.
+        weights: float64 `(n,)`, of the training samples in losses; None if all count the same.
         memory: bytes that this process may hold; None for any. Samples that do not fit are read
             while a model is trained.
     """
@@ -55,6 +56,7 @@ class FoldData:
     objectives: tuple[str, ...]
     models: Models
     precision: str = "float32"
+    weights: Array | None = None
     memory: int | None = None
 
     @cached_property
@@ -94,6 +96,7 @@ class FoldData:
             objectives=work.objectives,
             models=models,
             precision=work.precision,
+            weights=dataset.train_extra("weights"),
             memory=work.memory,
         )
 
@@ -141,8 +144,10 @@ class FoldData:
         """Return the training and the validation part of a fold (from 1)."""
         train, validation = (np.searchsorted(self._used, rows) for rows in self._indices(fold))
         inputs = self._encoded.of(encoder, self.inputs, self._used, self.memory)
-        training = Part(inputs, self._labels, train, *self.folds.beside(self._used))
-        return training, Part(inputs, self._labels, validation)
+        weights = None if self.weights is None else self.weights[self._used]
+        beside = self.folds.beside(self._used)
+        training = Part(inputs, self._labels, train, *beside, weights=weights)
+        return training, Part(inputs, self._labels, validation, weights=weights)
 
     def validation_labels(self, fold: int) -> Array:
         """Return the true classes in the validation part of a fold (from 1), int64 `(n,)`."""

@@ -28,7 +28,8 @@ from spaces import cause_of
 
 INTEGERS, ONE_HOT, BINARY, SIGNS = "integers", "one-hot", "binary", "signs"
 
-Loss = Callable[[Array, Array], float]  # of labels in their form, and outputs
+# Of labels in their form, outputs, and weights if samples have any.
+Loss = Callable[..., float]
 
 _ROWS = 7  # in a trial of a loss; with as many rows as classes a wrong form may pass unnoticed
 _CLASSES = 6  # that a loss is tried on, at most
@@ -87,16 +88,19 @@ class Targets:
         """Return class numbers `(n,)` in the form the loss asks for."""
         return _encoded(self.form, labels, self.outputs.classes)
 
-    def score(self, outputs: Array, labels: Array) -> tuple[Array, Scores]:
+    def score(
+        self, outputs: Array, labels: Array, weights: Array | None = None
+    ) -> tuple[Array, Scores]:
         """Return a model's outputs `(n, units)` as values a class, and their scores.
 
-        The loss is the cross-entropy of the probabilities, or the model's own where outputs are no
+        Weights `(n,)` count in the loss, as in Keras's `validation_data=(x, y, weights)`, and not
+        in the accuracy. The loss is the cross-entropy of the probabilities, or the model's own where outputs are no
         probabilities; NaN where it has none.
         """
         values = self.outputs.values(outputs)
         if self.outputs.meaning != SCORES:
-            return values, score(values, labels)
-        loss = math.nan if self.loss is None else self.loss(self.encode(labels), outputs)
+            return values, score(values, labels, weights)
+        loss = math.nan if self.loss is None else self.loss(self.encode(labels), outputs, weights)
         return values, Scores(float((values.argmax(axis=1) == labels).mean()), loss)
 
     def training_accuracy(self, model: keras.Model) -> str | None:
@@ -170,13 +174,14 @@ def _called(model: keras.Model, sample: Array | None, owner: Any) -> Loss:
     takes_training = "training" in signature(model.compute_loss).parameters
     more = {"training": False} if takes_training else {}
 
-    def loss(labels: Array, outputs: Array) -> float:
+    def loss(labels: Array, outputs: Array, weights: Array | None = None) -> float:
         some = None
         if sample is not None:
             some = tf.gather(sample, np.arange(len(labels)) % len(sample))
         given = {"x": some, "y": tf.constant(labels), "y_pred": tf.constant(outputs)}
         with _undone(owner):
-            return float(tf.reduce_mean(model.compute_loss(**given, sample_weight=None, **more)))
+            found = model.compute_loss(**given, sample_weight=weights, **more)
+            return float(tf.reduce_mean(found))
 
     return loss
 
