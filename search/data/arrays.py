@@ -45,6 +45,7 @@ EXTRAS = {
 }
 PIECE_BYTES = 1 << 22
 ALIGNMENT = 64  # bytes; of arrays that TensorFlow takes without a copy
+READERS = 8  # threads; a disk serves several reads at once three times as fast as one by one
 GAP_BYTES = 1 << 14  # to read over so much costs less than to read twice
 
 
@@ -187,9 +188,11 @@ def rows_of(array: NDArray[Any], indices: NDArray[np.int64]) -> NDArray[Any]:
     far = np.diff(rows) > 1 + GAP_BYTES // max(1, size)
     ends = np.flatnonzero(far | (np.diff(rows * size // PIECE_BYTES) > 0)) + 1
     found = _aligned((len(rows), *array.shape[1:]), array.dtype)
+    spans = list(pairwise((0, *ends.tolist(), len(rows))))
     file = os.open(str(array.filename), os.O_RDONLY)  # type: ignore[attr-defined]
-    try:
-        for start, end in pairwise((0, *ends.tolist(), len(rows))):
+
+    def read(spans: list[tuple[int, int]]) -> None:
+        for start, end in spans:
             first, last = int(rows[start]), int(rows[end - 1])
             offset = array.offset + first * size  # type: ignore[attr-defined]
             if last - first + 1 == end - start and (is_sorted or end - start == 1):
@@ -199,6 +202,11 @@ def rows_of(array: NDArray[Any], indices: NDArray[np.int64]) -> NDArray[Any]:
             near = np.empty((last - first + 1, *array.shape[1:]), array.dtype)
             _read(file, near, offset)
             found[order[start:end]] = near[rows[start:end] - first]
+
+    readers = READERS if found.nbytes > PIECE_BYTES and len(spans) > READERS else 1
+    try:
+        with ThreadPoolExecutor(readers) as pool:
+            list(pool.map(read, (spans[n::readers] for n in range(readers))))
     finally:
         os.close(file)
     return found

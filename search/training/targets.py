@@ -94,8 +94,8 @@ class Targets:
         """Return a model's outputs `(n, units)` as values a class, and their scores.
 
         Weights `(n,)` count in the loss, as in Keras's `validation_data=(x, y, weights)`, and not
-        in the accuracy. The loss is the cross-entropy of the probabilities, or the model's own where outputs are no
-        probabilities; NaN where it has none.
+        in the accuracy. The loss is the cross-entropy of the probabilities, or the model's own
+        where outputs are no probabilities; NaN where it has none.
         """
         values = self.outputs.values(outputs)
         if self.outputs.meaning != SCORES:

@@ -193,3 +193,42 @@ def test_every_loss_trains_as_in_keras(loss):
 )
 def test_every_optimizer_trains_as_in_keras(optimizer):
     check(optimizer=optimizer)
+
+
+@pytest.mark.parametrize("loss", ["sparse logits", "one-hot logits"])
+def test_weights_of_samples_count_as_in_fit(loss):
+    from search.training.batches import Part, shuffled
+    from search.training.fit import fit
+    from search.training.targets import Targets
+
+    weights = RANDOM.random(len(LABELS)) * 3
+    ours, theirs = (made("dense", loss, "adam") for _ in range(2))
+    form = Targets.of(made("dense", loss, "adam"), CLASSES, IMAGES).form
+    wanted = np.eye(CLASSES, dtype=np.float32)[LABELS] if form == "one-hot" else LABELS
+    params = with_training(toy_space(Int("units", 4, 8))).complete({"batch_size": BATCH})
+    rows, epochs = np.arange(80), []
+    part = Part(IMAGES, LABELS, rows, weights=weights)
+    validation = Part(IMAGES, LABELS, np.arange(60, 90), weights=weights)
+    fit(
+        ours,
+        part,
+        validation,
+        params | {"epochs": 1},
+        classes=CLASSES,
+        seed=SEED,
+        on_epoch=epochs.append,
+    )
+    order = shuffled(rows, batch_size=BATCH, seed=SEED, epoch=0).order
+    done = theirs.fit(
+        IMAGES[order],
+        wanted[order],
+        sample_weight=weights[order],
+        validation_data=(IMAGES[60:], wanted[60:], weights[60:]),
+        batch_size=BATCH,
+        shuffle=False,
+        verbose=0,
+    )
+    for mine, reference in zip(ours.weights, theirs.weights, strict=True):
+        assert np.array_equal(mine.numpy(), reference.numpy()), mine.path
+    for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
+        assert epochs[0].metrics[name] == pytest.approx(done.history[name][0], rel=1e-5)
