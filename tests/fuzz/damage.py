@@ -9,7 +9,7 @@ from typing import TypeVar
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from search.data.arrays import array_file, map_array
+from search.data.arrays import KINDS, array_file, map_array
 from search.data.checks import Contents, check_arrays
 from search.errors import FoldwiseError
 
@@ -24,7 +24,13 @@ THOUSAND = settings(
 )
 MOST_MEMORY = 600 << 20  # bytes that a whole module of tests may add
 LONGEST_MESSAGE = 20_000  # one may quote a long value of the user
-DTYPES = {"image": "uint8", "table": "float64", "text": "uint8"}
+DTYPES = {
+    "image": {"uint8"},
+    "table": {"float64"},
+    "text": {"uint8"},
+    "sequence": {"float32", "float64"},  # float64 where values are far from 0
+}
+DIMENSIONS = {"image": 4, "table": 2, "text": 1, "sequence": 3}
 
 
 def damaged(*whole: bytes) -> st.SearchStrategy[bytes]:
@@ -75,14 +81,14 @@ def written(write: Callable[[Path], Contents], folder: Path) -> Contents:
         path.unlink()
     contents = write(folder)
     check_arrays(folder, contents, "the source")
-    part = {"image": "images", "table": "rows", "text": "texts"}[contents.kind]
+    part = KINDS[contents.kind][0]
     for split in ("train", "test"):
         labels = map_array(array_file(folder, f"{split}_labels"))
         assert (labels.dtype, labels.ndim) == ("int64", 1)
         assert 0 <= labels.min() <= labels.max() < len(contents.classes)
         samples = map_array(array_file(folder, f"{split}_{part}"))
-        assert samples.dtype == DTYPES[contents.kind]
-        assert samples.ndim == {"image": 4, "table": 2, "text": 1}[contents.kind]
+        assert samples.dtype.name in DTYPES[contents.kind]
+        assert samples.ndim == DIMENSIONS[contents.kind]
     if contents.kind == "table":
         assert len(contents.columns) == samples.shape[1]
     return contents
