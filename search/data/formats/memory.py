@@ -17,7 +17,7 @@ from search.data.checks import Contents, class_names
 from search.data.folds import held_out, joined_groups
 from search.data.formats.frames import Frame, is_frame, write_frames
 from search.data.formats.layout import EXTRA_OPTIONS
-from search.data.formats.npz import Samples, samples_of, write_samples
+from search.data.formats.npz import Samples, places_of_ones, samples_of, write_samples
 from search.data.ranges import BYTES, depth_of
 from search.data.reading import Column, Reading
 from search.errors import DataError
@@ -285,7 +285,7 @@ def _classes_of(labels: Array, what: str) -> Array:
     """Return labels, `(n,)`, of a dtype that sorts."""
     array = labels.reshape(-1) if labels.ndim == 2 and labels.shape[1] == 1 else labels
     if array.ndim == 2 and array.dtype.kind in "biuf":
-        return _places_of_ones(array, what)
+        return places_of_ones(array, what)
     if array.ndim != 1 or not len(array):
         raise DataError(f"{what} {RULE}; got {_shape(labels)}")
     if array.dtype.kind == "O":
@@ -330,17 +330,6 @@ def _missing(what: str, at: int) -> DataError:
     return DataError(
         f"{what} must have a label for each sample; number {at + 1:,} has none (missing)"
     )
-
-
-def _places_of_ones(labels: Array, what: str) -> Array:
-    ones = labels == 1
-    wrong = np.flatnonzero((ones.sum(axis=1) != 1) | ((labels != 0) & ~ones).any(axis=1))
-    if len(wrong):
-        raise DataError(
-            f"{what} {RULE}; got {_shape(labels)}, and row {wrong[0] + 1:,} is not one 1 among"
-            " zeros"
-        )
-    return np.asarray(ones.argmax(axis=1), np.int64)
 
 
 def _part(data: Any, what: str, notices: list[str], **extras: Any) -> Part | Frame:

@@ -57,7 +57,7 @@ def label_values(labels: NDArray[Any], what: str) -> NDArray[Any]:
         shown = f"{labels.dtype} {labels.shape}"
         raise DataError(f"{what} {_LABELS}, and not empty; got {shown}.{hint}")
     if labels.ndim == 2 and labels.shape[1] > 1:
-        return _places_of_ones(labels, what)
+        return places_of_ones(labels, what)
     labels = labels.reshape(-1)
     if labels.dtype.kind == "U":
         for number, name in enumerate(labels.tolist(), 1):
@@ -94,7 +94,16 @@ def numbers_of(labels: NDArray[Any], present: NDArray[Any], what: str) -> NDArra
     return np.searchsorted(present, labels).astype(np.int64)
 
 
-def _places_of_ones(labels: NDArray[Any], what: str) -> NDArray[np.int64]:
+def places_of_ones(labels: NDArray[Any], what: str) -> NDArray[np.int64]:
+    """Return the place of the one in each row of one-hot labels, int64 (n,).
+
+    Args:
+        labels: numbers or truth values, (n, classes).
+        what: the array's name in messages.
+
+    Raises:
+        DataError: a row is not one 1 among zeros.
+    """
     ones = labels == 1
     wrong = np.flatnonzero((ones.sum(axis=1) != 1) | ((labels != 0) & ~ones).any(axis=1))
     if len(wrong):
