@@ -20,7 +20,7 @@ from search.data.arrays import Array
 from search.data.encoders import ImageEncoder, TableEncoder, TextEncoder
 from search.data.formats.archives import read_samples
 from search.data.formats.columns import Reader, is_supported
-from search.data.formats.tables import read_rows
+from search.data.formats.tables import NewRows, read_rows
 from search.data.inputs import spec_of
 from search.data.pictures import (
     depth_of_picture,
@@ -38,7 +38,7 @@ from search.studies import study_folder, study_history
 from search.tasks.classification import SCORES
 from spaces import absolute, cause_of, run_code
 from tracking.home import Home
-from tracking.text import Notify, shell
+from tracking.text import Notify, listed, shell
 
 DIFFERENCE = 1e-3  # of one value; rounding on other machines and versions is smaller
 
@@ -404,12 +404,34 @@ def _rows(given: str, asked: _Asked) -> list[_Sample]:
     path, labels = Path(given), asked.labels
     if path.is_file() and path.stat().st_size > MAX_FILE_BYTES:
         raise _too_large(path)
-    rows = read_rows(path, labels.columns, labels.reading).values
+    found = read_rows(path, labels.columns, labels.reading)
+    _check_places(found, labels)
+    rows = found.values
     _check_amount(len(rows), labels)
     encoded = _encoded(rows, labels, str(path))
     for doubt in _doubts(rows, labels):
         asked.notify(f"{path}: {doubt}")
     return [_Sample(f"{path}, row {n}", row) for n, row in enumerate(encoded, start=1)]
+
+
+def _check_places(found: NewRows, labels: Labels) -> None:
+    """Raise DataError if a file without a header seems to lack the column of the labels.
+
+    Its columns are known by their places alone: without that column, those behind it would be taken
+    for their neighbours. Where the column must be, a value that is no class gives it away.
+    """
+    target = labels.reading.target
+    if labels.reading.header != "none" or target is None:
+        return
+    if all(int(column.name) < int(target) for column in labels.columns):
+        return
+    for place, label in zip(found.places, found.labels or (), strict=bool(found.labels)):
+        if label is not None and label.strip() not in labels.classes:
+            raise DataError(
+                f"{place}: column {target} must hold a class, {listed(labels.classes)}, or nothing,"
+                f" as in the training file, which has no header; it is {label[:40]!r}. Keep that"
+                " column, if only empty"
+            )
 
 
 def _encoded(rows: Array, labels: Labels, origin: str) -> Array:

@@ -12,7 +12,7 @@ import pytest
 
 from search.cli.export import _printable
 from search.data.inputs import ImageEncoder, TableEncoder, TextEncoder
-from search.data.reading import Column
+from search.data.reading import Column, Reading
 from search.errors import DataError
 from search.export.folder import Labels, ModelFolder
 from search.export.predict import MAX_FILE_BYTES, encode_rows, predict_samples
@@ -52,6 +52,20 @@ def test_a_file_too_large_is_refused(tmp_path, refusal, labels):
     with (tmp_path / "large").open("wb") as file:
         file.truncate(MAX_FILE_BYTES + 1)
     assert "large must have at most 268,435,456 bytes" in refusal(labels, "large")
+
+
+def test_a_file_without_a_header_that_lacks_the_labels_before_its_values_is_refused(
+    tmp_path, refusal
+):
+    labels = Labels(
+        classes=("a", "b"),
+        encoder=TableEncoder((1.0, 2.0), (3.0, 4.0)),
+        columns=(Column("1"), Column("2")),
+        reading=Reading(target="0", header="none"),
+    )
+    (tmp_path / "rows.csv").write_text("1.5,2.5,9.5\n3.5,4.5,9.5\n")  # two values and another
+    assert "column 0 must hold a class, a, b" in refusal(labels, "rows.csv")
+    assert "it is '1.5'" in refusal(labels, "rows.csv")
 
 
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there is no such device")
