@@ -15,7 +15,7 @@ import numpy as np
 
 from search.executors import Executor, OnRecord
 from search.executors.protocol import FoldKey, FoldTask, Verdict
-from search.tasks.classification import Predictions
+from search.tasks.classification import ClassPredictions
 from tracking.home import Home, StudyFolder
 from tracking.records import EpochEnded, FoldEnded, FoldStarted, Record
 
@@ -102,13 +102,13 @@ def train(
     )
 
 
-def _predictions(labels: Any, score: float) -> Predictions:
+def _predictions(labels: Any, score: float) -> ClassPredictions:
     """Return predictions of which about such a share is right."""
     classes = int(labels.max()) + 1
     is_right = np.arange(len(labels)) < score * len(labels)
     predicted = np.where(is_right, labels, (labels + 1) % classes)
     shares = np.full(len(labels), 0.5, np.float32)
-    return Predictions(labels, predicted, shares, shares)
+    return ClassPredictions(labels, predicted, shares, shares)
 
 
 def make_study(

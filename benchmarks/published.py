@@ -100,7 +100,7 @@ def train(case: Case, seed: int, asked: argparse.Namespace) -> Training:
     from search.data.folds import stratified_part
     from search.data.inputs import make_inputs, spec_of
     from search.seeds import derive
-    from search.tasks.classification import Predictions, confusion_matrix, score
+    from search.tasks.classification import ClassPredictions, confusion_matrix
     from search.training.batches import Part
     from search.training.fit import fit, predict
 
@@ -140,10 +140,10 @@ def train(case: Case, seed: int, asked: argparse.Namespace) -> Training:
         dataset=case.dataset,
         scored_on=case.scored_on,
         seed=seed,
-        accuracy=score(probabilities, truth).accuracy,
+        accuracy=float((probabilities.argmax(axis=1) == truth).mean()),
         seconds=time.monotonic() - started,
         model_parameters=model.count_params(),
-        confusion=confusion_matrix(Predictions.of(probabilities, truth), classes),
+        confusion=confusion_matrix(ClassPredictions.of(probabilities, truth), classes),
         cpu_seconds=time.process_time() - cpu_started,
         samples=len(used),
         overrides=overrides,

@@ -22,7 +22,7 @@ import numpy as np
 from search.data import Dataset, load
 from search.data.folds import Folds
 from search.data.splits import make_folds
-from search.tasks.classification import Predictions, confusion_matrix
+from search.tasks.classification import ClassPredictions, confusion_matrix
 from tracking.home import Home, StudyFolder
 from tracking.journal import encode
 from tracking.records import (
@@ -191,7 +191,7 @@ def made_trial(
 
 
 def ended(
-    trial: int, level: float, parts: list[Predictions], epochs: int, *, stops: bool
+    trial: int, level: float, parts: list[ClassPredictions], epochs: int, *, stops: bool
 ) -> TrialEnded:
     """Return a trial's outcome."""
     common: dict[str, Any] = {"at": 1_790_000_000.0, "trial": trial, "model_parameters": 50_000}
@@ -212,7 +212,7 @@ def ended(
         scores={**scores, "macro_f1": level},
         train_seconds=30.0,
         epochs_trained=epochs,
-        confusion=confusion_matrix(Predictions.joined(parts), 10),
+        confusion=confusion_matrix(ClassPredictions.joined(parts), 10),
     )
 
 
@@ -236,7 +236,7 @@ def made_level(chance: random.Random, params: dict[str, Any]) -> float:
     return float(0.95 - 0.12 * away**2 - 0.1 * params["dropout"] + chance.gauss(0, 0.01))
 
 
-def made_predictions(folds: Folds, fold: int, accuracy: float) -> Predictions:
+def made_predictions(folds: Folds, fold: int, accuracy: float) -> ClassPredictions:
     """Return predictions on the digits of a fold's validation part, so many of them right."""
     from sklearn.datasets import load_digits
 
@@ -245,7 +245,7 @@ def made_predictions(folds: Folds, fold: int, accuracy: float) -> Predictions:
     wrong = chance.random(len(labels)) > accuracy
     predicted = np.where(wrong, (labels + 1) % 10, labels)
     sure = chance.uniform(0.5, 1.0, len(labels)).astype(np.float32)
-    return Predictions(labels, predicted, sure, np.where(wrong, 1 - sure, sure))
+    return ClassPredictions(labels, predicted, sure, np.where(wrong, 1 - sure, sure))
 
 
 def print_table(results: list[dict[str, Any]]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from search.tasks.classification import Predictions, confusion_matrix, macro_f1
+from search.tasks.classification import ClassPredictions, confusion_matrix, macro_f1
 from tracking.history import History
 from tracking.home import StudyFolder
 from tracking.journal import encode
@@ -219,19 +219,19 @@ def lines_of(records: Iterable[Record]) -> list[bytes]:
 
 def consistent(records: list[Record], folder: StudyFolder) -> list[Record]:
     """Write predictions of each finished fold; return the records with the scores these give."""
-    parts: dict[tuple[int, int], Predictions] = {}
+    parts: dict[tuple[int, int], ClassPredictions] = {}
     changed: list[Record] = []
     for record in records:
         if isinstance(record, FoldEnded):
             labels = np.arange(30) % len(CLASSES)
             source = np.random.default_rng(100 * record.trial + record.fold)
             shares = source.dirichlet((1, 1, 1), 30) + np.eye(len(CLASSES))[labels]
-            made = parts[record.trial, record.fold] = Predictions.of(shares / 2, labels)
+            made = parts[record.trial, record.fold] = ClassPredictions.of(shares / 2, labels)
             made.save(folder.root / record.predictions)
             record = replace(record, accuracy=float(made.right.mean()))
         elif isinstance(record, TrialEnded) and record.state == "complete":
             folds = {n: part for (trial, n), part in parts.items() if trial == record.trial}
-            joined = Predictions.joined(list(folds.values()))
+            joined = ClassPredictions.joined(list(folds.values()))
             scores = record.scores | {
                 "cv_accuracy": float(np.mean([part.right.mean() for part in folds.values()])),
                 "macro_f1": macro_f1(joined, len(CLASSES)),

@@ -348,7 +348,7 @@ class History:
         folds, trial = self.folds_of(record), self.trials[record.trial]
         folds[record.fold].ended = record
         if record.fold == 1 and trial.rung not in folds[1].epochs:  # training was over before
-            self._reach_rung(trial.number, getattr(record, self.objectives[0].fold, None))
+            self._reach_rung(trial.number, record.metric(self.objectives[0].fold))
         if folds is trial.folds:
             can_wait = trial.ended is None and trial.started.origin == "sampled"
             can_wait &= not trial.reopened
@@ -405,7 +405,7 @@ class History:
     @property
     def objectives(self) -> tuple[Objective, ...]:
         """What the study searches for, the most important first."""
-        return objectives_of(self.study.settings if self.study else {})
+        return objectives_of(self.study)
 
     @property
     def confirmation(self) -> Json:

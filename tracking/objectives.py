@@ -1,8 +1,11 @@
 """What a study searches for: names, which way is better, and where the numbers stand."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tracking.records import StudyStarted
 
 DEFAULT = "cv_accuracy"
 
@@ -15,7 +18,7 @@ class Objective:
         name: as `--objective` takes it and as MLflow's metric is called.
         larger: whether larger is better.
         meaning: a phrase for people.
-        fold: field of `FoldEnded` that is one fold's part of it; empty where folds have no part.
+        fold: metric of `FoldEnded` that is one fold's part of it; empty where folds have no part.
         epoch: metric of `EpochEnded` that foretells it; empty likewise.
     """
 
@@ -24,6 +27,10 @@ class Objective:
     meaning: str
     fold: str = ""
     epoch: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the objective as `StudyStarted.objectives` has it."""
+        return asdict(self)
 
     def oriented(self, value: float) -> float:
         """Return the value such that larger is better."""
@@ -73,6 +80,9 @@ def objective_names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(","))
 
 
-def objectives_of(settings: Mapping[str, Any]) -> tuple[Objective, ...]:
-    """Return what a study's settings say it searches for, the most important first."""
+def objectives_of(study: "StudyStarted | None") -> tuple[Objective, ...]:
+    """Return what a study searches for, the most important first."""
+    if study is not None and study.objectives:
+        return tuple(Objective(**known) for known in study.objectives)
+    settings: Mapping[str, Any] = {} if study is None else study.settings
     return tuple(OBJECTIVES[name] for name in objective_names(settings.get("objective", DEFAULT)))

@@ -81,6 +81,10 @@ class StudyStarted(Record):
             of different samples in validation parts), `repeats` (how often each of them is
             validated), and of a splitter from Python `splitter` (its repr); empty in earlier
             journals, whose folds are stratified and validate each sample in use once.
+        task: what is predicted: `classification`, `multi-label` or `regression`; the names of the
+            classes, labels or numbers are `dataset["classes"]`.
+        objectives: what the study searches for, the most important first, as
+            `Objective.to_json`; empty in earlier journals, whose settings name them.
     """
 
     id: str
@@ -96,6 +100,8 @@ class StudyStarted(Record):
     waits: bool | None = None
     format: int = 1
     split: Json = field(default_factory=dict)
+    task: str = "classification"
+    objectives: list[Json] = field(default_factory=list)
 
     def parameter(self, name: str) -> Json:
         """Return the entry of a parameter; empty where there is none of that name."""
@@ -108,7 +114,7 @@ class StudyStarted(Record):
 
     @property
     def classes(self) -> list[str]:
-        """The classes' names, in the order of their numbers."""
+        """The names of the classes, in the order of their numbers; of the labels or numbers."""
         return [str(name) for name in self.dataset.get("classes") or []]
 
 
@@ -209,9 +215,12 @@ class FoldEnded(Record):
     """A fold was trained and scored.
 
     Attributes:
-        accuracy: on the fold's validation part after the epoch that is scored.
-        loss: cross-entropy on the same, nats; the model's own loss where its outputs are scores.
-        macro_f1: unweighted mean of the classes' F1 on the same.
+        loss: on the fold's validation part after the epoch that is scored: of classes the
+            cross-entropy, nats, or the model's own loss where its outputs are scores; of other
+            tasks the model's own loss, of targets as it is trained on them.
+        accuracy: of classes, on the same; None for other tasks.
+        macro_f1: unweighted mean of the classes' F1 on the same; None for other tasks.
+        metrics: what else is recorded of the same, by the metric's name.
         seconds: wall time of building, training and scoring.
         epochs: number of epochs trained.
         scored_epoch: the epoch whose weights are scored: the last, unless early stopping chose an
@@ -224,15 +233,23 @@ class FoldEnded(Record):
 
     trial: int
     fold: int
-    accuracy: float
     loss: float
-    macro_f1: float
+    accuracy: float | None = None
+    macro_f1: float | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
     seconds: float
     predictions: str
     epochs: int = 0
     scored_epoch: int = 0
     outputs: str = "probabilities"
     latency_ms: float | None = None
+
+    def metric(self, name: str) -> float | None:
+        """Return a metric by its name; None where it is not recorded."""
+        if name in ("loss", "accuracy", "macro_f1"):
+            value: float | None = getattr(self, name)
+            return self.metrics.get(name) if value is None else value
+        return self.metrics.get(name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -297,15 +314,24 @@ class TrialEnded(Record):
         value: the study's first objective: for a complete trial over all folds, for a pruned one
             over those it finished; None where it finished none, and for a failed one.
         reason: why it was pruned or failed, one sentence; empty for a complete one.
-        scores: for a complete trial `cv_accuracy`, `cv_accuracy_std` (sample standard deviation
-            over folds), `cv_loss`, `macro_f1` (over all out-of-fold predictions) and, where it
-            is an objective, `latency_ms` (median milliseconds to predict one sample).
+        scores: for a complete trial `cv_loss` and for every metric NAME of its folds `cv_NAME`, the
+            mean over folds, and `cv_NAME_std` (sample standard deviation over folds) of the
+            task's main metric and of objectives; of classes also `macro_f1` (over all
+            out-of-fold predictions) and, where it is an objective, `latency_ms` (median
+            milliseconds to predict one sample).
         train_seconds: sum over the folds.
         epochs_trained: sum over the folds, unfinished ones included.
         model_parameters: number of weights; 0 where no model could be built, or where its folds
             were trained by a version that told of it only at a trial's end.
         confusion: rows are true classes, columns predicted, out-of-fold; empty without a fold.
-        report: scikit-learn's classification report of the same predictions.
+        report: of the same predictions. Of classes: scikit-learn's classification report. Of
+            labels: `report`, the same by label, and `confusion`, `[[true negatives, false
+            positives], [false negatives, true positives]]` by label. Of numbers: `numbers`, by
+            name: `rmse`, `mae`, `r2`, `bias`, `samples`, `range` and `density` (cells of a square
+            grid over the range: row of the actual, column of the predicted value, count),
+            `residuals` (`from`, `to`, `counts`; predicted less actual) and `by_size` (tenths of
+            the samples by actual value: `from`, `to`, `samples`, `bias`, `mae`, `quantiles` of the
+            residuals at 5, 25, 50, 75 and 95 %).
         summary: Keras's text summary of the model.
         device: what TensorFlow computed on, `CPU` or `GPU`.
         error: a failed trial's traceback.
@@ -428,11 +454,12 @@ class TestSetOpened(Record):
     Attributes:
         by: the command that opened it, `export` or `evaluate`.
         model_sha256: digest of the `model.keras` that was scored.
-        accuracy: fraction correct.
-        loss: cross-entropy, nats; None where the model's outputs are scores.
-        macro_f1: unweighted mean of the classes' F1.
-        confusion: rows are true classes, columns predicted.
-        report: scikit-learn's classification report.
+        accuracy: fraction correct; None for other tasks than classification.
+        loss: cross-entropy, nats; None where the model's outputs are scores, and for other tasks.
+        macro_f1: unweighted mean of the classes' F1; None for other tasks.
+        confusion: rows are true classes, columns predicted; empty for other tasks.
+        report: as in `TrialEnded`.
+        scores: every metric of the study, by its name.
     """
 
     __test__ = False  # pytest: not a test class
@@ -440,8 +467,9 @@ class TestSetOpened(Record):
     trial: int
     by: str
     model_sha256: str
-    accuracy: float
-    loss: float | None
-    macro_f1: float
-    confusion: list[list[int]]
-    report: Json
+    accuracy: float | None = None
+    loss: float | None = None
+    macro_f1: float | None = None
+    confusion: list[list[int]] = field(default_factory=list)
+    report: Json = field(default_factory=dict)
+    scores: dict[str, float] = field(default_factory=dict)

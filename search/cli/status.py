@@ -162,7 +162,7 @@ class Board:
         baselines: int = 0,
     ) -> None:
         self.history = history
-        self.objectives = objectives_of(start.settings)
+        self.objectives = objectives_of(start)
         self.total = trials
         self.folds = start.folds
         self.searched = [p["name"] for p in start.parameters if p["searched"]]

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.errors import DataError
+from search.tasks.base import Array as Array
 from tracking.files import whole_file
 
-Array: TypeAlias = NDArray[Any]
 Images: TypeAlias = NDArray[np.uint8]
 Labels: TypeAlias = NDArray[np.int64]
 

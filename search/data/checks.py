@@ -21,6 +21,7 @@ from search.data.catalog import recognise
 from search.data.ranges import PixelRange
 from search.data.reading import Column
 from search.errors import DataError
+from search.tasks import CLASSIFICATION
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,14 @@ class Contents:
 
     Attributes:
         kind: `image`, `text`, `table` or `sequence`.
-        classes: class names; a label is an index into them.
+        classes: names of the classes, a label is an index into them; of the labels, or numbers.
         columns: a table's columns.
         notices: what the user should know, for example how many images were resized.
         extras: which of `arrays.EXTRAS` were written.
         has_test: whether there is a test part; else its arrays have no samples.
         pixel_range: which values of pictures became black and white; None if values are pixels.
         skipped: files that were left out because they cannot be read, each with the reason.
+        task: what is predicted, by its name.
     """
 
     kind: str
@@ -46,6 +48,7 @@ class Contents:
     has_test: bool = True
     pixel_range: PixelRange | None = None
     skipped: tuple[str, ...] = ()
+    task: str = CLASSIFICATION
 
 
 MAX_CLASSES = 100_000

@@ -36,6 +36,7 @@ from search.data.pictures import prepared_pieces
 from search.data.ranges import PixelRange
 from search.data.reading import Column
 from search.errors import DataError, SettingsError
+from search.tasks import CLASSIFICATION, TASKS, Classification, Task, task_of
 from spaces import ImageInput
 
 FORMAT = 2
@@ -90,6 +91,7 @@ class Manifest:
         created: seconds since 1970 (UTC).
         format: of the arrays; see `FORMATS`.
         pixel_range: which values of pictures became black and white; None if values are pixels.
+        task: what is predicted, by its name; `classes` are the names of what is.
     """
 
     name: str
@@ -102,6 +104,7 @@ class Manifest:
     created: float = field(default_factory=time.time)
     format: int = FORMAT
     pixel_range: PixelRange | None = None
+    task: str = CLASSIFICATION
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":
@@ -122,7 +125,7 @@ class Manifest:
     def meaning(self) -> tuple[object, ...]:
         """What the arrays' digest does not cover: names, types of columns, the range of pixels."""
         ranged = () if self.pixel_range is None else (self.pixel_range,)
-        return self.name, self.classes, self.columns, *ranged
+        return self.name, self.classes, self.columns, *ranged, self.task
 
     def write(self, folder: Path) -> None:
         """Write the manifest to a dataset's folder, replacing an existing one."""
@@ -169,6 +172,9 @@ def _parse(data: Any) -> Manifest:
     kind = str(data.get("kind", "image"))
     if kind not in KINDS:
         raise ValueError(f"its kind must be one of {', '.join(KINDS)}; got {kind!r}")
+    task = str(data.get("task", CLASSIFICATION))
+    if task not in TASKS:
+        raise ValueError(f"its task must be one of {', '.join(TASKS)}; got {task!r}")
     return Manifest(
         name=str(data["name"]),
         digest=str(data["digest"]),
@@ -180,6 +186,7 @@ def _parse(data: Any) -> Manifest:
         created=float(data["created"]),
         format=int(data["format"]),
         pixel_range=PixelRange.from_json(data.get("pixel_range")),
+        task=task,
     )
 
 
@@ -205,12 +212,13 @@ class Dataset:
         name: the dataset's name.
         source: description of where its arrays came from.
         digest: SHA-256 (hex) over the arrays: names, dtypes, shapes and bytes.
-        classes: class names; a label is an index into them.
+        classes: names of the classes, a label is an index into them; of the labels, or numbers.
         folder: contains `meta.json`, the arrays and derived files.
         kind: of the samples: `image`, `text`, `table` or `sequence`.
         columns: a table's columns.
         extras: which of `arrays.EXTRAS` there are.
         pixel_range: which values of pictures became black and white; None if values are pixels.
+        task: what is predicted; `classes` are the names of what is.
     """
 
     name: str
@@ -222,6 +230,7 @@ class Dataset:
     columns: tuple[Column, ...] = ()
     extras: tuple[str, ...] = ()
     pixel_range: PixelRange | None = None
+    task: Task = field(default_factory=lambda: Classification(()))
 
     @classmethod
     def open(cls, folder: Path) -> "Dataset":
@@ -243,6 +252,7 @@ class Dataset:
             columns=manifest.columns,
             extras=manifest.extras,
             pixel_range=manifest.pixel_range,
+            task=task_of(manifest.task, manifest.classes),
         )
 
     @property
@@ -277,7 +287,7 @@ class Dataset:
 
     @property
     def train_labels(self) -> MappedLabels:
-        """Training labels, int64 (n,), read-only."""
+        """Training targets in the form of the task, read-only: of classes int64 (n,)."""
         return map_array(array_file(self.folder, "train_labels"))
 
     @property

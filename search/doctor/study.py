@@ -8,7 +8,7 @@ from statistics import fmean
 from search.data.folds import Folds
 from search.doctor.home import NOTICE, OK, PROBLEM, Finding, Place, leftover_findings
 from search.errors import DataError
-from search.tasks.classification import Predictions, confusion_matrix, macro_f1
+from search.tasks.classification import ClassPredictions, confusion_matrix, macro_f1
 from tracking.files import amount
 from tracking.history import History, TrialHistory
 from tracking.home import StudyFolder
@@ -54,7 +54,7 @@ def unusable_predictions(folder: StudyFolder, history: History) -> dict[tuple[in
             if not ended.predictions:
                 continue
             try:
-                found = Predictions.load(folder.root / ended.predictions)
+                found = ClassPredictions.load(folder.root / ended.predictions)
             except DataError as error:
                 unusable[number, fold] = str(error)
                 continue
@@ -162,7 +162,7 @@ def _of_predictions(name: str, folder: StudyFolder, history: History) -> Iterato
     for trial in history.completed():
         try:
             parts = {
-                fold: Predictions.load(folder.root / ended.predictions)
+                fold: ClassPredictions.load(folder.root / ended.predictions)
                 for fold, ended in trial.finished_folds().items()
                 if ended.predictions
             }
@@ -176,7 +176,9 @@ def _of_predictions(name: str, folder: StudyFolder, history: History) -> Iterato
                 yield Finding("predictions", PROBLEM, text, name)
 
 
-def _contradictions(trial: TrialHistory, parts: dict[int, Predictions], classes: int) -> list[str]:
+def _contradictions(
+    trial: TrialHistory, parts: dict[int, ClassPredictions], classes: int
+) -> list[str]:
     highest = max(max(p.labels.max(initial=0), p.predicted.max(initial=0)) for p in parts.values())
     if highest >= classes:
         return [f"class {highest} occurs, but there are {classes} classes"]
@@ -187,7 +189,7 @@ def _contradictions(trial: TrialHistory, parts: dict[int, Predictions], classes:
         for fold, part in parts.items()
         if not _is_close(folds[fold].accuracy, float(part.right.mean()))
     ]
-    joined = Predictions.joined(list(parts.values()))
+    joined = ClassPredictions.joined(list(parts.values()))
     known = trial.ended.confusion if trial.ended else []
     if known and known != confusion_matrix(joined, classes):
         wrong.append("the confusion matrix differs")

@@ -16,11 +16,11 @@ from search.export.folder import Code, ModelFolder
 from search.export.predict import class_values, open_model
 from search.tasks.classification import (
     SCORES,
-    Predictions,
+    ClassPredictions,
     classification_report,
     confusion_matrix,
+    cross_entropy,
     macro_f1,
-    score,
 )
 from tracking.history import History, TrialHistory
 from tracking.home import CARD, METRICS
@@ -53,15 +53,14 @@ def open_test_set(
     inputs = labels.encoder.encode(samples)
     values = class_values(model, inputs, labels)
     true_classes = np.asarray(truth)
-    scores = score(values, true_classes)
-    predictions = Predictions.of(values, true_classes)
+    predictions = ClassPredictions.of(values, true_classes)
     return TestSetOpened(
         at=time.time(),
         trial=trial.number,
         by=by,
         model_sha256=folder.model_sha256(),
-        accuracy=scores.accuracy,
-        loss=None if labels.outputs == SCORES else scores.loss,
+        accuracy=float((values.argmax(axis=1) == true_classes).mean()),
+        loss=None if labels.outputs == SCORES else cross_entropy(values, true_classes),
         macro_f1=macro_f1(predictions, len(labels.classes)),
         confusion=confusion_matrix(predictions, len(labels.classes)),
         report=classification_report(predictions, labels.classes),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from search.data.folds import CONFIRMATIONS, Folds
 from search.errors import DataError
 from search.tasks.classification import (
-    Predictions,
+    ClassPredictions,
     classification_report,
     confusion_matrix,
     macro_f1,
@@ -50,7 +50,7 @@ class OutOfFold:
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
 
-    def of(self, ended: FoldEnded) -> Predictions:
+    def of(self, ended: FoldEnded) -> ClassPredictions:
         """Read a fold's predictions.
 
         Raises:
@@ -60,7 +60,7 @@ class OutOfFold:
         if place >= len(folds):
             folds, place = self._confirmation_folds, place - len(folds)
         labels = self.labels[folds.validation[place]]
-        return Predictions.load(self.folder.root / ended.predictions, labels=labels)
+        return ClassPredictions.load(self.folder.root / ended.predictions, targets=labels)
 
     def fault(self, ended: FoldEnded) -> str:
         """Return why a fold's predictions cannot be used; empty where they can."""
@@ -196,17 +196,17 @@ class TrialEnds:
     def _classes(self) -> tuple[str, ...]:
         return () if self.out_of_fold is None else self.out_of_fold.classes
 
-    def _joined(self, folds: Mapping[int, FoldEnded]) -> Predictions | None:
+    def _joined(self, folds: Mapping[int, FoldEnded]) -> ClassPredictions | None:
         """Return all predictions; None without any, or where some cannot be used."""
         if self.out_of_fold is None or not folds:
             return None
         try:
-            return Predictions.joined([self.out_of_fold.of(ended) for ended in folds.values()])
+            return ClassPredictions.joined([self.out_of_fold.of(ended) for ended in folds.values()])
         except DataError:
             return None
 
     def _scores(
-        self, trial: TrialHistory, folds: Mapping[int, FoldEnded], joined: Predictions | None
+        self, trial: TrialHistory, folds: Mapping[int, FoldEnded], joined: ClassPredictions | None
     ) -> dict[str, float]:
         if joined is None and self.out_of_fold is not None:
             raise DataError(f"predictions of trial {trial.number} went missing while it ended")

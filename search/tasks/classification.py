@@ -1,18 +1,16 @@
-"""What the numbers a model gives for a sample are, and the scores that come of predictions."""
+"""One class of two or more: what a model's numbers for a sample are, and how good they are."""
 
-import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from search.data.arrays import Array
 from search.errors import DataError
-from tracking.files import make_folder, whole_file
+from search.tasks.base import CLASSIFICATION, Array, Metric, Predictions, Task
+from tracking.records import Json
 
 if TYPE_CHECKING:
     import keras
@@ -239,36 +237,12 @@ def _shares(values: Array) -> Array:
     return np.where(sums > 0, values / np.where(sums > 0, sums, 1), equal)
 
 
-_ARRAYS = ("labels", "predicted", "confidence", "truth")
-# All that NumPy raises for a file that is no archive, or a broken one.
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    TypeError,
-    KeyError,
-    EOFError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 _SMALLEST = 1e-7  # Keras's own clip, so that losses compare with Keras's
 
 
 @dataclass(frozen=True)
-class Scores:
-    """How well probabilities fit labels.
-
-    Attributes:
-        accuracy: fraction of samples whose likeliest class is the true one.
-        loss: mean cross-entropy, nats; or the model's own, where its outputs are no probabilities.
-    """
-
-    accuracy: float
-    loss: float
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """What a model said of some samples, in the form that is kept on disk.
+class ClassPredictions(Predictions):
+    """Which class a model named for each sample.
 
     Attributes:
         labels: true classes, int64 `(n,)`.
@@ -284,65 +258,27 @@ class Predictions:
     truth: Array
 
     @classmethod
-    def of(cls, values: Array, labels: Array) -> "Predictions":
+    def of(cls, values: Array, labels: Array) -> "ClassPredictions":
         """Return the predictions in probabilities or scores of shape `(n, classes)`."""
         predicted = values.argmax(axis=1)
         rows = np.arange(len(labels))
         return cls(labels, predicted, values[rows, predicted], values[rows, labels])
 
-    @classmethod
-    def joined(cls, parts: "list[Predictions]") -> "Predictions":
-        """Return the predictions of all parts, one after another."""
-        return cls(
-            np.concatenate([part.labels for part in parts]),
-            np.concatenate([part.predicted for part in parts]),
-            np.concatenate([part.confidence for part in parts]),
-            np.concatenate([part.truth for part in parts]),
-        )
+    @property
+    def targets(self) -> Array:
+        return self.labels
 
-    def save(self, path: Path) -> None:
-        """Write to an `.npz` file, whole or not at all."""
-        make_folder(path.parent)
-        with whole_file(path) as file:
-            np.savez(
-                file,
-                labels=self.labels,
-                predicted=self.predicted,
-                confidence=self.confidence,
-                truth=self.truth,
-            )
-
-    @classmethod
-    def load(cls, path: Path, *, labels: Array | None = None) -> "Predictions":
-        """Read what `save` wrote.
-
-        Args:
-            path: the file; it is closed again even if it is broken.
-            labels: true classes of the samples it should be of, int64 `(n,)`; None if not known.
-
-        Raises:
-            DataError: it is missing, damaged, or of other samples.
-        """
-        try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                found = cls(*(arrays[name] for name in _ARRAYS))
-            fault = found._fault()
-        except FileNotFoundError as error:
-            raise DataError(f"the predictions in {path} are missing") from error
-        except _UNREADABLE as error:
-            raise DataError(f"the predictions in {path} cannot be read ({error})") from error
-        if labels is not None and not fault and not np.array_equal(found.labels, labels):
-            fault = f"they are of other samples than the fold's {len(labels):,}"
-        if fault:
-            raise DataError(f"the predictions in {path} cannot be used: {fault}")
-        return found
+    @property
+    def errors(self) -> Array:
+        """1 for each wrong prediction, 0 for each right one, float64 `(n,)`."""
+        return np.not_equal(self.labels, self.predicted).astype(np.float64)
 
     @property
     def right(self) -> Array:
         """For each sample whether the prediction is right, bool `(n,)`."""
         return np.equal(self.labels, self.predicted)
 
-    def _fault(self) -> str:
+    def fault(self) -> str:
         classes, shares = (self.labels, self.predicted), (self.confidence, self.truth)
         if any(array.shape != (len(self.labels),) for array in (*classes, *shares)):
             return "there is not one prediction a sample"
@@ -351,35 +287,119 @@ class Predictions:
         return ""
 
 
-def score(probabilities: Array, labels: Array, weights: Array | None = None) -> Scores:
-    """Return the scores of probabilities `(n, classes)` against labels `(n,)`.
+@dataclass(frozen=True)
+class Classification(Task):
+    """One class for each sample; targets are class numbers from 0, int64 `(n,)`."""
 
-    Weights `(n,)` count in the loss: it is their mean product with each sample's, as in Keras.
+    name: ClassVar[str] = CLASSIFICATION
+    objective: ClassVar[str] = "cv_accuracy"
+    scored: ClassVar[tuple[str, ...]] = ("accuracy", "macro_f1")
+    activation: ClassVar[str] = "softmax"
+
+    @property
+    def predictions(self) -> type[ClassPredictions]:
+        return ClassPredictions
+
+    def check(self, targets: Array, what: str) -> None:
+        classes = len(self.names)
+        if targets.ndim != 1 or targets.dtype.kind not in "iu":
+            raise DataError(
+                f"{what} must be whole numbers of shape (n,); got {targets.dtype} {targets.shape}"
+            )
+        wrong = np.flatnonzero((targets < 0) | (targets >= classes))
+        if len(wrong):
+            raise DataError(
+                f"{what} must be within 0..{classes - 1}; number {wrong[0] + 1:,} is"
+                f" {targets[wrong[0]]}, and {len(wrong):,} in all are outside."
+                " The file is damaged or belongs to another dataset: get it again."
+            )
+
+    def strata(self, targets: Array, parts: int) -> NDArray[np.int64]:
+        return np.asarray(targets, np.int64)
+
+    def predicted(self, values: Array, targets: Array) -> ClassPredictions:
+        return ClassPredictions.of(values, targets)
+
+    def metric(self, name: str) -> Metric | None:
+        known: dict[str, Metric] = {"accuracy": _Accuracy(), "macro_f1": _MacroF1()}
+        return known.get(name)
+
+    def report(self, predictions: ClassPredictions, weights: Array | None = None) -> Json:
+        return classification_report(predictions, self.names, weights)
+
+    def confusion(self, predictions: ClassPredictions) -> list[list[int]]:
+        return confusion_matrix(predictions, len(self.names))
+
+
+class _Accuracy(Metric):
+    name, larger = "accuracy", True
+    meaning = "fraction of samples whose likeliest class is the true one"
+
+    def of(
+        self,
+        values: Array,
+        targets: Array,
+        weights: Array | None = None,
+        *,
+        are_probabilities: bool = True,
+    ) -> float:
+        right = values.argmax(axis=1) == targets
+        return float(np.average(right, weights=weights))
+
+
+class _MacroF1(Metric):
+    name, larger = "macro_f1", True
+    meaning = "unweighted mean of the classes' F1"
+
+    def of(
+        self,
+        values: Array,
+        targets: Array,
+        weights: Array | None = None,
+        *,
+        are_probabilities: bool = True,
+    ) -> float:
+        return macro_f1(ClassPredictions.of(values, targets), values.shape[1], weights)
+
+
+def cross_entropy(probabilities: Array, labels: Array, weights: Array | None = None) -> float:
+    """Return the mean cross-entropy, nats, of probabilities `(n, classes)` and labels `(n,)`.
+
+    Of weights `(n,)` it is the mean product with each sample's, as in Keras.
     """
     truth = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     losses = -np.log(np.clip(truth, _SMALLEST, 1.0))
-    return Scores(
-        accuracy=float((probabilities.argmax(axis=1) == labels).mean()),
-        loss=float((losses if weights is None else losses * weights).mean()),
-    )
+    return float((losses if weights is None else losses * weights).mean())
 
 
-def confusion_matrix(predictions: Predictions, classes: int) -> list[list[int]]:
+def confusion_matrix(predictions: ClassPredictions, classes: int) -> list[list[int]]:
     """Return counts: rows are true classes, columns predicted ones."""
-    pairs = predictions.labels * classes + predictions.predicted
-    counts = np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
-    matrix: list[list[int]] = counts.tolist()
+    matrix: list[list[int]] = _pairs(predictions, classes, None).astype(np.int64).tolist()
     return matrix
 
 
-def macro_f1(predictions: Predictions, classes: int) -> float:
-    """Return the unweighted mean of the classes' F1; a class nobody predicts counts as 0."""
-    matrix = np.array(confusion_matrix(predictions, classes), dtype=np.float64)
+def macro_f1(predictions: ClassPredictions, classes: int, weights: Array | None = None) -> float:
+    """Return the unweighted mean of the classes' F1; a class nobody predicts counts as 0.
+
+    Args:
+        predictions: of all samples.
+        classes: their number.
+        weights: `(n,)`, by which samples count; None if all count the same.
+    """
+    matrix = _pairs(predictions, classes, weights)
     hits, sums = np.diag(matrix), matrix.sum(axis=0) + matrix.sum(axis=1)
-    return float(np.where(sums > 0, 2 * hits / np.maximum(sums, 1), 0.0).mean())
+    return float(np.where(sums > 0, 2 * hits / np.where(sums > 0, sums, 1), 0.0).mean())
 
 
-def classification_report(predictions: Predictions, classes: tuple[str, ...]) -> dict[str, Any]:
+def _pairs(predictions: ClassPredictions, classes: int, weights: Array | None) -> Array:
+    pairs = predictions.labels * classes + predictions.predicted
+    counts = np.bincount(pairs, weights=weights, minlength=classes * classes)
+    return counts.astype(np.float64).reshape(classes, classes)
+
+
+def classification_report(
+    predictions: ClassPredictions, classes: tuple[str, ...], weights: Array | None = None
+) -> dict[str, Any]:
     """Return scikit-learn's report: precision, recall, F1 and support by class, and averages."""
     from sklearn.metrics import classification_report as report
 
@@ -388,6 +408,7 @@ def classification_report(predictions: Predictions, classes: tuple[str, ...]) ->
         predictions.predicted,
         labels=list(range(len(classes))),
         target_names=list(classes),
+        sample_weight=weights,
         output_dict=True,
         zero_division=0.0,
     )

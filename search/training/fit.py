@@ -14,12 +14,12 @@ from search.data.arrays import Array
 from search.data.folds import inner_part
 from search.data.pictures import background
 from search.seeds import derive
-from search.tasks.classification import Outputs, Scores, are_probabilities, output_units
+from search.tasks.classification import Outputs, are_probabilities, output_units
 from search.training.batches import Augmentation, Part, lengths_of, shuffled, spread
 from search.training.compiling import compile_model
 from search.training.program import Program, Programs
 from search.training.streaming import picked, resident, some_of
-from search.training.targets import Targets
+from search.training.targets import Scores, Targets
 from spaces import Params
 
 INNER_FRACTION = 0.1

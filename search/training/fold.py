@@ -16,7 +16,7 @@ from search.data.inputs import Encoder
 from search.errors import machine_cause, own_files
 from search.executors.protocol import FoldTask, Probe, ProbeResult, Verdict
 from search.seeds import derive
-from search.tasks.classification import Predictions, are_probabilities, macro_f1, output_units
+from search.tasks.classification import ClassPredictions, are_probabilities, macro_f1, output_units
 from search.training.batches import Batches, Part, lengths_of, shuffled, spread
 from search.training.building import Built
 from search.training.compiling import compile_model
@@ -135,7 +135,7 @@ class _Fold:
         def on_epoch(epoch: Epoch) -> None:
             metrics = dict(epoch.metrics)
             if "macro_f1" in data.objectives and epoch.values is not None:
-                predictions = Predictions.of(epoch.values, validation.own_labels)
+                predictions = ClassPredictions.of(epoch.values, validation.own_labels)
                 metrics["val_macro_f1"] = macro_f1(predictions, len(data.classes))
             self._send(
                 EpochEnded(
@@ -168,7 +168,7 @@ class _Fold:
         values, scores = fitted.chosen.values, fitted.chosen.scores
         if values is None or scores is None:
             raise RuntimeError("a fold was trained without its validation part")
-        predictions, folder = Predictions.of(values, labels), self._data.folder
+        predictions, folder = ClassPredictions.of(values, labels), self._data.folder
         path = folder.predictions(self._task.trial, self._task.fold)
         with own_files():
             predictions.save(path)

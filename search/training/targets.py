@@ -19,10 +19,9 @@ from search.tasks.classification import (
     SCORES,
     SIGMOID_LOGITS,
     Outputs,
-    Scores,
     are_probabilities,
+    cross_entropy,
     output_units,
-    score,
 )
 from spaces import cause_of
 
@@ -35,6 +34,19 @@ _ROWS = 7  # in a trial of a loss; with as many rows as classes a wrong form may
 _CLASSES = 6  # that a loss is tried on, at most
 _MARGIN, _NEAR = 0.75, 0.25  # how far from 0, and how near to 0 and 1, outputs satisfy a loss
 _GRID = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 4.0, 8.0, 16.0)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How well outputs fit labels.
+
+    Attributes:
+        accuracy: fraction of samples whose likeliest class is the true one.
+        loss: mean cross-entropy, nats; or the model's own, where its outputs are no probabilities.
+    """
+
+    accuracy: float
+    loss: float
 
 
 @dataclass(frozen=True)
@@ -93,15 +105,17 @@ class Targets:
     ) -> tuple[Array, Scores]:
         """Return a model's outputs `(n, units)` as values a class, and their scores.
 
-        Weights `(n,)` count in the loss, as in Keras's `validation_data=(x, y, weights)`, and not
-        in the accuracy. The loss is the cross-entropy of the probabilities, or the model's own
-        where outputs are no probabilities; NaN where it has none.
+        Weights `(n,)` count in the loss as in Keras's `validation_data=(x, y, weights)`, in the
+        accuracy as in scikit-learn's. The loss is the cross-entropy of the probabilities, or the
+        model's own where outputs are no probabilities; NaN where it has none.
         """
         values = self.outputs.values(outputs)
+        right = values.argmax(axis=1) == labels
+        accuracy = float(np.average(right, weights=weights))
         if self.outputs.meaning != SCORES:
-            return values, score(values, labels, weights)
+            return values, Scores(accuracy, cross_entropy(values, labels, weights))
         loss = math.nan if self.loss is None else self.loss(self.encode(labels), outputs, weights)
-        return values, Scores(float((values.argmax(axis=1) == labels).mean()), loss)
+        return values, Scores(accuracy, loss)
 
     def training_accuracy(self, model: keras.Model) -> str | None:
         """Return which of a model's metrics is its accuracy; None where it has no such metric.
@@ -381,7 +395,7 @@ def _is_cross_entropy(loss: Loss, form: str, units: int, *, logits: bool) -> boo
     classes = max(units, 2)
 
     def known(labels: Array, outputs: Array) -> float:
-        return score(Outputs(LOGITS, classes).values(outputs), labels).loss
+        return cross_entropy(Outputs(LOGITS, classes).values(outputs), labels)
 
     def given(outputs: Array) -> Array:
         return outputs if logits else Outputs(LOGITS, classes).values(outputs)[:, -units:]

@@ -108,15 +108,26 @@ class DataSpec:
 
     Attributes:
         input_shape: shape of one sample of the model's input, for example `(32, 32, 1)`.
-        classes: number of classes, at least 2.
+        classes: number of classes, at least 2; 0 where no class is predicted.
         kind: `image`, `text`, `table` or `sequence`.
         vocabulary: number of tokens of a text input, padding (0) and unknown (1) included; else 0.
+        task: what is predicted: `classification`, `multi-label` or `regression`.
+        outputs: how many numbers a model gives for a sample: one for each class, each label, or
+            each number that is predicted.
+        activation: what a model ends with by default: `softmax`, `sigmoid` or `linear`.
     """
 
     input_shape: tuple[int, ...]
     classes: int
     kind: str = "image"
     vocabulary: int = 0
+    task: str = "classification"
+    outputs: int = 0
+    activation: str = "softmax"
+
+    def __post_init__(self) -> None:
+        if not self.outputs:
+            object.__setattr__(self, "outputs", self.classes)
 
 
 Identity: TypeAlias = frozenset[tuple[str, Hashable]]

@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from search.data.folds import Folds
-from search.tasks.classification import Predictions
+from search.tasks.classification import ClassPredictions
 from tracking.home import Home
 
 pytestmark = pytest.mark.slow
@@ -142,7 +142,7 @@ def test_repeated_folds_score_every_sample_repeatedly(user):
     more = ("--split", "repeated:2", "--folds", "3", "--epochs", "5")
     trial, _ = run(user, "again", "again.csv", *more)
     folds, home = folds_of(user, "again"), Home(user.folder / "mlruns").study("again")
-    parts = [Predictions.load(home.predictions(0, fold)) for fold in range(1, 7)]
+    parts = [ClassPredictions.load(home.predictions(0, fold)) for fold in range(1, 7)]
     _, y = trained_rows(user, "again", path, ["a", "b"])
     true = np.concatenate([y[part] for part in folds.validation])
     guessed = np.concatenate([part.predicted for part in parts])

@@ -108,7 +108,7 @@ def _encode(name: str, state: Json, at: int) -> str:
 
 
 def _best_trials(study: StudyStarted, confirmed: bool) -> Json:
-    objectives = [objective.name for objective in objectives_of(study.settings)]
+    objectives = [objective.name for objective in objectives_of(study)]
     # The best by its confirmation need not stand first.
     confirmation_folds = [*_metrics([confirmed_name(objectives[0])]), _BEST] if confirmed else []
     front = [_FRONT] if len(objectives) > 1 else []
@@ -142,12 +142,12 @@ def _width(column: str) -> int:
 
 
 def _compare(study: StudyStarted) -> Json:
-    scores = [objective.name for objective in objectives_of(study.settings)]
+    scores = [objective.name for objective in objectives_of(study)]
     return _state(study, [_STATE, *_metrics(scores)]) | _compare_charts(study)
 
 
 def _state(study: StudyStarted, columns: Sequence[str]) -> Json:
-    first = objectives_of(study.settings)[0]
+    first = objectives_of(study)[0]
     return {
         "searchFilter": _TRIALS,
         "orderByKey": f"metrics.`{first.name}`",
@@ -165,7 +165,7 @@ def _state(study: StudyStarted, columns: Sequence[str]) -> Json:
 
 def _compare_charts(study: StudyStarted) -> Json:
     """Return what the page's state says of charts and their sections."""
-    objectives = objectives_of(study.settings)
+    objectives = objectives_of(study)
     lines = dict.fromkeys([objectives[0].epoch, "val_accuracy", "val_loss"])
     # What trials did comes first: it says something from the first trial on, pruned ones included.
     charts = [
@@ -231,7 +231,7 @@ def _parallel_coordinates(study: StudyStarted) -> list[Json]:
     A trial without one of a chart's parameters is not drawn on it. The last of the metrics gives
     the lines their colours: the first objective.
     """
-    metrics = [objective.name for objective in objectives_of(study.settings)][::-1]
+    metrics = [objective.name for objective in objectives_of(study)][::-1]
     everywhere = _searched(study, conditional=False)
     everything = _searched(study, conditional=True)
     charts = [_parallel("parameters", _SETTINGS, everywhere, metrics)] if everywhere else []

@@ -34,7 +34,7 @@ from search.analysis.comparison.statistics import (
 )
 from search.data.splits import STRATIFIED, Split
 from search.errors import DataError, SettingsError
-from search.tasks.classification import Predictions
+from search.tasks.classification import ClassPredictions
 from tracking.objectives import DEFAULT, OBJECTIVES
 from tracking.records import FoldEnded
 
@@ -43,14 +43,14 @@ DIFFERENCE, RANKS, NUMBERS = "difference.png", "critical_difference.png", "compa
 
 def readable_answers(
     contenders: Sequence[Contender],
-) -> tuple[list[Predictions | None], list[str]]:
+) -> tuple[list[ClassPredictions | None], list[str]]:
     """Return each contender's predictions, and a sentence for each without usable predictions.
 
-    Predictions of contenders that share folds are for the same samples in the same order.
+    ClassPredictions of contenders that share folds are for the same samples in the same order.
     """
-    answers: list[Predictions | None] = []
+    answers: list[ClassPredictions | None] = []
     missing = []
-    first: dict[tuple[str, str], tuple[str, Predictions]] = {}
+    first: dict[tuple[str, str], tuple[str, ClassPredictions]] = {}
     for contender in contenders:
         try:
             found = out_of_fold(contender)
@@ -65,7 +65,7 @@ def readable_answers(
     return answers, missing
 
 
-def out_of_fold(contender: Contender) -> Predictions:
+def out_of_fold(contender: Contender) -> ClassPredictions:
     """Return the predictions of the study's folds: each sample once, in the folds' order.
 
     Of repeated folds, these are the first that validate all samples.
@@ -77,9 +77,9 @@ def out_of_fold(contender: Contender) -> Predictions:
     repeats = Split.parse(start.settings.get("split") or STRATIFIED).repeats
     if start.split.get("repeats", 1) > repeats:
         raise DataError("its folds validate some samples more than once")
-    return Predictions.joined(
+    return ClassPredictions.joined(
         [
-            Predictions.load(contender.folder.predictions(number, fold))
+            ClassPredictions.load(contender.folder.predictions(number, fold))
             for fold in contender.trial.finished_folds()
             if fold <= start.folds // repeats
         ]
@@ -202,7 +202,7 @@ def _on_shared_folds(contenders: Sequence[Contender], *, confirmed: bool) -> lis
 def _pairs(
     contenders: Sequence[Contender],
     entries: Sequence[Entry],
-    answers: Sequence[Predictions | None],
+    answers: Sequence[ClassPredictions | None],
     level: float,
     *,
     confirmed: bool,
@@ -261,7 +261,10 @@ def _difference(
 
 
 def _mcnemar(
-    one: Contender, other: Contender, first: Predictions | None, second: Predictions | None
+    one: Contender,
+    other: Contender,
+    first: ClassPredictions | None,
+    second: ClassPredictions | None,
 ) -> McNemar | None:
     if first is None or second is None:
         return None

@@ -106,7 +106,7 @@ def _on_left_out(contenders: Sequence[Contender]) -> str:
 
 
 def _on_objectives(contenders: Sequence[Contender]) -> str:
-    first = {c.start.study: objectives_of(c.start.settings)[0].name for c in contenders}
+    first = {c.start.study: objectives_of(c.start)[0].name for c in contenders}
     others = {study: name for study, name in first.items() if name != DEFAULT}
     if not others:
         return ""

@@ -31,7 +31,7 @@ from search.data.inputs import columns_of
 from search.data.pictures import draw_sequence
 from search.data.reading import Column, began_with
 from search.errors import DataError, FoldwiseError
-from search.tasks.classification import SCORES, Predictions
+from search.tasks.classification import SCORES, ClassPredictions
 from tracking.history import TrialHistory
 from tracking.home import StudyFolder
 from tracking.records import StudyStarted
@@ -308,23 +308,23 @@ def most_confidently_wrong(
 
 def _out_of_fold(
     trial: TrialHistory, folder: StudyFolder, classes: int
-) -> tuple[Predictions, NDArray[np.int64]]:
+) -> tuple[ClassPredictions, NDArray[np.int64]]:
     """Return a trial's predictions on all validation parts, and the indices of their samples."""
     folds = Folds.load(folder.folds)
     parts, indices = [], []
     for fold in trial.finished_folds():
         path = folder.predictions(trial.number, fold)
-        part = Predictions.load(path)
+        part = ClassPredictions.load(path)
         if fold > len(folds) or not _fits(part, len(folds.validation[fold - 1]), classes):
             raise DataError(f"{path} does not fit the study's folds")
         parts.append(part)
         indices.append(folds.validation[fold - 1])
     if not parts:
         raise DataError("the trial has no finished fold")
-    return Predictions.joined(parts), np.concatenate(indices)
+    return ClassPredictions.joined(parts), np.concatenate(indices)
 
 
-def _fits(part: Predictions, samples: int, classes: int) -> bool:
+def _fits(part: ClassPredictions, samples: int, classes: int) -> bool:
     highest = max(part.labels.max(initial=0), part.predicted.max(initial=0))
     return len(part.labels) == samples and bool(highest < classes)
 

@@ -18,7 +18,7 @@ from search.study.budget import Budget
 from search.study.drivers import make_driver
 from search.study.loop import Study
 from search.study.pruners import NoPruner
-from search.tasks.classification import Predictions
+from search.tasks.classification import ClassPredictions
 from search.tracker import Tracker
 from spaces import Int
 from tests.fakes import ScriptedExecutor, toy_space
@@ -427,7 +427,7 @@ def toy(ward):
     ward.folder.journal.write_bytes(encode(start))
     go_on(ward.folder, 6)
     for trial, fold in itertools.product(range(6), range(1, 4)):
-        whole = Predictions.of(np.eye(3), np.arange(3))
+        whole = ClassPredictions.of(np.eye(3), np.arange(3))
         whole.save(ward.folder.predictions(trial, fold))
     return ward
 
@@ -528,8 +528,8 @@ def test_predictions_for_other_samples_than_the_folds_are_to_be_made_anew(ward):
     ward.add(study)
     folds.save(ward.folder.folds)
     assert ward.find("predictions") == []
-    short = Predictions.load(ward.folder.predictions(1, 2))
-    Predictions.of(np.eye(3)[short.labels[:-1]], short.labels[:-1]).save(
+    short = ClassPredictions.load(ward.folder.predictions(1, 2))
+    ClassPredictions.of(np.eye(3)[short.labels[:-1]], short.labels[:-1]).save(
         ward.folder.predictions(1, 2)
     )
     finding = ward.find("predictions")[0]

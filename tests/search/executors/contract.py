@@ -7,7 +7,7 @@ from search.data.folds import Folds
 from search.data.splits import make_folds
 from search.executors import Executor
 from search.executors.protocol import GO_ON, HALT, FoldTask, Verdict, Work
-from search.tasks.classification import Predictions, macro_f1
+from search.tasks.classification import ClassPredictions, macro_f1
 from spaces import get_space
 from tracking.home import Home, StudyFolder
 from tracking.records import (
@@ -90,7 +90,7 @@ class TestExecutorContract:
             ended.macro_f1,
         )
         _, folder = study
-        predictions = Predictions.load(folder.root / ended.predictions)
+        predictions = ClassPredictions.load(folder.root / ended.predictions)
         assert predictions.right.mean() == ended.accuracy
         assert macro_f1(predictions, 10) == ended.macro_f1
 
@@ -119,7 +119,7 @@ class TestExecutorContract:
         dataset = load("digits", home=Path(folder.root).parent.parent)
         labels = dataset.train_labels[Folds.load(folder.confirmation_folds).validation[1]]
         ended = recorder.records[-1]
-        found = Predictions.load(folder.root / ended.predictions, labels=labels)
+        found = ClassPredictions.load(folder.root / ended.predictions, targets=labels)
         assert found.right.mean() == ended.accuracy
 
     def test_a_fold_told_to_stop_breaks_off_without_an_outcome(self, executor):

@@ -10,7 +10,7 @@ from search.data.inputs import make_inputs
 from search.data.splits import make_folds
 from search.errors import SettingsError
 from search.export.refit import Final, check_folds
-from search.tasks.classification import Predictions
+from search.tasks.classification import ClassPredictions
 from spaces import get_space
 from tracking.home import StudyFolder
 from tracking.records import FoldEnded
@@ -107,7 +107,7 @@ def searched(final, tmp_path_factory):
     for fold in (1, 2):
         train_fold(data, FoldTask(0, dict(final.params), fold), keep)
     folds = [record for record in records if isinstance(record, FoldEnded)]
-    return [Predictions.load(data.folder.root / fold.predictions) for fold in folds]
+    return [ClassPredictions.load(data.folder.root / fold.predictions) for fold in folds]
 
 
 def test_an_ensemble_holds_the_very_models_of_the_search(final, searched, tmp_path):

@@ -6,7 +6,7 @@ from sklearn.metrics import classification_report, confusion_matrix, f1_score
 
 from search.data.splits import make_folds
 from search.study.trial_end import Ending, OutOfFold, Spent, TrialEnds
-from search.tasks.classification import Predictions
+from search.tasks.classification import ClassPredictions
 from tests.studies import GivenValues
 from tracking.home import StudyFolder
 from tracking.records import EpochEnded, FoldEnded, FoldStarted
@@ -35,7 +35,7 @@ class Scored(GivenValues):
     def scored_fold(self, fold: int, **fields: object) -> None:
         labels = LABELS[FOLDS.validation[fold - 1]]
         shares = self.source.dirichlet((1, 1, 1), len(labels)) + np.eye(3)[labels] / 2
-        made = Predictions.of(shares, labels)
+        made = ClassPredictions.of(shares, labels)
         path = self.folder.predictions(0, fold)
         made.save(path)
         self.predicted[fold] = made.predicted

@@ -5,11 +5,12 @@ import pytest
 
 from search.errors import DataError
 from search.tasks.classification import (
-    Predictions,
+    Classification,
+    ClassPredictions,
     classification_report,
     confusion_matrix,
+    cross_entropy,
     macro_f1,
-    score,
 )
 
 PROBABILITIES = np.array(
@@ -19,13 +20,14 @@ LABELS = np.array([0, 1, 1, 2])
 
 
 def test_accuracy_and_loss_are_those_of_the_definition():
-    scores = score(PROBABILITIES, LABELS)
-    assert scores.accuracy == 0.75
-    assert scores.loss == pytest.approx(-np.log([0.7, 0.8, 0.3, 1.0]).mean(), rel=1e-6)
+    assert Classification(("a", "b", "c")).metric("accuracy").of(PROBABILITIES, LABELS) == 0.75
+    assert cross_entropy(PROBABILITIES, LABELS) == pytest.approx(
+        -np.log([0.7, 0.8, 0.3, 1.0]).mean(), rel=1e-6
+    )
 
 
 def test_a_certain_and_wrong_answer_has_a_finite_loss():
-    assert score(np.array([[1.0, 0.0]]), np.array([1])).loss == pytest.approx(16.118, abs=1e-3)
+    assert cross_entropy(np.array([[1.0, 0.0]]), np.array([1])) == pytest.approx(16.118, abs=1e-3)
 
 
 def test_scores_agree_with_scikit_learn():
@@ -34,28 +36,28 @@ def test_scores_agree_with_scikit_learn():
     random = np.random.default_rng(0)
     probabilities = random.dirichlet(np.ones(5), size=200)
     labels = random.integers(0, 5, 200)
-    predictions = Predictions.of(probabilities, labels)
+    predictions = ClassPredictions.of(probabilities, labels)
     assert confusion_matrix(predictions, 5) == (
         metrics.confusion_matrix(labels, predictions.predicted).tolist()
     )
     expected = metrics.f1_score(labels, predictions.predicted, average="macro")
     assert macro_f1(predictions, 5) == pytest.approx(expected)
-    assert score(probabilities, labels).loss == pytest.approx(
+    assert cross_entropy(probabilities, labels) == pytest.approx(
         metrics.log_loss(labels, probabilities)
     )
 
 
 def test_a_class_that_is_never_predicted_counts_as_zero():
-    predictions = Predictions.of(np.array([[0.9, 0.1], [0.8, 0.2]]), np.array([0, 1]))
+    predictions = ClassPredictions.of(np.array([[0.9, 0.1], [0.8, 0.2]]), np.array([0, 1]))
     assert macro_f1(predictions, 2) == pytest.approx((2 / 3) / 2)
     assert classification_report(predictions, ("a", "b"))["b"]["f1-score"] == 0.0
 
 
 def test_predictions_come_back_from_disk_and_join_in_order(tmp_path):
-    predictions = Predictions.of(PROBABILITIES, LABELS)
+    predictions = ClassPredictions.of(PROBABILITIES, LABELS)
     predictions.save(tmp_path / "deep" / "fold.npz")
-    loaded = Predictions.load(tmp_path / "deep" / "fold.npz")
-    joined = Predictions.joined([loaded, predictions])
+    loaded = ClassPredictions.load(tmp_path / "deep" / "fold.npz")
+    joined = ClassPredictions.joined([loaded, predictions])
     assert joined.labels.tolist() == [*LABELS, *LABELS]
     assert joined.confidence[:4] == pytest.approx([0.7, 0.8, 0.6, 1.0])
     assert joined.truth[4:] == pytest.approx([0.7, 0.8, 0.3, 1.0])
@@ -81,17 +83,17 @@ ARRAYS = ("labels", "predicted", "confidence", "truth")
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=list(DAMAGES))
 def test_predictions_that_are_not_whole_are_refused_by_name(tmp_path, damage):
     path = tmp_path / "fold.npz"
-    Predictions.of(np.eye(4, dtype=np.float32), np.arange(4)).save(path)
-    assert len(Predictions.load(path).labels) == 4
+    ClassPredictions.of(np.eye(4, dtype=np.float32), np.arange(4)).save(path)
+    assert len(ClassPredictions.load(path).labels) == 4
     damage(path)
     with pytest.raises(DataError, match=r"the predictions in .*fold\.npz (are|cannot)"):
-        Predictions.load(path)
+        ClassPredictions.load(path)
 
 
 def test_predictions_of_other_samples_are_refused(tmp_path):
     path = tmp_path / "fold.npz"
-    Predictions.of(np.eye(4, dtype=np.float32), np.arange(4)).save(path)
-    assert Predictions.load(path, labels=np.arange(4)).right.all()
+    ClassPredictions.of(np.eye(4, dtype=np.float32), np.arange(4)).save(path)
+    assert ClassPredictions.load(path, targets=np.arange(4)).right.all()
     for labels in (np.arange(3), np.array([0, 1, 3, 2])):
         with pytest.raises(DataError, match="of other samples than the fold's"):
-            Predictions.load(path, labels=labels)
+            ClassPredictions.load(path, targets=labels)

@@ -22,7 +22,7 @@ from search.data.inputs import ImageEncoder, make_inputs
 from search.data.reading import Column
 from search.data.splits import make_folds
 from search.executors.protocol import GO_ON, FoldTask, fits
-from search.tasks.classification import Predictions
+from search.tasks.classification import ClassPredictions
 from spaces import ImageInput, get_space
 from tracking.home import StudyFolder
 from tracking.records import EpochEnded, FoldEnded, Notice
@@ -56,7 +56,7 @@ def made(folder: Path, kind: str) -> Dataset:
 
 def trained(
     folder: Path, dataset: Dataset, space: str, params: dict[str, Any], memory: int | None
-) -> tuple[list[Any], list[Predictions], list[str]]:
+) -> tuple[list[Any], list[ClassPredictions], list[str]]:
     """Train two folds; return the epochs' metrics, the predictions, and what the user is told."""
     from search.training.building import Models
     from search.training.fold import train_fold
@@ -92,7 +92,7 @@ def trained(
     assert len(ends) == 2, records[-1]
     return (
         [record.metrics for record in records if isinstance(record, EpochEnded)],
-        [Predictions.load(folder / end.predictions) for end in ends],
+        [ClassPredictions.load(folder / end.predictions) for end in ends],
         [record.text for record in records if isinstance(record, Notice)],
     )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from search.tasks.classification import Predictions
+from search.tasks.classification import ClassPredictions
 from tests.studies import STUDY_ID, StudyBuilder
 from tracking.home import Home
 from tracking.records import FoldEnded, FoldStarted, TrialConfirmed
@@ -57,7 +57,7 @@ class Studies:
             predicted = np.where(answers, labels, (labels + 1) % 3)
             one = np.ones(len(labels), np.float32)
             path = self.home.study(name).predictions(trial, fold)
-            Predictions(labels, predicted, one, one).save(path)
+            ClassPredictions(labels, predicted, one, one).save(path)
             paths.append(path)
         return paths
 

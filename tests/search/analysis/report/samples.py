@@ -7,7 +7,7 @@ import numpy as np
 from search.data import Reading, load
 from search.data.folds import Folds
 from search.data.splits import make_folds
-from search.tasks.classification import Predictions
+from search.tasks.classification import ClassPredictions
 from tests.studies import StudyBuilder
 from tracking.home import Home
 
@@ -45,5 +45,5 @@ def study_on(
         predicted, confidence = labels.copy(), np.full(len(part), 0.7, np.float32)
         predicted[3], confidence[3] = (labels[3] + 1) % size, SURE + fold / 1000
         truth = np.where(predicted == labels, confidence, 1 - confidence).astype(np.float32)
-        Predictions(labels, predicted, confidence, truth).save(folder.predictions(0, fold))
+        ClassPredictions(labels, predicted, confidence, truth).save(folder.predictions(0, fold))
     return study

@@ -14,7 +14,7 @@ from search.executors import ClusterRequest, Executor, Limits, PerTrial, make_ex
 from search.executors.local import LocalExecutor, WorkerFailed
 from search.executors.protocol import GO_ON, HALT, FoldTask, Verdict
 from search.executors.ray.bundles import VARIABLE
-from search.tasks.classification import Predictions
+from search.tasks.classification import ClassPredictions
 from tests.faults.books import journal_faults
 from tests.faults.processes import StudyRun
 from tests.search.executors.contract import (
@@ -376,7 +376,7 @@ def test_a_machine_killed_during_a_study_costs_its_unfinished_folds_alone(machin
     states = [record.state for record in records if isinstance(record, TrialEnded)]
     assert states == ["complete"] * 5
     for trial, fold in folds:
-        assert len(Predictions.load(done.folder.predictions(trial, fold)).labels) == 200
+        assert len(ClassPredictions.load(done.folder.predictions(trial, fold)).labels) == 200
     assert done.reason == "complete"
 
 

@@ -1,0 +1,194 @@
+"""What a model is to predict: the form of its targets, and how good predictions of them are.
+
+A task is a dataset's (`Dataset.task`). It knows nothing of models: what the outputs of one mean is
+found out in `search.training.targets`, which turns them into the task's values.
+"""
+
+import zipfile
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.errors import DataError
+from tracking.files import make_folder, whole_file
+from tracking.records import Json
+
+Array: TypeAlias = NDArray[Any]
+
+CLASSIFICATION, MULTI_LABEL, REGRESSION = "classification", "multi-label", "regression"
+
+# All that NumPy raises for a file that is no archive, or a broken one.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+@dataclass(frozen=True)
+class Predictions(ABC):
+    """What a model predicted of some samples, in the form that is kept on disk.
+
+    A subclass has one array for each field, whose first axis counts the samples.
+    """
+
+    @property
+    @abstractmethod
+    def targets(self) -> Array:
+        """What was to be predicted, `(n, ...)`."""
+
+    @property
+    @abstractmethod
+    def errors(self) -> Array:
+        """How wrong each prediction is, float64 `(n,)`; 0 for a right one."""
+
+    @abstractmethod
+    def fault(self) -> str:
+        """Return why the arrays cannot be used; empty where they can."""
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Return the predictions of all parts, one after another."""
+        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
+
+    def save(self, path: Path) -> None:
+        """Write to an `.npz` file, whole or not at all."""
+        make_folder(path.parent)
+        with whole_file(path) as file:
+            np.savez(file, **{f.name: getattr(self, f.name) for f in fields(self)})
+
+    @classmethod
+    def load(cls, path: Path, *, targets: Array | None = None) -> Self:
+        """Read what `save` wrote.
+
+        Args:
+            path: the file; it is closed again even if it is broken.
+            targets: of the samples it should be of; None if not known.
+
+        Raises:
+            DataError: it is missing, damaged, or of other samples.
+        """
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                found = cls(*(arrays[f.name] for f in fields(cls)))
+            fault = found.fault()
+        except FileNotFoundError as error:
+            raise DataError(f"the predictions in {path} are missing") from error
+        except _UNREADABLE as error:
+            raise DataError(f"the predictions in {path} cannot be read ({error})") from error
+        if targets is not None and not fault and not np.array_equal(found.targets, targets):
+            fault = f"they are of other samples than the fold's {len(targets):,}"
+        if fault:
+            raise DataError(f"the predictions in {path} cannot be used: {fault}")
+        return found
+
+
+@dataclass(frozen=True)
+class Task(ABC):
+    """What is predicted of a sample.
+
+    Attributes:
+        names: of the classes, of the labels, or of the numbers that are predicted.
+    """
+
+    name: ClassVar[str]
+    objective: ClassVar[str]  # of a study that names none
+    scored: ClassVar[tuple[str, ...]]  # metrics of every fold of every study
+    activation: ClassVar[str]  # that a model of this project's own spaces ends with
+
+    names: tuple[str, ...]
+
+    @property
+    def units(self) -> int:
+        """How many numbers a model gives for a sample."""
+        return len(self.names)
+
+    @property
+    @abstractmethod
+    def predictions(self) -> type[Predictions]:
+        """The form in which predictions are kept."""
+
+    @abstractmethod
+    def check(self, targets: Array, what: str) -> None:
+        """Raise DataError unless targets have this task's form.
+
+        Args:
+            targets: `(n, ...)`.
+            what: they are called in the message.
+        """
+
+    @abstractmethod
+    def strata(self, targets: Array, parts: int) -> NDArray[np.int64]:
+        """Return numbers from 0, `(n,)`: samples with the same one are spread over all folds alike.
+
+        Args:
+            targets: `(n, ...)`.
+            parts: number of folds.
+        """
+
+    @abstractmethod
+    def predicted(self, values: Array, targets: Array) -> Predictions:
+        """Return the predictions in values as a model's outputs give them.
+
+        Args:
+            values: float `(n, units)`.
+            targets: `(n, ...)`.
+        """
+
+    @abstractmethod
+    def metric(self, name: str) -> "Metric | None":
+        """Return one of the task's own metrics; None if it has none of the name."""
+
+    @abstractmethod
+    def report(self, predictions: Any, weights: Array | None = None) -> Json:
+        """Return what is told of a trial's out-of-fold predictions, as `TrialEnded.report`."""
+
+    def confusion(self, predictions: Any) -> list[list[int]]:
+        """Return counts: rows are true classes, columns predicted ones; empty without classes."""
+        return []
+
+
+class Metric(ABC):
+    """A number that says how good predictions are.
+
+    Attributes:
+        name: as it is recorded for a fold: `roc_auc`.
+        larger: whether larger is better.
+        meaning: a phrase for people.
+    """
+
+    name: str
+    larger: bool
+    meaning: str
+
+    @abstractmethod
+    def of(
+        self,
+        values: Array,
+        targets: Array,
+        weights: Array | None = None,
+        *,
+        are_probabilities: bool = True,
+    ) -> float:
+        """Return the metric; NaN where these samples do not allow it.
+
+        Args:
+            values: float `(n, units)`, as a model's outputs give them.
+            targets: `(n, ...)`.
+            weights: `(n,)`, by which samples count; None if all count the same.
+            are_probabilities: whether values of classes are; else they are scores, of which only
+                the order counts.
+
+        Raises:
+            ValueError: the metric needs probabilities.
+        """

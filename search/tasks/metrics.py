@@ -1,0 +1,515 @@
+"""Metrics by name: the task's own, scikit-learn's scorers, Keras's metrics, a user's functions."""
+
+import difflib
+import inspect
+import re
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+
+from search.errors import SettingsError
+from search.tasks.base import CLASSIFICATION, MULTI_LABEL, REGRESSION, Array, Metric, Task
+from tracking.objectives import OBJECTIVES, Objective
+from tracking.text import listed
+
+MOST_NEAR = 5  # names that a message offers
+
+# scikit-learn's scorers that compare two ways of grouping samples, not predictions with targets.
+_CLUSTERINGS = frozenset(
+    {
+        "adjusted_mutual_info_score",
+        "adjusted_rand_score",
+        "completeness_score",
+        "fowlkes_mallows_score",
+        "homogeneity_score",
+        "mutual_info_score",
+        "normalized_mutual_info_score",
+        "rand_score",
+        "v_measure_score",
+    }
+)
+# Keras's metrics by their snake-case names, and whether larger is better.
+KERAS_METRICS = {
+    **dict.fromkeys(
+        [
+            "auc",
+            "binary_accuracy",
+            "categorical_accuracy",
+            "sparse_categorical_accuracy",
+            "top_k_categorical_accuracy",
+            "sparse_top_k_categorical_accuracy",
+            "precision",
+            "recall",
+            "f1_score",
+            "r2_score",
+            "concordance_correlation",
+            "pearson_correlation",
+            "cosine_similarity",
+        ],
+        True,
+    ),
+    **dict.fromkeys(
+        [
+            "mean_squared_error",
+            "root_mean_squared_error",
+            "mean_absolute_error",
+            "mean_absolute_percentage_error",
+            "mean_squared_logarithmic_error",
+            "log_cosh_error",
+            "kl_divergence",
+            "poisson",
+            "binary_crossentropy",
+            "categorical_crossentropy",
+            "sparse_categorical_crossentropy",
+            "hinge",
+            "squared_hinge",
+            "categorical_hinge",
+        ],
+        False,
+    ),
+}
+_OF_CLASS = ("precision", "recall", "f1", "roc_auc", "average_precision", "jaccard")
+
+
+def metric_of(text: str, task: Task, *, larger: bool | None = None) -> Metric:
+    """Return the metric of a name.
+
+    Args:
+        text: the task's own (`rmse`), a scorer of scikit-learn's (`roc_auc`), one of a class
+            (`recall@Shirt`), a metric of Keras's (`top_k_categorical_accuracy`) or
+            `FILE.py:FUNCTION`, of `y_true, y_pred` and perhaps `sample_weight`.
+        task: that it must fit.
+        larger: whether larger is better, of a function; None where its name or the library says.
+
+    Raises:
+        SettingsError: there is none of the name, it does not fit the task, or it is not known which
+            way is better.
+    """
+    own = task.metric(text)
+    if own is not None:
+        return own
+    if ":" in text:
+        return FunctionMetric.of_file(text, task, larger)
+    name, _, of_class = text.partition("@")
+    if of_class:
+        return _of_class(name, of_class, task)
+    if name in _scorers():
+        _check_fits(name, task)
+        return ScikitMetric(name, task)
+    if name in KERAS_METRICS:
+        return KerasMetric(name, task)
+    raise SettingsError(_unknown(text, task))
+
+
+def objective_of(text: str, task: Task) -> tuple[Objective, Metric | None]:
+    """Return the objective of a name, and the metric that is computed for it.
+
+    Args:
+        text: one of `tracking.objectives.OBJECTIVES`; `cv_NAME` of a metric, or a metric's name or
+            `FILE.py:FUNCTION` by itself; `val_NAME` of a metric that the models are compiled with.
+            `max:` or `min:` before it says which way is better where that is not known.
+        task: that it must fit.
+
+    Raises:
+        SettingsError: as of `metric_of`.
+    """
+    direction, _, rest = text.partition(":")
+    larger = {"max": True, "min": False}.get(direction)
+    text = text if larger is None else rest
+    known = OBJECTIVES.get(text)
+    if known is not None and (not known.fold or known.fold == "loss"):
+        return known, None
+    if known is not None and task.name == CLASSIFICATION:
+        return known, task.metric(known.fold)
+    if text.startswith("val_"):
+        return _of_model(text, larger), None
+    metric = metric_of(text.removeprefix("cv_"), task, larger=larger)
+    name = metric.name
+    objective = Objective(
+        f"cv_{name}", metric.larger, f"{metric.meaning}, mean over folds", name, f"val_{name}"
+    )
+    return objective, metric
+
+
+def _of_model(text: str, larger: bool | None) -> Objective:
+    """Return the objective of what a model was compiled with, `val_NAME`."""
+    larger = direction_of(text.removeprefix("val_")) if larger is None else larger
+    if larger is None:
+        raise SettingsError(
+            f"it must be known whether a larger {text} is better: write `max:{text}` or"
+            f" `min:{text}`"
+        )
+    meaning = f"the models' own {text.removeprefix('val_')} on validation parts, mean over folds"
+    return Objective(text, larger, meaning, text, text)
+
+
+def metric_names(task: Task) -> tuple[str, ...]:
+    """Return the names of all metrics that fit a task, its own first."""
+    scorers = (name for name in sorted(_scorers()) if _fits(name, task))
+    return (*dict.fromkeys((*task.scored, *scorers, *sorted(KERAS_METRICS))),)
+
+
+@cache
+def _scorers() -> frozenset[str]:
+    from sklearn.metrics import get_scorer_names
+
+    return frozenset(get_scorer_names()) - _CLUSTERINGS
+
+
+class _Predicted(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
+    """An estimator that has predicted already: its samples are row numbers."""
+
+    def __init__(self, values: Array | None = None) -> None:
+        self.values = values
+
+    def fit(self, X: Any, y: Any) -> "_Predicted":  # noqa: N803 # scikit-learn's names
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def _rows(self, X: Any) -> Array:  # noqa: N803
+        found: Array = np.asarray(self.values)[np.asarray(X)[:, 0]]
+        return found
+
+
+class _Numbers(RegressorMixin, _Predicted):  # type: ignore[misc]
+    def predict(self, X: Any) -> Array:  # noqa: N803
+        found = self._rows(X)
+        return found[:, 0] if found.shape[1] == 1 else found
+
+
+class _Scores(ClassifierMixin, _Predicted):  # type: ignore[misc]
+    @property
+    def classes_(self) -> Array:
+        return np.arange(np.asarray(self.values).shape[1])
+
+    def predict(self, X: Any) -> Array:  # noqa: N803
+        found: Array = self._rows(X).argmax(axis=1)
+        return found
+
+    def decision_function(self, X: Any) -> Array:  # noqa: N803
+        found = self._rows(X)
+        return found[:, 1] if found.shape[1] == 2 else found
+
+
+class _Probabilities(_Scores):
+    def predict_proba(self, X: Any) -> Array:  # noqa: N803
+        found = self._rows(X).astype(np.float64)
+        return found / found.sum(axis=1, keepdims=True)  # float32 sums to 1 but roughly
+
+
+class _Labels(ClassifierMixin, _Predicted):  # type: ignore[misc]
+    @property
+    def classes_(self) -> list[Array]:
+        return [np.arange(2)] * np.asarray(self.values).shape[1]
+
+    def predict(self, X: Any) -> Array:  # noqa: N803
+        return (self._rows(X) > 0.5).astype(np.int64)
+
+    def decision_function(self, X: Any) -> Array:  # noqa: N803
+        return self._rows(X)
+
+
+def _estimator(task: str, values: Array, *, are_probabilities: bool) -> _Predicted:
+    if task == REGRESSION:
+        return _Numbers(values)
+    if task == MULTI_LABEL:
+        return _Labels(values)
+    return _Probabilities(values) if are_probabilities else _Scores(values)
+
+
+@dataclass(frozen=True)
+class ScikitMetric(Metric):
+    """A scorer of scikit-learn's; larger is better for all of them.
+
+    Attributes:
+        name: the scorer's.
+        task: of the predictions.
+    """
+
+    name: str
+    task: Task
+    larger = True
+
+    @property
+    def meaning(self) -> str:  # type: ignore[override]
+        """A phrase for people."""
+        return f"scikit-learn's {self.name}"
+
+    def of(
+        self,
+        values: Array,
+        targets: Array,
+        weights: Array | None = None,
+        *,
+        are_probabilities: bool = True,
+    ) -> float:
+        """Return the scorer's value; weights count where it takes them."""
+        return _scored(
+            self.name, self.task.name, values, targets, weights, are_probabilities=are_probabilities
+        )
+
+
+def _scored(
+    name: str,
+    task: str,
+    values: Array,
+    targets: Array,
+    weights: Array | None,
+    *,
+    are_probabilities: bool,
+) -> float:
+    from sklearn.metrics import get_scorer
+
+    scorer = get_scorer(name)
+    estimator = _estimator(task, values, are_probabilities=are_probabilities)
+    rows = np.arange(len(targets))[:, np.newaxis]
+    true = targets[:, 0] if targets.ndim == 2 and targets.shape[1] == 1 else targets
+    given = {}
+    if weights is not None and _takes_weights(name):
+        given = {"sample_weight": np.asarray(weights, np.float64)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a class that is not predicted, and the like
+        return float(scorer(estimator, rows, true, **given))
+
+
+@cache
+def _takes_weights(name: str) -> bool:
+    from sklearn.metrics import get_scorer
+
+    parameters = inspect.signature(get_scorer(name)._score_func).parameters
+    return "sample_weight" in parameters
+
+
+def _check_fits(name: str, task: Task) -> None:
+    if not _fits(name, task):
+        raise SettingsError(
+            f"metric {name!r} of scikit-learn does not fit {task.name}"
+            f"{f' with {task.units} classes' if task.name == CLASSIFICATION else ''};"
+            f" {_near(name, task)}"
+        )
+
+
+def _fits(name: str, task: Task) -> bool:
+    """Say whether a scorer can be computed of made predictions of a task."""
+    return _computes(name, task.name, min(task.units, 3))
+
+
+@cache
+def _computes(name: str, task: str, units: int) -> bool:
+    if task != REGRESSION and _computes(name, REGRESSION, 1):
+        return False  # it would take class numbers as measurements
+    random, count = np.random.default_rng(0), 12
+    if task == CLASSIFICATION:
+        targets, values = np.arange(count) % units, random.dirichlet(np.ones(units), count)
+    elif task == MULTI_LABEL:
+        targets, values = random.integers(0, 2, (count, units)), random.random((count, units))
+    else:
+        targets, values = 1 + random.random((count, units)), 1 + random.random((count, units))
+    try:
+        _scored(name, task, values, targets, None, are_probabilities=True)
+    except Exception:  # noqa: BLE001 # a scorer may refuse in any way
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class _OfClass(Metric):
+    """A metric of one class against all others, or of one label."""
+
+    name: str
+    base: str
+    place: int
+    task: Task
+    larger = True
+
+    @property
+    def meaning(self) -> str:  # type: ignore[override]
+        return f"{self.base} of {self.task.names[self.place]}"
+
+    def of(
+        self,
+        values: Array,
+        targets: Array,
+        weights: Array | None = None,
+        *,
+        are_probabilities: bool = True,
+    ) -> float:
+        if self.task.name == MULTI_LABEL:
+            true, score = targets[:, self.place], values[:, self.place]
+            given = score > 0.5
+        else:
+            true, score = targets == self.place, values[:, self.place]
+            given = values.argmax(axis=1) == self.place
+        ranked = self.base in ("roc_auc", "average_precision")
+        second = score.astype(np.float64) if ranked else given.astype(np.float64)
+        both = np.stack([-second, second] if ranked else [1 - second, second], axis=1)
+        return _scored(
+            self.base, CLASSIFICATION, both, true.astype(np.int64), weights, are_probabilities=False
+        )
+
+
+def _of_class(name: str, of_class: str, task: Task) -> Metric:
+    if task.name == REGRESSION or name not in _OF_CLASS:
+        raise SettingsError(
+            f"a metric of one class must be one of {listed(_OF_CLASS)}, of classes or labels;"
+            f" got {name}@{of_class} for {task.name}"
+        )
+    if of_class not in task.names:
+        near = difflib.get_close_matches(of_class, task.names, MOST_NEAR, 0.5)
+        raise SettingsError(
+            f"metric {name}@{of_class} must name a class: {listed(near or task.names[:MOST_NEAR])}"
+        )
+    return _OfClass(f"{name}_{_plain(of_class)}", name, task.names.index(of_class), task)
+
+
+@dataclass(frozen=True)
+class KerasMetric(Metric):
+    """A metric of Keras's, of all samples of a validation part at once."""
+
+    name: str
+    task: Task
+
+    @property
+    def larger(self) -> bool:  # type: ignore[override]
+        """Whether larger is better."""
+        return KERAS_METRICS[self.name]
+
+    @property
+    def meaning(self) -> str:  # type: ignore[override]
+        """A phrase for people."""
+        return f"Keras's {self.name}"
+
+    def of(
+        self,
+        values: Array,
+        targets: Array,
+        weights: Array | None = None,
+        *,
+        are_probabilities: bool = True,
+    ) -> float:
+        """Return the metric; classes are given as one-hot rows, two as 0 and 1."""
+        import keras
+
+        found: Any = keras.metrics.get(_camel(self.name))
+        metric = found() if inspect.isclass(found) else found
+        true: Array = targets
+        given: Array = values
+        if self.task.name == CLASSIFICATION and not self.name.startswith("sparse_"):
+            two = values.shape[1] == 2 and not self.name.startswith(("categorical", "top_k"))
+            true = targets[:, np.newaxis] if two else np.eye(values.shape[1])[targets]
+            given = values[:, 1:] if two else values
+        metric.update_state(true, np.asarray(given, np.float32), sample_weight=weights)
+        return float(np.asarray(metric.result()).mean())
+
+
+def _camel(name: str) -> str:
+    special = {"auc": "AUC", "kl_divergence": "KLDivergence"}
+    return special.get(name) or "".join(part.capitalize() for part in name.split("_"))
+
+
+@dataclass(frozen=True)
+class FunctionMetric(Metric):
+    """A user's function of `y_true, y_pred` and perhaps `sample_weight`.
+
+    It is given class numbers or 0/1 labels or numbers as `y_true`; as `y_pred` probabilities or
+    scores `(n, classes)`, probabilities `(n, labels)`, or numbers `(n,)` or `(n, numbers)`.
+    """
+
+    name: str
+    larger: bool
+    place: str
+    task: Task
+
+    @property
+    def meaning(self) -> str:  # type: ignore[override]
+        """A phrase for people."""
+        return self.place
+
+    @classmethod
+    def of_file(cls, place: str, task: Task, larger: bool | None) -> "FunctionMetric":
+        """Return the metric of `FILE.py:FUNCTION`; the file is not run yet.
+
+        Raises:
+            SettingsError: it is not known which way is better.
+        """
+        name = place.rpartition(":")[2]
+        larger = direction_of(name) if larger is None else larger
+        if larger is None:
+            raise SettingsError(
+                f"it must be known whether a larger {name!r} is better: write `max:{place}` or"
+                f" `min:{place}`"
+            )
+        return cls(_plain(name), larger, place, task)
+
+    def of(
+        self,
+        values: Array,
+        targets: Array,
+        weights: Array | None = None,
+        *,
+        are_probabilities: bool = True,
+    ) -> float:
+        """Return what the function returns.
+
+        Raises:
+            ValueError: it is no number.
+        """
+        function = _function(self.place)
+        true, given = targets, values
+        if targets.ndim == 2 and targets.shape[1] == 1:
+            true, given = targets[:, 0], values[:, 0]
+        more = {}
+        if weights is not None and "sample_weight" in inspect.signature(function).parameters:
+            more = {"sample_weight": weights}
+        found = np.asarray(function(true, given, **more), np.float64)
+        if found.size != 1:
+            raise ValueError(f"{self.place} must return one number; it returned {found.shape}")
+        return float(found.reshape(-1)[0])
+
+
+@cache
+def _function(place: str) -> Callable[..., Any]:
+    from spaces.declaring.importing import find
+
+    found = find(place)
+    if not callable(found):
+        raise SettingsError(f"{place} must be a function of y_true and y_pred; it is not callable")
+    return found  # type: ignore[no-any-return]
+
+
+_LARGER = re.compile(r"acc|auc|precision|recall|f1|r2|iou|dice|kappa|corr|score|gain|profit")
+_SMALLER = re.compile(r"err|loss|mse|mae|rmse|mape|entropy|diverg|hinge|cost|deviance|brier|dist")
+
+
+def direction_of(name: str) -> bool | None:
+    """Return whether a larger value of what is called so is better; None where a name leaves it."""
+    plain = name.lower()
+    if plain.startswith("neg_"):
+        return True
+    larger, smaller = bool(_LARGER.search(plain)), bool(_SMALLER.search(plain))
+    return None if larger == smaller else larger
+
+
+def _plain(name: str) -> str:
+    """Return a name in the letters that MLflow takes."""
+    return re.sub(r"[^\w\-./ ]", "_", name)
+
+
+def _unknown(text: str, task: Task) -> str:
+    return f"no metric is called {text!r}; {_near(text, task)}"
+
+
+def _near(text: str, task: Task) -> str:
+    names = metric_names(task)
+    near = difflib.get_close_matches(text, names, MOST_NEAR, 0.5) or names[:MOST_NEAR]
+    return (
+        f"for {task.name} there are, among others, {listed(near)}; any scorer of scikit-learn's"
+        " that fits, a metric of Keras's, or FILE.py:FUNCTION"
+    )

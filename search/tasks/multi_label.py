@@ -1,0 +1,168 @@
+"""Labels of which a sample has any number: which of them a model gives it."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.errors import DataError
+from search.tasks.base import MULTI_LABEL, Array, Metric, Predictions, Task
+from tracking.records import Json
+
+THRESHOLD = 0.5
+
+
+@dataclass(frozen=True)
+class LabelPredictions(Predictions):
+    """How probable a model found each label of each sample.
+
+    Attributes:
+        labels: which it has, uint8 `(n, labels)`, 0 or 1.
+        probabilities: float32 `(n, labels)`.
+    """
+
+    labels: Array
+    probabilities: Array
+
+    @property
+    def targets(self) -> Array:
+        return self.labels
+
+    @property
+    def predicted(self) -> Array:
+        """The labels it is given, uint8 `(n, labels)`."""
+        return np.asarray(self.probabilities > THRESHOLD, np.uint8)
+
+    @property
+    def errors(self) -> Array:
+        """Fraction of its labels that are wrong, float64 `(n,)`."""
+        return np.not_equal(self.predicted, self.labels).mean(axis=1)
+
+    def fault(self) -> str:
+        if self.labels.ndim != 2 or self.labels.shape != self.probabilities.shape:
+            return "there is not one prediction a label"
+        if self.labels.dtype != np.uint8 or (self.labels > 1).any():
+            return "there are labels that are neither 0 nor 1"
+        return ""
+
+
+@dataclass(frozen=True)
+class MultiLabel(Task):
+    """Any number of labels for each sample; targets are uint8 `(n, labels)`, 0 or 1."""
+
+    name: ClassVar[str] = MULTI_LABEL
+    objective: ClassVar[str] = "cv_macro_f1"
+    scored: ClassVar[tuple[str, ...]] = ("macro_f1", "exact_match", "hamming_loss")
+    activation: ClassVar[str] = "sigmoid"
+
+    @property
+    def predictions(self) -> type[LabelPredictions]:
+        return LabelPredictions
+
+    def check(self, targets: Array, what: str) -> None:
+        wanted = (len(targets), len(self.names))
+        if targets.dtype != np.uint8 or targets.shape != wanted or (targets > 1).any():
+            raise DataError(
+                f"{what} must be 0 or 1 for each of {len(self.names)} labels; got {targets.dtype}"
+                f" {targets.shape}"
+            )
+
+    def strata(self, targets: Array, parts: int) -> NDArray[np.int64]:
+        """Return the set of labels of each sample; samples of rare sets, its rarest frequent label.
+
+        What comes in fewer samples than there are folds is one stratum.
+        """
+        sets, numbers = np.unique(targets, axis=0, return_inverse=True)
+        found = numbers.reshape(-1)
+        rare = np.bincount(found, minlength=len(sets))[found] < parts
+        totals = targets.sum(axis=0, dtype=np.int64)
+        order = np.argsort(totals, kind="stable")
+        order = order[totals[order] >= parts]
+        has = targets[:, order].astype(bool)
+        rarest = np.where(has.any(axis=1), has.argmax(axis=1), len(order)) + len(sets)
+        found = np.where(rare, rarest, found)
+        counts = np.bincount(found)
+        return np.asarray(np.where(counts[found] < parts, len(counts), found), np.int64)
+
+    def predicted(self, values: Array, targets: Array) -> LabelPredictions:
+        return LabelPredictions(np.asarray(targets, np.uint8), np.asarray(values, np.float32))
+
+    def metric(self, name: str) -> Metric | None:
+        return {known.name: known for known in (_MacroF1(), _ExactMatch(), _HammingLoss())}.get(
+            name
+        )
+
+    def report(self, predictions: LabelPredictions, weights: Array | None = None) -> Json:
+        """Return scikit-learn's report by label, and `confusion`: counts by label.
+
+        Counts are `[[true negatives, false positives], [false negatives, true positives]]`.
+        """
+        from sklearn.metrics import classification_report, multilabel_confusion_matrix
+
+        report: Json = classification_report(
+            predictions.labels,
+            predictions.predicted,
+            target_names=list(self.names),
+            sample_weight=weights,
+            output_dict=True,
+            zero_division=0.0,
+        )
+        counts = multilabel_confusion_matrix(predictions.labels, predictions.predicted)
+        return {
+            "report": report,
+            "confusion": {
+                name: matrix.tolist() for name, matrix in zip(self.names, counts, strict=True)
+            },
+        }
+
+
+class _MacroF1(Metric):
+    name, larger = "macro_f1", True
+    meaning = "unweighted mean of the labels' F1"
+
+    def of(
+        self,
+        values: Array,
+        targets: Array,
+        weights: Array | None = None,
+        *,
+        are_probabilities: bool = True,
+    ) -> float:
+        given, true = values > THRESHOLD, targets.astype(bool)
+        counted = np.ones(len(true)) if weights is None else np.asarray(weights, np.float64)
+        hits = counted @ (given & true)
+        sums = counted @ given.astype(np.float64) + counted @ true.astype(np.float64)
+        return float(np.where(sums > 0, 2 * hits / np.where(sums > 0, sums, 1), 0.0).mean())
+
+
+class _ExactMatch(Metric):
+    name, larger = "exact_match", True
+    meaning = "fraction of samples whose labels are all right"
+
+    def of(
+        self,
+        values: Array,
+        targets: Array,
+        weights: Array | None = None,
+        *,
+        are_probabilities: bool = True,
+    ) -> float:
+        right = ((values > THRESHOLD) == targets.astype(bool)).all(axis=1)
+        return float(np.average(right, weights=weights))
+
+
+class _HammingLoss(Metric):
+    name, larger = "hamming_loss", False
+    meaning = "fraction of labels that are wrong"
+
+    def of(
+        self,
+        values: Array,
+        targets: Array,
+        weights: Array | None = None,
+        *,
+        are_probabilities: bool = True,
+    ) -> float:
+        wrong = ((values > THRESHOLD) != targets.astype(bool)).mean(axis=1)
+        return float(np.average(wrong, weights=weights))

@@ -1,0 +1,135 @@
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from search.errors import SettingsError
+from search.tasks import Classification, MultiLabel, Regression
+from search.tasks.metrics import metric_of, objective_of
+
+TWO, THREE = Classification(("no", "yes")), Classification(("a", "b", "c"))
+LABELS, NUMBERS = MultiLabel(("red", "round")), Regression(("price",))
+RANDOM = np.random.default_rng(0)
+LABEL2, LABEL3 = RANDOM.integers(0, 2, 60), RANDOM.integers(0, 3, 60)
+P2, P3 = RANDOM.dirichlet([1, 1], 60), RANDOM.dirichlet([1, 1, 1], 60)
+WEIGHTS = RANDOM.random(60) + 0.1
+Y, F = RANDOM.normal(size=(60, 1)), RANDOM.normal(size=(60, 1))
+L, Q = RANDOM.integers(0, 2, (60, 2)).astype(np.uint8), RANDOM.random((60, 2)).astype(np.float32)
+
+EXPECTED = [
+    ("roc_auc", TWO, P2, LABEL2, metrics.roc_auc_score(LABEL2, P2[:, 1])),
+    ("average_precision", TWO, P2, LABEL2, metrics.average_precision_score(LABEL2, P2[:, 1])),
+    ("neg_log_loss", THREE, P3, LABEL3, -metrics.log_loss(LABEL3, P3)),
+    ("f1", TWO, P2, LABEL2, metrics.f1_score(LABEL2, P2.argmax(1))),
+    (
+        "balanced_accuracy",
+        THREE,
+        P3,
+        LABEL3,
+        metrics.balanced_accuracy_score(LABEL3, P3.argmax(1)),
+    ),
+    ("roc_auc_ovr", THREE, P3, LABEL3, metrics.roc_auc_score(LABEL3, P3, multi_class="ovr")),
+    ("recall@b", THREE, P3, LABEL3, metrics.recall_score(LABEL3 == 1, P3.argmax(1) == 1)),
+    ("roc_auc@c", THREE, P3, LABEL3, metrics.roc_auc_score(LABEL3 == 2, P3[:, 2])),
+    ("rmse", NUMBERS, F, Y, metrics.root_mean_squared_error(Y, F)),
+    ("mae", NUMBERS, F, Y, metrics.mean_absolute_error(Y, F)),
+    ("r2", NUMBERS, F, Y, metrics.r2_score(Y, F)),
+    (
+        "neg_median_absolute_error",
+        NUMBERS,
+        F,
+        Y,
+        -metrics.median_absolute_error(Y, F),
+    ),
+    ("macro_f1", LABELS, Q, L, metrics.f1_score(L, Q > 0.5, average="macro")),
+    ("hamming_loss", LABELS, Q, L, metrics.hamming_loss(L, Q > 0.5)),
+    ("exact_match", LABELS, Q, L, metrics.accuracy_score(L, Q > 0.5)),
+    (
+        "f1_samples",
+        LABELS,
+        Q,
+        L,
+        metrics.f1_score(L, Q > 0.5, average="samples", zero_division=0.0),
+    ),
+    ("precision@round", LABELS, Q, L, metrics.precision_score(L[:, 1], Q[:, 1] > 0.5)),
+]
+
+
+@pytest.mark.parametrize(("name", "task", "values", "targets", "expected"), EXPECTED)
+def test_a_metric_is_what_scikit_learn_computes(name, task, values, targets, expected):
+    assert metric_of(name, task).of(values, targets) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "values", "targets", "expected"),
+    [
+        ("accuracy", THREE, P3, LABEL3, "accuracy_score"),
+        ("roc_auc", TWO, P2, LABEL2, "roc_auc_score"),
+        ("rmse", NUMBERS, F, Y, "root_mean_squared_error"),
+        ("mae", NUMBERS, F, Y, "mean_absolute_error"),
+        ("r2", NUMBERS, F, Y, "r2_score"),
+        ("hamming_loss", LABELS, Q, L, "hamming_loss"),
+    ],
+)
+def test_weights_count_as_in_scikit_learn(name, task, values, targets, expected):
+    given = {"accuracy": values.argmax(1), "roc_auc": values[:, -1], "hamming_loss": Q > 0.5}
+    wanted = getattr(metrics, expected)(targets, given.get(name, values), sample_weight=WEIGHTS)
+    assert metric_of(name, task).of(values, targets, WEIGHTS) == pytest.approx(wanted, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [
+        ("r2", THREE),
+        ("neg_mean_absolute_error", TWO),
+        ("roc_auc", NUMBERS),
+        ("roc_auc", THREE),
+        ("adjusted_rand_score", TWO),
+        ("accurracy", THREE),
+        ("recall@d", THREE),
+    ],
+)
+def test_a_metric_that_does_not_fit_is_refused_with_others(name, task):
+    with pytest.raises(SettingsError) as caught:
+        metric_of(name, task)
+    assert name.partition("@")[0] in str(caught.value)
+
+
+def test_scores_that_are_no_probabilities_have_no_log_loss():
+    with pytest.raises(Exception, match="predict_proba"):
+        metric_of("neg_log_loss", TWO).of(P2, LABEL2, are_probabilities=False)
+
+
+def test_an_objective_says_which_way_is_better():
+    assert objective_of("cv_rmse", NUMBERS)[0].larger is False
+    assert objective_of("roc_auc", TWO)[0].name == "cv_roc_auc"
+    assert objective_of("val_auc", TWO)[0].larger is True
+    assert objective_of("min:val_thing", TWO)[0].larger is False
+    with pytest.raises(SettingsError, match=r"max:val_thing"):
+        objective_of("val_thing", TWO)
+
+
+def test_a_function_of_a_file_is_a_metric(tmp_path):
+    file = tmp_path / "own.py"
+    file.write_text(
+        "import numpy as np\n"
+        "def most(y_true, y_pred, sample_weight=None):\n"
+        "    return np.abs(y_true - y_pred).max()\n"
+    )
+    objective, metric = objective_of(f"min:{file}:most", NUMBERS)
+    assert objective.name == "cv_most"
+    assert metric.of(F, Y, WEIGHTS) == pytest.approx(np.abs(F - Y).max())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "task", "values", "targets"),
+    [("auc", TWO, P2, LABEL2), ("top_k_categorical_accuracy", THREE, P3, LABEL3)],
+)
+def test_a_metric_of_keras_is_what_keras_computes(name, task, values, targets):
+    import keras
+
+    metric = keras.metrics.AUC() if name == "auc" else keras.metrics.TopKCategoricalAccuracy()
+    true = targets[:, None] if name == "auc" else np.eye(3)[targets]
+    given = (values[:, 1:] if name == "auc" else values).astype(np.float32)
+    metric.update_state(true, given)
+    assert metric_of(name, task).of(values, targets) == pytest.approx(float(metric.result()))
