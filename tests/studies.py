@@ -144,7 +144,7 @@ class StudyBuilder:
         )
 
     def _value(self, scores: dict[str, float]) -> float:
-        return scores[objectives_of(self.records[0].to_json()["settings"])[0].name]
+        return scores[objectives_of(self.records[0])[0].name]
 
     def complete_trial(
         self, trial: int, level: float = 0.8, origin: str = "sampled", **fields: Any
@@ -236,7 +236,7 @@ def consistent(records: list[Record], folder: StudyFolder) -> list[Record]:
                 "cv_accuracy": float(np.mean([part.right.mean() for part in folds.values()])),
                 "macro_f1": macro_f1(joined, len(CLASSES)),
             }
-            known = objectives_of(records[0].to_json()["settings"])[0].name
+            known = objectives_of(records[0])[0].name
             record = replace(
                 record,
                 scores=scores,

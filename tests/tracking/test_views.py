@@ -12,7 +12,7 @@ from tracking.mlflow.views import (
     view_path,
     view_tags,
 )
-from tracking.objectives import objectives_of
+from tracking.objectives import OBJECTIVES
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_the_link_opens_the_view_on_the_page_for_models(view, mode):
     ("objective", "ascending"), [("cv_accuracy", "false"), ("cv_loss", "true")]
 )
 def test_two_studies_open_side_by_side_the_best_trial_of_either_first(objective, ascending):
-    path = comparison_path(["2", "1"], objectives_of({"objective": objective})[0])
+    path = comparison_path(["2", "1"], OBJECTIVES[objective])
     page, _, query = path.partition("?")
     assert page == "/#/compare-experiments/s"
     told = dict(parse_qsl(query))
