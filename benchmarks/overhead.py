@@ -223,7 +223,7 @@ def bare_loop(task: dict) -> None:
             training, validation = data.parts(fold, encoder)
             seed = derive(data.seed, "fold", fold)
             keras.utils.set_random_seed(seed)
-            model = data.space.build(params, spec_of(encoder, data.kind, len(data.classes)))
+            model = data.space.build(params, spec_of(encoder, data.kind, data.task))
             fit(
                 model,
                 training,

@@ -117,7 +117,7 @@ def train(case: Case, seed: int, asked: argparse.Namespace) -> Training:
     encoder = inputs.learn(used, params)
     keras.backend.clear_session()
     keras.utils.set_random_seed(derive(seed, "published"))
-    model = space.build(params, spec_of(encoder, dataset.kind, classes))
+    model = space.build(params, spec_of(encoder, dataset.kind, dataset.task))
     fitted = fit(
         model,
         Part(inputs.take(encoder, used), labels[used]),

@@ -49,7 +49,7 @@ class FoldData:
     settings: list[Params]
     inputs: Any
     labels: Any
-    classes: int
+    task: Any
     folds: Any
     confirmation_folds: Any
     apart: Any
@@ -82,7 +82,7 @@ def fold_data(options: tuple[tuple[str, Any], ...]) -> FoldData:
         settings=settings,
         inputs=make_inputs(dataset, space.input_for(dataset.kind)),
         labels=labels,
-        classes=len(dataset.classes),
+        task=dataset.task,
         folds=folds,
         confirmation_folds=make_folds(labels, folds=asked.folds, seed=anew, leave_out=others),
         apart=others[stratified_part(labels[others], INDEPENDENT, asked.seed)],
@@ -122,7 +122,7 @@ def _fold(
     encoder = shared.inputs.learn(train, params)
     seed = derive(shared.seed, "fold", before + fold + 1)
     keras.utils.set_random_seed(seed)
-    model = shared.space.build(params, spec_of(encoder, "image", shared.classes))
+    model = shared.space.build(params, spec_of(encoder, "image", shared.task))
     epochs: list[tuple[Epoch, float]] = []
     began = time.monotonic()
     fitted = fit(
@@ -130,7 +130,7 @@ def _fold(
         Part(shared.inputs.take(encoder, train), shared.labels[train]),
         Part(shared.inputs.take(encoder, validation), shared.labels[validation]),
         params,
-        classes=shared.classes,
+        classes=shared.task.units,
         seed=seed,
         on_epoch=lambda epoch: epochs.append((epoch, time.monotonic())),
     )

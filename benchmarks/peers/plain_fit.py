@@ -92,7 +92,7 @@ def arrays(args: argparse.Namespace) -> tuple[Any, Any, Any]:
     x = inputs.take(encoder, used)
     if dataset.kind == "image":
         x = x.astype("float32") / 255
-    return x, labels[used], spec_of(encoder, dataset.kind, len(dataset.classes))
+    return x, labels[used], spec_of(encoder, dataset.kind, dataset.task)
 
 
 def _unheard(_: str) -> None:

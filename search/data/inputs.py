@@ -24,6 +24,7 @@ from search.data.encoders import (
 )
 from search.data.reading import CATEGORY, Column
 from search.errors import SettingsError
+from search.tasks import CLASSIFICATION, Task
 from spaces import (
     PIXEL_RANGES,
     DataSpec,
@@ -138,21 +139,28 @@ def data_spec(dataset: Dataset, space: Space) -> DataSpec:
         SpaceError: the space takes other kinds of data.
         SettingsError: a table has too many categories.
     """
-    classes = len(dataset.classes)
+    task = dataset.task
     match space.input_for(dataset.kind):
         case ImageInput() as image:
-            return DataSpec(image.shape(tuple(dataset.train_images.shape[1:])), classes)
+            return _spec(image.shape(tuple(dataset.train_images.shape[1:])), task, "image")
         case TextInput(vocabulary=vocabulary, length=length):
-            return DataSpec((length,), classes, "text", vocabulary)
+            return _spec((length,), task, "text", vocabulary)
         case SequenceInput():
-            return DataSpec(tuple(_series_of(dataset).shape[1:]), classes, "sequence")
+            return _spec(tuple(_series_of(dataset).shape[1:]), task, "sequence")
         case _:
-            return DataSpec((table_width(dataset),), classes, "table")
+            return _spec((table_width(dataset),), task, "table")
 
 
-def spec_of(encoder: Encoder, kind: str, classes: int) -> DataSpec:
+def spec_of(encoder: Encoder, kind: str, task: Task) -> DataSpec:
     """Return the data specification that models are built for."""
-    return DataSpec(encoder.input_shape, classes, kind, encoder.vocabulary_size)
+    return _spec(encoder.input_shape, task, kind, encoder.vocabulary_size)
+
+
+def _spec(shape: tuple[int, ...], task: Task, kind: str, vocabulary: int = 0) -> DataSpec:
+    classes = task.units if task.name == CLASSIFICATION else 0
+    return DataSpec(
+        shape, classes, kind, vocabulary, task.name, outputs=task.units, activation=task.activation
+    )
 
 
 class _Images(Inputs):

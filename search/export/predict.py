@@ -35,6 +35,7 @@ from search.errors import DataError, FoldwiseError
 from search.export.folder import CHECKED, Code, Labels, ModelFolder, NeedsCode
 from search.quiet import load_tensorflow
 from search.studies import study_folder, study_history
+from search.tasks import Classification
 from search.tasks.classification import SCORES
 from spaces import absolute, cause_of, run_code
 from tracking.home import Home
@@ -56,7 +57,7 @@ def code_of(reference: str, labels: Labels) -> Code:
         reference: of the space.
         labels: of the exported model.
     """
-    spec = spec_of(labels.encoder, labels.kind, len(labels.classes))
+    spec = spec_of(labels.encoder, labels.kind, Classification(labels.classes))
     return partial(run_code, absolute(reference), spec)
 
 

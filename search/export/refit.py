@@ -204,7 +204,7 @@ class Final:
     def _built(self, precision: str, seed: int | None = None) -> "Iterator[Built]":
         """Yield a new model with weights, in the process state that its code set."""
         classes = len(self.dataset.classes)
-        data = spec_of(self.encoder, self.dataset.kind, classes)
+        data = spec_of(self.encoder, self.dataset.kind, self.dataset.task)
         with self.models.built(self.params, data, seed=seed, precision=precision) as built:
             some = self.inputs.take(self.encoder, self.folds.used[:1])
             output_units(built.model, classes, some)

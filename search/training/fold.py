@@ -136,7 +136,7 @@ class _Fold:
             metrics = dict(epoch.metrics)
             if "macro_f1" in data.objectives and epoch.values is not None:
                 predictions = ClassPredictions.of(epoch.values, validation.own_labels)
-                metrics["val_macro_f1"] = macro_f1(predictions, len(data.classes))
+                metrics["val_macro_f1"] = macro_f1(predictions, data.task.units)
             self._send(
                 EpochEnded(
                     at=time.time(),
@@ -154,7 +154,7 @@ class _Fold:
                 training,
                 validation,
                 self._task.params,
-                classes=len(data.classes),
+                classes=data.task.units,
                 seed=seed,
                 on_epoch=on_epoch,
                 unfreeze=built.unfreeze,
@@ -178,7 +178,7 @@ class _Fold:
             fold=self._task.fold,
             accuracy=scores.accuracy,
             loss=scores.loss,
-            macro_f1=macro_f1(predictions, len(self._data.classes)),
+            macro_f1=macro_f1(predictions, self._data.task.units),
             seconds=time.monotonic() - started,
             epochs=fitted.epochs,
             scored_epoch=fitted.chosen.number,
@@ -194,7 +194,7 @@ class _Fold:
                 f"the `build` of space {space.name} must return a keras.Model; it returned"
                 f" {type(model).__name__}. Does it end with `return model`?"
             )
-        output_units(model, len(data.classes), self._first_sample(encoder))
+        output_units(model, data.task.units, self._first_sample(encoder))
         return model
 
     def _first_sample(self, encoder: Encoder) -> Array:
@@ -278,7 +278,7 @@ def _measured(data: FoldData, probe: Probe) -> ProbeResult:
 def _trained(
     data: FoldData, probe: Probe, model: keras.Model, training: Part, validation: Part
 ) -> ProbeResult:
-    params, classes = probe.params, len(data.classes)
+    params, classes = probe.params, data.task.units
     some = some_of(training.inputs)
     units = output_units(model, classes, some)
     if not model.compiled:

@@ -14,6 +14,7 @@ from search.data.arrays import Array
 from search.data.folds import Folds, Indices
 from search.data.inputs import Encoder, Inputs, make_inputs, space_on, spec_of
 from search.executors.protocol import Work
+from search.tasks import Task
 from search.training.batches import Part
 from search.training.building import Built, Models, untouched_state
 from search.training.program import Programs
@@ -32,8 +33,8 @@ class FoldData:
         space: builds the models.
         kind: of the samples: `image`, `text` or `table`.
         inputs: the training samples as the models receive them.
-        labels: int64 `(n,)`.
-        classes: names, by class number.
+        labels: targets in the form of the task, `(n, ...)`.
+        task: what is predicted.
         folds: the study's.
         confirmation_folds: folds that confirm trials; their numbers come after the study's.
         objectives: names of what the study searches for, the most important first.
@@ -48,7 +49,7 @@ class FoldData:
     kind: str
     inputs: Inputs
     labels: Array
-    classes: tuple[str, ...]
+    task: Task
     folds: Folds
     confirmation_folds: Folds | None
     folder: StudyFolder
@@ -86,7 +87,7 @@ class FoldData:
             kind=dataset.kind,
             inputs=make_inputs(dataset, space.input_for(dataset.kind)),
             labels=np.asarray(dataset.train_labels),
-            classes=dataset.classes,
+            task=dataset.task,
             folds=Folds.load(folder.folds),
             confirmation_folds=Folds.load(folder.confirmation_folds)
             if folder.confirmation_folds.exists()
@@ -110,7 +111,7 @@ class FoldData:
             encoder: learned on the samples that the model is trained on.
             seed: decides its initial weights; None for the study's.
         """
-        data = spec_of(encoder, self.kind, len(self.classes))
+        data = spec_of(encoder, self.kind, self.task)
         return self.models.built(params, data, seed=seed, precision=self.precision)
 
     def export_doubt(self, params: Params) -> str:

@@ -8,6 +8,7 @@ from search.data import Dataset
 from search.data.arrays import IMAGES, LABELS, ROWS, array_file, words_of, write_array, write_texts
 from search.data.dataset import Manifest, Stamp
 from search.data.inputs import ImageEncoder, encoder_from_json, make_inputs, spec_of
+from search.tasks import Classification
 from spaces import ImageInput, TableInput, TextInput
 
 TEXTS = (
@@ -60,7 +61,7 @@ def test_tokens_of_the_training_set_are_those_of_the_same_texts_given_anew(tmp_p
 def test_a_setting_decides_on_vocabulary_and_length(tmp_path) -> None:
     inputs = make_inputs(dataset(tmp_path, "text"), TextInput(vocabulary=10, length=9))
     encoder = inputs.learn(np.arange(5), {"vocabulary": 4, "length": 2})
-    spec = spec_of(encoder, "text", 2)
+    spec = spec_of(encoder, "text", Classification(("no", "yes")))
     assert (spec.vocabulary, spec.input_shape) == (4, (2,))
     assert inputs.take(encoder, np.arange(5)).shape == (5, 2)
     assert inputs.take(encoder, np.arange(5)).max() == 3

@@ -90,7 +90,7 @@ def searched(final, tmp_path_factory):
         kind=final.dataset.kind,
         inputs=make_inputs(final.dataset, final.space.input_for("image")),
         labels=np.asarray(final.dataset.train_labels),
-        classes=final.dataset.classes,
+        task=final.dataset.task,
         folds=final.folds,
         confirmation_folds=None,
         folder=StudyFolder(tmp_path_factory.mktemp("study")),

@@ -29,7 +29,7 @@ def data(tmp_path_factory):
         kind=dataset.kind,
         inputs=make_inputs(dataset, space.input_for("image")),
         labels=np.asarray(dataset.train_labels),
-        classes=dataset.classes,
+        task=dataset.task,
         folds=make_folds(dataset.train_labels, folds=2, seed=0, limit_samples=120),
         confirmation_folds=None,
         folder=StudyFolder(tmp_path_factory.mktemp("study")),

@@ -70,7 +70,7 @@ def trained(
         kind=dataset.kind,
         inputs=make_inputs(dataset, replace(wanted, scaled=True) if scaled else wanted),
         labels=np.asarray(dataset.train_labels),
-        classes=dataset.classes,
+        task=dataset.task,
         folds=make_folds(dataset.train_labels, folds=3, seed=0, limit_samples=200),
         confirmation_folds=None,
         folder=StudyFolder(folder),

@@ -275,7 +275,7 @@ def test_a_space_declares_that_it_takes_sequences(tmp_path: Path) -> None:
     assert (spec.input_shape, spec.classes, spec.kind) == ((12, 2), 2, "sequence")
     inputs = make_inputs(dataset, space.input_for(dataset.kind))
     encoder = inputs.learn(np.arange(0, 20, 2), {})
-    assert spec_of(encoder, dataset.kind, 2) == spec
+    assert spec_of(encoder, dataset.kind, dataset.task) == spec
     chosen = np.array([7, 1, 2])
     expected = encoder.encode(dataset.train_samples[chosen])
     np.testing.assert_array_equal(inputs.take(encoder, chosen), expected)
