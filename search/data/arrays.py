@@ -272,9 +272,10 @@ def write_part(
     write_array(target, dtype, (len(chosen), *shape), pieces())
 
 
-def write_labels(folder: Path, split: str, labels: NDArray[np.int64]) -> None:
-    """Write the labels of a split."""
-    write_array(array_file(folder, f"{split}_labels"), LABELS, labels.shape, [labels])
+def write_labels(folder: Path, split: str, labels: Array) -> None:
+    """Write the targets of a split, in the form of their task."""
+    dtype = LABELS if labels.dtype.kind == "i" else labels.dtype
+    write_array(array_file(folder, f"{split}_labels"), dtype, labels.shape, [labels])
 
 
 def write_extras(folder: Path, split: str, extras: Mapping[str, Array]) -> None:

@@ -21,7 +21,8 @@ from search.data.catalog import recognise
 from search.data.ranges import PixelRange
 from search.data.reading import Column
 from search.errors import DataError
-from search.tasks import CLASSIFICATION
+from search.tasks import CLASSIFICATION, MULTI_LABEL, REGRESSION, Classification, Task, task_of
+from tracking.text import listed
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,13 @@ class Contents:
     task: str = CLASSIFICATION
 
 
-MAX_CLASSES = 100_000
+MAX_CLASSES, MAX_LABELS, MAX_NUMBERS = 100_000, 1000, 100
+# How many there must be at least, and at most, of what a task predicts.
+_NAMES = {
+    CLASSIFICATION: (2, MAX_CLASSES, "classes"),
+    MULTI_LABEL: (1, MAX_LABELS, "labels"),
+    REGRESSION: (1, MAX_NUMBERS, "numbers to predict"),
+}
 
 
 def check_arrays(folder: Path, contents: Contents, origin: str) -> None:
@@ -67,20 +74,14 @@ def check_arrays(folder: Path, contents: Contents, origin: str) -> None:
             labels outside the classes, fewer than two classes, or training and test samples of
             different shapes.
     """
-    if len(contents.classes) < 2:
-        raise DataError(
-            f"{origin} must have at least 2 classes; got {len(contents.classes)}"
-            f" ({', '.join(contents.classes)})"
-        )
-    if len(contents.classes) > MAX_CLASSES:
-        raise DataError(
-            f"{origin} must have at most {MAX_CLASSES:,} classes; got {len(contents.classes):,}."
-            " Are these class labels?"
-        )
+    task = task_of(contents.task, contents.classes)
+    _check_names(task, origin)
     shapes = []
     for split in SPLITS if contents.has_test else SPLITS[:1]:
         labels = map_array(array_file(folder, f"{split}_labels"))
-        check_labels(labels, len(contents.classes), f"{origin}: {split} labels")
+        task.check(labels, f"{origin}: {split} labels")
+        if split == "train":
+            _check_spread(task, labels, origin)
         count, shape = _CHECKS[contents.kind](folder, split, f"{origin}: {split}")
         check_counts(count, len(labels), f"{origin}: {split} set")
         shapes.append(shape)
@@ -90,6 +91,29 @@ def check_arrays(folder: Path, contents: Contents, origin: str) -> None:
         raise DataError(
             f"{origin}: training and test samples must have one shape;"
             f" got {shapes[0]} and {shapes[1]}. They belong to different datasets: get both again."
+        )
+
+
+def _check_names(task: Task, origin: str) -> None:
+    least, most, what = _NAMES[task.name]
+    count, called = len(task.names), listed(task.names)
+    if count < least:
+        raise DataError(f"{origin} must have at least {least} {what}; got {count} ({called})")
+    if count > most:
+        raise DataError(
+            f"{origin} must have at most {most:,} {what}; got {count:,}. Are these {what}?"
+        )
+
+
+def _check_spread(task: Task, targets: NDArray[Any], origin: str) -> None:
+    """Raise DataError if all samples have the same number to predict."""
+    if task.name != REGRESSION or not len(targets):
+        return
+    same = np.flatnonzero(targets.min(axis=0) == targets.max(axis=0))
+    if len(same):
+        raise DataError(
+            f"{origin}: `{task.names[same[0]]}` must have at least 2 different numbers to predict;"
+            f" all training samples have {targets[0, same[0]]:g}. Leave it out."
         )
 
 
@@ -156,17 +180,7 @@ def check_images(images: NDArray[Any], what: str) -> None:
 
 def check_labels(labels: NDArray[Any], classes: int, what: str) -> None:
     """Raise DataError unless `labels` are whole numbers within `0..classes - 1`."""
-    if labels.ndim != 1 or labels.dtype.kind not in "iu":
-        raise DataError(
-            f"{what} must be whole numbers of shape (n,); got {labels.dtype} {labels.shape}"
-        )
-    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
-    if len(wrong):
-        raise DataError(
-            f"{what} must be within 0..{classes - 1}; number {wrong[0] + 1:,} is"
-            f" {labels[wrong[0]]}, and {len(wrong):,} in all are outside."
-            " The file is damaged or belongs to another dataset: get it again."
-        )
+    Classification(tuple(map(str, range(classes)))).check(labels, what)
 
 
 def check_counts(samples: int, labels: int, what: str) -> None:

@@ -432,6 +432,7 @@ def keep(root: Path, arrays: Path, name: str, contents: Contents, stamp: Stamp) 
         contents.columns,
         contents.extras,
         pixel_range=contents.pixel_range,
+        task=contents.task,
     )
     manifest.write(arrays)
     folder = root / f"{folder_stem(name)}-{digest[:12]}"

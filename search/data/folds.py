@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.errors import DataError
+from search.tasks import Classification, Task
 from tracking.files import whole_file
 from tracking.records import StudyStarted
 
@@ -22,6 +23,7 @@ HOLD_OUT_FOLDS = 5
 CONFIRMATIONS = 2
 
 Indices: TypeAlias = NDArray[np.int64]
+CLASSES: Task = Classification(())  # what is predicted, where nothing else is said
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,40 +152,50 @@ SPLIT_SEED = 0  # the test set is the same in every study, whatever the study's 
 
 
 def hold_out(
-    labels: NDArray[np.integer],
+    targets: NDArray[Any],
     origin: str,
     *,
+    task: Task = CLASSES,
     groups: Indices | None = None,
     time: NDArray[np.floating] | None = None,
 ) -> tuple[Indices, Indices]:
     """Return the sorted indices of the training and of the test samples, about a fifth.
 
-    The test samples are stratified by class. Groups are not torn apart. With a time they are the
-    latest: every training sample is earlier than every test sample, and those of a group that
-    reaches into the test part are left out.
+    The test samples are stratified by the task's strata. Groups are not torn apart. With a time
+    they are the latest: every training sample is earlier than every test sample, and those of a
+    group that reaches into the test part are left out.
 
     Args:
-        labels: (n,).
+        targets: (n, ...), in the form of the task.
         origin: the source's name in messages.
+        task: what is predicted.
         groups: (n,), the number of each sample's group.
         time: (n,), the larger, the later.
 
     Raises:
-        DataError: a class has a single sample, or is in a single group.
+        DataError: a class has a single sample, or is in a single group; or a part is empty.
     """
+    labels = task.strata(targets, HOLD_OUT_FOLDS)
     classes, counts = np.unique(labels, return_counts=True)
-    if counts.min() < 2:
+    if len(labels) < 2:
+        raise DataError(f"{origin} has no test part, so a fifth is held out; it has one sample.")
+    if task.has_classes and counts.min() < 2:
         raise DataError(
             f"{origin} has no test part, so a fifth of each class is held out; class"
             f" {classes[counts.argmin()]} has only one sample. Add samples of it, or a test part."
         )
     if time is not None:
-        return _latest(labels, time, groups, origin)
+        return _latest(labels if task.has_classes else labels[:0], time, groups, origin)
     if groups is not None and len(np.unique(groups)) < len(groups):
         families = np.unique(groups, return_inverse=True)[1]
         dealt = whole_families(labels, families, HOLD_OUT_FOLDS, SPLIT_SEED)
         parts = np.flatnonzero(dealt != 0), np.flatnonzero(dealt == 0)
-        lacking = np.setdiff1d(classes, labels[parts[0]])
+        lacking = np.setdiff1d(classes, labels[parts[0]]) if task.has_classes else classes[:0]
+        if not task.has_classes and not all(map(len, parts)):
+            raise DataError(
+                f"{origin} has no test part, so a fifth is held out in whole groups, such as equal"
+                " samples; all samples are of one group. Add others, or a test part."
+            )
         if len(lacking) or not len(parts[1]):
             raise DataError(
                 f"{origin} has no test part, so a fifth is held out in whole groups, such as equal"
@@ -192,6 +204,9 @@ def hold_out(
                 " `--allow-duplicates` lets them be on both sides."
             )
         return parts
+    if not task.has_classes:
+        test = stratified_part(labels, max(1, round(TEST_FRACTION * len(labels))), SPLIT_SEED)
+        return np.setdiff1d(np.arange(len(labels)), test), test
     from sklearn.model_selection import train_test_split
 
     train, test = train_test_split(
@@ -204,7 +219,7 @@ def hold_out(
 
 
 def _latest(
-    labels: NDArray[np.integer],
+    classes: NDArray[np.integer],
     time: NDArray[np.floating],
     groups: Indices | None,
     origin: str,
@@ -218,7 +233,12 @@ def _latest(
             " equal. Give a test part, or name another column of times."
         )
     train = unrelated(train, test, groups)
-    lacking = np.setdiff1d(labels, labels[train])
+    if not len(train):
+        raise DataError(
+            f"{origin} has no test part, so the latest fifth is held out; all earlier samples"
+            " belong to groups that reach into it. Give a test part, or leave out `--groups`."
+        )
+    lacking = np.setdiff1d(classes, classes[train]) if len(classes) else classes
     if len(lacking):
         raise DataError(
             f"{origin} has no test part, so the latest fifth is held out; class {lacking[0]} has no"
@@ -235,22 +255,23 @@ def unrelated(train: Indices, validation: Indices, groups: Indices | None) -> In
 
 
 def held_out(
-    labels: NDArray[np.integer],
+    targets: NDArray[Any],
     origin: str,
     *,
+    task: Task = CLASSES,
     groups: Indices | None = None,
     time: NDArray[np.floating] | None = None,
 ) -> tuple[dict[str, Indices], str]:
     """Return the indices of `train` and of `test`, and a notice; see `hold_out`."""
-    train, test = hold_out(labels, origin, groups=groups, time=time)
-    gone = len(labels) - len(train) - len(test)
+    train, test = hold_out(targets, origin, task=task, groups=groups, time=time)
+    gone = len(targets) - len(train) - len(test)
     left_out = (
         f"; {gone:,} earlier ones that belong together with them are left out" if gone else ""
     )
     what = "a stratified fifth" if time is None else "the latest fifth"
     whole = "; groups stay whole" if groups is not None and time is None else ""
     notice = (
-        f"{origin} has no test part: {what} ({len(test):,} of {len(labels):,} samples) is held out"
+        f"{origin} has no test part: {what} ({len(test):,} of {len(targets):,} samples) is held out"
         f" for the test{whole}{left_out}."
     )
     return {"train": train, "test": test}, notice

@@ -7,8 +7,11 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from search.tasks import CLASSIFICATION
+
 NUMBER, CATEGORY, TRUTH, DATE = "number", "category", "truth", "date"
 COLUMN_TYPES = (NUMBER, CATEGORY, TRUTH, DATE)
+LARGEST = 1e150  # the squares of larger numbers are too large for float64
 _LONG = 1e15  # whole numbers below it are shown with all their digits
 _START = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -54,7 +57,10 @@ class Column:
 
 
 # How studies that began before these settings existed were read and cut.
-AS_BEFORE: Mapping[str, Any] = {"split": "stratified", "allow_duplicates": True}
+AS_BEFORE: Mapping[str, Mapping[str, Any]] = {
+    "split": {"split": "stratified", "allow_duplicates": True},
+    "task": {"task": CLASSIFICATION},
+}
 
 
 def began_with(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,7 +69,11 @@ def began_with(settings: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         settings: as the study's journal has them.
     """
-    return dict(settings) if "split" in settings else {**settings, **AS_BEFORE}
+    found = dict(settings)
+    for name, before in AS_BEFORE.items():
+        if name not in settings:
+            found |= before
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +83,9 @@ class Reading:
     Each field is a setting of a study with the same name.
 
     Attributes:
-        target: name of the column with the labels; None: `label`, `target` or `class`.
+        target: name of the column with the targets, or names of several, `a,b`; None: `label`,
+            `target` or `class`.
+        task: what the targets are, by the name of a task; None: as they show.
         ignore: columns to leave out.
         groups: column of which equal values are never on both sides of a split.
         weights: column with the weights of samples.
@@ -88,7 +100,8 @@ class Reading:
         allow_duplicates: equal samples may be on both sides of a split.
     """
 
-    target: str | None = None
+    target: str | tuple[str, ...] | None = None
+    task: str | None = None
     ignore: tuple[str, ...] = ()
     groups: str | None = None
     weights: str | None = None
@@ -104,6 +117,8 @@ class Reading:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ignore", tuple(self.ignore))
+        if self.target is not None and not isinstance(self.target, str):  # a list in JSON
+            object.__setattr__(self, "target", tuple(self.target))
         object.__setattr__(self, "types", dict(self.types or {}))
 
     @classmethod
@@ -129,7 +144,7 @@ class Reading:
     @property
     def of_rows(self) -> "Reading":
         """What reading rows for a model needs, whose columns are known."""
-        return Reading(target=self.target, header=self.header, decimal=self.decimal)
+        return Reading(target=self.target, task=self.task, header=self.header, decimal=self.decimal)
 
     @property
     def key(self) -> str:

@@ -28,6 +28,7 @@ from search.data.formats.idx import find_files, find_part
 from search.data.formats.tfds import TfdsName, find_prepared, prepared_files
 from search.data.reading import Reading
 from search.errors import DataError, SettingsError, near_matches
+from search.tasks import CLASSIFICATION
 from tracking.home import Home
 from tracking.text import Notify
 
@@ -194,12 +195,12 @@ def absolute(name: str) -> str:
 
 
 # The options of `Reading` that a format takes; the others are refused.
-_COLUMNS = ("target", "ignore", "types", "text", "groups", "weights", "time", "fold_column")
+_COLUMNS = ("target", "task", "ignore", "types", "text", "groups", "weights", "time", "fold_column")
 OPTIONS: dict[str, tuple[str, ...]] = {
     "csv": (*_COLUMNS, "decimal", "header"),
     "parquet": (*_COLUMNS, "decimal"),
     "jsonl": (*_COLUMNS, "decimal"),
-    "npz": ("kind",),
+    "npz": ("kind", "task"),
     "folder": ("skip_unreadable",),
     memory.KIND: (*_COLUMNS, "decimal", "kind"),
 }
@@ -209,8 +210,8 @@ def _check_reading(name: str, reading: Reading) -> None:
     """Raise SettingsError for an option that says nothing of this source."""
     kind = name.partition(":")[0] if is_reference(name) else "a named dataset"
     taken = ("allow_duplicates", *OPTIONS.get(kind, ()))
-    for option in reading.given:
-        if option not in taken:
+    for option, value in reading.given.items():
+        if option not in taken and (option, value) != ("task", CLASSIFICATION):
             takers = [f"{kind}:" for kind, options in OPTIONS.items() if option in options]
             raise SettingsError(
                 f"`--{option.replace('_', '-')}` is for data from {' or '.join(takers) or 'Python'}"

@@ -124,6 +124,15 @@ def column_list(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
+def target_columns(value: object) -> object:
+    """Return the names of a list as `a,b`."""
+    if not isinstance(value, list | tuple):
+        return value
+    if any("," in str(name) for name in value):
+        raise ValueError("several columns must have names without commas")
+    return ",".join(map(str, value))
+
+
 def column_types(value: object) -> object:
     """Return the types in `age=category,zip=category`, by the columns' names."""
     if not isinstance(value, str):
@@ -227,10 +236,21 @@ class StudySettings(BaseModel):
     ] = "auto"
     target: Annotated[
         str | None,
+        BeforeValidator(target_columns),
         _setting(
             DATA,
-            "Column with the labels.",
+            "Column with the class or the number to predict, or several: a,b.",
             unless="the one called label, target or class",
+            identity=True,
+        ),
+    ] = None
+    task: Annotated[
+        Literal["classification", "multi-label", "regression"] | None,
+        _setting(
+            DATA,
+            "What the targets are: classification (a class), multi-label (any number of labels) or"
+            " regression (numbers).",
+            unless="as the targets show",
             identity=True,
         ),
     ] = None

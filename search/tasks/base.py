@@ -105,6 +105,9 @@ class Task(ABC):
     objective: ClassVar[str]  # of a study that names none
     scored: ClassVar[tuple[str, ...]]  # metrics of every fold of every study
     activation: ClassVar[str]  # that a model of this project's own spaces ends with
+    has_classes: ClassVar[bool] = (
+        False  # whether a model must be trained on samples of each stratum
+    )
 
     names: tuple[str, ...]
 

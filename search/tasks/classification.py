@@ -295,6 +295,7 @@ class Classification(Task):
     objective: ClassVar[str] = "cv_accuracy"
     scored: ClassVar[tuple[str, ...]] = ("accuracy", "macro_f1")
     activation: ClassVar[str] = "softmax"
+    has_classes: ClassVar[bool] = True
 
     @property
     def predictions(self) -> type[ClassPredictions]:

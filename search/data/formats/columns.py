@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from search.data.reading import DATE, NUMBER, TRUTH, Column
+from search.data.reading import DATE, LARGEST, NUMBER, TRUTH, Column
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -316,9 +316,6 @@ class Categories:
         if len(indices):
             found[~missing] = indices[places[~missing].astype(np.int64)]
         return found, np.zeros(len(values), np.bool_)
-
-
-LARGEST = 1e150  # the squares of larger numbers are too large for float64
 
 
 @dataclass(frozen=True)

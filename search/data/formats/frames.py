@@ -1,7 +1,7 @@
 """Data frames that are passed from Python: pandas, Polars, pyarrow, and dictionaries of columns."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,26 +95,34 @@ class Frame:
     """
 
     table: "pa.Table"
-    roles: Mapping[str, str]
+    roles: Mapping[str, str | tuple[str, ...]]
 
     @classmethod
     def of(
-        cls, given: Any, what: str, beside: Mapping[str, NDArray[Any] | None], label: str = ""
+        cls,
+        given: Any,
+        what: str,
+        beside: Mapping[str, NDArray[Any] | None],
+        labels: Sequence[str] = (),
     ) -> "Frame":
         """Return a frame with what was passed beside it as further columns.
 
         Args:
             given: the frame.
             what: its name in messages.
-            beside: `target`, `groups`, `weights` and `time`, (n,) each; None: not given.
-            label: name of the labels' column.
+            beside: `target`, `groups`, `weights` and `time`, (n,) each, the target perhaps (n, k);
+                None: not given.
+            labels: names of the target's columns.
 
         Raises:
             DataError: their lengths differ, or a column cannot be in a table.
         """
-        table, roles = as_table(given, what), dict[str, str]()
+        table, roles = as_table(given, what), dict[str, str | tuple[str, ...]]()
         for option, values in beside.items():
             if values is None:
+                continue
+            if option == "target" and values.ndim == 2 and len(values) == table.num_rows:
+                table, roles[option] = _with_targets(table, values, labels, what)
                 continue
             if values.shape != (table.num_rows,):
                 shown = {"target": "y", "weights": "sample_weight"}.get(option, option)
@@ -122,6 +130,7 @@ class Frame:
                     f"{what} must have one value of `{shown}` for each of its {table.num_rows:,}"
                     f" rows; got {values.dtype} {values.shape}"
                 )
+            label = labels[0] if len(labels) == 1 else ""
             name = (label if option == "target" else option) or TARGETS[0]
             while name in table.column_names:
                 name += "_"
@@ -171,6 +180,23 @@ def part_of(table: "pa.Table", name: str) -> Part:
         return found
 
     return Part.of(batches, name)
+
+
+def _with_targets(
+    table: "pa.Table", values: NDArray[Any], labels: Sequence[str], what: str
+) -> "tuple[pa.Table, tuple[str, ...]]":
+    """Return a table with the columns of a target, and their names there."""
+    width = values.shape[1]
+    own = list(labels) if len(labels) == width else [f"y{at}" for at in range(1, width + 1)]
+    names: list[str] = []
+    for at, label in enumerate(own):
+        name = label
+        while name in table.column_names:
+            name += "_"
+        names.append(name)
+        column = values[:, at].tolist() if values.dtype == object else values[:, at]
+        table = table.append_column(name, _of_numpy(np.asarray(column), f"{what}: `{name}`"))
+    return table, tuple(names)
 
 
 def _of_numpy(values: NDArray[Any], what: str) -> Any:

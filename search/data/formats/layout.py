@@ -27,13 +27,13 @@ class Roles:
     """What each column of a table is for.
 
     Attributes:
-        target: the column with the labels.
+        targets: the columns with the targets, of which there may be several.
         features: columns of the samples, in order; for texts only the one with the text.
         extras: the columns of `arrays.EXTRAS`.
         unused: columns of a table of texts that are left out.
     """
 
-    target: str
+    targets: tuple[str, ...]
     features: tuple[str, ...]
     extras: Mapping[str, str]
     unused: tuple[str, ...] = ()
@@ -55,26 +55,27 @@ class Roles:
             for extra, option in EXTRA_OPTIONS.items()
             if getattr(reading, option) is not None
         }
-        target = _target(part, reading)
+        targets = _targets(part, reading)
         text = None if reading.text is None else _column(part, reading.text, "text")
         others = [*named.values(), *reading.ignore]
-        twice = [name for name in (target, text) if name in others]
-        if twice or text == target:
+        twice = [name for name in (*targets, text) if name in others]
+        twice += [name for name in targets if name == text or targets.count(name) > 1]
+        if twice:
             raise DataError(
-                f"{part.name}: `{(twice or [target])[0]}` cannot be the"
-                f" {'target' if (twice or [target])[0] == target else 'text'} and something else,"
-                " too. Name another column for one of them."
+                f"{part.name}: `{twice[0]}` cannot be the"
+                f" {'target' if twice[0] in targets else 'text'} and something else, too. Name"
+                " another column for one of them."
             )
-        taken = {target, *named.values(), *reading.ignore}
+        taken = {*targets, *named.values(), *reading.ignore}
         rest = tuple(name for name in names if name not in taken)
         if text is not None:
-            return cls(target, (text,), named, tuple(name for name in rest if name != text))
+            return cls(targets, (text,), named, tuple(name for name in rest if name != text))
         if not rest:
             raise DataError(
-                f"{part.name}: a table must have columns besides `{target}`; it has none, or none"
-                " that are separated by comma, semicolon or tab"
+                f"{part.name}: a table must have columns besides `{', '.join(targets)}`; it has"
+                " none, or none that are separated by comma, semicolon or tab"
             )
-        return cls(target, rest, named)
+        return cls(targets, rest, named)
 
     @property
     def pixels(self) -> tuple[tuple[str, ...], tuple[int, ...]] | None:
@@ -105,13 +106,23 @@ def _column(part: Part, name: str, option: str) -> str:
     )
 
 
-def _target(part: Part, reading: Reading) -> str:
-    if reading.target is not None:
-        return _column(part, reading.target, "target")
+def named_targets(reading: Reading, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the targets that a reading names: one column of this name, or several, as in `a,b`."""
+    if reading.target is None or isinstance(reading.target, tuple):
+        return reading.target or ()
+    lowered = {name.lower() for name in names}
+    if reading.target.lower() in lowered or "," not in reading.target:
+        return (reading.target,)
+    return tuple(name.strip() for name in reading.target.split(",") if name.strip())
+
+
+def _targets(part: Part, reading: Reading) -> tuple[str, ...]:
+    if named := named_targets(reading, part.names):
+        return tuple(_column(part, name, "target") for name in named)
     known = [name for name in part.names if name.lower() in TARGETS and name not in reading.ignore]
     if len(known) == 1:
-        return known[0]
-    choice = "Name the column that holds the class: `--target COLUMN`."
+        return (known[0],)
+    choice = "Name the column that holds the class, or the number to predict: `--target COLUMN`."
     if len(known) > 1:
         raise DataError(
             f"{part.name}: the target must be one column; {joined(f'`{n}`' for n in known)} may be"

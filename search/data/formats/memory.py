@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from search.data.answers import Found, Surroundings
 from search.data.arrays import write_extras
-from search.data.checks import Contents, class_names
+from search.data.checks import Contents
 from search.data.folds import held_out, joined_groups
 from search.data.formats.frames import Frame, is_frame, write_frames
 from search.data.formats.layout import EXTRA_OPTIONS
-from search.data.formats.npz import Samples, places_of_ones, samples_of, write_samples
+from search.data.formats.npz import Samples, samples_of, write_samples
 from search.data.ranges import BYTES, depth_of
 from search.data.reading import Column, Reading
+from search.data.targets import Targets, is_one_hot, named_as_known, names_of, places_of_ones
 from search.errors import DataError
 
 KIND = "memory"
@@ -46,10 +47,11 @@ class Part:
 
     Attributes:
         samples: (n, ...).
-        labels: (n,), of any kind.
+        labels: (n,) or (n, k), of any kind.
         groups: (n,), of any kind.
         weights: (n,), numbers.
         time: (n,), numbers or dates.
+        names: of the columns of the labels, where they have any.
     """
 
     samples: Array
@@ -57,6 +59,7 @@ class Part:
     groups: Array | None = None
     weights: Array | None = None
     time: Array | None = None
+    names: tuple[str, ...] = ()
 
     @property
     def extras(self) -> dict[str, Array]:
@@ -79,6 +82,8 @@ class Part:
             array = getattr(self, name)
             if array is not None:
                 _feed(digest, name, array)
+        if self.names and self.labels.ndim == 2 and not is_one_hot(self.labels):
+            digest.update(repr(self.names).encode())
 
 
 @dataclass(frozen=True)
@@ -187,8 +192,8 @@ class Given:
 
     def _write_arrays(self, train: Part, reading: Reading, folder: Path) -> Contents:
         samples = samples_of(train.samples, "X", kind=reading.kind)
-        labels, names = numbered(train.labels, "y")
-        notices = list(self.notices)
+        targets = Targets.of(train.labels, "y", reading.task, train.names)
+        labels, notices = targets.values, [*self.notices, *targets.notices]
         everything = np.arange(len(labels))
         chosen = {"train": everything, "test": everything[:0]}
         extras = train.extras
@@ -196,7 +201,11 @@ class Given:
             groups, told = _together(samples, extras.get("groups"), reading)
             notices += told
             chosen, notice = held_out(
-                labels, "what was passed", groups=groups, time=extras.get("time")
+                labels,
+                "what was passed",
+                task=targets.task,
+                groups=groups,
+                time=extras.get("time"),
             )
             notices.append(notice)
         samples = samples.fitted(chosen["train"])
@@ -207,7 +216,7 @@ class Given:
         if isinstance(self.test, Part):
             test = samples_of(self.test.samples, "test X", samples, reading.kind)
             rows = np.arange(len(self.test.labels))
-            known = labels_as(self.test.labels, names, "test y")
+            known = targets.like(self.test.labels, "test y")
             write_samples(folder, "test", test, known, rows)
             ones = {"weights": np.ones(len(rows))} if "weights" in extras else {}
             write_extras(folder, "test", ones)
@@ -215,16 +224,16 @@ class Given:
         columns: tuple[Column, ...] = ()
         if samples.kind == "table":
             columns = tuple(Column(f"x{i}") for i in range(samples.shape[0]))
-        if names == tuple(map(str, range(len(names)))):
-            names = class_names(labels, len(names), samples.kind)
+        task = named_as_known(targets.task, labels, samples.kind)
         return Contents(
             samples.kind,
-            names,
+            task.names,
             columns,
             tuple(notices),
             tuple(extras),
             self.has_test,
             samples.range,
+            task=task.name,
         )
 
 
@@ -244,94 +253,6 @@ def _together(
     ]
 
 
-RULE = (
-    "must be class labels of shape (n,): whole numbers, words or truth values; or one-hot of shape"
-    " (n, classes)"
-)
-
-
-def numbered(labels: Array, what: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Return labels of any kind as numbers from 0, int64 `(n,)`, and the classes' names.
-
-    Numbers are in their order, words in alphabetical order.
-
-    Raises:
-        DataError: they are no class labels.
-    """
-    values = _classes_of(labels, what)
-    present, numbers = np.unique(values, return_inverse=True)
-    return numbers.reshape(-1).astype(np.int64), tuple(str(one) for one in present.tolist())
-
-
-def labels_as(labels: Array, names: tuple[str, ...], what: str) -> NDArray[np.int64]:
-    """Return the labels of a test part by the numbers that the training part's have.
-
-    Raises:
-        DataError: they are no class labels, or of classes that are not in the training part.
-    """
-    values = _classes_of(labels, what)
-    number = {name: at for at, name in enumerate(names)}
-    shown = [str(one) for one in values.tolist()]
-    unknown = sorted({one for one in shown if one not in number})
-    if unknown:
-        raise DataError(
-            f"{what} must hold classes that are in the training part ({_some(names)}); got"
-            f" {_some(unknown)}"
-        )
-    return np.array([number[one] for one in shown], np.int64)
-
-
-def _classes_of(labels: Array, what: str) -> Array:
-    """Return labels, `(n,)`, of a dtype that sorts."""
-    array = labels.reshape(-1) if labels.ndim == 2 and labels.shape[1] == 1 else labels
-    if array.ndim == 2 and array.dtype.kind in "biuf":
-        return places_of_ones(array, what)
-    if array.ndim != 1 or not len(array):
-        raise DataError(f"{what} {RULE}; got {_shape(labels)}")
-    if array.dtype.kind == "O":
-        array = _of_objects(array, what)
-    if array.dtype.kind == "f":
-        missing = np.flatnonzero(np.isnan(array))
-        if len(missing):
-            raise _missing(what, int(missing[0]))
-        if not np.array_equal(array, np.floor(array)) or np.isinf(array).any():
-            part = array[array != np.floor(array)]
-            raise DataError(
-                f"{what} {RULE}; got fractions such as {part[0] if len(part) else 'inf'}: numbers"
-                " to be predicted (regression) are not supported yet. Cut them into classes, as"
-                " with numpy.digitize"
-            )
-        array = array.astype(np.int64)
-    if array.dtype.kind not in "biuUT":
-        raise DataError(f"{what} {RULE}; got {_shape(labels)}")
-    return array
-
-
-def _of_objects(array: Array, what: str) -> Array:
-    kinds = {type(one) for one in array.tolist()}
-    missing = [at for at, one in enumerate(array.tolist()) if _is_missing(one)]
-    if missing:
-        raise _missing(what, missing[0])
-    if kinds <= {str}:
-        return array.astype(str)
-    if all(issubclass(kind, bool | np.bool_) for kind in kinds):
-        return array.astype(bool)
-    if all(issubclass(kind, int | np.integer | float | np.floating) for kind in kinds):
-        return np.array(array.tolist())
-    names = sorted(kind.__name__ for kind in kinds)
-    raise DataError(f"{what} {RULE}, all of one type; got {_some(names)}")
-
-
-def _is_missing(value: Any) -> bool:
-    return value is None or value != value or type(value).__name__ in ("NAType", "NaTType")
-
-
-def _missing(what: str, at: int) -> DataError:
-    return DataError(
-        f"{what} must have a label for each sample; number {at + 1:,} has none (missing)"
-    )
-
-
 def _part(data: Any, what: str, notices: list[str], **extras: Any) -> Part | Frame:
     if is_frame(data):
         return Frame.of(data, f"`{what}`", _beside(extras))
@@ -340,11 +261,11 @@ def _part(data: Any, what: str, notices: list[str], **extras: Any) -> Part | Fra
         if len(data) == 3:
             extras["weights"] = data[2]
         labels = as_array(data[1], f"{what}: y")
-        if labels.ndim == 2:
-            labels = _classes_of(labels, f"{what}: y")
-        label = str(getattr(data[1], "name", None) or "")
+        if labels.ndim == 2 and is_one_hot(labels):
+            labels = places_of_ones(labels, f"{what}: y")
         frame = data[0] if is_frame(data[0]) else _named(as_array(data[0], f"{what}: X"))
-        return Frame.of(frame, f"`{what}`", {"target": labels} | _beside(extras), label)
+        return Frame.of(frame, f"`{what}`", {"target": labels} | _beside(extras), names_of(data[1]))
+    names: tuple[str, ...] = ()
     if _yields(data):
         samples, labels, weights = _collected(data, what, notices)
         if weights is not None:
@@ -355,6 +276,7 @@ def _part(data: Any, what: str, notices: list[str], **extras: Any) -> Part | Fra
         if len(data) == 3:
             extras["weights"] = data[2]
         samples, labels = _samples(data[0], f"{what}: X"), as_array(data[1], f"{what}: y")
+        names = names_of(data[1])
     else:
         raise DataError(f"`{what}` must be {FORMS}; got {described(data)}")
     if samples.ndim == 0 or labels.ndim == 0 or len(samples) != len(labels):
@@ -367,7 +289,17 @@ def _part(data: Any, what: str, notices: list[str], **extras: Any) -> Part | Fra
         for name, values in extras.items()
         if values is not None
     }
-    return Part(samples, labels, **given)
+    _check_not_samples(samples, labels, what)
+    return Part(samples, labels, **given, names=names)
+
+
+def _check_not_samples(samples: Array, labels: Array, what: str) -> None:
+    if labels.ndim > 2:
+        is_same = "the samples' own shape" if labels.shape == samples.shape else _shape(labels)
+        raise DataError(
+            f"`{what}`: y must be a class, labels or numbers for each sample, (n,) or (n, k);"
+            f" targets of {is_same}, as an autoencoder's, are not supported"
+        )
 
 
 def _beside(extras: Mapping[str, Any]) -> dict[str, Array | None]:
@@ -543,10 +475,10 @@ def _is_batched(columns: Sequence[Sequence[Array]]) -> bool:
         return False
     if any(x.ndim == 0 or len(x) != len(y) for x, y in zip(samples, labels, strict=True)):
         return False
-    is_one_hot = labels[0].ndim == 1 and all(
+    one_hot = labels[0].ndim == 1 and all(
         (one == 1).sum() == 1 and (one == 0).sum() == len(one) - 1 for one in labels
     )
-    return not (is_one_hot and len(labels) > 1)
+    return not (one_hot and len(labels) > 1)
 
 
 def described(value: Any) -> str:

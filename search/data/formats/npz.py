@@ -21,7 +21,7 @@ from search.data.arrays import (
     write_part,
     write_texts,
 )
-from search.data.checks import Contents, check_counts, class_names
+from search.data.checks import Contents, check_counts
 from search.data.duplicates import digests, numbered_digests, related_groups, several
 from search.data.folds import held_out
 from search.data.formats.archives import array_names, check_file, expanded, read_array
@@ -35,87 +35,10 @@ from search.data.ranges import (
     told_range,
 )
 from search.data.reading import Column
+from search.data.targets import Targets, named_as_known
 from search.errors import DataError
-from tracking.text import listed
 
 _LARGEST = float(np.finfo(np.float32).max)
-_LABELS = "must be whole numbers, truth values or words (n,) or (n, 1), or one-hot (n, classes)"
-
-
-def label_values(labels: NDArray[Any], what: str) -> NDArray[Any]:
-    """Return labels, (n,), as int64, truth values or texts.
-
-    Args:
-        labels: whole numbers, truth values or texts, (n,) or (n, 1); or one-hot, (n, classes).
-        what: the array's name in messages.
-
-    Raises:
-        DataError: the labels have another form.
-    """
-    if labels.dtype.kind not in "biufU" or labels.ndim not in (1, 2) or 0 in labels.shape:
-        hint = " Convert bytes to str with y.astype(str)." if labels.dtype.kind == "S" else ""
-        shown = f"{labels.dtype} {labels.shape}"
-        raise DataError(f"{what} {_LABELS}, and not empty; got {shown}.{hint}")
-    if labels.ndim == 2 and labels.shape[1] > 1:
-        return places_of_ones(labels, what)
-    labels = labels.reshape(-1)
-    if labels.dtype.kind == "U":
-        for number, name in enumerate(labels.tolist(), 1):
-            if not name.strip() or not name.isprintable():
-                raise DataError(
-                    f"{what} must hold names of classes in one line; number {number:,} is {name!a}"
-                )
-        return labels
-    if labels.dtype.kind == "f":
-        wrong = np.flatnonzero(~(labels == np.floor(labels)) | np.isinf(labels))
-        if len(wrong):
-            raise DataError(f"{what} {_LABELS}; number {wrong[0] + 1:,} is {labels[wrong[0]]}")
-    return labels if labels.dtype.kind == "b" else labels.astype(np.int64)
-
-
-def numbers_of(labels: NDArray[Any], present: NDArray[Any], what: str) -> NDArray[np.int64]:
-    """Return the class numbers of a test part's labels.
-
-    Args:
-        labels: (n,), from `label_values`.
-        present: the different labels of the training part, sorted.
-        what: the array's name in messages.
-
-    Raises:
-        DataError: one is not among those of the training part.
-    """
-    unknown = np.flatnonzero(~np.isin(labels, present))
-    if len(unknown):
-        raise DataError(
-            f"{what} must be among the training part's labels, {listed(present.tolist())};"
-            f" number {unknown[0] + 1:,} is {labels[unknown[0]]}, and {len(unknown):,} in all are"
-            " not. Leave them out, or add such samples to the training part."
-        )
-    return np.searchsorted(present, labels).astype(np.int64)
-
-
-def places_of_ones(labels: NDArray[Any], what: str) -> NDArray[np.int64]:
-    """Return the place of the one in each row of one-hot labels, int64 (n,).
-
-    Args:
-        labels: numbers or truth values, (n, classes).
-        what: the array's name in messages.
-
-    Raises:
-        DataError: a row is not one 1 among zeros.
-    """
-    ones = labels == 1
-    wrong = np.flatnonzero((ones.sum(axis=1) != 1) | ((labels != 0) & ~ones).any(axis=1))
-    if len(wrong):
-        row = labels[wrong[0]]
-        shown = ", ".join(map(str, row[:8].tolist())) + (", ..." if len(row) > 8 else "")
-        raise DataError(
-            f"{what} {_LABELS}; got shape {labels.shape}, and row {wrong[0] + 1:,} is not one 1"
-            f" among zeros: {shown}"
-        )
-    return np.asarray(ones.argmax(axis=1), np.int64)
-
-
 MAX_SAMPLES = 50_000_000
 AT_ONCE = 4096  # samples that are compared
 IMAGE, SEQUENCE = "image", "sequence"
@@ -422,13 +345,22 @@ def find(rest: str, around: Surroundings) -> Found:
     check_file(path)
     reading = around.reading
     write = partial(
-        write_own_npz, path, kind=reading.kind, allow_duplicates=reading.allow_duplicates
+        write_own_npz,
+        path,
+        kind=reading.kind,
+        task=reading.task,
+        allow_duplicates=reading.allow_duplicates,
     )
     return Found(str(path), (path,), write)
 
 
 def write_own_npz(
-    path: Path, folder: Path, *, kind: str | None = None, allow_duplicates: bool = False
+    path: Path,
+    folder: Path,
+    *,
+    kind: str | None = None,
+    task: str | None = None,
+    allow_duplicates: bool = False,
 ) -> Contents:
     """Check a user's file and write its arrays.
 
@@ -436,6 +368,7 @@ def write_own_npz(
         path: the `.npz` file.
         folder: receives the `.npy` files.
         kind: `image` or `sequence`, if the user says it.
+        task: what the targets are, if the user says it.
         allow_duplicates: whether equal samples may be on both sides where a test part is held out.
 
     Raises:
@@ -443,13 +376,13 @@ def write_own_npz(
     """
     held = array_names(path)
     layout = _layout(path, held)
-    train, labels = _read(path, layout[0], kind=kind)
-    present, numbers = np.unique(labels, return_inverse=True)
-    labels = numbers.reshape(-1).astype(np.int64)
-    notices = list(_ignored(path, held, layout))
+    train, given = _read(path, layout[0], kind=kind)
+    targets = Targets.of(given, f"{path}: {layout[0][1]}", task)
+    labels = targets.values
+    notices = [*targets.notices, *_ignored(path, held, layout)]
     if len(layout) == 1:
         groups = None if allow_duplicates else train.groups()
-        parts, notice = held_out(labels, str(path), groups=groups)
+        parts, notice = held_out(labels, str(path), task=targets.task, groups=groups)
         train = train.fitted(parts["train"])
         for split, chosen in parts.items():
             write_samples(folder, split, train, labels, chosen)
@@ -457,16 +390,16 @@ def write_own_npz(
     else:
         train = train.fitted(np.arange(len(labels)))
         write_samples(folder, "train", train, labels, np.arange(len(labels)))
-        test, test_labels = _read(path, layout[1], train, kind)
-        test_labels = numbers_of(test_labels, present, f"{path}: {layout[1][1]}")
+        test, given = _read(path, layout[1], train, kind)
+        test_labels = targets.like(given, f"{path}: {layout[1][1]}")
         write_samples(folder, "test", test, test_labels, np.arange(len(test_labels)))
         notices += test.notices
     columns = tuple(Column(f"x{i}") for i in range(train.shape[0])) if train.kind == "table" else ()
-    names = tuple(map(str, present.tolist()))
-    if names == tuple(map(str, range(len(names)))):
-        names = class_names(labels, len(names), train.kind)
+    found = named_as_known(targets.task, labels, train.kind)
     told = (*train.notices, *notices)
-    return Contents(train.kind, names, columns, told, pixel_range=train.range)
+    return Contents(
+        train.kind, found.names, columns, told, pixel_range=train.range, task=found.name
+    )
 
 
 def _layout(path: Path, held: tuple[str, ...]) -> list[tuple[str, str]]:
@@ -502,7 +435,9 @@ def _read(
     path: Path, names: tuple[str, str], like: Samples | None = None, kind: str | None = None
 ) -> tuple[Samples, NDArray[Any]]:
     samples = samples_of(read_array(path, names[0]), f"{path}: {names[0]}", like, kind)
-    labels = label_values(read_array(path, names[1]), f"{path}: {names[1]}")
+    labels = read_array(path, names[1])
+    if not labels.ndim:
+        raise DataError(f"{path}: {names[1]} must have an entry for each sample; it has no axis")
     check_counts(len(samples.array), len(labels), f"{path}: {' and '.join(names)}")
     return samples, labels
 
@@ -511,10 +446,10 @@ def write_samples(
     folder: Path,
     split: str,
     samples: Samples,
-    labels: NDArray[np.int64],
+    labels: NDArray[Any],
     chosen: NDArray[np.int64],
 ) -> None:
-    """Write the chosen samples and their labels as a split's arrays."""
+    """Write the chosen samples and their targets as a split's arrays."""
     if samples.kind == "text":
         _write_texts(folder, split, samples, chosen)
     else:

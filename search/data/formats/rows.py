@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.data.formats.columns import Batches, Part, Reader, numbers, shortened, words
-from search.data.formats.labels import Classes, check_groups, extra_reader
+from search.data.formats.labels import Target, check_groups, extra_reader, target_of
 from search.data.formats.layout import Layout, Roles, lay_out
 from search.data.formats.survey import Decimals, survey
 from search.data.reading import CATEGORY, NUMBER, TRUTH, Reading
@@ -29,7 +29,7 @@ class Table:
         shape: of one sample; empty for texts.
         layout: how the columns of the samples are read; of a table only.
         names: of the columns of the samples.
-        classes: of the labels.
+        target: how what is predicted is read.
         extras: how weights, time and folds are read.
     """
 
@@ -38,7 +38,7 @@ class Table:
     shape: tuple[int, ...]
     layout: Layout
     names: tuple[str, ...]
-    classes: Classes
+    target: Target
     extras: Mapping[str, Reader]
     notices: tuple[str, ...]
 
@@ -52,20 +52,19 @@ class Table:
         """
         pixels = None if reading.text or reading.types else roles.pixels
         is_table = reading.text is None and pixels is None
-        own = [roles.target, *roles.extras.values()]
+        own = [*roles.targets, *roles.extras.values()]
         names = list(dict.fromkeys([*own, *(roles.features if is_table else ())]))
         asked = [name for name, kind in reading.types.items() if kind in (CATEGORY, TRUTH)]
-        surveys = survey(part, names, [roles.target, *asked])
+        surveys = survey(part, names, [*roles.targets, *asked])
         decimals = Decimals(part, surveys, reading)
-        target = surveys[roles.target]
-        classes = Classes.of(part, target, decimals.sign(target) if target.number_sign else ".")
+        target = target_of(part, roles.targets, surveys, decimals, reading.task)
         extras = {
             extra: extra_reader(part, extra, surveys[name], decimals)
             for extra, name in roles.extras.items()
             if extra != "groups"
         }
         check_groups(part, roles, surveys)
-        notices = list(classes.notices)
+        notices = list(target.notices)
         layout, kind = Layout(), "text"
         shape: tuple[int, ...] = ()
         used = roles.features
@@ -79,7 +78,7 @@ class Table:
             kind, (used, shape) = "image", pixels
         if roles.unused:
             notices.append(f"{part.name}: not used besides the text: {listed(roles.unused)}.")
-        return cls(roles, kind, shape, layout, used, classes, extras, tuple(notices))
+        return cls(roles, kind, shape, layout, used, target, extras, tuple(notices))
 
 
 def _almost_pixels(part: Part, features: Sequence[str]) -> list[str]:
@@ -98,13 +97,13 @@ class Taken:
     """What was read of a part, besides the samples that are in files.
 
     Attributes:
-        labels: (n,), class numbers.
+        labels: targets in the form of their task.
         extras: of `arrays.EXTRAS`, (n,) each.
         texts: all texts, if the samples are texts.
         unknown: number of values of each column that are no known categories.
     """
 
-    labels: NDArray[np.int64]
+    labels: NDArray[Any]
     extras: dict[str, NDArray[Any]]
     texts: "pa.ChunkedArray | None" = None
     unknown: dict[str, int] = field(default_factory=dict)
@@ -122,7 +121,7 @@ class Rows:
 
     def __init__(self, table: Table, part: Part, *, with_extras: bool) -> None:
         self._table, self._part, self._start = table, part, 0
-        self._labels: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
+        self._labels: list[NDArray[Any]] = []
         extras = table.roles.extras
         self._extras = {
             extra: [np.empty(0)]
@@ -133,7 +132,7 @@ class Rows:
         self._of_group: list[NDArray[np.int64]] | None = (
             [np.empty(0, np.int64)] if with_extras and "groups" in extras else None
         )
-        self.taken = Taken(self._labels[0], {})
+        self.taken = Taken(np.empty(0), {})
 
     def finished(self) -> Taken:
         """Return what else there is, once all samples have been read."""
@@ -184,7 +183,7 @@ class Rows:
             }
         extras = [name for extra, name in table.roles.extras.items() if self._has(extra)]
         return self._part.read(
-            list(dict.fromkeys([table.roles.target, *table.names, *extras])), wanted
+            list(dict.fromkeys([*table.roles.targets, *table.names, *extras])), wanted
         )
 
     def _has(self, extra: str) -> bool:
@@ -226,9 +225,11 @@ class Rows:
 
     def _take_others(self, batch: "pa.RecordBatch") -> None:
         roles = self._table.roles
-        labels = self._table.classes.numbers(batch[roles.target])
-        if (labels < 0).any():
-            self._refuse_label(batch[roles.target], int((labels < 0).argmax()))
+        labels, unfit = self._table.target.read(batch)
+        if unfit.any():
+            row = int(unfit.argmax())
+            place = self._part.place(self._start + row)
+            raise DataError(f"{place}: {self._table.target.fault(batch, row)}")
         self._labels.append(labels)
         for extra, read in self._extras.items():
             reader = self._table.extras[extra]
@@ -246,17 +247,6 @@ class Rows:
             places = coded.indices.to_numpy(zero_copy_only=False)
             self._of_group.append(np.array(known, np.int64)[places])
         self._start += batch.num_rows
-
-    def _refuse_label(self, values: "pa.Array", row: int) -> None:
-        text = words(values.slice(row, 1))[0].as_py()
-        place, target = self._part.place(self._start + row), self._table.roles.target
-        if text is None:
-            raise DataError(f"{place}: `{target}` is missing. Fill it in, or leave the row out.")
-        raise DataError(
-            f"{place}: `{target}` must be one of the training part's labels,"
-            f" {listed(self._table.classes.names)}; it is {shortened(text)}. Leave the row out, or"
-            " add rows of that class to the training part."
-        )
 
 
 def read_batch(

@@ -47,6 +47,7 @@ class Survey:
         complete: whether `counts` has all values.
         counting: whether the numbers so far are consecutive whole numbers.
         whole: whether all numbers are whole.
+        are_floats: whether there are numbers that are floats by type.
         lowest: the lowest number.
         examples: a text with a comma or a point between digits, by that sign.
     """
@@ -61,6 +62,7 @@ class Survey:
         self.counts: Counter[str] = Counter()
         self.complete = True
         self.counting = self.whole = True
+        self.are_floats = False
         self.lowest = np.nan
         self.examples: dict[str, str] = {}
         self._count = count
@@ -103,6 +105,8 @@ class Survey:
         self.missing += len(places)
 
     def _add_typed(self, values: "pa.Array", kind: str) -> None:
+        import pyarrow as pa
+
         start = self.rows - len(values)
         found = dates(values)[0] if kind == DATE else numbers(values)[0]
         absent = np.isnan(found)
@@ -115,6 +119,7 @@ class Survey:
             elif (NUMBER if way in ".," else way) != kind:
                 self.wrong[way] += int((~absent).sum())
         if kind == NUMBER:
+            self.are_floats |= not pa.types.is_integer(values.type)
             self._follow(found, absent, np.zeros(len(found), np.bool_))
         self._tally(values, force=kind != NUMBER and kind != DATE)
 

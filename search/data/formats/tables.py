@@ -23,7 +23,7 @@ from search.data.arrays import (
     write_labels,
     write_part,
 )
-from search.data.checks import Contents, class_names
+from search.data.checks import Contents
 from search.data.duplicates import related_groups
 from search.data.folds import held_out, joined_groups
 from search.data.formats.archives import check_file, expanded, open_packed
@@ -31,11 +31,12 @@ from search.data.formats.archives import reading as reading_file
 from search.data.formats.columns import Batches, Part, Reader, words
 from search.data.formats.csv import open_csv
 from search.data.formats.jsonl import open_jsonl
-from search.data.formats.layout import TARGETS, Roles
+from search.data.formats.layout import TARGETS, Roles, named_targets
 from search.data.formats.parquet import MAGIC, open_parquet
 from search.data.formats.rows import Rows, Table, Taken, read_batch
 from search.data.formats.survey import Decimals, Survey, survey
 from search.data.reading import DATE, NUMBER, Column, Reading
+from search.data.targets import named_as_known
 from search.errors import DataError, SettingsError
 from tracking.text import listed
 
@@ -134,12 +135,11 @@ def write_table(
             _finish(folder, split, part.labels, part.extras)
         notices += taken["test"].unseen(given["test"].name)
     notices += _remarks(table, folder, train.name)
-    names = table.classes.names
-    if names == tuple(map(str, range(len(names)))):
-        names = class_names(taken["train"].labels, len(names), table.kind)
+    task = named_as_known(table.target.task, taken["train"].labels, table.kind)
     columns = table.layout.columns if table.kind == "table" else ()
     tested = has_test or "test" in given
-    return Contents(table.kind, names, columns, tuple(notices), tuple(roles.extras), tested)
+    extras = tuple(roles.extras)
+    return Contents(table.kind, task.names, columns, tuple(notices), extras, tested, task=task.name)
 
 
 def _part(
@@ -156,7 +156,7 @@ def _like(part: Part, model: Part, table: Table) -> Part:
     Raises:
         DataError: it lacks a column.
     """
-    needed = [table.roles.target, *table.names]
+    needed = [*table.roles.targets, *table.names]
     if "weights" in table.roles.extras:
         needed.append(table.roles.extras["weights"])
     part = part.aligned(needed)
@@ -201,7 +201,10 @@ def _split(
     everything = np.arange(len(taken.labels))
     parts, told = {"train": everything, "test": everything[:0]}, list[str]()
     if has_test:
-        parts, notice = held_out(taken.labels, origin, groups=groups, time=taken.extras.get("time"))
+        time = taken.extras.get("time")
+        parts, notice = held_out(
+            taken.labels, origin, task=table.target.task, groups=groups, time=time
+        )
         told = [notice]
     for split, chosen in parts.items():
         if table.kind == "text":
@@ -217,7 +220,7 @@ def _split(
 
 
 def _finish(
-    folder: Path, split: str, labels: NDArray[np.int64], extras: Mapping[str, NDArray[Any]]
+    folder: Path, split: str, labels: NDArray[Any], extras: Mapping[str, NDArray[Any]]
 ) -> None:
     write_labels(folder, split, labels)
     typed: dict[str, NDArray[Any]] = {
@@ -297,7 +300,8 @@ class NewRows:
     Attributes:
         values: (n, columns), float64: as a dataset's rows are stored, see `Column`.
         places: of each row: file and line.
-        labels: of each row as text, None where it is missing; None: the table has no target.
+        labels: of each row as text, None where it is missing; None: the table has no target, or
+            several.
     """
 
     values: NDArray[np.float64]
@@ -351,7 +355,8 @@ def rows_of(part: Part, columns: Sequence[Column], reading: Reading) -> NewRows:
             f" {listed(lacking)}. It has {len(part.names):,}: {listed(part.names)}."
         )
     wanted = [column.name for column in columns]
-    target = _target_in(part, reading, wanted)
+    targets = _targets_in(part, reading, wanted)
+    target = targets[0] if len(targets) == 1 else None
     surveys = survey(part, wanted, [])
     decimals = Decimals(part, _numeric(surveys, columns), reading)
     readers = [
@@ -373,11 +378,12 @@ def _numeric(surveys: Mapping[str, Survey], columns: Sequence[Column]) -> dict[s
     return {c.name: surveys[c.name] for c in columns if c.type == NUMBER}
 
 
-def _target_in(part: Part, reading: Reading, columns: Sequence[str]) -> str | None:
-    if reading.target is not None:
-        return reading.target if reading.target in part.names else None
+def _targets_in(part: Part, reading: Reading, columns: Sequence[str]) -> list[str]:
+    """Return the columns of a table that hold the targets."""
+    if named := named_targets(reading, part.names):
+        return [name for name in named if name in part.names]
     known = [n for n in part.names if n.lower() in TARGETS and n not in columns]
-    return known[0] if len(known) == 1 else None
+    return known if len(known) == 1 else []
 
 
 class _Places(Sequence[str]):

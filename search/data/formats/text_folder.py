@@ -16,6 +16,7 @@ from search.data.formats.folder import PICTURES
 from search.data.formats.tables import write_table
 from search.data.reading import Reading
 from search.errors import DataError
+from search.tasks import CLASSIFICATION
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -103,6 +104,7 @@ def _write(
     has_folds = any(fold > 0 for _, _, fold in parts["train"])
     plain = Reading(
         target=LABEL,
+        task=CLASSIFICATION,
         text=TEXT,
         fold_column=FOLD if has_folds else None,
         allow_duplicates=reading.allow_duplicates,

@@ -103,7 +103,7 @@ def test_labels_that_number_no_classes_are_refused(
     [
         (
             "lable,a,b",
-            "there are 3 columns: lable, a, b. Name the column that holds the class: `--target",
+            "there are 3 columns: lable, a, b. Name the column that holds the class, or the number",
         ),
         (
             ",".join(f"c{i}" for i in range(20)),

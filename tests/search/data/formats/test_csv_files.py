@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from search.data import Dataset, catalog, load
-from search.errors import SettingsError
+from search.data import Dataset, Reading, catalog, load
+from search.errors import DataError, SettingsError
 
 Write = Callable[..., Path]
 
@@ -142,9 +142,15 @@ def test_whole_numbers_may_be_written_with_a_point(write: Write, read: Read) -> 
     assert dataset.train_labels[7] == 1
 
 
-def test_images_may_have_more_classes_than_a_pixel_has_values(write: Write, read: Read) -> None:
+def test_images_may_have_more_classes_than_a_pixel_has_values(
+    write: Write, read: Read, home: Path
+) -> None:
     rows = [[i % 300, "1.0", i % 256, i // 256, 4] for i in range(600)]
-    assert len(read(write(pixel_header(4), *rows)).classes) == 300
+    path = write(pixel_header(4), *rows)
+    with pytest.raises(DataError, match="`--task regression` or `--task classification`"):
+        read(path)
+    dataset = load(f"csv:{path}", home=home, reading=Reading(task="classification"))
+    assert len(dataset.classes) == 300
 
 
 def test_a_fifth_of_each_class_is_set_aside_where_there_is_no_test_part(

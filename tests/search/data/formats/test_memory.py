@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from search.data import Reading, load
-from search.data.formats.memory import Given, numbered
+from search.data.formats.memory import Given
 from search.data.sources import bring
+from search.data.targets import Targets
 from search.errors import DataError
+from search.tasks import Classification
 
 ROWS = np.random.default_rng(0).normal(size=(40, 3))
 HALVES = np.arange(40) % 2
@@ -149,28 +151,29 @@ def test_weights_stay_with_their_samples(brought):
     ],
 )
 def test_labels_of_any_kind_are_classes(labels, numbers, names):
-    found, classes = numbered(labels, "y")
-    assert (found.tolist(), classes) == (numbers, names)
-    assert found.dtype == np.int64
+    targets = Targets.of(labels, "y")
+    assert (targets.task, targets.notices) == (Classification(names), ())
+    assert targets.values.tolist() == numbers
+    assert targets.values.dtype == np.int64
 
 
 @pytest.mark.parametrize(
     ("labels", "said"),
     [
-        (np.array([0.5, 1.0]), "got fractions such as 0.5: numbers to be predicted (regression)"),
         (np.array([1.0, np.nan]), "number 2 has none (missing)"),
         (np.array(["a", None], object), "number 2 has none (missing)"),
         (np.array([1, "a"], object), "all of one type; got int, str"),
-        (np.array([[0, 2], [1, 0]]), "row 1 is not one 1 among zeros"),
-        (np.array([[1, 1], [1, 0]]), "row 1 is not one 1 among zeros"),
-        (np.zeros((2, 2, 2)), "got float64 (2, 2, 2)"),
+        (np.array([["a", "b"]]), "got several words for each sample"),
+        (np.zeros((2, 2, 2)), "got float64 (2, 2, 2): targets of the samples' own shape"),
+        (np.array([1.5, np.inf]), "number 2 is inf"),
+        (np.array(["a", " "]), "number 2, must hold names in one line"),
         (np.array([1j, 2j]), "got complex128 (2,)"),
         (np.array(["2024-01-01"], "M8[D]"), "got datetime64[D] (1,)"),
     ],
 )
-def test_what_are_no_classes_is_refused_in_a_sentence(labels, said):
+def test_what_are_no_targets_is_refused_in_a_sentence(labels, said):
     with pytest.raises(DataError, match=re.escape(said)):
-        numbered(labels, "y")
+        Targets.of(labels, "y")
 
 
 class Sparse:
@@ -217,7 +220,7 @@ def test_what_does_not_belong_to_the_samples_is_refused(more, said):
 
 
 def test_test_labels_of_unknown_classes_are_refused(brought):
-    with pytest.raises(DataError, match=r"classes that are in the training part \(0, 1\); got 7"):
+    with pytest.raises(DataError, match=r"in the training part \(0, 1\); number 2 is 7"):
         brought((ROWS, HALVES), test=(ROWS[:2], [0, 7]))
 
 

@@ -201,15 +201,15 @@ def test_samples_of_which_nothing_can_be_made_are_refused(
 @pytest.mark.parametrize(
     ("labels", "expected"),
     [
-        (LABELS / 2, "number 2 is 0.5"),
-        (np.where(LABELS == 1, np.nan, 0), "number 2 is nan"),
-        (np.where(LABELS == 1, "", "a"), "number 2 is ''"),
+        (np.where(LABELS == 1, np.nan, 0), "number 2 has none (missing)"),
+        (
+            np.where(LABELS == 1, "", "a"),
+            "number 2, must hold names in one line",
+        ),
         (np.array([b"a", b"b", b"c"])[LABELS], "Convert bytes to str with y.astype(str)."),
-        (np.stack([LABELS, LABELS], axis=1), "row 1 is not one 1 among zeros: 0, 0"),
-        (np.eye(3)[LABELS] * 0.9, "row 1 is not one 1 among zeros: 0.9, 0.0, 0.0"),
         (LABELS.reshape(30, 1, 1), "got int64 (21, 1, 1)"),
         (LABELS * 0, "must have at least 2 classes; got 1 (0)"),
-        (np.where(np.arange(30) < 21, LABELS, 7), "training part's labels, 0, 1, 2; number 1 is 7"),
+        (np.where(np.arange(30) < 21, LABELS, 7), "training part (0, 1, 2); number 1 is 7"),
     ],
 )
 def test_labels_that_number_no_classes_are_refused(

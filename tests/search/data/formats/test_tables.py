@@ -308,7 +308,6 @@ def test_a_file_without_header_has_numbered_columns(place: Place) -> None:
         ([10, 9, 100], ("9", "10", "100")),
         (["b", "B", "a"], ("B", "a", "b")),
         ([True, False], ("False", "True")),
-        ([0.5, 1.0, 1.5], ("0.5", "1", "1.5")),
         (["1", "2", "many"], ("1", "2", "many")),
         (["2024-01-01", "2024-01-02"], ("2024-01-01", "2024-01-02")),
     ],
@@ -341,16 +340,6 @@ def test_missing_labels_are_refused_with_their_number(place: Place) -> None:
     labels = [*LABEL[:10], "", "NA", *LABEL[12:]]
     message = place.refusal({"a": FREE, "label": labels})
     assert "own.csv, line 12: `label` is missing, and in 1 more rows" in message
-
-
-@pytest.mark.parametrize(
-    "target", [several(lambda i: i * 1.37), several(lambda i: 1000 + 37 * i), ["0,5", "1,5"]]
-)
-def test_a_number_to_be_predicted_is_refused(place: Place, target: list[Any]) -> None:
-    if target == ["0,5", "1,5"]:
-        target = several(lambda i: f"{i},5")
-    message = place.refusal({"a": FREE, "price": target}, target="price")
-    assert "regression, which is not supported; name a column of classes with `--target`" in message
 
 
 @pytest.mark.parametrize("option", ["ignore", "groups", "target", "types", "time", "weights"])
