@@ -82,6 +82,8 @@ _OPTIONS = {  # setting: option of `run`, in the order of the command
     "sampler": "--sampler",
     "pruner": "--pruner",
     "objective": "--objective",
+    "metrics": "--metrics",
+    "target_scaling": "--target-scaling",
     "limit_samples": "--limit-samples",
     "precision": "--precision",
     "pixels": "--pixels",

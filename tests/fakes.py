@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from search.executors import Executor, OnRecord
 from search.executors.protocol import FoldKey, FoldTask
@@ -26,7 +27,8 @@ class ScriptedExecutor(Executor):
     coordinator's word on that fold is on its way. A score below 0 fails the fold. Each entry of
     `breaks`, trial, fold and cause, breaks that fold off once; with fold 0 it is the trial's first
     after it has ended. With several slots the earliest trial's fold is trained first, or, with
-    `side_by_side`, all take turns epoch by epoch. Keeps the params it was given.
+    `side_by_side`, all take turns epoch by epoch. Records are as `told` makes them. Keeps the
+    params it was given.
     """
 
     def __init__(
@@ -37,8 +39,10 @@ class ScriptedExecutor(Executor):
         breaks: Sequence[tuple[int, int, str]] = (),
         slots: int = 1,
         side_by_side: bool = False,
+        told: Callable[[Record], Record] = lambda record: record,
     ) -> None:
         self.slots = slots
+        self._told = told
         self._side_by_side = side_by_side
         self._breaks = list(breaks)
         self.params: list[Params] = []
@@ -58,7 +62,7 @@ class ScriptedExecutor(Executor):
             first = 0 if self._side_by_side else min(range(len(self._running)), key=self._trial)
             task, records = self._running.pop(first)
             record = next(records, None)
-            if record is None or on_record(record).stop:
+            if record is None or on_record(self._told(record)).stop:
                 return task.key
             self._running.append((task, records))
 
@@ -160,6 +164,18 @@ def epoch_ended(trial: int, fold: int, epoch: int, shown: float) -> EpochEnded:
         "val_macro_f1": shown,
     }
     return EpochEnded(at=time.time(), trial=trial, fold=fold, epoch=epoch, metrics=metrics)
+
+
+def by_metrics(record: Record, **metrics: Callable[[float], float]) -> Record:
+    """Return a record of another task: with metrics that are made of what was its accuracy."""
+    if isinstance(record, EpochEnded):
+        shown = record.metrics["val_accuracy"]
+        made = {f"val_{name}": of(shown) for name, of in metrics.items()}
+        return replace(record, metrics={"loss": 1.0, "val_loss": 1.0 - shown} | made)
+    if isinstance(record, FoldEnded) and record.accuracy is not None:
+        made = {name: of(record.accuracy) for name, of in metrics.items()}
+        return replace(record, accuracy=None, macro_f1=None, metrics=made)
+    return record
 
 
 def _scores(accuracy: float) -> dict[str, float]:

@@ -8,12 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from search.tasks import CLASSIFICATION, MULTI_LABEL, REGRESSION, MultiLabel, Regression
 from search.tasks.classification import ClassPredictions, confusion_matrix, macro_f1
+from search.tasks.metrics import objective_of
+from search.tasks.multi_label import LabelPredictions
+from search.tasks.regression import NumberPredictions
 from tracking.history import History
 from tracking.home import StudyFolder
 from tracking.journal import encode
 from tracking.journal_lines import START, crc_of
-from tracking.objectives import OBJECTIVES, objectives_of
+from tracking.objectives import OBJECTIVES, Objective, objectives_of
 from tracking.records import (
     EpochEnded,
     FoldEnded,
@@ -39,7 +43,15 @@ PARAMETERS = [
 
 
 class StudyBuilder:
-    """Makes a study's records, one second after the other."""
+    """Makes a study's records, one second after the other; of another task in subclasses.
+
+    The `level` of a trial says how good it is, from 0 to 1, whatever the task.
+    """
+
+    task = CLASSIFICATION
+    names: Sequence[str] = CLASSES
+    space, data, kind = "lenet", "digits", "image"
+    objectives: tuple[Objective, ...] = ()  # of the first record; none as in earlier journals
 
     def __init__(
         self,
@@ -58,19 +70,22 @@ class StudyBuilder:
             StudyStarted,
             id=study_id,
             study=name,
-            space="lenet",
+            space=self.space,
             driver="optuna",
             settings={"seed": 0, "epochs": self.epochs, "sampler": "tpe"} | chosen,
             parameters=copy.deepcopy(PARAMETERS),
             dataset={
-                "name": "digits",
+                "name": self.data,
                 "source": "scikit-learn",
                 "digest": "ab" * 32,
-                "classes": CLASSES,
+                "classes": list(self.names),
                 "samples": 90,
-            },
+            }
+            | ({} if self.task == CLASSIFICATION else {"kind": self.kind}),
             folds=self.folds,
             folds_digest="cd" * 32,
+            task=self.task,
+            objectives=[each.to_json() for each in self.objectives],
         )
 
     def add(self, kind: type[Record], **fields: Any) -> Any:
@@ -101,41 +116,50 @@ class StudyBuilder:
         self.add(FoldStarted, trial=trial, fold=fold)
         for epoch in range(1, (epochs or self.epochs) + 1):
             loss = 1.0 / epoch + 0.01 * fold
-            metrics = {
-                "loss": loss,
-                "accuracy": level - loss / 10,
-                "val_loss": loss + 0.1,
-                "val_accuracy": level - loss / 5,
-            }
+            metrics = {"loss": loss, "val_loss": loss + 0.1} | self.epoch_metrics(level, loss)
             self.add(EpochEnded, trial=trial, fold=fold, epoch=epoch, metrics=metrics)
         if epochs is None:
             self.add(
                 FoldEnded,
                 trial=trial,
                 fold=fold,
-                accuracy=level + fold / 1000,
                 loss=1.3 - level,
-                macro_f1=level - 0.01,
                 seconds=3.0,
                 epochs=self.epochs,
                 predictions=f"predictions/trial-{trial:05d}-fold-{fold:02d}.npz",
+                **self.fold_scores(level, fold),
             )
 
-    def end_trial(self, trial: int, state: str, level: float = 0.8, **fields: Any) -> None:
+    def epoch_metrics(self, level: float, loss: float) -> dict[str, float]:
+        """Return what an epoch of a loss tells beside it."""
+        return {"accuracy": level - loss / 10, "val_accuracy": level - loss / 5}
+
+    def fold_scores(self, level: float, fold: int) -> dict[str, Any]:
+        """Return the fields of a fold's record that hold its metrics."""
+        return {"accuracy": level + fold / 1000, "macro_f1": level - 0.01}
+
+    def trial_scores(self, level: float) -> dict[str, float]:
+        """Return the scores of a complete trial."""
         scores = {"cv_accuracy": level, "cv_accuracy_std": 0.01, "cv_loss": 1.3 - level}
-        scores |= {"macro_f1": level - 0.1, "latency_ms": 2.5} | fields.pop("scores", {})
+        return scores | {"macro_f1": level - 0.1, "latency_ms": 2.5}
+
+    def described(self, level: float) -> dict[str, Any]:
+        """Return the fields of a trial's end that tell of its predictions."""
+        return {
+            "confusion": [[28, 2, 0], [1, 29, 0], [0, 5, 25]],
+            "report": {"accuracy": level},
+        }
+
+    def end_trial(self, trial: int, state: str, level: float = 0.8, **fields: Any) -> None:
+        scores = self.trial_scores(level) | fields.pop("scores", {})
         outcome: dict[str, Any] = (
             {"value": self._value(scores), "scores": scores}
             if state == "complete"
             else {"value": None}
         )
         if state != "failed":
-            outcome |= {
-                "confusion": [[28, 2, 0], [1, 29, 0], [0, 5, 25]],
-                "report": {"accuracy": level},
-                "summary": "Model: lenet",
-                "model_parameters": 504_342,
-            }
+            outcome |= {"summary": "Model: lenet", "model_parameters": 504_342}
+            outcome |= self.described(level)
         self.add(
             TrialEnded,
             **{"trial": trial, "state": state, "train_seconds": 6.0, "epochs_trained": 6}
@@ -157,8 +181,12 @@ class StudyBuilder:
     def confirm_trial(self, trial: int, level: float = 0.8) -> None:
         for fold in range(self.folds + 1, 3 * self.folds + 1):
             self.fold(trial, fold, level=level)
-        scores = {"cv_accuracy": level, "cv_accuracy_std": 0.004, "cv_loss": 0.4, "macro_f1": 0.7}
+        scores = self.confirmed_scores(level)
         self.add(TrialConfirmed, trial=trial, repeats=2, scores=scores)
+
+    def confirmed_scores(self, level: float) -> dict[str, float]:
+        """Return the scores of a trial on its confirmation folds."""
+        return {"cv_accuracy": level, "cv_accuracy_std": 0.004, "cv_loss": 0.4, "macro_f1": 0.7}
 
     def race(self) -> "StudyBuilder":
         """Add a baseline, trials that stop in fold 1, and the first of those that raced on.
@@ -207,6 +235,78 @@ class StudyBuilder:
         journal.parent.mkdir(parents=True, exist_ok=True)
         journal.write_bytes(b"".join(lines_of(self.records)))
         return journal
+
+
+class OtherTaskBuilder(StudyBuilder):
+    """Makes a study of another task than classification, in which folds have metrics by name."""
+
+    main: str  # metric of epochs, whose spread over folds is told
+
+    def metrics(self, level: float) -> dict[str, float]:
+        """Return every metric of predictions of a level."""
+        raise NotImplementedError
+
+    def epoch_metrics(self, level: float, loss: float) -> dict[str, float]:
+        return {f"val_{self.main}": self.metrics(level - loss / 5)[self.main]}
+
+    def fold_scores(self, level: float, fold: int) -> dict[str, Any]:
+        return {"metrics": self.metrics(level + fold / 1000)}
+
+    def trial_scores(self, level: float) -> dict[str, float]:
+        parts = [self.metrics(level + fold / 1000) for fold in range(1, self.folds + 1)]
+        means = {f"cv_{n}": float(np.mean([part[n] for part in parts])) for n in parts[0]}
+        spread = float(np.std([part[self.main] for part in parts], ddof=1))
+        return means | {f"cv_{self.main}_std": spread, "cv_loss": 1.3 - level}
+
+    def confirmed_scores(self, level: float) -> dict[str, float]:
+        return self.trial_scores(level)
+
+
+class RegressionStudyBuilder(OtherTaskBuilder):
+    """Makes a study of a regression: the price of a flat, in euros."""
+
+    task, names, main = REGRESSION, ("price",), "rmse"
+    space, data, kind = "mlp", "flats", "table"
+    objectives = (objective_of("cv_rmse", Regression(names))[0],)
+
+    def metrics(self, level: float) -> dict[str, float]:
+        rmse = 100_000 * (1 - level)
+        return {"rmse": rmse, "mae": 0.75 * rmse, "r2": 1 - (rmse / 120_000) ** 2}
+
+    def predictions(self, level: float) -> NumberPredictions:
+        """Return made predictions: dear flats are found too cheap."""
+        source = np.random.default_rng(7)
+        actual = source.lognormal(12.4, 0.5, (600, 1))
+        off = source.normal(0, 100_000 * (1 - level), actual.shape) * actual / actual.mean()
+        return NumberPredictions(actual, actual + off - 0.15 * (actual - actual.mean()))
+
+    def described(self, level: float) -> dict[str, Any]:
+        return {"report": Regression(tuple(self.names)).report(self.predictions(level))}
+
+
+class MultiLabelStudyBuilder(OtherTaskBuilder):
+    """Makes a study of several labels: what a film is."""
+
+    task, main = MULTI_LABEL, "macro_f1"
+    names = ("comedy", "drama", "love story", "western")
+    space, data, kind = "mlp", "films", "table"
+    objectives = (objective_of("cv_macro_f1", MultiLabel(names))[0],)
+
+    def metrics(self, level: float) -> dict[str, float]:
+        return {"macro_f1": level, "exact_match": level**2, "hamming_loss": (1 - level) / 2}
+
+    def predictions(self, level: float) -> LabelPredictions:
+        """Return made predictions, of which about `level` of those a label are right."""
+        source = np.random.default_rng(7)
+        labels = (source.random((600, 4)) < (0.4, 0.5, 0.2, 0.05)).astype(np.uint8)
+        right = source.random(labels.shape) < level
+        sure = source.uniform(0.5, 1, labels.shape)
+        return LabelPredictions(
+            labels, np.where(right == labels, sure, 1 - sure).astype(np.float32)
+        )
+
+    def described(self, level: float) -> dict[str, Any]:
+        return {"report": MultiLabel(tuple(self.names)).report(self.predictions(level))}
 
 
 def lines_of(records: Iterable[Record]) -> list[bytes]:

@@ -1,5 +1,7 @@
 """What a study searches for: names, which way is better, and where the numbers stand."""
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -8,6 +10,13 @@ if TYPE_CHECKING:
     from tracking.records import StudyStarted
 
 DEFAULT = "cv_accuracy"
+_CLASSES = "classification"
+
+# What is a fraction, or a small number of nats, is written with four decimals.
+_FRACTION = re.compile(
+    r"acc|auc|precision|recall|f1|exact_match|hamming|jaccard|iou|dice|kappa|matthews"
+)
+_DECIMALS, _MOST = 4, 1e12
 
 
 @dataclass(frozen=True)
@@ -65,19 +74,55 @@ _OTHER_NAMES = {
 }
 
 
-def objective_hint(name: str) -> str:
-    """Return a phrase on what an unknown objective may be, with all there are."""
+def other_name(name: str) -> str | None:
+    """Return the objective that others call by a name; None where there is none."""
     plain = name.lower().replace("-", "_").replace(" ", "_")
-    meant = next((known for known, others in _OTHER_NAMES.items() if plain in others), None)
     if plain in OBJECTIVES:
-        meant = plain
-    listed = ", ".join(f"{known.name} ({known.meaning})" for known in OBJECTIVES.values())
-    return f"{f'did you mean {meant}? ' if meant else ''}there are {listed}"
+        return plain
+    return next((known for known, others in _OTHER_NAMES.items() if plain in others), None)
 
 
 def objective_names(text: str) -> tuple[str, ...]:
     """Return the names in `--objective`'s text, commas between them."""
     return tuple(name.strip() for name in text.split(","))
+
+
+def score_name(metric: str, task: str) -> str:
+    """Return the name of a trial's score that is made of a fold's metric.
+
+    Args:
+        metric: of `FoldEnded`.
+        task: what is predicted, as `StudyStarted.task`.
+    """
+    over_all = metric == "macro_f1" and task == _CLASSES  # of all predictions, not of folds
+    return metric if over_all or metric.startswith("val_") else f"cv_{metric}"
+
+
+def number_text(value: float) -> str:
+    """Return a number with four significant digits, none of them before the point left out."""
+    if not math.isfinite(value) or abs(value) >= _MOST or 0 < abs(value) < 1 / _MOST:
+        return f"{value:.3e}"
+    digits = _DECIMALS - 1 - math.floor(math.log10(abs(value))) if value else _DECIMALS
+    return f"{value:,.{max(digits, 0)}f}"
+
+
+def measure_text(name: str, value: float | None, task: str = _CLASSES) -> str:
+    """Return a score's or a metric's value for people: a dash for None.
+
+    Args:
+        name: of the score or metric, its spread included.
+        value: in the metric's own unit.
+        task: what is predicted, as `StudyStarted.task`.
+    """
+    if value is None:
+        return "-"
+    if name == "model_parameters":
+        return f"{value:,.0f}"
+    if name == "latency_ms":
+        return f"{value:.2f}"
+    of_classes = task == _CLASSES and name.removeprefix("cv_").startswith("loss")
+    is_fraction = of_classes or _FRACTION.search(name)
+    return f"{value:.{_DECIMALS}f}" if is_fraction else number_text(value)
 
 
 def objectives_of(study: "StudyStarted | None") -> tuple[Objective, ...]:

@@ -94,7 +94,8 @@ def score_so_far(trial: TrialHistory, objective: Objective) -> float | None:
 
 def fold_scores(folds: Iterable[FoldEnded], objective: Objective) -> list[float]:
     """Return each fold's part of an objective; nothing where folds have none."""
-    return [float(getattr(fold, objective.fold)) for fold in folds] if objective.fold else []
+    values = (fold.metric(objective.fold) for fold in folds)
+    return [value for value in values if value is not None]
 
 
 def spread(trial: TrialHistory, objective: Objective) -> float | None:

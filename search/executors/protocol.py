@@ -40,6 +40,9 @@ class Work:
         seed: the study's seed.
         precision: Keras's dtype policy, `float32` or `mixed_bfloat16`.
         objectives: names of what the study searches for, the most important first.
+        metrics: objectives' and others to compute, as `search.tasks.metrics.objective_of` reads
+            them.
+        target_scaling: whether numbers to predict may be standardised: `auto` or `off`.
         pixels: what a hypermodel's models for images are given, as the setting says.
         code: fingerprint of the space's code, which must be what is run; empty to run any.
         passed: what the reference stands for, if it was passed from Python.
@@ -53,6 +56,8 @@ class Work:
     seed: int
     precision: str
     objectives: tuple[str, ...]
+    metrics: tuple[str, ...] = ()
+    target_scaling: str = "auto"
     pixels: str = "auto"
     code: Fingerprint = field(default_factory=dict)
     passed: Passed | None = None

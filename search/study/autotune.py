@@ -36,6 +36,7 @@ from search.executors.protocol import Probe, Work
 from search.study.budget import Budget
 from search.study.execution import AUTO, PRECISIONS, ExecutionMode, ExecutionPlan, Load, fastest
 from search.study.identity import study_pixels
+from search.study.objectives import texts_of
 from search.study.opening import OpenStudy
 from search.study.pruners import PRUNERS
 from search.study.settings import StudySettings
@@ -43,7 +44,7 @@ from spaces import ImageInput, Params, passed_as
 from tracking.files import whole_file
 from tracking.history import History
 from tracking.home import Home
-from tracking.objectives import objective_names
+from tracking.objectives import objectives_of
 from tracking.records import StudyStarted
 
 SHARE = 0.05  # fraction of a session's time that measuring may take
@@ -441,7 +442,9 @@ def work_of(opened: OpenStudy, precision: str) -> Work:
         declarations=str(opened.declarations),
         seed=settings.seed,
         precision=precision,
-        objectives=objective_names(settings.objective),
+        objectives=tuple(objective.name for objective in objectives_of(opened.start)),
+        metrics=texts_of(settings),
+        target_scaling=settings.target_scaling,
         pixels=study_pixels(opened.start),
         code=opened.code,
         passed=passed_as(settings.space),

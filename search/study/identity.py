@@ -3,7 +3,7 @@
 import json
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -30,13 +30,20 @@ from spaces import (
     value_text,
 )
 from tracking.history import History
+from tracking.objectives import Objective
 from tracking.provenance import code_changes, last_code
 from tracking.records import FORMAT, Json, StudyStarted
 from tracking.text import Notify
 
 
 def first_record(
-    settings: StudySettings, space: Space, dataset: Dataset, folds: Folds, split: Json
+    settings: StudySettings,
+    space: Space,
+    dataset: Dataset,
+    folds: Folds,
+    *,
+    split: Json,
+    objectives: Sequence[Objective],
 ) -> StudyStarted:
     """Return the first record of a new study.
 
@@ -46,6 +53,7 @@ def first_record(
         dataset: whose training samples are used.
         folds: of the study.
         split: see `StudyStarted`.
+        objectives: what is searched for, the most important first.
     """
     return StudyStarted(
         at=time.time(),
@@ -69,6 +77,8 @@ def first_record(
         pixels=(given_pixels(space) or "") if dataset.kind == "image" else "",
         format=FORMAT,
         split=split,
+        task=dataset.task.name,
+        objectives=[objective.to_json() for objective in objectives],
     )
 
 

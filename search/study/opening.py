@@ -27,8 +27,10 @@ from search.study.identity import (
     study_pixels,
     without_flip,
 )
+from search.study.objectives import Goals, check_known, settle
 from search.study.settings import IDENTITY, StudySettings, validate
 from search.study.splitting import Splitting
+from search.tasks import task_of
 from spaces import (
     Fingerprint,
     NarrowedSpace,
@@ -41,7 +43,6 @@ from spaces import (
 )
 from tracking.history import History
 from tracking.home import Home, StudyFolder, home_of
-from tracking.objectives import objective_names
 from tracking.records import StudyStarted
 from tracking.text import Notify
 
@@ -116,8 +117,8 @@ def open_study(
     """
     if "epochs" in asked and "epochs" in asked.get("set", {}):
         raise SettingsError("give the epochs once: `--epochs N`, or `--set epochs=LOW:HIGH`")
-    if asked.get("epochs", 0) is None:
-        asked = {name: value for name, value in asked.items() if name != "epochs"}
+    for name in ("epochs", "objective"):  # None is no other wish than none
+        asked = {n: value for n, value in asked.items() if n != name or value is not None}
     if splitter is not None:
         if asked.get("split") not in (None, SPLITTER):
             raise SettingsError(
@@ -125,6 +126,7 @@ def open_study(
             )
         asked = {**asked, "split": SPLITTER}
     settings, reader = _merged(asked, home)
+    check_known(settings)
     outline = _space(settings.space, home)
     if outline.parameters_known:
         _narrowed(outline, settings)  # before the dataset is searched for
@@ -141,6 +143,7 @@ def open_study(
         settings, reader, dataset = _merged_by_default(
             asked, name, home, dataset, again, splitter, notify
         )
+    settings, objectives = settle(settings, dataset.task)
     before = reader.history.study
     pixels = settings.pixels if before is None else study_pixels(before)
     space = _space_on(settings.space, dataset, home, notify, pixels)
@@ -153,7 +156,7 @@ def open_study(
         settings.driver,
         str(settings.sampler),
         narrowed.space,
-        objectives=len(objective_names(settings.objective)),
+        objectives=len(objectives),
     )
     settings = settings.model_copy(update={"dataset": dataset.name})
     splitting = Splitting.of(
@@ -166,7 +169,14 @@ def open_study(
         notify=notify,
     )
     settings, folds = splitting.settings, splitting.folds()
-    start = first_record(settings, narrowed.space, dataset, folds, splitting.described(folds))
+    start = first_record(
+        settings,
+        narrowed.space,
+        dataset,
+        folds,
+        split=splitting.described(folds),
+        objectives=objectives,
+    )
     if before is not None:
         check_same(before, start)
     return OpenStudy(
@@ -303,9 +313,13 @@ def _merged_with(
     aim = {"trials": last.trials, "confirm": last.confirm} if last else {}
     if asked.get("precision") == AUTO:  # chosen when the study began
         asked = {name: value for name, value in asked.items() if name != "precision"}
+    before_now = began_with(before.settings)
+    words = {n: asked.get(n, before_now.get(n)) for n in ("space", "objective", "metrics")}
+    wanted = validate({n: value for n, value in words.items() if value is not None})
+    task = task_of(before.task, tuple(before.classes))
+    asked = Goals.of(wanted.objective, wanted.metrics, task).asked(asked)
     if before.settings.get("epochs") is None and asked.get("epochs") == _held_epochs(before):
         asked = {name: value for name, value in asked.items() if name != "epochs"}
-    before_now = began_with(before.settings)
     settings = validate({**_kept(before_now, asked), **aim, **asked})
     began = validate({**before_now, "study": name})
     differing = [

@@ -225,7 +225,8 @@ def _run(
                 opened.folder,
                 opened.folds,
                 np.asarray(opened.dataset.train_labels),
-                tuple(opened.dataset.classes),
+                opened.dataset.task,
+                opened.dataset.train_extra("weights"),
             ),
         )
         return study.run()

@@ -25,7 +25,7 @@ from search.study.execution import AUTO
 from search.study.pruners import PRUNERS
 from spaces import absolute, value_text
 from spaces import names as space_names
-from tracking.objectives import DEFAULT, OBJECTIVES, objective_hint, objective_names
+from tracking.objectives import OBJECTIVES, objective_names
 
 MAX_BYTES = 1 << 20
 # What PyYAML raises for values with a tag that they do not fit, such as `!!bool x`.
@@ -409,15 +409,36 @@ class StudySettings(BaseModel):
         ),
     ] = None
     objective: Annotated[
-        str,
+        str | None,
         _setting(
             HOW_JUDGED,
-            "What to optimise: cv_accuracy, cv_loss or macro_f1; or two, such as"
-            " cv_accuracy,model_parameters or cv_accuracy,latency_ms (Optuna only; nothing is"
-            " pruned then).",
+            "What to optimise: cv_NAME of any metric, such as cv_accuracy, cv_loss, cv_roc_auc,"
+            " cv_recall@CLASS or cv_rmse; macro_f1; val_NAME of a metric that the models are"
+            " compiled with; FILE.py:FUNCTION; or two, such as cv_accuracy,model_parameters or"
+            " cv_accuracy,latency_ms (Optuna only; nothing is pruned then).",
+            unless="cv_accuracy of classes, cv_macro_f1 of labels, cv_rmse of numbers",
             identity=True,
         ),
-    ] = DEFAULT
+    ] = None
+    metrics: Annotated[
+        tuple[str, ...],
+        BeforeValidator(column_list),
+        _setting(
+            HOW_JUDGED,
+            "Metrics to record for every trial besides: a,b.",
+            unless="the task's own",
+            identity=True,
+        ),
+    ] = ()
+    target_scaling: Annotated[
+        Literal["auto", "off"],
+        _setting(
+            HOW_JUDGED,
+            "Numbers to predict: train on standardised ones where that does no harm (auto), or as"
+            " they are (off). Scores and exports are in their own unit.",
+            identity=True,
+        ),
+    ] = "auto"
     pruner: Annotated[
         str | None,
         _setting(
@@ -522,22 +543,22 @@ class StudySettings(BaseModel):
 
     @field_validator("objective")
     @classmethod
-    def _objective_known(cls, value: str) -> str:
+    def _objectives_few(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         names = objective_names(value)
-        for name in names:
-            if name not in OBJECTIVES:
-                raise ValueError(f"no objective is called {name!r}; {objective_hint(name)}")
-        if len(names) > 2 or len(set(names)) < len(names):
+        if len(names) > 2 or len(set(names)) < len(names) or "" in names:
             raise ValueError("must be one objective, or two different ones separated by a comma")
-        if not OBJECTIVES[names[0]].fold:
+        first = OBJECTIVES.get(names[0])
+        if first is not None and not first.fold:
             scores = ", ".join(name for name, known in OBJECTIVES.items() if known.fold)
-            raise ValueError(f"must begin with a score, one of {scores}")
+            raise ValueError(f"must begin with a score, such as {scores}")
         return ",".join(names)
 
     @field_validator("pruner")
     @classmethod
     def _pruner_known(cls, value: str, info: Any) -> str:
-        if "," in info.data.get("objective", "") and value != "none":
+        if "," in (info.data.get("objective") or "") and value != "none":
             raise ValueError(
                 "must be none, or left out, with two objectives, because one of them alone cannot"
                 " tell which trials are weak"
@@ -571,7 +592,8 @@ class StudySettings(BaseModel):
     @classmethod
     def _defaults_that_depend(cls, values: dict[str, Any]) -> dict[str, Any]:
         if values.get("pruner") is None:
-            several = "," in str(values.get("objective") or "")
+            objective = values.get("objective") or ""
+            several = len(objective) > 1 if isinstance(objective, list) else "," in str(objective)
             values = {**values, "pruner": "none" if several else next(iter(PRUNERS))}
         driver = values.get("driver") or "optuna"
         if isinstance(driver, str) and driver in DRIVERS and values.get("sampler") is None:

@@ -5,21 +5,19 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from search.data.folds import CONFIRMATIONS, Folds
 from search.errors import DataError
-from search.tasks.classification import (
-    ClassPredictions,
-    classification_report,
-    confusion_matrix,
-    macro_f1,
-)
+from search.tasks import TASKS, Predictions, Task
+from search.tasks.classification import ClassPredictions, macro_f1
 from spaces import Params
 from tracking.history import History, TrialHistory
 from tracking.home import StudyFolder
+from tracking.objectives import score_name
 from tracking.records import (
     AttemptFailed,
     FoldEnded,
@@ -41,26 +39,44 @@ class OutOfFold:
     Attributes:
         folder: the study's.
         folds: the study's.
-        labels: true classes of all training samples, int64 `(n,)`.
-        classes: names, by class number.
+        targets: of all training samples, `(n, ...)` in the form of the task.
+        task: what is predicted.
+        weights: of all training samples, `(n,)`; None if all count the same.
     """
 
     folder: StudyFolder
     folds: Folds
-    labels: NDArray[np.int64]
-    classes: tuple[str, ...]
+    targets: NDArray[Any]
+    task: Task
+    weights: NDArray[Any] | None = None
 
-    def of(self, ended: FoldEnded) -> ClassPredictions:
+    def of(self, ended: FoldEnded) -> Predictions:
         """Read a fold's predictions.
 
         Raises:
             DataError: they are missing, damaged, or of other samples than the fold's.
         """
+        path = self.folder.root / ended.predictions
+        return self.task.predictions.load(path, targets=self.targets[self._samples(ended)])
+
+    def joined(self, folds: Iterable[FoldEnded]) -> "Joined":
+        """Return the predictions of folds, one after another.
+
+        Raises:
+            DataError: as of `of`.
+        """
+        known = list(folds)
+        weights = self.weights
+        if weights is not None:
+            weights = np.concatenate([weights[self._samples(ended)] for ended in known])
+        parts = [self.of(ended) for ended in known]
+        return Joined(self.task, self.task.predictions.joined(parts), weights)
+
+    def _samples(self, ended: FoldEnded) -> NDArray[np.int64]:
         folds, place = self.folds, ended.fold - 1
         if place >= len(folds):
             folds, place = self._confirmation_folds, place - len(folds)
-        labels = self.labels[folds.validation[place]]
-        return ClassPredictions.load(self.folder.root / ended.predictions, targets=labels)
+        return folds.validation[place]
 
     def fault(self, ended: FoldEnded) -> str:
         """Return why a fold's predictions cannot be used; empty where they can."""
@@ -73,6 +89,36 @@ class OutOfFold:
     @cached_property
     def _confirmation_folds(self) -> Folds:
         return Folds.load(self.folder.confirmation_folds)
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Predictions of several folds.
+
+    Attributes:
+        weights: of their samples, `(n,)`; None if all count the same.
+    """
+
+    task: Task
+    predictions: Predictions
+    weights: NDArray[Any] | None
+
+    @property
+    def report(self) -> Json:
+        """What is told of them, as `TrialEnded.report`."""
+        return self.task.report(self.predictions, self.weights)
+
+    @property
+    def confusion(self) -> list[list[int]]:
+        """How often each class was taken for which."""
+        return self.task.confusion(self.predictions)
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """What is scored over all of them at once: of classes `macro_f1`."""
+        if not isinstance(self.predictions, ClassPredictions):
+            return {}
+        return {"macro_f1": macro_f1(self.predictions, self.task.units, self.weights)}
 
 
 @dataclass(frozen=True)
@@ -123,8 +169,15 @@ class TrialEnds:
         folds = {**trial.finished_folds(), **trial.finished_confirmation_folds()}
         if self.out_of_fold is None:
             return {}
-        found = {n: self.out_of_fold.fault(folds[n]) for n in numbers if n in folds}
+        found = {n: self._untold(folds[n]) for n in numbers if n in folds}
+        found |= {n: self.out_of_fold.fault(folds[n]) for n in numbers if not found.get(n, "-")}
         return {number: fault for number, fault in found.items() if fault}
+
+    def _untold(self, ended: FoldEnded) -> str:
+        """Return which objective a fold should have told and has not."""
+        names = (o.fold for o in self.history.objectives if o.fold)
+        name = next((name for name in names if ended.metric(name) is None), "")
+        return f"the journal does not tell its {name}" if name else ""
 
     def missing(self, trial: TrialHistory) -> str:
         """Return which objective none of a trial's folds has told of; empty if none is missing.
@@ -156,7 +209,7 @@ class TrialEnds:
         spent = spent or Spent()
         last = ending.compared_folds
         folds = {n: f for n, f in trial.finished_folds().items() if n <= (last or n)}
-        joined, classes = self._joined(folds), self._classes
+        joined = self._joined(folds)
         scores = self._scores(trial, folds, joined) if ending.state == "complete" else {}
         trained = trial.finished_folds().values()
         return TrialEnded(
@@ -169,8 +222,8 @@ class TrialEnds:
             train_seconds=sum(fold.seconds for fold in trained) + spent.seconds,
             epochs_trained=sum(fold.epochs for fold in trained) + spent.epochs,
             model_parameters=model.get("parameters", 0),
-            confusion=confusion_matrix(joined, len(classes)) if joined else [],
-            report=classification_report(joined, classes) if joined else {},
+            confusion=joined.confusion if joined else [],
+            report=joined.report if joined else {},
             summary=model.get("summary", ""),
             device=trial.device,
             error=ending.error,
@@ -182,7 +235,7 @@ class TrialEnds:
     ) -> TrialConfirmed:
         """Return the end of a trial's confirmation; where it failed, with reason and traceback."""
         folds = trial.finished_confirmation_folds()
-        scores = _means(folds) | {"macro_f1": _mean(folds, "macro_f1")} if not error else {}
+        scores = {} if error else self._means(folds)
         return TrialConfirmed(
             at=time.time(),
             trial=trial.number,
@@ -192,28 +245,39 @@ class TrialEnds:
             error=error,
         )
 
-    @property
-    def _classes(self) -> tuple[str, ...]:
-        return () if self.out_of_fold is None else self.out_of_fold.classes
-
-    def _joined(self, folds: Mapping[int, FoldEnded]) -> ClassPredictions | None:
+    def _joined(self, folds: Mapping[int, FoldEnded]) -> Joined | None:
         """Return all predictions; None without any, or where some cannot be used."""
         if self.out_of_fold is None or not folds:
             return None
         try:
-            return ClassPredictions.joined([self.out_of_fold.of(ended) for ended in folds.values()])
+            return self.out_of_fold.joined(folds.values())
         except DataError:
             return None
 
     def _scores(
-        self, trial: TrialHistory, folds: Mapping[int, FoldEnded], joined: ClassPredictions | None
+        self, trial: TrialHistory, folds: Mapping[int, FoldEnded], joined: Joined | None
     ) -> dict[str, float]:
         if joined is None and self.out_of_fold is not None:
             raise DataError(f"predictions of trial {trial.number} went missing while it ended")
-        f1 = macro_f1(joined, len(self._classes)) if joined else _mean(folds, "macro_f1")
         latency = self._measured(trial).get("latency_ms")
         measured = {} if latency is None else {"latency_ms": latency}
-        return _means(folds) | {"macro_f1": f1} | measured
+        return self._means(folds) | (joined.scores if joined else {}) | measured
+
+    def _means(self, folds: Mapping[int, FoldEnded]) -> dict[str, float]:
+        """Return means over folds of all that each of them tells, and the spread of what counts."""
+        objectives = [each for each in self.history.objectives if each.fold]
+        task = self.history.known_study().task
+        main = score_name(TASKS[task].scored[0], task)
+        shown = [main, *(objective.name for objective in objectives)]
+        names = {score_name(name, task): name for name in _told_by_all(folds)}
+        names |= {objective.name: objective.fold for objective in objectives}
+        scores = {}
+        for score, name in names.items():
+            values = _values(folds, name)
+            scores[score] = statistics.fmean(values)
+            if score in shown:
+                scores[f"{score}_std"] = statistics.stdev(values) if len(values) > 1 else 0.0
+        return scores
 
     def _measured(self, trial: TrialHistory) -> dict[str, float | None]:
         """Return what is measured of a trial's model rather than of its predictions."""
@@ -227,21 +291,21 @@ class TrialEnds:
         objective = self.history.objectives[0]
         if state == "complete":
             return scores[objective.name]
-        return _mean(folds, objective.fold) if folds and state == "pruned" else None
+        values = _values(folds, objective.fold)
+        return statistics.fmean(values) if values and state == "pruned" else None
 
 
-def _means(folds: Mapping[int, FoldEnded]) -> dict[str, float]:
-    """Return the means over folds, and the spread of their accuracies."""
-    accuracies = [fold.accuracy for fold in folds.values()]
-    return {
-        "cv_accuracy": statistics.fmean(accuracies),
-        "cv_accuracy_std": statistics.stdev(accuracies) if len(accuracies) > 1 else 0.0,
-        "cv_loss": _mean(folds, "loss"),
-    }
+def _told_by_all(folds: Mapping[int, FoldEnded]) -> list[str]:
+    """Return the metrics that every fold has, of classes the accuracy first."""
+    own = ("accuracy", "loss", "macro_f1")
+    first, *others = folds.values()
+    names = dict.fromkeys([*own, *first.metrics])
+    return [n for n in names if all(fold.metric(n) is not None for fold in (first, *others))]
 
 
-def _mean(folds: Mapping[int, FoldEnded], name: str) -> float:
-    return statistics.fmean(float(getattr(fold, name)) for fold in folds.values())
+def _values(folds: Mapping[int, FoldEnded], name: str) -> list[float]:
+    found = (fold.metric(name) for fold in folds.values())
+    return [value for value in found if value is not None]
 
 
 def is_worth_repeating(trial: TrialHistory, failure: AttemptFailed, params: Params) -> bool:

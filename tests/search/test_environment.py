@@ -19,6 +19,8 @@ EVERYTHING = {
     "sampler": "hyperband",
     "pruner": "none",
     "objective": "cv_loss",
+    "metrics": ("balanced_accuracy", "recall@a b"),
+    "target_scaling": "off",
     "folds": 4,
     "epochs": 7,
     "seed": 9,

@@ -9,8 +9,7 @@ from typing import ClassVar
 
 from spaces import Params
 from tracking.history import History, TrialHistory
-from tracking.objectives import Objective
-from tracking.records import FoldEnded
+from tracking.objectives import Objective, measure_text
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,8 @@ class Scoreboard:
 
     def folds(self, trial: TrialHistory) -> dict[int, float]:
         """Return the value of each finished fold, by number, in order."""
-        return {n: self._of(ended) for n, ended in trial.finished_folds().items()}
+        known = {n: f.metric(self.objective.fold) for n, f in trial.finished_folds().items()}
+        return {n: self.objective.oriented(v) for n, v in known.items() if v is not None}
 
     def mean(self, trial: TrialHistory, folds: Collection[int]) -> float:
         """Return the mean over the finished ones of the given folds, of which there must be one."""
@@ -50,10 +50,11 @@ class Scoreboard:
     def text(self, value: float) -> str:
         """Return an oriented value as text in the objective's own sign, with its name."""
         name = self.objective.fold.replace("_", " ")
-        return f"{name} {self.objective.oriented(value):.4f}"
+        return f"{name} {self.number(self.objective.oriented(value))}"
 
-    def _of(self, ended: FoldEnded) -> float:
-        return self.objective.oriented(float(getattr(ended, self.objective.fold)))
+    def number(self, value: float) -> str:
+        """Return a value, or a difference of two, as text."""
+        return measure_text(self.objective.fold, value)
 
 
 class Pruner(ABC):

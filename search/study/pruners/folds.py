@@ -77,7 +77,8 @@ class WilcoxonPruner(Pruner):
             return ""
         return (
             f"after {counted(len(differences), 'fold')} it is worse than trial {best.number} by"
-            f" {-statistics.fmean(differences):.4f} on average (signed-rank test: p = {p:.3f})"
+            f" {self._scoreboard.number(-statistics.fmean(differences))} on average"
+            f" (signed-rank test: p = {p:.3f})"
         )
 
 

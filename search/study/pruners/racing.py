@@ -81,9 +81,10 @@ class RacingPruner(Pruner):
         doubt = self._doubt(pool.best, level, history.known_study().folds)
         if ahead < self._winners or doubt is None or gap <= SURE * doubt:
             return ""
+        number = self._scoreboard.number
         return (
-            f"{score_text} is {gap:.4f} behind trial {pool.best[0].number}, more than twice the"
-            f" standard error of {doubt:.4f}"
+            f"{score_text} is {number(gap)} behind trial {pool.best[0].number}, more than twice the"
+            f" standard error of {number(doubt)}"
         )
 
     def _pool(self, history: History, level: int) -> "_Pool":

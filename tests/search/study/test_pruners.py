@@ -9,7 +9,8 @@ from search.study.budget import Budget
 from search.study.drivers import FixedDriver
 from search.study.loop import Study
 from search.study.pruners import PRUNERS, make_pruner
-from tests.fakes import ScriptedExecutor
+from search.tasks import CLASSIFICATION, REGRESSION
+from tests.fakes import ScriptedExecutor, by_metrics
 from tests.studies import GivenValues
 from tracking.event_log import EventLog
 from tracking.history import History
@@ -29,8 +30,11 @@ def accuracy(params, fold):
 class Race:
     """A study over recorded settings that can be run in sessions."""
 
-    def __init__(self, pruner: str, objective: str = "cv_accuracy") -> None:
-        self.pruner, self.objective, self.winners = pruner, OBJECTIVES[objective], 1
+    def __init__(
+        self, pruner: str, objective: str = "cv_accuracy", *, of: Objective | None = None
+    ) -> None:
+        self.pruner, self.winners = pruner, 1
+        self.objective = of or OBJECTIVES[objective]
         self.records: list[Record] = [
             StudyStarted(
                 at=time.time(),
@@ -43,6 +47,8 @@ class Race:
                 dataset={},
                 folds=FOLDS,
                 folds_digest="",
+                task=REGRESSION if of else CLASSIFICATION,
+                objectives=[of.to_json()] if of else [],
             )
         ]
 
@@ -116,6 +122,21 @@ class TestPrunerContract:
         race = Race(pruner, objective)
         race.run()
         assert race.history.best().started.parameters["units"] == 99
+
+    @pytest.mark.parametrize("larger", [True, False])
+    @pytest.mark.parametrize("scale", [1e-6, 3e7])
+    def test_judges_alike_whatever_the_metrics_scale_and_direction(self, pruner, larger, scale):
+        sign = 1 if larger else -1
+        race = Race(pruner, of=Objective("cv_own", larger, "made", "own", "val_own"))
+        race.run(told=lambda record: by_metrics(record, own=lambda score: scale * sign * score))
+        known = uninterrupted(pruner)
+        found = race.outcomes()
+        assert [(state, folds) for state, _, _, folds in found] == [
+            (state, folds) for state, _, _, folds in known
+        ]
+        assert [value for _, value, _, _ in found] == pytest.approx(
+            [None if value is None else scale * sign * value for _, value, _, _ in known]
+        )
 
     @pytest.mark.parametrize(
         "interrupt_after", [1, 14, 26, *(pytest.param(n, marks=SLOW) for n in (4, 9, 19, 22, 30))]
