@@ -201,7 +201,8 @@ class _Scores(ClassifierMixin, _Predicted):  # type: ignore[misc]
 class _Probabilities(_Scores):
     def predict_proba(self, X: Any) -> Array:  # noqa: N803
         found = self._rows(X).astype(np.float64)
-        return found / found.sum(axis=1, keepdims=True)  # float32 sums to 1 but roughly
+        found /= found.sum(axis=1, keepdims=True)  # float32 sums to 1 but roughly
+        return found
 
 
 class _Labels(ClassifierMixin, _Predicted):  # type: ignore[misc]
@@ -306,6 +307,8 @@ def _computes(name: str, task: str, units: int) -> bool:
     if task != REGRESSION and _computes(name, REGRESSION, 1):
         return False  # it would take class numbers as measurements
     random, count = np.random.default_rng(0), 12
+    targets: Array
+    values: Array
     if task == CLASSIFICATION:
         targets, values = np.arange(count) % units, random.dirichlet(np.ones(units), count)
     elif task == MULTI_LABEL:
@@ -398,7 +401,7 @@ class KerasMetric(Metric):
         import keras
 
         found: Any = keras.metrics.get(_camel(self.name))
-        metric = found() if inspect.isclass(found) else found
+        metric: Any = found() if inspect.isclass(found) else found
         true: Array = targets
         given: Array = values
         if self.task.name == CLASSIFICATION and not self.name.startswith("sparse_"):

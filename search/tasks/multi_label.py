@@ -37,7 +37,8 @@ class LabelPredictions(Predictions):
     @property
     def errors(self) -> Array:
         """Fraction of its labels that are wrong, float64 `(n,)`."""
-        return np.not_equal(self.predicted, self.labels).mean(axis=1)
+        wrong: Array = np.not_equal(self.predicted, self.labels).mean(axis=1)
+        return wrong
 
     def fault(self) -> str:
         if self.labels.ndim != 2 or self.labels.shape != self.probabilities.shape:
