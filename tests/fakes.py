@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from search.executors import Executor, OnRecord
 from search.executors.protocol import FoldKey, FoldTask
+from search.tasks import Classification
 from spaces import DataSpec, ImageInput, Parameter, Params, Space
 from tracking.records import (
     AttemptFailed,
@@ -164,3 +165,8 @@ def epoch_ended(trial: int, fold: int, epoch: int, shown: float) -> EpochEnded:
 
 def _scores(accuracy: float) -> dict[str, float]:
     return {"cv_accuracy": accuracy, "cv_loss": 1.0 - accuracy, "macro_f1": accuracy}
+
+
+def some_classes(count: int) -> Classification:
+    """Return the task of naming one of so many classes."""
+    return Classification(tuple(f"class {number}" for number in range(count)))
