@@ -148,7 +148,7 @@ def trained(folder: str, count: int, epochs: int, memory: float | None = None) -
         Part(inputs, np.asarray(dataset.train_labels)[:count]),
         None,
         PARAMS | {"epochs": epochs},
-        classes=CLASSES,
+        task=dataset.task,
         seed=0,
         on_epoch=lambda _: times.append(time.perf_counter()),
     )

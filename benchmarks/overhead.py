@@ -185,7 +185,7 @@ def plain_loop(task: dict) -> None:
         for train, validation in zip(folds.train, folds.validation, strict=True):
             keras.utils.set_random_seed(0)
             model = space.build(params, spec)
-            compile_model(model, params, units=spec.classes, steps=1)  # no schedule in use
+            compile_model(model, params, dataset.task, images[:8], steps=1)  # no schedule in use
             model.fit(
                 images[train],
                 labels[train],
@@ -229,7 +229,7 @@ def bare_loop(task: dict) -> None:
                 training,
                 validation,
                 params,
-                classes=len(data.classes),
+                task=data.task,
                 seed=seed,
                 on_epoch=_unheard,
                 programs=data.programs,

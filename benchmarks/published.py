@@ -123,7 +123,7 @@ def train(case: Case, seed: int, asked: argparse.Namespace) -> Training:
         Part(inputs.take(encoder, used), labels[used]),
         None,
         params,
-        classes=classes,
+        task=dataset.task,
         seed=derive(seed, "published"),
         on_epoch=lambda epoch: _tell(f"  epoch {epoch.number} {epoch.metrics}"),
         unfreeze=space.unfreeze,

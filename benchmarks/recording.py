@@ -130,7 +130,7 @@ def _fold(
         Part(shared.inputs.take(encoder, train), shared.labels[train]),
         Part(shared.inputs.take(encoder, validation), shared.labels[validation]),
         params,
-        classes=shared.task.units,
+        task=shared.task,
         seed=seed,
         on_epoch=lambda epoch: epochs.append((epoch, time.monotonic())),
     )

@@ -33,7 +33,7 @@ def build(parameters: Mapping[str, Any], data: DataSpec) -> Any:
     if data.classes == 2:
         output = layers.Dense(1, activation="sigmoid", dtype="float32")
     else:
-        output = layers.Dense(data.classes, activation="softmax", dtype="float32")
+        output = layers.Dense(data.outputs, activation=data.activation, dtype="float32")
     second = layers.Bidirectional(layers.LSTM(parameters["lstm_2_units"]))
     return Sequential(
         [

@@ -49,7 +49,7 @@ def build(parameters: Mapping[str, Any], data: DataSpec) -> Any:
         stack.append(layers.Dense(parameters["dense_2_units"], activation="relu"))
     stack += [
         layers.Dropout(parameters["dropout"]),
-        layers.Dense(data.classes, activation="softmax", dtype="float32"),
+        layers.Dense(data.outputs, activation=data.activation, dtype="float32"),
     ]
     return Sequential(stack, name="cnn")
 

@@ -51,7 +51,7 @@ def build(parameters: Mapping[str, Any], data: DataSpec) -> Any:
     maximum = parameters["pooling"] == "max"
     x = (layers.GlobalMaxPooling2D() if maximum else layers.GlobalAveragePooling2D())(x)
     x = layers.Dropout(parameters["dropout"])(x)
-    outputs = layers.Dense(data.classes, activation="softmax", dtype="float32")(x)
+    outputs = layers.Dense(data.outputs, activation=data.activation, dtype="float32")(x)
     return Model(inputs, outputs, name="convnet")
 
 

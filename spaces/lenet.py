@@ -48,7 +48,7 @@ def build(parameters: Mapping[str, Any], data: DataSpec) -> Any:
             layers.Dense(256, activation="relu"),
             layers.Dropout(parameters["dropout"]),
             layers.Dense(84, activation="relu"),
-            layers.Dense(data.classes, activation="softmax", dtype="float32"),
+            layers.Dense(data.outputs, activation=data.activation, dtype="float32"),
         ],
         name="lenet",
     )

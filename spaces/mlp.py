@@ -32,7 +32,7 @@ def build(parameters: Mapping[str, Any], data: DataSpec) -> Any:
             layers.Dense(parameters["units_1"], activation="relu"),
             layers.Dropout(parameters["dropout"]),
             layers.Dense(parameters["units_2"], activation="relu"),
-            layers.Dense(data.classes, activation="softmax", dtype="float32"),
+            layers.Dense(data.outputs, activation=data.activation, dtype="float32"),
         ],
         name="mlp",
     )

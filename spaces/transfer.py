@@ -55,7 +55,7 @@ def build(
     x = layers.GlobalAveragePooling2D()(x)
     x = layers.Dense(parameters["dense_units"], activation="relu")(x)
     x = layers.Dropout(parameters["dropout"])(x)
-    outputs = layers.Dense(data.classes, activation="softmax", dtype="float32")(x)
+    outputs = layers.Dense(data.outputs, activation=data.activation, dtype="float32")(x)
     return Model(inputs, outputs, name="transfer")
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from search.executors import Executor, OnRecord
 from search.executors.protocol import FoldKey, FoldTask
+from search.tasks import Classification
 from spaces import DataSpec, ImageInput, Parameter, Params, Space
 from tracking.records import (
     AttemptFailed,
@@ -180,3 +181,8 @@ def by_metrics(record: Record, **metrics: Callable[[float], float]) -> Record:
 
 def _scores(accuracy: float) -> dict[str, float]:
     return {"cv_accuracy": accuracy, "cv_loss": 1.0 - accuracy, "macro_f1": accuracy}
+
+
+def some_classes(count: int) -> Classification:
+    """Return the task of naming one of so many classes."""
+    return Classification(tuple(f"class {number}" for number in range(count)))

@@ -40,8 +40,9 @@ class Work:
         seed: the study's seed.
         precision: Keras's dtype policy, `float32` or `mixed_bfloat16`.
         objectives: names of what the study searches for, the most important first.
-        metrics: objectives' and others to compute, as `search.tasks.metrics.objective_of` reads
-            them.
+        metrics: objectives and further metrics that are recorded of every fold, as
+            `search.tasks.metrics.objective_of` reads them; an objective that is not among them is
+            read from its name.
         target_scaling: whether numbers to predict may be standardised: `auto` or `off`.
         pixels: what a hypermodel's models for images are given, as the setting says.
         code: fingerprint of the space's code, which must be what is run; empty to run any.
@@ -114,14 +115,15 @@ class ProbeResult:
         samples: number of samples trained on while the time was taken.
         seconds: the time.
         steps: number of batches trained.
-        accuracy: of the model afterwards, on part of the first fold's validation part.
+        score: of the model afterwards, on part of the first fold's validation part; larger is
+            better: the accuracy of classes, else the loss with a minus before it.
         checked: number of samples in that part; every worker scores the same ones.
     """
 
     samples: int
     seconds: float
     steps: int
-    accuracy: float
+    score: float
     checked: int
 
     @property

@@ -29,9 +29,8 @@ from search.tasks.classification import (
     PROBABILITIES,
     SCORES,
     Outputs,
-    are_probabilities,
-    output_units,
 )
+from search.tasks.models import output_units
 from search.training.batches import Part
 from spaces import Code, Fingerprint, Params, Space, SpaceError, code_of
 from tracking.history import History, TrialHistory
@@ -203,31 +202,27 @@ class Final:
     @contextmanager
     def _built(self, precision: str, seed: int | None = None) -> "Iterator[Built]":
         """Yield a new model with weights, in the process state that its code set."""
-        classes = len(self.dataset.classes)
         data = spec_of(self.encoder, self.dataset.kind, self.dataset.task)
         with self.models.built(self.params, data, seed=seed, precision=precision) as built:
             some = self.inputs.take(self.encoder, self.folds.used[:1])
-            output_units(built.model, classes, some)
+            output_units(built.model, self.dataset.task, some)
             yield built
 
     def compiled(self) -> Any:
         """Return a new model, compiled and not trained."""
         from search.training.compiling import compile_model
 
-        model, classes = self.build(), len(self.dataset.classes)
+        model = self.build()
         some = self.inputs.take(self.encoder, self.folds.used[:1])
-        units = output_units(model, classes, some)
-        if not model.compiled:
-            logits = not are_probabilities(model, some)
-            compile_model(model, self.params, units=units, steps=1, logits=logits)
+        compile_model(model, self.params, self.dataset.task, some, steps=1)
         return model
 
     def outputs_of(self, model: Any) -> Outputs:
         """Return the meaning of a compiled model's outputs."""
-        from search.training.targets import Targets
+        from search.training.targets import targets_for
 
         some = self.inputs.take(self.encoder, self.folds.used[:1])
-        return Targets.of(model, len(self.dataset.classes), some).outputs
+        return targets_for(model, self.dataset.task, some).outputs
 
     def train(
         self, indices: Indices, seed: int, on_epoch: Callable[[int, dict[str, float]], None]
@@ -253,7 +248,7 @@ class Final:
                 self._part(indices),
                 None,
                 self.params,
-                classes=len(self.dataset.classes),
+                task=self.dataset.task,
                 seed=seed,
                 on_epoch=keep,
                 unfreeze=built.unfreeze,

@@ -212,7 +212,7 @@ class _Measuring:
             mode.threads,
             mode.precision,
             rate=sum(one.rate for one in found),
-            accuracy=fmean(one.accuracy for one in found),
+            accuracy=fmean(one.score for one in found),
             checked=found[0].checked,
         )
 

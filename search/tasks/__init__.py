@@ -5,12 +5,14 @@ from search.tasks.base import (
     MULTI_LABEL,
     REGRESSION,
     Metric,
+    OutputMeaning,
     Predictions,
     Task,
 )
-from search.tasks.classification import Classification
-from search.tasks.multi_label import MultiLabel
-from search.tasks.regression import Regression
+from search.tasks.classification import Classification, Outputs
+from search.tasks.multi_label import LabelOutputs, MultiLabel
+from search.tasks.regression import NumberOutputs, Regression
+from tracking.records import Json
 
 __all__ = [
     "CLASSIFICATION",
@@ -18,11 +20,16 @@ __all__ = [
     "REGRESSION",
     "TASKS",
     "Classification",
+    "LabelOutputs",
     "Metric",
     "MultiLabel",
+    "NumberOutputs",
+    "OutputMeaning",
+    "Outputs",
     "Predictions",
     "Regression",
     "Task",
+    "outputs_of",
     "task_of",
 ]
 
@@ -34,3 +41,15 @@ TASKS: dict[str, type[Task]] = {
 def task_of(name: str, names: tuple[str, ...]) -> Task:
     """Return a task by its name, with the names of what is predicted."""
     return TASKS[name](names)
+
+
+_OUTPUTS: dict[str, type[OutputMeaning]] = {
+    CLASSIFICATION: Outputs,
+    MULTI_LABEL: LabelOutputs,
+    REGRESSION: NumberOutputs,
+}
+
+
+def outputs_of(known: Json) -> OutputMeaning:
+    """Return what outputs mean from `OutputMeaning.to_json`."""
+    return _OUTPUTS[known["task"]].from_json(known)

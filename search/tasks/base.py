@@ -93,6 +93,38 @@ class Predictions(ABC):
         return found
 
 
+class OutputMeaning(ABC):
+    """What a model's outputs mean, kept with an exported model.
+
+    Attributes:
+        meaning: one word or two, as `FoldEnded.outputs` has it.
+    """
+
+    meaning: str
+
+    @property
+    def are_probabilities(self) -> bool:
+        """Whether values of classes or labels are; scores have but an order."""
+        return True
+
+    @abstractmethod
+    def values(self, outputs: Array) -> Array:
+        """Return what outputs `(n, ...)` say in the task's own form, float `(n, units)`.
+
+        Raises:
+            ValueError: they are not what they were when the model was tried.
+        """
+
+    @abstractmethod
+    def to_json(self) -> Json:
+        """Return all of it, with `task`, from which `search.tasks.outputs_of` makes it again."""
+
+    @classmethod
+    @abstractmethod
+    def from_json(cls, known: Json) -> Self:
+        """Return what `to_json` wrote."""
+
+
 @dataclass(frozen=True)
 class Task(ABC):
     """What is predicted of a sample.
@@ -108,6 +140,9 @@ class Task(ABC):
     has_classes: ClassVar[bool] = (
         False  # whether a model must be trained on samples of each stratum
     )
+    unit: ClassVar[str]  # what one number that a model gives is of
+    units_named: ClassVar[str]  # several of them
+    ranks: ClassVar[tuple[int, ...]] = (1,)  # axes that a sample's outputs may have
 
     names: tuple[str, ...]
 
@@ -115,6 +150,26 @@ class Task(ABC):
     def units(self) -> int:
         """How many numbers a model gives for a sample."""
         return len(self.names)
+
+    @property
+    def size(self) -> str:
+        """How much is predicted, in words."""
+        return f"{self.units} {self.unit if self.units == 1 else self.units_named}"
+
+    @property
+    def shapes(self) -> str:
+        """Shapes that a model's outputs may have, in words."""
+        return f"(n, {self.units})"
+
+    def misfit(self, units: int) -> str:
+        """Return why a model of so many outputs a sample does not fit; empty where it does."""
+        if units == self.units:
+            return ""
+        return (
+            f"a model must have one output a {self.unit}; it has {units}"
+            f" output{'s' if units != 1 else ''} for {self.size}. Its last layer must have"
+            f" {self.units} unit{'s' if self.units != 1 else ''}"
+        )
 
     @property
     @abstractmethod

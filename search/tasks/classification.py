@@ -1,33 +1,23 @@
 """One class of two or more: what a model's numbers for a sample are, and how good they are."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from search.errors import DataError
-from search.tasks.base import CLASSIFICATION, Array, Metric, Predictions, Task
+from search.tasks.base import CLASSIFICATION, Array, Metric, OutputMeaning, Predictions, Task
+from search.tasks.models import are_bounded
 from tracking.records import Json
-
-if TYPE_CHECKING:
-    import keras
 
 PROBABILITIES, LOGITS, SCORES = "probabilities", "logits", "scores"
 SIGMOID_LOGITS = "sigmoid logits"
 MEANINGS = (PROBABILITIES, LOGITS, SIGMOID_LOGITS, SCORES)
 
-_BOUNDED = frozenset({"softmax", "sigmoid", "hard_sigmoid", "sparsemax", "sparse_sigmoid"})
-_UNBOUNDED = frozenset({"linear", "tanh", "relu"})
-_TOLERANCE, _ROUNDING = 2e-2, 1e-3  # above 1, as bfloat16 rounds; below 0
-_SPREADS = (3.0, 1000.0, 3.0, 1000.0, 3.0, 1000.0)  # of weights drawn at random, one draw each
-_SAMPLES = 8  # that outputs are looked at for
-
 
 @dataclass(frozen=True)
-class Outputs:
+class Outputs(OutputMeaning):
     """What a model's outputs mean, and which class they name.
 
     Attributes:
@@ -60,165 +50,47 @@ class Outputs:
             above = found - np.float32(self.threshold)
             return np.concatenate([-above, above], axis=1) if is_one else found
         if self.meaning == SIGMOID_LOGITS or (self.meaning == LOGITS and is_one):
-            found = _sigmoid(found)
+            found = sigmoid(found)
         elif self.meaning == LOGITS:
             found = _softmax(found)
-        _check_bounds(found)
+        check_bounds(found)
         found = np.maximum(found, 0)
         if is_one:
             return np.concatenate([1 - found, found], axis=1)
         return _shares(found)
 
+    @property
+    def are_probabilities(self) -> bool:
+        return self.meaning != SCORES
 
-def output_units(model: "keras.Model", classes: int, sample: Array) -> int:
-    """Return the number of a model's outputs a sample; a model without weights yet gets them.
+    def to_json(self) -> Json:
+        return {
+            "task": CLASSIFICATION,
+            "meaning": self.meaning,
+            "classes": self.classes,
+            "threshold": self.threshold,
+        }
+
+    @classmethod
+    def from_json(cls, known: Json) -> "Outputs":
+        return cls(str(known["meaning"]), int(known["classes"]), float(known["threshold"]))
+
+
+def check_bounds(values: Array) -> None:
+    """Check that values are probabilities.
 
     Raises:
-        ValueError: it has several outputs, or their number fits no number of classes.
+        ValueError: some are far below 0 or above 1.
     """
-    import keras
-
-    try:
-        shape = model.output_shape
-    except (AttributeError, ValueError):  # it has no input layer, or is a class of its own
-        shape = keras.tree.map_structure(lambda found: tuple(found.shape), model(sample[:1]))
-    shapes = _shapes_in(shape)
-    wanted = f"(n, {classes})" + (" or (n, 1)" if classes == 2 else "")
-    if len(shapes) != 1:
-        told = ", ".join(map(str, shapes))
-        raise ValueError(
-            f"a model must have one output of shape {wanted} for {classes} classes; it has"
-            f" {len(shapes)} outputs, of shapes {told}. Return the one that names the class"
-        )
-    (shape,) = shapes
-    if len(shape) != 2:
-        raise ValueError(
-            f"a model must have one output of shape {wanted} for {classes} classes; it has {shape}."
-            " Does a Flatten or a pooling layer come before its last layer?"
-        )
-    units = int(shape[-1] or 0)
-    if units != classes and (units, classes) != (1, 2):
-        raise ValueError(
-            f"a model must have one output a class; it has {units} outputs for {classes} classes."
-            f" Its last layer must have {classes} units{' or 1' if classes == 2 else ''}"
-        )
-    return units
-
-
-def _shapes_in(shape: Any) -> list[tuple[int | None, ...]]:
-    """Return the shapes in a structure of lists, dictionaries and tuples of them."""
-    if isinstance(shape, dict):
-        return [one for part in shape.values() for one in _shapes_in(part)]
-    if isinstance(shape, list | tuple) and any(isinstance(p, list | tuple | dict) for p in shape):
-        return [one for part in shape for one in _shapes_in(part)]
-    return [tuple(shape)]
-
-
-def single(outputs: Any) -> Any:
-    """Return the one tensor of a model's outputs, which may lie in a list or a dictionary."""
-    import keras
-
-    return outputs if hasattr(outputs, "shape") else keras.tree.flatten(outputs)[0]
-
-
-def are_probabilities(model: "keras.Model", sample: Array) -> bool:
-    """Say whether a model's outputs are bounded as probabilities are, whatever its weights.
-
-    The activation of the last layer tells, where it is one of Keras's; else the model is tried with
-    its own weights and with weights drawn at random, which are put back.
-
-    Args:
-        model: with weights.
-        sample: one sample or more as the model receives them.
-    """
-    known = last_activation(model)
-    if known in _BOUNDED | _UNBOUNDED:
-        return known in _BOUNDED
-    some = sample[:_SAMPLES]
-    found = [_called(model, some)]
-    for draw, spread in enumerate(_SPREADS):
-        with other_weights(model, spread=spread, seed=draw):
-            found.append(_called(model, some))
-    # Outputs that are all alike, as zeros behind a ReLU, tell nothing.
-    telling = [each for each in found if np.isfinite(each).all() and np.ptp(each) > 0]
-    return bool(telling) and all(map(_are_bounded, telling))
-
-
-@contextmanager
-def other_weights(model: "keras.Model", *, spread: float, seed: int = 0) -> Iterator[None]:
-    """Give a model weights drawn at random, of which none is zero, for a moment.
-
-    Args:
-        model: with weights.
-        spread: standard deviation of the weights.
-        seed: of the draw.
-    """
-    variables = [v for v in model.weights if "float" in str(v.dtype)]
-    before = [variable.numpy() for variable in variables]
-    random = np.random.default_rng(seed)
-    try:
-        for variable in model.trainable_variables or variables:
-            drawn = random.normal(0, spread, tuple(variable.shape))
-            variable.assign(drawn.astype(np.float32))
-        yield
-    finally:
-        for variable, value in zip(variables, before, strict=True):
-            variable.assign(value)
-
-
-def _called(model: "keras.Model", some: Array) -> Array:
-    import keras
-
-    found = single(model(some, training=False))
-    return np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(found, "float32")))
-
-
-def _are_bounded(values: Array) -> bool:
-    return bool(values.min() >= -_ROUNDING and values.max() <= 1 + _TOLERANCE)
-
-
-def last_activation(model: "keras.Model") -> str | None:
-    """Return the name of the activation that a model ends with; None where it cannot be read."""
-    import keras
-
-    layer: Any = model
-    while isinstance(layer, keras.Sequential) and layer.layers:
-        layer = layer.layers[-1]
-    if isinstance(layer, keras.Model):
-        outputs = keras.tree.flatten(getattr(layer, "outputs", None) or [])
-        history = getattr(outputs[0], "_keras_history", None) if len(outputs) == 1 else None
-        operation = getattr(history, "operation", None)
-        if operation is None or operation is layer:
-            return None
-        return (
-            last_activation(operation) if isinstance(operation, keras.Model) else _named(operation)
-        )
-    return _named(layer)
-
-
-def _named(layer: Any) -> str | None:
-    import keras
-
-    if not type(layer).__module__.startswith("keras."):
-        return None
-    if isinstance(layer, keras.layers.Softmax):
-        return "softmax"
-    if isinstance(layer, keras.layers.Dense | keras.layers.Activation):
-        activation = layer.activation
-        if getattr(activation, "__module__", "").startswith("keras."):
-            return str(getattr(activation, "__name__", ""))
-    return None
-
-
-def _check_bounds(values: Array) -> None:
-    if not _are_bounded(values) and np.isfinite(values).all():
+    if not are_bounded(values) and np.isfinite(values).all():
         raise ValueError(
             "outputs that are probabilities must lie between 0 and 1; they reached from"
             f" {values.min():g} to {values.max():g}. End the model with a softmax or sigmoid"
         )
 
 
-def _sigmoid(values: Array) -> Array:
+def sigmoid(values: Array) -> Array:
+    """Return the probabilities of logits, float32."""
     with np.errstate(over="ignore"):
         return np.asarray(1 / (1 + np.exp(-values.astype(np.float64))), np.float32)
 
@@ -296,6 +168,22 @@ class Classification(Task):
     scored: ClassVar[tuple[str, ...]] = ("accuracy", "macro_f1")
     activation: ClassVar[str] = "softmax"
     has_classes: ClassVar[bool] = True
+    unit: ClassVar[str] = "class"
+    units_named: ClassVar[str] = "classes"
+
+    @property
+    def shapes(self) -> str:
+        return f"{super().shapes}{' or (n, 1)' if self.units == 2 else ''}"
+
+    def misfit(self, units: int) -> str:
+        """Return why outputs do not fit; two classes may also have one."""
+        if (units, self.units) == (1, 2):
+            return ""
+        fault = super().misfit(units)
+        if not fault:
+            return ""
+        hint = ". If the target is a number to predict, give `--task regression`"
+        return f"{fault}{' or 1' if self.units == 2 else ''}{hint if units == 1 else ''}"
 
     @property
     def predictions(self) -> type[ClassPredictions]:

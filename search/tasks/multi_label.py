@@ -7,10 +7,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.errors import DataError
-from search.tasks.base import MULTI_LABEL, Array, Metric, Predictions, Task
+from search.tasks.base import MULTI_LABEL, Array, Metric, OutputMeaning, Predictions, Task
+from search.tasks.classification import LOGITS, check_bounds, sigmoid
 from tracking.records import Json
 
 THRESHOLD = 0.5
+
+
+@dataclass(frozen=True)
+class LabelOutputs(OutputMeaning):
+    """What a model's outputs mean of labels.
+
+    Attributes:
+        meaning: `probabilities`, or `logits`, each of which has its own sigmoid.
+    """
+
+    meaning: str
+
+    def values(self, outputs: Array) -> Array:
+        """Return the probability of each label, float32 `(n, labels)`."""
+        found = np.asarray(outputs, np.float32)
+        if self.meaning == LOGITS:
+            return sigmoid(found)
+        check_bounds(found)
+        return np.asarray(np.clip(found, 0, 1), np.float32)
+
+    def to_json(self) -> Json:
+        return {"task": MULTI_LABEL, "meaning": self.meaning}
+
+    @classmethod
+    def from_json(cls, known: Json) -> "LabelOutputs":
+        return cls(str(known["meaning"]))
 
 
 @dataclass(frozen=True)
@@ -56,6 +83,8 @@ class MultiLabel(Task):
     objective: ClassVar[str] = "cv_macro_f1"
     scored: ClassVar[tuple[str, ...]] = ("macro_f1", "exact_match", "hamming_loss")
     activation: ClassVar[str] = "sigmoid"
+    unit: ClassVar[str] = "label"
+    units_named: ClassVar[str] = "labels"
 
     @property
     def predictions(self) -> type[LabelPredictions]:

@@ -7,13 +7,50 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.errors import DataError
-from search.tasks.base import REGRESSION, Array, Metric, Predictions, Task
+from search.tasks.base import REGRESSION, Array, Metric, OutputMeaning, Predictions, Task
 from tracking.records import Json
 
 LEAST_IN_STRATUM = 2  # samples of a stratum in each fold
 MOST_STRATA = 10
 CELLS = 40  # a side of the picture of predictions against what is true
 SIZES = 10  # groups of samples, by what is true, whose errors are told apart
+NUMBERS = "numbers"
+
+
+@dataclass(frozen=True)
+class NumberOutputs(OutputMeaning):
+    """What a model's outputs mean: numbers in units of their own.
+
+    Attributes:
+        scale: by which each output is multiplied.
+        offset: that is then added to it.
+    """
+
+    scale: tuple[float, ...]
+    offset: tuple[float, ...]
+    meaning = NUMBERS
+
+    @classmethod
+    def plain(cls, numbers: int) -> "NumberOutputs":
+        """Return the meaning of outputs that are the numbers themselves."""
+        return cls((1.0,) * numbers, (0.0,) * numbers)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether outputs are the numbers themselves."""
+        return self == self.plain(len(self.scale))
+
+    def values(self, outputs: Array) -> Array:
+        """Return numbers in the targets' own unit, float64 `(n, numbers)`."""
+        found = np.asarray(outputs, np.float64).reshape(len(outputs), len(self.scale))
+        return np.asarray(found * np.array(self.scale) + np.array(self.offset), np.float64)
+
+    def to_json(self) -> Json:
+        return {"task": REGRESSION, "scale": list(self.scale), "offset": list(self.offset)}
+
+    @classmethod
+    def from_json(cls, known: Json) -> "NumberOutputs":
+        return cls(tuple(map(float, known["scale"])), tuple(map(float, known["offset"])))
 
 
 @dataclass(frozen=True)
@@ -57,6 +94,20 @@ class Regression(Task):
     objective: ClassVar[str] = "cv_rmse"
     scored: ClassVar[tuple[str, ...]] = ("rmse", "mae", "r2")
     activation: ClassVar[str] = "linear"
+    unit: ClassVar[str] = "number"
+    units_named: ClassVar[str] = "numbers"
+
+    @property
+    def ranks(self) -> tuple[int, ...]:  # type: ignore[override]
+        return (0, 1) if self.units == 1 else (1,)
+
+    @property
+    def shapes(self) -> str:
+        return f"{super().shapes}{' or (n,)' if self.units == 1 else ''}"
+
+    def misfit(self, units: int) -> str:
+        fault = super().misfit(units)
+        return f"{fault}. If the targets are classes, give `--task classification`" if fault else ""
 
     @property
     def predictions(self) -> type[NumberPredictions]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from search.data.arrays import Array
-from search.tasks.classification import other_weights, single
+from search.tasks.models import other_weights, single
 from spaces import Params
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Part:
     Attributes:
         inputs: `(n, ...)`, all samples as the model receives them; an array, a tensor or
             `Streamed`.
-        labels: int64 `(n,)`, class numbers from 0.
+        labels: targets in the form of the task, `(n, ...)`.
         rows: int64 `(m,)`, which of them are meant; None for all.
         groups: int64 `(n,)`, numbers such that samples with the same one stay together when the
             part is cut; None if all are alone.
@@ -54,7 +54,7 @@ class Part:
 
     @property
     def own_labels(self) -> Array:
-        """The labels of those rows, int64 `(m,)`."""
+        """The targets of those rows, `(m, ...)`."""
         return self.labels if self.rows is None else self.labels[self.rows]
 
     @property

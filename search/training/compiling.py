@@ -4,6 +4,9 @@ from typing import Any
 
 import keras
 
+from search.data.arrays import Array
+from search.tasks import MULTI_LABEL, REGRESSION, Task
+from search.tasks.models import are_probabilities, output_units
 from spaces import Params
 
 # What a weight penalty applies to; biases and normalisation stay free.
@@ -13,34 +16,54 @@ _KERNELS = frozenset({"kernel", "depthwise_kernel", "pointwise_kernel", "recurre
 def compile_model(
     model: keras.Model,
     params: Params,
+    task: Task,
+    sample: Array,
     *,
-    units: int,
     steps: int,
-    logits: bool = False,
     factor: float | None = None,
 ) -> None:
     """Compile a model with the params' training choices; a compiled one keeps its own.
 
-    XLA is off: on CPUs it was slower than oneDNN for the models tried.
+    The loss is the cross-entropy of classes, that of each label, or the mean squared error of
+    numbers. XLA is off: on CPUs it was slower than oneDNN for the models tried.
 
     Args:
-        model: one output a class, or one for two classes.
+        model: its outputs fit the task; those that are no probabilities, whatever its weights, are
+            logits.
         params: its `optimizer`, `learning_rate`, `schedule`, `l2` and what belongs to them.
-        units: number of its outputs, from `outputs.output_units`.
+        task: what it is to predict.
+        sample: one sample or more, better eight, as the model receives them.
         steps: number of batches it will be trained on, which is how long a schedule lasts.
-        logits: whether its outputs are logits, not probabilities.
         factor: the learning rate is multiplied by it, and a compiled model is compiled anew; None
             for the first time.
+
+    Raises:
+        ValueError: its outputs do not fit the task.
     """
+    units = output_units(model, task, sample)
     if model.compiled and factor is None:
         return
     penalise(model, float(params.get("l2", 0.0)))
+    loss, metrics = _measures(model, params, task, units, sample)
     model.compile(
         optimizer=_optimizer(params, steps, 1.0 if factor is None else factor),
-        loss=_loss(units, float(params.get("label_smoothing", 0.0)), logits=logits),
-        metrics=[_accuracy(units, logits=logits)],
+        loss=loss,
+        metrics=metrics,
         jit_compile=False,
     )
+
+
+def _measures(
+    model: keras.Model, params: Params, task: Task, units: int, sample: Array
+) -> tuple[Any, list[Any]]:
+    """Return the loss of a task, and metrics of the training part."""
+    if task.name == REGRESSION:
+        return keras.losses.MeanSquaredError(), []
+    logits = not are_probabilities(model, sample)
+    if task.name == MULTI_LABEL:
+        return keras.losses.BinaryCrossentropy(from_logits=logits), []
+    smoothing = float(params.get("label_smoothing", 0.0))
+    return _loss(units, smoothing, logits=logits), [_accuracy(units, logits=logits)]
 
 
 def penalise(model: keras.Model, l2: float) -> None:

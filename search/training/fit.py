@@ -1,8 +1,7 @@
 """Training one model: epochs, scores after each, and what acts on them."""
 
 import math
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,12 +13,13 @@ from search.data.arrays import Array
 from search.data.folds import inner_part
 from search.data.pictures import background
 from search.seeds import derive
-from search.tasks.classification import Outputs, are_probabilities, output_units
+from search.tasks import CLASSIFICATION, Metric, OutputMeaning, Task
 from search.training.batches import Augmentation, Part, lengths_of, shuffled, spread
 from search.training.compiling import compile_model
 from search.training.program import Program, Programs
+from search.training.scoring import measured, own_metrics, printable
 from search.training.streaming import picked, resident, some_of
-from search.training.targets import Scores, Targets
+from search.training.targets import AUTO_SCALING, Scores, Targets, targets_for
 from spaces import Params
 
 INNER_FRACTION = 0.1
@@ -35,10 +35,10 @@ class Epoch:
 
     Attributes:
         number: from 1.
-        metrics: `loss` (nats) and, if the model measures it, `accuracy` (fraction) over the
-            training part as it was trained; what else the model measures, under its own names;
-            with a validation part also `val_loss`, `val_accuracy` after the epoch.
-        values: float32 `(n, classes)` for the validation part, as `Outputs.values` has them; None
+        metrics: `loss` and, if the model measures it, `accuracy` (fraction) over the training part
+            as it was trained; what else the model measures, under its own names; with a validation
+            part also `val_loss` and `val_NAME` of each score after the epoch.
+        values: float `(n, units)` for the validation part, as `OutputMeaning.values` has them; None
             without one.
         scores: of the validation part; None without one.
     """
@@ -64,7 +64,7 @@ class Fitted:
     chosen: Epoch
     epochs: int
     model: keras.Model
-    outputs: Outputs
+    outputs: OutputMeaning
 
 
 class Diverged(ArithmeticError):
@@ -77,9 +77,12 @@ def fit(
     validation: Part | None,
     params: Params,
     *,
-    classes: int,
+    task: Task,
     seed: int,
     on_epoch: Callable[[Epoch], None],
+    watched: Sequence[Metric] = (),
+    own: Sequence[str] = (),
+    scaling: str = AUTO_SCALING,
     unfreeze: Unfreeze | None = None,
     programs: Programs | None = None,
     notify: Callable[[str], None] | None = None,
@@ -96,9 +99,13 @@ def fit(
         training: what it learns from, shuffled every epoch.
         validation: what it is scored on, or None.
         params: the training choices.
-        classes: number of classes.
+        task: what is predicted.
         seed: decides shuffling, augmentation and the inner part.
         on_epoch: called after every epoch; what it raises ends the training and reaches the caller.
+        watched: metrics of the validation part, computed after every epoch; by default the task's
+            first.
+        own: names of the model's own metrics that are computed there, too.
+        scaling: `auto` standardises numbers to predict where that does no harm, `off` never.
         unfreeze: makes more of the model trainable after the setting's `frozen_epochs`.
         programs: those of earlier folds; with one of the same setting, that one's model is trained
             in place of `model`, from `model`'s initial values.
@@ -106,13 +113,28 @@ def fit(
 
     Raises:
         Diverged: the loss is no longer a finite number.
-        ValueError: the model's output does not fit the classes, or its loss the labels; or no inner
-            part can be cut off the training part.
+        ValueError: the model's output does not fit the task, or its loss the targets; no inner part
+            can be cut off the training part; or a watched metric cannot be computed.
     """
-    training, inner = _split(training, params, seed)
+    learned = training.own_labels, training.own_weights
+    training, inner = _split(training, params, task, seed)
     frozen = int(params.get("frozen_epochs", 0)) if unfreeze is not None else 0
     kept = programs if unfreeze is None or not frozen else None
-    run = _Run(model, training, inner, validation, params, classes, seed, on_epoch, kept, notify)
+    run = _Run(
+        model=model,
+        training=training,
+        inner=inner,
+        validation=validation,
+        params=params,
+        task=task,
+        seed=seed,
+        on_epoch=on_epoch,
+        programs=kept,
+        notify=notify,
+        learned=learned,
+        scoring=(watched or _first(task), own),
+        scaling=scaling,
+    )
     epochs = int(params["epochs"])
     if unfreeze is None or not frozen:
         return run.train(0, epochs)
@@ -123,35 +145,45 @@ def fit(
     return run.train(first, first + epochs - frozen, factor=unfreeze(model, params))
 
 
-def predict(model: keras.Model, inputs: Array, outputs: Outputs) -> Array:
-    """Return a value a class, float32 `(n, classes)`, as `Outputs.values` has them."""
+def predict(model: keras.Model, inputs: Array, outputs: OutputMeaning) -> Array:
+    """Return what a model says in the task's form, `(n, units)`, as `outputs.values` has them."""
     return outputs.values(Program(model, inputs).outputs(inputs))
 
 
-@dataclass(frozen=True)
+def _first(task: Task) -> list[Metric]:
+    metric = task.metric(task.scored[0])
+    return [] if metric is None else [metric]
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Run:
     model: keras.Model
     training: Part
     inner: Part | None
     validation: Part | None
     params: Params
-    classes: int
+    task: Task
     seed: int
     on_epoch: Callable[[Epoch], None]
     programs: Programs | None
     notify: Callable[[str], None] | None
+    learned: tuple[Array, Array | None]  # targets of the training part, inner part and all; weights
+    scoring: tuple[Sequence[Metric], Sequence[str]]  # watched, and the model's own
+    scaling: str
 
     def train(self, first: int, last: int, *, factor: float | None = None) -> Fitted:
         """Train the epochs from `first` (0 is the first) up to `last`."""
         batches = math.ceil(len(self.training.indices) / self._batch_size)
-        program, targets = self._program(batches * (last - first), factor)
+        program, found = self._program(batches * (last - first), factor)
+        targets = found.on(*self.learned, scaling=self.scaling)
         if targets.notice and self.notify is not None:
             self.notify(targets.notice)
         stops = bool(self.params.get("early_stopping", False))
         reporter = _EpochReporter(
-            program, targets, self.validation, self.inner, self.on_epoch, stops
+            program, targets, self.validation, self.inner, self.on_epoch, stops, *self.scoring
         )
-        self._run_epochs(program, targets, [reporter, *self._callbacks()], first, last)
+        with targets.measuring(program.model):
+            self._run_epochs(program, targets, [reporter, *self._callbacks()], first, last)
         return reporter.fitted()
 
     @property
@@ -169,14 +201,9 @@ class _Run:
             return kept
         own = not model.compiled
         some = some_of(inputs)
-        units = output_units(model, self.classes, some)
-        if own or factor is not None:
-            logits = not are_probabilities(model, some)
-            compile_model(
-                model, self.params, units=units, steps=steps, logits=logits, factor=factor
-            )
+        compile_model(model, self.params, self.task, some, steps=steps, factor=factor)
         program = Program(model, inputs, augmentation)
-        targets = Targets.of(model, self.classes, some)
+        targets = targets_for(model, self.task, some)
         if self.programs is not None and own:
             self.programs.keep(key, program, targets)
         return program, targets
@@ -188,7 +215,8 @@ class _Run:
         model, part = program.model, self.training
         inputs = resident(part.inputs)
         wanted: tuple[Array, ...] = (targets.encode(part.labels),)
-        weights = _weights(part, balanced=bool(self.params.get("class_weights", False)))
+        balanced = self.task.name == CLASSIFICATION and self.params.get("class_weights", False)
+        weights = _weights(part, balanced=bool(balanced))
         if weights is not None:
             wanted = (*wanted, weights)
         lengths = lengths_of(inputs) if program.trims else None
@@ -253,15 +281,16 @@ def _averaged(model: keras.Model) -> Iterator[None]:
             variable.assign(value)
 
 
-def _split(training: Part, params: Params, seed: int) -> tuple[Part, Part | None]:
+def _split(training: Part, params: Params, task: Task, seed: int) -> tuple[Part, Part | None]:
     if not params.get("early_stopping", False) and params.get("schedule") != "plateau":
         return training, None
-    rows, labels = training.indices, training.own_labels
+    rows = training.indices
+    strata = task.strata(training.own_labels, round(1 / INNER_FRACTION))
     size = max(1, round(len(rows) * INNER_FRACTION))
     groups, time = (
         None if beside is None else beside[rows] for beside in (training.groups, training.time)
     )
-    rest, inner = inner_part(labels, size, seed, groups=groups, time=time)
+    rest, inner = inner_part(strata, size, seed, groups=groups, time=time)
     return replace(training, rows=rows[rest]), replace(training, rows=rows[inner])
 
 
@@ -294,6 +323,8 @@ class _EpochReporter(keras.callbacks.Callback):  # type: ignore[misc] # Keras is
         inner: Part | None,
         on_epoch: Callable[[Epoch], None],
         choose: bool,
+        watched: Sequence[Metric],
+        own: Sequence[str],
     ) -> None:
         super().__init__()
         self._program = program
@@ -302,6 +333,8 @@ class _EpochReporter(keras.callbacks.Callback):  # type: ignore[misc] # Keras is
         self._inner = inner
         self._on_epoch = on_epoch
         self._choose = choose
+        self._watched = watched
+        self._own = own
         self._best = math.inf
         self._chosen: Epoch | None = None
         self._epochs = 0
@@ -319,10 +352,9 @@ class _EpochReporter(keras.callbacks.Callback):  # type: ignore[misc] # Keras is
             raise Diverged(f"the loss became {metrics['loss']} in epoch {epoch + 1}")
         values = scores = None
         if self._validation is not None:
-            values, scores = self._score(self._validation)
-            metrics |= {"val_loss": scores.loss, "val_accuracy": scores.accuracy}
-            if not math.isfinite(scores.loss):
-                raise Diverged(f"the validation loss became {scores.loss} in epoch {epoch + 1}")
+            values, scores = self._scored(self._validation, epoch + 1)
+            told = {"loss": scores.loss, **scores.metrics}
+            metrics |= {f"val_{name}": value for name, value in told.items()}
         done = Epoch(epoch + 1, metrics, values, scores)
         self._choose_from(done, logs)
         self._on_epoch(done)
@@ -330,32 +362,41 @@ class _EpochReporter(keras.callbacks.Callback):  # type: ignore[misc] # Keras is
     def _choose_from(self, done: Epoch, logs: dict[str, float]) -> None:
         self._epochs = done.number
         if self._inner is not None:
-            loss = self._score(self._inner)[1].loss
-            logs["inner_loss"] = loss  # for the callbacks that come after this one
+            logs["inner_loss"] = self._inner_loss(
+                self._inner
+            )  # for the callbacks that come after this one
         if not self._choose:
             self._chosen = done
         elif self._chosen is None or logs["inner_loss"] < self._best:  # as EarlyStopping does
             self._best, self._chosen = logs["inner_loss"], done
 
-    def _score(self, part: Part) -> tuple[Array, Scores]:
-        found = self._program.outputs(part.inputs, part.indices)
-        return self._targets.score(found, part.own_labels, part.own_weights)
+    def _scored(self, part: Part, epoch: int) -> tuple[Array, Scores]:
+        """Return values and scores of a part."""
+        found, targets, weights = self._outputs(part), part.own_labels, part.own_weights
+        values, loss = self._targets.score(found, targets, weights)
+        if not math.isfinite(loss):
+            raise Diverged(f"the validation loss became {loss} in epoch {epoch}")
+        metrics = {
+            metric.name: measured(metric, values, targets, weights, self._targets.outputs)
+            for metric in self._watched
+        }
+        own = [name for name in self._own if name not in ("loss", *metrics)]
+        of_model = own_metrics(self._program.model, own, self._targets, part, found)
+        return values, Scores(loss, metrics | of_model)
+
+    def _inner_loss(self, part: Part) -> float:
+        return self._targets.score(self._outputs(part), part.own_labels, part.own_weights)[1]
+
+    def _outputs(self, part: Part) -> Array:
+        return self._program.outputs(part.inputs, part.indices)
 
     def _training_metrics(self, logs: Mapping[str, float]) -> dict[str, float]:
-        """Return what the model measured; `accuracy` is its accuracy under whatever name it has."""
-        found = {
-            _printable(name): float(value)
+        """Return what the model measured."""
+        numbers = {
+            name: float(value)
             for name, value in logs.items()
             if name == "loss" or math.isfinite(value)
         }
-        accuracy = self._targets.training_accuracy(self._program.model)
-        if accuracy is not None and accuracy in logs:
-            return {**found, "accuracy": float(logs[accuracy])}
-        if accuracy is None and self._program.tells:
-            return found
-        return {name: value for name, value in found.items() if name not in ("accuracy", "acc")}
-
-
-def _printable(name: str) -> str:
-    """Return a metric's name in the letters that MLflow takes."""
-    return re.sub(r"[^\w\-./ ]", "_", name)
+        program = self._program
+        found = self._targets.training_metrics(program.model, numbers, tells=program.tells)
+        return {printable(name): value for name, value in found.items()}

@@ -16,15 +16,17 @@ from search.data.inputs import Encoder
 from search.errors import machine_cause, own_files
 from search.executors.protocol import FoldTask, Probe, ProbeResult, Verdict
 from search.seeds import derive
-from search.tasks.classification import ClassPredictions, are_probabilities, macro_f1, output_units
+from search.tasks import CLASSIFICATION
+from search.tasks.models import output_units
 from search.training.batches import Batches, Part, lengths_of, shuffled, spread
 from search.training.building import Built
 from search.training.compiling import compile_model
 from search.training.fit import Diverged, Epoch, Fitted, fit
 from search.training.fold_data import FoldData
 from search.training.program import Program
+from search.training.scoring import measured, printable
 from search.training.streaming import Streamed, some_of
-from search.training.targets import Targets
+from search.training.targets import Scores, targets_for
 from spaces import cause_of, value_text
 from spaces.declaring.importing import shortened
 from tracking.records import (
@@ -105,7 +107,7 @@ class _Fold:
             if fitted.model is model:  # what is traced anew leaves something behind
                 keras.backend.clear_session(free_memory=False)
                 gc.collect()
-        self._send(self._ended(fitted, validation.own_labels, started, encoder))
+        self._send(self._ended(fitted, validation, started, encoder))
 
     def break_off(self, error: BaseException) -> None:
         """Report what went wrong."""
@@ -133,17 +135,13 @@ class _Fold:
         data = self._data
 
         def on_epoch(epoch: Epoch) -> None:
-            metrics = dict(epoch.metrics)
-            if "macro_f1" in data.objectives and epoch.values is not None:
-                predictions = ClassPredictions.of(epoch.values, validation.own_labels)
-                metrics["val_macro_f1"] = macro_f1(predictions, data.task.units)
             self._send(
                 EpochEnded(
                     at=time.time(),
                     trial=self._task.trial,
                     fold=self._task.fold,
                     epoch=epoch.number,
-                    metrics=metrics,
+                    metrics=dict(epoch.metrics),
                     model=self._model if epoch.number == 1 else {},
                 )
             )
@@ -154,9 +152,12 @@ class _Fold:
                 training,
                 validation,
                 self._task.params,
-                classes=data.task.units,
+                task=data.task,
                 seed=seed,
                 on_epoch=on_epoch,
+                watched=data.scoring.watched,
+                own=data.scoring.own,
+                scaling=data.scaling,
                 unfreeze=built.unfreeze,
                 programs=data.programs,
                 notify=self._notice,
@@ -164,21 +165,27 @@ class _Fold:
         except Diverged as error:
             raise Diverged(f"{error} of fold {self._task.fold}") from error
 
-    def _ended(self, fitted: Fitted, labels: Array, started: float, encoder: Encoder) -> FoldEnded:
+    def _ended(
+        self, fitted: Fitted, validation: Part, started: float, encoder: Encoder
+    ) -> FoldEnded:
         values, scores = fitted.chosen.values, fitted.chosen.scores
         if values is None or scores is None:
             raise RuntimeError("a fold was trained without its validation part")
-        predictions, folder = ClassPredictions.of(values, labels), self._data.folder
+        predictions = self._data.task.predicted(values, validation.own_labels)
+        metrics = self._metrics(fitted, values, scores, validation)
+        folder = self._data.folder
         path = folder.predictions(self._task.trial, self._task.fold)
         with own_files():
             predictions.save(path)
+        of_classes = self._data.task.name == CLASSIFICATION  # which have fields of their own
         return FoldEnded(
             at=time.time(),
             trial=self._task.trial,
             fold=self._task.fold,
-            accuracy=scores.accuracy,
+            accuracy=metrics.pop("accuracy") if of_classes else None,
             loss=scores.loss,
-            macro_f1=macro_f1(predictions, self._data.task.units),
+            macro_f1=metrics.pop("macro_f1") if of_classes else None,
+            metrics=metrics,
             seconds=time.monotonic() - started,
             epochs=fitted.epochs,
             scored_epoch=fitted.chosen.number,
@@ -187,6 +194,29 @@ class _Fold:
             latency_ms=self._latency(encoder),
         )
 
+    def _metrics(
+        self, fitted: Fitted, values: Array, scores: Scores, validation: Part
+    ) -> dict[str, float]:
+        """Return all metrics of the epoch that is scored; one that is no objective may be left out.
+
+        Raises:
+            ValueError: one of an objective cannot be computed.
+        """
+        scoring, of_epoch = self._data.scoring, scores.metrics
+        names = [f"val_{printable(name)}" for name in scoring.own]
+        found = {name: fitted.chosen.metrics[name] for name in names}
+        for metric in scoring.recorded:
+            if metric in scoring.watched:
+                found[metric.name] = of_epoch[metric.name]
+                continue
+            try:
+                found[metric.name] = measured(
+                    metric, values, validation.own_labels, validation.own_weights, fitted.outputs
+                )
+            except ValueError as error:
+                self._notice(f"{error}. It is left out")
+        return found
+
     def _checked(self, model: object, encoder: Encoder) -> keras.Model:
         data, space = self._data, self._data.space
         if not isinstance(model, keras.Model):
@@ -194,7 +224,7 @@ class _Fold:
                 f"the `build` of space {space.name} must return a keras.Model; it returned"
                 f" {type(model).__name__}. Does it end with `return model`?"
             )
-        output_units(model, data.task.units, self._first_sample(encoder))
+        output_units(model, data.task, self._first_sample(encoder))
         return model
 
     def _first_sample(self, encoder: Encoder) -> Array:
@@ -278,14 +308,12 @@ def _measured(data: FoldData, probe: Probe) -> ProbeResult:
 def _trained(
     data: FoldData, probe: Probe, model: keras.Model, training: Part, validation: Part
 ) -> ProbeResult:
-    params, classes = probe.params, data.task.units
+    params, task = probe.params, data.task
     some = some_of(training.inputs)
-    units = output_units(model, classes, some)
-    if not model.compiled:
-        logits = not are_probabilities(model, some)
-        compile_model(model, params, units=units, steps=1_000, logits=logits)
+    compile_model(model, params, task, some, steps=1_000)
     program = Program(model, training.inputs)
-    targets = Targets.of(model, classes, some)
+    learned = training.own_labels, training.own_weights
+    targets = targets_for(model, task, some, *learned, scaling=data.scaling)
     wanted = (targets.encode(training.labels),)
     batches = shuffled(
         training.indices,
@@ -304,8 +332,11 @@ def _trained(
         done, samples = done + len(piece), samples + len(piece.order)
     seconds = time.perf_counter() - began
     found = program.outputs(training.inputs, rows)
-    accuracy = targets.score(found, validation.labels[rows])[1].accuracy
-    return ProbeResult(samples, seconds, done, accuracy, len(rows))
+    checked = validation.labels[rows]
+    values, loss = targets.score(found, checked)
+    accuracy = task.metric("accuracy")
+    score = -loss if accuracy is None else accuracy.of(values, checked)
+    return ProbeResult(samples, seconds, done, score, len(rows))
 
 
 def _some(batches: Batches, first: int, count: int) -> Batches:

@@ -18,7 +18,9 @@ from search.tasks import Task
 from search.training.batches import Part
 from search.training.building import Built, Models, untouched_state
 from search.training.program import Programs
+from search.training.scoring import Scoring
 from search.training.streaming import Streamed, encoded
+from search.training.targets import AUTO_SCALING
 from spaces import Params, Space, adopt, code_of
 from tracking.home import StudyFolder
 
@@ -38,6 +40,8 @@ class FoldData:
         folds: the study's.
         confirmation_folds: folds that confirm trials; their numbers come after the study's.
         objectives: names of what the study searches for, the most important first.
+        scaling: `auto` or `off`, how numbers to predict are standardised.
+        metrics: objectives and further metrics, as `Work.metrics`.
         precision: Keras's dtype policy of the models.
         models: builds them.
         weights: float64 `(n,)`, of the training samples in losses; None if all count the same.
@@ -59,6 +63,13 @@ class FoldData:
     precision: str = "float32"
     weights: Array | None = None
     memory: int | None = None
+    metrics: tuple[str, ...] = ()
+    scaling: str = AUTO_SCALING
+
+    @cached_property
+    def scoring(self) -> Scoring:
+        """Which metrics are computed of each fold."""
+        return Scoring.of(self.task, self.objectives, self.metrics)
 
     @cached_property
     def programs(self) -> Programs:
@@ -99,6 +110,8 @@ class FoldData:
             precision=work.precision,
             weights=dataset.train_extra("weights"),
             memory=work.memory,
+            metrics=work.metrics,
+            scaling=getattr(work, "target_scaling", AUTO_SCALING),
         )
 
     def built(
@@ -151,7 +164,7 @@ class FoldData:
         return training, Part(inputs, self._labels, validation, weights=weights)
 
     def validation_labels(self, fold: int) -> Array:
-        """Return the true classes in the validation part of a fold (from 1), int64 `(n,)`."""
+        """Return the targets in the validation part of a fold (from 1), `(n, ...)`."""
         labels: Array = self.labels[self._indices(fold)[1]]
         return labels
 

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from search.data.arrays import Array
-from search.tasks.classification import single
+from search.tasks.models import single
 from search.training.batches import (
     Augmentation,
     Batches,
@@ -21,6 +21,7 @@ from search.training.batches import (
     in_turn,
     lengths_of,
 )
+from search.training.scoring import numbers_in
 from search.training.streaming import chunks_of
 from search.training.targets import Targets
 
@@ -99,7 +100,7 @@ class Program:
                 tf.constant(seed % 2**32, tf.int64),
                 tf.constant(fill, tf.float32),
             )
-        return dict(_numbers(told or self.model.get_metrics_result()))
+        return dict(numbers_in(told or self.model.get_metrics_result()))
 
     def outputs(self, inputs: Any, rows: Array | None = None) -> Array:
         """Return the model's outputs, float32 `(m, units)`, for all or some rows of `inputs`."""
@@ -170,19 +171,6 @@ class Program:
         if self.model.run_eagerly:
             return body
         return _Traced(body)
-
-
-def _numbers(results: dict[str, Any]) -> Iterator[tuple[str, float]]:
-    """Yield what metrics told by name: of a vector each number, of a dictionary each entry."""
-    for name, value in results.items():
-        if isinstance(value, dict):
-            yield from _numbers(value)
-            continue
-        found = np.asarray(value, np.float64)
-        if found.ndim == 0:
-            yield name, float(found)
-        else:
-            yield from ((f"{name}_{i}", float(one)) for i, one in enumerate(found.ravel()))
 
 
 def _is_own(model: keras.Model, name: str) -> bool:

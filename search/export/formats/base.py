@@ -21,9 +21,8 @@ from search.tasks.classification import (
     SCORES,
     SIGMOID_LOGITS,
     Outputs,
-    last_activation,
-    single,
 )
+from search.tasks.models import last_activation, single
 
 if TYPE_CHECKING:
     import keras

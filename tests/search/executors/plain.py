@@ -47,7 +47,7 @@ class Plain:
 
     def measure(self, probe: Probe) -> ProbeResult:
         DOES[str(probe.params["does"])](lambda **_: GO_ON)
-        return ProbeResult(samples=10, seconds=1.0, steps=1, accuracy=0.5, checked=10)
+        return ProbeResult(samples=10, seconds=1.0, steps=1, score=0.5, checked=10)
 
     def adopt(self, precision: str) -> None:
         pass

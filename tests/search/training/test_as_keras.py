@@ -5,7 +5,7 @@ import pytest
 
 from spaces import Int
 from spaces.declaring.training import with_training
-from tests.fakes import toy_space
+from tests.fakes import some_classes, toy_space
 
 pytestmark = pytest.mark.slow
 
@@ -123,7 +123,7 @@ def trained_here(model):
         Part(IMAGES, LABELS),
         Part(IMAGES, LABELS),
         space.complete({"epochs": EPOCHS, "batch_size": BATCH}),
-        classes=CLASSES,
+        task=some_classes(CLASSES),
         seed=SEED,
         on_epoch=epochs.append,
     )
@@ -135,10 +135,10 @@ ROUNDED = {"attention", "rmsprop", "schedule"}
 
 
 def check(layer="dense", loss="sparse logits", optimizer="adam"):
-    from search.training.targets import Targets
+    from search.training.targets import targets_for
 
     ours, theirs = (made(layer, loss, optimizer) for _ in range(2))
-    form = Targets.of(made(layer, loss, optimizer), CLASSES, IMAGES).form
+    form = targets_for(made(layer, loss, optimizer), some_classes(CLASSES), IMAGES).form
     told, expected = trained_here(ours), trained_by_keras(theirs, form)
     for mine, reference in zip(ours.weights, theirs.weights, strict=True):
         if ROUNDED & {layer, optimizer}:
@@ -199,11 +199,11 @@ def test_every_optimizer_trains_as_in_keras(optimizer):
 def test_weights_of_samples_count_as_in_fit(loss):
     from search.training.batches import Part, shuffled
     from search.training.fit import fit
-    from search.training.targets import Targets
+    from search.training.targets import targets_for
 
     weights = RANDOM.random(len(LABELS)) * 3
     ours, theirs = (made("dense", loss, "adam") for _ in range(2))
-    form = Targets.of(made("dense", loss, "adam"), CLASSES, IMAGES).form
+    form = targets_for(made("dense", loss, "adam"), some_classes(CLASSES), IMAGES).form
     wanted = np.eye(CLASSES, dtype=np.float32)[LABELS] if form == "one-hot" else LABELS
     params = with_training(toy_space(Int("units", 4, 8))).complete({"batch_size": BATCH})
     rows, epochs = np.arange(80), []
@@ -214,7 +214,7 @@ def test_weights_of_samples_count_as_in_fit(loss):
         part,
         validation,
         params | {"epochs": 1},
-        classes=CLASSES,
+        task=some_classes(CLASSES),
         seed=SEED,
         on_epoch=epochs.append,
     )

@@ -3,6 +3,7 @@ import pytest
 from scipy.ndimage import affine_transform
 
 from search.training.batches import Augmentation
+from tests.fakes import some_classes
 
 pytestmark = pytest.mark.slow
 
@@ -149,7 +150,7 @@ def test_every_epoch_moves_differently_and_a_study_repeats_itself():
         model.compile("adam", "sparse_categorical_crossentropy", run_eagerly=True)
         part = Part(dot(count=8), np.arange(8) % 2)
         chosen = {"epochs": 2, "batch_size": 8, "augmentation": True, "shift": 0.3}
-        fit(model, part, None, chosen, classes=2, seed=seed, on_epoch=lambda _: None)
+        fit(model, part, None, chosen, task=some_classes(2), seed=seed, on_epoch=lambda _: None)
         return list(seen)
 
     first, second = epochs(3)

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 
+from tests.fakes import some_classes
+
 pytestmark = pytest.mark.slow
 
 
@@ -274,7 +276,7 @@ def test_training_sees_every_sample_once_an_epoch_and_in_another_order_each_time
     rows = np.arange(10, 40)
     part = Part(np.arange(50, dtype=np.float32)[:, None], np.arange(50) % 2, rows)
     params = {"epochs": 3, "batch_size": 8}
-    fit(model, part, None, params, classes=2, seed=5, on_epoch=lambda _: None)
+    fit(model, part, None, params, task=some_classes(2), seed=5, on_epoch=lambda _: None)
     epochs = [[row for batch in seen[start : start + 4] for row in batch] for start in (0, 4, 8)]
     assert len(seen) == 12
     assert all(sorted(order) == rows.tolist() for order in epochs)

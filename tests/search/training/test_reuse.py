@@ -5,7 +5,7 @@ import pytest
 
 from spaces import Float, Int
 from spaces.declaring.training import with_training
-from tests.fakes import toy_space
+from tests.fakes import some_classes, toy_space
 
 pytestmark = pytest.mark.slow
 
@@ -47,7 +47,7 @@ def trained(made, programs, chosen, fold):
         Part(ROWS, LABELS, rows[rows % 3 != fold]),
         Part(ROWS, LABELS, rows[rows % 3 == fold]),
         chosen,
-        classes=3,
+        task=some_classes(3),
         seed=fold,
         on_epoch=lambda _: None,
         programs=programs,

@@ -1,11 +1,8 @@
-"""In which form a model's loss wants its labels, and how its outputs are scored."""
+"""Classes: in which form a loss wants their labels, and what a model's outputs mean."""
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from inspect import getclosurevars, isfunction, signature
 from typing import Any
 
 import keras
@@ -13,45 +10,38 @@ import numpy as np
 import tensorflow as tf
 
 from search.data.arrays import Array
+from search.tasks import Task
 from search.tasks.classification import (
     LOGITS,
     PROBABILITIES,
     SCORES,
     SIGMOID_LOGITS,
     Outputs,
-    are_probabilities,
     cross_entropy,
-    output_units,
+)
+from search.tasks.models import are_probabilities, output_units
+from search.training.targets.base import Targets, metrics_of
+from search.training.targets.losses import (
+    ROWS,
+    Loss,
+    declares_logits,
+    has_own_step,
+    ignores,
+    is_multiple,
+    loss_of,
 )
 from spaces import cause_of
 
 INTEGERS, ONE_HOT, BINARY, SIGNS = "integers", "one-hot", "binary", "signs"
 
-# Of labels in their form, outputs, and weights if samples have any.
-Loss = Callable[..., float]
-
-_ROWS = 7  # in a trial of a loss; with as many rows as classes a wrong form may pass unnoticed
 _CLASSES = 6  # that a loss is tried on, at most
 _MARGIN, _NEAR = 0.75, 0.25  # how far from 0, and how near to 0 and 1, outputs satisfy a loss
 _GRID = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 4.0, 8.0, 16.0)
 
 
 @dataclass(frozen=True)
-class Scores:
-    """How well outputs fit labels.
-
-    Attributes:
-        accuracy: fraction of samples whose likeliest class is the true one.
-        loss: mean cross-entropy, nats; or the model's own, where its outputs are no probabilities.
-    """
-
-    accuracy: float
-    loss: float
-
-
-@dataclass(frozen=True)
-class Targets:
-    """What a compiled model's loss wants, and what the model's outputs are.
+class ClassTargets(Targets):
+    """What a loss wants of classes.
 
     Attributes:
         form: `integers` (n,), `one-hot` float32 (n, classes); for one output `binary` float32
@@ -68,7 +58,7 @@ class Targets:
     notice: str = ""
 
     @classmethod
-    def of(cls, model: keras.Model, classes: int, sample: Array) -> "Targets":
+    def of(cls, model: keras.Model, task: Task, sample: Any) -> "ClassTargets":
         """Find out what a compiled model's loss wants and what its outputs are.
 
         The form of labels is the one for which the loss is smaller when the outputs favour the
@@ -76,17 +66,13 @@ class Targets:
         probabilities; others are logits if the loss says so or is the cross-entropy of logits, and
         else mere scores.
 
-        Args:
-            model: compiled.
-            classes: number of classes.
-            sample: one sample or more as the model receives them.
-
         Raises:
             ValueError: the model has not one output, or not one number a class; or its loss does
                 not tell which class is the true one.
         """
-        units = output_units(model, classes, sample)
-        loss, name = _loss_of(model, sample)
+        classes = task.units
+        units = output_units(model, task, sample)
+        loss, name = loss_of(model, sample)
         form = _form_without_loss(model, units, classes, sample)
         if loss is not None:
             form = _form(loss, units, classes, name)
@@ -96,28 +82,37 @@ class Targets:
             meaning, threshold, notice = _meaning(model, loss, name, form, units)
         return cls(form, Outputs(meaning, classes, threshold), loss, notice)
 
-    def encode(self, labels: Array) -> Array:
+    def encode(self, targets: Array) -> Array:
         """Return class numbers `(n,)` in the form the loss asks for."""
-        return _encoded(self.form, labels, self.outputs.classes)
+        return _encoded(self.form, targets, self.outputs.classes)
 
     def score(
-        self, outputs: Array, labels: Array, weights: Array | None = None
-    ) -> tuple[Array, Scores]:
-        """Return a model's outputs `(n, units)` as values a class, and their scores.
+        self, outputs: Array, targets: Array, weights: Array | None = None
+    ) -> tuple[Array, float]:
+        """Return a model's outputs `(n, units)` as values a class, and their loss.
 
-        Weights `(n,)` count in the loss as in Keras's `validation_data=(x, y, weights)`, in the
-        accuracy as in scikit-learn's. The loss is the cross-entropy of the probabilities, or the
-        model's own where outputs are no probabilities; NaN where it has none.
+        It is the cross-entropy of the probabilities, or the model's own where outputs are no
+        probabilities; NaN where it has none.
         """
         values = self.outputs.values(outputs)
-        right = values.argmax(axis=1) == labels
-        accuracy = float(np.average(right, weights=weights))
-        if self.outputs.meaning != SCORES:
-            return values, Scores(accuracy, cross_entropy(values, labels, weights))
-        loss = math.nan if self.loss is None else self.loss(self.encode(labels), outputs, weights)
-        return values, Scores(accuracy, loss)
+        if self.outputs.are_probabilities:
+            return values, cross_entropy(values, targets, weights)
+        if self.loss is None:
+            return values, math.nan
+        return values, self.loss(self.encode(targets), outputs, weights)
 
-    def training_accuracy(self, model: keras.Model) -> str | None:
+    def training_metrics(
+        self, model: keras.Model, found: dict[str, float], *, tells: bool
+    ) -> dict[str, float]:
+        """Return the metrics with the accuracy under that name, whatever the model calls it."""
+        accuracy = self._training_accuracy(model)
+        if accuracy is not None and accuracy in found:
+            return {**found, "accuracy": found[accuracy]}
+        if accuracy is None and tells:
+            return found
+        return {name: value for name, value in found.items() if name not in ("accuracy", "acc")}
+
+    def _training_accuracy(self, model: keras.Model) -> str | None:
         """Return which of a model's metrics is its accuracy; None where it has no such metric.
 
         A metric that compares outputs with 0.5 measures nothing where the class is decided by
@@ -129,19 +124,12 @@ class Targets:
         )
         if self.form in (BINARY, SIGNS):
             kinds = (keras.metrics.BinaryAccuracy,)
-        for metric in _metrics_of(model):
+        for metric in metrics_of(model):
             if isinstance(metric, kinds):
                 known = getattr(metric, "threshold", self.outputs.threshold)
                 fits = self.form != SIGNS and known == self.outputs.threshold
                 return str(metric.name) if fits else ""
         return None
-
-
-def _metrics_of(model: keras.Model) -> list[Any]:
-    found: list[Any] = []
-    for metric in model.metrics:
-        found += [metric, *getattr(metric, "metrics", [])]
-    return found
 
 
 def _encoded(form: str, labels: Array, classes: int) -> Array:
@@ -151,114 +139,6 @@ def _encoded(form: str, labels: Array, classes: int) -> Array:
         return labels
     column = labels.astype(np.float32)[:, np.newaxis]
     return 2 * column - 1 if form == SIGNS else column
-
-
-# The loss.
-
-
-class _LossAlone(keras.Model):  # type: ignore[misc] # Keras is untyped
-    """A model without weights, whose compiled loss can be called as often as one likes."""
-
-    def call(self, inputs: Any) -> Any:
-        return inputs
-
-
-def _loss_of(model: keras.Model, sample: Array) -> tuple[Loss | None, str]:
-    """Return a model's loss as a function of labels and outputs, and what it is called.
-
-    It is called apart from the model, whose own decides at its first call which losses and metrics
-    names like "accuracy" stand for.
-    """
-    leaves = [leaf for leaf in keras.tree.flatten(model.loss) if leaf is not None]
-    if len(leaves) > 1:
-        raise ValueError(
-            f"a model must have one loss for its one output; it was compiled with {len(leaves)}"
-        )
-    if leaves:
-        alone = _LossAlone()
-        alone.compile(loss=leaves[0])
-        return _called(alone, None, leaves[0]), _name_of(leaves[0])
-    if type(model).compute_loss is not keras.Model.compute_loss:
-        return _called(model, sample, model), "the model's `compute_loss`"
-    return None, ""
-
-
-def _called(model: keras.Model, sample: Array | None, owner: Any) -> Loss:
-    """Return a model's loss; what its owner remembers of a call is undone after it."""
-    takes_training = "training" in signature(model.compute_loss).parameters
-    more = {"training": False} if takes_training else {}
-
-    def loss(labels: Array, outputs: Array, weights: Array | None = None) -> float:
-        some = None
-        if sample is not None:
-            some = tf.gather(sample, np.arange(len(labels)) % len(sample))
-        given = {"x": some, "y": tf.constant(labels), "y_pred": tf.constant(outputs)}
-        with _undone(owner):
-            found = model.compute_loss(**given, sample_weight=weights, **more)
-            return float(tf.reduce_mean(found))
-
-    return loss
-
-
-@contextmanager
-def _undone(owner: Any) -> Iterator[None]:
-    """Undo what a call changes in the variables and attributes of a loss or a model."""
-    attributes = dict(vars(owner)) if isinstance(owner, keras.losses.Loss) else {}
-    before = [(variable, variable.numpy()) for variable in _variables_of(owner)]
-    try:
-        yield
-    finally:
-        if attributes:
-            vars(owner).update(attributes)
-        for variable, value in before:
-            variable.assign(value)
-
-
-def _variables_of(owner: Any) -> list[Any]:
-    """Return the variables that a loss, a function or a model holds, also in lists and closures."""
-    if isinstance(owner, keras.Model):
-        return [*owner.variables, *_variables_in(vars(owner))]
-    if isinstance(owner, partial):
-        held = [owner.args, owner.keywords, *_variables_of(owner.func)]
-    elif isfunction(owner):
-        known = getclosurevars(owner)
-        held = [dict(known.nonlocals), dict(known.globals)]
-    else:
-        held = [getattr(owner, "__dict__", {}), getattr(getattr(owner, "fn", None), "__dict__", {})]
-    return _variables_in(held)
-
-
-def _variables_in(held: Any) -> list[Any]:
-    if isinstance(held, tf.Variable | keras.Variable):
-        return [held]
-    if isinstance(held, tf.Module | keras.layers.Layer):
-        return list(held.variables)
-    if isinstance(held, dict):
-        return [found for one in held.values() for found in _variables_in(one)]
-    if isinstance(held, list | tuple):
-        return [found for one in held for found in _variables_in(one)]
-    return []
-
-
-def _name_of(loss: Any) -> str:
-    if isinstance(loss, str):
-        return f"loss {loss!r}"
-    inner = getattr(loss, "func", loss)  # of a partial
-    return f"loss {getattr(inner, '__name__', type(inner).__name__)}"
-
-
-def _declares_logits(model: keras.Model) -> bool:
-    """Say whether a loss was told `from_logits=True`."""
-    for loss in keras.tree.flatten(model.loss):
-        config: dict[str, Any] = {}
-        if isinstance(loss, keras.losses.Loss):
-            try:
-                config = loss.get_config()
-            except Exception:  # noqa: BLE001 # an own class need not have one
-                config = vars(loss)
-        if config.get("from_logits") or getattr(loss, "keywords", {}).get("from_logits"):
-            return True
-    return False
 
 
 # The form of labels.
@@ -298,7 +178,7 @@ def _prefers_truth(loss: Loss, form: str, units: int, classes: int, *, mixed: bo
     """
     for true in range(min(classes, _CLASSES)):
         for other in {(true + 1) % classes, (true - 1) % classes}:
-            rows = np.where(mixed & (np.arange(_ROWS) % 2 == 1), other, true)
+            rows = np.where(mixed & (np.arange(ROWS) % 2 == 1), other, true)
             labels = _encoded(form, rows, classes)
             right = loss(labels, _favouring(rows, units))
             wrong = loss(labels, _favouring(true + other - rows, units))
@@ -323,10 +203,10 @@ def _form_without_loss(model: keras.Model, units: int, classes: int, sample: Arr
     """
     if units == 1:
         return BINARY
-    if model.loss is not None or type(model).train_step is keras.Model.train_step:
+    if model.loss is not None or not has_own_step(model):
         return INTEGERS
-    labels = np.arange(_ROWS) % classes
-    some = tf.gather(sample, np.arange(_ROWS) % len(sample))
+    labels = np.arange(ROWS) % classes
+    some = tf.gather(sample, np.arange(ROWS) % len(sample))
     for form in (INTEGERS, ONE_HOT):
         wanted = tf.constant(_encoded(form, labels, classes))
         if _takes(model, some, wanted):
@@ -358,10 +238,10 @@ def _meaning(
     model: keras.Model, loss: Loss | None, name: str, form: str, units: int
 ) -> tuple[str, float, str]:
     """Return meaning, threshold and notice for outputs that are no probabilities."""
-    if _declares_logits(model):
+    if declares_logits(model):
         each = units > 1 and loss is not None and not _ignores_shifts(loss, form, units)
         return SIGMOID_LOGITS if each else LOGITS, 0.0, ""
-    own_step = type(model).train_step is not keras.Model.train_step
+    own_step = has_own_step(model)
     if loss is None or (own_step and _is_cross_entropy(loss, form, units, logits=False)):
         return (
             LOGITS,
@@ -420,24 +300,22 @@ def _is_multiple(
     known: Callable[[Array, Array], float],
     given: Callable[[Array], Array],
 ) -> bool:
-    random, factors = np.random.default_rng(0), []
-    for _ in range(3):
-        labels = random.integers(0, max(units, 2), _ROWS)
-        outputs = random.normal(0, 2, (_ROWS, units)).astype(np.float32)
-        try:
-            value = loss(_encoded(form, labels, max(units, 2)), given(outputs))
-        except Exception:  # noqa: BLE001 # it may refuse the classes tried
-            return False
-        factors.append(value / known(labels, outputs))
-    return bool(factors[0] > 0 and np.allclose(factors, factors[0], rtol=1e-4))
+    classes = max(units, 2)
+
+    def pair(random: np.random.Generator) -> tuple[float, float]:
+        labels = random.integers(0, classes, ROWS)
+        outputs = random.normal(0, 2, (ROWS, units)).astype(np.float32)
+        return loss(_encoded(form, labels, classes), given(outputs)), known(labels, outputs)
+
+    return is_multiple(pair)
 
 
 def _ignores_shifts(loss: Loss, form: str, units: int) -> bool:
     """Say whether a loss stays the same when all of a row's outputs grow, as a softmax does."""
     random = np.random.default_rng(0)
-    labels = _encoded(form, random.integers(0, units, _ROWS), units)
-    outputs = random.normal(0, 2, (_ROWS, units)).astype(np.float32)
-    return bool(np.isclose(loss(labels, outputs), loss(labels, outputs + 1), rtol=1e-4))
+    labels = _encoded(form, random.integers(0, units, ROWS), units)
+    outputs = random.normal(0, 2, (ROWS, units)).astype(np.float32)
+    return ignores(loss, labels, outputs, (labels, outputs + 1))
 
 
 def _threshold(loss: Loss, form: str, name: str) -> float:
@@ -451,7 +329,7 @@ def _threshold(loss: Loss, form: str, name: str) -> float:
     """
     grid = np.array([*(-z for z in reversed(_GRID[1:])), *_GRID], np.float32)
     first, second = (
-        _satisfying(loss, _encoded(form, np.full(_ROWS, label), 2), grid) for label in (0, 1)
+        _satisfying(loss, _encoded(form, np.full(ROWS, label), 2), grid) for label in (0, 1)
     )
     low, high = float(first.max()), float(second.min())
     if low <= -_MARGIN and high >= _MARGIN:
@@ -466,7 +344,7 @@ def _threshold(loss: Loss, form: str, name: str) -> float:
 
 
 def _satisfying(loss: Loss, labels: Array, grid: Array) -> Array:
-    values = np.array([loss(labels, np.full((_ROWS, 1), z, np.float32)) for z in grid])
+    values = np.array([loss(labels, np.full((ROWS, 1), z, np.float32)) for z in grid])
     values = np.where(np.isfinite(values), values, np.inf)
     least = values.min()
     finite = values[np.isfinite(values)]

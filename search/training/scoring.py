@@ -1,0 +1,184 @@
+"""Metrics of a fold's validation part: which are computed, when, and by whom."""
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from search.data.arrays import Array
+from search.tasks import Metric, OutputMeaning, Task
+from search.tasks.metrics import objective_of
+from search.training.batches import PREDICTION_BATCH, Part
+from search.training.streaming import picked
+from search.training.targets import Targets
+from spaces import cause_of
+from tracking.text import listed
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """Which metrics are computed of folds.
+
+    Attributes:
+        watched: after every epoch: the task's first, and those that are objectives.
+        recorded: of the epoch that is scored: the task's, those that are objectives, and further
+            ones that the study asks for.
+        own: names of metrics that the models were compiled with, after every epoch.
+    """
+
+    watched: tuple[Metric, ...]
+    recorded: tuple[Metric, ...]
+    own: tuple[str, ...]
+
+    @classmethod
+    def of(cls, task: Task, objectives: Sequence[str], texts: Sequence[str]) -> "Scoring":
+        """Return what a study asks for.
+
+        Args:
+            task: what is predicted.
+            objectives: names of what the study searches for.
+            texts: objectives and further metrics, as `objective_of` reads them.
+
+        Raises:
+            SettingsError: there is no such metric.
+        """
+        found = [objective_of(text, task) for text in texts]
+        named = {objective.name for objective, _ in found}
+        found += [objective_of(name, task) for name in objectives if name not in named]
+        scored = [metric for name in task.scored if (metric := task.metric(name)) is not None]
+        sought = [metric for objective, metric in found if objective.name in objectives]
+        own = [objective.fold for objective, metric in found if metric is None]
+        return cls(
+            watched=_each([*scored[:1], *sought]),
+            recorded=_each([*scored, *(metric for _, metric in found)]),
+            own=tuple(dict.fromkeys(o.removeprefix("val_") for o in own if o.startswith("val_"))),
+        )
+
+
+def _each(metrics: Sequence[Metric | None]) -> tuple[Metric, ...]:
+    named = {metric.name: metric for metric in metrics if metric is not None}
+    return tuple(named.values())
+
+
+def measured(
+    metric: Metric, values: Array, targets: Array, weights: Array | None, outputs: OutputMeaning
+) -> float:
+    """Return a metric of a model's values.
+
+    Args:
+        metric: which.
+        values: float `(n, units)`, in the task's form.
+        targets: `(n, ...)`.
+        weights: `(n,)`, by which samples count; None if all count the same.
+        outputs: of which the values were made.
+
+    Raises:
+        ValueError: these samples, or what the model's outputs are, do not allow it.
+    """
+    try:
+        found = metric.of(values, targets, weights, are_probabilities=outputs.are_probabilities)
+    except Exception as error:
+        raise ValueError(
+            f"metric {metric.name} cannot be computed: {cause_of(error)}. Choose another, or see to"
+            " what it needs"
+        ) from error
+    if not math.isfinite(found):
+        raise ValueError(
+            f"metric {metric.name} must be a number; of the {len(targets):,} samples of a fold's"
+            f" validation part it is {found}. Where a class or label is missing there, fewer folds"
+            " help; else choose another metric"
+        )
+    return found
+
+
+def own_metrics(
+    model: keras.Model, names: Sequence[str], targets: Targets, part: Part, outputs: Array
+) -> dict[str, float]:
+    """Return metrics that a model was compiled with, of its outputs, by name.
+
+    They are computed by Keras's own metric objects, which are reset before and after; by the
+    model's own `test_step` where it has one.
+
+    Args:
+        model: compiled.
+        names: of the metrics.
+        targets: what its loss wants.
+        part: what is measured on.
+        outputs: of those samples, `(n, units)`.
+
+    Raises:
+        ValueError: it has no metric of such a name.
+    """
+    if not names:
+        return {}
+    model.reset_metrics()
+    try:
+        found = dict(numbers_in(_results(model, targets, part, outputs)))
+    finally:
+        model.reset_metrics()
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise ValueError(
+            "a metric called `val_...` must be one that the models are compiled with; there is no"
+            f" {listed(missing)}, but {listed(tuple(found)) or 'none at all'}. Compile the models"
+            " with it, or name a metric without `val_`"
+        )
+    return {printable(name): found[name] for name in names}
+
+
+def _results(model: keras.Model, targets: Targets, part: Part, outputs: Array) -> Mapping[str, Any]:
+    wanted, weights = targets.encode(part.own_labels), part.own_weights
+    if _is_own(model, "test_step"):
+        told: Mapping[str, Any] = {}
+        for rows in _batches(len(wanted)):
+            some = [wanted[rows]] if weights is None else [wanted[rows], weights[rows]]
+            inputs = tf.constant(picked(part.inputs, part.indices[rows]))
+            told = model.test_step((inputs, *map(tf.constant, some)))
+        return told
+    given = _in_place(model, tf.constant(outputs))
+    if _is_own(model, "compute_metrics"):
+        inputs = tf.constant(picked(part.inputs, part.indices))
+        found: Mapping[str, Any] = model.compute_metrics(inputs, wanted, given, weights)
+        return found
+    model.compute_metrics(None, tf.constant(wanted), given, weights)
+    compiled = model._compile_metrics  # a metric that a step of its own updates has seen nothing
+    return {} if compiled is None else compiled.result()
+
+
+def _in_place(model: keras.Model, outputs: Any) -> Any:
+    """Return a model's one output in the list or dictionary in which the model returns it."""
+    try:
+        return keras.tree.map_structure(lambda _: outputs, model.output)
+    except (AttributeError, ValueError):  # a class of its own
+        return outputs
+
+
+def _batches(count: int) -> Iterator[slice]:
+    return (slice(i, i + PREDICTION_BATCH) for i in range(0, count, PREDICTION_BATCH))
+
+
+def numbers_in(results: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """Yield what metrics told by name: of a vector each number, of a dictionary each entry."""
+    for name, value in results.items():
+        if isinstance(value, dict):
+            yield from numbers_in(value)
+            continue
+        found = np.asarray(value, np.float64)
+        if found.ndim == 0:
+            yield name, float(found)
+        else:
+            yield from ((f"{name}_{i}", float(one)) for i, one in enumerate(found.ravel()))
+
+
+def printable(name: str) -> str:
+    """Return a metric's name in the letters that MLflow takes."""
+    return re.sub(r"[^\w\-./ ]", "_", name)
+
+
+def _is_own(model: keras.Model, name: str) -> bool:
+    return getattr(type(model), name) is not getattr(keras.Model, name)
