@@ -29,6 +29,7 @@ from search.data.splits import (
 from search.data.splitters import described, folds_from
 from search.errors import DataError, SettingsError
 from search.seeds import derive
+from search.tasks import Classification
 
 Numbers = NDArray[np.int64]
 BALANCED = np.arange(60) % 3
@@ -364,7 +365,7 @@ def test_a_class_that_a_training_part_lacks_is_told() -> None:
         seed=0,
         split=Split("time"),
         time=np.arange(60.0),
-        classes=("cat", "dog", "cow"),
+        task=Classification(("cat", "dog", "cow")),
         notify=told.append,
     )
     expected = (
