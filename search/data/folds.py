@@ -442,27 +442,30 @@ def _take_groups(
 
 
 def inner_part(
-    labels: NDArray[np.integer],
+    targets: NDArray[Any],
     size: int,
     seed: int,
     *,
+    task: Task = CLASSES,
     groups: Indices | None = None,
     time: NDArray[np.floating] | None = None,
 ) -> tuple[Indices, Indices]:
     """Cut an inner part off a training part; return the sorted indices of the rest and of it.
 
-    It is stratified by class; with a time it is the latest. Groups are not torn.
+    It is stratified; with a time it is the latest. Groups are not torn.
 
     Args:
-        labels: (n,), of the training part.
+        targets: (n, ...), of the training part, in the form of the task.
         size: of the inner part, about.
         seed: of the choice.
+        task: what is predicted.
         groups: (n,), group numbers.
         time: (n,), the larger, the later.
 
     Raises:
         ValueError: it cannot be cut without tearing a group, or a moment, apart.
     """
+    labels = task.strata(targets, max(2, len(targets) // max(1, size)))
     everything = np.arange(len(labels))
     if time is not None:
         ordered = np.sort(time)
@@ -472,12 +475,17 @@ def inner_part(
         first = ordered[cuts[np.abs(cuts - (len(time) - size)).argmin()]]
         inner = np.flatnonzero(time >= first)
         rest = unrelated(np.flatnonzero(time < first), inner, groups)
-        if len(np.unique(labels[rest])) < min(2, len(np.unique(labels))):
+        is_little = (
+            len(rest) < 2
+            if not task.has_classes
+            else len(np.unique(labels[rest])) < min(2, len(np.unique(labels)))
+        )
+        if is_little:
             raise ValueError(f"{_NO_INNER} too little is left before it. {_WITHOUT_INNER}")
         return rest, inner
     inner = stratified_part(labels, size, seed, groups)
-    if groups is not None and not _leaves_classes(labels, inner):
-        inner = _nearest_group(labels, groups, size)
+    if groups is not None and not _leaves_enough(labels, inner, task):
+        inner = _nearest_group(labels, groups, size, task)
     return np.setdiff1d(everything, inner), inner
 
 
@@ -485,19 +493,21 @@ _NO_INNER = "early stopping and the plateau schedule need an inner part of the t
 _WITHOUT_INNER = "Fix `early_stopping` to off and `schedule` to another one with `--set`."
 
 
-def _leaves_classes(labels: NDArray[np.integer], inner: Indices) -> bool:
+def _leaves_enough(labels: NDArray[np.integer], inner: Indices, task: Task) -> bool:
+    """Return whether there is an inner part, and each class is left without it."""
     rest = np.delete(labels, inner)
-    return len(inner) > 0 and len(np.unique(rest)) == len(np.unique(labels))
+    is_left = len(np.unique(rest)) == len(np.unique(labels)) if task.has_classes else len(rest) > 1
+    return len(inner) > 0 and is_left
 
 
-def _nearest_group(labels: NDArray[np.integer], groups: Indices, size: int) -> Indices:
+def _nearest_group(labels: NDArray[np.integer], groups: Indices, size: int, task: Task) -> Indices:
     """Return the group of about this size without which every class has samples left."""
     numbers, sizes = np.unique(groups, return_counts=True)
     for number in numbers[np.argsort(np.abs(sizes - size), kind="stable")]:
         inner = np.flatnonzero(groups == number)
-        if _leaves_classes(labels, inner):
+        if _leaves_enough(labels, inner, task):
             return inner
+    what = "all samples of a class" if task.has_classes else "nearly all samples"
     raise ValueError(
-        f"{_NO_INNER} each of its {len(numbers):,} groups has all samples of a class."
-        f" {_WITHOUT_INNER}"
+        f"{_NO_INNER} each of its {len(numbers):,} groups has {what}. {_WITHOUT_INNER}"
     )

@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from search.data.folds import (
+    CLASSES,
     HOLD_OUT_FOLDS,
     Folds,
     Indices,
@@ -17,6 +19,7 @@ from search.data.folds import (
 )
 from search.errors import DataError, SettingsError, near_matches
 from search.seeds import derive
+from search.tasks import Task
 from tracking.text import Notify
 
 MAX_FOLDS = 20
@@ -73,13 +76,13 @@ class Split:
 
 
 def make_folds(
-    labels: NDArray[np.integer],
+    targets: NDArray[Any],
     *,
+    task: Task = CLASSES,
     folds: int,
     seed: int,
     split: Split = Split(),
     limit_samples: int | None = None,
-    classes: Sequence[str] = (),
     leave_out: Indices | None = None,
     groups: Indices | None = None,
     time: NDArray[np.floating] | None = None,
@@ -94,14 +97,14 @@ def make_folds(
     are fixed, by time or as given, those that belong to a group of them leave the training part.
 
     Args:
-        labels: (n,), the training labels.
+        targets: (n, ...), those of the training samples, in the form of the task.
+        task: what is predicted; its strata are spread over all folds alike.
         folds: 2..20, or 1 for a single split that holds out a fifth (the first of five folds with
             the same seed; the latest fifth for `time`).
         seed: 0..2**32 - 1.
         split: how they are cut.
         limit_samples: take a stratified subset of this size first; indices still refer to all
-            `labels`. Groups are taken whole, so it may be smaller.
-        classes: class names for messages.
+            `targets`. Groups are taken whole, so it may be smaller.
         leave_out: indices of samples to leave out.
         groups: (n,), for each sample the number of its group, from 0; groups are not split, so
             that folds may differ in size and balance.
@@ -117,19 +120,20 @@ def make_folds(
         DataError: a class has too few samples, or is in too few groups; or a part is empty.
     """
     parts = HOLD_OUT_FOLDS if folds == 1 else folds
-    chosen = np.arange(len(labels), dtype=np.int64)
+    chosen = np.arange(len(targets), dtype=np.int64)
     if leave_out is not None:
         chosen = np.setdiff1d(chosen, leave_out)
-    _check_settings(labels[chosen], folds, seed, limit_samples, parts, split)
+    _check_settings(targets[chosen], task, folds, seed, limit_samples, parts, split)
     if limit_samples is not None:
         whole = None if groups is None or as_before else groups[chosen]
-        chosen = chosen[stratified_part(labels[chosen], limit_samples, seed, whole)]
+        strata = task.strata(targets[chosen], parts)
+        chosen = chosen[stratified_part(strata, limit_samples, seed, whole)]
     cut = _Cut(
-        labels[chosen],
+        task.strata(targets[chosen], parts),
         None if groups is None else np.unique(groups[chosen], return_inverse=True)[1],
         None if time is None else time[chosen],
         None if given is None else given[chosen],
-        classes,
+        task,
         folds,
         parts,
         seed,
@@ -137,7 +141,7 @@ def make_folds(
         anew and not as_before,
     )
     pairs = [(chosen[train], chosen[validation]) for train, validation in cut.pairs(split)]
-    pairs = checked_pairs(pairs, labels, groups, classes, notify)
+    pairs = checked_pairs(pairs, targets, groups, task, notify)
     return Folds(
         tuple(train for train, _ in pairs),
         tuple(validation for _, validation in pairs),
@@ -148,13 +152,13 @@ def make_folds(
 
 @dataclass(frozen=True)
 class _Cut:
-    """Cuts the samples in use; indices are of these."""
+    """Cuts the samples in use; indices are of these, and labels are their strata."""
 
     labels: NDArray[np.integer]
     groups: Indices | None
     time: NDArray[np.floating] | None
     given: Indices | None
-    classes: Sequence[str]
+    task: Task
     folds: int
     parts: int
     seed: int
@@ -162,7 +166,7 @@ class _Cut:
     is_anew: bool
 
     def pairs(self, split: Split) -> Iterator[tuple[Indices, Indices]]:
-        if len(np.unique(self.labels)) < 2:
+        if self.task.has_classes and len(np.unique(self.labels)) < 2:
             count = len(np.unique(self.labels))
             raise DataError(f"the training set must have at least 2 classes; got {count}.")
         if split.name == TIME:
@@ -189,10 +193,15 @@ class _Cut:
                 return _shuffled(self._enough(np.arange(len(labels))), self.parts, seed)
             whole, alike = self._enough(groups), np.zeros_like(labels)
             return whole_families(alike, whole, self.parts, seed, loosely=loosely)
-        _check_classes(labels, self.parts, self.classes, limited=self.is_limited)
+        if not self.task.has_classes:
+            self._enough(np.arange(len(labels)) if groups is None else groups)
+        else:
+            names, limited = self.task.names, self.is_limited
+            _check_classes(labels, self.parts, names, limited=limited)
+            if groups is not None:
+                _check_families(labels, groups, self.parts, names, limited=limited)
         if groups is None:
             return _stratified(labels, self.parts, seed)
-        _check_families(labels, groups, self.parts, self.classes, limited=self.is_limited)
         return whole_families(labels, groups, self.parts, seed, loosely=loosely)
 
     def _enough(self, groups: Indices | None) -> Indices:
@@ -264,12 +273,25 @@ def given_folds(given: Indices) -> list[int]:
 
 def checked_pairs(
     pairs: Pairs,
-    labels: NDArray[np.integer],
+    targets: NDArray[Any],
     groups: Indices | None,
-    classes: Sequence[str],
+    task: Task,
     notify: Notify | None,
 ) -> Pairs:
-    """Return the pairs without training samples whose group is validated; tell what they lack."""
+    """Return the pairs without training samples whose group is validated; tell what they lack.
+
+    Args:
+        pairs: of training and validation indices.
+        targets: (n, ...), in the form of the task.
+        groups: (n,), group numbers.
+        task: what is predicted.
+        notify: takes notices for the user.
+
+    Raises:
+        DataError: a part is empty, or has too little to train on.
+    """
+    # Where no class must be there, two different samples must.
+    labels = targets if task.has_classes else np.arange(len(targets))
     checked: Pairs = [(unrelated(train, part, groups), part) for train, part in pairs]
     lost = [len(a) - len(b) for (a, _), (b, _) in zip(pairs, checked, strict=True)]
     present = np.unique(labels[np.concatenate([np.concatenate(pair) for pair in pairs])])
@@ -280,17 +302,18 @@ def checked_pairs(
             what = (
                 "validation part is empty"
                 if not len(part)
-                else (f"training part has {'no samples' if not len(own) else 'one class'}")
+                else f"training part has {_little(len(own), task)}"
             )
             gone = f", as {lost[number - 1]:,} samples belong together with validated ones; "
             raise DataError(
-                f"every fold must have 2 classes to train on and samples to validate; fold"
+                f"every fold must have 2 {'classes' if task.has_classes else 'samples'} to train on"
+                f" and samples to validate; fold"
                 f" {number}'s {what}{gone if lost[number - 1] else '. '}"
                 "Lower `--folds`, or cut them another way with `--split`."
             )
-        if len(own) < len(present):
+        if task.has_classes and len(own) < len(present):
             first = np.setdiff1d(present, own)
-            names = ", ".join(_named(int(label), classes) for label in first[:SHOWN])
+            names = ", ".join(_named(int(label), task.names) for label in first[:SHOWN])
             gaps.append(f"fold {number} {names}{' and others' if len(first) > SHOWN else ''}")
     if notify is not None and any(lost):
         notify(
@@ -303,15 +326,20 @@ def checked_pairs(
     return checked
 
 
+def _little(count: int, task: Task) -> str:
+    return "no samples" if not count else f"one {'class' if task.has_classes else 'sample'}"
+
+
 # Confirmation folds are cut from unused samples alone if these are at least this fraction of the
 # used ones; with fewer, models would be trained on too little for comparable scores.
 ENOUGH_UNUSED = 0.5
 
 
 def make_confirmation_folds(
-    labels: NDArray[np.integer],
+    targets: NDArray[Any],
     folds: Folds,
     *,
+    task: Task = CLASSES,
     seeds: Sequence[int],
     split: Split = Split(),
     leave_out: Indices | None = None,
@@ -325,8 +353,9 @@ def make_confirmation_folds(
     all used samples are cut again. A sample whose family is in use counts as used.
 
     Args:
-        labels: (n,), the training labels.
+        targets: (n, ...), those of the training samples.
         folds: the study's own.
+        task: what is predicted.
         seeds: one for each repetition of all folds.
         split: how the study's were cut.
         leave_out: indices of samples to leave out.
@@ -342,7 +371,8 @@ def make_confirmation_folds(
             f" {split.name} cannot be cut another way. Leave it out, or choose another `--split`."
         )
     used, size = folds.used, folds.samples
-    unused = np.setdiff1d(np.arange(len(labels)), used)
+    labels = task.strata(targets, max(2, len(folds) // split.repeats))
+    unused = np.setdiff1d(np.arange(len(targets)), used)
     if leave_out is not None:
         unused = np.setdiff1d(unused, leave_out)
     if groups is not None:
@@ -352,7 +382,8 @@ def make_confirmation_folds(
         others = np.setdiff1d(np.arange(len(labels)), chosen)
         return Folds.joined(
             make_folds(
-                labels,
+                targets,
+                task=task,
                 folds=len(folds) // split.repeats,
                 seed=seed,
                 split=split,
@@ -369,7 +400,8 @@ def make_confirmation_folds(
     part = _some(labels, unused, size // 2, seeds[0], whole)
     filled = np.union1d(part, _some(labels, used, size - len(part), seeds[0], whole))
     is_enough = len(unused) >= ENOUGH_UNUSED * size
-    if is_enough and np.array_equal(np.unique(labels[fresh]), np.unique(labels[used])):
+    has_all = np.array_equal(np.unique(labels[fresh]), np.unique(labels[used]))
+    if is_enough and (has_all or not task.has_classes):
         with suppress(DataError):  # a class has too few unused samples
             return cut(fresh)
     with suppress(DataError):
@@ -398,7 +430,9 @@ def _some(
     return rows[stratified_part(labels[rows], size, seed, whole)]
 
 
-def unevenness(folds: Folds, labels: NDArray[np.integer], groups: Indices, repeats: int = 1) -> str:
+def unevenness(
+    folds: Folds, targets: NDArray[Any], groups: Indices, repeats: int = 1, task: Task = CLASSES
+) -> str:
     """Return a notice if whole families make folds very unequal, else nothing.
 
     Very unequal: a validation part is more than a tenth larger or smaller than an even share of the
@@ -408,10 +442,7 @@ def unevenness(folds: Folds, labels: NDArray[np.integer], groups: Indices, repea
     parts = of_one if of_one > 1 else HOLD_OUT_FOLDS
     even = folds.samples / parts
     sizes = [len(part) for part in folds.validation]
-    count = int(labels.max()) + 1
-    overall = np.bincount(labels[folds.used], minlength=count) / folds.samples
-    shares = [np.bincount(labels[p], minlength=count) / max(1, len(p)) for p in folds.validation]
-    apart = max(float(np.abs(share - overall).max()) for share in shares)
+    apart = _apart(folds, targets) if task.has_classes else 0.0
     deviations = []
     if max(abs(size - even) for size in sizes) > UNEVEN * even:
         deviations.append(
@@ -431,6 +462,17 @@ def unevenness(folds: Folds, labels: NDArray[np.integer], groups: Indices, repea
         " weighs more. To make them more equal, lower `--folds`, or leave most of the largest"
         " family out of the data."
     )
+
+
+def _apart(folds: Folds, labels: NDArray[np.integer]) -> float:
+    """Return by how much the share of a class in a validation part differs from its share in all.
+
+    The largest difference counts.
+    """
+    count = int(labels.max()) + 1
+    overall = np.bincount(labels[folds.used], minlength=count) / folds.samples
+    shares = [np.bincount(labels[p], minlength=count) / max(1, len(p)) for p in folds.validation]
+    return max(float(np.abs(share - overall).max()) for share in shares)
 
 
 def _by_size(groups: Indices, parts: int) -> Indices:
@@ -476,7 +518,8 @@ def _stratified(labels: NDArray[np.integer], parts: int, seed: int) -> Indices:
 
 
 def _check_settings(
-    labels: NDArray[np.integer],
+    targets: NDArray[Any],
+    task: Task,
     folds: int,
     seed: int,
     limit: int | None,
@@ -500,15 +543,16 @@ def _check_settings(
         raise SettingsError(f"`seed` must be between 0 and {MAX_SEED}; got {seed}.")
     if limit is None:
         return
-    if limit > len(labels):
+    if limit > len(targets):
         raise SettingsError(
-            f"`--limit-samples` must be at most the number of training samples, {len(labels):,};"
+            f"`--limit-samples` must be at most the number of training samples, {len(targets):,};"
             f" got {limit:,}. Leave it out to use all."
         )
-    least = parts * len(np.unique(labels))
+    least = parts * len(np.unique(targets)) if task.has_classes else parts
     if limit < least:
+        of_each = " of each class" if task.has_classes else ""
         raise SettingsError(
-            f"`--limit-samples` must be at least {least:,}, one sample of each class in each of"
+            f"`--limit-samples` must be at least {least:,}, one sample{of_each} in each of"
             f" {parts} parts; got {limit:,}."
         )
 

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search.data.folds import Folds, Indices
+from search.data.folds import CLASSES, Folds, Indices
 from search.data.splits import MAX_IN_ALL, checked_pairs
 from search.errors import SettingsError
+from search.tasks import Task
 from tracking.text import Notify
 
 LONGEST = 200  # characters of a splitter's description
@@ -18,12 +19,12 @@ LONGEST = 200  # characters of a splitter's description
 def folds_from(
     splitter: Any,
     samples: Any,
-    labels: NDArray[np.integer],
+    targets: NDArray[Any],
     groups: Indices | None = None,
     *,
+    task: Task = CLASSES,
     related: Indices | None = None,
     limit_to: Indices | None = None,
-    classes: Sequence[str] = (),
     notify: Notify | None = None,
 ) -> Folds:
     """Return the folds of a scikit-learn splitter, or of (training, validation) index pairs.
@@ -32,26 +33,28 @@ def folds_from(
         splitter: an object with a method `split(X, y, groups)`, or pairs of index arrays or of
             boolean masks.
         samples: (n, ...), passed to the splitter.
-        labels: (n,), likewise.
+        targets: (n, ...), likewise: class numbers, labels, or numbers; of a single number (n,).
         groups: (n,), likewise.
+        task: what is predicted.
         related: (n,), numbers of groups of samples that must not be on both sides of a fold:
             those in a group of the validation part leave the training part.
         limit_to: sorted indices of the samples in use; None: all. The splitter is given these.
-        classes: class names for messages.
         notify: takes notices for the user.
 
     Raises:
         SettingsError: it is neither, or its pairs are not disjoint, not empty and within range; or
             a training part has a single class.
     """
-    chosen = np.arange(len(labels)) if limit_to is None else limit_to
+    chosen = np.arange(len(targets)) if limit_to is None else limit_to
     if _is_splitter(splitter):
         within = samples if limit_to is None else _taken(samples, chosen)
         own = None if groups is None else groups[chosen]
         try:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
-                found = list(splitter.split(within, labels[chosen], own))
+                is_column = targets.ndim == 2 and targets.shape[1] == 1
+                y = targets[:, 0] if is_column else targets
+                found = list(splitter.split(within, y[chosen], own))
         except Exception as error:  # the user's own, or of its arguments
             raise SettingsError(
                 f"`cv`: {described(splitter)} cannot cut {len(chosen):,} samples:"
@@ -85,7 +88,7 @@ def folds_from(
                 f" {number}'s, the first number {shared[0]}."
             )
         pairs.append((chosen[parts[0]], chosen[parts[1]]))
-    pairs = checked_pairs(pairs, labels, related, classes, notify)
+    pairs = checked_pairs(pairs, targets, related, task, notify)
     return Folds(tuple(train for train, _ in pairs), tuple(part for _, part in pairs), related)
 
 

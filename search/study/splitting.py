@@ -113,12 +113,12 @@ class Splitting:
             return self._from_python()
         settings, data = self.settings, self.dataset
         folds = make_folds(
-            self._labels,
+            self._targets,
+            task=data.task,
             folds=settings.folds,
             seed=settings.seed,
             split=self.split,
             limit_samples=self.limit,
-            classes=data.classes,
             leave_out=self._left_out(self.notify),
             groups=self.groups,
             time=_extra(data, "time"),
@@ -127,7 +127,7 @@ class Splitting:
             notify=self.notify,
         )
         if self.groups is not None and not self.split.is_single:
-            uneven = unevenness(folds, self._labels, self.groups, self.split.repeats)
+            uneven = unevenness(folds, self._targets, self.groups, self.split.repeats, data.task)
             if uneven:
                 self.notify(uneven)
         return replace(folds, groups=None) if self._is_earlier else folds
@@ -135,8 +135,9 @@ class Splitting:
     def confirmation_folds(self, folds: Folds) -> Folds:
         """Return the confirmation folds, cut from unused samples as far as possible."""
         made = make_confirmation_folds(
-            self._labels,
+            self._targets,
             folds,
+            task=self.dataset.task,
             seeds=[
                 derive(self.settings.seed, "confirmation", repeat)
                 for repeat in range(CONFIRMATIONS)
@@ -169,7 +170,7 @@ class Splitting:
         if self.settings.allow_duplicates:
             return joined_groups(own)
         copies = copies_in(self.dataset)
-        count = len(self._labels)
+        count = len(self._targets)
         if copies.surplus:
             self.notify(
                 f"{copies.surplus:,} of {count:,} training samples are copies of others; each stays"
@@ -201,7 +202,7 @@ class Splitting:
         return groups if parts else None
 
     def _tell_of_tested(self, tested: int) -> None:
-        count = len(self._labels)
+        count = len(self._targets)
         if tested >= TOLD_PARTS * count and not self.settings.drop_duplicates:
             self.notify(
                 f"{tested:,} of {count:,} training samples are in the test set, too, so that its"
@@ -226,23 +227,24 @@ class Splitting:
         left = self._left_out(self.notify)
         used = None
         if left is not None or self.limit is not None:
-            used = np.setdiff1d(np.arange(len(self._labels)), [] if left is None else left)
+            used = np.setdiff1d(np.arange(len(self._targets)), [] if left is None else left)
         if used is not None and self.limit is not None:
             whole = None if self.groups is None else self.groups[used]
-            used = used[stratified_part(self._labels[used], self.limit, self.settings.seed, whole)]
+            strata = self.dataset.task.strata(self._targets[used], self.settings.folds)
+            used = used[stratified_part(strata, self.limit, self.settings.seed, whole)]
         return folds_from(
             self.splitter,
             self.dataset.train_samples,
-            self._labels,
+            self._targets,
             _extra(self.dataset, "groups"),
+            task=self.dataset.task,
             related=self.groups,
             limit_to=used,
-            classes=self.dataset.classes,
             notify=self.notify,
         )
 
     @property
-    def _labels(self) -> NDArray[np.int64]:
+    def _targets(self) -> NDArray[Any]:
         return np.asarray(self.dataset.train_labels)
 
     @property

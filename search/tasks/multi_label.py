@@ -109,8 +109,8 @@ class MultiLabel(Task):
         totals = targets.sum(axis=0, dtype=np.int64)
         order = np.argsort(totals, kind="stable")
         order = order[totals[order] >= parts]
-        has = targets[:, order].astype(bool)
-        rarest = np.where(has.any(axis=1), has.argmax(axis=1), len(order)) + len(sets)
+        has = np.column_stack([targets[:, order], np.ones(len(targets), np.uint8)])
+        rarest = has.argmax(axis=1) + len(sets)  # of samples with none of them, one more
         found = np.where(rare, rarest, found)
         counts = np.bincount(found)
         return np.asarray(np.where(counts[found] < parts, len(counts), found), np.int64)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from search.data.folds import Folds, confirmation_numbers, stratified_part, validation_share
 from search.data.splits import make_confirmation_folds, make_folds, unevenness
 from search.errors import DataError, SettingsError
+from search.tasks import Classification
 
 LABELS = np.repeat(np.arange(4), [50, 30, 15, 5])
 SHUFFLED = np.random.RandomState(1).permutation(LABELS)
@@ -150,10 +151,10 @@ def test_a_limit_too_small_for_the_folds_gives_the_least(
 def test_a_class_with_fewer_samples_than_folds_is_named_with_its_count() -> None:
     names = ("shirt", "coat", "bag", "boot")
     with pytest.raises(DataError, match=r"at least 6 .*class 3 \(boot\) has 5\..*lower `--folds`"):
-        make_folds(LABELS, folds=6, seed=0, classes=names)
+        make_folds(LABELS, folds=6, seed=0, task=Classification(names))
     for fewer in ((), names[:3]):
         with pytest.raises(DataError, match="class 3 has 5"):
-            make_folds(LABELS, folds=6, seed=0, classes=fewer)
+            make_folds(LABELS, folds=6, seed=0, task=Classification(fewer))
 
 
 def test_a_class_too_small_through_the_limit_says_so() -> None:
@@ -249,7 +250,7 @@ def test_a_class_in_too_few_families_is_named_with_their_number() -> None:
     groups = np.where(LABELS == 2, 0, np.arange(100))
     groups[np.flatnonzero(LABELS == 2)[0]] = 100  # bags are in two families
     with pytest.raises(DataError, match=r"at least 3 families.*class 2 \(bag\) is in 2\..*lower"):
-        make_folds(LABELS, folds=3, seed=0, groups=groups, classes=names)
+        make_folds(LABELS, folds=3, seed=0, groups=groups, task=Classification(names))
     assert len(make_folds(LABELS, folds=2, seed=0, groups=groups)) == 2
     with pytest.raises(DataError, match=r"is in 2\. .*raise `--limit-samples`"):
         make_folds(LABELS, folds=3, seed=0, groups=groups, limit_samples=99)

@@ -17,7 +17,7 @@ from sklearn.model_selection import (
     TimeSeriesSplit,
 )
 
-from search.data.folds import Folds, held_out, inner_part, joined_groups, stratified_part
+from search.data.folds import CLASSES, Folds, held_out, inner_part, joined_groups, stratified_part
 from search.data.splits import (
     NAMES,
     SINGLE,
@@ -29,6 +29,7 @@ from search.data.splits import (
 from search.data.splitters import described, folds_from
 from search.errors import DataError, SettingsError
 from search.seeds import derive
+from search.tasks import Classification, MultiLabel, Regression, Task
 
 Numbers = NDArray[np.int64]
 BALANCED = np.arange(60) % 3
@@ -36,26 +37,44 @@ BALANCED = np.arange(60) % 3
 
 @dataclass(frozen=True)
 class Samples:
-    """Labels, and what else samples may have."""
+    """Targets of a task, and what else samples may have."""
 
-    labels: Numbers
+    labels: NDArray[Any]
     groups: Numbers | None
     time: NDArray[np.float64]
     given: Numbers
+    task: Task = CLASSES
+
+
+TASKS: dict[str, Task] = {
+    "classification": Classification(()),
+    "multi-label": MultiLabel(("a", "b", "c")),
+    "regression": Regression(("low", "high")),
+}
 
 
 @st.composite
-def samples(draw: st.DrawFn) -> Samples:
-    """Draw samples of two or three classes in groups of any size, at times that may be equal."""
+def samples(draw: st.DrawFn, tasks: tuple[str, ...] = tuple(TASKS)) -> Samples:
+    """Draw samples of some task in groups of any size, at times that may be equal.
+
+    Of classes there are two or three; numbers may be equal.
+    """
     count = draw(st.integers(20, 120))
     chance = np.random.RandomState(draw(st.integers(0, 2**32 - 1)))
     shares = np.array([draw(st.integers(1, 6)) for _ in range(draw(st.integers(2, 3)))], float)
     labels = chance.choice(len(shares), count, p=shares / shares.sum())
+    targets: NDArray[Any] = labels
+    task = draw(st.sampled_from(tasks))
+    if task == "multi-label":
+        targets = (chance.random_sample((count, 3)) < draw(st.floats(0, 1))).astype(np.uint8)
+    elif task == "regression":
+        targets = np.column_stack([labels, chance.normal(size=count)])
     groups: Numbers | None = None
     if draw(st.booleans()):
         groups = chance.randint(0, draw(st.integers(count // 3, 3 * count)), count)
     time = chance.randint(0, draw(st.integers(8, 500)), count).astype(float)
-    return Samples(labels, groups, time, chance.randint(1, draw(st.integers(2, 4)) + 1, count))
+    given = chance.randint(1, draw(st.integers(2, 4)) + 1, count)
+    return Samples(targets, groups, time, given, TASKS[task])
 
 
 def cut(of: Samples, name: str, seed: int, **more: Any) -> Folds:
@@ -66,6 +85,7 @@ def cut(of: Samples, name: str, seed: int, **more: Any) -> Folds:
     try:
         return make_folds(
             of.labels,
+            task=of.task,
             seed=seed,
             split=split,
             groups=of.groups,
@@ -123,7 +143,12 @@ def test_confirmation_folds_tear_nothing_and_are_other_folds(
     split = Split.parse(name.replace(":R", ":2"))
     try:
         found = make_confirmation_folds(
-            of.labels, own, seeds=[seed + 1, seed + 2], split=split, groups=of.groups
+            of.labels,
+            own,
+            task=of.task,
+            seeds=[seed + 1, seed + 2],
+            split=split,
+            groups=of.groups,
         )
     except (DataError, SettingsError):
         assume(False)
@@ -144,7 +169,9 @@ def test_the_inner_part_tears_no_group_and_is_the_latest_in_time(
         groups, time = folds.beside(rows)
         size = max(1, round(len(rows) / 10))
         try:
-            rest, inner = inner_part(of.labels[rows], size, seed, groups=groups, time=time)
+            rest, inner = inner_part(
+                of.labels[rows], size, seed, task=of.task, groups=groups, time=time
+            )
         except ValueError:
             assert groups is not None or time is not None
             continue
@@ -159,7 +186,8 @@ def test_a_test_part_that_is_held_out_tears_no_group_and_is_the_latest_in_time(
     of: Samples, in_time: bool
 ) -> None:
     try:
-        parts, told = held_out(of.labels, "x", groups=of.groups, time=of.time if in_time else None)
+        time = of.time if in_time else None
+        parts, told = held_out(of.labels, "x", task=of.task, groups=of.groups, time=time)
     except DataError:
         assume(False)
         raise
@@ -175,7 +203,8 @@ def test_a_stratified_part_takes_whole_groups_and_no_more_than_asked_for(
     of: Samples, size: int, seed: int
 ) -> None:
     assume(size <= len(of.labels))
-    taken = stratified_part(of.labels, size, seed, of.groups)
+    strata = of.task.strata(of.labels, 5)
+    taken = stratified_part(strata, size, seed, of.groups)
     others = np.setdiff1d(np.arange(len(of.labels)), taken)
     assert len(taken) <= size
     if of.groups is None:
@@ -216,7 +245,7 @@ def as_lists(folds: Folds) -> list[tuple[list[int], list[int]]]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(samples(), st.integers(0, 1000), st.integers(2, 5))
+@given(samples(("classification",)), st.integers(0, 1000), st.integers(2, 5))
 def test_folds_without_groups_are_scikit_learns(of: Samples, seed: int, count: int) -> None:
     alone = Samples(of.labels, None, of.time, of.given)
     shuffled = KFold(count, shuffle=True, random_state=seed)
@@ -364,7 +393,7 @@ def test_a_class_that_a_training_part_lacks_is_told() -> None:
         seed=0,
         split=Split("time"),
         time=np.arange(60.0),
-        classes=("cat", "dog", "cow"),
+        task=Classification(("cat", "dog", "cow")),
         notify=told.append,
     )
     expected = (
@@ -554,3 +583,58 @@ def test_samples_that_are_together_in_any_grouping_are_together() -> None:
     found = joined_groups(np.array([5, 5, 1, 2, 3]), np.array([0, 1, 1, 2, 3]))
     assert found is not None
     assert found.tolist() == [0, 0, 0, 1, 2]
+
+
+def test_each_fold_of_numbers_has_each_tenth_of_them_alike() -> None:
+    numbers = np.random.default_rng(1).lognormal(size=(200, 1))
+    folds = make_folds(numbers, task=Regression(("y",)), folds=5, seed=3)
+    tenth = np.argsort(np.argsort(numbers[:, 0])) * 10 // 200
+    for part in folds.validation:
+        assert np.bincount(tenth[part], minlength=10).tolist() == [4] * 10
+
+
+def test_each_fold_of_labels_has_each_set_of_them_alike() -> None:
+    sets = np.repeat(np.array([[1, 0, 1], [0, 0, 0], [0, 1, 0]], np.uint8), [50, 30, 20], axis=0)
+    folds = make_folds(sets, task=MultiLabel(("a", "b", "c")), folds=5, seed=3)
+    for part in folds.validation:
+        assert sets[part].sum(axis=0).tolist() == [10, 4, 10]
+
+
+def test_numbers_have_no_class_that_every_fold_needs() -> None:
+    numbers = np.arange(12.0)[:, np.newaxis]
+    task = Regression(("y",))
+    assert len(make_folds(numbers, task=task, folds=6, seed=0)) == 6
+    with pytest.raises(DataError, match="at least 13 groups"):
+        make_folds(numbers, task=task, folds=13, seed=0)
+    with pytest.raises(SettingsError, match="at least 11, one sample in each"):
+        make_folds(numbers, task=task, folds=11, seed=0, limit_samples=10)
+    groups = np.repeat([0, 1], 6)
+    parts, _ = held_out(numbers, "x", task=task, groups=groups)
+    assert sorted(map(len, parts.values())) == [6, 6]
+    with pytest.raises(DataError, match="all samples are of one group"):
+        held_out(numbers, "x", task=task, groups=np.zeros(12, np.int64))
+
+
+def test_a_splitter_is_given_numbers_as_scikit_learn_gives_them() -> None:
+    numbers = np.random.default_rng(2).normal(size=(30, 1))
+    rows = np.zeros((30, 2))
+    seen: list[NDArray[Any]] = []
+
+    class Watching(KFold):
+        def split(self, X: Any, y: Any = None, groups: Any = None) -> Any:  # noqa: N803
+            seen.append(y)
+            return super().split(X, y, groups)
+
+    folds = folds_from(Watching(3), rows, numbers, task=Regression(("y",)))
+    assert len(folds) == 3
+    assert np.array_equal(seen[0], numbers[:, 0])
+    with pytest.raises(SettingsError, match=r"StratifiedKFold.*continuous"):
+        folds_from(StratifiedKFold(3), rows, numbers, task=Regression(("y",)))
+
+
+def test_the_inner_part_of_numbers_has_each_tenth_of_them() -> None:
+    numbers = np.random.default_rng(3).normal(size=(300, 1))
+    rest, inner = inner_part(numbers, 30, 0, task=Regression(("y",)))
+    tenth = np.argsort(np.argsort(numbers[:, 0])) * 10 // 300
+    assert np.bincount(tenth[inner]).tolist() == [3] * 10
+    assert len(rest) == 270
