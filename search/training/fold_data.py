@@ -111,7 +111,7 @@ class FoldData:
             weights=dataset.train_extra("weights"),
             memory=work.memory,
             metrics=work.metrics,
-            scaling=getattr(work, "target_scaling", AUTO_SCALING),
+            scaling=work.target_scaling,
         )
 
     def built(
