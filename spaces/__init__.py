@@ -32,7 +32,7 @@ from spaces.declaring.space import (
     TextInput,
     identity_of,
 )
-from spaces.declaring.training import without_augmentation
+from spaces.declaring.training import without_augmentation, without_classes
 from spaces.declaring.values import Value, place_of, same, short_text, value_text
 from spaces.keras_tuner.hypermodel import given_pixels, with_pixels
 
@@ -80,6 +80,7 @@ __all__ = [
     "value_text",
     "with_pixels",
     "without_augmentation",
+    "without_classes",
 ]
 
 # Names that these modules had in earlier versions, for spaces of users' own that import them.

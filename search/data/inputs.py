@@ -37,6 +37,7 @@ from spaces import (
     given_pixels,
     with_pixels,
     without_augmentation,
+    without_classes,
 )
 from tracking.text import Notify
 
@@ -113,6 +114,8 @@ def space_on(
     outline = get_space(reference, cache=declarations)
     data = data_spec(dataset, outline)
     space = get_space(reference, data, cache=declarations, notify=notify)
+    if dataset.task.name != CLASSIFICATION:
+        space = without_classes(space)
     if dataset.kind == "table":
         table_width(dataset, notify)
     if dataset.kind != "image":

@@ -380,10 +380,21 @@ def _request(opened: OpenStudy) -> ExecutionRequest:
     settings = opened.settings
     return ExecutionRequest(
         workers=None if isinstance(settings.workers, str) else settings.workers,
-        precision=None if settings.precision == AUTO else settings.precision,
+        precision=_precision(opened),
         trials=settings.trials,
         samples=_samples_held(opened) * _sample_bytes(opened),
     )
+
+
+def _precision(opened: OpenStudy) -> str | None:
+    """Return the precision that is not the plan's to choose; None if it is.
+
+    Short trainings show whether bfloat16 costs accuracy, but not what it costs the last digits of
+    numbers or of probabilities, so only classes leave the choice (decision 0027).
+    """
+    if opened.settings.precision != AUTO:
+        return opened.settings.precision
+    return None if opened.dataset.task.name == CLASSIFICATION else PRECISIONS[0]
 
 
 def _samples_held(opened: OpenStudy) -> int:

@@ -6,6 +6,7 @@ have the same meaning. The parameters of a choice that is off are inactive.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 from spaces.declaring.parameters import Boolean, Choice, Float, Int, Parameter, SpaceError
@@ -40,6 +41,8 @@ AUGMENTING: tuple[Parameter, ...] = (
     Float("zoom", 0.0, 0.5, when=("augmentation", True), fixed=True),
     Boolean("flip", when=("augmentation", True), fixed=True),
 )
+# Only where classes are predicted.
+OF_CLASSES = frozenset({"label_smoothing", "class_weights"})
 # Every trial must have a value of these.
 _NEEDED = ("optimizer", "learning_rate", "batch_size", "epochs")
 # Bounds of valid numbers, if those above are narrower.
@@ -74,8 +77,17 @@ def with_training(space: Space) -> Space:
 
 def without_augmentation(space: Space) -> Space:
     """Return the space without the choices that are only for images."""
-    kept = tuple(parameter for parameter in space.parameters if parameter not in AUGMENTING)
-    names = {choice.name for choice in AUGMENTING} - {parameter.name for parameter in kept}
+    return _without(space, AUGMENTING)
+
+
+def without_classes(space: Space) -> Space:
+    """Return the space without the choices that are only for classes."""
+    return _without(space, [c for c in (*COMPILING, *FITTING) if c.name in OF_CLASSES])
+
+
+def _without(space: Space, choices: Sequence[Parameter]) -> Space:
+    kept = tuple(parameter for parameter in space.parameters if parameter not in choices)
+    names = {choice.name for choice in choices} - {parameter.name for parameter in kept}
     baselines = {
         name: {key: value for key, value in params.items() if key not in names}
         for name, params in space.baselines.items()

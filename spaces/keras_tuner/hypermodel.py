@@ -200,7 +200,8 @@ def check_model(model: Any, target: str, data: DataSpec) -> None:
     """Check that a built object is a model for the data.
 
     Raises:
-        SpaceError: it is not a Keras model, or takes samples of another shape.
+        SpaceError: it is not a Keras model, takes samples of another shape, or has not as many
+            outputs as the task needs.
     """
     import keras
 
@@ -217,13 +218,29 @@ def check_model(model: Any, target: str, data: DataSpec) -> None:
             f"the models of {target} take {shape}, and a sample of the data is"
             f" {data.input_shape}: build them for that shape, or name other data with `--dataset`"
         )
-    units = model.output_shape[-1] if isinstance(model.output_shape, tuple) else None
-    if units != data.classes and (units, data.classes) != (1, 2):
-        raise SpaceError(
-            f"the models of {target} must have one output for each class (or one for two); they"
-            f" have {units} for {data.classes} classes: build them for that number, or name other"
-            " data with `--dataset`"
+    if fault := _misfit(model.output_shape, data):
+        raise SpaceError(f"the models of {target} must have {fault}")
+
+
+def _misfit(shape: Any, data: DataSpec) -> str:
+    """Return what models must have instead of outputs of a shape; empty where they fit."""
+    units = shape[-1] if isinstance(shape, tuple) else None
+    rest = "build them for that number, or name other data with `--dataset`"
+    if data.classes:
+        if units == data.classes or (units, data.classes) == (1, 2):
+            return ""
+        number = ", or if the target is a number to predict, give `--task regression`"
+        return (
+            f"one output for each class (or one for two); they have {units} for {data.classes}"
+            f" classes: {rest}{number if units == 1 else ''}"
         )
+    if units == data.outputs or (shape == (None,) and data.outputs == 1):
+        return ""
+    unit = "label" if data.task == "multi-label" else "number"
+    return (
+        f"one output for each {unit} that is predicted; they have {units} for {data.outputs}:"
+        f" {rest}, or if the targets are classes, give `--task classification`"
+    )
 
 
 def _is_model(model: Any) -> bool:
@@ -296,10 +313,10 @@ def _wrong(target: str, why: str) -> SpaceError:
 
 
 def _instance(found: type, target: str, data: DataSpec) -> Any:
-    known = {
+    known = {  # of other tasks the numbers of outputs, as what takes it builds its last layer so
         "input_shape": data.input_shape,
-        "classes": data.classes,
-        "num_classes": data.classes,
+        "classes": data.outputs,
+        "num_classes": data.outputs,
     }
     taken = inspect.signature(found).parameters
     try:

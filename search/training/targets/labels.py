@@ -9,6 +9,7 @@ import numpy as np
 from search.data.arrays import Array
 from search.tasks import LabelOutputs, Task
 from search.tasks.classification import LOGITS, PROBABILITIES
+from search.tasks.multi_label import THRESHOLD
 from search.tasks.models import are_probabilities, are_shares, output_units
 from search.training.targets.base import Targets, metrics_of
 from search.training.targets.losses import (
@@ -23,6 +24,7 @@ from search.training.targets.losses import (
 from spaces import cause_of
 
 _LABELS = 6  # that a loss is tried on, at most
+_OF_CLASSES = (keras.metrics.CategoricalAccuracy, keras.metrics.SparseCategoricalAccuracy)
 _SMALLEST = 1e-7  # Keras's own clip
 _ENDING = (
     "end the model with `Dense({units}, activation='sigmoid')` and compile it with"
@@ -105,13 +107,18 @@ class LabelTargets(Targets):
     def training_metrics(
         self, model: keras.Model, found: dict[str, float], *, tells: bool
     ) -> dict[str, float]:
-        """Return the metrics but those that compare logits with a probability."""
-        if self.outputs.meaning == PROBABILITIES or tells:
+        """Return the metrics but those of classes, and those that cut logits off at another place.
+
+        Keras reads "accuracy" as that of classes where there are several outputs.
+        """
+        if tells:
             return found
+        cut = THRESHOLD if self.outputs.meaning == PROBABILITIES else 0
         wrong = {
             metric.name
             for metric in metrics_of(model)
-            if isinstance(metric, keras.metrics.BinaryAccuracy) and metric.threshold != 0
+            if isinstance(metric, _OF_CLASSES)
+            or (isinstance(metric, keras.metrics.BinaryAccuracy) and metric.threshold != cut)
         }
         return {name: value for name, value in found.items() if name not in wrong}
 
