@@ -114,7 +114,7 @@ def space_on(
     outline = get_space(reference, cache=declarations)
     data = data_spec(dataset, outline)
     space = get_space(reference, data, cache=declarations, notify=notify)
-    if dataset.task.name != CLASSIFICATION:
+    if not dataset.task.has_classes:
         space = without_classes(space)
     if dataset.kind == "table":
         table_width(dataset, notify)

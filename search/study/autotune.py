@@ -394,7 +394,7 @@ def _precision(opened: OpenStudy) -> str | None:
     """
     if opened.settings.precision != AUTO:
         return opened.settings.precision
-    return None if opened.dataset.task.name == CLASSIFICATION else PRECISIONS[0]
+    return None if opened.dataset.task.has_classes else PRECISIONS[0]
 
 
 def _samples_held(opened: OpenStudy) -> int:

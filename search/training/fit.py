@@ -13,7 +13,7 @@ from search.data.arrays import Array
 from search.data.folds import inner_part
 from search.data.pictures import background
 from search.seeds import derive
-from search.tasks import CLASSIFICATION, Metric, OutputMeaning, Task
+from search.tasks import Metric, OutputMeaning, Task
 from search.training.batches import Augmentation, Part, lengths_of, shuffled, spread
 from search.training.compiling import compile_model
 from search.training.program import Program, Programs
@@ -215,7 +215,7 @@ class _Run:
         model, part = program.model, self.training
         inputs = resident(part.inputs)
         wanted: tuple[Array, ...] = (targets.encode(part.labels),)
-        balanced = self.task.name == CLASSIFICATION and self.params.get("class_weights", False)
+        balanced = self.task.has_classes and self.params.get("class_weights", False)
         weights = _weights(part, balanced=bool(balanced))
         if weights is not None:
             wanted = (*wanted, weights)
@@ -285,12 +285,12 @@ def _split(training: Part, params: Params, task: Task, seed: int) -> tuple[Part,
     if not params.get("early_stopping", False) and params.get("schedule") != "plateau":
         return training, None
     rows = training.indices
-    strata = task.strata(training.own_labels, round(1 / INNER_FRACTION))
     size = max(1, round(len(rows) * INNER_FRACTION))
     groups, time = (
         None if beside is None else beside[rows] for beside in (training.groups, training.time)
     )
-    rest, inner = inner_part(strata, size, seed, groups=groups, time=time)
+    labels = training.own_labels
+    rest, inner = inner_part(labels, size, seed, task=task, groups=groups, time=time)
     return replace(training, rows=rows[rest]), replace(training, rows=rows[inner])
 
 

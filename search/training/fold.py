@@ -16,7 +16,6 @@ from search.data.inputs import Encoder
 from search.errors import machine_cause, own_files
 from search.executors.protocol import FoldTask, Probe, ProbeResult, Verdict
 from search.seeds import derive
-from search.tasks import CLASSIFICATION
 from search.tasks.models import output_units
 from search.training.batches import Batches, Part, lengths_of, shuffled, spread
 from search.training.building import Built
@@ -177,7 +176,7 @@ class _Fold:
         path = folder.predictions(self._task.trial, self._task.fold)
         with own_files():
             predictions.save(path)
-        of_classes = self._data.task.name == CLASSIFICATION  # which have fields of their own
+        of_classes = self._data.task.has_classes  # which have fields of their own
         return FoldEnded(
             at=time.time(),
             trial=self._task.trial,

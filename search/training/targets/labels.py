@@ -9,8 +9,8 @@ import numpy as np
 from search.data.arrays import Array
 from search.tasks import LabelOutputs, Task
 from search.tasks.classification import LOGITS, PROBABILITIES
-from search.tasks.multi_label import THRESHOLD
 from search.tasks.models import are_probabilities, are_shares, output_units
+from search.tasks.multi_label import THRESHOLD
 from search.training.targets.base import Targets, metrics_of
 from search.training.targets.losses import (
     ROWS,
