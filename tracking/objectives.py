@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 DEFAULT = "cv_accuracy"
 _CLASSES = "classification"
 
-# What is a fraction, or a small number of nats, is written with four decimals.
+# What is a fraction, or a loss of the usual size, is written with four decimals.
 _FRACTION = re.compile(
     r"acc|auc|precision|recall|f1|exact_match|hamming|jaccard|iou|dice|kappa|matthews"
 )
-_DECIMALS, _MOST = 4, 1e12
+_LARGE_LOSS, _MOST = 1e4, 1e12
 
 
 @dataclass(frozen=True)
@@ -102,17 +102,16 @@ def number_text(value: float) -> str:
     """Return a number with four significant digits, none of them before the point left out."""
     if not math.isfinite(value) or abs(value) >= _MOST or 0 < abs(value) < 1 / _MOST:
         return f"{value:.3e}"
-    digits = _DECIMALS - 1 - math.floor(math.log10(abs(value))) if value else _DECIMALS
+    digits = 3 - math.floor(math.log10(abs(value))) if value else 4
     return f"{value:,.{max(digits, 0)}f}"
 
 
-def measure_text(name: str, value: float | None, task: str = _CLASSES) -> str:
-    """Return a score's or a metric's value for people: a dash for None.
+def measure_text(name: str, value: float | None) -> str:
+    """Return a score's or a metric's value for people, in its own unit; a dash for None.
 
     Args:
-        name: of the score or metric, its spread included.
-        value: in the metric's own unit.
-        task: what is predicted, as `StudyStarted.task`.
+        name: of the score or metric, or of its spread.
+        value: may also be a difference of two.
     """
     if value is None:
         return "-"
@@ -120,9 +119,8 @@ def measure_text(name: str, value: float | None, task: str = _CLASSES) -> str:
         return f"{value:,.0f}"
     if name == "latency_ms":
         return f"{value:.2f}"
-    of_classes = task == _CLASSES and name.removeprefix("cv_").startswith("loss")
-    is_fraction = of_classes or _FRACTION.search(name)
-    return f"{value:.{_DECIMALS}f}" if is_fraction else number_text(value)
+    is_small = "loss" in name and abs(value) < _LARGE_LOSS
+    return f"{value:.4f}" if is_small or _FRACTION.search(name) else number_text(value)
 
 
 def objectives_of(study: "StudyStarted | None") -> tuple[Objective, ...]:

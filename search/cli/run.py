@@ -36,10 +36,12 @@ from search.study.settings import (
     read_config,
     told_of,
 )
+from search.tasks import CLASSIFICATION
 from search.tracker import Tracker
 from tracking.history import History, TrialHistory
 from tracking.home import Home as HomeFolder
 from tracking.provenance import trial_marks
+from tracking.records import FoldEnded
 from tracking.stages import compared_after, count_stages, retries, stages, stopping_point
 from tracking.text import counted, shell
 
@@ -220,9 +222,7 @@ def study_document(history: History) -> dict[str, Any]:
         "best_trial": None if best is None else best.number,
         "front": [trial.number for trial in history.front()] if has_front else [],
         "trials": [
-            _trial_document(
-                history.trials[number], stage, trial_marks(history, history.trials[number])
-            )
+            _trial_document(history.trials[number], stage, history)
             for number, stage in stages(history).items()
         ],
     }
@@ -230,10 +230,10 @@ def study_document(history: History) -> dict[str, Any]:
 
 def trial_document(trial: TrialHistory, history: History) -> dict[str, Any]:
     """Return one trial as JSON."""
-    return _trial_document(trial, stages(history)[trial.number], trial_marks(history, trial))
+    return _trial_document(trial, stages(history)[trial.number], history)
 
 
-def _trial_document(trial: TrialHistory, stage: str, marks: list[str]) -> dict[str, Any]:
+def _trial_document(trial: TrialHistory, stage: str, history: History) -> dict[str, Any]:
     ended = trial.ended
     fold, epoch = stopping_point(trial)
     return {
@@ -243,11 +243,11 @@ def _trial_document(trial: TrialHistory, stage: str, marks: list[str]) -> dict[s
         "parameters": trial.started.parameters,
         "trained_with": trial.params,
         "retries": retries(trial),
-        "marks": marks,
-        "folds": [fold.accuracy for fold in trial.finished_folds().values()],
+        "marks": trial_marks(history, trial),
+        "folds": _fold_values(trial.finished_folds(), history),
         "value": ended.value if ended else None,
         "scores": ended.scores if ended else {},
-        "confirmed": _confirmed_document(trial),
+        "confirmed": _confirmed_document(trial, history),
         "compared_after": compared_after(trial) or None,
         "stopped_at": {"fold": fold, "epoch": epoch} if trial.state == "pruned" else None,
         "reason": ended.reason if ended else "",
@@ -256,13 +256,20 @@ def _trial_document(trial: TrialHistory, stage: str, marks: list[str]) -> dict[s
     }
 
 
-def _confirmed_document(trial: TrialHistory) -> dict[str, Any] | None:
+def _fold_values(folds: dict[int, FoldEnded], history: History) -> list[float | None]:
+    """Return each fold's accuracy; without classes its part of the first objective."""
+    is_of_classes = history.known_study().task == CLASSIFICATION
+    name = "accuracy" if is_of_classes else history.objectives[0].fold
+    return [fold.metric(name) for fold in folds.values()]
+
+
+def _confirmed_document(trial: TrialHistory, history: History) -> dict[str, Any] | None:
     if trial.confirmed is None:
         return None
     return {
         "scores": trial.confirmed.scores,
         "repeats": trial.confirmed.repeats,
-        "folds": [fold.accuracy for fold in trial.finished_confirmation_folds().values()],
+        "folds": _fold_values(trial.finished_confirmation_folds(), history),
         "reason": trial.confirmed.reason,
         "error": trial.confirmed.error,
     }

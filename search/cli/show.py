@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from search.cli.output import DEFAULT_HOME, AsJson, Home, StudyName
-from tracking.objectives import DEFAULT, OBJECTIVES
+from tracking.objectives import DEFAULT, measure_text
 from tracking.text import counted, shell
 
 if TYPE_CHECKING:
@@ -175,19 +175,21 @@ def _print_marks(history: "History") -> None:
 
 
 def _print_test_openings(history: "History") -> None:
-    from search.cli.output import console, percent
+    from search.cli.output import say
 
     for number, opening in enumerate(history.test_openings, start=1):
-        console.print(
-            f"test set opened ({number}) by {opening.by}: trial {opening.trial},"
-            f" accuracy {percent(opening.accuracy)}"
+        own = {} if opening.accuracy is None else {"accuracy": opening.accuracy}
+        scores = ", ".join(
+            f"{name} {measure_text(name, score)}" for name, score in (own or opening.scores).items()
         )
+        say(f"test set opened ({number}) by {opening.by}: trial {opening.trial}, {scores}")
 
 
 def _print_trial(history: "History", trial: "TrialHistory") -> None:
     from rich.markup import escape
 
     from search.cli.output import console, say
+    from search.cli.predictions import print_predictions
     from search.cli.tables import confirmed_text, failure_text, origin_text, state_text
     from spaces import short_text
     from tracking.provenance import trial_marks
@@ -220,7 +222,8 @@ def _print_trial(history: "History", trial: "TrialHistory") -> None:
         _print_folds(trial.finished_confirmation_folds())
     if trial.confirmed and trial.confirmed.error:
         say(f"could not be confirmed: {failure_text(trial.confirmed)}")
-    _print_confusion(history, trial.ended.confusion)
+    if history.study is not None:
+        print_predictions(history.study, trial.ended)
     for error in (trial.ended.error, trial.confirmed.error if trial.confirmed else ""):
         if error:
             console.print(escape(error), soft_wrap=True)
@@ -232,63 +235,38 @@ def _split(settings: "dict[str, Any]") -> str:
 
 
 def _score_text(name: str, score: float, trial: "TrialHistory") -> str:
-    from search.cli.output import percent
-
-    if name == "latency_ms":
-        return f"{score:.2f}"
     is_spread_of_one = name.endswith("_std") and len(trial.finished_folds()) < 2
-    return percent(None if is_spread_of_one else score)
+    return measure_text(name, None if is_spread_of_one else score)
 
 
 def _print_folds(folds: "dict[int, FoldEnded]") -> None:
-    from search.cli.output import console, duration, percent, table
+    from search.cli.output import console, duration, table
 
     if not folds:
         return
-    headings = ("fold", "accuracy", "loss", "macro F1", "epochs", "time")
+    own = ("accuracy", "loss", "macro_f1")
+    first = next(iter(folds.values()))
+    if first.accuracy is None:
+        names = [*first.metrics, "loss"]
+    else:
+        names = [*own, *(name for name in first.metrics if name not in own)]
+    named = ["macro F1" if name == "macro_f1" else name for name in names]
+    headings = ("fold", *named, "epochs", "time")
     made = table(*headings, right=headings)
     for number, ended in folds.items():
         made.add_plain_row(
             str(number),
-            percent(ended.accuracy),
-            percent(ended.loss),
-            percent(ended.macro_f1),
+            *(measure_text(name, ended.metric(name)) for name in names),
             str(ended.epochs),
             duration(ended.seconds),
         )
     console.print(made)
 
 
-def _print_confusion(history: "History", confusion: list[list[int]]) -> None:
-    from search.cli.output import console
-    from search.cli.tables import Column, Listing
-    from search.data.folds import coverage
-
-    if not confusion or history.study is None or len(confusion) > 12:
-        return
-    names = [str(name) for name in history.study.dataset["classes"]]
-    corner, headings = "true \\ predicted", [name[:8] for name in names]
-    digits = len(str(max(map(max, confusion))))
-    if sum(max(len(heading), digits) + 2 for heading in headings) + 16 > console.width:
-        # Numbers make narrow headings; the rows name their classes.
-        corner, names = "true", [f"{number} {name}" for number, name in enumerate(headings)]
-        headings = [str(number) for number in range(len(names))]
-    made = Listing([Column(corner, is_number=False), *map(Column, headings)])
-    for name, row in zip(names, confusion, strict=True):
-        made.add_row([name, *(str(count) if count else "·" for count in row)])
-    how_often = coverage(history.study)
-    console.print(
-        "Out-of-fold confusion matrix (columns: predicted"
-        + (f"; {how_often})" if how_often else ")"),
-        soft_wrap=True,
-    )
-    console.print(made)
-
-
 def studies(home: Home = DEFAULT_HOME, json: AsJson = False) -> None:
     """List all studies with their best score so far."""
     from search.cli.output import Notices, console, print_json
-    from search.cli.tables import Column, Listing, score_text
+    from search.cli.tables import Column, Listing
     from search.studies import readable_studies
     from tracking.home import Home as HomeFolder
 
@@ -318,7 +296,7 @@ def studies(home: Home = DEFAULT_HOME, json: AsJson = False) -> None:
             "dataset": row["dataset"],
             "trials": f"{row['finished']}/{row['trials']}",
             "searched for": ", ".join(row["objectives"]),
-            "best": score_text(OBJECTIVES[row["objectives"][0]], row["best"]),
+            "best": measure_text(row["objectives"][0], row["best"]),
             "begun": begun,
             "driver": f"{row['driver']}/{row['sampler']}",
         }

@@ -8,9 +8,9 @@ from rich.cells import cell_len, chop_cells
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from search.cli.output import duration, params_texts, percent
+from search.cli.output import duration, params_texts
 from tracking.history import History, TrialHistory
-from tracking.objectives import Objective
+from tracking.objectives import Objective, measure_text
 from tracking.provenance import trial_marks
 from tracking.records import TrialConfirmed
 from tracking.stages import confirmed_spread, score_so_far, spread, stages, stopped_at
@@ -137,8 +137,8 @@ def filled(words: Sequence[str], room: int, gap: str = GAP) -> list[str]:
 
 _HEADINGS = {
     "cv_accuracy": "accuracy",
-    "cv_loss": "loss",
     "macro_f1": "macro F1",
+    "cv_macro_f1": "macro F1",
     "model_parameters": "parameters",
     "latency_ms": "latency ms",
 }
@@ -159,16 +159,12 @@ class _Filled:
 
 def heading(objective: Objective) -> str:
     """Return the heading for an objective's values."""
-    return _HEADINGS.get(objective.name, objective.name)
+    return _HEADINGS.get(objective.name, objective.name.removeprefix("cv_"))
 
 
 def score_text(objective: Objective, value: float | None) -> str:
     """Return an objective's value as text; a dash for None."""
-    if value is None:
-        return "-"
-    if objective.name == "model_parameters":
-        return f"{value:,.0f}"
-    return f"{value:.2f}" if objective.name == "latency_ms" else percent(value)
+    return measure_text(objective.name, value)
 
 
 def trial_table(
@@ -203,7 +199,7 @@ def chosen_text(history: History, trial: TrialHistory) -> str:
     """Return a complete trial's first objective with its spread over the folds."""
     first = history.objectives[0]
     value = score_text(first, trial.value)
-    return f"{value}{_plus_minus(spread(trial, first))}"
+    return f"{value}{_plus_minus(first, spread(trial, first))}"
 
 
 def confirmed_text(history: History, trial: TrialHistory) -> str:
@@ -215,7 +211,7 @@ def confirmed_text(history: History, trial: TrialHistory) -> str:
     folds = trial.finished_confirmation_folds()
     return (
         f"confirmed on {counted(len(folds), 'confirmation fold')}: {score_text(first, score)}"
-        f"{_plus_minus(confirmed_spread(trial, first))}"
+        f"{_plus_minus(first, confirmed_spread(trial, first))}"
         f" (chosen: {score_text(first, trial.value)})"
     )
 
@@ -248,8 +244,8 @@ def front_heading(history: History) -> str:
     return f"Pareto front: trials that no other trial equals or beats in both {names}"
 
 
-def _plus_minus(deviation: float | None) -> str:
-    return "" if deviation is None else f" ± {deviation:.4f}"
+def _plus_minus(objective: Objective, deviation: float | None) -> str:
+    return "" if deviation is None else f" ± {score_text(objective, deviation)}"
 
 
 def _columns(history: History, trials: Sequence[TrialHistory], states: bool) -> list[_Filled]:
@@ -290,7 +286,7 @@ def _score_cell(trial: TrialHistory, first: Objective) -> Text:
 def _spread_cell(trial: TrialHistory, first: Objective) -> str:
     if trial.state != "complete":
         return "-"
-    return percent(spread(trial, first))
+    return score_text(first, spread(trial, first))
 
 
 def _time_cell(trial: TrialHistory) -> str:

@@ -1,14 +1,17 @@
 """Checks of one study's files: journal, lock, folds, predictions and scores."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from statistics import fmean
 
 from search.data.folds import Folds
 from search.doctor.home import NOTICE, OK, PROBLEM, Finding, Place, leftover_findings
 from search.errors import DataError
-from search.tasks.classification import ClassPredictions, confusion_matrix, macro_f1
+from search.tasks import Predictions, Task, task_of
+from search.tasks.classification import ClassPredictions, macro_f1
+from search.tasks.multi_label import LabelPredictions
+from search.tasks.regression import NumberPredictions
 from tracking.files import amount
 from tracking.history import History, TrialHistory
 from tracking.home import StudyFolder
@@ -20,9 +23,6 @@ from tracking.states import TrialState
 from tracking.text import counted, listed
 
 TOLERANCE = 1e-9  # tolerance of scores that are recomputed in another order
-
-# A trial's scores, and the folds' scores that they are means of.
-_MEANS = {"cv_accuracy": "accuracy", "cv_loss": "loss"}
 
 
 def meaning_findings(
@@ -47,22 +47,27 @@ def unusable_predictions(folder: StudyFolder, history: History) -> dict[tuple[in
 
     Keys are (trial, fold); values are reasons.
     """
-    validation = _validation_parts(folder, history)
+    validation, predictions = _validation_parts(folder, history), _task(history).predictions
     unusable = {}
     for number, trial in sorted(history.trials.items()):
         for fold, ended in (trial.finished_folds() | trial.finished_confirmation_folds()).items():
             if not ended.predictions:
                 continue
             try:
-                found = ClassPredictions.load(folder.root / ended.predictions)
+                found = predictions.load(folder.root / ended.predictions)
             except DataError as error:
                 unusable[number, fold] = str(error)
                 continue
-            wanted = validation.get(fold, len(found.labels))
-            if len(found.labels) != wanted:
-                text = f"{len(found.labels):,} predictions for the fold's {wanted:,} samples"
+            wanted = validation.get(fold, len(found.targets))
+            if len(found.targets) != wanted:
+                text = f"{len(found.targets):,} predictions for the fold's {wanted:,} samples"
                 unusable[number, fold] = f"{folder.root / ended.predictions} has {text}"
     return unusable
+
+
+def _task(history: History) -> Task:
+    study = history.known_study()
+    return task_of(study.task, tuple(study.classes))
 
 
 def _validation_parts(folder: StudyFolder, history: History) -> dict[int, int]:
@@ -131,22 +136,23 @@ def _wrong_scores(trial: TrialHistory, history: History) -> list[str]:
     if first in scores and not _is_close(trial.value, scores[first]):
         wrong.append(f"its value is {trial.value}, its {first} {scores[first]}")
     if trial.confirmed:
-        accuracy = {n: v for n, v in trial.confirmed.scores.items() if n == "cv_accuracy"}
-        wrong += _no_means(accuracy, trial.finished_confirmation_folds())
+        known = {n: v for n, v in trial.confirmed.scores.items() if n != "macro_f1"}
+        wrong += _no_means(known, trial.finished_confirmation_folds())
     return wrong
 
 
 def _no_means(scores: dict[str, float], folds: dict[int, FoldEnded]) -> list[str]:
-    means = {
-        score: fmean(float(getattr(fold, part)) for fold in folds.values())
-        for score, part in _MEANS.items()
-        if score in scores and folds
-    }
-    return [
-        f"its {score} is {scores[score]}, the mean of its folds {mean}"
-        for score, mean in means.items()
-        if not _is_close(scores[score], mean)
-    ]
+    """Return which scores are no means over the folds; `macro_f1` of classes is none."""
+    wrong = []
+    for score, known in scores.items():
+        name = score.removeprefix("cv_")
+        parts = [fold.metric(name) for fold in folds.values()]
+        values = [value for value in parts if value is not None]
+        if score == "macro_f1" or not values or len(values) < len(parts):
+            continue
+        if not _is_close(known, fmean(values)):
+            wrong.append(f"its {score} is {known}, the mean of its folds {fmean(values)}")
+    return wrong
 
 
 def _is_close(one: float | None, other: float) -> bool:
@@ -158,18 +164,19 @@ def _is_close(one: float | None, other: float) -> bool:
 
 
 def _of_predictions(name: str, folder: StudyFolder, history: History) -> Iterator[Finding]:
-    classes = len(history.known_study().classes)
+    task = _task(history)
     for trial in history.completed():
         try:
             parts = {
-                fold: ClassPredictions.load(folder.root / ended.predictions)
+                fold: task.predictions.load(folder.root / ended.predictions)
                 for fold, ended in trial.finished_folds().items()
                 if ended.predictions
             }
         except DataError:
             continue  # reported as unusable
-        if parts and classes:
-            wrong = _contradictions(trial, parts, classes)
+        if parts and task.names:
+            is_weighted = bool(history.known_study().dataset.get("weighted"))
+            wrong = _contradictions(trial, parts, task, is_weighted=is_weighted)
             if wrong:
                 text = f"trial {trial.number} and its predictions differ: {', '.join(wrong)}"
                 text += ". Restore a copy of the files, or do not use this trial's scores"
@@ -177,26 +184,54 @@ def _of_predictions(name: str, folder: StudyFolder, history: History) -> Iterato
 
 
 def _contradictions(
-    trial: TrialHistory, parts: dict[int, ClassPredictions], classes: int
+    trial: TrialHistory, parts: Mapping[int, Predictions], task: Task, *, is_weighted: bool
 ) -> list[str]:
-    highest = max(max(p.labels.max(initial=0), p.predicted.max(initial=0)) for p in parts.values())
-    if highest >= classes:
-        return [f"class {highest} occurs, but there are {classes} classes"]
-    folds = trial.finished_folds()
-    wrong = [
-        f"fold {fold} has accuracy {folds[fold].accuracy} in the journal, {part.right.mean()}"
-        " from its predictions"
-        for fold, part in parts.items()
-        if not _is_close(folds[fold].accuracy, float(part.right.mean()))
-    ]
-    joined = ClassPredictions.joined(list(parts.values()))
+    """Return what a trial's records tell otherwise than its predictions.
+
+    Scores of weighted samples are not compared: the weights are the dataset's.
+    """
+    for part in parts.values():
+        try:
+            task.check(part.targets, "its targets")
+        except DataError as error:
+            return [str(error)]
+    joined = next(iter(parts.values())).joined(list(parts.values()))
     known = trial.ended.confusion if trial.ended else []
-    if known and known != confusion_matrix(joined, classes):
-        wrong.append("the confusion matrix differs")
+    try:
+        is_same = not known or known == task.confusion(joined)
+    except ValueError:  # a class beyond the last was predicted
+        is_same = False
+    wrong = [] if is_same else ["the confusion matrix differs"]
+    if wrong or is_weighted:
+        return wrong
+    folds = trial.finished_folds()
+    for fold, part in parts.items():
+        for name, value in _scored(part, task).items():
+            told = folds[fold].metric(name)
+            if told is not None and not _is_close(told, value):
+                text = f"fold {fold} has {name} {told} in the journal, {value} from its predictions"
+                wrong.append(text)
     known_f1 = trial.score("macro_f1")
-    if known_f1 is not None and not _is_close(known_f1, macro_f1(joined, classes)):
-        wrong.append(f"macro_f1 is {known_f1}, from its predictions {macro_f1(joined, classes)}")
+    if known_f1 is not None and isinstance(joined, ClassPredictions):
+        f1 = macro_f1(joined, task.units)
+        if not _is_close(known_f1, f1):
+            wrong.append(f"macro_f1 is {known_f1}, from its predictions {f1}")
     return wrong
+
+
+def _scored(predictions: Predictions, task: Task) -> dict[str, float]:
+    """Return what can be scored of predictions as they are kept, by the metric's name."""
+    match predictions:
+        case ClassPredictions():
+            return {"accuracy": float(predictions.right.mean())}
+        case LabelPredictions():
+            values = predictions.probabilities
+        case NumberPredictions():
+            values = predictions.predicted
+        case _:
+            return {}
+    metrics = {name: task.metric(name) for name in task.scored}
+    return {n: m.of(values, predictions.targets) for n, m in metrics.items() if m is not None}
 
 
 def _curves(name: str, history: History) -> Iterator[Finding]:

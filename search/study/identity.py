@@ -70,7 +70,8 @@ def first_record(
             "classes": list(dataset.classes),
             "kind": dataset.kind,
             "samples": folds.samples,
-        },
+        }
+        | ({} if dataset.train_extra("weights") is None else {"weighted": True}),
         folds=len(folds),
         folds_digest=folds.digest,
         waits=PRUNERS[str(settings.pruner)].waits,

@@ -306,3 +306,34 @@ def test_what_was_found_out_about_the_numbers_is_shown(show):
     study.add(Notice, trial=0, text="outputs are scores, see [docs]")
     assert "Note: outputs are scores, see [docs]" in show(study)
     assert json.loads(show(study, "--json"))["notices"] == ["outputs are scores, see [docs]"]
+
+
+def test_a_regression_is_shown_in_the_targets_unit_with_its_errors_by_size(show):
+    study = RegressionStudyBuilder().every_kind_of_trial()
+    table = rows(show(study))
+    assert table["1"][:4] == ["1", "complete", "14,850", "70.71"]
+    shown = show(study, "--trial", "1")
+    told = study.history.trials[1].ended.report["numbers"]["price"]
+    assert f"price  {told['rmse']:,.0f}  {told['mae']:,.0f}" in " ".join(shown.split(" ")).replace(
+        "   ", "  "
+    )
+    assert "Errors of price by its actual value" in shown
+    assert f"{told['by_size'][-1]['to']:,.0f}" in shown
+    assert "confusion" not in shown
+
+
+def test_labels_are_shown_with_how_often_each_was_found_missed_and_wrongly_given(show):
+    study = MultiLabelStudyBuilder().every_kind_of_trial()
+    assert rows(show(study))["1"][:4] == ["1", "complete", "0.8515", "0.0007"]
+    shown = show(study, "--trial", "1")
+    (_, wrong), (missed, found) = study.history.trials[1].ended.report["confusion"]["western"]
+    [row] = [line.split() for line in shown.splitlines() if line.startswith("western")]
+    assert row[4:] == [str(found + missed), str(found), str(missed), str(wrong)]
+
+
+def test_the_json_of_a_regression_has_each_folds_part_of_the_objective(show):
+    study = RegressionStudyBuilder().every_kind_of_trial()
+    found = json.loads(show(study, "--trial", "1", "--json"))
+    folds = study.history.trials[1].finished_folds()
+    assert found["folds"] == [fold.metrics["rmse"] for fold in folds.values()]
+    assert found["report"]["numbers"]["price"]["samples"] == 600
