@@ -12,7 +12,7 @@ from search.data import Dataset
 from search.data import arrays as description_pieces
 from search.data.description import describe
 from search.data.figures import figures, telling_words, write_pictures
-from search.data.figures_arrays import correlation, enlarged, largest_classes, shrunk
+from search.data.figures_arrays import correlation, enlarged, largest_groups, shrunk
 from search.data.reading import Column
 from search.errors import SettingsError
 from tests.figures import overlapping
@@ -175,8 +175,8 @@ def test_classes_without_samples_are_left_out_of_pictures_of_samples(
     images = np.full((4, 2, 2, 3), (0, 0, 99), np.uint8)
     made = tiny(tmp_path, "image", (images, labels), (images, labels), classes=["a", "b", "c"])
     assert count(draw(made)["samples.png"], (0, 0, 99)) == 4 * 64 * 64
-    assert largest_classes(describe(made), 9) == [0, 2]
-    assert largest_classes(describe(made), 1) == [2]
+    assert largest_groups(describe(made), 9) == [0, 2]
+    assert largest_groups(describe(made), 1) == [2]
 
 
 def test_correlation_is_numpys(monkeypatch: pytest.MonkeyPatch) -> None:
