@@ -222,20 +222,19 @@ def numbers_figure(description: Description) -> Figure:
     step = HIGH + 64
     names = [fitted(plain(number.name), TEXT, WIDEST_NAME) for number in shown]
     figure, drawn = page(WIDE, step * len(shown) - 20)
-    title = (
-        f"{plain(description.dataset.title)}: numbers to predict, {description.train:,} training"
-    )
+    name = plain(description.dataset.title)
+    title = f"{name}: numbers to predict ({description.train:,} training samples)"
     if len(shown) < len(description.numbers):
         title += f" (the first {len(shown)} of {len(description.numbers)})"
     left = -12 - max(text_width(name, TEXT) for name in names)
     write(drawn, left, -34, title, size=TITLE)
-    for row, (name, number) in enumerate(zip(names, shown, strict=True)):
+    for row, (called, number) in enumerate(zip(names, shown, strict=True)):
         foot = row * step + HIGH
         low, high = number.quantiles[0], number.quantiles[100]
         counts = np.array(number.counts, np.float64)
         edges = np.linspace(0, WIDE, len(counts) + 1)
         bars_at = foot - counts / counts.max() * (HIGH - 14)
-        write(drawn, -12, foot - 14, name, align="right")
+        write(drawn, -12, foot - 14, called, align="right")
         drawn.stairs(bars_at, edges, baseline=foot, fill=True, color=TRAINING, lw=0)
         bars(drawn, 0, foot, wide=WIDE, high=1, colour=RULE)
         for share in (25, 50, 75):
