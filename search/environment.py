@@ -63,6 +63,7 @@ _OPTIONS = {  # setting: option of `run`, in the order of the command
     "space": "--space",
     "dataset": "--dataset",
     "target": "--target",
+    "task": "--task",
     "ignore": "--ignore",
     "types": "--types",
     "text": "--text",

@@ -12,22 +12,25 @@ from search.cli.run import with_options
 from search.data import Reading
 from search.data.description import (
     LONG,
+    QUANTILES,
     TEST_NOTE,
     ClassCounts,
     ColumnStatistics,
     Description,
     ImageStatistics,
+    NumberStatistics,
     TableStatistics,
     TextStatistics,
 )
 from search.data.reading import DATE, NUMBER, Column
 from search.study.settings import StudySettings, validate
+from search.tasks import CLASSIFICATION, MULTI_LABEL, REGRESSION
 
 if TYPE_CHECKING:
     from rich.text import Text
 
     from search.data.description import Description
-    from search.data.duplicates import Duplicates, Repeats
+    from search.data.duplicates import Repeats
     from search.data.figures import Pictures
 
 OWN = (
@@ -157,6 +160,7 @@ def _list(home: Path, data_dir: Path | None, *, as_json: bool) -> None:
             "train": len(dataset.train_labels),
             "test": len(dataset.open_test()[1]),
             "classes": len(dataset.classes),
+            "task": dataset.task.name,
             "found": str(dataset.folder),
         }
         for dataset in passed_to(home)
@@ -180,7 +184,7 @@ def _print_list(rows: list[dict[str, Any]], passed: list[dict[str, Any]]) -> Non
             " ".join([row["kind"], "x".join(map(str, row["shape"]))]).strip(),
             f"{row['train']:,}",
             f"{row['test']:,}",
-            f"{row['classes']:,}",
+            _targets(row["classes"], row.get("task", CLASSIFICATION)),
             *([_place(row["found"])] if found else []),
         )
     console.print(made)
@@ -193,6 +197,11 @@ def _print_list(rows: list[dict[str, Any]], passed: list[dict[str, Any]]) -> Non
     for reference, meaning in OWN:
         own.add_plain_row(reference, meaning)
     console.print(own)
+
+
+def _targets(count: int, task: str) -> str:
+    nouns = {MULTI_LABEL: "label", REGRESSION: "number"}
+    return _many(count, nouns[task]) if task in nouns else f"{count:,}"
 
 
 def _place(found: str | None, before: str = "") -> "Text":
@@ -234,12 +243,15 @@ def print_description(description: Description, *, drop_duplicates: bool) -> Non
     say(f"from {dataset.source}")
     say(f"stored in {dataset.folder}")
     say(f"SHA-256 {dataset.digest}\n")
-    facts = [*_statistics(description), ("classes", description.balance)]
-    facts += _duplicates(description.duplicates)
+    facts = [*_statistics(description), *_of_targets(description)]
+    facts += _duplicates(description)
     if drop_duplicates:
         facts.append(("with --drop-duplicates", _remaining(description)))
     _print_facts(facts)
-    _print_classes(description.classes)
+    if description.numbers:
+        _print_numbers(description.numbers)
+    else:
+        _print_classes(description.classes, description.noun)
     if isinstance(description.statistics, TableStatistics):
         _print_columns(description.statistics)
     console.print(f"\n[dim]{TEST_NOTE.capitalize()}; all else is from the training set.[/]")
@@ -256,10 +268,23 @@ def _summary(description: Description) -> str:
         if kind == "sequence"
         else "",
     }[kind]
-    return (
-        f"{description.train:,} training and {description.test:,} test {things}{size},"
-        f" {len(description.classes):,} classes"
-    )
+    task, count = description.dataset.task, len(description.dataset.classes)
+    targets = f"{count:,} classes"
+    if description.labels_per_sample:
+        targets = f"{_many(count, 'label')} (multi-label)"
+    elif description.numbers:
+        names = task.names if count <= FEW_NAMES else (*task.names[:FEW_NAMES], "...")
+        targets = f"{', '.join(names)} to predict (regression)"
+    return f"{description.train:,} training and {description.test:,} test {things}{size}, {targets}"
+
+
+def _of_targets(description: Description) -> Facts:
+    counts = description.labels_per_sample
+    if not counts:
+        return [("classes", description.balance)] if description.classes else []
+    mean = sum(number * count for number, count in enumerate(counts)) / description.train
+    spread = f"mean {mean:.2f}, at most {len(counts) - 1}; {_share(counts[0] / description.train)}"
+    return [("labels", description.balance), ("labels a sample", f"{spread} have none")]
 
 
 def _remaining(description: Description) -> str:
@@ -285,6 +310,7 @@ def _statistics(description: Description) -> Facts:
 
 def _image_facts(images: ImageStatistics, description: Description) -> Facts:
     dtype, ranged = description.dtype, description.dataset.pixel_range
+    noun = description.noun
     before = [] if ranged is None else [("scale", f"{ranged} in the source is 0 to 255 here")]
     facts = [
         *before,
@@ -297,8 +323,8 @@ def _image_facts(images: ImageStatistics, description: Description) -> Facts:
     return [
         *facts,
         ("never changing", f"{_share(images.constant_pixels)} of the pixels"),
-        ("brightest class", f"{images.brightest} (mean {images.brightest_mean:.1f})"),
-        ("darkest class", f"{images.darkest} (mean {images.darkest_mean:.1f})"),
+        (f"brightest {noun}", f"{images.brightest} (mean {images.brightest_mean:.1f})"),
+        (f"darkest {noun}", f"{images.darkest} (mean {images.darkest_mean:.1f})"),
     ]
 
 
@@ -331,20 +357,26 @@ def _table_facts(rows: TableStatistics, dtype: str, of: str) -> Facts:
     ]
 
 
-def _duplicates(found: "Duplicates") -> Facts:
-    shared = "none"
+def _duplicates(description: Description) -> Facts:
+    found, shared = description.duplicates, "none"
+    other = {REGRESSION: "another number", MULTI_LABEL: "other labels"}.get(
+        description.dataset.task.name, "another label"
+    )
+    differing = {REGRESSION: "different numbers", MULTI_LABEL: "different labels"}.get(
+        description.dataset.task.name, "conflicting labels"
+    )
     if found.shared:
         shared = f"{_many(found.shared, 'training sample')} also in the test set"
         if found.shared_conflicting:
-            shared += f", {found.shared_conflicting:,} with another label there"
+            shared += f", {found.shared_conflicting:,} with {other} there"
     return [
-        ("duplicates in training", _repeats(found.train)),
-        ("duplicates in test", _repeats(found.test)),
+        ("duplicates in training", _repeats(found.train, differing)),
+        ("duplicates in test", _repeats(found.test, differing)),
         ("in both sets", shared),
     ]
 
 
-def _repeats(repeats: "Repeats") -> str:
+def _repeats(repeats: "Repeats", differing: str) -> str:
     if not repeats.groups:
         return "none"
     text = (
@@ -352,7 +384,7 @@ def _repeats(repeats: "Repeats") -> str:
     )
     if repeats.conflicting_groups:
         text += (
-            f"; conflicting labels in {_many(repeats.conflicting_groups, 'group')} of"
+            f"; {differing} in {_many(repeats.conflicting_groups, 'group')} of"
             f" {_many(repeats.conflicting_samples, 'sample')}"
         )
     return text
@@ -367,9 +399,40 @@ def _print_facts(facts: Facts) -> None:
     console.print(grid)
 
 
-def _print_classes(classes: tuple[ClassCounts, ...]) -> None:
-    numbers = ("label", "training", "share", "test", "test share")
-    made = table("label", "class", *numbers[1:], right=numbers)
+BLOCKS = " ▁▂▃▄▅▆▇█"  # of a histogram in one line
+
+
+def _print_numbers(numbers: tuple[NumberStatistics, ...]) -> None:
+    shares = {0: "lowest", 50: "median", 100: "highest"}
+    heads = [shares.get(share, f"{share} %") for share in QUANTILES]
+    made = table("number", *heads, "mean", "std", right=(*heads, "mean", "std"))
+    for number in numbers[:MOST_CLASSES]:
+        values = (*number.quantiles.values(), number.mean, number.std)
+        made.add_plain_row(number.name, *map(_number, values))
+    console.print()
+    console.print(made)
+    wide = max(len(number.name) for number in numbers[:MOST_CLASSES])
+    console.print()
+    for number in numbers[:MOST_CLASSES]:
+        bins = "".join(BLOCKS[_height(count, max(number.counts))] for count in number.counts)
+        low, high = _number(number.quantiles[0]), _number(number.quantiles[100])
+        console.print(Text(f"{number.name:{wide}}  {low} {bins} {high}"), soft_wrap=True)
+    rest = len(numbers) - MOST_CLASSES
+    if rest > 0:
+        console.print(f"[dim]{rest:,} more numbers; `--json` has all.[/]")
+
+
+def _height(count: int, largest: int) -> int:
+    """Return which block shows a count; one that is not 0 is seen."""
+    return max(1, round(count / largest * (len(BLOCKS) - 1))) if count else 0
+
+
+def _print_classes(classes: tuple[ClassCounts, ...], noun: str) -> None:
+    numbers = ("number", "training", "share", "test", "test share")
+    if noun == "class":
+        numbers = ("label", *numbers[1:])
+    made = table(numbers[0], noun, *numbers[1:], right=numbers)
+    nouns = "classes" if noun == "class" else f"{noun}s"
     shown, rest = list(classes), 0
     if len(classes) > MOST_CLASSES:
         ordered = sorted(classes, key=lambda counted: -counted.train)
@@ -377,7 +440,7 @@ def _print_classes(classes: tuple[ClassCounts, ...]) -> None:
     console.print()
     for position, counted in enumerate(shown):
         if rest and position == LARGEST:
-            made.add_plain_row("…", f"{rest:,} classes between these", "", "", "", "")
+            made.add_plain_row("…", f"{rest:,} {nouns} between these", "", "", "", "")
         made.add_plain_row(
             str(counted.label),
             counted.name,
@@ -388,7 +451,7 @@ def _print_classes(classes: tuple[ClassCounts, ...]) -> None:
         )
     console.print(made)
     if rest:
-        console.print("[dim]The largest and the smallest classes; `--json` has all.[/]")
+        console.print(f"[dim]The largest and the smallest {nouns}; `--json` has all.[/]")
 
 
 def _print_columns(rows: TableStatistics) -> None:

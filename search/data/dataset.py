@@ -197,7 +197,7 @@ def _column(data: Any) -> Column:
 
 
 MappedImages: TypeAlias = np.memmap[Any, np.dtype[np.uint8]]
-MappedLabels: TypeAlias = np.memmap[Any, np.dtype[np.int64]]
+MappedLabels: TypeAlias = np.memmap[Any, np.dtype[Any]]
 Samples: TypeAlias = np.memmap[Any, np.dtype[Any]] | Texts
 
 

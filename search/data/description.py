@@ -1,11 +1,12 @@
-"""The description of a dataset: counts, classes, duplicates, and statistics of its kind.
+"""The description of a dataset: counts, targets, duplicates, and statistics of its kind.
 
-Of the test set it has only the number of samples, the classes and the duplicates.
+Of the test set it has only the number of samples, the classes or labels, and the duplicates.
 """
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,6 +17,7 @@ from search.data.dataset import Dataset
 from search.data.duplicates import Duplicates, find_duplicates
 from search.data.inputs import columns_of
 from search.data.reading import CATEGORY, NUMBER, Column
+from search.tasks import MULTI_LABEL, REGRESSION, Task
 from spaces import TextInput
 
 LEVELS = 256
@@ -33,9 +35,9 @@ class ImageStatistics:
         channel_means: mean of each channel.
         channel_stds: standard deviation of each.
         constant_pixels: fraction of pixels (of a channel) with the same value in all images.
-        brightest: name of the class with the largest mean over its pixels.
+        brightest: name of the group, such as a class, with the largest mean over its pixels.
         brightest_mean: that mean.
-        darkest: name of the class with the smallest.
+        darkest: name of the group with the smallest.
         darkest_mean: that mean.
     """
 
@@ -56,21 +58,53 @@ class ImageStatistics:
         return {"missing_values": 0, **asdict(self)}
 
 
-def describe_images(
-    images: NDArray[np.uint8], labels: NDArray[np.int64], classes: tuple[str, ...]
-) -> ImageStatistics:
+@dataclass(frozen=True)
+class Group:
+    """Training samples that pictures show together.
+
+    Attributes:
+        name: of a class, a label, or a range of numbers.
+        rows: which samples they are, sorted; a sample may be in several groups, or in none.
+    """
+
+    name: str
+    rows: NDArray[np.int64]
+
+
+GROUPS = 5  # of numbers
+
+
+def groups_of(dataset: Dataset) -> tuple[Group, ...]:
+    """Return the training samples by class, or by label; or by size of the first number."""
+    targets, task = np.asarray(dataset.train_labels), dataset.task
+    if task.name == REGRESSION:
+        ordered = np.argsort(targets[:, 0], kind="stable")
+        parts = [part for part in np.array_split(ordered, GROUPS) if len(part)]
+        ends = [(targets[part[0], 0], targets[part[-1], 0]) for part in parts]
+        names = [f"{task.names[0]} {low:.4g} to {high:.4g}" for low, high in ends]
+        return tuple(Group(name, np.sort(part)) for name, part in zip(names, parts, strict=True))
+    if task.name == MULTI_LABEL:
+        columns = (np.flatnonzero(targets[:, at]) for at in range(targets.shape[1]))
+        return tuple(Group(name, rows) for name, rows in zip(task.names, columns, strict=True))
+    ordered = np.argsort(targets, kind="stable")
+    ends_at = np.cumsum(np.bincount(targets, minlength=len(task.names)))[:-1]
+    members = np.split(ordered, ends_at)
+    return tuple(Group(name, rows) for name, rows in zip(task.names, members, strict=True))
+
+
+def describe_images(images: NDArray[np.uint8], groups: Sequence[Group]) -> ImageStatistics:
     """Return the statistics of images.
 
     Args:
         images: (n, height, width, channels), memory-mapped; read in pieces.
-        labels: (n,).
-        classes: names of the classes.
+        groups: of the images, of which the brightest and the darkest are told.
     """
     histogram, changing, brightness = _tally(images)
     levels = np.flatnonzero(histogram.sum(axis=0))
     mean, std = _moments(histogram.sum(axis=0))
     of_channels = [_moments(row) for row in histogram]
-    ranked = _by_brightness(brightness, labels, classes)
+    ranked = sorted((float(brightness[g.rows].mean()), g.name) for g in groups if len(g.rows))
+    ranked = ranked or [(float(brightness.mean()), "all")]
     return ImageStatistics(
         lowest=int(levels[0]),
         highest=int(levels[-1]),
@@ -114,16 +148,6 @@ def _moments(histogram: NDArray[np.int64]) -> tuple[float, float]:
     values, count = np.arange(LEVELS), histogram.sum()
     mean = (histogram * values).sum() / count
     return float(mean), float(np.sqrt((histogram * (values - mean) ** 2).sum() / count))
-
-
-def _by_brightness(
-    brightness: NDArray[np.float64], labels: NDArray[np.int64], classes: tuple[str, ...]
-) -> list[tuple[float, str]]:
-    """Return the mean and name of each class that has images, the darkest first."""
-    counts = np.bincount(labels, minlength=len(classes))
-    sums = np.bincount(labels, weights=brightness, minlength=len(classes))
-    present = np.flatnonzero(counts)
-    return sorted((float(sums[label] / counts[label]), classes[label]) for label in present)
 
 
 @dataclass(frozen=True)
@@ -310,6 +334,48 @@ def describe_texts(texts: Texts) -> TextStatistics:
     )
 
 
+@dataclass(frozen=True)
+class NumberStatistics:
+    """A number to predict, over all training samples.
+
+    Attributes:
+        name: its name.
+        mean: of all.
+        std: their standard deviation.
+        quantiles: value by share of the samples, in percent: 0 is the lowest, 100 the highest.
+        different: how many different numbers.
+        counts: samples in bins of equal width from the lowest to the highest.
+    """
+
+    name: str
+    mean: float
+    std: float
+    quantiles: dict[int, float]
+    different: int
+    counts: tuple[int, ...]
+
+
+QUANTILES = (0, 5, 25, 50, 75, 95, 100)
+BINS = 40
+
+
+def describe_numbers(
+    names: Sequence[str], targets: NDArray[np.float64]
+) -> tuple[NumberStatistics, ...]:
+    """Return the statistics of numbers to predict, `(n, numbers)`."""
+    return tuple(
+        NumberStatistics(
+            name,
+            float(values.mean()),
+            float(values.std()),
+            dict(zip(QUANTILES, np.percentile(values, QUANTILES).tolist(), strict=True)),
+            len(np.unique(values)),
+            tuple(np.histogram(values, bins=BINS)[0].tolist()),
+        )
+        for name, values in zip(names, targets.T, strict=True)
+    )
+
+
 TEST_NOTE = "test set: counts and duplicates only"
 NEARLY_BALANCED = 1.5  # largest class to smallest
 
@@ -318,7 +384,7 @@ Statistics: TypeAlias = ImageStatistics | TextStatistics | TableStatistics
 
 @dataclass(frozen=True)
 class ClassCounts:
-    """One class.
+    """One class or label.
 
     Attributes:
         label: its index.
@@ -346,7 +412,10 @@ class Description:
         dtype: NumPy's name of the values' type; `str` for texts.
         train: number of training samples.
         test: number of test samples.
-        classes: by label.
+        classes: classes, by number; or labels, of which a sample has any number.
+        numbers: to predict; empty where classes or labels are.
+        labels_per_sample: training samples by their number of labels, from 0; empty for other
+            tasks.
         duplicates: counts of equal samples.
         statistics: of the training samples.
     """
@@ -357,14 +426,30 @@ class Description:
     train: int
     test: int
     classes: tuple[ClassCounts, ...]
+    numbers: tuple[NumberStatistics, ...]
+    labels_per_sample: tuple[int, ...]
     duplicates: Duplicates
     statistics: Statistics
 
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """The training samples as pictures show them together."""
+        return groups_of(self.dataset)
+
+    @property
+    def noun(self) -> str:
+        """What a group is."""
+        return {REGRESSION: "range", MULTI_LABEL: "label"}.get(self.dataset.task.name, "class")
+
     @property
     def imbalance(self) -> float | None:
-        """Ratio of the largest to the smallest class in training; None with an empty class."""
+        """Ratio of the largest to the smallest class or label in training; None with an empty one.
+
+        None also for numbers.
+        """
         counts = [counted.train for counted in self.classes]
-        return max(counts) / min(counts) if min(counts) else None
+        smallest = min(counts, default=0)
+        return max(counts) / smallest if smallest else None
 
     @property
     def remaining(self) -> int:
@@ -373,14 +458,16 @@ class Description:
 
     @property
     def balance(self) -> str:
-        """The training set's balance of classes in one phrase."""
+        """The training set's balance of classes or labels in one phrase; empty for numbers."""
         ratio = self.imbalance
+        if not self.classes:
+            return ""
         if ratio is None:
             return f"unbalanced: no training sample of {self._absent()}"
         largest = max(self.classes, key=lambda counted: counted.train)
         smallest = min(self.classes, key=lambda counted: counted.train)
         if largest.train == smallest.train:
-            return f"balanced: {largest.train:,} training samples of each class"
+            return f"balanced: {largest.train:,} training samples of each {self.noun}"
         degree = "nearly balanced" if ratio < NEARLY_BALANCED else "unbalanced"
         shown = f"{ratio:.1f}" if ratio >= 1.05 else f"{ratio:.3f}"
         return f"{degree}: largest to smallest {shown} : 1 ({largest.name} to {smallest.name})"
@@ -404,9 +491,12 @@ class Description:
             "pixel_range": ranged and ranged.to_json(),
             "train": self.train,
             "test": self.test,
+            "task": self.dataset.task.name,
             "balance": self.balance,
             "largest_to_smallest_class": self.imbalance,
             "classes": [asdict(counted) for counted in self.classes],
+            "numbers": [asdict(number) for number in self.numbers],
+            "labels_per_sample": list(self.labels_per_sample),
             "duplicates": self.duplicates.to_json(),
             "statistics": self.statistics.to_json(),
             "notes": [TEST_NOTE],
@@ -416,23 +506,33 @@ class Description:
 def describe(dataset: Dataset) -> Description:
     """Describe a dataset; its samples are read in pieces."""
     samples, labels = dataset.train_samples, np.asarray(dataset.train_labels)
-    _, test_labels = dataset.open_test()
+    test_labels, task = np.asarray(dataset.open_test()[1]), dataset.task
+    has_numbers, has_labels = task.name == REGRESSION, task.name == MULTI_LABEL
+    per_sample = np.bincount(labels.sum(axis=1, dtype=np.int64)) if has_labels else np.empty(0)
     return Description(
         dataset=dataset,
         shape=() if isinstance(samples, Texts) else samples.shape[1:],
         dtype="str" if isinstance(samples, Texts) else samples.dtype.name,
         train=len(labels),
         test=len(test_labels),
-        classes=_class_counts(dataset.classes, labels, np.asarray(test_labels)),
+        classes=() if has_numbers else _class_counts(task, labels, test_labels),
+        numbers=describe_numbers(task.names, labels) if has_numbers else (),
+        labels_per_sample=tuple(int(count) for count in per_sample),
         duplicates=find_duplicates(dataset),
-        statistics=_statistics(dataset, labels),
+        statistics=_statistics(dataset),
     )
 
 
-def _class_counts(
-    names: tuple[str, ...], train: NDArray[np.int64], test: NDArray[np.int64]
-) -> tuple[ClassCounts, ...]:
-    counts = [np.bincount(labels, minlength=len(names)).tolist() for labels in (train, test)]
+def _class_counts(task: Task, train: NDArray[Any], test: NDArray[Any]) -> tuple[ClassCounts, ...]:
+    names = task.names
+    counts = [
+        (
+            np.bincount(targets, minlength=len(names))
+            if targets.ndim == 1
+            else targets.sum(axis=0, dtype=np.int64)
+        ).tolist()
+        for targets in (train, test)
+    ]
     return tuple(
         ClassCounts(
             label, name, in_train, in_train / len(train), in_test, in_test / max(1, len(test))
@@ -441,7 +541,7 @@ def _class_counts(
     )
 
 
-def _statistics(dataset: Dataset, labels: NDArray[np.int64]) -> Statistics:
+def _statistics(dataset: Dataset) -> Statistics:
     samples = dataset.train_samples
     if isinstance(samples, Texts):
         return describe_texts(samples)
@@ -451,4 +551,4 @@ def _statistics(dataset: Dataset, labels: NDArray[np.int64]) -> Statistics:
         features = samples.shape[-1]
         names = tuple(Column(f"feature {number}") for number in range(1, features + 1))
         return describe_table(samples.reshape(-1, features), names)
-    return describe_images(samples, labels, dataset.classes)
+    return describe_images(samples, groups_of(dataset))

@@ -15,6 +15,7 @@ from search.data.arrays import LABELS, array_file, map_array, pieces, words_of, 
 from search.data.dataset import Dataset, Samples
 from search.data.folds import joined_groups
 from search.errors import DataError
+from search.tasks import REGRESSION
 
 AnySamples: TypeAlias = Samples | NDArray[Any] | Sequence[str]
 
@@ -53,7 +54,8 @@ class Duplicates:
         shared_conflicting: those of them with another label there.
         droppable: sorted indices of the training samples to leave out, so that no repeats,
             contradictions or test samples remain: all but the first of a group with one label, all
-            of a group with several labels, all that are in the test set.
+            of a group with several labels, all that are in the test set. Different numbers do not
+            contradict each other: of them, only repeated ones are left out.
     """
 
     train: Repeats
@@ -79,17 +81,27 @@ def find_duplicates(dataset: Dataset) -> Duplicates:
     It reads the test set's inputs, which is the only way to keep test samples out of training.
     Test labels only count contradictions: `droppable` does not depend on them.
     """
-    test_samples, test_labels = dataset.open_test()
-    train_labels = np.asarray(dataset.train_labels)
+    test_samples, tested = dataset.open_test()
+    train_labels, test_labels = _alike(np.asarray(dataset.train_labels), np.asarray(tested))
     groups = numbered([dataset.train_samples, test_samples])
     train, test = groups[: len(train_labels)], groups[len(train_labels) :]
     return Duplicates(
         train=_repeats(train, train_labels),
-        test=_repeats(test, np.asarray(test_labels)),
+        test=_repeats(test, test_labels),
         shared=int(np.isin(train, test).sum()),
-        shared_conflicting=_count_conflicts(train, train_labels, test, np.asarray(test_labels)),
-        droppable=_droppable(train, train_labels, test),
+        shared_conflicting=_count_conflicts(train, train_labels, test, test_labels),
+        droppable=_repeated(train, train_labels, test)
+        if dataset.task.name == REGRESSION
+        else _droppable(train, train_labels, test),
     )
+
+
+def _alike(train: NDArray[Any], test: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return a number for each sample's targets, int64 `(n,)`; equal ones have the same."""
+    if train.ndim == 1:  # classes are numbers
+        return train, test
+    found = np.unique(np.concatenate([train, test]), axis=0, return_inverse=True)[1].reshape(-1)
+    return found[: len(train)], found[len(train) :]
 
 
 def numbered(sets: Iterable[AnySamples]) -> NDArray[np.int64]:
@@ -264,6 +276,15 @@ def _droppable(
     later = np.ones(len(train), np.bool_)
     later[first] = False
     return np.flatnonzero(later | _conflicting(train, labels)[train] | np.isin(train, test))
+
+
+def _repeated(
+    train: NDArray[np.int64], targets: NDArray[np.int64], test: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return sorted indices of samples that are repeated with their targets, or in the test set."""
+    later = np.ones(len(train), np.bool_)
+    later[np.unique(np.column_stack([train, targets]), axis=0, return_index=True)[1]] = False
+    return np.flatnonzero(later | np.isin(train, test))
 
 
 Numbers = NDArray[np.int64]

@@ -1,4 +1,4 @@
-"""The pictures of a dataset, written to a folder: its classes, texts, images or columns.
+"""The pictures of a dataset, written to a folder: its targets, texts, images or columns.
 
 All show the training set; of the test set only the number of samples of each class is drawn.
 """
@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from search.data.arrays import words_of
 from search.data.dataset import Dataset
-from search.data.description import Description
+from search.data.description import Description, Group
 from search.data.figures_arrays import (
     class_means_figure,
     columns_figure,
+    group_names,
     has_correlation,
-    largest_classes,
-    of_classes,
+    largest_groups,
+    of_groups,
     pixels_figure,
     samples_figure,
     sequences_figure,
@@ -46,7 +47,7 @@ from tracking.plots.style import (
     write,
 )
 
-CLASSES, CORRELATION = "classes.png", "correlation.png"
+CLASSES, CORRELATION, TARGETS = "classes.png", "correlation.png", "targets.png"
 NAMES, BARS, NUMBERS = 200, 230, 130  # pixels
 MOST, LARGEST = 100, 60
 DRAWN_CLASSES, WORDS = 10, 15
@@ -112,14 +113,19 @@ def write_pictures(description: Description, folder: Path) -> Pictures:
 
 def figures(description: Description) -> Iterator[tuple[str, Figure]]:
     """Yield the figures of a dataset with their file names."""
-    yield CLASSES, classes_figure(description)
+    if description.numbers:
+        yield TARGETS, numbers_figure(description)
+    else:
+        yield CLASSES, classes_figure(description)
+    if description.labels_per_sample:
+        yield "labels_per_sample.png", per_sample_figure(description)
     match description.dataset.kind:
         case "image":
             yield "samples.png", samples_figure(description)
             yield "class_means.png", class_means_figure(description)
             yield CORRELATION, pixels_figure(description)
         case "text":
-            counts = WordCounts.of(description.dataset)
+            counts = WordCounts.of(description.dataset, description.groups)
             yield "lengths.png", lengths_figure(description, counts)
             yield "words.png", words_figure(description, counts)
         case "sequence":
@@ -137,11 +143,13 @@ def _refusal(folder: Path, error: OSError) -> SettingsError:
 
 
 def classes_figure(description: Description) -> Figure:
-    """Draw the classes' shares of the training and of the test set side by side.
+    """Draw the classes' or labels' shares of the training and of the test set side by side.
 
     Of more than 100 classes the 60 largest and the 40 smallest are drawn.
     """
-    title = f"{plain(description.dataset.title)}: share of each class"
+    has_labels = bool(description.labels_per_sample)
+    share = "share of samples with each label" if has_labels else "share of each class"
+    title = f"{plain(description.dataset.title)}: {share}"
     classes = description.classes
     if len(classes) > MOST:
         ordered = sorted(classes, key=lambda counted: -counted.train)
@@ -159,7 +167,7 @@ def classes_figure(description: Description) -> Figure:
         write(drawn, *place, name, size=letters, align="right")
     train = [(counted.train, counted.train_share) for counted in classes]
     test = [(counted.test, counted.test_share) for counted in classes]
-    largest = max(share for _, share in train + test)
+    largest = max(share for _, share in train + test) or 1.0
     equal = 1 / len(description.classes)
     for left, counts, colour, heading in (
         (indent, train, TRAINING, f"training, {description.train:,}"),
@@ -167,9 +175,13 @@ def classes_figure(description: Description) -> Figure:
     ):
         write(drawn, left, -22, heading, size=14)
         _draw_shares(drawn, counts, (left, row), colour, largest)
+        if has_labels:
+            continue
         edge = left + equal / largest * BARS
         bars(drawn, edge - 1, 0, wide=2, high=row * len(names), colour=RULE)
     note = f"grey line: {100 * equal:.3g} %, the share if all classes were equal"
+    if has_labels:
+        note = "a sample has any number of labels, so that shares need not sum to 100 %"
     write(drawn, indent, row * len(names) + 24, note, size=SMALL, colour=GREY)
     return figure
 
@@ -201,28 +213,82 @@ def _draw_shares(
         write(drawn, right, middle, text, size=min(12, row - 2), align="right", colour=GREY)
 
 
+MOST_NUMBERS, HIGH = 12, 110  # numbers that are drawn, and pixels of a histogram
+
+
+def numbers_figure(description: Description) -> Figure:
+    """Draw a histogram of each number to predict, with its median and quartiles."""
+    shown = description.numbers[:MOST_NUMBERS]
+    step = HIGH + 64
+    names = [fitted(plain(number.name), TEXT, WIDEST_NAME) for number in shown]
+    figure, drawn = page(WIDE, step * len(shown) - 20)
+    name = plain(description.dataset.title)
+    title = f"{name}: numbers to predict ({description.train:,} training samples)"
+    if len(shown) < len(description.numbers):
+        title += f" (the first {len(shown)} of {len(description.numbers)})"
+    left = -12 - max(text_width(name, TEXT) for name in names)
+    write(drawn, left, -34, title, size=TITLE)
+    for row, (called, number) in enumerate(zip(names, shown, strict=True)):
+        foot = row * step + HIGH
+        low, high = number.quantiles[0], number.quantiles[100]
+        counts = np.array(number.counts, np.float64)
+        edges = np.linspace(0, WIDE, len(counts) + 1)
+        bars_at = foot - counts / counts.max() * (HIGH - 14)
+        write(drawn, -12, foot - 14, called, align="right")
+        drawn.stairs(bars_at, edges, baseline=foot, fill=True, color=TRAINING, lw=0)
+        bars(drawn, 0, foot, wide=WIDE, high=1, colour=RULE)
+        for share in (25, 50, 75):
+            x = (number.quantiles[share] - low) / (high - low) * WIDE
+            bars(drawn, x - 1, foot - HIGH + 14, wide=2, high=HIGH - 14, colour=INK)
+        for x, value, align in ((0.0, low, "left"), (WIDE, high, "right")):
+            write(drawn, x, foot + 14, f"{value:.6g}", size=SMALL, align=align, colour=GREY)
+        quartiles = ", ".join(f"{number.quantiles[share]:.4g}" for share in (25, 50, 75))
+        told = f"quartiles {quartiles}; mean {number.mean:.4g}, std {number.std:.4g}"
+        write(drawn, WIDE / 2, foot + 14, told, size=SMALL, align="center", colour=GREY)
+    return figure
+
+
+def per_sample_figure(description: Description) -> Figure:
+    """Draw how many labels training samples have."""
+    counts = description.labels_per_sample
+    row, indent = 26, 80
+    figure, drawn = page(indent + BARS + NUMBERS, row * len(counts))
+    name = plain(description.dataset.title)
+    write(drawn, 0, -30, f"{name}: labels of a training sample", size=TITLE)
+    for number in range(len(counts)):
+        text = f"{number} label{'' if number == 1 else 's'}"
+        write(drawn, indent - 12, (number + 0.5) * row, text, align="right")
+    shares = [(count, count / description.train) for count in counts]
+    _draw_shares(drawn, shares, (indent, row), TRAINING, max(share for _, share in shares))
+    return figure
+
+
 @dataclass(frozen=True)
 class WordCounts:
-    """The words of each class of a training set.
+    """The words of each group of a training set.
 
     Attributes:
-        lengths: words of each text, (n,), by class.
-        words: how often each word occurs, by class.
+        lengths: words of each text, (n,), by group.
+        words: how often each word occurs, by group.
     """
 
     lengths: tuple[NDArray[np.int64], ...]
     words: tuple[Counter[str], ...]
 
     @classmethod
-    def of(cls, dataset: Dataset) -> "WordCounts":
-        """Count the words of a dataset of texts."""
-        lengths: list[list[int]] = [[] for _ in dataset.classes]
-        words: tuple[Counter[str], ...] = tuple(Counter() for _ in dataset.classes)
-        labels = np.asarray(dataset.train_labels).tolist()
-        for text, label in zip(dataset.train_samples, labels, strict=True):
+    def of(cls, dataset: Dataset, groups: Sequence[Group]) -> "WordCounts":
+        """Count the words of a dataset of texts, in groups of them."""
+        lengths: list[list[int]] = [[] for _ in groups]
+        words: tuple[Counter[str], ...] = tuple(Counter() for _ in groups)
+        of_text: list[list[int]] = [[] for _ in dataset.train_samples]
+        for number, group in enumerate(groups):
+            for row in group.rows.tolist():
+                of_text[row].append(number)
+        for text, own in zip(dataset.train_samples, of_text, strict=True):
             found = words_of(text)
-            lengths[label].append(len(found))
-            words[label].update(found)
+            for number in own:
+                lengths[number].append(len(found))
+                words[number].update(found)
         return cls(tuple(np.array(some, np.int64) for some in lengths), words)
 
 
@@ -273,8 +339,8 @@ def telling_words(inside: Counter[str], everything: Counter[str], most: int) -> 
 
 
 def lengths_figure(description: Description, counts: WordCounts) -> Figure:
-    """Draw how many words the training texts of each class have; of the ten largest classes."""
-    chosen = largest_classes(description, DRAWN_CLASSES)
+    """Draw how many words the training texts of each group have; of the ten largest groups."""
+    chosen = largest_groups(description, DRAWN_CLASSES)
     lengths = [counts.lengths[label] for label in chosen]
     longest = int(max(np.percentile(np.concatenate(lengths), 99.5), 1))
     step = -(-(longest + 1) // MOST_BINS)
@@ -284,7 +350,7 @@ def lengths_figure(description: Description, counts: WordCounts) -> Figure:
     names = [fitted(name, TEXT, WIDEST_NAME) for name in _names(description, chosen)]
     figure, drawn = page(WIDE, len(chosen) * high)
     name = plain(description.dataset.title)
-    title = f"{name}: words per text of {of_classes(description, chosen)}"
+    title = f"{name}: words per text of {of_groups(description, chosen)}"
     write(drawn, -12 - max(text_width(name, TEXT) for name in names), -24, title, size=TITLE)
     scale = (high - 14) / max(float(share.max()) for share in shares)
     edges = np.linspace(0, WIDE, bins + 1)
@@ -322,20 +388,23 @@ def _write_bins(drawn: Axes, foot: float, bins: int, step: int) -> None:
 
 
 def words_figure(description: Description, counts: WordCounts) -> Figure:
-    """Draw the most telling words of each class, by log odds; of the ten largest classes."""
-    chosen = largest_classes(description, DRAWN_CLASSES)
+    """Draw the most telling words of each group, by log odds; of the ten largest groups."""
+    chosen = largest_groups(description, DRAWN_CLASSES)
     names = [fitted(name, HEADING, PANEL - 24) for name in _names(description, chosen)]
     everything: Counter[str] = Counter()
     for words in counts.words:
         everything.update(words)
     found = [telling_words(counts.words[label], everything, WORDS) for label in chosen]
+    others = "classes" if description.noun == "class" else f"{description.noun}s"
     rows = -(-len(chosen) // 5)
     columns = -(-len(chosen) // rows)
     high = 44 + 22 * max(map(len, found), default=0)
     figure, drawn = page(columns * PANEL, rows * high)
     name = plain(description.dataset.title)
-    title = f"{name}: most telling words of {of_classes(description, chosen)}"
-    note = "bar: log odds against the other classes, in standard errors; number: ratio of the odds"
+    title = f"{name}: most telling words of {of_groups(description, chosen)}"
+    note = (
+        f"bar: log odds against the other {others}, in standard errors; number: ratio of the odds"
+    )
     write(drawn, 0, -38, title, size=TITLE)
     largest = max((word.score for telling in found for word in telling), default=1.0)
     for number, (name, telling) in enumerate(zip(names, found, strict=True)):
@@ -362,5 +431,5 @@ def _draw_words(
 
 
 def _names(description: Description, chosen: Sequence[int]) -> list[str]:
-    names = class_names([counted.name for counted in description.classes])
-    return [names[label] for label in chosen]
+    names = group_names(description)
+    return [names[group] for group in chosen]

@@ -50,24 +50,24 @@ NEVER_CHANGES = 1e-10  # of the mean's size; below it a deviation is rounding
 
 
 def samples_figure(description: Description) -> Figure:
-    """Draw ten training images of each class, a class a row; of more than ten the ten largest.
+    """Draw ten training images of each group, a group a row; of more than ten the ten largest.
 
     The images are spread evenly over the training set, so that the picture is always the same.
     """
     dataset = description.dataset
-    images, labels = dataset.train_images, np.asarray(dataset.train_labels)
-    chosen = largest_classes(description, SAMPLED_CLASSES)
-    every = class_names(dataset.classes)
+    images = dataset.train_images
+    chosen = largest_groups(description, SAMPLED_CLASSES)
+    every = group_names(description)
     side = SMALL_TILE if max(images.shape[1:3]) <= SMALL_TILE else LARGE_TILE
     tiles = [
-        [enlarged(np.asarray(images[index]), side) for index in _spread(labels, label)]
-        for label in chosen
+        [enlarged(np.asarray(images[index]), side) for index in _spread(description, group)]
+        for group in chosen
     ]
     high, wide = tiles[0][0].shape[:2]
     ground = _white(len(chosen) * (high + GAP), SAMPLES * (wide + GAP))
     figure, drawn = page(ground.shape[1], ground.shape[0])
-    title = f"{plain(dataset.title)}: training images of {of_classes(description, chosen)}"
-    names = [fitted(every[label], TEXT, NAMES) for label in chosen]
+    title = f"{plain(dataset.title)}: training images of {of_groups(description, chosen)}"
+    names = [fitted(every[group], TEXT, NAMES) for group in chosen]
     write(drawn, -12 - max(text_width(name, TEXT) for name in names), -30, title, size=TITLE)
     for row, (name, some) in enumerate(zip(names, tiles, strict=True)):
         top = row * (high + GAP)
@@ -79,28 +79,28 @@ def samples_figure(description: Description) -> Figure:
 
 
 def sequences_figure(description: Description) -> Figure:
-    """Draw some training sequences of each class over time, a class a row.
+    """Draw some training sequences of each group over time, a group a row.
 
     Each feature has a scale of its own, from its lowest value in the training set to its highest.
     """
     dataset = description.dataset
-    series, labels = np.asarray(dataset.train_samples), np.asarray(dataset.train_labels)
-    chosen = largest_classes(description, SAMPLED_CLASSES)
-    names = class_names(dataset.classes)
+    series = np.asarray(dataset.train_samples)
+    chosen = largest_groups(description, SAMPLED_CLASSES)
+    names = group_names(description)
     lowest, highest = series.min(axis=(0, 1)), series.max(axis=(0, 1))
     wide, high = SEQUENCE_TILE
     ground = _white(len(chosen) * (high + GAP), SEQUENCES * (wide + GAP))
     figure, drawn = page(ground.shape[1], ground.shape[0])
     shown = min(description.shape[1], len(LINES))
     which = "" if shown == description.shape[1] else f", the first {shown} features"
-    title = f"{plain(dataset.title)}: training sequences of {of_classes(description, chosen)}"
-    texts = [fitted(names[label], TEXT, NAMES) for label in chosen]
+    title = f"{plain(dataset.title)}: training sequences of {of_groups(description, chosen)}"
+    texts = [fitted(names[group], TEXT, NAMES) for group in chosen]
     left = -12 - max(text_width(text, TEXT) for text in texts)
     write(drawn, left, -30, f"{title}{which}", size=TITLE)
-    for row, (label, text) in enumerate(zip(chosen, texts, strict=True)):
+    for row, (group, text) in enumerate(zip(chosen, texts, strict=True)):
         top = row * (high + GAP)
         write(drawn, -12, top + high / 2, text, align="right")
-        for column, index in enumerate(_spread(labels, label)[::2][:SEQUENCES]):
+        for column, index in enumerate(_spread(description, group)[::2][:SEQUENCES]):
             tile = draw_sequence(series[index], lowest, highest, SEQUENCE_TILE)
             _paste(ground, np.asarray(tile), column * (wide + GAP), top)
     image(drawn, ground, 0, 0)
@@ -108,12 +108,12 @@ def sequences_figure(description: Description) -> Figure:
 
 
 def class_means_figure(description: Description) -> Figure:
-    """Draw the mean training image of each class; of more than 100 classes the 100 largest."""
+    """Draw the mean training image of each group; of more than 100 groups the 100 largest."""
     dataset = description.dataset
-    chosen = largest_classes(description, MEAN_CLASSES)
-    names = class_names(dataset.classes)
-    texts = [folded(names[label], TEXT, MEAN_CELL - 8) for label in chosen]
-    means = _class_means(dataset.train_images, np.asarray(dataset.train_labels), chosen)
+    chosen = largest_groups(description, MEAN_CLASSES)
+    names = group_names(description)
+    texts = [folded(names[group], TEXT, MEAN_CELL - 8) for group in chosen]
+    means = _means(dataset.train_images, [description.groups[group].rows for group in chosen])
     tiles = [enlarged(np.round(mean).astype(np.uint8), MEAN_TILE) for mean in means]
     high, wide = tiles[0].shape[:2]
     rows = -(-len(chosen) // MEAN_COLUMNS)
@@ -121,7 +121,7 @@ def class_means_figure(description: Description) -> Figure:
     step = high + 34 + 16 * max(map(len, texts))
     ground = _white(rows * step, columns * MEAN_CELL)
     figure, drawn = page(ground.shape[1], ground.shape[0])
-    title = f"{plain(dataset.title)}: mean training image of {of_classes(description, chosen)}"
+    title = f"{plain(dataset.title)}: mean training image of {of_groups(description, chosen)}"
     write(drawn, 0, -30, title, size=TITLE)
     for number, (lines, mean, tile) in enumerate(zip(texts, means, tiles, strict=True)):
         left, top = number % columns * MEAN_CELL, number // columns * step
@@ -136,18 +136,25 @@ def class_means_figure(description: Description) -> Figure:
     return figure
 
 
-def largest_classes(description: Description, most: int) -> list[int]:
-    """Return the labels of the largest classes that have training samples, by label."""
-    present = [counted for counted in description.classes if counted.train]
-    chosen = sorted(present, key=lambda counted: -counted.train)[:most]
-    return sorted(counted.label for counted in chosen)
+def largest_groups(description: Description, most: int) -> list[int]:
+    """Return the numbers of the largest groups that have training samples, in order."""
+    sizes = [len(group.rows) for group in description.groups]
+    present = [number for number, size in enumerate(sizes) if size]
+    return sorted(sorted(present, key=lambda number: -sizes[number])[:most])
 
 
-def of_classes(description: Description, chosen: Sequence[int]) -> str:
-    """Say which classes are drawn."""
-    if len(chosen) == len(description.classes):
-        return "each class"
-    return f"the {len(chosen)} largest of {len(description.classes):,} classes"
+def of_groups(description: Description, chosen: Sequence[int]) -> str:
+    """Say which groups are drawn."""
+    noun = description.noun
+    if len(chosen) == len(description.groups):
+        return f"each {noun}"
+    nouns = "classes" if noun == "class" else f"{noun}s"
+    return f"the {len(chosen)} largest of {len(description.groups):,} {nouns}"
+
+
+def group_names(description: Description) -> list[str]:
+    """Return the names of groups for pictures."""
+    return class_names([group.name for group in description.groups])
 
 
 def shrunk(images: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
@@ -171,25 +178,25 @@ def shrunk(images: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
     return means
 
 
-def _spread(labels: NDArray[np.int64], label: int) -> NDArray[np.int64]:
-    """Return indices of at most `SAMPLES` samples of a class, spread over all of them."""
-    indices = np.flatnonzero(labels == label)
+def _spread(description: Description, group: int) -> NDArray[np.int64]:
+    """Return indices of at most `SAMPLES` samples of a group, spread over all of them."""
+    indices = description.groups[group].rows
     places = np.linspace(0, len(indices) - 1, min(SAMPLES, len(indices))).round().astype(np.int64)
     return indices[places]
 
 
-def _class_means(
-    images: NDArray[np.uint8], labels: NDArray[np.int64], chosen: Sequence[int]
+def _means(
+    images: NDArray[np.uint8], members: Sequence[NDArray[np.int64]]
 ) -> list[NDArray[np.float64]]:
-    """Return mean images of the chosen classes, shrunk to the size of a tile where larger."""
+    """Return mean images of groups of samples, shrunk to the size of a tile where larger."""
     shape = shrunk(images[:1], MEAN_TILE).shape[1:]
-    sums = np.zeros((len(chosen), *shape))
+    sums = np.zeros((len(members), *shape))
     for where, piece in pieces(images):
         small = shrunk(piece, MEAN_TILE)
-        for row, label in enumerate(chosen):
-            sums[row] += small[labels[where] == label].sum(axis=0, dtype=np.float64)
-    counts = np.bincount(labels)[chosen]
-    return [total / count for total, count in zip(sums, counts, strict=True)]
+        for row, rows in enumerate(members):
+            first, last = np.searchsorted(rows, (where.start, where.stop))
+            sums[row] += small[rows[first:last] - where.start].sum(axis=0, dtype=np.float64)
+    return [total / len(rows) for total, rows in zip(sums, members, strict=True)]
 
 
 def correlation(rows: Rows) -> Correlation:
@@ -238,11 +245,13 @@ def _correlation_with_gaps(rows: Rows) -> Correlation:
 
 def has_correlation(description: Description) -> bool:
     """Return whether a table has columns of which a correlation can be drawn."""
-    return bool(_measured(columns_of(description.dataset)))
+    return bool(description.numbers or _measured(columns_of(description.dataset)))
 
 
 def columns_figure(description: Description) -> Figure:
     """Draw the correlation of a table's columns, or of the features of sequences.
+
+    Numbers to predict stand behind a table's columns.
 
     Of very many the first `MOST_COLUMNS` are drawn.
 
@@ -256,6 +265,10 @@ def columns_figure(description: Description) -> Figure:
         columns = tuple(Column(f"feature {number}") for number in range(1, rows.shape[-1] + 1))
     else:
         columns = columns_of(dataset)
+        if description.numbers:
+            rows = np.concatenate([rows, np.asarray(dataset.train_labels)], axis=1)
+            columns = (*columns, *(Column(f"{name} (target)") for name in dataset.classes))
+            of = "columns and the target"
     measured = _measured(columns)
     shown = measured[:MOST_COLUMNS]
     matrix = correlation(lambda: (piece[:, shown] for _, piece in pieces(rows)))

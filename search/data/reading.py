@@ -144,7 +144,8 @@ class Reading:
     @property
     def of_rows(self) -> "Reading":
         """What reading rows for a model needs, whose columns are known."""
-        return Reading(target=self.target, task=self.task, header=self.header, decimal=self.decimal)
+        target = self.target if isinstance(self.target, str) else ",".join(self.target or ())
+        return Reading(target=target or None, header=self.header, decimal=self.decimal)
 
     @property
     def key(self) -> str:

@@ -99,22 +99,20 @@ def task_of_numbers(found: Spread, what: str) -> tuple[str, str]:
     Raises:
         DataError: they may be classes or numbers to predict.
     """
-    shown = f"{found.different:,} different whole numbers in {found.samples:,} samples"
+    shown = f"{what}: {found.different:,} different whole numbers in {found.samples:,} samples"
     if not found.is_whole:
-        return REGRESSION, _told(f"{what} has fractions", REGRESSION, CLASSIFICATION)
+        return REGRESSION, _told(f"{what}: numbers with fractions", REGRESSION)
     if found.different <= FEW:
         return CLASSIFICATION, ""
     if found.are_floats:
-        return REGRESSION, _told(
-            f"{what} has {shown}, written as decimals", REGRESSION, CLASSIFICATION
-        )
+        return REGRESSION, _told(f"{shown}, written as decimals", REGRESSION)
     if found.is_counted:
         return CLASSIFICATION, ""
     if found.different > found.samples / 2:
-        return REGRESSION, _told(f"{what} has {shown}", REGRESSION, CLASSIFICATION)
+        return REGRESSION, _told(shown, REGRESSION)
     raise DataError(
-        f"{what} has {shown}, which may be numbers to predict or names of classes. Say which:"
-        " `--task regression` or `--task classification`."
+        f"{shown} may be numbers to predict or names of classes. Say which: `--task regression` or"
+        " `--task classification`."
     )
 
 
@@ -130,27 +128,22 @@ def task_of_several(what: str, count: int, *, are_bits: bool, is_one_hot: bool) 
     if are_bits and is_one_hot:
         return CLASSIFICATION, ""
     if are_bits:
-        why = f"{what} has {count:,} zeros or ones for each sample, any number of them ones"
-        return MULTI_LABEL, _told(why, MULTI_LABEL, REGRESSION)
+        why = f"{what}: {count:,} zeros or ones for each sample, any number of them ones"
+        return MULTI_LABEL, _told(why, MULTI_LABEL)
     return (
         REGRESSION,
-        f"{what} has {count:,} numbers for each sample: all are predicted (regression).",
+        f"{what}: {count:,} numbers for each sample, so all are predicted (regression).",
     )
 
 
-_SAYS = {
-    CLASSIFICATION: "reads classes",
-    MULTI_LABEL: "reads labels",
-    REGRESSION: "predicts numbers",
-}
-_MEANS = {
-    MULTI_LABEL: "each is a label that a sample has or not",
-    REGRESSION: "a number is predicted (regression)",
+_TOLD = {
+    MULTI_LABEL: "each is a label that a sample has or not; `--task regression` predicts numbers",
+    REGRESSION: "a number is predicted (regression); `--task classification` reads classes",
 }
 
 
-def _told(why: str, task: str, other: str) -> str:
-    return f"{why}, so {_MEANS[task]}; `--task {other}` {_SAYS[other]}."
+def _told(why: str, task: str) -> str:
+    return f"{why}, so {_TOLD[task]}."
 
 
 def no_numbers(what: str, value: str) -> DataError:

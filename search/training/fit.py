@@ -284,13 +284,12 @@ def _averaged(model: keras.Model) -> Iterator[None]:
 def _split(training: Part, params: Params, task: Task, seed: int) -> tuple[Part, Part | None]:
     if not params.get("early_stopping", False) and params.get("schedule") != "plateau":
         return training, None
-    rows = training.indices
+    rows, targets = training.indices, training.own_labels
     size = max(1, round(len(rows) * INNER_FRACTION))
     groups, time = (
         None if beside is None else beside[rows] for beside in (training.groups, training.time)
     )
-    labels = training.own_labels
-    rest, inner = inner_part(labels, size, seed, task=task, groups=groups, time=time)
+    rest, inner = inner_part(targets, size, seed, task=task, groups=groups, time=time)
     return replace(training, rows=rows[rest]), replace(training, rows=rows[inner])
 
 

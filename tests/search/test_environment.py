@@ -30,6 +30,7 @@ EVERYTHING = {
     "drop_duplicates": True,
     "precision": "mixed_bfloat16",
     "pixels": "raw",
+    "task": "classification",
     "target": "illness",
     "ignore": ("visit", "room"),
     "types": {"age": "number", "zip": "category"},

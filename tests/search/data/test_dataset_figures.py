@@ -12,8 +12,10 @@ from search.data import Dataset
 from search.data import arrays as description_pieces
 from search.data.description import describe
 from search.data.figures import figures, telling_words, write_pictures
-from search.data.figures_arrays import correlation, enlarged, largest_classes, shrunk
+from search.data.figures_arrays import correlation, enlarged, largest_groups, shrunk
+from search.data.formats.memory import Given
 from search.data.reading import Column
+from search.data.sources import bring
 from search.errors import SettingsError
 from tests.figures import overlapping
 from tests.search.data.tiny import tiny
@@ -175,8 +177,8 @@ def test_classes_without_samples_are_left_out_of_pictures_of_samples(
     images = np.full((4, 2, 2, 3), (0, 0, 99), np.uint8)
     made = tiny(tmp_path, "image", (images, labels), (images, labels), classes=["a", "b", "c"])
     assert count(draw(made)["samples.png"], (0, 0, 99)) == 4 * 64 * 64
-    assert largest_classes(describe(made), 9) == [0, 2]
-    assert largest_classes(describe(made), 1) == [2]
+    assert largest_groups(describe(made), 9) == [0, 2]
+    assert largest_groups(describe(made), 1) == [2]
 
 
 def test_correlation_is_numpys(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -343,3 +345,34 @@ def test_a_picture_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out" / "classes.png").mkdir(parents=True)
     with pytest.raises(SettingsError, match=r"`--out`.*directory"):
         write_pictures(describe(dataset_of(tmp_path, "table")), tmp_path / "out")
+
+
+OF_TASKS = {
+    "image": ["samples.png", "class_means.png", "correlation.png"],
+    "text": ["lengths.png", "words.png"],
+    "table": ["correlation.png"],
+}
+
+
+@pytest.mark.parametrize("kind", list(OF_TASKS))
+@pytest.mark.parametrize("task", ["regression", "multi-label"])
+def test_numbers_and_labels_are_drawn_for_every_kind(
+    tmp_path: Path, draw: Draw, kind: str, task: str
+) -> None:
+    some = samples(kind, np.arange(40))
+    targets = RANDOM.normal(size=(40, 2))
+    first = ["targets.png"]
+    if task == "multi-label":
+        targets, first = (targets > 0).astype(int), ["classes.png", "labels_per_sample.png"]
+    drawn = draw(bring(Given.of((some, targets)), home=tmp_path))
+    assert list(drawn) == first + OF_TASKS[kind]
+    for name, picture in drawn.items():
+        assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 2, name
+
+
+def test_words_of_figures_of_numbers_and_labels_do_not_overlap(tmp_path: Path) -> None:
+    texts = samples("text", np.arange(40))
+    for targets in (RANDOM.normal(size=(40, 3)) * 1e5, RANDOM.integers(0, 2, (40, 6))):
+        dataset = bring(Given.of((texts, targets)), home=tmp_path)
+        for name, figure in figures(describe(dataset)):
+            assert not overlapping(figure), name

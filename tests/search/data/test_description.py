@@ -13,7 +13,9 @@ from search.data.description import (
     TextStatistics,
     describe,
 )
+from search.data.formats.memory import Given
 from search.data.reading import Column
+from search.data.sources import bring
 from tests.search.data.tiny import tiny
 
 RANDOM = np.random.default_rng(0)
@@ -221,3 +223,49 @@ def test_what_remains_is_what_is_not_droppable(tmp_path: Path) -> None:
     rows = np.array([[1], [1], [2], [3]], np.float32)
     found = describe(tiny(tmp_path, "table", (rows, [0, 0, 1, 1]), (rows[3:], [1])))
     assert found.remaining == 2
+
+
+def brought(root: Path, targets: np.ndarray, samples: object = None) -> Description:
+    rows = RANDOM.normal(size=(len(targets), 2)) if samples is None else samples
+    return describe(bring(Given.of((rows, targets), test=False), home=root))
+
+
+def test_numbers_are_described_by_quantiles_and_a_histogram(tmp_path: Path) -> None:
+    numbers = np.column_stack([np.arange(101) + 0.5, RANDOM.normal(size=101)])
+    found = brought(tmp_path, numbers)
+    first, second = found.numbers
+    assert (found.classes, found.balance, found.imbalance) == ((), "", None)
+    assert (first.name, first.mean, first.different) == ("y1", 50.5, 101)
+    assert first.quantiles == {0: 0.5, 5: 5.5, 25: 25.5, 50: 50.5, 75: 75.5, 95: 95.5, 100: 100.5}
+    assert second.std == pytest.approx(numbers[:, 1].std())
+    assert (len(first.counts), sum(first.counts)) == (40, 101)
+    document = json.loads(json.dumps(found.to_json()))
+    assert document["task"] == "regression"
+    assert document["numbers"][0]["quantiles"]["50"] == 50.5
+
+
+def test_labels_are_counted_by_label_and_by_sample(tmp_path: Path) -> None:
+    bits = np.array([[1, 1, 0], [0, 0, 0], [1, 0, 0], [1, 1, 1]])
+    found = brought(tmp_path, bits)
+    assert [counted.train for counted in found.classes] == [3, 2, 1]
+    assert [counted.train_share for counted in found.classes] == [0.75, 0.5, 0.25]
+    assert found.labels_per_sample == (1, 1, 1, 1)
+    assert found.balance.startswith("unbalanced: largest to smallest 3.0 : 1 (y1 to y3)")
+
+
+def test_samples_are_shown_together_by_class_label_or_range(tmp_path: Path) -> None:
+    numbers = brought(tmp_path, np.array([9.5, 1, 8, 2, 7, 3, 6, 4, 5, 0.5]))
+    assert [group.name for group in numbers.groups][:2] == ["y 0.5 to 1", "y 2 to 3"]
+    assert numbers.groups[0].rows.tolist() == [1, 9]
+    labels = brought(tmp_path, np.array([[1, 1], [0, 0], [0, 1]]))
+    assert [group.rows.tolist() for group in labels.groups] == [[0], [0, 2]]
+    classes = brought(tmp_path, np.array([2, 0, 2, 1]))
+    assert [group.rows.tolist() for group in classes.groups] == [[1], [3], [0, 2]]
+
+
+def test_the_brightest_range_of_images_is_named(tmp_path: Path) -> None:
+    images = (np.arange(20)[:, None, None] * 10 + np.zeros((1, 4, 4))).astype(np.uint8)
+    found = brought(tmp_path, np.arange(20) + 0.5, images).statistics
+    assert isinstance(found, ImageStatistics)
+    assert (found.brightest, found.brightest_mean) == ("y 16.5 to 19.5", 175)
+    assert (found.darkest, found.darkest_mean) == ("y 0.5 to 3.5", 15)

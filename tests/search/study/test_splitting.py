@@ -1,6 +1,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import numpy as np
@@ -371,3 +372,76 @@ def test_copies_of_validated_samples_leave_the_training_parts_of_a_splitter(
     study, told = opened(tmp_path, dataset, splitter=KFold(3, shuffle=True, random_state=0))
     assert torn(study.folds, np.arange(ROWS) // 2) == 0
     assert any(text.startswith("Training parts leave out up to") for text in told)
+
+
+PRICES = np.random.RandomState(5).lognormal(size=ROWS).round(4)
+PATIENTS = np.arange(ROWS) // 4
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"groups": "patient"},
+        {"time": "day"},
+        {"fold_column": "part"},
+        {"groups": "patient", "split": "group"},
+        {"split": "kfold"},
+        {"split": "repeated:2"},
+        {"limit_samples": 30, "confirm": 1},
+        {"drop_duplicates": True, "confirm": 1},
+        {"splitter": KFold(3)},
+    ],
+)
+@pytest.mark.parametrize("target", ["price", "price,twice", "red,round,big"])
+def test_numbers_and_labels_are_cut_by_every_split(
+    tmp_path: Path, target: str, asked: dict[str, Any]
+) -> None:
+    bits = np.random.RandomState(3).randint(0, 2, (ROWS, 3))
+    options = ("groups", "time", "fold_column")
+    extras = {"patient": PATIENTS, "day": np.arange(ROWS) // 2, "part": np.arange(ROWS) % 2 + 1}
+    given = {asked[name]: extras[asked[name]] for name in options if name in asked}
+    columns = {"price": PRICES, "twice": 2 * PRICES}
+    columns |= {name: bits[:, at] for at, name in enumerate(("red", "round", "big"))}
+    dataset = table(tmp_path, **{name: columns[name] for name in target.split(",")}, **given)
+    study, _ = opened(tmp_path, dataset, target=target, ignore="label", **asked)
+    assert study.dataset.classes == tuple(target.split(","))
+    assert study.start.task == ("multi-label" if target == "red,round,big" else "regression")
+    for train, validation in zip(study.folds.train, study.folds.validation, strict=True):
+        assert len(train) >= 2
+        assert len(validation)
+        assert not np.intersect1d(train, validation).size
+    if "groups" in asked:
+        assert torn(study.folds, PATIENTS) == 0
+    if "confirm" in asked:
+        assert len(study.confirmation_folds()) == 2 * len(study.folds)
+    begin(study)
+    again, _ = opened(tmp_path, None, study=study.start.study)  # type: ignore[arg-type]
+    assert again.folds.digest == study.folds.digest
+
+
+def test_a_study_from_before_there_were_tasks_reads_classes(tmp_path: Path) -> None:
+    grades = np.arange(ROWS) % 3 / 2
+    dataset = table(tmp_path, label=grades)
+    old, _ = opened(tmp_path, dataset, task="classification", study="old")
+    assert old.dataset.classes == ("0", "0.5", "1")
+    settings = {name: value for name, value in old.start.settings.items() if name != "task"}
+    begin(old, settings=settings)
+    rmtree(tmp_path / "home" / "datasets")
+    again, _ = opened(tmp_path, dataset, study="old")
+    assert (again.is_new, again.dataset.digest) == (False, old.dataset.digest)
+    new, told = opened(tmp_path, dataset, study="new")
+    assert new.start.task == "regression"
+    assert len([text for text in told if "`--task classification`" in text]) == 1
+
+
+def test_equal_rows_with_different_numbers_are_not_left_out(tmp_path: Path) -> None:
+    rows = np.arange(ROWS) // 3
+    columns: dict[str, Any] = {"a": rows, "b": rows % 7, "price": PRICES}
+    columns["price"] = np.where(np.arange(ROWS) % 3 == 2, np.roll(PRICES, 1), PRICES)
+    dataset = table(tmp_path, **columns).partition(",")[0]  # without the test part
+    study, told = opened(tmp_path, dataset, target="price", ignore="label", drop_duplicates=True)
+    copied = [text for text in told if "leaves out" in text and "drop-duplicates" in text]
+    count = len(study.dataset.train_labels)
+    assert f"{count // 3:,} of {count:,}" in copied[0]
+    assert torn(study.folds, np.asarray(study.dataset.train_samples)[:, 0]) == 0
