@@ -27,8 +27,8 @@ from search.training.targets.losses import (
     declares_logits,
     has_own_step,
     ignores,
-    is_multiple,
     loss_of,
+    multiple,
 )
 from spaces import cause_of
 
@@ -307,7 +307,7 @@ def _is_multiple(
         outputs = random.normal(0, 2, (ROWS, units)).astype(np.float32)
         return loss(_encoded(form, labels, classes), given(outputs)), known(labels, outputs)
 
-    return is_multiple(pair)
+    return multiple(pair) is not None
 
 
 def _ignores_shifts(loss: Loss, form: str, units: int) -> bool:

@@ -18,8 +18,8 @@ from search.training.targets.losses import (
     declares_logits,
     has_own_step,
     ignores,
-    is_multiple,
     loss_of,
+    multiple,
 )
 from spaces import cause_of
 
@@ -168,4 +168,4 @@ def _is_of_sigmoids(loss: Loss, units: int) -> bool:
         known = np.logaddexp(0, outputs.astype(np.float64)) - labels * outputs
         return loss(labels, outputs), float(known.sum())
 
-    return is_multiple(pair)
+    return multiple(pair) is not None

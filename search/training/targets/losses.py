@@ -129,8 +129,8 @@ def has_own_step(model: keras.Model) -> bool:
     return type(model).train_step is not keras.Model.train_step
 
 
-def is_multiple(pairs: Callable[[np.random.Generator], tuple[float, float]]) -> bool:
-    """Say whether of random pairs of numbers the first is always so many times the second.
+def multiple(pairs: Callable[[np.random.Generator], tuple[float, float]]) -> float | None:
+    """Return how many times the second of random pairs of numbers the first is; None if it varies.
 
     Args:
         pairs: makes a pair; where it raises, the loss refuses what it is tried on.
@@ -140,9 +140,12 @@ def is_multiple(pairs: Callable[[np.random.Generator], tuple[float, float]]) -> 
         try:
             value, known = pairs(random)
         except Exception:  # noqa: BLE001 # it may refuse in any way
-            return False
+            return None
+        if not known:
+            return None
         factors.append(value / known)
-    return bool(factors[0] > 0 and np.allclose(factors, factors[0], rtol=_CLOSE))
+    is_fixed = factors[0] > 0 and np.allclose(factors, factors[0], rtol=_CLOSE)
+    return factors[0] if is_fixed else None
 
 
 def ignores(loss: Loss, labels: Array, outputs: Array, changed: tuple[Array, Array]) -> bool:

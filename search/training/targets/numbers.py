@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import keras
@@ -18,13 +19,14 @@ from search.training.targets.losses import (
     has_own_step,
     ignores,
     is_keras_own,
-    is_multiple,
     loss_of,
+    multiple,
 )
 from spaces import cause_of
 
 _SHIFTS = (-5.0, 2.0, 7.0)  # that must not matter to a loss
-_FACTOR = 2.0  # of targets and outputs, by a power of which a loss may grow
+_FACTORS = (2.0, 1e3, 1e6)  # of targets and outputs, by a power of which a loss may grow
+_POWER = 1e-3  # to which that power is known
 _AWAY = (0.3, 20.0, 1000.0)  # from the targets; a loss may not mind small errors
 _COARSE = 1e-3  # of their spread, to which float32 keeps numbers that are not standardised
 _OFF = "`--target-scaling off` trains on the numbers as they are"
@@ -204,12 +206,18 @@ def _ignores_shifts(loss: Loss, shape: tuple[int, ...]) -> bool:
 def _has_no_unit(loss: Loss, shape: tuple[int, ...]) -> bool:
     """Say whether a loss only grows by a power of the unit of targets and outputs."""
 
-    def pair(random: np.random.Generator) -> tuple[float, float]:
+    def pair(random: np.random.Generator, factor: float) -> tuple[float, float]:
         numbers, outputs = _drawn(random, shape), _drawn(random, shape)
-        factor = np.float32(_FACTOR)
-        return loss(numbers * factor, outputs * factor), loss(numbers, outputs)
+        grown = numbers * np.float32(factor), outputs * np.float32(factor)
+        return loss(*grown), loss(numbers, outputs)
 
-    return is_multiple(pair)
+    found = [multiple(partial(pair, factor=factor)) for factor in _FACTORS]
+    powers = [
+        np.log(times) / np.log(factor)
+        for times, factor in zip(found, _FACTORS, strict=True)
+        if times is not None
+    ]
+    return len(powers) == len(_FACTORS) and bool(np.allclose(powers, powers[0], atol=_POWER))
 
 
 def _drawn(random: np.random.Generator, shape: tuple[int, ...], most: float = 3.0) -> Array:
