@@ -8,6 +8,7 @@ import pytest
 
 from spaces import DataSpec, SpaceError, get_space, narrow
 from spaces.declaring.__main__ import declare
+from spaces.keras_tuner.hypermodel import check_model
 
 DATA = DataSpec((8, 8, 1), 3)
 SOURCE = '''
@@ -109,3 +110,40 @@ def test_the_models_in_the_guide_can_be_declared(tmp_path):
     found = declare(f"{tmp_path}/my_hypermodel.py:Blocks", data)
     assert {p.name: p.when for p, _ in found.parameters}["units"] == ("head", "dense")
     assert found.notices == ()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["regression", "multi-label"])
+def test_a_hypermodel_is_given_the_outputs_of_its_task(tmp_path, task):
+    (tmp_path / "net.py").write_text(SOURCE)
+    data = DataSpec((8, 8, 1), 0, "image", 0, task, outputs=2, activation="linear")
+    space = get_space(f"{tmp_path}/net.py:Mine", data, cache=tmp_path)
+    assert space.build(space.complete({}), data).output_shape == (None, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("shape", "data", "told"),
+    [
+        ((None, 1), DataSpec((4,), 10, "table"), "give `--task regression`"),
+        ((None, 3), DataSpec((4,), 10, "table"), "they have 3 for 10 classes: build them for that"),
+        ((None, 10), DataSpec((4,), 0, "table", 0, "regression", 1), "one output for each number"),
+        ((None, 10), DataSpec((4,), 0, "table", 0, "regression", 1), "`--task classification`"),
+        ((None, 3), DataSpec((4,), 0, "table", 0, "multi-label", 2), "one output for each label"),
+    ],
+)
+def test_models_with_other_outputs_than_their_task_needs_are_refused(shape, data, told):
+    from keras import Sequential, layers
+
+    model = Sequential([layers.Input((4,)), layers.Dense(shape[1])])
+    with pytest.raises(SpaceError, match=re.escape(told)):
+        check_model(model, "net.py:build", data)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ends", [(), ("flat",)])
+def test_one_number_may_be_an_axis_or_not(ends):
+    from keras import Sequential, layers
+
+    parts = [layers.Input((4,)), layers.Dense(1), *[layers.Reshape(()) for _ in ends]]
+    check_model(Sequential(parts), "x", DataSpec((4,), 0, "table", 0, "regression", 1))

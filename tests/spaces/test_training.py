@@ -2,7 +2,15 @@
 
 import pytest
 
-from spaces import Boolean, Choice, Float, Int, SpaceError, without_augmentation
+from spaces import (
+    Boolean,
+    Choice,
+    Float,
+    Int,
+    SpaceError,
+    without_augmentation,
+    without_classes,
+)
 from spaces.declaring.training import with_training
 from tests.fakes import toy_space
 
@@ -61,3 +69,11 @@ def test_a_table_keeps_its_own_parameter_of_an_augmentations_name():
 def test_a_shared_choice_whose_parent_never_has_its_value_is_simply_idle():
     made = with_training(toy_space(Choice("optimizer", ("nadam", "adam"))))
     assert "momentum" not in made.complete({})
+
+
+def test_without_classes_only_what_is_of_classes_is_gone():
+    complete = with_training(toy_space())
+    made = without_classes(complete)
+    assert set(complete.names()) - set(made.names()) == {"label_smoothing", "class_weights"}
+    own = without_classes(with_training(toy_space(Float("label_smoothing", 0.0, 0.2))))
+    assert "label_smoothing" in own.names()

@@ -142,3 +142,25 @@ def test_a_space_of_this_project_counts_as_what_it_was_before_its_imports_moved(
     assert code_changes(old, now) == []
     edited = {"files": {file: {"sha256": "1", "syntax": "1", "body": "1"}}}
     assert code_changes(old, edited) == code_changes(edited, now) == [f"{file} was changed"]
+
+
+# Contents of spaces in the last two versions whose files differ (SHA-256, its beginning).
+BEFORE = {
+    "lenet": ("e5df231a46c7857d", "657ed0a75853292b"),
+    "cnn": ("05f27f413d0803fe", "95d26d717ca39429"),
+    "mlp": ("e804caf0bf551165", "60cae53339b082f5"),
+    "bilstm": ("ab090a5fd7c45c4a", "5eb0726deaf340f9"),
+    "convnet": ("5770652929cf01ec", "9e26cc4827b48309"),
+    "transfer": ("80f7e15c4e18b1ee", "71faa11178ce336e"),
+}
+
+
+@pytest.mark.parametrize("space", BEFORE)
+def test_studies_of_earlier_versions_of_these_spaces_go_on(space):
+    now = fingerprint(f"spaces.{space}:SPACE")
+    [name] = now["files"]
+    for digest in BEFORE[space]:
+        before = {"files": {name: {"sha256": digest, "syntax": ""}}}
+        assert code_changes(before, now) == []
+    other = {"files": {name: {"sha256": "0" * 64, "syntax": ""}}}
+    assert code_changes(other, now) == [f"{name} was changed"]
