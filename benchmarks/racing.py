@@ -8,8 +8,10 @@ with the product's pruners; only the executor is another one: it reads the curve
 `recording.py` wrote instead of training. Counted are epochs trained, as a share of what the full
 evaluation of all folds trains, and the recorded time of these epochs. A choice is judged by the
 independent 5-fold score of the chosen setting, of models trained anew on other folds and scored on
-samples that took no part; `regret` is how much the best proposal's is better, in points. A second
-table has what racing tells the sampler in the end: the rank of the chosen trial among the told.
+samples that took no part; `regret` is how much the best proposal's is better, in points, or of
+other metrics than accuracy in units of the folds' spread: the mean over settings of the standard
+deviation of a setting's folds. A second table has what racing tells the sampler in the end: the
+rank of the chosen trial among the told.
 
 Strategies that are not the product's own, after Bergman, Purucker and Hutter, "Don't waste your
 time: early stopping cross-validation", 2024: *aggressive* stops a trial whose mean over the folds
@@ -25,6 +27,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +41,13 @@ from search.study.feedback import Feedback
 from search.study.loop import Study
 from search.study.pruners import NoPruner, Pruner, make_pruner
 from search.study.pruners.base import Scoreboard
+from search.tasks.metrics import direction_of
 from tracking.event_log import EventLog
 from tracking.history import History, TrialHistory
-from tracking.objectives import OBJECTIVES
+from tracking.objectives import OBJECTIVES, Objective
 from tracking.records import (
+    CLASSIFICATION,
+    REGRESSION,
     EpochEnded,
     FoldEnded,
     FoldStarted,
@@ -49,7 +55,6 @@ from tracking.records import (
 )
 
 START, END = "<!-- racing: begin -->", "<!-- racing: end -->"
-ACCURACY = OBJECTIVES["cv_accuracy"]
 RACING = "**racing**"
 
 
@@ -58,14 +63,16 @@ class Curves:
     """Recorded trainings of many settings.
 
     Attributes:
-        accuracy: validation accuracy of each setting, (folds, epochs).
+        objective: the metric that was recorded.
+        values: that metric of each setting's validation parts, (folds, epochs).
         loss: validation loss, likewise.
         seconds: of each epoch, likewise.
-        independent: mean accuracy of a setting's models on samples that took no part, (settings,):
+        independent: mean metric of a setting's models on samples that took no part, (settings,):
             of models trained anew where there are any, else of the folds' own.
     """
 
-    accuracy: list[Any]
+    objective: Objective
+    values: list[Any]
     loss: list[Any]
     seconds: list[Any]
     independent: Any
@@ -73,37 +80,53 @@ class Curves:
     @property
     def folds(self) -> int:
         """How many folds each setting was trained on."""
-        return len(self.accuracy[0])
+        return len(self.values[0])
 
     def epochs(self, number: int) -> int:
         """Return how many epochs a setting has."""
-        return int(self.accuracy[number].shape[1])
+        return int(self.values[number].shape[1])
+
+    @property
+    def unit(self) -> float:
+        """What regret is told in: a point of accuracy, else the spread of a setting's folds."""
+        if self.objective == OBJECTIVES["cv_accuracy"]:
+            return 0.01
+        return float(np.mean([each[:, -1].std(ddof=1) for each in self.values]))
 
     @classmethod
     def load(cls, path: Path) -> "Curves":
         """Read one setting a line."""
         lines = [json.loads(text) for text in path.read_text().splitlines()]
         lines.sort(key=lambda line: line.get("number", 0))
-        accuracy = [np.array(line["val_accuracy"]) for line in lines]
+        names = [n for n in lines[0] if n.startswith("val_") and n != "val_loss"]
+        name = names[0].removeprefix("val_")
+        values = [np.array(line[f"val_{name}"]) for line in lines]
         spent = [np.asarray(line["seconds"]) for line in lines]  # of some only the total is known
         return cls(
-            accuracy=accuracy,
+            objective=_objective(name),
+            values=values,
             loss=[np.array(line["val_loss"]) for line in lines],
             seconds=[
                 each if each.ndim else np.full(known.shape, each / known.size)
-                for each, known in zip(spent, accuracy, strict=True)
+                for each, known in zip(spent, values, strict=True)
             ],
             independent=np.array(
-                [line.get("further_test_accuracy", line["test_accuracy"]) for line in lines]
+                [line.get(f"further_test_{name}", line[f"test_{name}"]) for line in lines]
             ).mean(axis=1),
         )
+
+
+def _objective(metric: str) -> Objective:
+    if metric == "accuracy":
+        return OBJECTIVES["cv_accuracy"]
+    return Objective(f"cv_{metric}", bool(direction_of(metric)), "", metric, f"val_{metric}")
 
 
 class BergmanPruner(Pruner):
     """Bergman et al.'s rules; `forgiving` compares with the incumbent's worst fold."""
 
-    def __init__(self, *, forgiving: bool) -> None:
-        super().__init__(ACCURACY)
+    def __init__(self, objective: Objective, *, forgiving: bool) -> None:
+        super().__init__(objective)
         self._forgiving = forgiving
 
     def reason_to_stop(self, trial: TrialHistory, history: History) -> str:
@@ -112,9 +135,9 @@ class BergmanPruner(Pruner):
         mine = trial.finished_folds()
         if best is None or isinstance(trial.last_report(), EpochEnded):  # a fold is in training
             return ""
-        theirs = [fold.accuracy for fold in best.finished_folds().values()]
+        theirs = list(self._scoreboard.folds(best).values())
         limit = min(theirs) if self._forgiving else statistics.fmean(theirs)
-        mean = statistics.fmean(fold.accuracy for fold in mine.values())
+        mean = self._scoreboard.mean(trial, mine)
         return "" if mean >= limit else "worse than the incumbent"
 
 
@@ -140,14 +163,15 @@ class Recorded(Executor):
         """Tell the oldest task's curves."""
         task = self._tasks.popleft()
         number, (trial, fold) = int(task.params["number"]), task.key
-        accuracy = self._curves.accuracy[number][fold - 1]
+        objective = self._curves.objective
+        values = self._curves.values[number][fold - 1]
         loss = self._curves.loss[number][fold - 1]
         on_record(FoldStarted(at=0.0, trial=trial, fold=fold))
-        for epoch in range(1, len(accuracy) + 1):
+        for epoch in range(1, len(values) + 1):
             self.epochs += 1
             self.seconds += float(self._curves.seconds[number][fold - 1, epoch - 1])
             metrics = {
-                "val_accuracy": float(accuracy[epoch - 1]),
+                objective.epoch: float(values[epoch - 1]),
                 "val_loss": float(loss[epoch - 1]),
             }
             shown = EpochEnded(at=0.0, trial=trial, fold=fold, epoch=epoch, metrics=metrics)
@@ -158,12 +182,11 @@ class Recorded(Executor):
                 at=0.0,
                 trial=trial,
                 fold=fold,
-                accuracy=float(accuracy[-1]),
+                metrics={objective.fold: float(values[-1])},
                 loss=float(loss[-1]),
-                macro_f1=float(accuracy[-1]),
                 seconds=0.0,
                 predictions="",
-                epochs=len(accuracy),
+                epochs=len(values),
             )
         )
         return task.key
@@ -182,19 +205,19 @@ class Strategy:
     """
 
     name: str
-    pruner: Callable[[], Pruner]
+    pruner: Callable[[Objective], Pruner]
     folds: int | None = None
 
 
 STRATEGIES = (
-    Strategy("full 5-fold", lambda: NoPruner(ACCURACY)),
-    Strategy("single split", lambda: NoPruner(ACCURACY), folds=1),
-    Strategy(RACING, lambda: make_pruner("racing", ACCURACY)),
-    Strategy("median", lambda: make_pruner("median", ACCURACY)),
-    Strategy("wilcoxon", lambda: make_pruner("wilcoxon", ACCURACY)),
-    Strategy("hyperband", lambda: make_pruner("hyperband", ACCURACY)),
-    Strategy("Bergman, aggressive", lambda: BergmanPruner(forgiving=False)),
-    Strategy("Bergman, forgiving", lambda: BergmanPruner(forgiving=True)),
+    Strategy("full 5-fold", NoPruner),
+    Strategy("single split", NoPruner, folds=1),
+    Strategy(RACING, partial(make_pruner, "racing")),
+    Strategy("median", partial(make_pruner, "median")),
+    Strategy("wilcoxon", partial(make_pruner, "wilcoxon")),
+    Strategy("hyperband", partial(make_pruner, "hyperband")),
+    Strategy("Bergman, aggressive", partial(BergmanPruner, forgiving=False)),
+    Strategy("Bergman, forgiving", partial(BergmanPruner, forgiving=True)),
 )
 
 
@@ -206,7 +229,7 @@ class Replay:
         share: epochs trained, of those of the full evaluation.
         seconds: recorded time of these epochs.
         independent: score of the chosen setting, fraction.
-        regret: points that the best proposal scores more.
+        regret: how much better the best proposal scores, in `Curves.unit`.
         rank: of the chosen one among the values told in the end, 1 for the best; 0 without waiting.
         rank_of_means: the same where each is told its mean over the folds it has seen.
     """
@@ -224,9 +247,9 @@ def replay(curves: Curves, strategy: Strategy, order: list[int]) -> Replay:
     """Run one study over the proposals in this order."""
     folds = strategy.folds or curves.folds
     history = History()
-    history.add(_study(folds))
+    history.add(_study(folds, curves.objective))
     executor = Recorded(curves)
-    pruner = strategy.pruner()
+    pruner = strategy.pruner(curves.objective)
     study = Study(
         history=history,
         record=EventLog(history).append,
@@ -240,13 +263,14 @@ def replay(curves: Curves, strategy: Strategy, order: list[int]) -> Replay:
     if best is None:
         raise RuntimeError(f"{strategy.name} chose nothing")
     score = float(curves.independent[int(best.started.parameters["number"])])
+    oriented = curves.objective.oriented
     told, means = _told(history) if pruner.waits else ({}, {})
     return Replay(
         share=executor.epochs / (curves.folds * sum(map(curves.epochs, order))),
         epochs=executor.epochs,
         seconds=executor.seconds,
         independent=score,
-        regret=100 * (float(curves.independent[order].max()) - score),
+        regret=(max(map(oriented, curves.independent[order])) - oriented(score)) / curves.unit,
         rank=_rank(told, best.number),
         rank_of_means=_rank(means, best.number),
     )
@@ -254,7 +278,8 @@ def replay(curves: Curves, strategy: Strategy, order: list[int]) -> Replay:
 
 def _told(history: History) -> tuple[dict[int, float], dict[int, float]]:
     """Return what is told of the trials that saw a fold, and their means over the folds seen."""
-    feedback, scoreboard = Feedback(FixedDriver(()), history, waits=True), Scoreboard(ACCURACY)
+    feedback = Feedback(FixedDriver(()), history, waits=True)
+    scoreboard = Scoreboard(history.objectives[0])
     seen = [trial for trial in history.trials.values() if trial.finished_folds()]
     outcomes = {trial.number: feedback.outcome(trial) for trial in seen}
     told = {number: outcome.values[0] for number, outcome in outcomes.items() if outcome}
@@ -265,7 +290,7 @@ def _rank(values: dict[int, float], number: int) -> int:
     return 1 + sum(value > values[number] for value in values.values()) if values else 0
 
 
-def _study(folds: int) -> StudyStarted:
+def _study(folds: int, objective: Objective) -> StudyStarted:
     return StudyStarted(
         at=0.0,
         id="",
@@ -277,6 +302,8 @@ def _study(folds: int) -> StudyStarted:
         dataset={},
         folds=folds,
         folds_digest="",
+        task=CLASSIFICATION if objective == OBJECTIVES["cv_accuracy"] else REGRESSION,
+        objectives=[objective.to_json()],
     )
 
 
@@ -285,7 +312,7 @@ def replays(curves: Curves, strategy: Strategy, trials: int, orders: int) -> lis
     if not orders:
         return [replay(curves, strategy, list(range(trials)))]
     random = np.random.default_rng(0)
-    count = len(curves.accuracy)
+    count = len(curves.values)
     return [
         replay(curves, strategy, random.permutation(count)[:trials].tolist()) for _ in range(orders)
     ]
@@ -354,10 +381,10 @@ def main() -> None:
         results[strategy.name] = {
             trials: replays(curves, strategy, trials, asked.orders) for trials in asked.trials
         }
-    lengths = sorted({curves.epochs(number) for number in range(len(curves.accuracy))})
+    lengths = sorted({curves.epochs(number) for number in range(len(curves.values))})
     epochs = " to ".join(map(str, sorted({lengths[0], lengths[-1]})))
     made = (
-        f"{asked.curves.name}: {len(curves.accuracy)} settings x {curves.folds} folds x {epochs}"
+        f"{asked.curves.name}: {len(curves.values)} settings x {curves.folds} folds x {epochs}"
         f" epochs, {asked.orders} orders of proposals.\n\n{table(results)}"
         f"\n\n{ranks_table(results[RACING])}"
     )

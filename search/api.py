@@ -30,6 +30,7 @@ from search.tracker import Tracker
 from spaces import Passed, SpaceError, adopt, passed_as, reference_to
 from tracking.history import History, TrialHistory
 from tracking.home import DEFAULT_HOME, Home, StudyFolder
+from tracking.records import CLASSIFICATION
 from tracking.stages import stages
 from tracking.text import Notify
 
@@ -105,14 +106,21 @@ class StudyResult:
     def folds(self) -> "pandas.DataFrame":
         """All finished folds, one a row.
 
-        Columns: `trial`, `fold`, `accuracy`, `loss`, `macro_f1`, `epochs`, `seconds`, and
-        `confirms`, which is true for confirmation folds.
+        Columns: `trial`, `fold`, of classes `accuracy`, `loss` and `macro_f1`, else `loss`, all
+        other metrics by their names, `epochs`, `seconds`, and `confirms`, which is true for
+        confirmation folds.
         """
         import pandas
 
-        columns = ("trial", "fold", "accuracy", "loss", "macro_f1", "epochs", "seconds")
+        is_of_classes = self.history.known_study().task == CLASSIFICATION
+        own = ("accuracy", "loss", "macro_f1") if is_of_classes else ("loss",)
+        found = [fold.ended for _, t in self._by_number() for fold in t.folds.values()]
+        others = (name for ended in found if ended is not None for name in ended.metrics)
+        metrics = tuple(dict.fromkeys((*own, *others)))
+        columns = ("trial", "fold", *metrics, "epochs", "seconds")
         rows = [
-            {name: getattr(ended, name) for name in columns} | {"confirms": confirms}
+            {n: ended.metric(n) if n in metrics else getattr(ended, n) for n in columns}
+            | {"confirms": confirms}
             for _, trial in self._by_number()
             for confirms, found in (
                 (False, trial.finished_folds()),

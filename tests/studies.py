@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from search.tasks import CLASSIFICATION, MULTI_LABEL, REGRESSION, MultiLabel, Regression
+from search.tasks import CLASSIFICATION, MULTI_LABEL, REGRESSION, MultiLabel, Regression, Task
 from search.tasks.classification import ClassPredictions, confusion_matrix, macro_f1
 from search.tasks.metrics import objective_of
 from search.tasks.multi_label import LabelPredictions
@@ -52,6 +52,7 @@ class StudyBuilder:
     names: Sequence[str] = CLASSES
     space, data, kind = "lenet", "digits", "image"
     objectives: tuple[Objective, ...] = ()  # of the first record; none as in earlier journals
+    measured: tuple[Objective, ...] = ()  # likewise
 
     def __init__(
         self,
@@ -86,6 +87,7 @@ class StudyBuilder:
             folds_digest="cd" * 32,
             task=self.task,
             objectives=[each.to_json() for each in self.objectives],
+            metrics=[each.to_json() for each in self.measured],
         )
 
     def add(self, kind: type[Record], **fields: Any) -> Any:
@@ -237,6 +239,10 @@ class StudyBuilder:
         return journal
 
 
+def _scores_of(task: Task) -> tuple[Objective, ...]:
+    return tuple(objective_of(name, task)[0] for name in task.scored)
+
+
 class OtherTaskBuilder(StudyBuilder):
     """Makes a study of another task than classification, in which folds have metrics by name."""
 
@@ -267,7 +273,8 @@ class RegressionStudyBuilder(OtherTaskBuilder):
 
     task, names, main = REGRESSION, ("price",), "rmse"
     space, data, kind = "mlp", "flats", "table"
-    objectives = (objective_of("cv_rmse", Regression(names))[0],)
+    measured = _scores_of(Regression(names))
+    objectives = measured[:1]
 
     def metrics(self, level: float) -> dict[str, float]:
         rmse = 100_000 * (1 - level)
@@ -290,7 +297,8 @@ class MultiLabelStudyBuilder(OtherTaskBuilder):
     task, main = MULTI_LABEL, "macro_f1"
     names = ("comedy", "drama", "love story", "western")
     space, data, kind = "mlp", "films", "table"
-    objectives = (objective_of("cv_macro_f1", MultiLabel(names))[0],)
+    measured = _scores_of(MultiLabel(names))
+    objectives = measured[:1]
 
     def metrics(self, level: float) -> dict[str, float]:
         return {"macro_f1": level, "exact_match": level**2, "hamming_loss": (1 - level) / 2}

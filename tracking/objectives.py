@@ -95,7 +95,7 @@ def score_name(metric: str, task: str) -> str:
         task: what is predicted, as `StudyStarted.task`.
     """
     over_all = metric == "macro_f1" and task == _CLASSES  # of all predictions, not of folds
-    return metric if over_all or metric.startswith("val_") else f"cv_{metric}"
+    return metric if over_all else f"cv_{metric}"
 
 
 def number_text(value: float) -> str:
@@ -121,6 +121,16 @@ def measure_text(name: str, value: float | None) -> str:
         return f"{value:.2f}"
     is_small = "loss" in name and abs(value) < _LARGE_LOSS
     return f"{value:.4f}" if is_small or _FRACTION.search(name) else number_text(value)
+
+
+def measured_of(study: "StudyStarted | None") -> tuple[Objective, ...]:
+    """Return the scores that every complete trial has, beside its loss: the task's main one first.
+
+    They need not be what is searched for.
+    """
+    if study is not None and study.metrics:
+        return tuple(Objective(**known) for known in study.metrics)
+    return OBJECTIVES["cv_accuracy"], OBJECTIVES["macro_f1"]
 
 
 def objectives_of(study: "StudyStarted | None") -> tuple[Objective, ...]:

@@ -12,6 +12,9 @@ Json: TypeAlias = dict[str, Any]
 
 FORMAT = 2  # of journals that begin now
 
+# What is predicted: `StudyStarted.task`.
+CLASSIFICATION, MULTI_LABEL, REGRESSION = "classification", "multi-label", "regression"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
@@ -85,6 +88,9 @@ class StudyStarted(Record):
             classes, labels or numbers are `dataset["classes"]`.
         objectives: what the study searches for, the most important first, as
             `Objective.to_json`; empty in earlier journals, whose settings name them.
+        metrics: the scores that every complete trial has beside its loss, the task's main one
+            first, as `Objective.to_json`; empty in earlier journals, which have accuracy and
+            macro-F1.
     """
 
     id: str
@@ -100,8 +106,9 @@ class StudyStarted(Record):
     waits: bool | None = None
     format: int = 1
     split: Json = field(default_factory=dict)
-    task: str = "classification"
+    task: str = CLASSIFICATION
     objectives: list[Json] = field(default_factory=list)
+    metrics: list[Json] = field(default_factory=list)
 
     def parameter(self, name: str) -> Json:
         """Return the entry of a parameter; empty where there is none of that name."""

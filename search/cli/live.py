@@ -177,7 +177,7 @@ def _place_text(board: Board, place: Place) -> str:
 
 def _fold_line(board: Board, ended: FoldEnded) -> str:
     first = board.objectives[0]
-    [value] = fold_scores([ended], first)
+    value = next(iter(fold_scores([ended], first)), None)
     is_confirmation = board.is_confirming(ended.fold)
     last = board.confirmation_folds.stop - 1 if is_confirmation else board.folds
     what = "confirmation fold" if is_confirmation else "fold"

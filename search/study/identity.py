@@ -14,6 +14,7 @@ from search.data import Dataset, known
 from search.data.duplicates import find_duplicates
 from search.data.folds import Folds
 from search.errors import SettingsError
+from search.study.objectives import measured
 from search.study.pruners import PRUNERS
 from search.study.settings import StudySettings
 from spaces import (
@@ -80,6 +81,7 @@ def first_record(
         split=split,
         task=dataset.task.name,
         objectives=[objective.to_json() for objective in objectives],
+        metrics=[metric.to_json() for metric in measured(settings, dataset.task)],
     )
 
 

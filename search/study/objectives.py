@@ -8,7 +8,7 @@ from typing import Any
 
 from search.errors import SettingsError, near_matches
 from search.study.settings import StudySettings
-from search.tasks import TASKS, Metric, Task, task_of
+from search.tasks import CLASSIFICATION, TASKS, Metric, Task, task_of
 from search.tasks.metrics import direction_of, objective_of
 from spaces import absolute
 from tracking.objectives import OBJECTIVES, Objective, objective_names, other_name
@@ -72,6 +72,18 @@ def settle(settings: StudySettings, task: Task) -> tuple[StudySettings, tuple[Ob
     goals = Goals.of(settings.objective, settings.metrics, task)
     update = {"objective": goals.objective, "metrics": goals.metrics}
     return settings.model_copy(update=update), goals.objectives
+
+
+def measured(settings: StudySettings, task: Task) -> tuple[Objective, ...]:
+    """Return the scores that every complete trial has beside its loss, the task's main one first.
+
+    Args:
+        settings: with what is settled.
+        task: of the dataset.
+    """
+    texts = ("cv_accuracy", "macro_f1") if task.name == CLASSIFICATION else task.scored
+    found = (objective_of(text, task)[0] for text in (*texts, *texts_of(settings)))
+    return tuple({each.name: each for each in found if each.fold not in ("", "loss")}.values())
 
 
 def check_known(settings: StudySettings) -> None:

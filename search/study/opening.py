@@ -43,6 +43,7 @@ from spaces import (
 )
 from tracking.history import History
 from tracking.home import Home, StudyFolder, home_of
+from tracking.objectives import objectives_of
 from tracking.records import StudyStarted
 from tracking.text import Notify
 
@@ -313,7 +314,8 @@ def _merged_with(
     aim = {"trials": last.trials, "confirm": last.confirm} if last else {}
     if asked.get("precision") == AUTO:  # chosen when the study began
         asked = {name: value for name, value in asked.items() if name != "precision"}
-    before_now = began_with(before.settings)
+    searched = ",".join(objective.name for objective in objectives_of(before))
+    before_now = {"objective": searched, **began_with(before.settings)}
     words = {n: asked.get(n, before_now.get(n)) for n in ("space", "objective", "metrics")}
     wanted = validate({n: value for n, value in words.items() if value is not None})
     task = task_of(before.task, tuple(before.classes))

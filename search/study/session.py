@@ -5,8 +5,10 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from search.data.folds import Folds
 from search.environment import describe_environment
@@ -132,6 +134,12 @@ def _tell_changes(history: History, accepted: list[str], environment: Json, noti
         )
 
 
+def _weights(opened: OpenStudy) -> NDArray[Any] | None:
+    """Return the samples' weights; None in studies from before they counted in scores."""
+    counts = opened.start.dataset.get("weighted", False)
+    return opened.dataset.train_extra("weights") if counts else None
+
+
 def _are_there(opened: OpenStudy) -> bool:
     """Say whether the file of the folds is whole and the study's; they can be cut anew."""
     try:
@@ -226,7 +234,7 @@ def _run(
                 opened.folds,
                 np.asarray(opened.dataset.train_labels),
                 opened.dataset.task,
-                opened.dataset.train_extra("weights"),
+                _weights(opened),
             ),
         )
         return study.run()

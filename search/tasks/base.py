@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 
 from search.errors import DataError
 from tracking.files import make_folder, whole_file
+from tracking.records import CLASSIFICATION as CLASSIFICATION
+from tracking.records import MULTI_LABEL as MULTI_LABEL
+from tracking.records import REGRESSION as REGRESSION
 from tracking.records import Json
 
 Array: TypeAlias = NDArray[Any]
 
-CLASSIFICATION, MULTI_LABEL, REGRESSION = "classification", "multi-label", "regression"
 
 # All that NumPy raises for a file that is no archive, or a broken one.
 _UNREADABLE = (

@@ -145,7 +145,7 @@ def _of_model(text: str, larger: bool | None) -> Objective:
             f" `min:{text}`"
         )
     meaning = f"the models' own {text.removeprefix('val_')} on validation parts, mean over folds"
-    return Objective(text, larger, meaning, text, text)
+    return Objective(f"cv_{text}", larger, meaning, text, text)
 
 
 def metric_names(task: Task) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 import pytest
 
+from tests.studies import RegressionStudyBuilder
 from tracking.history import History
 from tracking.mlflow.description import describe
 from tracking.records import Notice, SessionEnded, TestSetOpened
@@ -118,3 +119,16 @@ def test_it_has_no_tables_which_the_pages_crowd(new_study):
 def test_it_tells_what_was_found_out_about_the_numbers(study):
     study.add(Notice, trial=0, text="outputs are scores")
     assert "**Note:** outputs are scores" in describe(study.history)
+
+
+def test_of_a_regression_it_explains_its_own_columns_in_the_targets_unit():
+    study = RegressionStudyBuilder().every_kind_of_trial()
+    study.confirm_trial(1, 0.84)
+    text = describe(study.history)
+    assert "trial 1, `cv_rmse` 14,850 ± 70.71 over 2 folds" in text
+    assert "- `cv_rmse_std`: sample standard deviation of the folds' `rmse`" in text
+    assert "- `cv_r2`: share of the target's variance" in text
+    assert "`confirmed_rmse`, `confirmed_rmse_std`, `confirmed_loss`, `confirmed_mae`" in text
+    assert "1 number to predict (price)" in text
+    for of_classes in ("accuracy", "f1", "confusion", "classes", "cross-entropy"):
+        assert of_classes not in text.lower()

@@ -7,6 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from search.tasks import MultiLabel, Regression
+from search.tasks.regression import NumberPredictions
+from tests.studies import MultiLabelStudyBuilder, RegressionStudyBuilder
+from tracking.plots.predictions import labels_png, numbers_png
 from tracking.plots.trials import confusion_matrix_png, curves_png, thumbnail, training_curves_png
 
 GOOD = [[28, 2, 0], [1, 29, 0], [0, 5, 25]]
@@ -238,3 +242,42 @@ def test_pictures_drawn_in_several_threads_are_the_same(trial):
 def test_pyplot_with_its_global_state_is_not_used():
     check = "import sys, tracking.plots.trials; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
+def test_a_picture_of_numbers_shows_where_predictions_lie_and_has_a_row_for_each():
+    study = RegressionStudyBuilder()
+    report = Regression(("price",)).report(study.predictions(0.8))["numbers"]["price"]
+    worse = Regression(("price",)).report(study.predictions(0.3))["numbers"]["price"]
+    one, other = (pixels(numbers_png({"price": told}, "t")) for told in (report, worse))
+    assert one.shape != other.shape or (one != other).any()
+    several = pixels(numbers_png({f"number {n}": report for n in range(9)}, "t"))
+    assert len(several) > 5 * len(one)
+    assert several.shape[1] == one.shape[1]
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-9, 1e9])
+@pytest.mark.parametrize("name", ["$x_1$", "a\nb", "\u0627\u0644\u0633\u0639\u0631", "long " * 60])
+def test_numbers_of_any_size_and_name_are_drawn(scale, name):
+    values = 7 + scale * np.random.default_rng(1).normal(size=(30, 1))
+    report = Regression((name,)).report(NumberPredictions(values, values[::-1]))
+    assert ink(numbers_png(report["numbers"], name)) > 0
+
+
+def test_each_label_has_its_matrix():
+    confusion = MultiLabel(MultiLabelStudyBuilder.names).report(
+        MultiLabelStudyBuilder().predictions(0.8)
+    )["confusion"]
+    picture = pixels(labels_png(confusion, "t"))
+    western = confusion["western"]
+    changed = pixels(labels_png({**confusion, "western": western[::-1]}, "t"))
+    columns = np.flatnonzero((picture != changed).any(axis=(0, 2)))
+    assert columns.min() > picture.shape[1] / 2  # the last of four
+    many = pixels(labels_png({f"label {n}": western for n in range(30)}, "t"))
+    assert len(many) > 4 * len(picture)
+
+
+def test_curves_show_the_metric_that_is_asked_for():
+    trial = RegressionStudyBuilder().every_kind_of_trial().history.trials[1]
+    assert curves_png(trial, "t", "rmse") != curves_png(trial, "t", "mae")
+    losses = [{"loss": 1.0}, {"loss": 0.5}]
+    assert ink(training_curves_png(losses, "t")) > 0

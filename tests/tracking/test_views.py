@@ -3,6 +3,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
+from tests.studies import MultiLabelStudyBuilder, RegressionStudyBuilder
 from tracking.mlflow.views import (
     BEST,
     COMPARE,
@@ -179,3 +180,31 @@ def test_the_views_of_two_objectives_stay_within_what_mlflow_takes(new_study):
     study = new_study(objective="macro_f1,latency_ms")
     tags = view_tags(study.records[0], confirmed=True)
     assert all(len(value) < 5000 for value in tags.values())
+
+
+@pytest.mark.parametrize(
+    ("builder", "scores", "curves", "key"),
+    [
+        (
+            RegressionStudyBuilder,
+            ["cv_rmse", "cv_rmse_std", "cv_mae", "cv_r2"],
+            ["val_rmse", "val_loss"],
+            "predictions",
+        ),
+        (
+            MultiLabelStudyBuilder,
+            ["cv_macro_f1", "cv_macro_f1_std", "cv_exact_match", "cv_hamming_loss"],
+            ["val_macro_f1", "val_loss"],
+            "confusion_matrix",
+        ),
+    ],
+)
+def test_another_tasks_columns_and_charts_are_of_its_own_metrics(builder, scores, curves, key):
+    (_, best), (_, compare) = map(decode_view, view_tags(builder().records[0]).values())
+    metrics = [n.split("`")[1] for n in best["selectedColumns"] if n.startswith("metrics")]
+    assert metrics[: len(scores)] == scores
+    shown = [chart for chart in compare["compareRunCharts"] if not chart["deleted"]]
+    assert [c["metricKey"] for c in shown if c["type"] == "LINE"] == curves
+    [images] = [chart for chart in shown if chart["type"] == "IMAGE"]
+    assert images["imageKeys"] == [key]
+    assert "accuracy" not in json.dumps([best, compare])

@@ -9,56 +9,108 @@ from uuid import NAMESPACE_OID, uuid5
 from tracking.history import TrialHistory
 from tracking.home import REPORT
 from tracking.mlflow.description import trial_name
-from tracking.mlflow.views import IMAGE_KEY
-from tracking.records import Json, ReportWritten, TrialEnded
+from tracking.mlflow.views import IMAGE_KEY, NUMBERS_KEY
+from tracking.objectives import measure_text, measured_of
+from tracking.records import (
+    CLASSIFICATION,
+    MULTI_LABEL,
+    REGRESSION,
+    Json,
+    ReportWritten,
+    StudyStarted,
+    TrialEnded,
+)
 
 if TYPE_CHECKING:
     from tracking.mlflow.store import MlflowStore
 
+_REPORTS = {
+    CLASSIFICATION: "classification_report.json",
+    MULTI_LABEL: "labels_report.json",
+    REGRESSION: "regression_report.json",
+}
 
-def trial_files(trial: TrialHistory, ended: TrialEnded, classes: list[str]) -> dict[str, bytes]:
+
+def trial_files(trial: TrialHistory, ended: TrialEnded, study: StudyStarted) -> dict[str, bytes]:
     """Return a finished trial's artifacts by their paths."""
     from tracking.plots.trials import curves_png  # Matplotlib, with the first picture
 
-    name = trial_name(trial)
-    files: dict[str, bytes] = {}
-    if ended.confusion:
-        score = ended.scores.get("cv_accuracy")
-        title = f"{name}, out of fold" + (f": accuracy {score:.4f}" if score is not None else "")
-        files |= confusion_files(ended.confusion, classes, title, at=ended.at)
+    name, main = trial_name(trial), measured_of(study)[0]
+    score = ended.scores.get(main.name)
+    title = f"{name}, out of fold"
+    if score is not None:
+        title += f": {main.fold} {measure_text(main.name, score)}"
+    files = picture_files(study, ended.confusion, ended.report, title, at=ended.at)
     if trial.finished_folds():
         title = name if ended.state == "complete" else f"{name} ({ended.state})"
-        files["curves.png"] = curves_png(trial, title)
-    return files | text_files(ended.report, ended.summary, ended.error)
+        files["curves.png"] = curves_png(trial, title, main.fold)
+    return files | text_files(ended.report, ended.summary, ended.error, task=study.task)
+
+
+def picture_files(
+    study: StudyStarted, confusion: list[list[int]], report: Json, title: str, *, at: float
+) -> dict[str, bytes]:
+    """Return what shows predictions beside what is true; empty without any.
+
+    Args:
+        study: whose task and names they have.
+        confusion: of classes, as `TrialEnded.confusion`.
+        report: as `TrialEnded.report`.
+        title: of the picture.
+        at: when it was made, seconds since 1970.
+    """
+    # Matplotlib, with the first picture
+    from tracking.plots.predictions import labels_png, numbers_png
+
+    if confusion:
+        return confusion_files(confusion, study.classes, title, at=at)
+    if study.task == REGRESSION and report:
+        picture = numbers_png(report["numbers"], title)
+        return {"predictions.png": picture} | _image_files(NUMBERS_KEY, picture, title, at)
+    if study.task == MULTI_LABEL and report:
+        picture = labels_png(report["confusion"], title)
+        matrices = {"rows": "true", "columns": "predicted", "matrices": report["confusion"]}
+        return {
+            "confusion_matrices.png": picture,
+            "confusion_matrices.json": _json(matrices),
+            **_image_files(IMAGE_KEY, picture, title, at),
+        }
+    return {}
 
 
 def confusion_files(
     confusion: list[list[int]], classes: list[str], title: str, *, at: float
 ) -> dict[str, bytes]:
-    """Return a confusion matrix as data, as a picture, and as an image of MLflow's image charts.
-
-    MLflow's charts show images whose file names follow its own scheme, each in two sizes.
-    """
-    # Matplotlib, with the first picture
-    from tracking.plots.trials import confusion_matrix_png, thumbnail
+    """Return a confusion matrix as data, as a picture, and as an image of MLflow's image charts."""
+    from tracking.plots.trials import confusion_matrix_png  # Matplotlib, with the first picture
 
     names = [*classes, *(f"class {n}" for n in range(len(classes), len(confusion)))]
     picture = confusion_matrix_png(confusion, names[: len(confusion)], title)
     matrix = {"classes": names, "rows": "true", "columns": "predicted", "matrix": confusion}
-    moment = round(at * 1000)
-    image = f"images/{IMAGE_KEY}+step+0+timestamp+{moment}+{uuid5(NAMESPACE_OID, title)}"
     return {
         "confusion_matrix.png": picture,
         "confusion_matrix.json": _json(matrix),
-        f"{image}.png": picture,
-        f"{image}+compressed.png": thumbnail(picture),
+        **_image_files(IMAGE_KEY, picture, title, at),
     }
 
 
-def text_files(report: Json, summary: str = "", error: str = "") -> dict[str, bytes]:
+def _image_files(key: str, picture: bytes, title: str, at: float) -> dict[str, bytes]:
+    """Return a picture for MLflow's charts, which show images in two sizes.
+
+    Their names follow MLflow's own scheme.
+    """
+    from tracking.plots.trials import thumbnail
+
+    image = f"images/{key}+step+0+timestamp+{round(at * 1000)}+{uuid5(NAMESPACE_OID, title)}"
+    return {f"{image}.png": picture, f"{image}+compressed.png": thumbnail(picture)}
+
+
+def text_files(
+    report: Json, summary: str = "", error: str = "", *, task: str = CLASSIFICATION
+) -> dict[str, bytes]:
     """Return the artifacts that are text; what is empty is left out."""
     files = {
-        "classification_report.json": _json(report) if report else b"",
+        _REPORTS[task]: _json(report) if report else b"",
         "model_summary.txt": summary.encode(),
         "error.txt": error.encode(),
     }

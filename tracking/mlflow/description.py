@@ -1,9 +1,12 @@
 """The text a visitor of a study's experiment reads first, as Markdown."""
 
+from collections.abc import Iterator
 from shlex import quote
 
 from tracking.history import History, TrialHistory
-from tracking.records import StudyStarted
+from tracking.mlflow.views import confirmed_name
+from tracking.objectives import measure_text, measured_of
+from tracking.records import CLASSIFICATION, MULTI_LABEL, REGRESSION, StudyStarted
 from tracking.stages import confirmed_spread, count_stages, spread
 from tracking.text import counted
 
@@ -14,23 +17,27 @@ _VIEWS = """\
 The menu at the top right has two views:
 
 - *Best trials first*: state, scores and settings of every trial in a table
-- *Compare*: all trials' curves, what their settings scored, their confusion matrices
+- *Compare*: all trials' curves, what their settings scored, their {pictures}
 
-A trial's page has `curves.png` (every fold's curves) and `confusion_matrix.png` (out of fold) \
-among its artifacts; its folds are its child runs. To see this study beside another, tick both on \
+A trial's page has `curves.png` (every fold's curves) and {file} among its \
+artifacts; its folds are its child runs. To see this study beside another, tick both on \
 the page *Experiments* and press *Compare*; there, search for ``tags.`search.kind` = 'trial'`` and \
-tick *Experiment Name* and `cv_accuracy` under *Columns*."""
-_SCORES = """\
-- `cv_accuracy`: mean accuracy over all folds, each scored on data it was not trained on
-- `cv_accuracy_std`: sample standard deviation of the folds' accuracies
-- `cv_loss`: mean cross-entropy over the folds
-- `macro_f1`: unweighted mean of the classes' F1 over all out-of-fold predictions"""
+tick *Experiment Name* and `{main}` under *Columns*."""
+_PICTURES = {
+    CLASSIFICATION: ("confusion matrices", "`confusion_matrix.png` (out of fold)"),
+    MULTI_LABEL: ("confusion matrices", "`confusion_matrices.png` (out of fold)"),
+    REGRESSION: (
+        "predictions and errors",
+        "`predictions.png` (out of fold: predicted against actual values, errors, errors by size)",
+    ),
+}
+# What no record says in a phrase, or better than it.
+_MEANINGS = {
+    "cv_accuracy": "mean accuracy over all folds, each scored on data it was not trained on",
+    "macro_f1": "unweighted mean of the classes' F1 over all out-of-fold predictions",
+}
 _LATENCY = "- `latency_ms`: milliseconds to predict one sample by itself, the median of many"
-_CONFIRMED = """\
-- `confirmed_accuracy`, `confirmed_accuracy_std`, `confirmed_loss`, `confirmed_macro_f1`: the same \
-on confirmation folds, which took no part in the choice"""
-_CURVES = """\
-- `loss`, `accuracy`, `val_loss`, `val_accuracy`: mean over the folds, by epoch
+_SUMS = """\
 - `train_seconds`, `epochs_trained`: sums over the folds
 - `model_parameters`: weights of the model"""
 
@@ -44,7 +51,7 @@ def describe(history: History) -> str:
     study = history.known_study()
     parts = [
         _found(history),
-        _VIEWS,
+        _views(study),
         _commands(study),
         _setup(study),
         _columns(history),
@@ -83,18 +90,19 @@ def _session(history: History) -> str:
 def _score(history: History, trial: TrialHistory) -> str:
     first = history.objectives[0]
     deviation = spread(trial, first)
-    text = f"`{first.name}` {trial.value or 0.0:.4f}"
+    text = f"`{first.name}` {measure_text(first.name, trial.value or 0.0)}"
     if deviation is not None:
-        text += f" ± {deviation:.4f} over {len(trial.finished_folds())} folds"
+        text += f" ± {measure_text(first.name, deviation)} over {len(trial.finished_folds())} folds"
     confirmation_folds, folds = (
         trial.confirmed_score(first.name),
         trial.finished_confirmation_folds(),
     )
     if confirmation_folds is not None:
-        text += f"; confirmed on {len(folds)} confirmation folds: {confirmation_folds:.4f}"
+        text += f"; confirmed on {len(folds)} confirmation folds:"
+        text += f" {measure_text(first.name, confirmation_folds)}"
         deviation = confirmed_spread(trial, first)
         if deviation is not None:
-            text += f" ± {deviation:.4f}"
+            text += f" ± {measure_text(first.name, deviation)}"
     return text
 
 
@@ -109,15 +117,50 @@ def _front(history: History) -> str:
     return "\n".join(["Pareto front:", "", *rows])
 
 
+def _views(study: StudyStarted) -> str:
+    pictures, file = _PICTURES[study.task]
+    return _VIEWS.format(pictures=pictures, file=file, main=measured_of(study)[0].name)
+
+
 def _columns(history: History) -> str:
     names = {objective.name for objective in history.objectives}
     rows = [
-        _SCORES,
-        _CONFIRMED if history.confirmed() else "",
+        *_scores(history),
         _LATENCY if "latency_ms" in names else "",
-        _CURVES,
+        _curves(history.known_study()),
+        _SUMS,
     ]
     return "\n".join(["What the columns mean:", "", *(row for row in rows if row)])
+
+
+def _scores(history: History) -> Iterator[str]:
+    """Yield what the scores of complete trials are, a line each."""
+    study = history.known_study()
+    main, *others = measured_of(study)
+    of_classes = study.task == CLASSIFICATION
+    values = "accuracies" if main.fold == "accuracy" else f"`{main.fold}`"
+    loss = "cross-entropy" if of_classes else "models' own loss, of targets as they are trained on"
+    yield f"- `{main.name}`: {_MEANINGS.get(main.name, main.meaning)}"
+    yield f"- `{main.name}_std`: sample standard deviation of the folds' {values}"
+    yield (
+        f"- `cv_loss`: mean {loss} over the folds"
+        if of_classes
+        else (f"- `cv_loss`: mean over the folds of the {loss}")
+    )
+    for metric in others:
+        yield f"- `{metric.name}`: {_MEANINGS.get(metric.name, metric.meaning)}"
+    if history.confirmed():
+        scores = (main.name, f"{main.name}_std", "cv_loss", *(metric.name for metric in others))
+        names = ", ".join(f"`{confirmed_name(score)}`" for score in scores)
+        yield f"- {names}: the same on confirmation folds, which took no part in the choice"
+
+
+def _curves(study: StudyStarted) -> str:
+    main = measured_of(study)[0]
+    names = ["loss", "val_loss", main.epoch]
+    if study.task == CLASSIFICATION:
+        names = ["loss", "accuracy", "val_loss", "val_accuracy"]
+    return f"- {', '.join(f'`{name}`' for name in names)}: mean over the folds, by epoch"
 
 
 def _reading(history: History) -> str:
@@ -165,7 +208,12 @@ In a terminal:
 
 def _setup(study: StudyStarted) -> str:
     data = study.dataset
-    classes = data.get("classes") or []
+    names = f"{len(study.classes)} classes"
+    if study.task != CLASSIFICATION:
+        what = "label" if study.task == MULTI_LABEL else "number"
+        names = (
+            f"{counted(len(study.classes), what)} to predict ({_short(', '.join(study.classes))})"
+        )
     settings = ", ".join(f"`{k}`={_short(v)}" for k, v in sorted(study.settings.items()))
     return "\n".join(
         [
@@ -174,7 +222,7 @@ def _setup(study: StudyStarted) -> str:
             f"- Space `{study.space}`, driver `{study.driver}`, {counted(study.folds, 'fold')},"
             " the same for every trial.",
             f"- Dataset `{data.get('name')}` from {data.get('source')}: {data.get('samples')}"
-            f" training samples, {len(classes)} classes, digest `{str(data.get('digest'))[:12]}`.",
+            f" training samples, {names}, digest `{str(data.get('digest'))[:12]}`.",
             f"- Settings: {settings}" if settings else "",
         ]
     ).strip()
@@ -185,9 +233,11 @@ def _openings(history: History) -> str:
         return "The test set has not been opened."
     last = history.test_openings[-1]
     count = len(history.test_openings)
+    known = {"accuracy": last.accuracy} if last.accuracy is not None else last.scores
+    scores = ", ".join(f"{name} {measure_text(name, score)}" for name, score in known.items())
     return (
         f"The test set was opened {counted(count, 'time')}; the last, for trial {last.trial}:"
-        f" accuracy {last.accuracy:.4f}."
+        f" {scores or 'no scores'}."
     )
 
 

@@ -95,6 +95,7 @@ def experiment_tags(study: StudyStarted) -> Tags:
             "search.driver": study.driver,
             "search.dataset": study.dataset.get("name"),
             "search.dataset_digest": study.dataset.get("digest"),
+            "search.task": study.task,
             "search.folds": study.folds,
             "search.folds_digest": study.folds_digest,
             "search.seed": study.settings.get("seed"),
@@ -169,13 +170,10 @@ def fold_points(fold: FoldHistory) -> list[Point]:
     ended = fold.ended
     if ended is None:
         return []
-    scores = {
-        "fold_accuracy": ended.accuracy,
-        "fold_loss": ended.loss,
-        "fold_macro_f1": ended.macro_f1,
-        "train_seconds": round(ended.seconds, 2),
-    }
-    return [Point(name, value, ended.at) for name, value in scores.items()]
+    names = dict.fromkeys(("accuracy", "loss", "macro_f1", *ended.metrics))
+    scores = {f"fold_{name}": ended.metric(name) for name in names}
+    scores["train_seconds"] = round(ended.seconds, 2)
+    return [Point(n, value, ended.at) for n, value in scores.items() if value is not None]
 
 
 def trial_points(trial: TrialHistory, ended: TrialEnded) -> list[Point]:
@@ -218,7 +216,7 @@ def ended_tags(trial: TrialHistory, ended: TrialEnded, marks: Sequence[str] = ()
     if ended.state == "pruned":
         fold, epoch = stopping_point(trial)
         tags |= {"search.stopped_fold": str(fold), "search.stopped_epoch": str(epoch)}
-    if ended.confusion and ended.state == "complete":  # the grid of images shows ten runs
+    if ended.report and ended.state == "complete":  # the grid of images shows ten runs
         tags["mlflow.loggedImages"] = "True"
     return _texts({name: value for name, value in tags.items() if value})
 

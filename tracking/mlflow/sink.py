@@ -259,7 +259,7 @@ class MlflowSink:
     def _end_trial(self, history: History, trial: TrialHistory, record: TrialEnded) -> None:
         store, run_id = self._store(history), self._trial_run(history, trial)
         self._cut_short(history, trial, trial.folds, record.state, at=record.at)
-        store.upload(run_id, files.trial_files(trial, record, history.known_study().classes))
+        store.upload(run_id, files.trial_files(trial, record, history.known_study()))
         points, tags = (
             runs.trial_points(trial, record),
             runs.ended_tags(trial, record, trial_marks(history, trial)),

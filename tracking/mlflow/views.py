@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from tracking.objectives import Objective, objectives_of
-from tracking.records import Json, StudyStarted
+from tracking.objectives import Objective, measured_of, objectives_of
+from tracking.records import MULTI_LABEL, REGRESSION, Json, StudyStarted
 
 TAG_PREFIX = "mlflow.sharedViewState."
 BEST = "foldwise-best"
@@ -23,16 +23,10 @@ _TRIALS = "tags.`search.kind` = 'trial'"
 _STATE, _BEST, _FRONT = "tags.`search.state`", "tags.`search.best`", "tags.`search.front`"
 _FIRST_COLUMNS = {"attributes.`Run Name`": 170, "runDateAndNestInfo": 130, "duration": 80}
 _MAX_COLUMNS = 24  # the table gets slow and unreadable with more
-IMAGE_KEY = "confusion_matrix"
-SCORES = ("cv_accuracy", "cv_accuracy_std", "macro_f1", "train_seconds")
+IMAGE_KEY = "confusion_matrix"  # of classes, and of each label
+NUMBERS_KEY = "predictions"
 SIZES = ("cv_loss", "epochs_trained", "model_parameters", "latency_ms")
-_CURVES = ("val_accuracy", "val_loss", "accuracy", "loss", "val_macro_f1")
-_CONFIRMED = (
-    "confirmed_accuracy",
-    "confirmed_accuracy_std",
-    "confirmed_loss",
-    "confirmed_macro_f1",
-)
+_LOSSES = ("val_loss", "loss")
 # Sections of the view "Compare", from top to bottom.
 _CURVES_SECTION, _PROGRESS = "foldwise-curves", "foldwise-progress"
 _SETTINGS = "foldwise-settings"
@@ -114,13 +108,24 @@ def _best_trials(study: StudyStarted, confirmed: bool) -> Json:
     front = [_FRONT] if len(objectives) > 1 else []
     params = [f"params.`{name}`" for name in _searched(study, conditional=True)]
     sizes = [name for name in SIZES if name != "latency_ms"]  # only measured as an objective
-    scores = [*_metrics(objectives), *confirmation_folds, *_metrics(SCORES)]
+    scores = [*_metrics(objectives), *confirmation_folds, *_metrics(scores_of(study))]
     columns = _distinct([_STATE, *front, *scores, *params, *_metrics(sizes)])[:_MAX_COLUMNS]
     state = _state(study, columns)
     # MLflow's own order is params, metrics, tags, each by the alphabet.
     state["columnOrder"] = [*_FIRST_COLUMNS, *columns]
     state["columnWidths"] = {**_FIRST_COLUMNS, **{name: _width(name) for name in columns}}
     return state
+
+
+def scores_of(study: StudyStarted) -> tuple[str, ...]:
+    """Return the metrics of complete trials that tell how good they are, and how long they took."""
+    main, *others = [metric.name for metric in measured_of(study)]
+    return main, f"{main}_std", *others, "train_seconds"
+
+
+def image_key(study: StudyStarted) -> str:
+    """Return by which name MLflow's charts find the picture of a trial's predictions."""
+    return NUMBERS_KEY if study.task == REGRESSION else IMAGE_KEY
 
 
 def confirmed_name(score: str) -> str:
@@ -166,7 +171,7 @@ def _state(study: StudyStarted, columns: Sequence[str]) -> Json:
 def _compare_charts(study: StudyStarted) -> Json:
     """Return what the page's state says of charts and their sections."""
     objectives = objectives_of(study)
-    lines = dict.fromkeys([objectives[0].epoch, "val_accuracy", "val_loss"])
+    lines = dict.fromkeys([objectives[0].epoch, measured_of(study)[0].epoch, "val_loss"])
     # What trials did comes first: it says something from the first trial on, pruned ones included.
     charts = [
         *(_line(metric) for metric in lines),
@@ -174,12 +179,12 @@ def _compare_charts(study: StudyStarted) -> Json:
         *_parallel_coordinates(study),
         *_scatter(objectives),
         *(_bars(objective.name) for objective in objectives),
-        _images(),
+        _images(image_key(study)),
     ]
     used = {chart["metricSectionId"] for chart in charts}
     return {
-        "compareRunCharts": [*charts, *_unwanted(charts)],
-        "compareRunSections": [section for section in _sections() if section["uuid"] in used],
+        "compareRunCharts": [*charts, *_unwanted(study, charts)],
+        "compareRunSections": [section for section in _sections(study) if section["uuid"] in used],
         "isAccordionReordered": True,
     }
 
@@ -193,24 +198,36 @@ def _searched(study: StudyStarted, *, conditional: bool) -> list[str]:
     ]
 
 
-def _unwanted(charts: Sequence[Json]) -> list[Json]:
+def _unwanted(study: StudyStarted, charts: Sequence[Json]) -> list[Json]:
     """Return removed charts: MLflow adds one for every metric that has neither."""
+    measured = measured_of(study)
+    scores = [name for name in scores_of(study) if name != "train_seconds"]
+    names = (
+        *(*scores_of(study), *SIZES, *_LOSSES),
+        *(metric.epoch for metric in measured),
+        *(metric.epoch.removeprefix("val_") for metric in measured),
+        *(confirmed_name(score) for score in (*scores, "cv_loss")),
+    )
     shown = {chart.get("metricKey") for chart in charts}
     return [
         _chart("BAR", f"no-{name}", _SCORES_SECTION, metricKey=name) | {"deleted": True}
-        for name in (*SCORES, *SIZES, *_CURVES, *_CONFIRMED)
+        for name in dict.fromkeys(names)
         if name not in shown
     ]
 
 
-def _sections() -> list[Json]:
+def _sections(study: StudyStarted) -> list[Json]:
+    pictures = {
+        REGRESSION: "Predictions, errors and errors by size",
+        MULTI_LABEL: "Confusion matrices of the labels",
+    }.get(study.task, "Confusion matrices")
     return [
         _section(_CURVES_SECTION, "Curves", columns=2, height=360),
         # Axes of ten parameters side by side need the whole width.
         _section(_PROGRESS, "How far trials came, pruned ones included", columns=1, height=400),
         _section(_SETTINGS, "Settings and scores, complete trials", columns=1, height=400),
         _section(_SCORES_SECTION, "Scores, complete trials", columns=2, height=360),
-        _section(_IMAGES, "Confusion matrices", columns=1, height=640),
+        _section(_IMAGES, pictures, columns=1, height=640),
     ]
 
 
@@ -295,8 +312,8 @@ def _line(metric: str) -> Json:
     )
 
 
-def _images() -> Json:
-    return _chart("IMAGE", "images", _IMAGES, imageKeys=[IMAGE_KEY], step=0, showRunParams=False)
+def _images(key: str) -> Json:
+    return _chart("IMAGE", "images", _IMAGES, imageKeys=[key], step=0, showRunParams=False)
 
 
 def _section(key: str, name: str, *, columns: int, height: int) -> Json:

@@ -21,6 +21,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.path import Path
 from matplotlib.text import Text
 from matplotlib.textpath import TextPath, text_to_path
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
 from matplotlib.transforms import Affine2D, Bbox, IdentityTransform
 from numpy.typing import NDArray
 
@@ -36,6 +37,7 @@ Places = float | Sequence[float] | NDArray[Any]
 _FAMILY = "DejaVu Sans"  # Matplotlib brings it
 _CAPITAL = 0.73  # height of its capitals and digits, ems
 _SLANT = 55  # degrees
+_GRID, _FRAME = "#e4e4e4", "#333333"
 _LINES = "#e4e4e4"  # between cells
 _DIGITS = str.maketrans("123456789", "0" * 9)
 _HAIRLINE = 12  # pixels; between smaller cells no line is drawn
@@ -60,6 +62,28 @@ def panel(
     axes = figure.add_axes(place, xlim=x, ylim=y, autoscale_on=False)
     axes.set_axis_off()
     return axes
+
+
+def show_axes(axes: Axes) -> None:
+    """Show the axes of a diagram: left and below, with a grid."""
+    axes.set_axis_on()
+    axes.set_facecolor(PAPER)
+    axes.set_axisbelow(True)
+    axes.minorticks_off()
+    for side, spine in axes.spines.items():
+        spine.set(visible=side in ("left", "bottom"), color=_FRAME, linewidth=0.8)
+    axes.xaxis.set_major_locator(MaxNLocator(7, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    for axis in (axes.xaxis, axes.yaxis):
+        formatter = ScalarFormatter(useOffset=True, useMathText=False, usetex=False)
+        formatter.set_powerlimits((-3, 4))
+        axis.set_major_formatter(formatter)
+        axis.get_offset_text().set(font=font(SMALL), color=GREY, usetex=False)
+        # Matplotlib makes ticks when it needs them, by its settings; these are ours, and enough.
+        for tick in axis.get_major_ticks(12):
+            tick.label1.set(font=font(TEXT), usetex=False)
+    axes.tick_params(length=0, pad=7, labelcolor=GREY, labelrotation=0)
+    axes.grid(visible=True, color=_GRID, linewidth=0.6, linestyle="-", alpha=1)
 
 
 def write(

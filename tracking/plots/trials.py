@@ -13,13 +13,11 @@ from typing import Literal, TypeAlias
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.artist import Artist
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
-from matplotlib.ticker import MaxNLocator, ScalarFormatter
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -28,7 +26,6 @@ from tracking.plots.style import (
     DPI,
     GREY,
     INK,
-    PAPER,
     SMALL,
     TEXT,
     TITLE,
@@ -42,6 +39,7 @@ from tracking.plots.style import (
     panel,
     plain,
     room_below,
+    show_axes,
     text_width,
     write,
 )
@@ -49,7 +47,6 @@ from tracking.plots.style import (
 Curve: TypeAlias = Sequence[Mapping[str, float]]  # one entry an epoch, from epoch 1
 Points: TypeAlias = NDArray[np.float64]  # (n, 2): epoch and value; a value that is NaN is a gap
 
-_GRID, _FRAME = "#e4e4e4", "#333333"
 _MATRIX_PIXELS, _CELL = 600, (7, 150)
 _LONGEST_NAME = 150  # pixels
 _MOST_DOTS = 25  # epochs
@@ -72,22 +69,28 @@ def confusion_matrix_png(
         return _ConfusionMatrix.of(tuple(class_names(classes))).draw(counts, title)
 
 
-def curves_png(trial: TrialHistory, title: str) -> bytes:
-    """Draw a trial's loss and accuracy by epoch: every fold thin, their mean bold.
+def curves_png(trial: TrialHistory, title: str, metric: str = "accuracy") -> bytes:
+    """Draw a trial's loss and a metric by epoch: every fold thin, their mean bold.
 
     Training is dashed, validation solid. A fold that was cut short ends where it was cut; epochs
     whose value is not finite leave a gap.
+
+    Args:
+        trial: whose curves.
+        title: one line.
+        metric: beside the loss, as epochs have it; `val_` before it is its validation.
     """
     folds = [
         [fold.epochs[epoch].metrics for epoch in sorted(fold.epochs)]
         for _, fold in sorted(trial.folds.items())
     ]
-    return _draw_curves(folds, trial.mean_curves(), title)
+    return _draw_curves(folds, trial.mean_curves(), title, metric)
 
 
 def training_curves_png(curves: Curve, title: str) -> bytes:
-    """Draw one training's loss and accuracy by epoch."""
-    return _draw_curves([], curves, title)
+    """Draw one training's loss, and its accuracy where it has one, by epoch."""
+    has_accuracy = any("accuracy" in row for row in curves)
+    return _draw_curves([], curves, title, "accuracy" if has_accuracy else "")
 
 
 def thumbnail(png: bytes) -> bytes:
@@ -131,10 +134,10 @@ class _ConfusionMatrix:
         return self._prepared.png()
 
 
-def _draw_curves(folds: Sequence[Curve], mean: Curve, title: str) -> bytes:
+def _draw_curves(folds: Sequence[Curve], mean: Curve, title: str, metric: str) -> bytes:
     validated = any("val_loss" in row for row in mean)
     with _drawing:
-        return _Curves.of(validated, len(folds) > 1).draw(folds, mean, title)
+        return _Curves.of(validated, len(folds) > 1, metric).draw(folds, mean, title)
 
 
 class _Curves:
@@ -143,15 +146,18 @@ class _Curves:
     Args:
         validated: the key explains validation, too.
         folds: it explains single folds and their mean, too.
+        metric: that is drawn beside the loss; empty for the loss alone.
     """
 
     WIDE, HIGH = 960, 400
 
-    def __init__(self, validated: bool, folds: bool) -> None:
+    def __init__(self, validated: bool, folds: bool, metric: str) -> None:
         self._figure = blank(self.WIDE, self.HIGH)
+        names = ["loss", metric] if metric else ["loss"]
+        wide = 400 if metric else 880
         self._panels = {
-            metric: _CurvePanel(self._figure, 66 + 480 * column, metric)
-            for column, metric in enumerate(("loss", "accuracy"))
+            name: _CurvePanel(self._figure, (66 + 480 * column, wide), name)
+            for column, name in enumerate(names)
         }
         self._title = _title(self._figure)
         self._explain(validated, folds)
@@ -160,9 +166,9 @@ class _Curves:
 
     @classmethod
     @lru_cache(maxsize=4)
-    def of(cls, validated: bool, folds: bool) -> "_Curves":
+    def of(cls, validated: bool, folds: bool, metric: str) -> "_Curves":
         """Return the figure with that key, one made before if there is one."""
-        return cls(validated, folds)
+        return cls(validated, folds, metric)
 
     def draw(self, folds: Sequence[Curve], mean: Curve, title: str) -> bytes:
         for drawn in self._panels.values():
@@ -195,13 +201,20 @@ class _Curves:
 
 
 class _CurvePanel:
-    """Axes for one metric: lines of single folds and of their mean, of training and validation."""
+    """Axes for one metric: lines of single folds and of their mean, of training and validation.
 
-    def __init__(self, figure: Figure, left: float, metric: str) -> None:
-        self.axes = panel(figure, (left, 62, 400, 234))
-        _show_axes(self.axes)
-        middle = (left + 200) / _Curves.WIDE
-        write(figure, middle, 313 / _Curves.HIGH, metric, align="center")
+    Args:
+        figure: to draw on.
+        across: left end and width, pixels.
+        metric: as epochs have it.
+    """
+
+    def __init__(self, figure: Figure, across: tuple[float, float], metric: str) -> None:
+        left, wide = across
+        self.axes = panel(figure, (left, 62, wide, 234))
+        show_axes(self.axes)
+        middle = (left + wide / 2) / _Curves.WIDE
+        write(figure, middle, 313 / _Curves.HIGH, plain(metric), align="center")
         write(figure, middle, 23 / _Curves.HIGH, "epoch", colour=GREY, align="center")
         self._lines = []
         for name, colour, dashed in (
@@ -227,27 +240,6 @@ class _CurvePanel:
         points = np.concatenate(drawn)
         low, high = _limits(points[np.isfinite(points[:, 1])])
         self.axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
-
-
-def _show_axes(axes: Axes) -> None:
-    axes.set_axis_on()
-    axes.set_facecolor(PAPER)
-    axes.set_axisbelow(True)
-    axes.minorticks_off()
-    for side, spine in axes.spines.items():
-        spine.set(visible=side in ("left", "bottom"), color=_FRAME, linewidth=0.8)
-    axes.xaxis.set_major_locator(MaxNLocator(7, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
-    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-    for axis in (axes.xaxis, axes.yaxis):
-        formatter = ScalarFormatter(useOffset=True, useMathText=False, usetex=False)
-        formatter.set_powerlimits((-3, 4))
-        axis.set_major_formatter(formatter)
-        axis.get_offset_text().set(font=font(SMALL), color=GREY, usetex=False)
-        # Matplotlib makes ticks when it needs them, by its settings; these are ours, and enough.
-        for tick in axis.get_major_ticks(12):
-            tick.label1.set(font=font(TEXT), usetex=False)
-    axes.tick_params(length=0, pad=7, labelcolor=GREY, labelrotation=0)
-    axes.grid(visible=True, color=_GRID, linewidth=0.6, linestyle="-", alpha=1)
 
 
 def _mean_line(colour: str, *, dashed: bool, label: str = "") -> Line2D:

@@ -91,9 +91,9 @@ RUN = ("run", "--space", "lenet", "--dataset", "digits")
         (("run", "--space", "lenet", "--dataset", "digit"), "did you mean digits"),
         ((*RUN, "--driver", "optun"), "did you mean optuna?"),
         ((*RUN, "--sampler", "tpee"), "did you mean tpe?"),
-        ((*RUN, "--objective", "accuracy"), "no objective is called 'accuracy'"),
+        ((*RUN, "--objective", "acuracy"), "`--objective`: no metric is called 'acuracy'"),
         ((*RUN, "--objective", "cv_loss,cv_loss"), "two different ones separated by a comma"),
-        ((*RUN, "--objective", "latency_ms"), "must begin with a score, one of cv_accuracy,"),
+        ((*RUN, "--objective", "latency_ms"), "must begin with a score, such as cv_accuracy,"),
         (
             (*RUN, "--objective", "cv_loss,latency_ms", "--pruner", "median"),
             "`--pruner`: must be none, or left out, with two objectives",
