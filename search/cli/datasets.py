@@ -399,27 +399,35 @@ def _print_facts(facts: Facts) -> None:
     console.print(grid)
 
 
+NARROW, LONGEST_NAME = 80, 12
 BLOCKS = " ▁▂▃▄▅▆▇█"  # of a histogram in one line
 
 
 def _print_numbers(numbers: tuple[NumberStatistics, ...]) -> None:
-    shares = {0: "lowest", 50: "median", 100: "highest"}
-    heads = [shares.get(share, f"{share} %") for share in QUANTILES]
+    called = {0: "lowest", 50: "median", 100: "highest"}
+    shares = QUANTILES if console.width >= WIDE else (0, 25, 50, 75, 100)
+    heads = [called.get(share, f"{share} %") for share in shares]
     made = table("number", *heads, "mean", "std", right=(*heads, "mean", "std"))
     for number in numbers[:MOST_CLASSES]:
-        values = (*number.quantiles.values(), number.mean, number.std)
+        values = (*(number.quantiles[share] for share in shares), number.mean, number.std)
         made.add_plain_row(number.name, *map(_number, values))
     console.print()
     console.print(made)
-    wide = max(len(number.name) for number in numbers[:MOST_CLASSES])
     console.print()
     for number in numbers[:MOST_CLASSES]:
-        bins = "".join(BLOCKS[_height(count, max(number.counts))] for count in number.counts)
-        low, high = _number(number.quantiles[0]), _number(number.quantiles[100])
-        console.print(Text(f"{number.name:{wide}}  {low} {bins} {high}"), soft_wrap=True)
+        console.print(_histogram(number), overflow="ellipsis", no_wrap=True)
     rest = len(numbers) - MOST_CLASSES
     if rest > 0:
         console.print(f"[dim]{rest:,} more numbers; `--json` has all.[/]")
+
+
+def _histogram(number: NumberStatistics) -> Text:
+    """Return a number's histogram in one line, from its lowest to its highest value."""
+    joined = 1 if console.width >= NARROW else 2  # bins to one block
+    counts = [sum(number.counts[at : at + joined]) for at in range(0, len(number.counts), joined)]
+    blocks = "".join(BLOCKS[_height(count, max(counts))] for count in counts)
+    low, high = _number(number.quantiles[0]), _number(number.quantiles[100])
+    return Text(f"{number.name[:LONGEST_NAME]}: {low} {blocks} {high}")
 
 
 def _height(count: int, largest: int) -> int:

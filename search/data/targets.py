@@ -208,14 +208,17 @@ class LabelWords:
         Args:
             words: any number; one without labels is empty, or a separator alone.
         """
-        found = np.zeros((len(words), len(self.names)), np.uint8)
-        for row, word in enumerate(words):
+        first = {word: row for row, word in reversed(list(enumerate(words)))}
+        of_word: dict[str, NDArray[np.uint8]] = {}
+        for word in sorted(first, key=first.__getitem__):
+            of_word[word] = np.zeros(len(self.names), np.uint8)
             for name in self._parts(word):
                 place = self._places.get(name)
                 if place is None:
-                    return found, name, row
-                found[row, place] = 1
-        return found, "", -1
+                    return np.zeros((len(words), len(self.names)), np.uint8), name, first[word]
+                of_word[word][place] = 1
+        found = np.array([of_word[word] for word in words], np.uint8)
+        return found.reshape(len(words), len(self.names)), "", -1
 
     @property
     def notice(self) -> str:

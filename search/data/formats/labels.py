@@ -283,7 +283,9 @@ def target_of(
     if asked == MULTI_LABEL:
         if set(found.counts) <= {"0", "1"} or found.types == {TRUTH}:
             return NumberColumns(MultiLabel((found.name,)), (_bit_reader(found, what),))
-        return LabelCell((found.name,), LabelWords(found.counts, what))
+        few = len(found.counts) <= CAP
+        cells = found.counts if few else _cells(part, found.name)
+        return LabelCell((found.name,), LabelWords(cells, what))
     if asked == REGRESSION and found.number_sign is None:
         row, text = _first_word(found)
         raise no_numbers(f"{part.place(row)}: `{found.name}`", shortened(text))
@@ -296,6 +298,15 @@ def target_of(
         reader = Reader(Column(found.name, NUMBER), sign)
         return NumberColumns(Regression((found.name,)), (reader,), (notice,) if notice else ())
     return _classes(part, found, values, sign)
+
+
+def _cells(part: Part, name: str) -> dict[str, None]:
+    """Return the different texts of a column, of which there are too many to be counted."""
+    return {
+        text: None
+        for batch in part.read([name], {})
+        for text in words(batch[name]).unique().to_pylist()
+    }
 
 
 def _check_given(part: Part, found: Survey, asked: str | None) -> None:

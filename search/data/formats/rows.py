@@ -13,6 +13,7 @@ from search.data.formats.layout import Layout, Roles, lay_out
 from search.data.formats.survey import Decimals, survey
 from search.data.reading import CATEGORY, NUMBER, TRUTH, Reading
 from search.errors import DataError
+from search.tasks import MULTI_LABEL
 from tracking.text import listed
 
 if TYPE_CHECKING:
@@ -56,7 +57,10 @@ class Table:
         names = list(dict.fromkeys([*own, *(roles.features if is_table else ())]))
         asked = [name for name, kind in reading.types.items() if kind in (CATEGORY, TRUTH)]
         surveys = survey(part, names, [*roles.targets, *asked])
-        decimals = Decimals(part, surveys, reading)
+        # A comma between labels says nothing of decimal signs.
+        silent = roles.targets if reading.task == MULTI_LABEL else ()
+        of_numbers = {name: found for name, found in surveys.items() if name not in silent}
+        decimals = Decimals(part, of_numbers, reading)
         target = target_of(part, roles.targets, surveys, decimals, reading.task)
         extras = {
             extra: extra_reader(part, extra, surveys[name], decimals)

@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from search.cli import output
 from search.cli.app import run
 from search.data import Dataset, known
+from search.data.formats.memory import Given
+from search.data.sources import bring
 from tests.search.data.tiny import tiny
 
 Command = Callable[..., tuple[int, str, str]]
@@ -254,3 +257,48 @@ def test_options_for_reading_need_a_dataset(command: Command) -> None:
     code, _, err = command("--target", "grape")
     assert code == 2
     assert "`--target` is for one dataset; got none" in err
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_of_numbers_it_tells_quantiles_and_draws_a_line(
+    command: Command, tmp_path: Path, columns: int
+) -> None:
+    chance = np.random.default_rng(0)
+    rows = chance.normal(size=(60, 2))
+    prices = (150_000 + 20_000 * chance.normal(size=(60, 2))).round(2)
+    table = pd.DataFrame(np.hstack([rows, prices]), columns=["a", "b", "price", "rent"])
+    table.to_csv(tmp_path / "homes.csv", index=False)
+    source = f"csv:{tmp_path / 'homes.csv'}"
+    code, out, told = command(source, "--target", "price,rent", columns=columns)
+    assert code == 0
+    assert "price, rent to predict" in " ".join(out.split())
+    assert ("95 %" in out) == (columns == 120)
+    assert "median" in out
+    bars = [
+        line for line in out.splitlines() if line.startswith(("price: ", "rent: ")) and "█" in line
+    ]
+    assert len(bars) == 2
+    assert all(len(line) <= columns for line in lines_that_must_fit(out))
+    assert "`--task classification`" not in told
+    code, out, _ = command(source, "--target", "price", "--task", "regression", "--json")
+    assert json.loads(out)["numbers"][0]["name"] == "price"
+
+
+def test_of_labels_it_tells_how_often_each_comes(command: Command, tmp_path: Path) -> None:
+    rows = ["a,topics"] + [f"{n * n},{('red|big', 'red', '|')[n % 3]}" for n in range(60)]
+    (tmp_path / "own.csv").write_text("\n".join(rows))
+    code, out, _ = command(
+        f"csv:{tmp_path / 'own.csv'}", "--target", "topics", "--task", "multi-label"
+    )
+    assert code == 0
+    assert "2 labels (multi-label)" in " ".join(out.split())
+    assert "mean 1.00, at most 2; 33.3 % have none" in " ".join(out.split())
+    assert [line.split()[:2] for line in out.splitlines() if " red " in line] == [["1", "red"]]
+
+
+def test_the_list_tells_what_data_from_python_predict(command: Command, tmp_path: Path) -> None:
+    rows, numbers = np.arange(60.0).reshape(20, 3), np.arange(20) / 3
+    bring(Given.of((rows, numbers)), home=tmp_path / "mlruns")
+    code, out, _ = command("--home", str(tmp_path / "mlruns"), columns=120)
+    assert code == 0
+    assert "1 number" in out

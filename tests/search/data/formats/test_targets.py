@@ -325,3 +325,35 @@ def test_named_data_have_classes_whatever_is_asked(tmp_path: Path) -> None:
 def test_one_column_has_one_role(read: Callable[..., Dataset]) -> None:
     with pytest.raises(DataError, match="`low` cannot be the target and something else"):
         read("csv", np.column_stack([PRICES, PRICES]), ("low", "high"), target="low,low")
+
+
+def test_commas_between_labels_say_nothing_of_decimal_signs(tmp_path: Path) -> None:
+    lines = ["a;topics"] + [f"1,2{n % 10}{n % 7};{('1,3', '2', '3,1')[n % 3]}" for n in range(60)]
+    (tmp_path / "own.csv").write_text("\n".join(lines))
+    asked = Reading(target="topics", task="multi-label")
+    with pytest.raises(DataError, match="`a` may be read in two ways"):
+        load(f"csv:{tmp_path}/own.csv", home=tmp_path, reading=asked)
+    decided = Reading(target="topics", task="multi-label", decimal=",")
+    dataset = load(f"csv:{tmp_path}/own.csv", home=tmp_path, reading=decided)
+    assert dataset.classes == ("1", "2", "3")
+    assert dataset.train_samples.max() < 2  # type: ignore[union-attr]
+
+
+def test_labels_of_very_many_different_cells_are_all_found(
+    read: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.data.formats.survey.CAP", 3)
+    monkeypatch.setattr("search.data.formats.labels.CAP", 3)
+    words = [f"a{n % 5}|b{n % 7}|c" for n in range(N)]
+    dataset = read("csv", words, task="multi-label")
+    assert len(dataset.classes) == 13
+    assert targets_of_rows(dataset).sum() == 3 * N
+
+
+def test_more_different_numbers_than_are_counted_are_predicted(
+    read: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.data.formats.survey.CAP", 25)
+    monkeypatch.setattr("search.data.formats.labels.CAP", 25)
+    dataset = read("csv", PRICES)
+    assert np.array_equal(targets_of_rows(dataset)[:, 0], PRICES)
