@@ -130,6 +130,11 @@ def axis_format(objective: Objective, values: Iterable[float]) -> str:
     return f".{_DIGITS}~g" if decimals > _MOST_DECIMALS else f",.{decimals}f"
 
 
+def rounded(value: float) -> float:
+    """Return a number with six significant digits, which is what a figure is given."""
+    return float(f"{value:.6g}")
+
+
 def fold_value(fold: FoldEnded, objective: Objective) -> float | None:
     """Return one fold's part of an objective; None where it has none."""
     return fold.metric(objective.fold) if objective.fold else None

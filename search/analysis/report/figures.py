@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from plotly.graph_objects import Figure
 
 from search.analysis.report.classes import class_scores, confusion
-from search.analysis.report.folds import curves, pruning
+from search.analysis.report.folds import curves, curves_caption, pruning
 from search.analysis.report.parameters import contours, importance, parallel_coordinates, slices
 from search.analysis.report.progress import front, optimisation_history, time
 from search.analysis.report.subject import NothingToDraw, Subject
@@ -16,7 +16,7 @@ _FIGURES: dict[str, tuple[str, str, Callable[[Subject], Figure]]] = {
     "optimisation_history": (
         "Optimisation history",
         "Each trial's {name} in the order of proposal, with its spread over the folds; the line is"
-        " the best so far. Look for where the line stops rising: from there, more trials added"
+        " the best so far. Look for where the line stops {moving}: from there, more trials added"
         " little. Pruned trials are grey, at the score at which they were pruned, which is not a"
         " full score.",
         optimisation_history,
@@ -43,7 +43,7 @@ _FIGURES: dict[str, tuple[str, str, Callable[[Subject], Figure]]] = {
     "slices": (
         "Slices",
         "The score against one parameter at a time, the most important first. Look for a slope or a"
-        " bump; a flat cloud means the parameter by itself does not matter. Ticks at the bottom are"
+        " bump; a flat cloud means the parameter by itself does not matter. Ticks at the {worse} are"
         " pruned trials.{note}",
         slices,
     ),
@@ -55,9 +55,7 @@ _FIGURES: dict[str, tuple[str, str, Callable[[Subject], Figure]]] = {
     ),
     "curves": (
         "Curves of all folds",
-        "Accuracy and loss by epoch: single folds thin, their mean bold, the standard deviation"
-        " shaded. Look for validation curves that get worse while training improves"
-        " (overfitting), and for folds that differ from the others.",
+        "{curves}",
         curves,
     ),
     "pruning": (
@@ -104,6 +102,29 @@ class Chart:
     figure: Figure | None
 
 
+class _Words(dict[str, str]):
+    """What captions say of a study; each word is made when a caption asks for it."""
+
+    def __init__(self, subject: Subject) -> None:
+        super().__init__()
+        self._subject = subject
+
+    def __missing__(self, word: str) -> str:
+        subject, larger = self._subject, self._subject.first.larger
+        match word:
+            case "name":
+                return subject.name
+            case "note":
+                return subject.compared.note
+            case "moving":
+                return "rising" if larger else "falling"
+            case "worse":
+                return "bottom" if larger else "top"
+            case "curves":
+                return curves_caption(subject)
+        raise KeyError(word)
+
+
 def charts(subject: Subject) -> dict[str, Chart]:
     """Return every chart by name, including those without a figure."""
     return {name: _chart(name, subject) for name in _FIGURES}
@@ -132,7 +153,7 @@ def _chart(name: str, subject: Subject) -> Chart:
         return Chart(
             name,
             title,
-            caption.format(name=subject.name, note=subject.compared.note),
+            caption.format_map(_Words(subject)),
             draw(subject),
         )
     except NothingToDraw as reason:

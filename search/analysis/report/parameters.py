@@ -8,6 +8,7 @@ import numpy as np
 from plotly.graph_objects import Bar, Contour, Figure, Heatmap, Parcoords, Scatter
 
 from search.analysis.comparison.selection import Numbers
+from search.analysis.measure import axis_format, objective_name, rounded, score_text
 from search.analysis.report.importance import LEAST_COMPLETE
 from search.analysis.report.style import (
     BLUE,
@@ -24,7 +25,7 @@ from search.analysis.report.style import (
     set_panels,
 )
 from search.analysis.report.subject import NothingToDraw, Subject
-from search.analysis.report.words import Axis, objective_name, score_text
+from search.analysis.report.words import Axis
 from tracking.history import TrialHistory
 from tracking.objectives import Objective
 
@@ -122,8 +123,10 @@ def slices(subject: Subject) -> Figure:
     axes = subject.axes[:_MOST_SLICES]
     figure = blank_figure(300)
     values = list(subject.compared.values.values())
-    size = (max(values) - min(values)) or 0.02
-    floor = min(values) - 0.12 * size
+    size = (max(values) - min(values)) or 0.02 * abs(values[0]) or 1.0
+    low, high = min(values) - 0.1 * size, max(values) + 0.1 * size
+    floor = low - 0.02 * size if subject.first.larger else high + 0.02 * size
+    ends = [min(low, floor - 0.08 * size), max(high, floor + 0.08 * size * (floor > high))]
     told: set[str] = set()
     for number, axis in enumerate(axes):
         suffix = str(number + 1) if number else ""
@@ -132,8 +135,8 @@ def slices(subject: Subject) -> Figure:
             figure.add_trace(trace)
             told.add(trace.name)
         places, texts = axis.ticks()
-        low, high = axis.ends
-        pad = 0.06 * (high - low) if axis.is_number else 0.5
+        start, end = axis.ends
+        pad = 0.06 * (end - start) if axis.is_number else 0.5
         title = {"text": plain(axis.name, 30), "font": {"size": 12}}
         shown = {"tickvals": places, "ticktext": [plain(text, 12) for text in texts]}
         figure.update_layout(
@@ -142,11 +145,11 @@ def slices(subject: Subject) -> Figure:
                     **shown,
                     "title": title,
                     "tickangle": -30 if len(axis.choices) > 4 else 0,
-                    "range": [low - pad, high + pad],
+                    "range": [start - pad, end + pad],
                     "anchor": f"y{suffix}",
                 },
                 f"yaxis{suffix}": {
-                    "range": [floor - 0.08 * size, max(values) + 0.1 * size],
+                    "range": ends,
                     "anchor": f"x{suffix}",
                     "nticks": 5,
                 },
@@ -158,7 +161,7 @@ def slices(subject: Subject) -> Figure:
 
 
 def _slice_traces(subject: Subject, axis: Axis, floor: float) -> list[Any]:
-    """Return the points of one parameter: pruned trials along the bottom, the others above."""
+    """Return the points of one parameter: pruned trials along the worse end, the others inside."""
     compared = subject.compared
     known = [subject.history.trials[number] for number in compared.values]
     used = [trial for trial in known if axis.name in trial.params]
@@ -323,14 +326,15 @@ def _surface(subject: Subject, trials: list[TrialHistory], one: Axis, other: Axi
     across, up = _grid(one), _grid(other)
     where = np.array([[a, u] for u in up[0] for a in across[0]])
     height = smoothed(points, values, where, numbers).reshape(len(up[0]), len(across[0]))
+    told = axis_format(subject.first, values)
     common = {
         "x": across[1],
         "y": up[1],
-        "z": [[None if np.isnan(z) else round(float(z), 5) for z in row] for row in height],
+        "z": [[None if np.isnan(z) else rounded(float(z)) for z in row] for row in height],
         "colorscale": FILL_SCALE,
         "reversescale": not subject.first.larger,
         "colorbar": {"title": {"text": subject.compared.name, "side": "right"}, "thickness": 12},
-        "hovertemplate": f"{subject.compared.name} about %{{z:.4f}}<extra></extra>",
+        "hovertemplate": f"{subject.compared.name} about %{{z:{told}}}<extra></extra>",
         "showlegend": False,
     }
     if numbers.all():

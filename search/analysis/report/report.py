@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from search.analysis.measure import objective_name
 from search.analysis.report import sections
 from search.analysis.report.classes import Wrong, most_confidently_wrong
 from search.analysis.report.figures import Chart, charts
@@ -16,7 +17,6 @@ from search.analysis.report.subject import Subject
 from search.analysis.report.verdict import interval_text, paired
 from search.analysis.report.words import (
     moment_text,
-    objective_name,
     time_text,
     trial_name,
     trial_score_text,

@@ -3,6 +3,13 @@
 from collections.abc import Iterator
 from shlex import join as shell_line
 
+from search.analysis.measure import (
+    fold_value,
+    interval_texts,
+    objective_name,
+    score_text,
+    unit_of,
+)
 from search.analysis.report.classes import Wrong, class_names, commonest_mistakes, data_address
 from search.analysis.report.figures import Chart
 from search.analysis.report.folds import saving
@@ -11,15 +18,11 @@ from search.analysis.report.progress import Cost, cost
 from search.analysis.report.subject import Subject
 from search.analysis.report.verdict import corrected_ps, interval_text, paired, sentences
 from search.analysis.report.words import (
-    difference_text,
-    objective_name,
     origin_of,
     params_pairs,
-    score_text,
     time_text,
     trial_name,
     trial_score_text,
-    unit_of,
 )
 from search.environment import best_params, facts, run_command
 from tracking.history import TrialHistory
@@ -62,7 +65,7 @@ def against_baselines(subject: Subject) -> Markup:
     trials = [best, *baselines, *runner_up]
     folds = list(best.finished_folds())
     shown = folds if len(folds) <= _FOLD_COLUMNS and subject.first.fold else []
-    others = [o for o in subject.history.objectives[1:] if o.name != "model_parameters"]
+    others = [o for o in subject.others if any(t.score(o.name) is not None for t in trials)]
     confirmed = any(t.confirmed_score(subject.first.name) is not None for t in trials)
     confirmation_folds = ["on confirmation folds"] if confirmed else []
     head = [
@@ -74,7 +77,7 @@ def against_baselines(subject: Subject) -> Markup:
         "Holm p",
     ]
     ps = corrected_ps(subject)
-    head += [f"fold {fold}" for fold in shown] + ["loss", "macro F1"]
+    head += [f"fold {fold}" for fold in shown]
     head += [objective_name(o) for o in others] + ["parameters", "time"]
     rows = []
     for trial in trials:
@@ -84,7 +87,6 @@ def against_baselines(subject: Subject) -> Markup:
         row += [_confirmation(subject, trial)] if confirmation_folds else []
         row += [*_difference(subject, trial), _p_text(ps.get(trial.number))]
         row += _folds(subject, trial, shown)
-        row += [_score(trial, "cv_loss"), _score(trial, "macro_f1")]
         row += [score_text(o, trial.score(o.name)) for o in others]
         ended = trial.ended
         row += [f"{ended.model_parameters:,}", time_text(ended.train_seconds)] if ended else []
@@ -224,10 +226,9 @@ def _difference(subject: Subject, trial: TrialHistory) -> tuple[str, str]:
     found = None if trial is subject.best else paired(subject, subject.best, trial)
     if found is None:
         return "-", "-"
-    told, low, high = difference_text(subject.first, found.mean, sign=True), found.low, found.high
-    if low is None or high is None:
-        return told, "-"
-    ends = (difference_text(subject.first, end) for end in (low, high))
+    if found.low is None or found.high is None:
+        return interval_texts(subject.first, found.mean, sign=True)[0], "-"
+    told, *ends = interval_texts(subject.first, found.mean, found.low, found.high, sign=True)
     return told, " to ".join(ends)
 
 
@@ -245,13 +246,7 @@ def _folds(subject: Subject, trial: TrialHistory, folds: list[int]) -> Iterator[
     finished = trial.finished_folds()
     for fold in folds:
         ended = finished.get(fold)
-        value = None if ended is None else float(getattr(ended, subject.first.fold))
-        yield score_text(subject.first, value)
-
-
-def _score(trial: TrialHistory, name: str) -> str:
-    value = trial.score(name)
-    return "-" if value is None else f"{value:.4f}"
+        yield score_text(subject.first, fold_value(ended, subject.first) if ended else None)
 
 
 def _wrong(entry: Wrong, names: list[str]) -> Markup:

@@ -12,19 +12,21 @@ from search.analysis.comparison.evidence import (
     rivals_of,
 )
 from search.analysis.comparison.statistics import Difference, holm
-from search.analysis.report.subject import Subject
-from search.analysis.report.words import (
-    difference_text,
+from search.analysis.measure import (
+    interval_texts,
+    metric_name,
     objective_name,
+    score_and_spread,
     score_text,
-    trial_name,
-    trial_score_text,
     unit_of,
 )
+from search.analysis.report.subject import Subject
+from search.analysis.report.words import trial_name, trial_score_text
 from tracking.history import TrialHistory
 from tracking.objectives import Objective
 from tracking.stages import confirmed_spread
-from tracking.text import counted
+from tracking.records import TestSetOpened
+from tracking.text import counted, listed
 
 
 def paired(subject: Subject, first: TrialHistory, second: TrialHistory) -> Difference | None:
@@ -77,12 +79,12 @@ def sentences(subject: Subject) -> list[str]:
 
 def interval_text(objective: Objective, difference: Difference) -> str:
     """Return `+0.61 points (95 % interval 0.20 to 1.02)`, as far as known."""
-    unit = unit_of(objective)
-    mean = f"{difference_text(objective, difference.mean, sign=True)}{unit}"
-    if difference.low is None or difference.high is None:
-        return f"{mean} (one fold gives no interval)"
-    low, high = (difference_text(objective, end) for end in (difference.low, difference.high))
-    return f"{mean} (95 % interval {low} to {high})"
+    unit, ends = unit_of(objective), [difference.low, difference.high]
+    known = [end for end in ends if end is not None]
+    mean, *texts = interval_texts(objective, difference.mean, *known, sign=True)
+    if len(texts) < len(ends):
+        return f"{mean}{unit} (one fold gives no interval)"
+    return f"{mean}{unit} (95 % interval {' to '.join(texts)})"
 
 
 def _evidence(subject: Subject, trial: TrialHistory) -> Evidence:
@@ -121,11 +123,11 @@ def _caution(subject: Subject) -> list[str]:
     confirmation_folds = best.confirmed_score(subject.first.name)
     if confirmation_folds is not None:
         deviation = confirmed_spread(best, subject.first)
-        spread = f" ± {score_text(subject.first, deviation)}" if deviation is not None else ""
+        score, spread = score_and_spread(subject.first, confirmation_folds, deviation)
+        told = f"{score} ± {spread}" if deviation is not None else score
         folds = counted(len(best.finished_confirmation_folds()), "confirmation fold")
         return [
-            f"On {folds}, {_whose(subject)}, it has"
-            f" {score_text(subject.first, confirmation_folds)}{spread}: the fairer number."
+            f"On {folds}, {_whose(subject)}, it has {told}: the fairer number."
             f"{_overtaken(subject)}"
         ]
     if len(subject.complete) > 1:
@@ -174,8 +176,17 @@ def _openings(subject: Subject) -> list[str]:
         return ["The test set has not been opened."]
     last = openings[-1]
     times = "once," if len(openings) == 1 else f"{len(openings)} times, the last"
-    last_text = f"for trial {last.trial}: accuracy {last.accuracy:.4f}"
-    return [f"The test set was opened {times} {last_text}."]
+    return [f"The test set was opened {times} for trial {last.trial}: {_tested(subject, last)}."]
+
+
+def _tested(subject: Subject, opening: TestSetOpened) -> str:
+    """Return the score on the test set by which the study is judged, else another it has."""
+    if opening.accuracy is not None and not opening.scores:
+        return f"accuracy {opening.accuracy:.4f}"
+    for known in (subject.first, *subject.others):
+        if known.fold in opening.scores:
+            return f"{objective_name(known)} {score_text(known, opening.scores[known.fold])}"
+    return listed(f"{metric_name(name)} {value:.4g}" for name, value in opening.scores.items())
 
 
 def _capital(text: str) -> str:
