@@ -7,6 +7,8 @@ from plotly.graph_objects import Figure
 
 from search.analysis.report.classes import class_scores, confusion
 from search.analysis.report.folds import curves, curves_caption, pruning
+from search.analysis.report.labels import label_confusion, label_scores
+from search.analysis.report.numbers import errors_by_size, predicted_actual, residuals
 from search.analysis.report.parameters import contours, importance, parallel_coordinates, slices
 from search.analysis.report.progress import front, optimisation_history, time
 from search.analysis.report.subject import NothingToDraw, Subject
@@ -76,6 +78,39 @@ _FIGURES: dict[str, tuple[str, str, Callable[[Subject], Figure]]] = {
         " often; recall left of precision: too rarely. The ring is the best baseline's F1.",
         class_scores,
     ),
+    "label_confusion": (
+        "Confusion matrix of each label",
+        "For each label, rows say whether a sample has it, columns whether it was given it; colour"
+        " is the share of the row. The worst F1 comes first, up to 24 labels. Look at the lower"
+        " left corner for missed labels, at the upper right one for labels given wrongly.",
+        label_confusion,
+    ),
+    "label_scores": (
+        "Scores by label",
+        "The weakest labels are on top. Precision left of recall: the label is given too often;"
+        " recall left of precision: too rarely. The ring is the best baseline's F1.",
+        label_scores,
+    ),
+    "predicted_actual": (
+        "Predicted against actual",
+        "How many samples with an actual value were predicted as what, out of fold; the darker, the"
+        " more. On the dotted line predictions are right. Look for a cloud that is flatter than the"
+        " line: large values are predicted too small and small ones too large.",
+        predicted_actual,
+    ),
+    "residuals": (
+        "Residuals",
+        "By how much out-of-fold predictions are off. Look for a mean away from 0 (a bias), for a"
+        " long tail on one side, and for a second hill.",
+        residuals,
+    ),
+    "errors_by_size": (
+        "Errors by size",
+        "Samples in the order of their actual value, in tenths of equal size: how far their"
+        " predictions are off. Look for boxes that grow to the right (errors in proportion to the"
+        " value: predict its logarithm), and for means that fall from above 0 to below it.",
+        errors_by_size,
+    ),
     "time": (
         "Time of the trials",
         "How long each trial trained, and its score; larger points have more parameters. Look for a"
@@ -134,7 +169,9 @@ def figures(history: History) -> dict[str, Figure]:
     """Return a study's figures by name, without those that make no sense for it.
 
     Names: `optimisation_history`, `front`, `importance`, `parallel_coordinates`, `slices`,
-    `contours`, `curves`, `pruning`, `confusion`, `class_scores` and `time`.
+    `contours`, `curves`, `pruning`, `time`; of classes `confusion` and `class_scores`, of labels
+    `label_confusion` and `label_scores`, of numbers `predicted_actual`, `residuals` and
+    `errors_by_size`.
 
     Args:
         history: of the study, which may be running.

@@ -126,9 +126,7 @@ def _traces(trial: TrialHistory, panels: Sequence[_Panel]) -> list[Any]:
                 _fold(number, rows, validation, told, **axes) for number, rows in folds.items()
             ]
         traces.append(_mean(folds, metric, ORANGE, "training", told=told, dash="dash", **axes))
-        traces.append(
-            _mean(folds, validation, BLUE, "validation", told=told, dash="solid", **axes)
-        )
+        traces.append(_mean(folds, validation, BLUE, "validation", told=told, dash="solid", **axes))
     return traces
 
 

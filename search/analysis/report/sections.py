@@ -6,13 +6,16 @@ from shlex import join as shell_line
 from search.analysis.measure import (
     fold_value,
     interval_texts,
+    number_texts,
     objective_name,
     score_text,
     unit_of,
 )
-from search.analysis.report.classes import Wrong, class_names, commonest_mistakes, data_address
+from search.analysis.report.classes import commonest_mistakes
 from search.analysis.report.figures import Chart
 from search.analysis.report.folds import saving
+from search.analysis.report.mistakes import Wrong, data_address
+from search.analysis.report.numbers import described
 from search.analysis.report.page import Markup, joined, table, tag
 from search.analysis.report.progress import Cost, cost
 from search.analysis.report.subject import Subject
@@ -25,6 +28,7 @@ from search.analysis.report.words import (
     trial_score_text,
 )
 from search.environment import best_params, facts, run_command
+from search.tasks import CLASSIFICATION, MULTI_LABEL, REGRESSION
 from tracking.history import TrialHistory
 from tracking.stages import count_stages, stages, stopped_at
 from tracking.text import counted
@@ -125,7 +129,7 @@ def chart(found: Chart, identity: str) -> Markup:
 
 def confused(subject: Subject) -> Markup:
     """Return the table of the most frequent confusions."""
-    found, names = commonest_mistakes(subject), class_names(subject)
+    found, names = commonest_mistakes(subject), subject.names
     if not found:
         return Markup("")
     rows = [
@@ -144,19 +148,57 @@ def mistakes(subject: Subject, wrong: list[Wrong] | str) -> Markup:
         subject: the study.
         wrong: the samples, or a sentence on why there are none to show.
     """
-    heading = tag("h3", "Most confident mistakes")
+    title, most = _MISTAKES[subject.task.name]
+    heading = tag("h3", title)
     if isinstance(wrong, str):
         return tag("div", heading, tag("p", wrong, class_="soft"), class_="card")
-    names = class_names(subject)
-    caption = (
-        "Samples that the best trial was not trained on and got wrong with the highest confidence."
-        " Look for wrong labels, for samples that people would also get wrong, and for what they"
-        " have in common."
-    )
+    caption = f"Samples that the best trial was not trained on and got wrong {most}"
     is_wide = bool(wrong) and not isinstance(wrong[0].sample, bytes)
-    items = [_wrong(entry, names) for entry in wrong]
+    items = [_wrong(entry) for entry in wrong]
     made = tag("ul", *items, class_="wrong wide" if is_wide else "wrong")
     return tag("div", heading, tag("p", caption, class_="soft"), made, class_="card")
+
+
+_ALIKE = (
+    " Look for {what}, for samples that people would also get wrong, and for what they have in"
+    " common."
+)
+_MISTAKES = {  # title, and how wrong they are
+    CLASSIFICATION: (
+        "Most confident mistakes",
+        "with the highest confidence." + _ALIKE.format(what="wrong labels"),
+    ),
+    MULTI_LABEL: (
+        "Most confident wrong labels",
+        "in one label with the highest confidence." + _ALIKE.format(what="missing labels"),
+    ),
+    REGRESSION: (
+        "Largest errors",
+        "by most. Look for wrong targets, for what the inputs cannot tell, and for what they have"
+        " in common.",
+    ),
+}
+
+
+def number_scores(subject: Subject) -> Markup:
+    """Return the table of the scores of each predicted number; empty without any."""
+    rows = []
+    for trial in [t for t in (subject.best, subject.rival) if t is not None]:
+        for name, found in described(subject, trial).items():
+            scores = number_texts((found["rmse"], found["mae"], found["bias"]))
+            shown = [*scores[:2], f"{found['r2']:.4f}", scores[2], f"{found['samples']:,}"]
+            rows.append([trial_name(trial), name, *shown])
+    if not rows:
+        return Markup("")
+    head = ("trial", "predicted", "RMSE", "MAE", "R²", "bias", "samples")
+    caption = (
+        "Of all out-of-fold predictions together, so that they differ a little from means over"
+        " folds. RMSE, MAE and bias are in the unit of what is predicted; a bias above 0 says that"
+        " predictions are too high on average."
+    )
+    body = table(head, rows, numbers=range(2, 7))
+    heading = tag("h3", "Scores")
+    return tag("div", heading, tag("p", caption, class_="soft"), body, class_="card")
 
 
 def all_trials(subject: Subject) -> Markup:
@@ -249,23 +291,16 @@ def _folds(subject: Subject, trial: TrialHistory, folds: list[int]) -> Iterator[
         yield score_text(subject.first, fold_value(ended, subject.first) if ended else None)
 
 
-def _wrong(entry: Wrong, names: list[str]) -> Markup:
+def _wrong(entry: Wrong) -> Markup:
+    words = entry.words
     lines = [
-        tag("span", f"true: {names[entry.true]}", class_="true"),
+        tag("span", f"true: {words.true}", class_="true"),
         Markup("<br>"),
-        f"predicted: {names[entry.predicted]}, {_sureness(entry, entry.confidence)}",
+        f"predicted: {words.predicted}",
         Markup("<br>"),
-        tag(
-            "span",
-            f"true class {_sureness(entry, entry.truth)}, sample {entry.index:,}",
-            class_="soft",
-        ),
+        tag("span", f"{words.beside}, sample {entry.index:,}", class_="soft"),
     ]
     return tag("li", _shown(entry), tag("div", *lines))
-
-
-def _sureness(entry: Wrong, value: float) -> str:
-    return f"score {value:.3g}" if entry.is_scored else f"{value:.1%}"
 
 
 def _shown(entry: Wrong) -> Markup:

@@ -76,6 +76,11 @@ class Subject:
         return task_of(study.task, tuple(study.classes))
 
     @cached_property
+    def names(self) -> list[str]:
+        """The names of the classes, labels or numbers; one without a name is `class 3`."""
+        return [name.strip() or f"class {number}" for number, name in enumerate(self.task.names)]
+
+    @cached_property
     def others(self) -> list[Objective]:
         """The task's metrics, the loss and further objectives, without the first one."""
         from search.tasks.metrics import objective_of

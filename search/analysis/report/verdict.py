@@ -24,8 +24,8 @@ from search.analysis.report.subject import Subject
 from search.analysis.report.words import trial_name, trial_score_text
 from tracking.history import TrialHistory
 from tracking.objectives import Objective
-from tracking.stages import confirmed_spread
 from tracking.records import TestSetOpened
+from tracking.stages import confirmed_spread
 from tracking.text import counted, listed
 
 
@@ -127,8 +127,7 @@ def _caution(subject: Subject) -> list[str]:
         told = f"{score} ± {spread}" if deviation is not None else score
         folds = counted(len(best.finished_confirmation_folds()), "confirmation fold")
         return [
-            f"On {folds}, {_whose(subject)}, it has {told}: the fairer number."
-            f"{_overtaken(subject)}"
+            f"On {folds}, {_whose(subject)}, it has {told}: the fairer number.{_overtaken(subject)}"
         ]
     if len(subject.complete) > 1:
         return [

@@ -15,6 +15,7 @@ from tracking.objectives import Objective
 from tracking.records import Json
 from tracking.stages import spread
 
+
 def trial_score_text(objective: Objective, trial: TrialHistory) -> str:
     """Return a complete trial's value with its spread over the folds."""
     value, deviation = trial.score(objective.name), spread(trial, objective)
