@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Iterable
 
-from tracking.objectives import Objective
+from tracking.objectives import Objective, measure_text
 from tracking.records import FoldEnded
 
 _NAMES = {
@@ -47,15 +47,7 @@ def is_fraction(objective: Objective) -> bool:
 
 def score_text(objective: Objective, value: float | None) -> str:
     """Return an objective's value as text; a dash for None."""
-    if value is None:
-        return "-"
-    if objective.name == "model_parameters":
-        return f"{value:,.0f}"
-    if objective.name == "latency_ms":
-        return f"{value:.2f}"
-    if is_fraction(objective) or objective.fold == "loss":
-        return f"{value:.4f}"
-    return number_text(value)
+    return measure_text(objective.name, value)
 
 
 def score_and_spread(objective: Objective, value: float, spread: float | None) -> tuple[str, str]:
@@ -95,11 +87,6 @@ def interval_texts(objective: Objective, *values: float, sign: bool = False) -> 
 def unit_of(objective: Objective) -> str:
     """Return the unit after a difference: ` points`, or nothing."""
     return " points" if is_fraction(objective) else ""
-
-
-def number_text(value: float) -> str:
-    """Return a number with four significant digits, all of them where it is larger."""
-    return number_texts((value,))[0]
 
 
 def number_texts(values: Iterable[float]) -> list[str]:

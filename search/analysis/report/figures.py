@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from plotly.graph_objects import Figure
 
+from search.analysis.measure import objective_name
 from search.analysis.report.classes import class_scores, confusion
 from search.analysis.report.folds import curves, curves_caption, pruning
 from search.analysis.report.labels import label_confusion, label_scores
@@ -13,6 +14,7 @@ from search.analysis.report.parameters import contours, importance, parallel_coo
 from search.analysis.report.progress import front, optimisation_history, time
 from search.analysis.report.subject import NothingToDraw, Subject
 from tracking.history import History
+from tracking.text import joined
 
 _FIGURES: dict[str, tuple[str, str, Callable[[Subject], Figure]]] = {
     "optimisation_history": (
@@ -32,7 +34,7 @@ _FIGURES: dict[str, tuple[str, str, Callable[[Subject], Figure]]] = {
     "importance": (
         "Parameter importance",
         "How far a parameter's values among the best trials differ from those among all (PED-ANOVA,"
-        " for {name}). Look for bars beyond their orange mark: shorter ones may be chance.",
+        " for {names}). Look for bars beyond their orange mark: shorter ones may be chance.",
         importance,
     ),
     "parallel_coordinates": (
@@ -45,8 +47,8 @@ _FIGURES: dict[str, tuple[str, str, Callable[[Subject], Figure]]] = {
     "slices": (
         "Slices",
         "The score against one parameter at a time, the most important first. Look for a slope or a"
-        " bump; a flat cloud means the parameter by itself does not matter. Ticks at the {worse} are"
-        " pruned trials.{note}",
+        " bump; a flat cloud means the parameter by itself does not matter. Ticks at the {worse}"
+        " are pruned trials.{lower}{note}",
         slices,
     ),
     "contours": (
@@ -149,8 +151,12 @@ class _Words(dict[str, str]):
         match word:
             case "name":
                 return subject.name
+            case "names":
+                return joined(map(objective_name, subject.history.objectives), "or")
             case "note":
                 return subject.compared.note
+            case "lower":
+                return "" if larger else " Lower is better."
             case "moving":
                 return "rising" if larger else "falling"
             case "worse":

@@ -125,7 +125,9 @@ def _traces(trial: TrialHistory, panels: Sequence[_Panel]) -> list[Any]:
             traces += [
                 _fold(number, rows, validation, told, **axes) for number, rows in folds.items()
             ]
-        traces.append(_mean(folds, metric, ORANGE, "training", told=told, dash="dash", **axes))
+        training = _mean(folds, metric, ORANGE, "training", told=told, dash="dash", **axes)
+        has_legend = any(t.legendgroup == "training" and t.showlegend for t in traces)
+        traces.append(training.update(showlegend=bool(training.x) and not has_legend))
         traces.append(_mean(folds, validation, BLUE, "validation", told=told, dash="solid", **axes))
     return traces
 

@@ -4,7 +4,6 @@ import base64
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import singledispatch
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from search.analysis.measure import number_text, number_texts
+from search.analysis.measure import number_texts
 from search.analysis.report.subject import Subject
 from search.data import Dataset, Reading, load
 from search.data.folds import Folds
@@ -25,6 +24,7 @@ from search.tasks.classification import SCORES, ClassPredictions
 from search.tasks.multi_label import THRESHOLD, LabelPredictions
 from search.tasks.regression import NumberPredictions
 from tracking.home import StudyFolder
+from tracking.objectives import number_text
 from tracking.records import StudyStarted
 
 Rows: TypeAlias = NDArray[np.int64]
@@ -83,7 +83,6 @@ class Worst:
     told: Callable[[int], Words]
 
 
-@singledispatch
 def worst(predictions: Predictions, names: Sequence[str], *, are_scores: bool = False) -> Worst:
     """Return the samples that are wrong, the worst first.
 
@@ -92,11 +91,19 @@ def worst(predictions: Predictions, names: Sequence[str], *, are_scores: bool = 
         names: of the classes, labels or numbers.
         are_scores: whether the confidence of classes are scores, not probabilities.
     """
+    match predictions:
+        case ClassPredictions():
+            return _wrong_classes(predictions, names, are_scores=are_scores)
+        case NumberPredictions():
+            return _far_numbers(predictions, names)
+        case LabelPredictions():
+            return _wrong_labels(predictions, names)
     raise TypeError(f"nothing is known of mistakes in {type(predictions).__name__}")
 
 
-@worst.register
-def _(predictions: ClassPredictions, names: Sequence[str], *, are_scores: bool = False) -> Worst:
+def _wrong_classes(
+    predictions: ClassPredictions, names: Sequence[str], *, are_scores: bool
+) -> Worst:
     wrong = np.flatnonzero(predictions.predicted != predictions.labels)
     rows = wrong[np.argsort(-predictions.confidence[wrong], kind="stable")]
 
@@ -113,8 +120,7 @@ def _(predictions: ClassPredictions, names: Sequence[str], *, are_scores: bool =
     return Worst(rows, predictions.confidence[rows], told)
 
 
-@worst.register
-def _(predictions: NumberPredictions, names: Sequence[str], *, are_scores: bool = False) -> Worst:
+def _far_numbers(predictions: NumberPredictions, names: Sequence[str]) -> Worst:
     errors = predictions.errors
     rows = np.argsort(-errors, kind="stable")[: np.count_nonzero(errors)]
 
@@ -136,8 +142,7 @@ def _(predictions: NumberPredictions, names: Sequence[str], *, are_scores: bool 
     return Worst(rows, errors[rows], told)
 
 
-@worst.register
-def _(predictions: LabelPredictions, names: Sequence[str], *, are_scores: bool = False) -> Worst:
+def _wrong_labels(predictions: LabelPredictions, names: Sequence[str]) -> Worst:
     sureness = np.abs(predictions.probabilities.astype(np.float64) - THRESHOLD)
     sureness[predictions.predicted == predictions.labels] = -1.0
     surest, places = sureness.max(axis=1), sureness.argmax(axis=1)
@@ -146,7 +151,7 @@ def _(predictions: LabelPredictions, names: Sequence[str], *, are_scores: bool =
     def told(row: int) -> Words:
         name, label = names[int(places[row])], int(predictions.labels[row, places[row]])
         sure = float(predictions.probabilities[row, places[row]])
-        has = [names[n] for n in np.flatnonzero(predictions.labels[row])]
+        has = [names[int(n)] for n in np.flatnonzero(predictions.labels[row])]
         words = (f"not {name}", name)
         share = sure if not label else 1 - sure
         return Words(

@@ -1,11 +1,12 @@
 """How far predicted numbers are off: against what is true, as residuals, and by size."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from plotly.graph_objects import Bar, Box, Figure, Heatmap, Scatter
 
-from search.analysis.measure import number_text, number_texts, rounded
+from search.analysis.measure import number_texts, rounded
 from search.analysis.report.style import (
     BLUE,
     BLUE_BAND,
@@ -21,6 +22,7 @@ from search.analysis.report.subject import NothingToDraw, Subject
 from search.analysis.report.words import trial_name
 from search.tasks import REGRESSION
 from tracking.history import TrialHistory
+from tracking.objectives import number_text
 from tracking.records import Json
 
 _SIDE = 470  # pixels of a square figure
@@ -56,12 +58,14 @@ def predicted_actual(subject: Subject) -> Figure:
                 name="right predictions",
                 line={"color": ORANGE, "width": 1.5, "dash": "dot"},
                 hoverinfo="skip",
+                showlegend=True,
                 visible=number == 0,
             )
         )
-    _choose(figure, entries, traces=2)
-    figure.update_xaxes(title_text="actual", showgrid=False, constrain="domain")
-    figure.update_yaxes(title_text="predicted", showgrid=False, scaleanchor="x", constrain="domain")
+    square = {"showgrid": False, "constrain": "domain"}
+    across = {**square, "title": {"text": "actual {name}"}}
+    up = {**square, "title": {"text": "predicted {name}"}, "scaleanchor": "x"}
+    _choose(figure, entries, 2, across, up)
     legend_above(figure)
     return figure
 
@@ -75,7 +79,7 @@ def _density(found: Json) -> Heatmap:
         counts[place, row] = count
     edges = np.linspace(low, high, side + 1)
     middles = [rounded(float(value)) for value in (edges[1:] + edges[:-1]) / 2]
-    between = [" to ".join(number_texts(pair)) for pair in zip(edges[:-1], edges[1:], strict=True)]
+    between = [" to ".join(number_texts(pair)) for pair in pairwise(edges)]
     texts = [
         [
             f"actual {between[row]}<br>predicted {between[place]}<br>{counts[place, row]:,} samples"
@@ -108,9 +112,8 @@ def residuals(subject: Subject) -> Figure:
     for number, found in enumerate(entries.values()):
         for trace in _residuals(found):
             figure.add_trace(trace.update(visible=number == 0))
-    _choose(figure, entries, traces=3)
-    figure.update_xaxes(title_text="predicted minus actual", zeroline=False)
-    figure.update_yaxes(title_text="samples", rangemode="tozero")
+    across = {"title": {"text": "predicted minus actual {name}"}, "zeroline": False}
+    _choose(figure, entries, 3, across, {"title": {"text": "samples"}, "rangemode": "tozero"})
     figure.update_layout(bargap=0.04)
     legend_above(figure)
     return figure
@@ -120,7 +123,7 @@ def _residuals(found: Json) -> list[Any]:
     histogram = found["residuals"]
     counts = histogram["counts"]
     edges = np.linspace(histogram["from"], histogram["to"], len(counts) + 1)
-    between = [" to ".join(number_texts(pair)) for pair in zip(edges[:-1], edges[1:], strict=True)]
+    between = [" to ".join(number_texts(pair)) for pair in pairwise(edges)]
     top = max(counts, default=0)
     bars = Bar(
         x=[rounded(float(value)) for value in (edges[1:] + edges[:-1]) / 2],
@@ -158,10 +161,10 @@ def errors_by_size(subject: Subject) -> Figure:
     for number, found in enumerate(entries.values()):
         for trace in _by_size(found):
             figure.add_trace(trace.update(visible=number == 0))
-    _choose(figure, entries, traces=2)
+    across = {"title": {"text": "actual {name}, up to"}, "type": "category", "tickangle": -35}
+    up = {"title": {"text": "predicted minus actual"}, "zeroline": False}
+    _choose(figure, entries, 2, across, up)
     figure.add_hline(y=0, line={"color": INK, "width": 1, "dash": "dot"})
-    figure.update_xaxes(title_text="actual value, up to", type="category", tickangle=-35)
-    figure.update_yaxes(title_text="predicted minus actual", zeroline=False)
     legend_above(figure)
     return figure
 
@@ -219,7 +222,7 @@ def _entries(subject: Subject) -> dict[str, Json]:
         last = subject.history.test_openings[-1]
         sources[f"trial {last.trial}, on the test set"] = _numbers(subject, last.report)
     found = {
-        f"{plain(name, 40)}: {label}" if len(subject.names) > 1 else label: one
+        f"{plain(name, 40)}: {label}" if len(subject.names) > 1 else label: {**one, "name": name}
         for label, numbers in sources.items()
         for name, one in numbers.items()
     }
@@ -228,11 +231,31 @@ def _entries(subject: Subject) -> dict[str, Json]:
     return found
 
 
-def _choose(figure: Figure, entries: dict[str, Json], *, traces: int) -> None:
-    """Let the reader choose one of the entries, each of so many traces."""
-    count = traces * len(entries)
-    choices = {
-        label: [{"visible": [n // traces == number for n in range(count)]}, {}]
-        for number, label in enumerate(entries)
-    }
+def _choose(
+    figure: Figure,
+    entries: dict[str, Json],
+    traces: int,
+    across: dict[str, Any],
+    up: dict[str, Any],
+) -> None:
+    """Let the reader choose one of the entries, each of so many traces.
+
+    Args:
+        figure: has the traces.
+        entries: what they draw.
+        traces: of each entry.
+        across: the x axis; `{name}` in its title is the number's name.
+        up: the y axis, likewise.
+    """
+    count, choices = traces * len(entries), {}
+    for number, (label, found) in enumerate(entries.items()):
+        visible = [n // traces == number for n in range(count)]
+        axes = {"xaxis": _titled(across, found), "yaxis": _titled(up, found)}
+        choices[label] = [{"visible": visible}, axes]
+    figure.update_layout(next(iter(choices.values()))[1])
     choose_among(figure, choices)
+
+
+def _titled(axis: dict[str, Any], found: Json) -> dict[str, Any]:
+    title = axis["title"]["text"].replace("{name}", plain(found["name"], 30))
+    return {**axis, "title": {"text": title}}

@@ -9,7 +9,7 @@ from plotly.graph_objects import Bar, Contour, Figure, Heatmap, Parcoords, Scatt
 
 from search.analysis.comparison.selection import Numbers
 from search.analysis.measure import axis_format, objective_name, rounded, score_text
-from search.analysis.report.importance import LEAST_COMPLETE
+from search.analysis.report.importance import LEAST_COMPLETE, Importance, importances
 from search.analysis.report.style import (
     BLUE,
     FILL_SCALE,
@@ -29,7 +29,7 @@ from search.analysis.report.words import Axis
 from tracking.history import TrialHistory
 from tracking.objectives import Objective
 
-_MOST_SLICES = 12
+_MOST_SLICES, _MOST_BARS = 12, 20
 _UNUSED = (
     -0.12
 )  # position of trials that do not use a parameter, below the low end of its axis at 0
@@ -39,16 +39,42 @@ def importance(subject: Subject) -> Figure:
     """Draw how much each parameter distinguishes the best trials from all."""
     if len(subject.axes) < 2:
         raise NothingToDraw("Trials differ in one parameter only; there is nothing to rank.")
-    found = subject.importances
-    if not found:
+    first, *others = subject.history.objectives
+    found = {first: subject.importances}
+    found |= {o: importances(subject.history, subject.axes, o) for o in others}
+    found = {objective: entries for objective, entries in found.items() if entries}
+    if first not in found:
         raise NothingToDraw(
             "There are too few trials to tell which parameters matter:"
             f" it takes {LEAST_COMPLETE} complete trials, and some that did worse."
         )
-    shown = found[:20][::-1]
+    figure = blank_figure(90 + 30 * min(_MOST_BARS, len(found[first])))
+    choices = {}
+    for number, (objective, entries) in enumerate(found.items()):
+        shown = entries[:_MOST_BARS][::-1]
+        for trace in _bars(subject, shown):
+            figure.add_trace(trace.update(visible=number == 0))
+        visible = [n // 2 == number for n in range(2 * len(found))]
+        choices[f"for {objective_name(objective)}"] = [
+            {"visible": visible},
+            {"yaxis": _named(shown)},
+        ]
+    figure.update_layout(yaxis=_named(found[first][:_MOST_BARS][::-1]))
+    figure.update_xaxes(tickformat=".0%", rangemode="tozero", title_text="share of importance")
+    choose_among(figure, choices)
+    legend_above(figure)
+    return figure
+
+
+def _named(shown: Sequence[Importance]) -> dict[str, Any]:
+    names = [plain(entry.name, 28) for entry in shown]
+    return {"tickvals": list(range(len(shown))), "ticktext": names, "showgrid": False}
+
+
+def _bars(subject: Subject, shown: Sequence[Importance]) -> list[Any]:
+    """Return the bars of importances, the largest on top, and what chance alone reaches."""
     when = {a.name: f" (only while {plain(a.when)})" if a.when else "" for a in subject.axes}
-    figure = blank_figure(90 + 30 * len(shown))
-    figure.add_trace(
+    return [
         Bar(
             y=list(range(len(shown))),
             x=[entry.share for entry in shown],
@@ -62,9 +88,7 @@ def importance(subject: Subject) -> Figure:
                 for e in shown
             ],
             hoverinfo="text",
-        )
-    )
-    figure.add_trace(
+        ),
         Scatter(
             y=list(range(len(shown))),
             x=[min(entry.chance, 1.0) for entry in shown],
@@ -77,13 +101,8 @@ def importance(subject: Subject) -> Figure:
                 "line": {"width": 3, "color": ORANGE},
             },
             hoverinfo="skip",
-        )
-    )
-    names = [plain(entry.name, 28) for entry in shown]
-    figure.update_yaxes(tickvals=list(range(len(shown))), ticktext=names, showgrid=False)
-    figure.update_xaxes(tickformat=".0%", rangemode="tozero", title_text="share of importance")
-    legend_above(figure)
-    return figure
+        ),
+    ]
 
 
 def parallel_coordinates(subject: Subject) -> Figure:

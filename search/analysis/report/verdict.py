@@ -78,11 +78,19 @@ def sentences(subject: Subject) -> list[str]:
 
 
 def interval_text(objective: Objective, difference: Difference) -> str:
-    """Return `+0.61 points (95 % interval 0.20 to 1.02)`, as far as known."""
-    unit, ends = unit_of(objective), [difference.low, difference.high]
-    known = [end for end in ends if end is not None]
-    mean, *texts = interval_texts(objective, difference.mean, *known, sign=True)
-    if len(texts) < len(ends):
+    """Return `+0.61 points (95 % interval 0.20 to 1.02)`, as far as known.
+
+    Where lower is better, it is `3.12 lower (95 % interval 2.10 to 4.14)` of a lead, and
+    `3.12 higher` of the contrary; the interval is of the amount that is told.
+    """
+    ends = [end for end in (difference.low, difference.high) if end is not None]
+    values, unit = [difference.mean, *ends], unit_of(objective)
+    if not objective.larger:
+        unit = f"{unit} {'lower' if difference.mean >= 0 else 'higher'}"
+        if difference.mean < 0:
+            values = [-value for value in (difference.mean, *reversed(ends))]
+    mean, *texts = interval_texts(objective, *values, sign=objective.larger)
+    if len(texts) < 2:
         return f"{mean}{unit} (one fold gives no interval)"
     return f"{mean}{unit} (95 % interval {' to '.join(texts)})"
 
@@ -98,6 +106,8 @@ def _against(subject: Subject, rival: TrialHistory) -> str:
     if difference is None:
         return f"It shares no finished fold with {name}."
     amount = interval_text(subject.first, difference)
+    if not subject.first.larger:
+        amount = f"its {subject.name} is {amount}"
     if difference.low is None or difference.high is None:
         return f"Against {name}: {amount}; this may or may not be more than chance."
     p = corrected_ps(subject).get(rival.number, 1.0)
@@ -107,7 +117,8 @@ def _against(subject: Subject, rival: TrialHistory) -> str:
             f" of comparisons, is {p:.3f}."
         )
     if difference.low > 0:
-        return f"It is better than {name}, by {amount}, {_on_which(subject, rival)}."
+        by = f", by {amount}," if subject.first.larger else f": {amount},"
+        return f"It is better than {name}{by} {_on_which(subject, rival)}."
     if difference.high < 0:
         return f"It is worse than {name} on the folds both have: {amount}."
     return f"No difference from {name} can be claimed: {amount}."
