@@ -82,7 +82,7 @@ _FIGURES: dict[str, tuple[str, str, Callable[[Subject], Figure]]] = {
     ),
     "label_confusion": (
         "Confusion matrix of each label",
-        "For each label, rows say whether a sample has it, columns whether it was given it; colour"
+        "For each label, rows say whether samples have it, columns whether it was predicted; colour"
         " is the share of the row. The worst F1 comes first, up to 24 labels. Look at the lower"
         " left corner for missed labels, at the upper right one for labels given wrongly.",
         label_confusion,

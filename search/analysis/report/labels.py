@@ -56,13 +56,12 @@ def label_confusion(subject: Subject) -> Figure:
                 },
                 f"yaxis{suffix}": {
                     **shared,
-                    "title": {"text": "true", "font": {"size": 12}},
                     "autorange": "reversed",
                     "anchor": f"x{suffix}",
                 },
             }
         )
-    set_panels(figure, count, columns=4, height=_PANEL)
+    set_panels(figure, count, columns=3, height=_PANEL)
     return figure
 
 
