@@ -188,7 +188,7 @@ def _by_size(found: Json) -> list[Any]:
         median=median,
         q3=third,
         upperfence=high,
-        name="errors: half of them in the box, nine of ten within the lines",
+        name="errors",
         fillcolor=BLUE_BAND,
         line={"color": BLUE, "width": 1.5},
         hoverinfo="skip",

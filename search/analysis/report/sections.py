@@ -152,7 +152,7 @@ def mistakes(subject: Subject, wrong: list[Wrong] | str) -> Markup:
     heading = tag("h3", title)
     if isinstance(wrong, str):
         return tag("div", heading, tag("p", wrong, class_="soft"), class_="card")
-    caption = f"Samples that the best trial was not trained on and got wrong {most}"
+    caption = f"Samples that the best trial was not trained on and got {most}"
     is_wide = bool(wrong) and not isinstance(wrong[0].sample, bytes)
     items = [_wrong(entry) for entry in wrong]
     made = tag("ul", *items, class_="wrong wide" if is_wide else "wrong")
@@ -166,15 +166,15 @@ _ALIKE = (
 _MISTAKES = {  # title, and how wrong they are
     CLASSIFICATION: (
         "Most confident mistakes",
-        "with the highest confidence." + _ALIKE.format(what="wrong labels"),
+        "wrong with the highest confidence." + _ALIKE.format(what="wrong labels"),
     ),
     MULTI_LABEL: (
         "Most confident wrong labels",
-        "in one label with the highest confidence." + _ALIKE.format(what="missing labels"),
+        "wrong in a label with the highest confidence." + _ALIKE.format(what="missing labels"),
     ),
     REGRESSION: (
         "Largest errors",
-        "by most. Look for wrong targets, for what the inputs cannot tell, and for what they have"
+        "most wrong. Look for wrong targets, for what the inputs cannot tell, and for what they have"
         " in common.",
     ),
 }
