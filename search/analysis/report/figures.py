@@ -109,8 +109,9 @@ _FIGURES: dict[str, tuple[str, str, Callable[[Subject], Figure]]] = {
     "errors_by_size": (
         "Errors by size",
         "Samples in the order of their actual value, in tenths of equal size: how far their"
-        " predictions are off, half of them within the box, nine of ten within the lines. Look for boxes that grow to the right (errors in proportion to the"
-        " value: predict its logarithm), and for means that fall from above 0 to below it.",
+        " predictions are off, half of them within the box, nine of ten within the lines. Look for"
+        " boxes that grow to the right (errors in proportion to the value: predict its logarithm),"
+        " and for means that fall from above 0 to below it.",
         errors_by_size,
     ),
     "time": (

@@ -170,7 +170,7 @@ _MISTAKES = {  # title, and how wrong they are
     ),
     MULTI_LABEL: (
         "Most confident wrong labels",
-        "wrong in a label with the highest confidence." + _ALIKE.format(what="missing labels"),
+        "wrong in a label with the highest confidence." + _ALIKE.format(what="missing ones"),
     ),
     REGRESSION: (
         "Largest errors",
