@@ -406,6 +406,7 @@ def load_study(name: str, *, home: Path | str = DEFAULT_HOME) -> StudyResult:
 def compare_studies(
     *names: str,
     trials: str = "best",
+    objective: str = "",
     latency: bool = False,
     home: Path | str = DEFAULT_HOME,
     data_dir: Path | str | None = None,
@@ -416,6 +417,7 @@ def compare_studies(
     Args:
         names: the studies.
         trials: `best`, or numbers of one study's trials, separated by commas.
+        objective: metric to compare by, one that all recorded; empty: the studies' own.
         latency: measure how long one prediction takes, which imports TensorFlow.
         home: where they are.
         data_dir: folder with datasets of your own.
@@ -434,11 +436,11 @@ def compare_studies(
     folders = Home(Path(home))
     contenders = chosen_contenders(folders, names, trials)
     if not latency:
-        return compare(contenders)
+        return compare(contenders, objective=objective)
     from search.export.refit import measured_latencies
 
     found = measured_latencies(folders, contenders, data_dir=_path(data_dir), notify=notify or warn)
-    return compare(contenders, latencies=found)
+    return compare(contenders, objective=objective, latencies=found)
 
 
 def _path(given: Path | str | None) -> Path | None:

@@ -32,6 +32,14 @@ def compare(
             " Numbers: trials of one study, with commas between them.",
         ),
     ] = "best",
+    objective: Annotated[
+        str,
+        typer.Option(
+            help="Metric to compare by, one that all trials recorded; else the studies' own"
+            " objective.",
+            show_default=False,
+        ),
+    ] = "",
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder for pictures and all numbers.")
     ] = None,
@@ -48,9 +56,10 @@ def compare(
 ) -> None:
     """Compare trials of one study, or the best trials of several studies on one dataset.
 
-    Accuracy is compared fold by fold with the corrected resampled t-test, and sample by sample
-    with McNemar's test; with three or more trials, p-values are corrected by Holm's method.
-    Differences are in percentage points.
+    The studies' objective is compared fold by fold with the corrected resampled t-test, and
+    predictions sample by sample: with McNemar's test, or with a t-test of the samples' errors where
+    numbers or labels are predicted. With three or more trials, p-values are corrected by Holm's
+    method. Differences of fractions are in percentage points.
     """
     from search.analysis.comparison.comparison import compare as compare_contenders
     from search.analysis.comparison.comparison import document, write_comparison
@@ -66,7 +75,7 @@ def compare(
         from search.export.refit import measured_latencies
 
         latencies = measured_latencies(folders, contenders, data_dir=data_dir, notify=notify)
-    comparison = compare_contenders(contenders, latencies=latencies)
+    comparison = compare_contenders(contenders, objective=objective, latencies=latencies)
     written = write_comparison(comparison, out) if out is not None else []
     if json:
         print_json({**document(comparison), "files": [str(path) for path in written]})
@@ -76,6 +85,7 @@ def compare(
         say(f"wrote {path}")
     if not written:
         chosen = [] if trials == "best" else ["--trials", trials]
+        chosen += ["--objective", objective] if objective else []
         chosen += ["--latency"] if latency else []
         place = () if home == DEFAULT_HOME else ("--home", str(home))
         command = shell("compare", *studies, *chosen, *place, "--out", "comparison")
@@ -99,6 +109,7 @@ def _print(comparison: "Comparison") -> None:
 def _print_entries(comparison: "Comparison") -> None:
     from rich.markup import escape
 
+    from search.analysis.measure import objective_name
     from search.cli.output import console
     from search.cli.tables import Column, Listing
 
@@ -111,10 +122,9 @@ def _print_entries(comparison: "Comparison") -> None:
     columns = [
         Column("", is_number=False),
         *([Column("trial", is_number=False)] if beside else []),
-        Column("accuracy"),
+        Column(objective_name(comparison.measure)),
         Column("± folds", spare=6),
-        Column("macro F1", spare=2),
-        Column("loss", spare=3),
+        *(Column(objective_name(o), spare=3 if o.fold == "loss" else 2) for o in comparison.others),
         Column("time", spare=4),
         Column("parameters", spare=5),
         *([Column("latency ms", spare=1)] if has_latency else []),
@@ -122,19 +132,19 @@ def _print_entries(comparison: "Comparison") -> None:
     made = Listing(columns, "" if beside else "trial")
     for letter, entry in zip(ascii_uppercase, entries, strict=False):
         name = [entry.label]
-        cells = [letter, *(name if beside else []), *_numbers(entry, latency=has_latency)]
+        numbers = _numbers(entry, comparison, latency=has_latency)
+        cells = [letter, *(name if beside else []), *numbers]
         made.add_row(cells, () if beside else name)
     console.print(made)
 
 
-def _numbers(entry: "Entry", *, latency: bool) -> list[str]:
-    from search.cli.output import duration, percent
+def _numbers(entry: "Entry", comparison: "Comparison", *, latency: bool) -> list[str]:
+    from search.analysis.measure import score_and_spread, score_text
+    from search.cli.output import duration
 
     cells = [
-        percent(entry.accuracy),
-        percent(entry.spread),
-        percent(entry.macro_f1),
-        percent(entry.loss),
+        *score_and_spread(comparison.measure, entry.score, entry.spread),
+        *(score_text(o, entry.scores.get(o.fold)) for o in comparison.others),
         duration(entry.train_seconds),
         f"{entry.model_parameters:,}",
     ]
@@ -144,39 +154,52 @@ def _numbers(entry: "Entry", *, latency: bool) -> list[str]:
 
 
 def _print_pairs(comparison: "Comparison") -> None:
+    from rich.markup import escape
+
+    from search.analysis.measure import objective_name, unit_of
     from search.cli.output import console
     from search.cli.tables import Column, Listing
 
     pairs = comparison.pairs
+    measure = comparison.measure
     has_holm, has_wilcoxon = len(pairs) > 1, any(p.wilcoxon_p is not None for p in pairs)
+    tests = next(([test.name for test in p.errors] for p in pairs if p.errors), [])
     columns = [
         Column("", is_number=False),
-        Column("points"),
+        Column(unit_of(measure).strip() or "difference"),
         Column(f"{100 * comparison.level:g} % interval"),
         Column("p", spare=2 if has_holm else 0),
         *([Column("Holm p")] if has_holm else []),
-        Column("McNemar p", spare=3),
+        *([Column("McNemar p", spare=3)] if comparison.classes else []),
+        *(Column(f"{name} p", spare=3) for name in tests),
         *([Column("Wilcoxon p", spare=1)] if has_wilcoxon else []),
     ]
     made = Listing(columns)
     for pair in pairs[:_MOST_PAIRS]:
-        made.add_row(_pair_cells(pair, holm=has_holm, wilcoxon=has_wilcoxon))
-    console.print("\n[bold]Differences in accuracy[/]")
+        cells = _pair_cells(pair, comparison, holm=has_holm, wilcoxon=has_wilcoxon, tests=tests)
+        made.add_row(cells)
+    smaller = "" if measure.larger else "; smaller is better"
+    console.print(f"\n[bold]Differences in {escape(objective_name(measure))}[/]{smaller}")
     console.print(made)
     if len(pairs) > _MOST_PAIRS:
         console.print(f"[dim]and {len(pairs) - _MOST_PAIRS} more: `--json` has all[/]")
 
 
-def _pair_cells(pair: "Pair", *, holm: bool, wilcoxon: bool) -> list[str]:
-    from search.analysis.comparison.notes import interval_text, points
+def _pair_cells(
+    pair: "Pair", comparison: "Comparison", *, holm: bool, wilcoxon: bool, tests: list[str]
+) -> list[str]:
+    """Return a pair's row; its difference is above zero where the first is better."""
+    from search.analysis.comparison.notes import difference_texts
 
+    first, second = ascii_uppercase[pair.first], ascii_uppercase[pair.second]
+    ps = {test.name: test.p for test in pair.errors}
     return [
-        f"{ascii_uppercase[pair.first]} - {ascii_uppercase[pair.second]}",
-        points(pair.difference.mean),
-        interval_text(pair),
+        f"{first} - {second}" if comparison.measure.larger else f"{second} - {first}",
+        *difference_texts(comparison.measure, pair),
         _p_text(pair.difference.p),
         *([_p_text(pair.holm_p)] if holm else []),
-        _p_text(pair.mcnemar.p if pair.mcnemar else None),
+        *([_p_text(pair.mcnemar.p if pair.mcnemar else None)] if comparison.classes else []),
+        *(_p_text(ps.get(name)) for name in tests),
         *([_p_text(pair.wilcoxon_p)] if wilcoxon else []),
     ]
 

@@ -2,88 +2,40 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import combinations
 from math import isfinite, prod
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-import numpy as np
-
 from search.analysis.comparison import notes
 from search.analysis.comparison.confusion import Cell, differing_cells
-from search.analysis.comparison.contenders import Contender
+from search.analysis.comparison.contenders import Contender, chosen_measure, other_measures
 from search.analysis.comparison.evidence import (
     LEVEL,
     Entry,
     Pair,
     are_confirmed_alike,
     paired_difference,
+    scores_by_fold,
 )
 from search.analysis.comparison.notes import verdict
 from search.analysis.comparison.ranks import FEWEST_MODELS, Ranking, rank
-from search.analysis.comparison.selection import LEAST_SHARE
-from search.analysis.comparison.statistics import (
-    Difference,
-    McNemar,
-    holm,
-    mcnemar,
-    unpaired_difference,
-    wilcoxon,
+from search.analysis.comparison.samples import (
+    Answers,
+    error_tests,
+    mcnemar_of,
+    readable_answers,
 )
-from search.data.splits import STRATIFIED, Split
-from search.errors import DataError, SettingsError
-from search.tasks.classification import ClassPredictions
-from tracking.objectives import DEFAULT, OBJECTIVES
+from search.analysis.comparison.selection import LEAST_SHARE
+from search.analysis.comparison.statistics import Difference, holm, unpaired_difference, wilcoxon
+from search.analysis.measure import fold_value
+from search.errors import SettingsError
+from tracking.objectives import Objective
 from tracking.records import FoldEnded
 
 DIFFERENCE, RANKS, NUMBERS = "difference.png", "critical_difference.png", "comparison.json"
-
-
-def readable_answers(
-    contenders: Sequence[Contender],
-) -> tuple[list[ClassPredictions | None], list[str]]:
-    """Return each contender's predictions, and a sentence for each without usable predictions.
-
-    ClassPredictions of contenders that share folds are for the same samples in the same order.
-    """
-    answers: list[ClassPredictions | None] = []
-    missing = []
-    first: dict[tuple[str, str], tuple[str, ClassPredictions]] = {}
-    for contender in contenders:
-        try:
-            found = out_of_fold(contender)
-            name, known = first.setdefault(contender.digests, (contender.label, found))
-            if not np.array_equal(known.labels, found.labels):
-                raise DataError(f"its predictions are not of the same samples as those of {name}")
-        except DataError as error:
-            answers.append(None)
-            missing.append(f"McNemar's test of {contender.label} is left out: {error}.")
-        else:
-            answers.append(found)
-    return answers, missing
-
-
-def out_of_fold(contender: Contender) -> ClassPredictions:
-    """Return the predictions of the study's folds: each sample once, in the folds' order.
-
-    Of repeated folds, these are the first that validate all samples.
-
-    Raises:
-        DataError: a file is missing or damaged, or samples are validated more than once.
-    """
-    number, start = contender.trial.number, contender.start
-    repeats = Split.parse(start.settings.get("split") or STRATIFIED).repeats
-    if start.split.get("repeats", 1) > repeats:
-        raise DataError("its folds validate some samples more than once")
-    return ClassPredictions.joined(
-        [
-            ClassPredictions.load(contender.folder.predictions(number, fold))
-            for fold in contender.trial.finished_folds()
-            if fold <= start.folds // repeats
-        ]
-    )
 
 
 @dataclass(frozen=True)
@@ -92,10 +44,12 @@ class Comparison:
 
     Attributes:
         dataset: name of the dataset.
-        entries: two or more, the highest mean accuracy first.
+        measure: the metric that is compared.
+        others: metrics that are told beside it.
+        entries: two or more, the best mean first.
         pairs: all pairs of entries, in order: (0, 1), (0, 2), ..., (1, 2), ...
         ranking: of three or more entries that share at least two folds, else None.
-        classes: names of the classes.
+        classes: names of the classes; empty for other tasks.
         differing_classes: classes whose recall differs most between the first two entries.
         differing_pairs: confusions whose share differs most between the first two entries.
         notes: sentences on what the comparison is based on, or lacks.
@@ -103,6 +57,8 @@ class Comparison:
     """
 
     dataset: str
+    measure: Objective
+    others: tuple[Objective, ...]
     entries: tuple[Entry, ...]
     pairs: tuple[Pair, ...]
     ranking: Ranking | None
@@ -115,72 +71,91 @@ class Comparison:
     @property
     def verdict(self) -> str:
         """One or two sentences: which is better and by how much, or that neither claim holds."""
-        return verdict(self.entries, self.pairs, self.level)
+        return verdict(self.measure, self.entries, self.pairs, self.level)
 
 
 def compare(
-    contenders: Sequence[Contender], *, level: float = LEVEL, latencies: Sequence[float] = ()
+    contenders: Sequence[Contender],
+    *,
+    objective: str = "",
+    level: float = LEVEL,
+    latencies: Sequence[float] = (),
 ) -> Comparison:
-    """Compare the accuracy of two or more trials of one dataset.
+    """Compare two or more trials of one dataset by a metric.
 
     Args:
         contenders: as `chosen_contenders` returns them.
+        objective: the metric, as `--objective` of `run` takes it; empty: see `chosen_measure`.
         level: confidence level of the intervals; 1 minus the significance level.
         latencies: of each contender's model, ms; empty: as measured by the searches.
 
     Raises:
         ValueError: fewer than two contenders.
+        SettingsError: not all of them recorded the metric.
     """
     if len(contenders) < 2:
         raise ValueError(f"a comparison needs two contenders; got {len(contenders)}")
+    measure = chosen_measure(contenders, objective)
+    others = other_measures(contenders, measure)
     are_confirmed = are_confirmed_alike([contender.evidence for contender in contenders])
     measured: Sequence[float | None] = latencies or [
         each.trial.score("latency_ms") for each in contenders
     ]
     made = [
-        (contender, _entry(contender, latency, confirmed=are_confirmed))
+        (contender, _entry(contender, (measure, *others), latency, confirmed=are_confirmed))
         for contender, latency in zip(contenders, measured, strict=True)
     ]
-    made.sort(key=lambda both: -both[1].accuracy)
+    made.sort(key=lambda both: -measure.oriented(both[1].score))
     ordered, entries = [c for c, _ in made], tuple(entry for _, entry in made)
     answers, unreadable = readable_answers(ordered)
     one, other = entries[0].confusion, entries[1].confusion
-    pairs = _pairs(ordered, entries, answers, level, confirmed=are_confirmed)
+    pairs = _pairs(measure, ordered, entries, answers, level, confirmed=are_confirmed)
     disputed = any(_is_disputed(pair, level) for pair in pairs)
     return Comparison(
         dataset=str(contenders[0].start.dataset["name"]),
+        measure=measure,
+        others=others,
         entries=entries,
         pairs=pairs,
-        ranking=_ranking(ordered, level, confirmed=are_confirmed),
+        ranking=_ranking(measure, ordered, level, confirmed=are_confirmed),
         classes=_classes(ordered, entries),
         differing_classes=differing_cells(one, other, diagonal=True),
         differing_pairs=differing_cells(one, other, diagonal=False),
         notes=(
-            *notes.of(ordered, are_confirmed=are_confirmed),
+            *notes.of(measure, ordered, are_confirmed=are_confirmed),
             *unreadable,
-            *([notes.ON_MCNEMAR] if disputed else []),
+            *([notes.on_samples(pairs)] if disputed else []),
         ),
         level=level,
     )
 
 
-def _entry(contender: Contender, latency_ms: float | None, *, confirmed: bool) -> Entry:
+def _entry(
+    contender: Contender,
+    measures: Sequence[Objective],
+    latency_ms: float | None,
+    *,
+    confirmed: bool,
+) -> Entry:
     trial, ended = contender.trial, contender.trial.ended
     if ended is None:
         raise ValueError(f"only finished trials can be compared; {contender.label} is not finished")
     folds = list(_folds(contender, confirmed=confirmed).values())
-    accuracies = tuple(fold.accuracy for fold in folds)
+    values = {m.fold: [fold_value(fold, m) or 0.0 for fold in folds] for m in measures}
+    scores = {name: fmean(several) for name, several in values.items()}
+    if measures[0].fold != "macro_f1" and (f1 := trial.score("macro_f1")) is not None:
+        scores["macro_f1"] = f1  # of all out-of-fold predictions together
+    compared = tuple(values[measures[0].fold])
     return Entry(
         label=contender.label,
         study=contender.start.study,
         trial=trial.number,
         origin=trial.started.origin,
         rivals=contender.evidence.rivals,
-        folds=accuracies,
-        accuracy=fmean(accuracies),
-        spread=stdev(accuracies) if len(accuracies) > 1 else None,
-        macro_f1=trial.score("macro_f1") or fmean(fold.macro_f1 for fold in folds),
-        loss=fmean(fold.loss for fold in folds),
+        folds=compared,
+        score=scores[measures[0].fold],
+        spread=stdev(compared) if len(compared) > 1 else None,
+        scores=scores,
         train_seconds=ended.train_seconds,
         model_parameters=ended.model_parameters,
         latency_ms=latency_ms,
@@ -192,17 +167,20 @@ def _folds(contender: Contender, *, confirmed: bool) -> dict[int, FoldEnded]:
     return contender.evidence.confirmed if confirmed else contender.trial.finished_folds()
 
 
-def _on_shared_folds(contenders: Sequence[Contender], *, confirmed: bool) -> list[list[float]]:
-    """Return each contender's accuracies on the folds that all have, in the order of the folds."""
-    several = [_folds(contender, confirmed=confirmed) for contender in contenders]
+def _on_shared_folds(
+    measure: Objective, contenders: Sequence[Contender], *, confirmed: bool
+) -> list[list[float]]:
+    """Return each contender's values, larger is better, on the folds that all have, in order."""
+    several = [scores_by_fold(c.evidence, measure, confirmed=confirmed) for c in contenders]
     shared = sorted(set.intersection(*map(set, several)))
-    return [[folds[number].accuracy for number in shared] for folds in several]
+    return [[folds[number] for number in shared] for folds in several]
 
 
 def _pairs(
+    measure: Objective,
     contenders: Sequence[Contender],
     entries: Sequence[Entry],
-    answers: Sequence[ClassPredictions | None],
+    answers: Sequence[Answers | None],
     level: float,
     *,
     confirmed: bool,
@@ -211,7 +189,11 @@ def _pairs(
     paired = [contenders[a].digests == contenders[b].digests for a, b in numbers]
     differences = [
         _difference(
-            contenders[a], contenders[b], entries[a], entries[b], level, confirmed=confirmed
+            measure,
+            (contenders[a], contenders[b]),
+            (entries[a], entries[b]),
+            level,
+            confirmed=confirmed,
         )
         for a, b in numbers
     ]
@@ -223,36 +205,37 @@ def _pairs(
             paired=is_paired,
             difference=difference,
             holm_p=None if difference.p is None else next(corrected),
-            mcnemar=_mcnemar(contenders[a], contenders[b], answers[a], answers[b])
+            wilcoxon_p=_wilcoxon(measure, contenders[a], contenders[b], confirmed=confirmed)
             if is_paired
             else None,
-            wilcoxon_p=_wilcoxon(contenders[a], contenders[b], confirmed=confirmed)
-            if is_paired
-            else None,
+            **_on_samples(
+                (contenders[a], contenders[b]), answers[a], answers[b], is_paired=is_paired
+            ),
         )
         for (a, b), is_paired, difference in zip(numbers, paired, differences, strict=True)
     )
 
 
 def _difference(
-    one: Contender,
-    other: Contender,
-    first: Entry,
-    second: Entry,
+    measure: Objective,
+    contenders: tuple[Contender, Contender],
+    entries: tuple[Entry, Entry],
     level: float,
     *,
     confirmed: bool,
 ) -> Difference:
+    one, other = contenders
     if one.digests == other.digests:
         found = paired_difference(
-            one.evidence, other.evidence, OBJECTIVES[DEFAULT], confirmed=confirmed, level=level
+            one.evidence, other.evidence, measure, confirmed=confirmed, level=level
         )
-        return found or Difference(first.accuracy - second.accuracy, None, None, None, 0)
+        lead = measure.oriented(entries[0].score) - measure.oriented(entries[1].score)
+        return found or Difference(lead, None, None, None, 0)
     choices = one.evidence.choice(confirmed=False), other.evidence.choice(confirmed=False)
     least = 0.0 if all(choice.is_free for choice in choices) else LEAST_SHARE
     return unpaired_difference(
-        first.folds,
-        second.folds,
+        [measure.oriented(value) for value in entries[0].folds],
+        [measure.oriented(value) for value in entries[1].folds],
         first_share=max(least, one.test_share),
         second_share=max(least, other.test_share),
         level=level,
@@ -260,21 +243,31 @@ def _difference(
     )
 
 
-def _mcnemar(
-    one: Contender,
-    other: Contender,
-    first: ClassPredictions | None,
-    second: ClassPredictions | None,
-) -> McNemar | None:
-    if first is None or second is None:
-        return None
-    found = mcnemar(first.right, second.right)
-    # On the study's own folds, even if the trials were confirmed.
-    return replace(found, p=min(1.0, found.p * _choices(one, other, confirmed=False)))
+def _on_samples(
+    contenders: tuple[Contender, Contender],
+    first: Answers | None,
+    second: Answers | None,
+    *,
+    is_paired: bool,
+) -> dict[str, Any]:
+    """Return the tests of the samples, which are of the study's own folds, also after `--confirm`.
+
+    Returns:
+        Fields of `Pair`.
+    """
+    if not is_paired or first is None or second is None:
+        return {"mcnemar": None, "errors": ()}
+    choices = _choices(*contenders, confirmed=False)
+    return {
+        "mcnemar": mcnemar_of(first, second, choices=choices),
+        "errors": error_tests(first, second, choices=choices),
+    }
 
 
-def _wilcoxon(one: Contender, other: Contender, *, confirmed: bool) -> float | None:
-    p = wilcoxon(*_on_shared_folds([one, other], confirmed=confirmed))
+def _wilcoxon(
+    measure: Objective, one: Contender, other: Contender, *, confirmed: bool
+) -> float | None:
+    p = wilcoxon(*_on_shared_folds(measure, [one, other], confirmed=confirmed))
     return None if p is None else min(1.0, p * _choices(one, other, confirmed=confirmed))
 
 
@@ -289,15 +282,17 @@ def _tried(contender: Contender, *, confirmed: bool) -> int:
 
 
 def _is_disputed(pair: Pair, level: float) -> bool:
-    p = pair.mcnemar.p if pair.mcnemar else 1.0
-    return p < 1 - level and not pair.is_claimed(level)
+    ps = [test.p for test in (pair.mcnemar, *pair.errors) if test is not None]
+    return min(ps, default=1.0) < 1 - level and not pair.is_claimed(level)
 
 
-def _ranking(contenders: Sequence[Contender], level: float, *, confirmed: bool) -> Ranking | None:
+def _ranking(
+    measure: Objective, contenders: Sequence[Contender], level: float, *, confirmed: bool
+) -> Ranking | None:
     share_folds = len({contender.digests for contender in contenders}) == 1
     if len(contenders) < FEWEST_MODELS or not share_folds:
         return None
-    scores = _on_shared_folds(contenders, confirmed=confirmed)
+    scores = _on_shared_folds(measure, contenders, confirmed=confirmed)
     if len(scores[0]) < 2:
         return None
     choices = prod(_tried(contender, confirmed=confirmed) for contender in contenders)
@@ -310,15 +305,16 @@ def _classes(contenders: Sequence[Contender], entries: Sequence[Entry]) -> tuple
 
 
 def document(comparison: Comparison) -> dict[str, Any]:
-    """Return a comparison as a dictionary for JSON; differences are fractions."""
+    """Return a comparison as a dictionary for JSON; differences are in the metric's unit."""
     labels = [entry.label for entry in comparison.entries]
     ranking = comparison.ranking
     return {
         "verdict": comparison.verdict,
         "dataset": comparison.dataset,
-        "measure": "accuracy",
+        "measure": comparison.measure.fold,
+        "larger_is_better": comparison.measure.larger,
         "level": comparison.level,
-        "entries": [_finite(asdict(entry)) for entry in comparison.entries],
+        "entries": [_entry_json(entry) for entry in comparison.entries],
         "pairs": [_pair(pair, comparison) for pair in comparison.pairs],
         "friedman": None
         if ranking is None
@@ -349,12 +345,10 @@ def _cell(cell: Cell, classes: tuple[str, ...]) -> dict[str, Any]:
     return {**asdict(cell), **names, "difference": cell.difference}
 
 
-def _finite(entry: dict[str, Any]) -> dict[str, Any]:
-    """Return an entry with null for numbers that JSON lacks, such as an infinite loss."""
-    return {
-        name: None if isinstance(value, float) and not isfinite(value) else value
-        for name, value in entry.items()
-    }
+def _entry_json(entry: Entry) -> dict[str, Any]:
+    """Return an entry, its scores also by their names alone, with null for what JSON lacks."""
+    scores = {name: value if isfinite(value) else None for name, value in entry.scores.items()}
+    return {**scores, **asdict(entry), "scores": scores}
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> list[Path]:

@@ -1,16 +1,20 @@
-"""The trials to compare, chosen from studies by name and number."""
+"""The trials to compare, chosen from studies by name and number, and by which metric."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 from search.analysis.comparison.evidence import Evidence, rivals_of
+from search.analysis.measure import fold_value, metric_name, objective_name
 from search.data.folds import share_of
 from search.errors import FoldwiseError, SettingsError
 from search.studies import known_study
+from search.tasks import Task, task_of
 from tracking.history import History, TrialHistory
 from tracking.home import Home, StudyFolder
+from tracking.objectives import OBJECTIVES, Objective
 from tracking.records import StudyStarted
-from tracking.text import shell
+from tracking.text import joined, listed, shell
 
 BEST = "best"
 MOST = 12  # compared at once; more would make the pictures unreadable
@@ -48,6 +52,19 @@ class Contender:
     def start(self) -> StudyStarted:
         """The first record of its study."""
         return self.evidence.history.known_study()
+
+    @property
+    def task(self) -> Task:
+        """What its study predicts."""
+        return task_of(self.start.task, tuple(self.start.classes))
+
+    @property
+    def recorded(self) -> set[str]:
+        """Names of the metrics that all of its folds have."""
+        trial = self.trial
+        folds = [*trial.finished_folds().values(), *self.evidence.confirmed.values()]
+        names = {name for fold in folds for name in ("loss", "accuracy", "macro_f1", *fold.metrics)}
+        return {name for name in names if all(fold.metric(name) is not None for fold in folds)}
 
     @property
     def digests(self) -> tuple[str, str]:
@@ -218,3 +235,109 @@ def _check_dataset(contenders: Sequence[Contender]) -> None:
 def _placed(contender: Contender) -> str:
     data = contender.start.dataset
     return f"{contender.label} is on {data['name']} (digest {str(data.get('digest'))[:12]})"
+
+
+def chosen_measure(contenders: Sequence[Contender], named: str = "") -> Objective:
+    """Return the metric by which trials are compared, of which every fold has a value.
+
+    Args:
+        contenders: the trials.
+        named: what the user gave as `--objective`; empty: the first objective that all studies
+            have in common, else the task's own metric, else one that all of them recorded.
+
+    Raises:
+        SettingsError: they did not all record it, or nothing in common; or it is not known which
+            way is better.
+    """
+    common = set.intersection(*(contender.recorded for contender in contenders))
+    if named:
+        chosen = _named(named, contenders)
+        _check_recorded(chosen, contenders)
+    else:
+        found = [o for o in _in_order(contenders) if o.fold in common]
+        if not found:
+            raise SettingsError(
+                "trials must have a metric in common to be compared, besides the loss, which is the"
+                f" models' own; {joined([_told(c) for c in contenders])}. Search them with the same"
+                " `--objective`, or compare them by `--objective loss` if their losses are alike."
+            )
+        chosen = found[0]
+    _check_finite(chosen, contenders)
+    return chosen
+
+
+def other_measures(contenders: Sequence[Contender], chosen: Objective) -> tuple[Objective, ...]:
+    """Return what else is told of trials: objectives and metrics that all of them recorded."""
+    common = set.intersection(*(contender.recorded for contender in contenders))
+    known: dict[str, Objective] = {}
+    for objective in (*_in_order(contenders), _LOSS):
+        known.setdefault(objective.fold, objective)
+    found = [o for name, o in known.items() if name in common and name != chosen.fold]
+    return tuple(sorted(found, key=lambda o: o.fold == "loss"))
+
+
+_LOSS = OBJECTIVES["cv_loss"]
+
+
+def _in_order(contenders: Sequence[Contender]) -> list[Objective]:
+    """Return what studies may be compared by: a common first objective, the task's own, others."""
+    several = [contender.evidence.history.objectives for contender in contenders]
+    firsts = {(objectives[0].name, objectives[0].larger): objectives[0] for objectives in several}
+    common = list(firsts.values()) if len(firsts) == 1 else []
+    task = contenders[0].task
+    own = [_objective(name, task) for name in (task.objective, *task.scored)]
+    asked = [_objective(text, c.task) for c in contenders for text in _metrics(c.start)]
+    return [o for o in (*common, *own, *(o for each in several for o in each), *asked) if o.fold]
+
+
+def _told(contender: Contender) -> str:
+    return f"{contender.label} has {listed(sorted(contender.recorded - {'loss'})) or 'none'}"
+
+
+def _objective(text: str, task: Task) -> Objective:
+    from search.tasks.metrics import objective_of
+
+    return objective_of(text, task)[0]
+
+
+def _metrics(start: StudyStarted) -> list[str]:
+    """Return what `--metrics` named, as `objective_of` reads it."""
+    given = start.settings.get("metrics") or ()
+    texts = given.split(",") if isinstance(given, str) else given
+    return [str(text).strip() for text in texts]
+
+
+def _named(text: str, contenders: Sequence[Contender]) -> Objective:
+    for known in (*_in_order(contenders), _LOSS):
+        if text in (known.name, known.fold, known.name.removeprefix("cv_")):
+            return known
+    found = _objective(text, contenders[0].task)
+    if not found.fold:
+        raise SettingsError(
+            f"`--objective` must be a metric of which every fold has a value; {text} has none."
+            f" There are {listed(sorted(contenders[0].recorded))}."
+        )
+    return found
+
+
+def _check_recorded(chosen: Objective, contenders: Sequence[Contender]) -> None:
+    for contender in contenders:
+        if chosen.fold not in contender.recorded:
+            raise SettingsError(
+                f"`--objective` must be a metric that all trials recorded; {contender.label} has no"
+                f" {metric_name(chosen.fold)}, but {listed(sorted(contender.recorded))}"
+            )
+
+
+def _check_finite(chosen: Objective, contenders: Sequence[Contender]) -> None:
+    for contender in contenders:
+        trial = contender.trial
+        folds = {**trial.finished_folds(), **contender.evidence.confirmed}
+        for number, fold in folds.items():
+            value = fold_value(fold, chosen)
+            if value is None or not isfinite(value):
+                raise SettingsError(
+                    f"trials must have finite values to be compared; {contender.label} has"
+                    f" {objective_name(chosen)} {value} on fold {number}. Compare them by another"
+                    " metric with `--objective`."
+                )

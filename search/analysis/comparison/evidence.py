@@ -6,7 +6,13 @@ from math import isfinite
 
 from search.analysis.comparison.confusion import Confusion
 from search.analysis.comparison.selection import LEAST_SHARE, NAMED, Choice, carried_over
-from search.analysis.comparison.statistics import Difference, McNemar, corrected_difference
+from search.analysis.comparison.statistics import (
+    Difference,
+    ErrorTest,
+    McNemar,
+    corrected_difference,
+)
+from search.analysis.measure import fold_value
 from search.data.folds import share_of
 from tracking.history import History, TrialHistory
 from tracking.objectives import Objective
@@ -107,17 +113,17 @@ def paired_difference(
     confirmed: bool,
     level: float = 0.95,
 ) -> Difference | None:
-    """Compare two trials fold by fold; None if they share no finished fold.
+    """Compare two trials fold by fold; None if they share no fold that has a finite value.
 
     Args:
         first: a trial.
         second: a trial of a study with the same folds.
-        objective: the objective to compare, which every fold has; its sign is changed if lower is
-            better.
+        objective: what is compared; its sign is changed if lower is better. Folds without it are
+            left out.
         confirmed: use the confirmation folds of both, else the study's own folds.
         level: confidence level of the interval.
     """
-    one, other = (_folds(each, confirmed=confirmed) for each in (first, second))
+    one, other = (scores_by_fold(each, objective, confirmed=confirmed) for each in (first, second))
     shared = sorted(one.keys() & other.keys())
     if not shared:
         return None
@@ -125,8 +131,8 @@ def paired_difference(
     is_free = all(choice.is_free for choice in choices)
     share = share_of(first.history.known_study())
     return corrected_difference(
-        _scores(one, shared, objective),
-        _scores(other, shared, objective),
+        [one[number] for number in shared],
+        [other[number] for number in shared],
         test_share=share if is_free else max(LEAST_SHARE, share),
         level=level,
         choices=choices,
@@ -134,14 +140,14 @@ def paired_difference(
     )
 
 
-def _folds(one: Evidence, *, confirmed: bool) -> dict[int, FoldEnded]:
-    return one.confirmed if confirmed else one.trial.finished_folds()
+def scores_by_fold(one: Evidence, objective: Objective, *, confirmed: bool) -> dict[int, float]:
+    """Return the finite values of an objective by fold, such that larger is better."""
+    return _oriented(one.confirmed if confirmed else one.trial.finished_folds(), objective)
 
 
-def _scores(
-    folds: Mapping[int, FoldEnded], numbers: Sequence[int], objective: Objective
-) -> list[float]:
-    return [objective.oriented(float(getattr(folds[n], objective.fold))) for n in numbers]
+def _oriented(folds: Mapping[int, FoldEnded], objective: Objective) -> dict[int, float]:
+    values = {number: fold_value(fold, objective) for number, fold in folds.items()}
+    return {n: objective.oriented(v) for n, v in values.items() if v is not None and isfinite(v)}
 
 
 def _peers(
@@ -150,15 +156,14 @@ def _peers(
     """Return the scores of both studies' best other trials that have all these folds."""
     histories = {id(one.history): one.history for one in (first, second)}
     found = [
-        _scores(folds, shared, objective)
+        [values[number] for number in shared]
         for history in histories.values()
         for trial in history.completed()
         if trial is not first.trial and trial is not second.trial
-        for folds in [trial.finished_folds()]
-        if folds.keys() >= set(shared)
+        for values in [_oriented(trial.finished_folds(), objective)]
+        if values.keys() >= set(shared)
     ]
-    finite = [scores for scores in found if all(map(isfinite, scores))]
-    return sorted(finite, key=sum, reverse=True)[:PEERS]
+    return sorted(found, key=sum, reverse=True)[:PEERS]
 
 
 LEVEL = 0.95
@@ -174,11 +179,12 @@ class Entry:
         trial: its number.
         origin: `sampled` or `baseline:NAME`.
         rivals: from how many trials it was chosen by its scores; 1 if it was not.
-        folds: accuracy on each compared fold.
-        accuracy: their mean.
+        folds: the compared metric on each compared fold.
+        score: their mean.
         spread: their sample standard deviation; None for one fold.
-        macro_f1: of all out-of-fold predictions of the study's own folds together, as in `show`.
-        loss: mean cross-entropy over the same folds, nats.
+        scores: the compared metric and others by name, means over the same folds; `macro_f1` of
+            classes is of all out-of-fold predictions of the study's own folds together, as in
+            `show`. What a trial does not have is left out.
         train_seconds: of all the study's folds.
         model_parameters: number of weights.
         latency_ms: of one prediction; None if it was not measured.
@@ -191,10 +197,9 @@ class Entry:
     origin: str
     rivals: int
     folds: tuple[float, ...]
-    accuracy: float
+    score: float
     spread: float | None
-    macro_f1: float
-    loss: float
+    scores: dict[str, float]
     train_seconds: float
     model_parameters: int
     latency_ms: float | None
@@ -203,17 +208,20 @@ class Entry:
 
 @dataclass(frozen=True)
 class Pair:
-    """The difference of two entries in accuracy.
+    """The difference of two entries.
 
     Attributes:
-        first: index of the entry with the higher mean.
+        first: index of the entry with the better mean.
         second: index of the other entry.
         paired: whether they share folds and were compared fold by fold.
-        difference: of the means, with interval and p.
+        difference: of the means, with interval and p; above 0 the first is better, also where a
+            smaller value is.
         holm_p: p corrected for the number of pairs; None without p.
         mcnemar: McNemar's test of the out-of-fold predictions; None if they are not available or
             have other folds.
         wilcoxon_p: None if unpaired, or if too few folds differ.
+        errors: tests of the samples' errors, out of fold, of other tasks than classification; empty
+            likewise.
 
     All p-values allow for how the two were chosen; see `search.analysis.comparison.evidence`.
     """
@@ -225,6 +233,7 @@ class Pair:
     holm_p: float | None
     mcnemar: McNemar | None
     wilcoxon_p: float | None
+    errors: tuple[ErrorTest, ...] = ()
 
     def is_claimed(self, level: float) -> bool:
         """Return whether a difference can be claimed, after the correction for many pairs."""

@@ -4,19 +4,32 @@ from collections.abc import Sequence
 
 from search.analysis.comparison.contenders import Contender
 from search.analysis.comparison.evidence import Entry, Pair, is_afresh
-from tracking.objectives import DEFAULT, objectives_of
+from search.analysis.measure import (
+    interval_texts,
+    objective_name,
+    score_text,
+    unit_of,
+)
+from search.tasks import CLASSIFICATION
+from tracking.objectives import Objective, objectives_of
 from tracking.text import joined
 
-ON_MCNEMAR = (
-    "Where only McNemar's p is small, these particular models differ, but models trained on other"
-    " samples or with another seed may not; the verdict does not use it."
-)
+
+def on_samples(pairs: Sequence[Pair]) -> str:
+    """Return what a small p of a test of samples means where the folds show no difference."""
+    name = next((joined([t.name for t in p.errors], "or") for p in pairs if p.errors), "")
+    whose = f"the p of {name}" if name else "McNemar's p"
+    return (
+        f"Where only {whose} is small, these particular models differ, but models trained on other"
+        " samples or with another seed may not; the verdict does not use it."
+    )
 
 
-def of(contenders: Sequence[Contender], *, are_confirmed: bool) -> list[str]:
+def of(measure: Objective, contenders: Sequence[Contender], *, are_confirmed: bool) -> list[str]:
     """Return the notes that apply to these contenders.
 
     Args:
+        measure: the metric that is compared.
         contenders: the compared trials.
         are_confirmed: whether their confirmation folds are compared.
     """
@@ -27,7 +40,7 @@ def of(contenders: Sequence[Contender], *, are_confirmed: bool) -> list[str]:
             _on_samples(contenders),
             _on_choice(contenders, are_confirmed),
             _on_confirmation(contenders, are_confirmed),
-            _on_objectives(contenders),
+            _on_objectives(measure, contenders),
         )
         if note
     ]
@@ -71,10 +84,15 @@ def _on_confirmation(contenders: Sequence[Contender], are_confirmed: bool) -> st
     if are_confirmed:
         return (
             f"Scores are those of {len(contenders[0].evidence.confirmed)} confirmation folds,"
-            f" {_on_whose_samples(contenders)}. McNemar's test and the classes use the study's"
+            f" {_on_whose_samples(contenders)}. {_own_folds(contenders)} use the study's"
             f" own folds.{_on_left_out(contenders)}"
         )
     return "Confirmation folds that not all of them have are left out." if confirmed else ""
+
+
+def _own_folds(contenders: Sequence[Contender]) -> str:
+    is_classes = contenders[0].task.name == CLASSIFICATION
+    return "McNemar's test and the classes" if is_classes else "Tests of the samples' errors"
 
 
 def _on_whose_samples(contenders: Sequence[Contender]) -> str:
@@ -105,20 +123,26 @@ def _on_left_out(contenders: Sequence[Contender]) -> str:
     return f" {names} {was} not confirmed and {is_} left out."
 
 
-def _on_objectives(contenders: Sequence[Contender]) -> str:
+def _on_objectives(measure: Objective, contenders: Sequence[Contender]) -> str:
     first = {c.start.study: objectives_of(c.start)[0].name for c in contenders}
-    others = {study: name for study, name in first.items() if name != DEFAULT}
+    others = {study: name for study, name in first.items() if name != measure.name}
     if not others:
         return ""
     names = ", ".join(f"{study} by {name}" for study, name in others.items())
-    return f"Accuracy is compared; the best trial of a study is chosen by its objective: {names}."
+    compared = objective_name(measure)
+    return (
+        f"{compared[:1].upper()}{compared[1:]} is compared, which all of them recorded; the best"
+        f" trial of a study is chosen by its objective: {names}."
+    )
 
 
-def verdict(entries: Sequence[Entry], pairs: Sequence[Pair], level: float) -> str:
+def verdict(
+    measure: Objective, entries: Sequence[Entry], pairs: Sequence[Pair], level: float
+) -> str:
     """Return one or two sentences: which is better, by how much, or that no claim is possible."""
     if len(entries) == 2:
-        return _of_two(entries, pairs[0], level)
-    return _of_many(entries, pairs, level)
+        return _of_two(measure, entries, pairs[0], level)
+    return _of_many(measure, entries, pairs, level)
 
 
 def points(fraction: float) -> str:
@@ -127,38 +151,57 @@ def points(fraction: float) -> str:
     return "0.00" if text == "-0.00" else text
 
 
-def interval_text(pair: Pair) -> str:
-    """Return the interval in percentage points, `0.20 to 1.04`; a dash without one."""
-    low, high = pair.difference.low, pair.difference.high
-    return "-" if low is None or high is None else f"{points(low)} to {points(high)}"
+def difference_texts(measure: Objective, pair: Pair) -> tuple[str, str]:
+    """Return a difference, and its interval, `0.20 to 1.04`, or a dash without one.
+
+    Above 0 the first of the pair is better. Fractions are in percentage points.
+    """
+    mean, low, high = pair.difference.mean, pair.difference.low, pair.difference.high
+    if low is None or high is None:
+        return interval_texts(measure, mean)[0], "-"
+    text, *ends = interval_texts(measure, mean, low, high)
+    return text, " to ".join(ends)
 
 
-def _of_two(entries: Sequence[Entry], pair: Pair, level: float) -> str:
+def _of_two(measure: Objective, entries: Sequence[Entry], pair: Pair, level: float) -> str:
     first, second = (entries[n].label for n in (pair.first, pair.second))
-    by = f"{points(pair.difference.mean)} points"
-    interval = f"{100 * level:g} % interval {interval_text(pair)}"
+    amount, between = difference_texts(measure, pair)
+    interval = f"{100 * level:g} % interval {between}"
+    by = _amount(measure, amount)
     if pair.is_claimed(level):
-        return f"{first} is better than {second} by {by} of accuracy ({interval})."
+        return f"{first} is better than {second} by {by} ({interval})."
     if pair.holm_p is None:
         return (
             f"No difference between {first} and {second} can be claimed: one fold has no"
-            f" spread to judge {by} of accuracy by. Search with `--folds 5`."
+            f" spread to judge {by} by. Search with `--folds 5`."
         )
     if pair.difference.mean == 0:
-        return f"No difference between {first} and {second} can be claimed: 0 points ({interval})."
+        zero = f"0{unit_of(measure)}"
+        return f"No difference between {first} and {second} can be claimed: {zero} ({interval})."
     return (
-        f"No difference between {first} and {second} can be claimed: {first} is {by} of accuracy"
+        f"No difference between {first} and {second} can be claimed: {first} is {by}"
         f" ahead ({interval})."
     )
 
 
-def _of_many(entries: Sequence[Entry], pairs: Sequence[Pair], level: float) -> str:
+def _amount(measure: Objective, amount: str) -> str:
+    """Return a difference with its unit: `6.00 points of accuracy`, `3.124 of RMSE`."""
+    return f"{amount}{unit_of(measure)} of {objective_name(measure)}"
+
+
+def _of_many(
+    measure: Objective, entries: Sequence[Entry], pairs: Sequence[Pair], level: float
+) -> str:
     best = entries[0]
     of_best = [pair for pair in pairs if pair.first == 0]
-    names = {pair: entries[pair.second].label for pair in of_best}
-    worse = [names[pair] for pair in of_best if pair.is_claimed(level)]
-    open_ = [names[pair] for pair in of_best if not pair.is_claimed(level)]
-    score = f"{best.label} has the highest mean accuracy, {best.accuracy:.4f}"
+    names = {id(pair): entries[pair.second].label for pair in of_best}
+    worse = [names[id(pair)] for pair in of_best if pair.is_claimed(level)]
+    open_ = [names[id(pair)] for pair in of_best if not pair.is_claimed(level)]
+    most = "highest" if measure.larger else "lowest"
+    score = (
+        f"{best.label} has the {most} mean {objective_name(measure)},"
+        f" {score_text(measure, best.score)}"
+    )
     if not open_:
         return f"{score}, and is better than {joined(worse, 'and')}."
     if all(pair.holm_p is None for pair in of_best):

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy import special, stats
 
+from search.analysis.comparison.statistics import scale_of
 from tracking.plots.style import (
     BLUE,
     GREY,
@@ -67,7 +68,8 @@ def rank(scores: Sequence[Sequence[float]], *, level: float = 0.95, choices: int
     Raises:
         ValueError: fewer than three models or two folds, or not as many scores of each.
     """
-    table = np.round(np.asarray(scores, dtype=np.float64), 12)  # equal but for rounding: ties
+    given = np.asarray(scores, dtype=np.float64)
+    table = np.round(given / scale_of(given), 12)  # equal but for rounding: ties
     if table.ndim != 2 or table.shape[0] < FEWEST_MODELS or table.shape[1] < 2:
         raise ValueError(f"ranks need three models and two folds; got {table.shape}")
     by_fold = stats.rankdata(-table, axis=0)

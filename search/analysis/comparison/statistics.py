@@ -5,7 +5,7 @@ Functions take and return numbers only.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import ceil, log10, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,8 @@ from search.analysis.comparison.selection import (
 FEWEST_FOR_WILCOXON = 6  # with five differences, no two-sided p can be below 0.05
 FEW_DISCORDANT = 25  # below this, McNemar's test is exact
 
-_ROUNDING = 1e-12  # closer scores are equal; accuracies are far coarser
+_DIGITS = 12  # scores that differ in later digits only are equal
+_ROUNDING = 10.0**-_DIGITS
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,28 @@ class McNemar:
     second: int
     p: float
     exact: bool
+
+
+@dataclass(frozen=True)
+class ErrorTest:
+    """The difference of two models' errors on the same samples.
+
+    Attributes:
+        name: of what: `squared errors` or `absolute errors` of numbers, `wrong labels` (the
+            fraction of a sample's labels that are wrong).
+        mean: mean over the samples, first minus second; below 0 the first errs less. Of one number
+            in its unit or the square of that; of several numbers in units of their spread.
+        p: two-sided p of equal means.
+        samples: how many samples.
+        groups: of how many groups they are that are independent of each other; as many as samples
+            where none belong together.
+    """
+
+    name: str
+    mean: float
+    p: float
+    samples: int
+    groups: int
 
 
 def corrected_difference(
@@ -103,9 +126,9 @@ def corrected_difference(
     others = [_scores(scores) for scores in peers]
     if any(len(scores) != len(one) for scores in others):
         raise ValueError(f"peers must have as many folds, {len(one)}, each")
-    differences = one - other
-    folds, mean = len(differences), _rounded(float(differences.mean()))
-    variance = _variance_of_mean(differences, test_share)
+    differences, scale = one - other, scale_of(one, other)
+    folds, mean = len(differences), _rounded(float(differences.mean()), scale)
+    variance = _variance_of_mean(differences, test_share, scale)
     plain = _difference(mean, variance, freedom=folds - 1, folds=folds, level=level)
     if folds < 2 or all(choice.is_free for choice in choices):
         return plain
@@ -138,11 +161,14 @@ def unpaired_difference(
     """
     _check(min(first_share, second_share), level)
     one, other = _scores(first), _scores(second)
-    folds = min(len(one), len(other))
-    mean = _rounded(float(one.mean() - other.mean()))
+    folds, scale = min(len(one), len(other)), scale_of(one, other)
+    mean = _rounded(float(one.mean() - other.mean()), scale)
     if folds < 2:
         return Difference(mean, None, None, None, folds)
-    variances = [_variance_of_mean(one, first_share), _variance_of_mean(other, second_share)]
+    variances = [
+        _variance_of_mean(one, first_share, scale),
+        _variance_of_mean(other, second_share, scale),
+    ]
     parts = [v**2 / (len(s) - 1) for v, s in zip(variances, (one, other), strict=True)]
     freedom = sum(variances) ** 2 / sum(parts) if sum(parts) else 1.0
     return _difference(
@@ -169,7 +195,7 @@ def wilcoxon(first: Sequence[float], second: Sequence[float]) -> float | None:
     if len(one) != len(other):
         raise ValueError(f"both must have as many folds; got {len(one)} and {len(other)}")
     # Differences that are equal except for rounding must be tied.
-    differences = np.round(one - other, 12)
+    differences = np.round((one - other) / scale_of(one, other), _DIGITS)
     differences = differences[differences != 0]
     if len(differences) < FEWEST_FOR_WILCOXON:
         return None
@@ -207,6 +233,50 @@ def mcnemar_p(first: int, second: int) -> float:
     return float(special.chdtrc(1, excess**2 / discordant))
 
 
+def error_test(
+    name: str, first: Numbers, second: Numbers, groups: NDArray[np.int64] | None = None
+) -> ErrorTest | None:
+    """Return the test of two models' mean errors on the same samples: Student's t over groups.
+
+    Samples of a group may depend on each other; the sums of the groups are independent. With every
+    sample by itself this is the paired t-test, with groups of one size that of the groups' means.
+    Source: Liang & Zeger 1986, "Longitudinal data analysis using generalized linear models",
+    Biometrika 73, for a mean, with the correction `G / (G - 1)` for G groups.
+
+    Args:
+        name: of the errors.
+        first: the first model's error for each sample, `(n,)`.
+        second: the second's, of the same samples in the same order.
+        groups: (n,), samples with the same number belong together; None if all are alone.
+
+    Returns:
+        None with fewer than two groups, or where an error is not finite.
+    """
+    differences = first - second
+    numbers = np.arange(len(differences)) if groups is None else groups
+    places = np.unique(numbers, return_inverse=True)[1]
+    count = int(places.max(initial=-1)) + 1
+    if count < 2 or not np.isfinite(differences).all():
+        return None
+    mean = float(differences.mean())
+    sums = np.bincount(places, weights=differences - mean)
+    error = sqrt(count / (count - 1) * float((sums**2).sum())) / len(differences)
+    if error <= _ROUNDING * float(np.abs(differences).max()):
+        p = 0.0 if mean else 1.0
+    else:
+        p = 2 * float(special.stdtr(count - 1, -abs(mean) / error))
+    return ErrorTest(name, mean, p, len(differences), count)
+
+
+def scale_of(*scores: Numbers) -> float:
+    """Return the power of ten at or above the largest score; 1 where all are zero.
+
+    Differences are rounded in relation to it, so that no claim depends on a metric's unit.
+    """
+    largest = max(float(np.abs(values).max(initial=0.0)) for values in scores)
+    return 10.0 ** ceil(log10(largest)) if largest else 1.0
+
+
 def holm(values: Sequence[float]) -> list[float]:
     """Return p-values corrected for their number, in the same order; none gets smaller.
 
@@ -234,13 +304,13 @@ def _scores(values: Sequence[float]) -> Numbers:
     return scores
 
 
-def _rounded(mean: float) -> float:
-    return 0.0 if abs(mean) <= _ROUNDING else mean
+def _rounded(mean: float, scale: float) -> float:
+    return 0.0 if abs(mean) <= _ROUNDING * scale else mean
 
 
-def _variance_of_mean(values: Numbers, share: float) -> float:
+def _variance_of_mean(values: Numbers, share: float, scale: float) -> float:
     """Return the corrected variance; exactly 0 if all values are equal except for rounding."""
-    if len(values) < 2 or float(np.ptp(values)) <= _ROUNDING:
+    if len(values) < 2 or float(np.ptp(values)) <= _ROUNDING * scale:
         return 0.0
     return (1 / len(values) + share) * float(values.var(ddof=1))
 
@@ -326,19 +396,23 @@ def wilson(share: float, samples: int) -> tuple[float, float]:
     return max(0.0, centre - reach), min(1.0, centre + reach)
 
 
-def over_folds(scores: Sequence[float], *, test_share: float) -> tuple[float, float] | None:
-    """Return the 95 % interval of a mean of fractions over folds; None with one fold.
+def over_folds(
+    scores: Sequence[float], *, test_share: float, least: float = 0.0, most: float = 1.0
+) -> tuple[float, float] | None:
+    """Return the 95 % interval of a mean over folds; None with one fold.
 
-    This is `corrected_difference` from 0, limited to 0..1: the variance is corrected for the
-    overlap of the training parts.
+    This is `corrected_difference` from 0, limited to what the metric can be: the variance is
+    corrected for the overlap of the training parts.
 
     Args:
-        scores: one for each fold, within 0..1.
+        scores: one for each fold.
         test_share: validation samples per training sample.
+        least: that the metric can be.
+        most: likewise.
     """
     if not scores:
         return None
     found = corrected_difference(scores, [0.0] * len(scores), test_share=test_share)
     if found.low is None or found.high is None:
         return None
-    return max(0.0, found.low), min(1.0, found.high)
+    return max(least, found.low), min(most, found.high)

@@ -1,15 +1,9 @@
-"""How well each class is recognised, and the most confident mistakes."""
+"""How well each class is recognised."""
 
-import base64
-import io
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from plotly.graph_objects import Figure, Heatmap, Scatter
 
 from search.analysis.report.style import (
@@ -25,18 +19,11 @@ from search.analysis.report.style import (
 )
 from search.analysis.report.subject import NothingToDraw, Subject
 from search.analysis.report.words import trial_name
-from search.data import Dataset, Reading, load
-from search.data.folds import Folds
-from search.data.inputs import columns_of
-from search.data.pictures import draw_sequence
-from search.data.reading import Column, began_with
-from search.errors import DataError, FoldwiseError
-from search.tasks.classification import SCORES, ClassPredictions
+from search.tasks import CLASSIFICATION
 from tracking.history import TrialHistory
-from tracking.home import StudyFolder
-from tracking.records import StudyStarted
 
 Counts = NDArray[np.int64]
+Scores = tuple[NDArray[np.float64], ...]  # precision, recall and F1, each `(n_classes,)`
 
 _WRITTEN = 25  # classes; with more, counts in the cells would be unreadable
 
@@ -60,7 +47,9 @@ class Mistake:
 
 def confusion(subject: Subject) -> Figure:
     """Draw the confusion matrices of the best trial, the best baseline and the test set."""
-    names = class_names(subject)
+    if subject.task.name != CLASSIFICATION:
+        raise NothingToDraw(f"The task is {subject.task.name}; there are no classes.")
+    names = subject.names
     matrices = _matrices(subject)
     if not matrices:
         raise NothingToDraw("The journal holds no confusion matrix of the best trial.")
@@ -88,13 +77,25 @@ def confusion(subject: Subject) -> Figure:
 
 def class_scores(subject: Subject) -> Figure:
     """Draw precision, recall and F1 of each class, the weakest class on top."""
-    names = class_names(subject)
+    names = subject.names
     counts = _counts(subject.best, len(names))
     if counts is None:
         raise NothingToDraw("The journal holds no confusion matrix of the best trial.")
-    precision, recall, f1 = measures(counts)
+    rival = _counts(subject.rival, len(names)) if subject.rival else None
+    return drawn_scores(subject, measures(counts), None if rival is None else measures(rival)[2])
+
+
+def drawn_scores(subject: Subject, found: Scores, rival: NDArray[np.float64] | None) -> Figure:
+    """Draw scores of classes or labels, the weakest on top.
+
+    Args:
+        subject: the study.
+        found: precision, recall and F1 of each.
+        rival: the best baseline's F1 of each; None if unknown.
+    """
+    precision, recall, f1 = found
     order = np.argsort(-f1, kind="stable")  # Plotly counts from the bottom
-    places = list(range(len(names)))
+    names, places = subject.names, list(range(len(subject.names)))
     figure = blank_figure(110 + 26 * len(names))
     for values, name, symbol, colour, size in (
         (precision, "precision", "triangle-up", ORANGE, 9),
@@ -112,7 +113,8 @@ def class_scores(subject: Subject) -> Figure:
                 hovertemplate=f"%{{customdata}}: {name} %{{x:.4f}}<extra></extra>",
             )
         )
-    _add_rival(figure, subject, order)
+    if rival is not None:
+        _add_rival(figure, subject, rival, order)
     figure.update_xaxes(title_text="score", tickformat=".2f")
     figure.update_yaxes(
         tickvals=places,
@@ -123,7 +125,7 @@ def class_scores(subject: Subject) -> Figure:
     return figure
 
 
-def measures(counts: Counts) -> tuple[NDArray[np.float64], ...]:
+def measures(counts: Counts) -> Scores:
     """Return precision, recall and F1 of each class; 0 where the divisor is 0."""
     hits = np.diag(counts).astype(np.float64)
     told, true = counts.sum(axis=0), counts.sum(axis=1)
@@ -134,7 +136,7 @@ def measures(counts: Counts) -> tuple[NDArray[np.float64], ...]:
 
 def commonest_mistakes(subject: Subject, most: int = 6) -> list[Mistake]:
     """Return the best trial's most frequent confusions, the most frequent first."""
-    counts = _counts(subject.best, len(class_names(subject)))
+    counts = _counts(subject.best, len(subject.names))
     if counts is None:
         return []
     wrong = counts.copy()
@@ -154,14 +156,8 @@ def commonest_mistakes(subject: Subject, most: int = 6) -> list[Mistake]:
     ]
 
 
-def class_names(subject: Subject) -> list[str]:
-    """Return the classes' names; a class without a name is called by its number."""
-    names = subject.history.known_study().classes
-    return [name.strip() or f"class {number}" for number, name in enumerate(names)]
-
-
 def _matrices(subject: Subject) -> dict[str, Counts]:
-    size = len(class_names(subject))
+    size = len(subject.names)
     wanted = [subject.best, *([subject.rival] if subject.rival else [])]
     found = {}
     for trial in wanted:
@@ -214,170 +210,19 @@ def _heatmap(counts: Counts, names: list[str]) -> Heatmap:
     )
 
 
-def _add_rival(figure: Figure, subject: Subject, order: NDArray[np.int64]) -> None:
+def _add_rival(
+    figure: Figure, subject: Subject, f1: NDArray[np.float64], order: NDArray[np.int64]
+) -> None:
     """Mark the best baseline's F1."""
-    rival, names = subject.rival, class_names(subject)
-    counts = _counts(rival, len(names)) if rival else None
-    if rival is None or counts is None:
-        return
-    f1 = measures(counts)[2]
+    name = plain(trial_name(subject.rival), 30) if subject.rival else ""
     figure.add_trace(
         Scatter(
             x=[round(float(f1[n]), 4) for n in order],
-            y=list(range(len(names))),
+            y=list(range(len(f1))),
             mode="markers",
-            name=f"F1 of {plain(trial_name(rival), 30)}",
+            name=f"F1 of {name}",
             marker={"symbol": "circle-open", "size": 12, "color": GREY, "line": {"width": 2}},
-            customdata=[plain(names[n]) for n in order],
+            customdata=[plain(subject.names[n]) for n in order],
             hovertemplate="%{customdata}: baseline's F1 %{x:.4f}<extra></extra>",
         )
     )
-
-
-MOST = 24
-_SIDE = 128  # pixels; larger pictures are scaled down
-_PLOT = 180, 72  # pixels of a sequence's lines, wide and high
-_LONGEST = 400  # characters of a text
-_COLUMNS = 12  # values of a table's row
-
-
-@dataclass(frozen=True)
-class Wrong:
-    """A confident mistake of a trial.
-
-    Attributes:
-        index: the sample's number in the training set, from 0.
-        true: number of its class.
-        predicted: number of the predicted class.
-        confidence: probability or score of the predicted class.
-        truth: probability or score of the true class.
-        sample: a PNG; a text; or the values of a row with the names of their columns.
-        is_scored: whether the model gives scores, not probabilities.
-    """
-
-    index: int
-    true: int
-    predicted: int
-    confidence: float
-    truth: float
-    sample: bytes | str | list[tuple[str, str]]
-    is_scored: bool = False
-
-
-def most_confidently_wrong(
-    subject: Subject, folder: StudyFolder, *, home: Path, data_dir: Path | None
-) -> list[Wrong]:
-    """Return the best trial's most confident mistakes on samples it was not trained on.
-
-    Args:
-        subject: the study.
-        folder: its files.
-        home: the home, with cached datasets.
-        data_dir: folder with the user's datasets.
-
-    Raises:
-        DataError: predictions, folds or the dataset are missing or have changed.
-    """
-    study = subject.history.known_study()
-    predictions, indices = _out_of_fold(subject.best, folder, len(study.classes))
-    wrong = np.flatnonzero(predictions.predicted != predictions.labels)
-    order = wrong[np.argsort(-predictions.confidence[wrong], kind="stable")]
-    firsts = np.unique(indices[order], return_index=True)[1]  # a sample may be validated repeatedly
-    order = order[np.sort(firsts)][:MOST]
-    if not len(order):
-        return []
-    dataset = _same_dataset(study, home, data_dir)
-    labels = dataset.train_labels
-    if len(labels) <= indices.max() or (labels[indices] != predictions.labels).any():
-        raise DataError("the predictions' labels are not those of the dataset")
-    samples = dataset.train_samples
-    is_scored = any(fold.outputs == SCORES for fold in subject.best.finished_folds().values())
-    return [
-        Wrong(
-            index=int(indices[place]),
-            true=int(predictions.labels[place]),
-            predicted=int(predictions.predicted[place]),
-            confidence=float(predictions.confidence[place]),
-            truth=float(predictions.truth[place]),
-            sample=_sample(dataset, samples, int(indices[place])),
-            is_scored=is_scored,
-        )
-        for place in order
-    ]
-
-
-def _out_of_fold(
-    trial: TrialHistory, folder: StudyFolder, classes: int
-) -> tuple[ClassPredictions, NDArray[np.int64]]:
-    """Return a trial's predictions on all validation parts, and the indices of their samples."""
-    folds = Folds.load(folder.folds)
-    parts, indices = [], []
-    for fold in trial.finished_folds():
-        path = folder.predictions(trial.number, fold)
-        part = ClassPredictions.load(path)
-        if fold > len(folds) or not _fits(part, len(folds.validation[fold - 1]), classes):
-            raise DataError(f"{path} does not fit the study's folds")
-        parts.append(part)
-        indices.append(folds.validation[fold - 1])
-    if not parts:
-        raise DataError("the trial has no finished fold")
-    return ClassPredictions.joined(parts), np.concatenate(indices)
-
-
-def _fits(part: ClassPredictions, samples: int, classes: int) -> bool:
-    highest = max(part.labels.max(initial=0), part.predicted.max(initial=0))
-    return len(part.labels) == samples and bool(highest < classes)
-
-
-def _same_dataset(study: StudyStarted, home: Path, data_dir: Path | None) -> Dataset:
-    name, digest = study.dataset["name"], study.dataset["digest"]
-    reading = Reading.of(began_with(study.settings))
-    try:
-        dataset = load(
-            name, home=home, data_dir=data_dir, reading=reading, digest=digest, download=False
-        )
-    except (FoldwiseError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"{reason.rstrip('.')}; name its folder with `--data-dir`") from error
-    if dataset.digest != digest:
-        raise DataError(f"the dataset {name} on this machine is not the one the study began with")
-    return dataset
-
-
-def _sample(dataset: Dataset, samples: Any, index: int) -> Any:
-    if dataset.kind == "text":
-        text = samples[index]
-        return text if len(text) <= _LONGEST else f"{text[:_LONGEST].rstrip()} …"
-    if dataset.kind == "table":
-        return _row(columns_of(dataset), samples[index])
-    if dataset.kind == "sequence":
-        return _line_plot(np.asarray(samples[index]))
-    return _png(np.asarray(samples[index]))
-
-
-def _line_plot(sequence: NDArray[Any]) -> bytes:
-    """Return a picture of a sequence's features over time, each on its own scale."""
-    drawn = draw_sequence(sequence, sequence.min(axis=0), sequence.max(axis=0), _PLOT)
-    buffer = io.BytesIO()
-    drawn.save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
-
-
-def _row(columns: Sequence[Column], row: NDArray[Any]) -> list[tuple[str, str]]:
-    shown = zip(columns, row[:_COLUMNS].tolist(), strict=False)
-    pairs = [(column.name, column.shown(value)) for column, value in shown]
-    more = len(row) - _COLUMNS
-    return pairs + ([("…", f"{more} more")] if more > 0 else [])
-
-
-def _png(pixels: NDArray[np.uint8]) -> bytes:
-    image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    image.thumbnail((_SIDE, _SIDE))
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
-
-
-def data_address(png: bytes) -> str:
-    """Return a picture as a data URL."""
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"

@@ -5,18 +5,22 @@ from dataclasses import dataclass
 
 from plotly.graph_objects import Figure
 
+from search.analysis.measure import objective_name
 from search.analysis.report.classes import class_scores, confusion
-from search.analysis.report.folds import curves, pruning
+from search.analysis.report.folds import curves, curves_caption, pruning
+from search.analysis.report.labels import label_confusion, label_scores
+from search.analysis.report.numbers import errors_by_size, predicted_actual, residuals
 from search.analysis.report.parameters import contours, importance, parallel_coordinates, slices
 from search.analysis.report.progress import front, optimisation_history, time
 from search.analysis.report.subject import NothingToDraw, Subject
 from tracking.history import History
+from tracking.text import joined
 
 _FIGURES: dict[str, tuple[str, str, Callable[[Subject], Figure]]] = {
     "optimisation_history": (
         "Optimisation history",
         "Each trial's {name} in the order of proposal, with its spread over the folds; the line is"
-        " the best so far. Look for where the line stops rising: from there, more trials added"
+        " the best so far. Look for where the line stops {moving}: from there, more trials added"
         " little. Pruned trials are grey, at the score at which they were pruned, which is not a"
         " full score.",
         optimisation_history,
@@ -30,7 +34,7 @@ _FIGURES: dict[str, tuple[str, str, Callable[[Subject], Figure]]] = {
     "importance": (
         "Parameter importance",
         "How far a parameter's values among the best trials differ from those among all (PED-ANOVA,"
-        " for {name}). Look for bars beyond their orange mark: shorter ones may be chance.",
+        " for {names}). Look for bars beyond their orange mark: shorter ones may be chance.",
         importance,
     ),
     "parallel_coordinates": (
@@ -43,8 +47,8 @@ _FIGURES: dict[str, tuple[str, str, Callable[[Subject], Figure]]] = {
     "slices": (
         "Slices",
         "The score against one parameter at a time, the most important first. Look for a slope or a"
-        " bump; a flat cloud means the parameter by itself does not matter. Ticks at the bottom are"
-        " pruned trials.{note}",
+        " bump; a flat cloud means the parameter by itself does not matter. Ticks at the {worse}"
+        " are pruned trials.{lower}{note}",
         slices,
     ),
     "contours": (
@@ -55,9 +59,7 @@ _FIGURES: dict[str, tuple[str, str, Callable[[Subject], Figure]]] = {
     ),
     "curves": (
         "Curves of all folds",
-        "Accuracy and loss by epoch: single folds thin, their mean bold, the standard deviation"
-        " shaded. Look for validation curves that get worse while training improves"
-        " (overfitting), and for folds that differ from the others.",
+        "{curves}",
         curves,
     ),
     "pruning": (
@@ -77,6 +79,40 @@ _FIGURES: dict[str, tuple[str, str, Callable[[Subject], Figure]]] = {
         "The weakest classes are on top. Precision left of recall: the class is predicted too"
         " often; recall left of precision: too rarely. The ring is the best baseline's F1.",
         class_scores,
+    ),
+    "label_confusion": (
+        "Confusion matrix of each label",
+        "For each label, rows say whether samples have it, columns whether it was predicted; colour"
+        " is the share of the row. The worst F1 comes first, up to 24 labels. Look at the lower"
+        " left corner for missed labels, at the upper right one for labels given wrongly.",
+        label_confusion,
+    ),
+    "label_scores": (
+        "Scores by label",
+        "The weakest labels are on top. Precision left of recall: the label is given too often;"
+        " recall left of precision: too rarely. The ring is the best baseline's F1.",
+        label_scores,
+    ),
+    "predicted_actual": (
+        "Predicted against actual",
+        "How many samples with an actual value were predicted as what, out of fold; the darker, the"
+        " more. On the dotted line predictions are right. Look for a cloud that is flatter than the"
+        " line: large values are predicted too small and small ones too large.",
+        predicted_actual,
+    ),
+    "residuals": (
+        "Residuals",
+        "By how much out-of-fold predictions are off. Look for a mean away from 0 (a bias), for a"
+        " long tail on one side, and for a second hill.",
+        residuals,
+    ),
+    "errors_by_size": (
+        "Errors by size",
+        "Samples in the order of their actual value, in tenths of equal size: how far their"
+        " predictions are off, half of them within the box, nine of ten within the lines. Look for"
+        " boxes that grow to the right (errors in proportion to the value: predict its logarithm),"
+        " and for means that fall from above 0 to below it.",
+        errors_by_size,
     ),
     "time": (
         "Time of the trials",
@@ -104,6 +140,33 @@ class Chart:
     figure: Figure | None
 
 
+class _Words(dict[str, str]):
+    """What captions say of a study; each word is made when a caption asks for it."""
+
+    def __init__(self, subject: Subject) -> None:
+        super().__init__()
+        self._subject = subject
+
+    def __missing__(self, word: str) -> str:
+        subject, larger = self._subject, self._subject.first.larger
+        match word:
+            case "name":
+                return subject.name
+            case "names":
+                return joined(map(objective_name, subject.history.objectives), "or")
+            case "note":
+                return subject.compared.note
+            case "lower":
+                return "" if larger else " Lower is better."
+            case "moving":
+                return "rising" if larger else "falling"
+            case "worse":
+                return "bottom" if larger else "top"
+            case "curves":
+                return curves_caption(subject)
+        raise KeyError(word)
+
+
 def charts(subject: Subject) -> dict[str, Chart]:
     """Return every chart by name, including those without a figure."""
     return {name: _chart(name, subject) for name in _FIGURES}
@@ -113,7 +176,9 @@ def figures(history: History) -> dict[str, Figure]:
     """Return a study's figures by name, without those that make no sense for it.
 
     Names: `optimisation_history`, `front`, `importance`, `parallel_coordinates`, `slices`,
-    `contours`, `curves`, `pruning`, `confusion`, `class_scores` and `time`.
+    `contours`, `curves`, `pruning`, `time`; of classes `confusion` and `class_scores`, of labels
+    `label_confusion` and `label_scores`, of numbers `predicted_actual`, `residuals` and
+    `errors_by_size`.
 
     Args:
         history: of the study, which may be running.
@@ -132,7 +197,7 @@ def _chart(name: str, subject: Subject) -> Chart:
         return Chart(
             name,
             title,
-            caption.format(name=subject.name, note=subject.compared.note),
+            caption.format_map(_Words(subject)),
             draw(subject),
         )
     except NothingToDraw as reason:

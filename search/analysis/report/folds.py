@@ -8,6 +8,7 @@ from typing import Any
 
 from plotly.graph_objects import Figure, Scatter
 
+from search.analysis.measure import axis_format, metric_name, rounded
 from search.analysis.report.style import (
     BLUE,
     BLUE_BAND,
@@ -23,9 +24,11 @@ from search.analysis.report.style import (
 from search.analysis.report.subject import NothingToDraw, Subject
 from search.analysis.report.words import trial_name, trial_score_text
 from tracking.history import History, TrialHistory
+from tracking.objectives import OBJECTIVES, Objective
+from tracking.text import joined
 
 _CHOICES = 10
-_PANELS = (("accuracy", ""), ("loss", "2"))
+_LOSS = OBJECTIVES["cv_loss"]
 
 
 def curves(subject: Subject) -> Figure:
@@ -34,9 +37,10 @@ def curves(subject: Subject) -> Figure:
     if not trials:
         raise NothingToDraw("The journal holds no epochs of a complete trial.")
     figure = blank_figure(380)
+    panels = _panels(subject)
     visible: list[int] = []  # for each trace the index of its trial
     for place, trial in enumerate(trials):
-        for trace in _traces(trial):
+        for trace in _traces(trial, panels):
             figure.add_trace(trace.update(visible=place == 0))
             visible.append(place)
     choose_among(
@@ -49,16 +53,56 @@ def curves(subject: Subject) -> Figure:
             for mine, trial in enumerate(trials)
         },
     )
-    for metric, suffix in _PANELS:
+    for panel in panels:
+        suffix, title = panel.suffix, metric_name(panel.metric.fold)
         axes = {
             f"xaxis{suffix}": {"title": {"text": "epoch"}, "anchor": f"y{suffix}", "nticks": 8},
-            f"yaxis{suffix}": {"title": {"text": metric}, "anchor": f"x{suffix}"},
+            f"yaxis{suffix}": {"title": {"text": title}, "anchor": f"x{suffix}"},
         }
         figure.update_layout(axes)
     figure.update_xaxes(showgrid=False)
     legend_above(figure)
-    set_panels(figure, 2, columns=2, height=370)
+    set_panels(figure, len(panels), columns=2, height=370)
     return figure
+
+
+def curves_caption(subject: Subject) -> str:
+    """Return what the curves show and what to look for."""
+    names = joined([metric_name(panel.metric.fold) for panel in _panels(subject)])
+    return (
+        f"{names[:1].upper()}{names[1:]} by epoch: single folds thin, their mean bold, the standard"
+        " deviation shaded. Look for validation curves that get worse while training improves"
+        " (overfitting), and for folds that differ from the others."
+    )
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """One of the plots beside each other.
+
+    Attributes:
+        metric: what it draws.
+        suffix: of its axes in Plotly's layout.
+        told: the format of values in hover texts.
+    """
+
+    metric: Objective
+    suffix: str
+    told: str
+
+
+def _panels(subject: Subject) -> list[_Panel]:
+    """Return the panels: the objective, or the task's first metric that epochs have, and loss."""
+    trials = _shown(subject)
+    folds = [fold for trial in trials for fold in trial.folds.values()]
+    rows = [row.metrics for fold in folds for row in fold.epochs.values()]
+    wanted = [o for o in (subject.first, *subject.others) if o.fold and o.fold != _LOSS.fold]
+    known = [o for o in wanted if any(f"val_{o.fold}" in row for row in rows)][:1]
+    return [
+        _Panel(metric, "2" if number else "", axis_format(metric, values))
+        for number, metric in enumerate([*known, _LOSS])
+        for values in [[row.get(f"val_{metric.fold}", 0.0) for row in rows]]
+    ]
 
 
 def _shown(subject: Subject) -> list[TrialHistory]:
@@ -68,18 +112,23 @@ def _shown(subject: Subject) -> list[TrialHistory]:
     return [*first, *others][:_CHOICES]
 
 
-def _traces(trial: TrialHistory) -> list[Any]:
+def _traces(trial: TrialHistory, panels: Sequence[_Panel]) -> list[Any]:
     folds = {n: _rows(fold.epochs) for n, fold in sorted(trial.folds.items()) if fold.epochs}
     traces: list[Any] = []
-    for metric, suffix in _PANELS:
-        panel: dict[str, Any] = {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}"}
-        panel["is_first"] = not suffix
-        validation = f"val_{metric}"
+    for panel in panels:
+        metric, suffix = panel.metric.fold, panel.suffix
+        axes: dict[str, Any] = {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}"}
+        axes["is_first"] = not suffix
+        told, validation = panel.told, f"val_{metric}"
         if len(folds) > 1:
-            traces.append(_band(folds, validation, **panel))
-            traces += [_fold(number, rows, validation, **panel) for number, rows in folds.items()]
-        traces.append(_mean(folds, metric, ORANGE, "training", dash="dash", **panel))
-        traces.append(_mean(folds, validation, BLUE, "validation", dash="solid", **panel))
+            traces.append(_band(folds, validation, **axes))
+            traces += [
+                _fold(number, rows, validation, told, **axes) for number, rows in folds.items()
+            ]
+        training = _mean(folds, metric, ORANGE, "training", told=told, dash="dash", **axes)
+        has_legend = any(t.legendgroup == "training" and t.showlegend for t in traces)
+        traces.append(training.update(showlegend=bool(training.x) and not has_legend))
+        traces.append(_mean(folds, validation, BLUE, "validation", told=told, dash="solid", **axes))
     return traces
 
 
@@ -101,20 +150,28 @@ def _columns(folds: Folds, metric: str) -> dict[int, list[float]]:
 
 
 def _mean(
-    folds: Folds, metric: str, colour: str, name: str, *, dash: str, is_first: bool, **panel: Any
+    folds: Folds,
+    metric: str,
+    colour: str,
+    name: str,
+    *,
+    told: str,
+    dash: str,
+    is_first: bool,
+    **panel: Any,
 ) -> Any:
     columns = _columns(folds, metric)
     of = ", mean of the folds" if len(folds) > 1 else ""
     return Scatter(
         x=list(columns),
-        y=[round(fmean(values), 5) for values in columns.values()],
+        y=[rounded(fmean(values)) for values in columns.values()],
         mode="lines+markers",
         name=name + of,
         legendgroup=name,
         showlegend=is_first,
         line={"color": colour, "width": 2.5, "dash": dash},
         marker={"size": 5, "color": colour},
-        hovertemplate=f"epoch %{{x}}: {name} %{{y:.4f}}<extra></extra>",
+        hovertemplate=f"epoch %{{x}}: {name} %{{y:{told}}}<extra></extra>",
         **panel,
     )
 
@@ -123,6 +180,7 @@ def _fold(
     number: int,
     rows: Mapping[int, Mapping[str, float]],
     metric: str,
+    told: str,
     *,
     is_first: bool,
     **panel: Any,
@@ -130,13 +188,13 @@ def _fold(
     values = [row.get(metric, math.nan) for row in rows.values()]
     return Scatter(
         x=list(rows),
-        y=[round(value, 5) if math.isfinite(value) else None for value in values],
+        y=[rounded(value) if math.isfinite(value) else None for value in values],
         mode="lines",
         name="single folds",
         legendgroup="single folds",
         showlegend=is_first and number == 1,
         line={"color": GREY, "width": 1},
-        hovertemplate=f"fold {number}, epoch %{{x}}: %{{y:.4f}}<extra></extra>",
+        hovertemplate=f"fold {number}, epoch %{{x}}: %{{y:{told}}}<extra></extra>",
         **panel,
     )
 
@@ -161,8 +219,8 @@ def _band(folds: Folds, metric: str, *, is_first: bool, **panel: Any) -> Any:
 
 def _edges(columns: Any) -> tuple[list[float], list[float]]:
     ends: Sequence[tuple[float, float]] = [(fmean(v), stdev(v)) for v in columns]
-    low = [round(mean - deviation, 5) for mean, deviation in ends]
-    return low, [round(mean + deviation, 5) for mean, deviation in ends]
+    low = [rounded(mean - deviation) for mean, deviation in ends]
+    return low, [rounded(mean + deviation) for mean, deviation in ends]
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from search.analysis.report.words import Axis
 from tracking.history import History, TrialHistory
+from tracking.objectives import Objective
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -42,7 +43,9 @@ class Importance:
     chance: float
 
 
-def importances(history: History, axes: Sequence[Axis]) -> list[Importance]:
+def importances(
+    history: History, axes: Sequence[Axis], objective: Objective | None = None
+) -> list[Importance]:
     """Return the parameters' importances, the largest first; empty if there are too few trials.
 
     The measure is PED-ANOVA: how far the values of a parameter among the best trials differ from
@@ -65,8 +68,10 @@ def importances(history: History, axes: Sequence[Axis]) -> list[Importance]:
     Args:
         history: of the study.
         axes: its searched parameters.
+        objective: by which the best are; None: the first. By another one, trials without a value of
+            it are left out.
     """
-    ranked = _ranked(history)
+    ranked = _ranked(history, objective)
     complete = sum(trial.state == "complete" for trial in ranked)
     if complete < LEAST_COMPLETE or not axes:
         return []
@@ -86,11 +91,15 @@ def importances(history: History, axes: Sequence[Axis]) -> list[Importance]:
     )
 
 
-def _ranked(history: History) -> list[TrialHistory]:
+def _ranked(history: History, objective: Objective | None) -> list[TrialHistory]:
     """Return the complete trials, the best first, then the pruned ones.
 
     The order of pruned trials does not matter: none of them can be among the best.
     """
+    if objective is not None and objective != history.objectives[0]:
+        known = [(t.score(objective.name), t) for t in history.completed()]
+        scored = [(value, t) for value, t in known if value is not None and math.isfinite(value)]
+        return [t for _, t in sorted(scored, key=lambda both: -objective.oriented(both[0]))]
     complete = [t for t in history.completed() if t.value is not None and math.isfinite(t.value)]
     return complete + [trial for trial in history.finished() if trial.state == "pruned"]
 

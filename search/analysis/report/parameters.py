@@ -8,7 +8,8 @@ import numpy as np
 from plotly.graph_objects import Bar, Contour, Figure, Heatmap, Parcoords, Scatter
 
 from search.analysis.comparison.selection import Numbers
-from search.analysis.report.importance import LEAST_COMPLETE
+from search.analysis.measure import axis_format, objective_name, rounded, score_text
+from search.analysis.report.importance import LEAST_COMPLETE, Importance, importances
 from search.analysis.report.style import (
     BLUE,
     FILL_SCALE,
@@ -24,11 +25,11 @@ from search.analysis.report.style import (
     set_panels,
 )
 from search.analysis.report.subject import NothingToDraw, Subject
-from search.analysis.report.words import Axis, objective_name, score_text
+from search.analysis.report.words import Axis
 from tracking.history import TrialHistory
 from tracking.objectives import Objective
 
-_MOST_SLICES = 12
+_MOST_SLICES, _MOST_BARS = 12, 20
 _UNUSED = (
     -0.12
 )  # position of trials that do not use a parameter, below the low end of its axis at 0
@@ -38,16 +39,42 @@ def importance(subject: Subject) -> Figure:
     """Draw how much each parameter distinguishes the best trials from all."""
     if len(subject.axes) < 2:
         raise NothingToDraw("Trials differ in one parameter only; there is nothing to rank.")
-    found = subject.importances
-    if not found:
+    first, *others = subject.history.objectives
+    found = {first: subject.importances}
+    found |= {o: importances(subject.history, subject.axes, o) for o in others}
+    found = {objective: entries for objective, entries in found.items() if entries}
+    if first not in found:
         raise NothingToDraw(
             "There are too few trials to tell which parameters matter:"
             f" it takes {LEAST_COMPLETE} complete trials, and some that did worse."
         )
-    shown = found[:20][::-1]
+    figure = blank_figure(90 + 30 * min(_MOST_BARS, len(found[first])))
+    choices = {}
+    for number, (objective, entries) in enumerate(found.items()):
+        shown = entries[:_MOST_BARS][::-1]
+        for trace in _bars(subject, shown):
+            figure.add_trace(trace.update(visible=number == 0))
+        visible = [n // 2 == number for n in range(2 * len(found))]
+        choices[f"for {objective_name(objective)}"] = [
+            {"visible": visible},
+            {"yaxis": _named(shown)},
+        ]
+    figure.update_layout(yaxis=_named(found[first][:_MOST_BARS][::-1]))
+    figure.update_xaxes(tickformat=".0%", rangemode="tozero", title_text="share of importance")
+    choose_among(figure, choices)
+    legend_above(figure)
+    return figure
+
+
+def _named(shown: Sequence[Importance]) -> dict[str, Any]:
+    names = [plain(entry.name, 28) for entry in shown]
+    return {"tickvals": list(range(len(shown))), "ticktext": names, "showgrid": False}
+
+
+def _bars(subject: Subject, shown: Sequence[Importance]) -> list[Any]:
+    """Return the bars of importances, the largest on top, and what chance alone reaches."""
     when = {a.name: f" (only while {plain(a.when)})" if a.when else "" for a in subject.axes}
-    figure = blank_figure(90 + 30 * len(shown))
-    figure.add_trace(
+    return [
         Bar(
             y=list(range(len(shown))),
             x=[entry.share for entry in shown],
@@ -61,9 +88,7 @@ def importance(subject: Subject) -> Figure:
                 for e in shown
             ],
             hoverinfo="text",
-        )
-    )
-    figure.add_trace(
+        ),
         Scatter(
             y=list(range(len(shown))),
             x=[min(entry.chance, 1.0) for entry in shown],
@@ -76,13 +101,8 @@ def importance(subject: Subject) -> Figure:
                 "line": {"width": 3, "color": ORANGE},
             },
             hoverinfo="skip",
-        )
-    )
-    names = [plain(entry.name, 28) for entry in shown]
-    figure.update_yaxes(tickvals=list(range(len(shown))), ticktext=names, showgrid=False)
-    figure.update_xaxes(tickformat=".0%", rangemode="tozero", title_text="share of importance")
-    legend_above(figure)
-    return figure
+        ),
+    ]
 
 
 def parallel_coordinates(subject: Subject) -> Figure:
@@ -122,8 +142,10 @@ def slices(subject: Subject) -> Figure:
     axes = subject.axes[:_MOST_SLICES]
     figure = blank_figure(300)
     values = list(subject.compared.values.values())
-    size = (max(values) - min(values)) or 0.02
-    floor = min(values) - 0.12 * size
+    size = (max(values) - min(values)) or 0.02 * abs(values[0]) or 1.0
+    low, high = min(values) - 0.1 * size, max(values) + 0.1 * size
+    floor = low - 0.02 * size if subject.first.larger else high + 0.02 * size
+    ends = [min(low, floor - 0.08 * size), max(high, floor + 0.08 * size * (floor > high))]
     told: set[str] = set()
     for number, axis in enumerate(axes):
         suffix = str(number + 1) if number else ""
@@ -132,8 +154,8 @@ def slices(subject: Subject) -> Figure:
             figure.add_trace(trace)
             told.add(trace.name)
         places, texts = axis.ticks()
-        low, high = axis.ends
-        pad = 0.06 * (high - low) if axis.is_number else 0.5
+        start, end = axis.ends
+        pad = 0.06 * (end - start) if axis.is_number else 0.5
         title = {"text": plain(axis.name, 30), "font": {"size": 12}}
         shown = {"tickvals": places, "ticktext": [plain(text, 12) for text in texts]}
         figure.update_layout(
@@ -142,11 +164,11 @@ def slices(subject: Subject) -> Figure:
                     **shown,
                     "title": title,
                     "tickangle": -30 if len(axis.choices) > 4 else 0,
-                    "range": [low - pad, high + pad],
+                    "range": [start - pad, end + pad],
                     "anchor": f"y{suffix}",
                 },
                 f"yaxis{suffix}": {
-                    "range": [floor - 0.08 * size, max(values) + 0.1 * size],
+                    "range": ends,
                     "anchor": f"x{suffix}",
                     "nticks": 5,
                 },
@@ -158,7 +180,7 @@ def slices(subject: Subject) -> Figure:
 
 
 def _slice_traces(subject: Subject, axis: Axis, floor: float) -> list[Any]:
-    """Return the points of one parameter: pruned trials along the bottom, the others above."""
+    """Return the points of one parameter: pruned trials along the worse end, the others inside."""
     compared = subject.compared
     known = [subject.history.trials[number] for number in compared.values]
     used = [trial for trial in known if axis.name in trial.params]
@@ -323,14 +345,15 @@ def _surface(subject: Subject, trials: list[TrialHistory], one: Axis, other: Axi
     across, up = _grid(one), _grid(other)
     where = np.array([[a, u] for u in up[0] for a in across[0]])
     height = smoothed(points, values, where, numbers).reshape(len(up[0]), len(across[0]))
+    told = axis_format(subject.first, values)
     common = {
         "x": across[1],
         "y": up[1],
-        "z": [[None if np.isnan(z) else round(float(z), 5) for z in row] for row in height],
+        "z": [[None if np.isnan(z) else rounded(float(z)) for z in row] for row in height],
         "colorscale": FILL_SCALE,
         "reversescale": not subject.first.larger,
         "colorbar": {"title": {"text": subject.compared.name, "side": "right"}, "thickness": 12},
-        "hovertemplate": f"{subject.compared.name} about %{{z:.4f}}<extra></extra>",
+        "hovertemplate": f"{subject.compared.name} about %{{z:{told}}}<extra></extra>",
         "showlegend": False,
     }
     if numbers.all():

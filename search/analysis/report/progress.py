@@ -7,6 +7,7 @@ from typing import Any
 
 from plotly.graph_objects import Bar, Figure, Scatter
 
+from search.analysis.measure import axis_format, objective_name, score_text
 from search.analysis.report.style import (
     BLUE,
     GREEN,
@@ -22,7 +23,7 @@ from search.analysis.report.style import (
     set_panels,
 )
 from search.analysis.report.subject import NothingToDraw, Subject
-from search.analysis.report.words import objective_name, score_text, time_text, trial_name
+from search.analysis.report.words import time_text, trial_name
 from tracking.history import History, TrialHistory
 from tracking.stages import confirmed_spread, score_so_far, spread, stopped_at
 
@@ -48,7 +49,7 @@ def optimisation_history(subject: Subject) -> Figure:
         figure.add_trace(_confirmed(subject))
     legend_above(figure)
     figure.update_xaxes(title_text="trial", rangemode="tozero", showgrid=False)
-    figure.update_yaxes(title_text=subject.name, range=_focus(subject))
+    figure.update_yaxes(title_text=subject.axis_title, range=_focus(subject))
     return figure
 
 
@@ -88,7 +89,7 @@ def front(subject: Subject) -> Figure:
             )
         )
     figure.update_xaxes(title_text=objective_name(second))
-    figure.update_yaxes(title_text=objective_name(first))
+    figure.update_yaxes(title_text=subject.axis_title)
     legend_above(figure)
     return figure
 
@@ -104,7 +105,7 @@ def histories(several: list[History]) -> Figure:
         trace.update(mode="lines+markers", marker_symbol=number % 8, marker_size=6)
         figure.add_trace(trace)
     figure.update_xaxes(title_text="trial", rangemode="tozero", showgrid=False)
-    figure.update_yaxes(title_text=f"best {Subject(several[0]).name} so far")
+    figure.update_yaxes(title_text=f"best {Subject(several[0]).axis_title} so far")
     legend_above(figure)
     return figure
 
@@ -114,6 +115,7 @@ def _best_so_far(subject: Subject, colour: str, name: str) -> Any:
     better = max if first.larger else min
     numbers = [trial.number for trial in subject.complete]
     values = list(accumulate((subject.value(t) for t in subject.complete), better))
+    told = axis_format(first, values)
     last = max(subject.history.trials)
     if numbers and numbers[-1] < last:
         numbers, values = [*numbers, last], [*values, values[-1]]
@@ -123,7 +125,7 @@ def _best_so_far(subject: Subject, colour: str, name: str) -> Any:
         mode="lines",
         name=name,
         line={"color": colour, "width": 2, "shape": "hv"},
-        hovertemplate=f"{name}: %{{y:.4f}}<extra></extra>".replace("%%", "%"),
+        hovertemplate=f"{name}: %{{y:{told}}}<extra></extra>".replace("%%", "%"),
     )
 
 
@@ -165,7 +167,10 @@ def _stopped(subject: Subject) -> Any:
             "line": {"color": GREY, "width": 1.5},
         },
         hovertext=[
-            subject.label(trial, f"{score:.4f} when pruned after {stopped_at(trial)}")
+            subject.label(
+                trial,
+                f"{score_text(subject.first, score)} when pruned after {stopped_at(trial)}",
+            )
             for trial, score in known
         ],
         hoverinfo="text",
@@ -290,7 +295,7 @@ def time(subject: Subject) -> Figure:
         xaxis={"title": {"text": "trial"}, "anchor": "y", "showgrid": False},
         yaxis={"title": {"text": f"training time ({name})"}, "anchor": "x"},
         xaxis2={"title": {"text": f"training time ({name})"}, "anchor": "y2"},
-        yaxis2={"title": {"text": subject.name}, "anchor": "x2"},
+        yaxis2={"title": {"text": subject.axis_title}, "anchor": "x2"},
         bargap=0.1,
     )
     legend_above(figure)

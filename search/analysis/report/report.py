@@ -6,17 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from search.analysis.measure import objective_name
 from search.analysis.report import sections
-from search.analysis.report.classes import Wrong, most_confidently_wrong
 from search.analysis.report.figures import Chart, charts
 from search.analysis.report.folds import saving
+from search.analysis.report.mistakes import Wrong, most_wrong
 from search.analysis.report.page import Markup, joined, json_block, page, table, tag
 from search.analysis.report.progress import histories
 from search.analysis.report.subject import Subject
 from search.analysis.report.verdict import interval_text, paired
 from search.analysis.report.words import (
     moment_text,
-    objective_name,
     time_text,
     trial_name,
     trial_score_text,
@@ -24,6 +24,7 @@ from search.analysis.report.words import (
 from search.data.folds import coverage
 from search.errors import DataError, FoldwiseError, SettingsError
 from search.studies import StudyReader, known_reader, opened_log
+from search.tasks import CLASSIFICATION, MULTI_LABEL, REGRESSION
 from search.tracker import Tracker
 from tracking.files import beside, whole_file
 from tracking.history import History
@@ -37,9 +38,16 @@ _PARTS = (  # identity, title, charts
     ("parameters", "Parameters", ("importance", "parallel_coordinates", "slices", "contours")),
     ("training", "Training", ("curves",)),
     ("stopped", "Pruned trials", ("pruning",)),
-    ("classes", "Classes", ("confusion", "class_scores")),
+    ("predictions", "", ()),  # of the study's task
     ("cost", "Time and cost", ("time",)),
 )
+
+
+_OF_TASK = {  # likewise
+    CLASSIFICATION: ("classes", "Classes", ("confusion", "class_scores")),
+    MULTI_LABEL: ("labels", "Labels", ("label_confusion", "label_scores")),
+    REGRESSION: ("numbers", "Predictions", ("predicted_actual", "residuals", "errors_by_size")),
+}
 
 
 def bests_table(several: Sequence[Subject]) -> Markup:
@@ -230,14 +238,15 @@ def _study(
         heading("baselines", "Against the baselines"),
         tag("div", sections.against_baselines(subject), class_="card"),
     ]
-    for identity, title, names in _PARTS:
+    for part in _PARTS:
+        identity, title, names = part if part[1] else _OF_TASK[subject.task.name]
         shown = [found[name] for name in names if name != "front" or found[name].figure]
         parts.append(heading(identity, title))
         if identity == "stopped":
             parts.append(_saved(subject))
         parts += [made.chart(chart, prefix) for chart in shown]
-        if identity == "classes":
-            parts.append(sections.confused(subject))
+        if not part[1]:
+            parts += [sections.number_scores(subject), sections.confused(subject)]
             parts.append(heading("mistakes", "Mistakes"))
             wrong = _wrong(subject, reported, home=home, data_dir=data_dir)
             parts.append(sections.mistakes(subject, wrong))
@@ -251,7 +260,7 @@ def _wrong(
     subject: Subject, reported: Reported, *, home: Path, data_dir: Path | None
 ) -> list[Wrong] | str:
     try:
-        found = most_confidently_wrong(subject, reported.folder, home=home, data_dir=data_dir)
+        found = most_wrong(subject, reported.folder, home=home, data_dir=data_dir)
     except DataError as error:
         reason = str(error).split(". ")[0].replace("`", "").rstrip(".")
         return f"The samples cannot be shown: {reason}."

@@ -3,25 +3,32 @@
 from collections.abc import Iterator
 from shlex import join as shell_line
 
-from search.analysis.report.classes import Wrong, class_names, commonest_mistakes, data_address
+from search.analysis.measure import (
+    fold_value,
+    interval_texts,
+    number_texts,
+    objective_name,
+    score_text,
+    unit_of,
+)
+from search.analysis.report.classes import commonest_mistakes
 from search.analysis.report.figures import Chart
 from search.analysis.report.folds import saving
+from search.analysis.report.mistakes import Wrong, data_address
+from search.analysis.report.numbers import described
 from search.analysis.report.page import Markup, joined, table, tag
 from search.analysis.report.progress import Cost, cost
 from search.analysis.report.subject import Subject
 from search.analysis.report.verdict import corrected_ps, interval_text, paired, sentences
 from search.analysis.report.words import (
-    difference_text,
-    objective_name,
     origin_of,
     params_pairs,
-    score_text,
     time_text,
     trial_name,
     trial_score_text,
-    unit_of,
 )
 from search.environment import best_params, facts, run_command
+from search.tasks import CLASSIFICATION, MULTI_LABEL, REGRESSION
 from tracking.history import TrialHistory
 from tracking.stages import count_stages, stages, stopped_at
 from tracking.text import counted
@@ -62,7 +69,7 @@ def against_baselines(subject: Subject) -> Markup:
     trials = [best, *baselines, *runner_up]
     folds = list(best.finished_folds())
     shown = folds if len(folds) <= _FOLD_COLUMNS and subject.first.fold else []
-    others = [o for o in subject.history.objectives[1:] if o.name != "model_parameters"]
+    others = [o for o in subject.others if any(t.score(o.name) is not None for t in trials)]
     confirmed = any(t.confirmed_score(subject.first.name) is not None for t in trials)
     confirmation_folds = ["on confirmation folds"] if confirmed else []
     head = [
@@ -74,7 +81,7 @@ def against_baselines(subject: Subject) -> Markup:
         "Holm p",
     ]
     ps = corrected_ps(subject)
-    head += [f"fold {fold}" for fold in shown] + ["loss", "macro F1"]
+    head += [f"fold {fold}" for fold in shown]
     head += [objective_name(o) for o in others] + ["parameters", "time"]
     rows = []
     for trial in trials:
@@ -84,7 +91,6 @@ def against_baselines(subject: Subject) -> Markup:
         row += [_confirmation(subject, trial)] if confirmation_folds else []
         row += [*_difference(subject, trial), _p_text(ps.get(trial.number))]
         row += _folds(subject, trial, shown)
-        row += [_score(trial, "cv_loss"), _score(trial, "macro_f1")]
         row += [score_text(o, trial.score(o.name)) for o in others]
         ended = trial.ended
         row += [f"{ended.model_parameters:,}", time_text(ended.train_seconds)] if ended else []
@@ -123,7 +129,7 @@ def chart(found: Chart, identity: str) -> Markup:
 
 def confused(subject: Subject) -> Markup:
     """Return the table of the most frequent confusions."""
-    found, names = commonest_mistakes(subject), class_names(subject)
+    found, names = commonest_mistakes(subject), subject.names
     if not found:
         return Markup("")
     rows = [
@@ -142,19 +148,57 @@ def mistakes(subject: Subject, wrong: list[Wrong] | str) -> Markup:
         subject: the study.
         wrong: the samples, or a sentence on why there are none to show.
     """
-    heading = tag("h3", "Most confident mistakes")
+    title, most = _MISTAKES[subject.task.name]
+    heading = tag("h3", title)
     if isinstance(wrong, str):
         return tag("div", heading, tag("p", wrong, class_="soft"), class_="card")
-    names = class_names(subject)
-    caption = (
-        "Samples that the best trial was not trained on and got wrong with the highest confidence."
-        " Look for wrong labels, for samples that people would also get wrong, and for what they"
-        " have in common."
-    )
+    caption = f"Samples that the best trial was not trained on and got {most}"
     is_wide = bool(wrong) and not isinstance(wrong[0].sample, bytes)
-    items = [_wrong(entry, names) for entry in wrong]
+    items = [_wrong(entry) for entry in wrong]
     made = tag("ul", *items, class_="wrong wide" if is_wide else "wrong")
     return tag("div", heading, tag("p", caption, class_="soft"), made, class_="card")
+
+
+_ALIKE = (
+    " Look for {what}, for samples that people would also get wrong, and for what they have in"
+    " common."
+)
+_MISTAKES = {  # title, and how wrong they are
+    CLASSIFICATION: (
+        "Most confident mistakes",
+        "wrong with the highest confidence." + _ALIKE.format(what="wrong labels"),
+    ),
+    MULTI_LABEL: (
+        "Most confident wrong labels",
+        "wrong in a label with the highest confidence." + _ALIKE.format(what="missing ones"),
+    ),
+    REGRESSION: (
+        "Largest errors",
+        "most wrong. Look for wrong targets, for what the inputs cannot tell, and for what they have"
+        " in common.",
+    ),
+}
+
+
+def number_scores(subject: Subject) -> Markup:
+    """Return the table of the scores of each predicted number; empty without any."""
+    rows = []
+    for trial in [t for t in (subject.best, subject.rival) if t is not None]:
+        for name, found in described(subject, trial).items():
+            scores = number_texts((found["rmse"], found["mae"], found["bias"]))
+            shown = [*scores[:2], f"{found['r2']:.4f}", scores[2], f"{found['samples']:,}"]
+            rows.append([trial_name(trial), name, *shown])
+    if not rows:
+        return Markup("")
+    head = ("trial", "predicted", "RMSE", "MAE", "R²", "bias", "samples")
+    caption = (
+        "Of all out-of-fold predictions together, so that they differ a little from means over"
+        " folds. RMSE, MAE and bias are in the unit of what is predicted; a bias above 0 says that"
+        " predictions are too high on average."
+    )
+    body = table(head, rows, numbers=range(2, 7))
+    heading = tag("h3", "Scores")
+    return tag("div", heading, tag("p", caption, class_="soft"), body, class_="card")
 
 
 def all_trials(subject: Subject) -> Markup:
@@ -224,10 +268,9 @@ def _difference(subject: Subject, trial: TrialHistory) -> tuple[str, str]:
     found = None if trial is subject.best else paired(subject, subject.best, trial)
     if found is None:
         return "-", "-"
-    told, low, high = difference_text(subject.first, found.mean, sign=True), found.low, found.high
-    if low is None or high is None:
-        return told, "-"
-    ends = (difference_text(subject.first, end) for end in (low, high))
+    if found.low is None or found.high is None:
+        return interval_texts(subject.first, found.mean, sign=True)[0], "-"
+    told, *ends = interval_texts(subject.first, found.mean, found.low, found.high, sign=True)
     return told, " to ".join(ends)
 
 
@@ -245,32 +288,19 @@ def _folds(subject: Subject, trial: TrialHistory, folds: list[int]) -> Iterator[
     finished = trial.finished_folds()
     for fold in folds:
         ended = finished.get(fold)
-        value = None if ended is None else float(getattr(ended, subject.first.fold))
-        yield score_text(subject.first, value)
+        yield score_text(subject.first, fold_value(ended, subject.first) if ended else None)
 
 
-def _score(trial: TrialHistory, name: str) -> str:
-    value = trial.score(name)
-    return "-" if value is None else f"{value:.4f}"
-
-
-def _wrong(entry: Wrong, names: list[str]) -> Markup:
+def _wrong(entry: Wrong) -> Markup:
+    words = entry.words
     lines = [
-        tag("span", f"true: {names[entry.true]}", class_="true"),
+        tag("span", f"true: {words.true}", class_="true"),
         Markup("<br>"),
-        f"predicted: {names[entry.predicted]}, {_sureness(entry, entry.confidence)}",
+        f"predicted: {words.predicted}",
         Markup("<br>"),
-        tag(
-            "span",
-            f"true class {_sureness(entry, entry.truth)}, sample {entry.index:,}",
-            class_="soft",
-        ),
+        tag("span", f"{words.beside}, sample {entry.index:,}", class_="soft"),
     ]
     return tag("li", _shown(entry), tag("div", *lines))
-
-
-def _sureness(entry: Wrong, value: float) -> str:
-    return f"score {value:.3g}" if entry.is_scored else f"{value:.1%}"
 
 
 def _shown(entry: Wrong) -> Markup:

@@ -148,7 +148,7 @@ def _row_gap(rows: int) -> float:
 def _cell(number: int, of: int, gap: float) -> list[float]:
     """Return where cell `number` of `of` begins and ends; `gap` is the empty share of a cell."""
     size = 1 / (of - gap)
-    return [number * size, number * size + size * (1 - gap)]
+    return [number * size, min(1.0, number * size + size * (1 - gap))]
 
 
 def choose_among(figure: Figure, entries: Mapping[str, Any]) -> None:

@@ -4,22 +4,21 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
+from search.analysis.measure import fold_value, objective_name, score_text
 from search.analysis.report.importance import Importance, importances
 from search.analysis.report.style import hover, plain
 from search.analysis.report.words import (
     Axis,
     axes_of,
-    objective_name,
     origin_of,
     params_pairs,
-    score_text,
     trial_name,
     trial_score_text,
 )
+from search.tasks import Task, task_of
 from spaces import short_text
 from tracking.history import History, TrialHistory
-from tracking.objectives import Objective
-from tracking.stages import fold_scores
+from tracking.objectives import OBJECTIVES, Objective
 
 _ENOUGH = 8  # complete trials, to show the effect of a parameter
 _DETAILED = 1500  # trials; with more, hover texts leave the params out
@@ -65,6 +64,34 @@ class Subject:
         """The name of the first objective."""
         return objective_name(self.first)
 
+    @property
+    def axis_title(self) -> str:
+        """The name of the first objective on an axis, with its direction if that is not up."""
+        return self.name if self.first.larger else f"{self.name} (lower is better)"
+
+    @cached_property
+    def task(self) -> Task:
+        """What the study predicts."""
+        study = self.history.known_study()
+        return task_of(study.task, tuple(study.classes))
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The names of the classes, labels or numbers; one without a name is `class 3`."""
+        return [name.strip() or f"class {number}" for number, name in enumerate(self.task.names)]
+
+    @cached_property
+    def others(self) -> list[Objective]:
+        """The task's metrics, the loss and further objectives, without the first one."""
+        from search.tasks.metrics import objective_of
+
+        own = [objective_of(name, self.task)[0] for name in self.task.scored]
+        found: dict[str, Objective] = {}
+        for known in (OBJECTIVES["cv_loss"], *own, *self.history.objectives[1:]):
+            if known.name not in (self.first.name, "model_parameters"):
+                found.setdefault(known.name, known)
+        return list(found.values())
+
     @cached_property
     def complete(self) -> list[TrialHistory]:
         """Complete trials with a finite value, by number."""
@@ -90,8 +117,8 @@ class Subject:
             trial.number: found
             for trial in sorted(self.history.trials.values(), key=lambda t: t.number)
             for ended in [trial.finished_folds().get(1)]
-            for found in (fold_scores([ended], self.first) if ended else [])
-            if _is_finite(found)
+            for found in [fold_value(ended, self.first) if ended else None]
+            if found is not None and math.isfinite(found)
         }
         if len(first) <= len(values):
             return Compared(values, self.name)

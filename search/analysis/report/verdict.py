@@ -12,19 +12,21 @@ from search.analysis.comparison.evidence import (
     rivals_of,
 )
 from search.analysis.comparison.statistics import Difference, holm
-from search.analysis.report.subject import Subject
-from search.analysis.report.words import (
-    difference_text,
+from search.analysis.measure import (
+    interval_texts,
+    metric_name,
     objective_name,
+    score_and_spread,
     score_text,
-    trial_name,
-    trial_score_text,
     unit_of,
 )
+from search.analysis.report.subject import Subject
+from search.analysis.report.words import trial_name, trial_score_text
 from tracking.history import TrialHistory
 from tracking.objectives import Objective
+from tracking.records import TestSetOpened
 from tracking.stages import confirmed_spread
-from tracking.text import counted
+from tracking.text import counted, listed
 
 
 def paired(subject: Subject, first: TrialHistory, second: TrialHistory) -> Difference | None:
@@ -76,13 +78,21 @@ def sentences(subject: Subject) -> list[str]:
 
 
 def interval_text(objective: Objective, difference: Difference) -> str:
-    """Return `+0.61 points (95 % interval 0.20 to 1.02)`, as far as known."""
-    unit = unit_of(objective)
-    mean = f"{difference_text(objective, difference.mean, sign=True)}{unit}"
-    if difference.low is None or difference.high is None:
-        return f"{mean} (one fold gives no interval)"
-    low, high = (difference_text(objective, end) for end in (difference.low, difference.high))
-    return f"{mean} (95 % interval {low} to {high})"
+    """Return `+0.61 points (95 % interval 0.20 to 1.02)`, as far as known.
+
+    Where lower is better, it is `3.12 lower (95 % interval 2.10 to 4.14)` of a lead, and
+    `3.12 higher` of the contrary; the interval is of the amount that is told.
+    """
+    ends = [end for end in (difference.low, difference.high) if end is not None]
+    values, unit = [difference.mean, *ends], unit_of(objective)
+    if not objective.larger:
+        unit = f"{unit} {'lower' if difference.mean >= 0 else 'higher'}"
+        if difference.mean < 0:
+            values = [-value for value in (difference.mean, *reversed(ends))]
+    mean, *texts = interval_texts(objective, *values, sign=objective.larger)
+    if len(texts) < 2:
+        return f"{mean}{unit} (one fold gives no interval)"
+    return f"{mean}{unit} (95 % interval {' to '.join(texts)})"
 
 
 def _evidence(subject: Subject, trial: TrialHistory) -> Evidence:
@@ -96,6 +106,8 @@ def _against(subject: Subject, rival: TrialHistory) -> str:
     if difference is None:
         return f"It shares no finished fold with {name}."
     amount = interval_text(subject.first, difference)
+    if not subject.first.larger:
+        amount = f"its {subject.name} is {amount}"
     if difference.low is None or difference.high is None:
         return f"Against {name}: {amount}; this may or may not be more than chance."
     p = corrected_ps(subject).get(rival.number, 1.0)
@@ -105,7 +117,8 @@ def _against(subject: Subject, rival: TrialHistory) -> str:
             f" of comparisons, is {p:.3f}."
         )
     if difference.low > 0:
-        return f"It is better than {name}, by {amount}, {_on_which(subject, rival)}."
+        by = f", by {amount}," if subject.first.larger else f": {amount},"
+        return f"It is better than {name}{by} {_on_which(subject, rival)}."
     if difference.high < 0:
         return f"It is worse than {name} on the folds both have: {amount}."
     return f"No difference from {name} can be claimed: {amount}."
@@ -121,12 +134,11 @@ def _caution(subject: Subject) -> list[str]:
     confirmation_folds = best.confirmed_score(subject.first.name)
     if confirmation_folds is not None:
         deviation = confirmed_spread(best, subject.first)
-        spread = f" ± {score_text(subject.first, deviation)}" if deviation is not None else ""
+        score, spread = score_and_spread(subject.first, confirmation_folds, deviation)
+        told = f"{score} ± {spread}" if deviation is not None else score
         folds = counted(len(best.finished_confirmation_folds()), "confirmation fold")
         return [
-            f"On {folds}, {_whose(subject)}, it has"
-            f" {score_text(subject.first, confirmation_folds)}{spread}: the fairer number."
-            f"{_overtaken(subject)}"
+            f"On {folds}, {_whose(subject)}, it has {told}: the fairer number.{_overtaken(subject)}"
         ]
     if len(subject.complete) > 1:
         return [
@@ -174,8 +186,17 @@ def _openings(subject: Subject) -> list[str]:
         return ["The test set has not been opened."]
     last = openings[-1]
     times = "once," if len(openings) == 1 else f"{len(openings)} times, the last"
-    last_text = f"for trial {last.trial}: accuracy {last.accuracy:.4f}"
-    return [f"The test set was opened {times} {last_text}."]
+    return [f"The test set was opened {times} for trial {last.trial}: {_tested(subject, last)}."]
+
+
+def _tested(subject: Subject, opening: TestSetOpened) -> str:
+    """Return the score on the test set by which the study is judged, else another it has."""
+    if opening.accuracy is not None and not opening.scores:
+        return f"accuracy {opening.accuracy:.4f}"
+    for known in (subject.first, *subject.others):
+        if known.fold in opening.scores:
+            return f"{objective_name(known)} {score_text(known, opening.scores[known.fold])}"
+    return listed(f"{metric_name(name)} {value:.4g}" for name, value in opening.scores.items())
 
 
 def _capital(text: str) -> str:

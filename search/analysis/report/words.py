@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from search.analysis.measure import score_and_spread, score_text
 from spaces import short_text
 from spaces import short_text as exact_text
 from tracking.history import History, TrialHistory
@@ -14,47 +15,13 @@ from tracking.objectives import Objective
 from tracking.records import Json
 from tracking.stages import spread
 
-_NAMES = {
-    "cv_accuracy": "accuracy",
-    "cv_loss": "loss",
-    "macro_f1": "macro F1",
-    "model_parameters": "parameters",
-    "latency_ms": "latency (ms)",
-}
-_POINTS = {"cv_accuracy", "macro_f1"}  # fractions; their differences are in percentage points
-
-
-def objective_name(objective: Objective) -> str:
-    """Return the name of an objective in a sentence or on an axis."""
-    return _NAMES.get(objective.name, objective.name)
-
-
-def score_text(objective: Objective, value: float | None) -> str:
-    """Return an objective's value as text; a dash for None."""
-    if value is None:
-        return "-"
-    if objective.name == "model_parameters":
-        return f"{value:,.0f}"
-    return f"{value:.2f}" if objective.name == "latency_ms" else f"{value:.4f}"
-
 
 def trial_score_text(objective: Objective, trial: TrialHistory) -> str:
     """Return a complete trial's value with its spread over the folds."""
-    deviation = spread(trial, objective)
-    value = score_text(objective, trial.score(objective.name))
-    return value if deviation is None else f"{value} ± {score_text(objective, deviation)}"
-
-
-def difference_text(objective: Objective, value: float, *, sign: bool = False) -> str:
-    """Return a difference of two values as text: of fractions in percentage points."""
-    if objective.name in _POINTS:
-        return f"{100 * value:{'+' if sign else ''}.2f}"
-    return f"{value:{'+' if sign else ''}.4f}"
-
-
-def unit_of(objective: Objective) -> str:
-    """Return the unit after a difference: ` points`, or nothing."""
-    return " points" if objective.name in _POINTS else ""
+    value, deviation = trial.score(objective.name), spread(trial, objective)
+    if value is None or deviation is None:
+        return score_text(objective, value)
+    return " ± ".join(score_and_spread(objective, value, deviation))
 
 
 def origin_of(trial: TrialHistory) -> str:

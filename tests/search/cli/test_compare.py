@@ -14,6 +14,7 @@ from tests.search.analysis.comparison.comparing import (
     complete,
     confirm,
 )
+from tests.studies import RegressionStudyBuilder
 
 USAGE, NOTHING = 2, 1
 
@@ -93,6 +94,29 @@ def test_two_have_a_row_each_and_one_of_their_difference(studies, compare):
     assert row(out, "       points") == ["points", "95", "%", "interval", "p", "McNemar", "p"]
     assert row(out, "A - B")[3] == "6.00"
     assert row(out, "A - B")[-2:] == ["<0.001", "-"]
+
+
+def test_numbers_are_told_in_their_unit_and_the_better_is_ahead(studies, compare):
+    for name, level in (("good", 0.7), ("poor", 0.6)):
+        study = RegressionStudyBuilder(name, folds=5)
+        study.session()
+        study.start_trial(0)
+        for fold in range(1, 6):
+            study.fold(0, fold, level=level + 0.01 * (fold % 2))
+        study.end_trial(0, "complete", level)
+        studies.write(study)
+    code, out, _ = compare("good", "poor", width=120)
+    assert code == 0
+    assert out.splitlines()[0].startswith("good is better than poor by 10,000 of RMSE (95 %")
+    assert row(out, "   trial")[1:6] == ["RMSE", "±", "folds", "MAE", "R²"]
+    assert row(out, "A  good")[2:4] == ["29,100", "570"]
+    assert "Differences in RMSE; smaller is better" in out
+    assert row(out, "       difference")[0] == "difference"
+    assert row(out, "B - A")[3] == "10,000"
+    assert "%" not in out.replace("95 % interval", "")
+    assert compare("good", "poor", "--objective", "r2")[1].splitlines()[-1] == (
+        "Pictures  python -m search compare good poor --objective r2 --out comparison"
+    )
 
 
 def test_three_have_corrected_pairs_and_ranks(studies, compare):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from search.analysis.report.classes import most_confidently_wrong
+from search.analysis.report.mistakes import most_wrong
 from search.analysis.report.subject import Subject
 from search.data import Reading, load
 from search.data.folds import Folds
@@ -17,7 +17,7 @@ from tracking.home import Home
 def wrong(tmp_path):
     def wrong(study):
         folder = Home(tmp_path).study(study.records[0].study)
-        return most_confidently_wrong(Subject(study.history), folder, home=tmp_path, data_dir=None)
+        return most_wrong(Subject(study.history), folder, home=tmp_path, data_dir=None)
 
     return wrong
 
@@ -30,9 +30,10 @@ def test_the_surest_mistakes_come_first_with_their_pictures(tmp_path, wrong):
     for entry in found:
         picture = np.asarray(Image.open(io.BytesIO(entry.sample)))
         assert (picture == dataset.train_images[entry.index][..., 0]).all()
-        assert entry.true == dataset.train_labels[entry.index]
-        assert entry.predicted == (entry.true + 1) % 10
-    assert found[0].confidence > found[1].confidence > 0.98
+        label = dataset.train_labels[entry.index]
+        assert entry.words.true == dataset.classes[label]
+        assert entry.words.predicted.startswith(f"{dataset.classes[(label + 1) % 10]}, 99.")
+    assert found[0].size > found[1].size > 0.98
 
 
 def test_rows_of_a_table_come_with_their_columns(tmp_path, wrong):

@@ -1,0 +1,147 @@
+"""How well each label of several is recognised."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from plotly.graph_objects import Figure, Heatmap
+
+from search.analysis.report.classes import Scores, drawn_scores
+from search.analysis.report.style import (
+    FILL_SCALE,
+    blank_figure,
+    choose_among,
+    plain,
+    set_panels,
+)
+from search.analysis.report.subject import NothingToDraw, Subject
+from search.analysis.report.words import trial_name
+from search.tasks import MULTI_LABEL
+from tracking.records import Json
+
+Matrices = NDArray[np.int64]  # (n_labels, 2, 2): true rows, predicted columns; no first, then yes
+
+_MOST = 24  # labels whose matrices are drawn
+_HAS, _PANEL = ("no", "yes"), 210
+
+
+def label_confusion(subject: Subject) -> Figure:
+    """Draw a confusion matrix for each label, those recognised worst first."""
+    found = _sources(subject)
+    first = next(iter(found.values()))
+    order = np.argsort(scores_of(first)[2], kind="stable")[:_MOST]
+    figure = blank_figure(_PANEL)
+    for place, matrices in enumerate(found.values()):
+        for panel, label in enumerate(order):
+            trace = _heatmap(matrices[label], subject.names[label], panel)
+            figure.add_trace(trace.update(visible=place == 0))
+    count = len(order)
+    choose_among(
+        figure,
+        {
+            source: [{"visible": [n // count == place for n in range(count * len(found))]}, {}]
+            for place, source in enumerate(found)
+        },
+    )
+    for panel, label in enumerate(order):
+        suffix = str(panel + 1) if panel else ""
+        shared = {"tickvals": [0, 1], "ticktext": list(_HAS), "showgrid": False, "zeroline": False}
+        title = f"<b>{plain(subject.names[label], 24)}</b> predicted"
+        figure.update_layout(
+            {
+                f"xaxis{suffix}": {
+                    **shared,
+                    "title": {"text": title, "font": {"size": 12}},
+                    "anchor": f"y{suffix}",
+                },
+                f"yaxis{suffix}": {
+                    **shared,
+                    "autorange": "reversed",
+                    "anchor": f"x{suffix}",
+                },
+            }
+        )
+    set_panels(figure, count, columns=3, height=_PANEL)
+    return figure
+
+
+def label_scores(subject: Subject) -> Figure:
+    """Draw precision, recall and F1 of each label, the weakest on top."""
+    found = list(_sources(subject).values())
+    ended = subject.rival.ended if subject.rival else None
+    rival = _matrices(subject, ended.report) if ended else None
+    return drawn_scores(
+        subject, scores_of(found[0]), None if rival is None else scores_of(rival)[2]
+    )
+
+
+def scores_of(matrices: Matrices) -> Scores:
+    """Return precision, recall and F1 of each label; 0 where the divisor is 0."""
+    hits = matrices[:, 1, 1].astype(np.float64)
+    told, true = matrices[:, :, 1].sum(axis=1), matrices[:, 1, :].sum(axis=1)
+    return (
+        hits / np.maximum(told, 1),
+        hits / np.maximum(true, 1),
+        2 * hits / np.maximum(told + true, 1),
+    )
+
+
+def _sources(subject: Subject) -> dict[str, Matrices]:
+    """Return the matrices of the best trial, the best baseline and the test set.
+
+    Raises:
+        NothingToDraw: the study has no labels, or the journal says nothing of them.
+    """
+    if subject.task.name != MULTI_LABEL:
+        raise NothingToDraw(
+            f"The task is {subject.task.name}; there are no labels of which a"
+            " sample may have several."
+        )
+    found = {}
+    for trial in (subject.best, subject.rival):
+        if trial is not None and trial.ended is not None:
+            found[f"{plain(trial_name(trial), 40)}, out of fold"] = trial.ended.report
+    if subject.history.test_openings:
+        last = subject.history.test_openings[-1]
+        found[f"trial {last.trial}, on the test set"] = last.report
+    read = {source: _matrices(subject, report) for source, report in found.items()}
+    known = {source: matrices for source, matrices in read.items() if matrices is not None}
+    if not known:
+        raise NothingToDraw("The journal holds no confusion matrices of the best trial.")
+    return known
+
+
+def _matrices(subject: Subject, report: Json) -> Matrices | None:
+    counts = report.get("confusion") or {}
+    rows: list[Any] = [counts.get(name) for name in subject.task.names]
+    if not rows or any(np.shape(row) != (2, 2) for row in rows):
+        return None
+    return np.array(rows, np.int64)
+
+
+def _heatmap(counts: NDArray[np.int64], name: str, panel: int) -> Any:
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    suffix = str(panel + 1) if panel else ""
+    texts = [
+        [
+            f"{plain(name)}: true {_HAS[row]}, predicted {_HAS[place]}:"
+            f"<br>{counts[row, place]:,} ({share[row, place]:.1%} of the row)"
+            for place in (0, 1)
+        ]
+        for row in (0, 1)
+    ]
+    return Heatmap(
+        z=np.round(np.sqrt(share), 4).tolist(),
+        text=[[f"{count:,}" for count in row] for row in counts.tolist()],
+        texttemplate="%{text}",
+        zmin=0,
+        zmax=1,
+        colorscale=FILL_SCALE,
+        showscale=False,
+        xgap=1,
+        ygap=1,
+        hovertext=texts,
+        hoverinfo="text",
+        xaxis=f"x{suffix}",
+        yaxis=f"y{suffix}",
+    )
