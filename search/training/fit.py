@@ -294,7 +294,8 @@ def averaged(model: keras.Model) -> Iterator[None]:
 
     It ends its training with them, so they are what is scored and, if an epoch is chosen, kept.
     """
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    known = getattr(model, "optimizer", None)  # which a model that is not compiled has none of
+    optimizer = getattr(known, "inner_optimizer", known)
     if not getattr(optimizer, "use_ema", False):
         yield
         return

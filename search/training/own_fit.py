@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from search.data.arrays import Array
 from search.seeds import derive
@@ -23,6 +24,7 @@ from search.training.compiling import compile_model
 from search.training.fit import (
     PLATEAU_FACTOR,
     PLATEAU_PATIENCE,
+    Diverged,
     Epoch,
     EpochReporter,
     Fitted,
@@ -158,6 +160,8 @@ def fit_built(
             " and the model's weights are as they were before. Does it train another model, or a"
             " copy?"
         )
+    if not all(np.isfinite(weight).all() for weight in model.get_weights()):
+        raise Diverged("weights of the model are no longer finite numbers at the end")
     if not reporter.epochs:  # a `fit` that does not pass on `callbacks`
         scored.on_epoch_end(0, {})
     return scored.fitted()

@@ -37,9 +37,8 @@ def acts_on_batches(callback: Any) -> bool:
     names = {kind.__name__ for kind in type(callback).__mro__}
     if names & {"ModelCheckpoint", "BackupAndRestore"} and _is_kerass(type(callback)):
         return getattr(callback, "save_freq", "") != "epoch"
-    return any(
-        not getattr(getattr(callback, name, None), "_is_default", True) for name in _OF_BATCHES
-    ) or any(name in vars(callback) for name in _OF_BATCHES)
+    hooks = [getattr(callback, name, None) for name in _OF_BATCHES]
+    return any(hook is not None and not getattr(hook, "_is_default", False) for hook in hooks)
 
 
 def watches_validation(callback: Any) -> bool:
