@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from machine import describe, line
 
-HYPERMODEL = '''
+HYPERMODEL = """
 import keras
 import keras_tuner
 
@@ -55,7 +55,7 @@ class Tuned(keras_tuner.HyperModel):
 
     def fit(self, hp, model, *args, **kwargs):
         return model.fit(*args, shuffle=hp.Boolean("shuffle", default=True), **kwargs)
-'''
+"""
 
 
 def main() -> None:
@@ -68,7 +68,9 @@ def main() -> None:
     for _ in range(args.rounds):
         for part, measured in found.items():
             measured.append(in_process(part, args))
-    args.out.write_text(json.dumps({"machine": line(describe()), "measured": found}, indent=1) + "\n")
+    args.out.write_text(
+        json.dumps({"machine": line(describe()), "measured": found}, indent=1) + "\n"
+    )
     for part, measured in found.items():
         seconds = float(np.median([one["seconds"] for one in measured]))
         whole = float(np.median([one["whole"] for one in measured]))

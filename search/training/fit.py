@@ -294,7 +294,7 @@ def averaged(model: keras.Model) -> Iterator[None]:
 
     It ends its training with them, so they are what is scored and, if an epoch is chosen, kept.
     """
-    known = getattr(model, "optimizer", None)  # which a model that is not compiled has none of
+    known: Any = getattr(model, "optimizer", None)  # None where a model is not compiled
     optimizer = getattr(known, "inner_optimizer", known)
     if not getattr(optimizer, "use_ema", False):
         yield
