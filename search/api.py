@@ -61,6 +61,7 @@ class StudyResult:
         waiting: number of records that have not reached MLflow yet.
         fallback: why another dataset than the space's own was used; empty if it was not.
         passed: the space, if it was passed as an object.
+        callbacks: the callbacks, if any were passed.
     """
 
     folder: StudyFolder
@@ -69,6 +70,7 @@ class StudyResult:
     waiting: int = 0
     fallback: str = ""
     passed: Passed | None = field(default=None, repr=False)
+    callbacks: Passed | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:
@@ -218,6 +220,7 @@ class StudyResult:
             ensemble=ensemble,
             force=force,
             accept_changed_code=accept_changed_code,
+            callbacks=self.callbacks,
         )
         return export_study(
             self.home,
@@ -248,6 +251,7 @@ def run_study(
     sample_weight: Any = None,
     time: Any = None,
     cv: Any = None,
+    callbacks: Any = None,
     home: Path | str = DEFAULT_HOME,
     tracking_uri: str | None = None,
     data_dir: Path | str | None = None,
@@ -277,6 +281,8 @@ def run_study(
         cv: a number of folds, a scikit-learn splitter, or (training, validation) index pairs. A
             splitter cuts the training part; index pairs need a `test` or `test=False`, so that they
             are of all samples of `data`.
+        callbacks: a list of `keras.callbacks.Callback`, copies of which act in every fold's
+            training; or a function of params that returns one.
         home: folder that keeps studies, datasets and MLflow's store.
         tracking_uri: MLflow server instead of the database in the home.
         data_dir: folder with datasets of your own.
@@ -328,6 +334,7 @@ def run_study(
         notify=tell,
         accept_changed_code=accept_changed_code,
         splitter=cv,
+        callbacks=None if callbacks is None else _passed_callbacks(callbacks, tell),
     )
     return run_opened(opened, tracker, tell, display)
 
@@ -347,6 +354,7 @@ def run_opened(
         done.waiting,
         opened.fallback,
         passed_as(opened.settings.space),
+        opened.callbacks,
     )
 
 
@@ -360,6 +368,15 @@ def space_reference(space: Any, notify: Notify) -> str:
         return reference_to(space, notify)
     except SpaceError as error:
         raise SettingsError(f"`space`: {error}") from error
+
+
+def _passed_callbacks(callbacks: Any, notify: Notify) -> Passed | None:
+    from spaces.declaring.passing import pass_callbacks
+
+    try:
+        return pass_callbacks(callbacks, notify) if callbacks else None
+    except SpaceError as error:
+        raise SettingsError(str(error)) from error
 
 
 def bring_data(wanted: Mapping[str, Any], home: Home, notify: Notify, **given: Any) -> str:

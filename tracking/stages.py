@@ -128,7 +128,7 @@ def retries(trial: TrialHistory) -> list[str]:
     halved = trial.params.get("batch_size")
     return [
         f"{failure.reason}; tried again"
-        + (f" with batch_size {halved}" if failure.cause == "memory" else "")
+        + (f" with batch_size {halved}" if failure.cause == "memory" and halved else "")
         for failure in tried
     ]
 

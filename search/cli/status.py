@@ -48,7 +48,8 @@ class RemainingWork:
     def remaining_epochs(self, history: History) -> float:
         """Return the epochs still to train, estimated from those trained so far."""
         trials = list(history.trials.values())
-        epochs = fmean([int(t.started.parameters["epochs"]) for t in trials] or [self.epochs])
+        lengths = [int(trial.started.parameters.get("epochs", 1)) for trial in trials]
+        epochs = fmean(lengths or [self.epochs])
         turn = self._turn(history, epochs)
         full = epochs * self.folds
         baselines = sum(t.started.origin != "sampled" for t in trials)
@@ -177,7 +178,9 @@ class Board:
             trials=trials,
             baselines=baselines,
             folds=start.folds,
-            epochs=int(start.parameter("epochs").get("default") or start.settings["epochs"]),
+            epochs=int(
+                start.parameter("epochs").get("default") or start.settings.get("epochs") or 1
+            ),
             waits=make_pruner(start.settings.get("pruner") or "none", self.objectives[0]).waits,
             finalists=max(FINALISTS, confirm),
             confirm=confirm,
@@ -233,7 +236,8 @@ class Board:
         self.has_begun = True
         fold = 1 if isinstance(record, TrialStarted) else record.fold
         epoch = record.epoch if isinstance(record, EpochEnded) else 0
-        epochs = int(self.history.trials[record.trial].started.parameters["epochs"])
+        parameters = self.history.trials[record.trial].started.parameters
+        epochs = int(parameters.get("epochs", 1))
         self._places[record.trial, fold] = Place(record.trial, fold, epoch, epochs)
 
     def _leave(self, trial: int, fold: int = 0) -> None:

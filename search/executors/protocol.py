@@ -48,6 +48,7 @@ class Work:
         code: fingerprint of the space's code, which must be what is run; empty to run any.
         passed: what the reference stands for, if it was passed from Python.
         memory: bytes that the worker may hold, as its executor says; None for any.
+        callbacks: the Keras callbacks that were passed from Python; None without.
     """
 
     space: str
@@ -63,6 +64,7 @@ class Work:
     code: Fingerprint = field(default_factory=dict)
     passed: Passed | None = None
     memory: int | None = None
+    callbacks: Passed | None = None
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ from search.quiet import load_tensorflow, standard_error_to
 from search.studies import StudyReader, known_reader, opened_log
 from search.study.opening import code_now, study_space
 from search.tracker import Tracker
+from spaces import Passed
 from tracking.event_log import EventLog
 from tracking.history import History, TrialHistory
 from tracking.home import Home, StudyFolder
@@ -62,6 +63,7 @@ class ExportRequest:
         ensemble: average the models of the folds.
         force: make it champion whatever the comparison says.
         accept_changed_code: take the space's code also if the trial was trained with other.
+        callbacks: the Keras callbacks that the trial was trained with, if they were passed.
     """
 
     target: Path
@@ -71,6 +73,7 @@ class ExportRequest:
     ensemble: bool = False
     force: bool = False
     accept_changed_code: bool = False
+    callbacks: Passed | None = None
 
 
 @dataclass(frozen=True)
@@ -315,6 +318,7 @@ def _final(
         Folds.load(folder.folds, digest=history.known_study().folds_digest),
         home=home,
         accept_changed_code=request.accept_changed_code,
+        callbacks=request.callbacks,
     )
 
 

@@ -24,7 +24,7 @@ from search.export.formats.base import Samples, new_input, with_values
 from search.quiet import load_tensorflow
 from search.seeds import derive
 from search.studies import study_history
-from search.study.opening import code_now, study_space
+from search.study.opening import code_now, study_space, with_callbacks
 from search.tasks.classification import (
     PROBABILITIES,
     SCORES,
@@ -32,7 +32,17 @@ from search.tasks.classification import (
 )
 from search.tasks.models import output_units
 from search.training.batches import Part
-from spaces import Code, Fingerprint, Params, Space, SpaceError, code_of
+from spaces import (
+    OF_CALLBACKS,
+    Code,
+    Fingerprint,
+    Params,
+    Passed,
+    Space,
+    SpaceError,
+    code_of,
+    fold_callbacks,
+)
 from tracking.history import History, TrialHistory
 from tracking.home import Home
 from tracking.provenance import code_changes, code_of_trial
@@ -86,6 +96,8 @@ class Final:
         fingerprint: of the code to run; empty to run any code.
         accepted: accepted differences from the code that the trial was trained with.
         reading: how the data were read, as far as new rows must be read alike.
+        trial: its number.
+        callbacks: that were passed from Python; None without.
     """
 
     dataset: Dataset
@@ -98,6 +110,8 @@ class Final:
     fingerprint: Fingerprint = field(default_factory=dict)
     accepted: tuple[str, ...] = ()
     reading: Reading = field(default_factory=Reading)
+    trial: int = 0
+    callbacks: Passed | None = None
 
     @classmethod
     def of(
@@ -109,6 +123,8 @@ class Final:
         *,
         home: Home,
         accept_changed_code: bool = False,
+        callbacks: Passed | None = None,
+        trains: bool = True,
     ) -> "Final":
         """Prepare a trial of a study.
 
@@ -119,13 +135,18 @@ class Final:
             folds: of the study.
             home: the home, with cached declarations.
             accept_changed_code: continue even if the space's code has changed since the trial.
+            callbacks: that were passed from Python, which count as code; None without.
+            trains: whether it is to be trained, for which the callbacks must be the trial's.
 
         Raises:
             SettingsError: the study's space is not available or has changed.
         """
         start, space = study_space(history, dataset, home)
-        code = code_now(start.space, space, dataset, home)
+        own = code_now(start.space, space, dataset, home)
+        code = with_callbacks(own, callbacks)
         changes = code_changes(code_of_trial(history, trial), code)
+        if not trains:
+            changes = [change for change in changes if not change.startswith(OF_CALLBACKS)]
         if changes and not accept_changed_code:
             raise SettingsError(
                 f"the code of space {start.space} is not the one that trial {trial.number} of study"
@@ -142,9 +163,11 @@ class Final:
             int(settings["seed"]),
             str(settings.get("precision", "float32")),
             code_of(start.space),
-            code,
+            own,
             tuple(changes),
             Reading.of(settings).of_rows,
+            trial.number,
+            callbacks,
         )
 
     @cached_property
@@ -225,7 +248,12 @@ class Final:
         return targets_for(model, self.dataset.task, some).outputs
 
     def train(
-        self, indices: Indices, seed: int, on_epoch: Callable[[int, dict[str, float]], None]
+        self,
+        indices: Indices,
+        seed: int,
+        on_epoch: Callable[[int, dict[str, float]], None],
+        *,
+        fold: int | str = "final",
     ) -> tuple[Any, Curves, Outputs]:
         """Return a model trained in the study's precision, its curves and its outputs' meaning.
 
@@ -233,8 +261,10 @@ class Final:
             indices: of the training samples.
             seed: decides weights, order, augmentation and the inner part.
             on_epoch: called after each epoch with its number and metrics.
+            fold: what callbacks' paths have for `{fold}`.
         """
-        from search.training.fit import Epoch, fit
+        from search.training.fit import Epoch
+        from search.training.own_fit import fit_built
 
         curves: Curves = []
 
@@ -243,15 +273,17 @@ class Final:
             on_epoch(epoch.number, epoch.metrics)
 
         with self._built(self.precision, seed) as built:
-            fitted = fit(
-                built.model,
+            fitted = fit_built(
+                built,
                 self._part(indices),
                 None,
                 self.params,
                 task=self.dataset.task,
                 seed=seed,
                 on_epoch=keep,
-                unfreeze=built.unfreeze,
+                callbacks=fold_callbacks(
+                    built.space, self.callbacks, self.params, self.trial, fold
+                ),
             )
             return built.model, curves, fitted.outputs
 
@@ -348,7 +380,7 @@ def refit_folds(final: Final, on_epoch: OnEpoch) -> FinalModel:
     for fold, indices in enumerate(final.folds.train, start=1):
         keras.backend.clear_session(free_memory=False)
         seed = derive(final.seed, "fold", fold)
-        trained, curve, outputs = final.train(indices, seed, partial(on_epoch, fold))
+        trained, curve, outputs = final.train(indices, seed, partial(on_epoch, fold), fold=fold)
         weights.append(trained.get_weights())  # without the optimizer's state
         curves.append(curve)
     keras.backend.clear_session(free_memory=False)
@@ -432,7 +464,7 @@ def measured_latencies(
     for contender in contenders:
         history, folds = study_history(contender.folder), Folds.load(contender.folder.folds)
         dataset = same_dataset(history, home, data_dir, notify)
-        model = Final.of(history, contender.trial, dataset, folds, home=home)
+        model = Final.of(history, contender.trial, dataset, folds, home=home, trains=False)
         sample = model.inputs.take(model.encoder, folds.used[:1])
         found.append(latency_ms(model.build(model.precision), sample))
     return tuple(found)

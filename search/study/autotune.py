@@ -329,7 +329,8 @@ class SessionWorkers:
             count = 0 if settings.workers == AUTO else request.usual().workers
             mode = replace(request.usual(), workers=count, threads=settings.cpus_per_trial)
             return cls(opened, ExecutionPlan(mode, "usual"), None)
-        if settings.executor != "local" or budget.is_done(history):
+        own_fit = opened.narrowed.space.fit is not None  # which is not what is measured
+        if settings.executor != "local" or own_fit or budget.is_done(history):
             return cls(opened, ExecutionPlan(request.usual(), "usual"), None)
         path = Home(opened.folder.root.parent.parent).plans
         narrowed = opened.narrowed
@@ -459,4 +460,5 @@ def work_of(opened: OpenStudy, precision: str) -> Work:
         pixels=study_pixels(opened.start),
         code=opened.code,
         passed=passed_as(settings.space),
+        callbacks=opened.callbacks,
     )

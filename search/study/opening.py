@@ -34,6 +34,7 @@ from search.tasks import task_of
 from spaces import (
     Fingerprint,
     NarrowedSpace,
+    Passed,
     Space,
     SpaceError,
     get_space,
@@ -62,6 +63,7 @@ class OpenStudy:
         declarations: folder with the cached declarations of KerasTuner hypermodels.
         is_new: whether the first record must still be written.
         code: fingerprint of the space's code.
+        callbacks: the Keras callbacks that were passed from Python; None without.
         accepts_changed_code: whether the code may differ from that of the last session.
         fallback: why another dataset than the space's own is used; empty if it is not.
     """
@@ -78,6 +80,7 @@ class OpenStudy:
     fallback: str
     code: Fingerprint
     accepts_changed_code: bool
+    callbacks: Passed | None = None
 
     @property
     def folder(self) -> StudyFolder:
@@ -97,6 +100,7 @@ def open_study(
     notify: Notify,
     accept_changed_code: bool = False,
     splitter: Any = None,
+    callbacks: Passed | None = None,
 ) -> OpenStudy:
     """Open a new or an existing study.
 
@@ -110,6 +114,7 @@ def open_study(
         accept_changed_code: continue a study even if the space's code has changed.
         splitter: cuts the folds: a scikit-learn splitter, or (training, validation) index pairs;
             None: as the settings say.
+        callbacks: Keras callbacks for every fold; None without. They count as the space's code.
 
     Raises:
         SettingsError: settings that break a rule, or differ from those the study began with; or
@@ -148,7 +153,7 @@ def open_study(
     before = reader.history.study
     pixels = settings.pixels if before is None else study_pixels(before)
     space = _space_on(settings.space, dataset, home, notify, pixels)
-    code = code_now(settings.space, space, dataset, home)
+    code = with_callbacks(code_now(settings.space, space, dataset, home), callbacks)
     check_code(reader.history, code, accept=accept_changed_code)
     narrowed = _narrowed(space, settings)
     narrowed = without_flip(narrowed, settings.set, dataset, notify)
@@ -193,6 +198,7 @@ def open_study(
         fallback=fallback,
         code=code,
         accepts_changed_code=accept_changed_code,
+        callbacks=callbacks,
     )
 
 
@@ -204,6 +210,13 @@ def code_now(reference: str, space: Space, dataset: Dataset, home: Home) -> Fing
     """
     with _hushed(reference):
         return space_fingerprint(reference, data_spec(dataset, space), cache=home.declarations)
+
+
+def with_callbacks(code: Fingerprint, callbacks: Passed | None) -> Fingerprint:
+    """Return a code's fingerprint with that of callbacks, which decide scores as it does."""
+    if callbacks is None:
+        return code
+    return {**code, "files": {**code["files"], **callbacks.code["files"]}}
 
 
 def study_space(history: History, dataset: Dataset, home: Home) -> tuple[StudyStarted, Space]:
@@ -399,6 +412,12 @@ def _unheard(notice: str) -> None:
 def _narrowed(space: Space, settings: StudySettings) -> NarrowedSpace:
     asked = dict(settings.set)
     if settings.epochs is not None:
+        if "epochs" not in space.names():
+            raise SettingsError(
+                f"`--epochs` is not passed to the `fit` of space {space.name}, which sets the"
+                f" number of epochs itself; got {settings.epochs}. Leave it out, or let `fit` pass"
+                " on the `epochs` it is given"
+            )
         if not space["epochs"].contains(settings.epochs):
             raise SettingsError(
                 f"`--epochs` must be within {space['epochs'].describe()}, as {space.name} declares;"

@@ -58,11 +58,16 @@ class Built:
 
     Attributes:
         model: what `build` returned.
-        unfreeze: the space's, of the same run of its code.
+        space: of the same run of its code, with what else acts in a training.
     """
 
     model: Any
-    unfreeze: Callable[[Any, Mapping[str, Any]], float] | None
+    space: Space
+
+    @property
+    def unfreeze(self) -> Callable[[Any, Mapping[str, Any]], float] | None:
+        """What makes more of the model trainable."""
+        return self.space.unfreeze
 
 
 class Models:
@@ -142,7 +147,7 @@ class Models:
                 model = space.build(params, data)
                 self._check(model)
                 try:
-                    yield Built(model, space.unfreeze)
+                    yield Built(model, space)
                 finally:
                     self._seen.add(model)
 

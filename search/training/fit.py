@@ -1,5 +1,6 @@
 """Training one model: epochs, scores after each, and what acts on them."""
 
+import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from search.training.program import Program, Programs
 from search.training.scoring import measured, own_metrics, printable
 from search.training.streaming import picked, resident, some_of
 from search.training.targets import AUTO_SCALING, Scores, Targets, targets_for
-from spaces import Params
+from spaces import Params, is_kerass, watches_validation
 
 INNER_FRACTION = 0.1
 FOR_FILL = 1000  # training images whose border tells what comes in when they are moved
@@ -84,15 +85,17 @@ def fit(
     own: Sequence[str] = (),
     scaling: str = AUTO_SCALING,
     unfreeze: Unfreeze | None = None,
+    callbacks: Sequence[Any] = (),
     programs: Programs | None = None,
     notify: Callable[[str], None] | None = None,
 ) -> Fitted:
     """Compile and train a model as the setting says.
 
     The validation part is predicted once an epoch, in large batches; its scores and the
-    values handed to `on_epoch` come from that one pass. Early stopping and the plateau
-    schedule look at an inner part, a stratified tenth of the training part (in whole groups; where
-    samples have a time, the latest) that is then not trained on; never at the validation part.
+    values handed to `on_epoch` come from that one pass. Early stopping, the plateau
+    schedule and callbacks that watch `val_` numbers look at an inner part, a stratified tenth of
+    the training part (in whole groups; where samples have a time, the latest) that is then not
+    trained on; never at the validation part.
 
     Args:
         model: built; a compiled one keeps its loss and optimizer.
@@ -107,6 +110,7 @@ def fit(
         own: names of the model's own metrics that are computed there, too.
         scaling: `auto` standardises numbers to predict where that does no harm, `off` never.
         unfreeze: makes more of the model trainable after the setting's `frozen_epochs`.
+        callbacks: the user's, none of which acts on batches; called as in Keras's `fit`.
         programs: those of earlier folds; with one of the same setting, that one's model is trained
             in place of `model`, from `model`'s initial values.
         notify: takes what the user should know about the model's outputs.
@@ -117,9 +121,12 @@ def fit(
             can be cut off the training part; or a watched metric cannot be computed.
     """
     learned = training.own_labels, training.own_weights
-    training, inner = _split(training, params, task, seed)
+    inner = None
+    if _looks_at_inner(params) or any(map(watches_validation, callbacks)):
+        training, inner = cut_inner(training, task, seed)
     frozen = int(params.get("frozen_epochs", 0)) if unfreeze is not None else 0
-    kept = programs if unfreeze is None or not frozen else None
+    are_kerass = all(map(is_kerass, callbacks))  # code of the user's may change the model
+    kept = programs if (unfreeze is None or not frozen) and are_kerass else None
     run = _Run(
         model=model,
         training=training,
@@ -132,8 +139,9 @@ def fit(
         programs=kept,
         notify=notify,
         learned=learned,
-        scoring=(watched or _first(task), own),
+        scoring=(watched or first_metric(task), own),
         scaling=scaling,
+        callbacks=tuple(callbacks),
     )
     epochs = int(params["epochs"])
     if unfreeze is None or not frozen:
@@ -150,7 +158,8 @@ def predict(model: keras.Model, inputs: Array, outputs: OutputMeaning) -> Array:
     return outputs.values(Program(model, inputs).outputs(inputs))
 
 
-def _first(task: Task) -> list[Metric]:
+def first_metric(task: Task) -> list[Metric]:
+    """Return the metric that is watched where nothing else is asked for."""
     metric = task.metric(task.scored[0])
     return [] if metric is None else [metric]
 
@@ -170,6 +179,7 @@ class _Run:
     learned: tuple[Array, Array | None]  # targets of the training part, inner part and all; weights
     scoring: tuple[Sequence[Metric], Sequence[str]]  # watched, and the model's own
     scaling: str
+    callbacks: tuple[Any, ...]
 
     def train(self, first: int, last: int, *, factor: float | None = None) -> Fitted:
         """Train the epochs from `first` (0 is the first) up to `last`."""
@@ -179,11 +189,21 @@ class _Run:
         if targets.notice and self.notify is not None:
             self.notify(targets.notice)
         stops = bool(self.params.get("early_stopping", False))
-        reporter = _EpochReporter(
-            program, targets, self.validation, self.inner, self.on_epoch, stops, *self.scoring
+        reporter = EpochReporter(
+            program,
+            targets,
+            self.validation,
+            self.inner if _looks_at_inner(self.params) else None,
+            self.on_epoch,
+            stops,
+            *self.scoring,
+            remains=bool(self.callbacks),
         )
+        acting = [reporter, *self._callbacks()]
+        if self.inner is not None and any(map(watches_validation, self.callbacks)):
+            acting.append(_InnerLogs(self.inner, targets, self._batch_size))
         with targets.measuring(program.model):
-            self._run_epochs(program, targets, [reporter, *self._callbacks()], first, last)
+            self._run_epochs(program, targets, [*acting, *self.callbacks], first, last)
         return reporter.fitted()
 
     @property
@@ -215,15 +235,21 @@ class _Run:
         model, part = program.model, self.training
         inputs = resident(part.inputs)
         wanted: tuple[Array, ...] = (targets.encode(part.labels),)
-        balanced = self.task.has_classes and self.params.get("class_weights", False)
-        weights = _weights(part, balanced=bool(balanced))
+        weights = row_weights(part, self.task, self.params)
         if weights is not None:
             wanted = (*wanted, weights)
         lengths = lengths_of(inputs) if program.trims else None
         fill = 0.0
         if Augmentation.of(self.params) is not None:
             fill = background(picked(inputs, spread(part.indices, FOR_FILL)))
-        callbacks = keras.callbacks.CallbackList(acting, model=model, epochs=last, verbose=0)
+        callbacks = keras.callbacks.CallbackList(
+            acting,
+            add_history=bool(self.callbacks),
+            model=model,
+            epochs=last,
+            steps=math.ceil(len(part.indices) / self._batch_size),
+            verbose=0,
+        )
         model.stop_training = False
         callbacks.on_train_begin()
         for epoch in range(first, last):
@@ -237,7 +263,7 @@ class _Run:
             )
             seed = derive(self.seed, "augmentation", epoch)
             logs = program.train(inputs, wanted, batches, seed=seed, fill=fill)
-            with _averaged(model):
+            with averaged(model):
                 callbacks.on_epoch_end(epoch, logs)
             if model.stop_training:
                 break
@@ -263,12 +289,13 @@ class _Run:
 
 
 @contextmanager
-def _averaged(model: keras.Model) -> Iterator[None]:
+def averaged(model: keras.Model) -> Iterator[None]:
     """Give a model the averages of its weights for a moment, where its optimizer keeps them.
 
     It ends its training with them, so they are what is scored and, if an epoch is chosen, kept.
     """
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    known: Any = getattr(model, "optimizer", None)  # None where a model is not compiled
+    optimizer = getattr(known, "inner_optimizer", known)
     if not getattr(optimizer, "use_ema", False):
         yield
         return
@@ -281,9 +308,16 @@ def _averaged(model: keras.Model) -> Iterator[None]:
             variable.assign(value)
 
 
-def _split(training: Part, params: Params, task: Task, seed: int) -> tuple[Part, Part | None]:
-    if not params.get("early_stopping", False) and params.get("schedule") != "plateau":
-        return training, None
+def _looks_at_inner(params: Params) -> bool:
+    return bool(params.get("early_stopping", False)) or params.get("schedule") == "plateau"
+
+
+def cut_inner(training: Part, task: Task, seed: int) -> tuple[Part, Part]:
+    """Return a training part without its inner part, and that.
+
+    Raises:
+        ValueError: none can be cut off.
+    """
     rows, targets = training.indices, training.own_labels
     size = max(1, round(len(rows) * INNER_FRACTION))
     groups, time = (
@@ -293,15 +327,13 @@ def _split(training: Part, params: Params, task: Task, seed: int) -> tuple[Part,
     return replace(training, rows=rows[rest]), replace(training, rows=rows[inner])
 
 
-def _weights(part: Part, *, balanced: bool) -> Array | None:
-    """Return each row's weight in the loss, float32; None if all count the same.
+def row_weights(part: Part, task: Task, params: Params) -> Array | None:
+    """Return the weight in the loss of each row of all samples, float32; None if all count alike.
 
-    Args:
-        part: what is trained on.
-        balanced: all classes of the part weigh the same, before samples' own weights, and the mean
-            is 1.
+    With `class_weights` all classes of the part weigh the same, before samples' own weights, and
+    the mean is 1.
     """
-    if not balanced:
+    if not task.has_classes or not params.get("class_weights", False):
         return None if part.weights is None else part.weights.astype(np.float32)
     counts = np.bincount(part.own_labels, minlength=int(part.labels.max()) + 1)
     present = np.count_nonzero(counts)
@@ -311,8 +343,46 @@ def _weights(part: Part, *, balanced: bool) -> Array | None:
     return weights
 
 
-class _EpochReporter(keras.callbacks.Callback):  # type: ignore[misc] # Keras is untyped
-    """Scores the parts after each epoch, before the callbacks that act on `inner_loss`."""
+def weights_digest(model: keras.Model) -> str:
+    """Return a digest of all of a model's weights."""
+    digest = hashlib.blake2b(digest_size=16)
+    for value in model.get_weights():
+        digest.update(np.ascontiguousarray(value).tobytes())
+    return digest.hexdigest()
+
+
+class _InnerLogs(keras.callbacks.Callback):  # type: ignore[misc] # Keras is untyped
+    """Adds the `val_` numbers of the inner part to what the callbacks after it are told."""
+
+    def __init__(self, inner: Part, targets: Targets, batch_size: int) -> None:
+        super().__init__()
+        self._arguments = {
+            "x": picked(inner.inputs, inner.indices),
+            "y": targets.encode(inner.own_labels),
+            "batch_size": batch_size,
+        }
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        found = self.model.evaluate(**self._arguments, verbose=0, return_dict=True)
+        if logs is not None:
+            logs.update({f"val_{name}": value for name, value in found.items()})
+
+
+class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc] # Keras is untyped
+    """Scores the parts after each epoch, before the callbacks that act on `inner_loss`.
+
+    Args:
+        program: predicts.
+        targets: say what the predictions mean.
+        validation: what is scored; None if nothing is.
+        inner: what callbacks are told the loss of, as `inner_loss`; None without such callbacks.
+        on_epoch: called after each epoch.
+        choose: whether the epoch that is best on the inner part counts; else the last.
+        watched: metrics of the validation part.
+        own: names of the model's own metrics that are computed there, too.
+        remains: whether the weights that remain are what counts, since others than the built-in
+            training may change them after an epoch is scored, or restore those of an earlier one.
+    """
 
     def __init__(
         self,
@@ -324,8 +394,11 @@ class _EpochReporter(keras.callbacks.Callback):  # type: ignore[misc] # Keras is
         choose: bool,
         watched: Sequence[Metric],
         own: Sequence[str],
+        *,
+        remains: bool = False,
     ) -> None:
         super().__init__()
+        self._scored_weights: dict[str, int] | None = {} if remains else None
         self._program = program
         self._targets = targets
         self._validation = validation
@@ -342,21 +415,37 @@ class _EpochReporter(keras.callbacks.Callback):  # type: ignore[misc] # Keras is
         """Return what came of the training."""
         if self._chosen is None:
             raise RuntimeError("a training must have at least one epoch")
+        if self._scored_weights is not None:
+            now = weights_digest(self._program.model)
+            number = self._scored_weights.get(now, self._epochs)
+            if number != self._chosen.number or now not in self._scored_weights:
+                self._chosen = self._epoch(number, {})
         return Fitted(self._chosen, self._epochs, self._program.model, self._targets.outputs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Score the parts, and tell of the epoch.
+
+        Raises:
+            Diverged: a loss is not finite.
+        """
         logs = {} if logs is None else logs
         metrics = self._training_metrics(logs)
         if not math.isfinite(metrics.get("loss", 0.0)):
             raise Diverged(f"the loss became {metrics['loss']} in epoch {epoch + 1}")
-        values = scores = None
-        if self._validation is not None:
-            values, scores = self._scored(self._validation, epoch + 1)
-            told = {"loss": scores.loss, **scores.metrics}
-            metrics |= {f"val_{name}": value for name, value in told.items()}
-        done = Epoch(epoch + 1, metrics, values, scores)
+        done = self._epoch(epoch + 1, metrics)
+        if self._scored_weights is not None:
+            self._scored_weights[weights_digest(self._program.model)] = done.number
         self._choose_from(done, logs)
         self._on_epoch(done)
+
+    def _epoch(self, number: int, metrics: dict[str, float]) -> Epoch:
+        """Return an epoch with the scores of the weights as they are now."""
+        values = scores = None
+        if self._validation is not None:
+            values, scores = self._scored(self._validation, number)
+            told = {"loss": scores.loss, **scores.metrics}
+            metrics |= {f"val_{name}": value for name, value in told.items()}
+        return Epoch(number, metrics, values, scores)
 
     def _choose_from(self, done: Epoch, logs: dict[str, float]) -> None:
         self._epochs = done.number

@@ -20,13 +20,14 @@ from search.tasks.models import output_units
 from search.training.batches import Batches, Part, lengths_of, shuffled, spread
 from search.training.building import Built
 from search.training.compiling import compile_model
-from search.training.fit import Diverged, Epoch, Fitted, fit
+from search.training.fit import Diverged, Epoch, Fitted
 from search.training.fold_data import FoldData
+from search.training.own_fit import fit_built
 from search.training.program import Program
 from search.training.scoring import measured, printable
 from search.training.streaming import Streamed, some_of
 from search.training.targets import Scores, targets_for
-from spaces import cause_of, value_text
+from spaces import cause_of, fold_callbacks, value_text
 from spaces.declaring.importing import shortened
 from tracking.records import (
     AttemptFailed,
@@ -146,8 +147,8 @@ class _Fold:
             )
 
         try:
-            return fit(
-                built.model,
+            return fit_built(
+                built,
                 training,
                 validation,
                 self._task.params,
@@ -157,7 +158,9 @@ class _Fold:
                 watched=data.scoring.watched,
                 own=data.scoring.own,
                 scaling=data.scaling,
-                unfreeze=built.unfreeze,
+                callbacks=fold_callbacks(
+                    built.space, data.callbacks, self._task.params, *self._task.key
+                ),
                 programs=data.programs,
                 notify=self._notice,
             )

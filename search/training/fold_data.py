@@ -21,7 +21,7 @@ from search.training.program import Programs
 from search.training.scoring import Scoring
 from search.training.streaming import Streamed, encoded
 from search.training.targets import AUTO_SCALING
-from spaces import Params, Space, adopt, code_of
+from spaces import Params, Passed, Space, adopt, code_of
 from tracking.home import StudyFolder
 
 TRIED_SAMPLES = 4  # that the first model is tried on
@@ -47,6 +47,7 @@ class FoldData:
         weights: float64 `(n,)`, of the training samples in losses; None if all count the same.
         memory: bytes that this process may hold; None for any. Samples that do not fit are read
             while a model is trained.
+        callbacks: Keras callbacks that were passed from Python, for every fold.
     """
 
     space: Space
@@ -65,6 +66,7 @@ class FoldData:
     memory: int | None = None
     metrics: tuple[str, ...] = ()
     scaling: str = AUTO_SCALING
+    callbacks: Passed | None = None
 
     @cached_property
     def scoring(self) -> Scoring:
@@ -112,6 +114,7 @@ class FoldData:
             memory=work.memory,
             metrics=work.metrics,
             scaling=work.target_scaling,
+            callbacks=work.callbacks,
         )
 
     def built(

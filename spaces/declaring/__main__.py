@@ -23,7 +23,8 @@ from spaces.declaring.parameters import SpaceError
 from spaces.declaring.space import DataSpec, Pixels, Space
 from spaces.declaring.values import value_text
 from spaces.keras_tuner.exploring import BUILDS, Explorer, Setting, parameters_of
-from spaces.keras_tuner.hypermodel import Builder, builder, check, check_model, new_hyperparameters
+from spaces.keras_tuner.fitting import TriedFit
+from spaces.keras_tuner.hypermodel import Hypermodel, check, check_model, new_hyperparameters
 from spaces.keras_tuner.pixels import wanted_pixels
 from spaces.keras_tuner.translation import is_shared
 
@@ -76,7 +77,7 @@ def _declared(found: Any, target: str, data: DataSpec | None) -> Declaration:
     summary = (found.__doc__ or "").strip().partition("\n")[0]
     if data is None:
         return Declaration(is_space=False, summary=summary)
-    trial = _Builds(target, data, builder(found, target, data))
+    trial = _Builds(target, data, Hypermodel(found, target, data))
     explorer = Explorer(trial.build, new_hyperparameters)
     try:
         explorer.explore()
@@ -96,6 +97,8 @@ def _declared(found: Any, target: str, data: DataSpec | None) -> Declaration:
         summary=summary,
         notices=_notices(explorer, trial, names),
         pixels=trial.pixels,
+        fits=trial.fit is not None,
+        set_by_fit=() if trial.fit is None else trial.fit.set_by_fit(),
     )
 
 
@@ -120,7 +123,11 @@ def sources(target: str) -> dict[str, str]:
 class _Builds:
     """The builds of one hypermodel: only the first may use the network, for weights it loads.
 
+    Where it has a `fit` of its own, each model is trained for a step on made samples, since that
+    may use hyperparameters, too.
+
     Attributes:
+        fit: its own `fit`; None if it has none.
         compiled: for each model, whether it was compiled.
         cut_off: exceptions of builds that needed the network.
         wanted: the pixels that each model for images expects.
@@ -128,18 +135,25 @@ class _Builds:
 
     target: str
     data: DataSpec
-    make: Builder
+    hypermodel: Hypermodel
+    fit: TriedFit | None = None
     compiled: list[bool] = field(default_factory=list)
     cut_off: list[Exception] = field(default_factory=list)
     wanted: set[Pixels | None] = field(default_factory=set)
 
+    def __post_init__(self) -> None:
+        if self.hypermodel.fits:
+            self.fit = TriedFit(self.hypermodel, self.target, self.data)
+
     @property
     def is_compiled(self) -> bool:
-        """Whether the models are compiled.
+        """Whether the models are compiled, or their own `fit` does what is to be done.
 
         Raises:
             SpaceError: only some are.
         """
+        if self.fit is not None:
+            return True
         if len(set(self.compiled)) > 1:
             raise SpaceError(
                 f"{self.target} compiles only some of its models: compile all of them, or none"
@@ -168,13 +182,15 @@ class _Builds:
                 raise
 
     def _build(self, hp: Any) -> None:
-        model = self.make(hp)
+        model = self.hypermodel.build(hp)
         check_model(model, self.target, self.data)
         if self.data.kind == "image":
             try:
                 self.wanted.add(wanted_pixels(model, self.data.input_shape))
             except SpaceError as error:
                 raise SpaceError(f"a model of {self.target} cannot be used: {error}") from error
+        if self.fit is not None:
+            self.fit.call(hp, model, raw="raw" in self.wanted)
         self.compiled.append(bool(model.compiled))
 
 

@@ -39,6 +39,8 @@ class Declaration:
         pixels: what its models for images expect: `raw`, `scaled`, or `both` if they differ; empty
             if unknown.
         files: paths of the user's own modules that were run for it; may be empty.
+        fits: whether it has a `fit` of its own.
+        set_by_fit: arguments that this `fit` sets itself, or does not take.
     """
 
     is_space: bool
@@ -48,6 +50,8 @@ class Declaration:
     notices: tuple[str, ...] = ()
     pixels: str = ""
     files: tuple[str, ...] = ()
+    fits: bool = False
+    set_by_fit: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -67,8 +71,8 @@ class Declaration:
             SpaceError: a parameter in it breaks its rules.
         """
         parameters = tuple(_parameter(entry) for entry in document["parameters"])
-        notices, files = tuple(document["notices"]), tuple(document["files"])
-        return cls(**{**document, "parameters": parameters, "notices": notices, "files": files})
+        texts = {name: tuple(document[name]) for name in ("notices", "files", "set_by_fit")}
+        return cls(**{**document, **texts, "parameters": parameters})
 
 
 def digest(path: Path) -> str:
@@ -89,7 +93,7 @@ def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
-FORMAT = 3  # version of the cache's files; other versions are ignored
+FORMAT = 4  # version of the cache's files; other versions are ignored
 LIMIT_SECONDS = 600.0
 PATIENCE_SECONDS = 1.5
 PACKAGES = ("keras-tuner", "keras", "tensorflow")

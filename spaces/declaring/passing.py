@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from spaces.declaring.callbacks import OF_CALLBACKS, check_path
 from spaces.declaring.fingerprint import imports_fingerprint
 from spaces.declaring.importing import PASSED, Passed, adopt, cause_of, is_own
 from spaces.declaring.parameters import SpaceError
@@ -65,6 +66,49 @@ def pass_on(found: Any, notify: Callable[[str], None]) -> str:
     )
     adopt(passed)
     return passed.reference
+
+
+def pass_callbacks(found: Any, notify: Callable[[str], None]) -> Passed:
+    """Return Keras callbacks such that other processes can make copies of them.
+
+    Args:
+        found: a list of callbacks, or a function that returns one for params.
+        notify: takes a notice if they are large.
+
+    Raises:
+        SpaceError: they are none, cannot be sent to other processes, or write to the same path in
+            every fold.
+    """
+    is_list = isinstance(found, list | tuple)
+    if not is_list and not _is_function(found):
+        raise SpaceError(
+            "`callbacks` must be a list of keras.callbacks.Callback, or a function of params that"
+            f" returns one; got a {type(found).__name__}"
+        )
+    for callback in found if is_list else ():
+        if "Callback" not in {kind.__name__ for kind in type(callback).__mro__}:
+            got = type(callback).__name__
+            raise SpaceError(
+                f"`callbacks` must be instances of keras.callbacks.Callback; one is of type {got}"
+            )
+        check_path(callback)
+    walk, named = _Walk(), ", ".join(map(_name, found)) if is_list else _name(found)
+    for callback in found if is_list else (found,):
+        walk.add(_name(callback), callback)
+    content = _pickled(list(found) if is_list else found, f"`callbacks` ({named})", walk)
+    if len(content) > LARGE:
+        _tell_of_size(named, len(content), walk, notify)
+    parts = {f"{OF_CALLBACKS}{label}": part for label, part in sorted(walk.parts.items())}
+    return Passed(
+        reference=f"callbacks{PASSED}{named}",
+        name=named,
+        place=walk.place or "<cell>",
+        content=content,
+        code={"files": parts, "packages": {}},
+        is_space=False,
+        summary="",
+        sources=walk.sources,
+    )
 
 
 def shown_place(place: str) -> str:

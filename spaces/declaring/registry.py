@@ -20,7 +20,12 @@ from spaces.declaring.parameters import Boolean, Choice, Float, Int, Parameter, 
 from spaces.declaring.space import DataSpec, Space
 from spaces.declaring.training import with_training
 from spaces.declaring.values import QUOTING, Value, chosen, read, same, split, value_text
-from spaces.keras_tuner.hypermodel import Replay, builder, hypermodel_space, new_hyperparameters
+from spaces.keras_tuner.hypermodel import (
+    Hypermodel,
+    Replay,
+    hypermodel_space,
+    new_hyperparameters,
+)
 
 ENTRY_POINTS = "foldwise.spaces"
 
@@ -115,7 +120,7 @@ def run_code(reference: str, data: DataSpec) -> Iterator[None]:
     if isinstance(found, Space):
         found.build(found.complete({}), data)
     else:
-        builder(found, target, data)(new_hyperparameters({}))
+        Hypermodel(found, target, data).build(new_hyperparameters({}))
     yield
 
 
@@ -127,7 +132,9 @@ def code_of(reference: str) -> Code | None:
 
 @contextmanager
 def run_anew(space: Space, code: Code | None) -> Iterator[Space]:
-    """Yield a space whose `build` and `thaw` belong to a new run of its code.
+    """Yield a space all of whose functions belong to a new run of its code.
+
+    Of a hypermodel, `build` and then `fit` are of one instance.
 
     Args:
         space: from `get_space`.
@@ -141,9 +148,11 @@ def run_anew(space: Space, code: Code | None) -> Iterator[Space]:
         return
     with code.running() as found:
         if isinstance(found, Space):
-            yield replace(space, build=found.build, unfreeze=found.unfreeze)
+            named = ("build", "unfreeze", "fit", "callbacks")
+            yield replace(space, **{name: getattr(found, name) for name in named})
         elif isinstance(space.build, Replay):
-            yield replace(space, build=space.build.of(found))
+            played = space.build.of(found)
+            yield replace(space, build=played.build, fit=played.fit if space.fit else None)
         else:
             raise SpaceError(f"{code.target} is no longer a spaces.Space: {type(found).__name__}")
 

@@ -3,7 +3,8 @@
 Nothing here imports TensorFlow, Optuna or KerasTuner.
 """
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+import inspect
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any, ClassVar, Literal, TypeAlias
@@ -130,6 +131,9 @@ class DataSpec:
             object.__setattr__(self, "outputs", self.classes)
 
 
+# What a `fit` of one's own is called with beside the samples, as KerasTuner's tuners do.
+FIT_ARGUMENTS = ("validation_data", "callbacks", "epochs", "batch_size", "verbose")
+
 Identity: TypeAlias = frozenset[tuple[str, Hashable]]
 
 
@@ -175,6 +179,12 @@ class Space:
             something that its models need is not available.
         unfreeze: called with (model, params) after the params' `frozen_epochs`; makes more of
             the model trainable and returns the factor for the learning rate from then on.
+        fit: `fit(params, model, x, y, **arguments)` trains a fold's model in place of the built-in
+            training, with the arguments of `FIT_ARGUMENTS` that it takes, and `sample_weight`
+            where samples have weights. Of the training choices it has `batch_size` and `epochs`.
+        set_by_fit: arguments that `fit` sets itself and is not given; a training choice of the name
+            is only there if the space declares it.
+        callbacks: `callbacks(params)` returns a list of `keras.callbacks.Callback` for a fold.
         summary: one line for listings.
     """
 
@@ -189,6 +199,9 @@ class Space:
     parameters_known: bool = True
     check: Callable[["Space"], None] | None = None
     unfreeze: Callable[[Any, Mapping[str, Any]], float] | None = None
+    fit: Callable[..., Any] | None = None
+    set_by_fit: tuple[str, ...] = ()
+    callbacks: Callable[[Mapping[str, Any]], Sequence[Any]] | None = None
     summary: str = ""
 
     def __post_init__(self) -> None:
@@ -314,6 +327,18 @@ class Space:
 
     def _inputs(self) -> tuple[Input, ...]:
         return self.inputs if isinstance(self.inputs, tuple) else (self.inputs,)
+
+
+def not_taken(fit: Callable[..., Any], names: Iterable[str]) -> tuple[str, ...]:
+    """Return which named arguments a function does not take."""
+    try:
+        taken = inspect.signature(fit).parameters.values()
+    except ValueError:  # a function without a signature
+        return ()
+    if any(one.kind is one.VAR_KEYWORD for one in taken):
+        return ()
+    known = {one.name for one in taken if one.kind is not one.POSITIONAL_ONLY}
+    return tuple(name for name in names if name not in known)
 
 
 def identity_of(params: Mapping[str, Value]) -> Identity:

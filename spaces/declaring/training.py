@@ -43,6 +43,9 @@ AUGMENTING: tuple[Parameter, ...] = (
 )
 # Only where classes are predicted.
 OF_CLASSES = frozenset({"label_smoothing", "class_weights"})
+# What a `fit` of one's own is given, and what only the built-in training does.
+GIVEN_TO_FIT = ("batch_size", "epochs")
+_OF_THE_LOOP = ("schedule", "warmup")
 # Every trial must have a value of these.
 _NEEDED = ("optimizer", "learning_rate", "batch_size", "epochs")
 # Bounds of valid numbers, if those above are narrower.
@@ -60,11 +63,7 @@ def with_training(space: Space) -> Space:
             the complete space.
     """
     space.check_conditions()
-    shared = [*FITTING]
-    if not space.compiled:
-        shared = [*COMPILING, *shared]
-    if "image" in space.kinds:
-        shared = [*shared, *AUGMENTING]
+    shared = _shared(space)
     for choice in shared:
         if choice.name in space.names():
             _check_own(space, space[choice.name], choice)
@@ -73,6 +72,16 @@ def with_training(space: Space) -> Space:
     complete = replace(space, parameters=_parents_first((*space.parameters, *missing)))
     complete.check_baselines()
     return complete
+
+
+def _shared(space: Space) -> list[Parameter]:
+    """Return the training choices that mean something for a space's models."""
+    compiling = [] if space.compiled else [*COMPILING]
+    if space.fit is not None:  # the rest is for it to do
+        given = [choice for choice in FITTING if choice.name in GIVEN_TO_FIT]
+        taken = [choice for choice in given if choice.name not in space.set_by_fit]
+        return [*(choice for choice in compiling if choice.name not in _OF_THE_LOOP), *taken]
+    return [*compiling, *FITTING, *(AUGMENTING if "image" in space.kinds else ())]
 
 
 def without_augmentation(space: Space) -> Space:

@@ -7,7 +7,7 @@ params here.
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from spaces.declaring.space import (
     Space,
     TableInput,
     TextInput,
+    not_taken,
 )
 from spaces.declaring.values import Value
 
@@ -33,8 +34,6 @@ OF_THE_DATA = ("input_shape", "classes", "num_classes")
 
 # Names without meaning: the space is then named after its file or module.
 _COMMON = frozenset({"build", "build_model", "model_builder", "hypermodel"})
-
-Builder = Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
@@ -59,22 +58,55 @@ class Replay:
             SpaceError: it expects other pixels than the models that were built first.
         """
         with Code(self.target).running() as found:
-            return self.of(found)(parameters, data)
+            return self.of(found).build(parameters, data)
 
-    def of(self, found: Any) -> Callable[[Mapping[str, Any], DataSpec], Any]:
-        """Return the model of a hypermodel from a run of its code."""
+    def of(self, found: Any) -> "Replayed":
+        """Return the hypermodel of one run of its code."""
+        return Replayed(self, found)
 
-        def build(parameters: Mapping[str, Any], data: DataSpec) -> Any:
-            chosen = {old: parameters[name] for name, old in self.originals if name in parameters}
-            model = builder(found, self.target, data)(new_hyperparameters(chosen))
-            if self.pixels is not None and data.kind == "image" and _is_model(model):
-                from spaces.keras_tuner.pixels import check_pixels
 
-                wanted: Pixels = "raw" if self.pixels == "raw" else "scaled"
-                check_pixels(model, data.input_shape, wanted)
-            return model
+class Replayed:
+    """A hypermodel in one run of its code: `fit` is of the instance that has built the model.
 
-        return build
+    Args:
+        replay: whose hypermodel it is.
+        found: what its reference names, in this run.
+    """
+
+    def __init__(self, replay: Replay, found: Any) -> None:
+        self._replay = replay
+        self._found = found
+        self._built: tuple[Hypermodel, Any] | None = None
+
+    def build(self, parameters: Mapping[str, Any], data: DataSpec) -> Any:
+        """Return the model for params."""
+        replay = self._replay
+        chosen = {old: parameters[name] for name, old in replay.originals if name in parameters}
+        hypermodel = Hypermodel(self._found, replay.target, data)
+        hp = new_hyperparameters(chosen)
+        model = hypermodel.build(hp)
+        self._built = hypermodel, hp
+        if replay.pixels is not None and data.kind == "image" and _is_model(model):
+            from spaces.keras_tuner.pixels import check_pixels
+
+            wanted: Pixels = "raw" if replay.pixels == "raw" else "scaled"
+            check_pixels(model, data.input_shape, wanted)
+        return model
+
+    def fit(self, _: Mapping[str, Any], model: Any, *args: Any, **arguments: Any) -> Any:
+        """Train the model that was built last, with the values it was built with.
+
+        Raises:
+            SpaceError: what the hypermodel's `fit` returned is no result of a training.
+        """
+        if self._built is None:
+            raise RuntimeError("a model is built before it is trained")
+        hypermodel, hp = self._built
+        return hypermodel.fit(hp, model, *args, **arguments)
+
+
+def _fit_is_replayed(*_: object, **__: object) -> Any:
+    raise RuntimeError("the `fit` of a hypermodel is called within `run_anew`")
 
 
 def hypermodel_space(
@@ -101,6 +133,8 @@ def hypermodel_space(
         compiled=declaration.compiled,
         parameters_known=not is_outline,
         build=_unready if is_outline else Replay(target, originals, declaration.pixels),
+        fit=_fit_is_replayed if declaration.fits else None,
+        set_by_fit=declaration.set_by_fit,
     )
 
 
@@ -151,40 +185,90 @@ def check(found: Any, target: str) -> None:
     """Check that an object is a hypermodel whose models can be built here.
 
     Raises:
-        SpaceError: it is not, needs more arguments, or has its own `fit`.
+        SpaceError: it is not, or needs more arguments.
     """
     if inspect.isclass(found):
         _check_class(found, target)
-    elif _is_hypermodel(found):
-        _check_fit(type(found), target)
-    elif callable(found):
+    elif not _is_hypermodel(found):
+        if not callable(found):
+            raise _wrong(target, f"it is of type {type(found).__name__}")
         _check_function(found, target)
-    else:
-        raise _wrong(target, f"it is of type {type(found).__name__}")
 
 
-def builder(found: Any, target: str, data: DataSpec) -> Builder:
-    """Return the function that builds a model from a `HyperParameters`.
+class Hypermodel:
+    """A hypermodel for certain data: a `HyperModel`, or a function `build(hp)`.
 
     Args:
         found: what the reference names.
         target: the reference, for messages.
         data: the data the models are built for.
 
+    Attributes:
+        fits: whether it has a `fit` of its own.
+
     Raises:
         SpaceError: it is not a usable hypermodel.
     """
-    check(found, target)
-    if inspect.isclass(found):
-        found = _instance(found, target, data)
+
+    def __init__(self, found: Any, target: str, data: DataSpec) -> None:
+        check(found, target)
+        self._target = target
+        self._one = _instance(found, target, data) if inspect.isclass(found) else found
+        self.fits = has_own_fit(self._one)
+
+    def build(self, hp: Any) -> Any:
+        """Return the model for a `HyperParameters`."""
+        if not _is_hypermodel(self._one):
+            return self._one(hp)
+        self._one.declare_hyperparameters(hp)
+        return self._one.build(hp)
+
+    def fit(self, hp: Any, model: Any, *args: Any, **arguments: Any) -> Any:
+        """Call its own `fit`, and return what it returns.
+
+        Raises:
+            SpaceError: that is no result of a training.
+        """
+        returned = self._one.fit(hp, model, *args, **arguments)
+        _check_returned(returned, self._target)
+        return returned
+
+    def not_taken(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return which of the arguments its own `fit` does not take."""
+        return not_taken(self._one.fit, names)
+
+
+def has_own_fit(found: Any) -> bool:
+    """Return whether an object is a `HyperModel` with a `fit` of its own."""
     if not _is_hypermodel(found):
-        return found  # type: ignore[no-any-return] # a function of the user's
+        return False
+    import keras_tuner
 
-    def build(hp: Any) -> Any:
-        found.declare_hyperparameters(hp)
-        return found.build(hp)
+    known = keras_tuner.HyperModel.fit
+    return getattr(found.fit, "__func__", found.fit) is not known
 
-    return build
+
+def _check_returned(returned: Any, target: str) -> None:
+    """Check a `fit`'s result as KerasTuner does, whose tuners would read the score from it.
+
+    Raises:
+        SpaceError: it is none.
+    """
+    if isinstance(returned, list):
+        for one in returned:
+            _check_returned(one, target)
+        return
+    import keras
+    import numpy as np
+
+    if isinstance(returned, int | float | np.floating | dict | keras.callbacks.History):
+        return
+    got = "nothing" if returned is None else f"a {type(returned).__name__}"
+    raise SpaceError(
+        f"the `fit` of {target} must return a History, as `model.fit` does, a dictionary of"
+        f" metrics, a number, or a list of these; it returned {got}. Does it end with `return"
+        " model.fit(...)`?"
+    )
 
 
 def new_hyperparameters(values: Mapping[str, Value]) -> Any:
@@ -269,7 +353,6 @@ def _is_hypermodel(found: Any) -> bool:
 def _check_class(found: type, target: str) -> None:
     if not _is_hypermodel(found):
         raise _wrong(target, "it is another class")
-    _check_fit(found, target)
     needed = [
         name
         for name, parameter in inspect.signature(found).parameters.items()
@@ -282,17 +365,6 @@ def _check_class(found: type, target: str) -> None:
             f"{target}: a class is called with {', '.join(OF_THE_DATA)} if it takes them; this"
             f" one also needs {', '.join(needed)}. Make an instance in your own file, as in"
             f" `MODEL = {found.__name__}(...)`, and name that: --space my_file.py:MODEL"
-        )
-
-
-def _check_fit(found: type, target: str) -> None:
-    import keras_tuner
-
-    if getattr(found, "fit", None) is not keras_tuner.HyperModel.fit:
-        raise SpaceError(
-            f"{target} has its own `fit`, which would not be used: every fold is trained the"
-            " same way here. Remove it, and search the values it tunes with `--set`, for example"
-            " `--set batch_size=32,64`"
         )
 
 

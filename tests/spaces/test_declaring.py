@@ -101,10 +101,6 @@ def test_whether_models_come_compiled_is_told(written, compiled):
             "    def __init__(self, classes): raise ValueError('few')",
             "cannot be instantiated: ValueError: few (",
         ),
-        (
-            "class build(keras_tuner.HyperModel):\n    def fit(self, hp, model): ...",
-            "has its own `fit`, which would not be used",
-        ),
         ("class build: ...", "it is another class"),
     ],
 )

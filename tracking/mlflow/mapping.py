@@ -210,7 +210,7 @@ def ended_tags(trial: TrialHistory, ended: TrialEnded, marks: Sequence[str] = ()
     tags["search.device"] = ended.device
     tags["search.trained_otherwise"] = "; ".join(marks)
     if trial.params != trial.started.parameters:
-        tags["search.batch_size"] = str(trial.params["batch_size"])
+        tags["search.batch_size"] = str(trial.params.get("batch_size", ""))
     if compared_after(trial):
         tags["search.compared_after"] = str(compared_after(trial))
     if ended.state == "pruned":

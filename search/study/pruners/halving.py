@@ -28,7 +28,7 @@ class HyperbandPruner(Pruner):
     def reason_to_stop(self, trial: TrialHistory, history: History) -> str:
         """Compare with the trials of the same bracket at the same rung."""
         folds = history.study.folds if history.study else 1
-        rungs = _rungs(folds, int(trial.started.parameters["epochs"]))
+        rungs = _rungs(folds, int(trial.started.parameters.get("epochs", 1)))
         bracket = _bracket(trial.number, len(rungs) + 1)
         reasons = (
             self._reason(trial, history, rung, bracket, len(rungs) + 1)
