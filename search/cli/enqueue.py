@@ -59,7 +59,7 @@ def enqueue(
         {"study": study},
         home=HomeFolder(home),
         data_dir=data_dir,
-        notify=notify,
+        notify=lambda _: None,  # what is to be said of the study, `run` has said
         accept_changed_code=accept_changed_code,
     )
     entries = [Entry(one) for one in read_params(params, opened.narrowed.space, "enqueue")]
@@ -102,7 +102,7 @@ def import_trials(
         list[str] | None,
         typer.Option(metavar="OLD=NEW", help="Name of a parameter here; repeatable."),
     ] = None,
-    ignore: Annotated[
+    without: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="Parameter of the source to leave out; repeatable."),
     ] = None,
@@ -139,7 +139,7 @@ def import_trials(
         best=best,
         told=_told_objective(opened) if told else None,
         rename=renamed,
-        ignore=ignore or (),
+        without=without or (),
     )
     new = _send(opened, planned.entries, notify)
     if json:
@@ -248,10 +248,26 @@ def _print_enqueued(
         say("The process that runs the study takes them before its next trial.")
         return
     place = () if str(home) == str(DEFAULT_HOME) else ("--home", str(home))
-    options = _options(given) if opened.is_new else ()
+    options = _options(given) if opened.is_new else []
+    needed = _needed_trials(opened)
+    if needed > opened.settings.trials:
+        options += ["--trials", str(needed)]
     say(f"Evaluate  {shell('run', '--study', study, *options, *place)}")
     if opened.is_new:
         notice("the study has not begun; begin it with these options, or they may not fit")
+
+
+def _needed_trials(opened: "OpenStudy") -> int:
+    """Return the least `--trials` with which all that is enqueued is evaluated."""
+    from search.study.enqueuing import requests_in
+
+    history, settings = opened.reader.history, opened.settings
+    begun = {trial.started.origin for trial in history.trials.values()}
+    baselines = opened.narrowed.baselines if settings.baselines else {}
+    ahead = sum(f"baseline:{name}" not in begun for name in baselines)
+    entries = [entry for _, request in requests_in(opened.folder) for entry in request.entries]
+    waiting = len(history.enqueued) + sum(not entry.objective for entry in entries)
+    return len(history.trials) + ahead + waiting
 
 
 def _options(given: Mapping[str, Any]) -> list[str]:

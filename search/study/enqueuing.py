@@ -16,8 +16,20 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import SettingsError, near_matches
-from spaces import Boolean, Choice, Float, Identity, Int, Parameter, Params, Space, SpaceError
-from spaces.declaring.values import Value, chosen, plain, read, resolved, split, value_text
+from spaces import (
+    Boolean,
+    Choice,
+    Float,
+    Identity,
+    Int,
+    Parameter,
+    Params,
+    Space,
+    SpaceError,
+    Value,
+    short_text,
+)
+from spaces.declaring.values import chosen, plain, read, resolved, split
 from tracking.files import make_folder, whole_file
 from tracking.history import History
 from tracking.home import StudyFolder
@@ -351,7 +363,7 @@ def send(
     new = [entry for entry, already in found if not already]
     if new:
         Request(new).write(folder)
-    return new, [on_known(entry, already) for entry, already in found if already]
+    return new, [on_known(entry, already, space) for entry, already in found if already]
 
 
 class Intake:
@@ -401,10 +413,10 @@ class Intake:
             try:
                 entry = _checked(entry, self._space)  # the sender's space may have been another
             except SpaceError as error:
-                self._notify(f"{named(entry)}: left out, as {error}")
+                self._notify(f"{named(entry, self._space)} are left out: {error}")
                 continue
             if already := known.is_new(entry):
-                self._notify(on_known(entry, already))
+                self._notify(on_known(entry, already, self._space))
             else:
                 self._append(entry.record(identifier))
 
@@ -413,12 +425,14 @@ def _checked(entry: Entry, space: Space) -> Entry:
     return replace(entry, parameters=complete(entry.parameters, space))
 
 
-def on_known(entry: Entry, known: str) -> str:
+def on_known(entry: Entry, known: str, space: Space) -> str:
     """Return a notice that the params of an entry are none that are new."""
-    return f"{named(entry)} are {known}: they are not evaluated twice"
+    twice = "told" if entry.objective else "evaluated"
+    return f"{named(entry, space)} are {known}: they are not {twice} twice"
 
 
-def named(entry: Entry) -> str:
-    """Return an entry as messages call it."""
-    values = ", ".join(f"{name}={value_text(v)}" for name, v in entry.parameters.items())
-    return f"{entry.origin} params ({values})"
+def named(entry: Entry, space: Space) -> str:
+    """Return an entry as messages call it: by its searched params."""
+    searched = {parameter.name for parameter in space.searched()}
+    values = [f"{n}={short_text(v)}" for n, v in entry.parameters.items() if n in searched]
+    return f"params {', '.join(values)}"

@@ -19,6 +19,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from search.errors import SettingsError, near_matches
 from search.study.enqueuing import Entry, fitting_value
@@ -96,7 +97,7 @@ def read_source(address: str, *, study: str = "", objective: str = "") -> Source
             raise SettingsError(
                 f"`--source-study` is for Optuna's storages; {address} is a folder, as KerasTuner's"
             )
-        return _keras_tuner(path, address, objective)
+        return _keras_tuner(path, objective)
     if not path.is_file():
         raise SettingsError(
             f"there is no {address}; name a KerasTuner project's folder, or an Optuna storage:"
@@ -108,7 +109,8 @@ def read_source(address: str, *, study: str = "", objective: str = "") -> Source
 # KerasTuner.
 
 
-def _keras_tuner(folder: Path, name: str, objective: str) -> Source:
+def _keras_tuner(folder: Path, objective: str) -> Source:
+    name = str(folder.resolve())  # the same from wherever it is imported
     files = sorted(folder.glob("trial_*/trial.json"))
     if not files:
         inside = sorted(found.parent for found in folder.glob("*/oracle.json"))
@@ -205,7 +207,8 @@ def _optuna(address: str, name: str, objective: str) -> Source:
 
     shown = shown_address(address)
     try:
-        storage = _storage(address)
+        path = _path_of(address)
+        storage = _server(address) if path is None else _file(path)
         names = [summary.study_name for summary in optuna.get_all_study_summaries(storage)]
         chosen = _one_of(names, name, shown)
         study = optuna.load_study(study_name=chosen, storage=storage, sampler=None)
@@ -223,7 +226,7 @@ def _optuna(address: str, name: str, objective: str) -> Source:
         )
     return Source(
         OPTUNA,
-        f"{shown}#{chosen}",
+        f"{path.resolve() if path else shown}#{chosen}",
         objective or (named[0] if named else ""),
         study.directions[0].name == "MAXIMIZE",
         tuple(_optuna_trial(trial) for trial in trials),
@@ -231,34 +234,41 @@ def _optuna(address: str, name: str, objective: str) -> Source:
     )
 
 
-def _storage(address: str) -> Any:
-    """Return a storage that is read only, and not made if it is not there."""
-    from optuna.storages import JournalStorage, RDBStorage
-    from optuna.storages.journal import JournalFileBackend
+def _path_of(address: str) -> Path | None:
+    """Return the file of a storage; None if it is on a server.
 
+    Raises:
+        SettingsError: there is no such file, which Optuna would make.
+    """
     scheme, mark, rest = address.partition("://")
     if mark and not scheme.startswith("sqlite"):
-        return RDBStorage(address, skip_table_creation=True)
+        return None
     path = Path(rest.removeprefix("/").partition("?")[0] if mark else address).expanduser()
     if not path.is_file():
         raise SettingsError(f"there is no file {path}, which {address} names")
+    return path
+
+
+def _server(address: str) -> Any:
+    from optuna.storages import RDBStorage
+
+    return RDBStorage(address, skip_table_creation=True)
+
+
+def _file(path: Path) -> Any:
+    """Return a storage in a file that is only read."""
+    from optuna.storages import JournalStorage, RDBStorage
+    from optuna.storages.journal import JournalFileBackend
+
     with path.open("rb") as file:
-        is_database = file.read(len(_SQLITE)) == _SQLITE
-    if is_database:
-        url = f"sqlite:///file:{_quoted(path.resolve())}?mode=ro&uri=true"
-        return RDBStorage(url, skip_table_creation=True)
-    if mark:
-        raise SettingsError(f"{path} is no SQLite database")
-    with path.open("rb") as file:
-        if "op_code" not in json.loads(file.readline(1_000_000)):
-            raise ValueError("its lines are no operations")
+        begins = file.read(len(_SQLITE))
+        if begins == _SQLITE:
+            url = f"sqlite:///file:{quote(str(path.resolve()))}?mode=ro&uri=true"
+            return RDBStorage(url, skip_table_creation=True)
+        first = json.loads(begins + file.readline(1_000_000))
+    if not isinstance(first, dict) or "op_code" not in first:
+        raise ValueError("it is neither a SQLite database nor a journal")
     return JournalStorage(JournalFileBackend(str(path)))
-
-
-def _quoted(path: Path) -> str:
-    from urllib.parse import quote
-
-    return quote(str(path))
 
 
 def _one_of(names: Sequence[str], asked: str, shown: str) -> str:
@@ -309,7 +319,7 @@ def translate(
     space: Space,
     *,
     rename: Mapping[str, str] | None = None,
-    ignore: Collection[str] = (),
+    without: Collection[str] = (),
 ) -> Translation:
     """Return a trial's params in a space.
 
@@ -321,13 +331,13 @@ def translate(
         trial: of another tool.
         space: the study's, narrowed.
         rename: names in the space by those in the source.
-        ignore: names in the source that are left out.
+        without: names in the source that are left out.
     """
     names = {**_originals(space), **(rename or {})}
     given: dict[str, Value] = {}
     for original, value in trial.params.items():
         name = names.get(original, original)
-        if original in ignore:
+        if original in without:
             continue
         if name not in space.names():
             hint = near_matches(name, space.names())
@@ -401,7 +411,7 @@ def plan_import(
     best: int,
     told: Objective | None = None,
     rename: Mapping[str, str] | None = None,
-    ignore: Collection[str] = (),
+    without: Collection[str] = (),
 ) -> Import:
     """Return what to enqueue of a source's trials, and what to tell the driver.
 
@@ -411,16 +421,16 @@ def plan_import(
         best: how many to enqueue.
         told: the study's objective, if the driver is to be told of the others' values.
         rename: names in the space by those in the source.
-        ignore: names in the source that are left out.
+        without: names in the source that are left out.
 
     Raises:
         SettingsError: none of the trials fits, or what they measured is not the objective.
     """
     if told is not None:
         _check_same_objective(source, told)
-    _check_names(source, space, rename or {}, ignore)
+    _check_names(source, space, rename or {}, without)
     translations = tuple(
-        translate(trial, space, rename=rename, ignore=ignore) for trial in source.ranked()
+        translate(trial, space, rename=rename, without=without) for trial in source.ranked()
     )
     if not translations:
         raise SettingsError(f"{source.name} has no complete trial, so there is nothing to import")
@@ -433,7 +443,7 @@ def plan_import(
         listed = "\n".join(f"{why} ({count} of {len(translations)})" for why, count in reasons)
         raise SettingsError(
             f"no trial of {source.name} fits the study's space:\n{listed}\n"
-            "`--rename OLD=NEW` and `--ignore NAME` adapt names."
+            "`--rename OLD=NEW` and `--without NAME` adapt names."
         )
     origin = f"imported:{source.name}"
     ranked = list(fitting.values())
@@ -447,12 +457,12 @@ def plan_import(
 
 
 def _check_names(
-    source: Source, space: Space, rename: Mapping[str, str], ignore: Collection[str]
+    source: Source, space: Space, rename: Mapping[str, str], without: Collection[str]
 ) -> None:
     there = {name for trial in source.trials for name in trial.params}
     faults = [
         f"`{option} {name}`: no trial of {source.name} has it; {near_matches(name, there)}"
-        for option, names in (("--rename", rename), ("--ignore", ignore))
+        for option, names in (("--rename", rename), ("--without", without))
         for name in names
         if name not in there
     ]
