@@ -29,7 +29,7 @@ from spaces import (
     Value,
     short_text,
 )
-from spaces.declaring.values import chosen, plain, read, resolved, split
+from spaces.declaring.values import chosen, end_of_item, plain, read, resolved
 from tracking.files import make_folder, whole_file
 from tracking.history import History
 from tracking.home import StudyFolder
@@ -161,10 +161,7 @@ def _from_texts(text: str, space: Space) -> dict[str, object]:
         SpaceError, ValueError: it is nothing of the kind, or a value is none of its parameter's.
     """
     values: dict[str, object] = {}
-    for item in split(text):
-        name, equals, told = (part.strip() for part in item.partition("="))
-        if not equals or not name:
-            raise SpaceError("must be NAME=VALUE, several separated by commas, or a JSON file")
+    for name, told in _pairs(text):
         if name in values:
             raise SpaceError(f"`{name}` is given twice")
         if name not in space.names():
@@ -173,6 +170,19 @@ def _from_texts(text: str, space: Space) -> dict[str, object]:
             )
         values[name] = _from_text(space[name], told)
     return values
+
+
+def _pairs(text: str) -> Iterator[tuple[str, str]]:
+    """Yield names and the texts of their values; a comma in quotes or parentheses is a value's."""
+    place = 0
+    while place <= len(text):
+        equals = text.find("=", place)
+        name = text[place:equals].strip()
+        if equals < 0 or not name or "," in name:
+            raise SpaceError("must be NAME=VALUE, several separated by commas, or a JSON file")
+        end = end_of_item(text, equals + 1)
+        yield name, text[equals + 1 : end].strip()
+        place = end + 1
 
 
 def _from_text(parameter: Parameter, text: str) -> object:

@@ -321,6 +321,7 @@ class Study:
         self._inform()
         if not self._history.enqueued:
             return None
+        self._feedback.give()  # as when the driver lives through the journal again
         first = self._history.enqueued[0]
         self._driver.adopt(number, first.parameters, sampled=False)
         return self._started(number, first.parameters, first.origin)
