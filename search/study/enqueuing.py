@@ -121,7 +121,7 @@ def fitting_value(parameter: Parameter, value: object) -> Value:
     found = _fitting(parameter, _tuples(value))
     if found is not None and parameter.contains(found[0]):
         return found[0]
-    if parameter.fixed:
+    if parameter.fixed and len(parameter.grid()) == 1:
         raise SpaceError(
             f"`{parameter.name}` is {parameter.describe()} for all trials of the study; got"
             f" {value!r}"
