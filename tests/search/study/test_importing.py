@@ -12,6 +12,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from search.errors import SettingsError
 from search.study.drivers import make_driver
+from search.study.enqueuing import send
 from search.study.importing import (
     COMPLETE,
     Source,
@@ -464,3 +465,18 @@ def test_told_params_may_still_be_proposed():
         driver.inform(place, {"a": value}, 0.5)
     proposals = [driver.ask(number) for number in range(3)]
     assert sorted(params["a"] for params in proposals if params) == [1, 2, 3]
+
+
+def test_told_values_reach_the_journal_once_beside_the_enqueued_trials(tmp_path):
+    study = Kept(tmp_path)
+    entries = plan_import(told_source(), TWO, best=2, told=OBJECTIVES["cv_accuracy"]).entries
+    for again in (False, True):
+        new, known = send(entries, study.folder, study.history, TWO, baselines={})
+        assert (len(new), len(known)) == ((0, 25) if again else (25, 0))
+    study.run(ScriptedExecutor(good_when_large), trials=4)
+    new, _ = send(entries, study.folder, study.history, TWO, baselines={})
+    assert new == []
+    assert study.origins == ["baseline:small", "imported:s", "imported:s", "sampled"]
+    told = study.history.told
+    assert [one.value for one in told] == sorted((e.value for e in entries[2:]), reverse=True)
+    assert not {one.value for one in told} & {t.value for t in study.history.trials.values()}
