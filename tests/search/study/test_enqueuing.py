@@ -205,6 +205,14 @@ def test_known_params_are_told_of_and_not_evaluated_twice(tmp_path):
     assert study.send(OWN[1])[0].endswith("enqueued already: they are not evaluated twice")
 
 
+def test_a_driver_does_not_propose_what_was_enqueued(tmp_path):
+    study = Kept(tmp_path, ("fixed", "grid"))
+    first = next(iter(SPACE.grid()))
+    study.run(ScriptedExecutor(good_when_large), trials=4, enqueue=[first])
+    assert study.origins == ["baseline:small", "enqueued", "sampled", "sampled"]
+    assert study.proposals.count(first) == 1
+
+
 def test_a_file_that_is_no_request_is_told_of_once_and_stops_nothing(tmp_path):
     study = Kept(tmp_path)
     study.folder.requests.mkdir(parents=True)
