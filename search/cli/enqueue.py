@@ -244,13 +244,19 @@ def _print_enqueued(
         say(f"  and {len(waiting) - SHOWN} more")
     if told:
         say(f"The sampler is told of {counted(told, 'trial')} more, measured elsewhere.")
+    needed = _needed_trials(opened)
+    is_more = needed > opened.settings.trials
     if holder(opened.folder.lock) is not None:
         say("The process that runs the study takes them before its next trial.")
+        if is_more:
+            say(
+                f"It stops at {opened.settings.trials} trials: what is left waits for a `run` with"
+                f" --trials {needed}."
+            )
         return
     place = () if str(home) == str(DEFAULT_HOME) else ("--home", str(home))
     options = _options(given) if opened.is_new else []
-    needed = _needed_trials(opened)
-    if needed > opened.settings.trials:
+    if is_more:
         options += ["--trials", str(needed)]
     say(f"Evaluate  {shell('run', '--study', study, *options, *place)}")
     if opened.is_new:

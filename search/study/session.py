@@ -123,6 +123,7 @@ def run_session(
         intake.take(Request([Entry(dict(params)) for params in enqueue]))
         intake.collect()
         reason = _run(opened, planned, log, budget, notify, intake)
+        intake.collect()  # what came too late is known to wait
         log.append(SessionEnded(at=time.time(), reason=reason))
         waiting = tracker.drain(publisher, notify, hurries=reason == INTERRUPTED)
         return SessionResult(reason, history, waiting)

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from search.study.importing import (
     translate,
 )
 from spaces import Boolean, Choice, Float, Int, Params, narrow
+from spaces.keras_tuner.hypermodel import Replay
 from tests.fakes import ScriptedExecutor, toy_space
 from tests.search.study.test_enqueuing import SPACE as TWO
 from tests.search.study.test_enqueuing import Kept, good_when_large
@@ -369,6 +371,14 @@ def test_names_can_be_given_anew_and_left_out():
         "`--without sead`",
         "`--rename wide=unit`",
     ]
+
+
+def test_names_of_a_hypermodel_that_are_others_here_are_found():
+    replay = Replay("my.py:build", (("units", "units:0"), ("act", "what/ever")))
+    space = replace(SPACE, build=replay)
+    found = translate(SourceTrial("0", {"units:0": 64, "what/ever": "tanh"}, 0.5), space)
+    assert found.params is not None
+    assert (found.params["units"], found.params["act"]) == (64, "tanh")
 
 
 def test_of_equal_params_the_better_value_counts():
