@@ -23,11 +23,12 @@ import numpy as np
 from search.data import Reading, known
 from search.errors import SettingsError
 from search.studies import known_study
+from search.study.enqueuing import read_params
 from search.study.opening import OpenStudy, open_study
 from search.study.session import OnRecord, run_session
 from search.study.settings import StudySettings, validate
 from search.tracker import Tracker
-from spaces import Passed, SpaceError, adopt, passed_as, reference_to
+from spaces import Params, Passed, SpaceError, adopt, passed_as, reference_to
 from tracking.history import History, TrialHistory
 from tracking.home import DEFAULT_HOME, Home, StudyFolder
 from tracking.records import CLASSIFICATION
@@ -258,6 +259,7 @@ def run_study(
     notify: Notify | None = None,
     display: Display | None = None,
     accept_changed_code: bool = False,
+    enqueue: Any = (),
     **asked: Any,
 ) -> StudyResult:
     """Search a space, or continue a study; Ctrl-C ends it in good order.
@@ -290,6 +292,9 @@ def run_study(
         display: takes the opened study and yields a function that is called with every record;
             `search.progress` prints what `run` prints; None shows nothing.
         accept_changed_code: continue a study even if the space's code has changed.
+        enqueue: params of your own, evaluated after the baselines and before others are sampled:
+            dictionaries of names and values, or what `--enqueue` takes. Names that are left out
+            take their defaults. Those that the study has evaluated are not evaluated twice.
         asked: settings by name, as in `StudySettings`; they take precedence over `settings`.
 
     Raises:
@@ -336,17 +341,24 @@ def run_study(
         splitter=cv,
         callbacks=None if callbacks is None else _passed_callbacks(callbacks, tell),
     )
-    return run_opened(opened, tracker, tell, display)
+    return run_opened(
+        opened, tracker, tell, display, enqueue=read_params(enqueue, opened.narrowed.space)
+    )
 
 
 def run_opened(
-    opened: OpenStudy, tracker: Tracker, notify: Notify, display: Display | None = None
+    opened: OpenStudy,
+    tracker: Tracker,
+    notify: Notify,
+    display: Display | None = None,
+    *,
+    enqueue: Sequence[Params] = (),
 ) -> StudyResult:
     """Run an opened study; see `run_study`."""
     for name, why in opened.narrowed.skipped.items() if opened.settings.baselines else ():
         notify(f"baseline {name} is left out: {why}")
     with (display or _unseen)(opened) as observe:
-        done = run_session(opened, tracker, observe=observe, notify=notify)
+        done = run_session(opened, tracker, observe=observe, notify=notify, enqueue=enqueue)
     return StudyResult(
         opened.folder,
         done.history,

@@ -20,8 +20,10 @@ from tracking.records import (
     TestSetOpened,
     TrialConfirmed,
     TrialEnded,
+    TrialEnqueued,
     TrialReopened,
     TrialStarted,
+    TrialTold,
 )
 from tracking.states import Event, TrialState, after, outcome
 from tracking.tally import Tally, rung_of
@@ -189,6 +191,9 @@ class History:
     Attributes:
         notices: what was found out about the study's numbers, each text once.
         repairs: of the journal, in order.
+        enqueued: params that wait to be evaluated, in their order.
+        told: trials of elsewhere that the driver is told of, in order.
+        requests: the ids of all that was ever enqueued or told.
         tally: sums and orders over all trials.
     """
 
@@ -200,6 +205,9 @@ class History:
     test_openings: list[TestSetOpened] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
     repairs: list[JournalRepaired] = field(default_factory=list)
+    enqueued: list[TrialEnqueued] = field(default_factory=list)
+    told: list[TrialTold] = field(default_factory=list)
+    requests: set[str] = field(default_factory=set)
     tally: Tally = field(default_factory=Tally)
     _latest: float = 0.0
 
@@ -254,6 +262,14 @@ class History:
             case TrialStarted():
                 self.trials.setdefault(record.trial, TrialHistory(record))
                 self._begin(record)
+                self.enqueued = [e for e in self.enqueued if not _are_same(e, record)]
+            case TrialEnqueued():
+                self.requests.add(record.id)
+                if not any(_are_same(record, trial.started) for trial in self.trials.values()):
+                    self.enqueued.append(record)
+            case TrialTold():
+                self.requests.add(record.id)
+                self.told.append(record)
             case FoldStarted():
                 self._begin_fold(record)
             case EpochEnded():
@@ -350,7 +366,7 @@ class History:
         if record.fold == 1 and trial.rung not in folds[1].epochs:  # training was over before
             self._reach_rung(trial.number, record.metric(self.objectives[0].fold))
         if folds is trial.folds:
-            can_wait = trial.ended is None and trial.started.origin == "sampled"
+            can_wait = trial.ended is None and not trial.started.is_baseline
             can_wait &= not trial.reopened
             self.tally.fold(record, rests=can_wait and trial.level == len(folds))
 
@@ -486,3 +502,9 @@ class History:
 
 def _are_over(folds: Mapping[int, FoldHistory], numbers: Iterable[int]) -> bool:
     return all(number in folds and folds[number].ended is not None for number in numbers)
+
+
+def _are_same(one: TrialEnqueued, other: TrialStarted) -> bool:
+    """Say whether both have the same params, by value and type."""
+    known = [sorted(record.parameters.items()) for record in (one, other)]
+    return known[0] == known[1] and repr(known[0]) == repr(known[1])

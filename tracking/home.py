@@ -62,9 +62,14 @@ class StudyFolder:
         """The folder of predictions."""
         return self.root / "predictions"
 
+    @property
+    def requests(self) -> Path:
+        """The folder of what users enqueue, a file each until the study's process has it."""
+        return self.root / "enqueued"
+
     def leftovers(self) -> list[Path]:
         """Return the temporary files in the folder: being written, or left by a crash."""
-        folders = (self.root, self.all_predictions)
+        folders = (self.root, self.all_predictions, self.requests)
         inside = [path for folder in folders for path in temporary_files(folder)]
         return sorted([*self.root.glob("*.tmp"), *inside])
 

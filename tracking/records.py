@@ -166,7 +166,8 @@ class TrialStarted(Record):
         trial: number from 0.
         parameters: the complete params, active parameters only. A sequence is a tuple, though JSON
             makes it a list.
-        origin: `baseline:NAME` or `sampled`.
+        origin: `baseline:NAME`; `sampled`, by the driver; `enqueued`, by the user; or
+            `imported:SOURCE`, from trials of another tool.
         compared_after: after how many epochs of its first fold racing compares it with the others;
             0 where another pruner judges, and in journals that do not say.
     """
@@ -175,6 +176,53 @@ class TrialStarted(Record):
     parameters: Json
     origin: str
     compared_after: int = 0
+
+    def __post_init__(self) -> None:
+        values = {name: _with_tuples(value) for name, value in self.parameters.items()}
+        object.__setattr__(self, "parameters", values)
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it was named before the search; all others are candidates that it judges."""
+        return self.origin.partition(":")[0] == "baseline"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialEnqueued(Record):
+    """Params that a user gave are to be evaluated before the driver is asked again.
+
+    Attributes:
+        id: of the request and the place in it; what has one is taken in once.
+        parameters: as in `TrialStarted`.
+        origin: likewise.
+    """
+
+    id: str
+    parameters: Json
+    origin: str
+
+    def __post_init__(self) -> None:
+        values = {name: _with_tuples(value) for name, value in self.parameters.items()}
+        object.__setattr__(self, "parameters", values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialTold(Record):
+    """The driver is told what params came to under another evaluation; no trial of the study.
+
+    Attributes:
+        id: as in `TrialEnqueued`.
+        parameters: as in `TrialStarted`.
+        origin: `imported:SOURCE`.
+        objective: what was measured, by its name in the source.
+        value: of it, as measured there. It is on another scale than the study's scores.
+    """
+
+    id: str
+    parameters: Json
+    origin: str
+    objective: str
+    value: float
 
     def __post_init__(self) -> None:
         values = {name: _with_tuples(value) for name, value in self.parameters.items()}

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from search.cli import analysis, datasets, doctor, export, live, mlflow, show, spaces
+from search.cli import analysis, datasets, doctor, enqueue, export, live, mlflow, show, spaces
 from search.cli import run as run_command
 from search.cli.output import failure
 from search.errors import FoldwiseError
@@ -54,6 +54,8 @@ def main(
 
 
 app.command("run")(run_command.run)
+app.command("enqueue")(enqueue.enqueue)
+app.command("import-trials")(enqueue.import_trials)
 app.command("studies")(show.studies)
 app.command("show")(show.show)
 app.command("watch")(live.watch)

@@ -330,7 +330,7 @@ def _follow(reader: "StudyReader") -> bool:
 
     history = reader.history
     session = history.sessions[-1] if history.sessions else None
-    baselines = sum(t.started.origin != "sampled" for t in history.trials.values())
+    baselines = sum(t.started.is_baseline for t in history.trials.values())
     board = Board(
         history,
         history.known_study(),

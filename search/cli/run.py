@@ -52,6 +52,7 @@ SHOWN = 5  # best trials
 # Options that are not settings of the study.
 GROUPS = {
     "accept_changed_code": WHAT,
+    "enqueue": WHAT,
     "data_dir": WHAT,
     "config": WHERE_KEPT,
     "tracking_uri": WHERE_KEPT,
@@ -149,6 +150,13 @@ def run(
         ),
     ] = None,
     data_dir: DataDir = None,
+    enqueue: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE|P=V,...",
+            help="Evaluate these params first: P=V,... or a JSON file; repeatable.",
+        ),
+    ] = None,
     tracking_uri: TrackingUri = None,
     home: Home = DEFAULT_HOME,
     json: AsJson = False,
@@ -168,6 +176,7 @@ def run(
         notify=notify,
         display=partial(make_display, quiet=json),
         accept_changed_code=accept_changed_code,
+        enqueue=enqueue or (),
         **asked,
     )
     _conclude(result, Tracker(HomeFolder(home), tracking_uri), notify.texts, json)
@@ -204,6 +213,7 @@ def outcome_document(result: StudyResult, tracker: Tracker, notices: list[str]) 
         "dataset": history.known_study().dataset["name"],
         **study_document(history),
         "best": None if best is None else trial_document(best, history),
+        "enqueued": [waiting.parameters for waiting in history.enqueued],
         "notices": notices,
         "records_not_in_mlflow": result.waiting,
         "mlflow": {"tracking_uri": tracker.shown_uri, "views": views},
@@ -321,6 +331,13 @@ def _print_next_steps(result: StudyResult, tracker: Tracker) -> None:
     server = () if tracker.is_local else ("--tracking-uri", tracker.shown_uri)
     trials = result.history.sessions[-1].trials
     console.print()
+    waiting = len(result.history.enqueued)
+    if waiting:
+        needed = len(result.history.trials) + waiting
+        notice(
+            f"{counted(waiting, 'enqueued trial')} still to be evaluated: `--trials` is the total,"
+            f" {needed} would do"
+        )
     if result.waiting:
         notice(
             f"{counted(result.waiting, 'record')} still to reach MLflow at {tracker.shown_uri};"

@@ -52,13 +52,13 @@ class RemainingWork:
         epochs = fmean(lengths or [self.epochs])
         turn = self._turn(history, epochs)
         full = epochs * self.folds
-        baselines = sum(t.started.origin != "sampled" for t in trials)
+        baselines = sum(t.started.is_baseline for t in trials)
         still = max(0, self.trials - len(trials))
         remaining_baselines = min(still, max(0, self.baselines - baselines))
         ahead = remaining_baselines * full + (still - remaining_baselines) * turn
         for trial in trials:
             if trial.ended is None and not self._is_through(trial):
-                whole = turn if trial.started.origin == "sampled" else full
+                whole = full if trial.started.is_baseline else turn
                 ahead += max(0.0, whole - _trained(trial))
         return ahead + (self._race(history) + self._confirmation(history)) * epochs
 
@@ -67,7 +67,7 @@ class RemainingWork:
         over = [
             min(_trained(trial), epochs) if self.waits else _trained(trial)
             for trial in history.trials.values()
-            if trial.started.origin == "sampled"
+            if not trial.started.is_baseline
             and (trial.ended is not None or self._is_through(trial))
         ]
         return fmean(over) if over else epochs * (1 if self.waits else self.folds)
@@ -76,7 +76,7 @@ class RemainingWork:
         """Return the remaining folds of trials that wait, or will."""
         if not self.waits or self.folds < 2:
             return 0.0
-        sampled = [t for t in history.trials.values() if t.started.origin == "sampled"]
+        sampled = [t for t in history.trials.values() if not t.started.is_baseline]
         racing = [t for t in sampled if t.ended is None and self._is_through(t)]
         tried = [t for t in sampled if t.ended is not None or self._is_through(t)]
         wanted = self.trials - (len(history.trials) - len(sampled))
@@ -106,7 +106,7 @@ class RemainingWork:
         return max(0, due * of_one - done)
 
     def _is_through(self, trial: TrialHistory) -> bool:
-        takes_turns = trial.started.origin == "sampled" and not trial.reopened
+        takes_turns = not (trial.started.is_baseline or trial.reopened)
         return self.waits and takes_turns and trial.level > 0
 
 

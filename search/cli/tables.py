@@ -190,9 +190,9 @@ def state_text(stage: str) -> Text:
 
 
 def origin_text(trial: TrialHistory) -> str:
-    """Return a baseline's name in brackets, nothing for a sampled trial."""
+    """Return a baseline's name, `enqueued` or `imported` in brackets; nothing if it was sampled."""
     kind, _, name = trial.started.origin.partition(":")
-    return f"[{name}] " if kind == "baseline" else ""
+    return {"sampled": "", "baseline": f"[{name}] "}.get(kind, f"[{kind}] ")
 
 
 def chosen_text(history: History, trial: TrialHistory) -> str:

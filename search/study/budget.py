@@ -57,9 +57,9 @@ def confirmed_by(history: History, confirm: int) -> list[TrialHistory]:
         return []
     completed = history.completed()
     best, rest = completed[:confirm], completed[confirm:]
-    if any(t.started.origin != "sampled" for t in best):
+    if any(t.started.is_baseline for t in best):
         return best
-    return [*best, *(t for t in rest if t.started.origin != "sampled")][: confirm + 1]
+    return [*best, *(t for t in rest if t.started.is_baseline)][: confirm + 1]
 
 
 def seconds_to_race(history: History, waiting: int) -> float:

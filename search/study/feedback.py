@@ -75,7 +75,7 @@ class Feedback:
             objectives = self._history.objectives
             scores = [(o, trial.score(o.name)) for o in objectives]
             return Outcome("complete", tuple(o.oriented(s) for o, s in scores if s is not None))
-        is_waiting = trial.ended is None and self._waits and trial.started.origin == "sampled"
+        is_waiting = trial.ended is None and self._waits and not trial.started.is_baseline
         if trial.ended is None and not (is_waiting and self._scale.has_folds(trial)):
             return None
         value = self._scale.value(trial)

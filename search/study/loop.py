@@ -1,5 +1,6 @@
 """The loop of a study: ask, train fold by fold, tell, record."""
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -98,6 +99,7 @@ class Study:
         executor: trains folds.
         budget: how much to do.
         out_of_fold: reads what the folds' models predicted; see `TrialEnds`.
+        collect: called before each proposal; records what users have enqueued meanwhile.
     """
 
     def __init__(
@@ -110,6 +112,7 @@ class Study:
         executor: Executor,
         budget: Budget,
         out_of_fold: OutOfFold | None = None,
+        collect: Callable[[], None] = lambda: None,
     ) -> None:
         self._history = history
         self._record = record
@@ -117,6 +120,8 @@ class Study:
         self._pruner = pruner
         self._executor = executor
         self._budget = budget
+        self._collect = collect
+        self._informed = 0  # of trials of elsewhere
         self._ends = TrialEnds(history, out_of_fold)
         self._feedback = Feedback(driver, history, waits=pruner.waits)
         self._turns: dict[int, Turn] = {}  # of the stage, by trial
@@ -151,7 +156,24 @@ class Study:
             self._live_again()
             return
         for _, trial in sorted(self._history.trials.items()):
+            self._inform(before=trial.started.at)
             self._adopt(trial.started)
+        self._inform()
+
+    def _inform(self, before: float = math.inf) -> None:
+        """Inform the driver of trials of elsewhere, in the order of the journal.
+
+        Its state may depend on the order in which it is shown trials, so an interrupted study has
+        to keep to it.
+
+        Args:
+            before: seconds since 1970; only of those that were recorded earlier.
+        """
+        objective, told = self._history.objectives[0], self._history.told
+        while self._informed < len(told) and told[self._informed].at < before:
+            place, one = self._informed, told[self._informed]
+            self._driver.inform(place, one.parameters, objective.oriented(one.value))
+            self._informed += 1
 
     def _live_again(self) -> None:
         """Take the driver through all that happened, telling it each time what was known then."""
@@ -258,7 +280,7 @@ class Study:
             yield from self._resumed(trial)
         while not self._failing() and self._has_room():
             number = self._free_number()
-            started = self._baseline(number) or self._proposal(number)
+            started = self._baseline(number) or self._enqueued(number) or self._proposal(number)
             if started is None:
                 return
             self._take(started)
@@ -293,6 +315,16 @@ class Study:
         params = self._budget.baselines[name]
         self._driver.adopt(number, params, sampled=False)
         return self._started(number, params, f"baseline:{name}")
+
+    def _enqueued(self, number: int) -> TrialStarted | None:
+        self._collect()
+        self._inform()
+        if not self._history.enqueued:
+            return None
+        self._feedback.give()  # as when the driver lives through the journal again
+        first = self._history.enqueued[0]
+        self._driver.adopt(number, first.parameters, sampled=False)
+        return self._started(number, first.parameters, first.origin)
 
     def _proposal(self, number: int) -> TrialStarted | None:
         self._feedback.give()
@@ -545,7 +577,7 @@ class Study:
 
     def _sees_all_folds(self, trial: TrialHistory) -> bool:
         """Say whether no pruner is asked: of baselines, and of those that were complete before."""
-        return trial.started.origin != "sampled" or trial.reopened
+        return trial.started.is_baseline or trial.reopened
 
     def _may_race(self, trial: TrialHistory) -> bool:
         """Say whether a trial has come through its own turn and goes on by racing alone."""

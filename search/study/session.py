@@ -2,7 +2,7 @@
 
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +17,7 @@ from search.studies import opened_log
 from search.study.autotune import SessionWorkers
 from search.study.budget import Budget
 from search.study.drivers import make_driver
+from search.study.enqueuing import Entry, Intake, Request
 from search.study.execution import AUTO
 from search.study.identity import check_code
 from search.study.loop import COMPLETE, Study
@@ -24,6 +25,7 @@ from search.study.opening import OpenStudy
 from search.study.pruners import make_pruner
 from search.study.trial_end import OutOfFold, to_retry
 from search.tracker import Tracker
+from spaces import Params
 from tracking.event_log import EventLog
 from tracking.history import History
 from tracking.lock import StudyLocked
@@ -52,7 +54,12 @@ class SessionResult:
 
 
 def run_session(
-    opened: OpenStudy, tracker: Tracker, *, observe: OnRecord, notify: Notify
+    opened: OpenStudy,
+    tracker: Tracker,
+    *,
+    observe: OnRecord,
+    notify: Notify,
+    enqueue: Sequence[Params] = (),
 ) -> SessionResult:
     """Run an opened study up to its number of trials.
 
@@ -61,6 +68,7 @@ def run_session(
         tracker: brings its journal to MLflow.
         observe: called with every record once it is in the journal, in this thread.
         notify: takes notices for the user.
+        enqueue: complete params to evaluate before others are sampled.
 
     Raises:
         SettingsError: another process runs the study or has begun another one of that name, its
@@ -106,7 +114,18 @@ def run_session(
         )
         for reopened in to_retry(history) if settings.retry_failed else ():
             log.append(reopened)
-        reason = _run(opened, planned, log, budget, notify)
+        intake = Intake(
+            opened.folder,
+            opened.narrowed.space,
+            history,
+            log.append,
+            baselines=budget.baselines,
+            notify=notify,
+        )
+        intake.take(Request([Entry(dict(params)) for params in enqueue]))
+        intake.collect()
+        reason = _run(opened, planned, log, budget, notify, intake)
+        intake.collect()  # what came too late is known to wait
         log.append(SessionEnded(at=time.time(), reason=reason))
         waiting = tracker.drain(publisher, notify, hurries=reason == INTERRUPTED)
         return SessionResult(reason, history, waiting)
@@ -206,6 +225,7 @@ def _run(
     log: EventLog,
     budget: Budget,
     notify: Notify,
+    intake: Intake,
 ) -> str:
     settings, history = opened.settings, log.history
     if budget.is_done(history):
@@ -236,6 +256,7 @@ def _run(
                 opened.dataset.task,
                 _weights(opened),
             ),
+            collect=intake.collect,
         )
         return study.run()
     except KeyboardInterrupt:

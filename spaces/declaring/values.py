@@ -128,7 +128,7 @@ def split(text: str) -> list[str]:
     """
     items, place = [], 0
     while True:
-        end = _end_of_item(text, place)
+        end = end_of_item(text, place)
         items.append(text[place:end].strip())
         if end == len(text):
             return items
@@ -190,8 +190,12 @@ def _needs_quotes(text: str) -> bool:
     return not isinstance(read(text), str)
 
 
-def _end_of_item(text: str, place: int) -> int:
-    """Return the position of the comma after an item, or of the text's end."""
+def end_of_item(text: str, place: int) -> int:
+    """Return the position of the comma after the item that begins at `place`, or the text's end.
+
+    Raises:
+        ValueError: its quotes do not end, or are followed by more text.
+    """
     start = place + len(text[place:]) - len(text[place:].lstrip())
     after = _after_group(text, start) if text[start : start + 1] in ('"', "(") else None
     if after is None:

@@ -45,7 +45,7 @@ def test_every_command_in_the_tables_exists():
     named = {
         word
         for row in re.findall(r"^\| (`[a-z].*?) \|", table, re.MULTILINE)
-        for word in re.findall(r"`([a-z]+)", row)
+        for word in re.findall(r"`([a-z-]+)", row)
     }
     assert named == set(group.commands)
     options = {option for o in group.commands["run"].params for option in o.opts}

@@ -55,7 +55,7 @@ class Evidence:
         study = self.history.known_study()
         share = max(LEAST_SHARE, share_of(study))
         carried = carried_over(share, study.folds, len(self.confirmed))
-        finalists = [t for t in self.history.confirmed() if t.started.origin == "sampled"]
+        finalists = [t for t in self.history.confirmed() if not t.started.is_baseline]
         return Choice(
             self.rivals,
             carried=0.0 if is_afresh(self.history) else carried,
@@ -80,9 +80,9 @@ def rivals_of(history: History, trial: TrialHistory, *, baselines: bool = False)
     tried = [t for t in history.trials.values() if t.state != "failed"]
     if baselines:
         return max(1, len(tried))
-    if trial.started.origin != "sampled":
+    if trial.started.is_baseline:
         return 1
-    return max(1, sum(t.started.origin == "sampled" for t in tried))
+    return max(1, sum(not t.started.is_baseline for t in tried))
 
 
 def are_confirmed_alike(several: Sequence[Evidence]) -> bool:

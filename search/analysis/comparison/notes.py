@@ -114,7 +114,7 @@ def _on_left_out(contenders: Sequence[Contender]) -> str:
     absent = [
         trial
         for trial in first.evidence.history.completed()
-        if trial.started.origin != "sampled" and trial.number not in shown
+        if trial.started.is_baseline and trial.number not in shown
     ]
     if not absent:
         return ""

@@ -38,8 +38,8 @@ def optimisation_history(subject: Subject) -> Figure:
     figure = blank_figure(430)
     if subject.pruned:
         figure.add_trace(_stopped(subject))
-    sampled = [t for t in subject.complete if t.started.origin == "sampled"]
-    baselines = [t for t in subject.complete if t.started.origin != "sampled"]
+    sampled = [t for t in subject.complete if not t.started.is_baseline]
+    baselines = [t for t in subject.complete if t.started.is_baseline]
     figure.add_trace(_best_so_far(subject, BLUE, "best so far"))
     figure.add_trace(_points(subject, sampled, "complete", BLUE, "circle"))
     if baselines:
@@ -306,11 +306,11 @@ def time(subject: Subject) -> Figure:
 def _add_scores(figure: Figure, subject: Subject, unit: float) -> None:
     sizes = [trial.ended.model_parameters if trial.ended else 0 for trial in subject.complete]
     largest = max(sizes, default=0) or 1
-    for origin, name, colour in (
-        ("sampled", "score (size: parameters)", BLUE),
-        ("baseline", "baselines", ORANGE),
+    for is_baseline, name, colour in (
+        (False, "score (size: parameters)", BLUE),
+        (True, "baselines", ORANGE),
     ):
-        trials = [t for t in subject.complete if t.started.origin.startswith(origin)]
+        trials = [t for t in subject.complete if t.started.is_baseline is is_baseline]
         if not trials:
             continue
         figure.add_trace(

@@ -58,6 +58,18 @@ class Driver(ABC):
         """
         del number, params, sampled
 
+    def inform(self, place: int, params: Params, value: float) -> None:
+        """Learn what params came to in a study of elsewhere; they may be proposed nevertheless.
+
+        A driver that does not learn from values, or only from its own proposals, ignores it.
+
+        Args:
+            place: of this among all that it is informed of, from 0.
+            params: complete params.
+            value: of the study's first objective; larger is better.
+        """
+        del place, params, value
+
 
 class FixedDriver(Driver):
     """Proposes given params in order, without those already evaluated.

@@ -94,6 +94,10 @@ class DistinctDriver(Driver):
         self._known.setdefault(self._space.identity(params), None)
         self._sampler.adopt(number, params, sampled=sampled)
 
+    def inform(self, place: int, params: Params, value: float) -> None:
+        """Pass it on to the sampler."""
+        self._sampler.inform(place, params, value)
+
     def _is_same(self, one: Params, other: Params) -> bool:
         return self._space.identity(one) == self._space.identity(other)
 
@@ -184,6 +188,8 @@ _OTHER_NAMES: tuple[tuple[tuple[str, ...], dict[str, str]], ...] = (
     (("sobol", "halton", "quasirandom", "quasimontecarlo"), {"optuna": "qmc"}),
 )
 _ENDINGS = re.compile(r"(search|sampler|oracle|optimi[sz]ation|optimi[sz]er|tuner|process)$")
+# Samplers that learn from the values of any trials, whoever proposed them.
+LEARNING = frozenset({"tpe", "gp", "bayesian"})
 _OPTIMIZE_A_MODEL = frozenset({"gp", "bayesian"})
 
 

@@ -132,6 +132,7 @@ def _listed(parameter: Parameter) -> tuple[Value, ...] | None:
             return parameter.grid(sys.maxsize)  # every step
 
 
+ELSEWHERE = -(10**9)  # below every number that a proposal may be asked for by
 _SCORE = "score"
 _RUNNING, _COMPLETED, _FAILED = "RUNNING", "COMPLETED", "FAILED"
 _WITHOUT_LIMITS = {
@@ -246,6 +247,13 @@ class KerasTunerDriver(Driver):
         if not self.remembers and values is not None:
             self._oracle.given = values
             self._open[number] = self._begin(number)
+
+    def inform(self, place: int, params: Params, value: float) -> None:
+        """Add a complete trial to an oracle that accepts it."""
+        values = self._axes.values(params)
+        if not self.remembers and values is not None:
+            self._oracle.given = values
+            _end(self._oracle, self._begin(ELSEWHERE + place), value)
 
     def _begin(self, number: int) -> Any:
         # The regression's matrices are so small that threads slow each other down: by a factor of

@@ -33,6 +33,7 @@ _STATES = {
 # weight, and counts at most 25 as good (with two objectives a tenth of all). With ten thousand
 # trials, each proposal would take half a second.
 SHOWN, BEST = 300, 50
+ELSEWHERE = -(10**9)  # below every number that a proposal may be asked for by
 _STEP = 1  # for every pruned trial, because TPE ranks trials higher that reached a later step
 
 
@@ -261,6 +262,12 @@ class OptunaDriver(Driver):
         """Add the trial as running."""
         if not self.remembers:
             self._window.put(self._frozen(number, params, TrialState.RUNNING))
+
+    def inform(self, place: int, params: Params, value: float) -> None:
+        """Add a complete trial, earlier than all of the study's own."""
+        if not self.remembers and self._has_steps:
+            told = self._frozen(ELSEWHERE + place, params, TrialState.COMPLETE, (value,))
+            self._window.put(told)
 
     def _frozen(
         self, number: int, params: Params, state: TrialState, values: Sequence[float] = ()
