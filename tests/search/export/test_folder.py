@@ -8,19 +8,22 @@ from search.data.inputs import ImageEncoder, TableEncoder, TextEncoder
 from search.data.reading import Column, Reading
 from search.errors import DataError
 from search.export.folder import Labels, ModelFolder
+from search.tasks import Classification
 
 COLUMNS = (Column("width"), Column("height"))
-IMAGES = Labels(classes=("a", "b"), encoder=ImageEncoder((28, 28, 1), (32, 32, 1)), background=1.5)
-TEXTS = Labels(classes=("a", "b"), encoder=TextEncoder(("good", "bad"), length=5, size=10))
+IMAGES = Labels(
+    Classification(("a", "b")), encoder=ImageEncoder((28, 28, 1), (32, 32, 1)), background=1.5
+)
+TEXTS = Labels(Classification(("a", "b")), encoder=TextEncoder(("good", "bad"), length=5, size=10))
 ROWS = Labels(
-    classes=("a", "b"),
+    Classification(("a", "b")),
     encoder=TableEncoder((1.0, 2.0), (3.0, 4.0)),
     columns=COLUMNS,
 )
 
 
 MIXED = Labels(
-    classes=("sick", "well"),
+    Classification(("sick", "well")),
     encoder=TableEncoder(
         (40.25, 0.0, 0.5, 1.7e9),
         (9.5, 1.0, 0.5, 1.0),
@@ -79,9 +82,9 @@ def test_labels_of_the_first_version_are_read_and_encode_as_they_did(tmp_path):
 
 
 def test_labels_of_a_later_version_are_refused(tmp_path):
-    document = {**ROWS.to_json(), "version": 3}
+    document = {**ROWS.to_json(), "version": 4}
     (tmp_path / "labels.json").write_text(json.dumps(document))
-    with pytest.raises(DataError, match="version 3 is unknown: another version wrote it"):
+    with pytest.raises(DataError, match="version 4 is unknown: another version wrote it"):
         ModelFolder(tmp_path).labels()
 
 
