@@ -266,14 +266,14 @@ def _print_labels(report: "Json", names: list[str]) -> None:
 def _print_numbers(report: "Json", names: list[str]) -> None:
     """Print errors by the size of what is true, for each number."""
     from search.cli.output import console, table
-    from search.export.scores import shown
+    from search.export.scores import digits, shown
 
     for name in names:
         columns = ("samples", "mean error", "MAE", "5 % below", "5 % above")
         made = table(f"{name} is", *columns, right=columns)
         for part in report["numbers"][name]["by_size"]:
             made.add_plain_row(
-                f"{shown(part['from'])} to {shown(part['to'])}",
+                f"{digits(part['from'])} to {digits(part['to'])}",
                 f"{part['samples']:,}",
                 *(shown(part[measure]) for measure in ("bias", "mae")),
                 *(shown(part["quantiles"][place]) for place in (0, -1)),

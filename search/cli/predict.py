@@ -1,6 +1,5 @@
 """`predict`: what an exported model says of new samples."""
 
-import math
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -167,12 +166,13 @@ class _Numbers(_Form):
 
     def table(self) -> "PlainTable":
         from search.cli.output import table
+        from search.export.scores import digits
 
         names = tuple(map(_printable, self.head()))
         made = table("input", *names, right=names)
         for item in self.found:
             made.add_plain_row(
-                _printable(item.sample), *(_digits(value) for _, value in item.values)
+                _printable(item.sample), *(digits(value) for _, value in item.values)
             )
         return made
 
@@ -198,12 +198,6 @@ _FORMS: dict[str, type[_Form]] = {
     "multi-label": _Labels,
     "regression": _Numbers,
 }
-
-
-def _digits(value: float) -> str:
-    """Return a number with seven digits, or with two behind the point of a larger one."""
-    whole = math.floor(math.log10(abs(value))) + 1 if value else 1
-    return f"{value:.{max(7, whole + 2)}g}"
 
 
 def _print_csv(form: _Form) -> None:

@@ -151,10 +151,11 @@ def _fold_scores(history: History, trial: TrialHistory) -> Iterable[tuple[object
     if deviation is not None:
         yield "standard deviation over folds", shown(deviation), ""
     yield "single folds", " ".join(map(shown, main.folds)), ""
+    told = {"loss"}  # of other tasks it is in units of its own
     if history.known_study().task == CLASSIFICATION:
         yield "macro F1 (out of fold)", shown(scores["macro_f1"]), ""
-        others = [each for each in others if each.metric not in ("macro_f1", "loss")]
-    for each in others:
+        told.add("macro_f1")
+    for each in (other for other in others if other.metric not in told):
         mean = scores.get(f"cv_{each.metric}", each.mean)
         yield f"{metric_name(each.metric)} (mean over folds)", shown(mean), _interval(each.interval)
 

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 
-from search.export.scores import metric_name, shown
+from search.export.scores import digits, metric_name, shown
 from search.tasks import CLASSIFICATION, MULTI_LABEL, REGRESSION
 from tracking.history import TrialHistory
 from tracking.records import Json, StudyStarted, TestSetOpened
@@ -205,7 +205,7 @@ class _OfNumbers(CardOfTask):
                 ("actual number", "samples", "mean error", "MAE", "5 % below", "5 % above"),
                 [
                     (
-                        f"{shown(part['from'])} to {shown(part['to'])}",
+                        f"{digits(part['from'])} to {digits(part['to'])}",
                         part["samples"],
                         *(shown(part[measure]) for measure in ("bias", "mae")),
                         *(shown(part["quantiles"][place]) for place in (0, -1)),
@@ -227,7 +227,7 @@ class _OfNumbers(CardOfTask):
             parts = of["by_size"]
             low, high = min(p["from"] for p in parts), max(p["to"] for p in parts)
             yield (
-                f"In training `{name}` was within {shown(low)} to {shown(high)}; what a model says"
+                f"In training `{name}` was within {digits(low)} to {digits(high)}; what a model says"
                 " beyond is a guess."
             )
 

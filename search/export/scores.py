@@ -14,7 +14,7 @@ from search.data.arrays import Array
 from search.data.folds import share_of
 from search.errors import SettingsError
 from search.tasks import Metric, Task, task_of
-from search.tasks.metrics import objective_of
+from search.tasks.metrics import metric_of, objective_of
 from spaces import cause_of
 from tracking.history import History, TrialHistory
 from tracking.objectives import Objective, objective_names
@@ -44,9 +44,17 @@ def metric_name(name: str) -> str:
 
 
 def shown(value: float) -> str:
-    """Return a score or a number with four decimals, or five digits where these say too little."""
-    plain = value == 0 or 0.001 <= abs(value) < 1000
-    return f"{value:.4f}" if plain else f"{value:.5g}"
+    """Return a score or an error with four decimals; with about five digits if large or small."""
+    if value and abs(value) < 0.001:
+        return f"{value:.4g}"
+    whole = len(f"{abs(value):.0f}")
+    return f"{value:.{min(4, max(0, 5 - whole)) if whole > 3 else 4}f}"
+
+
+def digits(value: float, least: int = 7) -> str:
+    """Return a number with so many digits, or with two behind the point of a larger one."""
+    whole = math.floor(math.log10(abs(value))) + 1 if value else 1
+    return f"{value:.{max(least, whole + 2)}g}"
 
 
 def task_in(study: StudyStarted) -> Task:
@@ -129,8 +137,10 @@ def over_folds(history: History, trial: TrialHistory) -> tuple[FoldScores, ...]:
 
 
 def _limits(name: str, task: Task) -> Interval:
-    metric = task.metric(name)
-    return (-math.inf, math.inf) if metric is None else metric.limits
+    try:
+        return metric_of(name, task).limits
+    except SettingsError:  # a loss, a function of the user's
+        return -math.inf, math.inf
 
 
 def _interval(values: Sequence[float], share: float, limits: Interval) -> Interval | None:
@@ -192,9 +202,7 @@ def scores_of(
     scores: dict[str, float] = {}
     intervals: dict[str, list[float]] = {}
     for metric in metrics:
-        began = time.perf_counter()
         found, fault = _tried(partial(scored.by, metric))
-        seconds = time.perf_counter() - began
         if found is None:
             notify(f"{metric.name} of the test set is left out: it cannot be computed ({fault})")
             continue
@@ -202,11 +210,18 @@ def scores_of(
         interval: Interval | None = None
         if metric.name == "accuracy":
             interval = wilson(found, scored.effective)
-        elif seconds <= SLOW:
+        elif _seconds(scored, metric) <= SLOW:
             interval = _bootstrapped(scored, metric)
         if interval is not None:
             intervals[metric.name] = list(interval)
     return scores, intervals
+
+
+def _seconds(scored: Scored, metric: Metric) -> float:
+    """Return how long a metric takes once what it needs has been imported."""
+    began = time.perf_counter()
+    scored.by(metric)
+    return time.perf_counter() - began
 
 
 def _tried(compute: Callable[[], float]) -> tuple[float | None, str]:
