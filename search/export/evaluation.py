@@ -20,6 +20,7 @@ from search.export.scores import (
     on_test_set,
     over_folds,
     scores_of,
+    shown,
     task_in,
 )
 from search.tasks import CLASSIFICATION, Metric
@@ -261,4 +262,4 @@ def _told(goal: Objective, difference: float) -> str:
 def _number(goal: Objective, difference: float) -> str:
     if goal.fold in _POINTS:
         return f"{100 * difference:+.2f}"
-    return f"{difference:+.4f}" if goal.fold == "loss" else f"{difference:+.4g}"
+    return f"{'+' if difference >= 0 else ''}{shown(difference)}"

@@ -8,7 +8,7 @@ from search.data.inputs import ImageEncoder, TableEncoder, TextEncoder
 from search.data.reading import Column, Reading
 from search.errors import DataError
 from search.export.folder import Labels, ModelFolder
-from search.tasks import Classification
+from search.tasks import Classification, LabelOutputs, MultiLabel, NumberOutputs, Regression
 
 COLUMNS = (Column("width"), Column("height"))
 IMAGES = Labels(
@@ -41,7 +41,21 @@ MIXED = Labels(
 )
 
 
-@pytest.mark.parametrize("labels", [IMAGES, TEXTS, ROWS, MIXED])
+NUMBERS = Labels(
+    Regression(("price", "age")),
+    encoder=TableEncoder((1.0, 2.0), (3.0, 4.0)),
+    columns=COLUMNS,
+    outputs=NumberOutputs((2.5, 1.0), (10.0, -1.0)),
+    reading=Reading(target=("price", "age"), task="regression"),
+)
+TAGS = Labels(
+    MultiLabel(("new", "long")),
+    encoder=TextEncoder(("good", "bad"), length=5, size=10),
+    outputs=LabelOutputs("logits"),
+)
+
+
+@pytest.mark.parametrize("labels", [IMAGES, TEXTS, ROWS, MIXED, NUMBERS, TAGS])
 def test_labels_come_back_from_disk(tmp_path, labels):
     folder = ModelFolder(tmp_path)
     folder.write("labels.json", json.dumps(labels.to_json()))
@@ -79,6 +93,27 @@ def test_labels_of_the_first_version_are_read_and_encode_as_they_did(tmp_path):
     rows = np.array([[3.5, 101.25], [7.9, 130.0]], np.float32)
     expected = (rows.astype(np.float64) - labels.encoder.means) / labels.encoder.deviations
     np.testing.assert_array_equal(labels.encoder.encode(rows), expected.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("labels", "change"),
+    [
+        (NUMBERS, {"scale": [1.0]}),
+        (NUMBERS, {"scale": [0.0, 1.0]}),
+        (NUMBERS, {"offset": [float("nan"), 1.0]}),
+        (NUMBERS, {"outputs": "logits"}),
+        (TAGS, {"outputs": "scores"}),
+        (TAGS, {"outputs": "sigmoid logits"}),
+        (TAGS, {"task": "ranking"}),
+        (IMAGES, {"outputs": "numbers"}),
+        (IMAGES, {"threshold": float("inf")}),
+        (NUMBERS, {"reading": {"target": ["price", 3]}}),
+    ],
+)
+def test_outputs_that_do_not_fit_their_task_are_refused(tmp_path, labels, change):
+    (tmp_path / "labels.json").write_text(json.dumps({**labels.to_json(), **change}))
+    with pytest.raises(DataError, match=r"labels\.json is damaged"):
+        ModelFolder(tmp_path).labels()
 
 
 def test_labels_of_a_later_version_are_refused(tmp_path):
