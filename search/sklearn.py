@@ -123,7 +123,7 @@ class TrainedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] #
     @property
     def has_probabilities(self) -> bool:
         """Whether the model's outputs are probabilities, and not scores such as a hinge's."""
-        return bool(self.labels.outputs != "scores")
+        return bool(self.labels.returns != "scores")
 
     def values(self, X: Any) -> Array:  # noqa: N803
         """Return a value for each class, `(n, classes)`, the largest for the most likely."""
@@ -141,7 +141,7 @@ class TrainedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] #
 
         if self._program is None:
             self._program = Program(self.model, block)
-        values: Array = self.labels.meaning.values(self._program.outputs(block))
+        values: Array = self.labels.outputs.values(self._program.outputs(block))
         return values
 
     def __getstate__(self) -> dict[str, Any]:

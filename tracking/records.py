@@ -458,14 +458,15 @@ class ModelExported(Record):
         trial: the trial whose setting it is.
         folder: absolute path of the export folder.
         model_sha256: digest of its `model.keras`.
-        curves: per epoch `loss` and `accuracy` of the final training.
+        curves: per epoch `loss` of the final training and, of classes, `accuracy`.
         train_seconds: wall time of the final training.
         model_parameters: number of weights.
         requirements: pinned packages the model needs, pip's notation.
         summary: Keras's text summary of the model.
         models: how many models it averages: 1, or one a fold.
         formats: of each format written: `format`, `file` (name in the folder), `bytes` and
-            `difference` (largest from the Keras model's probabilities, on real inputs).
+            `difference` (largest from the Keras model's values, on real inputs; of numbers in
+            standard deviations of the targets).
         alias: what the registered model is called: `champion` or `challenger`.
         alias_reason: why, one sentence.
         code: fingerprint of the space's code that built it, as in `SessionStarted`.
@@ -515,6 +516,10 @@ class TestSetOpened(Record):
         confusion: rows are true classes, columns predicted; empty for other tasks.
         report: as in `TrialEnded`.
         scores: every metric of the study, by its name.
+        intervals: 95 % intervals of scores by the metric's name, `[low, high]`: of accuracy by
+            Wilson's formula, of the others from samples drawn anew (bootstrap); empty in earlier
+            journals.
+        samples: number of test samples; 0 in earlier journals, whose `confusion` tells.
     """
 
     __test__ = False  # pytest: not a test class
@@ -528,3 +533,5 @@ class TestSetOpened(Record):
     confusion: list[list[int]] = field(default_factory=list)
     report: Json = field(default_factory=dict)
     scores: dict[str, float] = field(default_factory=dict)
+    intervals: dict[str, list[float]] = field(default_factory=dict)
+    samples: int = 0

@@ -11,7 +11,18 @@ from typing import Annotated
 
 import typer
 
-from search.cli import analysis, datasets, doctor, enqueue, export, live, mlflow, show, spaces
+from search.cli import (
+    analysis,
+    datasets,
+    doctor,
+    enqueue,
+    export,
+    live,
+    mlflow,
+    predict,
+    show,
+    spaces,
+)
 from search.cli import run as run_command
 from search.cli.output import failure
 from search.errors import FoldwiseError
@@ -63,7 +74,7 @@ app.command("compare")(analysis.compare)
 app.command("export")(export.export)
 app.command("report")(analysis.report)
 app.command("evaluate")(export.evaluate)
-app.command("predict")(export.predict)
+app.command("predict")(predict.predict)
 app.command("spaces")(spaces.spaces)
 app.command("datasets")(datasets.datasets)
 app.command("ui")(mlflow.ui)

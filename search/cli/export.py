@@ -1,4 +1,4 @@
-"""`export`, `evaluate`, `predict`: train a model on all data, test it, and use it."""
+"""`export` and `evaluate`: train a model on all data, write it and test it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ from search.cli.output import (
 if TYPE_CHECKING:
     from search.export.final import Evaluated, Exported
     from tracking.history import History
+    from tracking.records import Json, TestSetOpened
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def _exported(result: "Exported") -> dict[str, Any]:
 def _print_model(
     result: "Exported", history: "History", study: str, target: Path, home: Path
 ) -> None:
-    from search.cli.output import duration, percent, say
+    from search.cli.output import duration, say
     from search.cli.tables import chosen_text, confirmed_text, heading
     from tracking.text import shell
 
@@ -142,9 +143,7 @@ def _print_model(
     say(f"{heading(first)} over its folds: {chosen_text(history, chosen)}")
     if confirmed_text(history, chosen):
         say(confirmed_text(history, chosen))
-    say(f"test accuracy  {percent(test.accuracy)}{_interval(test.accuracy, test.confusion)}")
-    say(f"test loss      {percent(test.loss)}")
-    say(f"test macro F1  {percent(test.macro_f1)}")
+    _say_scores(test, history)
     say(f"The test set of this study has been opened {_times(result.openings)}.\n")
     _print_formats(exported.formats)
     say(f"\nWritten to {target}, with labels.json, metrics.json and MODEL_CARD.md")
@@ -166,11 +165,19 @@ def _print_formats(formats: list[dict[str, Any]]) -> None:
     console.print(made)
 
 
-def _interval(accuracy: float, confusion: list[list[int]]) -> str:
-    from search.analysis.comparison.statistics import wilson
+def _say_scores(test: "TestSetOpened", history: "History") -> None:
+    """Print each score on the test set with its interval, one a line."""
+    from search.cli.output import say
+    from search.export.scores import metric_name, on_test_set, shown
 
-    low, high = wilson(accuracy, sum(map(sum, confusion)))
-    return f"  (95 % interval {low:.4f} to {high:.4f})"
+    scores = on_test_set(test, history)
+    width = max((len(metric_name(each.metric)) for each in scores), default=0)
+    for each in scores:
+        more = ""
+        if each.interval is not None:
+            low, high = map(shown, each.interval)
+            more = f"  (95 % interval {low} to {high})"
+        say(f"test {metric_name(each.metric):<{width}}  {shown(each.value)}{more}")
 
 
 def _size(count: int) -> str:
@@ -216,22 +223,32 @@ def evaluate(asked: Asked) -> None:
 
 
 def _print_scores(result: "Evaluated") -> None:
+    from search.cli.output import console
+
+    study = result.history.known_study()
+    _say_scores(result.test, result.history)
+    console.print()
+    _TABLES[study.task](result.test.report, study.classes)
+    count = result.openings
+    console.print(
+        f"\n[dim]The test set of this study has been opened"
+        f" {'once' if count == 1 else f'{count} times'}; do not choose between trials by it.[/]"
+    )
+
+
+def _print_classes(report: "Json", names: list[str], heading: str = "class") -> None:
     from search.cli.output import console, percent, table
 
-    test = result.test
-    console.print(f"test accuracy  {percent(test.accuracy)}")
-    console.print(f"test loss      {percent(test.loss)}")
-    console.print(f"test macro F1  {percent(test.macro_f1)}\n")
     made = table(
-        "class",
+        heading,
         "precision",
         "recall",
         "F1",
         "samples",
         right=("precision", "recall", "F1", "samples"),
     )
-    for name in result.classes:
-        row = test.report[name]
+    for name in names:
+        row = report[name]
         made.add_plain_row(
             name,
             percent(row["precision"]),
@@ -240,86 +257,32 @@ def _print_scores(result: "Evaluated") -> None:
             f"{row['support']:.0f}",
         )
     console.print(made)
-    count = result.openings
-    console.print(
-        f"\n[dim]The test set of this study has been opened"
-        f" {'once' if count == 1 else f'{count} times'}; do not choose between trials by it.[/]"
-    )
 
 
-def predict(
-    model: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder that `export` wrote.")],
-    inputs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="INPUT...",
-            help="Picture files; texts, or files with one text a line; files with rows; or .npz or"
-            " .npy files with sequences.",
-        ),
-    ],
-    top: Annotated[int, typer.Option(min=1, help="Number of most probable classes to list.")] = 1,
-    invert: Annotated[bool, typer.Option(help="Invert the brightness of pictures first.")] = False,
-    space: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE.py:NAME",
-            help="The space whose code a model with custom layers needs; this runs that code."
-            " [default: the space of the study in --home that exported the model]",
-        ),
-    ] = None,
-    home: Home = DEFAULT_HOME,
-    json: AsJson = False,
-) -> None:
-    """Predict the classes of pictures, texts, rows or sequences, with probabilities."""
-    from search.cli.output import console, notice, print_json, table
-    from search.export.predict import predict_samples
-
-    def tell(text: str) -> None:
-        notice(_printable(text))
-
-    found = predict_samples(
-        model, inputs, top=top, invert=invert, space=space, home=home, notify=tell
-    )
-    if not invert:
-        _mention_inverted([item.sample for item in found if item.inverted])
-    if json:
-        print_json([_predictions(item) for item in found])
-        return
-    heading = _heading(found)
-    made = table("input", "class", heading, right=(heading,))
-    for item in found:
-        for rank, (name, value) in enumerate(item.classes):
-            sample = _printable(item.sample) if rank == 0 else ""
-            made.add_plain_row(sample, _printable(name), f"{value:.4f}")
-    console.print(made)
+def _print_labels(report: "Json", names: list[str]) -> None:
+    _print_classes(report["report"], names, "label")
 
 
-def _heading(found: list[Any]) -> str:
-    return "score" if any(item.is_scored for item in found) else "probability"
+def _print_numbers(report: "Json", names: list[str]) -> None:
+    """Print errors by the size of what is true, for each number."""
+    from search.cli.output import console, table
+    from search.export.scores import digits, shown
+
+    for name in names:
+        columns = ("samples", "mean error", "MAE", "5 % below", "5 % above")
+        made = table(f"{name} is", *columns, right=columns)
+        for part in report["numbers"][name]["by_size"]:
+            made.add_plain_row(
+                f"{digits(part['from'])} to {digits(part['to'])}",
+                f"{part['samples']:,}",
+                *(shown(part[measure]) for measure in ("bias", "mae")),
+                *(shown(part["quantiles"][place]) for place in (0, -1)),
+            )
+        console.print(made)
 
 
-def _printable(text: str) -> str:
-    """Return text of unknown origin without control characters."""
-    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
-
-
-def _mention_inverted(names: list[str]) -> None:
-    from search.cli.output import notice
-
-    if names:
-        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        notice(
-            f"{names[0]}{more}: the background is as bright as the training images' is dark, or"
-            " the reverse; `--invert` swaps them"
-        )
-
-
-def _predictions(item: Any) -> dict[str, Any]:
-    name, value = item.classes[0]
-    return {
-        "input": item.sample,
-        "class": name,
-        _heading([item]): value,
-        "classes": dict(item.classes),
-        "looks_inverted": item.inverted,
-    }
+_TABLES: dict[str, Callable[["Json", list[str]], None]] = {
+    "classification": _print_classes,
+    "multi-label": _print_labels,
+    "regression": _print_numbers,
+}

@@ -312,6 +312,11 @@ class Dataset:
         """
         return self._samples("test"), map_array(array_file(self.folder, "test_labels"))
 
+    def test_weights(self) -> NDArray[Any] | None:
+        """Return the weight of each test sample, `(n,)`; None if samples have none."""
+        has = "weights" in self.extras
+        return map_array(array_file(self.folder, "test_weights")) if has else None
+
     def prepared(self, image: ImageInput) -> MappedImages:
         """Return the training images in the form a space takes, uint8, read-only.
 

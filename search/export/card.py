@@ -5,9 +5,19 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from search.analysis.comparison.statistics import over_folds, wilson
-from search.data.folds import coverage, share_of
+from search.data.folds import coverage
 from search.environment import facts, run_command
+from search.export.card_parts import card_of, table
+from search.export.scores import (
+    DRAWS,
+    FoldScores,
+    metric_name,
+    on_test_set,
+    over_folds,
+    samples_in,
+    shown,
+)
+from search.tasks import CLASSIFICATION
 from tracking.history import History, TrialHistory
 from tracking.records import ModelExported, StudyStarted, TestSetOpened
 
@@ -20,7 +30,6 @@ _EXAMPLES = {
 }
 _VALUES = {"float64": "[1.5, 2.0]", "str": '["a", ""]'}
 _SHOWN_TENSORS = 8
-_UNEVEN = 1.5  # ratio of largest to smallest class from which classes are called uneven
 _ENCODED = {
     "image": "An image is padded or resized from `native_shape` to `input_shape` in `labels.json`"
     " (smaller by at most a quarter: centred on black; else resized, bilinear); `scaled` says"
@@ -63,16 +72,16 @@ def model_card(history: History, export: ModelExported, test: TestSetOpened | No
         "## Scores",
         *_scores(history, export, test),
         "## Params",
-        _table(("parameter", "value"), trial.params.items()),
+        table(("parameter", "value"), trial.params.items()),
         "## Data",
         _data(study, export),
         "## How it was chosen",
         _choice(history, study),
         *_scoreboard(export),
         "## Use",
-        *_use(export, study.kind, study.space),
+        *_use(export, study),
         "## Limits",
-        *_limits(study, test),
+        *_limits(study, trial, test),
         "## How to reproduce it",
         *_reproduction(history, export),
     ]
@@ -80,33 +89,27 @@ def model_card(history: History, export: ModelExported, test: TestSetOpened | No
 
 
 def _opening(study: StudyStarted, export: ModelExported) -> str:
+    of_task = card_of(study.task)
     what = "A Keras model"
     if export.models > 1:
-        what = f"{export.models} Keras models, one a fold, in one that averages their probabilities"
-    return (
+        what = (
+            f"{export.models} Keras models, one a fold, in one that averages their {of_task.values}"
+        )
+    text = (
         f"{what}, of space `{study.space}` for `{study.dataset['name']}`,"
         f" {export.model_parameters:,} parameters, written {_day(export.at)}."
     )
+    return f"{text} {of_task.predicts(study)}".rstrip()
 
 
 def _scores(history: History, export: ModelExported, test: TestSetOpened | None) -> Iterable[str]:
     trial, study = history.trials[export.trial], history.known_study()
-    scores = trial.ended.scores if trial.ended else {}
-    accuracies = [fold.accuracy for fold in trial.finished_folds().values()]
-    interval = over_folds(accuracies, test_share=share_of(study))
-    yield _table(
+    yield table(
         ("measure", "value", "95 % interval"),
         [
-            (
-                "cross-validated accuracy (mean over folds)",
-                f"{scores['cv_accuracy']:.4f}",
-                _interval(interval),
-            ),
-            ("standard deviation over folds", f"{scores['cv_accuracy_std']:.4f}", ""),
-            ("single folds", " ".join(f"{accuracy:.4f}" for accuracy in accuracies), ""),
-            ("macro F1 (out of fold)", f"{scores['macro_f1']:.4f}", ""),
+            *_fold_scores(history, trial),
             *((name, value, "") for name, value in _confirmation_scores(history, trial)),
-            *_test_scores(test),
+            *_test_scores(history, test),
             ("times the study's test set was opened", len(history.test_openings), ""),
         ],
     )
@@ -115,59 +118,98 @@ def _scores(history: History, export: ModelExported, test: TestSetOpened | None)
         yield f"Out of fold, {how_often}."
     yield (
         "The interval of the cross-validation allows for overlapping training parts (corrected"
-        " resampled variance, Nadeau and Bengio 2003), that of the test accuracy for the number of"
-        " test samples (Wilson)."
+        f" resampled variance, Nadeau and Bengio 2003){_of_test(history, test)}."
         + (" The scores over folds are those of single models." if export.models > 1 else "")
     )
     if test:
-        yield "Confusion matrix on the test set (rows true, columns predicted):"
-        yield _table(
-            ("", *study.classes),
-            [(name, *row) for name, row in zip(study.classes, test.confusion, strict=True)],
+        yield from card_of(study.task).details(study, test)
+
+
+def _of_test(history: History, test: TestSetOpened | None) -> str:
+    """Return how the intervals of test scores came about."""
+    intervals = [] if test is None else [s.metric for s in on_test_set(test, history) if s.interval]
+    told = ""
+    if "accuracy" in intervals or test is None:
+        told = ", that of the test accuracy for the number of test samples (Wilson)"
+    if set(intervals) - {"accuracy"}:
+        others = "other" if told else "the"
+        told += (
+            f"; those of {others} test scores are of {DRAWS} times as many test samples, drawn anew"
+            " with replacement (bootstrap, percentiles)"
         )
+    return told
 
 
-def _test_scores(test: TestSetOpened | None) -> list[tuple[object, ...]]:
+def _fold_scores(history: History, trial: TrialHistory) -> Iterable[tuple[object, ...]]:
+    """Yield rows on the main metric, then on others that there are of folds."""
+    scores = trial.ended.scores if trial.ended else {}
+    main, *others = _in_order(history, trial)
+    mean = scores.get(f"cv_{main.metric}", main.mean)
+    deviation = scores.get(f"cv_{main.metric}_std", main.deviation)
+    name = metric_name(main.metric)
+    yield f"cross-validated {name} (mean over folds)", shown(mean), _interval(main.interval)
+    if deviation is not None:
+        yield "standard deviation over folds", shown(deviation), ""
+    yield "single folds", " ".join(map(shown, main.folds)), ""
+    told = {"loss"}  # of other tasks it is in units of its own
+    if history.known_study().task == CLASSIFICATION:
+        yield "macro F1 (out of fold)", shown(scores["macro_f1"]), ""
+        told.add("macro_f1")
+    for each in (other for other in others if other.metric not in told):
+        mean = scores.get(f"cv_{each.metric}", each.mean)
+        yield f"{metric_name(each.metric)} (mean over folds)", shown(mean), _interval(each.interval)
+
+
+def _in_order(history: History, trial: TrialHistory) -> list[FoldScores]:
+    """Return the scores over folds; of classes accuracy first, else the first objective."""
+    found = over_folds(history, trial)
+    is_of_classes = history.known_study().task == CLASSIFICATION
+    return sorted(found, key=lambda each: not (is_of_classes and each.metric == "accuracy"))
+
+
+def _test_scores(history: History, test: TestSetOpened | None) -> list[tuple[object, ...]]:
     if test is None:
         return []
-    interval = wilson(test.accuracy, _count(test))
     return [
-        ("test accuracy", f"{test.accuracy:.4f}", _interval(interval)),
-        *([] if test.loss is None else [("test loss", f"{test.loss:.4f}", "")]),
-        ("test macro F1", f"{test.macro_f1:.4f}", ""),
-        ("test samples", f"{_count(test):,}", ""),
+        *(
+            (f"test {metric_name(each.metric)}", shown(each.value), _interval(each.interval))
+            for each in on_test_set(test, history)
+        ),
+        ("test samples", f"{samples_in(test):,}", ""),
     ]
 
 
 def _confirmation_scores(history: History, trial: TrialHistory) -> list[tuple[str, str]]:
-    """Return the other objectives, and the scores on confirmation folds."""
-    shown = ("cv_accuracy", "macro_f1", "model_parameters")
+    """Return objectives that folds have no part in, and the scores on confirmation folds."""
+    told = {"macro_f1", "model_parameters"}
+    told |= {f"cv_{name}" for each in over_folds(history, trial) if (name := each.metric) != "loss"}
     rows = [
         (objective.meaning, f"{score:.{2 if objective.name == 'latency_ms' else 4}f}")
         for objective in history.objectives
-        if objective.name not in shown and (score := trial.score(objective.name)) is not None
+        if objective.name not in told and (score := trial.score(objective.name)) is not None
     ]
     if trial.confirmed is None or not trial.confirmed.scores:
         return rows
     folds = f"on {len(trial.finished_confirmation_folds())} confirmation folds"
     scores = trial.confirmed.scores
-    return [
-        *rows,
-        (f"accuracy {folds}", f"{scores['cv_accuracy']:.4f} ± {scores['cv_accuracy_std']:.4f}"),
-        (f"loss {folds}", f"{scores['cv_loss']:.4f}"),
-        (f"macro F1 {folds}", f"{scores['macro_f1']:.4f}"),
-    ]
+    for name, score in scores.items():
+        if not name.endswith("_std"):
+            deviation = scores.get(f"{name}_std")
+            more = "" if deviation is None else f" ± {shown(deviation)}"
+            rows.append((f"{metric_name(name.removeprefix('cv_'))} {folds}", shown(score) + more))
+    return rows
 
 
 def _data(study: StudyStarted, export: ModelExported) -> str:
-    data = study.dataset
+    data, things = study.dataset, card_of(study.task).things
     used = "The model was trained on all of them"
     if export.models > 1:
         used = "Each of the models was trained on all of them except its fold's validation part"
+    count = len(data["classes"])
     return (
         f"`{data['name']}` ({data['source']}), {data['samples']:,} training samples,"
-        f" {len(data['classes'])} classes, SHA-256 `{data['digest']}`. {used}; the test set had"
-        " no part in the choice of the trial."
+        f" {count} {things if count > 1 else things.removesuffix('s')},"
+        f" SHA-256 `{data['digest']}`. {used}; the test set had no part in the choice of the trial."
     )
 
 
@@ -199,7 +241,8 @@ def _scoreboard(export: ModelExported) -> Iterable[str]:
         yield f"In MLflow this model became the **{export.alias}**. {export.alias_reason}"
 
 
-def _use(export: ModelExported, kind: str, space: str) -> Iterable[str]:
+def _use(export: ModelExported, study: StudyStarted) -> Iterable[str]:
+    kind, space, of_task = study.kind, study.space, card_of(study.task)
     yield (
         f"`python -m search predict FOLDER {_EXAMPLES[kind]}`, or"
         ' `keras.saving.load_model("model.keras")`.'
@@ -226,21 +269,18 @@ def _use(export: ModelExported, kind: str, space: str) -> Iterable[str]:
             )
             for each in export.formats
         ]
-        yield _table(("file", "takes", "runs with", "bytes", "difference"), rows)
+        yield table(("file", "takes", "runs with", "bytes", "difference"), rows)
         yield (
-            "`difference` is the largest difference between its probabilities and the Keras"
-            " model's, on training samples, after it was written and loaded again."
+            f"`difference` is the largest difference between its {of_task.values} and the Keras"
+            f" model's, on training samples, after it was written and loaded again{of_task.unit}."
         )
-    yield from _serving(export)
-    yield (
-        f"{_ENCODED[kind]} `outputs` in `labels.json` says whether `model.keras` returns"
-        " probabilities, logits or scores, one for each class or one for the second of two (which"
-        " is meant above `threshold`); all other formats return one probability, or score, for each"
-        " class, in the order of `classes`."
-    )
+    yield from _serving(export, of_task.values)
+    yield f"{_ENCODED[kind]} {of_task.returns()}"
+    if any(each.get("returns") == "float64" for each in export.formats):
+        yield ("The numbers are float64: their size needs more digits than the 7 that float32 has.")
 
 
-def _serving(export: ModelExported) -> Iterable[str]:
+def _serving(export: ModelExported, values: str) -> Iterable[str]:
     """Say how a SavedModel takes rows."""
     served = next((each for each in export.formats if each["format"] == "saved_model"), {})
     given = ""
@@ -256,7 +296,7 @@ def _serving(export: ModelExported) -> Iterable[str]:
         [
             "```python",
             'model = tf.saved_model.load("saved_model")',
-            f"model.serve({given})  # one row of probabilities for each row",
+            f"model.serve({given})  # one row of {values} for each row",
             "```",
         ]
     )
@@ -272,46 +312,16 @@ def _serving(export: ModelExported) -> Iterable[str]:
     )
     renamed = [t for t in tensors or () if t["name"] != t["column"]]
     if renamed:
-        yield _table(("column", "its tensor"), [(t["column"], t["name"]) for t in renamed])
+        yield table(("column", "its tensor"), [(t["column"], t["name"]) for t in renamed])
 
 
-def _limits(study: StudyStarted, test: TestSetOpened | None) -> Iterable[str]:
+def _limits(study: StudyStarted, trial: TrialHistory, test: TestSetOpened | None) -> Iterable[str]:
+    first, *others = card_of(study.task).limits(study, trial, test)
     yield (
         f"Scores are valid for {_LIKE[study.kind]} like those of the dataset, from the same source."
-        " Probabilities are not calibrated. A sample that belongs to no class still gets one of"
-        " them."
+        f" {first}"
     )
-    if test is None:
-        return
-    counts = {
-        name: sum(row) for name, row in zip(study.classes, test.confusion, strict=True) if sum(row)
-    }
-    missing = [name for name in study.classes if name not in counts]
-    if missing:
-        yield f"The test set has no sample of {', '.join(missing)}."
-    if not counts:
-        return
-    least, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
-    text = (
-        f"The test set's classes have {counts[least]:,} samples each"
-        if counts[least] == counts[most]
-        else f"The test set's classes have {counts[least]:,} ({least}) to {counts[most]:,} ({most})"
-        " samples"
-    )
-    if counts[most] >= _UNEVEN * counts[least]:
-        text += (
-            f": accuracy mostly reflects {most}; always predicting it would score"
-            f" {counts[most] / sum(counts.values()):.4f}. Macro F1 gives every class the same"
-            " weight"
-        )
-    shares = {name: _share(test, name, study) for name in counts}
-    worst = min(shares, key=shares.__getitem__)
-    yield f"{text}. Its lowest recall is that of {worst}: {shares[worst]:.4f}."
-
-
-def _share(test: TestSetOpened, name: str, study: StudyStarted) -> float:
-    number = study.classes.index(name)
-    return test.confusion[number][number] / sum(test.confusion[number])
+    yield from others
 
 
 def _reproduction(history: History, export: ModelExported) -> Iterable[str]:
@@ -325,25 +335,11 @@ def _reproduction(history: History, export: ModelExported) -> Iterable[str]:
         "A study with one worker gives the same folds, and the same scores to the last bit, with"
         " the same versions on the same machine."
     )
-    yield _table(("what it depends on", "value"), facts(history))
+    yield table(("what it depends on", "value"), facts(history))
 
 
 def _interval(interval: tuple[float, float] | None) -> str:
-    return f"{interval[0]:.4f} to {interval[1]:.4f}" if interval else ""
-
-
-def _count(test: TestSetOpened) -> int:
-    return sum(map(sum, test.confusion))
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:
-    lines = ["| " + " | ".join(map(_cell, head)) + " |", "|" + "---|" * len(head)]
-    lines += ["| " + " | ".join(map(_cell, row)) + " |" for row in rows]
-    return "\n".join(lines)
-
-
-def _cell(content: object) -> str:
-    return " ".join(str(content).split()).replace("|", "\\|")
+    return f"{shown(interval[0])} to {shown(interval[1])}" if interval else ""
 
 
 def _day(at: float) -> str:

@@ -2,102 +2,136 @@
 
 import json
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from search.analysis.comparison.statistics import over_folds, wilson
 from search.data import Dataset
-from search.data.folds import share_of
 from search.data.inputs import columns_of
-from search.errors import DataError
+from search.errors import DataError, SettingsError
 from search.export.card import model_card
-from search.export.folder import Code, ModelFolder
-from search.export.predict import class_values, open_model
-from search.tasks.classification import (
-    SCORES,
-    ClassPredictions,
-    classification_report,
-    confusion_matrix,
-    cross_entropy,
-    macro_f1,
+from search.export.folder import Code, Labels, ModelFolder
+from search.export.predict import open_model, predicted_values
+from search.export.scores import (
+    Scored,
+    main_objective,
+    on_test_set,
+    over_folds,
+    scores_of,
+    shown,
+    task_in,
 )
+from search.tasks import CLASSIFICATION, Metric
+from search.tasks.classification import SCORES, cross_entropy
 from tracking.history import History, TrialHistory
 from tracking.home import CARD, METRICS
-from tracking.objectives import DEFAULT, OBJECTIVES, Objective
+from tracking.objectives import Objective
 from tracking.records import ModelExported, TestSetOpened
+from tracking.text import Notify
 
 
 def open_test_set(
-    folder: ModelFolder, dataset: Dataset, trial: TrialHistory, *, by: str, code: Code | None = None
+    folder: ModelFolder,
+    dataset: Dataset,
+    trial: TrialHistory,
+    *,
+    by: str,
+    metrics: Sequence[Metric],
+    notify: Notify,
+    code: Code | None = None,
 ) -> TestSetOpened:
     """Score an exported model on the dataset's test set.
 
     Args:
         folder: the model.
-        dataset: whose test set is opened.
+        dataset: whose test set is opened; its samples count by their weights, where it has any.
         trial: the trial whose setting the model has.
         by: the command that opens it.
+        metrics: that are computed.
+        notify: takes a notice for a metric that these samples do not allow.
         code: registers the model's own classes, as `ModelFolder.load` takes it.
 
     Raises:
         DataError: the model is damaged, or is not for this dataset.
     """
     labels = folder.labels()
-    if labels.classes != dataset.classes:
-        raise DataError(f"{folder.path} knows other classes than dataset {dataset.name}")
-    if labels.kind == "table" and labels.columns != columns_of(dataset):
-        raise DataError(f"{folder.path} knows other columns than dataset {dataset.name}")
+    _check_for(labels, dataset, folder)
     model = open_model(folder, labels, code)
     samples, truth = dataset.open_test()
-    inputs = labels.encoder.encode(samples)
-    values = class_values(model, inputs, labels)
-    true_classes = np.asarray(truth)
-    predictions = ClassPredictions.of(values, true_classes)
+    weights = dataset.test_weights()
+    targets, task = np.asarray(truth), labels.task
+    values = predicted_values(model, labels.encoder.encode(samples), labels)
+    predictions = task.predicted(values, targets)
+    if fault := predictions.fault():
+        raise DataError(f"{folder.path} cannot be scored: {fault}")
+    scored = Scored(values, targets, weights, labels.returns != SCORES)
+    scores, intervals = scores_of(scored, metrics, notify)
     return TestSetOpened(
         at=time.time(),
         trial=trial.number,
         by=by,
         model_sha256=folder.model_sha256(),
-        accuracy=float((values.argmax(axis=1) == true_classes).mean()),
-        loss=None if labels.outputs == SCORES else cross_entropy(values, true_classes),
-        macro_f1=macro_f1(predictions, len(labels.classes)),
-        confusion=confusion_matrix(predictions, len(labels.classes)),
-        report=classification_report(predictions, labels.classes),
+        confusion=task.confusion(predictions),
+        report=task.report(predictions, weights),
+        scores=scores,
+        intervals=intervals,
+        samples=len(targets),
+        **(_of_classes(scored, scores) if task.name == CLASSIFICATION else {}),
     )
+
+
+def _check_for(labels: Labels, dataset: Dataset, folder: ModelFolder) -> None:
+    if labels.task != dataset.task:
+        known = "classes" if labels.task.name == dataset.task.name == CLASSIFICATION else "targets"
+        raise DataError(f"{folder.path} knows other {known} than dataset {dataset.name}")
+    if labels.kind == "table" and labels.columns != columns_of(dataset):
+        raise DataError(f"{folder.path} knows other columns than dataset {dataset.name}")
+
+
+def check_test_set(dataset: Dataset, study: str) -> None:
+    """Check that a dataset has a test part that a model can be scored on.
+
+    Raises:
+        SettingsError: there is none.
+        DataError: none of its samples counts.
+    """
+    if not dataset.has_test:
+        raise SettingsError(
+            f"study {study!r} has no test part to score its model on: its data were passed with"
+            " test=False. Begin another study that has one: pass `test`, or leave it out to hold a"
+            " fifth out"
+        )
+    weights = dataset.test_weights()
+    if weights is not None and not (weights > 0).any():
+        raise DataError(f"the weights of {dataset.name}'s test samples are 0, so that none counts")
+
+
+def _of_classes(scored: Scored, scores: Mapping[str, float]) -> dict[str, Any]:
+    """Return what `TestSetOpened` has in fields of their own."""
+    loss = None
+    if scored.are_probabilities:
+        loss = cross_entropy(scored.values, scored.targets, scored.weights)
+    return {"accuracy": scores["accuracy"], "macro_f1": scores["macro_f1"], "loss": loss}
 
 
 def write_results(folder: ModelFolder, history: History) -> None:
     """Write the folder's `metrics.json` and `MODEL_CARD.md` from what the study knows now."""
     export = next(e for e in reversed(history.exports) if e.model_sha256 == folder.model_sha256())
-    trial = history.trials[export.trial]
-    ended = trial.ended
-    folds = [fold.accuracy for fold in trial.finished_folds().values()]
+    trial, study = history.trials[export.trial], history.known_study()
     openings = [o for o in history.test_openings if o.model_sha256 == export.model_sha256]
-    test = None
-    if openings:
-        last = openings[-1]
-        interval = wilson(last.accuracy, sum(map(sum, last.confusion)))
-        test = {
-            "accuracy": last.accuracy,
-            "accuracy_interval": interval,
-            "loss": last.loss,
-            "macro_f1": last.macro_f1,
-        }
     metrics = {
         "model_sha256": export.model_sha256,
-        "study": history.study.study if history.study else "",
-        "space": history.known_study().space,
+        "study": study.study,
+        "task": study.task,
+        "space": study.space,
         "trial": export.trial,
         "parameters": trial.params,
         "objectives": [objective.name for objective in history.objectives],
-        "cross_validation": {
-            **(ended.scores if ended else {}),
-            "folds": folds,
-            "cv_accuracy_interval": over_folds(folds, test_share=share_of(history.known_study())),
-        },
+        "cross_validation": _cross_validation(history, trial),
         "confirmed": trial.confirmed.scores if trial.confirmed else None,
-        "test": test,
+        "test": _test(openings[-1], history) if openings else None,
         "test_set_openings": len(history.test_openings),
         "model_parameters": export.model_parameters,
         "train_seconds": export.train_seconds,
@@ -110,14 +144,30 @@ def write_results(folder: ModelFolder, history: History) -> None:
     folder.write(CARD, model_card(history, export, openings[-1] if openings else None))
 
 
+def _cross_validation(history: History, trial: TrialHistory) -> dict[str, Any]:
+    """Return scores, and of each metric its folds and interval; `folds` has the task's main one."""
+    found = {each.metric: each for each in over_folds(history, trial)}
+    main = found.get(task_in(history.known_study()).scored[0])
+    return {
+        **(trial.ended.scores if trial.ended else {}),
+        "folds": main.folds if main else (),
+        "by_fold": {name: each.folds for name, each in found.items()},
+        **{f"cv_{name}_interval": each.interval for name, each in found.items()},
+    }
+
+
+def _test(test: TestSetOpened, history: History) -> dict[str, Any]:
+    scores = on_test_set(test, history)
+    found: dict[str, Any] = {each.metric: each.value for each in scores}
+    if test.accuracy is not None:
+        found["loss"] = test.loss  # None where outputs are scores
+    return found | {f"{each.metric}_interval": each.interval for each in scores if each.interval}
+
+
 CHAMPION, CHALLENGER = "champion", "challenger"
 
-# By objective: what a difference is called (positive is good), its unit, how many of it make 1.
-_WORDS = {
-    "cv_accuracy": ("accuracy", " points", 100),
-    "macro_f1": ("macro F1", " points", 100),
-    "cv_loss": ("loss lower by", "", 1),
-}
+# By metric: what a difference is called; those in points are fractions.
+_POINTS = {"accuracy": "accuracy", "macro_f1": "macro F1", "exact_match": "exact match"}
 
 
 @dataclass(frozen=True)
@@ -143,9 +193,9 @@ def decide(history: History, trial: TrialHistory, *, force: bool) -> Decision:
     """Decide what the model of a trial is called once it is exported.
 
     It becomes champion unless its setting is significantly worse than the present champion's: by
-    the corrected resampled t-test, on the study's first objective (accuracy where folds have no
-    part in that). It goes by the folds that confirmed both, else by the study's own, and takes into
-    account that each was chosen from all trials of the study.
+    the corrected resampled t-test, on the study's first objective that folds have a part in. It
+    goes by the folds that confirmed both, else by the study's own, and takes into account that each
+    was chosen from all trials of the study.
 
     Args:
         history: the study's.
@@ -173,7 +223,7 @@ def _compared(history: History, trial: TrialHistory, rival: TrialHistory) -> Dec
         rivals_of,
     )
 
-    goal = history.objectives[0] if history.objectives[0].fold else OBJECTIVES[DEFAULT]
+    goal = main_objective(history)
     ours, theirs = (
         Evidence(history, each, rivals_of(history, each, baselines=True)) for each in (trial, rival)
     )
@@ -202,10 +252,14 @@ def _compared(history: History, trial: TrialHistory, rival: TrialHistory) -> Dec
 
 
 def _told(goal: Objective, difference: float) -> str:
-    name, unit, _ = _WORDS[goal.name]
-    return f"{name} {_number(goal, difference)}{unit}"
+    """Return a difference in words; a positive one is good."""
+    if goal.fold in _POINTS:
+        return f"{_POINTS[goal.fold]} {_number(goal, difference)} points"
+    lower = "" if goal.larger else " lower by"
+    return f"{goal.fold}{lower} {_number(goal, difference)}"
 
 
 def _number(goal: Objective, difference: float) -> str:
-    _, _, parts = _WORDS[goal.name]
-    return f"{parts * difference:+.{4 if parts == 1 else 2}f}"
+    if goal.fold in _POINTS:
+        return f"{100 * difference:+.2f}"
+    return f"{'+' if difference >= 0 else ''}{shown(difference)}"

@@ -10,7 +10,13 @@ from search.data import Dataset
 from search.data.folds import Folds
 from search.environment import describe_environment, package_versions
 from search.errors import DataError, SettingsError
-from search.export.evaluation import Decision, decide, open_test_set, write_results
+from search.export.evaluation import (
+    Decision,
+    check_test_set,
+    decide,
+    open_test_set,
+    write_results,
+)
 from search.export.folder import ModelFolder, NeedsCode
 from search.export.formats import chosen_formats, default_formats
 from search.export.formats.base import Format
@@ -35,6 +41,7 @@ from search.export.refit import (
     refit_folds,
     same_dataset,
 )
+from search.export.scores import metrics_of
 from search.quiet import load_tensorflow, standard_error_to
 from search.studies import StudyReader, known_reader, opened_log
 from search.study.opening import code_now, study_space
@@ -102,7 +109,7 @@ class Evaluated:
     """A final model's scores, and how often the study's test set has been opened by now."""
 
     test: TestSetOpened
-    classes: tuple[str, ...]
+    history: History
     openings: int
 
 
@@ -148,12 +155,8 @@ def export_study(
     check_target(request.target, overwrite=request.overwrite)
     decision = decide(history, trial, force=request.force)
     dataset = same_dataset(history, home, data_dir, notify)
-    if not dataset.has_test:
-        raise SettingsError(
-            f"study {study!r} has no test part to score its model on: its data were passed with"
-            " test=False. Begin another study that has one: pass `test`, or leave it out to hold a"
-            " fifth out"
-        )
+    check_test_set(dataset, study)
+    metrics = metrics_of(begun, notify)
     final = _final(history, trial, dataset, folder, home, request)  # before what takes long
     load_tensorflow(folder.worker_log())
     with _opened_log(reader, notify) as log:
@@ -171,7 +174,7 @@ def export_study(
         log.append(export)
         write_results(model, history)
         with standard_error_to(folder.worker_log()):
-            test = open_test_set(model, dataset, trial, by="export")
+            test = open_test_set(model, dataset, trial, by="export", metrics=metrics, notify=notify)
         log.append(test)
         write_results(model, history)
     waiting = tracker.sync(folder, notify)
@@ -213,13 +216,23 @@ def evaluate_study(
     dataset = same_dataset(history, home, data_dir, notify)
     if model.own_names() and not accept_changed_code:
         _check_classes(history, export, dataset, home)
+    check_test_set(dataset, study)
+    metrics = metrics_of(history.known_study(), notify)
     load_tensorflow(folder.worker_log())
     code = code_of(history.known_study().space, model.labels())
     with _opened_log(reader, notify) as log:
         with standard_error_to(folder.worker_log()):
             trial = history.trials[export.trial]
             try:
-                test = open_test_set(model, dataset, trial, by="evaluate", code=code)
+                test = open_test_set(
+                    model,
+                    dataset,
+                    trial,
+                    by="evaluate",
+                    metrics=metrics,
+                    notify=notify,
+                    code=code,
+                )
             except NeedsCode as error:
                 raise error.with_remedy(
                     "Bring back the code that the study was made with."
@@ -227,7 +240,7 @@ def evaluate_study(
         log.append(test)
         write_results(model, history)
     tracker.sync(folder, notify)
-    return Evaluated(test, dataset.classes, len(history.test_openings))
+    return Evaluated(test, history, len(history.test_openings))
 
 
 def _check_classes(history: History, export: ModelExported, dataset: Dataset, home: Home) -> None:
@@ -245,8 +258,9 @@ def _rehearse(final: Final, formats: tuple[Format, ...], staging: Path, study: S
     """Find out before the training whether the space's models can be written and read again."""
     import keras
 
-    model = final.compiled()
-    made = exportable(model, final.labels(final.outputs_of(model)), final.samples())
+    compiled = final.compiled()
+    model, labels = final.finished(compiled, final.outputs_of(compiled))
+    made = exportable(model, labels, final.samples())
     rehearse(formats, made, staging, log=study.worker_log())
     keras.backend.clear_session(free_memory=False)
 

@@ -23,7 +23,19 @@ from search.data.pictures import MAX_PIXELS
 from search.data.reading import CATEGORY, TRUTH, Column, Reading
 from search.errors import DataError
 from search.export.archive import fault_in_archive, own_names
-from search.tasks.classification import MEANINGS, Outputs
+from search.tasks import (
+    CLASSIFICATION,
+    TASKS,
+    LabelOutputs,
+    NumberOutputs,
+    OutputMeaning,
+    Outputs,
+    Task,
+    outputs_of,
+    task_of,
+)
+from search.tasks.classification import LOGITS, MEANINGS, PROBABILITIES, SCORES
+from search.tasks.regression import NUMBERS
 from spaces import SpaceError, cause_of
 from tracking.files import whole_file
 from tracking.home import LABELS, METRICS, MODEL
@@ -32,7 +44,9 @@ from tracking.text import shell
 MAX_JSON_BYTES = 64 << 20
 MAX_TOKENS = 1_000_000  # tokens of one text
 CHECKED = 4  # made-up samples in `Labels.check`
-VERSION = 2  # of `labels.json`; in the first, columns were numbers and had names only
+# Of `labels.json`; in the first, columns were numbers and had names only, and until the third all
+# models were of classes.
+VERSION = 3
 
 # Runs a user's code that registers classes with Keras; yields after each step.
 Code: TypeAlias = Callable[[], Iterable[None]]
@@ -41,7 +55,15 @@ _MISSING = re.compile(r"Could not locate (class|function) '([^']+)'")
 _LAMBDA = re.compile(r"unsafe_deserialization|__lambda__|identifier: \{'value'")
 _HOLDS_CODE = "contains code, such as a Lambda layer, which is never run"
 _SHOWN_NAMES = 5
+_OF_OUTPUTS = ("threshold", "scale", "offset")
 OTHERS = ("saved_model.pb", "*.h5", "*.hdf5", "*.pkl", "*.pickle", "*.joblib", "*.pt")
+
+
+def plain_outputs(task: Task) -> OutputMeaning:
+    """Return the meaning of outputs that are a task's values as they are."""
+    plain = {"meaning": PROBABILITIES, "classes": task.units, "threshold": 0.5}
+    same = {"scale": (1.0,) * task.units, "offset": (0.0,) * task.units}
+    return outputs_of({"task": task.name, **plain, **same})
 
 
 @dataclass(frozen=True)
@@ -49,47 +71,50 @@ class Labels:
     """The meaning of a model's inputs and outputs.
 
     Attributes:
-        classes: names, by class number.
+        task: what it predicts.
         encoder: turns samples into the model's input.
         background: mean of the training images' border pixels, 0 (black) to 255 (white).
         columns: a table's columns, in the model's order.
-        outputs: `probabilities`, `logits` or `scores`: one for each class, or one for the second of
-            two.
-        threshold: a single score above it means the second class.
+        outputs: how its outputs become the task's values; None: they are values.
         check: of a model with custom objects, its values for made-up samples, one row each; they
             reveal changed code.
         reading: how files with rows are read, as far as it was said for the training data.
     """
 
-    classes: tuple[str, ...]
+    task: Task
     encoder: Encoder
     background: float = 0.0
     columns: tuple[Column, ...] = ()
-    outputs: str = "probabilities"
-    threshold: float = 0.5
+    outputs: OutputMeaning = None  # type: ignore[assignment] # never None after __post_init__
     check: tuple[tuple[float, ...], ...] = ()
     reading: Reading = field(default_factory=Reading)
 
-    @property
-    def meaning(self) -> Outputs:
-        """The meaning of the model's outputs."""
-        return Outputs(self.outputs, len(self.classes), self.threshold)
+    def __post_init__(self) -> None:
+        if not self.outputs:
+            object.__setattr__(self, "outputs", plain_outputs(self.task))
 
     @property
     def kind(self) -> str:
-        """The kind of samples: `image`, `text` or `table`."""
+        """The kind of samples: `image`, `text`, `table` or `sequence`."""
         return str(self.encoder.to_json()["kind"])
+
+    @property
+    def returns(self) -> str:
+        """What the values are: `probabilities`, `scores` or `numbers`."""
+        if not self.outputs.are_probabilities:
+            return SCORES
+        return NUMBERS if isinstance(self.outputs, NumberOutputs) else PROBABILITIES
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of `labels.json`."""
         return {
             "version": VERSION,
-            "classes": list(self.classes),
+            "task": self.task.name,
+            "classes": list(self.task.names),
             "input": self.encoder.to_json(),
             "background": self.background,
             "columns": [_column_to_json(column) for column in self.columns],
-            "outputs": self.outputs,
-            "threshold": self.threshold,
+            **_outputs_to_json(self.outputs),
             **({"check": self.check} if self.check else {}),
             **({"reading": self.reading.given} if self.reading.given else {}),
         }
@@ -331,28 +356,67 @@ def _labels(data: Any) -> Labels:
         raise TypeError("it must be an object")
     if not 1 <= int(data.get("version", 1)) <= VERSION:
         raise ValueError(f"version {data['version']} is unknown: another version wrote it")
+    task = _task(data)
     labels = Labels(
-        _names(data["classes"], "classes"),
+        task,
         encoder_from_json(data["input"]),
         float(data["background"]),
         _columns(data["columns"]),
-        str(data["outputs"]),
-        float(data.get("threshold", 0.5)),
+        _outputs(data, task),
         tuple(tuple(float(value) for value in row) for row in data.get("check", ())),
         _reading(data.get("reading", {})),
     )
-    if not 1 <= len(labels.classes) <= MAX_CLASSES:
-        raise ValueError(f"classes must be 1 to {MAX_CLASSES:,}; got {len(labels.classes):,}")
-    if labels.outputs not in MEANINGS:
-        raise ValueError(f"outputs must be one of {', '.join(MEANINGS)}")
-    if not math.isfinite(labels.threshold):
-        raise ValueError(f"threshold must be finite; got {labels.threshold}")
-    if len(labels.check) > CHECKED or any(len(row) != len(labels.classes) for row in labels.check):
-        raise ValueError(f"check must be at most {CHECKED} rows of one probability for each class")
+    if len(labels.check) > CHECKED or any(len(row) != task.units for row in labels.check):
+        raise ValueError(f"check must be at most {CHECKED} rows of {task.units} values")
     if not 0 <= labels.background <= 255:
         raise ValueError(f"background must be within 0..255; got {labels.background}")
     _check_input(labels)
     return labels
+
+
+def _outputs_to_json(outputs: OutputMeaning) -> dict[str, Any]:
+    known = outputs.to_json()
+    more = {name: value for name, value in known.items() if name in _OF_OUTPUTS}
+    return {"outputs": outputs.meaning, **more}
+
+
+def _outputs(data: dict[str, Any], task: Task) -> OutputMeaning:
+    found = outputs_of(
+        {
+            "task": task.name,
+            "meaning": data["outputs"],
+            "classes": task.units,
+            "threshold": data.get("threshold", 0.5),
+            "scale": data.get("scale", ()),
+            "offset": data.get("offset", ()),
+        }
+    )
+    meanings: tuple[str, ...] = ()
+    match found:
+        case Outputs():
+            meanings = MEANINGS
+            if not math.isfinite(found.threshold):
+                raise ValueError(f"threshold must be finite; got {found.threshold}")
+        case LabelOutputs():
+            meanings = (PROBABILITIES, LOGITS)
+        case NumberOutputs():
+            meanings = (NUMBERS,)
+            if not len(found.scale) == len(found.offset) == task.units:
+                raise ValueError("scale and offset must have one entry for each number")
+            if not all(map(math.isfinite, (*found.scale, *found.offset))) or min(found.scale) <= 0:
+                raise ValueError("scale and offset must be finite, and scale above 0")
+    if data["outputs"] not in meanings:
+        raise ValueError(f"outputs must be one of {', '.join(meanings)}")
+    return found
+
+
+def _task(data: dict[str, Any]) -> Task:
+    name, names = data.get("task", CLASSIFICATION), _names(data["classes"], "classes")
+    if name not in TASKS:
+        raise ValueError(f"task must be one of {', '.join(TASKS)}; another version wrote {name!r}")
+    if not 1 <= len(names) <= MAX_CLASSES:
+        raise ValueError(f"classes must be 1 to {MAX_CLASSES:,}; got {len(names):,}")
+    return task_of(name, names)
 
 
 def _names(data: Any, what: str) -> tuple[str, ...]:
@@ -430,7 +494,11 @@ def _columns(data: Any) -> tuple[Column, ...]:
 def _reading(data: Any) -> Reading:
     if not isinstance(data, dict):
         raise TypeError("reading must be an object")
-    texts = {name: data[name] for name in ("target", "header", "decimal") if name in data}
-    if not all(isinstance(text, str) for text in texts.values()):
+    known = {n: data[n] for n in ("target", "task", "header", "decimal") if n in data}
+    if isinstance(known.get("target"), list):
+        known["target"] = _names(known["target"], "target")
+    if not all(isinstance(text, str) for name, text in known.items() if name != "target"):
         raise TypeError("reading must have texts")
-    return Reading(**texts)
+    if not isinstance(known.get("target", ""), str | tuple):
+        raise TypeError("reading must have one target or several")
+    return Reading(**known)

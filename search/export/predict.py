@@ -7,7 +7,7 @@ journal records this archive by its SHA-256.
 
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from PIL import Image, ImageOps
 from search.data.arrays import Array
 from search.data.encoders import ImageEncoder, TableEncoder, TextEncoder
 from search.data.formats.archives import read_samples
-from search.data.formats.columns import Reader, is_supported
+from search.data.formats.columns import Reader, is_number, is_supported
 from search.data.formats.tables import NewRows, read_rows
 from search.data.inputs import spec_of
 from search.data.pictures import (
@@ -31,12 +31,21 @@ from search.data.pictures import (
 )
 from search.data.ranges import BYTES, PixelRange, told_clipped
 from search.data.reading import CATEGORY, DATE, NUMBER, Column
-from search.errors import DataError, FoldwiseError
+from search.errors import DataError, FoldwiseError, SettingsError
 from search.export.folder import CHECKED, Code, Labels, ModelFolder, NeedsCode
 from search.quiet import load_tensorflow
 from search.studies import study_folder, study_history
-from search.tasks import Classification
+from search.tasks import (
+    CLASSIFICATION,
+    MULTI_LABEL,
+    REGRESSION,
+    Classification,
+    MultiLabel,
+    Regression,
+    Task,
+)
 from search.tasks.classification import SCORES
+from search.tasks.multi_label import THRESHOLD
 from spaces import absolute, cause_of, run_code
 from tracking.home import Home
 from tracking.text import Notify, listed, shell
@@ -57,7 +66,7 @@ def code_of(reference: str, labels: Labels) -> Code:
         reference: of the space.
         labels: of the exported model.
     """
-    spec = spec_of(labels.encoder, labels.kind, Classification(labels.classes))
+    spec = spec_of(labels.encoder, labels.kind, labels.task)
     return partial(run_code, absolute(reference), spec)
 
 
@@ -92,8 +101,8 @@ def open_model(folder: ModelFolder, labels: Labels, code: Code | None) -> Any:
     return model
 
 
-def class_values(model: Any, inputs: Any, labels: Labels) -> Any:
-    """Return a loaded model's values for each class, float32 `(n, classes)`.
+def predicted_values(model: Any, inputs: Any, labels: Labels) -> Any:
+    """Return a loaded model's values, float `(n, units)`, in the form of its task.
 
     The labels give the meaning of its outputs, because its loss is not loaded.
 
@@ -103,18 +112,18 @@ def class_values(model: Any, inputs: Any, labels: Labels) -> Any:
         labels: of the same export.
 
     Raises:
-        ValueError: there is not one output for each class, or one for two classes.
+        ValueError: there is not one output for each value, or one for two classes.
     """
     from search.training.fit import predict
 
     try:
-        found = predict(model, inputs, labels.meaning)
+        found = predict(model, inputs, labels.outputs)
     except Exception:
         if model.run_eagerly:
             raise
         model.run_eagerly = True  # as its `compile` had asked for, perhaps
-        return class_values(model, inputs, labels)
-    if found.shape != (len(inputs), len(labels.classes)):
+        return predicted_values(model, inputs, labels)
+    if found.shape != (len(inputs), labels.task.units):
         raise ValueError(f"it gives {found.shape} for {len(inputs):,} samples")
     return found
 
@@ -122,7 +131,7 @@ def class_values(model: Any, inputs: Any, labels: Labels) -> Any:
 def _tried(model: Any, labels: Labels) -> Any:
     """Return a model's values for made-up samples; None if it gives no numbers."""
     try:
-        found = class_values(model, made_up(labels)[: len(labels.check) or CHECKED], labels)
+        found = predicted_values(model, made_up(labels)[: len(labels.check) or CHECKED], labels)
     except Exception:  # noqa: BLE001 # made-up samples may be invalid for the model
         return None
     return found if np.isfinite(found).all() else None
@@ -290,15 +299,24 @@ class Prediction:
 
     Attributes:
         sample: the picture's file, the text, or file and line of a table's row.
-        classes: the most probable classes with their probabilities or scores, highest first.
+        task: what is predicted, by the task's name.
+        values: of classes the most probable with their probabilities or scores, highest first; of
+            labels all with their probabilities, of numbers all, in the model's order.
         inverted: whether a picture looks inverted compared with the training images.
         is_scored: whether the values are scores, of which only the order counts.
     """
 
     sample: str
-    classes: tuple[tuple[str, float], ...]
+    task: str
+    values: tuple[tuple[str, float], ...]
     inverted: bool = False
     is_scored: bool = False
+
+    @property
+    def labels(self) -> tuple[tuple[str, float], ...]:
+        """The labels that are given, with their probabilities: those above 0.5, highest first."""
+        given = [(name, value) for name, value in self.values if value > THRESHOLD]
+        return tuple(sorted(given, key=lambda pair: -pair[1]))
 
 
 @dataclass(frozen=True)
@@ -319,7 +337,7 @@ def predict_samples(
     folder: Path,
     given: Sequence[str],
     *,
-    top: int = 1,
+    top: int | None = None,
     invert: bool = False,
     space: str | None = None,
     home: Path | None = None,
@@ -334,7 +352,7 @@ def predict_samples(
         given: picture files for a model of images; texts, or files with one text a line, for a
             model of texts; tables with the model's columns, in any order, as training reads them;
             .npz or .npy files with sequences.
-        top: number of classes to list.
+        top: number of classes to list; None for one.
         invert: invert the brightness of pictures first.
         space: reference of the space with the code of the model's custom classes; that code runs.
         home: the home whose studies are trusted to name that code, for models exported from it.
@@ -342,9 +360,11 @@ def predict_samples(
 
     Raises:
         DataError: there is no exported model, or a sample cannot be read.
+        SettingsError: `top` for a model that has no classes.
     """
     model_folder = ModelFolder(folder)
     labels = model_folder.labels()
+    _check_top(labels, top)
     samples: list[_Sample] = []
     asked = _Asked(labels, invert, notify)
     for text in given:
@@ -353,13 +373,27 @@ def predict_samples(
     load_tensorflow()
     model = load_model(model_folder, labels, space=space, home=home)
     inputs = np.stack([sample.encoded for sample in samples])
-    result, is_scored = [], labels.outputs == SCORES
+    task, is_scored = labels.task, labels.returns == SCORES
     rows = _values(model_folder, model, inputs, labels)
-    for sample, row in zip(samples, rows, strict=True):
-        order = np.argsort(-row)[:top]
-        classes = tuple((labels.classes[index], float(row[index])) for index in order)
-        result.append(Prediction(sample.name, classes, sample.inverted, is_scored))
-    return result
+    return [
+        Prediction(sample.name, task.name, _named(task, row, top or 1), sample.inverted, is_scored)
+        for sample, row in zip(samples, rows, strict=True)
+    ]
+
+
+def _check_top(labels: Labels, top: int | None) -> None:
+    if top is not None and not isinstance(labels.task, Classification):
+        told = (
+            "labels, of which all that are more probable than not are listed"
+            if isinstance(labels.task, MultiLabel)
+            else f"numbers, {listed(labels.task.names)}, of which all are listed"
+        )
+        raise SettingsError(f"`--top` lists the most probable classes; the model predicts {told}")
+
+
+def _named(task: Task, row: Array, top: int) -> tuple[tuple[str, float], ...]:
+    order = np.argsort(-row)[:top] if isinstance(task, Classification) else np.arange(len(row))
+    return tuple((task.names[index], float(row[index])) for index in order)
 
 
 def _pictures(given: str, asked: _Asked) -> list[_Sample]:
@@ -416,23 +450,34 @@ def _rows(given: str, asked: _Asked) -> list[_Sample]:
 
 
 def _check_places(found: NewRows, labels: Labels) -> None:
-    """Raise DataError if a file without a header seems to lack the column of the labels.
+    """Raise DataError if a file without a header seems to lack the column of the targets.
 
     Its columns are known by their places alone: without that column, those behind it would be taken
-    for their neighbours. Where the column must be, a value that is no class gives it away.
+    for their neighbours. Where the column must be, a value that is no target gives it away.
     """
     target = labels.reading.target
-    if labels.reading.header != "none" or target is None:
+    if labels.reading.header != "none" or not isinstance(target, str):
         return
     if all(int(column.name) < int(target) for column in labels.columns):
         return
+    fits, wanted = _of_target(labels.task)
     for place, label in zip(found.places, found.labels or (), strict=bool(found.labels)):
-        if label is not None and label.strip() not in labels.classes:
+        if label is not None and not fits(label.strip()):
             raise DataError(
-                f"{place}: column {target} must hold a class, {listed(labels.classes)}, or nothing,"
-                f" as in the training file, which has no header; it is {label[:40]!r}. Keep that"
-                " column, if only empty"
+                f"{place}: column {target} must hold {wanted}, or nothing, as in the training file,"
+                f" which has no header; it is {label[:40]!r}. Keep that column, if only empty"
             )
+
+
+def _of_target(task: Task) -> tuple[Callable[[str], bool], str]:
+    """Return what says whether a text may be a target, and what targets are."""
+    match task:
+        case Classification():
+            return task.names.__contains__, f"a class, {listed(task.names)}"
+        case Regression():
+            return lambda text: is_number(text.replace(",", ".")), "a number"
+        case _:
+            return bool, "labels"  # words with signs between them
 
 
 def _encoded(rows: Array, labels: Labels, origin: str) -> Array:
@@ -544,13 +589,17 @@ _READERS = {"image": _pictures, "text": _texts, "table": _rows, "sequence": _seq
 
 def _values(folder: ModelFolder, model: Any, inputs: Any, labels: Labels) -> Any:
     try:
-        return class_values(model, inputs, labels)
+        return predicted_values(model, inputs, labels)
     except Exception as error:  # a model of unknown origin may fail in any way
         raise DataError(
             f"{folder.path}: labels.json must fit model.keras; it has input"
-            f" {labels.encoder.input_shape} and {len(labels.classes)} classes, the model has"
+            f" {labels.encoder.input_shape} and {labels.task.units} {_UNITS[labels.task.name]}, the"
+            " model has"
             f" {_shapes(model)} ({cause_of(error)}). Export again."
         ) from error
+
+
+_UNITS = {CLASSIFICATION: "classes", MULTI_LABEL: "labels", REGRESSION: "numbers"}
 
 
 def _shapes(model: Any) -> str:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from statistics import fmean
@@ -19,17 +19,13 @@ from search.data.pictures import background
 from search.data.reading import began_with
 from search.errors import DataError, FoldwiseError, SettingsError
 from search.executors import Limits
-from search.export.folder import Labels
-from search.export.formats.base import Samples, new_input, with_values
+from search.export.folder import Labels, plain_outputs
+from search.export.formats.base import Samples, new_input, valued_model, with_values
 from search.quiet import load_tensorflow
 from search.seeds import derive
 from search.studies import study_history
 from search.study.opening import code_now, study_space, with_callbacks
-from search.tasks.classification import (
-    PROBABILITIES,
-    SCORES,
-    Outputs,
-)
+from search.tasks import NumberOutputs, OutputMeaning
 from search.tasks.models import output_units
 from search.training.batches import Part
 from spaces import (
@@ -52,6 +48,7 @@ if TYPE_CHECKING:
     from search.training.building import Built, Models
 
 CHECKED_SAMPLES = 64  # samples on which every format is compared
+TRIED_SAMPLES = 8  # with which is found out what a model's outputs mean
 
 Curves = list[dict[str, float]]
 OnEpoch = Callable[[int, int, dict[str, float]], None]
@@ -66,9 +63,9 @@ class FinalModel:
     """A model to be written.
 
     Attributes:
-        model: the Keras model, in float32.
+        model: the Keras model, in float32; of numbers one that gives them in their own unit.
         labels: the meaning of its inputs and outputs.
-        curves: for each epoch `loss` (nats) and `accuracy` (fraction) on the training data; with
+        curves: for each epoch what the model measured on the training data, such as `loss`; with
             several models, the means of those that trained that epoch.
         train_seconds: wall time of building and training.
         models: number of models it averages.
@@ -98,6 +95,7 @@ class Final:
         reading: how the data were read, as far as new rows must be read alike.
         trial: its number.
         callbacks: that were passed from Python; None without.
+        scaling: of numbers to predict, the study's `target_scaling`.
     """
 
     dataset: Dataset
@@ -112,6 +110,7 @@ class Final:
     reading: Reading = field(default_factory=Reading)
     trial: int = 0
     callbacks: Passed | None = None
+    scaling: str = "auto"
 
     @classmethod
     def of(
@@ -168,6 +167,7 @@ class Final:
             Reading.of(settings).of_rows,
             trial.number,
             callbacks,
+            str(settings.get("target_scaling", "auto")),
         )
 
     @cached_property
@@ -202,20 +202,31 @@ class Final:
         some = used[np.linspace(0, len(used) - 1, min(len(used), CHECKED_SAMPLES)).astype(int)]
         raw = self.dataset.train_samples
         picked = [raw[int(i)] for i in some] if self.dataset.kind == "text" else raw[some]
-        return Samples(picked, self.inputs.take(self.encoder, some))
+        spread = self.dataset.task.spread(np.asarray(self.dataset.train_labels[used]))
+        return Samples(picked, self.inputs.take(self.encoder, some), spread)
 
-    def labels(self, outputs: Outputs) -> Labels:
+    def labels(self, outputs: OutputMeaning) -> Labels:
         """Return the meaning of a model's inputs and outputs."""
         data = self.dataset
         return Labels(
-            classes=data.classes,
+            task=data.task,
             encoder=self.encoder,
             background=background(data.train_images) if data.kind == "image" else 0.0,
             columns=columns_of(data) if data.kind == "table" else (),
-            outputs=outputs.meaning,
-            threshold=outputs.threshold,
+            outputs=outputs,
             reading=self.reading,
         )
+
+    def finished(self, model: Any, outputs: OutputMeaning) -> tuple[Any, Labels]:
+        """Return a model as it is exported, with the meaning of its inputs and outputs.
+
+        Numbers leave it in their own unit, so that their scaling is nobody else's business.
+        """
+        labels = self.labels(outputs)
+        if not isinstance(outputs, NumberOutputs):
+            return model, labels
+        whole = valued_model(model, labels, self.samples().encoded)
+        return whole, self.labels(plain_outputs(labels.task))
 
     def build(self, precision: str = "float32") -> Any:
         """Return a new model with weights, not trained."""
@@ -240,12 +251,17 @@ class Final:
         compile_model(model, self.params, self.dataset.task, some, steps=1)
         return model
 
-    def outputs_of(self, model: Any) -> Outputs:
-        """Return the meaning of a compiled model's outputs."""
+    def outputs_of(self, model: Any) -> OutputMeaning:
+        """Return the meaning of a compiled model's outputs, were it trained on all samples."""
         from search.training.targets import targets_for
 
-        some = self.inputs.take(self.encoder, self.folds.used[:1])
-        return targets_for(model, self.dataset.task, some).outputs
+        used = self.folds.used
+        some = self.inputs.take(self.encoder, used[:TRIED_SAMPLES])
+        targets = np.asarray(self.dataset.train_labels[used])
+        found = targets_for(
+            model, self.dataset.task, some, targets, self._weights, scaling=self.scaling
+        )
+        return found.outputs
 
     def train(
         self,
@@ -254,7 +270,7 @@ class Final:
         on_epoch: Callable[[int, dict[str, float]], None],
         *,
         fold: int | str = "final",
-    ) -> tuple[Any, Curves, Outputs]:
+    ) -> tuple[Any, Curves, OutputMeaning]:
         """Return a model trained in the study's precision, its curves and its outputs' meaning.
 
         Args:
@@ -281,6 +297,7 @@ class Final:
                 task=self.dataset.task,
                 seed=seed,
                 on_epoch=keep,
+                scaling=self.scaling,
                 callbacks=fold_callbacks(
                     built.space, self.callbacks, self.params, self.trial, fold
                 ),
@@ -293,11 +310,13 @@ class Final:
         used = self.folds.used  # all of them, so that a fold is trained as in the search
         inputs = encoded(self.inputs, self.encoder, used, Limits().on_share(1).memory)
         rows = np.searchsorted(used, indices)
+        targets, beside = self.dataset.train_labels[used], self.folds.beside(used)
+        return Part(inputs, targets, rows, *beside, weights=self._weights)
+
+    @property
+    def _weights(self) -> Any:
         known = self.dataset.train_extra("weights")
-        weights = None if known is None else known[used]
-        return Part(
-            inputs, self.dataset.train_labels[used], rows, *self.folds.beside(used), weights=weights
-        )
+        return None if known is None else known[self.folds.used]
 
     def in_float32(self, trained: Any) -> Any:
         """Return a trained model whose layers compute in float32, with the same weights."""
@@ -345,8 +364,8 @@ def refit(final: Final, on_epoch: OnEpoch) -> FinalModel:
         on_epoch(0, number, metrics)
 
     trained, curves, outputs = final.train(final.folds.used, derive(final.seed, "final"), tell)
-    model = final.in_float32(trained)
-    return FinalModel(model, final.labels(outputs), curves, time.monotonic() - began)
+    model, labels = final.finished(final.in_float32(trained), outputs)
+    return FinalModel(model, labels, curves, time.monotonic() - began)
 
 
 def check_folds(folds: int) -> None:
@@ -375,37 +394,47 @@ def refit_folds(final: Final, on_epoch: OnEpoch) -> FinalModel:
     import keras
 
     began = time.monotonic()
-    weights, curves = [], []
-    outputs = Outputs(PROBABILITIES, len(final.dataset.classes))
+    weights, curves, meanings = [], [], []
     for fold, indices in enumerate(final.folds.train, start=1):
         keras.backend.clear_session(free_memory=False)
         seed = derive(final.seed, "fold", fold)
         trained, curve, outputs = final.train(indices, seed, partial(on_epoch, fold), fold=fold)
         weights.append(trained.get_weights())  # without the optimizer's state
         curves.append(curve)
+        meanings.append(outputs)
     keras.backend.clear_session(free_memory=False)
-    model = _averaged(final, weights, outputs)
-    meaning = SCORES if outputs.meaning == SCORES else PROBABILITIES
-    labels = final.labels(replace(outputs, meaning=meaning))
+    model = _averaged(final, weights, meanings)
+    plain, last = plain_outputs(final.dataset.task), meanings[-1]
+    labels = final.labels(plain if last.are_probabilities else last)
     seconds = time.monotonic() - began
     return FinalModel(model, labels, _mean_curves(curves), seconds, models=len(weights))
 
 
-def _averaged(final: Final, weights: Sequence[Sequence[Any]], outputs: Outputs) -> Any:
-    """Return one model whose outputs are the means of all models' values for each class."""
+def _averaged(
+    final: Final, weights: Sequence[Sequence[Any]], meanings: Sequence[OutputMeaning]
+) -> Any:
+    """Return one model whose outputs are the means of all models' values.
+
+    Args:
+        final: the trial and its data.
+        weights: of each model.
+        meanings: of each model's outputs: those of numbers have a scale for each fold.
+    """
     import keras
 
     inputs, found = None, []
     encoded, kind = final.samples().encoded, final.dataset.kind
-    for number, of_fold in enumerate(weights, start=1):
+    for number, (of_fold, outputs) in enumerate(zip(weights, meanings, strict=True), start=1):
         with keras.name_scope(f"fold_{number}"):  # so that no two weights have the same name
             member = final.build()
         member.name = f"fold_{number}"
         member.set_weights(list(of_fold))
         inputs = new_input(member, encoded, kind) if inputs is None else inputs
         found.append(with_values(member, inputs, outputs))
-    mean = keras.layers.Average(name="probabilities", dtype="float32")(found)
-    return keras.Model(inputs, mean, name="ensemble")
+    wide = any(each.dtype == "float64" for each in found)
+    name = final.labels(meanings[-1]).returns
+    average = keras.layers.Average(name=name, dtype="float64" if wide else "float32")
+    return keras.Model(inputs, average(found), name="ensemble")
 
 
 def _mean_curves(curves: Sequence[Curves]) -> Curves:

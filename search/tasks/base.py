@@ -4,6 +4,7 @@ A task is a dataset's (`Dataset.task`). It knows nothing of models: what the out
 found out in `search.training.targets`, which turns them into the task's values.
 """
 
+import math
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
@@ -196,6 +197,14 @@ class Task(ABC):
             parts: number of folds.
         """
 
+    def spread(self, targets: Array) -> NDArray[np.float64]:
+        """Return what differences of values are told in, `(units,)`: 1, of probabilities.
+
+        Args:
+            targets: `(n, ...)`.
+        """
+        return np.ones(self.units)
+
     @abstractmethod
     def predicted(self, values: Array, targets: Array) -> Predictions:
         """Return the predictions in values as a model's outputs give them.
@@ -225,11 +234,13 @@ class Metric(ABC):
         name: as it is recorded for a fold: `roc_auc`.
         larger: whether larger is better.
         meaning: a phrase for people.
+        limits: that it cannot be beyond.
     """
 
     name: str
     larger: bool
     meaning: str
+    limits: tuple[float, float] = (-math.inf, math.inf)
 
     @abstractmethod
     def of(

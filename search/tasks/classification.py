@@ -221,7 +221,7 @@ class Classification(Task):
 
 
 class _Accuracy(Metric):
-    name, larger = "accuracy", True
+    name, larger, limits = "accuracy", True, (0.0, 1.0)
     meaning = "fraction of samples whose likeliest class is the true one"
 
     def of(
@@ -237,7 +237,7 @@ class _Accuracy(Metric):
 
 
 class _MacroF1(Metric):
-    name, larger = "macro_f1", True
+    name, larger, limits = "macro_f1", True, (0.0, 1.0)
     meaning = "unweighted mean of the classes' F1"
 
     def of(

@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+import math
 import re
 import warnings
 from collections.abc import Callable
@@ -242,6 +243,13 @@ class ScikitMetric(Metric):
     def meaning(self) -> str:  # type: ignore[override]
         """A phrase for people."""
         return f"scikit-learn's {self.name}"
+
+    @property
+    def limits(self) -> tuple[float, float]:  # type: ignore[override]
+        """What it cannot be beyond: errors are negative, other scores are 1 at best."""
+        if self.name == "positive_likelihood_ratio":
+            return 0.0, math.inf
+        return -math.inf, 0.0 if self.name.startswith("neg_") else 1.0
 
     def of(
         self,

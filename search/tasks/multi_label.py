@@ -148,7 +148,7 @@ class MultiLabel(Task):
 
 
 class _MacroF1(Metric):
-    name, larger = "macro_f1", True
+    name, larger, limits = "macro_f1", True, (0.0, 1.0)
     meaning = "unweighted mean of the labels' F1"
 
     def of(
@@ -167,7 +167,7 @@ class _MacroF1(Metric):
 
 
 class _ExactMatch(Metric):
-    name, larger = "exact_match", True
+    name, larger, limits = "exact_match", True, (0.0, 1.0)
     meaning = "fraction of samples whose labels are all right"
 
     def of(
@@ -183,7 +183,7 @@ class _ExactMatch(Metric):
 
 
 class _HammingLoss(Metric):
-    name, larger = "hamming_loss", False
+    name, larger, limits = "hamming_loss", False, (0.0, 1.0)
     meaning = "fraction of labels that are wrong"
 
     def of(

@@ -1,5 +1,6 @@
 """Numbers to predict: how far predictions are from them."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -139,6 +140,11 @@ class Regression(Task):
         order = np.argsort(np.argsort(ranks, kind="stable"))
         return np.asarray(order * count // max(len(targets), 1), np.int64)
 
+    def spread(self, targets: Array) -> NDArray[np.float64]:
+        """Return the standard deviation of each number, 1 where it is always the same."""
+        found = np.asarray(targets, np.float64).std(axis=0)
+        return np.where(found > 0, found, 1.0)
+
     def predicted(self, values: Array, targets: Array) -> NumberPredictions:
         return NumberPredictions(
             np.asarray(targets, np.float64), np.asarray(values, np.float64).reshape(targets.shape)
@@ -160,7 +166,7 @@ class Regression(Task):
 class _Rmse(Metric):
     """Of several numbers the mean of theirs, as scikit-learn's `root_mean_squared_error`."""
 
-    name, larger = "rmse", False
+    name, larger, limits = "rmse", False, (0.0, math.inf)
     meaning = "root of the mean squared error, in the target's unit"
 
     def of(
@@ -176,7 +182,7 @@ class _Rmse(Metric):
 
 
 class _Mae(Metric):
-    name, larger = "mae", False
+    name, larger, limits = "mae", False, (0.0, math.inf)
     meaning = "mean absolute error, in the target's unit"
 
     def of(
@@ -191,7 +197,7 @@ class _Mae(Metric):
 
 
 class _R2(Metric):
-    name, larger = "r2", True
+    name, larger, limits = "r2", True, (-math.inf, 1.0)
     meaning = "share of the target's variance that is explained (R²)"
 
     def of(

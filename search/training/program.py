@@ -103,7 +103,10 @@ class Program:
         return dict(numbers_in(told or self.model.get_metrics_result()))
 
     def outputs(self, inputs: Any, rows: Array | None = None) -> Array:
-        """Return the model's outputs, float32 `(m, units)`, for all or some rows of `inputs`."""
+        """Return the model's outputs `(m, units)` for all or some rows of `inputs`.
+
+        They are float32, or float64 where the model computes them so.
+        """
         rows = np.arange(len(inputs)) if rows is None else rows
         lengths = lengths_of(inputs) if self._trims else None
         pieces = [
@@ -111,7 +114,9 @@ class Program:
             for chunk in chunks_of(inputs, in_turn(rows, lengths))
             for piece in self._predicted(chunk.inputs, chunk.batches)
         ]
-        found = np.concatenate(pieces).astype(np.float32, copy=False)
+        found = np.concatenate(pieces)
+        if found.dtype != np.float64:
+            found = found.astype(np.float32, copy=False)
         if lengths is None:
             return found
         places = np.argsort(np.argsort(lengths[rows], kind="stable"), kind="stable")

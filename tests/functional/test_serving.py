@@ -6,6 +6,7 @@ import pytest
 from search.data.encoders import TableEncoder, TextEncoder
 from search.data.reading import Column
 from search.export.folder import Labels, ModelFolder
+from search.tasks import Classification
 from tests.functional.serving import served
 from tests.studies import StudyBuilder
 from tests.tracked import Tracked
@@ -43,7 +44,9 @@ def texts(tmp_path):
     from search.export.formats import Samples, chosen_formats
     from search.export.formats.writing import exportable, write_formats
 
-    labels = Labels(("bad", "good", "odd"), TextEncoder(("good", "bad", "it's"), 6, 8))
+    labels = Labels(
+        Classification(("bad", "good", "odd")), TextEncoder(("good", "bad", "it's"), 6, 8)
+    )
     model = Sequential(
         [
             layers.Input((6,), dtype="int32"),
@@ -85,7 +88,7 @@ def rows(tmp_path):
     columns = (Column("age (years)"), Column("city", "category", ("bergen", "oslo")))
     raw = np.array([[40, 0], [31.5, 1], [50, 1], [22, np.nan]])
     encoder = TableEncoder.fitted(raw, np.arange(4), columns, (True, True))
-    labels = Labels(("no", "yes"), encoder, columns=columns)
+    labels = Labels(Classification(("no", "yes")), encoder, columns=columns)
     model = Sequential([layers.Input(encoder.input_shape), layers.Dense(2, "softmax")])
     model.compile("sgd", "sparse_categorical_crossentropy")
     folder = tmp_path / "export"

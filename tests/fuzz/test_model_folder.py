@@ -10,12 +10,13 @@ from search.data.inputs import ImageEncoder, TableEncoder, TextEncoder
 from search.data.reading import Column
 from search.export.archive import fault_in_archive
 from search.export.folder import Labels, ModelFolder
+from search.tasks import Classification
 from tests.fuzz.damage import THOUSAND, cleanly, damaged
 
 COLUMNS = (Column("width"), Column("height"))
 MODELS = (
-    Labels(("a", "b"), ImageEncoder((8, 8, 1), (10, 10, 1))),
-    Labels(("a", "b"), TextEncoder(("good", "bad"), length=5, size=10)),
+    Labels(Classification(("a", "b")), ImageEncoder((8, 8, 1), (10, 10, 1))),
+    Labels(Classification(("a", "b")), TextEncoder(("good", "bad"), length=5, size=10)),
     Labels(
         ("a", "b"),
         TableEncoder((1.0, 2.0), (3.0, 4.0)),
@@ -74,7 +75,7 @@ def read(content: bytes, folder) -> Labels | None:
     assert isinstance(ModelFolder(folder).metrics(), dict)
     labels = cleanly(ModelFolder(folder).labels)
     if labels is not None:
-        assert labels.classes
+        assert labels.task.names
         assert all(side > 0 for side in labels.encoder.input_shape)
         assert labels.kind in ("image", "text", "table")
     return labels

@@ -12,10 +12,11 @@ from search.data.inputs import ImageEncoder
 from search.data.pictures import quiet_pillow, read_head
 from search.export.folder import Labels
 from search.export.predict import read_picture
+from search.tasks import Classification
 from tests.fuzz.damage import THOUSAND, cleanly, damaged
 
-GREY = Labels(classes=("a", "b"), encoder=ImageEncoder((8, 8, 1), (10, 10, 1)))
-COLOUR = Labels(classes=("a", "b"), encoder=ImageEncoder((8, 8, 3), (8, 8, 3)))
+GREY = Labels(Classification(("a", "b")), encoder=ImageEncoder((8, 8, 1), (10, 10, 1)))
+COLOUR = Labels(Classification(("a", "b")), encoder=ImageEncoder((8, 8, 3), (8, 8, 3)))
 PIXELS = (np.arange(12 * 10) * 2 % 256).astype(np.uint8).reshape(12, 10)
 FORMATS = (
     *(("PNG", "L"), ("PNG", "RGBA"), ("PNG", "P"), ("PNG", "I;16"), ("PNG", "1")),

@@ -5,7 +5,8 @@ scored, byte for byte, and no process that ships records needs TensorFlow. The f
 MLflow's own flavor for Keras 3, so `mlflow.keras.load_model` and `mlflow models serve` read it.
 
 Where a SavedModel was exported, too, MLflow's flavor for TensorFlow serves that: it takes samples
-as they are (texts, rows, images) and gives one probability a class. Nothing is pickled.
+as they are (texts, rows, images) and gives one value for each class, label or number. Nothing is
+pickled.
 """
 
 import hashlib
@@ -34,7 +35,8 @@ from tracking.mlflow import artifacts
 from tracking.mlflow import mapping as runs
 from tracking.mlflow.mapping import Point, RunKey, Tags
 from tracking.mlflow.store import MlflowStore
-from tracking.records import ModelExported, StudyStarted, TestSetOpened
+from tracking.records import Json, ModelExported, StudyStarted, TestSetOpened
+from tracking.text import listed
 
 _DIGEST, _MODEL_ID, _EXPORTED = "search.model_sha256", "search.model_id", "search.exported_at"
 # By SavedModels, as they are.
@@ -49,11 +51,12 @@ class KerasFile:
         path: the `.keras` file.
         sha256: its digest.
         requirements: pinned packages, pip's notation.
-        classes: number of classes it tells apart.
+        units: number of values it gives for a sample: of its classes, labels or numbers.
         saved_model: the SavedModel of the same export, None where there is none.
         raw_shape: of one sample as that takes it; empty for a text.
         raw_type: of its numbers; empty for the kind's own.
         tensors: name and type (`str` or `float64`) of each tensor that it takes instead.
+        returns: dtype of the values.
         kind: of the samples: `image`, `text` or `table`.
         own: names of what in the archive is not Keras's own; it can be opened only where their
             code has been imported.
@@ -63,11 +66,12 @@ class KerasFile:
     path: Path
     sha256: str
     requirements: Sequence[str]
-    classes: int
+    units: int
     saved_model: Path | None = None
     raw_shape: tuple[int, ...] = ()
     raw_type: str = ""
     tensors: Sequence[tuple[str, str]] = ()
+    returns: str = "float32"
     kind: str = "image"
     own: Sequence[str] = ()
     space: str = ""
@@ -156,14 +160,14 @@ def register(
     name: str,
     study_id: str,
     tags: Tags,
-    needs: str = "",
+    told: Sequence[str] = (),
 ) -> tuple[str, str]:
     """Register the model, once, give it its alias, and return name and version.
 
     A registered model of that name that is not this study's is left alone; this study's is then
     called `NAME-<first 8 digits of its id>`. An alias that a later export gave, or that points to
     a model exported later, stays where it is. The version's description is the alias's reason and
-    what the model `needs`.
+    what else is `told` of the model, a sentence each.
     """
     name = _registered_name(client, re.sub(r"[/:.%\"'\\]", "-", name), study_id)
     # By a tag: MLflow's search does not give the models that versions were made of.
@@ -178,7 +182,7 @@ def register(
             run_id=logged.source_run_id,
             model_id=model_id,
             tags={**tags, **marks, _MODEL_ID: model_id},
-            description=" ".join(filter(None, (given.reason, needs))) or None,
+            description=" ".join(filter(None, (given.reason, *told))) or None,
         )
     number = str(version.version)
     if _is_newest(client, name, given):
@@ -201,23 +205,24 @@ def _is_newest(client: MlflowClient, name: str, given: Given) -> bool:
 
 def _signature(model: KerasFile) -> ModelSignature | None:
     if model.saved_model is None:
-        return signature(model.path, model.classes)
+        return signature(model.path, model.units, model.returns)
     taken = [TensorSpec(np.dtype(kind), (-1,), name) for name, kind in model.tensors] or [
         TensorSpec(np.dtype(model.raw_type or _TAKEN[model.kind]), (-1, *model.raw_shape))
     ]
-    return ModelSignature(inputs=Schema(taken), outputs=_probabilities(model.classes))
+    return ModelSignature(inputs=Schema(taken), outputs=_values(model.units, model.returns))
 
 
-def _probabilities(classes: int) -> Schema:
-    return Schema([TensorSpec(np.dtype("float32"), (-1, classes))])
+def _values(units: int, kind: str) -> Schema:
+    return Schema([TensorSpec(np.dtype(kind), (-1, units))])
 
 
-def signature(path: Path, classes: int) -> ModelSignature | None:
+def signature(path: Path, units: int, returns: str = "float32") -> ModelSignature | None:
     """Return the signature written in a `.keras` file; None when it does not say its inputs.
 
     Args:
         path: the `.keras` file, read as the archive it is; nothing in it is executed.
-        classes: the width of the output, class probabilities.
+        units: the width of the output: a value for each class, label or number.
+        returns: its dtype.
     """
     with zipfile.ZipFile(path) as archive:
         config = json.loads(archive.read("config.json"))
@@ -235,8 +240,7 @@ def signature(path: Path, classes: int) -> ModelSignature | None:
     shape = [-1 if size is None else int(size) for size in inputs[0]["batch_shape"]]
     kind = np.dtype(inputs[0].get("dtype") or "float32")
     return ModelSignature(
-        inputs=Schema([TensorSpec(kind, (-1, *shape[1:]))]),
-        outputs=_probabilities(classes),
+        inputs=Schema([TensorSpec(kind, (-1, *shape[1:]))]), outputs=_values(units, returns)
     )
 
 
@@ -370,44 +374,58 @@ def _file_model(
         name=study.study,
         study_id=study.id,
         tags=marks,
-        needs=model.needs,
+        told=(_predicted(study), model.needs),
     )
     told = {"search.alias": record.alias, "search.alias_reason": record.alias_reason}
     store.log(run_id, tags={"search.model": f"models:/{name}/{version}", **told})
 
 
+def _predicted(study: StudyStarted) -> str:
+    """Return a sentence on what a model predicts; nothing of classes, which the card lists."""
+    names = listed(study.classes)
+    return {
+        "regression": f"It predicts {names} in the targets' own unit.",
+        "multi-label": f"It gives the probability of each label: {names}.",
+    }.get(study.task, "")
+
+
 def _served(record: ModelExported, folder: Path) -> dict[str, Any]:
-    """Return what `KerasFile` says of the SavedModel of an export; empty without one."""
-    for each in record.formats:
-        if each.get("format") == "saved_model" and (folder / str(each["file"])).is_dir():
-            return {
-                "saved_model": folder / str(each["file"]),
-                "raw_shape": tuple(each.get("raw_shape", ())),
-                "raw_type": str(each.get("raw_type", "")),
-                "tensors": tuple((t["name"], t["type"]) for t in each.get("tensors", ())),
-            }
-    return {}
+    """Return what `KerasFile` says of what is served: the SavedModel, else the archive."""
+    formats = {str(each.get("format")): each for each in record.formats}
+    served = formats.get("saved_model")
+    if served is None or not (folder / str(served["file"])).is_dir():
+        return {"returns": _returned(formats.get("keras", {}))}
+    return {
+        "saved_model": folder / str(served["file"]),
+        "raw_shape": tuple(served.get("raw_shape", ())),
+        "raw_type": str(served.get("raw_type", "")),
+        "tensors": tuple((t["name"], t["type"]) for t in served.get("tensors", ())),
+        "returns": _returned(served),
+    }
+
+
+def _returned(entry: Json) -> str:
+    return str(entry.get("returns", "float32"))  # earlier versions wrote nothing else
 
 
 def _show_test(store: MlflowStore, run_id: str, record: TestSetOpened, history: History) -> None:
     of_model = [o for o in history.test_openings if o.model_sha256 == record.model_sha256]
-    scores = {
-        "test_accuracy": record.accuracy,
-        "test_loss": record.loss,
-        "test_macro_f1": record.macro_f1,
-    }
+    own = {"accuracy": record.accuracy, "loss": record.loss, "macro_f1": record.macro_f1}
+    scores = {name: value for name, value in own.items() if value is not None} | record.scores
     # The time of the model's first opening: the same score once more is not a second point.
     first = min(opening.at for opening in of_model)
     tags: Tags = {
         "search.test_openings": str(sum(o.at <= record.at for o in of_model)),
         "mlflow.loggedImages": "True",
     }
-    points = [Point(name, value, first) for name, value in scores.items() if value is not None]
+    points = [Point(f"test_{name}", value, first) for name, value in scores.items()]
     store.log(run_id, points=points, tags=tags)
-    title = f"test set: accuracy {record.accuracy:.4f}"
-    classes = history.known_study().classes
-    files = artifacts.confusion_files(record.confusion, classes, title, at=first)
-    store.upload(run_id, files | artifacts.text_files(record.report))
+    files = artifacts.text_files(record.report)
+    if record.confusion:
+        title = f"test set: accuracy {record.accuracy:.4f}"
+        classes = history.known_study().classes
+        files |= artifacts.confusion_files(record.confusion, classes, title, at=first)
+    store.upload(run_id, files)
 
 
 def _sha256(path: Path) -> str:

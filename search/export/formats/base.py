@@ -16,18 +16,17 @@ from search.data.arrays import Array
 from search.data.encoders import Encoder, ImageEncoder, SequenceEncoder, TextEncoder
 from search.data.reading import Column
 from search.export.folder import Labels
-from search.tasks.classification import (
-    LOGITS,
-    SCORES,
-    SIGMOID_LOGITS,
-    Outputs,
-)
+from search.tasks import LabelOutputs, NumberOutputs, OutputMeaning, Outputs
+from search.tasks.classification import LOGITS, SCORES, SIGMOID_LOGITS
 from search.tasks.models import last_activation, single
 
 if TYPE_CHECKING:
     import keras
 
 VOCABULARY = "vocabulary.txt"
+# Numbers reach about so many standard deviations from their mean; float32 may round them by this
+# share of one, a tenth of what a written model may be off by.
+USUAL, COARSE = 4.0, 1e-5
 Margins: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
 
 
@@ -38,10 +37,13 @@ class Samples:
     Attributes:
         raw: as in the dataset: uint8 images, texts, or rows as `Column` says.
         encoded: the model's input for them, `(n, ...)`.
+        spread: what differences of values count in, float64 `(units,)`: of numbers the standard
+            deviation of those that were trained on, else 1.
     """
 
     raw: Any
     encoded: Array
+    spread: Array | float = 1.0
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,10 @@ class Exportable:
     """A model to be written, and the data to check it.
 
     Attributes:
-        model: the Keras model, compiled; its outputs as `labels` says.
+        model: the Keras model; its outputs as `labels` says.
         labels: the meaning of its inputs and outputs.
         samples: real samples.
-        expected: the Keras model's values for the samples, float32 `(n, classes)`.
+        expected: the Keras model's values for the samples, float `(n, units)`.
     """
 
     model: Any
@@ -61,21 +63,21 @@ class Exportable:
     expected: Array
 
     @cached_property
-    def probable(self) -> Any:
-        """The model with one value for each class, float32 `(n, classes)`, and its input `inputs`.
+    def valued(self) -> Any:
+        """The model whose outputs are the task's values, `(n, units)`, and its input `inputs`.
 
         Raises any exception for a model that cannot be part of another one.
         """
-        labels = self.labels
-        return probable_model(self.model, labels.meaning, self.samples.encoded, kind=labels.kind)
+        return valued_model(self.model, self.labels, self.samples.encoded)
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The largest difference of a written model's probabilities from the Keras model's.
+    """The largest difference of a written model's values from the Keras model's.
 
     Attributes:
-        largest: over all samples, classes and signatures; NaN if a probability is NaN.
+        largest: over all samples, values and signatures, in units of the values' spread; NaN if a
+            value is NaN.
         mode: name of the signature with the largest difference.
     """
 
@@ -83,17 +85,25 @@ class Difference:
     mode: str
 
     @classmethod
-    def of(cls, found: Mapping[str, Array], expected: Array) -> "Difference":
-        """Return the difference for the probabilities of each signature.
+    def of(
+        cls, found: Mapping[str, Array], expected: Array, spread: Array | float = 1.0
+    ) -> "Difference":
+        """Return the difference for the values of each signature.
+
+        Args:
+            found: `(n, units)` of each signature.
+            expected: `(n, units)`.
+            spread: `(units,)`, as `Samples` has it.
 
         Raises:
-            ValueError: there is not one for each class.
+            ValueError: there is not one value for each unit.
         """
         worst = cls(0.0, "")
-        for mode, probabilities in found.items():
-            if probabilities.shape != expected.shape:
-                raise ValueError(f"it gives {probabilities.shape} for {expected.shape}")
-            largest = float(np.abs(probabilities.astype(np.float64) - expected).max())
+        for mode, values in found.items():
+            if values.shape != expected.shape:
+                raise ValueError(f"it gives {values.shape} for {expected.shape}")
+            off = np.abs(values.astype(np.float64) - expected) / spread
+            largest = float(off.max())
             if not largest <= worst.largest:  # also true for NaN
                 worst = cls(largest, mode)
         return worst
@@ -122,7 +132,7 @@ class Format(ABC):
 
     @abstractmethod
     def predict(self, folder: Path, samples: Samples, labels: Labels) -> dict[str, Array]:
-        """Load the written model and return class probabilities by signature, each `(n, classes)`.
+        """Load the written model and return its values by signature, each `(n, units)`.
 
         Only files of the same export are loaded: formats other than Keras's may run code.
         """
@@ -130,6 +140,10 @@ class Format(ABC):
     @abstractmethod
     def takes(self, labels: Labels) -> str:
         """Return a phrase on input and output, for people."""
+
+    def returned(self, made: Exportable) -> str:
+        """Return the dtype of what the written model returns."""
+        return str(made.valued.outputs[0].dtype)
 
     def details(self, labels: Labels, folder: Path) -> dict[str, Any]:
         """Return more entries for the record of this format, as JSON."""
@@ -260,20 +274,35 @@ def margins(encoder: ImageEncoder) -> Margins | None:
     return border if np.array_equal(encoder.encode(white), padded) else None
 
 
-def with_values(model: "keras.Model", inputs: Any, outputs: Outputs) -> Any:
-    """Return a symbolic value a class, float32 `(n, classes)`, of a model for symbolic inputs.
+def with_values(model: "keras.Model", inputs: Any, outputs: OutputMeaning) -> Any:
+    """Return symbolic values `(n, units)` of a model for symbolic inputs.
 
-    This is `Outputs.values` built from Keras's layers, so that every format can contain it.
+    This is `outputs.values` built from Keras's layers, so that every format can contain it. They
+    are float32, or float64 where numbers need it.
 
     Args:
         model: with weights.
         inputs: symbolic inputs.
         outputs: the meaning of its outputs.
     """
-    import keras
     from keras import layers
 
     found = single(model(inputs))
+    match outputs:
+        case NumberOutputs():
+            return _rescaled(found, outputs)
+        case LabelOutputs(meaning=meaning):
+            return layers.Activation("sigmoid")(found) if meaning == LOGITS else found
+        case Outputs():
+            return _by_class(model, found, outputs)
+    raise TypeError(f"no layers are known for {type(outputs).__name__}")
+
+
+def _by_class(model: "keras.Model", found: Any, outputs: Outputs) -> Any:
+    """Return a value a class, whatever the outputs for classes are."""
+    import keras
+    from keras import layers
+
     is_one = found.shape[-1] == 1
     if outputs.meaning == SCORES:
         if not is_one:
@@ -291,24 +320,42 @@ def with_values(model: "keras.Model", inputs: Any, outputs: Outputs) -> Any:
     return found / keras.ops.sum(found, axis=-1, keepdims=True)  # probabilities that sum to 1
 
 
-def probable_model(
-    model: "keras.Model", outputs: Outputs, samples: Array, *, kind: str
-) -> "keras.Model":
-    """Return a functional model with the input `inputs` and the output `probabilities`.
+def _rescaled(found: Any, outputs: NumberOutputs) -> Any:
+    """Return numbers in the targets' own unit."""
+    from keras import layers
+
+    if len(found.shape) != 2:
+        found = layers.Reshape((len(outputs.scale),))(found)
+    if outputs.is_plain:
+        return found
+    scale, offset = np.array(outputs.scale), np.array(outputs.offset)
+    kind = "float64" if _lose_digits(scale, offset) else "float32"
+    return layers.Rescaling(scale.tolist(), offset.tolist(), dtype=kind)(found)
+
+
+def _lose_digits(scale: Array, offset: Array) -> bool:
+    """Say whether float32 holds numbers of this scale around this offset too coarsely."""
+    largest = np.abs(offset) + USUAL * scale
+    return bool((np.spacing(largest.astype(np.float32)) > COARSE * scale).any())
+
+
+def valued_model(model: "keras.Model", labels: Labels, samples: Array) -> "keras.Model":
+    """Return a functional model with the input `inputs` whose outputs are values.
+
+    The output is called what the values are: `probabilities`, `scores` or `numbers`.
 
     Args:
         model: with weights.
-        outputs: what its outputs mean.
+        labels: what its inputs and outputs mean.
         samples: real ones, as the model receives them.
-        kind: of the samples.
     """
     import keras
     from keras import layers
 
-    inputs = new_input(model, samples, kind)
-    found = with_values(model, inputs, outputs)
-    name = "scores" if outputs.meaning == SCORES else "probabilities"
-    named = layers.Activation("linear", dtype="float32", name=name)(found)
+    inputs = new_input(model, samples, labels.kind)
+    found = with_values(model, inputs, labels.outputs)
+    kind = found.dtype if found.dtype == "float64" else "float32"
+    named = layers.Activation("linear", dtype=kind, name=labels.returns)(found)
     made = keras.Model(inputs, named, name="foldwise")
     outputs_of(made, samples[:1])  # exporters accept only models that have been called
     return made
@@ -333,7 +380,11 @@ def new_input(model: "keras.Model", samples: Array, kind: str) -> Any:
 
 
 def outputs_of(model: "keras.Model", some: Array) -> Array:
-    """Return a model's outputs for a few samples in one batch, float32 `(n, units)`."""
+    """Return a model's outputs for a few samples in one batch, `(n, units)`.
+
+    They are float32, or float64 where the model computes them so.
+    """
     import keras
 
-    return np.asarray(keras.ops.convert_to_numpy(single(model(some, training=False))), np.float32)
+    found = np.asarray(keras.ops.convert_to_numpy(single(model(some, training=False))))
+    return found if found.dtype == np.float64 else found.astype(np.float32)

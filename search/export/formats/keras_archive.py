@@ -13,7 +13,7 @@ from search.data.arrays import Array
 from search.export.archive import own_in
 from search.export.folder import Labels, ModelFolder, why_not_read
 from search.export.formats.base import Exportable, Format, Samples, encoded_phrase, outputs_of
-from search.export.predict import class_values
+from search.export.predict import predicted_values
 from tracking.home import MODEL
 
 TRIED_BYTES = 50 << 20  # of weights; of larger models only the configuration is tried in advance
@@ -35,13 +35,17 @@ class KerasArchive(Format):
         write_archive(made.model, folder / self.file)
 
     def predict(self, folder: Path, samples: Samples, labels: Labels) -> dict[str, Array]:
-        """Return the probabilities that `predict` would give."""
+        """Return the values that `predict` would give."""
         model = ModelFolder(folder).load()
-        return {"inputs": class_values(model, samples.encoded, labels)}
+        return {"inputs": predicted_values(model, samples.encoded, labels)}
 
     def takes(self, labels: Labels) -> str:
         """Return a phrase on input and output."""
-        return f"{encoded_phrase(labels)}; returns {labels.outputs}"
+        return f"{encoded_phrase(labels)}; returns {labels.outputs.meaning}"
+
+    def returned(self, made: Exportable) -> str:
+        """Return the dtype of the model's outputs."""
+        return str(outputs_of(made.model, made.samples.encoded[:1]).dtype)
 
     def details(self, labels: Labels, folder: Path) -> dict[str, Any]:
         """Return the names of custom objects, if there are any."""

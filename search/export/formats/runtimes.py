@@ -41,7 +41,7 @@ class SavedModel(Format):
         import tensorflow as tf
 
         before = preprocessing_of(made.labels.encoder, made.labels.columns)
-        model, inputs = made.probable, made.probable.inputs[0]
+        model, inputs = made.valued, made.valued.inputs[0]
         spec = tf.TensorSpec(inputs.shape, inputs.dtype, name="inputs")
         served = tf.Module(name="foldwise")
         served.kept = ([variable.value for variable in model.variables], before.resources)
@@ -57,7 +57,7 @@ class SavedModel(Format):
         tf.saved_model.save(served, str(folder / self.file), signatures)
 
     def predict(self, folder: Path, samples: Samples, labels: Labels) -> dict[str, Array]:
-        """Return the probabilities of both signatures."""
+        """Return the values of both signatures."""
         import tensorflow as tf
 
         loaded = tf.saved_model.load(str(folder / self.file))
@@ -75,7 +75,8 @@ class SavedModel(Format):
     def takes(self, labels: Labels) -> str:
         """Return a phrase on inputs and outputs of the two signatures."""
         raw = raw_phrase(labels, raw_shape(labels.encoder))
-        return f"`{RAW}`: {raw}; `{ENCODED}`: {encoded_phrase(labels)}; both return probabilities"
+        encoded = encoded_phrase(labels)
+        return f"`{RAW}`: {raw}; `{ENCODED}`: {encoded}; both return {labels.returns}"
 
     def details(self, labels: Labels, folder: Path) -> dict[str, Any]:
         """Return what `serve` takes: its type, the shape of one sample, and tensors of columns.
@@ -136,11 +137,11 @@ class Onnx(Format):
 
     def write(self, made: Exportable, folder: Path) -> None:
         """Write the model."""
-        made.probable.export(folder / self.file, format="onnx", verbose=False)
+        made.valued.export(folder / self.file, format="onnx", verbose=False)
         write_vocabulary(made.labels, folder)
 
     def predict(self, folder: Path, samples: Samples, labels: Labels) -> dict[str, Array]:
-        """Return the probabilities from ONNX Runtime on the CPU."""
+        """Return the values from ONNX Runtime on the CPU."""
         import numpy as np
         import onnxruntime
 
@@ -154,7 +155,7 @@ class Onnx(Format):
 
     def takes(self, labels: Labels) -> str:
         """Return a phrase on input and output."""
-        return f"{encoded_phrase(labels)}; returns probabilities"
+        return f"{encoded_phrase(labels)}; returns {labels.returns}"
 
 
 class TFLite(Format):
@@ -180,7 +181,7 @@ class TFLite(Format):
         write_vocabulary(made.labels, folder)
 
     def predict(self, folder: Path, samples: Samples, labels: Labels) -> dict[str, Array]:
-        """Return the probabilities from the interpreter."""
+        """Return the values from the interpreter."""
         from ai_edge_litert.interpreter import Interpreter
 
         interpreter = Interpreter(str(folder / self.file))
@@ -200,17 +201,19 @@ class TFLite(Format):
     def takes(self, labels: Labels) -> str:
         """Return a phrase on input and output."""
         alone = ", one text at a time" if labels.kind == "text" else ""
-        return f"{encoded_phrase(labels)}{alone}; returns probabilities"
+        return f"{encoded_phrase(labels)}{alone}; returns {labels.returns}"
 
 
 def _convert(made: Exportable, path: Path, *, batch: int | None) -> None:
     import tensorflow as tf
 
-    inputs = made.probable.inputs[0]
+    inputs = made.valued.inputs[0]
+    if made.valued.outputs[0].dtype == "float64":
+        raise ValueError("its numbers need more digits than float32 has, which is all it computes")
     is_text = made.labels.kind == "text"
     shape = made.labels.encoder.input_shape if is_text else tuple(inputs.shape[1:])
     own: dict[str, Any] = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
-    made.probable.export(
+    made.valued.export(
         path,
         format="litert",
         verbose=False,

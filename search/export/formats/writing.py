@@ -19,6 +19,7 @@ from search.export.formats import FORMATS, KERAS
 from search.export.formats.base import Difference, Exportable, Format, Samples, outputs_of
 from search.export.formats.keras_archive import REGISTER
 from search.quiet import standard_error_to
+from search.tasks.regression import NUMBERS
 from tracking.home import CARD, LABELS, METRICS, MODEL
 
 # Sums in another order differ by rounding, by 6e-8 of a number's size in each layer. Over 200
@@ -40,8 +41,9 @@ class Written:
         format: its name.
         file: its file or folder, in the export folder.
         size: bytes.
-        difference: largest difference from the Keras model's probabilities.
+        difference: largest difference from the Keras model's values, in units of their spread.
         takes: input and output, for people.
+        returns: dtype of its values.
         runtime: the package that ran it, pinned.
         details: more entries, by name.
     """
@@ -51,6 +53,7 @@ class Written:
     size: int
     difference: float
     takes: str
+    returns: str
     runtime: str
     details: dict[str, Any]
 
@@ -62,6 +65,7 @@ class Written:
             "bytes": self.size,
             "difference": self.difference,
             "takes": self.takes,
+            "returns": self.returns,
             "runtime": self.runtime,
             **self.details,
         }
@@ -71,7 +75,7 @@ def exportable(model: Any, labels: Labels, samples: Samples) -> Exportable:
     """Return a model with the data to write and check it."""
     with _exact_products():
         found = outputs_of(model, samples.encoded)
-        return Exportable(model, labels, samples, labels.meaning.values(found))
+        return Exportable(model, labels, samples, labels.outputs.values(found))
 
 
 def write_formats(
@@ -112,16 +116,17 @@ def _write(form: Format, made: Exportable, folder: Path, log: Path) -> Written:
             warnings.simplefilter("ignore")  # warnings of converters; results are compared
             form.write(made, folder)
             found = form.predict(folder, made.samples, made.labels)
-        difference = Difference.of(found, made.expected)
+        difference = Difference.of(found, made.expected, made.samples.spread)
     except OSError:
         raise  # the folder cannot be written
     except Exception as error:  # Keras and the converters raise errors of all types
         raise _cannot(form, error) from error
     if not difference.largest <= TOLERANCE:
         raise ExportFailed(
-            f"format {form.name}: probabilities must be within {TOLERANCE:g} of the Keras model's"
-            f" on {len(made.expected)} training samples; the largest difference is"
-            f" {difference.largest:.2g} (input `{difference.mode}`). Nothing was exported."
+            f"format {form.name}: {made.labels.returns} must be within {TOLERANCE:g}"
+            f"{_unit(made.labels)} of the Keras model's on {len(made.expected)} training samples;"
+            f" the largest difference is {difference.largest:.2g} (input `{difference.mode}`)."
+            " Nothing was exported."
             f"{_remedy(form)}"
         )
     runtime = package_versions((form.runtime,))
@@ -131,9 +136,14 @@ def _write(form: Format, made: Exportable, folder: Path, log: Path) -> Written:
         size=form.size(folder),
         difference=difference.largest,
         takes=form.takes(made.labels),
+        returns=form.returned(made),
         runtime="".join(f"{name}=={version}" for name, version in runtime.items()),
         details=form.details(made.labels, folder),
     )
+
+
+def _unit(labels: Labels) -> str:
+    return " standard deviations of the targets" if labels.returns == NUMBERS else ""
 
 
 def _cannot(form: Format, error: Exception) -> SettingsError:

@@ -3,11 +3,16 @@ from dataclasses import replace
 import pytest
 
 from search.export.card import model_card
-from tests.studies import StudyBuilder
+from tests.studies import MultiLabelStudyBuilder, RegressionStudyBuilder, StudyBuilder
 from tracking.records import ModelExported, TestSetOpened
 
 
-def card(study: StudyBuilder, confusion: list[list[int]] | None = None, **fields: object) -> str:
+def card(
+    study: StudyBuilder,
+    confusion: list[list[int]] | None = None,
+    test: TestSetOpened | None = None,
+    **fields: object,
+) -> str:
     given = {
         "at": 1.0,
         "trial": 0,
@@ -18,7 +23,6 @@ def card(study: StudyBuilder, confusion: list[list[int]] | None = None, **fields
         "model_parameters": 9000,
         "requirements": ["keras==3.15.1"],
     }
-    test = None
     if confusion is not None:
         right = sum(row[n] for n, row in enumerate(confusion))
         test = TestSetOpened(
@@ -171,3 +175,55 @@ def test_the_code_that_own_parts_need_is_named(study):
     assert "with `import my_space`" in own
     assert "`--space my_space.py:build`" in own
     assert "own parts" not in card(study, formats=[keras])
+
+
+def numbers_tested() -> TestSetOpened:
+    made = RegressionStudyBuilder().described(0.7)
+    return TestSetOpened(
+        at=2.0,
+        trial=0,
+        by="export",
+        model_sha256="0" * 64,
+        scores={"rmse": 30_123.4, "mae": 20_000.0, "r2": 0.7},
+        intervals={"rmse": [28_000.0, 33_000.0]},
+        samples=600,
+        **made,
+    )
+
+
+def test_of_numbers_it_tells_errors_by_size_in_their_own_unit():
+    study = RegressionStudyBuilder()
+    study.session()
+    study.complete_trial(0)
+    keras = {"format": "keras", "file": "model.keras", "bytes": 9, "difference": 0.0}
+    text = card(study, test=numbers_tested(), formats=[keras | {"returns": "float64"}], models=2)
+    assert "2 Keras models, one a fold, in one that averages their numbers" in text
+    assert "It predicts the number `price`." in text
+    assert "| cross-validated RMSE (mean over folds) | 19850 | " in text
+    assert "| test RMSE | 30123 | 28000 to 33000 |" in text
+    assert "| test samples | 600 |" in text
+    assert "those of the test scores are of 500 times as many test samples" in text
+    assert "Wilson" not in text
+    assert "Errors of `price` on the test set by its size" in text
+    assert "in standard deviations of the training targets" in text
+    assert "numbers in the targets' own unit" in text
+    assert "The numbers are float64" in text
+    assert "what a model says beyond is a guess" in text
+    for word in ("class", "probabilit", "accuracy", "onfusion"):
+        assert word not in text.replace("`classes`", "").replace("class_weights", "")
+
+
+def test_of_labels_it_tells_each_by_itself():
+    study = MultiLabelStudyBuilder()
+    study.session()
+    study.complete_trial(0, level=0.9)
+    made = study.described(0.9)
+    test = replace(numbers_tested(), scores={"macro_f1": 0.9}, intervals={}, **made)
+    text = card(study, test=test)
+    assert "It says for each of 4 labels whether a sample has it." in text
+    assert "| cross-validated macro F1 (mean over folds) | 0.9015 | " in text
+    assert "| label | samples that have it | found | missed | given wrongly | F1 |" in text
+    confusion = made["report"]["confusion"]["western"]
+    (_, wrong), (missed, hits) = confusion
+    assert f"| western | {hits + missed} | {hits} | {missed} | {wrong} | " in text
+    assert "The lowest F1 is that of western" in text

@@ -4,7 +4,7 @@ import pytest
 
 from search.data.folds import validation_share
 from search.export.evaluation import decide, present_champion
-from tests.studies import StudyBuilder
+from tests.studies import RegressionStudyBuilder, StudyBuilder
 from tracking.records import ModelExported
 
 
@@ -173,3 +173,21 @@ def test_with_a_single_split_nothing_is_claimed():
 def test_one_fold_of_a_single_split_is_a_fifth():
     assert validation_share(5) == validation_share(1) == pytest.approx(0.25)
     assert validation_share(2) == 1
+
+
+class Prices(RegressionStudyBuilder, Exports):
+    """A study of a regression; `level` 1 is without error."""
+
+
+def test_an_error_is_better_the_smaller_it_is():
+    study = Prices(folds=5)
+    study.session()
+    for trial, level in enumerate((0.80, 0.70, 0.90)):
+        study.complete_trial(trial, level=level)
+    study.exported(0)
+    alias, reason = study.decided(1)
+    assert alias == "challenger"
+    assert reason.startswith("It is worse than the champion, trial 0 (rmse lower by -10000, 95 %")
+    alias, reason = study.decided(2)
+    assert alias == "champion"
+    assert reason.startswith("It is better than the champion, trial 0 (rmse lower by +10000, 95 %")

@@ -14,20 +14,24 @@ from search.errors import DataError
 from search.export.folder import Labels, ModelFolder, NeedsCode
 from search.export.predict import (
     checked,
-    class_values,
     code_of,
     load_model,
     made_up,
     open_model,
     predict_samples,
+    predicted_values,
 )
+from search.tasks import Classification
+from search.tasks.classification import LOGITS, Outputs
 from tests.studies import StudyBuilder
 from tracking.home import Home
 from tracking.journal import encode
 from tracking.records import ModelExported
 
 COLUMNS = (Column("x"), Column("y"))
-LABELS = Labels(("a", "b", "c"), TableEncoder((0.0, 1.0), (1.0, 2.0)), columns=COLUMNS)
+LABELS = Labels(
+    Classification(("a", "b", "c")), TableEncoder((0.0, 1.0), (1.0, 2.0)), columns=COLUMNS
+)
 CODE = """
 import pathlib
 import keras
@@ -119,7 +123,7 @@ def exported(tmp_path):
 @pytest.mark.slow
 def test_code_that_the_user_names_opens_the_model(exported):
     model = load_model(exported.folder, exported.labels, space=exported.space, home=None)
-    found = class_values(model, exported.rows, exported.labels)
+    found = predicted_values(model, exported.rows, exported.labels)
     np.testing.assert_allclose(found, exported.expected, atol=1e-6)
 
 
@@ -128,7 +132,7 @@ def test_the_home_that_exported_the_model_knows_its_code(exported, tmp_path):
     home = exported.home(tmp_path / "home", exported.folder.model_sha256())
     model = load_model(exported.folder, exported.labels, space=None, home=home)
     assert exported.has_run()
-    found = class_values(model, exported.rows, exported.labels)
+    found = predicted_values(model, exported.rows, exported.labels)
     np.testing.assert_allclose(found, exported.expected, atol=1e-6)
 
 
@@ -174,7 +178,7 @@ def test_what_is_registered_only_while_a_model_is_built_is_found(tmp_path):
     made = Exported(tmp_path, WITHIN)
     try:
         model = open_model(made.folder, made.labels, code_of(made.space, made.labels))
-        found = class_values(model, made.rows, made.labels)
+        found = predicted_values(model, made.rows, made.labels)
         np.testing.assert_allclose(found, made.expected, atol=1e-6)
     finally:
         made.forget()
@@ -190,7 +194,7 @@ def test_predict_takes_the_code_by_name(exported, tmp_path):
     encoded = exported.labels.encoder.encode(np.array([[0.5, -1.0], [4.25, 1.5]]))
     model = load_model(exported.folder, exported.labels, space=exported.space, home=None)
     for prediction, row in zip(found, np.asarray(model(encoded)), strict=True):
-        for name, probability in prediction.classes:
+        for name, probability in prediction.values:
             assert probability == pytest.approx(row["abc".index(name)], abs=1e-6)
 
 
@@ -199,7 +203,7 @@ def test_made_up_samples_are_what_a_model_receives():
         (TextEncoder(("good",), length=7, size=9), 0, 8),
         (TableEncoder((1.0, 2.0), (3.0, 4.0)), -9, 9),
     ):
-        labels = Labels(("a", "b"), encoder)
+        labels = Labels(Classification(("a", "b")), encoder)
         found = made_up(labels)
         assert found.shape == (4, *encoder.input_shape)
         assert found.dtype == encoder.encode(["good"] if labels.kind == "text" else found).dtype
@@ -241,15 +245,19 @@ def test_models_that_the_search_takes_are_taken_by_predict():
     for model in (eager, Subclass()):
         expected = np.asarray(model(rows))
         model.run_eagerly = False  # which an archive does not keep
-        np.testing.assert_allclose(class_values(model, rows, LABELS), expected, atol=1e-6)
+        np.testing.assert_allclose(predicted_values(model, rows, LABELS), expected, atol=1e-6)
 
-    texts = Labels(("no", "yes"), TextEncoder(("good",), length=6, size=9), outputs="logits")
+    texts = Labels(
+        Classification(("no", "yes")),
+        TextEncoder(("good",), length=6, size=9),
+        outputs=Outputs(LOGITS, 2),
+    )
     parts = [layers.Input((None,)), layers.Embedding(9, 4), layers.GlobalMaxPooling1D()]
     model = keras.Sequential([*parts, layers.Dense(1)])
     tokens = made_up(texts)
     second = 1 / (1 + np.exp(-np.asarray(model(tokens), np.float64)))
-    found = class_values(model, tokens, texts)
+    found = predicted_values(model, tokens, texts)
     np.testing.assert_allclose(found, np.hstack([1 - second, second]), atol=1e-6)
 
     with pytest.raises(ValueError, match=r"it gives \(2, 2\) for 2 samples"):
-        class_values(keras.Sequential([layers.Dense(2, "softmax")]), rows, LABELS)
+        predicted_values(keras.Sequential([layers.Dense(2, "softmax")]), rows, LABELS)

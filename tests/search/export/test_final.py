@@ -43,7 +43,7 @@ def test_one_model_is_trained_on_all_samples_in_use(final):
     assert made.models == 1
     assert len(made.curves) == 3
     assert made.curves[-1]["loss"] < made.curves[0]["loss"]
-    assert made.labels.classes == final.dataset.classes
+    assert made.labels.task == final.dataset.task
     assert final.samples().encoded.shape[0] == 64
 
 
@@ -120,7 +120,7 @@ def test_an_ensemble_holds_the_very_models_of_the_search(final, searched, tmp_pa
     epochs = []
     made = refit_folds(final, lambda fold, number, metrics: epochs.append((fold, number)))
     assert epochs == [(fold, epoch) for fold in (1, 2) for epoch in (1, 2, 3)]
-    assert (made.models, len(made.curves), made.labels.outputs) == (2, 3, "probabilities")
+    assert (made.models, len(made.curves), made.labels.returns) == (2, 3, "probabilities")
 
     members = [made.model.get_layer(f"fold_{fold}") for fold in (1, 2)]
     for member, validation, expected in zip(members, final.folds.validation, searched, strict=True):

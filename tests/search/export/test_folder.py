@@ -8,19 +8,22 @@ from search.data.inputs import ImageEncoder, TableEncoder, TextEncoder
 from search.data.reading import Column, Reading
 from search.errors import DataError
 from search.export.folder import Labels, ModelFolder
+from search.tasks import Classification, LabelOutputs, MultiLabel, NumberOutputs, Regression
 
 COLUMNS = (Column("width"), Column("height"))
-IMAGES = Labels(classes=("a", "b"), encoder=ImageEncoder((28, 28, 1), (32, 32, 1)), background=1.5)
-TEXTS = Labels(classes=("a", "b"), encoder=TextEncoder(("good", "bad"), length=5, size=10))
+IMAGES = Labels(
+    Classification(("a", "b")), encoder=ImageEncoder((28, 28, 1), (32, 32, 1)), background=1.5
+)
+TEXTS = Labels(Classification(("a", "b")), encoder=TextEncoder(("good", "bad"), length=5, size=10))
 ROWS = Labels(
-    classes=("a", "b"),
+    Classification(("a", "b")),
     encoder=TableEncoder((1.0, 2.0), (3.0, 4.0)),
     columns=COLUMNS,
 )
 
 
 MIXED = Labels(
-    classes=("sick", "well"),
+    Classification(("sick", "well")),
     encoder=TableEncoder(
         (40.25, 0.0, 0.5, 1.7e9),
         (9.5, 1.0, 0.5, 1.0),
@@ -38,7 +41,21 @@ MIXED = Labels(
 )
 
 
-@pytest.mark.parametrize("labels", [IMAGES, TEXTS, ROWS, MIXED])
+NUMBERS = Labels(
+    Regression(("price", "age")),
+    encoder=TableEncoder((1.0, 2.0), (3.0, 4.0)),
+    columns=COLUMNS,
+    outputs=NumberOutputs((2.5, 1.0), (10.0, -1.0)),
+    reading=Reading(target=("price", "age"), task="regression"),
+)
+TAGS = Labels(
+    MultiLabel(("new", "long")),
+    encoder=TextEncoder(("good", "bad"), length=5, size=10),
+    outputs=LabelOutputs("logits"),
+)
+
+
+@pytest.mark.parametrize("labels", [IMAGES, TEXTS, ROWS, MIXED, NUMBERS, TAGS])
 def test_labels_come_back_from_disk(tmp_path, labels):
     folder = ModelFolder(tmp_path)
     folder.write("labels.json", json.dumps(labels.to_json()))
@@ -78,10 +95,31 @@ def test_labels_of_the_first_version_are_read_and_encode_as_they_did(tmp_path):
     np.testing.assert_array_equal(labels.encoder.encode(rows), expected.astype(np.float32))
 
 
+@pytest.mark.parametrize(
+    ("labels", "change"),
+    [
+        (NUMBERS, {"scale": [1.0]}),
+        (NUMBERS, {"scale": [0.0, 1.0]}),
+        (NUMBERS, {"offset": [float("nan"), 1.0]}),
+        (NUMBERS, {"outputs": "logits"}),
+        (TAGS, {"outputs": "scores"}),
+        (TAGS, {"outputs": "sigmoid logits"}),
+        (TAGS, {"task": "ranking"}),
+        (IMAGES, {"outputs": "numbers"}),
+        (IMAGES, {"threshold": float("inf")}),
+        (NUMBERS, {"reading": {"target": ["price", 3]}}),
+    ],
+)
+def test_outputs_that_do_not_fit_their_task_are_refused(tmp_path, labels, change):
+    (tmp_path / "labels.json").write_text(json.dumps({**labels.to_json(), **change}))
+    with pytest.raises(DataError, match=r"labels\.json is damaged"):
+        ModelFolder(tmp_path).labels()
+
+
 def test_labels_of_a_later_version_are_refused(tmp_path):
-    document = {**ROWS.to_json(), "version": 3}
+    document = {**ROWS.to_json(), "version": 4}
     (tmp_path / "labels.json").write_text(json.dumps(document))
-    with pytest.raises(DataError, match="version 3 is unknown: another version wrote it"):
+    with pytest.raises(DataError, match="version 4 is unknown: another version wrote it"):
         ModelFolder(tmp_path).labels()
 
 

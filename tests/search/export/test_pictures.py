@@ -13,9 +13,10 @@ from search.data.ranges import BYTES, FRACTIONS, WHOLE, PixelRange
 from search.errors import DataError
 from search.export.folder import Labels
 from search.export.predict import read_picture
+from search.tasks import Classification
 
-GREY = Labels(classes=("a", "b"), encoder=ImageEncoder((28, 28, 1), (32, 32, 1)))
-COLOUR = Labels(classes=("a", "b"), encoder=ImageEncoder((32, 32, 3), (32, 32, 3)))
+GREY = Labels(Classification(("a", "b")), encoder=ImageEncoder((28, 28, 1), (32, 32, 1)))
+COLOUR = Labels(Classification(("a", "b")), encoder=ImageEncoder((32, 32, 3), (32, 32, 3)))
 
 
 def square(size: tuple[int, int] = (28, 28)) -> np.ndarray:
@@ -196,7 +197,7 @@ def test_the_background_is_the_mean_of_the_borders():
 
 def ranged(low: float, high: float, depth: str) -> Labels:
     encoder = ImageEncoder((4, 6, 1), (4, 6, 1), False, PixelRange(low, high, depth))
-    return Labels(classes=("a", "b"), encoder=encoder)
+    return Labels(Classification(("a", "b")), encoder=encoder)
 
 
 @pytest.mark.parametrize(

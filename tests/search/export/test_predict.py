@@ -10,22 +10,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from search.cli.export import _printable
+from search.cli.predict import _printable
 from search.data.inputs import ImageEncoder, TableEncoder, TextEncoder
 from search.data.reading import Column, Reading
 from search.errors import DataError
 from search.export.folder import Labels, ModelFolder
 from search.export.predict import MAX_FILE_BYTES, encode_rows, predict_samples
+from search.tasks import Classification
 
 COLUMNS = (Column("width"), Column("height"))
-TEXTS = Labels(classes=("a", "b"), encoder=TextEncoder(("good", "bad"), length=5, size=10))
-LONG_TEXTS = Labels(classes=("a", "b"), encoder=TextEncoder(("good",), length=1_000_000, size=10))
+TEXTS = Labels(Classification(("a", "b")), encoder=TextEncoder(("good", "bad"), length=5, size=10))
+LONG_TEXTS = Labels(
+    Classification(("a", "b")), encoder=TextEncoder(("good",), length=1_000_000, size=10)
+)
 ROWS = Labels(
-    classes=("a", "b"),
+    Classification(("a", "b")),
     encoder=TableEncoder((1.0, 2.0), (3.0, 1e-300)),
     columns=COLUMNS,
 )
-IMAGES = Labels(classes=("a", "b"), encoder=ImageEncoder((8, 8, 1), (8, 8, 1)))
+IMAGES = Labels(Classification(("a", "b")), encoder=ImageEncoder((8, 8, 1), (8, 8, 1)))
 
 
 @pytest.fixture
@@ -58,7 +61,7 @@ def test_a_file_without_a_header_that_lacks_the_labels_before_its_values_is_refu
     tmp_path, refusal
 ):
     labels = Labels(
-        classes=("a", "b"),
+        Classification(("a", "b")),
         encoder=TableEncoder((1.0, 2.0), (3.0, 4.0)),
         columns=(Column("1"), Column("2")),
         reading=Reading(target="0", header="none"),
@@ -116,7 +119,7 @@ def test_what_is_no_table_is_refused(tmp_path, refusal, content):
 
 CITY = Column("city", "category", ("bergen", "oslo"))
 MIXED = Labels(
-    classes=("a", "b"),
+    Classification(("a", "b")),
     encoder=TableEncoder(
         (1.0, 0.0, 0.5, 0.0), (2.0, 1.0, 0.5, 10.0), (0, 2, 0, 0), (None, None, 0.25, None)
     ),
@@ -270,7 +273,7 @@ def test_a_model_exported_by_the_first_version_predicts_as_it_did(tmp_path):
     found = predict_samples(tmp_path, [str(tmp_path / "rows.csv")], top=2)
     means, deviations = (np.array(document["input"][name]) for name in ("means", "deviations"))
     expected = np.asarray(model(((rows - means) / deviations).astype(np.float32)))
-    probabilities = [[dict(item.classes)[name] for name in "01"] for item in found]
+    probabilities = [[dict(item.values)[name] for name in "01"] for item in found]
     np.testing.assert_allclose(probabilities, expected, atol=1e-6)
 
 

@@ -12,6 +12,7 @@ from search.data.encoders import SequenceEncoder
 from search.errors import DataError
 from search.export.folder import Labels, ModelFolder
 from search.export.predict import predict_samples
+from search.tasks import Classification
 
 SERIES = np.arange(24.0).reshape(3, 4, 2)
 ENCODER = SequenceEncoder(4, (10.0, 11.0), (2.0, 4.0))
@@ -31,7 +32,7 @@ def encoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., An
         monkeypatch.setattr("search.export.predict.load_tensorflow", lambda: None)
         monkeypatch.setattr("search.export.predict.load_model", lambda *_, **__: None)
         monkeypatch.setattr("search.export.predict._values", values)
-        content = json.dumps(Labels(("a", "b"), encoder).to_json())
+        content = json.dumps(Labels(Classification(("a", "b")), encoder).to_json())
         ModelFolder(tmp_path).write("labels.json", content)
         predictions = predict_samples(tmp_path, list(map(str, given)))
         return [prediction.sample for prediction in predictions], found[0]
@@ -119,7 +120,7 @@ def test_damaged_files_are_refused(tmp_path, encoded, content):
     ],
 )
 def test_damaged_labels_are_refused(tmp_path, change):
-    content = Labels(("a", "b"), ENCODER).to_json()
+    content = Labels(Classification(("a", "b")), ENCODER).to_json()
     content["input"] |= change
     ModelFolder(tmp_path).write("labels.json", json.dumps(content))
     with pytest.raises(DataError, match="is not an exported model"):

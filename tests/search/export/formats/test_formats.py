@@ -17,6 +17,8 @@ from search.export.folder import Labels
 from search.export.formats import FORMATS, Difference, Samples, chosen_formats, default_formats
 from search.export.formats.base import Format
 from search.export.formats.writing import ExportFailed, Written, exportable, rehearse, write_formats
+from search.tasks import Classification, LabelOutputs, MultiLabel, NumberOutputs, Regression
+from search.tasks.classification import LOGITS, Outputs
 
 CHANCE = np.random.default_rng(0)
 SAID = ("good, GOOD film", "", "it's bad!", "b a d", "good " * 20)
@@ -41,7 +43,7 @@ def images() -> tuple[Any, Labels, Samples]:
     model.compile("sgd", losses.SparseCategoricalCrossentropy(from_logits=True))
     return (
         model,
-        Labels(("a", "b", "c"), encoder, outputs="logits"),
+        Labels(Classification(("a", "b", "c")), encoder, outputs=Outputs(LOGITS, 3)),
         Samples(raw, encoder.encode(raw)),
     )
 
@@ -60,7 +62,11 @@ def texts() -> tuple[Any, Labels, Samples]:
         ]
     )
     model.compile("sgd", "binary_crossentropy")
-    return model, Labels(("no", "yes"), encoder), Samples(list(SAID), encoder.encode(SAID))
+    return (
+        model,
+        Labels(Classification(("no", "yes")), encoder),
+        Samples(list(SAID), encoder.encode(SAID)),
+    )
 
 
 def rows() -> tuple[Any, Labels, Samples]:
@@ -71,7 +77,7 @@ def rows() -> tuple[Any, Labels, Samples]:
     raw = np.array([[990, -0.5], [1015.5, -0.4999], [1000, -0.502]])
     model = Sequential([layers.Input((2,)), layers.Dense(3, "sigmoid")])
     model.compile("sgd", "categorical_crossentropy")
-    labels = Labels(("a", "b", "c"), encoder, columns=(Column("x"), Column("y")))
+    labels = Labels(Classification(("a", "b", "c")), encoder, columns=(Column("x"), Column("y")))
     return model, labels, Samples(raw, encoder.encode(raw))
 
 
@@ -96,7 +102,7 @@ def mixed() -> tuple[Any, Labels, Samples]:
     encoder = TableEncoder.fitted(raw, np.arange(4), columns, (True, True, True, True))
     model = Sequential([layers.Input(encoder.input_shape), layers.Dense(2, "sigmoid")])
     model.compile("sgd", "categorical_crossentropy")
-    labels = Labels(("a", "b"), encoder, columns=columns)
+    labels = Labels(Classification(("a", "b")), encoder, columns=columns)
     return model, labels, Samples(raw, encoder.encode(raw))
 
 
@@ -108,7 +114,7 @@ def ranged() -> tuple[Any, Labels, Samples]:
     raw = CHANCE.integers(0, 256, (6, 9, 7, 1)).astype(np.uint8)
     model = Sequential([layers.Input((5, 5, 1)), layers.Flatten(), layers.Dense(2, "sigmoid")])
     model.compile("sgd", "categorical_crossentropy")
-    return model, Labels(("a", "b"), encoder), Samples(raw, encoder.encode(raw))
+    return model, Labels(Classification(("a", "b")), encoder), Samples(raw, encoder.encode(raw))
 
 
 def sequences() -> tuple[Any, Labels, Samples]:
@@ -119,10 +125,56 @@ def sequences() -> tuple[Any, Labels, Samples]:
     encoder = SequenceEncoder.fitted(raw, np.arange(7))
     model = Sequential([layers.Input((6, 2)), layers.GRU(3), layers.Dense(1, "sigmoid")])
     model.compile("sgd", "binary_crossentropy")
-    return model, Labels(("a", "b"), encoder), Samples(raw, encoder.encode(raw))
+    return model, Labels(Classification(("a", "b")), encoder), Samples(raw, encoder.encode(raw))
+
+
+def numbers() -> tuple[Any, Labels, Samples]:
+    """Rows, and two numbers of very different sizes that the model gives standardised."""
+    from keras import Sequential, layers
+
+    encoder = TableEncoder((1000.0, -0.5), (20.0, 1e-3))
+    raw = np.array([[990, -0.5], [1015.5, -0.4999], [1000, -0.502]])
+    model = Sequential([layers.Input((2,)), layers.Dense(4, "tanh"), layers.Dense(2)])
+    outputs = NumberOutputs((25_000.0, 1e-4), (180_000.0, -3e-4))
+    task = Regression(("price", "drift"))
+    labels = Labels(task, encoder, columns=(Column("x"), Column("y")), outputs=outputs)
+    return model, labels, Samples(raw, encoder.encode(raw), np.array(outputs.scale))
+
+
+def single_number() -> tuple[Any, Labels, Samples]:
+    """Images, and one number a sample without an axis of its own."""
+    import keras
+    from keras import layers
+
+    encoder = ImageEncoder((6, 6, 1), (6, 6, 1), scaled=True)
+    raw = CHANCE.integers(0, 256, (5, 6, 6, 1)).astype(np.uint8)
+    inputs = keras.Input((6, 6, 1))
+    found = layers.Reshape(())(layers.Dense(1)(layers.Flatten()(inputs)))
+    labels = Labels(Regression(("age",)), encoder, outputs=NumberOutputs((17.5,), (40.0,)))
+    return keras.Model(inputs, found), labels, Samples(raw, encoder.encode(raw), np.array([17.5]))
+
+
+def tags() -> tuple[Any, Labels, Samples]:
+    """Texts, and a logit for each label."""
+    from keras import Sequential, layers
+
+    encoder = TextEncoder(("good", "bad", "it's", "!"), length=7, size=9)
+    model = Sequential(
+        [
+            layers.Input((None,), dtype="int32"),
+            layers.Embedding(9, 4),
+            layers.GlobalAveragePooling1D(),
+            layers.Dense(3),
+        ]
+    )
+    labels = Labels(MultiLabel(("new", "long", "kind")), encoder, outputs=LabelOutputs(LOGITS))
+    return model, labels, Samples(list(SAID), encoder.encode(SAID))
 
 
 KINDS = {
+    "numbers": numbers,
+    "single number": single_number,
+    "tags": tags,
     "image": images,
     "ranged": ranged,
     "text": texts,
@@ -145,6 +197,8 @@ class TestFormatContract:
         assert (tmp_path / written.file).exists()
         assert written.size > 300
         assert written.difference < 1e-6
+        assert written.returns == "float32"
+        assert made.labels.returns in written.takes or name == "keras"
         assert written.runtime.count("==") == 1
         assert written.takes
         assert json.loads(json.dumps(written.to_json()))["bytes"] == written.size
@@ -159,13 +213,50 @@ class TestFormatContract:
         finally:
             made.model.set_weights(before)
         found = form.predict(tmp_path, made.samples, made.labels)
-        assert Difference.of(found, other.expected).largest > 1e-3
-        assert Difference.of(found, made.expected).largest < 1e-6
+        spread = made.samples.spread
+        assert Difference.of(found, other.expected, spread).largest > 1e-3
+        assert Difference.of(found, made.expected, spread).largest < 1e-6
 
     def test_nothing_is_written_but_its_own_files(self, name, made, tmp_path):
         form = FORMATS[name]
         form.write(made, tmp_path)
         assert {path.name for path in tmp_path.iterdir()} <= {form.file, *form.more_files}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FORMATS)
+def test_numbers_come_in_their_own_unit_and_labels_as_probabilities(name, tmp_path):
+    model, labels, samples = numbers()
+    FORMATS[name].write(exportable(model, labels, samples), tmp_path)
+    found = FORMATS[name].predict(tmp_path, samples, labels)
+    plain = model.predict(samples.encoded, verbose=0).astype(np.float64)
+    expected = plain * (25_000.0, 1e-4) + (180_000.0, -3e-4)
+    for values in found.values():
+        np.testing.assert_allclose(values, expected, rtol=1e-5)
+
+    model, labels, samples = tags()
+    folder = tmp_path / "tags"
+    folder.mkdir()
+    FORMATS[name].write(exportable(model, labels, samples), folder)
+    logits = model.predict(samples.encoded, verbose=0).astype(np.float64)
+    for values in FORMATS[name].predict(folder, samples, labels).values():
+        np.testing.assert_allclose(values, 1 / (1 + np.exp(-logits)), atol=1e-6)
+
+
+@pytest.mark.slow
+def test_numbers_too_large_for_float32_are_float64_or_refused(tmp_path):
+    model, labels, samples = numbers()
+    day = 86_400.0
+    outputs = NumberOutputs((day, 1.0), (1.7e9, 0.0))
+    labels = replace(labels, outputs=outputs)
+    samples = replace(samples, spread=np.array([day, 1.0]))
+    made = exportable(model, labels, samples)
+    others = chosen_formats("keras,saved_model,onnx")
+    for written in write_formats(others, made, tmp_path, log=tmp_path / "log"):
+        assert written.difference < 1e-6
+        assert written.returns == ("float32" if written.format == "keras" else "float64")
+    with pytest.raises(SettingsError, match=r"tflite: .* need more digits than float32 has"):
+        write_formats([FORMATS["tflite"]], made, tmp_path, log=tmp_path / "log")
 
 
 @pytest.mark.slow
@@ -250,9 +341,15 @@ class _Broken(Format):
     def takes(self, labels: Labels) -> str:
         return "nothing"
 
+    def returned(self, made: Any) -> str:
+        return "float32"
+
 
 class _Made:
-    labels, samples = Labels(("a", "b"), TableEncoder((0.0,), (1.0,))), None
+    labels, samples = (
+        Labels(Classification(("a", "b")), TableEncoder((0.0,), (1.0,))),
+        Samples(None, None),
+    )
     expected = np.array([[0.25, 0.75]], np.float32)
 
 

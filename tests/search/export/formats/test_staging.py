@@ -8,6 +8,7 @@ from search.data.inputs import ImageEncoder
 from search.errors import DataError, SettingsError
 from search.export.folder import Labels, ModelFolder
 from search.export.formats.writing import publish, staged
+from search.tasks import Classification
 
 
 def names(folder):
@@ -87,7 +88,7 @@ class Killed(BaseException):
 def model_of(name):
     """Return the content of `model.keras` and the labels of a model."""
     encoder = ImageEncoder((8, 8, 1), (8, 8, 1))
-    return f"model {name}", Labels(classes=(f"{name} 1", f"{name} 2"), encoder=encoder)
+    return f"model {name}", Labels(Classification((f"{name} 1", f"{name} 2")), encoder=encoder)
 
 
 def write(target, name, *, files=("model.onnx", "saved_model/saved_model.pb")):
@@ -146,7 +147,7 @@ def test_an_overwritten_model_is_the_old_one_the_new_one_or_refused(tmp_path, mo
 def whose(target):
     """Return whose model and labels a folder has; no other file may be of another model."""
     folder = ModelFolder(target)
-    told = folder.labels().classes[0].split()[0]
+    told = folder.labels().task.names[0].split()[0]
     for path in (target / "model.onnx", target / "saved_model" / "saved_model.pb"):
         assert not path.exists() or path.read_text().endswith(told)
     try:

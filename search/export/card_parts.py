@@ -1,0 +1,244 @@
+"""What a model card says of each task: classes, labels or numbers."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+
+from search.export.scores import digits, metric_name, shown
+from search.tasks import CLASSIFICATION, MULTI_LABEL, REGRESSION
+from tracking.history import TrialHistory
+from tracking.records import Json, StudyStarted, TestSetOpened
+from tracking.text import listed
+
+_UNEVEN = 1.5  # ratio of largest to smallest class from which classes are called uneven
+
+
+def table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:
+    """Return a table in Markdown."""
+    lines = ["| " + " | ".join(map(_cell, head)) + " |", "|" + "---|" * len(head)]
+    lines += ["| " + " | ".join(map(_cell, row)) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def _cell(content: object) -> str:
+    return " ".join(str(content).split()).replace("|", "\\|")
+
+
+class CardOfTask(ABC):
+    """What depends on the task in a model card.
+
+    Attributes:
+        things: what there is a value of: classes, labels or numbers.
+        values: what the model returns: `probabilities` or `numbers`.
+        unit: of the largest difference between formats, a phrase or nothing.
+    """
+
+    things: str
+    values: str
+    unit: str = ""
+
+    @abstractmethod
+    def predicts(self, study: StudyStarted) -> str:
+        """Return a sentence on what is predicted, or nothing."""
+
+    @abstractmethod
+    def returns(self) -> str:
+        """Return a sentence on what the formats return."""
+
+    @abstractmethod
+    def details(self, study: StudyStarted, test: TestSetOpened) -> Iterator[str]:
+        """Yield tables on the test set, below its scores."""
+
+    @abstractmethod
+    def limits(
+        self, study: StudyStarted, trial: TrialHistory, test: TestSetOpened | None
+    ) -> Iterator[str]:
+        """Yield what to know of the predictions."""
+
+
+class _OfClasses(CardOfTask):
+    things, values = "classes", "probabilities"
+
+    def predicts(self, study: StudyStarted) -> str:
+        return ""
+
+    def returns(self) -> str:
+        return (
+            "`outputs` in `labels.json` says whether `model.keras` returns"
+            " probabilities, logits or scores, one for each class or one for the second of two"
+            " (which is meant above `threshold`); all other formats return one probability, or"
+            " score, for each class, in the order of `classes`."
+        )
+
+    def details(self, study: StudyStarted, test: TestSetOpened) -> Iterator[str]:
+        yield "Confusion matrix on the test set (rows true, columns predicted):"
+        yield table(
+            ("", *study.classes),
+            [(name, *row) for name, row in zip(study.classes, test.confusion, strict=True)],
+        )
+
+    def limits(
+        self, study: StudyStarted, trial: TrialHistory, test: TestSetOpened | None
+    ) -> Iterator[str]:
+        yield (
+            "Probabilities are not calibrated. A sample that belongs to no class still gets one of"
+            " them."
+        )
+        if test is None:
+            return
+        sizes = {name: sum(row) for name, row in zip(study.classes, test.confusion, strict=True)}
+        counts = {name: size for name, size in sizes.items() if size}
+        missing = [name for name in study.classes if name not in counts]
+        if missing:
+            yield f"The test set has no sample of {', '.join(missing)}."
+        if counts:
+            yield _balance(counts) + _worst_class(study, test, counts)
+
+
+def _balance(counts: dict[str, int]) -> str:
+    least, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+    text = (
+        f"The test set's classes have {counts[least]:,} samples each"
+        if counts[least] == counts[most]
+        else f"The test set's classes have {counts[least]:,} ({least}) to {counts[most]:,} ({most})"
+        " samples"
+    )
+    if counts[most] >= _UNEVEN * counts[least]:
+        text += (
+            f": accuracy mostly reflects {most}; always predicting it would score"
+            f" {counts[most] / sum(counts.values()):.4f}. Macro F1 gives every class the same"
+            " weight"
+        )
+    return text
+
+
+def _worst_class(study: StudyStarted, test: TestSetOpened, counts: dict[str, int]) -> str:
+    recalls = {
+        name: test.confusion[number][number] / counts[name]
+        for number, name in enumerate(study.classes)
+        if name in counts
+    }
+    worst = min(recalls, key=recalls.__getitem__)
+    return f". Its lowest recall is that of {worst}: {recalls[worst]:.4f}."
+
+
+class _OfLabels(CardOfTask):
+    things, values = "labels", "probabilities"
+
+    def predicts(self, study: StudyStarted) -> str:
+        return f"It says for each of {len(study.classes)} labels whether a sample has it."
+
+    def returns(self) -> str:
+        return (
+            "`outputs` in `labels.json` says whether `model.keras` returns probabilities or logits"
+            " (`sigmoid logits`: the probability is the sigmoid of each); all other formats return"
+            " one probability for each label, in the order of `classes`. A label counts as given"
+            " above 0.5."
+        )
+
+    def details(self, study: StudyStarted, test: TestSetOpened) -> Iterator[str]:
+        report, confusion = test.report.get("report", {}), test.report.get("confusion", {})
+        yield "Labels on the test set:"
+        yield table(
+            ("label", "samples that have it", "found", "missed", "given wrongly", "F1"),
+            [
+                (name, hits + missed, hits, missed, wrong, f"{report[name]['f1-score']:.4f}")
+                for name in study.classes
+                for (_, wrong), (missed, hits) in [confusion[name]]
+            ],
+        )
+
+    def limits(
+        self, study: StudyStarted, trial: TrialHistory, test: TestSetOpened | None
+    ) -> Iterator[str]:
+        yield (
+            "Probabilities are not calibrated. Exact match is the fraction of samples whose labels"
+            " are all right, Hamming loss the fraction of labels that are wrong."
+        )
+        if test is None:
+            return
+        confusion = test.report.get("confusion", {})
+        absent = [name for name in study.classes if not sum(confusion[name][1])]
+        if absent:
+            yield (
+                f"No test sample has the label{'s' * (len(absent) > 1)} {listed(absent)}, so that"
+                " its F1 is 0 and tells nothing."
+            )
+        known = {
+            name: test.report["report"][name]["f1-score"]
+            for name in study.classes
+            if name not in absent
+        }
+        if known:
+            worst = min(known, key=known.__getitem__)
+            yield f"The lowest F1 is that of {worst}: {known[worst]:.4f}."
+
+
+class _OfNumbers(CardOfTask):
+    things, values = "numbers", "numbers"
+    unit = ", in standard deviations of the training targets"
+
+    def predicts(self, study: StudyStarted) -> str:
+        number = "number" if len(study.classes) == 1 else "numbers"
+        return f"It predicts the {number} {listed(f'`{name}`' for name in study.classes)}."
+
+    def returns(self) -> str:
+        return (
+            "All formats return the numbers in the targets' own unit, in the order of `classes` in"
+            " `labels.json`: the scaling of the targets is part of the model."
+        )
+
+    def details(self, study: StudyStarted, test: TestSetOpened) -> Iterator[str]:
+        numbers: dict[str, Json] = test.report.get("numbers", {})
+        if len(numbers) > 1:
+            yield "Each number on the test set, in its own unit:"
+            measures = ("rmse", "mae", "r2", "bias")
+            yield table(
+                ("number", *map(metric_name, measures)),
+                [(name, *(shown(of[m]) for m in measures)) for name, of in numbers.items()],
+            )
+        for name, of in numbers.items():
+            yield (
+                f"Errors of `{name}` on the test set by its size; an error is the predicted less"
+                " the actual number, and 90 % of them are between the last two columns:"
+            )
+            yield table(
+                ("actual number", "samples", "mean error", "MAE", "5 % below", "5 % above"),
+                [
+                    (
+                        f"{digits(part['from'])} to {digits(part['to'])}",
+                        part["samples"],
+                        *(shown(part[measure]) for measure in ("bias", "mae")),
+                        *(shown(part["quantiles"][place]) for place in (0, -1)),
+                    )
+                    for part in of["by_size"]
+                ],
+            )
+
+    def limits(
+        self, study: StudyStarted, trial: TrialHistory, test: TestSetOpened | None
+    ) -> Iterator[str]:
+        yield (
+            "A prediction comes without an interval of its own; the table of errors by size says"
+            " how far off predictions were. RMSE and MAE are in the target's unit"
+            + (", and means over the numbers." if len(study.classes) > 1 else ".")
+        )
+        report = trial.ended.report if trial.ended else {}
+        for name, of in report.get("numbers", {}).items():
+            parts = of["by_size"]
+            low, high = min(p["from"] for p in parts), max(p["to"] for p in parts)
+            yield (
+                f"In training `{name}` was within {digits(low)} to {digits(high)}; what a model says"
+                " beyond is a guess."
+            )
+
+
+_CARDS: dict[str, CardOfTask] = {
+    CLASSIFICATION: _OfClasses(),
+    MULTI_LABEL: _OfLabels(),
+    REGRESSION: _OfNumbers(),
+}
+
+
+def card_of(task: str) -> CardOfTask:
+    """Return what a card says of a task, by the task's name."""
+    return _CARDS[task]
