@@ -35,7 +35,9 @@ KINDS = {
     "text": ("texts", "offsets"),
     "table": ("rows",),
     "sequence": ("series",),
+    "several": (),  # inputs, each of a kind of its own, in folders of their own
 }
+INPUTS = "inputs"  # folder of those
 # What a dataset may hold of each sample besides its label.
 EXTRAS = {
     "groups": np.dtype("<i8"),  # numbers from 0; a group is never on both sides of a split
@@ -49,16 +51,25 @@ READERS = 8  # threads; a disk serves several reads at once three times as fast 
 GAP_BYTES = 1 << 14  # to read over so much costs less than to read twice
 
 
-def array_names(kind: str, extras: Sequence[str] = ()) -> tuple[str, ...]:
+def array_names(
+    kind: str, extras: Sequence[str] = (), inputs: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
     """Return the names of a dataset's arrays: of `train`, then of `test`, then of the extras.
 
     Args:
-        kind: `image`, `text`, `table` or `sequence`.
+        kind: `image`, `text`, `table`, `sequence` or `several`.
         extras: which of `EXTRAS` there are; all of `train`, and `weights` of `test`, too.
+        inputs: of several inputs the kind of each, by its name.
     """
+    parts = [
+        f"{INPUTS}/{name}/{split}_{part}"
+        for name, own in (inputs or {}).items()
+        for split in SPLITS
+        for part in KINDS[own]
+    ]
     main = [f"{split}_{part}" for split in SPLITS for part in (*KINDS[kind], "labels")]
     further = [f"train_{name}" for name in EXTRAS if name in extras]
-    return (*main, *further, *(["test_weights"] if "weights" in extras else []))
+    return (*parts, *main, *further, *(["test_weights"] if "weights" in extras else []))
 
 
 def array_file(folder: Path, name: str) -> Path:
@@ -114,10 +125,12 @@ def map_array(path: Path) -> np.memmap[Any, np.dtype[Any]]:
     return array
 
 
-def digest_of(folder: Path, kind: str, extras: Sequence[str] = ()) -> str:
+def digest_of(
+    folder: Path, kind: str, extras: Sequence[str] = (), inputs: Mapping[str, str] | None = None
+) -> str:
     """Return the SHA-256 (hex) over name, dtype, shape and bytes of the arrays."""
     digest = hashlib.sha256()
-    for name in array_names(kind, extras):
+    for name in array_names(kind, extras, inputs):
         array = map_array(array_file(folder, name))
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
         rows = max(1, PIECE_BYTES * len(array) // max(1, array.nbytes))
@@ -353,6 +366,32 @@ class Texts(Sequence[str]):
         content, offsets = self._content.tobytes(), self._offsets.tolist()
         for start, end in pairwise(offsets):
             yield content[start:end].decode()
+
+
+class Several:
+    """Samples of several inputs.
+
+    Args:
+        inputs: the samples of each by its name, all of the same number.
+    """
+
+    def __init__(self, inputs: Mapping[str, Any]) -> None:
+        self.inputs = dict(inputs)
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(next(iter(self.inputs.values())))
+
+    def __getitem__(self, which: Any) -> dict[str, Any]:
+        """Return one sample of each input, or those of a slice or of row numbers."""
+        return {name: rows_at(samples, which) for name, samples in self.inputs.items()}
+
+
+def rows_at(samples: Any, which: Any) -> Any:
+    """Return samples by row number, slice or row numbers; of texts a list."""
+    if isinstance(samples, Texts) and isinstance(which, np.ndarray):
+        return [samples[int(row)] for row in which]
+    return samples[which]
 
 
 def words_of(text: str) -> list[str]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from search.data.arrays import (
     EXTRAS,
     IMAGES,
+    INPUTS,
     ROWS,
     SERIES,
     SPLITS,
@@ -26,6 +27,23 @@ from tracking.text import listed
 
 
 @dataclass(frozen=True)
+class InputContents:
+    """What one of a dataset's several inputs contains.
+
+    Attributes:
+        name: the input's, as models call it.
+        kind: of its samples: `image`, `text`, `table` or `sequence`.
+        columns: a table's columns.
+        pixel_range: which values of pictures became black and white; None if values are pixels.
+    """
+
+    name: str
+    kind: str
+    columns: tuple[Column, ...] = ()
+    pixel_range: PixelRange | None = None
+
+
+@dataclass(frozen=True)
 class Contents:
     """What a source contains.
 
@@ -39,6 +57,7 @@ class Contents:
         pixel_range: which values of pictures became black and white; None if values are pixels.
         skipped: files that were left out because they cannot be read, each with the reason.
         task: what is predicted, by its name.
+        inputs: where there are several; the kind is `several` then.
     """
 
     kind: str
@@ -50,6 +69,7 @@ class Contents:
     pixel_range: PixelRange | None = None
     skipped: tuple[str, ...] = ()
     task: str = CLASSIFICATION
+    inputs: tuple[InputContents, ...] = ()
 
 
 MAX_CLASSES, MAX_LABELS, MAX_NUMBERS = 100_000, 1000, 100
@@ -76,21 +96,25 @@ def check_arrays(folder: Path, contents: Contents, origin: str) -> None:
     """
     task = task_of(contents.task, contents.classes)
     _check_names(task, origin)
+    parts = [(contents.kind, folder, "")]
+    if contents.inputs:
+        parts = [(one.kind, folder / INPUTS / one.name, f", {one.name}") for one in contents.inputs]
     shapes = []
     for split in SPLITS if contents.has_test else SPLITS[:1]:
         labels = map_array(array_file(folder, f"{split}_labels"))
         task.check(labels, f"{origin}: {split} labels")
         if split == "train":
             _check_spread(task, labels, origin)
-        count, shape = _CHECKS[contents.kind](folder, split, f"{origin}: {split}")
-        check_counts(count, len(labels), f"{origin}: {split} set")
-        shapes.append(shape)
+        found = [_CHECKS[kind](own, split, f"{origin}: {split}{of}") for kind, own, of in parts]
+        for count, _ in found:
+            check_counts(count, len(labels), f"{origin}: {split} set")
+        shapes.append([shape for _, shape in found])
         for name in contents.extras if split == "train" else ():
             _check_extra(map_array(array_file(folder, f"train_{name}")), name, count, origin)
     if shapes[0] != shapes[-1]:
         raise DataError(
             f"{origin}: training and test samples must have one shape;"
-            f" got {shapes[0]} and {shapes[1]}. They belong to different datasets: get both again."
+            f" got {_shown(shapes[0])} and {_shown(shapes[1])}. They belong to different datasets: get both again."
         )
 
 
@@ -115,6 +139,10 @@ def _check_spread(task: Task, targets: NDArray[Any], origin: str) -> None:
             f"{origin}: `{task.names[same[0]]}` must have at least 2 different numbers to predict;"
             f" all training samples have {targets[0, same[0]]:g}. Leave it out."
         )
+
+
+def _shown(shapes: list[tuple[int, ...]]) -> str:
+    return " and ".join(map(str, shapes))
 
 
 def _check_extra(values: NDArray[Any], name: str, count: int, origin: str) -> None:

@@ -23,7 +23,9 @@ from numpy.typing import NDArray
 from search.data.arrays import (
     EXTRAS,
     IMAGES,
+    INPUTS,
     KINDS,
+    Several,
     Texts,
     array_file,
     array_names,
@@ -31,7 +33,7 @@ from search.data.arrays import (
     map_array,
     write_array,
 )
-from search.data.checks import Contents
+from search.data.checks import Contents, InputContents
 from search.data.pictures import prepared_pieces
 from search.data.ranges import PixelRange
 from search.data.reading import Column
@@ -92,6 +94,7 @@ class Manifest:
         format: of the arrays; see `FORMATS`.
         pixel_range: which values of pictures became black and white; None if values are pixels.
         task: what is predicted, by its name; `classes` are the names of what is.
+        inputs: where there are several; the kind is `several` then.
     """
 
     name: str
@@ -105,6 +108,7 @@ class Manifest:
     format: int = FORMAT
     pixel_range: PixelRange | None = None
     task: str = CLASSIFICATION
+    inputs: tuple[InputContents, ...] = ()
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":
@@ -125,7 +129,7 @@ class Manifest:
     def meaning(self) -> tuple[object, ...]:
         """What the arrays' digest does not cover: names, types of columns, the range of pixels."""
         ranged = () if self.pixel_range is None else (self.pixel_range,)
-        return self.name, self.classes, self.columns, *ranged, self.task
+        return self.name, self.classes, self.columns, *ranged, self.task, self.inputs
 
     def write(self, folder: Path) -> None:
         """Write the manifest to a dataset's folder, replacing an existing one."""
@@ -187,6 +191,15 @@ def _parse(data: Any) -> Manifest:
         format=int(data["format"]),
         pixel_range=PixelRange.from_json(data.get("pixel_range")),
         task=task,
+        inputs=tuple(
+            InputContents(
+                str(entry["name"]),
+                str(entry["kind"]),
+                tuple(_column(column) for column in entry["columns"]),
+                PixelRange.from_json(entry["pixel_range"]),
+            )
+            for entry in data.get("inputs", ())
+        ),
     )
 
 
@@ -198,7 +211,7 @@ def _column(data: Any) -> Column:
 
 MappedImages: TypeAlias = np.memmap[Any, np.dtype[np.uint8]]
 MappedLabels: TypeAlias = np.memmap[Any, np.dtype[Any]]
-Samples: TypeAlias = np.memmap[Any, np.dtype[Any]] | Texts
+Samples: TypeAlias = np.memmap[Any, np.dtype[Any]] | Texts  # or `Several`
 
 
 @dataclass(frozen=True)
@@ -219,6 +232,7 @@ class Dataset:
         extras: which of `arrays.EXTRAS` there are.
         pixel_range: which values of pictures became black and white; None if values are pixels.
         task: what is predicted; `classes` are the names of what is.
+        inputs: where there are several; the kind is `several` then.
     """
 
     name: str
@@ -231,6 +245,7 @@ class Dataset:
     extras: tuple[str, ...] = ()
     pixel_range: PixelRange | None = None
     task: Task = field(default_factory=lambda: Classification(()))
+    inputs: tuple[InputContents, ...] = ()
 
     @classmethod
     def open(cls, folder: Path) -> "Dataset":
@@ -240,7 +255,7 @@ class Dataset:
             DataError: the folder is not a complete dataset.
         """
         manifest = Manifest.read(folder)
-        for name in array_names(manifest.kind, manifest.extras):
+        for name in array_names(manifest.kind, manifest.extras, _kinds(manifest.inputs)):
             map_array(array_file(folder, name))
         return cls(
             name=manifest.name,
@@ -253,6 +268,20 @@ class Dataset:
             extras=manifest.extras,
             pixel_range=manifest.pixel_range,
             task=task_of(manifest.task, manifest.classes),
+            inputs=manifest.inputs,
+        )
+
+    def input(self, name: str) -> "Dataset":
+        """Return one of several inputs as a dataset of its own; it has no labels."""
+        found = next(one for one in self.inputs if one.name == name)
+        return replace(
+            self,
+            kind=found.kind,
+            columns=found.columns,
+            pixel_range=found.pixel_range,
+            folder=self.folder / INPUTS / name,
+            inputs=(),
+            extras=(),
         )
 
     @property
@@ -340,11 +369,20 @@ class Dataset:
 
     def is_intact(self) -> bool:
         """Return whether the arrays still have their digest; reads all of them."""
-        return digest_of(self.folder, self.kind, self.extras) == self.digest
+        return digest_of(self.folder, self.kind, self.extras, _kinds(self.inputs)) == self.digest
 
     def _samples(self, split: str) -> Samples:
+        if self.inputs:
+            several: Any = Several(
+                {i.name: self.input(i.name)._samples(split) for i in self.inputs}
+            )
+            return several  # type: ignore[no-any-return]
         parts = [map_array(array_file(self.folder, f"{split}_{part}")) for part in KINDS[self.kind]]
         return Texts(*parts) if self.kind == "text" else parts[0]
+
+
+def _kinds(inputs: Sequence[InputContents]) -> dict[str, str]:
+    return {one.name: one.kind for one in inputs}
 
 
 def _is_array(path: Path, shape: tuple[int, ...]) -> bool:
@@ -427,7 +465,7 @@ def keep(root: Path, arrays: Path, name: str, contents: Contents, stamp: Stamp) 
         contents: what the arrays are.
         stamp: of the source, taken before it was read.
     """
-    digest = digest_of(arrays, contents.kind, contents.extras)
+    digest = digest_of(arrays, contents.kind, contents.extras, _kinds(contents.inputs))
     manifest = Manifest(
         name,
         digest,
@@ -438,6 +476,7 @@ def keep(root: Path, arrays: Path, name: str, contents: Contents, stamp: Stamp) 
         contents.extras,
         pixel_range=contents.pixel_range,
         task=contents.task,
+        inputs=contents.inputs,
     )
     manifest.write(arrays)
     folder = root / f"{folder_stem(name)}-{digest[:12]}"

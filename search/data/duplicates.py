@@ -11,13 +11,21 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from search.data.arrays import LABELS, array_file, map_array, pieces, words_of, write_array
+from search.data.arrays import (
+    LABELS,
+    Several,
+    array_file,
+    map_array,
+    pieces,
+    words_of,
+    write_array,
+)
 from search.data.dataset import Dataset, Samples
 from search.data.folds import joined_groups
 from search.errors import DataError
 from search.tasks import REGRESSION
 
-AnySamples: TypeAlias = Samples | NDArray[Any] | Sequence[str]
+AnySamples: TypeAlias = Samples | NDArray[Any] | Sequence[str] | Several
 
 HASH_BYTES = 16  # bytes: among a billion samples a collision has a probability of 1e-21
 
@@ -137,6 +145,10 @@ def sample_digest(content: bytes) -> bytes:
 
 def digests(samples: AnySamples) -> Iterator[bytes]:
     """Yield what stands for each sample; equal samples, missing values included, have the same."""
+    if isinstance(samples, Several):
+        for parts in zip(*map(digests, samples.inputs.values()), strict=True):
+            yield sample_digest(b"".join(parts))
+        return
     if not isinstance(samples, np.ndarray):
         yield from (sample_digest(text.encode()) for text in samples)
         return

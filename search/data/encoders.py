@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -22,7 +22,13 @@ BLOCK_BYTES = 1 << 28  # of a table in memory at a time
 
 
 class Encoder(ABC):
-    """Turns samples of one kind into a model's input."""
+    """Turns samples of one kind into a model's input.
+
+    Attributes:
+        kind: of the samples: `image`, `text`, `table`, `sequence` or `several`.
+    """
+
+    kind: ClassVar[str]
 
     @property
     @abstractmethod
@@ -44,6 +50,35 @@ class Encoder(ABC):
 
 
 @dataclass(frozen=True)
+class SeveralEncoder(Encoder):
+    """Turns samples of several inputs into a model's inputs, by their names.
+
+    Attributes:
+        inputs: the encoder of each, by its name.
+    """
+
+    kind: ClassVar[str] = "several"
+
+    inputs: tuple[tuple[str, Encoder], ...]
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Empty: each input has its own; see `inputs`."""
+        return ()
+
+    def encode(self, samples: Mapping[str, Any]) -> dict[str, Array]:  # type: ignore[override]
+        """Return the model's inputs by name, each `(n, *input_shape)`."""
+        return {name: encoder.encode(samples[name]) for name, encoder in self.inputs}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON of each input's encoder, by its name."""
+        return {
+            "kind": self.kind,
+            "inputs": [{"name": name, **encoder.to_json()} for name, encoder in self.inputs],
+        }
+
+
+@dataclass(frozen=True)
 class ImageEncoder(Encoder):
     """Pads or resizes images.
 
@@ -53,6 +88,8 @@ class ImageEncoder(Encoder):
         scaled: whether pixels become float32 0..1; else they stay uint8 0..255.
         pixel_range: which values of new pictures become black and white; None if values are pixels.
     """
+
+    kind: ClassVar[str] = "image"
 
     native_shape: tuple[int, ...]
     shape: tuple[int, ...]
@@ -77,7 +114,7 @@ class ImageEncoder(Encoder):
         """Return kind, shapes and scale."""
         ranged = self.pixel_range
         return {
-            "kind": "image",
+            "kind": self.kind,
             "native_shape": list(self.native_shape),
             "input_shape": list(self.shape),
             "scaled": self.scaled,
@@ -94,6 +131,8 @@ class TextEncoder(Encoder):
         length: tokens kept of a text, from its beginning.
         size: number of tokens the model is built for; at least `len(words) + 2`.
     """
+
+    kind: ClassVar[str] = "text"
 
     words: tuple[str, ...]
     length: int
@@ -120,7 +159,7 @@ class TextEncoder(Encoder):
     def to_json(self) -> dict[str, Any]:
         """Return kind, length and vocabulary."""
         return {
-            "kind": "text",
+            "kind": self.kind,
             "length": self.length,
             "size": self.size,
             "vocabulary": list(self.words),
@@ -153,6 +192,8 @@ class TableEncoder(Encoder):
             part, None for other columns; empty if there are none.
         unseen: (column, category), by index, that the training part lacks.
     """
+
+    kind: ClassVar[str] = "table"
 
     means: tuple[float, ...]
     deviations: tuple[float, ...]
@@ -298,7 +339,7 @@ class TableEncoder(Encoder):
             "unseen": [list(pair) for pair in self.unseen],
         }
         return {
-            "kind": "table",
+            "kind": self.kind,
             "means": list(self.means),
             "deviations": list(self.deviations),
             **{name: value for name, value in more.items() if value},
@@ -315,6 +356,8 @@ class SequenceEncoder(Encoder):
         deviations: standard deviation of each feature, likewise; 1 if it never changes.
         wide: whether values need float64 before they are centred.
     """
+
+    kind: ClassVar[str] = "sequence"
 
     steps: int
     means: tuple[float, ...]
@@ -370,7 +413,7 @@ class SequenceEncoder(Encoder):
     def to_json(self) -> dict[str, Any]:
         """Return kind, steps, means and standard deviations."""
         return {
-            "kind": "sequence",
+            "kind": self.kind,
             "steps": self.steps,
             "means": list(self.means),
             "deviations": list(self.deviations),
@@ -429,5 +472,8 @@ def encoder_from_json(data: Mapping[str, Any]) -> Encoder:
         case "sequence":
             means, deviations = (tuple(map(float, data[name])) for name in ("means", "deviations"))
             return SequenceEncoder(int(data["steps"]), means, deviations, bool(data["wide"]))
+        case "several":
+            parts = ((str(part["name"]), encoder_from_json(part)) for part in data["inputs"])
+            return SeveralEncoder(tuple(parts))
         case kind:
             raise ValueError(f"{kind!r} is no kind of input")

@@ -3,6 +3,7 @@
 import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from search.data.encoders import (
     Encoder,
     ImageEncoder,
     SequenceEncoder,
+    SeveralEncoder,
     TableEncoder,
     TextEncoder,
     encoder_from_json,
@@ -31,6 +33,7 @@ from spaces import (
     ImageInput,
     Input,
     SequenceInput,
+    SeveralInputs,
     Space,
     TextInput,
     get_space,
@@ -39,7 +42,7 @@ from spaces import (
     without_augmentation,
     without_classes,
 )
-from tracking.text import Notify
+from tracking.text import Notify, joined
 
 __all__ = [
     "FIRST_WORD",
@@ -85,6 +88,13 @@ def make_inputs(dataset: Dataset, taken: Input) -> Inputs:
             return _Texts(dataset, taken)
         case SequenceInput():
             return _Series(dataset)
+        case SeveralInputs():
+            return _Several(
+                {
+                    one.name: make_inputs(dataset.input(one.name), taken.of(one.name, one.kind))
+                    for one in dataset.inputs
+                }
+            )
         case _:
             return _Rows(dataset)
 
@@ -116,8 +126,11 @@ def space_on(
     space = get_space(reference, data, cache=declarations, notify=notify)
     if not dataset.task.has_classes:
         space = without_classes(space)
-    if dataset.kind == "table":
-        table_width(dataset, notify)
+    for part in [dataset.input(one.name) for one in dataset.inputs] or [dataset]:
+        if part.kind == "table":
+            table_width(part, notify)
+    if dataset.kind == "several":
+        return without_augmentation(_with_pixels_of_inputs(space, dataset, pixels))
     if dataset.kind != "image":
         return without_augmentation(space)
     wanted, space = given_pixels(space), with_pixels(space, pixels)
@@ -135,6 +148,24 @@ def space_on(
     return space
 
 
+def _with_pixels_of_inputs(space: Space, dataset: Dataset, pixels: str) -> Space:
+    """Return a space for several inputs, whose user says which pixels a hypermodel's models take.
+
+    Raises:
+        SettingsError: the user has not.
+    """
+    images = [one.name for one in dataset.inputs if one.kind == "image"]
+    if not images or given_pixels(space) is None:
+        return space
+    if pixels not in ("raw", "scaled"):
+        raise SettingsError(
+            f"it must be known whether the models of {space.name} rescale the pixels of"
+            f" {joined(images)} themselves: give `--pixels raw` ({PIXEL_RANGES['raw']}) if they"
+            f" do, else `--pixels scaled` ({PIXEL_RANGES['scaled']})"
+        )
+    return with_pixels(space, pixels)
+
+
 def data_spec(dataset: Dataset, space: Space) -> DataSpec:
     """Return the data specification of a space's models for a dataset, before any fitting.
 
@@ -142,21 +173,35 @@ def data_spec(dataset: Dataset, space: Space) -> DataSpec:
         SpaceError: the space takes other kinds of data.
         SettingsError: a table has too many categories.
     """
+    return _data_spec(dataset, space.input_for(dataset.kind))
+
+
+def _data_spec(dataset: Dataset, taken: Input) -> DataSpec:
     task = dataset.task
-    match space.input_for(dataset.kind):
+    match taken:
         case ImageInput() as image:
             return _spec(image.shape(tuple(dataset.train_images.shape[1:])), task, "image")
         case TextInput(vocabulary=vocabulary, length=length):
             return _spec((length,), task, "text", vocabulary)
         case SequenceInput():
             return _spec(tuple(_series_of(dataset).shape[1:]), task, "sequence")
+        case SeveralInputs():
+            inputs = tuple(
+                (one.name, _data_spec(dataset.input(one.name), taken.of(one.name, one.kind)))
+                for one in dataset.inputs
+            )
+            return replace(_spec((), task, "several"), inputs=inputs)
         case _:
             return _spec((table_width(dataset),), task, "table")
 
 
 def spec_of(encoder: Encoder, kind: str, task: Task) -> DataSpec:
     """Return the data specification that models are built for."""
-    return _spec(encoder.input_shape, task, kind, encoder.vocabulary_size)
+    found = _spec(encoder.input_shape, task, kind, encoder.vocabulary_size)
+    if not isinstance(encoder, SeveralEncoder):
+        return found
+    inputs = tuple((name, spec_of(own, own.kind, task)) for name, own in encoder.inputs)
+    return replace(found, inputs=inputs)
 
 
 def _spec(shape: tuple[int, ...], task: Task, kind: str, vocabulary: int = 0) -> DataSpec:
@@ -254,6 +299,20 @@ class _Series(Inputs):
             where = slice(start, start + step)
             taken[where] = encoder.encode(self._series[indices[where]])
         return taken
+
+
+class _Several(Inputs):
+    def __init__(self, inputs: Mapping[str, Inputs]) -> None:
+        self._inputs = inputs
+
+    def learn(self, indices: Array, params: Mapping[str, Any]) -> Encoder:
+        found = ((name, inputs.learn(indices, params)) for name, inputs in self._inputs.items())
+        return SeveralEncoder(tuple(found))
+
+    def take(self, encoder: Encoder, indices: Array) -> dict[str, Array]:  # type: ignore[override]
+        if not isinstance(encoder, SeveralEncoder):
+            raise TypeError(f"several inputs need their encoder; got {type(encoder).__name__}")
+        return {name: self._inputs[name].take(own, indices) for name, own in encoder.inputs}
 
 
 def _series_of(dataset: Dataset) -> Array:

@@ -409,9 +409,11 @@ def _samples_held(opened: OpenStudy) -> int:
 def _sample_bytes(opened: OpenStudy) -> int:
     """Return the bytes of a sample as workers hold it: a pixel takes one, other numbers four."""
     space = opened.narrowed.space
-    taken = space.input_for(opened.dataset.kind)
+    taken, data = space.input_for(opened.dataset.kind), data_spec(opened.dataset, space)
+    if data.inputs:
+        return sum(4 * math.prod(spec.input_shape) for _, spec in data.inputs)
     is_bytes = isinstance(taken, ImageInput) and not taken.scaled
-    return math.prod(data_spec(opened.dataset, space).input_shape) * (1 if is_bytes else 4)
+    return math.prod(data.input_shape) * (1 if is_bytes else 4)
 
 
 def _load(opened: OpenStudy, history: History) -> Load:

@@ -316,8 +316,7 @@ def _holdings(model: Any) -> Iterator[tuple[Any, str]]:
 def _beginning(model: Any, data: DataSpec) -> str:
     """Return a digest of a model's architecture, initial weights and optimizer."""
     if not model.built:
-        kind = "int32" if data.kind == "text" else "float32"
-        model(np.zeros((1, *data.input_shape), kind))
+        model(_zeros(data))
     digest = hashlib.sha256()
     for one in (model, getattr(model, "optimizer", None)):
         try:
@@ -330,6 +329,13 @@ def _beginning(model: Any, data: DataSpec) -> str:
         digest.update(f"{value.shape} {value.dtype} {variable.trainable}".encode())
         digest.update(value.view(np.uint8).data if value.size else b"")
     return digest.hexdigest()
+
+
+def _zeros(data: DataSpec) -> Any:
+    """Return one sample of a model's input, all of it 0."""
+    if data.inputs:
+        return {name: _zeros(spec) for name, spec in data.inputs}
+    return np.zeros((1, *data.input_shape), "int32" if data.kind == "text" else "float32")
 
 
 def _type_name(value: object) -> str:

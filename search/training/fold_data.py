@@ -219,6 +219,8 @@ class _Encoded:
         if self._samples is None or encoder != self._encoder:
             self._samples = None  # let go of it first
             found = encoded(inputs, encoder, used, memory)
-            self._samples = found if isinstance(found, Streamed) else tf.constant(found)
+            self._samples = (
+                found if isinstance(found, Streamed) else tf.nest.map_structure(tf.constant, found)
+            )
             self._encoder = encoder
         return self._samples

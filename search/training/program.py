@@ -22,7 +22,7 @@ from search.training.batches import (
     lengths_of,
 )
 from search.training.scoring import numbers_in
-from search.training.streaming import chunks_of
+from search.training.streaming import chunks_of, count_of, first_of
 from search.training.targets import Targets
 
 _OF_A_STEP = ("train_step", "compute_loss", "compute_metrics")
@@ -107,7 +107,7 @@ class Program:
 
         They are float32, or float64 where the model computes them so.
         """
-        rows = np.arange(len(inputs)) if rows is None else rows
+        rows = np.arange(count_of(inputs)) if rows is None else rows
         lengths = lengths_of(inputs) if self._trims else None
         pieces = [
             piece
@@ -131,7 +131,7 @@ class Program:
     def _make_variables(self, inputs: Any, targets: tuple[Any, ...]) -> None:
         """Let loss, metrics and optimizer make theirs, for which TensorFlow would trace twice."""
         self._is_new = False
-        model, some = self.model, tf.convert_to_tensor(inputs[:1])
+        model, some = self.model, first_of(inputs, 1)
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
         if any(_is_own(model, name) for name in _OF_A_STEP):  # they are called by the step alone
@@ -169,7 +169,7 @@ class Program:
         return single(self.model(self._gathered(inputs, rows, longest), training=False))
 
     def _gathered(self, inputs: Any, rows: Any, longest: Any) -> Any:
-        batch = tf.gather(inputs, rows)
+        batch = tf.nest.map_structure(lambda each: tf.gather(each, rows), inputs)
         return batch[:, :longest] if self._trims else batch
 
     def _made(self, body: Callable[..., Any]) -> Callable[..., Any]:

@@ -91,7 +91,7 @@ class Streamed:
     @cached_property
     def sample_bytes(self) -> int:
         """What one takes in memory."""
-        return max(1, self[:1].nbytes)
+        return max(1, sum(each.nbytes for each in tf.nest.flatten(self[:1])))
 
     @cached_property
     def lengths(self) -> Array:
@@ -131,8 +131,20 @@ class Streamed:
         ends = batches.ends[first : last + 1]
         rows, places = np.unique(batches.order[ends[0] : ends[-1]], return_inverse=True)
         longest = None if batches.longest is None else batches.longest[first:last]
-        inputs = _as_tensor(self[rows])
+        inputs = tf.nest.map_structure(_as_tensor, self[rows])
         return Chunk(inputs, Batches(places, ends - ends[0], longest), first, rows)
+
+
+def count_of(inputs: Any) -> int:
+    """Return the number of samples, of one input or of several by name."""
+    return len(next(iter(inputs.values())) if isinstance(inputs, dict) else inputs)
+
+
+def first_of(inputs: Any, count: int) -> Any:
+    """Return the first samples in TensorFlow's memory, of one input or of several by name."""
+    if isinstance(inputs, dict):
+        return {name: tf.convert_to_tensor(one[:count]) for name, one in inputs.items()}
+    return tf.nest.map_structure(tf.convert_to_tensor, inputs[:count])
 
 
 def _as_tensor(samples: Array) -> tf.Tensor:
@@ -166,12 +178,14 @@ def chunks_of(inputs: Any, batches: Batches) -> Iterator[Chunk]:
     if isinstance(inputs, Streamed):
         yield from inputs.chunks(batches)
     else:
-        yield Chunk(tf.convert_to_tensor(inputs), batches)
+        yield Chunk(resident(inputs), batches)
 
 
 def resident(inputs: Any) -> Any:
     """Return samples in TensorFlow's memory, but for those that do not fit there."""
-    return inputs if isinstance(inputs, Streamed) else tf.convert_to_tensor(inputs)
+    if isinstance(inputs, Streamed):
+        return inputs
+    return tf.nest.map_structure(tf.convert_to_tensor, inputs)
 
 
 def some_of(inputs: Any) -> Any:

@@ -50,8 +50,12 @@ def main(arguments: Sequence[str]) -> None:
 
 def read_data(text: str) -> DataSpec:
     """Return the `DataSpec` from its JSON."""
-    fields = json.loads(text)
-    return DataSpec(**{**fields, "input_shape": tuple(fields["input_shape"])})
+    return _data_spec(json.loads(text))
+
+
+def _data_spec(fields: Mapping[str, Any]) -> DataSpec:
+    inputs = tuple((name, _data_spec(spec)) for name, spec in fields["inputs"])
+    return DataSpec(**{**fields, "input_shape": tuple(fields["input_shape"]), "inputs": inputs})
 
 
 def declare(target: str, data: DataSpec | None) -> Declaration:

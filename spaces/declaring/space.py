@@ -100,7 +100,36 @@ class SequenceInput:
     kind: ClassVar[str] = "sequence"
 
 
-Input: TypeAlias = ImageInput | TextInput | TableInput | SequenceInput
+@dataclass(frozen=True)
+class SeveralInputs:
+    """Several inputs at once: a model is given a dictionary of them, by their names.
+
+    Attributes:
+        inputs: by name; inputs of the data that it does not name are taken as their kind is by
+            default.
+        scaled: whether the pixels of images that it does not name become 0..1.
+    """
+
+    kind: ClassVar[str] = "several"
+    inputs: tuple[tuple[str, "Input"], ...] = ()
+    scaled: bool = True
+
+    def of(self, name: str, kind: str) -> "Input":
+        """Return how the input of a name is taken, whose samples are of a kind.
+
+        Raises:
+            SpaceError: it takes other samples.
+        """
+        for known, taken in self.inputs:
+            if known == name and taken.kind != kind:
+                raise SpaceError(f"input {name} takes {taken.kind} samples; the data have {kind}")
+            if known == name:
+                return taken
+        defaults = (ImageInput(scaled=self.scaled), TextInput(), TableInput(), SequenceInput())
+        return next(one for one in defaults if one.kind == kind)
+
+
+Input: TypeAlias = ImageInput | TextInput | TableInput | SequenceInput | SeveralInputs
 
 
 @dataclass(frozen=True)
@@ -116,6 +145,8 @@ class DataSpec:
         outputs: how many numbers a model gives for a sample: one for each class, each label, or
             each number that is predicted.
         activation: what a model ends with by default: `softmax`, `sigmoid` or `linear`.
+        inputs: of several inputs (the kind is `several` then, and `input_shape` empty) the
+            specification of each, by its name.
     """
 
     input_shape: tuple[int, ...]
@@ -125,6 +156,7 @@ class DataSpec:
     task: str = "classification"
     outputs: int = 0
     activation: str = "softmax"
+    inputs: tuple[tuple[str, "DataSpec"], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.outputs:

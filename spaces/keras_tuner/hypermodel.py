@@ -22,6 +22,7 @@ from spaces.declaring.space import (
     Input,
     Pixels,
     SequenceInput,
+    SeveralInputs,
     Space,
     TableInput,
     TextInput,
@@ -140,7 +141,13 @@ def hypermodel_space(
 
 def _inputs(*, scaled: bool) -> tuple[Input, ...]:
     """Return all inputs: what a hypermodel can make of its data shows when it is built for them."""
-    return ImageInput(scaled=scaled), TableInput(), TextInput(), SequenceInput()
+    return (
+        ImageInput(scaled=scaled),
+        TableInput(),
+        TextInput(),
+        SequenceInput(),
+        SeveralInputs(scaled=scaled),
+    )
 
 
 def given_pixels(space: Space) -> Pixels | None:
@@ -297,6 +304,9 @@ def check_model(model: Any, target: str, data: DataSpec) -> None:
         shape = model.input_shape
     except (AttributeError, ValueError):
         return  # unknown until the model has seen data
+    if data.inputs:
+        _check_inputs(model, target, data)
+        shape = (None, *data.input_shape)
     if not isinstance(shape, tuple) or not _takes(shape[1:], data.input_shape):
         raise SpaceError(
             f"the models of {target} take {shape}, and a sample of the data is"
@@ -306,8 +316,32 @@ def check_model(model: Any, target: str, data: DataSpec) -> None:
         raise SpaceError(f"the models of {target} must have {fault}")
 
 
+def _check_inputs(model: Any, target: str, data: DataSpec) -> None:
+    """Check that a model takes each of several inputs by its name.
+
+    Raises:
+        SpaceError: it does not.
+    """
+    taken = {tensor.name: tuple(tensor.shape) for tensor in model.inputs}
+    given = {name: spec.input_shape for name, spec in data.inputs}
+    if set(taken) != set(given):
+        raise SpaceError(
+            f"the models of {target} must have the inputs of the data, by the same names:"
+            f" {', '.join(given)}; they have {', '.join(taken)}. Name them, as in"
+            f" `keras.Input(shape, name={next(iter(given))!r})`"
+        )
+    for name, shape in taken.items():
+        if not _takes(shape[1:], given[name]):
+            raise SpaceError(
+                f"input {name} of the models of {target} takes {shape}, and a sample of the data is"
+                f" {given[name]}: build it for that shape"
+            )
+
+
 def _misfit(shape: Any, data: DataSpec) -> str:
     """Return what models must have instead of outputs of a shape; empty where they fit."""
+    if data.task == "multi-output":
+        return ""  # seen in a worker, which knows the outputs' names
     units = shape[-1] if isinstance(shape, tuple) else None
     rest = "build them for that number, or name other data with `--dataset`"
     if data.classes:

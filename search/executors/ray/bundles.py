@@ -84,9 +84,12 @@ def dataset_parcel(folder: Path) -> Parcel:
     """
     manifest = Manifest.read(folder)
     sources: dict[str, Source] = {FILE: folder / FILE}
-    for name in array_names(manifest.kind, manifest.extras):
+    inputs = {one.name: one.kind for one in manifest.inputs}
+    for name in array_names(manifest.kind, manifest.extras, inputs):
         path = array_file(folder, name)
-        sources[path.name] = _without_samples(path) if name.startswith("test_") else path
+        sources[str(path.relative_to(folder))] = (
+            _without_samples(path) if name.rpartition("/")[2].startswith("test_") else path
+        )
     said = json.dumps([manifest.digest, manifest.kind, *map(repr, manifest.meaning)])
     return Parcel.of(sources, hashlib.sha256(said.encode()).hexdigest())
 
