@@ -114,7 +114,8 @@ def check_arrays(folder: Path, contents: Contents, origin: str) -> None:
     if shapes[0] != shapes[-1]:
         raise DataError(
             f"{origin}: training and test samples must have one shape;"
-            f" got {_shown(shapes[0])} and {_shown(shapes[1])}. They belong to different datasets: get both again."
+            f" got {_shown(shapes[0])} and {_shown(shapes[1])}. They belong to different datasets:"
+            " get both again."
         )
 
 

@@ -373,10 +373,8 @@ class Dataset:
 
     def _samples(self, split: str) -> Samples:
         if self.inputs:
-            several: Any = Several(
-                {i.name: self.input(i.name)._samples(split) for i in self.inputs}
-            )
-            return several  # type: ignore[no-any-return]
+            found = {one.name: self.input(one.name)._samples(split) for one in self.inputs}
+            return Several(found)  # type: ignore[return-value] # see `Samples`
         parts = [map_array(array_file(self.folder, f"{split}_{part}")) for part in KINDS[self.kind]]
         return Texts(*parts) if self.kind == "text" else parts[0]
 

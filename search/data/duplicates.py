@@ -170,7 +170,7 @@ def related_groups(samples: AnySamples) -> NDArray[np.int64] | None:
     are alone.
     """
     equal = several(numbered([samples]))
-    if isinstance(samples, np.ndarray):
+    if isinstance(samples, np.ndarray | Several):
         return equal
     return joined_groups(several(families(samples)), equal)
 

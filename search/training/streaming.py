@@ -91,7 +91,7 @@ class Streamed:
     @cached_property
     def sample_bytes(self) -> int:
         """What one takes in memory."""
-        return max(1, sum(each.nbytes for each in tf.nest.flatten(self[:1])))
+        return max(1, sum(int(each.nbytes) for each in tf.nest.flatten(self[:1])))
 
     @cached_property
     def lengths(self) -> Array:

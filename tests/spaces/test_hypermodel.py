@@ -53,7 +53,7 @@ def test_a_function_or_class_of_a_file_is_known_without_running_it(tmp_path, no_
     for attribute, name in (("build", "net"), ("Deep", "Deep")):
         space = get_space(f"{tmp_path}/net.py:{attribute}")
         assert (space.name, space.dataset) == (name, "fashion_mnist")
-        assert space.kinds == ("image", "table", "text", "sequence")
+        assert space.kinds == ("image", "table", "text", "sequence", "several")
         with pytest.raises(SpaceError, match="the parameters are not known yet"):
             space.build({}, DATA)
 

@@ -87,9 +87,8 @@ def dataset_parcel(folder: Path) -> Parcel:
     inputs = {one.name: one.kind for one in manifest.inputs}
     for name in array_names(manifest.kind, manifest.extras, inputs):
         path = array_file(folder, name)
-        sources[str(path.relative_to(folder))] = (
-            _without_samples(path) if name.rpartition("/")[2].startswith("test_") else path
-        )
+        of_test = path.name.startswith("test_")
+        sources[str(path.relative_to(folder))] = _without_samples(path) if of_test else path
     said = json.dumps([manifest.digest, manifest.kind, *map(repr, manifest.meaning)])
     return Parcel.of(sources, hashlib.sha256(said.encode()).hexdigest())
 
