@@ -18,6 +18,7 @@ from search.data.folds import held_out, joined_groups
 from search.data.formats.frames import Frame, is_frame, write_frames
 from search.data.formats.layout import EXTRA_OPTIONS
 from search.data.formats.npz import Samples, samples_of, write_samples
+from search.data.formats.several import SeveralSamples
 from search.data.ranges import BYTES, depth_of
 from search.data.reading import Column, Reading
 from search.data.targets import Targets, is_one_hot, named_as_known, names_of, places_of_ones
@@ -46,7 +47,7 @@ class Part:
     """Samples with what there is of each.
 
     Attributes:
-        samples: (n, ...).
+        samples: (n, ...); of several inputs by their names.
         labels: (n,) or (n, k), of any kind.
         groups: (n,), of any kind.
         weights: (n,), numbers.
@@ -54,7 +55,7 @@ class Part:
         names: of the columns of the labels, where they have any.
     """
 
-    samples: Array
+    samples: Array | dict[str, Array]
     labels: Array
     groups: Array | None = None
     weights: Array | None = None
@@ -74,13 +75,16 @@ class Part:
         return found
 
     def __len__(self) -> int:
-        return len(self.samples)
+        return len(self.labels)
 
     def feed(self, digest: Any) -> None:
         """Add all it holds to a digest."""
         for name in ("samples", "labels", "groups", "weights", "time"):
             array = getattr(self, name)
-            if array is not None:
+            if isinstance(array, dict):
+                for of_input in sorted(array):
+                    _feed(digest, f"{name} {of_input}", array[of_input])
+            elif array is not None:
                 _feed(digest, name, array)
         if self.names and self.labels.ndim == 2 and not is_one_hot(self.labels):
             digest.update(repr(self.names).encode())
@@ -161,6 +165,8 @@ class Given:
         kind = "table"
         if isinstance(self.train, Part):
             samples = self.train.samples
+            if isinstance(samples, dict):
+                return f"{KIND}:{self.title or 'inputs'}-{digest[:12]}"
             kinds = {1: "texts", 2: "table"}
             # Three axes that are no bytes may be images or sequences.
             either = (
@@ -191,7 +197,7 @@ class Given:
         return self._write_arrays(self.train, reading, folder)
 
     def _write_arrays(self, train: Part, reading: Reading, folder: Path) -> Contents:
-        samples = samples_of(train.samples, "X", kind=reading.kind)
+        samples = _kinds_of(train.samples, "X", None, reading)
         targets = Targets.of(train.labels, "y", reading.task, train.names)
         labels, notices = targets.values, [*self.notices, *targets.notices]
         everything = np.arange(len(labels))
@@ -211,18 +217,18 @@ class Given:
         samples = samples.fitted(chosen["train"])
         notices = [*samples.notices, *notices]
         for split, rows in chosen.items():
-            write_samples(folder, split, samples, labels, rows)
+            _write(folder, split, samples, labels, rows)
             write_extras(folder, split, {name: held[rows] for name, held in extras.items()})
         if isinstance(self.test, Part):
-            test = samples_of(self.test.samples, "test X", samples, reading.kind)
+            test = _kinds_of(self.test.samples, "test X", samples, reading)
             rows = np.arange(len(self.test.labels))
             known = targets.like(self.test.labels, "test y")
-            write_samples(folder, "test", test, known, rows)
+            _write(folder, "test", test, known, rows)
             ones = {"weights": np.ones(len(rows))} if "weights" in extras else {}
             write_extras(folder, "test", ones)
             notices += test.notices
         columns: tuple[Column, ...] = ()
-        if samples.kind == "table":
+        if isinstance(samples, Samples) and samples.kind == "table":
             columns = tuple(Column(f"x{i}") for i in range(samples.shape[0]))
         task = named_as_known(targets.task, labels, samples.kind)
         return Contents(
@@ -232,13 +238,42 @@ class Given:
             tuple(notices),
             tuple(extras),
             self.has_test,
-            samples.range,
+            samples.range if isinstance(samples, Samples) else None,
             task=task.name,
+            inputs=samples.contents if isinstance(samples, SeveralSamples) else (),
         )
 
 
+def _kinds_of(
+    given: Array | dict[str, Array],
+    what: str,
+    like: Samples | SeveralSamples | None,
+    reading: Reading,
+) -> Samples | SeveralSamples:
+    if isinstance(given, dict):
+        if isinstance(like, Samples):
+            raise DataError(f"{what} must be one array, as the training samples are")
+        return SeveralSamples.of(given, what, like, reading.kind)
+    if isinstance(like, SeveralSamples):
+        raise DataError(f"{what} must be a dictionary of arrays, as the training samples are")
+    return samples_of(given, what, like, reading.kind)
+
+
+def _write(
+    folder: Path,
+    split: str,
+    samples: Samples | SeveralSamples,
+    labels: Array,
+    rows: NDArray[np.int64],
+) -> None:
+    if isinstance(samples, SeveralSamples):
+        samples.write(folder, split, labels, rows)
+    else:
+        write_samples(folder, split, samples, labels, rows)
+
+
 def _together(
-    samples: Samples, groups: Array | None, reading: Reading
+    samples: Samples | SeveralSamples, groups: Array | None, reading: Reading
 ) -> tuple[Array | None, list[str]]:
     """Return groups in which equal samples are together, and a notice of how many there are."""
     if reading.allow_duplicates:
@@ -279,13 +314,14 @@ def _part(data: Any, what: str, notices: list[str], **extras: Any) -> Part | Fra
         names = names_of(data[1])
     else:
         raise DataError(f"`{what}` must be {FORMS}; got {described(data)}")
-    if samples.ndim == 0 or labels.ndim == 0 or len(samples) != len(labels):
-        raise DataError(
-            f"`{what}` must have one label for each sample; got X {_shape(samples)} and y"
-            f" {_shape(labels)}"
-        )
+    for called, array in _arrays_of(samples, "X"):
+        if array.ndim == 0 or labels.ndim == 0 or len(array) != len(labels):
+            raise DataError(
+                f"`{what}` must have one label for each sample; got {called} {_shape(array)} and y"
+                f" {_shape(labels)}"
+            )
     given = {
-        name: _extra(values, name, len(samples), what)
+        name: _extra(values, name, len(labels), what)
         for name, values in extras.items()
         if values is not None
     }
@@ -293,9 +329,10 @@ def _part(data: Any, what: str, notices: list[str], **extras: Any) -> Part | Fra
     return Part(samples, labels, **given, names=names)
 
 
-def _check_not_samples(samples: Array, labels: Array, what: str) -> None:
+def _check_not_samples(samples: Array | dict[str, Array], labels: Array, what: str) -> None:
     if labels.ndim > 2:
-        is_same = "the samples' own shape" if labels.shape == samples.shape else _shape(labels)
+        is_own = isinstance(samples, np.ndarray) and labels.shape == samples.shape
+        is_same = "the samples' own shape" if is_own else _shape(labels)
         raise DataError(
             f"`{what}`: y must be a class, labels or numbers for each sample, (n,) or (n, k);"
             f" targets of {is_same}, as an autoencoder's, are not supported"
@@ -342,14 +379,20 @@ def _extra(values: Any, name: str, count: int, what: str) -> Array:
     return array
 
 
-def _samples(given: Any, what: str) -> Array:
-    if isinstance(given, Mapping):
-        if len(given) != 1:
-            raise DataError(
-                f"{what} must be one array: models with several inputs ({_some(map(str, given))})"
-                " are not supported yet"
-            )
-        given = next(iter(given.values()))
+def _arrays_of(samples: Array | dict[str, Array], what: str) -> list[tuple[str, Array]]:
+    """Return what arrays are called, and the arrays."""
+    if isinstance(samples, dict):
+        return [(f"{what}[{name!r}]", array) for name, array in samples.items()]
+    return [(what, samples)]
+
+
+def _samples(given: Any, what: str) -> Array | dict[str, Array]:
+    if isinstance(given, Mapping) and len(given) > 1:
+        return {str(name): _one(each, f"{what}[{name!r}]") for name, each in given.items()}
+    return _one(next(iter(given.values())) if isinstance(given, Mapping) else given, what)
+
+
+def _one(given: Any, what: str) -> Array:
     array = as_array(given, what)
     if array.dtype.kind == "O" and array.ndim == 1:
         wrong = next((at for at, one in enumerate(array) if not isinstance(one, str)), None)
@@ -413,7 +456,7 @@ def _yields(data: Any) -> bool:
     )
 
 
-def _collected(data: Any, what: str, notices: list[str]) -> tuple[Array, Array, Array | None]:
+def _collected(data: Any, what: str, notices: list[str]) -> tuple[Any, Array, Array | None]:
     """Return samples, labels and weights of a dataset, taken in one pass."""
     elements, batched = (
         _of_tensorflow(data, what) if hasattr(data, "element_spec") else _of_keras(data, what)
@@ -431,10 +474,10 @@ def _collected(data: Any, what: str, notices: list[str]) -> tuple[Array, Array, 
         raise DataError(f"`{what}` must yield samples; it is empty")
     columns = list(zip(*found, strict=True))
     if batched is None:  # every batch has the same size, or there are no batches
-        batched = _is_batched(columns)
+        batched = _is_batched([[_any_input(one) for one in column] for column in columns])
     join: Callable[[Any], Array] = np.concatenate if batched else np.stack
     try:
-        joined = [join(column) for column in columns]
+        joined = [_joined(column, join) for column in columns]
     except ValueError as error:
         raise DataError(f"`{what}` must yield samples of one shape; {error}") from error
     notices.append(
@@ -442,6 +485,17 @@ def _collected(data: Any, what: str, notices: list[str]) -> tuple[Array, Array, 
         " as it was then"
     )
     return joined[0], joined[1], joined[2] if len(joined) == 3 else None
+
+
+def _any_input(samples: Any) -> Array:
+    found: Array = next(iter(samples.values())) if isinstance(samples, dict) else samples
+    return found
+
+
+def _joined(column: Sequence[Any], join: Callable[[Any], Array]) -> Any:
+    if not isinstance(column[0], dict):
+        return join(column)
+    return {name: join([one[name] for one in column]) for name in column[0]}
 
 
 def _of_tensorflow(data: Any, what: str) -> tuple[Iterator[Any], bool | None]:

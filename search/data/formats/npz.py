@@ -450,6 +450,12 @@ def write_samples(
     chosen: NDArray[np.int64],
 ) -> None:
     """Write the chosen samples and their targets as a split's arrays."""
+    write_values(folder, split, samples, chosen)
+    write_labels(folder, split, labels[chosen])
+
+
+def write_values(folder: Path, split: str, samples: Samples, chosen: NDArray[np.int64]) -> None:
+    """Write the chosen samples as a split's arrays."""
     if samples.kind == "text":
         _write_texts(folder, split, samples, chosen)
     else:
@@ -462,7 +468,6 @@ def write_samples(
             chosen=chosen,
             dtype=samples.dtype,
         )
-    write_labels(folder, split, labels[chosen])
 
 
 def _write_texts(folder: Path, split: str, samples: Samples, chosen: NDArray[Any]) -> None:
