@@ -67,6 +67,7 @@ _OPTIONS = {  # setting: option of `run`, in the order of the command
     "ignore": "--ignore",
     "types": "--types",
     "text": "--text",
+    "input": "--input",
     "kind": "--kind",
     "groups": "--groups",
     "time": "--time",

@@ -93,6 +93,8 @@ class Reading:
         fold_column: column with the fold, from 1, in which a sample is validated.
         types: type of a column by its name, where the one that is found is not right.
         text: column with the text; the samples are texts then.
+        input: which columns are which of a model's inputs, `NAME=a,b` each, `*` for the others;
+            none: all are one input.
         header: whether the first line names the columns: `first` or `none`.
         decimal: the decimal sign of numbers, `.` or `,`; None: as the file shows.
         kind: what arrays of numbers hold, where they may be read as both: `image` or `sequence`.
@@ -109,6 +111,7 @@ class Reading:
     fold_column: str | None = None
     types: Mapping[str, str] = None  # type: ignore[assignment] # a dictionary after __post_init__
     text: str | None = None
+    input: tuple[str, ...] = ()
     header: str = "first"
     decimal: str | None = None
     kind: str | None = None
@@ -117,6 +120,7 @@ class Reading:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ignore", tuple(self.ignore))
+        object.__setattr__(self, "input", tuple(self.input))
         if self.target is not None and not isinstance(self.target, str):  # a list in JSON
             object.__setattr__(self, "target", tuple(self.target))
         object.__setattr__(self, "types", dict(self.types or {}))

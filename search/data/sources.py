@@ -195,7 +195,18 @@ def absolute(name: str) -> str:
 
 
 # The options of `Reading` that a format takes; the others are refused.
-_COLUMNS = ("target", "task", "ignore", "types", "text", "groups", "weights", "time", "fold_column")
+_COLUMNS = (
+    "target",
+    "task",
+    "ignore",
+    "types",
+    "text",
+    "input",
+    "groups",
+    "weights",
+    "time",
+    "fold_column",
+)
 OPTIONS: dict[str, tuple[str, ...]] = {
     "csv": (*_COLUMNS, "decimal", "header"),
     "parquet": (*_COLUMNS, "decimal"),

@@ -124,6 +124,18 @@ def column_list(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
+def input_columns(value: object) -> object:
+    """Return what `rows=a,b;more=*`, or a dictionary, says of each input, `NAME=a,b`."""
+    if isinstance(value, dict):
+        columns = {
+            name: own if isinstance(own, str) else ",".join(own) for name, own in value.items()
+        }
+        return tuple(f"{name}={own}" for name, own in columns.items())
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(";") if part.strip())
+    return tuple(value) if isinstance(value, list) else value
+
+
 def target_columns(value: object) -> object:
     """Return the names of a list as `a,b`."""
     if not isinstance(value, list | tuple):
@@ -273,6 +285,16 @@ class StudySettings(BaseModel):
         str | None,
         _setting(DATA, "Column with the text, if samples are texts.", unless="none", identity=True),
     ] = None
+    input: Annotated[
+        tuple[str, ...],
+        BeforeValidator(input_columns),
+        _setting(
+            DATA,
+            "Columns of each of a model's inputs: body=age,bmi;blood=* (* for all others).",
+            unless="one input",
+            identity=True,
+        ),
+    ] = ()
     groups: Annotated[
         str | None,
         _setting(

@@ -186,7 +186,7 @@ class Given:
             test = self.test if isinstance(self.test, Frame) else None
             made = write_frames(self.train, test, reading, folder, has_test=self.has_test)
             return replace(made, notices=(*self.notices, *made.notices))
-        options = ("target", "ignore", "types", "text")
+        options = ("target", "ignore", "types", "text", "input")
         named: list[str] = [name for name in options if name in reading.given]
         named += [name for name in EXTRA_OPTIONS.values() if name in reading.given]
         if named:

@@ -34,6 +34,7 @@ from search.data.formats.jsonl import open_jsonl
 from search.data.formats.layout import TARGETS, Roles, named_targets
 from search.data.formats.parquet import MAGIC, open_parquet
 from search.data.formats.rows import Rows, Table, Taken, read_batch
+from search.data.formats.several import Grouping, grouped
 from search.data.formats.survey import Decimals, Survey, survey
 from search.data.reading import DATE, NUMBER, Column, Reading
 from search.data.targets import named_as_known
@@ -139,7 +140,10 @@ def write_table(
     columns = table.layout.columns if table.kind == "table" else ()
     tested = has_test or "test" in given
     extras = tuple(roles.extras)
-    return Contents(table.kind, task.names, columns, tuple(notices), extras, tested, task=task.name)
+    found = Contents(
+        table.kind, task.names, columns, tuple(notices), extras, tested, task=task.name
+    )
+    return grouped(folder, found, Grouping(reading.input)) if reading.input else found
 
 
 def _part(
