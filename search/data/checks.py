@@ -22,7 +22,16 @@ from search.data.catalog import recognise
 from search.data.ranges import PixelRange
 from search.data.reading import Column
 from search.errors import DataError
-from search.tasks import CLASSIFICATION, MULTI_LABEL, REGRESSION, Classification, Task, task_of
+from search.tasks import (
+    CLASSIFICATION,
+    MULTI_LABEL,
+    REGRESSION,
+    Classification,
+    MultiOutput,
+    OutputTask,
+    Task,
+    task_of,
+)
 from tracking.text import listed
 
 
@@ -58,6 +67,7 @@ class Contents:
         skipped: files that were left out because they cannot be read, each with the reason.
         task: what is predicted, by its name.
         inputs: where there are several; the kind is `several` then.
+        outputs: where there are several: each one's task.
     """
 
     kind: str
@@ -70,6 +80,7 @@ class Contents:
     skipped: tuple[str, ...] = ()
     task: str = CLASSIFICATION
     inputs: tuple[InputContents, ...] = ()
+    outputs: tuple[OutputTask, ...] = ()
 
 
 MAX_CLASSES, MAX_LABELS, MAX_NUMBERS = 100_000, 1000, 100
@@ -94,7 +105,7 @@ def check_arrays(folder: Path, contents: Contents, origin: str) -> None:
             labels outside the classes, fewer than two classes, or training and test samples of
             different shapes.
     """
-    task = task_of(contents.task, contents.classes)
+    task = task_of(contents.task, contents.classes, contents.outputs)
     _check_names(task, origin)
     parts = [(contents.kind, folder, "")]
     if contents.inputs:
@@ -120,6 +131,10 @@ def check_arrays(folder: Path, contents: Contents, origin: str) -> None:
 
 
 def _check_names(task: Task, origin: str) -> None:
+    if isinstance(task, MultiOutput):
+        for part in task.parts:
+            _check_names(part.task, f"{origin}, {part.name}")
+        return
     least, most, what = _NAMES[task.name]
     count, called = len(task.names), listed(task.names)
     if count < least:

@@ -38,8 +38,17 @@ from search.data.pictures import prepared_pieces
 from search.data.ranges import PixelRange
 from search.data.reading import Column
 from search.errors import DataError, SettingsError
-from search.tasks import CLASSIFICATION, TASKS, Classification, Task, task_of
+from search.tasks import (
+    CLASSIFICATION,
+    TASKS,
+    Classification,
+    Task,
+    parts_from,
+    parts_to_json,
+    task_of,
+)
 from spaces import ImageInput
+from tracking.records import Json
 
 FORMAT = 2
 # Of the first, tables hold float32, some pictures are too dark, and test parts that were held out
@@ -95,6 +104,7 @@ class Manifest:
         pixel_range: which values of pictures became black and white; None if values are pixels.
         task: what is predicted, by its name; `classes` are the names of what is.
         inputs: where there are several; the kind is `several` then.
+        outputs: where there are several: each one's task, as `parts_to_json` has them.
     """
 
     name: str
@@ -109,6 +119,7 @@ class Manifest:
     pixel_range: PixelRange | None = None
     task: str = CLASSIFICATION
     inputs: tuple[InputContents, ...] = ()
+    outputs: tuple[Json, ...] = ()
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":
@@ -129,7 +140,15 @@ class Manifest:
     def meaning(self) -> tuple[object, ...]:
         """What the arrays' digest does not cover: names, types of columns, the range of pixels."""
         ranged = () if self.pixel_range is None else (self.pixel_range,)
-        return self.name, self.classes, self.columns, *ranged, self.task, self.inputs
+        return (
+            self.name,
+            self.classes,
+            self.columns,
+            *ranged,
+            self.task,
+            self.inputs,
+            *map(repr, self.outputs),
+        )
 
     def write(self, folder: Path) -> None:
         """Write the manifest to a dataset's folder, replacing an existing one."""
@@ -200,6 +219,7 @@ def _parse(data: Any) -> Manifest:
             )
             for entry in data.get("inputs", ())
         ),
+        outputs=tuple(parts_to_json(parts_from(data.get("outputs", ())))),
     )
 
 
@@ -267,7 +287,7 @@ class Dataset:
             columns=manifest.columns,
             extras=manifest.extras,
             pixel_range=manifest.pixel_range,
-            task=task_of(manifest.task, manifest.classes),
+            task=task_of(manifest.task, manifest.classes, parts_from(manifest.outputs)),
             inputs=manifest.inputs,
         )
 
@@ -475,6 +495,7 @@ def keep(root: Path, arrays: Path, name: str, contents: Contents, stamp: Stamp) 
         pixel_range=contents.pixel_range,
         task=contents.task,
         inputs=contents.inputs,
+        outputs=tuple(parts_to_json(contents.outputs)),
     )
     manifest.write(arrays)
     folder = root / f"{folder_stem(name)}-{digest[:12]}"

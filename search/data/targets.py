@@ -8,7 +8,7 @@ Several zeros and ones a sample are one-hot classes where each has a single one,
 several other numbers are all predicted.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,8 @@ from search.tasks import (
     REGRESSION,
     Classification,
     MultiLabel,
+    MultiOutput,
+    OutputTask,
     Regression,
     Task,
 )
@@ -252,6 +254,26 @@ class Targets:
     what: str
     _present: Array | None = None  # of classes: the different ones, sorted
     _words: LabelWords | None = None
+    _outputs: "tuple[tuple[str, Targets], ...]" = ()
+
+    @classmethod
+    def of_outputs(cls, given: Mapping[str, Array], what: str, asked: str | None) -> "Targets":
+        """Find out what the targets of several outputs are, each by itself.
+
+        Args:
+            given: by the outputs' names.
+            what: they are called in messages.
+            asked: a task that the user names for all; None: as each shows.
+
+        Raises:
+            DataError: as of `of`.
+        """
+        found = tuple((name, cls.of(given[name], f"{what}[{name!r}]", asked)) for name in given)
+        parts = tuple(OutputTask(name, targets.task) for name, targets in found)
+        task = MultiOutput(tuple(given), parts)
+        values = task.side_by_side({name: targets.values for name, targets in found})
+        told = tuple(notice for _, targets in found for notice in targets.notices)
+        return cls(task, values, told, what, _outputs=found)
 
     @classmethod
     def of(
@@ -334,12 +356,14 @@ class Targets:
             return cls(MultiLabel(called), _bits(array, what), told, what)
         return cls(Regression(called), numbers_of(array, what), told, what)
 
-    def like(self, given: Array, what: str) -> Array:
+    def like(self, given: Any, what: str) -> Array:
         """Return the targets of a test part in the form of these.
 
         Raises:
             DataError: they are of another form, or of classes that are not in the training part.
         """
+        if self._outputs or isinstance(given, dict):
+            return self._outputs_like(given, what)
         array = _plain(given, what)
         width = 1 if array.ndim == 1 else array.shape[1]
         if self._words is not None:
@@ -354,6 +378,18 @@ class Targets:
         if self.task.name == MULTI_LABEL:
             return _bits(array, what)
         return numbers_of(array, what)
+
+    def _outputs_like(self, given: Any, what: str) -> Array:
+        names = self.task.names if self._outputs else ()
+        if not isinstance(given, dict) or not isinstance(self.task, MultiOutput):
+            raise DataError(f"{what} must have the form of {self.what}: a dictionary, or not")
+        if set(given) != set(names):
+            raise DataError(
+                f"{what} must have the outputs of {self.what}, {listed(names)}; got {listed(given)}"
+            )
+        return self.task.side_by_side(
+            {name: own.like(given[name], f"{what}[{name!r}]") for name, own in self._outputs}
+        )
 
     def _labels_like(self, array: Array, what: str) -> Array:
         if self._words is None or array.ndim != 1 or array.dtype.kind != "U":

@@ -11,42 +11,63 @@ from search.tasks.base import (
 )
 from search.tasks.classification import Classification, Outputs
 from search.tasks.multi_label import LabelOutputs, MultiLabel
+from search.tasks.multi_output import (
+    MULTI_OUTPUT,
+    MultiOutput,
+    OutputTask,
+    SeveralOutputs,
+    parts_from,
+    parts_to_json,
+)
 from search.tasks.regression import NumberOutputs, Regression
 from tracking.records import Json
 
 __all__ = [
     "CLASSIFICATION",
     "MULTI_LABEL",
+    "MULTI_OUTPUT",
     "REGRESSION",
     "TASKS",
     "Classification",
     "LabelOutputs",
     "Metric",
     "MultiLabel",
+    "MultiOutput",
     "NumberOutputs",
     "OutputMeaning",
+    "OutputTask",
     "Outputs",
     "Predictions",
     "Regression",
+    "SeveralOutputs",
     "Task",
     "outputs_of",
+    "parts_from",
+    "parts_to_json",
     "task_of",
 ]
 
 TASKS: dict[str, type[Task]] = {
-    kind.name: kind for kind in (Classification, MultiLabel, Regression)
+    kind.name: kind for kind in (Classification, MultiLabel, Regression, MultiOutput)
 }
 
 
-def task_of(name: str, names: tuple[str, ...]) -> Task:
-    """Return a task by its name, with the names of what is predicted."""
-    return TASKS[name](names)
+def task_of(name: str, names: tuple[str, ...], parts: tuple[OutputTask, ...] = ()) -> Task:
+    """Return a task by its name, with the names of what is predicted.
+
+    Args:
+        name: of the task.
+        names: of the classes, labels, numbers or outputs.
+        parts: of several outputs, each one's task.
+    """
+    return MultiOutput(names, parts) if name == MULTI_OUTPUT else TASKS[name](names)
 
 
 _OUTPUTS: dict[str, type[OutputMeaning]] = {
     CLASSIFICATION: Outputs,
     MULTI_LABEL: LabelOutputs,
     REGRESSION: NumberOutputs,
+    MULTI_OUTPUT: SeveralOutputs,
 }
 
 

@@ -106,6 +106,11 @@ class OutputMeaning(ABC):
     meaning: str
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Of several outputs, in the order in which `values` takes them; else empty."""
+        return ()
+
+    @property
     def are_probabilities(self) -> bool:
         """Whether values of classes or labels are; scores have but an order."""
         return True
@@ -153,6 +158,11 @@ class Task(ABC):
     def units(self) -> int:
         """How many numbers a model gives for a sample."""
         return len(self.names)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of several outputs; empty for a single one."""
+        return ()
 
     @property
     def size(self) -> str:

@@ -3,7 +3,7 @@
 Keras is imported where it is needed: only workers and exports have models.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,13 @@ _TOLERANCE, _ROUNDING = 2e-2, 1e-3  # above 1, as bfloat16 rounds; below 0
 _SPREADS = (3.0, 1000.0, 3.0, 1000.0, 3.0, 1000.0)  # of weights drawn at random, one draw each
 _SAMPLES = 8  # that outputs are looked at for
 _FAR = 3.0  # that numbers must reach, both ways, to count as unbounded
+
+
+def first_of(samples: Any, count: int) -> Any:
+    """Return the first samples, of one input or of several by name."""
+    if isinstance(samples, dict):
+        return {name: each[:count] for name, each in samples.items()}
+    return samples[:count]
 
 
 def output_units(model: "keras.Model", task: Task, sample: Array) -> int:
@@ -56,7 +63,9 @@ def _output_shape(model: "keras.Model", sample: Array) -> Any:
     try:
         return model.output_shape
     except (AttributeError, ValueError):  # it has no input layer, or is a class of its own
-        return keras.tree.map_structure(lambda found: tuple(found.shape), model(sample[:1]))
+        return keras.tree.map_structure(
+            lambda found: tuple(found.shape), model(first_of(sample, 1))
+        )
 
 
 def _shapes_in(shape: Any) -> list[tuple[int | None, ...]]:
@@ -73,6 +82,41 @@ def single(outputs: Any) -> Any:
     import keras
 
     return outputs if hasattr(outputs, "shape") else keras.tree.flatten(outputs)[0]
+
+
+def by_name(model: "keras.Model", outputs: Any) -> dict[str, Any]:
+    """Return a model's several outputs by their names.
+
+    Raises:
+        ValueError: they have no names.
+    """
+    import keras
+
+    if isinstance(outputs, dict):
+        return outputs
+    flat, names = keras.tree.flatten(outputs), getattr(model, "output_names", None)
+    if not names or len(names) != len(flat):
+        raise ValueError(
+            "a model with several outputs must name them: return a dictionary of them, or build it"
+            " as `keras.Model(inputs, {name: output, ...})`"
+        )
+    return dict(zip(names, flat, strict=True))
+
+
+def side_by_side(model: "keras.Model", outputs: Any, names: Sequence[str]) -> Any:
+    """Return a model's output, or several of them in the order of their names, float32 `(n, k)`."""
+    import keras
+
+    if not names:
+        return single(outputs)
+    found = by_name(model, outputs)
+    flat = [
+        keras.ops.cast(
+            keras.ops.reshape(found[name], (keras.ops.shape(found[name])[0], -1)), "float32"
+        )
+        for name in names
+    ]
+    return keras.ops.concatenate(flat, axis=1)
 
 
 def are_probabilities(model: "keras.Model", sample: Array) -> bool:
@@ -128,7 +172,7 @@ def _tried(model: "keras.Model", sample: Array) -> list[Array]:
 
     Outputs that are all alike, as zeros behind a ReLU, tell nothing and are left out.
     """
-    some = sample[:_SAMPLES]
+    some = first_of(sample, _SAMPLES)
     found = [called(model, some)]
     for draw, spread in enumerate(_SPREADS):
         with other_weights(model, spread=spread, seed=draw):

@@ -77,11 +77,15 @@ class SeveralOutputs(OutputMeaning):
     """What several outputs mean, side by side.
 
     Attributes:
-        parts: of each by its name, with the number of its units.
+        parts: of each by its name, with how many numbers a model gives for it.
     """
 
     parts: tuple[tuple[str, int, OutputMeaning], ...]
     meaning = "several"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for name, _, _ in self.parts)
 
     @property
     def are_probabilities(self) -> bool:
@@ -133,6 +137,10 @@ class MultiOutput(Task):
         return tuple(f"{part.name}_{name}" for part in self.parts for name in part.task.scored)
 
     @property
+    def outputs(self) -> tuple[str, ...]:
+        return self.names
+
+    @property
     def units(self) -> int:
         return sum(part.task.units for part in self.parts)
 
@@ -152,7 +160,7 @@ class MultiOutput(Task):
                 found[part.name] = own.astype(np.uint8 if part.task.name == MULTI_LABEL else float)
         return found
 
-    def joined(self, targets: Mapping[str, Array]) -> Array:
+    def side_by_side(self, targets: Mapping[str, Array]) -> Array:
         """Return the outputs' targets side by side, float64 `(n, widths)`."""
         columns = [
             np.asarray(targets[part.name], np.float64).reshape(len(targets[part.name]), part.width)

@@ -7,6 +7,8 @@ import keras
 from search.data.arrays import Array
 from search.tasks import MULTI_LABEL, REGRESSION, Task
 from search.tasks.models import are_probabilities, output_units
+from search.tasks.multi_output import MultiOutput
+from search.training.targets.several import views_of
 from spaces import Params
 
 # What a weight penalty applies to; biases and normalisation stay free.
@@ -40,14 +42,31 @@ def compile_model(
     Raises:
         ValueError: its outputs do not fit the task.
     """
-    units = output_units(model, task, sample)
+    several = views_of(model, task, sample) if isinstance(task, MultiOutput) else {}
+    units = 0 if several else output_units(model, task, sample)
     if model.compiled and factor is None:
         return
     penalise(model, float(params.get("l2", 0.0)))
-    loss, metrics = _measures(model, params, task, units, sample)
+    if isinstance(task, MultiOutput):
+        loss: Any = {
+            part.name: _measures(
+                several[part.name],
+                params,
+                part.task,
+                output_units(several[part.name], part.task, sample),
+                sample,
+            )[0]
+            for part in task.parts
+        }
+        metrics: list[Any] = []
+        weights = {part.name: part.weight for part in task.parts}
+    else:
+        loss, metrics = _measures(model, params, task, units, sample)
+        weights = None
     model.compile(
         optimizer=_optimizer(params, steps, 1.0 if factor is None else factor),
         loss=loss,
+        loss_weights=weights,
         metrics=metrics,
         jit_compile=False,
     )

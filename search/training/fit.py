@@ -19,7 +19,7 @@ from search.training.batches import Augmentation, Part, lengths_of, shuffled, sp
 from search.training.compiling import compile_model
 from search.training.program import Program, Programs
 from search.training.scoring import measured, own_metrics, printable
-from search.training.streaming import picked, resident, some_of
+from search.training.streaming import picked, resident, shape_of, some_of
 from search.training.targets import AUTO_SCALING, Scores, Targets, targets_for
 from spaces import Params, is_kerass, watches_validation
 
@@ -155,7 +155,7 @@ def fit(
 
 def predict(model: keras.Model, inputs: Array, outputs: OutputMeaning) -> Array:
     """Return what a model says in the task's form, `(n, units)`, as `outputs.values` has them."""
-    return outputs.values(Program(model, inputs).outputs(inputs))
+    return outputs.values(Program(model, inputs, names=outputs.names).outputs(inputs))
 
 
 def first_metric(task: Task) -> list[Metric]:
@@ -215,14 +215,14 @@ class _Run:
         model, inputs = self.model, self.training.inputs
         augmentation = Augmentation.of(self.params)
         params, precision = tuple(sorted(self.params.items())), keras.config.dtype_policy().name
-        key = (params, precision, steps, augmentation, tuple(inputs.shape[1:]))
+        key = (params, precision, steps, augmentation, shape_of(inputs))
         kept = self.programs.take(key, model) if self.programs is not None else None
         if kept is not None:
             return kept
         own = not model.compiled
         some = some_of(inputs)
         compile_model(model, self.params, self.task, some, steps=steps, factor=factor)
-        program = Program(model, inputs, augmentation)
+        program = Program(model, inputs, augmentation, self.task.outputs)
         targets = targets_for(model, self.task, some)
         if self.programs is not None and own:
             self.programs.keep(key, program, targets)

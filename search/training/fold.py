@@ -313,7 +313,7 @@ def _trained(
     params, task = probe.params, data.task
     some = some_of(training.inputs)
     compile_model(model, params, task, some, steps=1_000)
-    program = Program(model, training.inputs)
+    program = Program(model, training.inputs, names=task.outputs)
     learned = training.own_labels, training.own_weights
     targets = targets_for(model, task, some, *learned, scaling=data.scaling)
     wanted = (targets.encode(training.labels),)

@@ -5,7 +5,7 @@ Programs are kept from one fold to the next, so that params are traced once, not
 
 import itertools
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from search.data.arrays import Array
-from search.tasks.models import single
+from search.tasks.models import first_of, side_by_side
 from search.training.batches import (
     Augmentation,
     Batches,
@@ -22,7 +22,7 @@ from search.training.batches import (
     lengths_of,
 )
 from search.training.scoring import numbers_in
-from search.training.streaming import chunks_of, count_of, first_of
+from search.training.streaming import chunks_of, count_of
 from search.training.targets import Targets
 
 _OF_A_STEP = ("train_step", "compute_loss", "compute_metrics")
@@ -40,12 +40,18 @@ class Program:
         model: built and compiled.
         inputs: samples as the model receives them, `(n, ...)`; some are tried on it.
         augmentation: how images are moved before each step, if they are.
+        names: of several outputs, in the order in which `outputs` has them.
     """
 
     def __init__(
-        self, model: keras.Model, inputs: Any, augmentation: Augmentation | None = None
+        self,
+        model: keras.Model,
+        inputs: Any,
+        augmentation: Augmentation | None = None,
+        names: Sequence[str] = (),
     ) -> None:
         self.model = model
+        self._names = names
         self._augmentation = augmentation
         self._is_new = True
         # What a step of one's own returns are its metrics, as in Keras's `fit`.
@@ -90,7 +96,7 @@ class Program:
             longest = chunk.batches.longest
             told = self._train(
                 chunk.inputs,
-                tuple(tf.convert_to_tensor(chunk.of(each)) for each in targets),
+                chunk.of(targets),
                 tf.constant(chunk.batches.order, tf.int64),
                 tf.constant(chunk.batches.ends, tf.int64),
                 tf.constant(
@@ -131,12 +137,13 @@ class Program:
     def _make_variables(self, inputs: Any, targets: tuple[Any, ...]) -> None:
         """Let loss, metrics and optimizer make theirs, for which TensorFlow would trace twice."""
         self._is_new = False
-        model, some = self.model, first_of(inputs, 1)
+        model, some = self.model, _tensors(first_of(inputs, 1))
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
         if any(_is_own(model, name) for name in _OF_A_STEP):  # they are called by the step alone
             return
-        wanted, weights, *_ = *(tf.convert_to_tensor(each[:1]) for each in targets), None
+        first = tf.nest.map_structure(lambda each: tf.convert_to_tensor(each[:1]), list(targets))
+        wanted, weights = first if len(first) > 1 else (first[0], None)
         predicted = model(some, training=False)
         model.compute_loss(some, wanted, predicted, weights, training=False)
         model.compute_metrics(some, wanted, predicted, weights)
@@ -157,7 +164,8 @@ class Program:
             batch = self._gathered(inputs, rows, longest[step])
             if self._augmentation is not None:
                 batch = self._augmentation.apply(batch, tf.stack([seed, first + step]), fill)
-            return self.model.train_step((batch, *(tf.gather(each, rows) for each in targets)))
+            wanted = tf.nest.map_structure(lambda each: tf.gather(each, rows), targets)
+            return self.model.train_step((batch, *wanted))
 
         steps = tf.size(longest, out_type=tf.int64)
         before_last = steps - 1 if self._tells else steps  # a loop cannot hand out what a step says
@@ -166,7 +174,8 @@ class Program:
         return train(before_last) if self._tells else {}
 
     def _outputs(self, inputs: Any, rows: Any, longest: Any) -> Any:
-        return single(self.model(self._gathered(inputs, rows, longest), training=False))
+        found = self.model(self._gathered(inputs, rows, longest), training=False)
+        return side_by_side(self.model, found, self._names)
 
     def _gathered(self, inputs: Any, rows: Any, longest: Any) -> Any:
         batch = tf.nest.map_structure(lambda each: tf.gather(each, rows), inputs)
@@ -195,6 +204,10 @@ class _Traced:
             specs = tf.nest.map_structure(_any_rows, tensors)
             self._made = tf.function(self._body).get_concrete_function(*specs)
         return self._made(*tensors)
+
+
+def _tensors(samples: Any) -> Any:
+    return tf.nest.map_structure(tf.convert_to_tensor, samples)
 
 
 def _any_rows(tensor: Any) -> Any:

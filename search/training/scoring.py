@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -135,27 +136,26 @@ def _results(model: keras.Model, targets: Targets, part: Part, outputs: Array) -
     wanted, weights = targets.encode(part.own_labels), part.own_weights
     if _is_own(model, "test_step"):
         told: Mapping[str, Any] = {}
-        for rows in _batches(len(wanted)):
-            some = [wanted[rows]] if weights is None else [wanted[rows], weights[rows]]
-            inputs = tf.constant(picked(part.inputs, part.indices[rows]))
-            told = model.test_step((inputs, *map(tf.constant, some)))
+        for rows in _batches(len(part.indices)):
+            some = [tf.nest.map_structure(partial(_rows, rows), wanted)]
+            some += [] if weights is None else [weights[rows]]
+            inputs = tf.nest.map_structure(tf.constant, picked(part.inputs, part.indices[rows]))
+            told = model.test_step((inputs, *tf.nest.map_structure(tf.constant, some)))
         return told
-    given = _in_place(model, tf.constant(outputs))
+    given = targets.placed(model, outputs)
     if _is_own(model, "compute_metrics"):
-        inputs = tf.constant(picked(part.inputs, part.indices))
+        inputs = tf.nest.map_structure(tf.constant, picked(part.inputs, part.indices))
         found: Mapping[str, Any] = model.compute_metrics(inputs, wanted, given, weights)
         return found
-    model.compute_metrics(None, tf.constant(wanted), given, weights)
+    wanted = tf.nest.map_structure(tf.constant, wanted)
+    model.compute_metrics(None, wanted, given, weights)
     compiled = model._compile_metrics  # a metric that a step of its own updates has seen nothing
     return {} if compiled is None else compiled.result()
 
 
-def _in_place(model: keras.Model, outputs: Any) -> Any:
-    """Return a model's one output in the list or dictionary in which the model returns it."""
-    try:
-        return keras.tree.map_structure(lambda _: outputs, model.output)
-    except (AttributeError, ValueError):  # a class of its own
-        return outputs
+def _rows(rows: slice, values: Array) -> Array:
+    found: Array = values[rows]
+    return found
 
 
 def _batches(count: int) -> Iterator[slice]:

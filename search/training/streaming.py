@@ -40,9 +40,13 @@ class Chunk:
     first: int = 0
     rows: Array | None = None
 
-    def of(self, values: Array) -> Array:
-        """Return what belongs to the chunk's samples of `values`, `(n, ...)`."""
-        return values if self.rows is None else values[self.rows]
+    def of(self, values: Any) -> Any:
+        """Return as tensors what belongs to the chunk's samples of arrays, `(n, ...)` each."""
+
+        def own(each: Array) -> tf.Tensor:
+            return tf.convert_to_tensor(each if self.rows is None else each[self.rows])
+
+        return tf.nest.map_structure(own, values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,11 +144,11 @@ def count_of(inputs: Any) -> int:
     return len(next(iter(inputs.values())) if isinstance(inputs, dict) else inputs)
 
 
-def first_of(inputs: Any, count: int) -> Any:
-    """Return the first samples in TensorFlow's memory, of one input or of several by name."""
+def shape_of(inputs: Any) -> tuple[Any, ...]:
+    """Return the shape of one sample, or of one of each input with its name."""
     if isinstance(inputs, dict):
-        return {name: tf.convert_to_tensor(one[:count]) for name, one in inputs.items()}
-    return tf.nest.map_structure(tf.convert_to_tensor, inputs[:count])
+        return tuple((name, tuple(each.shape[1:])) for name, each in sorted(inputs.items()))
+    return tuple(inputs.shape[1:])
 
 
 def _as_tensor(samples: Array) -> tf.Tensor:
@@ -193,9 +197,9 @@ def some_of(inputs: Any) -> Any:
     return inputs[:TRIED_SAMPLES] if isinstance(inputs, Streamed) else inputs
 
 
-def picked(inputs: Any, rows: Array) -> Array:
-    """Return some samples as an array, wherever they are."""
+def picked(inputs: Any, rows: Array) -> Any:
+    """Return some samples as an array, or one for each input by name, wherever they are."""
     if isinstance(inputs, Streamed):
         return inputs[rows]
-    found: Array = tf.gather(inputs, rows).numpy()
+    found: Any = tf.nest.map_structure(lambda each: tf.gather(each, rows).numpy(), inputs)
     return found

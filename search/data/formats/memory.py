@@ -23,6 +23,8 @@ from search.data.ranges import BYTES, depth_of
 from search.data.reading import Column, Reading
 from search.data.targets import Targets, is_one_hot, named_as_known, names_of, places_of_ones
 from search.errors import DataError
+from search.tasks import MultiOutput
+from tracking.text import joined as phrase
 
 KIND = "memory"
 FORMS = "arrays (X, y), a table with target=COLUMN, a tf.data.Dataset or a keras.utils.PyDataset"
@@ -48,7 +50,7 @@ class Part:
 
     Attributes:
         samples: (n, ...); of several inputs by their names.
-        labels: (n,) or (n, k), of any kind.
+        labels: (n,) or (n, k), of any kind; of several outputs by their names.
         groups: (n,), of any kind.
         weights: (n,), numbers.
         time: (n,), numbers or dates.
@@ -56,7 +58,7 @@ class Part:
     """
 
     samples: Array | dict[str, Array]
-    labels: Array
+    labels: Array | dict[str, Array]
     groups: Array | None = None
     weights: Array | None = None
     time: Array | None = None
@@ -75,7 +77,7 @@ class Part:
         return found
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(_any_input(self.labels))
 
     def feed(self, digest: Any) -> None:
         """Add all it holds to a digest."""
@@ -86,7 +88,12 @@ class Part:
                     _feed(digest, f"{name} {of_input}", array[of_input])
             elif array is not None:
                 _feed(digest, name, array)
-        if self.names and self.labels.ndim == 2 and not is_one_hot(self.labels):
+        if (
+            self.names
+            and not isinstance(self.labels, dict)
+            and self.labels.ndim == 2
+            and not is_one_hot(self.labels)
+        ):
             digest.update(repr(self.names).encode())
 
 
@@ -198,7 +205,10 @@ class Given:
 
     def _write_arrays(self, train: Part, reading: Reading, folder: Path) -> Contents:
         samples = _kinds_of(train.samples, "X", None, reading)
-        targets = Targets.of(train.labels, "y", reading.task, train.names)
+        if isinstance(train.labels, dict):
+            targets = Targets.of_outputs(train.labels, "y", reading.task)
+        else:
+            targets = Targets.of(train.labels, "y", reading.task, train.names)
         labels, notices = targets.values, [*self.notices, *targets.notices]
         everything = np.arange(len(labels))
         chosen = {"train": everything, "test": everything[:0]}
@@ -221,7 +231,7 @@ class Given:
             write_extras(folder, split, {name: held[rows] for name, held in extras.items()})
         if isinstance(self.test, Part):
             test = _kinds_of(self.test.samples, "test X", samples, reading)
-            rows = np.arange(len(self.test.labels))
+            rows = np.arange(len(self.test))
             known = targets.like(self.test.labels, "test y")
             _write(folder, "test", test, known, rows)
             ones = {"weights": np.ones(len(rows))} if "weights" in extras else {}
@@ -240,6 +250,7 @@ class Given:
             self.has_test,
             samples.range if isinstance(samples, Samples) else None,
             task=task.name,
+            outputs=task.parts if isinstance(task, MultiOutput) else (),
             inputs=samples.contents if isinstance(samples, SeveralSamples) else (),
         )
 
@@ -295,12 +306,21 @@ def _part(data: Any, what: str, notices: list[str], **extras: Any) -> Part | Fra
     if is_pair and (is_frame(data[0]) or _needs_types(data[0])):
         if len(data) == 3:
             extras["weights"] = data[2]
-        labels = as_array(data[1], f"{what}: y")
-        if labels.ndim == 2 and is_one_hot(labels):
-            labels = places_of_ones(labels, f"{what}: y")
+        if isinstance(data[1], Mapping):
+            raise DataError(
+                f"{what}: with targets of several outputs, X must be an array or a dictionary of"
+                " arrays, not a frame"
+            )
+        targets = as_array(data[1], f"{what}: y")
+        if targets.ndim == 2 and is_one_hot(targets):
+            targets = places_of_ones(targets, f"{what}: y")
         frame = data[0] if is_frame(data[0]) else _named(as_array(data[0], f"{what}: X"))
-        return Frame.of(frame, f"`{what}`", {"target": labels} | _beside(extras), names_of(data[1]))
+        return Frame.of(
+            frame, f"`{what}`", {"target": targets} | _beside(extras), names_of(data[1])
+        )
     names: tuple[str, ...] = ()
+    samples: Array | dict[str, Array]
+    labels: Array | dict[str, Array]
     if _yields(data):
         samples, labels, weights = _collected(data, what, notices)
         if weights is not None:
@@ -310,18 +330,16 @@ def _part(data: Any, what: str, notices: list[str], **extras: Any) -> Part | Fra
     elif is_pair:
         if len(data) == 3:
             extras["weights"] = data[2]
-        samples, labels = _samples(data[0], f"{what}: X"), as_array(data[1], f"{what}: y")
+        samples, labels = _samples(data[0], f"{what}: X"), _labels(data[1], f"{what}: y")
         names = names_of(data[1])
     else:
         raise DataError(f"`{what}` must be {FORMS}; got {described(data)}")
-    for called, array in _arrays_of(samples, "X"):
-        if array.ndim == 0 or labels.ndim == 0 or len(array) != len(labels):
-            raise DataError(
-                f"`{what}` must have one label for each sample; got {called} {_shape(array)} and y"
-                f" {_shape(labels)}"
-            )
+    every = [*_arrays_of(samples, "X"), *_arrays_of(labels, "y")]
+    if any(array.ndim == 0 or len(array) != len(every[-1][1]) for _, array in every):
+        shapes = [f"{called} {_shape(array)}" for called, array in every]
+        raise DataError(f"`{what}` must have one label for each sample; got {phrase(shapes)}")
     given = {
-        name: _extra(values, name, len(labels), what)
+        name: _extra(values, name, len(_any_input(labels)), what)
         for name, values in extras.items()
         if values is not None
     }
@@ -329,8 +347,10 @@ def _part(data: Any, what: str, notices: list[str], **extras: Any) -> Part | Fra
     return Part(samples, labels, **given, names=names)
 
 
-def _check_not_samples(samples: Array | dict[str, Array], labels: Array, what: str) -> None:
-    if labels.ndim > 2:
+def _check_not_samples(samples: Array | dict[str, Array], given: Any, what: str) -> None:
+    for _, labels in _arrays_of(given, "y"):
+        if labels.ndim <= 2:
+            continue
         is_own = isinstance(samples, np.ndarray) and labels.shape == samples.shape
         is_same = "the samples' own shape" if is_own else _shape(labels)
         raise DataError(
@@ -390,6 +410,12 @@ def _samples(given: Any, what: str) -> Array | dict[str, Array]:
     if isinstance(given, Mapping) and len(given) > 1:
         return {str(name): _one(each, f"{what}[{name!r}]") for name, each in given.items()}
     return _one(next(iter(given.values())) if isinstance(given, Mapping) else given, what)
+
+
+def _labels(given: Any, what: str) -> Array | dict[str, Array]:
+    if isinstance(given, Mapping) and len(given) > 1:
+        return {str(name): as_array(each, f"{what}[{name!r}]") for name, each in given.items()}
+    return as_array(next(iter(given.values())) if isinstance(given, Mapping) else given, what)
 
 
 def _one(given: Any, what: str) -> Array:
@@ -469,7 +495,7 @@ def _collected(data: Any, what: str, notices: list[str]) -> tuple[Any, Array, Ar
                 f" {described(element)}"
             )
         x, *rest = element
-        found.append((_samples(x, f"{what}: X"), *(as_array(one, what) for one in rest)))
+        found.append((_samples(x, f"{what}: X"), *(_labels(one, what) for one in rest)))
     if not found:
         raise DataError(f"`{what}` must yield samples; it is empty")
     columns = list(zip(*found, strict=True))

@@ -5,11 +5,12 @@ from typing import Any
 import keras
 
 from search.data.arrays import Array
-from search.tasks import CLASSIFICATION, MULTI_LABEL, REGRESSION, Task
+from search.tasks import CLASSIFICATION, MULTI_LABEL, MULTI_OUTPUT, REGRESSION, Task
 from search.training.targets.base import AUTO_SCALING, Scores, Targets
 from search.training.targets.classes import ClassTargets
 from search.training.targets.labels import LabelTargets
 from search.training.targets.numbers import NumberTargets
+from search.training.targets.several import SeveralTargets
 
 __all__ = [
     "AUTO_SCALING",
@@ -17,6 +18,7 @@ __all__ = [
     "LabelTargets",
     "NumberTargets",
     "Scores",
+    "SeveralTargets",
     "Targets",
     "targets_for",
 ]
@@ -25,6 +27,7 @@ _KINDS: dict[str, type[Targets]] = {
     CLASSIFICATION: ClassTargets,
     MULTI_LABEL: LabelTargets,
     REGRESSION: NumberTargets,
+    MULTI_OUTPUT: SeveralTargets,
 }
 
 

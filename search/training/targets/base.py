@@ -57,7 +57,7 @@ class Targets(ABC):
         return self
 
     @abstractmethod
-    def encode(self, targets: Array) -> Array:
+    def encode(self, targets: Array) -> Any:
         """Return targets in the task's form as the loss asks for them."""
 
     @abstractmethod
@@ -68,6 +68,14 @@ class Targets(ABC):
 
         Weights `(n,)` count as in Keras's `validation_data=(x, y, weights)`.
         """
+
+    def placed(self, model: keras.Model, outputs: Array) -> Any:
+        """Return outputs `(n, units)` in the list or dictionary in which the model returns them."""
+        found = keras.ops.convert_to_tensor(outputs)
+        try:
+            return keras.tree.map_structure(lambda _: found, model.output)
+        except (AttributeError, ValueError):  # a class of its own
+            return found
 
     def training_metrics(
         self, model: keras.Model, found: dict[str, float], *, tells: bool

@@ -29,6 +29,7 @@ from search.training.targets.losses import (
     ignores,
     loss_of,
     multiple,
+    repeated,
 )
 from spaces import cause_of
 
@@ -206,7 +207,7 @@ def _form_without_loss(model: keras.Model, units: int, classes: int, sample: Arr
     if model.loss is not None or not has_own_step(model):
         return INTEGERS
     labels = np.arange(ROWS) % classes
-    some = tf.gather(sample, np.arange(ROWS) % len(sample))
+    some = repeated(sample, ROWS)
     for form in (INTEGERS, ONE_HOT):
         wanted = tf.constant(_encoded(form, labels, classes))
         if _takes(model, some, wanted):

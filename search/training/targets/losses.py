@@ -54,13 +54,22 @@ def _called(model: keras.Model, sample: Array | None, owner: Any) -> Loss:
     def loss(labels: Array, outputs: Array, weights: Array | None = None) -> float:
         some = None
         if sample is not None:
-            some = tf.gather(sample, np.arange(len(labels)) % len(sample))
+            some = repeated(sample, len(labels))
         given = {"x": some, "y": tf.constant(labels), "y_pred": tf.constant(outputs)}
         with _undone(owner):
             found = model.compute_loss(**given, sample_weight=weights, **more)
             return float(tf.reduce_mean(found))
 
     return loss
+
+
+def repeated(sample: Any, count: int) -> Any:
+    """Return so many samples, the given ones over and over, of one input or of several by name."""
+
+    def of(each: Any) -> Any:
+        return tf.gather(each, np.arange(count) % len(each))
+
+    return tf.nest.map_structure(of, sample)
 
 
 @contextmanager

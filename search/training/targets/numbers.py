@@ -11,7 +11,7 @@ import numpy as np
 
 from search.data.arrays import Array
 from search.tasks import NumberOutputs, Task
-from search.tasks.models import are_unbounded, called, output_units, without_weights
+from search.tasks.models import are_unbounded, called, first_of, output_units, without_weights
 from search.training.targets.base import AUTO_SCALING, Targets
 from search.training.targets.losses import (
     ROWS,
@@ -69,7 +69,7 @@ class NumberTargets(Targets):
         """
         output_units(model, task, sample)
         loss, name = loss_of(model, sample)
-        rank = called(model, sample[:1]).ndim - 1
+        rank = called(model, first_of(sample, 1)).ndim - 1
         shape = (ROWS, task.units) if rank else (ROWS,)
         if loss is not None:
             _check(loss, name, shape)
@@ -88,7 +88,7 @@ class NumberTargets(Targets):
             if not is_keras_own(model):
                 doubt, caution = f"{name} depends on the targets' unit", ""
         with without_weights(model):
-            centre = called(model, sample[:1]).reshape(-1).astype(np.float64)
+            centre = called(model, first_of(sample, 1)).reshape(-1).astype(np.float64)
         plain = NumberOutputs.plain(task.units)
         return cls(plain, rank, loss, doubt, caution, tuple(map(float, centre)))
 
