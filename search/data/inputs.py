@@ -348,7 +348,7 @@ def table_width(dataset: Dataset, notify: Notify | None = None) -> int:
         f"models have {width:,} inputs for a row of {dataset.name}, {most:,} of them for the"
         f" categories of column {name}"
     )
-    added = 4 * (width - len(columns)) * len(dataset.train_labels)
+    added = 4 * (width - len(columns)) * len(_rows_of(dataset))
     if added > MOST_ADDED_BYTES:
         raise SettingsError(
             f"inputs for categories and missing values must take at most"
