@@ -8,9 +8,10 @@ from statistics import fmean
 from search.data.folds import Folds
 from search.doctor.home import NOTICE, OK, PROBLEM, Finding, Place, leftover_findings
 from search.errors import DataError
-from search.tasks import Predictions, Task, task_of
+from search.tasks import Predictions, Task, task_of_study
 from search.tasks.classification import ClassPredictions, macro_f1
 from search.tasks.multi_label import LabelPredictions
+from search.tasks.multi_output import SeveralPredictions
 from search.tasks.regression import NumberPredictions
 from tracking.files import amount
 from tracking.history import History, TrialHistory
@@ -67,7 +68,7 @@ def unusable_predictions(folder: StudyFolder, history: History) -> dict[tuple[in
 
 def _task(history: History) -> Task:
     study = history.known_study()
-    return task_of(study.task, tuple(study.classes))
+    return task_of_study(study)
 
 
 def _validation_parts(folder: StudyFolder, history: History) -> dict[int, int]:
@@ -228,6 +229,8 @@ def _scored(predictions: Predictions, task: Task) -> dict[str, float]:
             values = predictions.probabilities
         case NumberPredictions():
             values = predictions.predicted
+        case SeveralPredictions():
+            values = predictions.values
         case _:
             return {}
     metrics = {name: task.metric(name) for name in task.scored}

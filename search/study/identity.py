@@ -17,6 +17,7 @@ from search.errors import SettingsError
 from search.study.objectives import measured
 from search.study.pruners import PRUNERS
 from search.study.settings import StudySettings
+from search.tasks import MultiOutput, parts_to_json
 from spaces import (
     Choice,
     Fingerprint,
@@ -71,6 +72,7 @@ def first_record(
             "classes": list(dataset.classes),
             "kind": dataset.kind,
             "samples": folds.samples,
+            **_several(dataset),
         }
         | ({} if dataset.train_extra("weights") is None else {"weighted": True}),
         folds=len(folds),
@@ -83,6 +85,12 @@ def first_record(
         objectives=[objective.to_json() for objective in objectives],
         metrics=[metric.to_json() for metric in measured(settings, dataset.task)],
     )
+
+
+def _several(dataset: Dataset) -> Json:
+    """Return the tasks of several outputs; nothing for a single one."""
+    task = dataset.task
+    return {"outputs": parts_to_json(task.parts)} if isinstance(task, MultiOutput) else {}
 
 
 def study_pixels(study: StudyStarted) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from search.data.folds import CONFIRMATIONS, Folds
 from search.errors import DataError
-from search.tasks import TASKS, Predictions, Task
+from search.tasks import Predictions, Task, task_of_study
 from search.tasks.classification import ClassPredictions, macro_f1
 from spaces import Params
 from tracking.history import History, TrialHistory
@@ -267,7 +267,7 @@ class TrialEnds:
         """Return means over folds of all that each of them tells, and the spread of what counts."""
         objectives = [each for each in self.history.objectives if each.fold]
         task = self.history.known_study().task
-        main = score_name(TASKS[task].scored[0], task)
+        main = score_name(task_of_study(self.history.known_study()).scored[0], task)
         shown = [main, *(objective.name for objective in objectives)]
         names = {score_name(name, task): name for name in _told_by_all(folds)}
         names |= {objective.name: objective.fold for objective in objectives}

@@ -20,7 +20,7 @@ from search.tasks.multi_output import (
     parts_to_json,
 )
 from search.tasks.regression import NumberOutputs, Regression
-from tracking.records import Json
+from tracking.records import Json, StudyStarted
 
 __all__ = [
     "CLASSIFICATION",
@@ -45,6 +45,7 @@ __all__ = [
     "parts_from",
     "parts_to_json",
     "task_of",
+    "task_of_study",
 ]
 
 TASKS: dict[str, type[Task]] = {
@@ -61,6 +62,12 @@ def task_of(name: str, names: tuple[str, ...], parts: tuple[OutputTask, ...] = (
         parts: of several outputs, each one's task.
     """
     return MultiOutput(names, parts) if name == MULTI_OUTPUT else TASKS[name](names)
+
+
+def task_of_study(study: StudyStarted) -> Task:
+    """Return what a study predicts, as its first record has it."""
+    parts = parts_from(study.dataset.get("outputs", ()))
+    return task_of(study.task, tuple(study.classes), parts)
 
 
 _OUTPUTS: dict[str, type[OutputMeaning]] = {

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from search.tasks.base import Array, Task
+from tracking.text import listed
 
 if TYPE_CHECKING:
     import keras
@@ -36,6 +37,9 @@ def output_units(model: "keras.Model", task: Task, sample: Array) -> int:
     Raises:
         ValueError: it has several outputs, or their number does not fit the task.
     """
+    if task.outputs:
+        check_names(model, task, sample)
+        return task.units
     shapes = _shapes_in(_output_shape(model, sample))
     rule = f"a model must have one output of shape {task.shapes} for {task.size}"
     if len(shapes) != 1:
@@ -101,6 +105,21 @@ def by_name(model: "keras.Model", outputs: Any) -> dict[str, Any]:
             " as `keras.Model(inputs, {name: output, ...})`"
         )
     return dict(zip(names, flat, strict=True))
+
+
+def check_names(model: "keras.Model", task: Task, sample: Any) -> None:
+    """Check that a model's outputs are called as the targets are.
+
+    Raises:
+        ValueError: they are not.
+    """
+    outputs = by_name(model, model(first_of(sample, 1), training=False))
+    if set(outputs) != set(task.outputs):
+        raise ValueError(
+            "a model must have an output for each target, of the same name:"
+            f" {listed(task.outputs)}; its outputs are {listed(outputs)}. Name them in"
+            " `keras.Model(inputs, {name: output})`, or name the layers they come from"
+        )
 
 
 def side_by_side(model: "keras.Model", outputs: Any, names: Sequence[str]) -> Any:

@@ -11,14 +11,13 @@ import numpy as np
 
 from search.data.arrays import Array
 from search.tasks import CLASSIFICATION, MULTI_LABEL, REGRESSION, Task
-from search.tasks.models import by_name, first_of, output_units
+from search.tasks.models import by_name, check_names, first_of, output_units
 from search.tasks.multi_output import MultiOutput, SeveralOutputs
 from search.training.targets.base import AUTO_SCALING, Targets
 from search.training.targets.classes import ClassTargets
 from search.training.targets.labels import LabelTargets
 from search.training.targets.losses import has_own_step
 from search.training.targets.numbers import NumberTargets
-from tracking.text import listed
 
 _KINDS: dict[str, type[Targets]] = {
     CLASSIFICATION: ClassTargets,
@@ -196,13 +195,7 @@ def views_of(model: keras.Model, task: MultiOutput, sample: Any) -> dict[str, ke
     Raises:
         ValueError: the outputs are not called as the targets are.
     """
-    outputs = by_name(model, model(first_of(sample, 1), training=False))
-    if set(outputs) != set(task.names):
-        raise ValueError(
-            "a model must have an output for each target, of the same name:"
-            f" {listed(task.names)}; its outputs are {listed(outputs)}. Name them in"
-            " `keras.Model(inputs, {name: output})`, or name the layers they come from"
-        )
+    check_names(model, task, sample)
     try:
         tensors, inputs = by_name(model, model.output), model.inputs
     except (AttributeError, ValueError):  # a class of its own
