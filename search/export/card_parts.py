@@ -227,8 +227,8 @@ class _OfNumbers(CardOfTask):
             parts = of["by_size"]
             low, high = min(p["from"] for p in parts), max(p["to"] for p in parts)
             yield (
-                f"In training `{name}` was within {digits(low)} to {digits(high)}; what a model says"
-                " beyond is a guess."
+                f"In training `{name}` was within {digits(low)} to {digits(high)}; what a model"
+                " says beyond is a guess."
             )
 
 

@@ -174,8 +174,8 @@ _MISTAKES = {  # title, and how wrong they are
     ),
     REGRESSION: (
         "Largest errors",
-        "most wrong. Look for wrong targets, for what the inputs cannot tell, and for what they have"
-        " in common.",
+        "most wrong. Look for wrong targets, for what the inputs cannot tell, and for what they"
+        " have in common.",
     ),
 }
 

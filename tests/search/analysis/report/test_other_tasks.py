@@ -237,7 +237,7 @@ def test_scores_of_every_number_are_listed():
 
 def test_the_largest_errors_come_first_in_words():
     actual = np.array([[10.0], [20.0], [30.0]])
-    found = worst(NumberPredictions(actual, actual + [[0.0], [-5.5], [2.0]]), ["price"])
+    found = worst(NumberPredictions(actual, actual + np.array([[0.0], [-5.5], [2.0]])), ["price"])
     assert found.rows.tolist() == [1, 2]  # a right one is no mistake
     words = found.told(1)
     assert (words.true, words.predicted, words.beside) == ("20.00", "14.50", "5.500 too low")
