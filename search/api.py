@@ -31,6 +31,7 @@ from search.tracker import Tracker
 from spaces import Params, Passed, SpaceError, adopt, passed_as, reference_to
 from tracking.history import History, TrialHistory
 from tracking.home import DEFAULT_HOME, Home, StudyFolder
+from tracking.objectives import measure_text
 from tracking.records import CLASSIFICATION
 from tracking.stages import stages
 from tracking.text import Notify
@@ -238,7 +239,8 @@ class StudyResult:
 
     def __repr__(self) -> str:
         done, best = len(self.history.finished()), self.best
-        score = "" if best is None or best.value is None else f", best {best.value:.4f}"
+        first = self.history.objectives[0].name
+        score = "" if best is None else f", best {measure_text(first, best.value)}"
         return f"<study {self.name!r}: {done} of {len(self.history.trials)} trials done{score}>"
 
 

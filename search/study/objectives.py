@@ -14,7 +14,7 @@ from spaces import absolute
 from tracking.objectives import OBJECTIVES, Objective, objective_names, other_name
 
 _DIRECTIONS = {"max": True, "min": False}
-_MADE_NAMES = (("a", "b"), ("a", "b", "c"))  # of tasks of which only the kind is known
+_MADE_NAMES = (("a", "b"), ("a", "b", "c"), ("a",))  # of tasks of which only the kind is known
 
 
 @dataclass(frozen=True)

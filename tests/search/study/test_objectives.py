@@ -99,7 +99,15 @@ def test_two_metrics_of_one_name_are_refused(tmp_path):
 
 
 def test_a_slip_is_refused_before_any_data_are_read_whatever_the_task():
-    for text in ("cv_rmse", "roc_auc", "roc_auc_ovr", "hamming_loss", "recall@Shirt", "val_auc"):
+    for text in (
+        "cv_rmse",
+        "neg_max_error",
+        "roc_auc",
+        "roc_auc_ovr",
+        "hamming_loss",
+        "recall@Shirt",
+        "val_auc",
+    ):
         check_known(settings(objective=text, metrics=text))
     with pytest.raises(SettingsError, match="`--metrics`: no metric is called 'rocauc'"):
         check_known(settings(metrics="rocauc"))
