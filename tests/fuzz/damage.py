@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from search.data.arrays import KINDS, array_file, map_array
 from search.data.checks import Contents, check_arrays
 from search.errors import FoldwiseError
+from search.tasks import task_of
 
 Result = TypeVar("Result")
 
@@ -84,8 +85,7 @@ def written(write: Callable[[Path], Contents], folder: Path) -> Contents:
     part = KINDS[contents.kind][0]
     for split in ("train", "test"):
         labels = map_array(array_file(folder, f"{split}_labels"))
-        assert (labels.dtype, labels.ndim) == ("int64", 1)
-        assert 0 <= labels.min() <= labels.max() < len(contents.classes)
+        task_of(contents.task, contents.classes).check(labels, "labels")
         samples = map_array(array_file(folder, f"{split}_{part}"))
         assert samples.dtype.name in DTYPES[contents.kind]
         assert samples.ndim == DIMENSIONS[contents.kind]

@@ -77,6 +77,7 @@ READINGS = st.sampled_from(
         ),
         *(Reading(target="x"), Reading(types={"width": "category"}), Reading(text="height")),
         *(Reading(groups="width"), Reading(time="height"), Reading(allow_duplicates=True)),
+        *(Reading(task="regression"), Reading(task="multi-label"), Reading(target="width,height")),
     ]
 )
 

@@ -4,7 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -368,7 +368,8 @@ def fault_in(block: Block, header: Header) -> DataError:
 
 def _place(header: Header, row: int) -> str:
     """Return where a row is: the file, and the line in which it begins."""
-    with closing(read_blocks(header)) as blocks:
+    line = 1
+    with closing(read_blocks(header)) as blocks, suppress(csv.Error):  # Arrow reads more than it
         for block in blocks:
             rows, line = _rows(_lines(block.text), header.delimiter), block.line
             for fields in rows:
@@ -377,4 +378,4 @@ def _place(header: Header, row: int) -> str:
                         return f"{header.path}, line {line}"
                     row -= 1
                 line = block.line + rows.line_num  # type: ignore[attr-defined]
-    return str(header.path)
+    return f"{header.path}, line {line} or later"
