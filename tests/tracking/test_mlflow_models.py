@@ -1,6 +1,8 @@
 import hashlib
 import json
 import zipfile
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -371,3 +373,37 @@ def test_a_real_model_comes_back_through_mlflow(
     np.testing.assert_allclose(champion.predict(images), expected, rtol=1e-6)
     again = mlflow.keras.load_model(f"models:/{NAME}@champion")
     np.testing.assert_allclose(again.predict(images, verbose=0), expected, rtol=1e-6)
+
+
+def test_numbers_have_a_signature_scores_and_a_description_of_their_own(
+    client, sink, export, study, apply_all
+):
+    first = study.records[0]
+    study.records[0] = replace(
+        first, task="regression", dataset={**first.dataset, "classes": ["price", "age"]}
+    )
+    study.session()
+    study.complete_trial(1)
+    keras = {"format": "keras", "file": "model.keras", "bytes": 9, "difference": 0.0}
+    export.exported(study, formats=[keras | {"returns": "float64"}])
+    study.add(
+        TestSetOpened,
+        trial=1,
+        by="export",
+        model_sha256=export.sha256,
+        scores={"rmse": 12.5, "r2": 0.75},
+        report={"numbers": {}},
+        samples=40,
+    )
+    apply_all(sink, study.records)
+    [run] = final_runs(client)
+    assert {"test_rmse": 12.5, "test_r2": 0.75}.items() <= run.data.metrics.items()
+    assert "test_accuracy" not in run.data.metrics
+    [model] = models(client)
+    [version] = client.search_model_versions(f"name = '{NAME}'")
+    assert version.description.endswith("It predicts price, age in the targets' own unit.")
+    described = yaml.safe_load(
+        (Path(model.artifact_location.removeprefix("file://")) / "MLmodel").read_text()
+    )
+    [returned] = json.loads(described["signature"]["outputs"])
+    assert returned["tensor-spec"] == {"dtype": "float64", "shape": [-1, 2]}
