@@ -9,7 +9,7 @@ from search.analysis.measure import fold_value, metric_name, objective_name
 from search.data.folds import share_of
 from search.errors import FoldwiseError, SettingsError
 from search.studies import known_study
-from search.tasks import Task, task_of
+from search.tasks import Task, task_of_study
 from tracking.history import History, TrialHistory
 from tracking.home import Home, StudyFolder
 from tracking.objectives import OBJECTIVES, Objective
@@ -56,7 +56,7 @@ class Contender:
     @property
     def task(self) -> Task:
         """What its study predicts."""
-        return task_of(self.start.task, tuple(self.start.classes))
+        return task_of_study(self.start)
 
     @property
     def recorded(self) -> set[str]:

@@ -90,6 +90,9 @@ def worst(predictions: Predictions, names: Sequence[str], *, are_scores: bool = 
         predictions: out of fold.
         names: of the classes, labels or numbers.
         are_scores: whether the confidence of classes are scores, not probabilities.
+
+    Raises:
+        DataError: there is no order of how wrong they are.
     """
     match predictions:
         case ClassPredictions():
@@ -98,7 +101,7 @@ def worst(predictions: Predictions, names: Sequence[str], *, are_scores: bool = 
             return _far_numbers(predictions, names)
         case LabelPredictions():
             return _wrong_labels(predictions, names)
-    raise TypeError(f"nothing is known of mistakes in {type(predictions).__name__}")
+    raise DataError("mistakes of several outputs at once have no order")
 
 
 def _wrong_classes(

@@ -43,6 +43,7 @@ _PARTS = (  # identity, title, charts
 )
 
 
+_OF_OTHERS: tuple[str, str, tuple[str, ...]] = ("outputs", "Predictions", ())
 _OF_TASK = {  # likewise
     CLASSIFICATION: ("classes", "Classes", ("confusion", "class_scores")),
     MULTI_LABEL: ("labels", "Labels", ("label_confusion", "label_scores")),
@@ -239,7 +240,7 @@ def _study(
         tag("div", sections.against_baselines(subject), class_="card"),
     ]
     for part in _PARTS:
-        identity, title, names = part if part[1] else _OF_TASK[subject.task.name]
+        identity, title, names = part if part[1] else _OF_TASK.get(subject.task.name, _OF_OTHERS)
         shown = [found[name] for name in names if name != "front" or found[name].figure]
         parts.append(heading(identity, title))
         if identity == "stopped":

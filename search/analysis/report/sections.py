@@ -148,7 +148,7 @@ def mistakes(subject: Subject, wrong: list[Wrong] | str) -> Markup:
         subject: the study.
         wrong: the samples, or a sentence on why there are none to show.
     """
-    title, most = _MISTAKES[subject.task.name]
+    title, most = _MISTAKES.get(subject.task.name, ("Largest errors", "most wrong."))
     heading = tag("h3", title)
     if isinstance(wrong, str):
         return tag("div", heading, tag("p", wrong, class_="soft"), class_="card")

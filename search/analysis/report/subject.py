@@ -15,7 +15,7 @@ from search.analysis.report.words import (
     trial_name,
     trial_score_text,
 )
-from search.tasks import Task, task_of
+from search.tasks import Task, task_of_study
 from spaces import short_text
 from tracking.history import History, TrialHistory
 from tracking.objectives import OBJECTIVES, Objective
@@ -72,8 +72,7 @@ class Subject:
     @cached_property
     def task(self) -> Task:
         """What the study predicts."""
-        study = self.history.known_study()
-        return task_of(study.task, tuple(study.classes))
+        return task_of_study(self.history.known_study())
 
     @cached_property
     def names(self) -> list[str]:
