@@ -16,7 +16,7 @@ from search.seeds import derive
 from spaces import get_space
 from tests.fakes import toy_space
 from tracking.home import StudyFolder
-from tracking.records import AttemptFailed, EpochEnded, FoldEnded, FoldStarted, Notice
+from tracking.records import AttemptFailed, EpochEnded, FoldEnded, Notice
 
 pytestmark = pytest.mark.slow  # TensorFlow
 
@@ -75,6 +75,7 @@ def train(
     made: Any = build,
     callbacks: Any = None,
     stop_after: int | None = None,
+    compiled: bool = True,
     **chosen: Any,
 ) -> list[Any]:
     """Return the records of a fold that is trained by `fit`; None: by the built-in training."""
@@ -84,7 +85,7 @@ def train(
     space = replace(
         data.space,
         build=made,
-        compiled=True,
+        compiled=compiled,
         fit=fit,
         callbacks=None if callbacks is None else lambda _: callbacks,
     )
@@ -519,17 +520,22 @@ def test_each_fold_writes_to_a_path_of_its_own(data, tmp_path, monkeypatch):
     )
 
 
+def test_the_training_choices_hold_where_keras_trains(data):
+    import keras
+
+    def uncompiled(params: Any, data: Any) -> Any:
+        return keras.Sequential(build(params, data).layers)
+
+    counted = callback(True)
+    chosen = {"learning_rate": 0.5, "early_stopping": True, "patience": 1, "class_weights": True}
+    records = train(
+        data, None, made=uncompiled, compiled=False, callbacks=[counted], epochs=30, **chosen
+    )
+    [ended] = of(FoldEnded, records)
+    assert ended.scored_epoch < ended.epochs < 30
+    assert counted.batches == ended.epochs * 4
+
+
 def test_images_are_not_moved_by_keras_and_the_trial_says_so(data):
     failed = train(data, None, callbacks=[callback(True)], augmentation=True)
     assert "does not augment images" in reason(failed)
-
-
-def test_a_program_is_not_kept_for_callbacks_that_may_change_the_model(data):
-    import keras
-
-    class Frozen(keras.callbacks.Callback):
-        def on_train_begin(self, logs: Any = None) -> None:
-            self.model.layers[2].trainable = False
-
-    started = of(FoldStarted, train(data, None, callbacks=[Frozen()]))
-    assert started
