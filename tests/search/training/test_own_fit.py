@@ -364,6 +364,7 @@ def callback(of_batches: bool) -> Any:
 
     class Batches(Counted):
         batches = 0
+        monitor = ""
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             self.batches += 1
@@ -382,6 +383,7 @@ def test_callbacks_of_epochs_run_in_the_built_in_training(data):
 
 def test_callbacks_of_batches_let_keras_train(data):
     counted = callback(True)
+    counted.monitor = "val_loss"
     records = train(data, None, callbacks=[counted])
     assert counted.batches == EPOCHS * 4  # 108 samples in batches of 32
     assert [epoch for epoch, _ in counted.seen] == list(range(EPOCHS))
@@ -518,6 +520,14 @@ def test_each_fold_writes_to_a_path_of_its_own(data, tmp_path, monkeypatch):
     assert "put {trial} and {fold} into its path, as in 'best-{trial}-{fold}.keras'" in reason(
         fixed
     )
+
+
+def test_all_samples_are_trained_on_where_nothing_watches_an_inner_part(data):
+    for monitor, batches in (("", 11), ("val_loss", 10)):  # of 120 and of 108 samples
+        counted = callback(True)
+        counted.monitor = monitor
+        assert of(FoldEnded, train(data, None, callbacks=[counted], epochs=1, batch_size=11))
+        assert counted.batches == batches
 
 
 def test_the_training_choices_hold_where_keras_trains(data):
