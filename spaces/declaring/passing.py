@@ -28,6 +28,8 @@ from spaces.declaring.space import Space
 from spaces.keras_tuner.hypermodel import check
 
 LARGE, LARGEST = 10_000_000, 2_000_000_000  # bytes of what is sent to each worker
+# Attributes of classes that are not written by their author; the last comes with the first pickle.
+_OF_PYTHON = ("__dict__", "__weakref__", "__module__", "__doc__", "_abc_impl", "__slotnames__")
 _LATER = ("fit", "set_by_fit", "callbacks")  # of a `Space`
 _PYTHON = str(sys.version_info[:2])
 _CALLED = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, functools.partial)
@@ -303,7 +305,7 @@ class _Walk:
             if base is not object:
                 self.add(base.__qualname__, base)
         for name, held in sorted(vars(kind).items()):
-            if name in ("__dict__", "__weakref__", "__module__", "__doc__", "_abc_impl"):
+            if name in _OF_PYTHON:
                 continue
             inner = f"{kind.__qualname__}.{name}"
             for part in _unwrapped(held):
