@@ -122,7 +122,7 @@ def fit(
     """
     learned = training.own_labels, training.own_weights
     inner = None
-    if _looks_at_inner(params) or any(map(watches_validation, callbacks)):
+    if needs_inner(params, callbacks):
         training, inner = cut_inner(training, task, seed)
     frozen = int(params.get("frozen_epochs", 0)) if unfreeze is not None else 0
     are_kerass = all(map(is_kerass, callbacks))  # code of the user's may change the model
@@ -193,7 +193,7 @@ class _Run:
             program,
             targets,
             self.validation,
-            self.inner if _looks_at_inner(self.params) else None,
+            self.inner if needs_inner(self.params, ()) else None,
             self.on_epoch,
             stops,
             *self.scoring,
@@ -308,8 +308,10 @@ def averaged(model: keras.Model) -> Iterator[None]:
             variable.assign(value)
 
 
-def _looks_at_inner(params: Params) -> bool:
-    return bool(params.get("early_stopping", False)) or params.get("schedule") == "plateau"
+def needs_inner(params: Params, callbacks: Sequence[Any]) -> bool:
+    """Say whether training choices or callbacks look at an inner part."""
+    chosen = params.get("early_stopping", False) or params.get("schedule") == "plateau"
+    return bool(chosen) or any(map(watches_validation, callbacks))
 
 
 def cut_inner(training: Part, task: Task, seed: int) -> tuple[Part, Part]:

@@ -32,6 +32,7 @@ from search.training.fit import (
     cut_inner,
     first_metric,
     fit,
+    needs_inner,
     row_weights,
     weights_digest,
 )
@@ -110,7 +111,9 @@ def fit_built(
             notify=notify,
         )
     model = built.model
-    rest, inner = cut_inner(training, task, seed)
+    rest, inner = training, None
+    if space.fit is not None or needs_inner(params, callbacks):
+        rest, inner = cut_inner(training, task, seed)
     batches = -(-len(rest.indices) // int(params.get("batch_size", 32)))
     some = some_of(training.inputs)
     if not space.compiled:
@@ -168,11 +171,13 @@ def fit_built(
 
 
 def _arguments(
-    rest: Part, inner: Part, targets: Targets, params: Params, task: Task
+    rest: Part, inner: Part | None, targets: Targets, params: Params, task: Task
 ) -> dict[str, Any]:
     """Return what a `fit` is called with, but for callbacks."""
     x, y = _arrays(rest, targets)
-    given: dict[str, Any] = {"x": x, "y": y, "validation_data": _arrays(inner, targets)}
+    given: dict[str, Any] = {"x": x, "y": y}
+    if inner is not None:
+        given["validation_data"] = _arrays(inner, targets)
     given |= {name: params[name] for name in ("epochs", "batch_size") if name in params}
     weights = row_weights(rest, task, params)
     if weights is not None:

@@ -28,6 +28,9 @@ from spaces.declaring.space import Space
 from spaces.keras_tuner.hypermodel import check
 
 LARGE, LARGEST = 10_000_000, 2_000_000_000  # bytes of what is sent to each worker
+# Attributes of classes that are not written by their author; the last comes with the first pickle.
+_OF_PYTHON = ("__dict__", "__weakref__", "__module__", "__doc__", "_abc_impl", "__slotnames__")
+_LATER = ("fit", "set_by_fit", "callbacks")  # of a `Space`
 _PYTHON = str(sys.version_info[:2])
 _CALLED = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, functools.partial)
 
@@ -302,7 +305,7 @@ class _Walk:
             if base is not object:
                 self.add(base.__qualname__, base)
         for name, held in sorted(vars(kind).items()):
-            if name in ("__dict__", "__weakref__", "__module__", "__doc__", "_abc_impl"):
+            if name in _OF_PYTHON:
                 continue
             inner = f"{kind.__qualname__}.{name}"
             for part in _unwrapped(held):
@@ -388,8 +391,18 @@ class _Digest:
         if isinstance(reduced, str):
             return reduced
         make, arguments, *rest = reduced
+        if isinstance(value, Space):
+            rest = [_as_before(state) if isinstance(state, dict) else state for state in rest]
         parts = [list(one) if isinstance(one, Iterator) else one for one in rest]
         return f"{self.of(label, make)} {self.of(label, arguments)} {self.of(label, parts)}"
+
+
+def _as_before(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a `Space` without those that are at their default and came later.
+
+    So the fingerprint is that of earlier versions.
+    """
+    return {name: value for name, value in state.items() if name not in _LATER or value}
 
 
 def _is_code(value: Any) -> bool:

@@ -234,3 +234,13 @@ def test_parameters_of_a_passed_function_are_found_in_a_process_of_its_own(tmp_p
     assert space["units"].values == (8, 16)
     again = get_space(reference, data, cache=tmp_path, notify=quiet)  # from the cache
     assert again.names() == space.names()
+
+
+def test_a_function_of_an_instance_is_the_same_code_when_it_is_passed_again():
+    class Held:
+        def build(self, hp):
+            return hp
+
+    made = Held()
+    first = code(made.build)
+    assert code(made.build) == first  # Python has kept something on the class meanwhile

@@ -143,14 +143,13 @@ def test_early_stopping_scores_the_epoch_that_was_best_on_an_inner_part():
 
 def test_the_inner_part_is_a_tenth_that_is_not_trained_on():
     from search.training.batches import Part
-    from search.training.fit import _split
+    from search.training.fit import cut_inner
 
     training = Part(ROWS, LABELS)
-    rest, inner = _split(training, params(early_stopping=True), some_classes(3), 5)
+    rest, inner = cut_inner(training, some_classes(3), 5)
     assert len(inner.own_labels) == 12
     assert np.bincount(inner.own_labels).tolist() == [4, 4, 4]
     assert sorted([*rest.indices, *inner.indices]) == list(range(120))
-    assert _split(training, params(), some_classes(3), 5) == (training, None)
 
 
 def test_without_early_stopping_or_plateau_all_is_trained_on():

@@ -16,7 +16,7 @@ from search.seeds import derive
 from spaces import get_space
 from tests.fakes import toy_space
 from tracking.home import StudyFolder
-from tracking.records import AttemptFailed, EpochEnded, FoldEnded, FoldStarted, Notice
+from tracking.records import AttemptFailed, EpochEnded, FoldEnded, Notice
 
 pytestmark = pytest.mark.slow  # TensorFlow
 
@@ -75,6 +75,7 @@ def train(
     made: Any = build,
     callbacks: Any = None,
     stop_after: int | None = None,
+    compiled: bool = True,
     **chosen: Any,
 ) -> list[Any]:
     """Return the records of a fold that is trained by `fit`; None: by the built-in training."""
@@ -84,7 +85,7 @@ def train(
     space = replace(
         data.space,
         build=made,
-        compiled=True,
+        compiled=compiled,
         fit=fit,
         callbacks=None if callbacks is None else lambda _: callbacks,
     )
@@ -363,6 +364,7 @@ def callback(of_batches: bool) -> Any:
 
     class Batches(Counted):
         batches = 0
+        monitor = ""
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             self.batches += 1
@@ -381,6 +383,7 @@ def test_callbacks_of_epochs_run_in_the_built_in_training(data):
 
 def test_callbacks_of_batches_let_keras_train(data):
     counted = callback(True)
+    counted.monitor = "val_loss"
     records = train(data, None, callbacks=[counted])
     assert counted.batches == EPOCHS * 4  # 108 samples in batches of 32
     assert [epoch for epoch, _ in counted.seen] == list(range(EPOCHS))
@@ -519,17 +522,30 @@ def test_each_fold_writes_to_a_path_of_its_own(data, tmp_path, monkeypatch):
     )
 
 
+def test_all_samples_are_trained_on_where_nothing_watches_an_inner_part(data):
+    for monitor, batches in (("", 11), ("val_loss", 10)):  # of 120 and of 108 samples
+        counted = callback(True)
+        counted.monitor = monitor
+        assert of(FoldEnded, train(data, None, callbacks=[counted], epochs=1, batch_size=11))
+        assert counted.batches == batches
+
+
+def test_the_training_choices_hold_where_keras_trains(data):
+    import keras
+
+    def uncompiled(params: Any, data: Any) -> Any:
+        return keras.Sequential(build(params, data).layers)
+
+    counted = callback(True)
+    chosen = {"learning_rate": 0.5, "early_stopping": True, "patience": 1, "class_weights": True}
+    records = train(
+        data, None, made=uncompiled, compiled=False, callbacks=[counted], epochs=30, **chosen
+    )
+    [ended] = of(FoldEnded, records)
+    assert ended.scored_epoch < ended.epochs < 30
+    assert counted.batches == ended.epochs * 4
+
+
 def test_images_are_not_moved_by_keras_and_the_trial_says_so(data):
     failed = train(data, None, callbacks=[callback(True)], augmentation=True)
     assert "does not augment images" in reason(failed)
-
-
-def test_a_program_is_not_kept_for_callbacks_that_may_change_the_model(data):
-    import keras
-
-    class Frozen(keras.callbacks.Callback):
-        def on_train_begin(self, logs: Any = None) -> None:
-            self.model.layers[2].trainable = False
-
-    started = of(FoldStarted, train(data, None, callbacks=[Frozen()]))
-    assert started
