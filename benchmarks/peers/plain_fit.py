@@ -49,7 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--space", required=True)
     parser.add_argument("--dataset", required=True)
-    parser.add_argument("--setting", type=json.loads, required=True)
+    parser.add_argument("--setting", dest="params", type=json.loads, required=True)
     parser.add_argument("--samples", type=int, required=True)
     parser.add_argument("--epochs", type=int, required=True)
     parser.add_argument("--home", type=Path, required=True)

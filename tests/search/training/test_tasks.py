@@ -260,7 +260,7 @@ def test_a_models_own_metrics_are_in_the_targets_unit_and_may_be_objectives(fold
         Given.of((rows, 100 * rows[:, 0] + 500)),
         "mlp",
         "regression",
-        objectives=("val_size",),
+        objectives=("cv_val_size",),
         metrics=("min:val_size", "mae"),
     )
     metrics = lambda: [keras.metrics.MeanAbsoluteError("size")]  # noqa: E731
