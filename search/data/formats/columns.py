@@ -79,7 +79,10 @@ class Part:
         return cls(name, names, read, lambda row: f"{name}, row {row + 1}")
 
 
-MISSING = frozenset({"", "nan", "na", "n/a", "<na>", "null", "none", "nil", "?", "-", "nat"})
+MISSING = frozenset(
+    {"", "nan", "na", "n/a", "<na>", "null", "none", "nil", "?", "-", "nat"}
+    | {"#n/a", "#na", "#n/a n/a", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"}  # of spreadsheets
+)
 SPELLINGS = tuple(
     sorted(
         {spelled for word in MISSING for spelled in (word, word.upper(), word.capitalize())}
