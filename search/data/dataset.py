@@ -105,6 +105,7 @@ class Manifest:
         task: what is predicted, by its name; `classes` are the names of what is.
         inputs: where there are several; the kind is `several` then.
         outputs: where there are several: each one's task, as `parts_to_json` has them.
+        notices: what was told when the source was read last.
     """
 
     name: str
@@ -120,6 +121,7 @@ class Manifest:
     task: str = CLASSIFICATION
     inputs: tuple[InputContents, ...] = ()
     outputs: tuple[Json, ...] = ()
+    notices: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":
@@ -220,6 +222,7 @@ def _parse(data: Any) -> Manifest:
             for entry in data.get("inputs", ())
         ),
         outputs=tuple(parts_to_json(parts_from(data.get("outputs", ())))),
+        notices=tuple(map(str, data.get("notices", ()))),
     )
 
 
@@ -253,6 +256,7 @@ class Dataset:
         pixel_range: which values of pictures became black and white; None if values are pixels.
         task: what is predicted; `classes` are the names of what is.
         inputs: where there are several; the kind is `several` then.
+        notices: what was told when its source was read.
     """
 
     name: str
@@ -266,6 +270,7 @@ class Dataset:
     pixel_range: PixelRange | None = None
     task: Task = field(default_factory=lambda: Classification(()))
     inputs: tuple[InputContents, ...] = ()
+    notices: tuple[str, ...] = ()
 
     @classmethod
     def open(cls, folder: Path) -> "Dataset":
@@ -289,6 +294,7 @@ class Dataset:
             pixel_range=manifest.pixel_range,
             task=task_of(manifest.task, manifest.classes, parts_from(manifest.outputs)),
             inputs=manifest.inputs,
+            notices=manifest.notices,
         )
 
     def input(self, name: str) -> "Dataset":
@@ -496,6 +502,7 @@ def keep(root: Path, arrays: Path, name: str, contents: Contents, stamp: Stamp) 
         task=contents.task,
         inputs=contents.inputs,
         outputs=tuple(parts_to_json(contents.outputs)),
+        notices=contents.notices,
     )
     manifest.write(arrays)
     folder = root / f"{folder_stem(name)}-{digest[:12]}"
@@ -504,7 +511,8 @@ def keep(root: Path, arrays: Path, name: str, contents: Contents, stamp: Stamp) 
     except OSError:
         # It exists: from another source, written by a faster process, or damaged.
         if _is_intact(folder, digest) and Manifest.read(folder).meaning == manifest.meaning:
-            Manifest.read(folder).with_stamp(stamp).write(folder)
+            known = Manifest.read(folder).with_stamp(stamp)
+            replace(known, notices=contents.notices).write(folder)
         else:
             discard(folder)
             arrays.rename(folder)

@@ -223,8 +223,7 @@ class Given:
         chosen = {"train": everything, "test": everything[:0]}
         extras = train.extras
         if self.test is None and self.has_test:
-            groups, told = _together(samples, extras.get("groups"), reading)
-            notices += told
+            groups = _together(samples, extras.get("groups"), reading)
             chosen, notice = held_out(
                 labels,
                 "what was passed",
@@ -294,18 +293,10 @@ def _write(
 
 def _together(
     samples: Samples | SeveralSamples, groups: Array | None, reading: Reading
-) -> tuple[Array | None, list[str]]:
-    """Return groups in which equal samples are together, and a notice of how many there are."""
-    if reading.allow_duplicates:
-        return groups, []
-    related = samples.groups()
-    if related is None:
-        return groups, []
-    copies = len(related) - int(related.max()) - 1
-    return joined_groups(groups, related), [
-        f"{copies:,} of {len(related):,} samples are equal to an earlier one, or part of its text;"
-        " these are never on both sides of a split (`allow_duplicates` lifts that)."
-    ]
+) -> Array | None:
+    """Return groups in which equal samples are together."""
+    related = None if reading.allow_duplicates else samples.groups()
+    return groups if related is None else joined_groups(groups, related)
 
 
 def _part(data: Any, what: str, notices: list[str], **extras: Any) -> Part | Frame:

@@ -31,7 +31,8 @@ def brought(tmp_path):
         told = []
         given = Given.of(data, **more)
         reading = Reading(**(options or {}))
-        return bring(given, home=tmp_path, reading=reading, notify=told.append), told
+        dataset = bring(given, home=tmp_path, reading=reading, notify=told.append)
+        return dataset, [*told, *dataset.notices]
 
     return brought
 
