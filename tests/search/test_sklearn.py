@@ -30,7 +30,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
 from search import KerasSearchCV, KerasSearchRegressorCV, Notice, load_study
-from search.tasks import ClassPredictions, NumberPredictions
+from search.tasks.classification import ClassPredictions
+from search.tasks.regression import NumberPredictions
 
 pytestmark = pytest.mark.filterwarnings("ignore::search.Notice")
 
@@ -238,6 +239,11 @@ def test_folds_are_those_of_cv_where_samples_are_equal_which_is_told(iris):
     assert splits["share"] > 1  # copies of validated samples have left the training parts
 
 
+def second(held):
+    """Return the probability of the second of two classes."""
+    return np.where(held.predicted == 1, held.confidence, 1 - held.confidence).astype(float)
+
+
 def of_fold(search, kind, trial, fold):
     ended = search.study_.history.trials[trial].finished_folds()[fold]
     return kind.load(search.study_.folder.root / ended.predictions)
@@ -247,9 +253,9 @@ def of_fold(search, kind, trial, fold):
 @pytest.mark.parametrize(
     ("scoring", "sign", "score"),
     [
-        ("roc_auc", 1, lambda true, held: roc_auc_score(true, held.probabilities[:, 1])),
+        ("roc_auc", 1, lambda true, held: roc_auc_score(true, second(held))),
         ("recall@sick", 1, lambda true, held: recall_score(true, held.predicted, pos_label=1)),
-        ("binary_crossentropy", -1, lambda true, held: log_loss(true, held.probabilities)),
+        ("binary_crossentropy", -1, lambda true, held: log_loss(true, second(held))),
     ],
 )
 def test_any_metric_scores_folds_as_scikit_learn_scores_their_predictions(

@@ -14,9 +14,11 @@ from search.data.formats.columns import (
     Values,
     dates,
     first_match,
+    holds,
     mask,
     matches,
     numbers,
+    numbers_in,
     truths,
     typed,
     words,
@@ -136,7 +138,7 @@ class Survey:
         self._miss(np.flatnonzero(absent), start)
         if absent.all():
             return
-        found, wrong = numbers(texts)
+        found, wrong = numbers_in(texts)
         self._judge(".", texts, wrong, start)
         self._judge(DATE, texts, dates(texts)[1] if wrong.any() else ~absent, start)
         if not self.wrong[TRUTH]:
@@ -153,13 +155,13 @@ class Survey:
     ) -> tuple[Values, Mask]:
         """Find out which sign is the decimal one; return the numbers, and which are none."""
         for sign in ".,":
-            known = sign in self.examples
+            known = sign in self.examples or not holds(texts, sign)
             text = None if known else first_match(texts, rf"^[+-]?\d*\{sign}\d")
             if text:
                 self.examples[sign] = text
         if self.wrong[","]:
             return found, wrong
-        others, unfit = numbers(texts, ",")
+        others, unfit = numbers_in(texts, ",")
         self._judge(",", texts, unfit, start)
         return (others, unfit) if unfit.sum() < wrong.sum() else (found, wrong)
 
