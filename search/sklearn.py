@@ -408,7 +408,7 @@ class KerasSearch(BaseEstimator):  # type: ignore[misc]
         try:
             objective, _ = objective_of(text, task)
         except FoldwiseError as error:
-            raise ValueError(f"`scoring` must name a metric: {error}") from error
+            raise ValueError(f"`scoring`: {error}") from error
         if not objective.fold:
             raise ValueError(f"`scoring` must name a metric of predictions; got {name!r}")
         return text, objective.fold
