@@ -106,6 +106,7 @@ class Manifest:
         inputs: where there are several; the kind is `several` then.
         outputs: where there are several: each one's task, as `parts_to_json` has them.
         notices: what was told when the source was read last.
+        width: number of columns of a table whose file does not name them; 0 of others.
     """
 
     name: str
@@ -122,6 +123,7 @@ class Manifest:
     inputs: tuple[InputContents, ...] = ()
     outputs: tuple[Json, ...] = ()
     notices: tuple[str, ...] = ()
+    width: int = 0
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":
@@ -223,6 +225,7 @@ def _parse(data: Any) -> Manifest:
         ),
         outputs=tuple(parts_to_json(parts_from(data.get("outputs", ())))),
         notices=tuple(map(str, data.get("notices", ()))),
+        width=int(data.get("width", 0)),
     )
 
 
@@ -257,6 +260,7 @@ class Dataset:
         task: what is predicted; `classes` are the names of what is.
         inputs: where there are several; the kind is `several` then.
         notices: what was told when its source was read.
+        width: number of columns of a table whose file does not name them; 0 of others.
     """
 
     name: str
@@ -271,6 +275,7 @@ class Dataset:
     task: Task = field(default_factory=lambda: Classification(()))
     inputs: tuple[InputContents, ...] = ()
     notices: tuple[str, ...] = ()
+    width: int = 0
 
     @classmethod
     def open(cls, folder: Path) -> "Dataset":
@@ -295,6 +300,7 @@ class Dataset:
             task=task_of(manifest.task, manifest.classes, parts_from(manifest.outputs)),
             inputs=manifest.inputs,
             notices=manifest.notices,
+            width=manifest.width,
         )
 
     def input(self, name: str) -> "Dataset":
@@ -503,6 +509,7 @@ def keep(root: Path, arrays: Path, name: str, contents: Contents, stamp: Stamp) 
         inputs=contents.inputs,
         outputs=tuple(parts_to_json(contents.outputs)),
         notices=contents.notices,
+        width=contents.width,
     )
     manifest.write(arrays)
     folder = root / f"{folder_stem(name)}-{digest[:12]}"

@@ -648,6 +648,18 @@ def test_numbers_with_something_around_them_are_told(
     assert ("read as words" in told) == repeats
 
 
+def test_a_test_part_without_a_header_has_as_many_columns(place: Place) -> None:
+    rows = {"a": FREE, "label": LABEL, "b": FREE[::-1]}
+    train = place.csv(rows, "train.csv", header=False)
+    test = place.csv({name: rows[name] for name in ("label", "b")}, "test.csv", header=False)
+    source = Path(f"{train},{test}")
+    refusal = place.refusal(source, header="none", target="1")
+    assert "test.csv must have 3 columns, as the training file" in refusal
+    dataset = place.read(train, header="none", target="1")
+    assert dataset.width == 3
+    assert place.read(rows).width == 0
+
+
 def test_codes_and_sizes_are_words_without_a_word(place: Place) -> None:
     columns = {"code": several(lambda i: f"A{i % 25}"), "size": several(lambda i: f"{i % 4} kg")}
     assert len(place.read({**columns, "label": LABEL}).columns) == 2
