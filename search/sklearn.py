@@ -534,6 +534,7 @@ class KerasSearchCV(ClassifierMixin, KerasSearch):  # type: ignore[misc]
     """
 
     task, scorer = CLASSIFICATION, "accuracy"
+    score = KerasSearch.score  # not the mixin's
 
     @available_if(lambda self: self._has_probabilities())  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> Array:  # noqa: N803
@@ -581,6 +582,7 @@ class KerasSearchRegressorCV(RegressorMixin, KerasSearch):  # type: ignore[misc]
     """
 
     task, scorer = REGRESSION, "r2"
+    score = KerasSearch.score  # not the mixin's
     _form_of_targets: ClassVar[dict[str, bool]] = {"multi_output": True, "y_numeric": True}
 
     def __sklearn_tags__(self) -> Any:

@@ -254,7 +254,7 @@ def of_fold(search, kind, trial, fold):
     ("scoring", "sign", "score"),
     [
         ("roc_auc", 1, lambda true, held: roc_auc_score(true, second(held))),
-        ("recall@sick", 1, lambda true, held: recall_score(true, held.predicted, pos_label=1)),
+        ("recall@sick", 1, lambda true, held: recall_score(true, held.predicted, pos_label=0)),
         ("binary_crossentropy", -1, lambda true, held: log_loss(true, second(held))),
     ],
 )
@@ -336,3 +336,23 @@ def test_scikit_learns_checks_of_regressors_pass():
     failed = [(one["check_name"], one["exception"]) for one in found if one["status"] == "failed"]
     assert failed == []
     assert sum(one["status"] == "passed" for one in found) > 40
+
+
+@pytest.mark.slow
+def test_weights_from_python_count_in_training_and_in_losses(tmp_path):
+    chance = np.random.default_rng(0)
+    rows = chance.normal(size=(240, 3))
+    labels = (rows[:, 0] > 0).astype(int)
+    wrong = np.arange(240) % 2 == 0
+    given = np.where(wrong, 1 - labels, labels)  # every second label, which weighs next to nothing
+    weights = np.where(wrong, 1e-3, 1.0) * (1 + np.arange(240) % 3)
+    search = KerasSearchCV("mlp", n_trials=1, cv=3, epochs=30, settings=TINY, home=tmp_path)
+    search.fit(rows, given, sample_weight=weights)
+    assert search.best_estimator_.score(rows, labels) > 0.9
+    for fold, (_, part) in enumerate(StratifiedKFold(3).split(rows, given), start=1):
+        held = of_fold(search, ClassPredictions, 0, fold)
+        assert np.array_equal(held.labels, given[part])
+        losses = -np.log(held.truth.clip(1e-7).astype(float))  # as Keras clips them
+        ended = search.study_.history.trials[0].finished_folds()[fold]
+        assert ended.loss == pytest.approx((losses * weights[part]).mean(), rel=1e-3)
+        assert losses.mean() > 10 * ended.loss
