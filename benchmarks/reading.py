@@ -39,14 +39,14 @@ def main() -> None:
     parser.add_argument("--way", help=argparse.SUPPRESS)  # of the child process
     parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.mode:
-        print(json.dumps(timed(WAYS[options.mode], options.data)))
+    if options.way:
+        print(json.dumps(timed(WAYS[options.way], options.data)))
         return
     with tempfile.TemporaryDirectory() as folder:
         table, pictures = Path(folder) / "table.csv", Path(folder) / "pictures"
         write_table(table, options.rows)
         write_pictures(pictures, options.pictures)
-        results = [measured(mode, table if "csv" in mode else pictures) for mode in WAYS]
+        results = [measured(way, table if "csv" in way else pictures) for way in WAYS]
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n")
     print_table(results)
@@ -84,9 +84,9 @@ def random_pixels(rng: np.random.Generator, count: int) -> np.ndarray:
     return values
 
 
-def measured(mode: str, data: Path) -> dict[str, float | str]:
+def measured(way: str, data: Path) -> dict[str, float | str]:
     """Read the data in a fresh process and watch its memory."""
-    command = [sys.executable, __file__, "--way", mode, "--data", str(data)]
+    command = [sys.executable, __file__, "--way", way, "--data", str(data)]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     process, resident, own = psutil.Process(child.pid), 0, 0
     while child.poll() is None:
@@ -98,9 +98,9 @@ def measured(mode: str, data: Path) -> dict[str, float | str]:
         time.sleep(0.01)
     output, _ = child.communicate()
     if child.returncode:
-        raise SystemExit(f"{mode} failed with exit code {child.returncode}")
+        raise SystemExit(f"{way} failed with exit code {child.returncode}")
     memory_mb = {"resident_mb": round(resident / 1e6), "own_mb": round(own / 1e6)}
-    return {"way": mode, **json.loads(output), **memory_mb}
+    return {"way": way, **json.loads(output), **memory_mb}
 
 
 def timed(read: Callable[[Path], int], data: Path) -> dict[str, float]:

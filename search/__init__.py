@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from search.api import Notice, StudyResult, compare_studies, load_study, run_study
     from search.cli.live import make_display as progress
     from search.errors import DataError, FoldwiseError, SettingsError
-    from search.sklearn import KerasSearchCV
+    from search.sklearn import KerasSearchCV, KerasSearchRegressorCV
     from search.study.settings import StudySettings
 
 _WHERE = {
@@ -29,6 +29,7 @@ _WHERE = {
     "SettingsError": "search.errors:SettingsError",
     "DataError": "search.errors:DataError",
     "KerasSearchCV": "search.sklearn:KerasSearchCV",
+    "KerasSearchRegressorCV": "search.sklearn:KerasSearchRegressorCV",
     "progress": "search.cli.live:make_display",
 }
 
@@ -36,6 +37,7 @@ __all__ = [
     "DataError",
     "FoldwiseError",
     "KerasSearchCV",
+    "KerasSearchRegressorCV",
     "Notice",
     "SettingsError",
     "StudyResult",

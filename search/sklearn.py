@@ -1,23 +1,25 @@
-"""`KerasSearchCV`: a search as an estimator of scikit-learn's."""
+"""`KerasSearchCV` and `KerasSearchRegressorCV`: a search as an estimator of scikit-learn's."""
 
+import inspect
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import (
     _check_sample_weight,
+    check_array,
     check_is_fitted,
     column_or_1d,
     validate_data,
@@ -30,17 +32,20 @@ from search.data.formats.frames import is_frame, new_rows
 from search.data.formats.memory import Given
 from search.data.formats.npz import Samples, samples_of
 from search.data.sources import bring
-from search.errors import FoldwiseError, near_matches
+from search.data.targets import FEW
+from search.errors import FoldwiseError
 from search.study.opening import open_study
+from search.tasks import CLASSIFICATION, REGRESSION, Classification, Regression, Task
+from search.tasks.metrics import objective_of
 from search.tracker import Tracker, Untracked
 from tracking.history import History, TrialHistory
 from tracking.home import Home
 
-# The names of scikit-learn's scorers: our objective, what of a fold, and its sign.
-SCORERS = {
-    "accuracy": ("cv_accuracy", "accuracy", 1.0),
-    "neg_log_loss": ("cv_loss", "loss", -1.0),
-    "f1_macro": ("macro_f1", "macro_f1", 1.0),
+# Names of scikit-learn's for what every study records anyway: our objective, and what of a fold.
+RECORDED = {
+    "accuracy": ("cv_accuracy", "accuracy"),
+    "neg_log_loss": ("cv_loss", "loss"),
+    "f1_macro": ("macro_f1", "macro_f1"),
 }
 
 Array = NDArray[Any]
@@ -83,50 +88,26 @@ class Form:
         return [str(text) for text in X]
 
 
-class TrainedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # has no types
-    """A trained Keras model as a classifier of scikit-learn's; it cannot be trained again.
+class Trained(BaseEstimator):  # type: ignore[misc] # has no types
+    """A trained Keras model as an estimator of scikit-learn's; it cannot be trained again.
 
     Attributes:
         model: the Keras model.
         labels: the meaning of its inputs and outputs.
         form: how samples are passed.
-        classes_: what `predict` returns, by class number.
     """
 
-    def __init__(self, model: Any, labels: Any, form: Form, classes: Array) -> None:
+    def __init__(self, model: Any, labels: Any, form: Form) -> None:
         self.model = model
         self.labels = labels
         self.form = form
-        self.classes = classes
         self._program: Any = None
-
-    @property
-    def classes_(self) -> Array:
-        """The classes, as they were passed to `fit`."""
-        return self.classes
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
 
-    def predict(self, X: Any) -> Array:  # noqa: N803 # scikit-learn's name
-        """Return the class of each sample, `(n,)`."""
-        chosen: Array = self.classes[self.values(X).argmax(axis=1)]
-        return chosen
-
-    @available_if(lambda self: self.has_probabilities)  # type: ignore[untyped-decorator]
-    def predict_proba(self, X: Any) -> Array:  # noqa: N803
-        """Return each class's probability, `(n, classes)`."""
-        found = self.values(X).astype(np.float64)
-        rows: Array = found / found.sum(axis=1, keepdims=True)
-        return rows
-
-    @property
-    def has_probabilities(self) -> bool:
-        """Whether the model's outputs are probabilities, and not scores such as a hinge's."""
-        return bool(self.labels.returns != "scores")
-
     def values(self, X: Any) -> Array:  # noqa: N803
-        """Return a value for each class, `(n, classes)`, the largest for the most likely."""
+        """Return the model's values, `(n, units)`: one for each class, or the numbers."""
         encoded = self.labels.encoder.encode(self.form.samples(X))
         found = []
         for start in range(0, len(encoded), _BLOCK):
@@ -161,8 +142,59 @@ class TrainedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] #
             super().__setstate__({**state, "model": keras.saving.load_model(path, compile=False)})
 
 
-class KerasSearchCV(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # has no types
-    """Search a Keras model's hyperparameters with cross-validation, as scikit-learn's searches do.
+class TrainedClassifier(ClassifierMixin, Trained):  # type: ignore[misc]
+    """A trained model that predicts classes.
+
+    Attributes:
+        classes: what `predict` returns, by class number.
+    """
+
+    def __init__(self, model: Any, labels: Any, form: Form, classes: Array) -> None:
+        super().__init__(model, labels, form)
+        self.classes = classes
+
+    @property
+    def classes_(self) -> Array:
+        """The classes, as they were passed to `fit`."""
+        return self.classes
+
+    def predict(self, X: Any) -> Array:  # noqa: N803 # scikit-learn's name
+        """Return the class of each sample, `(n,)`."""
+        chosen: Array = self.classes[self.values(X).argmax(axis=1)]
+        return chosen
+
+    @available_if(lambda self: self.has_probabilities)  # type: ignore[untyped-decorator]
+    def predict_proba(self, X: Any) -> Array:  # noqa: N803
+        """Return each class's probability, `(n, classes)`."""
+        found = self.values(X).astype(np.float64)
+        rows: Array = found / found.sum(axis=1, keepdims=True)
+        return rows
+
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether the model's outputs are probabilities, and not scores such as a hinge's."""
+        return bool(self.labels.returns != "scores")
+
+
+class TrainedRegressor(RegressorMixin, Trained):  # type: ignore[misc]
+    """A trained model that predicts numbers.
+
+    Attributes:
+        is_flat: whether it was fitted to one number a sample, `(n,)`.
+    """
+
+    def __init__(self, model: Any, labels: Any, form: Form, is_flat: bool) -> None:
+        super().__init__(model, labels, form)
+        self.is_flat = is_flat
+
+    def predict(self, X: Any) -> Array:  # noqa: N803
+        """Return the numbers of each sample, `(n,)` or `(n, numbers)`."""
+        found = self.values(X).astype(np.float64)
+        return found[:, 0] if self.is_flat else found
+
+
+class KerasSearch(BaseEstimator):  # type: ignore[misc]
+    """What searches for classifiers and for regressors have in common.
 
     No sample is set aside for a test: whoever wants an unbiased score passes this estimator to
     `cross_val_score`, or keeps samples back. Trials that are pruned see some folds only; their
@@ -173,7 +205,9 @@ class KerasSearchCV(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # has
         n_trials: number of trials, baselines included.
         cv: number of stratified folds, a splitter, or (training, validation) index pairs; the folds
             are exactly these, also where samples are equal, of which a notice tells.
-        scoring: accuracy (also None), neg_log_loss or f1_macro.
+        scoring: name of a metric that `--objective` takes: a scorer of scikit-learn's such as
+            `roc_auc`, one of a class (`recall@setosa`), a metric of Keras's, or `FILE.py:FUNCTION`;
+            None for accuracy, or for R^2 of numbers.
         refit: train the best trial's model on all samples.
         epochs: of each fold; None for the space's own, else 10.
         n_jobs: number of worker processes, -1 for as many as pay; None trains in this process.
@@ -195,11 +229,14 @@ class KerasSearchCV(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # has
             `state`, and `param_NAME`.
         best_estimator_: the model that was trained on all samples.
         n_splits_: number of folds.
-        classes_: the classes, sorted.
         n_features_in_: number of features of samples of two or more dimensions.
         feature_names_in_: their names, if they are a frame.
         study_: all that was recorded, as `run_study` returns it.
     """
+
+    task: ClassVar[str]
+    scorer: ClassVar[str]  # where none is named
+    _form_of_targets: ClassVar[dict[str, bool]] = {}
 
     def __init__(
         self,
@@ -237,51 +274,47 @@ class KerasSearchCV(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # has
         *,
         groups: Any = None,
         sample_weight: Any = None,
-    ) -> "KerasSearchCV":
+    ) -> Self:
         """Search, and train the best trial's model on all samples.
 
         Args:
             X: (n, features) numbers or a frame, (n, height, width[, channels]) images, or (n,)
                 texts.
-            y: (n,), classes of any kind.
+            y: (n,), classes of any kind; for a regressor (n,) or (n, numbers).
             groups: (n,), for the splitter; and samples of one group are never on both sides.
             sample_weight: (n,).
 
         Raises:
             ValueError: data or settings that cannot be used, or no trial was completed.
         """
-        objective, measure, sign = self._scorer()
+        self._check_scoring()
         X, y = self._checked(X, y)  # noqa: N806
-        check_classification_targets(y)
-        classes, numbers = np.unique(y, return_inverse=True)
-        if len(classes) < 2:
-            raise ValueError(
-                f"KerasSearchCV needs samples of at least 2 classes; got {len(classes)} class"
-            )
+        targets, task = self._learned(y)
+        text, measure = self._objective(task)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, y, ensure_non_negative=True)
-        splitter = check_cv(self.cv, y, classifier=True)
+        splitter = check_cv(self.cv, y, classifier=self.task == CLASSIFICATION)
         pairs = list(splitter.split(np.zeros(len(y)) if is_frame(X) else X, y, groups))
         named = {"epochs": self.epochs, "study": self.study}
         asked = {
             "allow_duplicates": True,  # the folds are those of `cv`
             **(self.settings or {}),
             "trials": self.n_trials,
-            "objective": objective,
+            "objective": text,
             "seed": self._seed(),
             **self._computed(),
             **{name: value for name, value in named.items() if value is not None},
         }
-        reading = Reading()
+        reading = Reading(task=_said(task))
         with self._home() as (home, tracker):
             try:
                 asked["space"] = space_reference(self.space, _tell)
-                given = Given.of((X, numbers), groups=groups, weights=sample_weight, test=False)
+                given = Given.of((X, targets), groups=groups, weights=sample_weight, test=False)
                 dataset = bring(given, home=home.root, reading=reading, notify=_tell)
                 if asked["allow_duplicates"]:
                     _tell_of_copies(dataset)
                 opened = open_study(
-                    {**asked, "dataset": dataset.name},
+                    {**asked, **reading.given, "dataset": dataset.name},
                     home=home,
                     data_dir=None,
                     notify=_tell,
@@ -294,31 +327,36 @@ class KerasSearchCV(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # has
             if self.study_.reason == "interrupted":
                 raise KeyboardInterrupt
             self.n_splits_ = len(pairs)
-            self._take_results(self.study_.history, measure, sign)
-            self.classes_ = classes
+            self._take_results(self.study_.history, measure)
             if self.refit:
                 trial = list(self._trials(self.study_.history))[self.best_index_]
                 form = Form.of(X, dataset, reading)
-                self.best_estimator_ = _refitted(opened, self.study_, trial, form, classes, home)
+                self.best_estimator_ = self._trained(
+                    *_refitted(opened, self.study_, trial, home), form, y
+                )
         return self
 
-    def predict(self, X: Any) -> Array:  # noqa: N803
-        """Return the class of each sample, `(n,)`."""
-        return self._best().predict(self._checked_new(X))
-
-    @available_if(lambda self: self._has_probabilities())  # type: ignore[untyped-decorator]
-    def predict_proba(self, X: Any) -> Array:  # noqa: N803
-        """Return each class's probability, `(n, classes)`, in the order of `classes_`."""
-        found: Array = self._best().predict_proba(self._checked_new(X))
-        return found
-
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:  # noqa: N803
-        """Return the score of new samples by `scoring`; larger is better."""
-        from sklearn.metrics import get_scorer
+        """Return the score of new samples by `scoring`; larger is better, as in `best_score_`."""
+        from sklearn.metrics import get_scorer, get_scorer_names
 
-        scorer = get_scorer(self.scoring or "accuracy")
-        more = {} if sample_weight is None else {"sample_weight": sample_weight}
-        return float(scorer(self, X, y, **more))
+        name = self.scoring or self.scorer
+        if name in get_scorer_names():
+            more = {} if sample_weight is None else {"sample_weight": sample_weight}
+            return float(get_scorer(name)(self, X, y, **more))
+        best, samples = self._best(), self._checked_new(X)
+        targets, task = self._known(np.asarray(y))
+        objective, metric = objective_of(self._of_class(name), task)
+        if metric is None:
+            raise ValueError(f"`score` cannot compute {name}, which the models measure themselves")
+        sure = best.labels.returns != "scores"
+        found = metric.of(best.values(samples), targets, sample_weight, are_probabilities=sure)
+        return objective.oriented(found)
+
+    def predict(self, X: Any) -> Array:  # noqa: N803
+        """Return what is predicted for each sample, as `y` was passed."""
+        found: Array = self._best().predict(self._checked_new(X))
+        return found
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -327,30 +365,63 @@ class KerasSearchCV(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # has
         tags.input_tags.categorical = True
         return tags
 
+    def _learned(self, y: Array) -> tuple[Array, Task]:
+        """Return the targets of `fit` as the data take them, and their task."""
+        raise NotImplementedError
+
+    def _known(self, y: Array) -> tuple[Array, Task]:
+        """Return other targets as metrics take them, and the task that was learned."""
+        raise NotImplementedError
+
+    def _trained(self, model: Any, labels: Any, form: Form, y: Array) -> Trained:
+        """Return a trained model as an estimator."""
+        raise NotImplementedError
+
     def _seed(self) -> int:
         given = self.random_state
         if isinstance(given, int | np.integer):
             return int(given)
         return int(check_random_state(given).randint(2**31))
 
-    def _scorer(self) -> tuple[str, str, float]:
-        name = self.scoring or "accuracy"
-        if not isinstance(name, str) or name not in SCORERS:
-            shown = near_matches(name, SCORERS) if isinstance(name, str) else ""
+    def _check_scoring(self) -> None:
+        name: Any = self.scoring
+        if name is not None and not isinstance(name, str):
+            kind = "a function" if callable(name) else f"a {type(name).__name__}"
             raise ValueError(
-                f"`scoring` must be one of {', '.join(SCORERS)}; got {name!r}."
-                + (f" {shown.capitalize()}" if shown.startswith("did") else "")
+                f"`scoring` must be the name of one metric; got {kind}. Workers compute it from"
+                " predictions and record it by its name: a function f(y_true, y_pred) can be named"
+                " as scoring='FILE.py:FUNCTION'."
             )
-        return SCORERS[name]
+
+    def _of_class(self, name: str) -> str:
+        """Return a metric's name with the number of the class that it names, if it does."""
+        metric, _, named = name.partition("@")
+        shown = [str(one) for one in getattr(self, "classes_", ())]
+        return f"{metric}@{shown.index(named)}" if named in shown else name
+
+    def _objective(self, task: Task) -> tuple[str, str]:
+        """Return the study's objective, and which metric of a fold is its score."""
+        name = self.scoring or self.scorer
+        if self.task == CLASSIFICATION and name in RECORDED:
+            return RECORDED[name]
+        text = self._of_class(name)
+        try:
+            objective, _ = objective_of(text, task)
+        except FoldwiseError as error:
+            raise ValueError(f"`scoring`: {error}") from error
+        if not objective.fold:
+            raise ValueError(f"`scoring` must name a metric of predictions; got {name!r}")
+        return text, objective.fold
 
     def _checked(self, X: Any, y: Any) -> tuple[Any, Array]:  # noqa: N803
         """Check training samples and labels as scikit-learn does."""
         if y is None:
             raise ValueError(
-                "requires y to be passed, but the target y is None: KerasSearchCV is a classifier"
+                f"requires y to be passed, but the target y is None: {type(self).__name__} learns"
+                " from it"
             )
         if _is_texts(X):
-            labels = column_or_1d(y, warn=True)
+            labels = self._target_array(y)
             if len(X) != len(labels):
                 raise ValueError(
                     f"X and y must have one length; got {len(X)} samples and {len(labels)} labels"
@@ -358,9 +429,15 @@ class KerasSearchCV(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # has
             return np.asarray(X, object), labels
         if _has_words(X):
             validate_data(self, X, skip_check_array=True)
-            return X, column_or_1d(y, warn=True)
-        samples, labels = validate_data(self, X, y, allow_nd=True, dtype="numeric")
+            return X, self._target_array(y)
+        samples, labels = validate_data(
+            self, X, y, allow_nd=True, dtype="numeric", **self._form_of_targets
+        )
         return samples, labels
+
+    def _target_array(self, y: Any) -> Array:
+        found: Array = column_or_1d(y, warn=True)
+        return found
 
     def _checked_new(self, X: Any) -> Any:  # noqa: N803
         if _is_texts(X):
@@ -370,17 +447,11 @@ class KerasSearchCV(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # has
             return X
         return validate_data(self, X, reset=False, allow_nd=True, dtype="numeric")
 
-    def _best(self) -> TrainedClassifier:
-        check_is_fitted(self, "classes_")
+    def _best(self) -> Any:
+        check_is_fitted(self, "cv_results_")
         if not hasattr(self, "best_estimator_"):
             raise NotFittedError("this search was made with refit=False and has no model")
         return self.best_estimator_
-
-    def _has_probabilities(self) -> bool:
-        best = getattr(self, "best_estimator_", None)
-        if best is not None and not best.has_probabilities:
-            raise AttributeError("the model's outputs are scores, not probabilities")
-        return True
 
     def _computed(self) -> dict[str, Any]:
         if self.n_jobs is None:
@@ -417,8 +488,8 @@ class KerasSearchCV(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # has
     def _trials(history: History) -> Iterator[TrialHistory]:
         yield from (trial for _, trial in sorted(history.trials.items()))
 
-    def _take_results(self, history: History, measure: str, sign: float) -> None:
-        trials = list(self._trials(history))
+    def _take_results(self, history: History, measure: str) -> None:
+        trials, objective = list(self._trials(history)), history.objectives[0]
         searched = [
             entry["name"] for entry in history.known_study().parameters if entry["searched"]
         ]
@@ -430,7 +501,8 @@ class KerasSearchCV(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # has
         times = np.full_like(scores, np.nan)
         for row, trial in enumerate(trials):
             for fold, ended in trial.finished_folds().items():
-                scores[row, fold - 1] = sign * getattr(ended, measure)
+                value = ended.metric(measure)
+                scores[row, fold - 1] = np.nan if value is None else objective.oriented(value)
                 times[row, fold - 1] = ended.seconds
         means = scores.mean(axis=1) if len(trials) else np.empty(0)
         if np.isnan(means).all():
@@ -454,17 +526,107 @@ class KerasSearchCV(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # has
         self.best_score_ = float(means[self.best_index_])
 
 
-def _refitted(
-    opened: Any, study: StudyResult, trial: TrialHistory, form: Form, classes: Array, home: Home
-) -> TrainedClassifier:
-    """Train a trial's model on all samples."""
+class KerasSearchCV(ClassifierMixin, KerasSearch):  # type: ignore[misc]
+    """Search a Keras classifier's hyperparameters with cross-validation.
+
+    Attributes:
+        classes_: the classes, sorted; the others, and the arguments, are these:
+    """
+
+    task, scorer = CLASSIFICATION, "accuracy"
+    score = KerasSearch.score  # not the mixin's
+
+    @available_if(lambda self: self._has_probabilities())  # type: ignore[untyped-decorator]
+    def predict_proba(self, X: Any) -> Array:  # noqa: N803
+        """Return each class's probability, `(n, classes)`, in the order of `classes_`."""
+        found: Array = self._best().predict_proba(self._checked_new(X))
+        return found
+
+    def _has_probabilities(self) -> bool:
+        best = getattr(self, "best_estimator_", None)
+        if best is not None and not best.has_probabilities:
+            raise AttributeError("the model's outputs are scores, not probabilities")
+        return True
+
+    def _learned(self, y: Array) -> tuple[Array, Task]:
+        if type_of_target(y).startswith("continuous"):
+            raise ValueError(
+                "Unknown label type: continuous. KerasSearchCV predicts classes;"
+                " KerasSearchRegressorCV predicts numbers"
+            )
+        check_classification_targets(y)
+        classes, numbers = np.unique(y, return_inverse=True)
+        if len(classes) < 2:
+            raise ValueError(
+                f"KerasSearchCV needs samples of at least 2 classes; got {len(classes)} class"
+            )
+        self.classes_ = classes
+        return numbers, Classification(tuple(map(str, range(len(classes)))))
+
+    def _known(self, y: Array) -> tuple[Array, Task]:
+        places = np.searchsorted(self.classes_, y).clip(0, len(self.classes_) - 1)
+        if (self.classes_[places] != y).any():
+            raise ValueError("y must hold classes that were seen in `fit`")
+        return places, Classification(tuple(map(str, range(len(self.classes_)))))
+
+    def _trained(self, model: Any, labels: Any, form: Form, y: Array) -> Trained:
+        return TrainedClassifier(model, labels, form, self.classes_)
+
+
+class KerasSearchRegressorCV(RegressorMixin, KerasSearch):  # type: ignore[misc]
+    """Search a Keras regressor's hyperparameters with cross-validation.
+
+    Attributes:
+        n_outputs_: how many numbers are predicted of a sample; the others, and the arguments, are
+            these:
+    """
+
+    task, scorer = REGRESSION, "r2"
+    score = KerasSearch.score  # not the mixin's
+    _form_of_targets: ClassVar[dict[str, bool]] = {"multi_output": True, "y_numeric": True}
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    def _target_array(self, y: Any) -> Array:
+        found: Array = check_array(y, ensure_2d=False, dtype="numeric", input_name="y")
+        return found
+
+    def _learned(self, y: Array) -> tuple[Array, Task]:
+        self.n_outputs_ = 1 if y.ndim == 1 else y.shape[1]
+        return self._known(y)[0], Regression(_numbers(self.n_outputs_))
+
+    def _known(self, y: Array) -> tuple[Array, Task]:
+        return y.astype(np.float64).reshape(len(y), -1), Regression(_numbers(self.n_outputs_))
+
+    def _trained(self, model: Any, labels: Any, form: Form, y: Array) -> Trained:
+        return TrainedRegressor(model, labels, form, y.ndim == 1)
+
+
+for _kind in (KerasSearchCV, KerasSearchRegressorCV):
+    _kind.__doc__ = f"{inspect.getdoc(_kind)}\n\n{inspect.getdoc(KerasSearch)}"
+
+
+def _numbers(count: int) -> tuple[str, ...]:
+    return ("y",) if count == 1 else tuple(f"y{at}" for at in range(1, count + 1))
+
+
+def _said(task: Task) -> str | None:
+    """Return the task that data are read for; None for classes that are found to be such."""
+    return None if task.name == CLASSIFICATION and task.units <= FEW else task.name
+
+
+def _refitted(opened: Any, study: StudyResult, trial: TrialHistory, home: Home) -> tuple[Any, Any]:
+    """Train a trial's model on all samples; return it, and the meaning of inputs and outputs."""
     from search.export.refit import Final, refit
     from search.quiet import load_tensorflow
 
     load_tensorflow()
     final = Final.of(study.history, trial, opened.dataset, opened.folds, home=home)
     made = refit(final, lambda *_: None)
-    return TrainedClassifier(made.model, made.labels, form, classes)
+    return made.model, made.labels
 
 
 def _is_texts(X: Any) -> bool:  # noqa: N803

@@ -68,6 +68,7 @@ class Contents:
         task: what is predicted, by its name.
         inputs: where there are several; the kind is `several` then.
         outputs: where there are several: each one's task.
+        width: number of columns of a file that does not name them; 0 of others.
     """
 
     kind: str
@@ -81,6 +82,7 @@ class Contents:
     task: str = CLASSIFICATION
     inputs: tuple[InputContents, ...] = ()
     outputs: tuple[OutputTask, ...] = ()
+    width: int = 0
 
 
 MAX_CLASSES, MAX_LABELS, MAX_NUMBERS = 100_000, 1000, 100

@@ -105,6 +105,8 @@ class Manifest:
         task: what is predicted, by its name; `classes` are the names of what is.
         inputs: where there are several; the kind is `several` then.
         outputs: where there are several: each one's task, as `parts_to_json` has them.
+        notices: what was told when the source was read last.
+        width: number of columns of a table whose file does not name them; 0 of others.
     """
 
     name: str
@@ -120,6 +122,8 @@ class Manifest:
     task: str = CLASSIFICATION
     inputs: tuple[InputContents, ...] = ()
     outputs: tuple[Json, ...] = ()
+    notices: tuple[str, ...] = ()
+    width: int = 0
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":
@@ -220,6 +224,8 @@ def _parse(data: Any) -> Manifest:
             for entry in data.get("inputs", ())
         ),
         outputs=tuple(parts_to_json(parts_from(data.get("outputs", ())))),
+        notices=tuple(map(str, data.get("notices", ()))),
+        width=int(data.get("width", 0)),
     )
 
 
@@ -253,6 +259,8 @@ class Dataset:
         pixel_range: which values of pictures became black and white; None if values are pixels.
         task: what is predicted; `classes` are the names of what is.
         inputs: where there are several; the kind is `several` then.
+        notices: what was told when its source was read.
+        width: number of columns of a table whose file does not name them; 0 of others.
     """
 
     name: str
@@ -266,6 +274,8 @@ class Dataset:
     pixel_range: PixelRange | None = None
     task: Task = field(default_factory=lambda: Classification(()))
     inputs: tuple[InputContents, ...] = ()
+    notices: tuple[str, ...] = ()
+    width: int = 0
 
     @classmethod
     def open(cls, folder: Path) -> "Dataset":
@@ -289,6 +299,8 @@ class Dataset:
             pixel_range=manifest.pixel_range,
             task=task_of(manifest.task, manifest.classes, parts_from(manifest.outputs)),
             inputs=manifest.inputs,
+            notices=manifest.notices,
+            width=manifest.width,
         )
 
     def input(self, name: str) -> "Dataset":
@@ -496,6 +508,8 @@ def keep(root: Path, arrays: Path, name: str, contents: Contents, stamp: Stamp) 
         task=contents.task,
         inputs=contents.inputs,
         outputs=tuple(parts_to_json(contents.outputs)),
+        notices=contents.notices,
+        width=contents.width,
     )
     manifest.write(arrays)
     folder = root / f"{folder_stem(name)}-{digest[:12]}"
@@ -504,7 +518,8 @@ def keep(root: Path, arrays: Path, name: str, contents: Contents, stamp: Stamp) 
     except OSError:
         # It exists: from another source, written by a faster process, or damaged.
         if _is_intact(folder, digest) and Manifest.read(folder).meaning == manifest.meaning:
-            Manifest.read(folder).with_stamp(stamp).write(folder)
+            known = Manifest.read(folder).with_stamp(stamp)
+            replace(known, notices=contents.notices).write(folder)
         else:
             discard(folder)
             arrays.rename(folder)

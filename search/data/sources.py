@@ -297,7 +297,8 @@ def load(
         digest: of the dataset that a study began with, where it is known: tables that an earlier
             version read from the same files are returned if they have it.
         download: allow a download if the dataset is nowhere else.
-        notify: takes notices for the user.
+        notify: takes notices for the user; those about a source that was read before are given
+            again, unless a study goes on (`digest`).
 
     Raises:
         SettingsError: no dataset has that name, or the home cannot be written.
@@ -332,7 +333,7 @@ def bring(
 ) -> Dataset:
     """Return data that were passed from Python as a dataset of the cache.
 
-    Equal data are brought once.
+    Equal data are brought once. What there is to say of them is said when they are loaded.
 
     Args:
         given: the data.
@@ -351,7 +352,7 @@ def bring(
         if isinstance(_check_kept(Kept(dataset), notify), Kept):
             return dataset
     found = Found(given.source, (), partial(given.write, around.reading))
-    answer = _read(name, found, None, around, notify)
+    answer = _read(name, found, None, around, notify, told=True)
     if isinstance(answer, Missing):
         raise DataError(f"{name} is not available: {answer.reason}")
     return answer.dataset
@@ -400,13 +401,20 @@ def _load_reference(
         # A download: use the result of an earlier one.
         for dataset in cache.kept(around.datasets, name):
             if isinstance(_check_kept(Kept(dataset), notify), Kept):
-                return dataset
+                return _told(dataset, digest, notify)
         if not download:
             raise DataError(f"{name} is not on this machine, and downloads are not allowed")
     answer = _read(name, found, None, around, notify, digest=digest)
     if isinstance(answer, Missing):
         raise DataError(f"{name} is not available: {answer.reason}")
     return answer.dataset
+
+
+def _told(dataset: Dataset, digest: str | None, notify: Notify) -> Dataset:
+    """Tell what was told when a dataset was read, unless it is of a study that goes on."""
+    for text in dataset.notices if digest is None else ():
+        notify(text)
+    return dataset
 
 
 def _contents(entry: DatasetEntry) -> Contents:
@@ -425,6 +433,8 @@ def _read(
     notify: Notify,
     check: Callable[[Path, str], None] = _no_check,
     digest: str | None = None,
+    *,
+    told: bool = False,
 ) -> Kept | Missing:
     root = around.datasets
     try:
@@ -433,7 +443,7 @@ def _read(
         raise DataError(f"{found.source} cannot be read: {error}") from error
     dataset = cache.remembered(root, name, stamp, digest)
     if dataset is not None and isinstance(_check_kept(Kept(dataset), notify), Kept):
-        return Kept(dataset)
+        return Kept(_told(dataset, digest, notify))
     notify(f"Getting {name} ({found.source}).")
     with cache.scratch(root) as work:
         arrays = work / "arrays"
@@ -444,7 +454,7 @@ def _read(
                 raise ValueError(f"{found.source} does not say what it holds")
             check_arrays(arrays, contents, found.source)
             check(arrays, found.source)
-            for text in contents.notices:
+            for text in () if told else contents.notices:
                 notify(text)
             dataset = cache.keep(root, arrays, name, contents, stamp)
             _note_skipped(dataset, contents.skipped, found.source, notify)

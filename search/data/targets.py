@@ -554,7 +554,7 @@ def _plain(given: Array, what: str) -> Array:
 def _of_objects(array: Array, what: str) -> Array:
     values = array.reshape(-1).tolist()
     kinds = {type(one) for one in values}
-    missing = [at for at, one in enumerate(values) if _is_missing(one)]
+    missing = [at for at, one in enumerate(values) if is_missing(one)]
     if missing:
         raise _missing(what, missing[0] // (array.size // len(array)))
     if kinds <= {str}:
@@ -567,8 +567,9 @@ def _of_objects(array: Array, what: str) -> Array:
     raise DataError(f"{what} {RULE}, all of one type; got {listed(names)}")
 
 
-def _is_missing(value: Any) -> bool:
-    return value is None or value != value or type(value).__name__ in ("NAType", "NaTType")
+def is_missing(value: Any) -> bool:
+    """Return whether a value of an array of objects stands for none: None, NaN, and pandas' own."""
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or bool(value != value)
 
 
 def _missing(what: str, at: int) -> DataError:

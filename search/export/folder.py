@@ -79,6 +79,8 @@ class Labels:
         check: of a model with custom objects, its values for made-up samples, one row each; they
             reveal changed code.
         reading: how files with rows are read, as far as it was said for the training data.
+        width: number of columns of a training file that does not name them; 0 of others, and of
+            models of earlier versions.
     """
 
     task: Task
@@ -88,6 +90,7 @@ class Labels:
     outputs: OutputMeaning = None  # type: ignore[assignment] # never None after __post_init__
     check: tuple[tuple[float, ...], ...] = ()
     reading: Reading = field(default_factory=Reading)
+    width: int = 0
 
     def __post_init__(self) -> None:
         if not self.outputs:
@@ -117,6 +120,7 @@ class Labels:
             **_outputs_to_json(self.outputs),
             **({"check": self.check} if self.check else {}),
             **({"reading": self.reading.given} if self.reading.given else {}),
+            **({"width": self.width} if self.width else {}),
         }
 
 
@@ -365,6 +369,7 @@ def _labels(data: Any) -> Labels:
         _outputs(data, task),
         tuple(tuple(float(value) for value in row) for row in data.get("check", ())),
         _reading(data.get("reading", {})),
+        int(data.get("width", 0)),
     )
     if len(labels.check) > CHECKED or any(len(row) != task.units for row in labels.check):
         raise ValueError(f"check must be at most {CHECKED} rows of {task.units} values")

@@ -20,7 +20,7 @@ from search.data.arrays import Array
 from search.data.encoders import ImageEncoder, TableEncoder, TextEncoder
 from search.data.formats.archives import read_samples
 from search.data.formats.columns import Reader, is_number, is_supported
-from search.data.formats.tables import NewRows, read_rows
+from search.data.formats.tables import NewRows, check_width, read_rows
 from search.data.inputs import spec_of
 from search.data.pictures import (
     depth_of_picture,
@@ -440,7 +440,7 @@ def _rows(given: str, asked: _Asked) -> list[_Sample]:
     if path.is_file() and path.stat().st_size > MAX_FILE_BYTES:
         raise _too_large(path)
     found = read_rows(path, labels.columns, labels.reading)
-    _check_places(found, labels)
+    _check_places(str(path), found, labels)
     rows = found.values
     _check_amount(len(rows), labels)
     encoded = _encoded(rows, labels, str(path))
@@ -449,16 +449,22 @@ def _rows(given: str, asked: _Asked) -> list[_Sample]:
     return [_Sample(f"{path}, row {n}", row) for n, row in enumerate(encoded, start=1)]
 
 
-def _check_places(found: NewRows, labels: Labels) -> None:
+def _check_places(given: str, found: NewRows, labels: Labels) -> None:
     """Raise DataError if a file without a header seems to lack the column of the targets.
 
     Its columns are known by their places alone: without that column, those behind it would be taken
-    for their neighbours. Where the column must be, a value that is no target gives it away.
+    for their neighbours. The number of columns tells, where the model knows it; else a value that
+    is no target, where the column must be.
     """
     target = labels.reading.target
-    if labels.reading.header != "none" or not isinstance(target, str):
+    if labels.reading.header != "none" or not target:
         return
-    if all(int(column.name) < int(target) for column in labels.columns):
+    targets = (target,) if isinstance(target, str) else target
+    if max(int(column.name) for column in labels.columns) < min(map(int, targets)):
+        return  # what is lacking lies behind all values
+    if labels.width:
+        check_width(given, found.width, labels.width)
+    if labels.width or not isinstance(target, str):
         return
     fits, wanted = _of_target(labels.task)
     for place, label in zip(found.places, found.labels or (), strict=bool(found.labels)):

@@ -215,6 +215,7 @@ class Final:
             columns=columns_of(data) if data.kind == "table" else (),
             outputs=outputs,
             reading=self.reading,
+            width=self.dataset.width,
         )
 
     def finished(self, model: Any, outputs: OutputMeaning) -> tuple[Any, Labels]:

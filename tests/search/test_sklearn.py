@@ -6,13 +6,21 @@ import warnings
 import numpy as np
 import pandas
 import pytest
-from sklearn.base import clone
-from sklearn.datasets import load_iris
+from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.exceptions import NotFittedError
-from sklearn.metrics import f1_score, log_loss
+from sklearn.metrics import (
+    f1_score,
+    log_loss,
+    mean_absolute_error,
+    recall_score,
+    roc_auc_score,
+    root_mean_squared_error,
+)
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
+    KFold,
     StratifiedKFold,
     cross_val_score,
     train_test_split,
@@ -21,7 +29,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
-from search import KerasSearchCV, Notice, load_study
+from search import KerasSearchCV, KerasSearchRegressorCV, Notice, load_study
+from search.tasks.classification import ClassPredictions
+from search.tasks.regression import NumberPredictions
 
 pytestmark = pytest.mark.filterwarnings("ignore::search.Notice")
 
@@ -52,8 +62,12 @@ def test_parameters_can_be_read_set_and_cloned():
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ({"scoring": "roc_auc"}, "one of accuracy, neg_log_loss, f1_macro; got 'roc_auc'"),
-        ({"scoring": "acuracy"}, "Did you mean accuracy"),
+        ({"scoring": "roc_auk"}, "no metric is called 'roc_auk'; for classification there are"),
+        ({"scoring": "roc_auc"}, "does not fit classification with 3 classes"),
+        ({"scoring": "r2"}, "does not fit classification"),
+        ({"scoring": "latency_ms"}, "must name a metric of predictions; got 'latency_ms'"),
+        ({"scoring": f1_score}, "the name of one metric; got a function. Workers compute it from"),
+        ({"scoring": ["accuracy", "f1"]}, "the name of one metric; got a list"),
         ({"space": 5}, "it is of type int"),
         ({"space": "mpl"}, "did you mean mlp"),
         ({"n_trials": 0}, "`--trials`"),
@@ -223,3 +237,122 @@ def test_folds_are_those_of_cv_where_samples_are_equal_which_is_told(iris):
     kept = search.set_params(settings={**TINY, "allow_duplicates": False}).fit(rows, labels)
     splits = kept.study_.history.known_study().split
     assert splits["share"] > 1  # copies of validated samples have left the training parts
+
+
+def second(held):
+    """Return the probability of the second of two classes."""
+    return np.where(held.predicted == 1, held.confidence, 1 - held.confidence).astype(float)
+
+
+def of_fold(search, kind, trial, fold):
+    ended = search.study_.history.trials[trial].finished_folds()[fold]
+    return kind.load(search.study_.folder.root / ended.predictions)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("scoring", "sign", "score"),
+    [
+        ("roc_auc", 1, lambda true, held: roc_auc_score(true, second(held))),
+        ("recall@sick", 1, lambda true, held: recall_score(true, held.predicted, pos_label=0)),
+        ("binary_crossentropy", -1, lambda true, held: log_loss(true, second(held))),
+    ],
+)
+def test_any_metric_scores_folds_as_scikit_learn_scores_their_predictions(
+    tmp_path, scoring, sign, score
+):
+    rows, labels = load_breast_cancer(return_X_y=True)
+    search = KerasSearchCV(
+        "mlp", n_trials=2, cv=3, epochs=3, scoring=scoring, settings=TINY, home=tmp_path
+    ).fit(rows, np.array(["well", "sick"])[1 - labels])
+    for trial in range(2):
+        for fold in range(3):
+            held = of_fold(search, ClassPredictions, trial, fold + 1)
+            found = search.cv_results_[f"split{fold}_test_score"][trial]
+            expected = score(held.targets, held)
+            assert found == pytest.approx(sign * expected, abs=2e-4)
+    assert search.best_score_ == search.cv_results_["mean_test_score"].max()
+    assert np.sign(search.score(rows, np.array(["well", "sick"])[1 - labels])) == sign
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("scoring", "sign", "score"),
+    [
+        (None, 1, None),
+        ("rmse", -1, root_mean_squared_error),
+        ("neg_mean_absolute_error", -1, mean_absolute_error),
+    ],
+)
+def test_numbers_are_predicted_and_scored_on_scikit_learns_folds(tmp_path, scoring, sign, score):
+    rows, numbers = load_diabetes(return_X_y=True, as_frame=True)
+    search = KerasSearchRegressorCV(
+        "mlp", n_trials=2, cv=3, epochs=15, scoring=scoring, settings=TINY, home=tmp_path
+    ).fit(rows, numbers)
+    assert is_regressor(search)
+    assert not is_classifier(search)
+    folds = list(KFold(3).split(rows))
+    for fold, (_, validated) in enumerate(folds):
+        held = of_fold(search, NumberPredictions, 0, fold + 1)
+        assert np.array_equal(held.actual[:, 0], numbers.to_numpy()[validated])
+        if score is not None:
+            expected = sign * score(held.actual, held.predicted)
+            found = search.cv_results_[f"split{fold}_test_score"][0]
+            assert found == pytest.approx(expected, rel=1e-6)
+    assert search.best_score_ == search.cv_results_["mean_test_score"].max()
+    predicted = search.predict(rows)
+    assert predicted.shape == numbers.shape
+    assert 100 < predicted.mean() < 200
+    if score is not None:
+        assert search.score(rows, numbers) == pytest.approx(sign * score(numbers, predicted))
+    else:
+        assert 0.3 < search.score(rows, numbers) < 1
+
+
+@pytest.mark.slow
+def test_several_numbers_and_cross_validation_of_regressors():
+    rows, numbers = load_diabetes(return_X_y=True)
+    search = KerasSearchRegressorCV("mlp", n_trials=1, cv=2, epochs=10, settings=TINY)
+    both = np.stack([numbers, 1000 - 2 * numbers], axis=1)
+    predicted = search.fit(rows, both).predict(rows)
+    assert predicted.shape == both.shape
+    assert np.corrcoef(predicted.T)[0, 1] < -0.9
+    assert cross_val_score(search, rows, numbers, cv=2).min() > 0.2
+    again = pickle.loads(pickle.dumps(search))  # noqa: S301 # made here
+    assert np.array_equal(again.predict(rows), predicted)
+
+
+def test_numbers_need_the_regressor(iris):
+    with pytest.raises(ValueError, match="KerasSearchRegressorCV predicts numbers"):
+        KerasSearchCV("mlp", n_trials=1).fit(iris[0], iris[0].iloc[:, 0] + 0.05)
+
+
+@pytest.mark.slow
+def test_scikit_learns_checks_of_regressors_pass():
+    search = KerasSearchRegressorCV("mlp", n_trials=1, cv=2, epochs=20, settings=TINY)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the checks' own making
+        found = check_estimator(search, expected_failed_checks=EXPECTED, on_fail=None, on_skip=None)
+    failed = [(one["check_name"], one["exception"]) for one in found if one["status"] == "failed"]
+    assert failed == []
+    assert sum(one["status"] == "passed" for one in found) > 40
+
+
+@pytest.mark.slow
+def test_weights_from_python_count_in_training_and_in_losses(tmp_path):
+    chance = np.random.default_rng(0)
+    rows = chance.normal(size=(240, 3))
+    labels = (rows[:, 0] > 0).astype(int)
+    wrong = np.arange(240) % 2 == 0
+    given = np.where(wrong, 1 - labels, labels)  # every second label, which weighs next to nothing
+    weights = np.where(wrong, 1e-3, 1.0) * (1 + np.arange(240) % 3)
+    search = KerasSearchCV("mlp", n_trials=1, cv=3, epochs=30, settings=TINY, home=tmp_path)
+    search.fit(rows, given, sample_weight=weights)
+    assert search.best_estimator_.score(rows, labels) > 0.9
+    for fold, (_, part) in enumerate(StratifiedKFold(3).split(rows, given), start=1):
+        held = of_fold(search, ClassPredictions, 0, fold)
+        assert np.array_equal(held.labels, given[part])
+        losses = -np.log(held.truth.clip(1e-7).astype(float))  # as Keras clips them
+        ended = search.study_.history.trials[0].finished_folds()[fold]
+        assert ended.loss == pytest.approx((losses * weights[part]).mean(), rel=1e-3)
+        assert losses.mean() > 10 * ended.loss

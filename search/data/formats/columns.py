@@ -79,7 +79,10 @@ class Part:
         return cls(name, names, read, lambda row: f"{name}, row {row + 1}")
 
 
-MISSING = frozenset({"", "nan", "na", "n/a", "<na>", "null", "none", "nil", "?", "-", "nat"})
+MISSING = frozenset(
+    {"", "nan", "na", "n/a", "<na>", "null", "none", "nil", "?", "-", "nat"}
+    | {"#n/a", "#na", "#n/a n/a", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"}  # of spreadsheets
+)
 SPELLINGS = tuple(
     sorted(
         {spelled for word in MISSING for spelled in (word, word.upper(), word.capitalize())}
@@ -177,7 +180,6 @@ def numbers(values: "pa.Array", decimal: str = ".") -> tuple[Values, Mask]:
         Numbers (n,), infinite where the text is, and a mask (n,) of texts that are no numbers.
     """
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     kind = values.type
     if typed(kind) == NUMBER:
@@ -187,10 +189,17 @@ def numbers(values: "pa.Array", decimal: str = ".") -> tuple[Values, Mask]:
         return _floats(values), np.zeros(len(values), np.bool_)
     if typed(kind) == TRUTH:
         return _floats(values), np.zeros(len(values), np.bool_)
-    texts = words(values)
+    return numbers_in(words(values), decimal)
+
+
+def numbers_in(texts: "pa.Array", decimal: str = ".") -> tuple[Values, Mask]:
+    """Return what `numbers` does of texts that `words` has returned."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     if decimal == ".":
         with suppress(pa.ArrowInvalid):
-            return _floats(texts), np.zeros(len(values), np.bool_)
+            return _floats(texts), np.zeros(len(texts), np.bool_)
     good = matches(texts, _STYLES[decimal])
     endless = matches(texts, "(?i)^[+-]?inf(inity)?$")
     other = "," if decimal == "." else "."
@@ -213,6 +222,13 @@ def matches(texts: "pa.Array", pattern: str) -> Mask:
     import pyarrow.compute as pc
 
     return mask(pc.match_substring_regex(texts, pattern))
+
+
+def holds(texts: "pa.Array", part: str) -> bool:
+    """Return whether any text has a part in it."""
+    import pyarrow.compute as pc
+
+    return bool(pc.any(pc.match_substring(texts, part)).as_py())
 
 
 def first_match(texts: "pa.Array", pattern: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Tables in text files: lines of values, separated by commas, semicolons or tabs."""
+"""Tables in text files: lines of values, separated by commas, semicolons, tabs or bars."""
 
 import csv
 import io
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 8 << 20  # bytes; measured: smaller blocks cost time, larger ones only memory
 MAX_LINE = 64 << 20
 BOM = b"\xef\xbb\xbf"
-DELIMITERS = "\t;,"  # a comma comes last, for it may be a decimal sign
+DELIMITERS = "\t;,|"  # a comma comes after those that are no decimal sign; bars join words, too
 MAX_COLUMNS = 200_000  # images of 256 x 256 in colour have 196,608
 OTHERS = {
     b"PK\x03\x04": (
@@ -46,7 +46,7 @@ class Header:
 
     Attributes:
         path: the file.
-        delimiter: comma, semicolon or tab.
+        delimiter: one of `DELIMITERS`.
         names: of all columns, in order.
         named: whether the first line holds the names.
     """
@@ -79,14 +79,33 @@ def _start(path: Path, start: bytes) -> bytes:
         if start.startswith(signature):
             raise DataError(f"{path} must be a text file; it is {what}")
     if b"\0" in start:
+        wide = start[:2000]
+        is_wide = not any(wide[::2]) or not any(wide[1::2])
+        what = "UTF-16 text does. Save it as UTF-8" if is_wide else "binary files do"
         raise DataError(
-            f"{path} must be a text file in UTF-8; it contains zero bytes, as binary files do."
-            " Save the table as CSV."
+            f"{path} must be a text file in UTF-8; it contains zero bytes, as {what}."
+            + ("" if is_wide else " Save the table as CSV.")
         )
     start = start.removeprefix(BOM)
     if not start:
         raise DataError(f"{path} must be a table with a header line; it is empty")
+    for pattern, what in _OTHER_TEXTS.items():
+        if re.match(pattern, start, re.IGNORECASE):
+            raise DataError(f"{path} must be a table; {what}")
     return start
+
+
+# How texts begin that are no table, or not yet.
+_OTHER_TEXTS = {
+    rb"\s*<(!doctype|html|\?xml)": (
+        "it is a web page or XML. Was it downloaded from the address of the file itself?"
+    ),
+    rb'\s*(\{\s*"|\[\s*\{)': "it is JSON: name it with `jsonl:`, an object in each line",
+    rb'"?sep=.\r?\n"?': (
+        "line 1 is a note of Excel's on the separator. Delete it, so that the column names come"
+        " first"
+    ),
+}
 
 
 SNIFFED = 20  # lines that are compared to find the delimiter
@@ -113,9 +132,13 @@ def read_header(path: Path, start: bytes, *, named: bool) -> Header:
     try:
         fields = next(_rows([text], delimiter), [])
     except csv.Error as error:
-        raise DataError(f"{path}, line 1 must be a header of column names; {error}") from error
+        raise DataError(
+            f"{path}, line 1 must be a header of column names; {error}. A name must be in one line,"
+            " and its quotes closed."
+        ) from error
     if len(fields) > MAX_COLUMNS:
         _refuse_columns(path, len(fields))
+    _check_quotes(path, delimiter, [text, *others])
     if not named:
         return Header(path, delimiter, tuple(map(str, range(len(fields)))), named)
     names = tuple(name.strip() for name in fields)
@@ -137,7 +160,7 @@ def _delimiter(first: str, others: Sequence[str], *, named: bool) -> str:
     even = [sign for sign in DELIMITERS if counts[sign] and _is_even(sign, [first, *others])]
     if even and (not named or counts[even[0]] == max(counts.values())):
         return even[0]
-    return max(even or DELIMITERS[::-1], key=counts.__getitem__)
+    return max(even or DELIMITERS, key=lambda sign: (counts[sign], sign == ","))
 
 
 def _is_even(delimiter: str, lines: Sequence[str]) -> bool:
@@ -145,6 +168,18 @@ def _is_even(delimiter: str, lines: Sequence[str]) -> bool:
         return len({len(row) for row in _rows(lines, delimiter)}) == 1
     except csv.Error:
         return False
+
+
+def _check_quotes(path: Path, delimiter: str, lines: Sequence[str]) -> None:
+    """Raise DataError for a blank before a quote, which makes the quotes a part of the value."""
+    for number, line in enumerate(lines, 1):
+        # Without what is in quotes, so that a text may hold anything.
+        if re.search(rf'{re.escape(delimiter)} +"', re.sub(r'"(?:[^"]|"")*"', '"', line)):
+            raise DataError(
+                f"{path}, line {number}: a quote must follow the separator at once; there is a"
+                " blank between them. Save the file without these blanks, as with"
+                " pandas.read_csv(..., skipinitialspace=True)."
+            )
 
 
 def _decoded(path: Path, line: bytes) -> str:
@@ -344,10 +379,15 @@ def fault_in(block: Block, header: Header) -> DataError:
     try:
         for row in rows:
             if row and len(row) != len(header.names):
+                why = "the line may be truncated"
+                if len(row) > len(header.names):
+                    why = "a value that holds the separator must be quoted"
+                if row[-1] == "" and len(row) == len(header.names) + 1:
+                    why = "the line ends with a separator, so the header must, too"
                 return DataError(
                     f"{header.path}, line {line}: there must be {len(header.names):,} values, as in"
                     f" the {'header' if header.named else 'first line'}; there are {len(row):,}:"
-                    " the line may be truncated."
+                    f" {why}."
                 )
             line = block.line + rows.line_num  # type: ignore[attr-defined]
     except csv.Error as error:

@@ -39,6 +39,7 @@ from search.data.pictures import (
 )
 from search.data.ranges import BYTES, PixelRange, Survey, told_clipped, told_range
 from search.errors import DataError
+from tracking.text import listed
 
 Result = TypeVar("Result")
 
@@ -232,9 +233,35 @@ PICTURES = frozenset(
         *(".xbm", ".xpm"),
     ]
 )
-LAYOUTS = (
-    "FOLDER/CLASS/PICTURE, or FOLDER/train/CLASS/PICTURE with FOLDER/test/CLASS/PICTURE and"
-    " FOLDER/val/CLASS/PICTURE if there are any"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Which files in class folders are samples.
+
+    Attributes:
+        noun: what they are.
+        suffixes: what their names end with.
+        named: these suffixes in words.
+        sample: a file in a description of the layout.
+    """
+
+    noun: str
+    suffixes: frozenset[str]
+    named: str
+    sample: str
+
+    @property
+    def layouts(self) -> str:
+        """The layouts of folders."""
+        return (
+            f"FOLDER/CLASS/{self.sample}, or FOLDER/train/CLASS/{self.sample} with"
+            f" FOLDER/test/CLASS/{self.sample} and FOLDER/val/CLASS/{self.sample} if there are any"
+        )
+
+
+PICTURE_FILES = Kind(
+    "pictures", PICTURES, ".png, .jpg, .bmp, .gif, .webp, .tif and the like", "PICTURE"
 )
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 # What folders of a part may be called, in capital or small letters.
@@ -249,7 +276,7 @@ NEVER, FIRST_FOLD = -1, 1
 
 @dataclass(frozen=True)
 class Part:
-    """The pictures of one split, class by class.
+    """The files of one split, class by class.
 
     Attributes:
         files: sorted by class, then by name.
@@ -260,16 +287,16 @@ class Part:
     labels: NDArray[np.int64]
 
     def only(self, chosen: NDArray[np.int64]) -> "Part":
-        """Return the pictures with these indices."""
+        """Return the files with these indices."""
         return Part(tuple(self.files[i] for i in chosen), self.labels[chosen])
 
     def without(self, left_out: Set[Path]) -> "Part":
-        """Return the other pictures."""
+        """Return the other files."""
         kept = [at for at, file in enumerate(self.files) if file not in left_out]
         return self.only(np.array(kept, np.int64))
 
     def followed_by(self, other: "Part | None") -> "Part":
-        """Return these pictures, then those of the other part."""
+        """Return these files, then those of the other part."""
         if other is None:
             return self
         return Part(self.files + other.files, np.concatenate([self.labels, other.labels]))
@@ -282,7 +309,7 @@ class Scan:
     Attributes:
         root: the folder.
         classes: names, sorted; by value if all are numbers.
-        train: all pictures if the folder has no test part.
+        train: all files if the folder has no test part.
         test: None if the folder has no test part.
         notices: about files that are not used.
         validation: None if the folder has no validation part.
@@ -297,7 +324,7 @@ class Scan:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """All pictures."""
+        """All files of samples."""
         return self.train.followed_by(self.validation).followed_by(self.test).files
 
     def without(self, left_out: Set[Path]) -> "Scan":
@@ -335,53 +362,54 @@ class _PassedOver:
         )
 
 
-_Pictures = Mapping[str, list[Path]]  # of each class
+_Files = Mapping[str, list[Path]]  # of each class
 
 
-def scan_folder(root: Path) -> Scan:
-    """List the pictures of a folder in one of the two layouts.
+def scan_folder(root: Path, kind: Kind = PICTURE_FILES) -> Scan:
+    """List the samples of a folder in one of the two layouts.
 
     Folders within class folders are not searched, so links to folders above do no harm.
 
     Args:
         root: contains class folders; or `train`, and optionally `test`, that do.
+        kind: which files are samples.
 
     Raises:
         DataError: the folder does not exist, or has another layout, fewer than two classes, a class
-            folder without pictures, or a test class without training pictures.
+            folder without samples, or a test class without training samples.
     """
     if not os.path.isdir(root):  # noqa: PTH112 - those of Path raise for a name that is too long
         fault = "it is a file" if os.path.exists(root) else "there is none"  # noqa: PTH110
-        raise DataError(f"{root} must be a folder of pictures in class folders; {fault}")
+        raise DataError(f"{root} must be a folder of {kind.noun} in class folders; {fault}")
     try:
-        return _scanned(root)
+        return _scanned(root, kind)
     except OSError as error:
         raise DataError(f"{error.filename} cannot be read: {error.strerror}.") from error
 
 
-def _scanned(root: Path) -> Scan:
+def _scanned(root: Path, kind: Kind) -> Scan:
     passed = _PassedOver()
     folders = _folders(root, passed)
     roles = _roles(folders)
     if not any(_folders(folder, _PassedOver()) for folder in roles.get(TRAIN, ())):
-        return _scan(root, {TRAIN: _pictures(folders, passed)}, passed)
+        return _scan(root, kind, {TRAIN: _samples(folders, kind, passed)}, passed)
     for role, same in roles.items():
         if len(same) > 1:
             raise DataError(
                 f"{root} must have one folder for each part; {same[0].name} and"
-                f" {same[1].name} are both for the {role} part. Put their pictures together, or"
+                f" {same[1].name} are both for the {role} part. Put their {kind.noun} together, or"
                 " rename one."
             )
     for name in sorted(set(folders) - {folder.name for (folder,) in roles.values()}):
         passed.add("folders beside those of the parts", str(folders[name]))
     found = {}
     for role, (folder,) in roles.items():
-        found[role] = _pictures(_folders(folder, passed), passed)
+        found[role] = _samples(_folders(folder, passed), kind, passed)
         if not found[role]:
             raise DataError(
-                f"{root}: {folder.name} must contain class folders; there are none ({LAYOUTS})"
+                f"{root}: {folder.name} must contain class folders; there are none ({kind.layouts})"
             )
-    return _scan(root, found, passed)
+    return _scan(root, kind, found, passed)
 
 
 def _roles(folders: Mapping[str, Path]) -> dict[str, list[Path]]:
@@ -394,13 +422,13 @@ def _roles(folders: Mapping[str, Path]) -> dict[str, list[Path]]:
     return found
 
 
-def _scan(root: Path, found: Mapping[str, _Pictures], passed: _PassedOver) -> Scan:
+def _scan(root: Path, kind: Kind, found: Mapping[str, _Files], passed: _PassedOver) -> Scan:
     train = found[TRAIN]
     numbered = all(name.isdecimal() for name in train)
     classes = tuple(sorted(train, key=lambda name: (int(name) if numbered else 0, name)))
     if len(classes) < 2:
         raise DataError(
-            f"{root} must hold a folder for each of two or more classes ({LAYOUTS});"
+            f"{root} must hold a folder for each of two or more classes ({kind.layouts});"
             f" its class folders: {', '.join(classes) or 'none'}"
         )
     odd = next((name for name in classes if not name.isprintable()), None)
@@ -419,16 +447,16 @@ def _scan(root: Path, found: Mapping[str, _Pictures], passed: _PassedOver) -> Sc
             )
         lacking = [name for name in classes if name not in found[role]]
         if lacking:
-            notices += (f"{root}: the {role} part has no pictures of {', '.join(lacking)}.",)
+            notices += (f"{root}: the {role} part has no {kind.noun} of {', '.join(lacking)}.",)
         parts[role] = _part(classes, found[role])
     return Scan(
         root, classes, _part(classes, train), parts.get(TEST), notices, parts.get(VALIDATION)
     )
 
 
-def _part(classes: tuple[str, ...], pictures: _Pictures) -> Part:
-    files = tuple(path for name in classes for path in pictures.get(name, ()))
-    counts = [len(pictures.get(name, ())) for name in classes]
+def _part(classes: tuple[str, ...], held: _Files) -> Part:
+    files = tuple(path for name in classes for path in held.get(name, ()))
+    counts = [len(held.get(name, ())) for name in classes]
     return Part(files, np.repeat(np.arange(len(classes), dtype=np.int64), counts))
 
 
@@ -436,7 +464,7 @@ def _folders(folder: Path, passed: _PassedOver) -> dict[str, Path]:
     """Return the folders in a folder, by name."""
     found = {}
     for entry in _entries(folder):
-        if entry.name.startswith("."):
+        if is_hidden(entry.name):
             passed.add("hidden files and folders", entry.path)
         elif _holds(entry.is_dir):
             found[entry.name] = Path(entry.path)
@@ -445,28 +473,41 @@ def _folders(folder: Path, passed: _PassedOver) -> dict[str, Path]:
     return found
 
 
-def _pictures(folders: Mapping[str, Path], passed: _PassedOver) -> _Pictures:
-    """Return the pictures of each class folder."""
+def is_hidden(name: str) -> bool:
+    """Return whether a file or folder is one that programs keep beside the user's own."""
+    return name.startswith(".") or name in ("__MACOSX", "__pycache__")
+
+
+def _samples(folders: Mapping[str, Path], kind: Kind, passed: _PassedOver) -> _Files:
+    """Return the samples of each class folder."""
     found = {}
     for name, folder in folders.items():
-        found[name] = _pictures_in(folder, passed)
+        found[name] = _samples_in(folder, kind, passed)
         if not found[name]:
+            remedy = "Fill it or delete it."
+            inner = list(_folders(folder, _PassedOver()))
+            if inner and len(folders) == 1:
+                remedy = f"It holds folders ({listed(inner)}): if these are classes, name it."
+            elif inner:
+                remedy = (
+                    f"It holds folders ({listed(inner)}), which are not searched: put their"
+                    f" {kind.noun} into the class folder."
+                )
             raise DataError(
-                f"every class folder must hold pictures (files named .png, .jpg, .bmp, .gif, .webp,"
-                f" .tif and the like); {folder} has none. Fill it or delete it. The layout is"
-                f" {LAYOUTS}."
+                f"every class folder must hold {kind.noun} (files named {kind.named}); {folder} has"
+                f" none. {remedy} The layout is {kind.layouts}."
             )
     return found
 
 
-def _pictures_in(folder: Path, passed: _PassedOver) -> list[Path]:
+def _samples_in(folder: Path, kind: Kind, passed: _PassedOver) -> list[Path]:
     found = []
     for entry in _entries(folder):
-        if entry.name.startswith("."):
+        if is_hidden(entry.name):
             passed.add("hidden files and folders", entry.path)
         elif _holds(entry.is_dir):
             passed.add("folders within class folders", entry.path)
-        elif _suffix(entry.name) in PICTURES and _holds(entry.is_file):
+        elif _suffix(entry.name) in kind.suffixes and _holds(entry.is_file):
             found.append(Path(entry.path))
         else:
             passed.add("other files", entry.path)

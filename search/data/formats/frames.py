@@ -43,17 +43,20 @@ def as_table(given: Any, what: str) -> "pa.Table":
 
     try:
         if isinstance(given, Mapping):
-            return pa.table({str(name): _values(values) for name, values in given.items()})
-        if hasattr(given, "iloc"):  # pandas
+            table = pa.table({str(name): _values(values) for name, values in given.items()})
+        elif hasattr(given, "iloc"):  # pandas
             names = [_name(name) for name in given.columns]
             _check_names(names, what)
             columns = [_of_pandas(given.iloc[:, at], name, what) for at, name in enumerate(names)]
-            return pa.table(columns, names=names)
-        table = given.to_arrow() if hasattr(given, "to_arrow") else pa.table(given)
-        _check_names(table.column_names, what)
-        return table
-    except pa.ArrowException as error:
+            table = pa.table(columns, names=names)
+        else:
+            table = given.to_arrow() if hasattr(given, "to_arrow") else pa.table(given)
+    except (pa.ArrowException, OverflowError) as error:
         raise DataError(f"{what} must have columns of one type each: {error}") from error
+    _check_names(table.column_names, what)
+    if not table.num_rows:
+        raise DataError(f"{what} must have rows; it has none")
+    return table
 
 
 def _values(values: Any) -> Any:
@@ -71,13 +74,19 @@ def _check_names(names: list[str], what: str) -> None:
 
 
 def _of_pandas(series: Any, name: str, what: str) -> Any:
+    """Return a column of pandas' as an Arrow array; spans of time begin when they begin."""
     import pyarrow as pa
 
     if hasattr(series, "sparse"):
         series = series.sparse.to_dense()
+    kind = type(series.dtype).__name__
+    if kind == "PeriodDtype":
+        series = series.dt.to_timestamp()
+    elif kind == "IntervalDtype" or "interval" in str(getattr(series.dtype, "categories", "")):
+        series = series.astype(str).where(series.notna(), None)
     try:
         return pa.Array.from_pandas(series)
-    except (pa.ArrowException, TypeError, ValueError) as error:
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         kinds = sorted({type(value).__name__ for value in series.head(10_000)})
         raise DataError(
             f"{what}: column `{name}` must hold values of one type; it holds {', '.join(kinds)}."
@@ -179,7 +188,26 @@ def part_of(table: "pa.Table", name: str) -> Part:
         found: Iterator[Any] = iter(table.to_batches(max_chunksize=BATCH_ROWS))
         return found
 
-    return Part.of(batches, name)
+    part = Part.of(batches, name)
+
+    def read(chosen: Sequence[str], types: "dict[str, pa.DataType]") -> Batches:
+        _check_types(table.schema, chosen, name)
+        return part.read(chosen, types)
+
+    return replace(part, read=read)
+
+
+def _check_types(schema: "pa.Schema", chosen: Sequence[str], what: str) -> None:
+    """Raise DataError for a column of which a value is more than one number or text."""
+    import pyarrow as pa
+
+    for name in chosen:
+        kind = schema.field(name).type
+        if pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType):
+            raise DataError(
+                f"{what}: column `{name}` must hold numbers, truth values, dates or texts; it holds"
+                f" {kind}. Make columns of its parts, or leave it out with `ignore`"
+            )
 
 
 def _with_targets(

@@ -73,7 +73,7 @@ class Roles:
         if not rest:
             raise DataError(
                 f"{part.name}: a table must have columns besides `{', '.join(targets)}`; it has"
-                " none, or none that are separated by comma, semicolon or tab"
+                " none, or none that are separated by comma, semicolon, tab or |"
             )
         return cls(targets, rest, named)
 
@@ -128,6 +128,12 @@ def _targets(part: Part, reading: Reading) -> tuple[str, ...]:
             f"{part.name}: the target must be one column; {joined(f'`{n}`' for n in known)} may be"
             f" meant. {choice}"
         )
+    if len(part.names) < 2:
+        raise DataError(
+            f"{part.name}: a table must have columns of names and values, separated by comma,"
+            f" semicolon, tab or |; the first line has one: {listed(part.names) or 'none'}."
+            " Separate them so, and leave out lines above the column names."
+        )
     raise DataError(
         f"{part.name}: the target must be the one column called label, target or class; there are"
         f" {len(part.names):,} columns: {listed(part.names)}. {choice}"
@@ -138,8 +144,17 @@ MAX_CATEGORIES = 1000
 NEARLY_ALL = 0.9  # of the values are distinct: names or numbers of rows, or texts
 FEW_ROWS = 10  # with fewer, values may be distinct or consecutive by chance
 MOSTLY = 0.9  # of the values are numbers or dates: the others are errors or markers, not words
+HALF = 0.5  # likewise, if no more than these many words are among them
+MARKERS = 3
 LONG_TEXT = 40  # characters
-_OTHER_DATE = re.compile(r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}\b|\d{4}[./]\d{1,2}[./]\d{1,2}\b")
+_ISO, _PLAIN = "dates as 2024-12-31 or 2024-12-31 23:59", "plain ones, such as -1250.5"
+# Dates in another form than ISO's, or with a time in another form.
+_OTHER_DATE = re.compile(r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}\b|\d{4}[./-]\d{1,2}[./-]\d{1,2}\b")
+# Numbers with something around them: `$5.50`, `18 %`, `5 kg`, `(3)`, `1 250`, a minus sign's like.
+_OTHER_NUMBER = re.compile(
+    r"['\"(]?[-+\u2212\u2013<>~]? ?[$\u20ac\u00a3\u00a5]? ?[-+\u2212\u2013]?\d[\d.,'\u2019_\s]*"
+    r" ?([%$\u20ac\u00a3\u00a5\u2030)'\"]|[^\W\d]{1,4})?"
+)
 
 
 @dataclass
@@ -270,8 +285,10 @@ def _kind(part: Part, found: Survey, decimals: Decimals) -> Reader | str:
     _check_mixture(part, found)
     distinct = len(found.counts)
     if distinct > 2 * FEW_ROWS and all(map(_OTHER_DATE.match, found.counts)):
-        return "dates in which day and month may be swapped: write them as 2024-12-31"
+        return f"dates in another form, such as {next(iter(found.counts))}: write {_ISO}"
     if found.given >= FEW_ROWS and distinct >= NEARLY_ALL * found.given:
+        if _are_other_numbers(found):
+            return f"numbers that are written as {_example(found)}: write {_PLAIN}"
         if sum(map(len, found.counts)) > LONG_TEXT * distinct:
             return "long texts: `--text COLUMN` makes a text the sample"
         return "words that hardly ever repeat; `--types COLUMN=category` keeps it"
@@ -286,7 +303,8 @@ def _check_mixture(part: Part, found: Survey) -> None:
         wrong = found.wrong[way]
         others = [text for text in found.counts if not is_number(text)] if way != DATE else []
         numeric = len(found.counts) - len(others)
-        is_mixed = found.given - wrong >= MOSTLY * found.given and wrong
+        share = HALF if way != DATE and len(others) <= MARKERS else MOSTLY
+        is_mixed = found.given - wrong >= share * found.given and wrong
         if is_mixed and numeric > 2 * FEW_ROWS and way in found.first_wrong:
             row, text = found.first_wrong[way]
             raise DataError(
@@ -295,6 +313,15 @@ def _check_mixture(part: Part, found: Survey) -> None:
                 f" it or leave the field empty; or read all as words with"
                 f' `--types "{found.name}=category"`, or leave the column out with `--ignore`.'
             )
+
+
+def _are_other_numbers(found: Survey) -> bool:
+    """Return whether words are numbers with something around them, and not a few names of sizes."""
+    return len(found.counts) > 2 * FEW_ROWS and all(map(_OTHER_NUMBER.fullmatch, found.counts))
+
+
+def _example(found: Survey) -> str:
+    return shortened(next(text for text in found.counts if not is_number(text)))
 
 
 def _pair(found: Survey) -> tuple[str, str] | None:
@@ -319,11 +346,26 @@ def _sorted(names: Mapping[str, int]) -> tuple[str, ...]:
 def _doubts(part: Part, readers: Sequence[Reader], surveys: Mapping[str, Survey]) -> list[str]:
     """Return notices about columns that may mean something else."""
     told = []
+    large = [
+        r.column.name for r in readers if r.column.type == NUMBER and surveys[r.column.name].digits
+    ]
+    if large:
+        told.append(
+            f"{part.name}: {listed(large)}: whole numbers of more than 15 digits, of which the last"
+            " are lost, so that different ones may become equal. If they are names of something,"
+            f" leave them out, or say `--types {large[0]}=category`; else subtract a start."
+        )
     for reader in readers:
-        counts = surveys[reader.column.name].counts
+        found = surveys[reader.column.name]
+        counts = found.counts
+        if reader.column.type == CATEGORY and _are_other_numbers(found):
+            told.append(
+                f"{part.name}: `{reader.column.name}` is read as words, such as {_example(found)}."
+                f" If they are numbers, write {_PLAIN}."
+            )
         if reader.column.type == CATEGORY and all(map(_OTHER_DATE.match, counts)):
             told.append(
                 f"{part.name}: `{reader.column.name}` looks like dates, but is read as words, for"
-                " day and month may be swapped. Write dates as 2024-12-31."
+                f" day and month may be swapped, or the form is not known. Write {_ISO}."
             )
     return told

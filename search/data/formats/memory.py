@@ -15,13 +15,21 @@ from search.data.answers import Found, Surroundings
 from search.data.arrays import write_extras
 from search.data.checks import Contents
 from search.data.folds import held_out, joined_groups
+from search.data.formats.columns import dates
 from search.data.formats.frames import Frame, is_frame, write_frames
 from search.data.formats.layout import EXTRA_OPTIONS
 from search.data.formats.npz import Samples, samples_of, write_samples
 from search.data.formats.several import SeveralSamples
 from search.data.ranges import BYTES, depth_of
 from search.data.reading import Column, Reading
-from search.data.targets import Targets, is_one_hot, named_as_known, names_of, places_of_ones
+from search.data.targets import (
+    Targets,
+    is_missing,
+    is_one_hot,
+    named_as_known,
+    names_of,
+    places_of_ones,
+)
 from search.errors import DataError
 from search.tasks import MultiOutput
 from tracking.text import joined as phrase
@@ -145,9 +153,10 @@ class Given:
         if test is not None and test is not False:
             part = _part(test, "test", notices)
             if isinstance(part, Frame) != isinstance(train, Frame):
+                named = "`data`" if isinstance(train, Frame) else "`test`"
                 raise DataError(
-                    f"`test` must be of the same form as `data`; got {described(test)} for"
-                    f" {described(data)}"
+                    "`test` must be of the same form as `data`: both with named columns, or both"
+                    f" arrays; only {named} has names"
                 )
         return cls(train, part, test is not False, title, tuple(dict.fromkeys(notices)))
 
@@ -214,8 +223,7 @@ class Given:
         chosen = {"train": everything, "test": everything[:0]}
         extras = train.extras
         if self.test is None and self.has_test:
-            groups, told = _together(samples, extras.get("groups"), reading)
-            notices += told
+            groups = _together(samples, extras.get("groups"), reading)
             chosen, notice = held_out(
                 labels,
                 "what was passed",
@@ -285,24 +293,21 @@ def _write(
 
 def _together(
     samples: Samples | SeveralSamples, groups: Array | None, reading: Reading
-) -> tuple[Array | None, list[str]]:
-    """Return groups in which equal samples are together, and a notice of how many there are."""
-    if reading.allow_duplicates:
-        return groups, []
-    related = samples.groups()
-    if related is None:
-        return groups, []
-    copies = len(related) - int(related.max()) - 1
-    return joined_groups(groups, related), [
-        f"{copies:,} of {len(related):,} samples are equal to an earlier one, or part of its text;"
-        " these are never on both sides of a split (`allow_duplicates` lifts that)."
-    ]
+) -> Array | None:
+    """Return groups in which equal samples are together."""
+    related = None if reading.allow_duplicates else samples.groups()
+    return groups if related is None else joined_groups(groups, related)
 
 
 def _part(data: Any, what: str, notices: list[str], **extras: Any) -> Part | Frame:
     if is_frame(data):
+        _check_order(data, extras, what)
+        _tell_of_index(data, what, notices)
         return Frame.of(data, f"`{what}`", _beside(extras))
     is_pair = isinstance(data, tuple | list) and len(data) in (2, 3) and not _is_plain(data[0])
+    if is_pair:
+        _check_order(data[0], {"y": data[1], **extras}, what)
+        _tell_of_index(data[0], what, notices)
     if is_pair and (is_frame(data[0]) or _needs_types(data[0])):
         if len(data) == 3:
             extras["weights"] = data[2]
@@ -333,7 +338,8 @@ def _part(data: Any, what: str, notices: list[str], **extras: Any) -> Part | Fra
         samples, labels = _samples(data[0], f"{what}: X"), _labels(data[1], f"{what}: y")
         names = names_of(data[1])
     else:
-        raise DataError(f"`{what}` must be {FORMS}; got {described(data)}")
+        files = ". Files are named with `dataset`" if isinstance(data, str | Path) else ""
+        raise DataError(f"`{what}` must be {FORMS}; got {described(data)}{files}")
     every = [*_arrays_of(samples, "X"), *_arrays_of(labels, "y")]
     if any(array.ndim == 0 or len(array) != len(every[-1][1]) for _, array in every):
         shapes = [f"{called} {_shape(array)}" for called, array in every]
@@ -356,6 +362,30 @@ def _check_not_samples(samples: Array | dict[str, Array], given: Any, what: str)
         raise DataError(
             f"`{what}`: y must be a class, labels or numbers for each sample, (n,) or (n, k);"
             f" targets of {is_same}, as an autoencoder's, are not supported"
+        )
+
+
+def _check_order(samples: Any, others: Mapping[str, Any], what: str) -> None:
+    """Raise DataError if pandas' labels of rows say that values are in another order."""
+    for name, values in others.items():
+        if not (hasattr(samples, "iloc") and hasattr(values, "iloc")):
+            continue
+        own, other = samples.index, values.index
+        if len(own) == len(other) and not own.equals(other) and not len(own.difference(other)):
+            raise DataError(
+                f"`{what}` and `{name}` have the same index in another order, and values are taken"
+                f" in the order in which they are: pass {name}.loc[X.index], or"
+                f" {name}.reset_index(drop=True) if their order is right"
+            )
+
+
+def _tell_of_index(samples: Any, what: str, notices: list[str]) -> None:
+    """Tell of an index of pandas' that has a name, and so says something."""
+    index = samples.index.names if hasattr(samples, "iloc") else ()
+    names = [str(name) for name in index if name is not None]
+    if names:
+        notices.append(
+            f"`{what}`: the index ({_some(names)}) is left out; `reset_index()` makes it a column."
         )
 
 
@@ -394,7 +424,7 @@ def _extra(values: Any, name: str, count: int, what: str) -> Array:
         )
     if name == "weights" and array.dtype.kind not in "biuf":
         raise DataError(f"`{shown}` must be numbers; got {_shape(array)}")
-    if name == "groups" and array.dtype.kind == "f" and np.isnan(array).any():
+    if name == "groups" and array.dtype.kind in "fO" and any(map(is_missing, array.tolist())):
         raise DataError(f"`{shown}` must have a value for each sample; some are missing (NaN)")
     return array
 
@@ -442,6 +472,8 @@ def as_array(given: Any, what: str) -> Array:
             f"{what} must be a dense array; got a sparse {type(given).__name__} of shape"
             f" {tuple(given.shape)}: pass X.toarray()"
         )
+    if isinstance(given, np.ma.MaskedArray):
+        given = _unmasked(given, what)
     if hasattr(given, "detach"):  # Torch
         given = given.detach().cpu()
     try:
@@ -462,6 +494,15 @@ def as_array(given: Any, what: str) -> Array:
     if array.dtype.kind == "T":  # NumPy's variable-length texts
         array = array.astype(str)
     return array
+
+
+def _unmasked(given: Any, what: str) -> Array:
+    """Return a masked array with NaN for what is masked."""
+    if not np.ma.is_masked(given):
+        return np.asarray(given)
+    if given.dtype.kind not in "biuf":
+        raise DataError(f"{what} must not mask values unless they are numbers; got {given.dtype}")
+    return np.asarray(given.astype(np.result_type(given.dtype, np.float16)).filled(np.nan))
 
 
 def _is_bytes(array: Array) -> bool:
@@ -591,10 +632,29 @@ def _seconds(values: Array) -> Array:
         found = values.astype("datetime64[ns]").astype(np.int64) / 1e9
     elif values.dtype.kind in "biuf":
         found = values.astype(np.float64)
+    elif values.dtype.kind == "m":
+        found = values.astype("timedelta64[ns]").astype(np.int64) / 1e9
     else:
-        raise DataError(f"`time` must be numbers or dates (numpy.datetime64); got {_shape(values)}")
-    if not np.isfinite(found).all() or (values.dtype.kind == "M" and np.isnat(values).any()):
+        found = _moments(values)
+    if not np.isfinite(found).all() or (values.dtype.kind in "mM" and np.isnat(values).any()):
         raise DataError("`time` must be known for each sample; some are missing")
+    return found
+
+
+def _moments(values: Array) -> Array:
+    """Return dates as seconds since 1970; objects with or without a zone, or texts in ISO 8601."""
+    import pyarrow as pa
+
+    rule = (
+        "`time` must be numbers or dates: datetime or numpy.datetime64 values, or texts such as"
+        f" 2024-12-31 23:59; got {_shape(values)}"
+    )
+    try:
+        found, wrong = dates(pa.array(values.tolist(), from_pandas=True))
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        raise DataError(rule) from error
+    if wrong.any():
+        raise DataError(f"{rule}, such as {str(values[int(wrong.argmax())])!r}")
     return found
 
 

@@ -14,8 +14,11 @@ from search.data.formats.columns import (
     Values,
     dates,
     first_match,
+    holds,
     mask,
+    matches,
     numbers,
+    numbers_in,
     truths,
     typed,
     words,
@@ -26,6 +29,7 @@ from search.errors import DataError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+EXACT = 1 << 53  # float64 has every whole number up to it
 CAP = 100_000  # distinct values that are counted; columns with more are never categories
 
 
@@ -49,6 +53,7 @@ class Survey:
         whole: whether all numbers are whole.
         are_floats: whether there are numbers that are floats by type.
         lowest: the lowest number.
+        digits: whether a whole number has more digits than float64 keeps.
         examples: a text with a comma or a point between digits, by that sign.
     """
 
@@ -64,6 +69,7 @@ class Survey:
         self.counting = self.whole = True
         self.are_floats = False
         self.lowest = np.nan
+        self.digits = False
         self.examples: dict[str, str] = {}
         self._count = count
         self._last: float | None = None
@@ -121,6 +127,8 @@ class Survey:
         if kind == NUMBER:
             self.are_floats |= not pa.types.is_integer(values.type)
             self._follow(found, absent, np.zeros(len(found), np.bool_))
+            is_exact = not pa.types.is_floating(values.type)
+            self.digits |= is_exact and bool((np.abs(found[~absent]) >= EXACT).any())
         self._tally(values, force=kind != NUMBER and kind != DATE)
 
     def _add_texts(self, texts: "pa.Array", start: int) -> None:
@@ -130,7 +138,7 @@ class Survey:
         self._miss(np.flatnonzero(absent), start)
         if absent.all():
             return
-        found, wrong = numbers(texts)
+        found, wrong = numbers_in(texts)
         self._judge(".", texts, wrong, start)
         self._judge(DATE, texts, dates(texts)[1] if wrong.any() else ~absent, start)
         if not self.wrong[TRUTH]:
@@ -138,6 +146,8 @@ class Survey:
         if wrong.any() or not _are_integers(texts):
             found, wrong = self._add_signs(texts, found, wrong, start)
         self._follow(found, absent, wrong)
+        if not self.digits and (np.abs(found[~(absent | wrong)]) >= EXACT).any():
+            self.digits = bool(matches(texts, r"^[+-]?\d{16,}$").any())
         self._tally(texts, force=bool(wrong.any()))
 
     def _add_signs(
@@ -145,13 +155,13 @@ class Survey:
     ) -> tuple[Values, Mask]:
         """Find out which sign is the decimal one; return the numbers, and which are none."""
         for sign in ".,":
-            known = sign in self.examples
+            known = sign in self.examples or not holds(texts, sign)
             text = None if known else first_match(texts, rf"^[+-]?\d*\{sign}\d")
             if text:
                 self.examples[sign] = text
         if self.wrong[","]:
             return found, wrong
-        others, unfit = numbers(texts, ",")
+        others, unfit = numbers_in(texts, ",")
         self._judge(",", texts, unfit, start)
         return (others, unfit) if unfit.sum() < wrong.sum() else (found, wrong)
 

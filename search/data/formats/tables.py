@@ -122,6 +122,8 @@ def write_table(
     table = Table.of(train, roles, reading)
     notices = [*table.notices]
     if "test" in given:
+        if reading.header == "none":
+            check_width(given["test"].name, len(given["test"].names), len(train.names))
         given["test"] = _like(given["test"], train, table)
     taken = {split: _write(table, part, folder, split) for split, part in given.items()}
     if "test" not in given:
@@ -141,7 +143,14 @@ def write_table(
     tested = has_test or "test" in given
     extras = tuple(roles.extras)
     found = Contents(
-        table.kind, task.names, columns, tuple(notices), extras, tested, task=task.name
+        table.kind,
+        task.names,
+        columns,
+        tuple(notices),
+        extras,
+        tested,
+        task=task.name,
+        width=len(train.names) if reading.header == "none" else 0,
     )
     return grouped(folder, found, Grouping(reading.input)) if reading.input else found
 
@@ -152,6 +161,20 @@ def _part(
     if isinstance(part, Part):
         return part
     return Part.of(part, origin if isinstance(origin, str) else origin[split])
+
+
+def check_width(name: str, found: int, width: int) -> None:
+    """Raise DataError for a file without a header that lacks a column, or has one more.
+
+    Its columns are known by their places alone: with another number, those behind the gap would be
+    taken for their neighbours.
+    """
+    if found != width:
+        raise DataError(
+            f"{name} must have {width:,} columns, as the training file, which has no header either;"
+            f" it has {found:,}. Keep the target's column, if only empty, and all others in their"
+            " places."
+        )
 
 
 def _like(part: Part, model: Part, table: Table) -> Part:
@@ -306,11 +329,13 @@ class NewRows:
         places: of each row: file and line.
         labels: of each row as text, None where it is missing; None: the table has no target, or
             several.
+        width: number of columns of the table.
     """
 
     values: NDArray[np.float64]
     places: Sequence[str]
     labels: Sequence[str | None] | None
+    width: int
 
 
 def open_table(path: Path, reading: Reading) -> Part:
@@ -375,7 +400,8 @@ def rows_of(part: Part, columns: Sequence[Column], reading: Reading) -> NewRows:
         start += batch.num_rows
     if not start:
         raise DataError(f"{part.name} must contain rows of data; it has none")
-    return NewRows(np.concatenate(values), _Places(part, start), labels if target else None)
+    known = labels if target else None
+    return NewRows(np.concatenate(values), _Places(part, start), known, len(part.names))
 
 
 def _numeric(surveys: Mapping[str, Survey], columns: Sequence[Column]) -> dict[str, Survey]:

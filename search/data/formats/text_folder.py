@@ -12,7 +12,8 @@ from search.data.answers import Found, Surroundings
 from search.data.checks import Contents
 from search.data.formats.archives import reading as reading_file
 from search.data.formats.columns import Batches, Part
-from search.data.formats.folder import PICTURES
+from search.data.formats.folder import FIRST_FOLD, NEVER, PICTURES, Kind, Scan, scan_folder
+from search.data.formats.folder import Part as ClassFiles
 from search.data.formats.tables import write_table
 from search.data.reading import Reading
 from search.errors import DataError
@@ -22,14 +23,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SUFFIX = ".txt"
-LAYOUTS = "FOLDER/CLASS/TEXT.txt, or FOLDER/train/CLASS/TEXT.txt and FOLDER/test/CLASS/TEXT.txt"
-PARTS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation"), "validation"),
-    **dict.fromkeys(("test", "testing"), "test"),
-}
+TEXT_FILES = Kind("texts", frozenset({SUFFIX}), SUFFIX, f"TEXT{SUFFIX}")
 LABEL, TEXT, FOLD = "label", "text", "fold"
-FOLDS = {"train": -1, "validation": 1}  # the fold in which a text is validated; -1: in none
 MAX_BYTES = 16 << 20
 BATCH = 256  # files
 LOOKED_AT = 10_000  # files of a folder, to see what it holds
@@ -54,70 +49,38 @@ def find(root: Path, around: Surroundings) -> Found:
     Raises:
         DataError: the folder has another layout.
     """
-    parts, passed = _scanned(root)
-    files = tuple(path for texts in parts.values() for path, _, _ in texts)
-    return Found(str(root), files, partial(_write, root, parts, passed, around.reading))
+    scan = scan_folder(root, TEXT_FILES)
+    return Found(str(root), scan.files, partial(_write, scan, around.reading))
 
 
-def _scanned(root: Path) -> tuple[dict[str, Texts], int]:
-    """Return the texts of each part, `train` and perhaps `test`, and the number of other files."""
-    folders = {folder.name: folder for folder in _folders(root)}
-    named = {
-        folder: PARTS[name.lower()] for name, folder in folders.items() if name.lower() in PARTS
-    }
-    has_parts = any(part == "train" and _folders(folder) for folder, part in named.items())
-    found: dict[str, Texts] = {}
-    passed = 0
-    for folder, part in named.items() if has_parts else [(root, "train")]:
-        split = "test" if part == "test" else "train"
-        for inner in _folders(folder):
-            texts, others = _texts_in(inner, FOLDS.get(part, -1))
-            found.setdefault(split, []).extend(texts)
-            passed += others
-    classes = {name for _, name, _ in found.get("train", [])}
-    if len(classes) < 2:
-        raise DataError(
-            f"{root} must hold a folder of texts for each of two or more classes ({LAYOUTS}); its"
-            f" class folders: {', '.join(sorted(classes)) or 'none'}"
-        )
-    return found, passed
+def _texts(scan: Scan, part: ClassFiles | None, fold: int) -> Texts:
+    """Return the texts of a part, by the names of their classes."""
+    if part is None:
+        return []
+    texts = [
+        (file, scan.classes[label], fold)
+        for file, label in zip(part.files, part.labels.tolist(), strict=True)
+    ]
+    return sorted(texts, key=lambda text: text[1])
 
 
-def _folders(root: Path) -> list[Path]:
-    return sorted(path for path in root.iterdir() if path.is_dir() and path.name[0] != ".")
-
-
-def _texts_in(folder: Path, fold: int) -> tuple[Texts, int]:
-    files = sorted(folder.iterdir())
-    texts = [path for path in files if path.suffix.lower() == SUFFIX and path.is_file()]
-    if not texts:
-        raise DataError(
-            f"every class folder must hold texts (files named {SUFFIX}); {folder} has none. Fill it"
-            f" or delete it. The layout is {LAYOUTS}."
-        )
-    return [(path, folder.name, fold) for path in texts], len(files) - len(texts)
-
-
-def _write(
-    root: Path, parts: Mapping[str, Texts], passed: int, reading: Reading, folder: Path
-) -> Contents:
-    has_folds = any(fold > 0 for _, _, fold in parts["train"])
+def _write(scan: Scan, reading: Reading, folder: Path) -> Contents:
     plain = Reading(
         target=LABEL,
         task=CLASSIFICATION,
         text=TEXT,
-        fold_column=FOLD if has_folds else None,
+        fold_column=FOLD if scan.validation is not None else None,
         allow_duplicates=reading.allow_duplicates,
     )
-    made = write_table({split: _part(texts) for split, texts in parts.items()}, plain, folder, "")
+    train = _texts(scan, scan.train, NEVER) + _texts(scan, scan.validation, FIRST_FOLD)
+    parts = {"train": train, "test": _texts(scan, scan.test, NEVER)}
+    held = {split: _part(scan.root, texts) for split, texts in parts.items() if texts}
+    made = write_table(held, plain, folder, "")
     notices = tuple(text for text in made.notices if "not used besides" not in text)
-    if passed:
-        notices += (f"{root}: {passed:,} files are no texts ({SUFFIX}) and are not used.",)
-    return replace(made, notices=notices)
+    return replace(made, notices=(*scan.notices, *notices))
 
 
-def _part(texts: Texts) -> Part:
-    root = texts[0][0].parent.parent
+def _part(root: Path, texts: Texts) -> Part:
     return Part(
         str(root), (LABEL, TEXT, FOLD), partial(_read, texts), lambda row: str(texts[row][0])
     )

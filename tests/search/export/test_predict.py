@@ -16,7 +16,7 @@ from search.data.reading import Column, Reading
 from search.errors import DataError
 from search.export.folder import Labels, ModelFolder
 from search.export.predict import MAX_FILE_BYTES, encode_rows, predict_samples
-from search.tasks import Classification
+from search.tasks import Classification, Regression
 
 COLUMNS = (Column("width"), Column("height"))
 TEXTS = Labels(Classification(("a", "b")), encoder=TextEncoder(("good", "bad"), length=5, size=10))
@@ -69,6 +69,19 @@ def test_a_file_without_a_header_that_lacks_the_labels_before_its_values_is_refu
     (tmp_path / "rows.csv").write_text("1.5,2.5,9.5\n3.5,4.5,9.5\n")  # two values and another
     assert "column 0 must hold a class, a, b" in refusal(labels, "rows.csv")
     assert "it is '1.5'" in refusal(labels, "rows.csv")
+
+
+@pytest.mark.parametrize("row", ["1.5,2.5,", "0,1.5", "0,1.5,2.5,0"])
+def test_a_file_without_a_header_has_as_many_columns_as_the_training_file(tmp_path, refusal, row):
+    labels = Labels(
+        Regression(("0",)),
+        encoder=TableEncoder((1.0,), (3.0,)),
+        columns=(Column("1"),),
+        reading=Reading(target="0", header="none"),
+        width=3 if row != "1.5,2.5," else 4,
+    )
+    (tmp_path / "rows.csv").write_text(f"{row}\n{row}\n")
+    assert f"rows.csv must have {labels.width} columns" in refusal(labels, "rows.csv")
 
 
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there is no such device")

@@ -117,7 +117,7 @@ def test_labels_that_number_no_classes_are_refused(
         ),
         ("", "it is blank"),
         ("label", "a table must have columns besides `label`"),
-        ("label|a|b", "there are 1 columns: label|a|b"),
+        ("label:a:b", "separated by comma, semicolon, tab or |; the first line has one: label:a:b"),
         ('label,"a,b', "must be a header of column names"),
         ("label,a,b\r0,1,2\r1,2,3", "lines must end with a line feed"),
     ],
@@ -221,3 +221,32 @@ def test_an_infinite_number_among_decimal_commas_is_refused(path: Path, home: Pa
     lines[4] = "0;inf"
     path.write_text("\n".join(["label;a", *lines]))
     assert f"{path}, line 6: `a` must be finite; it is inf" in fault(home, path)
+
+
+ROWS = "0,1,2\n1,2,3\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"label,a,b\n0,1,2,\n1,2,3,\n", "line 2: there must be 3 values, as in the header; there"),
+        (b"label,a,b\n0,1,2,\n1,2,3,\n", "the line ends with a separator, so the header must, too"),
+        (b"label,a,b\n0,1,2,7\n", "a value that holds the separator must be quoted"),
+        (b"label,a,b\n0,1\n", "the line may be truncated"),
+        (b'label,a, "b"\n0,1, "x"\n', "line 1: a quote must follow the separator at once"),
+        (b'label,a,b\n0,1, "x"\n1,1, "y"\n', "line 2: a quote must follow the separator at once"),
+        (b"sep=;\nlabel;a\n0;1\n", "line 1 is a note of Excel's on the separator. Delete it"),
+        (b'[{"label": 0, "a": 1}]', "it is JSON: name it with `jsonl:`"),
+        (b"<!DOCTYPE html><title>404</title>", "it is a web page"),
+        (f"label,a,b\n{ROWS}".encode("utf-16-le"), "as UTF-16 text does. Save it as UTF-8"),
+        (f"label,a,b\n{ROWS}".encode("utf-16-be"), "as UTF-16 text does. Save it as UTF-8"),
+        (b"label,a,b\n0,1,\0\n", "as binary files do. Save the table as CSV"),
+        (b"My table\nlabel,a,b\n0,1,2\n", "leave out lines above the column names"),
+        (b'label,"a\nb",c\n0,1,2\n', "A name must be in one line"),
+    ],
+)
+def test_what_is_not_quite_a_table_is_called_by_its_name(
+    path: Path, home: Path, content: bytes, expected: str
+) -> None:
+    path.write_bytes(content)
+    assert expected in fault(home, path)

@@ -317,3 +317,26 @@ def test_a_class_without_readable_pictures_is_refused(
 def test_skipping_is_for_folders(tmp_path: Path, home: Path) -> None:
     with pytest.raises(SettingsError, match="`--skip-unreadable` is for data from folder:"):
         load(f"npz:{tmp_path}/x.npz", home=home, reading=SKIP)
+
+
+def test_what_programs_leave_beside_pictures_is_no_class(
+    root: Path, home: Path, save: Save
+) -> None:
+    for name in ("cat", "dog"):
+        for value in range(10):
+            save(f"{name}/{value}.png", value * 10 + (name == "cat"))
+    save("__MACOSX/cat.png", 1)
+    (root / "cat" / "._1.png").write_bytes(b"\0")
+    found, told = read(root, home)
+    assert found.classes == ("cat", "dog")
+    assert any("hidden files and folders are not used: 2" in text for text in told)
+
+
+def test_classes_that_are_deeper_than_they_should_be_are_named(
+    root: Path, home: Path, save: Save
+) -> None:
+    save("photos/cat/1.png")
+    save("photos/dog/1.png")
+    assert "It holds folders (cat, dog): if these are classes, name it." in fault(root, home)
+    save("others/1.png")
+    assert "(cat, dog), which are not searched: put their pictures into" in fault(root, home)

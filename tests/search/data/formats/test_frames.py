@@ -31,7 +31,8 @@ def brought(tmp_path):
         told = []
         given = Given.of(data, **more)
         reading = Reading(**(options or {}))
-        return bring(given, home=tmp_path, reading=reading, notify=told.append), told
+        dataset = bring(given, home=tmp_path, reading=reading, notify=told.append)
+        return dataset, [*told, *dataset.notices]
 
     return brought
 
@@ -192,3 +193,57 @@ def test_wrong_frames_are_refused_in_a_sentence(brought, data, options, said):
 def test_a_test_part_of_another_form_is_refused(brought):
     with pytest.raises(DataError, match="`test` must be of the same form as `data`"):
         brought(FRAME, {"target": "grape"}, test=(np.eye(3), [0, 1, 0]))
+
+
+def test_spans_of_time_begin_when_they_begin_and_intervals_are_words(brought):
+    frame = FRAME.assign(
+        month=pandas.period_range("2020-01", periods=40, freq="M"),
+        band=pandas.cut(FRAME["age"], [-1, 5, 10, 20]),
+    )
+    dataset, _ = brought(frame, {"target": "grape", "groups": "patient"})
+    types = {column.name: column for column in dataset.columns}
+    assert types["month"].type == "date"
+    assert types["band"].categories == ("(-1, 5]", "(10, 20]", "(5, 10]")
+
+
+@pytest.mark.parametrize(
+    "values", [[[1, 2]], [{"a": 1}], [np.zeros(3)]], ids=["lists", "dictionaries", "arrays"]
+)
+def test_columns_of_more_than_one_value_are_refused_unless_left_out(brought, values):
+    frame = FRAME.assign(odd=values * 40)
+    with pytest.raises(
+        DataError, match=r"column `odd` must hold numbers, .* leave it out with `ig"
+    ):
+        brought(frame, {"target": "grape"})
+    dataset, _ = brought(frame, {"target": "grape", "ignore": ("odd",)})
+    assert "odd" not in dataset.column_names
+
+
+@pytest.mark.parametrize("values", [[10**30], [1, "a"]], ids=["large", "mixed"])
+def test_columns_that_have_no_type_are_refused_by_name(brought, values):
+    frame = FRAME.assign(odd=pandas.Series((values * 40)[:40], dtype=object))
+    with pytest.raises(DataError, match="column `odd` must hold values of one type"):
+        brought(frame, {"target": "grape"})
+
+
+def test_a_frame_without_rows_is_refused(brought):
+    with pytest.raises(DataError, match="must have rows; it has none"):
+        brought(FRAME.iloc[:0], {"target": "grape"})
+
+
+def test_the_same_index_in_another_order_is_refused(brought):
+    target, others = FRAME["grape"], FRAME.drop(columns="grape")
+    for wrong in (target[::-1], target.sample(frac=1, random_state=0)):
+        with pytest.raises(DataError, match=r"the same index in another order.*y.loc\[X.index\]"):
+            brought((others, wrong))
+    with pytest.raises(DataError, match="`groups` have the same index in another order"):
+        brought(FRAME, {"target": "grape"}, groups=FRAME["patient"][::-1])
+    for right in (target, target.set_axis(range(100, 140)), target.to_numpy()):
+        assert brought((others, right))[0].classes == ("red", "white")
+
+
+def test_an_index_with_a_name_is_told_to_be_left_out(brought):
+    _, told = brought(FRAME.set_index("seen"), {"target": "grape"})
+    assert any("the index (seen) is left out; `reset_index()`" in text for text in told)
+    _, told = brought(FRAME.iloc[::-1], {"target": "grape"})
+    assert not any("index" in text for text in told)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas
 import pytest
 
 from search.data import Reading, load
@@ -25,7 +26,8 @@ def brought(tmp_path):
     def brought(data, **more):
         told = []
         given = Given.of(data, **more)
-        return bring(given, home=tmp_path, notify=told.append), told
+        dataset = bring(given, home=tmp_path, notify=told.append)
+        return dataset, [*told, *dataset.notices]
 
     brought.home = tmp_path
     return brought
@@ -47,8 +49,8 @@ def test_arrays_become_a_dataset_with_a_stratified_fifth_held_out(brought):
 def test_the_same_data_are_brought_once_and_found_by_their_name(brought, tmp_path):
     first, told = brought((ROWS, HALVES))
     again, second = brought((ROWS.tolist(), list(HALVES)))
-    assert told
-    assert second == []
+    assert any(text.startswith("Getting") for text in told)
+    assert not any(text.startswith("Getting") for text in second)
     assert first == again
     assert load(first.name, home=tmp_path).folder == first.folder
     assert first.title == "table"
@@ -313,6 +315,66 @@ def test_equal_samples_are_on_one_side_of_the_test_part(brought, kind):
     assert told == []
 
 
-def test_equal_samples_are_told(brought):
-    _, told = brought((ROWS[:20].repeat(2, axis=0), (np.arange(20) % 2).repeat(2)))
-    assert any(text.startswith("20 of 40 samples are equal to an earlier one") for text in told)
+def test_what_is_to_be_said_of_data_is_said_where_they_are_loaded_unless_a_study_goes_on(tmp_path):
+    frame = pandas.DataFrame({"id": range(40), "x": ROWS[:, 0], "label": HALVES})
+    for _ in range(2):
+        told = []
+        dataset = bring(Given.of(frame), home=tmp_path, notify=told.append)
+        assert not any("counts the rows" in text for text in told)
+        load(dataset.name, home=tmp_path, notify=told.append)
+        assert sum("`id` counts the rows" in text for text in told) == 1
+    told.clear()
+    load(dataset.name, home=tmp_path, digest=dataset.digest, notify=told.append)
+    assert told == []
+
+
+def test_masked_values_are_missing(brought):
+    masked = np.ma.masked_array(ROWS, mask=ROWS > 1)
+    dataset, _ = brought((masked, HALVES), test=False)
+    assert np.array_equal(np.isnan(dataset.train_samples), ROWS > 1)
+    whole = np.ma.masked_array(np.arange(80).reshape(40, 2), mask=np.eye(40, 2, dtype=bool))
+    dataset, _ = brought((whole, HALVES), test=False)
+    assert np.isnan(dataset.train_samples).sum() == 2
+    with pytest.raises(DataError, match="number 1 has none"):
+        brought((ROWS, np.ma.masked_array(HALVES, mask=np.arange(40) == 0)))
+
+
+DAYS = pandas.date_range("2024-01-01", periods=40, freq="D")
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        DAYS.to_numpy(),
+        DAYS.tz_localize("UTC"),
+        DAYS.to_pydatetime(),
+        DAYS.strftime("%Y-%m-%d").tolist(),
+        DAYS - DAYS[0] + pandas.Timedelta(DAYS[0].timestamp(), "s"),
+    ],
+    ids=["numpy", "zone", "python", "texts", "differences"],
+)
+def test_times_of_any_kind_order_samples(brought, time):
+    dataset, _ = brought((ROWS, HALVES), time=time, test=False)
+    assert dataset.train_extra("time").tolist() == [day.timestamp() for day in DAYS]
+
+
+def test_what_is_no_time_is_refused_with_a_value(brought):
+    with pytest.raises(DataError, match=r"`time` must be numbers or dates.*such as 'soon'"):
+        brought((ROWS, HALVES), time=["soon", *["2024-01-01"] * 39])
+    with pytest.raises(DataError, match="`time` must be known for each sample"):
+        brought((ROWS, HALVES), time=pandas.to_datetime([None, *["2024-01-01"] * 39]))
+
+
+def test_missing_groups_are_refused_in_any_form(brought):
+    for missing in (None, np.nan, pandas.NA):
+        groups = np.array([missing, *range(39)], object)
+        with pytest.raises(DataError, match="`groups` must have a value for each sample"):
+            brought((ROWS, HALVES), groups=groups)
+
+
+def test_files_and_parts_of_two_forms_are_refused_with_a_way_out(brought):
+    with pytest.raises(DataError, match="Files are named with `dataset`"):
+        brought("train.csv")
+    named = pandas.DataFrame(ROWS, columns=list("abc"))
+    with pytest.raises(DataError, match="both arrays; only `data` has names"):
+        brought((named, HALVES), test=(ROWS, HALVES))

@@ -31,7 +31,8 @@ def read(
     reading, home = Reading(kind=kind), tmp_path / "home"
     if python:
         given = Given.of((array, LABELS), test=None if test is None else (test, LABELS))
-        return bring(given, home=home, reading=reading, notify=told.append), told[1:]
+        dataset = bring(given, home=home, reading=reading)
+        return dataset, list(dataset.notices)
     arrays = {"x": array, "y": LABELS}
     if test is not None:
         arrays = {"x_train": array, "y_train": LABELS, "x_test": test, "y_test": LABELS}

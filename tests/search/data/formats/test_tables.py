@@ -619,3 +619,91 @@ def test_tables_of_scikit_learn_are_read_as_pandas_reads_them(place: Place, name
     pd.testing.assert_frame_equal(
         found.sort_values(keys, ignore_index=True), expected.sort_values(keys, ignore_index=True)
     )
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        "${}.50",
+        "{}%",
+        "{} %",
+        "{} kg",
+        "({})",
+        "1 {:03}",
+        "\N{MINUS SIGN}{}",
+        "'{}'",
+        "1_{:03}",
+        "<{}",
+    ],
+)
+@pytest.mark.parametrize("repeats", [False, True])
+def test_numbers_with_something_around_them_are_told(
+    place: Place, shape: str, repeats: bool
+) -> None:
+    odd = several(lambda i: shape.format(i % 25 if repeats else i))
+    dataset = place.read({"odd": odd, "free": FREE, "label": LABEL})
+    assert dataset.column_names == (("odd", "free") if repeats else ("free",))
+    told = place.notices("plain ones, such as -1250.5")
+    assert odd[0] in told
+    assert ("read as words" in told) == repeats
+
+
+def test_a_test_part_without_a_header_has_as_many_columns(place: Place) -> None:
+    rows = {"a": FREE, "label": LABEL, "b": FREE[::-1]}
+    train = place.csv(rows, "train.csv", header=False)
+    test = place.csv({name: rows[name] for name in ("label", "b")}, "test.csv", header=False)
+    source = Path(f"{train},{test}")
+    refusal = place.refusal(source, header="none", target="1")
+    assert "test.csv must have 3 columns, as the training file" in refusal
+    dataset = place.read(train, header="none", target="1")
+    assert dataset.width == 3
+    assert place.read(rows).width == 0
+
+
+def test_codes_and_sizes_are_words_without_a_word(place: Place) -> None:
+    columns = {"code": several(lambda i: f"A{i % 25}"), "size": several(lambda i: f"{i % 4} kg")}
+    assert len(place.read({**columns, "label": LABEL}).columns) == 2
+    assert not place.notices("plain ones")
+
+
+def test_dates_in_another_form_are_left_out_by_that_name(place: Place) -> None:
+    when = several(lambda i: f"2024-01-{i % 28 + 1:02} {i % 12 + 1}:15 PM")
+    assert place.read({"when": when, "free": FREE, "label": LABEL}).column_names == ("free",)
+    assert "dates in another form, such as 2024-01-01 1:15 PM" in place.notices("when")
+
+
+def test_numbers_with_a_marker_for_missing_ones_are_asked_about(place: Place) -> None:
+    marked = several(lambda i: "unknown" if i % 5 == 0 else f"{i}.5")
+    refusal = place.refusal({"marked": marked, "free": FREE, "label": LABEL})
+    assert "line 2: `marked` holds numbers, but here it is 'unknown'" in refusal
+    assert "6 of 30 rows" in refusal
+
+
+def test_tickets_of_numbers_and_words_are_left_out_as_words(place: Place) -> None:
+    ticket = several(lambda i: f"A/{i} 2{i}" if i % 3 == 0 else f"2{i}8{i}")
+    assert place.read({"ticket": ticket, "free": FREE, "label": LABEL}).column_names == ("free",)
+
+
+@pytest.mark.parametrize("missing", ["#N/A", "#NA", "1.#IND", "-1.#QNAN"])
+def test_what_spreadsheets_write_for_nothing_is_missing(place: Place, missing: str) -> None:
+    gaps = several(lambda i: missing if i % 5 == 0 else f"{i}.5")
+    dataset = place.read({"gaps": gaps, "free": FREE, "label": LABEL})
+    assert dataset.columns[0] == Column("gaps")
+    everything = np.concatenate([dataset.train_samples, dataset.open_test()[0]])
+    assert np.isnan(everything[:, 0]).sum() == 6
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_whole_numbers_that_float64_cannot_tell_apart_are_told(place: Place, kind: str) -> None:
+    columns = {
+        "long": several(lambda i: 10**18 + i * i),
+        "short": several(lambda i: 10**14 + i * i),
+        "large": several(lambda i: float(i) * 1e20),
+        "label": LABEL,
+    }
+    path = place.csv(columns)
+    if kind == "parquet":
+        path = path.with_suffix(".parquet")
+        pd.DataFrame(columns).to_parquet(path)
+    place.read(path, kind)
+    assert "long: whole numbers of more than 15 digits" in place.notices("digits")

@@ -74,7 +74,9 @@ class Reader:
 
     def _brought(self, data: Any, asked: Reading) -> Dataset:
         given, home = Given.of(data), self.folder / "home"
-        return bring(given, home=home, reading=asked, notify=self.told.append)
+        dataset = bring(given, home=home, reading=asked)
+        self.told += dataset.notices
+        return dataset
 
     def told_of(self, option: str) -> list[str]:
         return [text for text in self.told if f"--task {option}" in text]
