@@ -17,9 +17,8 @@ from search.tasks.base import (
     Predictions,
     Task,
 )
+from tracking.records import MULTI_OUTPUT as MULTI_OUTPUT
 from tracking.records import Json
-
-MULTI_OUTPUT = "multi-output"
 
 
 @dataclass(frozen=True)
@@ -194,6 +193,11 @@ class MultiOutput(Task):
         rare = np.bincount(numbers)[numbers] < parts
         return np.asarray(np.where(rare, numbers.max() + 1 + found[0], numbers), np.int64)
 
+    def spread(self, targets: Array) -> NDArray[np.float64]:
+        """Return what differences of all outputs' values are told in, side by side."""
+        own = self.split(targets)
+        return np.concatenate([part.task.spread(own[part.name]) for part in self.parts])
+
     def predicted(self, values: Array, targets: Array) -> SeveralPredictions:
         both = self._each(values, targets)
         wrong = [part.task.predicted(own, true).errors for part, own, true in both]
@@ -239,6 +243,10 @@ class _OfOutput(Metric):
     @property
     def larger(self) -> bool:  # type: ignore[override]
         return self.metric.larger
+
+    @property
+    def limits(self) -> tuple[float, float]:  # type: ignore[override]
+        return self.metric.limits
 
     @property
     def meaning(self) -> str:  # type: ignore[override]
