@@ -15,9 +15,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from search.data.arrays import Array
 from search.seeds import derive
 from search.tasks import Metric, Task
+from search.tasks.models import first_of
 from search.training.batches import Part
 from search.training.building import Built, set_seed
 from search.training.compiling import compile_model
@@ -131,7 +131,7 @@ def fit_built(
         if text and notify is not None:
             notify(text)
     scored = EpochReporter(
-        Program(model, training.inputs),
+        Program(model, training.inputs, names=task.outputs),
         targets,
         validation,
         None,
@@ -157,17 +157,33 @@ def fit_built(
         given = {name: value for name, value in arguments.items() if name not in refused}
         with _folder_of_its_own(callbacks):
             reporter.watch(partial(space.fit, params, model, x, y, **given))
+    _check_trained(model, before, space)
+    if not reporter.epochs:  # a `fit` that does not pass on `callbacks`
+        scored.on_epoch_end(0, {})
+    return scored.fitted()
+
+
+def _check_trained(model: keras.Model, before: str, space: Space) -> None:
+    """Check that a model was trained.
+
+    Args:
+        model: after its training.
+        before: digest of its weights before it.
+        space: whose model it is.
+
+    Raises:
+        ValueError: its weights are as they were.
+        Diverged: they are no numbers.
+    """
     if weights_digest(model) == before:
         raise ValueError(
             f"the `fit` of space {space.name} must train the model that it is given; it returned,"
             " and the model's weights are as they were before. Does it train another model, or a"
             " copy?"
         )
-    if not all(np.isfinite(weight).all() for weight in model.get_weights()):
+    trained = (keras.ops.convert_to_numpy(weight) for weight in model.trainable_weights)
+    if not all(np.isfinite(np.asarray(weight, np.float32)).all() for weight in trained):
         raise Diverged("weights of the model are no longer finite numbers at the end")
-    if not reporter.epochs:  # a `fit` that does not pass on `callbacks`
-        scored.on_epoch_end(0, {})
-    return scored.fitted()
 
 
 def _arguments(
@@ -246,8 +262,8 @@ def _of_training(logs: Mapping[str, Any]) -> dict[str, float]:
     return kept
 
 
-def _arrays(part: Part, targets: Targets) -> tuple[Array, Array]:
-    """Return samples and targets of a part as arrays.
+def _arrays(part: Part, targets: Targets) -> tuple[Any, Any]:
+    """Return samples and targets of a part as arrays, several inputs and outputs by their names.
 
     Raises:
         ValueError: the samples do not fit in memory.
@@ -272,7 +288,7 @@ class _Kerass:
     space: Space
 
     def fit(
-        self, x: Array, y: Array, *, callbacks: Sequence[Any], epochs: int, **arguments: Any
+        self, x: Any, y: Any, *, callbacks: Sequence[Any], epochs: int, **arguments: Any
     ) -> None:
         """Train.
 
@@ -295,7 +311,7 @@ class _Kerass:
                 self.model,
                 self.params,
                 self.task,
-                x[:8],
+                first_of(x, 8),
                 steps=self.batches * (epochs - frozen),
                 factor=unfreeze(self.model, self.params),
             )

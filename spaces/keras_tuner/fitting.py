@@ -110,9 +110,13 @@ class TriedFit:
         import keras
 
         count = max(SAMPLES, 2 * self._data.outputs)
-        x, y = _samples(self._data, count, form, raw=raw)
+        x = _samples(self._data, count, raw=raw)
+        if self._data.task == "multi-output":
+            y: Any = _several_targets(model, count, form)
+        else:
+            y = _targets(self._data, count, form)
         given = {
-            "validation_data": (x[: count // 2], y[: count // 2]),
+            "validation_data": (_half(x), _half(y)),
             "callbacks": [keras.callbacks.Callback()],
             "epochs": 1,
             "batch_size": BATCH_SIZE,
@@ -155,6 +159,8 @@ def _aside() -> Iterator[None]:
 
 def _forms(data: DataSpec, model: Any) -> list[str]:
     """Return in which forms a model's loss may want its targets, the likeliest first."""
+    if data.task == "multi-output":
+        return ["class numbers where there are several units", "numbers"]
     if data.task != "classification":
         return ["numbers"]
     shape = getattr(model, "output_shape", None) if model.built else None
@@ -163,26 +169,59 @@ def _forms(data: DataSpec, model: Any) -> list[str]:
     return ["integers", "one-hot"]
 
 
-def _samples(data: DataSpec, count: int, form: str, *, raw: bool) -> tuple[Array, Array]:
-    """Return made samples as models receive them, `(count, ...)`, and their targets."""
+def _samples(data: DataSpec, count: int, *, raw: bool) -> Any:
+    """Return made samples as models receive them, `(count, ...)`; of several inputs by name."""
+    if data.inputs:
+        return {name: _samples(spec, count, raw=raw) for name, spec in data.inputs}
     random = np.random.default_rng(0)
     shape = (count, *data.input_shape)
     if data.kind == "text":
-        x: Array = random.integers(0, max(data.vocabulary, 2), shape, np.int32)
-    elif data.kind == "image":
-        x = random.integers(0, 256, shape).astype(np.uint8)
-        x = x if raw else (x / np.float32(255)).astype(np.float32)
-    else:
-        x = random.normal(size=shape).astype(np.float32)
+        return random.integers(0, max(data.vocabulary, 2), shape, np.int32)
+    if data.kind == "image":
+        pixels = random.integers(0, 256, shape).astype(np.uint8)
+        return pixels if raw else pixels / np.float32(255)
+    return random.normal(size=shape).astype(np.float32)
+
+
+def _targets(data: DataSpec, count: int, form: str) -> Array:
+    """Return made targets of one output in a form."""
+    random = np.random.default_rng(1)
     classes = np.arange(count) % max(data.classes, 2)
     match form:
         case "integers":
-            return x, classes
+            return classes
         case "one-hot":
-            return x, np.eye(data.classes, dtype=np.float32)[classes]
+            return np.eye(data.classes, dtype=np.float32)[classes]
         case "column":
-            return x, classes.astype(np.float32)[:, np.newaxis]
+            return classes.astype(np.float32)[:, np.newaxis]
         case _ if data.task == "multi-label":
-            return x, random.integers(0, 2, (count, data.outputs)).astype(np.float32)
+            return random.integers(0, 2, (count, data.outputs)).astype(np.float32)
         case _:
-            return x, random.normal(size=(count, data.outputs)).astype(np.float32)
+            return random.normal(size=(count, data.outputs)).astype(np.float32)
+
+
+def _several_targets(model: Any, count: int, form: str) -> dict[str, Array]:
+    """Return made targets of each of a model's outputs, by name."""
+    random = np.random.default_rng(1)
+    made: dict[str, Array] = {}
+    for name, shape in _outputs(model).items():
+        units = int(shape[-1] or 1)
+        if form != "numbers" and units > 1:
+            made[name] = np.arange(count) % units
+        else:
+            made[name] = random.integers(0, 2, (count, units)).astype(np.float32)
+    return made
+
+
+def _outputs(model: Any) -> dict[str, tuple[Any, ...]]:
+    """Return the shape of each of a model's outputs, by name."""
+    if isinstance(model.output, dict):
+        return {name: tuple(each.shape) for name, each in model.output.items()}
+    shapes = [tuple(each.shape) for each in model.outputs]
+    return dict(zip(model.output_names, shapes, strict=True))
+
+
+def _half(arrays: Any) -> Any:
+    if isinstance(arrays, dict):
+        return {name: _half(each) for name, each in arrays.items()}
+    return arrays[: len(arrays) // 2]

@@ -177,3 +177,27 @@ def test_what_fit_writes_is_left_nowhere(declared, tmp_path, monkeypatch):
 def test_a_fit_that_is_kerastuners_own_is_none(declared):
     assert not declared("").fits
     assert declared(PASSED_ON).fits
+
+
+def test_several_inputs_and_outputs_are_made_by_name(declared):
+    spec = replace(DATA, task="multi-output", classes=0, outputs=4)
+    inputs = (("left", spec), ("right", replace(spec, input_shape=(2,))))
+    found = declared(
+        """
+    def build(self, hp):
+        left = keras.Input((6,), name="left")
+        right = keras.Input((2,), name="right")
+        joined = keras.layers.Concatenate()([left, right])
+        kind = keras.layers.Dense(3, "softmax", name="kind")(joined)
+        size = keras.layers.Dense(1, name="size")(joined)
+        model = keras.Model([left, right], {"kind": kind, "size": size})
+        model.compile("sgd", {"kind": "sparse_categorical_crossentropy", "size": "mse"})
+        return model
+
+    def fit(self, hp, model, x, y, **kwargs):
+        assert set(x) == {"left", "right"}
+        return model.fit(x, y, shuffle=hp.Boolean("shuffle"), **kwargs)
+""",
+        replace(spec, kind="several", input_shape=(), inputs=inputs),
+    )
+    assert "shuffle" in described(found)
