@@ -5,7 +5,8 @@ tables, continuation) is derived from them. All times are seconds since 1970, UT
 fractions; all losses are nats.
 """
 
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar, TypeAlias
 
 Json: TypeAlias = dict[str, Any]
@@ -14,6 +15,7 @@ FORMAT = 2  # of journals that begin now
 
 # What is predicted: `StudyStarted.task`.
 CLASSIFICATION, MULTI_LABEL, REGRESSION = "classification", "multi-label", "regression"
+MULTI_OUTPUT = "multi-output"  # several of these at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +86,9 @@ class StudyStarted(Record):
             of different samples in validation parts), `repeats` (how often each of them is
             validated), and of a splitter from Python `splitter` (its repr); empty in earlier
             journals, whose folds are stratified and validate each sample in use once.
-        task: what is predicted: `classification`, `multi-label` or `regression`; the names of the
-            classes, labels or numbers are `dataset["classes"]`.
+        task: what is predicted: `classification`, `multi-label`, `regression`, or several at once:
+            `multi-output`; the names of the classes, labels, numbers or outputs are
+            `dataset["classes"]`, and `dataset["outputs"]` has each output's own task and names.
         objectives: what the study searches for, the most important first, as
             `Objective.to_json`; empty in earlier journals, whose settings name them.
         metrics: the scores that every complete trial has beside its loss, the task's main one
@@ -123,6 +126,44 @@ class StudyStarted(Record):
     def classes(self) -> list[str]:
         """The names of the classes, in the order of their numbers; of the labels or numbers."""
         return [str(name) for name in self.dataset.get("classes") or []]
+
+    def outputs(
+        self, report: Json, confusion: list[list[int]] | None = None
+    ) -> "Iterator[OutputReport]":
+        """Yield each of several outputs with its report; a single one's name is empty.
+
+        Args:
+            report: of the study, as `TrialEnded.report` or `TestSetOpened.report`.
+            confusion: likewise.
+        """
+        if self.task != MULTI_OUTPUT:
+            yield OutputReport("", self, report, confusion or [])
+            return
+        told = report.get("outputs", {})
+        for entry in self.dataset.get("outputs", ()):
+            own = told.get(entry["name"], {})
+            dataset = {**self.dataset, "classes": list(entry["names"]), "outputs": []}
+            study = replace(self, task=str(entry["task"]), dataset=dataset)
+            yield OutputReport(
+                str(entry["name"]), study, own.get("report") or {}, own.get("confusion") or []
+            )
+
+
+@dataclass(frozen=True)
+class OutputReport:
+    """How one of a model's outputs predicted.
+
+    Attributes:
+        name: the output's; empty for a single one.
+        study: as if it had this output alone: its task, its classes.
+        report: as `TrialEnded.report` of such a study; empty without predictions.
+        confusion: as `TrialEnded.confusion` of such a study.
+    """
+
+    name: str
+    study: StudyStarted
+    report: Json
+    confusion: list[list[int]]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,15 +1,14 @@
 """What a trial's out-of-fold predictions show, for the terminal: by class, label or number."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from search.cli.output import console, say
 from search.cli.tables import Column, Listing
 from search.data.folds import coverage
-from search.tasks import MULTI_OUTPUT, TASKS, Classification, MultiLabel, Regression
+from search.tasks import TASKS, Classification, MultiLabel, Regression
 from tracking.objectives import measure_text, number_text
-from tracking.records import Json, StudyStarted, TrialEnded
+from tracking.records import Json, OutputReport, StudyStarted, TrialEnded
 
 _MOST_CLASSES, _MOST_NUMBERS = 12, 6
 _QUANTILES = ("5 %", "25 %", "median", "75 %", "95 %")
@@ -17,22 +16,21 @@ _QUANTILES = ("5 %", "25 %", "median", "75 %", "95 %")
 
 def print_predictions(study: StudyStarted, ended: TrialEnded) -> None:
     """Print how a trial's predictions compare with what is true; nothing without any."""
-    if study.task == MULTI_OUTPUT:
-        for name, own in (ended.report or {"outputs": {}})["outputs"].items():
-            dataset = {**study.dataset, "classes": own["classes"], "outputs": []}
-            say(f"Output {name}, {own['task']}:")
-            print_predictions(
-                replace(study, task=own["task"], dataset=dataset),
-                replace(ended, report=own["report"], confusion=own["confusion"]),
-            )
-        return
+    for output in study.outputs(ended.report, ended.confusion):
+        if output.name:
+            say(f"Output {output.name}, {output.study.task}:")
+        _print_output(output)
+
+
+def _print_output(output: OutputReport) -> None:
+    study, report = output.study, output.report
     kind = TASKS[study.task]
     if kind is Classification:
-        _print_confusion(study, ended.confusion)
-    elif kind is MultiLabel and ended.report:
-        _print_labels(study, ended.report)
-    elif kind is Regression and ended.report:
-        _print_numbers(study, ended.report["numbers"])
+        _print_confusion(study, output.confusion)
+    elif kind is MultiLabel and report:
+        _print_labels(study, report)
+    elif kind is Regression and report:
+        _print_numbers(study, report["numbers"])
 
 
 def _heading(study: StudyStarted, what: str, more: str = "") -> None:

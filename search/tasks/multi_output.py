@@ -17,9 +17,8 @@ from search.tasks.base import (
     Predictions,
     Task,
 )
+from tracking.records import MULTI_OUTPUT as MULTI_OUTPUT
 from tracking.records import Json
-
-MULTI_OUTPUT = "multi-output"
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,14 @@ from uuid import NAMESPACE_OID, uuid5
 from tracking.history import TrialHistory
 from tracking.home import REPORT
 from tracking.mlflow.description import trial_name
-from tracking.mlflow.views import IMAGE_KEY, NUMBERS_KEY
+from tracking.mlflow.views import image_key
 from tracking.objectives import measure_text, measured_of
 from tracking.records import (
     CLASSIFICATION,
     MULTI_LABEL,
     REGRESSION,
     Json,
+    OutputReport,
     ReportWritten,
     StudyStarted,
     TrialEnded,
@@ -29,6 +30,7 @@ _REPORTS = {
     MULTI_LABEL: "labels_report.json",
     REGRESSION: "regression_report.json",
 }
+_IMAGES = "images/"  # where MLflow looks for the images of its charts
 
 
 def trial_files(trial: TrialHistory, ended: TrialEnded, study: StudyStarted) -> dict[str, bytes]:
@@ -40,46 +42,60 @@ def trial_files(trial: TrialHistory, ended: TrialEnded, study: StudyStarted) -> 
     title = f"{name}, out of fold"
     if score is not None:
         title += f": {main.fold} {measure_text(main.name, score)}"
-    files = picture_files(study, ended.confusion, ended.report, title, at=ended.at)
+    files = report_files(study, ended.report, ended.confusion, title, at=ended.at)
     if trial.finished_folds():
         title = name if ended.state == "complete" else f"{name} ({ended.state})"
         files["curves.png"] = curves_png(trial, title, main.fold)
-    return files | text_files(ended.report, ended.summary, ended.error, task=study.task)
+    return files | text_files(ended.summary, ended.error)
 
 
-def picture_files(
-    study: StudyStarted, confusion: list[list[int]], report: Json, title: str, *, at: float
+def report_files(
+    study: StudyStarted, report: Json, confusion: list[list[int]], title: str, *, at: float
 ) -> dict[str, bytes]:
-    """Return what shows predictions beside what is true; empty without any.
+    """Return what shows predictions beside what is true; of several outputs in a folder for each.
 
     Args:
         study: whose task and names they have.
-        confusion: of classes, as `TrialEnded.confusion`.
         report: as `TrialEnded.report`.
-        title: of the picture.
-        at: when it was made, seconds since 1970.
+        confusion: of classes, as `TrialEnded.confusion`.
+        title: of the pictures.
+        at: when they were made, seconds since 1970.
     """
+    files: dict[str, bytes] = {}
+    for output in study.outputs(report, confusion):
+        place = f"{output.name}/" if output.name else ""
+        more = f"{title}; output {output.name}" if output.name else title
+        for name, content in _pictures(output, more, at).items():
+            files[name if name.startswith(_IMAGES) else place + name] = content
+        if output.report:
+            file = _REPORTS.get(output.study.task, "report.json")
+            files[place + file] = _json(output.report)
+    return files
+
+
+def _pictures(output: OutputReport, title: str, at: float) -> dict[str, bytes]:
     # Matplotlib, with the first picture
     from tracking.plots.predictions import labels_png, numbers_png
 
-    if confusion:
-        return confusion_files(confusion, study.classes, title, at=at)
+    study, report, key = output.study, output.report, image_key(output)
+    if output.confusion:
+        return _confusion_files(output.confusion, study.classes, key, title, at)
     if study.task == REGRESSION and report:
         picture = numbers_png(report["numbers"], title)
-        return {"predictions.png": picture} | _image_files(NUMBERS_KEY, picture, title, at)
+        return {"predictions.png": picture} | _image_files(key, picture, title, at)
     if study.task == MULTI_LABEL and report:
         picture = labels_png(report["confusion"], title)
         matrices = {"rows": "true", "columns": "predicted", "matrices": report["confusion"]}
         return {
             "confusion_matrices.png": picture,
             "confusion_matrices.json": _json(matrices),
-            **_image_files(IMAGE_KEY, picture, title, at),
+            **_image_files(key, picture, title, at),
         }
     return {}
 
 
-def confusion_files(
-    confusion: list[list[int]], classes: list[str], title: str, *, at: float
+def _confusion_files(
+    confusion: list[list[int]], classes: list[str], key: str, title: str, at: float
 ) -> dict[str, bytes]:
     """Return a confusion matrix as data, as a picture, and as an image of MLflow's image charts."""
     from tracking.plots.trials import confusion_matrix_png  # Matplotlib, with the first picture
@@ -90,7 +106,7 @@ def confusion_files(
     return {
         "confusion_matrix.png": picture,
         "confusion_matrix.json": _json(matrix),
-        **_image_files(IMAGE_KEY, picture, title, at),
+        **_image_files(key, picture, title, at),
     }
 
 
@@ -101,19 +117,13 @@ def _image_files(key: str, picture: bytes, title: str, at: float) -> dict[str, b
     """
     from tracking.plots.trials import thumbnail
 
-    image = f"images/{key}+step+0+timestamp+{round(at * 1000)}+{uuid5(NAMESPACE_OID, title)}"
+    image = f"{_IMAGES}{key}+step+0+timestamp+{round(at * 1000)}+{uuid5(NAMESPACE_OID, title)}"
     return {f"{image}.png": picture, f"{image}+compressed.png": thumbnail(picture)}
 
 
-def text_files(
-    report: Json, summary: str = "", error: str = "", *, task: str = CLASSIFICATION
-) -> dict[str, bytes]:
+def text_files(summary: str, error: str = "") -> dict[str, bytes]:
     """Return the artifacts that are text; what is empty is left out."""
-    files = {
-        _REPORTS[task]: _json(report) if report else b"",
-        "model_summary.txt": summary.encode(),
-        "error.txt": error.encode(),
-    }
+    files = {"model_summary.txt": summary.encode(), "error.txt": error.encode()}
     return {name: content for name, content in files.items() if content}
 
 

@@ -6,7 +6,7 @@ from shlex import quote
 from tracking.history import History, TrialHistory
 from tracking.mlflow.views import confirmed_name
 from tracking.objectives import measure_text, measured_of
-from tracking.records import CLASSIFICATION, MULTI_LABEL, REGRESSION, StudyStarted
+from tracking.records import CLASSIFICATION, MULTI_LABEL, MULTI_OUTPUT, REGRESSION, StudyStarted
 from tracking.stages import confirmed_spread, count_stages, spread
 from tracking.text import counted
 
@@ -30,7 +30,12 @@ _PICTURES = {
         "predictions and errors",
         "`predictions.png` (out of fold: predicted against actual values, errors, errors by size)",
     ),
+    MULTI_OUTPUT: (
+        "predictions of each output",
+        "a folder for each output with pictures of its predictions (out of fold)",
+    ),
 }
+_ANY_PICTURES = ("predictions", "what shows its predictions (out of fold)")
 # What no record says in a phrase, or better than it.
 _MEANINGS = {
     "cv_accuracy": "mean accuracy over all folds, each scored on data it was not trained on",
@@ -118,7 +123,7 @@ def _front(history: History) -> str:
 
 
 def _views(study: StudyStarted) -> str:
-    pictures, file = _PICTURES[study.task]
+    pictures, file = _PICTURES.get(study.task, _ANY_PICTURES)
     return _VIEWS.format(pictures=pictures, file=file, main=measured_of(study)[0].name)
 
 
@@ -209,7 +214,10 @@ In a terminal:
 def _setup(study: StudyStarted) -> str:
     data = study.dataset
     names = f"{len(study.classes)} classes"
-    if study.task != CLASSIFICATION:
+    if study.task == MULTI_OUTPUT:
+        each = ", ".join(f"`{o.name}` ({o.study.task})" for o in study.outputs({}))
+        names = f"{len(study.classes)} outputs: {each}"
+    elif study.task != CLASSIFICATION:
         what = "label" if study.task == MULTI_LABEL else "number"
         names = (
             f"{counted(len(study.classes), what)} to predict ({_short(', '.join(study.classes))})"

@@ -338,7 +338,7 @@ def _show_training(store: MlflowStore, run_id: str, record: ModelExported) -> No
 
     title = f"trained on all training data with the params of trial {record.trial}"
     files = {"curves.png": training_curves_png(record.curves, title)} if record.curves else {}
-    store.upload(run_id, files | artifacts.text_files({}, record.summary))
+    store.upload(run_id, files | artifacts.text_files(record.summary))
 
 
 def _file_model(
@@ -420,11 +420,11 @@ def _show_test(store: MlflowStore, run_id: str, record: TestSetOpened, history: 
     }
     points = [Point(f"test_{name}", value, first) for name, value in scores.items()]
     store.log(run_id, points=points, tags=tags)
-    files = artifacts.text_files(record.report)
-    if record.confusion:
-        title = f"test set: accuracy {record.accuracy:.4f}"
-        classes = history.known_study().classes
-        files |= artifacts.confusion_files(record.confusion, classes, title, at=first)
+    title = "test set"
+    if record.accuracy is not None:
+        title += f": accuracy {record.accuracy:.4f}"
+    study = history.known_study()
+    files = artifacts.report_files(study, record.report, record.confusion, title, at=first)
     store.upload(run_id, files)
 
 

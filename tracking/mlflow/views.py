@@ -7,13 +7,21 @@ not know is ignored there.
 
 import base64
 import json
+import re
 import zlib
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 from tracking.objectives import Objective, measured_of, objectives_of
-from tracking.records import MULTI_LABEL, REGRESSION, Json, StudyStarted
+from tracking.records import (
+    MULTI_LABEL,
+    MULTI_OUTPUT,
+    REGRESSION,
+    Json,
+    OutputReport,
+    StudyStarted,
+)
 
 TAG_PREFIX = "mlflow.sharedViewState."
 BEST = "foldwise-best"
@@ -123,9 +131,10 @@ def scores_of(study: StudyStarted) -> tuple[str, ...]:
     return main, f"{main}_std", *others, "train_seconds"
 
 
-def image_key(study: StudyStarted) -> str:
-    """Return by which name MLflow's charts find the picture of a trial's predictions."""
-    return NUMBERS_KEY if study.task == REGRESSION else IMAGE_KEY
+def image_key(output: OutputReport) -> str:
+    """Return by which name MLflow's charts find the picture of an output's predictions."""
+    key = NUMBERS_KEY if output.study.task == REGRESSION else IMAGE_KEY
+    return re.sub(r"[^A-Za-z0-9_. -]", "_", f"{output.name}_{key}") if output.name else key
 
 
 def confirmed_name(score: str) -> str:
@@ -179,7 +188,7 @@ def _compare_charts(study: StudyStarted) -> Json:
         *_parallel_coordinates(study),
         *_scatter(objectives),
         *(_bars(objective.name) for objective in objectives),
-        _images(image_key(study)),
+        _images([image_key(output) for output in study.outputs({})]),
     ]
     used = {chart["metricSectionId"] for chart in charts}
     return {
@@ -220,6 +229,7 @@ def _sections(study: StudyStarted) -> list[Json]:
     pictures = {
         REGRESSION: "Predictions, errors and errors by size",
         MULTI_LABEL: "Confusion matrices of the labels",
+        MULTI_OUTPUT: "Predictions of each output",
     }.get(study.task, "Confusion matrices")
     return [
         _section(_CURVES_SECTION, "Curves", columns=2, height=360),
@@ -312,8 +322,8 @@ def _line(metric: str) -> Json:
     )
 
 
-def _images(key: str) -> Json:
-    return _chart("IMAGE", "images", _IMAGES, imageKeys=[key], step=0, showRunParams=False)
+def _images(keys: Sequence[str]) -> Json:
+    return _chart("IMAGE", "images", _IMAGES, imageKeys=list(keys), step=0, showRunParams=False)
 
 
 def _section(key: str, name: str, *, columns: int, height: int) -> Json:
