@@ -189,6 +189,7 @@ _EXAMPLES = {
     "text": "a text",
     "table": "rows.csv",
     "sequence": "sequences.npz",
+    "several": "samples.npz",
 }
 
 
@@ -227,8 +228,9 @@ def _print_scores(result: "Evaluated") -> None:
 
     study = result.history.known_study()
     _say_scores(result.test, result.history)
-    console.print()
-    _TABLES[study.task](result.test.report, study.classes)
+    for output in study.outputs(result.test.report):
+        console.print(f"\nOutput {output.name}" if output.name else "", markup=False)
+        _TABLES[output.study.task](output.report, output.study.classes)
     count = result.openings
     console.print(
         f"\n[dim]The test set of this study has been opened"

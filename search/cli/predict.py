@@ -2,7 +2,7 @@
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from csv import writer as csv_writer
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,8 +23,8 @@ def predict(
         list[str],
         typer.Argument(
             metavar="INPUT...",
-            help="Picture files; texts, or files with one text a line; files with rows; or .npz or"
-            " .npy files with sequences.",
+            help="Picture files; texts, or files with one text a line; files with rows; .npz or"
+            " .npy files with sequences; or .npz files with an array for each of several inputs.",
         ),
     ],
     top: Annotated[
@@ -62,13 +62,16 @@ def predict(
     )
     if not invert:
         _mention_inverted([item.sample for item in found if item.inverted])
-    form = _FORMS[found[0].task](found)
+    form = _Outputs(found) if found[0].output else _FORMS[found[0].task](found)
     if json:
-        print_json([form.json(item) for item in found])
+        print_json([form.json(item) for item in form.samples])
     elif csv:
         _print_csv(form)
     else:
-        console.print(form.table())
+        for heading, made in form.tables():
+            if heading:
+                console.print(heading, markup=False)
+            console.print(made)
 
 
 class _Form(ABC):
@@ -93,9 +96,18 @@ class _Form(ABC):
     def cells(self, item: "Prediction") -> tuple[object, ...]:
         """Return a sample's values in these columns."""
 
+    @property
+    def samples(self) -> "list[Prediction]":
+        """A prediction for each sample."""
+        return self.found
+
     @abstractmethod
     def table(self) -> "PlainTable":
         """Return a table for people."""
+
+    def tables(self) -> "Iterator[tuple[str, PlainTable]]":
+        """Yield tables with their headings, which may be empty."""
+        yield "", self.table()
 
 
 class _Classes(_Form):
@@ -193,6 +205,47 @@ def _named_values(
     return made
 
 
+class _Outputs(_Form):
+    """The values of each of several outputs, in the form of its task."""
+
+    def __init__(self, found: "list[Prediction]") -> None:
+        super().__init__(found)
+        names = dict.fromkeys(item.output for item in found)
+        of = {name: [item for item in found if item.output == name] for name in names}
+        self._forms = {name: _FORMS[own[0].task](own) for name, own in of.items()}
+
+    @property
+    def samples(self) -> "list[Prediction]":
+        return next(iter(self._forms.values())).found
+
+    def _each(self, item: "Prediction") -> "Iterator[tuple[str, _Form, Prediction]]":
+        place = next(n for n, known in enumerate(self.samples) if known is item)
+        for name, form in self._forms.items():
+            yield name, form, form.found[place]
+
+    def json(self, item: "Prediction") -> "Json":
+        outputs = {name: form.json(own) for name, form, own in self._each(item)}
+        for known in outputs.values():
+            del known["input"], known["looks_inverted"]
+        return {"input": item.sample, "outputs": outputs}
+
+    def head(self) -> tuple[str, ...]:
+        return tuple(
+            f"{name}_{column}" for name, form in self._forms.items() for column in form.head()
+        )
+
+    def cells(self, item: "Prediction") -> tuple[object, ...]:
+        return tuple(cell for _, form, own in self._each(item) for cell in form.cells(own))
+
+    def tables(self) -> "Iterator[tuple[str, PlainTable]]":
+        for name, form in self._forms.items():
+            for _, made in form.tables():
+                yield f"Output {_printable(name)}", made
+
+    def table(self) -> "PlainTable":
+        raise NotImplementedError("there is one for each output: `tables`")
+
+
 _FORMS: dict[str, type[_Form]] = {
     "classification": _Classes,
     "multi-label": _Labels,
@@ -203,7 +256,7 @@ _FORMS: dict[str, type[_Form]] = {
 def _print_csv(form: _Form) -> None:
     writer = csv_writer(sys.stdout, lineterminator="\n")
     writer.writerow(("input", *form.head()))
-    for item in form.found:
+    for item in form.samples:
         writer.writerow((item.sample, *form.cells(item)))
 
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from search.data.arrays import Array, words_of
+from search.data.arrays import Array, Several, words_of
 from search.data.pictures import prepare_images
 from search.data.ranges import PixelRange
 from search.data.reading import CATEGORY, Column
@@ -66,9 +66,10 @@ class SeveralEncoder(Encoder):
         """Empty: each input has its own; see `inputs`."""
         return ()
 
-    def encode(self, samples: Mapping[str, Any]) -> dict[str, Array]:  # type: ignore[override]
+    def encode(self, samples: Several | Mapping[str, Any]) -> dict[str, Array]:  # type: ignore[override]
         """Return the model's inputs by name, each `(n, *input_shape)`."""
-        return {name: encoder.encode(samples[name]) for name, encoder in self.inputs}
+        given = samples.inputs if isinstance(samples, Several) else samples
+        return {name: encoder.encode(given[name]) for name, encoder in self.inputs}
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON of each input's encoder, by its name."""

@@ -21,12 +21,19 @@ from search.tasks import CLASSIFICATION
 from tracking.history import History, TrialHistory
 from tracking.records import ModelExported, StudyStarted, TestSetOpened
 
-_LIKE = {"image": "images", "text": "texts", "table": "rows", "sequence": "sequences"}
+_LIKE = {
+    "image": "images",
+    "text": "texts",
+    "table": "rows",
+    "sequence": "sequences",
+    "several": "samples",
+}
 _EXAMPLES = {
     "image": "image.png",
     "text": '"a text"',
     "table": "rows.csv",
     "sequence": "sequences.npz",
+    "several": "samples.npz",
 }
 _VALUES = {"float64": "[1.5, 2.0]", "str": '["a", ""]'}
 _SHOWN_TENSORS = 8
@@ -51,6 +58,11 @@ _ENCODED = {
     " data lack stays 0: categories in `unseen`, the added input where p is 0, and all of a"
     " column without categories where p is 1."
     " The `serve` signature of a SavedModel does all this itself.",
+    "several": "The model takes a dictionary with each input by its name. `predict` reads an `.npz`"
+    " file with an array of each, in the form in which they were passed to the study (where all are"
+    " rows, also a table with all their columns);"
+    " `search.export.predict.predict_arrays(FOLDER, {NAME: ARRAY})` takes arrays from Python. Both"
+    " encode them first, as `input` in `labels.json` says of each.",
 }
 
 

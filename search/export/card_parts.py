@@ -2,9 +2,10 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from search.export.scores import digits, metric_name, shown
-from search.tasks import CLASSIFICATION, MULTI_LABEL, REGRESSION
+from search.tasks import CLASSIFICATION, MULTI_LABEL, MULTI_OUTPUT, REGRESSION
 from tracking.history import TrialHistory
 from tracking.records import Json, StudyStarted, TestSetOpened
 from tracking.text import listed
@@ -232,10 +233,46 @@ class _OfNumbers(CardOfTask):
             )
 
 
+class _OfOutputs(CardOfTask):
+    things, values = "outputs", "values"
+    unit = ", of numbers in standard deviations of the training targets"
+
+    def predicts(self, study: StudyStarted) -> str:
+        each = (f"`{o.name}` ({o.study.task})" for o in study.outputs({}))
+        return f"It has an output for each of {listed(each)}."
+
+    def returns(self) -> str:
+        return (
+            "The model returns a dictionary with the values of each output by its name: a"
+            " probability for each class or label, or a score where `parts` in `labels.json` says"
+            " so, in the order of its `names` there; numbers in the targets' own unit."
+        )
+
+    def details(self, study: StudyStarted, test: TestSetOpened) -> Iterator[str]:
+        for output in study.outputs(test.report):
+            own = replace(test, report=output.report, confusion=output.confusion)
+            yield f"### Output `{output.name}`"
+            yield from _CARDS[output.study.task].details(output.study, own)
+
+    def limits(
+        self, study: StudyStarted, trial: TrialHistory, test: TestSetOpened | None
+    ) -> Iterator[str]:
+        told = trial.ended.report if trial.ended else {}
+        tested = study.outputs(test.report if test else {})
+        yield "What follows is of each output by itself."
+        for output, of_test in zip(study.outputs(told), tested, strict=True):
+            ended = trial.ended and replace(trial.ended, report=output.report)
+            own = test and replace(test, report=of_test.report, confusion=of_test.confusion)
+            kind = _CARDS[output.study.task]
+            for sentence in kind.limits(output.study, replace(trial, ended=ended), own):
+                yield f"`{output.name}`: {sentence}"
+
+
 _CARDS: dict[str, CardOfTask] = {
     CLASSIFICATION: _OfClasses(),
     MULTI_LABEL: _OfLabels(),
     REGRESSION: _OfNumbers(),
+    MULTI_OUTPUT: _OfOutputs(),
 }
 
 

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ from search.export.scores import (
     task_in,
 )
 from search.tasks import CLASSIFICATION, Metric
-from search.tasks.classification import SCORES, cross_entropy
+from search.tasks.classification import cross_entropy
 from tracking.history import History, TrialHistory
 from tracking.home import CARD, METRICS
 from tracking.objectives import Objective
@@ -66,7 +66,7 @@ def open_test_set(
     predictions = task.predicted(values, targets)
     if fault := predictions.fault():
         raise DataError(f"{folder.path} cannot be scored: {fault}")
-    scored = Scored(values, targets, weights, labels.returns != SCORES)
+    scored = Scored(values, targets, weights, labels.outputs.are_probabilities)
     scores, intervals = scores_of(scored, metrics, notify)
     return TestSetOpened(
         at=time.time(),
@@ -86,8 +86,21 @@ def _check_for(labels: Labels, dataset: Dataset, folder: ModelFolder) -> None:
     if labels.task != dataset.task:
         known = "classes" if labels.task.name == dataset.task.name == CLASSIFICATION else "targets"
         raise DataError(f"{folder.path} knows other {known} than dataset {dataset.name}")
-    if labels.kind == "table" and labels.columns != columns_of(dataset):
-        raise DataError(f"{folder.path} knows other columns than dataset {dataset.name}")
+    for part, data in _parts(labels, dataset, folder):
+        if part.kind == "table" and part.columns != columns_of(data):
+            raise DataError(f"{folder.path} knows other columns than dataset {dataset.name}")
+
+
+def _parts(
+    labels: Labels, dataset: Dataset, folder: ModelFolder
+) -> Iterator[tuple[Labels, Dataset]]:
+    """Yield a model's labels and a dataset, or those of each of several inputs."""
+    if {each.name for each in labels.inputs} != {each.name for each in dataset.inputs}:
+        raise DataError(f"{folder.path} knows other inputs than dataset {dataset.name}")
+    if not labels.inputs:
+        yield labels, dataset
+    for each in labels.inputs:
+        yield labels.part(each.name), dataset.input(each.name)
 
 
 def check_test_set(dataset: Dataset, study: str) -> None:

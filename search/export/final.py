@@ -18,7 +18,7 @@ from search.export.evaluation import (
     write_results,
 )
 from search.export.folder import ModelFolder, NeedsCode
-from search.export.formats import chosen_formats, default_formats
+from search.export.formats import check_takes, chosen_formats, default_formats
 from search.export.formats.base import Format
 from search.export.formats.writing import (
     Written,
@@ -149,7 +149,9 @@ def export_study(
     folder, history = reader.folder, reader.history
     trial = chosen_trial(history, request.trial)
     begun = history.known_study()
-    formats = chosen_formats(request.formats or default_formats(begun.kind))
+    outputs = len(begun.dataset.get("outputs", ())) or 1
+    formats = chosen_formats(request.formats or default_formats(begun.kind, outputs=outputs))
+    check_takes(formats, begun)
     if request.ensemble:
         check_folds(begun.folds)
     check_target(request.target, overwrite=request.overwrite)

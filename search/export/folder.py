@@ -15,6 +15,7 @@ from search.data.encoders import (
     Encoder,
     ImageEncoder,
     SequenceEncoder,
+    SeveralEncoder,
     TableEncoder,
     TextEncoder,
     encoder_from_json,
@@ -25,13 +26,18 @@ from search.errors import DataError
 from search.export.archive import fault_in_archive, own_names
 from search.tasks import (
     CLASSIFICATION,
+    MULTI_OUTPUT,
     TASKS,
     LabelOutputs,
+    MultiOutput,
     NumberOutputs,
     OutputMeaning,
     Outputs,
+    SeveralOutputs,
     Task,
     outputs_of,
+    parts_from,
+    parts_to_json,
     task_of,
 )
 from search.tasks.classification import LOGITS, MEANINGS, PROBABILITIES, SCORES
@@ -55,15 +61,41 @@ _MISSING = re.compile(r"Could not locate (class|function) '([^']+)'")
 _LAMBDA = re.compile(r"unsafe_deserialization|__lambda__|identifier: \{'value'")
 _HOLDS_CODE = "contains code, such as a Lambda layer, which is never run"
 _SHOWN_NAMES = 5
+VALUES = "values"  # of several outputs, each of its own kind
 _OF_OUTPUTS = ("threshold", "scale", "offset")
 OTHERS = ("saved_model.pb", "*.h5", "*.hdf5", "*.pkl", "*.pickle", "*.joblib", "*.pt")
 
 
 def plain_outputs(task: Task) -> OutputMeaning:
     """Return the meaning of outputs that are a task's values as they are."""
+    if isinstance(task, MultiOutput):
+        own = ((part.name, part.task.units, plain_outputs(part.task)) for part in task.parts)
+        return SeveralOutputs(tuple(own))
     plain = {"meaning": PROBABILITIES, "classes": task.units, "threshold": 0.5}
     same = {"scale": (1.0,) * task.units, "offset": (0.0,) * task.units}
     return outputs_of({"task": task.name, **plain, **same})
+
+
+def values_of(outputs: OutputMeaning, task: Task) -> OutputMeaning:
+    """Return what outputs mean that became values as part of the model: scores remain scores."""
+    if isinstance(outputs, SeveralOutputs) and isinstance(task, MultiOutput):
+        known = {name: own for name, _, own in outputs.parts}
+        return SeveralOutputs(
+            tuple(
+                (part.name, part.task.units, values_of(known[part.name], part.task))
+                for part in task.parts
+            )
+        )
+    return plain_outputs(task) if outputs.are_probabilities else outputs
+
+
+@dataclass(frozen=True)
+class InputLabels:
+    """What is known of one of several inputs beside its encoder; as `Labels` has it."""
+
+    name: str
+    background: float = 0.0
+    columns: tuple[Column, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,6 +113,7 @@ class Labels:
         reading: how files with rows are read, as far as it was said for the training data.
         width: number of columns of a training file that does not name them; 0 of others, and of
             models of earlier versions.
+        inputs: of several, in the encoder's order; `background` and `columns` are theirs then.
     """
 
     task: Task
@@ -91,6 +124,7 @@ class Labels:
     check: tuple[tuple[float, ...], ...] = ()
     reading: Reading = field(default_factory=Reading)
     width: int = 0
+    inputs: tuple[InputLabels, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.outputs:
@@ -98,12 +132,24 @@ class Labels:
 
     @property
     def kind(self) -> str:
-        """The kind of samples: `image`, `text`, `table` or `sequence`."""
-        return str(self.encoder.to_json()["kind"])
+        """The kind of samples: `image`, `text`, `table`, `sequence` or `several`."""
+        return self.encoder.kind
+
+    def part(self, name: str) -> "Labels":
+        """Return the same for a model that had one of several inputs alone."""
+        if not isinstance(self.encoder, SeveralEncoder):
+            raise TypeError(f"the model has one input, of kind {self.kind}")
+        own = next(each for each in self.inputs if each.name == name)
+        encoder = dict(self.encoder.inputs)[name]
+        return Labels(
+            self.task, encoder, own.background, own.columns, self.outputs, (), self.reading
+        )
 
     @property
     def returns(self) -> str:
-        """What the values are: `probabilities`, `scores` or `numbers`."""
+        """What the values are: `probabilities`, `scores` or `numbers`; of several `values`."""
+        if isinstance(self.outputs, SeveralOutputs):
+            return VALUES
         if not self.outputs.are_probabilities:
             return SCORES
         return NUMBERS if isinstance(self.outputs, NumberOutputs) else PROBABILITIES
@@ -121,6 +167,12 @@ class Labels:
             **({"check": self.check} if self.check else {}),
             **({"reading": self.reading.given} if self.reading.given else {}),
             **({"width": self.width} if self.width else {}),
+            **({"inputs": [_input_to_json(own) for own in self.inputs]} if self.inputs else {}),
+            **(
+                {"tasks": parts_to_json(self.task.parts)}
+                if isinstance(self.task, MultiOutput)
+                else {}
+            ),
         }
 
 
@@ -370,22 +422,53 @@ def _labels(data: Any) -> Labels:
         tuple(tuple(float(value) for value in row) for row in data.get("check", ())),
         _reading(data.get("reading", {})),
         int(data.get("width", 0)),
+        tuple(map(_input_from_json, data.get("inputs", ()))),
     )
     if len(labels.check) > CHECKED or any(len(row) != task.units for row in labels.check):
         raise ValueError(f"check must be at most {CHECKED} rows of {task.units} values")
-    if not 0 <= labels.background <= 255:
-        raise ValueError(f"background must be within 0..255; got {labels.background}")
+    if isinstance(labels.encoder, SeveralEncoder):
+        if [name for name, _ in labels.encoder.inputs] != [own.name for own in labels.inputs]:
+            raise ValueError("inputs must be those of the encoder")
+        for own in labels.inputs:
+            _check_background(own.background)
+            _check_input(labels.part(own.name))
+        return labels
+    _check_background(labels.background)
     _check_input(labels)
     return labels
 
 
+def _check_background(background: float) -> None:
+    if not 0 <= background <= 255:
+        raise ValueError(f"background must be within 0..255; got {background}")
+
+
+def _input_to_json(own: InputLabels) -> dict[str, Any]:
+    columns = [_column_to_json(column) for column in own.columns]
+    return {"name": own.name, "background": own.background, "columns": columns}
+
+
+def _input_from_json(data: Any) -> InputLabels:
+    return InputLabels(str(data["name"]), float(data["background"]), _columns(data["columns"]))
+
+
 def _outputs_to_json(outputs: OutputMeaning) -> dict[str, Any]:
+    if isinstance(outputs, SeveralOutputs):
+        parts = [{"name": n, "units": u, **_outputs_to_json(own)} for n, u, own in outputs.parts]
+        return {"outputs": outputs.meaning, "parts": parts}
     known = outputs.to_json()
     more = {name: value for name, value in known.items() if name in _OF_OUTPUTS}
     return {"outputs": outputs.meaning, **more}
 
 
 def _outputs(data: dict[str, Any], task: Task) -> OutputMeaning:
+    if isinstance(task, MultiOutput):
+        if [each["name"] for each in data["parts"]] != list(task.names):
+            raise ValueError("parts must be the outputs of the task")
+        both = zip(data["parts"], task.parts, strict=True)
+        return SeveralOutputs(
+            tuple((own.name, _units(each), _outputs(each, own.task)) for each, own in both)
+        )
     found = outputs_of(
         {
             "task": task.name,
@@ -415,13 +498,25 @@ def _outputs(data: dict[str, Any], task: Task) -> OutputMeaning:
     return found
 
 
+def _units(data: dict[str, Any]) -> int:
+    units = int(data["units"])
+    if not 1 <= units <= MAX_CLASSES:
+        raise ValueError(f"units must be 1 to {MAX_CLASSES:,}; got {units:,}")
+    return units
+
+
 def _task(data: dict[str, Any]) -> Task:
     name, names = data.get("task", CLASSIFICATION), _names(data["classes"], "classes")
     if name not in TASKS:
         raise ValueError(f"task must be one of {', '.join(TASKS)}; another version wrote {name!r}")
     if not 1 <= len(names) <= MAX_CLASSES:
         raise ValueError(f"classes must be 1 to {MAX_CLASSES:,}; got {len(names):,}")
-    return task_of(name, names)
+    parts = parts_from(data.get("tasks", ()))
+    if tuple(part.name for part in parts) != (names if name == MULTI_OUTPUT else ()):
+        raise ValueError("tasks must be those of several outputs, in their order")
+    if any(part.task.name == MULTI_OUTPUT for part in parts):
+        raise ValueError("an output cannot have several outputs")
+    return task_of(name, names, parts)
 
 
 def _names(data: Any, what: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ journal records this archive by its SHA-256.
 
 import math
 import os
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,7 +19,7 @@ from PIL import Image, ImageOps
 
 from search.data.arrays import Array
 from search.data.encoders import ImageEncoder, TableEncoder, TextEncoder
-from search.data.formats.archives import read_samples
+from search.data.formats.archives import array_names, check_file, read_array, read_samples
 from search.data.formats.columns import Reader, is_number, is_supported
 from search.data.formats.tables import NewRows, check_width, read_rows
 from search.data.inputs import spec_of
@@ -29,22 +30,22 @@ from search.data.pictures import (
     quiet_pillow,
     values_of,
 )
-from search.data.ranges import BYTES, PixelRange, told_clipped
+from search.data.ranges import BLACK, BYTES, WHITE, PixelRange, depth_of, told_clipped
 from search.data.reading import CATEGORY, DATE, NUMBER, Column
 from search.errors import DataError, FoldwiseError, SettingsError
 from search.export.folder import CHECKED, Code, Labels, ModelFolder, NeedsCode
 from search.quiet import load_tensorflow
 from search.studies import study_folder, study_history
 from search.tasks import (
-    CLASSIFICATION,
-    MULTI_LABEL,
-    REGRESSION,
     Classification,
     MultiLabel,
+    MultiOutput,
+    OutputMeaning,
     Regression,
+    SeveralOutputs,
     Task,
 )
-from search.tasks.classification import SCORES
+from search.tasks.models import count_of, first_of
 from search.tasks.multi_label import THRESHOLD
 from spaces import absolute, cause_of, run_code
 from tracking.home import Home
@@ -108,7 +109,7 @@ def predicted_values(model: Any, inputs: Any, labels: Labels) -> Any:
 
     Args:
         model: from `ModelFolder.load`.
-        inputs: the model's input, `(n, ...)`.
+        inputs: the model's input, `(n, ...)`, or several by their names.
         labels: of the same export.
 
     Raises:
@@ -123,15 +124,16 @@ def predicted_values(model: Any, inputs: Any, labels: Labels) -> Any:
             raise
         model.run_eagerly = True  # as its `compile` had asked for, perhaps
         return predicted_values(model, inputs, labels)
-    if found.shape != (len(inputs), labels.task.units):
-        raise ValueError(f"it gives {found.shape} for {len(inputs):,} samples")
+    if found.shape != (count_of(inputs), labels.task.units):
+        raise ValueError(f"it gives {found.shape} for {count_of(inputs):,} samples")
     return found
 
 
 def _tried(model: Any, labels: Labels) -> Any:
     """Return a model's values for made-up samples; None if it gives no numbers."""
     try:
-        found = predicted_values(model, made_up(labels)[: len(labels.check) or CHECKED], labels)
+        some = first_of(made_up(labels), len(labels.check) or CHECKED)
+        found = predicted_values(model, some, labels)
     except Exception:  # noqa: BLE001 # made-up samples may be invalid for the model
         return None
     return found if np.isfinite(found).all() else None
@@ -140,6 +142,8 @@ def _tried(model: Any, labels: Labels) -> Any:
 def made_up(labels: Labels) -> Any:
     """Return a model's input of made-up samples, the same on all machines and versions."""
     encoder, chance = labels.encoder, np.random.RandomState(0)  # its stream never changes
+    if labels.inputs:
+        return {each.name: made_up(labels.part(each.name)) for each in labels.inputs}
     shape = (CHECKED, *encoder.input_shape)
     match encoder:
         case ImageEncoder():
@@ -304,6 +308,7 @@ class Prediction:
             labels all with their probabilities, of numbers all, in the model's order.
         inverted: whether a picture looks inverted compared with the training images.
         is_scored: whether the values are scores, of which only the order counts.
+        output: the name of the output; empty for a model with one.
     """
 
     sample: str
@@ -311,6 +316,7 @@ class Prediction:
     values: tuple[tuple[str, float], ...]
     inverted: bool = False
     is_scored: bool = False
+    output: str = ""
 
     @property
     def labels(self) -> tuple[tuple[str, float], ...]:
@@ -351,12 +357,16 @@ def predict_samples(
         folder: written by `export`.
         given: picture files for a model of images; texts, or files with one text a line, for a
             model of texts; tables with the model's columns, in any order, as training reads them;
-            .npz or .npy files with sequences.
+            .npz or .npy files with sequences; for several inputs .npz files with an array for each,
+            or where all are rows tables with all their columns.
         top: number of classes to list; None for one.
         invert: invert the brightness of pictures first.
         space: reference of the space with the code of the model's custom classes; that code runs.
         home: the home whose studies are trusted to name that code, for models exported from it.
         notify: takes notices on rows unlike those of the training.
+
+    Returns:
+        One a sample; with several outputs one a sample for the first, then for the next.
 
     Raises:
         DataError: there is no exported model, or a sample cannot be read.
@@ -372,16 +382,81 @@ def predict_samples(
         _check_amount(len(samples), labels)
     load_tensorflow()
     model = load_model(model_folder, labels, space=space, home=home)
-    inputs = np.stack([sample.encoded for sample in samples])
-    task, is_scored = labels.task, labels.returns == SCORES
-    rows = _values(model_folder, model, inputs, labels)
+    inputs = _stacked([sample.encoded for sample in samples])
+    values = _values(model_folder, model, inputs, labels)
     return [
-        Prediction(sample.name, task.name, _named(task, row, top or 1), sample.inverted, is_scored)
+        Prediction(
+            sample.name,
+            task.name,
+            _named(task, row, top or 1),
+            sample.inverted,
+            not outputs.are_probabilities,
+            name,
+        )
+        for name, task, outputs, rows in _by_output(labels, values)
         for sample, row in zip(samples, rows, strict=True)
     ]
 
 
+def predict_arrays(
+    folder: Path,
+    given: Mapping[str, Any],
+    *,
+    space: str | None = None,
+    home: Path | None = None,
+) -> dict[str, Array]:
+    """Predict samples of several inputs with an exported model.
+
+    Args:
+        folder: written by `export`, of a model with several inputs.
+        given: the samples of each input by its name, as they were passed to the study: arrays of
+            images, rows or sequences, or texts.
+        space: reference of the space with the code of the model's custom classes; that code runs.
+        home: the home whose studies are trusted to name that code.
+
+    Returns:
+        The values of each output by its name, float `(n, units)`: probabilities or scores of
+        classes, probabilities of labels, numbers in their own unit. With one output its name is
+        what the values are: `probabilities`, `scores` or `numbers`.
+
+    Raises:
+        DataError: there is no exported model of several inputs, or a sample cannot be used.
+    """
+    model_folder = ModelFolder(folder)
+    labels = model_folder.labels()
+    if not labels.inputs:
+        raise DataError(
+            f"{folder} has a model with one input, of kind {labels.kind}; `predict_samples` takes"
+            " samples for it"
+        )
+    arrays = {name: np.asarray(values) for name, values in given.items()}
+    inputs = _encoded_inputs(arrays, labels, "what was passed")
+    load_tensorflow()
+    model = load_model(model_folder, labels, space=space, home=home)
+    values = _values(model_folder, model, inputs, labels)
+    return {name or labels.returns: rows for name, _, _, rows in _by_output(labels, values)}
+
+
+def _by_output(labels: Labels, values: Array) -> list[tuple[str, Task, OutputMeaning, Array]]:
+    """Return each output's name, task, meaning and values; of a single one the name is empty."""
+    task, outputs = labels.task, labels.outputs
+    if not (isinstance(task, MultiOutput) and isinstance(outputs, SeveralOutputs)):
+        return [("", task, outputs, values)]
+    own, known = task.split_values(values), {name: found for name, _, found in outputs.parts}
+    return [(part.name, part.task, known[part.name], own[part.name]) for part in task.parts]
+
+
+def _stacked(samples: Sequence[Any]) -> Any:
+    if isinstance(samples[0], dict):
+        return {name: np.stack([each[name] for each in samples]) for name in samples[0]}
+    return np.stack(samples)
+
+
 def _check_top(labels: Labels, top: int | None) -> None:
+    if isinstance(labels.task, MultiOutput):
+        if top is None or any(isinstance(part.task, Classification) for part in labels.task.parts):
+            return
+        raise SettingsError("`--top` lists the most probable classes; no output predicts any")
     if top is not None and not isinstance(labels.task, Classification):
         told = (
             "labels, of which all that are more probable than not are listed"
@@ -401,6 +476,110 @@ def _pictures(given: str, asked: _Asked) -> list[_Sample]:
     for notice in picture.notices:
         asked.notify(notice)
     return [_Sample(given, picture.pixels, picture.inverted)]
+
+
+def _several(given: str, asked: _Asked) -> list[_Sample]:
+    path, labels = Path(given), asked.labels
+    check_file(path)
+    has_arrays = zipfile.is_zipfile(path)
+    if not has_arrays and all(labels.part(each.name).kind == "table" for each in labels.inputs):
+        return _rows_of_inputs(path, asked)
+    held = array_names(path) if has_arrays else ()
+    wanted = [each.name for each in labels.inputs]
+    lacking = [name for name in wanted if name not in held]
+    if lacking:
+        raise DataError(
+            f"{path} must be an .npz file with an array for each input of the model,"
+            f" {listed(wanted)}; it lacks {listed(lacking)}"
+        )
+    arrays = {name: read_array(path, name) for name in wanted}
+    inputs = _encoded_inputs(arrays, labels, str(path))
+    return [
+        _Sample(f"{path}, sample {n + 1}", {name: each[n] for name, each in inputs.items()})
+        for n in range(count_of(inputs))
+    ]
+
+
+def _rows_of_inputs(path: Path, asked: _Asked) -> list[_Sample]:
+    """Return rows of a table that has the columns of all inputs."""
+    parts = {each.name: asked.labels.part(each.name) for each in asked.labels.inputs}
+    whole = replace(
+        asked.labels,
+        columns=tuple(column for part in parts.values() for column in part.columns),
+    )
+    values = _read_rows(path, whole)
+    encoded, start = {}, 0
+    for name, part in parts.items():
+        own = values[:, start : start + len(part.columns)]
+        start += len(part.columns)
+        encoded[name] = _encoded(own, part, str(path))
+        for doubt in _doubts(own, part):
+            asked.notify(f"{path}: {doubt}")
+    return [
+        _Sample(f"{path}, row {n + 1}", {name: rows[n] for name, rows in encoded.items()})
+        for n in range(len(values))
+    ]
+
+
+def _encoded_inputs(given: Mapping[str, Array], labels: Labels, origin: str) -> dict[str, Array]:
+    """Return the model's inputs for arrays as they were passed to the study, by name."""
+    wanted = [each.name for each in labels.inputs]
+    if set(given) != set(wanted):
+        raise DataError(
+            f"{origin} must have the inputs of the model, {listed(wanted)}; got {listed(given)}"
+        )
+    found = {
+        name: _encoded_input(given[name], labels.part(name), f"{origin}, {name}") for name in wanted
+    }
+    counts = {name: len(encoded) for name, encoded in found.items()}
+    if len(set(counts.values())) > 1 or not count_of(found):
+        told = listed(f"{count:,} of {name}" for name, count in counts.items())
+        raise DataError(f"{origin} must have as many samples of each input, and some; got {told}")
+    return found
+
+
+def _encoded_input(values: Array, labels: Labels, origin: str) -> Array:
+    """Return the model's input for an array of one kind, as training reads it."""
+    encoder, kind = labels.encoder, labels.kind
+    if kind == "text":
+        if values.ndim != 1 or values.dtype.kind not in "UO":
+            raise DataError(f"{origin} must hold texts, (n,); got {values.dtype} {values.shape}")
+        return encoder.encode([str(text) for text in values])
+    shape = _raw_shape(labels)
+    if values.shape[1:] != shape and (*values.shape[1:], 1) == shape:
+        values = values[..., np.newaxis]
+    if values.dtype.kind not in "biuf" or values.shape[1:] != shape:
+        sizes = ", ".join(map(str, shape))
+        raise DataError(
+            f"{origin} must hold {kind} samples of numbers, (n, {sizes}); got {values.dtype}"
+            f" {values.shape}"
+        )
+    if not isinstance(encoder, ImageEncoder):
+        wrong = np.argwhere(~np.isfinite(values))
+        if len(wrong) and kind != "table":
+            place = tuple(wrong[0].tolist())
+            raise DataError(f"{origin} must hold finite numbers; {list(place)} is {values[place]}")
+        return _encoded(values.astype(np.float64), labels, origin)
+    ranged = encoder.pixel_range
+    if ranged is not None and depth_of(values.dtype) == ranged.depth:
+        return encoder.encode(ranged.pixels(values))
+    is_whole = bool((values == np.rint(values)).all())  # neither of which NaN is
+    if ranged is not None or not is_whole or values.min() < BLACK or values.max() > WHITE:
+        wanted = (
+            f"pixels from {BLACK} to {WHITE}" if ranged is None else f"{ranged.depth}, {ranged}"
+        )
+        raise DataError(
+            f"{origin} must hold images on the scale of the training images, {wanted}; got"
+            f" {values.dtype}, {values.min():.6g} to {values.max():.6g}"
+        )
+    return encoder.encode(values.astype(np.uint8))
+
+
+def _raw_shape(labels: Labels) -> tuple[int, ...]:
+    """Return the shape of one sample as it was passed to the study."""
+    if isinstance(labels.encoder, ImageEncoder):
+        return labels.encoder.native_shape
+    return (len(labels.columns),) if labels.kind == "table" else labels.encoder.input_shape
 
 
 def _sequences(given: str, asked: _Asked) -> list[_Sample]:
@@ -437,16 +616,20 @@ def _texts(given: str, asked: _Asked) -> list[_Sample]:
 
 def _rows(given: str, asked: _Asked) -> list[_Sample]:
     path, labels = Path(given), asked.labels
-    if path.is_file() and path.stat().st_size > MAX_FILE_BYTES:
-        raise _too_large(path)
-    found = read_rows(path, labels.columns, labels.reading)
-    _check_places(str(path), found, labels)
-    rows = found.values
-    _check_amount(len(rows), labels)
+    rows = _read_rows(path, labels)
     encoded = _encoded(rows, labels, str(path))
     for doubt in _doubts(rows, labels):
         asked.notify(f"{path}: {doubt}")
     return [_Sample(f"{path}, row {n}", row) for n, row in enumerate(encoded, start=1)]
+
+
+def _read_rows(path: Path, labels: Labels) -> Array:
+    if path.is_file() and path.stat().st_size > MAX_FILE_BYTES:
+        raise _too_large(path)
+    found = read_rows(path, labels.columns, labels.reading)
+    _check_places(str(path), found, labels)
+    _check_amount(len(found.values), labels)
+    return found.values
 
 
 def _check_places(given: str, found: NewRows, labels: Labels) -> None:
@@ -582,7 +765,8 @@ def _too_large(path: Path) -> DataError:
 
 
 def _check_amount(count: int, labels: Labels) -> None:
-    size = 4 * math.prod(labels.encoder.input_shape)
+    parts = [labels.part(each.name) for each in labels.inputs] or [labels]
+    size = sum(4 * math.prod(part.encoder.input_shape) for part in parts)
     if count * size > MAX_INPUT_BYTES:
         raise DataError(
             f"at most {MAX_INPUT_BYTES // size:,} samples can be predicted at once with this model;"
@@ -590,7 +774,13 @@ def _check_amount(count: int, labels: Labels) -> None:
         )
 
 
-_READERS = {"image": _pictures, "text": _texts, "table": _rows, "sequence": _sequences}
+_READERS = {
+    "image": _pictures,
+    "text": _texts,
+    "table": _rows,
+    "sequence": _sequences,
+    "several": _several,
+}
 
 
 def _values(folder: ModelFolder, model: Any, inputs: Any, labels: Labels) -> Any:
@@ -599,13 +789,10 @@ def _values(folder: ModelFolder, model: Any, inputs: Any, labels: Labels) -> Any
     except Exception as error:  # a model of unknown origin may fail in any way
         raise DataError(
             f"{folder.path}: labels.json must fit model.keras; it has input"
-            f" {labels.encoder.input_shape} and {labels.task.units} {_UNITS[labels.task.name]}, the"
+            f" {labels.encoder.input_shape} and {labels.task.size}, the"
             " model has"
             f" {_shapes(model)} ({cause_of(error)}). Export again."
         ) from error
-
-
-_UNITS = {CLASSIFICATION: "classes", MULTI_LABEL: "labels", REGRESSION: "numbers"}
 
 
 def _shapes(model: Any) -> str:

@@ -13,19 +13,20 @@ import numpy as np
 
 from search.analysis.comparison.contenders import Contender
 from search.data import Dataset, Reading, load
+from search.data.arrays import rows_at
 from search.data.folds import Folds, Indices
 from search.data.inputs import Encoder, Inputs, columns_of, make_inputs, spec_of
 from search.data.pictures import background
 from search.data.reading import began_with
 from search.errors import DataError, FoldwiseError, SettingsError
 from search.executors import Limits
-from search.export.folder import Labels, plain_outputs
+from search.export.folder import InputLabels, Labels, values_of
 from search.export.formats.base import Samples, new_input, valued_model, with_values
 from search.quiet import load_tensorflow
 from search.seeds import derive
 from search.studies import study_history
 from search.study.opening import code_now, study_space, with_callbacks
-from search.tasks import NumberOutputs, OutputMeaning
+from search.tasks import NumberOutputs, OutputMeaning, SeveralOutputs
 from search.tasks.models import output_units
 from search.training.batches import Part
 from spaces import (
@@ -201,7 +202,7 @@ class Final:
         used = self.folds.used
         some = used[np.linspace(0, len(used) - 1, min(len(used), CHECKED_SAMPLES)).astype(int)]
         raw = self.dataset.train_samples
-        picked = [raw[int(i)] for i in some] if self.dataset.kind == "text" else raw[some]
+        picked = rows_at(raw, some)
         spread = self.dataset.task.spread(np.asarray(self.dataset.train_labels[used]))
         return Samples(picked, self.inputs.take(self.encoder, some), spread)
 
@@ -216,18 +217,20 @@ class Final:
             outputs=outputs,
             reading=self.reading,
             width=self.dataset.width,
+            inputs=tuple(_labels_of_input(data.input(one.name), one.name) for one in data.inputs),
         )
 
     def finished(self, model: Any, outputs: OutputMeaning) -> tuple[Any, Labels]:
         """Return a model as it is exported, with the meaning of its inputs and outputs.
 
-        Numbers leave it in their own unit, so that their scaling is nobody else's business.
+        Numbers leave it in their own unit, so that their scaling is nobody else's business; several
+        outputs are a dictionary of values by their names.
         """
         labels = self.labels(outputs)
-        if not isinstance(outputs, NumberOutputs):
+        if not isinstance(outputs, NumberOutputs | SeveralOutputs):
             return model, labels
         whole = valued_model(model, labels, self.samples().encoded)
-        return whole, self.labels(plain_outputs(labels.task))
+        return whole, self.labels(values_of(outputs, labels.task))
 
     def build(self, precision: str = "float32") -> Any:
         """Return a new model with weights, not trained."""
@@ -328,6 +331,14 @@ class Final:
         return model
 
 
+def _labels_of_input(data: Dataset, name: str) -> InputLabels:
+    return InputLabels(
+        name,
+        background(data.train_images) if data.kind == "image" else 0.0,
+        columns_of(data) if data.kind == "table" else (),
+    )
+
+
 def chosen_trial(history: History, number: int | None) -> TrialHistory:
     """Return the trial to export: the one with a number, or the best by `History.best`.
 
@@ -405,8 +416,7 @@ def refit_folds(final: Final, on_epoch: OnEpoch) -> FinalModel:
         meanings.append(outputs)
     keras.backend.clear_session(free_memory=False)
     model = _averaged(final, weights, meanings)
-    plain, last = plain_outputs(final.dataset.task), meanings[-1]
-    labels = final.labels(plain if last.are_probabilities else last)
+    labels = final.labels(values_of(meanings[-1], final.dataset.task))
     seconds = time.monotonic() - began
     return FinalModel(model, labels, _mean_curves(curves), seconds, models=len(weights))
 
@@ -432,10 +442,16 @@ def _averaged(
         member.set_weights(list(of_fold))
         inputs = new_input(member, encoded, kind) if inputs is None else inputs
         found.append(with_values(member, inputs, outputs))
-    wide = any(each.dtype == "float64" for each in found)
-    name = final.labels(meanings[-1]).returns
-    average = keras.layers.Average(name=name, dtype="float64" if wide else "float32")
-    return keras.Model(inputs, average(found), name="ensemble")
+
+    def average(values: Sequence[Any], name: str) -> Any:
+        wide = any(each.dtype == "float64" for each in values)
+        return keras.layers.Average(name=name, dtype="float64" if wide else "float32")(values)
+
+    if isinstance(found[0], dict):
+        means = {name: average([each[name] for each in found], name) for name in found[0]}
+        return keras.Model(inputs, means, name="ensemble")
+    named = final.labels(meanings[-1]).returns
+    return keras.Model(inputs, average(found, named), name="ensemble")
 
 
 def _mean_curves(curves: Sequence[Curves]) -> Curves:

@@ -13,7 +13,7 @@ from search.analysis.comparison.statistics import corrected_difference, wilson
 from search.data.arrays import Array
 from search.data.folds import share_of
 from search.errors import SettingsError
-from search.tasks import Metric, Task, task_of
+from search.tasks import Metric, Task, task_of_study
 from search.tasks.metrics import metric_of, objective_of
 from spaces import cause_of
 from tracking.history import History, TrialHistory
@@ -59,7 +59,7 @@ def digits(value: float, least: int = 7) -> str:
 
 def task_in(study: StudyStarted) -> Task:
     """Return what a study's models predict."""
-    return task_of(study.task, tuple(study.classes))
+    return task_of_study(study)
 
 
 def metrics_of(study: StudyStarted, notify: Notify) -> tuple[Metric, ...]:

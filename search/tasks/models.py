@@ -31,6 +31,11 @@ def first_of(samples: Any, count: int) -> Any:
     return samples[:count]
 
 
+def count_of(samples: Any) -> int:
+    """Return the number of samples, of one input or of several by name."""
+    return len(next(iter(samples.values())) if isinstance(samples, dict) else samples)
+
+
 def output_units(model: "keras.Model", task: Task, sample: Array) -> int:
     """Return the number of a model's outputs a sample; a model without weights yet gets them.
 
@@ -123,16 +128,18 @@ def check_names(model: "keras.Model", task: Task, sample: Any) -> None:
 
 
 def side_by_side(model: "keras.Model", outputs: Any, names: Sequence[str]) -> Any:
-    """Return a model's output, or several of them in the order of their names, float32 `(n, k)`."""
+    """Return a model's output, or several of them in the order of their names, `(n, k)`.
+
+    Several are float32, or float64 where one of them is.
+    """
     import keras
 
     if not names:
         return single(outputs)
     found = by_name(model, outputs)
+    kind = "float64" if any("float64" in str(found[name].dtype) for name in names) else "float32"
     flat = [
-        keras.ops.cast(
-            keras.ops.reshape(found[name], (keras.ops.shape(found[name])[0], -1)), "float32"
-        )
+        keras.ops.cast(keras.ops.reshape(found[name], (keras.ops.shape(found[name])[0], -1)), kind)
         for name in names
     ]
     return keras.ops.concatenate(flat, axis=1)

@@ -193,6 +193,11 @@ class MultiOutput(Task):
         rare = np.bincount(numbers)[numbers] < parts
         return np.asarray(np.where(rare, numbers.max() + 1 + found[0], numbers), np.int64)
 
+    def spread(self, targets: Array) -> NDArray[np.float64]:
+        """Return what differences of all outputs' values are told in, side by side."""
+        own = self.split(targets)
+        return np.concatenate([part.task.spread(own[part.name]) for part in self.parts])
+
     def predicted(self, values: Array, targets: Array) -> SeveralPredictions:
         both = self._each(values, targets)
         wrong = [part.task.predicted(own, true).errors for part, own, true in both]

@@ -1,9 +1,13 @@
 """Formats of exported models; each is written, loaded again and compared with the model."""
 
+from collections.abc import Sequence
+
 from search.errors import SettingsError, near_matches
 from search.export.formats.base import Difference, Exportable, Format, Samples
 from search.export.formats.keras_archive import KerasArchive
 from search.export.formats.runtimes import Onnx, SavedModel, TFLite
+from search.tasks import MULTI_OUTPUT
+from tracking.records import StudyStarted
 
 __all__ = [
     "FORMATS",
@@ -12,6 +16,7 @@ __all__ = [
     "Exportable",
     "Format",
     "Samples",
+    "check_takes",
     "chosen_formats",
     "default_formats",
 ]
@@ -22,12 +27,30 @@ FORMATS: dict[str, Format] = {
 }
 
 
-def default_formats(kind: str) -> str:
+def default_formats(kind: str, *, outputs: int = 1) -> str:
     """Return the default formats for a kind of samples.
 
     Texts and rows must be encoded for a Keras model; a SavedModel does that itself.
     """
-    return KERAS if kind == "image" else f"{KERAS},{SavedModel.name}"
+    is_plain = kind in ("image", "several") or outputs > 1
+    return KERAS if is_plain else f"{KERAS},{SavedModel.name}"
+
+
+def check_takes(formats: Sequence[Format], study: StudyStarted) -> None:
+    """Check that formats can hold the models of a study.
+
+    Raises:
+        SettingsError: one takes no models with several inputs or outputs.
+    """
+    found = ["inputs"] * (study.kind == "several") + ["outputs"] * (study.task == MULTI_OUTPUT)
+    others = [form.name for form in formats if form.name != KERAS]
+    if found and others:
+        raise SettingsError(
+            f"`--format` must be {KERAS} for models with several {' and several '.join(found)}, as"
+            f" other formats are written for one input and one output; got {','.join(others)}. Load"
+            f" {KerasArchive.file} in Keras, whose `model.export` writes them without the"
+            " preparation of samples"
+        )
 
 
 def chosen_formats(text: str) -> tuple[Format, ...]:

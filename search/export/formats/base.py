@@ -16,9 +16,9 @@ from search.data.arrays import Array
 from search.data.encoders import Encoder, ImageEncoder, SequenceEncoder, TextEncoder
 from search.data.reading import Column
 from search.export.folder import Labels
-from search.tasks import LabelOutputs, NumberOutputs, OutputMeaning, Outputs
+from search.tasks import LabelOutputs, NumberOutputs, OutputMeaning, Outputs, SeveralOutputs
 from search.tasks.classification import LOGITS, SCORES, SIGMOID_LOGITS
-from search.tasks.models import last_activation, single
+from search.tasks.models import by_name, first_of, last_activation, side_by_side, single
 
 if TYPE_CHECKING:
     import keras
@@ -36,13 +36,13 @@ class Samples:
 
     Attributes:
         raw: as in the dataset: uint8 images, texts, or rows as `Column` says.
-        encoded: the model's input for them, `(n, ...)`.
+        encoded: the model's input for them, `(n, ...)`, or of several inputs each by its name.
         spread: what differences of values count in, float64 `(units,)`: of numbers the standard
             deviation of those that were trained on, else 1.
     """
 
     raw: Any
-    encoded: Array
+    encoded: Any
     spread: Array | float = 1.0
 
 
@@ -162,6 +162,10 @@ class Format(ABC):
 
 def encoded_phrase(labels: Labels) -> str:
     """Return a phrase on the input of a model without preprocessing: encoded samples."""
+    if labels.inputs:
+        return "; ".join(
+            f"`{each.name}`: {encoded_phrase(labels.part(each.name))}" for each in labels.inputs
+        )
     shape = " x ".join(map(str, labels.encoder.input_shape))
     match labels.kind:
         case "text":
@@ -283,11 +287,18 @@ def with_values(model: "keras.Model", inputs: Any, outputs: OutputMeaning) -> An
     Args:
         model: with weights.
         inputs: symbolic inputs.
-        outputs: the meaning of its outputs.
+        outputs: the meaning of its outputs; values of several are a dictionary by their names.
     """
+    found = model(inputs)
+    if isinstance(outputs, SeveralOutputs):
+        named = by_name(model, found)
+        return {name: _valued(model, named[name], own) for name, _, own in outputs.parts}
+    return _valued(model, single(found), outputs)
+
+
+def _valued(model: "keras.Model", found: Any, outputs: OutputMeaning) -> Any:
     from keras import layers
 
-    found = single(model(inputs))
     match outputs:
         case NumberOutputs():
             return _rescaled(found, outputs)
@@ -339,10 +350,11 @@ def _lose_digits(scale: Array, offset: Array) -> bool:
     return bool((np.spacing(largest.astype(np.float32)) > COARSE * scale).any())
 
 
-def valued_model(model: "keras.Model", labels: Labels, samples: Array) -> "keras.Model":
+def valued_model(model: "keras.Model", labels: Labels, samples: Any) -> "keras.Model":
     """Return a functional model with the input `inputs` whose outputs are values.
 
-    The output is called what the values are: `probabilities`, `scores` or `numbers`.
+    The output is called what the values are: `probabilities`, `scores` or `numbers`; several are
+    called as they are, and several inputs, too.
 
     Args:
         model: with weights.
@@ -354,15 +366,22 @@ def valued_model(model: "keras.Model", labels: Labels, samples: Array) -> "keras
 
     inputs = new_input(model, samples, labels.kind)
     found = with_values(model, inputs, labels.outputs)
-    kind = found.dtype if found.dtype == "float64" else "float32"
-    named = layers.Activation("linear", dtype=kind, name=labels.returns)(found)
-    made = keras.Model(inputs, named, name="foldwise")
-    outputs_of(made, samples[:1])  # exporters accept only models that have been called
+
+    def named(values: Any, name: str) -> Any:
+        kind = values.dtype if values.dtype == "float64" else "float32"
+        return layers.Activation("linear", dtype=kind, name=name)(values)
+
+    if isinstance(found, dict):
+        outputs: Any = {name: named(values, name) for name, values in found.items()}
+    else:
+        outputs = named(found, labels.returns)
+    made = keras.Model(inputs, outputs, name="foldwise")
+    outputs_of(made, first_of(samples, 1))  # exporters accept only models that have been called
     return made
 
 
-def new_input(model: "keras.Model", samples: Array, kind: str) -> Any:
-    """Return a symbolic input for a model.
+def new_input(model: "keras.Model", samples: Any, kind: str) -> Any:
+    """Return a symbolic input for a model, of several a dictionary by their names.
 
     Args:
         model: with weights.
@@ -372,6 +391,16 @@ def new_input(model: "keras.Model", samples: Array, kind: str) -> Any:
     import keras
 
     known = getattr(model, "inputs", None)
+    if isinstance(samples, dict):
+        taken = {tensor.name: tensor for tensor in known or ()}
+        return {
+            name: keras.Input(
+                tuple(taken[name].shape[1:]) if name in taken else each.shape[1:],
+                dtype=taken[name].dtype if name in taken else _as_given(each),
+                name=name,
+            )
+            for name, each in samples.items()
+        }
     if known and len(known) == 1:
         shape, dtype = tuple(known[0].shape[1:]), known[0].dtype
     else:  # a custom class that has been called
@@ -379,12 +408,22 @@ def new_input(model: "keras.Model", samples: Array, kind: str) -> Any:
     return keras.Input(shape, dtype=dtype, name="inputs")
 
 
-def outputs_of(model: "keras.Model", some: Array) -> Array:
+def _as_given(samples: Array) -> str:
+    return "int32" if samples.dtype.kind in "iu" and samples.dtype != np.uint8 else "float32"
+
+
+def outputs_of(model: "keras.Model", some: Any, names: Sequence[str] = ()) -> Array:
     """Return a model's outputs for a few samples in one batch, `(n, units)`.
 
     They are float32, or float64 where the model computes them so.
+
+    Args:
+        model: with weights.
+        some: samples as the model receives them.
+        names: of several outputs, in the order in which they are put side by side.
     """
     import keras
 
-    found = np.asarray(keras.ops.convert_to_numpy(single(model(some, training=False))))
+    outputs = side_by_side(model, model(some, training=False), names)
+    found = np.asarray(keras.ops.convert_to_numpy(outputs))
     return found if found.dtype == np.float64 else found.astype(np.float32)

@@ -14,6 +14,8 @@ from search.export.archive import own_in
 from search.export.folder import Labels, ModelFolder, why_not_read
 from search.export.formats.base import Exportable, Format, Samples, encoded_phrase, outputs_of
 from search.export.predict import predicted_values
+from search.tasks import OutputMeaning, SeveralOutputs
+from search.tasks.models import first_of
 from tracking.home import MODEL
 
 TRIED_BYTES = 50 << 20  # of weights; of larger models only the configuration is tried in advance
@@ -41,16 +43,23 @@ class KerasArchive(Format):
 
     def takes(self, labels: Labels) -> str:
         """Return a phrase on input and output."""
-        return f"{encoded_phrase(labels)}; returns {labels.outputs.meaning}"
+        return f"{encoded_phrase(labels)}; returns {_returned_phrase(labels.outputs)}"
 
     def returned(self, made: Exportable) -> str:
         """Return the dtype of the model's outputs."""
-        return str(outputs_of(made.model, made.samples.encoded[:1]).dtype)
+        some = first_of(made.samples.encoded, 1)
+        return str(outputs_of(made.model, some, made.labels.outputs.names).dtype)
 
     def details(self, labels: Labels, folder: Path) -> dict[str, Any]:
         """Return the names of custom objects, if there are any."""
         names = ModelFolder(folder).own_names()
         return {"own": list(names)} if names else {}
+
+
+def _returned_phrase(outputs: OutputMeaning) -> str:
+    if not isinstance(outputs, SeveralOutputs):
+        return outputs.meaning
+    return ", ".join(f"`{name}`: {own.meaning}" for name, _, own in outputs.parts)
 
 
 def write_archive(model: Any, path: Path) -> None:

@@ -74,7 +74,7 @@ class Written:
 def exportable(model: Any, labels: Labels, samples: Samples) -> Exportable:
     """Return a model with the data to write and check it."""
     with _exact_products():
-        found = outputs_of(model, samples.encoded)
+        found = outputs_of(model, samples.encoded, labels.outputs.names)
         return Exportable(model, labels, samples, labels.outputs.values(found))
 
 
