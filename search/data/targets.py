@@ -268,7 +268,9 @@ class Targets:
         Raises:
             DataError: as of `of`.
         """
-        found = tuple((name, cls.of(given[name], f"{what}[{name!r}]", asked)) for name in given)
+        found = tuple(
+            (name, cls.of(given[name], f"{what}[{name!r}]", asked, (name,))) for name in given
+        )
         parts = tuple(OutputTask(name, targets.task) for name, targets in found)
         task = MultiOutput(tuple(given), parts)
         values = task.side_by_side({name: targets.values for name, targets in found})

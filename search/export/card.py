@@ -194,7 +194,10 @@ def _test_scores(history: History, test: TestSetOpened | None) -> list[tuple[obj
 def _confirmation_scores(history: History, trial: TrialHistory) -> list[tuple[str, str]]:
     """Return objectives that folds have no part in, and the scores on confirmation folds."""
     told = {"macro_f1", "model_parameters"}
-    told |= {f"cv_{name}" for each in over_folds(history, trial) if (name := each.metric) != "loss"}
+    main, *others = _in_order(history, trial)
+    told |= {f"cv_{each.metric}" for each in others if each.metric != "loss"} | {
+        f"cv_{main.metric}"
+    }
     rows = [
         (objective.meaning, f"{score:.{2 if objective.name == 'latency_ms' else 4}f}")
         for objective in history.objectives

@@ -6,7 +6,7 @@ import math
 import re
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -123,6 +123,8 @@ def objective_of(text: str, task: Task) -> tuple[Objective, Metric | None]:
     larger = {"max": True, "min": False}.get(direction)
     text = text if larger is None else rest
     known = OBJECTIVES.get(text)
+    if known is not None and known.fold == "loss" and task.name != CLASSIFICATION:
+        return replace(known, meaning="mean of the models' own loss over the folds"), None
     if known is not None and (not known.fold or known.fold == "loss"):
         return known, None
     if known is not None and task.name == CLASSIFICATION:

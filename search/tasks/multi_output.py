@@ -245,6 +245,10 @@ class _OfOutput(Metric):
         return self.metric.larger
 
     @property
+    def limits(self) -> tuple[float, float]:  # type: ignore[override]
+        return self.metric.limits
+
+    @property
     def meaning(self) -> str:  # type: ignore[override]
         return f"{self.metric.meaning}, of output {self.part.name}"
 

@@ -16,10 +16,10 @@ import re
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import yaml
@@ -35,8 +35,10 @@ from tracking.mlflow import artifacts
 from tracking.mlflow import mapping as runs
 from tracking.mlflow.mapping import Point, RunKey, Tags
 from tracking.mlflow.store import MlflowStore
-from tracking.records import Json, ModelExported, StudyStarted, TestSetOpened
+from tracking.records import MULTI_OUTPUT, Json, ModelExported, StudyStarted, TestSetOpened
 from tracking.text import listed
+
+Units: TypeAlias = int | Mapping[str, int]
 
 _DIGEST, _MODEL_ID, _EXPORTED = "search.model_sha256", "search.model_id", "search.exported_at"
 # By SavedModels, as they are.
@@ -51,7 +53,8 @@ class KerasFile:
         path: the `.keras` file.
         sha256: its digest.
         requirements: pinned packages, pip's notation.
-        units: number of values it gives for a sample: of its classes, labels or numbers.
+        units: number of values it gives for a sample: of its classes, labels or numbers; of
+            several outputs those of each by its name.
         saved_model: the SavedModel of the same export, None where there is none.
         raw_shape: of one sample as that takes it; empty for a text.
         raw_type: of its numbers; empty for the kind's own.
@@ -66,7 +69,7 @@ class KerasFile:
     path: Path
     sha256: str
     requirements: Sequence[str]
-    units: int
+    units: Units
     saved_model: Path | None = None
     raw_shape: tuple[int, ...] = ()
     raw_type: str = ""
@@ -212,16 +215,19 @@ def _signature(model: KerasFile) -> ModelSignature | None:
     return ModelSignature(inputs=Schema(taken), outputs=_values(model.units, model.returns))
 
 
-def _values(units: int, kind: str) -> Schema:
-    return Schema([TensorSpec(np.dtype(kind), (-1, units))])
+def _values(units: Units, kind: str) -> Schema:
+    if isinstance(units, int):
+        return Schema([TensorSpec(np.dtype(kind), (-1, units))])
+    return Schema([TensorSpec(np.dtype(kind), (-1, own), name) for name, own in units.items()])
 
 
-def signature(path: Path, units: int, returns: str = "float32") -> ModelSignature | None:
+def signature(path: Path, units: Units, returns: str = "float32") -> ModelSignature | None:
     """Return the signature written in a `.keras` file; None when it does not say its inputs.
 
     Args:
         path: the `.keras` file, read as the archive it is; nothing in it is executed.
-        units: the width of the output: a value for each class, label or number.
+        units: the width of the output, or of several by name: a value for each class, label or
+            number.
         returns: its dtype.
     """
     with zipfile.ZipFile(path) as archive:
@@ -235,13 +241,16 @@ def signature(path: Path, units: int, returns: str = "float32") -> ModelSignatur
         for layer in layers
         if isinstance(layer, dict) and layer.get("class_name") == "InputLayer"
     ]
-    if len(inputs) != 1 or not inputs[0].get("batch_shape"):
+    if not inputs or not all(each.get("batch_shape") for each in inputs):
         return None
-    shape = [-1 if size is None else int(size) for size in inputs[0]["batch_shape"]]
-    kind = np.dtype(inputs[0].get("dtype") or "float32")
-    return ModelSignature(
-        inputs=Schema([TensorSpec(kind, (-1, *shape[1:]))]), outputs=_values(units, returns)
-    )
+    is_one = len(inputs) == 1
+    taken = [_taken(each, None if is_one else str(each["name"])) for each in inputs]
+    return ModelSignature(inputs=Schema(taken), outputs=_values(units, returns))
+
+
+def _taken(layer: Json, name: str | None) -> TensorSpec:
+    shape = [-1 if size is None else int(size) for size in layer["batch_shape"]]
+    return TensorSpec(np.dtype(layer.get("dtype") or "float32"), (-1, *shape[1:]), name)
 
 
 def _write_folder(folder: Path, model: KerasFile, description: Model) -> None:
@@ -353,7 +362,7 @@ def _file_model(
         path,
         record.model_sha256,
         tuple(record.requirements),
-        len(study.classes),
+        _units(study),
         **_served(record, folder),
         kind=study.kind,
         own=tuple(str(name) for each in record.formats for name in each.get("own", ())),
@@ -380,9 +389,17 @@ def _file_model(
     store.log(run_id, tags={"search.model": f"models:/{name}/{version}", **told})
 
 
+def _units(study: StudyStarted) -> Units:
+    each = {output.name: len(output.study.classes) for output in study.outputs({})}
+    return each if study.task == MULTI_OUTPUT else len(study.classes)
+
+
 def _predicted(study: StudyStarted) -> str:
     """Return a sentence on what a model predicts; nothing of classes, which the card lists."""
     names = listed(study.classes)
+    if study.task == MULTI_OUTPUT:
+        each = (f"{output.name} ({output.study.task})" for output in study.outputs({}))
+        return f"It gives a dictionary of outputs: {listed(each)}."
     return {
         "regression": f"It predicts {names} in the targets' own unit.",
         "multi-label": f"It gives the probability of each label: {names}.",
