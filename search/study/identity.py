@@ -202,8 +202,8 @@ def check_kind(space: Space, dataset: Dataset) -> None:
         if dataset.task.outputs and is_built_in(space):
             raise SettingsError(
                 f"space {space.name} has models with one output; dataset {dataset.title} has"
-                f" targets of several: {joined(dataset.task.outputs)}. Search a function or hypermodel of"
-                " your own that returns a model with an output of each name, as"
+                f" targets of several: {joined(dataset.task.outputs)}. Search a function or"
+                " hypermodel of your own that returns a model with an output of each name, as"
                 " `keras.Model(inputs, {name: output})`"
             )
         return
