@@ -24,7 +24,7 @@ from search.data.description import (
 )
 from search.data.reading import DATE, NUMBER, Column
 from search.study.settings import StudySettings, validate
-from search.tasks import CLASSIFICATION, MULTI_LABEL, REGRESSION
+from search.tasks import CLASSIFICATION, MULTI_LABEL, MULTI_OUTPUT, REGRESSION
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -200,7 +200,7 @@ def _print_list(rows: list[dict[str, Any]], passed: list[dict[str, Any]]) -> Non
 
 
 def _targets(count: int, task: str) -> str:
-    nouns = {MULTI_LABEL: "label", REGRESSION: "number"}
+    nouns = {MULTI_LABEL: "label", REGRESSION: "number", MULTI_OUTPUT: "output"}
     return _many(count, nouns[task]) if task in nouns else f"{count:,}"
 
 
@@ -248,26 +248,52 @@ def print_description(description: Description, *, drop_duplicates: bool) -> Non
     if drop_duplicates:
         facts.append(("with --drop-duplicates", _remaining(description)))
     _print_facts(facts)
+    for name, own in description.outputs or (("", description),):
+        _print_targets(own, name)
+    for name, own in description.inputs or (("", description),):
+        _print_input(own, name)
+    console.print(f"\n[dim]{TEST_NOTE.capitalize()}; all else is from the training set.[/]")
+
+
+def _print_targets(description: Description, name: str) -> None:
+    if name:
+        say(f"\nOutput {name}: {_predicted(description)}")
+        _print_facts(_of_targets(description))
     if description.numbers:
         _print_numbers(description.numbers)
     else:
         _print_classes(description.classes, description.noun)
+
+
+def _print_input(description: Description, name: str) -> None:
+    if name:
+        say(f"\nInput {name}: {_samples(description)}")
+        _print_facts(_statistics(description))
     if isinstance(description.statistics, TableStatistics):
         _print_columns(description.statistics)
-    console.print(f"\n[dim]{TEST_NOTE.capitalize()}; all else is from the training set.[/]")
 
 
 def _summary(description: Description) -> str:
-    kind = description.dataset.kind
-    things = {"image": "images", "text": "texts", "table": "rows", "sequence": "sequences"}[kind]
-    size = {
-        "image": f" of {'x'.join(map(str, description.shape))} pixels",
-        "text": "",
-        "table": f" of {description.shape[0] if description.shape else 0} columns",
-        "sequence": f" of {description.shape[0]:,} steps with {description.shape[1]:,} features"
-        if kind == "sequence"
-        else "",
-    }[kind]
+    counts = f"{description.train:,} training and {description.test:,} test"
+    return f"{counts} {_samples(description)}, {_predicted(description)}"
+
+
+def _samples(description: Description) -> str:
+    kind, shape = description.dataset.kind, description.shape
+    match kind:
+        case "several":
+            names = ", ".join(name for name, _ in description.inputs)
+            return f"samples of {len(description.inputs)} inputs ({names})"
+        case "image":
+            return f"images of {'x'.join(map(str, shape))} pixels"
+        case "text":
+            return "texts"
+        case "sequence":
+            return f"sequences of {shape[0]:,} steps with {shape[1]:,} features"
+    return f"rows of {shape[0] if shape else 0} columns"
+
+
+def _predicted(description: Description) -> str:
     task, count = description.dataset.task, len(description.dataset.classes)
     targets = f"{count:,} classes"
     if description.labels_per_sample:
@@ -275,7 +301,10 @@ def _summary(description: Description) -> str:
     elif description.numbers:
         names = task.names if count <= FEW_NAMES else (*task.names[:FEW_NAMES], "...")
         targets = f"{', '.join(names)} to predict (regression)"
-    return f"{description.train:,} training and {description.test:,} test {things}{size}, {targets}"
+    elif description.outputs:
+        names = tuple(name for name, _ in description.outputs)
+        targets = f"{count:,} outputs ({', '.join(names)})"
+    return targets
 
 
 def _of_targets(description: Description) -> Facts:
@@ -306,6 +335,7 @@ def _statistics(description: Description) -> Facts:
         case TableStatistics() as rows:
             of = "features" if description.dataset.kind == "sequence" else "columns"
             return _table_facts(rows, description.dtype, of)
+    return []
 
 
 def _image_facts(images: ImageStatistics, description: Description) -> Facts:

@@ -42,6 +42,7 @@ from search.tasks import (
     CLASSIFICATION,
     TASKS,
     Classification,
+    MultiOutput,
     Task,
     parts_from,
     parts_to_json,
@@ -261,6 +262,8 @@ class Dataset:
         inputs: where there are several; the kind is `several` then.
         notices: what was told when its source was read.
         width: number of columns of a table whose file does not name them; 0 of others.
+        whole: of one input or output of several, the dataset that it is a part of.
+        output: of one output of several its name.
     """
 
     name: str
@@ -276,6 +279,8 @@ class Dataset:
     inputs: tuple[InputContents, ...] = ()
     notices: tuple[str, ...] = ()
     width: int = 0
+    whole: "Dataset | None" = None
+    output: str = ""
 
     @classmethod
     def open(cls, folder: Path) -> "Dataset":
@@ -304,7 +309,7 @@ class Dataset:
         )
 
     def input(self, name: str) -> "Dataset":
-        """Return one of several inputs as a dataset of its own; it has no labels."""
+        """Return one of several inputs, with the targets of the whole, as a dataset of its own."""
         found = next(one for one in self.inputs if one.name == name)
         return replace(
             self,
@@ -314,7 +319,23 @@ class Dataset:
             folder=self.folder / INPUTS / name,
             inputs=(),
             extras=(),
+            whole=self,
         )
+
+    def of_output(self, name: str) -> "Dataset":
+        """Return the dataset with the targets of one of several outputs alone."""
+        if not isinstance(self.task, MultiOutput):
+            raise TypeError(f"the task is {self.task.name}; it has one output")
+        part = next(part for part in self.task.parts if part.name == name)
+        return replace(self, task=part.task, classes=part.task.names, whole=self, output=name)
+
+    def _labels(self, split: str) -> MappedLabels:
+        if self.whole is None:
+            return map_array(array_file(self.folder, f"{split}_labels"))
+        labels, task = self.whole._labels(split), self.whole.task
+        if not self.output or not isinstance(task, MultiOutput):
+            return labels
+        return task.split(labels)[self.output]  # type: ignore[return-value] # in memory
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -349,12 +370,12 @@ class Dataset:
     @property
     def train_labels(self) -> MappedLabels:
         """Training targets in the form of the task, read-only: of classes int64 (n,)."""
-        return map_array(array_file(self.folder, "train_labels"))
+        return self._labels("train")
 
     @property
     def has_test(self) -> bool:
         """Whether there is a test part; data that were passed from Python may come without."""
-        return len(map_array(array_file(self.folder, "test_labels"))) > 0
+        return len(self._labels("test")) > 0
 
     def train_extra(self, name: str) -> NDArray[Any] | None:
         """Return what each training sample has besides its label, `(n,)`; None if there is none.
@@ -371,7 +392,7 @@ class Dataset:
         records it: the scores of a search that has seen the test set cannot be trusted.
         `datasets NAME` counts its samples and looks for duplicates among them.
         """
-        return self._samples("test"), map_array(array_file(self.folder, "test_labels"))
+        return self._samples("test"), self._labels("test")
 
     def test_weights(self) -> NDArray[Any] | None:
         """Return the weight of each test sample, `(n,)`; None if samples have none."""

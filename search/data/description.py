@@ -5,19 +5,19 @@ Of the test set it has only the number of samples, the classes or labels, and th
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from search.data.arrays import Texts, pieces, words_of
+from search.data.arrays import Several, Texts, pieces, words_of
 from search.data.dataset import Dataset
 from search.data.duplicates import Duplicates, find_duplicates
 from search.data.inputs import columns_of
 from search.data.reading import CATEGORY, NUMBER, Column
-from search.tasks import MULTI_LABEL, REGRESSION, Task
+from search.tasks import MULTI_LABEL, REGRESSION, MultiOutput, Task
 from spaces import TextInput
 
 LEVELS = 256
@@ -75,7 +75,12 @@ GROUPS = 5  # of numbers
 
 
 def groups_of(dataset: Dataset) -> tuple[Group, ...]:
-    """Return the training samples by class, or by label; or by size of the first number."""
+    """Return the training samples by class, or by label; or by size of the first number.
+
+    Of several outputs they are those of the first.
+    """
+    if dataset.task.outputs:
+        return groups_of(dataset.of_output(dataset.task.outputs[0]))
     targets, task = np.asarray(dataset.train_labels), dataset.task
     if task.name == REGRESSION:
         ordered = np.argsort(targets[:, 0], kind="stable")
@@ -402,6 +407,12 @@ class ClassCounts:
     test_share: float
 
 
+_OF_INPUT = ("kind", "shape", "dtype", "pixel_range", "statistics")
+_OF_OUTPUT = (
+    *("task", "balance", "largest_to_smallest_class", "classes", "numbers", "labels_per_sample"),
+)
+
+
 @dataclass(frozen=True)
 class Description:
     """A description of a dataset.
@@ -417,7 +428,9 @@ class Description:
         labels_per_sample: training samples by their number of labels, from 0; empty for other
             tasks.
         duplicates: counts of equal samples.
-        statistics: of the training samples.
+        statistics: of the training samples; None of several inputs.
+        inputs: of several the description of each, by its name.
+        outputs: of several the description of each, by its name.
     """
 
     dataset: Dataset
@@ -429,7 +442,9 @@ class Description:
     numbers: tuple[NumberStatistics, ...]
     labels_per_sample: tuple[int, ...]
     duplicates: Duplicates
-    statistics: Statistics
+    statistics: Statistics | None
+    inputs: tuple[tuple[str, "Description"], ...] = ()
+    outputs: tuple[tuple[str, "Description"], ...] = ()
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
@@ -439,7 +454,9 @@ class Description:
     @property
     def noun(self) -> str:
         """What a group is."""
-        return {REGRESSION: "range", MULTI_LABEL: "label"}.get(self.dataset.task.name, "class")
+        task = self.dataset.task
+        name = task.parts[0].task.name if isinstance(task, MultiOutput) else task.name
+        return {REGRESSION: "range", MULTI_LABEL: "label"}.get(name, "class")
 
     @property
     def imbalance(self) -> float | None:
@@ -498,29 +515,64 @@ class Description:
             "numbers": [asdict(number) for number in self.numbers],
             "labels_per_sample": list(self.labels_per_sample),
             "duplicates": self.duplicates.to_json(),
-            "statistics": self.statistics.to_json(),
+            "statistics": self.statistics and self.statistics.to_json(),
+            **{
+                called: {name: {field: part.to_json()[field] for field in own} for name, part in of}
+                for called, of, own in (
+                    ("inputs", self.inputs, _OF_INPUT),
+                    ("outputs", self.outputs, _OF_OUTPUT),
+                )
+                if of
+            },
             "notes": [TEST_NOTE],
         }
 
 
 def describe(dataset: Dataset) -> Description:
     """Describe a dataset; its samples are read in pieces."""
-    samples, labels = dataset.train_samples, np.asarray(dataset.train_labels)
-    test_labels, task = np.asarray(dataset.open_test()[1]), dataset.task
+    duplicates = find_duplicates(dataset)
+    inputs = (
+        (one.name, _description(dataset.input(one.name), duplicates)) for one in dataset.inputs
+    )
+    outputs = (
+        (name, _description(dataset.of_output(name), duplicates, samples=False))
+        for name in dataset.task.outputs
+    )
+    found = _description(dataset, duplicates)
+    return replace(found, inputs=tuple(inputs), outputs=tuple(outputs))
+
+
+def _description(dataset: Dataset, duplicates: Duplicates, *, samples: bool = True) -> Description:
+    """Describe a dataset as if it had one input and one output, without what it has several of.
+
+    Args:
+        dataset: the dataset, or one input or output of it.
+        duplicates: of the whole.
+        samples: whether to describe them; else only the targets.
+    """
+    labels, test_labels = np.asarray(dataset.train_labels), np.asarray(dataset.open_test()[1])
+    task, given = dataset.task, dataset.train_samples
     has_numbers, has_labels = task.name == REGRESSION, task.name == MULTI_LABEL
     per_sample = np.bincount(labels.sum(axis=1, dtype=np.int64)) if has_labels else np.empty(0)
+    has_classes = not (has_numbers or task.outputs)
     return Description(
         dataset=dataset,
-        shape=() if isinstance(samples, Texts) else samples.shape[1:],
-        dtype="str" if isinstance(samples, Texts) else samples.dtype.name,
+        shape=() if isinstance(given, Texts | Several) else given.shape[1:],
+        dtype=_dtype(given),
         train=len(labels),
         test=len(test_labels),
-        classes=() if has_numbers else _class_counts(task, labels, test_labels),
+        classes=_class_counts(task, labels, test_labels) if has_classes else (),
         numbers=describe_numbers(task.names, labels) if has_numbers else (),
         labels_per_sample=tuple(int(count) for count in per_sample),
-        duplicates=find_duplicates(dataset),
-        statistics=_statistics(dataset),
+        duplicates=duplicates,
+        statistics=_statistics(dataset) if samples and not dataset.inputs else None,
     )
+
+
+def _dtype(samples: Any) -> str:
+    if isinstance(samples, Several):
+        return ""
+    return "str" if isinstance(samples, Texts) else str(samples.dtype.name)
 
 
 def _class_counts(task: Task, train: NDArray[Any], test: NDArray[Any]) -> tuple[ClassCounts, ...]:

@@ -105,20 +105,39 @@ def write_pictures(description: Description, folder: Path) -> Pictures:
         except OSError as error:
             raise _refusal(folder, error) from error
         paths.append(path)
-    notes = _LEFT_OUT[description.dataset.kind]
-    if description.dataset.kind == "table" and not has_correlation(description):
-        notes = (*notes, "No correlation.png: all columns are categories.")
-    return Pictures(tuple(paths), notes)
+    notes = []
+    for name, own in description.inputs or (("", description),):
+        told = list(_LEFT_OUT[own.dataset.kind])
+        if own.dataset.kind == "table" and not has_correlation(own):
+            told.append("No correlation.png: all columns are categories.")
+        notes += [f"Input {name}: {note}" if name else note for note in told]
+    return Pictures(tuple(paths), tuple(notes))
 
 
 def figures(description: Description) -> Iterator[tuple[str, Figure]]:
-    """Yield the figures of a dataset with their file names."""
+    """Yield the figures of a dataset with their file names; of several inputs or outputs each."""
+    for output, own in description.outputs or (("", description),):
+        yield from _named(output, _of_targets(own))
+    for taken, own in description.inputs or (("", description),):
+        yield from _named(taken, _of_samples(own))
+
+
+def _named(part: str, drawn: Iterator[tuple[str, Figure]]) -> Iterator[tuple[str, Figure]]:
+    """Yield figures with the name of an input or output before their file names."""
+    for name, figure in drawn:
+        yield f"{part}-{name}" if part else name, figure
+
+
+def _of_targets(description: Description) -> Iterator[tuple[str, Figure]]:
     if description.numbers:
         yield TARGETS, numbers_figure(description)
     else:
         yield CLASSES, classes_figure(description)
     if description.labels_per_sample:
         yield "labels_per_sample.png", per_sample_figure(description)
+
+
+def _of_samples(description: Description) -> Iterator[tuple[str, Figure]]:
     match description.dataset.kind:
         case "image":
             yield "samples.png", samples_figure(description)

@@ -21,12 +21,18 @@ from search.tasks import MultiOutput, parts_to_json
 from spaces import (
     Choice,
     Fingerprint,
+    ImageInput,
     NarrowedSpace,
     Parameter,
+    SequenceInput,
+    SeveralInputs,
     Space,
     SpaceError,
+    TableInput,
+    TextInput,
     get_space,
     given_pixels,
+    is_built_in,
     names,
     narrow,
     value_text,
@@ -35,7 +41,7 @@ from tracking.history import History
 from tracking.objectives import Objective
 from tracking.provenance import code_changes, last_code
 from tracking.records import FORMAT, Json, StudyStarted
-from tracking.text import Notify
+from tracking.text import Notify, joined
 
 
 def first_record(
@@ -190,9 +196,25 @@ def _tuples(value: Any) -> Any:
 
 
 def check_kind(space: Space, dataset: Dataset) -> None:
-    """Raise SettingsError unless the space takes the dataset's kind of samples."""
+    """Raise SettingsError unless the space takes the dataset's samples and targets."""
     if dataset.kind in space.kinds:
+        _check_inputs(space, dataset)
+        if dataset.task.outputs and is_built_in(space):
+            raise SettingsError(
+                f"space {space.name} has models with one output; dataset {dataset.title} has"
+                f" targets of several: {joined(dataset.task.outputs)}. Search a function or"
+                " hypermodel of your own that returns a model with an output of each name, as"
+                " `keras.Model(inputs, {name: output})`"
+            )
         return
+    if dataset.inputs:
+        given = ", ".join(f'"{one.name}": {_INPUTS[one.kind]}()' for one in dataset.inputs)
+        raise SettingsError(
+            f"space {space.name} takes {' or '.join(space.kinds)} data; dataset {dataset.title} has"
+            f" several inputs: {joined(one.name for one in dataset.inputs)}. Search a function or"
+            " hypermodel of your own whose models have a `keras.Input` of each name, or declare"
+            f" `inputs={{{given}}}` in a Space of your own"
+        )
     others = [name for name in names() if dataset.kind in get_space(name).kinds]
     fitting = [entry.name for entry in known() if entry.kind in space.kinds]
     own = "a build function, a hypermodel, or a Space of your own that declares it"
@@ -201,6 +223,26 @@ def check_kind(space: Space, dataset: Dataset) -> None:
         f" {dataset.kind} data. Spaces for it: {', '.join(others) or own}; datasets for"
         f" {space.name}: {', '.join(fitting) or 'your own'}."
     )
+
+
+_INPUTS = {
+    taken.kind: taken.__name__ for taken in (ImageInput, TextInput, TableInput, SequenceInput)
+}
+
+
+def _check_inputs(space: Space, dataset: Dataset) -> None:
+    """Raise SettingsError unless the data have each input that a space names, of its kind."""
+    taken = space.input_for(dataset.kind)
+    if not isinstance(taken, SeveralInputs):
+        return
+    kinds = {one.name: one.kind for one in dataset.inputs}
+    for name, own in taken.inputs:
+        if kinds.get(name) != own.kind:
+            has = joined(f"{known} ({kind})" for known, kind in kinds.items())
+            raise SettingsError(
+                f"space {space.name} takes an input {name} of {own.kind} samples; dataset"
+                f" {dataset.title} has the inputs {has}. Give them the same names and kinds"
+            )
 
 
 def without_flip(

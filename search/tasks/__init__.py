@@ -16,6 +16,7 @@ from search.tasks.multi_output import (
     MultiOutput,
     OutputTask,
     SeveralOutputs,
+    SeveralPredictions,
     parts_from,
     parts_to_json,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "Predictions",
     "Regression",
     "SeveralOutputs",
+    "SeveralPredictions",
     "Task",
     "outputs_of",
     "parts_from",

@@ -198,6 +198,13 @@ class MultiOutput(Task):
         own = self.split(targets)
         return np.concatenate([part.task.spread(own[part.name]) for part in self.parts])
 
+    def by_output(self, predictions: SeveralPredictions) -> dict[str, Predictions]:
+        """Return the predictions of each output in its own task's form, by name."""
+        return {
+            part.name: part.task.predicted(own, true)
+            for part, own, true in self._each(predictions.values, predictions.actual)
+        }
+
     def predicted(self, values: Array, targets: Array) -> SeveralPredictions:
         both = self._each(values, targets)
         wrong = [part.task.predicted(own, true).errors for part, own, true in both]
@@ -206,7 +213,7 @@ class MultiOutput(Task):
         )
 
     def metric(self, name: str) -> Metric | None:
-        for part in self.parts:
+        for part in sorted(self.parts, key=lambda part: -len(part.name)):
             prefix = f"{part.name}_"
             if name.startswith(prefix):
                 from search.tasks.metrics import metric_of

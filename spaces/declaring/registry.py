@@ -40,6 +40,13 @@ _BUILT_IN = {
 }
 
 
+def is_built_in(space: Space) -> bool:
+    """Return whether a space is one of this project's own."""
+    place = _BUILT_IN.get(space.name, "").partition(":")[0]
+    build = getattr(space.build, "func", space.build)
+    return bool(place) and getattr(build, "__module__", "") == place
+
+
 def names() -> tuple[str, ...]:
     """Return the names of all spaces with a name: built-in ones, then entry points."""
     return tuple(_references())

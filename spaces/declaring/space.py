@@ -200,7 +200,8 @@ class Space:
             compiled, it is compiled with the training choices; else it keeps its loss and
             optimizer.
         parameters: in the order of their choice; a condition refers to an earlier one.
-        inputs: the models' inputs: one kind, or several in order of preference.
+        inputs: the models' input: one kind, or one of several kinds, in order of preference; or of
+            several inputs at once a mapping from the name of each, as models and data call it.
         dataset: the default dataset; None: `--dataset` must name one.
         baselines: params by name. A parameter that a baseline does not mention has its default.
         published: published scores by baseline name.
@@ -223,7 +224,7 @@ class Space:
     name: str
     build: Callable[[Mapping[str, Any], DataSpec], Any]
     parameters: tuple[Parameter, ...]
-    inputs: Input | tuple[Input, ...]
+    inputs: Input | tuple[Input, ...] | Mapping[str, Input]
     dataset: str | None = None
     baselines: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     published: Mapping[str, Published] = field(default_factory=dict)
@@ -248,6 +249,8 @@ class Space:
                 )
             seen[parameter.name] = _with_own_values(parameter, seen)
         object.__setattr__(self, "parameters", tuple(seen.values()))
+        if isinstance(self.inputs, Mapping):
+            object.__setattr__(self, "inputs", _several(self.name, self.inputs))
 
     def check_conditions(self) -> None:
         """Check that every condition names values that the earlier parameter can have.
@@ -358,7 +361,21 @@ class Space:
                 yield params
 
     def _inputs(self) -> tuple[Input, ...]:
+        if isinstance(self.inputs, Mapping):
+            raise TypeError("a mapping becomes SeveralInputs when the space is made")
         return self.inputs if isinstance(self.inputs, tuple) else (self.inputs,)
+
+
+def _several(space: str, given: Mapping[str, Input]) -> SeveralInputs:
+    for name, taken in given.items():
+        if not isinstance(taken, ImageInput | TextInput | TableInput | SequenceInput):
+            raise SpaceError(
+                f"space {space}: input {name} must be an ImageInput, TextInput, TableInput or"
+                f" SequenceInput; got {taken!r}"
+            )
+    if not given:
+        raise SpaceError(f"space {space}: `inputs` must name an input; the mapping is empty")
+    return SeveralInputs(tuple(given.items()))
 
 
 def not_taken(fit: Callable[..., Any], names: Iterable[str]) -> tuple[str, ...]:

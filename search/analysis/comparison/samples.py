@@ -1,7 +1,7 @@
 """Tests of what two models predicted of the very same samples, out of fold."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -10,13 +10,14 @@ from search.analysis.comparison.statistics import ErrorTest, McNemar, error_test
 from search.data.folds import Folds, Indices
 from search.data.splits import STRATIFIED, Split
 from search.errors import DataError
-from search.tasks import Predictions
+from search.tasks import MultiOutput, Predictions, SeveralPredictions
 from search.tasks.base import Array
 from search.tasks.classification import ClassPredictions
 from search.tasks.multi_label import LabelPredictions
 from search.tasks.regression import NumberPredictions
 
-SQUARED, ABSOLUTE, WRONG_LABELS = "squared errors", "absolute errors", "wrong labels"
+SQUARED, ABSOLUTE = "squared errors", "absolute errors"
+WRONG_LABELS, WRONG_CLASSES = "wrong labels", "wrong classes"
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,10 +27,12 @@ class Answers:
     Attributes:
         predictions: each sample once, in the folds' order.
         groups: (n,), samples with the same number belong together; None if all are alone.
+        outputs: of several outputs the predictions of each, by name.
     """
 
     predictions: Predictions
     groups: Indices | None = None
+    outputs: Mapping[str, Predictions] = field(default_factory=dict)
 
 
 def readable_answers(contenders: Sequence[Contender]) -> tuple[list[Answers | None], list[str]]:
@@ -71,7 +74,10 @@ def out_of_fold(contender: Contender) -> Answers:
     found = kind.joined([kind.load(contender.folder.predictions(number, fold)) for fold in shown])
     if isinstance(found, ClassPredictions):  # McNemar's test counts samples, whatever their groups
         return Answers(found)
-    return Answers(found, _groups(contender, shown, len(found.targets)))
+    groups, task = _groups(contender, shown, len(found.targets)), contender.task
+    if isinstance(task, MultiOutput) and isinstance(found, SeveralPredictions):
+        return Answers(found, groups, task.by_output(found))
+    return Answers(found, groups)
 
 
 def _groups(contender: Contender, shown: Iterable[int], samples: int) -> Indices | None:
@@ -100,7 +106,7 @@ def mcnemar_of(first: Answers, second: Answers, *, choices: int) -> McNemar | No
 
 
 def error_tests(first: Answers, second: Answers, *, choices: int) -> tuple[ErrorTest, ...]:
-    """Return a paired test for each kind of error a sample can have; none for classes.
+    """Return a paired test for each kind of error a sample can have; none for classes alone.
 
     The mean difference of the errors is tested by Student's t over groups of samples that belong
     together, because this is a test of what is compared, the mean error, whose difference needs no
@@ -111,13 +117,25 @@ def error_tests(first: Answers, second: Answers, *, choices: int) -> tuple[Error
         second: those of the second, of the same samples.
         choices: from how many models one of the two was chosen; p is multiplied by it.
     """
-    kinds = zip(_errors(first.predictions), _errors(second.predictions), strict=True)
+    kinds = zip(_errors(first), _errors(second), strict=True)
     tests = [error_test(name, one, other, first.groups) for (name, one), (_, other) in kinds]
     return tuple(replace(t, p=min(1.0, t.p * choices)) for t in tests if t is not None)
 
 
-def _errors(predictions: Predictions) -> list[tuple[str, Array]]:
+def _errors(answers: Answers) -> list[tuple[str, Array]]:
     """Return the name and the errors `(n,)` of each kind that samples can have."""
+    if not answers.outputs:
+        return _errors_in(answers.predictions)
+    found = []
+    for name, predictions in answers.outputs.items():
+        if isinstance(predictions, ClassPredictions):
+            wrong = (predictions.predicted != predictions.labels).astype(np.float64)
+            found.append((f"{WRONG_CLASSES} of {name}", wrong))
+        found += [(f"{kind} of {name}", errors) for kind, errors in _errors_in(predictions)]
+    return found
+
+
+def _errors_in(predictions: Predictions) -> list[tuple[str, Array]]:
     match predictions:
         case NumberPredictions():
             off = np.abs(predictions.predicted - predictions.actual)

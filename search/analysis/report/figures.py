@@ -1,6 +1,6 @@
 """All figures of a study, by name, for the page and the Python interface."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from plotly.graph_objects import Figure
@@ -167,9 +167,9 @@ class _Words(dict[str, str]):
         raise KeyError(word)
 
 
-def charts(subject: Subject) -> dict[str, Chart]:
-    """Return every chart by name, including those without a figure."""
-    return {name: _chart(name, subject) for name in _FIGURES}
+def charts(subject: Subject, names: Iterable[str] = ()) -> dict[str, Chart]:
+    """Return charts by name, including those without a figure; without names all."""
+    return {name: _chart(name, subject) for name in tuple(names) or _FIGURES}
 
 
 def figures(history: History) -> dict[str, Figure]:

@@ -33,12 +33,13 @@ from tracking.lock import StudyLocked, holder
 from tracking.records import ReportWritten, StudyStarted
 from tracking.text import Notify, counted, shell
 
+_OF_PREDICTIONS = "predictions"  # of the study's task
 _PARTS = (  # identity, title, charts
     ("search", "The search", ("optimisation_history", "front")),
     ("parameters", "Parameters", ("importance", "parallel_coordinates", "slices", "contours")),
     ("training", "Training", ("curves",)),
     ("stopped", "Pruned trials", ("pruning",)),
-    ("predictions", "", ()),  # of the study's task
+    (_OF_PREDICTIONS, "", ()),
     ("cost", "Time and cost", ("time",)),
 )
 
@@ -226,7 +227,7 @@ def _study(
 ) -> Markup:
     """Return a study's sections; with several studies, their names get a prefix."""
     subject, listed = Subject(reported.history), not prefix
-    found = charts(subject)
+    found = charts(subject, (name for _, _, names in _PARTS for name in names))
 
     def heading(identity: str, title: str) -> Markup:
         return made.heading(f"{prefix}{identity}", title, listed=listed)
@@ -239,22 +240,43 @@ def _study(
         heading("baselines", "Against the baselines"),
         tag("div", sections.against_baselines(subject), class_="card"),
     ]
-    for part in _PARTS:
-        identity, title, names = part if part[1] else _OF_TASK.get(subject.task.name, _OF_OTHERS)
+    for identity, title, names in _PARTS:
+        if identity == _OF_PREDICTIONS:
+            own, called, _ = _of_task(subject)
+            parts += [heading(own, called), *_predictions(made, subject, prefix)]
+            parts.append(heading("mistakes", "Mistakes"))
+            wrong = _wrong(subject, reported, home=home, data_dir=data_dir)
+            parts.append(sections.mistakes(subject, wrong))
+            continue
         shown = [found[name] for name in names if name != "front" or found[name].figure]
         parts.append(heading(identity, title))
         if identity == "stopped":
             parts.append(_saved(subject))
         parts += [made.chart(chart, prefix) for chart in shown]
-        if not part[1]:
-            parts += [sections.number_scores(subject), sections.confused(subject)]
-            parts.append(heading("mistakes", "Mistakes"))
-            wrong = _wrong(subject, reported, home=home, data_dir=data_dir)
-            parts.append(sections.mistakes(subject, wrong))
     parts += [heading("trials", "Trials"), sections.all_trials(subject)]
     parts.append(heading("again", "How to reproduce it"))
     parts.append(tag("div", sections.reproduction(subject), class_="card"))
     return joined(parts)
+
+
+def _of_task(subject: Subject) -> tuple[str, str, tuple[str, ...]]:
+    return _OF_TASK.get(subject.task.name, _OF_OTHERS)
+
+
+def _predictions(made: _Page, subject: Subject, prefix: str) -> list[Markup]:
+    """Return figures and tables of what was predicted; with several outputs of each by itself."""
+    if subject.outputs:
+        parts = []
+        for number, (name, own) in enumerate(subject.outputs.items(), start=1):
+            parts.append(tag("h3", f"Output {name}, {own.task.name}"))
+            parts += _predictions(made, own, f"{prefix}output-{number}-")
+        return parts
+    figures = charts(subject, _of_task(subject)[2])
+    return [
+        *(made.chart(chart, prefix) for chart in figures.values()),
+        sections.number_scores(subject),
+        sections.confused(subject),
+    ]
 
 
 def _wrong(

@@ -1,7 +1,7 @@
 """A study for its figures: the history, and values that several figures use."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from search.analysis.measure import fold_value, objective_name, score_text
@@ -19,6 +19,7 @@ from search.tasks import Task, task_of_study
 from spaces import short_text
 from tracking.history import History, TrialHistory
 from tracking.objectives import OBJECTIVES, Objective
+from tracking.records import Json, OutputReport
 
 _ENOUGH = 8  # complete trials, to show the effect of a parameter
 _DETAILED = 1500  # trials; with more, hover texts leave the params out
@@ -73,6 +74,11 @@ class Subject:
     def task(self) -> Task:
         """What the study predicts."""
         return task_of_study(self.history.known_study())
+
+    @cached_property
+    def outputs(self) -> dict[str, "Subject"]:
+        """The same study for each of several outputs as if it had that alone; empty for one."""
+        return {name: Subject(_of_output(self.history, name)) for name in self.task.outputs}
 
     @cached_property
     def names(self) -> list[str]:
@@ -185,6 +191,28 @@ class Subject:
         )
         values = (f"{axis.name} = {short_text(trial.params[axis.name])}" for axis in axes)
         return hover(f"{plain(trial_name(trial))}: {score}", *map(plain, values))
+
+
+def _of_output(history: History, name: str) -> History:
+    """Return a history whose reports are those of one of several outputs."""
+    study = history.known_study()
+
+    def own(report: Json) -> OutputReport:
+        return next(output for output in study.outputs(report) if output.name == name)
+
+    trials = {}
+    for number, trial in history.trials.items():
+        ended = trial.ended
+        if ended is not None:
+            of = own(ended.report)
+            ended = replace(ended, report=of.report, confusion=of.confusion)
+        trials[number] = replace(trial, ended=ended)
+    openings = [
+        replace(opening, report=of.report, confusion=of.confusion)
+        for opening in history.test_openings
+        for of in [own(opening.report)]
+    ]
+    return replace(history, study=own({}).study, trials=trials, test_openings=openings)
 
 
 def _is_finite(value: float | None) -> bool:
