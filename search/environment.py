@@ -149,7 +149,7 @@ def _options(study: StudyStarted) -> Iterator[tuple[str, ...]]:
         known |= {"split": None, "folds": None}  # a command cannot pass it
     unless = {"gap": 0, "header": "first"}
     for name, option in _OPTIONS.items():
-        value = _as_text(known.get(name))
+        value = (";" if name == "input" else ",").join(_texts(known.get(name)))
         if value not in ("", "auto") and known[name] != unless.get(name):
             yield option, value
     for name, value in sorted(known["set"].items()):
@@ -161,13 +161,13 @@ def _options(study: StudyStarted) -> Iterator[tuple[str, ...]]:
             yield (f"--{name.replace('_', '-')}",)
 
 
-def _as_text(value: Any) -> str:
-    """Return a setting's value as an option takes it; empty for none."""
+def _texts(value: Any) -> list[str]:
+    """Return the parts of a setting's value as an option takes them; none for None."""
     if isinstance(value, dict):
-        return ",".join(f"{name}={one}" for name, one in value.items())
+        return [f"{name}={one}" for name, one in value.items()]
     if isinstance(value, list | tuple):
-        return ",".join(map(str, value))
-    return "" if value is None else str(value)
+        return list(map(str, value))
+    return [] if value is None else [str(value)]
 
 
 def _trials(history: History) -> int:

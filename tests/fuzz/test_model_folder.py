@@ -18,7 +18,7 @@ MODELS = (
     Labels(Classification(("a", "b")), ImageEncoder((8, 8, 1), (10, 10, 1))),
     Labels(Classification(("a", "b")), TextEncoder(("good", "bad"), length=5, size=10)),
     Labels(
-        ("a", "b"),
+        Classification(("a", "b")),
         TableEncoder((1.0, 2.0), (3.0, 4.0)),
         columns=COLUMNS,
     ),

@@ -35,6 +35,7 @@ EVERYTHING = {
     "ignore": ("visit", "room"),
     "types": {"age": "number", "zip": "category"},
     "text": "notes",
+    "input": ("body=age,bmi", "rest=*"),
     "kind": "sequence",
     "groups": "patient",
     "time": "day",

@@ -17,6 +17,7 @@ from search.data import load
 from search.data.dataset import Manifest
 from search.data.formats.archives import FREE_BYTES, open_packed
 from search.data.formats.tfds_reading import Feature, choose, size_of
+from search.data.reading import Reading
 from search.errors import DataError, FoldwiseError
 from tests.search.export.test_pictures import png_of_zeros
 
@@ -207,8 +208,9 @@ def test_more_classes_than_any_study_has_are_refused(tmp_path: Path, home: Path)
     count = 100_001
     x, y = np.zeros((2 * count, 1), np.float32), np.arange(2 * count) % count
     np.savez(tmp_path / "own.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    classes = Reading(task="classification")
     with pytest.raises(DataError, match="at most 100,000 classes; got 100,001"):
-        load(f"npz:{tmp_path / 'own.npz'}", home=home)
+        load(f"npz:{tmp_path / 'own.npz'}", home=home, reading=classes)
 
 
 def test_images_of_tfds_are_refused_by_their_heads() -> None:
