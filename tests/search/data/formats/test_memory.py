@@ -197,7 +197,6 @@ class Sparse:
         (([[1, 2], [3]], [0, 1]), "its rows are of different shapes"),
         ((Sparse(), HALVES), "got a sparse Sparse of shape (4, 5): pass X.toarray()"),
         (({"a": ROWS, "b": ROWS[:30]}, HALVES), "one label for each sample; got X['a'] float64"),
-        (({"a": ROWS, "b c": ROWS}, HALVES), "the name of an input must begin with a letter"),
         ((np.array([{}, {}], object), [0, 1]), "number 1 is of type dict"),
         ((object(), HALVES), "must be an array; got a object"),
     ],
