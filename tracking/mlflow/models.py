@@ -399,7 +399,10 @@ def _predicted(study: StudyStarted) -> str:
     names = listed(study.classes)
     if study.task == MULTI_OUTPUT:
         each = (f"{output.name} ({output.study.task})" for output in study.outputs({}))
-        return f"It gives a dictionary of outputs: {listed(each)}."
+        return (
+            f"It gives a dictionary of outputs: {listed(each)}. Load it with"
+            " `mlflow.keras.load_model`: MLflow's `pyfunc` knows one output only."
+        )
     return {
         "regression": f"It predicts {names} in the targets' own unit.",
         "multi-label": f"It gives the probability of each label: {names}.",
