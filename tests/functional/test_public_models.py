@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-
 from PIL import Image
 
 from search import FoldwiseError, run_study
