@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score, root_mean_squared_error
 from typer.testing import CliRunner
 
-from search import SettingsError, run_study
+from search import SettingsError, compare_studies, run_study
 from search.cli.app import app
 from search.data.folds import Folds
 from search.seeds import derive
@@ -251,7 +251,7 @@ def test_mlflow_has_each_outputs_report_and_a_model_with_named_inputs(both):
     assert loaded.predict(given, verbose=0)["kind"].shape == (2, 3)
 
 
-def test_a_report_and_a_comparison_have_a_part_for_each_output(both, monkeypatch):
+def test_a_report_and_a_comparison_have_a_part_for_each_output(both):
     from search.analysis.report.figures import figures
     from search.analysis.report.subject import Subject
 
@@ -262,12 +262,12 @@ def test_a_report_and_a_comparison_have_a_part_for_each_output(both, monkeypatch
     parts = Subject(found.history).outputs
     assert {"confusion", "class_scores"} <= set(figures(parts["kind"].history))
     assert {"residuals", "errors_by_size"} <= set(figures(parts["price"].history))
-    ran = CliRunner().invoke(
-        app, ["compare", "both:0", "both:1", "--home", str(place / "mlruns"), "--json"]
-    )
-    assert ran.exit_code == 0, ran.output
-    assert "squared errors of price" in ran.stdout
-    assert "wrong classes of kind" in ran.stdout
+    compared = compare_studies("both", trials="0,1", home=place / "mlruns", notify=print)
+    assert {each.name for each in compared.pairs[0].errors} == {
+        "wrong classes of kind",
+        "squared errors of price",
+        "absolute errors of price",
+    }
 
 
 def test_a_dataset_is_described_input_by_input_and_output_by_output(both):
@@ -297,7 +297,7 @@ def test_texts_and_rows_are_searched_exported_and_predicted(tmp_path):
         data=({"text": texts, "row": rows}, wanted),
         trials=1,
         home=tmp_path / "mlruns",
-        driver="kerastuner",
+        driver="keras-tuner",
         sampler="random",
         notify=print,
         **SMALL,
