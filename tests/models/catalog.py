@@ -1,12 +1,36 @@
 """The table: each model with its data, what is found of it, and how a study of it is run."""
 
 import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from spaces import DataSpec, SpaceError
+from spaces.declaring import declarations
+from spaces.declaring.__main__ import declare
+
 if TYPE_CHECKING:
     from search import StudyResult
+
+
+@contextmanager
+def asked_here() -> Iterator[None]:
+    """Look for parameters in this process: importing TensorFlow anew takes longer than a study."""
+
+    def answer(target: str, data: DataSpec | None, notify: object) -> dict[str, Any]:
+        try:
+            return {"declaration": declare(target, data).to_json(), "sources": {}}
+        except SpaceError as error:
+            return {"error": str(error)}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(declarations, "_asked", answer)
+        yield
+
 
 DRIVERS = ("optuna", "keras-tuner")
 CLASSES, LABELS, NUMBERS, OUTPUTS = (
