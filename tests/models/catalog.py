@@ -178,7 +178,13 @@ TABLE = (
     Entry("labels: sigmoid", "tables:labels", "tags", LABELS, "cv_macro_f1", exports=True),
     Entry("labels: logits, focal loss", "tables:label_logits", "tags", LABELS, "cv_macro_f1"),
     Entry("two inputs: wide and deep", "several:wide_and_deep", "wide_and_deep"),
-    Entry("two inputs: picture and row", "several:picture_and_row", "picture_and_row", **RMSE),
+    Entry(
+        "two inputs: picture and row",
+        "several:picture_and_row",
+        "picture_and_row",
+        **RMSE,
+        settings={"pixels": "scaled"},
+    ),
     Entry("two inputs: text and row", "several:text_and_row", "text_and_row"),
     Entry(
         "two outputs: class and number",
