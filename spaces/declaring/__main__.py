@@ -24,7 +24,13 @@ from spaces.declaring.space import DataSpec, Pixels, Space
 from spaces.declaring.values import value_text
 from spaces.keras_tuner.exploring import BUILDS, Explorer, Setting, parameters_of
 from spaces.keras_tuner.fitting import TriedFit
-from spaces.keras_tuner.hypermodel import Hypermodel, check, check_model, new_hyperparameters
+from spaces.keras_tuner.hypermodel import (
+    Hypermodel,
+    check,
+    check_model,
+    check_outputs,
+    new_hyperparameters,
+)
 from spaces.keras_tuner.pixels import wanted_pixels
 from spaces.keras_tuner.translation import is_shared
 
@@ -195,6 +201,7 @@ class _Builds:
                 raise SpaceError(f"a model of {self.target} cannot be used: {error}") from error
         if self.fit is not None:
             self.fit.call(hp, model, raw="raw" in self.wanted)
+        check_outputs(model, self.target, self.data)
         self.compiled.append(bool(model.compiled))
 
 

@@ -303,7 +303,7 @@ def check_model(model: Any, target: str, data: DataSpec) -> None:
     try:
         shape = model.input_shape
     except (AttributeError, ValueError):
-        return  # unknown until the model has seen data
+        return  # unknown until the model has seen data; see `check_outputs`
     if data.inputs:
         _check_inputs(model, target, data)
         shape = (None, *data.input_shape)
@@ -314,6 +314,46 @@ def check_model(model: Any, target: str, data: DataSpec) -> None:
         )
     if fault := _misfit(model.output_shape, data):
         raise SpaceError(f"the models of {target} must have {fault}")
+
+
+def check_outputs(model: Any, target: str, data: DataSpec) -> None:
+    """Check what a model returns whose layers are its own code's: its `call` is traced.
+
+    Raises:
+        SpaceError: it returns something else than tensors, or has not as many outputs as the task
+            needs.
+    """
+    import keras
+
+    try:
+        returned = model.compute_output_spec(_made_input(data))
+    except Exception:  # noqa: BLE001 # code of one's own may need eager tensors: a worker sees it
+        return
+    parts = keras.tree.flatten(returned)
+    if not parts or not all(map(_is_numeric, parts)):
+        raise SpaceError(
+            f"the `call` of the models of {target} must return tensors of numbers, and nothing"
+            " beside what is predicted: leave out texts, None and the like"
+        )
+    shape = returned.shape if keras.utils.is_keras_tensor(returned) else None
+    if fault := _misfit(shape, data):
+        raise SpaceError(f"the models of {target} must have {fault}")
+
+
+def _is_numeric(returned: Any) -> bool:
+    import keras
+
+    return bool(keras.utils.is_keras_tensor(returned)) and returned.dtype != "string"
+
+
+def _made_input(data: DataSpec) -> Any:
+    """Return symbolic tensors as a model gets them."""
+    import keras
+
+    if data.inputs:
+        return {name: _made_input(spec) for name, spec in data.inputs}
+    dtype = "int32" if data.kind == "text" else "float32"
+    return keras.KerasTensor((None, *data.input_shape), dtype=dtype)
 
 
 def _check_inputs(model: Any, target: str, data: DataSpec) -> None:

@@ -11,7 +11,7 @@ from search.data import load
 from search.export.folder import ModelFolder
 from search.export.predict import predict_samples
 from tests.models import data
-from tests.models.catalog import DRIVERS, SMALL, TABLE, named
+from tests.models.catalog import DRIVERS, SMALL, TABLE, asked_here, named
 from tests.tracked import give_database
 
 pytestmark = pytest.mark.slow
@@ -22,7 +22,8 @@ def home(tmp_path_factory):
     """A home for all studies, so that parameters are looked for once a model."""
     folder = tmp_path_factory.mktemp("table") / "mlruns"
     give_database(folder / "mlflow.db")
-    return folder
+    with asked_here():
+        yield folder
 
 
 @pytest.mark.parametrize("entry", TABLE, ids=lambda entry: entry.name)
@@ -108,7 +109,7 @@ def _without_end():
         ("pictures:autoencoder", data.repeated_pictures, "the samples' own shape, as an autoenc"),
         ("tables:getting_started", _without_end, "the dataset repeats for ever"),
         ("tables:getting_started", _pairs, "must be"),
-        ("own:no_tensors", data.classes, "tensor"),
+        ("own:no_tensors", data.classes, "must return tensors"),
     ],
 )
 def test_what_cannot_be_searched_is_refused_before_the_search(model, given, why, home):

@@ -3,8 +3,8 @@
 python -m tests.models [PART_OF_A_NAME ...]
 """
 
+import argparse
 import os
-import sys
 import tempfile
 import time
 import traceback
@@ -12,42 +12,46 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from tests.models.catalog import DRIVERS, TABLE, Entry
+from tests.models.catalog import DRIVERS, SMALL, TABLE, Entry, asked_here
 from tests.tracked import give_database
 
 
-def line(entry: Entry, driver: str, home: Path) -> str:
+def row(entry: Entry, driver: str, home: Path, told: list[str]) -> str:
     """Run a study, and return its row of the table."""
-    told: list[str] = []
     begun = time.monotonic()
     try:
         found = entry.run(driver, home, told)
-    except Exception as error:  # whatever a model's study ends with belongs in the table
-        if "-v" in sys.argv:
-            traceback.print_exc()
-        return f"{entry.name} | {driver} | {type(error).__name__}: {error}"
+    except Exception as error:  # noqa: BLE001 - whatever it ends with belongs in the table
+        told.append(traceback.format_exc())
+        return f"| {entry.kind} ({entry.name}) | {driver} | {type(error).__name__}: {error} |"
     start, best = found.history.known_study(), found.best
-    seconds = time.monotonic() - begun
-    if best is None or len(found.history.completed()) < 2:
-        reasons = [t.ended.reason for t in found.history.finished() if t.ended]
-        return f"{entry.name} | {driver} | FAILED {reasons} {told}"
-    if "-v" in sys.argv:
-        print("\n".join(told))
-    objective = found.history.objectives[0].name
+    complete = len(found.history.completed())
+    if best is None or complete < SMALL["trials"]:
+        reasons = [trial.ended.reason for trial in found.history.finished() if trial.ended]
+        return f"| {entry.kind} ({entry.name}) | {driver} | {reasons} |"
     return (
-        f"{entry.kind} | {start.task} | {driver} | {len(found.history.completed())} | {objective}"
-        f" | {best.value:.4g} | {seconds:.1f} s"
+        f"| {entry.kind} | {start.task} | {driver} | {complete}"
+        f" | {found.history.objectives[0].name} | {best.value:.4g}"
+        f" | {time.monotonic() - begun:.1f} s |"
     )
 
 
 def main() -> None:
-    wanted = [word for word in sys.argv[1:] if word != "-v"]
-    with tempfile.TemporaryDirectory() as folder:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--driver", choices=DRIVERS)
+    parser.add_argument("-v", "--verbose", action="store_true")
+    asked = parser.parse_args()
+    drivers = [asked.driver] if asked.driver else DRIVERS
+    with tempfile.TemporaryDirectory() as folder, asked_here():
         give_database(Path(folder) / "mlflow.db")
         for entry in TABLE:
-            if not wanted or any(word in entry.name for word in wanted):
-                for driver in DRIVERS:
-                    print(line(entry, driver, Path(folder)), flush=True)
+            if not asked.names or any(word in entry.name for word in asked.names):
+                for driver in drivers:
+                    told: list[str] = []
+                    print(row(entry, driver, Path(folder), told), flush=True)
+                    if asked.verbose:
+                        print("\n".join(told), flush=True)
 
 
 if __name__ == "__main__":

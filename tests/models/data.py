@@ -14,7 +14,7 @@ def _random() -> np.random.Generator:
 
 
 def _pictures(random: np.random.Generator, size: int = 12) -> tuple[Array, Array]:
-    """Return grey pictures `(n, size, size)`, uint8, with a bright square, and its corner's class."""
+    """Return grey pictures `(n, size, size)`, uint8, and which corner of each is bright."""
     pictures = random.integers(0, 90, (SAMPLES, size, size), dtype=np.uint8)
     corners = random.integers(0, 4, SAMPLES)
     half = size // 2

@@ -147,3 +147,53 @@ def test_one_number_may_be_an_axis_or_not(ends):
 
     parts = [layers.Input((4,)), layers.Dense(1), *[layers.Reshape(()) for _ in ends]]
     check_model(Sequential(parts), "x", DataSpec((4,), 0, "table", 0, "regression", 1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("returned", "fault"),
+    [
+        ('made, "a text"', "must return tensors of numbers"),
+        ("None", "must return tensors of numbers"),
+        ("{}", "must return tensors of numbers"),
+        ("made, made", "one output for each class"),
+        ("made[:, :2]", "they have 2 for 3 classes"),
+    ],
+)
+def test_a_call_of_its_own_that_returns_no_prediction_is_refused(tmp_path, returned, fault):
+    source = f"""
+import keras
+
+class Own(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.last = keras.layers.Dense(3)
+
+    def call(self, inputs):
+        made = self.last(keras.ops.reshape(inputs, (-1, 64)))
+        return {returned}
+
+def build(hp):
+    hp.Choice("a", [1, 2])
+    return Own()
+"""
+    (tmp_path / "own.py").write_text(source)
+    with pytest.raises(SpaceError, match=re.escape(fault)):
+        declare(f"{tmp_path}/own.py:build", DATA)
+
+
+@pytest.mark.slow
+def test_a_call_that_cannot_be_traced_is_left_to_training(tmp_path):
+    source = """
+import keras
+
+class Own(keras.Model):
+    def call(self, inputs):
+        return inputs.numpy()
+
+def build(hp):
+    hp.Choice("a", [1, 2])
+    return Own()
+"""
+    (tmp_path / "own.py").write_text(source)
+    assert declare(f"{tmp_path}/own.py:build", DataSpec((3,), 3, "table")).parameters
