@@ -44,6 +44,7 @@ class Work:
             `search.tasks.metrics.objective_of` reads them; an objective that is not among them is
             read from its name.
         target_scaling: whether numbers to predict may be standardised: `auto` or `off`.
+        threshold: of the probability of a class of two, or of a label: `0.5` or `tuned`.
         pixels: what a hypermodel's models for images are given, as the setting says.
         code: fingerprint of the space's code, which must be what is run; empty to run any.
         passed: what the reference stands for, if it was passed from Python.
@@ -60,6 +61,7 @@ class Work:
     objectives: tuple[str, ...]
     metrics: tuple[str, ...] = ()
     target_scaling: str = "auto"
+    threshold: str = "0.5"
     pixels: str = "auto"
     code: Fingerprint = field(default_factory=dict)
     passed: Passed | None = None

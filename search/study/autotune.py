@@ -459,6 +459,7 @@ def work_of(opened: OpenStudy, precision: str) -> Work:
         objectives=tuple(objective.name for objective in objectives_of(opened.start)),
         metrics=texts_of(settings),
         target_scaling=settings.target_scaling,
+        threshold=settings.threshold,
         pixels=study_pixels(opened.start),
         code=opened.code,
         passed=passed_as(settings.space),

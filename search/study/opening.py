@@ -31,6 +31,7 @@ from search.study.objectives import Goals, check_known, settle
 from search.study.settings import IDENTITY, StudySettings, validate
 from search.study.splitting import Splitting
 from search.tasks import task_of
+from search.tasks.thresholds import check_threshold
 from spaces import (
     Fingerprint,
     NarrowedSpace,
@@ -150,6 +151,7 @@ def open_study(
             asked, name, home, dataset, again, splitter, notify
         )
     settings, objectives = settle(settings, dataset.task)
+    check_threshold(settings.threshold, dataset.task)
     before = reader.history.study
     pixels = settings.pixels if before is None else study_pixels(before)
     space = _space_on(settings.space, dataset, home, notify, pixels)

@@ -74,6 +74,17 @@ KERAS_METRICS = {
         False,
     ),
 }
+_KERASS_OF_DECISIONS = frozenset(
+    {
+        "binary_accuracy",
+        "categorical_accuracy",
+        "sparse_categorical_accuracy",
+        "precision",
+        "recall",
+        "f1_score",
+    }
+)
+_RANKED = ("roc_auc", "average_precision")
 _OF_CLASS = ("precision", "recall", "f1", "roc_auc", "average_precision", "jaccard")
 
 
@@ -247,6 +258,13 @@ class ScikitMetric(Metric):
         return f"scikit-learn's {self.name}"
 
     @property
+    def is_of_decisions(self) -> bool:  # type: ignore[override]
+        """Whether it only looks at what is predicted."""
+        from sklearn.metrics import get_scorer
+
+        return bool(get_scorer(self.name)._response_method == "predict")
+
+    @property
     def limits(self) -> tuple[float, float]:  # type: ignore[override]
         """What it cannot be beyond: errors are negative, other scores are 1 at best."""
         if self.name == "positive_likelihood_ratio":
@@ -346,6 +364,11 @@ class _OfClass(Metric):
     def meaning(self) -> str:  # type: ignore[override]
         return f"{self.base} of {self.task.names[self.place]}"
 
+    @property
+    def is_of_decisions(self) -> bool:  # type: ignore[override]
+        """Whether it only looks at what is predicted."""
+        return self.base not in _RANKED
+
     def of(
         self,
         values: Array,
@@ -360,7 +383,7 @@ class _OfClass(Metric):
         else:
             true, score = targets == self.place, values[:, self.place]
             given = values.argmax(axis=1) == self.place
-        ranked = self.base in ("roc_auc", "average_precision")
+        ranked = self.base in _RANKED
         second = score.astype(np.float64) if ranked else given.astype(np.float64)
         both = np.stack([-second, second] if ranked else [1 - second, second], axis=1)
         return _scored(
@@ -398,6 +421,11 @@ class KerasMetric(Metric):
     def meaning(self) -> str:  # type: ignore[override]
         """A phrase for people."""
         return f"Keras's {self.name}"
+
+    @property
+    def is_of_decisions(self) -> bool:  # type: ignore[override]
+        """Whether it only looks at what is predicted."""
+        return self.name in _KERASS_OF_DECISIONS
 
     def of(
         self,

@@ -15,6 +15,7 @@ from search.data.folds import Folds, Indices
 from search.data.inputs import Encoder, Inputs, make_inputs, space_on, spec_of
 from search.executors.protocol import Work
 from search.tasks import Task
+from search.tasks.thresholds import FIXED
 from search.training.batches import Part
 from search.training.building import Built, Models, untouched_state
 from search.training.program import Programs
@@ -66,12 +67,13 @@ class FoldData:
     memory: int | None = None
     metrics: tuple[str, ...] = ()
     scaling: str = AUTO_SCALING
+    threshold: str = FIXED
     callbacks: Passed | None = None
 
     @cached_property
     def scoring(self) -> Scoring:
         """Which metrics are computed of each fold."""
-        return Scoring.of(self.task, self.objectives, self.metrics)
+        return Scoring.of(self.task, self.objectives, self.metrics, self.threshold)
 
     @cached_property
     def programs(self) -> Programs:
@@ -114,6 +116,7 @@ class FoldData:
             memory=work.memory,
             metrics=work.metrics,
             scaling=work.target_scaling,
+            threshold=work.threshold,
             callbacks=work.callbacks,
         )
 

@@ -14,6 +14,7 @@ import tensorflow as tf
 from search.data.arrays import Array
 from search.tasks import Metric, OutputMeaning, Task
 from search.tasks.metrics import objective_of
+from search.tasks.thresholds import FIXED, TUNED, tuned_by
 from search.training.batches import PREDICTION_BATCH, Part
 from search.training.streaming import picked
 from search.training.targets import Targets
@@ -30,20 +31,25 @@ class Scoring:
         recorded: of the epoch that is scored: the task's, those that are objectives, and further
             ones that the study asks for.
         own: names of metrics that the models were compiled with, after every epoch.
+        tuned_by: the metric that thresholds are tuned by; None for no tuning.
     """
 
     watched: tuple[Metric, ...]
     recorded: tuple[Metric, ...]
     own: tuple[str, ...]
+    tuned_by: Metric | None = None
 
     @classmethod
-    def of(cls, task: Task, objectives: Sequence[str], texts: Sequence[str]) -> "Scoring":
+    def of(
+        cls, task: Task, objectives: Sequence[str], texts: Sequence[str], threshold: str = FIXED
+    ) -> "Scoring":
         """Return what a study asks for.
 
         Args:
             task: what is predicted.
             objectives: names of what the study searches for.
             texts: objectives and further metrics, as `objective_of` reads them.
+            threshold: the study's setting.
 
         Raises:
             SettingsError: there is no such metric.
@@ -58,6 +64,7 @@ class Scoring:
             watched=_each([*scored[:1], *sought]),
             recorded=_each([*scored, *(metric for _, metric in found)]),
             own=tuple(dict.fromkeys(o.removeprefix("val_") for o in own if o.startswith("val_"))),
+            tuned_by=tuned_by(sought, task) if threshold == TUNED else None,
         )
 
 
@@ -82,7 +89,8 @@ def measured(
         ValueError: these samples, or what the model's outputs are, do not allow it.
     """
     try:
-        found = metric.of(values, targets, weights, are_probabilities=outputs.are_probabilities)
+        seen = outputs.decided(values) if metric.is_of_decisions else values
+        found = metric.of(seen, targets, weights, are_probabilities=outputs.are_probabilities)
     except Exception as error:
         raise ValueError(
             f"metric {metric.name} cannot be computed: {cause_of(error)}. Choose another, or see to"
