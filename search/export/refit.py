@@ -22,12 +22,13 @@ from search.errors import DataError, FoldwiseError, SettingsError
 from search.executors import Limits
 from search.export.folder import InputLabels, Labels, values_of
 from search.export.formats.base import Samples, new_input, valued_model, with_values
-from search.export.scores import metric_of_threshold
+from search.export.scores import metric_of_threshold, texts_in
 from search.quiet import load_tensorflow
 from search.seeds import derive
 from search.studies import study_history
-from search.study.opening import code_now, study_space, with_callbacks
+from search.study.opening import code_now, study_space, with_callbacks, with_metrics
 from search.tasks import Metric, NumberOutputs, OutputMeaning, SeveralOutputs
+from search.tasks.metrics import OF_METRICS
 from search.tasks.models import output_units
 from search.tasks.thresholds import DecidingOutputs
 from search.training.batches import Part, spread
@@ -147,10 +148,11 @@ class Final:
         """
         start, space = study_space(history, dataset, home)
         own = code_now(start.space, space, dataset, home)
-        code = with_callbacks(own, callbacks)
+        code = with_metrics(with_callbacks(own, callbacks), texts_in(start))
         changes = code_changes(code_of_trial(history, trial), code)
         if not trains:
-            changes = [change for change in changes if not change.startswith(OF_CALLBACKS)]
+            beside = OF_CALLBACKS, OF_METRICS
+            changes = [change for change in changes if not change.startswith(beside)]
         if changes and not accept_changed_code:
             raise SettingsError(
                 f"the code of space {start.space} is not the one that trial {trial.number} of study"

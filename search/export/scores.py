@@ -72,7 +72,7 @@ def metrics_of(study: StudyStarted, notify: Notify) -> tuple[Metric, ...]:
     """
     task = task_in(study)
     found: dict[str, Metric] = {}
-    for text in (*_texts(study, "objective"), *_texts(study, "metrics"), *task.scored):
+    for text in (*texts_in(study), *task.scored):
         try:
             metric = objective_of(text, task)[1]
         except SettingsError as error:
@@ -89,6 +89,11 @@ def metric_of_threshold(study: StudyStarted) -> Metric | None:
         return None
     task = task_in(study)
     return tuned_by([objective_of(text, task)[1] for text in _texts(study, "objective")], task)
+
+
+def texts_in(study: StudyStarted) -> tuple[str, ...]:
+    """Return a study's objectives and further metrics, as `objective_of` reads them."""
+    return (*_texts(study, "objective"), *_texts(study, "metrics"))
 
 
 def _texts(study: StudyStarted, setting: str) -> tuple[str, ...]:

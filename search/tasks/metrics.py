@@ -5,7 +5,7 @@ import inspect
 import math
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -18,6 +18,7 @@ from search.tasks.base import CLASSIFICATION, MULTI_LABEL, REGRESSION, Array, Me
 from tracking.objectives import OBJECTIVES, Objective
 from tracking.text import listed
 
+OF_METRICS = "metrics: "  # before the names of their files in a study's fingerprint
 MOST_NEAR = 5  # names that a message offers
 
 # scikit-learn's scorers that compare two ways of grouping samples, not predictions with targets.
@@ -116,6 +117,12 @@ def metric_of(text: str, task: Task, *, larger: bool | None = None) -> Metric:
     if name in KERAS_METRICS:
         return KerasMetric(name, task)
     raise SettingsError(_unknown(text, task))
+
+
+def function_places(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return the `FILE.py:FUNCTION` among texts that `objective_of` reads."""
+    plain = (re.sub(r"^(max|min):", "", text) for text in texts)
+    return tuple(dict.fromkeys(place for place in plain if ":" in place and "@" not in place))
 
 
 def objective_of(text: str, task: Task) -> tuple[Objective, Metric | None]:
@@ -523,6 +530,11 @@ def _function(place: str) -> Callable[..., Any]:
     if not callable(found):
         raise SettingsError(f"{place} must be a function of y_true and y_pred; it is not callable")
     return found  # type: ignore[no-any-return]
+
+
+def forget_functions() -> None:
+    """Let functions of files be read again when they are next computed."""
+    _function.cache_clear()
 
 
 _LARGER = re.compile(r"acc|auc|precision|recall|f1|r2|iou|dice|kappa|corr|score|gain|profit")

@@ -19,7 +19,7 @@ from search.tasks.thresholds import FIXED
 from search.training.batches import Part
 from search.training.building import Built, Models, untouched_state
 from search.training.program import Programs
-from search.training.scoring import Scoring
+from search.training.scoring import Scoring, check_metrics
 from search.training.streaming import Streamed, encoded
 from search.training.targets import AUTO_SCALING
 from spaces import Params, Passed, Space, adopt, code_of
@@ -96,6 +96,7 @@ class FoldData:
             space = space_on(work.space, dataset, Path(work.declarations), pixels=work.pixels)
         models = Models(space, code_of(work.space), expected=work.code, seed=work.seed)
         models.open()
+        check_metrics(work.metrics, work.code)
         folder = StudyFolder(Path(work.folder))
         return cls(
             space=space,

@@ -13,12 +13,14 @@ import tensorflow as tf
 
 from search.data.arrays import Array
 from search.tasks import Metric, OutputMeaning, Task
-from search.tasks.metrics import objective_of
+from search.tasks.metrics import OF_METRICS, function_places, objective_of
 from search.tasks.thresholds import FIXED, TUNED, tuned_by
 from search.training.batches import PREDICTION_BATCH, Part
 from search.training.streaming import picked
 from search.training.targets import Targets
-from spaces import cause_of
+from spaces import Fingerprint, SpaceError, cause_of
+from spaces.declaring.fingerprint import fingerprint
+from tracking.provenance import code_changes
 from tracking.text import listed
 
 
@@ -66,6 +68,28 @@ class Scoring:
             own=tuple(dict.fromkeys(o.removeprefix("val_") for o in own if o.startswith("val_"))),
             tuned_by=tuned_by(sought, task) if threshold == TUNED else None,
         )
+
+
+def check_metrics(texts: Sequence[str], code: Fingerprint) -> None:
+    """Check that functions among metrics are those of the study's opening.
+
+    Args:
+        texts: objectives and metrics.
+        code: the study's fingerprint; empty to run any.
+
+    Raises:
+        SpaceError: one has changed.
+    """
+    for place in function_places(texts):
+        found = fingerprint(place)["files"]
+        now = {f"{OF_METRICS}{name}": digests for name, digests in found.items()}
+        same = {"files": now, "packages": code.get("packages", {})}
+        changes = code_changes(code, same, partly=True)
+        if changes:
+            raise SpaceError(
+                f"the code of metric {place} changed while the study was being opened:"
+                f" {'; '.join(changes)}. Give the command again."
+            )
 
 
 def _each(metrics: Sequence[Metric | None]) -> tuple[Metric, ...]:
