@@ -105,6 +105,11 @@ def study_pixels(study: StudyStarted) -> str:
     return str(study.settings.get("pixels", "legacy"))
 
 
+def weighs_metrics(study: StudyStarted) -> bool:
+    """Say whether samples' weights count in a study's metrics; earlier versions had no such."""
+    return bool(study.dataset.get("weighted", False))
+
+
 def describe_parameter(parameter: Parameter) -> dict[str, Any]:
     """Return a parameter as JSON: name, kind, range, whether it is searched, default, condition.
 

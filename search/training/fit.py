@@ -484,7 +484,7 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc] # Keras is 
         metric, part = self._tuning
         some = replace(part, rows=spread(part.indices, FOR_THRESHOLD))
         values = outputs.values(self._outputs(some))
-        return outputs.tuned(metric, values, some.own_labels, some.own_weights)
+        return outputs.tuned(metric, values, some.own_labels, some.metric_weights)
 
     def _scored(self, part: Part, epoch: int, outputs: OutputMeaning) -> tuple[Array, Scores]:
         """Return values and scores of a part."""
@@ -493,7 +493,7 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc] # Keras is 
         if not math.isfinite(loss):
             raise Diverged(f"the validation loss became {loss} in epoch {epoch}")
         metrics = {
-            metric.name: measured(metric, values, targets, weights, outputs)
+            metric.name: measured(metric, values, targets, part.metric_weights, outputs)
             for metric in self._watched
         }
         own = [name for name in self._own if name not in ("loss", *metrics)]

@@ -217,7 +217,7 @@ class _Fold:
                 continue
             try:
                 found[metric.name] = measured(
-                    metric, values, validation.own_labels, validation.own_weights, fitted.outputs
+                    metric, values, validation.own_labels, validation.metric_weights, fitted.outputs
                 )
             except ValueError as error:
                 self._notice(f"{error}. It is left out")

@@ -2,7 +2,7 @@
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import keras
@@ -46,6 +46,7 @@ class FoldData:
         precision: Keras's dtype policy of the models.
         models: builds them.
         weights: float64 `(n,)`, of the training samples in losses; None if all count the same.
+        weighs_metrics: whether they count in metrics, too.
         memory: bytes that this process may hold; None for any. Samples that do not fit are read
             while a model is trained.
         callbacks: Keras callbacks that were passed from Python, for every fold.
@@ -64,6 +65,7 @@ class FoldData:
     models: Models
     precision: str = "float32"
     weights: Array | None = None
+    weighs_metrics: bool = True
     memory: int | None = None
     metrics: tuple[str, ...] = ()
     scaling: str = AUTO_SCALING
@@ -114,6 +116,7 @@ class FoldData:
             models=models,
             precision=work.precision,
             weights=dataset.train_extra("weights"),
+            weighs_metrics=work.weighs_metrics,
             memory=work.memory,
             metrics=work.metrics,
             scaling=work.target_scaling,
@@ -167,8 +170,10 @@ class FoldData:
         inputs = self._encoded.of(encoder, self.inputs, self._used, self.memory)
         weights = None if self.weights is None else self.weights[self._used]
         beside = self.folds.beside(self._used)
-        training = Part(inputs, self._labels, train, *beside, weights=weights)
-        return training, Part(inputs, self._labels, validation, weights=weights)
+        part = partial(
+            Part, inputs, self._labels, weights=weights, weighs_metrics=self.weighs_metrics
+        )
+        return part(train, *beside), part(validation)
 
     def validation_labels(self, fold: int) -> Array:
         """Return the targets in the validation part of a fold (from 1), `(n, ...)`."""

@@ -201,6 +201,7 @@ def test_several_classes_are_refused_before_anything_is_written(tmp_path):
             targets=np.arange(600) % 3,
             name="three",
             objective="cv_accuracy",
+            metrics=[],
         )
     assert not (tmp_path / "mlruns" / "studies" / "three-tuned").exists()
 
@@ -212,7 +213,7 @@ def test_a_classifier_of_scikit_learn_predicts_by_its_tuned_threshold(tmp_path):
         cv=2,
         epochs=6,
         scoring="f1",
-        settings={"threshold": "tuned", "set": {"batch_size": "32"}, "pruner": "none"},
+        settings={"threshold": "tuned", "pruner": "none"},
         home=tmp_path / "mlruns",
     ).fit(X, Y == "yes")
     chances, given = search.predict_proba(X)[:, 1], search.predict(X)
