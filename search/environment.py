@@ -86,6 +86,7 @@ _OPTIONS = {  # setting: option of `run`, in the order of the command
     "objective": "--objective",
     "metrics": "--metrics",
     "target_scaling": "--target-scaling",
+    "threshold": "--threshold",
     "limit_samples": "--limit-samples",
     "precision": "--precision",
     "pixels": "--pixels",

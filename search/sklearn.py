@@ -160,7 +160,8 @@ class TrainedClassifier(ClassifierMixin, Trained):  # type: ignore[misc]
 
     def predict(self, X: Any) -> Array:  # noqa: N803 # scikit-learn's name
         """Return the class of each sample, `(n,)`."""
-        chosen: Array = self.classes[self.values(X).argmax(axis=1)]
+        decided = self.labels.outputs.decided(self.values(X))
+        chosen: Array = self.classes[decided.argmax(axis=1)]
         return chosen
 
     @available_if(lambda self: self.has_probabilities)  # type: ignore[untyped-decorator]
@@ -350,7 +351,9 @@ class KerasSearch(BaseEstimator):  # type: ignore[misc]
         if metric is None:
             raise ValueError(f"`score` cannot compute {name}, which the models measure themselves")
         sure = best.labels.returns != "scores"
-        found = metric.of(best.values(samples), targets, sample_weight, are_probabilities=sure)
+        values = best.values(samples)
+        seen = best.labels.outputs.decided(values) if metric.is_of_decisions else values
+        found = metric.of(seen, targets, sample_weight, are_probabilities=sure)
         return objective.oriented(found)
 
     def predict(self, X: Any) -> Array:  # noqa: N803

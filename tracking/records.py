@@ -323,6 +323,8 @@ class FoldEnded(Record):
             earlier one on an inner part of the training part; 0 in journals that do not say.
         predictions: file with the validation part's predictions, relative to the study's folder.
         outputs: what the model's outputs are: `probabilities`, `logits` or `scores`.
+        thresholds: those that were tuned on the training part: of the second of two classes, or of
+            each label; empty where they are 0.5, of scores 0.
         latency_ms: median milliseconds to predict one sample; None where it was not measured, as it
             is for one fold a trial where it is an objective.
     """
@@ -338,6 +340,7 @@ class FoldEnded(Record):
     epochs: int = 0
     scored_epoch: int = 0
     outputs: str = "probabilities"
+    thresholds: list[float] = field(default_factory=list)
     latency_ms: float | None = None
 
     def metric(self, name: str) -> float | None:
@@ -513,6 +516,7 @@ class ModelExported(Record):
         code: fingerprint of the space's code that built it, as in `SessionStarted`.
         accepted: how that differs from the code the trial was trained with, as the user has
             accepted it.
+        thresholds: those that were tuned on the final training part, as in `FoldEnded`.
     """
 
     trial: int
@@ -529,6 +533,7 @@ class ModelExported(Record):
     alias_reason: str = ""
     code: Json = field(default_factory=dict)
     accepted: list[str] = field(default_factory=list)
+    thresholds: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -182,10 +182,11 @@ def hold_out(
     if task.has_classes and counts.min() < 2:
         raise DataError(
             f"{origin} has no test part, so a fifth of each class is held out; class"
-            f" {classes[counts.argmin()]} has only one sample. Add samples of it, or a test part."
+            f" {_class(task, classes[counts.argmin()])} has only one sample. Add samples of it, or"
+            " a test part."
         )
     if time is not None:
-        return _latest(labels if task.has_classes else labels[:0], time, groups, origin)
+        return _latest(labels if task.has_classes else labels[:0], time, groups, origin, task)
     if groups is not None and len(np.unique(groups)) < len(groups):
         families = np.unique(groups, return_inverse=True)[1]
         dealt = whole_families(labels, families, HOLD_OUT_FOLDS, SPLIT_SEED)
@@ -197,9 +198,10 @@ def hold_out(
                 " samples; all samples are of one group. Add others, or a test part."
             )
         if len(lacking) or not len(parts[1]):
+            few = lacking[0] if len(lacking) else classes[0]
             raise DataError(
                 f"{origin} has no test part, so a fifth is held out in whole groups, such as equal"
-                f" samples; class {lacking[0] if len(lacking) else classes[0]} is in too few of"
+                f" samples; class {_class(task, few)} is in too few of"
                 " them. Add other samples of it, or a test part; if samples are equal,"
                 " `--allow-duplicates` lets them be on both sides."
             )
@@ -218,11 +220,17 @@ def hold_out(
     return np.sort(train), np.sort(test)
 
 
+def _class(task: Task, number: int) -> str:
+    """Return a class's name; its number where the names are not known."""
+    return task.names[number] if number < len(task.names) else str(number)
+
+
 def _latest(
     classes: NDArray[np.integer],
     time: NDArray[np.floating],
     groups: Indices | None,
     origin: str,
+    task: Task,
 ) -> tuple[Indices, Indices]:
     ordered = np.sort(time)
     first = ordered[round((1 - TEST_FRACTION) * (len(time) - 1))]  # the earliest of the test part
@@ -241,10 +249,10 @@ def _latest(
     lacking = np.setdiff1d(classes, classes[train]) if len(classes) else classes
     if len(lacking):
         raise DataError(
-            f"{origin} has no test part, so the latest fifth is held out; class {lacking[0]} has no"
-            " sample before it that is not of a group, or equal to a sample, in it. Give a test"
-            " part, or leave out `--groups`; if samples are equal, `--allow-duplicates` lets them"
-            " be on both sides."
+            f"{origin} has no test part, so the latest fifth is held out; class"
+            f" {_class(task, lacking[0])} has no sample before it that is not of a group, or equal"
+            " to a sample, in it. Give a test part, or leave out `--groups`; if samples are equal,"
+            " `--allow-duplicates` lets them be on both sides."
         )
     return train, test
 

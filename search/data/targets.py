@@ -518,6 +518,27 @@ def _shown(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
+_SPANS = {
+    "timedelta": "durations; say in which unit, as with y / np.timedelta64(1, 'h') for hours",
+    "Period": "periods; pass numbers such as their years (y.dt.year), or words with y.astype(str)",
+    "Interval": "intervals; pass numbers such as y.mid, or words with y.astype(str)",
+}
+
+
+def check_no_spans(given: Array, what: str) -> None:
+    """Check that targets are no spans of time or of numbers, which have no one unit.
+
+    Raises:
+        DataError: they are.
+    """
+    kinds = {"timedelta"} if given.dtype.kind == "m" else set[str]()
+    if given.dtype.kind == "O":
+        kinds = {base.__name__ for one in given.reshape(-1)[:1000] for base in type(one).__mro__}
+    found = next((told for kind, told in _SPANS.items() if kind in kinds), "")
+    if found:
+        raise DataError(f"{what} must be classes, labels or numbers to predict; got {found}.")
+
+
 def _plain(given: Array, what: str) -> Array:
     """Return targets, `(n,)` or `(n, k)` with k > 1, of numbers, truth values or words.
 
@@ -532,6 +553,7 @@ def _plain(given: Array, what: str) -> Array:
         )
     if given.ndim == 0 or 0 in given.shape:
         raise DataError(f"{what} {RULE}, and not empty; got {shown}")
+    check_no_spans(given, what)
     array = given.reshape(-1) if given.ndim == 2 and given.shape[1] == 1 else given
     if array.dtype.kind == "O":
         array = _of_objects(array, what)

@@ -227,6 +227,8 @@ def _scored(predictions: Predictions, task: Task) -> dict[str, float]:
             return {"accuracy": float(predictions.right.mean())}
         case LabelPredictions():
             values = predictions.probabilities
+            if predictions.thresholds is not None:  # all of the task's own are of decisions
+                values = predictions.predicted
         case NumberPredictions():
             values = predictions.predicted
         case SeveralPredictions():

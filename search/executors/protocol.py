@@ -44,6 +44,9 @@ class Work:
             `search.tasks.metrics.objective_of` reads them; an objective that is not among them is
             read from its name.
         target_scaling: whether numbers to predict may be standardised: `auto` or `off`.
+        threshold: of the probability of a class of two, or of a label: `0.5` or `tuned`.
+        weighs_metrics: whether samples' weights count in metrics as they do in losses; they did not
+            in studies that were begun with an earlier version.
         pixels: what a hypermodel's models for images are given, as the setting says.
         code: fingerprint of the space's code, which must be what is run; empty to run any.
         passed: what the reference stands for, if it was passed from Python.
@@ -60,6 +63,8 @@ class Work:
     objectives: tuple[str, ...]
     metrics: tuple[str, ...] = ()
     target_scaling: str = "auto"
+    threshold: str = "0.5"
+    weighs_metrics: bool = True
     pixels: str = "auto"
     code: Fingerprint = field(default_factory=dict)
     passed: Passed | None = None

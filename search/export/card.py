@@ -290,7 +290,8 @@ def _use(export: ModelExported, study: StudyStarted) -> Iterable[str]:
             f" model's, on training samples, after it was written and loaded again{of_task.unit}."
         )
     yield from _serving(export, of_task.values)
-    yield f"{_ENCODED[kind]} {of_task.returns()}"
+    decides = of_task.decides(study, export.thresholds)
+    yield " ".join(filter(None, (_ENCODED[kind], of_task.returns(), decides)))
     if any(each.get("returns") == "float64" for each in export.formats):
         yield ("The numbers are float64: their size needs more digits than the 7 that float32 has.")
 

@@ -1,7 +1,7 @@
 """What a model card says of each task: classes, labels or numbers."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from search.export.scores import digits, metric_name, shown
@@ -10,6 +10,10 @@ from tracking.history import TrialHistory
 from tracking.records import Json, StudyStarted, TestSetOpened
 from tracking.text import listed
 
+_TUNED = (
+    "That was tuned on the samples that the model was trained on (the inner part, where one was"
+    " cut), so it fits outputs as they are there."
+)
 _UNEVEN = 1.5  # ratio of largest to smallest class from which classes are called uneven
 
 
@@ -45,6 +49,15 @@ class CardOfTask(ABC):
     def returns(self) -> str:
         """Return a sentence on what the formats return."""
 
+    def decides(self, study: StudyStarted, thresholds: Sequence[float]) -> str:
+        """Return a sentence on what is predicted of what they return, or nothing.
+
+        Args:
+            study: its first record.
+            thresholds: tuned ones; empty without.
+        """
+        return ""
+
     @abstractmethod
     def details(self, study: StudyStarted, test: TestSetOpened) -> Iterator[str]:
         """Yield tables on the test set, below its scores."""
@@ -66,8 +79,18 @@ class _OfClasses(CardOfTask):
         return (
             "`outputs` in `labels.json` says whether `model.keras` returns"
             " probabilities, logits or scores, one for each class or one for the second of two"
-            " (which is meant above `threshold`); all other formats return one probability, or"
+            " (which is likelier above `threshold`); all other formats return one probability, or"
             " score, for each class, in the order of `classes`."
+        )
+
+    def decides(self, study: StudyStarted, thresholds: Sequence[float]) -> str:
+        if not thresholds:
+            return ""
+        first, second = study.classes
+        return (
+            f"Of what any format returns, the class is {second} where its probability (of scores,"
+            f" half of how far its score is above the other) is above {thresholds[0]:.6g},"
+            f" `thresholds` in `labels.json`, else {first}. {_TUNED}"
         )
 
     def details(self, study: StudyStarted, test: TestSetOpened) -> Iterator[str]:
@@ -132,9 +155,15 @@ class _OfLabels(CardOfTask):
         return (
             "`outputs` in `labels.json` says whether `model.keras` returns probabilities or logits"
             " (`sigmoid logits`: the probability is the sigmoid of each); all other formats return"
-            " one probability for each label, in the order of `classes`. A label counts as given"
-            " above 0.5."
+            " one probability for each label, in the order of `classes`."
         )
+
+    def decides(self, study: StudyStarted, thresholds: Sequence[float]) -> str:
+        if not thresholds:
+            return "A label counts as given above 0.5."
+        both = zip(study.classes, thresholds, strict=True)
+        cuts = ", ".join(f"{name} above {cut:.6g}" for name, cut in both)
+        return f"Labels count as given by `thresholds` in `labels.json`: {cuts}. {_TUNED}"
 
     def details(self, study: StudyStarted, test: TestSetOpened) -> Iterator[str]:
         report, confusion = test.report.get("report", {}), test.report.get("confusion", {})

@@ -63,10 +63,11 @@ def open_test_set(
     weights = dataset.test_weights()
     targets, task = np.asarray(truth), labels.task
     values = predicted_values(model, labels.encoder.encode(samples), labels)
-    predictions = task.predicted(values, targets)
+    predictions = task.predicted(values, targets, labels.outputs)
     if fault := predictions.fault():
         raise DataError(f"{folder.path} cannot be scored: {fault}")
-    scored = Scored(values, targets, weights, labels.outputs.are_probabilities)
+    sure, decided = labels.outputs.are_probabilities, labels.outputs.decided(values)
+    scored = Scored(values, targets, weights, sure, decided)
     scores, intervals = scores_of(scored, metrics, notify)
     return TestSetOpened(
         at=time.time(),

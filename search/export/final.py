@@ -45,6 +45,8 @@ from search.export.scores import metrics_of
 from search.quiet import load_tensorflow, standard_error_to
 from search.studies import StudyReader, known_reader, opened_log
 from search.study.opening import code_now, study_space
+from search.tasks import OutputMeaning
+from search.tasks.thresholds import DecidingOutputs
 from search.tracker import Tracker
 from spaces import Passed
 from tracking.event_log import EventLog
@@ -316,7 +318,12 @@ def _record_of(
         alias_reason=decision.reason,
         code=final.fingerprint,
         accepted=list(final.accepted),
+        thresholds=_thresholds(made.labels.outputs),
     )
+
+
+def _thresholds(outputs: OutputMeaning) -> list[float]:
+    return list(outputs.thresholds) if isinstance(outputs, DecidingOutputs) else []
 
 
 def _final(

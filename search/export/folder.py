@@ -42,6 +42,7 @@ from search.tasks import (
 )
 from search.tasks.classification import LOGITS, MEANINGS, PROBABILITIES, SCORES
 from search.tasks.regression import NUMBERS
+from search.tasks.thresholds import DecidingOutputs
 from spaces import SpaceError, cause_of
 from tracking.files import whole_file
 from tracking.home import LABELS, METRICS, MODEL
@@ -62,7 +63,7 @@ _LAMBDA = re.compile(r"unsafe_deserialization|__lambda__|identifier: \{'value'")
 _HOLDS_CODE = "contains code, such as a Lambda layer, which is never run"
 _SHOWN_NAMES = 5
 VALUES = "values"  # of several outputs, each of its own kind
-_OF_OUTPUTS = ("threshold", "scale", "offset")
+_OF_OUTPUTS = ("threshold", "thresholds", "scale", "offset")
 OTHERS = ("saved_model.pb", "*.h5", "*.hdf5", "*.pkl", "*.pickle", "*.joblib", "*.pt")
 
 
@@ -475,6 +476,7 @@ def _outputs(data: dict[str, Any], task: Task) -> OutputMeaning:
             "meaning": data["outputs"],
             "classes": task.units,
             "threshold": data.get("threshold", 0.5),
+            "thresholds": data.get("thresholds", ()),
             "scale": data.get("scale", ()),
             "offset": data.get("offset", ()),
         }
@@ -493,6 +495,10 @@ def _outputs(data: dict[str, Any], task: Task) -> OutputMeaning:
                 raise ValueError("scale and offset must have one entry for each number")
             if not all(map(math.isfinite, (*found.scale, *found.offset))) or min(found.scale) <= 0:
                 raise ValueError("scale and offset must be finite, and scale above 0")
+    if isinstance(found, DecidingOutputs) and (tuned := found.thresholds):
+        count = 1 if task.has_classes else task.units
+        if not task.has_threshold or len(tuned) != count or not all(map(math.isfinite, tuned)):
+            raise ValueError("thresholds must be finite, one of two classes or one of each label")
     if data["outputs"] not in meanings:
         raise ValueError(f"outputs must be one of {', '.join(meanings)}")
     return found

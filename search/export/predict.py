@@ -38,6 +38,7 @@ from search.quiet import load_tensorflow
 from search.studies import study_folder, study_history
 from search.tasks import (
     Classification,
+    LabelOutputs,
     MultiLabel,
     MultiOutput,
     OutputMeaning,
@@ -304,11 +305,13 @@ class Prediction:
     Attributes:
         sample: the picture's file, the text, or file and line of a table's row.
         task: what is predicted, by the task's name.
-        values: of classes the most probable with their probabilities or scores, highest first; of
+        values: of classes the most probable with their probabilities or scores, highest first (by a
+            tuned threshold of two classes the one that it names); of
             labels all with their probabilities, of numbers all, in the model's order.
         inverted: whether a picture looks inverted compared with the training images.
         is_scored: whether the values are scores, of which only the order counts.
         output: the name of the output; empty for a model with one.
+        thresholds: of the labels, where they were tuned; empty for 0.5.
     """
 
     sample: str
@@ -317,11 +320,14 @@ class Prediction:
     inverted: bool = False
     is_scored: bool = False
     output: str = ""
+    thresholds: tuple[float, ...] = ()
 
     @property
     def labels(self) -> tuple[tuple[str, float], ...]:
-        """The labels that are given, with their probabilities: those above 0.5, highest first."""
-        given = [(name, value) for name, value in self.values if value > THRESHOLD]
+        """The labels that are given, with their probabilities: highest first."""
+        cuts = self.thresholds or (THRESHOLD,) * len(self.values)
+        both = zip(self.values, cuts, strict=True)
+        given = [(name, value) for (name, value), cut in both if value > cut]
         return tuple(sorted(given, key=lambda pair: -pair[1]))
 
 
@@ -388,13 +394,14 @@ def predict_samples(
         Prediction(
             sample.name,
             task.name,
-            _named(task, row, top or 1),
+            _named(task, row, decided, top or 1),
             sample.inverted,
             not outputs.are_probabilities,
             name,
+            outputs.thresholds if isinstance(outputs, LabelOutputs) else (),
         )
         for name, task, outputs, rows in _by_output(labels, values)
-        for sample, row in zip(samples, rows, strict=True)
+        for sample, row, decided in zip(samples, rows, outputs.decided(rows), strict=True)
     ]
 
 
@@ -466,8 +473,12 @@ def _check_top(labels: Labels, top: int | None) -> None:
         raise SettingsError(f"`--top` lists the most probable classes; the model predicts {told}")
 
 
-def _named(task: Task, row: Array, top: int) -> tuple[tuple[str, float], ...]:
-    order = np.argsort(-row)[:top] if isinstance(task, Classification) else np.arange(len(row))
+def _named(task: Task, row: Array, decided: Array, top: int) -> tuple[tuple[str, float], ...]:
+    order = (
+        np.lexsort((-row, -decided))[:top]
+        if isinstance(task, Classification)
+        else np.arange(len(row))
+    )
     return tuple((task.names[index], float(row[index])) for index in order)
 
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from statistics import fmean
@@ -22,13 +22,16 @@ from search.errors import DataError, FoldwiseError, SettingsError
 from search.executors import Limits
 from search.export.folder import InputLabels, Labels, values_of
 from search.export.formats.base import Samples, new_input, valued_model, with_values
+from search.export.scores import metric_of_threshold, texts_in
 from search.quiet import load_tensorflow
 from search.seeds import derive
 from search.studies import study_history
-from search.study.opening import code_now, study_space, with_callbacks
-from search.tasks import NumberOutputs, OutputMeaning, SeveralOutputs
+from search.study.opening import code_now, study_space, with_callbacks, with_metrics
+from search.tasks import Metric, NumberOutputs, OutputMeaning, SeveralOutputs
+from search.tasks.metrics import OF_METRICS
 from search.tasks.models import output_units
-from search.training.batches import Part
+from search.tasks.thresholds import DecidingOutputs
+from search.training.batches import Part, spread
 from spaces import (
     OF_CALLBACKS,
     Code,
@@ -97,6 +100,7 @@ class Final:
         trial: its number.
         callbacks: that were passed from Python; None without.
         scaling: of numbers to predict, the study's `target_scaling`.
+        tuned_by: the metric that thresholds are tuned by; None for no tuning.
     """
 
     dataset: Dataset
@@ -112,6 +116,7 @@ class Final:
     trial: int = 0
     callbacks: Passed | None = None
     scaling: str = "auto"
+    tuned_by: Metric | None = None
 
     @classmethod
     def of(
@@ -143,10 +148,11 @@ class Final:
         """
         start, space = study_space(history, dataset, home)
         own = code_now(start.space, space, dataset, home)
-        code = with_callbacks(own, callbacks)
+        code = with_metrics(with_callbacks(own, callbacks), texts_in(start))
         changes = code_changes(code_of_trial(history, trial), code)
         if not trains:
-            changes = [change for change in changes if not change.startswith(OF_CALLBACKS)]
+            beside = OF_CALLBACKS, OF_METRICS
+            changes = [change for change in changes if not change.startswith(beside)]
         if changes and not accept_changed_code:
             raise SettingsError(
                 f"the code of space {start.space} is not the one that trial {trial.number} of study"
@@ -169,6 +175,7 @@ class Final:
             trial.number,
             callbacks,
             str(settings.get("target_scaling", "auto")),
+            metric_of_threshold(start),
         )
 
     @cached_property
@@ -231,6 +238,20 @@ class Final:
             return model, labels
         whole = valued_model(model, labels, self.samples().encoded)
         return whole, self.labels(values_of(outputs, labels.task))
+
+    def tuned(self, model: Any, labels: Labels) -> Labels:
+        """Return labels with the thresholds of an average of models, tuned on all their samples."""
+        from search.training.fit import FOR_THRESHOLD, predict
+
+        outputs = labels.outputs
+        if self.tuned_by is None or not isinstance(outputs, DecidingOutputs):
+            return labels
+        used = spread(self.folds.used, FOR_THRESHOLD)
+        known = self.dataset.train_extra("weights")
+        weights = None if known is None else known[used]
+        values = predict(model, self.inputs.take(self.encoder, used), outputs)
+        targets = np.asarray(self.dataset.train_labels[used])
+        return replace(labels, outputs=outputs.tuned(self.tuned_by, values, targets, weights))
 
     def build(self, precision: str = "float32") -> Any:
         """Return a new model with weights, not trained."""
@@ -302,6 +323,7 @@ class Final:
                 seed=seed,
                 on_epoch=keep,
                 scaling=self.scaling,
+                tuned_by=self.tuned_by,
                 callbacks=fold_callbacks(
                     built.space, self.callbacks, self.params, self.trial, fold
                 ),
@@ -416,7 +438,7 @@ def refit_folds(final: Final, on_epoch: OnEpoch) -> FinalModel:
         meanings.append(outputs)
     keras.backend.clear_session(free_memory=False)
     model = _averaged(final, weights, meanings)
-    labels = final.labels(values_of(meanings[-1], final.dataset.task))
+    labels = final.tuned(model, final.labels(values_of(meanings[-1], final.dataset.task)))
     seconds = time.monotonic() - began
     return FinalModel(model, labels, _mean_curves(curves), seconds, models=len(weights))
 

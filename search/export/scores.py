@@ -15,6 +15,7 @@ from search.data.folds import share_of
 from search.errors import SettingsError
 from search.tasks import Metric, Task, task_of_study
 from search.tasks.metrics import metric_of, objective_of
+from search.tasks.thresholds import FIXED, TUNED, tuned_by
 from spaces import cause_of
 from tracking.history import History, TrialHistory
 from tracking.objectives import Objective, objective_names
@@ -71,7 +72,7 @@ def metrics_of(study: StudyStarted, notify: Notify) -> tuple[Metric, ...]:
     """
     task = task_in(study)
     found: dict[str, Metric] = {}
-    for text in (*_texts(study, "objective"), *_texts(study, "metrics"), *task.scored):
+    for text in (*texts_in(study), *task.scored):
         try:
             metric = objective_of(text, task)[1]
         except SettingsError as error:
@@ -80,6 +81,19 @@ def metrics_of(study: StudyStarted, notify: Notify) -> tuple[Metric, ...]:
         if metric is not None:
             found.setdefault(metric.name, metric)
     return tuple(found.values())
+
+
+def metric_of_threshold(study: StudyStarted) -> Metric | None:
+    """Return the metric that thresholds of a study's models are tuned by; None for no tuning."""
+    if study.settings.get("threshold", FIXED) != TUNED:
+        return None
+    task = task_in(study)
+    return tuned_by([objective_of(text, task)[1] for text in _texts(study, "objective")], task)
+
+
+def texts_in(study: StudyStarted) -> tuple[str, ...]:
+    """Return a study's objectives and further metrics, as `objective_of` reads them."""
+    return (*_texts(study, "objective"), *_texts(study, "metrics"))
 
 
 def _texts(study: StudyStarted, setting: str) -> tuple[str, ...]:
@@ -159,23 +173,27 @@ class Scored:
         targets: `(n, ...)`.
         weights: `(n,)`, by which samples count; None if all count the same.
         are_probabilities: whether values of classes are.
+        decided: values by tuned thresholds, for metrics of decisions; None without any.
     """
 
     values: Array
     targets: Array
     weights: Array | None = None
     are_probabilities: bool = True
+    decided: Array | None = None
 
     def by(self, metric: Metric) -> float:
         """Return a metric of all samples."""
-        return metric.of(
-            self.values, self.targets, self.weights, are_probabilities=self.are_probabilities
-        )
+        seen = self.decided if metric.is_of_decisions and self.decided is not None else self.values
+        return metric.of(seen, self.targets, self.weights, are_probabilities=self.are_probabilities)
 
     def drawn(self, rows: Array) -> "Scored":
         """Return some of the samples, which may be drawn several times."""
         weights = None if self.weights is None else self.weights[rows]
-        return Scored(self.values[rows], self.targets[rows], weights, self.are_probabilities)
+        decided = None if self.decided is None else self.decided[rows]
+        return Scored(
+            self.values[rows], self.targets[rows], weights, self.are_probabilities, decided
+        )
 
     @property
     def effective(self) -> int:

@@ -35,7 +35,7 @@ from search.executors import (
 from search.executors.protocol import Probe, Work
 from search.study.budget import Budget
 from search.study.execution import AUTO, PRECISIONS, ExecutionMode, ExecutionPlan, Load, fastest
-from search.study.identity import study_pixels
+from search.study.identity import study_pixels, weighs_metrics
 from search.study.objectives import texts_of
 from search.study.opening import OpenStudy
 from search.study.pruners import PRUNERS
@@ -459,6 +459,8 @@ def work_of(opened: OpenStudy, precision: str) -> Work:
         objectives=tuple(objective.name for objective in objectives_of(opened.start)),
         metrics=texts_of(settings),
         target_scaling=settings.target_scaling,
+        threshold=settings.threshold,
+        weighs_metrics=weighs_metrics(opened.start),
         pixels=study_pixels(opened.start),
         code=opened.code,
         passed=passed_as(settings.space),

@@ -18,6 +18,7 @@ from search.study.objectives import measured
 from search.study.pruners import PRUNERS
 from search.study.settings import StudySettings
 from search.tasks import MultiOutput, parts_to_json
+from search.tasks.metrics import OF_METRICS
 from spaces import (
     Choice,
     Fingerprint,
@@ -104,6 +105,11 @@ def study_pixels(study: StudyStarted) -> str:
     return str(study.settings.get("pixels", "legacy"))
 
 
+def weighs_metrics(study: StudyStarted) -> bool:
+    """Say whether samples' weights count in a study's metrics; earlier versions had no such."""
+    return bool(study.dataset.get("weighted", False))
+
+
 def describe_parameter(parameter: Parameter) -> dict[str, Any]:
     """Return a parameter as JSON: name, kind, range, whether it is searched, default, condition.
 
@@ -140,8 +146,10 @@ def check_code(history: History, now: Fingerprint, *, accept: bool) -> list[str]
     changes = code_changes(last_code(history), now)
     if changes and not accept:
         study = history.known_study()
+        of_space = any(not change.startswith(OF_METRICS) for change in changes)
+        whose = f"space {study.space}" if of_space else "metrics"
         raise SettingsError(
-            f"the code of space {study.space} has changed since study {study.study!r} was last run:"
+            f"the code of {whose} has changed since study {study.study!r} was last run:"
             f" {'; '.join(changes)}. Scores of different code cannot be compared. Restore the"
             " old code, name another study with `--study`, or continue anyway with"
             " `--accept-changed-code`, which is recorded and shown at each trial."

@@ -1,7 +1,7 @@
 """Open a study: from a user's settings to settings, space, data and folds that fit together."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import count
@@ -27,10 +27,12 @@ from search.study.identity import (
     study_pixels,
     without_flip,
 )
-from search.study.objectives import Goals, check_known, settle
+from search.study.objectives import Goals, check_known, settle, texts_of
 from search.study.settings import IDENTITY, StudySettings, validate
 from search.study.splitting import Splitting
 from search.tasks import task_of
+from search.tasks.metrics import OF_METRICS, forget_functions, function_places
+from search.tasks.thresholds import check_threshold
 from spaces import (
     Fingerprint,
     NarrowedSpace,
@@ -42,6 +44,7 @@ from spaces import (
     narrow,
     space_fingerprint,
 )
+from spaces.declaring.fingerprint import fingerprint
 from tracking.history import History
 from tracking.home import Home, StudyFolder, home_of
 from tracking.objectives import objectives_of
@@ -150,10 +153,12 @@ def open_study(
             asked, name, home, dataset, again, splitter, notify
         )
     settings, objectives = settle(settings, dataset.task)
+    check_threshold(settings.threshold, dataset.task)
     before = reader.history.study
     pixels = settings.pixels if before is None else study_pixels(before)
     space = _space_on(settings.space, dataset, home, notify, pixels)
     code = with_callbacks(code_now(settings.space, space, dataset, home), callbacks)
+    code = with_metrics(code, texts_of(settings))
     check_code(reader.history, code, accept=accept_changed_code)
     narrowed = _narrowed(space, settings)
     narrowed = without_flip(narrowed, settings.set, dataset, notify)
@@ -217,6 +222,22 @@ def with_callbacks(code: Fingerprint, callbacks: Passed | None) -> Fingerprint:
     if callbacks is None:
         return code
     return {**code, "files": {**code["files"], **callbacks.code["files"]}}
+
+
+def with_metrics(code: Fingerprint, texts: Iterable[str]) -> Fingerprint:
+    """Return a code's fingerprint with those of the functions among metrics, as they are now.
+
+    Args:
+        code: of the space, perhaps with callbacks.
+        texts: objectives and metrics, as a study records them.
+    """
+    forget_functions()  # those that were run may have been others
+    files = {
+        f"{OF_METRICS}{name}": digests
+        for place in function_places(texts)
+        for name, digests in fingerprint(place)["files"].items()
+    }
+    return {**code, "files": {**code["files"], **files}} if files else code
 
 
 def study_space(history: History, dataset: Dataset, home: Home) -> tuple[StudyStarted, Space]:

@@ -19,7 +19,7 @@ from search.study.budget import Budget
 from search.study.drivers import make_driver
 from search.study.enqueuing import Entry, Intake, Request
 from search.study.execution import AUTO
-from search.study.identity import check_code
+from search.study.identity import check_code, weighs_metrics
 from search.study.loop import COMPLETE, Study
 from search.study.opening import OpenStudy
 from search.study.pruners import make_pruner
@@ -155,8 +155,7 @@ def _tell_changes(history: History, accepted: list[str], environment: Json, noti
 
 def _weights(opened: OpenStudy) -> NDArray[Any] | None:
     """Return the samples' weights; None in studies from before they counted in scores."""
-    counts = opened.start.dataset.get("weighted", False)
-    return opened.dataset.train_extra("weights") if counts else None
+    return opened.dataset.train_extra("weights") if weighs_metrics(opened.start) else None
 
 
 def _are_there(opened: OpenStudy) -> bool:

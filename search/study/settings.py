@@ -94,6 +94,10 @@ def memory(text: object) -> object:
     return size
 
 
+def _as_text(value: object) -> object:
+    return str(value) if isinstance(value, float) else value
+
+
 def set_texts(value: object) -> object:
     """Return a value as `--set` takes it: 64 is `64`, True is `on`, [32, 64] is `32,64`.
 
@@ -461,6 +465,16 @@ class StudySettings(BaseModel):
             identity=True,
         ),
     ] = "auto"
+    threshold: Annotated[
+        Literal["0.5", "tuned"],
+        BeforeValidator(_as_text),
+        _setting(
+            HOW_JUDGED,
+            "Probability above which the second of two classes, or a label, is predicted: 0.5, or"
+            " tuned, on training parts, by the objective.",
+            identity=True,
+        ),
+    ] = "0.5"
     pruner: Annotated[
         str | None,
         _setting(

@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeAlias
 
@@ -42,7 +42,8 @@ _UNREADABLE = (
 class Predictions(ABC):
     """What a model predicted of some samples, in the form that is kept on disk.
 
-    A subclass has one array for each field, whose first axis counts the samples.
+    A subclass has one array for each field, whose first axis counts the samples; a field with a
+    default may have none.
     """
 
     @property
@@ -62,13 +63,20 @@ class Predictions(ABC):
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
         """Return the predictions of all parts, one after another."""
-        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
+        names = [name for name in parts[0].arrays if all(name in part.arrays for part in parts)]
+        return cls(**{n: np.concatenate([part.arrays[n] for part in parts]) for n in names})
+
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """Its arrays by name, without optional ones that it does not have."""
+        found = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: array for name, array in found.items() if array is not None}
 
     def save(self, path: Path) -> None:
         """Write to an `.npz` file, whole or not at all."""
         make_folder(path.parent)
         with whole_file(path) as file:
-            np.savez(file, **{f.name: getattr(self, f.name) for f in fields(self)})
+            np.savez(file, **self.arrays)  # type: ignore[arg-type] # NumPy's keyword of a name
 
     @classmethod
     def load(cls, path: Path, *, targets: Array | None = None) -> Self:
@@ -83,7 +91,8 @@ class Predictions(ABC):
         """
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                found = cls(*(arrays[f.name] for f in fields(cls)))
+                names = [f.name for f in fields(cls) if f.name in arrays or f.default is MISSING]
+                found = cls(**{name: arrays[name] for name in names})
             fault = found.fault()
         except FileNotFoundError as error:
             raise DataError(f"the predictions in {path} are missing") from error
@@ -114,6 +123,10 @@ class OutputMeaning(ABC):
     def are_probabilities(self) -> bool:
         """Whether values of classes or labels are; scores have but an order."""
         return True
+
+    def decided(self, values: Array) -> Array:
+        """Return values for metrics that only look at which class or labels are predicted."""
+        return values
 
     @abstractmethod
     def values(self, outputs: Array) -> Array:
@@ -158,6 +171,11 @@ class Task(ABC):
     def units(self) -> int:
         """How many numbers a model gives for a sample."""
         return len(self.names)
+
+    @property
+    def has_threshold(self) -> bool:
+        """Whether one number above a threshold decides what is predicted."""
+        return False
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -216,12 +234,15 @@ class Task(ABC):
         return np.ones(self.units)
 
     @abstractmethod
-    def predicted(self, values: Array, targets: Array) -> Predictions:
+    def predicted(
+        self, values: Array, targets: Array, outputs: OutputMeaning | None = None
+    ) -> Predictions:
         """Return the predictions in values as a model's outputs give them.
 
         Args:
             values: float `(n, units)`.
             targets: `(n, ...)`.
+            outputs: of which the values were made, with tuned thresholds; None without any.
         """
 
     @abstractmethod
@@ -245,12 +266,15 @@ class Metric(ABC):
         larger: whether larger is better.
         meaning: a phrase for people.
         limits: that it cannot be beyond.
+        is_of_decisions: whether it only looks at which class or labels are predicted, not at how
+            probable they are.
     """
 
     name: str
     larger: bool
     meaning: str
     limits: tuple[float, float] = (-math.inf, math.inf)
+    is_of_decisions: bool = False
 
     @abstractmethod
     def of(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from search.errors import DataError
 from search.tasks.base import CLASSIFICATION, Array, Metric, OutputMeaning, Predictions, Task
 from search.tasks.models import are_bounded
+from search.tasks.thresholds import DecidingOutputs
 from tracking.records import Json
 
 PROBABILITIES, LOGITS, SCORES = "probabilities", "logits", "scores"
@@ -17,7 +18,7 @@ MEANINGS = (PROBABILITIES, LOGITS, SIGMOID_LOGITS, SCORES)
 
 
 @dataclass(frozen=True)
-class Outputs(OutputMeaning):
+class Outputs(DecidingOutputs):
     """What a model's outputs mean, and which class they name.
 
     Attributes:
@@ -25,11 +26,14 @@ class Outputs(OutputMeaning):
             logits`, each of which has its own sigmoid; or `scores`, of which only the order counts.
         classes: number of classes.
         threshold: of one number a sample: above it the second class is meant.
+        thresholds: a tuned one: the probability of the second class, or half of how far its score
+            is above that of the first, above which it is predicted; empty for the larger one.
     """
 
     meaning: str
     classes: int
     threshold: float = 0.5
+    thresholds: tuple[float, ...] = ()
 
     def values(self, outputs: Array) -> Array:
         """Return float32 `(n, classes)`, the largest of a row for the predicted class.
@@ -63,17 +67,34 @@ class Outputs(OutputMeaning):
     def are_probabilities(self) -> bool:
         return self.meaning != SCORES
 
+    @property
+    def neutral(self) -> float:
+        return 0.5 if self.are_probabilities else 0.0
+
+    def margins(self, values: Array) -> Array:
+        second = values[:, 1:].astype(np.float64)
+        return second if self.are_probabilities else (second - values[:, :1]) / 2
+
+    def told(self, above: Array) -> Array:
+        return np.concatenate([~above, above], axis=1).astype(np.float32)
+
     def to_json(self) -> Json:
         return {
             "task": CLASSIFICATION,
             "meaning": self.meaning,
             "classes": self.classes,
             "threshold": self.threshold,
+            **({"thresholds": list(self.thresholds)} if self.thresholds else {}),
         }
 
     @classmethod
     def from_json(cls, known: Json) -> "Outputs":
-        return cls(str(known["meaning"]), int(known["classes"]), float(known["threshold"]))
+        return cls(
+            str(known["meaning"]),
+            int(known["classes"]),
+            float(known["threshold"]),
+            tuple(map(float, known.get("thresholds", ()))),
+        )
 
 
 def check_bounds(values: Array) -> None:
@@ -118,8 +139,8 @@ class ClassPredictions(Predictions):
 
     Attributes:
         labels: true classes, int64 `(n,)`.
-        predicted: likeliest classes, int64 `(n,)`.
-        confidence: probability given to the likeliest class, float32 `(n,)`; or its score, where
+        predicted: likeliest classes, or those of a tuned threshold, int64 `(n,)`.
+        confidence: probability given to the predicted class, float32 `(n,)`; or its score, where
             a model's outputs are no probabilities.
         truth: the same of the true class.
     """
@@ -130,9 +151,17 @@ class ClassPredictions(Predictions):
     truth: Array
 
     @classmethod
-    def of(cls, values: Array, labels: Array) -> "ClassPredictions":
-        """Return the predictions in probabilities or scores of shape `(n, classes)`."""
-        predicted = values.argmax(axis=1)
+    def of(
+        cls, values: Array, labels: Array, outputs: OutputMeaning | None = None
+    ) -> "ClassPredictions":
+        """Return the predictions in probabilities or scores of shape `(n, classes)`.
+
+        Args:
+            values: the probabilities or scores.
+            labels: true classes, `(n,)`.
+            outputs: with a tuned threshold of two classes; None for the likeliest class.
+        """
+        predicted = (values if outputs is None else outputs.decided(values)).argmax(axis=1)
         rows = np.arange(len(labels))
         return cls(labels, predicted, values[rows, predicted], values[rows, labels])
 
@@ -206,8 +235,14 @@ class Classification(Task):
     def strata(self, targets: Array, parts: int) -> NDArray[np.int64]:
         return np.asarray(targets, np.int64)
 
-    def predicted(self, values: Array, targets: Array) -> ClassPredictions:
-        return ClassPredictions.of(values, targets)
+    @property
+    def has_threshold(self) -> bool:
+        return self.units == 2
+
+    def predicted(
+        self, values: Array, targets: Array, outputs: OutputMeaning | None = None
+    ) -> ClassPredictions:
+        return ClassPredictions.of(values, targets, outputs)
 
     def metric(self, name: str) -> Metric | None:
         known: dict[str, Metric] = {"accuracy": _Accuracy(), "macro_f1": _MacroF1()}
@@ -221,7 +256,7 @@ class Classification(Task):
 
 
 class _Accuracy(Metric):
-    name, larger, limits = "accuracy", True, (0.0, 1.0)
+    name, larger, limits, is_of_decisions = "accuracy", True, (0.0, 1.0), True
     meaning = "fraction of samples whose likeliest class is the true one"
 
     def of(
@@ -237,7 +272,7 @@ class _Accuracy(Metric):
 
 
 class _MacroF1(Metric):
-    name, larger, limits = "macro_f1", True, (0.0, 1.0)
+    name, larger, limits, is_of_decisions = "macro_f1", True, (0.0, 1.0), True
     meaning = "unweighted mean of the classes' F1"
 
     def of(

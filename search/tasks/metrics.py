@@ -5,7 +5,7 @@ import inspect
 import math
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -18,6 +18,7 @@ from search.tasks.base import CLASSIFICATION, MULTI_LABEL, REGRESSION, Array, Me
 from tracking.objectives import OBJECTIVES, Objective
 from tracking.text import listed
 
+OF_METRICS = "metrics: "  # before the names of their files in a study's fingerprint
 MOST_NEAR = 5  # names that a message offers
 
 # scikit-learn's scorers that compare two ways of grouping samples, not predictions with targets.
@@ -74,6 +75,17 @@ KERAS_METRICS = {
         False,
     ),
 }
+_KERASS_OF_DECISIONS = frozenset(
+    {
+        "binary_accuracy",
+        "categorical_accuracy",
+        "sparse_categorical_accuracy",
+        "precision",
+        "recall",
+        "f1_score",
+    }
+)
+_RANKED = ("roc_auc", "average_precision")
 _OF_CLASS = ("precision", "recall", "f1", "roc_auc", "average_precision", "jaccard")
 
 
@@ -105,6 +117,12 @@ def metric_of(text: str, task: Task, *, larger: bool | None = None) -> Metric:
     if name in KERAS_METRICS:
         return KerasMetric(name, task)
     raise SettingsError(_unknown(text, task))
+
+
+def function_places(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return the `FILE.py:FUNCTION` among texts that `objective_of` reads."""
+    plain = (re.sub(r"^(max|min):", "", text) for text in texts)
+    return tuple(dict.fromkeys(place for place in plain if ":" in place and "@" not in place))
 
 
 def objective_of(text: str, task: Task) -> tuple[Objective, Metric | None]:
@@ -247,6 +265,13 @@ class ScikitMetric(Metric):
         return f"scikit-learn's {self.name}"
 
     @property
+    def is_of_decisions(self) -> bool:  # type: ignore[override]
+        """Whether it only looks at what is predicted."""
+        from sklearn.metrics import get_scorer
+
+        return bool(get_scorer(self.name)._response_method == "predict")
+
+    @property
     def limits(self) -> tuple[float, float]:  # type: ignore[override]
         """What it cannot be beyond: errors are negative, other scores are 1 at best."""
         if self.name == "positive_likelihood_ratio":
@@ -346,6 +371,11 @@ class _OfClass(Metric):
     def meaning(self) -> str:  # type: ignore[override]
         return f"{self.base} of {self.task.names[self.place]}"
 
+    @property
+    def is_of_decisions(self) -> bool:  # type: ignore[override]
+        """Whether it only looks at what is predicted."""
+        return self.base not in _RANKED
+
     def of(
         self,
         values: Array,
@@ -360,7 +390,7 @@ class _OfClass(Metric):
         else:
             true, score = targets == self.place, values[:, self.place]
             given = values.argmax(axis=1) == self.place
-        ranked = self.base in ("roc_auc", "average_precision")
+        ranked = self.base in _RANKED
         second = score.astype(np.float64) if ranked else given.astype(np.float64)
         both = np.stack([-second, second] if ranked else [1 - second, second], axis=1)
         return _scored(
@@ -398,6 +428,11 @@ class KerasMetric(Metric):
     def meaning(self) -> str:  # type: ignore[override]
         """A phrase for people."""
         return f"Keras's {self.name}"
+
+    @property
+    def is_of_decisions(self) -> bool:  # type: ignore[override]
+        """Whether it only looks at what is predicted."""
+        return self.name in _KERASS_OF_DECISIONS
 
     def of(
         self,
@@ -495,6 +530,11 @@ def _function(place: str) -> Callable[..., Any]:
     if not callable(found):
         raise SettingsError(f"{place} must be a function of y_true and y_pred; it is not callable")
     return found  # type: ignore[no-any-return]
+
+
+def forget_functions() -> None:
+    """Let functions of files be read again when they are next computed."""
+    _function.cache_clear()
 
 
 _LARGER = re.compile(r"acc|auc|precision|recall|f1|r2|iou|dice|kappa|corr|score|gain|profit")

@@ -9,20 +9,24 @@ from numpy.typing import NDArray
 from search.errors import DataError
 from search.tasks.base import MULTI_LABEL, Array, Metric, OutputMeaning, Predictions, Task
 from search.tasks.classification import LOGITS, check_bounds, sigmoid
+from search.tasks.thresholds import DecidingOutputs
 from tracking.records import Json
 
 THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
-class LabelOutputs(OutputMeaning):
+class LabelOutputs(DecidingOutputs):
     """What a model's outputs mean of labels.
 
     Attributes:
         meaning: `probabilities`, or `logits`, each of which has its own sigmoid.
+        thresholds: tuned ones: the probability of each label above which it is given; empty for
+            0.5.
     """
 
     meaning: str
+    thresholds: tuple[float, ...] = ()
 
     def values(self, outputs: Array) -> Array:
         """Return the probability of each label, float32 `(n, labels)`."""
@@ -32,12 +36,19 @@ class LabelOutputs(OutputMeaning):
         check_bounds(found)
         return np.asarray(np.clip(found, 0, 1), np.float32)
 
+    def margins(self, values: Array) -> Array:
+        return values.astype(np.float64)
+
+    def told(self, above: Array) -> Array:
+        return above.astype(np.float32)
+
     def to_json(self) -> Json:
-        return {"task": MULTI_LABEL, "meaning": self.meaning}
+        tuned = {"thresholds": list(self.thresholds)} if self.thresholds else {}
+        return {"task": MULTI_LABEL, "meaning": self.meaning, **tuned}
 
     @classmethod
     def from_json(cls, known: Json) -> "LabelOutputs":
-        return cls(str(known["meaning"]))
+        return cls(str(known["meaning"]), tuple(map(float, known.get("thresholds", ()))))
 
 
 @dataclass(frozen=True)
@@ -47,10 +58,12 @@ class LabelPredictions(Predictions):
     Attributes:
         labels: which it has, uint8 `(n, labels)`, 0 or 1.
         probabilities: float32 `(n, labels)`.
+        thresholds: above which each is given, float64 `(n, labels)`; None for 0.5.
     """
 
     labels: Array
     probabilities: Array
+    thresholds: Array | None = None
 
     @property
     def targets(self) -> Array:
@@ -59,7 +72,8 @@ class LabelPredictions(Predictions):
     @property
     def predicted(self) -> Array:
         """The labels it is given, uint8 `(n, labels)`."""
-        return np.asarray(self.probabilities > THRESHOLD, np.uint8)
+        cuts = THRESHOLD if self.thresholds is None else self.thresholds
+        return np.asarray(self.probabilities > cuts, np.uint8)
 
     @property
     def errors(self) -> Array:
@@ -72,6 +86,8 @@ class LabelPredictions(Predictions):
             return "there is not one prediction a label"
         if self.labels.dtype != np.uint8 or (self.labels > 1).any():
             return "there are labels that are neither 0 nor 1"
+        if self.thresholds is not None and self.thresholds.shape != self.labels.shape:
+            return "there is not one threshold a label"
         return ""
 
 
@@ -115,8 +131,19 @@ class MultiLabel(Task):
         counts = np.bincount(found)
         return np.asarray(np.where(counts[found] < parts, len(counts), found), np.int64)
 
-    def predicted(self, values: Array, targets: Array) -> LabelPredictions:
-        return LabelPredictions(np.asarray(targets, np.uint8), np.asarray(values, np.float32))
+    @property
+    def has_threshold(self) -> bool:
+        return True
+
+    def predicted(
+        self, values: Array, targets: Array, outputs: OutputMeaning | None = None
+    ) -> LabelPredictions:
+        cuts = outputs.thresholds if isinstance(outputs, LabelOutputs) else ()
+        return LabelPredictions(
+            np.asarray(targets, np.uint8),
+            np.asarray(values, np.float32),
+            np.tile(np.array(cuts), (len(targets), 1)) if cuts else None,
+        )
 
     def metric(self, name: str) -> Metric | None:
         return {known.name: known for known in (_MacroF1(), _ExactMatch(), _HammingLoss())}.get(
@@ -148,7 +175,7 @@ class MultiLabel(Task):
 
 
 class _MacroF1(Metric):
-    name, larger, limits = "macro_f1", True, (0.0, 1.0)
+    name, larger, limits, is_of_decisions = "macro_f1", True, (0.0, 1.0), True
     meaning = "unweighted mean of the labels' F1"
 
     def of(
@@ -167,7 +194,7 @@ class _MacroF1(Metric):
 
 
 class _ExactMatch(Metric):
-    name, larger, limits = "exact_match", True, (0.0, 1.0)
+    name, larger, limits, is_of_decisions = "exact_match", True, (0.0, 1.0), True
     meaning = "fraction of samples whose labels are all right"
 
     def of(
@@ -183,7 +210,7 @@ class _ExactMatch(Metric):
 
 
 class _HammingLoss(Metric):
-    name, larger, limits = "hamming_loss", False, (0.0, 1.0)
+    name, larger, limits, is_of_decisions = "hamming_loss", False, (0.0, 1.0), True
     meaning = "fraction of labels that are wrong"
 
     def of(

@@ -205,7 +205,9 @@ class MultiOutput(Task):
             for part, own, true in self._each(predictions.values, predictions.actual)
         }
 
-    def predicted(self, values: Array, targets: Array) -> SeveralPredictions:
+    def predicted(
+        self, values: Array, targets: Array, outputs: OutputMeaning | None = None
+    ) -> SeveralPredictions:
         both = self._each(values, targets)
         wrong = [part.task.predicted(own, true).errors for part, own, true in both]
         return SeveralPredictions(

@@ -145,7 +145,9 @@ class Regression(Task):
         found = np.asarray(targets, np.float64).std(axis=0)
         return np.where(found > 0, found, 1.0)
 
-    def predicted(self, values: Array, targets: Array) -> NumberPredictions:
+    def predicted(
+        self, values: Array, targets: Array, outputs: OutputMeaning | None = None
+    ) -> NumberPredictions:
         return NumberPredictions(
             np.asarray(targets, np.float64), np.asarray(values, np.float64).reshape(targets.shape)
         )

@@ -38,6 +38,7 @@ class Part:
             part is cut; None if all are alone.
         time: `(n,)`, by which the later end is cut off; None: at random.
         weights: `(n,)`, by which samples count in losses; None if all count the same.
+        weighs_metrics: whether they count in metrics, too.
     """
 
     inputs: Any
@@ -46,6 +47,7 @@ class Part:
     groups: Array | None = None
     time: Array | None = None
     weights: Array | None = None
+    weighs_metrics: bool = True
 
     @property
     def indices(self) -> Array:
@@ -61,6 +63,11 @@ class Part:
     def own_weights(self) -> Array | None:
         """The weights of those rows, `(m,)`."""
         return self.weights if self.weights is None else self.weights[self.indices]
+
+    @property
+    def metric_weights(self) -> Array | None:
+        """The weights of those rows in metrics, `(m,)`."""
+        return self.own_weights if self.weighs_metrics else None
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from search.data.folds import inner_part
 from search.data.pictures import background
 from search.seeds import derive
 from search.tasks import Metric, OutputMeaning, Task
+from search.tasks.thresholds import DecidingOutputs
 from search.training.batches import Augmentation, Part, lengths_of, shuffled, spread
 from search.training.compiling import compile_model
 from search.training.program import Program, Programs
@@ -24,6 +25,7 @@ from search.training.targets import AUTO_SCALING, Scores, Targets, targets_for
 from spaces import Params, is_kerass, watches_validation
 
 INNER_FRACTION = 0.1
+FOR_THRESHOLD = 20_000  # samples that a threshold is tuned on, at most
 FOR_FILL = 1000  # training images whose border tells what comes in when they are moved
 PLATEAU_FACTOR, PLATEAU_PATIENCE = 0.3, 1
 
@@ -42,12 +44,15 @@ class Epoch:
         values: float `(n, units)` for the validation part, as `OutputMeaning.values` has them; None
             without one.
         scores: of the validation part; None without one.
+        outputs: what the model's outputs meant then, with the thresholds of that epoch; None
+            without a validation part.
     """
 
     number: int
     metrics: dict[str, float]
     values: Array | None = None
     scores: Scores | None = None
+    outputs: OutputMeaning | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ class Fitted:
             one that was best on the inner part.
         epochs: number of epochs trained.
         model: what was trained: the model given, or the one that was kept of an earlier fold.
-        outputs: what its outputs mean.
+        outputs: what its outputs mean, with tuned thresholds where they were asked for.
     """
 
     chosen: Epoch
@@ -84,6 +89,7 @@ def fit(
     watched: Sequence[Metric] = (),
     own: Sequence[str] = (),
     scaling: str = AUTO_SCALING,
+    tuned_by: Metric | None = None,
     unfreeze: Unfreeze | None = None,
     callbacks: Sequence[Any] = (),
     programs: Programs | None = None,
@@ -109,6 +115,8 @@ def fit(
             first.
         own: names of the model's own metrics that are computed there, too.
         scaling: `auto` standardises numbers to predict where that does no harm, `off` never.
+        tuned_by: the metric that thresholds of the outputs are tuned by after every epoch, on the
+            inner part where there is one, else on the training part; None for no tuning.
         unfreeze: makes more of the model trainable after the setting's `frozen_epochs`.
         callbacks: the user's, none of which acts on batches; called as in Keras's `fit`.
         programs: those of earlier folds; with one of the same setting, that one's model is trained
@@ -141,6 +149,7 @@ def fit(
         learned=learned,
         scoring=(watched or first_metric(task), own),
         scaling=scaling,
+        tuned_by=tuned_by,
         callbacks=tuple(callbacks),
     )
     epochs = int(params["epochs"])
@@ -179,6 +188,7 @@ class _Run:
     learned: tuple[Array, Array | None]  # targets of the training part, inner part and all; weights
     scoring: tuple[Sequence[Metric], Sequence[str]]  # watched, and the model's own
     scaling: str
+    tuned_by: Metric | None
     callbacks: tuple[Any, ...]
 
     def train(self, first: int, last: int, *, factor: float | None = None) -> Fitted:
@@ -197,6 +207,7 @@ class _Run:
             self.on_epoch,
             stops,
             *self.scoring,
+            tuning=None if self.tuned_by is None else (self.tuned_by, self.inner or self.training),
             remains=bool(self.callbacks),
         )
         acting = [reporter, *self._callbacks()]
@@ -382,6 +393,7 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc] # Keras is 
         choose: whether the epoch that is best on the inner part counts; else the last.
         watched: metrics of the validation part.
         own: names of the model's own metrics that are computed there, too.
+        tuning: the metric that thresholds are tuned by, and the samples; None for no tuning.
         remains: whether the weights that remain are what counts, since others than the built-in
             training may change them after an epoch is scored, or restore those of an earlier one.
     """
@@ -397,6 +409,7 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc] # Keras is 
         watched: Sequence[Metric],
         own: Sequence[str],
         *,
+        tuning: tuple[Metric, Part] | None = None,
         remains: bool = False,
     ) -> None:
         super().__init__()
@@ -409,6 +422,7 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc] # Keras is 
         self._choose = choose
         self._watched = watched
         self._own = own
+        self._tuning = tuning
         self._best = math.inf
         self._chosen: Epoch | None = None
         self._epochs = 0
@@ -422,7 +436,8 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc] # Keras is 
             number = self._scored_weights.get(now, self._epochs)
             if number != self._chosen.number or now not in self._scored_weights:
                 self._chosen = self._epoch(number, {})
-        return Fitted(self._chosen, self._epochs, self._program.model, self._targets.outputs)
+        outputs = self._chosen.outputs or self._meaning()
+        return Fitted(self._chosen, self._epochs, self._program.model, outputs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Score the parts, and tell of the epoch.
@@ -442,12 +457,13 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc] # Keras is 
 
     def _epoch(self, number: int, metrics: dict[str, float]) -> Epoch:
         """Return an epoch with the scores of the weights as they are now."""
-        values = scores = None
+        values = scores = outputs = None
         if self._validation is not None:
-            values, scores = self._scored(self._validation, number)
+            outputs = self._meaning()
+            values, scores = self._scored(self._validation, number, outputs)
             told = {"loss": scores.loss, **scores.metrics}
             metrics |= {f"val_{name}": value for name, value in told.items()}
-        return Epoch(number, metrics, values, scores)
+        return Epoch(number, metrics, values, scores, outputs)
 
     def _choose_from(self, done: Epoch, logs: dict[str, float]) -> None:
         self._epochs = done.number
@@ -460,14 +476,24 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc] # Keras is 
         elif self._chosen is None or logs["inner_loss"] < self._best:  # as EarlyStopping does
             self._best, self._chosen = logs["inner_loss"], done
 
-    def _scored(self, part: Part, epoch: int) -> tuple[Array, Scores]:
+    def _meaning(self) -> OutputMeaning:
+        """Return what outputs of the weights as they are now mean."""
+        outputs = self._targets.outputs
+        if self._tuning is None or not isinstance(outputs, DecidingOutputs):
+            return outputs
+        metric, part = self._tuning
+        some = replace(part, rows=spread(part.indices, FOR_THRESHOLD))
+        values = outputs.values(self._outputs(some))
+        return outputs.tuned(metric, values, some.own_labels, some.metric_weights)
+
+    def _scored(self, part: Part, epoch: int, outputs: OutputMeaning) -> tuple[Array, Scores]:
         """Return values and scores of a part."""
         found, targets, weights = self._outputs(part), part.own_labels, part.own_weights
         values, loss = self._targets.score(found, targets, weights)
         if not math.isfinite(loss):
             raise Diverged(f"the validation loss became {loss} in epoch {epoch}")
         metrics = {
-            metric.name: measured(metric, values, targets, weights, self._targets.outputs)
+            metric.name: measured(metric, values, targets, part.metric_weights, outputs)
             for metric in self._watched
         }
         own = [name for name in self._own if name not in ("loss", *metrics)]

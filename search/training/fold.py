@@ -17,6 +17,7 @@ from search.errors import machine_cause, own_files
 from search.executors.protocol import FoldTask, Probe, ProbeResult, Verdict
 from search.seeds import derive
 from search.tasks.models import output_units
+from search.tasks.thresholds import DecidingOutputs
 from search.training.batches import Batches, Part, lengths_of, shuffled, spread
 from search.training.building import Built
 from search.training.compiling import compile_model
@@ -158,6 +159,7 @@ class _Fold:
                 watched=data.scoring.watched,
                 own=data.scoring.own,
                 scaling=data.scaling,
+                tuned_by=data.scoring.tuned_by,
                 callbacks=fold_callbacks(
                     built.space, data.callbacks, self._task.params, *self._task.key
                 ),
@@ -173,13 +175,14 @@ class _Fold:
         values, scores = fitted.chosen.values, fitted.chosen.scores
         if values is None or scores is None:
             raise RuntimeError("a fold was trained without its validation part")
-        predictions = self._data.task.predicted(values, validation.own_labels)
+        outputs, task = fitted.outputs, self._data.task
+        predictions = task.predicted(values, validation.own_labels, outputs)
         metrics = self._metrics(fitted, values, scores, validation)
         folder = self._data.folder
         path = folder.predictions(self._task.trial, self._task.fold)
         with own_files():
             predictions.save(path)
-        of_classes = self._data.task.has_classes  # which have fields of their own
+        of_classes = task.has_classes  # which have fields of their own
         return FoldEnded(
             at=time.time(),
             trial=self._task.trial,
@@ -192,7 +195,8 @@ class _Fold:
             epochs=fitted.epochs,
             scored_epoch=fitted.chosen.number,
             predictions=str(path.relative_to(folder.root)),
-            outputs=fitted.outputs.meaning,
+            outputs=outputs.meaning,
+            thresholds=list(outputs.thresholds) if isinstance(outputs, DecidingOutputs) else [],
             latency_ms=self._latency(encoder),
         )
 
@@ -213,7 +217,7 @@ class _Fold:
                 continue
             try:
                 found[metric.name] = measured(
-                    metric, values, validation.own_labels, validation.own_weights, fitted.outputs
+                    metric, values, validation.own_labels, validation.metric_weights, fitted.outputs
                 )
             except ValueError as error:
                 self._notice(f"{error}. It is left out")

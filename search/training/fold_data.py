@@ -2,7 +2,7 @@
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import keras
@@ -15,10 +15,11 @@ from search.data.folds import Folds, Indices
 from search.data.inputs import Encoder, Inputs, make_inputs, space_on, spec_of
 from search.executors.protocol import Work
 from search.tasks import Task
+from search.tasks.thresholds import FIXED
 from search.training.batches import Part
 from search.training.building import Built, Models, untouched_state
 from search.training.program import Programs
-from search.training.scoring import Scoring
+from search.training.scoring import Scoring, check_metrics
 from search.training.streaming import Streamed, encoded
 from search.training.targets import AUTO_SCALING
 from spaces import Params, Passed, Space, adopt, code_of
@@ -45,6 +46,7 @@ class FoldData:
         precision: Keras's dtype policy of the models.
         models: builds them.
         weights: float64 `(n,)`, of the training samples in losses; None if all count the same.
+        weighs_metrics: whether they count in metrics, too.
         memory: bytes that this process may hold; None for any. Samples that do not fit are read
             while a model is trained.
         callbacks: Keras callbacks that were passed from Python, for every fold.
@@ -63,15 +65,17 @@ class FoldData:
     models: Models
     precision: str = "float32"
     weights: Array | None = None
+    weighs_metrics: bool = True
     memory: int | None = None
     metrics: tuple[str, ...] = ()
     scaling: str = AUTO_SCALING
+    threshold: str = FIXED
     callbacks: Passed | None = None
 
     @cached_property
     def scoring(self) -> Scoring:
         """Which metrics are computed of each fold."""
-        return Scoring.of(self.task, self.objectives, self.metrics)
+        return Scoring.of(self.task, self.objectives, self.metrics, self.threshold)
 
     @cached_property
     def programs(self) -> Programs:
@@ -94,6 +98,7 @@ class FoldData:
             space = space_on(work.space, dataset, Path(work.declarations), pixels=work.pixels)
         models = Models(space, code_of(work.space), expected=work.code, seed=work.seed)
         models.open()
+        check_metrics(work.metrics, work.code)
         folder = StudyFolder(Path(work.folder))
         return cls(
             space=space,
@@ -111,9 +116,11 @@ class FoldData:
             models=models,
             precision=work.precision,
             weights=dataset.train_extra("weights"),
+            weighs_metrics=work.weighs_metrics,
             memory=work.memory,
             metrics=work.metrics,
             scaling=work.target_scaling,
+            threshold=work.threshold,
             callbacks=work.callbacks,
         )
 
@@ -163,8 +170,10 @@ class FoldData:
         inputs = self._encoded.of(encoder, self.inputs, self._used, self.memory)
         weights = None if self.weights is None else self.weights[self._used]
         beside = self.folds.beside(self._used)
-        training = Part(inputs, self._labels, train, *beside, weights=weights)
-        return training, Part(inputs, self._labels, validation, weights=weights)
+        part = partial(
+            Part, inputs, self._labels, weights=weights, weighs_metrics=self.weighs_metrics
+        )
+        return part(train, *beside), part(validation)
 
     def validation_labels(self, fold: int) -> Array:
         """Return the targets in the validation part of a fold (from 1), `(n, ...)`."""

@@ -63,6 +63,7 @@ def fit_built(
     watched: Sequence[Metric] = (),
     own: Sequence[str] = (),
     scaling: str = AUTO_SCALING,
+    tuned_by: Metric | None = None,
     callbacks: Sequence[Any] = (),
     programs: Programs | None = None,
     notify: Callable[[str], None] | None = None,
@@ -83,6 +84,7 @@ def fit_built(
         watched: as in `fit`.
         own: as in `fit`.
         scaling: as in `fit`, for the built-in training and Keras's.
+        tuned_by: as in `fit`.
         callbacks: of the user's, for this training alone. One that acts on batches lets Keras's own
             `fit` train, which is slower.
         programs: those of earlier folds, for the built-in training.
@@ -105,6 +107,7 @@ def fit_built(
             watched=watched,
             own=own,
             scaling=scaling,
+            tuned_by=tuned_by,
             unfreeze=space.unfreeze,
             callbacks=callbacks,
             programs=programs,
@@ -139,6 +142,7 @@ def fit_built(
         False,
         watched or first_metric(task),
         own,
+        tuning=None if tuned_by is None else (tuned_by, inner or rest),
         remains=True,
     )
     reporter = _Reporter(model, scored)

@@ -13,11 +13,14 @@ import tensorflow as tf
 
 from search.data.arrays import Array
 from search.tasks import Metric, OutputMeaning, Task
-from search.tasks.metrics import objective_of
+from search.tasks.metrics import OF_METRICS, function_places, objective_of
+from search.tasks.thresholds import FIXED, TUNED, tuned_by
 from search.training.batches import PREDICTION_BATCH, Part
 from search.training.streaming import picked
 from search.training.targets import Targets
-from spaces import cause_of
+from spaces import Fingerprint, SpaceError, cause_of
+from spaces.declaring.fingerprint import fingerprint
+from tracking.provenance import code_changes
 from tracking.text import listed
 
 
@@ -30,20 +33,25 @@ class Scoring:
         recorded: of the epoch that is scored: the task's, those that are objectives, and further
             ones that the study asks for.
         own: names of metrics that the models were compiled with, after every epoch.
+        tuned_by: the metric that thresholds are tuned by; None for no tuning.
     """
 
     watched: tuple[Metric, ...]
     recorded: tuple[Metric, ...]
     own: tuple[str, ...]
+    tuned_by: Metric | None = None
 
     @classmethod
-    def of(cls, task: Task, objectives: Sequence[str], texts: Sequence[str]) -> "Scoring":
+    def of(
+        cls, task: Task, objectives: Sequence[str], texts: Sequence[str], threshold: str = FIXED
+    ) -> "Scoring":
         """Return what a study asks for.
 
         Args:
             task: what is predicted.
             objectives: names of what the study searches for.
             texts: objectives and further metrics, as `objective_of` reads them.
+            threshold: the study's setting.
 
         Raises:
             SettingsError: there is no such metric.
@@ -58,7 +66,30 @@ class Scoring:
             watched=_each([*scored[:1], *sought]),
             recorded=_each([*scored, *(metric for _, metric in found)]),
             own=tuple(dict.fromkeys(o.removeprefix("val_") for o in own if o.startswith("val_"))),
+            tuned_by=tuned_by(sought, task) if threshold == TUNED else None,
         )
+
+
+def check_metrics(texts: Sequence[str], code: Fingerprint) -> None:
+    """Check that functions among metrics are those of the study's opening.
+
+    Args:
+        texts: objectives and metrics.
+        code: the study's fingerprint; empty to run any.
+
+    Raises:
+        SpaceError: one has changed.
+    """
+    for place in function_places(texts):
+        found = fingerprint(place)["files"]
+        now = {f"{OF_METRICS}{name}": digests for name, digests in found.items()}
+        same = {"files": now, "packages": code.get("packages", {})}
+        changes = code_changes(code, same, partly=True)
+        if changes:
+            raise SpaceError(
+                f"the code of metric {place} changed while the study was being opened:"
+                f" {'; '.join(changes)}. Give the command again."
+            )
 
 
 def _each(metrics: Sequence[Metric | None]) -> tuple[Metric, ...]:
@@ -82,7 +113,8 @@ def measured(
         ValueError: these samples, or what the model's outputs are, do not allow it.
     """
     try:
-        found = metric.of(values, targets, weights, are_probabilities=outputs.are_probabilities)
+        seen = outputs.decided(values) if metric.is_of_decisions else values
+        found = metric.of(seen, targets, weights, are_probabilities=outputs.are_probabilities)
     except Exception as error:
         raise ValueError(
             f"metric {metric.name} cannot be computed: {cause_of(error)}. Choose another, or see to"

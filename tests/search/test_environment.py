@@ -21,6 +21,7 @@ EVERYTHING = {
     "objective": "cv_loss",
     "metrics": ("balanced_accuracy", "recall@a b"),
     "target_scaling": "off",
+    "threshold": "tuned",
     "folds": 4,
     "epochs": 7,
     "seed": 9,

@@ -146,7 +146,8 @@ def _far_numbers(predictions: NumberPredictions, names: Sequence[str]) -> Worst:
 
 
 def _wrong_labels(predictions: LabelPredictions, names: Sequence[str]) -> Worst:
-    sureness = np.abs(predictions.probabilities.astype(np.float64) - THRESHOLD)
+    cuts = THRESHOLD if predictions.thresholds is None else predictions.thresholds
+    sureness = np.abs(predictions.probabilities.astype(np.float64) - cuts)
     sureness[predictions.predicted == predictions.labels] = -1.0
     surest, places = sureness.max(axis=1), sureness.argmax(axis=1)
     rows = np.argsort(-surest, kind="stable")[: np.count_nonzero(surest >= 0)]

@@ -39,6 +39,7 @@ from search.data.pictures import (
 )
 from search.data.ranges import BYTES, PixelRange, Survey, told_clipped, told_range
 from search.errors import DataError
+from search.tasks import Classification
 from tracking.text import listed
 
 Result = TypeVar("Result")
@@ -578,7 +579,8 @@ def write_folder(
             parts["test"] = scan.test
         else:
             groups = None if allow_duplicates else _equal_pictures(scan.train.files)
-            chosen, notice = held_out(scan.train.labels, str(scan.root), groups=groups)
+            task, labels = Classification(scan.classes), scan.train.labels
+            chosen, notice = held_out(labels, str(scan.root), task=task, groups=groups)
             parts = {split: scan.train.only(indices) for split, indices in chosen.items()}
             notices.append(notice)
         extras = {}

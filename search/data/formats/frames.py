@@ -14,6 +14,7 @@ from search.data.formats.columns import Batches, Part
 from search.data.formats.layout import TARGETS
 from search.data.formats.tables import NewRows, rows_of, write_table
 from search.data.reading import Column, Reading
+from search.data.targets import check_no_spans
 from search.errors import DataError
 
 if TYPE_CHECKING:
@@ -130,6 +131,8 @@ class Frame:
         for option, values in beside.items():
             if values is None:
                 continue
+            if option == "target":
+                check_no_spans(values, "y")
             if option == "target" and values.ndim == 2 and len(values) == table.num_rows:
                 table, roles[option] = _with_targets(table, values, labels, what)
                 continue

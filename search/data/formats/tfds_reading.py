@@ -32,6 +32,7 @@ from search.data.duplicates import related_groups
 from search.data.folds import held_out
 from search.data.pictures import MAX_PIXELS, check_pixels, opened, quiet_pillow
 from search.errors import DataError
+from search.tasks import Classification
 
 CHANNELS = (1, 3)
 REMEDY = "Choose another dataset, or write the part you need to your own files."
@@ -169,13 +170,14 @@ def resize(image: NDArray[Any], size: tuple[int, int]) -> Images:
     return np.asarray(resized).reshape(1, height, width, channels)
 
 
-def set_aside(out: Path, kind: str, origin: str) -> str:
+def set_aside(out: Path, kind: str, origin: str, classes: tuple[str, ...] = ()) -> str:
     """Move a stratified fifth of the training samples to the test arrays; return a notice.
 
     Args:
         out: contains the arrays `train_...`, which are rewritten; receives `test_...`.
         kind: `image` or `text`.
         origin: the source's name in messages.
+        classes: their names in messages.
 
     Raises:
         DataError: a class has a single sample.
@@ -184,7 +186,8 @@ def set_aside(out: Path, kind: str, origin: str) -> str:
     maps = [map_array(array_file(out, f"train_{name}")) for name in (*KINDS[kind], "labels")]
     labels = np.asarray(maps.pop())
     samples = Texts(*maps) if kind == "text" else maps[0]
-    parts, notice = held_out(labels, origin, groups=related_groups(samples))
+    task, groups = Classification(classes), related_groups(samples)
+    parts, notice = held_out(labels, origin, task=task, groups=groups)
     texts = list(Texts(*maps)) if kind == "text" else []
     for split, part in parts.items():
         if kind == "text":
@@ -250,7 +253,8 @@ def _write_test(reader: "_Reader", splits: list[str], out: Path, origin: str) ->
                 return []
             reason = "`test` has no labels" if TEST_SPLITS[0] in splits else "there is no `test`"
             return [f"{origin}: the split `{split}` is the test set, as {reason}."]
-    return [set_aside(out, reader.choice.sample.kind, origin)]
+    choice = reader.choice
+    return [set_aside(out, choice.sample.kind, origin, tuple(choice.label.classes))]
 
 
 def _described(name: str, feature: Any) -> Feature:

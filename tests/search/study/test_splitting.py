@@ -350,7 +350,7 @@ def test_a_class_of_equal_pictures_alone_is_refused_with_what_helps(tmp_path: Pa
         for number in range(10):
             tone = number if label == "cat" else 200
             Image.new("L", (8, 8), tone).save(tmp_path / "pictures" / label / f"{number}.png")
-    with pytest.raises(DataError, match=r"class 1 is in too few of them.*`--allow-duplicates`"):
+    with pytest.raises(DataError, match=r"class dog is in too few of them.*`--allow-duplicates`"):
         opened(tmp_path, f"folder:{tmp_path / 'pictures'}", space="lenet")
 
 

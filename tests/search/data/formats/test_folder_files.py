@@ -314,7 +314,7 @@ def test_pictures_too_large_to_be_honest_are_refused(
             ("train/cat/1.png", "train/dog/1.png", "test/1.png"),
             "test must contain class folders; there are none",
         ),
-        (("cat/1.png", "dog/1.png", "dog/2.png"), "class 0 has only one sample"),
+        (("cat/1.png", "dog/1.png", "dog/2.png"), "class cat has only one sample"),
         (
             ("train/cat/1.png", "train/dog/1.png", "test/cow/1.png", "test/pig/1.png"),
             "one of the training part's, cat, dog; got cow, pig",

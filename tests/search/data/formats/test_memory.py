@@ -378,3 +378,40 @@ def test_files_and_parts_of_two_forms_are_refused_with_a_way_out(brought):
     named = pandas.DataFrame(ROWS, columns=list("abc"))
     with pytest.raises(DataError, match="both arrays; only `data` has names"):
         brought((named, HALVES), test=(ROWS, HALVES))
+
+
+HOURS = pandas.to_timedelta(np.arange(40) * 3600, unit="s")
+MONTHS = pandas.period_range("2024-01", periods=40, freq="M")
+
+
+@pytest.mark.parametrize(
+    ("targets", "said"),
+    [
+        (HOURS.to_numpy(), "got durations; say in which unit, as with y / np.timedelta64"),
+        (np.array(HOURS.to_pytimedelta(), object), "got durations; say in which unit"),
+        (pandas.Series(HOURS, name="y"), "got durations; say in which unit"),
+        (np.array(MONTHS, object), "got periods; pass numbers such as their years"),
+        (pandas.Series(MONTHS, name="y"), "got periods; pass numbers such as their years"),
+        (pandas.Series(pandas.interval_range(0, 40), name="y"), "got intervals; pass numbers"),
+    ],
+)
+@pytest.mark.parametrize("rows", [ROWS, pandas.DataFrame(ROWS, columns=list("abc"))])
+def test_targets_that_are_spans_are_refused_with_what_to_pass_instead(brought, rows, targets, said):
+    with pytest.raises(DataError, match=f"^y must be classes, labels or numbers.*{said}"):
+        brought((rows, targets))
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({}, "class rare has only one sample"),
+        ({"time": np.arange(40)}, "class rare has no sample before it"),
+        ({"groups": np.arange(40) // 2}, "class rare is in too few of them"),
+    ],
+)
+def test_a_class_that_is_too_rare_to_hold_out_is_named(brought, more, said):
+    words = np.array(["often"] * 38 + ["rare"] * 2)
+    if not more:
+        words[38] = "often"
+    with pytest.raises(DataError, match=said):
+        brought((ROWS, words), **more)
