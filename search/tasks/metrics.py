@@ -269,7 +269,15 @@ class ScikitMetric(Metric):
         *,
         are_probabilities: bool = True,
     ) -> float:
-        """Return the scorer's value; weights count where it takes them."""
+        """Return the scorer's value; weights count where it takes them.
+
+        Raises:
+            ValueError: it needs probabilities, and there are none.
+        """
+        from sklearn.metrics import get_scorer
+
+        if not are_probabilities and get_scorer(self.name)._response_method == "predict_proba":
+            raise ValueError(f"{self.name} needs probabilities, and the models' outputs are scores")
         return _scored(
             self.name, self.task.name, values, targets, weights, are_probabilities=are_probabilities
         )

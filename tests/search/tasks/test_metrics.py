@@ -100,7 +100,7 @@ def test_a_metric_that_does_not_fit_is_refused_with_others(name, task):
 
 
 def test_scores_that_are_no_probabilities_have_no_log_loss():
-    with pytest.raises(Exception, match="predict_proba"):
+    with pytest.raises(ValueError, match="neg_log_loss needs probabilities"):
         metric_of("neg_log_loss", TWO).of(P2, LABEL2, are_probabilities=False)
 
 
