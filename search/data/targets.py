@@ -598,5 +598,6 @@ def is_missing(value: Any) -> bool:
 
 def _missing(what: str, at: int) -> DataError:
     return DataError(
-        f"{what} must have a target for each sample; number {at + 1:,} has none (missing)"
+        f"{what} must have a target for each sample; number {at + 1:,} has none (missing). Fill it"
+        " in, or leave the sample out"
     )

@@ -9,7 +9,12 @@ from typing import Any
 from search.errors import SettingsError, near_matches
 from search.study.settings import StudySettings
 from search.tasks import CLASSIFICATION, TASKS, Metric, Task, task_of
-from search.tasks.metrics import direction_of, objective_of
+from search.tasks.metrics import (
+    UnknownMetricError,
+    direction_of,
+    objective_of,
+    unknown_metric,
+)
 from spaces import absolute
 from tracking.objectives import OBJECTIVES, Objective, objective_names, other_name
 
@@ -108,11 +113,22 @@ def _check_any(text: str, tasks: list[Task], option: str) -> None:
     for task in tasks:
         try:
             _settled(text, task, option)
+        except UnknownMetricError:
+            continue
         except SettingsError as error:
             faults.append(error)
         else:
             return
-    raise faults[0]
+    raise (
+        faults[0]
+        if faults
+        else SettingsError(f"`{option}`: {unknown_metric(text, *tasks)}{_hint(text)}")
+    )
+
+
+def _hint(name: str) -> str:
+    meant = other_name(name)
+    return f"; did you mean {meant}?" if meant and meant != name else ""
 
 
 def _further(metrics: Sequence[str], objectives: Sequence[Objective], task: Task) -> Iterator[str]:
@@ -141,9 +157,7 @@ def _settled(text: str, task: Task, option: str) -> tuple[str, Objective]:
         if ":" in plain:
             _check_function(plain)
     except SettingsError as error:
-        meant = other_name(plain)
-        hint = f"; did you mean {meant}?" if meant and meant != plain else ""
-        raise SettingsError(f"`{option}`: {error}{hint}") from error
+        raise type(error)(f"`{option}`: {error}{_hint(plain)}") from error
     if larger not in (None, objective.larger):
         way = "larger" if objective.larger else "smaller"
         raise SettingsError(

@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
 from search.errors import SettingsError
 from search.tasks.base import CLASSIFICATION, MULTI_LABEL, REGRESSION, Array, Metric, Task
+from search.tasks.keras_metrics import fits_keras, keras_value
 from tracking.objectives import OBJECTIVES, Objective
 from tracking.text import listed
 
@@ -89,6 +90,10 @@ _RANKED = ("roc_auc", "average_precision")
 _OF_CLASS = ("precision", "recall", "f1", "roc_auc", "average_precision", "jaccard")
 
 
+class UnknownMetricError(SettingsError):
+    """No metric, of whatever task, has such a name."""
+
+
 def metric_of(text: str, task: Task, *, larger: bool | None = None) -> Metric:
     """Return the metric of a name.
 
@@ -115,8 +120,10 @@ def metric_of(text: str, task: Task, *, larger: bool | None = None) -> Metric:
         _check_fits(name, task)
         return ScikitMetric(name, task)
     if name in KERAS_METRICS:
+        if not fits_keras(name, task):
+            raise SettingsError(_unfit(name, "Keras", task))
         return KerasMetric(name, task)
-    raise SettingsError(_unknown(text, task))
+    raise UnknownMetricError(unknown_metric(text, task))
 
 
 def function_places(texts: Iterable[str]) -> tuple[str, ...]:
@@ -172,7 +179,8 @@ def _of_model(text: str, larger: bool | None) -> Objective:
 def metric_names(task: Task) -> tuple[str, ...]:
     """Return the names of all metrics that fit a task, its own first."""
     scorers = (name for name in sorted(_scorers()) if _fits(name, task))
-    return (*dict.fromkeys((*task.scored, *scorers, *sorted(KERAS_METRICS))),)
+    of_keras = (name for name in sorted(KERAS_METRICS) if fits_keras(name, task))
+    return (*dict.fromkeys((*task.scored, *scorers, *of_keras)),)
 
 
 @cache
@@ -286,7 +294,15 @@ class ScikitMetric(Metric):
         *,
         are_probabilities: bool = True,
     ) -> float:
-        """Return the scorer's value; weights count where it takes them."""
+        """Return the scorer's value; weights count where it takes them.
+
+        Raises:
+            ValueError: it needs probabilities, and there are none.
+        """
+        from sklearn.metrics import get_scorer
+
+        if not are_probabilities and get_scorer(self.name)._response_method == "predict_proba":
+            raise ValueError(f"{self.name} needs probabilities, and the models' outputs are scores")
         return _scored(
             self.name, self.task.name, values, targets, weights, are_probabilities=are_probabilities
         )
@@ -308,7 +324,8 @@ def _scored(
     rows = np.arange(len(targets))[:, np.newaxis]
     true = targets[:, 0] if targets.ndim == 2 and targets.shape[1] == 1 else targets
     given = {}
-    if weights is not None and _takes_weights(name):
+    one_to_one = name.startswith("roc_auc_ovo") and values.shape[1] > 2  # takes none then
+    if weights is not None and _takes_weights(name) and not one_to_one:
         given = {"sample_weight": np.asarray(weights, np.float64)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a class that is not predicted, and the like
@@ -325,11 +342,7 @@ def _takes_weights(name: str) -> bool:
 
 def _check_fits(name: str, task: Task) -> None:
     if not _fits(name, task):
-        raise SettingsError(
-            f"metric {name!r} of scikit-learn does not fit {task.name}"
-            f"{f' with {task.units} classes' if task.name == CLASSIFICATION else ''};"
-            f" {_near(name, task)}"
-        )
+        raise SettingsError(_unfit(name, "scikit-learn", task))
 
 
 def _fits(name: str, task: Task) -> bool:
@@ -341,6 +354,8 @@ def _fits(name: str, task: Task) -> bool:
 def _computes(name: str, task: str, units: int) -> bool:
     if task != REGRESSION and _computes(name, REGRESSION, 1):
         return False  # it would take class numbers as measurements
+    if name == "top_k_accuracy" and units < 3:
+        return False  # its k is 2, and one of two classes is always right
     random, count = np.random.default_rng(0), 12
     targets: Array
     values: Array
@@ -442,24 +457,10 @@ class KerasMetric(Metric):
         *,
         are_probabilities: bool = True,
     ) -> float:
-        """Return the metric; classes are given as one-hot rows, two as 0 and 1."""
-        import keras
-
-        found: Any = keras.metrics.get(_camel(self.name))
-        metric: Any = found() if inspect.isclass(found) else found
-        true: Array = targets
-        given: Array = values
-        if self.task.name == CLASSIFICATION and not self.name.startswith("sparse_"):
-            two = values.shape[1] == 2 and not self.name.startswith(("categorical", "top_k"))
-            true = targets[:, np.newaxis] if two else np.eye(values.shape[1])[targets]
-            given = values[:, 1:] if two else values
-        metric.update_state(true, np.asarray(given, np.float32), sample_weight=weights)
-        return float(np.asarray(metric.result()).mean())
-
-
-def _camel(name: str) -> str:
-    special = {"auc": "AUC", "kl_divergence": "KLDivergence"}
-    return special.get(name) or "".join(part.capitalize() for part in name.split("_"))
+        """Return the metric, as `keras_value` computes it."""
+        return keras_value(
+            self.name, self.task, values, targets, weights, of_chances=are_probabilities
+        )
 
 
 @dataclass(frozen=True)
@@ -555,14 +556,28 @@ def _plain(name: str) -> str:
     return re.sub(r"[^\w\-./ ]", "_", name)
 
 
-def _unknown(text: str, task: Task) -> str:
-    return f"no metric is called {text!r}; {_near(text, task)}"
+def unknown_metric(text: str, *tasks: Task) -> str:
+    """Return the message that no metric has a name, with those that are nearest to it.
+
+    Args:
+        text: the name.
+        tasks: that a metric might fit; where it is one, the message names it.
+    """
+    return f"no metric is called {text!r}; {_near(text, *tasks)}"
 
 
-def _near(text: str, task: Task) -> str:
-    names = metric_names(task)
+def _unfit(name: str, library: str, task: Task) -> str:
+    counted = f" with {task.units} classes" if task.name == CLASSIFICATION else ""
+    return f"metric {name!r} of {library} does not fit {task.name}{counted}; {_near(name, task)}"
+
+
+def _near(text: str, *tasks: Task) -> str:
+    names = [*dict.fromkeys(name for task in tasks for name in metric_names(task))]
+    opposite = [name for name in names if name == f"neg_{text.removeprefix('cv_')}"]
     near = difflib.get_close_matches(text, names, MOST_NEAR, 0.5) or names[:MOST_NEAR]
+    near = [*dict.fromkeys((*opposite, *near))][:MOST_NEAR]
+    kind = f"for {tasks[0].name} " if len(tasks) == 1 else ""
     return (
-        f"for {task.name} there are, among others, {listed(near)}; any scorer of scikit-learn's"
+        f"{kind}there are, among others, {listed(near)}; any scorer of scikit-learn's"
         " that fits, a metric of Keras's, or FILE.py:FUNCTION"
     )

@@ -117,8 +117,8 @@ def measured(
         found = metric.of(seen, targets, weights, are_probabilities=outputs.are_probabilities)
     except Exception as error:
         raise ValueError(
-            f"metric {metric.name} cannot be computed: {cause_of(error)}. Choose another, or see to"
-            " what it needs"
+            f"metric {metric.name} cannot be computed: {cause_of(error).rstrip('.')}."
+            " Choose another, or see to what it needs"
         ) from error
     if not math.isfinite(found):
         raise ValueError(

@@ -91,6 +91,7 @@ RUN = ("run", "--space", "lenet", "--dataset", "digits")
         (("run", "--space", "lenet", "--dataset", "digit"), "did you mean digits"),
         ((*RUN, "--driver", "optun"), "did you mean optuna?"),
         ((*RUN, "--sampler", "tpee"), "did you mean tpe?"),
+        ((*RUN, "--objective", "cv_max_error"), "there are, among others, neg_max_error, "),
         ((*RUN, "--objective", "acuracy"), "`--objective`: no metric is called 'acuracy'"),
         ((*RUN, "--objective", "cv_loss,cv_loss"), "two different ones separated by a comma"),
         ((*RUN, "--objective", "latency_ms"), "must begin with a score, such as cv_accuracy,"),

@@ -85,6 +85,11 @@ def test_weights_count_as_in_scikit_learn(name, task, values, targets, expected)
         ("roc_auc", THREE),
         ("adjusted_rand_score", TWO),
         ("accurracy", THREE),
+        ("top_k_categorical_accuracy", THREE),
+        ("top_k_accuracy", TWO),
+        ("pearson_correlation", NUMBERS),
+        ("binary_accuracy", NUMBERS),
+        ("categorical_accuracy", LABELS),
         ("recall@d", THREE),
     ],
 )
@@ -95,7 +100,7 @@ def test_a_metric_that_does_not_fit_is_refused_with_others(name, task):
 
 
 def test_scores_that_are_no_probabilities_have_no_log_loss():
-    with pytest.raises(Exception, match="predict_proba"):
+    with pytest.raises(ValueError, match="neg_log_loss needs probabilities"):
         metric_of("neg_log_loss", TWO).of(P2, LABEL2, are_probabilities=False)
 
 
@@ -123,13 +128,56 @@ def test_a_function_of_a_file_is_a_metric(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "task", "values", "targets"),
-    [("auc", TWO, P2, LABEL2), ("top_k_categorical_accuracy", THREE, P3, LABEL3)],
+    [("auc", TWO, P2, LABEL2), ("categorical_crossentropy", THREE, P3, LABEL3)],
 )
 def test_a_metric_of_keras_is_what_keras_computes(name, task, values, targets):
     import keras
 
-    metric = keras.metrics.AUC() if name == "auc" else keras.metrics.TopKCategoricalAccuracy()
+    metric = keras.metrics.AUC() if name == "auc" else keras.metrics.CategoricalCrossentropy()
     true = targets[:, None] if name == "auc" else np.eye(3)[targets]
     given = (values[:, 1:] if name == "auc" else values).astype(np.float32)
     metric.update_state(true, given)
     assert metric_of(name, task).of(values, targets) == pytest.approx(float(metric.result()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("mean_squared_error", metrics.mean_squared_error),
+        ("root_mean_squared_error", metrics.root_mean_squared_error),
+        ("mean_absolute_error", metrics.mean_absolute_error),
+        ("r2_score", metrics.r2_score),
+    ],
+)
+def test_metrics_of_keras_keep_the_digits_of_numbers_far_from_zero(name, wanted):
+    targets, values = 1.7e9 + Y, 1.7e9 + F
+    found = metric_of(name, NUMBERS).of(values, targets, WEIGHTS)
+    assert found == pytest.approx(wanted(targets, values, sample_weight=WEIGHTS), rel=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("task", "values", "targets", "average"),
+    [(TWO, P2, LABEL2, "binary"), (THREE, P3, LABEL3, "macro"), (LABELS, Q, L, "macro")],
+)
+def test_kerass_f1_is_that_of_what_is_predicted(task, values, targets, average):
+    given = values > 0.5 if task is LABELS else values.argmax(axis=1)
+    wanted = metrics.f1_score(targets, given, average=average)
+    assert metric_of("f1_score", task).of(values, targets) == pytest.approx(wanted, abs=1e-5)
+
+
+def test_scores_that_are_no_probabilities_have_no_crossentropy():
+    with pytest.raises(ValueError, match="needs probabilities"):
+        metric_of("categorical_crossentropy", THREE).of(P3, LABEL3, are_probabilities=False)
+
+
+@pytest.mark.parametrize("name", ["poisson", "mean_squared_logarithmic_error"])
+def test_a_metric_of_counts_refuses_numbers_below_zero(name):
+    with pytest.raises(ValueError, match="at least 0"):
+        metric_of(name, NUMBERS).of(F - 100.0, Y)
+
+
+def test_one_to_one_areas_of_weighted_samples_are_those_of_samples_alike():
+    metric = metric_of("roc_auc_ovo", THREE)
+    assert metric.of(P3, LABEL3, WEIGHTS) == metric.of(P3, LABEL3)
