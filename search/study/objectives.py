@@ -110,15 +110,16 @@ def texts_of(settings: StudySettings) -> tuple[str, ...]:
 
 def _check_any(text: str, tasks: list[Task], option: str) -> None:
     faults = []
-    for task in tasks:
-        try:
-            _settled(text, task, option)
-        except UnknownMetricError:
-            continue
-        except SettingsError as error:
-            faults.append(error)
-        else:
-            return
+    for asked in (text, *_without_output(text)):
+        for task in tasks:
+            try:
+                _settled(asked, task, option)
+            except UnknownMetricError:
+                continue
+            except SettingsError as error:
+                faults.append(error)
+            else:
+                return
     raise (
         faults[0]
         if faults
@@ -129,6 +130,17 @@ def _check_any(text: str, tasks: list[Task], option: str) -> None:
 def _hint(name: str) -> str:
     meant = other_name(name)
     return f"; did you mean {meant}?" if meant and meant != name else ""
+
+
+def _without_output(text: str) -> Iterator[str]:
+    """Yield what a text may ask of one of several outputs, whose names are not known yet.
+
+    `cv_price_rmse` may be the `rmse` of `price`.
+    """
+    direction, sign, name = text.rpartition(":")
+    if direction in ("", *_DIRECTIONS):
+        words = name.removeprefix("cv_").split("_")
+        yield from (f"{direction}{sign}{'_'.join(words[at:])}" for at in range(1, len(words)))
 
 
 def _further(metrics: Sequence[str], objectives: Sequence[Objective], task: Task) -> Iterator[str]:

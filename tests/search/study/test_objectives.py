@@ -113,6 +113,13 @@ def test_a_slip_is_refused_before_any_data_are_read_whatever_the_task():
         check_known(settings(metrics="rocauc"))
 
 
+def test_a_metric_of_an_output_that_is_not_known_yet_is_let_through():
+    check_known(validate({"space": "mlp", "objective": "cv_sale_price_rmse"}))
+    check_known(validate({"space": "mlp", "objective": "max:kind_macro_f1"}))
+    with pytest.raises(SettingsError, match="no metric is called"):
+        check_known(validate({"space": "mlp", "objective": "cv_price_rnse"}))
+
+
 def test_what_is_asked_of_a_study_again_is_put_in_its_words():
     goals = Goals.of("accuracy", ["cv_loss", "balanced_accuracy"], TWO)
     asked = {"objective": ["accuracy"], "metrics": ["cv_loss", "balanced_accuracy"], "folds": 3}
