@@ -28,6 +28,7 @@ from search.data.pictures import (
     flattened,
     open_picture,
     quiet_pillow,
+    read_head,
     values_of,
 )
 from search.data.ranges import BLACK, BYTES, WHITE, PixelRange, depth_of, told_clipped
@@ -238,7 +239,7 @@ def read_picture(path: Path, labels: Labels, *, invert: bool = False) -> Picture
         image = open_picture(path)
         ranged = _range_for(path, image, encoder)
         try:
-            told = _outside(path, image, ranged, mode)
+            told = [*_cut(path, image), *_outside(path, image, ranged, mode)]
             image = flattened(image, backdrop=round(labels.background), mode=mode, ranged=ranged)
         except ValueError as error:  # a mode that Pillow cannot convert
             raise DataError(
@@ -273,6 +274,17 @@ def _range_for(path: Path, image: Image.Image, encoder: ImageEncoder) -> PixelRa
         f"{path} must hold {ranged.depth} on the scale of the training images, {ranged}; it holds"
         f" {depth}. Save it as they are."
     )
+
+
+def _cut(path: Path, image: Image.Image) -> list[str]:
+    """Return the notice on a picture of which not all bits are read."""
+    if not read_head(path).is_cut:
+        return []
+    highest = int(np.asarray(image.convert("RGB")).max())
+    return [
+        f"{path} has 16 bits a colour, of which the upper 8 are read: they reach {highest} of 255."
+        " If the pictures use fewer bits, save them as PNGs of 8."
+    ]
 
 
 def _outside(path: Path, image: Image.Image, ranged: PixelRange | None, mode: str) -> list[str]:

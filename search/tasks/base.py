@@ -268,6 +268,7 @@ class Metric(ABC):
         limits: that it cannot be beyond.
         is_of_decisions: whether it only looks at which class or labels are predicted, not at how
             probable they are.
+        takes_weights: whether samples' weights count in it.
     """
 
     name: str
@@ -275,6 +276,7 @@ class Metric(ABC):
     meaning: str
     limits: tuple[float, float] = (-math.inf, math.inf)
     is_of_decisions: bool = False
+    takes_weights: bool = True
 
     @abstractmethod
     def of(

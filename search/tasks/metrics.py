@@ -280,6 +280,11 @@ class ScikitMetric(Metric):
         return bool(get_scorer(self.name)._response_method == "predict")
 
     @property
+    def takes_weights(self) -> bool:  # type: ignore[override]
+        """Whether samples' weights count in it."""
+        return _takes_weights(self.name)
+
+    @property
     def limits(self) -> tuple[float, float]:  # type: ignore[override]
         """What it cannot be beyond: errors are negative, other scores are 1 at best."""
         if self.name == "positive_likelihood_ratio":

@@ -12,7 +12,8 @@ from search.errors import SettingsError
 from search.tasks.base import Array, Metric, OutputMeaning, Task
 
 FIXED, TUNED = "0.5", "tuned"  # values of the setting
-CANDIDATES = 100  # thresholds that are tried of one class or label, at most, twice
+CANDIDATES, OF_LABELS = 100, 25  # thresholds that are tried of a class, a label; at most, twice
+MOST = 20_000  # decisions that they are tried on
 _SAME = 1e-12  # of two values of a metric
 
 
@@ -66,15 +67,18 @@ class DecidingOutputs(OutputMeaning):
         Raises:
             ValueError: the metric is no number at any threshold.
         """
-        margins = self.margins(values)
+        rows = _some_rows(len(values), values.shape[1] if targets.ndim == 2 else 1)
+        margins, targets = self.margins(values[rows]), targets[rows]
+        weights = None if weights is None else weights[rows]
+        most = CANDIDATES if targets.ndim == 1 else OF_LABELS
         above, found = margins > self.neutral, []
         for place in range(margins.shape[1]):
             is_true = (targets if targets.ndim == 1 else targets[:, place]) == 1
-            tried = _candidates(margins[:, place], is_true, self.neutral)
+            tried = _candidates(margins[:, place], is_true, self.neutral, most)
             scores = []
             for threshold in tried:
                 above[:, place] = margins[:, place] > threshold
-                score = metric.of(self.told(above), targets, weights)
+                score = self._score(metric, above, targets, weights)
                 scores.append(score if metric.larger else -score)
             chosen = _best(tried, scores, self.neutral)
             if chosen is None:
@@ -86,25 +90,39 @@ class DecidingOutputs(OutputMeaning):
             found.append(chosen)
         return replace(self, thresholds=tuple(found))  # type: ignore[type-var] # all are dataclasses
 
+    def _score(self, metric: Metric, above: Array, targets: Array, weights: Array | None) -> float:
+        """Return a metric of decisions; of two classes, of how often each pair of them occurs."""
+        if targets.ndim == 2 or not metric.takes_weights:
+            return metric.of(self.told(above), targets, weights)
+        counts = np.bincount(2 * targets + above[:, 0], weights, minlength=4)
+        [occur] = np.nonzero(counts)
+        return metric.of(
+            self.told(occur[:, np.newaxis] % 2 == 1), occur // 2, counts[occur].astype(np.float64)
+        )
 
-def _candidates(margins: Array, is_true: Array, neutral: float) -> list[float]:
+
+def _some_rows(count: int, labels: int) -> Array:
+    return np.linspace(0, count - 1, min(count, max(1, MOST // labels))).astype(np.int64)
+
+
+def _candidates(margins: Array, is_true: Array, neutral: float, most: int) -> list[float]:
     """Return thresholds of which no two decide alike, in order, and the neutral one.
 
     Where there are too many, some of those just below what is true are among them: the best of most
     metrics is one, and what is true may be rare.
     """
     known = np.unique(margins)
-    least, most = float(known[0]), float(known[-1])
-    is_share = neutral == 0.5 and least >= 0 and most <= 1
-    ends = (least / 2, (most + 1) / 2) if is_share else (least - 1, most + 1)
+    low, high = float(known[0]), float(known[-1])
+    is_share = neutral == 0.5 and low >= 0 and high <= 1
+    ends = (low / 2, (high + 1) / 2) if is_share else (low - 1, high + 1)
     between = (known[1:] + known[:-1]) / 2
     places = np.unique(np.searchsorted(known, margins[is_true]))
     below = between[places[places > 0] - 1]
-    return sorted({*_some(between), *_some(below), *ends, neutral})
+    return sorted({*_some(between, most), *_some(below, most), *ends, neutral})
 
 
-def _some(cuts: Array) -> list[float]:
-    places = np.linspace(0, len(cuts) - 1, min(len(cuts), CANDIDATES)).round().astype(int)
+def _some(cuts: Array, most: int) -> list[float]:
+    places = np.linspace(0, len(cuts) - 1, min(len(cuts), most)).round().astype(int)
     return [float(cut) for cut in cuts[places]]
 
 

@@ -682,7 +682,9 @@ def _write_parts(
     notices += told_clipped(f"{root}, test part", target.range, tested.outside, tested.values)
     if target.cut:
         notices.append(
-            f"{root}: {target.cut:,} pictures have 16 bits a colour, of which the upper 8 are read."
+            f"{root}: {target.cut:,} pictures have 16 bits a colour, of which the upper 8 are"
+            f" read: they reach {tally.highest} of 255. If they use fewer bits, save them as PNGs"
+            " of 8."
         )
     return _Written(target, tuple(notices))
 

@@ -33,6 +33,25 @@ def saved(tmp_path, image: Image.Image, name: str = "picture.png", **options: ob
     return path
 
 
+def test_what_is_not_read_of_16_bits_a_colour_is_told(tmp_path):
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        told = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + told
+
+    path = tmp_path / "deep.png"
+    lines = (b"\0" + struct.pack(">3H", 4095, 2000, 0) * 32) * 32
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", 32, 32, 16, 2, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(lines))
+        + chunk(b"IEND", b"")
+    )
+    [notice] = read_picture(path, COLOUR).notices
+    assert "16 bits a colour, of which the upper 8 are read: they reach 15 of 255" in notice
+    plain = saved(tmp_path, Image.fromarray(np.zeros((32, 32, 3), np.uint8)))
+    assert read_picture(plain, COLOUR).notices == ()
+
+
 def test_a_picture_of_the_training_size_is_padded_like_the_training_images(tmp_path):
     pixels = read_picture(saved(tmp_path, Image.fromarray(square())), GREY).pixels
     assert pixels.shape == (32, 32, 1)

@@ -197,9 +197,8 @@ def test_sixteen_bits_a_colour_are_told_and_refused_where_too_few_are_used(
     assert "use 15 at most: they have fewer bits. Save them as PNGs of 8 bits" in fault(root, home)
     for number in range(5):
         deep(root / f"dog/{number}.png", 65535 - 256 * number)
-    assert (
-        "8 pictures have 16 bits a colour, of which the upper 8 are read" in read(root, home)[1][-1]
-    )
+    notice = read(root, home)[1][-1]
+    assert "8 pictures have 16 bits a colour, of which the upper 8 are read: they reach" in notice
 
 
 @pytest.mark.parametrize(
