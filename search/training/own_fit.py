@@ -152,7 +152,7 @@ def fit_built(
     before = weights_digest(model)
     set_seed(derive(seed, "fit"))  # whatever was drawn since the model was built
     if space.fit is None:
-        trained = _Kerass(model, params, task, batches, space)
+        trained = _KerasFit(model, params, task, batches, space)
         with targets.measuring(model):
             reporter.watch(partial(trained.fit, **arguments))
     else:
@@ -282,7 +282,7 @@ def _arrays(part: Part, targets: Targets) -> tuple[Any, Any]:
 
 
 @dataclass(frozen=True)
-class _Kerass:
+class _KerasFit:
     """Trains with Keras's `fit` as the built-in training would, for callbacks on batches."""
 
     model: keras.Model
