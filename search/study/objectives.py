@@ -10,6 +10,7 @@ from search.errors import SettingsError, near_matches
 from search.study.settings import StudySettings
 from search.tasks import CLASSIFICATION, TASKS, Metric, Task, task_of
 from search.tasks.metrics import (
+    UnfitMetricError,
     UnknownMetricError,
     direction_of,
     objective_of,
@@ -92,7 +93,7 @@ def measured(settings: StudySettings, task: Task) -> tuple[Objective, ...]:
 
 
 def check_known(settings: StudySettings) -> None:
-    """Raise SettingsError where an objective or a metric fits no task; before data are read."""
+    """Raise SettingsError where there is no such objective or metric; before data are read."""
     tasks = [task_of(kind, names) for names in _MADE_NAMES for kind in TASKS]
     for option, texts in (
         ("--objective", objective_names(settings.objective or "")),
@@ -114,6 +115,8 @@ def _check_any(text: str, tasks: list[Task], option: str) -> None:
         for task in tasks:
             try:
                 _settled(asked, task, option)
+            except UnfitMetricError:
+                return  # the data decide: of more classes it may tell something
             except UnknownMetricError:
                 continue
             except SettingsError as error:

@@ -94,6 +94,10 @@ class UnknownMetricError(SettingsError):
     """No metric, of whatever task, has such a name."""
 
 
+class UnfitMetricError(SettingsError):
+    """There is such a metric, but it does not fit what is predicted."""
+
+
 def metric_of(text: str, task: Task, *, larger: bool | None = None) -> Metric:
     """Return the metric of a name.
 
@@ -121,7 +125,7 @@ def metric_of(text: str, task: Task, *, larger: bool | None = None) -> Metric:
         return ScikitMetric(name, task)
     if name in KERAS_METRICS:
         if not fits_keras(name, task):
-            raise SettingsError(_unfit(name, "Keras", task))
+            raise UnfitMetricError(_unfit(name, "Keras", task))
         return KerasMetric(name, task)
     raise UnknownMetricError(unknown_metric(text, task))
 
@@ -347,7 +351,7 @@ def _takes_weights(name: str) -> bool:
 
 def _check_fits(name: str, task: Task) -> None:
     if not _fits(name, task):
-        raise SettingsError(_unfit(name, "scikit-learn", task))
+        raise UnfitMetricError(_unfit(name, "scikit-learn", task))
 
 
 def _fits(name: str, task: Task) -> bool:

@@ -107,10 +107,19 @@ def test_a_slip_is_refused_before_any_data_are_read_whatever_the_task():
         "hamming_loss",
         "recall@Shirt",
         "val_auc",
+        "top_k_categorical_accuracy",
+        "pearson_correlation",
     ):
         check_known(settings(objective=text, metrics=text))
     with pytest.raises(SettingsError, match="`--metrics`: no metric is called 'rocauc'"):
         check_known(settings(metrics="rocauc"))
+
+
+def test_the_five_likeliest_of_classes_are_a_metric_of_more_than_five():
+    ten, five = Classification(tuple("abcdefghij")), Classification(tuple("abcde"))
+    assert settle(settings(objective="top_k_categorical_accuracy"), ten)
+    with pytest.raises(SettingsError, match="does not fit classification with 5 classes"):
+        settle(settings(objective="top_k_categorical_accuracy"), five)
 
 
 def test_a_metric_of_an_output_that_is_not_known_yet_is_let_through():
