@@ -313,7 +313,7 @@ def test_a_registered_model_of_somebody_else_is_left_alone(client, sink, export,
     assert client.get_model_version_by_alias(f"{NAME}-01234567", "champion").version
 
 
-def test_a_model_with_several_inputs_is_filed_without_a_signature(export, tmp_path):
+def test_a_model_whose_several_inputs_have_no_names_is_filed_without_a_signature(export, tmp_path):
     from tracking.mlflow.models import signature
 
     layers = [{"class_name": "InputLayer", "config": {"batch_shape": [None, 4]}}] * 2

@@ -244,6 +244,8 @@ def signature(path: Path, units: Units, returns: str = "float32") -> ModelSignat
     if not inputs or not all(each.get("batch_shape") for each in inputs):
         return None
     is_one = len(inputs) == 1
+    if not is_one and not all(each.get("name") for each in inputs):
+        return None
     taken = [_taken(each, None if is_one else str(each["name"])) for each in inputs]
     return ModelSignature(inputs=Schema(taken), outputs=_values(units, returns))
 
