@@ -74,9 +74,8 @@ def keras_value(
     true, given = _forms(name, task, values, targets)
     _check(name, task, true, given, of_chances=of_chances)
     metric = _metric(name, task)
-    metric.update_state(
-        np.asarray(true, np.float64), np.asarray(given, np.float64), sample_weight=weights
-    )
+    kind = _kind(name)
+    metric.update_state(np.asarray(true, kind), np.asarray(given, kind), sample_weight=weights)
     return float(np.asarray(metric.result()).mean())
 
 
@@ -104,10 +103,15 @@ def _check(name: str, task: Task, true: Array, given: Array, *, of_chances: bool
 def _metric(name: str, task: Task) -> Any:
     import keras
 
-    options: dict[str, Any] = {"dtype": "float64"}  # float32 has too few digits for dates
+    options: dict[str, Any] = {"dtype": _kind(name)}
     if name == "f1_score" and (task.name == MULTI_LABEL or task.units == 2):
         options["threshold"] = 0.5  # without one, the largest value of a row is the prediction
     return getattr(keras.metrics, _camel(name))(**options)
+
+
+def _kind(name: str) -> str:
+    """Return the type to compute in: float64, for dates; TensorFlow ranks float32 alone."""
+    return "float32" if "top_k" in name else "float64"
 
 
 def _camel(name: str) -> str:

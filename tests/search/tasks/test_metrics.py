@@ -181,3 +181,15 @@ def test_a_metric_of_counts_refuses_numbers_below_zero(name):
 def test_one_to_one_areas_of_weighted_samples_are_those_of_samples_alike():
     metric = metric_of("roc_auc_ovo", THREE)
     assert metric.of(P3, LABEL3, WEIGHTS) == metric.of(P3, LABEL3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["top_k_categorical_accuracy", "sparse_top_k_categorical_accuracy"]
+)
+def test_the_five_likeliest_of_seven_classes_are_those_of_scikit_learn(name):
+    random = np.random.default_rng(1)
+    labels, values = random.integers(0, 7, 60), random.dirichlet(np.ones(7), 60)
+    wanted = metrics.top_k_accuracy_score(labels, values, k=5, sample_weight=WEIGHTS)
+    found = metric_of(name, Classification(tuple("abcdefg"))).of(values, labels, WEIGHTS)
+    assert found == pytest.approx(wanted, rel=1e-6)
