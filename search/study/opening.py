@@ -51,6 +51,7 @@ from tracking.objectives import objectives_of
 from tracking.records import StudyStarted
 from tracking.text import Notify
 
+UNKNOWN = ""  # digest of the dataset of a study that may go on
 NEW = ". To begin a study of that name, add `--space`."
 FALLBACK_DATASET, FALLBACK_KIND = "digits", "image"
 
@@ -141,7 +142,12 @@ def open_study(
         _narrowed(outline, settings)  # before the dataset is searched for
     began = None if reader is None else reader.history.study
     digest = began.dataset["digest"] if began else None
-    dataset, fallback = _dataset(settings, outline, home, data_dir, digest, notify)
+    heard: list[str] = []
+    if reader is None:  # whether the study is new, and is to be told of its data, is not known yet
+        digest = UNKNOWN
+    dataset, fallback = _dataset(
+        settings, outline, home, data_dir, digest, _both(heard.append, notify)
+    )
     check_kind(outline, dataset)
     if reader is None:
 
@@ -152,6 +158,10 @@ def open_study(
         settings, reader, dataset = _merged_by_default(
             asked, name, home, dataset, again, splitter, notify
         )
+        if reader.history.study is None:
+            for text in dataset.notices:
+                if text not in heard:
+                    notify(text)
     settings, objectives = settle(settings, dataset.task)
     check_threshold(settings.threshold, dataset.task)
     before = reader.history.study
@@ -205,6 +215,14 @@ def open_study(
         accepts_changed_code=accept_changed_code,
         callbacks=callbacks,
     )
+
+
+def _both(first: Notify, second: Notify) -> Notify:
+    def notify(text: str) -> None:
+        first(text)
+        second(text)
+
+    return notify
 
 
 def code_now(reference: str, space: Space, dataset: Dataset, home: Home) -> Fingerprint:
