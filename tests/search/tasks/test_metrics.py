@@ -3,7 +3,7 @@ import pytest
 from sklearn import metrics
 
 from search.errors import SettingsError
-from search.tasks import Classification, MultiLabel, Regression
+from search.tasks import Classification, MultiLabel, MultiOutput, OutputTask, Regression
 from search.tasks.metrics import metric_of, objective_of
 
 TWO, THREE = Classification(("no", "yes")), Classification(("a", "b", "c"))
@@ -193,3 +193,14 @@ def test_the_five_likeliest_of_seven_classes_are_those_of_scikit_learn(name):
     wanted = metrics.top_k_accuracy_score(labels, values, k=5, sample_weight=WEIGHTS)
     found = metric_of(name, Classification(tuple("abcdefg"))).of(values, labels, WEIGHTS)
     assert found == pytest.approx(wanted, rel=1e-6)
+
+
+def test_an_output_whose_name_begins_as_anothers_has_its_own_metrics():
+    parts = (OutputTask("price", NUMBERS), OutputTask("price_class", TWO))
+    task = MultiOutput(("price", "price_class"), parts)
+    values = np.concatenate([F, P2], axis=1)
+    targets = task.side_by_side({"price": Y, "price_class": LABEL2})
+    found = task.metric("price_class_accuracy").of(values, targets)
+    assert found == metrics.accuracy_score(LABEL2, P2.argmax(1))
+    found = task.metric("price_rmse").of(values, targets)
+    assert found == pytest.approx(metrics.root_mean_squared_error(Y, F))
