@@ -131,10 +131,14 @@ def column_list(value: object) -> object:
 def input_columns(value: object) -> object:
     """Return what `rows=a,b;more=*`, or a dictionary, says of each input, `NAME=a,b`."""
     if isinstance(value, dict):
-        columns = {
-            name: own if isinstance(own, str) else ",".join(own) for name, own in value.items()
-        }
-        return tuple(f"{name}={own}" for name, own in columns.items())
+        for name, own in value.items():
+            names = [own] if isinstance(own, str) else own
+            if not isinstance(names, list | tuple) or not all(isinstance(n, str) for n in names):
+                raise ValueError(f"{name} must name its columns, as a,b or a list, not {own!r}")
+        return tuple(
+            f"{name}={own if isinstance(own, str) else ','.join(own)}"
+            for name, own in value.items()
+        )
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(";") if part.strip())
     return tuple(value) if isinstance(value, list) else value

@@ -226,11 +226,12 @@ def test_an_average_of_the_folds_models_gives_the_means_of_their_values(both, sa
     assert abs(said["price"].mean() - 5e4) < 1e4
 
 
-def test_mlflow_has_each_outputs_report_and_a_model_with_named_inputs(both):
+def test_mlflow_has_each_outputs_report_and_a_model_with_named_inputs(both, monkeypatch):
     import mlflow
 
     _, place = both
-    mlflow.set_tracking_uri(f"sqlite:///{place / 'mlruns' / 'mlflow.db'}")
+    # Not by `mlflow.set_tracking_uri`, which outlasts the test.
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{place / 'mlruns' / 'mlflow.db'}")
     client = mlflow.MlflowClient()
     experiment = client.get_experiment_by_name("both")
     runs = client.search_runs([experiment.experiment_id], "tags.`search.kind` = 'trial'")

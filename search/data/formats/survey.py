@@ -177,11 +177,13 @@ class Survey:
             self.counting = False
         if not len(known):
             return
-        self.whole = self.whole and bool((known == np.floor(known)).all())
+        is_whole = np.isfinite(known) & (known == np.floor(known))
+        self.whole = self.whole and bool(is_whole.all())
         self.lowest = float(np.fmin(self.lowest, known.min()))
         if self.counting:
             chain = known if self._last is None else np.concatenate([[self._last], known])
-            self.counting = self.whole and not absent.any() and bool((np.diff(chain) == 1).all())
+            may_count = self.whole and not absent.any()
+            self.counting = may_count and bool((np.diff(chain) == 1).all())
             self._last = float(known[-1])
 
     def _tally(self, values: "pa.Array", *, force: bool) -> None:

@@ -36,6 +36,8 @@ def test_defaults_are_those_of_the_documentation():
         ({"timeout": "soon"}, "must be a duration such as 90s, 15m or 2h; got 'soon'"),
         ({"timeout": "0s"}, "`--timeout`"),
         ({"trails": 3}, "`trails` is no setting; did you mean trials"),
+        ({"input": {"body": None}}, "body must name its columns, as a,b or a list, not None"),
+        ({"input": {"body": [1]}}, "body must name its columns, as a,b or a list, not [1]"),
     ],
 )
 def test_a_value_outside_its_rule_is_refused_with_rule_and_value(values, words):

@@ -43,6 +43,11 @@ def test_a_fault_in_a_table_is_named_with_its_line(
     assert f"{path}, line 5: {expected}" in fault(home, path)
 
 
+def test_targets_beyond_any_number_are_refused(path: Path, home: Path) -> None:
+    path.write_text("a,label\n1,1e400\n2,1e400\n")
+    assert "must be within +-1e+150; it is 1e400" in fault(home, path)
+
+
 def test_quotes_that_are_not_closed_are_named_with_their_line(path: Path, home: Path) -> None:
     path.write_text("\n".join([TABLE, "0,1,2", "1,1,2", '1,2,"3', "0,1,2", "1,5,5", ""]))
     assert f"{path}, line 4: quotes must be closed" in fault(home, path)
