@@ -94,7 +94,7 @@ _OPTIONS = {  # setting: option of `run`, in the order of the command
 
 
 def run_command(history: History) -> str:
-    """Return the `python -m search run` that repeats the study, quoted for a shell.
+    """Return the `foldwise run` that repeats the study, quoted for a shell.
 
     It has every setting that decides scores, defaults included, one a line, and the last session's
     total of trials.
@@ -107,7 +107,7 @@ def run_command(history: History) -> str:
     workers = history.sessions[-1].environment.get("workers") if history.sessions else None
     if workers:  # also where autotune chose them
         options.append(("--workers", str(workers)))
-    return " \\\n  ".join(["python -m search run", *map(shlex.join, options)])
+    return " \\\n  ".join(["foldwise run", *map(shlex.join, options)])
 
 
 def facts(history: History) -> list[tuple[str, str]]:

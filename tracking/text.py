@@ -4,6 +4,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from shutil import which
 from typing import TypeAlias
 
 # A function that takes a notice for the user: one or more sentences.
@@ -35,11 +36,13 @@ def joined(parts: Iterable[str], word: str = "and") -> str:
 def shell(*words: str) -> str:
     """Return a command of this program, quoted for a shell, so that it can be pasted.
 
-    It begins as this process was called: `foldwise`, or else `python -m search`.
+    It begins with `foldwise`; with `python -m search` where this process was called so and the
+    shell would not find `foldwise`.
 
     Args:
         words: the command and its arguments.
     """
-    is_script = Path(sys.argv[0]).stem == "foldwise"
-    program = ("foldwise",) if is_script else ("python", "-m", "search")
+    is_module = Path(sys.argv[0]).parts[-2:] == ("search", "__main__.py")
+    is_found = not is_module or which("foldwise") is not None
+    program = ("foldwise",) if is_found else ("python", "-m", "search")
     return shlex.join((*program, *words))

@@ -259,7 +259,7 @@ def _scoreboard(export: ModelExported) -> Iterable[str]:
 def _use(export: ModelExported, study: StudyStarted) -> Iterable[str]:
     kind, space, of_task = study.kind, study.space, card_of(study.task)
     yield (
-        f"`python -m search predict FOLDER {_EXAMPLES[kind]}`, or"
+        f"`foldwise predict FOLDER {_EXAMPLES[kind]}`, or"
         ' `keras.saving.load_model("model.keras")`.'
         f" Made with {', '.join(export.requirements)}; computes in float32. It has no loss"
         " and optimizer; `compile` it to train it further."
@@ -342,7 +342,7 @@ def _limits(study: StudyStarted, trial: TrialHistory, test: TestSetOpened | None
 
 def _reproduction(history: History, export: ModelExported) -> Iterable[str]:
     study = history.known_study()
-    again = ["python", "-m", "search", "export", study.study, "--trial", str(export.trial)]
+    again = ["foldwise", "export", study.study, "--trial", str(export.trial)]
     again += ["--ensemble"] if export.models > 1 else []
     formats = ",".join(str(each["format"]) for each in export.formats)
     again += ["--format", formats] if formats else []

@@ -99,7 +99,7 @@ def test_the_description_says_what_a_visitor_needs(table):
         "Best so far: trial 1, cv_accuracy 0.8500 ± 0.0100 over 2 folds.",
         "Trials: 3 complete, 1 pruned, 1 failed.",
         "Best trials first: state, scores and settings",
-        f"python -m search run --study {RACED} --trials N",
+        f"foldwise run --study {RACED} --trials N",
         "Dataset digits from scikit-learn: 90 training samples, 3 classes",
         "cv_accuracy_std: sample standard deviation",
         "there, search for tags.`search.kind` = 'trial' and",

@@ -20,7 +20,7 @@ from tracking.objectives import OBJECTIVES
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-COMMANDS = re.findall(r"^\$ python -m search ([^#\n]+)", README, re.MULTILINE)
+COMMANDS = re.findall(r"^\$ foldwise ([^#\n]+)", README, re.MULTILINE)
 OWN_SPACE = re.search(r"```python\n# my_space\.py\n(.*?)```", README, re.DOTALL)[1]
 
 

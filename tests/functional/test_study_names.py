@@ -22,7 +22,7 @@ def test_whatever_a_study_is_called_it_is_shown_so_and_stays_inside_the_home(use
     arguments = ("--space", "mlp", "--dataset", "digits", "--no-baselines", f"--study={name}")
     done = user.here("run", *arguments, *SMALL)
     assert done.code == 0, done.err
-    assert f"python -m search show {typed}\n" in done.out
+    assert f"foldwise show {typed}\n" in done.out
     outside = {path.name for path in user.folder.iterdir()} - {"mlruns"}
     assert outside <= {".keras", ".cache", ".config"}  # Keras's settings and fonts, empty of ours
     assert set(user.folder.parent.iterdir()) == before

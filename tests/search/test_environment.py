@@ -70,8 +70,8 @@ def test_the_command_asks_for_the_very_study(monkeypatch):
 
     monkeypatch.setattr("search.api.open_study", open_study)
     words = shlex.split(run_command(study_with(EVERYTHING)).replace("\\\n", ""))
-    assert words[:3] == ["python", "-m", "search"]
-    monkeypatch.setattr(sys, "argv", ["search", *words[3:]])
+    assert words[:2] == ["foldwise", "run"]
+    monkeypatch.setattr(sys, "argv", ["search", *words[1:]])
     with pytest.raises(SystemExit):
         commands.run()
     settings = validate(asked)

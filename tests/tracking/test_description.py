@@ -31,7 +31,7 @@ def test_it_says_how_the_last_session_ended(study):
 def test_it_names_the_commands_with_the_study(new_study):
     text = describe(new_study("it's mine").history)
     for command in ("run --study", "show", "export"):
-        assert f"python -m search {command} 'it'\"'\"'s mine'" in text
+        assert f"foldwise {command} 'it'\"'\"'s mine'" in text
 
 
 def test_it_tells_dataset_and_settings(study):

@@ -342,7 +342,7 @@ def test_a_record_that_makes_no_sense_stops_the_publisher_with_a_notice(outpost,
     with outpost.publisher() as publisher:
         assert publisher.drain(5) == 1
     assert outpost.notices == [
-        "Publishing to MLflow stopped (KeyError: 99); `python -m search sync` goes on."
+        "Publishing to MLflow stopped (KeyError: 99); `foldwise sync` goes on."
     ]
 
 

@@ -6,21 +6,32 @@ import pytest
 
 from tracking.text import shell
 
+MODULE = "/src/foldwise/search/__main__.py"
 
-@pytest.mark.parametrize("called", ["/home/me/.venv/bin/foldwise", "foldwise.exe"])
-def test_a_suggested_command_begins_with_the_console_script_that_was_called(
-    called: str, monkeypatch: pytest.MonkeyPatch
+
+@pytest.mark.parametrize(
+    ("called", "found"),
+    [
+        ("/home/me/.venv/bin/foldwise", None),
+        ("ipykernel_launcher.py", None),
+        ("", None),
+        (MODULE, "x"),
+    ],
+)
+def test_a_suggested_command_begins_with_the_console_script(
+    called: str, found: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.argv", [called, "run"])
+    monkeypatch.setattr("tracking.text.which", lambda name: found)
 
     assert shell("show", "digits") == "foldwise show digits"
 
 
-@pytest.mark.parametrize("called", ["/src/foldwise/search/__main__.py", "my_search.py", ""])
-def test_a_suggested_command_begins_with_the_module_where_no_console_script_was_called(
-    called: str, monkeypatch: pytest.MonkeyPatch
+def test_a_suggested_command_names_the_module_if_it_was_called_and_the_script_is_not_found(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("sys.argv", [called, "run"])
+    monkeypatch.setattr("sys.argv", [MODULE, "run"])
+    monkeypatch.setattr("tracking.text.which", lambda name: None)
 
     assert shell("show", "digits") == "python -m search show digits"
 

@@ -206,9 +206,9 @@ def _commands(study: StudyStarted) -> str:
     return f"""\
 In a terminal:
 
-- go on: `python -m search run --study {name} --trials N`
-- all trials: `python -m search show {name}`
-- train the best on all data: `python -m search export {name} --to DIR`"""
+- go on: `foldwise run --study {name} --trials N`
+- all trials: `foldwise show {name}`
+- train the best on all data: `foldwise export {name} --to DIR`"""
 
 
 def _setup(study: StudyStarted) -> str:

@@ -227,7 +227,7 @@ def reproduction(subject: Subject) -> Markup:
     """Return the command and the facts that reproduce the study."""
     history = subject.history
     name = history.known_study().study
-    export = shell_line(["python", "-m", "search", "export", name])
+    export = shell_line(["foldwise", "export", name])
     params = [[key, value] for key, value in best_params(history)]
     return joined(
         [

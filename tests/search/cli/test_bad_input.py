@@ -239,7 +239,7 @@ def test_a_study_without_a_complete_trial_cannot_be_exported(command, study):
 
 def test_a_study_without_an_export_cannot_be_evaluated(command, study):
     code, message = command("evaluate", "toy")
-    assert "no exported model; write one with `python -m search export toy`" in message
+    assert "no exported model; write one with `foldwise export toy`" in message
     assert code == USAGE
 
 

@@ -69,7 +69,7 @@ def test_the_verdict_comes_first_and_how_to_get_pictures_last(studies, compare):
     lines = out.splitlines()
     assert (code, err) == (0, "")
     assert lines[0].startswith("lenet is better than cnn by 6.00 points of accuracy (95 % interval")
-    assert lines[-1] == "Pictures  python -m search compare lenet cnn --out comparison"
+    assert lines[-1] == "Pictures  foldwise compare lenet cnn --out comparison"
 
 
 def test_the_hint_repeats_trials_and_home(studies, compare, tmp_path):
@@ -77,8 +77,7 @@ def test_the_hint_repeats_trials_and_home(studies, compare, tmp_path):
     home = tmp_path / "mlruns"
     _, out, _ = compare("two words", "--trials", "0,1", "--home", str(home))
     assert out.splitlines()[-1] == (
-        f"Pictures  python -m search compare 'two words' --trials 0,1 --home {home}"
-        " --out comparison"
+        f"Pictures  foldwise compare 'two words' --trials 0,1 --home {home} --out comparison"
     )
 
 
@@ -115,7 +114,7 @@ def test_numbers_are_told_in_their_unit_and_the_better_is_ahead(studies, compare
     assert row(out, "B - A")[3] == "10,000"
     assert "%" not in out.replace("95 % interval", "")
     assert compare("good", "poor", "--objective", "r2")[1].splitlines()[-1] == (
-        "Pictures  python -m search compare good poor --objective r2 --out comparison"
+        "Pictures  foldwise compare good poor --objective r2 --out comparison"
     )
 
 

@@ -57,7 +57,7 @@ def test_a_home_without_problems_ends_with_zero(doctor, study):
 def test_a_problem_ends_with_one_and_the_command_that_mends_it(doctor, damaged):
     code, text = doctor()
     assert code == 1
-    command = "python -m search doctor lenet-digits --repair"
+    command = "foldwise doctor lenet-digits --repair"
     assert command in [line.strip() for line in text.splitlines()]
     assert text.splitlines()[-1].startswith("1 problem, ")
 
@@ -71,7 +71,7 @@ def test_after_the_repair_no_problem_is_left(doctor, damaged):
 @pytest.mark.parametrize("width", [40, 60, 100])
 def test_no_line_but_a_command_is_wider_than_the_terminal(doctor, damaged, width):
     lines = doctor(width=width)[1].splitlines()
-    assert all(len(line) <= width for line in lines if "python -m" not in line)
+    assert all(len(line) <= width for line in lines if "foldwise doctor" not in line)
     words = " ".join(" ".join(lines).split())
     if width >= 60:
         assert "line 4 (at byte" in words
@@ -86,14 +86,14 @@ def test_the_json_is_one_document_with_every_finding(doctor, damaged):
     assert problem["study"] == "lenet-digits"
     assert (problem["check"], problem["command"]) == (
         "journal",
-        "python -m search doctor lenet-digits --repair",
+        "foldwise doctor lenet-digits --repair",
     )
     assert {"home", "room", "versions"} <= {row["check"] for row in document["findings"]}
 
 
 def test_commands_name_a_home_that_is_not_the_default(doctor, damaged, tmp_path):
     _, text = doctor("--home", str(tmp_path / "mlruns"))
-    assert f"python -m search doctor lenet-digits --repair --home {tmp_path}/mlruns" in text
+    assert f"foldwise doctor lenet-digits --repair --home {tmp_path}/mlruns" in text
 
 
 def test_commands_name_an_address_without_its_password(doctor, study):

@@ -62,7 +62,7 @@ def test_a_study_with_trials_that_are_not_over_says_that_nobody_runs_it_and_how_
     name = study.history.study.study
     shown = show(study)
     assert f"\n{name} is not running: " in shown
-    assert f"\nContinue  python -m search run --study {name} --trials " in shown
+    assert f"\nContinue  foldwise run --study {name} --trials " in shown
     over = StudyBuilder("over")
     over.session()
     over.complete_trial(0)

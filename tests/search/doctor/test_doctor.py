@@ -214,7 +214,7 @@ def test_a_damaged_line_is_a_problem_with_its_position_and_remedy(ward):
     position = sum(map(len, ward.lines[:index]))
     assert f"line {index + 1} (at byte {position:,}): its checksum" in finding.text
     assert "(FoldEnded of trial 0, fold 1)" in finding.text
-    assert finding.command.startswith("python -m search doctor lenet-digits --repair --home ")
+    assert finding.command.startswith("foldwise doctor lenet-digits --repair --home ")
 
 
 def test_a_lock_file_that_nobody_holds_is_harmless(ward):

@@ -107,13 +107,13 @@ def test_formats_stand_with_what_goes_in_and_how_far_off_they_are(study):
     text = card(study, formats=formats)
     row = "| `model.onnx` | images 8 x 8 x 1 | onnxruntime==1.31.1 | 12,345 | 3.2e-08 |"
     assert row in text
-    assert "$ python -m search export lenet-digits --trial 0 --format onnx" in text
+    assert "$ foldwise export lenet-digits --trial 0 --format onnx" in text
 
 
 def test_it_says_how_to_make_the_model_again(study):
     text = " ".join(card(study).replace("\\\n", " ").split())
-    assert "$ python -m search run --study lenet-digits --space lenet --dataset digits" in text
-    assert "$ python -m search export lenet-digits --trial 0 ```" in text
+    assert "$ foldwise run --study lenet-digits --space lenet --dataset digits" in text
+    assert "$ foldwise export lenet-digits --trial 0 ```" in text
     assert f"| git commit | {'f' * 40}, with uncommitted changes |" in text
 
 
