@@ -129,12 +129,24 @@ def scaled(train: Any, rows: Any) -> Any:
     return StandardScaler().fit(train).transform(rows).astype(np.float32)
 
 
-def test_numbers_of_a_table_score_as_in_a_plain_loop(folds_of):
+def diabetes() -> tuple[Any, Any]:
     from sklearn.datasets import load_diabetes
+
+    return load_diabetes(return_X_y=True)
+
+
+def twenty_thousand() -> tuple[Any, Any]:
+    rows = RANDOM.normal(3, 20, (20_000, 8))
+    noise = RANDOM.normal(size=20_000)
+    return rows, 5e5 + 2e3 * rows[:, 0] + 40 * rows[:, 1] * rows[:, 2] + 1e4 * noise
+
+
+@pytest.mark.parametrize("made", [diabetes, twenty_thousand])
+def test_numbers_of_a_table_score_as_in_a_plain_loop(folds_of, made):
     from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
     from sklearn.preprocessing import StandardScaler
 
-    rows, numbers = load_diabetes(return_X_y=True)
+    rows, numbers = made()
     data = folds_of(Given.of((rows, numbers)), "mlp", "regression")
     taken, true = folds_of.samples, data.labels
     found = ended(records_of(data))
