@@ -283,8 +283,8 @@ def trials(
 
     In CSV, params are the columns `params_NAME`, times are in UTC and durations in seconds; what a
     trial does not have is empty. `score_so_far` is the mean over its finished folds, or that of its
-    last epoch before the first is finished. Texts that a spreadsheet would take for a formula begin with a
-    single quote.
+    last epoch before the first is finished. Texts that a spreadsheet would take for a formula begin
+    with a single quote.
     """
     from search.cli.output import console, print_json, say
     from search.cli.run import study_document
