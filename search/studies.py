@@ -1,16 +1,22 @@
 """The studies of a home, read from their journals."""
 
-from collections.abc import Iterator
+import shutil
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from urllib.parse import unquote
 
 from search.errors import FoldwiseError, SettingsError, near_matches
 from tracking.event_log import EventLog
+from tracking.files import beside as unfinished
+from tracking.files import sync_folder
 from tracking.history import History
-from tracking.home import DROPPED, Home, StudyFolder, beside
+from tracking.home import DROPPED, Home, StudyFolder, beside, home_of
 from tracking.journal import JournalError, JournalReader, without_collections
 from tracking.journal_lines import repair_command
-from tracking.records import Record, StudyStarted
-from tracking.text import Notify
+from tracking.lock import StudyLock, StudyLocked
+from tracking.records import Record, StudyRenamed, StudyStarted
+from tracking.text import Notify, shell
 
 
 def study_folder(home: Home, name: str) -> StudyFolder:
@@ -120,6 +126,61 @@ def opened_log(reader: StudyReader, notify: Notify) -> Iterator[EventLog]:
                 f" ({log.dropped:,} bytes, in {beside(folder.journal, DROPPED).name})"
             )
         yield log
+
+
+def rename_study(home: Home, name: str, new: str, notify: Notify) -> History:
+    """Give a study another name: in its journal, from which MLflow gets it, and of its folder.
+
+    Returns:
+        Its history, under the new name.
+
+    Raises:
+        SettingsError: there is no study of the name, one of the new name, or it is running.
+    """
+    reader, target = known_reader(home, name), study_folder(home, new)
+    if target.root.exists():
+        raise SettingsError(
+            f"the new name must be free; {home.root} has a study called {new!r} already. Choose"
+            " another, or delete that one"
+        )
+    try:
+        with opened_log(reader, notify) as log:
+            if log.history.known_study().study != new:  # else this was interrupted
+                log.append(StudyRenamed(at=time.time(), study=new))
+        with StudyLock(reader.folder.lock):
+            reader.folder.root.rename(target.root)
+            sync_folder(target.root.parent)
+    except StudyLocked as error:
+        raise SettingsError(_runs(name, error, "rename")) from error
+    return reader.history
+
+
+def delete_study(folder: StudyFolder, forget: Callable[[], None]) -> None:
+    """Delete a study's folder, as a whole or not at all.
+
+    Args:
+        folder: the study's files.
+        forget: called once nobody can write to it any more; if it raises, all stays.
+
+    Raises:
+        SettingsError: it is running.
+        OSError: the folder cannot be moved away.
+    """
+    name = unquote(folder.root.name)
+    try:
+        with StudyLock(folder.lock):
+            forget()
+            # Out of the studies at once; what an interrupted deletion leaves, `doctor` finds.
+            doomed = unfinished(home_of(folder.journal) / folder.root.name)
+            folder.root.rename(doomed)
+            sync_folder(folder.root.parent)
+    except StudyLocked as error:
+        raise SettingsError(_runs(name, error, "delete")) from error
+    shutil.rmtree(doomed)
+
+
+def _runs(name: str, error: StudyLocked, what: str) -> str:
+    return f"{error}; `{shell('stop', name)}` ends it, then {what} it"
 
 
 def study_history(folder: StudyFolder) -> History:

@@ -13,9 +13,9 @@ from tracking.history import History
 from tracking.home import Home, StudyFolder
 from tracking.journal import JournalError, read_journal
 from tracking.mlflow.calls import ServerFault, fault_in, reason, within
-from tracking.mlflow.delivery import Delivery, Sink, address_key
+from tracking.mlflow.delivery import Delivery, Sink, address_key, addresses
 from tracking.mlflow.publisher import Publisher, publish_all
-from tracking.mlflow.sink import MlflowSink, find_experiment, trial_runs
+from tracking.mlflow.sink import MlflowSink, delete_experiment, find_experiment, trial_runs
 from tracking.mlflow.views import BEST, COMPARE, comparison_path, view_path
 from tracking.records import Record, StudyStarted
 from tracking.secrets import (
@@ -203,6 +203,21 @@ class Tracker:
             TrackingFailed: whatever else MLflow and its libraries raise.
         """
         return self._answer(lambda: trial_runs(self.uri, study_id))
+
+    def others(self, folder: StudyFolder) -> int:
+        """Return at how many other addresses something of a study was published."""
+        return len(addresses(folder.shipped) - {self._key})
+
+    def delete_experiment(self, study_id: str) -> str | None:
+        """Mark a study's experiment deleted; return its identifier, None where MLflow has none.
+
+        Raises:
+            ServerFault: MLflow does not answer in time, or badly.
+            TrackingFailed: whatever else MLflow and its libraries raise.
+        """
+        if self.is_local and not self.home.database.exists():
+            return None
+        return self._answer(lambda: delete_experiment(self.uri, study_id))
 
     def _experiment(self, history: History) -> str | None:
         """Return MLflow's identifier of a study's experiment, for a link; None without an answer.

@@ -16,6 +16,7 @@ from tracking.records import (
     Record,
     SessionEnded,
     SessionStarted,
+    StudyRenamed,
     StudyStarted,
     TestSetOpened,
     TrialConfirmed,
@@ -252,6 +253,8 @@ class History:
         match record:
             case StudyStarted():
                 self.study = record
+            case StudyRenamed():
+                self.study = replace(self.known_study(), study=record.study)
             case SessionStarted():
                 self.sessions.append(record)
                 self.last_end = None

@@ -67,6 +67,11 @@ class StudyFolder:
         """The folder of what users enqueue, a file each until the study's process has it."""
         return self.root / "enqueued"
 
+    @property
+    def stop_request(self) -> Path:
+        """Asks the process that runs the study to end; there only for as long as one does."""
+        return self.root / "stop"
+
     def leftovers(self) -> list[Path]:
         """Return the temporary files in the folder: being written, or left by a crash."""
         folders = (self.root, self.all_predictions, self.requests)

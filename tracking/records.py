@@ -495,6 +495,17 @@ class SessionEnded(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class StudyRenamed(Record):
+    """The study has another name from now on.
+
+    Attributes:
+        study: the new name.
+    """
+
+    study: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelExported(Record):
     """The best setting was trained on all training data and written to a folder.
 

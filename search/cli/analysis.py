@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.cli.output import DEFAULT_HOME, AsJson, DataDir, Home, TrackingUri
+from search.cli.output import DEFAULT_HOME, AsJson, DataDir, Home, StudyNames, TrackingUri
 from tracking.text import counted
 
 if TYPE_CHECKING:
@@ -19,10 +19,7 @@ _MOST_PAIRS = 20
 
 
 def compare(
-    studies: Annotated[
-        list[str],
-        typer.Argument(metavar="STUDY...", help="Names, as `studies` lists them."),
-    ],
+    studies: StudyNames,
     trials: Annotated[
         str,
         typer.Option(
@@ -41,7 +38,7 @@ def compare(
         ),
     ] = "",
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder for pictures and all numbers.")
+        Path | None, typer.Option("--out", "-o", help="Folder for pictures and all numbers.")
     ] = None,
     latency: Annotated[
         bool,
@@ -247,10 +244,10 @@ def _print_cells(title: str, cells: "tuple[Cell, ...]", comparison: "Comparison"
 
 
 def report(
-    study: Annotated[
-        list[str], typer.Argument(metavar="STUDY...", help="Names, as `studies` lists them.")
-    ],
-    out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("report.html"),
+    study: StudyNames,
+    out: Annotated[Path, typer.Option("--out", "-o", help="HTML file to write.")] = Path(
+        "report.html"
+    ),
     overwrite: Annotated[bool, typer.Option(help="Replace an existing file.")] = False,
     data_dir: DataDir = None,
     tracking_uri: TrackingUri = None,

@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 from typing import Annotated
@@ -22,8 +23,10 @@ from search.cli import (
     predict,
     show,
     spaces,
+    studies,
 )
 from search.cli import run as run_command
+from search.cli.help import Command, Group
 from search.cli.output import failure
 from search.errors import FoldwiseError
 from tracking.journal_lines import JournalError
@@ -36,9 +39,9 @@ _TO_END = (signal.SIGTERM, signal.SIGHUP)  # both as Ctrl-C, unless `nohup` said
 
 app = typer.Typer(
     name="search",
+    cls=Group,
     no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="markdown",
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 
@@ -64,22 +67,91 @@ def main(
     del version
 
 
-app.command("run")(run_command.run)
-app.command("enqueue")(enqueue.enqueue)
-app.command("import-trials")(enqueue.import_trials)
-app.command("studies")(show.studies)
-app.command("show")(show.show)
-app.command("watch")(live.watch)
-app.command("compare")(analysis.compare)
-app.command("export")(export.export)
-app.command("report")(analysis.report)
-app.command("evaluate")(export.evaluate)
-app.command("predict")(predict.predict)
-app.command("spaces")(spaces.spaces)
-app.command("datasets")(datasets.datasets)
-app.command("ui")(mlflow.ui)
-app.command("sync")(mlflow.sync)
-app.command("doctor")(doctor.doctor)
+# Commands by what they are for, as `--help` lists them, each with examples.
+SEARCH, RESULTS, MODELS = "Search", "Look at results", "Use the best model"
+DATA, STUDIES = "Spaces and data", "Look after studies"
+
+
+def _add(name: str, panel: str, command: Callable[..., None], *examples: str) -> None:
+    lines = "\n".join(f"foldwise {example}" for example in examples)
+    app.command(name, cls=Command, rich_help_panel=panel, epilog=lines)(command)
+
+
+_add(
+    "run",
+    SEARCH,
+    run_command.run,
+    "run -s lenet  # LeNet's space on Fashion-MNIST, 20 trials",
+    "run -s mlp -d csv:train.csv -n 50 -k 5 -e 20  # your own table",
+    "run -s lenet -p dropout=0.2 -p batch_size=32,64  # fix one parameter, list values of another",
+    "run --study lenet-fashion_mnist -n 40  # continue to 40 trials in all",
+)
+_add("watch", SEARCH, live.watch, "watch lenet-fashion_mnist")
+_add(
+    "stop",
+    SEARCH,
+    studies.stop,
+    "stop lenet-fashion_mnist  # once the folds in training have ended",
+    "stop lenet-fashion_mnist --now  # at the next epoch's end",
+)
+_add(
+    "enqueue",
+    SEARCH,
+    enqueue.enqueue,
+    "enqueue lenet-fashion_mnist conv_1_filters=48,dropout=0.3",
+)
+_add(
+    "import-trials",
+    SEARCH,
+    enqueue.import_trials,
+    "import-trials sqlite:///optuna.db --study lenet-fashion_mnist --best 5",
+)
+_add("studies", RESULTS, studies.studies, "studies", "studies --json")
+_add(
+    "show",
+    RESULTS,
+    show.show,
+    "show lenet-fashion_mnist",
+    "show lenet-fashion_mnist --trial 2  # everything about one trial",
+)
+_add(
+    "trials",
+    RESULTS,
+    show.trials,
+    "trials lenet-fashion_mnist --csv > trials.csv",
+    "trials lenet-fashion_mnist -o trials.csv",
+)
+_add(
+    "compare",
+    RESULTS,
+    analysis.compare,
+    "compare lenet-fashion_mnist  # its best trial and its baselines",
+    "compare lenet-fashion_mnist --trials 0,3 -o comparison",
+    "compare lenet-fashion_mnist cnn-fashion_mnist",
+)
+_add("report", RESULTS, analysis.report, "report lenet-fashion_mnist -o report.html")
+_add("ui", RESULTS, mlflow.ui, "ui", "ui --port 5001")
+_add(
+    "export",
+    MODELS,
+    export.export,
+    "export lenet-fashion_mnist -o model",
+    "export lenet-fashion_mnist -o model --format keras,onnx --ensemble",
+)
+_add("evaluate", MODELS, export.evaluate, "evaluate lenet-fashion_mnist")
+_add("predict", MODELS, predict.predict, "predict model shoe.png bag.jpg")
+_add("spaces", DATA, spaces.spaces, "spaces", "spaces lenet")
+_add(
+    "datasets",
+    DATA,
+    datasets.datasets,
+    "datasets",
+    "datasets csv:train.csv -o pictures  # counts, balance, duplicates, pictures",
+)
+_add("rename", STUDIES, studies.rename, "rename lenet-fashion_mnist clothes")
+_add("delete", STUDIES, studies.delete, "delete lenet-fashion_mnist")
+_add("sync", STUDIES, mlflow.sync, "sync", "sync --tracking-uri http://127.0.0.1:5000")
+_add("doctor", STUDIES, doctor.doctor, "doctor", "doctor --repair")
 
 
 def run() -> None:

@@ -7,6 +7,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from search.cli import completing
 from search.cli.output import DEFAULT_HOME, AsJson, DataDir, Home, console, say, table
 from search.cli.run import with_options
 from search.data import Reading
@@ -50,11 +51,13 @@ def datasets(
     name: Annotated[
         str | None,
         typer.Argument(
-            help="Load and describe this dataset: a name, or for example csv:train.csv."
+            help="Load and describe this dataset: a name, or for example csv:train.csv.",
+            autocompletion=completing.datasets,
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder for pictures of the training set, PNG.")
+        Path | None,
+        typer.Option("--out", "-o", help="Folder for pictures of the training set, PNG."),
     ] = None,
     drop_duplicates: Annotated[
         bool,

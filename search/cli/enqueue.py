@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from search.cli import completing
 from search.cli.output import (
     DEFAULT_HOME,
     AcceptChangedCode,
@@ -81,7 +82,12 @@ def import_trials(
     ],
     *,
     study: Annotated[
-        str, typer.Option("--study", help="Study to bring them to; a new one needs --space.")
+        str,
+        typer.Option(
+            "--study",
+            help="Study to bring them to; a new one needs --space.",
+            autocompletion=completing.studies,
+        ),
     ],
     source_study: Annotated[
         str, typer.Option(help="Name of the Optuna study, if the storage holds several.")

@@ -54,8 +54,8 @@ def _of_a_study(command: Callable[..., None]) -> Callable[..., None]:
 @_of_a_study
 def export(
     asked: Asked,
-    to: Annotated[
-        Path | None, typer.Option(help="Folder to write. [default: exports/STUDY]")
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder to write. [default: exports/STUDY]")
     ] = None,
     trial: Annotated[
         int | None, typer.Option(help="Export the model of this trial. [default: the best]")
@@ -94,7 +94,7 @@ def export(
     folders = HomeFolder(asked.home)
     folder, history = known_study(folders, asked.study)
     notify = Notices(quiet=asked.json)
-    target = to or Path("exports") / folder.root.name
+    target = out or Path("exports") / folder.root.name
 
     def on_epoch(fold: int, number: int, metrics: dict[str, float]) -> None:
         if not asked.json:

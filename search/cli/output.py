@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from search.cli import completing
 from spaces import short_text
 from tracking.home import DEFAULT_HOME as DEFAULT_HOME  # of every command
 
@@ -144,18 +145,27 @@ def _plain(document: Any) -> Any:
 
 
 Home = Annotated[
-    Path, typer.Option("--home", help="Folder for studies, datasets and MLflow's store.")
+    Path,
+    typer.Option(
+        "--home",
+        envvar="FOLDWISE_HOME",
+        help="Folder for studies, datasets and MLflow's store.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 DataDir = Annotated[
     Path | None,
-    typer.Option("--data-dir", envvar="SEARCH_DATA_DIR", help="Folder with your own datasets."),
+    typer.Option(
+        "--data-dir",
+        envvar=["FOLDWISE_DATA_DIR", "SEARCH_DATA_DIR"],
+        help="Folder with your own datasets.",
+    ),
 ]
 TrackingUri = Annotated[
     str | None,
     typer.Option(
         "--tracking-uri",
-        envvar="MLFLOW_TRACKING_URI",
+        envvar=["FOLDWISE_TRACKING_URI", "MLFLOW_TRACKING_URI"],
         help="MLflow server instead of the database in the home folder.",
     ),
 ]
@@ -166,4 +176,17 @@ AcceptChangedCode = Annotated[
         help="Continue although the space's code has changed; this is recorded.",
     ),
 ]
-StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="Name, as `studies` lists it.")]
+StudyName = Annotated[
+    str,
+    typer.Argument(
+        metavar="STUDY", help="Name, as `studies` lists it.", autocompletion=completing.studies
+    ),
+]
+StudyNames = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="STUDY...",
+        help="Names, as `studies` lists them.",
+        autocompletion=completing.studies,
+    ),
+]

@@ -1,8 +1,10 @@
 """`run`: search a space, or continue a study, and what is printed when a session ends."""
 
 import inspect
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from copy import copy
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -13,6 +15,7 @@ from pydantic.fields import FieldInfo
 from rich.markup import escape
 
 from search.api import StudyResult, run_study
+from search.cli import completing
 from search.cli.live import make_display
 from search.cli.output import (
     DEFAULT_HOME,
@@ -28,10 +31,13 @@ from search.cli.output import (
     say,
 )
 from search.cli.tables import confirmation_lines, front_heading, trial_table
+from search.errors import FoldwiseError, SettingsError, near_matches
 from search.study.settings import (
+    CONFIG,
     WHAT,
     WHERE_KEPT,
     StudySettings,
+    check_runs_no_code,
     parse_overrides,
     read_config,
     told_of,
@@ -55,9 +61,23 @@ GROUPS = {
     "enqueue": WHAT,
     "data_dir": WHAT,
     "config": WHERE_KEPT,
+    "no_config": WHERE_KEPT,
     "tracking_uri": WHERE_KEPT,
     "home": WHERE_KEPT,
 }
+# Letters for what is typed most: space, dataset, number of trials, k-fold, epochs, a parameter.
+SHORT = {
+    "space": "-s",
+    "dataset": "-d",
+    "trials": "-n",
+    "folds": "-k",
+    "epochs": "-e",
+    "set": "-p",
+}
+VARIABLE = "FOLDWISE_"  # and an option's name: the environment variable that gives it
+_OTHER_VARIABLES = ("FOLDWISE_NODE_CACHE", "FOLDWISE_WORKER")
+# Of those that every command reads, nothing is said.
+_ELSEWHERE = ("home", "data_dir", "tracking_uri")
 
 _ENDINGS = {
     "complete": "{done} of {trials} {are} done.",
@@ -69,10 +89,14 @@ _ENDINGS = {
 
 
 def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """Return the command with an option for each of the study's settings."""
+    """Return the command with an option for each of the study's settings.
+
+    Each of its options can be given by an environment variable, too.
+    """
     made = with_options(*StudySettings.model_fields)(command)
     signature = inspect.signature(made)
-    parameters = [_grouped(p) if p.name in GROUPS else p for p in signature.parameters.values()]
+    first, *options = signature.parameters.values()
+    parameters = [first, *map(_of_run, options)]
     made.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     return made
 
@@ -95,11 +119,14 @@ def with_options(*names: str) -> Callable[[Callable[..., None]], Callable[..., N
     return decorate
 
 
-def _grouped(parameter: inspect.Parameter) -> inspect.Parameter:
-    """Return an option shared with other commands, in its group of `run --help`."""
+def _of_run(parameter: inspect.Parameter) -> inspect.Parameter:
+    """Return an option in its group of `run --help`, and with its environment variable."""
     kind, option = get_args(parameter.annotation)
     option = copy(option)
-    option.rich_help_panel = GROUPS.get(parameter.name)
+    option.rich_help_panel = GROUPS.get(parameter.name, option.rich_help_panel)
+    if option.envvar is None:
+        option.envvar = f"{VARIABLE}{parameter.name.upper()}"
+        option.show_envvar = False  # the help says it once for all
     return parameter.replace(annotation=Annotated[kind, option])
 
 
@@ -113,10 +140,12 @@ def _option(name: str, field: FieldInfo) -> inspect.Parameter:
     elif kind is bool and field.default:
         flags = [f"--{name}/--no-{name}"]
     option = typer.Option(
+        *([SHORT[name]] if name in SHORT else []),
         *(flags or [f"--{name.replace('_', '-')}"]),
         metavar=shown,
         help=help_text,
         rich_help_panel=group,
+        autocompletion=completing.of_setting(name, field.annotation),
     )
     annotation = Annotated[kind | None, option]  # type: ignore[valid-type]
     return inspect.Parameter(
@@ -141,14 +170,16 @@ def _parts(annotation: Any) -> Iterator[Any]:
 
 @_with_settings
 def run(
+    context: typer.Context,
     *,
     accept_changed_code: AcceptChangedCode = False,
     config: Annotated[
         Path | None,
-        typer.Option(
-            help="YAML file with these options; the command line takes precedence.",
-        ),
+        typer.Option(help="YAML file with these options. [default: foldwise.yaml, if it is here]"),
     ] = None,
+    no_config: Annotated[
+        bool, typer.Option("--no-config", help="Leave out the foldwise.yaml that is here.")
+    ] = False,
     data_dir: DataDir = None,
     enqueue: Annotated[
         list[str] | None,
@@ -166,29 +197,113 @@ def run(
 
     The same command continues the study; `--trials` is the total. Ctrl-C keeps every
     finished fold.
+
+    Every option can also be given in the environment, as `FOLDWISE_TRIALS=50`, or, those of the
+    study, in a file. The command line goes first, then the environment, the file, and what the
+    study began with; what makes it another study is refused, wherever it is given.
     """
-    asked = _asked(given, config)
+    if config is not None and no_config:
+        raise SettingsError(f"give one of `--config {config}` and `--no-config`, not both")
     notify = Notices(quiet=json)
-    result = run_study(
-        home=home,
-        tracking_uri=tracking_uri,
-        data_dir=data_dir,
-        notify=notify,
-        display=partial(make_display, quiet=json),
-        accept_changed_code=accept_changed_code,
-        enqueue=enqueue or (),
-        **asked,
-    )
+    asked = Asked.of(given, context, config, reads=not no_config)
+    for text in asked.notices():
+        notify(text)
+    try:
+        result = run_study(
+            home=home,
+            tracking_uri=tracking_uri,
+            data_dir=data_dir,
+            notify=notify,
+            display=partial(make_display, quiet=json),
+            accept_changed_code=accept_changed_code,
+            enqueue=enqueue or (),
+            **asked.settings,
+        )
+    except FoldwiseError as error:
+        error.args = (asked.with_origins(str(error)),)
+        raise
     _conclude(result, Tracker(HomeFolder(home), tracking_uri), notify.texts, json)
 
 
-def _asked(given: dict[str, Any], config: Path | None) -> dict[str, Any]:
-    pairs = given.pop("set") or []
-    asked = read_config(config) if config else {}
-    asked |= {name: value for name, value in given.items() if value is not None}
-    if pairs:
-        asked["set"] = {**asked.get("set", {}), **parse_overrides(pairs)}
-    return asked
+@dataclass(frozen=True)
+class Asked:
+    """The settings that `run` was given.
+
+    Attributes:
+        settings: by name.
+        origins: by option, where it was given, if not on the command line.
+        found: the file that was read without being named, with what it gives; None without.
+        unknown: a sentence on each environment variable that is none.
+    """
+
+    settings: dict[str, Any]
+    origins: dict[str, str]
+    found: Path | None
+    unknown: list[str]
+
+    @classmethod
+    def of(
+        cls, given: dict[str, Any], context: typer.Context, config: Path | None, *, reads: bool
+    ) -> "Asked":
+        """Gather command line, environment and file, in this order of precedence.
+
+        Args:
+            given: the options of the settings; None where one is not given.
+            context: knows which of them the environment gave.
+            config: the file that was named; None for that which lies here.
+            reads: whether that is read.
+
+        Raises:
+            SettingsError: the file cannot be read, or chooses code to run without being named.
+        """
+        found = CONFIG if config is None and reads and CONFIG.is_file() else None
+        file = config or found
+        pairs = given.pop("set") or []
+        own = {name: value for name, value in given.items() if value is not None}
+        in_file = read_config(file) if file else {}
+        if found:
+            left = {name: value for name, value in in_file.items() if name not in own}
+            check_runs_no_code(left, found)
+        settings = in_file | own
+        if pairs:
+            settings["set"] = {**in_file.get("set", {}), **parse_overrides(pairs)}
+        origins = {name: str(file) for name in in_file if name not in own}
+        if pairs:
+            origins.pop("set", None)
+        variables = {one.name: one.envvar for one in context.command.params}
+        for name, variable in variables.items():
+            source = context.get_parameter_source(str(name))
+            if source is not None and source.name == "ENVIRONMENT" and name not in _ELSEWHERE:
+                origins[str(name)] = str(variable)
+        return cls(settings, origins, found, _unknown_variables(variables.values()))
+
+    def notices(self) -> list[str]:
+        """Return what to say of settings that nobody typed."""
+        in_file = [name for name, place in self.origins.items() if place == str(self.found)]
+        variables = [place for place in self.origins.values() if place.startswith(VARIABLE)]
+        said = list(self.unknown)
+        if in_file:
+            said.append(f"{self.found} gives {', '.join(in_file)}; `--no-config` leaves it out")
+        if variables:
+            said.append(f"the environment gives {', '.join(variables)}")
+        return said
+
+    def with_origins(self, message: str) -> str:
+        """Return an error's message with the origin of each option in it that nobody typed."""
+        named = [name for name in self.origins if f"`--{name.replace('_', '-')}" in message]
+        lines = [f"`--{n.replace('_', '-')}` is given by {self.origins[n]}." for n in named]
+        return "\n".join([message, *lines])
+
+
+def _unknown_variables(known: Iterable[Any]) -> list[str]:
+    names = {*_OTHER_VARIABLES}
+    for one in known:
+        names.update([one] if isinstance(one, str) else one or ())
+    return [
+        f"the environment's {name} is no option of `run`; {near_matches(name, names)}"
+        for name in sorted(os.environ)
+        if name.startswith(VARIABLE) and name not in names
+    ]
 
 
 def _conclude(result: StudyResult, tracker: Tracker, notices: list[str], as_json: bool) -> None:

@@ -1,14 +1,14 @@
-"""`show`: one study, or one of its trials; `studies`: all studies of a home."""
+"""`show`: one study, or one of its trials; `trials`: all of them, also as CSV."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from search.cli.output import DEFAULT_HOME, AsJson, Home, StudyName
-from tracking.objectives import DEFAULT, measure_text
-from tracking.text import counted, shell
+from tracking.objectives import measure_text
+from tracking.text import counted
 
 if TYPE_CHECKING:
     from tracking.history import History, TrialHistory
@@ -81,7 +81,7 @@ def _print_study(history: "History") -> None:
     from rich.markup import escape
 
     from search.cli.output import console, say
-    from search.cli.tables import confirmation_lines, front_heading, trial_table
+    from search.cli.tables import by_evidence, confirmation_lines, front_heading, trial_table
 
     start = history.study
     if start is None:
@@ -103,9 +103,13 @@ def _print_study(history: "History") -> None:
         console.print(f"\n[bold]{front_heading(history)}[/]")
         console.print(trial_table(history, history.front()))
         console.print("\n[bold]All trials[/]")
-    unfinished = [t for _, t in sorted(history.trials.items()) if t.value is None]
-    trials = [*history.ranked(), *unfinished]
-    console.print(trial_table(history, trials, states=True))
+    trials = by_evidence(history)
+    console.print(trial_table(history, trials, states=True, evidence=True))
+    if any(trial.value is None for trial in trials) and history.completed():
+        console.print(
+            "[dim]Full scores first, then those after as many folds: only within a group do they"
+            " compare.[/]"
+        )
     for line in confirmation_lines(history):
         say(line)
     _print_stops(history)
@@ -263,64 +267,140 @@ def _print_folds(folds: "dict[int, FoldEnded]") -> None:
     console.print(made)
 
 
-def studies(home: Home = DEFAULT_HOME, json: AsJson = False) -> None:
-    """List all studies with their best score so far."""
-    from search.cli.output import Notices, console, print_json
-    from search.cli.tables import Column, Listing
-    from search.studies import readable_studies
+def trials(
+    study: StudyName,
+    csv: Annotated[
+        bool, typer.Option("--csv", help="Print CSV: exact values, a line a trial.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="CSV file to write instead of printing.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace an existing file.")] = False,
+    home: Home = DEFAULT_HOME,
+    json: AsJson = False,
+) -> None:
+    """List all trials of a study, by number: params, states, scores and times.
+
+    In CSV, params are the columns `params_NAME`, times are in UTC and durations in seconds; what a
+    trial does not have is empty. `score_so_far` is the mean over its finished folds, or that of its
+    last epoch before the first is finished. Texts that a spreadsheet would take for a formula begin
+    with a single quote.
+    """
+    from search.cli.output import console, print_json, say
+    from search.cli.run import study_document
+    from search.cli.tables import trial_table
+    from search.errors import SettingsError
+    from search.studies import known_study
     from tracking.home import Home as HomeFolder
 
-    found = readable_studies(HomeFolder(home), Notices(quiet=json))
-    rows = [_row(name, history) for name, history in found.items()]
+    if json and (csv or out is not None):
+        raise SettingsError("give one of `--json` and `--csv`; got both")
+    _, history = known_study(HomeFolder(home), study)
     if json:
-        print_json(rows)
-        return
-    if not rows:
-        console.print(f"No study in {home} yet. Begin one: {shell('run', '--space', 'lenet')}")
-        return
-    columns = [
-        Column("study", is_number=False),
-        Column("dataset", is_number=False),
-        Column("trials"),
-        Column("best"),
-        Column("begun", is_number=False, spare=2),
-        Column("driver", is_number=False, spare=1),
-    ]
-    if any(row["objectives"] != [DEFAULT] for row in rows):
-        columns.insert(3, Column("searched for", is_number=False))
-    made = Listing(columns)
-    for row in rows:
-        begun = datetime.fromtimestamp(row["begun"]).strftime("%Y-%m-%d %H:%M")  # local
-        cells = {
-            "study": row["study"],
-            "dataset": row["dataset"],
-            "trials": f"{row['finished']}/{row['trials']}",
-            "searched for": ", ".join(row["objectives"]),
-            "best": measure_text(row["objectives"][0], row["best"]),
-            "begun": begun,
-            "driver": f"{row['driver']}/{row['sampler']}",
-        }
-        made.add_row([cells[column.heading] for column in columns])
-    console.print(made)
+        print_json(study_document(history)["trials"])
+    elif out is not None:
+        _write_csv(history, out, overwrite=overwrite)
+        say(f"Written: {out} ({counted(len(history.trials), 'trial')})")
+    elif csv:
+        typer.echo(csv_text(history), nl=False)
+    else:
+        by_number = [trial for _, trial in sorted(history.trials.items())]
+        console.print(trial_table(history, by_number, states=True))
 
 
-def _row(name: str, history: Any) -> dict[str, Any]:
-    start, best = history.study, history.best()
+def _write_csv(history: "History", path: Path, *, overwrite: bool) -> None:
+    from search.errors import SettingsError
+    from tracking.files import whole_file
+
+    if path.exists() and not overwrite:
+        raise SettingsError(f"{path} exists; replace it with `--overwrite`, or name another file")
+    text = csv_text(history)
+    # Only by this mark do spreadsheets know UTF-8; pandas skips it.
+    encoding = "utf-8" if text.isascii() else "utf-8-sig"
+    try:
+        with whole_file(path) as file:
+            file.write(text.encode(encoding))
+    except OSError as error:
+        raise SettingsError(
+            f"{path} cannot be written ({error.strerror}); name a file in a folder of your own"
+        ) from error
+
+
+def csv_text(history: "History") -> str:
+    """Return all trials of a study as CSV, one a line, by number."""
+    from csv import writer
+    from io import StringIO
+
+    rows = [_csv_row(history, number) for number in sorted(history.trials)]
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    # The last ones are told of every trial; between them come names that only some have.
+    last = [name for name in columns if name in _CSV_LAST]
+    columns = [name for name in columns if name not in _CSV_LAST] + last
+    text = StringIO()
+    lines = writer(text, lineterminator="\n")
+    lines.writerow(map(_cell, columns))
+    lines.writerows([_cell(row.get(name)) for name in columns] for row in rows)
+    return text.getvalue()
+
+
+_CSV_LAST = (
+    "score_so_far",
+    "folds",
+    "epochs_trained",
+    "train_seconds",
+    "started_at",
+    "ended_at",
+    "model_parameters",
+    "reason",
+)
+
+
+def _csv_row(history: "History", number: int) -> dict[str, Any]:
+    from tracking.stages import score_so_far
+
+    trial = history.trials[number]
+    ended, confirmed = trial.ended, trial.confirmed
+    epochs = sum(len(fold.epochs) for fold in trial.folds.values())
+    scores = ended.scores if ended and ended.state == "complete" else {}
     return {
-        "study": name,
-        "space": start.space,
-        "dataset": start.dataset["name"],
-        "driver": start.driver,
-        "sampler": start.settings["sampler"],
-        "folds": start.folds,
-        "begun": start.at,
-        "trials": history.sessions[-1].trials if history.sessions else 0,
-        "finished": len(history.finished()),
-        "objectives": [objective.name for objective in history.objectives],
-        "best": None if best is None else best.value,
-        "best_confirmed": (
-            None if best is None else best.confirmed_score(history.objectives[0].name)
-        ),
-        "best_trial": None if best is None else best.number,
-        "last_session": history.last_end.reason if history.last_end else "unfinished",
+        "trial": number,
+        "state": trial.state.shown,
+        "origin": trial.started.origin,
+        **{f"params_{name}": value for name, value in trial.started.parameters.items()},
+        **scores,
+        "score_so_far": score_so_far(trial, history.objectives[0]),
+        **{f"confirmed_{n}": score for n, score in (confirmed.scores if confirmed else {}).items()},
+        "folds": len(trial.finished_folds()),
+        "epochs_trained": ended.epochs_trained if ended else epochs,
+        "train_seconds": ended.train_seconds if ended else None,
+        "started_at": _utc(trial.started.at),
+        "ended_at": _utc(ended.at) if ended else None,
+        "model_parameters": (ended.model_parameters or None) if ended else None,
+        "reason": ended.reason if ended else "",
     }
+
+
+def _utc(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _cell(value: Any) -> Any:
+    """Return a value as CSV holds it: numbers to the last digit, texts that are no formulas."""
+    from spaces import value_text
+
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = value if isinstance(value, str) else value_text(value)
+    return (
+        f"'{text}"
+        if text.startswith(("=", "+", "-", "@", "\t", "\r")) and not _is_number(text)
+        else text
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -6,17 +6,24 @@ from typing import Annotated, Any
 
 import typer
 
+from search.cli import completing
 from search.cli.output import DEFAULT_HOME, AsJson, DataDir, Home
 
 
 def spaces(
     name: Annotated[
         str | None,
-        typer.Argument(help="Show this space: a name, or for example my_space.py:SPACE."),
+        typer.Argument(
+            help="Show this space: a name, or for example my_space.py:SPACE.",
+            autocompletion=completing.spaces,
+        ),
     ] = None,
     dataset: Annotated[
         str | None,
-        typer.Option(help="Dataset a KerasTuner hypermodel is built for. [default: 28x28 grey]"),
+        typer.Option(
+            help="Dataset a KerasTuner hypermodel is built for. [default: 28x28 grey]",
+            autocompletion=completing.datasets,
+        ),
     ] = None,
     data_dir: DataDir = None,
     home: Home = DEFAULT_HOME,

@@ -50,7 +50,7 @@ class Listing:
         self._columns = columns
         self._gap = gap
         self._heading = heading
-        self._rows: list[tuple[list[Text], list[str]]] = []
+        self._rows: list[tuple[list[Text] | str, list[str]]] = []  # a text is a caption
 
     def add_row(self, cells: Sequence[str | Text], words: Sequence[str] = ()) -> None:
         """Add a row: a cell for each column, and its words, which are not broken if they fit.
@@ -59,6 +59,10 @@ class Listing:
         """
         texts = [Text(cell) if isinstance(cell, str) else cell for cell in cells]
         self._rows.append((texts, list(words)))
+
+    def add_caption(self, text: str) -> None:
+        """Add a line on the rows that follow."""
+        self._rows.append((text, []))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the lines that fit the width best."""
@@ -83,7 +87,12 @@ class Listing:
         head.rstrip()
         head.stylize("bold")
         yield head
+        if self._heading and not beside:
+            yield Text(" " * indent + self._heading, style="bold")
         for cells, words in self._rows:
+            if isinstance(cells, str):
+                yield Text(cells, style="dim")
+                continue
             row = self._row([cells[n] for n in shown], shown, widths)
             lines = filled(words, max(_LEAST, width - indent), self._gap)
             if beside and lines:
@@ -115,8 +124,9 @@ class Listing:
         return sum(self._widths(shown)) + len(GAP) * (len(shown) - 1)
 
     def _widths(self, shown: Sequence[int]) -> list[int]:
+        rows = [row for row, _ in self._rows if not isinstance(row, str)]
         return [
-            max([cell_len(self._columns[n].heading), *(row[n].cell_len for row, _ in self._rows)])
+            max([cell_len(self._columns[n].heading), *(row[n].cell_len for row in rows)])
             for n in shown
         ]
 
@@ -168,7 +178,11 @@ def score_text(objective: Objective, value: float | None) -> str:
 
 
 def trial_table(
-    history: History, trials: Sequence[TrialHistory], *, states: bool = False
+    history: History,
+    trials: Sequence[TrialHistory],
+    *,
+    states: bool = False,
+    evidence: bool = False,
 ) -> Listing:
     """Return a table of trials with their params, one a row.
 
@@ -176,12 +190,65 @@ def trial_table(
         history: the study's.
         trials: the rows, in order.
         states: add each trial's state, and where it was pruned.
+        evidence: the order is that of `by_evidence`: say what the scores of each group are of.
     """
     columns = _columns(history, trials, states)
     made = Listing([filled.column for filled in columns], "params")
+    said = captions(history, trials) if evidence else {}
     for trial in trials:
+        if trial.number in said:
+            made.add_caption(said[trial.number])
         made.add_row([filled.cell(trial) for filled in columns], _params_words(trial, history))
     return made
+
+
+def by_evidence(history: History) -> list[TrialHistory]:
+    """Return all trials such that neighbours compare: the best first among those alike.
+
+    First come full scores, then those after as many folds, most folds first, then those of epochs
+    of the first fold, and last the trials without any score.
+    """
+    first = history.objectives[0]
+    full = history.ranked()
+    rest = [trial for trial in history.trials.values() if trial.value is None]
+
+    def place(trial: TrialHistory) -> tuple[tuple[int, int], float, int]:
+        folds, epochs = _seen(trial, first)
+        value = score_so_far(trial, first) if folds or epochs else None
+        better = 0.0 if value is None else first.oriented(value)
+        return (-folds, -epochs), -better, trial.number
+
+    return [*full, *sorted(rest, key=place)]
+
+
+def captions(history: History, trials: Sequence[TrialHistory]) -> dict[int, str]:
+    """Return what the scores of trials in the order of `by_evidence` are of, by the first of each.
+
+    Full scores need no such caption; nor do trials where all have one.
+    """
+    first = history.objectives[0]
+    found: dict[int, str] = {}
+    last = ""
+    for trial in trials:
+        caption = "" if trial.value is not None else _of_evidence(*_seen(trial, first))
+        if caption != last:
+            found[trial.number] = caption
+        last = caption
+    return found
+
+
+def _of_evidence(folds: int, epochs: int) -> str:
+    if folds:
+        return f"after {counted(folds, 'fold')}"
+    return f"after {counted(epochs, 'epoch')} of fold 1" if epochs else "without a score"
+
+
+def _seen(trial: TrialHistory, first: Objective) -> tuple[int, int]:
+    """Return of how many finished folds, or else epochs of the first, a trial's score is."""
+    if trial.state == "failed" or score_so_far(trial, first) is None:
+        return 0, 0
+    folds = len(trial.finished_folds())
+    return folds, 0 if folds else trial.position()[1]
 
 
 def state_text(stage: str) -> Text:

@@ -5,11 +5,65 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from spaces import Params
+from tracking.files import whole_file
 from tracking.history import History, TrialHistory
+from tracking.home import StudyFolder
+from tracking.text import Notify
 
 # At the end of a session's time some is kept for the race of the waiting trials: from fold to fold
 # a quarter of them go on, but about this many at least.
 FINALISTS, MARGIN = 4, 1.25
+
+
+_LOOK_EVERY = 0.5  # seconds between two looks for a request to stop
+
+
+class StopRequest:
+    """What `stop` asks of the process that runs a study, by a file in the study's folder.
+
+    Args:
+        folder: the study's files.
+        notify: takes a notice once the request is seen.
+    """
+
+    FOLDS, NOW = "after the folds in training", "at the next epoch's end"
+
+    def __init__(self, folder: StudyFolder, notify: Notify = lambda _: None) -> None:
+        self._path = folder.stop_request
+        self._notify = notify
+        self._seen = ""
+        self._looked = float("-inf")
+
+    def write(self, when: str) -> None:
+        """Ask the process to end.
+
+        Args:
+            when: `FOLDS` or `NOW`.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        with whole_file(self._path) as file:
+            file.write(when.encode())
+
+    def withdraw(self) -> None:
+        """Remove it; one that nobody took in must not end the next session."""
+        self._path.unlink(missing_ok=True)
+
+    def seen(self) -> str:
+        """Return when the process is to end, `FOLDS` or `NOW`; empty if nobody asks it to."""
+        if self._seen != self.NOW and time.monotonic() >= self._looked + _LOOK_EVERY:
+            self._looked = time.monotonic()
+            before, self._seen = self._seen, self._read()
+            if self._seen not in ("", before):
+                self._notify(f"`stop` has asked this study to end: it ends {self._seen}")
+        return self._seen
+
+    def _read(self) -> str:
+        try:
+            return self._path.read_text()
+        except (OSError, ValueError):
+            return ""
 
 
 @dataclass(frozen=True)
@@ -23,6 +77,7 @@ class Budget:
             them the best baseline, which they are measured by.
         retry_failed: whether failed trials are tried once more.
         deadline: `time.monotonic()` at which to stop, None for never.
+        stop: a request to end that may come; None for none.
     """
 
     trials: int
@@ -30,6 +85,7 @@ class Budget:
     confirm: int = 0
     retry_failed: bool = False
     deadline: float | None = None
+    stop: StopRequest | None = None
 
     def is_done(self, history: History) -> bool:
         """Say whether nothing is left to do."""
@@ -47,8 +103,22 @@ class Budget:
         return [t for t in due if t.confirmed is None or t.confirmed.error]
 
     def is_used_up(self, reserve: float = 0.0) -> bool:
-        """Say whether the time is up, or will be within `reserve` seconds."""
-        return self.deadline is not None and time.monotonic() + reserve >= self.deadline
+        """Say whether nothing more is to begin: the time is up, or will be within some seconds.
+
+        Args:
+            reserve: so many seconds.
+        """
+        is_late = self.deadline is not None and time.monotonic() + reserve >= self.deadline
+        return is_late or self.is_stopped()
+
+    def is_stopped(self) -> bool:
+        """Say whether somebody has asked the session to end."""
+        return self.stop is not None and bool(self.stop.seen())
+
+    def breaks_off(self) -> bool:
+        """Say whether even what is in training is to end: the time is up, or it must be now."""
+        is_late = self.deadline is not None and time.monotonic() >= self.deadline
+        return is_late or (self.stop is not None and self.stop.seen() == StopRequest.NOW)
 
 
 def confirmed_by(history: History, confirm: int) -> list[TrialHistory]:

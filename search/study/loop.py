@@ -40,6 +40,7 @@ from tracking.states import TrialState
 FAILURES_IN_A_ROW = 10
 
 COMPLETE, EXHAUSTED, TIMEOUT, FAILED = "complete", "exhausted", "timeout", "failed"
+INTERRUPTED = "interrupted"
 
 
 class StudyStopped(FoldwiseError):
@@ -137,7 +138,9 @@ class Study:
         self._baselines = [name for name in budget.baselines if f"baseline:{name}" not in begun]
 
     def run(self) -> str:
-        """Run to the end and return the reason: complete, exhausted, timeout or failed.
+        """Run to the end and return the reason.
+
+        It is complete, exhausted, timeout, failed, or interrupted where somebody asked it to stop.
 
         Raises:
             StudyStopped: there is no room for what the workers write.
@@ -200,8 +203,9 @@ class Study:
         while True:
             while len(self._running) < self._executor.slots and self._begin_next(stage):
                 pass
-            if not self._running or not (self._has_turns_running() or self._has_turns_left()):
-                return
+            is_wanted = self._has_turns_running() or self._has_turns_left()
+            if not self._running or not (is_wanted or self._budget.is_stopped()):
+                return  # of a study that is to stop, every fold in training ends first
             over = self._executor.wait(self._on_record)
             if over is not None:  # else there are more slots
                 self._conclude(self._running.pop(over))
@@ -432,7 +436,7 @@ class Study:
                 running.began = time.monotonic()
                 record = replace(record, ahead=running.ahead)
         self._take(record)
-        if self._budget.is_used_up():
+        if self._budget.breaks_off():
             return HALT
         if isinstance(record, EpochEnded | FoldEnded):
             trial = self._history.trials[record.trial]
@@ -595,12 +599,13 @@ class Study:
     def _reason(self) -> str:
         if self._failed:
             return FAILED
+        unfinished = INTERRUPTED if self._budget.is_stopped() else TIMEOUT
         finished = len(self._history.finished())
         if finished < len(self._history.trials) or self._to_confirm():
-            return TIMEOUT
+            return unfinished
         if finished >= self._budget.trials:
             return COMPLETE
-        return EXHAUSTED if self._exhausted else TIMEOUT
+        return EXHAUSTED if self._exhausted else unfinished
 
 
 def _spent(trial: TrialHistory, running: Iterable[Running]) -> Spent:

@@ -15,12 +15,12 @@ from search.environment import describe_environment
 from search.errors import DataError, SettingsError
 from search.studies import opened_log
 from search.study.autotune import SessionWorkers
-from search.study.budget import Budget
+from search.study.budget import Budget, StopRequest
 from search.study.drivers import make_driver
 from search.study.enqueuing import Entry, Intake, Request
 from search.study.execution import AUTO
 from search.study.identity import check_code, weighs_metrics
-from search.study.loop import COMPLETE, Study
+from search.study.loop import COMPLETE, INTERRUPTED, Study
 from search.study.opening import OpenStudy
 from search.study.pruners import make_pruner
 from search.study.trial_end import OutOfFold, to_retry
@@ -32,8 +32,6 @@ from tracking.lock import StudyLocked
 from tracking.provenance import last_code, version_changes
 from tracking.records import Json, Notice, Record, SessionEnded, SessionStarted
 from tracking.text import Notify
-
-INTERRUPTED = "interrupted"
 
 OnRecord = Callable[[Record], None]
 
@@ -90,7 +88,10 @@ def run_session(
         log.observe(lambda record: notify(record.text) if isinstance(record, Notice) else None)
         if not _are_there(opened):
             opened.folds.save(opened.folder.folds)
-        budget = _budget(opened)
+        stop = StopRequest(opened.folder, notify)
+        stop.withdraw()  # it was for a session that is over
+        stack.callback(stop.withdraw)
+        budget = _budget(opened, stop)
         confirmation = _confirmation(opened, notify)
         planned = stack.enter_context(closing(SessionWorkers.of(opened, history, budget)))
         plan = planned.plan
@@ -207,7 +208,7 @@ def _opened_log(opened: OpenStudy, stack: ExitStack, notify: Notify) -> EventLog
         ) from error
 
 
-def _budget(opened: OpenStudy) -> Budget:
+def _budget(opened: OpenStudy, stop: StopRequest) -> Budget:
     settings = opened.settings
     return Budget(
         trials=settings.trials,
@@ -215,6 +216,7 @@ def _budget(opened: OpenStudy) -> Budget:
         confirm=settings.confirm,
         retry_failed=settings.retry_failed,
         deadline=None if settings.timeout is None else time.monotonic() + settings.timeout,
+        stop=stop,
     )
 
 

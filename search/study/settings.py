@@ -57,12 +57,14 @@ def read_mapping(path: Path) -> dict[Any, Any]:
             raise ValueError(f"it has more than {MAX_BYTES:,} bytes")
         data = _Plain(content.decode("utf-8-sig")).get_single_data()
     except RecursionError as error:
-        raise SettingsError(f"`--config {path}` cannot be read: it is nested too deep") from error
+        raise SettingsError(
+            f"the settings in {path} cannot be read: they are nested too deep"
+        ) from error
     except (OSError, yaml.YAMLError, ValueError, *_ODDITIES) as error:
         reason = " ".join(str(error).split())[:500] or type(error).__name__
-        raise SettingsError(f"`--config {path}` cannot be read: {reason}") from error
+        raise SettingsError(f"the settings in {path} cannot be read: {reason}") from error
     if not isinstance(data, dict):
-        raise SettingsError(f"`--config {path}` must hold `option: value` lines, as in `folds: 5`")
+        raise SettingsError(f"{path} must hold `option: value` lines, as in `folds: 5`")
     return data
 
 
@@ -701,13 +703,36 @@ def read_config(path: Path) -> dict[str, Any]:
     overrides = named.pop("set", None) or {}
     if not isinstance(overrides, dict):
         raise SettingsError(
-            f"`set` in `--config {path}` must hold `parameter: value` lines; got {overrides!r}"
+            f"`set` in {path} must hold `parameter: value` lines; got {overrides!r}"
         )
     if overrides:
         named["set"] = {str(key): value for key, value in overrides.items()}
     if "study" in named:
         named["study"] = str(named["study"])  # 2026 is a valid name, too
     return named
+
+
+CONFIG = Path("foldwise.yaml")  # read where a command is called, if no file is named
+# Settings that may name code to run, or machines to run it on.
+_OF_CODE = ("space", "objective", "metrics", "sampler")
+
+
+def check_runs_no_code(found: Mapping[str, Any], path: Path) -> None:
+    """Check that settings of a file that nobody named run no code of its choice.
+
+    Raises:
+        SettingsError: one of them names code, or the address of a cluster.
+    """
+    for name in (*_OF_CODE, "ray_address"):
+        value = found.get(name)
+        texts = [str(one) for one in value] if isinstance(value, list) else [str(value or "")]
+        if any(":" in text for text in texts) or (name == "ray_address" and value):
+            shown = ",".join(texts)
+            raise SettingsError(
+                f"`{name}: {shown}` in {path}: a file that is read because it lies here must not"
+                f" choose what code runs, or where. Give it yourself:"
+                f" `--{name.replace('_', '-')} {shown}`, or `--config {path}` for the whole file"
+            )
 
 
 def parse_overrides(pairs: list[str]) -> dict[str, str]:

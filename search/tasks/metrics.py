@@ -11,7 +11,6 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
 from search.errors import SettingsError
 from search.tasks.base import CLASSIFICATION, MULTI_LABEL, REGRESSION, Array, Metric, Task
@@ -194,70 +193,6 @@ def _scorers() -> frozenset[str]:
     return frozenset(get_scorer_names()) - _CLUSTERINGS
 
 
-class _Predicted(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
-    """An estimator that has predicted already: its samples are row numbers."""
-
-    def __init__(self, values: Array | None = None) -> None:
-        self.values = values
-
-    def fit(self, X: Any, y: Any) -> "_Predicted":  # noqa: N803 # scikit-learn's names
-        return self
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return True
-
-    def _rows(self, X: Any) -> Array:  # noqa: N803
-        found: Array = np.asarray(self.values)[np.asarray(X)[:, 0]]
-        return found
-
-
-class _Numbers(RegressorMixin, _Predicted):  # type: ignore[misc]
-    def predict(self, X: Any) -> Array:  # noqa: N803
-        found = self._rows(X)
-        return found[:, 0] if found.shape[1] == 1 else found
-
-
-class _Scores(ClassifierMixin, _Predicted):  # type: ignore[misc]
-    @property
-    def classes_(self) -> Array:
-        return np.arange(np.asarray(self.values).shape[1])
-
-    def predict(self, X: Any) -> Array:  # noqa: N803
-        found: Array = self._rows(X).argmax(axis=1)
-        return found
-
-    def decision_function(self, X: Any) -> Array:  # noqa: N803
-        found = self._rows(X)
-        return found[:, 1] if found.shape[1] == 2 else found
-
-
-class _Probabilities(_Scores):
-    def predict_proba(self, X: Any) -> Array:  # noqa: N803
-        found = self._rows(X).astype(np.float64)
-        found /= found.sum(axis=1, keepdims=True)  # float32 sums to 1 but roughly
-        return found
-
-
-class _Labels(ClassifierMixin, _Predicted):  # type: ignore[misc]
-    @property
-    def classes_(self) -> list[Array]:
-        return [np.arange(2)] * np.asarray(self.values).shape[1]
-
-    def predict(self, X: Any) -> Array:  # noqa: N803
-        return (self._rows(X) > 0.5).astype(np.int64)
-
-    def decision_function(self, X: Any) -> Array:  # noqa: N803
-        return self._rows(X)
-
-
-def _estimator(task: str, values: Array, *, are_probabilities: bool) -> _Predicted:
-    if task == REGRESSION:
-        return _Numbers(values)
-    if task == MULTI_LABEL:
-        return _Labels(values)
-    return _Probabilities(values) if are_probabilities else _Scores(values)
-
-
 @dataclass(frozen=True)
 class ScikitMetric(Metric):
     """A scorer of scikit-learn's; larger is better for all of them.
@@ -328,8 +263,10 @@ def _scored(
 ) -> float:
     from sklearn.metrics import get_scorer
 
+    from search.tasks.estimators import estimator
+
     scorer = get_scorer(name)
-    estimator = _estimator(task, values, are_probabilities=are_probabilities)
+    predicted = estimator(task, values, are_probabilities=are_probabilities)
     rows = np.arange(len(targets))[:, np.newaxis]
     true = targets[:, 0] if targets.ndim == 2 and targets.shape[1] == 1 else targets
     given = {}
@@ -338,7 +275,7 @@ def _scored(
         given = {"sample_weight": np.asarray(weights, np.float64)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a class that is not predicted, and the like
-        return float(scorer(estimator, rows, true, **given))
+        return float(scorer(predicted, rows, true, **given))
 
 
 @cache

@@ -92,6 +92,11 @@ def address_key(tracking_uri: str) -> str:
     return hashlib.sha256(tracking_uri.encode()).hexdigest()[:16]
 
 
+def addresses(shipped: Path) -> frozenset[str]:
+    """Return the keys of all addresses that have something of a journal, by its `shipped.json`."""
+    return frozenset(_entries(shipped))
+
+
 class PublisherLock:
     """Held by the one process that publishes a journal to an address.
 

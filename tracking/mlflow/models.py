@@ -307,6 +307,12 @@ def _keras_version(path: Path) -> str:
 
 
 def _registered_name(client: MlflowClient, name: str, study_id: str) -> str:
+    """Return the name of the study's registered model; one made under a former name keeps it."""
+    known = client.search_registered_models(
+        filter_string=f"tags.`search.study_id` = '{study_id}'", max_results=1
+    )
+    if known:
+        return str(known[0].name)
     for candidate in (name, f"{name}-{study_id[:8]}"):
         try:
             found = client.get_registered_model(candidate)

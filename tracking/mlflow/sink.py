@@ -29,6 +29,7 @@ from tracking.records import (
     ReportWritten,
     SessionEnded,
     SessionStarted,
+    StudyRenamed,
     StudyStarted,
     TestSetOpened,
     TrialConfirmed,
@@ -83,6 +84,10 @@ class MlflowSink:
         match record:
             case StudyStarted():
                 self._start_study(history, record)
+            case StudyRenamed():
+                self._store(history).rename(record.study, history.known_study().id)
+                self._store(history).tag_experiment(_experiment_tags(history))
+                self._store(history).log(self._study_run(history), tags=runs.common_tags(history))
             case SessionStarted() | SessionEnded():
                 self._show_session(history, record)
             case TrialStarted():
@@ -345,6 +350,19 @@ def find_experiment(tracking_uri: str, study_id: str) -> str | None:
         mlflow.exceptions.MlflowException: MLflow cannot be reached.
     """
     return open_store(tracking_uri, artifacts=None).find_experiment(study_id)
+
+
+def delete_experiment(tracking_uri: str, study_id: str) -> str | None:
+    """Mark a study's experiment deleted; return its identifier, None where there is none.
+
+    Args:
+        tracking_uri: MLflow's address; a database that does not exist would be made.
+        study_id: the study's, whatever its name.
+
+    Raises:
+        mlflow.exceptions.MlflowException: MLflow cannot be reached, or refuses.
+    """
+    return open_store(tracking_uri, artifacts=None).delete_experiment(study_id)
 
 
 def trial_runs(tracking_uri: str, study_id: str) -> "list[TrialRun] | None":

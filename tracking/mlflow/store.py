@@ -95,16 +95,15 @@ class MlflowStore:
     def open(self, name: str, study_id: str, tags: Tags) -> bool:
         """Find the study's experiment or make it; tell whether it was made.
 
-        Another study's experiment, or a deleted one, keeps its name: this study's is then called
-        `NAME-<first 8 digits of its id>`.
+        It is found whatever it is called by now. Another study's experiment, or a deleted one,
+        keeps its name: this study's is then called `NAME-<first 8 digits of its id>`.
         """
-        candidate, attempt = name, 1
-        while (found := self.client.get_experiment_by_name(candidate)) is not None:
-            if _belongs(found, study_id):
-                self.experiment_id, self._tags = found.experiment_id, dict(found.tags)
-                return False
-            candidate = f"{name}-{study_id[:8]}" + (f"-{attempt}" if attempt > 1 else "")
-            attempt += 1
+        candidate, found = self._name(name, study_id)
+        if found is None and (identifier := self.find_experiment(study_id)) is not None:
+            found = self.client.get_experiment(identifier)
+        if found is not None:
+            self.experiment_id, self._tags = found.experiment_id, dict(found.tags)
+            return False
         location = None
         if self._artifacts is not None:
             folder = self._artifacts.resolve() / folder_name(candidate)
@@ -112,6 +111,29 @@ class MlflowStore:
         self.experiment_id = self.client.create_experiment(candidate, location, tags)
         self._is_new, self._tags = True, dict(tags)
         return True
+
+    def rename(self, name: str, study_id: str) -> None:
+        """Give the opened experiment a name, as `open` would have; its artifacts stay in place."""
+        candidate, found = self._name(name, study_id)
+        if found is None:
+            self.client.rename_experiment(self.experiment_id, candidate)
+
+    def delete_experiment(self, study_id: str) -> str | None:
+        """Mark the study's experiment deleted; return its identifier, None if there is none."""
+        identifier = self.find_experiment(study_id)
+        if identifier is not None:
+            self.client.delete_experiment(identifier)
+        return identifier
+
+    def _name(self, name: str, study_id: str) -> tuple[str, Experiment | None]:
+        """Return the first name of an experiment that is free or the study's, and this."""
+        candidate, attempt = name, 1
+        while (found := self.client.get_experiment_by_name(candidate)) is not None:
+            if _belongs(found, study_id):
+                break
+            candidate = f"{name}-{study_id[:8]}" + (f"-{attempt}" if attempt > 1 else "")
+            attempt += 1
+        return candidate, found
 
     def find_experiment(self, study_id: str) -> str | None:
         """Return the identifier of the study's experiment, whatever its name; None if absent."""
