@@ -170,7 +170,7 @@ def open_study(
     code = with_callbacks(code_now(settings.space, space, dataset, home), callbacks)
     code = with_metrics(code, texts_of(settings))
     check_code(reader.history, code, accept=accept_changed_code)
-    narrowed = _narrowed(space, settings)
+    narrowed = _narrowed(space, settings, adapts=before is None or before.adapts_baselines)
     narrowed = without_flip(narrowed, settings.set, dataset, notify)
     check_needs(narrowed.space)
     check_driver(
@@ -448,7 +448,7 @@ def _unheard(notice: str) -> None:
     del notice
 
 
-def _narrowed(space: Space, settings: StudySettings) -> NarrowedSpace:
+def _narrowed(space: Space, settings: StudySettings, *, adapts: bool = True) -> NarrowedSpace:
     asked = dict(settings.set)
     if settings.epochs is not None:
         if "epochs" not in space.names():
@@ -464,7 +464,7 @@ def _narrowed(space: Space, settings: StudySettings) -> NarrowedSpace:
             )
         asked = {"epochs": str(settings.epochs), **asked}
     try:
-        return narrow(space, asked)
+        return narrow(space, asked, adapts=adapts)
     except SpaceError as error:
         raise SettingsError(str(error)) from error
 
