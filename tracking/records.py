@@ -116,6 +116,12 @@ class StudyStarted(Record):
     metrics: list[Json] = field(default_factory=list)
     adapts_baselines: bool = False
 
+    @property
+    def proposer(self) -> str:
+        """Driver and sampler, such as `optuna/tpe`; of a class of samplers its name."""
+        sampler = str(self.settings.get("sampler") or "")
+        return f"{self.driver}/{sampler.rpartition(':')[2]}".strip("/")
+
     def parameter(self, name: str) -> Json:
         """Return the entry of a parameter; empty where there is none of that name."""
         return next((entry for entry in self.parameters if entry.get("name") == name), {})

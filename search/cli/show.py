@@ -91,7 +91,7 @@ def _print_study(history: "History") -> None:
         f"[bold]{escape(start.study)}[/]: space {escape(start.space)}, {data['samples']:,} training"
         f" samples of {data['name']}, {counted(start.folds, 'fold')}{_split(settings)},"
         f" {counted(_epochs(start), 'epoch')},"
-        f" seed {settings['seed']}, {start.driver}/{settings['sampler']}",
+        f" seed {settings['seed']}, {start.proposer}",
         soft_wrap=True,
     )
     plan = history.sessions[-1].plan.get("told") if history.sessions else ""
@@ -298,7 +298,7 @@ def studies(home: Home = DEFAULT_HOME, json: AsJson = False) -> None:
             "searched for": ", ".join(row["objectives"]),
             "best": measure_text(row["objectives"][0], row["best"]),
             "begun": begun,
-            "driver": f"{row['driver']}/{row['sampler']}",
+            "driver": f"{row['driver']}/{row['sampler'].rpartition(':')[2]}",
         }
         made.add_row([cells[column.heading] for column in columns])
     console.print(made)

@@ -186,7 +186,7 @@ def _about(history: History) -> Json:
         "folds": study.folds,
         "epochs": settings.get("epochs"),
         "seed": settings.get("seed"),
-        "proposed_by": f"{study.driver}/{settings.get('sampler', '')}".strip("/"),
+        "proposed_by": study.proposer,
         "fixed": {
             entry["name"]: entry.get("default", entry.get("range"))
             for entry in study.parameters

@@ -178,6 +178,7 @@ def open_study(
         str(settings.sampler),
         narrowed.space,
         objectives=len(objectives),
+        arguments=settings.sampler_args,
     )
     settings = settings.model_copy(update={"dataset": dataset.name})
     splitting = Splitting.of(
@@ -406,10 +407,13 @@ def _kept(began: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
 
     A changed setting is refused; without its dependants it is the only fault in the message.
     """
-    hanging = {"driver": "sampler", "objective": "pruner"}
-    gone = {
-        hanging[name] for name in hanging if asked.get(name, began.get(name)) != began.get(name)
+    hanging = {
+        "driver": ("sampler", "sampler_args"),
+        "sampler": ("sampler_args",),
+        "objective": ("pruner",),
     }
+    changed = (name for name in hanging if asked.get(name, began.get(name)) != began.get(name))
+    gone = {dependant for name in changed for dependant in hanging[name]}
     return {name: value for name, value in began.items() if name not in gone}
 
 
