@@ -28,16 +28,17 @@ from search.study.opening import OpenStudy, open_study
 from search.study.session import OnRecord, run_session
 from search.study.settings import StudySettings, validate
 from search.tracker import Tracker
-from spaces import Params, Passed, SpaceError, adopt, passed_as, reference_to
+from spaces import NarrowedSpace, Params, Passed, SpaceError, adopt, passed_as, reference_to
 from tracking.history import History, TrialHistory
 from tracking.home import DEFAULT_HOME, Home, StudyFolder
 from tracking.objectives import measure_text
 from tracking.records import CLASSIFICATION
 from tracking.stages import stages
-from tracking.text import Notify
+from tracking.text import Notify, joined
 
 if TYPE_CHECKING:
     import pandas
+    from optuna import Study
     from plotly.graph_objects import Figure
 
     from search.analysis.comparison.comparison import Comparison
@@ -234,6 +235,22 @@ class StudyResult:
             notify=notify or warn,
         )
 
+    def to_optuna(self, address: str) -> "Study":
+        """Write all trials to a storage of Optuna, and return the study there.
+
+        Again for the same study: bring it up to date. It is made from the journal; what Optuna adds
+        to it is not brought back.
+
+        Args:
+            address: of a database, as Optuna takes it: `sqlite:///FILE`, `postgresql://...`.
+
+        Raises:
+            SettingsError: it cannot be written, or has what was not exported from this study.
+        """
+        from search.export.optuna import to_optuna
+
+        return to_optuna(self.history, address).study
+
     def _by_number(self) -> list[tuple[int, TrialHistory]]:
         return sorted(self.history.trials.items())
 
@@ -357,8 +374,8 @@ def run_opened(
     enqueue: Sequence[Params] = (),
 ) -> StudyResult:
     """Run an opened study; see `run_study`."""
-    for name, why in opened.narrowed.skipped.items() if opened.settings.baselines else ():
-        notify(f"baseline {name} is left out: {why}")
+    if opened.settings.baselines:
+        _tell_of_baselines(opened.narrowed, notify)
     with (display or _unseen)(opened) as observe:
         done = run_session(opened, tracker, observe=observe, notify=notify, enqueue=enqueue)
     return StudyResult(
@@ -370,6 +387,18 @@ def run_opened(
         passed_as(opened.settings.space),
         opened.callbacks,
     )
+
+
+def _tell_of_baselines(narrowed: NarrowedSpace, notify: Notify) -> None:
+    for name, why in narrowed.skipped.items():
+        notify(f"baseline {name} is left out: {why}")
+    if narrowed.adapted:
+        called = joined(f'"{name}"' for name in narrowed.adapted.values())
+        notify(
+            f"`--set` fixes other values than {joined(narrowed.adapted)}"
+            f" {'states' if len(narrowed.adapted) == 1 else 'state'}: evaluated with the fixed"
+            f" ones, as {called}"
+        )
 
 
 def space_reference(space: Any, notify: Notify) -> str:

@@ -1,5 +1,6 @@
 """What results depend on besides settings, and the command that repeats a study."""
 
+import json
 import os
 import platform
 import shlex
@@ -82,6 +83,7 @@ _OPTIONS = {  # setting: option of `run`, in the order of the command
     "seed": "--seed",
     "driver": "--driver",
     "sampler": "--sampler",
+    "sampler_args": "--sampler-args",
     "pruner": "--pruner",
     "objective": "--objective",
     "metrics": "--metrics",
@@ -149,6 +151,7 @@ def _options(study: StudyStarted) -> Iterator[tuple[str, ...]]:
     if "splitter" in study.split:
         known |= {"split": None, "folds": None}  # a command cannot pass it
     unless = {"gap": 0, "header": "first"}
+    known["sampler_args"] = json.dumps(known["sampler_args"]) if known.get("sampler_args") else None
     for name, option in _OPTIONS.items():
         value = (";" if name == "input" else ",").join(_texts(known.get(name)))
         if value not in ("", "auto") and known[name] != unless.get(name):

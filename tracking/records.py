@@ -94,6 +94,8 @@ class StudyStarted(Record):
         metrics: the scores that every complete trial has beside its loss, the task's main one
             first, as `Objective.to_json`; empty in earlier journals, which have accuracy and
             macro-F1.
+        adapts_baselines: whether baselines that state other values than `--set` fixes are evaluated
+            with the fixed ones; in earlier journals they are left out.
     """
 
     id: str
@@ -112,6 +114,13 @@ class StudyStarted(Record):
     task: str = CLASSIFICATION
     objectives: list[Json] = field(default_factory=list)
     metrics: list[Json] = field(default_factory=list)
+    adapts_baselines: bool = False
+
+    @property
+    def proposer(self) -> str:
+        """Driver and sampler, such as `optuna/tpe`; of a class of samplers its name."""
+        sampler = str(self.settings.get("sampler") or "")
+        return f"{self.driver}/{sampler.rpartition(':')[2]}".strip("/")
 
     def parameter(self, name: str) -> Json:
         """Return the entry of a parameter; empty where there is none of that name."""

@@ -179,8 +179,9 @@ def _told_objective(opened: "OpenStudy") -> Any:
     sampler = str(opened.settings.sampler)
     if sampler not in LEARNING:
         raise SettingsError(
-            f"`--told`: `--sampler {sampler}` does not learn from values of other searches;"
-            f" {', '.join(sorted(LEARNING))} do. Leave it out: the best params are evaluated here."
+            "`--told` needs a sampler that is known to learn from values of other searches:"
+            f" {', '.join(sorted(LEARNING))}; got `--sampler {sampler}`. Leave `--told` out: the"
+            " best params are evaluated here."
         )
     if len(objectives) > 1:
         raise SettingsError(

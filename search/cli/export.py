@@ -1,5 +1,6 @@
 """`export` and `evaluate`: train a model on all data, write it and test it."""
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import signature
@@ -77,6 +78,14 @@ def export(
         bool, typer.Option(help="Make it the champion even if it is worse than the current one.")
     ] = False,
     overwrite: Annotated[bool, typer.Option(help="Replace an existing model.")] = False,
+    to_optuna: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Train nothing: write all trials to an Optuna storage, such as sqlite:///trials.db,"
+            " for optuna.load_study and optuna-dashboard. Again: bring them up to date.",
+        ),
+    ] = None,
 ) -> None:
     """Train the best trial's model on all training data, score it on the test set, write it.
 
@@ -93,6 +102,20 @@ def export(
 
     folders = HomeFolder(asked.home)
     folder, history = known_study(folders, asked.study)
+    if to_optuna is not None:
+        of_models = {
+            "--to": to,
+            "--trial": trial,
+            "--format": formats,
+            "--ensemble": ensemble,
+            "--force": force,
+            "--overwrite": overwrite,
+        }
+        _refuse_beside_optuna(
+            [name for name, value in of_models.items() if value not in (None, False)]
+        )
+        _export_to_optuna(history, to_optuna, as_json=asked.json)
+        return
     notify = Notices(quiet=asked.json)
     target = out or Path("exports") / folder.root.name
 
@@ -116,6 +139,52 @@ def export(
         print_json(_exported(result) | {"notices": notify.texts})
     else:
         _print_model(result, history, asked.study, target, asked.home)
+
+
+def _refuse_beside_optuna(given: list[str]) -> None:
+    from search.errors import SettingsError
+    from tracking.text import joined
+
+    if given:
+        raise SettingsError(
+            "`--to-optuna` writes all trials and trains no model; leave out"
+            f" {joined(f'`{name}`' for name in given)}"
+        )
+
+
+def _export_to_optuna(history: "History", address: str, *, as_json: bool) -> None:
+    from search.cli.output import notice, print_json, say
+    from search.export.optuna import to_optuna
+    from tracking.text import counted
+
+    made = to_optuna(history, address)
+    name, count = made.study.study_name, sum(made.states.values())
+    if as_json:
+        print_json(
+            {
+                "storage": made.storage,
+                "study": name,
+                "trials": made.states,
+                "was_there": made.is_update,
+            }
+        )
+        return
+    # In the words of this program; Optuna's are COMPLETE, PRUNED, FAIL and RUNNING.
+    words = {"fail": "failed", "running": "not over"}
+    each = ", ".join(f"{n} {words.get(state, state)}" for state, n in made.states.items())
+    done = "brought up to date" if made.is_update else "written"
+    say(
+        f"Study {name} {done} in {made.storage}: {counted(count, 'trial')}"
+        + (f" ({each})" if each else "")
+    )
+    if made.states.get("running"):
+        notice(
+            "trials that are not over stand there as running; the same command brings them up to"
+            " date"
+        )
+    say(f"Python      optuna.load_study(study_name={name!r}, storage={made.storage!r})")
+    command = shlex.join(["optuna-dashboard", made.storage])
+    say(f"Dashboard   {command}   (pip install optuna-dashboard)")
 
 
 def _exported(result: "Exported") -> dict[str, Any]:

@@ -262,7 +262,7 @@ def _announce(opened: OpenStudy) -> None:
         f" {counted(history.folds, 'fold')}{_split(settings)},"
         f" {counted(opened.narrowed.space['epochs'].describe(), 'epoch')},"
         f" seed {settings.seed},"
-        f" {settings.driver}/{settings.sampler}",
+        f" {history.proposer}",
         soft_wrap=not errors.is_terminal,
     )
 

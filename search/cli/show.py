@@ -91,7 +91,7 @@ def _print_study(history: "History") -> None:
         f"[bold]{escape(start.study)}[/]: space {escape(start.space)}, {data['samples']:,} training"
         f" samples of {data['name']}, {counted(start.folds, 'fold')}{_split(settings)},"
         f" {counted(_epochs(start), 'epoch')},"
-        f" seed {settings['seed']}, {start.driver}/{settings['sampler']}",
+        f" seed {settings['seed']}, {start.proposer}",
         soft_wrap=True,
     )
     plan = history.sessions[-1].plan.get("told") if history.sessions else ""

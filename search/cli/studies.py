@@ -62,7 +62,7 @@ def _table(rows: list[dict[str, Any]]) -> Any:
             "searched for": ", ".join(row["objectives"]),
             "best": measure_text(row["objectives"][0], row["best"]),
             "begun": begun,
-            "driver": f"{row['driver']}/{row['sampler']}",
+            "driver": f"{row['driver']}/{row['sampler'].rpartition(':')[2]}",
         }
         made.add_row([cells[column.heading] for column in columns])
     return made

@@ -244,7 +244,7 @@ def _choice(history: History, study: StudyStarted) -> str:
     )
     return (
         f"{len(counts)} trials ({counts.count('complete')} complete, {counts.count('pruned')}"
-        f" pruned, {counts.count('failed')} failed) by {study.driver}/{settings['sampler']}, seed"
+        f" pruned, {counts.count('failed')} failed) by {study.proposer}, seed"
         f" {settings['seed']}, each on the same folds, {study.folds} in all, SHA-256"
         f" `{study.folds_digest}`, in search of {goals}.{confirmation_folds} The cross-validated"
         " score of the best of many trials is a little too good; the test score is not."

@@ -91,6 +91,7 @@ def first_record(
         task=dataset.task.name,
         objectives=[objective.to_json() for objective in objectives],
         metrics=[metric.to_json() for metric in measured(settings, dataset.task)],
+        adapts_baselines=True,
     )
 
 
@@ -279,7 +280,12 @@ def without_flip(
     if space["flip"].fixed:
         return narrowed
     notify(f"flip is fixed to off: mirrored images of {dataset.name} mean something else")
-    return narrow(replace(space, baselines=narrowed.baselines), {"flip": "off"})
+    without = narrow(replace(space, baselines=narrowed.baselines), {"flip": "off"})
+    return replace(
+        without,
+        skipped={**narrowed.skipped, **without.skipped},
+        adapted=narrowed.adapted,
+    )
 
 
 def check_needs(space: Space) -> None:

@@ -170,7 +170,7 @@ def open_study(
     code = with_callbacks(code_now(settings.space, space, dataset, home), callbacks)
     code = with_metrics(code, texts_of(settings))
     check_code(reader.history, code, accept=accept_changed_code)
-    narrowed = _narrowed(space, settings)
+    narrowed = _narrowed(space, settings, adapts=before is None or before.adapts_baselines)
     narrowed = without_flip(narrowed, settings.set, dataset, notify)
     check_needs(narrowed.space)
     check_driver(
@@ -178,6 +178,7 @@ def open_study(
         str(settings.sampler),
         narrowed.space,
         objectives=len(objectives),
+        arguments=settings.sampler_args,
     )
     settings = settings.model_copy(update={"dataset": dataset.name})
     splitting = Splitting.of(
@@ -406,10 +407,13 @@ def _kept(began: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
 
     A changed setting is refused; without its dependants it is the only fault in the message.
     """
-    hanging = {"driver": "sampler", "objective": "pruner"}
-    gone = {
-        hanging[name] for name in hanging if asked.get(name, began.get(name)) != began.get(name)
+    hanging = {
+        "driver": ("sampler", "sampler_args"),
+        "sampler": ("sampler_args",),
+        "objective": ("pruner",),
     }
+    changed = (name for name in hanging if asked.get(name, began.get(name)) != began.get(name))
+    gone = {dependant for name in changed for dependant in hanging[name]}
     return {name: value for name, value in began.items() if name not in gone}
 
 
@@ -448,7 +452,7 @@ def _unheard(notice: str) -> None:
     del notice
 
 
-def _narrowed(space: Space, settings: StudySettings) -> NarrowedSpace:
+def _narrowed(space: Space, settings: StudySettings, *, adapts: bool = True) -> NarrowedSpace:
     asked = dict(settings.set)
     if settings.epochs is not None:
         if "epochs" not in space.names():
@@ -464,7 +468,7 @@ def _narrowed(space: Space, settings: StudySettings) -> NarrowedSpace:
             )
         asked = {"epochs": str(settings.epochs), **asked}
     try:
-        return narrow(space, asked)
+        return narrow(space, asked, adapts=adapts)
     except SpaceError as error:
         raise SettingsError(str(error)) from error
 

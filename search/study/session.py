@@ -16,7 +16,7 @@ from search.errors import DataError, SettingsError
 from search.studies import opened_log
 from search.study.autotune import SessionWorkers
 from search.study.budget import Budget, StopRequest
-from search.study.drivers import make_driver
+from search.study.drivers import is_reference, make_driver
 from search.study.enqueuing import Entry, Intake, Request
 from search.study.execution import AUTO
 from search.study.identity import check_code, weighs_metrics
@@ -26,10 +26,11 @@ from search.study.pruners import make_pruner
 from search.study.trial_end import OutOfFold, to_retry
 from search.tracker import Tracker
 from spaces import Params
+from spaces.declaring.fingerprint import fingerprint
 from tracking.event_log import EventLog
 from tracking.history import History
 from tracking.lock import StudyLocked
-from tracking.provenance import last_code, version_changes
+from tracking.provenance import code_changes, last_code, version_changes
 from tracking.records import Json, Notice, Record, SessionEnded, SessionStarted
 from tracking.text import Notify
 
@@ -77,7 +78,7 @@ def run_session(
         log = _opened_log(opened, stack, notify)  # now no other process can write
         history = log.history
         accepted = check_code(history, opened.code, accept=opened.accepts_changed_code)
-        environment = describe_environment()
+        environment = describe_environment() | _sampler_code(opened)
         _tell_changes(history, accepted, environment, notify)
         gc.freeze()  # what was told stays: to look through it again and again takes seconds
         stack.callback(gc.unfreeze)
@@ -146,12 +147,25 @@ def _tell_changes(history: History, accepted: list[str], environment: Json, noti
             "the study was begun by a version that did not record the space's code: whether it is"
             " the same is not known"
         )
+    last = history.sessions[-1].environment.get("sampler_code") or {}
+    changes = code_changes(last, environment.get("sampler_code") or {})
+    if changes:
+        notify(
+            f"the sampler's code has changed: {'; '.join(changes)}. Scores compare as before; the"
+            " trials to come are proposed by the changed code"
+        )
     versions = version_changes(history.sessions[0].environment, environment)
     if versions:
         notify(
             f"the study was begun with other versions: now {', '.join(versions)}. Scores may differ"
             " for that alone; trials from now on are marked"
         )
+
+
+def _sampler_code(opened: OpenStudy) -> Json:
+    """Return the fingerprint of the code of a sampler that is given by its class."""
+    sampler = str(opened.settings.sampler)
+    return {"sampler_code": fingerprint(sampler)} if is_reference(sampler) else {}
 
 
 def _weights(opened: OpenStudy) -> NDArray[Any] | None:
@@ -240,6 +254,8 @@ def _run(
             opened.narrowed.space,
             settings.seed,
             objectives=len(history.objectives),
+            arguments=settings.sampler_args,
+            notify=notify,
         )
         study = Study(
             history=history,

@@ -1,5 +1,6 @@
 """The settings of a study, validated once; all faults are reported together."""
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ from search.data.splits import MAX_FOLDS, Split
 from search.errors import SettingsError, near_matches
 from search.executors import EXECUTORS, missing_for
 from search.study.drivers.catalog import DRIVERS, default_sampler, sampler_hint
+from search.study.drivers.samplers import is_reference
 from search.study.execution import AUTO
 from search.study.pruners import PRUNERS
 from spaces import absolute, value_text
@@ -163,6 +165,42 @@ def column_types(value: object) -> object:
     if not all(name.strip() and equals for name, equals, _ in pairs):
         raise ValueError("must be COLUMN=TYPE, several separated by commas")
     return {name.strip(): kind.strip() for name, _, kind in pairs}
+
+
+def json_mapping(value: object) -> object:
+    """Return the mapping that a text holds as JSON.
+
+    Raises:
+        ValueError: it holds none, or values that JSON does not have.
+    """
+    try:
+        found = json.loads(value) if isinstance(value, str) else value
+        if isinstance(found, dict):
+            return json.loads(json.dumps(found, allow_nan=False))
+    except (TypeError, ValueError, RecursionError):
+        pass
+    raise ValueError("must be a mapping of names to values of JSON, as '{\"n_startup_trials\": 5}'")
+
+
+def sampler_reference(value: object) -> object:
+    """Return the reference of a class of samplers; other values unchanged.
+
+    Raises:
+        ValueError: it is a class that cannot be imported, or an instance.
+    """
+    if value is None or isinstance(value, str):
+        return value
+    if not isinstance(value, type):
+        raise ValueError(
+            "must be a name or a class, whose arguments are `sampler_args`: an instance has a state"
+            " that nothing records"
+        )
+    if value.__module__ == "__main__" or value.__qualname__ != value.__name__:
+        raise ValueError(
+            "must be a class of a module, so that the study can be continued: put it into a file"
+            f" and name it FILE.py:{value.__name__}"
+        )
+    return f"{value.__module__}:{value.__name__}"
 
 
 def worker_count(value: object) -> object:
@@ -431,15 +469,28 @@ class StudySettings(BaseModel):
     ] = "optuna"
     sampler: Annotated[
         str | None,
+        BeforeValidator(sampler_reference),
         _setting(
             HOW_JUDGED,
             "Algorithm of the driver: "
             + "; ".join(f"{name}'s {', '.join(known)}" for name, known in DRIVERS.items())
-            + ".",
+            + "; or any sampler of Optuna's: package.module:CLASS or FILE.py:CLASS (runs that"
+            " code).",
             unless="; ".join(f"{default_sampler(name)} for {name}" for name in DRIVERS),
             identity=True,
         ),
     ] = None
+    sampler_args: Annotated[
+        dict[str, Any],
+        BeforeValidator(json_mapping),
+        Field(default_factory=dict),
+        _setting(
+            HOW_JUDGED,
+            "Arguments of a sampler that is given by its class, as JSON:"
+            " '{\"n_startup_trials\": 5}'.",
+            identity=True,
+        ),
+    ]
     objective: Annotated[
         str | None,
         _setting(
@@ -648,9 +699,24 @@ class StudySettings(BaseModel):
         driver = info.data.get("driver")
         if driver is None or value is None:  # the unknown driver is already reported
             return value
+        if is_reference(value):
+            if driver != "optuna":
+                raise ValueError(f"a class of samplers is Optuna's; {driver} has its own")
+            return absolute(value)
         if value not in DRIVERS[driver]:
             hint = sampler_hint(driver, value)
             raise ValueError(f"no sampler of {driver} is called {value!r}; {hint}")
+        return value
+
+    @field_validator("sampler_args")
+    @classmethod
+    def _of_own_sampler(cls, value: dict[str, Any], info: Any) -> dict[str, Any]:
+        sampler = info.data.get("sampler")
+        if value and sampler is not None and not is_reference(sampler):
+            raise ValueError(
+                "is for a sampler that is given by its class, such as"
+                " `--sampler optuna.samplers:TPESampler`"
+            )
         return value
 
     def identity(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ values are written.
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -17,7 +17,7 @@ from spaces.declaring.declarations import Notify, declaration
 from spaces.declaring.fingerprint import Fingerprint, fingerprint
 from spaces.declaring.importing import Code, find
 from spaces.declaring.parameters import Boolean, Choice, Float, Int, Parameter, Params, SpaceError
-from spaces.declaring.space import DataSpec, Space
+from spaces.declaring.space import DataSpec, Identity, Space
 from spaces.declaring.training import with_training
 from spaces.declaring.values import QUOTING, Value, chosen, read, same, split, value_text
 from spaces.keras_tuner.hypermodel import (
@@ -206,15 +206,27 @@ class NarrowedSpace:
         space: with the narrowed parameters.
         baselines: complete params of the baselines within the narrowed space, by name.
         skipped: for each other baseline, the reason why it is not.
+        adapted: the names of those in `baselines` that got fixed values in place of their own, by
+            the names they are declared by.
     """
 
     space: Space
     baselines: dict[str, Params]
     skipped: dict[str, str]
+    adapted: dict[str, str] = field(default_factory=dict)
 
 
-def narrow(space: Space, overrides: Mapping[str, str]) -> NarrowedSpace:
+def narrow(space: Space, overrides: Mapping[str, str], *, adapts: bool = True) -> NarrowedSpace:
     """Return `space` with each named parameter narrowed by its text.
+
+    A baseline that states another value than the one a parameter is fixed at gets the fixed one,
+    and a name that says so, such as `small, dropout=0.2`.
+
+    Args:
+        space: to narrow.
+        overrides: texts by parameter.
+        adapts: put fixed values into baselines; otherwise such baselines are left out, as in
+            studies of earlier versions.
 
     Raises:
         SpaceError: the message has all faults, one a line.
@@ -236,7 +248,8 @@ def narrow(space: Space, overrides: Mapping[str, str]) -> NarrowedSpace:
         faults = [fault for name in overrides if (fault := _idle(parameters, name))]
     if faults:
         raise SpaceError("\n".join(faults))
-    return _with_baselines(replace(space, parameters=tuple(parameters), baselines={}), space)
+    narrowed = replace(space, parameters=tuple(parameters), baselines={})
+    return _with_baselines(narrowed, space, overrides if adapts else {})
 
 
 def narrow_parameter(parameter: Parameter, text: str) -> Parameter:
@@ -370,12 +383,47 @@ def _kept(parameter: Parameter, values: tuple[Value, ...]) -> Value:
     return parameter.default if is_among else values[0]
 
 
-def _with_baselines(narrowed: Space, declared: Space) -> NarrowedSpace:
-    kept: dict[str, Params] = {}
-    skipped: dict[str, str] = {}
-    for name, params in declared.baselines.items():
+def _with_baselines(
+    narrowed: Space, declared: Space, overrides: Mapping[str, str]
+) -> NarrowedSpace:
+    found = NarrowedSpace(narrowed, {}, {})
+    known: dict[Identity, str] = {}
+    for name, stated in declared.baselines.items():
+        changes = _fixed_otherwise(narrowed, stated, overrides)
+        called = ", ".join([name, *(f"{n}={value_text(v)}" for n, v in changes.items())])
         try:
-            kept[name] = narrowed.complete(params)
+            params = narrowed.complete(_with_changes(narrowed, stated, changes))
         except SpaceError as error:
-            skipped[name] = str(error)
-    return NarrowedSpace(narrowed, kept, skipped)
+            found.skipped[name] = str(error)
+            continue
+        same_as = known.setdefault(narrowed.identity(params), called)
+        if same_as != called:
+            found.skipped[name] = f"it has the same params as {same_as}"
+            continue
+        found.baselines[called] = params
+        if changes:
+            found.adapted[name] = called
+    return found
+
+
+def _fixed_otherwise(
+    narrowed: Space, stated: Mapping[str, Value], overrides: Mapping[str, str]
+) -> Params:
+    """Return the values that parameters are fixed at where a baseline states others."""
+    return {
+        parameter.name: parameter.default
+        for parameter in narrowed.parameters
+        if parameter.name in stated
+        and parameter.name in overrides
+        and parameter.fixed
+        and not parameter.contains(parameter.canonical(stated[parameter.name]))
+    }
+
+
+def _with_changes(narrowed: Space, stated: Mapping[str, Value], changes: Params) -> Params:
+    """Return a baseline's params with other values, without what is inactive because of these."""
+    params = {**stated, **changes}
+    if not changes:
+        return params
+    active = narrowed.decide(lambda parameter: params.get(parameter.name, parameter.default))
+    return {name: value for name, value in params.items() if name in active}

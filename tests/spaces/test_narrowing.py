@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from spaces import SpaceError, get_space, narrow
@@ -45,6 +47,35 @@ def test_baselines_outside_the_narrowed_space_are_set_aside_with_the_reason():
     narrowed = narrow(LENET, {"conv_1_filters": "40:48"})
     assert set(narrowed.baselines) == {"keras-tuner"}
     assert "`conv_1_filters` must be within 40..48; got 32" in narrowed.skipped["lenet5"]
+
+
+def test_a_fixed_value_is_put_into_the_baselines_that_state_another():
+    narrowed = narrow(get_space("mlp"), {"dropout": "0.2", "batch_size": "64"})
+    assert list(narrowed.baselines) == ["small, dropout=0.2", "small-tuned, dropout=0.2"]
+    assert {params["dropout"] for params in narrowed.baselines.values()} == {0.2}
+    assert narrowed.baselines["small, dropout=0.2"]["units_1"] == 128
+    assert narrowed.adapted == {name.partition(",")[0]: name for name in narrowed.baselines}
+    assert not narrowed.skipped
+
+
+def test_what_a_fixed_value_makes_inactive_leaves_the_baseline():
+    narrowed = narrow(LENET, {"extra_conv": "off"})
+    name = "keras-tuner, extra_conv=off"
+    assert list(narrowed.baselines) == ["lenet5", name]
+    assert "conv_2_filters" not in narrowed.baselines[name]
+
+
+def test_baselines_that_fixed_values_make_equal_are_evaluated_once():
+    stated = {"a": {"units_1": 64}, "b": {"units_1": 32}}
+    narrowed = narrow(replace(get_space("mlp"), baselines=stated), {"units_1": "40"})
+    assert list(narrowed.baselines) == ["a, units_1=40"]
+    assert narrowed.skipped == {"b": "it has the same params as a, units_1=40"}
+
+
+def test_a_range_without_a_baselines_value_leaves_it_out_whatever_else_is_fixed():
+    narrowed = narrow(get_space("mlp"), {"dropout": "0.2", "units_1": "100:200"})
+    assert list(narrowed.baselines) == ["small, dropout=0.2"]
+    assert list(narrowed.skipped) == ["small-tuned"]
 
 
 def test_a_baseline_takes_what_it_does_not_state_from_the_study():

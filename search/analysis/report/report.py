@@ -65,7 +65,7 @@ def bests_table(several: Sequence[Subject]) -> Markup:
             [
                 tag("b", study.study),
                 study.space,
-                f"{study.driver}/{study.settings.get('sampler', '')}".strip("/"),
+                study.proposer,
                 trial_name(best),
                 trial_score_text(subject.first, best)
                 + ("" if is_one_goal else f" ({objective_name(subject.first)})"),
@@ -306,12 +306,10 @@ def _saved(subject: Subject) -> Markup:
 def _about(reported: Reported) -> str:
     study = reported.history.known_study()
     data, settings = study.dataset, study.settings
-    sampler = settings.get("sampler")
     text = (
         f"Space {study.space} on {data.get('name')}: {data.get('samples', 0):,} training samples,"
         f" {counted(study.folds, 'fold')}{_split(study)}, the same for every trial; proposed by"
-        f" {study.driver}"
-        f"{f'/{sampler}' if sampler else ''}, seed {settings.get('seed', 0)}."
+        f" {study.proposer}, seed {settings.get('seed', 0)}."
     )
     if reported.is_running:
         text += " The study is still running: the report shows its state when it was written."

@@ -2,6 +2,7 @@
 
 from search.study.drivers.base import Driver, FixedDriver, Outcome
 from search.study.drivers.catalog import DRIVERS, check_driver, default_sampler, make_driver
+from search.study.drivers.samplers import is_reference
 
 __all__ = [
     "DRIVERS",
@@ -10,5 +11,6 @@ __all__ = [
     "Outcome",
     "check_driver",
     "default_sampler",
+    "is_reference",
     "make_driver",
 ]

@@ -3,22 +3,25 @@
 import os
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from search.errors import SettingsError, near_matches
 from search.quiet import standard_error_to
 from search.seeds import derive
 from search.study.drivers.base import Driver, FixedDriver, Outcome
+from search.study.drivers.samplers import OwnSampler, SamplerFailed, is_reference
 from spaces import Identity, Parameter, Params, Space, Value
+from tracking.text import Notify
 
 ATTEMPTS = 3
 DRAWS = 100
 FINE = 10_000  # points of a range that may be drawn
+TRIED = 3  # trials that a user's own sampler is asked for before a study begins
 
 
 class DistinctDriver(Driver):
@@ -39,11 +42,20 @@ class DistinctDriver(Driver):
         seed: the study's seed.
         attempts: how often it is asked for one trial. More than once is useless if it proposes
             the optimum of a model, which is the same with every seed.
+        differs: called once with the number of the first trial for which a sampler that remembers
+            makes another proposal than it did.
     """
 
     def __init__(
-        self, sampler: Driver, space: Space, seed: int, *, attempts: int = ATTEMPTS
+        self,
+        sampler: Driver,
+        space: Space,
+        seed: int,
+        *,
+        attempts: int = ATTEMPTS,
+        differs: Callable[[int], None] | None = None,
     ) -> None:
+        self._differs = differs
         self._sampler = sampler
         self._space = space
         self._seed = seed
@@ -80,13 +92,17 @@ class DistinctDriver(Driver):
     def adopt(self, number: int, params: Params, *, sampled: bool) -> None:
         """Restore the sampler's state after this trial began.
 
-        A sampler that remembers is asked again. If another version of its library makes a different
-        proposal, that is reported as failed, and the params are added like any others.
+        A sampler that remembers is asked again. If it makes a different proposal, as another
+        version of its library may, that is reported as failed, and the params are added like any
+        others.
         """
         if sampled and self._sampler.remembers:
             proposal = self.ask(number)
             if proposal is not None and self._is_same(proposal, params):
                 return
+            if self._differs is not None:
+                self._differs(number)
+                self._differs = None
             if proposal is not None:
                 self._known.pop(self._space.identity(proposal))
                 failed = Outcome("failed")
@@ -222,19 +238,30 @@ def sampler_hint(driver: str, name: str) -> str:
     return near_matches(name, samplers)
 
 
-def make_driver(name: str, sampler: str, space: Space, seed: int, *, objectives: int = 1) -> Driver:
+def make_driver(
+    name: str,
+    sampler: str,
+    space: Space,
+    seed: int,
+    *,
+    objectives: int = 1,
+    arguments: Mapping[str, Any] | None = None,
+    notify: Notify | None = None,
+) -> Driver:
     """Return a driver over a narrowed space.
 
     Args:
         name: one of `DRIVERS`.
-        sampler: one of that driver's samplers.
+        sampler: one of that driver's samplers, or of Optuna's a reference to a class.
         space: the parameters to decide; fixed ones keep their defaults.
         seed: the study's seed.
         objectives: number of values of a trial.
+        arguments: of a sampler that is given by its class.
+        notify: takes notices on what the sampler means for continuing.
 
     Raises:
         SettingsError: the sampler needs a package that is not installed, does not support several
-            objectives, or cannot search this space.
+            objectives, or cannot search this space; or it cannot be found or made.
     """
     check_driver(name, sampler, space, objectives=objectives)
     if not space.searched():
@@ -247,22 +274,51 @@ def make_driver(name: str, sampler: str, space: Space, seed: int, *, objectives:
         return FixedDriver(space.grid(), space)
     from search.study.drivers.optuna import OptunaDriver
 
-    driver = OptunaDriver(space, sampler=sampler, seed=seed, objectives=objectives)
-    return _distinct(driver, sampler, space, seed)
+    tell = notify or _unheard
+    chosen: str | OwnSampler = sampler
+    if is_reference(sampler):
+        chosen = OwnSampler(sampler, arguments or {})
+        if not chosen.takes_seed():
+            tell(
+                f"`--sampler {sampler}` takes no seed: the same command proposes other params, and"
+                " a continued study goes on from its trials, but not as an uninterrupted one would"
+            )
+            tell = _unheard  # said once
+    driver = OptunaDriver(space, sampler=chosen, seed=seed, objectives=objectives)
+
+    def differs(number: int) -> None:
+        tell(
+            f"`--sampler {sampler}`, asked again for trial {number}, proposes other params than it"
+            " did: the study goes on from its trials, but not as an uninterrupted one would"
+        )
+
+    return _distinct(driver, sampler, space, seed, differs)
 
 
-def check_driver(name: str, sampler: str, space: Space, *, objectives: int = 1) -> None:
-    """Check that a driver supports the study; imports no search library.
+def check_driver(
+    name: str,
+    sampler: str,
+    space: Space,
+    *,
+    objectives: int = 1,
+    arguments: Mapping[str, Any] | None = None,
+) -> None:
+    """Check that a driver supports the study; imports no search library for a sampler of its own.
+
+    A sampler that is given by its class is made, and asked for a few trials.
 
     Args:
         name: one of `DRIVERS`.
-        sampler: one of that driver's samplers.
+        sampler: one of that driver's samplers, or of Optuna's a reference to a class.
         space: the parameters to decide.
         objectives: number of values of a trial.
+        arguments: of a sampler that is given by its class; None to check no more than its name.
 
     Raises:
         SettingsError: it does not; the message says what does.
     """
+    if is_reference(sampler) and arguments is not None and space.searched():
+        _try(OwnSampler(sampler, arguments), space, objectives)
     if sampler == "gp" and find_spec("torch") is None:
         raise SettingsError(
             "`--sampler gp` needs PyTorch, which is not installed."
@@ -280,6 +336,27 @@ def check_driver(name: str, sampler: str, space: Space, *, objectives: int = 1) 
         )
     if sampler == "hyperband":
         _check_epochs(space)
+
+
+def _try(sampler: OwnSampler, space: Space, objectives: int) -> None:
+    """Ask a new instance of a sampler for a few trials.
+
+    Raises:
+        SettingsError: it cannot be made, or cannot search this space by so many objectives.
+    """
+    from search.study.drivers.optuna import OptunaDriver
+
+    driver = OptunaDriver(space, sampler=sampler, seed=0, objectives=objectives)
+    try:
+        for number in range(TRIED):
+            params = driver.ask(number)
+            driver.tell(number, params, Outcome("complete", (float(number),) * objectives))
+    except SamplerFailed as error:
+        raise SettingsError(f"{error}. It was tried before the study began") from error
+
+
+def _unheard(notice: str) -> None:
+    del notice
 
 
 def _check_epochs(space: Space) -> None:
@@ -300,6 +377,12 @@ def _keras_tuner(sampler: str, space: Space, seed: int) -> Driver:
     return _distinct(driver, sampler, space, seed)
 
 
-def _distinct(driver: Driver, sampler: str, space: Space, seed: int) -> Driver:
+def _distinct(
+    driver: Driver,
+    sampler: str,
+    space: Space,
+    seed: int,
+    differs: Callable[[int], None] | None = None,
+) -> Driver:
     attempts = 1 if sampler in _OPTIMIZE_A_MODEL else ATTEMPTS
-    return DistinctDriver(driver, space, seed, attempts=attempts)
+    return DistinctDriver(driver, space, seed, attempts=attempts, differs=differs)

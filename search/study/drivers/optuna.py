@@ -4,6 +4,7 @@ import math
 import warnings
 from bisect import insort
 from collections.abc import Callable, Container, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from copy import copy
 from typing import cast
 
@@ -21,6 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.seeds import derive
 from search.study.drivers.base import Driver, Outcome
+from search.study.drivers.samplers import OwnSampler
 from spaces import Choice, Float, Int, Parameter, Params, Space, Value, place_of
 
 _STATES = {
@@ -203,23 +205,35 @@ _LOOK_THROUGH_A_WINDOW = frozenset({"tpe", "random"})
 _SEE_COMPLETE = frozenset({"gp", "cmaes"})
 
 
+def _one(sampler: OwnSampler, seed: int) -> Callable[[int, int], BaseSampler]:
+    """Return a function that returns the same instance for all trials."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        made = sampler.make(seed)
+    return lambda *_: made
+
+
 class OptunaDriver(Driver):
     """Asks one of Optuna's samplers, with a fresh one for every trial.
 
     A sampler's seed depends on the trial's number, and it sees the finished and the running trials
     by their numbers; so a proposal is a function of seed, number and history. The samplers that
-    store state in Optuna's study are the ones that `remember`.
+    store state in Optuna's study are the ones that `remember`. A user's own sampler may do so, so
+    it counts as one, and the same instance is asked for all trials.
     """
 
-    def __init__(self, space: Space, *, sampler: str, seed: int, objectives: int = 1) -> None:
+    def __init__(
+        self, space: Space, *, sampler: str | OwnSampler, seed: int, objectives: int = 1
+    ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._space = space
         self._seed = seed
-        self._make_sampler = _SAMPLERS[sampler]
-        self._sees_complete = sampler in _SEE_COMPLETE
+        self._own, name = (None, sampler) if isinstance(sampler, str) else (sampler, "")
+        self._make_sampler = _SAMPLERS[name] if self._own is None else _one(self._own, seed)
+        self._sees_complete = self._own is not None or name in _SEE_COMPLETE
         self._has_steps = objectives == 1  # with several objectives, Optuna stores none
-        self.remembers = sampler in _REMEMBER
-        self._window = _Window(SHOWN if sampler in _LOOK_THROUGH_A_WINDOW else None)
+        self.remembers = self._own is not None or name in _REMEMBER
+        self._window = _Window(SHOWN if name in _LOOK_THROUGH_A_WINDOW else None)
         self._study = optuna.create_study(
             storage=InMemoryStorage() if self.remembers else self._window,
             directions=["maximize"] * objectives,
@@ -234,8 +248,9 @@ class OptunaDriver(Driver):
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             self._study.sampler = self._make_sampler(self._seed, number)
         self._window.asked = number
-        trial = self._study.ask()
-        params = self._space.decide(lambda parameter: _suggest(trial, parameter))
+        with self._at_work(f"it was asked for trial {abs(number)}"):
+            trial = self._study.ask()
+            params = self._space.decide(lambda parameter: _suggest(trial, parameter))
         if self.remembers:
             self._open[number] = trial
         else:
@@ -256,7 +271,8 @@ class OptunaDriver(Driver):
                 self._study.add_trial(self._frozen(number, params, state, values))
             else:
                 final_values = list(values) if state == TrialState.COMPLETE else None
-                self._study.tell(trial, final_values, state=state)
+                with self._at_work(f"it was told of trial {abs(number)}"):
+                    self._study.tell(trial, final_values, state=state)
 
     def adopt(self, number: int, params: Params, *, sampled: bool) -> None:
         """Add the trial as running."""
@@ -268,6 +284,9 @@ class OptunaDriver(Driver):
         if not self.remembers and self._has_steps:
             told = self._frozen(ELSEWHERE + place, params, TrialState.COMPLETE, (value,))
             self._window.put(told)
+
+    def _at_work(self, doing: str) -> AbstractContextManager[None]:
+        return nullcontext() if self._own is None else self._own.at_work(doing)
 
     def _frozen(
         self, number: int, params: Params, state: TrialState, values: Sequence[float] = ()

@@ -103,7 +103,7 @@ def test_an_import_as_json_tells_what_was_left_out(search, storage):
         (("sqlite:///mine.db", "--study", "s", *OPTIONS, "--told"), "has no name"),
         (
             ("sqlite:///mine.db", "--study", "s", *OPTIONS, "--told", "--sampler", "random"),
-            "does not learn from values of other searches",
+            "needs a sampler that is known to learn",
         ),
         (("sqlite:///mine.db", "--study", "s", *OPTIONS, "--set", "units_1=128"), "no trial of"),
     ],

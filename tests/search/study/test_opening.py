@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from search.errors import SettingsError
 from search.study.opening import OpenStudy, open_study
 from search.study.pruners import PRUNERS
 from search.study.pruners.racing import RacingPruner
+from tests.studies import lines_of
 from tracking.history import History
 from tracking.home import Home
 
@@ -122,3 +124,19 @@ def test_an_entry_in_the_table_is_all_that_a_pruner_needs_to_let_trials_wait(
         assert study.start.settings["pruner"] == name
         assert History.of([study.start]).races == pruner.waits
     assert History.of([study.start]).races
+
+
+@pytest.mark.parametrize("adapts", [True, False])
+def test_a_study_of_an_earlier_version_goes_on_without_the_baselines_it_left_out(
+    tmp_path: Path, adapts: bool
+) -> None:
+    asked = {"space": "mlp", "dataset": "digits", "set": {"dropout": "0.2"}}
+    home = Home(tmp_path)
+    study = open_study(asked, home=home, data_dir=None, notify=print)
+    assert len(study.narrowed.baselines) == 2
+    start = replace(study.start, adapts_baselines=adapts)
+    study.folder.root.mkdir(parents=True)
+    study.folder.journal.write_bytes(b"".join(lines_of([start])))
+    again = open_study(asked, home=home, data_dir=None, notify=print)
+    assert not again.is_new
+    assert len(again.narrowed.baselines) == (2 if adapts else 0)

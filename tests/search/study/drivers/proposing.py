@@ -1,5 +1,7 @@
 """What tests of drivers share: spaces, outcomes, and a study's loop in small."""
 
+from pathlib import Path
+
 from search.study.drivers import DRIVERS, Driver, Outcome
 from spaces import Boolean, Choice, Float, Int, Parameter, Params, Space, get_space, narrow
 from tests.fakes import toy_space
@@ -45,15 +47,23 @@ SIZES = {"finite": 9, "nested": 21}
 # Gaussian processes take seconds a proposal. These two spaces tell most: one has parameters that
 # not every trial has and no end, of the other each setting is proposed in the end.
 SPACES_OF = {"gp": ("conditional", "finite")}
+OWN = Path(__file__).with_name("own_samplers.py")
 SAMPLERS = [
     (driver, sampler)
     for driver, samplers in DRIVERS.items()
     for sampler in samplers
     if sampler != "baselines"
 ]
+# Classes of samplers, as users name them.
+CLASSES = [
+    ("optuna", "optuna.samplers:TPESampler"),
+    ("optuna", "optuna.samplers:CmaEsSampler"),  # keeps its state in the study
+    ("optuna", f"{OWN}:Walker"),  # keeps its state in itself
+    ("optuna", f"{OWN}:few_startup_trials"),  # a function
+]
 CASES = [
     (driver, sampler, space)
-    for driver, sampler in SAMPLERS
+    for driver, sampler in [*SAMPLERS, *CLASSES]
     for space in SPACES_OF.get(sampler, SPACES)
 ]
 
