@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
 
+from search.environment import missing_extra
 from search.errors import SettingsError, near_matches
 from search.quiet import standard_error_to
 from search.seeds import derive
@@ -263,10 +263,10 @@ def check_driver(name: str, sampler: str, space: Space, *, objectives: int = 1) 
     Raises:
         SettingsError: it does not; the message says what does.
     """
-    if sampler == "gp" and find_spec("torch") is None:
+    if sampler == "gp" and missing_extra("gp"):
         raise SettingsError(
             "`--sampler gp` needs PyTorch, which is not installed."
-            " Install it with `pip install foldwise[gp]`, or use `--sampler tpe`."
+            f" Install it with `{missing_extra('gp')}`, or use `--sampler tpe`."
         )
     if objectives > 1 and name == "keras-tuner":
         raise SettingsError(
