@@ -49,12 +49,18 @@ __all__ = [
 ]
 
 
-def check_names() -> None:
-    """Check that `spaces` and `tracking` are this project's own packages.
+def check_system() -> None:
+    """Check that this is a system that Foldwise runs on, and that it finds its own packages.
 
     Raises:
-        ImportError: Python would import another file or package of that name.
+        ImportError: this is Windows, or Python would import another file or package than this
+            project's as `spaces` or `tracking`.
     """
+    if sys.platform == "win32":
+        raise ImportError(
+            "Foldwise needs Linux or macOS, as it supervises processes in ways that Windows does"
+            " not have; under Windows, use it in WSL 2 (`wsl --install`, then install it there)."
+        )
     own = Path(__file__).resolve().parents[1]
     for name in ("spaces", "tracking"):
         found = _origin_of(name)
@@ -77,7 +83,7 @@ def _origin_of(name: str) -> Path | None:
 
 def __getattr__(name: str) -> Any:
     if name in _WHERE:
-        check_names()
+        check_system()
         module, _, attribute = _WHERE[name].partition(":")
         return getattr(import_module(module), attribute)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,13 +2,13 @@
 
 import sys
 
-from search import check_names
+from search import check_system
 
 
 def main() -> None:
     """Run the command line and exit with its code."""
     try:
-        check_names()
+        check_system()
     except ImportError as error:
         sys.stderr.write(f"Error: {error}\n")
         sys.exit(2)

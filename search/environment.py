@@ -8,6 +8,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tracking.history import History
 from tracking.records import StudyStarted
 
 PACKAGES = ("foldwise", "tensorflow", "keras", "optuna", "keras-tuner", "scikit-learn", "numpy")
+_EXTRAS = {"tfds": "tensorflow_datasets", "ray": "ray", "gp": "torch"}  # what each is there for
 
 
 def describe_environment() -> dict[str, Any]:
@@ -28,6 +30,16 @@ def describe_environment() -> dict[str, Any]:
         "cpus": os.cpu_count(),
         "git": git_state(Path.cwd()),
     }
+
+
+def install_line(extra: str) -> str:
+    """Return the command that installs an extra of this project; any shell takes it."""
+    return f'pip install "foldwise[{extra}]"'
+
+
+def missing_extra(extra: str) -> str:
+    """Return the command that installs an extra whose package is not there; empty if it is."""
+    return "" if find_spec(_EXTRAS[extra]) is not None else install_line(extra)
 
 
 def package_versions(names: tuple[str, ...]) -> dict[str, str]:

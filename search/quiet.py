@@ -1,12 +1,54 @@
-"""Keeping TensorFlow's start-up messages from the user's terminal."""
+"""Loading TensorFlow: as Keras's backend, with its start-up messages kept from the terminal."""
 
+import json
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from search.errors import SettingsError
 from tracking.files import private_file
+
+BACKEND = "tensorflow"
+BACKEND_VARIABLE = "KERAS_BACKEND"
+
+
+def check_backend() -> None:
+    """Check that Keras computes with TensorFlow, or will when it is imported; does not import it.
+
+    What counts is what Keras itself goes by: KERAS_BACKEND, else `backend` in its `keras.json`.
+
+    Raises:
+        SettingsError: it computes with another backend.
+    """
+    loaded = sys.modules.get("keras")
+    asked = os.environ.get(BACKEND_VARIABLE, "")
+    home = Path.home() if os.access(Path.home(), os.W_OK) else Path("/tmp")  # noqa: S108 - as Keras
+    file = Path(os.environ.get("KERAS_HOME") or home / ".keras").expanduser() / "keras.json"
+    if loaded is not None and hasattr(loaded, "config"):
+        found, where = loaded.config.backend(), "which this Python has imported Keras with"
+        remedy = f"Restart it with `{BACKEND_VARIABLE}={BACKEND}`"
+    elif asked:
+        found, where = asked, f"from the environment's {BACKEND_VARIABLE}"
+        remedy = f"Enter `export {BACKEND_VARIABLE}={BACKEND}`"
+    else:
+        found, where = _configured(file), f"from {file}"
+        remedy = f"Change it there, or enter `export {BACKEND_VARIABLE}={BACKEND}`"
+    if found != BACKEND:
+        raise SettingsError(
+            f"Keras's backend must be {BACKEND}, with which Foldwise trains; got {found!r},"
+            f" {where}. {remedy}."
+        )
+
+
+def _configured(file: Path) -> str:
+    """Return the backend that Keras's own file names; TensorFlow where it names none."""
+    try:
+        written = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # Keras, too, goes on without it
+        return BACKEND
+    return str(written.get("backend", BACKEND)) if isinstance(written, dict) else BACKEND
 
 
 def load_tensorflow(log: Path | None = None) -> None:
@@ -17,7 +59,11 @@ def load_tensorflow(log: Path | None = None) -> None:
 
     Args:
         log: file they are appended to.
+
+    Raises:
+        SettingsError: Keras would compute with another backend.
     """
+    check_backend()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what matters is raised
     with standard_error_to(log or Path(os.devnull)):
         import tensorflow as tf

@@ -104,7 +104,7 @@ def export(
     folder, history = known_study(folders, asked.study)
     if to_optuna is not None:
         of_models = {
-            "--to": to,
+            "--out": out,
             "--trial": trial,
             "--format": formats,
             "--ensemble": ensemble,

@@ -17,6 +17,7 @@ from search.data.answers import PlaceError
 from search.data.catalog import DatasetEntry
 from search.data.checks import Contents
 from search.data.formats.idx import find_files
+from search.environment import missing_extra
 from search.errors import DataError, SettingsError
 
 WORK = "child"
@@ -222,6 +223,8 @@ def download_by_keras(entry: DatasetEntry, out: Path) -> None:
 
 
 def _by_tfds(arguments: Sequence[str], out: Path, stall_seconds: float) -> Contents:
+    if missing_extra("tfds"):
+        raise PlaceError(f"TFDS is not installed; install it with `{missing_extra('tfds')}`")
     with _folder(out / "tfds") as work:
         fetch([*arguments, str(out), str(work)], out, stall_seconds=stall_seconds)
         reply = json.loads((work / REPLY).read_text(encoding="utf-8"))

@@ -27,6 +27,7 @@ from search.data.formats.archives import expanded
 from search.data.formats.idx import find_files, find_part
 from search.data.formats.tfds import TfdsName, find_prepared, prepared_files
 from search.data.reading import Reading
+from search.environment import missing_extra
 from search.errors import DataError, SettingsError, near_matches
 from search.tasks import CLASSIFICATION
 from tracking.home import Home
@@ -263,6 +264,8 @@ class DatasetNotFound(DataError):
         lines = [f"  {missing.place}: {missing.reason}" for missing in tried]
         remedies = ["name its folder with `--data-dir` or SEARCH_DATA_DIR"]
         entry = entry_of(name)
+        if not entry.keras and entry.tfds and missing_extra("tfds"):
+            remedies.append(f"`{missing_extra('tfds')}`, which can download it")
         if entry.remedy:
             remedies.append(entry.remedy)
         if entry.kind == "image":

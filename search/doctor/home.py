@@ -2,7 +2,6 @@
 
 import os
 import platform
-import re
 import shlex
 import tempfile
 import time
@@ -11,6 +10,11 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
 
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from search.errors import SettingsError
+from search.quiet import check_backend
 from search.tracker import Tracker
 from tracking.files import amount, free_bytes
 from tracking.home import DEFAULT_HOME, Home
@@ -24,7 +28,6 @@ FEW_BYTES, LOW_BYTES = 200_000_000, 2_000_000_000
 SHOWN_PACKAGES = ("tensorflow", "keras", "optuna", "keras-tuner", "mlflow")
 OLD_SECONDS = 3600  # a younger temporary file may be in use
 _SHOWN_FILES = 20
-_REQUIREMENT = re.compile(r"([\w.-]+)\s*>=\s*([\d.]+)$")
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ def home_findings(place: Place) -> Iterator[Finding]:
     yield _writable(place.home.root)
     yield _room(place.home.root)
     yield from version_findings(requires_of("foldwise"))
+    yield from backend_findings()
     yield from leftover_findings(place.home.leftovers())
 
 
@@ -100,31 +104,38 @@ def requires_of(package: str) -> list[str] | None:
         wanted = requires(package) or []
     except PackageNotFoundError:
         return None
-    return [f"python{python}", *(text for text in wanted if "extra ==" not in text)]
+    return [f"python{python}", *wanted]
 
 
 def version_findings(wanted: Sequence[str] | None) -> Iterator[Finding]:
-    """Compare what is installed with requirements such as `optuna>=5.0`."""
+    """Compare what is installed with requirements such as `optuna>=4.5,<6`; extras are left out."""
     if wanted is None:
         text = "foldwise is not installed, so its requirements are not known; see CONTRIBUTING.md"
         yield Finding("versions", NOTICE, text)
         return
-    unfit = []
-    for name, least in _minima(wanted):
-        found = installed(name)
-        if found is None:
-            unfit.append(f"{name}>={least}")
-            text = f"{name} is not installed; at least {least} is needed"
-            yield Finding("versions", PROBLEM, text, command=_pip(f"{name}>={least}"))
-        elif _numbers(found) < _numbers(least):
-            unfit.append(f"{name}>={least}")
-            text = f"{name} {found} is too old; at least {least} is needed"
-            command = "" if name == "python" else _pip(f"{name}>={least}")
-            yield Finding("versions", PROBLEM, text, command=command)
-    if not unfit:
+    are_fit = True
+    for one in map(Requirement, wanted):
+        if one.marker is not None and not one.marker.evaluate({"extra": ""}):
+            continue
+        found, needed = installed(one.name), f"{one.name}{one.specifier}"
+        if found is not None and _fits(one, found):
+            continue
+        are_fit = False
+        got = "is not installed" if found is None else f"{found} is installed"
+        command = "" if one.name == "python" else _pip(needed)
+        yield Finding("versions", PROBLEM, f"{one.name} {got}; {needed} is needed", command=command)
+    if are_fit:
         shown = [(name, installed(name)) for name in ("python", *SHOWN_PACKAGES)]
         text = ", ".join(f"{name} {found}" for name, found in shown if found)
         yield Finding("versions", OK, text)
+
+
+def backend_findings() -> Iterator[Finding]:
+    """Check that Keras will compute with TensorFlow."""
+    try:
+        check_backend()
+    except SettingsError as error:
+        yield Finding("backend", PROBLEM, str(error))
 
 
 def installed(name: str) -> str | None:
@@ -159,19 +170,9 @@ def _room(root: Path) -> Finding:
     return Finding("room", OK, f"{amount(free)} free")
 
 
-def _minima(wanted: Sequence[str]) -> Iterator[tuple[str, str]]:
-    for text in wanted:
-        found = _REQUIREMENT.match(text.strip())
-        if found:
-            yield found[1], found[2]
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    found = re.match(r"\d+(\.\d+)*", text)
-    numbers = [int(part) for part in found[0].split(".")] if found else []
-    while numbers and numbers[-1] == 0:  # 5 is 5.0
-        numbers.pop()
-    return tuple(numbers)
+def _fits(wanted: Requirement, found: str) -> bool:
+    """Say whether a version is one that is asked for; a preview counts as its release."""
+    return wanted.specifier.contains(Version(found).base_version)
 
 
 def _pip(requirement: str) -> str:

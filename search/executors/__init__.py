@@ -1,11 +1,11 @@
 """Executors: where trials are evaluated. Importing this package imports no framework."""
 
-import importlib.util
 import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from search.environment import missing_extra
 from search.errors import SettingsError
 from search.executors.base import (
     ClusterRequest,
@@ -45,9 +45,8 @@ __all__ = [
 
 
 def missing_for(name: str) -> str:
-    """Return what must be installed for an executor, as `pip install` takes it; else empty."""
-    is_there = name != "ray" or importlib.util.find_spec("ray") is not None
-    return "" if is_there else "foldwise[ray]"
+    """Return the command that installs what is missing for an executor; empty if nothing is."""
+    return missing_extra("ray") if name == "ray" else ""
 
 
 def make_executor(
@@ -81,7 +80,7 @@ def make_executor(
     if missing_for(name):
         raise SettingsError(
             f"`--executor {name}` needs a package that is not installed here;"
-            f' install it with: pip install "{missing_for(name)}"'
+            f" install it with `{missing_for(name)}`."
         )
     os.environ.update(_RAY_ENVIRONMENT)
     from search.executors.ray.executor import RayExecutor

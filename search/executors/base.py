@@ -1,8 +1,8 @@
 """What an executor is, what its workers may take, and what a trial takes of a machine."""
 
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from tracking.records import Record
 OnRecord = Callable[[Record], Verdict]
 
 _SHARE = 0.8  # of the machine's memory that all workers may fill
-_EVENTS = Path("/proc/vmstat")
+_PROC, _GROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 
 
 class Executor(ABC):
@@ -73,22 +73,53 @@ class Limits:
         """Return the limits of a worker that may use a share, 0..1, of this machine."""
         if self.memory is not None:
             return self
-        return replace(self, memory=int(psutil.virtual_memory().total * _SHARE * share))
+        return replace(self, memory=int(usable_memory() * _SHARE * share))
 
 
 def cores() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return how many processors this process may use; a container's share of them counts."""
+    from joblib import cpu_count
+
+    return int(cpu_count())
+
+
+def usable_memory() -> int:
+    """Return how many bytes all workers may use: the machine's, or its container's or job's."""
+    return min([psutil.virtual_memory().total, *_group_limits()])
+
+
+def _group_limits() -> Iterator[int]:
+    """Yield the limits on memory of the control groups that this process is in, in bytes (Linux).
+
+    Source: the kernel's `cgroup-v2.rst`, "memory.max", and `cgroup-v1/memory.rst`.
+    """
+    try:
+        lines = (_PROC / "self" / "cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if not controllers:  # version 2
+            root, name = _GROUPS, "memory.max"
+        elif "memory" in controllers.split(","):
+            root, name = _GROUPS / "memory", "memory.limit_in_bytes"
+        else:
+            continue
+        group = root / path.lstrip("/")
+        for folder in (group, *group.parents):
+            with suppress(OSError, ValueError):  # the root has no limit; `max` is none
+                if folder.is_relative_to(root):
+                    yield int((folder / name).read_text())
 
 
 def auto_workers(samples: int = 0) -> int:
-    """Return how many workers this machine carries: one a core, as far as memory goes.
+    """Return how many workers there may be here: one a core, as far as memory goes.
 
     Args:
         samples: bytes of the samples that each holds; if not even one worker can, all of them read
             from disk what they need.
     """
-    memory = int(psutil.virtual_memory().total * _SHARE)
+    memory = int(usable_memory() * _SHARE)
     need = NEED + 2 * samples if fits(samples, memory) else NEED
     return max(1, min(cores(), memory // need))
 
@@ -96,7 +127,7 @@ def auto_workers(samples: int = 0) -> int:
 def out_of_memory_kills() -> int:
     """Return how many processes the kernel ended for want of memory; 0 where it does not say."""
     try:
-        lines = _EVENTS.read_text().splitlines()
+        lines = (_PROC / "vmstat").read_text().splitlines()
     except OSError:
         return 0
     return sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))

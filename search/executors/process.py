@@ -21,6 +21,7 @@ from search.executors.channel import Channel, ChannelBroken
 from search.executors.descendants import MARK, end_group, end_marked
 from search.executors.protocol import Adopt, FoldTask, FromWorker, Loading, Probe, Ready, Verdict
 from search.executors.worker import Start, command
+from search.quiet import BACKEND, BACKEND_VARIABLE
 from tracking.files import private_file
 
 LONGEST_LOG = 10_000_000  # bytes
@@ -298,7 +299,7 @@ def _started(mark: str) -> tuple[Channel, subprocess.Popen[bytes]]:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             pass_fds=[theirs.fileno()],
-            env={**os.environ, MARK: mark},
+            env={**os.environ, MARK: mark, BACKEND_VARIABLE: BACKEND},
             process_group=0,
         )
     except BaseException:

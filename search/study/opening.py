@@ -14,7 +14,7 @@ from search.data.inputs import data_spec, space_on
 from search.data.reading import began_with
 from search.data.splits import SPLITTER
 from search.errors import SettingsError
-from search.quiet import standard_error_to
+from search.quiet import check_backend, standard_error_to
 from search.studies import StudyReader, no_study, study_folder
 from search.study.drivers import check_driver
 from search.study.execution import AUTO
@@ -121,10 +121,11 @@ def open_study(
         callbacks: Keras callbacks for every fold; None without. They count as the space's code.
 
     Raises:
-        SettingsError: settings that break a rule, or differ from those the study began with; or
-            the space's code has changed.
+        SettingsError: settings that break a rule, or differ from those the study began with; the
+            space's code has changed; or Keras computes with another backend than TensorFlow.
         DataError: the dataset is not available, damaged, or cannot be cut into the folds.
     """
+    check_backend()
     if "epochs" in asked and "epochs" in asked.get("set", {}):
         raise SettingsError("give the epochs once: `--epochs N`, or `--set epochs=LOW:HIGH`")
     for name in ("epochs", "objective"):  # None is no other wish than none

@@ -663,7 +663,7 @@ class StudySettings(BaseModel):
     def _executor_known(cls, value: str) -> str:
         needed = missing_for(_known("executor", value, EXECUTORS))
         if needed:
-            raise ValueError(f'needs a package that is missing here: pip install "{needed}"')
+            raise ValueError(f"needs a package that is missing here; install it with `{needed}`")
         return value
 
     @field_validator("ray_address", "cpus_per_trial", "gpus_per_trial")

@@ -14,6 +14,7 @@ from pathlib import Path
 from search.data.answers import Found, PlaceError, Surroundings
 from search.data.checks import Contents
 from search.data.download import download_by_tfds, read_prepared
+from search.environment import missing_extra
 from search.errors import DataError, SettingsError
 
 _NAME = re.compile(
@@ -112,10 +113,15 @@ def _read(version: Path, out: Path) -> Contents:
     try:
         return read_prepared(version, out)
     except PlaceError as error:
-        raise DataError(f"{version} cannot be read: {error}. Install what is missing.") from error
+        raise DataError(f"{version} cannot be read: {error}.") from error
 
 
 def _download(name: str, roots: Sequence[Path], out: Path) -> Contents:
+    if missing_extra("tfds"):
+        raise DataError(
+            f"tfds:{name} needs TensorFlow Datasets, which is not installed; install it with"
+            f" `{missing_extra('tfds')}`."
+        )
     try:
         return download_by_tfds(name, out)
     except PlaceError as error:

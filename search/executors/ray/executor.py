@@ -219,8 +219,8 @@ class RayExecutor(Executor):
             self._failed_starts += 1
             if self._failed_starts >= _STARTS:
                 raise WorkerFailed(
-                    "no worker can be started on the Ray cluster. Is foldwise[ray] installed on"
-                    f" every machine? Ray says:\n{told}"
+                    "no worker can be started on the Ray cluster. Is foldwise with its extra `ray`"
+                    f" installed on every machine? Ray says:\n{told}"
                 )
         if task is None:
             return None

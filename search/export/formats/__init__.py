@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from search.environment import install_line
 from search.errors import SettingsError, near_matches
 from search.export.formats.base import Difference, Exportable, Format, Samples
 from search.export.formats.keras_archive import KerasArchive
@@ -72,7 +73,7 @@ def chosen_formats(text: str) -> tuple[Format, ...]:
         if missing:
             raise SettingsError(
                 f"`--format {made.name}` needs packages that are not installed:"
-                f" {', '.join(missing)}. Install them with `pip install foldwise[formats]`, or"
+                f" {', '.join(missing)}. Install them with `{install_line('formats')}`, or"
                 f" leave {made.name} out."
             )
     return chosen

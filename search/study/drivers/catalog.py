@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
+from search.environment import missing_extra
 from search.errors import SettingsError, near_matches
 from search.quiet import standard_error_to
 from search.seeds import derive
@@ -319,10 +319,10 @@ def check_driver(
     """
     if is_reference(sampler) and arguments is not None and space.searched():
         _try(OwnSampler(sampler, arguments), space, objectives)
-    if sampler == "gp" and find_spec("torch") is None:
+    if sampler == "gp" and missing_extra("gp"):
         raise SettingsError(
             "`--sampler gp` needs PyTorch, which is not installed."
-            " Install it with `pip install foldwise[gp]`, or use `--sampler tpe`."
+            f" Install it with `{missing_extra('gp')}`, or use `--sampler tpe`."
         )
     if objectives > 1 and name == "keras-tuner":
         raise SettingsError(

@@ -154,10 +154,13 @@ def test_a_full_disk_is_no_home(small_disk):
 @pytest.mark.parametrize(
     ("wanted", "level", "words"),
     [
-        (["python>=3.11", "numpy>=2.0"], OK, "python 3"),
-        (["numpy>=99.1"], PROBLEM, "is too old; at least 99.1 is needed"),
+        (["python>=3.11,<4", "numpy<90,>=2.0"], OK, "python 3"),
+        (["numpy>=99.1"], PROBLEM, "is installed; numpy>=99.1 is needed"),
+        (["numpy>=1.0,<2"], PROBLEM, "is installed; numpy<2,>=1.0 is needed"),
         (["no-such-package>=1.0"], PROBLEM, "no-such-package is not installed"),
-        (["python>=4.0"], PROBLEM, "at least 4.0 is needed"),
+        (["no-such-package>=1.0; extra == 'more'"], OK, "python 3"),
+        (["no-such-package>=1.0; python_version < '3'"], OK, "python 3"),
+        (["python>=4.0"], PROBLEM, "python>=4.0 is needed"),
         (None, NOTICE, "foldwise is not installed"),
     ],
 )
