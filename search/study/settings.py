@@ -1,7 +1,7 @@
 """The settings of a study, validated once; all faults are reported together."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -650,6 +650,12 @@ class StudySettings(BaseModel):
             hint = sampler_hint(driver, value)
             raise ValueError(f"no sampler of {driver} is called {value!r}; {hint}")
         return value
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Yield those that were given, for `repr`."""
+        yield from (
+            (n, getattr(self, n)) for n in type(self).model_fields if n in self.model_fields_set
+        )
 
     def identity(self) -> dict[str, Any]:
         """Return the settings that make two studies different studies."""
