@@ -105,7 +105,7 @@ class Trained(BaseEstimator):  # type: ignore[misc] # has no types
         self._program: Any = None
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:  # noqa: N803 # scikit-learn's name
-        names = listed(self.labels.task.names)
+        names = listed(getattr(self, "classes", self.labels.task.names))
         return f"<{type(self).__name__} of a Keras model {self.model.name!r}: {names}>"
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:

@@ -58,6 +58,8 @@ DIFFERENCE = 1e-3  # of one value; rounding on other machines and versions is sm
 
 # What arrays of sequences to predict may be called, where a file has several.
 SAMPLE_NAMES = ("x", "X", "x_test", "x_new")
+# Of 255: images that stay below and are not uint8 may be on a scale of their own.
+_DARK = 128
 _CONTRAST = 64  # borders that differ by this much, of 255, have opposite polarity
 MAX_FILE_BYTES = 256 << 20  # of a file of texts or rows
 MAX_INPUT_BYTES = 2 << 30  # bytes of the model's input for all samples
@@ -627,6 +629,12 @@ def _encoded_input(values: Array, labels: Labels, origin: str) -> Array:
     if ranged is not None and depth_of(values.dtype) == ranged.depth:
         return encoder.encode(ranged.pixels(values))
     is_whole = bool((values == np.rint(values)).all())  # neither of which NaN is
+    if ranged is None and is_whole and values.dtype != np.uint8 and 0 < values.max() < _DARK:
+        raise DataError(
+            f"{origin} must hold images on the scale of the training images, pixels from {BLACK} to"
+            f" {WHITE}; got {values.dtype} that reach {values.max():.6g}. If these are dark pixels,"
+            " pass them as uint8; else scale them."
+        )
     if ranged is not None or not is_whole or values.min() < BLACK or values.max() > WHITE:
         wanted = (
             f"pixels from {BLACK} to {WHITE}" if ranged is None else f"{ranged.depth}, {ranged}"
