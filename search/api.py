@@ -8,20 +8,24 @@
     result.trials.sort_values("cv_accuracy")
     result.figures["curves"].show()
 
-Nothing is printed here; notices are raised as Python warnings, or passed to your own function.
+Nothing is printed here; notices are raised as Python warnings at the line of the call, or passed to
+your own function.
 """
 
+import sys
+import sysconfig
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from search.data import Reading, known
-from search.errors import SettingsError
+from search.errors import FoldwiseError, SettingsError
 from search.studies import known_study
 from search.study.enqueuing import read_params
 from search.study.opening import OpenStudy, open_study
@@ -31,10 +35,10 @@ from search.tracker import Tracker
 from spaces import NarrowedSpace, Params, Passed, SpaceError, adopt, passed_as, reference_to
 from tracking.history import History, TrialHistory
 from tracking.home import DEFAULT_HOME, Home, StudyFolder
-from tracking.objectives import measure_text
+from tracking.html import study_html, study_line
 from tracking.records import CLASSIFICATION
 from tracking.stages import stages
-from tracking.text import Notify, joined
+from tracking.text import Notify, counted, joined, shell
 
 if TYPE_CHECKING:
     import pandas
@@ -45,11 +49,24 @@ if TYPE_CHECKING:
     from search.export.final import Exported
 
 
+# Notices that only say what takes time: a display shows that.
+_ROUTINE = ("Getting ", "Building models of ")
+_INSTALLED = tuple(
+    {sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")} | {"<frozen"}
+)
+
 Display = Callable[[OpenStudy], AbstractContextManager[OnRecord]]
 
 
 class Notice(UserWarning):
     """A notice for the user; the call went on."""
+
+
+class Figures(dict[str, Any]):
+    """Plotly figures by name; as text the names alone, for each figure holds all its numbers."""
+
+    def __repr__(self) -> str:
+        return f"<figures {', '.join(self)}>"
 
 
 @dataclass(frozen=True, repr=False)
@@ -87,6 +104,84 @@ class StudyResult:
         Its `setting` has the parameters, `value` the score, `finished_folds()` each fold's.
         """
         return self.history.best()
+
+    @property
+    def best_trial(self) -> TrialHistory:
+        """The same, where there is one.
+
+        Raises:
+            FoldwiseError: no trial is complete.
+        """
+        if self.best is None:
+            raise FoldwiseError(
+                f"study {self.name!r} has no complete trial, so none is the best; continue it with"
+                " more `trials`, or see what `trials` says of those it has"
+            )
+        return self.best
+
+    @property
+    def best_params(self) -> dict[str, Any]:
+        """The best trial's params.
+
+        Raises:
+            FoldwiseError: no trial is complete.
+        """
+        return dict(self.best_trial.params)
+
+    @property
+    def best_value(self) -> float:
+        """The best trial's score over the study's folds, of the first objective and in its unit.
+
+        It is the best of many, and so partly luck; see `compare_studies` and `confirm`.
+
+        Raises:
+            FoldwiseError: no trial is complete.
+        """
+        return float(self.best_trial.value or 0.0)
+
+    def best_model(
+        self,
+        *,
+        trial: int | None = None,
+        accept_changed_code: bool = False,
+        data_dir: Path | str | None = None,
+        notify: Notify | None = None,
+    ) -> Any:
+        """Return the best trial's Keras model, which predicts samples as they are.
+
+        It is the model that was exported last, if that is the trial's; else it is trained on all
+        training samples, as `export` does it, of which a notice tells. The test set stays closed.
+
+        Its `predict` takes samples as they were passed to the study: arrays, a frame, texts, or a
+        dictionary of these for several inputs. It returns float `(n, units)`, probabilities in the
+        order of `target_names`, or numbers in their own unit; of several outputs a dictionary.
+        `model(x)`, `fit` and `evaluate` are Keras's own and take `model.encode(samples)`; `save`
+        writes the plain Keras model. It is not compiled.
+
+        Args:
+            trial: number of another trial.
+            accept_changed_code: train even if the space's code has changed since the trial.
+            data_dir: folder with datasets of your own.
+            notify: takes notices; None makes them Python warnings.
+
+        Raises:
+            FoldwiseError: no trial is complete.
+            SettingsError: no such trial, or changed code.
+            DataError: the dataset is not the one the study began with.
+        """
+        from search.export.best_model import best_model
+
+        if self.passed is not None:  # another function of its name may have been passed since
+            adopt(self.passed)
+        return best_model(
+            self.home,
+            self.name,
+            self.best_trial.number if trial is None else trial,
+            callbacks=self.callbacks,
+            accept_changed_code=accept_changed_code,
+            data_dir=_path(data_dir),
+            notify=notify or warnings_at_caller(),
+        )
 
     @property
     def trials(self) -> "pandas.DataFrame":
@@ -145,7 +240,7 @@ class StudyResult:
         """
         from search.analysis.report.figures import figures
 
-        return figures(self.history)
+        return Figures(figures(self.history))
 
     def report(
         self,
@@ -170,7 +265,7 @@ class StudyResult:
             overwrite=overwrite,
             data_dir=_path(data_dir),
             tracker=Tracker(self.home, tracking_uri),
-            notify=notify or warn,
+            notify=notify or warnings_at_caller(),
         )
         return written.file
 
@@ -232,7 +327,7 @@ class StudyResult:
             data_dir=_path(data_dir),
             tracker=Tracker(self.home, tracking_uri),
             on_epoch=lambda *_: None,
-            notify=notify or warn,
+            notify=notify or warnings_at_caller(),
         )
 
     def to_optuna(self, address: str) -> "Study":
@@ -255,10 +350,14 @@ class StudyResult:
         return sorted(self.history.trials.items())
 
     def __repr__(self) -> str:
-        done, best = len(self.history.finished()), self.best
-        first = self.history.objectives[0].name
-        score = "" if best is None else f", best {measure_text(first, best.value)}"
-        return f"<study {self.name!r}: {done} of {len(self.history.trials)} trials done{score}>"
+        return f"<study {self.name!r}: {study_line(self.history)}>"
+
+    def _repr_html_(self) -> str:
+        notes = [self.fallback] if self.fallback else []
+        if self.waiting:
+            late = counted(self.waiting, "record")
+            notes.append(f"{late} not in MLflow yet; `{shell('sync')}` brings them there")
+        return study_html(self.history, self.reason, *notes)
 
 
 def run_study(
@@ -326,7 +425,7 @@ def run_study(
         space, settings = None, space
     given = {} if settings is None else settings.model_dump(exclude_unset=True)
     wanted = {**given, **asked}
-    tell = notify or warn
+    tell = notify or warnings_at_caller()
     folders = Home(Path(home))
     tracker = Tracker(folders, tracking_uri)  # before anything takes time or is written
     where = _path(data_dir)
@@ -499,7 +598,9 @@ def compare_studies(
         return compare(contenders, objective=objective)
     from search.export.refit import measured_latencies
 
-    found = measured_latencies(folders, contenders, data_dir=_path(data_dir), notify=notify or warn)
+    found = measured_latencies(
+        folders, contenders, data_dir=_path(data_dir), notify=notify or warnings_at_caller()
+    )
     return compare(contenders, objective=objective, latencies=found)
 
 
@@ -511,9 +612,36 @@ def _unseen(_: OpenStudy) -> AbstractContextManager[OnRecord]:
     return nullcontext(lambda _: None)
 
 
-def warn(text: str) -> None:
-    """Raise a notice as a Python warning."""
-    warnings.warn(text, Notice, stacklevel=2)
+def warnings_at_caller() -> Notify:
+    """Return a function that raises notices as Python warnings, at the line of the user's call.
+
+    Files of installed packages do not count, so that it is also found where scikit-learn calls an
+    estimator. A notice is told at every call, and once in each; those that only say what takes time
+    are left out.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and _is_ours(frame):
+        frame = frame.f_back
+    nearest = frame or sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(_INSTALLED):
+        frame = frame.f_back
+    found = frame or nearest
+    place, line = found.f_code.co_filename, found.f_lineno
+    module, told = str(found.f_globals.get("__name__", "<unknown>")), dict[Any, Any]()
+
+    def warn(text: str) -> None:
+        if not text.startswith(_ROUTINE):
+            warnings.warn_explicit(text, Notice, place, line, module=module, registry=told)
+
+    return warn
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__")).partition(".")[0] in (
+        "search",
+        "spaces",
+        "tracking",
+    )
 
 
 def _row(trial: TrialHistory, state: str) -> dict[str, Any]:

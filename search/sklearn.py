@@ -25,7 +25,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from search.api import StudyResult, run_opened, space_reference
+from search.api import StudyResult, run_opened, space_reference, warnings_at_caller
 from search.data import Dataset, Reading
 from search.data.duplicates import copies_in
 from search.data.formats.frames import is_frame, new_rows
@@ -38,8 +38,10 @@ from search.study.opening import open_study
 from search.tasks import CLASSIFICATION, REGRESSION, Classification, Regression, Task
 from search.tasks.metrics import objective_of
 from search.tracker import Tracker, Untracked
+from tracking import html
 from tracking.history import History, TrialHistory
 from tracking.home import Home
+from tracking.text import Notify, listed
 
 # Names of scikit-learn's for what every study records anyway: our objective, and what of a fold.
 RECORDED = {
@@ -49,7 +51,6 @@ RECORDED = {
 }
 
 Array = NDArray[Any]
-_ROUTINE = ("Getting ", "Building models of ")  # notices that only say what takes time
 _BLOCK = 256  # samples that are predicted at once, always as many: so rows do not depend on others
 _declarations: list[tempfile.TemporaryDirectory[str]] = []  # of temporary homes, for this process
 
@@ -102,6 +103,14 @@ class Trained(BaseEstimator):  # type: ignore[misc] # has no types
         self.labels = labels
         self.form = form
         self._program: Any = None
+
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:  # noqa: N803 # scikit-learn's name
+        names = listed(getattr(self, "classes", self.labels.task.names))
+        return f"<{type(self).__name__} of a Keras model {self.model.name!r}: {names}>"
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        """Return no more than `repr`: scikit-learn would show all labels and samples."""
+        return {"text/plain": repr(self), "text/html": html.block(repr(self))}
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
@@ -289,6 +298,7 @@ class KerasSearch(BaseEstimator):  # type: ignore[misc]
             ValueError: data or settings that cannot be used, or no trial was completed.
         """
         self._check_scoring()
+        tell = warnings_at_caller()
         X, y = self._checked(X, y)  # noqa: N806
         targets, task = self._learned(y)
         text, measure = self._objective(task)
@@ -309,20 +319,20 @@ class KerasSearch(BaseEstimator):  # type: ignore[misc]
         reading = Reading(task=_said(task))
         with self._home() as (home, tracker):
             try:
-                asked["space"] = space_reference(self.space, _tell)
+                asked["space"] = space_reference(self.space, tell)
                 given = Given.of((X, targets), groups=groups, weights=sample_weight, test=False)
-                dataset = bring(given, home=home.root, reading=reading, notify=_tell)
+                dataset = bring(given, home=home.root, reading=reading, notify=tell)
                 if asked["allow_duplicates"]:
-                    _tell_of_copies(dataset)
+                    _tell_of_copies(dataset, tell)
                 opened = open_study(
                     {**asked, **reading.given, "dataset": dataset.name},
                     home=home,
                     data_dir=None,
-                    notify=_tell,
+                    notify=tell,
                     splitter=pairs,
                 )
                 self._load()
-                self.study_ = run_opened(opened, tracker, _tell, self._display())
+                self.study_ = run_opened(opened, tracker, tell, self._display())
             except FoldwiseError as error:
                 raise ValueError(str(error)) from error
             if self.study_.reason == "interrupted":
@@ -663,18 +673,11 @@ def _over_seen(times: Array, mean: Callable[[Array], float]) -> Array:
     return np.array([mean(row) if len(row) else np.nan for row in seen])
 
 
-def _tell_of_copies(dataset: Dataset) -> None:
+def _tell_of_copies(dataset: Dataset, tell: Notify) -> None:
     copies = copies_in(dataset).surplus
     if copies:
-        _tell(
+        tell(
             f"{copies:,} of {len(dataset.train_labels):,} samples are copies of others and may be"
             " on both sides of the folds that `cv` cuts, whose scores are too good then;"
             " settings={'allow_duplicates': False} keeps them together"
         )
-
-
-def _tell(text: str) -> None:
-    from search.api import warn
-
-    if not text.startswith(_ROUTINE):
-        warn(text)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from tracking.objectives import Objective, objectives_of
+from tracking.objectives import DEFAULT, OBJECTIVES, Objective, objectives_of
 from tracking.records import (
     AttemptFailed,
     EpochEnded,
@@ -28,6 +28,7 @@ from tracking.records import (
 )
 from tracking.states import Event, TrialState, after, outcome
 from tracking.tally import Tally, rung_of
+from tracking.text import counted
 
 RACING = "racing"  # in earlier journals, the pruner whose trials wait for each other
 
@@ -43,7 +44,7 @@ _OF_TRIALS = (
 )
 
 
-@dataclass
+@dataclass(repr=False)
 class FoldHistory:
     """One fold of one trial: its epochs so far and, once over, its score."""
 
@@ -51,13 +52,18 @@ class FoldHistory:
     epochs: dict[int, EpochEnded] = field(default_factory=dict)
     ended: FoldEnded | None = None
 
+    def __repr__(self) -> str:
+        epochs = counted(len(self.epochs), "epoch")
+        end = "" if self.ended is None else f", over: loss {self.ended.loss:.4g}"
+        return f"<fold {self.started.fold} of trial {self.started.trial}: {epochs}{end}>"
+
     @property
     def last(self) -> FoldStarted | EpochEnded | FoldEnded:
         """What was reported of it last."""
         return self.ended or next(reversed(self.epochs.values()), self.started)
 
 
-@dataclass
+@dataclass(repr=False)
 class TrialHistory:
     """One trial: its setting, its folds by number (from 1) and, once over, its outcome.
 
@@ -74,6 +80,7 @@ class TrialHistory:
         sessions: numbers, from 0, of the study's sessions that began some of its folds.
         model: what is trained, as in `EpochEnded`; empty while it is not known.
         device: what TensorFlow computed on.
+        objective: the study's first, which `value` is of.
     """
 
     started: TrialStarted
@@ -88,6 +95,17 @@ class TrialHistory:
     sessions: set[int] = field(default_factory=set)
     model: Json = field(default_factory=dict)
     device: str = ""
+    objective: Objective = OBJECTIVES[DEFAULT]
+
+    def __repr__(self) -> str:
+        from tracking.html import params_line, score_line
+
+        return f"<trial {self.number}: {score_line(self)}; {params_line(self)}>"
+
+    def _repr_html_(self) -> str:
+        from tracking.html import trial_html
+
+        return trial_html(self)
 
     @property
     def number(self) -> int:
@@ -185,7 +203,7 @@ class TrialHistory:
         return curves
 
 
-@dataclass
+@dataclass(repr=False)
 class History:
     """Everything a journal tells, kept current by `add`.
 
@@ -211,6 +229,18 @@ class History:
     requests: set[str] = field(default_factory=set)
     tally: Tally = field(default_factory=Tally)
     _latest: float = 0.0
+
+    def __repr__(self) -> str:
+        from tracking.html import study_line
+
+        if self.study is None:
+            return "<history of no study>"
+        return f"<history of study {self.study.study!r}: {study_line(self)}>"
+
+    def _repr_html_(self) -> str | None:
+        from tracking.html import study_html
+
+        return None if self.study is None else study_html(self)
 
     @classmethod
     def of(cls, records: Iterable[Record]) -> "History":
@@ -263,7 +293,8 @@ class History:
             case SessionEnded():
                 self.last_end = record
             case TrialStarted():
-                self.trials.setdefault(record.trial, TrialHistory(record))
+                trial = TrialHistory(record, objective=self.objectives[0])
+                self.trials.setdefault(record.trial, trial)
                 self._begin(record)
                 self.enqueued = [e for e in self.enqueued if not _are_same(e, record)]
             case TrialEnqueued():

@@ -6,8 +6,10 @@ fractions; all losses are nats.
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar, TypeAlias
+
+from tracking.text import fields_text
 
 Json: TypeAlias = dict[str, Any]
 
@@ -31,10 +33,24 @@ class Record:
 
     def __init_subclass__(cls) -> None:
         Record.kinds[cls.__name__] = cls
+        cls.__repr__ = Record.__repr__  # type: ignore[method-assign] # not the dataclass's own
+
+    def __repr__(self) -> str:
+        """Return what was recorded without what has its default; long values are cut."""
+        own = [known for known in fields(self) if known.name != "at"]
+        said = [(known.name, getattr(self, known.name)) for known in own]
+        kept = [
+            pair for known, pair in zip(own, said, strict=True) if pair[1] != _default_of(known)
+        ]
+        return f"{type(self).__name__}({fields_text(kept)})"
 
     def to_json(self) -> Json:
         """Return the record as a JSON-ready dictionary with its kind."""
         return {"kind": type(self).__name__, **asdict(self)}
+
+
+def _default_of(known: "Field[Any]") -> Any:
+    return known.default if known.default_factory is MISSING else known.default_factory()
 
 
 def record_from_json(data: Json) -> Record:

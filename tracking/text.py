@@ -1,9 +1,10 @@
-"""Numbers, lists and commands as text, and the type of functions that take notices."""
+"""Numbers, values, lists and commands as text, and the type of functions that take notices."""
 
 import shlex
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from reprlib import Repr
 from shutil import which
 from typing import TypeAlias
 
@@ -11,6 +12,10 @@ from typing import TypeAlias
 Notify: TypeAlias = Callable[[str], None]
 
 SHOWN = 10  # entries of a list
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = 40
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = 4
+_SHORT.maxlevel = 2
 
 
 def counted(number: int | str, noun: str) -> str:
@@ -31,6 +36,27 @@ def joined(parts: Iterable[str], word: str = "and") -> str:
     """Return `a`, `a and b`, `a, b and c`."""
     *first, last = list(parts) or [""]
     return f"{', '.join(first)} {word} {last}" if first else last
+
+
+def short(value: object) -> str:
+    """Return a value as one short word or list: `on`, `0.001`, `(3, 3)`."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, str):
+        return value if len(value) <= _SHORT.maxstring else f"{value[: _SHORT.maxstring - 3]}..."
+    return _SHORT.repr(value)
+
+
+def fields_text(fields: Iterable[tuple[str, object]], most: int = 12) -> str:
+    """Return `a=1, b='x'`; long values and long lists are cut."""
+    known = [
+        f"{name}={f'{value:.6g}' if isinstance(value, float) else _SHORT.repr(value)}"
+        for name, value in fields
+    ]
+    more = len(known) - most
+    return ", ".join(known[:most]) + (f", ... ({more} more)" if more > 0 else "")
 
 
 def shell(*words: str) -> str:

@@ -41,7 +41,14 @@ from search.export.refit import (
     refit_folds,
     same_dataset,
 )
-from search.export.scores import metrics_of
+from search.export.scores import (
+    TestScore,
+    metric_name,
+    metrics_of,
+    on_test_set,
+    samples_in,
+    shown,
+)
 from search.quiet import load_tensorflow, standard_error_to
 from search.studies import StudyReader, known_reader, opened_log
 from search.study.opening import code_now, study_space
@@ -49,13 +56,14 @@ from search.tasks import OutputMeaning
 from search.tasks.thresholds import DecidingOutputs
 from search.tracker import Tracker
 from spaces import Passed
+from tracking import html
 from tracking.event_log import EventLog
 from tracking.history import History, TrialHistory
 from tracking.home import Home, StudyFolder
 from tracking.lock import StudyLocked
 from tracking.provenance import code_changes, code_of_trial, sessions_of, version_changes
-from tracking.records import ModelExported, TestSetOpened
-from tracking.text import Notify, shell
+from tracking.records import ModelExported, StudyStarted, TestSetOpened
+from tracking.text import Notify, counted, shell
 
 REQUIREMENTS = ("tensorflow", "keras", "numpy")
 
@@ -85,11 +93,13 @@ class ExportRequest:
     callbacks: Passed | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Exported:
     """A final model.
 
     Attributes:
+        study: what it is of.
+        scores: its scores on the test set, the main one first.
         export: the model.
         samples: number of training samples.
         kind: of the samples: `image`, `text` or `table`.
@@ -98,12 +108,64 @@ class Exported:
         waiting: records that have not reached MLflow yet.
     """
 
+    study: StudyStarted
+    scores: tuple[TestScore, ...]
     export: ModelExported
     samples: int
     kind: str
     test: TestSetOpened
     openings: int
     waiting: int
+
+    def __repr__(self) -> str:
+        formats = ", ".join(each["format"] for each in self.export.formats)
+        return (
+            f"<model of trial {self.export.trial} of {self.study.study!r}{self._tested()}, in"
+            f" {self._place}: {formats}>"
+        )
+
+    @property
+    def _place(self) -> Path:
+        """The folder, from the working directory if it lies in that."""
+        folder = Path(self.export.folder)
+        return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+
+    def _tested(self) -> str:
+        first = next(iter(self.scores), None)
+        return "" if first is None else f", test {first.metric} {shown(first.value)}"
+
+    def _repr_html_(self) -> str:
+        export, test = self.export, self.test
+        how = f"average of {export.models} models" if export.models > 1 else "trained"
+        curve = [(n, row["loss"]) for n, row in enumerate(export.curves, start=1) if "loss" in row]
+        picture = html.plot([(html.BLUE, curve)], x="epoch", y="loss", name="loss of the training")
+        return html.block(
+            f"Model of trial {export.trial} of {self.study.study}{self._tested()}",
+            html.muted(
+                f"{how} on {counted(self.samples, 'training sample')} in"
+                f" {export.train_seconds:.1f} s; tested on {counted(samples_in(test), 'sample')};"
+                f" the test set has been opened {counted(self.openings, 'time')}"
+            ),
+            html.table(
+                ("test", "", "95 % interval"),
+                [
+                    (
+                        metric_name(each.metric),
+                        shown(each.value),
+                        "-" if each.interval is None else " to ".join(map(shown, each.interval)),
+                    )
+                    for each in self.scores
+                ],
+            ),
+            html.matrix(test.confusion, self.study.classes),
+            picture,
+            html.muted("loss of the final training after each epoch") if picture else "",
+            html.table(
+                ("format", "file", "kB"),
+                [(e["format"], e["file"], f"{e['bytes'] / 1e3:,.1f}") for e in export.formats],
+            ),
+            html.muted(f"in {self._place}; in MLflow: {export.alias}. {export.alias_reason}"),
+        )
 
 
 @dataclass(frozen=True)
@@ -183,7 +245,16 @@ def export_study(
         write_results(model, history)
     waiting = tracker.sync(folder, notify)
     samples = int(begun.dataset["samples"])
-    return Exported(export, samples, dataset.kind, test, len(history.test_openings), waiting)
+    return Exported(
+        begun,
+        on_test_set(test, history),
+        export,
+        samples,
+        dataset.kind,
+        test,
+        len(history.test_openings),
+        waiting,
+    )
 
 
 def evaluate_study(

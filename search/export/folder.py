@@ -46,7 +46,7 @@ from search.tasks.thresholds import DecidingOutputs
 from spaces import SpaceError, cause_of
 from tracking.files import whole_file
 from tracking.home import LABELS, METRICS, MODEL
-from tracking.text import shell
+from tracking.text import listed, shell
 
 MAX_JSON_BYTES = 64 << 20
 MAX_TOKENS = 1_000_000  # tokens of one text
@@ -99,7 +99,7 @@ class InputLabels:
     columns: tuple[Column, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Labels:
     """The meaning of a model's inputs and outputs.
 
@@ -130,6 +130,10 @@ class Labels:
     def __post_init__(self) -> None:
         if not self.outputs:
             object.__setattr__(self, "outputs", plain_outputs(self.task))
+
+    def __repr__(self) -> str:
+        shape = self.encoder.input_shape
+        return f"<labels: {self.kind} samples {shape}, {self.task.name}: {listed(self.task.names)}>"
 
     @property
     def kind(self) -> str:

@@ -21,6 +21,7 @@ from search.data.arrays import Array
 from search.data.encoders import ImageEncoder, TableEncoder, TextEncoder
 from search.data.formats.archives import array_names, check_file, read_array, read_samples
 from search.data.formats.columns import Reader, is_number, is_supported
+from search.data.formats.frames import is_frame, new_rows
 from search.data.formats.tables import NewRows, check_width, read_rows
 from search.data.inputs import spec_of
 from search.data.pictures import (
@@ -57,6 +58,8 @@ DIFFERENCE = 1e-3  # of one value; rounding on other machines and versions is sm
 
 # What arrays of sequences to predict may be called, where a file has several.
 SAMPLE_NAMES = ("x", "X", "x_test", "x_new")
+# Of 255: images that stay below and are not uint8 may be on a scale of their own.
+_DARK = 128
 _CONTRAST = 64  # borders that differ by this much, of 255, have opposite polarity
 MAX_FILE_BYTES = 256 << 20  # of a file of texts or rows
 MAX_INPUT_BYTES = 2 << 30  # bytes of the model's input for all samples
@@ -456,6 +459,45 @@ def predict_arrays(
     return {name or labels.returns: rows for name, _, _, rows in _by_output(labels, values)}
 
 
+def encoded_samples(samples: Any, labels: Labels) -> Any:
+    """Return a model's input for samples as they were passed to the study.
+
+    Args:
+        samples: arrays of images, rows or sequences; a frame with the model's columns; texts; of
+            several inputs the samples of each by its name.
+        labels: of the model.
+
+    Raises:
+        DataError: they are not like those of the study.
+    """
+    if not labels.inputs:
+        return _encoded_like_training(samples, labels, "the samples")
+    if not isinstance(samples, Mapping):
+        raise DataError(
+            "the samples must be a dictionary with those of each input,"
+            f" {listed(each.name for each in labels.inputs)}; got a {type(samples).__name__}"
+        )
+    return _encoded_inputs({n: np.asarray(v) for n, v in samples.items()}, labels, "the samples")
+
+
+def _encoded_like_training(samples: Any, labels: Labels, origin: str) -> Array:
+    columns = labels.columns
+    if labels.kind != "table":
+        return _encoded_input(np.asarray(samples), labels, origin)
+    frame = samples
+    if not is_frame(samples):
+        rows = np.asarray(samples)
+        if rows.ndim != 2 or rows.shape[1] != len(columns):
+            raise DataError(
+                f"{origin} must be rows of {len(columns)} columns, (n, {len(columns)}), or a frame"
+                f" that has them; got {rows.dtype} {rows.shape}"
+            )
+        if rows.dtype.kind in "biuf" and all(column.type == NUMBER for column in columns):
+            return _encoded_input(rows, labels, origin)
+        frame = {column.name: rows[:, n].tolist() for n, column in enumerate(columns)}
+    return _encoded(new_rows(frame, columns, labels.reading).values, labels, origin)
+
+
 def _by_output(labels: Labels, values: Array) -> list[tuple[str, Task, OutputMeaning, Array]]:
     """Return each output's name, task, meaning and values; of a single one the name is empty."""
     task, outputs = labels.task, labels.outputs
@@ -587,6 +629,12 @@ def _encoded_input(values: Array, labels: Labels, origin: str) -> Array:
     if ranged is not None and depth_of(values.dtype) == ranged.depth:
         return encoder.encode(ranged.pixels(values))
     is_whole = bool((values == np.rint(values)).all())  # neither of which NaN is
+    if ranged is None and is_whole and values.dtype != np.uint8 and 0 < values.max() < _DARK:
+        raise DataError(
+            f"{origin} must hold images on the scale of the training images, pixels from {BLACK} to"
+            f" {WHITE}; got {values.dtype} that reach {values.max():.6g}. If these are dark pixels,"
+            " pass them as uint8; else scale them."
+        )
     if ranged is not None or not is_whole or values.min() < BLACK or values.max() > WHITE:
         wanted = (
             f"pixels from {BLACK} to {WHITE}" if ranged is None else f"{ranged.depth}, {ranged}"

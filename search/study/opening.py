@@ -56,7 +56,7 @@ NEW = ". To begin a study of that name, add `--space`."
 FALLBACK_DATASET, FALLBACK_KIND = "digits", "image"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class OpenStudy:
     """A study that is ready to run; if it is new, nothing has been written yet.
 
@@ -85,6 +85,9 @@ class OpenStudy:
     code: Fingerprint
     accepts_changed_code: bool
     callbacks: Passed | None = None
+
+    def __repr__(self) -> str:
+        return f"<study {self.start.study!r}, open: {self.start.space} on {self.dataset.name}>"
 
     @property
     def folder(self) -> StudyFolder:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -718,6 +718,12 @@ class StudySettings(BaseModel):
                 " `--sampler optuna.samplers:TPESampler`"
             )
         return value
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Yield those that were given, for `repr`."""
+        yield from (
+            (n, getattr(self, n)) for n in type(self).model_fields if n in self.model_fields_set
+        )
 
     def identity(self) -> dict[str, Any]:
         """Return the settings that make two studies different studies."""

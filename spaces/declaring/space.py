@@ -190,7 +190,7 @@ class Published:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Space:
     """One architecture: its parameters, its baselines, and how to build it.
 
@@ -251,6 +251,10 @@ class Space:
         object.__setattr__(self, "parameters", tuple(seen.values()))
         if isinstance(self.inputs, Mapping):
             object.__setattr__(self, "inputs", _several(self.name, self.inputs))
+
+    def __repr__(self) -> str:
+        names = ", ".join(parameter.name for parameter in self.parameters)
+        return f"<space {self.name!r}: {names}; baselines: {', '.join(self.baselines) or 'none'}>"
 
     def check_conditions(self) -> None:
         """Check that every condition names values that the earlier parameter can have.

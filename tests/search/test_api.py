@@ -1,11 +1,28 @@
 import subprocess
 import sys
+import sysconfig
+import warnings
+from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
+from sklearn.model_selection import cross_val_score
 
 import search
-from search import SettingsError, StudySettings, load_study, run_study
+from search import (
+    FoldwiseError,
+    Notice,
+    SettingsError,
+    StudySettings,
+    compare_studies,
+    load_study,
+    run_study,
+)
+from search.api import warnings_at_caller
+from spaces import get_space
 from tests.studies import StudyBuilder
+from tests.tracking.test_html import EVIL, EvilBuilder, check
 from tracking.home import Home
 
 TINY = {
@@ -56,7 +73,11 @@ def test_folds_are_a_table_with_those_that_confirm_marked(tmp_path):
 def test_the_best_trial_has_its_setting_and_score(stored):
     _, result = stored
     assert (result.best.number, result.best.value) == (1, 0.85)
-    assert repr(result) == "<study 'lenet-digits': 4 of 5 trials done, best 0.8500>"
+    assert result.best_trial is result.best
+    assert result.best_params == result.best.params
+    assert result.best_value == 0.85
+    assert repr(result) == "<study 'lenet-digits': 4 of 5 trials done, best cv_accuracy 0.8500>"
+    assert "best cv_accuracy 0.8500" in check(result._repr_html_()).text
 
 
 def test_a_study_without_trials_has_empty_tables(tmp_path):
@@ -65,6 +86,12 @@ def test_a_study_without_trials_has_empty_tables(tmp_path):
     assert result.best is None
     assert len(result.trials) == len(result.folds) == 0
     assert repr(result) == "<study 'lenet-digits': 0 of 0 trials done>"
+    check(result._repr_html_())
+    for name in ("best_trial", "best_params", "best_value"):
+        with pytest.raises(FoldwiseError, match="has no complete trial"):
+            getattr(result, name)
+    with pytest.raises(FoldwiseError, match="has no complete trial"):
+        result.best_model()
 
 
 def test_an_unknown_study_is_refused_with_near_matches(stored, tmp_path):
@@ -105,6 +132,111 @@ def test_a_study_runs_and_goes_on_as_settings_say(tmp_path):
     assert list(second.trials["state"]) == ["complete", "complete"]
     assert second.trials.loc[0].equals(first.trials.loc[0])
     assert load_study("toy", home=tmp_path).trials.equals(second.trials)
+
+
+def test_what_a_study_ended_with_shows_in_a_notebook(stored):
+    _, result = stored
+    shown = replace(result, reason="timeout", fallback="digits is used instead", waiting=3)
+    text = check(shown._repr_html_()).text
+    assert "ended: timeout" in text
+    assert "digits is used instead" in text
+    assert "3 records not in MLflow yet" in text
+
+
+def test_figures_are_printed_as_their_names(stored):
+    _, result = stored
+    assert isinstance(result.figures, dict)
+    assert repr(result.figures).startswith("<figures optimisation_history, ")
+    assert len(repr(result.figures)) < 300
+
+
+def test_a_comparison_shows_verdict_table_and_picture(tmp_path):
+    study = EvilBuilder("a")
+    study.session()
+    study.complete_trial(0, level=0.80)
+    study.complete_trial(1, level=0.85)
+    study.write(Home(tmp_path).study("a").journal)
+    found = compare_studies("a", trials="0,1", home=tmp_path)
+    assert repr(found).startswith("<comparison of 2 trials on ")
+    assert len(repr(found)) < 500
+    page = check(found._repr_html_())
+    assert found.verdict in page.text
+    assert EVIL in page.text  # the dataset's name
+    assert "svg" in page.tags
+
+
+def test_settings_and_spaces_are_printed_shortly():
+    settings = StudySettings(space="mlp", trials=3)
+    assert repr(settings).startswith("StudySettings(space='mlp', trials=3")
+    assert len(repr(settings)) < 100
+    assert repr(get_space("mlp")).startswith("<space 'mlp': ")
+
+
+def told(place, lines, **names):
+    """Run lines as a file at a place, and return file and line of the notices they lead to."""
+    code = compile("\n".join(lines), str(place), "exec")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        warnings.simplefilter("ignore", DeprecationWarning)  # as Python does
+        exec(code, {"__name__": "__main__", **names})  # noqa: S102 # as a notebook does
+    assert [str(one) for one in caught if one.category is not Notice] == []
+    return [(one.filename, one.lineno, str(one.message)) for one in caught]
+
+
+def called_by_ours(times=1):
+    tell = ours["warnings_at_caller"]()
+    for _ in range(times):
+        tell("careful")
+    tell("Getting digits (scikit-learn).")  # what takes time is no warning
+
+
+# A function of this project, whatever its file.
+ours = {"__name__": "search.made_up", "warnings_at_caller": warnings_at_caller}
+called_by_ours = type(called_by_ours)(called_by_ours.__code__, ours | {"ours": ours}, argdefs=(1,))
+
+
+def test_a_notice_points_at_the_line_of_the_call_at_every_call(tmp_path):
+    lines = ["x = 1", "for _ in range(2):", "    call(2)"]
+    cell = tmp_path / "ipykernel_1" / "2.py"
+    assert told(cell, lines, call=called_by_ours) == [(str(cell), 3, "careful")] * 2
+
+
+def test_a_notice_points_behind_installed_packages_that_call(tmp_path):
+    package = Path(sysconfig.get_path("purelib")) / "learn" / "search.py"
+    between = {"__name__": "learn.search", "call": called_by_ours}
+    exec(compile("\ndef fit():\n    call()\n", str(package), "exec"), between)  # noqa: S102
+    script = tmp_path / "script.py"
+    assert told(script, ["", "fit()"], fit=between["fit"]) == [(str(script), 2, "careful")]
+
+
+ENTRY_POINTS = """
+result = search.run_study(space="mlp", study="toy", trials=2, data_dir="nowhere", home=home, **tiny)
+result.report(home / "report.html", data_dir="nowhere")
+model = result.best_model(data_dir="nowhere")
+exported = result.export(home / "model", data_dir="nowhere", formats=["keras"])
+search.compare_studies("toy", trials="0,1", latency=True, data_dir="nowhere", home=home)
+search.KerasSearchCV(n_trials=1, cv=2, epochs=1).fit(X, y)
+cross_val_score(search.KerasSearchCV(n_trials=1, cv=2, epochs=1), X, y, cv=2)
+""".strip().splitlines()
+
+
+@pytest.mark.slow
+def test_every_entry_point_tells_at_its_own_line_and_prints_nothing(tmp_path, capfd):
+    samples = np.repeat(
+        np.random.default_rng(0).normal(size=(40, 4)), 2, axis=0
+    )  # copies: a notice
+    names = {
+        "search": search,
+        "home": tmp_path,
+        "tiny": {**TINY, "epochs": 1},
+        "X": samples,
+        "y": np.arange(80) // 2 % 2,
+        "cross_val_score": cross_val_score,
+    }
+    found = told(tmp_path / "cell.py", ENTRY_POINTS, **names)
+    assert {place for place, _, _ in found} == {str(tmp_path / "cell.py")}
+    assert {line for _, line, _ in found} == set(range(1, len(ENTRY_POINTS) + 1))
+    assert capfd.readouterr() == ("", "")  # no progress bars, no logs
 
 
 @pytest.mark.slow

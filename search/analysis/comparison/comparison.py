@@ -20,7 +20,7 @@ from search.analysis.comparison.evidence import (
     paired_difference,
     scores_by_fold,
 )
-from search.analysis.comparison.notes import verdict
+from search.analysis.comparison.notes import difference_texts, verdict
 from search.analysis.comparison.ranks import FEWEST_MODELS, Ranking, rank
 from search.analysis.comparison.samples import (
     Answers,
@@ -30,15 +30,16 @@ from search.analysis.comparison.samples import (
 )
 from search.analysis.comparison.selection import LEAST_SHARE
 from search.analysis.comparison.statistics import Difference, holm, unpaired_difference, wilcoxon
-from search.analysis.measure import fold_value
+from search.analysis.measure import fold_value, objective_name, score_and_spread, unit_of
 from search.errors import SettingsError
+from tracking import html
 from tracking.objectives import Objective
 from tracking.records import FoldEnded
 
 DIFFERENCE, RANKS, NUMBERS = "difference.png", "critical_difference.png", "comparison.json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """A comparison of several trials.
 
@@ -72,6 +73,53 @@ class Comparison:
     def verdict(self) -> str:
         """One or two sentences: which is better and by how much, or that neither claim holds."""
         return verdict(self.measure, self.entries, self.pairs, self.level)
+
+    def __repr__(self) -> str:
+        return f"<comparison of {len(self.entries)} trials on {self.dataset}: {self.verdict}>"
+
+    def _repr_html_(self) -> str:
+        name = objective_name(self.measure)
+        picture = html.strips(
+            [(e.label, e.folds, e.score) for e in self.entries], self.measure.name
+        )
+        return html.block(
+            f"Comparison of {len(self.entries)} trials on {self.dataset} by {name}",
+            self.verdict,
+            html.table(
+                ("", name, "±", "folds", "origin", "parameters", "training, s"),
+                [self._row(entry) for entry in self.entries],
+            ),
+            picture,
+            html.muted(f"{name} of each fold, and the mean as a line") if picture else "",
+            html.table(
+                ("difference of", "", "", f"{self.level:.0%} interval", "p", ""),
+                [self._pair_row(pair) for pair in self.pairs],
+            ),
+            *(html.muted(note) for note in self.notes),
+        )
+
+    def _row(self, entry: Entry) -> tuple[object, ...]:
+        score, deviation = score_and_spread(self.measure, entry.score, entry.spread)
+        return (
+            entry.label,
+            score,
+            deviation,
+            len(entry.folds),
+            entry.origin,
+            f"{entry.model_parameters:,}",
+            f"{entry.train_seconds:,.1f}",
+        )
+
+    def _pair_row(self, pair: Pair) -> tuple[object, ...]:
+        difference, interval = difference_texts(self.measure, pair)
+        return (
+            f"{self.entries[pair.first].label} and {self.entries[pair.second].label}",
+            difference,
+            unit_of(self.measure),
+            interval,
+            "-" if pair.holm_p is None else f"{pair.holm_p:.3f}",
+            "can be claimed" if pair.is_claimed(self.level) else "cannot be claimed",
+        )
 
 
 def compare(

@@ -1,0 +1,167 @@
+"""A study's model in the user's own process: loaded or trained, it predicts samples as they are."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from search.data.folds import Folds
+from search.errors import DataError, FoldwiseError
+from search.export.folder import Labels, ModelFolder
+from search.export.predict import encoded_samples, load_model
+from search.export.refit import Final, chosen_trial, refit, same_dataset
+from search.quiet import load_tensorflow
+from search.studies import known_reader
+from search.tasks import MultiOutput
+from search.tasks.models import side_by_side
+from spaces import Passed
+from tracking.history import History, TrialHistory
+from tracking.home import Home
+from tracking.text import Notify, counted
+
+if TYPE_CHECKING:
+    import keras
+
+
+class OfSamples:
+    """What a Keras model has besides, so that `predict` takes samples as they are.
+
+    All else is Keras's: `model(x)`, `fit` and `evaluate` take `encode(samples)`. `save` writes the
+    plain Keras model.
+
+    Attributes:
+        labels: the meaning of its inputs and outputs.
+    """
+
+    labels: Labels
+
+    @property
+    def target_names(self) -> list[str]:
+        """The classes, labels or numbers that the columns of `predict` are of, in order."""
+        return [str(name) for name in self.labels.task.names]
+
+    def encode(self, samples: Any) -> Any:
+        """Return the Keras model's input, `(n, ...)`, for samples as they were passed to the study.
+
+        Args:
+            samples: arrays, a frame with the study's columns (others are ignored), texts, or of
+                several inputs a dictionary by their names.
+
+        Raises:
+            DataError: they are not like those of the study.
+        """
+        return encoded_samples(samples, self.labels)
+
+    def predict(self, samples: Any, **options: Any) -> Any:
+        """Predict samples as they were passed to the study.
+
+        Args:
+            samples: as `encode` takes them.
+            options: of Keras's `predict`, such as `batch_size`; `verbose` is 0 where it is not
+                given.
+
+        Returns:
+            Float `(n, units)`: of classes the probability of each in the order of `target_names`
+            (scores where the model has no probabilities), also for two classes; the probability of
+            each label; numbers in their own unit. Of several outputs a dictionary by their names.
+
+        Raises:
+            DataError: the samples are not like those of the study.
+        """
+        inputs = self.encode(samples)
+        found = super().predict(inputs, **{"verbose": 0, **options})  # type: ignore[misc]
+        outputs = self.labels.outputs
+        model: Any = self
+        values = outputs.values(np.asarray(side_by_side(model, found, outputs.names)))
+        task = self.labels.task
+        return task.split_values(values) if isinstance(task, MultiOutput) else values
+
+    def save(self, *args: Any, **options: Any) -> None:
+        """Write the plain Keras model, which takes encoded samples, as Keras does."""
+        own = self.__class__
+        self.__class__ = own.__mro__[2]
+        try:
+            self.save(*args, **options)
+        finally:
+            self.__class__ = own
+
+
+def for_samples(model: "keras.Model", labels: Labels) -> Any:
+    """Return a Keras model that is an `OfSamples` as well; it is the same object."""
+    kind = type(model)
+    model.__class__ = type(kind.__name__, (OfSamples, kind), {"__module__": __name__})
+    model.compiled = False  # what it was compiled for took encoded samples, and other targets
+    model.labels = labels
+    return model
+
+
+def best_model(
+    home: Home,
+    study: str,
+    trial: int | None,
+    *,
+    callbacks: Passed | None = None,
+    accept_changed_code: bool = False,
+    data_dir: Path | None,
+    notify: Notify,
+) -> Any:
+    """Return a trial's Keras model for this process, which is an `OfSamples`.
+
+    It is the one that was exported last, where there is one; else it is trained on all training
+    samples, as `export` does it. The test set is not opened, and nothing is written.
+
+    Args:
+        home: where the study is.
+        study: its name.
+        trial: the trial's number; None for the best.
+        callbacks: that were passed from Python; None without.
+        accept_changed_code: train even if the space's code has changed since the trial.
+        data_dir: where the user's own copies of datasets are.
+        notify: takes notices for the user.
+
+    Raises:
+        SettingsError: no such study or trial, or the space's code is not the one the trial was
+            trained with.
+        DataError: the dataset is not the one the study began with.
+    """
+    reader = known_reader(home, study)
+    history, folder = reader.history, reader.folder
+    chosen = chosen_trial(history, trial)
+    load_tensorflow(folder.worker_log())
+    loaded = _exported(history, chosen, home, notify)
+    if loaded is not None:
+        return loaded
+    dataset = same_dataset(history, home, data_dir, notify)
+    final = Final.of(
+        history,
+        chosen,
+        dataset,
+        Folds.load(folder.folds, digest=history.known_study().folds_digest),
+        home=home,
+        accept_changed_code=accept_changed_code,
+        callbacks=callbacks,
+    )
+    notify(
+        f"training the model of trial {chosen.number} on all"
+        f" {counted(len(final.folds.used), 'training sample')}; it is kept in memory only, while"
+        " `export` writes and tests it"
+    )
+    made = refit(final, lambda *_: None)
+    return for_samples(made.model, made.labels)
+
+
+def _exported(history: History, trial: TrialHistory, home: Home, notify: Notify) -> Any:
+    """Return the trial's model that was exported last; None without one that can be used."""
+    own = [export for export in history.exports if export.trial == trial.number]
+    if not own:
+        return None
+    export = own[-1]
+    folder = ModelFolder(Path(export.folder))
+    try:
+        if folder.model_sha256() != export.model_sha256:
+            raise DataError(f"{folder.model} is not the file that `export` wrote")
+        labels = folder.labels()
+        return for_samples(load_model(folder, labels, space=None, home=home.root), labels)
+    except FoldwiseError as error:
+        notify(f"the exported model of trial {trial.number} cannot be used: {error}")
+        return None
