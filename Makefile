@@ -12,7 +12,7 @@ ifneq ($(wildcard ../shared/data),)
 export SEARCH_DATA_DIR ?= $(abspath ../shared/data)
 endif
 
-.PHONY: setup search test quick lint audit format check mutants clean
+.PHONY: setup search test quick lint audit format check docs figures mutants clean
 
 setup: .venv/.ready
 
@@ -46,6 +46,15 @@ format: setup
 	$(BIN)/ruff check --fix .
 
 check: lint audit test
+
+docs: setup  ## The documentation's site, in build/site; a link that leads nowhere fails it.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	$(BIN)/python docs/build.py
+
+# Half an hour; PICTURES="terminal report mlflow" for some.
+figures: setup  ## The documentation's pictures, taken anew from real studies.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	$(BIN)/python -m docs.figures $(PICTURES)
 
 # Hours for all modules; MODULES="search/data/folds.py search/training/batches.py" for some.
 mutants: setup  ## Whether the tests notice small changes to what numbers come from.

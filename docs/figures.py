@@ -1,0 +1,87 @@
+"""Take the documentation's pictures anew, of real studies: terminal, report, MLflow's pages.
+
+    python docs/figures.py [terminal] [report] [mlflow]
+
+It needs Fashion-MNIST and a browser, and half an hour on two cores the first time; studies are kept
+in `build/figures` and continued. Notebooks are run by their own script.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from docs.recording import drawn, record
+from search.studies import known_study
+from tests.browser.visitor import find_browser, visiting
+from tracking.home import Home
+
+ROOT = Path(__file__).parents[1]
+IMAGES = ROOT / "docs" / "images"
+HOME = ROOT / "build" / "figures"
+FOLDWISE = (sys.executable, "-m", "search")
+ASKED = ("--limit-samples", "6000", "--folds", "5", "--epochs", "4", "--trials", "24")
+SPACES = ("lenet", "mlp", "cnn")
+COMMAND = "foldwise run --space lenet --trials 8 --folds 3 --epochs 3 --limit-samples 3000"
+SIZE = (1200, 1000)
+
+
+def main() -> None:
+    """Take the pictures that are asked for, or all."""
+    takers = {"terminal": terminal, "report": report, "mlflow": mlflow}
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("pictures", nargs="*", choices=[[], *takers], help="all if none is named")
+    HOME.mkdir(parents=True, exist_ok=True)
+    for name in parser.parse_args().pictures or takers:
+        takers[name]()
+
+
+def terminal() -> None:
+    """Record the README's first command, in a folder without studies."""
+    folder = HOME / "terminal"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    pictures = record(COMMAND, folder, columns=100, lines=34)
+    (IMAGES / "recording.svg").write_text(drawn(pictures, columns=100, lines=34, speed=6.0))
+
+
+def report() -> None:
+    """Show the top of a study's report."""
+    search("lenet")
+    page = HOME / "report.html"
+    foldwise("report", "lenet", "--out", str(page), "--overwrite")
+    browser = find_browser()
+    if browser is None:
+        sys.exit("no browser is installed")
+    with visiting(browser, *SIZE) as visitor:
+        visitor.page.goto(page.as_uri())
+        visitor.page.screenshot(path=IMAGES / "report.png", animations="disabled")
+
+
+def mlflow() -> None:
+    """Have the tests' browser take MLflow's pages."""
+    for space in SPACES:
+        search(space)
+    best = known_study(Home(HOME), "lenet")[1].best()
+    if best is None:
+        sys.exit("no trial of lenet is complete")
+    pictures = (sys.executable, "-m", "tests.browser.pictures", str(HOME), "--study", "lenet")
+    trial = ("--trial", f"trial {best.started.number}")
+    subprocess.run([*pictures, *trial, "--beside", *SPACES[1:]], check=True, cwd=ROOT)
+
+
+def search(space: str) -> None:
+    """Search a space of Fashion-MNIST, or go on where the last call ended."""
+    foldwise("run", "--study", space, "--space", space, "--dataset", "fashion_mnist", *ASKED)
+
+
+def foldwise(*arguments: str) -> None:
+    """Run a command of this project on the figures' home."""
+    command = [*FOLDWISE, *arguments, "--home", str(HOME)]
+    subprocess.run(command, check=True, cwd=ROOT, env=dict(os.environ))
+
+
+if __name__ == "__main__":
+    main()
