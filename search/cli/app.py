@@ -17,13 +17,13 @@ from search.cli import (
     doctor,
     enqueue,
     export,
-    live,
     mlflow,
     predict,
     show,
     spaces,
 )
 from search.cli import run as run_command
+from search.cli import watch as watch_command
 from search.cli.output import failure
 from search.errors import FoldwiseError
 from tracking.journal_lines import JournalError
@@ -69,7 +69,7 @@ app.command("enqueue")(enqueue.enqueue)
 app.command("import-trials")(enqueue.import_trials)
 app.command("studies")(show.studies)
 app.command("show")(show.show)
-app.command("watch")(live.watch)
+app.command("watch")(watch_command.watch)
 app.command("compare")(analysis.compare)
 app.command("export")(export.export)
 app.command("report")(analysis.report)
