@@ -46,6 +46,7 @@ from tracking.stages import fold_scores, score_so_far, stopping_point
 from tracking.text import counted
 
 HEARTBEAT = 30.0  # seconds after which a line is printed where nothing else was
+_REFRESH = 0.25  # seconds
 _PLACES = 8  # trials displayed at once
 _BESIDE = 8  # lines of the live display beside those
 _BAR = 8, 24  # columns of a bar: least, most
@@ -101,7 +102,7 @@ class Progress:
                 self._notebook.clear()
                 raise
         elif errors.is_terminal:
-            with errors.status(_READING):
+            with Region(Text(_READING, style="yellow")):
                 yield
         else:
             errors.print(_READING)
@@ -195,26 +196,53 @@ class PlainLines(Display):
             self.beat()
 
 
+class Region(AbstractContextManager["Region"]):
+    """Lines at the bottom of the terminal, drawn anew four times a second.
+
+    Args:
+        lines: what is drawn, each time as it is then.
+    """
+
+    def __init__(self, lines: RenderableType) -> None:
+        self._live = Live(lines, console=errors, auto_refresh=False, transient=True)
+        self._is_over = threading.Event()
+        self._clock = threading.Thread(target=self._refresh, daemon=True)
+
+    def __enter__(self) -> Self:
+        """Begin to draw."""
+        with errors.turn:
+            self._live.start()
+        self._clock.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove what was drawn; lines above it stay."""
+        self._is_over.set()
+        self._clock.join()
+        with errors.turn:
+            self._live.stop()
+
+    def _refresh(self) -> None:
+        while not self._is_over.wait(_REFRESH):
+            with errors.turn:
+                self._live.refresh()
+
+
 class LiveDisplay(Display):
     """A few current lines at the bottom of the terminal; finished trials scroll above."""
 
     def __init__(self, board: Board) -> None:
         super().__init__(board)
-        self._live = Live(
-            get_renderable=lambda: Screen(board),
-            console=errors,
-            refresh_per_second=4,
-            transient=True,
-        )
+        self._region = Region(Screen(board))
 
     def __enter__(self) -> Self:
         """Begin to draw."""
-        self._live.start()
+        self._region.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Remove what was drawn; lines above it stay."""
-        self._live.stop()
+        """Remove what was drawn."""
+        self._region.__exit__()
 
     def __call__(self, record: Record) -> None:
         """Show a record; print a line when a trial ends."""

@@ -24,16 +24,18 @@ class Ahead:
     Attributes:
         firsts: first epochs of trials that have none yet, which take longer: the model is built and
             its program traced.
+        starts: first epochs of further folds, which begin with building it.
         further: all others.
     """
 
     firsts: float
+    starts: float
     further: float
 
     @property
     def epochs(self) -> float:
         """All of them."""
-        return self.firsts + self.further
+        return self.firsts + self.starts + self.further
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,8 @@ class RemainingWork:
             left *= _share_trained(trials)
         unbegun = sum(not any(fold.epochs for fold in _folds(trial)) for trial in open_trials)
         firsts = min(left, float(published + sampled + unbegun))
-        return Ahead(firsts, left - firsts)
+        starts = min(left - firsts, max(0.0, left / epochs - firsts))
+        return Ahead(firsts, starts, left - firsts - starts)
 
     def _turn(self, trials: Sequence[TrialHistory], epochs: float, all_go_on: bool) -> float:
         """Return the epochs of a sampled trial that is still to come, without its race."""
@@ -237,8 +240,10 @@ class Pace:
 
     def __init__(self, workers: int = 1) -> None:
         self.workers = workers
-        self._firsts: dict[int, float] = {}  # seconds of the first epoch, by trial
-        self._further: dict[int, tuple[float, int]] = {}  # seconds and epochs
+        self._firsts: dict[int, float] = {}  # seconds, by trial
+        self._starts: dict[int, _Sum] = {}
+        self._further: dict[int, _Sum] = {}
+        self._opened: dict[tuple[int, int], bool] = {}  # of a fold: whether it is its trial's first
         self._reported: dict[tuple[int, int], float] = {}  # when a fold in training said something
         self._began = self._latest = self._busy = 0.0
 
@@ -273,19 +278,20 @@ class Pace:
             del self._reported[key]
 
     def _count(self, record: EpochEnded | FoldEnded, seconds: float) -> None:
-        trial, is_epoch = record.trial, isinstance(record, EpochEnded)
+        trial, key = record.trial, (record.trial, record.fold)
+        is_epoch = isinstance(record, EpochEnded)
         self._busy += seconds
-        if is_epoch and trial not in self._firsts:
-            self._firsts[trial] = seconds
-        elif not is_epoch and trial not in self._further and trial in self._firsts:
-            self._firsts[trial] += seconds
+        if is_epoch and key in self._opened:
+            self._further.setdefault(trial, _Sum()).add(seconds, 1)
+        elif self._opened.setdefault(key, trial not in self._firsts):
+            self._firsts[trial] = self._firsts.get(trial, 0.0) + seconds
         else:
-            before, epochs = self._further.get(trial, (0.0, 0))
-            self._further[trial] = (before + seconds, epochs + is_epoch)
+            self._starts.setdefault(trial, _Sum()).add(seconds, is_epoch)
         if is_epoch:
-            self._reported[trial, record.fold] = record.at
+            self._reported[key] = record.at
         else:
-            self._reported.pop((trial, record.fold), None)
+            self._reported.pop(key, None)
+            self._opened.pop(key, None)
 
     def seconds(
         self, least: Ahead, most: Ahead, *, trials: int, fold: float
@@ -303,16 +309,18 @@ class Pace:
 
         Source: Graham, "Bounds on multiprocessing timing anomalies", 1969.
         """
-        firsts = list(self._firsts.values())[-_NEWEST:]
-        further = [s / n for s, n in list(self._further.values())[-_NEWEST:] if n]
-        first_low, first_high = _expected(firsts, trials)
-        # Until a second epoch ends, it is only known that it takes no longer than the first.
-        low, high = _expected(further, trials) if further else (0.0, first_high)
-        shortest = least.firsts * first_low + least.further * low
-        longest = most.firsts * first_high + most.further * high
+        first_low, first_high = _expected(list(self._firsts.values()), trials)
+        # What was not seen yet takes no longer than what it is a part of.
+        low, high = 0.0, first_high
+        further, starts = _means(self._further), _means(self._starts)
+        if further:
+            low, high = _expected(further, trials)
+        start_low, start_high = _expected(starts, trials) if starts else (low, first_high)
+        shortest = least.firsts * first_low + least.starts * start_low + least.further * low
+        longest = most.firsts * first_high + most.starts * start_high + most.further * high
         if not most.epochs:
             return 0.0, 0.0
-        tail = (1 - 1 / self.workers) * min(fold, most.epochs) * high
+        tail = (1 - 1 / self.workers) * (start_high + max(0.0, min(fold, most.epochs) - 1) * high)
         return shortest / self.workers, longest * self._idle() / self.workers + tail
 
     def _idle(self) -> float:
@@ -322,8 +330,23 @@ class Pace:
         return max(1.0, self.workers * (self._latest - self._began) / trained) if trained else 1.0
 
 
-def _expected(seen: Sequence[float], more: int) -> tuple[float, float]:
+@dataclass
+class _Sum:
+    seconds: float = 0.0
+    epochs: int = 0
+
+    def add(self, seconds: float, epochs: int) -> None:
+        self.seconds += seconds
+        self.epochs += epochs
+
+
+def _means(sums: dict[int, _Sum]) -> list[float]:
+    return [one.seconds / one.epochs for one in list(sums.values()) if one.epochs]
+
+
+def _expected(values: Sequence[float], more: int) -> tuple[float, float]:
     """Return between what the mean of so many further values is expected."""
+    seen = values[-_NEWEST:]
     mean = fmean(seen)
     if len(seen) < 2:
         return mean, mean

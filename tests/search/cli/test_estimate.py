@@ -202,7 +202,7 @@ def test_first_epochs_are_those_of_trials_that_have_none():
     made.start_trial(1)
     made.start_trial(2)
     made.fold(2, 1, epochs=1)
-    assert PLAIN.most(made.history) == Ahead(firsts=8, further=9 * 15 - 1 - 8)
+    assert PLAIN.most(made.history) == Ahead(firsts=8, starts=134 / 3 - 8, further=134 - 134 / 3)
 
 
 # The time.
@@ -226,24 +226,36 @@ def seconds(made: Pace, least: Ahead, most: Ahead, trials: int = 1, fold: float 
 
 
 def test_first_epochs_take_longer_than_others():
-    made = pace((0, 1, [8.0, 2.0, 2.0]), (0, 2, [2.0, 2.0, 2.0]))
-    assert seconds(made, Ahead(1, 0), Ahead(3, 30)) == (8.0, 3 * 8 + 30 * 2)
+    made = pace((0, 1, [8.0, 2.0, 2.0]), (0, 2, [5.0, 2.0, 2.0]))
+    assert seconds(made, Ahead(1, 0, 0), Ahead(3, 4, 30)) == (8.0, 3 * 8 + 4 * 5 + 30 * 2)
 
 
-def test_of_the_first_epoch_alone_it_is_known_that_others_take_no_longer():
-    made = pace((0, 1, [8.0]))
+def test_of_the_first_epochs_alone_it_is_known_that_others_take_no_longer():
+    made, work = pace((0, 1, [8.0])), Ahead(2, 4, 10)
     assert made.is_known
     assert not made.is_settled
-    assert seconds(made, Ahead(2, 10), Ahead(2, 10)) == (16.0, 2 * 8 + 10 * 8)
+    assert seconds(made, work, work) == (2 * 8, 2 * 8 + 4 * 8 + 10 * 8)
+    made = pace((0, 1, [8.0, 2.0]))
+    assert made.is_settled
+    assert seconds(made, work, work) == (2 * 8 + 4 * 2 + 10 * 2, 2 * 8 + 4 * 8 + 10 * 2)
+
+
+def test_a_fold_is_as_long_as_it_takes_to_score_it():
+    made = pace((0, 1, [8.0, 2.0]))
+    at = made._latest
+    made.take(FoldStarted(at=at, trial=1, fold=1))
+    made.take(EpochEnded(at=at + 8, trial=1, fold=1, epoch=1, metrics={}))
+    made.take(FoldEnded(at=at + 10, trial=1, fold=1, loss=1.0, seconds=10.0, predictions=""))
+    assert made._firsts == {0: 8.0, 1: 10.0}
 
 
 def test_trials_of_different_size_widen_the_range_and_more_of_them_narrow_it():
     few = pace((0, 1, [1.0, 1.0]), (1, 1, [3.0, 3.0]))
-    low, high = seconds(few, Ahead(0, 10), Ahead(0, 10))
+    low, high = seconds(few, Ahead(0, 0, 10), Ahead(0, 0, 10))
     assert low == 10 * 1  # no less than was ever seen
     assert high == pytest.approx(10 * (2 + 2 * 2**0.5 * (1 / 2 + 1) ** 0.5))
     many = pace(*((trial, 1, [1.0 + trial % 2 * 2] * 2) for trial in range(40)))
-    narrow = seconds(many, Ahead(0, 10), Ahead(0, 10), trials=40)
+    narrow = seconds(many, Ahead(0, 0, 10), Ahead(0, 0, 10), trials=40)
     assert narrow[0] > low
     assert narrow[1] < high
 
@@ -251,7 +263,7 @@ def test_trials_of_different_size_widen_the_range_and_more_of_them_narrow_it():
 def test_workers_share_the_work_but_the_last_fold_is_trained_by_one():
     made = pace((0, 1, [2.0, 2.0, 2.0]), workers=2)
     made._began = made._latest - 3.0  # as if another had trained as much meanwhile
-    low, high = seconds(made, Ahead(0, 30), Ahead(0, 30), fold=3)
+    low, high = seconds(made, Ahead(0, 0, 30), Ahead(0, 0, 30), fold=3)
     assert low == 30.0
     assert high == 30.0 + 3 * 2 / 2
 
@@ -263,7 +275,7 @@ def test_time_in_which_workers_had_nothing_to_do_counts_for_the_most():
     for epoch in (1, 2):
         at += 2.0
         made.take(EpochEnded(at=at, trial=1, fold=1, epoch=epoch, metrics={}))
-    assert seconds(made, Ahead(0, 10), Ahead(0, 10)) == (20.0, 20.0 * 12 / 8)
+    assert seconds(made, Ahead(0, 0, 10), Ahead(0, 0, 10)) == (20.0, 20.0 * 12 / 8)
 
 
 def test_a_fold_that_broke_off_or_began_unseen_tells_nothing():
@@ -277,7 +289,7 @@ def test_a_fold_that_broke_off_or_began_unseen_tells_nothing():
 
 
 def test_nothing_ahead_takes_no_time():
-    assert seconds(pace((0, 1, [2.0, 2.0])), Ahead(0, 0), Ahead(0, 0)) == (0.0, 0.0)
+    assert seconds(pace((0, 1, [2.0, 2.0])), Ahead(0, 0, 0), Ahead(0, 0, 0)) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize(
