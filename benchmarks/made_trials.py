@@ -130,7 +130,7 @@ def make_study(
         quiet: leave the lines out.
         on_record: called with every record once it was recorded and shown.
     """
-    from search.cli.live import make_display
+    from search.cli.live import Progress
     from search.study import autotune as planned
     from search.study import session
     from search.study.opening import open_study
@@ -143,7 +143,7 @@ def make_study(
     parts = [labels[part] for part in opened.folds.validation]
     planned.make_executor = lambda *_, **__: InstantExecutor(opened.folder, parts)
     nowhere = Tracker(home, "http://127.0.0.1:9")
-    with make_display(opened, quiet=quiet) as display:
+    with Progress(quiet=quiet)(opened) as display:
 
         def observe(record: Record) -> None:
             display(record)

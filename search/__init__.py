@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from search.api import Notice, StudyResult, compare_studies, load_study, run_study
-    from search.cli.live import make_display as progress
+    from search.cli.live import progress
     from search.errors import DataError, FoldwiseError, SettingsError
     from search.sklearn import KerasSearchCV, KerasSearchRegressorCV
     from search.study.settings import StudySettings
@@ -30,7 +30,7 @@ _WHERE = {
     "DataError": "search.errors:DataError",
     "KerasSearchCV": "search.sklearn:KerasSearchCV",
     "KerasSearchRegressorCV": "search.sklearn:KerasSearchRegressorCV",
-    "progress": "search.cli.live:make_display",
+    "progress": "search.cli.live:progress",
 }
 
 __all__ = [

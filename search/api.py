@@ -27,6 +27,7 @@ import numpy as np
 from search.data import Reading, known
 from search.errors import FoldwiseError, SettingsError
 from search.studies import known_study
+from search.study.autotune import ignored
 from search.study.enqueuing import read_params
 from search.study.opening import OpenStudy, open_study
 from search.study.session import OnRecord, run_session
@@ -408,7 +409,9 @@ def run_study(
         data_dir: folder with datasets of your own.
         notify: takes notices; None makes them Python warnings.
         display: takes the opened study and yields a function that is called with every record;
-            `search.progress` prints what `run` prints; None shows nothing.
+            `search.progress` shows what `run` shows, in a notebook in one place; None shows
+            nothing. It may have a method `opening()`, a context while the data are read, and its
+            function a method `stage(text)`, told what is done while nothing is trained.
         accept_changed_code: continue a study even if the space's code has changed.
         enqueue: params of your own, evaluated after the baselines and before others are sampled:
             dictionaries of names and values, or what `--enqueue` takes. Names that are left out
@@ -443,22 +446,23 @@ def run_study(
     extras = {"groups": groups, "weights": sample_weight, "time": time}
     wanted |= {name: value for name, value in extras.items() if isinstance(value, str)}
     arrays = {name: None if isinstance(value, str) else value for name, value in extras.items()}
-    if data is not None:
-        wanted["dataset"] = bring_data(wanted, folders, tell, data=data, test=test, **arrays)
-    elif test is not None or any(value is not None for value in arrays.values()):
-        raise SettingsError(
-            "`test`, `groups`, `sample_weight` and `time` as arrays belong to `data`, which is not"
-            " given; for a dataset that is read from files, name columns"
+    with getattr(display, "opening", nullcontext)():
+        if data is not None:
+            wanted["dataset"] = bring_data(wanted, folders, tell, data=data, test=test, **arrays)
+        elif test is not None or any(value is not None for value in arrays.values()):
+            raise SettingsError(
+                "`test`, `groups`, `sample_weight` and `time` as arrays belong to `data`, which is"
+                " not given; for a dataset that is read from files, name columns"
+            )
+        opened = open_study(
+            wanted,
+            home=folders,
+            data_dir=where,
+            notify=tell,
+            accept_changed_code=accept_changed_code,
+            splitter=cv,
+            callbacks=None if callbacks is None else _passed_callbacks(callbacks, tell),
         )
-    opened = open_study(
-        wanted,
-        home=folders,
-        data_dir=where,
-        notify=tell,
-        accept_changed_code=accept_changed_code,
-        splitter=cv,
-        callbacks=None if callbacks is None else _passed_callbacks(callbacks, tell),
-    )
     return run_opened(
         opened, tracker, tell, display, enqueue=read_params(enqueue, opened.narrowed.space)
     )
@@ -476,7 +480,10 @@ def run_opened(
     if opened.settings.baselines:
         _tell_of_baselines(opened.narrowed, notify)
     with (display or _unseen)(opened) as observe:
-        done = run_session(opened, tracker, observe=observe, notify=notify, enqueue=enqueue)
+        stage = getattr(observe, "stage", ignored)
+        done = run_session(
+            opened, tracker, observe=observe, notify=notify, stage=stage, enqueue=enqueue
+        )
     return StudyResult(
         opened.folder,
         done.history,

@@ -18,7 +18,6 @@ from search.cli import (
     doctor,
     enqueue,
     export,
-    live,
     mlflow,
     predict,
     show,
@@ -26,6 +25,7 @@ from search.cli import (
     studies,
 )
 from search.cli import run as run_command
+from search.cli import watch as watch_command
 from search.cli.help import Command, Group
 from search.cli.output import failure
 from search.errors import FoldwiseError
@@ -86,7 +86,7 @@ _add(
     "run -s lenet -p dropout=0.2 -p batch_size=32,64  # fix one parameter, list values of another",
     "run --study lenet-fashion_mnist -n 40  # continue to 40 trials in all",
 )
-_add("watch", SEARCH, live.watch, "watch lenet-fashion_mnist")
+_add("watch", SEARCH, watch_command.watch, "watch lenet-fashion_mnist")
 _add(
     "stop",
     SEARCH,

@@ -1,30 +1,41 @@
-"""The display of a running study: live on a terminal, plain lines elsewhere.
+"""What a running study shows: live on a terminal, in one place in a notebook, lines elsewhere."""
 
-`watch` follows a running study from another terminal.
-"""
-
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol
+from typing import Self
 
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.live import Live
 from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 
-from search.cli.output import DEFAULT_HOME, Home, StudyName, duration, errors, params_text
+from search.cli.curve import sparkline
+from search.cli.notebook import NotebookDisplay
+from search.cli.output import duration, errors, params_texts, table
 from search.cli.status import Board, Place
-from search.cli.tables import chosen_text, confirmed_text, failure_text, heading, score_text
+from search.cli.tables import (
+    GAP,
+    chosen_text,
+    confirmed_text,
+    failure_text,
+    filled,
+    heading,
+    score_text,
+)
 from search.data.splits import STRATIFIED
 from search.study.opening import OpenStudy
-from search.study.session import OnRecord
 from search.study.settings import StudySettings
 from tracking.history import TrialHistory
 from tracking.records import (
     AttemptFailed,
     FoldEnded,
+    FoldStarted,
     Record,
     SessionStarted,
     TrialConfirmed,
@@ -34,76 +45,27 @@ from tracking.records import (
 from tracking.stages import fold_scores, score_so_far, stopping_point
 from tracking.text import counted
 
-if TYPE_CHECKING:
-    from search.studies import StudyReader
-    from tracking.history import History
-
-_PLACES = 4  # trials displayed at once
-
-
-class Display(Protocol):
-    """Shows records as they come."""
-
-    def observe(self, record: Record) -> None:
-        """Show the next record."""
+HEARTBEAT = 30.0  # seconds after which a line is printed where nothing else was
+_REFRESH = 0.25  # seconds
+_PLACES = 8  # trials displayed at once
+_BESIDE = 8  # lines of the live display beside those
+_BAR = 8, 24  # columns of a bar: least, most
+_INDENT = 10  # columns of what follows a trial's number
+_READING = "reading the data"
 
 
-@contextmanager
-def make_display(opened: OpenStudy, *, quiet: bool = False) -> Iterator[OnRecord]:
-    """Yield a display for records that suits standard error: live, lines, or nothing."""
-    if quiet:
-        yield lambda _: None
-        return
-    settings = opened.settings
-    _announce(opened)
-    board = Board(
-        opened.reader.history,
-        opened.start,
-        trials=settings.trials,
-        confirm=settings.confirm,
-        baselines=len(opened.narrowed.baselines) if settings.baselines else 0,
-    )
-    with display_of(board) as display:
-        yield display.observe
-
-
-@contextmanager
-def display_of(board: Board) -> Iterator[Display]:
-    """Yield the display of a board: live on a terminal, else a line whenever something ends."""
-    if not errors.is_terminal:
-        yield PlainLines(board)
-        return
-    with LiveDisplay(board) as display:
-        yield display
-
-
-class PlainLines:
-    """One line when a fold or a trial ends; for logs and pipes."""
+class Display(AbstractContextManager["Display"]):
+    """Shows a study's records as they come, and what goes on between them."""
 
     def __init__(self, board: Board) -> None:
         self._board = board
 
-    def observe(self, record: Record) -> None:
-        """Print a line for the end of a fold or a trial."""
-        self._board.take(record)
-        if isinstance(record, FoldEnded):
-            errors.print(_fold_line(self._board, record), soft_wrap=True)
-        for line in _lines(self._board, record):
-            errors.print(line, soft_wrap=True)
+    def __call__(self, record: Record) -> None:
+        """Show the next record, which the history already has."""
 
-
-class LiveDisplay:
-    """A few current lines at the bottom of the terminal; finished trials scroll above."""
-
-    def __init__(self, board: Board) -> None:
-        self._board = board
-        self._live = Live(
-            get_renderable=self._render, console=errors, refresh_per_second=4, transient=True
-        )
-
-    def __enter__(self) -> "LiveDisplay":
-        self._live.start()
-        return self
+    def stage(self, text: str) -> None:
+        """Show what is done while nothing is trained."""
+        self._board.doing = text
 
     def __exit__(
         self,
@@ -111,68 +73,285 @@ class LiveDisplay:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._live.stop()
+        """Show nothing more."""
 
-    def observe(self, record: Record) -> None:
+
+class Progress:
+    """What `run` shows, and `search.progress` from Python.
+
+    A call with an opened study yields its display. `opening()` lasts while the data are read.
+
+    Args:
+        quiet: show nothing.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._is_quiet = quiet
+        self._notebook: NotebookDisplay | None = None
+
+    @contextmanager
+    def opening(self) -> Iterator[None]:
+        """Show that the data are read."""
+        if self._is_quiet:
+            yield
+        elif errors.is_jupyter:
+            self._notebook = NotebookDisplay(_READING)
+            try:
+                yield
+            except BaseException:
+                self._notebook.clear()
+                raise
+        elif errors.is_terminal:
+            with Region(Text(_READING, style="yellow")):
+                yield
+        else:
+            errors.print(_READING)
+            yield
+
+    @contextmanager
+    def __call__(self, opened: OpenStudy) -> Iterator[Callable[[Record], None]]:
+        """Yield the display of an opened study."""
+        if self._is_quiet:
+            yield lambda _: None
+            return
+        board = Board.of(opened)
+        if errors.is_jupyter:
+            notebook = self._notebook or NotebookDisplay(_READING)
+            self._notebook = None
+            with notebook.showing(board, announcement(opened)) as display:
+                yield display
+            return
+        errors.print(announcement(opened), soft_wrap=not errors.is_terminal)
+        with display_of(board) as display:
+            yield display
+
+
+progress = Progress()
+
+
+def display_of(board: Board) -> Display:
+    """Return the display of a board: live on a terminal, else lines."""
+    return LiveDisplay(board) if errors.is_terminal else PlainLines(board)
+
+
+class PlainLines(Display):
+    """A line for each stage, and when a fold or a trial ends; for logs and pipes.
+
+    Args:
+        board: the study's.
+        every: seconds after which a line says how far the trials are where nothing else was said.
+        now: tells the time in seconds.
+    """
+
+    def __init__(
+        self,
+        board: Board,
+        *,
+        every: float = HEARTBEAT,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(board)
+        self._every, self._now = every, now
+        self._said_at = now()
+        self._is_over = threading.Event()
+        self._trains = False
+
+    def __enter__(self) -> Self:
+        """Begin to look at the time."""
+        threading.Thread(target=self._look, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Say nothing more."""
+        self._is_over.set()
+
+    def __call__(self, record: Record) -> None:
+        """Print lines for a record, if it is worth any."""
+        board = self._board
+        board.take(record)
+        if isinstance(record, FoldStarted) and not self._trains:
+            self._trains = True
+            self._say("training")
+        if isinstance(record, FoldEnded):
+            self._say(escape(_fold_line(board, record)))
+        for line in _lines(board, record):
+            self._say(GAP.join([line.text, *map(escape, line.words)]))
+
+    def stage(self, text: str) -> None:
+        """Print it."""
+        super().stage(text)
+        self._say(escape(text))
+
+    def beat(self) -> None:
+        """Print how far the trials are, if nothing was printed for long enough."""
+        if self._now() - self._said_at >= self._every:
+            self._say(escape(_heartbeat(self._board)))
+
+    def _say(self, markup: str) -> None:
+        self._said_at = self._now()
+        errors.print(markup, soft_wrap=True)
+
+    def _look(self) -> None:
+        while not self._is_over.wait(min(1.0, self._every)):
+            self.beat()
+
+
+class Region(AbstractContextManager["Region"]):
+    """Lines at the bottom of the terminal, drawn anew four times a second.
+
+    Args:
+        lines: what is drawn, each time as it is then.
+    """
+
+    def __init__(self, lines: RenderableType) -> None:
+        self._live = Live(lines, console=errors, auto_refresh=False, transient=True)
+        self._is_over = threading.Event()
+        self._clock = threading.Thread(target=self._refresh, daemon=True)
+
+    def __enter__(self) -> Self:
+        """Begin to draw."""
+        with errors.turn:
+            self._live.start()
+        self._clock.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove what was drawn; lines above it stay."""
+        self._is_over.set()
+        self._clock.join()
+        with errors.turn:
+            self._live.stop()
+
+    def _refresh(self) -> None:
+        while not self._is_over.wait(_REFRESH):
+            with errors.turn:
+                self._live.refresh()
+
+
+class LiveDisplay(Display):
+    """A few current lines at the bottom of the terminal; finished trials scroll above."""
+
+    def __init__(self, board: Board) -> None:
+        super().__init__(board)
+        self._region = Region(Screen(board))
+
+    def __enter__(self) -> Self:
+        """Begin to draw."""
+        self._region.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove what was drawn."""
+        self._region.__exit__()
+
+    def __call__(self, record: Record) -> None:
         """Show a record; print a line when a trial ends."""
         self._board.take(record)
         for line in _lines(self._board, record):
             errors.print(line)
 
-    def _render(self) -> Table:
-        board = self._board
-        grid = Table.grid(padding=(0, 1))
-        for _ in range(3):
-            grid.add_column(overflow="fold")  # values are never truncated
+
+@dataclass(frozen=True)
+class Screen:
+    """The current lines of a live display, as wide as the terminal."""
+
+    board: Board
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield counts and times, a row for each fold in training, and the best trial."""
+        board, width = self.board, options.max_width
+        yield self._counts(width)
+        yield Text(board.times())
+        yield from self._places(width, console.height)
+        yield from self._best(width)
+
+    def _counts(self, width: int) -> RenderableType:
+        board = self.board
+        text = GAP.join(board.counts())
+        least, most = _BAR
+        room = min(most, width - len(text) - len(GAP))
+        if room < least:
+            return Text(text)
+        grid = Table.grid(padding=(0, len(GAP), 0, 0))
         done = len(board.history.finished())
-        left = board.seconds_left()
-        grid.add_row(
-            "trials",
-            ProgressBar(total=board.total, completed=done, width=24),
-            f"{done}/{board.total}"
-            f"  pruned {board.count('pruned')}"
-            + (f"  waiting {board.waiting}" if board.waiting else "")
-            + (f"  failed {board.count('failed')}" if board.count("failed") else "")
-            + f"  left {'about ' + duration(left) if left is not None else '?'}",
-        )
-        self._add_places(grid)
-        best, first = board.history.best(), board.objectives[0]
-        if best is not None:
-            confirmed = best.confirmed_score(first.name)
-            score = best.value if confirmed is None else confirmed
-            text = params_text(best.started.parameters, board.searched)
-            shown = escape(f"trial {best.number}  {text}")
-            grid.add_row("best", score_text(first, score), shown)
+        grid.add_row(ProgressBar(total=max(1, board.total), completed=done, width=room), Text(text))
         return grid
 
-    def _add_places(self, grid: Table) -> None:
-        board, places = self._board, self._board.places
-        for number, place in enumerate(places[:_PLACES]):
-            bar = ProgressBar(total=1, completed=_share(board, place), width=24)
-            grid.add_row("" if number else "now", bar, _place_text(board, place))
-        if len(places) > _PLACES:
-            grid.add_row("", "", f"and {len(places) - _PLACES} more")
+    def _places(self, width: int, height: int) -> Iterator[RenderableType]:
+        board, places = self.board, self.board.places
         if not places:
-            idle = "choosing the next trial" if board.has_begun else "starting TensorFlow"
-            grid.add_row("now", ProgressBar(total=1, completed=0, width=24), idle)
+            yield Text(f"now    {board.idle}", style="yellow")
+            return
+        shown = places[: max(1, min(_PLACES, height - _BESIDE))]
+        first = heading(board.objectives[0])
+        rows = table("trial", "fold", "epoch", first, "", right=("trial", "fold", "epoch", first))
+        for place in shown:
+            rows.add_plain_row(*self._row(place))
+        yield rows
+        if len(places) > len(shown):
+            yield Text(f"and {len(places) - len(shown)} more")
+
+    def _row(self, place: Place) -> tuple[str | Text, ...]:
+        board, first = self.board, self.board.objectives[0]
+        score = score_text(first, place.scores[-1] if place.scores else None)
+        beside = sparkline(place.scores) if place.fold else board.starting
+        return (
+            str(place.trial),
+            board.fold_text(place.fold),
+            f"{place.epoch}/{place.epochs}" if place.fold else "-",
+            score,
+            Text(beside, style="cyan" if place.fold else "yellow"),
+        )
+
+    def _best(self, width: int) -> Iterator[Text]:
+        found = self.board.best()
+        if found is not None:
+            text, words = found
+            yield Text(text, style="green")
+            for line in filled(words, width - 2):
+                yield Text(f"  {line}")
 
 
-def _share(board: Board, place: Place) -> float:
-    """Return a line on how far a trial's current fold is."""
-    in_fold = place.epoch / place.epochs if place.epochs else 0.0
-    if board.is_confirming(place.fold):
-        confirmation_folds = board.confirmation_folds
-        return (place.fold - confirmation_folds.start + in_fold) / len(confirmation_folds)
-    return (place.fold - 1 + in_fold) / board.folds
+def _heartbeat(board: Board) -> str:
+    first = board.objectives[0]
+    parts = [
+        f"trial {place.trial}  fold {board.fold_text(place.fold)}"
+        f"  epoch {place.epoch}/{place.epochs}"
+        + (f"  {heading(first)} {score_text(first, place.scores[-1])}" if place.scores else "")
+        if place.fold
+        else f"trial {place.trial}  {board.starting}"
+        for place in board.places
+    ]
+    more = [f"and {len(parts) - _PLACES} more"] if len(parts) > _PLACES else []
+    best = board.best()
+    said = [", ".join([*parts[:_PLACES], *more]) or board.idle, GAP.join(board.counts())]
+    return "; ".join([*said, *([best[0]] if best else []), board.times()])
 
 
-def _place_text(board: Board, place: Place) -> str:
-    epoch = f"epoch {place.epoch}/{place.epochs}"
-    if board.is_confirming(place.fold):
-        folds = board.confirmation_folds
-        fold = f"fold {place.fold} of {folds.start}..{folds.stop - 1}"
-        return f"confirming trial {place.trial}  {fold}  {epoch}"
-    return f"trial {place.trial}  fold {place.fold}/{board.folds}  {epoch}"
+@dataclass(frozen=True)
+class Line:
+    """A printed line: how something went, then words such as params.
+
+    Attributes:
+        text: with markup.
+        words: not broken where they fit; on a terminal they go on below the text.
+    """
+
+    text: str
+    words: tuple[str, ...] = ()
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield it in lines as wide as the terminal, the later ones indented."""
+        text, width = Text.from_markup(self.text), options.max_width
+        parts = text.wrap(console, width)
+        *whole, last = list(parts) or [Text()]
+        yield from whole
+        words = list(self.words)
+        while words and last.cell_len + len(GAP) + len(words[0]) <= width:
+            last.append(GAP + words.pop(0))
+        yield last
+        for line in filled(words, max(20, width - _INDENT)):
+            yield Text(" " * _INDENT + line)
 
 
 def _fold_line(board: Board, ended: FoldEnded) -> str:
@@ -187,37 +366,39 @@ def _fold_line(board: Board, ended: FoldEnded) -> str:
     )
 
 
-def _lines(board: Board, record: Record) -> list[str]:
-    """Return lines for the plan and for trials that now wait, broke off, ended or are confirmed."""
+def _lines(board: Board, record: Record) -> list[Line]:
+    """Return lines for what a record means: a plan, an estimate, how a trial fares."""
     lines = [_waiting_line(board, trial) for trial in board.newly_waiting]
     if isinstance(record, SessionStarted) and record.plan.get("told"):
-        lines.append(f"plan     {escape(record.plan['told'])}")
+        lines.append(Line(f"plan      {escape(record.plan['told'])}"))
     if isinstance(record, AttemptFailed):
-        lines.append(f"{_head(record.trial)} [yellow]broke off[/]  {escape(record.reason)}")
+        lines.append(Line(f"{_head(record.trial)} [yellow]broke off[/]  {escape(record.reason)}"))
     if isinstance(record, TrialReopened):
-        lines.append(f"{_head(record.trial)} had failed and is tried once more")
+        lines.append(Line(f"{_head(record.trial)} had failed and is tried once more"))
     if isinstance(record, TrialEnded):
         lines.append(trial_line(board, record))
     if isinstance(record, TrialConfirmed):
         lines.append(_confirmed_line(board, record))
-    return lines
+    estimate = board.estimate()
+    return [*lines, Line(f"time      {escape(estimate)}")] if estimate else lines
 
 
-def trial_line(board: Board, ended: TrialEnded) -> str:
-    """Return one line on how a trial ended."""
+def trial_line(board: Board, ended: TrialEnded) -> Line:
+    """Return a line on how a trial ended."""
     trial = board.history.trials[ended.trial]
-    params = escape(params_text(trial.started.parameters, board.searched))
+    params = tuple(params_texts(trial.started.parameters, board.searched))
     head, first = _head(ended.trial), board.objectives[0]
     if ended.state == "failed":
-        return f"{head} [red]failed[/]  {escape(ended.reason)}"
+        return Line(f"{head} [red]failed[/]  {escape(ended.reason)}")
     if ended.state == "pruned":
         score = score_text(first, score_so_far(trial, first))
-        return f"{head} [dim]pruned[/]  {score}  {_stop(board, trial)}  {params}"
+        return Line(f"{head} [dim]pruned[/]  {score}  {_stop(board, trial)}", params)
     others = "".join(
         f"  {heading(objective)} {score_text(objective, trial.score(objective.name))}"
         for objective in board.objectives[1:]
     )
-    return f"{head} {chosen_text(board.history, trial)}{others}{_star(board, trial)}  {params}"
+    chosen = escape(chosen_text(board.history, trial) + others)
+    return Line(f"{head} {chosen}{_star(board, trial)}", params)
 
 
 def _stop(board: Board, trial: TrialHistory) -> str:
@@ -236,132 +417,39 @@ def _star(board: Board, trial: TrialHistory) -> str:
     return "  [green]best so far[/]" if board.history.completed()[0] is trial else ""
 
 
-def _waiting_line(board: Board, trial: TrialHistory) -> str:
+def _waiting_line(board: Board, trial: TrialHistory) -> Line:
     first, done = board.objectives[0], len(trial.finished_folds())
     score = score_text(first, score_so_far(trial, first))
-    return f"{_head(trial.number)} {score}  after {counted(done, 'fold')}, waits for the others"
+    after = f"after {counted(done, 'fold')}, waits for the others"
+    return Line(f"{_head(trial.number)} {score}  {after}")
 
 
-def _confirmed_line(board: Board, record: TrialConfirmed) -> str:
+def _confirmed_line(board: Board, record: TrialConfirmed) -> Line:
     trial = board.history.trials[record.trial]
     if record.error:
-        return f"{_head(record.trial)} [red]not confirmed[/]  {escape(failure_text(record))}"
-    return f"{_head(record.trial)} {escape(confirmed_text(board.history, trial))}"
+        reason = escape(failure_text(record))
+        return Line(f"{_head(record.trial)} [red]not confirmed[/]  {reason}")
+    return Line(f"{_head(record.trial)} {escape(confirmed_text(board.history, trial))}")
 
 
 def _head(trial: int) -> str:
     return f"trial {trial:<3}"
 
 
-def _announce(opened: OpenStudy) -> None:
+def announcement(opened: OpenStudy) -> str:
+    """Return what is searched and how, as one line with markup."""
     settings, history = opened.settings, opened.start
     verb = "New study" if opened.is_new else "Continuing"
-    errors.print(
+    return (
         f"[bold]{verb} {escape(str(settings.study))}[/]: space {escape(settings.space)},"
-        f" {history.dataset['samples']:,} training samples of {opened.dataset.title},"
+        f" {history.dataset['samples']:,} training samples of {escape(opened.dataset.title)},"
         f" {counted(history.folds, 'fold')}{_split(settings)},"
         f" {counted(opened.narrowed.space['epochs'].describe(), 'epoch')},"
         f" seed {settings.seed},"
-        f" {history.proposer}",
-        soft_wrap=not errors.is_terminal,
+        f" {history.proposer}"
     )
 
 
 def _split(settings: StudySettings) -> str:
     """Return how the folds are cut, where it is not the usual way."""
     return "" if settings.split in (None, STRATIFIED) else f" ({settings.split})"
-
-
-_PAUSE = 0.5  # seconds between two reads of the journal
-
-
-def watch(study: StudyName, home: Home = DEFAULT_HOME) -> None:
-    """Follow a running study from another terminal. Ctrl-C leaves the study running.
-
-    Trials that have already ended are counted; those that end from now on are listed. `watch`
-    ends with the session.
-    """
-    with suppress(KeyboardInterrupt):  # the user has seen enough
-        _watch(study, home)
-
-
-def _watch(study: str, home: Path) -> None:
-    from search.cli.output import say
-    from search.studies import known_reader
-    from tracking.home import Home as HomeFolder
-    from tracking.lock import holder
-    from tracking.text import shell
-
-    reader = known_reader(HomeFolder(home), study)
-    history = reader.history
-    place = () if home == DEFAULT_HOME else ("--home", str(home))
-    runs = holder(reader.folder.lock)
-    if runs is None:
-        print_idle(history, home)
-        say(f"Show      {shell('show', study, *place)}")
-        return
-    say(f"{study} is run by {runs}: {_scoreboard(history)}. Ctrl-C ends only this display.")
-    if not _follow(reader):
-        say(f"{study} is no longer running; its session broke off: {_scoreboard(history)}.")
-        return
-    end = history.last_end
-    say(f"The session has ended ({end.reason if end else ''}): {_scoreboard(history)}.")
-    say(f"Show      {shell('show', study, *place)}")
-
-
-def print_idle(history: "History", home: Path) -> None:
-    """Print that no process runs a study, and how to continue it."""
-    from search.cli.output import say
-    from tracking.text import shell
-
-    study = history.known_study().study
-    place = () if home == DEFAULT_HOME else ("--home", str(home))
-    say(f"{study} is not running: {_scoreboard(history)}.")
-    say(f"Continue  {shell('run', '--study', study, '--trials', _trials(history), *place)}")
-
-
-def _follow(reader: "StudyReader") -> bool:
-    """Show records as they arrive; return whether the session ended in good order."""
-    import time
-
-    from search.cli.status import Board
-    from tracking.lock import holder
-    from tracking.records import SessionEnded
-
-    history = reader.history
-    session = history.sessions[-1] if history.sessions else None
-    baselines = sum(t.started.is_baseline for t in history.trials.values())
-    board = Board(
-        history,
-        history.known_study(),
-        trials=session.trials if session else len(history.trials),
-        confirm=session.confirm if session else 0,
-        baselines=baselines,
-    )
-    with display_of(board) as display:
-        while True:
-            is_run = holder(reader.folder.lock) is not None  # before the last read
-            for record in reader.news():
-                display.observe(record)
-                if isinstance(record, SessionEnded):
-                    return True
-            if not is_run:
-                return False
-            time.sleep(_PAUSE)
-
-
-def _scoreboard(history: "History") -> str:
-    from search.cli.tables import heading, score_text
-
-    trials = history.sessions[-1].trials if history.sessions else len(history.trials)
-    done = f"{len(history.finished())} of {counted(trials, 'trial')} done"
-    best, first = history.best(), history.objectives[0]
-    if best is None:
-        return done
-    return f"{done}, best {heading(first)} {score_text(first, best.value)} (trial {best.number})"
-
-
-def _trials(history: "History") -> str:
-    """Return the total to suggest: the last session's, or twice as many once they are done."""
-    wanted = history.sessions[-1].trials if history.sessions else 20
-    return str(wanted if len(history.finished()) < wanted else 2 * wanted)

@@ -6,6 +6,7 @@ Results go to standard output, everything else to standard error.
 import json
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,7 +23,21 @@ from tracking.home import DEFAULT_HOME as DEFAULT_HOME  # of every command
 
 
 class _Errors(Console):
-    """Standard error; when its reader is gone, the command goes on without output."""
+    """Standard error; when its reader is gone, the command goes on without output.
+
+    Attributes:
+        turn: held while something is written. Rich's live display moves the cursor up by as many
+            lines as it drew last, which must not change before the next ones are written.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.turn = threading.RLock()
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print when nobody else does."""
+        with self.turn:
+            super().print(*objects, **options)
 
     def on_broken_pipe(self) -> None:
         """Print nothing from now on; Rich itself would end the process."""

@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from copy import copy
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -16,7 +15,8 @@ from rich.markup import escape
 
 from search.api import StudyResult, run_study
 from search.cli import completing
-from search.cli.live import make_display
+from search.cli.curve import Curve
+from search.cli.live import Progress
 from search.cli.output import (
     DEFAULT_HOME,
     AcceptChangedCode,
@@ -214,7 +214,7 @@ def run(
             tracking_uri=tracking_uri,
             data_dir=data_dir,
             notify=notify,
-            display=partial(make_display, quiet=json),
+            display=Progress(quiet=json),
             accept_changed_code=accept_changed_code,
             enqueue=enqueue or (),
             **asked.settings,
@@ -426,6 +426,10 @@ def _print_best(history: History) -> None:
     )
     console.print(f"\n[bold]Best trials[/] (of {len(history.trials)}: {counts})")
     console.print(trial_table(history, history.ranked()[:SHOWN]))
+    curve = Curve.of(history)
+    if curve.is_worth_showing():
+        console.print()
+        console.print(curve)
     if len(history.objectives) > 1:
         console.print(f"\n[bold]{front_heading(history)}[/]")
         console.print(trial_table(history, history.front()))

@@ -120,8 +120,8 @@ def _print_study(history: "History") -> None:
 
 def _print_whether_it_runs(history: "History", folder: "StudyFolder", home: Path) -> None:
     """Print who trains the trials that are not over, or how they are continued."""
-    from search.cli.live import print_idle
     from search.cli.output import say
+    from search.cli.watch import print_idle
     from tracking.lock import holder
 
     runs = holder(folder.lock)

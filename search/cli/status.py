@@ -1,11 +1,14 @@
-"""The state of a running study for its displays: history, progress, remaining time."""
+"""The state of a running study for its displays: what is trained, the best, the time left."""
 
 import time
-from dataclasses import dataclass
-from statistics import fmean
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from search.data.folds import CONFIRMATIONS, confirmation_numbers
-from search.study.budget import FINALISTS, confirmed_by
+from search.cli.output import duration, params_texts
+from search.cli.remaining import Pace, RemainingWork, range_text
+from search.cli.tables import chosen_text, origin_text, score_text
+from search.data.folds import confirmation_numbers
 from search.study.pruners import make_pruner
 from tracking.history import History, TrialHistory
 from tracking.objectives import objectives_of
@@ -15,110 +18,20 @@ from tracking.records import (
     FoldEnded,
     FoldStarted,
     Record,
+    SessionStarted,
     StudyStarted,
     TrialConfirmed,
     TrialEnded,
     TrialStarted,
 )
-from tracking.stages import count_waiting, newly_waiting
+from tracking.stages import count_waiting, newly_waiting, score_so_far
+from tracking.text import counted
 
+if TYPE_CHECKING:
+    from search.study.opening import OpenStudy
 
-@dataclass(frozen=True)
-class RemainingWork:
-    """The work of a study, as far as its time depends on it.
-
-    Attributes:
-        trials: total number.
-        baselines: how many of them are baselines, which see all folds.
-        folds: number of folds.
-        epochs: of a fold, until a trial says.
-        waits: whether sampled trials wait for a race after their first fold.
-        finalists: about how many trials, at least, go on after each fold of a race.
-        confirm: number of trials to confirm.
-    """
-
-    trials: int
-    baselines: int
-    folds: int
-    epochs: int
-    waits: bool
-    finalists: int
-    confirm: int
-
-    def remaining_epochs(self, history: History) -> float:
-        """Return the epochs still to train, estimated from those trained so far."""
-        trials = list(history.trials.values())
-        lengths = [int(trial.started.parameters.get("epochs", 1)) for trial in trials]
-        epochs = fmean(lengths or [self.epochs])
-        turn = self._turn(history, epochs)
-        full = epochs * self.folds
-        baselines = sum(t.started.is_baseline for t in trials)
-        still = max(0, self.trials - len(trials))
-        remaining_baselines = min(still, max(0, self.baselines - baselines))
-        ahead = remaining_baselines * full + (still - remaining_baselines) * turn
-        for trial in trials:
-            if trial.ended is None and not self._is_through(trial):
-                whole = full if trial.started.is_baseline else turn
-                ahead += max(0.0, whole - _trained(trial))
-        return ahead + (self._race(history) + self._confirmation(history)) * epochs
-
-    def _turn(self, history: History, epochs: float) -> float:
-        """Return the epochs of a sampled trial before the race."""
-        over = [
-            min(_trained(trial), epochs) if self.waits else _trained(trial)
-            for trial in history.trials.values()
-            if not trial.started.is_baseline
-            and (trial.ended is not None or self._is_through(trial))
-        ]
-        return fmean(over) if over else epochs * (1 if self.waits else self.folds)
-
-    def _race(self, history: History) -> float:
-        """Return the remaining folds of trials that wait, or will."""
-        if not self.waits or self.folds < 2:
-            return 0.0
-        sampled = [t for t in history.trials.values() if not t.started.is_baseline]
-        racing = [t for t in sampled if t.ended is None and self._is_through(t)]
-        tried = [t for t in sampled if t.ended is not None or self._is_through(t)]
-        wanted = self.trials - (len(history.trials) - len(sampled))
-        more = max(1.0, wanted / len(tried)) if tried else 0.0
-        contenders = len(racing) * more
-        entered = sum(bool(t.finished_folds()) for t in sampled) * more
-        level = min((trial.level for trial in racing), default=1)
-        return sum(
-            min(contenders, max(self.finalists, entered / 4.0**after))
-            for after in range(level, self.folds)
-        )
-
-    def _confirmation(self, history: History) -> int:
-        """Return the confirmation folds of the best trials and the best baseline."""
-        of_one = CONFIRMATIONS * self.folds
-        trials = list(history.trials.values())
-        lost = sum(trial.state in ("pruned", "failed") for trial in trials)
-        possible = max(self.trials, len(trials)) - lost
-        due = min(self.confirm, possible)
-        chosen = confirmed_by(history, self.confirm)
-        if len(chosen) > self.confirm or (self.baselines and due and len(chosen) < self.confirm):
-            due = min(due + 1, possible)
-        done = sum(
-            of_one if _is_confirmed(trial, history) else len(trial.finished_confirmation_folds())
-            for trial in chosen
-        )
-        return max(0, due * of_one - done)
-
-    def _is_through(self, trial: TrialHistory) -> bool:
-        takes_turns = not (trial.started.is_baseline or trial.reopened)
-        return self.waits and takes_turns and trial.level > 0
-
-
-def _is_confirmed(trial: TrialHistory, history: History) -> bool:
-    """Return whether a confirmation is over; one that failed is tried again next session."""
-    if trial.confirmed is None or not trial.confirmed.error:
-        return trial.confirmed is not None
-    return bool(history.sessions) and trial.confirmed.at > history.sessions[-1].at
-
-
-def _trained(trial: TrialHistory) -> int:
-    return sum(len(fold.epochs) for fold in trial.folds.values())
+_LONG = 2 * 3600  # seconds from which on a shorter study is suggested
+_FINITE = ("grid", "baselines")  # samplers that may have nothing left to propose
 
 
 @dataclass
@@ -126,15 +39,36 @@ class Place:
     """How far a running trial is.
 
     Attributes:
-        fold: its fold, from 1; numbers above the study's folds are confirmation folds.
+        fold: its fold, from 1; numbers above the study's folds are confirmation folds; 0: its first
+            one is about to begin.
         epoch: of that fold; 0 until the first ends.
         epochs: of that fold in all.
+        scores: the first objective on the validation part after each of them, as far as it is
+            measured then.
     """
 
     trial: int
     fold: int
     epoch: int
     epochs: int
+    scores: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Left:
+    """The time left.
+
+    Attributes:
+        least: seconds, if trials are pruned as they were so far.
+        most: seconds, if all go on.
+    """
+
+    least: float
+    most: float
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        return range_text(self.least, self.most)
 
 
 class Board:
@@ -146,11 +80,15 @@ class Board:
         trials: the total that this session aims for.
         confirm: number of trials to confirm.
         baselines: how many of the trials are baselines.
+        limit: seconds after which the session ends in any case.
+        is_new: whether the study begins with this session.
+        now: tells the time, seconds since 1970.
 
     Attributes:
         history: the running study's.
         newly_waiting: trials that the last record made wait.
-        has_begun: whether any trial has started or resumed.
+        has_begun: whether any fold has started in this session.
+        doing: what goes on while nothing is trained.
     """
 
     def __init__(
@@ -161,46 +99,91 @@ class Board:
         trials: int,
         confirm: int = 0,
         baselines: int = 0,
+        limit: float | None = None,
+        is_new: bool = False,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self.history = history
         self.objectives = objectives_of(start)
+        self.start = start
         self.total = trials
         self.folds = start.folds
         self.searched = [p["name"] for p in start.parameters if p["searched"]]
-        self._places: dict[tuple[int, int], Place] = {}  # by trial and fold
         self.newly_waiting: list[TrialHistory] = []
         self.has_begun = False
+        self.doing = ""
+        self.now = now
+        self.began = now()
+        self._limit = limit
+        self._is_new = is_new
+        self._is_estimated = False
+        self._places: dict[tuple[int, int], Place] = {}  # by trial and fold
         self._waits_seen = len(history.tally.waits)
-        self._began = 0.0
-        self._epochs_trained = 0
-        self._is_warm = False
+        self._rate = 0.0  # samples a second, as measured for the execution plan
+        self._pace = Pace()
+        self._left: tuple[int, float, Left | None] = (-1, 0.0, None)
+        self._epochs = int(
+            start.parameter("epochs").get("default") or start.settings.get("epochs") or 1
+        )
+        pruner, is_single = start.settings.get("pruner") or "none", len(self.objectives) == 1
         self._ahead = RemainingWork(
             trials=trials,
             baselines=baselines,
             folds=start.folds,
-            epochs=int(
-                start.parameter("epochs").get("default") or start.settings.get("epochs") or 1
-            ),
-            waits=make_pruner(start.settings.get("pruner") or "none", self.objectives[0]).waits,
-            finalists=max(FINALISTS, confirm),
+            epochs=self._epochs,
+            waits=is_single and make_pruner(pruner, self.objectives[0]).waits,
+            prunes=is_single and pruner != "none",
+            may_end=start.settings.get("sampler") in _FINITE,
             confirm=confirm,
+        )
+
+    @classmethod
+    def of(cls, opened: "OpenStudy") -> "Board":
+        """Return the board of a study that is about to run."""
+        settings = opened.settings
+        return cls(
+            opened.reader.history,
+            opened.start,
+            trials=settings.trials,
+            confirm=settings.confirm,
+            baselines=len(opened.narrowed.baselines) if settings.baselines else 0,
+            limit=settings.timeout,
+            is_new=opened.is_new,
         )
 
     def take(self, record: Record) -> None:
         """Take a record that the history already has."""
         self.newly_waiting = []
-        if isinstance(record, FoldStarted) and not self._began:
-            self._began = time.monotonic()  # importing TensorFlow is not part of the estimate
+        self._pace.take(record)
+        if isinstance(record, SessionStarted):
+            self._plan(record)
         if isinstance(record, TrialStarted | FoldStarted | EpochEnded):
             self._go_on(record)
         if isinstance(record, TrialEnded | TrialConfirmed | AttemptFailed):
             self._leave(record.trial, record.fold if isinstance(record, AttemptFailed) else 0)
+        if isinstance(record, TrialEnded | TrialConfirmed):
+            self._pace.leave(record.trial)
         if isinstance(record, FoldStarted | FoldEnded):
             self._tidy(record)
         if isinstance(record, TrialStarted | FoldStarted):
             self._see_who_waits()
-        self._epochs_trained += isinstance(record, EpochEnded)
-        self._is_warm = self._is_warm or isinstance(record, FoldEnded | TrialEnded)
+
+    def join(self, session: SessionStarted) -> None:
+        """Take in what a session that is under way has recorded before anybody watched."""
+        self.began = session.at
+        trials = list(self.history.trials.values())
+        groups = (trial.folds | trial.confirmation_folds for trial in trials)
+        folds = [fold for group in groups for fold in group.values()]
+        ends = [fold.ended for fold in folds if fold.ended is not None]
+        known: list[Record] = [session, *(fold.started for fold in folds), *ends]
+        known += [epoch for fold in folds for epoch in fold.epochs.values()]
+        known += [trial.ended for trial in trials if trial.ended is not None]
+        for record in sorted(known, key=lambda record: record.at):
+            if record.at >= session.at:
+                self.take(record)
+        over = {(ended.trial, ended.fold) for ended in ends}
+        self._places = {key: place for key, place in self._places.items() if key not in over}
+        self.newly_waiting = []
 
     @property
     def waiting(self) -> int:
@@ -217,28 +200,159 @@ class Board:
         """How far the running trials are, in the order they started."""
         return list(self._places.values())
 
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the session began."""
+        return max(0.0, self.now() - self.began)
+
+    @property
+    def idle(self) -> str:
+        """What goes on while no fold is trained, in words."""
+        return self.doing or ("choosing the next trial" if self.has_begun else "starting")
+
+    @property
+    def starting(self) -> str:
+        """What a trial waits for none of whose folds has begun, in words."""
+        return "starting" if self.has_begun else "loading TensorFlow"
+
+    def best(self) -> tuple[str, list[str]] | None:
+        """Return a phrase on the best trial, and its params; None where no fold is over.
+
+        Where no trial is complete, it is on the one that leads after the folds it has seen.
+        """
+        history, first = self.history, self.objectives[0]
+        best = history.best()
+        if best is not None:
+            confirmed = best.confirmed_score(first.name)
+            score = chosen_text(history, best)
+            if confirmed is not None:
+                score = f"{score_text(first, confirmed)} (confirmed)"
+            return f"best so far  trial {best.number}  {score}", self._words(best)
+        known = [t for t in list(history.trials.values()) if t.ended is None and t.level]
+        scores = [(score_so_far(trial, first), trial) for trial in known]
+        values = [(first.oriented(score), trial) for score, trial in scores if score is not None]
+        if not values:
+            return None
+        value, leader = max(values, key=lambda pair: pair[0])
+        folds = counted(len(leader.finished_folds()), "fold")
+        score = score_text(first, first.oriented(value))
+        return f"leading  trial {leader.number}  {score} after {folds}", self._words(leader)
+
+    def _words(self, trial: TrialHistory) -> list[str]:
+        origin = origin_text(trial).strip()
+        params = params_texts(trial.started.parameters, self.searched)
+        return [origin, *params] if origin else params
+
     def is_confirming(self, fold: int) -> bool:
         """Return whether a fold confirms a complete trial."""
         return fold > self.folds
 
+    def fold_text(self, fold: int) -> str:
+        """Return `2/5`, of a confirmation fold `confirm 2/10`, of one still to begin a dash."""
+        if not self.is_confirming(fold):
+            return f"{fold}/{self.folds}" if fold else "-"
+        return f"confirm {fold - self.folds}/{len(self.confirmation_folds)}"
+
     def count(self, state: str) -> int:
         """Return the number of trials in a state."""
-        return sum(trial.state == state for trial in self.history.trials.values())
+        return sum(trial.state == state for trial in list(self.history.trials.values()))
 
-    def seconds_left(self) -> float | None:
-        """Return the estimated seconds to the end; None until the first fold or trial ends."""
-        if not self._is_warm or not self._epochs_trained:
+    def counts(self) -> list[str]:
+        """Return how many trials are over, pruned, wait and have failed, a phrase each."""
+        done = f"{len(self.history.finished())} of {counted(self.total, 'trial')}"
+        others = [(self.count("pruned"), "pruned"), (self.waiting, "waiting")]
+        others.append((self.count("failed"), "failed"))
+        return [
+            done,
+            *(f"{number} {word}" for number, word in others if number or word == "pruned"),
+        ]
+
+    def times(self) -> str:
+        """Return the time that has passed and that is left, in words."""
+        left = self.left()
+        after = "" if left is None else f"  left {left}"
+        return f"elapsed {duration(self.elapsed)}{after}"
+
+    def left(self) -> Left | None:
+        """Return the time left; None before anything is known of how long an epoch takes.
+
+        While nothing new is known, the least time passes.
+        """
+        records, at, known = self._left
+        if records != self.history.tally.records:
+            at, known = self.now(), self._reckoned()
+            self._left = self.history.tally.records, at, known
+        if known is None:
             return None
-        epoch_seconds = (time.monotonic() - self._began) / self._epochs_trained
-        return self._ahead.remaining_epochs(self.history) * epoch_seconds
+        left = Left(max(0.0, known.least - max(0.0, self.now() - at)), known.most)
+        if self._limit is None:
+            return left
+        limit = max(0.0, self._limit - self.elapsed)
+        return Left(min(left.least, limit), min(left.most, limit))
+
+    def estimate(self) -> str:
+        """Return a line on how long the session will take, once, as soon as that can be said.
+
+        Nothing before that, and after it.
+        """
+        left = None if self._is_estimated else self.left()
+        if left is None or not (self._pace.is_settled or self._rate or left.most >= _LONG):
+            return ""
+        self._is_estimated = True
+        source = "by its first epochs" if self._pace.is_known else f"at {self._rate:,.0f} samples/s"
+        if self._limit is not None:
+            return f"{left}, {source}; --timeout ends it after {duration(self._limit)}"
+        return f"{left}, {source}{self._shorter() if left.most >= _LONG else ''}"
+
+    def _shorter(self) -> str:
+        """Return what makes a study of hours shorter; a study's samples are settled for good."""
+        samples = int(self.start.dataset.get("samples", 0))
+        fewer = (
+            f"`--limit-samples {max(1000, samples // 10000 * 1000)}` or " if samples > 5000 else ""
+        )
+        return f". Shorter with {fewer if self._is_new else ''}`--timeout 1h`"
+
+    def _plan(self, session: SessionStarted) -> None:
+        plan = session.plan.get("way") or {}
+        self._rate = float(plan.get("rate") or 0.0)
+        self._pace = Pace(int(plan.get("workers") or 1))
+
+    def _reckoned(self) -> Left | None:
+        if not self._pace.is_known and not self._rate:
+            return None
+        least, most = self._ahead.least(self.history), self._ahead.most(self.history)
+        if self._pace.is_known:
+            trials = max(1, self.total - len(self.history.finished()))
+            fold = float(self._epochs)
+            return Left(*self._pace.seconds(least, most, trials=trials, fold=fold))
+        samples = self._samples_of_fold()
+        return Left(least.epochs * samples / self._rate, most.epochs * samples / self._rate)
+
+    def _samples_of_fold(self) -> float:
+        """Return about how many samples a fold's training part has."""
+        samples = float(self.start.dataset.get("samples", 0))
+        share = self.start.split.get("share")  # validation samples per training sample
+        if share:
+            return samples / (1 + float(share))
+        return samples * (1 - 1 / self.folds) if self.folds > 1 else samples
 
     def _go_on(self, record: TrialStarted | FoldStarted | EpochEnded) -> None:
-        self.has_begun = True
-        fold = 1 if isinstance(record, TrialStarted) else record.fold
-        epoch = record.epoch if isinstance(record, EpochEnded) else 0
+        self.doing = ""
+        self.has_begun |= not isinstance(record, TrialStarted)
         parameters = self.history.trials[record.trial].started.parameters
         epochs = int(parameters.get("epochs", 1))
-        self._places[record.trial, fold] = Place(record.trial, fold, epoch, epochs)
+        if isinstance(record, TrialStarted):
+            self._places[record.trial, 0] = Place(record.trial, 0, 0, epochs)
+            return
+        self._places.pop((record.trial, 0), None)
+        key = record.trial, record.fold
+        if isinstance(record, FoldStarted) or key not in self._places:
+            self._places[key] = Place(record.trial, record.fold, 0, epochs)
+        if isinstance(record, EpochEnded):
+            place, score = self._places[key], record.metrics.get(self.objectives[0].epoch)
+            place.epoch = record.epoch
+            if score is not None:
+                place.scores.append(score)
 
     def _leave(self, trial: int, fold: int = 0) -> None:
         for key in [key for key in self._places if key == (trial, fold or key[1])]:

@@ -46,6 +46,7 @@ from tracking.history import History
 from tracking.home import Home
 from tracking.objectives import objectives_of
 from tracking.records import StudyStarted
+from tracking.text import counted
 
 SHARE = 0.05  # fraction of a session's time that measuring may take
 LONGEST = 60.0  # seconds that it may take at most
@@ -56,10 +57,15 @@ MOMENT = 0.5  # least seconds that a worker trains to be measured
 MOST_WORKERS = 16  # that the plan chooses by itself
 
 Start = Callable[[ExecutionMode], LocalExecutor]
+OnStage = Callable[[str], None]
 
 _PROCESSORS = Path("/proc/cpuinfo")
 _MOST = 200  # entries; the oldest are removed
 _STAYING = 4  # trials that stay to the end (docs/performance.md, "What racing saves")
+
+
+def ignored(text: str) -> None:
+    """Take what a session does just now, and show it nowhere."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,7 @@ def plan_for(
     *,
     remembered: Sequence[ExecutionMode],
     start: Start,
+    stage: OnStage = ignored,
 ) -> tuple[ExecutionPlan, LocalExecutor | None]:
     """Return a plan, and the workers it was measured with if they can be used for the session.
 
@@ -118,6 +125,7 @@ def plan_for(
         params: the params to train while measuring.
         remembered: modes that were measured before for this space and data on this machine.
         start: starts the workers of a mode.
+        stage: is told what is done.
     """
     modes = request.modes()
     if len(modes) == 1:
@@ -127,7 +135,7 @@ def plan_for(
         return ExecutionPlan(fastest(known), "remembered", tuple(known)), None
     if load.least_seconds() < TINY or (load.limit is not None and load.limit < SHORT):
         return ExecutionPlan(request.usual(), "usual"), None
-    return _Measuring(modes, load, params, start).plan(request.usual())
+    return _Measuring(modes, load, params, start, stage).plan(request.usual())
 
 
 def _is_worth_more(load: Load, known: Sequence[ExecutionMode]) -> bool:
@@ -148,12 +156,18 @@ class _Measuring:
     """Tries modes, the most promising first, as long as it is worthwhile."""
 
     def __init__(
-        self, modes: Sequence[ExecutionMode], load: Load, params: Params, start: Start
+        self,
+        modes: Sequence[ExecutionMode],
+        load: Load,
+        params: Params,
+        start: Start,
+        stage: OnStage,
     ) -> None:
         self._modes = modes
         self._load = load
         self._setting = params
         self._start = start
+        self._stage = stage
         self._measured: list[ExecutionMode] = []
         self._running: dict[int, LocalExecutor] = {}
         self._spent = self._loading = self._probing = 0.0
@@ -197,6 +211,7 @@ class _Measuring:
 
     def _measure(self, mode: ExecutionMode) -> ExecutionMode:
         executor = self._running.get(mode.workers) or self._loaded(mode)
+        self._stage(f"measuring {mode}")
         began = time.monotonic()
         # Each worker trains as many steps as in the first mode, so that precisions are comparable.
         probes = [
@@ -219,6 +234,7 @@ class _Measuring:
     def _loaded(self, mode: ExecutionMode) -> LocalExecutor:
         """Start the workers of a mode; the first start is needed anyway and does not count."""
         is_first = not self._running
+        self._stage(f"loading TensorFlow in {counted(mode.workers, 'worker')}")
         began = time.monotonic()
         executor = self._running[mode.workers] = self._start(mode)
         executor.load()
@@ -318,10 +334,13 @@ class SessionWorkers:
         self._started = measured_with
 
     @classmethod
-    def of(cls, opened: OpenStudy, history: History, budget: Budget) -> "SessionWorkers":
+    def of(
+        cls, opened: OpenStudy, history: History, budget: Budget, stage: OnStage = ignored
+    ) -> "SessionWorkers":
         """Make the plan; a study that has begun keeps its precision.
 
-        Where there may be much to train, workers are started and measured; else it takes no time.
+        Where there may be much to train, workers are started and measured, which `stage` is told;
+        else it takes no time.
         """
         settings = opened.settings
         request = _request(opened)
@@ -342,6 +361,7 @@ class SessionWorkers:
             params,
             remembered=recall(path, key),
             start=lambda mode: _local(opened, mode),
+            stage=stage,
         )
         if plan.origin in ("measured", "tried"):
             remember(path, key, plan.measured)
@@ -353,11 +373,12 @@ class SessionWorkers:
         start = self._opened.start
         return replace(start, settings={**start.settings, "precision": self.plan.mode.precision})
 
-    def executor(self, notify: Callable[[str], None]) -> Executor:
+    def executor(self, notify: Callable[[str], None], stage: OnStage = ignored) -> Executor:
         """Return the workers of the plan; they are the caller's to close."""
         started, self._started = self._started, None
         if started is not None:
             return started
+        stage("loading TensorFlow")
         settings, mode = self._opened.settings, self.plan.mode
         return make_executor(
             settings.executor,

@@ -14,7 +14,7 @@ from search.data.folds import Folds
 from search.environment import describe_environment
 from search.errors import DataError, SettingsError
 from search.studies import opened_log
-from search.study.autotune import SessionWorkers
+from search.study.autotune import OnStage, SessionWorkers, ignored
 from search.study.budget import Budget, StopRequest
 from search.study.drivers import is_reference, make_driver
 from search.study.enqueuing import Entry, Intake, Request
@@ -58,6 +58,7 @@ def run_session(
     *,
     observe: OnRecord,
     notify: Notify,
+    stage: OnStage = ignored,
     enqueue: Sequence[Params] = (),
 ) -> SessionResult:
     """Run an opened study up to its number of trials.
@@ -67,6 +68,7 @@ def run_session(
         tracker: brings its journal to MLflow.
         observe: called with every record once it is in the journal, in this thread.
         notify: takes notices for the user.
+        stage: is told what the session does while no trial is trained.
         enqueue: complete params to evaluate before others are sampled.
 
     Raises:
@@ -94,7 +96,7 @@ def run_session(
         stack.callback(stop.withdraw)
         budget = _budget(opened, stop)
         confirmation = _confirmation(opened, notify)
-        planned = stack.enter_context(closing(SessionWorkers.of(opened, history, budget)))
+        planned = stack.enter_context(closing(SessionWorkers.of(opened, history, budget, stage)))
         plan = planned.plan
         if history.study is None:
             log.append(planned.start)
@@ -126,9 +128,10 @@ def run_session(
         )
         intake.take(Request([Entry(dict(params)) for params in enqueue]))
         intake.collect()
-        reason = _run(opened, planned, log, budget, notify, intake)
+        reason = _run(opened, planned, log, budget, notify, intake, stage)
         intake.collect()  # what came too late is known to wait
         log.append(SessionEnded(at=time.time(), reason=reason))
+        stage("bringing the last records to MLflow")
         waiting = tracker.drain(publisher, notify, hurries=reason == INTERRUPTED)
         return SessionResult(reason, history, waiting)
 
@@ -241,11 +244,12 @@ def _run(
     budget: Budget,
     notify: Notify,
     intake: Intake,
+    stage: OnStage,
 ) -> str:
     settings, history = opened.settings, log.history
     if budget.is_done(history):
         return COMPLETE  # without a worker
-    executor = planned.executor(notify)
+    executor = planned.executor(notify, stage)
     try:
         # After the executor, so that the worker imports TensorFlow while a driver does.
         driver = make_driver(

@@ -1,25 +1,30 @@
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from types import SimpleNamespace
+from io import StringIO
 
 import pytest
+from rich.console import Console
 
 from search.cli import output
-from search.cli.live import LiveDisplay, PlainLines
-from search.cli.status import Board
+from search.cli.live import Line, PlainLines, Screen
+from search.cli.status import Board, Left
 from tests.studies import StudyBuilder
 from tracking.history import History
-from tracking.records import AttemptFailed, FoldStarted, Record, TrialConfirmed
+from tracking.records import AttemptFailed, FoldStarted, Record, SessionStarted, TrialConfirmed
+
+OF_BOARD = ("limit", "is_new", "now")
 
 
 def board(study: StudyBuilder, *, trials: int = 20, **settings) -> Board:
     start = study.records[0]
+    given = {name: settings.pop(name) for name in OF_BOARD if name in settings}
     start = replace(
         start,
         parameters=[{"name": "filters", "searched": True}],
         settings={**start.settings, "pruner": "racing", **settings},
     )
-    return Board(History(), start, trials=trials)
+    return Board(History(), start, trials=trials, **given)
 
 
 def shown(watched: Board, records: list[Record]) -> Iterator[Record]:
@@ -28,16 +33,31 @@ def shown(watched: Board, records: list[Record]) -> Iterator[Record]:
         yield watched.history.add(record)
 
 
+def followed(study: StudyBuilder, **settings) -> tuple[Board, list[Left | None]]:
+    """Return a board that has taken a study's records as they came, and the times left then."""
+    at = [study.records[0].at]
+    watched, left = board(study, now=lambda: at[0], **settings), []
+    for record in shown(watched, study.records):
+        at[0] = record.at
+        watched.take(record)
+        left.append(watched.left())
+    return watched, left
+
+
 @pytest.fixture
 def printed(monkeypatch, capsys):
     """Return the lines that a study's records print where there is no terminal."""
     monkeypatch.setattr(output.errors, "_width", 200)
 
-    def printed(study: StudyBuilder) -> list[str]:
-        watched = board(study)
+    def printed(study: StudyBuilder, stages=(), **settings) -> list[str]:
+        latest = [study.records[0].at]
+        watched = board(study, **{"now": lambda: latest[0]} | settings)
         lines = PlainLines(watched)
+        for stage in stages:
+            lines.stage(stage)
         for record in shown(watched, study.records):
-            lines.observe(record)
+            latest[0] = record.at
+            lines(record)
         return [line.rstrip() for line in capsys.readouterr().err.splitlines()]
 
     return printed
@@ -111,88 +131,253 @@ def test_one_fold_has_no_spread(printed):
     assert printed(study)[-1] == "trial 0   0.8000  best so far  filters=32"
 
 
-def live(monkeypatch, study, **settings) -> str:
-    watched = board(study, **settings)
-    display = LiveDisplay(watched)
-    for record in shown(watched, study.records):
-        display.observe(record)
-    monkeypatch.setattr(output.console, "_width", 160)
-    with output.console.capture() as capture:
-        output.console.print(display._render())
-    return capture.get()
+def screen(study: StudyBuilder, *, width: int = 100, height: int = 40, **settings) -> list[str]:
+    """Return the lines of the live display after a study's records."""
+    watched, _ = followed(study, **settings)
+    console = Console(width=width, height=height, file=StringIO())
+    console.print(Screen(watched))
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]
 
 
-def test_the_board_counts_who_waits(monkeypatch):
-    shown = live(monkeypatch, StudyBuilder(folds=5).race(), trials=8)
-    assert "4/8  pruned 2  waiting 1" in shown
-    assert "trial 5  fold 2/5  epoch 1/3" in shown
+def test_the_screen_counts_trials_and_shows_a_row_for_each_fold_in_training():
+    study = StudyBuilder(folds=5).race()
+    study.start_trial(6)
+    study.fold(6, 1, epochs=2, level=0.7)
+    study.start_trial(7)
+    lines = screen(study, trials=9)
+    assert lines[0].endswith("4 of 9 trials  2 pruned  1 waiting")
+    assert lines[1].startswith("elapsed 1m 31s  left ")
+    assert lines[2].split() == ["trial", "fold", "epoch", "accuracy"]
+    assert lines[3].split() == ["5", "2/5", "1/3", "0.5960"]
+    assert lines[4].split() == ["6", "1/5", "2/3", "0.5980", "▁█"]
+    assert lines[5].split() == ["7", "-", "-", "-", "starting"]
+    assert lines[6] == "best so far  trial 1  0.8100 ± 0.0100"
+    assert lines[7] == "  filters=33"
 
 
-def test_the_board_shows_a_confirmation_as_one(monkeypatch):
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_nothing_on_the_screen_is_torn_at_any_width(width):
+    study = StudyBuilder(folds=5, epochs=100)
+    study.session()
+    study.complete_trial(0, level=0.85, origin="baseline:a-long-name-of-a-baseline")
+    for trial in range(1000, 1012):
+        study.start_trial(trial)
+        study.fold(trial, 1)
+    study.start_trial(1012)
+    study.fold(1012, 1, epochs=99)
+    study.add(FoldStarted, trial=0, fold=15)
+    lines = screen(study, width=width, trials=1500)
+    assert max(map(len, lines)) <= width
+    rows = [line.split() for line in lines]
+    assert ["1012", "1/5", "99/100", "0.7960"] in [row[:4] for row in rows]
+    assert ["0", "confirm", "10/10", "0/100", "-"] in rows
+    assert any("1 of 1,500 trials  0 pruned  12 waiting" in line for line in lines)
+    assert "  [a-long-name-of-a-baseline]  filters=32" in lines
+
+
+def test_many_workers_leave_room_on_a_low_terminal():
     study = StudyBuilder(folds=5)
     study.session()
-    study.complete_trial(0, level=0.85)
-    study.add(FoldStarted, trial=0, fold=6)
-    shown = live(monkeypatch, study, trials=1)
-    assert "confirming trial 0  fold 6 of 6..15  epoch 0/3" in shown
+    for trial in range(12):
+        study.start_trial(trial)
+    for trial in range(12):
+        study.add(FoldStarted, trial=trial, fold=1)
+    lines = screen(study, height=12)
+    assert [line.split()[0] for line in lines[3:7]] == ["0", "1", "2", "3"]
+    assert lines[7] == "and 8 more"
+    assert len(screen(study)) == 3 + 8 + 1
 
 
-def test_a_confirmation_tried_again_is_seen_as_one(monkeypatch):
+def test_before_a_trial_is_complete_the_one_that_leads_is_shown():
+    study = StudyBuilder(folds=5)
+    study.session()
+    for trial in range(3):
+        study.start_trial(trial)
+        study.fold(trial, 1, level=0.7 + trial % 2 / 10)
+    assert "leading  trial 1  0.8010 after 1 fold" in screen(study)
+
+
+def test_the_screen_says_what_is_done_while_nothing_is_trained():
+    study = StudyBuilder()
+    study.session()
+    assert screen(study)[-1] == "now    starting"
+    study.start_trial(0)
+    assert screen(study)[-1].split()[-2:] == ["loading", "TensorFlow"]
+    watched = board(study)
+    watched.doing = "measuring 2 workers"
+    assert watched.idle == "measuring 2 workers"
+    for record in shown(watched, study.records):
+        watched.take(record)
+    assert watched.doing == ""
+    done = StudyBuilder()
+    done.session()
+    done.complete_trial(0)
+    assert screen(done, trials=2)[2] == "now    choosing the next trial"
+
+
+def test_a_confirmation_tried_again_is_seen_as_one():
     study = StudyBuilder(folds=5)
     study.session()
     study.complete_trial(0, level=0.85)
     study.fold(0, 6, epochs=1)
     study.add(TrialConfirmed, trial=0, repeats=2, error="no memory")
-    assert "choosing the next trial" in live(monkeypatch, study)
+    assert screen(study)[2] == "now    choosing the next trial"
     study.session()
     study.add(FoldStarted, trial=0, fold=6)
-    assert "confirming trial 0" in live(monkeypatch, study)
+    assert ["0", "confirm", "1/10", "0/3", "-"] in [line.split() for line in screen(study)]
 
 
-def test_between_two_trials_nothing_is_evaluated(monkeypatch):
-    study = StudyBuilder()
-    assert "starting TensorFlow" in live(monkeypatch, study)
+def test_on_a_terminal_params_go_on_below_their_line():
+    line = Line("trial 7   [dim]pruned[/]  0.7000", ("a=1", "b=22222222222222222222", "c=3"))
+    console = Console(width=40, file=StringIO())
+    console.print(line)
+    assert console.file.getvalue().splitlines() == [
+        "trial 7   pruned  0.7000  a=1",
+        "          b=22222222222222222222  c=3",
+    ]
+
+
+# The time.
+
+
+def test_the_time_left_is_a_range_from_the_first_epoch_on():
+    study = StudyBuilder(folds=2, epochs=3)
     study.session()
-    study.complete_trial(0)
-    assert "choosing the next trial" in live(monkeypatch, study)
-
-
-def test_the_time_left_is_reckoned_from_the_epochs_of_this_session(monkeypatch):
-    study = StudyBuilder(folds=5, epochs=3)
-    study.session()
-    watched = board(study, trials=1, pruner="none")
     study.start_trial(0)
     study.fold(0, 1)
-    now = [100.0]
-    monkeypatch.setattr("search.cli.status.time", SimpleNamespace(monotonic=lambda: now[0]))
-    for record in shown(watched, study.records[:-1]):
+    _, seen = followed(study, trials=1, pruner="none")
+    # Every record comes a second after the one before; epochs ahead: five, four, three.
+    assert seen[:4] == [None] * 4
+    assert seen[4:7] == [Left(0.0, 5.0), Left(4.0, 4.0), Left(3.0, 3.0)]
+
+
+def test_the_least_time_passes_while_nothing_is_heard_and_a_limit_cuts_both():
+    study = StudyBuilder(folds=2, epochs=3)
+    study.session()
+    study.start_trial(0)
+    study.fold(0, 1)
+    now = [study.records[0].at]
+    watched = board(study, trials=3, pruner="none", limit=20.0, now=lambda: now[0])
+    for record in shown(watched, study.records):
+        now[0] = record.at
         watched.take(record)
-        assert watched.seconds_left() is None
-    now[0] = 106.0  # three epochs in six seconds
-    watched.take(watched.history.add(study.records[-1]))
-    assert watched.seconds_left() == 12 * 2.0
+    ahead = watched.left()
+    assert (ahead.least, ahead.most) == (pytest.approx(20 - 7), pytest.approx(20 - 7))
+    now[0] += 5
+    assert watched.left() == Left(8.0, 8.0)
+    now[0] += 100
+    assert watched.left() == Left(0.0, 0.0)
 
 
-def test_all_trials_that_are_evaluated_now_are_shown(monkeypatch):
+def planned(study: StudyBuilder, rate: float = 9.0) -> StudyBuilder:
+    """Begin a session whose plan was measured: samples a second."""
+    plan = {"way": {"workers": 1, "rate": rate}, "told": "1 worker, float32: measured"}
+    study.add(SessionStarted, trials=4, environment={"plan": plan})
+    return study
+
+
+def test_a_measured_rate_foretells_the_time_before_the_first_trial(printed):
+    study = planned(StudyBuilder(folds=3, epochs=3))  # 60 of 90 samples, 9 a second
+    lines = printed(study, trials=4, pruner="none")
+    assert lines == [
+        "plan      1 worker, float32: measured",
+        "time      about 4m, at 9 samples/s",
+    ]
+
+
+def test_the_first_epochs_foretell_the_time_of_which_nothing_was_measured_once(printed):
+    study = StudyBuilder(folds=3, epochs=3)
+    study.session()
+    study.start_trial(0)
+    study.fold(0, 1)
+    said = [line for line in printed(study, trials=4, pruner="none") if line.startswith("time")]
+    assert said == ["time      about 35s, by its first epochs"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "hint"),
+    [
+        ({"is_new": True}, "`--timeout 1h`"),
+        ({"is_new": True, "samples": 60_000}, "`--limit-samples 6000` or `--timeout 1h`"),
+        ({"is_new": False, "samples": 60_000}, "Shorter with `--timeout 1h`"),
+        ({"limit": 3600.0}, "--timeout ends it after 1h 00m"),
+    ],
+)
+def test_where_it_takes_hours_the_estimate_says_what_makes_it_shorter(printed, settings, hint):
+    study = StudyBuilder(folds=3, epochs=3)
+    study.records[0].dataset["samples"] = settings.pop("samples", 900)
+    planned(study, rate=0.9 * study.records[0].dataset["samples"] / 900)
+    [line] = [line for line in printed(study, pruner="none", **settings) if "time " in line]
+    assert hint in line
+    assert ("limit-samples" in line) == ("limit-samples" in hint)
+
+
+def test_whoever_watches_later_sees_the_same_places_and_time():
+    study = StudyBuilder(folds=5).race()
+    start = study.records[1]
+    first, _ = followed(study, trials=9)
+    joined = board(study, trials=9, now=lambda: study.records[-1].at)
+    for record in study.records:
+        joined.history.add(record)
+    joined.join(start)
+    assert joined.places == first.places
+    assert joined.left() == first.left()
+    assert joined.elapsed == study.records[-1].at - start.at
+    assert joined.newly_waiting == []
+
+
+# Without a terminal.
+
+
+def test_stages_are_lines_and_training_is_one(printed):
+    study = StudyBuilder(folds=2)
+    study.session()
+    study.start_trial(0)
+    study.add(FoldStarted, trial=0, fold=1)
+    study.add(FoldStarted, trial=0, fold=2)
+    assert printed(study, stages=["loading TensorFlow"]) == ["loading TensorFlow", "training"]
+
+
+def test_where_nothing_else_is_said_a_line_says_how_far_the_trials_are(capsys, monkeypatch):
+    monkeypatch.setattr(output.errors, "_width", 200)
     study = StudyBuilder(folds=5)
     study.session()
-    for trial in range(6):
-        study.start_trial(trial)
-    for trial in range(6):
-        study.add(FoldStarted, trial=trial, fold=1)
-    shown = live(monkeypatch, study, trials=8, pruner="none")
-    assert all(f"trial {trial}  fold 1/5" in shown for trial in range(4))
-    assert "and 2 more" in shown
+    study.complete_trial(0)
+    study.start_trial(1)
+    study.fold(1, 1, epochs=2)
+    study.start_trial(2)
+    now = [0.0]
+    watched, _ = followed(study, trials=4, pruner="none")
+    lines = PlainLines(watched, now=lambda: now[0])
+    now[0] = 29.0
+    lines.beat()
+    assert capsys.readouterr().err == ""
+    now[0] = 30.0
+    lines.beat()
+    lines.beat()
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(
+        "trial 1  fold 1/5  epoch 2/3  accuracy 0.6980, trial 2  starting;"
+        " 1 of 4 trials  0 pruned; best so far  trial 0  0.8000 ± 0.0100; elapsed 33s  left "
+    )
 
 
-def test_a_trial_that_broke_off_says_so_and_is_not_evaluated_now(tmp_path, monkeypatch, printed):
+def test_the_heart_beats_by_itself(monkeypatch):
+    study = StudyBuilder()
+    said = threading.Event()
+    monkeypatch.setattr(output.errors, "print", lambda *_, **__: said.set())
+    with PlainLines(board(study), every=0.001):
+        assert said.wait(60)
+
+
+def test_a_trial_that_broke_off_says_so_and_is_not_evaluated_now(printed):
     study = StudyBuilder(folds=5)
     study.session()
     study.start_trial(0)
     study.add(FoldStarted, trial=0, fold=1)
     study.add(AttemptFailed, trial=0, cause="lost", reason="the worker process ended")
     assert printed(study)[-1] == "trial 0   broke off  the worker process ended"
-    assert "choosing the next trial" in live(monkeypatch, study)
+    assert screen(study)[2] == "now    choosing the next trial"
 
 
 def test_a_trial_stands_in_all_folds_that_are_trained_side_by_side():

@@ -1,0 +1,203 @@
+"""The curve of a study's best score over its trials: as text for a terminal, as SVG for a page."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.text import Text
+
+from search.cli.tables import heading, score_text
+from tracking.history import History
+from tracking.objectives import Objective
+
+_BARS = "▁▂▃▄▅▆▇█"
+_ROWS = 5
+_WIDEST = 72  # columns of a terminal
+_LEAST = 2  # complete trials
+
+# Of the picture, in pixels.
+_WIDTH, _HEIGHT, _LEFT, _EDGE = 460, 150, 62, 12
+
+
+@dataclass(frozen=True)
+class Point:
+    """A complete trial, and the best score of it and of all before.
+
+    Attributes:
+        trial: its number.
+        score: its own score.
+        best: the best up to it.
+    """
+
+    trial: int
+    score: float
+    best: float
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The best score over the trials, in the order of their numbers.
+
+    Attributes:
+        objective: what the scores are of.
+        points: of complete trials; others have no score that compares.
+        states: of all trials, by number.
+    """
+
+    objective: Objective
+    points: Sequence[Point]
+    states: dict[int, str]
+
+    @classmethod
+    def of(cls, history: History) -> "Curve":
+        """Return the curve of a study's trials so far, by their first objective."""
+        first, points = history.objectives[0], list[Point]()
+        trials = sorted(history.trials.items())
+        for number, trial in trials:
+            if trial.value is not None:
+                before = points[-1].best if points else trial.value
+                best = trial.value if first.better(trial.value, before) else before
+                points.append(Point(number, trial.value, best))
+        return cls(first, points, {number: trial.state.shown for number, trial in trials})
+
+    @property
+    def title(self) -> str:
+        """What it shows."""
+        return f"Best {heading(self.objective)} so far, by trial"
+
+    def is_worth_showing(self) -> bool:
+        """Return whether there is more than one score."""
+        return len(self.points) >= _LEAST
+
+    def _range(self) -> tuple[float, float]:
+        scores = [point.score for point in self.points]
+        return min(scores), max(scores)
+
+    def _text(self, value: float) -> str:
+        return score_text(self.objective, value)
+
+    # On a terminal.
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield its lines: levels of the score, trials below."""
+        low, high = self._range()
+        labels = {self._row(low): self._text(low), self._row(high): self._text(high)}
+        margin = max(map(len, labels.values()))
+        width = min(options.max_width, _WIDEST) - margin - 3
+        trials = max(self.states) + 1
+        step = max(1, min(4, width // trials))
+        columns = min(width, trials * step)
+
+        def column(trial: int) -> int:
+            return trial * step if trials <= width else trial * columns // trials
+
+        grid = self._drawn(columns, column)
+        yield Text(self.title, style="bold")
+        for number, row in enumerate(grid):
+            line = Text(f"{labels.get(number, ''):>{margin}} │", style="dim")
+            for sign in row:
+                line.append(sign, style="green" if sign == "●" else "cyan")
+            line.rstrip()
+            yield line
+        yield Text(f"{'':>{margin}} └{'─' * columns}", style="dim")
+        yield Text(f"{'trial':>{margin}}  {_ticks(trials, column, columns)}".rstrip(), style="dim")
+        yield Text(f"{'':>{margin}}  ● complete  ─ best so far{self._others()}", style="dim")
+
+    def _drawn(self, columns: int, column: Callable[[int], int]) -> list[list[str]]:
+        grid = [[" "] * columns for _ in range(_ROWS)]
+        first, *rest = self.points
+        at, level = column(first.trial), self._row(first.best)
+        for point in [*rest, None]:
+            until = columns if point is None else column(point.trial)
+            for place in range(at, until):
+                grid[level][place] = "─"
+            if point is None:
+                break
+            to = self._row(point.best)
+            at = until
+            if to != level:  # better is up where larger is better, else down
+                up = to < level
+                grid[level][at] = "╯" if up else "╮"
+                for row in range(min(to, level) + 1, max(to, level)):
+                    grid[row][at] = "│"
+                grid[to][at] = "╭" if up else "╰"
+                level, at = to, at + 1
+        for point in self.points:
+            grid[self._row(point.score)][column(point.trial)] = "●"
+        return grid
+
+    def _row(self, score: float) -> int:
+        low, high = self._range()
+        return round((high - score) / (high - low) * (_ROWS - 1)) if high > low else _ROWS // 2
+
+    def _others(self) -> str:
+        pruned = sum(state == "pruned" for state in self.states.values())
+        return f"  ({pruned} pruned: no full score)" if pruned else ""
+
+    # On a page.
+
+    def svg(self) -> str:
+        """Return the curve as an inline SVG picture; its colours suit a light and a dark page."""
+        low, high = self._range()
+        trials = max(1, *self.states)
+        right, bottom = _WIDTH - _EDGE, _HEIGHT - 28
+
+        def x(trial: float) -> float:
+            return round(_LEFT + (right - _LEFT) * trial / trials, 1)
+
+        def y(score: float) -> float:
+            if high == low:
+                return (_EDGE + bottom) / 2
+            return round(bottom - (bottom - _EDGE) * (score - low) / (high - low), 1)
+
+        first = self.points[0]
+        path = f"M{x(first.trial)},{y(first.best)}"
+        path += "".join(f"H{x(point.trial)}V{y(point.best)}" for point in self.points[1:])
+        path += f"H{right}"
+        dots = "".join(
+            f'<circle cx="{x(p.trial)}" cy="{y(p.score)}" r="3.5" fill="#2a78d6">'
+            f"<title>trial {p.trial}: {self._text(p.score)}</title></circle>"
+            for p in self.points
+        )
+        levels = (high, low) if high > low else (high,)
+        lines = "".join(
+            f'<line x1="{_LEFT}" x2="{right}" y1="{y(v)}" y2="{y(v)}" stroke="currentColor"'
+            f' stroke-opacity=".15"/><text x="{_LEFT - 6}" y="{y(v) + 4}" text-anchor="end">'
+            f"{self._text(v)}</text>"
+            for v in levels
+        )
+        ends = {0: "start", trials: "end"} if max(self.states) else {0: "start"}
+        ticks = "".join(
+            f'<text x="{x(t)}" y="{_HEIGHT - 8}" text-anchor="{side}">trial {t}</text>'
+            for t, side in ends.items()
+        )
+        return (
+            f'<svg width="{_WIDTH}" height="{_HEIGHT}" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img"'
+            f' aria-label="{escape(self.title)}" font-family="sans-serif" font-size="11"'
+            f' fill="currentColor">{lines}{ticks}'
+            f'<path d="{path}" fill="none" stroke="#eb6834" stroke-width="2"/>{dots}</svg>'
+        )
+
+
+def sparkline(values: Sequence[float], most: int = 12) -> str:
+    """Return the last of some values as bars of different height; nothing for fewer than two."""
+    known = [value for value in values[-most:] if abs(value) < float("inf")]
+    if len(known) < 2:
+        return ""
+    low, high = min(known), max(known)
+    scale = (len(_BARS) - 1) / (high - low) if high > low else 0.0
+    return "".join(_BARS[round((value - low) * scale)] for value in known)
+
+
+def _ticks(trials: int, column: Callable[[int], int], columns: int) -> str:
+    """Return the numbers of some trials below their columns."""
+    line = [" "] * (columns + 8)
+    end = -1
+    every = next(n * 10**p for p in range(9) for n in (1, 2, 5) if trials <= 8 * n * 10**p)
+    for trial in range(0, trials, every):
+        at, text = column(trial), str(trial)
+        if at > end:
+            line[at : at + len(text)] = text
+            end = at + len(text)
+    return "".join(line)
