@@ -1,5 +1,6 @@
 """Where a study's records are shown: MLflow at an address, or the home's own database."""
 
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -85,6 +86,11 @@ class Tracker:
     def shown_uri(self) -> str:
         """The address without user, password and query, fit to be printed."""
         return shown_address(self.uri)
+
+    @property
+    def command(self) -> str:
+        """MLflow's own command that serves the home's database."""
+        return shlex.join(("mlflow", "ui", "--backend-store-uri", self.home.tracking_uri))
 
     def publishing(self, folder: StudyFolder, notify: Notify) -> Publisher:
         """Start publishing a study's journal in the background.

@@ -99,8 +99,8 @@ def test_it_shows_the_front_of_two_objectives(new_study):
     text = describe(study.history)
     front = [line for line in text.splitlines() if line.startswith("- trial")]
     assert front == [
-        "- trial 1: `cv_accuracy` 0.85, `model_parameters` 8,000",
-        "- trial 2: `cv_accuracy` 0.7, `model_parameters` 1,200",
+        "- trial 1: `cv_accuracy` 0.8500, `model_parameters` 8,000",
+        "- trial 2: `cv_accuracy` 0.7000, `model_parameters` 1,200",
     ]
 
 
