@@ -72,9 +72,10 @@ def _found(history: History) -> str:
     lines = []
     best = history.best()
     if best is None:
-        lines.append("**No complete trial yet.**")
+        lines.append("No complete trial yet.")
     else:
-        lines.append(f"**Best so far: {trial_name(best)}, {score_text(history, best)}.**")
+        # MLflow's list of experiments shows the beginning as it is written.
+        lines.append(f"Best so far: {trial_name(best)}, {score_text(history, best)}.")
         params = ", ".join(f"`{k}`={_short(v)}" for k, v in best.started.parameters.items())
         lines.append(params)
     if len(history.objectives) > 1 and history.front():
@@ -94,10 +95,10 @@ def _session(history: History) -> str:
 
 
 def score_text(history: History, trial: TrialHistory) -> str:
-    """Return a complete trial's score with its spread, as Markdown; confirmed, if it was."""
+    """Return a complete trial's score with its spread; confirmed, if it was."""
     first = history.objectives[0]
     deviation = spread(trial, first)
-    text = f"`{first.name}` {measure_text(first.name, trial.value or 0.0)}"
+    text = f"{first.name} {measure_text(first.name, trial.value or 0.0)}"
     if deviation is not None:
         text += f" ± {measure_text(first.name, deviation)} over {len(trial.finished_folds())} folds"
     confirmation_folds, folds = (

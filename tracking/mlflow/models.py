@@ -446,7 +446,7 @@ def _score(record: ModelExported, history: History) -> str:
     trial = history.trials.get(record.trial)
     if trial is None or trial.value is None:
         return "score not known"
-    return score_text(history, trial).replace("`", "")
+    return score_text(history, trial)
 
 
 def _date(record: ModelExported) -> str:

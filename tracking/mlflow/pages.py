@@ -15,7 +15,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tracking.mlflow.views import BEST, view_path
+from tracking.mlflow.views import BEST, TRIALS, view_path
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -73,17 +73,23 @@ def with_settings(page: str, start: str) -> str:
 
 
 def _start(store: str) -> str:
-    """Return the way to the trials of the study that MLflow was told of last."""
+    """Return the way to the study that began a trial last, among the hundred newest ones."""
     from mlflow import MlflowClient
 
     if not store:
         return ""
-    found = MlflowClient(store).search_experiments(
-        max_results=1,
-        filter_string="tags.`mlflow.experimentKind` = 'custom_model_development'",
-        order_by=["last_update_time DESC"],
+    client = MlflowClient(store)
+    known = client.search_experiments(
+        max_results=100, filter_string="tags.`search.study_id` LIKE '%'"
     )
-    return view_path(found[0].experiment_id, BEST).removeprefix("/") if found else ""
+    latest = client.search_runs(
+        [experiment.experiment_id for experiment in known],
+        TRIALS,
+        max_results=1,
+        order_by=["start_time DESC"],
+    )
+    newest = [run.info.experiment_id for run in latest] + [e.experiment_id for e in known]
+    return view_path(newest[0], BEST).removeprefix("/") if newest else ""
 
 
 def _literal(value: object) -> str:

@@ -40,7 +40,7 @@ from tracking.records import (
 from tracking.stages import waiting
 
 if TYPE_CHECKING:
-    from tracking.mlflow.store import MlflowStore, RunReference, TrialRun
+    from tracking.mlflow.store import LoadMonitor, MlflowStore, RunReference, TrialRun
 
 # Standard output belongs to the command, which may be printing JSON there; MLflow asks at each run.
 _SILENCE = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
@@ -55,9 +55,17 @@ class MlflowSink:
         tracking_uri: MLflow's address.
         artifacts: folder for artifacts; None leaves their place to the server.
         folder: the study's folder; relative export folders are relative to it.
+        system_metrics: log this machine's load to the study's run while a session goes on.
     """
 
-    def __init__(self, tracking_uri: str, *, artifacts: Path | None, folder: Path) -> None:
+    def __init__(
+        self,
+        tracking_uri: str,
+        *,
+        artifacts: Path | None,
+        folder: Path,
+        system_metrics: bool = False,
+    ) -> None:
         self._tracking_uri = tracking_uri
         self._artifacts = artifacts
         self._folder = folder
@@ -66,6 +74,8 @@ class MlflowSink:
         self._epochs_shown: dict[str, int] = {}  # by a fold's run: the last one written
         self._waiting: set[int] = set()  # trials shown as waiting
         self._marks: dict[int, runs.Tags] = {}  # by trial: as they were written last
+        self._monitors = system_metrics
+        self._monitor: LoadMonitor | None = None
         self._is_behind = True  # with what is told of the study: the sink before may have been
 
     def apply(self, record: Record, history: History, *, more: bool = False) -> None:
@@ -79,6 +89,8 @@ class MlflowSink:
         if self._is_behind and not more:
             self._show_study(history)
             self._is_behind = False
+        if self._monitors and not more:
+            self._watch_machine(history)
 
     def _show(self, record: Record, history: History) -> None:
         match record:
@@ -114,7 +126,21 @@ class MlflowSink:
 
     def close(self) -> None:
         """Forget what was found out; MLflow keeps its own connections."""
+        self._leave_machine()
         self._opened = None
+
+    def _watch_machine(self, history: History) -> None:
+        """Log the machine's load while a session goes on, again where that broke off."""
+        is_running = bool(history.sessions) and history.last_end is None
+        if self._monitor is not None and (self._monitor.is_over or not is_running):
+            self._leave_machine()
+        if self._monitor is None and is_running:
+            self._monitor = self._store(history).monitor(self._study_run(history))
+
+    def _leave_machine(self) -> None:
+        if self._monitor is not None:
+            self._monitor.finish()
+            self._monitor = None
 
     def _store(self, history: History) -> "MlflowStore":
         if self._opened is None:

@@ -28,10 +28,9 @@ TAG_PREFIX = "mlflow.sharedViewState."
 BEST = "foldwise-best"
 COMPARE = "foldwise-compare"
 
-_TRIALS = "tags.`search.kind` = 'trial'"
+TRIALS = "tags.`search.kind` = 'trial'"
 _STATE, _BEST, _FRONT = "tags.`search.state`", "tags.`search.best`", "tags.`search.front`"
-_NAME, _NAME_WIDTH = "attributes.`Run Name`", 230
-_TIMES = {"runDateAndNestInfo": 130, "duration": 80}  # where a table of MLflow's begins
+_FIRST_COLUMNS = {"attributes.`Run Name`": 250, "runDateAndNestInfo": 140, "duration": 80}
 _MAX_COLUMNS = 24  # the table gets slow and unreadable with more
 IMAGE_KEY = "confusion_matrix"  # of classes, and of each label
 NUMBERS_KEY = "predictions"
@@ -87,7 +86,7 @@ def comparison_path(experiment_ids: Sequence[str], objective: Objective) -> str:
     query = {
         "experiments": json.dumps(list(experiment_ids), separators=(",", ":")),
         "workflowType": "machine_learning",
-        "searchFilter": _TRIALS,
+        "searchFilter": TRIALS,
         "orderByKey": f"metrics.`{objective.name}`",
         "orderByAsc": "false" if objective.larger else "true",
     }
@@ -125,9 +124,8 @@ def _best_trials(study: StudyStarted, confirmed: bool) -> Json:
     columns = _distinct([_STATE, *front, *scores, *params, *_metrics(sizes)])[:_MAX_COLUMNS]
     state = _state(study, columns)
     # MLflow's own order is params, metrics, tags, each by the alphabet.
-    state["columnOrder"] = [_NAME, *columns, *_TIMES]
-    widths = {name: _width(name) for name in columns}
-    state["columnWidths"] = {_NAME: _NAME_WIDTH, **widths, **_TIMES}
+    state["columnOrder"] = [*_FIRST_COLUMNS, *columns]
+    state["columnWidths"] = {**_FIRST_COLUMNS, **{name: _width(name) for name in columns}}
     return state
 
 
@@ -169,7 +167,7 @@ def _compare(study: StudyStarted, history: History) -> Json:
 def _state(study: StudyStarted, columns: Sequence[str]) -> Json:
     first = objectives_of(study)[0]
     return {
-        "searchFilter": _TRIALS,
+        "searchFilter": TRIALS,
         "orderByKey": f"metrics.`{first.name}`",
         "orderByAsc": not first.larger,
         "startTime": "ALL",
