@@ -1,5 +1,6 @@
 """Where a study's records are shown: MLflow at an address, or the home's own database."""
 
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -86,15 +87,27 @@ class Tracker:
         """The address without user, password and query, fit to be printed."""
         return shown_address(self.uri)
 
-    def publishing(self, folder: StudyFolder, notify: Notify) -> Publisher:
+    @property
+    def command(self) -> str:
+        """MLflow's own command that serves the home's database."""
+        return shlex.join(("mlflow", "ui", "--backend-store-uri", self.home.tracking_uri))
+
+    def publishing(
+        self, folder: StudyFolder, notify: Notify, *, system_metrics: bool = False
+    ) -> Publisher:
         """Start publishing a study's journal in the background.
 
         Args:
             folder: the study; its folder exists.
             notify: takes notices for the user, from another thread.
+            system_metrics: log this machine's load meanwhile.
         """
         return Publisher(
-            folder.journal, folder.shipped, lambda: self._sink(folder), key=self._key, notify=notify
+            folder.journal,
+            folder.shipped,
+            lambda: self._sink(folder, system_metrics=system_metrics),
+            key=self._key,
+            notify=notify,
         )
 
     def drain(self, publisher: Publisher, notify: Notify, *, hurries: bool = False) -> int:
@@ -249,9 +262,11 @@ class Tracker:
     def _key(self) -> str:
         return address_key(place_of(self.uri))
 
-    def _sink(self, folder: StudyFolder) -> Sink:
+    def _sink(self, folder: StudyFolder, *, system_metrics: bool = False) -> Sink:
         artifacts = self.home.artifacts if self.is_local else None
-        sink = MlflowSink(self.uri, artifacts=artifacts, folder=folder.root)
+        sink = MlflowSink(
+            self.uri, artifacts=artifacts, folder=folder.root, system_metrics=system_metrics
+        )
         return sink if self.is_local else _DiscreetSink(sink, secrets_in(self.uri))
 
 
@@ -259,7 +274,9 @@ class Untracked(Tracker):
     """Brings nothing to MLflow: for studies that nobody will look up."""
 
     @contextmanager
-    def publishing(self, folder: StudyFolder, notify: Notify) -> Iterator["_Nobody"]:  # type: ignore[override]
+    def publishing(  # type: ignore[override]
+        self, folder: StudyFolder, notify: Notify, *, system_metrics: bool = False
+    ) -> Iterator["_Nobody"]:
         """Do nothing."""
         yield _Nobody()
 

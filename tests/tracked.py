@@ -32,8 +32,9 @@ class Tracked:
         self.uri, self.folder = uri, folder
         self.client = open_store(uri, artifacts=None).client
 
-    def sink(self) -> MlflowSink:
-        return MlflowSink(self.uri, artifacts=self.folder / "artifacts", folder=self.folder)
+    def sink(self, **options) -> MlflowSink:
+        place = self.folder / "artifacts"
+        return MlflowSink(self.uri, artifacts=place, folder=self.folder, **options)
 
     def experiment(self, name="lenet-digits"):
         return self.client.get_experiment_by_name(name)

@@ -179,6 +179,18 @@ class TrialHistory:
         folds = [*self.folds.values(), *self.confirmation_folds.values()]
         return max((fold.ended.at for fold in folds if fold.ended is not None), default=0.0)
 
+    def trained_seconds(self) -> float:
+        """Return how long its folds were trained, unfinished ones up to their last epoch.
+
+        The time in which it waited, for other trials or for a session, has no part in it.
+        """
+        if self.ended is not None:
+            return self.ended.train_seconds
+        return sum(
+            fold.ended.seconds if fold.ended else fold.last.at - fold.started.at
+            for fold in self.folds.values()
+        )
+
     def position(self) -> tuple[int, int]:
         """Return the last fold it began and the last epoch it trained there; 0 for none."""
         if not self.folds:
@@ -214,6 +226,8 @@ class History:
         told: trials of elsewhere that the driver is told of, in order.
         requests: the ids of all that was ever enqueued or told.
         tally: sums and orders over all trials.
+        session_seconds: how long its sessions took, those that are over; one that was killed up to
+            what it recorded last of a trial.
     """
 
     study: StudyStarted | None = None
@@ -228,7 +242,9 @@ class History:
     told: list[TrialTold] = field(default_factory=list)
     requests: set[str] = field(default_factory=set)
     tally: Tally = field(default_factory=Tally)
+    session_seconds: float = 0.0
     _latest: float = 0.0
+    _trained_at: float = 0.0  # the latest record of a trial
 
     def __repr__(self) -> str:
         from tracking.html import study_line
@@ -262,6 +278,8 @@ class History:
         record = self.stamped(record)
         self._take(record)
         self._latest = record.at
+        if isinstance(record, (TrialStarted, *_OF_TRIALS)):
+            self._trained_at = record.at
         self.tally.records += 1
         return record
 
@@ -286,11 +304,13 @@ class History:
             case StudyRenamed():
                 self.study = replace(self.known_study(), study=record.study)
             case SessionStarted():
+                self._count_session(self._trained_at)
                 self.sessions.append(record)
                 self.last_end = None
                 if record.accepted:
                     self._begin_anew()
             case SessionEnded():
+                self._count_session(record.at)
                 self.last_end = record
             case TrialStarted():
                 trial = TrialHistory(record, objective=self.objectives[0])
@@ -337,6 +357,10 @@ class History:
                 self.exports.append(record)
             case TestSetOpened():
                 self.test_openings.append(record)
+
+    def _count_session(self, until: float) -> None:
+        if self.sessions and self.last_end is None:
+            self.session_seconds += max(0.0, until - self.sessions[-1].at)
 
     def _begin_anew(self) -> None:
         """Forget the folds of trials that are not over: folds of two codes have no mean."""

@@ -19,6 +19,7 @@ import typer
 from search.cli.output import DEFAULT_HOME, AsJson, Home, TrackingUri
 from search.errors import FoldwiseError, SettingsError
 from tracking.home import Home as HomeFolder
+from tracking.mlflow import pages
 from tracking.mlflow.database import follow_home
 
 LOOPBACK = "127.0.0.1"
@@ -48,7 +49,7 @@ def ui(
 
     With `--json` the document is printed once the pages can be opened; the server keeps running.
     """
-    from search.cli.output import Notices, console, print_json
+    from search.cli.output import Notices, console, print_json, say
     from search.studies import readable_studies
     from search.tracker import Tracker
     from tracking.text import shell
@@ -69,10 +70,13 @@ def ui(
         links = {name: tracker.views(history) for name, history in known.items()}
         together = tracker.comparison(list(known.values()))
         if json:
-            document = {"address": binding.address, "studies": links, "all_studies": together}
-            print_json(document | {"notices": notify.texts})
+            known_places = {"address": binding.address, "tracking_uri": folders.tracking_uri}
+            document = {"studies": links, "all_studies": together, "notices": notify.texts}
+            print_json(known_places | document)
         else:
-            _print_links(binding.address, links, together, alone=binding.is_loopback)
+            _print_address(binding, links)
+            _print_links(links, together)
+            say(f"\nWithout foldwise: {Tracker(folders).command}")
 
     if not binding.is_loopback:
         notify(_exposed(folders, port))
@@ -91,15 +95,23 @@ def _exposed(home: HomeFolder, port: int) -> str:
     )
 
 
-def _print_links(
-    address: str, links: dict[str, dict[str, str]], together: str, *, alone: bool
-) -> None:
+def _print_address(binding: "Binding", links: dict[str, dict[str, str]]) -> None:
+    """Print the address that shows trials, and who can reach it."""
+    from search.cli.output import console, say
+
+    reach = "this machine only" if binding.is_loopback else "open to other machines"
+    say(f"MLflow on {binding.address} ({reach}). Ctrl-C ends it.")
+    first = next((views["best_trials_first"] for views in links.values() if views), "")
+    if first and not pages.is_installed():
+        say(f"Trials are at {first}")
+    console.print()
+
+
+def _print_links(links: dict[str, dict[str, str]], together: str) -> None:
     from rich.markup import escape
 
     from search.cli.output import console, say
 
-    reach = "this machine only" if alone else "open to other machines"
-    console.print(f"MLflow on [bold]{escape(address)}[/] ({reach}). Ctrl-C ends it.\n")
     for name, views in links.items():
         if views:
             console.print(f"[bold]{escape(name)}[/]")
@@ -233,13 +245,14 @@ def serve(home: HomeFolder, binding: Binding, *, ready: Callable[[], None]) -> i
         f"--backend-store-uri={home.tracking_uri}",
         f"--default-artifact-root={home.artifacts.resolve().as_uri()}",
         "--no-serve-artifacts",  # otherwise anybody who reaches it could write the user's files
+        *(("--app-name", pages.APP) if pages.is_installed() else ()),
     ]
     # In its own process group: the server starts processes, and all of them must end with it.
     with (
         home.server_log.open("ab") as log,
         subprocess.Popen(  # nosec B603 # this interpreter; the host was checked to be an address
             command,
-            env=_environment(os.environ, binding),
+            env=_environment(os.environ, binding) | {pages.STORE: home.tracking_uri},
             stdout=log,
             stderr=log,
             start_new_session=True,

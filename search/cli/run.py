@@ -475,3 +475,5 @@ def _print_next_steps(result: StudyResult, tracker: Tracker) -> None:
         say(f"Compare   {shell('ui', *place)}   and open")
     if link:
         say(f"          {link}")
+    if link and tracker.is_local:
+        say(f"          without foldwise: {tracker.command}")

@@ -85,7 +85,9 @@ def run_session(
         gc.freeze()  # what was told stays: to look through it again and again takes seconds
         stack.callback(gc.unfreeze)
 
-        publisher = stack.enter_context(tracker.publishing(opened.folder, notify))
+        publisher = stack.enter_context(
+            tracker.publishing(opened.folder, notify, system_metrics=settings.system_metrics)
+        )
         log.observe(lambda _: publisher.wake())
         log.observe(observe)
         log.observe(lambda record: notify(record.text) if isinstance(record, Notice) else None)

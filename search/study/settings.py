@@ -603,6 +603,14 @@ class StudySettings(BaseModel):
     study: Annotated[
         str | None, _setting(WHERE_KEPT, "Name of the study.", unless="SPACE-DATASET")
     ] = None
+    system_metrics: Annotated[
+        bool,
+        _setting(
+            WHERE_KEPT,
+            "Log this machine's load (processors, memory, disk, network, GPUs) to the study's run"
+            " in MLflow.",
+        ),
+    ] = False
 
     @field_validator("space")
     @classmethod

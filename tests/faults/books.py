@@ -24,8 +24,8 @@ from tracking.records import (
     TrialStarted,
 )
 
-_STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED"}
-_SESSION_STATUS = {"interrupted": "KILLED", "failed": "FAILED"}
+_STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
+_SESSION_STATUS = {"interrupted": "SCHEDULED", "failed": "FAILED"}
 _CURVES = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
@@ -196,7 +196,7 @@ def _expected_runs(records: list[Record]) -> dict[tuple[str, ...], tuple[str, st
 
 
 def _outcome(state: str | None) -> tuple[str, str]:
-    return (_STATUS[state], state) if state else ("KILLED", "interrupted")
+    return (_STATUS[state], state) if state else ("SCHEDULED", "interrupted")
 
 
 def _wrong_metrics(records: list[Record], runs: Mapping[tuple[str, ...], Run]) -> list[str]:

@@ -8,7 +8,7 @@ from tracking.records import Notice, SessionEnded, TestSetOpened
 
 def test_it_opens_with_the_best_trial_and_its_setting(study):
     text = describe(study.every_kind_of_trial().history)
-    assert text.startswith("**Best so far: trial 1, `cv_accuracy` 0.8500 ± 0.0100 over 2 folds.**")
+    assert text.startswith("Best so far: trial 1, cv_accuracy 0.8500 ± 0.0100 over 2 folds.")
     assert "`filters`=33" in text
 
 
@@ -18,7 +18,7 @@ def test_it_counts_trials_by_state(study):
 
 
 def test_a_study_without_a_complete_trial_says_so(study):
-    assert describe(study.history).startswith("**No complete trial yet.**")
+    assert describe(study.history).startswith("No complete trial yet.")
 
 
 def test_it_says_how_the_last_session_ended(study):
@@ -99,8 +99,8 @@ def test_it_shows_the_front_of_two_objectives(new_study):
     text = describe(study.history)
     front = [line for line in text.splitlines() if line.startswith("- trial")]
     assert front == [
-        "- trial 1: `cv_accuracy` 0.85, `model_parameters` 8,000",
-        "- trial 2: `cv_accuracy` 0.7, `model_parameters` 1,200",
+        "- trial 1: `cv_accuracy` 0.8500, `model_parameters` 8,000",
+        "- trial 2: `cv_accuracy` 0.7000, `model_parameters` 1,200",
     ]
 
 

@@ -93,7 +93,7 @@ def test_the_final_run_has_the_test_scores_and_the_training(client, sink, export
     export.opened(study)
     apply_all(sink, study.records)
     [run] = final_runs(client)
-    assert run.info.run_name == "final"
+    assert run.info.run_name == "final model of trial 1 · lenet-digits"
     assert run.info.status == "FINISHED"
     expected = {"test_accuracy": 0.9, "test_loss": 0.3, "test_macro_f1": 0.88, "loss": 0.5}
     assert expected.items() <= run.data.metrics.items()

@@ -59,7 +59,7 @@ def test_a_trial_pruned_in_its_first_fold_has_its_epochs_and_no_picture(race, sh
     run = tracked.run("trial", 2)
     assert [step for step, _, _ in tracked.history(run, "val_accuracy")] == [1, 2]
     told = run.data.tags
-    assert (told["search.state"], run.info.status) == ("pruned", "FINISHED")
+    assert (told["search.state"], run.info.status) == ("pruned", "KILLED")
     assert (told["search.stopped_fold"], told["search.stopped_epoch"]) == ("1", "2")
     assert "better half" in told["search.reason"]
     assert "cv_accuracy" not in run.data.metrics
@@ -72,7 +72,7 @@ def test_a_trial_that_waits_is_shown_as_waiting(race, shown_as):
     tracked = shown_as(race.records)
     states = [tags(tracked, trial)["search.state"] for trial in range(6)]
     assert states == ["complete", "complete", "pruned", "pruned", "waiting", "running"]
-    assert tracked.run("trial", 4).info.status == "RUNNING"
+    assert tracked.run("trial", 4).info.status == "SCHEDULED"
 
 
 def test_who_waited_when_the_session_ended_waits_in_the_next(tracked, race, apply_all):
@@ -83,7 +83,7 @@ def test_who_waited_when_the_session_ended_waits_in_the_next(tracked, race, appl
     race.fold(5, 2)
     apply_all(tracked.sink(), race.records)
     run = tracked.run("trial", 4)
-    assert (run.data.tags["search.state"], run.info.status) == ("waiting", "RUNNING")
+    assert (run.data.tags["search.state"], run.info.status) == ("waiting", "SCHEDULED")
     assert tags(tracked, 5)["search.state"] == "running"
 
 

@@ -1,9 +1,11 @@
 import json
+import threading
 
 import pytest
 
 from tracking.mlflow.sink import find_experiment
 from tracking.mlflow.views import BEST, COMPARE, TAG_PREFIX
+from tracking.plots import trial_colour
 from tracking.records import EpochEnded, FoldStarted, SessionEnded
 
 pytestmark = pytest.mark.slow  # each shows a whole study to a real store
@@ -62,11 +64,11 @@ def test_names_and_states_tell_trials_apart(shown):
     trials = shown.runs(query="tags.`search.kind` = 'trial'")
     told = [(r.info.run_name, r.data.tags["search.state"], r.info.status) for r in trials]
     assert told == [
-        ("trial 0 (lenet5)", "complete", "FINISHED"),
-        ("trial 1", "complete", "FINISHED"),
-        ("trial 2", "pruned", "FINISHED"),
-        ("trial 3", "failed", "FAILED"),
-        ("trial 4", "running", "RUNNING"),
+        ("trial 0 (lenet5) · lenet-digits", "complete", "FINISHED"),
+        ("trial 1 · lenet-digits", "complete", "FINISHED"),
+        ("trial 2 · lenet-digits", "pruned", "KILLED"),
+        ("trial 3 · lenet-digits", "failed", "FAILED"),
+        ("trial 4 · lenet-digits", "running", "RUNNING"),
     ]
 
 
@@ -83,17 +85,102 @@ def test_pruned_and_failed_trials_say_why(shown):
     assert len(shown.history(shown.run("trial", 2), "val_accuracy")) == 2
 
 
-def test_runs_start_and_end_when_the_records_say(shown, study):
+def seconds(run):
+    return (run.info.end_time - run.info.start_time) / 1000
+
+
+def test_a_run_starts_when_its_trial_did_and_lasts_as_long_as_that_was_trained(shown, study):
     trial = study.history.trials[0]
     run = shown.run("trial", 0)
     assert run.info.start_time == round(trial.started.at * 1000)
-    assert run.info.end_time == round(trial.ended.at * 1000)
+    assert seconds(run) == trial.ended.train_seconds == 6.0
+    assert trial.ended.at - trial.started.at > 6.0
+
+
+def test_neither_an_interruption_nor_waiting_counts_as_training(tracked, study, apply_all):
+    study.session()
+    study.start_trial(0)
+    study.fold(0, 1)
+    study.fold(0, 2, epochs=2)
+    study.set_clock_back(-50)
+    study.add(SessionEnded, reason="interrupted")
+    apply_all(tracked.sink(), study.records)
+    trial, fold = tracked.run("trial", 0), tracked.run("fold", 0, 2)
+    assert [run.info.status for run in (trial, fold)] == ["SCHEDULED"] * 2
+    assert (seconds(trial), seconds(fold)) == (5.0, 2.0)
+    study.set_clock_back(-1000)
+    study.session()
+    study.fold(0, 2)
+    study.end_trial(0, "complete")
+    study.add(SessionEnded, reason="complete")
+    apply_all(tracked.sink(), study.records)
+    assert (seconds(tracked.run("trial", 0)), tracked.run("trial", 0).info.status) == (
+        6.0,
+        "FINISHED",
+    )
+    assert 60 < seconds(tracked.run("study")) < 100  # its two sessions
+
+
+def test_what_an_earlier_version_has_shown_is_brought_up_to_date(shown, study, apply_all):
+    whole = shown.dump()
+    for run in shown.runs():
+        kind = run.data.tags["search.kind"]
+        shown.client.update_run(run.info.run_id, name=f"old {kind}")
+        if kind == "trial":
+            shown.client.set_tag(run.info.run_id, "mlflow.runColor", "#000000")
+            if run.data.tags["search.state"] == "pruned":
+                shown.client.set_terminated(run.info.run_id, "FINISHED", run.info.end_time + 9)
+    shown.client.set_experiment_tag(shown.experiment().experiment_id, TAG_PREFIX + BEST, "{}")
+    apply_all(shown.sink(), study.records)
+    assert shown.dump() == whole
+
+
+def test_trials_have_the_colours_of_other_pictures(shown):
+    for number in range(5):
+        run = shown.run("trial", number)
+        assert run.data.tags["mlflow.runColor"] == trial_colour(number)
+
+
+def test_no_two_of_forty_trials_share_a_colour():
+    assert len({trial_colour(number) for number in range(40)}) == 40
+
+
+def test_a_study_named_otherwise_than_its_space_has_runs_named_for_both(
+    tracked, new_study, apply_all
+):
+    study = new_study("first")
+    study.session()
+    study.start_trial(0)
+    apply_all(tracked.sink(), study.records)
+    names = {run.info.run_name for run in tracked.runs("first")}
+    assert names == {"study · first (lenet)", "trial 0 · first (lenet)"}
+
+
+def test_the_machines_load_is_logged_to_the_studys_run_while_a_session_goes_on(
+    tracked, study, apply_all, monkeypatch
+):
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.01")
+    study.session()
+    sink = tracked.sink(system_metrics=True)
+    apply_all(sink, study.records)
+    name = "system/cpu_utilization_percentage"
+    while name not in tracked.run("study").data.metrics:
+        pass
+    study.add(SessionEnded, reason="complete")
+    sink.apply(study.records[-1], study.history)
+    assert tracked.run("study").info.status == "FINISHED"
+    logged = len(tracked.history(tracked.run("study"), name))
+    assert "SystemMetricsMonitor" not in {thread.name for thread in threading.enumerate()}
+    again = tracked.sink()  # as `sync` does
+    apply_all(again, study.records)
+    again.close()
+    assert len(tracked.history(tracked.run("study"), name)) == logged
 
 
 def test_folds_are_children_with_their_own_curves_and_score(shown):
     parent, fold = shown.run("trial", 1), shown.run("fold", 1, 2)
     assert fold.data.tags["mlflow.parentRunId"] == parent.info.run_id
-    assert fold.info.run_name == "fold 2"
+    assert fold.info.run_name == "fold 2 of trial 1 · lenet-digits"
     assert len(shown.history(fold, "loss")) == 3
     assert fold.data.metrics["fold_accuracy"] == pytest.approx(0.852)
 
@@ -218,7 +305,7 @@ def test_an_experiment_deleted_while_the_study_runs_comes_back(shown, study, app
     name = "lenet-digits-01234567"
     assert shown.experiment(name).lifecycle_stage == "active"
     told = {run.info.run_name for run in shown.runs(name)}
-    assert told == {"study", "trial 4", "fold 1"}
+    assert told == {f"{what} · lenet-digits" for what in ("study", "trial 4", "fold 1 of trial 4")}
 
 
 def test_a_deleted_run_comes_back_with_its_next_record(shown, study):
@@ -283,4 +370,4 @@ def test_a_study_that_goes_on_asks_once_for_all_trials_and_for_the_folds_of_open
         sink.apply(record, history)
     of_kinds = ["tags.`search.kind` = 'study'", "tags.`search.kind` = 'trial'"]
     assert sorted(asked) == [*of_kinds, "tags.`search.trial` = '4'"]
-    assert [run.info.run_name for run in shown.runs()].count("fold 1") == 8
+    assert sum(run.info.run_name.startswith("fold 1 of") for run in shown.runs()) == 8

@@ -18,10 +18,19 @@ from tracking.objectives import OBJECTIVES
 
 @pytest.fixture
 def views(study):
+    compared(study)
     return {
         key.removeprefix(TAG_PREFIX): decode_view(value)
-        for key, value in view_tags(study.records[0]).items()
+        for key, value in view_tags(study.history).items()
     }
+
+
+def compared(study):
+    """Give a study two complete trials with all parameters; return it."""
+    study.session()
+    study.complete_trial(1)
+    study.complete_trial(3)
+    return study
 
 
 def test_the_views_are_named_for_people(views):
@@ -46,9 +55,10 @@ def test_the_table_has_state_scores_and_searched_parameters(views):
 
 
 def test_a_large_space_does_not_flood_the_table(new_study):
-    started = new_study().records[0]
-    started.parameters.extend({"name": f"p{n}", "searched": True, "when": None} for n in range(100))
-    _, state = decode_view(view_tags(started)[TAG_PREFIX + BEST])
+    study = new_study()
+    extra = ({"name": f"p{n}", "searched": True, "when": None} for n in range(100))
+    study.records[0].parameters.extend(extra)
+    state = views_of(study)[0]
     assert len(state["selectedColumns"]) <= 30
 
 
@@ -87,7 +97,7 @@ def test_compare_opens_on_the_curves_and_parameters_have_the_whole_width(views):
 
 
 def test_where_trials_are_pruned_a_chart_shows_how_far_each_came(new_study):
-    study = new_study()
+    study = compared(new_study())
     study.records[0].settings["pruner"] = "racing"
     state = views_of(study)[1]
     [chart] = [
@@ -100,13 +110,46 @@ def test_where_trials_are_pruned_a_chart_shows_how_far_each_came(new_study):
     assert len(views_of(study)[1]["compareRunSections"]) == len(state["compareRunSections"]) - 1
 
 
+def test_a_chart_that_compares_trials_waits_for_the_second_one_it_can_show(study):
+    def shown():
+        charts = views_of(study)[1]["compareRunCharts"]
+        return [c["type"] for c in charts if not c["deleted"] and c["type"] in ("PARALLEL", "BAR")]
+
+    study.session()
+    assert shown() == []
+    study.complete_trial(0)
+    assert shown() == []
+    study.complete_trial(1)  # the first with a conditional parameter
+    assert shown() == ["PARALLEL", "BAR"]
+    study.complete_trial(3)
+    assert shown() == ["PARALLEL", "PARALLEL", "BAR"]
+
+
+def test_how_far_trials_came_is_drawn_from_the_second_one_that_is_over(study):
+    study.records[0].settings["pruner"] = "racing"
+    study.session()
+    ends = []
+    for trial in (0, 2):
+        study.start_trial(trial)
+        study.fold(trial, 1, epochs=1)
+        study.end_trial(trial, "pruned")
+        charts = views_of(study)[1]["compareRunCharts"]
+        ends.append(sum(c.get("selectedMetrics") == ["epochs_trained"] for c in charts))
+    assert ends == [0, 1]
+
+
+def test_no_chart_is_added_by_mlflow_while_ours_wait(study):
+    charts = views_of(study)[1]["compareRunCharts"]
+    assert "cv_accuracy" in [c["metricKey"] for c in charts if c["deleted"]]
+
+
 def test_charts_have_distinct_keys(views):
     keys = [chart["uuid"] for chart in views[COMPARE][1]["compareRunCharts"]]
     assert len(keys) == len(set(keys))
 
 
 def test_tags_stay_within_what_mlflow_takes(study):
-    assert all(len(value) < 5000 for value in view_tags(study.records[0]).values())
+    assert all(len(value) < 5000 for value in view_tags(compared(study).history).values())
 
 
 @pytest.mark.parametrize(("view", "mode"), [(BEST, "TABLE"), (COMPARE, "CHART")])
@@ -135,8 +178,8 @@ def test_a_view_packed_in_another_way_is_refused():
         decode_view(json.dumps({"name": "x", "state": "zip;abc"}))
 
 
-def views_of(study, **options):
-    tags = view_tags(study.records[0], **options)
+def views_of(study):
+    tags = view_tags(study.history)
     return [decode_view(tags[TAG_PREFIX + key])[1] for key in (BEST, COMPARE)]
 
 
@@ -146,7 +189,7 @@ def test_a_loss_is_sorted_from_the_smallest(new_study):
 
 
 def test_two_objectives_have_columns_and_share_the_charts(new_study):
-    table, charts = views_of(new_study(objective="macro_f1,latency_ms"))
+    table, charts = views_of(compared(new_study(objective="macro_f1,latency_ms")))
     assert table["selectedColumns"][:4] == [
         "tags.`search.state`",
         "tags.`search.front`",
@@ -166,8 +209,10 @@ def test_two_objectives_have_columns_and_share_the_charts(new_study):
 
 
 def test_confirmed_scores_have_a_column_where_there_are_any(study):
+    compared(study)
     assert "metrics.`confirmed_accuracy`" not in views_of(study)[0]["selectedColumns"]
-    columns = views_of(study, confirmed=True)[0]["selectedColumns"]
+    study.confirm_trial(1)
+    columns = views_of(study)[0]["selectedColumns"]
     assert columns[:4] == [
         "tags.`search.state`",
         "metrics.`cv_accuracy`",
@@ -178,8 +223,8 @@ def test_confirmed_scores_have_a_column_where_there_are_any(study):
 
 def test_the_views_of_two_objectives_stay_within_what_mlflow_takes(new_study):
     study = new_study(objective="macro_f1,latency_ms")
-    tags = view_tags(study.records[0], confirmed=True)
-    assert all(len(value) < 5000 for value in tags.values())
+    compared(study).confirm_trial(1)
+    assert all(len(value) < 5000 for value in view_tags(study.history).values())
 
 
 @pytest.mark.parametrize(
@@ -200,7 +245,7 @@ def test_the_views_of_two_objectives_stay_within_what_mlflow_takes(new_study):
     ],
 )
 def test_another_tasks_columns_and_charts_are_of_its_own_metrics(builder, scores, curves, key):
-    (_, best), (_, compare) = map(decode_view, view_tags(builder().records[0]).values())
+    (_, best), (_, compare) = map(decode_view, view_tags(builder().history).values())
     metrics = [n.split("`")[1] for n in best["selectedColumns"] if n.startswith("metrics")]
     assert metrics[: len(scores)] == scores
     shown = [chart for chart in compare["compareRunCharts"] if not chart["deleted"]]

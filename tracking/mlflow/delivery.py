@@ -25,6 +25,9 @@ _TRIES = 5  # of a record that is refused while the sink takes others
 # a whole is brought up to date as often.
 _SAVE_EVERY = 500
 _BYTES_A_SECOND = 100_000  # of a model's files, by a slow line
+# As what records are shown: 2 since runs have names that tell their study, and durations without
+# waiting. What an earlier version has shown is shown again, so that it is brought up to date.
+_SHOWN_AS = 2
 
 logger = logging.getLogger(__name__)
 
@@ -70,11 +73,14 @@ class Offset:
     def load(cls, path: Path, key: str) -> "Offset":
         """Return that of the address of `key`; the start when the file is absent or damaged.
 
-        Starting over is harmless: every record may be applied twice.
+        It is the start, too, where a version wrote it that showed records otherwise. Starting over
+        is harmless: every record may be applied twice.
         """
         try:
             entry = _entries(path)[key]
             position, refused = int(entry["offset"]), int(entry["set_aside"])
+            if int(entry.get("shown_as", 1)) < _SHOWN_AS:
+                return cls()
             return cls(position, refused, int(entry.get("whole", 0 if refused else position)))
         except (TypeError, KeyError, ValueError):
             return cls()
@@ -82,7 +88,7 @@ class Offset:
     def store(self, path: Path, key: str) -> None:
         """Note it for the address of `key`, leaving other addresses' entries."""
         entry = {"offset": self.position, "set_aside": self.refused, "whole": self.whole}
-        entries = _entries(path) | {key: entry}
+        entries = _entries(path) | {key: entry | {"shown_as": _SHOWN_AS}}
         with whole_file(path, to_disk=False) as file:
             file.write(json.dumps(entries, indent=1).encode())
 

@@ -1,6 +1,7 @@
 """The text a visitor of a study's experiment reads first, as Markdown."""
 
 from collections.abc import Iterator
+from pathlib import PurePath
 from shlex import quote
 
 from tracking.history import History, TrialHistory
@@ -71,9 +72,10 @@ def _found(history: History) -> str:
     lines = []
     best = history.best()
     if best is None:
-        lines.append("**No complete trial yet.**")
+        lines.append("No complete trial yet.")
     else:
-        lines.append(f"**Best so far: {trial_name(best)}, {_score(history, best)}.**")
+        # MLflow's list of experiments shows the beginning as it is written.
+        lines.append(f"Best so far: {trial_name(best)}, {score_text(history, best)}.")
         params = ", ".join(f"`{k}`={_short(v)}" for k, v in best.started.parameters.items())
         lines.append(params)
     if len(history.objectives) > 1 and history.front():
@@ -92,10 +94,11 @@ def _session(history: History) -> str:
     return f"The last session, {aim}, ended: {history.last_end.reason}."
 
 
-def _score(history: History, trial: TrialHistory) -> str:
+def score_text(history: History, trial: TrialHistory) -> str:
+    """Return a complete trial's score with its spread; confirmed, if it was."""
     first = history.objectives[0]
     deviation = spread(trial, first)
-    text = f"`{first.name}` {measure_text(first.name, trial.value or 0.0)}"
+    text = f"{first.name} {measure_text(first.name, trial.value or 0.0)}"
     if deviation is not None:
         text += f" ± {measure_text(first.name, deviation)} over {len(trial.finished_folds())} folds"
     confirmation_folds, folds = (
@@ -116,7 +119,7 @@ def _front(history: History) -> str:
     names = [objective.name for objective in history.objectives]
     rows = [
         f"- {trial_name(trial)}: "
-        + ", ".join(f"`{name}` {trial.score(name) or 0.0:,.6g}" for name in names)
+        + ", ".join(f"`{name}` {measure_text(name, trial.score(name))}" for name in names)
         for trial in history.front()[:100]
     ]
     return "\n".join(["Pareto front:", "", *rows])
@@ -199,6 +202,23 @@ def trial_name(trial: TrialHistory) -> str:
     """Return the trial's name: its number, and its baseline's name if it is one."""
     kind, _, name = trial.started.origin.partition(":")
     return f"trial {trial.number} ({name})" if kind == "baseline" else f"trial {trial.number}"
+
+
+def study_label(study: StudyStarted) -> str:
+    """Return what tells the study's runs from those of others: its name, and its space's."""
+    place, _, name = study.space.rpartition(":")
+    space = name if not place or not place.endswith(".py") else PurePath(place).stem
+    is_told = _plain(space) in _plain(study.study)
+    return study.study if is_told else f"{study.study} ({space})"
+
+
+def run_name(what: str, study: StudyStarted) -> str:
+    """Return a run's name: what it is first, for narrow columns, then whose."""
+    return f"{what} · {study_label(study)}"
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "-")
 
 
 def _commands(study: StudyStarted) -> str:

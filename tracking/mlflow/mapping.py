@@ -9,27 +9,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tracking.history import FoldHistory, History, TrialHistory
-from tracking.mlflow.description import trial_name
+from tracking.mlflow.description import run_name, trial_name
 from tracking.mlflow.views import confirmed_name
+from tracking.objectives import number_text
+from tracking.plots import trial_colour
 from tracking.records import EpochEnded, Json, StudyStarted, TrialConfirmed, TrialEnded
 from tracking.stages import compared_after, retries, stopping_point
 
 Tags = dict[str, str]
 _ENVIRONMENT = ("versions", "host", "platform", "cpus", "precision", "workers")
 _MAX_TAG = 5000  # characters; MLflow's servers of the last years take at least these
-# A pruned trial is a normal outcome, and MLflow marks KILLED runs with the same red cross as FAILED
-# ones: a search that prunes well would look broken. `search.state` tells it from a complete one,
-# and so does that it has no `cv_accuracy`.
-STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED"}
+# MLflow's pages mark FINISHED runs with a green tick, FAILED and KILLED ones with a red cross, and
+# SCHEDULED ones, as RUNNING ones, with a clock. A pruned trial was stopped before its end, and no
+# tick may stand beside it; `search.state` and `search.reason` tell it from a failed one.
+STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
+# What nobody trains now, and what goes on later: trials that wait in a race or that an interruption
+# left, and their folds.
+UNFINISHED = "SCHEDULED"
 BEST_MARK, FRONT_MARK = "search.best", "search.front"  # tags of complete trials
-SESSION_STATUS = {"interrupted": "KILLED", "failed": "FAILED"}  # any other reason: FINISHED
-
-# Of a trial's curves: MLflow's own choice gives neighbours the same colour now and then. Tableau's
-# ten, which also keep apart on white for most who see colours differently.
-_COLOURS = (
-    *("#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#b07aa1"),
-    *("#76b7b2", "#edc948", "#9c755f", "#ff9da7", "#79706e"),
-)
+SESSION_STATUS = {"interrupted": UNFINISHED, "failed": "FAILED"}  # any other reason: FINISHED
 
 
 @dataclass(frozen=True)
@@ -124,14 +122,31 @@ def common_tags(history: History) -> Tags:
     return _texts(tags)
 
 
+def run_label(history: History, key: RunKey) -> str:
+    """Return the name of a study's run."""
+    study = history.known_study()
+    match key:
+        case RunKey("trial", int(number)):
+            what = trial_name(history.trials[number])
+        case RunKey("fold", number, int(fold)):
+            further = "confirmation " if fold > study.folds else ""
+            what = f"{further}fold {fold} of trial {number}"
+        case RunKey("final", number):
+            what = f"final model of trial {number}"
+        case _:
+            what = key.kind
+    return run_name(what, study)
+
+
+def colour_tags(trial: TrialHistory) -> Tags:
+    """Return the tag by which MLflow draws a trial as other pictures do."""
+    return {"mlflow.runColor": trial_colour(trial.number)}
+
+
 def trial_tags(trial: TrialHistory) -> Tags:
     """Return a trial's tags as it starts."""
-    return RunKey("trial", trial.number).tags() | {
-        "mlflow.runName": trial_name(trial),
-        "mlflow.runColor": _COLOURS[trial.number % len(_COLOURS)],
-        "search.origin": trial.started.origin,
-        "search.state": "running",
-    }
+    marks = {"search.origin": trial.started.origin, "search.state": "running"}
+    return RunKey("trial", trial.number).tags() | colour_tags(trial) | marks
 
 
 def fold_tags(fold: FoldHistory, parent: str, *, confirms: bool = False) -> Tags:
@@ -143,9 +158,7 @@ def fold_tags(fold: FoldHistory, parent: str, *, confirms: bool = False) -> Tags
         confirms: whether it is no part of the trial's score but one that confirms it.
     """
     started = fold.started
-    name = f"confirmation fold {started.fold}" if confirms else f"fold {started.fold}"
     tags = RunKey("fold", started.trial, started.fold).tags() | {
-        "mlflow.runName": name,
         "mlflow.parentRunId": parent,
         "search.state": "running",
         "search.started": repr(started.at),
@@ -291,7 +304,9 @@ def _truth(value: bool) -> str:
 
 
 def _texts(values: Json) -> Tags:
-    return {name: _text(value)[:_MAX_TAG] for name, value in values.items() if value is not None}
+    """Return tags: text for people, whose numbers have four digits."""
+    told = {n: number_text(v) if isinstance(v, float) else v for n, v in values.items()}
+    return {name: _text(value)[:_MAX_TAG] for name, value in told.items() if value is not None}
 
 
 def _text(value: object) -> str:

@@ -18,6 +18,7 @@ import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -25,6 +26,7 @@ import numpy as np
 import yaml
 from mlflow import MlflowClient, pyfunc
 from mlflow.entities import LoggedModelOutput
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
@@ -33,14 +35,20 @@ from tracking.history import History
 from tracking.home import CARD, MODEL
 from tracking.mlflow import artifacts
 from tracking.mlflow import mapping as runs
+from tracking.mlflow.description import score_text, study_label
 from tracking.mlflow.mapping import Point, RunKey, Tags
 from tracking.mlflow.store import MlflowStore
+from tracking.objectives import measure_text, measured_of
 from tracking.records import MULTI_OUTPUT, Json, ModelExported, StudyStarted, TestSetOpened
 from tracking.text import listed
 
 Units: TypeAlias = int | Mapping[str, int]
 
 _DIGEST, _MODEL_ID, _EXPORTED = "search.model_sha256", "search.model_id", "search.exported_at"
+_ABOUT = (
+    "The models exported from one study. The one to use has the alias `champion`; each version says"
+    " whose params it has, how good it is and when it was exported."
+)
 # By SavedModels, as they are.
 _TAKEN = {"text": str, "table": np.float32, "image": np.uint8, "sequence": np.float32}
 
@@ -61,9 +69,6 @@ class KerasFile:
         tensors: name and type (`str` or `float64`) of each tensor that it takes instead.
         returns: dtype of the values.
         kind: of the samples: `image`, `text` or `table`.
-        own: names of what in the archive is not Keras's own; it can be opened only where their
-            code has been imported.
-        space: reference of the space that this code is in.
     """
 
     path: Path
@@ -76,18 +81,6 @@ class KerasFile:
     tensors: Sequence[tuple[str, str]] = ()
     returns: str = "float32"
     kind: str = "image"
-    own: Sequence[str] = ()
-    space: str = ""
-
-    @property
-    def needs(self) -> str:
-        """What must be done before Keras opens the archive, one sentence, or nothing."""
-        if not self.own:
-            return ""
-        return (
-            f"`model.keras` holds {', '.join(self.own[:5])}: import the code of space {self.space}"
-            " before `mlflow.keras.load_model`."
-        )
 
 
 @dataclass(frozen=True)
@@ -123,10 +116,11 @@ def show_final(
     run_id = _final_run(store, record, history)
     if isinstance(record, ModelExported):
         _show_training(store, run_id, record)
-        _file_model(store, run_id, record, history.known_study(), folder / record.folder)
+        _file_model(store, run_id, record, history, folder / record.folder)
     else:
         _show_test(store, run_id, record, history)
-    store.finish(run_id, "FINISHED", at=record.at)
+    made = _export_of(record, history) or record
+    store.finish(run_id, "FINISHED", at=made.at)  # a test later on is no part of the training
 
 
 def log_model(
@@ -163,14 +157,22 @@ def register(
     name: str,
     study_id: str,
     tags: Tags,
-    told: Sequence[str] = (),
+    description: str,
 ) -> tuple[str, str]:
     """Register the model, once, give it its alias, and return name and version.
 
     A registered model of that name that is not this study's is left alone; this study's is then
     called `NAME-<first 8 digits of its id>`. An alias that a later export gave, or that points to
-    a model exported later, stays where it is. The version's description is the alias's reason and
-    what else is `told` of the model, a sentence each.
+    a model exported later, stays where it is.
+
+    Args:
+        client: MLflow's.
+        model_id: MLflow's identifier of the filed model.
+        given: its alias.
+        name: of the registered model, the study's.
+        study_id: whose it is.
+        tags: of the version.
+        description: of the version.
     """
     name = _registered_name(client, re.sub(r"[/:.%\"'\\]", "-", name), study_id)
     # By a tag: MLflow's search does not give the models that versions were made of.
@@ -185,14 +187,25 @@ def register(
             run_id=logged.source_run_id,
             model_id=model_id,
             tags={**tags, **marks, _MODEL_ID: model_id},
-            description=" ".join(filter(None, (given.reason, *told))) or None,
+            description=description,
         )
     number = str(version.version)
+    _say(client, version, description, tags)
     if _is_newest(client, name, given):
         client.set_registered_model_alias(name, given.alias, number)
         for key, value in marks.items():
             client.set_model_version_tag(name, number, key, value)
     return name, number
+
+
+def _say(client: MlflowClient, version: ModelVersion, description: str, tags: Tags) -> None:
+    """Give a version its description and tags where it has others."""
+    name, number = version.name, str(version.version)
+    if version.description != description:
+        client.update_model_version(name, number, description)
+    for key, value in tags.items():
+        if version.tags.get(key) != value:
+            client.set_model_version_tag(name, number, key, value)
 
 
 def _is_newest(client: MlflowClient, name: str, given: Given) -> bool:
@@ -319,7 +332,7 @@ def _registered_name(client: MlflowClient, name: str, study_id: str) -> str:
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
-            client.create_registered_model(candidate, tags={"search.study_id": study_id})
+            client.create_registered_model(candidate, {"search.study_id": study_id}, _ABOUT)
             return candidate
         if found.tags.get("search.study_id") == study_id:
             return candidate
@@ -331,10 +344,12 @@ def _registered_name(client: MlflowClient, name: str, study_id: str) -> str:
 
 def _final_run(store: MlflowStore, record: ModelExported | TestSetOpened, history: History) -> str:
     key = RunKey("final", record.trial, model=record.model_sha256)
-    run = store.find(key)
+    name = runs.run_label(history, key)
+    run = store.find(key, name)
     if run is None:
-        tags = runs.common_tags(history) | key.tags() | {"mlflow.runName": "final"}
-        run = store.create(key, tags, at=record.at - getattr(record, "train_seconds", 0.0))
+        tags = runs.common_tags(history) | key.tags()
+        began = record.at - getattr(record, "train_seconds", 0.0)
+        run = store.create(key, name, tags, at=began)
     trial = history.trials.get(record.trial)
     store.log(run.id, params=runs.text_params(trial.started.parameters if trial else {}))
     return run.id
@@ -359,9 +374,9 @@ def _show_training(store: MlflowStore, run_id: str, record: ModelExported) -> No
 
 
 def _file_model(
-    store: MlflowStore, run_id: str, record: ModelExported, study: StudyStarted, folder: Path
+    store: MlflowStore, run_id: str, record: ModelExported, history: History, folder: Path
 ) -> None:
-    path, card = folder / MODEL, folder / CARD
+    path, card, study = folder / MODEL, folder / CARD, history.known_study()
     if not path.is_file() or _sha256(path) != record.model_sha256:
         # An export that was moved, or overwritten by a later one, before MLflow could be reached.
         store.log(run_id, tags={"search.model": f"not filed: {path} is no longer this model"})
@@ -373,11 +388,11 @@ def _file_model(
         _units(study),
         **_served(record, folder),
         kind=study.kind,
-        own=tuple(str(name) for each in record.formats for name in each.get("own", ())),
-        space=study.space,
     )
     marks = {"search.study": study.study, "search.trial": str(record.trial)}
-    marks |= {"search.needs": model.needs} if model.needs else {}
+    marks |= {"search.score": _score(record, history), "search.exported": _date(record)}
+    needs = _needs(record, study)
+    marks |= {"search.needs": needs} if needs else {}
     model_id = log_model(
         store.client, model, experiment_id=store.experiment_id, run_id=run_id, tags=marks
     )
@@ -391,10 +406,57 @@ def _file_model(
         name=study.study,
         study_id=study.id,
         tags=marks,
-        told=(_predicted(study), model.needs),
+        description=_version_text(record, history),
     )
     told = {"search.alias": record.alias, "search.alias_reason": record.alias_reason}
     store.log(run_id, tags={"search.model": f"models:/{name}/{version}", **told})
+
+
+def _version_text(record: ModelExported, history: History, test: str = "") -> str:
+    """Return what a registered version is: whose model, how good, since when, and why so called.
+
+    Args:
+        record: its export.
+        history: everything up to then, or later.
+        test: its score on the test set, where that was opened for it.
+    """
+    study = history.known_study()
+    told = ", ".join(filter(None, (_score(record, history), test)))
+    first = f"Trial {record.trial} of {study_label(study)}, exported {_date(record)}: {told}."
+    more = record.alias_reason, _predicted(study), _needs(record, study)
+    return " ".join(filter(None, (first, *more)))
+
+
+def _needs(record: ModelExported, study: StudyStarted) -> str:
+    """Return what must be done before Keras opens the archive, one sentence, or nothing.
+
+    What in it is not Keras's own can be opened only where its code has been imported.
+    """
+    own = [str(name) for each in record.formats for name in each.get("own", ())]
+    if not own:
+        return ""
+    return (
+        f"`model.keras` holds {', '.join(own[:5])}: import the code of space {study.space}"
+        " before `mlflow.keras.load_model`."
+    )
+
+
+def _score(record: ModelExported, history: History) -> str:
+    """Return the score that a model's trial has in cross-validation, for people."""
+    trial = history.trials.get(record.trial)
+    if trial is None or trial.value is None:
+        return "score not known"
+    return score_text(history, trial)
+
+
+def _date(record: ModelExported) -> str:
+    return f"{datetime.fromtimestamp(record.at, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _export_of(record: ModelExported | TestSetOpened, history: History) -> ModelExported | None:
+    """Return the export of a record's model; None where the journal has none."""
+    same = (e for e in history.exports if e.model_sha256 == record.model_sha256)
+    return next(same, None)
 
 
 def _units(study: StudyStarted) -> Units:
@@ -454,6 +516,28 @@ def _show_test(store: MlflowStore, run_id: str, record: TestSetOpened, history: 
     study = history.known_study()
     files = artifacts.report_files(study, record.report, record.confusion, title, at=first)
     store.upload(run_id, files)
+    main = measured_of(study)[0]
+    _say_test(store, run_id, record, history, main.fold, scores.get(main.fold))
+
+
+def _say_test(
+    store: MlflowStore,
+    run_id: str,
+    record: TestSetOpened,
+    history: History,
+    metric: str,
+    score: float | None,
+) -> None:
+    """Say of the registered version how good its model is on the test set."""
+    made = _export_of(record, history)
+    tags = store.client.get_run(run_id).data.tags
+    filed = re.fullmatch(r"models:/(.+)/(\d+)", tags.get("search.model", ""))
+    if made is None or filed is None or score is None:
+        return
+    test = f"test {metric} {measure_text(metric, score)}"
+    text = _version_text(made, history, test)
+    version = store.client.get_model_version(*filed.groups())
+    _say(store.client, version, text, {"search.test_score": test})
 
 
 def _sha256(path: Path) -> str:

@@ -40,7 +40,7 @@ from tracking.records import (
 from tracking.stages import waiting
 
 if TYPE_CHECKING:
-    from tracking.mlflow.store import MlflowStore, RunReference, TrialRun
+    from tracking.mlflow.store import LoadMonitor, MlflowStore, RunReference, TrialRun
 
 # Standard output belongs to the command, which may be printing JSON there; MLflow asks at each run.
 _SILENCE = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
@@ -55,9 +55,17 @@ class MlflowSink:
         tracking_uri: MLflow's address.
         artifacts: folder for artifacts; None leaves their place to the server.
         folder: the study's folder; relative export folders are relative to it.
+        system_metrics: log this machine's load to the study's run while a session goes on.
     """
 
-    def __init__(self, tracking_uri: str, *, artifacts: Path | None, folder: Path) -> None:
+    def __init__(
+        self,
+        tracking_uri: str,
+        *,
+        artifacts: Path | None,
+        folder: Path,
+        system_metrics: bool = False,
+    ) -> None:
         self._tracking_uri = tracking_uri
         self._artifacts = artifacts
         self._folder = folder
@@ -66,6 +74,8 @@ class MlflowSink:
         self._epochs_shown: dict[str, int] = {}  # by a fold's run: the last one written
         self._waiting: set[int] = set()  # trials shown as waiting
         self._marks: dict[int, runs.Tags] = {}  # by trial: as they were written last
+        self._monitors = system_metrics
+        self._monitor: LoadMonitor | None = None
         self._is_behind = True  # with what is told of the study: the sink before may have been
 
     def apply(self, record: Record, history: History, *, more: bool = False) -> None:
@@ -79,6 +89,8 @@ class MlflowSink:
         if self._is_behind and not more:
             self._show_study(history)
             self._is_behind = False
+        if self._monitors and not more:
+            self._watch_machine(history)
 
     def _show(self, record: Record, history: History) -> None:
         match record:
@@ -114,29 +126,50 @@ class MlflowSink:
 
     def close(self) -> None:
         """Forget what was found out; MLflow keeps its own connections."""
+        self._leave_machine()
         self._opened = None
+
+    def _watch_machine(self, history: History) -> None:
+        """Log the machine's load while a session goes on, again where that broke off."""
+        is_running = bool(history.sessions) and history.last_end is None
+        if self._monitor is not None and (self._monitor.is_over or not is_running):
+            self._leave_machine()
+        if self._monitor is None and is_running:
+            self._monitor = self._store(history).monitor(self._study_run(history))
+
+    def _leave_machine(self) -> None:
+        if self._monitor is not None:
+            self._monitor.finish()
+            self._monitor = None
 
     def _store(self, history: History) -> "MlflowStore":
         if self._opened is None:
             store = open_store(self._tracking_uri, artifacts=self._artifacts)
             study = history.known_study()
-            note = {"mlflow.note.content": describe(history)}
-            store.open(study.study, study.id, _experiment_tags(history) | note)
+            store.open(study.study, study.id, _experiment_tags(history))
             self._opened = store
         return self._opened
 
     def _start_study(self, history: History, record: StudyStarted) -> None:
-        self._store(history).tag_experiment(_experiment_tags(history))
         self._fill(history, self._study_run(history), record.settings)
 
     def _study_run(self, history: History) -> str:
-        store, key, study = self._store(history), RunKey("study"), history.known_study()
-        run = store.find(key)
+        key, study = RunKey("study"), history.known_study()
+        run = self._find(history, key)
         if run is None:
-            tags = runs.common_tags(history) | key.tags() | {"mlflow.runName": "study"}
-            run = store.create(key, tags, at=study.at)
+            run = self._create(history, key, {}, at=study.at)
             self._fill(history, run.id, study.settings)
         return run.id
+
+    def _find(self, history: History, key: RunKey) -> "RunReference | None":
+        """Return a run, by its name of today: earlier versions gave others."""
+        return self._store(history).find(key, runs.run_label(history, key))
+
+    def _create(
+        self, history: History, key: RunKey, tags: runs.Tags, *, at: float
+    ) -> "RunReference":
+        tags = runs.common_tags(history) | key.tags() | tags
+        return self._store(history).create(key, runs.run_label(history, key), tags, at=at)
 
     def _show_session(self, history: History, record: SessionStarted | SessionEnded) -> None:
         store, run_id = self._store(history), self._study_run(history)
@@ -145,36 +178,40 @@ class MlflowSink:
             state = {"search.state": "running", "search.trials": str(record.trials)}
         else:
             status = runs.SESSION_STATUS.get(record.reason, "FINISHED")
-            store.finish(run_id, status, at=record.at)
+            store.finish(run_id, status, at=history.known_study().at + history.session_seconds)
             state = {"search.state": record.reason}
-            self._interrupt_open(history, at=record.at)
+            self._interrupt_open(history)
             store.tidy(RunKey("study"))
             store.settle()
         store.log(run_id, tags=runs.common_tags(history) | state)
 
     def _show_study(self, history: History) -> None:
-        """Show what depends on all trials: who waits, which is the best, the description."""
+        """Show what depends on all trials: who waits, which is the best, description and views."""
         if history.last_end is None:
             self._show_waiting(history)
         self._mark_trials(history)
-        self._store(history).tag_experiment({"mlflow.note.content": describe(history)})
+        self._store(history).tag_experiment(_experiment_tags(history))
 
-    def _interrupt_open(self, history: History, *, at: float) -> None:
+    def _interrupt_open(self, history: History) -> None:
         """Show that what was being evaluated when the session ended is not any more."""
-        store = self._store(history)
         for trial in history.trials.values():
-            open_runs = [] if trial.ended else [self._trial_run(history, trial)]
             folds = [] if trial.ended else [*trial.folds.values()]
             folds += [] if trial.confirmed else [*trial.confirmation_folds.values()]
-            open_runs += [
-                self._fold_run(history, trial, fold).id for fold in folds if fold.ended is None
-            ]
-            for run_id in open_runs:
-                store.finish(run_id, "KILLED", at=at)
-                store.log(run_id, tags={"search.state": "interrupted"})
-            if open_runs:
-                store.tidy(RunKey("trial", trial.number))
+            open_folds = [fold for fold in folds if fold.ended is None]
+            for fold in open_folds:
+                run = self._fold_run(history, trial, fold)
+                self._lay_aside(history, run.id, "interrupted", at=fold.last.at)
+            if trial.ended is None:
+                run_id, at = self._trial_run(history, trial), _trained_until(trial)
+                self._lay_aside(history, run_id, "interrupted", at=at)
+            if trial.ended is None or open_folds:
+                self._store(history).tidy(RunKey("trial", trial.number))
         self._waiting = set()
+
+    def _lay_aside(self, history: History, run_id: str, state: str, *, at: float) -> None:
+        """Show that nobody trains a trial or a fold now, and that it goes on later."""
+        self._store(history).finish(run_id, runs.UNFINISHED, at=at)
+        self._store(history).log(run_id, tags={"search.state": state})
 
     def _resume_trial(self, history: History, trial: TrialHistory) -> None:
         """Show that an interrupted trial, or one that waited, goes on."""
@@ -190,20 +227,18 @@ class MlflowSink:
 
     def _show_waiting(self, history: History) -> None:
         """Show which trials wait, now that another one or another fold began."""
-        store, now = self._store(history), waiting(history)
+        now = waiting(history)
         for trial in now:
             if trial.number not in self._waiting:
-                run_id = self._trial_run(history, trial)
-                store.resume(run_id)
-                store.log(run_id, tags={"search.state": "waiting"})
+                run_id, at = self._trial_run(history, trial), _trained_until(trial)
+                self._lay_aside(history, run_id, "waiting", at=at)
         self._waiting = {trial.number for trial in now}
 
     def _trial_run(self, history: History, trial: TrialHistory) -> str:
-        store, key = self._store(history), RunKey("trial", trial.number)
-        run = store.find(key)
+        key = RunKey("trial", trial.number)
+        run = self._find(history, key)
         if run is None:
-            tags = runs.common_tags(history) | runs.trial_tags(trial)
-            run = store.create(key, tags, at=trial.started.at)
+            run = self._create(history, key, runs.trial_tags(trial), at=trial.started.at)
             self._fill_trial(history, trial, run.id)
         return run.id
 
@@ -217,12 +252,25 @@ class MlflowSink:
             digest=str(data.get("digest")),
             source=json.dumps({"uri": str(data.get("source"))}),
         )
-        self._fill(history, run_id, trial.started.parameters)
+        self._fill(history, run_id, trial.started.parameters, runs.colour_tags(trial))
 
-    def _fill(self, history: History, run_id: str, params: dict[str, object]) -> None:
-        """Write the run's params, once; a run left without them by a crash gets them too."""
+    def _fill(
+        self,
+        history: History,
+        run_id: str,
+        params: dict[str, object],
+        tags: runs.Tags | None = None,
+    ) -> None:
+        """Write the run's params, once; a run left without them by a crash gets them too.
+
+        Args:
+            history: whose run it is.
+            run_id: MLflow's identifier.
+            params: of the run.
+            tags: that runs made by earlier versions may have otherwise.
+        """
         if run_id not in self._filled:
-            self._store(history).log(run_id, params=runs.text_params(params))
+            self._store(history).log(run_id, params=runs.text_params(params), tags=tags)
             self._filled.add(run_id)
 
     def _show_fold(self, history: History, record: FoldStarted | EpochEnded | FoldEnded) -> None:
@@ -241,14 +289,14 @@ class MlflowSink:
     def _fold_run(self, history: History, trial: TrialHistory, fold: FoldHistory) -> "RunReference":
         store, key = self._store(history), RunKey("fold", trial.number, fold.started.fold)
         parent = self._trial_run(history, trial)
-        run = store.find(key)
+        run = self._find(history, key)
         if run is not None and run.started < fold.started.at:
             store.delete(key)  # its epochs are trained again: the first try's must not mix in
             run = None
         if run is None:
             confirms = fold.started.fold in trial.confirmation_folds
-            tags = runs.common_tags(history) | runs.fold_tags(fold, parent, confirms=confirms)
-            run = store.create(key, tags, at=fold.started.at)
+            tags = runs.fold_tags(fold, parent, confirms=confirms)
+            run = self._create(history, key, tags, at=fold.started.at)
         return run
 
     def _log_fold(
@@ -263,27 +311,26 @@ class MlflowSink:
 
     def _end_trial(self, history: History, trial: TrialHistory, record: TrialEnded) -> None:
         store, run_id = self._store(history), self._trial_run(history, trial)
-        self._cut_short(history, trial, trial.folds, record.state, at=record.at)
+        self._cut_short(history, trial, trial.folds, record.state)
         store.upload(run_id, files.trial_files(trial, record, history.known_study()))
         points, tags = (
             runs.trial_points(trial, record),
             runs.ended_tags(trial, record, trial_marks(history, trial)),
         )
         store.log(run_id, points=points, tags=tags)
-        store.finish(run_id, runs.STATUS[record.state], at=record.at)
+        store.finish(run_id, runs.STATUS[record.state], at=_trained_until(trial))
         store.tidy(RunKey("trial", trial.number))
         if record.state == "complete":
             self._show_best(history, record)
 
     def _confirm_trial(self, history: History, trial: TrialHistory, record: TrialConfirmed) -> None:
         store, run_id = self._store(history), self._trial_run(history, trial)
-        self._cut_short(history, trial, trial.confirmation_folds, "failed", at=record.at)
+        self._cut_short(history, trial, trial.confirmation_folds, "failed")
         if record.error:
             store.upload(run_id, {"confirmation_error.txt": record.error.encode()})
         points, tags = runs.confirmed_points(record), runs.confirmed_tags(trial, record)
         store.log(run_id, points=points, tags=tags)
         store.tidy(RunKey("trial", trial.number))
-        store.tag_experiment(_experiment_tags(history))  # the views get a column
 
     def _cut_short(
         self,
@@ -291,15 +338,13 @@ class MlflowSink:
         trial: TrialHistory,
         folds: dict[int, FoldHistory],
         state: str,
-        *,
-        at: float,
     ) -> None:
         """End the runs of folds that were never over."""
         for fold in folds.values():
             if fold.ended is None:
                 run = self._fold_run(history, trial, fold)
                 self._log_fold(history, run, fold, {"search.state": state})
-                self._store(history).finish(run.id, runs.STATUS[state], at=at)
+                self._store(history).finish(run.id, runs.STATUS[state], at=fold.last.at)
 
     def _show_best(self, history: History, record: TrialEnded) -> None:
         """Extend the study's curve of the best score so far, a step for each trial that is over."""
@@ -378,6 +423,15 @@ def trial_runs(tracking_uri: str, study_id: str) -> "list[TrialRun] | None":
     return open_store(tracking_uri, artifacts=None).trial_runs(study_id)
 
 
+def _trained_until(trial: TrialHistory) -> float:
+    """Return when a trial would have been trained as far if it had never waited.
+
+    So the duration on MLflow's pages is the time it was trained, whatever lay between its folds.
+    """
+    return trial.started.at + trial.trained_seconds()
+
+
 def _experiment_tags(history: History) -> runs.Tags:
-    study, confirmed = history.known_study(), bool(history.confirmed())
-    return runs.experiment_tags(study) | views.view_tags(study, confirmed=confirmed)
+    """Return what the experiment is told of the study: marks, views, description."""
+    tags = runs.experiment_tags(history.known_study()) | views.view_tags(history)
+    return tags | {"mlflow.note.content": describe(history)}

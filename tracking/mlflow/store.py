@@ -6,7 +6,7 @@ module and `mlflow_models` import MLflow, which takes seconds: import them where
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mlflow import MlflowClient, environment_variables
@@ -21,6 +21,7 @@ from mlflow.entities import (
     RunTag,
     ViewType,
 )
+from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from tracking.home import folder_name
 from tracking.mlflow.database import measure_tables
@@ -28,6 +29,7 @@ from tracking.mlflow.mapping import BEST_MARK, FRONT_MARK, Point, RunKey, Tags, 
 from tracking.mlflow.transport import bound_exchanges
 
 _METRICS, _OTHERS = 800, 100  # MLflow takes 1,000 entries a request, 100 params, 100 tags
+_SAMPLING = 5.0  # seconds; a sample takes about a millisecond, and logging it some ten
 _TRIALS = "tags.`search.kind` = 'trial'"
 # A call that fails is repeated twice within a second, for servers that fail now and then. The
 # publisher waits for one that is away; MLflow's own 7 tries of 120 s, with pauses of up to two
@@ -45,11 +47,13 @@ class RunReference:
     """A run in MLflow.
 
     Attributes:
+        name: as it is shown.
         started: `search.started` of a fold's run: which of its starts the run shows.
         marks: how it compared with the others when it was found, as `runs.mark_tags` says it.
     """
 
     id: str
+    name: str
     started: float = 0.0
     marks: Tags = field(default_factory=dict)
 
@@ -69,6 +73,23 @@ class TrialRun:
     state: str
     status: str
     id: str
+
+
+class LoadMonitor(SystemMetricsMonitor):  # type: ignore[misc] # MLflow has no types
+    """MLflow's thread that logs the load of processors, memory, disk, network and GPUs.
+
+    Attributes:
+        is_over: whether it has ended; it does at its first call to MLflow that fails.
+    """
+
+    is_over = False
+
+    def monitor(self) -> None:
+        """Log until told to finish, or until the run is over."""
+        try:
+            super().monitor()
+        finally:
+            self.is_over = True
 
 
 class MlflowStore:
@@ -170,15 +191,23 @@ class MlflowStore:
                 self.client.set_experiment_tag(self.experiment_id, name, value)
                 self._tags[name] = value
 
-    def find(self, key: RunKey) -> RunReference | None:
+    def find(self, key: RunKey, name: str = "") -> RunReference | None:
         """Return the run, None when there is none.
 
         MLflow is asked once for the runs of all trials, once for those of each trial's folds that
         had any then, and not at all for a new experiment.
+
+        Args:
+            key: which run is meant.
+            name: that it is given if it has another; empty to leave it.
         """
         if key not in self._runs and not self._is_new and self._may_be_there(key):
             self._search(_query(key))
-        return self._runs.get(key)
+        run = self._runs.get(key)
+        if run is not None and name not in ("", run.name):
+            self.client.update_run(run.id, name=name)
+            run = self._runs[key] = replace(run, name=name)
+        return run
 
     def _may_be_there(self, key: RunKey) -> bool:
         if key.kind in ("trial", "fold"):
@@ -198,15 +227,27 @@ class MlflowStore:
         if self._is_served:
             self._search(_query(key))
 
+    def monitor(self, run_id: str) -> "LoadMonitor":
+        """Begin to log this machine's load to a run that is `RUNNING`, as "system metrics"."""
+        begun = LoadMonitor(
+            run_id,
+            sampling_interval=_SAMPLING,
+            resume_logging=True,
+            tracking_uri=self._tracking_uri,
+        )
+        begun.start()
+        return begun
+
     def settle(self) -> None:
         """Make what was written quick to be read."""
         measure_tables(self._tracking_uri)
 
-    def create(self, key: RunKey, tags: Tags, *, at: float) -> RunReference:
-        """Make the run; its name is the tag `mlflow.runName`.
+    def create(self, key: RunKey, name: str, tags: Tags, *, at: float) -> RunReference:
+        """Make the run.
 
         Args:
             key: which run it is.
+            name: as it is shown.
             tags: all its tags.
             at: its start, seconds since 1970 (UTC).
         """
@@ -214,10 +255,10 @@ class MlflowStore:
             self.experiment_id,
             start_time=_milliseconds(at),
             tags=tags,
-            run_name=tags.get("mlflow.runName"),
+            run_name=name,
         )
         started = float(tags.get("search.started", 0.0))
-        self._runs[key] = RunReference(run.info.run_id, started)
+        self._runs[key] = RunReference(run.info.run_id, name, started)
         return self._runs[key]
 
     def delete(self, key: RunKey) -> None:
@@ -262,7 +303,7 @@ class MlflowStore:
             self.client.log_artifacts(run_id, folder)
 
     def finish(self, run_id: str, status: str, *, at: float) -> None:
-        """Set the run's status (`FINISHED`, `KILLED`, `FAILED`) and its end."""
+        """Set the run's status (`FINISHED`, `KILLED`, `FAILED`, `SCHEDULED`) and its end."""
         self.client.set_terminated(run_id, status, _milliseconds(at))
 
     def resume(self, run_id: str) -> None:
@@ -304,7 +345,8 @@ class MlflowStore:
             if run is not kept:
                 self.client.delete_run(run.info.run_id)
         marks = {n: t for n, t in kept.data.tags.items() if n in (BEST_MARK, FRONT_MARK)}
-        self._runs[key] = RunReference(kept.info.run_id, _started(kept), marks)
+        name = kept.info.run_name or ""
+        self._runs[key] = RunReference(kept.info.run_id, name, _started(kept), marks)
 
 
 def _limit_requests() -> None:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
+from tracking.history import History, TrialHistory
 from tracking.objectives import Objective, measured_of, objectives_of
 from tracking.records import (
     MULTI_LABEL,
@@ -27,9 +28,9 @@ TAG_PREFIX = "mlflow.sharedViewState."
 BEST = "foldwise-best"
 COMPARE = "foldwise-compare"
 
-_TRIALS = "tags.`search.kind` = 'trial'"
+TRIALS = "tags.`search.kind` = 'trial'"
 _STATE, _BEST, _FRONT = "tags.`search.state`", "tags.`search.best`", "tags.`search.front`"
-_FIRST_COLUMNS = {"attributes.`Run Name`": 170, "runDateAndNestInfo": 130, "duration": 80}
+_FIRST_COLUMNS = {"attributes.`Run Name`": 250, "runDateAndNestInfo": 140, "duration": 80}
 _MAX_COLUMNS = 24  # the table gets slow and unreadable with more
 IMAGE_KEY = "confusion_matrix"  # of classes, and of each label
 NUMBERS_KEY = "predictions"
@@ -41,17 +42,20 @@ _SETTINGS = "foldwise-settings"
 _SCORES_SECTION, _IMAGES = "foldwise-scores", "foldwise-images"
 
 
-def view_tags(study: StudyStarted, *, confirmed: bool = False) -> dict[str, str]:
-    """Return the experiment tags that make up the study's saved views.
+def view_tags(history: History) -> dict[str, str]:
+    """Return the experiment tags that make up a study's saved views.
 
-    Args:
-        study: the study.
-        confirmed: whether any of its trials was confirmed; these scores then have columns.
+    Once any of its trials was confirmed, these scores have columns. Charts that compare trials are
+    there from the second trial on that they can show.
+
+    Raises:
+        ValueError: `history` has no `StudyStarted`.
     """
+    study, confirmed = history.known_study(), bool(history.confirmed())
     at = round(study.at * 1000)
     return {
         TAG_PREFIX + BEST: _encode("Best trials first", _best_trials(study, confirmed), at),
-        TAG_PREFIX + COMPARE: _encode("Compare", _compare(study), at),
+        TAG_PREFIX + COMPARE: _encode("Compare", _compare(study, history), at),
     }
 
 
@@ -82,7 +86,7 @@ def comparison_path(experiment_ids: Sequence[str], objective: Objective) -> str:
     query = {
         "experiments": json.dumps(list(experiment_ids), separators=(",", ":")),
         "workflowType": "machine_learning",
-        "searchFilter": _TRIALS,
+        "searchFilter": TRIALS,
         "orderByKey": f"metrics.`{objective.name}`",
         "orderByAsc": "false" if objective.larger else "true",
     }
@@ -155,15 +159,15 @@ def _width(column: str) -> int:
     return max(90, 7 * (len(column) - column.index("`")) + 26)
 
 
-def _compare(study: StudyStarted) -> Json:
+def _compare(study: StudyStarted, history: History) -> Json:
     scores = [objective.name for objective in objectives_of(study)]
-    return _state(study, [_STATE, *_metrics(scores)]) | _compare_charts(study)
+    return _state(study, [_STATE, *_metrics(scores)]) | _compare_charts(study, history)
 
 
 def _state(study: StudyStarted, columns: Sequence[str]) -> Json:
     first = objectives_of(study)[0]
     return {
-        "searchFilter": _TRIALS,
+        "searchFilter": TRIALS,
         "orderByKey": f"metrics.`{first.name}`",
         "orderByAsc": not first.larger,
         "startTime": "ALL",
@@ -177,17 +181,18 @@ def _state(study: StudyStarted, columns: Sequence[str]) -> Json:
     }
 
 
-def _compare_charts(study: StudyStarted) -> Json:
+def _compare_charts(study: StudyStarted, history: History) -> Json:
     """Return what the page's state says of charts and their sections."""
-    objectives = objectives_of(study)
+    objectives, complete = objectives_of(study), history.completed()
+    compared = objectives if len(complete) > 1 else ()
     lines = dict.fromkeys([objectives[0].epoch, measured_of(study)[0].epoch, "val_loss"])
     # What trials did comes first: it says something from the first trial on, pruned ones included.
     charts = [
         *(_line(metric) for metric in lines),
-        *_how_far(study),
-        *_parallel_coordinates(study),
-        *_scatter(objectives),
-        *(_bars(objective.name) for objective in objectives),
+        *_how_far(study, history.finished()),
+        *_parallel_coordinates(study, complete),
+        *_scatter(compared),
+        *(_bars(objective.name) for objective in compared),
         _images([image_key(output) for output in study.outputs({})]),
     ]
     used = {chart["metricSectionId"] for chart in charts}
@@ -212,6 +217,7 @@ def _unwanted(study: StudyStarted, charts: Sequence[Json]) -> list[Json]:
     measured = measured_of(study)
     scores = [name for name in scores_of(study) if name != "train_seconds"]
     names = (
+        *(objective.name for objective in objectives_of(study)),
         *(*scores_of(study), *SIZES, *_LOSSES),
         *(metric.epoch for metric in measured),
         *(metric.epoch.removeprefix("val_") for metric in measured),
@@ -219,7 +225,7 @@ def _unwanted(study: StudyStarted, charts: Sequence[Json]) -> list[Json]:
     )
     shown = {chart.get("metricKey") for chart in charts}
     return [
-        _chart("BAR", f"no-{name}", _SCORES_SECTION, metricKey=name) | {"deleted": True}
+        _chart("BAR", f"no-{name}", _CURVES_SECTION, metricKey=name) | {"deleted": True}
         for name in dict.fromkeys(names)
         if name not in shown
     ]
@@ -241,18 +247,18 @@ def _sections(study: StudyStarted) -> list[Json]:
     ]
 
 
-def _how_far(study: StudyStarted) -> list[Json]:
+def _how_far(study: StudyStarted, trials: Sequence[TrialHistory]) -> list[Json]:
     """Return a chart of the epochs every trial was given, where a pruner decides on them.
 
     Most trials of such a study have no score, and are not drawn where a score is an axis.
     """
     parameters = _searched(study, conditional=False)
-    if not parameters or study.settings.get("pruner", "none") == "none":
+    if study.settings.get("pruner", "none") == "none" or not _are_several(trials, parameters):
         return []
     return [_parallel("epochs trained", _PROGRESS, parameters, ["epochs_trained"])]
 
 
-def _parallel_coordinates(study: StudyStarted) -> list[Json]:
+def _parallel_coordinates(study: StudyStarted, trials: Sequence[TrialHistory]) -> list[Json]:
     """Return one chart of the parameters every trial has, and one with the conditional ones.
 
     A trial without one of a chart's parameters is not drawn on it. The last of the metrics gives
@@ -261,11 +267,20 @@ def _parallel_coordinates(study: StudyStarted) -> list[Json]:
     metrics = [objective.name for objective in objectives_of(study)][::-1]
     everywhere = _searched(study, conditional=False)
     everything = _searched(study, conditional=True)
-    charts = [_parallel("parameters", _SETTINGS, everywhere, metrics)] if everywhere else []
+    charts = {"parameters": everywhere}
     if len(everything) > len(everywhere):
-        name = "parameters, conditional ones included"
-        charts.append(_parallel(name, _SETTINGS, everything, metrics))
-    return charts
+        charts["parameters, conditional ones included"] = everything
+    return [
+        _parallel(name, _SETTINGS, parameters, metrics)
+        for name, parameters in charts.items()
+        if _are_several(trials, parameters)
+    ]
+
+
+def _are_several(trials: Sequence[TrialHistory], parameters: Sequence[str]) -> bool:
+    """Tell whether parallel coordinates of these parameters would show more than one trial."""
+    known = (trial.started.parameters.keys() for trial in trials)
+    return bool(parameters) and sum(set(parameters) <= each for each in known) > 1
 
 
 def _parallel(name: str, section: str, parameters: Sequence[str], metrics: Sequence[str]) -> Json:

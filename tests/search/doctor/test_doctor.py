@@ -615,7 +615,7 @@ def test_a_lost_end_is_a_problem_until_it_is_given_up(ward):
 
 
 def runs_of(history: History) -> list[TrialRun]:
-    status = {"failed": "FAILED", "running": "KILLED"}
+    status = {"failed": "FAILED", "pruned": "KILLED", "running": "SCHEDULED"}
     return [
         TrialRun(n, trial.state, status.get(trial.state, "FINISHED"), f"id{n}")
         for n, trial in history.trials.items()

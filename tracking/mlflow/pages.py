@@ -1,0 +1,97 @@
+"""MLflow's server as `ui` starts it: its pages open on trials, not on language-model traces.
+
+MLflow 3.17 decides in the browser which of its two faces it shows: by `workflowType` in an address,
+else by a setting of the browser's, which is for language models until somebody changes it. No tag
+of an experiment counts. So an experiment that is opened from MLflow's list shows no trial. The page
+that is served here sets what the browser has not set yet, and nothing else; what a user chooses
+later stays. An address without a page leads to the study that was worked on last.
+
+MLflow finds `create_app` by the entry point `foldwise` in the group `mlflow.app`.
+"""
+
+import json
+import os
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tracking.mlflow.views import BEST, TRIALS, view_path
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+APP = "foldwise"
+STORE = "FOLDWISE_UI_STORE"  # environment variable: the served store's address
+# As MLflow's pages keep them, each with the version of its meaning.
+_SETTINGS = {
+    "mlflow.workflowType_v1": "machine_learning",
+    "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": True,  # else its assistant covers the trials
+}
+_SCRIPT = """<script>
+try {
+  for (const [name, value] of Object.entries(SETTINGS))
+    if (localStorage.getItem(name) === null) localStorage.setItem(name, JSON.stringify(value));
+} catch {}
+if (!location.hash && START) location.replace(START);
+</script>"""
+
+
+def is_installed() -> bool:
+    """Tell whether MLflow's server finds `create_app`; an installation may be an earlier one."""
+    return bool(entry_points(group="mlflow.app", name=APP))
+
+
+def create_app() -> "FastAPI":
+    """Return MLflow's server with a front page of ours."""
+    from flask import Response
+    from mlflow.server import app as pages
+    from mlflow.server.fastapi_app import app
+
+    served = pages.view_functions["serve"]
+    index = Path(pages.static_folder or "", "index.html")
+
+    def front_page() -> Any:
+        if not index.is_file():
+            return served()  # MLflow says what is missing
+        page = with_settings(index.read_text("utf-8"), _start(os.environ.get(STORE, "")))
+        return Response(page, mimetype="text/html", headers={"Cache-Control": "no-store"})
+
+    pages.view_functions["serve"] = front_page
+    made: FastAPI = app
+    return made
+
+
+def with_settings(page: str, start: str) -> str:
+    """Return MLflow's page such that a browser sees trials first.
+
+    Args:
+        page: as MLflow serves it.
+        start: where an address without a page leads, from its `#` on; empty for MLflow's own.
+    """
+    script = _SCRIPT.replace("SETTINGS", _literal(_SETTINGS)).replace("START", _literal(start))
+    return page.replace("<head>", f"<head>{script}", 1)
+
+
+def _start(store: str) -> str:
+    """Return the way to the study that began a trial last, among the hundred newest ones."""
+    from mlflow import MlflowClient
+
+    if not store:
+        return ""
+    client = MlflowClient(store)
+    known = client.search_experiments(
+        max_results=100, filter_string="tags.`search.study_id` LIKE '%'"
+    )
+    latest = client.search_runs(
+        [experiment.experiment_id for experiment in known],
+        TRIALS,
+        max_results=1,
+        order_by=["start_time DESC"],
+    )
+    newest = [run.info.experiment_id for run in latest] + [e.experiment_id for e in known]
+    return view_path(newest[0], BEST).removeprefix("/") if newest else ""
+
+
+def _literal(value: object) -> str:
+    """Return a value as JavaScript within HTML has it."""
+    return json.dumps(value).replace("<", "\\u003c")
