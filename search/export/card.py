@@ -245,10 +245,10 @@ def _choice(history: History, study: StudyStarted) -> str:
     return (
         f"{counted(len(counts), 'trial')} ({counts.count('complete')} complete,"
         f" {counts.count('pruned')} pruned, {counts.count('failed')} failed) by"
-        f" {literal(without_folders(study.proposer))}, seed {settings['seed']}, each on the same folds,"
-        f" {study.folds} in all, SHA-256 `{study.folds_digest}`, in search of"
-        f" {goals}.{confirmation_folds} The cross-validated score of the best"
-        " of many trials is a little too good; the test score is not."
+        f" {literal(without_folders(study.proposer))}, seed {settings['seed']}, each on the same"
+        f" folds, {study.folds} in all, SHA-256 `{study.folds_digest}`, in search of {goals}."
+        f"{confirmation_folds} The cross-validated score of the best of many trials is a little too"
+        " good; the test score is not."
     )
 
 
