@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import shlex
 import socket
 import subprocess
@@ -122,6 +123,32 @@ def run_command(history: History) -> str:
     if workers:  # also where autotune chose them
         options.append(("--workers", str(workers)))
     return " \\\n  ".join(["foldwise run", *map(shlex.join, options)])
+
+
+_INPUTS = {
+    "image": "image.png",
+    "text": "a text",
+    "table": "rows.csv",
+    "sequence": "sequences.npz",
+    "several": "samples.npz",
+}
+
+
+def example_input(kind: str) -> str:
+    """Return what `predict` might be given of a kind of samples, in an example."""
+    return _INPUTS[kind]
+
+
+# A path from a root: `/home/ada/x.csv`, `~/x.csv`, `C:\\x.csv`, also behind `csv:`; no address of a
+# page.
+_FOLDERS = re.compile(
+    r"(?<![^\s:=,;(\"'`])(?:~|[A-Za-z]:)?(?!//)[/\\](?:[^:;,\"'`\n]*?[/\\])*(?=[^/\\\s:;,\"'`])"
+)
+
+
+def without_folders(text: str) -> str:
+    """Return text in which files are named without the folders of this machine."""
+    return _FOLDERS.sub("", text)
 
 
 def facts(history: History) -> list[tuple[str, str]]:

@@ -35,7 +35,7 @@ from search.data.sources import bring
 from search.data.targets import FEW
 from search.errors import FoldwiseError
 from search.study.opening import open_study
-from search.tasks import CLASSIFICATION, REGRESSION, Classification, Regression, Task
+from search.tasks import CLASSIFICATION, REGRESSION, Classification, Regression, Scored, Task
 from search.tasks.metrics import objective_of
 from search.tracker import Tracker, Untracked
 from tracking import html
@@ -362,9 +362,9 @@ class KerasSearch(BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"`score` cannot compute {name}, which the models measure themselves")
         sure = best.labels.returns != "scores"
         values = best.values(samples)
-        seen = best.labels.outputs.decided(values) if metric.is_of_decisions else values
-        found = metric.of(seen, targets, sample_weight, are_probabilities=sure)
-        return objective.oriented(found)
+        decided = best.labels.outputs.decided(values)
+        scored = Scored(values, targets, sample_weight, sure, decided)
+        return objective.oriented(scored.by(metric))
 
     def predict(self, X: Any) -> Array:  # noqa: N803
         """Return what is predicted for each sample, as `y` was passed."""

@@ -202,6 +202,7 @@ def _print_model(
 ) -> None:
     from search.cli.output import duration, say
     from search.cli.tables import chosen_text, confirmed_text, heading
+    from search.environment import example_input
     from tracking.text import shell
 
     test, exported = result.test, result.export
@@ -220,7 +221,7 @@ def _print_model(
     # A model with custom layers finds their code through the home that exported it.
     has_own = any(each.get("own") for each in exported.formats)
     place = ("--home", str(home)) if has_own and home != DEFAULT_HOME else ()
-    say(f"Use it: {shell('predict', str(target), _EXAMPLES[result.kind], *place)}")
+    say(f"Use it: {shell('predict', str(target), example_input(result.kind), *place)}")
 
 
 def _print_formats(formats: list[dict[str, Any]]) -> None:
@@ -251,15 +252,6 @@ def _say_scores(test: "TestSetOpened", history: "History") -> None:
 
 def _size(count: int) -> str:
     return f"{count / 1e6:,.1f} MB" if count >= 100_000 else f"{count / 1e3:,.1f} kB"
-
-
-_EXAMPLES = {
-    "image": "image.png",
-    "text": "a text",
-    "table": "rows.csv",
-    "sequence": "sequences.npz",
-    "several": "samples.npz",
-}
 
 
 def _times(count: int) -> str:

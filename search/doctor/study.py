@@ -8,7 +8,7 @@ from statistics import fmean
 from search.data.folds import Folds
 from search.doctor.home import NOTICE, OK, PROBLEM, Finding, Place, leftover_findings
 from search.errors import DataError
-from search.tasks import Predictions, Task, task_of_study
+from search.tasks import Predictions, Scored, Task, task_of_study
 from search.tasks.classification import ClassPredictions, macro_f1
 from search.tasks.multi_label import LabelPredictions
 from search.tasks.multi_output import SeveralPredictions
@@ -236,7 +236,8 @@ def _scored(predictions: Predictions, task: Task) -> dict[str, float]:
         case _:
             return {}
     metrics = {name: task.metric(name) for name in task.scored}
-    return {n: m.of(values, predictions.targets) for n, m in metrics.items() if m is not None}
+    scored = Scored(values, predictions.targets)
+    return {n: m.of(scored) for n, m in metrics.items() if m is not None}
 
 
 def _curves(name: str, history: History) -> Iterator[Finding]:

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from search.data.folds import coverage
-from search.environment import facts, run_command
-from search.export.card_parts import card_of, table
+from search.environment import example_input, facts, run_command, without_folders
+from search.export.card_parts import Markdown, block, card_of, code, literal, table
 from search.export.scores import (
     DRAWS,
     FoldScores,
@@ -18,8 +18,10 @@ from search.export.scores import (
     shown,
 )
 from search.tasks import CLASSIFICATION
+from spaces import short_text
 from tracking.history import History, TrialHistory
 from tracking.records import ModelExported, StudyStarted, TestSetOpened
+from tracking.text import counted
 
 _LIKE = {
     "image": "images",
@@ -27,13 +29,6 @@ _LIKE = {
     "table": "rows",
     "sequence": "sequences",
     "several": "samples",
-}
-_EXAMPLES = {
-    "image": "image.png",
-    "text": '"a text"',
-    "table": "rows.csv",
-    "sequence": "sequences.npz",
-    "several": "samples.npz",
 }
 _VALUES = {"float64": "[1.5, 2.0]", "str": '["a", ""]'}
 _SHOWN_TENSORS = 8
@@ -79,12 +74,15 @@ def model_card(history: History, export: ModelExported, test: TestSetOpened | No
         raise ValueError("a model card needs a study")
     trial = history.trials[export.trial]
     parts = [
-        f"# {study.study}: trial {export.trial}",
+        f"# {literal(study.study)}: trial {export.trial}",
         _opening(study, export),
         "## Scores",
         *_scores(history, export, test),
         "## Params",
-        table(("parameter", "value"), trial.params.items()),
+        table(
+            ("parameter", "value"),
+            ((code(name), short_text(value)) for name, value in trial.params.items()),
+        ),
         "## Data",
         _data(study, export),
         "## How it was chosen",
@@ -108,7 +106,7 @@ def _opening(study: StudyStarted, export: ModelExported) -> str:
             f"{export.models} Keras models, one a fold, in one that averages their {of_task.values}"
         )
     text = (
-        f"{what}, of space `{study.space}` for `{study.dataset['name']}`,"
+        f"{what}, of space {_place(study.space)} for {_place(study.dataset['name'])},"
         f" {export.model_parameters:,} parameters, written {_day(export.at)}."
     )
     return f"{text} {of_task.predicts(study)}".rstrip()
@@ -222,7 +220,8 @@ def _data(study: StudyStarted, export: ModelExported) -> str:
         used = "Each of the models was trained on all of them except its fold's validation part"
     count = len(data["classes"])
     return (
-        f"`{data['name']}` ({data['source']}), {data['samples']:,} training samples,"
+        f"{_place(data['name'])} ({literal(without_folders(data['source']))}),"
+        f" {data['samples']:,} training samples,"
         f" {count} {things if count > 1 else things.removesuffix('s')},"
         f" SHA-256 `{data['digest']}`. {used}; the test set had no part in the choice of the trial."
     )
@@ -232,8 +231,9 @@ def _choice(history: History, study: StudyStarted) -> str:
     settings = study.settings
     counts = [trial.state.shown for trial in history.trials.values()]
     goals = " and ".join(
-        f"the {'largest' if o.larger else 'smallest'} `{o.name}` ({o.meaning})"
+        f"the {'largest' if o.larger else 'smallest'} {code(o.name)} ({meaning})"
         for o in history.objectives
+        for meaning in [literal(without_folders(o.meaning))]
     )
     confirmed = len(history.confirmed())
     confirmation_folds = (
@@ -243,11 +243,12 @@ def _choice(history: History, study: StudyStarted) -> str:
         else ""
     )
     return (
-        f"{len(counts)} trials ({counts.count('complete')} complete, {counts.count('pruned')}"
-        f" pruned, {counts.count('failed')} failed) by {study.proposer}, seed"
-        f" {settings['seed']}, each on the same folds, {study.folds} in all, SHA-256"
-        f" `{study.folds_digest}`, in search of {goals}.{confirmation_folds} The cross-validated"
-        " score of the best of many trials is a little too good; the test score is not."
+        f"{counted(len(counts), 'trial')} ({counts.count('complete')} complete,"
+        f" {counts.count('pruned')} pruned, {counts.count('failed')} failed) by"
+        f" {literal(without_folders(study.proposer))}, seed {settings['seed']}, each on the same"
+        f" folds, {study.folds} in all, SHA-256 `{study.folds_digest}`, in search of {goals}."
+        f"{confirmation_folds} The cross-validated score of the best of many trials is a little too"
+        " good; the test score is not."
     )
 
 
@@ -259,24 +260,24 @@ def _scoreboard(export: ModelExported) -> Iterable[str]:
 def _use(export: ModelExported, study: StudyStarted) -> Iterable[str]:
     kind, space, of_task = study.kind, study.space, card_of(study.task)
     yield (
-        f"`foldwise predict FOLDER {_EXAMPLES[kind]}`, or"
+        f"`foldwise predict FOLDER {shlex.quote(example_input(kind))}`, or"
         ' `keras.saving.load_model("model.keras")`.'
         f" Made with {', '.join(export.requirements)}; computes in float32. It has no loss"
         " and optimizer; `compile` it to train it further."
     )
-    own = [f"`{name}`" for each in export.formats for name in each.get("own", ())]
+    own = [code(name) for each in export.formats for name in each.get("own", ())]
     if own:
         place, _, name = space.rpartition(":")
         module = Path(place).stem if place.endswith(".py") else place
         yield (
             f"`model.keras` has custom objects: {', '.join(own)}. Before Keras can"
-            f" load it, import their code, as with `import {module}`; `predict` takes it with"
-            f" `--space {Path(place).name}:{name}`. The other formats need no code."
+            f" load it, import their code, as with {code(f'import {module}')}; `predict` takes it"
+            f" with {code(f'--space {Path(place).name}:{name}')}. The other formats need no code."
         )
     if export.formats:
         rows = [
             (
-                f"`{each['file']}`",
+                code(each["file"]),
                 each.get("takes", ""),
                 each.get("runtime", ""),
                 f"{each['bytes']:,}",
@@ -308,13 +309,10 @@ def _serving(export: ModelExported, values: str) -> Iterable[str]:
         given = "rows"
     if not given:
         return
-    yield "\n".join(
-        [
-            "```python",
-            'model = tf.saved_model.load("saved_model")',
-            f"model.serve({given})  # one row of {values} for each row",
-            "```",
-        ]
+    yield block(
+        "python",
+        'model = tf.saved_model.load("saved_model")',
+        f"model.serve({given})  # one row of {values} for each row",
     )
     yield (
         "Numbers must be float64: in float32 they have 7 digits, too few for seconds since 1970."
@@ -328,7 +326,7 @@ def _serving(export: ModelExported, values: str) -> Iterable[str]:
     )
     renamed = [t for t in tensors or () if t["name"] != t["column"]]
     if renamed:
-        yield table(("column", "its tensor"), [(t["column"], t["name"]) for t in renamed])
+        yield table(("column", "its tensor"), [(t["column"], code(t["name"])) for t in renamed])
 
 
 def _limits(study: StudyStarted, trial: TrialHistory, test: TestSetOpened | None) -> Iterable[str]:
@@ -346,12 +344,21 @@ def _reproduction(history: History, export: ModelExported) -> Iterable[str]:
     again += ["--ensemble"] if export.models > 1 else []
     formats = ",".join(str(each["format"]) for each in export.formats)
     again += ["--format", formats] if formats else []
-    yield "\n".join(["```console", f"$ {run_command(history)}", f"$ {shlex.join(again)}", "```"])
+    command = run_command(history)
+    plain = without_folders(command)
+    yield block("console", f"$ {plain}", f"$ {shlex.join(again)}")
+    if plain != command:
+        yield "Files are named without the folders that they were in."
     yield (
         "A study with one worker gives the same folds, and the same scores to the last bit, with"
         " the same versions on the same machine."
     )
-    yield table(("what it depends on", "value"), facts(history))
+    known = ((name, without_folders(value)) for name, value in facts(history))
+    yield table(("what it depends on", "value"), known)
+
+
+def _place(reference: str) -> Markdown:
+    return code(without_folders(reference))
 
 
 def _interval(interval: tuple[float, float] | None) -> str:

@@ -1,5 +1,6 @@
 """What a model card says of each task: classes, labels or numbers."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -17,15 +18,51 @@ _TUNED = (
 _UNEVEN = 1.5  # ratio of largest to smallest class from which classes are called uneven
 
 
-def table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:
-    """Return a table in Markdown."""
+class Markdown(str):
+    """Text that is already Markdown."""
+
+    __slots__ = ()
+
+
+def literal(text: object) -> Markdown:
+    """Return text that Markdown shows as it is, in one line, whatever signs or tags it holds."""
+    line = " ".join(str(text).split())
+    line = re.sub(r"[\\`*\[\]~$]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", line)
+    line = re.sub(r"&(?=#?\w+;)", "&amp;", line)
+    return Markdown(line.replace("<", "&lt;").replace(">", "&gt;"))
+
+
+def code(text: object) -> Markdown:
+    """Return text as code, in one line; it may hold backticks."""
+    line = " ".join(str(text).split())
+    fence = "`" * _fence(line, 1)
+    blank = " " if line.startswith("`") or line.endswith("`") else ""
+    return Markdown(f"{fence}{blank}{line}{blank}{fence}")
+
+
+def block(language: str, *lines: str) -> Markdown:
+    """Return a block of code."""
+    text = "\n".join(lines)
+    fence = "`" * _fence(text, 3)
+    return Markdown(f"{fence}{language}\n{text}\n{fence}")
+
+
+def _fence(text: str, least: int) -> int:
+    """Return a number of backticks that `text` does not hold in a row."""
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    return max(least, longest + 1)
+
+
+def table(head: tuple[object, ...], rows: Iterable[tuple[object, ...]]) -> str:
+    """Return a table in Markdown; what is no `Markdown` is shown literally."""
     lines = ["| " + " | ".join(map(_cell, head)) + " |", "|" + "---|" * len(head)]
     lines += ["| " + " | ".join(map(_cell, row)) + " |" for row in rows]
     return "\n".join(lines)
 
 
 def _cell(content: object) -> str:
-    return " ".join(str(content).split()).replace("|", "\\|")
+    text = content if isinstance(content, Markdown) else literal(content)
+    return text.replace("|", "\\|")
 
 
 class CardOfTask(ABC):
@@ -86,7 +123,7 @@ class _OfClasses(CardOfTask):
     def decides(self, study: StudyStarted, thresholds: Sequence[float]) -> str:
         if not thresholds:
             return ""
-        first, second = study.classes
+        first, second = map(literal, study.classes)
         return (
             f"Of what any format returns, the class is {second} where its probability (of scores,"
             f" half of how far its score is above the other) is above {thresholds[0]:.6g},"
@@ -113,23 +150,24 @@ class _OfClasses(CardOfTask):
         counts = {name: size for name, size in sizes.items() if size}
         missing = [name for name in study.classes if name not in counts]
         if missing:
-            yield f"The test set has no sample of {', '.join(missing)}."
+            yield f"The test set has no sample of {', '.join(map(literal, missing))}."
         if counts:
             yield _balance(counts) + _worst_class(study, test, counts)
 
 
 def _balance(counts: dict[str, int]) -> str:
-    least, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+    rarest, commonest = (best(counts, key=counts.__getitem__) for best in (min, max))
+    least, most, name = counts[rarest], counts[commonest], literal(commonest)
     text = (
-        f"The test set's classes have {counts[least]:,} samples each"
-        if counts[least] == counts[most]
-        else f"The test set's classes have {counts[least]:,} ({least}) to {counts[most]:,} ({most})"
+        f"The test set's classes have {least:,} samples each"
+        if least == most
+        else f"The test set's classes have {least:,} ({literal(rarest)}) to {most:,} ({name})"
         " samples"
     )
-    if counts[most] >= _UNEVEN * counts[least]:
+    if most >= _UNEVEN * least:
         text += (
-            f": accuracy mostly reflects {most}; always predicting it would score"
-            f" {counts[most] / sum(counts.values()):.4f}. Macro F1 gives every class the same"
+            f": accuracy mostly reflects {name}; always predicting it would score"
+            f" {most / sum(counts.values()):.4f}. Macro F1 gives every class the same"
             " weight"
         )
     return text
@@ -142,7 +180,7 @@ def _worst_class(study: StudyStarted, test: TestSetOpened, counts: dict[str, int
         if name in counts
     }
     worst = min(recalls, key=recalls.__getitem__)
-    return f". Its lowest recall is that of {worst}: {recalls[worst]:.4f}."
+    return f". Its lowest recall is that of {literal(worst)}: {recalls[worst]:.4f}."
 
 
 class _OfLabels(CardOfTask):
@@ -162,7 +200,7 @@ class _OfLabels(CardOfTask):
         if not thresholds:
             return "A label counts as given above 0.5."
         both = zip(study.classes, thresholds, strict=True)
-        cuts = ", ".join(f"{name} above {cut:.6g}" for name, cut in both)
+        cuts = ", ".join(f"{literal(name)} above {cut:.6g}" for name, cut in both)
         return f"Labels count as given by `thresholds` in `labels.json`: {cuts}. {_TUNED}"
 
     def details(self, study: StudyStarted, test: TestSetOpened) -> Iterator[str]:
@@ -190,8 +228,8 @@ class _OfLabels(CardOfTask):
         absent = [name for name in study.classes if not sum(confusion[name][1])]
         if absent:
             yield (
-                f"No test sample has the label{'s' * (len(absent) > 1)} {listed(absent)}, so that"
-                " its F1 is 0 and tells nothing."
+                f"No test sample has the label{'s' * (len(absent) > 1)}"
+                f" {listed(map(literal, absent))}, so that its F1 is 0 and tells nothing."
             )
         known = {
             name: test.report["report"][name]["f1-score"]
@@ -200,7 +238,7 @@ class _OfLabels(CardOfTask):
         }
         if known:
             worst = min(known, key=known.__getitem__)
-            yield f"The lowest F1 is that of {worst}: {known[worst]:.4f}."
+            yield f"The lowest F1 is that of {literal(worst)}: {known[worst]:.4f}."
 
 
 class _OfNumbers(CardOfTask):
@@ -209,7 +247,7 @@ class _OfNumbers(CardOfTask):
 
     def predicts(self, study: StudyStarted) -> str:
         number = "number" if len(study.classes) == 1 else "numbers"
-        return f"It predicts the {number} {listed(f'`{name}`' for name in study.classes)}."
+        return f"It predicts the {number} {listed(map(code, study.classes))}."
 
     def returns(self) -> str:
         return (
@@ -228,8 +266,8 @@ class _OfNumbers(CardOfTask):
             )
         for name, of in numbers.items():
             yield (
-                f"Errors of `{name}` on the test set by its size; an error is the predicted less"
-                " the actual number, and 90 % of them are between the last two columns:"
+                f"Errors of {code(name)} on the test set by its size; an error is the predicted"
+                " less the actual number, and 90 % of them are between the last two columns:"
             )
             yield table(
                 ("actual number", "samples", "mean error", "MAE", "5 % below", "5 % above"),
@@ -257,7 +295,7 @@ class _OfNumbers(CardOfTask):
             parts = of["by_size"]
             low, high = min(p["from"] for p in parts), max(p["to"] for p in parts)
             yield (
-                f"In training `{name}` was within {digits(low)} to {digits(high)}; what a model"
+                f"In training {code(name)} was within {digits(low)} to {digits(high)}; what a model"
                 " says beyond is a guess."
             )
 
@@ -267,7 +305,7 @@ class _OfOutputs(CardOfTask):
     unit = ", of numbers in standard deviations of the training targets"
 
     def predicts(self, study: StudyStarted) -> str:
-        each = (f"`{o.name}` ({o.study.task})" for o in study.outputs({}))
+        each = (f"{code(o.name)} ({o.study.task})" for o in study.outputs({}))
         return f"It has an output for each of {listed(each)}."
 
     def returns(self) -> str:
@@ -280,7 +318,7 @@ class _OfOutputs(CardOfTask):
     def details(self, study: StudyStarted, test: TestSetOpened) -> Iterator[str]:
         for output in study.outputs(test.report):
             own = replace(test, report=output.report, confusion=output.confusion)
-            yield f"### Output `{output.name}`"
+            yield f"### Output {code(output.name)}"
             yield from _CARDS[output.study.task].details(output.study, own)
 
     def limits(
@@ -294,7 +332,7 @@ class _OfOutputs(CardOfTask):
             own = test and replace(test, report=of_test.report, confusion=of_test.confusion)
             kind = _CARDS[output.study.task]
             for sentence in kind.limits(output.study, replace(trial, ended=ended), own):
-                yield f"`{output.name}`: {sentence}"
+                yield f"{code(output.name)}: {sentence}"
 
 
 _CARDS: dict[str, CardOfTask] = {

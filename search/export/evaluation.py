@@ -15,7 +15,6 @@ from search.export.card import model_card
 from search.export.folder import Code, Labels, ModelFolder
 from search.export.predict import open_model, predicted_values
 from search.export.scores import (
-    Scored,
     main_objective,
     on_test_set,
     over_folds,
@@ -23,7 +22,7 @@ from search.export.scores import (
     shown,
     task_in,
 )
-from search.tasks import CLASSIFICATION, Metric
+from search.tasks import CLASSIFICATION, Metric, Scored
 from search.tasks.classification import cross_entropy
 from tracking.history import History, TrialHistory
 from tracking.home import CARD, METRICS

@@ -9,12 +9,11 @@ from statistics import fmean, stdev
 
 import numpy as np
 
-from search.analysis.comparison.statistics import corrected_difference, wilson
-from search.data.arrays import Array
+from search.analysis.comparison.statistics import mean_interval, wilson
 from search.data.folds import share_of
 from search.errors import SettingsError
-from search.tasks import Metric, Task, task_of_study
-from search.tasks.metrics import metric_of, objective_of
+from search.tasks import Metric, Scored, Task, task_of_study
+from search.tasks.metrics import limits_of, objective_of
 from search.tasks.thresholds import FIXED, TUNED, tuned_by
 from spaces import cause_of
 from tracking.history import History, TrialHistory
@@ -146,62 +145,9 @@ def over_folds(history: History, trial: TrialHistory) -> tuple[FoldScores, ...]:
         values = [fold.metric(name) for fold in folds]
         known = tuple(value for value in values if value is not None)
         if known and len(known) == len(values):
-            found.append(FoldScores(name, known, _interval(known, share, _limits(name, task))))
+            interval = mean_interval(known, test_share=share, limits=limits_of(name, task))
+            found.append(FoldScores(name, known, interval))
     return tuple(found)
-
-
-def _limits(name: str, task: Task) -> Interval:
-    try:
-        return metric_of(name, task).limits
-    except SettingsError:  # a loss, a function of the user's
-        return -math.inf, math.inf
-
-
-def _interval(values: Sequence[float], share: float, limits: Interval) -> Interval | None:
-    found = corrected_difference(values, [0.0] * len(values), test_share=share)
-    if found.low is None or found.high is None:
-        return None
-    return max(limits[0], found.low), min(limits[1], found.high)
-
-
-@dataclass(frozen=True)
-class Scored:
-    """What a model says of samples and what is true: what metrics are computed of.
-
-    Attributes:
-        values: float `(n, units)`, as its outputs give them.
-        targets: `(n, ...)`.
-        weights: `(n,)`, by which samples count; None if all count the same.
-        are_probabilities: whether values of classes are.
-        decided: values by tuned thresholds, for metrics of decisions; None without any.
-    """
-
-    values: Array
-    targets: Array
-    weights: Array | None = None
-    are_probabilities: bool = True
-    decided: Array | None = None
-
-    def by(self, metric: Metric) -> float:
-        """Return a metric of all samples."""
-        seen = self.decided if metric.is_of_decisions and self.decided is not None else self.values
-        return metric.of(seen, self.targets, self.weights, are_probabilities=self.are_probabilities)
-
-    def drawn(self, rows: Array) -> "Scored":
-        """Return some of the samples, which may be drawn several times."""
-        weights = None if self.weights is None else self.weights[rows]
-        decided = None if self.decided is None else self.decided[rows]
-        return Scored(
-            self.values[rows], self.targets[rows], weights, self.are_probabilities, decided
-        )
-
-    @property
-    def effective(self) -> int:
-        """How many samples of equal weight tell as much (Kish 1965, Survey sampling)."""
-        if self.weights is None:
-            return len(self.targets)
-        weights = np.asarray(self.weights, np.float64)
-        return round(float(weights.sum() ** 2 / (weights**2).sum()))
 
 
 def scores_of(

@@ -7,6 +7,7 @@ from search.tasks.base import (
     Metric,
     OutputMeaning,
     Predictions,
+    Scored,
     Task,
 )
 from search.tasks.classification import Classification, Outputs
@@ -40,6 +41,7 @@ __all__ = [
     "Outputs",
     "Predictions",
     "Regression",
+    "Scored",
     "SeveralOutputs",
     "SeveralPredictions",
     "Task",

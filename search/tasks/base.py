@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeAlias
 
@@ -258,6 +258,52 @@ class Task(ABC):
         return []
 
 
+@dataclass(frozen=True)
+class Scored:
+    """What a model says of samples and what is true: what metrics are computed of.
+
+    Attributes:
+        values: float `(n, units)`, in the task's form.
+        targets: `(n, ...)`.
+        weights: `(n,)`, by which samples count; None if all count the same.
+        are_probabilities: whether values of classes are; else they are scores, of which only the
+            order counts.
+        decided: values by tuned thresholds, for metrics of decisions; None without any.
+    """
+
+    values: Array
+    targets: Array
+    weights: Array | None = None
+    are_probabilities: bool = True
+    decided: Array | None = None
+
+    def by(self, metric: "Metric") -> float:
+        """Return a metric of all samples; one of decisions sees what was decided.
+
+        Raises:
+            ValueError: as of `Metric.of`.
+        """
+        if metric.is_of_decisions and self.decided is not None:
+            return metric.of(replace(self, values=self.decided))
+        return metric.of(self)
+
+    def drawn(self, rows: Array) -> "Scored":
+        """Return some of the samples, which may be drawn several times."""
+        weights = None if self.weights is None else self.weights[rows]
+        decided = None if self.decided is None else self.decided[rows]
+        return Scored(
+            self.values[rows], self.targets[rows], weights, self.are_probabilities, decided
+        )
+
+    @property
+    def effective(self) -> int:
+        """How many samples of equal weight tell as much (Kish 1965, Survey sampling)."""
+        if self.weights is None:
+            return len(self.targets)
+        weights = np.asarray(self.weights, np.float64)
+        return round(float(weights.sum() ** 2 / (weights**2).sum()))
+
+
 class Metric(ABC):
     """A number that says how good predictions are.
 
@@ -279,22 +325,8 @@ class Metric(ABC):
     takes_weights: bool = True
 
     @abstractmethod
-    def of(
-        self,
-        values: Array,
-        targets: Array,
-        weights: Array | None = None,
-        *,
-        are_probabilities: bool = True,
-    ) -> float:
+    def of(self, scored: Scored) -> float:
         """Return the metric; NaN where these samples do not allow it.
-
-        Args:
-            values: float `(n, units)`, as a model's outputs give them.
-            targets: `(n, ...)`.
-            weights: `(n,)`, by which samples count; None if all count the same.
-            are_probabilities: whether values of classes are; else they are scores, of which only
-                the order counts.
 
         Raises:
             ValueError: the metric needs probabilities.

@@ -7,7 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.errors import DataError
-from search.tasks.base import CLASSIFICATION, Array, Metric, OutputMeaning, Predictions, Task
+from search.tasks.base import (
+    CLASSIFICATION,
+    Array,
+    Metric,
+    OutputMeaning,
+    Predictions,
+    Scored,
+    Task,
+)
 from search.tasks.models import are_bounded
 from search.tasks.thresholds import DecidingOutputs
 from tracking.records import Json
@@ -259,31 +267,18 @@ class _Accuracy(Metric):
     name, larger, limits, is_of_decisions = "accuracy", True, (0.0, 1.0), True
     meaning = "fraction of samples whose likeliest class is the true one"
 
-    def of(
-        self,
-        values: Array,
-        targets: Array,
-        weights: Array | None = None,
-        *,
-        are_probabilities: bool = True,
-    ) -> float:
-        right = values.argmax(axis=1) == targets
-        return float(np.average(right, weights=weights))
+    def of(self, scored: Scored) -> float:
+        right = scored.values.argmax(axis=1) == scored.targets
+        return float(np.average(right, weights=scored.weights))
 
 
 class _MacroF1(Metric):
     name, larger, limits, is_of_decisions = "macro_f1", True, (0.0, 1.0), True
     meaning = "unweighted mean of the classes' F1"
 
-    def of(
-        self,
-        values: Array,
-        targets: Array,
-        weights: Array | None = None,
-        *,
-        are_probabilities: bool = True,
-    ) -> float:
-        return macro_f1(ClassPredictions.of(values, targets), values.shape[1], weights)
+    def of(self, scored: Scored) -> float:
+        predictions = ClassPredictions.of(scored.values, scored.targets)
+        return macro_f1(predictions, scored.values.shape[1], scored.weights)
 
 
 def cross_entropy(probabilities: Array, labels: Array, weights: Array | None = None) -> float:

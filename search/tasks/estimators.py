@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
-from search.tasks.base import MULTI_LABEL, REGRESSION, Array
+from search.tasks.base import MULTI_LABEL, REGRESSION, Array, Scored
 
 
 class _Predicted(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
@@ -68,10 +68,11 @@ class _Labels(ClassifierMixin, _Predicted):  # type: ignore[misc]
         return self._rows(X)
 
 
-def estimator(task: str, values: Array, *, are_probabilities: bool) -> _Predicted:
-    """Return an estimator of a task whose rows are predicted with given values."""
+def estimator(task: str, scored: Scored) -> _Predicted:
+    """Return an estimator of a task whose rows are predicted already."""
+    values = scored.values
     if task == REGRESSION:
         return _Numbers(values)
     if task == MULTI_LABEL:
         return _Labels(values)
-    return _Probabilities(values) if are_probabilities else _Scores(values)
+    return _Probabilities(values) if scored.are_probabilities else _Scores(values)

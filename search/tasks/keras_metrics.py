@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from search.tasks.base import CLASSIFICATION, MULTI_LABEL, REGRESSION, Array, Task
+from search.tasks.base import CLASSIFICATION, MULTI_LABEL, REGRESSION, Array, Scored, Task
 
 _ERRORS = ("mean_squared_error", "root_mean_squared_error", "mean_absolute_error")
 _OF_ALL_LABELS = (*_ERRORS, "auc", "f1_score", "hinge", "squared_hinge")
@@ -55,27 +55,24 @@ def fits_keras(name: str, task: Task) -> bool:
     return task.name != REGRESSION or name != "cosine_similarity" or task.units > 1
 
 
-def keras_value(
-    name: str, task: Task, values: Array, targets: Array, weights: Array | None, *, of_chances: bool
-) -> float:
+def keras_value(name: str, task: Task, scored: Scored) -> float:
     """Return a metric of all samples, in float64; classes are one-hot rows, two are 0 and 1.
 
     Args:
         name: in snake case.
         task: what is predicted.
-        values: `(n, units)`.
-        targets: `(n,)` or `(n, units)`.
-        weights: `(n,)`, or None.
-        of_chances: whether the values of classes are probabilities.
+        scored: the samples; targets `(n,)` or `(n, units)`.
 
     Raises:
         ValueError: the metric has no meaning for these values.
     """
-    true, given = _forms(name, task, values, targets)
-    _check(name, task, true, given, of_chances=of_chances)
+    true, given = _forms(name, task, scored.values, scored.targets)
+    _check(name, task, true, given, of_chances=scored.are_probabilities)
     metric = _metric(name, task)
     kind = _kind(name)
-    metric.update_state(np.asarray(true, kind), np.asarray(given, kind), sample_weight=weights)
+    metric.update_state(
+        np.asarray(true, kind), np.asarray(given, kind), sample_weight=scored.weights
+    )
     return float(np.asarray(metric.result()).mean())
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from search.errors import SettingsError
-from search.tasks.base import CLASSIFICATION, MULTI_LABEL, REGRESSION, Array, Metric, Task
+from search.tasks.base import CLASSIFICATION, MULTI_LABEL, REGRESSION, Array, Metric, Scored, Task
 from search.tasks.keras_metrics import fits_keras, keras_value
 from tracking.objectives import OBJECTIVES, Objective
 from tracking.text import listed
@@ -129,6 +129,14 @@ def metric_of(text: str, task: Task, *, larger: bool | None = None) -> Metric:
     raise UnknownMetricError(unknown_metric(text, task))
 
 
+def limits_of(name: str, task: Task) -> tuple[float, float]:
+    """Return what a fold's metric cannot be beyond; infinite of a loss or a user's function."""
+    try:
+        return metric_of(name, task).limits
+    except SettingsError:
+        return -math.inf, math.inf
+
+
 def function_places(texts: Iterable[str]) -> tuple[str, ...]:
     """Return the `FILE.py:FUNCTION` among texts that `objective_of` reads."""
     plain = (re.sub(r"^(max|min):", "", text) for text in texts)
@@ -230,14 +238,7 @@ class ScikitMetric(Metric):
             return 0.0, math.inf
         return -math.inf, 0.0 if self.name.startswith("neg_") else 1.0
 
-    def of(
-        self,
-        values: Array,
-        targets: Array,
-        weights: Array | None = None,
-        *,
-        are_probabilities: bool = True,
-    ) -> float:
+    def of(self, scored: Scored) -> float:
         """Return the scorer's value; weights count where it takes them.
 
         Raises:
@@ -245,32 +246,23 @@ class ScikitMetric(Metric):
         """
         from sklearn.metrics import get_scorer
 
-        if not are_probabilities and get_scorer(self.name)._response_method == "predict_proba":
+        needs_shares = get_scorer(self.name)._response_method == "predict_proba"
+        if needs_shares and not scored.are_probabilities:
             raise ValueError(f"{self.name} needs probabilities, and the models' outputs are scores")
-        return _scored(
-            self.name, self.task.name, values, targets, weights, are_probabilities=are_probabilities
-        )
+        return _by_scorer(self.name, self.task.name, scored)
 
 
-def _scored(
-    name: str,
-    task: str,
-    values: Array,
-    targets: Array,
-    weights: Array | None,
-    *,
-    are_probabilities: bool,
-) -> float:
+def _by_scorer(name: str, task: str, scored: Scored) -> float:
     from sklearn.metrics import get_scorer
 
     from search.tasks.estimators import estimator
 
-    scorer = get_scorer(name)
-    predicted = estimator(task, values, are_probabilities=are_probabilities)
+    targets, weights = scored.targets, scored.weights
+    scorer, predicted = get_scorer(name), estimator(task, scored)
     rows = np.arange(len(targets))[:, np.newaxis]
     true = targets[:, 0] if targets.ndim == 2 and targets.shape[1] == 1 else targets
     given = {}
-    one_to_one = name.startswith("roc_auc_ovo") and values.shape[1] > 2  # takes none then
+    one_to_one = name.startswith("roc_auc_ovo") and scored.values.shape[1] > 2  # takes none then
     if weights is not None and _takes_weights(name) and not one_to_one:
         given = {"sample_weight": np.asarray(weights, np.float64)}
     with warnings.catch_warnings():
@@ -312,7 +304,7 @@ def _computes(name: str, task: str, units: int) -> bool:
     else:
         targets, values = 1 + random.random((count, units)), 1 + random.random((count, units))
     try:
-        _scored(name, task, values, targets, None, are_probabilities=True)
+        _by_scorer(name, task, Scored(values, targets))
     except Exception:  # noqa: BLE001 # a scorer may refuse in any way
         return False
     return True
@@ -337,14 +329,8 @@ class _OfClass(Metric):
         """Whether it only looks at what is predicted."""
         return self.base not in _RANKED
 
-    def of(
-        self,
-        values: Array,
-        targets: Array,
-        weights: Array | None = None,
-        *,
-        are_probabilities: bool = True,
-    ) -> float:
+    def of(self, scored: Scored) -> float:
+        values, targets = scored.values, scored.targets
         if self.task.name == MULTI_LABEL:
             true, score = targets[:, self.place], values[:, self.place]
             given = score > 0.5
@@ -354,9 +340,8 @@ class _OfClass(Metric):
         ranked = self.base in _RANKED
         second = score.astype(np.float64) if ranked else given.astype(np.float64)
         both = np.stack([-second, second] if ranked else [1 - second, second], axis=1)
-        return _scored(
-            self.base, CLASSIFICATION, both, true.astype(np.int64), weights, are_probabilities=False
-        )
+        one = Scored(both, true.astype(np.int64), scored.weights, are_probabilities=False)
+        return _by_scorer(self.base, CLASSIFICATION, one)
 
 
 def _of_class(name: str, of_class: str, task: Task) -> Metric:
@@ -395,18 +380,9 @@ class KerasMetric(Metric):
         """Whether it only looks at what is predicted."""
         return self.name in _KERASS_OF_DECISIONS
 
-    def of(
-        self,
-        values: Array,
-        targets: Array,
-        weights: Array | None = None,
-        *,
-        are_probabilities: bool = True,
-    ) -> float:
+    def of(self, scored: Scored) -> float:
         """Return the metric, as `keras_value` computes it."""
-        return keras_value(
-            self.name, self.task, values, targets, weights, of_chances=are_probabilities
-        )
+        return keras_value(self.name, self.task, scored)
 
 
 @dataclass(frozen=True)
@@ -443,26 +419,20 @@ class FunctionMetric(Metric):
             )
         return cls(_plain(name), larger, place, task)
 
-    def of(
-        self,
-        values: Array,
-        targets: Array,
-        weights: Array | None = None,
-        *,
-        are_probabilities: bool = True,
-    ) -> float:
+    def of(self, scored: Scored) -> float:
         """Return what the function returns.
 
         Raises:
             ValueError: it is no number.
         """
         function = _function(self.place)
-        true, given = targets, values
-        if targets.ndim == 2 and targets.shape[1] == 1:
-            true, given = targets[:, 0], values[:, 0]
+        true, given = scored.targets, scored.values
+        if true.ndim == 2 and true.shape[1] == 1:
+            true, given = true[:, 0], given[:, 0]
         more = {}
-        if weights is not None and "sample_weight" in inspect.signature(function).parameters:
-            more = {"sample_weight": weights}
+        takes_weights = "sample_weight" in inspect.signature(function).parameters
+        if scored.weights is not None and takes_weights:
+            more = {"sample_weight": scored.weights}
         found = np.asarray(function(true, given, **more), np.float64)
         if found.size != 1:
             raise ValueError(f"{self.place} must return one number; it returned {found.shape}")

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.errors import DataError
-from search.tasks.base import MULTI_LABEL, Array, Metric, OutputMeaning, Predictions, Task
+from search.tasks.base import MULTI_LABEL, Array, Metric, OutputMeaning, Predictions, Scored, Task
 from search.tasks.classification import LOGITS, check_bounds, sigmoid
 from search.tasks.thresholds import DecidingOutputs
 from tracking.records import Json
@@ -178,15 +178,12 @@ class _MacroF1(Metric):
     name, larger, limits, is_of_decisions = "macro_f1", True, (0.0, 1.0), True
     meaning = "unweighted mean of the labels' F1"
 
-    def of(
-        self,
-        values: Array,
-        targets: Array,
-        weights: Array | None = None,
-        *,
-        are_probabilities: bool = True,
-    ) -> float:
-        given, true = values > THRESHOLD, targets.astype(bool)
+    def of(self, scored: Scored) -> float:
+        given, true, weights = (
+            scored.values > THRESHOLD,
+            scored.targets.astype(bool),
+            scored.weights,
+        )
         counted = np.ones(len(true)) if weights is None else np.asarray(weights, np.float64)
         hits = counted @ (given & true)
         sums = counted @ given.astype(np.float64) + counted @ true.astype(np.float64)
@@ -197,29 +194,15 @@ class _ExactMatch(Metric):
     name, larger, limits, is_of_decisions = "exact_match", True, (0.0, 1.0), True
     meaning = "fraction of samples whose labels are all right"
 
-    def of(
-        self,
-        values: Array,
-        targets: Array,
-        weights: Array | None = None,
-        *,
-        are_probabilities: bool = True,
-    ) -> float:
-        right = ((values > THRESHOLD) == targets.astype(bool)).all(axis=1)
-        return float(np.average(right, weights=weights))
+    def of(self, scored: Scored) -> float:
+        right = ((scored.values > THRESHOLD) == scored.targets.astype(bool)).all(axis=1)
+        return float(np.average(right, weights=scored.weights))
 
 
 class _HammingLoss(Metric):
     name, larger, limits, is_of_decisions = "hamming_loss", False, (0.0, 1.0), True
     meaning = "fraction of labels that are wrong"
 
-    def of(
-        self,
-        values: Array,
-        targets: Array,
-        weights: Array | None = None,
-        *,
-        are_probabilities: bool = True,
-    ) -> float:
-        wrong = ((values > THRESHOLD) != targets.astype(bool)).mean(axis=1)
-        return float(np.average(wrong, weights=weights))
+    def of(self, scored: Scored) -> float:
+        wrong = ((scored.values > THRESHOLD) != scored.targets.astype(bool)).mean(axis=1)
+        return float(np.average(wrong, weights=scored.weights))

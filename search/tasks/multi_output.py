@@ -1,7 +1,7 @@
 """Several outputs at once, each with a task of its own."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,6 +15,7 @@ from search.tasks.base import (
     Metric,
     OutputMeaning,
     Predictions,
+    Scored,
     Task,
 )
 from tracking.records import MULTI_OUTPUT as MULTI_OUTPUT
@@ -261,21 +262,10 @@ class _OfOutput(Metric):
     def meaning(self) -> str:  # type: ignore[override]
         return f"{self.metric.meaning}, of output {self.part.name}"
 
-    def of(
-        self,
-        values: Array,
-        targets: Array,
-        weights: Array | None = None,
-        *,
-        are_probabilities: bool = True,
-    ) -> float:
-        said, true = self.task.split_values(values), self.task.split(targets)
-        return self.metric.of(
-            said[self.part.name],
-            true[self.part.name],
-            weights,
-            are_probabilities=are_probabilities,
-        )
+    def of(self, scored: Scored) -> float:
+        said, true = self.task.split_values(scored.values), self.task.split(scored.targets)
+        name = self.part.name
+        return self.metric.of(replace(scored, values=said[name], targets=true[name]))
 
 
 def parts_from(entries: Sequence[Mapping[str, Any]]) -> tuple[OutputTask, ...]:

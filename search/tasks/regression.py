@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.errors import DataError
-from search.tasks.base import REGRESSION, Array, Metric, OutputMeaning, Predictions, Task
+from search.tasks.base import REGRESSION, Array, Metric, OutputMeaning, Predictions, Scored, Task
 from tracking.records import Json
 
 LEAST_IN_STRATUM = 2  # samples of a stratum in each fold
@@ -171,15 +171,8 @@ class _Rmse(Metric):
     name, larger, limits = "rmse", False, (0.0, math.inf)
     meaning = "root of the mean squared error, in the target's unit"
 
-    def of(
-        self,
-        values: Array,
-        targets: Array,
-        weights: Array | None = None,
-        *,
-        are_probabilities: bool = True,
-    ) -> float:
-        squared = np.average(_off(values, targets) ** 2, axis=0, weights=weights)
+    def of(self, scored: Scored) -> float:
+        squared = np.average(_off(scored) ** 2, axis=0, weights=scored.weights)
         return float(np.sqrt(squared).mean())
 
 
@@ -187,41 +180,29 @@ class _Mae(Metric):
     name, larger, limits = "mae", False, (0.0, math.inf)
     meaning = "mean absolute error, in the target's unit"
 
-    def of(
-        self,
-        values: Array,
-        targets: Array,
-        weights: Array | None = None,
-        *,
-        are_probabilities: bool = True,
-    ) -> float:
-        return float(np.average(np.abs(_off(values, targets)), axis=0, weights=weights).mean())
+    def of(self, scored: Scored) -> float:
+        return float(np.average(np.abs(_off(scored)), axis=0, weights=scored.weights).mean())
 
 
 class _R2(Metric):
     name, larger, limits = "r2", True, (-math.inf, 1.0)
     meaning = "share of the target's variance that is explained (R²)"
 
-    def of(
-        self,
-        values: Array,
-        targets: Array,
-        weights: Array | None = None,
-        *,
-        are_probabilities: bool = True,
-    ) -> float:
+    def of(self, scored: Scored) -> float:
+        targets, weights = scored.targets, scored.weights
         if len(targets) < 2:
             return float("nan")
         middle = np.average(targets, axis=0, weights=weights)
         total = np.average((targets - middle) ** 2, axis=0, weights=weights)
-        left = np.average(_off(values, targets) ** 2, axis=0, weights=weights)
+        left = np.average(_off(scored) ** 2, axis=0, weights=weights)
         with np.errstate(divide="ignore", invalid="ignore"):
             shares = np.where(total > 0, 1 - left / total, np.where(left > 0, 0.0, 1.0))
         return float(shares.mean())
 
 
-def _off(values: Array, targets: Array) -> Array:
-    return np.asarray(values, np.float64).reshape(targets.shape) - targets
+def _off(scored: Scored) -> Array:
+    targets = scored.targets
+    return np.asarray(scored.values, np.float64).reshape(targets.shape) - targets
 
 
 def _described(actual: Array, predicted: Array, weights: Array | None) -> Json:
@@ -232,11 +213,11 @@ def _described(actual: Array, predicted: Array, weights: Array | None) -> Json:
     edges = np.linspace(low, high, CELLS + 1)
     density = np.histogram2d(actual, predicted, bins=(edges, edges))[0].astype(int)
     counts, off_edges = np.histogram(off, bins=CELLS)
-    column, other = actual[:, np.newaxis], predicted[:, np.newaxis]
+    scored = Scored(predicted[:, np.newaxis], actual[:, np.newaxis], weights)
     return {
-        "rmse": _Rmse().of(other, column, weights),
-        "mae": _Mae().of(other, column, weights),
-        "r2": _R2().of(other, column, weights),
+        "rmse": _Rmse().of(scored),
+        "mae": _Mae().of(scored),
+        "r2": _R2().of(scored),
         "bias": float(np.average(off, weights=weights)),
         "samples": len(actual),
         "range": [low, high],

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from search.errors import SettingsError
-from search.tasks.base import Array, Metric, OutputMeaning, Task
+from search.tasks.base import Array, Metric, OutputMeaning, Scored, Task
 
 FIXED, TUNED = "0.5", "tuned"  # values of the setting
 CANDIDATES, OF_LABELS = 100, 25  # thresholds that are tried of a class, a label; at most, twice
@@ -93,12 +93,11 @@ class DecidingOutputs(OutputMeaning):
     def _score(self, metric: Metric, above: Array, targets: Array, weights: Array | None) -> float:
         """Return a metric of decisions; of two classes, of how often each pair of them occurs."""
         if targets.ndim == 2 or not metric.takes_weights:
-            return metric.of(self.told(above), targets, weights)
+            return metric.of(Scored(self.told(above), targets, weights))
         counts = np.bincount(2 * targets + above[:, 0], weights, minlength=4)
         [occur] = np.nonzero(counts)
-        return metric.of(
-            self.told(occur[:, np.newaxis] % 2 == 1), occur // 2, counts[occur].astype(np.float64)
-        )
+        pairs = self.told(occur[:, np.newaxis] % 2 == 1)
+        return metric.of(Scored(pairs, occur // 2, counts[occur].astype(np.float64)))
 
 
 def _some_rows(count: int, labels: int) -> Array:

@@ -16,6 +16,7 @@ from search.data.inputs import Encoder
 from search.errors import machine_cause, own_files
 from search.executors.protocol import FoldTask, Probe, ProbeResult, Verdict
 from search.seeds import derive
+from search.tasks import Scored
 from search.tasks.models import output_units
 from search.tasks.thresholds import DecidingOutputs
 from search.training.batches import Batches, Part, lengths_of, shuffled, spread
@@ -341,7 +342,7 @@ def _trained(
     checked = validation.labels[rows]
     values, loss = targets.score(found, checked)
     accuracy = task.metric("accuracy")
-    score = -loss if accuracy is None else accuracy.of(values, checked)
+    score = -loss if accuracy is None else accuracy.of(Scored(values, checked))
     return ProbeResult(samples, seconds, done, score, len(rows))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from search.data.arrays import Array
-from search.tasks import Metric, OutputMeaning, Task
+from search.tasks import Metric, OutputMeaning, Scored, Task
 from search.tasks.metrics import OF_METRICS, function_places, objective_of
 from search.tasks.thresholds import FIXED, TUNED, tuned_by
 from search.training.batches import PREDICTION_BATCH, Part
@@ -113,8 +113,9 @@ def measured(
         ValueError: these samples, or what the model's outputs are, do not allow it.
     """
     try:
-        seen = outputs.decided(values) if metric.is_of_decisions else values
-        found = metric.of(seen, targets, weights, are_probabilities=outputs.are_probabilities)
+        decided = outputs.decided(values) if metric.is_of_decisions else None
+        scored = Scored(values, targets, weights, outputs.are_probabilities, decided)
+        found = scored.by(metric)
     except Exception as error:
         raise ValueError(
             f"metric {metric.name} cannot be computed: {cause_of(error).rstrip('.')}."

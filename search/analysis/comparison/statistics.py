@@ -85,6 +85,27 @@ class ErrorTest:
     groups: int
 
 
+def mean_interval(
+    scores: Sequence[float], *, test_share: float, limits: tuple[float, float]
+) -> tuple[float, float] | None:
+    """Return the 95 % interval of a mean over folds, with the variance of `corrected_difference`.
+
+    Args:
+        scores: one for each fold.
+        test_share: validation samples per training sample.
+        limits: that a score cannot be beyond.
+
+    Returns:
+        Its ends; None for fewer than two folds.
+    """
+    if len(scores) < 2:
+        return None
+    found = corrected_difference(scores, [0.0] * len(scores), test_share=test_share)
+    if found.low is None or found.high is None:
+        return None
+    return max(limits[0], found.low), min(limits[1], found.high)
+
+
 def corrected_difference(
     first: Sequence[float],
     second: Sequence[float],

@@ -56,15 +56,8 @@ def confusion(subject: Subject) -> Figure:
     size = len(names)
     side = int(np.clip(46 * size, 300, 900))
     figure = blank_figure(side + 130, meta={"least_width": 14 * size + 190 if size > 12 else 0})
-    for number, counts in enumerate(matrices.values()):
-        figure.add_trace(_heatmap(counts, names).update(visible=number == 0))
-    choose_among(
-        figure,
-        {
-            label: [{"visible": [n == number for n in range(len(matrices))]}, {}]
-            for number, label in enumerate(matrices)
-        },
-    )
+    traces = {label: [_heatmap(counts, names)] for label, counts in matrices.items()}
+    choose_among(figure, traces)
     places = list(range(size))
     short = [plain(name, 14 if size > 12 else 18) for name in names]
     shared = {"tickvals": places, "ticktext": short, "showgrid": False, "zeroline": False}
@@ -157,19 +150,11 @@ def commonest_mistakes(subject: Subject, most: int = 6) -> list[Mistake]:
 
 
 def _matrices(subject: Subject) -> dict[str, Counts]:
-    size = len(subject.names)
-    wanted = [subject.best, *([subject.rival] if subject.rival else [])]
-    found = {}
-    for trial in wanted:
-        counts = _counts(trial, size)
-        if counts is not None:
-            found[f"{plain(trial_name(trial), 40)}, out of fold"] = counts
-    if subject.history.test_openings:
-        last = subject.history.test_openings[-1]
-        counts = _as_counts(last.confusion, size)
-        if counts is not None:
-            found[f"trial {last.trial}, on the test set"] = counts
-    return found
+    read = {
+        source: _as_counts(record.confusion, len(subject.names))
+        for source, record in subject.described.items()
+    }
+    return {source: counts for source, counts in read.items() if counts is not None}
 
 
 def _counts(trial: TrialHistory, size: int) -> Counts | None:

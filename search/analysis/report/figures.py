@@ -7,11 +7,12 @@ from plotly.graph_objects import Figure
 
 from search.analysis.measure import objective_name
 from search.analysis.report.classes import class_scores, confusion
-from search.analysis.report.folds import curves, curves_caption, pruning
+from search.analysis.report.curves import curves, curves_caption, trial_curves, trial_curves_caption
 from search.analysis.report.labels import label_confusion, label_scores
 from search.analysis.report.numbers import errors_by_size, predicted_actual, residuals
 from search.analysis.report.parameters import contours, importance, parallel_coordinates, slices
-from search.analysis.report.progress import front, optimisation_history, time
+from search.analysis.report.progress import front, left_out, optimisation_history, time
+from search.analysis.report.pruning import pruning
 from search.analysis.report.subject import NothingToDraw, Subject
 from tracking.history import History
 from tracking.text import joined
@@ -22,7 +23,7 @@ _FIGURES: dict[str, tuple[str, str, Callable[[Subject], Figure]]] = {
         "Each trial's {name} in the order of proposal, with its spread over the folds; the line is"
         " the best so far. Look for where the line stops {moving}: from there, more trials added"
         " little. Pruned trials are grey, at the score at which they were pruned, which is not a"
-        " full score.",
+        " full score.{left_out}",
         optimisation_history,
     ),
     "front": (
@@ -34,7 +35,8 @@ _FIGURES: dict[str, tuple[str, str, Callable[[Subject], Figure]]] = {
     "importance": (
         "Parameter importance",
         "How far a parameter's values among the best trials differ from those among all (PED-ANOVA,"
-        " for {names}). Look for bars beyond their orange mark: shorter ones may be chance.",
+        " for {names}). Blue is what chance does not explain, and decides the order; of a parameter"
+        " without blue nothing is known yet.",
         importance,
     ),
     "parallel_coordinates": (
@@ -61,6 +63,11 @@ _FIGURES: dict[str, tuple[str, str, Callable[[Subject], Figure]]] = {
         "Curves of all folds",
         "{curves}",
         curves,
+    ),
+    "trial_curves": (
+        "Curves of all trials",
+        "{trial_curves}",
+        trial_curves,
     ),
     "pruning": (
         "Trials by length of training",
@@ -162,8 +169,12 @@ class _Words(dict[str, str]):
                 return "rising" if larger else "falling"
             case "worse":
                 return "bottom" if larger else "top"
+            case "left_out":
+                return left_out(subject)
             case "curves":
                 return curves_caption(subject)
+            case "trial_curves":
+                return trial_curves_caption(subject)
         raise KeyError(word)
 
 
@@ -176,9 +187,9 @@ def figures(history: History) -> dict[str, Figure]:
     """Return a study's figures by name, without those that make no sense for it.
 
     Names: `optimisation_history`, `front`, `importance`, `parallel_coordinates`, `slices`,
-    `contours`, `curves`, `pruning`, `time`; of classes `confusion` and `class_scores`, of labels
-    `label_confusion` and `label_scores`, of numbers `predicted_actual`, `residuals` and
-    `errors_by_size`.
+    `contours`, `curves`, `trial_curves`, `pruning`, `time`; of classes `confusion` and
+    `class_scores`, of labels `label_confusion` and `label_scores`, of numbers `predicted_actual`,
+    `residuals` and `errors_by_size`.
 
     Args:
         history: of the study, which may be running.
@@ -194,11 +205,7 @@ def figures(history: History) -> dict[str, Figure]:
 def _chart(name: str, subject: Subject) -> Chart:
     title, caption, draw = _FIGURES[name]
     try:
-        return Chart(
-            name,
-            title,
-            caption.format_map(_Words(subject)),
-            draw(subject),
-        )
+        figure = draw(subject)
+        return Chart(name, title, caption.format_map(_Words(subject)), figure)
     except NothingToDraw as reason:
         return Chart(name, title, str(reason), None)

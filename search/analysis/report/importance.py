@@ -42,11 +42,19 @@ class Importance:
     share: float
     chance: float
 
+    @property
+    def beyond(self) -> float:
+        """How much of the share chance does not explain; below 0 where it explains all."""
+        return self.share - self.chance
+
 
 def importances(
     history: History, axes: Sequence[Axis], objective: Objective | None = None
 ) -> list[Importance]:
-    """Return the parameters' importances, the largest first; empty if there are too few trials.
+    """Return the parameters' importances, empty if there are too few trials.
+
+    That with most importance beyond what chance explains comes first; where chance explains all,
+    that which comes nearest to its level.
 
     The measure is PED-ANOVA: how far the values of a parameter among the best trials differ from
     those among all trials. It only needs to know which trials are the best, not their scores. So
@@ -87,7 +95,7 @@ def importances(
     chance = _by_chance(study, used, len(ranked), top)
     return sorted(
         (Importance(name, found[name] / total, chance[name] / total) for name in used),
-        key=lambda importance: -importance.share,
+        key=lambda one: (min(0.0, -one.beyond), -one.share / max(one.chance, 1e-12)),
     )
 
 

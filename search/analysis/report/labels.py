@@ -15,7 +15,6 @@ from search.analysis.report.style import (
     set_panels,
 )
 from search.analysis.report.subject import NothingToDraw, Subject
-from search.analysis.report.words import trial_name
 from search.tasks import MULTI_LABEL
 from tracking.records import Json
 
@@ -31,18 +30,14 @@ def label_confusion(subject: Subject) -> Figure:
     first = next(iter(found.values()))
     order = np.argsort(scores_of(first)[2], kind="stable")[:_MOST]
     figure = blank_figure(_PANEL)
-    for place, matrices in enumerate(found.values()):
-        for panel, label in enumerate(order):
-            trace = _heatmap(matrices[label], subject.names[label], panel)
-            figure.add_trace(trace.update(visible=place == 0))
-    count = len(order)
-    choose_among(
-        figure,
-        {
-            source: [{"visible": [n // count == place for n in range(count * len(found))]}, {}]
-            for place, source in enumerate(found)
-        },
-    )
+    traces = {
+        source: [
+            _heatmap(matrices[label], subject.names[label], panel)
+            for panel, label in enumerate(order)
+        ]
+        for source, matrices in found.items()
+    }
+    choose_among(figure, traces)
     for panel, label in enumerate(order):
         suffix = str(panel + 1) if panel else ""
         shared = {"tickvals": [0, 1], "ticktext": list(_HAS), "showgrid": False, "zeroline": False}
@@ -61,7 +56,7 @@ def label_confusion(subject: Subject) -> Figure:
                 },
             }
         )
-    set_panels(figure, count, columns=3, height=_PANEL)
+    set_panels(figure, len(order), columns=3, height=_PANEL)
     return figure
 
 
@@ -97,14 +92,9 @@ def _sources(subject: Subject) -> dict[str, Matrices]:
             f"The task is {subject.task.name}; there are no labels of which a"
             " sample may have several."
         )
-    found = {}
-    for trial in (subject.best, subject.rival):
-        if trial is not None and trial.ended is not None:
-            found[f"{plain(trial_name(trial), 40)}, out of fold"] = trial.ended.report
-    if subject.history.test_openings:
-        last = subject.history.test_openings[-1]
-        found[f"trial {last.trial}, on the test set"] = last.report
-    read = {source: _matrices(subject, report) for source, report in found.items()}
+    read = {
+        source: _matrices(subject, record.report) for source, record in subject.described.items()
+    }
     known = {source: matrices for source, matrices in read.items() if matrices is not None}
     if not known:
         raise NothingToDraw("The journal holds no confusion matrices of the best trial.")

@@ -1,5 +1,6 @@
 """How far predicted numbers are off: against what is true, as residuals, and by size."""
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -19,7 +20,6 @@ from search.analysis.report.style import (
     plain,
 )
 from search.analysis.report.subject import NothingToDraw, Subject
-from search.analysis.report.words import trial_name
 from search.tasks import REGRESSION
 from tracking.history import TrialHistory
 from tracking.objectives import number_text
@@ -47,27 +47,25 @@ def predicted_actual(subject: Subject) -> Figure:
     """Draw how many samples of an actual value are predicted as what, as a map of counts."""
     entries = _entries(subject)
     figure = blank_figure(_SIDE)
-    for number, found in enumerate(entries.values()):
-        low, high = found["range"]
-        figure.add_trace(_density(found).update(visible=number == 0))
-        figure.add_trace(
-            Scatter(
-                x=[low, high],
-                y=[low, high],
-                mode="lines",
-                name="right predictions",
-                line={"color": ORANGE, "width": 1.5, "dash": "dot"},
-                hoverinfo="skip",
-                showlegend=True,
-                visible=number == 0,
-            )
-        )
     square = {"showgrid": False, "constrain": "domain"}
     across = {**square, "title": {"text": "actual {name}"}}
     up = {**square, "title": {"text": "predicted {name}"}, "scaleanchor": "x"}
-    _choose(figure, entries, 2, across, up)
+    _choose(figure, entries, _predicted_actual, across, up)
     legend_above(figure)
     return figure
+
+
+def _predicted_actual(found: Json) -> list[Any]:
+    diagonal = Scatter(
+        x=found["range"],
+        y=found["range"],
+        mode="lines",
+        name="right predictions",
+        line={"color": ORANGE, "width": 1.5, "dash": "dot"},
+        hoverinfo="skip",
+        showlegend=True,
+    )
+    return [_density(found), diagonal]
 
 
 def _density(found: Json) -> Heatmap:
@@ -109,11 +107,9 @@ def residuals(subject: Subject) -> Figure:
     """Draw how many predictions are off by how much, and their mean."""
     entries = _entries(subject)
     figure = blank_figure(360)
-    for number, found in enumerate(entries.values()):
-        for trace in _residuals(found):
-            figure.add_trace(trace.update(visible=number == 0))
     across = {"title": {"text": "predicted minus actual {name}"}, "zeroline": False}
-    _choose(figure, entries, 3, across, {"title": {"text": "samples"}, "rangemode": "tozero"})
+    up = {"title": {"text": "samples"}, "rangemode": "tozero"}
+    _choose(figure, entries, _residuals, across, up)
     figure.update_layout(bargap=0.04)
     legend_above(figure)
     return figure
@@ -158,12 +154,9 @@ def errors_by_size(subject: Subject) -> Figure:
     """Draw the errors of samples in the order of their actual value, in tenths."""
     entries = _entries(subject)
     figure = blank_figure(400)
-    for number, found in enumerate(entries.values()):
-        for trace in _by_size(found):
-            figure.add_trace(trace.update(visible=number == 0))
     across = {"title": {"text": "actual {name}, up to"}, "type": "category", "tickangle": -35}
     up = {"title": {"text": "predicted minus actual"}, "zeroline": False}
-    _choose(figure, entries, 2, across, up)
+    _choose(figure, entries, _by_size, across, up)
     figure.add_hline(y=0, line={"color": INK, "width": 1, "dash": "dot"})
     legend_above(figure)
     return figure
@@ -213,18 +206,10 @@ def _entries(subject: Subject) -> dict[str, Json]:
     """
     if subject.task.name != REGRESSION:
         raise NothingToDraw(f"The task is {subject.task.name}; no numbers are predicted.")
-    sources = {
-        f"{plain(trial_name(trial), 40)}, out of fold": described(subject, trial)
-        for trial in (subject.best, subject.rival)
-        if trial is not None
-    }
-    if subject.history.test_openings:
-        last = subject.history.test_openings[-1]
-        sources[f"trial {last.trial}, on the test set"] = _numbers(subject, last.report)
     found = {
         f"{plain(name, 40)}: {label}" if len(subject.names) > 1 else label: {**one, "name": name}
-        for label, numbers in sources.items()
-        for name, one in numbers.items()
+        for label, record in subject.described.items()
+        for name, one in _numbers(subject, record.report).items()
     }
     if not found:
         raise NothingToDraw("The journal holds no predictions of the best trial.")
@@ -234,26 +219,24 @@ def _entries(subject: Subject) -> dict[str, Json]:
 def _choose(
     figure: Figure,
     entries: dict[str, Json],
-    traces: int,
+    draw: Callable[[Json], list[Any]],
     across: dict[str, Any],
     up: dict[str, Any],
 ) -> None:
-    """Let the reader choose one of the entries, each of so many traces.
+    """Draw the entries, of which the reader chooses one.
 
     Args:
-        figure: has the traces.
-        entries: what they draw.
-        traces: of each entry.
+        figure: to draw on.
+        entries: what to draw, by label.
+        draw: returns the traces of an entry.
         across: the x axis; `{name}` in its title is the number's name.
         up: the y axis, likewise.
     """
-    count, choices = traces * len(entries), {}
-    for number, (label, found) in enumerate(entries.items()):
-        visible = [n // traces == number for n in range(count)]
-        axes = {"xaxis": _titled(across, found), "yaxis": _titled(up, found)}
-        choices[label] = [{"visible": visible}, axes]
-    figure.update_layout(next(iter(choices.values()))[1])
-    choose_among(figure, choices)
+    layouts = {
+        label: {"xaxis": _titled(across, found), "yaxis": _titled(up, found)}
+        for label, found in entries.items()
+    }
+    choose_among(figure, {label: draw(found) for label, found in entries.items()}, layouts)
 
 
 def _titled(axis: dict[str, Any], found: Json) -> dict[str, Any]:

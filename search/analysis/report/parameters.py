@@ -14,6 +14,7 @@ from search.analysis.report.style import (
     BLUE,
     FILL_SCALE,
     GREY,
+    GREY_BAND,
     INK,
     ORANGE,
     PAPER,
@@ -48,20 +49,17 @@ def importance(subject: Subject) -> Figure:
             "There are too few trials to tell which parameters matter:"
             f" it takes {LEAST_COMPLETE} complete trials, and some that did worse."
         )
-    figure = blank_figure(90 + 30 * min(_MOST_BARS, len(found[first])))
-    choices = {}
-    for number, (objective, entries) in enumerate(found.items()):
-        shown = entries[:_MOST_BARS][::-1]
-        for trace in _bars(subject, shown):
-            figure.add_trace(trace.update(visible=number == 0))
-        visible = [n // 2 == number for n in range(2 * len(found))]
-        choices[f"for {objective_name(objective)}"] = [
-            {"visible": visible},
-            {"yaxis": _named(shown)},
-        ]
-    figure.update_layout(yaxis=_named(found[first][:_MOST_BARS][::-1]))
+    figure = blank_figure(90 + 30 * min(_MOST_BARS, len(found[first])), barmode="stack")
+    shown = {
+        f"for {objective_name(objective)}": entries[:_MOST_BARS][::-1]
+        for objective, entries in found.items()
+    }
+    choose_among(
+        figure,
+        {label: _bars(subject, entries) for label, entries in shown.items()},
+        {label: {"yaxis": _named(entries)} for label, entries in shown.items()},
+    )
     figure.update_xaxes(tickformat=".0%", rangemode="tozero", title_text="share of importance")
-    choose_among(figure, choices)
     legend_above(figure)
     return figure
 
@@ -72,37 +70,49 @@ def _named(shown: Sequence[Importance]) -> dict[str, Any]:
 
 
 def _bars(subject: Subject, shown: Sequence[Importance]) -> list[Any]:
-    """Return the bars of importances, the largest on top, and what chance alone reaches."""
+    """Return the bars of importances, pale as far as chance reaches, and where that ends."""
     when = {a.name: f" (only while {plain(a.when)})" if a.when else "" for a in subject.axes}
-    return [
-        Bar(
-            y=list(range(len(shown))),
-            x=[entry.share for entry in shown],
-            orientation="h",
-            name="importance",
-            showlegend=False,
-            marker={"color": [BLUE if e.share > e.chance else GREY for e in shown]},
-            hovertext=[
-                f"{plain(e.name)}{when[e.name]}: {e.share:.0%} of all importance;"
-                f" by chance up to {e.chance:.0%}"
-                for e in shown
-            ],
-            hoverinfo="text",
-        ),
-        Scatter(
-            y=list(range(len(shown))),
-            x=[min(entry.chance, 1.0) for entry in shown],
-            mode="markers",
-            name="reached by chance in 1 of 20 shuffled studies",
-            marker={
-                "symbol": "line-ns",
-                "size": 18,
-                "color": ORANGE,
-                "line": {"width": 3, "color": ORANGE},
-            },
-            hoverinfo="skip",
-        ),
+    places = list(range(len(shown)))
+    texts = [
+        f"{plain(e.name)}{when[e.name]}: {e.share:.0%} of all importance; by chance up to"
+        f" {e.chance:.0%}"
+        for e in shown
     ]
+    parts = (
+        ("explained by chance", GREY_BAND, [min(e.share, e.chance) for e in shown]),
+        ("beyond chance", BLUE, [max(0.0, e.beyond) for e in shown]),
+    )
+    bars = [
+        Bar(
+            y=places,
+            x=lengths,
+            orientation="h",
+            name=name,
+            marker={"color": colour, "line": {"width": 0}},
+            hovertext=texts,
+            hoverinfo="text",
+        )
+        for name, colour, lengths in parts
+    ]
+    level = Scatter(
+        y=places,
+        x=[min(entry.chance, 1.0) for entry in shown],
+        mode="markers",
+        name="1 of 20 shuffled studies reaches this",
+        marker={"symbol": "line-ns", "size": 14, "line": {"width": 1.5, "color": GREY}},
+        hoverinfo="skip",
+    )
+    words = Scatter(
+        y=places,
+        x=[min(entry.share, 0.7) for entry in shown],
+        mode="text",
+        text=["" if entry.beyond > 0 else " may be chance" for entry in shown],
+        textposition="middle right",
+        textfont={"color": GREY, "size": 11},
+        showlegend=False,
+        hoverinfo="skip",
+    )
+    return [*bars, level, words]
 
 
 def parallel_coordinates(subject: Subject) -> Figure:
@@ -297,17 +307,16 @@ def contours(subject: Subject) -> Figure:
             " has so many."
         )
     figure = blank_figure(480)
-    for pair in pairs:
-        for trace in _traces(subject, *pair):
-            figure.add_trace(trace.update(visible=pair == pairs[0]))
-    entries = {}
-    for number, (one, other) in enumerate(pairs):
-        visible = [n // 3 == number for n in range(3 * len(pairs))]
-        label = f"{plain(one.name, 30)} and {plain(other.name, 30)}"
-        entries[label] = [{"visible": visible}, {"xaxis": _layout(one), "yaxis": _layout(other)}]
-    figure.update_layout(xaxis=_layout(pairs[0][0]), yaxis=_layout(pairs[0][1]))
+    labelled = {f"{plain(a.name, 30)} and {plain(b.name, 30)}": (a, b) for a, b in pairs}
+    choose_among(
+        figure,
+        {label: _traces(subject, *pair) for label, pair in labelled.items()},
+        {
+            label: {"xaxis": _layout(one), "yaxis": _layout(other)}
+            for label, (one, other) in labelled.items()
+        },
+    )
     legend_above(figure)
-    choose_among(figure, entries)
     return figure
 
 

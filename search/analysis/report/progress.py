@@ -1,6 +1,8 @@
 """Figures of the search: history of trials, Pareto front, and time."""
 
 import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -21,13 +23,17 @@ from search.analysis.report.style import (
     legend_above,
     plain,
     set_panels,
+    whole_numbers,
 )
 from search.analysis.report.subject import NothingToDraw, Subject
 from search.analysis.report.words import time_text, trial_name
 from tracking.history import History, TrialHistory
 from tracking.stages import confirmed_spread, score_so_far, spread, stopped_at
+from tracking.text import counted, listed
 
 _MOST_BARS = 80  # trials that show their spread; with more, it would hide the points
+_FAR = 10  # times as far from the best as the middle trial is, a complete one is off the axis
+_BY_TRIAL = {"title_text": "trial", "rangemode": "tozero", "showgrid": False}
 _BELOW = 0.6  # of the complete trials' range, added below it for pruned trials
 
 
@@ -36,7 +42,8 @@ def optimisation_history(subject: Subject) -> Figure:
     if not subject.complete:
         raise NothingToDraw("No trial is complete yet.")
     figure = blank_figure(430)
-    if subject.pruned:
+    focus = _focus(subject, _stopped_scores(subject).values())
+    if _stopped_scores(subject):
         figure.add_trace(_stopped(subject))
     sampled = [t for t in subject.complete if not t.started.is_baseline]
     baselines = [t for t in subject.complete if t.started.is_baseline]
@@ -47,10 +54,31 @@ def optimisation_history(subject: Subject) -> Figure:
         _mark_baseline(figure, subject)
     if subject.history.confirmed():
         figure.add_trace(_confirmed(subject))
+    figure.add_traces(_beyond(subject, focus, {number: number for number in _scored(subject)}))
     legend_above(figure)
-    figure.update_xaxes(title_text="trial", rangemode="tozero", showgrid=False)
-    figure.update_yaxes(title_text=subject.axis_title, range=_focus(subject))
+    figure.update_xaxes(**_BY_TRIAL, **whole_numbers(max(subject.history.trials)))
+    figure.update_yaxes(title_text=subject.axis_title, range=focus)
     return figure
+
+
+def left_out(subject: Subject) -> str:
+    """Return sentences on the trials that the history shows at its edge, or not at all."""
+    scores, told = _scored(subject), []
+    low, high = _focus(subject, _stopped_scores(subject).values())
+    far = [value for value in scores.values() if not low <= value <= high]
+    if far:
+        farthest = min(far, key=subject.first.oriented)
+        told.append(
+            f" {counted(len(far), 'trial')} {'is' if len(far) == 1 else 'are'} beyond the axis, the"
+            f" farthest at {score_text(subject.first, farthest)}: triangles at its"
+            f" {'lower' if farthest < low else 'upper'} end."
+        )
+    others = [trial for number, trial in subject.history.trials.items() if number not in scores]
+    states = Counter(str(trial.state.shown) for trial in others)
+    if states:
+        counts = listed(f"{count:,} {state}" for state, count in sorted(states.items()))
+        told.append(f" Not drawn, for want of a score: {counts}.")
+    return "".join(told)
 
 
 def front(subject: Subject) -> Figure:
@@ -104,7 +132,8 @@ def histories(several: list[History]) -> Figure:
         trace = _best_so_far(subject, colours[number % len(colours)], name)
         trace.update(mode="lines+markers", marker_symbol=number % 8, marker_size=6)
         figure.add_trace(trace)
-    figure.update_xaxes(title_text="trial", rangemode="tozero", showgrid=False)
+    last = max(max(history.trials, default=0) for history in several)
+    figure.update_xaxes(**_BY_TRIAL, **whole_numbers(last))
     figure.update_yaxes(title_text=f"best {Subject(several[0]).axis_title} so far")
     legend_above(figure)
     return figure
@@ -152,9 +181,20 @@ def _points(
     )
 
 
+def _scored(subject: Subject) -> dict[int, float]:
+    """Return the scores of complete trials, and of pruned ones when they were pruned."""
+    return {t.number: subject.value(t) for t in subject.complete} | _stopped_scores(subject)
+
+
+def _stopped_scores(subject: Subject) -> dict[int, float]:
+    """Return the finite scores of pruned trials when they were pruned, by number."""
+    seen = {trial.number: score_so_far(trial, subject.first) for trial in subject.pruned}
+    return {n: score for n, score in seen.items() if score is not None and math.isfinite(score)}
+
+
 def _stopped(subject: Subject) -> Any:
-    seen = [(trial, score_so_far(trial, subject.first)) for trial in subject.pruned]
-    known = [(trial, score) for trial, score in seen if score is not None and score == score]
+    trials, scores = subject.history.trials, _stopped_scores(subject)
+    known = [(trials[number], score) for number, score in scores.items()]
     return Scatter(
         x=[trial.number for trial, _ in known],
         y=[score for _, score in known],
@@ -209,19 +249,75 @@ def _mark_baseline(figure: Figure, subject: Subject) -> None:
     )
 
 
-def _focus(subject: Subject) -> list[float] | None:
-    """Return the range of the value axis: all complete trials, and pruned ones nearby."""
-    values = [subject.value(trial) for trial in subject.complete]
-    seen = [score_so_far(trial, subject.first) for trial in subject.pruned]
-    known = [score for score in seen if score is not None and score == score]
-    low, high = min(values), max(values)
+def _focus(subject: Subject, stopped: Iterable[float] = ()) -> list[float]:
+    """Return the range of the value axis: the complete trials, and pruned ones nearby.
+
+    A complete trial far below the better half is left out, because a diverged one would press all
+    others into a line.
+
+    Args:
+        subject: the study.
+        stopped: scores of pruned trials.
+    """
+    values = sorted(
+        (subject.value(trial) for trial in subject.complete), key=subject.first.oriented
+    )
+    best, middle = values[-1], values[len(values) // 2]
+    near = [value for value in values if abs(best - value) <= _FAR * abs(best - middle)]
+    low, high = (min(near), max(near)) if best != middle else (min(values), max(values))
     size = (high - low) or abs(high) * 0.02 or 1.0
-    bars = [spread(trial, subject.first) or 0.0 for trial in subject.complete]
-    margin = 0.08 * size + (max(bars) if len(bars) <= _MOST_BARS else 0.0)
+    bars = [spread(t, subject.first) or 0.0 for t in subject.complete if subject.value(t) in near]
+    margin = 0.08 * size + (max(bars, default=0.0) if len(bars) <= _MOST_BARS else 0.0)
     room = _BELOW * size + margin
+    known = list(stopped)
     lowest = max(low - room, min([low - margin, *known]) - 0.04 * size)
     highest = min(high + room, max([high + margin, *known]) + 0.04 * size)
     return [lowest, highest]
+
+
+def _beyond(subject: Subject, focus: list[float], places: Mapping[int, float]) -> list[Any]:
+    """Return marks at the ends of the value axis for the trials beyond them, counted by name.
+
+    Args:
+        subject: the study.
+        focus: lowest and highest value of the axis.
+        places: of trials on the other axis, by number.
+    """
+    low, high = focus
+    trials = subject.history.trials
+    scores = {number: value for number, value in _scored(subject).items() if number in places}
+    marks = []
+    for word, y, symbol, far in (
+        (
+            "below",
+            low + 0.02 * (high - low),
+            "triangle-down",
+            [n for n in scores if scores[n] < low],
+        ),
+        (
+            "above",
+            high - 0.02 * (high - low),
+            "triangle-up",
+            [n for n in scores if scores[n] > high],
+        ),
+    ):
+        if far:
+            told = [f"beyond the axis, at {score_text(subject.first, scores[n])}" for n in far]
+            marks.append(
+                Scatter(
+                    x=[places[number] for number in far],
+                    y=[y] * len(far),
+                    mode="markers",
+                    name=f"{counted(len(far), 'trial')} {word} the axis",
+                    marker={"color": PINK, "symbol": symbol, "size": 9},
+                    hovertext=[
+                        subject.label(trials[number], line)
+                        for number, line in zip(far, told, strict=True)
+                    ],
+                    hoverinfo="text",
+                )
+            )
+    return marks
 
 
 def _both(subject: Subject, trial: TrialHistory) -> str:
@@ -291,11 +387,21 @@ def time(subject: Subject) -> Figure:
                 )
             )
     _add_scores(figure, subject, unit)
+    last = max(trial.number for trial in finished)
     figure.update_layout(
-        xaxis={"title": {"text": "trial"}, "anchor": "y", "showgrid": False},
+        xaxis={
+            "title": {"text": "trial"},
+            "anchor": "y",
+            "showgrid": False,
+            **whole_numbers(last),
+        },
         yaxis={"title": {"text": f"training time ({name})"}, "anchor": "x"},
         xaxis2={"title": {"text": f"training time ({name})"}, "anchor": "y2"},
-        yaxis2={"title": {"text": subject.axis_title}, "anchor": "x2"},
+        yaxis2={
+            "title": {"text": subject.axis_title},
+            "anchor": "x2",
+            "range": _focus(subject) if subject.complete else None,
+        },
         bargap=0.1,
     )
     legend_above(figure)
@@ -333,6 +439,10 @@ def _add_scores(figure: Figure, subject: Subject, unit: float) -> None:
                 hoverinfo="text",
             )
         )
+    if subject.complete:
+        places = {t.number: round(_seconds(t) / unit, 3) for t in subject.complete}
+        for mark in _beyond(subject, _focus(subject), places):
+            figure.add_trace(mark.update(xaxis="x2", yaxis="y2"))
 
 
 def _seconds(trial: TrialHistory) -> float:

@@ -5,15 +5,17 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from search.analysis.measure import objective_name
 from search.analysis.report import sections
 from search.analysis.report.figures import Chart, charts
-from search.analysis.report.folds import saving
 from search.analysis.report.mistakes import Wrong, most_wrong
 from search.analysis.report.page import Markup, joined, json_block, page, table, tag
 from search.analysis.report.progress import histories
+from search.analysis.report.pruning import saving
 from search.analysis.report.subject import Subject
+from search.analysis.report.trials import all_trials
 from search.analysis.report.verdict import interval_text, paired
 from search.analysis.report.words import (
     moment_text,
@@ -41,6 +43,7 @@ _PARTS = (  # identity, title, charts
     ("stopped", "Pruned trials", ("pruning",)),
     (_OF_PREDICTIONS, "", ()),
     ("cost", "Time and cost", ("time",)),
+    ("trials", "Trials", ("trial_curves",)),
 )
 
 
@@ -63,7 +66,7 @@ def bests_table(several: Sequence[Subject]) -> Markup:
         ended = best.ended
         rows.append(
             [
-                tag("b", study.study),
+                tag("a", tag("b", study.study), href=f"#study-{several.index(subject) + 1}"),
                 study.space,
                 study.proposer,
                 trial_name(best),
@@ -162,26 +165,45 @@ class Reported:
 
 
 class _Page:
-    """Collects the table of contents and the charts' data while the body is built."""
+    """Collects the table of contents and the charts' data while the body is built.
 
-    def __init__(self) -> None:
-        self.blocks: list[Markup] = []
-        self.contents: list[tuple[str, str]] = []
+    Args:
+        prefix: of names in the document, where it has several studies.
+        blocks: the charts' data so far.
+    """
 
-    def heading(
-        self, identity: str, title: str, *, listed: bool = True, class_: str | None = None
-    ) -> Markup:
-        if listed:
-            self.contents.append((identity, title))
+    def __init__(self, prefix: str = "", blocks: list[Markup] | None = None) -> None:
+        self.prefix = prefix
+        self.blocks: list[Markup] = [] if blocks is None else blocks
+        self._contents: list[tuple[str, str]] = []
+
+    def heading(self, identity: str, title: str, *, class_: str | None = None) -> Markup:
+        identity = f"{self.prefix}{identity}"
+        self._contents.append((identity, title))
         return tag("h2", title, id=identity, class_=class_)
 
-    def chart(self, found: Chart, prefix: str = "") -> Markup:
-        identity = f"figure-{prefix}{found.name}"
+    def contents(self, label: str = "contents", *, class_: str | None = None) -> Markup:
+        links = (tag("li", tag("a", text, href=f"#{where}")) for where, text in self._contents)
+        return tag("nav", tag("ul", *links), aria_label=label, class_=class_)
+
+    def identity(self, chart: str) -> str:
+        return f"figure-{self.prefix}{chart}"
+
+    def chart(self, found: Chart) -> Markup:
+        identity = self.identity(found.name)
         if found.figure is not None:
             document = found.figure.to_plotly_json()
             document["layout"].pop("template", None)  # the page has it once
-            self.blocks.append(json_block(identity, document))
+            self.blocks.append(json_block(identity, _shared_once(document)))
         return sections.chart(found, identity)
+
+
+def _shared_once(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a figure with what all its traces have alike in `common`, as the page reads it."""
+    first, *others = document["data"]
+    alike = {k: v for k, v in first.items() if all(other.get(k) == v for other in others)}
+    data = [{k: v for k, v in trace.items() if k not in alike} for trace in document["data"]]
+    return {**document, "data": data, "common": alike}
 
 
 def report(studies: Sequence[Reported], *, home: Path, data_dir: Path | None = None) -> str:
@@ -195,15 +217,13 @@ def report(studies: Sequence[Reported], *, home: Path, data_dir: Path | None = N
     made = _Page()
     names = [reported.history.known_study().study for reported in studies]
     if len(studies) == 1:
-        body = _study(made, studies[0], "", home=home, data_dir=data_dir)
+        body = _study(made, studies[0], home=home, data_dir=data_dir)
         title = f"{names[0]}: report"
     else:
         body = _several(made, studies, home=home, data_dir=data_dir)
         title = f"{', '.join(names)}: report"
-    items = (tag("li", tag("a", text, href=f"#{where}")) for where, text in made.contents)
-    contents = tag("nav", tag("ul", *items), aria_label="contents")
     head = tag("header", tag("h1", _headline(names)), tag("p", _written(), class_="soft"))
-    return page(title, joined([head, contents, tag("main", body)]), joined(made.blocks))
+    return page(title, joined([head, made.contents(), tag("main", body)]), joined(made.blocks))
 
 
 def _several(
@@ -217,44 +237,42 @@ def _several(
     ]
     for number, reported in enumerate(studies, start=1):
         name = reported.history.known_study().study
-        parts.append(made.heading(f"study-{number}", name, class_="study"))
-        parts.append(_study(made, reported, f"{number}-", home=home, data_dir=data_dir))
+        heading = made.heading(f"study-{number}", name, class_="study")
+        own = _Page(f"{number}-", made.blocks)
+        body = _study(own, reported, home=home, data_dir=data_dir)
+        contents = own.contents(f"contents of {name}", class_="within")
+        parts.append(tag("section", heading, contents, body))
     return joined(parts)
 
 
-def _study(
-    made: _Page, reported: Reported, prefix: str, *, home: Path, data_dir: Path | None
-) -> Markup:
-    """Return a study's sections; with several studies, their names get a prefix."""
-    subject, listed = Subject(reported.history), not prefix
+def _study(made: _Page, reported: Reported, *, home: Path, data_dir: Path | None) -> Markup:
+    """Return a study's sections."""
+    subject = Subject(reported.history)
     found = charts(subject, (name for _, _, names in _PARTS for name in names))
-
-    def heading(identity: str, title: str) -> Markup:
-        return made.heading(f"{prefix}{identity}", title, listed=listed)
-
     parts = [
-        heading("verdict", "Verdict") if listed else Markup(""),
+        made.heading("verdict", "Verdict"),
         tag("p", _about(reported), class_="soft"),
         sections.verdict(subject),
         sections.tiles(subject),
-        heading("baselines", "Against the baselines"),
+        made.heading("baselines", "Against the baselines"),
         tag("div", sections.against_baselines(subject), class_="card"),
     ]
     for identity, title, names in _PARTS:
         if identity == _OF_PREDICTIONS:
             own, called, _ = _of_task(subject)
-            parts += [heading(own, called), *_predictions(made, subject, prefix)]
-            parts.append(heading("mistakes", "Mistakes"))
+            parts += [made.heading(own, called), *_predictions(made, subject)]
+            parts.append(made.heading("mistakes", "Mistakes"))
             wrong = _wrong(subject, reported, home=home, data_dir=data_dir)
             parts.append(sections.mistakes(subject, wrong))
             continue
         shown = [found[name] for name in names if name != "front" or found[name].figure]
-        parts.append(heading(identity, title))
+        parts.append(made.heading(identity, title))
         if identity == "stopped":
             parts.append(_saved(subject))
-        parts += [made.chart(chart, prefix) for chart in shown]
-    parts += [heading("trials", "Trials"), sections.all_trials(subject)]
-    parts.append(heading("again", "How to reproduce it"))
+        parts += [made.chart(chart) for chart in shown]
+    has_curves = found["trial_curves"].figure is not None
+    parts.append(all_trials(subject, made.identity("trial_curves") if has_curves else None))
+    parts.append(made.heading("again", "How to reproduce it"))
     parts.append(tag("div", sections.reproduction(subject), class_="card"))
     return joined(parts)
 
@@ -263,17 +281,18 @@ def _of_task(subject: Subject) -> tuple[str, str, tuple[str, ...]]:
     return _OF_TASK.get(subject.task.name, _OF_OTHERS)
 
 
-def _predictions(made: _Page, subject: Subject, prefix: str) -> list[Markup]:
+def _predictions(made: _Page, subject: Subject) -> list[Markup]:
     """Return figures and tables of what was predicted; with several outputs of each by itself."""
     if subject.outputs:
         parts = []
         for number, (name, own) in enumerate(subject.outputs.items(), start=1):
             parts.append(tag("h3", f"Output {name}, {own.task.name}"))
-            parts += _predictions(made, own, f"{prefix}output-{number}-")
+            inner = _Page(f"{made.prefix}output-{number}-", made.blocks)
+            parts += _predictions(inner, own)
         return parts
     figures = charts(subject, _of_task(subject)[2])
     return [
-        *(made.chart(chart, prefix) for chart in figures.values()),
+        *(made.chart(chart) for chart in figures.values()),
         sections.number_scores(subject),
         sections.confused(subject),
     ]

@@ -13,11 +13,11 @@ from search.analysis.measure import (
 )
 from search.analysis.report.classes import commonest_mistakes
 from search.analysis.report.figures import Chart
-from search.analysis.report.folds import saving
 from search.analysis.report.mistakes import Wrong, data_address
 from search.analysis.report.numbers import described
-from search.analysis.report.page import Markup, joined, table, tag
+from search.analysis.report.page import Markup, joined, prose, table, tag
 from search.analysis.report.progress import Cost, cost
+from search.analysis.report.pruning import saving
 from search.analysis.report.subject import Subject
 from search.analysis.report.verdict import corrected_ps, interval_text, paired, sentences
 from search.analysis.report.words import (
@@ -27,18 +27,29 @@ from search.analysis.report.words import (
     trial_name,
     trial_score_text,
 )
-from search.environment import best_params, facts, run_command
+from search.environment import best_params, example_input, facts, run_command
 from search.tasks import CLASSIFICATION, MULTI_LABEL, REGRESSION
 from tracking.history import TrialHistory
-from tracking.stages import count_stages, stages, stopped_at
+from tracking.stages import count_stages
 from tracking.text import counted
 
 _FOLD_COLUMNS, _BASELINES, _ROWS, _FAILED = 10, 8, 500, 100
 
 
 def verdict(subject: Subject) -> Markup:
-    """Return the findings in plain words."""
-    return tag("div", *(tag("p", line) for line in sentences(subject)), class_="card verdict")
+    """Return the winner with its params, how to use it, and the findings in plain words."""
+    lead, *others = sentences(subject)
+    study, pairs = subject.history.known_study(), params_pairs(subject.best, subject.history)
+    params = (tag("div", tag("dt", name), tag("dd", value)) for name, value in pairs)
+    lines = [
+        (shell_line(["foldwise", "export", study.study, "--to", "model"]), "train it on all data"),
+        (shell_line(["foldwise", "predict", "model", example_input(study.kind)]), "and use it"),
+    ]
+    width = max(len(command) for command, _ in lines)
+    commands = "\n".join(f"{command:<{width}}  # {word}" for command, word in lines)
+    parts = [tag("p", lead), tag("dl", *params, class_="params") if pairs else Markup("")]
+    parts += [tag("pre", commands), *map(prose, others)]
+    return tag("div", *parts, class_="card verdict")
 
 
 def tiles(subject: Subject) -> Markup:
@@ -201,28 +212,6 @@ def number_scores(subject: Subject) -> Markup:
     return tag("div", heading, tag("p", caption, class_="soft"), body, class_="card")
 
 
-def all_trials(subject: Subject) -> Markup:
-    """Return the table of all trials, the best first, and failed ones with their reasons."""
-    history = subject.history
-    stage = stages(history)
-    rest = [t for _, t in sorted(history.trials.items()) if t.value is None]
-    trials = [*history.ranked(), *rest]
-    rows = []
-    for trial in trials[:_ROWS]:
-        params = ", ".join(f"{name}={value}" for name, value in params_pairs(trial, history))
-        score = trial_score_text(subject.first, trial) if trial.value is not None else "-"
-        seconds = time_text(trial.ended.train_seconds) if trial.ended else "-"
-        where = stage[trial.number] + (f" after {stopped_at(trial)}" if stopped_at(trial) else "")
-        rows.append([trial_name(trial), where, score, seconds, params])
-    head = ("trial", "state", subject.name, "time", "params")
-    listed = table(head, rows, numbers=(2, 3))
-    more = len(trials) - _ROWS
-    if more > 0:
-        listed = joined([listed, tag("p", f"And {more:,} more: `show` lists them.", class_="soft")])
-    summary = tag("summary", f"All {counted(len(trials), 'trial')}, the best first")
-    return joined([tag("details", summary, listed, class_="card"), _failures(subject)])
-
-
 def reproduction(subject: Subject) -> Markup:
     """Return the command and the facts that reproduce the study."""
     history = subject.history
@@ -315,20 +304,3 @@ def _shown(entry: Wrong) -> Markup:
             return tag("blockquote", entry.sample)
         case pairs:
             return table(("column", "value"), pairs, numbers=(1,))
-
-
-def _failures(subject: Subject) -> Markup:
-    failed = [t for t in subject.history.finished() if t.state == "failed" and t.ended]
-    if not failed:
-        return Markup("")
-    items = []
-    for trial in failed[:_FAILED]:
-        ended = trial.ended
-        reason = (ended.reason if ended else "") or "no reason was recorded"
-        error = tag("pre", ended.error[-4000:], class_="wrap") if ended and ended.error else ""
-        head = f"{trial_name(trial)}: {reason}"
-        items.append(tag("details", tag("summary", head), error) if error else tag("p", head))
-    more = len(failed) - _FAILED
-    note = tag("p", f"And {more:,} more.", class_="soft") if more > 0 else Markup("")
-    heading = tag("h3", f"Failed: {counted(len(failed), 'trial')}")
-    return tag("div", heading, *items, note, class_="card")

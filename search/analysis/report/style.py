@@ -4,10 +4,12 @@ Figures are made for a light page. `DARK` maps each colour to that on a dark pag
 it if the reader's system prefers dark.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from plotly.graph_objects import Figure
+
+from tracking.plots import trial_colour
 
 INK, PAPER, GRID, GREY = "#1d2127", "#ffffff", "#e3e6ea", "#757c85"
 # Okabe and Ito's colours, safe for colour-blind readers; each is used with its own symbol.
@@ -19,6 +21,7 @@ BLUE_BAND, ORANGE_BAND, GREY_BAND = (
 )
 _FILL = ("#f4f7fa", "#c9ddec", "#8bbad9", "#3f8fc0", "#0b5c93", "#06365a")
 _LINES = ("#a9b9c8", "#86b0cf", "#3f8fc0", "#0b5c93", "#06365a")
+_DASHES = ("solid", "dash", "dot", "dashdot")
 STOPPED = "#dcdfe3"  # lines of pruned trials, below all others
 
 DARK = {
@@ -99,6 +102,23 @@ def legend_above(figure: Figure) -> None:
     )
 
 
+def trial_line(number: int) -> dict[str, Any]:
+    """Return the line of a trial among others, in its colour; every tenth trial is dashed alike."""
+    dash = _DASHES[number // 10 % len(_DASHES)]
+    return {"color": trial_colour(number), "width": 2, "dash": dash}
+
+
+def whole_numbers(largest: float, ticks: int = 8) -> dict[str, Any]:
+    """Return what an axis of whole numbers from 0 or 1 needs, so that no tick is at 1.5.
+
+    Args:
+        largest: number on the axis.
+        ticks: at most so many, or a few more.
+    """
+    steps = (factor * 10**power for power in range(9) for factor in (1, 2, 5))
+    return {"dtick": next(step for step in steps if step * ticks >= largest), "tickformat": ",d"}
+
+
 def plain(text: object, longest: int = 80) -> str:
     """Return text that Plotly shows literally, in one line; long text loses its middle.
 
@@ -151,16 +171,30 @@ def _cell(number: int, of: int, gap: float) -> list[float]:
     return [number * size, min(1.0, number * size + size * (1 - gap))]
 
 
-def choose_among(figure: Figure, entries: Mapping[str, Any]) -> None:
-    """Let the reader choose one of several sets of traces; the page turns it into a list.
+def choose_among(
+    figure: Figure, traces: Mapping[str, Sequence[Any]], layouts: Mapping[str, Any] | None = None
+) -> None:
+    """Add sets of traces, of which the reader chooses one; the page turns that into a list.
 
     Args:
-        figure: has the traces.
-        entries: for each label Plotly's arguments of `update`: `[traces, layout]`.
+        figure: to add them to; it has none yet.
+        traces: by the label of their set; the first set is shown at first.
+        layouts: changes of the layout by the same labels; None for none.
     """
+    owners = [label for label, several in traces.items() for _ in several]
+    first = owners[0]
+    for label, several in traces.items():
+        for trace in several:
+            figure.add_trace(trace.update(visible=label == first))
+    layouts = layouts or {}
+    figure.update_layout(layouts.get(first, {}))
     buttons = [
-        {"label": label, "method": "update", "args": arguments}
-        for label, arguments in entries.items()
+        {
+            "label": label,
+            "method": "update",
+            "args": [{"visible": [owner == label for owner in owners]}, layouts.get(label, {})],
+        }
+        for label in traces
     ]
     if len(buttons) > 1:
         menu = {"buttons": buttons, "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"}

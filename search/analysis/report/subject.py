@@ -19,7 +19,7 @@ from search.tasks import Task, task_of_study
 from spaces import short_text
 from tracking.history import History, TrialHistory
 from tracking.objectives import OBJECTIVES, Objective
-from tracking.records import Json, OutputReport
+from tracking.records import Json, OutputReport, TestSetOpened, TrialEnded
 
 _ENOUGH = 8  # complete trials, to show the effect of a parameter
 _DETAILED = 1500  # trials; with more, hover texts leave the params out
@@ -156,8 +156,26 @@ class Subject:
         return next((t for t in self.baselines if t.number != self.best.number), None)
 
     @cached_property
+    def described(self) -> dict[str, TrialEnded | TestSetOpened]:
+        """What reports on predictions there are, by label.
+
+        They are those of the best trial and the best baseline, out of fold, and of the test set.
+        """
+        trials = [trial for trial in (self.best, self.rival) if trial is not None]
+        found: dict[str, TrialEnded | TestSetOpened] = {
+            f"{plain(trial_name(trial), 40)}, out of fold": trial.ended
+            for trial in trials
+            if trial.ended is not None
+        }
+        for last in self.history.test_openings[-1:]:
+            found[f"trial {last.trial}, on the test set"] = last
+        return found
+
+    @cached_property
     def axes(self) -> list[Axis]:
         """The searched parameters in which trials differ, the most important first if known.
+
+        Importance that chance explains does not count.
 
         Raises:
             NothingToDraw: there are none.
@@ -165,8 +183,8 @@ class Subject:
         axes = axes_of(self.history)
         if not axes:
             raise NothingToDraw("The trials do not differ in any searched parameter.")
-        shares = {found.name: found.share for found in self.importances}
-        return sorted(axes, key=lambda axis: -shares.get(axis.name, 0.0))
+        places = {found.name: place for place, found in enumerate(self.importances)}
+        return sorted(axes, key=lambda axis: places.get(axis.name, len(places)))
 
     @cached_property
     def importances(self) -> list[Importance]:

@@ -1,5 +1,7 @@
 """The verdict on a study in words: the best trial, and whether it beats the baselines."""
 
+import math
+from collections.abc import Iterable
 from itertools import combinations
 
 from search.analysis.comparison.contenders import MOST
@@ -11,8 +13,9 @@ from search.analysis.comparison.evidence import (
     paired_difference,
     rivals_of,
 )
-from search.analysis.comparison.statistics import Difference, holm
+from search.analysis.comparison.statistics import Difference, holm, mean_interval
 from search.analysis.measure import (
+    fold_value,
     interval_texts,
     metric_name,
     objective_name,
@@ -22,9 +25,11 @@ from search.analysis.measure import (
 )
 from search.analysis.report.subject import Subject
 from search.analysis.report.words import trial_name, trial_score_text
+from search.data.folds import share_of
+from search.tasks.metrics import limits_of
 from tracking.history import TrialHistory
 from tracking.objectives import Objective
-from tracking.records import TestSetOpened
+from tracking.records import FoldEnded, TestSetOpened
 from tracking.stages import confirmed_spread
 from tracking.text import counted, listed
 
@@ -66,7 +71,8 @@ def sentences(subject: Subject) -> list[str]:
     """Return the verdict, the most important sentence first."""
     best, rival = subject.best, subject.rival
     folds = counted(len(best.finished_folds()), "fold")
-    score = f"{subject.name} {trial_score_text(subject.first, best)} over {folds}"
+    interval = interval_of_score(subject, best.finished_folds().values())
+    score = f"{subject.name} {trial_score_text(subject.first, best)} over {folds}{interval}"
     told = [f"{_capital(trial_name(best))} is the best: {score}."]
     if rival is not None:
         told.append(_against(subject, rival))
@@ -75,6 +81,23 @@ def sentences(subject: Subject) -> list[str]:
     else:
         told.append("No baseline is complete, so there is no published model to compare it with.")
     return [*told, *_caution(subject), *_front(subject), *_openings(subject)]
+
+
+def interval_of_score(subject: Subject, folds: Iterable[FoldEnded]) -> str:
+    """Return `, 95 % interval 0.8376 to 0.8624` of a mean over folds; nothing where there is none.
+
+    Of macro F1 of classes there is none: it is of all predictions together.
+    """
+    first = subject.first
+    values = [fold_value(fold, first) for fold in folds] if first.name.startswith("cv_") else []
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    if len(known) != len(values):
+        return ""
+    share = share_of(subject.history.known_study())
+    ends = mean_interval(known, test_share=share, limits=limits_of(first.fold, subject.task))
+    if ends is None:
+        return ""
+    return f", 95 % interval {' to '.join(score_text(first, end) for end in ends)}"
 
 
 def interval_text(objective: Objective, difference: Difference) -> str:
@@ -136,6 +159,7 @@ def _caution(subject: Subject) -> list[str]:
         deviation = confirmed_spread(best, subject.first)
         score, spread = score_and_spread(subject.first, confirmation_folds, deviation)
         told = f"{score} ± {spread}" if deviation is not None else score
+        told += interval_of_score(subject, best.finished_confirmation_folds().values())
         folds = counted(len(best.finished_confirmation_folds()), "confirmation fold")
         return [
             f"On {folds}, {_whose(subject)}, it has {told}: the fairer number.{_overtaken(subject)}"

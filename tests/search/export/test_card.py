@@ -1,10 +1,14 @@
 from dataclasses import replace
+from html import escape
 
 import pytest
+from markdown_it import MarkdownIt
 
 from search.export.card import model_card
+from spaces import short_text
 from tests.studies import MultiLabelStudyBuilder, RegressionStudyBuilder, StudyBuilder
-from tracking.records import ModelExported, TestSetOpened
+from tracking.objectives import Objective
+from tracking.records import ModelExported, TestSetOpened, TrialStarted
 
 
 def card(
@@ -149,7 +153,7 @@ def test_rows_with_words_go_into_a_saved_model_column_by_column(study):
     study.records[0].dataset["kind"] = "table"
     text = card(study, formats=[served | {"raw_shape": [], "tensors": tensors}])
     assert 'model.serve({"age__years_": [1.5, 2.0], "city": ["a", ""]})' in text
-    assert "| age (years) | age__years_ |" in text
+    assert "| age (years) | `age__years_` |" in text
     assert "| city | city |" not in text
     assert "a blank text" in text
     many = [{"name": f"c{n}", "column": f"c{n}", "type": "float64"} for n in range(50)]
@@ -227,3 +231,66 @@ def test_of_labels_it_tells_each_by_itself():
     (_, wrong), (missed, hits) = confusion
     assert f"| western | {hits + missed} | {hits} | {missed} | {wrong} | " in text
     assert "The lowest F1 is that of western" in text
+
+
+NASTY = [
+    "<script>alert(1)</script>",
+    "a|b",
+    "`x` and ``y",
+    "_both_ **bold** snake_case",
+    "&lt; $1$",
+]
+
+
+def rendered(text: str) -> str:
+    """Return a card as HTML, as pages show it that let Markdown hold HTML."""
+    reader = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+    return str(reader.render(text))
+
+
+@pytest.mark.parametrize("name", NASTY)
+def test_names_are_shown_as_they_are_whatever_signs_they_hold(name):
+    study = StudyBuilder()
+    study.records[0].dataset.update(classes=[name, "Trouser", "Bag"], name=name, source=name)
+    study.session()
+    study.start_trial(0)
+    study.records[-1].parameters[name] = name
+    study.fold(0, 1)
+    study.fold(0, 2)
+    study.end_trial(0, "complete")
+    page = rendered(card(study, [[90, 0, 0], [5, 5, 0], [0, 0, 0]]))
+    text = escape(name, quote=True).replace("&#x27;", "'")
+    for place in (
+        f"<th>{text}</th>",  # of the confusion matrix
+        f"accuracy mostly reflects {text}; always",
+        f"for <code>{text}</code>, 9,000",
+        f"<td><code>{text}</code></td>\n<td>{escape(short_text(name))}</td>",  # a parameter
+    ):
+        assert place in page
+    assert "<script" not in page
+    assert "<em>" not in page
+
+
+def test_values_are_written_as_the_terminal_writes_them(study):
+    trial = next(r for r in study.records if isinstance(r, TrialStarted))
+    trial.parameters.update(dropout=0.30000000000000004, augmentation=False, extra=True)
+    text = card(study)
+    assert "| `dropout` | 0.3 |" in text
+    assert "| `augmentation` | off |" in text
+    assert "| `extra` | on |" in text
+
+
+def test_no_folder_of_the_machine_is_told(study):
+    start = study.records[0]
+    start.dataset.update(name="csv:/home/ada/pets.csv", source="/home/ada/pets.csv")
+    start.settings.update(dataset="csv:/home/ada/pets.csv", objective="max:/home/ada/own.py:gain")
+    study.records[0] = replace(
+        start,
+        space="/home/ada/work/my_space.py:build",
+        objectives=[Objective("cv_gain", True, "/home/ada/own.py:gain", "accuracy").to_json()],
+    )
+    text = card(study)
+    assert "/home" not in text
+    assert "of space `my_space.py:build` for `csv:pets.csv`" in text
+    assert "--objective max:own.py:gain" in text
+    assert "Files are named without the folders that they were in." in text

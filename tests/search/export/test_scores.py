@@ -9,7 +9,6 @@ from sklearn.metrics import accuracy_score, f1_score, mean_absolute_error, root_
 
 from search.data.folds import share_of
 from search.export.scores import (
-    Scored,
     digits,
     main_objective,
     metrics_of,
@@ -18,7 +17,7 @@ from search.export.scores import (
     scores_of,
     shown,
 )
-from search.tasks import Classification, Regression
+from search.tasks import Classification, Regression, Scored
 from search.tasks.metrics import metric_of
 from tests.studies import MultiLabelStudyBuilder, RegressionStudyBuilder, StudyBuilder
 from tracking.records import TestSetOpened

@@ -3,7 +3,7 @@ import pytest
 from sklearn import metrics
 
 from search.errors import SettingsError
-from search.tasks import Classification, MultiLabel, MultiOutput, OutputTask, Regression
+from search.tasks import Classification, MultiLabel, MultiOutput, OutputTask, Regression, Scored
 from search.tasks.metrics import metric_of, objective_of
 
 TWO, THREE = Classification(("no", "yes")), Classification(("a", "b", "c"))
@@ -56,7 +56,7 @@ EXPECTED = [
 
 @pytest.mark.parametrize(("name", "task", "values", "targets", "expected"), EXPECTED)
 def test_a_metric_is_what_scikit_learn_computes(name, task, values, targets, expected):
-    assert metric_of(name, task).of(values, targets) == pytest.approx(expected, rel=1e-6)
+    assert metric_of(name, task).of(Scored(values, targets)) == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,9 @@ def test_a_metric_is_what_scikit_learn_computes(name, task, values, targets, exp
 def test_weights_count_as_in_scikit_learn(name, task, values, targets, expected):
     given = {"accuracy": values.argmax(1), "roc_auc": values[:, -1], "hamming_loss": Q > 0.5}
     wanted = getattr(metrics, expected)(targets, given.get(name, values), sample_weight=WEIGHTS)
-    assert metric_of(name, task).of(values, targets, WEIGHTS) == pytest.approx(wanted, rel=1e-6)
+    assert metric_of(name, task).of(Scored(values, targets, WEIGHTS)) == pytest.approx(
+        wanted, rel=1e-6
+    )
 
 
 @pytest.mark.parametrize(
@@ -101,7 +103,7 @@ def test_a_metric_that_does_not_fit_is_refused_with_others(name, task):
 
 def test_scores_that_are_no_probabilities_have_no_log_loss():
     with pytest.raises(ValueError, match="neg_log_loss needs probabilities"):
-        metric_of("neg_log_loss", TWO).of(P2, LABEL2, are_probabilities=False)
+        metric_of("neg_log_loss", TWO).of(Scored(P2, LABEL2, are_probabilities=False))
 
 
 def test_an_objective_says_which_way_is_better():
@@ -122,7 +124,7 @@ def test_a_function_of_a_file_is_a_metric(tmp_path):
     )
     objective, metric = objective_of(f"min:{file}:most", NUMBERS)
     assert objective.name == "cv_most"
-    assert metric.of(F, Y, WEIGHTS) == pytest.approx(np.abs(F - Y).max())
+    assert metric.of(Scored(F, Y, WEIGHTS)) == pytest.approx(np.abs(F - Y).max())
 
 
 @pytest.mark.slow
@@ -137,7 +139,9 @@ def test_a_metric_of_keras_is_what_keras_computes(name, task, values, targets):
     true = targets[:, None] if name == "auc" else np.eye(3)[targets]
     given = (values[:, 1:] if name == "auc" else values).astype(np.float32)
     metric.update_state(true, given)
-    assert metric_of(name, task).of(values, targets) == pytest.approx(float(metric.result()))
+    assert metric_of(name, task).of(Scored(values, targets)) == pytest.approx(
+        float(metric.result())
+    )
 
 
 @pytest.mark.slow
@@ -152,7 +156,7 @@ def test_a_metric_of_keras_is_what_keras_computes(name, task, values, targets):
 )
 def test_metrics_of_keras_keep_the_digits_of_numbers_far_from_zero(name, wanted):
     targets, values = 1.7e9 + Y, 1.7e9 + F
-    found = metric_of(name, NUMBERS).of(values, targets, WEIGHTS)
+    found = metric_of(name, NUMBERS).of(Scored(values, targets, WEIGHTS))
     assert found == pytest.approx(wanted(targets, values, sample_weight=WEIGHTS), rel=1e-6)
 
 
@@ -164,23 +168,25 @@ def test_metrics_of_keras_keep_the_digits_of_numbers_far_from_zero(name, wanted)
 def test_kerass_f1_is_that_of_what_is_predicted(task, values, targets, average):
     given = values > 0.5 if task is LABELS else values.argmax(axis=1)
     wanted = metrics.f1_score(targets, given, average=average)
-    assert metric_of("f1_score", task).of(values, targets) == pytest.approx(wanted, abs=1e-5)
+    assert metric_of("f1_score", task).of(Scored(values, targets)) == pytest.approx(
+        wanted, abs=1e-5
+    )
 
 
 def test_scores_that_are_no_probabilities_have_no_crossentropy():
     with pytest.raises(ValueError, match="needs probabilities"):
-        metric_of("categorical_crossentropy", THREE).of(P3, LABEL3, are_probabilities=False)
+        metric_of("categorical_crossentropy", THREE).of(Scored(P3, LABEL3, are_probabilities=False))
 
 
 @pytest.mark.parametrize("name", ["poisson", "mean_squared_logarithmic_error"])
 def test_a_metric_of_counts_refuses_numbers_below_zero(name):
     with pytest.raises(ValueError, match="at least 0"):
-        metric_of(name, NUMBERS).of(F - 100.0, Y)
+        metric_of(name, NUMBERS).of(Scored(F - 100.0, Y))
 
 
 def test_one_to_one_areas_of_weighted_samples_are_those_of_samples_alike():
     metric = metric_of("roc_auc_ovo", THREE)
-    assert metric.of(P3, LABEL3, WEIGHTS) == metric.of(P3, LABEL3)
+    assert metric.of(Scored(P3, LABEL3, WEIGHTS)) == metric.of(Scored(P3, LABEL3))
 
 
 @pytest.mark.slow
@@ -200,7 +206,7 @@ def test_an_output_whose_name_begins_as_anothers_has_its_own_metrics():
     task = MultiOutput(("price", "price_class"), parts)
     values = np.concatenate([F, P2], axis=1)
     targets = task.side_by_side({"price": Y, "price_class": LABEL2})
-    found = task.metric("price_class_accuracy").of(values, targets)
+    found = task.metric("price_class_accuracy").of(Scored(values, targets))
     assert found == metrics.accuracy_score(LABEL2, P2.argmax(1))
-    found = task.metric("price_rmse").of(values, targets)
+    found = task.metric("price_rmse").of(Scored(values, targets))
     assert found == pytest.approx(metrics.root_mean_squared_error(Y, F))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from search.errors import DataError
+from search.tasks import Scored
 from search.tasks.classification import (
     Classification,
     ClassPredictions,
@@ -20,7 +21,9 @@ LABELS = np.array([0, 1, 1, 2])
 
 
 def test_accuracy_and_loss_are_those_of_the_definition():
-    assert Classification(("a", "b", "c")).metric("accuracy").of(PROBABILITIES, LABELS) == 0.75
+    assert (
+        Classification(("a", "b", "c")).metric("accuracy").of(Scored(PROBABILITIES, LABELS)) == 0.75
+    )
     assert cross_entropy(PROBABILITIES, LABELS) == pytest.approx(
         -np.log([0.7, 0.8, 0.3, 1.0]).mean(), rel=1e-6
     )

@@ -5,7 +5,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
 
 from search.errors import SettingsError
-from search.tasks import Classification, LabelOutputs, MultiLabel, Outputs, Predictions, Regression
+from search.tasks import (
+    Classification,
+    LabelOutputs,
+    MultiLabel,
+    Outputs,
+    Predictions,
+    Regression,
+    Scored,
+)
 from search.tasks.classification import ClassPredictions
 from search.tasks.metrics import metric_of, objective_of
 from search.tasks.multi_label import LabelPredictions
@@ -42,9 +50,9 @@ def test_a_tuned_threshold_is_as_good_as_that_of_scikit_learn(name, weights):
     theirs = TunedThresholdClassifierCV(
         MODEL, scoring=scorer, cv="prefit", refit=False, thresholds=every
     ).fit(X, TRUE)
-    ours = metric.of(found.decided(VALUES), TRUE, weights)
+    ours = metric.of(Scored(found.decided(VALUES), TRUE, weights))
     assert ours == pytest.approx(theirs.best_score_, abs=2e-3)  # they try all 400 thresholds
-    assert ours >= metric.of(VALUES, TRUE, weights)
+    assert ours >= metric.of(Scored(VALUES, TRUE, weights))
 
 
 def scorer_of(name):
@@ -56,7 +64,7 @@ def test_of_few_values_the_very_best_threshold_is_found():
     metric = metric_of("f1", TWO)
     found = TWO_OUTPUTS.tuned(metric, VALUES[some], TRUE[some])
     every = [metrics.f1_score(TRUE[some], VALUES[some, 1] > cut) for cut in VALUES[some, 1]]
-    assert metric.of(found.decided(VALUES[some]), TRUE[some]) == max(every)
+    assert metric.of(Scored(found.decided(VALUES[some]), TRUE[some])) == max(every)
 
 
 def test_of_equally_good_thresholds_the_median_is_taken():
@@ -88,7 +96,7 @@ def test_scores_that_are_no_probabilities_are_tuned_by_their_difference():
     scores = np.stack([-X[:, 0], X[:, 0]], axis=1)
     found = Outputs("scores", 2, 0.0).tuned(metric_of("f1", TWO), scores, TRUE)
     assert metrics.f1_score(TRUE, X[:, 0] > found.thresholds[0]) == pytest.approx(
-        metric_of("f1", TWO).of(found.decided(scores), TRUE)
+        metric_of("f1", TWO).of(Scored(found.decided(scores), TRUE))
     )
     assert found.thresholds[0] > 0.5
 

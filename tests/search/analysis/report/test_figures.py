@@ -6,7 +6,7 @@ from sklearn.metrics import precision_recall_fscore_support
 
 from search.analysis.report.classes import commonest_mistakes
 from search.analysis.report.figures import charts, figures
-from search.analysis.report.folds import saving
+from search.analysis.report.pruning import saving
 from search.analysis.report.subject import Subject
 from tests.search.analysis.report.made import made_study
 from tests.studies import StudyBuilder
@@ -19,6 +19,7 @@ ALL = {
     "slices",
     "contours",
     "curves",
+    "trial_curves",
     "pruning",
     "confusion",
     "class_scores",
@@ -308,3 +309,130 @@ def test_a_hundred_classes_leave_counts_out_and_keep_names():
     figure = figures(study.history)["confusion"]
     assert figure.data[0].texttemplate is None
     assert len(figure.layout.yaxis.ticktext) == 100
+
+
+def bars(figure):
+    """Return the lengths of both parts of the bars of importance by parameter."""
+    names = figure.layout.yaxis.ticktext
+    pale, loud = (trace(figure, name).x for name in ("explained by chance", "beyond chance"))
+    return {name: both for name, *both in zip(names, pale, loud, strict=True)}
+
+
+@pytest.mark.slow
+def test_the_loud_part_of_a_bar_is_what_chance_does_not_explain():
+    study = made_study(60)
+    found = {one.name: one for one in Subject(study.history).importances}
+    shown = bars(figures(study.history)["importance"])
+    assert shown == {
+        name: [pytest.approx(min(one.share, one.chance)), pytest.approx(max(0, one.beyond))]
+        for name, one in found.items()
+    }
+    marks = trace(figures(study.history)["importance"], "1 of 20 shuffled studies reaches this")
+    told = dict(zip(shown, marks.text, strict=True))
+    assert {name for name, text in told.items() if "may be chance" in text} == {
+        name for name, one in found.items() if one.beyond <= 0
+    }
+    assert told["decides"] == ""
+
+
+def far_off(*levels, objective=None, pruned=(), failed=0):
+    """Return a study of complete trials of such levels, with pruned and failed ones besides."""
+    study = StudyBuilder(objective=objective)
+    study.session()
+    for trial, level in enumerate(levels):
+        study.complete_trial(trial, level)
+    for trial, level in enumerate(pruned, start=len(levels)):
+        study.start_trial(trial)
+        study.fold(trial, 1, level=level)
+        study.end_trial(trial, "pruned", value=level)
+    for trial in range(len(levels) + len(pruned), len(levels) + len(pruned) + failed):
+        study.start_trial(trial)
+        study.end_trial(trial, "failed", reason="it broke")
+    return study.history
+
+
+def marked(figure, word):
+    return next(t for t in figure.data if t.name.endswith(f"{word} the axis"))
+
+
+@pytest.mark.parametrize(
+    ("history", "where", "count", "farthest"),
+    [
+        (far_off(0.80, 0.82, 0.84, pruned=[0.1, 0.2, 0.83]), "below", 2, "0.1000"),
+        (far_off(0.80, 0.82, 0.84, 0.85, 0.05), "below", 1, "0.0500"),  # a diverged one
+    ],
+)
+def test_trials_beyond_the_axis_are_counted_and_marked_at_its_end(history, where, count, farthest):
+    chart = charts(Subject(history))["optimisation_history"]
+    low, high = chart.figure.layout.yaxis.range
+    mark = marked(chart.figure, where)
+    assert mark.name == f"{count} trial{'s' * (count > 1)} {where} the axis"
+    assert len(mark.x) == count
+    assert all(low < y < low + 0.1 * (high - low) for y in mark.y)
+    assert farthest in " ".join(mark.hovertext)
+    noun = "1 trial is" if count == 1 else f"{count} trials are"
+    assert f"{noun} beyond the axis, the farthest at {farthest}" in chart.caption
+
+
+def test_where_lower_is_better_trials_beyond_the_axis_are_above_it():
+    history = far_off(0.80, 0.82, 0.84, 0.85, -90.0, objective="cv_loss")
+    chart = charts(Subject(history))["optimisation_history"]
+    assert max(chart.figure.layout.yaxis.range) < 2
+    assert list(marked(chart.figure, "above").x) == [4]
+    assert "triangles at its upper end" in chart.caption
+    assert list(marked(charts(Subject(history))["time"].figure, "above").xaxis) == list("x2")
+
+
+def test_every_trial_is_drawn_or_told_to_be_left_out():
+    history = far_off(0.80, 0.82, pruned=[0.81, float("nan")], failed=2)
+    chart = charts(Subject(history))["optimisation_history"]
+    drawn = {x for t in chart.figure.data if t.mode == "markers" for x in t.x}
+    assert drawn == {0, 1, 2}
+    assert "Not drawn, for want of a score: 2 failed, 1 pruned." in chart.caption
+    assert "beyond" not in chart.caption
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 10, 300])
+def test_epochs_and_trials_have_whole_numbers_on_their_axes(epochs):
+    study = StudyBuilder(epochs=epochs)
+    study.session()
+    study.complete_trial(0)
+    study.complete_trial(1)
+    found = figures(study.history)
+    for axis in (
+        found["curves"].layout.xaxis,
+        found["curves"].layout.xaxis2,
+        found["trial_curves"].layout.xaxis,
+        found["optimisation_history"].layout.xaxis,
+        found["time"].layout.xaxis,
+    ):
+        assert axis.dtick == int(axis.dtick) >= 1
+    assert epochs / found["curves"].layout.xaxis.dtick <= 10
+
+
+def test_curves_of_all_trials_are_of_the_fold_that_all_saw(race, of_race):
+    figure = of_race["trial_curves"]
+    lines = {t.legendgroup: t for t in figure.data if t.yaxis == "y"}
+    assert set(lines) == {"0", "1", "2", "3", "4", "5"}
+    first = [row.metrics["val_accuracy"] for row in race.trials[3].folds[1].epochs.values()]
+    assert list(lines["3"].y) == pytest.approx(first, abs=1e-4)
+    assert "on fold 1, which all trials saw" in charts(Subject(race))["trial_curves"].caption
+    shown = [number for number, line in lines.items() if line.visible is True]
+    assert shown == [str(n) for n in figure.layout.meta["ticked"]] == ["0", "1"]
+
+
+def test_curves_of_trials_with_the_same_folds_are_means_over_them():
+    study = made_study(3)
+    figure = figures(study.history)["trial_curves"]
+    means = [row["val_accuracy"] for row in study.history.trials[2].mean_curves()]
+    line = next(t for t in figure.data if t.legendgroup == "2" and t.yaxis == "y")
+    assert list(line.y) == pytest.approx(means, abs=1e-4)
+
+
+def test_no_two_trials_near_each_other_have_the_same_line():
+    lines = [
+        (t.line.color, t.line.dash)
+        for t in drawn(40)["trial_curves"].data
+        if t.yaxis == "y" and int(t.legendgroup) < 40
+    ]
+    assert len(set(lines)) == 40

@@ -59,3 +59,13 @@ def test_failed_trials_are_left_out():
         with_failures.start_trial(trial)
         with_failures.end_trial(trial, "failed", reason="it broke")
     assert importances_of(with_failures) == importances_of(study)
+
+
+def test_what_chance_explains_comes_last_however_large_it_is():
+    orders = [list(importances_of(made_study(60, seed=seed)).values()) for seed in range(3)]
+    for found in orders:
+        beyond = [max(0.0, one.beyond) for one in found]
+        assert beyond == sorted(beyond, reverse=True)
+        assert all(one.beyond == pytest.approx(one.share - one.chance) for one in found)
+        explained = [one.share / one.chance for one in found if one.beyond <= 0]
+        assert explained == sorted(explained, reverse=True)

@@ -122,7 +122,7 @@ def test_every_chart_has_its_data_and_every_entry_of_the_contents_its_place(page
     seen = Reading(page(made_study(60, stopped=range(5))))
     identities = {a["id"] for _, a in seen.elements if "id" in a}
     wanted = [a["data-figure"] for a in seen.all("div") if "data-figure" in a]
-    assert len(wanted) == 10
+    assert len(wanted) == 11
     assert set(wanted) <= identities
     links = [a["href"].removeprefix("#") for a in seen.all("a")]
     assert links
@@ -198,3 +198,63 @@ def test_studies_with_other_objectives_are_not_ranked(page):
     other.complete_trial(0)
     made = page(named("low", 0.80), other)
     assert "have different objectives; their scores cannot be ranked" in made
+
+
+def test_the_verdict_begins_with_the_params_and_how_to_use_them(page):
+    made = page(StudyBuilder().race())
+    start = made.index('class="card verdict"')
+    places = [
+        made.index(text, start)
+        for text in (
+            "Trial 1 is the best: accuracy 0.8100 ± 0.0100 over 2 folds",
+            "<dt>filters</dt><dd>33</dd>",
+            "<dt>extra</dt><dd>on</dd>",
+            "foldwise export lenet-digits --to model ",
+            "foldwise predict model image.png ",
+            "It is better than the best baseline",
+        )
+    ]
+    assert places == sorted(places)
+    assert "<dt>batch_size</dt>" not in made  # it was not searched
+
+
+def rows_of(seen):
+    [table] = re.findall(r'<div class="card trials".*?</table>', seen, re.DOTALL)
+    return re.findall(r"<tr[ >].*?</tr>", table.replace("\n", " "))
+
+
+def test_the_table_of_trials_is_whole_without_a_script(page):
+    head, *rows = rows_of(page(StudyBuilder().race()))
+    names = re.findall(r"<th[^>]*>(.*?)</th>", head)
+    assert names == [
+        *("trial", "state", "accuracy", "when pruned", "time", "parameters"),
+        *("filters", "extra", "more"),
+    ]
+    assert [int(re.search(r'data-trial="(\d+)"', row)[1]) for row in rows] == [1, 0, 2, 3, 4, 5]
+    assert ' class="best"' in rows[0]
+    cells = re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", rows[2])
+    assert cells[:4] == ["trial 2", "pruned after fold 1, epoch 2", "", "0.6980"]
+    assert cells[-3:] == ["34", "off", ""]
+    assert "<button" not in page(StudyBuilder().race()).split("<script>")[0]
+
+
+def test_searched_params_that_never_differ_are_told_once(page):
+    study = StudyBuilder()
+    study.session()
+    study.complete_trial(0)
+    study.complete_trial(2)
+    made = page(study)
+    assert "The same in every trial that uses it: extra=off." in made
+    assert '<th scope="col">extra</th>' not in made
+
+
+def test_each_of_several_studies_has_its_contents(page):
+    made = page(named("low", 0.80), named("high", 0.85))
+    seen = Reading(made)
+    labels = [nav["aria-label"] for nav in seen.all("nav")]
+    assert labels == ["contents", "contents of low", "contents of high"]
+    identities = [a["id"] for _, a in seen.elements if "id" in a]
+    links = [a["href"].removeprefix("#") for a in seen.all("a")]
+    assert set(links) <= set(identities)
+    assert {"study-1", "study-2", "1-verdict", "2-verdict", "1-trials", "2-again"} <= set(links)
+    assert links.count("study-2") == 2  # in the contents and in the comparison

@@ -21,8 +21,16 @@ def told(study):
 
 def test_a_clear_lead_is_claimed():
     text = told(study_of(0.80, 0.85))
-    assert text.startswith("Trial 1 is the best: accuracy 0.8500 ± 0.0100 over 5 folds.")
+    assert text.startswith("Trial 1 is the best: accuracy 0.8500 ± 0.0100 over 5 folds, 95 %")
     assert "better than the best baseline, trial 0 (lenet5), by +5.00 points" in text
+
+
+def test_the_best_score_has_its_interval():
+    # Folds of 0.851 to 0.855: t(0.975, 4) sqrt((1/5 + 1/4) 2.5e-6) = 2.776 x 1.061e-3 = 0.0029.
+    assert "over 5 folds, 95 % interval 0.8501 to 0.8559." in told(study_of(0.80, 0.85))
+    assert "95 % interval" not in told(study_of(0.80, 0.85, folds=1))
+    of_f1 = told(study_of(0.80, 0.85, objective="macro_f1"))
+    assert of_f1.startswith("Trial 1 is the best: macro F1 0.7500 ± 0.0000 over 5 folds.")
 
 
 def test_a_lead_within_the_noise_is_not_claimed():

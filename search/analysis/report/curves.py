@@ -1,4 +1,4 @@
-"""Curves of trials on each fold, where trials were pruned, and what that saved."""
+"""Curves of trials by epoch: of one on each fold, and of many laid over each other."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,21 +13,22 @@ from search.analysis.report.style import (
     BLUE,
     BLUE_BAND,
     GREY,
-    GREY_BAND,
     ORANGE,
     blank_figure,
     choose_among,
     legend_above,
     plain,
     set_panels,
+    trial_line,
+    whole_numbers,
 )
 from search.analysis.report.subject import NothingToDraw, Subject
 from search.analysis.report.words import trial_name, trial_score_text
-from tracking.history import History, TrialHistory
+from tracking.history import TrialHistory
 from tracking.objectives import OBJECTIVES, Objective
 from tracking.text import joined
 
-_CHOICES = 10
+_CHOICES = 10  # trials whose folds can be seen, and whose curves are laid over each other at first
 _LOSS = OBJECTIVES["cv_loss"]
 
 
@@ -38,32 +39,34 @@ def curves(subject: Subject) -> Figure:
         raise NothingToDraw("The journal holds no epochs of a complete trial.")
     figure = blank_figure(380)
     panels = _panels(subject)
-    visible: list[int] = []  # for each trace the index of its trial
-    for place, trial in enumerate(trials):
-        for trace in _traces(trial, panels):
-            figure.add_trace(trace.update(visible=place == 0))
-            visible.append(place)
-    choose_among(
-        figure,
-        {
-            f"{plain(trial_name(trial), 40)}: {trial_score_text(subject.first, trial)}": [
-                {"visible": [place == mine for place in visible]},
-                {},
-            ]
-            for mine, trial in enumerate(trials)
-        },
-    )
+    traces = {
+        f"{plain(trial_name(trial), 40)}: {trial_score_text(subject.first, trial)}": _traces(
+            trial, panels
+        )
+        for trial in trials
+    }
+    choose_among(figure, traces)
+    _lay(figure, panels)
+    legend_above(figure)
+    return figure
+
+
+def _lay(figure: Figure, panels: Sequence["_Panel"]) -> None:
+    """Name the axes of panels with the epochs of the figure's traces."""
+    last = max(max(trace.x, default=1) for trace in figure.data)
     for panel in panels:
         suffix, title = panel.suffix, metric_name(panel.metric.fold)
         axes = {
-            f"xaxis{suffix}": {"title": {"text": "epoch"}, "anchor": f"y{suffix}", "nticks": 8},
+            f"xaxis{suffix}": {
+                "title": {"text": "epoch"},
+                "anchor": f"y{suffix}",
+                **whole_numbers(last),
+            },
             f"yaxis{suffix}": {"title": {"text": title}, "anchor": f"x{suffix}"},
         }
         figure.update_layout(axes)
     figure.update_xaxes(showgrid=False)
-    legend_above(figure)
     set_panels(figure, len(panels), columns=2, height=370)
-    return figure
 
 
 def curves_caption(subject: Subject) -> str:
@@ -73,6 +76,67 @@ def curves_caption(subject: Subject) -> str:
         f"{names[:1].upper()}{names[1:]} by epoch: single folds thin, their mean bold, the standard"
         " deviation shaded. Look for validation curves that get worse while training improves"
         " (overfitting), and for folds that differ from the others."
+    )
+
+
+def trial_curves(subject: Subject) -> Figure:
+    """Draw the validation curves of all trials over each other; the best are shown at first.
+
+    `layout.meta.ticked` has the numbers of those, and each trace its trial's as `legendgroup`.
+    """
+    panels, folds = _panels(subject), _same_folds(subject)
+    trials = [trial for _, trial in sorted(subject.history.trials.items())]
+    chosen = {trial.number for trial in _shown(subject)}
+    figure = blank_figure(380, meta={"ticked": sorted(chosen)})
+    for trial in trials:
+        rows = {n: _rows(fold.epochs) for n, fold in trial.folds.items() if folds in (None, n)}
+        for panel in panels:
+            values = _columns(rows, f"val_{panel.metric.fold}")
+            if values:
+                trace = _overlaid(trial, values, panel, folds)
+                figure.add_trace(trace.update(visible=trial.number in chosen or "legendonly"))
+    if not figure.data:
+        raise NothingToDraw("The journal holds no epochs with validation scores.")
+    _lay(figure, panels)
+    return figure
+
+
+def trial_curves_caption(subject: Subject) -> str:
+    """Return what the curves of all trials are of."""
+    of = (
+        "means over the folds"
+        if _same_folds(subject) is None
+        else "on fold 1, which all trials saw"
+    )
+    return (
+        f"Validation scores by epoch, {of}. Tick trials in the table below to lay their curves over"
+        " each other; colours are those of MLflow's charts. Look for trials that were still"
+        " improving when they ended, and for pruned ones that began like the best."
+    )
+
+
+def _same_folds(subject: Subject) -> int | None:
+    """Return None if all trials with epochs have the same folds, else the first fold's number."""
+    seen = {tuple(sorted(t.folds)) for t in subject.history.trials.values() if t.folds}
+    return None if len(seen) == 1 else 1
+
+
+def _overlaid(
+    trial: TrialHistory, values: Mapping[int, Sequence[float]], panel: "_Panel", fold: int | None
+) -> Any:
+    of = "" if fold is None else f", fold {fold}"
+    return Scatter(
+        x=list(values),
+        y=[float(f"{fmean(column):.4g}") for column in values.values()],
+        mode="lines+markers",
+        name=plain(trial_name(trial), 40),
+        legendgroup=str(trial.number),
+        showlegend=not panel.suffix,
+        line=trial_line(trial.number),
+        marker={"size": 4},
+        hovertemplate=f"%{{fullData.name}}{of}, epoch %{{x}}: %{{y:.4~g}}<extra></extra>",
+        xaxis=f"x{panel.suffix}",
+        yaxis=f"y{panel.suffix}",
     )
 
 
@@ -221,110 +285,3 @@ def _edges(columns: Any) -> tuple[list[float], list[float]]:
     ends: Sequence[tuple[float, float]] = [(fmean(v), stdev(v)) for v in columns]
     low = [rounded(mean - deviation) for mean, deviation in ends]
     return low, [rounded(mean + deviation) for mean, deviation in ends]
-
-
-@dataclass(frozen=True)
-class Saving:
-    """What pruning saved.
-
-    Attributes:
-        stopped: number of pruned trials.
-        epochs: epochs that were not trained, over all folds; an upper bound with early stopping.
-        of: epochs that all finished trials would have trained without pruning.
-        seconds: estimated time of the saved epochs, at each trial's own speed.
-    """
-
-    stopped: int
-    epochs: int
-    of: int
-    seconds: float
-
-
-def saving(history: History) -> Saving:
-    """Return what pruning saved so far."""
-    done = [trial for trial in history.finished() if trial.state in ("complete", "pruned")]
-    stopped = [trial for trial in done if trial.state == "pruned"]
-    epochs = seconds = 0.0
-    for trial in stopped:
-        missing = full_epochs(trial, history) - trained_epochs(trial)
-        epochs += missing
-        spent = trial.ended.train_seconds if trial.ended else 0.0
-        seconds += missing * spent / max(1, trained_epochs(trial))
-    whole = sum(full_epochs(trial, history) for trial in done)
-    return Saving(len(stopped), int(epochs), whole, seconds)
-
-
-def trained_epochs(trial: TrialHistory) -> int:
-    """Return how many epochs a finished trial was trained, over all folds."""
-    return trial.ended.epochs_trained if trial.ended else 0
-
-
-def full_epochs(trial: TrialHistory, history: History) -> int:
-    """Return how many epochs a trial would have been trained for without pruning."""
-    if trial.state != "pruned":
-        return trained_epochs(trial)
-    study = history.known_study()
-    epochs = trial.params.get("epochs") or study.settings.get("epochs") or 0
-    return max(trained_epochs(trial), study.folds * int(epochs))
-
-
-def pruning(subject: Subject) -> Figure:
-    """Draw how many trials were trained for how many epochs, with and without pruning."""
-    history = subject.history
-    if not subject.pruned:
-        raise NothingToDraw("No trial was pruned.")
-    trials = [t for t in history.finished() if t.state in ("complete", "pruned")]
-    with_it = sorted(trained_epochs(trial) for trial in trials)
-    without = sorted(full_epochs(trial, history) for trial in trials)
-    figure = blank_figure(380)
-    for lengths, name, colour, band in (
-        (without, "without pruning", GREY, GREY_BAND),
-        (with_it, "trained", BLUE, BLUE_BAND),
-    ):
-        at, left = _survivors(lengths)
-        figure.add_trace(
-            Scatter(
-                x=at,
-                y=left,
-                mode="lines",
-                name=name,
-                line={"color": colour, "width": 2, "shape": "hv"},
-                fill="tozeroy",
-                fillcolor=band,
-                hovertemplate=f"%{{y}} trials {name}<br>beyond %{{x}} epochs<extra></extra>",
-            )
-        )
-    _mark_folds(figure, subject, max(without))
-    figure.update_xaxes(title_text="epochs trained, over all folds", range=[0, 1.02 * max(without)])
-    figure.update_yaxes(title_text="trials", rangemode="tozero")
-    legend_above(figure)
-    return figure
-
-
-def _survivors(lengths: list[int]) -> tuple[list[int], list[int]]:
-    """Return a step function: how many trials were trained for more than so many epochs."""
-    at, left = [0], [len(lengths)]
-    for length in sorted(set(lengths)):
-        at.append(length)
-        left.append(sum(other > length for other in lengths))
-    return at, left
-
-
-def _mark_folds(figure: Figure, subject: Subject, longest: int) -> None:
-    """Mark the ends of folds if all trials have the same number of epochs."""
-    study = subject.history.known_study()
-    lengths = {trial.params.get("epochs") for trial in subject.history.trials.values()}
-    if len(lengths) != 1 or longest != study.folds * int(next(iter(lengths)) or 0):
-        return
-    for fold in range(1, study.folds + 1):
-        end = longest * fold // study.folds
-        figure.add_vline(x=end, line={"color": GREY, "dash": "dot", "width": 1})
-        figure.add_annotation(
-            x=end - longest / study.folds / 2,
-            y=1,
-            yref="paper",
-            yanchor="top",
-            text=f"fold {fold}",
-            showarrow=False,
-            font={"size": 11, "color": GREY},
-        )
