@@ -7,7 +7,7 @@ from tests.tracking.test_html import check
 
 pytestmark = pytest.mark.slow
 
-SMALL = {"folds": 2, "epochs": 2, "executor": "inline", "set": {"batch_size": 16}, "test": None}
+SMALL = {"folds": 2, "epochs": 2, "executor": "inline", "set": {"batch_size": 32}}
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_the_best_model_of_numbers_and_of_pictures_with_values_of_their_own(tmp_
             [*layers, keras.layers.Dense(hp.Int("units", 4, 8)), keras.layers.Dense(1)]
         )
 
-    settings = {**SMALL, "task": "regression"}
+    settings = {**SMALL, "task": "regression", "kind": "image"}
     told = []
     result = run_study(
         build, data=(pictures, prices), trials=1, home=tmp_path, notify=told.append, **settings

@@ -315,11 +315,16 @@ def test_rows_from_memory_are_encoded_as_those_of_a_file():
     as_frame = encoded_samples(pd.DataFrame(frame | {"note": words}), MIXED)
     as_rows = encoded_samples(
         np.array(
-            [[3.0, "oslo", True, 5.0], [None, "Oslo", None, 0.0], [7, None, False, None]], object
+            [
+                [3.0, "oslo", True, "1970-01-01T00:00:05"],
+                [None, "Oslo", None, "1970-01-01"],
+                [7, None, False, None],
+            ],
+            object,
         ),
         MIXED,
     )
-    assert as_frame.shape == (3, 7)
+    assert as_frame.shape == (3, 6)
     np.testing.assert_array_equal(as_rows, as_frame)
 
 
