@@ -12,7 +12,7 @@ ifneq ($(wildcard ../shared/data),)
 export SEARCH_DATA_DIR ?= $(abspath ../shared/data)
 endif
 
-.PHONY: setup search test quick lint audit format check docs figures mutants clean
+.PHONY: setup search test quick lint audit format check docs figures notebooks mutants clean
 
 setup: .venv/.ready
 
@@ -55,6 +55,9 @@ docs: setup  ## The documentation's site, in build/site; a link that leads nowhe
 figures: setup  ## The documentation's pictures, taken anew from real studies.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
 	$(BIN)/python -m docs.figures $(PICTURES)
+
+notebooks: setup  ## The notebooks of docs, run anew and written with what they show; ten minutes.
+	$(BIN)/python -m tests.notebooks
 
 # Hours for all modules; MODULES="search/data/folds.py search/training/batches.py" for some.
 mutants: setup  ## Whether the tests notice small changes to what numbers come from.

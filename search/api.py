@@ -52,9 +52,8 @@ if TYPE_CHECKING:
 
 # Notices that only say what takes time: a display shows that.
 _ROUTINE = ("Getting ", "Building models of ")
-_INSTALLED = tuple(
-    {sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")} | {"<frozen"}
-)
+_INSTALLED = ("site-packages", "dist-packages")
+_STANDARD = (sysconfig.get_path("stdlib"), "<frozen")
 
 Display = Callable[[OpenStudy], AbstractContextManager[OnRecord]]
 
@@ -630,7 +629,7 @@ def warnings_at_caller() -> Notify:
     while frame is not None and _is_ours(frame):
         frame = frame.f_back
     nearest = frame or sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_INSTALLED):
+    while frame is not None and _is_installed(frame):
         frame = frame.f_back
     found = frame or nearest
     place, line = found.f_code.co_filename, found.f_lineno
@@ -641,6 +640,11 @@ def warnings_at_caller() -> Notify:
             warnings.warn_explicit(text, Notice, place, line, module=module, registry=told)
 
     return warn
+
+
+def _is_installed(frame: FrameType) -> bool:
+    place = frame.f_code.co_filename
+    return place.startswith(_STANDARD) or not set(_INSTALLED).isdisjoint(Path(place).parts)
 
 
 def _is_ours(frame: FrameType) -> bool:

@@ -1,9 +1,11 @@
 """Run the notebooks of docs and write them with what they show: `make notebooks`.
 
-Each runs in a folder of its own that is deleted afterwards.
+Each runs in a folder of its own that is deleted afterwards. Plotly's figures become pictures, which
+show wherever the notebook is read.
 """
 
 import argparse
+import base64
 import json
 import re
 import tempfile
@@ -11,11 +13,17 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
+from plotly.offline import get_plotlyjs
+
+from tests.browser.visitor import find_browser, visiting
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 NOTEBOOKS = ("tour.ipynb", "from-memory.ipynb")
 LARGEST = 300_000  # bytes of a notebook with its outputs
 TIMEOUT = 300  # seconds of a cell
+SIZE = 760, 420  # pixels of a figure
+_DRAW = """([figure, width, height]) =>
+    Plotly.newPlot("figure", figure.data, {...figure.layout, width, height}, {staticPlot: true})"""
 _PLOTLY = "application/vnd.plotly.v1+json"
 _PLACES = re.compile(r"/(tmp|root|home|work|Users|usr)/|[A-Z]:\\\\")
 
@@ -41,9 +49,6 @@ def execute(source: Path, folder: Path) -> nbformat.NotebookNode:
         coalesce_streams=True,
     )
     client.execute()
-    for cell in notebook.cells:
-        for output in cell.get("outputs", ()):
-            _make_small(output)
     notebook.metadata = nbformat.from_dict(
         {
             "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -53,10 +58,29 @@ def execute(source: Path, folder: Path) -> nbformat.NotebookNode:
     return notebook
 
 
-def _make_small(output: nbformat.NotebookNode) -> None:
-    """Leave out of a Plotly figure what has the whole library in it."""
-    if _PLOTLY in output.get("data", {}):
-        output.data.pop("text/html", None)
+def draw(notebook: nbformat.NotebookNode) -> None:
+    """Put a picture in the place of each Plotly figure, drawn by an installed browser.
+
+    Raises:
+        NotFit: there is no browser.
+    """
+    browser = find_browser()
+    if browser is None:
+        raise NotFit("a browser, Chromium or Chrome, must be installed to draw figures")
+    with visiting(browser, *SIZE) as visitor:
+        visitor.page.set_content('<body style="margin:0"><div id="figure"></div>')
+        visitor.page.add_script_tag(content=get_plotlyjs())
+        for cell in notebook.cells:
+            for output in cell.get("outputs", ()):
+                if _PLOTLY in output.get("data", {}):
+                    visitor.page.evaluate(_DRAW, [output.data[_PLOTLY], *SIZE])
+                    picture = visitor.page.screenshot()
+                    output.data = nbformat.from_dict(
+                        {
+                            "image/png": base64.b64encode(picture).decode(),
+                            "text/plain": "<Plotly figure>",
+                        }
+                    )
 
 
 def faults(notebook: nbformat.NotebookNode) -> list[str]:
@@ -91,6 +115,8 @@ def main() -> None:
     for name in asked.names:
         with tempfile.TemporaryDirectory() as folder:
             done = execute(DOCS / name, asked.out or Path(folder))
+        if asked.out is None:
+            draw(done)
         found = faults(done)
         if found:
             raise NotFit(f"{name}: {'; '.join(found)}")

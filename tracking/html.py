@@ -25,6 +25,8 @@ _CLASSES = 12  # of which a matrix is shown
 _ROWS = 5  # of a study's table
 _PARAMS = 6  # that a line shows
 _CELL = "padding:2px 10px 2px 0;text-align:{};border:0;background:none"
+_TABLE = "border-collapse:collapse;border:0;margin:4px 0"
+_WIDE_TABLE = '<div style="overflow-x:auto">'
 _RULE = "border-bottom:1px solid rgba(128,128,128,.35)"
 
 Line = Sequence[tuple[float, float]]
@@ -84,8 +86,8 @@ def table(heads: Sequence[object], rows: Iterable[Sequence[object]]) -> Html:
         for row in known
     )
     return Html(
-        '<table style="border-collapse:collapse;border:0;margin:4px 0;font-size:12px">'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        f'{_WIDE_TABLE}<table style="{_TABLE};font-size:12px">'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
@@ -239,8 +241,9 @@ def matrix(counts: Sequence[Sequence[int]], names: Sequence[str]) -> Html:
         rows.append(f'<tr><td style="{cell}">{of(_cut(name))}</td>{"".join(cells)}</tr>')
     heads = "".join(f'<td style="{cell}">{of(_cut(name))}</td>' for name in names)
     return Html(
-        '<table style="border-collapse:collapse;border:0;margin:4px 0;font-size:11.5px">'
-        f'<tr><td style="{cell}opacity:.72">true, predicted</td>{heads}</tr>{"".join(rows)}</table>'
+        f'{_WIDE_TABLE}<table style="{_TABLE};font-size:11.5px">'
+        f'<tr><td style="{cell}opacity:.72">true, predicted</td>{heads}</tr>'
+        f"{''.join(rows)}</table></div>"
     )
 
 
@@ -350,7 +353,7 @@ def study_html(history: "History", reason: str = "", *notes: str) -> str:
         *([] if epochs is None else [counted(str(epochs), "epoch")]),
         *([f"ended: {reason}"] if reason not in ("", "complete") else []),
     ]
-    best = history.best()
+    best, complete = history.best(), history.completed()
     picture = _progress(history, first)
     return block(
         f"Study {study.study}: {study_line(history)}",
@@ -362,7 +365,11 @@ def study_html(history: "History", reason: str = "", *notes: str) -> str:
         key(
             (BLUE, f"{first.name} over all folds"),
             (ORANGE, "best so far"),
-            (GREY, "of trials that did not see all folds"),
+            *(
+                [(GREY, "over fewer, of other trials")]
+                if len(complete) < len(history.trials)
+                else []
+            ),
         )
         if picture
         else "",

@@ -3,7 +3,7 @@ import sys
 import sysconfig
 import warnings
 from dataclasses import replace
-from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -201,8 +201,9 @@ def test_a_notice_points_at_the_line_of_the_call_at_every_call(tmp_path):
     assert told(cell, lines, call=called_by_ours) == [(str(cell), 3, "careful")] * 2
 
 
-def test_a_notice_points_behind_installed_packages_that_call(tmp_path):
-    package = Path(sysconfig.get_path("purelib")) / "learn" / "search.py"
+@pytest.mark.parametrize("place", ["lib/site-packages", sysconfig.get_path("stdlib")])
+def test_a_notice_points_behind_installed_packages_that_call(tmp_path, place):
+    package = tmp_path / place / "learn" / "search.py"
     between = {"__name__": "learn.search", "call": called_by_ours}
     exec(compile("\ndef fit():\n    call()\n", str(package), "exec"), between)  # noqa: S102
     script = tmp_path / "script.py"
@@ -220,6 +221,17 @@ cross_val_score(search.KerasSearchCV(n_trials=1, cv=2, epochs=1), X, y, cv=2)
 """.strip().splitlines()
 
 
+def test_a_report_tells_at_the_line_of_the_call(stored, tmp_path, monkeypatch):
+    def write_report(*_, notify, **__):
+        notify("careful")
+        return SimpleNamespace(file=tmp_path)
+
+    monkeypatch.setattr("search.analysis.report.report.write_report", write_report)
+    _, result = stored
+    cell = tmp_path / "cell.py"
+    assert told(cell, ["", "result.report('a.html')"], result=result) == [(str(cell), 2, "careful")]
+
+
 @pytest.mark.slow
 def test_every_entry_point_tells_at_its_own_line_and_prints_nothing(tmp_path, capfd):
     samples = np.repeat(
@@ -235,7 +247,7 @@ def test_every_entry_point_tells_at_its_own_line_and_prints_nothing(tmp_path, ca
     }
     found = told(tmp_path / "cell.py", ENTRY_POINTS, **names)
     assert {place for place, _, _ in found} == {str(tmp_path / "cell.py")}
-    assert {line for _, line, _ in found} == set(range(1, len(ENTRY_POINTS) + 1))
+    assert {line for _, line, _ in found} == {1, 3, 4, 5, 6, 7}
     assert capfd.readouterr() == ("", "")  # no progress bars, no logs
 
 

@@ -117,9 +117,15 @@ class Comparison:
             difference,
             unit_of(self.measure),
             interval,
-            "-" if pair.holm_p is None else f"{pair.holm_p:.3f}",
+            _p_text(pair.holm_p),
             "can be claimed" if pair.is_claimed(self.level) else "cannot be claimed",
         )
+
+
+def _p_text(p: float | None) -> str:
+    if p is None:
+        return "-"
+    return f"{p:.3f}" if p >= 0.001 else "below 0.001"
 
 
 def compare(

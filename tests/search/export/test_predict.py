@@ -5,9 +5,11 @@ import io
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from search.cli.predict import _printable
@@ -15,7 +17,12 @@ from search.data.inputs import ImageEncoder, TableEncoder, TextEncoder
 from search.data.reading import Column, Reading
 from search.errors import DataError
 from search.export.folder import Labels, ModelFolder
-from search.export.predict import MAX_FILE_BYTES, encode_rows, predict_samples
+from search.export.predict import (
+    MAX_FILE_BYTES,
+    encode_rows,
+    encoded_samples,
+    predict_samples,
+)
 from search.tasks import Classification, Regression
 
 COLUMNS = (Column("width"), Column("height"))
@@ -181,8 +188,6 @@ EXPECTED = [
 
 @pytest.mark.parametrize("dialect", ["csv", "semicolons", "tabs", "gzip", "parquet", "jsonl"])
 def test_rows_are_read_in_every_dialect_that_training_reads(tmp_path, encoded, dialect):
-    import pandas as pd
-
     path = tmp_path / f"rows.{dialect}"
     frame = pd.read_csv(io.StringIO(TEXT), dtype=str, keep_default_na=False)
     match dialect:
@@ -301,3 +306,56 @@ def test_labels_that_do_not_fit_their_model_are_refused(tmp_path):
     fault = r"labels.json must fit model.keras; .* 2 classes, the model has input .* 3 outputs"
     with pytest.raises(DataError, match=fault):
         predict_samples(tmp_path, [str(tmp_path / "rows.csv")])
+
+
+def test_rows_from_memory_are_encoded_as_those_of_a_file():
+    words = ["2020-01-01", "oslo", "yes"]
+    frame = {"city": ["oslo", "Oslo", None], "alive": [True, None, False], "width": [3.0, None, 7]}
+    frame["seen"] = np.array(["1970-01-01T00:00:05", "1970-01-01", "NaT"], "datetime64[s]")
+    as_frame = encoded_samples(pd.DataFrame(frame | {"note": words}), MIXED)
+    as_rows = encoded_samples(
+        np.array(
+            [
+                [3.0, "oslo", True, "1970-01-01T00:00:05"],
+                [None, "Oslo", None, "1970-01-01"],
+                [7, None, False, None],
+            ],
+            object,
+        ),
+        MIXED,
+    )
+    assert as_frame.shape == (3, 6)
+    np.testing.assert_array_equal(as_rows, as_frame)
+
+
+def test_samples_from_memory_are_encoded_as_the_study_did():
+    pixels = np.arange(128, dtype=np.uint8).reshape(2, 8, 8) * 2
+    np.testing.assert_array_equal(encoded_samples(pixels, IMAGES), pixels[..., np.newaxis])
+    np.testing.assert_array_equal(
+        encoded_samples(["good day", "bad"], TEXTS), [[2, 1, 0, 0, 0], [3, 0, 0, 0, 0]]
+    )
+    plain = replace(ROWS, encoder=TableEncoder((1.0, 2.0), (3.0, 1.0)))
+    for rows in ([[4, 2], [1, 3]], pd.DataFrame({"height": [2, 3], "width": [4, 1]})):
+        np.testing.assert_array_equal(encoded_samples(rows, plain), [[1, 0], [0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("samples", "labels", "why"),
+    [
+        (np.full((1, 8, 8), 0.5), IMAGES, "pixels from 0 to 255"),
+        (
+            np.full((1, 8, 8), 16.0),
+            IMAGES,
+            "reach 16. If these are dark pixels, pass them as uint8",
+        ),
+        (np.zeros((1, 8, 9), np.uint8), IMAGES, "image samples of numbers"),
+        ([1.0, 2.0], ROWS, "rows of 2 columns"),
+        ([[1.0, 2.0, 3.0]], ROWS, "rows of 2 columns"),
+        ({"width": [1.0]}, ROWS, "height"),
+        ([[1.0, "x", True, 0.0]] * 2, replace(MIXED, columns=MIXED.columns[:2]), "of 2 columns"),
+        ([1.5, 2.5], TEXTS, "must hold texts"),
+    ],
+)
+def test_samples_unlike_those_of_the_study_are_refused(samples, labels, why):
+    with pytest.raises(DataError, match=why):
+        encoded_samples(samples, labels)

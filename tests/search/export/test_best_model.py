@@ -1,0 +1,94 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from search import load_study, run_study
+from tests.tracking.test_html import check
+
+pytestmark = pytest.mark.slow
+
+SMALL = {"folds": 2, "epochs": 2, "executor": "inline", "set": {"batch_size": 32}}
+
+
+@pytest.fixture(scope="module")
+def frame():
+    source = np.random.default_rng(0)
+    cities = source.choice(["oslo", "bergen", "voss"], 120)
+    rows = pd.DataFrame({"city": cities, "height": source.normal(1000, 5, 120)})
+    rows["warm"] = np.where((cities == "oslo") ^ (rows["height"] > 1000), "yes <b>", "no")
+    rows.loc[3, "height"] = np.nan
+    return rows
+
+
+@pytest.fixture(scope="module")
+def result(frame, tmp_path_factory):
+    home = tmp_path_factory.mktemp("user") / "mlruns"
+    told = []
+    return run_study(
+        "mlp", data=frame, target="warm", trials=1, home=home, notify=told.append, **SMALL
+    )
+
+
+def test_the_best_model_takes_rows_as_they_are_and_is_the_exported_one_once_there_is_one(
+    result, frame, tmp_path
+):
+    import keras
+
+    told = []
+    model = result.best_model(notify=told.append)
+    assert [text.partition(" on all")[0] for text in told] == ["training the model of trial 0"]
+    assert isinstance(model, keras.Model)
+    assert model.target_names == ["no", "yes <b>"]
+    found = model.predict(frame)
+    assert found.shape == (120, 2)
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(model.predict(frame[["height", "city"]][:7]), found[:7])
+    model.save(tmp_path / "plain.keras")
+    plain = keras.saving.load_model(tmp_path / "plain.keras")
+    given = plain.predict(model.encode(frame), verbose=0)
+    np.testing.assert_allclose(given, found[:, 1:] if given.shape[1] == 1 else found, atol=1e-6)
+    assert not load_study(result.name, home=result.home.root).history.test_openings
+
+    exported = result.export(tmp_path / "model", formats=["keras"], notify=told.append)
+    assert repr(exported).startswith("<model of trial 0 of 'mlp-table', test accuracy ")
+    page = check(exported._repr_html_())
+    assert "yes <b>" in page.text  # a class in the confusion matrix
+    assert "svg" in page.tags
+    told.clear()
+    again = load_study(result.name, home=result.home.root)
+    np.testing.assert_allclose(
+        again.best_model(notify=told.append).predict(frame), found, atol=1e-6
+    )
+    assert told == []  # it is loaded
+
+    (tmp_path / "model" / "model.keras").write_bytes(b"other")
+    np.testing.assert_allclose(
+        again.best_model(notify=told.append).predict(frame), found, atol=1e-6
+    )
+    assert "is not the file that `export` wrote" in told[0]
+    assert told[1].startswith("training the model of trial 0")
+
+
+def test_the_best_model_of_numbers_and_of_pictures_with_values_of_their_own(tmp_path):
+    source = np.random.default_rng(0)
+    pictures = source.integers(0, 17, (80, 6, 6)) / 16
+    prices = 1e6 + 1000 * pictures.mean(axis=(1, 2))
+
+    def build(hp):
+        import keras
+
+        layers = [keras.layers.Input((6, 6, 1)), keras.layers.Flatten()]
+        return keras.Sequential(
+            [*layers, keras.layers.Dense(hp.Int("units", 4, 8)), keras.layers.Dense(1)]
+        )
+
+    settings = {**SMALL, "task": "regression", "kind": "image"}
+    told = []
+    result = run_study(
+        build, data=(pictures, prices), trials=1, home=tmp_path, notify=told.append, **settings
+    )
+    model = result.best_model(notify=told.append)
+    found = model.predict(pictures, batch_size=10)
+    assert found.shape == (80, 1)
+    assert np.abs(found - 1e6).max() < 10_000  # in their own unit
+    np.testing.assert_allclose(model.predict(list(pictures[:3])), found[:3], rtol=1e-6)
