@@ -26,6 +26,7 @@ DOCS = ROOT / "docs"
 PAGES = ROOT / "build" / "docs"
 SITE = ROOT / "build" / "site"
 OF_THE_NET = 'src="https://unpkg.com/iframe-worker/shim"'  # what Zensical's offline pages load
+BRACES = str.maketrans("", "", "{}")  # that Typer puts around arguments
 COPIED = {
     "README.md": "index.md",
     "CONTRIBUTING.md": "contributing.md",
@@ -140,11 +141,12 @@ def commands_page() -> str:
         if command.hidden:
             continue
         context = command.context_class(command, info_name=f"foldwise {name}")
-        usage = " ".join(["foldwise", name, *command.collect_usage_pieces(context)])
+        pieces = " ".join(command.collect_usage_pieces(context))
+        usage = f"foldwise {name} {pieces}".translate(BRACES)
         parts.append(f"## {name}\n\n```text\n{usage}\n```\n\n{_prose(command.help)}\n")
         parts += _panels(command, context)
         if command.epilog:
-            parts.append(f"{_prose(command.epilog)}\n")
+            parts.append(f"```text\n{command.epilog.strip()}\n```\n")
     return "\n".join(parts)
 
 

@@ -28,7 +28,7 @@ import pyte
 WIDTH, HEIGHT = 8.4, 18  # of a character's cell
 LONGEST_PAUSE = 1.0  # seconds, as played
 SHOWN_AT_THE_END = 6.0  # seconds
-SHORTEST = 0.12  # of a picture, seconds, as played
+SHORTEST = 0.2  # of a picture, seconds, as played
 COLOURS = {
     "default": "#d8dee9",
     "black": "#4c566a",
@@ -143,6 +143,7 @@ def drawn(pictures: list[Picture], columns: int, lines: int, speed: float) -> st
     used = max(len(p.rows) - next((i for i, r in enumerate(p.rows[::-1]) if r), 0) for p in shown)
     width, height = columns * WIDTH + 32, min(used, lines) * HEIGHT + 56
     rules, groups = [], []
+    known: dict[str, int] = {}  # rows by their texts; most are in many pictures
     for number, (picture, begin) in enumerate(zip(shown, begins, strict=True)):
         end = begins[number + 1] if number + 1 < len(shown) else whole
         last = number + 1 == len(shown)
@@ -152,11 +153,14 @@ def drawn(pictures: list[Picture], columns: int, lines: int, speed: float) -> st
             f"{min(stop, 100):.3f}%{{opacity:{int(last)}}}100%{{opacity:{int(last)}}}}}"
             f"#p{number}{{animation:p{number} {whole:.1f}s step-end infinite}}"
         )
+        lined = ((y, row) for y, row in enumerate(picture.rows) if row)
         texts = "".join(
-            f'<text y="{y * HEIGHT:.0f}">{row}</text>' for y, row in enumerate(picture.rows) if row
+            f'<use href="#r{known.setdefault(row, len(known))}" y="{y * HEIGHT}"/>'
+            for y, row in lined
         )
         hidden = "" if last else ' class="o"'
         groups.append(f'<g id="p{number}"{hidden}>{texts}</g>')
+    rows = "".join(f'<text id="r{number}">{row}</text>' for row, number in known.items())
     dots = "".join(
         f'<circle cx="{20 + 18 * i}" cy="18" r="5.5" fill="{colour}"/>'
         for i, colour in enumerate(("#ff5f57", "#febc2e", "#28c840"))
@@ -167,6 +171,7 @@ def drawn(pictures: list[Picture], columns: int, lines: int, speed: float) -> st
         "<style>text{font:14px ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',"
         f"monospace;fill:{COLOURS['default']};white-space:pre}}.o{{opacity:0}}{''.join(rules)}"
         "@media(prefers-reduced-motion:reduce){g{animation:none!important}}</style>"
+        f"<defs>{rows}</defs>"
         f'<rect width="100%" height="100%" rx="8" fill="#161b22"/>{dots}'
         f'<g transform="translate(16 54)" style="animation:none">{"".join(groups)}</g></svg>\n'
     )

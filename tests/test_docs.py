@@ -12,16 +12,21 @@ import pytest
 import typer.main
 import yaml
 
+import search
 from docs import build
 from search.cli.app import app
 from tests.pages import ROOT, Block, blocks
 
-PACKAGES = ("search", "spaces", "tracking", "tests", "benchmarks", "docs")
-FILES = [
-    path.relative_to(ROOT).as_posix()
-    for package in PACKAGES
-    for path in (ROOT / package).rglob("*.py")
-]
+INSTALLED = Path(search.__file__).parents[1]  # the packages may lie elsewhere than tests and docs
+PACKAGES = (
+    *(INSTALLED / package for package in ("search", "spaces", "tracking")),
+    *(ROOT / folder for folder in ("tests", "benchmarks", "docs")),
+)
+CODE = {
+    path.relative_to(folder.parent).as_posix(): path.read_text()
+    for folder in PACKAGES
+    for path in folder.rglob("*.py")
+}
 GUIDES = ["README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]
 PAGES = [
     *GUIDES,
@@ -39,9 +44,9 @@ OF_OTHER_PROGRAMS = {  # MLflow's, pip's and Ray's
 }
 OF_SCRIPTS = {
     option
-    for file in FILES
+    for file, code in CODE.items()
     if file.startswith(("benchmarks/", "tests/browser/"))
-    for option in re.findall(r"\"(--[\w-]+)\"", (ROOT / file).read_text())
+    for option in re.findall(r"\"(--[\w-]+)\"", code)
 }
 
 
@@ -58,14 +63,14 @@ def prose(page: str) -> str:
 def test_every_module_that_a_page_names_exists(page):
     named = set(re.findall(r"`([\w/]+\.py)`", read(page)))
     assert named
-    missing = [n for n in named if not any(f"/{file}".endswith(f"/{n}") for file in FILES)]
+    missing = [n for n in named if not any(f"/{file}".endswith(f"/{n}") for file in CODE)]
     assert not missing
 
 
 @pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
 def test_every_class_that_a_page_names_exists(page):
     named = set(re.findall(r"`([A-Z][a-z]+\w*)(?:\.\w+)?`", read(page)))
-    code = "\n".join((ROOT / file).read_text() for file in FILES)
+    code = "\n".join(CODE.values())
     assert named
     assert not [name for name in named if not re.search(rf"\b{name}\b", code)]
 
@@ -177,8 +182,6 @@ def test_the_reference_has_every_command_with_every_option_that_is_not_hidden():
 
 
 def test_the_reference_has_every_name_that_search_exports():
-    import search
-
     headings = re.findall(r"heading: (\w+)", build.api_page())
     assert set(search.__all__) <= set(headings)
 
@@ -191,9 +194,9 @@ def messages() -> frozenset[str]:
     """Return all texts of the code, with `...` for what is filled in."""
     return frozenset(
         _text(node)
-        for file in FILES
+        for file, code in CODE.items()
         if file.startswith(("search/", "spaces/", "tracking/"))
-        for node in ast.walk(ast.parse((ROOT / file).read_text()))
+        for node in ast.walk(ast.parse(code))
         if isinstance(node, ast.Constant | ast.JoinedStr)
     )
 
