@@ -1,6 +1,8 @@
 # `make search` and `make test` are all a newcomer needs; each sets up what it needs first.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 BIN := .venv/bin
+UV := $(shell command -v uv)
+INSTALL = $(if $(UV),$(UV) pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet --disable-pip-version-check) -c constraints.txt
 # Tests run in so many processes; those of one file stay together, in the order of tests/conftest.py.
 TEST_PROCESSES ?= 2
 # Every process would compile the project and rewrite the tests' assertions anew.
@@ -16,12 +18,34 @@ endif
 
 setup: .venv/.ready
 
-.venv/.ready: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+# What `make search` needs; nothing if the developers' tools are there.
+ifneq ($(wildcard .venv/.ready),)
+.venv/.main: .venv/.ready
+else
+# Where no GPU is, TensorFlow's build for processors alone does: another package, a third smaller.
+LEAN := $(and $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),$(if $(shell command -v nvidia-smi),,yes))
+.venv/.main: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Installing TensorFlow and what else a search needs into .venv: $(if $(LEAN),2.2,3) GB of disk (free: $$(df -Ph . | awk 'END {print $$4}')), one to five minutes."
+ifneq ($(LEAN),)
+	$(BIN)/python -c "import tomllib; print(*(n for n in tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'] if not n.startswith('tensorflow>')), sep='\n')" > .venv/requirements.txt
+	$(INSTALL) -r .venv/requirements.txt tensorflow-cpu
+	$(INSTALL) --no-deps -e .
+else
+	$(INSTALL) -e .
+endif
+	@touch $@
+endif
+
+.venv/.ready: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Installing TensorFlow and the developers' tools into .venv: 4 GB of disk (free: $$(df -Ph . | awk 'END {print $$4}')), two to ten minutes."
+	@if [ -e .venv/.main ]; then $(BIN)/python -m pip uninstall --quiet --yes tensorflow-cpu; fi
+	$(INSTALL) -e ".[dev]"
 	@touch $@
 
-search: setup  ## The main job in small: LeNet's space, a few minutes on two cores.
+.venv/bin/python:
+	$(if $(UV),$(UV) venv --quiet --seed --python "$(PYTHON)" .venv,$(PYTHON) -m venv .venv)
+
+search: .venv/.main  ## The main job in small: LeNet's space, a few minutes on two cores.
 	$(BIN)/python -m search run --space lenet --study first-look \
 		--trials 6 --folds 3 --epochs 3 --limit-samples 4000
 

@@ -8,6 +8,7 @@ import shlex
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +19,8 @@ from tracking.history import History
 from tracking.records import StudyStarted
 
 PACKAGES = ("foldwise", "tensorflow", "keras", "optuna", "keras-tuner", "scikit-learn", "numpy")
+# Packages with TensorFlow's module, builds of it; of several the first that is there counts.
+_BUILDS = ("tensorflow", "tensorflow-cpu", "tensorflow-rocm", "tf-nightly", "tf-nightly-cpu")
 _EXTRAS = {"tfds": "tensorflow_datasets", "ray": "ray", "gp": "torch"}  # what each is there for
 
 
@@ -45,13 +48,21 @@ def missing_extra(extra: str) -> str:
 
 def package_versions(names: tuple[str, ...]) -> dict[str, str]:
     """Return the versions of the packages that are installed."""
-    found = {}
-    for name in names:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    found = {name: installed(name) for name in names}
+    return {name: known for name, known in found.items() if known is not None}
+
+
+def installed(name: str) -> str | None:
+    """Return a package's version without importing it; None if it is not installed.
+
+    TensorFlow's is that of the build which is there; `python` is this Python.
+    """
+    if name == "python":
+        return platform.python_version()
+    for one in _BUILDS if name == "tensorflow" else (name,):
+        with suppress(PackageNotFoundError):
+            return version(one)
+    return None
 
 
 def git_state(folder: Path) -> dict[str, Any]:

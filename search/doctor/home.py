@@ -1,18 +1,18 @@
 """Findings, and those about a home's folder and disk, and about installed packages."""
 
 import os
-import platform
 import shlex
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, metadata, requires, version
+from importlib.metadata import PackageNotFoundError, metadata, requires
 from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from search.environment import installed
 from search.errors import SettingsError
 from search.quiet import check_backend
 from search.tracker import Tracker
@@ -136,16 +136,6 @@ def backend_findings() -> Iterator[Finding]:
         check_backend()
     except SettingsError as error:
         yield Finding("backend", PROBLEM, str(error))
-
-
-def installed(name: str) -> str | None:
-    """Return a package's version without importing it; None if it is not installed."""
-    if name == "python":
-        return platform.python_version()
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
 
 
 def _writable(root: Path) -> Finding:

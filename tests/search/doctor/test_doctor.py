@@ -171,7 +171,7 @@ def test_versions_are_compared_with_what_is_asked_for(wanted, level, words):
 
 
 def test_a_version_is_compared_by_its_numbers(monkeypatch):
-    monkeypatch.setattr("search.doctor.home.version", lambda _: "2.10.0rc1")
+    monkeypatch.setattr("search.environment.version", lambda _: "2.10.0rc1")
     assert [f.level for f in version_findings(["x>=2.9"])] == [OK]
     assert [f.level for f in version_findings(["x>=2.10"])] == [OK]
     assert [f.command for f in version_findings(["x>=2.11"])] == ["python -m pip install 'x>=2.11'"]
