@@ -28,7 +28,7 @@ def study_folder(home: Home, name: str) -> StudyFolder:
     try:
         return home.study(name)
     except ValueError as error:
-        raise SettingsError(f"`--study`: {error}") from error
+        raise SettingsError(str(error)) from error
 
 
 class StudyReader:

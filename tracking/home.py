@@ -137,7 +137,7 @@ class Home:
         if len(folder.encode()) > MAX_NAME_BYTES:
             raise ValueError(
                 f"a study's name must fit in {MAX_NAME_BYTES} bytes; {name[:40]!r}... takes"
-                f" {len(folder.encode())}. Choose a shorter --study."
+                f" {len(folder.encode())}. Choose a shorter one."
             )
         return StudyFolder(self.root / "studies" / folder)
 

@@ -1,5 +1,6 @@
 """Commands whose help fits every terminal, with examples, and options' other names."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,11 +10,14 @@ from rich.text import Text
 from typer.core import TyperCommand, TyperGroup
 
 from search.cli.output import console
+from search.errors import FoldwiseError
+from tracking.text import joined
 
 OPTIONS, ARGUMENTS, EXAMPLES = "Options", "Arguments", "Examples"
 # By the name that help shows: another one that is understood as well, in every command.
 OTHER_NAMES = {"--out": "--to"}
 
+_OPTION = re.compile(r"`(--[a-z][a-z-]*)")  # as messages begin with one
 _TERMS = 28  # characters for options and their short names
 _WIDE = 80  # columns from which help stands beside its option
 
@@ -33,6 +37,17 @@ class Command(TyperCommand):
             if name in known:
                 known.setdefault(other, known[name])
         return parser
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; an error that names another command's option says whose it is.
+
+        What reads data or settings does not know which command it works for.
+        """
+        try:
+            return super().invoke(ctx)
+        except FoldwiseError as error:
+            error.args = (_with_owners(str(error), self, ctx.parent),)
+            raise
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the help."""
@@ -54,6 +69,20 @@ class Group(TyperGroup):
                 told = (command.help or "").split("\n\n")[0]
                 panels.setdefault(panel, []).append((name, " ".join(told.split())))
         console.print(_help(self, ctx, panels | _panels(self, ctx)))
+
+
+def _with_owners(message: str, command: Command, group: Any) -> str:
+    known = _options_of(command)
+    others = _options_of(group.command.commands["run"]) - known if group else set()
+    named = [each for each in dict.fromkeys(_OPTION.findall(message)) if each in others]
+    if not named:
+        return message
+    are = "is an option" if len(named) == 1 else "are options"
+    return f"{message} ({joined(f'`{each}`' for each in named)} {are} of `run`.)"
+
+
+def _options_of(command: Any) -> set[str]:
+    return {o for each in command.params for o in (*each.opts, *each.secondary_opts)}
 
 
 def _panels(command: Any, ctx: Any) -> dict[str, list[Term]]:

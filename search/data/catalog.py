@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,9 +131,17 @@ def entry_of(name: str) -> DatasetEntry:
         if name in entry.spellings:
             return entry
     names = [entry.name for entry in _ENTRIES]
-    raise SettingsError(
-        f"`dataset` must be the name of a dataset; got {name!r}: {near_matches(name, names)}"
-    )
+    near = _reference(name) or near_matches(name, names)
+    own = "" if near.endswith("?") else "; data of your own are named as in csv:FILE or folder:DIR"
+    raise SettingsError(f"no dataset is called {name!r}; {near}{own}")
+
+
+def _reference(name: str) -> str:
+    """Return a question whether a file or folder that is there was meant; else nothing."""
+    kind = Path(name).suffix.removeprefix(".")
+    if kind in ("csv", "parquet", "jsonl", "npz") and Path(name).is_file():
+        return f"did you mean the file, {kind}:{name}?"
+    return f"did you mean the folder, folder:{name}?" if Path(name).is_dir() else ""
 
 
 def recognise(labels: NDArray[np.int64]) -> DatasetEntry | None:

@@ -31,7 +31,7 @@ from search.environment import missing_extra
 from search.errors import DataError, SettingsError, near_matches
 from search.tasks import CLASSIFICATION
 from tracking.home import Home
-from tracking.text import Notify
+from tracking.text import Notify, joined
 
 WHITE = 16
 SKIPPED = "skipped.txt"
@@ -224,10 +224,11 @@ def _check_reading(name: str, reading: Reading) -> None:
     taken = ("allow_duplicates", *OPTIONS.get(kind, ()))
     for option, value in reading.given.items():
         if option not in taken and (option, value) != ("task", CLASSIFICATION):
-            takers = [f"{kind}:" for kind, options in OPTIONS.items() if option in options]
+            takers = [f"{kind}:" for kind in OF_FILES if option in OPTIONS.get(kind, ())]
             raise SettingsError(
-                f"`--{option.replace('_', '-')}` is for data from {' or '.join(takers) or 'Python'}"
-                f"; the dataset is {name}. Leave the option out."
+                f"`--{option.replace('_', '-')}` is for data from"
+                f" {joined(takers, 'or') if takers else 'Python'}; the dataset is {name}. Leave the"
+                " option out."
             )
 
 
@@ -240,11 +241,11 @@ def find(name: str, around: Surroundings) -> Found:
     """
     kind, _, rest = name.partition(":")
     if kind not in FORMATS or not rest.strip():
-        shown = f"{kind}:" if kind in FORMATS else repr(kind)
+        if kind in FORMATS:
+            raise SettingsError(f"{name!r} must say what to read after {kind}:, as {kind}:NAME")
+        near = near_matches(kind, OF_FILES)
         raise SettingsError(
-            f"`dataset` must be a name, or one of {', '.join(f'{f}:...' for f in OF_FILES)};"
-            f" got {name!r}: "
-            + (f"name the data after {shown}" if kind in FORMATS else near_matches(kind, FORMATS))
+            f"data are read as KIND:NAME; got {name!r}, and no kind {kind!r}: {near}"
         )
     return FORMATS[kind](rest, around)
 

@@ -266,7 +266,7 @@ class ModelFolder:
         except (OSError, ValueError, LookupError, TypeError, RecursionError):
             return  # `labels` gives the error
         if known != self.model_sha256():
-            again = shell("export", "STUDY", "--to", str(self.path), "--overwrite")
+            again = shell("export", "STUDY", "--out", str(self.path), "--overwrite")
             raise DataError(
                 f"{self.path} is not complete: its {MODEL} is not the one that {LABELS} was written"
                 " for, as after an interrupted export or copy, so its predictions would be wrong."

@@ -207,7 +207,7 @@ def staged(target: Path, *, overwrite: bool) -> Iterator[Path]:
 def not_writable(target: Path, error: OSError) -> SettingsError:
     """Return the error for a target that cannot be written."""
     why = error.strerror or str(error)
-    return SettingsError(f"`--to {target}` cannot be written ({why}); name another folder")
+    return SettingsError(f"the folder {target} cannot be written ({why}); name another folder")
 
 
 def publish(staging: Path, target: Path) -> None:
@@ -244,17 +244,17 @@ def check_target(target: Path, *, overwrite: bool) -> None:
         SettingsError: it is neither.
     """
     if target.exists() and not target.is_dir():
-        raise SettingsError(f"`--to {target}` must be a folder; it is a file. Name another one")
+        raise SettingsError(f"{target} must be a folder to write; it is a file. Name another one")
     holds_model = (target / MODEL).is_file()
     found = {path.name for path in target.iterdir()} if target.is_dir() else set()
     others = {name for name in found if not name.startswith(STAGED)}
     if others < found:  # an export was interrupted: its files may be overwritten
         others -= {LABELS, *_names_of_formats()}
     if others and not holds_model:
-        raise SettingsError(f"`--to {target}` contains other files; name a new folder")
+        raise SettingsError(f"the folder {target} contains other files; name a new folder")
     if holds_model and not overwrite:
         raise SettingsError(
-            f"`--to {target}` already contains a model; replace it with `--overwrite`"
+            f"the folder {target} already contains a model; replace it with `--overwrite`"
             " or name a new folder"
         )
 
