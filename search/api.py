@@ -378,6 +378,7 @@ def run_study(
     display: Display | None = None,
     accept_changed_code: bool = False,
     enqueue: Any = (),
+    tensorboard: Path | str | None = None,
     **asked: Any,
 ) -> StudyResult:
     """Search a space, or continue a study; Ctrl-C ends it in good order.
@@ -415,6 +416,7 @@ def run_study(
         enqueue: params of your own, evaluated after the baselines and before others are sampled:
             dictionaries of names and values, or what `--enqueue` takes. Names that are left out
             take their defaults. Those that the study has evaluated are not evaluated twice.
+        tensorboard: folder for TensorBoard's logs of every fold; None for none.
         asked: settings by name, as in `StudySettings`; they take precedence over `settings`.
 
     Raises:
@@ -463,7 +465,12 @@ def run_study(
             callbacks=None if callbacks is None else _passed_callbacks(callbacks, tell),
         )
     return run_opened(
-        opened, tracker, tell, display, enqueue=read_params(enqueue, opened.narrowed.space)
+        opened,
+        tracker,
+        tell,
+        display,
+        enqueue=read_params(enqueue, opened.narrowed.space),
+        tensorboard=_path(tensorboard),
     )
 
 
@@ -474,14 +481,20 @@ def run_opened(
     display: Display | None = None,
     *,
     enqueue: Sequence[Params] = (),
+    tensorboard: Path | None = None,
 ) -> StudyResult:
     """Run an opened study; see `run_study`."""
     if opened.settings.baselines:
         _tell_of_baselines(opened.narrowed, notify)
     with (display or _unseen)(opened) as observe:
-        stage = getattr(observe, "stage", ignored)
         done = run_session(
-            opened, tracker, observe=observe, notify=notify, stage=stage, enqueue=enqueue
+            opened,
+            tracker,
+            observe=observe,
+            notify=notify,
+            stage=getattr(observe, "stage", ignored),
+            enqueue=enqueue,
+            tensorboard=tensorboard,
         )
     return StudyResult(
         opened.folder,

@@ -62,6 +62,7 @@ GROUPS = {
     "data_dir": WHAT,
     "config": WHERE_KEPT,
     "no_config": WHERE_KEPT,
+    "tensorboard": WHERE_KEPT,
     "tracking_uri": WHERE_KEPT,
     "home": WHERE_KEPT,
 }
@@ -188,6 +189,12 @@ def run(
             help="Evaluate these params first: P=V,... or a JSON file; repeatable.",
         ),
     ] = None,
+    tensorboard: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Also write TensorBoard logs of every fold here; not remembered."
+        ),
+    ] = None,
     tracking_uri: TrackingUri = None,
     home: Home = DEFAULT_HOME,
     json: AsJson = False,
@@ -217,6 +224,7 @@ def run(
             display=Progress(quiet=json),
             accept_changed_code=accept_changed_code,
             enqueue=enqueue or (),
+            tensorboard=tensorboard,
             **asked.settings,
         )
     except FoldwiseError as error:

@@ -153,9 +153,11 @@ def _check_spread(task: Task, targets: NDArray[Any], origin: str) -> None:
         return
     same = np.flatnonzero(targets.min(axis=0) == targets.max(axis=0))
     if len(same):
+        another = "Name another target, or give data in which it varies"
+        remedy = another if len(task.names) == 1 else "Leave it out"
         raise DataError(
             f"{origin}: `{task.names[same[0]]}` must have at least 2 different numbers to predict;"
-            f" all training samples have {targets[0, same[0]]:g}. Leave it out."
+            f" all training samples have {targets[0, same[0]]:g}. {remedy}."
         )
 
 

@@ -36,7 +36,10 @@ _ENCODED = {
     "image": "An image is padded or resized from `native_shape` to `input_shape` in `labels.json`"
     " (smaller by at most a quarter: centred on black; else resized, bilinear); `scaled` says"
     " whether pixels are then divided by 255. Where it has a `pixel_range`, values are first"
-    " brought to pixels: `low` becomes 0 and `high` 255, rounded, and what is beyond is clipped.",
+    " brought to pixels: `low` becomes 0 and `high` 255, rounded, and what is beyond is clipped."
+    " `search.export.predict.encode_images(FOLDER, IMAGES)` does all this. Formats that take images"
+    " in their own size do it themselves; they take an image without a value above 1 as fractions"
+    " of white.",
     "text": "A text is lower-cased; words are sequences of letters and digits, with apostrophes"
     " within them, and each `!` and `?`. The word in line n of `vocabulary.txt` (from 1;"
     " `labels.json` has the same words) is token n + 1, any other word is token 1; token 0 pads"

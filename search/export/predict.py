@@ -768,6 +768,47 @@ def _doubts(rows: Array, labels: Labels) -> Iterator[str]:
             )
 
 
+def encode_images(folder: Path, images: Any) -> Array:
+    """Return images in the dataset's own size as `model.keras` takes them.
+
+    Args:
+        folder: written by `export`, of a model for images.
+        images: `(n, height, width, channels)`; without channels where they are grey. Whole numbers
+            0..255; of any other type than uint8 also fractions 0..1: an image without a value above
+            1 has these. Where the training images were no pixels, values on their scale.
+
+    Returns:
+        `(n, *input_shape)`, uint8, or float32 where the model takes 0..1.
+
+    Raises:
+        DataError: they have another shape, or values that are no pixels.
+    """
+    labels = ModelFolder(folder).labels()
+    encoder = labels.encoder
+    if not isinstance(encoder, ImageEncoder):
+        raise DataError(f"{folder} is a model for samples of kind {labels.kind}, not for images")
+    given = np.asarray(images)
+    if given.ndim == 3 and encoder.native_shape[-1] == 1:
+        given = given[..., np.newaxis]
+    if given.shape[1:] != encoder.native_shape:
+        raise DataError(
+            f"images must be of shape (n, {', '.join(map(str, encoder.native_shape))}), as the"
+            f" training images were; got {given.shape}"
+        )
+    if encoder.pixel_range is not None:
+        return encoder.encode(encoder.pixel_range.pixels(given))
+    if given.dtype == np.uint8:
+        return encoder.encode(given)
+    highest = given.max(axis=(1, 2, 3), keepdims=True, initial=0)
+    pixels = np.rint(np.where(highest <= 1, given * float(WHITE), given))
+    if not ((pixels >= BLACK) & (pixels <= WHITE)).all():
+        raise DataError(
+            f"pixels must be numbers 0..{WHITE}, or fractions 0..1; got {given.min():g} to"
+            f" {given.max():g}"
+        )
+    return encoder.encode(pixels.astype(np.uint8))
+
+
 def encode_rows(folder: Path, rows: Mapping[str, Any]) -> Array:
     """Return a table's rows as `model.keras`, `model.tflite` and `model.onnx` take them.
 

@@ -45,6 +45,7 @@ from spaces import (
     space_fingerprint,
 )
 from spaces.declaring.fingerprint import fingerprint
+from spaces.declaring.importing import PASSED
 from tracking.history import History
 from tracking.home import Home, StudyFolder, home_of
 from tracking.objectives import objectives_of
@@ -449,7 +450,9 @@ def _hushed(reference: str) -> Iterator[None]:
         with hushed:
             yield
     except SpaceError as error:
-        raise SettingsError(f"`--space {reference}`: {error}") from error
+        option = "space" if PASSED in reference else "--space"
+        named = "" if reference in str(error) else f" {reference}"  # once
+        raise SettingsError(f"`{option}{named}`: {error}") from error
 
 
 def _unheard(notice: str) -> None:

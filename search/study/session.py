@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ from tracking.history import History
 from tracking.lock import StudyLocked
 from tracking.provenance import code_changes, last_code, version_changes
 from tracking.records import Json, Notice, Record, SessionEnded, SessionStarted
+from tracking.tensorboard import NotOurs, TensorBoardLogs
 from tracking.text import Notify
 
 OnRecord = Callable[[Record], None]
@@ -60,6 +62,7 @@ def run_session(
     notify: Notify,
     stage: OnStage = ignored,
     enqueue: Sequence[Params] = (),
+    tensorboard: Path | None = None,
 ) -> SessionResult:
     """Run an opened study up to its number of trials.
 
@@ -70,10 +73,11 @@ def run_session(
         notify: takes notices for the user.
         stage: is told what the session does while no trial is trained.
         enqueue: complete params to evaluate before others are sampled.
+        tensorboard: folder for TensorBoard's logs; None for none.
 
     Raises:
         SettingsError: another process runs the study or has begun another one of that name, its
-            folder cannot be written, or the space's code has changed.
+            folder or that of the logs cannot be written, or the space's code has changed.
     """
     settings = opened.settings
     with ExitStack() as stack:
@@ -102,6 +106,8 @@ def run_session(
         plan = planned.plan
         if history.study is None:
             log.append(planned.start)
+        if tensorboard is not None:
+            log.observe(_tensorboard(tensorboard, history, notify))
         log.append(
             SessionStarted(
                 at=time.time(),
@@ -171,6 +177,33 @@ def _sampler_code(opened: OpenStudy) -> Json:
     """Return the fingerprint of the code of a sampler that is given by its class."""
     sampler = str(opened.settings.sampler)
     return {"sampler_code": fingerprint(sampler)} if is_reference(sampler) else {}
+
+
+def _tensorboard(folder: Path, history: History, notify: Notify) -> OnRecord:
+    """Return what writes TensorBoard's logs, until they cannot be written any more."""
+    try:
+        logs = TensorBoardLogs(folder, history)
+    except NotOurs as error:
+        raise SettingsError(f"`--tensorboard`: {error}; name another folder") from error
+    except OSError as error:
+        raise SettingsError(
+            f"`--tensorboard {folder}` cannot be written ({error.strerror})"
+        ) from error
+    failed: list[OSError] = []
+
+    def write(record: Record) -> None:
+        if failed:
+            return
+        try:
+            logs.write(record)
+        except OSError as error:
+            failed.append(error)
+            notify(
+                f"`--tensorboard {folder}` cannot be written any more ({error.strerror}); the study"
+                " goes on without it, and the next session writes what is missing"
+            )
+
+    return write
 
 
 def _weights(opened: OpenStudy) -> NDArray[Any] | None:

@@ -90,11 +90,11 @@ def _forms(name: str, task: Task, values: Array, targets: Array) -> tuple[Array,
 def _check(name: str, task: Task, true: Array, given: Array, *, of_chances: bool) -> None:
     if task.name == CLASSIFICATION and not of_chances and name.endswith(_NOT_OF_SCORES):
         raise ValueError(f"{name} needs probabilities, and the models' outputs are scores")
-    least = min(true.min(), given.min())
-    if name in _NOT_NEGATIVE and least < 0:
-        raise ValueError(
-            f"{name} needs numbers of at least 0; the least of targets and predictions is {least:g}"
-        )
+    for whose, numbers in (("targets", true), ("models' predictions", given)):
+        if name in _NOT_NEGATIVE and numbers.min() < 0:
+            raise ValueError(
+                f"{name} needs numbers of at least 0; the least of the {whose} is {numbers.min():g}"
+            )
 
 
 def _metric(name: str, task: Task) -> Any:

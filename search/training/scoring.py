@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from search.data.arrays import Array
-from search.tasks import Metric, OutputMeaning, Scored, Task
+from search.tasks import Metric, NumberOutputs, OutputMeaning, Scored, Task
 from search.tasks.metrics import OF_METRICS, function_places, objective_of
 from search.tasks.thresholds import FIXED, TUNED, tuned_by
 from search.training.batches import PREDICTION_BATCH, Part
@@ -117,9 +117,17 @@ def measured(
         scored = Scored(values, targets, weights, outputs.are_probabilities, decided)
         found = scored.by(metric)
     except Exception as error:
+        said = cause_of(error).rstrip(".")
+        if isinstance(outputs, NumberOutputs) and _allow(metric, targets, weights):
+            raise ValueError(
+                f"metric {metric.name} cannot be computed of what the model predicts, from"
+                f" {values.min():.4g} to {values.max():.4g}: {said}. The targets allow it. Let the"
+                ' model end with an activation that keeps to such numbers, as "softplus" does to'
+                " positive ones, or choose another metric"
+            ) from error
         raise ValueError(
-            f"metric {metric.name} cannot be computed: {cause_of(error).rstrip('.')}."
-            " Choose another, or see to what it needs"
+            f"metric {metric.name} cannot be computed: {said}. Choose another, or see to what it"
+            " needs"
         ) from error
     if not math.isfinite(found):
         raise ValueError(
@@ -128,6 +136,14 @@ def measured(
             " help; else choose another metric"
         )
     return found
+
+
+def _allow(metric: Metric, targets: Array, weights: Array | None) -> bool:
+    """Say whether a metric of numbers could be computed if they were predicted without error."""
+    try:
+        return math.isfinite(metric.of(Scored(targets, targets, weights)))
+    except Exception:  # noqa: BLE001 # whatever libraries and users' functions raise
+        return False
 
 
 def own_metrics(

@@ -2,7 +2,7 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import keras
 
 VOCABULARY = "vocabulary.txt"
+PIXELS = "pixels 0..255, or 0..1"
 # Numbers reach about so many standard deviations from their mean; float32 may round them by this
 # share of one, a tenth of what a written model may be off by.
 USUAL, COARSE = 4.0, 1e-5
@@ -205,7 +206,7 @@ def raw_phrase(labels: Labels, shape: tuple[int, ...]) -> str:
             return f"sequences {sizes} (time x features), {raw_type(labels.encoder)}"
         case _:
             ranged = isinstance(labels.encoder, ImageEncoder) and labels.encoder.pixel_range
-            values = f"values as in the source, {ranged}," if ranged else "pixels 0..255,"
+            values = f"values as in the source, {ranged}," if ranged else f"{PIXELS},"
             return f"images {' x '.join(map(str, shape))}, {values} {raw_type(labels.encoder)}"
 
 
@@ -250,7 +251,7 @@ def raw_type(encoder: Encoder) -> str:
     if isinstance(encoder, SequenceEncoder):
         return "float64" if encoder.wide else "float32"
     ranged = isinstance(encoder, ImageEncoder) and encoder.pixel_range
-    return ranged.dtype if ranged else "uint8"
+    return ranged.dtype if ranged else "float32"
 
 
 def raw_shape(encoder: Encoder) -> tuple[int, ...]:
@@ -350,7 +351,12 @@ def _lose_digits(scale: Array, offset: Array) -> bool:
     return bool((np.spacing(largest.astype(np.float32)) > COARSE * scale).any())
 
 
-def valued_model(model: "keras.Model", labels: Labels, samples: Any) -> "keras.Model":
+def valued_model(
+    model: "keras.Model",
+    labels: Labels,
+    samples: Any,
+    encode: Callable[[Any], Any] | None = None,
+) -> "keras.Model":
     """Return a functional model with the input `inputs` whose outputs are values.
 
     The output is called what the values are: `probabilities`, `scores` or `numbers`; several are
@@ -359,13 +365,18 @@ def valued_model(model: "keras.Model", labels: Labels, samples: Any) -> "keras.M
     Args:
         model: with weights.
         labels: what its inputs and outputs mean.
-        samples: real ones, as the model receives them.
+        samples: real ones, as the model receives them; with `encode` as that takes them.
+        encode: what comes before the model, of Keras's operations; its input is float32.
     """
     import keras
     from keras import layers
 
-    inputs = new_input(model, samples, labels.kind)
-    found = with_values(model, inputs, labels.outputs)
+    if encode is None:
+        inputs = new_input(model, samples, labels.kind)
+        found = with_values(model, inputs, labels.outputs)
+    else:
+        inputs = keras.Input(samples.shape[1:], dtype="float32", name="inputs")
+        found = with_values(model, encode(inputs), labels.outputs)
 
     def named(values: Any, name: str) -> Any:
         kind = values.dtype if values.dtype == "float64" else "float32"

@@ -23,7 +23,13 @@ from search.data.formats.columns import MISSING, PAIRS, SPELLINGS, is_number
 from search.data.pictures import LUMA
 from search.data.ranges import BLACK, WHITE
 from search.data.reading import TRUTH, Column
-from search.export.formats.base import Margins, has_words, margins, tensor_names
+from search.export.formats.base import (
+    has_words,
+    margins,
+    raw_shape,
+    raw_type,
+    tensor_names,
+)
 
 NUMERIC = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 # RE2's classes for the pattern of `search.data.arrays`; other characters become spaces.
@@ -221,32 +227,54 @@ def _series(encoder: SequenceEncoder) -> Preprocessing:
 def _images(encoder: ImageEncoder) -> Preprocessing:
     import tensorflow as tf
 
-    border = margins(encoder)
-    shape = encoder.shape if border is None else encoder.native_shape
     ranged = encoder.pixel_range
 
     def encode(images: Any) -> Any:
-        if ranged is not None:
+        if ranged is None:
+            images = encoded_pixels(images, encoder)
+        else:
             scaled = (tf.cast(images, tf.float64) - ranged.low) * ranged.factor
-            images = tf.cast(
-                tf.round(tf.clip_by_value(scaled, float(BLACK), float(WHITE))), tf.uint8
-            )
-        images = images if border is None else _padded(images, border, encoder)
+            images = tf.round(tf.clip_by_value(scaled, float(BLACK), float(WHITE)))
+            images = _padded(tf.cast(images, tf.float32), encoder)
         if encoder.scaled:
             # In float64: TensorFlow multiplies by the reciprocal, whose rounding would show.
-            return tf.cast(tf.cast(images, tf.float64) / 255, tf.float32)
+            return tf.cast(tf.cast(images, tf.float64) / WHITE, tf.float32)
+        return tf.cast(images, tf.uint8)
+
+    shape = raw_shape(encoder)
+    return Preprocessing(tf.TensorSpec((None, *shape), raw_type(encoder), name="images"), encode)
+
+
+def encoded_pixels(images: Any, encoder: ImageEncoder) -> Any:
+    """Return images as an encoder pads them, whole numbers 0..255, by Keras's operations.
+
+    An image without a value above 1 has fractions of white. Of the numbers 0..255 that would be a
+    black image, and equally black, but for a few values of 1.
+
+    Args:
+        images: float32 `(n, *raw_shape)`; each either 0..255 or 0..1.
+        encoder: of images whose values are pixels.
+
+    Returns:
+        float32 `(n, *input_shape)`.
+    """
+    from keras import ops
+
+    highest = ops.max(images, axis=(1, 2, 3), keepdims=True)
+    pixels = ops.where(highest <= 1.0, images * float(WHITE), images)
+    return _padded(ops.round(ops.clip(pixels, float(BLACK), float(WHITE))), encoder)
+
+
+def _padded(images: Any, encoder: ImageEncoder) -> Any:
+    """Return whole numbers 0..255, float32, in an encoder's size and channels."""
+    from keras import ops
+
+    border = margins(encoder)
+    if border is None:
         return images
-
-    kind = "uint8" if ranged is None else ranged.dtype
-    return Preprocessing(tf.TensorSpec((None, *shape), kind, name="images"), encode)
-
-
-def _padded(images: Any, border: Margins, encoder: ImageEncoder) -> Any:
-    import tensorflow as tf
-
     channels, wanted = encoder.native_shape[-1], encoder.shape[-1]
-    if wanted == 1 and channels == 3:
-        luma = tf.reduce_sum(tf.cast(images, tf.int32) * LUMA.astype(np.int32), -1, keepdims=True)
-        images = tf.cast(tf.bitwise.right_shift(luma + 0x8000, 16), tf.uint8)
-    images = tf.pad(images, [(0, 0), *border, (0, 0)])
-    return tf.repeat(images, wanted, axis=-1) if wanted > images.shape[-1] else images
+    if wanted == 1 and channels == 3:  # all sums are below 2 ** 24, and so exact
+        luma = ops.sum(images * LUMA.astype(np.float32), axis=-1, keepdims=True)
+        images = ops.floor((luma + 0x8000) / 0x10000)
+    images = ops.pad(images, ((0, 0), *border, (0, 0)))
+    return ops.concatenate([images] * wanted, axis=-1) if wanted > images.shape[-1] else images

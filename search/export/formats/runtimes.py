@@ -7,6 +7,7 @@ import numpy as np
 
 from search.data.arrays import Array
 from search.data.encoders import ImageEncoder
+from search.data.ranges import WHITE
 from search.data.reading import Column
 from search.export.folder import Labels
 from search.export.formats.base import (
@@ -21,9 +22,10 @@ from search.export.formats.base import (
     raw_shape,
     raw_type,
     tensor_names,
+    valued_model,
     write_vocabulary,
 )
-from search.export.formats.preprocessing import preprocessing_of
+from search.export.formats.preprocessing import encoded_pixels, preprocessing_of
 
 RAW, ENCODED = "serve", "encoded"
 
@@ -101,7 +103,10 @@ class SavedModel(Format):
 
 
 def _as_served(samples: Samples, labels: Labels) -> Any:
-    """Return the raw samples; images that only Pillow can resize are resized."""
+    """Return the raw samples; images that only Pillow can resize are resized.
+
+    Those that are pixels are whole numbers 0..255, float32.
+    """
     encoder, columns = labels.encoder, labels.columns
     if labels.kind == "text":
         return list(samples.raw)
@@ -111,7 +116,8 @@ def _as_served(samples: Samples, labels: Labels) -> Any:
             images = samples.encoded
             images = np.rint(images * 255).astype(np.uint8) if encoder.scaled else images
         ranged = encoder.pixel_range
-        return np.asarray(images) if ranged is None else ranged.values(np.asarray(images))
+        images = np.asarray(images)
+        return images.astype(np.float32) if ranged is None else ranged.values(images)
     if labels.kind != "table":
         return np.asarray(samples.raw)
     rows = np.asarray(samples.raw, np.float64)
@@ -128,6 +134,40 @@ def _said(column: Column, values: Array) -> Any:
     return [column.shown(value) for value in values.tolist()] if column.words else values
 
 
+def _takes_pixels(labels: Labels) -> bool:
+    """Say whether ONNX and TensorFlow Lite take images as SavedModel's `serve` does.
+
+    Values that are no pixels take float64 to be turned into them.
+    """
+    encoder = labels.encoder
+    return labels.kind == "image" and isinstance(encoder, ImageEncoder) and not encoder.pixel_range
+
+
+def _convertible(made: Exportable) -> Any:
+    """Return the Keras model to convert: of images with what brings them to the model's size."""
+    encoder = made.labels.encoder
+    if not _takes_pixels(made.labels) or not isinstance(encoder, ImageEncoder):
+        return made.valued
+
+    def encode(images: Any) -> Any:
+        pixels = encoded_pixels(images, encoder)
+        return pixels / float(WHITE) if encoder.scaled else pixels
+
+    return valued_model(made.model, made.labels, _as_served(made.samples, made.labels), encode)
+
+
+def _as_taken(samples: Samples, labels: Labels) -> Array:
+    """Return samples as ONNX and TensorFlow Lite take them."""
+    given = _as_served(samples, labels) if _takes_pixels(labels) else samples.encoded
+    return np.asarray(given)
+
+
+def _taken_phrase(labels: Labels) -> str:
+    if _takes_pixels(labels):
+        return raw_phrase(labels, raw_shape(labels.encoder))
+    return encoded_phrase(labels)
+
+
 class Onnx(Format):
     """`model.onnx`, with an open number of samples."""
 
@@ -137,7 +177,7 @@ class Onnx(Format):
 
     def write(self, made: Exportable, folder: Path) -> None:
         """Write the model."""
-        made.valued.export(folder / self.file, format="onnx", verbose=False)
+        _convertible(made).export(folder / self.file, format="onnx", verbose=False)
         write_vocabulary(made.labels, folder)
 
     def predict(self, folder: Path, samples: Samples, labels: Labels) -> dict[str, Array]:
@@ -150,12 +190,12 @@ class Onnx(Format):
         )
         (taken,) = session.get_inputs()
         kind = np.int32 if taken.type == "tensor(int32)" else np.float32
-        (found,) = session.run(None, {taken.name: samples.encoded.astype(kind)})
+        (found,) = session.run(None, {taken.name: _as_taken(samples, labels).astype(kind)})
         return {"inputs": found}
 
     def takes(self, labels: Labels) -> str:
         """Return a phrase on input and output."""
-        return f"{encoded_phrase(labels)}; returns {labels.returns}"
+        return f"{_taken_phrase(labels)}; returns {labels.returns}"
 
 
 class TFLite(Format):
@@ -186,13 +226,13 @@ class TFLite(Format):
 
         interpreter = Interpreter(str(folder / self.file))
         (taken,), (given,) = interpreter.get_input_details(), interpreter.get_output_details()
-        encoded = samples.encoded.astype(taken["dtype"])
+        given_samples = _as_taken(samples, labels).astype(taken["dtype"])
         one_by_one = taken["shape_signature"][0] == 1
         if not one_by_one:
-            interpreter.resize_tensor_input(taken["index"], encoded.shape)
+            interpreter.resize_tensor_input(taken["index"], given_samples.shape)
         interpreter.allocate_tensors()
         found = []
-        for batch in (encoded[i : i + 1] for i in range(len(encoded))) if one_by_one else [encoded]:
+        for batch in np.split(given_samples, len(given_samples)) if one_by_one else [given_samples]:
             interpreter.set_tensor(taken["index"], batch)
             interpreter.invoke()
             found.append(np.array(interpreter.get_tensor(given["index"])))
@@ -201,19 +241,20 @@ class TFLite(Format):
     def takes(self, labels: Labels) -> str:
         """Return a phrase on input and output."""
         alone = ", one text at a time" if labels.kind == "text" else ""
-        return f"{encoded_phrase(labels)}{alone}; returns {labels.returns}"
+        return f"{_taken_phrase(labels)}{alone}; returns {labels.returns}"
 
 
 def _convert(made: Exportable, path: Path, *, batch: int | None) -> None:
     import tensorflow as tf
 
-    inputs = made.valued.inputs[0]
-    if made.valued.outputs[0].dtype == "float64":
+    model = _convertible(made)
+    inputs = model.inputs[0]
+    if model.outputs[0].dtype == "float64":
         raise ValueError("its numbers need more digits than float32 has, which is all it computes")
     is_text = made.labels.kind == "text"
     shape = made.labels.encoder.input_shape if is_text else tuple(inputs.shape[1:])
     own: dict[str, Any] = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
-    made.valued.export(
+    model.export(
         path,
         format="litert",
         verbose=False,

@@ -19,6 +19,7 @@ from search.errors import DataError
 from search.export.folder import Labels, ModelFolder
 from search.export.predict import (
     MAX_FILE_BYTES,
+    encode_images,
     encode_rows,
     encoded_samples,
     predict_samples,
@@ -359,3 +360,33 @@ def test_samples_from_memory_are_encoded_as_the_study_did():
 def test_samples_unlike_those_of_the_study_are_refused(samples, labels, why):
     with pytest.raises(DataError, match=why):
         encoded_samples(samples, labels)
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_images_and_fractions_of_them_become_the_models_input(tmp_path, scaled):
+    encoder = ImageEncoder((28, 28, 1), (32, 32, 1), scaled)
+    labels = Labels(Classification(("a", "b")), encoder)
+    ModelFolder(tmp_path).write("labels.json", json.dumps(labels.to_json()))
+    images = np.random.default_rng(0).integers(0, 256, (5, 28, 28)).astype(np.uint8)
+    images[1], images[2] = 0, images[2] // 200  # in uint8 a 1 is nearly black
+    expected = encoder.encode(images[..., np.newaxis])
+    np.testing.assert_array_equal(encode_images(tmp_path, images), expected)
+    for given in (images[[0, 1, 3]].astype(float), images[[0, 1, 3]] / 255):
+        np.testing.assert_array_equal(encode_images(tmp_path, given), expected[[0, 1, 3]])
+
+
+@pytest.mark.parametrize(
+    ("images", "rule"),
+    [
+        (np.zeros((2, 32, 32, 1)), r"shape \(n, 28, 28, 1\)"),
+        (np.full((1, 28, 28), 300.0), "0..255, or fractions 0..1; got 300"),
+        (np.full((1, 28, 28), -1.0), "got -1"),
+        (np.full((1, 28, 28), np.nan), "got nan"),
+    ],
+)
+def test_arrays_that_are_no_images_of_the_model_are_refused(tmp_path, images, rule):
+    encoder = ImageEncoder((28, 28, 1), (32, 32, 1), scaled=True)
+    labels = Labels(Classification(("a", "b")), encoder)
+    ModelFolder(tmp_path).write("labels.json", json.dumps(labels.to_json()))
+    with pytest.raises(DataError, match=rule):
+        encode_images(tmp_path, images)

@@ -435,3 +435,52 @@ def test_a_model_that_takes_its_shape_from_the_data_is_written_in_all_formats(tm
     made = exportable(model, labels, samples)
     written = write_formats(list(FORMATS.values()), made, tmp_path, log=tmp_path / "log")
     assert max(each.difference for each in written) < 1e-6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("native", [(28, 28, 1), (24, 26, 3), (64, 64, 1)])
+def test_every_runtime_takes_the_datasets_own_images_and_fractions_of_them(
+    native, scaled, tmp_path
+):
+    """Those that are resized it takes in the model's size."""
+    from keras import Sequential, layers
+
+    encoder = ImageEncoder(native, (32, 32, 1), scaled=scaled)
+    raw = np.random.default_rng(1).integers(0, 256, (6, *native)).astype(np.uint8)
+    raw[3] = 0
+    rescaling = [] if scaled else [layers.Rescaling(1 / 255)]
+    model = Sequential([layers.Input((32, 32, 1)), *rescaling, layers.Flatten()])
+    model.add(layers.Dense(3, "softmax"))
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    labels = Labels(Classification(("a", "b", "c")), encoder)
+    made = exportable(model, labels, Samples(raw, encoder.encode(raw)))
+    write_formats(
+        chosen_formats("keras,saved_model,tflite,onnx"), made, tmp_path, log=tmp_path / "log"
+    )
+    whole = raw if native != (64, 64, 1) else encoder.encode(raw)
+    whole = whole.astype(np.float32) * (255 if scaled and native == (64, 64, 1) else 1)
+    for given in (whole, whole / 255):
+        for found in _run(tmp_path, given.astype(np.float32)):
+            np.testing.assert_allclose(found, made.expected, atol=1e-5)
+
+
+def _run(folder: Path, images: Any) -> list[Any]:
+    """What the written models say of images, as their users run them."""
+    import onnxruntime
+    import tensorflow as tf
+    from ai_edge_litert.interpreter import Interpreter
+
+    served = tf.saved_model.load(str(folder / "saved_model"))
+    session = onnxruntime.InferenceSession(folder / "model.onnx")
+    interpreter = Interpreter(str(folder / "model.tflite"))
+    (taken,), (given,) = interpreter.get_input_details(), interpreter.get_output_details()
+    interpreter.resize_tensor_input(taken["index"], images.shape)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(taken["index"], images)
+    interpreter.invoke()
+    return [
+        served.serve(images).numpy(),
+        session.run(None, {"inputs": images})[0],
+        interpreter.get_tensor(given["index"]),
+    ]

@@ -112,9 +112,10 @@ def test_padded_images_become_the_same_pixels(native, shape, scaled):
     images = np.random.default_rng(0).integers(0, 256, (50, *native)).astype(np.uint8)
     made, encode = graph_of(encoder)
     assert raw_shape(encoder) == tuple(made.signature.shape[1:]) == native
-    found = encode(images).numpy()
-    assert found.dtype == encoder.encode(images).dtype
-    np.testing.assert_array_equal(found, encoder.encode(images))
+    for given in (images.astype(np.float32), (images / 255).astype(np.float32)):
+        found = encode(given).numpy()
+        assert found.dtype == encoder.encode(images).dtype
+        np.testing.assert_array_equal(found, encoder.encode(images))
 
 
 @pytest.mark.parametrize(

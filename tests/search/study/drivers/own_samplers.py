@@ -3,7 +3,6 @@
 import random
 from typing import Any
 
-import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
@@ -34,9 +33,7 @@ class Unseeded(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        source = np.random.RandomState(self._random.randrange(2**32))
-        sampler = optuna.samplers.RandomSampler()
-        sampler._rng.rng = source  # type: ignore[misc]
+        sampler = optuna.samplers.RandomSampler(seed=self._random.randrange(2**32))
         return sampler.sample_independent(study, trial, param_name, param_distribution)
 
 
@@ -64,3 +61,14 @@ class Failing(Walker):
 def no_sampler() -> str:
     """Return something else."""
     return "sampler"
+
+
+class FailsLate(Walker):
+    """Fails at its fifth trial."""
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        if trial.number == 4:
+            raise ValueError("no more")
+
+
+TABLE: dict[str, str] = {}
