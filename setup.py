@@ -2,8 +2,8 @@
 
 The README links to files beside it. On a package index these links lead somewhere only in full, so
 they are completed with the repository's address, if there is one: FOLDWISE_REPOSITORY, else git's
-remote `origin`, else the address in an unpacked source distribution. Without an address links become
-plain text there, and pictures are left out.
+remote `origin`, else the address in an unpacked source distribution. Without an address links
+become plain text there, and pictures are left out.
 """
 
 import os
@@ -57,7 +57,7 @@ def _origin() -> str:
         return ""
     command = ["git", "-C", str(HERE), "remote", "get-url", "origin"]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
     except OSError:
         return ""
 

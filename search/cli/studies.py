@@ -129,8 +129,8 @@ def stop(
     Then it ends as after Ctrl-C: everything is kept, and the same `run` continues it. Ctrl-C ends
     only the waiting.
     """
-    from search.cli.live import print_idle
     from search.cli.output import print_json, say
+    from search.cli.watch import print_idle
     from search.studies import known_reader
     from search.study.budget import StopRequest
     from tracking.home import Home as HomeFolder

@@ -219,10 +219,10 @@ def _how_to_read(history: History) -> str:
 
 
 def _trials(history: History) -> list["FrozenTrial"]:
-    from optuna.trial import TrialState, create_trial
+    from optuna.trial import FrozenTrial, TrialState, create_trial
 
     distributions = _distributions(history)
-    found = []
+    found: list[FrozenTrial] = []
     for number, trial in sorted(history.trials.items()):
         while len(found) < number:  # of a damaged journal: so that others keep their numbers
             found.append(create_trial(state=TrialState.FAIL, user_attrs={TRIAL: len(found)}))

@@ -228,7 +228,8 @@ class OptunaDriver(Driver):
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._space = space
         self._seed = seed
-        self._own, name = (None, sampler) if isinstance(sampler, str) else (sampler, "")
+        self._own: OwnSampler | None = None if isinstance(sampler, str) else sampler
+        name = sampler if isinstance(sampler, str) else ""
         self._make_sampler = _SAMPLERS[name] if self._own is None else _one(self._own, seed)
         self._sees_complete = self._own is not None or name in _SEE_COMPLETE
         self._has_steps = objectives == 1  # with several objectives, Optuna stores none
