@@ -8,12 +8,14 @@ function figureOf(id) {
 }
 const DARK = data("dark"), TEMPLATE = data("template");
 const dark = matchMedia("(prefers-color-scheme: dark)");
+let printing = false;
+const isDark = () => dark.matches && !printing;
 const touch = matchMedia("(pointer: coarse)").matches;
 const LEAST_PANEL = 260;
 
 // Colours have keys that end in "color", or are in lists of colours; names never do.
 function coloured(value, isColour) {
-  if (typeof value === "string") return isColour && dark.matches && DARK[value] || value;
+  if (typeof value === "string") return isColour && isDark() && DARK[value] || value;
   if (Array.isArray(value)) return value.map(part => coloured(part, isColour));
   if (!value || typeof value !== "object") return value;
   return Object.fromEntries(Object.entries(value).map(([key, part]) =>
@@ -231,5 +233,7 @@ dark.addEventListener("change", () => drawn().forEach(draw));
 addEventListener("resize", () => drawn().forEach(box => {
   if (box.dataset.columns !== columnsOf(box)) draw(box);
 }));
-addEventListener("beforeprint", () => boxes.forEach(box => box.dataset.drawn || draw(box)));
+// Paper is white, and shows all charts in its own width.
+addEventListener("beforeprint", () => { printing = true; boxes.forEach(draw); });
+addEventListener("afterprint", () => { printing = false; drawn().forEach(draw); });
 })();

@@ -104,7 +104,7 @@ def _bars(subject: Subject, shown: Sequence[Importance]) -> list[Any]:
     )
     words = Scatter(
         y=places,
-        x=[min(entry.share, 0.7) for entry in shown],
+        x=[min(entry.share, 0.5) for entry in shown],
         mode="text",
         text=["" if entry.beyond > 0 else " may be chance" for entry in shown],
         textposition="middle right",

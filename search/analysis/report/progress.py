@@ -33,7 +33,6 @@ from tracking.text import counted, listed
 
 _MOST_BARS = 80  # trials that show their spread; with more, it would hide the points
 _FAR = 10  # times as far from the best as the middle trial is, a complete one is off the axis
-_BY_TRIAL = {"title_text": "trial", "rangemode": "tozero", "showgrid": False}
 _BELOW = 0.6  # of the complete trials' range, added below it for pruned trials
 
 
@@ -56,7 +55,7 @@ def optimisation_history(subject: Subject) -> Figure:
         figure.add_trace(_confirmed(subject))
     figure.add_traces(_beyond(subject, focus, {number: number for number in _scored(subject)}))
     legend_above(figure)
-    figure.update_xaxes(**_BY_TRIAL, **whole_numbers(max(subject.history.trials)))
+    figure.update_xaxes(_by_trial(max(subject.history.trials)))
     figure.update_yaxes(title_text=subject.axis_title, range=focus)
     return figure
 
@@ -133,10 +132,22 @@ def histories(several: list[History]) -> Figure:
         trace.update(mode="lines+markers", marker_symbol=number % 8, marker_size=6)
         figure.add_trace(trace)
     last = max(max(history.trials, default=0) for history in several)
-    figure.update_xaxes(**_BY_TRIAL, **whole_numbers(last))
+    figure.update_xaxes(_by_trial(last))
     figure.update_yaxes(title_text=f"best {Subject(several[0]).axis_title} so far")
     legend_above(figure)
     return figure
+
+
+def _by_trial(last: int) -> dict[str, Any]:
+    """Return an axis of trials' numbers, with room for the marks of the first and the last."""
+    room = 0.5 + 0.015 * last
+    return {
+        "title": {"text": "trial"},
+        "range": [-room, last + room],
+        "showgrid": False,
+        "zeroline": False,
+        **whole_numbers(last),
+    }
 
 
 def _best_so_far(subject: Subject, colour: str, name: str) -> Any:
@@ -389,12 +400,7 @@ def time(subject: Subject) -> Figure:
     _add_scores(figure, subject, unit)
     last = max(trial.number for trial in finished)
     figure.update_layout(
-        xaxis={
-            "title": {"text": "trial"},
-            "anchor": "y",
-            "showgrid": False,
-            **whole_numbers(last),
-        },
+        xaxis={"anchor": "y", **_by_trial(last)},
         yaxis={"title": {"text": f"training time ({name})"}, "anchor": "x"},
         xaxis2={"title": {"text": f"training time ({name})"}, "anchor": "y2"},
         yaxis2={

@@ -11,7 +11,7 @@ from search.analysis.measure import objective_name
 from search.analysis.report import sections
 from search.analysis.report.figures import Chart, charts
 from search.analysis.report.mistakes import Wrong, most_wrong
-from search.analysis.report.page import Markup, joined, json_block, page, table, tag
+from search.analysis.report.page import Markup, joined, json_block, page, prose, table, tag
 from search.analysis.report.progress import histories
 from search.analysis.report.pruning import saving
 from search.analysis.report.subject import Subject
@@ -79,7 +79,7 @@ def bests_table(several: Sequence[Subject]) -> Markup:
         )
     name = several[0].name if is_one_goal else "score"
     head = ("study", "space", "search", "best trial", name, "first is better by", "parameters")
-    words = (tag("p", sentence) for sentence in _wording(several))
+    words = map(prose, _wording(several))
     return joined([*words, table((*head, "time"), rows, numbers=range(4, 8))])
 
 

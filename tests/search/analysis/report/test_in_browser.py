@@ -10,6 +10,7 @@ from playwright.sync_api import expect, sync_playwright
 from search.analysis.report.report import Reported, report
 from tests.search.analysis.report.made import made_study
 from tracking.home import Home
+from tracking.plots import trial_colour
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 BROWSER = next((path for name in NAMES if (path := shutil.which(name))), None)
@@ -81,7 +82,8 @@ def opened(browser, file):
 
     def opened(*charts, width=1400, **context):
         size = {"width": width, "height": 844}
-        return OpenStudy(browser, file, viewport=size, **context).draw(*charts)
+        seen = OpenStudy(browser, file, viewport=size, **context)
+        return seen.draw(*charts) if charts else seen
 
     return opened
 
@@ -151,3 +153,93 @@ def test_a_finger_on_a_chart_scrolls_the_page(opened):
     page = opened("time", width=390, has_touch=True, is_mobile=True).page
     plot = page.locator("[data-figure=figure-time] .js-plotly-plot")
     assert plot.evaluate("div => div.layout.dragmode") is False
+
+
+def column(page, head):
+    """Return what stands in a column of the trials that are shown, from top to bottom."""
+    heads = [text.strip() for text in page.locator(".trials thead th").all_inner_texts()]
+    place = next(n for n, text in enumerate(heads, start=1) if text.split("\n")[0] == head)
+    return page.locator(f".trials tbody tr:not([hidden]) > :nth-child({place})").all_inner_texts()
+
+
+def numbers(texts):
+    return [float(text.split()[0].replace(",", "")) for text in texts if text]
+
+
+def test_a_head_of_the_table_sorts_trials_with_mouse_and_keyboard(opened):
+    page = opened().page
+    assert numbers(column(page, "accuracy")) == sorted(
+        numbers(column(page, "accuracy")), reverse=True
+    )
+    head = page.locator(".trials thead th", has_text="decides")
+    head.get_by_role("button").click()
+    assert head.get_attribute("aria-sort") == "ascending"
+    found = numbers(column(page, "decides"))
+    assert len(found) == 60
+    assert found == sorted(found)
+    head.get_by_role("button").press("Enter")
+    assert numbers(column(page, "decides")) == found[::-1]
+    page.locator(".trials thead th", has_text="inner").get_by_role("button").click()
+    inner = column(page, "inner")
+    empty = inner.count("")
+    assert 0 < empty < 60
+    assert inner[-empty:] == [""] * empty  # what a trial does not have comes last
+    assert page.locator(".trials th[aria-sort]").count() == 1
+
+
+def test_words_and_columns_filter_the_table(opened):
+    page = opened().page
+    field, count = page.get_by_label("Filter"), page.locator(".trials output")
+    expect(count).to_have_text("60 of 60 shown")
+    field.fill("pruned")
+    expect(count).to_have_text("10 of 60 shown")
+    field.fill("decides>=0.5 switch=on accuracy>0.6")
+    found = numbers(column(page, "decides"))
+    assert found
+    assert min(found) >= 0.5
+    assert set(column(page, "switch")) == {"on"}
+    assert set(column(page, "state")) == {"complete"}
+    field.fill("decide>0.5")
+    expect(count).to_have_text("No column is called decide.")
+    assert len(column(page, "decides")) == len(found)
+    field.fill("")
+    expect(count).to_have_text("60 of 60 shown")
+
+
+SHOWN = """div => [...new Set(div.data.filter(trace => trace.visible === true)
+  .map(trace => trace.legendgroup))].sort()"""
+
+
+def test_ticks_lay_curves_over_each_other(opened):
+    page = opened("trial_curves").page
+    plot = page.locator("[data-figure=figure-trial_curves] .js-plotly-plot")
+    ticked = page.locator(".trials td.tick input:checked")
+    first = plot.evaluate(SHOWN)
+    assert len(first) == ticked.count() == 10
+    box = page.get_by_label("Show the curve of trial 10", exact=True)  # a pruned one
+    box.press(" ")
+    assert plot.evaluate(SHOWN) == sorted([*first, "10"])
+    page.get_by_role("button", name="Untick all shown").click()
+    assert plot.evaluate(SHOWN) == []
+    page.get_by_label("Filter").fill("pruned")
+    page.get_by_role("button", name="Tick all shown", exact=True).click()
+    assert plot.evaluate(SHOWN) == [str(n) for n in range(10, 20)]
+    colours = plot.evaluate("""div => Object.fromEntries(div.data.filter(trace => trace.visible)
+      .map(trace => [trace.legendgroup, trace.line.color]))""")
+    assert colours["12"] == trial_colour(12)
+
+
+def test_without_a_script_the_table_is_whole(opened):
+    page = opened(java_script_enabled=False).page
+    assert page.locator(".trials tbody tr").count() == 60
+    assert page.locator(".trials input, .trials button").count() == 0
+
+
+def test_a_dark_system_prints_on_white(opened):
+    page = opened("optimisation_history", color_scheme="dark").page
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    chart = page.locator("[data-figure=figure-optimisation_history] .main-svg").first
+    expect(chart).to_have_css("background-color", "rgb(255, 255, 255)")
+    assert page.locator(".chart:not([data-drawn])").count() == 0
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    expect(chart).to_have_css("background-color", "rgb(26, 29, 35)")
