@@ -1,5 +1,6 @@
 """How well each class is recognised."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,7 +57,7 @@ def confusion(subject: Subject) -> Figure:
     size = len(names)
     side = int(np.clip(46 * size, 300, 900))
     figure = blank_figure(side + 130, meta={"least_width": 14 * size + 190 if size > 12 else 0})
-    traces = {label: [_heatmap(counts, names)] for label, counts in matrices.items()}
+    traces = {label: [heatmap(counts, names)] for label, counts in matrices.items()}
     choose_among(figure, traces)
     places = list(range(size))
     short = [plain(name, 14 if size > 12 else 18) for name in names]
@@ -167,22 +168,29 @@ def _as_counts(rows: list[list[int]], size: int) -> Counts | None:
     return np.array(rows, dtype=np.int64)
 
 
-def _heatmap(counts: Counts, names: list[str]) -> Heatmap:
+def heatmap(counts: Counts, names: Sequence[str], *, of: str = "", zero: str = "") -> Heatmap:
+    """Return the cells of a confusion matrix, coloured by their share of the row.
+
+    Args:
+        counts: `(n, n)`, rows are true.
+        names: of rows and columns.
+        of: the name of what it is of, for hover texts.
+        zero: stands in cells without samples.
+    """
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     hover_texts = [
         [
-            f"true {plain(true)}, predicted {plain(predicted)}:"
-            f"<br>{counts[r, c]:,} ({share[r, c]:.1%} of the true class)"
-            for c, predicted in enumerate(names)
+            f"{of and f'{plain(of)}: '}true {plain(true)}, predicted {plain(predicted)}:"
+            f"<br>{counts[row, column]:,} ({share[row, column]:.1%} of the row)"
+            for column, predicted in enumerate(names)
         ]
-        for r, true in enumerate(names)
+        for row, true in enumerate(names)
     ]
     # Half of the colours are for shares up to a fifth, because mistakes are rare and matter most.
     shown = np.sqrt(share)
-    texts = [[str(count) if count else "" for count in row] for row in counts.tolist()]
     return Heatmap(
         z=np.round(shown, 4).tolist(),
-        text=texts,
+        text=[[f"{count:,}" if count else zero for count in row] for row in counts.tolist()],
         texttemplate="%{text}" if len(names) <= _WRITTEN else None,
         zmin=0,
         zmax=1,

@@ -26,6 +26,7 @@ from search.analysis.report.subject import NothingToDraw, Subject
 from search.analysis.report.words import trial_name, trial_score_text
 from tracking.history import TrialHistory
 from tracking.objectives import OBJECTIVES, Objective
+from tracking.stages import score_so_far
 from tracking.text import joined
 
 _CHOICES = 10  # trials whose folds can be seen, and whose curves are laid over each other at first
@@ -86,7 +87,7 @@ def trial_curves(subject: Subject) -> Figure:
     """
     panels, folds = _panels(subject), _same_folds(subject)
     trials = [trial for _, trial in sorted(subject.history.trials.items())]
-    chosen = {trial.number for trial in _shown(subject)}
+    chosen = _ticked(subject)
     figure = blank_figure(380, meta={"ticked": sorted(chosen)})
     for trial in trials:
         rows = {n: _rows(fold.epochs) for n, fold in trial.folds.items() if folds in (None, n)}
@@ -119,6 +120,16 @@ def _same_folds(subject: Subject) -> int | None:
     """Return None if all trials with epochs have the same folds, else the first fold's number."""
     seen = {tuple(sorted(t.folds)) for t in subject.history.trials.values() if t.folds}
     return None if len(seen) == 1 else 1
+
+
+def _ticked(subject: Subject) -> set[int]:
+    """Return the trials whose curves are shown at first: the best, then others by their score."""
+    first, shown = subject.first, _shown(subject)
+    numbers = dict.fromkeys(trial.number for trial in shown)
+    scores = {n: score_so_far(trial, first) for n, trial in subject.history.trials.items()}
+    known = {n: s for n, s in scores.items() if s is not None and math.isfinite(s)}
+    numbers |= dict.fromkeys(sorted(known, key=lambda n: -first.oriented(known[n])))
+    return set(list(numbers)[:_CHOICES])
 
 
 def _overlaid(

@@ -4,11 +4,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from plotly.graph_objects import Figure, Heatmap
+from plotly.graph_objects import Figure
 
-from search.analysis.report.classes import Scores, drawn_scores
+from search.analysis.report.classes import Scores, drawn_scores, heatmap
 from search.analysis.report.style import (
-    FILL_SCALE,
     blank_figure,
     choose_among,
     plain,
@@ -32,7 +31,9 @@ def label_confusion(subject: Subject) -> Figure:
     figure = blank_figure(_PANEL)
     traces = {
         source: [
-            _heatmap(matrices[label], subject.names[label], panel)
+            heatmap(matrices[label], _HAS, of=subject.names[label], zero="0").update(
+                xaxis=f"x{panel + 1 if panel else ''}", yaxis=f"y{panel + 1 if panel else ''}"
+            )
             for panel, label in enumerate(order)
         ]
         for source, matrices in found.items()
@@ -107,31 +108,3 @@ def _matrices(subject: Subject, report: Json) -> Matrices | None:
     if not rows or any(np.shape(row) != (2, 2) for row in rows):
         return None
     return np.array(rows, np.int64)
-
-
-def _heatmap(counts: NDArray[np.int64], name: str, panel: int) -> Any:
-    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    suffix = str(panel + 1) if panel else ""
-    texts = [
-        [
-            f"{plain(name)}: true {_HAS[row]}, predicted {_HAS[place]}:"
-            f"<br>{counts[row, place]:,} ({share[row, place]:.1%} of the row)"
-            for place in (0, 1)
-        ]
-        for row in (0, 1)
-    ]
-    return Heatmap(
-        z=np.round(np.sqrt(share), 4).tolist(),
-        text=[[f"{count:,}" for count in row] for row in counts.tolist()],
-        texttemplate="%{text}",
-        zmin=0,
-        zmax=1,
-        colorscale=FILL_SCALE,
-        showscale=False,
-        xgap=1,
-        ygap=1,
-        hovertext=texts,
-        hoverinfo="text",
-        xaxis=f"x{suffix}",
-        yaxis=f"y{suffix}",
-    )

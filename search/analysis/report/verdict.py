@@ -167,7 +167,8 @@ def _caution(subject: Subject) -> list[str]:
     if len(subject.complete) > 1:
         return [
             f"It is the best of {counted(len(subject.history.finished()), 'trial')} on the folds"
-            " that chose it, so its score is a little lucky; the interval and p allow for that."
+            " that chose it, so its score with its interval is a little lucky"
+            f"{'; the interval and p of the difference allow for that.' if subject.rival else '.'}"
             " `--confirm` trains it and the best baseline on confirmation folds."
         ]
     return []

@@ -11,6 +11,7 @@ from search.analysis.report.subject import Subject
 from tests.search.analysis.report.made import made_study
 from tests.studies import StudyBuilder
 from tracking.history import History
+from tracking.stages import score_so_far
 
 ALL = {
     "optimisation_history",
@@ -418,7 +419,7 @@ def test_curves_of_all_trials_are_of_the_fold_that_all_saw(race, of_race):
     assert list(lines["3"].y) == pytest.approx(first, abs=1e-4)
     assert "on fold 1, which all trials saw" in charts(Subject(race))["trial_curves"].caption
     shown = [number for number, line in lines.items() if line.visible is True]
-    assert shown == [str(n) for n in figure.layout.meta["ticked"]] == ["0", "1"]
+    assert shown == [str(n) for n in figure.layout.meta["ticked"]] == list("012345")
 
 
 def test_curves_of_trials_with_the_same_folds_are_means_over_them():
@@ -436,3 +437,14 @@ def test_no_two_trials_near_each_other_have_the_same_line():
         if t.yaxis == "y" and int(t.legendgroup) < 40
     ]
     assert len(set(lines)) == 40
+
+
+def test_the_best_and_then_those_with_the_best_scores_so_far_are_ticked_at_first():
+    study = made_study(40, stopped=range(30))
+    history = study.history
+    complete = [trial.number for trial in history.completed()]
+    ticked = figures(history)["trial_curves"].layout.meta["ticked"]
+    assert set(ticked) == set(complete)
+    few = made_study(40, stopped=range(35)).history
+    pruned = sorted(range(35), key=lambda n: -score_so_far(few.trials[n], few.objectives[0]))
+    assert set(figures(few)["trial_curves"].layout.meta["ticked"]) == {*range(35, 40), *pruned[:5]}

@@ -292,3 +292,16 @@ def test_the_largest_errors_are_shown_with_their_rows(tmp_path):
     assert [name for name, _ in found[0].sample] == ["size", "floor"]
     size = 4 * float(dict(found[0].sample)["size"])
     assert f"{1000.5 + 10 * size:,.1f}".startswith(found[0].words.true[:5])
+
+
+def test_cells_of_labels_tell_their_counts():
+    history = two_trials(MultiLabelStudyBuilder, 0.6, 0.7).history
+    figure = figures(history)["label_confusion"]
+    name = figure.layout.xaxis.title.text.removeprefix("<b>").split("</b>")[0]
+    missed, hits = Subject(history).best.ended.report["confusion"][name][1]
+    first = figure.data[0]
+    assert list(first.text[1]) == [f"{missed:,}", f"{hits:,}"]
+    share = missed / (missed + hits)
+    assert first.hovertext[1][0] == (
+        f"{name}: true yes, predicted no:<br>{missed:,} ({share:.1%} of the row)"
+    )

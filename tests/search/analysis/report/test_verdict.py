@@ -129,7 +129,7 @@ def test_the_lead_of_the_best_allows_for_the_number_of_trials_it_was_chosen_from
         study.fold(trial, 1, epochs=1)
         study.end_trial(trial, "pruned")
     assert "No difference from the best baseline" in told(study)
-    assert "the interval and p allow for that" in told(study)
+    assert "the interval and p of the difference allow for that" in told(study)
 
 
 def test_the_test_set_is_said_to_be_closed():
