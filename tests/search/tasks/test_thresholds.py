@@ -176,3 +176,14 @@ def test_predictions_without_tuned_thresholds_are_kept_as_ever(tmp_path):
     found = LabelPredictions.joined([LabelPredictions.load(tmp_path / "fold.npz")])
     assert found.predicted.tolist() == [[1, 0]]
     assert ClassPredictions.of(np.array([[0.6, 0.4]]), np.array([0])).predicted.tolist() == [0]
+
+
+def test_metrics_of_decisions_see_what_was_decided_and_others_what_was_said():
+    true = np.array([0, 1, 1, 0])
+    values = np.array([[0.9, 0.1], [0.7, 0.3], [0.6, 0.4], [0.8, 0.2]])
+    decided = np.eye(2)[true]
+    both = Scored(values, true, decided=decided)
+    accuracy, loss = metric_of("accuracy", TWO), metric_of("neg_log_loss", TWO)
+    assert both.by(accuracy) == 1.0
+    assert Scored(values, true).by(accuracy) == 0.5
+    assert both.by(loss) == Scored(values, true).by(loss) < 0
