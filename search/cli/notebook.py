@@ -11,7 +11,7 @@ from rich.text import Text
 
 from search.cli.curve import Curve, sparkline
 from search.cli.status import Board, Place
-from search.cli.tables import filled, heading, score_text
+from search.cli.tables import GAP, filled, heading, score_text
 from tracking.records import Record, SessionEnded
 
 _LEAST = 0.5  # seconds between two updates that records bring
@@ -130,7 +130,7 @@ def _html(board: Board, head: str, estimate: str) -> str:
     parts = [
         _line(head, weight="bold"),
         bar,
-        _line(" · ".join([*board.counts(), board.times()])),
+        _line(" · ".join([*board.counts(), board.times()]).replace(GAP, " · ")),
         _rows(board) if board.places else _line(board.idle, opacity=".75"),
         _best(board),
     ]
@@ -154,7 +154,9 @@ def _rows(board: Board) -> str:
     rows = "".join(f"<tr>{_row(board, place)}</tr>" for place in places[:_PLACES])
     more = len(places) - _PLACES
     rest = _line(f"and {more} more") if more > 0 else ""
-    style = "border-collapse:collapse;margin:6px 0;font-variant-numeric:tabular-nums"
+    style = (
+        "border-collapse:collapse;margin:6px 0;font-size:inherit;font-variant-numeric:tabular-nums"
+    )
     return f'<table style="{style}"><tr>{head}</tr>{rows}</table>{rest}'
 
 

@@ -270,7 +270,7 @@ class Board:
     def times(self) -> str:
         """Return the time that has passed and that is left, in words."""
         left = self.left()
-        after = "" if left is None else f"  left {left}"
+        after = "" if left is None or not left.most else f"  left {left}"
         return f"elapsed {duration(self.elapsed)}{after}"
 
     def left(self) -> Left | None:
