@@ -154,9 +154,7 @@ def _rows(board: Board) -> str:
     rows = "".join(f"<tr>{_row(board, place)}</tr>" for place in places[:_PLACES])
     more = len(places) - _PLACES
     rest = _line(f"and {more} more") if more > 0 else ""
-    style = (
-        "border-collapse:collapse;margin:6px 0;font-size:inherit;font-variant-numeric:tabular-nums"
-    )
+    style = "border-collapse:collapse;margin:6px 0;font-size:inherit"
     return f'<table style="{style}"><tr>{head}</tr>{rows}</table>{rest}'
 
 
