@@ -59,7 +59,7 @@ class Left:
     """The time left.
 
     Attributes:
-        least: seconds, if trials are pruned as they were so far.
+        least: seconds, if all are pruned as early as those that were.
         most: seconds, if all go on.
     """
 
