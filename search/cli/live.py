@@ -127,6 +127,7 @@ class Progress:
 
 
 progress = Progress()
+"""Shows what `run` shows, for `display` of `run_study`; in a notebook in one place."""
 
 
 def display_of(board: Board) -> Display:
