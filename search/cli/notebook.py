@@ -44,7 +44,7 @@ class NotebookDisplay:
         self._lock = threading.Lock()  # the clock's thread draws as well
         self._drawn_at = 0.0
         self._board: Board | None = None
-        self._head = self._log = ""
+        self._head = self._log = self._ending = ""
 
     def clear(self) -> None:
         """Empty the output."""
@@ -68,6 +68,7 @@ class NotebookDisplay:
         finally:
             over.set()
             clock.join()
+            board.doing = self._ending or "ended by an error"
             self._draw()
 
     def __call__(self, record: Record) -> None:
@@ -77,8 +78,8 @@ class NotebookDisplay:
         self._board.take(record)
         self._log = self._board.estimate() or self._log
         if isinstance(record, SessionEnded):
-            self.stage(_ENDINGS.get(record.reason, record.reason))
-        elif time.monotonic() - self._drawn_at >= _LEAST:
+            self._ending = _ENDINGS.get(record.reason, record.reason)
+        if time.monotonic() - self._drawn_at >= _LEAST:
             self._draw()
 
     def stage(self, text: str) -> None:

@@ -79,7 +79,7 @@ def test_a_terminal_shows_what_goes_on_and_nothing_is_torn(user, columns, wait_f
     row = re.compile(r"^ +0 +1/2 +\d+/300 +[01]\.\d{4}", re.MULTILINE)
     with held(terminal.process):
         wait_for(lambda: row.search(terminal.text.replace("\r", "\n")))
-        wait_for(lambda: re.search(r"elapsed \S+  left \S+", terminal.text))
+        wait_for(lambda: re.search(r"elapsed [\dhms. ]+  left \S+", terminal.text))
     assert terminal.wait() == 0, terminal.text
     lines = terminal.lines
     commands = next(n for n, line in enumerate(lines) if line.startswith("Show  "))  # to be copied
