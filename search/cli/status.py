@@ -30,6 +30,7 @@ from tracking.text import counted
 if TYPE_CHECKING:
     from search.study.opening import OpenStudy
 
+_ANEW = 1.0  # seconds between two reckonings: with thousands of trials one takes a twentieth
 _LONG = 2 * 3600  # seconds from which on a shorter study is suggested
 _FINITE = ("grid", "baselines")  # samplers that may have nothing left to propose
 
@@ -279,7 +280,8 @@ class Board:
         While nothing new is known, the least time passes.
         """
         records, at, known = self._left
-        if records != self.history.tally.records:
+        is_new = records != self.history.tally.records
+        if is_new and (known is None or self.now() - at >= _ANEW):
             at, known = self.now(), self._reckoned()
             self._left = self.history.tally.records, at, known
         if known is None:
