@@ -238,7 +238,7 @@ def _place(name: str) -> int:
 
 def _reference(module: Any, name: str) -> str:
     thing = getattr(module, name)
-    where = f"{thing.__module__}.{thing.__qualname__}"
+    where = f"{thing.__module__}.{getattr(thing, '__qualname__', name)}"  # `progress` is an object
     return f"\n::: {where}\n    options:\n      heading: {name}\n      toc_label: {name}\n"
 
 

@@ -173,8 +173,8 @@ class Curve:
             for t, side in ends.items()
         )
         return (
-            f'<svg width="{_WIDTH}" height="{_HEIGHT}" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img"'
-            f' aria-label="{escape(self.title)}" font-family="sans-serif" font-size="11"'
+            f'<svg style="width:{_WIDTH}px;max-width:100%" viewBox="0 0 {_WIDTH} {_HEIGHT}"'
+            f' role="img" aria-label="{escape(self.title)}" font-family="sans-serif" font-size="11"'
             f' fill="currentColor">{lines}{ticks}'
             f'<path d="{path}" fill="none" stroke="#eb6834" stroke-width="2"/>{dots}</svg>'
         )

@@ -127,6 +127,7 @@ class Progress:
 
 
 progress = Progress()
+"""Shows what `run` shows, for `display` of `run_study`; in a notebook in one place."""
 
 
 def display_of(board: Board) -> Display:
@@ -185,7 +186,7 @@ class PlainLines(Display):
     def beat(self) -> None:
         """Print how far the trials are, if nothing was printed for long enough."""
         if self._now() - self._said_at >= self._every:
-            self._say(escape(_heartbeat(self._board)))
+            self._say(f"now       {escape(_heartbeat(self._board))}")
 
     def _say(self, markup: str) -> None:
         self._said_at = self._now()

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from search.cli.curve import Curve, sparkline
 from search.cli.status import Board, Place
-from search.cli.tables import filled, heading, score_text
+from search.cli.tables import GAP, filled, heading, score_text
 from tracking.records import Record, SessionEnded
 
 _LEAST = 0.5  # seconds between two updates that records bring
@@ -44,7 +44,7 @@ class NotebookDisplay:
         self._lock = threading.Lock()  # the clock's thread draws as well
         self._drawn_at = 0.0
         self._board: Board | None = None
-        self._head = self._log = ""
+        self._head = self._log = self._ending = ""
 
     def clear(self) -> None:
         """Empty the output."""
@@ -68,6 +68,7 @@ class NotebookDisplay:
         finally:
             over.set()
             clock.join()
+            board.doing = self._ending or "ended by an error"
             self._draw()
 
     def __call__(self, record: Record) -> None:
@@ -77,8 +78,8 @@ class NotebookDisplay:
         self._board.take(record)
         self._log = self._board.estimate() or self._log
         if isinstance(record, SessionEnded):
-            self.stage(_ENDINGS.get(record.reason, record.reason))
-        elif time.monotonic() - self._drawn_at >= _LEAST:
+            self._ending = _ENDINGS.get(record.reason, record.reason)
+        if time.monotonic() - self._drawn_at >= _LEAST:
             self._draw()
 
     def stage(self, text: str) -> None:
@@ -130,7 +131,7 @@ def _html(board: Board, head: str, estimate: str) -> str:
     parts = [
         _line(head, weight="bold"),
         bar,
-        _line(" · ".join([*board.counts(), board.times()])),
+        _line(" · ".join([*board.counts(), board.times()]).replace(GAP, " · ")),
         _rows(board) if board.places else _line(board.idle, opacity=".75"),
         _best(board),
     ]
@@ -154,7 +155,7 @@ def _rows(board: Board) -> str:
     rows = "".join(f"<tr>{_row(board, place)}</tr>" for place in places[:_PLACES])
     more = len(places) - _PLACES
     rest = _line(f"and {more} more") if more > 0 else ""
-    style = "border-collapse:collapse;margin:6px 0;font-variant-numeric:tabular-nums"
+    style = "border-collapse:collapse;margin:6px 0;font-size:inherit"
     return f'<table style="{style}"><tr>{head}</tr>{rows}</table>{rest}'
 
 

@@ -63,10 +63,10 @@ class RemainingWork:
     confirm: int = 0
 
     def least(self, history: History) -> Ahead:
-        """Return what is left if trials are pruned from now on as they were so far.
+        """Return what is left if all are pruned from now on, as early as those that were.
 
-        Before any was, a trial is pruned where its pruner compares it first. A race drops all that
-        it may drop.
+        Before any was, that is where the pruner compares a trial first. A race drops all that it
+        may drop.
         """
         return self._ahead(history, all_go_on=False)
 
@@ -99,11 +99,7 @@ class RemainingWork:
         whole = epochs * (1 if self.waits else self.folds)
         if all_go_on or not self.prunes:
             return whole
-        seen = [
-            min(whole, _trained(trial))
-            for trial in trials
-            if not trial.started.is_baseline and (trial.ended or self._is_through(trial))
-        ]
+        seen = [min(whole, _trained(trial)) for trial in trials if trial.state == "pruned"]
         if seen:
             return fmean(seen)
         return float(rung_of({"epochs": round(epochs)})) if self.waits else 1.0

@@ -477,6 +477,7 @@ def _print_next_steps(result: StudyResult, tracker: Tracker) -> None:
     elif result.reason != "exhausted":
         say(f"Continue  {shell('run', '--study', name, '--trials', str(trials), *place, *server)}")
     if result.history.completed():
+        say(f"Report    {shell('report', name, *place)}")
         say(f"Export    {shell('export', name, *place, *server)}")
     link = "" if result.waiting else tracker.views(result.history).get("best_trials_first", "")
     if tracker.is_local:

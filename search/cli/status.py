@@ -30,6 +30,7 @@ from tracking.text import counted
 if TYPE_CHECKING:
     from search.study.opening import OpenStudy
 
+_ANEW = 1.0  # seconds between two reckonings: with thousands of trials one takes a twentieth
 _LONG = 2 * 3600  # seconds from which on a shorter study is suggested
 _FINITE = ("grid", "baselines")  # samplers that may have nothing left to propose
 
@@ -59,7 +60,7 @@ class Left:
     """The time left.
 
     Attributes:
-        least: seconds, if trials are pruned as they were so far.
+        least: seconds, if all are pruned as early as those that were.
         most: seconds, if all go on.
     """
 
@@ -270,7 +271,7 @@ class Board:
     def times(self) -> str:
         """Return the time that has passed and that is left, in words."""
         left = self.left()
-        after = "" if left is None else f"  left {left}"
+        after = "" if left is None or not left.most else f"  left {left}"
         return f"elapsed {duration(self.elapsed)}{after}"
 
     def left(self) -> Left | None:
@@ -279,7 +280,8 @@ class Board:
         While nothing new is known, the least time passes.
         """
         records, at, known = self._left
-        if records != self.history.tally.records:
+        is_new = records != self.history.tally.records
+        if is_new and (known is None or self.now() - at >= _ANEW):
             at, known = self.now(), self._reckoned()
             self._left = self.history.tally.records, at, known
         if known is None:

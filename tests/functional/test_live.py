@@ -79,10 +79,10 @@ def test_a_terminal_shows_what_goes_on_and_nothing_is_torn(user, columns, wait_f
     row = re.compile(r"^ +0 +1/2 +\d+/300 +[01]\.\d{4}", re.MULTILINE)
     with held(terminal.process):
         wait_for(lambda: row.search(terminal.text.replace("\r", "\n")))
-        wait_for(lambda: re.search(r"elapsed \S+  left \S+", terminal.text))
+        wait_for(lambda: re.search(r"elapsed [\dhms. ]+  left \S+", terminal.text))
     assert terminal.wait() == 0, terminal.text
     lines = terminal.lines
-    commands = lines.index("Show      foldwise show toy")  # to be copied as they are
+    commands = next(n for n, line in enumerate(lines) if line.startswith("Show  "))  # to be copied
     assert max(map(len, lines[:commands])) <= columns
     for stage in ("reading the data", "loading TensorFlow", "bringing the last records to MLflow"):
         assert stage in terminal.text

@@ -2,6 +2,7 @@ import subprocess
 import sys
 import sysconfig
 import warnings
+from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -249,6 +250,46 @@ def test_every_entry_point_tells_at_its_own_line_and_prints_nothing(tmp_path, ca
     assert {place for place, _, _ in found} == {str(tmp_path / "cell.py")}
     assert {line for _, line, _ in found} == {1, 3, 4, 5, 6, 7}
     assert capfd.readouterr() == ("", "")  # no progress bars, no logs
+
+
+class Observer:
+    """Takes what a display's function is told, kinds of records and stages."""
+
+    def __init__(self, heard):
+        self._heard = heard
+
+    def __call__(self, record):
+        self._heard.append(type(record).__name__)
+
+    def stage(self, text):
+        self._heard.append(text)
+
+
+class Listener:
+    """A display that hears of all there is, in order."""
+
+    def __init__(self):
+        self.heard = []
+
+    @contextmanager
+    def opening(self):
+        self.heard.append("opening")
+        yield
+        self.heard.append("opened")
+
+    @contextmanager
+    def __call__(self, opened):
+        yield Observer(self.heard)
+        self.heard.append("over")
+
+
+@pytest.mark.slow
+def test_a_display_hears_of_what_comes_before_and_after_training(tmp_path):
+    listener = Listener()
+    run_study("mlp", trials=1, home=tmp_path, notify=str, display=listener, **TINY)
+    begin = ["opening", "opened", "StudyStarted", "SessionStarted", "loading TensorFlow"]
+    assert listener.heard[:6] == [*begin, "TrialStarted"]
+    assert listener.heard[-3:] == ["SessionEnded", "bringing the last records to MLflow", "over"]
 
 
 @pytest.mark.slow

@@ -62,7 +62,7 @@ def test_trials_that_stopped_early_foretell_the_least_and_not_the_most():
     assert epochs(RACE, made) == (6 * 1, 6 * 3 + (4 + 4 + 4 + 4) * 3)
 
 
-def test_trials_that_went_on_foretell_the_least_too():
+def test_trials_that_went_on_promise_nothing_of_the_next_ones():
     made = study()
     made.complete_trial(0, origin="baseline:lenet5")
     made.start_trial(1)
@@ -71,7 +71,9 @@ def test_trials_that_went_on_foretell_the_least_too():
     made.fold(2, 1, epochs=1)
     made.end_trial(2, "pruned")
     least, _ = epochs(RACE, made)
-    assert least == 7 * (3 + 1) / 2
+    assert least == 7 * 1
+    made.complete_trial(3)
+    assert epochs(MEDIAN, made)[0] == 6 * 1
 
 
 def test_a_trial_past_its_rung_finishes_its_fold_in_any_case():

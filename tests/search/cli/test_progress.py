@@ -357,7 +357,7 @@ def test_where_nothing_else_is_said_a_line_says_how_far_the_trials_are(capsys, m
     lines.beat()
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith(
-        "trial 1  fold 1/5  epoch 2/3  accuracy 0.6980, trial 2  starting;"
+        "now       trial 1  fold 1/5  epoch 2/3  accuracy 0.6980, trial 2  starting;"
         " 1 of 4 trials  0 pruned; best so far  trial 0  0.8000 ± 0.0100; elapsed 33s  left "
     )
 

@@ -27,9 +27,20 @@ def test_only_the_five_best_are_shown_and_a_loss_begins_with_the_smallest(best):
     for trial in range(7):
         study.complete_trial(trial, level=0.5 + trial / 20)
     lines = best(study)
-    table = lines[lines.index(next(line for line in lines if line.startswith("trial"))) :]
+    first = lines.index(next(line for line in lines if line.startswith("trial")))
+    table = lines[first : lines.index("", first)]
     assert table[0].split() == ["trial", "loss", "±", "folds", "time", "params"]
     assert [line.split()[0] for line in table[1:]] == ["6", "5", "4", "3", "2"]
+
+
+def test_a_curve_follows_the_table_where_there_is_more_than_one_score(best):
+    study = StudyBuilder()
+    study.session()
+    study.complete_trial(0, level=0.8)
+    assert not any("by trial" in line for line in best(study))
+    study.complete_trial(1, level=0.9)
+    lines = best(study)
+    assert lines[lines.index("Best accuracy so far, by trial") + 1] == "0.9000 │    ●───"
 
 
 def test_a_confirmed_best_shows_what_luck_there_was(best):

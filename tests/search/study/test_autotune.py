@@ -71,9 +71,15 @@ def two_cores(monkeypatch):
     monkeypatch.setattr("search.study.autotune.cores", lambda: 2)
 
 
-def made(machine, *, workers=None, precision=None, trials=20, load=LONG, remembered=()):
+def unheard(text):
+    pass
+
+
+def made(
+    machine, *, workers=None, precision=None, trials=20, load=LONG, remembered=(), stage=unheard
+):
     request = ExecutionRequest(workers, precision, trials)
-    return plan_for(request, load, {}, remembered=remembered, start=machine.start)
+    return plan_for(request, load, {}, remembered=remembered, start=machine.start, stage=stage)
 
 
 RATES = {
@@ -82,6 +88,17 @@ RATES = {
     (2, "float32"): 150.0,
     (2, "mixed_bfloat16"): 230.0,
 }
+
+
+def test_it_says_what_is_loaded_and_measured_when_it_is():
+    told = []
+    made(Machine(RATES), precision="float32", stage=told.append)
+    assert told == [
+        "loading TensorFlow in 2 workers",
+        "measuring 2 workers x 1 thread, float32",
+        "loading TensorFlow in 1 worker",
+        "measuring 1 worker, float32",
+    ]
 
 
 def test_the_quickest_way_is_taken_and_its_workers_go_on():
