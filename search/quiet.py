@@ -1,8 +1,9 @@
-"""Loading TensorFlow: as Keras's backend, with its start-up messages kept from the terminal."""
+"""Loading libraries without their messages: TensorFlow, as Keras's backend, and in notebooks tqdm."""
 
 import json
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,6 +50,17 @@ def _configured(file: Path) -> str:
     except (OSError, ValueError):  # Keras, too, goes on without it
         return BACKEND
     return str(written.get("backend", BACKEND)) if isinstance(written, dict) else BACKEND
+
+
+def load_tqdm() -> None:
+    """Import tqdm in a notebook without its advice to install widgets for progress bars.
+
+    Optuna and MLflow import it; no bar of theirs is shown.
+    """
+    if "ipykernel" in sys.modules:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import tqdm.auto  # noqa: F401 # the warning comes at its first import alone
 
 
 def load_tensorflow(log: Path | None = None) -> None:
