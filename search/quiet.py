@@ -1,4 +1,4 @@
-"""Loading libraries without their messages: TensorFlow, as Keras's backend, and in notebooks tqdm."""
+"""Loading TensorFlow, as Keras's backend, and tqdm in notebooks without their messages."""
 
 import json
 import os
