@@ -63,6 +63,18 @@ def load_tqdm() -> None:
             import tqdm.auto  # noqa: F401 # the warning comes at its first import alone
 
 
+@contextmanager
+def without_displays() -> Iterator[None]:
+    """Keep what libraries display of their own accord from the user's notebook meanwhile."""
+    if "ipykernel" not in sys.modules:
+        yield
+        return
+    from IPython.utils.capture import capture_output
+
+    with capture_output(stdout=False, stderr=False, display=True):
+        yield
+
+
 def load_tensorflow(log: Path | None = None) -> None:
     """Import TensorFlow and start its runtime with its messages in `log`, or nowhere.
 

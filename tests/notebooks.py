@@ -91,6 +91,8 @@ def faults(notebook: nbformat.NotebookNode) -> list[str]:
             text = json.dumps(output)
             if output.output_type == "error" or output.get("name") == "stderr":
                 found.append(f"cell {number} shows an error or a warning: {text[:300]}")
+            if "text/plain" in output.get("data", {}) and not output.data["text/plain"].strip():
+                found.append(f"cell {number} shows something empty: {text[:300]}")
             for place in _PLACES.finditer(text):
                 around = text[max(0, place.start() - 60) : place.end() + 60]
                 found.append(f"cell {number} shows a folder of this machine: {around}")
