@@ -7,6 +7,7 @@ show wherever the notebook is read.
 import argparse
 import base64
 import json
+import os
 import re
 import tempfile
 from pathlib import Path
@@ -48,6 +49,7 @@ def execute(source: Path, folder: Path) -> nbformat.NotebookNode:
         record_timing=False,
         coalesce_streams=True,
     )
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # else TensorFlow tells of this machine's processor
     client.execute()
     notebook.metadata = nbformat.from_dict(
         {
@@ -108,7 +110,7 @@ def main() -> None:
     """Run notebooks and write them.
 
     Raises:
-        NotFit: one shows what must not be in a delivered notebook; it is not written.
+        NotFit: one shows what must not be in a delivered notebook, into which it is not written.
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", default=NOTEBOOKS, metavar="NAME")
@@ -120,9 +122,10 @@ def main() -> None:
         if asked.out is None:
             draw(done)
         found = faults(done)
+        if asked.out or not found:
+            nbformat.write(done, (asked.out or DOCS) / name)
         if found:
             raise NotFit(f"{name}: {'; '.join(found)}")
-        nbformat.write(done, (asked.out or DOCS) / name)
 
 
 if __name__ == "__main__":
