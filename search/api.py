@@ -26,6 +26,7 @@ import numpy as np
 
 from search.data import Reading, known
 from search.errors import FoldwiseError, SettingsError
+from search.quiet import load_tqdm
 from search.studies import known_study
 from search.study.autotune import ignored
 from search.study.enqueuing import read_params
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
 _ROUTINE = ("Getting ", "Building models of ")
 _INSTALLED = ("site-packages", "dist-packages")
 _STANDARD = (sysconfig.get_path("stdlib"), "<frozen")
+
+load_tqdm()
 
 Display = Callable[[OpenStudy], AbstractContextManager[OnRecord]]
 

@@ -1,8 +1,9 @@
-"""Loading TensorFlow: as Keras's backend, with its start-up messages kept from the terminal."""
+"""Loading TensorFlow, as Keras's backend, and tqdm in notebooks without their messages."""
 
 import json
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,6 +50,29 @@ def _configured(file: Path) -> str:
     except (OSError, ValueError):  # Keras, too, goes on without it
         return BACKEND
     return str(written.get("backend", BACKEND)) if isinstance(written, dict) else BACKEND
+
+
+def load_tqdm() -> None:
+    """Import tqdm in a notebook without its advice to install widgets for progress bars.
+
+    Optuna and MLflow import it; no bar of theirs is shown.
+    """
+    if "ipykernel" in sys.modules:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import tqdm.auto  # noqa: F401 # the warning comes at its first import alone
+
+
+@contextmanager
+def without_displays() -> Iterator[None]:
+    """Keep what libraries display of their own accord from the user's notebook meanwhile."""
+    if "ipykernel" not in sys.modules:
+        yield
+        return
+    from IPython.utils.capture import capture_output
+
+    with capture_output(stdout=False, stderr=False, display=True):
+        yield
 
 
 def load_tensorflow(log: Path | None = None) -> None:

@@ -28,7 +28,7 @@ def rung_of(parameters: Mapping[str, Any]) -> int:
     return frozen + math.ceil((epochs - frozen) / RUNG)
 
 
-@dataclass
+@dataclass(repr=False)
 class Tally:
     """Sums and orders over all trials of a history, which keeps it current.
 

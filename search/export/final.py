@@ -53,6 +53,7 @@ from search.quiet import load_tensorflow, standard_error_to
 from search.studies import StudyReader, known_reader, opened_log
 from search.study.opening import code_now, study_space
 from search.tasks import OutputMeaning
+from search.tasks.models import summary_of
 from search.tasks.thresholds import DecidingOutputs
 from search.tracker import Tracker
 from spaces import Passed
@@ -371,8 +372,6 @@ def _record_of(
     decision: Decision,
     final: Final,
 ) -> ModelExported:
-    lines: list[str] = []
-    made.model.summary(print_fn=lines.append)
     return ModelExported(
         at=time.time(),
         trial=trial.number,
@@ -382,7 +381,7 @@ def _record_of(
         train_seconds=made.train_seconds,
         model_parameters=made.model.count_params(),
         requirements=[f"{name}=={found}" for name, found in package_versions(REQUIREMENTS).items()],
-        summary="\n".join(lines),
+        summary=summary_of(made.model),
         models=made.models,
         formats=[each.to_json() for each in written],
         alias=decision.alias,

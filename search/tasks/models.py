@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from search.quiet import without_displays
 from search.tasks.base import Array, Task
 from tracking.text import listed
 
@@ -84,6 +85,14 @@ def _shapes_in(shape: Any) -> list[tuple[int | None, ...]]:
     if isinstance(shape, list | tuple) and any(isinstance(p, list | tuple | dict) for p in shape):
         return [one for part in shape for one in _shapes_in(part)]
     return [tuple(shape)]
+
+
+def summary_of(model: "keras.Model") -> str:
+    """Return Keras's summary of a model as text."""
+    lines: list[str] = []
+    with without_displays():  # rich shows an empty cell even of what is captured
+        model.summary(print_fn=lines.append)
+    return "\n".join(lines)
 
 
 def single(outputs: Any) -> Any:

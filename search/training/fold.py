@@ -17,7 +17,7 @@ from search.errors import machine_cause, own_files
 from search.executors.protocol import FoldTask, Probe, ProbeResult, Verdict
 from search.seeds import derive
 from search.tasks import Scored
-from search.tasks.models import output_units
+from search.tasks.models import output_units, summary_of
 from search.tasks.thresholds import DecidingOutputs
 from search.training.batches import Batches, Part, lengths_of, shuffled, spread
 from search.training.building import Built
@@ -104,7 +104,7 @@ class _Fold:
             self._tell()
             model = self._checked(built.model, encoder)
             if self._task.describe:
-                self._model = {"parameters": model.count_params(), "summary": _summary(model)}
+                self._model = {"parameters": model.count_params(), "summary": summary_of(model)}
             fitted = self._fitted(built, seed, training, validation)
             if fitted.model is model:  # what is traced anew leaves something behind
                 keras.backend.clear_session(free_memory=False)
@@ -261,12 +261,6 @@ def _cause(error: BaseException) -> str:
 
 def _device() -> str:
     return "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
-
-
-def _summary(model: keras.Model) -> str:
-    lines: list[str] = []
-    model.summary(print_fn=lines.append)
-    return "\n".join(lines)
 
 
 def latency_ms(model: keras.Model, sample: Array) -> float:

@@ -108,6 +108,10 @@ def test_the_refitted_model_predicts_and_scores(fitted, iris):
     assert fitted.n_features_in_ == 4
     assert list(fitted.feature_names_in_) == list(rows.columns)
     assert fitted.best_estimator_.predict(rows[:3]).tolist() == fitted.predict(rows[:3]).tolist()
+    shown = fitted.best_estimator_._repr_mimebundle_()
+    assert shown["text/plain"] == repr(fitted.best_estimator_)
+    assert len(shown["text/plain"]) < 200
+    assert repr(fitted.best_estimator_).startswith("<TrainedClassifier of a Keras model ")
 
 
 @pytest.mark.slow

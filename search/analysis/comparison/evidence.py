@@ -1,7 +1,7 @@
 """Which scores of two trials are compared, and the parts of a comparison."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 
 from search.analysis.comparison.confusion import Confusion
@@ -203,7 +203,7 @@ class Entry:
     train_seconds: float
     model_parameters: int
     latency_ms: float | None
-    confusion: Confusion
+    confusion: Confusion = field(repr=False)
 
 
 @dataclass(frozen=True)

@@ -352,6 +352,7 @@ def test_samples_from_memory_are_encoded_as_the_study_did():
         (np.zeros((1, 8, 9), np.uint8), IMAGES, "image samples of numbers"),
         ([1.0, 2.0], ROWS, "rows of 2 columns"),
         ([[1.0, 2.0, 3.0]], ROWS, "rows of 2 columns"),
+        (np.array([[3.0, 1.0, 1.0, 5.0]]), MIXED, "`seen` must be a date"),  # no stored numbers
         ({"width": [1.0]}, ROWS, "height"),
         ([[1.0, "x", True, 0.0]] * 2, replace(MIXED, columns=MIXED.columns[:2]), "of 2 columns"),
         ([1.5, 2.5], TEXTS, "must hold texts"),
