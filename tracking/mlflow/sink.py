@@ -100,6 +100,7 @@ class MlflowSink:
                 self._store(history).rename(record.study, history.known_study().id)
                 self._store(history).tag_experiment(_experiment_tags(history))
                 self._store(history).log(self._study_run(history), tags=runs.common_tags(history))
+                self._name_runs(history)
             case SessionStarted() | SessionEnded():
                 self._show_session(history, record)
             case TrialStarted():
@@ -160,6 +161,16 @@ class MlflowSink:
             run = self._create(history, key, {}, at=study.at)
             self._fill(history, run.id, study.settings)
         return run.id
+
+    def _name_runs(self, history: History) -> None:
+        """Give all runs the names that they have now."""
+        keys = [RunKey("final", each.trial, model=each.model_sha256) for each in history.exports]
+        for number, trial in history.trials.items():
+            keys.append(RunKey("trial", number))
+            folds = (*trial.folds, *trial.confirmation_folds)
+            keys += [RunKey("fold", number, fold) for fold in folds]
+        for key in keys:
+            self._find(history, key)
 
     def _find(self, history: History, key: RunKey) -> "RunReference | None":
         """Return a run, by its name of today: earlier versions gave others."""
