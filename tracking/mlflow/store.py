@@ -5,10 +5,12 @@ module and `mlflow_models` import MLflow, which takes seconds: import them where
 """
 
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import psutil
 from mlflow import MlflowClient, environment_variables
 from mlflow.entities import (
     Dataset,
@@ -29,6 +31,7 @@ from tracking.mlflow.mapping import BEST_MARK, FRONT_MARK, Point, RunKey, Tags, 
 from tracking.mlflow.transport import bound_exchanges
 
 _METRICS, _OTHERS = 800, 100  # MLflow takes 1,000 entries a request, 100 params, 100 tags
+_FIRST = 0.5  # seconds that the first sample is of
 _SAMPLING = 5.0  # seconds; a sample takes about a millisecond, and logging it some ten
 _TRIALS = "tags.`search.kind` = 'trial'"
 # A call that fails is repeated twice within a second, for servers that fail now and then. The
@@ -86,6 +89,8 @@ class LoadMonitor(SystemMetricsMonitor):  # type: ignore[misc] # MLflow has no t
 
     def monitor(self) -> None:
         """Log until told to finish, or until the run is over."""
+        psutil.cpu_percent()  # the load is that since the call before; the first answers 0
+        time.sleep(_FIRST)
         try:
             super().monitor()
         finally:
