@@ -40,7 +40,8 @@ from tracking.records import (
 from tracking.stages import waiting
 
 if TYPE_CHECKING:
-    from tracking.mlflow.store import LoadMonitor, MlflowStore, RunReference, TrialRun
+    from tracking.mlflow.store import MlflowStore, RunReference, TrialRun
+    from tracking.mlflow.system_metrics import LoadMonitor
 
 # Standard output belongs to the command, which may be printing JSON there; MLflow asks at each run.
 _SILENCE = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
@@ -136,7 +137,10 @@ class MlflowSink:
         if self._monitor is not None and (self._monitor.is_over or not is_running):
             self._leave_machine()
         if self._monitor is None and is_running:
-            self._monitor = self._store(history).monitor(self._study_run(history))
+            run_id, since = self._study_run(history), history.known_study().at
+            from tracking.mlflow.system_metrics import LoadMonitor
+
+            self._monitor = LoadMonitor(self._store(history).client, run_id, since)
 
     def _leave_machine(self) -> None:
         if self._monitor is not None:
