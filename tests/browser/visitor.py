@@ -29,6 +29,7 @@ class Visitor:
 
     def __init__(self, context: BrowserContext) -> None:
         context.set_default_timeout(_PATIENCE)
+        expect.set_options(timeout=_PATIENCE)
         self.asked_outside: list[str] = []
         context.on("request", lambda request: self._note(request.url))
         self.page: Page = context.new_page()
