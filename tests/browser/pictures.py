@@ -1,6 +1,6 @@
 """Take the pictures of `docs/images` from real studies.
 
-    python -m tests.browser.pictures HOME --study lenet --trial "trial 21" --beside mlp cnn
+    python -m tests.browser.pictures HOME --study lenet --trial "trial 21 · lenet" --beside mlp cnn
 
 The home is served as it is; `sync` it before with a new database where its views are old.
 """
@@ -105,7 +105,7 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("home", type=Path)
     asked.add_argument("--study", required=True)
-    asked.add_argument("--trial", required=True, help="its run's name, as `trial 21`")
+    asked.add_argument("--trial", required=True, help="its run's name, as `trial 21 · lenet`")
     asked.add_argument("--beside", nargs="+", default=[])
     asked.add_argument("--to", type=Path, default=_IMAGES)
     given = asked.parse_args()
