@@ -170,6 +170,12 @@ class ExperimentsPage:
         page.goto(link.partition("#")[0] + "#/experiments")
         return cls(page)
 
+    def open(self, study: str) -> StudyPage:
+        """Open a study by its name in the list."""
+        entry = self.page.locator("[data-testid='experiment-list-item-link']")
+        entry.filter(has_text=re.compile(f"^{re.escape(study)}$")).click()
+        return StudyPage(self.page)
+
     def compare(self, *studies: str) -> StudyPage:
         """Tick the studies and open the page of them together."""
         for study in studies:

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 from tests.faults.servers import free_port
+from tracking.mlflow.pages import APP
 
 _PATIENCE = 120.0  # seconds for a server to come up on a busy machine
 Links = dict[str, dict[str, str]]  # by study: the printed links by what is printed before them
@@ -21,7 +22,15 @@ def environment(folder: Path) -> dict[str, str]:
     """Return the environment of somebody whose home folder is `folder`."""
     kept = {n: v for n, v in os.environ.items() if not n.startswith(("SEARCH_", "MLFLOW_"))}
     checkout = str(Path(__file__).parents[2])
-    return kept | {"HOME": str(folder), "COLUMNS": "100", "PYTHONPATH": checkout}
+    # What an installation says of itself; that of a checkout may be from before the pages.
+    told = folder / "installed" / "foldwise_pages-0.dist-info"
+    told.mkdir(parents=True, exist_ok=True)
+    (told / "METADATA").write_text("Metadata-Version: 2.1\nName: foldwise-pages\nVersion: 0\n")
+    (told / "entry_points.txt").write_text(
+        f"[mlflow.app]\n{APP} = tracking.mlflow.pages:create_app\n"
+    )
+    places = os.pathsep.join((checkout, str(told.parent)))
+    return kept | {"HOME": str(folder), "COLUMNS": "100", "PYTHONPATH": places}
 
 
 def search(folder: Path, *arguments: str) -> str:

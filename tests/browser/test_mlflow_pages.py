@@ -20,8 +20,15 @@ COLUMNS = [
     *("filters", "extra", "more"),
     *("cv_loss", "epochs_trained", "model_parameters"),
 ]
-BEST_FIRST = ["trial 1", "trial 2", "trial 0 (lenet5)"]
-UNFINISHED = ["trial 4", "trial 3"]
+
+
+def of(study: str, *trials: str) -> list[str]:
+    """Return the names that runs of these trials have."""
+    return [f"{trial} · {study}" for trial in trials]
+
+
+BEST_FIRST = of(RACED, "trial 1", "trial 2", "trial 0 (lenet5)")
+UNFINISHED = of(RACED, "trial 4", "trial 3")
 
 
 @pytest.fixture
@@ -40,6 +47,20 @@ def test_two_links_are_printed_for_each_study(links):
     assert {study: list(found) for study, found in links.items()} == {
         study: ["best trials first", "compare"] for study in (RACED, OTHER)
     }
+
+
+def test_the_address_that_is_printed_first_opens_on_trials(visitor, links):
+    visitor.page.goto(links[RACED]["compare"].partition("#")[0])
+    page = StudyPage(visitor.page)
+    assert page.trials([*BEST_FIRST, *UNFINISHED]) == [*BEST_FIRST, *UNFINISHED]
+
+
+def test_an_experiment_opened_from_the_list_shows_its_trials_and_their_scores(visitor, links):
+    page = ExperimentsPage.beside(visitor.page, links[OTHER]["compare"]).open(OTHER)
+    assert page.headers(COLUMNS) == COLUMNS
+    scores = ["0.84", "0.78", "0.75"]
+    shown = page.column("metrics.`cv_accuracy`", scores)
+    assert set(scores) <= set(shown)
 
 
 def test_the_table_has_state_and_scores_then_what_was_searched(table):
@@ -110,14 +131,14 @@ def test_the_description_says_what_a_visitor_needs(table):
 
 @pytest.mark.parametrize("name", ["confusion_matrix.png", "curves.png"])
 def test_a_trials_pictures_open_on_its_page(table, name):
-    assert table.open_run("trial 1").picture(name) >= 350
+    assert table.open_run(*of(RACED, "trial 1")).picture(name) >= 350
 
 
 def test_two_studies_ticked_on_the_page_of_experiments_show_trials_of_both(visitor, links):
     page = ExperimentsPage.beside(visitor.page, links[RACED]["compare"])
     both = page.compare(RACED, OTHER)
     both.search("tags.`search.kind` = 'trial'")
-    others = ["trial 0 (small)", "trial 1", "trial 2"]
+    others = of(OTHER, "trial 0 (small)", "trial 1", "trial 2")
     assert both.names(count=8) == sorted([*BEST_FIRST, *UNFINISHED, *others])
 
 
@@ -125,10 +146,10 @@ def test_a_link_shows_two_studies_side_by_side_the_best_trial_of_either_first(vi
     numbers = [re.search(r"experiments/(\d+)/", links[s]["compare"])[1] for s in (RACED, OTHER)]
     address = links[RACED]["compare"].partition("/#/")[0]
     visitor.page.goto(address + comparison_path(numbers, OBJECTIVES["cv_accuracy"]))
-    first = ["trial 1", "trial 2", "trial 2", "trial 0 (lenet5)", "trial 1", "trial 0 (small)"]
+    others = of(OTHER, "trial 2", "trial 1", "trial 0 (small)")
+    first = [BEST_FIRST[0], others[0], *BEST_FIRST[1:], *others[1:]]
     page = StudyPage(visitor.page)
     assert page.trials([*first, *UNFINISHED]) == [*first, *UNFINISHED]
-    page.choose_columns(("Experiment Name", "cv_accuracy"), dropped=("Source", "Models"))
     studies = [RACED, OTHER, RACED, RACED, OTHER, OTHER, RACED, RACED]
     assert page.column("attributes.`Experiment Name`", studies) == studies
     scores = ["0.85", "0.84", "0.83", "0.8", "0.78", "0.75", "-", "-"]
@@ -146,7 +167,7 @@ def test_links_printed_after_a_search_against_a_server_open_its_pages(visitor, t
         [link] = re.findall(r"http://\S+viewStateShareKey=\S+", said)
         assert link.startswith(server.address)
         visitor.page.goto(link)
-        names = ["trial 0 (small)", "trial 1 (small-tuned)"]
+        names = of("far (mlp)", "trial 0 (small)", "trial 1 (small-tuned)")
         assert StudyPage(visitor.page).names(count=2) == names
         run = StudyPage(visitor.page).open_run(names[0])
         assert run.picture("confusion_matrix.png") >= 350  # which the server sends

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from playwright.sync_api import BrowserContext, Page, ViewportSize, sync_playwright
+from playwright.sync_api import BrowserContext, Page, ViewportSize, expect, sync_playwright
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _PATIENCE = 60_000  # milliseconds; two cores may be busy training
@@ -29,6 +29,7 @@ class Visitor:
 
     def __init__(self, context: BrowserContext) -> None:
         context.set_default_timeout(_PATIENCE)
+        expect.set_options(timeout=_PATIENCE)
         self.asked_outside: list[str] = []
         context.on("request", lambda request: self._note(request.url))
         self.page: Page = context.new_page()
@@ -40,9 +41,11 @@ class Visitor:
             self.asked_outside.append(url)
 
     def greet(self, link: str) -> None:
-        """Open a link for the first time, and close the assistant that MLflow shows only then."""
+        """Open a link for the first time, and see that MLflow's assistant does not cover it."""
         self.page.goto(link)
-        self.page.locator("[data-component-id='mlflow.assistant.chat_panel.close']").click()
+        expect(self.page.get_by_text("matching runs").first).to_be_visible()
+        panel = self.page.locator("[data-component-id='mlflow.assistant.chat_panel.close']")
+        expect(panel).to_have_count(0)
 
 
 @contextmanager

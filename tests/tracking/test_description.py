@@ -86,7 +86,7 @@ def test_it_tells_what_a_confirmed_trial_scored_and_why_it_is_the_best(study):
     assert "confirmed" not in describe(study.history)
     study.confirm_trial(0, level=0.81)
     text = describe(study.history)
-    assert "confirmed on 4 confirmation folds: 0.8100 ± 0.0040.**" in text
+    assert "confirmed on 4 confirmation folds: 0.8100 ± 0.0040." in text
     assert "partly luck" in text
 
 
@@ -125,7 +125,7 @@ def test_of_a_regression_it_explains_its_own_columns_in_the_targets_unit():
     study = RegressionStudyBuilder().every_kind_of_trial()
     study.confirm_trial(1, 0.84)
     text = describe(study.history)
-    assert "trial 1, `cv_rmse` 14,850 ± 70.71 over 2 folds" in text
+    assert "trial 1, cv_rmse 14,850 ± 70.71 over 2 folds" in text
     assert "- `cv_rmse_std`: sample standard deviation of the folds' `rmse`" in text
     assert "- `cv_r2`: share of the target's variance" in text
     assert "`confirmed_rmse`, `confirmed_rmse_std`, `confirmed_loss`, `confirmed_mae`" in text

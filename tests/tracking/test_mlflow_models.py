@@ -155,6 +155,30 @@ def test_a_second_export_becomes_the_champion(client, sink, export, study, apply
     assert champion.tags["search.trial"] == "0"
 
 
+def test_a_version_says_its_scores_its_date_and_whose_params_it_has(
+    client, sink, export, study, apply_all
+):
+    study.every_kind_of_trial()
+    export.exported(study)
+    apply_all(sink, study.records)
+    scores = "cv_accuracy 0.8500 ± 0.0100 over 2 folds"
+    rest = "; exported 2026-09-21 14:14 UTC, params of trial 1 of lenet-digits."
+    version = client.get_model_version_by_alias(NAME, "champion")
+    assert version.description == scores + rest
+    assert version.tags["search.score"] == scores
+    [before] = final_runs(client)
+    export.opened(study)
+    export.opened(study, by="evaluate")
+    apply_all(sink, study.records)
+    version = client.get_model_version_by_alias(NAME, "champion")
+    assert version.description == f"{scores}, test accuracy 0.9000{rest}"
+    assert version.tags["search.test_score"] == "test accuracy 0.9000"
+    [after] = final_runs(client)  # however often the test set was opened since
+    assert after.info.end_time - after.info.start_time == 4000
+    assert after.info.end_time == before.info.end_time
+    assert "champion" in client.get_registered_model(NAME).description
+
+
 @pytest.fixture
 def three(study, tmp_path):
     """Exports: the champion, a challenger, and another champion."""
@@ -169,7 +193,7 @@ def aliases(client):
     found = {}
     for alias in ("champion", "challenger"):
         version = client.get_model_version_by_alias(NAME, alias)
-        found[alias] = (int(version.version), version.description)
+        found[alias] = (int(version.version), version.description.rpartition(". ")[2])
     return found
 
 
@@ -343,7 +367,7 @@ def test_the_version_says_which_code_a_model_with_parts_of_its_own_needs(
     apply_all(sink, study.records)
     version = client.get_model_version_by_alias(NAME, "champion")
     needed = "`model.keras` holds ada>Scale: import the code of space lenet before"
-    assert version.description.startswith(f"It is the first. {needed}")
+    assert f"of lenet-digits. It is the first. {needed}" in version.description
     assert version.tags["search.needs"].startswith(needed)
 
 

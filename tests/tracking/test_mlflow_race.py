@@ -107,7 +107,7 @@ def test_a_confirmed_trial_has_scores_by_names_of_their_own(confirmed, shown_as)
 def test_folds_that_confirm_are_children_of_another_name(confirmed, shown_as):
     tracked = shown_as(confirmed.records)
     fold = tracked.run("fold", 1, 3)
-    assert fold.info.run_name == "confirmation fold 3"
+    assert fold.info.run_name == "confirmation fold 3 of trial 1 · lenet-digits"
     assert fold.data.tags["search.confirmation"] == "true"
     assert fold.data.tags["mlflow.parentRunId"] == tracked.run("trial", 1).info.run_id
     assert "search.confirmation" not in tracked.run("fold", 1, 2).data.tags

@@ -170,7 +170,7 @@ def test_the_machines_load_is_logged_to_the_studys_run_while_a_session_goes_on(
     sink.apply(study.records[-1], study.history)
     assert tracked.run("study").info.status == "FINISHED"
     logged = len(tracked.history(tracked.run("study"), name))
-    assert "SystemMetricsMonitor" not in {thread.name for thread in threading.enumerate()}
+    assert "LoadMonitor" not in {thread.name for thread in threading.enumerate()}
     again = tracked.sink()  # as `sync` does
     apply_all(again, study.records)
     again.close()

@@ -422,7 +422,8 @@ def _version_text(record: ModelExported, history: History, test: str = "") -> st
     """
     study = history.known_study()
     told = ", ".join(filter(None, (_score(record, history), test)))
-    first = f"Trial {record.trial} of {study_label(study)}, exported {_date(record)}: {told}."
+    first = f"{told}; exported {_date(record)}, params of trial {record.trial} of"
+    first += f" {study_label(study)}."
     more = record.alias_reason, _predicted(study), _needs(record, study)
     return " ".join(filter(None, (first, *more)))
 
@@ -445,7 +446,7 @@ def _score(record: ModelExported, history: History) -> str:
     """Return the score that a model's trial has in cross-validation, for people."""
     trial = history.trials.get(record.trial)
     if trial is None or trial.value is None:
-        return "score not known"
+        return "Score not known"
     return score_text(history, trial)
 
 

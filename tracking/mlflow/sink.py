@@ -40,7 +40,8 @@ from tracking.records import (
 from tracking.stages import waiting
 
 if TYPE_CHECKING:
-    from tracking.mlflow.store import LoadMonitor, MlflowStore, RunReference, TrialRun
+    from tracking.mlflow.store import MlflowStore, RunReference, TrialRun
+    from tracking.mlflow.system_metrics import LoadMonitor
 
 # Standard output belongs to the command, which may be printing JSON there; MLflow asks at each run.
 _SILENCE = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
@@ -100,6 +101,7 @@ class MlflowSink:
                 self._store(history).rename(record.study, history.known_study().id)
                 self._store(history).tag_experiment(_experiment_tags(history))
                 self._store(history).log(self._study_run(history), tags=runs.common_tags(history))
+                self._name_runs(history)
             case SessionStarted() | SessionEnded():
                 self._show_session(history, record)
             case TrialStarted():
@@ -135,7 +137,10 @@ class MlflowSink:
         if self._monitor is not None and (self._monitor.is_over or not is_running):
             self._leave_machine()
         if self._monitor is None and is_running:
-            self._monitor = self._store(history).monitor(self._study_run(history))
+            run_id, since = self._study_run(history), history.known_study().at
+            from tracking.mlflow.system_metrics import LoadMonitor
+
+            self._monitor = LoadMonitor(self._store(history).client, run_id, since)
 
     def _leave_machine(self) -> None:
         if self._monitor is not None:
@@ -160,6 +165,16 @@ class MlflowSink:
             run = self._create(history, key, {}, at=study.at)
             self._fill(history, run.id, study.settings)
         return run.id
+
+    def _name_runs(self, history: History) -> None:
+        """Give all runs the names that they have now."""
+        keys = [RunKey("final", each.trial, model=each.model_sha256) for each in history.exports]
+        for number, trial in history.trials.items():
+            keys.append(RunKey("trial", number))
+            folds = (*trial.folds, *trial.confirmation_folds)
+            keys += [RunKey("fold", number, fold) for fold in folds]
+        for key in keys:
+            self._find(history, key)
 
     def _find(self, history: History, key: RunKey) -> "RunReference | None":
         """Return a run, by its name of today: earlier versions gave others."""

@@ -21,7 +21,6 @@ from mlflow.entities import (
     RunTag,
     ViewType,
 )
-from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from tracking.home import folder_name
 from tracking.mlflow.database import measure_tables
@@ -29,7 +28,6 @@ from tracking.mlflow.mapping import BEST_MARK, FRONT_MARK, Point, RunKey, Tags, 
 from tracking.mlflow.transport import bound_exchanges
 
 _METRICS, _OTHERS = 800, 100  # MLflow takes 1,000 entries a request, 100 params, 100 tags
-_SAMPLING = 5.0  # seconds; a sample takes about a millisecond, and logging it some ten
 _TRIALS = "tags.`search.kind` = 'trial'"
 # A call that fails is repeated twice within a second, for servers that fail now and then. The
 # publisher waits for one that is away; MLflow's own 7 tries of 120 s, with pauses of up to two
@@ -73,23 +71,6 @@ class TrialRun:
     state: str
     status: str
     id: str
-
-
-class LoadMonitor(SystemMetricsMonitor):  # type: ignore[misc] # MLflow has no types
-    """MLflow's thread that logs the load of processors, memory, disk, network and GPUs.
-
-    Attributes:
-        is_over: whether it has ended; it does at its first call to MLflow that fails.
-    """
-
-    is_over = False
-
-    def monitor(self) -> None:
-        """Log until told to finish, or until the run is over."""
-        try:
-            super().monitor()
-        finally:
-            self.is_over = True
 
 
 class MlflowStore:
@@ -226,17 +207,6 @@ class MlflowStore:
         """
         if self._is_served:
             self._search(_query(key))
-
-    def monitor(self, run_id: str) -> "LoadMonitor":
-        """Begin to log this machine's load to a run that is `RUNNING`, as "system metrics"."""
-        begun = LoadMonitor(
-            run_id,
-            sampling_interval=_SAMPLING,
-            resume_logging=True,
-            tracking_uri=self._tracking_uri,
-        )
-        begun.start()
-        return begun
 
     def settle(self) -> None:
         """Make what was written quick to be read."""

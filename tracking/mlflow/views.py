@@ -103,7 +103,10 @@ def decode_view(value: str) -> tuple[str, Json]:
     method, _, packed = view["state"].partition(";")
     if method != "deflate":
         raise ValueError(f"a view's state must be compressed by deflate; got {method!r}")
-    state: Json = json.loads(zlib.decompress(base64.b64decode(packed)))
+    try:
+        state: Json = json.loads(zlib.decompress(base64.b64decode(packed)))
+    except zlib.error as error:
+        raise ValueError(f"a view's state cannot be unpacked: {error}") from error
     return view["name"], state
 
 
