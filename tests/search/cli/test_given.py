@@ -91,7 +91,7 @@ def test_an_error_says_which_file_gave_the_option(given):
 
 def test_a_variable_that_is_no_option_is_told_of_with_near_ones(given):
     _, told = given(FOLDWISE_TRAILS="50")
-    assert "FOLDWISE_TRAILS is no option of `run`; did you mean trials?" in told
+    assert "FOLDWISE_TRAILS is no option of `run`; did you mean trials" in told
 
 
 @pytest.mark.parametrize(
