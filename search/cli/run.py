@@ -307,8 +307,10 @@ def _unknown_variables(known: Iterable[Any]) -> list[str]:
     names = {*_OTHER_VARIABLES}
     for one in known:
         names.update([one] if isinstance(one, str) else one or ())
+    options = [name.removeprefix(VARIABLE).lower() for name in names if name.startswith(VARIABLE)]
     return [
-        f"the environment's {name} is no option of `run`; {near_matches(name, names)}"
+        f"the environment's {name} is no option of `run`;"
+        f" {near_matches(name.removeprefix(VARIABLE).lower(), options)}"
         for name in sorted(os.environ)
         if name.startswith(VARIABLE) and name not in names
     ]

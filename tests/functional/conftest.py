@@ -38,7 +38,11 @@ class User:
 
     @property
     def environment(self) -> dict[str, str]:
-        kept = {n: v for n, v in os.environ.items() if not n.startswith(("SEARCH_", "MLFLOW_"))}
+        kept = {
+            n: v
+            for n, v in os.environ.items()
+            if not n.startswith(("SEARCH_", "MLFLOW_", "FOLDWISE_"))
+        }
         return kept | {"HOME": str(self.folder), "COLUMNS": "100"}
 
     def __call__(self, *arguments: str, timeout: float = 300, **environment: str) -> Done:

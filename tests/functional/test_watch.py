@@ -57,6 +57,27 @@ def test_a_study_that_dies_is_not_watched_for_ever(user, begun, wait_for):
     assert "is no longer running" in out
 
 
+def test_a_study_that_is_stopped_ends_its_folds_and_goes_on_later(user, begun, wait_for):
+    with held(begun):
+        stopping = user.start("stop", "toy")
+        wait_for(lambda: "it ends once the folds" in stopping.stdout.readline())
+        wait_for((user.folder / "mlruns" / "studies" / "toy" / "stop").exists)
+    out, errors = stopping.communicate(timeout=120)
+    _, told = begun.communicate(timeout=120)
+    assert (stopping.returncode, begun.returncode) == (0, 130), errors
+    assert "toy is not running" in out
+    journal = user.folder / "mlruns" / "studies" / "toy" / "journal.jsonl"
+    text = journal.read_text()
+    assert text.count('"FoldStarted"') == text.count('"FoldEnded"')
+    assert text.splitlines()[-1].endswith('"reason": "interrupted"}')
+    assert not (journal.parent / "stop").exists()
+    if "Left" in out:  # it may have been in its last fold
+        assert "`stop` has asked this study to end" in told
+    again = user.here(*ARGUMENTS, "--trials", "3", "--json")
+    assert again.code == 0, again.err
+    assert len(again.json["trials"]) == 3
+
+
 def test_an_unknown_study_is_refused(user):
     refused = user("watch", "nothing")
     assert refused.code == 2

@@ -135,7 +135,7 @@ RUN = ("run", "--space", "lenet", "--dataset", "digits")
         (("run", "--space", "bilstm", "--dataset", "digits"), "Spaces for it: cnn, convnet,"),
         (("run", "--space", "bilstm", "--dataset", "digits"), "datasets for bilstm: sst2"),
         (("run", "--space", "lenet", "--dataset", "cvs:a.csv"), "did you mean csv?"),
-        (("run", "--space", "lenet", "--dataset", "csv:"), "name the data after csv:"),
+        (("run", "--space", "lenet", "--dataset", "csv:"), "must say what to read after csv:"),
         (("rnu",), "No such command 'rnu'"),
         (("run", "--spaec", "lenet"), "No such option"),
         (("show", "nothing"), "no study is called 'nothing'"),

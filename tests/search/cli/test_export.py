@@ -82,5 +82,5 @@ def test_a_folder_of_other_things_and_a_file_are_no_targets(command, tmp_path):
     (tmp_path / "thesis.txt").touch()
     assert "contains other files" in command("toy", "--to", ".")[1]
     code, message = command("toy", "--to", "thesis.txt")
-    assert "`--to thesis.txt` must be a folder; it is a file" in message
+    assert "thesis.txt must be a folder to write; it is a file" in message
     assert code == USAGE

@@ -53,7 +53,7 @@ def test_a_study_of_one_objective_looks_as_it_always_did(show):
     table = rows(show(study))
     assert table["trial"] == ["trial", "state", "accuracy", "± folds", "stopped", "time", "params"]
     assert table["1"][:4] == ["1", "complete", "0.8500", "0.0100"]
-    assert list(table)[:5] == ["trial", "1", "0", "2", "3"]  # best first, then by number
+    assert list(table)[1:3] == ["1", "0"]  # best first
 
 
 def test_a_study_with_trials_that_are_not_over_says_that_nobody_runs_it_and_how_it_goes_on(show):
@@ -167,8 +167,9 @@ def test_no_number_and_no_setting_is_cut_at_any_width(show, width):
 
 
 def test_a_setting_stands_below_its_row_where_there_is_no_room_beside(show):
-    heading, row, below, *_ = table_lines(show(long_settings(), width=80))
+    heading, second, row, below, *_ = table_lines(show(long_settings(), width=80))
     assert heading.split()[-1] == "time"
+    assert second == "       params"  # where the params stand
     assert row.split()[:3] == ["1", "complete", "0.8100"]
     assert below.startswith("       a_learning_rate=0.000719531  another_dropout=0.45")
     heading, row, *_ = table_lines(show(long_settings(), width=120))
@@ -336,3 +337,41 @@ def test_the_json_of_a_regression_has_each_folds_part_of_the_objective(show):
     folds = study.history.trials[1].finished_folds()
     assert found["folds"] == [fold.metrics["rmse"] for fold in folds.values()]
     assert found["report"]["numbers"]["price"]["samples"] == 600
+
+
+def test_trials_are_sorted_by_comparable_evidence_and_each_group_says_of_what_it_is(show):
+    study = StudyBuilder(folds=5).race()
+    study.start_trial(6)
+    study.fold(6, 1, epochs=2, level=0.99)  # better than all, after little
+    study.end_trial(6, "failed", reason="out of memory")
+    text = show(study)
+    table = [line for line in text.splitlines() if line.startswith(("    ", "after", "without"))]
+    firsts = [line if line[0] != " " else line.split()[0] for line in table]
+    assert firsts == [
+        *("1", "0"),
+        *("after 2 folds", "3"),
+        *("after 1 fold", "5", "4"),
+        *("after 2 epochs of fold 1", "2"),
+        *("without a score", "6"),
+    ]
+    assert "Full scores first, then those after as many folds" in text
+
+
+def test_the_smallest_loss_comes_first_among_trials_of_as_many_folds(show):
+    study = StudyBuilder(folds=3, objective="cv_loss")
+    study.session()
+    for trial, level in ((0, 0.5), (1, 0.9), (2, 0.7)):
+        study.start_trial(trial)
+        study.fold(trial, 1, level=level)
+    lines = show(study).splitlines()
+    begin = lines.index("after 1 fold")
+    assert [line.split()[0] for line in lines[begin + 1 : begin + 4]] == ["1", "2", "0"]
+
+
+def test_trials_that_all_have_full_scores_need_no_captions(show):
+    study = StudyBuilder()
+    study.session()
+    study.complete_trial(0)
+    text = show(study)
+    assert "after" not in text
+    assert "Full scores" not in text

@@ -15,8 +15,9 @@ def test_a_reference_must_have_a_known_format_and_something_behind_it(
 ) -> None:
     with pytest.raises(SettingsError) as caught:
         load(name, home=home)
-    formats = "csv:..., parquet:..., jsonl:..., npz:..., folder:..."
-    assert f"`dataset` must be a name, or one of {formats}" in str(caught.value)
+    kind = name.partition(":")[0]
+    rule = f"after {kind}:" if kind in ("csv", "folder") else "KIND:NAME"
+    assert rule in str(caught.value)
     assert repr(name) in str(caught.value)
 
 
@@ -55,3 +56,22 @@ def test_two_references_are_kept_apart(tmp_path: Path, home: Path) -> None:
     first, second = (load(f"csv:{tmp_path}/{name}.csv", home=home) for name in ("a", "b"))
     assert first.folder != second.folder
     assert load(f"csv:{tmp_path}/a.csv", home=home) == first
+
+
+def test_an_unknown_dataset_is_told_of_near_names_and_of_files_that_are_there(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("train.csv").write_text(TABLE)
+    Path("pictures").mkdir()
+    told = {
+        "fashon": "did you mean fashion_mnist?",
+        "train.csv": "did you mean the file, csv:train.csv?",
+        "pictures": "did you mean the folder, folder:pictures?",
+        "nothing": "data of your own are named as in csv:FILE or folder:DIR",
+    }
+    for name, remedy in told.items():
+        with pytest.raises(SettingsError) as caught:
+            load(name, home=home)
+        assert str(caught.value).startswith(f"no dataset is called {name!r}; ")
+        assert str(caught.value).endswith(remedy)

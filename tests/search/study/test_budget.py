@@ -3,9 +3,10 @@ from dataclasses import replace
 
 import pytest
 
-from search.study.budget import Budget, seconds_to_race
+from search.study.budget import Budget, StopRequest, seconds_to_race
 from tests.studies import StudyBuilder
 from tracking.history import History
+from tracking.home import StudyFolder
 from tracking.records import FoldEnded
 
 
@@ -87,3 +88,25 @@ def test_the_race_takes_one_more_turn_and_a_quarter_of_the_waiting_from_fold_to_
 def test_nothing_is_kept_for_a_race_that_nobody_waits_for_or_that_no_fold_tells_of():
     assert seconds_to_race(study(0.7).history, 0) == 0.0
     assert seconds_to_race(StudyBuilder().history, 5) == 0.0
+
+
+def test_a_request_to_stop_is_seen_once_told_of_and_can_be_withdrawn(tmp_path):
+    folder = StudyFolder(tmp_path)
+    notices = []
+    asked, seen = StopRequest(folder), StopRequest(folder, notices.append)
+    asked.write(StopRequest.NOW)
+    budget = Budget(trials=1, stop=seen)
+    assert budget.is_used_up() is True
+    assert budget.breaks_off() is True
+    assert seen.seen() == StopRequest.NOW
+    assert len(notices) == 1
+    assert "`stop` has asked" in notices[0]
+    asked.withdraw()
+    assert Budget(trials=1, stop=StopRequest(folder)).is_used_up() is False
+
+
+def test_a_request_to_stop_after_the_folds_breaks_none_off(tmp_path):
+    StopRequest(StudyFolder(tmp_path)).write(StopRequest.FOLDS)
+    budget = Budget(trials=1, stop=StopRequest(StudyFolder(tmp_path)))
+    assert budget.is_used_up() is True
+    assert budget.breaks_off() is False

@@ -8,7 +8,7 @@ import pytest
 
 from search.executors import Executor, OnRecord
 from search.executors.protocol import FoldKey, FoldTask
-from search.study.budget import Budget
+from search.study.budget import Budget, StopRequest
 from search.study.drivers import FixedDriver
 from search.study.loop import Study
 from search.study.pruners import PRUNERS, make_pruner
@@ -108,7 +108,7 @@ class Journal:
         self.records: list[Record] = [study]
         study.settings["pruner"] = pruner
 
-    def run(self, workers: Workers, units=UNITS, confirm: int = 0, deadline=None) -> str:
+    def run(self, workers: Workers, units=UNITS, confirm: int = 0, deadline=None, stop=None) -> str:
         objective = OBJECTIVES["cv_accuracy"]
         log = EventLog(self.history, None, self.records.append)
         return Study(
@@ -117,7 +117,7 @@ class Journal:
             driver=FixedDriver({"units": u, "epochs": self.epochs} for u in units),
             pruner=make_pruner(self.pruner, objective, winners=max(1, confirm)),
             executor=workers,
-            budget=Budget(trials=len(units), confirm=confirm, deadline=deadline),
+            budget=Budget(trials=len(units), confirm=confirm, deadline=deadline, stop=stop),
         ).run()
 
     @property
@@ -139,6 +139,41 @@ def alone(pruner: str, confirm: int = 0, units=UNITS) -> Journal:
     journal = Journal(pruner)
     assert journal.run(Workers(1), confirm=confirm, units=units) == "complete"
     return journal
+
+
+class StopAfter:
+    """A request to stop that comes after so many steps of the workers."""
+
+    def __init__(self, workers: Workers, steps: int, when: str) -> None:
+        self._workers, self._steps, self._when = workers, steps, when
+
+    def seen(self) -> str:
+        return self._when if len(self._workers.steps) >= self._steps else ""
+
+
+@pytest.mark.parametrize("pruner", ["racing", "none"])
+@pytest.mark.parametrize("steps", [1, 3, 17, 25])
+def test_a_study_that_is_asked_to_stop_ends_the_folds_in_training_and_begins_none(pruner, steps):
+    workers, journal = Workers(3), Journal(pruner, epochs=1)
+    assert journal.run(workers, stop=StopAfter(workers, steps, StopRequest.FOLDS)) == "interrupted"
+    begun = [(r.trial, r.fold) for r in journal.records if isinstance(r, FoldStarted)]
+    ended = [(r.trial, r.fold) for r in journal.records if isinstance(r, FoldEnded)]
+    assert sorted(begun) == sorted(ended)
+    assert len(workers.steps) <= steps + 3  # a fold has three steps
+    journal.run(Workers(3))
+    assert len([r for r in journal.records if isinstance(r, FoldStarted)]) == len(
+        {(r.trial, r.fold) for r in journal.records if isinstance(r, FoldStarted)}
+    )
+    whole = Journal(pruner, epochs=1)
+    whole.run(Workers(3))
+    assert journal.outcomes() == whole.outcomes()
+
+
+def test_a_study_that_is_to_stop_now_ends_at_the_next_epoch():
+    workers, journal = Workers(2), Journal("none", epochs=50)
+    assert journal.run(workers, stop=StopAfter(workers, 10, StopRequest.NOW)) == "interrupted"
+    assert len(workers.steps) <= 12
+    assert not [r for r in journal.records if isinstance(r, FoldEnded)]
 
 
 def test_one_worker_trains_nothing_that_is_not_needed():
