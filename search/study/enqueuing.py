@@ -34,7 +34,7 @@ from tracking.files import make_folder, whole_file
 from tracking.history import History
 from tracking.home import StudyFolder
 from tracking.records import Json, Record, TrialEnqueued, TrialTold
-from tracking.text import Notify
+from tracking.text import Notify, counted
 
 ENQUEUED = "enqueued"
 MAX_BYTES = 10_000_000  # of a file of params
@@ -416,6 +416,7 @@ class Intake:
     def take(self, request: Request) -> None:
         """Record what is new of a request; a notice tells of the rest."""
         known = Known(self._history, self._space, baselines=self._baselines)
+        left_out: dict[str, list[Entry]] = {}  # by the reason
         for place, entry in enumerate(request.entries):
             identifier = f"{request.id}:{place}"
             if identifier in self._history.requests:
@@ -423,12 +424,16 @@ class Intake:
             try:
                 entry = _checked(entry, self._space)  # the sender's space may have been another
             except SpaceError as error:
-                self._notify(f"{named(entry, self._space)} are left out: {error}")
+                left_out.setdefault(str(error), []).append(entry)
                 continue
             if already := known.is_new(entry):
                 self._notify(on_known(entry, already, self._space))
             else:
                 self._append(entry.record(identifier))
+        for reason, entries in left_out.items():
+            first, others = named(entries[0], self._space), len(entries) - 1
+            more = f" and {counted(others, 'other')}" if others else ""
+            self._notify(f"{first}{more} are left out: {reason}")
 
 
 def _checked(entry: Entry, space: Space) -> Entry:

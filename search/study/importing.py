@@ -8,7 +8,8 @@ KerasTuner's files are JSON since its version 1.0: `trial_*/trial.json` has `tri
 `score` and `status`; the objective's name is in none of them. Nothing is unpickled. Optuna reads
 its own storages, with SQLite files opened for reading alone.
 
-Source: `keras_tuner/src/engine/trial.py` and `metrics_tracking.py` of 1.4.8.
+Source: `keras_tuner/src/engine/trial.py` and `metrics_tracking.py` of 1.4.8; those of 1.0.0, 1.0.2,
+1.1.0 and 1.2.0 write the same.
 """
 
 import json

@@ -74,6 +74,18 @@ def test_a_changed_function_is_refused_and_other_data_are_another_study(begun, d
     assert any("That is another study" in text for text in told)
 
 
+def test_a_function_whose_models_do_not_fit_is_named_once(digits, tmp_path):
+    def build(hp):
+        import keras
+
+        return keras.Sequential([keras.layers.Input((64,)), keras.layers.Dense(7, "softmax")])
+
+    with pytest.raises(SettingsError, match="they have 7 for 10 classes") as caught:
+        run_study(build, data=digits, trials=1, home=tmp_path, notify=print, **SMALL)
+    assert str(caught.value).count("passed from Python") == 1
+    assert str(caught.value).startswith("`space`: ")
+
+
 def test_a_study_with_a_name_refuses_other_data(begun, digits):
     home, _ = begun
     rows, labels = digits

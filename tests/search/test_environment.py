@@ -15,8 +15,9 @@ from tests.studies import StudyBuilder
 EVERYTHING = {
     "space": "mlp",
     "dataset": "digits",
-    "driver": "keras-tuner",
-    "sampler": "hyperband",
+    "driver": "optuna",
+    "sampler": "optuna.samplers:TPESampler",
+    "sampler_args": {"n_startup_trials": 5, "multivariate": True},
     "pruner": "none",
     "objective": "cv_loss",
     "metrics": ("balanced_accuracy", "recall@a b"),

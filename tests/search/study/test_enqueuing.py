@@ -226,11 +226,15 @@ def test_a_file_that_is_no_request_is_told_of_once_and_stops_nothing(tmp_path):
 
 def test_params_that_no_longer_fit_the_space_are_left_out_with_the_reason(tmp_path):
     study = Kept(tmp_path)
-    Request([Entry({"units": 400, "rate": 0.1}), Entry(OWN[0])]).write(study.folder)
+    given = [{"units": 400, "rate": rate} for rate in (0.1, 0.2, 0.3)]
+    given.append({"units": 500, "rate": 0.1})
+    Request([*map(Entry, given), Entry(OWN[0])]).write(study.folder)
     study.run(ScriptedExecutor(good_when_large), trials=2)
     assert study.origins == ["baseline:small", "enqueued"]
-    assert study.notices == [
-        "params units=400, rate=0.1 are left out: `units` must be within 1..100; got 400"
+    assert study.notices == [  # a line for each reason
+        "params units=400, rate=0.1 and 2 others are left out: `units` must be within 1..100;"
+        " got 400",
+        "params units=500, rate=0.1 are left out: `units` must be within 1..100; got 500",
     ]
 
 

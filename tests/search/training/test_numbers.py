@@ -198,3 +198,21 @@ def test_trying_a_model_changes_no_weight():
     before = made.get_weights()
     found(made)
     assert all(map(np.array_equal, before, made.get_weights()))
+
+
+def test_a_metric_says_whether_targets_or_predictions_do_not_allow_it():
+    from search.tasks.metrics import metric_of
+    from search.training.scoring import measured
+
+    task = Regression(("y",))
+    metric = metric_of("neg_mean_gamma_deviance", task)
+    outputs = NumberOutputs.plain(1)
+    good, bad = np.array([[1.0], [2.0]]), np.array([[-1.0], [2.0]])
+    assert measured(metric, good, good, None, outputs) == 0
+    with pytest.raises(ValueError, match=r"of what the model predicts, from -1 to 2: .*softplus"):
+        measured(metric, bad, good, None, outputs)
+    with pytest.raises(ValueError, match="cannot be computed: ") as caught:
+        measured(metric, good, bad, None, outputs)
+    assert "The targets allow it" not in str(caught.value)
+    with pytest.raises(ValueError, match="the least of the models' predictions is -1"):
+        measured(metric_of("poisson", task), bad, good, None, outputs)

@@ -415,3 +415,11 @@ def test_a_class_that_is_too_rare_to_hold_out_is_named(brought, more, said):
         words[38] = "often"
     with pytest.raises(DataError, match=said):
         brought((ROWS, words), **more)
+
+
+def test_a_target_that_never_varies_is_refused_with_what_can_be_done(brought):
+    flat = np.full(40, 1.5)
+    with pytest.raises(DataError, match=r"have 1\.5\. Name another target, or give data in which"):
+        brought((ROWS, flat))
+    with pytest.raises(DataError, match=r"have 1\.5\. Leave it out"):
+        brought((ROWS, np.stack([ROWS[:, 0], flat], axis=1)))
