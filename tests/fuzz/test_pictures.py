@@ -25,6 +25,8 @@ FORMATS = (
     *(("PPM", "RGB"), ("PCX", "P"), ("SGI", "L"), ("DDS", "RGBA"), ("XBM", "1"), ("QOI", "RGB")),
     *(("JPEG2000", "RGB"), ("TIFF", "CMYK"), ("PPM", "1"), ("DIB", "L"), ("MPO", "RGB")),
 )
+Image.init()
+FORMATS = tuple(pair for pair in FORMATS if pair[0] in Image.SAVE)  # Pillow 10 writes no QOI
 
 
 def saved(kind: str, mode: str) -> bytes:
@@ -39,8 +41,7 @@ def saved(kind: str, mode: str) -> bytes:
     return file.getvalue()
 
 
-Image.init()
-WHOLE = tuple(saved(kind, mode) for kind, mode in FORMATS if kind in Image.SAVE)  # QOI: Pillow 12
+WHOLE = tuple(saved(kind, mode) for kind, mode in FORMATS)
 SIGNATURES = st.sampled_from([content[:n] for content in WHOLE for n in (4, 12, 30)])
 NUMBERS = st.sampled_from([0, 1, 2, 8, 255, 65535, 2**31 - 1, 2**32 - 1])
 NONSENSE = st.builds(

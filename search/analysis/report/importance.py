@@ -163,7 +163,10 @@ def _measured(study: "Study", names: list[str], ranks: Ranks, top: int) -> dict[
     share = (top - 0.5) / len(ranks)  # so that rounding up gives `top`
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # few trials under a condition: `chance` allows for that
-        evaluator = PedAnovaImportanceEvaluator(target_quantile=share)
+        try:
+            evaluator = PedAnovaImportanceEvaluator(target_quantile=share)
+        except TypeError:  # its name in earlier versions of Optuna, 4.5 among them
+            evaluator = PedAnovaImportanceEvaluator(baseline_quantile=share)
         found = evaluator.evaluate(study, names, target=lambda trial: float(ranks[trial.number]))
     return {name: max(0.0, found[name]) for name in names}
 

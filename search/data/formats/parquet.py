@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +74,10 @@ def _opened(path: Path) -> "Iterator[pq.ParquetFile]":
                 " `csv:`, for objects in lines with `jsonl:`."
             )
         whole: Any = pa.BufferReader(start + file.read()) if _is_packed(path) else str(path)
-    with pq.ParquetFile(whole, memory_map=False, arrow_extensions_enabled=False) as opened:
+    # Before pyarrow 21 there is no such choice, and columns are read without Arrow's extensions.
+    has_choice = "arrow_extensions_enabled" in signature(pq.ParquetFile).parameters
+    choice: dict[str, Any] = {"arrow_extensions_enabled": False} if has_choice else {}
+    with pq.ParquetFile(whole, memory_map=False, **choice) as opened:
         yield opened
 
 

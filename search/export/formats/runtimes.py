@@ -1,6 +1,8 @@
 """Formats for runtimes without Keras: SavedModel, ONNX and TensorFlow Lite."""
 
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -245,6 +247,7 @@ class TFLite(Format):
 
 
 def _convert(made: Exportable, path: Path, *, batch: int | None) -> None:
+    import keras
     import tensorflow as tf
 
     model = _convertible(made)
@@ -253,11 +256,14 @@ def _convert(made: Exportable, path: Path, *, batch: int | None) -> None:
         raise ValueError("its numbers need more digits than float32 has, which is all it computes")
     is_text = made.labels.kind == "text"
     shape = made.labels.encoder.input_shape if is_text else tuple(inputs.shape[1:])
-    own: dict[str, Any] = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
-    model.export(
-        path,
-        format="litert",
-        verbose=False,
-        input_signature=[tf.TensorSpec((batch, *shape), inputs.dtype, name="inputs")],
-        target_spec=own,
-    )
+    signature = [tf.TensorSpec((batch, *shape), inputs.dtype, name="inputs")]
+    # What `export(format="litert")` does in Keras 3.13 and later; earlier ones do not have it.
+    with TemporaryDirectory() as saved:
+        archive = keras.export.ExportArchive()
+        archive.track(model)
+        archive.add_endpoint("serve", partial(model, training=False), signature)
+        archive.write_out(saved, verbose=False)
+        converter = tf.lite.TFLiteConverter.from_saved_model(saved)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        converter.experimental_enable_resource_variables = True
+        path.write_bytes(converter.convert())
