@@ -238,6 +238,7 @@ def _place(name: str) -> int:
 
 def _reference(module: Any, name: str) -> str:
     thing = getattr(module, name)
+    thing = thing if hasattr(thing, "__qualname__") else type(thing)
     where = f"{thing.__module__}.{thing.__qualname__}"
     return f"\n::: {where}\n    options:\n      heading: {name}\n      toc_label: {name}\n"
 
