@@ -33,11 +33,7 @@ PAGES = [
     "CHANGELOG.md",
     *(f"docs/decisions/{p.name}" for p in (ROOT / "docs" / "decisions").glob("*.md")),
 ]
-OF_OTHER_PROGRAMS = {
-    "--array",
-    "--artifacts-destination",
-    "--follow",
-}  # Slurm's, MLflow's, kubectl's
+OF_OTHER_PROGRAMS = {"--array", "--artifacts-destination", "--nodes"}  # Slurm's, MLflow's
 OF_SCRIPTS = {
     option
     for file, code in CODE.items()
