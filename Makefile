@@ -74,12 +74,12 @@ format: setup
 check: lint audit test
 
 docs: setup  ## The documentation's site, in build/site; a link that leads nowhere fails it.
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	$(INSTALL) -e ".[docs]"
 	$(BIN)/python docs/build.py
 
 # Half an hour; PICTURES="terminal report mlflow" for some.
 figures: setup  ## The documentation's pictures, taken anew from real studies.
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	$(INSTALL) -e ".[docs]"
 	$(BIN)/python -m docs.figures $(PICTURES)
 
 notebooks: setup  ## The notebooks of docs, run anew and written with what they show; ten minutes.

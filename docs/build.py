@@ -238,7 +238,8 @@ def _place(name: str) -> int:
 
 def _reference(module: Any, name: str) -> str:
     thing = getattr(module, name)
-    where = f"{thing.__module__}.{getattr(thing, '__qualname__', name)}"  # `progress` is an object
+    thing = thing if hasattr(thing, "__qualname__") else type(thing)
+    where = f"{thing.__module__}.{thing.__qualname__}"
     return f"\n::: {where}\n    options:\n      heading: {name}\n      toc_label: {name}\n"
 
 

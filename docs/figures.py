@@ -39,11 +39,20 @@ def main() -> None:
 
 
 def terminal() -> None:
-    """Record the README's first command, in a folder without studies."""
+    """Record the README's first command, in a home directory with nothing but data.
+
+    Raises:
+        SystemExit: SEARCH_DATA_DIR does not say where Fashion-MNIST is.
+    """
+    data = os.environ.get("SEARCH_DATA_DIR")
+    if data is None:
+        sys.exit("SEARCH_DATA_DIR must be the folder that holds fashion_mnist")
     folder = HOME / "terminal"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    pictures = record(COMMAND, folder, columns=100, lines=34)
+    (folder / "data").symlink_to(Path(data).resolve())
+    variables = {"HOME": str(folder), "SEARCH_DATA_DIR": str(folder / "data")}
+    pictures = record(COMMAND, folder, columns=100, lines=34, **variables)
     (IMAGES / "recording.svg").write_text(drawn(pictures, columns=100, lines=34, speed=6.0))
 
 

@@ -72,8 +72,15 @@ def main() -> None:
     print(f"{asked.out}: {len(pictures)} pictures, {len(svg) / 1024:.0f} KB")
 
 
-def record(command: str, folder: Path, columns: int, lines: int) -> list[Picture]:
+def record(command: str, folder: Path, columns: int, lines: int, **variables: str) -> list[Picture]:
     """Return what a command shows in a terminal of its own.
+
+    Args:
+        command: for a shell.
+        folder: where it runs.
+        columns: of the terminal.
+        lines: of the terminal; what is above them is lost.
+        variables: of the environment, beside those of this process.
 
     Raises:
         SystemExit: The command failed.
@@ -90,7 +97,7 @@ def record(command: str, folder: Path, columns: int, lines: int) -> list[Picture
     process = subprocess.Popen(
         ["/bin/sh", "-c", command],
         cwd=folder,
-        env={**surroundings, "TERM": "xterm-256color", "PATH": path},
+        env={**surroundings, "TERM": "xterm-256color", "PATH": path, **variables},
         stdin=inside,
         stdout=inside,
         stderr=inside,
