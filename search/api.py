@@ -12,6 +12,7 @@ Nothing is printed here; notices are raised as Python warnings at the line of th
 your own function.
 """
 
+import os
 import sys
 import sysconfig
 import warnings
@@ -182,7 +183,7 @@ class StudyResult:
             self.best_trial.number if trial is None else trial,
             callbacks=self.callbacks,
             accept_changed_code=accept_changed_code,
-            data_dir=_path(data_dir),
+            data_dir=data_folder(data_dir),
             notify=notify or warnings_at_caller(),
         )
 
@@ -266,7 +267,7 @@ class StudyResult:
             [self.name],
             target=Path(path),
             overwrite=overwrite,
-            data_dir=_path(data_dir),
+            data_dir=data_folder(data_dir),
             tracker=Tracker(self.home, tracking_uri),
             notify=notify or warnings_at_caller(),
         )
@@ -327,7 +328,7 @@ class StudyResult:
             self.home,
             self.name,
             request,
-            data_dir=_path(data_dir),
+            data_dir=data_folder(data_dir),
             tracker=Tracker(self.home, tracking_uri),
             on_epoch=lambda *_: None,
             notify=notify or warnings_at_caller(),
@@ -409,7 +410,8 @@ def run_study(
             training; or a function of params that returns one.
         home: folder that keeps studies, datasets and MLflow's store.
         tracking_uri: MLflow server instead of the database in the home.
-        data_dir: folder with datasets of your own.
+        data_dir: folder with datasets of your own. [default: what the environment variable
+            FOLDWISE_DATA_DIR or SEARCH_DATA_DIR names]
         notify: takes notices; None makes them Python warnings.
         display: takes the opened study and yields a function that is called with every record;
             `search.progress` shows what `run` shows, in a notebook in one place; None shows
@@ -435,7 +437,7 @@ def run_study(
     tell = notify or warnings_at_caller()
     folders = Home(Path(home))
     tracker = Tracker(folders, tracking_uri)  # before anything takes time or is written
-    where = _path(data_dir)
+    where = data_folder(data_dir)
     if cv is not None and "folds" in asked:
         raise SettingsError("give the folds once: `folds`, or `cv`")
     if isinstance(cv, int | np.integer):
@@ -473,7 +475,7 @@ def run_study(
         tell,
         display,
         enqueue=read_params(enqueue, opened.narrowed.space),
-        tensorboard=_path(tensorboard),
+        tensorboard=None if tensorboard is None else Path(tensorboard),
     )
 
 
@@ -601,7 +603,8 @@ def compare_studies(
         objective: metric to compare by, one that all recorded; empty: the studies' own.
         latency: measure how long one prediction takes, which imports TensorFlow.
         home: where they are.
-        data_dir: folder with datasets of your own.
+        data_dir: folder with datasets of your own. [default: what the environment variable
+            FOLDWISE_DATA_DIR or SEARCH_DATA_DIR names]
         notify: takes notices; None makes them Python warnings.
 
     Returns:
@@ -621,13 +624,15 @@ def compare_studies(
     from search.export.refit import measured_latencies
 
     found = measured_latencies(
-        folders, contenders, data_dir=_path(data_dir), notify=notify or warnings_at_caller()
+        folders, contenders, data_dir=data_folder(data_dir), notify=notify or warnings_at_caller()
     )
     return compare(contenders, objective=objective, latencies=found)
 
 
-def _path(given: Path | str | None) -> Path | None:
-    return None if given is None else Path(given)
+def data_folder(given: Path | str | None) -> Path | None:
+    """Return the folder of a user's datasets: what was given, else what the environment names."""
+    known = given or os.environ.get("FOLDWISE_DATA_DIR") or os.environ.get("SEARCH_DATA_DIR")
+    return Path(known) if known else None
 
 
 def _unseen(_: OpenStudy) -> AbstractContextManager[OnRecord]:

@@ -21,6 +21,7 @@ from search import (
     run_study,
 )
 from search.api import warnings_at_caller
+from search.errors import DataError
 from spaces import get_space
 from tests.studies import StudyBuilder
 from tests.tracking.test_html import EVIL, EvilBuilder, check
@@ -308,3 +309,9 @@ def test_a_script_needs_no_guard_for_its_workers(tmp_path):
     assert done.stdout.splitlines()[0] == "begun"
     assert done.stdout.count("begun") == 1
     assert "<study 'toy': 2 of 2 trials done" in done.stdout
+
+
+def test_the_environment_names_the_folder_of_datasets_as_on_the_command_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEARCH_DATA_DIR", str(tmp_path / "nowhere"))
+    with pytest.raises(DataError, match="nowhere is no folder"):
+        run_study(space="lenet", dataset="fashion_mnist", home=tmp_path, notify=lambda _: None)

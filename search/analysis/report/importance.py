@@ -8,6 +8,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from inspect import signature
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -161,12 +162,13 @@ def _measured(study: "Study", names: list[str], ranks: Ranks, top: int) -> dict[
     from optuna.importance import PedAnovaImportanceEvaluator
 
     share = (top - 0.5) / len(ranks)  # so that rounding up gives `top`
+    # Its name in earlier versions of Optuna, 4.5 among them, is another.
+    known = signature(PedAnovaImportanceEvaluator).parameters
+    quantile = "target_quantile" if "target_quantile" in known else "baseline_quantile"
+    asked: dict[str, Any] = {quantile: share}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # few trials under a condition: `chance` allows for that
-        try:
-            evaluator = PedAnovaImportanceEvaluator(target_quantile=share)
-        except TypeError:  # its name in earlier versions of Optuna, 4.5 among them
-            evaluator = PedAnovaImportanceEvaluator(baseline_quantile=share)
+        evaluator = PedAnovaImportanceEvaluator(**asked)
         found = evaluator.evaluate(study, names, target=lambda trial: float(ranks[trial.number]))
     return {name: max(0.0, found[name]) for name in names}
 
