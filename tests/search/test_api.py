@@ -20,8 +20,7 @@ from search import (
     load_study,
     run_study,
 )
-from search.api import warnings_at_caller
-from search.errors import DataError
+from search.api import data_folder, warnings_at_caller
 from spaces import get_space
 from tests.studies import StudyBuilder
 from tests.tracking.test_html import EVIL, EvilBuilder, check
@@ -312,6 +311,9 @@ def test_a_script_needs_no_guard_for_its_workers(tmp_path):
 
 
 def test_the_environment_names_the_folder_of_datasets_as_on_the_command_line(tmp_path, monkeypatch):
-    monkeypatch.setenv("SEARCH_DATA_DIR", str(tmp_path / "nowhere"))
-    with pytest.raises(DataError, match="nowhere is no folder"):
-        run_study(space="lenet", dataset="fashion_mnist", home=tmp_path, notify=lambda _: None)
+    monkeypatch.delenv("FOLDWISE_DATA_DIR", raising=False)
+    monkeypatch.setenv("SEARCH_DATA_DIR", str(tmp_path / "old"))
+    assert data_folder(None) == tmp_path / "old"
+    monkeypatch.setenv("FOLDWISE_DATA_DIR", str(tmp_path / "new"))
+    assert data_folder(None) == tmp_path / "new"
+    assert data_folder(str(tmp_path)) == tmp_path
