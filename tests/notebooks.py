@@ -7,7 +7,6 @@ show wherever the notebook is read.
 import argparse
 import base64
 import json
-import os
 import re
 import tempfile
 from pathlib import Path
@@ -49,7 +48,6 @@ def execute(source: Path, folder: Path) -> nbformat.NotebookNode:
         record_timing=False,
         coalesce_streams=True,
     )
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # else TensorFlow tells of this machine's processor
     client.execute()
     notebook.metadata = nbformat.from_dict(
         {

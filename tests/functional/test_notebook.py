@@ -30,7 +30,7 @@ def test_the_tour_runs_from_top_to_bottom(tmp_path):
     texts = texts_of(outputs)
     assert "8 trials, best 0." in texts
     assert "<model of trial" in texts
-    assert "of 360 are right" in texts
+    assert "predicted [0 1" in texts
     assert (tmp_path / "tour-model" / "MODEL_CARD.md").is_file()
 
 
