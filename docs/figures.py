@@ -8,9 +8,9 @@ in `build/figures` and continued. Notebooks are run by their own script.
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from docs.recording import drawn, record
@@ -47,12 +47,13 @@ def terminal() -> None:
     data = os.environ.get("SEARCH_DATA_DIR")
     if data is None:
         sys.exit("SEARCH_DATA_DIR must be the folder that holds fashion_mnist")
-    folder = HOME / "terminal"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    (folder / "data").symlink_to(Path(data).resolve())
-    variables = {"HOME": str(folder), "SEARCH_DATA_DIR": str(folder / "data")}
-    pictures = record(COMMAND, folder, columns=100, lines=34, **variables)
+    with tempfile.TemporaryDirectory(
+        prefix="f"
+    ) as name:  # short, so that no line with it is broken
+        folder = Path(name)
+        (folder / "data").symlink_to(Path(data).resolve())
+        variables = {"HOME": name, "SEARCH_DATA_DIR": str(folder / "data")}
+        pictures = record(COMMAND, folder, columns=100, lines=34, **variables)
     (IMAGES / "recording.svg").write_text(drawn(pictures, columns=100, lines=34, speed=6.0))
 
 

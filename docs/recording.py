@@ -77,7 +77,7 @@ def record(command: str, folder: Path, columns: int, lines: int, **variables: st
 
     Args:
         command: for a shell.
-        folder: where it runs.
+        folder: where it runs, shown as `~`.
         columns: of the terminal.
         lines: of the terminal; what is above them is lost.
         variables: of the environment, beside those of this process.
@@ -109,7 +109,7 @@ def record(command: str, folder: Path, columns: int, lines: int, **variables: st
         if not select.select([terminal], [], [], 0.05)[0]:
             continue
         try:
-            stream.feed(os.read(terminal, 1 << 16))
+            stream.feed(os.read(terminal, 1 << 16).replace(str(folder).encode(), b"~"))
         except OSError:  # the command has ended
             break
         pictures.append(Picture(time.monotonic() - began, _rows(screen)))
