@@ -26,7 +26,7 @@ CODE = {
     path.relative_to(folder.parent).as_posix(): path.read_text()
     for folder in PACKAGES
     for path in folder.rglob("*.py")
-}
+} | {path.name: path.read_text() for path in ROOT.glob("*.py")}
 GUIDES = ["README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]
 PAGES = [
     *GUIDES,
