@@ -356,7 +356,7 @@ class ModelFolder:
     def _not_a_model(self, why: str | None) -> NoModel:
         return NoModel(
             f"{self.path} is not an exported model ({why}); write one with"
-            f" `{shell('export', 'STUDY', '--to', str(self.path))}`",
+            f" `{shell('export', 'STUDY', '--out', str(self.path))}`",
             str(why),
         )
 

@@ -228,7 +228,7 @@ In a terminal:
 
 - go on: `foldwise run --study {name} --trials N`
 - all trials: `foldwise show {name}`
-- train the best on all data: `foldwise export {name} --to DIR`"""
+- train the best on all data: `foldwise export {name} --out DIR`"""
 
 
 def _setup(study: StudyStarted) -> str:

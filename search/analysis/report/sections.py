@@ -42,7 +42,7 @@ def verdict(subject: Subject) -> Markup:
     study, pairs = subject.history.known_study(), params_pairs(subject.best, subject.history)
     params = (tag("div", tag("dt", name), tag("dd", value)) for name, value in pairs)
     lines = [
-        (shell_line(["foldwise", "export", study.study, "--to", "model"]), "train it on all data"),
+        (shell_line(["foldwise", "export", study.study, "--out", "model"]), "train it on all data"),
         (shell_line(["foldwise", "predict", "model", example_input(study.kind)]), "and use it"),
     ]
     width = max(len(command) for command, _ in lines)

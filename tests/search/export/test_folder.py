@@ -174,7 +174,7 @@ def test_a_reading_that_says_nothing_readable_is_refused(tmp_path, reading):
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"classes": ["a"]}', '{"classes": 3}'])
 def test_damaged_labels_are_refused_with_the_remedy(tmp_path, content):
     (tmp_path / "labels.json").write_text(content)
-    with pytest.raises(DataError, match=r"labels\.json is damaged.*search export STUDY --to"):
+    with pytest.raises(DataError, match=r"labels\.json is damaged.*foldwise export STUDY --out"):
         ModelFolder(tmp_path).labels()
 
 

@@ -209,7 +209,7 @@ def test_the_verdict_begins_with_the_params_and_how_to_use_them(page):
             "Trial 1 is the best: accuracy 0.8100 ± 0.0100 over 2 folds",
             "<dt>filters</dt><dd>33</dd>",
             "<dt>extra</dt><dd>on</dd>",
-            "foldwise export lenet-digits --to model ",
+            "foldwise export lenet-digits --out model ",
             "foldwise predict model image.png ",
             "It is better than the best baseline",
         )
