@@ -26,14 +26,15 @@ CODE = {
     path.relative_to(folder.parent).as_posix(): path.read_text()
     for folder in PACKAGES
     for path in folder.rglob("*.py")
-}
+} | {path.name: path.read_text() for path in ROOT.glob("*.py")}
 GUIDES = ["README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]
 PAGES = [
     *GUIDES,
     "CHANGELOG.md",
     *(f"docs/decisions/{p.name}" for p in (ROOT / "docs" / "decisions").glob("*.md")),
 ]
-OF_OTHER_PROGRAMS = {  # MLflow's, pip's and Ray's
+OF_OTHER_PROGRAMS = {  # Docker's, kubectl's, MLflow's, pip's, Ray's and Slurm's
+    *("--array", "--build-arg", "--cpus", "--follow", "--gpus", "--init", "--memory", "--nodes"),
     *(
         "--app-name",
         "--artifacts-destination",

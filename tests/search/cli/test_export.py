@@ -64,7 +64,7 @@ def test_wrong_wishes_are_refused_with_the_remedy(command, tmp_path, arguments, 
 def test_a_format_whose_package_is_missing_is_refused(command, monkeypatch):
     monkeypatch.setattr("search.export.formats.base.find_spec", lambda name: None)
     code, message = command("toy", "--format", "tflite")
-    assert "`pip install foldwise[formats]`" in message
+    assert '`pip install "foldwise[formats]"`' in message
     assert code == USAGE
 
 
