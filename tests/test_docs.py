@@ -33,7 +33,16 @@ PAGES = [
     "CHANGELOG.md",
     *(f"docs/decisions/{p.name}" for p in (ROOT / "docs" / "decisions").glob("*.md")),
 ]
-OF_OTHER_PROGRAMS = {"--array", "--artifacts-destination", "--nodes"}  # Slurm's, MLflow's
+OF_OTHER_PROGRAMS = {  # Docker's, kubectl's, MLflow's, pip's, Ray's and Slurm's
+    *("--array", "--build-arg", "--cpus", "--follow", "--gpus", "--init", "--memory", "--nodes"),
+    *(
+        "--app-name",
+        "--artifacts-destination",
+        "--backend-store-uri",
+        "--exclude-editable",
+        "--head",
+    ),
+}
 OF_SCRIPTS = {
     option
     for file, code in CODE.items()

@@ -31,6 +31,7 @@ BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#008a64"
 TRAINING, VALIDATION, TEST = ORANGE, BLUE, GREEN
 TITLE, TEXT, SMALL = 16, 13, 11  # pixels an em
 DPI, MARGIN = 100, 20  # dots an inch; pixels around all that is drawn
+_ROUNDING = 1e-6  # inches; Matplotlib 3.10 rounds 89.99... pixels down
 
 Box = tuple[float, float, float, float]  # left, bottom, width, height; pixels
 Places = float | Sequence[float] | NDArray[Any]
@@ -219,7 +220,7 @@ def png(figure: Figure) -> bytes:
         dpi=DPI,
         facecolor=PAPER,
         transparent=False,
-        bbox_inches=Bbox(whole / DPI),
+        bbox_inches=Bbox(whole / DPI + ((0, 0), (_ROUNDING, _ROUNDING))),
     )
     return buffer.getvalue()
 

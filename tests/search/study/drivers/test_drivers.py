@@ -203,5 +203,5 @@ def test_the_fixed_driver_keeps_the_order_and_ends():
 
 @pytest.mark.skipif(find_spec("torch") is not None, reason="the gp extra is installed")
 def test_a_sampler_whose_package_is_missing_says_how_to_get_it():
-    with pytest.raises(SettingsError, match=r"pip install foldwise\[gp\]"):
+    with pytest.raises(SettingsError, match=r'pip install "foldwise\[gp\]"'):
         make_driver("optuna", "gp", SPACES["numbers"], 0)
