@@ -118,21 +118,21 @@ class Reader:
         return done.stdout + done.stderr
 
     def _serve(self, command: str, ready: str) -> str:
-        process = subprocess.Popen(
+        lines = []
+        with subprocess.Popen(
             ["/bin/bash", "-c", f"exec {command}"],
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-        )
-        assert process.stdout
-        lines = []
-        for line in process.stdout:
-            lines.append(line)
-            if ready in line:
-                process.send_signal(signal.SIGINT)
-        assert process.wait(60) in (0, 130), "".join(lines)
+        ) as process:
+            assert process.stdout
+            for line in process.stdout:
+                lines.append(line)
+                if ready in line:
+                    process.send_signal(signal.SIGINT)
+        assert process.returncode in (0, 130), "".join(lines)
         return "".join(lines)
 
 
