@@ -300,5 +300,5 @@ def test_the_container_is_made_of_files_that_docker_is_given():
     given = (ROOT / ".dockerignore").read_text().split()
     assert given[0] == "*"
     assert all((ROOT / name[1:]).exists() for name in given if name.startswith("!"))
-    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"docs", "tests"}
     assert {*packages, "pyproject.toml", "setup.py", "README.md"} <= {n[1:] for n in given}

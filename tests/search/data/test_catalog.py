@@ -29,7 +29,7 @@ def test_a_dataset_may_be_called_by_its_other_name() -> None:
 
 
 def test_an_unknown_name_gets_the_near_ones() -> None:
-    with pytest.raises(SettingsError, match=r"'fashion_mnits': did you mean fashion_mnist"):
+    with pytest.raises(SettingsError, match="'fashion_mnits'; did you mean fashion_mnist"):
         entry_of("fashion_mnits")
 
 

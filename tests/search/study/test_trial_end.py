@@ -177,7 +177,9 @@ class OtherTask(GivenValues):
             path = self.folder.predictions(0, fold)
             self.task.predicted(values[rows], self.targets[rows]).save(path)
             self.add(FoldStarted, trial=0, fold=fold)
-            metrics = {name: self.task.metric(name).of(*parts[-1]) for name in self.task.scored}
+            metrics = {
+                name: self.task.metric(name).of(Scored(*parts[-1])) for name in self.task.scored
+            }
             self.add(
                 FoldEnded,
                 trial=0,

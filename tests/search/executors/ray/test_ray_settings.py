@@ -1,6 +1,6 @@
 """What can be said of Ray, whether or not it is installed."""
 
-import importlib.util
+from importlib.util import find_spec
 
 import pytest
 
@@ -21,9 +21,8 @@ def installed(monkeypatch):
 
 @pytest.fixture
 def not_installed(monkeypatch):
-    found = importlib.util.find_spec
     monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name, *a: None if name == "ray" else found(name, *a)
+        "search.environment.find_spec", lambda name: None if name == "ray" else find_spec(name)
     )
 
 
