@@ -12,6 +12,7 @@ from sklearn.metrics import (
     root_mean_squared_error,
 )
 
+from search import tasks
 from search.data.splits import make_folds
 from search.study.objectives import Goals
 from search.study.trial_end import Ending, OutOfFold, Spent, TrialEnds
@@ -177,9 +178,8 @@ class OtherTask(GivenValues):
             path = self.folder.predictions(0, fold)
             self.task.predicted(values[rows], self.targets[rows]).save(path)
             self.add(FoldStarted, trial=0, fold=fold)
-            metrics = {
-                name: self.task.metric(name).of(Scored(*parts[-1])) for name in self.task.scored
-            }
+            scored = tasks.Scored(*parts[-1])
+            metrics = {name: self.task.metric(name).of(scored) for name in self.task.scored}
             self.add(
                 FoldEnded,
                 trial=0,
