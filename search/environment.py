@@ -1,5 +1,6 @@
 """What results depend on besides settings, and the command that repeats a study."""
 
+import importlib.util
 import json
 import os
 import platform
@@ -10,7 +11,6 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ def install_line(extra: str) -> str:
 
 def missing_extra(extra: str) -> str:
     """Return the command that installs an extra whose package is not there; empty if it is."""
-    return "" if find_spec(_EXTRAS[extra]) is not None else install_line(extra)
+    return "" if importlib.util.find_spec(_EXTRAS[extra]) else install_line(extra)
 
 
 def package_versions(names: tuple[str, ...]) -> dict[str, str]:

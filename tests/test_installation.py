@@ -22,7 +22,8 @@ from packaging.version import Version
 from search.cli.app import app
 
 ROOT = Path(__file__).parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = SETTINGS["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 DEPENDENCIES = [Requirement(text) for text in PROJECT["dependencies"]]
 SCALING = (ROOT / "docs" / "scaling.md").read_text()
@@ -299,6 +300,8 @@ def test_the_container_runs_the_main_job_as_a_user_without_rights():
 def test_the_container_is_made_of_files_that_docker_is_given():
     given = (ROOT / ".dockerignore").read_text().split()
     assert given[0] == "*"
-    assert all((ROOT / name[1:]).exists() for name in given if name.startswith("!"))
-    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"docs", "tests"}
-    assert {*packages, "pyproject.toml", "setup.py", "README.md"} <= {n[1:] for n in given}
+    named = {name[1:] for name in given if name.startswith("!")}
+    patterns = SETTINGS["tool"]["setuptools"]["packages"]["find"]["include"]
+    packages = {pattern.rstrip("*") for pattern in patterns}
+    assert {*packages, "pyproject.toml", "setup.py", "README.md"} <= named
+    assert all((ROOT / name).exists() for name in named - packages)

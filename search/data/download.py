@@ -112,7 +112,7 @@ def _bytes_in(folder: Path) -> int:
 
 def _path() -> dict[str, str]:
     """Return an environment in which the child finds this package from any folder."""
-    paths = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
+    paths = [os.environ.get("PYTHONPATH", ""), str(Path(__file__).resolve().parents[2])]
     return {"PYTHONPATH": os.pathsep.join(path for path in paths if path)}
 
 

@@ -31,7 +31,7 @@ def show(tmp_path, monkeypatch, capsys):
 def rows(text: str, heading: str = "trial  ") -> dict[str, list[str]]:
     """Return the cells of the last table by their first, the headings under `trial`."""
     lines = text.splitlines()
-    start = max(n for n, line in enumerate(lines) if line.startswith(heading))
+    start = max(n for n, line in enumerate(lines) if line.lstrip().startswith(heading))
     return {
         cells[0]: cells
         for cells in ([c.strip() for c in line.split("  ") if c.strip()] for line in lines[start:])
