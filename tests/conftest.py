@@ -6,6 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("any machine", deadline=None)  # none is too slow
+settings.load_profile("any machine")
 
 # Before Torch and BLAS are loaded: threads that wait for each other cost Optuna's regressions in
 # two processes on two cores six times what they take with one thread each.
