@@ -25,7 +25,7 @@ else
 # Where no GPU is, TensorFlow's build for processors alone does: another package, a third smaller.
 LEAN := $(and $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),$(if $(shell command -v nvidia-smi),,yes))
 .venv/.main: pyproject.toml constraints.txt | .venv/bin/python
-	@echo "Installing TensorFlow and what else a search needs into .venv: $(if $(LEAN),2.2,3) GB of disk (free: $$(df -Ph . | awk 'END {print $$4}')), one to five minutes."
+	@echo "Installing TensorFlow and what else a search needs into .venv: $(if $(LEAN),$(if $(UV),2.2,2.5),3.2) GB of disk (free: $$(df -Ph . | awk 'END {print $$4}')), $(if $(UV),one to five,two to ten) minutes."
 ifneq ($(LEAN),)
 	$(BIN)/python -c "import tomllib; print(*(n for n in tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'] if not n.startswith('tensorflow>')), sep='\n')" > .venv/requirements.txt
 	$(INSTALL) -r .venv/requirements.txt tensorflow-cpu
@@ -37,7 +37,7 @@ endif
 endif
 
 .venv/.ready: pyproject.toml constraints.txt | .venv/bin/python
-	@echo "Installing TensorFlow and the developers' tools into .venv: 4 GB of disk (free: $$(df -Ph . | awk 'END {print $$4}')), two to ten minutes."
+	@echo "Installing TensorFlow and the developers' tools into .venv: 4 GB of disk (free: $$(df -Ph . | awk 'END {print $$4}')), five to fifteen minutes."
 	@if [ -e .venv/.main ]; then $(BIN)/python -m pip uninstall --quiet --yes tensorflow-cpu; fi
 	$(INSTALL) -e ".[dev]"
 	@touch $@
