@@ -136,9 +136,7 @@ def test_a_run_that_is_stuck_is_found(books):
 
 def test_a_run_in_a_wrong_state_is_found(books):
     books.store().client.set_tag(books.run("trial", 2), "search.state", "complete")
-    assert books.faults() == [
-        "trial 2 is ('FINISHED', 'complete'), should be ('FINISHED', 'pruned')"
-    ]
+    assert books.faults() == ["trial 2 is ('KILLED', 'complete'), should be ('KILLED', 'pruned')"]
 
 
 def test_an_epoch_that_mlflow_lacks_is_found(books):

@@ -41,7 +41,7 @@ def test_ctrl_c_keeps_finished_folds_and_the_study_continues_as_if_uninterrupted
     folds = _folds(journal)
     assert folds[: len(kept)] == kept
     assert len(set(folds)) == len(folds) == sum(len(t["folds"]) for t in whole["trials"])
-    assert set(_statuses(user)) == {"FINISHED"}
+    assert set(_statuses(user)) <= {"FINISHED", "KILLED"}  # the latter of pruned trials
 
 
 # Runs the command line, and is interrupted as soon as it looks for a module.
