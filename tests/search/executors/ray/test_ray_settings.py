@@ -1,6 +1,6 @@
 """What can be said of Ray, whether or not it is installed."""
 
-from importlib.util import find_spec
+import importlib.util
 
 import pytest
 
@@ -21,8 +21,9 @@ def installed(monkeypatch):
 
 @pytest.fixture
 def not_installed(monkeypatch):
+    found = importlib.util.find_spec
     monkeypatch.setattr(
-        "search.environment.find_spec", lambda name: None if name == "ray" else find_spec(name)
+        importlib.util, "find_spec", lambda name, *a: None if name == "ray" else found(name, *a)
     )
 
 
