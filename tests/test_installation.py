@@ -9,6 +9,7 @@ import sys
 import tarfile
 import tomllib
 from email.parser import HeaderParser
+from importlib.metadata import version
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -52,7 +53,7 @@ def of_extras(*names: str) -> list[Requirement]:
 def test_any_index_has_the_pinned_versions(name):
     found = pins(ROOT / name)
     assert len(found) > 100
-    local = {name: str(version) for name, version in found.items() if version.local}
+    local = {name: str(pin) for name, pin in found.items() if pin.local}
     assert local == {}  # such as torch's `+cpu`, which public indexes refuse
 
 
@@ -134,6 +135,8 @@ def test_make_test_installs_the_developers_tools(checkout):
 @pytest.fixture(scope="module")
 def published(tmp_path_factory):
     """Return a function that builds sdist and wheel, and gives their metadata and files."""
+    if Version(version("setuptools")) < Version("77"):
+        pytest.skip("setuptools 77 is not installed")
     made = {}
 
     def build(address: str) -> tuple[str, str, list[str]]:
