@@ -25,7 +25,9 @@ SHORT_WAITS = (("search.tracker", "_QUIET_SECONDS", 1.0), ("search.tracker", "_D
 SHORT_ANSWERS = ("search.tracker", "_ANSWER_SECONDS", 1.0)
 AWAY, BACK = "cannot be reached", "has everything again"
 WAITS = "still to reach MLflow"
-EXPECTED = ("Note: ", "New study ", "plan ", "trial ")  # what a command may write beside its result
+# What a command may write beside its result: notices, trials, and what it does.
+STAGES = ("reading the data", "measuring", "loading TensorFlow", "training", "bringing the last")
+EXPECTED = ("Note: ", "New study ", "plan ", "trial ", "time ", "now ", *STAGES)
 
 
 def settled(run, address, command, *, waiting=0):

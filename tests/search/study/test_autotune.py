@@ -286,7 +286,7 @@ def reached(tmp_path, monkeypatch, **asked):
 
     told = []
 
-    def of(opened, history, budget):
+    def of(opened, history, budget, stage):
         raise Reached(opened)
 
     monkeypatch.setattr("search.study.session.SessionWorkers.of", of)
