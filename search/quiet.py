@@ -25,7 +25,7 @@ def check_backend() -> None:
     """
     loaded = sys.modules.get("keras")
     asked = os.environ.get(BACKEND_VARIABLE, "")
-    home = Path.home() if os.access(Path.home(), os.W_OK) else Path("/tmp")  # noqa: S108 - as Keras
+    home = Path.home() if os.access(Path.home(), os.W_OK) else Path("/tmp")  # noqa: S108 # nosec B108 # as Keras
     file = Path(os.environ.get("KERAS_HOME") or home / ".keras").expanduser() / "keras.json"
     if loaded is not None and hasattr(loaded, "config"):
         found, where = loaded.config.backend(), "which this Python has imported Keras with"

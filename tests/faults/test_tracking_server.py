@@ -106,7 +106,7 @@ def test_a_server_that_answers_500_and_later_hangs_costs_one_notice_and_no_train
     done = settled(run, server.address, command, waiting=True)
     assert done.err.count(AWAY) == done.err.count(BACK) == 1
     assert done.err.count("Waiting for MLflow") == done.err.count(WAITS) == 1
-    assert "search sync" in done.err
+    assert "foldwise sync" in done.err
     proxy.behave(FINE)
     assert run.here("sync", "--json").code == 0
     check_books(run.journal, server.address)
