@@ -127,7 +127,7 @@ def test_ending_has_a_limit_wherever_the_process_is(start, mode, number):
     code, _, err = process.end()
     assert code == 130
     assert "ending took more than 0.1 s" in err
-    assert "search sync" in err
+    assert "foldwise sync" in err
 
 
 def test_ctrl_c_alone_has_no_limit(start):
