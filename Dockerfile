@@ -19,5 +19,6 @@ USER 1000
 WORKDIR /work
 VOLUME /work
 ENTRYPOINT ["foldwise"]
-CMD ["run", "--space", "lenet", "--study", "first-look", "--trials", "6", "--folds", "3", \
-     "--epochs", "3", "--limit-samples", "4000"]
+# As `make search` has it.
+CMD ["run", "--space", "lenet", "--study", "first-look", "--pruner", "median", "--trials", "8", \
+     "--folds", "3", "--epochs", "3", "--limit-samples", "4000"]
