@@ -12,6 +12,12 @@ from typing import TypeAlias
 Notify: TypeAlias = Callable[[str], None]
 
 SHOWN = 10  # entries of a list
+
+
+def unheard(text: str) -> None:
+    """Take a notice that nobody is to hear."""
+
+
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = 40
 _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = 4

@@ -50,7 +50,7 @@ from tracking.history import History
 from tracking.home import Home, StudyFolder, home_of
 from tracking.objectives import objectives_of
 from tracking.records import StudyStarted
-from tracking.text import Notify
+from tracking.text import Notify, unheard
 
 UNKNOWN = ""  # digest of the dataset of a study that may go on
 NEW = ". To begin a study of that name, add `--space`."
@@ -157,7 +157,7 @@ def open_study(
     if reader is None:
 
         def again(settings: StudySettings, digest: str) -> Dataset:
-            return _dataset(settings, outline, home, data_dir, digest, _unheard)[0]
+            return _dataset(settings, outline, home, data_dir, digest, unheard)[0]
 
         name = f"{outline.name}-{dataset.title}"
         settings, reader, dataset = _merged_by_default(
@@ -273,7 +273,7 @@ def study_space(history: History, dataset: Dataset, home: Home) -> tuple[StudySt
     study = history.study
     if study is None:
         raise SettingsError("the study has not begun")
-    space = _space_on(study.space, dataset, home, _unheard, study_pixels(study))
+    space = _space_on(study.space, dataset, home, unheard, study_pixels(study))
     if study.pixels and given_pixels(space) != study.pixels:
         raise SettingsError(
             f"the models of space {study.space} now expect {given_pixels(space)} pixels, but study"
@@ -345,7 +345,7 @@ def _merged_by_default(
                 before=before,
                 folder=folder,
                 splitter=splitter,
-                notify=_unheard,
+                notify=unheard,
             )
             .folds()
             .digest
@@ -453,10 +453,6 @@ def _hushed(reference: str) -> Iterator[None]:
         option = "space" if PASSED in reference else "--space"
         named = "" if reference in str(error) else f" {reference}"  # once
         raise SettingsError(f"`{option}{named}`: {error}") from error
-
-
-def _unheard(notice: str) -> None:
-    del notice
 
 
 def _narrowed(space: Space, settings: StudySettings, *, adapts: bool = True) -> NarrowedSpace:

@@ -1,7 +1,6 @@
 """Importance of parameters: how much their values distinguish the best trials from all.
 
-Besides the driver, the only module that imports Optuna: for its measure, which is used for all
-drivers.
+Optuna's measure is used for all drivers.
 """
 
 import math

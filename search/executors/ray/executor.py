@@ -29,7 +29,7 @@ from search.executors.ray.worker import Fetched, RayWorker
 from tracking.files import make_folder, whole_file
 from tracking.home import StudyFolder
 from tracking.records import AttemptFailed, FoldEnded
-from tracking.text import Notify
+from tracking.text import Notify, unheard
 
 _STARTS = 3  # tries to get a worker
 _TICK = 1.0  # seconds
@@ -81,7 +81,7 @@ class RayExecutor(Executor):
             order,
             most=workers,
             patience=patience,
-            notify=notify or _unheard,
+            notify=notify or unheard,
         )
         try:
             self._pool.look(at_once=True)
@@ -249,7 +249,3 @@ def _broken_off(key: FoldKey, cause: str, reason: str, error: str) -> AttemptFai
     return AttemptFailed(
         at=time.time(), trial=trial, fold=fold, cause=cause, reason=reason, error=error
     )
-
-
-def _unheard(_: str) -> None:
-    pass

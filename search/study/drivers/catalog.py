@@ -16,7 +16,7 @@ from search.seeds import derive
 from search.study.drivers.base import Driver, FixedDriver, Outcome
 from search.study.drivers.samplers import OwnSampler, SamplerFailed, is_reference
 from spaces import Identity, Parameter, Params, Space, Value
-from tracking.text import Notify
+from tracking.text import Notify, unheard
 
 ATTEMPTS = 3
 DRAWS = 100
@@ -274,7 +274,7 @@ def make_driver(
         return FixedDriver(space.grid(), space)
     from search.study.drivers.optuna import OptunaDriver
 
-    tell = notify or _unheard
+    tell = notify or unheard
     chosen: str | OwnSampler = sampler
     if is_reference(sampler):
         chosen = OwnSampler(sampler, arguments or {})
@@ -283,7 +283,7 @@ def make_driver(
                 f"`--sampler {sampler}` takes no seed: the same command proposes other params, and"
                 " a continued study goes on from its trials, but not as an uninterrupted one would"
             )
-            tell = _unheard  # said once
+            tell = unheard  # said once
     driver = OptunaDriver(space, sampler=chosen, seed=seed, objectives=objectives)
 
     def differs(number: int) -> None:
@@ -353,10 +353,6 @@ def _try(sampler: OwnSampler, space: Space, objectives: int) -> None:
             driver.tell(number, params, Outcome("complete", (float(number),) * objectives))
     except SamplerFailed as error:
         raise SettingsError(f"{error}. It was tried before the study began") from error
-
-
-def _unheard(notice: str) -> None:
-    del notice
 
 
 def _check_epochs(space: Space) -> None:
