@@ -143,7 +143,7 @@ def test_a_folder_of_somebody_else_makes_no_code_run(exported, tmp_path):
         with pytest.raises(NeedsCode) as caught:
             load_model(exported.folder, exported.labels, space=None, home=place)
         assert "without the code of 'own>Twice'" in str(caught.value)
-        assert f"search predict {exported.folder.path} INPUT --space" in str(caught.value)
+        assert f"foldwise predict {exported.folder.path} INPUT --space" in str(caught.value)
         assert not exported.has_run()
 
 

@@ -197,7 +197,7 @@ def test_the_five_likeliest_of_seven_classes_are_those_of_scikit_learn(name):
     random = np.random.default_rng(1)
     labels, values = random.integers(0, 7, 60), random.dirichlet(np.ones(7), 60)
     wanted = metrics.top_k_accuracy_score(labels, values, k=5, sample_weight=WEIGHTS)
-    found = metric_of(name, Classification(tuple("abcdefg"))).of(values, labels, WEIGHTS)
+    found = metric_of(name, Classification(tuple("abcdefg"))).of(Scored(values, labels, WEIGHTS))
     assert found == pytest.approx(wanted, rel=1e-6)
 
 

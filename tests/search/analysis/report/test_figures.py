@@ -328,8 +328,9 @@ def test_the_loud_part_of_a_bar_is_what_chance_does_not_explain():
         name: [pytest.approx(min(one.share, one.chance)), pytest.approx(max(0, one.beyond))]
         for name, one in found.items()
     }
-    marks = trace(figures(study.history)["importance"], "1 of 20 shuffled studies reaches this")
-    told = dict(zip(shown, marks.text, strict=True))
+    figure = figures(study.history)["importance"]
+    words = next(one for one in figure.data if one.mode == "text")
+    told = dict(zip(shown, words.text, strict=True))
     assert {name for name, text in told.items() if "may be chance" in text} == {
         name for name, one in found.items() if one.beyond <= 0
     }
