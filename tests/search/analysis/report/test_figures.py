@@ -329,7 +329,7 @@ def test_the_loud_part_of_a_bar_is_what_chance_does_not_explain():
         for name, one in found.items()
     }
     figure = figures(study.history)["importance"]
-    words = next(one for one in figure.data if one.mode == "text")
+    words = next(one for one in figure.data if getattr(one, "mode", "") == "text")
     told = dict(zip(shown, words.text, strict=True))
     assert {name for name, text in told.items() if "may be chance" in text} == {
         name for name, one in found.items() if one.beyond <= 0
