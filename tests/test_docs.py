@@ -68,6 +68,7 @@ def test_every_module_that_a_page_names_exists(page):
     assert not missing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
 def test_every_class_that_a_page_names_exists(page):
     named = set(re.findall(r"`([A-Z][a-z]+\w*)(?:\.\w+)?`", read(page)))
@@ -210,6 +211,7 @@ def _text(node: ast.AST) -> str:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else "..."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "quoted",
     [

@@ -78,6 +78,7 @@ def test_the_help_names_every_choice(option, choices):
     assert set(choices) <= set(re.findall(r"[\w-]+", told))
 
 
+@pytest.mark.slow
 def test_every_space_and_its_baselines_are_in_the_table():
     rows = README.split("## Spaces")[1].split("`spaces NAME`")[0]
     for name in names():
@@ -93,6 +94,7 @@ def test_the_make_targets_exist():
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_the_space_of_your_own_is_a_space(tmp_path):
     path = tmp_path / "my_space.py"
     path.write_text(OWN_SPACE)

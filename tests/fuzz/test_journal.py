@@ -102,6 +102,7 @@ def is_subsequence(part: list[Record], whole: list[Record]) -> bool:
     return all(any(record == other for other in left) for record in part)
 
 
+@pytest.mark.slow
 @many
 @given(content=st.one_of(st.binary(max_size=300), pasted()))
 def test_any_bytes_are_refused_or_read_as_records_that_were_written(journal, content):
@@ -111,6 +112,7 @@ def test_any_bytes_are_refused_or_read_as_records_that_were_written(journal, con
     assert read is None or content.startswith(b"".join(lines_of(read)))
 
 
+@pytest.mark.slow
 @many
 @given(content=damaged())
 def test_a_damaged_journal_gives_a_prefix_or_a_clear_refusal(journal, content):
@@ -127,6 +129,7 @@ def test_a_damaged_journal_gives_a_prefix_or_a_clear_refusal(journal, content):
         study_history(journal.folder)
 
 
+@pytest.mark.slow
 @many
 @given(content=st.one_of(damaged(), pasted(), st.binary(max_size=300)))
 def test_what_is_appended_after_opening_is_read_and_nothing_is_thrown_away(journal, content):
@@ -146,6 +149,7 @@ def test_what_is_appended_after_opening_is_read_and_nothing_is_thrown_away(journ
     assert opened.dropped == len(end)
 
 
+@pytest.mark.slow
 @many
 @given(content=st.one_of(damaged(), pasted()))
 def test_a_repaired_journal_can_be_read_and_holds_only_what_was_written(journal, content):
@@ -169,6 +173,7 @@ def test_a_repaired_journal_can_be_read_and_holds_only_what_was_written(journal,
     assert all(LINES[RECORDS.index(record)] in content for record in kept)
 
 
+@pytest.mark.slow
 @many
 @given(content=damaged())
 def test_a_repair_takes_nothing_away_that_stands_by_itself(journal, content):

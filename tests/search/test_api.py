@@ -144,6 +144,7 @@ def test_what_a_study_ended_with_shows_in_a_notebook(stored):
     assert "3 records not in MLflow yet" in text
 
 
+@pytest.mark.slow
 def test_figures_are_printed_as_their_names(stored):
     _, result = stored
     assert isinstance(result.figures, dict)

@@ -78,6 +78,7 @@ def test_installed_packages_and_this_project_are_no_seen_part(tmp_path):
     assert list(fingerprint(target)["files"]) == ["net.py"]
 
 
+@pytest.mark.slow
 def test_of_an_installed_package_the_version_counts():
     found = fingerprint("rich.table:Table")
     assert found == {"files": {}, "packages": {"rich": version("rich")}}

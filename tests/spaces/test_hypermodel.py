@@ -58,6 +58,7 @@ def test_a_function_or_class_of_a_file_is_known_without_running_it(tmp_path, no_
             space.build({}, DATA)
 
 
+@pytest.mark.slow
 def test_code_that_ends_its_process_is_told_with_its_last_words(tmp_path):
     path = tmp_path / "net.py"
     path.write_text("import os, sys\nsys.stderr.write('bye')\nsys.stderr.flush()\nos._exit(3)\n")

@@ -90,6 +90,7 @@ def test_what_a_function_refers_to_is_what_it_is_when_it_is_passed(monkeypatch):
     assert loaded(scaled)(2) == 14
 
 
+@pytest.mark.slow
 def test_a_space_object_has_its_parameters_and_builds_by_its_own_function():
     mine = replace(LENET, name="mine", build=lambda params, data: ("mine", data.classes))
     reference = reference_to(mine, quiet)

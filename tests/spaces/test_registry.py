@@ -16,6 +16,7 @@ SPACE = Space(name="own", dataset="digits", inputs=ImageInput(size=(8, 8)),
 """
 
 
+@pytest.mark.slow
 def test_every_named_space_loads_with_its_training_choices():
     for name in names():
         space = get_space(name)
@@ -23,6 +24,7 @@ def test_every_named_space_loads_with_its_training_choices():
         assert {"optimizer", "learning_rate", "batch_size", "epochs"} <= set(space.names())
 
 
+@pytest.mark.slow
 def test_a_space_from_a_file_is_found_from_any_folder(tmp_path, monkeypatch):
     (tmp_path / "own.py").write_text(OWN % 4)
     monkeypatch.chdir(tmp_path)
@@ -31,6 +33,7 @@ def test_a_space_from_a_file_is_found_from_any_folder(tmp_path, monkeypatch):
     assert get_space(reference).name == "own"
 
 
+@pytest.mark.slow
 def test_a_space_from_a_module_beside_the_user_is_found(tmp_path, monkeypatch):
     (tmp_path / "my_spaces.py").write_text(OWN % 4)
     monkeypatch.chdir(tmp_path)
@@ -38,6 +41,7 @@ def test_a_space_from_a_module_beside_the_user_is_found(tmp_path, monkeypatch):
     assert get_space("my_spaces:SPACE").name == "own"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("reference", "words"),
     [
@@ -56,6 +60,7 @@ def test_what_is_no_space_is_refused(reference, words):
     assert words in str(caught.value)
 
 
+@pytest.mark.slow
 def test_an_import_that_fails_names_the_line(tmp_path):
     path = tmp_path / "own.py"
     path.write_text("x = 1\nx.y\nSPACE = x\n")
@@ -64,6 +69,7 @@ def test_an_import_that_fails_names_the_line(tmp_path):
     assert f"AttributeError: 'int' object has no attribute 'y' ({path}:2)" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_space_that_imports_modules_of_earlier_versions_is_found(tmp_path):
     old = OWN.replace(
         "from spaces import DataSpec, ImageInput, Int, Space",
@@ -75,6 +81,7 @@ def test_a_space_that_imports_modules_of_earlier_versions_is_found(tmp_path):
     assert get_space(f"{tmp_path / 'own.py'}:SPACE").name == "own"
 
 
+@pytest.mark.slow
 def test_a_file_finds_the_modules_beside_it(tmp_path, monkeypatch):
     (tmp_path / "beside_own.py").write_text("UNITS = 4\n")
     path = tmp_path / "own.py"
@@ -83,6 +90,7 @@ def test_a_file_finds_the_modules_beside_it(tmp_path, monkeypatch):
     assert get_space(f"{path}:SPACE").baselines == {"small": {"units": 4}}
 
 
+@pytest.mark.slow
 def test_a_baseline_outside_its_own_space_is_refused(tmp_path):
     path = tmp_path / "own.py"
     path.write_text(OWN % 99)
@@ -90,6 +98,7 @@ def test_a_baseline_outside_its_own_space_is_refused(tmp_path):
         get_space(f"{path}:SPACE")
 
 
+@pytest.mark.slow
 def test_listing_spaces_imports_no_framework():
     code = (
         "import sys, spaces; [spaces.get_space(n) for n in spaces.names()];"

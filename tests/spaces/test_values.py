@@ -33,6 +33,7 @@ def space(values: list) -> Space:
     return toy_space(Choice("x", tuple(values)), Int("epochs", 1, 9, fixed=True))
 
 
+@pytest.mark.slow
 @given(CHOICES)
 def test_what_is_printed_of_a_choice_is_what_set_takes(values):
     for value in values:
@@ -44,12 +45,14 @@ def test_what_is_printed_of_a_choice_is_what_set_takes(values):
     assert all(map(same, narrowed.grid(), values))
 
 
+@pytest.mark.slow
 @given(st.lists(VALUES, max_size=5))
 def test_values_between_commas_are_told_apart_whatever_they_hold(values):
     texts = [value_text(value) for value in values] or [""]
     assert split(", ".join(texts)) == texts
 
 
+@pytest.mark.slow
 @given(CHOICES)
 def test_values_that_python_holds_equal_are_different_choices(values):
     choice = Choice("x", tuple(values))

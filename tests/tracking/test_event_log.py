@@ -99,6 +99,7 @@ def test_what_could_not_be_written_is_not_in_the_history(folder, begun, monkeypa
     assert isinstance(read_journal(folder.journal)[-1], TrialStarted)
 
 
+@pytest.mark.slow
 def test_a_log_is_open_once_and_read_with_the_lock_held(folder, begun):
     def read():
         with pytest.raises(StudyLocked), EventLog.open(folder, History):

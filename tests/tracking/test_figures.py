@@ -72,6 +72,7 @@ def test_any_number_of_classes_fits(classes):
     assert max(height, width) < 1200
 
 
+@pytest.mark.slow
 def test_counts_too_small_to_read_are_left_out():
     def digits(classes, count):
         counts = (np.eye(classes) * count).astype(int).tolist()
@@ -115,6 +116,7 @@ def test_a_thumbnail_has_half_the_size():
     assert abs(2 * small[1] - width) <= 1
 
 
+@pytest.mark.slow
 def test_curves_show_every_fold_and_the_mean(study, trial):
     two = ink(curves_png(trial, "t"))
     del trial.folds[2]
@@ -147,6 +149,7 @@ def test_a_fold_cut_short_and_missing_values_are_drawn(study):
     assert ink(curves_png(trial, "t")) > 0
 
 
+@pytest.mark.slow
 def test_a_trial_without_epochs_gives_empty_panels(study):
     study.start_trial(0)
     assert pixels(curves_png(study.history.trials[0], "t")).shape == (400, 960, 3)
@@ -165,6 +168,7 @@ def test_values_of_any_size_are_drawn(trial, value):
     assert ink(curves_png(trial, "t")) > 0
 
 
+@pytest.mark.slow
 def test_a_long_title_leaves_the_key_and_the_curves_as_they_are(trial):
     short, long = (pixels(curves_png(trial, title)) for title in ("t", "a long title " * 30))
     assert (short[:36] != long[:36]).any()
@@ -244,6 +248,7 @@ def test_pyplot_with_its_global_state_is_not_used():
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_picture_of_numbers_shows_where_predictions_lie_and_has_a_row_for_each():
     study = RegressionStudyBuilder()
     report = Regression(("price",)).report(study.predictions(0.8))["numbers"]["price"]
@@ -255,6 +260,7 @@ def test_a_picture_of_numbers_shows_where_predictions_lie_and_has_a_row_for_each
     assert several.shape[1] == one.shape[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [0.0, 1e-9, 1e9])
 @pytest.mark.parametrize("name", ["$x_1$", "a\nb", "\u0627\u0644\u0633\u0639\u0631", "long " * 60])
 def test_numbers_of_any_size_and_name_are_drawn(scale, name):
@@ -263,6 +269,7 @@ def test_numbers_of_any_size_and_name_are_drawn(scale, name):
     assert ink(numbers_png(report["numbers"], name)) > 0
 
 
+@pytest.mark.slow
 def test_each_label_has_its_matrix():
     confusion = MultiLabel(MultiLabelStudyBuilder.names).report(
         MultiLabelStudyBuilder().predictions(0.8)
@@ -276,6 +283,7 @@ def test_each_label_has_its_matrix():
     assert len(many) > 4 * len(picture)
 
 
+@pytest.mark.slow
 def test_curves_show_the_metric_that_is_asked_for():
     trial = RegressionStudyBuilder().every_kind_of_trial().history.trials[1]
     assert curves_png(trial, "t", "rmse") != curves_png(trial, "t", "mae")

@@ -118,6 +118,7 @@ def test_scores_that_are_no_numbers_are_left_out_of_pictures():
     assert not {"nan", "inf"} & set(shown[shown.index("<svg") : shown.index("</svg")].split())
 
 
+@pytest.mark.slow
 def test_what_is_printed_stays_short_however_large_the_study():
     study = StudyBuilder(folds=5, epochs=30)
     study.session(trials=300)

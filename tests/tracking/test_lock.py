@@ -25,6 +25,7 @@ def path(tmp_path):
     return tmp_path / "study" / "lock"
 
 
+@pytest.mark.slow
 def test_a_second_taker_is_refused_with_who_holds_it_and_since_when(path):
     with StudyLock(path):
         words = rf"being run by process {os.getpid()} on \S+ since \d{{4}}-\d\d-\d\d \d\d:\d\d"

@@ -45,6 +45,7 @@ def test_text_is_cut_in_its_middle_to_what_fits() -> None:
     assert fitted("W" * 50, 13, 1) == "…"
 
 
+@pytest.mark.slow
 def test_text_is_folded_at_spaces_into_three_lines_at_most() -> None:
     assert folded("short", 13, 116) == ["short"]
     assert folded("Ankle boot made of leather", 13, 116) == ["Ankle boot made", "of leather"]

@@ -208,6 +208,7 @@ def test_no_part_of_the_address_is_stored(outpost):
     assert not [path for path in outpost.shipped.parent.iterdir() if "secret" in path.name]
 
 
+@pytest.mark.slow
 def test_an_outage_gives_one_notice_and_its_end_another(outpost):
     outpost.place.is_down = True
     with outpost.publisher() as publisher:
@@ -221,6 +222,7 @@ def test_an_outage_gives_one_notice_and_its_end_another(outpost):
     assert "again" in outpost.notices[1]
 
 
+@pytest.mark.slow
 def test_a_short_outage_is_not_worth_a_word(outpost):
     outpost.place.is_down = True
     with outpost.publisher(patience=30) as publisher:
@@ -287,6 +289,7 @@ def test_waking_never_waits_for_a_place_that_hangs(outpost):
         outpost.place.gate.set()
 
 
+@pytest.mark.slow
 def test_a_record_that_is_refused_is_set_aside_and_the_rest_goes_on(outpost, study):
     outpost.place.refuses = TrialEnded
     with outpost.publisher() as publisher:

@@ -49,6 +49,7 @@ def history(request) -> History:
     return muddle(request.param).history
 
 
+@pytest.mark.slow
 def test_at_the_rung_are_all_trials_that_came_there_in_order(history):
     begun = [trial.folds[1].epochs for trial in history.trials.values() if 1 in trial.folds]
     found = [epochs[1].metrics["val_accuracy"] for epochs in begun if 1 in epochs]

@@ -81,6 +81,7 @@ def study(tmp_path) -> Path:
 RUN = ("run", "--space", "lenet", "--dataset", "digits")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -169,6 +170,7 @@ def test_data_that_are_not_there_end_with_three_and_their_name(command, tmp_path
     assert not list(tmp_path.glob("mlruns/studies/*"))
 
 
+@pytest.mark.slow
 def test_a_table_is_refused_by_a_space_of_images_before_any_training(command, tmp_path):
     lines = [f"{number},{number % 2}" for number in range(40)]
     (tmp_path / "table.csv").write_text("\n".join(["width,label", *lines]))
@@ -179,6 +181,7 @@ def test_a_table_is_refused_by_a_space_of_images_before_any_training(command, tm
     assert not list(tmp_path.glob("mlruns/studies/*"))
 
 
+@pytest.mark.slow
 def test_augmentation_of_a_table_is_refused_before_any_training(command, tmp_path):
     lines = [f"{number},{number % 2}" for number in range(40)]
     (tmp_path / "table.csv").write_text("\n".join(["width,label", *lines]))
@@ -190,6 +193,7 @@ def test_augmentation_of_a_table_is_refused_before_any_training(command, tmp_pat
     assert not list(tmp_path.glob("mlruns/studies/*"))
 
 
+@pytest.mark.slow
 def test_weights_that_cannot_be_had_are_told_before_any_training(command, tmp_path, monkeypatch):
     def refuse(*_args, **_kwargs):
         raise OSError("no route to host")
@@ -306,6 +310,7 @@ def test_an_empty_or_damaged_study_does_not_hide_the_others(command, study, monk
     assert "no study is called 'empty'" in command("show", "empty")[1]
 
 
+@pytest.mark.slow
 def test_fewer_samples_of_a_class_than_folds_is_refused(command):
     code, message = command(*RUN, "--folds", "20", "--limit-samples", "100")
     assert code == USAGE
@@ -330,6 +335,7 @@ def test_a_file_that_is_no_picture_is_refused_before_anything_is_loaded(command,
     assert "is not an exported model" in message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("option", "value", "words"),
     [

@@ -211,6 +211,7 @@ def test_one_study_compares_its_best_with_its_baselines(studies, compare):
     assert out.startswith("lenet trial 1 is better than plain-0 by 6.00 points")
 
 
+@pytest.mark.slow
 def test_the_json_is_one_document_with_everything(studies, compare):
     three(studies)
     _, out, err = compare("lenet", "mlp", "cnn", "--json", "--out", "pictures")
@@ -226,6 +227,7 @@ def test_the_json_is_one_document_with_everything(studies, compare):
     assert json.loads(Path(found["files"][2]).read_text())["verdict"] == found["verdict"]
 
 
+@pytest.mark.slow
 def test_pictures_are_written_and_named(studies, compare):
     three(studies)
     _, out, _ = compare("lenet", "cnn", "--out", "new/place")

@@ -62,6 +62,7 @@ def test_a_problem_ends_with_one_and_the_command_that_mends_it(doctor, damaged):
     assert text.splitlines()[-1].startswith("1 problem, ")
 
 
+@pytest.mark.slow
 def test_after_the_repair_no_problem_is_left(doctor, damaged):
     assert doctor("lenet-digits", "--repair")[0] == 0
     assert doctor()[0] == 0
@@ -96,6 +97,7 @@ def test_commands_name_a_home_that_is_not_the_default(doctor, damaged, tmp_path)
     assert f"foldwise doctor lenet-digits --repair --home {tmp_path}/mlruns" in text
 
 
+@pytest.mark.slow
 def test_commands_name_an_address_without_its_password(doctor, study):
     _, text = doctor("--tracking-uri", "http://me:secret@127.0.0.1:9")
     assert "sync --tracking-uri http://127.0.0.1:9" in text
@@ -109,6 +111,7 @@ def test_a_journal_without_its_first_record_says_what_can_be_done(doctor, study)
     assert "move the study's folder away" in " ".join(text.split())
 
 
+@pytest.mark.slow
 def test_garbage_before_the_first_record_is_repaired(doctor, study):
     whole = study.journal.read_bytes()
     study.journal.write_bytes(b"garbage\n" + whole)
@@ -130,6 +133,7 @@ def test_a_journal_that_cannot_be_written_ends_any_command_with_one_sentence(
     assert capsys.readouterr().err == "Error: journal.jsonl: the disk is full\n"
 
 
+@pytest.mark.slow
 def test_a_repaired_journal_says_so_when_it_is_shown(doctor, study, monkeypatch, capsys):
     lines = study.journal.read_bytes().splitlines(keepends=True)
     study.journal.write_bytes(b"".join(lines[:6] + lines[7:]))

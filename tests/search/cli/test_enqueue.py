@@ -61,6 +61,7 @@ def waiting(tmp_path: Path, study: str) -> list[dict[str, object]]:
 OPTIONS = tuple(TINY)
 
 
+@pytest.mark.slow
 def test_trials_for_a_new_study_wait_for_its_run_and_the_command_is_told(search, storage, tmp_path):
     code, out, err = search("import-trials", storage, "--study", "s", *OPTIONS)
     assert code == 0
@@ -73,6 +74,7 @@ def test_trials_for_a_new_study_wait_for_its_run_and_the_command_is_told(search,
     assert [params["units_1"] for params in waiting(tmp_path, "s")] == [64, 32]
 
 
+@pytest.mark.slow
 def test_a_second_import_adds_nothing(search, storage, tmp_path):
     search("import-trials", storage, "--study", "s", *OPTIONS)
     before = waiting(tmp_path, "s")
@@ -83,6 +85,7 @@ def test_a_second_import_adds_nothing(search, storage, tmp_path):
     assert waiting(tmp_path, "s") == before
 
 
+@pytest.mark.slow
 def test_an_import_as_json_tells_what_was_left_out(search, storage):
     code, out, _ = search("import-trials", storage, "--study", "s", "--json", *OPTIONS)
     document = json.loads(out)
@@ -92,6 +95,7 @@ def test_an_import_as_json_tells_what_was_left_out(search, storage):
     assert document["source"]["direction"] == "maximize"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -125,6 +129,7 @@ def test_params_cannot_be_enqueued_in_a_study_that_is_not_there(search, tmp_path
     assert not folder(tmp_path, "s").root.exists()
 
 
+@pytest.mark.slow
 def test_wrong_params_end_a_run_before_anything_is_written(search, tmp_path):
     code, _, err = search("run", "--study", "s", *NEW, "--enqueue", "units_1=3,unit=4")
     assert code == 2

@@ -100,6 +100,7 @@ def home(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_shells_complete_names_and_values(home):
     assert completed(home, "show t") == ["tall", "toy"]
     assert completed(home, "show --home nowhere t") == []

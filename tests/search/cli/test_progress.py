@@ -155,6 +155,7 @@ def test_the_screen_counts_trials_and_shows_a_row_for_each_fold_in_training():
     assert lines[7] == "  filters=33"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [60, 80, 100])
 def test_nothing_on_the_screen_is_torn_at_any_width(width):
     study = StudyBuilder(folds=5, epochs=100)

@@ -59,6 +59,7 @@ def test_it_is_told_on_what_a_score_was_measured_and_how_long_studies_train_base
     assert "A study trains its baselines for its own `--epochs`, like all its trials." in shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [60, 80, 130])
 def test_the_list_of_spaces_breaks_no_word(said, width):
     shown = said(width=width)
@@ -69,6 +70,7 @@ def test_the_list_of_spaces_breaks_no_word(said, width):
         assert set(words) <= set(re.split(r"[\s,;]+", shown))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", names())
 def test_every_space_shows_its_ranges_baselines_and_weights(said, name):
     shown, space = said(name), get_space(name)
@@ -79,6 +81,7 @@ def test_every_space_shows_its_ranges_baselines_and_weights(said, name):
         assert f"{published.model_parameters:,}" in shown
 
 
+@pytest.mark.slow
 def test_all_spaces_are_listed_with_what_they_take(said):
     listed = said(width=160)
     for name in names():

@@ -92,6 +92,7 @@ def test_a_study_that_nobody_runs_is_not_stopped_but_told_of(home, command):
     assert json.loads(command("stop", "toy", "--json")[1])["was_running"] is False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", [("rename", "toy", "new"), ("delete", "toy", "--yes")])
 def test_a_running_study_is_neither_renamed_nor_deleted(home, command, what):
     write(home)

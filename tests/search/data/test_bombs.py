@@ -213,6 +213,7 @@ def test_more_classes_than_any_study_has_are_refused(tmp_path: Path, home: Path)
         load(f"npz:{tmp_path / 'own.npz'}", home=home, reading=classes)
 
 
+@pytest.mark.slow
 def test_images_of_tfds_are_refused_by_their_heads() -> None:
     assert size_of(png_of_zeros(700, 70)) == (70, 700)
     for side in (8_000, 10_000, 20_000):

@@ -33,6 +33,7 @@ def test_an_unknown_name_gets_the_near_ones() -> None:
         entry_of("fashion_mnits")
 
 
+@pytest.mark.slow
 def test_importing_the_package_brings_no_framework() -> None:
     code = (
         "import sys, search.data, search.data.folds; heavy = {'tensorflow', 'keras',"

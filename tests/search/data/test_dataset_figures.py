@@ -68,6 +68,7 @@ def dataset_of(root: Path, kind: str, classes: int = 2, **other: Any) -> Dataset
     return tiny(root, kind, *parts, classes=names, **other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ALL)
 def test_each_kind_has_its_pictures(tmp_path: Path, kind: str) -> None:
     written = write_pictures(describe(dataset_of(tmp_path, kind)), tmp_path / "deep" / "out")
@@ -78,6 +79,7 @@ def test_each_kind_has_its_pictures(tmp_path: Path, kind: str) -> None:
     assert all(name in " ".join(written.notes) for name in missing)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ALL)
 @pytest.mark.parametrize(
     "classes", [2, *(pytest.param(number, marks=SLOW) for number in (10, 100, 300))]
@@ -129,6 +131,7 @@ def test_texts_the_font_cannot_write_do_no_harm(tmp_path: Path, draw: Draw) -> N
     assert list(draw(tiny(tmp_path, "text", texts, texts))) == ALL["text"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ALL)
 def test_test_samples_are_never_drawn(tmp_path: Path, draw: Draw, kind: str) -> None:
     labels = np.arange(30) % 2
@@ -151,6 +154,7 @@ def test_bars_show_the_shares_of_the_training_and_of_the_test_set(
         assert top / bottom == pytest.approx(shares[0] / shares[1], rel=0.06)
 
 
+@pytest.mark.slow
 def test_samples_are_the_training_images_themselves(tmp_path: Path, draw: Draw) -> None:
     labels = np.arange(20) % 2
     images = np.zeros((20, 2, 2, 3), np.uint8)
@@ -162,6 +166,7 @@ def test_samples_are_the_training_images_themselves(tmp_path: Path, draw: Draw) 
     assert rows[0].max() < rows[1].min()  # a class a row
 
 
+@pytest.mark.slow
 def test_mean_images_are_means(tmp_path: Path, draw: Draw) -> None:
     labels = np.array([0, 1, 0, 1, 0])
     tones = [(90, 0, 0), (0, 30, 0), (110, 0, 9), (0, 31, 0), (100, 0, 3)]
@@ -170,6 +175,7 @@ def test_mean_images_are_means(tmp_path: Path, draw: Draw) -> None:
     assert count(picture, (100, 0, 4)) == count(picture, (0, 30, 0)) == 48 * 96
 
 
+@pytest.mark.slow
 def test_classes_without_samples_are_left_out_of_pictures_of_samples(
     tmp_path: Path, draw: Draw
 ) -> None:
@@ -237,6 +243,7 @@ def test_a_table_of_opposite_columns_is_red_and_blue(tmp_path: Path, draw: Draw)
     assert grey > 2 * red
 
 
+@pytest.mark.slow
 def test_pixels_that_vary_together_are_red(tmp_path: Path, draw: Draw) -> None:
     labels = np.arange(40) % 2
     tones = RANDOM.integers(0, 256, (40, 1, 2, 1)).astype(np.uint8)
@@ -296,6 +303,7 @@ def test_without_words_of_another_class_none_tells() -> None:
     assert telling_words(Counter(), Counter("ab"), 5) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(1, 1), (60, 1), (1, 60), (2, 3), (300, 7)])
 def test_images_of_any_proportions_fit(tmp_path: Path, draw: Draw, shape: tuple[int, int]) -> None:
     labels = np.arange(6) % 2
@@ -354,6 +362,7 @@ OF_TASKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", list(OF_TASKS))
 @pytest.mark.parametrize("task", ["regression", "multi-label"])
 def test_numbers_and_labels_are_drawn_for_every_kind(
@@ -370,6 +379,7 @@ def test_numbers_and_labels_are_drawn_for_every_kind(
         assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 2, name
 
 
+@pytest.mark.slow
 def test_words_of_figures_of_numbers_and_labels_do_not_overlap(tmp_path: Path) -> None:
     texts = samples("text", np.arange(40))
     for targets in (RANDOM.normal(size=(40, 3)) * 1e5, RANDOM.integers(0, 2, (40, 6))):

@@ -69,6 +69,7 @@ def expected_of(rows, train, columns, gaps):
     return np.hstack(parts)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Found unknown categories")
 @pytest.mark.filterwarnings("ignore:The features .* have missing values in transform")
 @THOUSAND

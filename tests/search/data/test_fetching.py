@@ -77,6 +77,7 @@ def is_running(pid: int) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_a_download_is_kept_and_leaves_nothing_else(
     home: Path, tmp_path: Path, stand_in: Callable[[str, str], None]
 ) -> None:
@@ -93,11 +94,13 @@ def test_a_download_is_kept_and_leaves_nothing_else(
     assert load("mnist", home=home, download=False) == dataset
 
 
+@pytest.mark.slow
 def test_a_failed_download_says_why(home: Path, stand_in: Callable[[str, str], None]) -> None:
     stand_in("keras.datasets.mnist", "def load_data():\n    raise OSError('no route\\nto host')")
     assert failure(home) == "no route to host"
 
 
+@pytest.mark.slow
 def test_a_damaged_download_counts_as_failed(
     home: Path, stand_in: Callable[[str, str], None]
 ) -> None:
@@ -108,6 +111,7 @@ def test_a_damaged_download_counts_as_failed(
     assert "mnist.npz" in reason
 
 
+@pytest.mark.slow
 def test_a_download_of_something_else_counts_as_failed(
     home: Path, stand_in: Callable[[str, str], None]
 ) -> None:
@@ -132,6 +136,7 @@ def test_a_download_that_stalls_is_ended(
     assert not is_running(int(pids.read_text()))
 
 
+@pytest.mark.slow
 def test_a_child_that_never_gets_ready_is_ended(
     home: Path, stand_in: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,6 +145,7 @@ def test_a_child_that_never_gets_ready_is_ended(
     assert failure(home) == "not ready after 0 s"
 
 
+@pytest.mark.slow
 def test_without_a_connection_it_ends_before_keras_is_imported(
     home: Path, stand_in: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,6 +177,7 @@ def tfds_folder(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_tfds_that_cannot_be_imported_is_passed_over(
     home: Path, tfds_folder: Path, stand_in: Callable[[str, str], None]
 ) -> None:
@@ -189,6 +196,7 @@ def test_the_highest_version_of_tfds_counts(home: Path, tfds_folder: Path) -> No
     assert locate("mnist", home=home) == f"TFDS's {tfds_folder.with_name('3.0.10')}"
 
 
+@pytest.mark.slow
 def test_what_tfds_cannot_read_is_damaged(
     home: Path, tfds_folder: Path, stand_in: Callable[[str, str], None]
 ) -> None:
@@ -236,6 +244,7 @@ def test_one_host_that_answers_is_connection_enough(monkeypatch: pytest.MonkeyPa
             connect(hosts[:1], 5.0)
 
 
+@pytest.mark.slow
 def test_a_name_server_that_is_silent_counts_as_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("https_proxy")
     answer = threading.Event()

@@ -192,6 +192,7 @@ def test_a_folder_that_may_not_be_read_is_named(
         folder.chmod(0o755)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "digest", "first"),
     [
@@ -213,6 +214,7 @@ def test_the_real_files_are_read_as_published(
     assert dataset.open_test()[0].shape == (10_000, 28, 28, 1)
 
 
+@pytest.mark.slow
 def test_real_mnist_under_fashion_mnists_name_is_recognised(tmp_path: Path, home: Path) -> None:
     needed("mnist")
     (tmp_path / "fashion_mnist").symlink_to((REAL / "mnist").absolute())

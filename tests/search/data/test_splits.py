@@ -110,6 +110,7 @@ def check(folds: Folds, of: Samples, *, in_time: bool) -> None:
             assert max(of.time[i] for i in train) < min(of.time[i] for i in validation)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(
     samples(),
@@ -132,6 +133,7 @@ def test_no_sample_group_or_future_is_on_both_sides_of_a_fold(
         assert not set(of.groups[unused]) & set(of.groups[folds.used])
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(samples(), st.sampled_from(NAMES), st.integers(0, 1000), st.sampled_from([None, 20, 50]))
 def test_confirmation_folds_tear_nothing_and_are_other_folds(
@@ -159,6 +161,7 @@ def test_confirmation_folds_tear_nothing_and_are_other_folds(
     assert any(part.tobytes() not in mine for part in found.validation)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(samples(), st.sampled_from(NAMES), st.integers(0, 1000))
 def test_the_inner_part_tears_no_group_and_is_the_latest_in_time(
@@ -180,6 +183,7 @@ def test_the_inner_part_tears_no_group_and_is_the_latest_in_time(
         check(Folds((rows[rest],), (rows[inner],)), of, in_time=name == "time")
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(samples(), st.booleans())
 def test_a_test_part_that_is_held_out_tears_no_group_and_is_the_latest_in_time(
@@ -197,6 +201,7 @@ def test_a_test_part_that_is_held_out_tears_no_group_and_is_the_latest_in_time(
     assert gone == 0 or in_time
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(samples(), st.integers(1, 120), st.integers(0, 1000))
 def test_a_stratified_part_takes_whole_groups_and_no_more_than_asked_for(
@@ -244,6 +249,7 @@ def as_lists(folds: Folds) -> list[tuple[list[int], list[int]]]:
     return [(t.tolist(), v.tolist()) for t, v in zip(folds.train, folds.validation, strict=True)]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(samples(("classification",)), st.integers(0, 1000), st.integers(2, 5))
 def test_folds_without_groups_are_scikit_learns(of: Samples, seed: int, count: int) -> None:
@@ -281,6 +287,7 @@ def test_folds_of_groups_are_scikit_learns_where_no_two_are_equally_large() -> N
     assert as_lists(cut(of, "group", 0, folds=4)) == pairs(GroupKFold(4), of, of.labels)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(samples(), st.integers(2, 5))
 def test_folds_of_groups_are_as_large_as_scikit_learns(of: Samples, count: int) -> None:
@@ -290,6 +297,7 @@ def test_folds_of_groups_are_as_large_as_scikit_learns(of: Samples, count: int) 
     assert sorted(map(len, found.validation)) == sizes
 
 
+@pytest.mark.slow
 def test_stratified_folds_of_groups_are_as_even_as_scikit_learns() -> None:
     chance = np.random.RandomState(4)
     ours, theirs = [], []

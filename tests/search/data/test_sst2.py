@@ -68,6 +68,7 @@ def test_where_it_is_nowhere_only_places_are_named_that_could_have_it(
         assert foreign not in message
 
 
+@pytest.mark.slow
 def test_the_real_files_are_read_as_published(home: Path) -> None:
     if not (REAL / "sst2").is_dir():
         pytest.skip(f"no real data: {REAL / 'sst2'} does not exist (set SEARCH_DATA_DIR)")

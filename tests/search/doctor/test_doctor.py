@@ -317,6 +317,7 @@ def test_a_repair_sets_aside_the_damaged_line_and_what_builds_on_it(ward):
     assert ward.find("journal") == []
 
 
+@pytest.mark.slow
 def test_each_repair_keeps_a_copy_of_its_own(ward):
     ward.add(raced())
     for _ in range(3):
@@ -344,6 +345,7 @@ def test_a_sound_journal_is_not_repaired(ward):
     assert sorted([*before, ward.folder.lock]) == sorted(ward.folder.root.rglob("*"))
 
 
+@pytest.mark.slow
 def test_a_study_that_is_being_run_is_not_repaired(ward):
     ward.add(raced())
     ward.damage(FoldEnded)
@@ -561,6 +563,7 @@ def test_an_export_whose_opening_of_the_test_set_is_not_recorded_is_a_notice(war
 # Lines that do not follow each other.
 
 
+@pytest.mark.slow
 def test_a_missing_line_is_a_problem_and_the_repair_stays_visible(ward):
     ward.add(raced())
     lines = ward.lines
@@ -599,6 +602,7 @@ def test_lines_that_are_out_of_place_are_put_right_by_a_repair(ward, harm, numbe
     assert repaired.left_out == {"doubled": 1, "moved": 0, "inserted": 2}[harm]
 
 
+@pytest.mark.slow
 def test_a_lost_end_is_a_problem_until_it_is_given_up(ward):
     ward.add(raced())
     with Journal(ward.folder.journal) as journal:

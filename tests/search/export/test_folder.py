@@ -230,6 +230,7 @@ def test_documents_nested_without_end_are_refused(tmp_path, content):
     assert ModelFolder(tmp_path).metrics() == {}
 
 
+@pytest.mark.slow
 def test_a_document_too_large_to_be_one_is_refused_unread(tmp_path):
     for name in ("labels.json", "metrics.json"):
         with (tmp_path / name).open("wb") as file:

@@ -126,6 +126,7 @@ def test_what_is_no_picture_is_refused_with_its_name(tmp_path):
             read_picture(path, GREY)
 
 
+@pytest.mark.slow
 def test_a_picture_too_large_to_be_honest_is_refused_before_it_is_unpacked(tmp_path):
     path = saved(tmp_path, Image.new("1", (9000, 9000)), "bomb.png")
     with pytest.raises(DataError, match="at most 50,000,000 pixels; this has 9000 x 9000"):

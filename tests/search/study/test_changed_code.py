@@ -90,6 +90,7 @@ def run(study: OpenStudy, told: list[str] | None = None) -> Any:
     return run_session(study, tracker, observe=lambda _: None, notify=notify)
 
 
+@pytest.mark.slow
 def test_the_files_of_a_space_are_recorded(space):
     study = opened(space)
     assert list(study.code["files"]) == ["beside.py", "own.py"]
@@ -97,6 +98,7 @@ def test_the_files_of_a_space_are_recorded(space):
     assert opened(space).is_new is False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "said"),
     [

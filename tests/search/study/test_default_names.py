@@ -36,6 +36,7 @@ def name_of(opened: OpenStudy) -> str:
     return opened.start.study
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("other", "why"),
     [
@@ -57,6 +58,7 @@ def test_a_default_name_that_is_another_studys_gets_a_number(begin, other, why):
     assert told[0].endswith("That is another study; this one is called 'mlp-digits-2'")
 
 
+@pytest.mark.slow
 def test_the_same_command_continues_the_study_that_it_began(begin):
     commands = [PLAIN, PLAIN | {"folds": 3}, PLAIN | {"folds": 4}]
     for command in commands:
@@ -71,12 +73,14 @@ def test_the_same_command_continues_the_study_that_it_began(begin):
     assert not any(told for _, told in again)
 
 
+@pytest.mark.slow
 def test_a_study_with_a_name_refuses_other_settings(begin):
     begin(**PLAIN, study="mine")
     with pytest.raises(SettingsError, match="`--folds`: study 'mine' began with 2; got 3"):
         begin(**PLAIN | {"folds": 3}, study="mine")
 
 
+@pytest.mark.slow
 def test_other_content_of_the_same_file_is_another_study(begin, tmp_path):
     path = tmp_path / "own.npz"
     command = {"space": "mlp", "dataset": f"npz:{path}", "folds": 2}
@@ -95,6 +99,7 @@ def test_other_content_of_the_same_file_is_another_study(begin, tmp_path):
     assert name_of(begin(**command)[0]) == "mlp-own"
 
 
+@pytest.mark.slow
 def test_a_name_that_no_study_has_needs_a_space_and_near_names_are_shown(begin):
     begin(**PLAIN, study="wine-study")
     with pytest.raises(SettingsError) as caught:
@@ -106,6 +111,7 @@ def test_a_name_that_no_study_has_needs_a_space_and_near_names_are_shown(begin):
     assert begin(study="wine-study")[0].start.study == "wine-study"
 
 
+@pytest.mark.slow
 def test_other_folds_of_a_splitter_are_another_study(begin):
     from sklearn.model_selection import KFold
 

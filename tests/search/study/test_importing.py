@@ -73,6 +73,7 @@ def storage(tmp_path) -> tuple[str, optuna.Study]:
     return url, fill(study)
 
 
+@pytest.mark.slow
 def test_an_optuna_study_is_read_with_its_params_values_and_direction(storage):
     url, study = storage
     source = read_source(url)
@@ -84,6 +85,7 @@ def test_an_optuna_study_is_read_with_its_params_values_and_direction(storage):
     assert best.value == study.best_value
 
 
+@pytest.mark.slow
 def test_the_best_trials_are_enqueued_in_their_order_with_complete_params(storage):
     url, study = storage
     planned = plan_import(read_source(url), SPACE, best=3)
@@ -95,6 +97,7 @@ def test_the_best_trials_are_enqueued_in_their_order_with_complete_params(storag
         assert entry.objective == ""
 
 
+@pytest.mark.slow
 def test_reading_a_storage_changes_none_of_its_bytes_and_needs_no_right_to_write(storage, tmp_path):
     url, _ = storage
     path = Path(url.removeprefix("sqlite:///"))
@@ -120,6 +123,7 @@ def test_a_journal_file_of_optuna_is_read_too(tmp_path):
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_of_several_studies_one_must_be_named(storage):
     url, _ = storage
     optuna.create_study(storage=url, study_name="other")
@@ -130,6 +134,7 @@ def test_of_several_studies_one_must_be_named(storage):
         read_source(url, study="mien")
 
 
+@pytest.mark.slow
 def test_pruned_failed_and_running_trials_are_counted_and_left_out(storage):
     url, study = storage
     pruned = study.ask()
@@ -389,6 +394,7 @@ def test_of_equal_params_the_better_value_counts():
     assert [entry.value for entry in planned.entries] == [0.2]
 
 
+@pytest.mark.slow
 def test_an_import_into_a_narrowed_space_takes_only_what_is_in_it(storage):
     url, _ = storage
     narrowed = narrow(SPACE, {"units": "16:64", "act": "relu"}).space

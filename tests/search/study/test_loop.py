@@ -411,6 +411,7 @@ def test_an_interrupted_confirmation_goes_on_where_it_was(interrupt_after):
     )
 
 
+@pytest.mark.slow
 def test_time_is_kept_for_the_waiting_trials_to_finish():
     harness = Harness()
     slow = ScriptedExecutor(lambda s, fold: time.sleep(0.01) or s["units"] / 100)

@@ -97,6 +97,7 @@ SPACE = Space(name="rows", inputs=TableInput(), parameters=(Int("units", 4, 8),)
 """
 
 
+@pytest.mark.slow
 def test_a_space_without_a_dataset_asks_for_one_and_takes_one(tmp_path: Path) -> None:
     (tmp_path / "rows.py").write_text(ROWS)
     (tmp_path / "t.csv").write_text("label,x\n" + "".join(f"{n % 2},{n / 2}\n" for n in range(20)))
@@ -126,6 +127,7 @@ def test_an_entry_in_the_table_is_all_that_a_pruner_needs_to_let_trials_wait(
     assert History.of([study.start]).races
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("adapts", [True, False])
 def test_a_study_of_an_earlier_version_goes_on_without_the_baselines_it_left_out(
     tmp_path: Path, adapts: bool

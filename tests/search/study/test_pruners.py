@@ -385,6 +385,7 @@ def test_the_median_pruner_stops_below_the_median_only_and_after_its_warm_up():
     assert not pruner.reason_to_stop(given.history.trials[10], given.history)
 
 
+@pytest.mark.slow
 def test_the_wilcoxon_pruner_stops_where_its_test_is_below_a_tenth_alone():
     from scipy.stats import wilcoxon
 

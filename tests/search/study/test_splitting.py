@@ -70,6 +70,7 @@ def torn(folds: Folds, groups: np.ndarray) -> int:
     )
 
 
+@pytest.mark.slow
 def test_groups_make_folds_of_whole_groups(tmp_path: Path) -> None:
     patients = np.arange(ROWS) // 5
     dataset = table(tmp_path, patient=[f"p{number}" for number in patients])
@@ -82,6 +83,7 @@ def test_groups_make_folds_of_whole_groups(tmp_path: Path) -> None:
     assert study.folds.digest == expected.digest
 
 
+@pytest.mark.slow
 def test_a_time_makes_folds_of_a_growing_past(tmp_path: Path) -> None:
     days = np.random.RandomState(1).permutation(ROWS)
     study, _ = opened(tmp_path, table(tmp_path, day=days), time="day", folds=3, gap=4)
@@ -96,6 +98,7 @@ def test_a_time_makes_folds_of_a_growing_past(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_given_folds_decide_their_number(tmp_path: Path) -> None:
     dataset = table(tmp_path, part=np.arange(ROWS) // 2 % 3 + 1)
     study, _ = opened(tmp_path, dataset, fold_column="part", folds=None)
@@ -106,6 +109,7 @@ def test_given_folds_decide_their_number(tmp_path: Path) -> None:
     assert not again.is_new
 
 
+@pytest.mark.slow
 def test_repeated_folds_count_each_repetition(tmp_path: Path) -> None:
     study, _ = opened(tmp_path, table(tmp_path), split="repeated:3", folds=4)
     assert (study.settings.folds, study.start.folds, len(study.folds)) == (4, 12, 12)
@@ -149,6 +153,7 @@ def copies(count: int = ROWS) -> np.ndarray:
     return rows
 
 
+@pytest.mark.slow
 def test_copies_stay_together_in_folds_parts_and_the_test_part(tmp_path: Path) -> None:
     rows = copies()
     dataset = table(tmp_path, a=rows[:, 0], b=[str(v).replace("nan", "") for v in rows[:, 2]])
@@ -168,6 +173,7 @@ def test_copies_stay_together_in_folds_parts_and_the_test_part(tmp_path: Path) -
     ]
 
 
+@pytest.mark.slow
 def test_copies_may_be_parted_by_those_who_ask_for_it(tmp_path: Path) -> None:
     rows = copies()
     dataset = table(tmp_path, a=rows[:, 0], b=rows[:, 1])
@@ -177,6 +183,7 @@ def test_copies_may_be_parted_by_those_who_ask_for_it(tmp_path: Path) -> None:
     assert not [text for text in told if "are copies of" in text]
 
 
+@pytest.mark.slow
 def test_samples_that_are_in_the_test_set_are_told_from_one_in_a_hundred_on(
     tmp_path: Path,
 ) -> None:
@@ -187,6 +194,7 @@ def test_samples_that_are_in_the_test_set_are_told_from_one_in_a_hundred_on(
     ]
 
 
+@pytest.mark.slow
 def test_copies_are_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = copies()
     dataset = table(tmp_path, a=rows[:, 0], b=rows[:, 1])
@@ -212,6 +220,7 @@ def earlier(study: OpenStudy) -> dict[str, Any]:
     return {k: v for k, v in study.start.settings.items() if k not in new}
 
 
+@pytest.mark.slow
 def test_a_study_from_before_copies_were_seen_continues_with_its_folds_and_test_part(
     tmp_path: Path,
 ) -> None:
@@ -235,6 +244,7 @@ def test_a_study_from_before_copies_were_seen_continues_with_its_folds_and_test_
         opened(tmp_path, f"npz:{path}", study="old", limit_samples=20, split="kfold")
 
 
+@pytest.mark.slow
 def test_a_study_of_texts_from_before_keeps_its_families_and_tears_them_by_its_limit(
     tmp_path: Path,
 ) -> None:
@@ -255,6 +265,7 @@ def test_a_study_of_texts_from_before_keeps_its_families_and_tears_them_by_its_l
     assert torn(again.folds, groups) == 0
 
 
+@pytest.mark.slow
 def test_a_study_is_continued_with_its_splitter_or_without_any(tmp_path: Path) -> None:
     dataset, five = table(tmp_path), KFold(5, shuffle=True, random_state=3)
     study, _ = opened(tmp_path, dataset, splitter=five, study="mine", folds=None)
@@ -271,6 +282,7 @@ def test_a_study_is_continued_with_its_splitter_or_without_any(tmp_path: Path) -
         opened(tmp_path, dataset, study="mine", folds=None)
 
 
+@pytest.mark.slow
 def test_a_splitter_is_another_study_than_the_settings(tmp_path: Path) -> None:
     dataset = table(tmp_path)
     study, _ = opened(tmp_path, dataset)
@@ -285,6 +297,7 @@ def test_a_splitter_is_another_study_than_the_settings(tmp_path: Path) -> None:
         opened(tmp_path, dataset, splitter=KFold(2), split="kfold")
 
 
+@pytest.mark.slow
 def test_a_splitter_is_given_the_groups_and_the_samples_in_use(tmp_path: Path) -> None:
     patients = np.arange(ROWS) // 5
     dataset = table(tmp_path, patient=patients)
@@ -296,6 +309,7 @@ def test_a_splitter_is_given_the_groups_and_the_samples_in_use(tmp_path: Path) -
     assert not [text for text in told if "leave out" in text]
 
 
+@pytest.mark.slow
 def test_many_folds_of_a_splitter_are_continued(tmp_path: Path) -> None:
     pairs = [(np.delete(np.arange(ROWS), n), [n]) for n in range(30)]
     study, _ = opened(tmp_path, table(tmp_path), splitter=pairs, study="many", folds=None)
@@ -327,6 +341,7 @@ def test_equal_samples_of_a_file_are_on_one_side_of_the_test_part(
     assert len(in_train) == 32
 
 
+@pytest.mark.slow
 def test_equal_pixels_are_on_one_side_whatever_the_pictures_format(tmp_path: Path) -> None:
     chance = np.random.RandomState(0)
     for label in ("cat", "dog"):
@@ -354,6 +369,7 @@ def test_a_class_of_equal_pictures_alone_is_refused_with_what_helps(tmp_path: Pa
         opened(tmp_path, f"folder:{tmp_path / 'pictures'}", space="lenet")
 
 
+@pytest.mark.slow
 def test_of_rows_in_time_copies_leave_the_training_parts(tmp_path: Path) -> None:
     chance = np.random.RandomState(0)
     rows = np.repeat(chance.normal(size=30), 2)
@@ -364,6 +380,7 @@ def test_of_rows_in_time_copies_leave_the_training_parts(tmp_path: Path) -> None
     assert Split.parse(str(study.settings.split)).is_single
 
 
+@pytest.mark.slow
 def test_copies_of_validated_samples_leave_the_training_parts_of_a_splitter(
     tmp_path: Path,
 ) -> None:
@@ -378,6 +395,7 @@ PRICES = np.random.RandomState(5).lognormal(size=ROWS).round(4)
 PATIENTS = np.arange(ROWS) // 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "asked",
     [
@@ -420,6 +438,7 @@ def test_numbers_and_labels_are_cut_by_every_split(
     assert again.folds.digest == study.folds.digest
 
 
+@pytest.mark.slow
 def test_a_study_from_before_there_were_tasks_reads_classes(tmp_path: Path) -> None:
     grades = np.arange(ROWS) % 3 / 2
     dataset = table(tmp_path, label=grades)

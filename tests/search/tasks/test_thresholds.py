@@ -36,6 +36,7 @@ def test_a_threshold_decides_as_that_of_scikit_learn():
     np.testing.assert_array_equal(decided.argmax(axis=1), theirs.predict(X))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["f1", "balanced_accuracy", "matthews_corrcoef", "accuracy"])
 @pytest.mark.parametrize("weights", [None, WEIGHTS])
 def test_a_tuned_threshold_is_as_good_as_that_of_scikit_learn(name, weights):
@@ -59,6 +60,7 @@ def scorer_of(name):
     return metrics.get_scorer(name)._score_func
 
 
+@pytest.mark.slow
 def test_of_few_values_the_very_best_threshold_is_found():
     some = slice(0, 90)
     metric = metric_of("f1", TWO)
@@ -76,6 +78,7 @@ def test_of_equally_good_thresholds_the_median_is_taken():
     )
 
 
+@pytest.mark.slow
 def test_a_metric_that_no_threshold_changes_keeps_the_usual_one():
     found = LabelOutputs("probabilities").tuned(
         metric_of("recall@red", LABELS), RANDOM.random((50, 2)), RANDOM.integers(0, 2, (50, 2))
@@ -92,6 +95,7 @@ def test_each_label_gets_the_threshold_that_is_best_for_it():
     np.testing.assert_array_equal(found.decided(values), true)
 
 
+@pytest.mark.slow
 def test_scores_that_are_no_probabilities_are_tuned_by_their_difference():
     scores = np.stack([-X[:, 0], X[:, 0]], axis=1)
     found = Outputs("scores", 2, 0.0).tuned(metric_of("f1", TWO), scores, TRUE)

@@ -162,6 +162,7 @@ def test_the_batches_of_an_epoch_come_in_chunks_of_bounded_size(tmp_path):
         assert np.array_equal(batch, wanted[batches.order[start:end]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(), (3,), (40, 50, 3)])
 @pytest.mark.parametrize("seed", range(3))
 def test_rows_read_from_a_file_are_those_of_the_array(shape, seed, tmp_path):

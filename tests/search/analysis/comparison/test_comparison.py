@@ -63,6 +63,7 @@ def test_studies_whose_folds_differ_are_compared_unpaired_and_it_says_so(studies
     assert any("compared unpaired" in note for note in found.notes)
 
 
+@pytest.mark.slow
 def test_three_are_ranked_and_their_pairs_corrected(studies):
     for name, scores in (("a", WEAK), ("b", STRONG), ("c", MIDDLE)):
         studies.study(name, scores)

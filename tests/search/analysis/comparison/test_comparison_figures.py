@@ -33,6 +33,7 @@ def confusion(classes: int, right: int, seed: int = 0) -> list[list[int]]:
     return (counts + right * np.eye(classes, dtype=int)).tolist()
 
 
+@pytest.mark.slow
 def test_cells_have_the_colour_of_the_model_that_does_better_there():
     first = difference_png(RIGHT, WRONG, ["no", "yes"], ("a", "b"))
     second = difference_png(WRONG, RIGHT, ["no", "yes"], ("a", "b"))
@@ -40,11 +41,13 @@ def test_cells_have_the_colour_of_the_model_that_does_better_there():
     assert share_of(ORANGE, second) > 0.05 > share_of(BLUE, second)
 
 
+@pytest.mark.slow
 def test_equal_models_leave_the_matrix_white():
     found = difference_png(RIGHT, RIGHT, ["no", "yes"], ("a", "b"))
     assert share_of(BLUE, found) + share_of(ORANGE, found) < 0.005
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [1, 2, MANY[10], MANY[40], MANY[150]])
 def test_a_matrix_of_any_size_is_drawn_with_nothing_at_its_edges(classes):
     names = [f"a rather long name of class {n}" for n in range(classes)]
@@ -74,6 +77,7 @@ def test_names_the_font_lacks_are_drawn_without_a_warning():
     assert len(pixels(png))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("models", "folds"), [(3, 2), (3, 5), (7, 15), pytest.param(12, 60, marks=pytest.mark.slow)]
 )

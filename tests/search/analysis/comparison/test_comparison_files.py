@@ -18,6 +18,7 @@ def three(studies):
     return compare(chosen_contenders(studies.home, ["a", "b", "c"]))
 
 
+@pytest.mark.slow
 def test_three_have_two_pictures_and_their_numbers(three, tmp_path):
     paths = write_comparison(three, tmp_path / "new" / "out")
     assert [path.name for path in paths] == [
@@ -37,6 +38,7 @@ def test_two_have_one_picture(studies, tmp_path):
     assert [path.name for path in paths] == ["difference.png", "comparison.json"]
 
 
+@pytest.mark.slow
 def test_files_of_the_same_names_are_replaced(three, tmp_path):
     write_comparison(three, tmp_path)
     (tmp_path / "difference.png").write_bytes(b"old")
@@ -46,6 +48,7 @@ def test_files_of_the_same_names_are_replaced(three, tmp_path):
     assert (tmp_path / "other").read_bytes() == b"kept"
 
 
+@pytest.mark.slow
 def test_a_picture_of_more_contenders_does_not_stay(three, studies, tmp_path):
     write_comparison(three, tmp_path)
     found = compare(chosen_contenders(studies.home, ["a", "b"]))

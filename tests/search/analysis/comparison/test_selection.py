@@ -23,6 +23,7 @@ def test_where_the_scores_did_not_choose_the_test_is_students(choice):
     assert critical_t(0.9, freedom=9, choice=choice) == pytest.approx(stats.t.ppf(0.95, 9))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("models", "freedom", "t"), [(2, 4, 2.0), (3, 4, 6.0), (5, 20, 2.9)])
 def test_the_best_of_several_has_the_distribution_of_a_multivariate_t(models, freedom, t):
     law = stats.multivariate_t(shape=0.5 + 0.5 * np.eye(models), df=freedom)
@@ -106,6 +107,7 @@ def test_a_choice_is_among_one_or_more(wrong):
         Choice(*wrong)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trials", [8, 40])
 def test_of_equal_trials_the_best_is_called_better_than_the_baseline_as_rarely_as_is_meant(trials):
     """Scores of a trial are correlated by 1/5 over the folds; 2.5 % of claims are meant."""

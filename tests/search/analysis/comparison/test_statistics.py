@@ -183,6 +183,7 @@ def test_holm_multiplies_the_smallest_p_by_their_number():
     assert holm([]) == []
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_keeps_the_order_and_lowers_nothing(values):
@@ -192,6 +193,7 @@ def test_holm_keeps_the_order_and_lowers_nothing(values):
     assert [new for _, new in pairs] == sorted(new for _, new in pairs)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=20))
 def test_swapping_the_two_mirrors_the_difference(scores):
@@ -251,6 +253,7 @@ def test_of_calm_peers_only_the_degrees_of_freedom_count():
         corrected_difference(FIRST, SECOND, test_share=0.25, peers=[[0.1, 0.2]])
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(
     st.lists(st.lists(st.floats(0, 1), min_size=4, max_size=4), min_size=2, max_size=9),

@@ -82,6 +82,7 @@ def test_a_study_that_has_just_begun_has_no_figures():
     assert figures(study.history) == {}
 
 
+@pytest.mark.slow
 def test_one_parameter_has_no_contour_and_no_rank():
     study = made_study(12)
     study.records[0].parameters[:] = study.records[0].parameters[:1]
@@ -89,6 +90,7 @@ def test_one_parameter_has_no_contour_and_no_rank():
     assert "nothing to rank" in why_not(study.history, "importance")
 
 
+@pytest.mark.slow
 def test_where_nothing_was_stopped_there_is_nothing_to_draw_of_it():
     assert why_not(made_study(5).history, "pruning") == "No trial was pruned."
 
@@ -100,6 +102,7 @@ def test_settings_that_never_differ_are_not_compared():
     assert "not differ in any searched parameter" in why_not(study.history, "importance")
 
 
+@pytest.mark.slow
 def test_the_line_of_the_best_so_far_never_falls():
     figure = drawn()["optimisation_history"]
     values = list(trace(figure, "best so far").y)
@@ -107,6 +110,7 @@ def test_the_line_of_the_best_so_far_never_falls():
     assert values[-1] == max(trace(figure, "complete").y)
 
 
+@pytest.mark.slow
 def test_the_line_of_the_smallest_loss_so_far_never_rises():
     figure = drawn(objective="cv_loss")["optimisation_history"]
     values = list(trace(figure, "best so far").y)
@@ -114,6 +118,7 @@ def test_the_line_of_the_smallest_loss_so_far_never_rises():
     assert values[-1] == min(trace(figure, "complete").y)
 
 
+@pytest.mark.slow
 def test_a_stopped_trial_is_shown_at_the_score_it_had(of_race):
     stopped = trace(of_race["optimisation_history"], "pruned (score then)")
     assert dict(zip(stopped.x, stopped.y, strict=True)) == {2: pytest.approx(0.698), 3: 0.83}
@@ -135,6 +140,7 @@ def test_confirmed_scores_are_marked():
     assert list(trace(figure, "on confirmation folds").y) == [0.88]
 
 
+@pytest.mark.slow
 def test_two_objectives_have_a_front_and_one_has_none():
     study = StudyBuilder(objective="cv_accuracy,latency_ms")
     study.session()
@@ -145,6 +151,7 @@ def test_two_objectives_have_a_front_and_one_has_none():
     assert "one objective" in why_not(made_study(5).history, "front")
 
 
+@pytest.mark.slow
 def test_a_parameter_that_is_not_in_use_has_a_place_of_its_own():
     figure = drawn(12)["parallel_coordinates"]
     inner = next(d for d in figure.data[0].dimensions if d.label == "inner")
@@ -152,6 +159,7 @@ def test_a_parameter_that_is_not_in_use_has_a_place_of_its_own():
     assert min(inner.values) == inner.tickvals[0] < 0
 
 
+@pytest.mark.slow
 def test_stopped_trials_have_no_score_in_parallel_coordinates():
     figure = drawn(12, stopped=range(3))["parallel_coordinates"]
     score = next(d for d in figure.data[0].dimensions if "accuracy" in d.label)
@@ -165,6 +173,7 @@ def test_slices_show_the_most_important_parameter_first():
     assert figure.layout.xaxis.title.text == "decides"
 
 
+@pytest.mark.slow
 def test_few_complete_trials_are_compared_on_fold_1_with_all_that_finished_it():
     study = made_study(16, stopped=range(4), one_fold=range(4, 13))
     found = charts(Subject(study.history))
@@ -247,6 +256,7 @@ def test_what_stopping_saved_counts_the_epochs_left_out():
     assert saved.seconds == pytest.approx(15.0)  # a second an epoch
 
 
+@pytest.mark.slow
 def test_the_pruning_figure_ends_at_what_was_trained():
     figure = drawn(10, stopped=(1, 2, 3))["pruning"]
     trained, without = trace(figure, "trained"), trace(figure, "without pruning")
@@ -299,6 +309,7 @@ def test_names_of_classes_and_parameters_are_no_markup(name):
     assert "&lt;" not in shown.replace("&amp;lt;", "") or name.startswith("<")
 
 
+@pytest.mark.slow
 def test_a_hundred_classes_leave_counts_out_and_keep_names():
     study = made_study(4)
     names = [f"class {n}" for n in range(100)]
@@ -357,6 +368,7 @@ def marked(figure, word):
     return next(t for t in figure.data if t.name.endswith(f"{word} the axis"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("history", "where", "count", "farthest"),
     [
@@ -376,6 +388,7 @@ def test_trials_beyond_the_axis_are_counted_and_marked_at_its_end(history, where
     assert f"{noun} beyond the axis, the farthest at {farthest}" in chart.caption
 
 
+@pytest.mark.slow
 def test_where_lower_is_better_trials_beyond_the_axis_are_above_it():
     history = far_off(0.80, 0.82, 0.84, 0.85, -90.0, objective="cv_loss")
     chart = charts(Subject(history))["optimisation_history"]
@@ -385,6 +398,7 @@ def test_where_lower_is_better_trials_beyond_the_axis_are_above_it():
     assert list(marked(charts(Subject(history))["time"].figure, "above").xaxis) == list("x2")
 
 
+@pytest.mark.slow
 def test_every_trial_is_drawn_or_told_to_be_left_out():
     history = far_off(0.80, 0.82, pruned=[0.81, float("nan")], failed=2)
     chart = charts(Subject(history))["optimisation_history"]
@@ -431,6 +445,7 @@ def test_curves_of_trials_with_the_same_folds_are_means_over_them():
     assert list(line.y) == pytest.approx(means, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_no_two_trials_near_each_other_have_the_same_line():
     lines = [
         (t.line.color, t.line.dash)
@@ -440,6 +455,7 @@ def test_no_two_trials_near_each_other_have_the_same_line():
     assert len(set(lines)) == 40
 
 
+@pytest.mark.slow
 def test_the_best_and_then_those_with_the_best_scores_so_far_are_ticked_at_first():
     study = made_study(40, stopped=range(30))
     history = study.history

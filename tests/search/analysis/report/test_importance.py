@@ -10,6 +10,7 @@ def importances_of(study):
     return {found.name: found for found in importances(history, axes_of(history))}
 
 
+@pytest.mark.slow
 def test_the_parameter_that_decides_comes_first_and_beyond_chance():
     found = importances_of(made_study(60))
     assert next(iter(found)) == "decides"
@@ -22,23 +23,28 @@ def test_a_parameter_without_effect_mostly_stays_within_chance():
     assert sum(idle.share > idle.chance for idle in found) <= 3  # one in 20 is allowed to
 
 
+@pytest.mark.slow
 def test_shares_add_up_to_one():
     assert sum(found.share for found in importances_of(made_study(60)).values()) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_it_is_the_same_whenever_asked():
     assert importances_of(made_study(30)) == importances_of(made_study(30))
 
 
+@pytest.mark.slow
 def test_it_is_the_same_for_both_drivers():
     assert importances_of(made_study(30)) == importances_of(made_study(30, driver="keras-tuner"))
 
 
+@pytest.mark.slow
 def test_a_smaller_loss_is_better():
     found = importances_of(made_study(60, objective="cv_loss"))
     assert found["decides"].share > 2 * found["decides"].chance
 
 
+@pytest.mark.slow
 def test_stopped_trials_count_as_worse_than_complete_ones():
     whole = made_study(60).history
     order = [trial.number for trial in whole.completed()]
@@ -52,6 +58,7 @@ def test_few_complete_trials_tell_nothing():
     assert importances_of(made_study(10, stopped=range(7))) == {}
 
 
+@pytest.mark.slow
 def test_failed_trials_are_left_out():
     study = made_study(30)
     with_failures = made_study(30)
@@ -61,6 +68,7 @@ def test_failed_trials_are_left_out():
     assert importances_of(with_failures) == importances_of(study)
 
 
+@pytest.mark.slow
 def test_what_chance_explains_comes_last_however_large_it_is():
     orders = [list(importances_of(made_study(60, seed=seed)).values()) for seed in range(3)]
     for found in orders:

@@ -90,6 +90,7 @@ def test_the_table_has_the_tasks_metrics_and_no_others():
     assert ">29,700 ± " in table
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("builder", "names"),
     [
@@ -114,6 +115,7 @@ def test_each_task_has_its_own_figures(builder, names):
     assert all(reasons)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("builder", [RegressionStudyBuilder, MultiLabelStudyBuilder])
 def test_the_page_has_every_section_of_the_task(builder, tmp_path):
     study = searched(builder, pruned=(4, 9))
@@ -131,6 +133,7 @@ def test_the_page_has_every_section_of_the_task(builder, tmp_path):
     assert ("RMSE and loss by epoch" if is_numbers else "Macro F1 and loss by epoch") in page
 
 
+@pytest.mark.slow
 def test_predictions_against_actual_values_count_every_sample():
     subject = Subject(two_trials(RegressionStudyBuilder, 0.6, 0.7).history)
     figure = figures(subject.history)["predicted_actual"]
@@ -148,6 +151,7 @@ def test_predictions_against_actual_values_count_every_sample():
     assert sum(figures(subject.history)["residuals"].data[0].y) == found["samples"] == 600
 
 
+@pytest.mark.slow
 def test_errors_by_size_are_in_the_order_of_the_actual_values():
     figure = figures(two_trials(RegressionStudyBuilder, 0.6, 0.7).history)["errors_by_size"]
     box, means = figure.data[:2]
@@ -157,6 +161,7 @@ def test_errors_by_size_are_in_the_order_of_the_actual_values():
     assert means.y[0] > 0 > means.y[-1]  # the builder's dear flats are found too cheap
 
 
+@pytest.mark.slow
 def test_the_test_set_can_be_chosen_once_it_was_opened():
     study = two_trials(RegressionStudyBuilder, 0.6, 0.7)
     seen = study.described(0.7)["report"]
@@ -165,6 +170,7 @@ def test_the_test_set_can_be_chosen_once_it_was_opened():
     assert [button.label for button in buttons][-1] == "trial 1, on the test set"
 
 
+@pytest.mark.slow
 def test_labels_have_a_matrix_each_the_worst_first():
     history = two_trials(MultiLabelStudyBuilder, 0.6, 0.7).history
     figure = figures(history)["label_confusion"]
@@ -177,6 +183,7 @@ def test_labels_have_a_matrix_each_the_worst_first():
     assert shown == pytest.approx(f1, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_pruned_trials_stand_at_the_worse_end_of_a_slice():
     subject = Subject(searched(pruned=(4, 9)).history)
     figure = figures(subject.history)["slices"]
@@ -189,6 +196,7 @@ def test_pruned_trials_stand_at_the_worse_end_of_a_slice():
     )
 
 
+@pytest.mark.slow
 def test_the_best_by_error_decides_what_is_important():
     history = searched(trials=40).history
     found = importances(history, axes_of(history))
@@ -196,6 +204,7 @@ def test_the_best_by_error_decides_what_is_important():
     assert found[0].share > found[0].chance
 
 
+@pytest.mark.slow
 def test_with_two_objectives_each_has_its_importance_and_the_front_is_drawn():
     history = searched(trials=40, two=True).history
     found = figures(history)
@@ -205,6 +214,7 @@ def test_with_two_objectives_each_has_its_importance_and_the_front_is_drawn():
     assert len(found["front"].data[1].x) == 40  # the larger, the better
 
 
+@pytest.mark.slow
 def test_no_figure_of_small_numbers_is_rounded_away():
     class Tiny(RegressionStudyBuilder):
         def metrics(self, level):
@@ -217,6 +227,7 @@ def test_no_figure_of_small_numbers_is_rounded_away():
     json.loads(json.dumps(found["contours"].to_plotly_json(), default=str))
 
 
+@pytest.mark.slow
 def test_scores_of_every_number_are_listed():
     class Two(RegressionStudyBuilder):
         names = ("price", "rent")
@@ -294,6 +305,7 @@ def test_the_largest_errors_are_shown_with_their_rows(tmp_path):
     assert f"{1000.5 + 10 * size:,.1f}".startswith(found[0].words.true[:5])
 
 
+@pytest.mark.slow
 def test_cells_of_labels_tell_their_counts():
     history = two_trials(MultiLabelStudyBuilder, 0.6, 0.7).history
     figure = figures(history)["label_confusion"]

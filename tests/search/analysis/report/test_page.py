@@ -97,6 +97,7 @@ def test_names_and_errors_stay_text_wherever_they_stand(page):
     assert len(seen.all("script")) == before
 
 
+@pytest.mark.slow
 def test_nothing_is_asked_of_any_network(page):
     seen = Reading(page(made_study(12)))
     for _, attributes in seen.elements:
@@ -108,6 +109,7 @@ def test_nothing_is_asked_of_any_network(page):
     assert "http" not in policy
 
 
+@pytest.mark.slow
 def test_the_policy_allows_the_two_scripts_of_the_page_alone(page):
     made = page(made_study(12))
     scripts = re.findall(r"<script>(.*?)</script>", made, re.DOTALL)
@@ -138,6 +140,7 @@ def test_what_cannot_be_drawn_is_explained(page):
     assert "The trials do not differ in any searched parameter." in text
 
 
+@pytest.mark.slow
 def test_samples_that_cannot_be_shown_are_explained(page):
     assert "The samples cannot be shown: the folds of a study" in page(StudyBuilder().race())
 
@@ -147,11 +150,13 @@ def test_the_surest_mistakes_are_shown_as_pictures(page, tmp_path):
     assert len([a for a in seen.all("img") if a["src"].startswith("data:image/png")]) == 2
 
 
+@pytest.mark.slow
 def test_failed_trials_are_listed_with_their_reasons(page):
     text = Reading(page(StudyBuilder().every_kind_of_trial())).text("summary")
     assert "trial 3: out of memory" in text
 
 
+@pytest.mark.slow
 def test_a_running_study_says_that_there_may_be_more(page):
     assert "The study is still running" in page(StudyBuilder().race(), is_running=True)
     assert "The study is still running" not in page(StudyBuilder().race())
@@ -169,6 +174,7 @@ def named(name, level):
     return study
 
 
+@pytest.mark.slow
 def test_several_studies_are_ranked_fold_by_fold(page):
     seen = Reading(page(named("low", 0.80), named("high", 0.85)))
     assert "Highest is high." in seen.text("p")
@@ -178,6 +184,7 @@ def test_several_studies_are_ranked_fold_by_fold(page):
     assert len(identities) == len(set(identities))
 
 
+@pytest.mark.slow
 def test_studies_on_other_folds_are_not_paired(page):
     other = named("high", 0.85)
     object.__setattr__(other.records[0], "folds_digest", "ee" * 32)
@@ -186,12 +193,14 @@ def test_studies_on_other_folds_are_not_paired(page):
     assert "other folds" in seen.texts["td"]
 
 
+@pytest.mark.slow
 def test_studies_on_other_data_do_not_compare(page):
     other = named("high", 0.85)
     other.records[0].dataset["digest"] = "ee" * 32
     assert "their scores are not comparable" in page(named("low", 0.80), other)
 
 
+@pytest.mark.slow
 def test_studies_with_other_objectives_are_not_ranked(page):
     other = StudyBuilder("loss", objective="cv_loss")
     other.session()
@@ -200,6 +209,7 @@ def test_studies_with_other_objectives_are_not_ranked(page):
     assert "have different objectives; their scores cannot be ranked" in made
 
 
+@pytest.mark.slow
 def test_the_verdict_begins_with_the_params_and_how_to_use_them(page):
     made = page(StudyBuilder().race())
     start = made.index('class="card verdict"')
@@ -223,6 +233,7 @@ def rows_of(seen):
     return re.findall(r"<tr[ >].*?</tr>", table.replace("\n", " "))
 
 
+@pytest.mark.slow
 def test_the_table_of_trials_is_whole_without_a_script(page):
     head, *rows = rows_of(page(StudyBuilder().race()))
     names = re.findall(r"<th[^>]*>(.*?)</th>", head)
@@ -248,6 +259,7 @@ def test_searched_params_that_never_differ_are_told_once(page):
     assert '<th scope="col">extra</th>' not in made
 
 
+@pytest.mark.slow
 def test_each_of_several_studies_has_its_contents(page):
     made = page(named("low", 0.80), named("high", 0.85))
     seen = Reading(made)

@@ -60,6 +60,7 @@ def records_of(home, name):
     return [r for r in read_journal(home.study(name).journal) if isinstance(r, ReportWritten)]
 
 
+@pytest.mark.slow
 def test_a_report_is_written_whole_and_nothing_beside_it(write, tmp_path):
     written = write("one")
     assert written.file.read_bytes().startswith(b"<!DOCTYPE html>")
@@ -67,11 +68,13 @@ def test_a_report_is_written_whole_and_nothing_beside_it(write, tmp_path):
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["report.html"]
 
 
+@pytest.mark.slow
 def test_folders_on_the_way_are_made(write, tmp_path):
     target = tmp_path / "reports" / "2026" / "one.html"
     assert write("one", target=target).file == target
 
 
+@pytest.mark.slow
 def test_the_report_is_recorded_with_each_study_and_brought_to_mlflow(home, write, tracker):
     written = write("one", "two", "one")
     assert (written.studies, written.waiting) == (("one", "two"), 0)
@@ -82,12 +85,14 @@ def test_the_report_is_recorded_with_each_study_and_brought_to_mlflow(home, writ
     assert tracker.synced == ["one", "two"]
 
 
+@pytest.mark.slow
 def test_the_file_is_there_before_mlflow_is_asked(write, tracker):
     seen = []
     write("one", on_written=lambda written: seen.append((written.file.exists(), *tracker.synced)))
     assert seen == [(True,)]
 
 
+@pytest.mark.slow
 def test_a_study_that_runs_is_left_to_itself(home, write, tracker):
     told = []
     with StudyLock(home.study("one").lock):
@@ -116,6 +121,7 @@ def test_a_folder_is_no_target(write, tmp_path):
         write("one", target=tmp_path)
 
 
+@pytest.mark.slow
 def test_a_file_that_is_there_is_kept_unless_told_otherwise(write, tmp_path):
     target = tmp_path / "report.html"
     target.write_text("mine")
@@ -131,6 +137,7 @@ def test_a_target_below_a_file_is_told(write, tmp_path):
         write("one", target=tmp_path / "file" / "report.html")
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_told_and_leaves_the_old_report(home, write, small_disk):
     disk = small_disk(512)
     target = disk / "report.html"

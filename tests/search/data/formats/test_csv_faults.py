@@ -76,6 +76,7 @@ def test_a_value_that_is_no_pixel_is_named_with_its_line(
     )
 
 
+@pytest.mark.slow
 def test_lines_are_counted_through_all_blocks(
     path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

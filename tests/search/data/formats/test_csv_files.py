@@ -176,6 +176,7 @@ def test_a_fifth_of_each_class_is_set_aside_where_there_is_no_test_part(
     ]
 
 
+@pytest.mark.slow
 def test_rows_in_many_blocks_arrive_whole_and_in_order(
     write: Write, read: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

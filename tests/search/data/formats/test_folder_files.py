@@ -294,6 +294,7 @@ def test_pictures_that_cannot_be_read_are_named_and_counted(
     assert "2 more cannot be read either." in message
 
 
+@pytest.mark.slow
 def test_pictures_too_large_to_be_honest_are_refused(
     two_classes: Path, save: Save, home: Path
 ) -> None:
@@ -344,6 +345,7 @@ def test_a_folder_that_is_not_there_is_refused(root: Path, save: Save, home: Pat
     assert "it is a file" in fault(save("a.png"), home)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("many", [5, 1000])
 def test_unchanged_pictures_are_not_read_again_and_every_change_is_noticed(
     two_classes: Path, save: Save, home: Path, monkeypatch: pytest.MonkeyPatch, many: int

@@ -111,6 +111,7 @@ def test_values_beyond_the_training_parts_range_are_counted(
     assert dataset.open_test()[0].max() == 255
 
 
+@pytest.mark.slow
 def test_the_test_part_that_is_held_out_has_no_say_in_the_range(
     root: Path, save: Save, home: Path
 ) -> None:

@@ -126,6 +126,7 @@ def killed_at(monkeypatch, number, action):
     return False
 
 
+@pytest.mark.slow
 def test_an_overwritten_model_is_the_old_one_the_new_one_or_refused(tmp_path, monkeypatch):
     outcomes = []
     for number in itertools.count(1):

@@ -59,6 +59,7 @@ def check(driver: str, sampler: str, values: list, trials: int) -> None:
         second.tell(number, again, Outcome("complete", (float(number),)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["tpe", "random", "qmc", "grid"])
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(values=CHOICES)

@@ -62,12 +62,14 @@ class TestDriverContract:
     def test_is_deterministic_in_the_seed(self, make, whole):
         assert run(make(), range(TRIALS)) == whole
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("told", [1, 4, 12])
     def test_continues_as_if_uninterrupted(self, make, whole, told):
         driver = make()
         adopt(driver, whole[:told])
         assert run(driver, range(told, TRIALS)) == whole[told:]
 
+    @pytest.mark.slow
     def test_continues_after_a_baseline_as_if_uninterrupted(self, make, space):
         baseline = space.complete({})
         first = make()
@@ -87,6 +89,7 @@ class TestDriverContract:
             driver.tell(2, whole[2], outcome(whole[2], 2))
         assert run(driver, range(3, 8)) == whole[3:8]
 
+    @pytest.mark.slow
     def test_takes_on_a_setting_that_it_would_not_have_proposed(self, make, space):
         """As where the journal was written with another version of the library."""
         driver = make()

@@ -89,6 +89,7 @@ def test_a_sampler_that_proposes_otherwise_when_asked_again_is_noticed_once():
     assert "asked again for trial 0, proposes other params" in told[0]
 
 
+@pytest.mark.slow
 def test_faults_of_a_sampler_are_told_before_the_study_begins(tmp_path):
     assert "It takes" in fault(TPE, n_start=3)
     assert "n_startup_trials" in fault(TPE, n_start=3)
@@ -139,6 +140,7 @@ def test_samplers_and_arguments_that_do_not_fit_are_refused(given, rule):
         validate({"space": "lenet", **given})
 
 
+@pytest.mark.slow
 def test_arguments_are_part_of_what_a_study_is(tmp_path: Path):
     from search.study.opening import open_study
     from tests.studies import lines_of
