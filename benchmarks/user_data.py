@@ -1,6 +1,6 @@
 """Data as they come, searched from the command line, beside scikit-learn on the same folds.
 
-Run: `python benchmarks/tables.py [--only iris] [--trials 4] [--epochs 40] [--json FILE]`
+Run: `python benchmarks/user_data.py [--only iris] [--trials 4] [--epochs 40] [--json FILE]`
 (`--write docs/results.md` puts the table into that page; rows that the JSON file has are not made
 again). It writes every file to a temporary
 folder, runs the command that a user would type, once, and scores LogisticRegression and
