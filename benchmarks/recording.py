@@ -275,6 +275,7 @@ class _PlainKeras:
         """Train on a fold of the second cut and score the samples apart."""
         import keras
         import numpy as np
+        import tensorflow as tf
         from sklearn import metrics
 
         from search.data.inputs import spec_of
@@ -290,13 +291,12 @@ class _PlainKeras:
         self._take(built, x, len(train))
         is_regression = shared.task.name == "regression"
         centre, scale = (labels.mean(0), labels.std(0)) if is_regression else (0, 1)
-        self._model.fit(
-            x,
-            (labels - centre) / scale if is_regression else labels,
-            batch_size=self._params["batch_size"],
-            epochs=self._params["epochs"],
-            verbose=0,
-        )
+        y = (labels - centre) / scale if is_regression else labels
+        size, epochs = self._params["batch_size"], self._params["epochs"]
+        rows = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(len(x))
+        # One iterator for all epochs: making one takes longer than an epoch of some tables.
+        batches = rows.batch(size).repeat(epochs).prefetch(8)
+        self._model.fit(batches, epochs=epochs, steps_per_epoch=-(-len(x) // size), verbose=0)
         said = self._model.predict(apart, batch_size=512, verbose=0).astype(np.float64)
         true = shared.labels[shared.apart]
         if is_regression:
