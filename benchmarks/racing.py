@@ -1,37 +1,42 @@
-"""Racing against other ways to evaluate the same proposals, replayed on recorded curves.
+"""Racing against other ways to evaluate the same proposals, replayed on recorded learning curves.
 
-    python benchmarks/racing.py --curves benchmarks/curves-lenet.jsonl
-    python benchmarks/racing.py --curves ... --json racing.json --write docs/performance.md
+    python benchmarks/racing.py                                  # all tables; about an hour
+    python benchmarks/racing.py --tables hpc-mlp --trials 20 --orders 20
+    python benchmarks/racing.py --json build/racing.json --write docs/tables.md
 
-Every strategy gets the same proposals in the same order. It is the study's own loop that runs,
+Every strategy gets the same proposals in the same orders. It is the study's own loop that runs,
 with the product's pruners; only the executor is another one: it reads the curves that
 `recording.py` wrote instead of training. Counted are epochs trained, as a share of what the full
-evaluation of all folds trains, and the recorded time of these epochs. A choice is judged by the
-independent 5-fold score of the chosen setting, of models trained anew on other folds and scored on
-samples that took no part; `regret` is how much the best proposal's is better, in points, or of
-other metrics than accuracy in units of the folds' spread: the mean over settings of the standard
-deviation of a setting's folds. A second table has what racing tells the sampler in the end: the
-rank of the chosen trial among the told.
+evaluation of all folds trains. A choice is judged by the chosen setting's independent score:
+`regret` is how much better the best proposal's is, in units of the folds' spread (the mean over
+settings of the standard deviation of a setting's folds), or in points of accuracy.
+
+Half of the tables are there to choose rules by, the other half to report them: see `CHOSEN_BY`.
+Tables of the same form from elsewhere are replayed by their paths.
 
 Strategies that are not the product's own, after Bergman, Purucker and Hutter, "Don't waste your
 time: early stopping cross-validation", 2024: *aggressive* stops a trial whose mean over the folds
 so far is below the best complete trial's mean, *forgiving* one whose mean is below that trial's
-worst fold.
+worst fold. Asynchronous successive halving (Li et al., "A system for massively parallel
+hyperparameter tuning", 2020) has rungs by epochs over all folds and keeps a third at each.
 """
 
 import argparse
 import json
-import math
+import multiprocessing
+import os
 import statistics
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from recording import TABLES, read_table
 
 from search.executors import Executor, OnRecord
 from search.executors.protocol import FoldKey, FoldTask
@@ -58,19 +63,42 @@ START, END = "<!-- racing: begin -->", "<!-- racing: end -->"
 RACING = "**racing**"
 
 
+# By names, before any was recorded. The others are for reporting alone.
+CHOSEN_BY = frozenset(
+    {
+        "digits-mlp",
+        "mnist-mlp",
+        "hpc-mlp",
+        "hpc-mlp-epochs",
+        "churn-mlp",
+        "cells-mlp",
+        "ames-mlp",
+        "deliveries-mlp",
+        "digits-lenet",
+        "sst2-bilstm",
+        # What earlier rules were chosen by.
+        "diabetes-mlp",
+        "fashion_mnist-lenet-8000",
+        "fashion_mnist-mlp-cosine",
+    }
+)
+
+
 @dataclass(frozen=True)
 class Curves:
-    """Recorded trainings of many settings.
+    """Recorded trainings of many settings drawn at random.
 
     Attributes:
+        name: the table's.
         objective: the metric that was recorded.
         values: that metric of each setting's validation parts, (folds, epochs).
         loss: validation loss, likewise.
         seconds: of each epoch, likewise.
-        independent: mean metric of a setting's models on samples that took no part, (settings,):
-            of models trained anew where there are any, else of the folds' own.
+        independent: mean metric of a setting's models of plain Keras on samples that took no part,
+            (settings,).
     """
 
+    name: str
     objective: Objective
     values: list[Any]
     loss: list[Any]
@@ -87,32 +115,23 @@ class Curves:
         return int(self.values[number].shape[1])
 
     @property
-    def unit(self) -> float:
-        """What regret is told in: a point of accuracy, else the spread of a setting's folds."""
-        if self.objective == OBJECTIVES["cv_accuracy"]:
-            return 0.01
+    def spread(self) -> float:
+        """Mean over settings of the standard deviation of a setting's folds."""
         return float(np.mean([each[:, -1].std(ddof=1) for each in self.values]))
 
     @classmethod
     def load(cls, path: Path) -> "Curves":
-        """Read one setting a line."""
-        lines = [json.loads(text) for text in path.read_text().splitlines()]
-        lines.sort(key=lambda line: line.get("number", 0))
-        names = [n for n in lines[0] if n.startswith("val_") and n != "val_loss"]
-        name = names[0].removeprefix("val_")
-        values = [np.array(line[f"val_{name}"]) for line in lines]
-        spent = [np.asarray(line["seconds"]) for line in lines]  # of some only the total is known
+        """Read a table without its baselines."""
+        header, lines = read_table(path)
+        lines = [line for line in lines if not line["origin"]]
+        name = next(n for n in lines[0] if n.startswith("val_") and n != "val_loss")[4:]
         return cls(
+            name=header["table"],
             objective=_objective(name),
-            values=values,
+            values=[np.array(line[f"val_{name}"]) for line in lines],
             loss=[np.array(line["val_loss"]) for line in lines],
-            seconds=[
-                each if each.ndim else np.full(known.shape, each / known.size)
-                for each, known in zip(spent, values, strict=True)
-            ],
-            independent=np.array(
-                [line.get(f"further_test_{name}", line[f"test_{name}"]) for line in lines]
-            ).mean(axis=1),
+            seconds=[np.array(line["seconds"]) for line in lines],
+            independent=np.array([line[f"independent_{name}"] for line in lines]).mean(axis=1),
         )
 
 
@@ -139,6 +158,39 @@ class BergmanPruner(Pruner):
         limit = min(theirs) if self._forgiving else statistics.fmean(theirs)
         mean = self._scoreboard.mean(trial, mine)
         return "" if mean >= limit else "worse than the incumbent"
+
+
+class AshaPruner(Pruner):
+    """Asynchronous successive halving over all epochs of all folds, in the folds' order.
+
+    Rungs lie at 1/27, 1/9 and 1/3 of them; at each a trial goes on if it is among the best third of
+    those that have been there. Compared is the mean over what a trial has seen of each fold last.
+    """
+
+    SHARES = (1 / 27, 1 / 9, 1 / 3)
+
+    def __init__(self, objective: Objective) -> None:
+        super().__init__(objective)
+        self._seen: dict[float, dict[int, float]] = {share: {} for share in self.SHARES}
+
+    def reason_to_stop(self, trial: TrialHistory, history: History) -> str:
+        """Compare at the rung that has just been reached."""
+        last = trial.last_report()
+        if not isinstance(last, EpochEnded):
+            return ""
+        epochs = int(trial.started.parameters["epochs"])
+        done = (last.fold - 1) * epochs + last.epoch
+        for share, seen in self._seen.items():
+            rung = max(1, round(share * epochs * history.known_study().folds))
+            if done != rung:
+                continue
+            own = self._scoreboard.epoch(trial, last.fold, last.epoch)
+            before = list(self._scoreboard.folds(trial).values())
+            seen[trial.number] = statistics.fmean([*before, own])
+            better = sum(value > seen[trial.number] for value in seen.values())
+            if better >= max(1, len(seen) // 3):
+                return "not among the best third"
+        return ""
 
 
 class Recorded(Executor):
@@ -216,6 +268,7 @@ STRATEGIES = (
     Strategy("median", partial(make_pruner, "median")),
     Strategy("wilcoxon", partial(make_pruner, "wilcoxon")),
     Strategy("hyperband", partial(make_pruner, "hyperband")),
+    Strategy("ASHA", AshaPruner),
     Strategy("Bergman, aggressive", partial(BergmanPruner, forgiving=False)),
     Strategy("Bergman, forgiving", partial(BergmanPruner, forgiving=True)),
 )
@@ -227,9 +280,9 @@ class Replay:
 
     Attributes:
         share: epochs trained, of those of the full evaluation.
-        seconds: recorded time of these epochs.
-        independent: score of the chosen setting, fraction.
-        regret: how much better the best proposal scores, in `Curves.unit`.
+        seconds: recorded processor time of these epochs.
+        independent: score of the chosen setting.
+        regret: how much better the best proposal scores, in the metric's unit.
         rank: of the chosen one among the values told in the end, 1 for the best; 0 without waiting.
         rank_of_means: the same where each is told its mean over the folds it has seen.
     """
@@ -270,7 +323,7 @@ def replay(curves: Curves, strategy: Strategy, order: list[int]) -> Replay:
         epochs=executor.epochs,
         seconds=executor.seconds,
         independent=score,
-        regret=(max(map(oriented, curves.independent[order])) - oriented(score)) / curves.unit,
+        regret=max(map(oriented, curves.independent[order])) - oriented(score),
         rank=_rank(told, best.number),
         rank_of_means=_rank(means, best.number),
     )
@@ -308,92 +361,150 @@ def _study(folds: int, objective: Objective) -> StudyStarted:
 
 
 def replays(curves: Curves, strategy: Strategy, trials: int, orders: int) -> list[Replay]:
-    """Replay a strategy on the same random orders as every other one; none: as recorded."""
-    if not orders:
-        return [replay(curves, strategy, list(range(trials)))]
+    """Replay a strategy on the same random orders as every other one."""
     random = np.random.default_rng(0)
     count = len(curves.values)
-    return [
-        replay(curves, strategy, random.permutation(count)[:trials].tolist()) for _ in range(orders)
-    ]
+    drawn = [random.permutation(count)[:trials].tolist() for _ in range(orders)]
+    return [replay(curves, strategy, order) for order in drawn]
 
 
-def table(results: dict[str, dict[int, list[Replay]]]) -> str:
-    """Return a Markdown table; values after ± are standard errors."""
-    trials = sorted({n for of in results.values() for n in of})
-    lines = [
-        "| strategy | trials | epochs trained | of full | time | score of the choice | regret"
-        " | 90th percentile | worst |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for count in trials:
-        for name, of in results.items():
-            done = of[count]
-            regrets = [one.regret for one in done]
-            lines.append(
-                f"| {name} | {count} | {_mean(done, 'epochs'):.0f} | {_mean(done, 'share'):.3f}"
-                f" | {_mean(done, 'seconds'):.0f} s | {_mean(done, 'independent'):.4f}"
-                f" | {_mean(done, 'regret'):.3f} ± {_error(done, 'regret'):.3f}"
-                f" | {np.percentile(regrets, 90):.2f} | {max(regrets):.2f} |"
+@dataclass(frozen=True)
+class Summary:
+    """What a strategy did on one table, over all orders.
+
+    Attributes:
+        share: mean share of the full evaluation's epochs.
+        beyond: mean regret beyond full evaluation's, in units of the folds' spread.
+        error: its standard error over orders.
+        beyond_at_90: the 90th percentile of regret beyond that of full evaluation, likewise.
+        points: `beyond` in points of accuracy; None of other metrics.
+        points_at_90: `beyond_at_90`, likewise.
+        seconds: mean recorded processor time.
+        told_first: share of orders in which the choice is told best; None without waiting.
+    """
+
+    share: float
+    beyond: float
+    error: float
+    beyond_at_90: float
+    points: float | None
+    points_at_90: float | None
+    seconds: float
+    told_first: float | None
+
+
+def summary(curves: Curves, done: list[Replay], full: list[Replay]) -> Summary:
+    """Compare a strategy with full evaluation on the same orders."""
+    regrets, of_full = (np.array([one.regret for one in of]) for of in (done, full))
+    beyond = (regrets - of_full) / curves.spread
+    tail = float(np.percentile(regrets, 90) - np.percentile(of_full, 90))
+    points = curves.objective == OBJECTIVES["cv_accuracy"]
+    told = [one.rank for one in done if one.rank]
+    return Summary(
+        share=statistics.fmean(one.share for one in done),
+        beyond=float(beyond.mean()),
+        error=float(beyond.std(ddof=1) / len(beyond) ** 0.5) if len(beyond) > 1 else 0.0,
+        beyond_at_90=tail / curves.spread,
+        points=float((regrets - of_full).mean()) * 100 if points else None,
+        points_at_90=tail * 100 if points else None,
+        seconds=statistics.fmean(one.seconds for one in done),
+        told_first=told.count(1) / len(told) if told else None,
+    )
+
+
+def replayed(path: Path, trials: int, orders: int) -> tuple[str, int, dict[str, Summary]]:
+    """Replay all strategies on a table; return its name, its number of trials, and summaries."""
+    curves = Curves.load(path)
+    count = min(trials, len(curves.values))
+    done = {each.name: replays(curves, each, count, orders) for each in STRATEGIES}
+    full = done[STRATEGIES[0].name]
+    return curves.name, count, {name: summary(curves, of, full) for name, of in done.items()}
+
+
+Results = dict[str, dict[str, Summary]]  # by table and strategy
+
+
+def overview(results: dict[int, Results]) -> str:
+    """Return a Markdown table of the means over tables, in two halves."""
+    lines = []
+    halves = (("reported", False), ("chosen by", True))
+    for title, is_chosen_by in halves:
+        lines += [
+            "",
+            f"Tables that rules were {title}" if is_chosen_by else "Tables for reporting alone",
+            "",
+            "| strategy | trials | of full, mean | most | regret beyond full"
+            " | 90th percentile, points | most on a table, points |",
+            "|---|---|---|---|---|---|---|",
+        ]
+        for trials, of in sorted(results.items()):
+            tables = [t for name, t in of.items() if (name in CHOSEN_BY) == is_chosen_by]
+            if not tables:
+                continue
+            for strategy in STRATEGIES:
+                each = [table[strategy.name] for table in tables]
+                tails = [one.points_at_90 for one in each if one.points_at_90 is not None]
+                means = [one.points for one in each if one.points is not None]
+                lines.append(
+                    f"| {strategy.name} | {trials} | {statistics.fmean(o.share for o in each):.3f}"
+                    f" | {max(o.share for o in each):.3f}"
+                    f" | {statistics.fmean(o.beyond for o in each):+.3f}"
+                    f" | {statistics.fmean(tails):+.2f} | {max(means):+.2f} |"
+                )
+    return "\n".join(lines[1:])
+
+
+def by_table(results: dict[int, Results], strategies: tuple[str, ...]) -> str:
+    """Return a Markdown table with a line for each table and number of trials."""
+    head = " | ".join(f"{name}: of full | regret beyond full" for name in strategies)
+    lines = [f"| table | trials | {head} |", "|---" * (2 + 2 * len(strategies)) + "|"]
+    for trials, of in sorted(results.items()):
+        for name, table in sorted(of.items()):
+            cells = " | ".join(
+                f"{table[s].share:.3f} | {table[s].beyond:+.3f} ± {table[s].error:.3f}"
+                for s in strategies
             )
+            lines.append(f"| {name} | {trials} | {cells} |")
     return "\n".join(lines)
-
-
-def ranks_table(raced: dict[int, list[Replay]]) -> str:
-    """Return a Markdown table of the chosen trial's rank among the told."""
-    lines = [
-        "| trials | told | the choice is told best | its rank, mean | worst |",
-        "|---|---|---|---|---|",
-    ]
-    for count, done in sorted(raced.items()):
-        for name, field in (("means over folds seen", "rank_of_means"), ("comparable", "rank")):
-            ranks = [int(getattr(one, field)) for one in done]
-            lines.append(
-                f"| {count} | {name} | {ranks.count(1)} of {len(ranks)} | {np.mean(ranks):.2f}"
-                f" | {max(ranks)} |"
-            )
-    return "\n".join(lines)
-
-
-def _mean(done: list[Replay], name: str) -> float:
-    return statistics.fmean(float(getattr(one, name)) for one in done)
-
-
-def _error(done: list[Replay], name: str) -> float:
-    if len(done) < 2:
-        return 0.0
-    return statistics.stdev(float(getattr(one, name)) for one in done) / math.sqrt(len(done))
 
 
 def main() -> None:
-    """Replay all strategies and print, or write, the table."""
+    """Replay all strategies and print, or write, the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--curves", type=Path, required=True)
+    parser.add_argument("--tables", nargs="+", help="names, or paths of others; by default all")
     parser.add_argument("--trials", type=int, nargs="+", default=[20, 40])
-    parser.add_argument("--orders", type=int, default=200, help="0: once, as recorded")
+    parser.add_argument("--orders", type=int, default=100)
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--write", type=Path, help="put the table between this document's marks")
+    parser.add_argument("--write", type=Path, help="put the tables between this document's marks")
     asked = parser.parse_args()
-    curves = Curves.load(asked.curves)
-    results: dict[str, dict[int, list[Replay]]] = {}
+    paths = [
+        known if (known := TABLES / f"{name}.jsonl.gz").exists() else Path(name)
+        for name in asked.tables or ()
+    ] or sorted(TABLES.glob("*.jsonl.gz"))
+    results: dict[int, Results] = {trials: {} for trials in asked.trials}
     began = time.monotonic()
-    for strategy in STRATEGIES:
-        results[strategy.name] = {
-            trials: replays(curves, strategy, trials, asked.orders) for trials in asked.trials
-        }
-    lengths = sorted({curves.epochs(number) for number in range(len(curves.values))})
-    epochs = " to ".join(map(str, sorted({lengths[0], lengths[-1]})))
-    made = (
-        f"{asked.curves.name}: {len(curves.values)} settings x {curves.folds} folds x {epochs}"
-        f" epochs, {asked.orders} orders of proposals.\n\n{table(results)}"
-        f"\n\n{ranks_table(results[RACING])}"
-    )
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(asked.processes, mp_context=context) as pool:
+        jobs = [
+            (trials, pool.submit(replayed, path, trials, asked.orders))
+            for path in paths
+            for trials in asked.trials
+        ]
+        for trials, job in jobs:
+            name, count, found = job.result()
+            results[trials][name] = found
+            print(f"{name}, {count} trials, {time.monotonic() - began:.0f} s", flush=True)
+    shown = ("single split", RACING, "hyperband", "ASHA")
+    made = f"{asked.orders} orders.\n\n{overview(results)}\n\n{by_table(results, shown)}"
     print(made)
-    print(f"\nreplayed in {time.monotonic() - began:.0f} s")
     if asked.json:
         flat = {
-            name: {str(n): [asdict(one) for one in done] for n, done in of.items()}
-            for name, of in results.items()
+            str(trials): {
+                name: {strategy: asdict(one) for strategy, one in table.items()}
+                for name, table in of.items()
+            }
+            for trials, of in results.items()
         }
         asked.json.write_text(json.dumps(flat))
     if asked.write:
