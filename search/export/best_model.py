@@ -1,5 +1,7 @@
 """A study's model in the user's own process: loaded or trained, it predicts samples as they are."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,18 +80,42 @@ class OfSamples:
 
     def save(self, *args: Any, **options: Any) -> None:
         """Write the plain Keras model, which takes encoded samples, as Keras does."""
-        own = self.__class__
-        self.__class__ = own.__mro__[2]
-        try:
+        with _plain(self):
             self.save(*args, **options)
-        finally:
-            self.__class__ = own
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what copies and pickles are made of: Keras's own, and the labels."""
+        with _plain(self):
+            return _made_again, (self.__reduce__(), self.labels)
+
+
+@contextmanager
+def _plain(model: Any) -> Iterator[None]:
+    """Have a model be of Keras's class alone meanwhile."""
+    own = model.__class__
+    model.__class__ = own.__mro__[2]
+    try:
+        yield
+    finally:
+        model.__class__ = own
+
+
+def _made_again(parts: tuple[Any, ...], labels: Labels) -> Any:
+    make, arguments = parts
+    return for_samples(make(*arguments), labels)
 
 
 def for_samples(model: "keras.Model", labels: Labels) -> Any:
-    """Return a Keras model that is an `OfSamples` as well; it is the same object."""
+    """Return a Keras model that is an `OfSamples` as well; it is the same object.
+
+    Its class has the module of Keras's, and the name by which that is registered: files that Keras
+    writes refer to these, so that what they hold is the plain model.
+    """
+    import keras
+
     kind = type(model)
-    model.__class__ = type(kind.__name__, (OfSamples, kind), {"__module__": __name__})
+    name = keras.saving.get_registered_name(kind)
+    model.__class__ = type(name, (OfSamples, kind), {"__module__": kind.__module__})
     model.compiled = False  # what it was compiled for took encoded samples, and other targets
     model.labels = labels
     return model

@@ -1,3 +1,6 @@
+import copy
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -48,6 +51,14 @@ def test_the_best_model_takes_rows_as_they_are_and_is_the_exported_one_once_ther
     given = plain.predict(model.encode(frame), verbose=0)
     np.testing.assert_allclose(given, found[:, 1:] if given.shape[1] == 1 else found, atol=1e-6)
     assert not load_study(result.name, home=result.home.root).history.test_openings
+    larger = keras.Sequential([model])
+    larger(model.encode(frame))
+    for name, whole in {"by_function": model, "within": larger}.items():
+        keras.saving.save_model(whole, tmp_path / f"{name}.keras")
+        loaded = keras.saving.load_model(tmp_path / f"{name}.keras")
+        np.testing.assert_allclose(loaded.predict(model.encode(frame), verbose=0), given, atol=1e-6)
+    for copied in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):  # noqa: S301 # its own
+        np.testing.assert_allclose(copied.predict(frame), found, atol=1e-6)
 
     exported = result.export(tmp_path / "model", formats=["keras"], notify=told.append)
     assert repr(exported).startswith("<model of trial 0 of 'mlp-table', test accuracy ")
@@ -92,3 +103,26 @@ def test_the_best_model_of_numbers_and_of_pictures_with_values_of_their_own(tmp_
     assert found.shape == (80, 1)
     assert np.abs(found - 1e6).max() < 10_000  # in their own unit
     np.testing.assert_allclose(model.predict(list(pictures[:3])), found[:3], rtol=1e-6)
+
+
+def test_a_registered_class_of_the_users_own_is_written_under_its_name(tmp_path):
+    import keras
+
+    from search.export.best_model import for_samples
+
+    @keras.saving.register_keras_serializable("own")
+    class Net(keras.Model):
+        def __init__(self, **options):
+            super().__init__(**options)
+            self.dense = keras.layers.Dense(2)
+
+        def call(self, inputs):
+            return self.dense(inputs)
+
+    given = np.ones((1, 3), np.float32)
+    model = Net()
+    found = model(given)
+    keras.saving.save_model(for_samples(model, None), tmp_path / "net.keras")
+    loaded = keras.saving.load_model(tmp_path / "net.keras")
+    assert type(loaded) is Net
+    np.testing.assert_array_equal(loaded(given), found)
