@@ -44,7 +44,8 @@ def completed(text: str, address: str) -> str:
 
 def _web(remote: str) -> str:
     """Return a git remote's page, for `git@HOST:PATH` too; empty for a folder."""
-    remote = re.sub(r"^(?:ssh://)?git@([^:/]+)[:/]", r"https://\1/", remote.strip())
+    ssh = r"^(?:ssh://git@([^:/]+)(?::\d+)?/|git@([^:/]+):)"  # a port of SSH's is not the page's
+    remote = re.sub(ssh, lambda found: f"https://{found[1] or found[2]}/", remote.strip())
     parts = urlsplit(remote)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return ""

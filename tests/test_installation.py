@@ -201,6 +201,7 @@ def test_a_source_distribution_has_tests_and_docs(published):
         "https://someone:secret@example.org/someone/foldwise",
         "git@example.org:someone/foldwise.git",
         "ssh://git@example.org/someone/foldwise.git",
+        "ssh://git@example.org:2222/someone/foldwise.git",
     ],
 )
 def test_an_index_shows_links_in_full_and_the_projects_addresses(published, remote):
