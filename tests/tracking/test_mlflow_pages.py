@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from tracking.mlflow.pages import shown_columns, with_settings
+from tracking.mlflow.pages import STORE, create_app, shown_columns, with_settings
 from tracking.mlflow.views import BEST, TAG_PREFIX, view_tags
 
 PAGE = '<!doctype html><html><head><meta charset="utf-8"/></head><body></body></html>'
@@ -57,3 +57,16 @@ def test_a_view_that_somebody_saved_in_another_way_is_passed_over(studies):
     tag = TAG_PREFIX + BEST
     for broken in ("{}", json.dumps({"name": "x", "state": "deflate;AAAA"})):
         assert shown_columns({"1": studies["2"] | {tag: broken}}, most=9) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:starlette.middleware.wsgi")  # MLflow's own import
+def test_a_store_that_cannot_be_read_leaves_mlflows_own_page(tmp_path, monkeypatch):
+    from mlflow.server import app
+
+    (tmp_path / "mlflow.db").write_text("this is no database, but a text of some length")
+    monkeypatch.setenv(STORE, f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setitem(app.view_functions, "serve", app.view_functions["serve"])
+    create_app()
+    answer = app.test_client().get("/")
+    assert (answer.status_code, "localStorage" in answer.text) == (200, True)

@@ -177,6 +177,24 @@ def test_the_machines_load_is_logged_to_the_studys_run_while_a_session_goes_on(
     assert len(tracked.history(tracked.run("study"), name)) == logged
 
 
+def test_a_load_that_cannot_be_measured_is_given_up_without_a_word(monkeypatch):
+    from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
+
+    from tracking.mlflow.system_metrics import LoadMonitor
+
+    def broken(_):
+        raise OSError("the disk is gone")
+
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.01")
+    monkeypatch.setattr(DiskMonitor, "collect_metrics", broken)
+    faults = []
+    monkeypatch.setattr(threading, "excepthook", faults.append)
+    monitor = LoadMonitor(None, "run", 0.0)
+    while not monitor.is_over:
+        pass
+    assert faults == []
+
+
 def test_folds_are_children_with_their_own_curves_and_score(shown):
     parent, fold = shown.run("trial", 1), shown.run("fold", 1, 2)
     assert fold.data.tags["mlflow.parentRunId"] == parent.info.run_id

@@ -59,7 +59,10 @@ def create_app() -> "FastAPI":
     def front_page() -> Any:
         if not index.is_file():
             return served()  # MLflow says what is missing
-        start, settings = _studies(os.environ.get(STORE, ""))
+        try:
+            start, settings = _studies(os.environ.get(STORE, ""))
+        except Exception:  # noqa: BLE001 # of a store that MLflow's own pages will tell of
+            start, settings = "", {}
         page = with_settings(index.read_text("utf-8"), settings, start)
         return Response(page, mimetype="text/html", headers={"Cache-Control": "no-store"})
 

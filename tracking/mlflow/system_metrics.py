@@ -42,7 +42,7 @@ class LoadMonitor:
 
     @property
     def is_over(self) -> bool:
-        """Whether it has ended; it does at its first call to MLflow that fails."""
+        """Whether it has ended; it does when it cannot measure, or MLflow cannot be reached."""
         return not self._thread.is_alive()
 
     def finish(self) -> None:
@@ -54,14 +54,16 @@ class LoadMonitor:
         interval = environment_variables.MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL.get()
         psutil.cpu_percent()  # what it answers is of the time since the call before
         while not self._finishing.wait(interval or _SAMPLING):
-            now = time.time()
-            sample = {name: value for one in self._monitors for name, value in _read(one)}
-            at, step = round(now * 1000), int(now - self._since)
-            metrics = [Metric(f"system/{name}", value, at, step) for name, value in sample.items()]
             try:
-                self._client.log_batch(self._run_id, metrics)
-            except Exception:  # noqa: BLE001 - whatever MLflow and its libraries raise
+                self._client.log_batch(self._run_id, self._sample())
+            except Exception:  # noqa: BLE001 - whatever MLflow, its libraries and drivers raise
                 return
+
+    def _sample(self) -> list[Metric]:
+        now = time.time()
+        sample = {name: value for one in self._monitors for name, value in _read(one)}
+        at, step = round(now * 1000), int(now - self._since)
+        return [Metric(f"system/{name}", value, at, step) for name, value in sample.items()]
 
 
 def _read(monitor: BaseMetricsMonitor) -> list[tuple[str, float]]:
