@@ -154,9 +154,15 @@ def _refuse_beside_optuna(given: list[str]) -> None:
 
 def _export_to_optuna(history: "History", address: str, *, as_json: bool) -> None:
     from search.cli.output import notice, print_json, say
-    from search.export.optuna import to_optuna
+    from search.errors import SettingsError
+    from search.export.optuna import lasts, to_optuna
     from tracking.text import counted
 
+    if not lasts(address):
+        raise SettingsError(
+            f"`--to-optuna {address}` must name a database that lasts; that one is gone with this"
+            " command. Name a file, as in sqlite:///trials.db"
+        )
     made = to_optuna(history, address)
     name, count = made.study.study_name, sum(made.states.values())
     if as_json:

@@ -137,6 +137,20 @@ def _opened(address: str, shown: str) -> "RDBStorage":
     return RDBStorage(address)
 
 
+def lasts(address: str) -> bool:
+    """Say whether a database is there after this process: SQLite's in memory is not."""
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        url = make_url(address)
+    except (ArgumentError, ValueError):  # `to_optuna` says what is wrong with it
+        return True
+    if url.get_backend_name() != "sqlite":
+        return True
+    return (url.database or ":memory:") != ":memory:" and url.query.get("mode") != "memory"
+
+
 def _is_new_file(address: str) -> bool:
     is_file = address.startswith("sqlite:///")
     return is_file and not Path(address.removeprefix("sqlite:///").partition("?")[0]).exists()

@@ -10,7 +10,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState
 
 from search.errors import SettingsError
-from search.export.optuna import to_optuna
+from search.export.optuna import lasts, to_optuna
 from spaces import Choice, Float, Int, Space, narrow
 from tests.fakes import toy_space
 from tests.studies import STUDY_ID, RegressionStudyBuilder, StudyBuilder
@@ -215,3 +215,20 @@ def test_a_password_in_the_address_is_not_told(tmp_path):
     with pytest.raises(SettingsError) as caught:
         to_optuna(StudyBuilder().history, "postgresql://me:hunter2secret@127.0.0.1:1/db")
     assert "hunter2secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "found"),
+    [
+        ("sqlite:///trials.db", True),
+        ("sqlite:////var/trials.db?timeout=9", True),
+        ("postgresql://ada@host/trials", True),
+        ("trials.db", True),  # no address; another message says so
+        ("sqlite://", False),
+        ("sqlite:///", False),
+        ("sqlite:///:memory:", False),
+        ("sqlite:///file:x?mode=memory&uri=true", False),
+    ],
+)
+def test_a_database_in_memory_does_not_last(address, found):
+    assert lasts(address) is found
