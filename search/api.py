@@ -469,12 +469,13 @@ def run_study(
             splitter=cv,
             callbacks=None if callbacks is None else _passed_callbacks(callbacks, tell),
         )
+        waiting = read_params(enqueue, opened.narrowed.space)
     return run_opened(
         opened,
         tracker,
         tell,
         display,
-        enqueue=read_params(enqueue, opened.narrowed.space),
+        enqueue=waiting,
         tensorboard=None if tensorboard is None else Path(tensorboard),
     )
 

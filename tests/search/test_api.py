@@ -294,6 +294,14 @@ def test_a_display_hears_of_what_comes_before_and_after_training(tmp_path):
 
 
 @pytest.mark.slow
+def test_params_of_ones_own_that_do_not_fit_are_refused_while_the_display_opens(tmp_path):
+    listener = Listener()
+    with pytest.raises(SettingsError, match="no_such"):
+        run_study("mlp", home=tmp_path, display=listener, enqueue={"no_such": 1}, **TINY)
+    assert listener.heard == ["opening"]  # what it showed can be removed
+
+
+@pytest.mark.slow
 def test_a_script_needs_no_guard_for_its_workers(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
