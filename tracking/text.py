@@ -25,9 +25,13 @@ _SHORT.maxlevel = 2
 
 
 def counted(number: int | str, noun: str) -> str:
-    """Return `1 fold`, `5 folds`, `1,200 epochs`; the number may be text, as `2..4` is."""
+    """Return `1 fold`, `5 folds`, `2 studies`; the number may be text, as `2..4` is."""
     shown = number if isinstance(number, str) else f"{number:,}"
-    return f"{shown} {noun}" if shown == "1" else f"{shown} {noun}s"
+    if shown == "1":
+        return f"{shown} {noun}"
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return f"{shown} {noun[:-1]}ies"
+    return f"{shown} {noun}{'es' if noun.endswith(('s', 'x', 'ch', 'sh')) else 's'}"
 
 
 def listed(entries: Iterable[object]) -> str:

@@ -13,7 +13,7 @@ from tracking.objectives import Objective
 
 _BARS = "▁▂▃▄▅▆▇█"
 _ROWS = 5
-_WIDEST = 72  # columns of a terminal
+_NARROWEST, _WIDEST = 8, 72  # columns of a terminal for the trials; for all of it
 _LEAST = 2  # complete trials
 
 # Of the picture, in pixels.
@@ -84,7 +84,7 @@ class Curve:
         low, high = self._range()
         labels = {self._row(low): self._text(low), self._row(high): self._text(high)}
         margin = max(map(len, labels.values()))
-        width = min(options.max_width, _WIDEST) - margin - 3
+        width = max(_NARROWEST, min(options.max_width, _WIDEST) - margin - 3)
         trials = max(self.states) + 1
         step = max(1, min(4, width // trials))
         columns = min(width, trials * step)

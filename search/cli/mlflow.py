@@ -21,6 +21,7 @@ from search.errors import FoldwiseError, SettingsError
 from tracking.home import Home as HomeFolder
 from tracking.mlflow import pages
 from tracking.mlflow.database import follow_home
+from tracking.text import counted
 
 LOOPBACK = "127.0.0.1"
 _HERE = ("localhost", "127.0.0.1", "[::1]")
@@ -126,7 +127,7 @@ def sync(tracking_uri: TrackingUri = None, home: Home = DEFAULT_HOME, json: AsJs
     """Publish every study's waiting records to MLflow; safe to repeat."""
     from math import inf
 
-    from search.cli.output import Notices, console, print_json
+    from search.cli.output import Notices, print_json, say
     from search.studies import readable_studies
     from search.tracker import Tracker
 
@@ -138,10 +139,13 @@ def sync(tracking_uri: TrackingUri = None, home: Home = DEFAULT_HOME, json: AsJs
     if json:
         print_json({"tracking_uri": tracker.shown_uri, "waiting": waiting, "notices": notify.texts})
     elif not any(waiting.values()):
-        console.print(f"{len(waiting)} studies are complete in MLflow at {tracker.shown_uri}")
+        are = "is" if len(waiting) == 1 else "are"
+        say(f"{counted(len(waiting), 'study')} {are} complete in MLflow at {tracker.shown_uri}")
     if any(waiting.values()):
         count = sum(waiting.values())
-        raise FoldwiseError(f"{count} records did not reach MLflow at {tracker.shown_uri}")
+        raise FoldwiseError(
+            f"{counted(count, 'record')} did not reach MLflow at {tracker.shown_uri}"
+        )
 
 
 @dataclass(frozen=True)

@@ -46,8 +46,9 @@ def _show_trial(history: "History", number: int, as_json: bool) -> None:
     from search.errors import SettingsError
 
     if number not in history.trials:
-        last = len(history.trials) - 1
-        raise SettingsError(f"`--trial` must be within 0..{last}; got {number}")
+        numbers = sorted(history.trials)
+        known = f"within 0..{numbers[-1]}" if numbers else "left out: the study has no trial yet"
+        raise SettingsError(f"`--trial` must be {known}; got {number}")
     trial = history.trials[number]
     if as_json:
         ended = trial.ended

@@ -302,6 +302,5 @@ def _kept(history: "History", folder: "StudyFolder", tracker: Any) -> list[str]:
         kept.append("its registered model in MLflow")
     elsewhere = tracker.others(folder)
     if elsewhere:
-        servers = counted(elsewhere, "other address")
-        kept.append(f"its experiment at {servers.replace('addresss', 'addresses')} of MLflow")
+        kept.append(f"its experiment at {counted(elsewhere, 'other address')} of MLflow")
     return kept

@@ -46,7 +46,7 @@ from spaces import (
 from tracking.history import History, TrialHistory
 from tracking.home import Home
 from tracking.provenance import code_changes, code_of_trial
-from tracking.text import Notify, shell
+from tracking.text import Notify, listed, shell
 
 if TYPE_CHECKING:
     from search.training.building import Built, Models
@@ -380,7 +380,7 @@ def chosen_trial(history: History, number: int | None) -> TrialHistory:
     if number is None:
         return best
     if number not in completed:
-        known = ", ".join(map(str, sorted(completed)))
+        known = listed(sorted(completed))
         raise SettingsError(f"`--trial` must be a complete trial ({known}); got {number}")
     return completed[number]
 

@@ -1,10 +1,10 @@
-"""Commands that messages suggest."""
+"""Numbers in words, and commands that messages suggest."""
 
 import shlex
 
 import pytest
 
-from tracking.text import shell
+from tracking.text import counted, shell
 
 MODULE = "/src/foldwise/search/__main__.py"
 
@@ -40,3 +40,17 @@ def test_a_shell_reads_a_suggested_command_as_the_words_it_was_made_of() -> None
     words = ("run", "--study", "it's mine", "--set", "kernel=(1,3)")
 
     assert shlex.split(shell(*words))[-len(words) :] == list(words)
+
+
+@pytest.mark.parametrize(
+    ("noun", "two"),
+    [
+        ("fold", "2 folds"),
+        ("study", "2 studies"),
+        ("other address", "2 other addresses"),
+        ("way", "2 ways"),
+    ],
+)
+def test_a_noun_has_its_plural(noun: str, two: str) -> None:
+    assert counted(2, noun) == two
+    assert counted(1, noun) == f"1 {noun}"

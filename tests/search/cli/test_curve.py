@@ -93,3 +93,7 @@ def test_a_sparkline_shows_how_values_went(values, bars):
 
 def test_a_long_sparkline_shows_the_last_values():
     assert sparkline([9.0, *range(12)]) == sparkline(range(12))
+
+
+def test_a_terminal_that_tells_no_width_or_hardly_any_ends_no_command():
+    assert all("●" in "".join(drawn(study(0.5, 0.7, 0.6), width)) for width in range(1, 20))
