@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from search.study.settings import parse_overrides
+from search.study.notation import parse_overrides
 from spaces import Params, Published, Space, get_space, names, narrow
 
 START, END = "<!-- published: begin -->", "<!-- published: end -->"

@@ -22,7 +22,8 @@ from search.cli.output import (
 )
 from search.cli.run import with_options
 from search.errors import SettingsError
-from search.study.settings import IDENTITY, StudySettings, parse_overrides
+from search.study.notation import parse_overrides
+from search.study.settings import IDENTITY, StudySettings
 from tracking.home import Home as HomeFolder
 from tracking.text import counted, shell
 

@@ -32,16 +32,9 @@ from search.cli.output import (
 )
 from search.cli.tables import confirmation_lines, front_heading, trial_table
 from search.errors import FoldwiseError, SettingsError, near_matches
-from search.study.settings import (
-    CONFIG,
-    WHAT,
-    WHERE_KEPT,
-    StudySettings,
-    check_runs_no_code,
-    parse_overrides,
-    read_config,
-    told_of,
-)
+from search.study.config import CONFIG, check_runs_no_code, read_config
+from search.study.notation import parse_overrides
+from search.study.settings import WHAT, WHERE_KEPT, StudySettings, told_of
 from search.tasks import CLASSIFICATION
 from search.tracker import Tracker
 from tracking.history import History, TrialHistory

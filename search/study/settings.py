@@ -1,12 +1,8 @@
 """The settings of a study, validated once; all faults are reported together."""
 
-import json
-import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -24,194 +20,24 @@ from search.executors import EXECUTORS, missing_for
 from search.study.drivers.catalog import DRIVERS, default_sampler, sampler_hint
 from search.study.drivers.samplers import is_reference
 from search.study.execution import AUTO
+from search.study.notation import (
+    LEAST_MEMORY,
+    as_text,
+    column_list,
+    column_types,
+    input_columns,
+    json_mapping,
+    memory,
+    sampler_reference,
+    seconds,
+    set_texts,
+    target_columns,
+    worker_count,
+)
 from search.study.pruners import PRUNERS
-from spaces import absolute, value_text
+from spaces import absolute
 from spaces import names as space_names
 from tracking.objectives import OBJECTIVES, objective_names
-
-MAX_BYTES = 1 << 20
-# What PyYAML raises for values with a tag that they do not fit, such as `!!bool x`.
-_ODDITIES = (LookupError, TypeError, AttributeError, ArithmeticError)
-
-
-class _Plain(yaml.SafeLoader):
-    """Loads plain values; aliases are refused, as they can repeat a value a billion times."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.composer.ComposerError(
-                None, None, "values must be written out, without aliases", mark
-            )
-        return super().compose_node(parent, index)
-
-
-def read_mapping(path: Path) -> dict[Any, Any]:
-    """Return the mapping in a YAML file.
-
-    Raises:
-        SettingsError: the file is missing, too large, or not a YAML mapping of plain values.
-    """
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise ValueError(f"it has more than {MAX_BYTES:,} bytes")
-        data = _Plain(content.decode("utf-8-sig")).get_single_data()
-    except RecursionError as error:
-        raise SettingsError(
-            f"the settings in {path} cannot be read: they are nested too deep"
-        ) from error
-    except (OSError, yaml.YAMLError, ValueError, *_ODDITIES) as error:
-        reason = " ".join(str(error).split())[:500] or type(error).__name__
-        raise SettingsError(f"the settings in {path} cannot be read: {reason}") from error
-    if not isinstance(data, dict):
-        raise SettingsError(f"{path} must hold `option: value` lines, as in `folds: 5`")
-    return data
-
-
-MOST_WORKERS = 256
-LEAST_MEMORY = 500_000_000  # bytes
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def seconds(text: object) -> object:
-    """Return the seconds in a duration such as `90`, `90s`, `15m`, `2h` or `1h30m`."""
-    if not isinstance(text, str):
-        return text
-    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd]?)", text)
-    if not parts or "".join(number + unit for number, unit in parts) != text.strip():
-        raise ValueError("must be a duration such as 90s, 15m or 2h")
-    return sum(float(number) * _UNITS[unit or "s"] for number, unit in parts)
-
-
-def memory(text: object) -> object:
-    """Return the bytes in an amount such as `3GB`, `3.5 GB` or `800MB`; a plain number is bytes."""
-    if not isinstance(text, str):
-        return text
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?\s*", text, re.IGNORECASE)
-    if found is None:
-        raise ValueError("must be an amount of memory such as 3GB or 800MB")
-    size = int(float(found[1]) * 1000 ** " KMGT".index(found[2].upper() or " "))
-    if size < LEAST_MEMORY:
-        raise ValueError("must be at least 500MB, as TensorFlow alone takes that much")
-    return size
-
-
-def _as_text(value: object) -> object:
-    return str(value) if isinstance(value, float) else value
-
-
-def set_texts(value: object) -> object:
-    """Return a value as `--set` takes it: 64 is `64`, True is `on`, [32, 64] is `32,64`.
-
-    A text alone is passed on unchanged; in a list it is a value: ["a,b", "c"] is `"a,b",c`.
-    """
-    return {n: _set_text(one) for n, one in value.items()} if isinstance(value, dict) else value
-
-
-def _set_text(value: object) -> object:
-    match value:
-        case str() | dict():
-            return value
-        case list():
-            return ",".join(value_text(_tuples(one)) for one in value)
-        case _:
-            return value_text(value)
-
-
-def _tuples(value: Any) -> Any:
-    """Return a value of a list; in YAML a list within it is a tuple."""
-    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
-
-
-def column_list(value: object) -> object:
-    """Return the names in `a,b` or in a list of names."""
-    if isinstance(value, str):
-        return tuple(name.strip() for name in value.split(",") if name.strip())
-    return tuple(value) if isinstance(value, list) else value
-
-
-def input_columns(value: object) -> object:
-    """Return what `rows=a,b;more=*`, or a dictionary, says of each input, `NAME=a,b`."""
-    if isinstance(value, dict):
-        for name, own in value.items():
-            names = [own] if isinstance(own, str) else own
-            if not isinstance(names, list | tuple) or not all(isinstance(n, str) for n in names):
-                raise ValueError(f"{name} must name its columns, as a,b or a list, not {own!r}")
-        return tuple(
-            f"{name}={own if isinstance(own, str) else ','.join(own)}"
-            for name, own in value.items()
-        )
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(";") if part.strip())
-    return tuple(value) if isinstance(value, list) else value
-
-
-def target_columns(value: object) -> object:
-    """Return the names of a list as `a,b`."""
-    if not isinstance(value, list | tuple):
-        return value
-    if any("," in str(name) for name in value):
-        raise ValueError("several columns must have names without commas")
-    return ",".join(map(str, value))
-
-
-def column_types(value: object) -> object:
-    """Return the types in `age=category,zip=category`, by the columns' names."""
-    if not isinstance(value, str):
-        return value
-    pairs = [part.rpartition("=") for part in value.split(",") if part.strip()]
-    if not all(name.strip() and equals for name, equals, _ in pairs):
-        raise ValueError("must be COLUMN=TYPE, several separated by commas")
-    return {name.strip(): kind.strip() for name, _, kind in pairs}
-
-
-def json_mapping(value: object) -> object:
-    """Return the mapping that a text holds as JSON.
-
-    Raises:
-        ValueError: it holds none, or values that JSON does not have.
-    """
-    try:
-        found = json.loads(value) if isinstance(value, str) else value
-        if isinstance(found, dict):
-            return json.loads(json.dumps(found, allow_nan=False))
-    except (TypeError, ValueError, RecursionError):
-        pass
-    raise ValueError("must be a mapping of names to values of JSON, as '{\"n_startup_trials\": 5}'")
-
-
-def sampler_reference(value: object) -> object:
-    """Return the reference of a class of samplers; other values unchanged.
-
-    Raises:
-        ValueError: it is a class that cannot be imported, or an instance.
-    """
-    if value is None or isinstance(value, str):
-        return value
-    if not isinstance(value, type):
-        raise ValueError(
-            "must be a name or a class, whose arguments are `sampler_args`: an instance has a state"
-            " that nothing records"
-        )
-    if value.__module__ == "__main__" or value.__qualname__ != value.__name__:
-        raise ValueError(
-            "must be a class of a module, so that the study can be continued: put it into a file"
-            f" and name it FILE.py:{value.__name__}"
-        )
-    return f"{value.__module__}:{value.__name__}"
-
-
-def worker_count(value: object) -> object:
-    """Return a number of workers as a number, and `auto` unchanged."""
-    number = int(value) if isinstance(value, str) and value.isdecimal() else value
-    if number == AUTO:
-        return number
-    if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= MOST_WORKERS:
-        raise ValueError(f"must be a number of worker processes, 1 to {MOST_WORKERS}, or auto")
-    return number
-
 
 # Groups of settings, as `run --help` shows them.
 WHAT = "What is searched"
@@ -524,7 +350,7 @@ class StudySettings(BaseModel):
     ] = "auto"
     threshold: Annotated[
         Literal["0.5", "tuned"],
-        BeforeValidator(_as_text),
+        BeforeValidator(as_text),
         _setting(
             HOW_JUDGED,
             "Probability above which the second of two classes, or a label, is predicted: 0.5, or"
@@ -770,70 +596,6 @@ def validate(values: Mapping[str, Any]) -> StudySettings:
         return StudySettings(**dict(values))
     except ValidationError as error:
         raise SettingsError("\n".join(_fault(entry) for entry in error.errors())) from error
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """Return the settings in a YAML file; keys are the options without their leading dashes.
-
-    Raises:
-        SettingsError: the file is missing or not a YAML mapping.
-    """
-    data = read_mapping(path)
-    named = {str(key).replace("-", "_"): value for key, value in data.items()}
-    overrides = named.pop("set", None) or {}
-    if not isinstance(overrides, dict):
-        raise SettingsError(
-            f"`set` in {path} must hold `parameter: value` lines; got {overrides!r}"
-        )
-    if overrides:
-        named["set"] = {str(key): value for key, value in overrides.items()}
-    if "study" in named:
-        named["study"] = str(named["study"])  # 2026 is a valid name, too
-    return named
-
-
-CONFIG = Path("foldwise.yaml")  # read where a command is called, if no file is named
-# Settings that may name code to run, or machines to run it on.
-_OF_CODE = ("space", "objective", "metrics", "sampler")
-
-
-def check_runs_no_code(found: Mapping[str, Any], path: Path) -> None:
-    """Check that settings of a file that nobody named run no code of its choice.
-
-    Raises:
-        SettingsError: one of them names code, or the address of a cluster.
-    """
-    for name in (*_OF_CODE, "ray_address"):
-        value = found.get(name)
-        texts = [str(one) for one in value] if isinstance(value, list) else [str(value or "")]
-        if any(":" in text for text in texts) or (name == "ray_address" and value):
-            shown = ",".join(texts)
-            raise SettingsError(
-                f"`{name}: {shown}` in {path}: a file that is read because it lies here must not"
-                f" choose what code runs, or where. Give it yourself:"
-                f" `--{name.replace('_', '-')} {shown}`, or `--config {path}` for the whole file"
-            )
-
-
-def parse_overrides(pairs: list[str]) -> dict[str, str]:
-    """Return `--set NAME=TEXT` options as a dictionary.
-
-    Raises:
-        SettingsError: an option without `=`, or a name given twice.
-    """
-    overrides: dict[str, str] = {}
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not equals or not name.strip():
-            raise SettingsError(
-                f"`--set` takes NAME=VALUE, NAME=LOW:HIGH or NAME=A,B,C; got {pair!r}"
-            )
-        if name.strip() in overrides:
-            raise SettingsError(
-                f"`--set {name.strip()}` is given twice; separate the values by commas"
-            )
-        overrides[name.strip()] = text.strip()
-    return overrides
 
 
 def _known(what: str, value: str, known: Any) -> str:

@@ -3,7 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search.errors import SettingsError
-from search.study.settings import StudySettings, parse_overrides, read_config, validate
+from search.study.config import read_config
+from search.study.notation import parse_overrides
+from search.study.settings import StudySettings, validate
 from spaces import get_space
 from spaces.declaring.parameters import SpaceError
 from spaces.declaring.registry import narrow

@@ -3,7 +3,9 @@ import re
 import pytest
 
 from search.errors import SettingsError
-from search.study.settings import parse_overrides, read_config, validate
+from search.study.config import read_config
+from search.study.notation import parse_overrides
+from search.study.settings import validate
 
 
 def test_defaults_are_those_of_the_documentation():
