@@ -10,8 +10,9 @@ import numpy as np
 from search.data.folds import Folds
 from search.errors import DataError, FoldwiseError
 from search.export.folder import Labels, ModelFolder
-from search.export.predict import encoded_samples, load_model
+from search.export.loading import load_model
 from search.export.refit import Final, chosen_trial, refit, same_dataset
+from search.export.samples import encoded_samples
 from search.quiet import load_tensorflow
 from search.studies import known_reader
 from search.tasks import MultiOutput

@@ -13,7 +13,7 @@ from search.data.inputs import columns_of
 from search.errors import DataError, SettingsError
 from search.export.card import model_card
 from search.export.folder import Code, Labels, ModelFolder
-from search.export.predict import open_model, predicted_values
+from search.export.loading import open_model, predicted_values
 from search.export.scores import (
     main_objective,
     on_test_set,

@@ -30,7 +30,7 @@ from search.export.formats.writing import (
     staged,
     write_formats,
 )
-from search.export.predict import checked, code_of
+from search.export.loading import checked, code_of
 from search.export.refit import (
     Final,
     FinalModel,

@@ -11,7 +11,7 @@ from search.data.formats.folder import Target, fit_picture
 from search.data.inputs import ImageEncoder
 from search.data.pictures import quiet_pillow, read_head
 from search.export.folder import Labels
-from search.export.predict import read_picture
+from search.export.pictures import read_picture
 from search.tasks import Classification
 from tests.fuzz.damage import THOUSAND, cleanly, damaged
 

@@ -13,7 +13,7 @@ from search.data.arrays import Array
 from search.export.archive import own_in
 from search.export.folder import Labels, ModelFolder, why_not_read
 from search.export.formats.base import Exportable, Format, Samples, encoded_phrase, outputs_of
-from search.export.predict import predicted_values
+from search.export.loading import predicted_values
 from search.tasks import OutputMeaning, SeveralOutputs
 from search.tasks.models import first_of
 from tracking.home import MODEL

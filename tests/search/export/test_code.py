@@ -12,15 +12,15 @@ from search.data.inputs import TableEncoder, TextEncoder
 from search.data.reading import Column
 from search.errors import DataError
 from search.export.folder import Labels, ModelFolder, NeedsCode
-from search.export.predict import (
+from search.export.loading import (
     checked,
     code_of,
     load_model,
     made_up,
     open_model,
-    predict_samples,
     predicted_values,
 )
+from search.export.predict import predict_samples
 from search.tasks import Classification
 from search.tasks.classification import LOGITS, Outputs
 from tests.studies import StudyBuilder

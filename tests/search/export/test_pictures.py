@@ -12,7 +12,7 @@ from search.data.pictures import background
 from search.data.ranges import BYTES, FRACTIONS, WHOLE, PixelRange
 from search.errors import DataError
 from search.export.folder import Labels
-from search.export.predict import read_picture
+from search.export.pictures import read_picture
 from search.tasks import Classification
 
 GREY = Labels(Classification(("a", "b")), encoder=ImageEncoder((28, 28, 1), (32, 32, 1)))

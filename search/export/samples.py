@@ -1,0 +1,482 @@
+"""Samples as a user gives them, in files or arrays, brought to an exported model's input."""
+
+import math
+import os
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from search.data.arrays import Array
+from search.data.encoders import ImageEncoder, TableEncoder
+from search.data.formats.archives import array_names, check_file, read_array, read_samples
+from search.data.formats.columns import Reader, is_number, is_supported
+from search.data.formats.frames import is_frame, new_rows
+from search.data.formats.tables import NewRows, check_width, read_rows
+from search.data.ranges import BLACK, WHITE, depth_of
+from search.data.reading import CATEGORY, DATE, NUMBER, Column
+from search.errors import DataError
+from search.export.folder import Labels, ModelFolder
+from search.export.pictures import read_picture
+from search.tasks import Classification, Regression, Task
+from search.tasks.models import count_of
+from tracking.text import Notify, listed
+
+# What arrays of sequences to predict may be called, where a file has several.
+SAMPLE_NAMES = ("x", "X", "x_test", "x_new")
+# Of 255: images that stay below and are not uint8 may be on a scale of their own.
+_DARK = 128
+MAX_FILE_BYTES = 256 << 20  # of a file of texts or rows
+MAX_INPUT_BYTES = 2 << 30  # bytes of the model's input for all samples
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A sample of a user's.
+
+    Attributes:
+        name: the picture's file, the text, or file and line of a table's row.
+        encoded: the model's input, or several by their names.
+        inverted: whether a picture looks inverted compared with the training images.
+    """
+
+    name: str
+    encoded: Any
+    inverted: bool = False
+
+
+def samples_of(
+    given: Sequence[str], labels: Labels, *, invert: bool, notify: Notify
+) -> list[Sample]:
+    """Read samples from files, or texts, as `predict_samples` takes them.
+
+    Args:
+        given: files or texts.
+        labels: of the model.
+        invert: invert the brightness of pictures first.
+        notify: takes notices on samples unlike those of the training.
+
+    Raises:
+        DataError: one cannot be read, or there are too many for the memory.
+    """
+    asked = _Asked(labels, invert, notify)
+    found: list[Sample] = []
+    for text in given:
+        found += _READERS[labels.kind](text, asked)
+        _check_amount(len(found), labels)
+    return found
+
+
+def stacked(samples: Sequence[Any]) -> Any:
+    """Return the model's input of several samples, `(n, ...)`, or several by their names."""
+    if isinstance(samples[0], dict):
+        return {name: np.stack([each[name] for each in samples]) for name in samples[0]}
+    return np.stack(samples)
+
+
+def encoded_samples(samples: Any, labels: Labels) -> Any:
+    """Return a model's input for samples as they were passed to the study.
+
+    Args:
+        samples: arrays of images, rows or sequences; a frame with the model's columns; texts; of
+            several inputs the samples of each by its name.
+        labels: of the model.
+
+    Raises:
+        DataError: they are not like those of the study.
+    """
+    if not labels.inputs:
+        return _encoded_like_training(samples, labels, "the samples")
+    if not isinstance(samples, Mapping):
+        raise DataError(
+            "the samples must be a dictionary with those of each input,"
+            f" {listed(each.name for each in labels.inputs)}; got a {type(samples).__name__}"
+        )
+    return encoded_inputs({n: np.asarray(v) for n, v in samples.items()}, labels, "the samples")
+
+
+def encoded_inputs(given: Mapping[str, Array], labels: Labels, origin: str) -> dict[str, Array]:
+    """Return the model's inputs for arrays as they were passed to the study, by name."""
+    wanted = [each.name for each in labels.inputs]
+    if set(given) != set(wanted):
+        raise DataError(
+            f"{origin} must have the inputs of the model, {listed(wanted)}; got {listed(given)}"
+        )
+    found = {
+        name: _encoded_input(given[name], labels.part(name), f"{origin}, {name}") for name in wanted
+    }
+    counts = {name: len(encoded) for name, encoded in found.items()}
+    if len(set(counts.values())) > 1 or not count_of(found):
+        told = listed(f"{count:,} of {name}" for name, count in counts.items())
+        raise DataError(f"{origin} must have as many samples of each input, and some; got {told}")
+    return found
+
+
+def encode_images(folder: Path, images: Any) -> Array:
+    """Return images in the dataset's own size as `model.keras` takes them.
+
+    Args:
+        folder: written by `export`, of a model for images.
+        images: `(n, height, width, channels)`; without channels where they are grey. Whole numbers
+            0..255; of any other type than uint8 also fractions 0..1: an image without a value above
+            1 has these. Where the training images were no pixels, values on their scale.
+
+    Returns:
+        `(n, *input_shape)`, uint8, or float32 where the model takes 0..1.
+
+    Raises:
+        DataError: they have another shape, or values that are no pixels.
+    """
+    labels = ModelFolder(folder).labels()
+    encoder = labels.encoder
+    if not isinstance(encoder, ImageEncoder):
+        raise DataError(f"{folder} is a model for samples of kind {labels.kind}, not for images")
+    given = np.asarray(images)
+    if given.ndim == 3 and encoder.native_shape[-1] == 1:
+        given = given[..., np.newaxis]
+    if given.shape[1:] != encoder.native_shape:
+        raise DataError(
+            f"images must be of shape (n, {', '.join(map(str, encoder.native_shape))}), as the"
+            f" training images were; got {given.shape}"
+        )
+    if encoder.pixel_range is not None:
+        return encoder.encode(encoder.pixel_range.pixels(given))
+    if given.dtype == np.uint8:
+        return encoder.encode(given)
+    highest = given.max(axis=(1, 2, 3), keepdims=True, initial=0)
+    pixels = np.rint(np.where(highest <= 1, given * float(WHITE), given))
+    if not ((pixels >= BLACK) & (pixels <= WHITE)).all():
+        raise DataError(
+            f"pixels must be numbers 0..{WHITE}, or fractions 0..1; got {given.min():g} to"
+            f" {given.max():g}"
+        )
+    return encoder.encode(pixels.astype(np.uint8))
+
+
+def encode_rows(folder: Path, rows: Mapping[str, Any]) -> Array:
+    """Return a table's rows as `model.keras`, `model.tflite` and `model.onnx` take them.
+
+    Args:
+        folder: written by `export`, of a model for tables.
+        rows: the values of each column by its name, as a dictionary of sequences or a pandas data
+            frame: numbers; words; dates as datetimes, texts in ISO 8601 or numbers of seconds since
+            1970 (UTC). None, NaN and blank texts are missing values. Other columns are ignored.
+
+    Returns:
+        float32 (n, inputs).
+
+    Raises:
+        DataError: a column is missing, or has a value of another type.
+    """
+    import pyarrow as pa
+
+    labels = ModelFolder(folder).labels()
+    if labels.kind != "table":
+        raise DataError(f"{folder} is a model for samples of kind {labels.kind}, not for rows")
+    lacking = [column.name for column in labels.columns if column.name not in rows]
+    if lacking:
+        raise DataError(f"rows must have the model's columns; missing: {', '.join(lacking)}")
+    stored = []
+    for column in labels.columns:
+        given = rows[column.name]
+        try:
+            values = pa.array(given, from_pandas=True)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+            values = None
+        if values is None or not is_supported(values.type):
+            raise DataError(
+                f"`{column.name}` must be a sequence of numbers, texts, truth values or dates, all"
+                " of one type; it is not"
+            )
+        # Numbers are seconds, as dates are stored.
+        is_stored = column.type == DATE and pa.types.is_primitive(values.type)
+        is_stored = is_stored and not pa.types.is_temporal(values.type)
+        reader = Reader(Column(column.name, NUMBER) if is_stored else column)
+        found, wrong = reader.read(values)
+        if wrong.any():
+            row = int(wrong.argmax())
+            fault = reader.fault(str(values[row].as_py()))
+            raise DataError(f"rows, row {row + 1}: `{column.name}` {fault}.")
+        stored.append(found)
+    if len({len(values) for values in stored}) > 1:
+        counts = ", ".join(f"{len(values):,}" for values in stored)
+        raise DataError(f"rows must have as many values in each column; got {counts}")
+    return _encoded(np.column_stack(stored), labels, "rows")
+
+
+@dataclass(frozen=True)
+class _Asked:
+    labels: Labels
+    invert: bool
+    notify: Notify
+
+
+def _pictures(given: str, asked: _Asked) -> list[Sample]:
+    picture = read_picture(Path(given), asked.labels, invert=asked.invert)
+    for notice in picture.notices:
+        asked.notify(notice)
+    return [Sample(given, picture.pixels, picture.inverted)]
+
+
+def _several(given: str, asked: _Asked) -> list[Sample]:
+    path, labels = Path(given), asked.labels
+    check_file(path)
+    has_arrays = zipfile.is_zipfile(path)
+    if not has_arrays and all(labels.part(each.name).kind == "table" for each in labels.inputs):
+        return _rows_of_inputs(path, asked)
+    held = array_names(path) if has_arrays else ()
+    wanted = [each.name for each in labels.inputs]
+    lacking = [name for name in wanted if name not in held]
+    if lacking:
+        raise DataError(
+            f"{path} must be an .npz file with an array for each input of the model,"
+            f" {listed(wanted)}; it lacks {listed(lacking)}"
+        )
+    arrays = {name: read_array(path, name) for name in wanted}
+    inputs = encoded_inputs(arrays, labels, str(path))
+    return [
+        Sample(f"{path}, sample {n + 1}", {name: each[n] for name, each in inputs.items()})
+        for n in range(count_of(inputs))
+    ]
+
+
+def _rows_of_inputs(path: Path, asked: _Asked) -> list[Sample]:
+    """Return rows of a table that has the columns of all inputs."""
+    parts = {each.name: asked.labels.part(each.name) for each in asked.labels.inputs}
+    whole = replace(
+        asked.labels,
+        columns=tuple(column for part in parts.values() for column in part.columns),
+    )
+    values = _read_rows(path, whole)
+    encoded, start = {}, 0
+    for name, part in parts.items():
+        own = values[:, start : start + len(part.columns)]
+        start += len(part.columns)
+        encoded[name] = _encoded(own, part, str(path))
+        for doubt in _doubts(own, part):
+            asked.notify(f"{path}: {doubt}")
+    return [
+        Sample(f"{path}, row {n + 1}", {name: rows[n] for name, rows in encoded.items()})
+        for n in range(len(values))
+    ]
+
+
+def _sequences(given: str, asked: _Asked) -> list[Sample]:
+    path, labels = Path(given), asked.labels
+    values, shape = read_samples(path, SAMPLE_NAMES), labels.encoder.input_shape
+    if values.shape == shape or (shape[1] == 1 and values.shape[1:] == shape[:1]):
+        values = values.reshape(-1, *shape)
+    if values.dtype.kind not in "biuf" or values.ndim != 3 or values.shape[1:] != shape:
+        raise DataError(
+            f"{path} must hold sequences of numbers, (n, {shape[0]}, {shape[1]}): the model takes"
+            f" {shape[0]:,} steps with {shape[1]:,} features; got {values.dtype} {values.shape}"
+        )
+    if not len(values):
+        raise DataError(f"{path} holds no sequence")
+    _check_amount(len(values), labels)
+    wrong = np.argwhere(~np.isfinite(values))
+    if len(wrong):
+        where = ", ".join(map(str, wrong[0].tolist()))
+        raise DataError(f"{path} must hold finite numbers; [{where}] is {values[tuple(wrong[0])]}")
+    encoded = _encoded(values, labels, str(path))
+    return [Sample(f"{path}, sequence {n}", one) for n, one in enumerate(encoded, start=1)]
+
+
+def _texts(given: str, asked: _Asked) -> list[Sample]:
+    texts, labels = [given], asked.labels
+    if os.path.isfile(given):  # noqa: PTH113 - Path.is_file raises for a text of many words
+        texts = [line for line in _content(Path(given)).splitlines() if line.strip()]
+    if not texts:
+        raise DataError(f"{given} holds no text")
+    _check_amount(len(texts), labels)
+    tokens = labels.encoder.encode(texts)
+    return [Sample(text, row) for text, row in zip(texts, tokens, strict=True)]
+
+
+def _rows(given: str, asked: _Asked) -> list[Sample]:
+    path, labels = Path(given), asked.labels
+    rows = _read_rows(path, labels)
+    encoded = _encoded(rows, labels, str(path))
+    for doubt in _doubts(rows, labels):
+        asked.notify(f"{path}: {doubt}")
+    return [Sample(f"{path}, row {n}", row) for n, row in enumerate(encoded, start=1)]
+
+
+def _encoded_like_training(samples: Any, labels: Labels, origin: str) -> Array:
+    columns = labels.columns
+    if labels.kind != "table":
+        return _encoded_input(np.asarray(samples), labels, origin)
+    frame = samples
+    if not is_frame(samples):
+        rows = np.asarray(samples)
+        if rows.ndim != 2 or rows.shape[1] != len(columns):
+            raise DataError(
+                f"{origin} must be rows of {len(columns)} columns, (n, {len(columns)}), or a frame"
+                f" that has them; got {rows.dtype} {rows.shape}"
+            )
+        if rows.dtype.kind in "biuf" and all(column.type == NUMBER for column in columns):
+            return _encoded_input(rows, labels, origin)
+        frame = {column.name: rows[:, n].tolist() for n, column in enumerate(columns)}
+    return _encoded(new_rows(frame, columns, labels.reading).values, labels, origin)
+
+
+def _encoded_input(values: Array, labels: Labels, origin: str) -> Array:
+    """Return the model's input for an array of one kind, as training reads it."""
+    encoder, kind = labels.encoder, labels.kind
+    if kind == "text":
+        if values.ndim != 1 or values.dtype.kind not in "UO":
+            raise DataError(f"{origin} must hold texts, (n,); got {values.dtype} {values.shape}")
+        return encoder.encode([str(text) for text in values])
+    shape = _raw_shape(labels)
+    if values.shape[1:] != shape and (*values.shape[1:], 1) == shape:
+        values = values[..., np.newaxis]
+    if values.dtype.kind not in "biuf" or values.shape[1:] != shape:
+        sizes = ", ".join(map(str, shape))
+        raise DataError(
+            f"{origin} must hold {kind} samples of numbers, (n, {sizes}); got {values.dtype}"
+            f" {values.shape}"
+        )
+    if not isinstance(encoder, ImageEncoder):
+        wrong = np.argwhere(~np.isfinite(values))
+        if len(wrong) and kind != "table":
+            place = tuple(wrong[0].tolist())
+            raise DataError(f"{origin} must hold finite numbers; {list(place)} is {values[place]}")
+        return _encoded(values.astype(np.float64), labels, origin)
+    ranged = encoder.pixel_range
+    if ranged is not None and depth_of(values.dtype) == ranged.depth:
+        return encoder.encode(ranged.pixels(values))
+    is_whole = bool((values == np.rint(values)).all())  # neither of which NaN is
+    if ranged is None and is_whole and values.dtype != np.uint8 and 0 < values.max() < _DARK:
+        raise DataError(
+            f"{origin} must hold images on the scale of the training images, pixels from {BLACK} to"
+            f" {WHITE}; got {values.dtype} that reach {values.max():.6g}. If these are dark pixels,"
+            " pass them as uint8; else scale them."
+        )
+    if ranged is not None or not is_whole or values.min() < BLACK or values.max() > WHITE:
+        wanted = (
+            f"pixels from {BLACK} to {WHITE}" if ranged is None else f"{ranged.depth}, {ranged}"
+        )
+        raise DataError(
+            f"{origin} must hold images on the scale of the training images, {wanted}; got"
+            f" {values.dtype}, {values.min():.6g} to {values.max():.6g}"
+        )
+    return encoder.encode(values.astype(np.uint8))
+
+
+def _raw_shape(labels: Labels) -> tuple[int, ...]:
+    """Return the shape of one sample as it was passed to the study."""
+    if isinstance(labels.encoder, ImageEncoder):
+        return labels.encoder.native_shape
+    return (len(labels.columns),) if labels.kind == "table" else labels.encoder.input_shape
+
+
+def _read_rows(path: Path, labels: Labels) -> Array:
+    if path.is_file() and path.stat().st_size > MAX_FILE_BYTES:
+        raise _too_large(path)
+    found = read_rows(path, labels.columns, labels.reading)
+    _check_places(str(path), found, labels)
+    _check_amount(len(found.values), labels)
+    return found.values
+
+
+def _check_places(given: str, found: NewRows, labels: Labels) -> None:
+    """Raise DataError if a file without a header seems to lack the column of the targets.
+
+    Its columns are known by their places alone: without that column, those behind it would be taken
+    for their neighbours. The number of columns tells, where the model knows it; else a value that
+    is no target, where the column must be.
+    """
+    target = labels.reading.target
+    if labels.reading.header != "none" or not target:
+        return
+    targets = (target,) if isinstance(target, str) else target
+    if max(int(column.name) for column in labels.columns) < min(map(int, targets)):
+        return  # what is lacking lies behind all values
+    if labels.width:
+        check_width(given, found.width, labels.width)
+    if labels.width or not isinstance(target, str):
+        return
+    fits, wanted = _of_target(labels.task)
+    for place, label in zip(found.places, found.labels or (), strict=bool(found.labels)):
+        if label is not None and not fits(label.strip()):
+            raise DataError(
+                f"{place}: column {target} must hold {wanted}, or nothing, as in the training file,"
+                f" which has no header; it is {label[:40]!r}. Keep that column, if only empty"
+            )
+
+
+def _of_target(task: Task) -> tuple[Callable[[str], bool], str]:
+    """Return what says whether a text may be a target, and what targets are."""
+    match task:
+        case Classification():
+            return task.names.__contains__, f"a class, {listed(task.names)}"
+        case Regression():
+            return lambda text: is_number(text.replace(",", ".")), "a number"
+        case _:
+            return bool, "labels"  # words with signs between them
+
+
+def _encoded(rows: Array, labels: Labels, origin: str) -> Array:
+    with np.errstate(over="ignore", invalid="ignore"):
+        encoded = labels.encoder.encode(rows)
+    if not np.isfinite(encoded).all():
+        raise DataError(f"{origin}: a value is too far from those the model was trained on")
+    return encoded
+
+
+def _doubts(rows: Array, labels: Labels) -> Iterator[str]:
+    """Yield what rows have that no training row had."""
+    encoder = labels.encoder
+    if not isinstance(encoder, TableEncoder):
+        raise TypeError("rows can only be encoded for a model of tables")
+    missing, unknown = np.isnan(rows).sum(axis=0), (rows == -1).sum(axis=0)
+    for number, column in enumerate(labels.columns):
+        if missing[number] and encoder.shares[number] is None:
+            stands = "as no category" if column.type == CATEGORY else "as the mean"
+            yield (
+                f"{missing[number]:,} of {len(rows):,} rows lack {column.name}, which no training"
+                f" sample does; it counts {stands}"
+            )
+        if unknown[number] and column.type == CATEGORY:
+            yield (
+                f"{unknown[number]:,} of {len(rows):,} rows have a {column.name} that is none of"
+                f" the {len(column.categories):,} categories known from training; it counts as none"
+            )
+
+
+def _content(path: Path) -> str:
+    """Return a text file's content; reading is bounded, even for an endless device."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+        if len(content) > MAX_FILE_BYTES:
+            raise _too_large(path)
+        return content.decode("utf-8-sig")
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a name with a zero byte
+        raise DataError(f"{path} must be a text file in UTF-8; {error}") from error
+
+
+def _too_large(path: Path) -> DataError:
+    return DataError(f"{path} must have at most {MAX_FILE_BYTES:,} bytes; it has more. Split it.")
+
+
+def _check_amount(count: int, labels: Labels) -> None:
+    parts = [labels.part(each.name) for each in labels.inputs] or [labels]
+    size = sum(4 * math.prod(part.encoder.input_shape) for part in parts)
+    if count * size > MAX_INPUT_BYTES:
+        raise DataError(
+            f"at most {MAX_INPUT_BYTES // size:,} samples can be predicted at once with this model;"
+            f" got {count:,} or more. Predict them in several parts."
+        )
+
+
+_READERS = {
+    "image": _pictures,
+    "text": _texts,
+    "table": _rows,
+    "sequence": _sequences,
+    "several": _several,
+}
