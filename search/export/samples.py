@@ -326,6 +326,8 @@ def _encoded_like_training(samples: Any, labels: Labels, origin: str) -> Array:
 def _encoded_input(values: Array, labels: Labels, origin: str) -> Array:
     """Return the model's input for an array of one kind, as training reads it."""
     encoder, kind = labels.encoder, labels.kind
+    if not values.size:
+        raise DataError(f"{origin} must hold at least one sample; there is none")
     if kind == "text":
         if values.ndim != 1 or values.dtype.kind not in "UO":
             raise DataError(f"{origin} must hold texts, (n,); got {values.dtype} {values.shape}")

@@ -345,6 +345,10 @@ def test_samples_from_memory_are_encoded_as_the_study_did():
             "reach 16. If these are dark pixels, pass them as uint8",
         ),
         (np.zeros((1, 8, 9), np.uint8), IMAGES, "image samples of numbers"),
+        (np.zeros((0, 8, 8), np.uint8), IMAGES, "at least one sample; there is none"),
+        (np.zeros((0, 8, 8)), IMAGES, "at least one sample"),
+        (np.zeros((0, 2)), ROWS, "at least one sample"),
+        ([], TEXTS, "at least one sample"),
         ([1.0, 2.0], ROWS, "rows of 2 columns"),
         ([[1.0, 2.0, 3.0]], ROWS, "rows of 2 columns"),
         (np.array([[3.0, 1.0, 1.0, 5.0]]), MIXED, "`seen` must be a date"),  # no stored numbers
