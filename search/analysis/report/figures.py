@@ -6,9 +6,13 @@ from dataclasses import dataclass
 from plotly.graph_objects import Figure
 
 from search.analysis.measure import objective_name
-from search.analysis.report.classes import class_scores, confusion
+from search.analysis.report.classes import (
+    class_scores,
+    confusion,
+    label_confusion,
+    label_scores,
+)
 from search.analysis.report.curves import curves, curves_caption, trial_curves, trial_curves_caption
-from search.analysis.report.labels import label_confusion, label_scores
 from search.analysis.report.numbers import errors_by_size, predicted_actual, residuals
 from search.analysis.report.parameters import contours, importance, parallel_coordinates, slices
 from search.analysis.report.progress import front, left_out, optimisation_history, time
