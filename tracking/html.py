@@ -353,26 +353,14 @@ def study_html(history: "History", reason: str = "", *notes: str) -> str:
         *([] if epochs is None else [counted(str(epochs), "epoch")]),
         *([f"ended: {reason}"] if reason not in ("", "complete") else []),
     ]
-    best, complete = history.best(), history.completed()
-    picture = _progress(history, first)
+    best = history.best()
     return block(
         f"Study {study.study}: {study_line(history)}",
         muted("; ".join(told)),
         muted(f"trials: {states}") if states else "",
         *notes,
         "" if best is None else _best_line(best, first),
-        picture,
-        key(
-            (BLUE, f"{first.name} over all folds"),
-            (ORANGE, "best so far"),
-            *(
-                [(GREY, "over fewer, of other trials")]
-                if len(complete) < len(history.trials)
-                else []
-            ),
-        )
-        if picture
-        else "",
+        progress(history),
         _best_table(history, first),
     )
 
@@ -407,8 +395,12 @@ def _best_table(history: "History", first: Objective) -> Html:
     return Html(shown + (muted(left) if left else ""))
 
 
-def _progress(history: "History", first: Objective) -> Html:
-    """Return a picture of each trial's score and of the best so far, by number."""
+def progress(history: "History") -> Html:
+    """Return a picture of each trial's score and of the best so far, by number, and its key.
+
+    It is empty without two scores.
+    """
+    first = history.objectives[0]
     complete: list[tuple[float, float]] = []
     others: list[tuple[float, float]] = []
     for number, trial in sorted(history.trials.items()):
@@ -424,10 +416,14 @@ def _progress(history: "History", first: Objective) -> Html:
         best.append((at, value))
     if best:
         best.append((float(max(history.trials)), best[-1][1]))
-    return plot(
+    picture = plot(
         [(ORANGE, best)],
         [(GREY, others), (BLUE, complete)],
         x="trial",
         y=first.name,
         name=f"{first.name} of each trial, and the best so far",
     )
+    entries = [(BLUE, f"{first.name} over all folds"), (ORANGE, "best so far")]
+    if len(complete) < len(history.trials):
+        entries.append((GREY, "over fewer, of other trials"))
+    return Html(picture + key(*entries)) if picture else picture

@@ -1,8 +1,7 @@
-"""The curve of a study's best score over its trials: as text for a terminal, as SVG for a page."""
+"""The curve of a study's best score over its trials, and of one trial's scores, as text."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from html import escape
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
@@ -15,9 +14,6 @@ _BARS = "▁▂▃▄▅▆▇█"
 _ROWS = 5
 _NARROWEST, _WIDEST = 8, 72  # columns of a terminal for the trials; for all of it
 _LEAST = 2  # complete trials
-
-# Of the picture, in pixels.
-_WIDTH, _HEIGHT, _LEFT, _EDGE = 460, 150, 62, 12
 
 
 @dataclass(frozen=True)
@@ -77,8 +73,6 @@ class Curve:
     def _text(self, value: float) -> str:
         return score_text(self.objective, value)
 
-    # On a terminal.
-
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield its lines: levels of the score, trials below."""
         low, high = self._range()
@@ -134,50 +128,6 @@ class Curve:
     def _others(self) -> str:
         pruned = sum(state == "pruned" for state in self.states.values())
         return f"  ({pruned} pruned: no full score)" if pruned else ""
-
-    # On a page.
-
-    def svg(self) -> str:
-        """Return the curve as an inline SVG picture; its colours suit a light and a dark page."""
-        low, high = self._range()
-        trials = max(1, *self.states)
-        right, bottom = _WIDTH - _EDGE, _HEIGHT - 28
-
-        def x(trial: float) -> float:
-            return round(_LEFT + (right - _LEFT) * trial / trials, 1)
-
-        def y(score: float) -> float:
-            if high == low:
-                return (_EDGE + bottom) / 2
-            return round(bottom - (bottom - _EDGE) * (score - low) / (high - low), 1)
-
-        first = self.points[0]
-        path = f"M{x(first.trial)},{y(first.best)}"
-        path += "".join(f"H{x(point.trial)}V{y(point.best)}" for point in self.points[1:])
-        path += f"H{right}"
-        dots = "".join(
-            f'<circle cx="{x(p.trial)}" cy="{y(p.score)}" r="3.5" fill="#2a78d6">'
-            f"<title>trial {p.trial}: {self._text(p.score)}</title></circle>"
-            for p in self.points
-        )
-        levels = (high, low) if high > low else (high,)
-        lines = "".join(
-            f'<line x1="{_LEFT}" x2="{right}" y1="{y(v)}" y2="{y(v)}" stroke="currentColor"'
-            f' stroke-opacity=".15"/><text x="{_LEFT - 6}" y="{y(v) + 4}" text-anchor="end">'
-            f"{self._text(v)}</text>"
-            for v in levels
-        )
-        ends = {0: "start", trials: "end"} if max(self.states) else {0: "start"}
-        ticks = "".join(
-            f'<text x="{x(t)}" y="{_HEIGHT - 8}" text-anchor="{side}">trial {t}</text>'
-            for t, side in ends.items()
-        )
-        return (
-            f'<svg style="width:{_WIDTH}px;max-width:100%" viewBox="0 0 {_WIDTH} {_HEIGHT}"'
-            f' role="img" aria-label="{escape(self.title)}" font-family="sans-serif" font-size="11"'
-            f' fill="currentColor">{lines}{ticks}'
-            f'<path d="{path}" fill="none" stroke="#eb6834" stroke-width="2"/>{dots}</svg>'
-        )
 
 
 def sparkline(values: Sequence[float], most: int = 12) -> str:

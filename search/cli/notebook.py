@@ -9,9 +9,10 @@ from typing import Any
 
 from rich.text import Text
 
-from search.cli.curve import Curve, sparkline
+from search.cli.curve import sparkline
 from search.cli.status import Board, Place
 from search.cli.tables import GAP, filled, heading, score_text
+from tracking.html import progress
 from tracking.records import Record, SessionEnded
 
 _LEAST = 0.5  # seconds between two updates that records bring
@@ -137,9 +138,7 @@ def _html(board: Board, head: str, estimate: str) -> str:
     ]
     if estimate and board.places:
         parts.append(_line(f"time in all: {estimate}", opacity=".75"))
-    curve = Curve.of(board.history)
-    if curve.is_worth_showing():
-        parts += [_line(curve.title, opacity=".75"), curve.svg()]
+    parts.append(progress(board.history))
     return f'<div style="line-height:1.5">{"".join(parts)}</div>'
 
 
