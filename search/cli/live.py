@@ -263,7 +263,7 @@ class Screen:
         board, width = self.board, options.max_width
         yield self._counts(width)
         yield Text(board.times())
-        yield from self._places(width, console.height)
+        yield from self._places(console.height)
         yield from self._best(width)
 
     def _counts(self, width: int) -> RenderableType:
@@ -278,7 +278,7 @@ class Screen:
         grid.add_row(ProgressBar(total=max(1, board.total), completed=done, width=room), Text(text))
         return grid
 
-    def _places(self, width: int, height: int) -> Iterator[RenderableType]:
+    def _places(self, height: int) -> Iterator[RenderableType]:
         board, places = self.board, self.board.places
         if not places:
             yield Text(f"now    {board.idle}", style="yellow")

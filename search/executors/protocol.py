@@ -227,4 +227,3 @@ class Failed:
 
 
 FromWorker: TypeAlias = Loading | Ready | Report | Done | ProbeResult | ProbeFailed | Failed
-ToWorker: TypeAlias = FoldTask | Probe | Adopt | Verdict

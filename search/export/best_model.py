@@ -125,7 +125,7 @@ def for_samples(model: "keras.Model", labels: Labels) -> Any:
 def best_model(
     home: Home,
     study: str,
-    trial: int | None,
+    trial: int,
     *,
     callbacks: Passed | None = None,
     accept_changed_code: bool = False,
@@ -140,7 +140,7 @@ def best_model(
     Args:
         home: where the study is.
         study: its name.
-        trial: the trial's number; None for the best.
+        trial: the trial's number.
         callbacks: that were passed from Python; None without.
         accept_changed_code: train even if the space's code has changed since the trial.
         data_dir: where the user's own copies of datasets are.

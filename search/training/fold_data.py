@@ -175,11 +175,6 @@ class FoldData:
         )
         return part(train, *beside), part(validation)
 
-    def validation_labels(self, fold: int) -> Array:
-        """Return the targets in the validation part of a fold (from 1), `(n, ...)`."""
-        labels: Array = self.labels[self._indices(fold)[1]]
-        return labels
-
     @cached_property
     def _used(self) -> Indices:
         used = self.folds.used
