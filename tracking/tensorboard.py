@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracking.files import whole_file
 from tracking.history import FoldHistory, History, TrialHistory
+from tracking.home import folder_name
 from tracking.records import EpochEnded, FoldEnded, FoldStarted, Record, TrialEnded
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class TensorBoardLogs:
     def __init__(self, folder: Path, history: History) -> None:
         study = history.known_study()
         self._history = history
-        self._folder = folder / study.study
+        self._folder = folder / folder_name(study.study)
         self._folder.mkdir(parents=True, exist_ok=True)
         mark = self._folder / _MARK
         if mark.exists() and mark.read_text("utf-8").strip() != study.id:

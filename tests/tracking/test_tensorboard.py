@@ -113,3 +113,12 @@ def test_tensorflow_is_not_imported(tmp_path):
     )
     subprocess.run([sys.executable, "-c", code], check=True)
     assert content(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["..", "../up", "{}/elsewhere", "a/b"])
+def test_a_studys_logs_are_in_one_folder_whatever_its_name(tmp_path, name):
+    builder = StudyBuilder(name.format(tmp_path)).every_kind_of_trial()
+    logged(tmp_path / "logs", builder)
+    assert [path.name for path in tmp_path.iterdir()] == ["logs"]
+    [folder] = (tmp_path / "logs").iterdir()
+    assert (folder / "trial-00000" / "fold-01").is_dir()
