@@ -31,7 +31,7 @@ def counted(number: int | str, noun: str) -> str:
         return f"{shown} {noun}"
     if noun.endswith("y") and noun[-2:-1] not in "aeiou":
         return f"{shown} {noun[:-1]}ies"
-    return f"{shown} {noun}{'es' if noun.endswith(('s', 'x', 'ch', 'sh')) else 's'}"
+    return f"{shown} {noun}{'es' if noun.endswith(('s', 'x')) else 's'}"
 
 
 def listed(entries: Iterable[object]) -> str:

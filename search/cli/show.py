@@ -333,7 +333,7 @@ def csv_text(history: "History") -> str:
     from io import StringIO
 
     rows = [_csv_row(history, number) for number in sorted(history.trials)]
-    columns = list(dict.fromkeys(name for row in rows for name in row))
+    columns = list(dict.fromkeys(name for row in rows for name in row)) or [*_CSV_FIRST, *_CSV_LAST]
     # The last ones are told of every trial; between them come names that only some have.
     last = [name for name in columns if name in _CSV_LAST]
     columns = [name for name in columns if name not in _CSV_LAST] + last
@@ -344,6 +344,7 @@ def csv_text(history: "History") -> str:
     return text.getvalue()
 
 
+_CSV_FIRST = ("trial", "state", "origin")
 _CSV_LAST = (
     "score_so_far",
     "folds",

@@ -604,6 +604,12 @@ def _known(what: str, value: str, known: Any) -> str:
     return value
 
 
+# What pydantic says, and how all other rules are said.
+_WORDS = {
+    "input should ": "must ",
+    "greater than or equal to": "at least",
+    "less than or equal to": "at most",
+}
 _RULES = {"int_parsing": "must be a whole number", "float_parsing": "must be a number"}
 
 
@@ -619,6 +625,8 @@ def _fault(entry: Any) -> str:
     if entry["type"] == "value_error" and "called" in message:
         return f"`{option}`: {message}"
     rule = _RULES.get(entry["type"], message[0].lower() + message[1:])
+    for theirs, ours in _WORDS.items():
+        rule = rule.replace(theirs, ours)
     is_bound = entry["type"].endswith(("_than", "_than_equal"))  # of a number, if it is in a text
     got = str(entry["input"]) if is_bound else repr(entry["input"])
     return f"`{option}`: {rule}; got {got}"

@@ -45,7 +45,7 @@ def test_a_shell_reads_a_suggested_command_as_the_words_it_was_made_of() -> None
 @pytest.mark.parametrize(
     ("noun", "two"),
     [
-        ("fold", "2 folds"),
+        ("epoch", "2 epochs"),
         ("study", "2 studies"),
         ("other address", "2 other addresses"),
         ("way", "2 ways"),

@@ -107,7 +107,7 @@ RUN = ("run", "--space", "lenet", "--dataset", "digits")
         ((*RUN, "--confirm", "-1"), "`--confirm`"),
         (
             (*RUN, "--folds", "1000"),
-            "`--folds`: input should be less than or equal to 20; got 1000",
+            "`--folds`: must be at most 20; got 1000",
         ),
         ((*RUN, "--epochs", "0"), "`--epochs`"),
         ((*RUN, "--trials", "0"), "`--trials`"),
