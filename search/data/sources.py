@@ -73,7 +73,7 @@ def places(entry: DatasetEntry, *, download: bool) -> tuple[Place, ...]:
 
 def data_dir(entry: DatasetEntry, around: Surroundings) -> Answer:
     """Look in the user's folder: first below it by the dataset's name, then in itself."""
-    place = "the folder of `--data-dir` or SEARCH_DATA_DIR"
+    place = "the folder of `--data-dir` or FOLDWISE_DATA_DIR"
     if around.data_dir is None:
         return Missing(place, "not given")
     if not around.data_dir.is_dir():
@@ -263,7 +263,7 @@ class DatasetNotFound(DataError):
 
     def __init__(self, name: str, tried: Sequence[Missing]) -> None:
         lines = [f"  {missing.place}: {missing.reason}" for missing in tried]
-        remedies = ["name its folder with `--data-dir` or SEARCH_DATA_DIR"]
+        remedies = ["name its folder with `--data-dir` or FOLDWISE_DATA_DIR"]
         entry = entry_of(name)
         if not entry.keras and entry.tfds and missing_extra("tfds"):
             remedies.append(f"`{missing_extra('tfds')}`, which can download it")

@@ -99,6 +99,8 @@ def predict_samples(
     labels = model_folder.labels()
     _check_top(labels, top)
     samples = samples_of(given, labels, invert=invert, notify=notify)
+    if not samples:
+        return []
     load_tensorflow()
     model = load_model(model_folder, labels, space=space, home=home)
     inputs = stacked([sample.encoded for sample in samples])
