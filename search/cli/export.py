@@ -22,7 +22,7 @@ from search.cli.output import (
 if TYPE_CHECKING:
     from search.export.final import Evaluated, Exported
     from tracking.history import History
-    from tracking.records import Json, TestSetOpened
+    from tracking.records import TestSetOpened
 
 
 @dataclass(frozen=True)
@@ -292,66 +292,14 @@ def evaluate(asked: Asked) -> None:
 
 def _print_scores(result: "Evaluated") -> None:
     from search.cli.output import console
+    from search.cli.predictions import print_report
 
     study = result.history.known_study()
     _say_scores(result.test, result.history)
     for output in study.outputs(result.test.report):
         console.print(f"\nOutput {output.name}" if output.name else "", markup=False)
-        _TABLES[output.study.task](output.report, output.study.classes)
-    count = result.openings
+        print_report(output)
     console.print(
-        f"\n[dim]The test set of this study has been opened"
-        f" {'once' if count == 1 else f'{count} times'}; do not choose between trials by it.[/]"
+        f"\n[dim]The test set of this study has been opened {_times(result.openings)}; do not"
+        " choose between trials by it.[/]"
     )
-
-
-def _print_classes(report: "Json", names: list[str], heading: str = "class") -> None:
-    from search.cli.output import console, percent, table
-
-    made = table(
-        heading,
-        "precision",
-        "recall",
-        "F1",
-        "samples",
-        right=("precision", "recall", "F1", "samples"),
-    )
-    for name in names:
-        row = report[name]
-        made.add_plain_row(
-            name,
-            percent(row["precision"]),
-            percent(row["recall"]),
-            percent(row["f1-score"]),
-            f"{row['support']:.0f}",
-        )
-    console.print(made)
-
-
-def _print_labels(report: "Json", names: list[str]) -> None:
-    _print_classes(report["report"], names, "label")
-
-
-def _print_numbers(report: "Json", names: list[str]) -> None:
-    """Print errors by the size of what is true, for each number."""
-    from search.cli.output import console, table
-    from search.export.scores import digits, shown
-
-    for name in names:
-        columns = ("samples", "mean error", "MAE", "5 % below", "5 % above")
-        made = table(f"{name} is", *columns, right=columns)
-        for part in report["numbers"][name]["by_size"]:
-            made.add_plain_row(
-                f"{digits(part['from'])} to {digits(part['to'])}",
-                f"{part['samples']:,}",
-                *(shown(part[measure]) for measure in ("bias", "mae")),
-                *(shown(part["quantiles"][place]) for place in (0, -1)),
-            )
-        console.print(made)
-
-
-_TABLES: dict[str, Callable[["Json", list[str]], None]] = {
-    "classification": _print_classes,
-    "multi-label": _print_labels,
-    "regression": _print_numbers,
-}

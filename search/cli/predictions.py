@@ -1,9 +1,9 @@
-"""What a trial's out-of-fold predictions show, for the terminal: by class, label or number."""
+"""What predictions show, out of fold or on the test set, by class, label or number."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from search.cli.output import console, say
+from search.cli.output import console, percent, say
 from search.cli.tables import Column, Listing
 from search.data.folds import coverage
 from search.tasks import TASKS, Classification, MultiLabel, Regression
@@ -20,6 +20,19 @@ def print_predictions(study: StudyStarted, ended: TrialEnded) -> None:
         if output.name:
             say(f"Output {output.name}, {output.study.task}:")
         _print_output(output)
+
+
+def print_report(output: OutputReport) -> None:
+    """Print the scores on the test set by class, label or number."""
+    study, report = output.study, output.report
+    kind = TASKS[study.task]
+    if kind is Classification:
+        _print_scores("class", study.classes, report)
+    elif kind is MultiLabel:
+        _print_scores("label", study.classes, report["report"])
+    elif kind is Regression:
+        for name in study.classes:
+            _print_errors(name, report["numbers"][name]["by_size"])
 
 
 def _print_output(output: OutputReport) -> None:
@@ -43,11 +56,14 @@ def _print_confusion(study: StudyStarted, confusion: list[list[int]]) -> None:
         return
     names = study.classes
     corner, headings = "true \\ predicted", [name[:8] for name in names]
-    digits = len(str(max(map(max, confusion))))
-    if sum(max(len(heading), digits) + 2 for heading in headings) + 16 > console.width:
-        # Numbers make narrow headings; the rows name their classes.
-        corner, names = "true", [f"{number} {name}" for number, name in enumerate(headings)]
+    places = len(str(max(map(max, confusion))))
+    width = sum(max(len(heading), places) + 2 for heading in headings) + 16
+    if width > console.width or len(set(headings)) < len(names):
+        # Numbers make narrow headings that differ; the rows name their classes.
         headings = [str(number) for number in range(len(names))]
+        room = console.width - sum(max(len(number), places) + 2 for number in headings)
+        names = [f"{number} {name}"[: max(room, 10)] for number, name in enumerate(names)]
+        corner = "true"
     made = _listing([corner, *headings])
     for name, row in zip(names, confusion, strict=True):
         made.add_row([name, *(str(count) if count else "·" for count in row)])
@@ -93,3 +109,24 @@ def _listing(headings: Sequence[str], *, names: bool = True) -> Listing:
     """Return an empty listing of numbers; the first column holds names."""
     first, *others = headings
     return Listing([Column(first, is_number=not names), *map(Column, others)])
+
+
+def _print_scores(what: str, names: Sequence[str], report: Json) -> None:
+    made = _listing([what, "precision", "recall", "F1", "samples"])
+    for name in names:
+        row = report[name]
+        scores = (percent(row[key]) for key in ("precision", "recall", "f1-score"))
+        made.add_row([name, *scores, f"{row['support']:.0f}"])
+    console.print(made)
+
+
+def _print_errors(name: str, groups: Sequence[Any]) -> None:
+    """Print errors of a number by the size of what is true."""
+    from search.export.scores import digits, shown  # with SciPy
+
+    made = _listing([f"{name} is", "samples", "mean error", "MAE", "5 % below", "5 % above"])
+    for group in groups:
+        errors = (group["bias"], group["mae"], group["quantiles"][0], group["quantiles"][-1])
+        where = f"{digits(group['from'])} to {digits(group['to'])}"
+        made.add_row([where, f"{group['samples']:,}", *map(shown, errors)])
+    console.print(made)

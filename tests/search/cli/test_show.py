@@ -375,3 +375,14 @@ def test_trials_that_all_have_full_scores_need_no_captions(show):
     text = show(study)
     assert "after" not in text
     assert "Full scores" not in text
+
+
+def test_classes_that_begin_alike_have_numbers_for_headings(show):
+    study = StudyBuilder().every_kind_of_trial()
+    study.records[0].dataset["classes"] = ["negative one", "negative two", "good"]
+    lines = show(study, "--trial", "1").splitlines()
+    assert [line.split() for line in lines[-4:-1]] == [
+        ["true", "0", "1", "2"],
+        ["0", "negative", "one", "28", "2", "·"],
+        ["1", "negative", "two", "1", "29", "·"],
+    ]
