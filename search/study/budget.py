@@ -26,7 +26,7 @@ class StopRequest:
         notify: takes a notice once the request is seen.
     """
 
-    FOLDS, NOW = "after the folds in training", "at the next epoch's end"
+    FOLDS, NOW = "after the folds in training, if there are any", "at the next epoch's end"
 
     def __init__(self, folder: StudyFolder, notify: Notify = lambda _: None) -> None:
         self._path = folder.stop_request
