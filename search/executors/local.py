@@ -25,6 +25,7 @@ from search.executors.protocol import (
     Work,
 )
 from search.executors.worker import Load, Start, Training
+from search.quiet import load_tensorflow
 from tracking.records import AttemptFailed
 
 _STARTS = 3  # tries to get a worker that can load everything
@@ -324,7 +325,9 @@ class InlineExecutor(Executor):
 
     def wait(self, on_record: OnRecord) -> FoldKey:
         """Train the oldest queued fold to its end."""
-        self._training = self._training or Training(self._work)
+        if self._training is None:
+            load_tensorflow()  # without its messages
+            self._training = Training(self._work)
         task = self._tasks.popleft()
         self._training.train(task, on_record, interruptible=True)
         return task.key
