@@ -219,7 +219,8 @@ def test_what_is_shown_begins_with_the_data_and_with_loading(iris, capsys):
     shown = capsys.readouterr().err
     stages = ["reading the data", "New study mlp-table", "loading TensorFlow", "trial 0"]
     places = [shown.find(stage) for stage in stages]
-    assert -1 < places[0] and places == sorted(places), shown
+    assert -1 not in places, shown
+    assert places == sorted(places)
     assert shown.count(stages[0]) == 1
 
 
