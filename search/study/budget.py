@@ -87,6 +87,11 @@ class Budget:
     deadline: float | None = None
     stop: StopRequest | None = None
 
+    @property
+    def ends_at(self) -> float | None:
+        """The same deadline as other processes know it, seconds since 1970."""
+        return None if self.deadline is None else time.time() + self.deadline - time.monotonic()
+
     def is_done(self, history: History) -> bool:
         """Say whether nothing is left to do."""
         finished = len(history.finished())

@@ -123,6 +123,7 @@ def run_session(
                 },
                 code=opened.code,
                 accepted=accepted,
+                deadline=budget.ends_at,
             )
         )
         for reopened in to_retry(history) if settings.retry_failed else ():
