@@ -13,10 +13,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+from playwright.sync_api import expect
+
 from docs.recording import drawn, record
-from search.studies import known_study
+from search.studies import known_study, study_history
 from tests.browser.visitor import find_browser, visiting
 from tracking.home import DEFAULT_HOME, Home
+from tracking.mlflow.description import run_name, trial_name
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
@@ -26,7 +29,7 @@ FOLDWISE = (sys.executable, "-m", "search")
 ASKED = ("--limit-samples", "6000", "--folds", "5", "--epochs", "4", "--trials", "24")
 SPACES = ("lenet", "mlp")
 COMMAND = "foldwise run --space lenet --trials 8 --folds 3 --epochs 3 --limit-samples 3000"
-SIZE = (1200, 1000)
+SIZE = (1160, 1940)  # down to the search's history
 
 
 def main() -> None:
@@ -59,6 +62,7 @@ def report() -> None:
         sys.exit("no browser is installed")
     with visiting(browser, *SIZE) as visitor:
         visitor.page.goto(page.as_uri())
+        expect(visitor.page.locator(".main-svg").first).to_be_visible()
         visitor.page.screenshot(path=IMAGES / "report.png", animations="disabled")
 
 
@@ -66,16 +70,21 @@ def mlflow() -> None:
     """Have the tests' browser take MLflow's pages."""
     for space in SPACES:
         search(space)
-    best = known_study(Home(HOME), "lenet")[1].best()
+    history = known_study(Home(HOME), "lenet")[1]
+    best = history.best()
     if best is None:
         sys.exit("no trial of lenet is complete")
     pictures = (sys.executable, "-m", "tests.browser.pictures", str(HOME), "--study", "lenet")
-    trial = ("--trial", f"trial {best.started.number}")
+    trial = ("--trial", run_name(trial_name(best), history.known_study()))
     subprocess.run([*pictures, *trial, "--beside", *SPACES[1:]], check=True, cwd=ROOT)
 
 
 def search(space: str) -> None:
-    """Search a space of Fashion-MNIST, or go on where the last call ended."""
+    """Search a space of Fashion-MNIST, or go on where the last call ended, until it is complete."""
+    found = Home(HOME).studies().get(space)
+    end = None if found is None else study_history(found).last_end
+    if end is not None and end.reason == "complete":
+        return
     foldwise("run", "--study", space, "--space", space, "--dataset", "fashion_mnist", *ASKED)
 
 

@@ -203,8 +203,8 @@ def rename(
     """Give a study another name, in the home and in MLflow.
 
     Its experiment in MLflow follows. A registered model keeps its name, so that what loads
-    `models:/NAME@champion` goes on working; so do exported models and reports, which are files of
-    your own.
+    `models:/NAME@champion` goes on working and gets what is exported later, too. Exported models
+    and reports stay as they are: they are files of your own.
     """
     from search.cli.output import Notices, print_json, say
     from search.studies import rename_study
@@ -221,7 +221,10 @@ def rename(
         return
     say(f"Study {study} is now {new}.")
     if history.exports:
-        say("Kept as they are: its exported models, and the registered model in MLflow.")
+        say(
+            "Kept as they are: its exported models, and the registered model's name in MLflow,"
+            " of which later exports become versions."
+        )
     place = () if home == DEFAULT_HOME else ("--home", str(home))
     say(f"Continue  {shell('run', '--study', new, *place)}")
 
