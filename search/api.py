@@ -375,7 +375,7 @@ def run_study(
     time: Any = None,
     cv: Any = None,
     callbacks: Any = None,
-    home: Path | str = DEFAULT_HOME,
+    home: Path | str | None = None,
     tracking_uri: str | None = None,
     data_dir: Path | str | None = None,
     notify: Notify | None = None,
@@ -408,7 +408,8 @@ def run_study(
             are of all samples of `data`.
         callbacks: a list of `keras.callbacks.Callback`, copies of which act in every fold's
             training; or a function of params that returns one.
-        home: folder that keeps studies, datasets and MLflow's store.
+        home: folder that keeps studies, datasets and MLflow's store. [default: what the environment
+            variable FOLDWISE_HOME names, else `mlruns`]
         tracking_uri: MLflow server instead of the database in the home.
         data_dir: folder with datasets of your own. [default: what the environment variable
             FOLDWISE_DATA_DIR or SEARCH_DATA_DIR names]
@@ -435,7 +436,7 @@ def run_study(
     given = {} if settings is None else settings.model_dump(exclude_unset=True)
     wanted = {**given, **asked}
     tell = notify or warnings_at_caller()
-    folders = Home(Path(home))
+    folders = home_folder(home)
     tracker = Tracker(folders, tracking_uri)  # before anything takes time or is written
     where = data_folder(data_dir)
     if cv is not None and "folds" in asked:
@@ -452,7 +453,7 @@ def run_study(
     extras = {"groups": groups, "weights": sample_weight, "time": time}
     wanted |= {name: value for name, value in extras.items() if isinstance(value, str)}
     arrays = {name: None if isinstance(value, str) else value for name, value in extras.items()}
-    with getattr(display, "opening", nullcontext)():
+    with while_opening(display):
         if data is not None:
             wanted["dataset"] = bring_data(wanted, folders, tell, data=data, test=test, **arrays)
         elif test is not None or any(value is not None for value in arrays.values()):
@@ -478,6 +479,12 @@ def run_study(
         enqueue=waiting,
         tensorboard=None if tensorboard is None else Path(tensorboard),
     )
+
+
+def while_opening(display: Display | None) -> AbstractContextManager[None]:
+    """Return what a display shows while the data are read; a display may have nothing for it."""
+    opening: AbstractContextManager[None] = getattr(display, "opening", nullcontext)()
+    return opening
 
 
 def run_opened(
@@ -576,14 +583,19 @@ def bring_data(wanted: Mapping[str, Any], home: Home, notify: Notify, **given: A
     return bring(found, home=home.root, reading=reading, notify=notify).name
 
 
-def load_study(name: str, *, home: Path | str = DEFAULT_HOME) -> StudyResult:
+def load_study(name: str, *, home: Path | str | None = None) -> StudyResult:
     """Load a study of a home, finished or running.
+
+    Args:
+        name: the study's.
+        home: where it is. [default: what the environment variable FOLDWISE_HOME names, else
+            `mlruns`]
 
     Raises:
         SettingsError: there is no such study; with the near matches.
         FoldwiseError: its journal is damaged.
     """
-    folder, history = known_study(Home(Path(home)), name)
+    folder, history = known_study(home_folder(home), name)
     return StudyResult(folder, history)
 
 
@@ -592,7 +604,7 @@ def compare_studies(
     trials: str = "best",
     objective: str = "",
     latency: bool = False,
-    home: Path | str = DEFAULT_HOME,
+    home: Path | str | None = None,
     data_dir: Path | str | None = None,
     notify: Notify | None = None,
 ) -> "Comparison":
@@ -603,7 +615,8 @@ def compare_studies(
         trials: `best`, or numbers of one study's trials, separated by commas.
         objective: metric to compare by, one that all recorded; empty: the studies' own.
         latency: measure how long one prediction takes, which imports TensorFlow.
-        home: where they are.
+        home: where they are. [default: what the environment variable FOLDWISE_HOME names, else
+            `mlruns`]
         data_dir: folder with datasets of your own. [default: what the environment variable
             FOLDWISE_DATA_DIR or SEARCH_DATA_DIR names]
         notify: takes notices; None makes them Python warnings.
@@ -618,7 +631,7 @@ def compare_studies(
     from search.analysis.comparison.comparison import compare
     from search.analysis.comparison.contenders import chosen_contenders
 
-    folders = Home(Path(home))
+    folders = home_folder(home)
     contenders = chosen_contenders(folders, names, trials)
     if not latency:
         return compare(contenders, objective=objective)
@@ -628,6 +641,11 @@ def compare_studies(
         folders, contenders, data_dir=data_folder(data_dir), notify=notify or warnings_at_caller()
     )
     return compare(contenders, objective=objective, latencies=found)
+
+
+def home_folder(given: Path | str | None) -> Home:
+    """Return the home: what was given, else what the environment names, else the default."""
+    return Home(Path(given or os.environ.get("FOLDWISE_HOME") or DEFAULT_HOME))
 
 
 def data_folder(given: Path | str | None) -> Path | None:

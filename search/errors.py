@@ -27,6 +27,12 @@ class DataError(FoldwiseError):
     exit_code = 3
 
 
+class StoppedEarly(FoldwiseError):
+    """`stop` asked a study to end before a session of it had begun; nothing was recorded."""
+
+    exit_code = 130
+
+
 class StudyFileError(OSError):
     """A file of the study's own could not be read or written: no params are to blame."""
 

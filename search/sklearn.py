@@ -1,6 +1,7 @@
 """`KerasSearchCV` and `KerasSearchRegressorCV`: a search as an estimator of scikit-learn's."""
 
 import inspect
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,7 +26,14 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from search.api import StudyResult, run_opened, space_reference, warnings_at_caller
+from search.api import (
+    StudyResult,
+    home_folder,
+    run_opened,
+    space_reference,
+    warnings_at_caller,
+    while_opening,
+)
 from search.data import Dataset, Reading
 from search.data.duplicates import copies_in
 from search.data.formats.frames import is_frame, new_rows
@@ -224,9 +232,10 @@ class KerasSearch(BaseEstimator):  # type: ignore[misc]
         random_state: seed of proposals, initial weights and orders.
         settings: further settings of `run_study` by name, such as `{"pruner": "none"}`.
         home: folder that keeps the study and shows it in MLflow; with it, fitting to the same data
-            again continues the study. None uses a temporary one that is deleted after `fit`, since
-            an estimator is cloned and fitted many times over, also in parallel, and must then
-            neither leave files nor find those of another fit.
+            again continues the study. None is the one that the environment variable FOLDWISE_HOME
+            names; without that, as for False in any case, a temporary one that is deleted after
+            `fit`, since an estimator is cloned and fitted many times over, also in parallel, and
+            must then neither leave files nor find those of another fit.
         study: its name in the home; None for the default.
         verbose: whether progress is shown.
 
@@ -320,19 +329,20 @@ class KerasSearch(BaseEstimator):  # type: ignore[misc]
         with self._home() as (home, tracker):
             try:
                 asked["space"] = space_reference(self.space, tell)
-                given = Given.of((X, targets), groups=groups, weights=sample_weight, test=False)
-                dataset = bring(given, home=home.root, reading=reading, notify=tell)
-                if asked["allow_duplicates"]:
-                    _tell_of_copies(dataset, tell)
-                opened = open_study(
-                    {**asked, **reading.given, "dataset": dataset.name},
-                    home=home,
-                    data_dir=None,
-                    notify=tell,
-                    splitter=pairs,
-                )
-                self._load()
-                self.study_ = run_opened(opened, tracker, tell, self._display())
+                display = self._display()
+                with while_opening(display):
+                    given = Given.of((X, targets), groups=groups, weights=sample_weight, test=False)
+                    dataset = bring(given, home=home.root, reading=reading, notify=tell)
+                    if asked["allow_duplicates"]:
+                        _tell_of_copies(dataset, tell)
+                    opened = open_study(
+                        {**asked, **reading.given, "dataset": dataset.name},
+                        home=home,
+                        data_dir=None,
+                        notify=tell,
+                        splitter=pairs,
+                    )
+                self.study_ = run_opened(opened, tracker, tell, display)
             except FoldwiseError as error:
                 raise ValueError(str(error)) from error
             if self.study_.reason == "interrupted":
@@ -471,13 +481,6 @@ class KerasSearch(BaseEstimator):  # type: ignore[misc]
             return {"executor": "inline"}
         return {"executor": "local", "workers": "auto" if self.n_jobs == -1 else self.n_jobs}
 
-    def _load(self) -> None:
-        """Load what trains in this process, without its messages."""
-        if self.n_jobs is None:
-            from search.quiet import load_tensorflow
-
-            load_tensorflow()
-
     def _display(self) -> Any:
         if not self.verbose:
             return None
@@ -486,8 +489,8 @@ class KerasSearch(BaseEstimator):  # type: ignore[misc]
     @contextmanager
     def _home(self) -> Iterator[tuple[Home, Tracker]]:
         """Yield the home and what brings its study to MLflow."""
-        if self.home is not None:
-            home = Home(Path(self.home))
+        if self.home or (self.home is None and os.environ.get("FOLDWISE_HOME")):
+            home = home_folder(self.home)
             yield home, Tracker(home)
             return
         if not _declarations:  # so that a function is looked at once, not at every fit

@@ -208,6 +208,8 @@ class SessionStarted(Record):
             journal from before there was one.
         accepted: how the code differs from that of the session before, a phrase each, as the user
             has accepted it. What was left unfinished then is trained anew.
+        deadline: when the session ends in any case, seconds since 1970; None for never, and in a
+            journal that does not say.
     """
 
     trials: int
@@ -216,6 +218,7 @@ class SessionStarted(Record):
     confirmation: Json = field(default_factory=dict)
     code: Json = field(default_factory=dict)
     accepted: list[str] = field(default_factory=list)
+    deadline: float | None = None
 
     @property
     def plan(self) -> Json:

@@ -81,7 +81,7 @@ class Board:
         trials: the total that this session aims for.
         confirm: number of trials to confirm.
         baselines: how many of the trials are baselines.
-        limit: seconds after which the session ends in any case.
+        limit: seconds after which the session ends in any case; what its record says goes first.
         is_new: whether the study begins with this session.
         now: tells the time, seconds since 1970.
 
@@ -318,6 +318,8 @@ class Board:
         plan = session.plan.get("way") or {}
         self._rate = float(plan.get("rate") or 0.0)
         self._pace = Pace(int(plan.get("workers") or 1))
+        if session.deadline is not None:
+            self._limit = session.deadline - self.began
 
     def _reckoned(self) -> Left | None:
         if not self._pace.is_known and not self._rate:

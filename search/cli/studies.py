@@ -126,19 +126,21 @@ def stop(
 ) -> None:
     """End a running study from another terminal, once its folds in training have ended.
 
-    Then it ends as after Ctrl-C: everything is kept, and the same `run` continues it. Ctrl-C ends
-    only the waiting.
+    One that is not training yet, but loading TensorFlow or being measured, ends at once. It ends
+    as after Ctrl-C: everything is kept, and the same `run` continues it. Ctrl-C ends only the
+    waiting.
     """
     from search.cli.output import print_json, say
     from search.cli.watch import print_idle
-    from search.studies import known_reader
+    from search.studies import StudyReader, known_reader, study_folder
     from search.study.budget import StopRequest
     from tracking.home import Home as HomeFolder
     from tracking.lock import holder
 
-    reader = known_reader(HomeFolder(home), study)
-    folder = reader.folder
+    folder = study_folder(HomeFolder(home), study)
     runs = holder(folder.lock)
+    # A new study that is being measured has no records yet.
+    reader = known_reader(HomeFolder(home), study) if runs is None else StudyReader(folder)
     if runs is not None:
         request = StopRequest(folder)
         request.write(StopRequest.NOW if now else StopRequest.FOLDS)
@@ -153,6 +155,8 @@ def stop(
     if json:
         is_run = runs is not None and holder(folder.lock) == runs
         print_json({"study": study, "was_running": runs is not None, "is_running": is_run, **left})
+    elif (runs is None or wait) and history.study is None:
+        say(f"{study} had not begun: nothing of it is recorded.")
     elif runs is None or wait:
         print_idle(history, home)
         say(_left_text(left))
@@ -199,8 +203,8 @@ def rename(
     """Give a study another name, in the home and in MLflow.
 
     Its experiment in MLflow follows. A registered model keeps its name, so that what loads
-    `models:/NAME@champion` goes on working; so do exported models and reports, which are files of
-    your own.
+    `models:/NAME@champion` goes on working and gets what is exported later, too. Exported models
+    and reports stay as they are: they are files of your own.
     """
     from search.cli.output import Notices, print_json, say
     from search.studies import rename_study
@@ -217,7 +221,10 @@ def rename(
         return
     say(f"Study {study} is now {new}.")
     if history.exports:
-        say("Kept as they are: its exported models, and the registered model in MLflow.")
+        say(
+            "Kept as they are: its exported models, and the registered model's name in MLflow,"
+            " of which later exports become versions."
+        )
     place = () if home == DEFAULT_HOME else ("--home", str(home))
     say(f"Continue  {shell('run', '--study', new, *place)}")
 

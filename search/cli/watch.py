@@ -62,6 +62,7 @@ def _follow(reader: "StudyReader") -> bool:
     """Show records as they arrive; return whether the session ended in good order."""
     history = reader.history
     session = history.sessions[-1] if history.sessions else None
+    is_under_way = history.last_end is None  # else the next one is being planned
     baselines = sum(t.started.is_baseline for t in history.trials.values())
     board = Board(
         history,
@@ -70,7 +71,7 @@ def _follow(reader: "StudyReader") -> bool:
         confirm=session.confirm if session else 0,
         baselines=baselines,
     )
-    if session is not None:
+    if session is not None and is_under_way:
         board.join(session)
     with display_of(board) as display:
         while True:

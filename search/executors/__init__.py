@@ -10,11 +10,13 @@ from search.errors import SettingsError
 from search.executors.base import (
     ClusterRequest,
     Executor,
+    IsStopped,
     Limits,
     OnRecord,
     PerTrial,
     auto_workers,
     cores,
+    never,
 )
 from search.executors.local import InlineExecutor, LocalExecutor
 from search.executors.protocol import Work
@@ -33,6 +35,7 @@ __all__ = [
     "ClusterRequest",
     "Executor",
     "InlineExecutor",
+    "IsStopped",
     "Limits",
     "LocalExecutor",
     "OnRecord",
@@ -41,6 +44,7 @@ __all__ = [
     "cores",
     "make_executor",
     "missing_for",
+    "never",
 ]
 
 
@@ -58,6 +62,7 @@ def make_executor(
     limits: Limits | None = None,
     request: ClusterRequest | None = None,
     notify: Callable[[str], None] | None = None,
+    is_stopped: IsStopped = never,
 ) -> Executor:
     """Return an executor of the given name, one of `EXECUTORS`.
 
@@ -69,6 +74,7 @@ def make_executor(
         limits: what each of them may take.
         request: which cluster, and what a trial takes of it; for `ray` alone.
         notify: takes notices for the user.
+        is_stopped: says whether nothing more is to begin.
 
     Raises:
         SettingsError: the executor's package is not installed, or its cluster not to be had.
@@ -76,7 +82,8 @@ def make_executor(
     if name == "inline":
         return InlineExecutor(replace(work, memory=(limits or Limits()).on_share(1).memory))
     if name == "local":
-        return LocalExecutor(work, log, workers=workers or auto_workers(), limits=limits)
+        count = workers or auto_workers()
+        return LocalExecutor(work, log, workers=count, limits=limits, is_stopped=is_stopped)
     if missing_for(name):
         raise SettingsError(
             f"`--executor {name}` needs a package that is not installed here;"
@@ -85,4 +92,11 @@ def make_executor(
     os.environ.update(_RAY_ENVIRONMENT)
     from search.executors.ray.executor import RayExecutor
 
-    return RayExecutor(work, workers=workers, limits=limits, request=request, notify=notify)
+    return RayExecutor(
+        work,
+        workers=workers,
+        limits=limits,
+        request=request,
+        notify=notify,
+        is_stopped=is_stopped,
+    )

@@ -12,9 +12,15 @@ from search.executors.protocol import NEED, FoldKey, FoldTask, Verdict, fits
 from tracking.records import Record
 
 OnRecord = Callable[[Record], Verdict]
+IsStopped = Callable[[], bool]
 
 _SHARE = 0.8  # of the machine's memory that all workers may fill
 _PROC, _GROUPS = Path("/proc"), Path("/sys/fs/cgroup")
+
+
+def never() -> bool:
+    """Say that nobody has asked to stop."""
+    return False
 
 
 class Executor(ABC):
@@ -27,9 +33,11 @@ class Executor(ABC):
 
     Attributes:
         slots: how many tasks may be submitted and not yet over.
+        is_stopped: says whether nothing more is to begin; asked while workers load.
     """
 
     slots: int = 1
+    is_stopped: IsStopped = staticmethod(never)
 
     @abstractmethod
     def submit(self, task: FoldTask) -> None:
@@ -42,7 +50,8 @@ class Executor(ABC):
     def wait(self, on_record: OnRecord) -> FoldKey | None:
         """Go on until a task is over or stopped, and return its trial and fold.
 
-        An executor whose `slots` change returns None when there are more of them.
+        An executor whose `slots` change returns None when there are more of them; any may where
+        nothing more is to begin and no task has.
         """
 
     @abstractmethod

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from search.executors.base import Executor, Limits, OnRecord, cores
+from search.errors import StoppedEarly
+from search.executors.base import Executor, IsStopped, Limits, OnRecord, cores, never
 from search.executors.channel import ChannelBroken, ChannelClosed, ready
 from search.executors.process import Worker, WorkerFailed, kill
 from search.executors.protocol import (
@@ -24,6 +25,7 @@ from search.executors.protocol import (
     Work,
 )
 from search.executors.worker import Load, Start, Training
+from search.quiet import load_tensorflow
 from tracking.records import AttemptFailed
 
 _STARTS = 3  # tries to get a worker that can load everything
@@ -51,6 +53,7 @@ class LocalExecutor(Executor):
         load_at_once: how many load at the same time; None for as few as lets the first begin soon,
             since loading takes a core each.
         load: makes of the work what trains folds; known by its name.
+        is_stopped: says whether nothing more is to begin.
 
     Raises:
         WorkerFailed: the system has no room for another process.
@@ -66,7 +69,9 @@ class LocalExecutor(Executor):
         threads: int | None = None,
         load_at_once: int | None = None,
         load: Load = Training,
+        is_stopped: IsStopped = never,
     ) -> None:
+        self.is_stopped = is_stopped
         self.slots = workers
         self._limits = (limits or Limits()).on_share(1 / workers)
         self._failed_starts = 0
@@ -94,11 +99,16 @@ class LocalExecutor(Executor):
         traced = [worker for worker in free if worker.last_trial == task.trial]
         max(traced or free, key=lambda worker: worker.is_ready).give(task)
 
-    def wait(self, on_record: OnRecord) -> FoldKey:
-        """Pass the workers' records on, and verdicts back, until a task is over."""
+    def wait(self, on_record: OnRecord) -> FoldKey | None:
+        """Pass the workers' records on, and verdicts back, until a task is over.
+
+        None where nothing more is to begin and those that have a task still load.
+        """
         if not self._over and all(worker.task is None for worker in self._workers.values()):
             raise RuntimeError("wait without a submitted task")
         while not self._over:
+            if not self._has_begun() and self.is_stopped():
+                return None
             numbers = {worker.channel: number for number, worker in self._workers.items()}
             for channel in ready(list(numbers), _TICK):
                 self._hear(numbers[channel], on_record)
@@ -112,6 +122,7 @@ class LocalExecutor(Executor):
 
         Raises:
             WorkerFailed: one could not.
+            StoppedEarly: nothing more is to begin.
         """
         for worker in self._workers.values():
             while not worker.is_ready:
@@ -126,6 +137,7 @@ class LocalExecutor(Executor):
 
         Raises:
             WorkerFailed: one could not train it.
+            StoppedEarly: nothing more is to begin.
         """
         for worker, probe in zip(self._workers.values(), probes, strict=True):
             worker.ask(probe)
@@ -148,8 +160,13 @@ class LocalExecutor(Executor):
     def _expect(self, worker: Worker, longest: float = math.inf) -> object:
         """Return what a worker says next."""
         patience = min(longest, self._limits.idle_seconds)
+        end = time.monotonic() + patience
+        said = None
         try:
-            said = worker.hear(patience)
+            while said is None and (left := end - time.monotonic()) > 0:
+                if self.is_stopped():
+                    raise StoppedEarly("the study was asked to stop while its workers load")
+                said = worker.hear(min(left, _TICK))
         except (ChannelClosed, ChannelBroken):
             raise WorkerFailed(
                 f"{worker.death().reason}. Its last words:\n{worker.last_words()}"
@@ -163,6 +180,9 @@ class LocalExecutor(Executor):
     def close(self) -> None:
         """End the workers at once; finished folds are with the coordinator already."""
         kill(self._workers.values())
+
+    def _has_begun(self) -> bool:
+        return any(worker.task and worker.is_ready for worker in self._workers.values())
 
     def _hear(self, number: int, on_record: OnRecord) -> None:
         """Take in what a worker says."""
@@ -305,7 +325,9 @@ class InlineExecutor(Executor):
 
     def wait(self, on_record: OnRecord) -> FoldKey:
         """Train the oldest queued fold to its end."""
-        self._training = self._training or Training(self._work)
+        if self._training is None:
+            load_tensorflow()  # without its messages
+            self._training = Training(self._work)
         task = self._tasks.popleft()
         self._training.train(task, on_record, interruptible=True)
         return task.key

@@ -21,10 +21,11 @@ import numpy as np
 from search.data.folds import Folds
 from search.data.inputs import data_spec
 from search.environment import package_versions
-from search.errors import FoldwiseError
+from search.errors import FoldwiseError, StoppedEarly
 from search.executors import (
     ClusterRequest,
     Executor,
+    IsStopped,
     Limits,
     LocalExecutor,
     PerTrial,
@@ -196,6 +197,8 @@ class _Measuring:
         """Measure a mode; a mode that fails is left out."""
         try:
             self._measured.append(self._measure(mode))
+        except StoppedEarly:
+            raise
         except FoldwiseError:
             failed = self._running.pop(mode.workers, None)
             if failed is not None:
@@ -324,12 +327,17 @@ class SessionWorkers:
         plan: how it is computed.
         measured_with: workers that are at work already; they are closed with this object, unless
             `executor` has handed them out.
+        is_stopped: says whether nothing more is to begin.
     """
 
     def __init__(
-        self, opened: OpenStudy, plan: ExecutionPlan, measured_with: LocalExecutor | None
+        self,
+        opened: OpenStudy,
+        plan: ExecutionPlan,
+        measured_with: LocalExecutor | None,
+        is_stopped: IsStopped,
     ) -> None:
-        self._opened = opened
+        self._opened, self._is_stopped = opened, is_stopped
         self.plan = plan
         self._started = measured_with
 
@@ -341,16 +349,20 @@ class SessionWorkers:
 
         Where there may be much to train, workers are started and measured, which `stage` is told;
         else it takes no time.
+
+        Raises:
+            StoppedEarly: meanwhile the study was asked to stop.
         """
         settings = opened.settings
         request = _request(opened)
         if settings.executor == "ray":
             count = 0 if settings.workers == AUTO else request.usual().workers
             mode = replace(request.usual(), workers=count, threads=settings.cpus_per_trial)
-            return cls(opened, ExecutionPlan(mode, "usual"), None)
+            return cls(opened, ExecutionPlan(mode, "usual"), None, budget.is_stopped)
         own_fit = opened.narrowed.space.fit is not None  # which is not what is measured
         if settings.executor != "local" or own_fit or budget.is_done(history):
-            return cls(opened, ExecutionPlan(request.usual(), "usual"), None)
+            plan = ExecutionPlan(request.usual(), "usual")
+            return cls(opened, plan, None, budget.is_stopped)
         path = Home(opened.folder.root.parent.parent).plans
         narrowed = opened.narrowed
         params = next(iter(narrowed.baselines.values()), narrowed.space.complete({}))
@@ -360,12 +372,12 @@ class SessionWorkers:
             _load(opened, history),
             params,
             remembered=recall(path, key),
-            start=lambda mode: _local(opened, mode),
+            start=lambda mode: _local(opened, mode, budget.is_stopped),
             stage=stage,
         )
         if plan.origin in ("measured", "tried"):
             remember(path, key, plan.measured)
-        return cls(opened, plan, started)
+        return cls(opened, plan, started, budget.is_stopped)
 
     @property
     def start(self) -> StudyStarted:
@@ -390,6 +402,7 @@ class SessionWorkers:
                 settings.ray_address, PerTrial(settings.cpus_per_trial, settings.gpus_per_trial)
             ),
             notify=notify,
+            is_stopped=self._is_stopped,
         )
 
     def close(self) -> None:
@@ -457,13 +470,14 @@ def _limits(settings: StudySettings) -> Limits:
     return Limits(trial_seconds=settings.trial_timeout, memory=settings.worker_memory)
 
 
-def _local(opened: OpenStudy, mode: ExecutionMode) -> LocalExecutor:
+def _local(opened: OpenStudy, mode: ExecutionMode, is_stopped: IsStopped) -> LocalExecutor:
     return LocalExecutor(
         work_of(opened, mode.precision),
         opened.folder.worker_log,
         workers=mode.workers,
         limits=_limits(opened.settings),
         load_at_once=mode.workers,  # measuring begins when the last is ready
+        is_stopped=is_stopped,
     )
 
 

@@ -26,7 +26,7 @@ class StopRequest:
         notify: takes a notice once the request is seen.
     """
 
-    FOLDS, NOW = "after the folds in training", "at the next epoch's end"
+    FOLDS, NOW = "after the folds in training, if there are any", "at the next epoch's end"
 
     def __init__(self, folder: StudyFolder, notify: Notify = lambda _: None) -> None:
         self._path = folder.stop_request
@@ -86,6 +86,11 @@ class Budget:
     retry_failed: bool = False
     deadline: float | None = None
     stop: StopRequest | None = None
+
+    @property
+    def ends_at(self) -> float | None:
+        """The same deadline as other processes know it, seconds since 1970."""
+        return None if self.deadline is None else time.time() + self.deadline - time.monotonic()
 
     def is_done(self, history: History) -> bool:
         """Say whether nothing is left to do."""

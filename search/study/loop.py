@@ -203,12 +203,21 @@ class Study:
         while True:
             while len(self._running) < self._executor.slots and self._begin_next(stage):
                 pass
-            is_wanted = self._has_turns_running() or self._has_turns_left()
-            if not self._running or not (is_wanted or self._budget.is_stopped()):
-                return  # of a study that is to stop, every fold in training ends first
+            if not self._is_worth_waiting():
+                return
             over = self._executor.wait(self._on_record)
-            if over is not None:  # else there are more slots
+            if over is not None:  # else there are more slots, or nothing more is to begin
                 self._conclude(self._running.pop(over))
+
+    def _is_worth_waiting(self) -> bool:
+        """Say whether a fold is wanted that workers have been given.
+
+        Of a study that is to stop, those end first that are in training; no other begins.
+        """
+        if self._budget.is_stopped():
+            return any(one.began is not None for one in self._running.values())
+        is_wanted = self._has_turns_running() or self._has_turns_left()
+        return bool(self._running) and is_wanted
 
     def _has_turns_running(self) -> bool:
         return any(not (one.ahead or one.is_stopped) for one in self._running.values())
@@ -432,6 +441,8 @@ class Study:
                 return GO_ON  # another worker has found the same
             case AttemptFailed():
                 return self._take_failure(record, running)
+            case FoldStarted() if self._budget.is_stopped():
+                return HALT  # its worker was loading when the study was asked to stop
             case FoldStarted() if running is not None:
                 running.began = time.monotonic()
                 record = replace(record, ahead=running.ahead)

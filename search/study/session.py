@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from search.data.folds import Folds
 from search.environment import describe_environment
-from search.errors import DataError, SettingsError
+from search.errors import DataError, SettingsError, StoppedEarly
 from search.studies import opened_log
 from search.study.autotune import OnStage, SessionWorkers, ignored
 from search.study.budget import Budget, StopRequest
@@ -78,11 +78,15 @@ def run_session(
     Raises:
         SettingsError: another process runs the study or has begun another one of that name, its
             folder or that of the logs cannot be written, or the space's code has changed.
+        StoppedEarly: it was asked to stop before anything of the session was recorded.
     """
     settings = opened.settings
     with ExitStack() as stack:
         log = _opened_log(opened, stack, notify)  # now no other process can write
         history = log.history
+        stop = StopRequest(opened.folder, notify)
+        stop.withdraw()  # it was for a session that is over
+        stack.callback(stop.withdraw)
         accepted = check_code(history, opened.code, accept=opened.accepts_changed_code)
         environment = describe_environment() | _sampler_code(opened)
         _tell_changes(history, accepted, environment, notify)
@@ -97,12 +101,9 @@ def run_session(
         log.observe(lambda record: notify(record.text) if isinstance(record, Notice) else None)
         if not _are_there(opened):
             opened.folds.save(opened.folder.folds)
-        stop = StopRequest(opened.folder, notify)
-        stop.withdraw()  # it was for a session that is over
-        stack.callback(stop.withdraw)
         budget = _budget(opened, stop)
         confirmation = _confirmation(opened, notify)
-        planned = stack.enter_context(closing(SessionWorkers.of(opened, history, budget, stage)))
+        planned = stack.enter_context(closing(_planned(opened, history, budget, stage)))
         plan = planned.plan
         if history.study is None:
             log.append(planned.start)
@@ -122,6 +123,7 @@ def run_session(
                 },
                 code=opened.code,
                 accepted=accepted,
+                deadline=budget.ends_at,
             )
         )
         for reopened in to_retry(history) if settings.retry_failed else ():
@@ -142,6 +144,17 @@ def run_session(
         stage("bringing the last records to MLflow")
         waiting = tracker.drain(publisher, notify, hurries=reason == INTERRUPTED)
         return SessionResult(reason, history, waiting)
+
+
+def _planned(opened: OpenStudy, history: History, budget: Budget, stage: OnStage) -> SessionWorkers:
+    try:
+        return SessionWorkers.of(opened, history, budget, stage)
+    except StoppedEarly as error:
+        name = opened.start.study
+        raise StoppedEarly(
+            f"study {name!r} was asked to stop before it trained anything, so nothing of this"
+            " session is recorded; the same command begins again"
+        ) from error
 
 
 def _tell_changes(history: History, accepted: list[str], environment: Json, notify: Notify) -> None:

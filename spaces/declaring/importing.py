@@ -222,9 +222,7 @@ class Code:
         Raises:
             SpaceError: the reference cannot be found, or its module cannot be imported.
         """
-        before = {
-            name: module for name, module in list(sys.modules.items()) if is_own(name, module)
-        }
+        before = _own_modules()
         finder = _Finder(self)
         for name in before:
             del sys.modules[name]
@@ -352,6 +350,22 @@ def is_own(name: str, module: object) -> bool:
         return False
     path = getattr(module, "__dict__", {}).get("__file__")
     return isinstance(path, str) and is_own_file(path)
+
+
+def _own_modules() -> dict[str, ModuleType]:
+    """Return the user's own modules that are loaded, by name.
+
+    Folders of their packages that lack an `__init__.py` are among them: what such a one consists of
+    is looked up in the package above it whenever something is imported from it.
+    """
+    loaded = list(sys.modules.items())
+    own = {name: module for name, module in loaded if is_own(name, module)}
+    for name, module in loaded:
+        is_bare = hasattr(module, "__path__") and getattr(module, "__file__", None) is None
+        above = name.split(".")[:-1]
+        if is_bare and any(".".join(above[:end]) in own for end in range(1, len(above) + 1)):
+            own[name] = module
+    return own
 
 
 def _add_to_path(folder: Path) -> None:

@@ -87,6 +87,8 @@ class Photographer:
         ):
             self.open(study, "best trials first")
             StudyPage(self.page).open_run(name).picture(picture)
+            place = self.page.get_by_text("Path:").filter(has_text="file://").last
+            place.evaluate("line => line.style.visibility = 'hidden'")  # it is this machine's
             self.take(kept, left=_SIDE)
 
     def beside(self, studies: list[str]) -> None:

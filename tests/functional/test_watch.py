@@ -4,6 +4,7 @@ import signal
 import pytest
 
 from tests.functional.conftest import TINY, held
+from tracking.lock import holder
 
 pytestmark = pytest.mark.slow
 
@@ -82,3 +83,40 @@ def test_an_unknown_study_is_refused(user):
     refused = user("watch", "nothing")
     assert refused.code == 2
     assert "no study is called 'nothing'" in refused.err
+
+
+HANGS = """
+import sys, threading
+from spaces.mlp import SPACE
+if "tensorflow" in sys.modules:
+    threading.Event().wait()  # for ever, in workers
+"""
+
+
+@pytest.mark.parametrize(
+    ("asked", "code", "is_recorded"),
+    [
+        (("--trials", "3"), "it ends after the folds in training, if there are any", True),
+        (("--trials", "3000"), "before it trained anything", False),  # which is measured first
+    ],
+)
+def test_a_study_whose_workers_still_load_is_stopped_before_it_trains(
+    user, wait_for, asked, code, is_recorded
+):
+    (user.folder / "hangs.py").write_text(HANGS)
+    space = ("--space", "hangs.py:SPACE", "--dataset", "digits", "--folds", "2")
+    running = user.start("run", *space, *asked, "--study", "toy")
+    lock = user.folder / "mlruns" / "studies" / "toy" / "lock"
+    wait_for(lambda: lock.exists() and holder(lock))
+    wait_for(lambda: "loading TensorFlow" in running.stderr.readline())
+    stopped = user("stop", "toy")
+    _, told = running.communicate(timeout=60)
+    assert (stopped.code, running.returncode) == (0, 130), told
+    assert code in told
+    assert "Traceback" not in told
+    journal = lock.with_name("journal.jsonl")
+    assert "FoldStarted" not in journal.read_text()
+    assert ('"reason": "interrupted"' in journal.read_text()) == is_recorded
+    said = "toy is not running" if is_recorded else "toy had not begun: nothing of it is recorded"
+    assert said in stopped.out
+    assert not lock.with_name("stop").exists()

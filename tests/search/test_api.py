@@ -43,6 +43,20 @@ def stored(tmp_path):
     return study, load_study("lenet-digits", home=tmp_path)
 
 
+def test_the_home_is_what_is_given_else_what_the_environment_names(stored, tmp_path, monkeypatch):
+    monkeypatch.setenv("FOLDWISE_HOME", str(tmp_path))
+    assert load_study("lenet-digits").home == Home(tmp_path)
+    assert "trial 1" in str(compare_studies("lenet-digits"))
+    with pytest.raises(SettingsError, match=f"no study is called .* in {tmp_path / 'other'}"):
+        load_study("lenet-digits", home=tmp_path / "other")
+    with pytest.raises(SettingsError, match=f"in {tmp_path};"):
+        run_study(study="unknown")  # nobody has said with which space
+    monkeypatch.setenv("FOLDWISE_HOME", "")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingsError, match="in mlruns"):
+        load_study("lenet-digits")
+
+
 def test_trials_are_a_table_by_number(stored):
     study, result = stored
     trials = result.trials

@@ -200,6 +200,30 @@ def test_a_home_keeps_the_study_and_the_same_fit_continues_it(iris, tmp_path):
     assert second.cv_results_["params"][0] == first.cv_results_["params"][0]
 
 
+@pytest.mark.slow
+def test_a_home_that_the_environment_names_keeps_the_study_unless_the_estimator_has_none(
+    iris, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("FOLDWISE_HOME", str(tmp_path / "named"))
+    make = {"space": "mlp", "n_trials": 1, "cv": 2, "epochs": 1, "settings": TINY}
+    KerasSearchCV(**make, home=False).fit(*iris)
+    assert not (tmp_path / "named").exists()
+    KerasSearchCV(**make).fit(*iris)
+    assert len(load_study("mlp-table").trials) == 1
+
+
+@pytest.mark.slow
+def test_what_is_shown_begins_with_the_data_and_with_loading(iris, capsys):
+    make = {"space": "mlp", "n_trials": 1, "cv": 2, "epochs": 1, "settings": TINY}
+    KerasSearchCV(**make, verbose=1).fit(*iris)
+    shown = capsys.readouterr().err
+    stages = ["reading the data", "New study mlp-table", "loading TensorFlow", "trial 0"]
+    places = [shown.find(stage) for stage in stages]
+    assert -1 not in places, shown
+    assert places == sorted(places)
+    assert shown.count(stages[0]) == 1
+
+
 # What scikit-learn asks of estimators, and a network trained in batches does not do.
 EXPECTED = {
     "check_sample_weight_equivalence_on_dense_data": "a sample twice as heavy is not the same as"

@@ -110,6 +110,24 @@ def test_a_run_sees_nothing_of_an_earlier_one_and_leaves_modules_as_they_were(tm
         assert sys.modules["seen_part"] is module
 
 
+@pytest.mark.parametrize("where", ["bare_pack.bare", "bare_pack.bare.deep"])
+def test_folders_without_an_init_in_a_package_are_run_again_like_the_rest(tmp_path, where):
+    folder = tmp_path.joinpath(*where.split("."))
+    folder.mkdir(parents=True)
+    (tmp_path / "bare_pack" / "__init__.py").touch()
+    (folder / "net.py").write_text("from . import part\nX = part.SEEN")
+    (folder / "part.py").write_text("SEEN = []")
+    sys.path.append(str(tmp_path))
+    code = Code(f"{where}.net:X")
+    for _ in range(3):
+        with code.running() as found:
+            assert found == []
+            found.append(1)
+    assert find(f"{where}.net:X") == []
+    files = [f"{where.replace('.', '/')}/{name}.py" for name in ("net", "part")]
+    assert set(files) <= set(fingerprint(f"{where}.net:X")["files"])
+
+
 def test_functions_that_import_when_called_get_the_modules_of_their_run(tmp_path):
     source = "def X():\n    import late_part\n    return late_part.SEEN"
     target = write(tmp_path, net=source, late_part="SEEN = []")

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import yaml
 
+from tests.studies import StudyBuilder
 from tracking.mlflow.sink import MlflowSink, open_store
-from tracking.records import ModelExported, TestSetOpened
+from tracking.records import ModelExported, StudyRenamed, TestSetOpened
 
 pytestmark = pytest.mark.slow  # a real store
 
@@ -209,6 +210,40 @@ def test_an_alias_is_that_of_the_last_record_that_gave_it(client, sink, three, a
         ("champion", "Reason 0."),
         ("champion", "Reason 2."),
     ]
+
+
+def test_a_renamed_studys_exports_are_versions_of_the_model_it_had(
+    client, sink, three, apply_all, tmp_path
+):
+    apply_all(sink, three.records[:-1])
+    three.add(StudyRenamed, study="new")
+    Export(tmp_path / "later").exported(three, alias="champion", alias_reason="Later.")
+    apply_all(sink, three.records)
+    assert [model.name for model in client.search_registered_models()] == [NAME]
+    assert client.get_experiment_by_name(NAME) is None
+    champion = client.get_model_version_by_alias(NAME, "champion")
+    assert (int(champion.version), champion.tags["search.study"]) == (4, "new")
+    assert champion.description.endswith("Later.")
+    # As everything is told to a server that has nothing yet.
+    elsewhere = f"sqlite:///{tmp_path}/elsewhere.db"
+    apply_all(MlflowSink(elsewhere, artifacts=tmp_path / "else", folder=tmp_path), three.records)
+    [model] = open_store(elsewhere, artifacts=None).client.search_registered_models()
+    assert model.aliases["champion"] == 4
+
+
+def test_a_name_that_a_renamed_study_has_left_is_not_taken_from_its_model(
+    client, sink, export, study, apply_all, tracking_uri, tmp_path
+):
+    study.every_kind_of_trial()
+    export.exported(study, alias="champion")
+    study.add(StudyRenamed, study="new")
+    apply_all(sink, study.records)
+    other = StudyBuilder(NAME, study_id="f" * 32).every_kind_of_trial()
+    Export(tmp_path / "other").exported(other, alias="champion")
+    again = MlflowSink(tracking_uri, artifacts=tmp_path / "artifacts", folder=tmp_path)
+    apply_all(again, other.records)
+    names = {model.name for model in client.search_registered_models()}
+    assert names == {NAME, f"{NAME}-ffffffff"}
 
 
 def test_old_records_applied_again_move_no_alias_back(client, sink, three, apply_all):

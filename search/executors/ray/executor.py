@@ -9,7 +9,14 @@ import ray
 
 from search.environment import package_versions
 from search.errors import StudyFileError, machine_cause, own_files
-from search.executors.base import ClusterRequest, Executor, Limits, OnRecord
+from search.executors.base import (
+    ClusterRequest,
+    Executor,
+    IsStopped,
+    Limits,
+    OnRecord,
+    never,
+)
 from search.executors.process import WorkerFailed
 from search.executors.protocol import (
     HALT,
@@ -51,6 +58,7 @@ class RayExecutor(Executor):
         request: which cluster, and what each takes of its machine.
         notify: takes notices for the user.
         patience: seconds to wait for a machine that can train a trial at all.
+        is_stopped: says whether nothing more is to begin.
 
     Raises:
         SettingsError: there is no such cluster, or this machine alone cannot train a trial.
@@ -65,7 +73,9 @@ class RayExecutor(Executor):
         request: ClusterRequest | None = None,
         notify: Notify | None = None,
         patience: float = 120.0,
+        is_stopped: IsStopped = never,
     ) -> None:
+        self.is_stopped = is_stopped
         request, self._folder = request or ClusterRequest(), StudyFolder(Path(work.folder))
         parcels = dataset_parcel(Path(work.dataset)), study_parcel(work)
         self._parcels: dict[Bundle, Parcel] = {parcel.bundle: parcel for parcel in parcels}
@@ -104,6 +114,8 @@ class RayExecutor(Executor):
             raise RuntimeError("wait without a submitted task")
         before = self.slots
         while self.slots <= before:
+            if not any(worker.task for worker in self._pool.workers) and self.is_stopped():
+                return None
             self._hand_out()
             for worker in self._speaking():
                 over = self._hear(worker, on_record)

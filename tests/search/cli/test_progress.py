@@ -270,6 +270,22 @@ def test_the_least_time_passes_while_nothing_is_heard_and_a_limit_cuts_both():
     assert watched.left() == Left(0.0, 0.0)
 
 
+def test_who_joins_a_session_knows_when_it_ends_in_any_case():
+    study = StudyBuilder(folds=2, epochs=3)
+    study.session()
+    study.start_trial(0)
+    study.fold(0, 1)
+    at = [study.records[-1].at + 1]
+    [session] = (record for record in study.records if isinstance(record, SessionStarted))
+    for ahead, most in ((10.0, 10.0), (-5.0, 0.0)):
+        limited = replace(session, deadline=at[0] + ahead)
+        records = [limited if record is session else record for record in study.records]
+        watched = board(study, trials=300, pruner="none", now=lambda: at[0])
+        watched.history = History.of(records)
+        watched.join(limited)
+        assert watched.left() == Left(most, most)
+
+
 def planned(study: StudyBuilder, rate: float = 9.0) -> StudyBuilder:
     """Begin a session whose plan was measured: samples a second."""
     plan = {"way": {"workers": 1, "rate": rate}, "told": "1 worker, float32: measured"}

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from search.errors import StoppedEarly
 from search.executors import Limits, LocalExecutor
 from search.executors import process as worker_process
 from search.executors.local import WorkerFailed
@@ -416,6 +417,25 @@ def test_a_worker_that_falls_still_while_it_loads_ends_the_run(study):
     study.change(idle_seconds=0.5)
     with pytest.raises(WorkerFailed, match=r"neither reported nor computed .* while it loaded"):
         evaluate(executor, "fine")
+
+
+def test_nobody_waits_for_workers_that_load_once_nothing_more_is_to_begin(study):
+    executor = study.start("sleeps", is_stopped=lambda: True)
+    executor.submit(task("fine"))
+    recorder = Recorder()
+    assert executor.wait(recorder) is None
+    assert not recorder.records
+    with pytest.raises(StoppedEarly):
+        executor.load()
+
+
+def test_a_task_in_training_is_waited_for_though_nothing_more_is_to_begin(study):
+    executor = study.start()
+    executor.load()
+    executor.is_stopped = lambda: True
+    assert evaluate(executor, "fine").of(FoldEnded)
+    with pytest.raises(StoppedEarly):
+        executor.probe([Probe({"does": "fine"}, "float32")])
 
 
 def test_closing_leaves_no_process_behind(study):

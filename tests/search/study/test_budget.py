@@ -110,3 +110,10 @@ def test_a_request_to_stop_after_the_folds_breaks_none_off(tmp_path):
     budget = Budget(trials=1, stop=StopRequest(StudyFolder(tmp_path)))
     assert budget.is_used_up() is True
     assert budget.breaks_off() is False
+
+
+def test_a_deadline_is_told_as_others_know_it():
+    assert Budget(trials=1).ends_at is None
+    before = time.time()
+    ends_at = Budget(trials=1, deadline=time.monotonic() + 100).ends_at
+    assert before + 99 < ends_at <= time.time() + 100

@@ -4,7 +4,7 @@ from collections.abc import Callable
 import pytest
 
 from search.executors.protocol import FoldKey, Verdict
-from search.study.budget import Budget
+from search.study.budget import Budget, StopRequest
 from search.study.drivers import Driver, FixedDriver, make_driver
 from search.study.loop import FAILURES_IN_A_ROW, Study, StudyStopped
 from search.study.pruners import PRUNERS, NoPruner, Pruner, make_pruner
@@ -16,7 +16,15 @@ from tests.studies import StudyBuilder
 from tracking.event_log import EventLog
 from tracking.history import FoldHistory, History, TrialHistory
 from tracking.objectives import OBJECTIVES
-from tracking.records import FoldEnded, Notice, Record, StudyStarted, TrialEnded
+from tracking.records import (
+    FoldEnded,
+    FoldStarted,
+    Notice,
+    Record,
+    StudyStarted,
+    TrialEnded,
+    TrialStarted,
+)
 
 ACCURACY = OBJECTIVES["cv_accuracy"]
 
@@ -71,6 +79,7 @@ class Harness:
         baselines: dict[str, Params] | None = None,
         deadline: float | None = None,
         confirm: int = 0,
+        stop: StopRequest | None = None,
     ) -> str:
         log = EventLog(self.history, None, self.records.append)
         study = Study(
@@ -84,6 +93,7 @@ class Harness:
                 trials=trials,
                 deadline=deadline,
                 confirm=confirm,
+                stop=stop,
             ),
         )
         return study.run()
@@ -666,3 +676,39 @@ def test_a_race_goes_on_where_a_trial_that_dropped_out_lost_its_first_fold():
     history = study.history
     assert racing.reason_to_drop(history.trials[1], history, 1) == ""
     assert racing.reason_to_drop(history.trials[2], history, 1) == ""
+
+
+class Asked(StopRequest):
+    """A request to stop that comes with a fold's start."""
+
+    def __init__(self, trial: int) -> None:
+        self.trial, self.when = trial, ""
+
+    def seen(self) -> str:
+        return self.when
+
+    def told(self, record: Record) -> Record:
+        if isinstance(record, FoldStarted) and record.trial == self.trial:
+            self.when = self.FOLDS
+        return record
+
+
+def test_a_fold_whose_worker_gets_ready_after_a_request_to_stop_does_not_begin():
+    harness, stop = Harness(), Asked(trial=1)
+    executor = ScriptedExecutor(good_when_large, slots=2, side_by_side=True, told=stop.told)
+    assert harness.run(executor, trials=4, stop=stop) == "interrupted"
+    kinds = {type(record) for record in harness.records if getattr(record, "trial", -1) == 1}
+    assert kinds == {TrialStarted}
+    assert len(harness.history.trials[0].finished_folds()) == 1
+    assert harness.run(ScriptedExecutor(good_when_large), trials=4) == "complete"
+
+
+def test_a_study_ends_where_its_executor_has_begun_nothing_and_is_to_begin_no_more():
+    class Loads(ScriptedExecutor):
+        def wait(self, on_record):
+            stop.when = stop.FOLDS
+            return
+
+    harness, stop = Harness(), Asked(trial=0)
+    assert harness.run(Loads(good_when_large), trials=4, stop=stop) == "interrupted"
+    assert not harness.history.trials[0].folds
