@@ -197,8 +197,6 @@ def _entry(
     folds = list(_folds(contender, confirmed=confirmed).values())
     values = {m.fold: [fold_value(fold, m) or 0.0 for fold in folds] for m in measures}
     scores = {name: fmean(several) for name, several in values.items()}
-    if measures[0].fold != "macro_f1" and (f1 := trial.score("macro_f1")) is not None:
-        scores["macro_f1"] = f1  # of all out-of-fold predictions together
     compared = tuple(values[measures[0].fold])
     return Entry(
         label=contender.label,

@@ -87,7 +87,7 @@ def test_two_have_a_row_each_and_one_of_their_difference(studies, compare):
     heading = "trial accuracy ± folds macro F1 loss time parameters"
     assert " ".join(row(out, "   trial")) == heading + " latency ms"
     assert row(out, "A  lenet")[2:] == [
-        "0.9100", "0.0158", "0.8100", "0.3900", "1m", "17s", "504,342", "2.12"
+        "0.9100", "0.0158", "0.9000", "0.3900", "1m", "17s", "504,342", "2.12"
     ]  # fmt: skip
     assert row(out, "B  cnn")[-2:] == ["504,342", "-"]
     assert row(out, "       points") == ["points", "95", "%", "interval", "p", "McNemar", "p"]
