@@ -168,8 +168,8 @@ def open_study(
                 if text not in heard:
                     notify(text)
     before = reader.history.study
-    began = "" if before is None else _objective_of(before)
-    settings, objectives = settle(settings, dataset.task, began=began)
+    objective = "" if before is None else _objective_of(before)
+    settings, objectives = settle(settings, dataset.task, began=objective)
     check_threshold(settings.threshold, dataset.task)
     pixels = settings.pixels if before is None else study_pixels(before)
     space = _space_on(settings.space, dataset, home, notify, pixels)
