@@ -24,8 +24,10 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from search.data import Reading, known
+from search.data.folds import Folds
 from search.errors import FoldwiseError, SettingsError
 from search.quiet import load_tqdm
 from search.studies import known_study
@@ -34,6 +36,8 @@ from search.study.enqueuing import read_params
 from search.study.opening import OpenStudy, open_study
 from search.study.session import OnRecord, run_session
 from search.study.settings import StudySettings, validate
+from search.tasks import Task, task_of_study
+from search.tasks.base import Predictions
 from search.tracker import Tracker
 from spaces import NarrowedSpace, Params, Passed, SpaceError, adopt, passed_as, reference_to
 from tracking.history import History, TrialHistory
@@ -233,6 +237,60 @@ class StudyResult:
             for ended in found.values()
         ]
         return pandas.DataFrame(rows, columns=[*columns, "confirms"])
+
+    @property
+    def splits(self) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Each fold's (training, validation) positions among the training samples.
+
+        Those are the samples that were passed, in their order, without what was held out for the
+        test: with `test=` or `test=False` all of them. Another study or scikit-learn's
+        `cross_val_score` takes the list as `cv`.
+
+        Raises:
+            DataError: the study's file of folds is missing or damaged.
+        """
+        folds = Folds.load(self.folder.folds)
+        return list(zip(folds.train, folds.validation, strict=True))
+
+    @property
+    def predictions(self) -> "pandas.DataFrame":
+        """The out-of-fold predictions of all finished folds, a sample of a fold in each row.
+
+        Columns: `trial`, `fold`, `sample` (its position, as in `splits`), then of classes `actual`
+        and `predicted` by name, `predicted_probability` and `actual_probability`, which are those
+        of these two classes (their scores, where a model gives no probabilities); of numbers
+        `actual` and `predicted`; of labels `actual` and `probability`. Where there are several
+        numbers or labels, each has a column with its name after that. `confirms` is true for
+        confirmation folds.
+
+        Raises:
+            DataError: a file of predictions or folds is missing or damaged.
+        """
+        import pandas
+
+        task = task_of_study(self.history.known_study())
+        folds = Folds.load(self.folder.folds)
+        parts = dict(enumerate(folds.validation, start=1))
+        if self.folder.confirmation_folds.exists():
+            more = Folds.load(self.folder.confirmation_folds)
+            parts |= dict(enumerate(more.validation, start=len(folds) + 1))
+        frames = [
+            pandas.DataFrame(
+                {
+                    "trial": number,
+                    "fold": fold,
+                    "sample": parts[fold],
+                    **_predicted(task, task.predictions.load(self.folder.root / ended.predictions)),
+                    "confirms": fold > len(folds),
+                }
+            )
+            for number, trial in self._by_number()
+            for fold, ended in (
+                {**trial.finished_folds(), **trial.finished_confirmation_folds()}.items()
+            )
+            if ended.predictions
+        ]
+        return pandas.concat(frames, ignore_index=True) if frames else pandas.DataFrame()
 
     @property
     def figures(self) -> "dict[str, Figure]":
@@ -693,6 +751,34 @@ def _is_ours(frame: FrameType) -> bool:
         "spaces",
         "tracking",
     )
+
+
+_ARRAYS = {  # of predictions, as columns
+    "labels": "actual",
+    "confidence": "predicted_probability",
+    "truth": "actual_probability",
+    "probabilities": "probability",
+    "thresholds": "threshold",
+    "values": "predicted",
+    "wrong": "error",
+}
+
+
+def _predicted(task: Task, predictions: Predictions) -> dict[str, NDArray[Any]]:
+    """Return predictions as columns of a frame."""
+    columns: dict[str, NDArray[Any]] = {}
+    for name, array in predictions.arrays.items():
+        column = _ARRAYS.get(name, name)
+        if task.name == CLASSIFICATION and column in ("actual", "predicted"):
+            columns[column] = np.asarray(task.names)[array]
+        elif array.ndim == 1:
+            columns[column] = array
+        else:
+            count = array.shape[1]
+            names = task.names if len(task.names) == count else [str(n) for n in range(count)]
+            several = {f"{column}_{n}": array[:, place] for place, n in enumerate(names)}
+            columns |= several if count > 1 else {column: array[:, 0]}
+    return columns
 
 
 def _row(trial: TrialHistory, state: str) -> dict[str, Any]:

@@ -55,7 +55,7 @@ from tracking.text import Notify, listed
 RECORDED = {
     "accuracy": ("cv_accuracy", "accuracy"),
     "neg_log_loss": ("cv_loss", "loss"),
-    "f1_macro": ("macro_f1", "macro_f1"),
+    "f1_macro": ("cv_macro_f1", "macro_f1"),
 }
 
 Array = NDArray[Any]

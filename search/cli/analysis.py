@@ -121,9 +121,9 @@ def _print_entries(comparison: "Comparison") -> None:
         *([Column("trial", is_number=False)] if beside else []),
         Column(objective_name(comparison.measure)),
         Column("± folds", spare=6),
-        *(Column(objective_name(o), spare=3 if o.fold == "loss" else 2) for o in comparison.others),
-        Column("time", spare=4),
-        Column("parameters", spare=5),
+        *(Column(objective_name(o), spare=4 if o.fold == "loss" else 5) for o in comparison.others),
+        Column("time", spare=3),
+        Column("parameters", spare=2),
         *([Column("latency ms", spare=1)] if has_latency else []),
     ]
     made = Listing(columns, "" if beside else "trial")

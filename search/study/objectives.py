@@ -38,19 +38,24 @@ class Goals:
     metrics: tuple[str, ...]
 
     @classmethod
-    def of(cls, objective: str | None, metrics: Sequence[str], task: Task) -> "Goals":
+    def of(
+        cls, objective: str | None, metrics: Sequence[str], task: Task, *, began: str = ""
+    ) -> "Goals":
         """Return the goals that a user's texts name, each in the words a study records.
 
         Args:
             objective: one or two; None for the task's.
             metrics: further ones.
             task: of the dataset.
+            began: the objective as the study recorded it when it began; empty for a new one.
 
         Raises:
             SettingsError: there is no such metric, or it does not fit the task.
         """
         found = [
-            _settled(text, task, "--objective")
+            _settled(
+                text if text in objective_names(began) else _of_folds(text), task, "--objective"
+            )
             for text in objective_names(objective or task.objective)
         ]
         objectives = tuple(objective for _, objective in found)
@@ -69,13 +74,20 @@ class Goals:
         return {**asked, **{name: text for name, text in words.items() if name in asked}}
 
 
-def settle(settings: StudySettings, task: Task) -> tuple[StudySettings, tuple[Objective, ...]]:
+def settle(
+    settings: StudySettings, task: Task, *, began: str = ""
+) -> tuple[StudySettings, tuple[Objective, ...]]:
     """Return the settings with objective and metrics as they are recorded, and the objectives.
+
+    Args:
+        settings: of the study.
+        task: of the dataset.
+        began: as of `Goals.of`.
 
     Raises:
         SettingsError: as of `Goals.of`.
     """
-    goals = Goals.of(settings.objective, settings.metrics, task)
+    goals = Goals.of(settings.objective, settings.metrics, task, began=began)
     update = {"objective": goals.objective, "metrics": goals.metrics}
     return settings.model_copy(update=update), goals.objectives
 
@@ -89,7 +101,7 @@ def measured(settings: StudySettings, task: Task) -> tuple[Objective, ...]:
     """
     texts = ("cv_accuracy", "macro_f1") if task.name == CLASSIFICATION else task.scored
     found = (objective_of(text, task)[0] for text in (*texts, *texts_of(settings)))
-    return tuple({each.name: each for each in found if each.fold not in ("", "loss")}.values())
+    return tuple({each.fold: each for each in found if each.fold not in ("", "loss")}.values())
 
 
 def check_known(settings: StudySettings) -> None:
@@ -159,6 +171,17 @@ def _further(metrics: Sequence[str], objectives: Sequence[Objective], task: Task
         if objective.fold not in known:
             known.add(objective.fold)
             yield text.removeprefix("cv_")
+
+
+def _of_folds(text: str) -> str:
+    """Return the objective by which a new study goes where a user names `macro_f1`.
+
+    An objective is the mean of what the folds have, also while a trial is under way. Studies begun
+    earlier go by the macro F1 of all out-of-fold predictions together, which is recorded anyway.
+    """
+    direction, sign, name = text.rpartition(":")
+    is_plain = name == "macro_f1" and direction in ("", *_DIRECTIONS)
+    return f"{direction}{sign}cv_{name}" if is_plain else text
 
 
 def _settled(text: str, task: Task, option: str) -> tuple[str, Objective]:

@@ -167,9 +167,10 @@ def open_study(
             for text in dataset.notices:
                 if text not in heard:
                     notify(text)
-    settings, objectives = settle(settings, dataset.task)
-    check_threshold(settings.threshold, dataset.task)
     before = reader.history.study
+    objective = "" if before is None else _objective_of(before)
+    settings, objectives = settle(settings, dataset.task, began=objective)
+    check_threshold(settings.threshold, dataset.task)
     pixels = settings.pixels if before is None else study_pixels(before)
     space = _space_on(settings.space, dataset, home, notify, pixels)
     code = with_callbacks(code_now(settings.space, space, dataset, home), callbacks)
@@ -372,12 +373,12 @@ def _merged_with(
     aim = {"trials": last.trials, "confirm": last.confirm} if last else {}
     if asked.get("precision") == AUTO:  # chosen when the study began
         asked = {name: value for name, value in asked.items() if name != "precision"}
-    searched = ",".join(objective.name for objective in objectives_of(before))
-    before_now = {"objective": searched, **began_with(before.settings)}
+    before_now = {"objective": _searched(before), **began_with(before.settings)}
     words = {n: asked.get(n, before_now.get(n)) for n in ("space", "objective", "metrics")}
     wanted = validate({n: value for n, value in words.items() if value is not None})
     task = task_of(before.task, tuple(before.classes))
-    asked = Goals.of(wanted.objective, wanted.metrics, task).asked(asked)
+    goals = Goals.of(wanted.objective, wanted.metrics, task, began=_objective_of(before))
+    asked = goals.asked(asked)
     if before.settings.get("epochs") is None and asked.get("epochs") == _held_epochs(before):
         asked = {name: value for name, value in asked.items() if name != "epochs"}
     settings = validate({**_kept(before_now, asked), **aim, **asked})
@@ -393,6 +394,15 @@ def _merged_with(
         remedy = "Leave these options out to continue it, or name another study with `--study`."
         raise SettingsError("\n".join([*differing, remedy]))
     return settings, reader
+
+
+def _searched(study: StudyStarted) -> str:
+    return ",".join(objective.name for objective in objectives_of(study))
+
+
+def _objective_of(study: StudyStarted) -> str:
+    """Return the objective as a study recorded it."""
+    return str(began_with(study.settings).get("objective") or _searched(study))
 
 
 def _held_epochs(study: StudyStarted) -> int | None:

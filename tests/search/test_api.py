@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score, roc_auc_score
 from sklearn.model_selection import cross_val_score
 
 import search
@@ -21,10 +22,12 @@ from search import (
     run_study,
 )
 from search.api import data_folder, warnings_at_caller
+from search.data.splits import make_folds
 from spaces import get_space
-from tests.studies import StudyBuilder
+from tests.studies import MultiLabelStudyBuilder, StudyBuilder
 from tests.tracking.test_html import EVIL, EvilBuilder, check
 from tracking.home import Home
+from tracking.records import FoldEnded, FoldStarted
 
 TINY = {
     "dataset": "digits",
@@ -83,6 +86,60 @@ def test_folds_are_a_table_with_those_that_confirm_marked(tmp_path):
     assert list(folds["fold"]) == [1, 2, 3, 4, 5, 6]
     assert list(folds["confirms"]) == [False, False, True, True, True, True]
     assert folds["accuracy"][0] == study.history.trials[0].finished_folds()[1].accuracy
+
+
+@pytest.mark.slow
+def test_scores_follow_from_the_out_of_fold_predictions(tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 4))
+    y = np.where(x[:, 0] + rng.normal(size=200) > 1, "sick", "well")
+    result = run_study(
+        "mlp", data=(x, y), test=False, trials=2, folds=2, epochs=2, objective="macro_f1",
+        metrics="roc_auc", confirm=1, pruner="none", precision="float32", home=tmp_path,
+    )  # fmt: skip
+    found, folds = result.predictions, result.folds.set_index(["trial", "fold"])
+    assert list(found.columns) == [
+        *("trial", "fold", "sample", "actual", "predicted"),
+        *("predicted_probability", "actual_probability", "confirms"),
+    ]
+    assert len(found.groupby(["trial", "fold"])) == len(folds) > 4
+    for place, part in found.groupby(["trial", "fold"]):
+        assert part["actual"].tolist() == y[part["sample"]].tolist()
+        named = part["predicted"] == "well"
+        well = np.where(named, part["predicted_probability"], 1 - part["predicted_probability"])
+        f1 = f1_score(part["actual"], part["predicted"], average="macro")
+        assert folds.loc[place, "macro_f1"] == pytest.approx(f1)
+        area = roc_auc_score(part["actual"] == "well", well)
+        assert folds.loc[place, "roc_auc"] == pytest.approx(area, abs=1e-6)
+        assert part["confirms"].unique() == [place[1] > 2]
+    for trial in (0, 1):
+        own = folds.loc[trial].query("not confirms")["macro_f1"]
+        assert result.trials.loc[trial, "cv_macro_f1"] == pytest.approx(own.mean())
+        assert result.trials.loc[trial, "cv_macro_f1_std"] == pytest.approx(own.std())
+    value = result.history.trials[0].value
+    assert value == pytest.approx(result.trials.loc[0, "cv_macro_f1"])
+    for fold, (train, validation) in enumerate(result.splits, start=1):
+        assert sorted([*train, *validation]) == list(range(200))
+        mine = found.query(f"trial == 0 and fold == {fold}")["sample"]
+        assert mine.tolist() == validation.tolist()
+
+
+def test_predictions_have_a_column_for_each_label(tmp_path):
+    study, folder = MultiLabelStudyBuilder("films", folds=2), Home(tmp_path).study("films")
+    made = study.predictions(0.8)
+    study.start_trial(0)
+    study.add(FoldStarted, trial=0, fold=1)
+    path = folder.predictions(0, 1)
+    fields = {"seconds": 1.0, "predictions": str(path.relative_to(folder.root))}
+    study.add(FoldEnded, trial=0, fold=1, loss=0.1, **fields)
+    study.write(folder.journal)
+    folds = make_folds(np.arange(2 * len(made.labels)) % 2, folds=2, seed=0)
+    folds.save(folder.folds)
+    made.save(path)
+    found = load_study("films", home=tmp_path).predictions
+    assert found["actual_love story"].tolist() == made.labels[:, 2].tolist()
+    assert found["probability_love story"].tolist() == made.probabilities[:, 2].tolist()
+    assert found["sample"].tolist() == folds.validation[0].tolist()
 
 
 def test_the_best_trial_has_its_setting_and_score(stored):

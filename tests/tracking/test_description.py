@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import pytest
 
-from tests.studies import RegressionStudyBuilder
+from tests.studies import RegressionStudyBuilder, StudyBuilder
 from tracking.history import History
-from tracking.mlflow.description import describe
+from tracking.mlflow.description import describe, study_label
 from tracking.records import Notice, SessionEnded, TestSetOpened
 
 
@@ -132,3 +134,16 @@ def test_of_a_regression_it_explains_its_own_columns_in_the_targets_unit():
     assert "1 number to predict (price)" in text
     for of_classes in ("accuracy", "f1", "confusion", "classes", "cross-entropy"):
         assert of_classes not in text.lower()
+
+
+@pytest.mark.parametrize(
+    ("space", "label"),
+    [
+        ("a function passed from Python: build (net.py)", "cohort (build)"),
+        ("a function passed from Python: cohort (<cell>)", "cohort"),
+        ("/home/me/my_net.py:build", "cohort (my_net)"),
+        ("lenet", "cohort (lenet)"),
+    ],
+)
+def test_a_label_names_the_space_in_a_word(space, label):
+    assert study_label(replace(StudyBuilder("cohort").records[0], space=space)) == label

@@ -227,6 +227,14 @@ def test_the_views_of_two_objectives_stay_within_what_mlflow_takes(new_study):
     assert all(len(value) < 5000 for value in view_tags(study.history).values())
 
 
+def test_the_spread_of_an_objective_stands_beside_it(new_study):
+    (_, best), _ = map(
+        decode_view, view_tags(new_study(objective="macro_f1,latency_ms").history).values()
+    )
+    metrics = [n.split("`")[1] for n in best["selectedColumns"] if n.startswith("metrics")]
+    assert metrics[:3] == ["macro_f1", "latency_ms", "macro_f1_std"]
+
+
 @pytest.mark.parametrize(
     ("builder", "scores", "curves", "key"),
     [

@@ -207,7 +207,8 @@ def trial_name(trial: TrialHistory) -> str:
 def study_label(study: StudyStarted) -> str:
     """Return what tells the study's runs from those of others: its name, and its space's."""
     place, _, name = study.space.rpartition(":")
-    space = name if not place or not place.endswith(".py") else PurePath(place).stem
+    passed, _, _ = name.strip().partition(" (")  # of what was passed from Python, its file is told
+    space = PurePath(place).stem if place.endswith(".py") else passed
     is_told = _plain(space) in _plain(study.study)
     return study.study if is_told else f"{study.study} ({space})"
 

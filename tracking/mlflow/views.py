@@ -123,7 +123,13 @@ def _best_trials(study: StudyStarted, confirmed: bool) -> Json:
     front = [_FRONT] if len(objectives) > 1 else []
     params = [f"params.`{name}`" for name in _searched(study, conditional=True)]
     sizes = [name for name in SIZES if name != "latency_ms"]  # only measured as an objective
-    scores = [*_metrics(objectives), *confirmation_folds, *_metrics(scores_of(study))]
+    spreads = [f"{objective.name}_std" for objective in objectives_of(study) if objective.fold]
+    scores = [
+        *_metrics(objectives),
+        *confirmation_folds,
+        *_metrics(spreads),
+        *_metrics(scores_of(study)),
+    ]
     columns = _distinct([_STATE, *front, *scores, *params, *_metrics(sizes)])[:_MAX_COLUMNS]
     state = _state(study, columns)
     # MLflow's own order is params, metrics, tags, each by the alphabet.

@@ -1,10 +1,10 @@
 """The comparison of contenders: the scores of each, and the difference of each pair."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
-from math import isfinite, prod
+from math import isfinite, nan, prod
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -21,6 +21,7 @@ from search.analysis.comparison.evidence import (
     scores_by_fold,
 )
 from search.analysis.comparison.notes import difference_texts, verdict
+from search.analysis.comparison.paper import CSV, LATEX, csv_text, latex_text
 from search.analysis.comparison.ranks import FEWEST_MODELS, Ranking, rank
 from search.analysis.comparison.samples import (
     Answers,
@@ -197,8 +198,7 @@ def _entry(
     folds = list(_folds(contender, confirmed=confirmed).values())
     values = {m.fold: [fold_value(fold, m) or 0.0 for fold in folds] for m in measures}
     scores = {name: fmean(several) for name, several in values.items()}
-    if measures[0].fold != "macro_f1" and (f1 := trial.score("macro_f1")) is not None:
-        scores["macro_f1"] = f1  # of all out-of-fold predictions together
+    spreads = {name: _spread(several) for name, several in values.items()}
     compared = tuple(values[measures[0].fold])
     return Entry(
         label=contender.label,
@@ -208,13 +208,20 @@ def _entry(
         rivals=contender.evidence.rivals,
         folds=compared,
         score=scores[measures[0].fold],
-        spread=stdev(compared) if len(compared) > 1 else None,
+        spread=spreads[measures[0].fold],
         scores=scores,
+        spreads=spreads,
         train_seconds=ended.train_seconds,
         model_parameters=ended.model_parameters,
         latency_ms=latency_ms,
         confusion=ended.confusion,
     )
+
+
+def _spread(values: Sequence[float]) -> float | None:
+    if not all(map(isfinite, values)):
+        return nan
+    return stdev(values) if len(values) > 1 else None
 
 
 def _folds(contender: Contender, *, confirmed: bool) -> dict[int, FoldEnded]:
@@ -401,8 +408,12 @@ def _cell(cell: Cell, classes: tuple[str, ...]) -> dict[str, Any]:
 
 def _entry_json(entry: Entry) -> dict[str, Any]:
     """Return an entry, its scores also by their names alone, with null for what JSON lacks."""
-    scores = {name: value if isfinite(value) else None for name, value in entry.scores.items()}
-    return {**scores, **asdict(entry), "scores": scores}
+    scores, spreads = _finite(entry.scores), _finite(entry.spreads)
+    return {**scores, **asdict(entry), "scores": scores, "spreads": spreads}
+
+
+def _finite(numbers: Mapping[str, float | None]) -> dict[str, float | None]:
+    return {name: n if n is not None and isfinite(n) else None for name, n in numbers.items()}
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> list[Path]:
@@ -441,6 +452,8 @@ def _files(comparison: Comparison) -> Iterator[tuple[str, bytes]]:
     if comparison.ranking is not None:
         labels = [entry.label for entry in comparison.entries]
         yield RANKS, critical_difference_png(comparison.ranking, labels)
+    yield CSV, csv_text(comparison).encode()
+    yield LATEX, latex_text(comparison).encode()
     text = json.dumps(document(comparison), ensure_ascii=False, indent=1, allow_nan=False)
     yield NUMBERS, text.encode()
 

@@ -282,7 +282,7 @@ _LOSS = OBJECTIVES["cv_loss"]
 def _in_order(contenders: Sequence[Contender]) -> list[Objective]:
     """Return what studies may be compared by: a common first objective, the task's own, others."""
     several = [contender.evidence.history.objectives for contender in contenders]
-    firsts = {(objectives[0].name, objectives[0].larger): objectives[0] for objectives in several}
+    firsts = {(o.fold or o.name, o.larger): o for o, *_ in several}
     common = list(firsts.values()) if len(firsts) == 1 else []
     task = contenders[0].task
     own = [_objective(name, task) for name in (task.objective, *task.scored)]

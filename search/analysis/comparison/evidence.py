@@ -182,9 +182,9 @@ class Entry:
         folds: the compared metric on each compared fold.
         score: their mean.
         spread: their sample standard deviation; None for one fold.
-        scores: the compared metric and others by name, means over the same folds; `macro_f1` of
-            classes is of all out-of-fold predictions of the study's own folds together, as in
-            `show`. What a trial does not have is left out.
+        scores: the compared metric and others by name, means over the same folds. What a trial does
+            not have is left out.
+        spreads: their sample standard deviations over these folds; None for one fold.
         train_seconds: of all the study's folds.
         model_parameters: number of weights.
         latency_ms: of one prediction; None if it was not measured.
@@ -200,6 +200,7 @@ class Entry:
     score: float
     spread: float | None
     scores: dict[str, float]
+    spreads: dict[str, float | None]
     train_seconds: float
     model_parameters: int
     latency_ms: float | None

@@ -3,7 +3,7 @@
 import pytest
 
 from search.errors import SettingsError
-from search.study.objectives import Goals, check_known, settle
+from search.study.objectives import Goals, check_known, measured, settle
 from search.study.settings import validate
 from search.tasks import Classification, MultiLabel, Regression
 
@@ -29,7 +29,8 @@ def test_a_study_that_names_no_objective_has_its_tasks(task, name, larger):
     [
         (THREE, "accuracy", "cv_accuracy", "cv_accuracy"),
         (THREE, "cv_loss", "cv_loss", "cv_loss"),
-        (THREE, "macro_f1", "macro_f1", "macro_f1"),
+        (THREE, "macro_f1", "cv_macro_f1", "cv_macro_f1"),
+        (THREE, "cv_macro_f1,model_parameters", "cv_macro_f1,model_parameters", "cv_macro_f1"),
         (THREE, "recall@dog", "cv_recall@dog", "cv_recall_dog"),
         (TWO, "roc_auc", "cv_roc_auc", "cv_roc_auc"),
         (LABELS, "macro_f1", "cv_macro_f1", "cv_macro_f1"),
@@ -138,3 +139,17 @@ def test_what_is_asked_of_a_study_again_is_put_in_its_words():
         "folds": 3,
     }
     assert goals.asked({"folds": 3}) == {"folds": 3}
+
+
+def test_macro_f1_of_classes_is_the_mean_of_the_folds_unless_the_study_began_with_another():
+    _, (objective,) = settle(settings(objective="max:macro_f1"), THREE)
+    assert (objective.name, objective.fold, objective.epoch) == (
+        "cv_macro_f1", "macro_f1", "val_macro_f1"
+    )  # fmt: skip
+    assert [o.name for o in measured(settings(objective="cv_macro_f1"), THREE)] == [
+        "cv_accuracy", "cv_macro_f1"
+    ]  # fmt: skip
+    settled, (before,) = settle(settings(objective="macro_f1"), THREE, began="macro_f1")
+    assert (settled.objective, before.name) == ("macro_f1", "macro_f1")
+    goals = Goals.of("macro_f1", [], THREE, began="macro_f1")
+    assert goals.asked({"objective": "macro_f1"}) == {"objective": "macro_f1"}

@@ -41,7 +41,7 @@ def test_an_entry_has_the_means_of_its_folds_and_what_the_trial_cost(studies):
     assert entry.folds == tuple(STRONG)
     assert entry.score == pytest.approx(0.91)
     assert entry.spread == pytest.approx(np.std(STRONG, ddof=1))
-    assert entry.scores == pytest.approx({"accuracy": 0.91, "macro_f1": 0.81, "loss": 0.39})
+    assert entry.scores == pytest.approx({"accuracy": 0.91, "macro_f1": 0.90, "loss": 0.39})
     assert (entry.train_seconds, entry.model_parameters) == (77.0, 504_342)
     assert entry.latency_ms == 1.5
 

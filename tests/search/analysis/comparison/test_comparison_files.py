@@ -1,6 +1,8 @@
 import json
 import os
 
+import numpy as np
+import pandas
 import pytest
 
 from search.analysis.comparison.comparison import compare, write_comparison
@@ -24,10 +26,12 @@ def test_three_have_two_pictures_and_their_numbers(three, tmp_path):
     assert [path.name for path in paths] == [
         "difference.png",
         "critical_difference.png",
+        "comparison.csv",
+        "comparison.tex",
         "comparison.json",
     ]
     assert all(path.read_bytes().startswith(PNG) for path in paths[:2])
-    assert json.loads(paths[2].read_text())["friedman"]["folds"] == 5
+    assert json.loads(paths[4].read_text())["friedman"]["folds"] == 5
 
 
 def test_two_have_one_picture(studies, tmp_path):
@@ -35,7 +39,35 @@ def test_two_have_one_picture(studies, tmp_path):
     studies.study("b", WEAK)
     found = compare(chosen_contenders(studies.home, ["a", "b"]))
     paths = write_comparison(found, tmp_path)
-    assert [path.name for path in paths] == ["difference.png", "comparison.json"]
+    assert [path.name for path in paths] == [
+        "difference.png",
+        "comparison.csv",
+        "comparison.tex",
+        "comparison.json",
+    ]
+
+
+def test_the_tables_have_means_spreads_and_differences_to_the_first(studies, tmp_path):
+    for name, scores in (("a_b", STRONG), ("b", MIDDLE), ("c", WEAK)):
+        studies.study(name, scores)
+    found = compare(chosen_contenders(studies.home, ["a_b", "b", "c"]))
+    write_comparison(found, tmp_path)
+    rows = pandas.read_csv(tmp_path / "comparison.csv")
+    assert rows["trial"].tolist() == ["a_b", "b", "c"]
+    for name, scores in (("accuracy", np.array(WEAK)), ("macro_f1", np.array(WEAK) - 0.01)):
+        assert rows[name][2] == pytest.approx(scores.mean())
+        assert rows[f"{name}_std"][2] == pytest.approx(scores.std(ddof=1))
+    last = next(pair for pair in found.pairs if (pair.first, pair.second) == (0, 2))
+    assert rows["behind"].isna().tolist() == [True, False, False]
+    assert rows["behind_low"][2] == pytest.approx(last.difference.low)
+    assert rows["holm_p"][2] == pytest.approx(last.holm_p)
+    lines = (tmp_path / "comparison.tex").read_text().splitlines()
+    assert lines[0].startswith("% Mean ± standard deviation over 5 folds of digits.")
+    table = [line.removesuffix(r" \\").split(" & ") for line in lines if " & " in line]
+    assert [row[0] for row in table] == ["", r"a\_b", "b", "c"]
+    assert table[0][-2:] == [r"behind (points), 95 \% interval", "Holm p"]
+    assert table[3][1] == "0.8500 ± 0.0158"
+    assert table[3][-2].startswith("6.00 (")
 
 
 @pytest.mark.slow

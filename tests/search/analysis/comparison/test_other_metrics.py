@@ -270,5 +270,6 @@ def test_the_document_of_numbers_names_the_measure_and_its_direction(studies, nu
         "absolute errors",
     ]
     paths = write_comparison(compared(studies, "good", "poor"), tmp_path / "out")
-    assert [path.name for path in paths] == ["comparison.json"]
-    assert json.loads(paths[0].read_text())["classes"] == []
+    names = ["comparison.csv", "comparison.tex", "comparison.json"]
+    assert [path.name for path in paths] == names
+    assert json.loads(paths[2].read_text())["classes"] == []
