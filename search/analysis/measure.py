@@ -60,6 +60,13 @@ def score_and_spread(objective: Objective, value: float, spread: float | None) -
     return one, other
 
 
+def p_text(p: float | None) -> str:
+    """Return a p-value as `0.042` or `<0.001`; a dash for None."""
+    if p is None:
+        return "-"
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def difference_text(objective: Objective, value: float, *, sign: bool = False) -> str:
     """Return a difference of two values as text: of fractions in percentage points."""
     if is_fraction(objective):

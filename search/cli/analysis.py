@@ -187,27 +187,23 @@ def _pair_cells(
 ) -> list[str]:
     """Return a pair's row; its difference is above zero where the first is better."""
     from search.analysis.comparison.notes import difference_texts
+    from search.analysis.measure import p_text
 
     first, second = ascii_uppercase[pair.first], ascii_uppercase[pair.second]
     ps = {test.name: test.p for test in pair.errors}
     return [
         f"{first} - {second}" if comparison.measure.larger else f"{second} - {first}",
         *difference_texts(comparison.measure, pair),
-        _p_text(pair.difference.p),
-        *([_p_text(pair.holm_p)] if holm else []),
-        *([_p_text(pair.mcnemar.p if pair.mcnemar else None)] if comparison.classes else []),
-        *(_p_text(ps.get(name)) for name in tests),
-        *([_p_text(pair.wilcoxon_p)] if wilcoxon else []),
+        p_text(pair.difference.p),
+        *([p_text(pair.holm_p)] if holm else []),
+        *([p_text(pair.mcnemar.p if pair.mcnemar else None)] if comparison.classes else []),
+        *(p_text(ps.get(name)) for name in tests),
+        *([p_text(pair.wilcoxon_p)] if wilcoxon else []),
     ]
 
 
-def _p_text(p: float | None) -> str:
-    if p is None:
-        return "-"
-    return "<0.001" if p < 0.001 else f"{p:.3f}"
-
-
 def _print_ranking(comparison: "Comparison") -> None:
+    from search.analysis.measure import p_text
     from search.cli.output import say
 
     ranking = comparison.ranking
@@ -217,7 +213,7 @@ def _print_ranking(comparison: "Comparison") -> None:
         f"{letter} {rank:.2f}" for letter, rank in zip(ascii_uppercase, ranking.ranks, strict=False)
     )
     say(
-        f"Friedman p {_p_text(ranking.p)}; mean ranks {ranks};"
+        f"Friedman p {p_text(ranking.p)}; mean ranks {ranks};"
         f" critical difference {ranking.critical_difference:.2f}"
     )
 

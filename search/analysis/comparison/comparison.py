@@ -31,7 +31,13 @@ from search.analysis.comparison.samples import (
 )
 from search.analysis.comparison.selection import LEAST_SHARE
 from search.analysis.comparison.statistics import Difference, holm, unpaired_difference, wilcoxon
-from search.analysis.measure import fold_value, objective_name, score_and_spread, unit_of
+from search.analysis.measure import (
+    fold_value,
+    objective_name,
+    p_text,
+    score_and_spread,
+    unit_of,
+)
 from search.errors import SettingsError
 from tracking import html
 from tracking.objectives import Objective
@@ -118,15 +124,9 @@ class Comparison:
             difference,
             unit_of(self.measure),
             interval,
-            _p_text(pair.holm_p),
+            p_text(pair.holm_p),
             "can be claimed" if pair.is_claimed(self.level) else "cannot be claimed",
         )
-
-
-def _p_text(p: float | None) -> str:
-    if p is None:
-        return "-"
-    return f"{p:.3f}" if p >= 0.001 else "below 0.001"
 
 
 def compare(

@@ -111,8 +111,20 @@ def chosen_contenders(
     found = [(name, *known_study(home, name)) for name in studies]
     if len(found) == 1:
         return _of_one(*found[0], numbers)
+    return champions([(folder, history) for _, folder, history in found])
+
+
+def champions(studies: Sequence[tuple[StudyFolder, History]]) -> tuple[Contender, ...]:
+    """Return the best trial of each study.
+
+    Raises:
+        SettingsError: too many studies, or they are on different datasets.
+        NothingToCompare: a study has no complete trial.
+    """
+    _check_count(len(studies))
+    named = [(history.known_study().study, folder, history) for folder, history in studies]
     chosen = tuple(
-        Contender(name, _champion_of(name, history), folder) for name, folder, history in found
+        Contender(name, _champion_of(name, history), folder) for name, folder, history in named
     )
     _check_dataset(chosen)
     return chosen

@@ -1,13 +1,18 @@
 """The HTML file on one study or several."""
 
 import hashlib
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from search.analysis.measure import objective_name
+from search.analysis.comparison.comparison import Comparison, compare
+from search.analysis.comparison.contenders import champions
+from search.analysis.comparison.evidence import Entry
+from search.analysis.comparison.notes import on_samples
+from search.analysis.measure import objective_name, p_text, score_and_spread
 from search.analysis.report import sections
 from search.analysis.report.figures import Chart, charts
 from search.analysis.report.mistakes import Wrong, most_wrong
@@ -16,7 +21,7 @@ from search.analysis.report.progress import histories
 from search.analysis.report.pruning import saving
 from search.analysis.report.subject import Subject
 from search.analysis.report.trials import all_trials
-from search.analysis.report.verdict import interval_text, paired
+from search.analysis.report.verdict import interval_text
 from search.analysis.report.words import (
     moment_text,
     time_text,
@@ -35,6 +40,7 @@ from tracking.lock import StudyLocked, holder
 from tracking.records import ReportWritten, StudyStarted
 from tracking.text import Notify, counted, shell
 
+_PATH = re.compile(r"[^\s(]*/")  # to a file with a space
 _OF_PREDICTIONS = "predictions"  # of the study's task
 _PARTS = (  # identity, title, charts
     ("search", "The search", ("optimisation_history", "front")),
@@ -55,32 +61,42 @@ _OF_TASK = {  # likewise
 }
 
 
-def bests_table(several: Sequence[Subject]) -> Markup:
-    """Return the table of studies with their best trials, the best first if they can be ranked."""
-    ranked = _ranked(several)
-    leader = ranked[0]
-    is_one_goal = _have_one_goal(several)
+def bests_table(several: Sequence[Subject], compared: Comparison | str) -> Markup:
+    """Return the verdict on several studies, the table of their best trials, and notes.
+
+    Args:
+        several: the studies.
+        compared: as `compare` compares them, which ranks them; or why they cannot be.
+    """
+    head = ["study", "space", "best trial"]
+    if isinstance(compared, str):
+        score = several[0].name if _have_one_goal(several) else "score"
+        rows = [
+            [*_origin(several, subject), _own_score(several, subject), *_cost(subject)]
+            for subject in several
+        ]
+        columns = (*head, score, "parameters", "time")
+        return joined([prose(compared), table(columns, rows, numbers=range(3, 6))])
+    by_name = {subject.history.known_study().study: subject for subject in several}
     rows = []
-    for subject in ranked:
-        study, best = subject.history.known_study(), subject.best
-        ended = best.ended
-        rows.append(
-            [
-                tag("a", tag("b", study.study), href=f"#study-{several.index(subject) + 1}"),
-                study.space,
-                study.proposer,
-                trial_name(best),
-                trial_score_text(subject.first, best)
-                + ("" if is_one_goal else f" ({objective_name(subject.first)})"),
-                _difference(leader, subject) if is_one_goal else "-",
-                f"{ended.model_parameters:,}" if ended else "-",
-                time_text(ended.train_seconds) if ended else "-",
-            ]
-        )
-    name = several[0].name if is_one_goal else "score"
-    head = ("study", "space", "search", "best trial", name, "first is better by", "parameters")
-    words = map(prose, _wording(several))
-    return joined([*words, table((*head, "time"), rows, numbers=range(4, 8))])
+    for number, entry in enumerate(compared.entries):
+        subject = by_name[entry.study]
+        lead = _lead(compared, number) if number else ["-", "-"]
+        score = _score(compared, entry)
+        rows.append([*_origin(several, subject), score, *lead, *_cost(subject)])
+    p = "p" if len(compared.entries) == 2 else "Holm p"
+    columns = (
+        *head,
+        objective_name(compared.measure),
+        "first is better by",
+        p,
+        "parameters",
+        "time",
+    )
+    of_samples = on_samples(compared.pairs)  # whose p the table does not have
+    notes = (prose(note, class_="soft") for note in compared.notes if note != of_samples)
+    verdict = prose(compared.verdict)
+    return joined([verdict, table(columns, rows, numbers=range(3, 8)), *notes])
 
 
 def overlaid(several: Sequence[Subject]) -> Chart:
@@ -96,57 +112,47 @@ def overlaid(several: Sequence[Subject]) -> Chart:
     return Chart("histories", title, caption, histories([subject.history for subject in several]))
 
 
-def share_folds(one: History, other: History) -> bool:
-    """Return whether two studies have the same folds of the same data."""
+def _compared(studies: Sequence["Reported"]) -> Comparison | str:
+    """Compare the best trials of studies as `compare` does, or return why that is impossible."""
+    try:
+        return compare(champions([(each.folder, each.history) for each in studies]))
+    except SettingsError as error:
+        return _sentence(str(error))
 
-    def mark(study: StudyStarted) -> tuple[object, ...]:
-        return study.dataset.get("digest"), study.folds_digest, study.folds
 
-    return mark(one.known_study()) == mark(other.known_study())
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
 
 
 def _have_one_goal(several: Sequence[Subject]) -> bool:
     return len({subject.first.name for subject in several}) == 1
 
 
-def _ranked(several: Sequence[Subject]) -> list[Subject]:
-    if not _have_one_goal(several):
-        return list(several)
-    first = several[0].first
-    return sorted(several, key=lambda subject: -first.oriented(subject.value(subject.best)))
+def _lead(compared: Comparison, number: int) -> list[str]:
+    """Return by how much the first entry leads another, and p."""
+    pair = next(p for p in compared.pairs if (p.first, p.second) == (0, number))
+    return [interval_text(compared.measure, pair.difference), p_text(pair.holm_p)]
 
 
-def _difference(leader: Subject, subject: Subject) -> str:
-    if subject is leader:
-        return "-"
-    if not share_folds(leader.history, subject.history):
-        return "other folds"
-    found = paired(leader, leader.best, subject.best)
-    return "-" if found is None else interval_text(leader.first, found)
+def _score(compared: Comparison, entry: Entry) -> str:
+    score, spread = score_and_spread(compared.measure, entry.score, entry.spread)
+    return score if entry.spread is None else f"{score} ± {spread}"
 
 
-def _wording(several: Sequence[Subject]) -> list[str]:
-    if not _have_one_goal(several):
-        return ["The studies have different objectives; their scores cannot be ranked."]
-    leader, *others = _ranked(several)
-    name = leader.history.known_study().study
-    best = f"{'Highest' if leader.first.larger else 'Lowest'} is {name}."
-    if all(share_folds(leader.history, other.history) for other in others):
-        return [
-            best,
-            "All studies have the same folds of the same data, so their best trials are compared"
-            " fold by fold; an interval that includes 0 shows no difference. Intervals are not"
-            " corrected for their number: `compare` does that and says what can be claimed. The"
-            " best of many trials is a little lucky, the more so the more there were.",
-        ]
-    digests = {subject.history.known_study().dataset.get("digest") for subject in several}
-    if len(digests) > 1:
-        return [best, "But the studies are on different data: their scores are not comparable."]
-    return [
-        best,
-        "Studies marked \u201cother folds\u201d have different folds: only their means can be"
-        " compared, without a paired difference.",
-    ]
+def _origin(several: Sequence[Subject], subject: Subject) -> list[str]:
+    study = subject.history.known_study()
+    link = tag("a", tag("b", study.study), href=f"#study-{several.index(subject) + 1}")
+    return [link, _PATH.sub("", study.space), trial_name(subject.best)]
+
+
+def _own_score(several: Sequence[Subject], subject: Subject) -> str:
+    score = trial_score_text(subject.first, subject.best)
+    return score if _have_one_goal(several) else f"{score} ({objective_name(subject.first)})"
+
+
+def _cost(subject: Subject) -> list[str]:
+    ended = subject.best.ended
+    return [f"{ended.model_parameters:,}", time_text(ended.train_seconds)] if ended else ["-", "-"]
 
 
 @dataclass(frozen=True)
@@ -230,9 +236,10 @@ def _several(
     made: _Page, studies: Sequence[Reported], *, home: Path, data_dir: Path | None
 ) -> Markup:
     subjects = [Subject(reported.history) for reported in studies]
+    verdict = bests_table(subjects, _compared(studies))
     parts = [
         made.heading("comparison", "Comparison"),
-        tag("div", bests_table(subjects), class_="card verdict"),
+        tag("div", verdict, class_="card verdict"),
         made.chart(overlaid(subjects)),
     ]
     for number, reported in enumerate(studies, start=1):

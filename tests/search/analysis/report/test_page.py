@@ -6,6 +6,10 @@ from html.parser import HTMLParser
 
 import pytest
 
+from search.analysis.comparison.comparison import compare
+from search.analysis.comparison.contenders import champions
+from search.analysis.comparison.notes import difference_texts
+from search.analysis.measure import p_text
 from search.analysis.report.page import Markup, json_block, table, tag
 from search.analysis.report.report import Reported, report
 from tests.search.analysis.report.made import made_study
@@ -174,39 +178,59 @@ def named(name, level):
     return study
 
 
+def with_trials(name, *trials):
+    study = StudyBuilder(name, folds=4)
+    study.session()
+    for number, scores in enumerate(trials):
+        study.start_trial(number, "sampled")
+        for fold, score in enumerate(scores, start=1):
+            study.fold(number, fold, level=score)
+        study.end_trial(number, "complete", sum(scores) / len(scores))
+    return study
+
+
 @pytest.mark.slow
-def test_several_studies_are_ranked_fold_by_fold(page):
-    seen = Reading(page(named("low", 0.80), named("high", 0.85)))
-    assert "Highest is high." in seen.text("p")
-    assert "compared fold by fold" in seen.text("p")
-    assert any(text.startswith("+5.00 points") for text in seen.texts["td"])
+def test_several_studies_are_compared_with_the_numbers_of_compare(page, tmp_path):
+    low = with_trials("low", [0.80, 0.82, 0.78, 0.79], [0.70, 0.72, 0.75, 0.71])
+    high = with_trials("high", [0.85, 0.88, 0.80, 0.81], [0.60, 0.66, 0.61, 0.70])
+    found = [(Home(tmp_path).study(s.records[0].study), s.history) for s in (low, high)]
+    compared = compare(champions(found))
+    pair = compared.pairs[0]
+    _, interval = difference_texts(compared.measure, pair)
+    seen = Reading(page(low, high))
+    assert compared.verdict in seen.text("p")
+    assert f"+3.75 points (95 % interval {interval})" in seen.texts["td"]
+    assert p_text(pair.holm_p) in seen.texts["td"]
+    assert "was chosen from 2 trials" in seen.text("p")
     identities = [a["id"] for _, a in seen.elements if "id" in a]
     assert len(identities) == len(set(identities))
 
 
 @pytest.mark.slow
-def test_studies_on_other_folds_are_not_paired(page):
-    other = named("high", 0.85)
+def test_studies_on_other_folds_are_compared_unpaired(page):
+    other = with_trials("high", [0.85, 0.88, 0.80, 0.81])
     object.__setattr__(other.records[0], "folds_digest", "ee" * 32)
-    seen = Reading(page(named("low", 0.80), other))
-    assert "have different folds" in seen.text("p")
-    assert "other folds" in seen.texts["td"]
+    seen = Reading(page(with_trials("low", [0.80, 0.82, 0.78, 0.79]), other))
+    assert "No difference between high and low can be claimed" in seen.text("p")
+    assert any(text.startswith("+3.75 points (95 % interval") for text in seen.texts["td"])
 
 
 @pytest.mark.slow
-def test_studies_on_other_data_do_not_compare(page):
+def test_studies_on_other_data_are_shown_but_not_compared(page):
     other = named("high", 0.85)
     other.records[0].dataset["digest"] = "ee" * 32
-    assert "their scores are not comparable" in page(named("low", 0.80), other)
+    seen = Reading(page(named("low", 0.80), other))
+    assert "Studies must be on the same dataset to be compared" in seen.text("p")
+    assert "first is better by" not in seen.texts["th"]
 
 
 @pytest.mark.slow
-def test_studies_with_other_objectives_are_not_ranked(page):
+def test_studies_with_other_objectives_are_compared_by_the_task_s_own_metric(page):
     other = StudyBuilder("loss", objective="cv_loss")
     other.session()
     other.complete_trial(0)
-    made = page(named("low", 0.80), other)
-    assert "have different objectives; their scores cannot be ranked" in made
+    seen = Reading(page(named("low", 0.80), other))
+    assert "Accuracy is compared, which all of them recorded" in seen.text("p")
 
 
 @pytest.mark.slow
