@@ -80,21 +80,16 @@ class Progress:
     """What `run` shows, and `search.progress` from Python.
 
     A call with an opened study yields its display. `opening()` lasts while the data are read.
-
-    Args:
-        quiet: show nothing.
+    All of it goes to standard error.
     """
 
-    def __init__(self, *, quiet: bool = False) -> None:
-        self._is_quiet = quiet
+    def __init__(self) -> None:
         self._notebook: NotebookDisplay | None = None
 
     @contextmanager
     def opening(self) -> Iterator[None]:
         """Show that the data are read."""
-        if self._is_quiet:
-            yield
-        elif errors.is_jupyter:
+        if errors.is_jupyter:
             self._notebook = NotebookDisplay(_READING)
             try:
                 yield
@@ -111,9 +106,6 @@ class Progress:
     @contextmanager
     def __call__(self, opened: OpenStudy) -> Iterator[Callable[[Record], None]]:
         """Yield the display of an opened study."""
-        if self._is_quiet:
-            yield lambda _: None
-            return
         board = Board.of(opened)
         if errors.is_jupyter:
             notebook = self._notebook or NotebookDisplay(_READING)

@@ -204,7 +204,7 @@ def run(
     """
     if config is not None and no_config:
         raise SettingsError(f"give one of `--config {config}` and `--no-config`, not both")
-    notify = Notices(quiet=json)
+    notify = Notices(quiet=False)  # with `--json`, too: standard error is a long session's log
     asked = Asked.of(given, context, config, reads=not no_config)
     for text in asked.notices():
         notify(text)
@@ -214,7 +214,7 @@ def run(
             tracking_uri=tracking_uri,
             data_dir=data_dir,
             notify=notify,
-            display=Progress(quiet=json),
+            display=Progress(),
             accept_changed_code=accept_changed_code,
             enqueue=enqueue or (),
             tensorboard=tensorboard,

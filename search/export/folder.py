@@ -216,9 +216,17 @@ class NeedsCode(NoModel):
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A folder that `export` wrote."""
+    """A folder that `export` wrote.
+
+    Attributes:
+        path: its path; a text becomes one.
+    """
 
     path: Path
+
+    def __post_init__(self) -> None:
+        """Take a text, too."""
+        object.__setattr__(self, "path", Path(self.path))
 
     @property
     def model(self) -> Path:

@@ -105,12 +105,14 @@ class Taken:
         extras: of `arrays.EXTRAS`, (n,) each.
         texts: all texts, if the samples are texts.
         unknown: number of values of each column that are no known categories.
+        groups: the value of each group's rows in the column of groups, as written.
     """
 
     labels: NDArray[Any]
     extras: dict[str, NDArray[Any]]
     texts: "pa.ChunkedArray | None" = None
     unknown: dict[str, int] = field(default_factory=dict)
+    groups: frozenset[str] = frozenset()
 
     def unseen(self, name: str) -> list[str]:
         """Return a notice about categories that the training part lacks."""
@@ -146,6 +148,7 @@ class Rows:
         self.taken.extras = {name: np.concatenate(read) for name, read in self._extras.items()}
         if self._of_group is not None:
             self.taken.extras["groups"] = np.concatenate(self._of_group)
+            self.taken.groups = frozenset(self._groups)
         return self.taken
 
     def samples(self) -> Iterator[NDArray[Any]]:
@@ -251,6 +254,27 @@ class Rows:
             places = coded.indices.to_numpy(zero_copy_only=False)
             self._of_group.append(np.array(known, np.int64)[places])
         self._start += batch.num_rows
+
+
+def rows_of_groups(part: Part, name: str, groups: frozenset[str]) -> tuple[int, int, int]:
+    """Count the rows of a part that belong to some groups.
+
+    Args:
+        part: whose rows are counted.
+        name: its column of groups.
+        groups: values of that column, as written.
+
+    Returns:
+        The number of these rows, of the groups that they belong to, and of all rows.
+    """
+    found, rows, total = set[str](), 0, 0
+    for batch in part.read([name], {}):
+        total += batch.num_rows
+        for pair in words(batch[name]).value_counts().to_pylist():
+            if pair["values"] in groups:
+                found.add(pair["values"])
+                rows += pair["counts"]
+    return rows, len(found), total
 
 
 def read_batch(

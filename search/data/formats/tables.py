@@ -33,7 +33,7 @@ from search.data.formats.csv import open_csv
 from search.data.formats.jsonl import open_jsonl
 from search.data.formats.layout import TARGETS, Roles, named_targets
 from search.data.formats.parquet import MAGIC, open_parquet
-from search.data.formats.rows import Rows, Table, Taken, read_batch
+from search.data.formats.rows import Rows, Table, Taken, read_batch, rows_of_groups
 from search.data.formats.several import Grouping, grouped
 from search.data.formats.survey import Decimals, Survey, survey
 from search.data.reading import DATE, NUMBER, Column, Reading
@@ -137,6 +137,7 @@ def write_table(
                 (folder / f"{split}.npy").rename(array_file(folder, name))
             _finish(folder, split, part.labels, part.extras)
         notices += taken["test"].unseen(given["test"].name)
+        notices += _shared_groups(given["test"], roles, taken["train"].groups)
     notices += _remarks(table, folder, train.name)
     task = named_as_known(table.target.task, taken["train"].labels, table.kind)
     columns = table.layout.columns if table.kind == "table" else ()
@@ -194,6 +195,25 @@ def _like(part: Part, model: Part, table: Table) -> Part:
             f" {listed(lacking)}. It has {len(part.names):,} columns: {listed(part.names)}."
         )
     return part
+
+
+def _shared_groups(test: Part, roles: Roles, groups: frozenset[str]) -> list[str]:
+    """Return a notice if a test part has rows of groups that the training part has.
+
+    Such rows stay where they are: a test part that is given may be meant so.
+    """
+    name = roles.extras.get("groups")
+    test = test.aligned([name]) if name else test
+    if name is None or name not in test.names:
+        return []
+    rows, shared, total = rows_of_groups(test, name, groups)
+    if not rows:
+        return []
+    return [
+        f"{test.name}: {rows:,} of {total:,} test rows belong to groups that training rows have,"
+        f" too ({shared:,} values of `{name}`), so test scores may be too good for new groups."
+        " The folds keep groups apart; a test part that is given is tested as it is."
+    ]
 
 
 def _write(table: Table, part: Part, folder: Path, split: str) -> Taken:

@@ -17,7 +17,7 @@ from search.data.inputs import ImageEncoder, TableEncoder, TextEncoder
 from search.data.reading import Column, Reading
 from search.errors import DataError
 from search.export.folder import Labels, ModelFolder
-from search.export.predict import predict_samples
+from search.export.predict import predict_arrays, predict_samples
 from search.export.samples import MAX_FILE_BYTES, encode_images, encode_rows, encoded_samples
 from search.tasks import Classification, Regression
 
@@ -235,6 +235,16 @@ def test_rows_in_memory_are_encoded_as_those_in_a_file(tmp_path):
     }
     for rows in (frame, plain, plain | {"seen": ["1970-01-01 00:00:05", "1970-01-01", ""]}):
         np.testing.assert_allclose(encode_rows(tmp_path, rows), EXPECTED, rtol=1e-6)
+
+
+def test_a_folder_may_be_named_by_a_text_in_python(tmp_path):
+    ModelFolder(tmp_path).write("labels.json", json.dumps(MIXED.to_json()))
+    rows = {"width": [1], "city": ["oslo"], "alive": ["no"], "seen": [0]}
+    assert len(encode_rows(str(tmp_path), rows)) == 1
+    with pytest.raises(DataError, match="is a model for samples of kind table"):
+        encode_images(str(tmp_path), np.zeros((1, 28, 28)))
+    with pytest.raises(DataError, match="one input"):
+        predict_arrays(str(tmp_path), rows)
 
 
 @pytest.mark.parametrize(

@@ -380,6 +380,31 @@ def test_groups_weights_time_and_folds_are_kept_beside_the_rows(place: Place) ->
     assert sorted(latest.tolist()) == list(range(len(latest)))
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("number", [False, True])
+def test_groups_on_both_sides_of_a_given_test_part_are_told(
+    place: Place, kind: str, number: bool
+) -> None:
+    def write(name: str, column: str, first: int) -> Path:
+        values = several(lambda i: first + i // 3 if number else f"p{first + i // 3}")
+        rows = pd.DataFrame({column: values, "a": FREE, "label": LABEL})
+        path = place.folder / f"{name}.{kind}"
+        getattr(rows, f"to_{kind}")(path, index=False)
+        return path
+
+    train = write("train", "who", 0)  # groups 0 to 9
+    for name, column, first, told in [
+        ("apart", "who", 10, ""),
+        ("shared", "WHO", 6, "12 of 30 test rows belong to groups that training rows have"),
+        ("nameless", "other", 0, ""),
+    ]:
+        place.read(Path(f"{train},{write(name, column, first)}"), kind, groups="who")
+        assert told in place.notices("belong to groups")
+        assert bool(told) == bool(place.notices("belong to groups"))
+    place.read(Path(f"{train},{place.folder / f'shared.{kind}'}"), kind, ignore=("who", "WHO"))
+    assert not place.notices("belong to groups")
+
+
 @pytest.mark.parametrize(
     ("option", "values", "expected"),
     [
