@@ -105,7 +105,7 @@ def test_a_dataset_that_is_nowhere_lists_all_places_and_remedies(
         str(tmp_path / "tfds" / "fashion_mnist"),
         str(tmp_path / "debian" / "fashion-mnist"),
         "--data-dir",
-        "SEARCH_DATA_DIR",
+        "FOLDWISE_DATA_DIR",
         "apt install dataset-fashion-mnist",
         "--dataset digits",
     ):
