@@ -14,6 +14,7 @@ import typer
 
 from search.cli import (
     analysis,
+    completing,
     datasets,
     doctor,
     enqueue,
@@ -161,6 +162,7 @@ def run() -> None:
     unusable, 130 interrupted.
     """
     _end_on_signals()
+    completing.join_options()
     try:
         app()
     except FoldwiseError as error:

@@ -3,6 +3,8 @@
 A shell runs this at a press of a key: nothing here may import TensorFlow or read a journal.
 """
 
+import os
+import re
 from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any, Literal, get_args, get_origin
@@ -48,6 +50,43 @@ def of_setting(name: str, annotation: Any) -> Complete | None:
     return _of(values) if values else None
 
 
+def join_options() -> None:
+    """Have `--option=value` completed in Bash as `--option value` is.
+
+    Bash hands over three words, `--option`, `=` and `value`, of which it replaces the last.
+    """
+    if not _is_bash():
+        return
+    words, position = _bash_words()
+    found: list[str] = []
+    for at, word in enumerate(words):
+        if word != "=" or not words[at - 1].startswith("--"):
+            found.append(word)
+        elif at < position:
+            position -= 1
+        else:
+            found.append("")  # its value is still to be typed
+    os.environ.update(COMP_WORDS="\n".join(found), COMP_CWORD=str(position))
+
+
+def _is_bash() -> bool:
+    return os.environ.get("_FOLDWISE_COMPLETE") == "complete_bash"
+
+
+def _bash_words() -> tuple[list[str], int]:
+    """Return the words of the command line, and the number of the one to complete."""
+    words = os.environ.get("COMP_WORDS", "").split("\n")
+    return words, int(os.environ.get("COMP_CWORD") or 0)
+
+
+def _typed(name: str) -> str:
+    """Return a name as it is typed: Bash takes what it is given literally."""
+    words, position = _bash_words()
+    if not _is_bash() or "".join(words[position : position + 1]).startswith(("'", '"')):
+        return name
+    return re.sub(r"([^\w@%+=:,./-])", r"\\\1", name)
+
+
 def _of(values: Sequence[str]) -> Complete:
     def complete(ctx: typer.Context, incomplete: str) -> list[str]:
         del ctx
@@ -57,7 +96,7 @@ def _of(values: Sequence[str]) -> Complete:
 
 
 def _beginning(incomplete: str, names: Any) -> list[str]:
-    return sorted(name for name in names if name.startswith(incomplete))
+    return sorted(_typed(name) for name in names if name.startswith(incomplete))
 
 
 def _literals(annotation: Any) -> list[Any]:

@@ -1,6 +1,8 @@
 """Help, examples, short and other names of options, and what shells complete."""
 
 import os
+import pty
+import select
 import shlex
 import subprocess
 import sys
@@ -112,6 +114,67 @@ def test_shells_complete_names_and_values(home):
     assert completed(home, "run --precision f") == ["float32"]
     assert completed(home, "datasets d") == ["digits"]
     assert completed(home, "st") == ["stop", "studies"]
+
+
+@pytest.fixture
+def bash(home):
+    """Return what an interactive Bash with completion makes of what is typed before a tab."""
+    program = home / "bin" / "foldwise"
+    program.parent.mkdir()
+    program.write_text(f"#!{sys.executable}\nfrom search.__main__ import main\nmain()\n")
+    program.chmod(0o755)
+    path = f"{program.parent}:{os.environ['PATH']}"
+    env = {"PATH": path, "HOME": str(home), "TERM": "dumb"}
+    code = "foldwise --install-completion; true"  # which looks for the shell that it is called by
+    subprocess.run(["/bin/bash", "-c", code], env=env, cwd=home, check=True, capture_output=True)
+    with (home / ".bashrc").open("a") as settings:
+        settings.write("\nPS1='ready> '\n")
+
+    def bash(typed: str, becomes: str) -> None:
+        ours, theirs = pty.openpty()
+        shell = subprocess.Popen(
+            ["/bin/bash", "--noprofile", "-i"],
+            **dict.fromkeys(("stdin", "stdout", "stderr"), theirs),
+            env=env,
+            cwd=home,
+            start_new_session=True,
+        )
+        os.close(theirs)
+        try:
+            _read_until(ours, "ready> ")
+            os.write(ours, f"{typed}\t".encode())
+            _read_until(ours, becomes)
+        finally:
+            shell.kill()
+            shell.wait()
+            os.close(ours)
+
+    return bash
+
+
+def _read_until(terminal: int, expected: str) -> None:
+    seen = ""
+    while expected not in seen:
+        assert select.select([terminal], [], [], 60)[0], seen
+        seen += os.read(terminal, 1 << 12).decode(errors="replace")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("typed", "becomes"),
+    [
+        ("foldwise show to", "foldwise show toy "),
+        ("foldwise show two", "foldwise show two\\ words "),
+        ('foldwise show "two', 'foldwise show "two words" '),
+        ("foldwise run --dataset=fash", "--dataset=fashion_mnist "),
+        ("foldwise run --space lenet --pruner=med", "--pruner=median "),
+        ("foldwise run -d csv:som", "csv:some.csv "),
+    ],
+)
+def test_bash_completes_what_is_typed(bash, home, typed, becomes):
+    StudyBuilder("two words").write(Home(home / "mlruns").study("two words").journal)
+    (home / "some.csv").touch()
+    bash(typed, becomes)
 
 
 @pytest.mark.slow
