@@ -109,7 +109,8 @@ class StudyResult:
     def best(self) -> TrialHistory | None:
         """The best complete trial, by confirmation folds where there are any; None without one.
 
-        Its `setting` has the parameters, `value` the score, `finished_folds()` each fold's.
+        Its `params` are what it was trained with, `value` is its score, `finished_folds()` has each
+        fold's.
         """
         return self.history.best()
 

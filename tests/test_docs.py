@@ -232,3 +232,37 @@ def test_a_block_knows_its_file_and_its_commands():
     assert block.commands == ["foldwise ui", "foldwise show a      --json"]
     assert Block("python", "# own.py\nimport x\n").file == "own.py"
     assert Block("python", "# a comment\n").file is None
+
+
+SET_ELSEWHERE = ("n_features_in_", "feature_names_in_")  # by scikit-learn's `validate_data`
+
+
+def documented(text: str, heading: str) -> list[str]:
+    """Return the names that a docstring describes under a heading."""
+    found = re.search(rf"^{heading}:\n(.*?)(\n\n|\Z)", text, re.DOTALL | re.MULTILINE)
+    return re.findall(r"^    (\w+):", found[1], re.MULTILINE) if found else []
+
+
+def unknown_names(path: Path) -> list[str]:
+    """Return the arguments and attributes that a module's docstrings describe and it lacks."""
+    source = path.read_text()
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            text = ast.get_docstring(node) or ""
+            whole = ast.get_source_segment(source, node) or ""
+            described = [*documented(text, "Args"), *documented(text, "Attributes")]
+            found += [
+                f"{path.name}: {node.name} has no {name}"
+                for name in described
+                if len(re.findall(rf"\b{name}\b", whole)) < 2 and name not in SET_ELSEWHERE
+            ]
+    return found
+
+
+@pytest.mark.slow
+def test_every_argument_and_attribute_that_a_docstring_describes_exists():
+    modules = chain.from_iterable(
+        (ROOT / own).rglob("*.py") for own in ("search", "spaces", "tracking")
+    )
+    assert [*chain.from_iterable(map(unknown_names, modules))] == []

@@ -71,7 +71,7 @@ class TrialHistory:
         state: where it stands, by the study's records.
         ended: its outcome. One that calls the trial complete counts while all of the study's folds
             are over: it is None again when one was lost.
-        more_folds: those it was confirmed on, by number; no part of its scores.
+        confirmation_folds: those it was confirmed on, by number; no part of its scores.
         confirmed: how that ended; None while it has not, or where one of these folds was lost.
         failures: of its tasks that broke off, in order.
         reopened: whether it was complete once and has lost folds since. These are trained again,

@@ -185,7 +185,7 @@ def _export_to_optuna(history: "History", address: str, *, as_json: bool) -> Non
     )
     if made.states.get("running"):
         notice(
-            "trials that are not over stand there as running; the same command brings them up to"
+            "trials that are not over are running ones there; the same command brings them up to"
             " date"
         )
     say(f"Python      optuna.load_study(study_name={name!r}, storage={made.storage!r})")

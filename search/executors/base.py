@@ -68,7 +68,7 @@ class Limits:
         memory: bytes a worker may hold between two tasks; one that holds more is replaced. None
             for its share of most of the memory of the machine it is on.
         tasks: number of tasks after which a worker is replaced, for what it may have leaked.
-        still_seconds: time a worker with a task may neither report nor compute.
+        idle_seconds: time a worker with a task may neither report nor compute.
         loading_seconds: time it may take to load TensorFlow, the data and the space.
     """
 

@@ -67,7 +67,7 @@ class Worker:
         tasks_done: how many tasks it has finished.
         loading_seconds: for how long a task has waited for it to load.
         training_seconds: how long it has been at its task.
-        still_seconds: for how long it has neither said anything nor computed.
+        idle_seconds: for how long it has neither said anything nor computed.
         is_spoilt: whether it should be replaced after its task.
 
     Raises:

@@ -16,7 +16,7 @@ CONFIG = "config.json"
 
 
 def fault_in_archive(path: Path) -> str:
-    """Return why a file is not a Keras archive that is safe to unpack, or None.
+    """Return why a file is not a Keras archive that is safe to unpack; empty if it is.
 
     Args:
         path: a file.

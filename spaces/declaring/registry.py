@@ -290,7 +290,7 @@ def _has_tuples(parameter: Parameter) -> bool:
 
 
 def _idle(parameters: list[Parameter], name: str) -> str:
-    """Return why a narrowed parameter is never active, or None."""
+    """Return why a narrowed parameter is never active; empty if it may be."""
     known = {parameter.name: parameter for parameter in parameters}
     when = known[name].when
     if when is None or not known[when[0]].fixed or known[name].is_active(_held(known[when[0]])):

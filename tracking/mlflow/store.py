@@ -1,7 +1,7 @@
 """One study's experiment in MLflow: its runs found or made once, and written to.
 
 An explicit `MlflowClient` is used throughout; MLflow's fluent interface keeps global state. This
-module and `mlflow_models` import MLflow, which takes seconds: import them where they are needed.
+module and `models` import MLflow, which takes seconds: import them where they are needed.
 """
 
 import tempfile

@@ -198,7 +198,7 @@ def find_files(entry: DatasetEntry, folders: Sequence[Path]) -> Found | None:
 
 
 def find_part(entry: DatasetEntry, folders: Sequence[Path]) -> str:
-    """Return a sentence without a full stop on the first incomplete set of files, or None."""
+    """Return a sentence without a full stop on the first incomplete set of files; empty without."""
     what, find = ("TSV", find_glue) if entry.kind == "text" else ("IDX", find_idx)
     for folder in folders:
         files = find(folder)

@@ -100,7 +100,7 @@ def _numbers(version: Path) -> tuple[int, ...]:
 
 
 def _default_config(folder: Path) -> str:
-    """Return the default configuration that TFDS recorded beside prepared ones, or None."""
+    """Return the default configuration that TFDS recorded beside prepared ones; empty without."""
     try:
         noted = json.loads((folder / ".config" / "metadata.json").read_text(encoding="utf-8"))
         name = str(noted["default_config_name"] or "")

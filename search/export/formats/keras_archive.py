@@ -75,7 +75,7 @@ def write_archive(model: Any, path: Path) -> None:
 
 
 def doubt_about(model: Any, some: Array) -> str:
-    """Return why a model could not be exported, with the remedy; None if it could.
+    """Return why a model could not be exported, with the remedy; empty if it could.
 
     It is written, read in this process, and compared. Of a model larger than `TRIED_BYTES`, only
     the configuration is written and, if it has custom objects, a model is built from it.
