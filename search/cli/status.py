@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _ANEW = 1.0  # seconds between two reckonings: with thousands of trials one takes a twentieth
 _LONG = 2 * 3600  # seconds from which on a shorter study is suggested
+_FAR, _WORTH_TELLING = 1.5, 60.0  # beyond an estimate: times as long, seconds
 _FINITE = ("grid", "baselines")  # samplers that may have nothing left to propose
 
 
@@ -117,7 +118,7 @@ class Board:
         self.began = now()
         self._limit = limit
         self._is_new = is_new
-        self._is_estimated = False
+        self._foretold: tuple[float, float] | None = None  # when, and the most seconds from then on
         self._places: dict[tuple[int, int], Place] = {}  # by trial and fold
         self._waits_seen = len(history.tally.waits)
         self._rate = 0.0  # samples a second, as measured for the execution plan
@@ -293,18 +294,30 @@ class Board:
         return Left(min(left.least, limit), min(left.most, limit))
 
     def estimate(self) -> str:
-        """Return a line on how long the session will take, once, as soon as that can be said.
+        """Return a line on how long the session will take, as soon as that can be said.
 
-        Nothing before that, and after it.
+        Then nothing, unless its epochs show that it takes far longer than that.
         """
-        left = None if self._is_estimated else self.left()
+        left = self.left()
         if left is None or not (self._pace.is_settled or self._rate or left.most >= _LONG):
             return ""
-        self._is_estimated = True
+        is_first = self._foretold is None
+        if not is_first and not self._takes_longer(left):
+            return ""
+        self._foretold = self.now(), left.most
         source = "by its first epochs" if self._pace.is_known else f"at {self._rate:,.0f} samples/s"
+        if not is_first:
+            source = "longer than estimated, by its epochs so far"
+        told = f"{left}{'' if is_first else ' more'}, {source}"
         if self._limit is not None:
-            return f"{left}, {source}; --timeout ends it after {duration(self._limit)}"
-        return f"{left}, {source}{self._shorter() if left.most >= _LONG else ''}"
+            return f"{told}; --timeout ends it after {duration(self._limit)}"
+        return f"{told}{self._shorter() if left.most >= _LONG else ''}"
+
+    def _takes_longer(self, left: Left) -> bool:
+        if self._foretold is None or not self._pace.is_settled:
+            return False
+        at, most = self._foretold
+        return self.now() - at + left.least > max(_FAR * most, most + _WORTH_TELLING)
 
     def _shorter(self) -> str:
         """Return what makes a study of hours shorter; a study's samples are settled for good."""

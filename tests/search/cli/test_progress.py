@@ -311,6 +311,17 @@ def test_the_first_epochs_foretell_the_time_of_which_nothing_was_measured_once(p
     assert said == ["time      about 35s, by its first epochs"]
 
 
+def test_a_session_that_takes_far_longer_than_its_estimate_says_so_once(printed):
+    study = planned(StudyBuilder(folds=3, epochs=3), rate=900.0)
+    study.complete_trial(0)
+    study.complete_trial(1)
+    said = [line for line in printed(study, trials=40, pruner="none") if line.startswith("time")]
+    assert said == [
+        "time      about 25s, at 900 samples/s",
+        "time      about 6m more, longer than estimated, by its epochs so far",
+    ]
+
+
 @pytest.mark.parametrize(
     ("settings", "hint"),
     [
