@@ -27,7 +27,7 @@ LEAN := $(and $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),$(if $(shell 
 .venv/.main: pyproject.toml constraints.txt | .venv/bin/python
 	@echo "Installing TensorFlow and what else a search needs into .venv: $(if $(LEAN),$(if $(UV),2.2,2.5),3.2) GB of disk (free: $$(df -Ph . | awk 'END {print $$4}')), $(if $(UV),one to five,two to ten) minutes."
 ifneq ($(LEAN),)
-	$(BIN)/python -c "import tomllib; print(*(n for n in tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'] if not n.startswith('tensorflow>')), sep='\n')" > .venv/requirements.txt
+	@$(BIN)/python -c "import tomllib; print(*(n for n in tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'] if not n.startswith('tensorflow>')), sep='\n')" > .venv/requirements.txt
 	$(INSTALL) -r .venv/requirements.txt tensorflow-cpu
 	$(INSTALL) --no-deps -e .
 else

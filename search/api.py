@@ -659,7 +659,7 @@ def load_study(name: str, *, home: Path | str | None = None) -> StudyResult:
 
 
 def compare_studies(
-    *names: str,
+    *studies: StudyResult | str,
     trials: str = "best",
     objective: str = "",
     latency: bool = False,
@@ -670,12 +670,12 @@ def compare_studies(
     """Compare trials of one study, or the best trials of several studies on one dataset.
 
     Args:
-        names: the studies.
+        studies: their names, or what `run_study` and `load_study` return.
         trials: `best`, or numbers of one study's trials, separated by commas.
         objective: metric to compare by, one that all recorded; empty: the studies' own.
         latency: measure how long one prediction takes, which imports TensorFlow.
-        home: where they are. [default: what the environment variable FOLDWISE_HOME names, else
-            `mlruns`]
+        home: where they are. [default: that of the given results, else what the environment
+            variable FOLDWISE_HOME names, else `mlruns`]
         data_dir: folder with datasets of your own. [default: what the environment variable
             FOLDWISE_DATA_DIR or SEARCH_DATA_DIR names]
         notify: takes notices; None makes them Python warnings.
@@ -690,7 +690,11 @@ def compare_studies(
     from search.analysis.comparison.comparison import compare
     from search.analysis.comparison.contenders import chosen_contenders
 
-    folders = home_folder(home)
+    several = [
+        each for one in studies for each in (one if isinstance(one, list | tuple) else [one])
+    ]
+    folders = _home_of(several, home)
+    names = [one.name if isinstance(one, StudyResult) else one for one in several]
     contenders = chosen_contenders(folders, names, trials)
     if not latency:
         return compare(contenders, objective=objective)
@@ -700,6 +704,25 @@ def compare_studies(
         folders, contenders, data_dir=data_folder(data_dir), notify=notify or warnings_at_caller()
     )
     return compare(contenders, objective=objective, latencies=found)
+
+
+def _home_of(studies: Sequence[StudyResult | str], given: Path | str | None) -> Home:
+    """Return the home in which all studies to compare are."""
+    for one in studies:
+        if not isinstance(one, StudyResult | str):
+            raise SettingsError(
+                "studies to compare must be names, or what `run_study` and `load_study` return; got"
+                f" {type(one).__name__}"
+            )
+    results = [one for one in studies if isinstance(one, StudyResult)]
+    found = home_folder(results[0].home.root if results and given is None else given)
+    for result in results:
+        if result.home.root.resolve() != found.root.resolve():
+            raise SettingsError(
+                f"studies to compare must be in one home; {result.name} is in {result.home.root},"
+                f" not in {found.root}"
+            )
+    return found
 
 
 def home_folder(given: Path | str | None) -> Home:

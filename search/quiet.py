@@ -1,6 +1,7 @@
 """Loading TensorFlow, as Keras's backend, and tqdm in notebooks without their messages."""
 
 import json
+import logging
 import os
 import sys
 import warnings
@@ -93,6 +94,22 @@ def load_tensorflow(log: Path | None = None) -> None:
         import tensorflow as tf
 
         tf.config.list_logical_devices()  # looks for GPUs, which is what is noisy
+
+
+@contextmanager
+def without_remarks() -> Iterator[None]:
+    """Keep back what TensorFlow logs below a warning meanwhile.
+
+    In a notebook it prints such remarks, the files of a SavedModel for one, to both of Python's
+    streams, which are not those of the process that `standard_error_to` redirects.
+    """
+    logger = logging.getLogger("tensorflow")
+    before = logger.level
+    logger.setLevel(max(before, logging.WARNING))
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from search.cli import completing
+from search.cli import completing, tables
 from search.cli.output import DEFAULT_HOME, AsJson, DataDir, Home, console, say, table
 from search.cli.run import with_options
 from search.data import Reading
@@ -497,16 +497,25 @@ def _print_classes(classes: tuple[ClassCounts, ...], noun: str) -> None:
 
 def _print_columns(rows: TableStatistics) -> None:
     shown = rows.columns[:MOST_COLUMNS]
-    numbers = ("lowest", "mean", "std", "highest")
-    more = ("type", "missing") if any(c.missing or c.type != NUMBER for c in shown) else ()
-    frequent = ("most frequent",) if any(column.frequent for column in shown) else ()
-    right = (*numbers, "missing")
-    made = table("column", *more, *numbers, *frequent, right=right)
+    more = any(column.missing or column.type != NUMBER for column in shown)
+    columns = [
+        tables.Column("column", is_number=False),
+        *([tables.Column("type", is_number=False, spare=3)] if more else []),
+        *([tables.Column("missing")] if more else []),
+        tables.Column("lowest"),
+        tables.Column("mean", spare=2),
+        tables.Column("std", spare=1),
+        tables.Column("highest"),
+    ]
+    frequent = any(column.frequent for column in shown)
+    made = tables.Listing(columns, "most frequent" if frequent else "", gap=", ")
     for column in shown:
-        texts = (column.type, f"{column.missing:,}")[: len(more)]
-        made.add_plain_row(
-            column.name, *texts, *_moments(column), *(_frequent(column) for _ in frequent)
-        )
+        texts = (column.type, f"{column.missing:,}") if more else ()
+        name = column.name
+        if len(name) > console.width // 2:
+            made.add_caption(name)
+            name = ""
+        made.add_row([name, *texts, *_moments(column)], _frequent(column))
     console.print()
     console.print(made)
     rest = len(rows.columns) - MOST_COLUMNS
@@ -524,10 +533,10 @@ def _moments(column: ColumnStatistics) -> list[str]:
     return texts
 
 
-def _frequent(column: ColumnStatistics) -> str:
+def _frequent(column: ColumnStatistics) -> list[str]:
     words = [f"{word} {count:,}" for word, count in column.frequent[:FEW_NAMES]]
     known = max(column.categories, len(column.frequent))
-    return ", ".join(words) + (f" and {known - FEW_NAMES:,} more" if known > FEW_NAMES else "")
+    return [*words, *([f"and {known - FEW_NAMES:,} more"] if known > FEW_NAMES else [])]
 
 
 def _many(count: int, thing: str) -> str:

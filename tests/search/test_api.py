@@ -223,6 +223,35 @@ def test_figures_are_printed_as_their_names(stored):
     assert len(repr(result.figures)) < 300
 
 
+def written(home, name, *levels):
+    study = StudyBuilder(name)
+    study.session()
+    for number, level in enumerate(levels):
+        study.complete_trial(number, level=level)
+    study.write(Home(home).study(name).journal)
+
+
+def test_studies_are_compared_by_their_results_by_names_or_by_a_list_of_either(tmp_path):
+    written(tmp_path, "a", 0.80)
+    written(tmp_path, "b", 0.85)
+    one, other = load_study("a", home=tmp_path), load_study("b", home=tmp_path)
+    expected = compare_studies("a", "b", home=tmp_path).verdict
+    assert compare_studies(one, other).verdict == expected
+    assert compare_studies([one, other]).verdict == expected
+    assert compare_studies(["a", "b"], home=tmp_path).verdict == expected
+    assert compare_studies(one, "b").verdict == expected
+
+
+def test_what_is_no_study_and_studies_of_two_homes_are_refused_by_name(tmp_path):
+    written(tmp_path / "one", "a", 0.80)
+    written(tmp_path / "two", "b", 0.85)
+    one, other = (load_study(n, home=tmp_path / h) for n, h in (("a", "one"), ("b", "two")))
+    with pytest.raises(SettingsError, match=r"b is in .*two, not in .*one"):
+        compare_studies(one, other)
+    with pytest.raises(SettingsError, match=r"must be names, or what .* got History"):
+        compare_studies(one, one.history)
+
+
 def test_a_comparison_shows_verdict_table_and_picture(tmp_path):
     study = EvilBuilder("a")
     study.session()

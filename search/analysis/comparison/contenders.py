@@ -12,6 +12,7 @@ from search.studies import known_study
 from search.tasks import Task, task_of_study
 from tracking.history import History, TrialHistory
 from tracking.home import Home, StudyFolder
+from tracking.lock import holder
 from tracking.objectives import OBJECTIVES, Objective
 from tracking.records import StudyStarted
 from tracking.text import joined, listed, shell
@@ -124,7 +125,8 @@ def champions(studies: Sequence[tuple[StudyFolder, History]]) -> tuple[Contender
     _check_count(len(studies))
     named = [(history.known_study().study, folder, history) for folder, history in studies]
     chosen = tuple(
-        Contender(name, _champion_of(name, history), folder) for name, folder, history in named
+        Contender(name, _champion_of(name, folder, history), folder)
+        for name, folder, history in named
     )
     _check_dataset(chosen)
     return chosen
@@ -154,7 +156,7 @@ def _of_one(
     name: str, folder: StudyFolder, history: History, numbers: Sequence[int]
 ) -> tuple[Contender, ...]:
     is_named = bool(numbers)
-    trials = _numbered(name, history, numbers) if is_named else _usual(name, history)
+    trials = _numbered(name, history, numbers) if is_named else _usual(name, folder, history)
     return tuple(
         Contender(
             _label(name, trial),
@@ -166,9 +168,9 @@ def _of_one(
     )
 
 
-def _champion_of(name: str, history: History) -> Evidence:
+def _champion_of(name: str, folder: StudyFolder, history: History) -> Evidence:
     """Return a study's best trial, which was chosen from all of its trials."""
-    best = _best(name, history)
+    best = _best(name, folder, history)
     return Evidence(history, best, rivals_of(history, best, baselines=True))
 
 
@@ -195,9 +197,9 @@ def _numbered(name: str, history: History, numbers: Sequence[int]) -> list[Trial
     return [complete[number] for number in numbers]
 
 
-def _usual(name: str, history: History) -> list[TrialHistory]:
+def _usual(name: str, folder: StudyFolder, history: History) -> list[TrialHistory]:
     """Return the best trial and those it is compared with by default: at least two trials."""
-    best = _best(name, history)
+    best = _best(name, folder, history)
     others = [trial for trial in history.ranked() if trial is not best]
     baselines = [trial for trial in others if _is_baseline(trial)]
     confirmed = [trial for trial in baselines if Evidence(history, trial).confirmed]
@@ -220,8 +222,13 @@ def _is_baseline(trial: TrialHistory) -> bool:
     return trial.started.origin.startswith(_BASELINE)
 
 
-def _best(name: str, history: History) -> TrialHistory:
+def _best(name: str, folder: StudyFolder, history: History) -> TrialHistory:
     best = history.best()
+    if best is None and holder(folder.lock) is not None:
+        raise NothingToCompare(
+            f"study {name} has no complete trial yet, so it has no scores to compare; it is"
+            f" running, and `{shell('watch', name)}` follows it"
+        )
     if best is None:
         raise NothingToCompare(
             f"study {name} has no complete trial yet, so it has no scores to compare; continue"

@@ -258,7 +258,7 @@ def _score_dimension(subject: Subject, trials: list[TrialHistory]) -> dict[str, 
     ]
     places = [n / 4 for n in range(5)]
     texts = [score_text(subject.first, low + place * size) for place in places]
-    return _laid_out(f"<b>{subject.name}</b>", shares, places, texts, "stopped")
+    return _laid_out(f"<b>{subject.name}</b>", shares, places, texts, "pruned")
 
 
 def _objective_dimension(objective: Objective, trials: list[TrialHistory]) -> dict[str, Any]:
@@ -268,7 +268,7 @@ def _objective_dimension(objective: Objective, trials: list[TrialHistory]) -> di
     shares = [_UNUSED if value is None else (value - low) / size for value in known]
     places = [n / 4 for n in range(5)]
     texts = [score_text(objective, low + place * size) for place in places]
-    return _laid_out(objective_name(objective), shares, places, texts, "stopped")
+    return _laid_out(objective_name(objective), shares, places, texts, "pruned")
 
 
 def _laid_out(

@@ -449,15 +449,18 @@ def check_target(target: Path, *, overwrite: bool) -> None:
 
 def _reported(name: str, reader: StudyReader) -> Reported:
     folder, history = reader.folder, reader.history
+    is_running = holder(folder.lock) is not None
     if history.best() is None:
         states = [trial.state.shown for trial in history.trials.values()]
         counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states)) or "none at all"
         trials = str(2 * max(10, len(states)))
+        remedy = f"Continue it with `{shell('run', '--study', name, '--trials', trials)}`."
+        if is_running:
+            remedy = f"It is running, and `{shell('watch', name)}` follows it."
         raise FoldwiseError(
-            f"a report needs a complete trial; study {name!r} has none ({counts}). Continue"
-            f" it with `{shell('run', '--study', name, '--trials', trials)}`."
+            f"a report needs a complete trial; study {name!r} has none ({counts}). {remedy}"
         )
-    return Reported(history, folder, is_running=holder(folder.lock) is not None)
+    return Reported(history, folder, is_running=is_running)
 
 
 def _write(target: Path, content: bytes) -> None:

@@ -18,7 +18,7 @@ from search.export.folder import Labels, why_not_read
 from search.export.formats import FORMATS, KERAS
 from search.export.formats.base import Difference, Exportable, Format, Samples, outputs_of
 from search.export.formats.keras_archive import REGISTER
-from search.quiet import standard_error_to
+from search.quiet import standard_error_to, without_remarks
 from search.tasks.regression import NUMBERS
 from tracking.home import CARD, LABELS, METRICS, MODEL
 
@@ -112,7 +112,12 @@ def rehearse(formats: Sequence[Format], made: Exportable, folder: Path, *, log: 
 
 def _write(form: Format, made: Exportable, folder: Path, log: Path) -> Written:
     try:
-        with standard_error_to(log), _exact_products(), warnings.catch_warnings():
+        with (
+            standard_error_to(log),
+            without_remarks(),
+            _exact_products(),
+            warnings.catch_warnings(),
+        ):
             warnings.simplefilter("ignore")  # warnings of converters; results are compared
             form.write(made, folder)
             found = form.predict(folder, made.samples, made.labels)

@@ -152,7 +152,8 @@ def test_of_a_table_it_tells_the_columns(
     assert code == 0
     assert "constant columns        1: same" in out
     assert max(map(len, lines_that_must_fit(out))) <= columns
-    row = next(line for line in out.splitlines() if line.startswith("a name so long"))
+    _, _, rest = out.partition("a name so long that it has to be cut")
+    row = next(line for line in rest.splitlines() if "457.5" in line)
     assert row.split()[-4:] == ["123,456.5", "123,457.0", "0.5", "123,457.5"]
 
 
@@ -302,3 +303,28 @@ def test_the_list_tells_what_data_from_python_predict(command: Command, tmp_path
     code, out, _ = command("--home", str(tmp_path / "mlruns"), columns=120)
     assert code == 0
     assert "1 number" in out
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_columns_of_a_table_keep_their_names_whole_and_fit(
+    command: Command, tmp_path: Path, columns: int
+) -> None:
+    table = pd.DataFrame(
+        {
+            "Clutch Completion (observed)": np.tile(["yes", "no"], 20),
+            "Culmen Length (mm)": np.linspace(33.1, 59.6, 40),
+            "Date Egg": pd.date_range("2007-11-09", periods=40, freq="31h").astype(str),
+            "Comments": np.tile(["Nest never observed with full clutch.", "None so far."], 20),
+            "species": np.tile(["Adelie", "Gentoo"], 20),
+        }
+    )
+    table.to_csv(tmp_path / "raw.csv", index=False)
+    code, out, _ = command(f"csv:{tmp_path / 'raw.csv'}", "--target", "species", columns=columns)
+    shown = out[out.index("\ncolumn") : out.index("\n\nTest set")]
+    assert code == 0
+    for name in table.columns[:-1]:
+        assert f"\n{name} " in shown
+    assert "highest" in shown
+    assert "most frequent" in shown
+    assert "Nest never observed with full clutch. 16" in " ".join(shown.split())
+    assert all(line.strip() and len(line) <= columns for line in shown.strip().splitlines())

@@ -3,6 +3,7 @@ import pytest
 from search.analysis.comparison.contenders import NothingToCompare, chosen_contenders
 from search.errors import SettingsError
 from tests.search.analysis.comparison.comparing import MIDDLE, STRONG, WEAK, complete, confirm
+from tracking.lock import StudyLock
 
 
 def labels(studies, *names, trials="best"):
@@ -120,6 +121,18 @@ def test_a_study_without_a_complete_trial_is_named(studies):
         labels(studies, "lenet", "mlp")
     with pytest.raises(NothingToCompare, match="study lenet has one"):
         labels(studies, "lenet")
+
+
+def test_a_running_study_without_a_complete_trial_is_to_be_followed(studies):
+    studies.study("lenet", WEAK)
+    study = studies.begin("mlp")
+    study.start_trial(0)
+    studies.write(study)
+    with (
+        StudyLock(studies.home.study("mlp").lock),
+        pytest.raises(NothingToCompare, match="it is running, and `foldwise watch mlp` follows it"),
+    ):
+        labels(studies, "lenet", "mlp")
 
 
 def test_studies_on_different_datasets_are_refused(studies):

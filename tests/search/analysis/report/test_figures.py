@@ -163,7 +163,7 @@ def test_a_parameter_that_is_not_in_use_has_a_place_of_its_own():
 def test_stopped_trials_have_no_score_in_parallel_coordinates():
     figure = drawn(12, stopped=range(3))["parallel_coordinates"]
     score = next(d for d in figure.data[0].dimensions if "accuracy" in d.label)
-    assert score.ticktext[0] == "stopped"
+    assert score.ticktext[0] == "pruned"
     assert [value < 0 for value in score.values] == [True] * 3 + [False] * 9
 
 

@@ -102,6 +102,14 @@ def test_a_study_that_runs_is_left_to_itself(home, write, tracker):
     assert records_of(home, "one") == tracker.synced == []
 
 
+def test_a_running_study_without_a_complete_trial_is_to_be_followed(home, write):
+    with (
+        StudyLock(home.study("begun").lock),
+        pytest.raises(FoldwiseError, match="It is running, and `foldwise watch begun` follows it"),
+    ):
+        write("begun")
+
+
 @pytest.mark.parametrize(
     ("names", "words"),
     [
