@@ -147,7 +147,9 @@ def sync(tracking_uri: TrackingUri = None, home: Home = DEFAULT_HOME, json: AsJs
     if count:
         faults.append(f"{counted(count, 'record')} did not reach {place}")
     if unasked:
-        faults.append(f"{place} cannot be asked about {unasked} of {counted(len(waiting), 'study')}")
+        faults.append(
+            f"{place} cannot be asked about {unasked} of {counted(len(waiting), 'study')}"
+        )
     if faults:
         raise FoldwiseError("; ".join(faults))
 
