@@ -1,8 +1,9 @@
 # The main job in a container, as a user without rights. What it finds is kept in a volume:
 #
 #     docker build -t foldwise .
-#     docker run --rm -v foldwise:/work foldwise
-#     docker run --rm -v foldwise:/work -v "$PWD:/data:ro" foldwise run --dataset csv:/data/train.csv
+#     docker run --rm --init -v foldwise:/work foldwise
+#     docker run --rm --init -v foldwise:/work -v "$PWD:/data:ro" foldwise \
+#         run --space mlp --dataset csv:/data/train.csv
 #
 # For GPUs build it with `--build-arg EXTRA=cuda` and run it with `--gpus all`.
 FROM python:3.11-slim AS made

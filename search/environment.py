@@ -151,9 +151,10 @@ def example_input(kind: str) -> str:
 
 
 # A path from a root: `/home/ada/x.csv`, `~/x.csv`, `C:\\x.csv`, also behind `csv:`; no address of a
-# page.
+# page. Where a blank or a bracket is before a slash, another path begins.
 _FOLDERS = re.compile(
-    r"(?<![^\s:=,;(\"'`])(?:~|[A-Za-z]:)?(?!//)[/\\](?:[^:;,\"'`\n]*?[/\\])*(?=[^/\\\s:;,\"'`])"
+    r"(?<![^\s:=,;(\"'`])(?:~|[A-Za-z]:)?(?!//)[/\\]"
+    r"(?:[^:;,\"'`\n/\\]*(?<![\s(])[/\\])*(?=[^/\\\s:;,\"'`])"
 )
 
 

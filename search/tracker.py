@@ -51,11 +51,13 @@ class Tracker:
         home: where the studies are, and the database that is used without an address.
         address: MLflow's tracking address, None for the home's database.
         ui_address: where the pages over the home's database are served, for links.
+        unasked: the studies with nothing to publish that MLflow could not be asked about.
     """
 
     home: Home
     address: str | None = None
     ui_address: str = UI_ADDRESS
+    unasked: list[str] = field(default_factory=list, compare=False, repr=False)
     _away: list[str] = field(default_factory=list, compare=False, repr=False)  # why, once it is
 
     def __post_init__(self) -> None:
@@ -171,7 +173,10 @@ class Tracker:
         notify(f"records still to reach MLflow at {self.shown_uri}: {waiting} ({why})")
 
     def _forgotten(self, folder: StudyFolder, notify: Notify) -> int:
-        """Return how many records MLflow had once and has no more: all, or none."""
+        """Return how many records MLflow had once and has no more: all, or none.
+
+        Where it cannot be asked, none, and the study is among the unasked.
+        """
         records = read_journal(folder.journal)
         if not records or not isinstance(records[0], StudyStarted):
             return 0
@@ -179,11 +184,14 @@ class Tracker:
         try:
             if self._answer(lambda: find_experiment(self.uri, study.id)) is not None:
                 return 0
-            fault = f"no longer has it; `{shell('doctor', '--repair')}` sends it again"
         except Exception as error:  # noqa: BLE001 # whatever MLflow and its libraries raise
-            fault = f"cannot be asked about it ({reason(error)})"
+            fault, lost = f"cannot be asked about it ({reason(error)})", 0
+            self.unasked.append(study.study)
+        else:
+            fault = f"no longer has it; `{shell('doctor', '--repair')}` sends it again"
+            lost = len(records)
         notify(f"study {study.study}: MLflow at {self.shown_uri} {fault}")
-        return len(records)
+        return lost
 
     def views(self, history: History) -> dict[str, str]:
         """Return the links to the study's saved views by name.

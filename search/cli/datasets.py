@@ -7,9 +7,11 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from search.cli import completing, tables
+from search.cli import completing
 from search.cli.output import DEFAULT_HOME, AsJson, DataDir, Home, console, say, table
 from search.cli.run import with_options
+from search.cli.tables import Column as Listed
+from search.cli.tables import Listing
 from search.data import Reading
 from search.data.description import (
     LONG,
@@ -432,6 +434,8 @@ def _print_facts(facts: Facts) -> None:
     console.print(grid)
 
 
+# Of a column's numbers; those with a `spare` are left out on a narrow terminal, the lowest first.
+_MOMENTS = (Listed("lowest"), Listed("mean", spare=2), Listed("std", spare=1), Listed("highest"))
 NARROW, LONGEST_NAME = 80, 12
 BLOCKS = " ▁▂▃▄▅▆▇█"  # of a histogram in one line
 
@@ -440,10 +444,21 @@ def _print_numbers(numbers: tuple[NumberStatistics, ...]) -> None:
     called = {0: "lowest", 50: "median", 100: "highest"}
     shares = QUANTILES if console.width >= WIDE else (0, 25, 50, 75, 100)
     heads = [called.get(share, f"{share} %") for share in shares]
-    made = table("number", *heads, "mean", "std", right=(*heads, "mean", "std"))
+    spares = {25: 1, 75: 2}  # on a narrow terminal
+    made = Listing(
+        [
+            Listed("number", is_number=False),
+            *(
+                Listed(head, spare=spares.get(share, 0))
+                for head, share in zip(heads, shares, strict=True)
+            ),
+            Listed("mean"),
+            Listed("std"),
+        ]
+    )
     for number in numbers[:MOST_CLASSES]:
         values = (*(number.quantiles[share] for share in shares), number.mean, number.std)
-        made.add_plain_row(number.name, *map(_number, values))
+        made.add_row((_short(number.name), *map(_number, values)))
     console.print()
     console.print(made)
     console.print()
@@ -497,25 +512,18 @@ def _print_classes(classes: tuple[ClassCounts, ...], noun: str) -> None:
 
 def _print_columns(rows: TableStatistics) -> None:
     shown = rows.columns[:MOST_COLUMNS]
-    more = any(column.missing or column.type != NUMBER for column in shown)
-    columns = [
-        tables.Column("column", is_number=False),
-        *([tables.Column("type", is_number=False, spare=3)] if more else []),
-        *([tables.Column("missing")] if more else []),
-        tables.Column("lowest"),
-        tables.Column("mean", spare=2),
-        tables.Column("std", spare=1),
-        tables.Column("highest"),
-    ]
-    frequent = any(column.frequent for column in shown)
-    made = tables.Listing(columns, "most frequent" if frequent else "", gap=", ")
+    typed = any(column.missing or column.type != NUMBER for column in shown)
+    more = [Listed("type", is_number=False, spare=3), Listed("missing")] if typed else []
+    frequent = "most frequent" if any(column.frequent for column in shown) else ""
+    heads = [Listed("column", is_number=False), *more, *_MOMENTS]
+    made = Listing(heads, heading=frequent, gap=", ")
     for column in shown:
-        texts = (column.type, f"{column.missing:,}") if more else ()
+        texts = (column.type, f"{column.missing:,}")[: len(more)]
         name = column.name
         if len(name) > console.width // 2:
             made.add_caption(name)
             name = ""
-        made.add_row([name, *texts, *_moments(column)], _frequent(column))
+        made.add_row((name, *texts, *_moments(column)), _frequent(column))
     console.print()
     console.print(made)
     rest = len(rows.columns) - MOST_COLUMNS
@@ -523,12 +531,20 @@ def _print_columns(rows: TableStatistics) -> None:
         console.print(f"[dim]{rest:,} more columns; `--json` has all.[/]")
 
 
+def _short(name: str) -> str:
+    """Return a name that leaves room for its numbers: the middle of a long one is left out."""
+    most = 40 if console.width >= WIDE else 20
+    return name if len(name) <= most else f"{name[: most - 6]}…{name[-5:]}"
+
+
 def _moments(column: ColumnStatistics) -> list[str]:
     """Return lowest, mean, standard deviation and highest of a column; blank where it has none."""
     values = (column.lowest, column.mean, column.std, column.highest)
     texts = ["" if value is None else _number(value) for value in values]
     if column.type == DATE and column.std is not None:
-        texts = ["" if v is None else Column(column.name, DATE).shown(round(v)) for v in values]
+        length = None if console.width >= NARROW else len("2024-12-31")
+        shown = Column(column.name, DATE).shown
+        texts = ["" if v is None else shown(round(v))[:length] for v in values]
         texts[2] = f"{_number(column.std / 86400)} days"
     return texts
 
@@ -536,7 +552,7 @@ def _moments(column: ColumnStatistics) -> list[str]:
 def _frequent(column: ColumnStatistics) -> list[str]:
     words = [f"{word} {count:,}" for word, count in column.frequent[:FEW_NAMES]]
     known = max(column.categories, len(column.frequent))
-    return [*words, *([f"and {known - FEW_NAMES:,} more"] if known > FEW_NAMES else [])]
+    return [*words, f"and {known - FEW_NAMES:,} more"] if known > FEW_NAMES else words
 
 
 def _many(count: int, thing: str) -> str:

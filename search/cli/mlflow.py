@@ -136,16 +136,22 @@ def sync(tracking_uri: TrackingUri = None, home: Home = DEFAULT_HOME, json: AsJs
     tracker = Tracker(folders, tracking_uri)
     known = readable_studies(folders, notify)
     waiting = {name: tracker.sync(folders.study(name), notify, seconds=inf) for name in known}
+    count, unasked = sum(waiting.values()), len(tracker.unasked)
     if json:
-        print_json({"tracking_uri": tracker.shown_uri, "waiting": waiting, "notices": notify.texts})
-    elif not any(waiting.values()):
+        document = {"tracking_uri": tracker.shown_uri, "waiting": waiting}
+        print_json(document | {"unasked": tracker.unasked, "notices": notify.texts})
+    elif not (count or unasked):
         are = "is" if len(waiting) == 1 else "are"
         say(f"{counted(len(waiting), 'study')} {are} complete in MLflow at {tracker.shown_uri}")
-    if any(waiting.values()):
-        count = sum(waiting.values())
-        raise FoldwiseError(
-            f"{counted(count, 'record')} did not reach MLflow at {tracker.shown_uri}"
+    place, faults = f"MLflow at {tracker.shown_uri}", []
+    if count:
+        faults.append(f"{counted(count, 'record')} did not reach {place}")
+    if unasked:
+        faults.append(
+            f"{place} cannot be asked about {unasked} of {counted(len(waiting), 'study')}"
         )
+    if faults:
+        raise FoldwiseError("; ".join(faults))
 
 
 @dataclass(frozen=True)

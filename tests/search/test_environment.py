@@ -8,7 +8,7 @@ import pytest
 import search
 import tracking
 from search.cli import app as commands
-from search.environment import best_params, facts, run_command
+from search.environment import best_params, facts, run_command, without_folders
 from search.study.settings import IDENTITY, validate
 from tests.studies import StudyBuilder
 
@@ -131,3 +131,17 @@ def test_only_what_trains_loads_tensorflow_when_it_is_imported():
         "    assert not {'tensorflow', 'keras'} & set(sys.modules), name\n"
     )
     subprocess.run([sys.executable, "-c", script, *modules], check=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("(/a b/train.csv and /a b/test.csv)", "(train.csv and test.csv)"),
+        ("csv:/a/train.csv,/a/test.csv (/a/test.csv)", "csv:train.csv,test.csv (test.csv)"),
+        ("/home/my data (old)/x.csv, ~/y.csv", "x.csv, y.csv"),
+        ("C:\\my data\\x.csv", "x.csv"),
+        ("https://example.org/a/b", "https://example.org/a/b"),
+    ],
+)
+def test_each_of_several_files_keeps_its_name_without_its_folders(text, expected):
+    assert without_folders(text) == expected

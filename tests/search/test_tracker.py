@@ -1,7 +1,11 @@
 """MLflow at an address: what commands say and do where its server is bad."""
 
-import pytest
+import json
 
+import pytest
+from typer.testing import CliRunner
+
+from search.cli.app import app
 from search.errors import SettingsError
 from search.tracker import Tracker
 from tests.faults import bad_server as bad
@@ -88,6 +92,24 @@ def test_a_file_has_no_limits_however_slow_the_machine_is(home, monkeypatch):
     assert tracker.sync(home.study("one"), told.append, seconds=0.0) == 0
     assert told == []
     assert tracker.views(study_of(home))
+
+
+@slow
+def test_records_that_mlflow_had_are_not_counted_as_missing_while_it_is_away(home, monkeypatch):
+    monkeypatch.setattr("tracking.mlflow.publisher.PAUSES", (0.0,))
+    told = []
+    tracker = Tracker(home)
+    assert tracker.sync(home.study("one"), told.append) == 0
+    (home.root / "mlflow.db").write_bytes(b"garbage " * 400)
+    assert tracker.sync(home.study("one"), told.append) == 0
+    assert tracker.unasked == ["one"]
+    assert "study one: MLflow at" in told[0]
+    assert "cannot be asked about it" in told[0]
+    done = CliRunner().invoke(app, ["sync", "--json", "--home", str(home.root)])
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)["unasked"] == ["one"]
+    assert f"{records(home, 'two')} records did not reach MLflow" in str(done.exception)
+    assert "cannot be asked about 1 of 2 studies" in str(done.exception)
 
 
 @slow

@@ -490,4 +490,10 @@ def _record(
             " again when the session has ended"
         )
         return 0
+    except OSError as error:  # such as a colleague's home, which can only be read
+        notify(
+            f"{reader.folder.root} cannot be written ({error.strerror or error}), so the report of"
+            f" {name} is not logged to MLflow"
+        )
+        return 0
     return tracker.sync(reader.folder, notify)

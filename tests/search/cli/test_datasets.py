@@ -328,3 +328,30 @@ def test_columns_of_a_table_keep_their_names_whole_and_fit(
     assert "most frequent" in shown
     assert "Nest never observed with full clutch. 16" in " ".join(shown.split())
     assert all(line.strip() and len(line) <= columns for line in shown.strip().splitlines())
+
+
+@pytest.mark.parametrize("columns", [60, 80, 140])
+def test_no_number_of_a_table_with_dates_and_words_is_cut_in_two(
+    tmp_path: Path, command: Command, columns: int
+) -> None:
+    frame = pd.DataFrame(
+        {
+            "when": pd.date_range("2024-01-01 12:34:56", periods=40, freq="37h"),
+            "town": ["Paris, France", "Oslo", "São Paulo", "Reykjavik"] * 10,
+            "spent": [1234567.25 * (i % 7) for i in range(40)],
+            "price": [999.5 + i * 3.25 for i in range(40)],
+        }
+    )
+    frame.to_csv(tmp_path / "own.csv", index=False)
+    out = command("csv:own.csv", "--target", "price", "--home", "home", columns=columns)[1]
+    lines = lines_that_must_fit(out)
+    assert max(map(len, lines)) <= columns
+    [town] = [place for place, line in enumerate(lines) if line.startswith("town")]
+    [when] = [line.split() for line in lines if line.startswith("when")]
+    assert next(word for word in when if word.startswith("2024-")) == "2024-01-01"
+    assert ("days" in when) == (columns == 140)
+    words = " ".join(" ".join(lines[town : town + 3]).split())
+    assert "Oslo 9" in words
+    assert "São Paulo 8" in words
+    [spent] = [line for line in lines if line.startswith("spent")]
+    assert spent.split()[-1] == "7,407,403.5"

@@ -1,3 +1,4 @@
+import errno
 import json
 import sys
 
@@ -61,3 +62,15 @@ def test_a_mistake_gets_one_clear_message(command, tmp_path, arguments, words):
     assert (code, out) == (2, "")
     assert words in errors
     assert not (tmp_path / "report.html").exists()
+
+
+@pytest.mark.slow  # draws a report
+def test_a_report_is_written_of_a_home_that_can_only_be_read(command, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("search.analysis.report.report.opened_log", refuse)
+    code, out, errors = command("race", "--out", "here.html")
+    assert code == 0
+    assert out.startswith("Written: here.html (")
+    assert "cannot be written (Read-only file system), so the report of race is not" in errors
