@@ -167,7 +167,10 @@ Home = Annotated[
         help="Folder for studies, datasets and MLflow's store.",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on standard output.")]
+AsJson = Annotated[
+    bool,
+    typer.Option("--json", help="Print one JSON document and nothing else on standard output."),
+]
 DataDir = Annotated[
     Path | None,
     typer.Option(

@@ -30,7 +30,8 @@ def test_run_prints_one_json_document_and_nothing_else(finished):
     best = max(complete, key=lambda trial: trial["scores"]["cv_accuracy"])
     assert document["best"]["trial"] == best["trial"]
     assert document["records_not_in_mlflow"] == 0
-    assert "Traceback" not in done.err and "WARNING" not in done.err
+    assert "Traceback" not in done.err
+    assert "WARNING" not in done.err
     # The published baselines have another batch size than was asked for, and it says so.
     [told] = [text for text in document["notices"] if "`--set` fixes other values" in text]
     assert "lenet5, batch_size=64" in told
