@@ -217,7 +217,8 @@ def _print_trial(history: "History", trial: "TrialHistory") -> None:
     if trial.ended is None:
         return
     for name, score in trial.ended.scores.items():
-        console.print(f"  {name} = {_score_text(name, score, trial)}")
+        joint = "  (of all predictions together)" if name == "macro_f1" else ""
+        console.print(f"  {name} = {_score_text(name, score, trial)}{joint}")
     if trial.ended.model_parameters:
         console.print(f"  model_parameters = {trial.ended.model_parameters:,}")
     if trial.ended.reason:

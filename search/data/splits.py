@@ -304,12 +304,17 @@ def checked_pairs(
                 if not len(part)
                 else f"training part has {_little(len(own), task)}"
             )
-            gone = f", as {lost[number - 1]:,} samples belong together with validated ones; "
+            gone = f", as {lost[number - 1]:,} samples belong together with validated ones"
+            remedy = (
+                "Take folds that keep samples of a group together: `--split stratified-group`, from"
+                " Python also scikit-learn's `StratifiedGroupKFold` as `cv`."
+                if lost[number - 1]
+                else "Lower `--folds`, or cut them another way with `--split`."
+            )
             raise DataError(
                 f"every fold must have 2 {'classes' if task.has_classes else 'samples'} to train on"
                 f" and samples to validate; fold"
-                f" {number}'s {what}{gone if lost[number - 1] else '. '}"
-                "Lower `--folds`, or cut them another way with `--split`."
+                f" {number}'s {what}{gone if lost[number - 1] else ''}. {remedy}"
             )
         if task.has_classes and len(own) < len(present):
             first = np.setdiff1d(present, own)

@@ -206,6 +206,7 @@ def test_one_fold_has_no_spread(show):
     assert "1 fold, 3 epochs" in text
     assert rows(text)["0"][:4] == ["0", "complete", "0.8000", "-"]
     assert "cv_accuracy_std = -" in show(study, "--trial", "0")
+    assert "macro_f1 = 0.7000  (of all predictions together)" in show(study, "--trial", "0")
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
