@@ -30,7 +30,7 @@ class DataError(FoldwiseError):
 class StoppedEarly(FoldwiseError):
     """`stop` asked a study to end before a session of it had begun; nothing was recorded."""
 
-    exit_code = 130
+    exit_code = 0  # as asked; a scheduler that starts again what failed must not
 
 
 class StudyFileError(OSError):

@@ -345,7 +345,7 @@ class KerasSearch(BaseEstimator):  # type: ignore[misc]
                 self.study_ = run_opened(opened, tracker, tell, display)
             except FoldwiseError as error:
                 raise ValueError(str(error)) from error
-            if self.study_.reason == "interrupted":
+            if self.study_.reason in ("interrupted", "stopped"):
                 raise KeyboardInterrupt
             self.n_splits_ = len(pairs)
             self._take_results(self.study_.history, measure)

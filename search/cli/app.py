@@ -158,8 +158,8 @@ _add("doctor", STUDIES, doctor.doctor, "doctor", "doctor --repair")
 def run() -> None:
     """Run the command in `sys.argv` and exit.
 
-    Exit codes: 0 done, 1 no trial succeeded, 2 wrong usage or settings, 3 data missing or
-    unusable, 130 interrupted.
+    Exit codes: 0 done or ended by `stop`, 1 no trial succeeded, 2 wrong usage or settings, 3 data
+    missing or unusable, 130 interrupted.
     """
     _end_on_signals()
     completing.join_options()

@@ -24,6 +24,7 @@ _ENDINGS = {
     "exhausted": "done: the driver has nothing left to propose",
     "timeout": "the time is up",
     "interrupted": "interrupted; every finished fold is kept",
+    "stopped": "stopped, as asked; every finished fold is kept",
     "failed": "ended: ten trials in a row failed",
 }
 # Of a cell and of a heading; colours are the page's own, so that they suit light and dark ones.

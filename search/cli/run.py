@@ -78,6 +78,7 @@ _ENDINGS = {
     "exhausted": "The driver has nothing left to propose.",
     "timeout": "The time is up; the study can be continued.",
     "interrupted": "Interrupted; every finished fold is kept.",
+    "stopped": "Stopped, as asked; every finished fold is kept.",
     "failed": "Ten trials in a row failed, so the session ended.",
 }
 
@@ -316,7 +317,7 @@ def _conclude(result: StudyResult, tracker: Tracker, notices: list[str], as_json
         print_outcome(result, tracker)
     if result.reason == "interrupted":
         raise typer.Exit(INTERRUPTED)
-    if not result.history.completed():
+    if not result.history.completed() and result.reason != "stopped":
         raise typer.Exit(NO_TRIAL_SUCCEEDED)
 
 

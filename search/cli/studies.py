@@ -99,11 +99,16 @@ def _row(name: str, history: "History", folder: "StudyFolder") -> dict[str, Any]
     }
 
 
-_STATES = {"complete": "finished", "exhausted": "finished", "failed": "failed"}
+_STATES = {
+    "complete": "finished",
+    "exhausted": "finished",
+    "failed": "failed",
+    "stopped": "stopped",
+}
 
 
 def _state(history: "History", folder: "StudyFolder") -> str:
-    """Return `running`, `finished`, `failed` (every trial of late has), or `interrupted`."""
+    """Return `running`, `finished`, `failed` (every trial of late), `stopped` or `interrupted`."""
     from tracking.lock import holder
 
     end = history.last_end

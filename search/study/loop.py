@@ -40,7 +40,7 @@ from tracking.states import TrialState
 FAILURES_IN_A_ROW = 10
 
 COMPLETE, EXHAUSTED, TIMEOUT, FAILED = "complete", "exhausted", "timeout", "failed"
-INTERRUPTED = "interrupted"
+INTERRUPTED, STOPPED = "interrupted", "stopped"
 
 
 class StudyStopped(FoldwiseError):
@@ -140,7 +140,7 @@ class Study:
     def run(self) -> str:
         """Run to the end and return the reason.
 
-        It is complete, exhausted, timeout, failed, or interrupted where somebody asked it to stop.
+        It is complete, exhausted, timeout, failed, or stopped where somebody asked it to stop.
 
         Raises:
             StudyStopped: there is no room for what the workers write.
@@ -610,7 +610,7 @@ class Study:
     def _reason(self) -> str:
         if self._failed:
             return FAILED
-        unfinished = INTERRUPTED if self._budget.is_stopped() else TIMEOUT
+        unfinished = STOPPED if self._budget.is_stopped() else TIMEOUT
         finished = len(self._history.finished())
         if finished < len(self._history.trials) or self._to_confirm():
             return unfinished

@@ -25,7 +25,7 @@ from tracking.records import (
 )
 
 _STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
-_SESSION_STATUS = {"interrupted": "SCHEDULED", "failed": "FAILED"}
+_SESSION_STATUS = {"interrupted": "SCHEDULED", "stopped": "SCHEDULED", "failed": "FAILED"}
 _CURVES = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 

@@ -27,7 +27,8 @@ STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 # left, and their folds.
 UNFINISHED = "SCHEDULED"
 BEST_MARK, FRONT_MARK = "search.best", "search.front"  # tags of complete trials
-SESSION_STATUS = {"interrupted": UNFINISHED, "failed": "FAILED"}  # any other reason: FINISHED
+# Of a session by its reason; FINISHED for any other.
+SESSION_STATUS = {"interrupted": UNFINISHED, "stopped": UNFINISHED, "failed": "FAILED"}
 
 
 @dataclass(frozen=True)

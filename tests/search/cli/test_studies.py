@@ -55,6 +55,7 @@ def write(home: Home, name: str = "toy", *, reason: str = "complete") -> StudyBu
 
 def test_studies_tells_space_dataset_state_and_how_many_trials(home, command):
     ends = {"a": "complete", "b": "interrupted", "c": "broken", "d": "failed", "e": "timeout"}
+    ends["f"] = "stopped"
     for name, reason in ends.items():
         write(home, name, reason=reason)
     with StudyLock(home.study("c").lock):
@@ -69,6 +70,7 @@ def test_studies_tells_space_dataset_state_and_how_many_trials(home, command):
         "c": "running",
         "d": "failed",
         "e": "interrupted",
+        "f": "stopped",
     }
     assert all(line.split()[1:3] == ["lenet", "digits"] for line in lines)
     assert "1 of 2" in text

@@ -696,7 +696,7 @@ class Asked(StopRequest):
 def test_a_fold_whose_worker_gets_ready_after_a_request_to_stop_does_not_begin():
     harness, stop = Harness(), Asked(trial=1)
     executor = ScriptedExecutor(good_when_large, slots=2, side_by_side=True, told=stop.told)
-    assert harness.run(executor, trials=4, stop=stop) == "interrupted"
+    assert harness.run(executor, trials=4, stop=stop) == "stopped"
     kinds = {type(record) for record in harness.records if getattr(record, "trial", -1) == 1}
     assert kinds == {TrialStarted}
     assert len(harness.history.trials[0].finished_folds()) == 1
@@ -710,5 +710,5 @@ def test_a_study_ends_where_its_executor_has_begun_nothing_and_is_to_begin_no_mo
             return
 
     harness, stop = Harness(), Asked(trial=0)
-    assert harness.run(Loads(good_when_large), trials=4, stop=stop) == "interrupted"
+    assert harness.run(Loads(good_when_large), trials=4, stop=stop) == "stopped"
     assert not harness.history.trials[0].folds

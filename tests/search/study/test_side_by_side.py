@@ -155,7 +155,7 @@ class StopAfter:
 @pytest.mark.parametrize("steps", [1, 3, 17, 25])
 def test_a_study_that_is_asked_to_stop_ends_the_folds_in_training_and_begins_none(pruner, steps):
     workers, journal = Workers(3), Journal(pruner, epochs=1)
-    assert journal.run(workers, stop=StopAfter(workers, steps, StopRequest.FOLDS)) == "interrupted"
+    assert journal.run(workers, stop=StopAfter(workers, steps, StopRequest.FOLDS)) == "stopped"
     begun = [(r.trial, r.fold) for r in journal.records if isinstance(r, FoldStarted)]
     ended = [(r.trial, r.fold) for r in journal.records if isinstance(r, FoldEnded)]
     assert sorted(begun) == sorted(ended)
@@ -171,7 +171,7 @@ def test_a_study_that_is_asked_to_stop_ends_the_folds_in_training_and_begins_non
 
 def test_a_study_that_is_to_stop_now_ends_at_the_next_epoch():
     workers, journal = Workers(2), Journal("none", epochs=50)
-    assert journal.run(workers, stop=StopAfter(workers, 10, StopRequest.NOW)) == "interrupted"
+    assert journal.run(workers, stop=StopAfter(workers, 10, StopRequest.NOW)) == "stopped"
     assert len(workers.steps) <= 12
     assert not [r for r in journal.records if isinstance(r, FoldEnded)]
 
