@@ -18,7 +18,7 @@ from search.tasks import Metric, OutputMeaning, Task
 from search.tasks.thresholds import DecidingOutputs
 from search.training.batches import Augmentation, Part, lengths_of, shuffled, spread
 from search.training.compiling import compile_model
-from search.training.program import Program, Programs
+from search.training.program import Program, Programs, states_kept
 from search.training.scoring import measured, own_metrics, printable
 from search.training.streaming import picked, resident, shape_of, some_of
 from search.training.targets import AUTO_SCALING, Scores, Targets, targets_for
@@ -232,9 +232,10 @@ class _Run:
             return kept
         own = not model.compiled
         some = some_of(inputs)
-        compile_model(model, self.params, self.task, some, steps=steps, factor=factor)
-        program = Program(model, inputs, augmentation, self.task.outputs)
-        targets = targets_for(model, self.task, some)
+        with states_kept(model):
+            compile_model(model, self.params, self.task, some, steps=steps, factor=factor)
+            program = Program(model, inputs, augmentation, self.task.outputs)
+            targets = targets_for(model, self.task, some)
         if self.programs is not None and own:
             self.programs.keep(key, program, targets)
         return program, targets

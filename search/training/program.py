@@ -6,6 +6,7 @@ Programs are kept from one fold to the next, so that params are traced once, not
 import itertools
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -144,9 +145,10 @@ class Program:
             return
         first = tf.nest.map_structure(lambda each: tf.convert_to_tensor(each[:1]), list(targets))
         wanted, weights = first if len(first) > 1 else (first[0], None)
-        predicted = model(some, training=False)
-        model.compute_loss(some, wanted, predicted, weights, training=False)
-        model.compute_metrics(some, wanted, predicted, weights)
+        with states_kept(model):
+            predicted = model(some, training=False)
+            model.compute_loss(some, wanted, predicted, weights, training=False)
+            model.compute_metrics(some, wanted, predicted, weights)
 
     def _epoch(
         self,
@@ -185,6 +187,20 @@ class Program:
         if self.model.run_eagerly:
             return body
         return _Traced(body)
+
+
+@contextmanager
+def states_kept(model: keras.Model) -> Iterator[None]:
+    """Have what is tried on a model leave no trace in what it draws at random afterwards.
+
+    A recurrent layer with dropout draws masks at every call, also where it does not train.
+    """
+    weights = {id(weight) for weight in model.weights}
+    states = [one for one in model.non_trainable_variables if id(one) not in weights]
+    before = [(state, state.numpy()) for state in states]
+    yield
+    for state, value in before:
+        state.assign(value)
 
 
 def _is_own(model: keras.Model, name: str) -> bool:

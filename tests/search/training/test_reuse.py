@@ -137,3 +137,30 @@ def test_the_oldest_programs_make_room(monkeypatch):
     again = [trained(model(1), programs, params(learning_rate=rate), 0).model for rate in rates]
     assert again[0] is not models[0]  # it was dropped
     assert len(set(map(id, models))) == 3
+
+
+@pytest.mark.parametrize("name", ["LSTM", "GRU", "SimpleRNN"])
+@pytest.mark.parametrize("dropped", [{"dropout": 0.3}, {"recurrent_dropout": 0.3}])
+def test_a_recurrent_layer_that_drops_draws_the_same_with_a_kept_program(name, dropped):
+    import keras
+
+    from search.training.program import Programs
+
+    def made():
+        keras.utils.set_random_seed(5)
+        return keras.Sequential(
+            [
+                keras.layers.Input((4,)),
+                keras.layers.Reshape((4, 1)),
+                getattr(keras.layers, name)(4, **dropped),
+                keras.layers.Dense(3, activation="softmax"),
+            ]
+        )
+
+    programs = Programs()
+    first = trained(made(), programs, params(), 1)
+    again = trained(made(), programs, params(), 1)
+    alone = trained(made(), None, params(), 1)
+    assert again.model is first.model
+    assert np.array_equal(again.chosen.values, alone.chosen.values)
+    assert np.array_equal(first.chosen.values, alone.chosen.values)
