@@ -63,12 +63,13 @@ START, END = "<!-- racing: begin -->", "<!-- racing: end -->"
 RACING = "**racing**"
 
 
-# By names, before any was recorded. The others are for reporting alone.
+# By names, before any was recorded; but fashion_mnist-mlp and hpc-mlp have changed places since,
+# as the first had been looked at before rules were fixed. The others are for reporting alone.
 CHOSEN_BY = frozenset(
     {
         "digits-mlp",
         "mnist-mlp",
-        "hpc-mlp",
+        "fashion_mnist-mlp",
         "hpc-mlp-epochs",
         "churn-mlp",
         "cells-mlp",
