@@ -1,7 +1,6 @@
 """`KerasSearchCV` and `KerasSearchRegressorCV`: a search as an estimator of scikit-learn's."""
 
 import inspect
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,7 +27,6 @@ from sklearn.utils.validation import (
 
 from search.api import (
     StudyResult,
-    home_folder,
     run_opened,
     space_reference,
     warnings_at_caller,
@@ -232,10 +230,9 @@ class KerasSearch(BaseEstimator):  # type: ignore[misc]
         random_state: seed of proposals, initial weights and orders.
         settings: further settings of `run_study` by name, such as `{"pruner": "none"}`.
         home: folder that keeps the study and shows it in MLflow; with it, fitting to the same data
-            again continues the study. None is the one that the environment variable FOLDWISE_HOME
-            names; without that, as for False in any case, a temporary one that is deleted after
-            `fit`, since an estimator is cloned and fitted many times over, also in parallel, and
-            must then neither leave files nor find those of another fit.
+            again continues the study. None uses a temporary one that is deleted after `fit`,
+            whatever FOLDWISE_HOME says, since an estimator is cloned and fitted many times over,
+            also in parallel, and must then neither leave files nor find those of another fit.
         study: its name in the home; None for the default.
         verbose: whether progress is shown.
 
@@ -489,8 +486,8 @@ class KerasSearch(BaseEstimator):  # type: ignore[misc]
     @contextmanager
     def _home(self) -> Iterator[tuple[Home, Tracker]]:
         """Yield the home and what brings its study to MLflow."""
-        if self.home or (self.home is None and os.environ.get("FOLDWISE_HOME")):
-            home = home_folder(self.home)
+        if self.home is not None:
+            home = Home(Path(self.home))
             yield home, Tracker(home)
             return
         if not _declarations:  # so that a function is looked at once, not at every fit

@@ -201,14 +201,14 @@ def test_a_home_keeps_the_study_and_the_same_fit_continues_it(iris, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_home_that_the_environment_names_keeps_the_study_unless_the_estimator_has_none(
+def test_an_estimator_leaves_nothing_in_a_home_that_only_the_environment_names(
     iris, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("FOLDWISE_HOME", str(tmp_path / "named"))
     make = {"space": "mlp", "n_trials": 1, "cv": 2, "epochs": 1, "settings": TINY}
-    KerasSearchCV(**make, home=False).fit(*iris)
-    assert not (tmp_path / "named").exists()
     KerasSearchCV(**make).fit(*iris)
+    assert not (tmp_path / "named").exists()
+    KerasSearchCV(**make, home=tmp_path / "named").fit(*iris)
     assert len(load_study("mlp-table").trials) == 1
 
 
