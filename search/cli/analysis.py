@@ -59,8 +59,8 @@ def compare(
     method. Differences of fractions are in percentage points.
     """
     from search.analysis.comparison.comparison import compare as compare_contenders
-    from search.analysis.comparison.comparison import document, write_comparison
     from search.analysis.comparison.contenders import chosen_contenders
+    from search.analysis.comparison.files import document, write_comparison
     from search.cli.output import Notices, print_json, say
     from tracking.home import Home as HomeFolder
     from tracking.text import shell

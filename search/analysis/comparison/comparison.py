@@ -1,11 +1,9 @@
 """The comparison of contenders: the scores of each, and the difference of each pair."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from math import isfinite, nan, prod
-from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
@@ -21,7 +19,6 @@ from search.analysis.comparison.evidence import (
     scores_by_fold,
 )
 from search.analysis.comparison.notes import difference_texts, verdict
-from search.analysis.comparison.paper import CSV, LATEX, csv_text, latex_text
 from search.analysis.comparison.ranks import FEWEST_MODELS, Ranking, rank
 from search.analysis.comparison.samples import (
     Answers,
@@ -38,12 +35,9 @@ from search.analysis.measure import (
     score_and_spread,
     unit_of,
 )
-from search.errors import SettingsError
 from tracking import html
 from tracking.objectives import Objective
 from tracking.records import FoldEnded
-
-DIFFERENCE, RANKS, NUMBERS = "difference.png", "critical_difference.png", "comparison.json"
 
 
 @dataclass(frozen=True, repr=False)
@@ -363,103 +357,3 @@ def _ranking(
 def _classes(contenders: Sequence[Contender], entries: Sequence[Entry]) -> tuple[str, ...]:
     names, count = contenders[0].start.classes, len(entries[0].confusion)
     return tuple([*names, *(f"class {n}" for n in range(len(names), count))][:count])
-
-
-def document(comparison: Comparison) -> dict[str, Any]:
-    """Return a comparison as a dictionary for JSON; differences are in the metric's unit."""
-    labels = [entry.label for entry in comparison.entries]
-    ranking = comparison.ranking
-    return {
-        "verdict": comparison.verdict,
-        "dataset": comparison.dataset,
-        "measure": comparison.measure.fold,
-        "larger_is_better": comparison.measure.larger,
-        "level": comparison.level,
-        "entries": [_entry_json(entry) for entry in comparison.entries],
-        "pairs": [_pair(pair, comparison) for pair in comparison.pairs],
-        "friedman": None
-        if ranking is None
-        else {
-            **asdict(ranking),
-            "ranks": dict(zip(labels, ranking.ranks, strict=True)),
-            "groups": [[labels[n] for n in group] for group in ranking.groups],
-        },
-        "classes": list(comparison.classes),
-        "differing_classes": [_cell(c, comparison.classes) for c in comparison.differing_classes],
-        "differing_pairs": [_cell(c, comparison.classes) for c in comparison.differing_pairs],
-        "notes": list(comparison.notes),
-    }
-
-
-def _pair(pair: Pair, comparison: Comparison) -> dict[str, Any]:
-    found = asdict(pair)
-    return {
-        **found,
-        "first": comparison.entries[pair.first].label,
-        "second": comparison.entries[pair.second].label,
-        "claimed": pair.is_claimed(comparison.level),
-    }
-
-
-def _cell(cell: Cell, classes: tuple[str, ...]) -> dict[str, Any]:
-    names = {"true": classes[cell.true], "predicted": classes[cell.predicted]}
-    return {**asdict(cell), **names, "difference": cell.difference}
-
-
-def _entry_json(entry: Entry) -> dict[str, Any]:
-    """Return an entry, its scores also by their names alone, with null for what JSON lacks."""
-    scores, spreads = _finite(entry.scores), _finite(entry.spreads)
-    return {**scores, **asdict(entry), "scores": scores, "spreads": spreads}
-
-
-def _finite(numbers: Mapping[str, float | None]) -> dict[str, float | None]:
-    return {name: n if n is not None and isfinite(n) else None for name, n in numbers.items()}
-
-
-def write_comparison(comparison: Comparison, folder: Path) -> list[Path]:
-    """Write a comparison's files and return their paths; an earlier comparison's are replaced.
-
-    Raises:
-        SettingsError: the folder cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _refusal(folder, error) from error
-    paths = []
-    for name, content in _files(comparison):
-        path = folder / name
-        try:
-            path.write_bytes(content)
-        except OSError as error:
-            raise _refusal(path, error) from error
-        paths.append(path)
-    stale = folder / RANKS  # from an earlier comparison with more contenders
-    if stale not in paths and stale.is_file():
-        stale.unlink()
-    return paths
-
-
-def _files(comparison: Comparison) -> Iterator[tuple[str, bytes]]:
-    # importing Matplotlib takes a second
-    from search.analysis.comparison.confusion import difference_png
-    from search.analysis.comparison.ranks import critical_difference_png
-
-    one, other = comparison.entries[:2]
-    names = one.label, other.label
-    if comparison.classes:
-        yield DIFFERENCE, difference_png(one.confusion, other.confusion, comparison.classes, names)
-    if comparison.ranking is not None:
-        labels = [entry.label for entry in comparison.entries]
-        yield RANKS, critical_difference_png(comparison.ranking, labels)
-    yield CSV, csv_text(comparison).encode()
-    yield LATEX, latex_text(comparison).encode()
-    text = json.dumps(document(comparison), ensure_ascii=False, indent=1, allow_nan=False)
-    yield NUMBERS, text.encode()
-
-
-def _refusal(path: Path, error: OSError) -> SettingsError:
-    return SettingsError(
-        f"`--out` must be a folder that can be written; {path} cannot be ({error.strerror})."
-        " Choose another."
-    )

@@ -4,8 +4,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from search.analysis.comparison.comparison import compare, document
+from search.analysis.comparison.comparison import compare
 from search.analysis.comparison.contenders import chosen_contenders
+from search.analysis.comparison.files import document
 from search.analysis.comparison.ranks import rank
 from search.analysis.comparison.selection import NAMED, Choice
 from search.analysis.comparison.statistics import corrected_difference, holm, unpaired_difference

@@ -5,8 +5,9 @@ import numpy as np
 import pandas
 import pytest
 
-from search.analysis.comparison.comparison import compare, write_comparison
+from search.analysis.comparison.comparison import compare
 from search.analysis.comparison.contenders import chosen_contenders
+from search.analysis.comparison.files import write_comparison
 from search.errors import SettingsError
 from tests.search.analysis.comparison.comparing import MIDDLE, STRONG, WEAK
 

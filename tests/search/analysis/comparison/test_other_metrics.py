@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from search.analysis.comparison.comparison import compare, document, write_comparison
+from search.analysis.comparison.comparison import compare
 from search.analysis.comparison.contenders import chosen_contenders
+from search.analysis.comparison.files import document, write_comparison
 from search.data.folds import Folds
 from search.errors import SettingsError
 from search.tasks import MultiLabel, Regression
