@@ -11,7 +11,7 @@ from search.analysis.comparison.comparison import Comparison
 from search.analysis.comparison.confusion import Cell
 from search.analysis.comparison.evidence import Entry, Pair
 from search.analysis.comparison.notes import difference_texts
-from search.analysis.measure import objective_name, score_and_spread, unit_of
+from search.analysis.measure import objective_name, p_text, score_and_spread, unit_of
 from search.errors import SettingsError
 from tracking.objectives import Objective
 
@@ -167,7 +167,7 @@ def latex_text(comparison: Comparison) -> str:
                     for measure in (comparison.measure, *comparison.others)
                 },
                 behind: "" if pair is None else _behind(comparison.measure, pair),
-                "Holm p" if several else "p": "" if p is None else _p_text(p),
+                "Holm p" if several else "p": "" if p is None else p_text(p),
             }
         )
     frame = pandas.DataFrame(rows)
@@ -205,7 +205,3 @@ def _in_unit(measure: Objective) -> str:
 def _behind(measure: Objective, pair: Pair) -> str:
     difference, interval = difference_texts(measure, pair)
     return difference if interval == "-" else f"{difference} ({interval})"
-
-
-def _p_text(p: float) -> str:
-    return "<0.001" if p < 0.001 else f"{p:.3f}"
