@@ -60,52 +60,46 @@ class Table:
     dropped: tuple[str, ...] = ()
     overrides: dict[str, str] = field(default_factory=dict)
     samples: int = 2000
-    settings: int = 48
+    settings: int = 40
     apart: int = 4000
 
 
 MLP = {"schedule": "constant,cosine", "epochs": "20"}
 SLOW = {"schedule": "constant,cosine", "epochs": "3:40"}
 CATALOG = {
-    "digits-mlp": Table("digits", overrides=MLP, samples=1000),
-    "fashion_mnist-mlp": Table("fashion_mnist", overrides=MLP),
-    "mnist-mlp": Table("mnist", overrides=MLP),
-    "fashion_mnist-mlp-epochs": Table("fashion_mnist", overrides=SLOW),
-    "hpc-mlp": Table("modeldata/hpc_data", target="class", overrides=MLP),
-    "hpc-mlp-epochs": Table("modeldata/hpc_data", target="class", overrides=SLOW),
-    "leaf-mlp": Table("modeldata/leaf_id_flavia", target="species", overrides=MLP, samples=1200),
+    "digits-mlp": Table("digits", overrides=MLP, samples=1000, settings=48),
+    "fashion_mnist-mlp": Table("fashion_mnist", overrides=MLP, settings=48),
+    "mnist-mlp": Table("mnist", overrides=MLP, settings=48),
     "churn-mlp": Table("modeldata/wa_churn", target="churn", overrides=MLP),
-    "credit-mlp": Table("modeldata/credit_data", target="Status", overrides=MLP),
+    "ames-mlp": Table("modeldata/ames", target="Sale_Price", task="regression", overrides=MLP),
+    "hpc-mlp-epochs": Table("modeldata/hpc_data", target="class", overrides=SLOW),
     "cells-mlp": Table(
         "modeldata/cells", target="class", dropped=("case",), overrides=MLP, samples=1200
     ),
-    "spam-mlp": Table("DAAG/spam7", target="yesno", overrides=MLP),
-    "ames-mlp": Table("modeldata/ames", target="Sale_Price", task="regression", overrides=MLP),
-    "computers-mlp": Table("Ecdat/Computers", target="price", task="regression", overrides=MLP),
     "deliveries-mlp": Table(
         "modeldata/deliveries", target="time_to_delivery", task="regression", overrides=MLP
     ),
+    "leaf-mlp": Table("modeldata/leaf_id_flavia", target="species", overrides=MLP, samples=1200),
+    "credit-mlp": Table("modeldata/credit_data", target="Status", overrides=MLP),
     "diamonds-mlp": Table("ggplot2/diamonds", target="price", task="regression", overrides=MLP),
     "digits-lenet": Table(
         "digits",
         "lenet",
         overrides={"schedule": "constant,cosine", "epochs": "20"},
         samples=1000,
-        settings=40,
+    ),
+    "fashion_mnist-mlp-epochs": Table("fashion_mnist", overrides=SLOW),
+    "fashion_mnist-lenet": Table(
+        "fashion_mnist",
+        "lenet",
+        overrides={"schedule": "constant,cosine", "epochs": "15"},
     ),
     "mnist-cnn": Table(
         "mnist",
         "cnn",
         overrides={"schedule": "constant,cosine", "epochs": "15", "filters_2": "16:64"},
         samples=1500,
-        settings=40,
         apart=3000,
-    ),
-    "fashion_mnist-lenet": Table(
-        "fashion_mnist",
-        "lenet",
-        overrides={"schedule": "constant,cosine", "epochs": "15"},
-        settings=40,
     ),
     "sst2-bilstm": Table(
         "sst2",
@@ -118,9 +112,11 @@ CATALOG = {
             "length": "30",
         },
         samples=1500,
-        settings=36,
         apart=2000,
     ),
+    "computers-mlp": Table("Ecdat/Computers", target="price", task="regression", overrides=MLP),
+    "hpc-mlp": Table("modeldata/hpc_data", target="class", overrides=MLP),
+    "spam-mlp": Table("DAAG/spam7", target="yesno", overrides=MLP),
 }
 
 
