@@ -1,8 +1,8 @@
 """A training that pauses between two epochs, and goes on later as if it had not."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -11,12 +11,13 @@ import keras
 import numpy as np
 
 from search.data.arrays import Array
+from search.errors import own_files
 from search.training.program import is_keras_own
 from spaces import Params
 from tracking.files import make_folder, whole_file
 
-_EPOCH, _PARAMS = "epoch", "params"
-_KINDS = "biuf"  # of numbers, as NumPy files have them
+_EPOCH, _TRAINING = "epoch", "training"
+_KINDS = ("float16", "float32", "float64", "int", "uint", "bool")  # as NumPy's files have them
 
 
 class Paused(Exception):  # not an error: as asked
@@ -24,11 +25,16 @@ class Paused(Exception):  # not an error: as asked
 
     Attributes:
         epoch: after which.
+        model: that was trained; None where only its builder knows.
     """
 
-    def __init__(self, epoch: int) -> None:
+    def __init__(self, epoch: int, model: keras.Model | None = None) -> None:
         super().__init__(epoch)
-        self.epoch = epoch
+        self.epoch, self.model = epoch, model
+
+
+class CannotGoOn(Exception):  # not an error: training begins with the first epoch
+    """What was kept of a training is not of a model like this one."""
 
 
 @dataclass(frozen=True)
@@ -39,44 +45,64 @@ class Pause:
     arrays alone, so that reading it runs no code.
 
     Attributes:
-        path: of the file. A training whose params it was written for goes on from it.
+        path: of the file.
+        training: what is trained, in words that no other training has.
         until: number of epochs after which to pause; 0 for never.
+        after: number of epochs it goes on after; 0 for none.
     """
 
     path: Path
-    until: int
+    training: str
+    until: int = 0
+    after: int = 0
+    _state: Mapping[str, Array] = field(default_factory=dict, repr=False)
 
-    def save(self, model: keras.Model, params: Params, epoch: int) -> None:
+    @classmethod
+    def of(
+        cls, path: Path, params: Params, precision: str, *, until: int, after: int | None = None
+    ) -> "Pause":
+        """Read what was kept of a training; a file that cannot be used is as none.
+
+        Args:
+            path: of the file.
+            params: complete.
+            precision: Keras's dtype policy.
+            until: number of epochs after which to pause; 0 for never.
+            after: number of epochs that were kept; None for as many as the file says.
+        """
+        training = json.dumps([precision, sorted(params.items())], default=str)
+        try:
+            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+                values = dict(file)
+            epoch, written_for = int(values.pop(_EPOCH)), str(values.pop(_TRAINING))
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile):  # none, or damaged
+            return cls(path, training, until)
+        if written_for != training or after not in (None, epoch):
+            return cls(path, training, until)
+        return cls(path, training, until, epoch, values)
+
+    def save(self, model: keras.Model, epoch: int) -> None:
         """Write the state of a training after an epoch, at once or not at all."""
         values = {str(n): _number(variable) for n, variable in enumerate(_variables(model))}
-        values |= {_EPOCH: np.array(epoch), _PARAMS: np.array(_text(params))}
-        make_folder(self.path.parent)
-        with whole_file(self.path) as file:
-            np.savez(file, **values)  # type: ignore[arg-type] # NumPy's keyword of a name
+        values |= {_EPOCH: np.array(epoch), _TRAINING: np.array(self.training)}
+        with own_files():
+            make_folder(self.path.parent)
+            with whole_file(self.path, to_disk=False) as file:  # it can be made again
+                np.savez(file, **values)  # type: ignore[arg-type] # NumPy's keyword of a name
 
-    def restore(self, model: keras.Model, params: Params) -> int:
-        """Put a model, built and compiled as then, into the state of the file.
+    def restore(self, model: keras.Model) -> None:
+        """Put a model, built and compiled as then, into the state that was kept.
 
-        Returns:
-            After how many epochs that is; 0 where there is no such file, or of another training:
-            then the model is as it was.
+        Raises:
+            CannotGoOn: it is another model; it is as it was.
         """
-        if not self.path.exists():
-            return 0
-        try:
-            with self.path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-                values = dict(file)
-            epoch, written_for = int(values.pop(_EPOCH)), str(values.pop(_PARAMS))
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
-            return 0  # damaged
         model.optimizer.build(model.trainable_variables)
         variables = _variables(model)
-        shapes = [values[str(n)].shape for n in range(len(values)) if str(n) in values]
-        if written_for != _text(params) or shapes != [tuple(v.shape) for v in variables]:
-            return 0
-        for number, variable in enumerate(variables):
-            variable.assign(values[str(number)])
-        return epoch
+        kept = [self._state.get(str(number)) for number in range(len(self._state))]
+        if [None if v is None else v.shape for v in kept] != [tuple(v.shape) for v in variables]:
+            raise CannotGoOn
+        for variable, value in zip(variables, kept, strict=True):
+            variable.assign(value)
 
 
 def can_pause(model: keras.Model, params: Params, callbacks: Sequence[Any], *, looks: bool) -> bool:
@@ -91,7 +117,10 @@ def can_pause(model: keras.Model, params: Params, callbacks: Sequence[Any], *, l
     return (
         not (looks or callbacks or params.get("frozen_epochs", 0))
         and is_keras_own(model)
-        and all(np.dtype(variable.numpy().dtype).kind in _KINDS for variable in model.variables)
+        and all(
+            keras.backend.standardize_dtype(variable.dtype).startswith(_KINDS)
+            for variable in model.variables
+        )
     )
 
 
@@ -104,7 +133,3 @@ def _variables(model: keras.Model) -> list[Any]:
 
 def _number(variable: Any) -> Array:
     return np.asarray(variable.numpy())
-
-
-def _text(params: Params) -> str:
-    return json.dumps(sorted(params.items()), default=str)

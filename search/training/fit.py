@@ -17,7 +17,7 @@ from search.seeds import derive
 from search.tasks import Metric, OutputMeaning, Task
 from search.tasks.thresholds import DecidingOutputs
 from search.training.batches import Augmentation, Part, lengths_of, shuffled, spread
-from search.training.checkpoint import Pause, Paused, can_pause
+from search.training.checkpoint import CannotGoOn, Pause, Paused, can_pause
 from search.training.compiling import compile_model
 from search.training.program import Program, Programs, states_kept
 from search.training.scoring import measured, own_metrics, printable
@@ -124,12 +124,12 @@ def fit(
         programs: those of earlier folds; with one of the same setting, that one's model is trained
             in place of `model`, from `model`'s initial values.
         notify: takes what the user should know about the model's outputs.
-        pause: goes on from its file, and pauses where it says; a training that cannot go on later
-            from a file begins at its first epoch, and nothing is written where it pauses. None for
-            neither.
+        pause: goes on from what it has, and pauses where it says; of a training that cannot go on
+            from that nothing is written where it pauses. None for neither.
 
     Raises:
         Paused: after the epoch where it was asked to.
+        CannotGoOn: what was kept is of another model.
         Diverged: the loss is no longer a finite number.
         ValueError: the model's output does not fit the task, or its loss the targets; no inner part
             can be cut off the training part; or a watched metric cannot be computed.
@@ -230,10 +230,13 @@ class _Run:
         return reporter.fitted()
 
     def _known_before(self, model: keras.Model) -> int:
-        """Go on from the pause's file, if it can be; return after which epoch."""
-        if self.pause is None or not self._can_pause(model):
+        """Go on from what was kept, if anything was; return after which epoch."""
+        if self.pause is None or not self.pause.after:
             return 0
-        return self.pause.restore(model, self.params)
+        if not self._can_pause(model):
+            raise CannotGoOn
+        self.pause.restore(model)
+        return self.pause.after
 
     def _until(self, last: int) -> int:
         until = self.pause.until if self.pause is not None else 0
@@ -317,8 +320,8 @@ class _Run:
                 break
         if until < last and not model.stop_training:
             if self.pause is not None and self._can_pause(model):
-                self.pause.save(model, self.params, until)
-            raise Paused(until)
+                self.pause.save(model, until)
+            raise Paused(until, model)
         model.optimizer.finalize_variable_values(model.trainable_weights)
         callbacks.on_train_end()
 

@@ -20,7 +20,7 @@ from search.tasks import Metric, Task
 from search.tasks.models import first_of
 from search.training.batches import Part
 from search.training.building import Built, set_seed
-from search.training.checkpoint import Pause, Paused
+from search.training.checkpoint import CannotGoOn, Pause, Paused
 from search.training.compiling import compile_model
 from search.training.fit import (
     PLATEAU_FACTOR,
@@ -91,10 +91,11 @@ def fit_built(
             `fit` train, which is slower.
         programs: those of earlier folds, for the built-in training.
         notify: takes what the user should know.
-        pause: as in `fit`; a `fit` of one's own begins at its first epoch.
+        pause: as in `fit`; of a `fit` of one's own nothing is kept.
 
     Raises:
         Paused: as in `fit`.
+        CannotGoOn: as in `fit`.
         Diverged: the loss is no longer a finite number.
         ValueError: as in `fit`; or the space's `fit` did not train the model.
     """
@@ -118,6 +119,8 @@ def fit_built(
             notify=notify,
             pause=pause,
         )
+    if pause is not None and pause.after:
+        raise CannotGoOn
     if pause is not None and pause.until:
         on_epoch = _pausing(on_epoch, pause.until, int(params.get("epochs", 0)))
     model = built.model

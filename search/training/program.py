@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from search.data.arrays import Array
+from search.executors.protocol import MOST_PROGRAMS
 from search.tasks.models import first_of, side_by_side
 from search.training.batches import (
     Augmentation,
@@ -232,7 +233,6 @@ def _any_rows(tensor: Any) -> Any:
 
 
 MOST_WEIGHTS = 20_000_000  # of all models that are kept
-MOST_PROGRAMS = 8
 
 
 class Programs:

@@ -55,11 +55,13 @@ def paused(path, build, chosen, *, after, **more):
     epochs = []
     for until in after:
         seen = []
+        kept = Pause.of(path, chosen, "float32", until=until)
         with pytest.raises(Paused) as caught:
-            train(build(), chosen, pause=Pause(path, until), on_each=seen.append, **more)
+            train(build(), chosen, pause=kept, on_each=seen.append, **more)
         assert caught.value.epoch == until
         epochs += seen
-    fitted, rest = train(build(), chosen, pause=Pause(path, 0), **more)
+    kept = Pause.of(path, chosen, "float32", until=0)
+    fitted, rest = train(build(), chosen, pause=kept, **more)
     return fitted, [*epochs, *rest]
 
 
@@ -125,24 +127,48 @@ def test_training_with_a_memory_of_its_own_begins_again_and_ends_the_same(tmp_pa
     assert not (tmp_path / "state.npz").exists()
 
 
-def test_a_file_of_other_params_or_a_damaged_one_is_not_gone_on_from(tmp_path):
+def kept_after(path, chosen, epoch):
     from search.training.checkpoint import Pause, Paused
 
-    path = tmp_path / "state.npz"
     with pytest.raises(Paused):
-        train(small_model(), params(epochs=4, learning_rate=0.1), pause=Pause(path, 2))
-    for damaged in (False, True):
-        if damaged:
-            path.write_bytes(path.read_bytes()[:300])
-        whole, _ = train(small_model(), params(epochs=4))
-        found, epochs = train(small_model(), params(epochs=4), pause=Pause(path, 0))
-        same(whole, found)
-        assert len(epochs) == 4
+        train(small_model(), chosen, pause=Pause.of(path, chosen, "float32", until=epoch))
+    assert Pause.of(path, chosen, "float32", until=0).after == epoch
+
+
+def test_a_file_of_other_params_a_damaged_one_and_another_epochs_are_not_gone_on_from(tmp_path):
+    from search.training.checkpoint import Pause
+
+    path, chosen = tmp_path / "state.npz", params(epochs=4)
+    kept_after(path, chosen, 2)
+    other = params(epochs=4, learning_rate=0.1)
+    assert Pause.of(path, other, "float32", until=0).after == 0
+    assert Pause.of(path, chosen, "mixed_bfloat16", until=0).after == 0
+    assert Pause.of(path, chosen, "float32", until=0, after=1).after == 0
+    assert Pause.of(path, chosen, "float32", until=0, after=2).after == 2
+    whole = path.read_bytes()
+    place = whole.index(b"NUMPY") + 130  # in an array
+    changed = whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]
+    for damaged in (b"", whole[:300], whole[:-100], changed):
+        path.write_bytes(damaged)
+        assert Pause.of(path, chosen, "float32", until=0).after == 0
+
+
+def test_what_was_kept_of_another_model_is_refused_before_anything_of_it_is_used(tmp_path):
+    from search.training.checkpoint import CannotGoOn, Pause
+
+    path, chosen = tmp_path / "state.npz", params(epochs=4)
+    kept_after(path, chosen, 2)
+    wider = small_model(units=9)
+    before = wider.get_weights()
+    with pytest.raises(CannotGoOn):
+        train(wider, chosen, pause=Pause.of(path, chosen, "float32", until=0))
+    assert all(map(np.array_equal, before, wider.get_weights()))
 
 
 def test_a_pause_at_the_last_epoch_is_none(tmp_path):
     from search.training.checkpoint import Pause
 
     whole, _ = train(small_model(), params(epochs=3))
-    found, _ = train(small_model(), params(epochs=3), pause=Pause(tmp_path / "s.npz", 3))
+    at_the_end = Pause.of(tmp_path / "s.npz", params(epochs=3), "float32", until=3)
+    found, _ = train(small_model(), params(epochs=3), pause=at_the_end)
     same(whole, found)
