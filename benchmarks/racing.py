@@ -28,7 +28,7 @@ import os
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -45,7 +45,7 @@ from search.study.drivers import FixedDriver
 from search.study.feedback import Feedback
 from search.study.loop import Study
 from search.study.pruners import NoPruner, Pruner, make_pruner
-from search.study.pruners.base import Scoreboard
+from search.study.pruners.base import Rung, Scoreboard
 from search.tasks.metrics import direction_of
 from tracking.event_log import EventLog
 from tracking.history import History, TrialHistory
@@ -55,6 +55,7 @@ from tracking.records import (
     REGRESSION,
     EpochEnded,
     FoldEnded,
+    FoldPaused,
     FoldStarted,
     StudyStarted,
 )
@@ -219,8 +220,9 @@ class Recorded(Executor):
         objective = self._curves.objective
         values = self._curves.values[number][fold - 1]
         loss = self._curves.loss[number][fold - 1]
-        on_record(FoldStarted(at=0.0, trial=trial, fold=fold))
-        for epoch in range(1, len(values) + 1):
+        on_record(FoldStarted(at=0.0, trial=trial, fold=fold, kept=task.kept))
+        until = task.until or len(values)
+        for epoch in range(task.kept + 1, until + 1):
             self.epochs += 1
             self.seconds += float(self._curves.seconds[number][fold - 1, epoch - 1])
             metrics = {
@@ -230,6 +232,9 @@ class Recorded(Executor):
             shown = EpochEnded(at=0.0, trial=trial, fold=fold, epoch=epoch, metrics=metrics)
             if on_record(shown).stop:
                 return task.key
+        if until < len(values):
+            on_record(FoldPaused(at=0.0, trial=trial, fold=fold, epoch=until))
+            return task.key
         on_record(
             FoldEnded(
                 at=0.0,
@@ -318,7 +323,7 @@ def replay(curves: Curves, strategy: Strategy, order: list[int]) -> Replay:
         raise RuntimeError(f"{strategy.name} chose nothing")
     score = float(curves.independent[int(best.started.parameters["number"])])
     oriented = curves.objective.oriented
-    told, means = _told(history) if pruner.waits else ({}, {})
+    told, means = _told(history, pruner.rungs(folds)) if pruner.waits else ({}, {})
     return Replay(
         share=executor.epochs / (curves.folds * sum(map(curves.epochs, order))),
         epochs=executor.epochs,
@@ -330,9 +335,9 @@ def replay(curves: Curves, strategy: Strategy, order: list[int]) -> Replay:
     )
 
 
-def _told(history: History) -> tuple[dict[int, float], dict[int, float]]:
+def _told(history: History, rungs: Sequence[Rung]) -> tuple[dict[int, float], dict[int, float]]:
     """Return what is told of the trials that saw a fold, and their means over the folds seen."""
-    feedback = Feedback(FixedDriver(()), history, waits=True)
+    feedback = Feedback(FixedDriver(()), history, rungs)
     scoreboard = Scoreboard(history.objectives[0])
     seen = [trial for trial in history.trials.values() if trial.finished_folds()]
     outcomes = {trial.number: feedback.outcome(trial) for trial in seen}

@@ -12,6 +12,7 @@ from tracking.records import (
     AttemptFailed,
     EpochEnded,
     FoldEnded,
+    FoldPaused,
     FoldStarted,
     Record,
     TrialEnded,
@@ -23,8 +24,9 @@ Score = Callable[[Params, int], float]
 class ScriptedExecutor(Executor):
     """Trains folds by a function of params and fold.
 
-    Keeps the (trial, fold) pairs it "trained". After `interrupt_after` of them it raises
-    KeyboardInterrupt, as Ctrl-C would: in the next fold, or with `before_verdict` while the
+    Keeps the (trial, fold) pairs it "trained" from the first epoch on, and all it was given. After
+    `interrupt_after` of these it raises KeyboardInterrupt, as Ctrl-C would: in the next fold, or
+    with `before_verdict` while the
     coordinator's word on that fold is on its way. A score below 0 fails the fold. Each entry of
     `breaks`, trial, fold and cause, breaks that fold off once; with fold 0 it is the trial's first
     after it has ended. With several slots the earliest trial's fold is trained first, or, with
@@ -52,10 +54,12 @@ class ScriptedExecutor(Executor):
         self._before_verdict = before_verdict
         self._running: list[tuple[FoldTask, Iterator[Record]]] = []
         self.trained: list[tuple[int, int]] = []
+        self.given: list[tuple[int, int]] = []
 
     def submit(self, task: FoldTask) -> None:
         assert len(self._running) < self.slots
         self.params.append(task.params)
+        self.given.append(task.key)
         self._running.append((task, self._train(task)))
 
     def wait(self, on_record: OnRecord) -> FoldKey:
@@ -82,7 +86,7 @@ class ScriptedExecutor(Executor):
 
     def _train(self, task: FoldTask) -> Iterator[Record]:
         trial, fold = task.key
-        yield FoldStarted(at=time.time(), trial=trial, fold=fold)
+        yield FoldStarted(at=time.time(), trial=trial, fold=fold, kept=task.kept)
         cause = self._broken_by(trial, fold)
         if cause:
             yield attempt_failed(trial, cause, fold)
@@ -91,15 +95,17 @@ class ScriptedExecutor(Executor):
             if self._left == 0:
                 raise KeyboardInterrupt
             self._left -= 1
-        self.trained.append((trial, fold))
+        if not task.kept:
+            self.trained.append((trial, fold))
         score = self._score(task.params, fold)
         if score < 0:
             yield attempt_failed(trial, "error", fold, reason="a bad setting")
             return
         epochs = int(task.params.get("epochs", 1))
-        for epoch in range(1, epochs + 1):
+        until = task.until or epochs
+        for epoch in range(task.kept + 1, until + 1):
             yield epoch_ended(trial, fold, epoch, score * epoch / epochs)
-        yield fold_ended(trial, fold, score)
+        yield fold_paused(task, until) if until < epochs else fold_ended(trial, fold, score)
         if self._before_verdict and self._left == 0:
             raise KeyboardInterrupt
         cause = self._broken_by(trial, 0)
@@ -134,6 +140,10 @@ def fold_ended(trial: int, fold: int, accuracy: float) -> FoldEnded:
         epochs=1,
         predictions=f"predictions/trial-{trial:05d}-fold-{fold:02d}.npz",
     )
+
+
+def fold_paused(task: FoldTask, epoch: int) -> FoldPaused:
+    return FoldPaused(at=time.time(), trial=task.trial, fold=task.fold, epoch=epoch, seconds=0.01)
 
 
 def ended(

@@ -21,6 +21,7 @@ from tracking.objectives import OBJECTIVES, Objective, objectives_of
 from tracking.records import (
     EpochEnded,
     FoldEnded,
+    FoldPaused,
     FoldStarted,
     Record,
     SessionEnded,
@@ -131,6 +132,21 @@ class StudyBuilder:
                 predictions=f"predictions/trial-{trial:05d}-fold-{fold:02d}.npz",
                 **self.fold_scores(level, fold),
             )
+
+    def piece(
+        self, trial: int, fold: int, *, kept: int = 0, until: int, pauses: bool = True
+    ) -> None:
+        """Add a part of a fold, which pauses at its end unless it is killed there or over."""
+        self.add(FoldStarted, trial=trial, fold=fold, kept=kept)
+        for epoch in range(kept + 1, until + 1):
+            metrics = {"loss": 1.0 / epoch, "val_loss": 1.1 / epoch, "val_accuracy": epoch / 10}
+            self.add(EpochEnded, trial=trial, fold=fold, epoch=epoch, metrics=metrics)
+        key = {"trial": trial, "fold": fold}
+        if until == self.epochs:
+            scores = {"loss": 0.5, "seconds": 9.0, "epochs": until, "predictions": "there.npz"}
+            self.add(FoldEnded, **key, **scores, **self.fold_scores(0.8, fold))
+        elif pauses:
+            self.add(FoldPaused, **key, epoch=until, seconds=1.0 + until - kept)
 
     def epoch_metrics(self, level: float, loss: float) -> dict[str, float]:
         """Return what an epoch of a loss tells beside it."""
@@ -400,15 +416,28 @@ class GivenValues:
             scores = {} if score is None else {self.objective.name: score}
             self.add(TrialEnded, trial=number, state=state, value=score, scores=scores)
 
+    def pause(self, number: int, shown: Mapping[int, float], *, epochs: int = 20) -> None:
+        """Add a trial that has paused in its first fold after the last epoch that it shows."""
+        self.trial(number, shown=shown, epochs=epochs)
+        self.add(FoldPaused, trial=number, fold=1, epoch=max(shown))
+
     def fold(
-        self, trial: int, fold: int, value: float, shown: Mapping[int, float] | None = None
+        self,
+        trial: int,
+        fold: int,
+        value: float,
+        shown: Mapping[int, float] | None = None,
+        *,
+        ahead: bool = False,
     ) -> None:
-        self.epochs(trial, fold, shown)
+        self.epochs(trial, fold, shown, ahead=ahead)
         measures = {"accuracy": 0.5, "loss": 0.5, "macro_f1": 0.5, self.objective.fold: value}
         self.add(FoldEnded, trial=trial, fold=fold, seconds=1.0, predictions="", **measures)
 
-    def epochs(self, trial: int, fold: int, shown: Mapping[int, float] | None) -> None:
-        self.add(FoldStarted, trial=trial, fold=fold)
+    def epochs(
+        self, trial: int, fold: int, shown: Mapping[int, float] | None, *, ahead: bool = False
+    ) -> None:
+        self.add(FoldStarted, trial=trial, fold=fold, ahead=ahead)
         for epoch, value in (shown or {}).items():
             metrics = {self.objective.epoch: value}
             self.add(EpochEnded, trial=trial, fold=fold, epoch=epoch, metrics=metrics)

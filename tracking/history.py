@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from tracking.objectives import DEFAULT, OBJECTIVES, Objective, objectives_of
 from tracking.records import (
     AttemptFailed,
     EpochEnded,
     FoldEnded,
+    FoldPaused,
     FoldStarted,
     JournalRepaired,
     Json,
@@ -36,6 +38,7 @@ _INSTANT = 1e-6  # seconds; the least that a time of today can grow by
 _OF_TRIALS = (
     FoldStarted,
     EpochEnded,
+    FoldPaused,
     FoldEnded,
     AttemptFailed,
     TrialEnded,
@@ -46,11 +49,31 @@ _OF_TRIALS = (
 
 @dataclass(repr=False)
 class FoldHistory:
-    """One fold of one trial: its epochs so far and, once over, its score."""
+    """One fold of one trial: its epochs so far and, once over, its score.
+
+    Attributes:
+        started: when it began, or went on last.
+        paused: that it rests; None while it is trained, and once it is over.
+        before: starts and pauses of the training that it went on with, in order.
+        earlier: epochs that it had shown where it paused, and which are trained once more as the
+            state of the model was not kept.
+        repeated: how many epochs were trained again, so far.
+        paused_seconds: how long it was trained until it paused, each time.
+        began_at: when training began whose epochs it has, all of them and no others.
+    """
 
     started: FoldStarted
     epochs: dict[int, EpochEnded] = field(default_factory=dict)
     ended: FoldEnded | None = None
+    paused: FoldPaused | None = None
+    before: tuple[FoldStarted | FoldPaused, ...] = ()
+    earlier: dict[int, EpochEnded] = field(default_factory=dict)
+    repeated: int = 0
+    paused_seconds: float = 0.0
+    began_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.began_at = self.began_at or self.started.at
 
     def __repr__(self) -> str:
         epochs = counted(len(self.epochs), "epoch")
@@ -58,9 +81,62 @@ class FoldHistory:
         return f"<fold {self.started.fold} of trial {self.started.trial}: {epochs}{end}>"
 
     @property
-    def last(self) -> FoldStarted | EpochEnded | FoldEnded:
+    def last(self) -> FoldStarted | EpochEnded | FoldPaused | FoldEnded:
         """What was reported of it last."""
-        return self.ended or next(reversed(self.epochs.values()), self.started)
+        shown = next(reversed(self.epochs.values()), None)
+        is_new = shown is not None and shown.at > self.started.at
+        return self.ended or self.paused or (shown if shown and is_new else self.started)
+
+    @property
+    def rests(self) -> bool:
+        """Whether nothing is trained of it now, as it has paused or is over."""
+        return self.paused is not None or self.ended is not None
+
+    @property
+    def waited(self) -> float:
+        """Seconds for which it has rested between pauses and going on, since `began_at`."""
+        return sum(
+            now.at - before.at
+            for before, now in pairwise((*self.before, self.started))
+            if isinstance(before, FoldPaused) and now.at > self.began_at
+        )
+
+    @property
+    def kept(self) -> int:
+        """How many of its epochs stay whatever becomes of its training now: where it paused."""
+        return self.started.kept if self.paused is None else self.paused.epoch
+
+    @property
+    def trained(self) -> int:
+        """How many epochs were trained, those included that were trained again."""
+        return self.repeated + max(self.epochs, default=0)
+
+    def epoch(self, number: int) -> EpochEnded | None:
+        """Return what an epoch showed; None where it is not known."""
+        return self.epochs.get(number) or self.earlier.get(number)
+
+    def has_reached(self, epoch: int) -> bool:
+        """Say whether it is over, or has paused at an epoch or after it."""
+        return self.ended is not None or epoch <= max(self.kept, max(self.earlier, default=0))
+
+    def going_on(self, record: FoldStarted) -> "FoldHistory":
+        """Return the fold as it goes on, or begins again, with a record."""
+        kept = {n: shown for n, shown in self.epochs.items() if n <= record.kept}
+        paused = () if self.paused is None else (self.paused,)
+        return FoldHistory(
+            record,
+            epochs=kept,
+            before=(*self.before, self.started, *paused) if record.kept else (),
+            earlier={n: e for n, e in (self.earlier | self.epochs).items() if n <= self._shown},
+            repeated=self.repeated + max(0, self.kept - record.kept),
+            paused_seconds=self.paused_seconds,
+            began_at=self.began_at if record.kept and len(kept) == len(self.epochs) else record.at,
+        )
+
+    @property
+    def _shown(self) -> int:
+        """The last epoch at which it ever paused."""
+        return max(self.kept, max(self.earlier, default=0))
 
 
 @dataclass(repr=False)
@@ -186,10 +262,7 @@ class TrialHistory:
         """
         if self.ended is not None:
             return self.ended.train_seconds
-        return sum(
-            fold.ended.seconds if fold.ended else fold.last.at - fold.started.at
-            for fold in self.folds.values()
-        )
+        return sum(map(_seconds, self.folds.values()))
 
     def position(self) -> tuple[int, int]:
         """Return the last fold it began and the last epoch it trained there; 0 for none."""
@@ -198,7 +271,7 @@ class TrialHistory:
         last = max(self.folds)
         return last, max(self.folds[last].epochs, default=0)
 
-    def last_report(self) -> FoldStarted | EpochEnded | FoldEnded | None:
+    def last_report(self) -> FoldStarted | EpochEnded | FoldPaused | FoldEnded | None:
         """Return what was reported last of any of its folds; None before the first began."""
         reports = (fold.last for fold in self.folds.values())
         return max(reports, key=lambda report: report.at, default=None)
@@ -270,7 +343,8 @@ class History:
         """Take in the next record, and return it as it is kept.
 
         Its time is later than that of any before it, also where the machine's clock was set back.
-        A fold that starts again drops the epochs of its unfinished first try.
+        A fold that starts again drops the epochs of its unfinished first try, but for those that it
+        goes on after.
 
         Raises:
             KeyError: it tells of a trial or a fold that never began.
@@ -280,6 +354,7 @@ class History:
         self._latest = record.at
         if isinstance(record, (TrialStarted, *_OF_TRIALS)):
             self._trained_at = record.at
+            self.tally.touch(record.trial)
         self.tally.records += 1
         return record
 
@@ -291,8 +366,10 @@ class History:
         """
         if isinstance(record, _OF_TRIALS) and record.trial not in self.trials:
             raise KeyError(record.trial)
-        if isinstance(record, EpochEnded | FoldEnded) and record.fold not in self.folds_of(record):
-            raise KeyError(record.fold)
+        match record:
+            case EpochEnded() | FoldPaused() | FoldEnded():
+                if record.fold not in self.folds_of(record):
+                    raise KeyError(record.fold)
         if record.at > self._latest:
             return record
         return replace(record, at=self._latest + _INSTANT)
@@ -330,8 +407,8 @@ class History:
                 self.folds_of(record)[record.fold].epochs[record.epoch] = record
                 trial = self.trials[record.trial]
                 trial.model = trial.model or record.model
-                if record.fold == 1 and record.epoch == self.trials[record.trial].rung:
-                    self._reach_rung(record.trial, record.metrics.get(self.objectives[0].epoch))
+            case FoldPaused():
+                self._pause_fold(record)
             case FoldEnded():
                 self._end_fold(record)
             case AttemptFailed():
@@ -375,7 +452,8 @@ class History:
         trial.sessions.clear()
         trial.state = after(trial.state, Event.FORGOTTEN)
         trial.model = {}
-        self.tally.begin_anew(trial.number)
+        self.tally.leave(trial.number)
+        self.tally.touch(trial.number)
 
     def _retry(self, record: TrialReopened) -> None:
         """Take back that a trial failed; without folds of other code than it goes on with."""
@@ -390,7 +468,11 @@ class History:
 
     def _begin_fold(self, record: FoldStarted) -> None:
         folds, trial = self.folds_of(record), self.trials[record.trial]
-        folds[record.fold] = FoldHistory(record)
+        known = folds.get(record.fold)
+        if known is None or known.ended is not None:
+            folds[record.fold] = FoldHistory(record)
+        else:
+            folds[record.fold] = known.going_on(record)
         trial.device = trial.device or record.device
         if self.sessions:
             trial.sessions.add(len(self.sessions) - 1)
@@ -418,15 +500,37 @@ class History:
             return self.study.waits
         return bool(self.study.settings.get("pruner", RACING) == RACING)
 
+    def _pause_fold(self, record: FoldPaused) -> None:
+        folds, trial = self.folds_of(record), self.trials[record.trial]
+        fold = folds[record.fold]
+        length = int(trial.started.parameters.get("epochs", 1))
+        self.tally.train(record.seconds, (record.epoch - fold.started.kept) / length)
+        fold.repeated += max(0, max(fold.epochs, default=0) - record.epoch)
+        dropped = [number for number in fold.epochs if number > record.epoch]
+        for number in dropped:
+            del fold.epochs[number]
+        fold.began_at = record.at if dropped else fold.began_at
+        fold.paused = record
+        fold.paused_seconds += record.seconds
+        self._let_rest(trial)
+
     def _end_fold(self, record: FoldEnded) -> None:
         folds, trial = self.folds_of(record), self.trials[record.trial]
-        folds[record.fold].ended = record
-        if record.fold == 1 and trial.rung not in folds[1].epochs:  # training was over before
-            self._reach_rung(trial.number, record.metric(self.objectives[0].fold))
+        fold = folds[record.fold]
+        fold.ended, fold.paused = record, None
         if folds is trial.folds:
-            can_wait = trial.ended is None and not trial.started.is_baseline
-            can_wait &= not trial.reopened
-            self.tally.fold(record, rests=can_wait and trial.level == len(folds))
+            length = int(trial.started.parameters.get("epochs", 1))
+            share = 1 - fold.started.kept / length
+            self.tally.train(record.seconds - fold.paused_seconds, share)
+            self._let_rest(trial)
+
+    def _let_rest(self, trial: TrialHistory) -> None:
+        """Take note of a trial that rests until it is gone on with."""
+        can_wait = trial.ended is None and not trial.started.is_baseline
+        can_wait &= not trial.reopened
+        is_gapless = len(trial.folds) == max(trial.folds)
+        if can_wait and is_gapless and all(fold.rests for fold in trial.folds.values()):
+            self.tally.rest(trial.number)
 
     def _end_trial(self, record: TrialEnded) -> None:
         trial = self.trials[record.trial]
@@ -441,8 +545,6 @@ class History:
         trial.ended, trial.reopened = record, False
         trial.state = after(trial.state, outcome(record.state))
         self.tally.end(record, self.objectives[0])
-        if record.state == "pruned" and 1 not in trial.finished_folds():
-            self.tally.stop_below_rung(record.trial)
 
     def _reopen(self, trial: TrialHistory) -> None:
         """Take back an outcome: another follows, or one of its folds is trained again."""
@@ -455,11 +557,9 @@ class History:
     def _number_of_folds(self) -> int:
         return self.study.folds if self.study else 0
 
-    def _reach_rung(self, trial: int, value: float | None) -> None:
-        if value is not None and value == value:  # NaN has no place in an order
-            self.tally.reach_rung(trial, self.objectives[0].oriented(value))
-
-    def folds_of(self, record: FoldStarted | EpochEnded | FoldEnded) -> dict[int, FoldHistory]:
+    def folds_of(
+        self, record: FoldStarted | EpochEnded | FoldPaused | FoldEnded
+    ) -> dict[int, FoldHistory]:
         """Return the folds of its trial that a record belongs to: the study's, or further ones."""
         trial = self.trials[record.trial]
         is_confirmation = self.study is not None and record.fold > self.study.folds
@@ -471,7 +571,8 @@ class History:
         for trial in self.trials.values():
             records.append(trial.started)
             for fold in trial.folds.values():
-                records += [fold.started, *fold.epochs.values()]
+                records += [*fold.before, fold.started, *fold.epochs.values()]
+                records += [fold.paused] if fold.paused else []
                 records += [fold.ended] if fold.ended else []
             records += [trial.ended] if trial.ended else []
         return sorted(records, key=lambda record: record.at)
@@ -556,6 +657,13 @@ class History:
         scores = [(o, trial.score(o.name)) for o in self.objectives]
         values = tuple(o.oriented(score) for o, score in scores if score is not None)
         return values if len(values) == len(scores) else None
+
+
+def _seconds(fold: FoldHistory) -> float:
+    if fold.ended is not None:
+        return fold.ended.seconds
+    now = 0.0 if fold.paused else fold.last.at - fold.started.at
+    return fold.paused_seconds + now
 
 
 def _are_over(folds: Mapping[int, FoldHistory], numbers: Iterable[int]) -> bool:

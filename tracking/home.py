@@ -62,6 +62,15 @@ class StudyFolder:
         """The folder of predictions."""
         return self.root / "predictions"
 
+    def checkpoint(self, trial: int, fold: int) -> Path:
+        """The state of a model whose training on one fold of one trial has paused."""
+        return self.checkpoints / f"trial-{trial:05d}-fold-{fold:02d}.npz"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of these; there only while trials wait."""
+        return self.root / "checkpoints"
+
     @property
     def requests(self) -> Path:
         """The folder of what users enqueue, a file each until the study's process has it."""
@@ -74,7 +83,7 @@ class StudyFolder:
 
     def leftovers(self) -> list[Path]:
         """Return the temporary files in the folder: being written, or left by a crash."""
-        folders = (self.root, self.all_predictions, self.requests)
+        folders = (self.root, self.all_predictions, self.checkpoints, self.requests)
         inside = [path for folder in folders for path in temporary_files(folder)]
         return sorted([*self.root.glob("*.tmp"), *inside])
 

@@ -32,11 +32,11 @@ from tracking.journal_lines import (
     raw_lines,
     set_end_aside,
 )
-from tracking.records import EpochEnded, FoldStarted, Record
+from tracking.records import EpochEnded, FoldPaused, FoldStarted, Record
 
 __all__ = ["Journal", "JournalError", "JournalReader", "decode", "encode", "read_journal"]
 
-_NOT_FORCED = (EpochEnded, FoldStarted)
+_NOT_FORCED = (EpochEnded, FoldPaused, FoldStarted)
 
 
 class JournalReader:

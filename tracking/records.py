@@ -237,8 +237,8 @@ class TrialStarted(Record):
             makes it a list.
         origin: `baseline:NAME`; `sampled`, by the driver; `enqueued`, by the user; or
             `imported:SOURCE`, from trials of another tool.
-        compared_after: after how many epochs of its first fold racing compares it with the others;
-            0 where another pruner judges, and in journals that do not say.
+        compared_after: after how many epochs of its first fold racing compares it with the others
+            first; 0 where another pruner judges, and in journals that do not say.
     """
 
     trial: int
@@ -300,10 +300,12 @@ class TrialTold(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class FoldStarted(Record):
-    """Training on one fold begins, or begins again after an interruption.
+    """Training on one fold begins, begins again after an interruption, or goes on after a pause.
 
     Attributes:
         fold: number from 1.
+        kept: how many of its epochs are kept: it goes on after these; 0 where it begins with the
+            first.
         ahead: whether it begins before racing has let its trial go on to it, on a worker that has
             nothing else to do.
         device: what TensorFlow computes on, `CPU` or `GPU`; empty in journals that do not say.
@@ -313,6 +315,23 @@ class FoldStarted(Record):
     fold: int
     ahead: bool = False
     device: str = ""
+    kept: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldPaused(Record):
+    """Training on one fold rests, to go on where its trial turns out to be worth it.
+
+    Attributes:
+        fold: number from 1.
+        epoch: after which; 0 for a fold that was trained ahead and of which nothing is kept.
+        seconds: wall time since it began or went on.
+    """
+
+    trial: int
+    fold: int
+    epoch: int
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -345,7 +364,8 @@ class FoldEnded(Record):
         accuracy: of classes, on the same; None for other tasks.
         macro_f1: unweighted mean of the classes' F1 on the same; None for other tasks.
         metrics: what else is recorded of the same, by the metric's name.
-        seconds: wall time of building, training and scoring.
+        seconds: wall time of building, training and scoring; that of training which paused before
+            is part of it.
         epochs: number of epochs trained.
         scored_epoch: the epoch whose weights are scored: the last, unless early stopping chose an
             earlier one on an inner part of the training part; 0 in journals that do not say.

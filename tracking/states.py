@@ -12,7 +12,7 @@ class TrialState(StrEnum):
 
     PROPOSED = "proposed"
     RUNNING = "running"
-    WAITING = "waiting"  # in a race: its folds are over, and others have begun since
+    WAITING = "waiting"  # in a race: nothing of it is trained now, and others have begun since
     COMPLETE = "complete"
     PRUNED = "pruned"
     FAILED = "failed"
@@ -32,7 +32,7 @@ class Event(Enum):
     """What a record means for the state of a trial."""
 
     FOLD_BEGAN = auto()  # one of the study's folds, not one that confirms
-    OTHERS_BEGAN = auto()  # another trial or fold began, and all of this one's folds were over
+    OTHERS_BEGAN = auto()  # another trial or fold began while this one rested
     COMPLETED = auto()
     PRUNED = auto()
     FAILED = auto()

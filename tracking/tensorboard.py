@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 from tracking.files import whole_file
 from tracking.history import FoldHistory, History, TrialHistory
 from tracking.home import folder_name
-from tracking.records import EpochEnded, FoldEnded, FoldStarted, Record, TrialEnded
+from tracking.records import (
+    EpochEnded,
+    FoldEnded,
+    FoldPaused,
+    FoldStarted,
+    Record,
+    TrialEnded,
+)
 
 if TYPE_CHECKING:
     from tensorboard.compat.proto.event_pb2 import Event
@@ -57,10 +64,10 @@ class TensorBoardLogs:
             OSError: the folder cannot be written any more.
         """
         match record:
-            case FoldStarted():
+            case FoldStarted() | FoldPaused():  # which may leave epochs out
                 trial = self._history.trials[record.trial]
                 fold = self._history.folds_of(record)[record.fold]
-                self._put(self._place(trial.number, record.fold), fold, _begin(trial, fold))
+                self._put(self._place(trial.number, record.fold), fold, _whole(trial, fold))
             case EpochEnded() | FoldEnded():
                 fold = self._history.folds_of(record)[record.fold]
                 self._append(record.trial, record.fold, fold, _of(record))
@@ -106,7 +113,7 @@ class TensorBoardLogs:
 
 def _name(fold: FoldHistory) -> str:
     """Return the name of a fold's file, another one each time that it begins."""
-    return f"events.out.tfevents.{fold.started.at:.6f}{_OWN}"
+    return f"events.out.tfevents.{fold.began_at:.6f}{_OWN}"
 
 
 def _folds(trial: TrialHistory) -> Iterator[tuple[int, FoldHistory]]:
@@ -142,7 +149,7 @@ def _begin(trial: TrialHistory, fold: FoldHistory) -> Iterator["Event"]:
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 
-    at = fold.started.at
+    at = fold.began_at
     yield Event(wall_time=at, file_version="brain.Event:2")
     params = {name: _hparam(value) for name, value in trial.params.items()}
     # Folds of one trial are a group, for which the page shows means.

@@ -413,8 +413,9 @@ def _star(board: Board, trial: TrialHistory) -> str:
 def _waiting_line(board: Board, trial: TrialHistory) -> Line:
     first, done = board.objectives[0], len(trial.finished_folds())
     score = score_text(first, score_so_far(trial, first))
-    after = f"after {counted(done, 'fold')}, waits for the others"
-    return Line(f"{_head(trial.number)} {score}  {after}")
+    fold, epoch = trial.position()
+    after = f"after {counted(done, 'fold')}" if done else f"in fold {fold} after epoch {epoch}"
+    return Line(f"{_head(trial.number)} {score}  {after}, waits for the others")
 
 
 def _confirmed_line(board: Board, record: TrialConfirmed) -> Line:

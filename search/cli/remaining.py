@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from search.data.folds import CONFIRMATIONS
-from search.study.budget import FINALISTS, confirmed_by
+from search.study.budget import confirmed_by
+from search.study.pruners.base import Rung
 from tracking.history import FoldHistory, History, TrialHistory
-from tracking.records import AttemptFailed, EpochEnded, FoldEnded, FoldStarted, Record
-from tracking.tally import rung_of
+from tracking.records import AttemptFailed, EpochEnded, FoldEnded, FoldPaused, FoldStarted, Record
 
 _DOUBT = 2.0  # standard errors
 _NEWEST = 500  # trials whose times count
@@ -47,7 +47,8 @@ class RemainingWork:
         baselines: how many of them are baselines, which see all folds.
         folds: number of folds.
         epochs: of a fold, until a trial says.
-        waits: whether sampled trials wait for a race after their first fold.
+        rungs: where sampled trials pause and wait; empty where they do not.
+        places: how many trials go on from each.
         prunes: whether sampled trials may be pruned at all.
         may_end: whether the driver may run out of proposals before the total is reached.
         confirm: number of trials to confirm.
@@ -57,7 +58,8 @@ class RemainingWork:
     baselines: int
     folds: int
     epochs: int
-    waits: bool
+    rungs: tuple[Rung, ...] = ()
+    places: tuple[int, ...] = ()
     prunes: bool = True
     may_end: bool = False
     confirm: int = 0
@@ -65,8 +67,8 @@ class RemainingWork:
     def least(self, history: History) -> Ahead:
         """Return what is left if all are pruned from now on, as early as those that were.
 
-        Before any was, that is where the pruner compares a trial first. A race drops all that it
-        may drop.
+        Before any was, that is after an epoch. Of those that wait for a race so many go on as it
+        has places.
         """
         return self._ahead(history, all_go_on=False)
 
@@ -85,67 +87,72 @@ class RemainingWork:
         left = published * epochs * self.folds + sampled * turn
         open_trials = [trial for trial in trials if trial.ended is None]
         left += sum(self._rest_of_turn(trial, turn, all_go_on) for trial in open_trials)
-        left += self._race(history, sampled, epochs, all_go_on)
+        of_race, begun_anew = self._race(history, sampled, epochs, all_go_on)
+        left += of_race
         left += self._confirmation(history, all_go_on) * epochs
+        starts = (left - of_race) / epochs + begun_anew
         if not all_go_on:
             left *= _share_trained(trials)
         unbegun = sum(not any(fold.epochs for fold in _folds(trial)) for trial in open_trials)
         firsts = min(left, float(published + sampled + unbegun))
-        starts = min(left - firsts, max(0.0, left / epochs - firsts))
+        starts = min(left - firsts, max(0.0, starts - firsts))
         return Ahead(firsts, starts, left - firsts - starts)
 
     def _turn(self, trials: Sequence[TrialHistory], epochs: float, all_go_on: bool) -> float:
         """Return the epochs of a sampled trial that is still to come, without its race."""
-        whole = epochs * (1 if self.waits else self.folds)
+        if self.rungs:
+            return float(self.rungs[0].epoch({"epochs": round(epochs)}))
+        whole = epochs * self.folds
         if all_go_on or not self.prunes:
             return whole
         seen = [min(whole, _trained(trial)) for trial in trials if trial.state == "pruned"]
-        if seen:
-            return fmean(seen)
-        return float(rung_of({"epochs": round(epochs)})) if self.waits else 1.0
+        return fmean(seen) if seen else 1.0
 
     def _rest_of_turn(self, trial: TrialHistory, turn: float, all_go_on: bool) -> float:
         """Return the epochs that an unfinished trial has before it, without its race."""
         is_judged = self.prunes and not (trial.started.is_baseline or trial.reopened)
-        if self._is_through(trial):
-            return 0.0
-        rest = _unfinished(trial, range(1, 1 + (1 if is_judged and self.waits else self.folds)))
+        if is_judged and self.rungs:
+            if self.rungs[0].is_reached(trial):
+                return 0.0
+            return float(max(0, self.rungs[0].epoch(trial.started.parameters) - _trained(trial)))
+        rest = _unfinished(trial, range(1, 1 + self.folds))
         if not is_judged or all_go_on:
             return rest
-        if not self.waits:
-            return min(rest, max(0.0, turn - _trained(trial)))
-        to_rung = max(0, trial.rung - _trained(trial))
-        return min(rest, float(to_rung)) if to_rung else rest  # past it nothing stops the fold
+        return min(rest, max(0.0, turn - _trained(trial)))
 
-    def _race(self, history: History, to_come: int, epochs: float, all_go_on: bool) -> float:
-        """Return the epochs of trials that wait, or will, beyond their turns."""
-        if not self.waits or self.folds < 2:
-            return 0.0
-        judged = [t for t in list(history.trials.values()) if not t.started.is_baseline]
-        racing = [trial for trial in judged if self._is_through(trial)]
-        in_turn = to_come + sum(trial.ended is None for trial in judged) - len(racing)
-        level = 1 if in_turn else min((trial.level for trial in racing), default=self.folds)
-        later = range(level + 1, self.folds + 1)
-        if not all_go_on:
-            # Without baselines, which see all folds anyway, somebody has to win.
-            winners = bool(racing or in_turn) and not self._has_baselines(history)
-            under_way = sum(_under_way(trial, later) for trial in racing)
-            nearest = max((_done(trial, later) for trial in racing), default=0.0)
-            return max(winners * len(later) * epochs - nearest, under_way)
-        done = [_done(trial, later) for trial in judged]
-        alive = to_come + sum(t.ended is None or n > 0 for t, n in zip(judged, done, strict=True))
-        entered = to_come + sum(trial.level > 0 or not trial.ended for trial in judged)
-        entered += self.baselines
-        least = max(FINALISTS, self.confirm)
-        folds = sum(
-            min(alive, max(least, math.ceil(entered / 4.0**after)))
-            for after in range(level, self.folds)
-        )
-        return max(0.0, folds * epochs - sum(done))
+    def _race(
+        self, history: History, to_come: int, epochs: float, all_go_on: bool
+    ) -> tuple[float, float]:
+        """Return the epochs of trials beyond their own turns, and how often a fold begins anew.
 
-    def _has_baselines(self, history: History) -> bool:
+        So many go on from each rung as it has places. Baselines that are among the best take some;
+        where trials go on before all are there, more may go on within the first fold.
+        """
+        if not self.rungs:
+            return 0.0, 0.0
         known = list(history.trials.values())
-        return self.baselines > 0 or any(trial.started.is_baseline for trial in known)
+        baselines = max(0, self.baselines - sum(trial.started.is_baseline for trial in known))
+        rivals = known if not all_go_on else [t for t in known if not t.started.is_baseline]
+        open_trials = [t for t in known if t.ended is None and not t.started.is_baseline]
+        left, begun_anew = 0.0, 0.0
+        targets = [*self.rungs[1:], Rung(self.folds)]
+        for rung, target, places in zip(self.rungs, targets, self.places, strict=True):
+            possible = to_come + sum(not target.is_reached(trial) for trial in open_trials)
+            beyond = sum(map(target.is_reached, rivals)) + (0 if all_go_on else baselines)
+            is_free = all_go_on and rung.fold == 1 and rung.share < 1.0
+            going = possible if is_free else max(0, min(possible, places - beyond))
+            left += going * (target.fold + target.share - rung.fold - rung.share) * epochs
+            begun_anew += going * max(1, target.fold - rung.fold)
+        under_way = sum(self._under_way(trial) for trial in open_trials)
+        return max(0.0, left - under_way), begun_anew
+
+    def _under_way(self, trial: TrialHistory) -> int:
+        """Return how many epochs a trial has trained beyond the last rung that it has reached."""
+        reached = [rung for rung in (*self.rungs, Rung(self.folds)) if rung.is_reached(trial)]
+        if not reached:
+            return 0
+        before = (reached[-1].fold - 1) * _length(trial)
+        return max(0, _trained(trial) - before - reached[-1].epoch(trial.started.parameters))
 
     def _confirmation(self, history: History, all_go_on: bool) -> int:
         """Return the confirmation folds of the best trials and the best baseline."""
@@ -167,10 +174,6 @@ class RemainingWork:
             for trial in chosen
         )
         return max(0, due * of_one - done)
-
-    def _is_through(self, trial: TrialHistory) -> bool:
-        takes_turns = not (trial.started.is_baseline or trial.reopened)
-        return self.waits and takes_turns and trial.ended is None and trial.level > 0
 
 
 def _is_confirmed(trial: TrialHistory, history: History) -> bool:
@@ -195,17 +198,6 @@ def _trained(trial: TrialHistory) -> int:
 def _unfinished(trial: TrialHistory, numbers: range) -> float:
     """Return the epochs that some of a trial's folds have before them."""
     return float(sum(_left_of(trial, number) for number in numbers))
-
-
-def _done(trial: TrialHistory, numbers: range) -> float:
-    """Return the epochs of some of a trial's folds that are behind it."""
-    return _length(trial) * len(numbers) - _unfinished(trial, numbers)
-
-
-def _under_way(trial: TrialHistory, numbers: range) -> float:
-    """Return the epochs that those of some folds have before them that nothing stops any more."""
-    begun = [n for n in numbers if n in trial.folds and not trial.folds[n].started.ahead]
-    return float(sum(_left_of(trial, number) for number in begun))
 
 
 def _left_of(trial: TrialHistory, number: int) -> int:
@@ -265,8 +257,9 @@ class Pace:
                 return
             self._latest = record.at
             self._count(record, record.at - before)
-        if isinstance(record, AttemptFailed):
+        if isinstance(record, AttemptFailed | FoldPaused):
             self._reported.pop((record.trial, record.fold), None)
+            self._opened.pop((record.trial, record.fold), None)
 
     def leave(self, trial: int) -> None:
         """Forget the folds of a trial that is over, whether or not they have ended."""

@@ -16,6 +16,7 @@ from tracking.records import (
     AttemptFailed,
     EpochEnded,
     FoldEnded,
+    FoldPaused,
     FoldStarted,
     Record,
     SessionStarted,
@@ -128,12 +129,15 @@ class Board:
             start.parameter("epochs").get("default") or start.settings.get("epochs") or 1
         )
         pruner, is_single = start.settings.get("pruner") or "none", len(self.objectives) == 1
+        judge = make_pruner(pruner, self.objectives[0], winners=max(1, confirm))
+        rungs = judge.rungs(start.folds) if is_single else ()
         self._ahead = RemainingWork(
             trials=trials,
             baselines=baselines,
             folds=start.folds,
             epochs=self._epochs,
-            waits=is_single and make_pruner(pruner, self.objectives[0]).waits,
+            rungs=rungs,
+            places=tuple(judge.places(n, trials, start.folds) for n in range(len(rungs))),
             prunes=is_single and pruner != "none",
             may_end=start.settings.get("sampler") in _FINITE,
             confirm=confirm,
@@ -165,7 +169,7 @@ class Board:
             self._leave(record.trial, record.fold if isinstance(record, AttemptFailed) else 0)
         if isinstance(record, TrialEnded | TrialConfirmed):
             self._pace.leave(record.trial)
-        if isinstance(record, FoldStarted | FoldEnded):
+        if isinstance(record, FoldStarted | FoldPaused | FoldEnded):
             self._tidy(record)
         if isinstance(record, TrialStarted | FoldStarted):
             self._see_who_waits()
@@ -176,14 +180,15 @@ class Board:
         trials = list(self.history.trials.values())
         groups = (trial.folds | trial.confirmation_folds for trial in trials)
         folds = [fold for group in groups for fold in group.values()]
-        ends = [fold.ended for fold in folds if fold.ended is not None]
-        known: list[Record] = [session, *(fold.started for fold in folds), *ends]
+        ends = [fold.ended or fold.paused for fold in folds if fold.rests]
+        known: list[Record] = [session, *(one for one in ends if one is not None)]
+        known += [record for fold in folds for record in (*fold.before, fold.started)]
         known += [epoch for fold in folds for epoch in fold.epochs.values()]
         known += [trial.ended for trial in trials if trial.ended is not None]
         for record in sorted(known, key=lambda record: record.at):
             if record.at >= session.at:
                 self.take(record)
-        over = {(ended.trial, ended.fold) for ended in ends}
+        over = {(ended.trial, ended.fold) for ended in ends if ended is not None}
         self._places = {key: place for key, place in self._places.items() if key not in over}
         self.newly_waiting = []
 
@@ -365,21 +370,31 @@ class Board:
         key = record.trial, record.fold
         if isinstance(record, FoldStarted) or key not in self._places:
             self._places[key] = Place(record.trial, record.fold, 0, epochs)
+            if isinstance(record, FoldStarted) and record.kept:
+                self._keep(self._places[key])
         if isinstance(record, EpochEnded):
             place, score = self._places[key], record.metrics.get(self.objectives[0].epoch)
             place.epoch = record.epoch
             if score is not None:
                 place.scores.append(score)
 
+    def _keep(self, place: Place) -> None:
+        """Show what a fold that goes on has trained before."""
+        known, name = self.history.trials[place.trial].folds, self.objectives[0].epoch
+        shown = known[place.fold].epochs if place.fold in known else {}
+        place.epoch = max(shown, default=0)
+        scores = (epoch.metrics.get(name) for _, epoch in sorted(shown.items()))
+        place.scores += [score for score in scores if score is not None]
+
     def _leave(self, trial: int, fold: int = 0) -> None:
         for key in [key for key in self._places if key == (trial, fold or key[1])]:
             del self._places[key]
 
-    def _tidy(self, record: FoldStarted | FoldEnded) -> None:
-        """Forget folds of a trial that are over, where another of it is in training."""
+    def _tidy(self, record: FoldStarted | FoldPaused | FoldEnded) -> None:
+        """Forget folds of a trial that rest or are over, where another of it is in training."""
         folds = self.history.folds_of(record)
         known = [key for key in self._places if key[0] == record.trial]
-        training = [key for key in known if key[1] in folds and not folds[key[1]].ended]
+        training = [key for key in known if key[1] in folds and not folds[key[1]].rests]
         for key in known if training else ():
             if key not in training:
                 del self._places[key]

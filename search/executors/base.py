@@ -43,8 +43,13 @@ class Executor(ABC):
     def submit(self, task: FoldTask) -> None:
         """Take on a task; it starts at once or at the next `wait`.
 
-        A worker that has trained another fold of the same trial is preferred.
+        A worker that has trained the same trial before is preferred: it has traced its program.
         """
+
+    def has_traced(self, trial: int) -> bool:
+        """Say whether a worker that has no task has traced the program of a trial."""
+        del trial
+        return False
 
     @abstractmethod
     def wait(self, on_record: OnRecord) -> FoldKey | None:

@@ -96,8 +96,12 @@ class LocalExecutor(Executor):
         if not free:
             raise RuntimeError("more tasks were submitted than there are slots")
         self._count_time()
-        traced = [worker for worker in free if worker.last_trial == task.trial]
+        traced = [worker for worker in free if task.trial in worker.trials]
         max(traced or free, key=lambda worker: worker.is_ready).give(task)
+
+    def has_traced(self, trial: int) -> bool:
+        """Say whether a worker that has no task was given the trial before."""
+        return any(w.task is None and trial in w.trials for w in self._workers.values())
 
     def wait(self, on_record: OnRecord) -> FoldKey | None:
         """Pass the workers' records on, and verdicts back, until a task is over.

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +20,16 @@ from search.errors import FoldwiseError
 from search.executors.base import out_of_memory_kills
 from search.executors.channel import Channel, ChannelBroken
 from search.executors.descendants import MARK, end_group, end_marked
-from search.executors.protocol import Adopt, FoldTask, FromWorker, Loading, Probe, Ready, Verdict
+from search.executors.protocol import (
+    MOST_PROGRAMS,
+    Adopt,
+    FoldTask,
+    FromWorker,
+    Loading,
+    Probe,
+    Ready,
+    Verdict,
+)
 from search.executors.worker import Start, command
 from search.quiet import BACKEND, BACKEND_VARIABLE
 from tracking.files import private_file
@@ -61,7 +71,7 @@ class Worker:
     Attributes:
         channel: to the process; readable when it has something to say or has died.
         task: what it was given and has not finished.
-        last_trial: whose fold it was given last; -1 before the first.
+        trials: whose folds it was given last, the latest last.
         is_loading: whether it has its turn to load.
         is_ready: whether it has loaded everything.
         tasks_done: how many tasks it has finished.
@@ -76,7 +86,7 @@ class Worker:
 
     def __init__(self, start: Start, log: Path) -> None:
         self.task: FoldTask | None = None
-        self.last_trial = -1
+        self.trials: deque[int] = deque(maxlen=MOST_PROGRAMS)
         self.is_loading = self.is_ready = False
         self.tasks_done = 0
         self.is_spoilt = False
@@ -98,7 +108,10 @@ class Worker:
 
     def give(self, task: FoldTask) -> None:
         """Hand it a task; that it has died meanwhile shows when its channel is read."""
-        self.task, self.last_trial = task, task.trial
+        self.task = task
+        with suppress(ValueError):
+            self.trials.remove(task.trial)
+        self.trials.append(task.trial)
         self.training_seconds = self.idle_seconds = 0.0
         self._kills = out_of_memory_kills()
         self.channel.send(task)

@@ -18,6 +18,9 @@ FoldKey: TypeAlias = tuple[int, int]  # a trial and one of its folds, from 0 and
 NEED = 2_500_000_000  # bytes; what a worker with TensorFlow and a middling model needs
 
 
+MOST_PROGRAMS = 64  # that a worker keeps, of the params it was given last
+
+
 def fits(samples: int, memory: int) -> bool:
     """Say whether a worker holds samples in memory: two of them, while they are copied there.
 
@@ -82,7 +85,11 @@ class FoldTask:
         fold: its number from 1; the study's folds come first, then those that confirm trials.
         describe: whether to report what the model is, and to measure of it what is an objective;
             for one fold a trial is enough.
-        seconds_before: how long the trial's finished folds took.
+        seconds_before: how long the trial was trained so far.
+        until: after which epoch to pause; 0 for not before the end.
+        kept: after how many epochs it paused: the state that was kept then is gone on from, if it
+            can be used.
+        state: what was kept, for a worker that does not see the study's folder.
     """
 
     trial: int
@@ -90,6 +97,9 @@ class FoldTask:
     fold: int
     describe: bool = True
     seconds_before: float = 0.0
+    until: int = 0
+    kept: int = 0
+    state: bytes = field(default=b"", repr=False)
 
     @property
     def key(self) -> "FoldKey":

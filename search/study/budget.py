@@ -1,18 +1,17 @@
 """How much a session is to do, and how much of its time is left."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from search.study.pruners.base import Rung
 from spaces import Params
 from tracking.files import whole_file
 from tracking.history import History, TrialHistory
 from tracking.home import StudyFolder
 from tracking.text import Notify
 
-# At the end of a session's time some is kept for the race of the waiting trials: from fold to fold
-# a quarter of them go on, but about this many at least.
-FINALISTS, MARGIN = 4, 1.25
+MARGIN = 1.25  # of the time that is kept for the race of the waiting trials
 
 
 _LOOK_EVERY = 0.5  # seconds between two looks for a request to stop
@@ -137,13 +136,20 @@ def confirmed_by(history: History, confirm: int) -> list[TrialHistory]:
     return [*best, *(t for t in rest if t.started.is_baseline)][: confirm + 1]
 
 
-def seconds_to_race(history: History, waiting: int) -> float:
-    """Return about the time of one more turn and then of the race of so many waiting trials."""
-    tally = history.tally
-    if not waiting or not tally.folds:
+def seconds_to_race(history: History, rungs: Sequence[Rung], places: Sequence[int]) -> float:
+    """Return about the time of one more fold, and then of the race of the waiting trials.
+
+    Args:
+        history: the study's.
+        rungs: where its trials pause.
+        places: how many go on from each.
+    """
+    tally, trials = history.tally, list(history.trials.values())
+    if not rungs or not tally.folds:
         return 0.0
-    folds = 1 + sum(
-        min(waiting, max(FINALISTS, waiting >> 2 * level))
-        for level in range(1, history.known_study().folds)
-    )
+    folds, targets = 1.0, [*rungs[1:], Rung(history.known_study().folds)]
+    for rung, target, count in zip(rungs, targets, places, strict=True):
+        beyond = sum(map(target.is_reached, trials))
+        span = target.fold + target.share - rung.fold - rung.share
+        folds += max(0, min(len(trials), count) - beyond) * span
     return folds * tally.fold_seconds / tally.folds * MARGIN

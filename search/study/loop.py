@@ -14,7 +14,7 @@ from search.study.budget import Budget, seconds_to_race
 from search.study.drivers import Driver
 from search.study.feedback import Feedback
 from search.study.pruners import Pruner
-from search.study.pruners.base import Scoreboard
+from search.study.pruners.base import Rung
 from search.study.trial_end import (
     Ending,
     OutOfFold,
@@ -24,11 +24,12 @@ from search.study.trial_end import (
     why_given_up,
 )
 from spaces import Params
-from tracking.history import History, TrialHistory
+from tracking.history import FoldHistory, History, TrialHistory
 from tracking.records import (
     AttemptFailed,
     EpochEnded,
     FoldEnded,
+    FoldPaused,
     FoldStarted,
     Notice,
     Record,
@@ -49,12 +50,13 @@ class StudyStopped(FoldwiseError):
 
 @dataclass
 class Turn:
-    """What a stage of the study has a trial do: train some folds, in order.
+    """What a stage of the study has a trial do: train some folds, in order, up to a rung.
 
     Attributes:
         trial: its number.
         numbers: its folds, those included that are finished.
         folds: those that have not begun.
+        until: after which epoch of the last one it pauses; 0 for not before the fold's end.
         ahead: folds beyond the turn, for workers that would have nothing else to do.
         again: those that were trained once more since their predictions could not be used.
     """
@@ -62,6 +64,7 @@ class Turn:
     trial: int
     numbers: range
     folds: deque[int]
+    until: int = 0
     ahead: deque[int] = field(default_factory=deque)
     again: set[int] = field(default_factory=set)
 
@@ -89,14 +92,20 @@ class Study:
     """Evaluates baselines and proposals until the budget is used up.
 
     A study has three stages: every trial has its turn, waiting trials race, the best are confirmed.
-    Each hands out turns of trials; what workers are given is one fold at a time.
+    Each hands out turns of trials; what workers are given is one fold at a time, or a part of one.
+
+    With a pruner that waits, a trial's own turn ends at the first rung. Where the driver learns
+    from values, trials go on from rungs within the first fold before a new one is proposed, so that
+    it hears early of whole folds; else none goes on before all had their turn. Then they race: from
+    the lowest rung that is not settled those go on that the pruner names, until it names none that
+    has not gone on. Whoever waits then is over.
 
     Args:
         history: what happened so far; `record` keeps it current.
         record: takes every new record, before it is acted upon: an event log's `append`.
         driver: proposes; it is shown the history's trials first.
-        pruner: ends weak trials. Baselines always see all folds: they are what the others are
-            measured by.
+        pruner: says which trials are trained further. Baselines always see all folds: they are what
+            the others are measured by.
         executor: trains folds.
         budget: how much to do.
         out_of_fold: reads what the folds' models predicted; see `TrialEnds`.
@@ -124,7 +133,10 @@ class Study:
         self._collect = collect
         self._informed = 0  # of trials of elsewhere
         self._ends = TrialEnds(history, out_of_fold)
-        self._feedback = Feedback(driver, history, waits=pruner.waits)
+        self._rungs = pruner.rungs(self._folds)
+        # Trials that are over or beyond a rung, by rung: to look at all of them again takes long.
+        self._gone: list[set[int]] = [set() for _ in self._rungs]
+        self._feedback = Feedback(driver, history, self._rungs)
         self._turns: dict[int, Turn] = {}  # of the stage, by trial
         self._running: dict[FoldKey, Running] = {}
         self._is_stage_over = False
@@ -133,7 +145,6 @@ class Study:
         self._failures_in_a_row = 0
         self._next_number = 0
         self._tried: set[int] = set()  # to confirm
-        self._compared: dict[int, int] = {}  # folds over which racing has let a trial go on
         begun = {trial.started.origin for trial in history.trials.values()}
         self._baselines = [name for name in budget.baselines if f"baseline:{name}" not in begun]
 
@@ -148,8 +159,10 @@ class Study:
         self._catch_up()
         self._work_off(self._proposals())
         self._failed = self._failing()
-        while not self._budget.is_used_up() and (racing := self._racing()):
-            self._work_off(self._race(racing))
+        while not self._budget.is_used_up() and (turns := self._racing()):
+            self._work_off(self._with_traced_first(turns))
+        if not self._budget.is_used_up():
+            self._end_waiting()
         self._work_off(self._confirmations())
         return self._reason()
 
@@ -182,13 +195,13 @@ class Study:
         """Take the driver through all that happened, telling it each time what was known then."""
         past = History()
         past.add(self._history.known_study())
-        feedback = Feedback(self._driver, past, waits=self._pruner.waits)
+        feedback = Feedback(self._driver, past, self._rungs)
         for record in self._history.trial_records():
             if isinstance(record, TrialStarted):
                 feedback.give()
                 self._adopt(record)
             past.add(record)
-            if isinstance(record, FoldEnded | TrialEnded):
+            if isinstance(record, FoldPaused | FoldEnded | TrialEnded):
                 feedback.note(record.trial)
 
     def _adopt(self, started: TrialStarted) -> None:
@@ -237,7 +250,8 @@ class Study:
             return False
         turn = self._resting_turn() or self._next_turn(stage) or self._shared_turn()
         if turn is not None:
-            self._submit(turn.trial, turn.folds.popleft())
+            fold = turn.folds.popleft()
+            self._submit(turn.trial, fold, until=turn.until if fold == turn.numbers[-1] else 0)
             return True
         ahead = [turn for turn in self._turns.values() if turn.ahead]
         if not ahead or not self._has_turns_running():
@@ -269,15 +283,20 @@ class Study:
         """
         return next((turn for turn in self._turns.values() if turn.folds), None)
 
-    def _submit(self, number: int, fold: int, *, ahead: bool = False) -> None:
+    def _submit(self, number: int, fold: int, *, until: int = 0, ahead: bool = False) -> None:
         trial = self._history.trials[number]
-        folds = [*trial.finished_folds().values(), *trial.finished_confirmation_folds().values()]
+        folds = [*trial.folds.values(), *trial.confirmation_folds.values()]
+        known = trial.folds.get(fold)
         task = FoldTask(
             trial=number,
             params=trial.params,
             fold=fold,
             describe=not trial.model or bool(self._ends.missing(trial)),
-            seconds_before=sum(ended.seconds for ended in folds),
+            seconds_before=sum(
+                each.ended.seconds if each.ended else each.paused_seconds for each in folds
+            ),
+            until=until,
+            kept=_gone_on_after(known) if known else 0,
         )
         self._running[task.key] = Running(task, ahead)
         self._executor.submit(task)
@@ -291,18 +310,32 @@ class Study:
             if self._failing():
                 return
             yield from self._resumed(trial)
-        while not self._failing() and self._has_room():
+        while not self._failing():
+            if self._driver.learns and (turn := self._within_first_fold()):
+                yield turn
+                continue
+            if not self._has_room():
+                return
             number = self._free_number()
             started = self._baseline(number) or self._enqueued(number) or self._proposal(number)
             if started is None:
                 return
             self._take(started)
-            trial = self._history.trials[number]
-            yield self._turn(trial, self._first_folds(trial))
+            yield self._own_turn(self._history.trials[number])
+
+    def _within_first_fold(self) -> Turn | None:
+        """Return the turn of a trial that goes on within its first fold, the furthest first."""
+        within = [n for n, rung in enumerate(self._rungs) if rung.fold == 1 and rung.share < 1]
+        for rung in reversed(within):
+            for trial in self._going_on(rung):
+                if trial.number not in self._turns:
+                    return self._turn_beyond(trial, rung)
+        return None
 
     def _has_room(self) -> bool:
         begun = len(self._history.trials)
-        return begun < self._budget.trials and not self._budget.is_used_up(self._seconds_to_race())
+        reserve = 0.0 if self._budget.deadline is None else self._seconds_to_race()
+        return begun < self._budget.trials and not self._budget.is_used_up(reserve)
 
     def _free_number(self) -> int:
         while self._next_number in self._history.trials:  # a repair may leave a gap
@@ -319,7 +352,7 @@ class Study:
         if reason:
             self._end(trial, Ending("pruned", reason))
         else:
-            yield self._turn(trial, self._first_folds(trial))
+            yield self._own_turn(trial)
 
     def _baseline(self, number: int) -> TrialStarted | None:
         if not self._baselines:
@@ -356,10 +389,20 @@ class Study:
             compared_after=self._pruner.compared_after(params),
         )
 
-    def _turn(self, trial: TrialHistory, until: int) -> Turn:
-        """Return the turn of a trial up to a fold: what is not trained yet, or was lost since."""
-        numbers = range(1, until + 1)
-        return Turn(trial.number, numbers, deque(self._left(trial, numbers)))
+    def _own_turn(self, trial: TrialHistory) -> Turn:
+        """Return the turn of a trial up to where it is compared with others, if it is."""
+        return self._turn(trial, self._whole if self._sees_all_folds(trial) else self._targets[0])
+
+    def _turn(self, trial: TrialHistory, target: Rung) -> Turn:
+        """Return the turn of a trial up to a rung: what is not trained yet, or was lost since."""
+        numbers = range(1, target.fold + 1)
+        epoch = target.epoch(trial.started.parameters)
+        until = epoch if epoch < int(trial.started.parameters.get("epochs", 1)) else 0
+        left = self._left(trial, numbers)
+        last = trial.folds.get(target.fold)
+        if until and last is not None and not last.ended and last.has_reached(until):
+            left = [number for number in left if number != target.fold]
+        return Turn(trial.number, numbers, deque(left), until)
 
     def _left(self, trial: TrialHistory, wanted: Iterable[int]) -> list[int]:
         """Return those of some folds that are neither finished nor in training.
@@ -381,42 +424,72 @@ class Study:
     def _is_known(self, text: str) -> bool:
         return any(text == notice.text for notice in self._history.notices)
 
-    # The second: trials that waited race, all over the same number of folds at a time.
+    # The second: trials that waited race, from the lowest rung upwards.
 
-    def _racing(self) -> list[TrialHistory]:
-        """Return the waiting trials that have come least far, the best first.
+    def _racing(self) -> list[Turn]:
+        """Return the turns of those that go on from the lowest rung that is not settled.
 
-        That is their order should the time run out.
+        The best comes first: that is their order should the time run out.
         """
-        waiting = [trial for trial in self._history.trials.values() if self._may_race(trial)]
-        level = min(map(self._race_level, waiting), default=0)
-        scoreboard = Scoreboard(self._history.objectives[0])
-        racing = [trial for trial in waiting if self._race_level(trial) == level]
-        return sorted(racing, key=lambda trial: -scoreboard.mean(trial, range(1, level + 1)))
+        for rung in range(len(self._rungs)):
+            if going := self._going_on(rung):
+                self._hold_back(self._pruner.going_on(self._history, rung))
+                return [self._turn_beyond(trial, rung) for trial in going]
+        return []
 
-    def _race_level(self, trial: TrialHistory) -> int:
-        """Return over how many of its first folds a trial is compared next."""
-        return max(trial.regular_level, self._compared.get(trial.number, 0))
-
-    def _race(self, racing: list[TrialHistory]) -> Iterator[Turn]:
-        """Yield the turns of those that go on to one fold more, and end the others."""
-        level, folds = self._race_level(racing[0]), self._folds
-        reasons = {
-            t.number: self._pruner.reason_to_drop(t, self._history, level) if level < folds else ""
-            for t in racing
-        }
-        for trial in racing:
-            if reasons[trial.number]:
-                self._end(trial, Ending("pruned", reasons[trial.number], compared_folds=level))
-                continue
-            until = min(level + 1, folds)
-            self._compared[trial.number] = until
-            turn = self._turn(trial, until)
-            turn.ahead.extend(self._left(trial, range(until + 1, folds + 1)))
-            for running in self._running.values():
-                if running.task.trial == trial.number and running.task.fold <= until:
-                    running.ahead = False
+    def _with_traced_first(self, turns: list[Turn]) -> Iterator[Turn]:
+        """Yield turns, those of trials first whose program a free worker has traced."""
+        left = deque(turns)
+        while left:
+            turn = next((t for t in left if self._executor.has_traced(t.trial)), left[0])
+            left.remove(turn)
             yield turn
+
+    def _going_on(self, rung: int) -> list[TrialHistory]:
+        """Return the trials that go on from a rung and have not yet, the best first."""
+        gone = self._gone[rung]
+        numbers = self._pruner.going_on(self._history, rung)
+        trials = [self._history.trials[number] for number in numbers if number not in gone]
+        left = [t for t in trials if self._may_race(t) and not self._is_beyond(t, rung)]
+        gone.update({trial.number for trial in trials} - {trial.number for trial in left})
+        return left
+
+    def _is_beyond(self, trial: TrialHistory, rung: int) -> bool:
+        is_last = rung + 1 == len(self._rungs)  # a trial that has come to the end is over
+        return not is_last and self._rungs[rung + 1].is_reached(trial)
+
+    def _turn_beyond(self, trial: TrialHistory, rung: int) -> Turn:
+        """Return the turn of a trial from a rung to the next.
+
+        After whole folds, workers that would have nothing else to do may begin its later ones.
+        """
+        turn = self._turn(trial, self._targets[rung + 1])
+        if self._rungs[rung].share == 1.0:
+            later = range(turn.numbers[-1] + 1, self._folds + 1)
+            turn.ahead.extend(self._left(trial, later))
+        for running in self._running.values():
+            if running.task.trial == trial.number and running.task.fold in turn.numbers:
+                running.ahead = False
+        return turn
+
+    def _hold_back(self, going: list[int]) -> None:
+        """Break off what is trained ahead of trials that do not go on."""
+        for running in self._running.values():
+            if running.ahead and not running.is_stopped and running.task.trial not in going:
+                running.is_stopped = True
+                if running.began is not None:
+                    self._take(_given_up(running))
+
+    def _end_waiting(self) -> None:
+        """End the trials that wait, as nothing will have them go on any more."""
+        waiting = [trial for trial in self._history.trials.values() if self._may_race(trial)]
+        reasons = {t.number: self._pruner.reason(t, self._history) for t in waiting}
+        rungs = {t.number: self._rungs[self._pruner.standing(t, self._history)] for t in waiting}
+        for trial in waiting:
+            rung = rungs[trial.number]
+            whole = rung.fold if rung.share == 1.0 else rung.fold - 1
+            ending = Ending("pruned", reasons[trial.number], compared_folds=whole)
+            self._end(trial, ending)
 
     # The third: the best prove themselves on folds that did not choose them.
 
@@ -444,8 +517,11 @@ class Study:
             case FoldStarted() if self._budget.is_stopped():
                 return HALT  # its worker was loading when the study was asked to stop
             case FoldStarted() if running is not None:
-                running.began = time.monotonic()
+                running.began = running.began or time.monotonic()
                 record = replace(record, ahead=running.ahead)
+            case FoldEnded() if running is not None:
+                fold = self._history.folds_of(record)[record.fold]
+                record = replace(record, seconds=record.seconds + fold.paused_seconds)
         self._take(record)
         if self._budget.breaks_off():
             return HALT
@@ -477,7 +553,7 @@ class Study:
 
     def _take(self, record: Record) -> None:
         self._record(record)
-        if isinstance(record, FoldEnded | TrialEnded):
+        if isinstance(record, FoldPaused | FoldEnded | TrialEnded):
             self._feedback.note(record.trial)
 
     # What becomes of a trial when one of its folds is over.
@@ -517,9 +593,12 @@ class Study:
         """Do what the end of a turn means: nothing yet, a complete trial, or a confirmed one."""
         trial, last = self._history.trials[turn.trial], turn.numbers[-1]
         folds = {**trial.finished_folds(), **trial.finished_confirmation_folds()}
-        if not all(number in folds for number in turn.numbers):
+        has_paused = (
+            turn.until and last in trial.folds and trial.folds[last].has_reached(turn.until)
+        )
+        if not all(n in folds or (n == last and has_paused) for n in turn.numbers):
             return  # some are in training, have not begun, or were halted
-        if last >= self._folds:
+        if last in folds and last >= self._folds:
             if again := self._unusable(trial, turn):
                 turn.folds.extend(again)
                 return
@@ -585,10 +664,14 @@ class Study:
     def _folds(self) -> int:
         return self._history.known_study().folds
 
-    def _first_folds(self, trial: TrialHistory) -> int:
-        """Return how many folds a trial's own turn is long."""
-        waits = self._pruner.waits and not self._sees_all_folds(trial)
-        return 1 if waits else self._folds
+    @property
+    def _whole(self) -> Rung:
+        return Rung(self._folds)
+
+    @property
+    def _targets(self) -> tuple[Rung, ...]:
+        """Where trials are trained to: from rung to rung, and to the end."""
+        return (*self._rungs, self._whole)
 
     def _sees_all_folds(self, trial: TrialHistory) -> bool:
         """Say whether no pruner is asked: of baselines, and of those that were complete before."""
@@ -596,13 +679,16 @@ class Study:
 
     def _may_race(self, trial: TrialHistory) -> bool:
         """Say whether a trial has come through its own turn and goes on by racing alone."""
-        first = self._first_folds(trial)
-        return not trial.state.is_over and first <= trial.level and first < self._folds
+        if not self._rungs or trial.state.is_over or self._sees_all_folds(trial):
+            return False
+        return self._rungs[0].is_reached(trial)
 
     def _seconds_to_race(self) -> float:
-        tally = self._history.tally
-        waiting = len(tally.waiting) + len(tally.at_rest) if self._pruner.waits else 0
-        return seconds_to_race(self._history, waiting)
+        places = [
+            self._pruner.places(n, len(self._history.trials), self._folds)
+            for n in range(len(self._rungs))
+        ]
+        return seconds_to_race(self._history, self._rungs, places)
 
     def _failing(self) -> bool:
         return self._failures_in_a_row >= FAILURES_IN_A_ROW
@@ -620,11 +706,31 @@ class Study:
 
 
 def _spent(trial: TrialHistory, running: Iterable[Running]) -> Spent:
-    """Return what went into folds of a trial that have not ended."""
+    """Return what went into folds of a trial that have not ended, or was trained twice."""
+    training = {one.task.fold: one for one in running if one.began is not None}
     seconds, epochs = 0.0, 0
-    for one in running:
-        fold = trial.folds.get(one.task.fold)
-        if fold is not None and fold.ended is None and fold.epochs and one.began is not None:
+    for number, fold in trial.folds.items():
+        if fold.ended is not None:
+            epochs += fold.repeated
+            continue
+        seconds += fold.paused_seconds
+        one = training.get(number)
+        if one is not None and one.began is not None and fold.epochs:
             seconds += time.monotonic() - one.began
-            epochs += max(fold.epochs)
+            epochs += fold.trained
+        else:
+            epochs += fold.repeated + fold.kept
     return Spent(seconds, epochs)
+
+
+def _gone_on_after(fold: FoldHistory) -> int:
+    """Return after which epoch a fold goes on: where it paused, if the journal has all before."""
+    is_whole = all(number in fold.epochs for number in range(1, fold.kept + 1))
+    return fold.kept if is_whole and fold.ended is None else 0
+
+
+def _given_up(running: Running) -> FoldPaused:
+    """Return the record of a fold that was trained ahead and is not wanted for now."""
+    trial, fold = running.task.key
+    seconds = 0.0 if running.began is None else time.monotonic() - running.began
+    return FoldPaused(at=time.time(), trial=trial, fold=fold, epoch=0, seconds=seconds)

@@ -1,9 +1,10 @@
 """One invocation of `run`: a study is opened, run, shipped to MLflow and closed in good order."""
 
 import gc
+import shutil
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,10 @@ from spaces import Params
 from spaces.declaring.fingerprint import fingerprint
 from tracking.event_log import EventLog
 from tracking.history import History
+from tracking.home import StudyFolder
 from tracking.lock import StudyLocked
 from tracking.provenance import code_changes, last_code, version_changes
-from tracking.records import Json, Notice, Record, SessionEnded, SessionStarted
+from tracking.records import Json, Notice, Record, SessionEnded, SessionStarted, TrialEnded
 from tracking.tensorboard import NotOurs, TensorBoardLogs
 from tracking.text import Notify
 
@@ -128,6 +130,14 @@ def run_session(
         )
         for reopened in to_retry(history) if settings.retry_failed else ():
             log.append(reopened)
+        _drop_checkpoints(opened.folder, history)
+        log.observe(
+            lambda record: (
+                _drop_checkpoints(opened.folder, history)
+                if isinstance(record, TrialEnded)
+                else None
+            )
+        )
         intake = Intake(
             opened.folder,
             opened.narrowed.space,
@@ -222,6 +232,22 @@ def _tensorboard(folder: Path, history: History, notify: Notify) -> OnRecord:
 def _weights(opened: OpenStudy) -> NDArray[Any] | None:
     """Return the samples' weights; None in studies from before they counted in scores."""
     return opened.dataset.train_extra("weights") if weighs_metrics(opened.start) else None
+
+
+def _drop_checkpoints(folder: StudyFolder, history: History) -> None:
+    """Remove what was kept of folds that nothing goes on with."""
+    kept = {
+        folder.checkpoint(number, fold)
+        for number, trial in history.trials.items()
+        for fold, known in trial.folds.items()
+        if trial.ended is None and known.ended is None
+    }
+    with suppress(OSError):  # else the next session does
+        for path in folder.checkpoints.glob("*.npz"):
+            if path not in kept:
+                path.unlink()
+        if not kept:
+            shutil.rmtree(folder.checkpoints)
 
 
 def _are_there(opened: OpenStudy) -> bool:

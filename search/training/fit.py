@@ -17,6 +17,7 @@ from search.seeds import derive
 from search.tasks import Metric, OutputMeaning, Task
 from search.tasks.thresholds import DecidingOutputs
 from search.training.batches import Augmentation, Part, lengths_of, shuffled, spread
+from search.training.checkpoint import CannotGoOn, Pause, Paused, can_pause
 from search.training.compiling import compile_model
 from search.training.program import Program, Programs, states_kept
 from search.training.scoring import measured, own_metrics, printable
@@ -94,6 +95,7 @@ def fit(
     callbacks: Sequence[Any] = (),
     programs: Programs | None = None,
     notify: Callable[[str], None] | None = None,
+    pause: Pause | None = None,
 ) -> Fitted:
     """Compile and train a model as the setting says.
 
@@ -122,8 +124,12 @@ def fit(
         programs: those of earlier folds; with one of the same setting, that one's model is trained
             in place of `model`, from `model`'s initial values.
         notify: takes what the user should know about the model's outputs.
+        pause: goes on from what it has, and pauses where it says; of a training that cannot go on
+            from that nothing is written where it pauses. None for neither.
 
     Raises:
+        Paused: after the epoch where it was asked to.
+        CannotGoOn: what was kept is of another model.
         Diverged: the loss is no longer a finite number.
         ValueError: the model's output does not fit the task, or its loss the targets; no inner part
             can be cut off the training part; or a watched metric cannot be computed.
@@ -151,6 +157,7 @@ def fit(
         scaling=scaling,
         tuned_by=tuned_by,
         callbacks=tuple(callbacks),
+        pause=pause,
     )
     epochs = int(params["epochs"])
     if unfreeze is None or not frozen:
@@ -190,6 +197,7 @@ class _Run:
     scaling: str
     tuned_by: Metric | None
     callbacks: tuple[Any, ...]
+    pause: Pause | None
 
     def train(self, first: int, last: int, *, factor: float | None = None) -> Fitted:
         """Train the epochs from `first` (0 is the first) up to `last`."""
@@ -213,9 +221,30 @@ class _Run:
         acting = [reporter, *self._callbacks()]
         if self.inner is not None and any(map(watches_validation, self.callbacks)):
             acting.append(_InnerLogs(self.inner, targets, self._batch_size))
+        known = self._known_before(program.model)
+        until = self._until(last)
         with targets.measuring(program.model):
-            self._run_epochs(program, targets, [*acting, *self.callbacks], first, last)
+            self._run_epochs(
+                program, targets, [*acting, *self.callbacks], max(first, known), until, last
+            )
         return reporter.fitted()
+
+    def _known_before(self, model: keras.Model) -> int:
+        """Go on from what was kept, if anything was; return after which epoch."""
+        if self.pause is None or not self.pause.after:
+            return 0
+        if not self._can_pause(model):
+            raise CannotGoOn
+        self.pause.restore(model)
+        return self.pause.after
+
+    def _until(self, last: int) -> int:
+        until = self.pause.until if self.pause is not None else 0
+        return min(until, last) if until else last
+
+    def _can_pause(self, model: keras.Model) -> bool:
+        looks = needs_inner(self.params, self.callbacks)
+        return can_pause(model, self.params, self.callbacks, looks=looks)
 
     @property
     def _batch_size(self) -> int:
@@ -241,9 +270,19 @@ class _Run:
         return program, targets
 
     def _run_epochs(
-        self, program: Program, targets: Targets, acting: list[Any], first: int, last: int
+        self,
+        program: Program,
+        targets: Targets,
+        acting: list[Any],
+        first: int,
+        until: int,
+        last: int,
     ) -> None:
-        """Do what Keras's own `fit` does around the steps of each epoch."""
+        """Do what Keras's own `fit` does around the steps of each epoch.
+
+        Raises:
+            Paused: before the last epoch.
+        """
         model, part = program.model, self.training
         inputs = resident(part.inputs)
         wanted: tuple[Array, ...] = (targets.encode(part.labels),)
@@ -264,7 +303,7 @@ class _Run:
         )
         model.stop_training = False
         callbacks.on_train_begin()
-        for epoch in range(first, last):
+        for epoch in range(first, until):
             callbacks.on_epoch_begin(epoch)
             batches = shuffled(
                 part.indices,
@@ -279,6 +318,10 @@ class _Run:
                 callbacks.on_epoch_end(epoch, logs)
             if model.stop_training:
                 break
+        if until < last and not model.stop_training:
+            if self.pause is not None and self._can_pause(model):
+                self.pause.save(model, until)
+            raise Paused(until, model)
         model.optimizer.finalize_variable_values(model.trainable_weights)
         callbacks.on_train_end()
 

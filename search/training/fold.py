@@ -21,6 +21,7 @@ from search.tasks.models import output_units, summary_of
 from search.tasks.thresholds import DecidingOutputs
 from search.training.batches import Batches, Part, lengths_of, shuffled, spread
 from search.training.building import Built
+from search.training.checkpoint import CannotGoOn, Pause, Paused
 from search.training.compiling import compile_model
 from search.training.fit import Diverged, Epoch, Fitted
 from search.training.fold_data import FoldData
@@ -35,6 +36,7 @@ from tracking.records import (
     AttemptFailed,
     EpochEnded,
     FoldEnded,
+    FoldPaused,
     FoldStarted,
     Json,
     Notice,
@@ -59,9 +61,9 @@ def train_fold(
 ) -> None:
     """Train params on one fold and score them there.
 
-    Everything that happens goes to `report`, last a `FoldEnded`, or an `AttemptFailed` with the
-    traceback of whatever went wrong: `Exception` is caught here and nowhere below. Nothing more is
-    reported after a verdict to stop.
+    Everything that happens goes to `report`, last a `FoldEnded`, a `FoldPaused`, or an
+    `AttemptFailed` with the traceback of whatever went wrong: `Exception` is caught here and
+    nowhere below. Nothing more is reported after a verdict to stop.
 
     Args:
         data: the study's data and space.
@@ -88,12 +90,37 @@ class _Fold:
         self._model: Json = {}  # what it is, once it is built, where the task asks
 
     def train(self) -> None:
-        """Train, score, report."""
+        """Train, score, report; or pause, where the task says so.
+
+        What was kept of the fold turns out only once its model is built whether it can be gone on
+        with; where it cannot, training begins with the first epoch.
+        """
+        pause = self._pause()
+        try:
+            self._train(pause)
+        except CannotGoOn:
+            self._train(None if pause is None else replace(pause, after=0))
+
+    def _pause(self) -> Pause | None:
+        """Return where to pause and what was kept; None for neither."""
+        task = self._task
+        if not (task.until or task.kept):
+            return None
+        return Pause.of(
+            self._data.folder.checkpoint(*task.key),
+            task.params,
+            self._data.precision,
+            until=task.until,
+            after=task.kept,
+        )
+
+    def _train(self, pause: Pause | None) -> None:
         trial, fold = self._task.key
-        self._send(FoldStarted(at=time.time(), trial=trial, fold=fold, device=_device()))
+        started = FoldStarted(at=time.time(), trial=trial, fold=fold, device=_device())
+        self._send(started if pause is None else replace(started, kept=pause.after))
         if doubt := self._data.export_doubt(self._task.params):
             self._notice(doubt)
-        started = time.monotonic()
+        began = time.monotonic()
         data, params = self._data, self._task.params
         encoder = data.learn(fold, params)
         training, validation = data.parts(fold, encoder)
@@ -105,11 +132,19 @@ class _Fold:
             model = self._checked(built.model, encoder)
             if self._task.describe:
                 self._model = {"parameters": model.count_params(), "summary": summary_of(model)}
-            fitted = self._fitted(built, seed, training, validation)
-            if fitted.model is model:  # what is traced anew leaves something behind
+            fitted = self._fitted(built, seed, training, validation, pause)
+            if fitted.model is model or fitted.model is None:
+                # What is traced anew leaves something behind.
                 keras.backend.clear_session(free_memory=False)
                 gc.collect()
-        self._send(self._ended(fitted, validation, started, encoder))
+        seconds = time.monotonic() - began
+        if isinstance(fitted, Paused):
+            epoch = fitted.epoch
+            self._send(
+                FoldPaused(at=time.time(), trial=trial, fold=fold, epoch=epoch, seconds=seconds)
+            )
+            return
+        self._send(self._ended(fitted, validation, began, encoder))
 
     def break_off(self, error: BaseException) -> None:
         """Report what went wrong."""
@@ -133,7 +168,9 @@ class _Fold:
         while notices:
             self._notice(notices.pop(0))
 
-    def _fitted(self, built: Built, seed: int, training: Part, validation: Part) -> Fitted:
+    def _fitted(
+        self, built: Built, seed: int, training: Part, validation: Part, pause: Pause | None
+    ) -> Fitted | Paused:
         data = self._data
 
         def on_epoch(epoch: Epoch) -> None:
@@ -166,7 +203,10 @@ class _Fold:
                 ),
                 programs=data.programs,
                 notify=self._notice,
+                pause=pause,
             )
+        except Paused as paused:
+            return paused.with_traceback(None)  # which has the model
         except Diverged as error:
             raise Diverged(f"{error} of fold {self._task.fold}") from error
 

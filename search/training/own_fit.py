@@ -20,6 +20,7 @@ from search.tasks import Metric, Task
 from search.tasks.models import first_of
 from search.training.batches import Part
 from search.training.building import Built, set_seed
+from search.training.checkpoint import CannotGoOn, Pause, Paused
 from search.training.compiling import compile_model
 from search.training.fit import (
     PLATEAU_FACTOR,
@@ -67,6 +68,7 @@ def fit_built(
     callbacks: Sequence[Any] = (),
     programs: Programs | None = None,
     notify: Callable[[str], None] | None = None,
+    pause: Pause | None = None,
 ) -> Fitted:
     """Train a model as its space says: by the space's own `fit`, or as in `fit`.
 
@@ -89,8 +91,11 @@ def fit_built(
             `fit` train, which is slower.
         programs: those of earlier folds, for the built-in training.
         notify: takes what the user should know.
+        pause: as in `fit`; of a `fit` of one's own nothing is kept.
 
     Raises:
+        Paused: as in `fit`.
+        CannotGoOn: as in `fit`.
         Diverged: the loss is no longer a finite number.
         ValueError: as in `fit`; or the space's `fit` did not train the model.
     """
@@ -112,7 +117,12 @@ def fit_built(
             callbacks=callbacks,
             programs=programs,
             notify=notify,
+            pause=pause,
         )
+    if pause is not None and pause.after:
+        raise CannotGoOn
+    if pause is not None and pause.until:
+        on_epoch = _pausing(on_epoch, pause.until, int(params.get("epochs", 0)))
     model = built.model
     rest, inner = training, None
     if space.fit is not None or needs_inner(params, callbacks):
@@ -165,6 +175,17 @@ def fit_built(
     if not reporter.epochs:  # a `fit` that does not pass on `callbacks`
         scored.on_epoch_end(0, {})
     return scored.fitted()
+
+
+def _pausing(on_epoch: Callable[[Epoch], None], until: int, epochs: int) -> Callable[[Epoch], None]:
+    """Return what is called after every epoch, and ends the training after one before the last."""
+
+    def pausing(epoch: Epoch) -> None:
+        on_epoch(epoch)
+        if epoch.number == until < epochs:
+            raise Paused(until)
+
+    return pausing
 
 
 def _check_trained(model: keras.Model, before: str, space: Space) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from search.data.arrays import Array
+from search.executors.protocol import MOST_PROGRAMS
 from search.tasks.models import first_of, side_by_side
 from search.training.batches import (
     Augmentation,
@@ -232,7 +233,6 @@ def _any_rows(tensor: Any) -> Any:
 
 
 MOST_WEIGHTS = 20_000_000  # of all models that are kept
-MOST_PROGRAMS = 8
 
 
 class Programs:
@@ -263,7 +263,7 @@ class Programs:
     def keep(self, key: Hashable, program: Program, targets: Targets) -> None:
         """Keep a program that has not trained yet; the oldest ones make room."""
         model = program.model
-        if model.count_params() > MOST_WEIGHTS // 2 or not _is_keras_own(model):
+        if model.count_params() > MOST_WEIGHTS // 2 or not is_keras_own(model):
             return
         self._kept[key] = _Kept(program, targets)
         while len(self._kept) > MOST_PROGRAMS or self._weights() > MOST_WEIGHTS:
@@ -297,7 +297,7 @@ def _shapes(model: keras.Model) -> list[tuple[Any, ...]]:
     return [(tuple(v.shape), v.dtype, v.trainable) for v in model.variables]
 
 
-def _is_keras_own(model: keras.Model) -> bool:
+def is_keras_own(model: keras.Model) -> bool:
     """Say whether model and layers are of Keras's own classes, those inside others included."""
     return all(
         type(one).__module__.startswith("keras.") and not isinstance(one, keras.layers.Lambda)

@@ -13,6 +13,7 @@ from tracking.mlflow.sink import open_store
 from tracking.records import (
     EpochEnded,
     FoldEnded,
+    FoldPaused,
     FoldStarted,
     Record,
     SessionEnded,
@@ -234,10 +235,14 @@ def _with_absent(
 
 
 def _last_tries(records: list[Record]) -> dict[tuple[int, int], dict[int, EpochEnded]]:
-    """Return the epochs of each fold; one that began again drops its first try's."""
+    """Return the epochs of each fold; one that began again drops those that it was not to keep."""
     tries: dict[tuple[int, int], dict[int, EpochEnded]] = {}
     for record in records:
         if isinstance(record, FoldStarted):
+            known = tries.get((record.trial, record.fold), {})
+            kept = {number: shown for number, shown in known.items() if number <= record.kept}
+            tries[record.trial, record.fold] = kept
+        elif isinstance(record, FoldPaused) and not record.epoch:
             tries[record.trial, record.fold] = {}
         elif isinstance(record, EpochEnded):
             tries[record.trial, record.fold][record.epoch] = record

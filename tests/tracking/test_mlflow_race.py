@@ -1,7 +1,7 @@
 import pytest
 
 from tracking.mlflow.views import BEST, TAG_PREFIX, decode_view
-from tracking.records import EpochEnded, FoldStarted, SessionEnded, TrialConfirmed
+from tracking.records import EpochEnded, FoldPaused, FoldStarted, SessionEnded, TrialConfirmed
 
 pytestmark = pytest.mark.slow  # each shows a whole study to a real store
 
@@ -73,6 +73,63 @@ def test_a_trial_that_waits_is_shown_as_waiting(race, shown_as):
     states = [tags(tracked, trial)["search.state"] for trial in range(6)]
     assert states == ["complete", "complete", "pruned", "pruned", "waiting", "running"]
     assert tracked.run("trial", 4).info.status == "SCHEDULED"
+
+
+@pytest.fixture
+def pausing(new_study):
+    """A trial that pauses twice, is killed as it goes on, and goes on; and one that waits.
+
+    Of the second a fold was trained ahead, and given up.
+    """
+    study = new_study(folds=2, epochs=6)
+    study.session()
+    study.start_trial(0)
+    study.piece(0, 1, until=2)
+    study.start_trial(1)
+    study.piece(1, 1, until=2)
+    study.piece(0, 1, kept=2, until=4)
+    study.piece(0, 1, kept=4, until=5, pauses=False)
+    study.session()
+    study.piece(0, 1, kept=4, until=6)
+    study.piece(1, 2, until=3, pauses=False)
+    study.add(FoldPaused, trial=1, fold=2, epoch=0, seconds=2.0)
+    study.fold(0, 2)
+    study.end_trial(0, "complete")
+    return study
+
+
+def steps(tracked, trial, fold, name="val_loss"):
+    return [step for step, _, _ in tracked.history(tracked.run("fold", trial, fold), name)]
+
+
+def test_a_fold_that_pauses_has_one_run_whose_curve_has_no_gap_and_no_epoch_twice(
+    pausing, tracked, apply_all
+):
+    apply_all(tracked.sink(), pausing.records)
+    assert steps(tracked, 0, 1) == [1, 2, 3, 4, 5, 6]
+    assert steps(tracked, 1, 1) == [1, 2]
+    assert steps(tracked, 1, 2) == []
+    once = tracked.dump()
+    for cut in range(3, len(pausing.records), 5):
+        apply_all(tracked.sink(), pausing.records[:cut])
+    apply_all(tracked.sink(), pausing.records)
+    assert tracked.dump() == once
+
+
+def seconds(run):
+    return (run.info.end_time - run.info.start_time) / 1000
+
+
+def test_a_fold_that_has_paused_is_shown_as_waiting_and_lasts_as_long_as_it_was_trained(
+    pausing, shown_as
+):
+    tracked = shown_as(pausing.records)
+    waiting = tracked.run("fold", 1, 1)
+    assert (waiting.data.tags["search.state"], waiting.info.status) == ("waiting", "SCHEDULED")
+    assert seconds(waiting) == 3.0
+    over = tracked.run("fold", 0, 1)
+    assert (over.data.tags["search.state"], over.info.status) == ("complete", "FINISHED")
+    assert seconds(over) == 3.0  # since it went on after it was killed
 
 
 def test_who_waited_when_the_session_ended_waits_in_the_next(tracked, race, apply_all):

@@ -21,7 +21,7 @@ def test_every_kind_of_record_survives_json(study):
 def test_all_kinds_are_known_by_name():
     assert Record.kinds["EpochEnded"] is EpochEnded
     assert Record.kinds["TrialConfirmed"] is TrialConfirmed
-    assert len(Record.kinds) == 19
+    assert len(Record.kinds) == 20
 
 
 def test_a_field_of_a_later_version_is_ignored():

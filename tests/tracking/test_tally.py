@@ -1,6 +1,5 @@
 """A tally must say what looking through all trials would."""
 
-import math
 import random
 from functools import cache
 from statistics import fmean
@@ -9,7 +8,7 @@ import pytest
 
 from tests.studies import GivenValues, StudyBuilder
 from tracking.history import History
-from tracking.records import EpochEnded, FoldStarted, SessionEnded, TrialStarted
+from tracking.records import FoldEnded, FoldPaused, FoldStarted, SessionEnded, TrialStarted
 from tracking.stages import newly_waiting, waiting
 from tracking.tally import rung_of
 
@@ -47,20 +46,6 @@ def one(source: random.Random, study: StudyBuilder, number: int) -> None:
 @pytest.fixture(scope="module", params=range(4))
 def history(request) -> History:
     return muddle(request.param).history
-
-
-@pytest.mark.slow
-def test_at_the_rung_are_all_trials_that_came_there_in_order(history):
-    begun = [trial.folds[1].epochs for trial in history.trials.values() if 1 in trial.folds]
-    found = [epochs[1].metrics["val_accuracy"] for epochs in begun if 1 in epochs]
-    below = [
-        -math.inf
-        for trial in history.trials.values()
-        if trial.state == "pruned" and not trial.finished_folds()
-        if 1 not in trial.folds or 1 not in trial.folds[1].epochs
-    ]
-    assert len(found) > 10
-    assert list(history.tally.at_rung) == sorted(found + below)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -106,24 +91,6 @@ def test_a_smaller_loss_is_the_better_one():
     study.complete_trial(0, level=0.8)  # the loss is 0.5
     study.complete_trial(1, level=0.9)
     assert study.history.tally.best == pytest.approx(-0.4)
-    assert all(value < 0 for value in study.history.tally.at_rung)
-
-
-def test_a_fold_that_begins_again_takes_back_what_it_had_shown(study):
-    study.start_trial(0)
-    study.fold(0, 1, epochs=1)
-    assert len(study.history.tally.at_rung) == 1
-    study.add(FoldStarted, trial=0, fold=1)
-    assert len(study.history.tally.at_rung) == 0
-
-
-def test_what_is_no_number_has_no_place_among_those_at_the_rung(study):
-    for trial, value in ((0, 0.5), (1, float("nan")), (2, 0.25)):
-        study.start_trial(trial)
-        study.add(FoldStarted, trial=trial, fold=1)
-        metrics = {"val_accuracy": value}
-        study.add(EpochEnded, trial=trial, fold=1, epoch=1, metrics=metrics)
-    assert list(study.history.tally.at_rung) == [0.25, 0.5]
 
 
 def test_every_record_makes_it_another_history(study):
@@ -143,9 +110,6 @@ def test_every_record_makes_it_another_history(study):
 )
 def test_the_rung_is_a_tenth_of_a_trials_own_epochs_rounded_up(epochs, rung):
     assert rung_of({"epochs": epochs}) == rung
-    given = GivenValues()
-    given.trial(0, shown={epoch: epoch / 1000 for epoch in range(1, epochs + 1)}, epochs=epochs)
-    assert list(given.history.tally.at_rung) == [rung / 1000]
 
 
 @pytest.mark.parametrize(
@@ -155,26 +119,19 @@ def test_frozen_epochs_come_before_the_tenth(epochs, frozen, rung):
     assert rung_of({"epochs": epochs, "frozen_epochs": frozen}) == rung
 
 
-def test_a_trial_recorded_as_compared_elsewhere_is_compared_there():
+@pytest.mark.parametrize(
+    ("share", "epochs", "rung"), [(0.25, 20, 5), (0.25, 21, 6), (0.07, 100, 7), (1.0, 9, 9)]
+)
+def test_other_shares_are_rounded_up_as_well(share, epochs, rung):
+    assert rung_of({"epochs": epochs}, share) == rung
+
+
+def test_a_fold_that_paused_counts_with_its_share_and_is_counted_once():
     given = GivenValues()
-    given.add(TrialStarted, trial=0, parameters={"epochs": 20}, origin="sampled", compared_after=3)
-    given.epochs(0, 1, {2: 0.2, 3: 0.3})
-    assert list(given.history.tally.at_rung) == [0.3]
-
-
-@pytest.mark.parametrize(("objective", "expected"), [("cv_accuracy", 0.7), ("cv_loss", -0.7)])
-def test_a_trial_whose_training_ended_before_its_rung_stands_there_with_its_folds_value(
-    objective, expected
-):
-    given = GivenValues(objective=objective)
-    given.trial(0, [0.7, 0.9], shown={1: 0.1, 2: 0.2, 3: 0.3}, epochs=40)
-    assert list(given.history.tally.at_rung) == [expected]
-
-
-def test_a_trial_stopped_before_its_rung_is_behind_and_one_that_failed_is_nowhere():
-    given = GivenValues()
-    given.trial(0, shown={1: 0.9}, state="pruned")  # as journals have it that compared there
-    given.trial(1, shown={1: 0.9}, state="failed")
-    given.trial(2, shown={1: 0.1, 2: 0.2}, state="pruned")
-    given.trial(3, [0.5], state="pruned")
-    assert list(given.history.tally.at_rung) == [-math.inf, 0.2, 0.5]
+    given.trial(0, shown={1: 0.1, 2: 0.2}, epochs=8)
+    given.add(FoldPaused, trial=0, fold=1, epoch=2, seconds=3.0)
+    tally = given.history.tally
+    assert (tally.folds, tally.fold_seconds) == (0.25, 3.0)
+    given.add(FoldStarted, trial=0, fold=1, kept=2)
+    given.add(FoldEnded, trial=0, fold=1, loss=0.5, seconds=10.0, predictions="", epochs=8)
+    assert (tally.folds, tally.fold_seconds) == (1.0, 10.0)

@@ -17,7 +17,7 @@ from tracking.files import whole_file
 from tracking.history import History
 from tracking.journal import JournalReader
 from tracking.mlflow.calls import reason
-from tracking.records import EpochEnded, FoldEnded, ModelExported, Record, StudyStarted
+from tracking.records import EpochEnded, FoldEnded, FoldPaused, ModelExported, Record, StudyStarted
 from tracking.text import shell
 
 _TRIES = 5  # of a record that is refused while the sink takes others
@@ -354,7 +354,7 @@ def _brings(later: Record, earlier: Record) -> bool:
     """Tell whether showing `later` shows `earlier` too: a fold's records bring all its epochs."""
     return (
         isinstance(earlier, EpochEnded)
-        and isinstance(later, EpochEnded | FoldEnded)
+        and isinstance(later, EpochEnded | FoldPaused | FoldEnded)
         and (later.trial, later.fold) == (earlier.trial, earlier.fold)
     )
 

@@ -162,7 +162,7 @@ def fold_tags(fold: FoldHistory, parent: str, *, confirms: bool = False) -> Tags
     tags = RunKey("fold", started.trial, started.fold).tags() | {
         "mlflow.parentRunId": parent,
         "search.state": "running",
-        "search.started": repr(started.at),
+        "search.started": repr(fold.began_at),
     }
     return tags | ({"search.confirmation": "true"} if confirms else {})
 

@@ -23,6 +23,7 @@ from tracking.provenance import trial_marks
 from tracking.records import (
     EpochEnded,
     FoldEnded,
+    FoldPaused,
     FoldStarted,
     ModelExported,
     Record,
@@ -107,7 +108,7 @@ class MlflowSink:
             case TrialStarted():
                 trial = history.trials[record.trial]
                 self._fill_trial(history, trial, self._trial_run(history, trial))
-            case FoldStarted() | EpochEnded() | FoldEnded():
+            case FoldStarted() | EpochEnded() | FoldPaused() | FoldEnded():
                 self._show_fold(history, record)
             case TrialEnded():
                 trial = history.trials[record.trial]
@@ -215,7 +216,7 @@ class MlflowSink:
             open_folds = [fold for fold in folds if fold.ended is None]
             for fold in open_folds:
                 run = self._fold_run(history, trial, fold)
-                self._lay_aside(history, run.id, "interrupted", at=fold.last.at)
+                self._lay_aside(history, run.id, "interrupted", at=_trained_so_far(fold))
             if trial.ended is None:
                 run_id, at = self._trial_run(history, trial), _trained_until(trial)
                 self._lay_aside(history, run_id, "interrupted", at=at)
@@ -230,9 +231,11 @@ class MlflowSink:
 
     def _resume_trial(self, history: History, trial: TrialHistory) -> None:
         """Show that an interrupted trial, or one that waited, goes on."""
-        store, run_id = self._store(history), self._trial_run(history, trial)
-        store.resume(run_id)
-        store.log(run_id, tags={"search.state": "running"})
+        self._resume(history, self._trial_run(history, trial))
+
+    def _resume(self, history: History, run_id: str) -> None:
+        self._store(history).resume(run_id)
+        self._store(history).log(run_id, tags={"search.state": "running"})
 
     def _reopen_trial(self, history: History, trial: TrialHistory) -> None:
         """Show that a failed trial is tried once more: why it failed is not said of it any more."""
@@ -288,30 +291,36 @@ class MlflowSink:
             self._store(history).log(run_id, params=runs.text_params(params), tags=tags)
             self._filled.add(run_id)
 
-    def _show_fold(self, history: History, record: FoldStarted | EpochEnded | FoldEnded) -> None:
+    def _show_fold(
+        self, history: History, record: FoldStarted | EpochEnded | FoldPaused | FoldEnded
+    ) -> None:
         trial = history.trials[record.trial]
         fold = history.folds_of(record)[record.fold]
         run = self._fold_run(history, trial, fold)
-        is_not_first = len(history.sessions) > 1 or len(trial.folds) > 1
+        is_not_first = len(history.sessions) > 1 or len(trial.folds) > 1 or fold.earlier
         if isinstance(record, FoldStarted) and trial.ended is None and is_not_first:
             self._resume_trial(history, trial)
-        if run.started > fold.started.at:
+        if run.started > fold.began_at:
             return  # a record of an earlier try, shipped again; a later one is shown already
         self._log_fold(history, run, fold, {"search.state": "complete"} if fold.ended else {})
         if fold.ended:
-            self._store(history).finish(run.id, "FINISHED", at=fold.ended.at)
+            self._store(history).finish(run.id, "FINISHED", at=_trained_so_far(fold))
+        elif fold.paused:
+            self._lay_aside(history, run.id, "waiting", at=_trained_so_far(fold))
+        elif isinstance(record, FoldStarted) and fold.before:
+            self._resume(history, run.id)
 
     def _fold_run(self, history: History, trial: TrialHistory, fold: FoldHistory) -> "RunReference":
         store, key = self._store(history), RunKey("fold", trial.number, fold.started.fold)
         parent = self._trial_run(history, trial)
         run = self._find(history, key)
-        if run is not None and run.started < fold.started.at:
+        if run is not None and run.started < fold.began_at:
             store.delete(key)  # its epochs are trained again: the first try's must not mix in
             run = None
         if run is None:
             confirms = fold.started.fold in trial.confirmation_folds
             tags = runs.fold_tags(fold, parent, confirms=confirms)
-            run = self._create(history, key, tags, at=fold.started.at)
+            run = self._create(history, key, tags, at=fold.began_at)
         return run
 
     def _log_fold(
@@ -359,7 +368,7 @@ class MlflowSink:
             if fold.ended is None:
                 run = self._fold_run(history, trial, fold)
                 self._log_fold(history, run, fold, {"search.state": state})
-                self._store(history).finish(run.id, runs.STATUS[state], at=fold.last.at)
+                self._store(history).finish(run.id, runs.STATUS[state], at=_trained_so_far(fold))
 
     def _show_best(self, history: History, record: TrialEnded) -> None:
         """Extend the study's curve of the best score so far, a step for each trial that is over."""
@@ -444,6 +453,11 @@ def _trained_until(trial: TrialHistory) -> float:
     So the duration on MLflow's pages is the time it was trained, whatever lay between its folds.
     """
     return trial.started.at + trial.trained_seconds()
+
+
+def _trained_so_far(fold: FoldHistory) -> float:
+    """Return the same of a fold: when its last record would have come without its pauses."""
+    return fold.last.at - fold.waited
 
 
 def _experiment_tags(history: History) -> runs.Tags:

@@ -3,6 +3,7 @@
 import re
 import time
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
 
 import ray
@@ -35,7 +36,7 @@ from search.executors.ray.remote import COMPARED, Order, Wanted
 from search.executors.ray.worker import Fetched, RayWorker
 from tracking.files import make_folder, whole_file
 from tracking.home import StudyFolder
-from tracking.records import AttemptFailed, FoldEnded
+from tracking.records import AttemptFailed, FoldEnded, FoldPaused
 from tracking.text import Notify, unheard
 
 _STARTS = 3  # tries to get a worker
@@ -108,6 +109,10 @@ class RayExecutor(Executor):
         """Queue the task for the next worker that has none."""
         self._tasks.append(task)
 
+    def has_traced(self, trial: int) -> bool:
+        """Say whether a worker that has no task was given the trial before."""
+        return any(w.task is None and w.is_ready and trial in w.trials for w in self._pool.workers)
+
     def wait(self, on_record: OnRecord) -> FoldKey | None:
         """Pass the workers' records on, and verdicts back, until a task is over or slots grew."""
         if not self._tasks and all(worker.task is None for worker in self._pool.workers):
@@ -172,11 +177,14 @@ class RayExecutor(Executor):
     def _take(self, report: Report, on_record: OnRecord) -> Verdict:
         """Keep the files that a record speaks of, then pass it on."""
         record = report.record
-        if isinstance(record, FoldEnded):
+        if isinstance(record, FoldEnded | FoldPaused):
+            place = self._folder.predictions
+            if isinstance(record, FoldPaused):
+                place = self._folder.checkpoint
             try:
                 with own_files():
                     for content in report.files.values():
-                        path = self._folder.predictions(record.trial, record.fold)
+                        path = place(record.trial, record.fold)
                         make_folder(path.parent)
                         with whole_file(path) as file:
                             file.write(content)
@@ -210,10 +218,18 @@ class RayExecutor(Executor):
         idle = [one for one in self._pool.workers if one.is_ready and one.task is None]
         while idle and self._tasks:
             task = self._tasks.popleft()
-            worker = next((one for one in idle if one.last_trial == task.trial), idle[0])
+            worker = next((one for one in idle if task.trial in one.trials), idle[0])
             idle.remove(worker)
-            worker.task, worker.last_trial, worker.has_begun = task, task.trial, False
-            worker.answer(task)
+            worker.task, worker.has_begun = task, False
+            worker.trials.append(task.trial)
+            worker.answer(replace(task, state=self._kept(task)))
+
+    def _kept(self, task: FoldTask) -> bytes:
+        """Return what was kept of a fold that is to go on, if it was."""
+        try:
+            return self._folder.checkpoint(*task.key).read_bytes() if task.kept else b""
+        except OSError:
+            return b""
 
     def _fetched(self, bundle: Bundle) -> Fetched:
         if bundle not in self._pieces:

@@ -29,8 +29,9 @@ from search.executors.protocol import (
     Work,
 )
 from search.executors.ray.bundles import CODE, Bundle, place, reference_at
+from tracking.files import make_folder
 from tracking.home import Home, StudyFolder
-from tracking.records import AttemptFailed, FoldEnded, Record
+from tracking.records import AttemptFailed, FoldEnded, FoldPaused, Record
 
 Files: TypeAlias = dict[str, bytes]
 
@@ -141,6 +142,11 @@ def _started(order: Order, line: Line, root: Path, folder: Path) -> LocalExecuto
 
 def _evaluate(task: FoldTask, worker: LocalExecutor, line: Line, folder: StudyFolder) -> None:
     shutil.rmtree(folder.all_predictions, ignore_errors=True)
+    shutil.rmtree(folder.checkpoints, ignore_errors=True)
+    kept = folder.checkpoint(*task.key)
+    if task.state:
+        make_folder(kept.parent)
+        kept.write_bytes(task.state)
 
     def on_record(record: Record) -> Verdict:
         files = {}
@@ -152,12 +158,14 @@ def _evaluate(task: FoldTask, worker: LocalExecutor, line: Line, folder: StudyFo
                 line.tell(Report(_lost_file(record, error)))
                 line.hear()
                 return HALT
+        if isinstance(record, FoldPaused) and kept.exists():
+            files[str(kept.relative_to(folder.root))] = kept.read_bytes()
         line.tell(Report(record, files))
         verdict = line.hear()
         assert isinstance(verdict, Verdict)  # noqa: S101 # nosec B101 # narrows the line's type
         return verdict
 
-    worker.submit(task)
+    worker.submit(replace(task, state=b""))
     worker.wait(on_record)
     line.tell(Done())
 

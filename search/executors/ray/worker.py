@@ -4,6 +4,7 @@ import queue
 import shutil
 import threading
 import traceback
+from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any, TypeAlias
 import ray
 
 from search.errors import FoldwiseError
-from search.executors.protocol import Failed, FoldTask, Verdict
+from search.executors.protocol import MOST_PROGRAMS, Failed, FoldTask, Verdict
 from search.executors.ray.bundles import Bundle, cache_root, scratch
 from search.executors.ray.remote import Line, Order, Said, Wanted, lend
 
@@ -94,7 +95,7 @@ class RayWorker:
     Attributes:
         awaited: what it will say next, in Ray's hands; None while it has nothing to do.
         task: what it was given and has not finished.
-        last_trial: whose fold it was given last; -1 before the first.
+        trials: whose folds it was given last, the latest last.
         has_begun: whether it has reported anything of its task.
         node: what Ray calls its machine; empty until it is ready.
         host: the machine's name.
@@ -102,7 +103,7 @@ class RayWorker:
 
     def __init__(self, order: Order) -> None:
         self.task: FoldTask | None = None
-        self.last_trial = -1
+        self.trials: deque[int] = deque(maxlen=MOST_PROGRAMS)
         self.has_begun = False
         self.node = self.host = ""
         kind = ray.remote(Host).options(

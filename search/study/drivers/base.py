@@ -33,9 +33,12 @@ class Driver(ABC):
     Attributes:
         remembers: each `ask` changes later proposals, whatever is told; so a journal's trials can
             only be restored by asking for them again, and an outcome told once cannot be changed.
+        learns: whether proposals depend on values that are told; where they do not, all proposals
+            may be made before any trial is trained far.
     """
 
     remembers: bool = False
+    learns: bool = True
 
     @abstractmethod
     def ask(self, number: int) -> Params | None:
@@ -78,6 +81,8 @@ class FixedDriver(Driver):
         settings: complete params.
         space: their space, which knows for which parameters 0 and 0.0 are the same.
     """
+
+    learns = False
 
     def __init__(self, settings: Iterable[Params], space: Space | None = None) -> None:
         self._settings = iter(settings)

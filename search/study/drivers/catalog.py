@@ -60,7 +60,7 @@ class DistinctDriver(Driver):
         self._space = space
         self._seed = seed
         self._attempts = attempts
-        self.remembers = sampler.remembers
+        self.remembers, self.learns = sampler.remembers, sampler.learns
         self._known: dict[Identity, Outcome | None] = {}
         self._asked_as: dict[int, int] = {}
 

@@ -211,7 +211,7 @@ class KerasTunerDriver(Driver):
         self._axes = Axes(space)
         self._purpose = sampler
         self._seed = seed
-        self.remembers = sampler == "hyperband"
+        self.remembers, self.learns = sampler == "hyperband", sampler != "random"
         self._oracle = _make_oracle(sampler, space, self._axes, seed)
         self._open: dict[int, Any] = {}
         self._over: dict[int, str] = {}

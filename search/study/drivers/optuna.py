@@ -197,6 +197,7 @@ _SAMPLERS: dict[str, Callable[[int, int], BaseSampler]] = {
 }
 # Samplers that store state in the study when they propose.
 _REMEMBER = frozenset({"qmc", "cmaes"})
+_DO_NOT_LEARN = frozenset({"random", "qmc"})
 # Samplers that see only a part of the trials.
 _LOOK_THROUGH_A_WINDOW = frozenset({"tpe", "random"})
 # Samplers that use only complete trials. Racing prunes most trials, so for these samplers a pruned
@@ -234,6 +235,7 @@ class OptunaDriver(Driver):
         self._sees_complete = self._own is not None or name in _SEE_COMPLETE
         self._has_steps = objectives == 1  # with several objectives, Optuna stores none
         self.remembers = self._own is not None or name in _REMEMBER
+        self.learns = name not in _DO_NOT_LEARN
         self._window = _Window(SHOWN if name in _LOOK_THROUGH_A_WINDOW else None)
         self._study = optuna.create_study(
             storage=InMemoryStorage() if self.remembers else self._window,

@@ -1,146 +1,175 @@
 """Racing: k-fold cross-validation for the best, a few epochs for the rest."""
 
 import math
-import statistics
-from bisect import bisect_right
-from dataclasses import dataclass
+import sys
+from bisect import bisect_left, bisect_right, insort
+from dataclasses import dataclass, field
 
-from search.study.pruners.base import Pruner
-from spaces import Params
+from search.study.pruners.base import Pruner, Rung
 from tracking.history import History, TrialHistory
-from tracking.records import EpochEnded
-from tracking.tally import rung_of
+from tracking.objectives import Objective
 from tracking.text import counted
 
-KEEP = 0.45
-LEAST = (4, 3, 2)  # trials that continue after one fold, after two, after more
-COMPARED = 4
-SURE = 2.0
-# With fewer differences than this (beyond one for each trial), the noise cannot be estimated.
-LEAST_FREEDOM = 3
+# Where trials pause: a fold, the share of the trial's epochs that it has had of this fold, and how
+# many go on from there: a share of all that entered, or a number.
+RUNGS = ((1, 0.1, 0.5), (1, 0.25, 0.25), (1, 1.0, 3), (2, 1.0, 2), (3, 1.0, 1))
+LEAST = 2  # go on from a rung within a fold
+
+_LAST = sys.maxsize
 
 
 class RacingPruner(Pruner):
-    """Prunes weak trials at (fold, epoch) rungs.
+    """Lets trials pause at rungs, and the best of those that have been there go on.
 
-    After a tenth of its epochs in its first fold (`rung_of`) a trial is pruned unless it is among
-    the best 45 % of all trials at that rung. The others finish the fold and wait until every
-    proposal has been tried. Then they race fold by fold: of the n trials that finished one fold,
-    the best n / 4 continue, after two folds the best n / 16, and so on, but not fewer than four,
-    three, and then two; and of these only trials that the leader does not clearly beat. This is
-    judged by the differences between the best trials on the same folds: a mean over j of k folds
-    differs from the mean over all k by a standard error of `s * sqrt(1/j - 1/k)`, and a gap of
-    more than two standard errors prunes a trial.
+    Of all trials half go on from a tenth of their epochs in the first fold (`rung_of`), a quarter
+    from a quarter of them; three see a second fold, two a third, and one sees all, if not more are
+    to win. `RUNGS` has these numbers, `winners` is the least of them; of equals all go on.
 
-    No rung is tuned to a dataset; decision 0013 has the rules that performed worse, and the reason
-    why there are no rungs between that one and the end of the first fold.
+    A trial that does not go on is not over: it waits there, and goes on once it is among so many of
+    those that have been there. No rung is tuned to a dataset.
 
     Source: successive halving as in Li et al., "A system for massively parallel hyperparameter
-    tuning", 2020, with the stopping rule in the first fold; fold by fold as in
-    Krueger et al., "Fast cross-validation via sequential testing", 2015, and Bergman et al.,
-    "Don't waste your time: early stopping cross-validation", 2024.
+    tuning", 2020; trials that pause, and go on later, as in Swersky et al., "Freeze-thaw Bayesian
+    optimization", 2014; fold by fold as in Krueger et al., "Fast cross-validation via sequential
+    testing", 2015, and Bergman et al., "Don't waste your time: early stopping cross-validation",
+    2024.
     """
 
     waits = True
     trained_shares = (0.8, 0.1)
-    _known_pool: "_Pool | None" = None
 
-    def compared_after(self, params: Params) -> int:
-        """Return the epoch of the trial's rung."""
-        return rung_of(params)
+    def __init__(self, objective: Objective, *, winners: int = 1) -> None:
+        """Compare by an objective; at least `winners` trials should see all folds."""
+        super().__init__(objective, winners=winners)
+        self._known: tuple[History, tuple[_Ranking, ...]] | None = None
+        self._records = 0  # that the history had when the rankings were brought up to date
 
-    def reason_to_stop(self, trial: TrialHistory, history: History) -> str:
-        """Compare with all trials that reached their rung in the first fold."""
-        rung, epochs = trial.rung, int(trial.started.parameters.get("epochs", 1))
-        own = self._scoreboard.epoch(trial, 1, rung)
-        last = trial.last_report()
-        is_there = isinstance(last, EpochEnded) and (last.fold, last.epoch) == (1, rung)
-        if own is None or not is_there or rung >= epochs:
-            return ""
-        values = history.tally.at_rung
-        limit = values[-math.ceil(len(values) * KEEP)]
-        if own >= limit:
-            return ""
+    def rungs(self, folds: int) -> tuple[Rung, ...]:
+        """Return those of `RUNGS` that are before the end of the last fold."""
+        return tuple(Rung(fold, share) for fold, share, _ in _before_the_end(folds))
+
+    def places(self, rung: int, entered: int, folds: int) -> int:
+        """Return how many trials go on from a rung."""
+        _, share, kept = _before_the_end(folds)[rung]
+        count = math.ceil(kept * entered) if isinstance(kept, float) else kept
+        return max(count, self._winners, LEAST if share < 1.0 else 1)
+
+    def going_on(self, history: History, rung: int) -> list[int]:
+        """Compare all trials that have been at the rung."""
+        order, places = self._order(history, rung), self._places(history, rung)
+        if places < len(order):  # of equals all go on
+            places = bisect_right(order, (order[places - 1][0], _LAST))
+        return [number for _, number in order[:places]]
+
+    def standing(self, trial: TrialHistory, history: History) -> int:
+        """Return the last rung at which the trial is compared."""
+        rankings = self._rankings(history)
+        return max((n for n in range(len(rankings)) if self._counts(trial, history, n)), default=-1)
+
+    def reason(self, trial: TrialHistory, history: History) -> str:
+        """Say how the trial stands at the last rung that it has reached."""
+        place = self.standing(trial, history)
+        ranking, order = self._rankings(history)[place], self._order(history, place)
+        rung, own = ranking.rung, ranking.values[trial.number]
+        shown = self._scoreboard.text(own) if own > -math.inf else "no number"
+        ahead = bisect_left(order, (-own, -1))
+        at_rung = " at this share of their epochs" if rung.share < 1.0 else ""
         return (
-            f"in fold 1 after epoch {rung} of {epochs}: {self._scoreboard.text(own)} is not among"
-            f" the best {KEEP:.0%} of {len(values)} trials at the same share of their epochs,"
-            f" {self._scoreboard.text(limit)} and better"
+            f"{_where(rung, trial)}: {shown} is behind {ahead} of"
+            f" {counted(len(order), 'trial')}{at_rung}; the best {self._places(history, place)}"
+            " go on"
         )
 
-    def reason_to_drop(self, trial: TrialHistory, history: History, level: int) -> str:
-        """Compare over the first folds with all trials that finished them."""
-        own = self._scoreboard.means(trial)[level - 1]
-        pool = self._pool(history, level)
-        ahead = len(pool.ascending) - bisect_right(pool.ascending, own)
-        places = self._places(level, pool.entered)
-        score_text = f"after {counted(level, 'fold')}: {self._scoreboard.text(own)}"
-        if ahead >= places:
-            rivals = len(pool.ascending)
-            return f"{score_text} is behind {ahead} of {rivals} trials; the best {places} continue"
-        gap = pool.ascending[-1] - own
-        doubt = self._doubt(pool.best, level, history.known_study().folds)
-        if ahead < self._winners or doubt is None or gap <= SURE * doubt:
-            return ""
-        number = self._scoreboard.number
-        return (
-            f"{score_text} is {number(gap)} behind trial {pool.best[0].number}, more than twice the"
-            f" standard error of {number(doubt)}"
-        )
+    def _places(self, history: History, rung: int) -> int:
+        entered = len(self._rankings(history)[0].order)
+        return self.places(rung, entered, history.known_study().folds)
 
-    def _pool(self, history: History, level: int) -> "_Pool":
-        """Return the trials that a trial with this many folds is compared with.
+    def _counts(self, trial: TrialHistory, history: History, rung: int) -> bool:
+        """Say whether a trial is compared at a rung; see `_Ranking.ahead`."""
+        ranking = self._rankings(history)[rung]
+        if trial.number not in ranking.values:
+            return False
+        return trial.number not in ranking.ahead or trial.number in self.going_on(history, rung - 1)
 
-        They are the same for all trials that are judged together, and take a while to collect.
+    def _order(self, history: History, rung: int) -> list[tuple[float, int]]:
+        """Return the order of the trials that are compared at a rung."""
+        ranking = self._rankings(history)[rung]
+        if not ranking.ahead:
+            return ranking.order
+        out = ranking.ahead - set(self.going_on(history, rung - 1))
+        return [each for each in ranking.order if each[1] not in out]
+
+    def _rankings(self, history: History) -> "tuple[_Ranking, ...]":
+        """Return the rankings at all rungs, brought up to date with what has changed."""
+        if self._known is None or self._known[0] is not history:
+            rungs = self.rungs(history.known_study().folds)
+            self._known, self._records = (history, tuple(map(_Ranking, rungs))), 0
+        rankings = self._known[1]
+        for number in history.tally.changed_since(self._records):
+            for ranking in rankings:
+                self._rank(history.trials[number], ranking)
+        self._records = history.tally.records
+        return rankings
+
+    def _rank(self, trial: TrialHistory, ranking: "_Ranking") -> None:
+        """Put a trial where it belongs by what it showed at a rung.
+
+        A trial that failed later is included: the result must not depend on when it is computed.
+        One that earlier versions stopped before the first rung is behind all others.
         """
-        known = self._known_pool
-        if (
-            known is None
-            or known.history is not history
-            or (known.level, known.records) != (level, history.tally.records)
-        ):
-            found = [(self._scoreboard.means(t), t) for _, t in sorted(history.trials.items())]
-            # A trial that failed later is included: the result must not depend on when it is
-            # computed.
-            rivals = [(means[level - 1], t) for means, t in found if len(means) >= level]
-            rivals.sort(key=lambda rival: -rival[0])
-            self._known_pool = known = _Pool(
-                history=history,
-                records=history.tally.records,
-                level=level,
-                entered=sum(bool(means) for means, _ in found),
-                ascending=[mean for mean, _ in reversed(rivals)],
-                best=[trial for _, trial in rivals[:COMPARED]],
-            )
-        return known
-
-    def _places(self, level: int, entered: int) -> int:
-        """Return how many trials of the race continue after `level` folds."""
-        least = LEAST[min(level, len(LEAST)) - 1]
-        return max(least, self._winners, math.ceil(entered / (1 << 2 * level)))
-
-    def _doubt(self, best: list[TrialHistory], level: int, folds: int) -> float | None:
-        """Return the standard error of a gap to the leader; None while it cannot be estimated."""
-        leader, *rivals = [self._scoreboard.folds(trial) for trial in best]
-        if len(rivals) * (level - 1) < LEAST_FREEDOM:
-            return None
-        shared = range(1, level + 1)
-        variances = [statistics.variance(rival[n] - leader[n] for n in shared) for rival in rivals]
-        return math.sqrt(statistics.fmean(variances) * (1 / level - 1 / folds))
+        rung = ranking.rung
+        if rung.is_reached(trial):
+            value = self._scoreboard.at(trial, rung)
+            if value is None or math.isnan(value):
+                value = -math.inf
+            is_ahead = any(trial.folds[n].started.ahead for n in range(1, rung.fold + 1))
+            ranking.put(trial.number, value, ahead=is_ahead)
+        elif trial.state == "pruned" and rung == self.rungs(1)[0]:
+            ranking.put(trial.number, -math.inf)
+        else:
+            ranking.leave(trial.number)
 
 
-@dataclass(frozen=True)
-class _Pool:
-    """The trials that finished a number of folds, at a certain length of the history.
+@dataclass
+class _Ranking:
+    """The trials that have been at a rung.
 
     Attributes:
-        entered: how many trials finished one fold.
-        ascending: the trials' means over these folds, ascending.
-        best: the best of these trials, the best first.
+        values: what they showed there, by number; larger is better.
+        order: the same with a minus before it and their numbers, the best first, earlier ones first
+            among equals.
+        ahead: those that came there by folds which began before they were let go on to them. They
+            are compared once they are.
     """
 
-    history: History
-    records: int
-    level: int
-    entered: int
-    ascending: list[float]
-    best: list[TrialHistory]
+    rung: Rung
+    values: dict[int, float] = field(default_factory=dict)
+    order: list[tuple[float, int]] = field(default_factory=list)
+    ahead: set[int] = field(default_factory=set)
+
+    def put(self, number: int, value: float, *, ahead: bool = False) -> None:
+        """Rank a trial, once."""
+        self.leave(number)
+        self.values[number] = value
+        insort(self.order, (-value, number))
+        if ahead:
+            self.ahead.add(number)
+
+    def leave(self, number: int) -> None:
+        """Take a trial out, if it is there."""
+        before = self.values.pop(number, None)
+        if before is not None:
+            del self.order[bisect_left(self.order, (-before, number))]
+        self.ahead.discard(number)
+
+
+def _before_the_end(folds: int) -> list[tuple[int, float, float]]:
+    return [each for each in RUNGS if each[0] < folds or (each[0] == folds and each[1] < 1.0)]
+
+
+def _where(rung: Rung, trial: TrialHistory) -> str:
+    if rung.share == 1.0:
+        return f"after {counted(rung.fold, 'fold')}"
+    parameters = trial.started.parameters
+    epochs = parameters.get("epochs", 1)
+    return f"in fold {rung.fold} after epoch {rung.epoch(parameters)} of {epochs}"

@@ -4,18 +4,21 @@ from itertools import pairwise
 import pytest
 
 from search.cli.remaining import Ahead, Pace, RemainingWork, range_text
+from search.study.pruners.base import Rung
 from tests.studies import StudyBuilder
 from tracking.records import (
     AttemptFailed,
     EpochEnded,
     FoldEnded,
+    FoldPaused,
     FoldStarted,
     TrialConfirmed,
 )
 
-RACE = RemainingWork(trials=10, baselines=1, folds=5, epochs=3, waits=True)
-PLAIN = replace(RACE, waits=False, prunes=False)
-MEDIAN = replace(RACE, waits=False)
+MEDIAN = RemainingWork(trials=10, baselines=1, folds=5, epochs=3)
+PLAIN = replace(MEDIAN, prunes=False)
+RUNGS = (Rung(1, 1 / 3), Rung(1), Rung(2), Rung(3), Rung(4))
+RACE = replace(MEDIAN, rungs=RUNGS, places=(5, 4, 4, 4, 4))
 
 
 def study() -> StudyBuilder:
@@ -35,13 +38,15 @@ def test_without_a_pruner_least_and_most_are_all_folds():
 
 def test_before_a_sampled_trial_a_race_ranges_from_all_pruned_at_once_to_all_that_may_go_on():
     baseline, rung, fold = 15, 1, 3
-    raced = (4 + 4 + 4 + 4) * 3  # finalists over four further folds
-    assert epochs(RACE, study()) == (baseline + 9 * rung, baseline + 9 * fold + raced)
+    # Five and then four go on, one of whom may be the baseline; more may within the first fold.
+    least = 4 * (fold - rung) + (3 + 3 + 3 + 3) * fold
+    most = 9 * (fold - rung) + (4 + 4 + 4 + 4) * fold
+    assert epochs(RACE, study()) == (baseline + 9 * rung + least, baseline + 9 * rung + most)
 
 
 def test_without_baselines_somebody_has_to_win_the_race():
     alone = replace(RACE, baselines=0)
-    assert alone.least(study().history).epochs == 10 * 1 + 4 * 3
+    assert alone.least(study().history).epochs == 10 * 1 + 5 * 2 + 4 * 4 * 3
 
 
 def test_an_unfinished_trial_counts_by_what_it_has_before_it():
@@ -59,7 +64,7 @@ def test_trials_that_stopped_early_foretell_the_least_and_not_the_most():
         made.fold(trial, 1, epochs=1)
         made.end_trial(trial, "pruned")
     assert epochs(MEDIAN, made) == (6 * 1, 6 * 15)
-    assert epochs(RACE, made) == (6 * 1, 6 * 3 + (4 + 4 + 4 + 4) * 3)
+    assert epochs(RACE, made) == (6 + 4 * 2 + 4 * 3 * 3, 6 * 3 + (4 + 4 + 4 + 4) * 3)
 
 
 def test_trials_that_went_on_promise_nothing_of_the_next_ones():
@@ -71,32 +76,37 @@ def test_trials_that_went_on_promise_nothing_of_the_next_ones():
     made.fold(2, 1, epochs=1)
     made.end_trial(2, "pruned")
     least, _ = epochs(RACE, made)
-    assert least == 7 * 1
+    assert least == 7 * 1 + 3 * 2 + 4 * 3 * 3  # places that the baseline and it leave
     made.complete_trial(3)
     assert epochs(MEDIAN, made)[0] == 6 * 1
 
 
-def test_a_trial_past_its_rung_finishes_its_fold_in_any_case():
-    made = StudyBuilder(folds=5, epochs=20)  # compared after two epochs
+def test_what_a_trial_has_trained_beyond_its_rung_is_behind_it():
+    made = StudyBuilder(folds=5, epochs=21)  # compared first after seven epochs
     made.session()
     made.complete_trial(0, origin="baseline:lenet5")
     made.start_trial(1)
     made.fold(1, 1, epochs=1)
-    plan = replace(RACE, trials=2, epochs=20)
-    assert epochs(plan, made) == (1, 19 + 4 * 20)
-    made.add(EpochEnded, trial=1, fold=1, epoch=2, metrics={"val_accuracy": 0.5})
-    assert epochs(plan, made) == (18, 18 + 4 * 20)
+    plan = replace(RACE, trials=2, epochs=21)
+    assert epochs(plan, made) == pytest.approx((20 + 4 * 21,) * 2)
+    for epoch in range(2, 8):
+        made.add(EpochEnded, trial=1, fold=1, epoch=epoch, metrics={"val_accuracy": 0.5})
+    made.add(FoldPaused, trial=1, fold=1, epoch=7)
+    assert epochs(plan, made) == pytest.approx((14 + 4 * 21,) * 2)
+    made.add(FoldStarted, trial=1, fold=1, kept=7)
+    made.add(EpochEnded, trial=1, fold=1, epoch=8, metrics={"val_accuracy": 0.5})
+    assert epochs(plan, made) == pytest.approx((13 + 4 * 21,) * 2)
 
 
-def test_a_fold_of_a_race_that_has_begun_is_finished_and_the_others_may_be_dropped():
+def test_a_fold_of_a_race_that_has_begun_counts_by_what_it_has_before_it():
     made = study()
     made.complete_trial(0, origin="baseline:lenet5")
     for trial in range(1, 10):
         made.start_trial(trial)
         made.fold(trial, 1)
-    assert epochs(RACE, made) == (0, 16 * 3)  # four of nine see four more folds
+    assert epochs(RACE, made) == (12 * 3, 16 * 3)  # four of ten see four more folds
     made.fold(1, 2, epochs=1)
-    assert epochs(RACE, made) == (2, 16 * 3 - 1)
+    assert epochs(RACE, made) == (12 * 3 - 1, 16 * 3 - 1)
 
 
 def test_early_stopping_shortens_the_least_by_what_it_saved_so_far():
@@ -150,7 +160,7 @@ def test_where_all_may_be_pruned_only_what_is_complete_is_sure_to_be_confirmed()
     made = study()
     made.complete_trial(0, origin="baseline:lenet5", level=0.7)
     plan = replace(RACE, trials=5, confirm=3)
-    assert plan.least(made.history).epochs == 4 * 1 + 10 * 3
+    assert plan.least(made.history).epochs == 4 * 3 + 12 * 3 + 10 * 3
     assert plan.most(made.history).epochs == 4 * 3 + 16 * 3 + 40 * 3
 
 
@@ -180,7 +190,7 @@ def test_a_race_thins_out_from_fold_to_fold():
     for trial in range(80):
         made.start_trial(trial)
         made.fold(trial, 1)
-    plan = replace(RACE, trials=80, baselines=0)
+    plan = replace(RACE, trials=80, baselines=0, places=(40, 20, 5, 4, 4))
     assert plan.most(made.history).epochs == (20 + 5 + 4 + 4) * 3
 
 

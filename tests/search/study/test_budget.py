@@ -1,13 +1,12 @@
 import time
-from dataclasses import replace
 
 import pytest
 
 from search.study.budget import Budget, StopRequest, seconds_to_race
+from search.study.pruners.base import Rung
 from tests.studies import StudyBuilder
-from tracking.history import History
 from tracking.home import StudyFolder
-from tracking.records import FoldEnded
+from tracking.records import FoldPaused
 
 
 def study(*levels, folds=2):
@@ -63,31 +62,35 @@ def test_the_time_is_up_at_the_deadline_and_as_long_before_as_is_reserved(monkey
     assert Budget(trials=1, deadline=100.5).is_used_up() is False
 
 
+RUNGS = (Rung(1, 0.1), Rung(1), Rung(2))
+
+
 @pytest.mark.parametrize(
-    ("waiting", "folds"),
+    ("places", "folds"),
     [
-        (100, 1 + 25 + 6 + 4 + 4),  # a quarter goes on from fold to fold, but four at least
-        (17, 1 + 4 * 4),
-        (20, 1 + 5 + 4 + 4 + 4),
-        (3, 1 + 4 * 3),  # no more than there are
-        (1, 1 + 4),
+        ((4, 3, 2), 4 * 0.9 + 3 + 2 * 3),
+        ((9, 9, 9), 4 * 0.9 + 4 + 4 * 3),  # no more than there are
+        ((1, 1, 1), 0.9 + 1 + 3),
     ],
 )
-def test_the_race_takes_one_more_turn_and_a_quarter_of_the_waiting_from_fold_to_fold(
-    waiting, folds
-):
-    records = study(0.7, 0.8, folds=5).records
-    seconds = {1: 2.0, 2: 2.1, 3: 2.3, 4: 2.4, 5: 2.5}  # by fold; 2.26 on the average
-    timed = [
-        replace(r, seconds=seconds[r.fold]) if isinstance(r, FoldEnded) else r for r in records
-    ]
-    expected = pytest.approx(folds * 2.26 * 1.25)
-    assert seconds_to_race(History.of(timed), waiting) == expected
+def test_the_race_takes_one_more_fold_and_what_its_places_come_to(places, folds):
+    study = StudyBuilder(folds=5, epochs=20)
+    for trial in range(4):
+        study.start_trial(trial)
+        study.fold(trial, 1, epochs=2)
+        study.add(FoldPaused, trial=trial, fold=1, epoch=2, seconds=0.5)
+    of_a_fold = 0.5 * 10
+    expected = pytest.approx((1 + folds) * of_a_fold * 1.25)
+    assert seconds_to_race(study.history, RUNGS, places) == expected
+    study.fold(0, 1)  # has gone on
+    assert seconds_to_race(study.history, RUNGS, (1, 0, 0)) == pytest.approx(
+        study.history.tally.fold_seconds / study.history.tally.folds * 1.25
+    )
 
 
-def test_nothing_is_kept_for_a_race_that_nobody_waits_for_or_that_no_fold_tells_of():
-    assert seconds_to_race(study(0.7).history, 0) == 0.0
-    assert seconds_to_race(StudyBuilder().history, 5) == 0.0
+def test_nothing_is_kept_for_a_race_that_is_none_or_that_no_fold_tells_of():
+    assert seconds_to_race(study(0.7).history, (), ()) == 0.0
+    assert seconds_to_race(StudyBuilder().history, RUNGS, (4, 3, 2)) == 0.0
 
 
 def test_a_request_to_stop_is_seen_once_told_of_and_can_be_withdrawn(tmp_path):

@@ -11,6 +11,7 @@ from search.study.drivers import Driver, FixedDriver, Outcome, make_driver
 from search.study.feedback import PEERS, Feedback
 from search.study.loop import Study
 from search.study.pruners import make_pruner
+from search.study.pruners.base import Rung
 from spaces import Float, Int
 from tests.fakes import ScriptedExecutor, toy_space
 from tests.studies import GivenValues
@@ -40,12 +41,16 @@ class Listener(Driver):
         self.times[number] = self.times.get(number, 0) + 1
 
 
+def rungs(history: History) -> tuple[Rung, ...]:
+    return make_pruner("racing", history.objectives[0]).rungs(history.known_study().folds)
+
+
 class Journal(GivenValues):
     """Records of trials with given values, and what is told of them."""
 
     def told(self, *, waits=True) -> dict[int, Outcome]:
         listener = Listener()
-        Feedback(listener, self.history, waits=waits).give()
+        Feedback(listener, self.history, rungs(self.history) if waits else ()).give()
         return listener.told
 
     def values(self, **options) -> dict[int, float]:
@@ -145,7 +150,7 @@ def test_what_is_gained_within_a_fold_is_known_better_with_each_of_the_first_tri
     journal, listener = Journal(folds=1), Listener()
     journal.trial(0, [0.8], shown={2: 0.5}, state="complete", score=0.8)
     journal.trial(1, [], shown={2: 0.1}, state="pruned")
-    feedback = Feedback(listener, journal.history, waits=True)
+    feedback = Feedback(listener, journal.history, rungs(journal.history))
     feedback.give()
     assert listener.told[1].values == pytest.approx((0.4,))
     journal.trial(2, [0.8], shown={2: 0.3}, state="complete", score=0.8)
@@ -159,16 +164,41 @@ def test_the_first_trials_alone_tell_what_is_gained_within_a_fold():
     for number in range(PEERS):
         journal.trial(number, [0.8], shown={2: 0.5}, state="complete", score=0.8)
     journal.trial(900, [], shown={2: 0.1}, state="pruned")
-    before = journal.values()[900]
+    before = journal.values(waits=False)[900]
     journal.trial(PEERS, [0.8], shown={2: 0.0}, state="complete", score=0.8)
-    assert journal.values()[900] == before == pytest.approx(0.4)
+    assert journal.values(waits=False)[900] == before == pytest.approx(0.4)
+
+
+def test_the_step_from_a_rung_to_the_next_is_the_mean_gain_of_all_that_took_it():
+    journal = Journal(folds=2)
+    journal.trial(0, [0.8, 0.6], shown={2: 0.3, 5: 0.5}, state="complete", score=0.7)
+    journal.trial(1, [0.9], shown={2: 0.2, 5: 0.6})
+    journal.pause(2, {2: 0.1, 5: 0.4})
+    journal.pause(3, {2: 0.25})
+    to_quarter, to_end, to_all = (0.2 + 0.4 + 0.3) / 3, (0.3 + 0.3) / 2, -0.1
+    told = journal.told()
+    assert (told[2].state, told[3].state) == ("pruned", "pruned")
+    assert told[2].values == pytest.approx((0.4 + to_end + to_all,))
+    assert told[3].values == pytest.approx((0.25 + to_quarter + to_end + to_all,))
+
+
+def test_equal_trials_are_told_alike_wherever_they_wait():
+    journal = Journal()
+    curve = {2: 0.2, 5: 0.5}
+    for number in range(6):
+        values = [0.7 + EASY[fold] for fold in range(1, 1 + number % 3)]
+        if values:
+            journal.trial(number, values, shown=curve)
+        else:
+            journal.pause(number, dict(list(curve.items())[: 1 + number // 3]))
+    assert list(journal.values().values()) == pytest.approx([0.7 + (EASY[1] + EASY[2]) / 2] * 6)
 
 
 def test_trials_are_told_again_when_more_is_known_of_the_folds_and_only_then():
     journal, listener = Journal(folds=2), Listener()
     journal.trial(0, [0.9])
     journal.trial(1, [0.7])
-    feedback = Feedback(listener, journal.history, waits=True)
+    feedback = Feedback(listener, journal.history, rungs(journal.history))
     feedback.give()
     feedback.give()
     assert listener.times == {0: 1, 1: 1}

@@ -1,23 +1,26 @@
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from search.executors.protocol import FoldKey, Verdict
 from search.study.budget import Budget, StopRequest
-from search.study.drivers import Driver, FixedDriver, make_driver
+from search.study.drivers import Driver, FixedDriver, Outcome, make_driver
 from search.study.loop import FAILURES_IN_A_ROW, Study, StudyStopped
 from search.study.pruners import PRUNERS, NoPruner, Pruner, make_pruner
 from search.study.pruners.folds import MedianPruner
 from search.study.trial_end import to_retry
 from spaces import DataSpec, Float, ImageInput, Int, Params, Space
-from tests.fakes import ScriptedExecutor, fold_ended
+from tests.fakes import ScriptedExecutor, ended, epoch_ended, fold_ended
 from tests.studies import StudyBuilder
 from tracking.event_log import EventLog
 from tracking.history import FoldHistory, History, TrialHistory
 from tracking.objectives import OBJECTIVES
 from tracking.records import (
+    EpochEnded,
     FoldEnded,
+    FoldPaused,
     FoldStarted,
     Notice,
     Record,
@@ -265,6 +268,170 @@ def test_racing_trains_no_second_fold_before_every_trial_had_its_turn():
     folds = [fold for _, fold in executor.trained]
     assert folds == sorted(folds)
     assert folds.count(1) == 8
+
+
+def pieces(harness: Harness) -> list[tuple[int, int, int, int]]:
+    """Return trial, fold, first and last epoch of each piece that was trained, in order."""
+    found: list[tuple[int, int, int, int]] = []
+    for record in harness.records:
+        if isinstance(record, FoldStarted):
+            found.append((record.trial, record.fold, record.kept + 1, record.kept))
+        elif isinstance(record, EpochEnded):
+            trial, fold, first, _ = found[-1]
+            found[-1] = (trial, fold, first, record.epoch)
+    return found
+
+
+def long_racers(*units: int) -> FixedDriver:
+    return FixedDriver([{"units": u, "rate": 0.1, "epochs": 20} for u in units])
+
+
+UNITS = (50, 3, 80, 40, 95, 10, 60, 70)
+
+
+def test_where_the_driver_does_not_learn_all_come_to_the_first_rung_before_any_goes_on():
+    harness = Harness()
+    pruner = make_pruner("racing", ACCURACY)
+    executor = ScriptedExecutor(good_when_large)
+    harness.run(executor, trials=8, driver=long_racers(*UNITS), pruner=pruner, baselines={})
+    assert pieces(harness) == [
+        *((trial, 1, 1, 2) for trial in range(8)),
+        *((trial, 1, 3, 5) for trial in (4, 2, 7, 6)),  # half of them, the best first
+        *((trial, 1, 6, 20) for trial in (4, 2)),
+        *((trial, 2, 1, 20) for trial in (4, 2)),
+        *((trial, 3, 1, 20) for trial in (4, 2)),
+    ]
+    assert max(record.epoch for record in harness.records if isinstance(record, FoldPaused)) == 5
+    last_fold = max(n for n, r in enumerate(harness.records) if isinstance(r, FoldEnded))
+    pruned = [n for n, r in enumerate(harness.records) if getattr(r, "state", "") == "pruned"]
+    assert len(pruned) == 6
+    assert min(pruned) > last_fold  # not before the race is over
+
+
+class Learner(FixedDriver):
+    """Proposes given params, but says that it learns; keeps how many it was told of, each time."""
+
+    learns = True
+
+    def __init__(self, *units: int) -> None:
+        super().__init__([{"units": u, "rate": 0.1, "epochs": 20} for u in units])
+        self.known: dict[int, Outcome] = {}
+        self.told: list[dict[int, str]] = []
+
+    def ask(self, number: int) -> Params | None:
+        self.told.append({n: outcome.state for n, outcome in self.known.items()})
+        return super().ask(number)
+
+    def tell(self, number: int, params: Params, outcome: Outcome) -> None:
+        self.known[number] = outcome
+
+
+def test_where_it_learns_trials_go_on_within_their_first_fold_before_the_next_proposal():
+    harness, driver = Harness(), Learner(*UNITS)
+    pruner = make_pruner("racing", ACCURACY)
+    executor = ScriptedExecutor(good_when_large)
+    harness.run(executor, trials=8, driver=driver, pruner=pruner, baselines={})
+    assert pieces(harness)[:9] == [
+        *((0, 1, 1, 2), (0, 1, 3, 5), (0, 1, 6, 20)),
+        *((1, 1, 1, 2), (1, 1, 3, 5), (1, 1, 6, 20)),  # two at least go on
+        *((2, 1, 1, 2), (2, 1, 3, 5), (2, 1, 6, 20)),
+    ]
+    assert [piece for piece in pieces(harness) if piece[0] == 5] == [(5, 1, 1, 2)]
+    assert driver.told[1] == {0: "complete"}
+    assert driver.told[6][5] == "pruned"  # it waits
+    assert driver.told[7][0] == "complete"
+
+
+def test_a_trial_goes_on_once_enough_have_come_that_are_worse():
+    harness = Harness()
+    pruner = make_pruner("racing", ACCURACY)
+    executor = ScriptedExecutor(good_when_large)
+    driver = Learner(90, 80, 70, 20, 10)
+    harness.run(executor, trials=5, driver=driver, pruner=pruner, baselines={})
+    of_third = [n for n, piece in enumerate(pieces(harness)) if piece[0] == 2]
+    last = [n for n, piece in enumerate(pieces(harness)) if piece[0] == 4]
+    assert pieces(harness)[of_third[0]] == (2, 1, 1, 2)
+    assert pieces(harness)[of_third[1]] == (2, 1, 3, 5)
+    assert of_third[0] + 1 < last[0] < of_third[1]  # the half of five is three
+
+
+@pytest.mark.parametrize("interrupt_after", range(1, 24))
+@pytest.mark.parametrize("learns", [True, False])
+def test_a_study_with_pauses_that_is_interrupted_trains_what_it_would_have(interrupt_after, learns):
+    def run(harness, executor):
+        driver = Learner(*UNITS) if learns else long_racers(*UNITS)
+        pruner = make_pruner("racing", ACCURACY)
+        harness.run(executor, trials=8, driver=driver, pruner=pruner, baselines={})
+
+    whole, broken = Harness(), Harness()
+    run(whole, ScriptedExecutor(good_when_large))
+    try:
+        run(broken, ScriptedExecutor(good_when_large, interrupt_after=interrupt_after))
+    except KeyboardInterrupt:
+        run(broken, ScriptedExecutor(good_when_large))
+    assert outcomes(broken.history) == outcomes(whole.history)
+    assert [p for p in pieces(broken) if p[3] >= p[2]] == pieces(whole)
+    assert [t.ended.epochs_trained for t in broken.history.trials.values()] == [
+        t.ended.epochs_trained for t in whole.history.trials.values()
+    ]
+
+
+def test_what_a_fold_that_pauses_takes_is_counted_once_and_twice_where_it_is_trained_again():
+    harness = Harness()
+    lost = {(4, 1)}  # nothing is kept of this one
+
+    def told(record: Record) -> Record:
+        is_lost = isinstance(record, FoldStarted) and (record.trial, record.fold) in lost
+        return replace(record, kept=0) if is_lost else record
+
+    class Forgetful(ScriptedExecutor):
+        def submit(self, task):
+            forgets = (task.trial, task.fold) in lost
+            super().submit(replace(task, kept=0) if forgets else task)
+
+    pruner = make_pruner("racing", ACCURACY)
+    executor = Forgetful(good_when_large, told=told)
+    harness.run(executor, trials=8, driver=long_racers(*UNITS), pruner=pruner, baselines={})
+    ends = {n: trial.ended for n, trial in harness.history.trials.items()}
+    assert ends[2].epochs_trained == 3  # whatever a fold's epochs, the fake says 1 of it
+    assert ends[4].epochs_trained == ends[2].epochs_trained + 2 + 5
+    assert ends[1].epochs_trained == 2
+    assert ends[1].train_seconds == pytest.approx(0.01)
+    assert ends[2].train_seconds == pytest.approx(0.3 + 2 * 0.01)
+
+
+def test_a_study_of_an_earlier_version_goes_on_with_what_it_has():
+    """Then trials were stopped for good after a tenth of their epochs, and waited after a fold."""
+    harness = Harness()
+    shown = {0: 0.5, 1: 0.1, 2: 0.2, 3: 0.6, 4: 0.4, 5: 0.3}
+    for number, value in shown.items():
+        params = {"units": 10 + number, "rate": 0.1, "epochs": 20}
+        at = {"at": time.time(), "trial": number}
+        harness.records += [
+            TrialStarted(**at, parameters=params, origin="sampled", compared_after=2),
+            FoldStarted(**at, fold=1),
+            *(epoch_ended(number, 1, epoch, value) for epoch in (1, 2)),
+        ]
+        if number in (1, 2):
+            reason = "in fold 1 after epoch 2 of 20: it is not among the best 45%"
+            harness.records.append(ended(number, "pruned", None, reason=reason))
+        elif number != 5:  # which was in training when it was interrupted
+            harness.records += [epoch_ended(number, 1, epoch, value) for epoch in range(3, 21)]
+            harness.records.append(fold_ended(number, 1, value))
+    before = [r for r in harness.records if isinstance(r, TrialEnded | FoldEnded)]
+    pruner = make_pruner("racing", ACCURACY)
+    executor = ScriptedExecutor(lambda params, fold: shown.get(params["units"] - 10, 0.15))
+    driver = FixedDriver([{"units": 10 + n, "rate": 0.1, "epochs": 20} for n in range(8)])
+    reason = harness.run(executor, trials=8, driver=driver, pruner=pruner, baselines={})
+    assert reason == "complete"
+    assert [r for r in harness.records if isinstance(r, TrialEnded | FoldEnded)][: len(before)] == (
+        before
+    )
+    assert {(trial, 1) for trial in (0, 3, 4)}.isdisjoint(executor.given)
+    states = [trial.state for trial in harness.history.trials.values()]
+    assert states.count("complete") >= 1
+    assert harness.history.best().number == 3
+    assert set(states) == {"complete", "pruned"}
 
 
 def test_baselines_do_not_wait_and_are_never_stopped_by_racing():
@@ -615,7 +782,7 @@ def test_a_lost_fold_is_trained_again_and_nothing_else_and_the_study_is_as_befor
         damaged.records = [record for record in whole.records if record is not fold]
         again = ScriptedExecutor(good_when_large)
         race(damaged, again, pruner)
-        assert again.trained == [(fold.trial, fold.fold)]
+        assert again.given == [(fold.trial, fold.fold)]
         assert ends_of(damaged) == ends
         assert damaged.proposals == whole.proposals
 
@@ -650,7 +817,7 @@ def test_a_trial_that_lost_a_fold_is_never_pruned_for_it(fold):
 def test_an_open_trial_of_a_race_that_lost_a_fold_trains_it_and_races_on(fold):
     whole = Harness()
     with pytest.raises(KeyboardInterrupt):
-        race(whole, ScriptedExecutor(good_when_large, interrupt_after=12), "racing")
+        race(whole, ScriptedExecutor(good_when_large, interrupt_after=14), "racing")
     trial = next(t for t in whole.history.trials.values() if t.level == 2 and t.ended is None)
     damaged = Harness()
     damaged.records = [
@@ -660,7 +827,7 @@ def test_an_open_trial_of_a_race_that_lost_a_fold_trains_it_and_races_on(fold):
     ]
     again = ScriptedExecutor(good_when_large)
     race(damaged, again, "racing")
-    assert (trial.number, fold) in again.trained
+    assert (trial.number, fold) in again.given
     race(whole, ScriptedExecutor(good_when_large), "racing")
     assert outcomes(damaged.history) == outcomes(whole.history)
 
@@ -673,9 +840,7 @@ def test_a_race_goes_on_where_a_trial_that_dropped_out_lost_its_first_fold():
             study.fold(trial, fold, level=0.9 - trial / 10)
     study.end_trial(0, "pruned", value=0.9)
     racing = make_pruner("racing", ACCURACY)
-    history = study.history
-    assert racing.reason_to_drop(history.trials[1], history, 1) == ""
-    assert racing.reason_to_drop(history.trials[2], history, 1) == ""
+    assert racing.going_on(study.history, 2) == [1, 2]
 
 
 class Asked(StopRequest):

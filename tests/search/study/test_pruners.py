@@ -9,13 +9,21 @@ from search.study.budget import Budget
 from search.study.drivers import FixedDriver
 from search.study.loop import Study
 from search.study.pruners import PRUNERS, make_pruner
+from search.study.pruners.base import Scoreboard
 from search.tasks import CLASSIFICATION, REGRESSION
 from tests.fakes import ScriptedExecutor, by_metrics
 from tests.studies import GivenValues
 from tracking.event_log import EventLog
 from tracking.history import History
 from tracking.objectives import OBJECTIVES, Objective
-from tracking.records import EpochEnded, FoldEnded, Record, StudyStarted
+from tracking.records import (
+    EpochEnded,
+    FoldEnded,
+    FoldStarted,
+    Record,
+    StudyStarted,
+    TrialEnded,
+)
 
 SLOW = pytest.mark.slow
 FOLDS, EPOCHS = 5, 9
@@ -178,24 +186,12 @@ def stops(race: Race) -> dict[int, tuple[int, int]]:
     return {int(t.started.parameters["units"]): t.position() for t in pruned}
 
 
-def test_racing_stops_the_weaker_after_a_tenth_of_the_epochs_and_nobody_later_in_that_fold():
+def test_racing_trains_so_many_trials_so_far():
     race = Race("racing")
-    race.run()
-    inside = [where for where in stops(race).values() if where[1] < EPOCHS]
-    assert set(inside) == {(1, 1)}
-    assert len(SHUFFLED) // 3 <= len(inside) <= 0.55 * len(SHUFFLED)
-
-
-def test_racing_takes_a_quarter_to_each_next_fold_and_two_to_the_end():
-    race = Race("racing")
-    units = [n * 37 % 101 for n in range(1, 100)]
-    # All much alike and in another order on every fold, so that nobody is beyond doubt.
-    race.run(lambda s, fold: 0.5 + (s["units"] * (fold + 3) * 31 % 89) / 9000, units=units)
-    folds = [record.fold for record in race.records if isinstance(record, FoldEnded)]
-    first, *counts = [folds.count(fold) for fold in range(1, FOLDS + 1)]
-    assert counts[0] == -(-first // 4)
-    assert 3 <= counts[1] <= 4  # two have the same mean
-    assert 1 <= counts[3] <= counts[2] <= 2
+    race.run()  # of nine epochs the first is a tenth and the third a quarter, rounded up
+    stopped = list(stops(race).values())
+    far = {where: stopped.count(where) for where in set(stopped)}
+    assert far == {(1, 1): 10, (1, 3): 5, (1, EPOCHS): 2, (2, EPOCHS): 1, (3, EPOCHS): 1}
 
 
 def test_racing_lets_as_many_see_all_folds_as_are_to_be_confirmed():
@@ -206,17 +202,10 @@ def test_racing_lets_as_many_see_all_folds_as_are_to_be_confirmed():
     assert states.count("complete") == 3
 
 
-def test_racing_costs_a_fifth_of_everything_at_twenty_trials():
+def test_racing_costs_a_seventh_of_everything_at_twenty_trials():
     race = Race("racing")
     race.run()
-    assert race.epochs() <= 0.22 * len(SHUFFLED) * FOLDS * EPOCHS
-
-
-def test_a_trial_that_the_leader_beats_beyond_doubt_is_dropped_with_both_numbers():
-    race = Race("racing")
-    race.run(lambda s, fold: 0.9 - fold / 50 if s["units"] == 99 else 0.5 + s["units"] / 1000)
-    reasons = [t.ended.reason for t in race.history.trials.values() if t.ended.reason]
-    assert any("more than twice the standard error" in reason for reason in reasons)
+    assert race.epochs() <= 0.16 * len(SHUFFLED) * FOLDS * EPOCHS
 
 
 def test_what_an_objective_is_made_of_exists_in_the_records():
@@ -230,55 +219,106 @@ ACCURACY = OBJECTIVES["cv_accuracy"]
 RACING = make_pruner("racing", ACCURACY)
 
 
-def stops_at_rung(given: GivenValues, number: int) -> str:
-    return RACING.reason_to_stop(given.history.trials[number], given.history)
+def going_on(given: GivenValues, rung: int, *, winners: int = 1) -> list[int]:
+    return make_pruner("racing", ACCURACY, winners=winners).going_on(given.history, rung)
 
 
-def dropped(given: GivenValues, *, winners: int = 1) -> dict[int, str]:
-    """Return why trials would get no confirmation fold, by number; they are judged together."""
-    pruner = make_pruner("racing", ACCURACY, winners=winners)
-    history = given.history
-    found = {n: pruner.reason_to_drop(t, history, t.level) for n, t in history.trials.items()}
-    return {number: reason for number, reason in found.items() if reason}
+def reasons(given: GivenValues) -> dict[int, str]:
+    trials = given.history.trials
+    return {number: RACING.reason(trial, given.history) for number, trial in trials.items()}
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 9, 11, 20, 33, 100])
-def test_of_those_at_the_rung_the_best_45_percent_go_on_rounded_up(count):
-    for place in range(1, count + 1):
-        given = GivenValues()
-        others = [rank for rank in range(1, count + 1) if rank != place]
-        for number, rank in enumerate([*others, place]):
-            given.trial(number, shown={2: 1 - rank / 1000})
-        assert (stops_at_rung(given, count - 1) == "") == (place <= -(-45 * count // 100))
+@pytest.mark.parametrize(("rung", "share"), [(0, 1 / 2), (1, 1 / 4)])
+def test_of_those_that_entered_a_share_goes_on_rounded_up_and_two_at_least(count, rung, share):
+    given = GivenValues()
+    for number in range(count):
+        given.pause(number, {2: number / 1000, 5: number / 1000})
+    kept = max(2, -(-count // round(1 / share)))
+    assert going_on(given, rung) == list(range(count - 1, count - 1 - kept, -1))[:count]
+
+
+@pytest.mark.parametrize(("rung", "places"), [(2, 3), (3, 2), (4, 1)])
+@pytest.mark.parametrize("entered", [6, 60])
+def test_so_many_go_on_after_whole_folds_and_as_many_as_are_to_win(rung, places, entered):
+    given = GivenValues(folds=5)
+    for number in range(entered):
+        given.trial(number, [0.9 - number / 1000] * (rung - 1))
+    assert going_on(given, rung) == list(range(places))
+    assert going_on(given, rung, winners=4) == [0, 1, 2, 3]
+    told = reasons(given)[places]
+    folds = "1 fold" if rung == 2 else f"{rung - 1} folds"
+    assert f"after {folds}: accuracy 0.89" in told
+    assert f"is behind {places} of {entered} trials; the best {places} go on" in told
+
+
+def test_a_trial_that_waits_goes_on_once_more_have_come_that_are_worse():
+    given = GivenValues()
+    for number, value in enumerate((0.9, 0.8, 0.7)):
+        given.pause(number, {2: value})
+    assert going_on(given, 0) == [0, 1]
+    for number in (3, 4):
+        given.pause(number, {2: 0.1})
+    assert going_on(given, 0) == [0, 1, 2]
 
 
 def test_trials_of_different_epochs_are_compared_at_the_same_share_of_them():
     given = GivenValues()
     # After one epoch the long ones are behind; after a tenth of their epochs they are ahead.
     for number in range(5):
-        given.trial(number, shown={1: 0.5, 2: 0.6}, epochs=3)
-        given.trial(10 + number, shown={1: 0.2, 4: 0.7}, epochs=40)
-        assert not stops_at_rung(given, 10 + number)
-    given.trial(20, shown={1: 0.5}, epochs=3)
-    reason = stops_at_rung(given, 20)
-    assert "in fold 1 after epoch 1 of 3: accuracy 0.5000 is not among the best 45%" in reason
-    assert "of 11 trials at the same share of their epochs, accuracy 0.7000 and better" in reason
+        given.pause(number, {1: 0.5}, epochs=9)
+        given.pause(10 + number, {1: 0.2, 4: 0.7}, epochs=40)
+    assert going_on(given, 0) == [10, 11, 12, 13, 14]
+    assert reasons(given)[0] == (
+        "in fold 1 after epoch 1 of 9: accuracy 0.5000 is behind 5 of 10 trials at this share of"
+        " their epochs; the best 5 go on"
+    )
 
 
-def test_nobody_stops_elsewhere_than_at_the_rung():
-    for shown, epochs in (({1: 0.1}, 20), ({1: 0.1, 2: 0.1, 3: 0.1}, 20), ({1: 0.1}, 1)):
-        given = GivenValues()
-        for number in range(4):
-            given.trial(number, [0.9], shown={1: 0.9, 2: 0.9})
-        given.trial(9, shown=shown, epochs=epochs)
-        assert not stops_at_rung(given, 9)
-    given.trial(10, [0.1], shown={2: 0.1}, epochs=20)  # the fold is over
-    assert not stops_at_rung(given, 10)
-    given.trial(11, [0.9], shown={2: 0.9})
-    given.epochs(11, 2, {1: 0.1, 2: 0.1})  # the rung lies in the first fold alone
-    assert not stops_at_rung(given, 11)
-    given.trial(12, shown={2: 0.1}, epochs=20)
-    assert stops_at_rung(given, 12)
+def test_rungs_that_fall_on_the_same_epoch_are_reached_together():
+    given = GivenValues()
+    given.pause(0, {1: 0.4}, epochs=4)  # a tenth and a quarter
+    given.trial(1, [0.6], shown={1: 0.6}, epochs=1)  # and the end
+    given.pause(2, {1: 0.5}, epochs=10)
+    given.pause(3, {1: 0.2}, epochs=10)
+    assert going_on(given, 0) == [1, 2]
+    assert going_on(given, 1) == [1, 0]  # nobody else has been there
+    assert going_on(given, 2) == [1]
+
+
+def test_baselines_failed_trials_and_those_that_are_over_count_where_they_have_been():
+    given = GivenValues()
+    given.trial(0, [0.9] * 4, shown={2: 0.9}, state="complete", score=0.9, origin="baseline:x")
+    given.trial(1, shown={2: 0.8}, state="failed")
+    given.trial(2, shown={2: 0.7}, state="pruned")
+    given.trial(3, shown={1: 0.9}, state="pruned")  # as earlier versions stopped after an epoch
+    given.trial(4, shown={1: 0.9}, state="failed")
+    given.trial(5, shown={2: 0.95})  # in training: it has not been there
+    given.pause(6, {2: 0.6})
+    given.pause(7, {2: float("nan")})
+    assert going_on(given, 0) == [0, 1, 2]
+    assert going_on(given, 0, winners=6) == [0, 1, 2, 6, 3, 7]
+
+
+def test_a_fold_that_began_ahead_counts_once_its_trial_goes_on_to_it():
+    given = GivenValues(folds=5)
+    for number in range(4):
+        given.trial(number, [0.9 - number / 100])
+        given.fold(number, 2, 0.9, ahead=True)
+    assert going_on(given, 2) == [0, 1, 2]
+    assert 3 not in going_on(given, 3, winners=1)
+    assert RACING.standing(given.history.trials[3], given.history) == 2
+    assert RACING.standing(given.history.trials[0], given.history) == 3
+
+
+def test_what_a_trial_showed_counts_while_it_is_trained_again_as_its_state_was_lost():
+    given = GivenValues()
+    for number in range(4):
+        given.pause(number, {2: 0.9 - number / 100})
+    given.add(FoldStarted, trial=0, fold=1)
+    assert going_on(given, 0) == [0, 1]
+    given.add(EpochEnded, trial=0, fold=1, epoch=1, metrics={"val_accuracy": 0.1})
+    assert going_on(given, 0) == [0, 1]
 
 
 def test_racing_says_after_how_many_epochs_it_compares_and_the_study_records_it():
@@ -289,83 +329,56 @@ def test_racing_says_after_how_many_epochs_it_compares_and_the_study_records_it(
     assert make_pruner("median", ACCURACY).compared_after({"epochs": 40}) == 0
 
 
-@pytest.mark.parametrize(
-    ("entered", "level", "places"),
-    [
-        *((n, 1, 4) for n in (5, 16)),
-        *((17, 1, 5), (20, 1, 5), (21, 1, 6)),
-        *((20, 2, 3), (48, 2, 3), (49, 2, 4), (81, 2, 6)),
-        *((20, 3, 2), (128, 3, 2), (129, 3, 3)),
-        *((129, 4, 2), (200, 4, 2)),
-    ],
-)
-def test_so_many_go_on_after_a_fold_of_those_that_entered(entered, level, places):
-    given = GivenValues(folds=5)
-    for number in range(entered):
-        # They differ so much from fold to fold that nobody is beyond doubt.
-        swing = 1.0 if number % 2 else -1.0
-        mean = -number / 1000
-        seen = [mean + swing * (-1) ** fold for fold in range(level - level % 2)]
-        seen += [mean] * (level % 2)
-        given.trial(number, seen if number < max(7, places + 2) else seen[:1])
-    racing = {n: t for n, t in given.history.trials.items() if len(t.finished_folds()) == level}
-    reasons = dropped(given)
-    assert [number for number in racing if number not in reasons] == list(range(places))
-    told = reasons[places]
-    assert f"is behind {places} of {len(racing)} trials; the best {places} continue" in told
+@pytest.mark.parametrize("pruner", [name for name in PRUNERS if PRUNERS[name].waits])
+class TestContractOfRungs:
+    """What every pruner must do that has trials wait at rungs."""
 
+    @pytest.mark.parametrize("folds", [1, 2, 3, 5, 10])
+    def test_rungs_rise_and_are_all_before_the_end(self, pruner, folds):
+        rungs = make_pruner(pruner, ACCURACY).rungs(folds)
+        assert rungs
+        places = [(rung.fold, rung.share) for rung in rungs]
+        assert places == sorted(set(places))
+        assert all(0 < share <= 1 for _, share in places)
+        assert places[-1] < (folds, 1.0)
 
-def beyond_doubt(values: list[list[float]], folds: int) -> float:
-    """Return twice the standard error of a gap to the first of four, as decision 0013 has it."""
-    level = len(values[0])
-    differences = np.array(values[1:4]) - np.array(values[0])
-    error = np.sqrt(differences.var(axis=1, ddof=1).mean() * (1 / level - 1 / folds))
-    return float(2 * error)
+    def test_never_fewer_go_on_from_a_rung_than_are_to_win(self, pruner):
+        for winners in (1, 3):
+            made = make_pruner(pruner, ACCURACY, winners=winners)
+            for entered in (1, 5, 20, 200):
+                places = [made.places(n, entered, 5) for n in range(len(made.rungs(5)))]
+                assert min(places) >= winners
 
+    def test_what_goes_on_depends_on_the_history_alone(self, pruner):
+        race = Race(pruner)
+        race.run()
+        for end in range(1, len(race.records)):
+            history = History.of(race.records[:end])
+            rungs = range(len(make_pruner(pruner, ACCURACY).rungs(FOLDS)))
+            one, other = make_pruner(pruner, ACCURACY), make_pruner(pruner, ACCURACY)
+            later_first = {rung: other.going_on(history, rung) for rung in reversed(rungs)}
+            assert {rung: one.going_on(history, rung) for rung in rungs} == later_first
 
-@pytest.mark.parametrize("folds", [3, 5, 10])
-@pytest.mark.parametrize("level", [2, 3, 4])
-def test_twice_the_standard_error_of_the_gap_is_beyond_doubt_and_less_is_not(folds, level):
-    if level >= folds:
-        pytest.skip("the race is over")
-    source = np.random.default_rng(level)
-    values = source.normal(0, 0.01, (6, level))
-    values -= values.mean(axis=1, keepdims=True)
-    values[5] *= 100  # the fifth best and sixth tell nothing of the doubt
-    values[2:] -= 9.0
-    values[1] -= beyond_doubt(values.tolist(), folds)
-    for closer, is_dropped in ((1e-9, False), (-1e-9, True)):
-        given = GivenValues(folds=folds)
-        for number, row in enumerate(values):
-            given.trial(number, (row + closer if number == 1 else row).tolist())
-        reason = dropped(given).get(1, "")
-        assert bool(reason) == is_dropped
-        assert 1 not in dropped(given, winners=2)
-    doubt = beyond_doubt(values.tolist(), folds) / 2
-    assert f"is {2 * doubt:.4f} behind trial 0, more than twice the standard error" in reason
-    assert f"error of {doubt:.4f}" in reason
+    def test_who_goes_on_has_been_there_and_the_best_comes_first(self, pruner):
+        race = Race(pruner)
+        race.run()
+        history, made = race.history, make_pruner(pruner, ACCURACY)
+        for place, rung in enumerate(made.rungs(FOLDS)):
+            going = [history.trials[number] for number in made.going_on(history, place)]
+            assert going
+            assert all(rung.is_reached(trial) for trial in going)
+            values = [Scoreboard(ACCURACY).at(trial, rung) for trial in going]
+            assert values == sorted(values, reverse=True)
 
-
-@pytest.mark.parametrize(("level", "rivals"), [(2, 3), (3, 2), (4, 1)])
-def test_three_differences_beyond_one_a_trial_tell_how_large_chance_is_and_fewer_do_not(
-    level, rivals
-):
-    for fewer in (False, True):
-        given = GivenValues(folds=5)
-        last = level - 1 if fewer and level > 2 else level
-        count = rivals - 1 if fewer and level == 2 else rivals
-        given.trial(0, [0.9, 0.901, 0.9, 0.901][:last])
-        for number in range(1, count + 1):
-            given.trial(number, [0.5, 0.5, 0.5, 0.5][:last])
-        assert (1 in dropped(given)) == (not fewer)
-
-
-def test_a_fold_that_is_missing_ends_what_a_trial_is_compared_on():
-    given = GivenValues(folds=4)
-    for number in range(6):
-        given.trial(number, [0.9 - number / 100])
-    given.fold(5, 3, 0.99)  # a repair took its second fold
-    assert set(dropped(given)) == {4, 5}
+    def test_whoever_does_not_go_on_is_told_why_and_only_once_the_race_is_over(self, pruner):
+        race = Race(pruner)
+        race.run()
+        kinds = [type(record) for record in race.records]
+        first_end = kinds.index(TrialEnded)
+        pruned = [t for t in race.history.trials.values() if t.state == "pruned"]
+        assert FoldStarted not in kinds[max(r for r, k in enumerate(kinds) if k is FoldEnded) :]
+        assert race.history.trials[race.records[first_end].trial].state == "complete"
+        assert all(trial.ended.reason for trial in pruned)
 
 
 def test_the_median_pruner_stops_below_the_median_only_and_after_its_warm_up():

@@ -12,7 +12,7 @@ from search.study.budget import Budget, StopRequest
 from search.study.drivers import FixedDriver
 from search.study.loop import Study
 from search.study.pruners import PRUNERS, make_pruner
-from tests.fakes import attempt_failed, epoch_ended, fold_ended
+from tests.fakes import attempt_failed, epoch_ended, fold_ended, fold_paused
 from tests.studies import GivenValues
 from tracking.event_log import EventLog
 from tracking.history import History
@@ -75,7 +75,7 @@ class Workers(Executor):
 
     def _train(self, task: FoldTask) -> Iterator[Record]:
         trial, fold = task.key
-        yield FoldStarted(at=time.time(), trial=trial, fold=fold)
+        yield FoldStarted(at=time.time(), trial=trial, fold=fold, kept=task.kept)
         if task.key in self._lost:
             self._lost.remove(task.key)
             yield attempt_failed(trial, "lost", fold)
@@ -84,15 +84,17 @@ class Workers(Executor):
             self._left -= 1
             if self._left < 0:
                 raise KeyboardInterrupt
-        self.trained.append(task.key)
+        if not task.kept:
+            self.trained.append(task.key)
         if task.key in self._fails:
             yield attempt_failed(trial, "error", fold, reason="a bad setting")
             return
         shown = score(task.params, fold)
         epochs = task.params["epochs"]
-        for epoch in range(1, epochs + 1):
+        until = task.until or epochs
+        for epoch in range(task.kept + 1, until + 1):
             yield epoch_ended(trial, fold, epoch, shown * epoch / epochs)
-        yield fold_ended(trial, fold, shown)
+        yield fold_paused(task, until) if until < epochs else fold_ended(trial, fold, shown)
 
 
 class Journal:

@@ -36,7 +36,9 @@ def small_model(outputs=3, *, loss=None, activation="softmax", units=8):
     return model
 
 
-def train(model, chosen, *, classes=3, rows=ROWS, labels=LABELS, validation=True, **more):
+def train(
+    model, chosen, *, classes=3, rows=ROWS, labels=LABELS, validation=True, on_each=None, **more
+):
     from search.training.batches import Part
     from search.training.fit import fit
 
@@ -47,9 +49,9 @@ def train(model, chosen, *, classes=3, rows=ROWS, labels=LABELS, validation=True
         part,
         part if validation else None,
         chosen,
-        task=some_classes(classes),
+        task=more.pop("task", some_classes(classes)),
         seed=5,
-        on_epoch=epochs.append,
+        on_epoch=on_each or epochs.append,
         **more,
     )
     return fitted, epochs
