@@ -327,7 +327,7 @@ class Study:
         """Return the turn of a trial that goes on within its first fold, the furthest first."""
         within = [n for n, rung in enumerate(self._rungs) if rung.fold == 1 and rung.share < 1]
         for rung in reversed(within):
-            for trial in self._going_on(rung):
+            for trial in self._going_on(rung, final=False):
                 if trial.number not in self._turns:
                     return self._turn_beyond(trial, rung)
         return None
@@ -445,10 +445,10 @@ class Study:
             left.remove(turn)
             yield turn
 
-    def _going_on(self, rung: int) -> list[TrialHistory]:
+    def _going_on(self, rung: int, *, final: bool = True) -> list[TrialHistory]:
         """Return the trials that go on from a rung and have not yet, the best first."""
         gone = self._gone[rung]
-        numbers = self._pruner.going_on(self._history, rung)
+        numbers = self._pruner.going_on(self._history, rung, final=final)
         trials = [self._history.trials[number] for number in numbers if number not in gone]
         left = [t for t in trials if self._may_race(t) and not self._is_beyond(t, rung)]
         gone.update({trial.number for trial in trials} - {trial.number for trial in left})

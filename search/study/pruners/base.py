@@ -143,7 +143,7 @@ class Pruner:
         return ()
 
     def places(self, rung: int, entered: int, folds: int) -> int:
-        """Return how many trials go on from a rung, by its place in `rungs`; of equals, more may.
+        """Return how many trials go on from a rung, by its place in `rungs`, at least.
 
         Args:
             rung: which one.
@@ -153,14 +153,19 @@ class Pruner:
         del rung, folds
         return entered
 
-    def going_on(self, history: History, rung: int) -> list[int]:
+    def going_on(self, history: History, rung: int, *, final: bool = True) -> list[int]:
         """Return the numbers of the trials that go on from a rung, the best first.
 
         They are all those that should, of all that have been there, whether or not they have gone
         on since, or are over. When others have shown more it may name further ones: these are gone
         on with then.
+
+        Args:
+            history: the study's.
+            rung: which one, by its place in `rungs`.
+            final: whether all that are to come have been at the first rung.
         """
-        del history, rung
+        del history, rung, final
         return []
 
     def standing(self, trial: TrialHistory, history: History) -> int:

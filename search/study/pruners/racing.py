@@ -1,8 +1,8 @@
 """Racing: k-fold cross-validation for the best, a few epochs for the rest."""
 
 import math
-import sys
-from bisect import bisect_left, bisect_right, insort
+import statistics
+from bisect import bisect_left, insort
 from dataclasses import dataclass, field
 
 from search.study.pruners.base import Pruner, Rung
@@ -13,9 +13,10 @@ from tracking.text import counted
 # Where trials pause: a fold, the share of the trial's epochs that it has had of this fold, and how
 # many go on from there: a share of all that entered, or a number.
 RUNGS = ((1, 0.1, 0.5), (1, 0.25, 0.25), (1, 1.0, 3), (2, 1.0, 2), (3, 1.0, 1))
-LEAST = 2  # go on from a rung within a fold
-
-_LAST = sys.maxsize
+LEAST = 2  # go on from a rung within a fold, of three trials or more
+# Trials that went on, at least, before another is gone on with by what they gained; and how many
+# standard deviations of their gains it is trusted to gain more than they did on average.
+LEAST_SEEN, TRUST = 3, 1.0
 
 
 class RacingPruner(Pruner):
@@ -23,10 +24,12 @@ class RacingPruner(Pruner):
 
     Of all trials half go on from a tenth of their epochs in the first fold (`rung_of`), a quarter
     from a quarter of them; three see a second fold, two a third, and one sees all, if not more are
-    to win. `RUNGS` has these numbers, `winners` is the least of them; of equals all go on.
+    to win. `RUNGS` has these numbers, `winners` is the least of them; of equals the earlier go on.
 
-    A trial that does not go on is not over: it waits there, and goes on once it is among so many of
-    those that have been there. No rung is tuned to a dataset.
+    A trial that does not go on is not over: it waits there. It goes on once it is among so many of
+    those that have been there; or when those that went on have come to the next rung and it might
+    be ahead there of the last one that goes on from that: if it gained one standard deviation more
+    than they did on average. No rung is tuned to a dataset.
 
     Source: successive halving as in Li et al., "A system for massively parallel hyperparameter
     tuning", 2020; trials that pause, and go on later, as in Swersky et al., "Freeze-thaw Bayesian
@@ -51,15 +54,16 @@ class RacingPruner(Pruner):
     def places(self, rung: int, entered: int, folds: int) -> int:
         """Return how many trials go on from a rung."""
         _, share, kept = _before_the_end(folds)[rung]
-        count = math.ceil(kept * entered) if isinstance(kept, float) else kept
-        return max(count, self._winners, LEAST if share < 1.0 else 1)
+        count = math.floor(kept * entered) if isinstance(kept, float) else kept
+        return max(count, self._winners, min(LEAST, (entered + 1) // 2) if share < 1.0 else 1)
 
-    def going_on(self, history: History, rung: int) -> list[int]:
+    def going_on(self, history: History, rung: int, *, final: bool = True) -> list[int]:
         """Compare all trials that have been at the rung."""
         order, places = self._order(history, rung), self._places(history, rung)
-        if places < len(order):  # of equals all go on
-            places = bisect_right(order, (order[places - 1][0], _LAST))
-        return [number for _, number in order[:places]]
+        first = [number for _, number in order[:places]]
+        if not final:
+            return first
+        return [*first, *self._thawed(history, rung, first, [n for _, n in order[places:]])]
 
     def standing(self, trial: TrialHistory, history: History) -> int:
         """Return the last rung at which the trial is compared."""
@@ -72,13 +76,44 @@ class RacingPruner(Pruner):
         ranking, order = self._rankings(history)[place], self._order(history, place)
         rung, own = ranking.rung, ranking.values[trial.number]
         shown = self._scoreboard.text(own) if own > -math.inf else "no number"
-        ahead = bisect_left(order, (-own, -1))
+        standing = 1 + bisect_left(order, (-own, trial.number))
         at_rung = " at this share of their epochs" if rung.share < 1.0 else ""
         return (
-            f"{_where(rung, trial)}: {shown} is behind {ahead} of"
+            f"{_where(rung, trial)}: {shown} is number {standing} of"
             f" {counted(len(order), 'trial')}{at_rung}; the best {self._places(history, place)}"
             " go on"
         )
+
+    def _thawed(
+        self, history: History, rung: int, first: list[int], waiting: list[int]
+    ) -> list[int]:
+        """Return those that have gone on all the same, and one that might have been worth it.
+
+        Args:
+            history: the study's.
+            rung: from which they go on.
+            first: the best there.
+            waiting: the others, the best first.
+        """
+        rankings = self._rankings(history)
+        if rung + 1 == len(rankings):
+            return []
+        here, following = rankings[rung].values, rankings[rung + 1]
+        there = {
+            number: value
+            for number, value in following.values.items()
+            if number in here and (number not in following.ahead or number in first)
+        }
+        thawed = [number for number in waiting if number in there]
+        is_awaited = any(n not in there and not history.trials[n].state.is_over for n in first)
+        candidate = next((n for n in waiting if n not in there), None)
+        gains = [value - here[n] for n, value in there.items() if math.isfinite(value - here[n])]
+        if is_awaited or candidate is None or len(gains) < LEAST_SEEN:
+            return thawed
+        expected = here[candidate] + statistics.fmean(gains) + TRUST * statistics.stdev(gains)
+        best = sorted(there.values(), reverse=True)
+        last = best[min(self._places(history, rung + 1), len(best)) - 1]
+        return [*thawed, candidate] if expected > last else thawed
 
     def _places(self, history: History, rung: int) -> int:
         entered = len(self._rankings(history)[0].order)
