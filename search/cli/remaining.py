@@ -134,12 +134,13 @@ class RemainingWork:
         baselines = max(0, self.baselines - sum(trial.started.is_baseline for trial in known))
         rivals = known if not all_go_on else [t for t in known if not t.started.is_baseline]
         open_trials = [t for t in known if t.ended is None and not t.started.is_baseline]
+        are_to_come = to_come or not all(map(self.rungs[0].is_reached, open_trials))
         left, begun_anew = 0.0, 0.0
         targets = [*self.rungs[1:], Rung(self.folds)]
         for rung, target, places in zip(self.rungs, targets, self.places, strict=True):
             possible = to_come + sum(not target.is_reached(trial) for trial in open_trials)
             beyond = sum(map(target.is_reached, rivals)) + (0 if all_go_on else baselines)
-            is_free = all_go_on and rung.fold == 1 and rung.share < 1.0
+            is_free = all_go_on and are_to_come and rung.fold == 1 and rung.share < 1.0
             going = possible if is_free else max(0, min(possible, places - beyond))
             left += going * (target.fold + target.share - rung.fold - rung.share) * epochs
             begun_anew += going * max(1, target.fold - rung.fold)

@@ -1,5 +1,6 @@
 """What tests of executors share: a small study, and what every executor must do."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from search.data import load
@@ -14,6 +15,7 @@ from tracking.records import (
     AttemptFailed,
     EpochEnded,
     FoldEnded,
+    FoldPaused,
     FoldStarted,
     Record,
 )
@@ -127,6 +129,32 @@ class TestExecutorContract:
         train(executor, recorder)
         assert [type(record) for record in recorder.records] == [FoldStarted, EpochEnded]
         train(executor, Recorder())  # and the executor is good for the next one
+
+    def test_a_fold_that_pauses_goes_on_where_it_was_and_ends_as_one_that_did_not(
+        self, executor, study
+    ):
+        whole, first, rest, anew = Recorder(), Recorder(), Recorder(), Recorder()
+        train(executor, whole, 20)
+        task = FoldTask(trial=21, params=SETTING, fold=1)
+        executor.submit(replace(task, until=1))
+        executor.wait(first)
+        assert [type(record) for record in first.records] == [FoldStarted, EpochEnded, FoldPaused]
+        assert first.records[-1].epoch == 1
+        kept = study[1].checkpoint(21, 1)
+        assert kept.exists()
+        executor.submit(replace(task, kept=1))
+        executor.wait(rest)
+        assert rest.records[0].kept == 1
+        together = [*first.of(EpochEnded), *rest.of(EpochEnded)]
+        assert [e.metrics for e in together] == [e.metrics for e in whole.of(EpochEnded)]
+        ends = [recorder.records[-1] for recorder in (whole, rest)]
+        assert ends[0].accuracy == ends[1].accuracy
+        assert ends[0].epochs == ends[1].epochs == 2
+        kept.unlink()
+        executor.submit(replace(task, kept=1))
+        executor.wait(anew)
+        assert anew.records[0].kept == 0
+        assert [e.metrics for e in anew.of(EpochEnded)] == [e.metrics for e in together]
 
     def test_params_that_cannot_be_built_break_the_fold_off_with_their_traceback(self, executor):
         recorder = Recorder()
