@@ -23,6 +23,7 @@ from search.training.batches import (
     in_turn,
     lengths_of,
 )
+from search.training.compiling import traced_lightly
 from search.training.scoring import numbers_in
 from search.training.streaming import chunks_of, count_of
 from search.training.targets import Targets
@@ -168,7 +169,8 @@ class Program:
             if self._augmentation is not None:
                 batch = self._augmentation.apply(batch, tf.stack([seed, first + step]), fill)
             wanted = tf.nest.map_structure(lambda each: tf.gather(each, rows), targets)
-            return self.model.train_step((batch, *wanted))
+            with traced_lightly(getattr(self.model, "optimizer", None)):
+                return self.model.train_step((batch, *wanted))
 
         steps = tf.size(longest, out_type=tf.int64)
         before_last = steps - 1 if self._tells else steps  # a loop cannot hand out what a step says
@@ -218,9 +220,13 @@ class _Traced:
 
     def __call__(self, *tensors: Any) -> Any:
         if self._made is None:
-            specs = tf.nest.map_structure(_any_rows, tensors)
-            self._made = tf.function(self._body).get_concrete_function(*specs)
+            self._made = self._traced(tensors)
         return self._made(*tensors)
+
+    def _traced(self, tensors: Any) -> Callable[..., Any]:
+        specs = tf.nest.map_structure(_any_rows, tensors)
+        made: Callable[..., Any] = tf.function(self._body).get_concrete_function(*specs)
+        return made
 
 
 def _tensors(samples: Any) -> Any:
