@@ -2,9 +2,10 @@
 
 With this folder on PYTHONPATH, Python imports the module as it starts, in every process of a
 command. Where TRACER names a folder, each process writes a file there, one JSON line a span: its
-name, begin and end (seconds since 1970), processor seconds of the whole process, and the name of
-the thread. Spans lie within each other; who reads them takes what is inside off. The product knows
-nothing of it: functions are wrapped as soon as their modules have been imported.
+name, begin and end (seconds since 1970), processor seconds of the whole process within it and up
+to its end, and the name of the thread. Spans lie within each other; who reads them takes what is
+inside off. The product knows nothing of it: functions are wrapped as soon as their modules have
+been imported.
 """
 
 import json
@@ -41,6 +42,7 @@ def write(name: str, began: float, ended: float, cpu: float, depth: int) -> None
         "began": began,
         "ended": ended,
         "cpu": cpu,
+        "process": time.process_time(),
         "depth": depth,
         "thread": "main" if thread is threading.main_thread() else thread.name,
     }

@@ -148,7 +148,8 @@ class Program:
         first = tf.nest.map_structure(lambda each: tf.convert_to_tensor(each[:1]), list(targets))
         wanted, weights = first if len(first) > 1 else (first[0], None)
         with states_kept(model):
-            predicted = model(some, training=False)
+            predicted = _placeholders(model)
+            predicted = model(some, training=False) if predicted is None else predicted
             model.compute_loss(some, wanted, predicted, weights, training=False)
             model.compute_metrics(some, wanted, predicted, weights)
 
@@ -204,6 +205,21 @@ def states_kept(model: keras.Model) -> Iterator[None]:
     yield
     for state, value in before:
         state.assign(value)
+
+
+def _placeholders(model: keras.Model) -> Any:
+    """Return zeros of the form of a model's outputs for one sample; None if that is not known.
+
+    They are for what takes its shapes from them. To compute outputs costs TensorFlow as much as to
+    trace some layers.
+    """
+    outputs = getattr(getattr(model, "_functional", None) or model, "_outputs_struct", None)
+    forms = keras.tree.flatten(outputs)
+    if outputs is None or any(None in form.shape[1:] for form in forms):
+        return None
+    return keras.tree.map_structure(
+        lambda form: tf.zeros((1, *form.shape[1:]), form.dtype), outputs
+    )
 
 
 def _is_own(model: keras.Model, name: str) -> bool:
