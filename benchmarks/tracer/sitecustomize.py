@@ -105,9 +105,8 @@ def one_row(inputs: Any, rows: Any, longest: Any) -> Any:
 
 
 def watch_worker(module: Any) -> None:
-    """Tell loading, messages, and waiting for a task."""
+    """Tell loading, and what a task takes."""
     wrap(module.Training, "__init__", "loading")
-    wrap(module, "_serve", "waiting")
     wrap(module.Training, "train", "building")
 
 
