@@ -45,7 +45,7 @@ Pair: TypeAlias = tuple[dict[str, Any], dict[str, Any]]  # this project's run, t
 OURS, TUNER, OPTUNA = "foldwise", "keras-tuner", "optuna"
 TOOLS = (OURS, TUNER, OPTUNA)
 SCRIPTS = {TUNER: "keras_tuner_cv.py", OPTUNA: "optuna_folds.py"}
-AIMS = {TUNER: 1 / 5, OPTUNA: 1 / 3}  # of the peer's time, at most
+AIMS = {TUNER: 1 / 10, OPTUNA: 1 / 8}  # of the peer's time, at most
 NO_WORSE = 0.002  # accuracy
 PEERS, PROJECT = Path(__file__).parent / "peers", Path(__file__).parent.parent
 JUDGED_ON = 10_000  # samples
@@ -59,7 +59,7 @@ class Run:
         tool: whose.
         round: from 0; also the seed.
         seconds: wall time from command to end.
-        setting: the chosen one, complete.
+        params: the chosen ones, complete.
         score: its cross-validated accuracy by the tool's own account.
         judged: its independent 5-fold score.
         folds: what that is the mean of.
@@ -172,7 +172,7 @@ def chosen(tool: str, folder: Path) -> dict[str, Any]:
         for key, value in session["environment"].items()
         if key not in ("versions", "host", "pid", "platform", "git")
     }
-    return {"setting": best["parameters"], "score": best["value"], "environment": known}
+    return {"params": best["parameters"], "score": best["value"], "environment": known}
 
 
 def part(asked: argparse.Namespace, number: int) -> tuple[Any, Any, Any]:
@@ -201,7 +201,7 @@ def judged(run: Run, asked: argparse.Namespace) -> Run:
     """Return a search with the independent score of its choice, made in a process of its own."""
     _, train, apart = part(asked, run.round)
     task = {
-        "setting": run.params,
+        "params": run.params,
         "epochs": asked.epochs,
         "seed": run.round,
         "data": str(data_folder(asked)),

@@ -1,6 +1,6 @@
 """The independent score of a setting of LeNet's space, in plain Keras and float32.
 
-Called by `race_peers.py`. The task, JSON, comes on standard input: `setting`, `epochs`, `seed`,
+Called by `race_peers.py`. The task, JSON, comes on standard input: `params`, `epochs`, `seed`,
 `data` (folder of the IDX files), `train` and `apart` (numbers of samples). Trains the setting on
 each of five stratified folds of `train`, and prints the list of the five models' accuracies on
 `apart`.
@@ -26,7 +26,7 @@ def main() -> None:
     x, y = load(Path(task["data"]))
     train, apart = np.array(task["train"]), np.array(task["apart"])
     space = get_space("lenet")
-    params = space.decide(lambda known: task["setting"].get(known.name, known.default))
+    params = space.decide(lambda known: task["params"].get(known.name, known.default))
     splitter = StratifiedKFold(FOLDS, shuffle=True, random_state=task["seed"])
     scores = []
     for fold, (rows, _) in enumerate(splitter.split(train, y[train])):

@@ -92,7 +92,7 @@ class CVTuner(keras_tuner.BayesianOptimization):
 
 
 def main() -> None:
-    """Search, and write the chosen setting."""
+    """Search, and write the chosen params."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the IDX files")
     parser.add_argument("--part", type=Path, help=".npy file: numbers of the samples to take")
@@ -124,7 +124,7 @@ def main() -> None:
         verbose=0,
     )
     best = tuner.oracle.get_best_trials()[0]
-    chosen = {"setting": best.hyperparameters.values, "score": best.score}
+    chosen = {"params": best.hyperparameters.values, "score": best.score}
     args.out.write_text(json.dumps(chosen))
 
 

@@ -50,7 +50,7 @@ def build_model(trial: optuna.Trial) -> keras.Model:
 
 
 def main() -> None:
-    """Search, and write the chosen setting."""
+    """Search, and write the chosen params."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the IDX files")
     parser.add_argument("--part", type=Path, help=".npy file: numbers of the samples to take")
@@ -108,7 +108,7 @@ def main() -> None:
         pruner=optuna.pruners.MedianPruner(),
     )
     study.optimize(objective, n_trials=args.trials)
-    args.out.write_text(json.dumps({"setting": study.best_params, "score": study.best_value}))
+    args.out.write_text(json.dumps({"params": study.best_params, "score": study.best_value}))
 
 
 if __name__ == "__main__":

@@ -50,6 +50,7 @@ class FoldData:
         memory: bytes that this process may hold; None for any. Samples that do not fit are read
             while a model is trained.
         callbacks: Keras callbacks that were passed from Python, for every fold.
+        tries_exports: whether this worker is the one that tries if models can be exported.
     """
 
     space: Space
@@ -71,6 +72,7 @@ class FoldData:
     scaling: str = AUTO_SCALING
     threshold: str = FIXED
     callbacks: Passed | None = None
+    tries_exports: bool = True
 
     @cached_property
     def scoring(self) -> Scoring:
@@ -122,6 +124,7 @@ class FoldData:
             scaling=work.target_scaling,
             threshold=work.threshold,
             callbacks=work.callbacks,
+            tries_exports=place == 0,  # one on each machine is enough
         )
 
     def built(
@@ -141,7 +144,7 @@ class FoldData:
         """Return why `export` will refuse models of some params, or nothing; tried once."""
         from search.export.formats.keras_archive import doubt_about
 
-        if self._tried:
+        if self._tried or not self.tries_exports:
             return ""
         self._tried.append(params)
         try:

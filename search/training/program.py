@@ -23,6 +23,7 @@ from search.training.batches import (
     in_turn,
     lengths_of,
 )
+from search.training.compiling import traced_lightly
 from search.training.scoring import numbers_in
 from search.training.streaming import chunks_of, count_of
 from search.training.targets import Targets
@@ -147,7 +148,8 @@ class Program:
         first = tf.nest.map_structure(lambda each: tf.convert_to_tensor(each[:1]), list(targets))
         wanted, weights = first if len(first) > 1 else (first[0], None)
         with states_kept(model):
-            predicted = model(some, training=False)
+            predicted = _placeholders(model)
+            predicted = model(some, training=False) if predicted is None else predicted
             model.compute_loss(some, wanted, predicted, weights, training=False)
             model.compute_metrics(some, wanted, predicted, weights)
 
@@ -168,7 +170,8 @@ class Program:
             if self._augmentation is not None:
                 batch = self._augmentation.apply(batch, tf.stack([seed, first + step]), fill)
             wanted = tf.nest.map_structure(lambda each: tf.gather(each, rows), targets)
-            return self.model.train_step((batch, *wanted))
+            with traced_lightly(getattr(self.model, "optimizer", None)):
+                return self.model.train_step((batch, *wanted))
 
         steps = tf.size(longest, out_type=tf.int64)
         before_last = steps - 1 if self._tells else steps  # a loop cannot hand out what a step says
@@ -204,6 +207,21 @@ def states_kept(model: keras.Model) -> Iterator[None]:
         state.assign(value)
 
 
+def _placeholders(model: keras.Model) -> Any:
+    """Return zeros of the form of a model's outputs for one sample; None if that is not known.
+
+    They are for what takes its shapes from them. To compute outputs costs TensorFlow as much as to
+    trace some layers.
+    """
+    outputs = getattr(getattr(model, "_functional", None) or model, "_outputs_struct", None)
+    forms = keras.tree.flatten(outputs)
+    if outputs is None or any(None in form.shape[1:] for form in forms):
+        return None
+    return keras.tree.map_structure(
+        lambda form: tf.zeros((1, *form.shape[1:]), form.dtype), outputs
+    )
+
+
 def _is_own(model: keras.Model, name: str) -> bool:
     """Say whether a model has a method of its own in place of Keras's."""
     return getattr(type(model), name) is not getattr(keras.Model, name)
@@ -218,9 +236,13 @@ class _Traced:
 
     def __call__(self, *tensors: Any) -> Any:
         if self._made is None:
-            specs = tf.nest.map_structure(_any_rows, tensors)
-            self._made = tf.function(self._body).get_concrete_function(*specs)
+            self._made = self._traced(tensors)
         return self._made(*tensors)
+
+    def _traced(self, tensors: Any) -> Callable[..., Any]:
+        specs = tf.nest.map_structure(_any_rows, tensors)
+        made: Callable[..., Any] = tf.function(self._body).get_concrete_function(*specs)
+        return made
 
 
 def _tensors(samples: Any) -> Any:

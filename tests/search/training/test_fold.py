@@ -86,6 +86,8 @@ def test_what_export_would_refuse_is_told_once_and_before_any_training(data):
     assert notice.text.startswith("`export` will refuse the models of this space")
     assert "class 'Own' is not registered with Keras" in notice.text
     assert len(of(FoldEnded, records)) == 4
+    beside = replace(data, tries_exports=False)  # another worker of the machine
+    assert of(Notice, trained(beside, with_layer(Own))) == []
 
 
 def test_trying_a_model_changes_nothing_in_its_training(data, monkeypatch):
