@@ -112,6 +112,8 @@ class StudyStarted(Record):
             macro-F1.
         adapts_baselines: whether baselines that state other values than `--set` fixes are evaluated
             with the fixed ones; in earlier journals they are left out.
+        baseline_first: whether a baseline is the best trial until another one beats it by more than
+            luck; in earlier journals the best score is.
     """
 
     id: str
@@ -131,6 +133,7 @@ class StudyStarted(Record):
     objectives: list[Json] = field(default_factory=list)
     metrics: list[Json] = field(default_factory=list)
     adapts_baselines: bool = False
+    baseline_first: bool = False
 
     @property
     def proposer(self) -> str:
@@ -536,10 +539,18 @@ class SessionEnded(Record):
     """One invocation of `run` ended in good order.
 
     Attributes:
-        reason: `complete`, `timeout`, `interrupted`, `exhausted` (no setting left) or `failed`.
+        reason: `complete`, `timeout`, `interrupted`, `exhausted` (no setting left), `failed`,
+            `stopped` (somebody asked for it), or `enough`: more trials would gain too little.
+        told: of `enough`, why, one sentence.
+        best: the best trial, where that is decided between a baseline and others; None where the
+            best score decides, and in earlier journals.
+        verdict: why it is that one, one sentence.
     """
 
     reason: str
+    told: str = ""
+    best: int | None = None
+    verdict: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

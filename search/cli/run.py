@@ -30,7 +30,7 @@ from search.cli.output import (
     print_json,
     say,
 )
-from search.cli.tables import confirmation_lines, front_heading, trial_table
+from search.cli.tables import best_lines, front_heading, trial_table
 from search.errors import FoldwiseError, SettingsError, near_matches
 from search.study.config import CONFIG, check_runs_no_code, read_config
 from search.study.notation import parse_overrides
@@ -349,6 +349,7 @@ def study_document(history: History) -> dict[str, Any]:
         ],
         "plan": history.sessions[-1].plan if history.sessions else {},
         "best_trial": None if best is None else best.number,
+        "verdict": history.decision.text if history.decision else "",
         "front": [trial.number for trial in history.front()] if has_front else [],
         "trials": [
             _trial_document(history.trials[number], stage, history)
@@ -437,7 +438,7 @@ def _print_best(history: History) -> None:
     if len(history.objectives) > 1:
         console.print(f"\n[bold]{front_heading(history)}[/]")
         console.print(trial_table(history, history.front()))
-    for number, line in enumerate(confirmation_lines(history)):
+    for number, line in enumerate(best_lines(history)):
         say(line if number else f"\n{line}")
 
 

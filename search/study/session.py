@@ -30,7 +30,7 @@ from search.tracker import Tracker
 from spaces import Params
 from spaces.declaring.fingerprint import fingerprint
 from tracking.event_log import EventLog
-from tracking.history import History
+from tracking.history import Decision, History
 from tracking.home import StudyFolder
 from tracking.lock import StudyLocked
 from tracking.provenance import code_changes, last_code, version_changes
@@ -39,6 +39,11 @@ from tracking.tensorboard import NotOurs, TensorBoardLogs
 from tracking.text import Notify
 
 OnRecord = Callable[[Record], None]
+Decide = Callable[[History], Decision | None]
+
+
+def _by_score(_: History) -> Decision | None:
+    return None
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ def run_session(
     stage: OnStage = ignored,
     enqueue: Sequence[Params] = (),
     tensorboard: Path | None = None,
+    decide: Decide = _by_score,
 ) -> SessionResult:
     """Run an opened study up to its number of trials.
 
@@ -76,6 +82,7 @@ def run_session(
         stage: is told what the session does while no trial is trained.
         enqueue: complete params to evaluate before others are sampled.
         tensorboard: folder for TensorBoard's logs; None for none.
+        decide: says at the end which trial is the best; None where the best score decides.
 
     Raises:
         SettingsError: another process runs the study or has begun another one of that name, its
@@ -150,7 +157,15 @@ def run_session(
         intake.collect()
         reason = _run(opened, planned, log, budget, notify, intake, stage)
         intake.collect()  # what came too late is known to wait
-        log.append(SessionEnded(at=time.time(), reason=reason))
+        decision = decide(history)
+        log.append(
+            SessionEnded(
+                at=time.time(),
+                reason=reason,
+                best=decision.best if decision else None,
+                verdict=decision.text if decision else "",
+            )
+        )
         stage("bringing the last records to MLflow")
         waiting = tracker.drain(publisher, notify, hurries=reason == INTERRUPTED)
         return SessionResult(reason, history, waiting)

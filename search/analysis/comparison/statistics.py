@@ -18,6 +18,7 @@ from search.analysis.comparison.selection import (
     critical_t,
     interaction,
     selected_p,
+    typical_luck,
 )
 
 FEWEST_FOR_WILCOXON = 6  # with five differences, no two-sided p can be below 0.05
@@ -37,6 +38,8 @@ class Difference:
         high: upper end, likewise.
         p: two-sided p of no difference; None likewise.
         folds: number of folds; of two unpaired models the smaller number.
+        luck: the lead that the choice of the one ahead gives in half of all cases where they are
+            equally good; 0 where it was not chosen by these scores.
     """
 
     mean: float
@@ -44,6 +47,7 @@ class Difference:
     high: float | None
     p: float | None
     folds: int
+    luck: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -370,7 +374,8 @@ def _difference(
     p = selected_p(
         abs(mean) / error, freedom=freedom, choice=choices[ahead], winners_share=parts[ahead]
     )
-    return Difference(mean, mean - below, mean + above, p, folds)
+    luck = error * typical_luck(freedom, choices[ahead], parts[ahead])
+    return Difference(mean, mean - below, mean + above, p, folds, luck)
 
 
 def _ahead(mean: float) -> int:
@@ -393,6 +398,7 @@ def _more_careful(
         of(max, "high", choices[1]),
         of(max, "p", choices[_ahead(plain.mean)]),
         plain.folds,
+        chosen.luck,
     )
 
 
