@@ -84,8 +84,8 @@ class StudyResult:
     Attributes:
         folder: its files.
         history: all its records.
-        reason: how the session ended: complete, exhausted, timeout, failed, stopped or interrupted;
-            empty for a study that was only loaded.
+        reason: how the session ended: complete, exhausted, enough, timeout, failed, stopped or
+            interrupted; empty for a study that was only loaded.
         waiting: number of records that have not reached MLflow yet.
         fallback: why another dataset than the space's own was used; empty if it was not.
         passed: the space, if it was passed as an object.

@@ -203,6 +203,7 @@ class SessionStarted(Record):
         confirm: how many of the best it is to confirm.
         environment: versions, host, pid, git commit and whether it was dirty; `precision`,
             `workers`, and `plan`: the execution plan, with what was measured for it.
+        stop: `auto` where it may end before all trials, as more would gain too little; else `none`.
         confirmation: of the folds that confirm trials, where there are any: `digest` (SHA-256 of
             their indices), `samples` (how many they use) and `unused` (how many of these the
             study's own folds do not).
@@ -218,6 +219,7 @@ class SessionStarted(Record):
     trials: int
     environment: Json
     confirm: int = 0
+    stop: str = "none"
     confirmation: Json = field(default_factory=dict)
     code: Json = field(default_factory=dict)
     accepted: list[str] = field(default_factory=list)

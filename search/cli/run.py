@@ -79,6 +79,7 @@ _ENDINGS = {
     "timeout": "The time is up; the study can be continued.",
     "interrupted": "Interrupted; every finished fold is kept.",
     "stopped": "Stopped, as asked; every finished fold is kept.",
+    "enough": "{told}",
     "failed": "Ten trials in a row failed, so the session ended.",
 }
 
@@ -349,6 +350,7 @@ def study_document(history: History) -> dict[str, Any]:
         ],
         "plan": history.sessions[-1].plan if history.sessions else {},
         "best_trial": None if best is None else best.number,
+        "told": history.last_end.told if history.last_end else "",
         "verdict": history.decision.text if history.decision else "",
         "front": [trial.number for trial in history.front()] if has_front else [],
         "trials": [
@@ -412,7 +414,10 @@ def print_outcome(result: StudyResult, tracker: Tracker) -> None:
     done = len(history.finished())
     console.print(
         _ENDINGS[result.reason].format(
-            done=done, trials=counted(done, "trial"), are="is" if done == 1 else "are"
+            done=done,
+            trials=counted(done, "trial"),
+            are="is" if done == 1 else "are",
+            told=history.last_end.told if history.last_end else "",
         )
     )
     if result.fallback:
@@ -468,7 +473,9 @@ def _print_next_steps(result: StudyResult, tracker: Tracker) -> None:
             f" `{shell('sync', *place, *server)}` publishes them"
         )
     say(f"Show      {shell('show', name, *place)}")
-    if result.reason == "complete":
+    if result.reason == "enough":
+        say(f"Continue  {shell('run', '--study', name, '--stop', 'none', *place, *server)}")
+    elif result.reason == "complete":
         more = shell("run", "--study", name, "--trials", str(2 * trials), *place, *server)
         say(f"Continue  {more}")
     elif result.reason != "exhausted":

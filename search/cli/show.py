@@ -117,6 +117,8 @@ def _print_study(history: "History") -> None:
         )
     for line in best_lines(history):
         say(line)
+    if history.last_end is not None and history.last_end.told:
+        say(history.last_end.told)
     _print_stops(history)
     _print_marks(history)
     _print_test_openings(history)

@@ -47,6 +47,8 @@ def _watch(study: str, home: Path) -> None:
         return
     end = history.last_end
     say(f"The session has ended ({end.reason if end else ''}): {_scoreboard(history)}.")
+    if end is not None and end.told:
+        say(end.told)
     say(f"Show      {shell('show', study, *place)}")
 
 

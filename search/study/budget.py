@@ -77,6 +77,7 @@ class Budget:
         retry_failed: whether failed trials are tried once more.
         deadline: `time.monotonic()` at which to stop, None for never.
         stop: a request to end that may come; None for none.
+        stops_early: whether nothing more is proposed once more trials would gain too little.
     """
 
     trials: int
@@ -85,6 +86,7 @@ class Budget:
     retry_failed: bool = False
     deadline: float | None = None
     stop: StopRequest | None = None
+    stops_early: bool = False
 
     @property
     def ends_at(self) -> float | None:

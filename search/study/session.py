@@ -22,7 +22,7 @@ from search.study.drivers import is_reference, make_driver
 from search.study.enqueuing import Entry, Intake, Request
 from search.study.execution import AUTO
 from search.study.identity import check_code, weighs_metrics
-from search.study.loop import COMPLETE, INTERRUPTED, Study
+from search.study.loop import COMPLETE, ENOUGH, INTERRUPTED, Study
 from search.study.opening import OpenStudy
 from search.study.pruners import make_pruner
 from search.study.trial_end import OutOfFold, to_retry
@@ -51,7 +51,7 @@ class SessionResult:
     """How a session ended.
 
     Attributes:
-        reason: complete, exhausted, timeout, failed or interrupted.
+        reason: complete, exhausted, enough, timeout, failed, stopped or interrupted.
         history: everything known of the study.
         waiting: records that have not reached MLflow yet.
     """
@@ -123,6 +123,7 @@ def run_session(
                 at=time.time(),
                 trials=settings.trials,
                 confirm=settings.confirm,
+                stop=settings.stop,
                 confirmation=confirmation,
                 environment={
                     **environment,
@@ -155,13 +156,14 @@ def run_session(
         )
         intake.take(Request([Entry(dict(params)) for params in enqueue]))
         intake.collect()
-        reason = _run(opened, planned, log, budget, notify, intake, stage)
+        reason, told = _run(opened, planned, log, budget, notify, intake, stage)
         intake.collect()  # what came too late is known to wait
         decision = decide(history)
         log.append(
             SessionEnded(
                 at=time.time(),
                 reason=reason,
+                told=told,
                 best=decision.best if decision else None,
                 verdict=decision.text if decision else "",
             )
@@ -323,6 +325,7 @@ def _budget(opened: OpenStudy, stop: StopRequest) -> Budget:
         retry_failed=settings.retry_failed,
         deadline=None if settings.timeout is None else time.monotonic() + settings.timeout,
         stop=stop,
+        stops_early=settings.stop == AUTO,
     )
 
 
@@ -334,10 +337,11 @@ def _run(
     notify: Notify,
     intake: Intake,
     stage: OnStage,
-) -> str:
+) -> tuple[str, str]:
+    """Return why the session ended, in a word, and in a sentence where that is not enough."""
     settings, history = opened.settings, log.history
     if budget.is_done(history):
-        return COMPLETE  # without a worker
+        return COMPLETE, ""  # without a worker
     executor = planned.executor(notify, stage)
     try:
         # After the executor, so that the worker imports TensorFlow while a driver does.
@@ -368,8 +372,9 @@ def _run(
             ),
             collect=intake.collect,
         )
-        return study.run()
+        reason = study.run()
+        return reason, study.enough if reason == ENOUGH else ""
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return INTERRUPTED, ""
     finally:
         executor.close()
