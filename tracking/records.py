@@ -201,6 +201,8 @@ class SessionStarted(Record):
     Attributes:
         trials: the total number of trials this session aims at.
         confirm: how many of the best it is to confirm.
+        auto_confirm: whether it was chosen for the user: on folds that are cut anew once, and only
+            those that the study's folds cannot tell from the best.
         environment: versions, host, pid, git commit and whether it was dirty; `precision`,
             `workers`, and `plan`: the execution plan, with what was measured for it.
         stop: `auto` where it may end before all trials, as more would gain too little; else `none`.
@@ -219,6 +221,7 @@ class SessionStarted(Record):
     trials: int
     environment: Json
     confirm: int = 0
+    auto_confirm: bool = False
     stop: str = "none"
     confirmation: Json = field(default_factory=dict)
     code: Json = field(default_factory=dict)

@@ -503,7 +503,7 @@ class Study:
     def _confirmations(self) -> Iterator[Turn]:
         for trial in self._to_confirm():
             self._tried.add(trial.number)
-            numbers = confirmation_numbers(self._folds)
+            numbers = confirmation_numbers(self._folds, self._repeats)
             yield Turn(trial.number, numbers, deque(self._left(trial, numbers)))
 
     def _to_confirm(self) -> list[TrialHistory]:
@@ -591,7 +591,7 @@ class Study:
             return
         reason, error = why_given_up(failure), failure.error or failure.reason
         if task.fold > self._folds:
-            self._take(self._ends.confirmed(trial, reason=reason, error=error))
+            self._take(self._ends.confirmed(trial, self._repeats, reason=reason, error=error))
             self._stop(trial)
         else:
             self._end(trial, Ending("failed", reason, error), broken=running)
@@ -610,7 +610,7 @@ class Study:
                 turn.folds.extend(again)
                 return
             if last > self._folds:
-                self._take(self._ends.confirmed(trial))
+                self._take(self._ends.confirmed(trial, self._repeats))
             else:
                 self._end(trial, Ending("complete"))
         self._count_failure(trial)
@@ -670,6 +670,11 @@ class Study:
     @property
     def _folds(self) -> int:
         return self._history.known_study().folds
+
+    @property
+    def _repeats(self) -> int:
+        """How many times all folds are cut and trained anew to confirm a trial."""
+        return self._budget.confirm.repeats(self._history)
 
     @property
     def _whole(self) -> Rung:

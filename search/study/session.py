@@ -16,8 +16,8 @@ from search.data.folds import Folds
 from search.environment import describe_environment
 from search.errors import DataError, SettingsError, StoppedEarly
 from search.studies import opened_log
-from search.study.autotune import OnStage, SessionWorkers, ignored
-from search.study.budget import Budget, StopRequest
+from search.study.autotune import OnStage, SessionWorkers, ignored, load_of
+from search.study.budget import Budget, Confirmation, StopRequest
 from search.study.drivers import is_reference, make_driver
 from search.study.enqueuing import Entry, Intake, Request
 from search.study.execution import AUTO
@@ -36,7 +36,7 @@ from tracking.lock import StudyLocked
 from tracking.provenance import code_changes, last_code, version_changes
 from tracking.records import Json, Notice, Record, SessionEnded, SessionStarted, TrialEnded
 from tracking.tensorboard import NotOurs, TensorBoardLogs
-from tracking.text import Notify
+from tracking.text import Notify, counted, joined
 
 OnRecord = Callable[[Record], None]
 Decide = Callable[[History], Decision | None]
@@ -110,8 +110,8 @@ def run_session(
         log.observe(lambda record: notify(record.text) if isinstance(record, Notice) else None)
         if not _are_there(opened):
             opened.folds.save(opened.folder.folds)
-        budget = _budget(opened, stop)
-        confirmation = _confirmation(opened, notify)
+        confirm, confirmation = _confirmation(opened, notify)
+        budget = _budget(opened, stop, confirm)
         planned = stack.enter_context(closing(_planned(opened, history, budget, stage)))
         plan = planned.plan
         if history.study is None:
@@ -122,7 +122,8 @@ def run_session(
             SessionStarted(
                 at=time.time(),
                 trials=settings.trials,
-                confirm=settings.confirm,
+                confirm=confirm.best,
+                auto_confirm=confirm.is_auto,
                 stop=settings.stop,
                 confirmation=confirmation,
                 environment={
@@ -275,23 +276,75 @@ def _are_there(opened: OpenStudy) -> bool:
         return False
 
 
-def _confirmation(opened: OpenStudy, notify: Notify) -> Json:
-    """Cut the folds that confirm trials where there are none yet; return what they are."""
-    path = opened.folder.confirmation_folds
-    if not (path.exists() or opened.settings.confirm):
-        return {}
+SMALL = 10_000  # samples up to which luck decides between the best trials
+LEAST_SAMPLED = 10  # trials, with fewer of which the best has little luck
+MOST_CONFIRMED = 4  # trials, the baseline among them
+AT_MOST = 0.5  # of the folds that the search is expected to train
+
+
+def _confirmation(opened: OpenStudy, notify: Notify) -> tuple[Confirmation, Json]:
+    """Return which trials are confirmed, and on which folds; cut these where there are none yet."""
+    path, confirm = opened.folder.confirmation_folds, _to_confirm(opened)
+    if not (path.exists() or confirm.best):
+        return confirm, {}
     is_new = not path.exists()
-    confirmation_folds = opened.confirmation_folds() if is_new else Folds.load(path)
+    try:
+        confirmation_folds = opened.confirmation_folds() if is_new else Folds.load(path)
+    except SettingsError:
+        if confirm.is_auto:  # the samples can be cut in one way only
+            return Confirmation(is_auto=True), {}
+        raise
     unused = int(np.setdiff1d(confirmation_folds.used, opened.folds.used).size)
     if is_new:
         confirmation_folds.save(path)
         if unused:
             notify(_on_unused(confirmation_folds.samples, unused))
-    return {
+    return confirm, {
         "digest": confirmation_folds.digest,
         "samples": confirmation_folds.samples,
         "unused": unused,
+        "told": _told(opened, confirm),
     }
+
+
+def _to_confirm(opened: OpenStudy) -> Confirmation:
+    """Return what was asked for, or what is worth its cost: see decision 0032."""
+    settings, folds = opened.settings, len(opened.folds)
+    if settings.confirm != AUTO:
+        return Confirmation.asked(settings.confirm)
+    baselines = len(opened.narrowed.baselines) if settings.baselines else 0
+    is_worth_it = (
+        len(opened.start.objectives) == 1
+        and folds > 1
+        and opened.folds.samples <= SMALL
+        and settings.trials - baselines >= LEAST_SAMPLED
+    )
+    affordable = int(AT_MOST * load_of(opened, History()).folds // folds)
+    best = min(MOST_CONFIRMED, affordable) - bool(baselines)
+    return Confirmation(best if is_worth_it and best > 0 else 0, is_auto=True)
+
+
+def _told(opened: OpenStudy, confirm: Confirmation) -> str:
+    """Return what confirming costs, as a line; empty where nothing is confirmed."""
+    if not confirm.best:
+        return ""
+    settings, load = opened.settings, load_of(opened, History())
+    count = confirm.best + bool(settings.baselines and opened.narrowed.baselines)
+    own = len(opened.folds)
+    folds = count * own * confirm.repeats(History())
+    rivals = counted(confirm.best - 1, "rival") if confirm.best > 1 else ""
+    whom = joined(
+        [
+            "the best",
+            *([f"up to {rivals}" if confirm.is_auto else rivals] if rivals else []),
+            *(["the best baseline"] if count > confirm.best else []),
+        ]
+    )
+    how = "`--confirm 0` leaves it out" if confirm.is_auto else "as asked"
+    return (
+        f"{whom} on {folds // count} more folds each: {'up to ' * confirm.is_auto}{folds} folds,"
+        f" beside about {load.folds:.0f} of the search; {how}"
+    )
 
 
 def _on_unused(samples: int, unused: int) -> str:
@@ -316,12 +369,12 @@ def _opened_log(opened: OpenStudy, stack: ExitStack, notify: Notify) -> EventLog
         ) from error
 
 
-def _budget(opened: OpenStudy, stop: StopRequest) -> Budget:
+def _budget(opened: OpenStudy, stop: StopRequest, confirm: Confirmation) -> Budget:
     settings = opened.settings
     return Budget(
         trials=settings.trials,
         baselines=opened.narrowed.baselines if settings.baselines else {},
-        confirm=settings.confirm,
+        confirm=confirm,
         retry_failed=settings.retry_failed,
         deadline=None if settings.timeout is None else time.monotonic() + settings.timeout,
         stop=stop,
@@ -359,7 +412,9 @@ def _run(
             record=log.append,
             driver=driver,
             pruner=make_pruner(
-                str(settings.pruner), history.objectives[0], winners=settings.confirm
+                str(settings.pruner),
+                history.objectives[0],
+                winners=budget.confirm.winners,
             ),
             executor=executor,
             budget=budget,

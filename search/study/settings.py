@@ -25,6 +25,7 @@ from search.study.notation import (
     as_text,
     column_list,
     column_types,
+    confirmed_trials,
     input_columns,
     json_mapping,
     memory,
@@ -279,14 +280,15 @@ class StudySettings(BaseModel):
         ),
     ] = "none"
     confirm: Annotated[
-        int,
-        Field(ge=0, le=100),
+        int | Literal["auto"],
+        BeforeValidator(confirmed_trials),
         _setting(
             HOW_MUCH,
             "Evaluate the best N, and the best baseline, on twice as many confirmation folds, which"
-            " then decide.",
+            " then decide; 0 for none; auto: those that the folds cannot tell from the best, on as"
+            " many folds, where data are small and it costs at most half the search.",
         ),
-    ] = 0
+    ] = "auto"
     retry_failed: Annotated[
         bool,
         _setting(HOW_MUCH, "Try trials that have failed once more; their finished folds are kept."),

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from search.study.budget import Budget, StopRequest, seconds_to_race
+from search.study.budget import Budget, Confirmation, StopRequest, seconds_to_race
 from search.study.pruners.base import Rung
 from tests.studies import StudyBuilder
 from tracking.home import StudyFolder
@@ -37,7 +37,7 @@ def test_a_session_of_many_trials_is_done_after_the_last_of_them():
 
 def test_a_session_is_not_done_before_its_best_trials_are_confirmed():
     builder = study(0.7, 0.8, 0.6)
-    budget = Budget(trials=3, confirm=2)
+    budget = Budget(trials=3, confirm=Confirmation(2))
     assert [trial.number for trial in budget.to_confirm(builder.history)] == [1, 0]
     assert budget.is_done(builder.history) is False
     builder.confirm_trial(1, 0.79)

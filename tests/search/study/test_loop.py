@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from search.executors.protocol import FoldKey, Verdict
-from search.study.budget import Budget, StopRequest
+from search.study.budget import Budget, Confirmation, StopRequest
 from search.study.drivers import Driver, FixedDriver, Outcome, make_driver
 from search.study.loop import FAILURES_IN_A_ROW, Study, StudyStopped
 from search.study.pruners import PRUNERS, NoPruner, Pruner, make_pruner
@@ -96,7 +96,7 @@ class Harness:
                 baselines=BASELINES if baselines is None else baselines,
                 trials=trials,
                 deadline=deadline,
-                confirm=confirm,
+                confirm=Confirmation(confirm),
                 stop=stop,
                 stops_early=stops_early,
             ),
