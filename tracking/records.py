@@ -208,7 +208,7 @@ class SessionStarted(Record):
         stop: `auto` where it may end before all trials, as more would gain too little; else `none`.
         confirmation: of the folds that confirm trials, where there are any: `digest` (SHA-256 of
             their indices), `samples` (how many they use) and `unused` (how many of these the
-            study's own folds do not).
+            study's own folds do not), and what confirming costs, as a line, `told`.
         code: fingerprint of the space's code: `files` (name to `sha256` of the content and
             `syntax`, without comments and layout) and `packages` (name to version); empty in a
             journal from before there was one.

@@ -1,11 +1,12 @@
 """One invocation of `run`: a study is opened, run, shipped to MLflow and closed in good order."""
 
 import gc
+import math
 import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from search.study.autotune import OnStage, SessionWorkers, ignored, load_of
 from search.study.budget import Budget, Confirmation, StopRequest
 from search.study.drivers import is_reference, make_driver
 from search.study.enqueuing import Entry, Intake, Request
-from search.study.execution import AUTO
+from search.study.execution import AUTO, ExecutionMode
 from search.study.identity import check_code, weighs_metrics
 from search.study.loop import COMPLETE, ENOUGH, INTERRUPTED, Study
 from search.study.opening import OpenStudy
@@ -125,7 +126,7 @@ def run_session(
                 confirm=confirm.best,
                 auto_confirm=confirm.is_auto,
                 stop=settings.stop,
-                confirmation=confirmation,
+                confirmation={**confirmation, **_told(opened, confirm, plan.mode)},
                 environment={
                     **environment,
                     "precision": plan.mode.precision,
@@ -303,7 +304,6 @@ def _confirmation(opened: OpenStudy, notify: Notify) -> tuple[Confirmation, Json
         "digest": confirmation_folds.digest,
         "samples": confirmation_folds.samples,
         "unused": unused,
-        "told": _told(opened, confirm),
     }
 
 
@@ -324,10 +324,10 @@ def _to_confirm(opened: OpenStudy) -> Confirmation:
     return Confirmation(best if is_worth_it and best > 0 else 0, is_auto=True)
 
 
-def _told(opened: OpenStudy, confirm: Confirmation) -> str:
-    """Return what confirming costs, as a line; empty where nothing is confirmed."""
+def _told(opened: OpenStudy, confirm: Confirmation, mode: ExecutionMode) -> Json:
+    """Return what confirming costs, as a line; nothing where nothing is confirmed."""
     if not confirm.best:
-        return ""
+        return {}
     settings, load = opened.settings, load_of(opened, History())
     count = confirm.best + bool(settings.baselines and opened.narrowed.baselines)
     own = len(opened.folds)
@@ -340,11 +340,19 @@ def _told(opened: OpenStudy, confirm: Confirmation) -> str:
             *(["the best baseline"] if count > confirm.best else []),
         ]
     )
-    how = "`--confirm 0` leaves it out" if confirm.is_auto else "as asked"
-    return (
-        f"{whom} on {folds // count} more folds each: {'up to ' * confirm.is_auto}{folds} folds,"
-        f" beside about {load.folds:.0f} of the search; {how}"
-    )
+    cost = f"{'up to ' * confirm.is_auto}{folds} folds"
+    if mode.rate:
+        more = replace(load, folds=folds, limit=None)
+        cost += f", about {_minutes(more.seconds(mode.rate, workers=mode.workers or 1))}"
+    how = "; `--confirm 0` leaves it out" if confirm.is_auto else ""
+    return {
+        "told": f"{whom} on {folds // count} more folds each: {cost}, beside about {load.folds:.0f}"
+        f" folds of the search{how}"
+    }
+
+
+def _minutes(seconds: float) -> str:
+    return f"{math.ceil(seconds)}s" if seconds < 90 else f"{math.ceil(seconds / 60)}m"
 
 
 def _on_unused(samples: int, unused: int) -> str:

@@ -4,7 +4,7 @@ Functions take and return numbers only.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, log10, sqrt
 
 import numpy as np
@@ -39,7 +39,8 @@ class Difference:
         p: two-sided p of no difference; None likewise.
         folds: number of folds; of two unpaired models the smaller number.
         luck: the lead that the choice of the one ahead gives in half of all cases where they are
-            equally good; 0 where it was not chosen by these scores.
+            equally good on these samples; 0 where it was not chosen by these scores. As nothing is
+            claimed of other samples, it is without the correction for overlapping training parts.
     """
 
     mean: float
@@ -162,7 +163,8 @@ def corrected_difference(
         noise, freedom = interaction(np.stack([one, other, *others]))
         variance = max(variance, (1 / folds + test_share) * 2 * noise)
     chosen = _difference(mean, variance, freedom=freedom, folds=folds, level=level, choices=choices)
-    return _more_careful(plain, chosen, choices)
+    on_these = sqrt((1 / folds) / (1 / folds + test_share))
+    return replace(_more_careful(plain, chosen, choices), luck=chosen.luck * on_these)
 
 
 def unpaired_difference(
@@ -398,7 +400,6 @@ def _more_careful(
         of(max, "high", choices[1]),
         of(max, "p", choices[_ahead(plain.mean)]),
         plain.folds,
-        chosen.luck,
     )
 
 
