@@ -86,11 +86,14 @@ class Table:
         self.unit = 100.0 if is_fraction else 100.0 / abs(float(self.independent.max()))
         self.offset = float(np.median((self.scores - self.independent)[self.sampled]))
 
-    def search(self, order: list[int], pruner: str, *, stops: bool) -> History:
-        """Run one study over settings in an order, after the baselines."""
-        history = History()
-        start = study_of(self.curves.folds, self.curves.objective)
-        history.add(replace(start, baseline_first=True, split={"share": 0.25}))
+    def search(
+        self, order: list[int], pruner: str, *, stops: bool, begun: History | None = None
+    ) -> History:
+        """Run one study over settings in an order, after the baselines, or go on with it."""
+        history = begun or History()
+        if begun is None:
+            start = study_of(self.curves.folds, self.curves.objective)
+            history.add(replace(start, baseline_first=True, split={"share": 0.25}))
         study = Study(
             history=history,
             record=EventLog(history).append,
@@ -106,9 +109,12 @@ class Table:
 
     def searched(self, order: list[int], pruner: str) -> Searched:
         """Measure what stopping and deciding do to a search."""
-        full = self.search(order, pruner, stops=False)
         stopped = self.search(order, pruner, stops=True)
-        tried = len(full.trials) - len(stopped.trials)
+        early, kept = _number(stopped.leader()), len(stopped.trials)
+        # What a race has ended cannot go on as if it had not; without one a study can.
+        begun = stopped if pruner == "none" else None
+        full = self.search(order, pruner, stops=False, begun=begun)
+        tried = len(full.trials) - kept
         leader, decision = _number(full.leader()), decide(full)
         best = leader if decision is None else _number(full.trials[decision.best])
         baseline = next((_number(t) for t in full.completed() if t.started.is_baseline), best)
@@ -117,7 +123,7 @@ class Table:
         over = self.scores[leader] - score[leader]
         return Searched(
             saved=100 * tried / len(order),
-            lost=self.unit * float(score[leader] - score[_number(stopped.leader())]),
+            lost=self.unit * float(score[leader] - score[early]),
             worse_by_score=100.0 * bool(by_score < 0),
             worse=100.0 * bool(by_rule < 0),
             gained_by_score=self.unit * float(by_score),

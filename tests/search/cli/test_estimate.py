@@ -157,6 +157,17 @@ def test_the_best_baseline_is_confirmed_beside_the_best_trials():
     assert replace(plan, baselines=0).most(nothing.history).epochs == (folds - 10) * 3
 
 
+def test_what_is_confirmed_by_default_may_be_nothing():
+    made = study()
+    made.complete_trial(0, origin="baseline:lenet5", level=0.7)
+    plan = replace(PLAIN, trials=2, confirm=Confirmation(1, is_auto=True))
+    assert epochs(plan, made) == (5 * 3, 5 * 3 + 10 * 3)
+    made.complete_trial(1, level=0.8)
+    assert epochs(plan, made) == (10 * 3, 10 * 3)
+    made.complete_trial(2, origin="baseline:better", level=0.9)
+    assert epochs(plan, made) == (0, 0)
+
+
 def test_where_all_may_be_pruned_only_what_is_complete_is_sure_to_be_confirmed():
     made = study()
     made.complete_trial(0, origin="baseline:lenet5", level=0.7)
