@@ -96,7 +96,7 @@ class Confirmation:
 
     @property
     def winners(self) -> int:
-        """How many trials should see all folds for it; where it was not asked for, it takes none."""
+        """How many trials should see all folds for it; one, where it was not asked for."""
         return 1 if self.is_auto else max(1, self.best)
 
     def repeats(self, history: History) -> int:

@@ -141,7 +141,7 @@ def confirmed(trial):
 
 def alone(pruner: str, confirm: int = 0, units=UNITS) -> Journal:
     journal = Journal(pruner)
-    assert journal.run(Workers(1), confirm=Confirmation(confirm), units=units) == "complete"
+    assert journal.run(Workers(1), confirm=confirm, units=units) == "complete"
     return journal
 
 
