@@ -153,6 +153,7 @@ def test_a_search_that_stops_by_itself_says_why_and_goes_on_when_asked_to(tmp_pa
     alike = {"units_1": "32", "units_2": "16", "learning_rate": "0.0001"}
     asked = {"data": (x, y), "test": False, "folds": 2, "epochs": 1, "pruner": "none"}
     asked |= {"precision": "float32", "home": tmp_path, "sampler": "random", "confirm": 0}
+    asked |= {"notify": lambda _: None}
     result = run_study("mlp", **asked, set=alike, trials=60, stop="auto")
     assert result.reason == "enough"
     count = len(result.history.trials)
