@@ -31,7 +31,9 @@ def decide(history: History) -> Decision | None:
     if leader is None or baseline is None or not is_open or not first.fold:
         return None
     if leader.started.is_baseline:
-        return Decision(leader.number, f"{_capital(leader)} is the best: no complete trial scores better.")
+        return Decision(
+            leader.number, f"{_capital(leader)} is the best: no complete trial scores better."
+        )
     ours = Evidence(history, leader, rivals_of(history, leader))
     theirs = Evidence(history, baseline)
     confirmed = are_confirmed_alike([ours, theirs])
