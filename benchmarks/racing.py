@@ -122,10 +122,10 @@ class Curves:
         return float(np.mean([each[:, -1].std(ddof=1) for each in self.values]))
 
     @classmethod
-    def load(cls, path: Path) -> "Curves":
-        """Read a table without its baselines."""
+    def load(cls, path: Path, *, baselines: bool = False) -> "Curves":
+        """Read a table, by default without its baselines."""
         header, lines = read_table(path)
-        lines = [line for line in lines if not line["origin"]]
+        lines = [line for line in lines if baselines or not line["origin"]]
         name = next(n for n in lines[0] if n.startswith("val_") and n != "val_loss")[4:]
         return cls(
             name=header["table"],
@@ -183,7 +183,7 @@ class AshaPruner(Pruner):
         epochs = int(trial.started.parameters["epochs"])
         done = (last.fold - 1) * epochs + last.epoch
         for share, seen in self._seen.items():
-            rung = max(1, round(share * epochs * history.known_study().folds))
+            rung = max(1, round(share * epochs * history.knownstudy_of().folds))
             if done != rung:
                 continue
             own = self._scoreboard.epoch(trial, last.fold, last.epoch)
@@ -306,7 +306,7 @@ def replay(curves: Curves, strategy: Strategy, order: list[int]) -> Replay:
     """Run one study over the proposals in this order."""
     folds = strategy.folds or curves.folds
     history = History()
-    history.add(_study(folds, curves.objective))
+    history.add(study_of(folds, curves.objective))
     executor = Recorded(curves)
     pruner = strategy.pruner(curves.objective)
     study = Study(
@@ -349,7 +349,8 @@ def _rank(values: dict[int, float], number: int) -> int:
     return 1 + sum(value > values[number] for value in values.values()) if values else 0
 
 
-def _study(folds: int, objective: Objective) -> StudyStarted:
+def study_of(folds: int, objective: Objective) -> StudyStarted:
+    """Return the first record of a study that is replayed."""
     return StudyStarted(
         at=0.0,
         id="",

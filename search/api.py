@@ -40,7 +40,7 @@ from search.tasks import Task, task_of_study
 from search.tasks.base import Predictions
 from search.tracker import Tracker
 from spaces import NarrowedSpace, Params, Passed, SpaceError, adopt, passed_as, reference_to
-from tracking.history import History, TrialHistory
+from tracking.history import Decision, History, TrialHistory
 from tracking.home import DEFAULT_HOME, Home, StudyFolder
 from tracking.html import study_html, study_line
 from tracking.records import CLASSIFICATION
@@ -84,8 +84,8 @@ class StudyResult:
     Attributes:
         folder: its files.
         history: all its records.
-        reason: how the session ended: complete, exhausted, timeout, failed, stopped or interrupted;
-            empty for a study that was only loaded.
+        reason: how the session ended: complete, exhausted, enough, timeout, failed, stopped or
+            interrupted; empty for a study that was only loaded.
         waiting: number of records that have not reached MLflow yet.
         fallback: why another dataset than the space's own was used; empty if it was not.
         passed: the space, if it was passed as an object.
@@ -109,6 +109,9 @@ class StudyResult:
     def best(self) -> TrialHistory | None:
         """The best complete trial, by confirmation folds where there are any; None without one.
 
+        Where baselines were evaluated it is one of them, unless another trial has beaten it:
+        `verdict` says why. `history.leader()` is the one with the best score.
+
         Its `params` are what it was trained with, `value` is its score, `finished_folds()` has each
         fold's.
         """
@@ -127,6 +130,11 @@ class StudyResult:
                 " more `trials`, or see what `trials` says of those it has"
             )
         return self.best
+
+    @property
+    def verdict(self) -> str:
+        """Why it is the best, one sentence; empty where there is no baseline to beat."""
+        return self.history.decision.text if self.history.decision else ""
 
     @property
     def best_params(self) -> dict[str, Any]:
@@ -567,6 +575,7 @@ def run_opened(
             stage=getattr(observe, "stage", ignored),
             enqueue=enqueue,
             tensorboard=tensorboard,
+            decide=_decide,
         )
     return StudyResult(
         opened.folder,
@@ -577,6 +586,12 @@ def run_opened(
         passed_as(opened.settings.space),
         opened.callbacks,
     )
+
+
+def _decide(history: History) -> Decision | None:
+    from search.analysis.comparison.decision import decide  # SciPy takes a while to import
+
+    return decide(history)
 
 
 def _tell_of_baselines(narrowed: NarrowedSpace, notify: Notify) -> None:
@@ -654,8 +669,10 @@ def load_study(name: str, *, home: Path | str | None = None) -> StudyResult:
         SettingsError: there is no such study; with the near matches.
         FoldwiseError: its journal is damaged.
     """
+    from search.analysis.comparison.decision import with_decision
+
     folder, history = known_study(home_folder(home), name)
-    return StudyResult(folder, history)
+    return StudyResult(folder, with_decision(history))
 
 
 def compare_studies(

@@ -127,9 +127,9 @@ def run_command(history: History) -> str:
     """
     study = history.known_study()
     options = [("--study", study.study), *_options(study), ("--trials", str(_trials(history)))]
-    confirm = max((session.confirm for session in history.sessions), default=0)
-    if confirm:
-        options.append(("--confirm", str(confirm)))
+    asked = [session for session in history.sessions if not session.auto_confirm]
+    if len(asked) == len(history.sessions):  # else it is chosen again
+        options.append(("--confirm", str(max((each.confirm for each in asked), default=0))))
     workers = history.sessions[-1].environment.get("workers") if history.sessions else None
     if workers:  # also where autotune chose them
         options.append(("--workers", str(workers)))

@@ -239,7 +239,9 @@ class KerasSearch(BaseEstimator):  # type: ignore[misc]
     Attributes:
         best_params_: the best trial's values of the parameters that are searched.
         best_score_: its mean score over all folds; the larger the better, whatever `scoring`.
-        best_index_: its row in `cv_results_`.
+        best_index_: its row in `cv_results_`. Where baselines are searched it is not always the one
+            of rank 1: a baseline is the best until another trial beats it by more than luck, and
+            `study_.verdict` says so.
         cv_results_: for each trial `params`, `splitK_test_score`, `mean_test_score`,
             `std_test_score`, `rank_test_score`, `mean_fit_time` and `std_fit_time` (seconds),
             `state`, and `param_NAME`.
@@ -534,7 +536,9 @@ class KerasSearch(BaseEstimator):  # type: ignore[misc]
             "state": np.array([trial.ended.state if trial.ended else "" for trial in trials]),
             **{f"param_{name}": _masked(params, name) for name in searched},
         }
-        self.best_index_ = int(np.flatnonzero(ranks == 1)[0])
+        best, first = history.best(), int(np.flatnonzero(ranks == 1)[0])
+        is_known = best is not None and known[trials.index(best)] > -np.inf
+        self.best_index_ = trials.index(best) if best and is_known else first
         self.best_params_ = params[self.best_index_]
         self.best_score_ = float(means[self.best_index_])
 

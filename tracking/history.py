@@ -288,6 +288,19 @@ class TrialHistory:
         return curves
 
 
+@dataclass(frozen=True)
+class Decision:
+    """Which trial is the best where a baseline stands against others.
+
+    Attributes:
+        best: the trial's number.
+        text: why, one sentence.
+    """
+
+    best: int
+    text: str
+
+
 @dataclass(repr=False)
 class History:
     """Everything a journal tells, kept current by `add`.
@@ -299,6 +312,8 @@ class History:
         told: trials of elsewhere that the driver is told of, in order.
         requests: the ids of all that was ever enqueued or told.
         tally: sums and orders over all trials.
+        decision: which trial is the best, as the last session's end says; None while a session
+            is under way or was killed, and where the best score decides.
         session_seconds: how long its sessions took, those that are over; one that was killed up to
             what it recorded last of a trial.
     """
@@ -315,6 +330,7 @@ class History:
     told: list[TrialTold] = field(default_factory=list)
     requests: set[str] = field(default_factory=set)
     tally: Tally = field(default_factory=Tally)
+    decision: Decision | None = None
     session_seconds: float = 0.0
     _latest: float = 0.0
     _trained_at: float = 0.0  # the latest record of a trial
@@ -383,12 +399,14 @@ class History:
             case SessionStarted():
                 self._count_session(self._trained_at)
                 self.sessions.append(record)
-                self.last_end = None
+                self.last_end = self.decision = None
                 if record.accepted:
                     self._begin_anew()
             case SessionEnded():
                 self._count_session(record.at)
                 self.last_end = record
+                if record.best is not None:
+                    self.decision = Decision(record.best, record.verdict)
             case TrialStarted():
                 trial = TrialHistory(record, objective=self.objectives[0])
                 self.trials.setdefault(record.trial, trial)
@@ -626,14 +644,25 @@ class History:
             return completed
         return [*confirmed, *(trial for trial in completed if trial not in confirmed)]
 
-    def best(self) -> TrialHistory | None:
-        """Return the best complete trial, None while there is none.
+    def leader(self) -> TrialHistory | None:
+        """Return the complete trial with the best score, None while there is none.
 
         Where the one with the best value was confirmed, it is the best of the confirmed ones on
         their confirmation folds: the highest of many scores is partly luck, and those folds did not
         choose.
         """
         return next(iter(self.ranked()), None)
+
+    def best(self) -> TrialHistory | None:
+        """Return the best complete trial, None while there is none.
+
+        Where a baseline stands against others, the `decision` says which it is; the leader
+        otherwise.
+        """
+        decided = None if self.decision is None else self.trials.get(self.decision.best)
+        if decided is None or decided.value is None:  # or repaired since
+            return self.leader()
+        return decided
 
     def front(self) -> list[TrialHistory]:
         """Return the complete trials that no other one equals or beats in all objectives.

@@ -360,6 +360,7 @@ def study_html(history: "History", reason: str = "", *notes: str) -> str:
         muted(f"trials: {states}") if states else "",
         *notes,
         "" if best is None else _best_line(best, first),
+        history.decision.text if history.decision else "",
         progress(history),
         _best_table(history, first),
     )

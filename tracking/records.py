@@ -112,6 +112,8 @@ class StudyStarted(Record):
             macro-F1.
         adapts_baselines: whether baselines that state other values than `--set` fixes are evaluated
             with the fixed ones; in earlier journals they are left out.
+        baseline_first: whether a baseline is the best trial until another one beats it by more than
+            luck; in earlier journals the best score is.
     """
 
     id: str
@@ -131,6 +133,7 @@ class StudyStarted(Record):
     objectives: list[Json] = field(default_factory=list)
     metrics: list[Json] = field(default_factory=list)
     adapts_baselines: bool = False
+    baseline_first: bool = False
 
     @property
     def proposer(self) -> str:
@@ -198,11 +201,14 @@ class SessionStarted(Record):
     Attributes:
         trials: the total number of trials this session aims at.
         confirm: how many of the best it is to confirm.
+        auto_confirm: whether it was chosen for the user: on folds that are cut anew once, and only
+            those that the study's folds cannot tell from the best.
         environment: versions, host, pid, git commit and whether it was dirty; `precision`,
             `workers`, and `plan`: the execution plan, with what was measured for it.
+        stop: `auto` where it may end before all trials, as more would gain too little; else `none`.
         confirmation: of the folds that confirm trials, where there are any: `digest` (SHA-256 of
             their indices), `samples` (how many they use) and `unused` (how many of these the
-            study's own folds do not).
+            study's own folds do not), and what confirming costs, as a line, `told`.
         code: fingerprint of the space's code: `files` (name to `sha256` of the content and
             `syntax`, without comments and layout) and `packages` (name to version); empty in a
             journal from before there was one.
@@ -215,6 +221,8 @@ class SessionStarted(Record):
     trials: int
     environment: Json
     confirm: int = 0
+    auto_confirm: bool = False
+    stop: str = "none"
     confirmation: Json = field(default_factory=dict)
     code: Json = field(default_factory=dict)
     accepted: list[str] = field(default_factory=list)
@@ -536,10 +544,18 @@ class SessionEnded(Record):
     """One invocation of `run` ended in good order.
 
     Attributes:
-        reason: `complete`, `timeout`, `interrupted`, `exhausted` (no setting left) or `failed`.
+        reason: `complete`, `timeout`, `interrupted`, `exhausted` (no setting left), `failed`,
+            `stopped` (somebody asked for it), or `enough`: more trials would gain too little.
+        told: of `enough`, why, one sentence.
+        best: the best trial, where that is decided between a baseline and others; None where the
+            best score decides, and in earlier journals.
+        verdict: why it is that one, one sentence.
     """
 
     reason: str
+    told: str = ""
+    best: int | None = None
+    verdict: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -219,6 +219,8 @@ def _print_model(
     say(f"{heading(first)} over its folds: {chosen_text(history, chosen)}")
     if confirmed_text(history, chosen):
         say(confirmed_text(history, chosen))
+    if history.decision is not None and history.decision.best == chosen.number:
+        say(history.decision.text)
     _say_scores(test, history)
     say(f"The test set of this study has been opened {_times(result.openings)}.\n")
     _print_formats(exported.formats)

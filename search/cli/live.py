@@ -364,6 +364,8 @@ def _lines(board: Board, record: Record) -> list[Line]:
     lines = [_waiting_line(board, trial) for trial in board.newly_waiting]
     if isinstance(record, SessionStarted) and record.plan.get("told"):
         lines.append(Line(f"plan      {escape(record.plan['told'])}"))
+    if isinstance(record, SessionStarted) and record.confirmation.get("told"):
+        lines.append(Line(f"confirm   {escape(record.confirmation['told'])}"))
     if isinstance(record, AttemptFailed):
         lines.append(Line(f"{_head(record.trial)} [yellow]broke off[/]  {escape(record.reason)}"))
     if isinstance(record, TrialReopened):

@@ -21,6 +21,7 @@ _PLACES = 16  # trials displayed at once
 
 _ENDINGS = {
     "complete": "done",
+    "enough": "done: more trials would gain too little",
     "exhausted": "done: the driver has nothing left to propose",
     "timeout": "the time is up",
     "interrupted": "interrupted; every finished fold is kept",

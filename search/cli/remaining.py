@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from search.data.folds import CONFIRMATIONS
-from search.study.budget import confirmed_by
+from search.study.budget import NONE_CONFIRMED, Confirmation
 from search.study.pruners.base import Rung
 from tracking.history import FoldHistory, History, TrialHistory
 from tracking.records import AttemptFailed, EpochEnded, FoldEnded, FoldPaused, FoldStarted, Record
@@ -51,7 +50,7 @@ class RemainingWork:
         places: how many trials go on from each.
         prunes: whether sampled trials may be pruned at all.
         may_end: whether the driver may run out of proposals before the total is reached.
-        confirm: number of trials to confirm.
+        confirm: which trials are confirmed.
     """
 
     trials: int
@@ -62,7 +61,7 @@ class RemainingWork:
     places: tuple[int, ...] = ()
     prunes: bool = True
     may_end: bool = False
-    confirm: int = 0
+    confirm: Confirmation = NONE_CONFIRMED
 
     def least(self, history: History) -> Ahead:
         """Return what is left if all are pruned from now on, as early as those that were.
@@ -157,7 +156,7 @@ class RemainingWork:
 
     def _confirmation(self, history: History, all_go_on: bool) -> int:
         """Return the confirmation folds of the best trials and the best baseline."""
-        of_one = CONFIRMATIONS * self.folds
+        of_one = self.confirm.repeats(history) * self.folds
         trials = list(history.trials.values())
         lost = sum(trial.state in ("pruned", "failed") for trial in trials)
         possible = max(self.trials, len(trials)) - lost
@@ -166,10 +165,15 @@ class RemainingWork:
             sure = max(sure, self.baselines)
             complete = sum(t.state == "complete" for t in trials if not t.started.is_baseline)
             possible = min(possible, max(1, sure + complete))
-        due = min(self.confirm, possible)
-        chosen = confirmed_by(history, self.confirm)
-        if len(chosen) > self.confirm or (self.baselines and due and len(chosen) < self.confirm):
+        if self.confirm.is_auto and not all_go_on:
+            possible = 0  # where a baseline is the best, nothing is confirmed
+        best = self.confirm.best
+        due = min(best, possible)
+        chosen = self.confirm.trials(history)
+        if len(chosen) > best or (self.baselines and due and len(chosen) < best):
             due = min(due + 1, possible)
+        if self.confirm.is_auto and len(trials) >= self.trials and all(t.ended for t in trials):
+            due = len(chosen)
         done = sum(
             of_one if _is_confirmed(trial, history) else len(trial.finished_confirmation_folds())
             for trial in chosen

@@ -30,7 +30,7 @@ from search.cli.output import (
     print_json,
     say,
 )
-from search.cli.tables import confirmation_lines, front_heading, trial_table
+from search.cli.tables import best_lines, front_heading, trial_table
 from search.errors import FoldwiseError, SettingsError, near_matches
 from search.study.config import CONFIG, check_runs_no_code, read_config
 from search.study.notation import parse_overrides
@@ -79,6 +79,7 @@ _ENDINGS = {
     "timeout": "The time is up; the study can be continued.",
     "interrupted": "Interrupted; every finished fold is kept.",
     "stopped": "Stopped, as asked; every finished fold is kept.",
+    "enough": "{told}",
     "failed": "Ten trials in a row failed, so the session ended.",
 }
 
@@ -349,6 +350,8 @@ def study_document(history: History) -> dict[str, Any]:
         ],
         "plan": history.sessions[-1].plan if history.sessions else {},
         "best_trial": None if best is None else best.number,
+        "told": history.last_end.told if history.last_end else "",
+        "verdict": history.decision.text if history.decision else "",
         "front": [trial.number for trial in history.front()] if has_front else [],
         "trials": [
             _trial_document(history.trials[number], stage, history)
@@ -411,7 +414,10 @@ def print_outcome(result: StudyResult, tracker: Tracker) -> None:
     done = len(history.finished())
     console.print(
         _ENDINGS[result.reason].format(
-            done=done, trials=counted(done, "trial"), are="is" if done == 1 else "are"
+            done=done,
+            trials=counted(done, "trial"),
+            are="is" if done == 1 else "are",
+            told=history.last_end.told if history.last_end else "",
         )
     )
     if result.fallback:
@@ -437,7 +443,7 @@ def _print_best(history: History) -> None:
     if len(history.objectives) > 1:
         console.print(f"\n[bold]{front_heading(history)}[/]")
         console.print(trial_table(history, history.front()))
-    for number, line in enumerate(confirmation_lines(history)):
+    for number, line in enumerate(best_lines(history)):
         say(line if number else f"\n{line}")
 
 
@@ -467,7 +473,9 @@ def _print_next_steps(result: StudyResult, tracker: Tracker) -> None:
             f" `{shell('sync', *place, *server)}` publishes them"
         )
     say(f"Show      {shell('show', name, *place)}")
-    if result.reason == "complete":
+    if result.reason == "enough":
+        say(f"Continue  {shell('run', '--study', name, '--stop', 'none', *place, *server)}")
+    elif result.reason == "complete":
         more = shell("run", "--study", name, "--trials", str(2 * trials), *place, *server)
         say(f"Continue  {more}")
     elif result.reason != "exhausted":

@@ -30,6 +30,10 @@ def show(
     from tracking.home import Home as HomeFolder
 
     folder, history = known_study(HomeFolder(home), study)
+    if history.decision is None and history.known_study().baseline_first:
+        from search.analysis.comparison.decision import with_decision  # SciPy takes a while
+
+        with_decision(history)
     if trial is not None:
         _show_trial(history, trial, json)
     elif json:
@@ -82,7 +86,7 @@ def _print_study(history: "History") -> None:
     from rich.markup import escape
 
     from search.cli.output import console, say
-    from search.cli.tables import by_evidence, confirmation_lines, front_heading, trial_table
+    from search.cli.tables import best_lines, by_evidence, front_heading, trial_table
 
     start = history.study
     if start is None:
@@ -111,8 +115,10 @@ def _print_study(history: "History") -> None:
             "[dim]Full scores first, then those after as many folds: only within a group do they"
             " compare.[/]"
         )
-    for line in confirmation_lines(history):
+    for line in best_lines(history):
         say(line)
+    if history.last_end is not None and history.last_end.told:
+        say(history.last_end.told)
     _print_stops(history)
     _print_marks(history)
     _print_test_openings(history)

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from search.cli.output import duration, params_texts
 from search.cli.remaining import Pace, RemainingWork, range_text
 from search.cli.tables import chosen_text, origin_text, score_text
 from search.data.folds import confirmation_numbers
+from search.study.budget import NONE_CONFIRMED, Confirmation
 from search.study.pruners import make_pruner
 from tracking.history import History, TrialHistory
 from tracking.objectives import objectives_of
@@ -81,7 +82,7 @@ class Board:
         history: the running study's, kept current by others.
         start: the study's first record, which `history` may not have yet.
         trials: the total that this session aims for.
-        confirm: number of trials to confirm.
+        confirm: which trials are confirmed; what the session's record says goes first.
         baselines: how many of the trials are baselines.
         limit: seconds after which the session ends in any case; what its record says goes first.
         is_new: whether the study begins with this session.
@@ -100,7 +101,7 @@ class Board:
         start: StudyStarted,
         *,
         trials: int,
-        confirm: int = 0,
+        confirm: Confirmation = NONE_CONFIRMED,
         baselines: int = 0,
         limit: float | None = None,
         is_new: bool = False,
@@ -129,7 +130,7 @@ class Board:
             start.parameter("epochs").get("default") or start.settings.get("epochs") or 1
         )
         pruner, is_single = start.settings.get("pruner") or "none", len(self.objectives) == 1
-        judge = make_pruner(pruner, self.objectives[0], winners=max(1, confirm))
+        judge = make_pruner(pruner, self.objectives[0], winners=confirm.winners)
         rungs = judge.rungs(start.folds) if is_single else ()
         self._ahead = RemainingWork(
             trials=trials,
@@ -151,7 +152,7 @@ class Board:
             opened.reader.history,
             opened.start,
             trials=settings.trials,
-            confirm=settings.confirm,
+            confirm=Confirmation.asked(settings.confirm),
             baselines=len(opened.narrowed.baselines) if settings.baselines else 0,
             limit=settings.timeout,
             is_new=opened.is_new,
@@ -200,7 +201,7 @@ class Board:
     @property
     def confirmation_folds(self) -> range:
         """The numbers of the confirmation folds."""
-        return confirmation_numbers(self.folds)
+        return confirmation_numbers(self.folds, self._ahead.confirm.repeats(self.history))
 
     @property
     def places(self) -> list[Place]:
@@ -334,6 +335,7 @@ class Board:
 
     def _plan(self, session: SessionStarted) -> None:
         plan = session.plan.get("way") or {}
+        self._ahead = replace(self._ahead, confirm=Confirmation.of(session))
         self._rate = float(plan.get("rate") or 0.0)
         self._pace = Pace(int(plan.get("workers") or 1))
         if session.deadline is not None:

@@ -102,6 +102,7 @@ def _row(name: str, history: "History", folder: "StudyFolder") -> dict[str, Any]
 _STATES = {
     "complete": "finished",
     "exhausted": "finished",
+    "enough": "finished",
     "failed": "failed",
     "stopped": "stopped",
 }

@@ -283,13 +283,14 @@ def confirmed_text(history: History, trial: TrialHistory) -> str:
     )
 
 
-def confirmation_lines(history: History) -> list[str]:
-    """Return a line for each trial that was to be confirmed, the best first."""
-    lines = [
-        f"trial {trial.number} {confirmed_text(history, trial)}" for trial in history.confirmed()
-    ]
-    # An unconfirmed trial with a better value is the best until it is confirmed.
-    if lines and history.best() is history.confirmed()[0]:
+def best_lines(history: History) -> list[str]:
+    """Return a line for each trial that was to be confirmed, and one on which is the best."""
+    best, confirmed = history.best(), history.confirmed()
+    lines = [f"trial {trial.number} {confirmed_text(history, trial)}" for trial in confirmed]
+    if history.decision is not None:
+        lines.append(f"Best: {history.decision.text}")
+    elif lines and best is confirmed[0]:
+        # An unconfirmed trial with a better value is the best until it is confirmed.
         lines[0] = f"Best: {lines[0]}"
     return lines + [
         f"trial {trial.number} could not be confirmed: {failure_text(trial.confirmed)}"

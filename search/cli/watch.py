@@ -10,6 +10,7 @@ from search.cli.output import DEFAULT_HOME, Home, StudyName, say
 from search.cli.status import Board
 from search.cli.tables import heading, score_text
 from search.studies import known_reader
+from search.study.budget import Confirmation
 from tracking.home import Home as HomeFolder
 from tracking.lock import holder
 from tracking.records import SessionEnded
@@ -47,6 +48,8 @@ def _watch(study: str, home: Path) -> None:
         return
     end = history.last_end
     say(f"The session has ended ({end.reason if end else ''}): {_scoreboard(history)}.")
+    if end is not None and end.told:
+        say(end.told)
     say(f"Show      {shell('show', study, *place)}")
 
 
@@ -68,7 +71,7 @@ def _follow(reader: "StudyReader") -> bool:
         history,
         history.known_study(),
         trials=session.trials if session else len(history.trials),
-        confirm=session.confirm if session else 0,
+        confirm=Confirmation.of(session) if session else Confirmation(),
         baselines=baselines,
     )
     if session is not None and is_under_way:

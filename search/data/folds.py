@@ -336,9 +336,9 @@ def coverage(study: StudyStarted) -> str:
     return "; ".join(parts)
 
 
-def confirmation_numbers(folds: int) -> range:
+def confirmation_numbers(folds: int, repeats: int = CONFIRMATIONS) -> range:
     """Return the numbers of the confirmation folds of a study with this many folds."""
-    return range(folds + 1, folds * (1 + CONFIRMATIONS) + 1)
+    return range(folds + 1, folds * (1 + repeats) + 1)
 
 
 def whole_families(

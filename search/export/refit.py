@@ -368,8 +368,10 @@ def chosen_trial(history: History, number: int | None) -> TrialHistory:
         NothingToExport: there is no complete trial.
         SettingsError: no complete trial has that number.
     """
+    from search.analysis.comparison.decision import with_decision
+
     completed = {trial.number: trial for trial in history.completed()}
-    best = history.best()
+    best = with_decision(history).best()
     if best is None:
         name = history.known_study().study
         trials = str(2 * max(10, len(history.trials)))

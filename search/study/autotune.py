@@ -369,7 +369,7 @@ class SessionWorkers:
         key = key_for(settings.space, opened.dataset.digest, params, str(request))
         plan, started = plan_for(
             request,
-            _load(opened, history),
+            load_of(opened, history),
             params,
             remembered=recall(path, key),
             start=lambda mode: _local(opened, mode, budget.is_stopped),
@@ -450,7 +450,8 @@ def _sample_bytes(opened: OpenStudy) -> int:
     return math.prod(data.input_shape) * (1 if is_bytes else 4)
 
 
-def _load(opened: OpenStudy, history: History) -> Load:
+def load_of(opened: OpenStudy, history: History) -> Load:
+    """Return what a session has to train, which history is known to have."""
     settings = opened.settings
     trials = max(0, settings.trials - len(history.finished()))
     baselines = min(trials, len(opened.narrowed.baselines)) if settings.baselines else 0

@@ -1,14 +1,19 @@
 """How much a session is to do, and how much of its time is left."""
 
+import math
+import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from search.study.pruners.base import Rung
+from search.data.folds import CONFIRMATIONS, share_of
+from search.study.execution import AUTO
+from search.study.pruners.base import Rung, Scoreboard
 from spaces import Params
 from tracking.files import whole_file
 from tracking.history import History, TrialHistory
 from tracking.home import StudyFolder
+from tracking.records import SessionStarted
 from tracking.text import Notify
 
 MARGIN = 1.25  # of the time that is kept for the race of the waiting trials
@@ -66,25 +71,88 @@ class StopRequest:
 
 
 @dataclass(frozen=True)
+class Confirmation:
+    """Which trials prove themselves on folds that did not choose them, and on how many.
+
+    Attributes:
+        best: number of best trials, beside the best baseline, which they are measured by.
+        is_auto: whether it was chosen for the user. Then all folds are cut anew once instead of
+            twice, and of the best only those that the study's folds cannot tell from the first,
+            and none where that is a baseline.
+    """
+
+    best: int = 0
+    is_auto: bool = False
+
+    @classmethod
+    def asked(cls, confirm: int | str) -> "Confirmation":
+        """Return what the setting asks for, before it is known what `auto` is worth."""
+        return cls(is_auto=True) if confirm == AUTO else cls(int(confirm))
+
+    @classmethod
+    def of(cls, session: SessionStarted) -> "Confirmation":
+        """Return what a session has recorded."""
+        return cls(session.confirm, session.auto_confirm)
+
+    @property
+    def winners(self) -> int:
+        """How many trials should see all folds for it; one, where it was not asked for."""
+        return 1 if self.is_auto else max(1, self.best)
+
+    def repeats(self, history: History) -> int:
+        """Return how many times all folds are cut anew; not less than was done before."""
+        before = [t.confirmed.repeats for t in history.trials.values() if t.confirmed]
+        return max(1 if self.is_auto else CONFIRMATIONS, *before, 1)
+
+    def trials(self, history: History) -> list[TrialHistory]:
+        """Return the trials that are, or are to be, confirmed."""
+        completed = history.completed()
+        if not self.best or (self.is_auto and completed and completed[0].started.is_baseline):
+            return []
+        best, rest = completed[: self.best], completed[self.best :]
+        if self.is_auto:
+            best = [trial for trial in best if _is_near(trial, best[0], history)]
+            rest = [trial for trial in completed if trial not in best]
+        if any(t.started.is_baseline for t in best):
+            return best
+        return [*best, *(t for t in rest if t.started.is_baseline)][: len(best) + 1]
+
+
+def _is_near(trial: TrialHistory, leader: TrialHistory, history: History) -> bool:
+    """Say whether folds cannot tell a trial from the leader: it is within a standard error."""
+    scoreboard = Scoreboard(history.objectives[0])
+    mine, best = scoreboard.folds(trial), scoreboard.folds(leader)
+    differences = [best[n] - mine[n] for n in best.keys() & mine.keys()]
+    if trial is leader or len(differences) < 2:
+        return True
+    error = math.sqrt(1 / len(differences) + share_of(history.known_study()))
+    return statistics.fmean(differences) <= error * statistics.stdev(differences)
+
+
+NONE_CONFIRMED = Confirmation()
+
+
+@dataclass(frozen=True)
 class Budget:
     """How much a session is to do.
 
     Attributes:
         baselines: complete settings by name, evaluated first.
         trials: total number of trials, those of the history included.
-        confirm: number of best trials to evaluate once more on confirmation folds, and with
-            them the best baseline, which they are measured by.
+        confirm: which trials to evaluate once more, on confirmation folds.
         retry_failed: whether failed trials are tried once more.
         deadline: `time.monotonic()` at which to stop, None for never.
         stop: a request to end that may come; None for none.
+        stops_early: whether nothing more is proposed once more trials would gain too little.
     """
 
     trials: int
     baselines: Mapping[str, Params] = field(default_factory=dict)
-    confirm: int = 0
+    confirm: Confirmation = NONE_CONFIRMED
     retry_failed: bool = False
     deadline: float | None = None
     stop: StopRequest | None = None
+    stops_early: bool = False
 
     @property
     def ends_at(self) -> float | None:
@@ -103,8 +171,12 @@ class Budget:
 
         One whose confirmation failed is among them: a later session tries again.
         """
-        due = confirmed_by(history, self.confirm)
-        return [t for t in due if t.confirmed is None or t.confirmed.error]
+        due, repeats = self.confirm.trials(history), self.confirm.repeats(history)
+        return [
+            t
+            for t in due
+            if t.confirmed is None or t.confirmed.error or t.confirmed.repeats < repeats
+        ]
 
     def is_used_up(self, reserve: float = 0.0) -> bool:
         """Say whether nothing more is to begin: the time is up, or will be within some seconds.
@@ -123,17 +195,6 @@ class Budget:
         """Say whether even what is in training is to end: the time is up, or it must be now."""
         is_late = self.deadline is not None and time.monotonic() >= self.deadline
         return is_late or (self.stop is not None and self.stop.seen() == StopRequest.NOW)
-
-
-def confirmed_by(history: History, confirm: int) -> list[TrialHistory]:
-    """Return the trials that `--confirm` is about: so many of the best, and the best baseline."""
-    if not confirm:
-        return []
-    completed = history.completed()
-    best, rest = completed[:confirm], completed[confirm:]
-    if any(t.started.is_baseline for t in best):
-        return best
-    return [*best, *(t for t in rest if t.started.is_baseline)][: confirm + 1]
 
 
 def seconds_to_race(history: History, rungs: Sequence[Rung], places: Sequence[int]) -> float:

@@ -92,6 +92,7 @@ def first_record(
         objectives=[objective.to_json() for objective in objectives],
         metrics=[metric.to_json() for metric in measured(settings, dataset.task)],
         adapts_baselines=True,
+        baseline_first=True,
     )
 
 

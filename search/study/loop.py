@@ -15,6 +15,7 @@ from search.study.drivers import Driver
 from search.study.feedback import Feedback
 from search.study.pruners import Pruner
 from search.study.pruners.base import Rung
+from search.study.stopping import Stopping
 from search.study.trial_end import (
     Ending,
     OutOfFold,
@@ -41,6 +42,7 @@ from tracking.states import TrialState
 FAILURES_IN_A_ROW = 10
 
 COMPLETE, EXHAUSTED, TIMEOUT, FAILED = "complete", "exhausted", "timeout", "failed"
+ENOUGH = "enough"
 INTERRUPTED, STOPPED = "interrupted", "stopped"
 
 
@@ -140,6 +142,8 @@ class Study:
         self._turns: dict[int, Turn] = {}  # of the stage, by trial
         self._running: dict[FoldKey, Running] = {}
         self._is_stage_over = False
+        self._stopping = Stopping(history, self._feedback.outcome, budget.trials)
+        self.enough = ""  # why more trials would gain too little
         self._exhausted = False
         self._failed = False
         self._failures_in_a_row = 0
@@ -151,7 +155,7 @@ class Study:
     def run(self) -> str:
         """Run to the end and return the reason.
 
-        It is complete, exhausted, timeout, failed, or stopped where somebody asked it to stop.
+        It is complete, exhausted, enough, timeout, failed, or stopped where somebody asked for it.
 
         Raises:
             StudyStopped: there is no room for what the workers write.
@@ -373,6 +377,9 @@ class Study:
         return self._started(number, first.parameters, first.origin)
 
     def _proposal(self, number: int) -> TrialStarted | None:
+        self.enough = self._stopping.reason() if self._budget.stops_early else ""
+        if self.enough:
+            return None
         self._feedback.give()
         params = self._driver.ask(number)
         if params is None:
@@ -496,7 +503,7 @@ class Study:
     def _confirmations(self) -> Iterator[Turn]:
         for trial in self._to_confirm():
             self._tried.add(trial.number)
-            numbers = confirmation_numbers(self._folds)
+            numbers = confirmation_numbers(self._folds, self._repeats)
             yield Turn(trial.number, numbers, deque(self._left(trial, numbers)))
 
     def _to_confirm(self) -> list[TrialHistory]:
@@ -584,7 +591,7 @@ class Study:
             return
         reason, error = why_given_up(failure), failure.error or failure.reason
         if task.fold > self._folds:
-            self._take(self._ends.confirmed(trial, reason=reason, error=error))
+            self._take(self._ends.confirmed(trial, self._repeats, reason=reason, error=error))
             self._stop(trial)
         else:
             self._end(trial, Ending("failed", reason, error), broken=running)
@@ -603,7 +610,7 @@ class Study:
                 turn.folds.extend(again)
                 return
             if last > self._folds:
-                self._take(self._ends.confirmed(trial))
+                self._take(self._ends.confirmed(trial, self._repeats))
             else:
                 self._end(trial, Ending("complete"))
         self._count_failure(trial)
@@ -665,6 +672,11 @@ class Study:
         return self._history.known_study().folds
 
     @property
+    def _repeats(self) -> int:
+        """How many times all folds are cut and trained anew to confirm a trial."""
+        return self._budget.confirm.repeats(self._history)
+
+    @property
     def _whole(self) -> Rung:
         return Rung(self._folds)
 
@@ -702,6 +714,8 @@ class Study:
             return unfinished
         if finished >= self._budget.trials:
             return COMPLETE
+        if self.enough:
+            return ENOUGH
         return EXHAUSTED if self._exhausted else unfinished
 
 

@@ -13,6 +13,7 @@ from search.study.execution import AUTO
 from spaces import value_text
 
 MOST_WORKERS = 256
+MOST_CONFIRMED = 100
 LEAST_MEMORY = 500_000_000  # bytes
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -153,6 +154,16 @@ def worker_count(value: object) -> object:
         return number
     if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= MOST_WORKERS:
         raise ValueError(f"must be a number of worker processes, 1 to {MOST_WORKERS}, or auto")
+    return number
+
+
+def confirmed_trials(value: object) -> object:
+    """Return a number of trials to confirm as a number, and `auto` unchanged."""
+    number = int(value) if isinstance(value, str) and value.isdecimal() else value
+    if number == AUTO:
+        return number
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= MOST_CONFIRMED:
+        raise ValueError(f"must be a number of trials, 0 to {MOST_CONFIRMED}, or auto")
     return number
 
 

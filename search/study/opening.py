@@ -370,7 +370,8 @@ def _merged_with(
             raise SettingsError(no_study(Home(home_of(folder.journal)), name) + NEW)
         return validate(asked), reader
     last = history.sessions[-1] if history.sessions else None
-    aim = {"trials": last.trials, "confirm": last.confirm} if last else {}
+    confirm = AUTO if last and last.auto_confirm else last.confirm if last else 0
+    aim = {"trials": last.trials, "confirm": confirm, "stop": last.stop} if last else {}
     if asked.get("precision") == AUTO:  # chosen when the study began
         asked = {name: value for name, value in asked.items() if name != "precision"}
     before_now = {"objective": _searched(before), **began_with(before.settings)}

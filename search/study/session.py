@@ -1,11 +1,12 @@
 """One invocation of `run`: a study is opened, run, shipped to MLflow and closed in good order."""
 
 import gc
+import math
 import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,13 @@ from search.data.folds import Folds
 from search.environment import describe_environment
 from search.errors import DataError, SettingsError, StoppedEarly
 from search.studies import opened_log
-from search.study.autotune import OnStage, SessionWorkers, ignored
-from search.study.budget import Budget, StopRequest
+from search.study.autotune import OnStage, SessionWorkers, ignored, load_of
+from search.study.budget import Budget, Confirmation, StopRequest
 from search.study.drivers import is_reference, make_driver
 from search.study.enqueuing import Entry, Intake, Request
-from search.study.execution import AUTO
+from search.study.execution import AUTO, ExecutionMode
 from search.study.identity import check_code, weighs_metrics
-from search.study.loop import COMPLETE, INTERRUPTED, Study
+from search.study.loop import COMPLETE, ENOUGH, INTERRUPTED, Study
 from search.study.opening import OpenStudy
 from search.study.pruners import make_pruner
 from search.study.trial_end import OutOfFold, to_retry
@@ -30,15 +31,20 @@ from search.tracker import Tracker
 from spaces import Params
 from spaces.declaring.fingerprint import fingerprint
 from tracking.event_log import EventLog
-from tracking.history import History
+from tracking.history import Decision, History
 from tracking.home import StudyFolder
 from tracking.lock import StudyLocked
 from tracking.provenance import code_changes, last_code, version_changes
 from tracking.records import Json, Notice, Record, SessionEnded, SessionStarted, TrialEnded
 from tracking.tensorboard import NotOurs, TensorBoardLogs
-from tracking.text import Notify
+from tracking.text import Notify, counted, joined
 
 OnRecord = Callable[[Record], None]
+Decide = Callable[[History], Decision | None]
+
+
+def _by_score(_: History) -> Decision | None:
+    return None
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,7 @@ class SessionResult:
     """How a session ended.
 
     Attributes:
-        reason: complete, exhausted, timeout, failed or interrupted.
+        reason: complete, exhausted, enough, timeout, failed, stopped or interrupted.
         history: everything known of the study.
         waiting: records that have not reached MLflow yet.
     """
@@ -65,6 +71,7 @@ def run_session(
     stage: OnStage = ignored,
     enqueue: Sequence[Params] = (),
     tensorboard: Path | None = None,
+    decide: Decide = _by_score,
 ) -> SessionResult:
     """Run an opened study up to its number of trials.
 
@@ -76,6 +83,7 @@ def run_session(
         stage: is told what the session does while no trial is trained.
         enqueue: complete params to evaluate before others are sampled.
         tensorboard: folder for TensorBoard's logs; None for none.
+        decide: says at the end which trial is the best; None where the best score decides.
 
     Raises:
         SettingsError: another process runs the study or has begun another one of that name, its
@@ -103,8 +111,8 @@ def run_session(
         log.observe(lambda record: notify(record.text) if isinstance(record, Notice) else None)
         if not _are_there(opened):
             opened.folds.save(opened.folder.folds)
-        budget = _budget(opened, stop)
-        confirmation = _confirmation(opened, notify)
+        confirm, confirmation = _confirmation(opened, notify)
+        budget = _budget(opened, stop, confirm)
         planned = stack.enter_context(closing(_planned(opened, history, budget, stage)))
         plan = planned.plan
         if history.study is None:
@@ -115,8 +123,10 @@ def run_session(
             SessionStarted(
                 at=time.time(),
                 trials=settings.trials,
-                confirm=settings.confirm,
-                confirmation=confirmation,
+                confirm=confirm.best,
+                auto_confirm=confirm.is_auto,
+                stop=settings.stop,
+                confirmation={**confirmation, **_told(opened, confirm, plan.mode)},
                 environment={
                     **environment,
                     "precision": plan.mode.precision,
@@ -148,9 +158,18 @@ def run_session(
         )
         intake.take(Request([Entry(dict(params)) for params in enqueue]))
         intake.collect()
-        reason = _run(opened, planned, log, budget, notify, intake, stage)
+        reason, told = _run(opened, planned, log, budget, notify, intake, stage)
         intake.collect()  # what came too late is known to wait
-        log.append(SessionEnded(at=time.time(), reason=reason))
+        decision = decide(history)
+        log.append(
+            SessionEnded(
+                at=time.time(),
+                reason=reason,
+                told=told,
+                best=decision.best if decision else None,
+                verdict=decision.text if decision else "",
+            )
+        )
         stage("bringing the last records to MLflow")
         waiting = tracker.drain(publisher, notify, hurries=reason == INTERRUPTED)
         return SessionResult(reason, history, waiting)
@@ -258,23 +277,82 @@ def _are_there(opened: OpenStudy) -> bool:
         return False
 
 
-def _confirmation(opened: OpenStudy, notify: Notify) -> Json:
-    """Cut the folds that confirm trials where there are none yet; return what they are."""
-    path = opened.folder.confirmation_folds
-    if not (path.exists() or opened.settings.confirm):
-        return {}
+SMALL = 10_000  # samples up to which luck decides between the best trials
+LEAST_SAMPLED = 10  # trials, with fewer of which the best has little luck
+MOST_CONFIRMED = 4  # trials, the baseline among them
+AT_MOST = 0.5  # of the folds that the search is expected to train
+
+
+def _confirmation(opened: OpenStudy, notify: Notify) -> tuple[Confirmation, Json]:
+    """Return which trials are confirmed, and on which folds; cut these where there are none yet."""
+    path, confirm = opened.folder.confirmation_folds, _to_confirm(opened)
+    if not (path.exists() or confirm.best):
+        return confirm, {}
     is_new = not path.exists()
-    confirmation_folds = opened.confirmation_folds() if is_new else Folds.load(path)
+    try:
+        confirmation_folds = opened.confirmation_folds() if is_new else Folds.load(path)
+    except SettingsError:
+        if confirm.is_auto:  # the samples can be cut in one way only
+            return Confirmation(is_auto=True), {}
+        raise
     unused = int(np.setdiff1d(confirmation_folds.used, opened.folds.used).size)
     if is_new:
         confirmation_folds.save(path)
         if unused:
             notify(_on_unused(confirmation_folds.samples, unused))
-    return {
+    return confirm, {
         "digest": confirmation_folds.digest,
         "samples": confirmation_folds.samples,
         "unused": unused,
     }
+
+
+def _to_confirm(opened: OpenStudy) -> Confirmation:
+    """Return what was asked for, or what is worth its cost: see decision 0032."""
+    settings, folds = opened.settings, len(opened.folds)
+    if settings.confirm != AUTO:
+        return Confirmation.asked(settings.confirm)
+    baselines = len(opened.narrowed.baselines) if settings.baselines else 0
+    is_worth_it = (
+        len(opened.start.objectives) == 1
+        and folds > 1
+        and opened.folds.samples <= SMALL
+        and settings.trials - baselines >= LEAST_SAMPLED
+    )
+    affordable = int(AT_MOST * load_of(opened, History()).folds // folds)
+    best = min(MOST_CONFIRMED, affordable) - bool(baselines)
+    return Confirmation(best if is_worth_it and best > 0 else 0, is_auto=True)
+
+
+def _told(opened: OpenStudy, confirm: Confirmation, mode: ExecutionMode) -> Json:
+    """Return what confirming costs, as a line; nothing where nothing is confirmed."""
+    if not confirm.best:
+        return {}
+    settings, load = opened.settings, load_of(opened, History())
+    count = confirm.best + bool(settings.baselines and opened.narrowed.baselines)
+    own = len(opened.folds)
+    folds = count * own * confirm.repeats(History())
+    rivals = counted(confirm.best - 1, "rival") if confirm.best > 1 else ""
+    whom = joined(
+        [
+            "the best",
+            *([f"up to {rivals}" if confirm.is_auto else rivals] if rivals else []),
+            *(["the best baseline"] if count > confirm.best else []),
+        ]
+    )
+    cost = f"{'up to ' * confirm.is_auto}{folds} folds"
+    if mode.rate:
+        more = replace(load, folds=folds, limit=None)
+        cost += f", about {_minutes(more.seconds(mode.rate, workers=mode.workers or 1))}"
+    how = "; `--confirm 0` leaves it out" if confirm.is_auto else ""
+    return {
+        "told": f"{whom} on {folds // count} more folds each: {cost}, beside about {load.folds:.0f}"
+        f" folds of the search{how}"
+    }
+
+
+def _minutes(seconds: float) -> str:
+    return f"{math.ceil(seconds)}s" if seconds < 90 else f"{math.ceil(seconds / 60)}m"
 
 
 def _on_unused(samples: int, unused: int) -> str:
@@ -299,15 +377,16 @@ def _opened_log(opened: OpenStudy, stack: ExitStack, notify: Notify) -> EventLog
         ) from error
 
 
-def _budget(opened: OpenStudy, stop: StopRequest) -> Budget:
+def _budget(opened: OpenStudy, stop: StopRequest, confirm: Confirmation) -> Budget:
     settings = opened.settings
     return Budget(
         trials=settings.trials,
         baselines=opened.narrowed.baselines if settings.baselines else {},
-        confirm=settings.confirm,
+        confirm=confirm,
         retry_failed=settings.retry_failed,
         deadline=None if settings.timeout is None else time.monotonic() + settings.timeout,
         stop=stop,
+        stops_early=settings.stop == AUTO,
     )
 
 
@@ -319,10 +398,11 @@ def _run(
     notify: Notify,
     intake: Intake,
     stage: OnStage,
-) -> str:
+) -> tuple[str, str]:
+    """Return why the session ended, in a word, and in a sentence where that is not enough."""
     settings, history = opened.settings, log.history
     if budget.is_done(history):
-        return COMPLETE  # without a worker
+        return COMPLETE, ""  # without a worker
     executor = planned.executor(notify, stage)
     try:
         # After the executor, so that the worker imports TensorFlow while a driver does.
@@ -340,7 +420,9 @@ def _run(
             record=log.append,
             driver=driver,
             pruner=make_pruner(
-                str(settings.pruner), history.objectives[0], winners=settings.confirm
+                str(settings.pruner),
+                history.objectives[0],
+                winners=budget.confirm.winners,
             ),
             executor=executor,
             budget=budget,
@@ -353,8 +435,9 @@ def _run(
             ),
             collect=intake.collect,
         )
-        return study.run()
+        reason = study.run()
+        return reason, study.enough if reason == ENOUGH else ""
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return INTERRUPTED, ""
     finally:
         executor.close()

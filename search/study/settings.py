@@ -25,6 +25,7 @@ from search.study.notation import (
     as_text,
     column_list,
     column_types,
+    confirmed_trials,
     input_columns,
     json_mapping,
     memory,
@@ -271,15 +272,23 @@ class StudySettings(BaseModel):
         Annotated[float, BeforeValidator(seconds), Field(gt=0)] | None,
         _setting(HOW_MUCH, "End this session after this time: 90s, 15m, 2h.", unless="no limit"),
     ] = None
+    stop: Annotated[
+        Literal["none", "auto"],
+        _setting(
+            HOW_MUCH,
+            "End before --trials once more trials would gain less than the folds can tell (auto).",
+        ),
+    ] = "none"
     confirm: Annotated[
-        int,
-        Field(ge=0, le=100),
+        int | Literal["auto"],
+        BeforeValidator(confirmed_trials),
         _setting(
             HOW_MUCH,
             "Evaluate the best N, and the best baseline, on twice as many confirmation folds, which"
-            " then decide.",
+            " then decide; 0 for none; auto: those that the folds cannot tell from the best, on as"
+            " many folds, where data are small and it costs at most half the search.",
         ),
-    ] = 0
+    ] = "auto"
     retry_failed: Annotated[
         bool,
         _setting(HOW_MUCH, "Try trials that have failed once more; their finished folds are kept."),
@@ -470,12 +479,17 @@ class StudySettings(BaseModel):
 
     @field_validator("objective")
     @classmethod
-    def _objectives_few(cls, value: str | None) -> str | None:
+    def _objectives_few(cls, value: str | None, info: Any) -> str | None:
         if value is None:
             return None
         names = objective_names(value)
         if len(names) > 2 or len(set(names)) < len(names) or "" in names:
             raise ValueError("must be one objective, or two different ones separated by a comma")
+        if len(names) > 1 and info.data.get("stop") == AUTO:
+            raise ValueError(
+                "must be one with `--stop auto`, as one number has to tell what more trials would"
+                " gain"
+            )
         first = OBJECTIVES.get(names[0])
         if first is not None and not first.fold:
             scores = ", ".join(name for name, known in OBJECTIVES.items() if known.fold)
@@ -540,6 +554,11 @@ class StudySettings(BaseModel):
         if value not in DRIVERS[driver]:
             hint = sampler_hint(driver, value)
             raise ValueError(f"no sampler of {driver} is called {value!r}; {hint}")
+        if value == "grid" and info.data.get("stop") == AUTO:
+            raise ValueError(
+                "goes through all params in order, so that the trials so far do not tell what more"
+                " of them would gain; leave out `--stop auto`, or choose a sampler that draws"
+            )
         return value
 
     @field_validator("sampler_args")

@@ -28,6 +28,7 @@ from search.data.splits import (
 from search.data.splitters import described, folds_from
 from search.errors import DataError, SettingsError
 from search.seeds import derive
+from search.study.execution import AUTO
 from search.study.identity import left_out
 from search.study.settings import StudySettings
 from tracking.home import StudyFolder
@@ -82,7 +83,7 @@ class Splitting:
         if before is None or name is None:
             name = _chosen(name, dataset)
         split = Split.parse(name, settings.gap)
-        if settings.confirm and split.is_single:
+        if settings.confirm not in (0, AUTO) and split.is_single:
             raise SettingsError(
                 f"`--confirm` needs folds that did not choose the best trials; those of split"
                 f" {name} cannot be cut another way. Leave it out, or choose another `--split`."

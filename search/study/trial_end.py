@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search.data.folds import CONFIRMATIONS, Folds
+from search.data.folds import Folds, confirmation_numbers
 from search.errors import DataError
 from search.tasks import Predictions, Task, task_of_study
 from search.tasks.classification import ClassPredictions, macro_f1
@@ -231,15 +231,16 @@ class TrialEnds:
         )
 
     def confirmed(
-        self, trial: TrialHistory, *, reason: str = "", error: str = ""
+        self, trial: TrialHistory, repeats: int, *, reason: str = "", error: str = ""
     ) -> TrialConfirmed:
         """Return the end of a trial's confirmation; where it failed, with reason and traceback."""
-        folds = trial.finished_confirmation_folds()
+        wanted = confirmation_numbers(self.history.known_study().folds, repeats)
+        folds = {n: f for n, f in trial.finished_confirmation_folds().items() if n in wanted}
         scores = {} if error else self._means(folds)
         return TrialConfirmed(
             at=time.time(),
             trial=trial.number,
-            repeats=CONFIRMATIONS,
+            repeats=repeats,
             scores=scores,
             reason=reason,
             error=error,

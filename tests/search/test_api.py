@@ -124,6 +124,48 @@ def test_scores_follow_from_the_out_of_fold_predictions(tmp_path):
         assert mine.tolist() == validation.tolist()
 
 
+@pytest.mark.slow
+def test_a_small_search_confirms_its_best_trial_and_says_whether_it_beats_the_baseline(tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 4))
+    y = np.where(x[:, 0] + x[:, 1] + rng.normal(size=200) / 2 > 0, "sick", "well")
+    asked = {"data": (x, y), "test": False, "folds": 2, "epochs": 3, "pruner": "none"}
+    result = run_study("mlp", **asked, trials=12, precision="float32", home=tmp_path)
+    session, leader = result.history.sessions[-1], result.history.leader()
+    assert session.auto_confirm
+    assert "more folds each" in session.confirmation["told"]
+    assert leader is not None
+    kept = [trial for trial in result.history.completed() if trial.confirmed]
+    assert leader.started.is_baseline or {2} == {len(t.confirmation_folds) for t in kept}
+    assert result.verdict
+    end = result.history.last_end
+    assert end is not None
+    assert (end.best, end.verdict) == (result.best_trial.number, result.verdict)
+    again = load_study(result.name, home=tmp_path)
+    assert again.verdict == result.verdict
+    assert again.best_trial.number == result.best_trial.number
+
+
+@pytest.mark.slow
+def test_a_search_that_stops_by_itself_says_why_and_goes_on_when_asked_to(tmp_path):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(120, 3)), rng.integers(0, 2, 120)
+    alike = {"units_1": "32", "units_2": "16", "learning_rate": "0.0001"}
+    asked = {"data": (x, y), "test": False, "folds": 2, "epochs": 1, "pruner": "none"}
+    asked |= {"precision": "float32", "home": tmp_path, "sampler": "random", "confirm": 0}
+    asked |= {"notify": lambda _: None}
+    result = run_study("mlp", **asked, set=alike, trials=60, stop="auto")
+    assert result.reason == "enough"
+    count = len(result.history.trials)
+    assert 15 <= count < 60
+    end = result.history.last_end
+    assert end is not None
+    assert end.told.startswith(f"After {count} trials, {60 - count} more are expected to gain")
+    more = run_study("mlp", **asked, set=alike, trials=count + 1, stop="none")
+    assert more.reason == "complete"
+    assert len(more.history.trials) == count + 1
+
+
 def test_predictions_have_a_column_for_each_label(tmp_path):
     study, folder = MultiLabelStudyBuilder("films", folds=2), Home(tmp_path).study("films")
     made = study.predictions(0.8)

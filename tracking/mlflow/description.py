@@ -76,6 +76,8 @@ def _found(history: History) -> str:
     else:
         # MLflow's list of experiments shows the beginning as it is written.
         lines.append(f"Best so far: {trial_name(best)}, {score_text(history, best)}.")
+        if history.decision is not None:
+            lines.append(history.decision.text)
         params = ", ".join(f"`{k}`={_short(v)}" for k, v in best.started.parameters.items())
         lines.append(params)
     if len(history.objectives) > 1 and history.front():
@@ -91,7 +93,8 @@ def _session(history: History) -> str:
     aim = f"aiming at {history.sessions[-1].trials}"
     if history.last_end is None:
         return f"The search is running, {aim}."
-    return f"The last session, {aim}, ended: {history.last_end.reason}."
+    ended = f"The last session, {aim}, ended: {history.last_end.reason}."
+    return f"{ended} {history.last_end.told}".strip()
 
 
 def score_text(history: History, trial: TrialHistory) -> str:

@@ -195,7 +195,7 @@ class MlflowSink:
         else:
             status = runs.SESSION_STATUS.get(record.reason, "FINISHED")
             store.finish(run_id, status, at=history.known_study().at + history.session_seconds)
-            state = {"search.state": record.reason}
+            state = {"search.state": record.reason, "search.told": record.told}
             self._interrupt_open(history)
             store.tidy(RunKey("study"))
             store.settle()
@@ -381,7 +381,8 @@ class MlflowSink:
         """Say of each complete trial whether it is the best, where that has changed."""
         store, best = self._store(history), history.best()
         if best is not None:
-            tags = {"search.best_trial": str(best.number)}
+            why = history.decision.text if history.decision else ""
+            tags = {"search.best_trial": str(best.number), "search.verdict": why}
             store.log(self._study_run(history), tags=tags)
         for number, tags in runs.mark_tags(history).items():
             run = store.find(RunKey("trial", number))

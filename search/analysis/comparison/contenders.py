@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 
+from search.analysis.comparison.decision import with_decision
 from search.analysis.comparison.evidence import Evidence, rivals_of
 from search.analysis.measure import fold_value, metric_name, objective_name
 from search.data.folds import share_of
@@ -223,7 +224,7 @@ def _is_baseline(trial: TrialHistory) -> bool:
 
 
 def _best(name: str, folder: StudyFolder, history: History) -> TrialHistory:
-    best = history.best()
+    best = with_decision(history).best()
     if best is None and holder(folder.lock) is not None:
         raise NothingToCompare(
             f"study {name} has no complete trial yet, so it has no scores to compare; it is"

@@ -109,6 +109,30 @@ def critical_t(
     return float(optimize.brentq(excess, 0.0, most, xtol=1e-9))
 
 
+@lru_cache(maxsize=512)
+def typical_luck(freedom: float, choice: Choice, winners_share: float = 0.5) -> float:
+    """Return the lead, in standard errors, that the choice alone gives in half of all cases.
+
+    That is the median lead of a chosen model that is no better; 0 if no score chose it.
+
+    Args:
+        freedom: degrees of freedom of the standard error.
+        choice: how the model that leads was chosen.
+        winners_share: the leader's share of the squared error, 0 to 1.
+    """
+    if choice.is_free:
+        return 0.0
+    link = choice.carried * sqrt(winners_share)
+
+    def excess(t: float) -> float:
+        return choice.finalists * _tail(t, freedom, choice.candidates, link) - 0.5
+
+    most = 4.0
+    while excess(most) > 0:
+        most *= 2
+    return float(optimize.brentq(excess, 0.0, most, xtol=1e-9))
+
+
 def interaction(table: Numbers) -> tuple[float, int]:
     """Return the variance of a score that neither its model nor its fold explains.
 

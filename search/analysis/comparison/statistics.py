@@ -4,7 +4,7 @@ Functions take and return numbers only.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, log10, sqrt
 
 import numpy as np
@@ -18,6 +18,7 @@ from search.analysis.comparison.selection import (
     critical_t,
     interaction,
     selected_p,
+    typical_luck,
 )
 
 FEWEST_FOR_WILCOXON = 6  # with five differences, no two-sided p can be below 0.05
@@ -37,6 +38,9 @@ class Difference:
         high: upper end, likewise.
         p: two-sided p of no difference; None likewise.
         folds: number of folds; of two unpaired models the smaller number.
+        luck: the lead that the choice of the one ahead gives in half of all cases where they are
+            equally good on these samples; 0 where it was not chosen by these scores. As nothing is
+            claimed of other samples, it is without the correction for overlapping training parts.
     """
 
     mean: float
@@ -44,6 +48,7 @@ class Difference:
     high: float | None
     p: float | None
     folds: int
+    luck: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -158,7 +163,8 @@ def corrected_difference(
         noise, freedom = interaction(np.stack([one, other, *others]))
         variance = max(variance, (1 / folds + test_share) * 2 * noise)
     chosen = _difference(mean, variance, freedom=freedom, folds=folds, level=level, choices=choices)
-    return _more_careful(plain, chosen, choices)
+    on_these = sqrt((1 / folds) / (1 / folds + test_share))
+    return replace(_more_careful(plain, chosen, choices), luck=chosen.luck * on_these)
 
 
 def unpaired_difference(
@@ -370,7 +376,8 @@ def _difference(
     p = selected_p(
         abs(mean) / error, freedom=freedom, choice=choices[ahead], winners_share=parts[ahead]
     )
-    return Difference(mean, mean - below, mean + above, p, folds)
+    luck = error * typical_luck(freedom, choices[ahead], parts[ahead])
+    return Difference(mean, mean - below, mean + above, p, folds, luck)
 
 
 def _ahead(mean: float) -> int:

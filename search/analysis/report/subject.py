@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from search.analysis.comparison.decision import with_decision
 from search.analysis.measure import fold_value, objective_name, score_text
 from search.analysis.report.importance import Importance, importances
 from search.analysis.report.style import hover, plain
@@ -140,7 +141,7 @@ class Subject:
         Raises:
             NothingToDraw: none is complete.
         """
-        best = self.history.best()
+        best = with_decision(self.history).best()
         if best is None:
             raise NothingToDraw("No trial is complete yet.")
         return best

@@ -74,7 +74,10 @@ def sentences(subject: Subject) -> list[str]:
     interval = interval_of_score(subject, best.finished_folds().values())
     score = f"{subject.name} {trial_score_text(subject.first, best)} over {folds}{interval}"
     told = [f"{_capital(trial_name(best))} is the best: {score}."]
-    if rival is not None:
+    decision = subject.history.decision
+    if decision is not None and best is not subject.history.leader():
+        told.append(decision.text)
+    elif rival is not None:
         told.append(_against(subject, rival))
     elif best in subject.baselines:
         told.append("It is a baseline, and the only complete one; no sampled trial beat it.")
@@ -154,6 +157,7 @@ def _on_which(subject: Subject, rival: TrialHistory) -> str:
 
 def _caution(subject: Subject) -> list[str]:
     best = subject.best
+    is_chosen = best is subject.history.leader()  # by its score
     confirmation_folds = best.confirmed_score(subject.first.name)
     if confirmation_folds is not None:
         deviation = confirmed_spread(best, subject.first)
@@ -162,9 +166,10 @@ def _caution(subject: Subject) -> list[str]:
         told += interval_of_score(subject, best.finished_confirmation_folds().values())
         folds = counted(len(best.finished_confirmation_folds()), "confirmation fold")
         return [
-            f"On {folds}, {_whose(subject)}, it has {told}: the fairer number.{_overtaken(subject)}"
+            f"On {folds}, {_whose(subject)}, it has {told}: the fairer number."
+            f"{_overtaken(subject) if is_chosen else ''}"
         ]
-    if len(subject.complete) > 1:
+    if len(subject.complete) > 1 and is_chosen:
         return [
             f"It is the best of {counted(len(subject.history.finished()), 'trial')} on the folds"
             " that chose it, so its score with its interval is a little lucky"

@@ -4,6 +4,7 @@ from itertools import pairwise
 import pytest
 
 from search.cli.remaining import Ahead, Pace, RemainingWork, range_text
+from search.study.budget import Confirmation
 from search.study.pruners.base import Rung
 from tests.studies import StudyBuilder
 from tracking.records import (
@@ -129,7 +130,7 @@ def test_a_study_that_is_over_has_nothing_ahead_but_its_confirmation():
     made.complete_trial(0, origin="baseline:lenet5")
     plan = replace(RACE, trials=1)
     assert epochs(plan, made) == (0, 0)
-    confirming = replace(plan, confirm=1)
+    confirming = replace(plan, confirm=Confirmation(1))
     assert epochs(confirming, made) == (30, 30)
     made.fold(0, 6)
     assert epochs(confirming, made) == (27, 27)
@@ -140,7 +141,7 @@ def test_a_study_that_is_over_has_nothing_ahead_but_its_confirmation():
 def test_the_best_baseline_is_confirmed_beside_the_best_trials():
     made = study()
     made.complete_trial(0, origin="baseline:lenet5", level=0.7)
-    plan = replace(PLAIN, trials=3, confirm=1)
+    plan = replace(PLAIN, trials=3, confirm=Confirmation(1))
     assert replace(plan, trials=1).most(made.history).epochs == 10 * 3
     for trial in (1, 2):
         made.complete_trial(trial, level=0.8)
@@ -149,17 +150,28 @@ def test_the_best_baseline_is_confirmed_beside_the_best_trials():
     assert epochs(plan, made) == (10 * 3, 10 * 3)
     made.confirm_trial(0)
     assert epochs(plan, made) == (0, 0)
-    assert epochs(replace(plan, confirm=0), made) == (0, 0)
+    assert epochs(replace(plan, confirm=Confirmation(0)), made) == (0, 0)
     nothing = study()
     folds = 3 * 5 + 2 * 10  # three trials, then one of them and a baseline
     assert epochs(plan, nothing) == (folds * 3, folds * 3)
     assert replace(plan, baselines=0).most(nothing.history).epochs == (folds - 10) * 3
 
 
+def test_what_is_confirmed_by_default_may_be_nothing():
+    made = study()
+    made.complete_trial(0, origin="baseline:lenet5", level=0.7)
+    plan = replace(PLAIN, trials=2, confirm=Confirmation(1, is_auto=True))
+    assert epochs(plan, made) == (5 * 3, 5 * 3 + 10 * 3)
+    made.complete_trial(1, level=0.8)
+    assert epochs(plan, made) == (10 * 3, 10 * 3)
+    made.complete_trial(2, origin="baseline:better", level=0.9)
+    assert epochs(plan, made) == (0, 0)
+
+
 def test_where_all_may_be_pruned_only_what_is_complete_is_sure_to_be_confirmed():
     made = study()
     made.complete_trial(0, origin="baseline:lenet5", level=0.7)
-    plan = replace(RACE, trials=5, confirm=3)
+    plan = replace(RACE, trials=5, confirm=Confirmation(3))
     assert plan.least(made.history).epochs == 4 * 3 + 12 * 3 + 10 * 3
     assert plan.most(made.history).epochs == 4 * 3 + 16 * 3 + 40 * 3
 
@@ -170,7 +182,7 @@ def test_no_more_trials_are_confirmed_than_can_be_complete():
     made.start_trial(1)
     made.fold(1, 1)
     made.end_trial(1, "pruned")
-    plan = replace(PLAIN, trials=2, baselines=0, confirm=3)
+    plan = replace(PLAIN, trials=2, baselines=0, confirm=Confirmation(3))
     assert plan.most(made.history).epochs == 10 * 3
 
 
@@ -179,7 +191,7 @@ def test_a_failed_confirmation_is_ahead_again_in_the_next_session():
     made.complete_trial(0)
     made.fold(0, 6)
     made.add(TrialConfirmed, trial=0, repeats=2, error="no memory")
-    plan = replace(PLAIN, trials=1, baselines=0, confirm=1)
+    plan = replace(PLAIN, trials=1, baselines=0, confirm=Confirmation(1))
     assert plan.most(made.history).epochs == 0
     made.session()
     assert plan.most(made.history).epochs == 9 * 3

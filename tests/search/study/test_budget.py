@@ -2,11 +2,11 @@ import time
 
 import pytest
 
-from search.study.budget import Budget, StopRequest, seconds_to_race
+from search.study.budget import Budget, Confirmation, StopRequest, seconds_to_race
 from search.study.pruners.base import Rung
 from tests.studies import StudyBuilder
 from tracking.home import StudyFolder
-from tracking.records import FoldPaused
+from tracking.records import FoldPaused, TrialConfirmed
 
 
 def study(*levels, folds=2):
@@ -37,7 +37,7 @@ def test_a_session_of_many_trials_is_done_after_the_last_of_them():
 
 def test_a_session_is_not_done_before_its_best_trials_are_confirmed():
     builder = study(0.7, 0.8, 0.6)
-    budget = Budget(trials=3, confirm=2)
+    budget = Budget(trials=3, confirm=Confirmation(2))
     assert [trial.number for trial in budget.to_confirm(builder.history)] == [1, 0]
     assert budget.is_done(builder.history) is False
     builder.confirm_trial(1, 0.79)
@@ -45,6 +45,49 @@ def test_a_session_is_not_done_before_its_best_trials_are_confirmed():
     builder.confirm_trial(0, 0.69)
     assert budget.to_confirm(builder.history) == []
     assert budget.is_done(builder.history) is True
+
+
+AUTO = Confirmation(3, is_auto=True)
+
+
+def crossing(*trials):
+    """Return a study of three folds: a baseline, then trials with these accuracies."""
+    builder = StudyBuilder(folds=3)
+    builder.session()
+    for number, scores in enumerate(((0.8, 0.8, 0.8), *trials)):
+        builder.start_trial(number, "sampled" if number else "baseline:small")
+        for fold, score in enumerate(scores, start=1):
+            builder.fold(number, fold, level=score)
+        builder.end_trial(number, "complete", sum(scores) / 3)
+    return builder
+
+
+def confirmed(confirmation, builder):
+    return [trial.number for trial in confirmation.trials(builder.history)]
+
+
+def test_by_default_only_trials_near_the_best_are_confirmed_and_the_baseline():
+    builder = crossing((0.90, 0.91, 0.92), (0.92, 0.90, 0.90), (0.85, 0.86, 0.87))
+    assert confirmed(AUTO, builder) == [1, 2, 0]
+    assert confirmed(Confirmation(3), builder) == [1, 2, 3, 0]
+
+
+def test_by_default_nothing_is_confirmed_where_a_baseline_has_the_best_score():
+    builder = crossing((0.7, 0.75, 0.8))
+    assert confirmed(AUTO, builder) == []
+    assert confirmed(Confirmation(1), builder) == [0]
+
+
+def test_all_folds_are_cut_anew_once_by_default_and_twice_where_it_is_asked_for():
+    builder = crossing((0.9, 0.9, 0.9))
+    assert AUTO.repeats(builder.history) == 1
+    assert Confirmation(1).repeats(builder.history) == 2
+    for fold in range(4, 7):
+        builder.fold(1, fold)
+    builder.add(TrialConfirmed, trial=1, repeats=1, scores={"cv_accuracy": 0.9})
+    again = Budget(trials=2, confirm=Confirmation(1))
+    assert [t.number for t in again.to_confirm(builder.history)] == [1, 0]
+    assert [t.number for t in Budget(trials=2, confirm=AUTO).to_confirm(builder.history)] == [0]
 
 
 def test_a_session_without_a_deadline_has_time():

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from search.executors.protocol import FoldKey, Verdict
-from search.study.budget import Budget, StopRequest
+from search.study.budget import Budget, Confirmation, StopRequest
 from search.study.drivers import Driver, FixedDriver, Outcome, make_driver
 from search.study.loop import FAILURES_IN_A_ROW, Study, StudyStopped
 from search.study.pruners import PRUNERS, NoPruner, Pruner, make_pruner
@@ -83,6 +83,7 @@ class Harness:
         deadline: float | None = None,
         confirm: int = 0,
         stop: StopRequest | None = None,
+        stops_early: bool = False,
     ) -> str:
         log = EventLog(self.history, None, self.records.append)
         study = Study(
@@ -95,8 +96,9 @@ class Harness:
                 baselines=BASELINES if baselines is None else baselines,
                 trials=trials,
                 deadline=deadline,
-                confirm=confirm,
+                confirm=Confirmation(confirm),
                 stop=stop,
+                stops_early=stops_early,
             ),
         )
         return study.run()
@@ -467,6 +469,27 @@ def test_an_interrupted_race_ends_as_an_uninterrupted_one(interrupt_after):
         finished = set(first.trained[:-1])
         assert not finished & set(second.trained)
     assert outcomes(broken.history) == outcomes(whole.history)
+
+
+@pytest.mark.parametrize("pruner", ["none", "racing"])
+def test_a_study_that_has_enough_trials_proposes_no_more_and_races_those_that_wait(pruner):
+    def score(params, fold):  # all alike, on folds that differ
+        return 0.5 + 0.05 * fold + params["units"] / 100_000
+
+    harness, asked = Harness(), {"pruner": make_pruner(pruner, ACCURACY), "trials": 40}
+    units = [7 * number % 40 for number in range(1, 40)]
+
+    def run(**more):
+        return harness.run(ScriptedExecutor(score), driver=racers(*units), **asked, **more)
+
+    assert run(stops_early=True) == "enough"
+    trials = harness.history.trials
+    assert 15 <= len(trials) < 40
+    assert [trials[n].started.is_baseline for n in (0, 1)] == [True, True]
+    assert all(trial.ended for trial in trials.values())
+    assert run(stops_early=True) == "enough"
+    assert run() == "complete"
+    assert len(harness.history.trials) > len(trials)
 
 
 @pytest.mark.parametrize("interrupt_after", range(8, 20))

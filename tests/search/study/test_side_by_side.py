@@ -8,7 +8,7 @@ import pytest
 
 from search.executors import Executor, OnRecord
 from search.executors.protocol import FoldKey, FoldTask
-from search.study.budget import Budget, StopRequest
+from search.study.budget import Budget, Confirmation, StopRequest
 from search.study.drivers import FixedDriver
 from search.study.loop import Study
 from search.study.pruners import PRUNERS, make_pruner
@@ -119,7 +119,9 @@ class Journal:
             driver=FixedDriver({"units": u, "epochs": self.epochs} for u in units),
             pruner=make_pruner(self.pruner, objective, winners=max(1, confirm)),
             executor=workers,
-            budget=Budget(trials=len(units), confirm=confirm, deadline=deadline, stop=stop),
+            budget=Budget(
+                trials=len(units), confirm=Confirmation(confirm), deadline=deadline, stop=stop
+            ),
         ).run()
 
     @property
