@@ -232,8 +232,8 @@ def markdown(rows: list[Row], orders: int) -> str:
         f"{orders} orders; in units of the folds' spread, mean ± standard error (standard deviation"
         " over orders).",
         "",
-        "| table | 10 without - 40 without | 10 with learning - 40 without | trials to the same value,"
-        " with learning | negated | shuffled |",
+        "| table | 10 without - 40 without | 10 with learning - 40 without"
+        " | trials to the same value, with learning | negated | shuffled |",
         "|---|---|---|---|---|---|",
     ]
     for one in rows:
@@ -251,8 +251,8 @@ def markdown(rows: list[Row], orders: int) -> str:
     lines += [
         "",
         f"With ten trials at least as good as with 40 without learning: {strict} of {len(rows)}"
-        f" tables; no worse by {ALIKE} of the folds' spread: {alike}. Trials to the same value, mean"
-        f" over tables: {means}. Tables with a star took no part in choosing the rules.",
+        f" tables; no worse by {ALIKE} of the folds' spread: {alike}. Trials to the same value,"
+        f" mean over tables: {means}. Tables with a star took no part in choosing the rules.",
     ]
     return "\n".join(lines)
 

@@ -325,8 +325,8 @@ class StudySettings(BaseModel):
         Field(min_length=1),
         _setting(
             HOW_JUDGED,
-            "Earlier studies of the space whose settings are tried first: auto (finished ones in the"
-            " home, on whatever data), none, or names: a,b.",
+            "Earlier studies of the space, on any data, whose settings are tried first: auto (the"
+            " finished ones in the home), none, or names: a,b.",
             unless="auto",
             identity=True,
         ),

@@ -147,6 +147,8 @@ def colour_tags(trial: TrialHistory) -> Tags:
 def trial_tags(trial: TrialHistory) -> Tags:
     """Return a trial's tags as it starts."""
     marks = {"search.origin": trial.started.origin, "search.state": "running"}
+    if trial.started.proposed_by:
+        marks["search.proposed_by"] = trial.started.proposed_by
     return RunKey("trial", trial.number).tags() | colour_tags(trial) | marks
 
 
