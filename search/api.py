@@ -198,8 +198,9 @@ class StudyResult:
 
         Columns: `state` (as in `show`), `origin`, `proposed_by` (the earlier study that a sampled
         one follows), the scores over all folds (`cv_accuracy`, `cv_accuracy_std`, `cv_loss`,
-        `macro_f1` ...; missing for a trial that has not seen them all), `folds` (finished), `epochs_trained`, `train_seconds`, `model_parameters`, `reason`
-        (why it was pruned or failed), and `params_NAME` for each parameter.
+        `macro_f1` ...; missing for a trial that has not seen them all), `folds` (finished),
+        `epochs_trained`, `train_seconds`, `model_parameters`, `reason` (why it was pruned or
+        failed), and `params_NAME` for each parameter.
         """
         import pandas
 

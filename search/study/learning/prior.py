@@ -23,6 +23,7 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from search.seeds import derive
 from search.study.drivers.base import Driver, Outcome
@@ -232,7 +233,8 @@ class Surrogate:
         missing = {i: params for i, params in settings.items() if i not in self._scores}
         if missing:
             rows = self._encoding.rows(list(missing.values()))
-            predicted = self._process.predict(rows) if self._process else np.zeros(len(rows))
+            with threadpool_limits(1):
+                predicted = self._process.predict(rows) if self._process else np.zeros(len(rows))
             self._scores.update(zip(missing, map(float, predicted), strict=True))
         return np.array([self._scores[identity] for identity in settings])
 
@@ -249,7 +251,8 @@ class Surrogate:
             np.ones(rows.shape[1]), (0.1, 20.0), nu=2.5
         ) + WhiteKernel(0.1, (1e-3, 1.0))
         process = GaussianProcessRegressor(kernel, normalize_y=True)
-        with warnings.catch_warnings():
+        # Matrices are so small that threads slow each other down while workers train.
+        with threadpool_limits(1), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # a length at its bound is no harm
             return process.fit(rows, self._own)
 
