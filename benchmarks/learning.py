@@ -1,19 +1,22 @@
 """Studies that learn from earlier ones, leaving one dataset out, on recorded learning curves.
 
-    python benchmarks/learning.py                                # all mlp tables; half an hour
+    python benchmarks/learning.py                                # all mlp tables; minutes
     python benchmarks/learning.py --tables hpc-mlp --orders 20
-    python benchmarks/learning.py --write docs/learning.md
+    python benchmarks/learning.py --write docs/tables.md
 
-It is the product's own driver that proposes, with Optuna's TPE below it. Of every order, a new
-study of one table learns from up to five others. Each earlier study has evaluated the baselines and
-a random half of its table's settings; nothing else of its table is known. What the new study
-proposes becomes the nearest setting of its table that it has not had, whose value is the mean over
-folds after the last epoch. A choice, the best by that value, is judged by its independent score.
-Tables of the same dataset as the new study's are never learned from.
+It is the product's own driver that learns. Of every order, a new study of one table learns from up
+to five others, never of the same dataset. Each earlier study has evaluated the baselines and a
+random half of its table's settings; nothing else of its table is known. What the new study proposes
+becomes the nearest setting of its table that it has not had, whose value is the mean over folds
+after the last epoch. A choice, the best by that value, is judged by its independent score.
 
-`negated` and `shuffled` are misleading histories: the scores of all earlier studies with their
-signs changed, or dealt out anew. What they cost is counted in trials until a study without
-learning would be as good: its mean best value after 10, 20 and 30 trials.
+Without learning, and below it, settings come in random order: Optuna's TPE draws its first ten at
+random, too, and forty are nearly all that a table has.
+
+Misleading histories are `negated` (the scores of all earlier studies with their signs changed),
+`shuffled` (dealt out anew) and `opposed` (five studies of the very dataset, negated). What they
+cost is counted in trials until a value is reached: the mean best value of studies without learning
+after 10, 20 and 30 trials.
 """
 
 import argparse
@@ -26,26 +29,26 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from racing import CHOSEN_BY
 from recording import TABLES, read_table
 
-from search.study.drivers import Driver, Outcome, make_driver
-from search.study.learning import prior
+from search.study.drivers import Driver, FixedDriver, Outcome
 from search.study.learning.earlier import EarlierStudy, Learned
-from search.study.learning.prior import LearningDriver
+from search.study.learning.prior import Encoding, LearningDriver, Surrogate
 from search.tasks.metrics import direction_of
 from spaces import Params, Space, get_space, narrow
 
 START, END = "<!-- learning: begin -->", "<!-- learning: end -->"
 EARLIER = 5
-HALVES = 20  # different random halves of a table
+HALVES = 10  # different random halves of a table
+REPEATED = 10  # orders after which the settings that the driver draws are the same again
 TRIALS, FEW = 40, 10
 TARGETS = (10, 20, 30)
 ALIKE = 0.05  # folds' standard deviations: a choice that is worse by less is as good
-KINDS = ("learned", "negated", "shuffled")
+KINDS = ("learned", "negated", "shuffled", "opposed")
 
 
 @dataclass(frozen=True)
@@ -109,36 +112,64 @@ def earlier(path: Path, half: int, kind: str) -> EarlierStudy:
     return EarlierStudy(of.name, f"{of.name}-{half}-{kind}", of.dataset, "", "", tuple(trials))
 
 
-_Surrogate = prior.Surrogate
+def _ranges(path: Path) -> str:
+    return ", ".join(parameter.describe() for parameter in table(path).space.parameters)
 
 
-@cache
-def _surrogate(of: str, path: Path, half: int, kind: str, target: Path) -> Any:
-    del of
-    return _Surrogate(earlier(path, half, kind), table(target).space)
+def _surrogate(path: Path, half: int, kind: str, target: Path) -> Surrogate:
+    """Return an earlier study's surrogate; spaces of the same ranges share it."""
+    key = (path, half, kind, _ranges(target))
+    if key not in _surrogates:
+        _surrogates[key] = Surrogate(earlier(path, half, kind), table(target).space)
+    return _surrogates[key]
+
+
+_surrogates: dict[tuple[Path, int, str, str], Surrogate] = {}
+
+
+class Learning(LearningDriver):
+    """The product's driver; what is the same for many orders is made once."""
+
+    drawn: ClassVar[dict[tuple[str, int, int], Any]] = {}
+
+    def __init__(self, target: Path, judges: list[Surrogate], order: int) -> None:
+        space = table(target).space
+        learned = Learned(tuple(judge.study for judge in judges))
+        super().__init__(shuffled(target, order), learned, space, order)
+        self.__dict__["_judges"] = judges
+        self._key = _ranges(target), order % REPEATED
+
+    def _draws(self, number: int) -> Any:
+        key = (*self._key, number)
+        if key not in self.drawn:
+            self._seed = key[1]
+            self.drawn[key] = super()._draws(number)
+        return self.drawn[key]
+
+
+def shuffled(target: Path, order: int) -> Driver:
+    """Return a driver that proposes a table's settings in random order."""
+    of = table(target)
+    random = np.random.default_rng([order, 9])
+    return FixedDriver((of.settings[n] for n in random.permutation(len(of.settings))), of.space)
 
 
 def learning(target: Path, others: Sequence[Path], order: int, kind: str) -> Driver:
     """Return a study's driver that learns from others, or, of kind "", does not."""
-    space = table(target).space
-    sampler = make_driver("optuna", "tpe", space, order)
     if not kind:
-        return sampler
+        return shuffled(target, order)
     random = np.random.default_rng([order, 7])
     chosen = [others[n] for n in random.permutation(len(others))[:EARLIER]]
     halves = [int(random.integers(HALVES)) for _ in chosen]
-    studies = tuple(earlier(path, half, kind) for path, half in zip(chosen, halves, strict=True))
-    driver = LearningDriver(sampler, Learned(studies), space, order)
-    driver.__dict__["_judges"] = [  # the product's own, made once for all orders
-        _surrogate(prior.__name__, path, half, kind, target)
-        for path, half in zip(chosen, halves, strict=True)
-    ]
-    return driver
+    if kind == "opposed":
+        chosen, kind = [target] * len(chosen), "negated"
+    judges = zip(chosen, halves, strict=True)
+    return Learning(target, [_surrogate(path, half, kind, target) for path, half in judges], order)
 
 
 def run(of: Recorded, driver: Driver, trials: int) -> list[int]:
     """Run a study over a table's settings; return which it evaluated, in order."""
-    coded = prior.Encoding(of.settings, of.space)
+    coded = Encoding(of.settings, of.space)
     rows = coded.rows(of.settings)
     left = dict.fromkeys(range(len(of.settings)))
     had = []
@@ -233,8 +264,8 @@ def markdown(rows: list[Row], orders: int) -> str:
         " over orders).",
         "",
         "| table | 10 without - 40 without | 10 with learning - 40 without"
-        " | trials to the same value, with learning | negated | shuffled |",
-        "|---|---|---|---|---|---|",
+        " | trials to the same value, with learning | negated | shuffled | opposed |",
+        "|---|---|---|---|---|---|---|",
     ]
     for one in rows:
         star = "" if one.name in CHOSEN_BY else "*"

@@ -98,6 +98,10 @@ def _print_study(history: "History") -> None:
     plan = history.sessions[-1].plan.get("told") if history.sessions else ""
     if plan:
         say(f"plan {plan}")
+    if start.learned:
+        from search.study.learning.earlier import learned_text
+
+        say(learned_text(start))
     for notice in history.notices:
         say(f"Note: {notice.text}")
     if len(history.objectives) > 1 and history.front():

@@ -98,6 +98,10 @@ def experiment_tags(study: StudyStarted) -> Tags:
             "search.folds": study.folds,
             "search.folds_digest": study.folds_digest,
             "search.seed": study.settings.get("seed"),
+            "search.learned_from": ", ".join(
+                str(one["study"]) for one in study.learned.get("studies", ())
+            )
+            or None,
         }
     )
 

@@ -137,19 +137,21 @@ class LearningDriver(Driver):
 
     def _pool(self, number: int) -> Settings:
         """Return settings that are new: the earlier studies' that fit, and some at random."""
+        drawn = {} if self._learned.shipped else self._draws(number)
+        pool = {**drawn, **self._fitting}
+        for identity, _ in self._known.values():
+            pool.pop(identity, None)
+        return pool
+
+    def _draws(self, number: int) -> Settings:
         source = random.Random(derive(self._seed, "learned", number))  # noqa: S311 - no secret
         values = self._drawn_from
 
         def choose(parameter: Parameter) -> Value:
             return source.choice(values[parameter.name])
 
-        pool = dict(self._fitting)
-        for _ in range(0 if self._learned.shipped else DRAWS):
-            params = self._space.decide(choose)
-            pool.setdefault(self._space.identity(params), params)
-        for identity, _ in self._known.values():
-            pool.pop(identity, None)
-        return pool
+        drawn = (self._space.decide(choose) for _ in range(DRAWS))
+        return {self._space.identity(params): params for params in drawn}
 
     @cached_property
     def _judges(self) -> list["Surrogate"]:
