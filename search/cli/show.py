@@ -101,7 +101,7 @@ def _print_study(history: "History") -> None:
     if start.learned:
         from search.study.learning.earlier import learned_text
 
-        say(learned_text(start))
+        say(f"learned {learned_text(start)}")
     for notice in history.notices:
         say(f"Note: {notice.text}")
     if len(history.objectives) > 1 and history.front():

@@ -22,7 +22,7 @@ from search.study.drivers import is_reference, make_driver
 from search.study.enqueuing import Entry, Intake, Request
 from search.study.execution import AUTO
 from search.study.identity import check_code, weighs_metrics
-from search.study.learning import LearningDriver, learned_text
+from search.study.learning import LearningDriver
 from search.study.loop import COMPLETE, INTERRUPTED, Study
 from search.study.opening import OpenStudy
 from search.study.pruners import make_pruner
@@ -111,8 +111,6 @@ def run_session(
         if history.study is None:
             opened.learned.save(opened.folder.learned)
             log.append(planned.start)
-        if history.known_study().learned:
-            notify(learned_text(history.known_study()))
         if tensorboard is not None:
             log.observe(_tensorboard(tensorboard, history, notify))
         log.append(

@@ -273,17 +273,17 @@ def learned_before(path: Path, study: StudyStarted, notify: Notify) -> Learned:
 
 
 def learned_text(study: StudyStarted) -> str:
-    """Say in one line what a study learned from others."""
+    """Say what a study learned from, to stand after `learned`."""
     studies = study.learned["studies"]
-    names = ", ".join(one["study"] for one in studies)
     if study.learned["shipped"]:
         most = max(one["settings"] for one in studies)
         return (
-            f"no finished study of {study.space} to learn from: begins with up to {most} settings"
-            f" that did well on {counted(len(studies), 'dataset')} recorded by this project"
+            f"from {counted(len(studies), 'dataset')} recorded by this project, for want of a"
+            f" finished study of {study.space}: {most} settings"
         )
+    names = ", ".join(one["study"] for one in studies)
     total = sum(one["settings"] for one in studies)
     return (
-        f"learned from {counted(len(studies), 'study')} of {study.space}: {names}"
+        f"from {counted(len(studies), 'study')} of {study.space}: {names}"
         f" ({counted(total, 'setting')})"
     )

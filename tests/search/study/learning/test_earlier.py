@@ -127,7 +127,7 @@ def test_the_file_has_all_that_was_learned(tmp_path):
     kept.save(tmp_path / "learned.json")
     first = StudyStarted(**{**vars(first), "learned": kept.described()})
     assert learned_before(tmp_path / "learned.json", first, pytest.fail) == kept
-    assert learned_text(first) == "learned from 1 study of mlp: one (5 settings)"
+    assert learned_text(first) == "from 1 study of mlp: one (5 settings)"
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from search import StudyResult, load_study, run_study
+from search.study.learning import learned_text
 from tracking.home import Home
 
 pytestmark = pytest.mark.slow
@@ -22,11 +23,11 @@ TINY = {
 }
 
 
-def run(home: Path, study: str, trials: int, **asked: object) -> tuple[StudyResult, list[str]]:
-    heard: list[str] = []
+def run(home: Path, study: str, trials: int, **asked: object) -> tuple[StudyResult, str]:
     settings = {**TINY, "dataset": "digits", "trials": trials, **asked}
-    result = run_study("mlp", study=study, home=home, notify=heard.append, **settings)
-    return result, [text for text in heard if "learned from" in text or "begins with" in text]
+    result = run_study("mlp", study=study, home=home, **settings)
+    first = result.history.known_study()
+    return result, learned_text(first) if first.learned else ""
 
 
 def proposals(result: StudyResult) -> list[tuple[dict, str]]:
@@ -39,8 +40,8 @@ def earlier(tmp_path_factory) -> Path:
     home = tmp_path_factory.mktemp("home")
     _, first = run(home, "one", 6, seed=1)
     _, second = run(home, "two", 6, seed=2, limit_samples=150)
-    assert "no finished study of mlp to learn from: begins with up to" in first[0]
-    assert second == ["learned from 1 study of mlp: one (6 settings)"]
+    assert "recorded by this project, for want of a finished study of mlp" in first
+    assert second == "from 1 study of mlp: one (6 settings)"
     return home
 
 
@@ -52,7 +53,7 @@ def home(earlier, tmp_path) -> Path:
 
 def test_a_study_goes_on_with_what_it_learned_though_the_others_are_deleted(home, tmp_path):
     _, told = run(home, "new", 4)
-    assert told == ["learned from 2 studies of mlp: two, one (12 settings)"]
+    assert told == "from 2 studies of mlp: two, one (12 settings)"
     shutil.copytree(home, tmp_path / "other")
     for name in ("one", "two"):
         shutil.rmtree(Home(home).study(name).root)
