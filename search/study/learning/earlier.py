@@ -18,6 +18,7 @@ from search.errors import FoldwiseError, SettingsError
 from search.studies import known_study, study_history
 from search.study.drivers import FixedDriver, is_reference
 from search.study.feedback import Feedback
+from search.study.pruners import make_pruner
 from search.study.settings import AUTO_LEARNING, NO_LEARNING, StudySettings
 from spaces import Params, Space
 from tracking.files import whole_file
@@ -31,7 +32,7 @@ SHIPPED = Path(__file__).with_name("portfolios.json")
 FEWEST = 5  # settings with scores that a study must have to be learned from
 MOST_STUDIES, MOST_TRIALS = 20, 100  # that are learned from
 _OVER = ("complete", "exhausted", "timeout")  # how a session ends that leaves its study finished
-# Samplers whose proposals depend on values, which proposals of others do not spoil.
+# Samplers whose proposals depend on values, whoever proposed the settings.
 _LEARNING = ("tpe", "gp", "cmaes", "bayesian")
 
 
@@ -212,7 +213,8 @@ def _finished(
 def earlier_study(history: History) -> EarlierStudy:
     """Return what a study found: its settings with values that compare, whatever each trial saw."""
     study, objective = history.known_study(), history.objectives[0]
-    feedback = Feedback(FixedDriver(()), history, waits=bool(study.waits))
+    pruner = make_pruner(str(study.settings.get("pruner") or "none"), objective)
+    feedback = Feedback(FixedDriver(()), history, pruner.rungs(study.folds))
     outcomes = [(t.started.parameters, feedback.outcome(t)) for t in history.finished()]
     trials = [
         (params, outcome.values[0])
