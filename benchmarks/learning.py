@@ -6,9 +6,11 @@
 
 It is the product's own driver that learns. Of every order, a new study of one table learns from up
 to five others, never of the same dataset. Each earlier study has evaluated the baselines and a
-random half of its table's settings; nothing else of its table is known. What the new study proposes
-becomes the nearest setting of its table that it has not had, whose value is the mean over folds
-after the last epoch. A choice, the best by that value, is judged by its independent score.
+random half of its table's settings; nothing else of its table is known. The driver chooses among
+the settings that earlier studies evaluated, known there or predicted; it draws none besides, as a
+table does not have them. What the new study proposes becomes the nearest setting of its table that
+it has not had, whose value is the mean over folds after the last epoch. A choice, the best by that
+value, is judged by its independent score.
 
 Without learning, and below it, settings come in random order: Optuna's TPE draws its first ten at
 random, too, and forty are nearly all that a table has.
@@ -29,7 +31,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from racing import CHOSEN_BY
@@ -44,10 +46,13 @@ from spaces import Params, Space, get_space, narrow
 START, END = "<!-- learning: begin -->", "<!-- learning: end -->"
 EARLIER = 5
 HALVES = 10  # different random halves of a table
-REPEATED = 10  # orders after which the settings that the driver draws are the same again
 TRIALS, FEW = 40, 10
 TARGETS = (10, 20, 30)
 ALIKE = 0.05  # folds' standard deviations: a choice that is worse by less is as good
+# Of other ranges, and so of other settings.
+LEFT_OUT = frozenset(
+    {"diabetes-mlp", "fashion_mnist-mlp-cosine", "fashion_mnist-mlp-epochs", "hpc-mlp-epochs"}
+)
 KINDS = ("learned", "negated", "shuffled", "opposed")
 
 
@@ -128,23 +133,15 @@ _surrogates: dict[tuple[Path, int, str, str], Surrogate] = {}
 
 
 class Learning(LearningDriver):
-    """The product's driver; what is the same for many orders is made once."""
-
-    drawn: ClassVar[dict[tuple[str, int, int], Any]] = {}
+    """The product's driver, without settings of its own drawing: a table does not have them."""
 
     def __init__(self, target: Path, judges: list[Surrogate], order: int) -> None:
-        space = table(target).space
         learned = Learned(tuple(judge.study for judge in judges))
-        super().__init__(shuffled(target, order), learned, space, order)
-        self.__dict__["_judges"] = judges
-        self._key = _ranges(target), order % REPEATED
+        super().__init__(shuffled(target, order), learned, table(target).space, order)
+        self.__dict__["_judges"] = judges  # made once for all orders
 
-    def _draws(self, number: int) -> Any:
-        key = (*self._key, number)
-        if key not in self.drawn:
-            self._seed = key[1]
-            self.drawn[key] = super()._draws(number)
-        return self.drawn[key]
+    def _draws(self, number: int) -> dict[Any, Params]:
+        return {}
 
 
 def shuffled(target: Path, order: int) -> Driver:
@@ -301,7 +298,7 @@ def main() -> None:
     known = {
         path: read_table(path)[0]
         for path in sorted(asked.folder.glob("*.jsonl.gz"))
-        if path.name.split(".")[0] not in ("diabetes-mlp", "fashion_mnist-mlp-cosine")
+        if path.name.split(".")[0] not in LEFT_OUT
     }
     names = {path: path.name.split(".")[0] for path in known}
     paths = [path for path, header in known.items() if header["space"] == "mlp"]

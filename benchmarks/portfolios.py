@@ -52,8 +52,17 @@ def _with(study: EarlierStudy, kept: list[Params], space: Any) -> EarlierStudy:
     """Return a study with some settings alone."""
     judge = Surrogate(study, space)
     scores = judge.scores({space.identity(params): params for params in kept})
-    trials = tuple((p, round(float(s), 3)) for p, s in zip(kept, scores, strict=True))
+    trials = tuple((_short(p, kept), round(float(s), 3)) for p, s in zip(kept, scores, strict=True))
     return EarlierStudy(study.study, study.study, study.dataset, "", "normal score", trials)
+
+
+def _short(params: Params, kept: list[Params]) -> Params:
+    """Return what differs between the settings, numbers with four digits."""
+    return {
+        name: float(f"{value:.4g}") if isinstance(value, float) else value
+        for name, value in params.items()
+        if any(other.get(name) != value for other in kept)
+    }
 
 
 def main() -> None:
