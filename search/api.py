@@ -204,10 +204,11 @@ class StudyResult:
     def trials(self) -> "pandas.DataFrame":
         """All trials, one a row, by number.
 
-        Columns: `state` (as in `show`), `origin`, the scores over all folds (`cv_accuracy`,
-        `cv_accuracy_std`, `cv_loss`, `macro_f1` ...; missing for a trial that has not seen them
-        all), `folds` (finished), `epochs_trained`, `train_seconds`, `model_parameters`, `reason`
-        (why it was pruned or failed), and `params_NAME` for each parameter.
+        Columns: `state` (as in `show`), `origin`, `proposed_by` (the earlier study that a sampled
+        one follows), the scores over all folds (`cv_accuracy`, `cv_accuracy_std`, `cv_loss`,
+        `macro_f1` ...; missing for a trial that has not seen them all), `folds` (finished),
+        `epochs_trained`, `train_seconds`, `model_parameters`, `reason` (why it was pruned or
+        failed), and `params_NAME` for each parameter.
         """
         import pandas
 
@@ -828,6 +829,7 @@ def _row(trial: TrialHistory, state: str) -> dict[str, Any]:
     return {
         "state": state,
         "origin": trial.started.origin,
+        "proposed_by": trial.started.proposed_by,
         **(ended.scores if ended and ended.state == "complete" else {}),
         "folds": len(trial.finished_folds()),
         "epochs_trained": ended.epochs_trained if ended else epochs,

@@ -49,6 +49,11 @@ class StudyFolder:
         return self.root / "lock"
 
     @property
+    def learned(self) -> Path:
+        """What the study learned from earlier ones; absent where it learned nothing."""
+        return self.root / "learned.json"
+
+    @property
     def confirmation_folds(self) -> Path:
         """Index arrays of the folds that confirm trials; absent until a study confirms one."""
         return self.root / "further_folds.npz"

@@ -114,6 +114,9 @@ class StudyStarted(Record):
             with the fixed ones; in earlier journals they are left out.
         baseline_first: whether a baseline is the best trial until another one beats it by more than
             luck; in earlier journals the best score is.
+        learned: from which earlier studies it learned: `studies` (each with `study`, `id`,
+            `dataset` and number of `settings`), `digest` (SHA-256 of the file in its folder), and
+            `shipped` (whether they are recordings that come with the space); empty for none.
     """
 
     id: str
@@ -134,6 +137,7 @@ class StudyStarted(Record):
     metrics: list[Json] = field(default_factory=list)
     adapts_baselines: bool = False
     baseline_first: bool = False
+    learned: Json = field(default_factory=dict)
 
     @property
     def proposer(self) -> str:
@@ -247,12 +251,16 @@ class TrialStarted(Record):
             `imported:SOURCE`, from trials of another tool.
         compared_after: after how many epochs of its first fold racing compares it with the others
             first; 0 where another pruner judges, and in journals that do not say.
+        proposed_by: of a sampled one what it follows: `portfolio:STUDY`, a setting of an earlier
+            study; `prior:STUDY`, a new one that this study's scores let expect; empty for the
+            sampler.
     """
 
     trial: int
     parameters: Json
     origin: str
     compared_after: int = 0
+    proposed_by: str = ""
 
     def __post_init__(self) -> None:
         values = {name: _with_tuples(value) for name, value in self.parameters.items()}

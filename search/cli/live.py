@@ -29,6 +29,7 @@ from search.cli.tables import (
     score_text,
 )
 from search.data.splits import STRATIFIED
+from search.study.learning import learned_text
 from search.study.opening import OpenStudy
 from search.study.settings import StudySettings
 from tracking.history import TrialHistory
@@ -366,6 +367,8 @@ def _lines(board: Board, record: Record) -> list[Line]:
         lines.append(Line(f"plan      {escape(record.plan['told'])}"))
     if isinstance(record, SessionStarted) and record.confirmation.get("told"):
         lines.append(Line(f"confirm   {escape(record.confirmation['told'])}"))
+    if isinstance(record, SessionStarted) and board.history.known_study().learned:
+        lines.append(Line(f"learned   {escape(learned_text(board.history.known_study()))}"))
     if isinstance(record, AttemptFailed):
         lines.append(Line(f"{_head(record.trial)} [yellow]broke off[/]  {escape(record.reason)}"))
     if isinstance(record, TrialReopened):

@@ -371,6 +371,7 @@ def _trial_document(trial: TrialHistory, stage: str, history: History) -> dict[s
     return {
         "trial": trial.number,
         "origin": trial.started.origin,
+        "proposed_by": trial.started.proposed_by or None,
         "state": stage,
         "parameters": trial.started.parameters,
         "trained_with": trial.params,

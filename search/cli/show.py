@@ -102,6 +102,10 @@ def _print_study(history: "History") -> None:
     plan = history.sessions[-1].plan.get("told") if history.sessions else ""
     if plan:
         say(f"plan {plan}")
+    if start.learned:
+        from search.study.learning.earlier import learned_text
+
+        say(f"learned {learned_text(start)}")
     for notice in history.notices:
         say(f"Note: {notice.text}")
     if len(history.objectives) > 1 and history.front():
@@ -201,7 +205,13 @@ def _print_trial(history: "History", trial: "TrialHistory") -> None:
 
     from search.cli.output import console, say
     from search.cli.predictions import print_predictions
-    from search.cli.tables import confirmed_text, failure_text, origin_text, state_text
+    from search.cli.tables import (
+        confirmed_text,
+        failure_text,
+        origin_text,
+        proposer_text,
+        state_text,
+    )
     from spaces import short_text
     from tracking.provenance import trial_marks
     from tracking.stages import compared_after, retries, stages
@@ -210,6 +220,8 @@ def _print_trial(history: "History", trial: "TrialHistory") -> None:
     console.print(f"[bold]Trial {trial.number}[/] {escape(origin_text(trial))}", stage)
     for name, value in trial.started.parameters.items():
         say(f"  {name} = {short_text(value)}")
+    if trial.started.proposed_by:
+        say(f"  proposed by {proposer_text(trial)}")
     for sentence in retries(trial):
         say(f"  {sentence}")
     if compared_after(trial):
@@ -351,7 +363,7 @@ def csv_text(history: "History") -> str:
     return text.getvalue()
 
 
-_CSV_FIRST = ("trial", "state", "origin")
+_CSV_FIRST = ("trial", "state", "origin", "proposed_by")
 _CSV_LAST = (
     "score_so_far",
     "folds",
@@ -375,6 +387,7 @@ def _csv_row(history: "History", number: int) -> dict[str, Any]:
         "trial": number,
         "state": trial.state.shown,
         "origin": trial.started.origin,
+        "proposed_by": trial.started.proposed_by,
         **{f"params_{name}": value for name, value in trial.started.parameters.items()},
         **scores,
         "score_so_far": score_so_far(trial, history.objectives[0]),

@@ -257,9 +257,20 @@ def state_text(stage: str) -> Text:
 
 
 def origin_text(trial: TrialHistory) -> str:
-    """Return a baseline's name, `enqueued` or `imported` in brackets; nothing if it was sampled."""
-    kind, _, name = trial.started.origin.partition(":")
+    """Return in brackets where a trial is from; nothing of what the sampler proposed.
+
+    That is a baseline's name, `enqueued` or `imported`, or of earlier studies `portfolio` or
+    `prior`.
+    """
+    kind, _, name = (trial.started.proposed_by or trial.started.origin).partition(":")
     return {"sampled": "", "baseline": f"[{name}] "}.get(kind, f"[{kind}] ")
+
+
+def proposer_text(trial: TrialHistory) -> str:
+    """Say in words which earlier study a proposal follows."""
+    kind, _, study = trial.started.proposed_by.partition(":")
+    what = "a setting" if kind == "portfolio" else "scores"
+    return f"what was learned: {what} of {study}"
 
 
 def chosen_text(history: History, trial: TrialHistory) -> str:

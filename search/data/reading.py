@@ -56,10 +56,11 @@ class Column:
         return f"{value:.0f}" if value.is_integer() and abs(value) < _LONG else f"{value:.5g}"
 
 
-# How studies that began before these settings existed were read and cut.
+# How studies that began before these settings existed were read, cut and searched.
 AS_BEFORE: Mapping[str, Mapping[str, Any]] = {
     "split": {"split": "stratified", "allow_duplicates": True},
     "task": {"task": CLASSIFICATION},
+    "learn_from": {"learn_from": ("none",)},
 }
 
 

@@ -307,6 +307,8 @@ def _attributes(trial: TrialHistory, history: History) -> Json:
         }
     if trial.confirmed is not None:
         found |= {f"confirmed_{name}": score for name, score in trial.confirmed.scores.items()}
+    if trial.started.proposed_by:
+        found["proposed_by"] = trial.started.proposed_by
     if trial.params != trial.started.parameters:
         found["trained_with"] = {
             name: value

@@ -209,7 +209,7 @@ class Study:
                 feedback.note(record.trial)
 
     def _adopt(self, started: TrialStarted) -> None:
-        sampled = started.origin == "sampled"
+        sampled = started.origin == "sampled" and not started.proposed_by
         self._driver.adopt(started.trial, started.parameters, sampled=sampled)
 
     # Which fold a free worker is given.
@@ -385,7 +385,8 @@ class Study:
         if params is None:
             self._exhausted = True
             return None
-        return self._started(number, params, "sampled")
+        started = self._started(number, params, "sampled")
+        return replace(started, proposed_by=self._driver.proposed_by(number))
 
     def _started(self, number: int, params: Params, origin: str) -> TrialStarted:
         return TrialStarted(

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from search.study.identity import (
     study_pixels,
     without_flip,
 )
+from search.study.learning import Learned, learned_before, learned_by
 from search.study.objectives import Goals, check_known, settle, texts_of
 from search.study.settings import IDENTITY, StudySettings, validate
 from search.study.splitting import Splitting
@@ -71,6 +72,7 @@ class OpenStudy:
         callbacks: the Keras callbacks that were passed from Python; None without.
         accepts_changed_code: whether the code may differ from that of the last session.
         fallback: why another dataset than the space's own is used; empty if it is not.
+        learned: from earlier studies.
     """
 
     settings: StudySettings
@@ -83,6 +85,7 @@ class OpenStudy:
     start: StudyStarted
     is_new: bool
     fallback: str
+    learned: Learned
     code: Fingerprint
     accepts_changed_code: bool
     callbacks: Passed | None = None
@@ -207,6 +210,10 @@ def open_study(
     )
     if before is not None:
         check_same(before, start)
+        learned = learned_before(reader.folder.learned, before, notify)
+    else:
+        learned = learned_by(settings, start, narrowed.space, home, notify)
+        start = replace(start, learned=learned.described())
     return OpenStudy(
         settings=settings,
         narrowed=narrowed,
@@ -218,6 +225,7 @@ def open_study(
         start=before or start,
         is_new=before is None,
         fallback=fallback,
+        learned=learned,
         code=code,
         accepts_changed_code=accept_changed_code,
         callbacks=callbacks,
@@ -436,6 +444,8 @@ def _kept(began: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
 def _shown(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name}={text}" for name, text in value.items()) or "nothing"
+    if isinstance(value, tuple):
+        return ",".join(map(str, value)) or "nothing"
     return "nothing" if value is None else str(value)
 
 

@@ -23,6 +23,7 @@ from search.study.drivers import is_reference, make_driver
 from search.study.enqueuing import Entry, Intake, Request
 from search.study.execution import AUTO, ExecutionMode
 from search.study.identity import check_code, weighs_metrics
+from search.study.learning import LearningDriver
 from search.study.loop import COMPLETE, ENOUGH, INTERRUPTED, Study
 from search.study.opening import OpenStudy
 from search.study.pruners import make_pruner
@@ -116,6 +117,7 @@ def run_session(
         planned = stack.enter_context(closing(_planned(opened, history, budget, stage)))
         plan = planned.plan
         if history.study is None:
+            opened.learned.save(opened.folder.learned)
             log.append(planned.start)
         if tensorboard is not None:
             log.observe(_tensorboard(tensorboard, history, notify))
@@ -415,6 +417,8 @@ def _run(
             arguments=settings.sampler_args,
             notify=notify,
         )
+        if opened.learned.studies:
+            driver = LearningDriver(driver, opened.learned, opened.narrowed.space, settings.seed)
         study = Study(
             history=history,
             record=log.append,

@@ -48,6 +48,8 @@ HOW_JUDGED = "How params are proposed and judged"
 HOW_COMPUTED = "How it is computed"
 WHERE_KEPT = "Where it is stored"
 
+AUTO_LEARNING, NO_LEARNING = ("auto",), ("none",)
+
 
 def _setting(group: str, told: str, *, unless: str = "", identity: bool = False) -> Any:
     """Return the field of a setting, with its text for `run --help` and the class's documentation.
@@ -326,6 +328,18 @@ class StudySettings(BaseModel):
             identity=True,
         ),
     ]
+    learn_from: Annotated[
+        tuple[str, ...],
+        BeforeValidator(column_list),
+        Field(min_length=1),
+        _setting(
+            HOW_JUDGED,
+            "Earlier studies of the space, on any data, whose settings are tried first: auto (the"
+            " finished ones in the home), none, or names: a,b.",
+            unless="auto",
+            identity=True,
+        ),
+    ] = AUTO_LEARNING
     objective: Annotated[
         str | None,
         _setting(
@@ -470,6 +484,14 @@ class StudySettings(BaseModel):
     @classmethod
     def _driver_known(cls, value: str) -> str:
         return _known("driver", value, DRIVERS)
+
+    @field_validator("learn_from")
+    @classmethod
+    def _learn_from_one(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        words = {*AUTO_LEARNING, *NO_LEARNING} & set(value)
+        if len(set(value)) < len(value) or (words and len(value) > 1):
+            raise ValueError("must be auto, none, or different studies separated by commas")
+        return value
 
     @field_validator("objective", mode="before")
     @classmethod

@@ -98,6 +98,10 @@ def experiment_tags(study: StudyStarted) -> Tags:
             "search.folds": study.folds,
             "search.folds_digest": study.folds_digest,
             "search.seed": study.settings.get("seed"),
+            "search.learned_from": ", ".join(
+                str(one["study"]) for one in study.learned.get("studies", ())
+            )
+            or None,
         }
     )
 
@@ -147,6 +151,8 @@ def colour_tags(trial: TrialHistory) -> Tags:
 def trial_tags(trial: TrialHistory) -> Tags:
     """Return a trial's tags as it starts."""
     marks = {"search.origin": trial.started.origin, "search.state": "running"}
+    if trial.started.proposed_by:
+        marks["search.proposed_by"] = trial.started.proposed_by
     return RunKey("trial", trial.number).tags() | colour_tags(trial) | marks
 
 

@@ -61,6 +61,11 @@ class Driver(ABC):
         """
         del number, params, sampled
 
+    def proposed_by(self, number: int) -> str:
+        """Return what the proposal of trial `number` follows; empty for the sampler's own."""
+        del number
+        return ""
+
     def inform(self, place: int, params: Params, value: float) -> None:
         """Learn what params came to in a study of elsewhere; they may be proposed nevertheless.
 

@@ -1,6 +1,7 @@
 import json
 import sys
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,7 @@ from search.cli import output
 from search.cli.app import run
 from tests.studies import MultiLabelStudyBuilder, RegressionStudyBuilder, StudyBuilder
 from tracking.home import Home
+from tracking.mlflow.mapping import experiment_tags, trial_tags
 from tracking.records import Notice, TrialConfirmed
 
 
@@ -387,3 +389,31 @@ def test_classes_that_begin_alike_have_numbers_for_headings(show):
         ["0", "negative", "one", "28", "2", "·"],
         ["1", "negative", "two", "1", "29", "·"],
     ]
+
+
+def test_a_trial_that_follows_an_earlier_study_says_so(show):
+    study = StudyBuilder()
+    found = {"digest": "", "shipped": False}
+    found["studies"] = [{"study": "old", "id": "1", "dataset": "digits", "settings": 6}]
+    study.records[0] = replace(study.records[0], learned=found)
+    study.session()
+    for trial, words in enumerate(("", "portfolio:old", "prior:old")):
+        study.complete_trial(trial)
+        at = next(n for n, r in enumerate(study.records) if getattr(r, "trial", -1) == trial)
+        study.records[at] = replace(study.records[at], proposed_by=words)
+    shown = show(study)
+    assert "learned from 1 study of lenet: old (6 settings)" in shown
+    assert [len(shown.split(mark)) for mark in ("[portfolio]", "[prior]")] == [2, 2]
+    assert "proposed by what was learned: a setting of old" in show(study, "--trial", "1")
+    assert "proposed by what was learned: scores of old" in show(study, "--trial", "2")
+    assert "proposed by" not in show(study, "--trial", "0")
+    document = json.loads(show(study, "--json"))
+    assert document["learned"] == found
+    assert [one["proposed_by"] for one in document["trials"]] == [
+        None,
+        "portfolio:old",
+        "prior:old",
+    ]
+    assert trial_tags(study.history.trials[1])["search.proposed_by"] == "portfolio:old"
+    assert "search.proposed_by" not in trial_tags(study.history.trials[0])
+    assert experiment_tags(study.history.known_study())["search.learned_from"] == "old"
