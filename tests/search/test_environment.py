@@ -16,6 +16,7 @@ EVERYTHING = {
     "space": "mlp",
     "dataset": "digits",
     "driver": "optuna",
+    "learn_from": ("none",),
     "sampler": "optuna.samplers:TPESampler",
     "sampler_args": {"n_startup_trials": 5, "multivariate": True},
     "pruner": "none",

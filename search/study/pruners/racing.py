@@ -150,8 +150,11 @@ class RacingPruner(Pruner):
         """Put a trial where it belongs by what it showed at a rung.
 
         A trial that failed later is included: the result must not depend on when it is computed.
-        One that earlier versions stopped before the first rung is behind all others.
+        One that earlier versions stopped before the first rung is behind all others. Baselines see
+        all folds anyhow, and take nobody's place.
         """
+        if trial.started.is_baseline:
+            return
         rung = ranking.rung
         if rung.is_reached(trial):
             value = self._scoreboard.at(trial, rung)
