@@ -13,7 +13,7 @@ from tracking.home import Home
 pytestmark = pytest.mark.slow
 
 TINY = {
-    "folds": 2,
+    "folds": 1,
     "epochs": 1,
     "limit_samples": 100,
     "workers": 1,
@@ -38,10 +38,10 @@ def proposals(result: StudyResult) -> list[tuple[dict, str]]:
 @pytest.fixture(scope="module")
 def earlier(tmp_path_factory) -> Path:
     home = tmp_path_factory.mktemp("home")
-    _, first = run(home, "one", 6, seed=1)
-    _, second = run(home, "two", 6, seed=2, limit_samples=150)
+    _, first = run(home, "one", 5, seed=1)
+    _, second = run(home, "two", 5, seed=2)
     assert "recorded by this project, for want of a finished study of mlp" in first
-    assert second == "from 1 study of mlp: one (6 settings)"
+    assert second == "from 1 study of mlp: one (5 settings)"
     return home
 
 
@@ -52,13 +52,13 @@ def home(earlier, tmp_path) -> Path:
 
 
 def test_a_study_goes_on_with_what_it_learned_though_the_others_are_deleted(home, tmp_path):
-    _, told = run(home, "new", 4)
-    assert told == "from 2 studies of mlp: two, one (12 settings)"
+    _, told = run(home, "new", 3)
+    assert told == "from 2 studies of mlp: two, one (10 settings)"
     shutil.copytree(home, tmp_path / "other")
     for name in ("one", "two"):
         shutil.rmtree(Home(home).study(name).root)
-    alone, told_again = run(home, "new", 14)
-    beside, _ = run(tmp_path / "other", "new", 14)
+    alone, told_again = run(home, "new", 6)
+    beside, _ = run(tmp_path / "other", "new", 6)
     assert proposals(alone) == proposals(beside)
     assert told_again == told
     words = [words for _, words in proposals(alone)]
