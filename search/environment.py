@@ -207,6 +207,7 @@ def _options(study: StudyStarted) -> Iterator[tuple[str, ...]]:
         value = (";" if name == "input" else ",").join(_texts(known.get(name)))
         if value not in ("", "auto") and known[name] != unless.get(name):
             yield option, value
+    yield "--learn-from", _learned_from(study)
     for name, value in sorted(known["set"].items()):
         yield "--set", f"{name}={value}"
     if known.get("baselines") is False:
@@ -214,6 +215,14 @@ def _options(study: StudyStarted) -> Iterator[tuple[str, ...]]:
     for name in ("drop_duplicates", "allow_duplicates", "skip_unreadable"):
         if known.get(name):
             yield (f"--{name.replace('_', '-')}",)
+
+
+def _learned_from(study: StudyStarted) -> str:
+    """Return the option by which a study learns what this one did, if the others are there."""
+    if not study.learned:
+        return "none"
+    names = [one["study"] for one in study.learned["studies"]]
+    return "shipped" if study.learned["shipped"] else ",".join(names)
 
 
 def _texts(value: Any) -> list[str]:

@@ -48,7 +48,7 @@ HOW_JUDGED = "How params are proposed and judged"
 HOW_COMPUTED = "How it is computed"
 WHERE_KEPT = "Where it is stored"
 
-AUTO_LEARNING, NO_LEARNING = ("auto",), ("none",)
+AUTO_LEARNING, NO_LEARNING, SHIPPED_LEARNING = ("auto",), ("none",), ("shipped",)
 
 
 def _setting(group: str, told: str, *, unless: str = "", identity: bool = False) -> Any:
@@ -335,7 +335,8 @@ class StudySettings(BaseModel):
         _setting(
             HOW_JUDGED,
             "Earlier studies of the space, on any data, whose settings are tried first: auto (the"
-            " finished ones in the home), none, or names: a,b.",
+            " finished ones in the home), none, shipped (this project's recordings), or names:"
+            " a,b.",
             unless="auto",
             identity=True,
         ),
@@ -488,9 +489,11 @@ class StudySettings(BaseModel):
     @field_validator("learn_from")
     @classmethod
     def _learn_from_one(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        words = {*AUTO_LEARNING, *NO_LEARNING} & set(value)
+        words = {*AUTO_LEARNING, *NO_LEARNING, *SHIPPED_LEARNING} & set(value)
         if len(set(value)) < len(value) or (words and len(value) > 1):
-            raise ValueError("must be auto, none, or different studies separated by commas")
+            raise ValueError(
+                "must be auto, none, shipped, or different studies separated by commas"
+            )
         return value
 
     @field_validator("objective", mode="before")

@@ -19,7 +19,12 @@ from search.studies import known_study, study_history
 from search.study.drivers import FixedDriver, is_reference
 from search.study.feedback import Feedback
 from search.study.pruners import make_pruner
-from search.study.settings import AUTO_LEARNING, NO_LEARNING, StudySettings
+from search.study.settings import (
+    AUTO_LEARNING,
+    NO_LEARNING,
+    SHIPPED_LEARNING,
+    StudySettings,
+)
 from spaces import Params, Space
 from tracking.files import whole_file
 from tracking.history import History
@@ -152,12 +157,18 @@ def learned_by(
         return Learned()
     if reason:
         raise SettingsError(f"`--learn-from {','.join(asked)}`: {reason}")
+    if asked == SHIPPED_LEARNING:
+        found = shipped(study.space)
+        if found.studies:
+            return found
+        raise SettingsError(
+            f"`--learn-from shipped` needs a space that this project has recordings of; got"
+            f" {study.space}"
+        )
     if not is_automatic:
         return Learned(tuple(_named(home, name, study) for name in asked))
-    found = sorted(_finished(home, study, notify), key=lambda one: -one[0])[:MOST_STUDIES]
-    if found:
-        return Learned(tuple(one for _, one in found))
-    return shipped(study.space)
+    latest = sorted(_finished(home, study, notify), key=lambda one: -one[0])[:MOST_STUDIES]
+    return Learned(tuple(one for _, one in latest)) if latest else shipped(study.space)
 
 
 def _why_not(settings: StudySettings, study: StudyStarted, space: Space) -> str:

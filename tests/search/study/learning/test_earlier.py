@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ def test_learns_of_a_raced_trial_what_it_would_have_come_to(home):
         ({"learn_from": "lenets"}, "must be a study of space mlp; got one of lenet"),
         ({"learn_from": "a", "sampler": "grid"}, "needs a sampler that learns, such as tpe"),
         ({"learn_from": "a,a"}, "different studies"),
-        ({"learn_from": "auto,a"}, "must be auto, none, or different studies"),
+        ({"learn_from": "auto,a"}, "must be auto, none, shipped, or different studies"),
         ({"learn_from": ""}, "at least 1"),
     ],
 )
@@ -102,6 +103,15 @@ def test_refuses_what_cannot_be_learned_from(home, asked, told):
 def test_learns_nothing_where_none_is_asked_for_or_the_sampler_does_not_learn(home, asked):
     write(home, "a")
     assert learned(home, **asked) == Learned()
+
+
+def test_what_is_shipped_may_be_asked_for_though_there_are_studies(home):
+    write(home, "a")
+    assert learned(home, learn_from="shipped").shipped
+    other = replace(StudyBuilder("new").records[0], space="own")
+    settings = validate({"space": "mlp", "study": "new", "learn_from": "shipped"})
+    with pytest.raises(SettingsError, match="recordings of; got own"):
+        learned_by(settings, other, SPACE, home, pytest.fail)
 
 
 def test_begins_with_what_is_shipped_where_there_is_no_study(home):
