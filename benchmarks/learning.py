@@ -34,8 +34,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from racing import CHOSEN_BY
 from recording import TABLES, read_table
+from replaying import CHOSEN_BY
 
 from search.study.drivers import Driver, FixedDriver, Outcome
 from search.study.learning.earlier import EarlierStudy, Learned

@@ -32,8 +32,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
-from racing import CHOSEN_BY, Curves, Recorded, study_of
 from recording import TABLES, read_table
+from replaying import CHOSEN_BY, Curves, Recorded, study_of
 
 from search.analysis.comparison.decision import decide
 from search.study.budget import Budget
