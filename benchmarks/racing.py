@@ -1,7 +1,7 @@
 """Racing against other ways to evaluate the same proposals, replayed on recorded learning curves.
 
     python benchmarks/racing.py                                  # all tables; about an hour
-    python benchmarks/racing.py --tables hpc-mlp --trials 20 --orders 20
+    python benchmarks/racing.py --tables churn-mlp --trials 20 --orders 20
     python benchmarks/racing.py --json build/racing.json --write docs/tables.md
 
 Every strategy gets the same proposals in the same orders, in the study's own loop; see

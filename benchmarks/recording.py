@@ -1,7 +1,7 @@
 """Learning curves of many settings on many datasets, recorded once: what replays are judged by.
 
     python benchmarks/recording.py                      # what is missing of all tables; hours
-    python benchmarks/recording.py --table hpc-mlp
+    python benchmarks/recording.py --table churn-mlp
     python benchmarks/recording.py --list
 
 A table is a dataset and a space: the space's baselines and settings drawn at random, each trained
