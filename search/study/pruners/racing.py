@@ -39,7 +39,7 @@ class RacingPruner(Pruner):
     """
 
     waits = True
-    trained_shares = (0.8, 0.1)
+    trained_shares = (0.7, 0.05)
 
     def __init__(self, objective: Objective, *, winners: int = 1) -> None:
         """Compare by an objective; at least `winners` trials should see all folds."""
