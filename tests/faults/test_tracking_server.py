@@ -27,7 +27,17 @@ AWAY, BACK = "cannot be reached", "has everything again"
 WAITS = "still to reach MLflow"
 # What a command may write beside its result: notices, trials, and what it does.
 STAGES = ("reading the data", "measuring", "loading TensorFlow", "training", "bringing the last")
-EXPECTED = ("Note: ", "New study ", "Continuing ", "plan ", "trial ", "time ", "now ", *STAGES)
+EXPECTED = (
+    "Note: ",
+    "New study ",
+    "Continuing ",
+    "plan ",
+    "learned ",
+    "trial ",
+    "time ",
+    "now ",
+    *STAGES,
+)
 
 
 def settled(run, address, command, *, waiting=0):
