@@ -331,8 +331,8 @@ def test_a_session_records_what_its_confirmation_folds_are(tmp_path):
         "digest": confirmation_folds.digest,
         "samples": 100,
         "unused": 100,
-        "told": "the best and the best baseline on 4 more folds each: 8 folds, beside about 2 folds of"
-        " the search",
+        "told": "the best and the best baseline on 4 more folds each: 8 folds, beside about 2"
+        " folds of the search",
     }
     [trial] = result.history.confirmed()
     assert len(trial.finished_confirmation_folds()) == 4
