@@ -208,18 +208,18 @@ def states_kept(model: keras.Model) -> Iterator[None]:
 
 
 def _placeholders(model: keras.Model) -> Any:
-    """Return zeros of the form of a model's outputs for one sample; None if that is not known.
+    """Return zeros of the form of a model's output for one sample; None if that is not known.
 
-    They are for what takes its shapes from them. To compute outputs costs TensorFlow as much as to
-    trace some layers.
+    They are for what takes its shapes from it. To compute outputs costs TensorFlow as much as to
+    trace some layers. The form is known of models of Keras's own classes with one output that is
+    not in a list or a dictionary, which Keras takes apart when it calls them.
     """
-    outputs = getattr(getattr(model, "_functional", None) or model, "_outputs_struct", None)
-    forms = keras.tree.flatten(outputs)
-    if outputs is None or any(None in form.shape[1:] for form in forms):
+    if not type(model).__module__.startswith("keras."):
         return None
-    return keras.tree.map_structure(
-        lambda form: tf.zeros((1, *form.shape[1:]), form.dtype), outputs
-    )
+    form = getattr(getattr(model, "_functional", None) or model, "_outputs_struct", None)
+    if not isinstance(form, keras.KerasTensor) or None in form.shape[1:]:
+        return None
+    return tf.zeros((1, *form.shape[1:]), form.dtype)
 
 
 def _is_own(model: keras.Model, name: str) -> bool:
