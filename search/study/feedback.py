@@ -132,15 +132,15 @@ class _Scale:
 
     def has_folds(self, trial: TrialHistory) -> bool:
         """Say whether the trial has finished a fold."""
-        return len(self._shown[trial.number]) > self._first_end
+        return len(self._shown.get(trial.number, ())) > self._first_end
 
     def has_stood(self, trial: TrialHistory) -> bool:
         """Say whether the trial has come to a stand."""
-        return bool(self._shown[trial.number])
+        return bool(self._shown.get(trial.number))
 
     def value(self, trial: TrialHistory) -> float | None:
         """Return what a trial would have scored; None where it showed nothing."""
-        shown = self._shown[trial.number]
+        shown = self._shown.get(trial.number)  # None in its first fold's training
         if shown:
             is_number = math.isfinite(shown[-1])
             return shown[-1] + self._gain_from(len(shown) - 1) if is_number else None

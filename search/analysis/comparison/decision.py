@@ -41,16 +41,14 @@ def decide(history: History) -> Decision | None:
     if found is None or found.p is None:
         return Decision(
             leader.number,
-            f"{_capital(leader)} has the best score; one fold cannot tell whether it beats"
-            f" {_name(baseline)}.",
+            f"{_capital(leader)} has the best score; one fold cannot tell whether that is luck.",
         )
     lead = _lead_text(first, found, ours.rivals, confirmed=confirmed)
     if found.mean > found.luck:
-        return Decision(leader.number, f"{_capital(leader)} beats {_name(baseline)}: it {lead}.")
-    return Decision(
-        baseline.number,
-        f"{_capital(baseline)} stays the best, as no trial has beaten it: {_name(leader)} {lead}.",
-    )
+        text = f"{_capital(leader)} is the best: it leads {_name(baseline)} {lead}."
+        return Decision(leader.number, text)
+    text = f"{_capital(baseline)} stays the best: {_name(leader)} leads it {lead}."
+    return Decision(baseline.number, text)
 
 
 def with_decision(history: History) -> History:
@@ -75,7 +73,7 @@ def _lead_text(first: Objective, found: Difference, rivals: int, *, confirmed: b
     lead, luck = interval_texts(first, found.mean, found.luck)
     unit = unit_of(first) or f" of {objective_name(first)}"
     folds = counted(found.folds, "confirmation fold" if confirmed else "fold")
-    told = f"leads by {lead}{unit} on {folds}"
+    told = f"by {lead}{unit} on {folds}"
     if not found.luck:
         return told
     return (

@@ -53,7 +53,9 @@ def test_a_trial_that_leads_by_more_than_luck_is_the_best() -> None:
     decision = decide(History.of(study(LARGE_LEAD, *ALIKE)))
     assert decision is not None
     assert decision.best == 1
-    assert decision.text.startswith("Trial 1 beats the baseline published (trial 0): it leads by")
+    assert decision.text.startswith(
+        "Trial 1 is the best: it leads the baseline published (trial 0) by"
+    )
 
 
 def test_a_lead_that_one_trial_has_may_be_luck_where_it_is_the_best_of_many() -> None:
