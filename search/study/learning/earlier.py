@@ -289,10 +289,10 @@ def learned_text(study: StudyStarted) -> str:
     """Say what a study learned from, to stand after `learned`."""
     studies = study.learned["studies"]
     if study.learned["shipped"]:
-        most = max(one["settings"] for one in studies)
+        most, datasets = max(one["settings"] for one in studies), {s["dataset"] for s in studies}
         return (
-            f"from {counted(len(studies), 'dataset')} recorded by this project, for want of a"
-            f" finished study of {study.space}: {most} settings"
+            f"from {counted(len(datasets), 'dataset')} recorded by this project, up to"
+            f" {counted(most, 'setting')} of {study.space} on each"
         )
     names = ", ".join(one["study"] for one in studies)
     total = sum(one["settings"] for one in studies)

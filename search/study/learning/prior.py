@@ -138,10 +138,33 @@ class LearningDriver(Driver):
     def _pool(self, number: int) -> Settings:
         """Return settings that are new: the earlier studies' that fit, and some at random."""
         drawn = {} if self._learned.shipped else self._draws(number)
-        pool = {**drawn, **self._fitting}
+        pool = {**drawn, **self._completed(number)}
         for identity, _ in self._known.values():
             pool.pop(identity, None)
         return pool
+
+    def _completed(self, number: int) -> Settings:
+        """Return the earlier studies' settings that fit.
+
+        What none of them has tried in more than one way is drawn at random where the new study
+        searches it: they say nothing of it.
+        """
+        if not self._unknown:
+            return self._fitting
+        source = random.Random(derive(self._seed, "unknown", number))  # noqa: S311 - no secret
+        values = self._drawn_from
+
+        def completed(params: Params) -> Params:
+            def choose(parameter: Parameter) -> Value:
+                is_unknown = parameter.name in self._unknown or parameter.name not in params
+                return (
+                    source.choice(values[parameter.name]) if is_unknown else params[parameter.name]
+                )
+
+            return self._space.decide(choose)
+
+        found = map(completed, self._fitting.values())
+        return {self._space.identity(params): params for params in found}
 
     def _draws(self, number: int) -> Settings:
         source = random.Random(derive(self._seed, "learned", number))  # noqa: S311 - no secret
@@ -162,6 +185,16 @@ class LearningDriver(Driver):
     def _fitting(self) -> Settings:
         """The settings of earlier studies that fit the space."""
         return {identity: params for judge in self._judges for identity, params in judge.fitting()}
+
+    @cached_property
+    def _unknown(self) -> frozenset[str]:
+        """The parameters that the space searches and of which each study tried one value alone."""
+        return frozenset(
+            parameter.name
+            for parameter in self._space.parameters
+            if not parameter.fixed
+            and not any(judge.varies(parameter.name) for judge in self._judges)
+        )
 
     @cached_property
     def _drawn_from(self) -> dict[str, tuple[Value, ...]]:
@@ -221,6 +254,10 @@ class Surrogate:
     def fitting(self) -> Iterable[tuple[Identity, Params]]:
         """Return what it evaluated, in the new space."""
         return self._fitting.items()
+
+    def varies(self, name: str) -> bool:
+        """Say whether it tried more than one value of a parameter."""
+        return len({repr(params[name]) for params in self._settings if name in params}) > 1
 
     def has(self, identity: Identity) -> bool:
         """Say whether it evaluated a setting of the new space."""

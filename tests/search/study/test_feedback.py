@@ -364,3 +364,11 @@ def test_a_trial_that_lost_a_fold_is_told_by_the_folds_it_has():
     journal.trial(0, [0.8], state="complete", score=0.6)
     journal.trial(1, [0.7])
     assert journal.values() == {0: 0.8, 1: 0.7}
+
+
+def test_a_trial_of_which_nothing_was_noted_yet_is_told_as_nothing():
+    given = Journal()
+    given.trial(0, [0.5])
+    feedback = Feedback(Listener(), given.history, rungs(given.history))
+    given.trial(1, shown={1: 0.5})  # another worker trains it
+    assert feedback.outcome(given.history.trials[1]) is None

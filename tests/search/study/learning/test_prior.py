@@ -75,6 +75,24 @@ def test_begins_with_a_setting_that_is_good_in_every_earlier_study():
     assert learning(*studies).ask(0) == common
 
 
+def test_what_no_earlier_study_has_varied_is_drawn_and_not_left_at_its_default():
+    held = narrow(SPACE, {"kernel": "None", "rate": "0.01"}).space
+    study = earlier("held", large, space=held)
+    without = replace(
+        study,
+        trials=tuple(({n: v for n, v in p.items() if n != "rate"}, s) for p, s in study.trials),
+    )
+    for known in (study, without):
+        driver = learning(known)
+        made = run(driver, range(8), large)
+        assert len({params["kernel"] for params, _ in made}) == 3
+        assert len({params["rate"] for params, _ in made}) == 8
+        assert {words for _, words in made} == {"prior:held"}  # nobody has evaluated these
+        assert made[0][0]["units"] >= best(known)["units"]
+        again = learning(known)
+        assert run(again, range(8), large) == made
+
+
 def test_follows_the_study_that_orders_the_new_trials_as_they_come_out():
     made = run(learning(earlier("like", large), earlier("unlike", small)), range(8), large)
     words = [words.partition(":")[2] for _, words in made]

@@ -40,7 +40,7 @@ def earlier(tmp_path_factory) -> Path:
     home = tmp_path_factory.mktemp("home")
     _, first = run(home, "one", 5, seed=1)
     _, second = run(home, "two", 5, seed=2)
-    assert "recorded by this project, for want of a finished study of mlp" in first
+    assert first == "from 11 datasets recorded by this project, up to 10 settings of mlp on each"
     assert second == "from 1 study of mlp: one (5 settings)"
     return home
 
