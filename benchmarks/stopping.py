@@ -176,13 +176,6 @@ def text_of(done: dict[str, tuple[bool, Searched]]) -> str:
             continue
         lines += ["", f"{title}:", "", _HEAD, "|---" * 9 + "|"]
         lines += [_row(name, one, has) for name, (has, one) in found.items()]
-        with_baselines = [one for has, one in found.values() if has]
-        everyone = mean_of([one for _, one in found.values()])
-        if with_baselines:
-            guarded = mean_of(with_baselines)
-            names = ("worse_by_score", "worse", "gained_by_score", "gained")
-            everyone = replace(everyone, **{name: getattr(guarded, name) for name in names})
-        lines.append(_row("**mean**", everyone, bool(with_baselines)))
     return "\n".join(lines[1:])
 
 
