@@ -205,7 +205,9 @@ def seconds_to_race(history: History, rungs: Sequence[Rung], places: Sequence[in
         rungs: where its trials pause.
         places: how many go on from each.
     """
-    tally, trials = history.tally, list(history.trials.values())
+    tally = history.tally
+    # Baselines see all folds anyhow, and take nobody's place.
+    trials = [trial for trial in history.trials.values() if not trial.started.is_baseline]
     if not rungs or not tally.folds:
         return 0.0
     folds, targets = 1.0, [*rungs[1:], Rung(history.known_study().folds)]

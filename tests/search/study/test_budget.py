@@ -131,6 +131,23 @@ def test_the_race_takes_one_more_fold_and_what_its_places_come_to(places, folds)
     )
 
 
+def test_a_baseline_takes_nothing_off_the_time_that_is_kept_for_the_race():
+    def kept(*origins):
+        study = StudyBuilder(folds=2, epochs=20)
+        for trial, origin in enumerate(origins):
+            study.complete_trial(trial, 0.8, origin=origin)
+        for trial in (8, 9):
+            study.start_trial(trial)
+            study.fold(trial, 1, epochs=2)
+            study.add(FoldPaused, trial=trial, fold=1, epoch=2, seconds=0.5)
+        tally = study.history.tally
+        return seconds_to_race(study.history, RUNGS, (2, 1, 1)) / (tally.fold_seconds / tally.folds)
+
+    without = kept()
+    assert without > 1.25
+    assert kept("baseline:one", "baseline:two") == pytest.approx(without)
+
+
 def test_nothing_is_kept_for_a_race_that_is_none_or_that_no_fold_tells_of():
     assert seconds_to_race(study(0.7).history, (), ()) == 0.0
     assert seconds_to_race(StudyBuilder().history, RUNGS, (4, 3, 2)) == 0.0
