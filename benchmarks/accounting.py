@@ -31,12 +31,12 @@ from typing import Any, TypeAlias
 
 from kept import add, read
 from machine import line
+from page import put
 
 Span: TypeAlias = dict[str, Any]
 
 PROJECT = Path(__file__).resolve().parent.parent
 TRACER, PAGE = PROJECT / "benchmarks" / "tracer", PROJECT / "docs" / "performance.md"
-BEGIN, END = "<!-- accounting: begin -->", "<!-- accounting: end -->"
 CASES = {"as planned": (), "one worker": ("--workers", "1")}
 START, REST, END_OF_IT, COORDINATOR = "start", "waiting for a fold", "end", "coordinator"
 # Row of the table, and the tracer's spans that it is the sum of.
@@ -75,8 +75,7 @@ def main() -> None:
     text = "\n".join(tables(kept))
     print(f"\n{text}")
     if asked.write:
-        before, _, rest = PAGE.read_text().partition(BEGIN)
-        PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
+        put(PAGE, "accounting", text)
 
 
 def parse() -> argparse.Namespace:

@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from page import put
 from recording import TABLES, read_table
 from replaying import CHOSEN_BY
 
@@ -43,7 +44,6 @@ from search.study.learning.prior import Encoding, LearningDriver, Surrogate
 from search.tasks.metrics import direction_of
 from spaces import Params, Space, get_space, narrow
 
-START, END = "<!-- learning: begin -->", "<!-- learning: end -->"
 EARLIER = 5
 HALVES = 10  # different random halves of a table
 TRIALS, FEW = 40, 10
@@ -321,9 +321,7 @@ def main() -> None:
     made = markdown(rows, asked.orders)
     print(made)
     if asked.write:
-        before, _, rest = asked.write.read_text().partition(START)
-        _, _, after = rest.partition(END)
-        asked.write.write_text(f"{before}{START}\n{made}\n{END}{after}")
+        put(asked.write, "learning", made)
 
 
 if __name__ == "__main__":

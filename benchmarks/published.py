@@ -24,11 +24,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
+from page import put
 
 from search.study.notation import parse_overrides
 from spaces import Params, Published, Space, get_space, names, narrow
-
-START, END = "<!-- published: begin -->", "<!-- published: end -->"
 
 
 @dataclass(frozen=True)
@@ -210,14 +209,6 @@ def _tell(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def write(document: Path, made: str) -> None:
-    """Put the table between the document's marks."""
-    text = document.read_text()
-    before, _, rest = text.partition(START)
-    _, _, after = rest.partition(END)
-    document.write_text(f"{before}{START}\n{made}\n{END}{after}")
-
-
 def main() -> None:
     """Train what is not in the JSON file yet, and print or write the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -234,7 +225,7 @@ def main() -> None:
     if arguments.json.exists():
         done = [Training(**training) for training in json.loads(arguments.json.read_text())]
     if arguments.write:
-        write(arguments.write, table(done))
+        put(arguments.write, "published", table(done))
         return
     overrides = parse_overrides(arguments.set or [])
     known = [(_key(t), t.seed, t.overrides) for t in done]

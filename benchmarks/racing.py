@@ -33,6 +33,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from page import put
 from recording import TABLES
 from replaying import CHOSEN_BY, Curves, Replay, Strategy, replays
 
@@ -41,7 +42,6 @@ from tracking.history import History, TrialHistory
 from tracking.objectives import OBJECTIVES, Objective
 from tracking.records import EpochEnded
 
-START, END = "<!-- racing: begin -->", "<!-- racing: end -->"
 RACING = "**racing**"
 
 
@@ -275,9 +275,7 @@ def main() -> None:
     made = f"{asked.orders} orders.\n\n{overview(results)}\n\n{by_table(results, shown)}"
     print(made)
     if asked.write:
-        before, _, rest = asked.write.read_text().partition(START)
-        _, _, after = rest.partition(END)
-        asked.write.write_text(f"{before}{START}\n{made}\n{END}{after}")
+        put(asked.write, "racing", made)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
+from page import put
 from recording import TABLES, read_table
 from replaying import CHOSEN_BY, Curves, Recorded, study_of
 
@@ -44,7 +45,6 @@ from tracking.event_log import EventLog
 from tracking.history import History, TrialHistory
 from tracking.objectives import OBJECTIVES
 
-START, END = "<!-- stopping: begin -->", "<!-- stopping: end -->"
 TRIALS = 40
 
 
@@ -217,9 +217,7 @@ def main() -> None:
     made = "\n\n".join(parts)
     print(made)
     if asked.write:
-        before, _, rest = asked.write.read_text().partition(START)
-        _, _, after = rest.partition(END)
-        asked.write.write_text(f"{before}{START}\n{made}\n{END}{after}")
+        put(asked.write, "stopping", made)
 
 
 if __name__ == "__main__":

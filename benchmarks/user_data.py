@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from page import put
 from PIL import Image
 from sklearn import datasets
 from sklearn.compose import ColumnTransformer
@@ -33,7 +34,6 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from search.data import Dataset
 
-START, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 GRU = """
 import keras
 
@@ -87,9 +87,7 @@ def main() -> None:
     table = "\n".join(lines_of(rows))
     print(table)
     if options.write:
-        before, _, rest = options.write.read_text().partition(START)
-        after = rest.partition(END)[2]
-        options.write.write_text(f"{before}{START}\n{table}\n{END}{after}")
+        put(options.write, "tables", table)
 
 
 def row_of(case: Case, folder: Path, trials: int, epochs: int) -> dict[str, Any]:
