@@ -41,7 +41,7 @@ from search.study.objectives import texts_of
 from search.study.opening import OpenStudy
 from search.study.pruners import PRUNERS
 from search.study.settings import StudySettings
-from spaces import ImageInput, Params, passed_as
+from spaces import ImageInput, Params, Space, passed_as
 from tracking.files import whole_file
 from tracking.history import History
 from tracking.home import Home
@@ -458,13 +458,20 @@ def load_of(opened: OpenStudy, history: History) -> Load:
     trials -= baselines  # which always see all folds
     staying = min(trials, _STAYING)
     long, short = PRUNERS[str(settings.pruner)].trained_shares
-    epochs = opened.narrowed.space["epochs"]
     return Load(
         folds=len(opened.folds) * (baselines + staying * long + (trials - staying) * short),
-        epochs=round(fmean([epochs.default] if epochs.fixed else cast("Any", epochs.grid()))),
+        epochs=_usual_epochs(opened.narrowed.space),
         samples=round(fmean(map(len, opened.folds.train))),
         limit=settings.timeout,
     )
+
+
+def _usual_epochs(space: Space) -> int:
+    """Return how many epochs a space's trials train on average; 1 where its own `fit` says it."""
+    if "epochs" not in space.names():
+        return 1
+    epochs = space["epochs"]
+    return round(fmean([epochs.default] if epochs.fixed else cast("Any", epochs.grid())))
 
 
 def _limits(settings: StudySettings) -> Limits:
