@@ -169,9 +169,10 @@ def best_model(
         accept_changed_code=accept_changed_code,
         callbacks=callbacks,
     )
-    for sentence in told_before(history, [final], [Member(chosen.number)]):
+    first, *others = told_before(history, [final], [Member(chosen.number)])
+    notify(f"{first}. It is kept in memory only, while `export` writes and tests it")
+    for sentence in others:
         notify(sentence)
-    notify("the model is kept in memory only, while `export` writes and tests it")
     made = refit([final], lambda *_: None)
     return for_samples(made.model, made.labels)
 

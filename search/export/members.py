@@ -94,7 +94,7 @@ def told_before(
     history: History, finals: Sequence[Final], members: Sequence[Member]
 ) -> Iterator[str]:
     """Yield on what and for how long models are trained, before they are."""
-    first, study = finals[0], history.known_study()
+    first = finals[0]
     samples, searched = len(first.used), first.folds.samples
     more = ""
     if samples > searched:
@@ -109,11 +109,13 @@ def told_before(
             which = f"trial {member.trial}: " if len(members) > 1 else ""
             known.append(f"{which}{counted(final.length.most, 'epoch')}, {final.length.why}")
     models = sum(member.refits for member in members)
-    what = "" if models == 1 else f" {models} models, whose values are averaged,"
+    what = f"the model of trial {first.trial}"
+    if models > 1:
+        what = f"{models} models, whose values are averaged,"
     time_text = f", which takes {about(seconds)} by the folds of the search" if seconds else ""
     yield (
-        f"training{what} on {'all ' if samples >= len(first.dataset.train_labels) else ''}"
-        f"{samples:,} training samples of {study.dataset['name']}{time_text}{more}"
+        f"training {what} on {'all ' if samples >= len(first.dataset.train_labels) else ''}"
+        f"{samples:,} training samples{time_text}{more}"
     )
     yield from known
 
@@ -296,7 +298,7 @@ def _widest(finals: Sequence[Final]) -> Final:
     if all(encoder == encoders[0] for encoder in encoders):
         return first
     for final, encoder in zip(finals, encoders, strict=True):
-        if not _are_texts([encoder, encoders[0]]):
+        if encoder != encoders[0] and not _are_texts([encoder, encoders[0]]):
             raise SettingsError(
                 f"models of trials {first.trial} and {final.trial} cannot share an input: samples"
                 " are encoded otherwise for each. Export one of them alone with `--trial`"

@@ -8,9 +8,10 @@ import pytest
 from search.data import load
 from search.data.splits import make_folds
 from search.errors import SettingsError
+from search.export.extent import Length
 from search.export.members import Member, check_ensemble, check_refits
 from search.export.refit import Final
-from spaces import get_space
+from spaces import Int, Space, TextInput, get_space
 
 pytestmark = pytest.mark.slow  # TensorFlow
 
@@ -173,3 +174,100 @@ def test_all_samples_are_cut_further_by_groups_and_time(final, beside):
     folds = dataclasses.replace(final.folds, **{beside: alike})
     with pytest.raises(ValueError, match="need an inner part"):
         refit([dataclasses.replace(final, folds=folds, params=params)], silent)
+
+
+def test_a_training_ends_after_the_epochs_of_its_length_with_schedules_made_for_all(final):
+    params = {**final.params, "epochs": 5, "schedule": "cosine", "warmup": 0.0}
+    _, whole, _ = dataclasses.replace(final, params=params).train(1, silent)
+    stops = params | {"early_stopping": True, "patience": 1}
+    ended = dataclasses.replace(final, params=stops, length=Length(5, 2))
+    _, curves, _ = ended.train(1, silent)
+    assert len(whole) == 5
+    assert curves == whole[:2]  # all samples, no inner part
+
+
+def texts(folder):
+    """Return texts whose last word gives the class, and the space of a small model of them."""
+    chance = np.random.default_rng(0)
+    words = np.array([f"w{number}" for number in range(30)])
+    rows = [" ".join(chance.choice(words, 3 + n % 8)) for n in range(80)]
+    labels = np.arange(80) % 2
+    rows = [f"{row} {'good' if label else 'bad'}" for row, label in zip(rows, labels, strict=True)]
+    np.savez(folder / "t.npz", x_train=rows, y_train=labels, x_test=rows[:4], y_test=labels[:4])
+    return load(f"npz:{folder / 't.npz'}", home=folder, data_dir=None, notify=lambda text: None)
+
+
+def build_text(parameters, data):
+    from keras import Sequential, layers
+
+    return Sequential(
+        [
+            layers.Input(data.input_shape, dtype="int32"),
+            layers.Embedding(data.vocabulary, 4, mask_zero=True),
+            layers.LSTM(3),
+            layers.Dense(2, activation="softmax"),
+        ]
+    )
+
+
+def test_a_smaller_vocabulary_and_shorter_texts_are_made_of_the_larger(tmp_path):
+    from search.data.encoders import TextEncoder
+    from search.export.members import refit
+    from spaces.declaring.training import with_training
+
+    dataset = texts(tmp_path)
+    space = with_training(
+        Space(
+            name="text",
+            inputs=TextInput(),
+            parameters=(Int("vocabulary", 5, 50), Int("length", 2, 20)),
+            build=build_text,
+        )
+    )
+    folds = make_folds(dataset.train_labels, folds=2, seed=0)
+    sizes = ((12, 9), (28, 4), (12, 9))
+    finals = [
+        Final(
+            dataset,
+            folds,
+            space,
+            space.complete({"vocabulary": size, "length": length, "epochs": 1}),
+            7,
+            "float32",
+            trial=number,
+        )
+        for number, (size, length) in enumerate(sizes)
+    ]
+    finals = [one.sharing(finals[0]) for one in finals]
+    members = [Member(number, 1 / 3) for number in range(3)]
+    made = refit(finals, silent, members)
+    assert isinstance(made.labels.encoder, TextEncoder)
+    assert (made.labels.encoder.size, made.labels.encoder.length) == (28, 9)
+    raw = [*dataset.train_samples[:20], "w1 of unknown words", ""]
+    expected = np.mean(
+        [
+            final.train(member.seeds(7)[0], silent)[0].predict(final.encoder.encode(raw), verbose=0)
+            for final, member in zip(finals, members, strict=True)
+        ],
+        axis=0,
+    )
+    found = made.model.predict(made.labels.encoder.encode(raw), verbose=0)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    made.model.save(tmp_path / "model.keras")
+    import keras
+
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(
+        again.predict(made.labels.encoder.encode(raw), verbose=0), found, atol=1e-6
+    )
+
+
+def test_trials_whose_samples_are_encoded_otherwise_cannot_share_an_input(final):
+    from search.export.folder import plain_outputs
+    from search.export.members import Trained, averaged
+
+    other = dataclasses.replace(final, trial=4)
+    other.__dict__["encoder"] = dataclasses.replace(final.encoder, scaled=not final.encoder.scaled)
+    meaning = plain_outputs(final.dataset.task)
+    with pytest.raises(SettingsError, match="models of trials 0 and 4 cannot share an input"):
+        averaged([Trained(final, 0.5, meaning), Trained(other, 0.5, meaning)])
