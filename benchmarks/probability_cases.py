@@ -37,7 +37,7 @@ class Case:
     target: str = ""
     train: int = 0
     test: int = 10_000
-    options: tuple[str, ...] = ("--epochs", "20")
+    options: tuple[str, ...] = ()
     numbers: bool = False
     dropped: tuple[str, ...] = ()
 
@@ -47,19 +47,28 @@ class Case:
         return "/" in self.source
 
 
+LONGER = ("--epochs", "30")  # of so few samples, ten would be few steps
+LIMITED = ("--limit-samples", "4000")
 SMALL_TEXTS = ("--epochs", "5", "--set", "embedding=32:64", "--set", "lstm_1_units=32:48")
 CASES = {
     case.name: case
     for case in (
         Case("churn", "modeldata/wa_churn", target="churn", train=3500),
         Case("credit", "modeldata/credit_data", target="Status", train=2200),
-        Case("cells", "modeldata/cells", target="class", train=1000, dropped=("case",)),
+        Case(
+            "cells",
+            "modeldata/cells",
+            target="class",
+            train=1000,
+            options=LONGER,
+            dropped=("case",),
+        ),
         Case("hpc", "modeldata/hpc_data", target="class", train=2150),
         Case("spam", "DAAG/spam7", target="yesno", train=2300),
-        Case("leaf", "modeldata/leaf_id_flavia", target="species", train=950),
-        Case("digits", "digits", "lenet", train=900, options=("--epochs", "10")),
-        Case("fashion_mnist", "idx", options=("--epochs", "10", "--limit-samples", "4000")),
-        Case("mnist", "idx", options=("--epochs", "10", "--limit-samples", "4000")),
+        Case("leaf", "modeldata/leaf_id_flavia", target="species", train=950, options=LONGER),
+        Case("digits", "digits", "lenet", train=900),
+        Case("fashion_mnist", "idx", options=LIMITED),
+        Case("mnist", "idx", options=LIMITED),
         Case("fashion-4k", "npz", train=4000),
         Case("sst2-3k", "sst2", "bilstm", train=3000, options=SMALL_TEXTS),
         Case("diamonds", "ggplot2/diamonds", target="price", train=4000, numbers=True),
