@@ -10,6 +10,7 @@ from search.data import Dataset
 from search.data.folds import Folds
 from search.environment import describe_environment, package_versions
 from search.errors import DataError, SettingsError
+from search.export.averaging import widest
 from search.export.evaluation import (
     Decision,
     check_test_set,
@@ -239,9 +240,10 @@ def export_study(
     load_tensorflow(folder.worker_log())
     with _opened_log(reader, notify) as log:
         finals = _finals(history, members, dataset, folder, home, request)
-        final = finals[0]
-        for sentence in _told_before(history, trial, final):
-            notify(sentence)
+        final = widest(finals)
+        for member, one in zip(members, finals, strict=True):
+            for sentence in _told_before(history, history.trials[member.trial], one):
+                notify(sentence)
         for sentence in told_before(history, finals, members):
             notify(sentence)
         with staged(request.target, overwrite=request.overwrite) as staging:
@@ -257,7 +259,7 @@ def export_study(
             trial,
             written,
             decision,
-            final,
+            finals,
             searched_samples=request.searched_samples,
         )
         log.append(export)
@@ -363,7 +365,7 @@ def _rehearse(
     import keras
 
     model, labels = untrained(finals, members)
-    made = exportable(model, labels, finals[0].samples())
+    made = exportable(model, labels, widest(finals).samples())
     rehearse(formats, made, staging, log=study.worker_log())
     keras.backend.clear_session(free_memory=False)
 
@@ -397,7 +399,7 @@ def _record_of(
     trial: TrialHistory,
     written: list[Written],
     decision: Decision,
-    final: Final,
+    finals: Sequence[Final],
     *,
     searched_samples: bool,
 ) -> ModelExported:
@@ -419,8 +421,8 @@ def _record_of(
         formats=[each.to_json() for each in written],
         alias=decision.alias,
         alias_reason=decision.reason,
-        code=final.fingerprint,
-        accepted=list(final.accepted),
+        code=finals[0].fingerprint,
+        accepted=list(dict.fromkeys(change for final in finals for change in final.accepted)),
         thresholds=_thresholds(made.labels.outputs),
     )
 

@@ -81,6 +81,7 @@ class Final:
         tuned_by: the metric that thresholds are tuned by; None for no tuning.
         rows: sorted indices of the samples to train on; None for those of the folds.
         length: how long it trains; None: as the params say.
+        source: another trial of the study, whose samples and builder of models this one uses.
     """
 
     dataset: Dataset
@@ -99,6 +100,7 @@ class Final:
     tuned_by: Metric | None = None
     rows: Indices | None = None
     length: Length | None = None
+    source: "Final | None" = field(default=None, repr=False, compare=False)
 
     @classmethod
     def of(
@@ -171,12 +173,14 @@ class Final:
     def _stops_early_alone(self) -> bool:
         """Say whether early stopping, if it is on, is all that looks at an inner part.
 
-        Callbacks are not asked what they look at before their code may run: any may.
+        Callbacks are not asked what they look at before their code may run: any may. Thresholds are
+        tuned on the inner part where there is one, as the model has not trained on it.
         """
         space = self.space
         is_own = space.fit is not None or space.callbacks is not None or self.callbacks is not None
         unfreezes = space.unfreeze is not None and self.params.get("frozen_epochs", 0)
-        return not (is_own or unfreezes or self.params.get("schedule") == "plateau")
+        tunes = self.tuned_by is not None
+        return not (is_own or unfreezes or tunes or self.params.get("schedule") == "plateau")
 
     @property
     def used(self) -> Indices:
@@ -185,9 +189,7 @@ class Final:
 
     def sharing(self, other: "Final") -> "Final":
         """Return this trial with the samples and the builder of models of another of its study."""
-        for name in ("inputs", "models"):
-            self.__dict__[name] = getattr(other, name)  # where `cached_property` looks
-        return self
+        return self if self is other else replace(self, source=other)
 
     @cached_property
     def models(self) -> "Models":
@@ -198,6 +200,8 @@ class Final:
         """
         from search.training.building import Models
 
+        if self.source is not None:
+            return self.source.models
         made = Models(self.space, self.code, expected=self.fingerprint, seed=self.seed)
         try:
             made.open()
@@ -208,6 +212,8 @@ class Final:
     @cached_property
     def inputs(self) -> Inputs:
         """The models' inputs for the training samples."""
+        if self.source is not None:
+            return self.source.inputs
         return make_inputs(self.dataset, self.space.input_for(self.dataset.kind))
 
     @cached_property
