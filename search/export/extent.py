@@ -1,6 +1,8 @@
 """On which samples a final model is trained, and for how many epochs."""
 
+import math
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 
 import numpy as np
@@ -90,24 +92,31 @@ def expected_seconds(
 ) -> float:
     """Return about how long a training of a trial's params takes, by its folds; 0 if not known.
 
+    What a fold takes besides its epochs does not grow with the samples.
+
     Args:
         trial: with its folds.
         folds: of the study.
         samples: to train on.
         length: of the training; None where it is not known.
     """
-    known = [
-        (ended.seconds / (max(1, ended.epochs) * len(folds.train[number - 1])), ended.epochs)
-        for number, ended in trial.finished_folds().items()
-        if number <= len(folds)
-    ]
+    ended = trial.finished_folds()
+    known = [trial.folds[number] for number in ended if number <= len(folds)]
     if not known:
         return 0.0
-    usual = median(epochs for _, epochs in known)
+    usual = median(max(1, fold.epochs) for fold in ended.values())
+    fold = median(one.seconds for one in ended.values())
+    gaps = [
+        (after.at - before.at) / len(folds.train[one.started.fold - 1])
+        for one in known
+        for before, after in pairwise(one.epochs.values())
+    ]
+    trained = median(len(folds.train[one.started.fold - 1]) for one in known)
+    each = min(median(gaps) if gaps else math.inf, fold / (usual * trained))
     epochs = usual if length is None else length.most
     if length is not None and length.until is None and trial.params.get("early_stopping"):
         epochs = min(epochs, usual)
-    return median(seconds for seconds, _ in known) * samples * epochs
+    return fold - each * usual * trained + each * samples * epochs
 
 
 def about(seconds: float) -> str:

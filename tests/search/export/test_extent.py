@@ -85,13 +85,24 @@ def test_epochs_that_are_given_stay_however_many_samples_come():
     assert length_of(trial_of(12, 12), {}, ratio=30.0, replays=True) is None  # `fit` sets them
 
 
-def test_the_expected_time_grows_with_samples_and_epochs():
+def test_the_expected_time_grows_with_samples_and_epochs_but_for_what_is_not_an_epoch():
     rows = np.arange(100)
     folds = Folds((rows[:50], rows[50:]), (rows[50:], rows[:50]))
-    trial = trial_of(20, 20, seconds=2.0)  # 50 samples, 20 epochs
-    assert expected_seconds(trial, folds, samples=100, length=Length(20)) == pytest.approx(4.0)
-    assert expected_seconds(trial, folds, samples=5000, length=Length(20)) == pytest.approx(200)
-    assert expected_seconds(trial, folds, samples=50, length=Length(20, 5)) == pytest.approx(0.5)
+    trial = trial_of(20, 20, seconds=50.0)  # 50 samples, 20 epochs
+    for fold in trial.folds.values():  # of 2 seconds, so that 10 are for all else
+        first = next(iter(fold.epochs.values()))
+        fold.epochs = {n: replace(first, epoch=n, at=1000.0 + 2 * n) for n in range(1, 21)}
+
+    def expected(samples, length):
+        return expected_seconds(trial, folds, samples=samples, length=length)
+
+    assert expected(50, Length(20)) == pytest.approx(50)
+    assert expected(100, Length(20)) == pytest.approx(10 + 80)
+    assert expected(5000, Length(20)) == pytest.approx(10 + 4000)
+    assert expected(50, Length(20, 5)) == pytest.approx(10 + 10)
+    for fold in trial.folds.values():
+        fold.epochs = {}
+    assert expected(100, Length(20)) == pytest.approx(100)  # nothing is known of the epochs
     assert [about(s) for s in (0.2, 64, 200, 9000)] == [
         *("about 1 s", "about 64 s", "about 3 min", "about 2.5 h")
     ]
