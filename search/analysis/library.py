@@ -86,6 +86,7 @@ class Library:
         history: History,
         folder: StudyFolder,
         *,
+        only: Sequence[TrialHistory] = (),
         weights: NDArray[Any] | None = None,
         most: int = MOST_CANDIDATES,
     ) -> "Library":
@@ -94,6 +95,7 @@ class Library:
         Args:
             history: of the study.
             folder: its files.
+            only: trials to read; without any all complete ones.
             weights: of all training samples; None if all count the same.
             most: trials that are kept in memory, 4 bytes a sample and column each.
 
@@ -101,8 +103,9 @@ class Library:
             DataError: no trial has usable predictions.
         """
         reader = _Reader(history, folder, weights)
+        trials = only or history.completed()
         kept: list[tuple[float, TrialHistory, Floats]] = []
-        for trial, columns in reader.trials():
+        for trial, columns in reader.read(trials):
             kept.append((reader.loss(columns), trial, columns))
             if len(kept) > most:
                 kept.remove(max(kept, key=lambda each: each[0]))
@@ -211,7 +214,7 @@ class _Reader:
         study = history.known_study()
         self.task = task_of_study(study)
         self.missing: list[str] = []
-        self._history, self._folder = history, folder
+        self._folder = folder
         folds = Folds.load(folder.folds, digest=study.folds_digest or None)
         repeats = Split.parse(study.settings.get("split") or STRATIFIED).repeats
         self._shown = max(1, study.folds // repeats)  # the first folds that validate every sample
@@ -224,8 +227,8 @@ class _Reader:
         self.targets: NDArray[Any] = np.empty(0)
         self.kinds: tuple[NDArray[np.bool_], NDArray[np.float64]] = (np.empty(0, bool), np.empty(0))
 
-    def trials(self) -> Iterator[tuple[TrialHistory, Floats]]:
-        for trial in self._history.completed():
+    def read(self, trials: Sequence[TrialHistory]) -> Iterator[tuple[TrialHistory, Floats]]:
+        for trial in trials:
             try:
                 yield trial, self._columns(trial)
             except DataError as error:
