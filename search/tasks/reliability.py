@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from search.tasks.base import CLASSIFICATION, MULTI_LABEL, Array, Predictions, Task
 from search.tasks.classification import ClassPredictions
 from search.tasks.multi_label import LabelPredictions
+from tracking.records import Json
 
 Numbers = NDArray[np.float64]
 
@@ -65,6 +66,17 @@ class Reliability:
         shares = self.counts / self.counts.sum()
         spread = sqrt(float(((shares * self.by_chance) ** 2).sum()) * (1 - 2 / pi))
         return self.error_by_chance + _NORMAL * spread
+
+    def to_json(self) -> Json:
+        """Return curve and errors."""
+        curve = ("predicted", "observed", "low", "high")
+        return {
+            **{name: [round(float(v), 6) for v in getattr(self, name)] for name in curve},
+            "counts": self.counts.tolist(),
+            "error": self.error,
+            "error_by_chance": self.error_by_chance,
+            "what": self.what,
+        }
 
 
 def reliability(
