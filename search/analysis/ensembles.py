@@ -76,7 +76,7 @@ class Selection:
         loss: its nested loss: for each part it was chosen on the others. Log loss in nats, or the
             squared error in units of the targets' spread. Of probabilities those of a temperature
             fitted on the other parts: what that can mend is no reason for an ensemble.
-        single_loss: that of the best single trial, which was chosen in the same way.
+        single_loss: that of the best single trial.
         difference: single less ensemble, with its corrected 95 % interval: above 0 the ensemble
             is better.
         score: the study's own objective, ensemble less single, such that above 0 the ensemble is
@@ -230,8 +230,10 @@ class _Judged:
 def _judged(library: Library, nested: NDArray[np.float64], paths: Sequence[Weights]) -> _Judged:
     """Judge ensembles against single trials, with their probabilities calibrated.
 
-    A temperature is fitted on the other parts, for an ensemble as for each single trial. Where the
-    files have not all probabilities, the losses stay those of the models as they are.
+    A temperature is fitted on the other parts, for an ensemble as for each single trial. The single
+    trial is the one that is best over all parts, which flatters it, but never the ensemble. Where
+    the files have not all probabilities, losses are those of the models as they are, and the single
+    trial is chosen on the other parts, too.
 
     Args:
         library: of the trials.
@@ -245,16 +247,20 @@ def _judged(library: Library, nested: NDArray[np.float64], paths: Sequence[Weigh
         known = {place: library.values(library.trials[place]) for place in places}
     except DataError:
         return _Judged(nested, np.full_like(nested, np.nan), share)
-    rows = []
-    for (others, own), path in zip(splits, paths, strict=True):
-        tried = [_Calibrated(library, known[place], others) for place in places]
-        single = min(tried, key=lambda each: each.loss(others))
-        mean = sum(weight * known[place] for place, weight in path.items())
-        ensemble = _Calibrated(library, np.asarray(mean), others)
-        pair = single, ensemble
-        rows.append([[each.loss(own) for each in pair], [each.score(own) for each in pair]])
-    losses_of, scores = np.moveaxis(np.array(rows), 1, 0)
+    singles = np.array([_results(library, [known[place]] * len(splits)) for place in places])
+    best = singles[singles[:, :, 0].mean(axis=1).argmin()]
+    means = [np.asarray(sum(w * known[place] for place, w in path.items())) for path in paths]
+    losses_of, scores = np.moveaxis(np.stack([best, _results(library, means)], axis=1), 2, 0)
     return _Judged(losses_of, scores, share)
+
+
+def _results(library: Library, values: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
+    """Return loss and objective on each part of what is averaged for it, `(parts, 2)`."""
+    found = []
+    for (others, own), each in zip(library.splits(), values, strict=True):
+        calibrated = _Calibrated(library, each, others)
+        found.append([calibrated.loss(own), calibrated.score(own)])
+    return np.array(found)
 
 
 class _Calibrated:

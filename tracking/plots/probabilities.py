@@ -1,6 +1,7 @@
 """The reliability diagram, as PNG."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -73,7 +74,7 @@ def _draw(axes: Axes, found: Json, colour: str, zorder: int) -> None:
 
 
 def _name(axes: Axes, x: str, y: str) -> None:
-    options = {"transform": axes.transAxes, "clip_on": False}
+    options: dict[str, Any] = {"transform": axes.transAxes, "clip_on": False}
     write(axes, 0.5, -44 / _SIDE, fitted(x, TEXT, _SIDE), colour=GREY, align="center", **options)
     beside = write(axes, -66 / _SIDE, 0.5, y, colour=GREY, align="center", **options)
     beside.set_rotation(90)
