@@ -245,7 +245,8 @@ def _print_trial(history: "History", trial: "TrialHistory") -> None:
     if trial.ended is None:
         return
     for name, score in trial.ended.scores.items():
-        joint = "  (of all predictions together)" if name == "macro_f1" else ""
+        is_joint = name in ("macro_f1", "cv_ece", "cv_brier")
+        joint = "  (of all predictions together)" if is_joint else ""
         console.print(f"  {name} = {_score_text(name, score, trial)}{joint}")
     if trial.ended.model_parameters:
         console.print(f"  model_parameters = {trial.ended.model_parameters:,}")
