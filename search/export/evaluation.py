@@ -14,6 +14,7 @@ from search.errors import DataError, SettingsError
 from search.export.card import model_card
 from search.export.folder import Code, Labels, ModelFolder
 from search.export.loading import open_model, predicted_values
+from search.export.raw import raw_samples
 from search.export.scores import (
     main_objective,
     on_test_set,
@@ -61,7 +62,7 @@ def open_test_set(
     samples, truth = dataset.open_test()
     weights = dataset.test_weights()
     targets, task = np.asarray(truth), labels.task
-    values = predicted_values(model, labels.encoder.encode(samples), labels)
+    values = predicted_values(model, raw_samples(samples, labels), labels)
     predictions = task.predicted(values, targets, labels.outputs)
     if fault := predictions.fault():
         raise DataError(f"{folder.path} cannot be scored: {fault}")

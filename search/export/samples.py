@@ -16,19 +16,17 @@ from search.data.formats.archives import array_names, check_file, read_array, re
 from search.data.formats.columns import Reader, is_number, is_supported
 from search.data.formats.frames import is_frame, new_rows
 from search.data.formats.tables import NewRows, check_width, read_rows
-from search.data.ranges import BLACK, WHITE, depth_of
 from search.data.reading import CATEGORY, DATE, NUMBER, Column
 from search.errors import DataError
 from search.export.folder import Labels, ModelFolder
 from search.export.pictures import read_picture
+from search.export.raw import pixels_of, raw_samples, raw_shape
 from search.tasks import Classification, Regression, Task
 from search.tasks.models import count_of
 from tracking.text import Notify, listed
 
 # What arrays of sequences to predict may be called, where a file has several.
 SAMPLE_NAMES = ("x", "X", "x_test", "x_new")
-# Of 255: images that stay below and are not uint8 may be on a scale of their own.
-_DARK = 128
 MAX_FILE_BYTES = 256 << 20  # of a file of texts or rows
 MAX_INPUT_BYTES = 2 << 30  # bytes of the model's input for all samples
 
@@ -116,48 +114,28 @@ def encoded_inputs(given: Mapping[str, Array], labels: Labels, origin: str) -> d
 
 
 def encode_images(folder: Path, images: Any) -> Array:
-    """Return images in the dataset's own size as `model.keras` takes them.
+    """Return images in the dataset's own size as the folder's `model.keras` takes them.
 
     Args:
         folder: written by `export`, of a model for images.
-        images: `(n, height, width, channels)`; without channels where they are grey. Whole numbers
-            0..255; of any other type than uint8 also fractions 0..1: an image without a value above
-            1 has these. Where the training images were no pixels, values on their scale.
+        images: as `encoded_samples` takes them.
 
     Returns:
-        `(n, *input_shape)`, uint8, or float32 where the model takes 0..1.
+        `(n, *native_shape)`; of a folder of an earlier version `(n, *input_shape)`.
 
     Raises:
         DataError: they have another shape, or values that are no pixels.
     """
     labels = ModelFolder(folder).labels()
-    encoder = labels.encoder
-    if not isinstance(encoder, ImageEncoder):
+    if labels.kind != "image":
         raise DataError(f"{folder} is a model for samples of kind {labels.kind}, not for images")
-    given = np.asarray(images)
-    if given.ndim == 3 and encoder.native_shape[-1] == 1:
-        given = given[..., np.newaxis]
-    if given.shape[1:] != encoder.native_shape:
-        raise DataError(
-            f"images must be of shape (n, {', '.join(map(str, encoder.native_shape))}), as the"
-            f" training images were; got {given.shape}"
-        )
-    if encoder.pixel_range is not None:
-        return encoder.encode(encoder.pixel_range.pixels(given))
-    if given.dtype == np.uint8:
-        return encoder.encode(given)
-    highest = given.max(axis=(1, 2, 3), keepdims=True, initial=0)
-    pixels = np.rint(np.where(highest <= 1, given * float(WHITE), given))
-    if not ((pixels >= BLACK) & (pixels <= WHITE)).all():
-        raise DataError(
-            f"pixels must be numbers 0..{WHITE}, or fractions 0..1; got {given.min():g} to"
-            f" {given.max():g}"
-        )
-    return encoder.encode(pixels.astype(np.uint8))
+    return np.asarray(_encoded_input(np.asarray(images), labels, "the images"))
 
 
 def encode_rows(folder: Path, rows: Mapping[str, Any]) -> Array:
     """Return a table's rows as `model.keras`, `model.tflite` and `model.onnx` take them.
+
+    Words become their numbers, and dates seconds; a folder of an earlier version takes encoded rows.
 
     Args:
         folder: written by `export`, of a model for tables.
@@ -166,7 +144,7 @@ def encode_rows(folder: Path, rows: Mapping[str, Any]) -> Array:
             1970 (UTC). None, NaN and blank texts are missing values. Other columns are ignored.
 
     Returns:
-        float32 (n, inputs).
+        Float `(n, columns)`; of a folder of an earlier version `(n, inputs)`.
 
     Raises:
         DataError: a column is missing, or has a value of another type.
@@ -204,7 +182,7 @@ def encode_rows(folder: Path, rows: Mapping[str, Any]) -> Array:
     if len({len(values) for values in stored}) > 1:
         counts = ", ".join(f"{len(values):,}" for values in stored)
         raise DataError(f"rows must have as many values in each column; got {counts}")
-    return _encoded(np.column_stack(stored), labels, "rows")
+    return _taken(np.column_stack(stored), labels, "rows")
 
 
 @dataclass(frozen=True)
@@ -255,7 +233,7 @@ def _rows_of_inputs(path: Path, asked: _Asked) -> list[Sample]:
     for name, part in parts.items():
         own = values[:, start : start + len(part.columns)]
         start += len(part.columns)
-        encoded[name] = _encoded(own, part, str(path))
+        encoded[name] = _taken(own, part, str(path))
         for doubt in _doubts(own, part):
             asked.notify(f"{path}: {doubt}")
     return [
@@ -281,7 +259,7 @@ def _sequences(given: str, asked: _Asked) -> list[Sample]:
     if len(wrong):
         where = ", ".join(map(str, wrong[0].tolist()))
         raise DataError(f"{path} must hold finite numbers; [{where}] is {values[tuple(wrong[0])]}")
-    encoded = _encoded(values, labels, str(path))
+    encoded = _taken(values, labels, str(path))
     return [Sample(f"{path}, sequence {n}", one) for n, one in enumerate(encoded, start=1)]
 
 
@@ -299,7 +277,7 @@ def _texts(given: str, asked: _Asked) -> list[Sample]:
 def _rows(given: str, asked: _Asked) -> list[Sample]:
     path, labels = Path(given), asked.labels
     rows = _read_rows(path, labels)
-    encoded = _encoded(rows, labels, str(path))
+    encoded = _taken(rows, labels, str(path))
     for doubt in _doubts(rows, labels):
         asked.notify(f"{path}: {doubt}")
     return [Sample(f"{path}, row {n}", row) for n, row in enumerate(encoded, start=1)]
@@ -320,7 +298,7 @@ def _encoded_like_training(samples: Any, labels: Labels, origin: str) -> Array:
         if rows.dtype.kind in "biuf" and all(column.type == NUMBER for column in columns):
             return _encoded_input(rows, labels, origin)
         frame = {column.name: rows[:, n].tolist() for n, column in enumerate(columns)}
-    return _encoded(new_rows(frame, columns, labels.reading).values, labels, origin)
+    return _taken(new_rows(frame, columns, labels.reading).values, labels, origin)
 
 
 def _encoded_input(values: Array, labels: Labels, origin: str) -> Array:
@@ -332,7 +310,7 @@ def _encoded_input(values: Array, labels: Labels, origin: str) -> Array:
         if values.ndim != 1 or values.dtype.kind not in "UO":
             raise DataError(f"{origin} must hold texts, (n,); got {values.dtype} {values.shape}")
         return encoder.encode([str(text) for text in values])
-    shape = _raw_shape(labels)
+    shape = (len(labels.columns),) if kind == "table" else raw_shape(encoder)
     if values.shape[1:] != shape and (*values.shape[1:], 1) == shape:
         values = values[..., np.newaxis]
     if values.dtype.kind not in "biuf" or values.shape[1:] != shape:
@@ -346,33 +324,8 @@ def _encoded_input(values: Array, labels: Labels, origin: str) -> Array:
         if len(wrong) and kind != "table":
             place = tuple(wrong[0].tolist())
             raise DataError(f"{origin} must hold finite numbers; {list(place)} is {values[place]}")
-        return _encoded(values.astype(np.float64), labels, origin)
-    ranged = encoder.pixel_range
-    if ranged is not None and depth_of(values.dtype) == ranged.depth:
-        return encoder.encode(ranged.pixels(values))
-    is_whole = bool((values == np.rint(values)).all())  # neither of which NaN is
-    if ranged is None and is_whole and values.dtype != np.uint8 and 0 < values.max() < _DARK:
-        raise DataError(
-            f"{origin} must hold images on the scale of the training images, pixels from {BLACK} to"
-            f" {WHITE}; got {values.dtype} that reach {values.max():.6g}. If these are dark pixels,"
-            " pass them as uint8; else scale them."
-        )
-    if ranged is not None or not is_whole or values.min() < BLACK or values.max() > WHITE:
-        wanted = (
-            f"pixels from {BLACK} to {WHITE}" if ranged is None else f"{ranged.depth}, {ranged}"
-        )
-        raise DataError(
-            f"{origin} must hold images on the scale of the training images, {wanted}; got"
-            f" {values.dtype}, {values.min():.6g} to {values.max():.6g}"
-        )
-    return encoder.encode(values.astype(np.uint8))
-
-
-def _raw_shape(labels: Labels) -> tuple[int, ...]:
-    """Return the shape of one sample as it was passed to the study."""
-    if isinstance(labels.encoder, ImageEncoder):
-        return labels.encoder.native_shape
-    return (len(labels.columns),) if labels.kind == "table" else labels.encoder.input_shape
+        return _taken(values.astype(np.float64), labels, origin)
+    return raw_samples(pixels_of(values, encoder, origin), labels)
 
 
 def _read_rows(path: Path, labels: Labels) -> Array:
@@ -421,12 +374,13 @@ def _of_target(task: Task) -> tuple[Callable[[str], bool], str]:
             return bool, "labels"  # words with signs between them
 
 
-def _encoded(rows: Array, labels: Labels, origin: str) -> Array:
+def _taken(rows: Array, labels: Labels, origin: str) -> Any:
+    """Return the model's input for rows or sequences as a dataset has them."""
     with np.errstate(over="ignore", invalid="ignore"):
         encoded = labels.encoder.encode(rows)
     if not np.isfinite(encoded).all():
         raise DataError(f"{origin}: a value is too far from those the model was trained on")
-    return encoded
+    return raw_samples(rows, labels) if labels.is_raw else encoded
 
 
 def _doubts(rows: Array, labels: Labels) -> Iterator[str]:
