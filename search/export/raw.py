@@ -17,7 +17,7 @@ from search.data.encoders import (
     SeveralEncoder,
     TableEncoder,
 )
-from search.data.ranges import BLACK, FRACTIONS, WHITE, PixelRange
+from search.data.ranges import BLACK, WHITE, WHOLE, PixelRange
 from search.errors import DataError
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def told_apart(images: Any, ranged: PixelRange | None, xp: Any) -> tuple[Any, An
     if ranged is not None:
         width = ranged.high - ranged.low
         fits = (images > ranged.low - width * BELOW) & (images < ranged.high + width * ABOVE)
-        if ranged.depth == FRACTIONS:
+        if ranged.depth != WHOLE:
             return images, fits
         is_whole = xp.abs(images - xp.round(images)) < ROUNDING
         return images, fits & (is_whole | (highest > ranged.low + width * BRIGHT))

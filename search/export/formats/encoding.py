@@ -1,8 +1,8 @@
 """Encoders as operations of Keras, so that a model takes raw samples in every format.
 
 Only operations that Keras, ONNX and TensorFlow Lite have in common are used: no custom class, no
-Python function, no `isnan`, of comparisons only < and > (ONNX has >= as "not <", which is true of
-NaN), and float64 only where an input has it.
+Python function, of comparisons only < and > (ONNX has >= as "not <", which is true of NaN), and
+float64 only where an input has it.
 """
 
 from typing import Any
@@ -114,7 +114,7 @@ def _ranged(values: Any, ranged: PixelRange) -> Any:
         return ops.cast(ops.round(ops.clip(scaled, float(BLACK), float(WHITE))), "float32")
     near = (values - np.float32(ranged.low)) * np.float32(ranged.factor)
     near = ops.round(ops.clip(near, float(BLACK), float(WHITE)))
-    place = ops.cast(near, "int32")
+    place = ops.cast(ops.where(ops.isnan(near), 0.0, near), "int32")
     lowest = _lowest_values(ranged)
     below = ops.cast(values < ops.take(lowest[:-1], place, axis=0), "float32")
     above = 1.0 - ops.cast(values < ops.take(lowest[1:], place, axis=0), "float32")
@@ -187,24 +187,24 @@ def _table(rows: Any, encoder: TableEncoder) -> tuple[Any, Any]:
     """Return `TableEncoder.encode` of rows as they are stored."""
     from keras import ops
 
-    is_known = ops.logical_or(rows > 0.0, rows < 1.0)  # not NaN
-    fits = _in_all(ops.logical_or(_is_finite(rows), ops.logical_not(is_known)))
+    is_missing = ops.isnan(rows)  # as it is: the converter to ONNX knows that of `where`
     means, deviations = np.array(encoder.means), np.array(encoder.deviations)
-    values = ops.where(is_known, _standardised(rows, means, deviations), 0.0)
+    known = ops.where(is_missing, -1.0, rows)
+    fits = _in_all(_is_finite(known))
+    values = ops.where(is_missing, 0.0, _standardised(rows, means, deviations))
     columns, flag_means, flag_deviations, trained = encoder.flags
     if not len(columns) and not encoder.groups:
         return values, fits
-    absent = 1.0 - ops.cast(is_known, "float32")
+    absent = ops.cast(is_missing, "float32")
     flags = ops.take(absent, columns, axis=1) - flag_means.astype(np.float32)
     numbers = np.setdiff1d(np.arange(len(means)), encoder.groups)
     parts = [
         ops.take(values, numbers, axis=1) * np.where(encoder.empty[numbers], 0, 1).astype("float32"),
         flags * (trained / flag_deviations).astype(np.float32),
     ]
-    codes = ops.where(is_known, rows, -1.0)
     for column in encoder.groups:
-        known = np.arange(encoder.categories[column], dtype=str(rows.dtype))
-        marks = ops.cast(ops.equal(codes[:, column : column + 1], known), "float32")
+        numbers_of = np.arange(encoder.categories[column], dtype=str(rows.dtype))
+        marks = ops.cast(ops.equal(known[:, column : column + 1], numbers_of), "float32")
         parts.append(marks * encoder.trained[column])
     # All numbers first, then all flags, then all categories; `places` brings them in order.
     starts = encoder.starts

@@ -63,8 +63,11 @@ class SavedModel(Format):
         served = tf.Module(name="foldwise")
         resources = before.resources if before else ()
         served.kept = ([variable.value for variable in model.variables], resources)
-        served.serve = tf.function(lambda samples: body(_taken(samples, labels, before)))
         specs = list(_specs(model, labels, before))
+        served.serve = tf.function(
+            lambda samples: body(_taken(samples, labels, before)),
+            input_signature=specs if len(specs) == 1 else None,  # which converts lists
+        )
         usual, *_ = [served.serve.get_concrete_function(spec) for spec in specs]
         served.__call__ = served.serve  # the signature that MLflow calls
         tf.saved_model.save(served, str(folder / self.file), {"serving_default": usual})
