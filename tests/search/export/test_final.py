@@ -69,13 +69,15 @@ def test_what_was_trained_in_bfloat16_computes_in_float32_with_the_same_weights(
 
 def test_such_a_model_is_written_and_read_without_a_word(final, tmp_path):
     from search.export.formats import FORMATS
+    from search.export.formats.writing import exportable
     from search.export.refit import refit
 
     made = refit(dataclasses.replace(final, precision="mixed_bfloat16"), silent)
-    made.model.save(tmp_path / "model.keras")
-    samples = final.samples()
-    [found] = FORMATS["keras"].predict(tmp_path, samples, made.labels).values()
-    np.testing.assert_array_equal(found, made.model.predict(samples.encoded, verbose=0))
+    whole = exportable(made.model, made.labels, final.samples())
+    whole.model.save(tmp_path / "model.keras")
+    [found] = FORMATS["keras"].predict(tmp_path, whole.samples, whole.labels).values()
+    expected = made.model.predict(final.samples().encoded, verbose=0)
+    np.testing.assert_allclose(found, expected, atol=1e-7)
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +116,7 @@ def test_an_ensemble_holds_the_very_models_of_the_search(final, searched, tmp_pa
     import keras
 
     from search.export.formats import FORMATS
+    from search.export.formats.writing import exportable
     from search.export.refit import refit_folds
     from search.training.program import Program
 
@@ -136,9 +139,10 @@ def test_an_ensemble_holds_the_very_models_of_the_search(final, searched, tmp_pa
     paths = [weight.path for weight in made.model.weights]
     assert len(set(paths)) == len(paths)
 
-    made.model.save(tmp_path / "model.keras")
+    whole = exportable(made.model, made.labels, samples)
+    whole.model.save(tmp_path / "model.keras")
     keras.backend.clear_session(free_memory=False)
-    [again] = FORMATS["keras"].predict(tmp_path, samples, made.labels).values()
+    [again] = FORMATS["keras"].predict(tmp_path, whole.samples, whole.labels).values()
     np.testing.assert_allclose(again, found, atol=1e-7)
 
 

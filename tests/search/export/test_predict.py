@@ -348,7 +348,7 @@ def test_samples_from_memory_are_encoded_as_the_study_did():
 @pytest.mark.parametrize(
     ("samples", "labels", "why"),
     [
-        (np.full((1, 8, 8), 0.5), IMAGES, "pixels from 0 to 255"),
+        (np.full((1, 8, 8), 1.5), IMAGES, "whole numbers 0..255, or fractions 0..1"),
         (
             np.full((1, 8, 8), 16.0),
             IMAGES,
@@ -388,15 +388,16 @@ def test_images_and_fractions_of_them_become_the_models_input(tmp_path, scaled):
 @pytest.mark.parametrize(
     ("images", "rule"),
     [
-        (np.zeros((2, 32, 32, 1)), r"shape \(n, 28, 28, 1\)"),
-        (np.full((1, 28, 28), 300.0), "0..255, or fractions 0..1; got 300"),
-        (np.full((1, 28, 28), -1.0), "got -1"),
-        (np.full((1, 28, 28), np.nan), "got nan"),
+        (np.zeros((2, 32, 32, 1)), r"\(n, 28, 28, 1\); got float64 \(2, 32, 32, 1\)"),
+        (np.full((1, 28, 28), 300.0), "0..255, or fractions 0..1; got float64, 300"),
+        (np.full((1, 28, 28), -1.0), "got float64, -1"),
+        (np.full((1, 28, 28), np.nan), "got float64, nan"),
     ],
 )
 def test_arrays_that_are_no_images_of_the_model_are_refused(tmp_path, images, rule):
     encoder = ImageEncoder((28, 28, 1), (32, 32, 1), scaled=True)
-    labels = Labels(Classification(("a", "b")), encoder)
-    ModelFolder(tmp_path).write("labels.json", json.dumps(labels.to_json()))
-    with pytest.raises(DataError, match=rule):
-        encode_images(tmp_path, images)
+    for is_raw in (False, True):
+        labels = Labels(Classification(("a", "b")), encoder, is_raw=is_raw)
+        ModelFolder(tmp_path).write("labels.json", json.dumps(labels.to_json()))
+        with pytest.raises(DataError, match=rule):
+            encode_images(tmp_path, images)
