@@ -245,3 +245,71 @@ def test_all_formats_answer_raw_samples_alike(answers, kind):
         np.testing.assert_allclose(
             values[rows], expected[rows], atol=1e-5 * max(1, np.abs(expected).max()), err_msg=name
         )
+
+
+SNIPPETS = ("padded", "12 bits", "larger", "rows", "timestamps", "words", "texts", "sequences")
+BARE = """
+    import os, pathlib, re, sys
+
+    class Blocked:
+        def find_spec(self, name, *_):
+            if name.partition(".")[0] in ("search", "spaces", "tracking"):
+                raise ImportError(name)
+
+    sys.meta_path.insert(0, Blocked())
+    for place in sorted(pathlib.Path(sys.argv[1]).iterdir()):
+        os.chdir(place)
+        card = (place / "MODEL_CARD.md").read_text()
+        for code in re.findall("```python\\n(.*?)```", card, re.S):
+            print("#", place.name, flush=True)
+            exec(compile(code, str(place), "exec"), {})
+"""
+
+
+def test_every_snippet_of_the_card_runs_in_the_folder_alone(tmp_path):
+    from search.export.card import model_card
+    from search.export.folder import ModelFolder
+    from search.export.formats import chosen_formats
+    from search.export.formats.writing import exportable, write_formats
+    from tests.functional.test_serving import study_of
+
+    counts = {}
+    for kind in SNIPPETS:
+        made = exportable(*KINDS[kind]())
+        folder = tmp_path / "cards" / kind
+        folder.mkdir(parents=True)
+        formats = "keras,saved_model,onnx" + (",tflite" if kind not in WIDE else "")
+        written = write_formats(chosen_formats(formats), made, folder, log=tmp_path / "log")
+        ModelFolder(folder).write_labels(made.labels)
+        study = study_of(folder, written, made.labels.kind)
+        study.records[0].dataset["classes"] = list(made.labels.task.names)
+        if isinstance(made.labels.task, Classification):
+            card = model_card(study.history, study.history.exports[-1], None)
+        else:
+            study.records[0].dataset["task"] = made.labels.task.name
+            card = "\n".join(_uses(study))
+        (folder / "MODEL_CARD.md").write_text(card)
+        counts[kind] = len(written)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(BARE), tmp_path / "cards"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    answers = [part.splitlines() for part in done.stdout.split("# ")[1:]]
+    found = {kind: [lines[1:] for lines in answers if lines[0] == kind] for kind in SNIPPETS}
+    assert {kind: len(each) for kind, each in found.items()} == counts
+    for kind, each in found.items():
+        assert len({len(lines) for lines in each}) == 1, (kind, each)
+        if kind not in ("texts", "words"):  # which have other samples in a SavedModel
+            assert len({lines[0].split()[0] for lines in each}) == 1, (kind, each)
+
+
+def _uses(study):
+    """Yield the snippets of a study's card, whose other parts its records do not have."""
+    from search.export.snippets import snippets
+
+    for each in snippets(study.history.exports[-1].formats, study.history.known_study()):
+        yield "\n".join(["```python", *each.lines, "```"])

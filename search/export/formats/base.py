@@ -111,6 +111,7 @@ class Format(ABC):
         more_files: other files that belong to it.
         modules: modules that must be installed besides this project's requirements.
         runtime: the package that runs the model, as pip calls it.
+        takes_words: whether it takes texts and categories as they are.
     """
 
     name: ClassVar[str]
@@ -118,6 +119,7 @@ class Format(ABC):
     more_files: ClassVar[tuple[str, ...]] = ()
     modules: ClassVar[tuple[str, ...]] = ()
     runtime: ClassVar[str]
+    takes_words: ClassVar[bool] = False
 
     @abstractmethod
     def write(self, made: Exportable, folder: Path) -> None:

@@ -44,6 +44,7 @@ class SavedModel(Format):
     """
 
     name, file, runtime = "saved_model", "saved_model", "tensorflow"
+    takes_words = True
 
     def write(self, made: Exportable, folder: Path) -> None:
         """Write the model, with vocabulary or categories in the graph.

@@ -26,6 +26,7 @@ from search.export.formats.base import (
 )
 from search.export.formats.keras_archive import REGISTER
 from search.export.raw import raw_samples
+from search.export.snippets import example_of
 from search.quiet import standard_error_to, without_remarks
 from search.tasks.regression import NUMBERS
 from tracking.home import CARD, LABELS, METRICS, MODEL
@@ -167,7 +168,8 @@ def _write(form: Format, made: Exportable, folder: Path, log: Path) -> Written:
         takes=form.takes(made.labels),
         returns=form.returned(made),
         runtime="".join(f"{name}=={version}" for name, version in runtime.items()),
-        details=form.details(made.labels, folder),
+        details=form.details(made.labels, folder)
+        | {"example": example_of(made.labels, words=form.takes_words)},
     )
 
 
