@@ -3,8 +3,9 @@
 import math
 import os
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,18 @@ from search.data.encoders import ImageEncoder, TableEncoder
 from search.data.formats.archives import array_names, check_file, read_array, read_samples
 from search.data.formats.columns import Reader, is_number, is_supported
 from search.data.formats.frames import is_frame, new_rows
-from search.data.formats.tables import NewRows, check_width, read_rows
-from search.data.reading import CATEGORY, DATE, NUMBER, Column
+from search.data.formats.tables import NewRows, check_width, open_table, read_rows
+from search.data.reading import CATEGORY, DATE, NUMBER, Column, Reading
 from search.errors import DataError
 from search.export.folder import Labels, ModelFolder
 from search.export.pictures import read_picture
+from search.export.picture_files import (
+    is_table,
+    listed_pictures,
+    pictures_in,
+    pixel_columns,
+    pixels_in,
+)
 from search.export.raw import pixels_of, raw_samples, raw_shape
 from search.tasks import Classification, Regression, Task
 from search.tasks.models import count_of
@@ -29,6 +37,7 @@ from tracking.text import Notify, listed
 SAMPLE_NAMES = ("x", "X", "x_test", "x_new")
 MAX_FILE_BYTES = 256 << 20  # of a file of texts or rows
 MAX_INPUT_BYTES = 2 << 30  # bytes of the model's input for all samples
+BATCH, BATCH_BYTES = 4096, 64 << 20  # samples that are predicted at a time, where they are many
 
 
 @dataclass(frozen=True)
@@ -46,26 +55,55 @@ class Sample:
     inverted: bool = False
 
 
-def samples_of(
-    given: Sequence[str], labels: Labels, *, invert: bool, notify: Notify
-) -> list[Sample]:
-    """Read samples from files, or texts, as `predict_samples` takes them.
+@dataclass(frozen=True)
+class Asked:
+    """How samples are to be read.
 
-    Args:
-        given: files or texts.
+    Attributes:
         labels: of the model.
         invert: invert the brightness of pictures first.
         notify: takes notices on samples unlike those of the training.
+        column: with the paths of pictures, in tables; None for the only one that has some.
+    """
+
+    labels: Labels
+    invert: bool
+    notify: Notify
+    column: str | None = None
+
+
+def samples_of(given: Sequence[str], asked: Asked) -> list[Sample]:
+    """Read samples from files, or texts, as `predict_samples` takes them.
+
+    Args:
+        given: files, folders or texts.
+        asked: how they are read.
 
     Raises:
         DataError: one cannot be read, or there are too many for the memory.
     """
-    asked = _Asked(labels, invert, notify)
     found: list[Sample] = []
-    for text in given:
-        found += _READERS[labels.kind](text, asked)
-        _check_amount(len(found), labels)
+    for sample in _read(given, asked):
+        found.append(sample)
+        _check_amount(len(found), asked.labels)
     return found
+
+
+def batches_of(given: Sequence[str], asked: Asked) -> Iterator[list[Sample]]:
+    """Yield samples as `samples_of` reads them, some at a time; pictures are read as they come.
+
+    Raises:
+        DataError: one cannot be read.
+    """
+    size = max(1, min(BATCH, BATCH_BYTES // _size(asked.labels)))
+    samples = _read(given, asked)
+    while batch := list(islice(samples, size)):
+        yield batch
+
+
+def _read(given: Sequence[str], asked: Asked) -> Iterator[Sample]:
+    for text in given:
+        yield from _READERS[asked.labels.kind](text, asked)
 
 
 def stacked(samples: Sequence[Any]) -> Any:
@@ -185,21 +223,39 @@ def encode_rows(folder: Path, rows: Mapping[str, Any]) -> Array:
     return _taken(np.column_stack(stored), labels, "rows")
 
 
-@dataclass(frozen=True)
-class _Asked:
-    labels: Labels
-    invert: bool
-    notify: Notify
+def _pictures(given: str, asked: Asked) -> Iterator[Sample]:
+    path = Path(given)
+    if path.is_dir():
+        for each in pictures_in(path):
+            yield _picture(each, asked)
+    elif is_table(path):
+        yield from _pictures_of_table(path, asked)
+    else:
+        yield _picture(path, asked)
 
 
-def _pictures(given: str, asked: _Asked) -> list[Sample]:
-    picture = read_picture(Path(given), asked.labels, invert=asked.invert)
+def _picture(path: Path, asked: Asked) -> Sample:
+    picture = read_picture(path, asked.labels, invert=asked.invert)
     for notice in picture.notices:
         asked.notify(notice)
-    return [Sample(given, picture.pixels, picture.inverted)]
+    return Sample(str(path), picture.pixels, picture.inverted)
 
 
-def _several(given: str, asked: _Asked) -> list[Sample]:
+def _pictures_of_table(path: Path, asked: Asked) -> Iterator[Sample]:
+    """Yield the pictures that a table lists, or that its columns of pixels are."""
+    encoder = asked.labels.encoder
+    part = open_table(path, Reading())
+    names = pixel_columns(part.names)
+    if asked.column is not None or not names or not isinstance(encoder, ImageEncoder):
+        for each in listed_pictures(path, part, asked.column):
+            yield _picture(each, asked)
+        return
+    pixels = pixels_in(path, names, encoder)
+    for row, one in enumerate(raw_samples(pixels, asked.labels), start=1):
+        yield Sample(f"{path}, row {row}", one)
+
+
+def _several(given: str, asked: Asked) -> list[Sample]:
     path, labels = Path(given), asked.labels
     check_file(path)
     has_arrays = zipfile.is_zipfile(path)
@@ -221,7 +277,7 @@ def _several(given: str, asked: _Asked) -> list[Sample]:
     ]
 
 
-def _rows_of_inputs(path: Path, asked: _Asked) -> list[Sample]:
+def _rows_of_inputs(path: Path, asked: Asked) -> list[Sample]:
     """Return rows of a table that has the columns of all inputs."""
     parts = {each.name: asked.labels.part(each.name) for each in asked.labels.inputs}
     whole = replace(
@@ -242,7 +298,7 @@ def _rows_of_inputs(path: Path, asked: _Asked) -> list[Sample]:
     ]
 
 
-def _sequences(given: str, asked: _Asked) -> list[Sample]:
+def _sequences(given: str, asked: Asked) -> list[Sample]:
     path, labels = Path(given), asked.labels
     values, shape = read_samples(path, SAMPLE_NAMES), labels.encoder.input_shape
     if values.shape == shape or (shape[1] == 1 and values.shape[1:] == shape[:1]):
@@ -263,7 +319,7 @@ def _sequences(given: str, asked: _Asked) -> list[Sample]:
     return [Sample(f"{path}, sequence {n}", one) for n, one in enumerate(encoded, start=1)]
 
 
-def _texts(given: str, asked: _Asked) -> list[Sample]:
+def _texts(given: str, asked: Asked) -> list[Sample]:
     texts, labels = [given], asked.labels
     if os.path.isfile(given):  # noqa: PTH113 - Path.is_file raises for a text of many words
         texts = [line for line in _content(Path(given)).splitlines() if line.strip()]
@@ -274,7 +330,7 @@ def _texts(given: str, asked: _Asked) -> list[Sample]:
     return [Sample(text, row) for text, row in zip(texts, tokens, strict=True)]
 
 
-def _rows(given: str, asked: _Asked) -> list[Sample]:
+def _rows(given: str, asked: Asked) -> list[Sample]:
     path, labels = Path(given), asked.labels
     rows = _read_rows(path, labels)
     encoded = _taken(rows, labels, str(path))
@@ -419,9 +475,14 @@ def _too_large(path: Path) -> DataError:
     return DataError(f"{path} must have at most {MAX_FILE_BYTES:,} bytes; it has more. Split it.")
 
 
-def _check_amount(count: int, labels: Labels) -> None:
+def _size(labels: Labels) -> int:
+    """Return the bytes of one sample's input."""
     parts = [labels.part(each.name) for each in labels.inputs] or [labels]
-    size = sum(4 * math.prod(part.encoder.input_shape) for part in parts)
+    return sum(4 * math.prod(part.encoder.input_shape) for part in parts)
+
+
+def _check_amount(count: int, labels: Labels) -> None:
+    size = _size(labels)
     if count * size > MAX_INPUT_BYTES:
         raise DataError(
             f"at most {MAX_INPUT_BYTES // size:,} samples can be predicted at once with this model;"
@@ -429,7 +490,7 @@ def _check_amount(count: int, labels: Labels) -> None:
         )
 
 
-_READERS = {
+_READERS: dict[str, Callable[[str, Asked], Iterable[Sample]]] = {
     "image": _pictures,
     "text": _texts,
     "table": _rows,

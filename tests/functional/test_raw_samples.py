@@ -230,7 +230,10 @@ def answers(tmp_path_factory):
         check=False,
     )
     assert done.returncode == 0, done.stderr.decode()[-3000:]
-    return {kind: (expected, dict(np.load(place / kind / "found.npz"))) for kind, expected in known.items()}
+    return {
+        kind: (expected, dict(np.load(place / kind / "found.npz")))
+        for kind, expected in known.items()
+    }
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -199,7 +199,8 @@ def _table(rows: Any, encoder: TableEncoder) -> tuple[Any, Any]:
     flags = ops.take(absent, columns, axis=1) - flag_means.astype(np.float32)
     numbers = np.setdiff1d(np.arange(len(means)), encoder.groups)
     parts = [
-        ops.take(values, numbers, axis=1) * np.where(encoder.empty[numbers], 0, 1).astype("float32"),
+        ops.take(values, numbers, axis=1)
+        * np.where(encoder.empty[numbers], 0, 1).astype("float32"),
         flags * (trained / flag_deviations).astype(np.float32),
     ]
     for column in encoder.groups:

@@ -124,9 +124,7 @@ def _specs(model: Any, labels: Labels, before: Preprocessing | None) -> Iterator
     import tensorflow as tf
 
     if labels.inputs:
-        yield {
-            one.name: tf.TensorSpec(one.shape, one.dtype, name=one.name) for one in model.inputs
-        }
+        yield {one.name: tf.TensorSpec(one.shape, one.dtype, name=one.name) for one in model.inputs}
         return
     if before is not None:
         yield before.signature
@@ -135,7 +133,9 @@ def _specs(model: Any, labels: Labels, before: Preprocessing | None) -> Iterator
     shape, kinds = (None, *raw_shape(encoder)), [own]
     if isinstance(encoder, ImageEncoder):
         ranged = encoder.pixel_range
-        kinds += [kind for kind in _ALSO.get(ranged.depth if ranged else "pixels", ()) if kind != own]
+        kinds += [
+            kind for kind in _ALSO.get(ranged.depth if ranged else "pixels", ()) if kind != own
+        ]
     elif own == "float32":
         kinds.append("float64")
     for kind in kinds:

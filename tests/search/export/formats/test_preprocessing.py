@@ -231,7 +231,10 @@ def test_sequences_become_the_same_numbers(far):
     assert model.input.dtype == ("float64" if far else "float32")
     np.testing.assert_allclose(model(series), encoder.encode(series), atol=3e-7)
     series[1, 2, 0] = np.nan
-    assert np.isnan(np.asarray(model(series))).any(axis=(1, 2)).tolist() == [False, True] + [False] * 28
+    assert (
+        np.isnan(np.asarray(model(series))).any(axis=(1, 2)).tolist()
+        == [False, True] + [False] * 28
+    )
 
 
 def test_whether_images_are_padded_is_found_out():
