@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 class OfSamples:
     """What a Keras model has besides, so that `predict` takes samples as they are.
 
-    All else is Keras's: `model(x)`, `fit` and `evaluate` take `encode(samples)`: numbers as they are,
-    words as numbers. `save` writes the plain Keras model.
+    All else is Keras's: `model(x)`, `fit` and `evaluate` take `encode(samples)`: numbers as they
+    are, words as numbers. `save` writes the plain Keras model.
 
     Attributes:
         labels: the meaning of its inputs and outputs.

@@ -51,8 +51,8 @@ from tracking.text import listed, shell
 MAX_JSON_BYTES = 64 << 20
 MAX_TOKENS = 1_000_000  # tokens of one text
 CHECKED = 4  # made-up samples in `Labels.check`
-# Of `labels.json`; in the first, columns were numbers and had names only, until the third all models
-# were of classes, and until the fourth models took encoded samples.
+# Of `labels.json`; in the first, columns were numbers and had names only, until the third all
+# models were of classes, and until the fourth models took encoded samples.
 VERSION = 4
 
 # Runs a user's code that registers classes with Keras; yields after each step.

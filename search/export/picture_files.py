@@ -80,8 +80,8 @@ def pixels_in(path: Path, names: Sequence[str], encoder: ImageEncoder) -> Images
     if len(wrong):
         row, place = wrong[0].tolist()
         raise DataError(
-            f"{path}, row {row + 1}: `{names[place]}` must be a whole number {BLACK}..{WHITE}; it is"
-            f" {values[row, place]:g}"
+            f"{path}, row {row + 1}: `{names[place]}` must be a whole number {BLACK}..{WHITE}; it"
+            f" is {values[row, place]:g}"
         )
     return values.astype(np.uint8).reshape(-1, *shape)
 

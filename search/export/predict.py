@@ -11,8 +11,6 @@ from search.data.arrays import Array
 from search.errors import DataError, SettingsError
 from search.export.folder import Labels, ModelFolder
 from search.export.loading import load_model, predicted_values
-from search.export.samples import encode_images as encode_images
-from search.export.samples import encode_rows as encode_rows
 from search.export.samples import (
     Asked,
     Sample,
@@ -21,6 +19,8 @@ from search.export.samples import (
     samples_of,
     stacked,
 )
+from search.export.samples import encode_images as encode_images
+from search.export.samples import encode_rows as encode_rows
 from search.quiet import load_tensorflow
 from search.tasks import (
     Classification,

@@ -153,7 +153,8 @@ def pixels_of(values: Array, encoder: ImageEncoder, origin: str) -> Array:
             f" {values.dtype} that reach {highest:.6g}. If these are dark pixels, pass them as"
             " uint8; else scale them."
         )
-    return np.rint(np.clip(found, BLACK, WHITE)).astype(np.uint8)
+    pixels: Array = np.rint(np.clip(found, BLACK, WHITE)).astype(np.uint8)
+    return pixels
 
 
 def raw_samples(samples: Any, labels: "Labels") -> Any:

@@ -20,7 +20,6 @@ from search.data.formats.tables import NewRows, check_width, open_table, read_ro
 from search.data.reading import CATEGORY, DATE, NUMBER, Column, Reading
 from search.errors import DataError
 from search.export.folder import Labels, ModelFolder
-from search.export.pictures import read_picture
 from search.export.picture_files import (
     is_table,
     listed_pictures,
@@ -28,6 +27,7 @@ from search.export.picture_files import (
     pixel_columns,
     pixels_in,
 )
+from search.export.pictures import read_picture
 from search.export.raw import pixels_of, raw_samples, raw_shape
 from search.tasks import Classification, Regression, Task
 from search.tasks.models import count_of
@@ -173,7 +173,8 @@ def encode_images(folder: Path, images: Any) -> Array:
 def encode_rows(folder: Path, rows: Mapping[str, Any]) -> Array:
     """Return a table's rows as `model.keras`, `model.tflite` and `model.onnx` take them.
 
-    Words become their numbers, and dates seconds; a folder of an earlier version takes encoded rows.
+    Words become their numbers, and dates seconds; a folder of an earlier version takes encoded
+    rows.
 
     Args:
         folder: written by `export`, of a model for tables.
@@ -381,7 +382,8 @@ def _encoded_input(values: Array, labels: Labels, origin: str) -> Array:
             place = tuple(wrong[0].tolist())
             raise DataError(f"{origin} must hold finite numbers; {list(place)} is {values[place]}")
         return _taken(values.astype(np.float64), labels, origin)
-    return raw_samples(pixels_of(values, encoder, origin), labels)
+    given: Array = raw_samples(pixels_of(values, encoder, origin), labels)
+    return given
 
 
 def _read_rows(path: Path, labels: Labels) -> Array:
@@ -430,13 +432,14 @@ def _of_target(task: Task) -> tuple[Callable[[str], bool], str]:
             return bool, "labels"  # words with signs between them
 
 
-def _taken(rows: Array, labels: Labels, origin: str) -> Any:
+def _taken(rows: Array, labels: Labels, origin: str) -> Array:
     """Return the model's input for rows or sequences as a dataset has them."""
     with np.errstate(over="ignore", invalid="ignore"):
         encoded = labels.encoder.encode(rows)
     if not np.isfinite(encoded).all():
         raise DataError(f"{origin}: a value is too far from those the model was trained on")
-    return raw_samples(rows, labels) if labels.is_raw else encoded
+    given: Array = raw_samples(rows, labels) if labels.is_raw else encoded
+    return given
 
 
 def _doubts(rows: Array, labels: Labels) -> Iterator[str]:

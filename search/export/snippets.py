@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from search.data.encoders import ImageEncoder, SequenceEncoder, TableEncoder
+from search.data.ranges import FRACTIONS, PixelRange
 from search.export.folder import Labels
 from search.export.formats.base import has_words, tensor_names
 from search.export.raw import raw_shape, raw_type
@@ -36,11 +37,11 @@ def example_of(labels: Labels, *, words: bool = False) -> str:
     if words and has_words(labels.columns):
         return _columns(labels)
     match encoder:
-        case ImageEncoder(pixel_range=None):
+        case ImageEncoder(pixel_range=ranged) if ranged is None:
             return f"np.random.default_rng(0).integers(0, 256, {shape}).astype('{kind}')"
-        case ImageEncoder(pixel_range=ranged):
+        case ImageEncoder(pixel_range=PixelRange() as ranged):
             drawn = f"np.random.default_rng(0).uniform({ranged.low}, {ranged.high}, {shape})"
-            return f"{drawn}.round({0 if ranged.depth != 'fractions' else 3}).astype('{kind}')"
+            return f"{drawn}.round({0 if ranged.depth != FRACTIONS else 3}).astype('{kind}')"
         case SequenceEncoder() | TableEncoder():
             usual = _usual(encoder.means, encoder.deviations)
             return f"np.array({usual}, '{kind}') + np.zeros({shape}, '{kind}')"
@@ -134,7 +135,7 @@ def _saved_model(entry: Json) -> tuple[list[str], list[str]]:
     return ["import numpy as np", "import tensorflow as tf"], lines
 
 
-def _onnx(entry: Json) -> tuple[list[str], list[str]]:
+def _onnx(_: Json) -> tuple[list[str], list[str]]:
     return ["import numpy as np", "import onnxruntime"], [
         'session = onnxruntime.InferenceSession("model.onnx")',
         "name = session.get_inputs()[0].name",
@@ -142,7 +143,7 @@ def _onnx(entry: Json) -> tuple[list[str], list[str]]:
     ]
 
 
-def _tflite(entry: Json) -> tuple[list[str], list[str]]:
+def _tflite(_: Json) -> tuple[list[str], list[str]]:
     return ["import numpy as np", "from ai_edge_litert.interpreter import Interpreter"], [
         'interpreter = Interpreter("model.tflite")',
         "taken, given = interpreter.get_input_details()[0], interpreter.get_output_details()[0]",

@@ -192,7 +192,7 @@ def said(labels, samples):
         return samples.raw
     if not any(column.words for column in labels.columns):
         return None
-    cities, truths = {0: "bergen", 1: " oslo", -1: "Paris"}, {0: "no", 1: "TRUE"}
+    cities = {0: "bergen", 1: " oslo", -1: "Paris"}
     return {
         "age": [value if value == value else float("nan") for value in samples.raw[:, 0].tolist()],
         "city": [cities.get(value, "") for value in samples.raw[:, 1].tolist()],

@@ -5,8 +5,8 @@ scored, byte for byte, and no process that ships records needs TensorFlow. The f
 MLflow's own flavor for Keras 3, so `mlflow.keras.load_model` and `mlflow models serve` read it.
 
 Both take raw samples. Where a SavedModel was exported, too, MLflow's flavor for TensorFlow serves
-that: it takes words as well (texts, columns with categories) and gives one value for each class, label or number. Nothing is
-pickled.
+that: it takes words as well (texts, columns with categories). Both give one value for each class,
+label or number. Nothing is pickled.
 """
 
 import hashlib

@@ -134,5 +134,6 @@ def order_of(native: tuple[int, ...], size: tuple[int, int]) -> tuple[int, ...]:
         if np.array_equal(found, expected):
             return order
     raise ValueError(
-        f"Pillow {PIL.__version__} resizes images from {native} to {size} in a way that is not known"
+        f"Pillow {PIL.__version__} resizes images from {native} to {size} in a way that is not"
+        " known"
     )

@@ -39,8 +39,8 @@ _ALSO = {
 class SavedModel(Format):
     """A folder with the signature `serve`, the default, which takes samples with their words.
 
-    It takes images of grey without a last axis, too, and pixels of uint8, which are never fractions.
-    What is no sample raises an error.
+    It takes images of grey without a last axis, too, and pixels of uint8, which are never
+    fractions. What is no sample raises an error.
     """
 
     name, file, runtime = "saved_model", "saved_model", "tensorflow"
@@ -55,12 +55,12 @@ class SavedModel(Format):
 
         model, labels, before = made.model, made.labels, _words_of(made.labels)
 
-        @tf.function
-        def body(given: Any) -> Any:
+        def checked(given: Any) -> Any:
             found = model(given, training=False)
             _refuse_missing(found, labels)
             return found
 
+        body = tf.function(checked)
         served = tf.Module(name="foldwise")
         resources = before.resources if before else ()
         served.kept = ([variable.value for variable in model.variables], resources)

@@ -82,7 +82,7 @@ def test_a_table_lists_pictures_or_holds_their_pixels(place, table):
 def test_a_column_is_named_where_several_have_pictures(place):
     folder, _, expected = place
     given = [str(folder / "all" / "two.csv")]
-    with pytest.raises(DataError, match="file, other all have a file .* `--column`"):
+    with pytest.raises(DataError, match=r"file, other all have a file .* `--column`"):
         predict_samples(folder / "model", given)
     found = predict_samples(folder / "model", given, top=3, column="other")
     np.testing.assert_allclose(values(found), expected, atol=1e-6)

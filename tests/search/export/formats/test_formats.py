@@ -17,8 +17,8 @@ from search.errors import SettingsError
 from search.export.folder import Labels
 from search.export.formats import FORMATS, Difference, Samples, chosen_formats, default_formats
 from search.export.formats.base import Format
-from search.export.loading import predicted_values
 from search.export.formats.writing import ExportFailed, Written, exportable, rehearse, write_formats
+from search.export.loading import predicted_values
 from search.tasks import Classification, LabelOutputs, MultiLabel, NumberOutputs, Regression
 from search.tasks.classification import LOGITS, Outputs
 
