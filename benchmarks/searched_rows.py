@@ -1,0 +1,83 @@
+"""What `searched.py` runs: published scores, and the commands whose models are to beat them.
+
+Ranges and training choices were found on training data alone: by scores of folds and hold-outs.
+"""
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Row:
+    """A published score and how a search beats it.
+
+    Attributes:
+        space: the published system.
+        dataset: full, as it comes.
+        published: accuracy, as a fraction.
+        source: of the published score, in a few words.
+        run: options of `run` beside space, dataset, study and seed.
+        export: options of `export`.
+    """
+
+    space: str
+    dataset: str
+    published: float
+    source: str
+    run: str
+    export: str = ""
+
+    @property
+    def name(self) -> str:
+        """The row, as `--only` takes it."""
+        return f"{self.space}@{self.dataset}"
+
+    @property
+    def study(self) -> str:
+        """The study's name."""
+        return f"searched-{self.space}-{self.dataset.replace('_', '-')}"
+
+    def commands(self, seed: int) -> Iterator[list[str]]:
+        """Yield what a user types: `foldwise run ...`, then `foldwise export ...`."""
+        what = ["--space", self.space, "--dataset", self.dataset, "--study", self.study]
+        options = shlex.split(self.run)
+        yield ["foldwise", "run", *what, "--seed", str(seed), *options]
+        yield ["foldwise", "export", self.study, *shlex.split(self.export)]
+
+
+MLP = """
+    --folds 3 --epochs 20 --trials 16 --no-baselines --workers 2 --precision float32
+    --set schedule=cosine --set batch_size=64,128 --set learning_rate=5e-4:4e-3
+    --set label_smoothing=0:0.1 --set units_1=256:512 --set units_2=64:256 --set dropout=0.1:0.5
+"""
+CONVOLUTIONS = """
+    --folds 3 --trials 10 --no-baselines --workers 2
+    --set schedule=cosine --set batch_size=64,128 --set learning_rate=5e-4:3e-3
+    --set label_smoothing=0:0.1 --set augmentation=on
+"""
+CNN = f"""{CONVOLUTIONS}
+    --set convolutions=3 --set kernel=3 --set pooling=max --set second_dense=off
+    --set filters_1=32:48 --set filters_2=64:96 --set filters_3=64:256 --set dense_units=128:256
+    --set conv_dropout=0.1:0.3 --set dropout=0.2:0.5
+"""
+LENET = f"{CONVOLUTIONS} --set dropout=0.1:0.5"
+CLOTHES = "--set shift=0.05 --set flip=on"
+DIGITS = "--set shift=0.1 --set rotation=10 --set zoom=0.1 --set flip=off"
+BILSTM = """
+    --folds 1 --epochs 4 --trials 16 --no-baselines --workers 2 --precision float32
+    --set length=50 --set vocabulary=15000 --set early_stopping=off --set schedule=cosine
+    --set optimizer=adamw --set weight_decay=1e-2:1e-1 --set label_smoothing=0:0.1
+    --set embedding=128:256 --set embedding_dropout=0.3:0.6 --set lstm_dropout=0.2:0.5
+    --set dropout=0.2:0.5 --set batch_size=64,128 --set learning_rate=5e-4:3e-3
+"""
+
+ROWS = (
+    Row("mlp", "mnist", 0.97, "`small`, `small-tuned`, test", MLP),
+    Row("mlp", "fashion_mnist", 0.87, "`small`, `small-tuned`, test", MLP),
+    Row("cnn", "mnist", 0.99, "`narrow`, `narrow-tuned`, test", f"--epochs 12 {CNN} {DIGITS}"),
+    Row("cnn", "fashion_mnist", 0.9064, "`compact`, test", f"--epochs 16 {CNN} {CLOTHES}"),
+    Row("lenet", "mnist", 0.992, "LeCun et al. 1998, test", f"--epochs 12 {LENET} {DIGITS}"),
+    Row("lenet", "fashion_mnist", 0.8985, "`lenet5`, held out", f"--epochs 14 {LENET} {CLOTHES}"),
+    Row("bilstm", "sst2", 0.8291, "`sst2`, dev set", BILSTM),
+)
