@@ -37,18 +37,19 @@ _VALUES = {"float64": "[1.5, 2.0]", "str": '["a", ""]'}
 _SHOWN_TENSORS = 8
 _RAW = {
     "image": "Images are in the dataset's own size; an image without a value above 1 holds"
-    " fractions of white. Padding, resizing, grey and colour, and the scale of pixels are part of the model,"
-    " whose values are NaN (of a SavedModel an error) for values that are neither.",
+    " fractions of white. Padding, resizing, grey and colour, and the scale of pixels are part of"
+    " the model, whose values are NaN (of a SavedModel an error) for values that are neither.",
     "text": "A SavedModel takes texts. The other formats take tokens: a text is lower-cased; words"
-    " are sequences of letters and digits, with apostrophes within them, and each `!` and `?`. The word"
-    " in line n of `vocabulary.txt` (from 1; `labels.json` has the same words) is token n + 1, any"
-    " other word is token 1; token 0 pads the end, up to `length` tokens.",
+    " are sequences of letters and digits, with apostrophes within them, and each `!` and `?`. The"
+    " word in line n of `vocabulary.txt` (from 1; `labels.json` has the same words) is token n + 1,"
+    " any other word is token 1; token 0 pads the end, up to `length` tokens.",
     "sequence": "Sequences are in their own unit; that each feature is standardised is part of the"
     " model.",
     "table": "Rows are as in the file, in the order of `columns` in `labels.json`: means, deviations"
     " and what is missing are part of the model. Only a SavedModel takes words as they are; the"
     " other formats take the number of a word among its column's `categories` (from 0; -1: none of"
-    " them), and 0 or 1 for a truth value: `search.export.predict.encode_rows(FOLDER, FRAME)` gives them.",
+    " them), and 0 or 1 for a truth value: `search.export.predict.encode_rows(FOLDER, FRAME)` gives"
+    " them.",
     "several": "The model takes a dictionary with each input by its name. `predict` reads an `.npz`"
     " file with an array of each, in the form in which they were passed to the study (where all are"
     " rows, also a table with all their columns);"
