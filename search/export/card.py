@@ -45,11 +45,11 @@ _RAW = {
     " any other word is token 1; token 0 pads the end, up to `length` tokens.",
     "sequence": "Sequences are in their own unit; that each feature is standardised is part of the"
     " model.",
-    "table": "Rows are as in the file, in the order of `columns` in `labels.json`: means, deviations"
-    " and what is missing are part of the model. Only a SavedModel takes words as they are; the"
-    " other formats take the number of a word among its column's `categories` (from 0; -1: none of"
-    " them), and 0 or 1 for a truth value: `search.export.predict.encode_rows(FOLDER, FRAME)` gives"
-    " them.",
+    "table": "Rows are as in the file, in the order of `columns` in `labels.json`: means,"
+    " deviations and what is missing are part of the model. Only a SavedModel takes words as they"
+    " are; the other formats take the number of a word among its column's `categories` (from 0; -1:"
+    " none of them), and 0 or 1 for a truth value:"
+    " `search.export.predict.encode_rows(FOLDER, FRAME)` gives them.",
     "several": "The model takes a dictionary with each input by its name. `predict` reads an `.npz`"
     " file with an array of each, in the form in which they were passed to the study (where all are"
     " rows, also a table with all their columns);"

@@ -99,7 +99,11 @@ def exportable(model: Any, labels: Labels, samples: Samples) -> Exportable:
         try:
             whole = raw_model(model, labels, samples)
         except Exception as error:  # a class of a user's may raise anything
-            raise _cannot(FORMATS[KERAS], error) from error
+            raise SettingsError(
+                "the models of this space cannot be exported: it must be possible to make them part"
+                f" of a Keras model that takes raw samples; it is not ({why_not_read(error)}). Use"
+                " operations of Keras or TensorFlow in `call`, not NumPy's."
+            ) from error
         return Exportable(whole, taken, samples, expected)
 
 
