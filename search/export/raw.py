@@ -17,7 +17,7 @@ from search.data.encoders import (
     SeveralEncoder,
     TableEncoder,
 )
-from search.data.ranges import BLACK, WHITE, WHOLE, PixelRange
+from search.data.ranges import BLACK, FRACTIONS, WHITE, WHOLE, PixelRange, depth_of
 from search.errors import DataError
 
 if TYPE_CHECKING:
@@ -123,7 +123,8 @@ def raw_pixels(pixels: Array, ranged: PixelRange | None = None) -> Array:
 def pixels_of(values: Array, encoder: ImageEncoder, origin: str) -> Array:
     """Return images of a user's as uint8 pixels `(n, *native_shape)`.
 
-    uint8 is always 0..255, which a graph cannot see.
+    uint8 is always 0..255, and whole numbers of one depth are none of another, which a graph cannot
+    see.
 
     Args:
         values: `(n, *native_shape)`, numbers or truth values.
@@ -140,7 +141,8 @@ def pixels_of(values: Array, encoder: ImageEncoder, origin: str) -> Array:
     given = values.astype(kind)
     found, fits = told_apart(given, ranged, np)
     highest = float(given.max(initial=0))
-    if not fits.all():
+    is_other = ranged is not None and depth_of(values.dtype) not in (FRACTIONS, ranged.depth)
+    if is_other or not fits.all():
         raise DataError(
             f"{origin} must hold images on the scale of the training images, {rule_of(ranged)}; got"
             f" {values.dtype}, {given.min():.6g} to {highest:.6g}"
