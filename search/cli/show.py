@@ -125,6 +125,7 @@ def _print_study(history: "History") -> None:
         say(history.last_end.told)
     _print_stops(history)
     _print_marks(history)
+    _print_exports(history)
     _print_test_openings(history)
     _print_repairs(history)
 
@@ -187,6 +188,15 @@ def _print_marks(history: "History") -> None:
             marked.setdefault(mark, []).append(str(number))
     for mark, numbers in marked.items():
         say(f"{'trial' if len(numbers) == 1 else 'trials'} {', '.join(numbers)} {mark}")
+
+
+def _print_exports(history: "History") -> None:
+    from search.cli.output import say
+
+    for number, export in enumerate(history.exports, start=1):
+        average = f", average of {export.averages}" if export.averages else ""
+        samples = f", trained on {export.samples:,} samples" if export.samples else ""
+        say(f"exported ({number}): trial {export.trial}{average}{samples}, in {export.folder}")
 
 
 def _print_test_openings(history: "History") -> None:
