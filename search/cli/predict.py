@@ -4,8 +4,9 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from csv import writer as csv_writer
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,8 +24,9 @@ def predict(
         list[str],
         typer.Argument(
             metavar="INPUT...",
-            help="Picture files; texts, or files with one text a line; files with rows; .npz or"
-            " .npy files with sequences; or .npz files with an array for each of several inputs.",
+            help="Picture files, folders with some, or tables that list them or have a column for"
+            " each pixel; texts, or files with one text a line; files with rows; .npz or .npy files"
+            " with sequences; or .npz files with an array for each of several inputs.",
         ),
     ],
     top: Annotated[
@@ -41,6 +43,17 @@ def predict(
         ),
     ] = None,
     home: Home = DEFAULT_HOME,
+    column: Annotated[
+        str | None,
+        typer.Option(help="Column of a table with the paths of pictures. [default: the only one]"),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.csv",
+            help="Write CSV to this file instead, some samples at a time, however many there are.",
+        ),
+    ] = None,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV, a line for each sample.")] = False,
     json: AsJson = False,
 ) -> None:
@@ -50,19 +63,25 @@ def predict(
     """
     from search.cli.output import console, notice, print_json
     from search.errors import SettingsError
-    from search.export.predict import predict_samples
+    from search.export.predict import predict_batches, predict_samples
 
     def tell(text: str) -> None:
         notice(_printable(text))
 
     if csv and json:
         raise SettingsError("`--csv` and `--json` are two forms of the output; give one")
-    found = predict_samples(
-        model, inputs, top=top, invert=invert, space=space, home=home, notify=tell
-    )
+    options: dict[str, Any] = {"top": top, "invert": invert, "column": column, "space": space}
+    options |= {"home": home, "notify": tell}
+    if out is not None:
+        if csv or json:
+            raise SettingsError("`--out` writes CSV to a file; leave `--csv` and `--json` out")
+        count = _write_csv(out, predict_batches(model, inputs, **options))
+        console.print(f"{count:,} predictions written to {out}", markup=False)
+        return
+    found = predict_samples(model, inputs, **options)
     if not invert:
         _mention_inverted([item.sample for item in found if item.inverted])
-    form = _Outputs(found) if found[0].output else _FORMS[found[0].task](found)
+    form = _form_of(found)
     if json:
         print_json([form.json(item) for item in form.samples])
     elif csv:
@@ -253,11 +272,45 @@ _FORMS: dict[str, type[_Form]] = {
 }
 
 
+def _form_of(found: "list[Prediction]") -> _Form:
+    return _Outputs(found) if found[0].output else _FORMS[found[0].task](found)
+
+
 def _print_csv(form: _Form) -> None:
     writer = csv_writer(sys.stdout, lineterminator="\n")
     writer.writerow(("input", *form.head()))
-    for item in form.samples:
-        writer.writerow((item.sample, *form.cells(item)))
+    _write_rows(writer, form)
+
+
+def _write_rows(writer: Any, form: _Form) -> None:
+    writer.writerows((item.sample, *form.cells(item)) for item in form.samples)
+
+
+def _write_csv(path: Path, batches: "Iterator[list[Prediction]]") -> int:
+    """Write a line for each sample as it comes, and return their number.
+
+    Raises:
+        SettingsError: the file cannot be written.
+    """
+    from search.errors import SettingsError
+
+    count = 0
+    first = next(batches, [])  # errors in samples come before the file is touched
+    try:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv_writer(file, lineterminator="\n")
+            for found in chain([first] if first else [], batches):
+                form = _form_of(found)
+                if not count:
+                    writer.writerow(("input", *form.head()))
+                _write_rows(writer, form)
+                count += len(form.samples)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise SettingsError(
+            f"`--out` must be a file that can be written; {path} ({why})"
+        ) from error
+    return count
 
 
 def _printable(text: str) -> str:

@@ -1,6 +1,7 @@
 """The test set, opened once for a final model, and whether that model becomes the champion."""
 
 import json
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from search.data import Dataset
+from search.data.encoders import ImageEncoder
 from search.data.inputs import columns_of
 from search.errors import DataError, SettingsError
 from search.export.card import model_card
 from search.export.folder import Code, Labels, ModelFolder
 from search.export.loading import open_model, predicted_values
+from search.export.raw import raw_samples
 from search.export.scores import (
     main_objective,
     on_test_set,
@@ -29,6 +32,8 @@ from tracking.home import CARD, METRICS
 from tracking.objectives import Objective
 from tracking.records import ModelExported, TestSetOpened
 from tracking.text import Notify
+
+_PART_BYTES = 1 << 29  # of raw images that are predicted at a time
 
 
 def open_test_set(
@@ -61,7 +66,7 @@ def open_test_set(
     samples, truth = dataset.open_test()
     weights = dataset.test_weights()
     targets, task = np.asarray(truth), labels.task
-    values = predicted_values(model, labels.encoder.encode(samples), labels)
+    values = _values(model, samples, labels)
     predictions = task.predicted(values, targets, labels.outputs)
     if fault := predictions.fault():
         raise DataError(f"{folder.path} cannot be scored: {fault}")
@@ -80,6 +85,17 @@ def open_test_set(
         samples=len(targets),
         **(_of_classes(scored, scores) if task.name == CLASSIFICATION else {}),
     )
+
+
+def _values(model: Any, samples: Any, labels: Labels) -> Any:
+    """Return a model's values for a dataset's samples; raw images are gone through in parts."""
+    encoder = labels.encoder
+    if not isinstance(encoder, ImageEncoder):
+        return predicted_values(model, raw_samples(samples, labels), labels)
+    step = max(1, _PART_BYTES // (4 * math.prod(encoder.native_shape)))
+    parts = [samples[start : start + step] for start in range(0, len(samples), step)]
+    found = [predicted_values(model, raw_samples(each, labels), labels) for each in parts]
+    return np.concatenate(found)
 
 
 def _check_for(labels: Labels, dataset: Dataset, folder: ModelFolder) -> None:

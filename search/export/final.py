@@ -380,7 +380,7 @@ def _write(
     ready = exportable(made.model, made.labels, final.samples())
     written = write_formats(formats, ready, staging, log=study.worker_log())
     folder = ModelFolder(staging)
-    labels = checked(made.model, made.labels) if folder.own_names() else made.labels
+    labels = checked(ready.model, ready.labels) if folder.own_names() else ready.labels
     folder.write_labels(labels)
     return written
 

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -51,9 +51,9 @@ from tracking.text import listed, shell
 MAX_JSON_BYTES = 64 << 20
 MAX_TOKENS = 1_000_000  # tokens of one text
 CHECKED = 4  # made-up samples in `Labels.check`
-# Of `labels.json`; in the first, columns were numbers and had names only, and until the third all
-# models were of classes.
-VERSION = 3
+# Of `labels.json`; in the first, columns were numbers and had names only, until the third all
+# models were of classes, and until the fourth models took encoded samples.
+VERSION = 4
 
 # Runs a user's code that registers classes with Keras; yields after each step.
 Code: TypeAlias = Callable[[], Iterable[None]]
@@ -62,6 +62,7 @@ _MISSING = re.compile(r"Could not locate (class|function) '([^']+)'")
 _LAMBDA = re.compile(r"unsafe_deserialization|__lambda__|identifier: \{'value'")
 _HOLDS_CODE = "contains code, such as a Lambda layer, which is never run"
 _SHOWN_NAMES = 5
+RAW, ENCODED = "raw samples", "encoded samples"  # what a model takes
 VALUES = "values"  # of several outputs, each of its own kind
 _OF_OUTPUTS = ("threshold", "thresholds", "scale", "offset")
 OTHERS = ("saved_model.pb", "*.h5", "*.hdf5", "*.pkl", "*.pickle", "*.joblib", "*.pt")
@@ -87,7 +88,12 @@ def values_of(outputs: OutputMeaning, task: Task) -> OutputMeaning:
                 for part in task.parts
             )
         )
-    return plain_outputs(task) if outputs.are_probabilities else outputs
+    if not outputs.are_probabilities:
+        return outputs
+    plain = plain_outputs(task)
+    if isinstance(plain, DecidingOutputs) and isinstance(outputs, DecidingOutputs):
+        return replace(plain, thresholds=outputs.thresholds)  # type: ignore[type-var] # dataclasses
+    return plain
 
 
 @dataclass(frozen=True)
@@ -115,6 +121,8 @@ class Labels:
         width: number of columns of a training file that does not name them; 0 of others, and of
             models of earlier versions.
         inputs: of several, in the encoder's order; `background` and `columns` are theirs then.
+        is_raw: whether the model takes raw samples, as `search.export.raw` says; else encoded ones,
+            as those of versions before the fourth.
     """
 
     task: Task
@@ -126,6 +134,7 @@ class Labels:
     reading: Reading = field(default_factory=Reading)
     width: int = 0
     inputs: tuple[InputLabels, ...] = ()
+    is_raw: bool = False
 
     def __post_init__(self) -> None:
         if not self.outputs:
@@ -147,7 +156,13 @@ class Labels:
         own = next(each for each in self.inputs if each.name == name)
         encoder = dict(self.encoder.inputs)[name]
         return Labels(
-            self.task, encoder, own.background, own.columns, self.outputs, (), self.reading
+            self.task,
+            encoder,
+            own.background,
+            own.columns,
+            self.outputs,
+            reading=self.reading,
+            is_raw=self.is_raw,
         )
 
     @property
@@ -163,6 +178,7 @@ class Labels:
         """Return the content of `labels.json`."""
         return {
             "version": VERSION,
+            "takes": RAW if self.is_raw else ENCODED,
             "task": self.task.name,
             "classes": list(self.task.names),
             "input": self.encoder.to_json(),
@@ -436,6 +452,7 @@ def _labels(data: Any) -> Labels:
         _reading(data.get("reading", {})),
         int(data.get("width", 0)),
         tuple(map(_input_from_json, data.get("inputs", ()))),
+        _takes(data) == RAW,
     )
     if len(labels.check) > CHECKED or any(len(row) != task.units for row in labels.check):
         raise ValueError(f"check must be at most {CHECKED} rows of {task.units} values")
@@ -449,6 +466,13 @@ def _labels(data: Any) -> Labels:
     _check_background(labels.background)
     _check_input(labels)
     return labels
+
+
+def _takes(data: dict[str, Any]) -> str:
+    found = str(data.get("takes", ENCODED))
+    if found not in (RAW, ENCODED):
+        raise ValueError(f"takes must be {RAW!r} or {ENCODED!r}; got {found[:40]!r}")
+    return found
 
 
 def _check_background(background: float) -> None:

@@ -1,7 +1,7 @@
 """Predictions with an exported model."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,16 @@ from search.data.arrays import Array
 from search.errors import DataError, SettingsError
 from search.export.folder import Labels, ModelFolder
 from search.export.loading import load_model, predicted_values
+from search.export.samples import (
+    Asked,
+    Sample,
+    batches_of,
+    encoded_inputs,
+    samples_of,
+    stacked,
+)
 from search.export.samples import encode_images as encode_images
 from search.export.samples import encode_rows as encode_rows
-from search.export.samples import encoded_inputs, samples_of, stacked
 from search.quiet import load_tensorflow
 from search.tasks import (
     Classification,
@@ -68,6 +75,7 @@ def predict_samples(
     *,
     top: int | None = None,
     invert: bool = False,
+    column: str | None = None,
     space: str | None = None,
     home: Path | None = None,
     notify: Notify = unheard,
@@ -78,12 +86,14 @@ def predict_samples(
 
     Args:
         folder: written by `export`.
-        given: picture files for a model of images; texts, or files with one text a line, for a
+        given: picture files for a model of images, folders with some, or tables that list them or
+            have a column for each pixel; texts, or files with one text a line, for a
             model of texts; tables with the model's columns, in any order, as training reads them;
             .npz or .npy files with sequences; for several inputs .npz files with an array for each,
             or where all are rows tables with all their columns.
         top: number of classes to list; None for one.
         invert: invert the brightness of pictures first.
+        column: of a table, with the paths of pictures; None for the only one that has some.
         space: reference of the space with the code of the model's custom classes; that code runs.
         home: the home whose studies are trusted to name that code, for models exported from it.
         notify: takes notices on rows unlike those of the training.
@@ -95,29 +105,73 @@ def predict_samples(
         DataError: there is no exported model, or a sample cannot be read.
         SettingsError: `top` for a model that has no classes.
     """
-    model_folder = ModelFolder(folder)
-    labels = model_folder.labels()
-    _check_top(labels, top)
-    samples = samples_of(given, labels, invert=invert, notify=notify)
+    opened = _Opened.of(folder, top)
+    samples = samples_of(given, Asked(opened.labels, invert, notify, column))
     if not samples:
         return []
-    load_tensorflow()
-    model = load_model(model_folder, labels, space=space, home=home)
-    inputs = stacked([sample.encoded for sample in samples])
-    values = _values(model_folder, model, inputs, labels)
-    return [
-        Prediction(
-            sample.name,
-            task.name,
-            _named(task, row, decided, top or 1),
-            sample.inverted,
-            not outputs.are_probabilities,
-            name,
-            outputs.thresholds if isinstance(outputs, LabelOutputs) else (),
-        )
-        for name, task, outputs, rows in _by_output(labels, values)
-        for sample, row, decided in zip(samples, rows, outputs.decided(rows), strict=True)
-    ]
+    return opened.loaded(space, home).predictions(samples, top)
+
+
+def predict_batches(
+    folder: Path,
+    given: Sequence[str],
+    *,
+    top: int | None = None,
+    invert: bool = False,
+    column: str | None = None,
+    space: str | None = None,
+    home: Path | None = None,
+    notify: Notify = unheard,
+) -> Iterator[list[Prediction]]:
+    """Yield what `predict_samples` returns, some samples at a time.
+
+    Pictures are read as they come, so that there may be more than memory holds.
+
+    Raises:
+        DataError, SettingsError: as `predict_samples`, once a sample's turn has come.
+    """
+    opened, model = _Opened.of(folder, top), None
+    for samples in batches_of(given, Asked(opened.labels, invert, notify, column)):
+        model = model or opened.loaded(space, home)
+        yield model.predictions(samples, top)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """An exported folder, whose model is loaded once the first samples have been read."""
+
+    folder: ModelFolder
+    labels: Labels
+    model: Any = None
+
+    @classmethod
+    def of(cls, folder: Path, top: int | None) -> "_Opened":
+        opened = ModelFolder(folder)
+        labels = opened.labels()
+        _check_top(labels, top)
+        return cls(opened, labels)
+
+    def loaded(self, space: str | None, home: Path | None) -> "_Opened":
+        load_tensorflow()
+        model = load_model(self.folder, self.labels, space=space, home=home)
+        return replace(self, model=model)
+
+    def predictions(self, samples: Sequence[Sample], top: int | None) -> list[Prediction]:
+        inputs = stacked([sample.encoded for sample in samples])
+        values = _values(self.folder, self.model, inputs, self.labels)
+        return [
+            Prediction(
+                sample.name,
+                task.name,
+                _named(task, row, decided, top or 1),
+                sample.inverted,
+                not outputs.are_probabilities,
+                name,
+                outputs.thresholds if isinstance(outputs, LabelOutputs) else (),
+            )
+            for name, task, outputs, rows in _by_output(self.labels, values)
+            for sample, row, decided in zip(samples, rows, outputs.decided(rows), strict=True)
+        ]
 
 
 def predict_arrays(
