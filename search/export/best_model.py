@@ -9,6 +9,7 @@ import numpy as np
 
 from search.data.folds import Folds
 from search.errors import DataError, FoldwiseError
+from search.export.evidence import Evidence
 from search.export.folder import Labels, ModelFolder
 from search.export.formats.writing import exportable
 from search.export.loading import load_model
@@ -170,11 +171,17 @@ def best_model(
         accept_changed_code=accept_changed_code,
         callbacks=callbacks,
     )
-    first, *others = told_before(history, [final], [Member(chosen.number)])
+    alone = [Member(chosen.number)]
+    first, *others = told_before(history, [final], alone)
     notify(f"{first}. It is kept in memory only, while `export` writes and tests it")
     for sentence in others:
         notify(sentence)
-    made = refit([final], lambda *_: None)
+    belief = Evidence(history, folder, dataset).belief(
+        alone, samples=len(final.used), searched=final.folds.samples
+    )
+    if belief.told:
+        notify(belief.told)
+    made = belief.applied_to(refit([final], lambda *_: None), final.samples().encoded)
     whole = exportable(made.model, made.labels, final.samples())
     return for_samples(whole.model, whole.labels)
 

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from search.data.folds import coverage
 from search.environment import example_input, facts, run_command, without_folders
+from search.export.calibrating import NOT_ASKED
 from search.export.card_parts import Markdown, block, card_of, code, literal, table
 from search.export.scores import (
     DRAWS,
     FoldScores,
+    covered,
     metric_name,
     on_test_set,
     over_folds,
@@ -23,6 +25,7 @@ from search.export.snippets import snippets
 from search.tasks import CLASSIFICATION
 from spaces import short_text
 from tracking.history import History, TrialHistory
+from tracking.home import RELIABILITY
 from tracking.records import ModelExported, StudyStarted, TestSetOpened
 from tracking.text import counted
 
@@ -75,6 +78,7 @@ def model_card(history: History, export: ModelExported, test: TestSetOpened | No
         _opening(study, export),
         "## Scores",
         *_scores(history, export, test),
+        *_belief(export, test),
         "## Params",
         table(
             ("parameter", "value"),
@@ -179,6 +183,51 @@ def _scores(history: History, export: ModelExported, test: TestSetOpened | None)
     )
     if test:
         yield from card_of(study.task).details(study, test)
+
+
+def _belief(export: ModelExported, test: TestSetOpened | None) -> Iterable[str]:
+    """Yield how far the model can be believed; nothing of models of earlier versions."""
+    found = [*_calibrated(export), *(_tested(test) if test else ())]
+    if found:
+        yield "## How far it can be believed"
+        yield " ".join(found)
+    if test and test.reliability:
+        yield f"![How often what was given a probability came true]({RELIABILITY})"
+
+
+def _calibrated(export: ModelExported) -> Iterable[str]:
+    known = export.calibration
+    if known.get("why"):
+        yield f"Its probabilities are not calibrated: {literal(str(known['why']))}."
+    elif known.get("kind") == "none":
+        yield "Its probabilities are not calibrated: out of fold, no calibration made them better."
+    elif known:
+        how = "isotonic regression"
+        if known["kind"] == "temperature":
+            how = f"a temperature of {known['temperature']:.3g}"
+        yield (
+            f"Its probabilities are calibrated by {how}, as a part of the model. Out of fold, with"
+            " what other folds showed, that changes the log loss from"
+            f" {shown(known['loss_before'])} to {shown(known['loss'])} and the expected calibration"
+            f" error from {shown(known['ece_before'])} to {shown(known['ece'])}."
+        )
+
+
+def _tested(test: TestSetOpened) -> Iterable[str]:
+    curve, sets = test.reliability, test.coverage
+    if curve:
+        yield (
+            f"On the test set the expected calibration error is {shown(curve['error'])}, in"
+            f" {len(curve['counts'])} bins of equally many; perfect probabilities have about"
+            f" {shown(curve['error_by_chance'])} on as few samples."
+        )
+    if sets:
+        yield (
+            f"`predict --coverage {sets['wanted']:g}` gives sets or intervals that hold the truth"
+            f" in {sets['wanted']:.0%} of all cases. Of the test set {covered(sets)}. That is so on"
+            " average, not for each class or value, and as far as new samples are like those of"
+            " the training."
+        )
 
 
 def _of_test(history: History, test: TestSetOpened | None) -> str:
@@ -406,8 +455,7 @@ def _limits(study: StudyStarted, trial: TrialHistory, test: TestSetOpened | None
 
 def _reproduction(history: History, export: ModelExported) -> Iterable[str]:
     study = history.known_study()
-    again = ["foldwise", "export", study.study, "--trial", str(export.trial)]
-    again += _again(export)
+    again = ["foldwise", "export", study.study, *_again(export)]
     formats = ",".join(str(each["format"]) for each in export.formats)
     again += ["--format", formats] if formats else []
     command = run_command(history)
@@ -425,12 +473,16 @@ def _reproduction(history: History, export: ModelExported) -> Iterable[str]:
 
 def _again(export: ModelExported) -> list[str]:
     """Return the options of `export` that decide what is trained."""
-    options = ["--searched-samples"] if export.searched_samples else []
+    several = len(export.members) > 1
+    options = [] if several else ["--trial", str(export.trial)]
+    options += ["--searched-samples"] if export.searched_samples else []
     refits = max((len(one["seeds"]) for one in export.members), default=1)
     if refits > 1:
         options += ["--refits", str(refits)]
-    if len(export.members) > 1:
+    if several:
         options += ["--ensemble", str(len(export.members))]
+    if export.calibration.get("why") == NOT_ASKED:
+        options.append("--no-calibrate")
     return options
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from search.analysis.coverage import Conformal
 from search.data.checks import MAX_CLASSES
 from search.data.encoders import (
     Encoder,
@@ -121,6 +122,8 @@ class Labels:
         width: number of columns of a training file that does not name them; 0 of others, and of
             models of earlier versions.
         inputs: of several, in the encoder's order; `background` and `columns` are theirs then.
+        conformal: what sets of classes or labels, or intervals of numbers, are made of; None
+            without, as in earlier versions.
         is_raw: whether the model takes raw samples, as `search.export.raw` says; else encoded ones,
             as those of versions before the fourth.
     """
@@ -135,6 +138,7 @@ class Labels:
     width: int = 0
     inputs: tuple[InputLabels, ...] = ()
     is_raw: bool = False
+    conformal: Conformal | None = None
 
     def __post_init__(self) -> None:
         if not self.outputs:
@@ -188,6 +192,7 @@ class Labels:
             **({"check": self.check} if self.check else {}),
             **({"reading": self.reading.given} if self.reading.given else {}),
             **({"width": self.width} if self.width else {}),
+            **({"conformal": self.conformal.to_json()} if self.conformal else {}),
             **({"inputs": [_input_to_json(own) for own in self.inputs]} if self.inputs else {}),
             **(
                 {"tasks": parts_to_json(self.task.parts)}
@@ -320,10 +325,10 @@ class ModelFolder:
             return {}
         return data if isinstance(data, dict) else {}
 
-    def write(self, name: str, content: str) -> None:
-        """Write one of the folder's text files, completely or not at all."""
+    def write(self, name: str, content: str | bytes) -> None:
+        """Write one of the folder's texts or pictures, completely or not at all."""
         with whole_file(self.path / name) as file:
-            file.write(content.encode())
+            file.write(content.encode() if isinstance(content, str) else content)
 
     def own_names(self) -> tuple[str, ...]:
         """Return the names of custom objects in the archive, as `archive.own_names` does."""
@@ -453,6 +458,7 @@ def _labels(data: Any) -> Labels:
         int(data.get("width", 0)),
         tuple(map(_input_from_json, data.get("inputs", ()))),
         _takes(data) == RAW,
+        _conformal(data, task),
     )
     if len(labels.check) > CHECKED or any(len(row) != task.units for row in labels.check):
         raise ValueError(f"check must be at most {CHECKED} rows of {task.units} values")
@@ -466,6 +472,15 @@ def _labels(data: Any) -> Labels:
     _check_background(labels.background)
     _check_input(labels)
     return labels
+
+
+def _conformal(data: dict[str, Any], task: Task) -> Conformal | None:
+    if "conformal" not in data:
+        return None
+    found = Conformal.from_json(data["conformal"])
+    columns = 1 if task.name == CLASSIFICATION else task.units
+    found.check(task.name, columns)
+    return found
 
 
 def _takes(data: dict[str, Any]) -> str:

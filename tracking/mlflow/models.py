@@ -32,7 +32,7 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 
 from tracking.history import History
-from tracking.home import CARD, MODEL
+from tracking.home import CARD, MODEL, RELIABILITY
 from tracking.mlflow import artifacts
 from tracking.mlflow import mapping as runs
 from tracking.mlflow.description import score_text, study_label
@@ -551,6 +551,10 @@ def _show_test(store: MlflowStore, run_id: str, record: TestSetOpened, history: 
         title += f": accuracy {record.accuracy:.4f}"
     study = history.known_study()
     files = artifacts.report_files(study, record.report, record.confusion, title, at=first)
+    if record.reliability:
+        from tracking.plots.probabilities import test_reliability_png
+
+        files |= {RELIABILITY: test_reliability_png(record, study.study)}
     store.upload(run_id, files)
     main = measured_of(study)[0]
     _say_test(store, run_id, record, history, main.fold, scores.get(main.fold))

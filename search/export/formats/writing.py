@@ -29,7 +29,7 @@ from search.export.raw import raw_samples
 from search.export.snippets import example_of
 from search.quiet import standard_error_to, without_remarks
 from search.tasks.regression import NUMBERS
-from tracking.home import CARD, LABELS, METRICS, MODEL
+from tracking.home import CARD, LABELS, METRICS, MODEL, RELIABILITY
 
 # Sums in another order differ by rounding, by 6e-8 of a number's size in each layer. Over 200
 # layers, with errors of random sign, a logit of 30 changes by about 30 x 6e-8 x sqrt(200) = 3e-5, a
@@ -253,7 +253,7 @@ def publish(staging: Path, target: Path) -> None:
     older model and its labels, the new model and its labels, or the new labels beside the older
     model, which their digest then refuses.
     """
-    for name in (*_names_of_formats(), METRICS, CARD):
+    for name in (*_names_of_formats(), METRICS, CARD, RELIABILITY):
         _remove(target / name)
     for path in sorted(staging.iterdir(), key=_turn):
         _remove_folder(target / path.name)
