@@ -90,6 +90,8 @@ class Evidence:
             raise SettingsError(f"`--ensemble {ensemble}` cannot be chosen: {error}") from error
         if len(found.ensemble) > 1:
             notify(_told(found, ensemble))
+        elif ensemble != AUTO:
+            notify(f"{found.reason} One trial is exported")
         if not found.is_taken:
             return alone
         return tuple(Member(m.trial.number, m.weight, refits) for m in found.members)
