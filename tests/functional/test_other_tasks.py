@@ -157,8 +157,9 @@ def test_an_ensemble_averages_probabilities_of_labels(tags):
     labels = json.loads((folder / "model" / "labels.json").read_text())
     taken = images / 255 if labels["input"]["scaled"] else images
     taken = taken.astype(np.float32)
-    members = [model.get_layer(f"model_{n}").predict(taken, verbose=0) for n in (1, 2)]
-    values = model.predict(taken, verbose=0)
+    inner = model.get_layer("ensemble")  # takes encoded images, the model around it raw ones
+    members = [inner.get_layer(f"model_{n}").predict(taken, verbose=0) for n in (1, 2)]
+    values = model.predict(images, verbose=0)
     np.testing.assert_allclose(values, np.mean(members, axis=0), atol=1e-6)
     expected = f1_score(targets, values > 0.5, average="macro", zero_division=0)
     assert exported.test.scores["macro_f1"] == pytest.approx(expected)
