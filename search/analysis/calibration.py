@@ -221,10 +221,11 @@ def fit_temperature(
 
 def log_loss(values: Array, targets: Array, task: Task, weights: Array | None = None) -> float:
     """Return the mean log loss in nats; of labels the mean over them, too."""
-    return float(np.average(_log_losses(values, targets, task), weights=weights))
+    return float(np.average(log_losses(values, targets, task), weights=weights))
 
 
-def _log_losses(values: Array, targets: Array, task: Task) -> Numbers:
+def log_losses(values: Array, targets: Array, task: Task) -> Numbers:
+    """Return the log loss of each sample in nats, `(n,)`; of labels the mean over them."""
     found = np.asarray(values, np.float64)
     if task.name == MULTI_LABEL:
         truth = np.where(targets == 1, found, 1 - found)
@@ -236,7 +237,7 @@ def _log_losses(values: Array, targets: Array, task: Task) -> Numbers:
 def _losses_by_part(
     values: Array, targets: Array, task: Task, parts: Splits, weights: Array | None
 ) -> list[float]:
-    of_rows = _log_losses(values, targets, task)
+    of_rows = log_losses(values, targets, task)
     own = np.ones(len(of_rows)) if weights is None else np.asarray(weights, np.float64)
     return [float(np.average(of_rows[rows], weights=own[rows])) for _, rows in parts]
 

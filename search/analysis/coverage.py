@@ -208,7 +208,13 @@ def conformal(
     Raises:
         ValueError: the task is another.
     """
-    columns = scores_of(values, targets, task)
+    return conformal_of(scores_of(values, targets, task), task.name, weights=weights, groups=groups)
+
+
+def conformal_of(
+    columns: Numbers, task: str, *, weights: Array | None = None, groups: Array | None = None
+) -> Conformal:
+    """Return what `conformal` does, of scores that are known, `(n, columns)`."""
     own = np.ones(len(columns)) if weights is None else np.asarray(weights, np.float64)
     counts = (
         own
@@ -219,7 +225,7 @@ def conformal(
     added = own.sum() / effective  # the new sample's share
     pairs = [_levels(column, own, added) for column in columns.T]
     scores, levels = zip(*pairs, strict=True)
-    return Conformal(task.name, scores, levels, int(effective + _ROUNDING))
+    return Conformal(task, scores, levels, int(effective + _ROUNDING))
 
 
 def scores_of(values: Array, targets: Array, task: Task) -> Numbers:

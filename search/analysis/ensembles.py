@@ -11,13 +11,16 @@ equal.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import sqrt
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
-from search.analysis.calibration import TEMPERATURE, Calibration, fitted, log_loss
+from search.analysis.calibration import TEMPERATURE, Calibration, fitted, log_losses
+from search.analysis.comparison.selection import critical_t
 from search.analysis.comparison.statistics import Difference, corrected_difference
 from search.analysis.library import Floats, Library, losses
 from search.data.folds import Indices
@@ -209,16 +212,35 @@ class _Judged:
         losses: on each part, of what was chosen on the others.
         scores: the study's objective, such that larger is better; NaN without.
         share: samples of a part for each of its others.
+        noise: squared standard error of the mean difference of the losses, by samples that are
+            independent, as `error_test` has it; 0 where it is not known.
+        freedom: their number less 1.
     """
 
     losses: NDArray[np.float64]
     scores: NDArray[np.float64]
     share: float
+    noise: float = 0.0
+    freedom: int = 0
 
     @property
     def difference(self) -> Difference:
+        """Single less ensemble, with the interval of `corrected_difference`.
+
+        Five parts alone leave four degrees of freedom. So the samples help to tell the noise, as
+        peers do there: the variance of a part's difference is the larger of the parts' own and of
+        what the samples' differences give, with the degrees of freedom of the latter.
+        """
         single, ensemble = self.losses.T.tolist()
-        return corrected_difference(single, ensemble, test_share=self.share)
+        found = corrected_difference(single, ensemble, test_share=self.share)
+        parts = len(single)
+        if not self.noise or parts < 2 or found.low is None:
+            return found
+        of_parts = float((self.losses[:, 0] - self.losses[:, 1]).var(ddof=1))
+        variance = (1 / parts + self.share) * max(of_parts, parts * self.noise)
+        reach = critical_t(0.95, freedom=self.freedom) * sqrt(variance)
+        p = 2 * float(special.stdtr(self.freedom, -abs(found.mean) / sqrt(variance)))
+        return replace(found, low=found.mean - reach, high=found.mean + reach, p=p)
 
     @property
     def score(self) -> Difference | None:
@@ -248,20 +270,41 @@ def _judged(library: Library, nested: NDArray[np.float64], paths: Sequence[Weigh
         known = {place: library.values(library.trials[place]) for place in places}
     except DataError:
         return _Judged(nested, np.full_like(nested, np.nan), share)
-    singles = np.array([_results(library, [known[place]] * len(splits)) for place in places])
-    best = singles[singles[:, :, 0].mean(axis=1).argmin()]
+    singles = [_results(library, [known[place]] * len(splits)) for place in places]
+    best = min(singles, key=lambda each: float(each[0][:, 0].mean()))
     means = [np.asarray(sum(w * known[place] for place, w in path.items())) for path in paths]
-    losses_of, scores = np.moveaxis(np.stack([best, _results(library, means)], axis=1), 2, 0)
-    return _Judged(losses_of, scores, share)
+    ensemble = _results(library, means)
+    losses_of, scores = np.moveaxis(np.stack([best[0], ensemble[0]], axis=1), 2, 0)
+    rows = np.concatenate([own for _, own in splits])
+    noise, groups = _noise(best[1] - ensemble[1], library.ids[rows], library.weights_of(rows))
+    return _Judged(losses_of, scores, share, noise, groups - 1)
 
 
-def _results(library: Library, values: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
-    """Return loss and objective on each part of what is averaged for it, `(parts, 2)`."""
-    found = []
+def _results(
+    library: Library, values: Sequence[NDArray[Any]]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return loss and objective on each part, `(parts, 2)`, and the loss of each row, `(n,)`."""
+    found, rows = [], []
     for (others, own), each in zip(library.splits(), values, strict=True):
         calibrated = _Calibrated(library, each, others)
-        found.append([calibrated.loss(own), calibrated.score(own)])
-    return np.array(found)
+        of_rows = calibrated.losses(own)
+        loss = float(np.average(of_rows, weights=library.weights_of(own)))
+        found.append([loss, calibrated.score(own)])
+        rows.append(of_rows)
+    return np.array(found), np.concatenate(rows)
+
+
+def _noise(
+    differences: NDArray[np.float64], ids: Indices, weights: NDArray[Any] | None
+) -> tuple[float, int]:
+    """Return the squared standard error of a mean over independent ids, and their number."""
+    own = np.ones(len(differences)) if weights is None else np.asarray(weights, np.float64)
+    apart = own * (differences - np.average(differences, weights=own))
+    places = np.unique(ids, return_inverse=True)[1].reshape(-1)
+    sums, count = np.bincount(places, apart), int(places.max()) + 1
+    if count < 2:
+        return 0.0, 1
+    return float(count / (count - 1) * (sums**2).sum() / own.sum() ** 2), count
 
 
 class _Calibrated:
@@ -274,12 +317,13 @@ class _Calibrated:
             given = values[rows], library.targets[rows], task, library.weights_of(rows)
             self._calibration = fitted(TEMPERATURE, *given)
 
-    def loss(self, rows: Indices) -> float:
+    def losses(self, rows: Indices) -> NDArray[np.float64]:
+        """Return the loss of each row, `(n,)`."""
         library, task = self._library, self._library.task
         if task.name not in (CLASSIFICATION, MULTI_LABEL):
-            return library.loss_of(self._values, rows)
+            return library.losses_of(self._values, rows)
         values = self._calibration.applied(self._values[rows], task)
-        return log_loss(values, library.targets[rows], task, library.weights_of(rows))
+        return log_losses(values, library.targets[rows], task)
 
     def score(self, rows: Indices) -> float:
         return self._library.objective_of(self._values, rows)

@@ -159,6 +159,8 @@ class Library:
             raise DataError("a library without files has no predictions of single trials")
         found = joined_predictions(trial, self.folder, self.task, self.folds)
         values = values_in(found)
+        if values is None and isinstance(found, ClassPredictions) and self.task.units == 2:
+            values = _of_two(found)
         if values is None:
             raise DataError(
                 f"the predictions of trial {trial.number} have not the probabilities of all"
@@ -177,12 +179,12 @@ class Library:
             raise ValueError("a mean needs at least one trial")
         return found
 
-    def loss_of(self, values: NDArray[Any], rows: Indices) -> float:
-        """Return the loss of what was predicted, `(n, units)`, on some rows."""
+    def losses_of(self, values: NDArray[Any], rows: Indices) -> NDArray[np.float64]:
+        """Return the loss of each of some rows of what was predicted, `(n, units)`."""
         found = self.task.predicted(values[rows], self.targets[rows])
         spread = self.targets.std(axis=0) if isinstance(found, NumberPredictions) else None
         columns, shares, importance = _columns_of(found, self.task, spread)
-        return loss_of(columns, self.weights_of(rows), shares, importance)
+        return np.asarray(losses(columns, shares).astype(np.float64) @ importance)
 
     def weights_of(self, rows: Indices) -> NDArray[Any] | None:
         """Return the weights of some rows; None if all count the same."""
@@ -276,6 +278,14 @@ def values_in(predictions: Predictions) -> NDArray[Any] | None:
         case SeveralPredictions():
             return predictions.values
     return probabilities_in(predictions)
+
+
+def _of_two(found: ClassPredictions) -> Floats:
+    """Return both probabilities of files that have that of the true class alone."""
+    values = np.empty((len(found.labels), 2), np.float32)
+    rows = np.arange(len(values))
+    values[rows, found.labels], values[rows, 1 - found.labels] = found.truth, 1 - found.truth
+    return values
 
 
 def _objective(history: History, task: Task) -> tuple[Metric, bool] | None:

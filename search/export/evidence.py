@@ -19,7 +19,7 @@ from search.analysis.calibration import (
     Calibration,
     calibrate,
 )
-from search.analysis.coverage import Conformal, conformal
+from search.analysis.coverage import Conformal, conformal, conformal_of
 from search.analysis.ensembles import Selection, select
 from search.analysis.library import Library
 from search.data import Dataset
@@ -110,10 +110,15 @@ class Evidence:
             return Belief(why="several outputs at once are not calibrated")
         try:
             only = Library.read(self.history, self.folder, only=trials, weights=self._weights)
-            shares = [m.weight for m in members]
-            values = only.mean_values(list(zip(trials, shares, strict=True)))
         except DataError as error:
             return Belief(why=str(error))
+        try:
+            shares = [m.weight for m in members]
+            values = only.mean_values(list(zip(trials, shares, strict=True)))
+        except DataError as error:  # of classes, whose true one is known all the same
+            truth = np.average(_ordered(only, trials), axis=0, weights=shares)
+            scores = conformal_of(1 - truth, task, weights=only.weights, groups=only.groups)
+            return Belief(conformal=scores, why=str(error))
         if task == REGRESSION:
             return Belief(conformal=_conformal(only, values))
         found = calibrate(values, only.targets, only.task, only.splits(), only.weights)
@@ -221,6 +226,12 @@ class Belief:
             "brier_before": found.brier_before,
             "brier": found.brier,
         }
+
+
+def _ordered(library: Library, trials: Sequence[TrialHistory]) -> NDArray[Any]:
+    """Return the columns of some trials, `(trials, n, columns)`, in their order."""
+    places = {trial.number: place for place, trial in enumerate(library.trials)}
+    return library.columns[[places[trial.number] for trial in trials]]
 
 
 def _conformal(library: Library, values: NDArray[Any]) -> Conformal:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
+from search.tasks.reliability import reliability
 from tests.studies import StudyBuilder
 from tracking.mlflow.sink import MlflowSink, open_store
 from tracking.records import ModelExported, StudyRenamed, TestSetOpened
@@ -61,6 +62,8 @@ class Export:
             macro_f1=0.88,
             confusion=[[9, 1, 0], [0, 10, 0], [1, 0, 9]],
             report={"accuracy": accuracy},
+            scores={"ece": 0.04, "brier": 0.2},
+            reliability=reliability(np.array([0.6, 0.9]), np.array([0, 1])).to_json(),
         )
 
 
@@ -97,6 +100,7 @@ def test_the_final_run_has_the_test_scores_and_the_training(client, sink, export
     assert run.info.run_name == "final model of trial 1 · lenet-digits"
     assert run.info.status == "FINISHED"
     expected = {"test_accuracy": 0.9, "test_loss": 0.3, "test_macro_f1": 0.88, "loss": 0.5}
+    expected |= {"test_ece": 0.04, "test_brier": 0.2}
     assert expected.items() <= run.data.metrics.items()
     assert run.data.params["filters"] == "33"
     files = {entry.path for entry in client.list_artifacts(run.info.run_id)}
@@ -107,6 +111,7 @@ def test_the_final_run_has_the_test_scores_and_the_training(client, sink, export
         "curves.png",
         "model_summary.txt",
         "MODEL_CARD.md",
+        "reliability.png",
     } <= files
 
 

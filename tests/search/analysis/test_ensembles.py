@@ -173,6 +173,18 @@ def test_files_of_earlier_versions_are_enough_to_choose(tmp_path):
         library.values(library.trials[0])
 
 
+def test_of_two_classes_files_of_earlier_versions_have_all(tmp_path):
+    logits, labels = logits_of(200, 2)
+    values = softmax(logits).astype(np.float32)
+    history, folder = study_of(tmp_path, Classification(("no", "yes")), labels, [values])
+    for path in folder.all_predictions.iterdir():
+        replace(ClassPredictions.load(path), halves=None).save(path)
+    library = Library.read(history, folder)
+    np.testing.assert_allclose(
+        library.values(library.trials[0]), values[library.samples], atol=1e-6
+    )
+
+
 def test_trials_with_scores_or_without_files_are_left_out_by_name(tmp_path):
     logits, labels = logits_of(300, 3)
     history, folder = study_of(tmp_path, THREE, labels, noisy(logits, 3, 1.0))
