@@ -163,7 +163,7 @@ class Library:
             values = _of_two(found)
         if values is None:
             raise DataError(
-                f"the predictions of trial {trial.number} have not the probabilities of all"
+                f"the predictions of trial {trial.number} lack the probabilities of some"
                 " classes: an earlier version wrote them, or there are more than 256 classes"
             )
         return values

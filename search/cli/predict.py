@@ -3,8 +3,10 @@
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from csv import writer as csv_writer
 from functools import partial
+from io import TextIOWrapper
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -84,6 +86,7 @@ def predict(
     if out is not None:
         if csv or json:
             raise SettingsError("`--out` writes CSV to a file; leave `--csv` and `--json` out")
+        _check_out(out, inputs)
         count = _write_csv(out, predict_batches(model, inputs, **options))
         console.print(f"{count:,} predictions written to {out}", markup=False)
         return
@@ -332,18 +335,37 @@ def _write_rows(writer: Any, form: _Form) -> None:
     writer.writerows((item.sample, *form.cells(item)) for item in form.samples)
 
 
+def _check_out(path: Path, inputs: list[str]) -> None:
+    """Raise SettingsError if a file to write is one of the files to read."""
+    from search.errors import SettingsError
+
+    for given in inputs:
+        with suppress(OSError, ValueError):  # texts are no files, nor are files that are not there
+            if path.samefile(given):
+                raise SettingsError(
+                    f"`--out` must be another file than what is predicted; got {path} for both"
+                )
+
+
 def _write_csv(path: Path, batches: "Iterator[list[Prediction]]") -> int:
     """Write a line for each sample as it comes, and return their number.
+
+    The file appears when all are written; what is no file, such as a pipe, gets them at once.
 
     Raises:
         SettingsError: the file cannot be written.
     """
     from search.errors import SettingsError
+    from tracking.files import whole_file
 
     count = 0
     first = next(batches, [])  # errors in samples come before the file is touched
+    is_file = path.is_file() or not path.exists()
     try:
-        with path.open("w", encoding="utf-8", newline="") as file:
+        with (
+            whole_file(path, to_disk=False) if is_file else path.open("wb") as binary,
+            TextIOWrapper(binary, encoding="utf-8", newline="") as file,
+        ):
             writer = csv_writer(file, lineterminator="\n")
             for found in chain([first] if first else [], batches):
                 form = _form_of(found)

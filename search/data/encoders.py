@@ -88,6 +88,8 @@ class ImageEncoder(Encoder):
         input_shape: (height, width, channels) of the model's input.
         scaled: whether pixels become float32 0..1; else they stay uint8 0..255.
         pixel_range: which values of new pictures become black and white; None if values are pixels.
+        dark: whole numbers of a new image that do not exceed it may be on another scale than
+            0..255, as none of the training images was so dark; 0 where that is not known.
     """
 
     kind: ClassVar[str] = "image"
@@ -96,6 +98,7 @@ class ImageEncoder(Encoder):
     shape: tuple[int, ...]
     scaled: bool = False
     pixel_range: PixelRange | None = None
+    dark: int = 0
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -120,6 +123,7 @@ class ImageEncoder(Encoder):
             "input_shape": list(self.shape),
             "scaled": self.scaled,
             **({} if ranged is None else {"pixel_range": ranged.to_json()}),
+            **({"dark": self.dark} if self.dark else {}),
         }
 
 
@@ -458,7 +462,8 @@ def encoder_from_json(data: Mapping[str, Any]) -> Encoder:
             if len(native) != 3 or len(shape) != 3:
                 raise ValueError("an image's shape has three numbers")
             ranged = PixelRange.from_json(data.get("pixel_range"))
-            return ImageEncoder(native, shape, bool(data["scaled"]), ranged)
+            dark = int(data.get("dark", 0))
+            return ImageEncoder(native, shape, bool(data["scaled"]), ranged, dark)
         case "text":
             words = tuple(map(str, data["vocabulary"]))
             return TextEncoder(words, int(data["length"]), int(data["size"]))

@@ -20,6 +20,7 @@ from search.errors import DataError
 from spaces import ImageInput
 
 PIECE = 2048
+_LOOKED_AT = 5_000  # images
 # Luma of ITU-R BT.601 in 1/65536, rounded: Pillow's weights for mode "L".
 LUMA = np.array([19595, 38470, 7471], np.uint32)
 
@@ -69,6 +70,18 @@ def background(images: NDArray[Any]) -> float:
     some = images[:1000]
     edges = (some[:, 0], some[:, -1], some[:, :, 0], some[:, :, -1])
     return float(np.mean([np.mean(edge) for edge in edges]))
+
+
+def dark_limit(images: NDArray[Any]) -> int:
+    """Return a quarter of the brightest pixel of the darkest image that is not black.
+
+    Args:
+        images: uint8 `(n, height, width, channels)`, of which at most 5,000 are looked at.
+    """
+    some = np.linspace(0, len(images) - 1, min(len(images), _LOOKED_AT)).astype(int)
+    brightest = np.asarray(images[np.unique(some)]).max(axis=(1, 2, 3))
+    seen = brightest[brightest > 0]
+    return int(seen.min()) // 4 if len(seen) else 0
 
 
 def _is_near(images: Images, size: tuple[int, int]) -> bool:

@@ -430,7 +430,7 @@ def _serving(export: ModelExported, values: str) -> Iterable[str]:
             f"model.serve({given})  # one row of {values} for each row",
         )
     yield (
-        "Numbers must be float64: in float32 they have 7 digits, too few for seconds since 1970."
+        "`serve` takes numbers as float64: in float32 they have 7 digits, too few for some columns."
         " NaN is a missing value"
         + (
             ", and so is a blank text. Blanks around a text do not count; a truth value that is"

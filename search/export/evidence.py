@@ -89,7 +89,7 @@ class Evidence:
                 return alone
             raise SettingsError(f"`--ensemble {ensemble}` cannot be chosen: {error}") from error
         if len(found.ensemble) > 1:
-            notify(_told(found, ensemble))
+            notify(_told(found, ensemble, refits))
         elif ensemble != AUTO:
             notify(f"{found.reason} One trial is exported")
         if not found.is_taken:
@@ -111,7 +111,7 @@ class Evidence:
         try:
             only = Library.read(self.history, self.folder, only=trials, weights=self._weights)
         except DataError as error:
-            return Belief(why=str(error))
+            return Belief(why="" if task == REGRESSION else str(error))
         try:
             shares = [m.weight for m in members]
             values = only.mean_values(list(zip(trials, shares, strict=True)))
@@ -253,8 +253,8 @@ def _unlike(members: Sequence[Member], samples: int, searched: int) -> str:
     return ""
 
 
-def _told(found: Selection, ensemble: str) -> str:
-    """Return what is known of an ensemble and what it costs, in words."""
+def _told(found: Selection, ensemble: str, refits: int) -> str:
+    """Return what is known of an ensemble and what it costs with all refits, in words."""
     low, high = found.difference.low, found.difference.high
     interval = "" if low is None or high is None else f", 95 % interval {low:.4f} to {high:.4f}"
     cost = found.cost
@@ -263,10 +263,12 @@ def _told(found: Selection, ensemble: str) -> str:
         f" {found.single_loss:.4f} (difference {found.difference.mean:.4f}{interval})"
     ]
     if found.is_taken:
-        more = f" and {cost.parameters:,} parameters at prediction, for {cost.single_parameters:,}"
+        asked = "" if ensemble == AUTO else f"as `--ensemble {ensemble}` asks for it, "
+        seconds, single = refits * cost.train_seconds, refits * cost.single_seconds
         parts.append(
-            f"it takes {about(cost.train_seconds)} of training for {about(cost.single_seconds)}, by"
-            f" the time of a fold,{more}"
+            f"{asked}it is exported, which takes {about(seconds)} of training for {about(single)},"
+            f" by the time of a fold, and {refits * cost.parameters:,} parameters at prediction,"
+            f" for {refits * cost.single_parameters:,}"
         )
     elif ensemble == AUTO:
         parts.append(f"one trial is exported; `--ensemble {len(found.ensemble)}` takes it anyway")

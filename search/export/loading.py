@@ -125,7 +125,7 @@ def made_up(labels: Labels) -> Any:
     match encoder:
         case ImageEncoder(pixel_range=ranged):
             pixels = chance.randint(0, 256, shape, np.uint8)
-            return raw_pixels(pixels, ranged) if is_raw else encoder.scale(pixels)
+            return raw_pixels(pixels, ranged, encoder.dark) if is_raw else encoder.scale(pixels)
         case TextEncoder(size=size):
             return chance.randint(0, size, shape, np.int32)
         case TableEncoder() | SequenceEncoder() if is_raw:

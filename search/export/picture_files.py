@@ -36,7 +36,7 @@ def pictures_in(folder: Path) -> list[Path]:
         path
         for path in sorted(folder.rglob("*"))
         if path.suffix.lower() in endings
-        and path.is_file()
+        and (path.is_file() or path.is_symlink())  # a link that leads nowhere is an error later
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]
     if not found:
@@ -100,11 +100,17 @@ def listed_pictures(path: Path, part: "Part", column: str | None) -> Iterator[Pa
     wanted = [column] if column is not None else list(part.names)
     if column is not None and column not in part.names:
         raise DataError(f"{path}: `--column` must be one of {listed(part.names)}; got {column!r}")
+    row = 0
     for batch in part.read(wanted, {}):
         if column is None and batch.num_rows:
             column = _column_of_files(path, {n: batch.column(n)[0].as_py() for n in wanted})
         values = batch.column(column).to_pylist() if column is not None else []
         for value in values:
+            row += 1
+            if value is None or not str(value).strip():
+                raise DataError(
+                    f"{path}, row {row}: `{column}` must be the path of a picture; it is empty"
+                )
             yield path.parent / str(value)
 
 

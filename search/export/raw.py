@@ -64,12 +64,15 @@ def raw_shape(encoder: Encoder) -> tuple[int, ...]:
             return encoder.input_shape
 
 
-def told_apart(images: Any, ranged: PixelRange | None, xp: Any) -> tuple[Any, Any]:
+def told_apart(
+    images: Any, ranged: PixelRange | None, xp: Any, *, dark: int = 0
+) -> tuple[Any, Any]:
     """Return what images hold: whole numbers 0..255 or fractions 0..1, or values of a range.
 
     An image without a value above 1 holds fractions. (Of the numbers 0..255 that would be a black
     image, and equally black, but for a few values of 1.) What is neither, such as standardised
-    values, does not fit. Values of a range may lie somewhat outside, by `BELOW` and `ABOVE` of its
+    values, does not fit; nor do whole numbers that stay below what any training image had, such as
+    0..16. Values of a range may lie somewhat outside, by `BELOW` and `ABOVE` of its
     width, and become black or white; further away they are on another scale. So are values between
     whole numbers, where those of the training were none, in an image that stays dark.
 
@@ -77,6 +80,7 @@ def told_apart(images: Any, ranged: PixelRange | None, xp: Any) -> tuple[Any, An
         images: float `(n, height, width, channels)`.
         ranged: the range, of images whose values are no pixels.
         xp: `numpy`, or Keras's operations.
+        dark: of the encoder.
 
     Returns:
         Pixels 0..255, not rounded, or the values of the range as they are; and whether each value
@@ -93,7 +97,7 @@ def told_apart(images: Any, ranged: PixelRange | None, xp: Any) -> tuple[Any, An
         return images, fits & (is_whole | (highest > ranged.low + width * BRIGHT))
     are_fractions = highest < 1.0 + ROUNDING
     pixels = xp.where(are_fractions, images * float(WHITE), images)
-    is_whole = are_fractions | (xp.abs(pixels - xp.round(pixels)) < ROUNDING)
+    is_whole = are_fractions | ((xp.abs(pixels - xp.round(pixels)) < ROUNDING) & (highest > dark))
     margin = ROUNDING * WHITE
     return pixels, is_whole & (pixels > BLACK - margin) & (pixels < WHITE + margin)
 
@@ -105,18 +109,18 @@ def rule_of(ranged: PixelRange | None) -> str:
     return f"{ranged.depth} on the scale {ranged}"
 
 
-def raw_pixels(pixels: Array, ranged: PixelRange | None = None) -> Array:
+def raw_pixels(pixels: Array, ranged: PixelRange | None = None, dark: int = 0) -> Array:
     """Return uint8 pixels `(n, height, width, channels)` as an exported model takes them.
 
-    It gives back exactly these: an image of nothing but 0 and 1 is given as fractions.
+    It gives back exactly these: an image as dark as `told_apart` doubts is given as fractions.
     """
     if ranged is not None:
         given = ranged.values(pixels)
         _, fits = told_apart(given, ranged, np)
         return given if fits.all() else np.where(fits, given, np.rint(given))
     given = pixels.astype(np.float32)
-    dark = pixels.max(axis=(1, 2, 3), initial=0) <= 1
-    given[dark] /= np.float32(WHITE)
+    doubtful = pixels.max(axis=(1, 2, 3), initial=0) <= max(1, dark)
+    given[doubtful] /= np.float32(WHITE)
     return given
 
 
@@ -139,21 +143,23 @@ def pixels_of(values: Array, encoder: ImageEncoder, origin: str) -> Array:
         return values
     kind = np.float32 if ranged is None else np.dtype(ranged.dtype)
     given = values.astype(kind)
-    found, fits = told_apart(given, ranged, np)
+    found, fits = told_apart(given, ranged, np, dark=encoder.dark)
     highest = float(given.max(initial=0))
     is_other = ranged is not None and depth_of(values.dtype) not in (FRACTIONS, ranged.depth)
-    if is_other or not fits.all():
+    are_dark = ranged is None and not fits.all() and bool(told_apart(given, None, np)[1].all())
+    if is_other or not (fits.all() or are_dark):
         raise DataError(
             f"{origin} must hold images on the scale of the training images, {rule_of(ranged)}; got"
             f" {values.dtype}, {given.min():.6g} to {highest:.6g}"
         )
     if ranged is not None:
         return ranged.pixels(values)
-    if 1 + ROUNDING < highest < _DARK:
+    if are_dark or 1 + ROUNDING < highest < _DARK:
+        reach = min(highest, float(encoder.dark)) if are_dark else highest
         raise DataError(
             f"{origin} must hold images on the scale of the training images, {rule_of(None)}; got"
-            f" {values.dtype} that reach {highest:.6g}. If these are dark pixels, pass them as"
-            " uint8; else scale them."
+            f" {values.dtype} with images that reach {reach:.6g} at most. If these are dark pixels,"
+            " pass them as uint8; else scale them."
         )
     pixels: Array = np.rint(np.clip(found, BLACK, WHITE)).astype(np.uint8)
     return pixels
@@ -177,7 +183,7 @@ def raw_samples(samples: Any, labels: "Labels") -> Any:
         given = getattr(samples, "inputs", samples)
         return {name: raw_samples(given[name], labels.part(name)) for name, _ in encoder.inputs}
     if isinstance(encoder, ImageEncoder):
-        return raw_pixels(np.asarray(samples), encoder.pixel_range)
+        return raw_pixels(np.asarray(samples), encoder.pixel_range, encoder.dark)
     if isinstance(encoder, TableEncoder | SequenceEncoder):
         return np.asarray(samples).astype(raw_type(encoder))
     return encoder.encode(samples)

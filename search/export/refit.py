@@ -12,9 +12,10 @@ import numpy as np
 from search.analysis.comparison.contenders import Contender
 from search.data import Dataset, Reading, load
 from search.data.arrays import rows_at
+from search.data.encoders import ImageEncoder, SeveralEncoder
 from search.data.folds import Folds, Indices
 from search.data.inputs import Encoder, Inputs, columns_of, make_inputs, spec_of
-from search.data.pictures import background
+from search.data.pictures import background, dark_limit
 from search.data.reading import began_with
 from search.errors import DataError, FoldwiseError, SettingsError
 from search.executors import Limits
@@ -235,7 +236,7 @@ class Final:
         data = self.dataset
         return Labels(
             task=data.task,
-            encoder=self.encoder,
+            encoder=_for_new_samples(self.encoder, data),
             background=background(data.train_images) if data.kind == "image" else 0.0,
             columns=columns_of(data) if data.kind == "table" else (),
             outputs=outputs,
@@ -379,6 +380,19 @@ class Final:
         model = self.build()
         model.set_weights(trained.get_weights())
         return model
+
+
+def _for_new_samples(encoder: Encoder, data: Dataset) -> Encoder:
+    """Return an encoder that knows how dark the training images are."""
+    match encoder:
+        case ImageEncoder(pixel_range=None):
+            return replace(encoder, dark=dark_limit(data.train_images))
+        case SeveralEncoder():
+            parts = encoder.inputs
+            return SeveralEncoder(
+                tuple((name, _for_new_samples(own, data.input(name))) for name, own in parts)
+            )
+    return encoder
 
 
 def _labels_of_input(data: Dataset, name: str) -> InputLabels:

@@ -92,7 +92,7 @@ def _standardised(values: Any, means: Array, deviations: Array) -> Any:
 def _image(images: Any, encoder: ImageEncoder) -> tuple[Any, Any]:
     from keras import ops
 
-    found, fits = told_apart(images, encoder.pixel_range, ops)
+    found, fits = told_apart(images, encoder.pixel_range, ops, dark=encoder.dark)
     if encoder.pixel_range is not None:
         pixels = _ranged(images, encoder.pixel_range)
     else:

@@ -158,8 +158,9 @@ def _taken(samples: Any, labels: Labels, before: Preprocessing | None) -> Any:
     if len(given.shape) == len(raw_shape(encoder)):
         given = given[..., tf.newaxis]
     if samples.dtype == tf.uint8 and isinstance(encoder, ImageEncoder) and not encoder.pixel_range:
-        dark = tf.reduce_max(given, axis=(1, 2, 3), keepdims=True) <= 1
-        given = tf.where(dark, given / WHITE, given)  # as `raw_pixels` does it
+        highest = tf.reduce_max(given, axis=(1, 2, 3), keepdims=True)
+        doubtful = highest <= max(1, encoder.dark)
+        given = tf.where(doubtful, given / WHITE, given)  # as `raw_pixels` does it
     return given
 
 

@@ -353,7 +353,7 @@ def test_samples_from_memory_are_encoded_as_the_study_did():
         (
             np.full((1, 8, 8), 16.0),
             IMAGES,
-            "reach 16. If these are dark pixels, pass them as uint8",
+            "reach 16 at most. If these are dark pixels, pass them as uint8",
         ),
         (np.zeros((1, 8, 9), np.uint8), IMAGES, "image samples of numbers"),
         (np.zeros((0, 8, 8), np.uint8), IMAGES, "at least one sample; there is none"),

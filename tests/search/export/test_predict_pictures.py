@@ -116,3 +116,44 @@ def test_a_file_of_csv_is_written_some_samples_at_a_time(place, tmp_path, monkey
     assert shown.stdout == out.read_text()
     wrong = ["predict", str(folder / "model"), *given, "--out", str(tmp_path / "no" / "x.csv")]
     assert CliRunner().invoke(app, wrong).exit_code != 0
+
+
+def test_what_is_read_is_never_written(place, tmp_path):
+    folder, _, _ = place
+    table = folder / "all" / "list.csv"
+    before = table.read_text()
+    for out in (table, folder / "all" / ".." / "all" / "list.csv"):
+        ran = CliRunner().invoke(
+            app, ["predict", str(folder / "model"), str(table), "--out", str(out)]
+        )
+        assert ran.exit_code != 0
+        assert "another file" in str(ran.exception)
+        assert table.read_text() == before
+
+
+def test_a_file_of_csv_has_all_samples_or_stays_what_it_was(place, tmp_path, monkeypatch):
+    folder, names, _ = place
+    monkeypatch.setattr("search.export.samples.BATCH", 3)
+    for name in names[:5]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes((folder / "all" / name).read_bytes())
+    (tmp_path / "z.png").write_bytes(b"no picture")
+    out = tmp_path / "out.csv"
+    out.write_text("as it was")
+    ran = CliRunner().invoke(
+        app, ["predict", str(folder / "model"), str(tmp_path), "--out", str(out)]
+    )
+    assert "z.png is not a readable picture" in str(ran.exception)
+    assert out.read_text() == "as it was"
+    assert sorted(path.name for path in tmp_path.glob("*out*")) == ["out.csv"]
+
+
+def test_what_is_missing_in_a_list_is_named(place, tmp_path):
+    folder, names, _ = place
+    table = folder / "all" / "gap.csv"
+    pd.DataFrame({"file": [names[0], ""]}).to_csv(table, index=False)
+    with pytest.raises(DataError, match=r"gap.csv, row 2: `file` must be the path .* it is empty"):
+        predict_samples(folder / "model", [str(table)])
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    with pytest.raises(DataError, match=r"there is no file .*gone.png"):
+        predict_samples(folder / "model", [str(tmp_path)])

@@ -10,11 +10,13 @@ import pytest
 
 from search.data.arrays import words_of
 from search.data.inputs import ImageEncoder, SequenceEncoder, TableEncoder, TextEncoder
+from search.data.pictures import dark_limit
 from search.data.ranges import BYTES, FRACTIONS, WHOLE, PixelRange
 from search.data.reading import Column, Reading
+from search.errors import DataError
 from search.export.formats.base import tensor_names
 from search.export.formats.encoding import margins
-from search.export.raw import raw_pixels, raw_shape, raw_type
+from search.export.raw import pixels_of, raw_pixels, raw_shape, raw_type
 
 pytestmark = pytest.mark.slow  # TensorFlow
 
@@ -171,6 +173,29 @@ def test_what_is_neither_pixels_nor_fractions_becomes_nothing(change):
     found = np.asarray(encoded_by(encoder)(given))
     assert np.isfinite(found[0]).all()
     assert np.isnan(found[1]).all()
+
+
+def test_whole_numbers_darker_than_all_training_images_become_nothing():
+    encoder = ImageEncoder((8, 8, 1), (12, 12, 1), scaled=True, dark=51)
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1)).astype(np.uint8)
+    pixels[1] //= 10  # a dark picture, whose pixels are known to be pixels
+    model = encoded_by(encoder)
+    np.testing.assert_array_equal(model(raw_pixels(pixels, dark=51)), encoder.encode(pixels))
+    np.testing.assert_array_equal(pixels_of(pixels, encoder, "they"), pixels)
+    sixteenths = np.round(pixels / 16)  # another scale, as scikit-learn's digits have it
+    sixteenths[2] = pixels[2]
+    found = np.asarray(model(sixteenths.astype(np.float32)))
+    assert [bool(np.isnan(one).all()) for one in found] == [True, True, False]
+    with pytest.raises(DataError, match=r"reach 51 at most. If these are dark pixels"):
+        pixels_of(sixteenths, encoder, "they")
+    assert np.isfinite(np.asarray(model((sixteenths[:2] / 16).astype(np.float32)))).all()
+
+
+def test_how_dark_training_images_are_is_a_quarter_of_the_darkest():
+    images = np.zeros((4, 8, 8, 1), np.uint8)
+    assert dark_limit(images) == 0
+    images[1, 3, 3], images[2, 0, 0], images[3, 5, 5] = 255, 204, 230
+    assert dark_limit(images) == 51
 
 
 @pytest.mark.parametrize(
