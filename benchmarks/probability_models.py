@@ -1,4 +1,4 @@
-"""Exports of one study, loaded with TensorFlow alone and scored on the test set."""
+"""Searches and exports in this process; exports are loaded with TensorFlow alone and scored."""
 
 import json
 import re
@@ -20,6 +20,32 @@ ARMS: dict[str, dict[str, Any]] = {
 FORMATS = ("keras", "saved_model")
 BATCHES = (1, 256)
 REPEATS, LEAST_SECONDS = 20, 1.0
+
+
+def search_here(settings: dict[str, Any], folder: Path, data_dir: Path | None) -> dict[str, float]:
+    """Search in this process, in a home of its own, and return what it took."""
+    import keras
+
+    from search import run_study
+
+    _warm_up()
+    began, cpu_began = time.perf_counter(), _cpu_seconds()
+    with (folder / "search.log").open("w") as log:
+        result = run_study(
+            **settings,
+            executor="inline",
+            home=folder / "home",
+            data_dir=data_dir,
+            notify=lambda notice: print(notice, file=log, flush=True),
+        )
+    found = {
+        "seconds": round(time.perf_counter() - began, 1),
+        "cpu_seconds": round(_cpu_seconds() - cpu_began, 1),
+        "trials": len(result.history.trials),
+        "complete": len(result.history.completed()),
+    }
+    keras.backend.clear_session()
+    return found
 
 
 def export_and_score(case: Case, seed: int, folder: Path, data_dir: Path | None) -> None:
@@ -47,7 +73,7 @@ def export_and_score(case: Case, seed: int, folder: Path, data_dir: Path | None)
 
 
 def _warm_up() -> None:
-    """Import and start what every process must, which belongs to neither export."""
+    """Import and start what every process must, which belongs to nobody's time."""
     import keras
     import mlflow.tensorflow
     import tensorflow as tf
