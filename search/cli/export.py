@@ -70,9 +70,26 @@ def export(
             " [default: keras; for texts and tables keras,saved_model]",
         ),
     ] = None,
+    refits: Annotated[
+        int,
+        typer.Option(
+            metavar="N", help="Train so many seeds of the model and average their values."
+        ),
+    ] = 1,
     ensemble: Annotated[
+        str,
+        typer.Option(
+            metavar="none|auto|N",
+            help="Average the models of several trials: auto where they are better together beyond"
+            " doubt, or N trials.",
+        ),
+    ] = "none",
+    searched_samples: Annotated[
         bool,
-        typer.Option(help="Average the models of the folds instead of training one on all."),
+        typer.Option(
+            "--searched-samples",
+            help="Train on the samples that the search used. [default: on all training samples]",
+        ),
     ] = False,
     force: Annotated[
         bool, typer.Option(help="Make it the champion even if it is worse than the current one.")
@@ -107,7 +124,9 @@ def export(
             "--out": out,
             "--trial": trial,
             "--format": formats,
-            "--ensemble": ensemble,
+            "--ensemble": ensemble != "none" and ensemble,
+            "--refits": refits != 1 and refits,
+            "--searched-samples": searched_samples,
             "--force": force,
             "--overwrite": overwrite,
         }
@@ -119,16 +138,24 @@ def export(
     notify = Notices(quiet=asked.json)
     target = out or Path("exports") / folder.root.name
 
-    def on_epoch(fold: int, number: int, metrics: dict[str, float]) -> None:
+    def on_epoch(model: int, number: int, metrics: dict[str, float]) -> None:
         if not asked.json:
             shown = "".join(f"  {name} {value:.4f}" for name, value in metrics.items())
-            errors.print(f"{f'fold {fold}  ' if fold else ''}epoch {number}{shown}")
+            errors.print(f"{f'model {model}  ' if model else ''}epoch {number}{shown}")
 
     result = export_study(
         folders,
         asked.study,
         ExportRequest(
-            target, trial, overwrite, formats, ensemble, force, asked.accept_changed_code
+            target,
+            trial,
+            overwrite,
+            formats,
+            ensemble,
+            force,
+            asked.accept_changed_code,
+            refits=refits,
+            searched_samples=searched_samples,
         ),
         data_dir=asked.data_dir,
         tracker=Tracker(folders, asked.tracking_uri),
@@ -213,7 +240,7 @@ def _print_model(
 
     test, exported = result.test, result.export
     trained = f"{result.samples:,} training samples in {duration(exported.train_seconds)}"
-    how = f"{exported.models} models, one a fold, on" if exported.models > 1 else "trained on all"
+    how = f"average of {exported.averages}, trained on" if exported.averages else "trained on"
     say(f"\nTrial {test.trial} of {study}, {how} {trained}")
     chosen, first = history.trials[test.trial], history.objectives[0]
     say(f"{heading(first)} over its folds: {chosen_text(history, chosen)}")

@@ -11,7 +11,8 @@ from search.data.folds import Folds
 from search.errors import DataError, FoldwiseError
 from search.export.folder import Labels, ModelFolder
 from search.export.loading import load_model
-from search.export.refit import Final, chosen_trial, refit, same_dataset
+from search.export.members import Member, refit, told_before
+from search.export.refit import Final, chosen_trial, same_dataset
 from search.export.samples import encoded_samples
 from search.quiet import load_tensorflow
 from search.studies import known_reader
@@ -20,7 +21,7 @@ from search.tasks.models import side_by_side
 from spaces import Passed
 from tracking.history import History, TrialHistory
 from tracking.home import Home
-from tracking.text import Notify, counted
+from tracking.text import Notify
 
 if TYPE_CHECKING:
     import keras
@@ -168,12 +169,11 @@ def best_model(
         accept_changed_code=accept_changed_code,
         callbacks=callbacks,
     )
-    notify(
-        f"training the model of trial {chosen.number} on all"
-        f" {counted(len(final.folds.used), 'training sample')}; it is kept in memory only, while"
-        " `export` writes and tests it"
-    )
-    made = refit(final, lambda *_: None)
+    first, *others = told_before(history, [final], [Member(chosen.number)])
+    notify(f"{first}. It is kept in memory only, while `export` writes and tests it")
+    for sentence in others:
+        notify(sentence)
+    made = refit([final], lambda *_: None)
     return for_samples(made.model, made.labels)
 
 

@@ -105,9 +105,7 @@ def _opening(study: StudyStarted, export: ModelExported) -> str:
     of_task = card_of(study.task)
     what = "A Keras model"
     if export.models > 1:
-        what = (
-            f"{export.models} Keras models, one a fold, in one that averages their {of_task.values}"
-        )
+        what = f"The average of the {of_task.values} of {export.averages}, in one Keras model"
     text = (
         f"{what}, of space {_place(study.space)} for {_place(study.dataset['name'])},"
         f" {export.model_parameters:,} parameters, written {_day(export.at)}."
@@ -218,15 +216,29 @@ def _confirmation_scores(history: History, trial: TrialHistory) -> list[tuple[st
 
 def _data(study: StudyStarted, export: ModelExported) -> str:
     data, things = study.dataset, card_of(study.task).things
-    used = "The model was trained on all of them"
-    if export.models > 1:
-        used = "Each of the models was trained on all of them except its fold's validation part"
+    used = _trained_on(study, export)
     count = len(data["classes"])
     return (
         f"{_place(data['name'])} ({literal(without_folders(data['source']))}),"
-        f" {data['samples']:,} training samples,"
+        f" {max(data['samples'], export.samples):,} training samples,"
         f" {count} {things if count > 1 else things.removesuffix('s')},"
         f" SHA-256 `{data['digest']}`. {used}; the test set had no part in the choice of the trial."
+    )
+
+
+def _trained_on(study: StudyStarted, export: ModelExported) -> str:
+    searched = study.dataset["samples"]
+    each = "The model was" if export.models == 1 else "Each of the models was"
+    if not export.samples:  # from an earlier version
+        if export.models > 1:
+            return f"{each} trained on all of them except its fold's validation part"
+        return f"{each} trained on all of them"
+    length = f", for {counted(export.epochs, 'epoch')}" if export.epochs else ""
+    if export.samples == searched:
+        return f"{each} trained on all of them{length}"
+    return (
+        f"The search used {searched:,} of them; {each[0].lower()}{each[1:]} trained on"
+        f" {export.samples:,}{length}"
     )
 
 
@@ -344,7 +356,7 @@ def _limits(study: StudyStarted, trial: TrialHistory, test: TestSetOpened | None
 def _reproduction(history: History, export: ModelExported) -> Iterable[str]:
     study = history.known_study()
     again = ["foldwise", "export", study.study, "--trial", str(export.trial)]
-    again += ["--ensemble"] if export.models > 1 else []
+    again += _again(export)
     formats = ",".join(str(each["format"]) for each in export.formats)
     again += ["--format", formats] if formats else []
     command = run_command(history)
@@ -358,6 +370,17 @@ def _reproduction(history: History, export: ModelExported) -> Iterable[str]:
     )
     known = ((name, without_folders(value)) for name, value in facts(history))
     yield table(("what it depends on", "value"), known)
+
+
+def _again(export: ModelExported) -> list[str]:
+    """Return the options of `export` that decide what is trained."""
+    options = ["--searched-samples"] if export.searched_samples else []
+    refits = max((len(one["seeds"]) for one in export.members), default=1)
+    if refits > 1:
+        options += ["--refits", str(refits)]
+    if len(export.members) > 1:
+        options += ["--ensemble", str(len(export.members))]
+    return options
 
 
 def _place(reference: str) -> Markdown:

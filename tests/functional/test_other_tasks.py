@@ -145,7 +145,7 @@ def tags(tmp_path_factory):
         **SMALL,
     )
     exported = result.export(
-        folder / "model", formats=("keras", "onnx"), ensemble=True, notify=lambda text: None
+        folder / "model", formats=("keras", "onnx"), refits=2, notify=lambda text: None
     )
     return folder, exported
 
@@ -159,7 +159,7 @@ def test_an_ensemble_averages_probabilities_of_labels(tags):
     labels = json.loads((folder / "model" / "labels.json").read_text())
     taken = images / 255 if labels["input"]["scaled"] else images
     taken = taken.astype(np.float32)
-    members = [model.get_layer(f"fold_{n}").predict(taken, verbose=0) for n in (1, 2)]
+    members = [model.get_layer(f"model_{n}").predict(taken, verbose=0) for n in (1, 2)]
     values = model.predict(taken, verbose=0)
     np.testing.assert_allclose(values, np.mean(members, axis=0), atol=1e-6)
     expected = f1_score(targets, values > 0.5, average="macro", zero_division=0)

@@ -216,11 +216,11 @@ def test_an_export_of_other_formats_is_refused_before_it_trains(both):
         found.export(place / "other", formats=["keras", "onnx"], notify=print)
 
 
-def test_an_average_of_the_folds_models_gives_the_means_of_their_values(both, samples):
+def test_an_average_of_two_trainings_gives_the_means_of_their_values(both, samples):
     from search.export.predict import predict_arrays
 
     found, place = both
-    found.export(place / "averaged", ensemble=True, notify=print)
+    found.export(place / "averaged", refits=2, notify=print)
     said = predict_arrays(place / "averaged", {n: v[:9] for n, v in samples[0].items()})
     np.testing.assert_allclose(said["kind"].sum(1), 1, atol=1e-5)
     assert abs(said["price"].mean() - 5e4) < 1e4

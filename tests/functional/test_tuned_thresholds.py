@@ -183,7 +183,7 @@ def test_each_label_has_a_threshold_of_its_own(tmp_path):
         "Labels count as given by `thresholds`"
         in (tmp_path / "model" / "MODEL_CARD.md").read_text()
     )
-    ensemble = result.export(tmp_path / "both", ensemble=True, notify=lambda text: None)
+    ensemble = result.export(tmp_path / "both", refits=2, notify=lambda text: None)
     assert len(ensemble.export.thresholds) == 2
 
 

@@ -40,7 +40,7 @@ from tracking.mlflow.mapping import Point, RunKey, Tags
 from tracking.mlflow.store import MlflowStore
 from tracking.objectives import measure_text, measured_of
 from tracking.records import MULTI_OUTPUT, Json, ModelExported, StudyStarted, TestSetOpened
-from tracking.text import listed
+from tracking.text import counted, listed
 
 Units: TypeAlias = int | Mapping[str, int]
 
@@ -368,7 +368,7 @@ def _show_training(store: MlflowStore, run_id: str, record: ModelExported) -> No
     store.log(run_id, points=curves + sums)
     from tracking.plots.trials import training_curves_png  # Matplotlib, with the first picture
 
-    title = f"trained on all training data with the params of trial {record.trial}"
+    title = f"trained on {_samples(record)} with the params of trial {record.trial}"
     files = {"curves.png": training_curves_png(record.curves, title)} if record.curves else {}
     store.upload(run_id, files | artifacts.text_files(record.summary))
 
@@ -391,6 +391,8 @@ def _file_model(
     )
     marks = {"search.study": study.study, "search.trial": str(record.trial)}
     marks |= {"search.score": _score(record, history), "search.exported": _date(record)}
+    marks |= {"search.samples": str(record.samples)} if record.samples else {}
+    marks |= {"search.averages": record.averages} if record.averages else {}
     needs = _needs(record, study)
     marks |= {"search.needs": needs} if needs else {}
     model_id = log_model(
@@ -424,8 +426,20 @@ def _version_text(record: ModelExported, history: History, test: str = "") -> st
     told = ", ".join(filter(None, (_score(record, history), test)))
     first = f"{told}; exported {_date(record)}, params of trial {record.trial} of"
     first += f" {study_label(study)}."
-    more = record.alias_reason, _predicted(study), _needs(record, study)
+    more = _trained(record), record.alias_reason, _predicted(study), _needs(record, study)
     return " ".join(filter(None, (first, *more)))
+
+
+def _samples(record: ModelExported) -> str:
+    return counted(f"{record.samples:,}", "sample") if record.samples else "all training data"
+
+
+def _trained(record: ModelExported) -> str:
+    """Return what it was trained on and what it averages, one sentence; of earlier ones nothing."""
+    if not record.samples:
+        return ""
+    average = f"The average of {record.averages}, trained" if record.averages else "Trained"
+    return f"{average} on {_samples(record)}."
 
 
 def _needs(record: ModelExported, study: StudyStarted) -> str:

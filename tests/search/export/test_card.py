@@ -122,10 +122,39 @@ def test_it_says_how_to_make_the_model_again(study):
 
 
 def test_an_ensemble_says_that_it_is_one(study):
-    text = card(study, models=2)
-    assert "2 Keras models, one a fold, in one that averages their probabilities" in text
+    members = [{"trial": 0, "seeds": [5, 6], "weight": 1.0, "epochs": [3, 3]}]
+    text = card(study, models=2, members=members, samples=1437, epochs=3)
+    assert "The average of the probabilities of 2 models: trial 0 x 2 seeds, in one" in text
     assert "The scores over folds are those of single models." in text
-    assert "export lenet-digits --trial 0 --ensemble" in text
+    assert "export lenet-digits --trial 0 --refits 2" in text
+
+
+def test_members_of_several_trials_stand_with_their_weights(study):
+    members = [
+        {"trial": 0, "seeds": [5], "weight": 0.75, "epochs": [3]},
+        {"trial": 4, "seeds": [5], "weight": 0.25, "epochs": [2]},
+    ]
+    text = card(study, models=2, members=members, samples=1437, epochs=3)
+    assert "2 models: trial 0 (75%), trial 4 (25%)" in text
+    assert "export lenet-digits --trial 0 --ensemble 2" in text
+
+
+def test_it_says_on_how_many_samples_it_was_trained(study):
+    used = study.history.known_study().dataset["samples"]
+    assert "The model was trained on all of them, for 3 epochs" in card(
+        study, samples=used, epochs=3
+    )
+    more = card(study, samples=used + 1000, epochs=3)
+    assert f"{used + 1000:,} training samples" in more
+    assert f"The search used {used:,} of them; the model was trained on {used + 1000:,}" in more
+    assert "--searched-samples" not in more
+    assert "--searched-samples" in card(study, samples=used, searched_samples=True)
+
+
+def test_an_average_of_folds_models_of_an_earlier_version_still_says_so(study):
+    text = card(study, models=2)
+    assert "The average of the probabilities of 2 models, one a fold, in one Keras model" in text
+    assert "trained on all of them except its fold's validation part" in text
 
 
 def test_the_standing_is_told_with_its_reason(study):
@@ -201,7 +230,7 @@ def test_of_numbers_it_tells_errors_by_size_in_their_own_unit():
     study.complete_trial(0)
     keras = {"format": "keras", "file": "model.keras", "bytes": 9, "difference": 0.0}
     text = card(study, test=numbers_tested(), formats=[keras | {"returns": "float64"}], models=2)
-    assert "2 Keras models, one a fold, in one that averages their numbers" in text
+    assert "The average of the numbers of 2 models, one a fold" in text
     assert "It predicts the number `price`." in text
     assert "| cross-validated RMSE (mean over folds) | 19850 | " in text
     assert "| test RMSE | 30123 | 28000 to 33000 |" in text
