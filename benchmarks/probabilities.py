@@ -49,12 +49,6 @@ STAGES = ("search", "export", "cost", "report")
 def main() -> None:
     """Do what is not done yet."""
     args = parse()
-    if args.child:
-        from probability_models import export_and_score
-
-        case, seed, folder = next(chosen(args))
-        export_and_score(case, seed, folder, args.data_dir)
-        return
     stages = [args.stage] if args.stage else ["search", "export", "report"]
     if args.work is None and stages != ["report"]:
         raise SystemExit("`--work` must name the folder of the searches")
@@ -74,7 +68,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--write", type=Path, help="put the tables into this document")
     parser.add_argument("--data-dir", type=Path, default=os.environ.get("SEARCH_DATA_DIR"))
-    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -131,16 +124,16 @@ def searched_by(
 
 
 def export(args: argparse.Namespace) -> None:
-    """Export and score what has been searched, each study in a process of its own."""
+    """Export and score what has been searched, all in this process."""
+    from probability_models import export_and_score
+
     for case, seed, folder in chosen(args):
         is_done = (folder / "export.json").exists() and not args.again
         if is_done or not (folder / "search.json").exists():
             continue
-        command = [sys.executable, __file__, "--child", "--work", str(args.work)]
-        command += ["--only", case.name, "--seeds", str(seed)]
-        command += ["--data-dir", str(args.data_dir)] if args.data_dir else []
-        _ran(command, folder, "export.log")
-        print(f"{case.name}, seed {seed}: exported", flush=True)
+        found = export_and_score(case, seed, folder, args.data_dir)
+        (folder / "export.json").write_text(json.dumps(found, indent=1))
+        print(f"{case.name}, seed {seed}: {found['difference']}", flush=True)
         report(args)
 
 
