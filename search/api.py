@@ -352,8 +352,9 @@ class StudyResult:
         *,
         trial: int | None = None,
         formats: Sequence[str] | None = None,
-        ensemble: str | int = "none",
+        ensemble: str | int = "auto",
         refits: int = 1,
+        calibrate: bool = True,
         searched_samples: bool = False,
         overwrite: bool = False,
         force: bool = False,
@@ -371,6 +372,8 @@ class StudyResult:
             ensemble: `none` for the model of one trial; `auto`, or a number of trials, to average
                 those that are better together by their out-of-fold predictions.
             refits: how many seeds of each trial are trained and averaged.
+            calibrate: build a calibration of probabilities into the model, where out-of-fold
+                predictions get better by it.
             searched_samples: train on the samples that the search used; else on all training
                 samples of the dataset.
             overwrite: replace an existing model.
@@ -396,6 +399,7 @@ class StudyResult:
             formats=None if formats is None else ",".join(formats),
             ensemble=str(ensemble),
             refits=refits,
+            calibrate=calibrate,
             searched_samples=searched_samples,
             force=force,
             accept_changed_code=accept_changed_code,

@@ -598,6 +598,10 @@ class ModelExported(Record):
             the folds.
         epochs: number of epochs trained, the largest of all models; 0 from earlier versions.
         searched_samples: whether only samples of the folds were asked for.
+        calibration: what is built in: `kind` (`none`, `temperature`, `isotonic`), `temperature`,
+            and of out-of-fold predictions without and with it `loss_before`, `loss` (nested log
+            loss, nats), `ece_before`, `ece`, `brier_before` and `brier`; or `why` there is none.
+            Empty of numbers and from earlier versions.
         formats: of each format written: `format`, `file` (name in the folder), `bytes` and
             `difference` (largest from the Keras model's values, on real inputs; of numbers in
             standard deviations of the targets).
@@ -622,6 +626,7 @@ class ModelExported(Record):
     samples: int = 0
     epochs: int = 0
     searched_samples: bool = False
+    calibration: Json = field(default_factory=dict)
     formats: list[Json] = field(default_factory=list)
     alias: str = "champion"
     alias_reason: str = ""
@@ -676,6 +681,11 @@ class TestSetOpened(Record):
             Wilson's formula, of the others from samples drawn anew (bootstrap); empty in earlier
             journals.
         samples: number of test samples; 0 in earlier journals, whose `confusion` tells.
+        reliability: the diagram of its probabilities, as `Reliability.to_json` has it; empty of
+            numbers and scores.
+        coverage: of sets or intervals: `wanted` (0.9), `found` (fraction that held the truth) and
+            `size` (mean number of classes, of undecided labels, or half the width for each
+            number) and `task`; empty without.
     """
 
     __test__ = False  # pytest: not a test class
@@ -691,3 +701,5 @@ class TestSetOpened(Record):
     scores: dict[str, float] = field(default_factory=dict)
     intervals: dict[str, list[float]] = field(default_factory=dict)
     samples: int = 0
+    reliability: Json = field(default_factory=dict)
+    coverage: Json = field(default_factory=dict)

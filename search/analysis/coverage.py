@@ -54,6 +54,22 @@ class Conformal:
     levels: tuple[tuple[float, ...], ...]
     samples: int
 
+    def check(self, task: str, columns: int) -> None:
+        """Check that it is for a task with so many columns.
+
+        Raises:
+            ValueError: it is not, or its numbers are not in order.
+        """
+        both = list(zip(self.scores, self.levels, strict=True))
+        if self.task != task or len(both) != columns:
+            raise ValueError(f"the scores of sets must be those of {columns} columns of {task}")
+        for scores, levels in both:
+            if len(scores) != len(levels) or not scores:
+                raise ValueError("there must be a level for each score of sets")
+            for numbers in (scores, levels):
+                if not np.isfinite(numbers).all() or (np.diff(numbers) < 0).any():
+                    raise ValueError("scores of sets and their levels must ascend")
+
     @property
     def most(self) -> float:
         """The largest coverage that so many samples can promise."""
@@ -115,6 +131,38 @@ class Conformal:
         reach = self.limits(coverage)
         found = np.asarray(values, np.float64)
         return np.stack([found - reach, found + reach], axis=-1)
+
+    def tested(
+        self, values: Array, targets: Array, coverage: float, weights: Array | None = None
+    ) -> Json:
+        """Return how often sets or intervals held the truth of other samples, and how large.
+
+        Args:
+            values: probabilities or numbers, `(n, units)`.
+            targets: `(n, ...)`, in the form of the task.
+            coverage: that is wanted.
+            weights: `(n,)`, by which samples count; None if all count the same.
+
+        Returns:
+            `wanted`, `found` (of labels and numbers the mean over them), `size` (mean number of
+            classes, of labels left undecided, or for each number half the width of intervals),
+            `task`.
+        """
+        limits = self.limits(coverage)
+        if self.task == REGRESSION:
+            off = np.abs(np.asarray(targets, np.float64).reshape(values.shape) - values)
+            hits, size = off <= limits + _ROUNDING, limits.tolist()
+        else:
+            sets = self.sets(values, coverage)
+            if self.task == MULTI_LABEL:
+                rows, columns = np.indices(values.shape)
+                hits = sets[rows, columns, np.asarray(targets, np.int64)]
+                sizes = (sets.sum(axis=-1) != 1).sum(axis=1)
+            else:
+                hits, sizes = held(sets, targets)[:, np.newaxis], sets.sum(axis=1)
+            size = float(np.average(sizes, weights=weights))
+        found = float(np.average(hits.mean(axis=1), weights=weights))
+        return {"wanted": coverage, "found": found, "size": size, "task": self.task}
 
     def to_json(self) -> Json:
         """Return what `from_json` reads: at most 2,000 numbers a column."""

@@ -28,6 +28,7 @@ from tracking.history import TrialHistory
 AUTO: Literal["auto"] = "auto"
 MOST_MEMBERS = 8  # of `auto`
 STEPS = 40  # models that are added, repeats counted, so that weights are multiples of 1/40
+PATIENCE = 5  # steps that may bring nothing
 _LEAST_GAIN = 1e-5  # of the loss, that a step must bring
 _CHUNK = 2**22  # numbers that are computed at once
 
@@ -312,6 +313,9 @@ def _flat(library: Library, rows: Indices | slice) -> tuple[Floats, Floats]:
 def _greedy(columns: Floats, counts: Floats, shares: NDArray[np.bool_], *, most: int) -> list[int]:
     """Return places in the order in which they are added to the sum that is averaged.
 
+    Where no step makes it better, some more are taken: with copies of what is there, the next one
+    gets a smaller weight.
+
     Args:
         columns: `(trials, m)`.
         counts: how much each counts in the loss, `(m,)`.
@@ -320,18 +324,17 @@ def _greedy(columns: Floats, counts: Floats, shares: NDArray[np.bool_], *, most:
     """
     first = int(_means(columns, np.zeros_like(counts), 1, counts, shares).argmin())
     order, total = [first], columns[first].copy()
-    loss = float(losses(total, shares).astype(np.float64) @ counts)
-    while len(order) < STEPS:
+    loss, length = float(losses(total, shares).astype(np.float64) @ counts), 1
+    while len(order) < min(STEPS, length + PATIENCE):
         known = sorted(set(order))
         free = np.array(known) if len(known) == most else np.arange(len(columns))
         found = _means(columns[free], total, len(order) + 1, counts, shares)
         best = int(found.argmin())
-        if found[best] > loss * (1 - _LEAST_GAIN):
-            break
-        loss = float(found[best])
         order.append(int(free[best]))
         total += columns[free[best]]
-    return order
+        if found[best] <= loss * (1 - _LEAST_GAIN):
+            loss, length = float(found[best]), len(order)
+    return order[:length]
 
 
 def _means(

@@ -59,6 +59,7 @@ class Library:
         weights: `(n,)`, by which samples count; None if all count the same.
         groups: `(n,)`, samples with the same number belong together; None if all are alone.
         folder: the study's files, for all probabilities of a trial.
+        folds: how many folds are read: of repeated ones the first that validate every sample.
         objective: the study's first metric, and whether larger is better; None where predictions do
             not tell it.
         ranked: the study's complete trials, the best by its objective first.
@@ -76,6 +77,7 @@ class Library:
     weights: NDArray[Any] | None = None
     groups: Indices | None = None
     folder: StudyFolder | None = None
+    folds: int = 0
     objective: tuple[Metric, bool] | None = None
     ranked: tuple[TrialHistory, ...] = field(default=(), repr=False)
     missing: tuple[str, ...] = field(default=(), repr=False)
@@ -124,6 +126,7 @@ class Library:
             reader.weights,
             reader.groups,
             folder,
+            reader.shown,
             _objective(history, reader.task),
             tuple(history.ranked()),
             tuple(reader.missing),
@@ -154,7 +157,7 @@ class Library:
         """
         if self.folder is None:
             raise DataError("a library without files has no predictions of single trials")
-        found = joined_predictions(trial, self.folder, self.task, self._folds)
+        found = joined_predictions(trial, self.folder, self.task, self.folds)
         values = values_in(found)
         if values is None:
             raise DataError(
@@ -202,10 +205,6 @@ class Library:
             return math.nan
         return found if larger else -found
 
-    @cached_property
-    def _folds(self) -> int:
-        return max(n for trial in self.trials for n in trial.finished_folds())
-
 
 class _Reader:
     """Reads trial after trial; the first says which samples all have."""
@@ -217,8 +216,8 @@ class _Reader:
         self._folder = folder
         folds = Folds.load(folder.folds, digest=study.folds_digest or None)
         repeats = Split.parse(study.settings.get("split") or STRATIFIED).repeats
-        self._shown = max(1, study.folds // repeats)  # the first folds that validate every sample
-        validation = folds.validation[: self._shown]
+        self.shown = max(1, study.folds // repeats)  # the first folds that validate every sample
+        validation = folds.validation[: self.shown]
         self.samples: Indices = np.concatenate(validation)
         self.fold_of = np.repeat(np.arange(len(validation)), [*map(len, validation)])
         self.groups = None if folds.groups is None else np.asarray(folds.groups)[self.samples]
@@ -240,7 +239,7 @@ class _Reader:
     def _columns(self, trial: TrialHistory) -> Floats:
         if any(fold.outputs == SCORES for fold in trial.finished_folds().values()):
             raise DataError("its outputs are scores, not probabilities, which have no mean")
-        found = joined_predictions(trial, self._folder, self.task, self._shown)
+        found = joined_predictions(trial, self._folder, self.task, self.shown)
         if len(found.targets) != len(self.samples):
             raise DataError("its predictions are not of all samples of the folds")
         if not len(self.targets):

@@ -83,7 +83,15 @@ def export(
             help="Average the models of several trials: auto where they are better together beyond"
             " doubt, or N trials.",
         ),
-    ] = "none",
+    ] = "auto",
+    calibrate: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate/--no-calibrate",
+            help="Build a calibration of probabilities into the model, where predictions out of"
+            " fold get better by it.",
+        ),
+    ] = True,
     searched_samples: Annotated[
         bool,
         typer.Option(
@@ -124,7 +132,8 @@ def export(
             "--out": out,
             "--trial": trial,
             "--format": formats,
-            "--ensemble": ensemble != "none" and ensemble,
+            "--ensemble": ensemble != "auto" and ensemble,
+            "--no-calibrate": not calibrate,
             "--refits": refits != 1 and refits,
             "--searched-samples": searched_samples,
             "--force": force,
@@ -156,6 +165,7 @@ def export(
             asked.accept_changed_code,
             refits=refits,
             searched_samples=searched_samples,
+            calibrate=calibrate,
         ),
         data_dir=asked.data_dir,
         tracker=Tracker(folders, asked.tracking_uri),
@@ -236,6 +246,7 @@ def _print_model(
     from search.cli.output import duration, say
     from search.cli.tables import chosen_text, confirmed_text, heading
     from search.environment import example_input
+    from search.export.scores import covered
     from tracking.text import shell
 
     test, exported = result.test, result.export
@@ -249,6 +260,8 @@ def _print_model(
     if history.decision is not None and history.decision.best == chosen.number:
         say(history.decision.text)
     _say_scores(test, history)
+    if test.coverage:
+        say(covered(test.coverage))
     say(f"The test set of this study has been opened {_times(result.openings)}.\n")
     _print_formats(exported.formats)
     say(f"\nWritten to {target}, with labels.json, metrics.json and MODEL_CARD.md")

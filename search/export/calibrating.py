@@ -8,6 +8,8 @@ from search.analysis.calibration import ISOTONIC, TEMPERATURE, Calibration, Knot
 from search.analysis.library import SMALLEST
 from search.tasks import MULTI_LABEL, Task
 
+NOT_ASKED = "it was not asked for"  # why a model has none, as its record and card say
+
 
 def with_calibration(values: Any, calibration: Calibration, task: Task) -> Any:
     """Return calibrated probabilities of symbolic ones; the same without a calibration.

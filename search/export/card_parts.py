@@ -114,10 +114,8 @@ class _OfClasses(CardOfTask):
 
     def returns(self) -> str:
         return (
-            "`outputs` in `labels.json` says whether `model.keras` returns"
-            " probabilities, logits or scores, one for each class or one for the second of two"
-            " (which is likelier above `threshold`); all other formats return one probability, or"
-            " score, for each class, in the order of `classes`."
+            "All formats return one probability, or score (as `outputs` in `labels.json` says), for"
+            " each class, in the order of `classes` there."
         )
 
     def decides(self, study: StudyStarted, thresholds: Sequence[float]) -> str:
@@ -191,9 +189,8 @@ class _OfLabels(CardOfTask):
 
     def returns(self) -> str:
         return (
-            "`outputs` in `labels.json` says whether `model.keras` returns probabilities or logits"
-            " (`sigmoid logits`: the probability is the sigmoid of each); all other formats return"
-            " one probability for each label, in the order of `classes`."
+            "All formats return one probability for each label, in the order of `classes` in"
+            " `labels.json`."
         )
 
     def decides(self, study: StudyStarted, thresholds: Sequence[float]) -> str:

@@ -18,6 +18,7 @@ from search.export.evaluation import (
     open_test_set,
     write_results,
 )
+from search.export.evidence import Belief, Evidence
 from search.export.folder import ModelFolder, NeedsCode
 from search.export.formats import check_takes, chosen_formats, default_formats
 from search.export.formats.base import Format
@@ -33,13 +34,13 @@ from search.export.formats.writing import (
 )
 from search.export.loading import checked, code_of
 from search.export.members import (
+    AUTO,
     NO_ENSEMBLE,
     FinalModel,
     Member,
     OnEpoch,
     check_ensemble,
     check_refits,
-    chosen_members,
     refit,
     told_before,
     untrained,
@@ -82,29 +83,37 @@ class ExportRequest:
         trial: number of the trial whose setting is taken; None for the best.
         overwrite: replace a model at the target.
         formats: names with commas between them; None for what suits the samples.
-        ensemble: whose models are averaged: `none` for the trial's alone, `auto` or a number of
-            trials for those that `chosen_members` selects.
+        ensemble: whose models are averaged: `none` for the trial's alone; `auto` for those that are
+            better beyond doubt by their out-of-fold predictions, unless a trial is named; or a
+            number of trials.
         refits: how many seeds of each trial are trained and averaged.
         searched_samples: train on the samples that the study's folds used, not on all.
         force: make it champion whatever the comparison says.
         accept_changed_code: take the space's code also if the trial was trained with other.
         callbacks: the Keras callbacks that the trial was trained with, if they were passed.
+        calibrate: build a calibration into the model, where out-of-fold predictions get better.
     """
 
     target: Path
     trial: int | None = None
     overwrite: bool = False
     formats: str | None = None
-    ensemble: str = NO_ENSEMBLE
+    ensemble: str = AUTO
     force: bool = False
     accept_changed_code: bool = False
     callbacks: Passed | None = None
     refits: int = 1
     searched_samples: bool = False
+    calibrate: bool = True
 
     def __post_init__(self) -> None:
         check_refits(self.refits)
-        check_ensemble(self.ensemble)
+        check_ensemble(self.ensemble, self.trial)
+
+    @property
+    def averaged(self) -> str:
+        """Which ensemble is asked for; a trial that is named stays alone."""
+        return self.ensemble if self.trial is None else NO_ENSEMBLE
 
 
 @dataclass(frozen=True, repr=False)
@@ -231,12 +240,14 @@ def export_study(
     formats = chosen_formats(request.formats or default_formats(begun.kind, outputs=outputs))
     check_takes(formats, begun)
     check_target(request.target, overwrite=request.overwrite)
-    decision = decide(history, trial, force=request.force)
     dataset = same_dataset(history, home, data_dir, notify)
     check_test_set(dataset, study)
     metrics = metrics_of(begun, notify)
-    members = chosen_members(history, folder, request.ensemble, request.refits, trial)
-    finals = _finals(history, members, dataset, folder, home, request)  # before what takes long
+    evidence = Evidence(history, folder, dataset)
+    members = evidence.members(request.averaged, request.refits, trial, notify)
+    members = _together(history, members, dataset, folder, home, request, trial, notify)
+    trial = history.trials[members[0].trial]
+    decision = decide(history, trial, force=request.force)
     load_tensorflow(folder.worker_log())
     with _opened_log(reader, notify) as log:
         finals = _finals(history, members, dataset, folder, home, request)
@@ -246,9 +257,11 @@ def export_study(
                 notify(sentence)
         for sentence in told_before(history, finals, members):
             notify(sentence)
+        belief = _belief(evidence, finals, members, request, notify)
         with staged(request.target, overwrite=request.overwrite) as staging:
-            _rehearse(finals, members, formats, staging, folder)
+            _rehearse(finals, members, formats, staging, folder, belief)
             made = refit(finals, on_epoch, members)
+            made = belief.applied_to(made, final.samples().encoded)
             with _writing(request.target):
                 written = _write(final, made, formats, staging, folder)
                 publish(staging, request.target)
@@ -260,6 +273,7 @@ def export_study(
             written,
             decision,
             finals,
+            belief,
             searched_samples=request.searched_samples,
         )
         log.append(export)
@@ -360,12 +374,14 @@ def _rehearse(
     formats: tuple[Format, ...],
     staging: Path,
     study: StudyFolder,
+    belief: Belief,
 ) -> None:
     """Find out before the training whether the space's models can be written and read again."""
     import keras
 
-    model, labels = untrained(finals, members)
-    made = exportable(model, labels, widest(finals).samples())
+    samples = widest(finals).samples()
+    model, labels = belief.applied(*untrained(finals, members), samples.encoded)
+    made = exportable(model, labels, samples)
     rehearse(formats, made, staging, log=study.worker_log())
     keras.backend.clear_session(free_memory=False)
 
@@ -380,7 +396,7 @@ def _write(
     ready = exportable(made.model, made.labels, final.samples())
     written = write_formats(formats, ready, staging, log=study.worker_log())
     folder = ModelFolder(staging)
-    labels = checked(made.model, made.labels) if folder.own_names() else made.labels
+    labels = checked(ready.model, ready.labels) if folder.own_names() else ready.labels
     folder.write_labels(labels)
     return written
 
@@ -400,6 +416,7 @@ def _record_of(
     written: list[Written],
     decision: Decision,
     finals: Sequence[Final],
+    belief: Belief,
     *,
     searched_samples: bool,
 ) -> ModelExported:
@@ -418,6 +435,7 @@ def _record_of(
         samples=made.samples,
         epochs=len(made.curves),
         searched_samples=searched_samples,
+        calibration=belief.to_json(),
         formats=[each.to_json() for each in written],
         alias=decision.alias,
         alias_reason=decision.reason,
@@ -429,6 +447,50 @@ def _record_of(
 
 def _thresholds(outputs: OutputMeaning) -> list[float]:
     return list(outputs.thresholds) if isinstance(outputs, DecidingOutputs) else []
+
+
+def _together(
+    history: History,
+    members: tuple[Member, ...],
+    dataset: Dataset,
+    folder: StudyFolder,
+    home: Home,
+    request: ExportRequest,
+    trial: TrialHistory,
+    notify: Notify,
+) -> tuple[Member, ...]:
+    """Return members whose models can be averaged; the trial alone where `auto` chose others.
+
+    Raises:
+        SettingsError: members that were asked for cannot share an input, or the space's code has
+            changed.
+    """
+    finals = _finals(history, members, dataset, folder, home, request)
+    try:
+        widest(finals)
+    except SettingsError as error:
+        if request.averaged != AUTO:
+            raise
+        notify(f"one trial is exported: {error}")
+        return (Member(trial.number, 1.0, request.refits),)
+    return members
+
+
+def _belief(
+    evidence: Evidence,
+    finals: Sequence[Final],
+    members: Sequence[Member],
+    request: ExportRequest,
+    notify: Notify,
+) -> Belief:
+    """Return how far the final model can be believed, and say how it is calibrated."""
+    first = finals[0]
+    found = evidence.belief(members, samples=len(first.used), searched=first.folds.samples)
+    if not request.calibrate:
+        return found.uncalibrated()
+    if found.told:
+        notify(found.told)
+    return found
 
 
 def _finals(

@@ -13,8 +13,7 @@ from search.export.extent import about, expected_seconds
 from search.export.folder import Labels
 from search.export.refit import Curves, Final
 from search.seeds import derive
-from tracking.history import History, TrialHistory
-from tracking.home import StudyFolder
+from tracking.history import History
 from tracking.records import Json
 from tracking.text import counted
 
@@ -49,38 +48,22 @@ class Member:
         )
 
 
-def chosen_members(
-    history: History, folder: StudyFolder, ensemble: str, refits: int, trial: TrialHistory
-) -> tuple[Member, ...]:
-    """Return the trials whose models the final one averages, the one it is of first.
-
-    Args:
-        history: of the study.
-        folder: of the study, with its out-of-fold predictions.
-        ensemble: as `ExportRequest` has it.
-        refits: how many seeds of each are trained.
-        trial: that is exported where there is no ensemble.
-
-    Raises:
-        SettingsError: the study's trials cannot be selected from.
-    """
-    del history, folder
-    if ensemble == NO_ENSEMBLE:
-        return (Member(trial.number, 1.0, refits),)
-    raise SettingsError(
-        f"`--ensemble {ensemble}`: trials cannot be selected yet. Export one with `--trial`, and"
-        " average several trainings of it with `--refits N`"
-    )
-
-
-def check_ensemble(ensemble: str) -> None:
+def check_ensemble(ensemble: str, trial: int | None = None) -> None:
     """Check which ensemble is asked for.
 
     Raises:
-        SettingsError: it is neither `none`, `auto` nor a number of trials from 2.
+        SettingsError: it is neither `none`, `auto` nor a number of trials from 2; or a single trial
+            is named, too.
     """
-    if ensemble in (NO_ENSEMBLE, AUTO) or (ensemble.isdecimal() and int(ensemble) > 1):
+    if ensemble in (NO_ENSEMBLE, AUTO):
         return
+    if ensemble.isdecimal() and int(ensemble) > 1:
+        if trial is None:
+            return
+        raise SettingsError(
+            f"`--trial {trial}` exports that trial alone, `--ensemble {ensemble}` averages several;"
+            " give one of them"
+        )
     raise SettingsError(
         f"`--ensemble` must be none, auto or a number of trials from 2; got {ensemble!r}. To"
         " average several trainings of one trial, which has taken the place of the average of its"

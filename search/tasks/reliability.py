@@ -6,7 +6,15 @@ from math import pi, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from search.tasks.base import CLASSIFICATION, MULTI_LABEL, Array, Predictions, Task
+from search.tasks.base import (
+    CLASSIFICATION,
+    MULTI_LABEL,
+    Array,
+    Metric,
+    Predictions,
+    Scored,
+    Task,
+)
 from search.tasks.classification import ClassPredictions
 from search.tasks.multi_label import LabelPredictions
 from tracking.records import Json
@@ -189,6 +197,21 @@ def brier_score(values: Array, targets: Array, task: Task, weights: Array | None
         each = (found**2).sum(axis=1) - 2 * truth + 1
         each = each / 2 if found.shape[1] == 2 else each
     return float(np.average(each, weights=weights))
+
+
+@dataclass(frozen=True)
+class Brier(Metric):
+    """The Brier score, as a metric."""
+
+    task: Task
+    name = "brier"
+    larger = False
+    limits = (0.0, 2.0)
+    meaning = "Brier score"
+
+    def of(self, scored: Scored) -> float:
+        """Return it."""
+        return brier_score(scored.values, scored.targets, self.task, scored.weights)
 
 
 def probabilities_in(predictions: Predictions) -> Array | None:

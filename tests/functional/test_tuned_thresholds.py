@@ -103,8 +103,7 @@ def test_the_exported_model_has_the_threshold_that_is_best_on_the_final_training
     model = keras.saving.load_model(folder / "model" / "model.keras")
 
     def second(rows):
-        encoded = (rows - labels["input"]["means"]) / labels["input"]["deviations"]
-        found = model.predict(encoded.astype(np.float32), verbose=0)
+        found = np.asarray(model(rows.astype(model.input.dtype)))
         return found[:, -1].astype(np.float64)
 
     [threshold] = labels["thresholds"]

@@ -21,7 +21,7 @@ from tracking.plots.style import (
     show_axes,
     write,
 )
-from tracking.records import Json
+from tracking.records import Json, TestSetOpened
 
 _WIDE, _HIGH, _SIDE = 560, 620, 420  # pixels
 _LEFT, _BELOW = 100, 70
@@ -57,6 +57,14 @@ def reliability_png(diagrams: Sequence[tuple[str, Json]], title: str) -> bytes:
         write(figure, 20 / _WIDE, level, fitted(told, TEXT, _WIDE - 40), colour=colour)
     _name(axes, f"probability of {plain(str(diagrams[0][1]['what']))}", "how often it was true")
     return png(figure)
+
+
+def test_reliability_png(test: TestSetOpened, study: str) -> bytes:
+    """Draw the reliability of a study's exported model on its test set."""
+    return reliability_png([("test set", test.reliability)], f"{study}: reliability, test set")
+
+
+test_reliability_png.__test__ = False  # type: ignore[attr-defined] # pytest: not a test
 
 
 def _draw(axes: Axes, found: Json, colour: str, zorder: int) -> None:

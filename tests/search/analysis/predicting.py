@@ -38,6 +38,7 @@ def study_of(
     *,
     folds: Folds | None = None,
     outputs: OutputMeaning | None = None,
+    split: str = "stratified",
 ) -> tuple[History, StudyFolder]:
     """Write a study whose trials are complete and predicted these values of all samples."""
     folder, cut = StudyFolder(root), folds or folds_of(len(targets), 5)
@@ -56,7 +57,8 @@ def study_of(
     first = builder.records[0]
     assert isinstance(first, StudyStarted)
     dataset = first.dataset | {"classes": list(task.names)}
-    builder.records[0] = replace(first, folds_digest=cut.digest, dataset=dataset)
+    settings = first.settings | {"split": split}
+    builder.records[0] = replace(first, folds_digest=cut.digest, dataset=dataset, settings=settings)
     builder.write(folder.journal)
     return builder.history, folder
 

@@ -207,6 +207,16 @@ def test_groups_and_repeated_samples_are_never_on_both_sides(tmp_path):
         assert not set(library.samples[others]) & set(library.samples[own])
 
 
+def test_of_repeated_folds_the_first_are_read(tmp_path):
+    logits, labels = logits_of(300, 3)
+    values = noisy(logits, 3, 1.0)
+    twice = Folds.joined([folds_of(300, 3), folds_of(300, 3)])
+    library = library_of(tmp_path, values, labels, folds=twice, split="repeated:2")
+    assert sorted(library.samples) == list(range(300))
+    assert library.values(library.trials[0]).shape == (300, 3)
+    assert select(library).difference.folds == 3
+
+
 def test_a_single_fold_is_cut_into_parts(tmp_path):
     logits, labels = logits_of(400, 3)
     one = Folds((np.arange(100, 400),), (np.arange(100),))

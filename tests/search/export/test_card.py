@@ -2,6 +2,7 @@ from dataclasses import replace
 from html import escape
 
 import pytest
+import yaml
 from markdown_it import MarkdownIt
 
 from search.export.card import model_card
@@ -136,7 +137,7 @@ def test_members_of_several_trials_stand_with_their_weights(study):
     ]
     text = card(study, models=2, members=members, samples=1437, epochs=3)
     assert "2 models: trial 0 (75%), trial 4 (25%)" in text
-    assert "export lenet-digits --trial 0 --ensemble 2" in text
+    assert "export lenet-digits --ensemble 2" in text
 
 
 def test_it_says_on_how_many_samples_it_was_trained(study):
@@ -323,3 +324,18 @@ def test_no_folder_of_the_machine_is_told(study):
     assert "of space `my_space.py:build` for `csv:pets.csv`" in text
     assert "--objective max:own.py:gain" in text
     assert "Files are named without the folders that they were in." in text
+
+
+def test_its_header_is_one_that_model_hubs_read(study):
+    text = card(study, [[40, 5, 5], [0, 50, 0], [0, 0, 0]])
+    header = yaml.safe_load(text.split("---")[1])
+    assert header["library_name"] == "keras"
+    assert header["pipeline_tag"] == "image-classification"
+    assert header["datasets"] == ["digits"]
+    [result] = header["model-index"][0]["results"]
+    accuracy = next(each for each in result["metrics"] if each["type"] == "accuracy")
+    assert accuracy["value"] == 0.9
+    assert accuracy["name"] == "test accuracy (95 % interval 0.8256 to 0.9448)"
+    assert "model-index" not in yaml.safe_load(card(study).split("---")[1])
+    study.records[0].dataset["name"] = "folder:/home/ada/<b>_pets_"
+    assert yaml.safe_load(card(study).split("---")[1])["datasets"] == ["folder:<b>_pets_"]

@@ -67,13 +67,15 @@ def test_what_was_trained_in_bfloat16_computes_in_float32_with_the_same_weights(
 
 def test_such_a_model_is_written_and_read_without_a_word(final, tmp_path):
     from search.export.formats import FORMATS
+    from search.export.formats.writing import exportable
     from search.export.members import refit
 
     made = refit([dataclasses.replace(final, precision="mixed_bfloat16")], silent)
-    made.model.save(tmp_path / "model.keras")
-    samples = final.samples()
-    [found] = FORMATS["keras"].predict(tmp_path, samples, made.labels).values()
-    np.testing.assert_array_equal(found, made.model.predict(samples.encoded, verbose=0))
+    whole = exportable(made.model, made.labels, final.samples())
+    whole.model.save(tmp_path / "model.keras")
+    [found] = FORMATS["keras"].predict(tmp_path, whole.samples, whole.labels).values()
+    expected = made.model.predict(final.samples().encoded, verbose=0)
+    np.testing.assert_allclose(found, expected, atol=1e-7)
 
 
 def trained_alone(final):
@@ -85,6 +87,7 @@ def test_refits_average_models_that_were_trained_from_other_seeds(final, tmp_pat
     import keras
 
     from search.export.formats import FORMATS
+    from search.export.formats.writing import exportable
     from search.export.members import refit
 
     epochs = []
@@ -106,9 +109,10 @@ def test_refits_average_models_that_were_trained_from_other_seeds(final, tmp_pat
     paths = [weight.path for weight in made.model.weights]
     assert len(set(paths)) == len(paths)
 
-    made.model.save(tmp_path / "model.keras")
+    whole = exportable(made.model, made.labels, samples)
+    whole.model.save(tmp_path / "model.keras")
     keras.backend.clear_session(free_memory=False)
-    [again] = FORMATS["keras"].predict(tmp_path, samples, made.labels).values()
+    [again] = FORMATS["keras"].predict(tmp_path, whole.samples, whole.labels).values()
     np.testing.assert_allclose(again, found, atol=1e-7)
 
 
