@@ -138,10 +138,7 @@ class _OfClasses(CardOfTask):
     def limits(
         self, study: StudyStarted, trial: TrialHistory, test: TestSetOpened | None
     ) -> Iterator[str]:
-        yield (
-            "Probabilities are not calibrated. A sample that belongs to no class still gets one of"
-            " them."
-        )
+        yield "A sample that belongs to no class still gets one of them."
         if test is None:
             return
         sizes = {name: sum(row) for name, row in zip(study.classes, test.confusion, strict=True)}
@@ -216,7 +213,7 @@ class _OfLabels(CardOfTask):
         self, study: StudyStarted, trial: TrialHistory, test: TestSetOpened | None
     ) -> Iterator[str]:
         yield (
-            "Probabilities are not calibrated. Exact match is the fraction of samples whose labels"
+            "Exact match is the fraction of samples whose labels"
             " are all right, Hamming loss the fraction of labels that are wrong."
         )
         if test is None:

@@ -88,13 +88,14 @@ def test_all_formats_of_a_model_trained_in_bfloat16_agree_in_float32(study, expo
         assert float(line.split()[-1]) < 1e-5
     assert "In MLflow it is the champion. It is the first model exported" in done.out
     assert "95 % interval" in done.out
-    first, *epochs = done.err.splitlines()
+    first, second, *epochs = done.err.splitlines()
     assert "training the model of trial 0 on all 1,437 training samples" in first
+    assert "not calibrated: it sees 1,437 samples, where the search" in second
     assert all(line.startswith("epoch") for line in epochs), done.err
     folder = study.folder / "all"
     assert {path.name for path in folder.iterdir()} == {
         *("model.keras", "saved_model", "model.tflite", "model.onnx"),
-        *("labels.json", "metrics.json", "MODEL_CARD.md"),
+        *("labels.json", "metrics.json", "MODEL_CARD.md", "reliability.png"),
     }
     import onnxruntime
 

@@ -288,7 +288,7 @@ def test_a_hypermodel_as_it_stands_is_searched_and_exported(user):
     assert exported.code == 0, exported.err
     assert "epoch 3  loss" in exported.err
     labels = json.loads((user.folder / "model" / "labels.json").read_text())
-    assert labels["outputs"] == "logits"
+    assert labels["outputs"] == "probabilities"  # the model's logits become these in the export
     assert labels["input"]["scaled"] is True
     test = json.loads((user.folder / "model" / "metrics.json").read_text())["test"]
     assert test["accuracy"] > 0.7

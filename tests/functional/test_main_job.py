@@ -81,6 +81,7 @@ def test_the_best_model_is_exported_evaluated_and_used(finished, tmp_path):
         "labels.json",
         "metrics.json",
         "MODEL_CARD.md",
+        "reliability.png",
     }
     assert json.loads((folder / "metrics.json").read_text())["test"]["accuracy"] == test["accuracy"]
     assert f"{test['accuracy']:.4f}" in (folder / "MODEL_CARD.md").read_text()
