@@ -4,8 +4,9 @@
     python benchmarks/probabilities.py --work FOLDER --stage search --only churn --seeds 0
     python benchmarks/probabilities.py --stage report --write docs/results.md
 
-Each case and seed is searched once as it comes (`run`, racing, 12 trials, 5 folds), in a home of
-its own under `--work`. From that one study come two models, both trained on all training samples:
+Each case and seed is searched once as `run` does it by itself (racing, 12 trials, 5 folds), in a
+home of its own under `--work`; all in one process, so that TensorFlow is loaded once. From that one
+study come two models, both trained on all training samples:
 
 - plain: the best trial's setting, trained once, nothing else;
 - exported: what `export` does when it is asked for nothing.
@@ -48,12 +49,6 @@ STAGES = ("search", "export", "cost", "report")
 def main() -> None:
     """Do what is not done yet."""
     args = parse()
-    if args.child:
-        from probability_models import export_and_score
-
-        case, seed, folder = next(chosen(args))
-        export_and_score(case, seed, folder, args.data_dir)
-        return
     stages = [args.stage] if args.stage else ["search", "export", "report"]
     if args.work is None and stages != ["report"]:
         raise SystemExit("`--work` must name the folder of the searches")
@@ -73,7 +68,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--write", type=Path, help="put the tables into this document")
     parser.add_argument("--data-dir", type=Path, default=os.environ.get("SEARCH_DATA_DIR"))
-    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -87,42 +81,59 @@ def chosen(args: argparse.Namespace) -> Iterator[tuple[Case, int, Path]]:
 
 
 def search(args: argparse.Namespace) -> None:
-    """Search what has not been searched."""
+    """Search what has not been searched, all in this process."""
+    from probability_models import search_here
+
     for case, seed, folder in chosen(args):
         if (folder / "search.json").exists():
             continue
         shutil.rmtree(folder / "home", ignore_errors=True)
-        found = searched(case, seed, folder, args.data_dir)
+        settings = settings_of(case, seed, folder, args.data_dir)
+        found = search_here(settings, folder, args.data_dir)
         (folder / "search.json").write_text(json.dumps(found))
         print(f"{case.name}, seed {seed}: {found}", flush=True)
 
 
-def searched(
-    case: Case, seed: int, folder: Path, data_dir: Path | None, python: str = sys.executable
-) -> dict[str, Any]:
-    """Search as a user would, in a home of its own, and return what it took."""
+def settings_of(case: Case, seed: int, folder: Path, data_dir: Path | None) -> dict[str, Any]:
+    """Return the settings of a case's study, and write its data."""
     data = data_of(case, seed, folder, data_dir)
-    command = ["run", "--space", case.space, "--dataset", data.dataset, *data.options]
-    command += [*case.options, "--trials", str(TRIALS), "--folds", str(FOLDS), "--seed", str(seed)]
-    command += ["--study", case.name, "--workers", "1", "--precision", "float32", "--json"]
-    command += ["--home", str(folder / "home")]
-    said, cost = _ran([python, "-m", "search", *command], folder, "search.log")
-    trials = json.loads(said)["trials"]
-    complete = sum(trial["state"] == "complete" for trial in trials)
-    return {**cost, "trials": len(trials), "complete": complete}
+    return {
+        "study": case.name,
+        "space": case.space,
+        "dataset": data.dataset,
+        **data.options,
+        **case.options,
+        "trials": TRIALS,
+        "folds": FOLDS,
+        "seed": seed,
+        "precision": "float32",
+    }
+
+
+def searched_by(
+    python: str, case: Case, seed: int, folder: Path, data_dir: Path | None
+) -> dict[str, Any]:
+    """Search in a process of a version, in a home of its own, and return what it took."""
+    command = [python, "-m", "search", "run", "--workers", "1", "--json"]
+    for name, value in settings_of(case, seed, folder, data_dir).items():
+        texts = [f"{key}={one}" for key, one in value.items()] if name == "set" else [str(value)]
+        command += [part for text in texts for part in (f"--{name.replace('_', '-')}", text)]
+    command += ["--data-dir", str(data_dir)] if data_dir else []
+    said, cost = _ran([*command, "--home", str(folder / "home")], folder, "search.log")
+    return {**cost, "trials": len(json.loads(said)["trials"])}
 
 
 def export(args: argparse.Namespace) -> None:
-    """Export and score what has been searched, each study in a process of its own."""
+    """Export and score what has been searched, all in this process."""
+    from probability_models import export_and_score
+
     for case, seed, folder in chosen(args):
         is_done = (folder / "export.json").exists() and not args.again
         if is_done or not (folder / "search.json").exists():
             continue
-        command = [sys.executable, __file__, "--child", "--work", str(args.work)]
-        command += ["--only", case.name, "--seeds", str(seed)]
-        command += ["--data-dir", str(args.data_dir)] if args.data_dir else []
-        _ran(command, folder, "export.log")
-        print(f"{case.name}, seed {seed}: exported", flush=True)
+        found = export_and_score(case, seed, folder, args.data_dir)
+        (folder / "export.json").write_text(json.dumps(found, indent=1))
+        print(f"{case.name}, seed {seed}: {found['difference']}", flush=True)
         report(args)
 
 
@@ -133,7 +144,7 @@ def cost(args: argparse.Namespace) -> None:
     for case, seed, _ in chosen(args):
         for version, python in (("earlier", args.against), ("this", sys.executable)):
             with tempfile.TemporaryDirectory(dir=args.work) as folder:
-                found = searched(case, seed, Path(folder).resolve(), args.data_dir, python)
+                found = searched_by(python, case, seed, Path(folder).resolve(), args.data_dir)
             line = {"case": case.name, "seed": seed, "version": version, **found}
             with (args.work / "cost.jsonl").open("a") as file:
                 file.write(json.dumps(line) + "\n")

@@ -6,7 +6,7 @@ pandas alone, so that scores do not depend on the product's own reading.
 """
 
 import gzip
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ class Case:
         target: column to predict, of tables.
         train: samples that the search may use; 0 for all of the source's training samples.
         test: samples of the test set, at most.
-        options: of `run` besides.
+        options: settings of the study besides.
         numbers: whether numbers are predicted.
         dropped: columns of tables that are no inputs.
     """
@@ -37,7 +37,7 @@ class Case:
     target: str = ""
     train: int = 0
     test: int = 10_000
-    options: tuple[str, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
     numbers: bool = False
     dropped: tuple[str, ...] = ()
 
@@ -47,9 +47,12 @@ class Case:
         return "/" in self.source
 
 
-LONGER = ("--epochs", "30")  # of so few samples, ten would be few steps
-LIMITED = ("--limit-samples", "4000")
-SMALL_TEXTS = ("--epochs", "5", "--set", "embedding=32:64", "--set", "lstm_1_units=32:48")
+LONGER: dict[str, Any] = {"epochs": 30}  # of so few samples, ten would be few steps
+LIMITED: dict[str, Any] = {"limit_samples": 4000}
+SMALL_TEXTS: dict[str, Any] = {
+    "epochs": 5,
+    "set": {"embedding": "32:64", "lstm_1_units": "32:48"},
+}
 CASES = {
     case.name: case
     for case in (
@@ -83,13 +86,13 @@ class Data:
 
     Attributes:
         dataset: as `run --dataset` takes it.
-        options: of `run`, how it is read.
+        options: settings of the study, how it is read.
         samples: of the test set: uint8 `(n, height, width)`, a data frame, or texts.
         targets: of the test set: `(n,)`, classes as they are called, or numbers.
     """
 
     dataset: str
-    options: tuple[str, ...]
+    options: dict[str, Any]
     samples: Any
     targets: Any
 
@@ -117,7 +120,7 @@ def _table(case: Case, seed: int, folder: Path, data_dir: Path | None) -> Data:
     frame = pd.read_csv(test, keep_default_na=True)
     return Data(
         f"csv:{train},{test}",
-        ("--target", case.target, *(("--task", "regression") if case.numbers else ())),
+        {"target": case.target, **({"task": "regression"} if case.numbers else {})},
         frame.drop(columns=case.target),
         frame[case.target].to_numpy(),
     )
@@ -145,14 +148,14 @@ def _npz(case: Case, seed: int, folder: Path, data_dir: Path | None) -> Data:
 def _saved(file: Path, train: tuple[Any, Any], test: tuple[Any, Any]) -> Data:
     if not file.exists():
         np.savez(file, x_train=train[0], y_train=train[1], x_test=test[0], y_test=test[1])
-    return Data(f"npz:{file}", (), *test)
+    return Data(f"npz:{file}", {}, *test)
 
 
 def _idx(case: Case, seed: int, folder: Path, data_dir: Path | None) -> Data:
     del seed, folder
     read = partial(_read_idx, _folder(data_dir) / case.name)
     images, labels = read("t10k-images-idx3-ubyte.gz"), read("t10k-labels-idx1-ubyte.gz")
-    return Data(case.name, ("--data-dir", str(data_dir)), images, labels)
+    return Data(case.name, {}, images, labels)
 
 
 def _sst2(case: Case, seed: int, folder: Path, data_dir: Path | None) -> Data:
@@ -167,7 +170,7 @@ def _sst2(case: Case, seed: int, folder: Path, data_dir: Path | None) -> Data:
         dev.to_json(test, orient="records", lines=True)
     return Data(
         f"jsonl:{train},{test}",
-        ("--text", "sentence"),
+        {"text": "sentence"},
         dev["sentence"].tolist(),
         dev["label"].to_numpy(),
     )

@@ -1,16 +1,22 @@
-"""Exports of one study, loaded with TensorFlow alone and scored on the test set."""
+"""Searches and exports in this process; exports are loaded with TensorFlow alone and scored."""
 
 import json
 import re
 import resource
 import time
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from probability_cases import Case, Data, data_of
-from probability_scores import class_scores, losses, number_scores
+from probability_scores import (
+    LEVEL,
+    class_scores,
+    interval_scores,
+    losses,
+    number_scores,
+    set_scores,
+)
 
 PLAIN, EXPORTED = "plain", "exported"
 ARMS: dict[str, dict[str, Any]] = {
@@ -22,8 +28,36 @@ BATCHES = (1, 256)
 REPEATS, LEAST_SECONDS = 20, 1.0
 
 
-def export_and_score(case: Case, seed: int, folder: Path, data_dir: Path | None) -> None:
-    """Export both models of a study, score them, and write `export.json`."""
+def search_here(settings: dict[str, Any], folder: Path, data_dir: Path | None) -> dict[str, float]:
+    """Search in this process, in a home of its own, and return what it took."""
+    import keras
+
+    from search import run_study
+
+    _warm_up()
+    began, cpu_began = time.perf_counter(), _cpu_seconds()
+    with (folder / "search.log").open("w") as log:
+        result = run_study(
+            **settings,
+            executor="inline",
+            home=folder / "home",
+            data_dir=data_dir,
+            notify=lambda notice: print(notice, file=log, flush=True),
+        )
+    found = {
+        "seconds": round(time.perf_counter() - began, 1),
+        "cpu_seconds": round(_cpu_seconds() - cpu_began, 1),
+        "trials": len(result.history.trials),
+        "complete": len(result.history.completed()),
+    }
+    keras.backend.clear_session()
+    return found
+
+
+def export_and_score(case: Case, seed: int, folder: Path, data_dir: Path | None) -> dict[str, Any]:
+    """Export both models of a study, and return their scores and costs."""
+    import keras
+
     from search import load_study
 
     _warm_up()
@@ -31,23 +65,23 @@ def export_and_score(case: Case, seed: int, folder: Path, data_dir: Path | None)
     study = load_study(case.name, home=folder / "home")
     arms: dict[str, dict[str, Any]] = {}
     lost: dict[str, Any] = {}
-    # The first export of a process pays for what the second finds done, so they take turns.
+    # The first export may pay for what the second finds done, so they take turns.
     for arm in sorted(ARMS, reverse=seed % 2 == 0):
         cost = _exported(study, folder / arm, arm, data_dir)
         scores, lost[arm] = _scored(case, folder / arm, data)
         arms[arm] = {**cost, **scores}
     apart = lost[EXPORTED] - lost[PLAIN]
     half = 1.96 * float(apart.std(ddof=1)) / len(apart) ** 0.5
-    found = {
+    keras.backend.clear_session()
+    return {
         "samples": len(apart),
         "arms": arms,
         "difference": [float(apart.mean()), float(apart.mean()) - half, float(apart.mean()) + half],
     }
-    (folder / "export.json").write_text(json.dumps(found, indent=1))
 
 
 def _warm_up() -> None:
-    """Import and start what every process must, which belongs to neither export."""
+    """Import and start what every process must, which belongs to nobody's time."""
     import keras
     import mlflow.tensorflow
     import tensorflow as tf
@@ -61,10 +95,6 @@ def _warm_up() -> None:
 
 
 def _exported(study: Any, target: Path, arm: str, data_dir: Path | None) -> dict[str, Any]:
-    taken = signature(study.export).parameters
-    options = {name: value for name, value in ARMS[arm].items() if name in taken}
-    if taken["ensemble"].default is False:  # versions that average folds only if asked
-        options.pop("ensemble", None)
     began, cpu_began = time.perf_counter(), _cpu_seconds()
     made = study.export(
         target,
@@ -73,13 +103,17 @@ def _exported(study: Any, target: Path, arm: str, data_dir: Path | None) -> dict
         force=True,
         data_dir=data_dir,
         notify=print,
-        **options,
+        **ARMS[arm],
     )
     return {
         "seconds": time.perf_counter() - began,
         "cpu_seconds": _cpu_seconds() - cpu_began,
         "train_seconds": made.export.train_seconds,
         "models": made.export.models,
+        "members": made.export.members,
+        "samples": made.export.samples,
+        "epochs": made.export.epochs,
+        "calibration": made.export.calibration,
         "parameters": made.export.model_parameters,
         "bytes": (target / "model.keras").stat().st_size,
     }
@@ -96,15 +130,29 @@ def _scored(case: Case, target: Path, data: Data) -> tuple[dict[str, Any], Any]:
     served = _Served(target)
     values = served.values(data.samples).astype(np.float64)
     times = {f"ms_{size}": served.milliseconds(data.samples, size) for size in BATCHES}
+    known = _conformal(served.labels)
+    scores: dict[str, float]
     if case.numbers:
         targets, values = data.targets.astype(float), values.ravel()
         scores = number_scores(targets, values)
+        if known is not None:
+            low, high = known.intervals(values[:, None], LEVEL)[:, 0].T
+            scores |= interval_scores(targets, low, high)
     else:
         places = {name: place for place, name in enumerate(served.labels["classes"])}
         targets = np.array([places[str(target)] for target in data.targets])
         scores = class_scores(targets, values)
+        if known is not None:
+            scores |= set_scores(targets, known.sets(values, LEVEL))
     np.savez_compressed(target.with_suffix(".npz"), values=values, targets=targets)
     return {**scores, **times}, losses(targets, values)
+
+
+def _conformal(labels: dict[str, Any]) -> Any:
+    """Return what `predict --coverage` makes sets and intervals of; None where it is not known."""
+    from search.analysis.coverage import Conformal
+
+    return Conformal.from_json(labels["conformal"]) if "conformal" in labels else None
 
 
 class _Served:
