@@ -162,11 +162,26 @@ def table(runs: list[dict[str, Any]]) -> str:
     for row in ROWS:
         first, second = (_latest(runs, row, seed) for seed in (0, 1))
         if first is not None:
-            lines.append(_line(row, here.get(row.name, ""), first, second))
+            lines.append(_line(row, here.get(row.name, ""), _openings(runs, row), first, second))
     return "\n".join(lines)
 
 
-def _line(row: Row, here: str, first: dict[str, Any], second: dict[str, Any] | None) -> str:
+def _openings(runs: list[dict[str, Any]], row: Row) -> Counter[int]:
+    """Return how often each seed has opened a row's test set, with earlier commands, too."""
+    found: Counter[int] = Counter()
+    for run in runs:
+        if run["row"] == row.name:
+            found[run["seed"]] += run["test_set_openings"]
+    return found
+
+
+def _line(
+    row: Row,
+    here: str,
+    openings: Counter[int],
+    first: dict[str, Any],
+    second: dict[str, Any] | None,
+) -> str:
     both = [run for run in (first, second) if run is not None]
     low, high = first["interval"]
     cells = (
@@ -179,7 +194,7 @@ def _line(row: Row, here: str, first: dict[str, Any], second: dict[str, Any] | N
         ", ".join(str(sum(run["trials"].values())) for run in both),
         ", ".join(_minutes(run, "cpu_seconds") for run in both),
         ", ".join(_minutes(run, "seconds") for run in both),
-        ", ".join(_times(run["test_set_openings"]) for run in both),
+        ", ".join(_times(openings[run["seed"]]) for run in both),
     )
     return f"| {' | '.join(cells)} |"
 
