@@ -141,6 +141,8 @@ def _run(row: Row, seed: int, machine: dict[str, Any], run: Timed, export: Timed
         "held_out": best["scores"].get("cv_accuracy"),
         "folds": len(best["folds"]),
         "models": exported["models"],
+        "members": exported.get("members", []),
+        "trained_on": exported.get("samples", 0),
         "model_sha256": test["model_sha256"],
         "search_seconds": round(run.seconds, 1),
         "search_cpu_seconds": round(run.cpu_seconds, 1),
