@@ -352,7 +352,10 @@ class StudyResult:
         *,
         trial: int | None = None,
         formats: Sequence[str] | None = None,
-        ensemble: bool = False,
+        ensemble: str | int = "auto",
+        refits: int = 1,
+        calibrate: bool = True,
+        searched_samples: bool = False,
         overwrite: bool = False,
         force: bool = False,
         accept_changed_code: bool = False,
@@ -366,7 +369,13 @@ class StudyResult:
             folder: where to write the model.
             trial: number of the trial to export; None for the best.
             formats: `keras`, `saved_model`, `tflite`, `onnx`; None for what suits the samples.
-            ensemble: average the models of the folds.
+            ensemble: `none` for the model of one trial; `auto`, or a number of trials, to average
+                those that are better together by their out-of-fold predictions.
+            refits: how many seeds of each trial are trained and averaged.
+            calibrate: build a calibration of probabilities into the model, where out-of-fold
+                predictions get better by it.
+            searched_samples: train on the samples that the search used; else on all training
+                samples of the dataset.
             overwrite: replace an existing model.
             force: make it the champion even if it is worse than the current one.
             accept_changed_code: export even if the space's code has changed since the trial.
@@ -375,7 +384,8 @@ class StudyResult:
             notify: takes notices; None makes them Python warnings.
 
         Raises:
-            SettingsError: no such trial, a target or format that cannot be used, or changed code.
+            SettingsError: no such trial, a target or format that cannot be used, a number of
+                trainings or an ensemble that cannot be, or changed code.
             DataError: the dataset is not the one the study began with.
         """
         from search.export.final import ExportRequest, export_study
@@ -387,7 +397,10 @@ class StudyResult:
             trial=trial,
             overwrite=overwrite,
             formats=None if formats is None else ",".join(formats),
-            ensemble=ensemble,
+            ensemble=str(ensemble),
+            refits=refits,
+            calibrate=calibrate,
+            searched_samples=searched_samples,
             force=force,
             accept_changed_code=accept_changed_code,
             callbacks=self.callbacks,

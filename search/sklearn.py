@@ -637,12 +637,13 @@ def _said(task: Task) -> str | None:
 
 def _refitted(opened: Any, study: StudyResult, trial: TrialHistory, home: Home) -> tuple[Any, Any]:
     """Train a trial's model on all samples; return it, and the meaning of inputs and outputs."""
-    from search.export.refit import Final, refit
+    from search.export.members import refit
+    from search.export.refit import Final
     from search.quiet import load_tensorflow
 
     load_tensorflow()
     final = Final.of(study.history, trial, opened.dataset, opened.folds, home=home)
-    made = refit(final, lambda *_: None)
+    made = refit([final], lambda *_: None)
     return made.model, made.labels
 
 

@@ -44,7 +44,7 @@ from spaces.declaring.space import (
     identity_of,
     not_taken,
 )
-from spaces.declaring.training import without_augmentation, without_classes
+from spaces.declaring.training import as_began, without_augmentation, without_classes
 from spaces.declaring.values import Value, place_of, same, short_text, value_text
 from spaces.keras_tuner.hypermodel import given_pixels, with_pixels
 
@@ -77,6 +77,7 @@ __all__ = [
     "absolute",
     "acts_on_batches",
     "adopt",
+    "as_began",
     "cause_of",
     "code_of",
     "fingerprint_of",

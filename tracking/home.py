@@ -15,6 +15,7 @@ END, DROPPED, DAMAGED, BEFORE_REPAIR = ".end", ".dropped", ".damaged", ".before-
 
 # In the folder of an exported model.
 MODEL, METRICS, LABELS, CARD = "model.keras", "metrics.json", "labels.json", "MODEL_CARD.md"
+RELIABILITY = "reliability.png"  # of an exported model, on the test set
 REPORT = "report.html"  # as MLflow keeps it
 
 

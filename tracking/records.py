@@ -590,7 +590,18 @@ class ModelExported(Record):
         model_parameters: number of weights.
         requirements: pinned packages the model needs, pip's notation.
         summary: Keras's text summary of the model.
-        models: how many models it averages: 1, or one a fold.
+        models: how many models it averages.
+        members: of each trial whose models it averages `trial`, `seeds` (of each of its trainings),
+            `weight` (of its values, all seeds together) and `epochs` (trained, of each seed); empty
+            from earlier versions, where several models were one a fold.
+        samples: number of samples it was trained on; 0 from earlier versions, which used those of
+            the folds.
+        epochs: number of epochs trained, the largest of all models; 0 from earlier versions.
+        searched_samples: whether only samples of the folds were asked for.
+        calibration: what is built in: `kind` (`none`, `temperature`, `isotonic`), `temperature`,
+            and of out-of-fold predictions without and with it `loss_before`, `loss` (nested log
+            loss, nats), `ece_before`, `ece`, `brier_before` and `brier`; or `why` there is none.
+            Empty of numbers and from earlier versions.
         formats: of each format written: `format`, `file` (name in the folder), `bytes` and
             `difference` (largest from the Keras model's values, on real inputs; of numbers in
             standard deviations of the targets).
@@ -611,12 +622,33 @@ class ModelExported(Record):
     requirements: list[str]
     summary: str = ""
     models: int = 1
+    members: list[Json] = field(default_factory=list)
+    samples: int = 0
+    epochs: int = 0
+    searched_samples: bool = False
+    calibration: Json = field(default_factory=dict)
     formats: list[Json] = field(default_factory=list)
     alias: str = "champion"
     alias_reason: str = ""
     code: Json = field(default_factory=dict)
     accepted: list[str] = field(default_factory=list)
     thresholds: list[float] = field(default_factory=list)
+
+    @property
+    def averages(self) -> str:
+        """What it averages, in words; empty where it is one model."""
+        if self.models == 1:
+            return ""
+        if not self.members:
+            return f"{self.models} models, one a fold"
+        several = len(self.members) > 1
+        parts = [
+            f"trial {one['trial']}"
+            + (f" x {len(one['seeds'])} seeds" if len(one["seeds"]) > 1 else "")
+            + (f" ({one['weight']:.0%})" if several else "")
+            for one in self.members
+        ]
+        return f"{self.models} models: {', '.join(parts)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -649,6 +681,11 @@ class TestSetOpened(Record):
             Wilson's formula, of the others from samples drawn anew (bootstrap); empty in earlier
             journals.
         samples: number of test samples; 0 in earlier journals, whose `confusion` tells.
+        reliability: the diagram of its probabilities, as `Reliability.to_json` has it; empty of
+            numbers and scores.
+        coverage: of sets or intervals: `wanted` (0.9), `found` (fraction that held the truth) and
+            `size` (mean number of classes, of undecided labels, or half the width for each
+            number) and `task`; empty without.
     """
 
     __test__ = False  # pytest: not a test class
@@ -664,3 +701,5 @@ class TestSetOpened(Record):
     scores: dict[str, float] = field(default_factory=dict)
     intervals: dict[str, list[float]] = field(default_factory=dict)
     samples: int = 0
+    reliability: Json = field(default_factory=dict)
+    coverage: Json = field(default_factory=dict)

@@ -137,7 +137,7 @@ _add(
     MODELS,
     export.export,
     "export lenet-fashion_mnist -o model",
-    "export lenet-fashion_mnist -o model --format keras,onnx --ensemble",
+    "export lenet-fashion_mnist -o model --format keras,onnx --refits 5",
 )
 _add("evaluate", MODELS, export.evaluate, "evaluate lenet-fashion_mnist")
 _add("predict", MODELS, predict.predict, "predict model shoe.png bag.jpg")

@@ -70,9 +70,34 @@ def export(
             " [default: keras; for texts and tables keras,saved_model]",
         ),
     ] = None,
+    refits: Annotated[
+        int,
+        typer.Option(
+            metavar="N", help="Train so many seeds of the model and average their values."
+        ),
+    ] = 1,
     ensemble: Annotated[
+        str,
+        typer.Option(
+            metavar="none|auto|N",
+            help="Average the models of several trials: auto where they are better together beyond"
+            " doubt, or N trials.",
+        ),
+    ] = "auto",
+    calibrate: Annotated[
         bool,
-        typer.Option(help="Average the models of the folds instead of training one on all."),
+        typer.Option(
+            "--calibrate/--no-calibrate",
+            help="Build a calibration of probabilities into the model, where predictions out of"
+            " fold get better by it.",
+        ),
+    ] = True,
+    searched_samples: Annotated[
+        bool,
+        typer.Option(
+            "--searched-samples",
+            help="Train on the samples that the search used. [default: on all training samples]",
+        ),
     ] = False,
     force: Annotated[
         bool, typer.Option(help="Make it the champion even if it is worse than the current one.")
@@ -107,7 +132,10 @@ def export(
             "--out": out,
             "--trial": trial,
             "--format": formats,
-            "--ensemble": ensemble,
+            "--ensemble": ensemble != "auto" and ensemble,
+            "--no-calibrate": not calibrate,
+            "--refits": refits != 1 and refits,
+            "--searched-samples": searched_samples,
             "--force": force,
             "--overwrite": overwrite,
         }
@@ -119,16 +147,25 @@ def export(
     notify = Notices(quiet=asked.json)
     target = out or Path("exports") / folder.root.name
 
-    def on_epoch(fold: int, number: int, metrics: dict[str, float]) -> None:
+    def on_epoch(model: int, number: int, metrics: dict[str, float]) -> None:
         if not asked.json:
             shown = "".join(f"  {name} {value:.4f}" for name, value in metrics.items())
-            errors.print(f"{f'fold {fold}  ' if fold else ''}epoch {number}{shown}")
+            errors.print(f"{f'model {model}  ' if model else ''}epoch {number}{shown}")
 
     result = export_study(
         folders,
         asked.study,
         ExportRequest(
-            target, trial, overwrite, formats, ensemble, force, asked.accept_changed_code
+            target,
+            trial,
+            overwrite,
+            formats,
+            ensemble,
+            force,
+            asked.accept_changed_code,
+            refits=refits,
+            searched_samples=searched_samples,
+            calibrate=calibrate,
         ),
         data_dir=asked.data_dir,
         tracker=Tracker(folders, asked.tracking_uri),
@@ -209,11 +246,12 @@ def _print_model(
     from search.cli.output import duration, say
     from search.cli.tables import chosen_text, confirmed_text, heading
     from search.environment import example_input
+    from search.export.scores import covered
     from tracking.text import shell
 
     test, exported = result.test, result.export
     trained = f"{result.samples:,} training samples in {duration(exported.train_seconds)}"
-    how = f"{exported.models} models, one a fold, on" if exported.models > 1 else "trained on all"
+    how = f"average of {exported.averages}, trained on" if exported.averages else "trained on"
     say(f"\nTrial {test.trial} of {study}, {how} {trained}")
     chosen, first = history.trials[test.trial], history.objectives[0]
     say(f"{heading(first)} over its folds: {chosen_text(history, chosen)}")
@@ -222,6 +260,8 @@ def _print_model(
     if history.decision is not None and history.decision.best == chosen.number:
         say(history.decision.text)
     _say_scores(test, history)
+    if test.coverage:
+        say(covered(test.coverage))
     say(f"The test set of this study has been opened {_times(result.openings)}.\n")
     _print_formats(exported.formats)
     say(f"\nWritten to {target}, with labels.json, metrics.json and MODEL_CARD.md")

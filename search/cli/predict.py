@@ -2,10 +2,12 @@
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from csv import writer as csv_writer
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,8 +25,9 @@ def predict(
         list[str],
         typer.Argument(
             metavar="INPUT...",
-            help="Picture files; texts, or files with one text a line; files with rows; .npz or"
-            " .npy files with sequences; or .npz files with an array for each of several inputs.",
+            help="Picture files, folders with some, or tables that list them or have a column for"
+            " each pixel; texts, or files with one text a line; files with rows; .npz or .npy files"
+            " with sequences; or .npz files with an array for each of several inputs.",
         ),
     ],
     top: Annotated[
@@ -32,6 +35,14 @@ def predict(
         typer.Option(min=1, help="Number of most probable classes to list. [default: 1]"),
     ] = None,
     invert: Annotated[bool, typer.Option(help="Invert the brightness of pictures first.")] = False,
+    coverage: Annotated[
+        float | None,
+        typer.Option(
+            metavar="0.9",
+            help="Add a set of classes, or an interval of each number, that holds the truth in so"
+            " many of all cases; of labels those that are sure and those that are not.",
+        ),
+    ] = None,
     space: Annotated[
         str | None,
         typer.Option(
@@ -41,6 +52,17 @@ def predict(
         ),
     ] = None,
     home: Home = DEFAULT_HOME,
+    column: Annotated[
+        str | None,
+        typer.Option(help="Column of a table with the paths of pictures. [default: the only one]"),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.csv",
+            help="Write CSV to this file instead, some samples at a time, however many there are.",
+        ),
+    ] = None,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV, a line for each sample.")] = False,
     json: AsJson = False,
 ) -> None:
@@ -50,19 +72,25 @@ def predict(
     """
     from search.cli.output import console, notice, print_json
     from search.errors import SettingsError
-    from search.export.predict import predict_samples
+    from search.export.predict import predict_batches, predict_samples
 
     def tell(text: str) -> None:
         notice(_printable(text))
 
     if csv and json:
         raise SettingsError("`--csv` and `--json` are two forms of the output; give one")
-    found = predict_samples(
-        model, inputs, top=top, invert=invert, space=space, home=home, notify=tell
-    )
+    options: dict[str, Any] = {"top": top, "invert": invert, "column": column, "space": space}
+    options |= {"home": home, "notify": tell, "coverage": coverage}
+    if out is not None:
+        if csv or json:
+            raise SettingsError("`--out` writes CSV to a file; leave `--csv` and `--json` out")
+        count = _write_csv(out, predict_batches(model, inputs, **options))
+        console.print(f"{count:,} predictions written to {out}", markup=False)
+        return
+    found = predict_samples(model, inputs, **options)
     if not invert:
         _mention_inverted([item.sample for item in found if item.inverted])
-    form = _Outputs(found) if found[0].output else _FORMS[found[0].task](found)
+    form = _form_of(found)
     if json:
         print_json([form.json(item) for item in form.samples])
     elif csv:
@@ -114,6 +142,10 @@ class _Classes(_Form):
     """The most probable classes, one a line; in a file the most probable alone."""
 
     @property
+    def _has_sets(self) -> bool:
+        return self.found[0].held is not None
+
+    @property
     def _heading(self) -> str:
         return "score" if self.found[0].is_scored else "probability"
 
@@ -124,17 +156,19 @@ class _Classes(_Form):
             "class": name,
             self._heading: value,
             "classes": dict(item.values),
+            **({} if item.held is None else {"set": list(item.held)}),
             "looks_inverted": item.inverted,
         }
 
     def head(self) -> tuple[str, ...]:
-        return ("class", self._heading)
+        return ("class", self._heading, *(("set",) if self._has_sets else ()))
 
     def cells(self, item: "Prediction") -> tuple[object, ...]:
-        return item.values[0]
+        return (*item.values[0], *(("|".join(item.held or ()),) if self._has_sets else ()))
 
     def table(self) -> "PlainTable":
-        return _named_values(self.found, "class", self._heading, lambda item: item.values)
+        sets = {"set": lambda item: ", ".join(item.held or ()) or "none"} if self._has_sets else {}
+        return _named_values(self.found, "class", self._heading, lambda item: item.values, sets)
 
 
 class _Labels(_Form):
@@ -145,19 +179,32 @@ class _Labels(_Form):
             "input": item.sample,
             "labels": [name for name, _ in item.labels],
             "probabilities": dict(item.values),
+            **self._of_set(item, list),
             "looks_inverted": item.inverted,
         }
 
+    def _of_set(self, item: "Prediction", form: "Callable[[tuple[str, ...]], Any]") -> "Json":
+        if item.held is None:
+            return {}
+        return {"sure": form(item.held), "undecided": form(item.undecided)}
+
     def head(self) -> tuple[str, ...]:
-        return ("labels", *(name for name, _ in self.found[0].values))
+        names = (name for name, _ in self.found[0].values)
+        return ("labels", *names, *self._of_set(self.found[0], str))
 
     def cells(self, item: "Prediction") -> tuple[object, ...]:
-        return ("|".join(name for name, _ in item.labels), *(value for _, value in item.values))
+        given = "|".join(name for name, _ in item.labels)
+        sets = self._of_set(item, "|".join).values()
+        return (given, *(value for _, value in item.values), *sets)
 
     def table(self) -> "PlainTable":
+        sets = {name: partial(self._told, name=name) for name in self._of_set(self.found[0], str)}
         return _named_values(
-            self.found, "label", "probability", lambda item: item.labels or (("none", None),)
+            self.found, "label", "probability", lambda item: item.labels or (("none", None),), sets
         )
+
+    def _told(self, item: "Prediction", name: str) -> str:
+        return ", ".join(self._of_set(item, list)[name]) or "none"
 
 
 class _Numbers(_Form):
@@ -167,14 +214,26 @@ class _Numbers(_Form):
         return {
             "input": item.sample,
             "numbers": dict(item.values),
+            **({"intervals": self._intervals(item)} if item.intervals else {}),
             "looks_inverted": item.inverted,
         }
 
+    def _intervals(self, item: "Prediction") -> "dict[str, list[float]]":
+        names = (name for name, _ in item.values)
+        return {name: list(ends) for name, ends in zip(names, item.intervals, strict=True)}
+
     def head(self) -> tuple[str, ...]:
-        return tuple(name for name, _ in self.found[0].values)
+        names = tuple(name for name, _ in self.found[0].values)
+        if not self.found[0].intervals:
+            return names
+        return tuple(f"{name}{end}" for name in names for end in ("", "_low", "_high"))
 
     def cells(self, item: "Prediction") -> tuple[object, ...]:
-        return tuple(value for _, value in item.values)
+        values = tuple(value for _, value in item.values)
+        if not item.intervals:
+            return values
+        both = zip(values, item.intervals, strict=True)
+        return tuple(cell for value, (low, high) in both for cell in (value, low, high))
 
     def table(self) -> "PlainTable":
         from search.cli.output import table
@@ -183,9 +242,8 @@ class _Numbers(_Form):
         names = tuple(map(_printable, self.head()))
         made = table("input", *names, right=names)
         for item in self.found:
-            made.add_plain_row(
-                _printable(item.sample), *(digits(value) for _, value in item.values)
-            )
+            cells = (float(str(value)) for value in self.cells(item))
+            made.add_plain_row(_printable(item.sample), *map(digits, cells))
         return made
 
 
@@ -194,14 +252,21 @@ def _named_values(
     name: str,
     heading: str,
     values: "Callable[[Prediction], tuple[tuple[str, float | None], ...]]",
+    more: "Mapping[str, Callable[[Prediction], str]]",
 ) -> "PlainTable":
     from search.cli.output import percent, table
 
-    made = table("input", name, heading, right=(heading,))
+    made = table("input", name, heading, *more, right=(heading,))
     for item in found:
+        told = [_printable(column(item)) for column in more.values()]
         for rank, (named, value) in enumerate(values(item)):
             sample = _printable(item.sample) if rank == 0 else ""
-            made.add_plain_row(sample, _printable(named), percent(value))
+            made.add_plain_row(
+                sample,
+                _printable(named),
+                percent(value),
+                *(told if rank == 0 else [""] * len(told)),
+            )
     return made
 
 
@@ -253,11 +318,45 @@ _FORMS: dict[str, type[_Form]] = {
 }
 
 
+def _form_of(found: "list[Prediction]") -> _Form:
+    return _Outputs(found) if found[0].output else _FORMS[found[0].task](found)
+
+
 def _print_csv(form: _Form) -> None:
     writer = csv_writer(sys.stdout, lineterminator="\n")
     writer.writerow(("input", *form.head()))
-    for item in form.samples:
-        writer.writerow((item.sample, *form.cells(item)))
+    _write_rows(writer, form)
+
+
+def _write_rows(writer: Any, form: _Form) -> None:
+    writer.writerows((item.sample, *form.cells(item)) for item in form.samples)
+
+
+def _write_csv(path: Path, batches: "Iterator[list[Prediction]]") -> int:
+    """Write a line for each sample as it comes, and return their number.
+
+    Raises:
+        SettingsError: the file cannot be written.
+    """
+    from search.errors import SettingsError
+
+    count = 0
+    first = next(batches, [])  # errors in samples come before the file is touched
+    try:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv_writer(file, lineterminator="\n")
+            for found in chain([first] if first else [], batches):
+                form = _form_of(found)
+                if not count:
+                    writer.writerow(("input", *form.head()))
+                _write_rows(writer, form)
+                count += len(form.samples)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise SettingsError(
+            f"`--out` must be a file that can be written; {path} ({why})"
+        ) from error
+    return count
 
 
 def _printable(text: str) -> str:

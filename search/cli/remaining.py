@@ -12,6 +12,7 @@ from tracking.records import AttemptFailed, EpochEnded, FoldEnded, FoldPaused, F
 
 _DOUBT = 2.0  # standard errors
 _NEWEST = 500  # trials whose times count
+_AT_ONCE = 2  # times a rung's places that go on at most where trials go on at once, as measured
 _MINUTE, _HOUR = 60, 3600
 _STEPS = ((_MINUTE, 5), (10 * _MINUTE, 30), (_HOUR, _MINUTE), (10 * _HOUR, 10 * _MINUTE))
 
@@ -124,23 +125,21 @@ class RemainingWork:
     ) -> tuple[float, float]:
         """Return the epochs of trials beyond their own turns, and how often a fold begins anew.
 
-        So many go on from each rung as it has places. Baselines that are among the best take some;
-        where trials go on before all are there, more may go on within the first fold.
+        So many go on from each rung as it has places, of which baselines take none. Where trials go
+        on before all are there, up to twice as many may go on within the first fold.
         """
         if not self.rungs:
             return 0.0, 0.0
-        known = list(history.trials.values())
-        baselines = max(0, self.baselines - sum(trial.started.is_baseline for trial in known))
-        rivals = known if not all_go_on else [t for t in known if not t.started.is_baseline]
-        open_trials = [t for t in known if t.ended is None and not t.started.is_baseline]
+        rivals = [t for t in history.trials.values() if not t.started.is_baseline]
+        open_trials = [trial for trial in rivals if trial.ended is None]
         are_to_come = to_come or not all(map(self.rungs[0].is_reached, open_trials))
         left, begun_anew = 0.0, 0.0
         targets = [*self.rungs[1:], Rung(self.folds)]
         for rung, target, places in zip(self.rungs, targets, self.places, strict=True):
             possible = to_come + sum(not target.is_reached(trial) for trial in open_trials)
-            beyond = sum(map(target.is_reached, rivals)) + (0 if all_go_on else baselines)
+            beyond = sum(map(target.is_reached, rivals))
             is_free = all_go_on and are_to_come and rung.fold == 1 and rung.share < 1.0
-            going = possible if is_free else max(0, min(possible, places - beyond))
+            going = max(0, min(possible, _AT_ONCE * places if is_free else places - beyond))
             left += going * (target.fold + target.share - rung.fold - rung.share) * epochs
             begun_anew += going * max(1, target.fold - rung.fold)
         under_way = sum(self._under_way(trial) for trial in open_trials)

@@ -125,6 +125,7 @@ def _print_study(history: "History") -> None:
         say(history.last_end.told)
     _print_stops(history)
     _print_marks(history)
+    _print_exports(history)
     _print_test_openings(history)
     _print_repairs(history)
 
@@ -189,6 +190,15 @@ def _print_marks(history: "History") -> None:
         say(f"{'trial' if len(numbers) == 1 else 'trials'} {', '.join(numbers)} {mark}")
 
 
+def _print_exports(history: "History") -> None:
+    from search.cli.output import say
+
+    for number, export in enumerate(history.exports, start=1):
+        average = f", average of {export.averages}" if export.averages else ""
+        samples = f", trained on {export.samples:,} samples" if export.samples else ""
+        say(f"exported ({number}): trial {export.trial}{average}{samples}, in {export.folder}")
+
+
 def _print_test_openings(history: "History") -> None:
     from search.cli.output import say
 
@@ -235,7 +245,8 @@ def _print_trial(history: "History", trial: "TrialHistory") -> None:
     if trial.ended is None:
         return
     for name, score in trial.ended.scores.items():
-        joint = "  (of all predictions together)" if name == "macro_f1" else ""
+        is_joint = name in ("macro_f1", "cv_ece", "cv_brier")
+        joint = "  (of all predictions together)" if is_joint else ""
         console.print(f"  {name} = {_score_text(name, score, trial)}{joint}")
     if trial.ended.model_parameters:
         console.print(f"  model_parameters = {trial.ended.model_parameters:,}")

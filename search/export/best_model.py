@@ -9,9 +9,12 @@ import numpy as np
 
 from search.data.folds import Folds
 from search.errors import DataError, FoldwiseError
+from search.export.evidence import Evidence
 from search.export.folder import Labels, ModelFolder
+from search.export.formats.writing import exportable
 from search.export.loading import load_model
-from search.export.refit import Final, chosen_trial, refit, same_dataset
+from search.export.members import Member, refit, told_before
+from search.export.refit import Final, chosen_trial, same_dataset
 from search.export.samples import encoded_samples
 from search.quiet import load_tensorflow
 from search.studies import known_reader
@@ -20,7 +23,7 @@ from search.tasks.models import side_by_side
 from spaces import Passed
 from tracking.history import History, TrialHistory
 from tracking.home import Home
-from tracking.text import Notify, counted
+from tracking.text import Notify
 
 if TYPE_CHECKING:
     import keras
@@ -29,8 +32,8 @@ if TYPE_CHECKING:
 class OfSamples:
     """What a Keras model has besides, so that `predict` takes samples as they are.
 
-    All else is Keras's: `model(x)`, `fit` and `evaluate` take `encode(samples)`. `save` writes the
-    plain Keras model.
+    All else is Keras's: `model(x)`, `fit` and `evaluate` take `encode(samples)`: numbers as they
+    are, words as numbers. `save` writes the plain Keras model.
 
     Attributes:
         labels: the meaning of its inputs and outputs.
@@ -80,7 +83,7 @@ class OfSamples:
         return task.split_values(values) if isinstance(task, MultiOutput) else values
 
     def save(self, *args: Any, **options: Any) -> None:
-        """Write the plain Keras model, which takes encoded samples, as Keras does."""
+        """Write the plain Keras model, which takes what `encode` returns, as Keras does."""
         with _plain(self):
             self.save(*args, **options)
 
@@ -168,13 +171,19 @@ def best_model(
         accept_changed_code=accept_changed_code,
         callbacks=callbacks,
     )
-    notify(
-        f"training the model of trial {chosen.number} on all"
-        f" {counted(len(final.folds.used), 'training sample')}; it is kept in memory only, while"
-        " `export` writes and tests it"
+    alone = [Member(chosen.number)]
+    first, *others = told_before(history, [final], alone)
+    notify(f"{first}. It is kept in memory only, while `export` writes and tests it")
+    for sentence in others:
+        notify(sentence)
+    belief = Evidence(history, folder, dataset).belief(
+        alone, samples=len(final.used), searched=final.folds.samples
     )
-    made = refit(final, lambda *_: None)
-    return for_samples(made.model, made.labels)
+    if belief.told:
+        notify(belief.told)
+    made = belief.applied_to(refit([final], lambda *_: None), final.samples().encoded)
+    whole = exportable(made.model, made.labels, final.samples())
+    return for_samples(whole.model, whole.labels)
 
 
 def _exported(history: History, trial: TrialHistory, home: Home, notify: Notify) -> Any:

@@ -1,5 +1,7 @@
 """The model card of an exported model."""
 
+import json
+import re
 import shlex
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -7,19 +9,23 @@ from pathlib import Path
 
 from search.data.folds import coverage
 from search.environment import example_input, facts, run_command, without_folders
+from search.export.calibrating import NOT_ASKED
 from search.export.card_parts import Markdown, block, card_of, code, literal, table
 from search.export.scores import (
     DRAWS,
     FoldScores,
+    covered,
     metric_name,
     on_test_set,
     over_folds,
     samples_in,
     shown,
 )
+from search.export.snippets import snippets
 from search.tasks import CLASSIFICATION
 from spaces import short_text
 from tracking.history import History, TrialHistory
+from tracking.home import RELIABILITY
 from tracking.records import ModelExported, StudyStarted, TestSetOpened
 from tracking.text import counted
 
@@ -32,35 +38,25 @@ _LIKE = {
 }
 _VALUES = {"float64": "[1.5, 2.0]", "str": '["a", ""]'}
 _SHOWN_TENSORS = 8
-_ENCODED = {
-    "image": "An image is padded or resized from `native_shape` to `input_shape` in `labels.json`"
-    " (smaller by at most a quarter: centred on black; else resized, bilinear); `scaled` says"
-    " whether pixels are then divided by 255. Where it has a `pixel_range`, values are first"
-    " brought to pixels: `low` becomes 0 and `high` 255, rounded, and what is beyond is clipped."
-    " `search.export.predict.encode_images(FOLDER, IMAGES)` does all this. Formats that take images"
-    " in their own size do it themselves; they take an image without a value above 1 as fractions"
-    " of white.",
-    "text": "A text is lower-cased; words are sequences of letters and digits, with apostrophes"
-    " within them, and each `!` and `?`. The word in line n of `vocabulary.txt` (from 1;"
-    " `labels.json` has the same words) is token n + 1, any other word is token 1; token 0 pads"
-    " the end, up to `length` tokens. Formats whose input is `texts` do this themselves.",
-    "sequence": "Each feature minus its `means`, divided by its `deviations`, at every step; both"
-    " are in `labels.json`. Formats whose input is sequences as in the source do this themselves.",
-    "table": "A row is encoded column by column, in the order of `columns` in `labels.json`;"
-    " `search.export.predict.encode_rows(FOLDER, FRAME)` does it. A number, a truth value (0"
-    " or 1) or a date (seconds since 1970, UTC) is one input: in float64 minus its `means`,"
-    " divided by its `deviations`; 0 where it is missing. A category is an input for each of"
-    " its `categories`, 1 or 0; all are 0 for an unknown one. A column with a fraction p in"
-    " `missing` has one more input after these, 1 where the value is missing, else 0; unless"
-    " the column is a category, minus p, divided by the root of p (1 - p). What the training"
-    " data lack stays 0: categories in `unseen`, the added input where p is 0, and all of a"
-    " column without categories where p is 1."
-    " The `serve` signature of a SavedModel does all this itself.",
+_RAW = {
+    "image": "Images are in the dataset's own size; an image without a value above 1 holds"
+    " fractions of white. Padding, resizing, grey and colour, and the scale of pixels are part of"
+    " the model, whose values are NaN (of a SavedModel an error) for values that are neither.",
+    "text": "A SavedModel takes texts. The other formats take tokens: a text is lower-cased; words"
+    " are sequences of letters and digits, with apostrophes within them, and each `!` and `?`. The"
+    " word in line n of `vocabulary.txt` (from 1; `labels.json` has the same words) is token n + 1,"
+    " any other word is token 1; token 0 pads the end, up to `length` tokens.",
+    "sequence": "Sequences are in their own unit; that each feature is standardised is part of the"
+    " model.",
+    "table": "Rows are as in the file, in the order of `columns` in `labels.json`: means,"
+    " deviations and what is missing are part of the model. Only a SavedModel takes words as they"
+    " are; the other formats take the number of a word among its column's `categories` (from 0; -1:"
+    " none of them), and 0 or 1 for a truth value:"
+    " `search.export.predict.encode_rows(FOLDER, FRAME)` gives them.",
     "several": "The model takes a dictionary with each input by its name. `predict` reads an `.npz`"
     " file with an array of each, in the form in which they were passed to the study (where all are"
     " rows, also a table with all their columns);"
-    " `search.export.predict.predict_arrays(FOLDER, {NAME: ARRAY})` takes arrays from Python. Both"
-    " encode them first, as `input` in `labels.json` says of each.",
+    " `search.export.predict.predict_arrays(FOLDER, {NAME: ARRAY})` takes arrays from Python.",
 }
 
 
@@ -77,10 +73,12 @@ def model_card(history: History, export: ModelExported, test: TestSetOpened | No
         raise ValueError("a model card needs a study")
     trial = history.trials[export.trial]
     parts = [
+        _header(history, test),
         f"# {literal(study.study)}: trial {export.trial}",
         _opening(study, export),
         "## Scores",
         *_scores(history, export, test),
+        *_belief(export, test),
         "## Params",
         table(
             ("parameter", "value"),
@@ -101,13 +99,62 @@ def model_card(history: History, export: ModelExported, test: TestSetOpened | No
     return "\n\n".join(parts) + "\n"
 
 
+# By kind and task, as model hubs call them.
+_PIPELINES = {
+    ("image", CLASSIFICATION): "image-classification",
+    ("image", "multi-label"): "image-classification",
+    ("text", CLASSIFICATION): "text-classification",
+    ("text", "multi-label"): "text-classification",
+    ("table", CLASSIFICATION): "tabular-classification",
+    ("table", "multi-label"): "tabular-classification",
+    ("table", "regression"): "tabular-regression",
+}
+
+
+def _header(history: History, test: TestSetOpened | None) -> str:
+    """Return the header that model hubs read, in YAML (values are JSON, which YAML takes)."""
+    study = history.known_study()
+    name, pipeline = _bare(study.dataset["name"]), _PIPELINES.get((study.kind, study.task))
+    tags = ["foldwise", "keras", study.kind, study.task]
+    lines = ["---", "library_name: keras"]
+    lines += [f"pipeline_tag: {pipeline}"] if pipeline else []
+    lines += [f"tags: {_json(list(dict.fromkeys(tags)))}", f"datasets: {_json([name])}"]
+    scores = [
+        {
+            "type": each.metric,
+            "name": f"test {metric_name(each.metric)}"
+            + (f" (95 % interval {_interval(each.interval)})" if each.interval else ""),
+            "value": each.value,
+        }
+        for each in (on_test_set(test, history) if test else ())
+    ]
+    if scores:
+        result = {
+            "task": {"type": pipeline or study.task},
+            "dataset": {"type": name, "name": name, "split": "test"},
+            "metrics": scores,
+        }
+        lines.append(f"metrics: {_json([each['type'] for each in scores])}")
+        lines.append(f"model-index: {_json([{'name': study.study, 'results': [result]}])}")
+    return "\n".join([*lines, "---"])
+
+
+def _json(value: object) -> str:
+    """Return JSON that is no Markdown and no HTML either, where a page shows the header as text."""
+    text = json.dumps(value)
+    signs = r"[<>&*~`$]|(?<![^\W_])_|_(?![^\W_])"
+    return re.sub(signs, lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _bare(text: str) -> str:
+    return " ".join(without_folders(text).split())
+
+
 def _opening(study: StudyStarted, export: ModelExported) -> str:
     of_task = card_of(study.task)
     what = "A Keras model"
     if export.models > 1:
-        what = (
-            f"{export.models} Keras models, one a fold, in one that averages their {of_task.values}"
-        )
+        what = f"The average of the {of_task.values} of {export.averages}, in one Keras model"
     text = (
         f"{what}, of space {_place(study.space)} for {_place(study.dataset['name'])},"
         f" {export.model_parameters:,} parameters, written {_day(export.at)}."
@@ -136,6 +183,51 @@ def _scores(history: History, export: ModelExported, test: TestSetOpened | None)
     )
     if test:
         yield from card_of(study.task).details(study, test)
+
+
+def _belief(export: ModelExported, test: TestSetOpened | None) -> Iterable[str]:
+    """Yield how far the model can be believed; nothing of models of earlier versions."""
+    found = [*_calibrated(export), *(_tested(test) if test else ())]
+    if found:
+        yield "## How far it can be believed"
+        yield " ".join(found)
+    if test and test.reliability:
+        yield f"![How often what was given a probability came true]({RELIABILITY})"
+
+
+def _calibrated(export: ModelExported) -> Iterable[str]:
+    known = export.calibration
+    if known.get("why"):
+        yield f"Its probabilities are not calibrated: {literal(str(known['why']))}."
+    elif known.get("kind") == "none":
+        yield "Its probabilities are not calibrated: out of fold, no calibration made them better."
+    elif known:
+        how = "isotonic regression"
+        if known["kind"] == "temperature":
+            how = f"a temperature of {known['temperature']:.3g}"
+        yield (
+            f"Its probabilities are calibrated by {how}, as a part of the model. Out of fold, with"
+            " what other folds showed, that changes the log loss from"
+            f" {shown(known['loss_before'])} to {shown(known['loss'])} and the expected calibration"
+            f" error from {shown(known['ece_before'])} to {shown(known['ece'])}."
+        )
+
+
+def _tested(test: TestSetOpened) -> Iterable[str]:
+    curve, sets = test.reliability, test.coverage
+    if curve:
+        yield (
+            f"On the test set the expected calibration error is {shown(curve['error'])}, in"
+            f" {len(curve['counts'])} bins of equally many; perfect probabilities have about"
+            f" {shown(curve['error_by_chance'])} on as few samples."
+        )
+    if sets:
+        yield (
+            f"`predict --coverage {sets['wanted']:g}` gives sets or intervals that hold the truth"
+            f" in {sets['wanted']:.0%} of all cases. Of the test set {covered(sets)}. That is so on"
+            " average, not for each class or value, and as far as new samples are like those of"
+            " the training."
+        )
 
 
 def _of_test(history: History, test: TestSetOpened | None) -> str:
@@ -218,15 +310,29 @@ def _confirmation_scores(history: History, trial: TrialHistory) -> list[tuple[st
 
 def _data(study: StudyStarted, export: ModelExported) -> str:
     data, things = study.dataset, card_of(study.task).things
-    used = "The model was trained on all of them"
-    if export.models > 1:
-        used = "Each of the models was trained on all of them except its fold's validation part"
+    used = _trained_on(study, export)
     count = len(data["classes"])
     return (
         f"{_place(data['name'])} ({literal(without_folders(data['source']))}),"
-        f" {data['samples']:,} training samples,"
+        f" {max(data['samples'], export.samples):,} training samples,"
         f" {count} {things if count > 1 else things.removesuffix('s')},"
         f" SHA-256 `{data['digest']}`. {used}; the test set had no part in the choice of the trial."
+    )
+
+
+def _trained_on(study: StudyStarted, export: ModelExported) -> str:
+    searched = study.dataset["samples"]
+    each = "The model was" if export.models == 1 else "Each of the models was"
+    if not export.samples:  # from an earlier version
+        if export.models > 1:
+            return f"{each} trained on all of them except its fold's validation part"
+        return f"{each} trained on all of them"
+    length = f", for {counted(export.epochs, 'epoch')}" if export.epochs else ""
+    if export.samples == searched:
+        return f"{each} trained on all of them{length}"
+    return (
+        f"The search used {searched:,} of them; {each[0].lower()}{each[1:]} trained on"
+        f" {export.samples:,}{length}"
     )
 
 
@@ -293,9 +399,12 @@ def _use(export: ModelExported, study: StudyStarted) -> Iterable[str]:
             f"`difference` is the largest difference between its {of_task.values} and the Keras"
             f" model's, on training samples, after it was written and loaded again{of_task.unit}."
         )
+    for each in snippets(export.formats, study):
+        yield f"`{each.format}`, in this folder, after `pip install {each.requirements}`:"
+        yield block("python", *each.lines)
     yield from _serving(export, of_task.values)
     decides = of_task.decides(study, export.thresholds)
-    yield " ".join(filter(None, (_ENCODED[kind], of_task.returns(), decides)))
+    yield " ".join(filter(None, (_RAW[kind], of_task.returns(), decides)))
     if any(each.get("returns") == "float64" for each in export.formats):
         yield ("The numbers are float64: their size needs more digits than the 7 that float32 has.")
 
@@ -304,6 +413,8 @@ def _serving(export: ModelExported, values: str) -> Iterable[str]:
     """Say how a SavedModel takes rows."""
     served = next((each for each in export.formats if each["format"] == "saved_model"), {})
     given = ""
+    if served.get("raw_type") == "float32":
+        return
     if tensors := served.get("tensors"):
         shown = [f'"{t["name"]}": {_VALUES[t["type"]]}' for t in tensors[:_SHOWN_TENSORS]]
         more = ", ..." if len(tensors) > _SHOWN_TENSORS else ""
@@ -312,11 +423,12 @@ def _serving(export: ModelExported, values: str) -> Iterable[str]:
         given = "rows"
     if not given:
         return
-    yield block(
-        "python",
-        'model = tf.saved_model.load("saved_model")',
-        f"model.serve({given})  # one row of {values} for each row",
-    )
+    if not served.get("example"):  # of earlier versions
+        yield block(
+            "python",
+            'model = tf.saved_model.load("saved_model")',
+            f"model.serve({given})  # one row of {values} for each row",
+        )
     yield (
         "Numbers must be float64: in float32 they have 7 digits, too few for seconds since 1970."
         " NaN is a missing value"
@@ -343,8 +455,7 @@ def _limits(study: StudyStarted, trial: TrialHistory, test: TestSetOpened | None
 
 def _reproduction(history: History, export: ModelExported) -> Iterable[str]:
     study = history.known_study()
-    again = ["foldwise", "export", study.study, "--trial", str(export.trial)]
-    again += ["--ensemble"] if export.models > 1 else []
+    again = ["foldwise", "export", study.study, *_again(export)]
     formats = ",".join(str(each["format"]) for each in export.formats)
     again += ["--format", formats] if formats else []
     command = run_command(history)
@@ -358,6 +469,21 @@ def _reproduction(history: History, export: ModelExported) -> Iterable[str]:
     )
     known = ((name, without_folders(value)) for name, value in facts(history))
     yield table(("what it depends on", "value"), known)
+
+
+def _again(export: ModelExported) -> list[str]:
+    """Return the options of `export` that decide what is trained."""
+    several = len(export.members) > 1
+    options = [] if several else ["--trial", str(export.trial)]
+    options += ["--searched-samples"] if export.searched_samples else []
+    refits = max((len(one["seeds"]) for one in export.members), default=1)
+    if refits > 1:
+        options += ["--refits", str(refits)]
+    if several:
+        options += ["--ensemble", str(len(export.members))]
+    if export.calibration.get("why") == NOT_ASKED:
+        options.append("--no-calibrate")
+    return options
 
 
 def _place(reference: str) -> Markdown:

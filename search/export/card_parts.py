@@ -114,10 +114,8 @@ class _OfClasses(CardOfTask):
 
     def returns(self) -> str:
         return (
-            "`outputs` in `labels.json` says whether `model.keras` returns"
-            " probabilities, logits or scores, one for each class or one for the second of two"
-            " (which is likelier above `threshold`); all other formats return one probability, or"
-            " score, for each class, in the order of `classes`."
+            "All formats return one probability, or score (as `outputs` in `labels.json` says), for"
+            " each class, in the order of `classes` there."
         )
 
     def decides(self, study: StudyStarted, thresholds: Sequence[float]) -> str:
@@ -140,10 +138,7 @@ class _OfClasses(CardOfTask):
     def limits(
         self, study: StudyStarted, trial: TrialHistory, test: TestSetOpened | None
     ) -> Iterator[str]:
-        yield (
-            "Probabilities are not calibrated. A sample that belongs to no class still gets one of"
-            " them."
-        )
+        yield "A sample that belongs to no class still gets one of them."
         if test is None:
             return
         sizes = {name: sum(row) for name, row in zip(study.classes, test.confusion, strict=True)}
@@ -191,9 +186,8 @@ class _OfLabels(CardOfTask):
 
     def returns(self) -> str:
         return (
-            "`outputs` in `labels.json` says whether `model.keras` returns probabilities or logits"
-            " (`sigmoid logits`: the probability is the sigmoid of each); all other formats return"
-            " one probability for each label, in the order of `classes`."
+            "All formats return one probability for each label, in the order of `classes` in"
+            " `labels.json`."
         )
 
     def decides(self, study: StudyStarted, thresholds: Sequence[float]) -> str:
@@ -219,7 +213,7 @@ class _OfLabels(CardOfTask):
         self, study: StudyStarted, trial: TrialHistory, test: TestSetOpened | None
     ) -> Iterator[str]:
         yield (
-            "Probabilities are not calibrated. Exact match is the fraction of samples whose labels"
+            "Exact match is the fraction of samples whose labels"
             " are all right, Hamming loss the fraction of labels that are wrong."
         )
         if test is None:

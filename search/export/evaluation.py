@@ -1,6 +1,7 @@
 """The test set, opened once for a final model, and whether that model becomes the champion."""
 
 import json
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from search.data import Dataset
+from search.data.encoders import ImageEncoder
 from search.data.inputs import columns_of
 from search.errors import DataError, SettingsError
 from search.export.card import model_card
 from search.export.folder import Code, Labels, ModelFolder
 from search.export.loading import open_model, predicted_values
+from search.export.raw import raw_samples
 from search.export.scores import (
     main_objective,
     on_test_set,
@@ -22,13 +25,17 @@ from search.export.scores import (
     shown,
     task_in,
 )
-from search.tasks import CLASSIFICATION, Metric, Scored
+from search.tasks import CLASSIFICATION, MULTI_LABEL, Metric, Scored
 from search.tasks.classification import cross_entropy
+from search.tasks.reliability import Brier, reliability_of
 from tracking.history import History, TrialHistory
-from tracking.home import CARD, METRICS
+from tracking.home import CARD, METRICS, RELIABILITY
 from tracking.objectives import Objective
 from tracking.records import ModelExported, TestSetOpened
 from tracking.text import Notify
+
+COVERAGE = 0.9  # of sets and intervals that the test set is asked about
+_PART_BYTES = 1 << 29  # of raw images that are predicted at a time
 
 
 def open_test_set(
@@ -61,13 +68,15 @@ def open_test_set(
     samples, truth = dataset.open_test()
     weights = dataset.test_weights()
     targets, task = np.asarray(truth), labels.task
-    values = predicted_values(model, labels.encoder.encode(samples), labels)
+    values = _values(model, samples, labels)
     predictions = task.predicted(values, targets, labels.outputs)
     if fault := predictions.fault():
         raise DataError(f"{folder.path} cannot be scored: {fault}")
     sure, decided = labels.outputs.are_probabilities, labels.outputs.decided(values)
     scored = Scored(values, targets, weights, sure, decided)
-    scores, intervals = scores_of(scored, metrics, notify)
+    sure_metrics = [Brier(task)] if sure and task.name in (CLASSIFICATION, MULTI_LABEL) else []
+    scores, intervals = scores_of(scored, (*metrics, *sure_metrics), notify)
+    belief = _belief(scored, labels, scores)
     return TestSetOpened(
         at=time.time(),
         trial=trial.number,
@@ -78,8 +87,20 @@ def open_test_set(
         scores=scores,
         intervals=intervals,
         samples=len(targets),
+        **belief,
         **(_of_classes(scored, scores) if task.name == CLASSIFICATION else {}),
     )
+
+
+def _values(model: Any, samples: Any, labels: Labels) -> Any:
+    """Return a model's values for a dataset's samples; raw images are gone through in parts."""
+    encoder = labels.encoder
+    if not isinstance(encoder, ImageEncoder):
+        return predicted_values(model, raw_samples(samples, labels), labels)
+    step = max(1, _PART_BYTES // (4 * math.prod(encoder.native_shape)))
+    parts = [samples[start : start + step] for start in range(0, len(samples), step)]
+    found = [predicted_values(model, raw_samples(each, labels), labels) for each in parts]
+    return np.concatenate(found)
 
 
 def _check_for(labels: Labels, dataset: Dataset, folder: ModelFolder) -> None:
@@ -121,6 +142,24 @@ def check_test_set(dataset: Dataset, study: str) -> None:
         raise DataError(f"the weights of {dataset.name}'s test samples are 0, so that none counts")
 
 
+def _belief(scored: Scored, labels: Labels, scores: dict[str, float]) -> dict[str, Any]:
+    """Return how far a model can be believed, in the fields of `TestSetOpened`.
+
+    The calibration error joins the scores. It gets no interval: of samples drawn anew it is larger.
+    """
+    found: dict[str, Any] = {}
+    task = labels.task
+    if scored.are_probabilities and task.name in (CLASSIFICATION, MULTI_LABEL):
+        curve = reliability_of(scored.values, scored.targets, task, scored.weights)
+        found["reliability"] = curve.to_json()
+        scores["ece"] = curve.error
+    if labels.conformal is not None and labels.conformal.most >= COVERAGE:
+        found["coverage"] = labels.conformal.tested(
+            scored.values, scored.targets, COVERAGE, scored.weights
+        )
+    return found
+
+
 def _of_classes(scored: Scored, scores: Mapping[str, float]) -> dict[str, Any]:
     """Return what `TestSetOpened` has in fields of their own."""
     loss = None
@@ -130,7 +169,7 @@ def _of_classes(scored: Scored, scores: Mapping[str, float]) -> dict[str, Any]:
 
 
 def write_results(folder: ModelFolder, history: History) -> None:
-    """Write the folder's `metrics.json` and `MODEL_CARD.md` from what the study knows now."""
+    """Write the folder's `metrics.json`, `MODEL_CARD.md` and picture from what is known now."""
     export = next(e for e in reversed(history.exports) if e.model_sha256 == folder.model_sha256())
     trial, study = history.trials[export.trial], history.known_study()
     openings = [o for o in history.test_openings if o.model_sha256 == export.model_sha256]
@@ -149,12 +188,20 @@ def write_results(folder: ModelFolder, history: History) -> None:
         "model_parameters": export.model_parameters,
         "train_seconds": export.train_seconds,
         "models": export.models,
+        "members": export.members,
+        "samples": export.samples,
+        "epochs": export.epochs,
+        "calibration": export.calibration,
         "formats": export.formats,
         "alias": export.alias,
         "alias_reason": export.alias_reason,
     }
     folder.write(METRICS, json.dumps(metrics, indent=2) + "\n")
     folder.write(CARD, model_card(history, export, openings[-1] if openings else None))
+    if openings and openings[-1].reliability:
+        from tracking.plots.probabilities import test_reliability_png  # Matplotlib
+
+        folder.write(RELIABILITY, test_reliability_png(openings[-1], study.study))
 
 
 def _cross_validation(history: History, trial: TrialHistory) -> dict[str, Any]:
@@ -172,6 +219,8 @@ def _cross_validation(history: History, trial: TrialHistory) -> dict[str, Any]:
 def _test(test: TestSetOpened, history: History) -> dict[str, Any]:
     scores = on_test_set(test, history)
     found: dict[str, Any] = {each.metric: each.value for each in scores}
+    found |= {"reliability": test.reliability} if test.reliability else {}
+    found |= {"coverage": test.coverage} if test.coverage else {}
     if test.accuracy is not None:
         found["loss"] = test.loss  # None where outputs are scores
     return found | {f"{each.metric}_interval": each.interval for each in scores if each.interval}

@@ -1,7 +1,7 @@
 """A study's final model: trained, written, tested, recorded and shipped."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ from search.data import Dataset
 from search.data.folds import Folds
 from search.environment import describe_environment, package_versions
 from search.errors import DataError, SettingsError
+from search.export.averaging import widest
 from search.export.evaluation import (
     Decision,
     check_test_set,
@@ -17,6 +18,7 @@ from search.export.evaluation import (
     open_test_set,
     write_results,
 )
+from search.export.evidence import Belief, Evidence
 from search.export.folder import ModelFolder, NeedsCode
 from search.export.formats import check_takes, chosen_formats, default_formats
 from search.export.formats.base import Format
@@ -31,16 +33,19 @@ from search.export.formats.writing import (
     write_formats,
 )
 from search.export.loading import checked, code_of
-from search.export.refit import (
-    Final,
+from search.export.members import (
+    AUTO,
+    NO_ENSEMBLE,
     FinalModel,
+    Member,
     OnEpoch,
-    check_folds,
-    chosen_trial,
+    check_ensemble,
+    check_refits,
     refit,
-    refit_folds,
-    same_dataset,
+    told_before,
+    untrained,
 )
+from search.export.refit import Final, chosen_trial, same_dataset
 from search.export.scores import (
     TestScore,
     metric_name,
@@ -78,20 +83,37 @@ class ExportRequest:
         trial: number of the trial whose setting is taken; None for the best.
         overwrite: replace a model at the target.
         formats: names with commas between them; None for what suits the samples.
-        ensemble: average the models of the folds.
+        ensemble: whose models are averaged: `none` for the trial's alone; `auto` for those that are
+            better beyond doubt by their out-of-fold predictions, unless a trial is named; or a
+            number of trials.
+        refits: how many seeds of each trial are trained and averaged.
+        searched_samples: train on the samples that the study's folds used, not on all.
         force: make it champion whatever the comparison says.
         accept_changed_code: take the space's code also if the trial was trained with other.
         callbacks: the Keras callbacks that the trial was trained with, if they were passed.
+        calibrate: build a calibration into the model, where out-of-fold predictions get better.
     """
 
     target: Path
     trial: int | None = None
     overwrite: bool = False
     formats: str | None = None
-    ensemble: bool = False
+    ensemble: str = AUTO
     force: bool = False
     accept_changed_code: bool = False
     callbacks: Passed | None = None
+    refits: int = 1
+    searched_samples: bool = False
+    calibrate: bool = True
+
+    def __post_init__(self) -> None:
+        check_refits(self.refits)
+        check_ensemble(self.ensemble, self.trial)
+
+    @property
+    def averaged(self) -> str:
+        """Which ensemble is asked for; a trial that is named stays alone."""
+        return self.ensemble if self.trial is None else NO_ENSEMBLE
 
 
 @dataclass(frozen=True, repr=False)
@@ -137,7 +159,7 @@ class Exported:
 
     def _repr_html_(self) -> str:
         export, test = self.export, self.test
-        how = f"average of {export.models} models" if export.models > 1 else "trained"
+        how = f"average of {export.averages}, trained" if export.averages else "trained"
         curve = [(n, row["loss"]) for n, row in enumerate(export.curves, start=1) if "loss" in row]
         picture = html.plot([(html.BLUE, curve)], x="epoch", y="loss", name="loss of the training")
         return html.block(
@@ -217,27 +239,43 @@ def export_study(
     outputs = len(begun.dataset.get("outputs", ())) or 1
     formats = chosen_formats(request.formats or default_formats(begun.kind, outputs=outputs))
     check_takes(formats, begun)
-    if request.ensemble:
-        check_folds(begun.folds)
     check_target(request.target, overwrite=request.overwrite)
-    decision = decide(history, trial, force=request.force)
     dataset = same_dataset(history, home, data_dir, notify)
     check_test_set(dataset, study)
     metrics = metrics_of(begun, notify)
-    final = _final(history, trial, dataset, folder, home, request)  # before what takes long
+    evidence = Evidence(history, folder, dataset)
+    members = evidence.members(request.averaged, request.refits, trial, notify)
+    members = _together(history, members, dataset, folder, home, request, trial, notify)
+    trial = history.trials[members[0].trial]
+    decision = decide(history, trial, force=request.force)
     load_tensorflow(folder.worker_log())
     with _opened_log(reader, notify) as log:
-        final = _final(history, trial, dataset, folder, home, request)
-        for sentence in _told_before(history, trial, final):
+        finals = _finals(history, members, dataset, folder, home, request)
+        final = widest(finals)
+        for member, one in zip(members, finals, strict=True):
+            for sentence in _told_before(history, history.trials[member.trial], one):
+                notify(sentence)
+        for sentence in told_before(history, finals, members):
             notify(sentence)
+        belief = _belief(evidence, finals, members, request, notify)
         with staged(request.target, overwrite=request.overwrite) as staging:
-            _rehearse(final, formats, staging, folder)
-            made = refit_folds(final, on_epoch) if request.ensemble else refit(final, on_epoch)
+            _rehearse(finals, members, formats, staging, folder, belief)
+            made = refit(finals, on_epoch, members)
+            made = belief.applied_to(made, final.samples().encoded)
             with _writing(request.target):
                 written = _write(final, made, formats, staging, folder)
                 publish(staging, request.target)
         model = ModelFolder(request.target)
-        export = _record_of(model, made, trial, written, decision, final)
+        export = _record_of(
+            model,
+            made,
+            trial,
+            written,
+            decision,
+            finals,
+            belief,
+            searched_samples=request.searched_samples,
+        )
         log.append(export)
         write_results(model, history)
         with standard_error_to(folder.worker_log()):
@@ -245,7 +283,7 @@ def export_study(
         log.append(test)
         write_results(model, history)
     waiting = tracker.sync(folder, notify)
-    samples = int(begun.dataset["samples"])
+    samples = made.samples
     return Exported(
         begun,
         on_test_set(test, history),
@@ -330,13 +368,20 @@ def _check_classes(history: History, export: ModelExported, dataset: Dataset, ho
         )
 
 
-def _rehearse(final: Final, formats: tuple[Format, ...], staging: Path, study: StudyFolder) -> None:
+def _rehearse(
+    finals: Sequence[Final],
+    members: Sequence[Member],
+    formats: tuple[Format, ...],
+    staging: Path,
+    study: StudyFolder,
+    belief: Belief,
+) -> None:
     """Find out before the training whether the space's models can be written and read again."""
     import keras
 
-    compiled = final.compiled()
-    model, labels = final.finished(compiled, final.outputs_of(compiled))
-    made = exportable(model, labels, final.samples())
+    samples = widest(finals).samples()
+    model, labels = belief.applied(*untrained(finals, members), samples.encoded)
+    made = exportable(model, labels, samples)
     rehearse(formats, made, staging, log=study.worker_log())
     keras.backend.clear_session(free_memory=False)
 
@@ -351,7 +396,7 @@ def _write(
     ready = exportable(made.model, made.labels, final.samples())
     written = write_formats(formats, ready, staging, log=study.worker_log())
     folder = ModelFolder(staging)
-    labels = checked(made.model, made.labels) if folder.own_names() else made.labels
+    labels = checked(ready.model, ready.labels) if folder.own_names() else ready.labels
     folder.write_labels(labels)
     return written
 
@@ -370,7 +415,10 @@ def _record_of(
     trial: TrialHistory,
     written: list[Written],
     decision: Decision,
-    final: Final,
+    finals: Sequence[Final],
+    belief: Belief,
+    *,
+    searched_samples: bool,
 ) -> ModelExported:
     return ModelExported(
         at=time.time(),
@@ -383,11 +431,16 @@ def _record_of(
         requirements=[f"{name}=={found}" for name, found in package_versions(REQUIREMENTS).items()],
         summary=summary_of(made.model),
         models=made.models,
+        members=list(made.members),
+        samples=made.samples,
+        epochs=len(made.curves),
+        searched_samples=searched_samples,
+        calibration=belief.to_json(),
         formats=[each.to_json() for each in written],
         alias=decision.alias,
         alias_reason=decision.reason,
-        code=final.fingerprint,
-        accepted=list(final.accepted),
+        code=finals[0].fingerprint,
+        accepted=list(dict.fromkeys(change for final in finals for change in final.accepted)),
         thresholds=_thresholds(made.labels.outputs),
     )
 
@@ -396,23 +449,73 @@ def _thresholds(outputs: OutputMeaning) -> list[float]:
     return list(outputs.thresholds) if isinstance(outputs, DecidingOutputs) else []
 
 
-def _final(
+def _together(
     history: History,
-    trial: TrialHistory,
+    members: tuple[Member, ...],
     dataset: Dataset,
     folder: StudyFolder,
     home: Home,
     request: ExportRequest,
-) -> Final:
-    return Final.of(
-        history,
-        trial,
-        dataset,
-        Folds.load(folder.folds, digest=history.known_study().folds_digest),
-        home=home,
-        accept_changed_code=request.accept_changed_code,
-        callbacks=request.callbacks,
-    )
+    trial: TrialHistory,
+    notify: Notify,
+) -> tuple[Member, ...]:
+    """Return members whose models can be averaged; the trial alone where `auto` chose others.
+
+    Raises:
+        SettingsError: members that were asked for cannot share an input, or the space's code has
+            changed.
+    """
+    finals = _finals(history, members, dataset, folder, home, request)
+    try:
+        widest(finals)
+    except SettingsError as error:
+        if request.averaged != AUTO:
+            raise
+        notify(f"one trial is exported: {error}")
+        return (Member(trial.number, 1.0, request.refits),)
+    return members
+
+
+def _belief(
+    evidence: Evidence,
+    finals: Sequence[Final],
+    members: Sequence[Member],
+    request: ExportRequest,
+    notify: Notify,
+) -> Belief:
+    """Return how far the final model can be believed, and say how it is calibrated."""
+    first = finals[0]
+    found = evidence.belief(members, samples=len(first.used), searched=first.folds.samples)
+    if not request.calibrate:
+        return found.uncalibrated()
+    if found.told:
+        notify(found.told)
+    return found
+
+
+def _finals(
+    history: History,
+    members: Sequence[Member],
+    dataset: Dataset,
+    folder: StudyFolder,
+    home: Home,
+    request: ExportRequest,
+) -> list[Final]:
+    folds = Folds.load(folder.folds, digest=history.known_study().folds_digest)
+    found = [
+        Final.of(
+            history,
+            history.trials[member.trial],
+            dataset,
+            folds,
+            home=home,
+            accept_changed_code=request.accept_changed_code,
+            callbacks=request.callbacks,
+            searched_samples=request.searched_samples,
+        )
+        for member in members
+    ]
+    return [final.sharing(found[0]) for final in found]
 
 
 def _told_before(history: History, trial: TrialHistory, final: Final) -> Iterator[str]:

@@ -6,10 +6,11 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from search.analysis.coverage import Conformal
 from search.data.checks import MAX_CLASSES
 from search.data.encoders import (
     Encoder,
@@ -51,9 +52,9 @@ from tracking.text import listed, shell
 MAX_JSON_BYTES = 64 << 20
 MAX_TOKENS = 1_000_000  # tokens of one text
 CHECKED = 4  # made-up samples in `Labels.check`
-# Of `labels.json`; in the first, columns were numbers and had names only, and until the third all
-# models were of classes.
-VERSION = 3
+# Of `labels.json`; in the first, columns were numbers and had names only, until the third all
+# models were of classes, and until the fourth models took encoded samples.
+VERSION = 4
 
 # Runs a user's code that registers classes with Keras; yields after each step.
 Code: TypeAlias = Callable[[], Iterable[None]]
@@ -62,6 +63,7 @@ _MISSING = re.compile(r"Could not locate (class|function) '([^']+)'")
 _LAMBDA = re.compile(r"unsafe_deserialization|__lambda__|identifier: \{'value'")
 _HOLDS_CODE = "contains code, such as a Lambda layer, which is never run"
 _SHOWN_NAMES = 5
+RAW, ENCODED = "raw samples", "encoded samples"  # what a model takes
 VALUES = "values"  # of several outputs, each of its own kind
 _OF_OUTPUTS = ("threshold", "thresholds", "scale", "offset")
 OTHERS = ("saved_model.pb", "*.h5", "*.hdf5", "*.pkl", "*.pickle", "*.joblib", "*.pt")
@@ -87,7 +89,12 @@ def values_of(outputs: OutputMeaning, task: Task) -> OutputMeaning:
                 for part in task.parts
             )
         )
-    return plain_outputs(task) if outputs.are_probabilities else outputs
+    if not outputs.are_probabilities:
+        return outputs
+    plain = plain_outputs(task)
+    if isinstance(plain, DecidingOutputs) and isinstance(outputs, DecidingOutputs):
+        return replace(plain, thresholds=outputs.thresholds)  # type: ignore[type-var] # dataclasses
+    return plain
 
 
 @dataclass(frozen=True)
@@ -115,6 +122,10 @@ class Labels:
         width: number of columns of a training file that does not name them; 0 of others, and of
             models of earlier versions.
         inputs: of several, in the encoder's order; `background` and `columns` are theirs then.
+        conformal: what sets of classes or labels, or intervals of numbers, are made of; None
+            without, as in earlier versions.
+        is_raw: whether the model takes raw samples, as `search.export.raw` says; else encoded ones,
+            as those of versions before the fourth.
     """
 
     task: Task
@@ -126,6 +137,8 @@ class Labels:
     reading: Reading = field(default_factory=Reading)
     width: int = 0
     inputs: tuple[InputLabels, ...] = ()
+    is_raw: bool = False
+    conformal: Conformal | None = None
 
     def __post_init__(self) -> None:
         if not self.outputs:
@@ -147,7 +160,13 @@ class Labels:
         own = next(each for each in self.inputs if each.name == name)
         encoder = dict(self.encoder.inputs)[name]
         return Labels(
-            self.task, encoder, own.background, own.columns, self.outputs, (), self.reading
+            self.task,
+            encoder,
+            own.background,
+            own.columns,
+            self.outputs,
+            reading=self.reading,
+            is_raw=self.is_raw,
         )
 
     @property
@@ -163,6 +182,7 @@ class Labels:
         """Return the content of `labels.json`."""
         return {
             "version": VERSION,
+            "takes": RAW if self.is_raw else ENCODED,
             "task": self.task.name,
             "classes": list(self.task.names),
             "input": self.encoder.to_json(),
@@ -172,6 +192,7 @@ class Labels:
             **({"check": self.check} if self.check else {}),
             **({"reading": self.reading.given} if self.reading.given else {}),
             **({"width": self.width} if self.width else {}),
+            **({"conformal": self.conformal.to_json()} if self.conformal else {}),
             **({"inputs": [_input_to_json(own) for own in self.inputs]} if self.inputs else {}),
             **(
                 {"tasks": parts_to_json(self.task.parts)}
@@ -304,10 +325,10 @@ class ModelFolder:
             return {}
         return data if isinstance(data, dict) else {}
 
-    def write(self, name: str, content: str) -> None:
-        """Write one of the folder's text files, completely or not at all."""
+    def write(self, name: str, content: str | bytes) -> None:
+        """Write one of the folder's texts or pictures, completely or not at all."""
         with whole_file(self.path / name) as file:
-            file.write(content.encode())
+            file.write(content.encode() if isinstance(content, str) else content)
 
     def own_names(self) -> tuple[str, ...]:
         """Return the names of custom objects in the archive, as `archive.own_names` does."""
@@ -436,6 +457,8 @@ def _labels(data: Any) -> Labels:
         _reading(data.get("reading", {})),
         int(data.get("width", 0)),
         tuple(map(_input_from_json, data.get("inputs", ()))),
+        _takes(data) == RAW,
+        _conformal(data, task),
     )
     if len(labels.check) > CHECKED or any(len(row) != task.units for row in labels.check):
         raise ValueError(f"check must be at most {CHECKED} rows of {task.units} values")
@@ -449,6 +472,22 @@ def _labels(data: Any) -> Labels:
     _check_background(labels.background)
     _check_input(labels)
     return labels
+
+
+def _conformal(data: dict[str, Any], task: Task) -> Conformal | None:
+    if "conformal" not in data:
+        return None
+    found = Conformal.from_json(data["conformal"])
+    columns = 1 if task.name == CLASSIFICATION else task.units
+    found.check(task.name, columns)
+    return found
+
+
+def _takes(data: dict[str, Any]) -> str:
+    found = str(data.get("takes", ENCODED))
+    if found not in (RAW, ENCODED):
+        raise ValueError(f"takes must be {RAW!r} or {ENCODED!r}; got {found[:40]!r}")
+    return found
 
 
 def _check_background(background: float) -> None:

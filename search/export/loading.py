@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from search.data.encoders import ImageEncoder, TextEncoder
+from search.data.encoders import ImageEncoder, SequenceEncoder, TableEncoder, TextEncoder
 from search.data.inputs import spec_of
 from search.errors import DataError, FoldwiseError
 from search.export.folder import CHECKED, Code, Labels, ModelFolder, NeedsCode
+from search.export.raw import raw_pixels, raw_shape, raw_type
 from search.studies import study_folder, study_history
 from search.tasks.models import count_of, first_of
 from spaces import absolute, run_code
@@ -119,12 +120,17 @@ def made_up(labels: Labels) -> Any:
     encoder, chance = labels.encoder, np.random.RandomState(0)  # its stream never changes
     if labels.inputs:
         return {each.name: made_up(labels.part(each.name)) for each in labels.inputs}
-    shape = (CHECKED, *encoder.input_shape)
+    is_raw = labels.is_raw
+    shape = (CHECKED, *(raw_shape(encoder) if is_raw else encoder.input_shape))
     match encoder:
-        case ImageEncoder():
-            return encoder.scale(chance.randint(0, 256, shape, np.uint8))
+        case ImageEncoder(pixel_range=ranged):
+            pixels = chance.randint(0, 256, shape, np.uint8)
+            return raw_pixels(pixels, ranged) if is_raw else encoder.scale(pixels)
         case TextEncoder(size=size):
             return chance.randint(0, size, shape, np.int32)
+        case TableEncoder() | SequenceEncoder() if is_raw:
+            usual = chance.standard_normal(shape) * encoder.deviations + encoder.means
+            return usual.astype(raw_type(encoder))
         case _:
             return chance.standard_normal(shape).astype(np.float32)
 

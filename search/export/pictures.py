@@ -19,6 +19,7 @@ from search.data.pictures import (
 from search.data.ranges import BYTES, PixelRange, told_clipped
 from search.errors import DataError
 from search.export.folder import Labels
+from search.export.raw import raw_samples
 
 _CONTRAST = 64  # borders that differ by this much, of 255, have opposite polarity
 
@@ -80,7 +81,7 @@ def read_picture(path: Path, labels: Labels, *, invert: bool = False) -> Picture
     )
     pixels = np.asarray(fitted, dtype=np.uint8).reshape(1, height, width, channels)
     inverted = _opposite(border, labels.background)
-    return Picture(encoder.encode(pixels)[0], inverted, tuple(told))
+    return Picture(raw_samples(pixels, labels)[0], inverted, tuple(told))
 
 
 def _range_for(path: Path, image: Image.Image, encoder: ImageEncoder) -> PixelRange | None:

@@ -1,21 +1,31 @@
 """Predictions with an exported model."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from search.analysis.coverage import Conformal
 from search.data.arrays import Array
 from search.errors import DataError, SettingsError
 from search.export.folder import Labels, ModelFolder
 from search.export.loading import load_model, predicted_values
+from search.export.samples import (
+    Asked,
+    Sample,
+    batches_of,
+    encoded_inputs,
+    samples_of,
+    stacked,
+)
 from search.export.samples import encode_images as encode_images
 from search.export.samples import encode_rows as encode_rows
-from search.export.samples import encoded_inputs, samples_of, stacked
 from search.quiet import load_tensorflow
 from search.tasks import (
+    MULTI_LABEL,
+    REGRESSION,
     Classification,
     LabelOutputs,
     MultiLabel,
@@ -43,6 +53,10 @@ class Prediction:
         is_scored: whether the values are scores, of which only the order counts.
         output: the name of the output; empty for a model with one.
         thresholds: of the labels, where they were tuned; empty for 0.5.
+        held: the set that holds the truth as often as was asked for: classes by probability, the
+            highest first (perhaps none), or the labels that are sure; None where not asked.
+        undecided: labels that may hold or not, at that coverage.
+        intervals: of numbers, the ends of each one's interval at that coverage; empty likewise.
     """
 
     sample: str
@@ -52,6 +66,9 @@ class Prediction:
     is_scored: bool = False
     output: str = ""
     thresholds: tuple[float, ...] = ()
+    held: tuple[str, ...] | None = None
+    undecided: tuple[str, ...] = ()
+    intervals: tuple[tuple[float, float], ...] = ()
 
     @property
     def labels(self) -> tuple[tuple[str, float], ...]:
@@ -68,6 +85,8 @@ def predict_samples(
     *,
     top: int | None = None,
     invert: bool = False,
+    column: str | None = None,
+    coverage: float | None = None,
     space: str | None = None,
     home: Path | None = None,
     notify: Notify = unheard,
@@ -78,12 +97,16 @@ def predict_samples(
 
     Args:
         folder: written by `export`.
-        given: picture files for a model of images; texts, or files with one text a line, for a
+        given: picture files for a model of images, folders with some, or tables that list them or
+            have a column for each pixel; texts, or files with one text a line, for a
             model of texts; tables with the model's columns, in any order, as training reads them;
             .npz or .npy files with sequences; for several inputs .npz files with an array for each,
             or where all are rows tables with all their columns.
         top: number of classes to list; None for one.
         invert: invert the brightness of pictures first.
+        column: of a table, with the paths of pictures; None for the only one that has some.
+        coverage: how often sets of classes or labels, or intervals of numbers, are to hold the
+            truth, above 0 and below 1; None for no sets.
         space: reference of the space with the code of the model's custom classes; that code runs.
         home: the home whose studies are trusted to name that code, for models exported from it.
         notify: takes notices on rows unlike those of the training.
@@ -93,31 +116,82 @@ def predict_samples(
 
     Raises:
         DataError: there is no exported model, or a sample cannot be read.
-        SettingsError: `top` for a model that has no classes.
+        SettingsError: `top` for a model that has no classes, or a coverage that it cannot promise.
     """
-    model_folder = ModelFolder(folder)
-    labels = model_folder.labels()
-    _check_top(labels, top)
-    samples = samples_of(given, labels, invert=invert, notify=notify)
+    opened = _Opened.of(folder, top, coverage)
+    samples = samples_of(given, Asked(opened.labels, invert, notify, column))
     if not samples:
         return []
-    load_tensorflow()
-    model = load_model(model_folder, labels, space=space, home=home)
-    inputs = stacked([sample.encoded for sample in samples])
-    values = _values(model_folder, model, inputs, labels)
-    return [
-        Prediction(
-            sample.name,
-            task.name,
-            _named(task, row, decided, top or 1),
-            sample.inverted,
-            not outputs.are_probabilities,
-            name,
-            outputs.thresholds if isinstance(outputs, LabelOutputs) else (),
-        )
-        for name, task, outputs, rows in _by_output(labels, values)
-        for sample, row, decided in zip(samples, rows, outputs.decided(rows), strict=True)
-    ]
+    return opened.loaded(space, home).predictions(samples, top)
+
+
+def predict_batches(
+    folder: Path,
+    given: Sequence[str],
+    *,
+    top: int | None = None,
+    invert: bool = False,
+    column: str | None = None,
+    coverage: float | None = None,
+    space: str | None = None,
+    home: Path | None = None,
+    notify: Notify = unheard,
+) -> Iterator[list[Prediction]]:
+    """Yield what `predict_samples` returns, some samples at a time.
+
+    Pictures are read as they come, so that there may be more than memory holds.
+
+    Raises:
+        DataError, SettingsError: as `predict_samples`, once a sample's turn has come.
+    """
+    opened, model = _Opened.of(folder, top, coverage), None
+    for samples in batches_of(given, Asked(opened.labels, invert, notify, column)):
+        model = model or opened.loaded(space, home)
+        yield model.predictions(samples, top)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """An exported folder, whose model is loaded once the first samples have been read."""
+
+    folder: ModelFolder
+    labels: Labels
+    coverage: float | None = None
+    model: Any = None
+
+    @classmethod
+    def of(cls, folder: Path, top: int | None, coverage: float | None) -> "_Opened":
+        opened = ModelFolder(folder)
+        labels = opened.labels()
+        _check_top(labels, top)
+        _check_coverage(labels, coverage)
+        return cls(opened, labels, coverage)
+
+    def loaded(self, space: str | None, home: Path | None) -> "_Opened":
+        load_tensorflow()
+        model = load_model(self.folder, self.labels, space=space, home=home)
+        return replace(self, model=model)
+
+    def predictions(self, samples: Sequence[Sample], top: int | None) -> list[Prediction]:
+        inputs = stacked([sample.encoded for sample in samples])
+        values = _values(self.folder, self.model, inputs, self.labels)
+        found = [
+            Prediction(
+                sample.name,
+                task.name,
+                _named(task, row, decided, top or 1),
+                sample.inverted,
+                not outputs.are_probabilities,
+                name,
+                outputs.thresholds if isinstance(outputs, LabelOutputs) else (),
+            )
+            for name, task, outputs, rows in _by_output(self.labels, values)
+            for sample, row, decided in zip(samples, rows, outputs.decided(rows), strict=True)
+        ]
+        known, coverage = self.labels.conformal, self.coverage
+        if known is None or coverage is None:
+            return found
+        return _covering(found, np.asarray(values), known, coverage, self.labels.task.names)
 
 
 def predict_arrays(
@@ -166,6 +240,68 @@ def _by_output(labels: Labels, values: Array) -> list[tuple[str, Task, OutputMea
         return [("", task, outputs, values)]
     own, known = task.split_values(values), {name: found for name, _, found in outputs.parts}
     return [(part.name, part.task, known[part.name], own[part.name]) for part in task.parts]
+
+
+def _check_coverage(labels: Labels, coverage: float | None) -> None:
+    if coverage is None:
+        return
+    if labels.conformal is None:
+        raise SettingsError(
+            "`--coverage` is for models that know the errors of their study out of fold; this one"
+            f" does not, {_why_not(labels)}"
+        )
+    labels.conformal.limits(coverage)
+
+
+def _why_not(labels: Labels) -> str:
+    if isinstance(labels.task, MultiOutput):
+        return "as it has several outputs"
+    if not labels.outputs.are_probabilities:
+        return "as its values are scores. Let the space's models end with a softmax or sigmoid"
+    return "as an earlier version searched or exported it. Search and export again"
+
+
+def _covering(
+    found: Sequence[Prediction],
+    values: Array,
+    known: Conformal,
+    coverage: float,
+    names: Sequence[str],
+) -> list[Prediction]:
+    """Return predictions with sets or intervals.
+
+    Args:
+        found: of a model with one output.
+        values: of the same samples, `(n, units)`.
+        known: what sets and intervals are made of.
+        coverage: how often they are to hold the truth.
+        names: of the classes, labels or numbers.
+    """
+    if known.task == REGRESSION:
+        ends = known.intervals(values, coverage).tolist()
+        pairs = [tuple((low, high) for low, high in row) for row in ends]
+        return [replace(one, intervals=row) for one, row in zip(found, pairs, strict=True)]
+    sets = known.sets(values, coverage)
+    if known.task == MULTI_LABEL:
+        return [_with_labels(one, row) for one, row in zip(found, sets, strict=True)]
+    order = np.argsort(-values, axis=1, kind="stable")
+    return [
+        replace(one, held=tuple(names[place] for place in places if row[place]))
+        for one, row, places in zip(found, sets, order, strict=True)
+    ]
+
+
+def _with_labels(one: Prediction, row: Array) -> Prediction:
+    """Return the prediction of labels with those that are sure and those that are not.
+
+    Args:
+        one: with all labels in the model's order.
+        row: whether no and yes are in each label's set, `(labels, 2)`.
+    """
+    named = [name for name, _ in one.values]
+    sure = tuple(name for name, (no, yes) in zip(named, row, strict=True) if yes and not no)
+    open_ = tuple(name for name, (no, yes) in zip(named, row, strict=True) if no == yes)
+    return replace(one, held=sure, undecided=open_)
 
 
 def _check_top(labels: Labels, top: int | None) -> None:

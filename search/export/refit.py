@@ -1,12 +1,10 @@
 """A trial's model built again: trained on all training data or on its folds, or only timed."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,11 +18,11 @@ from search.data.pictures import background
 from search.data.reading import began_with
 from search.errors import DataError, FoldwiseError, SettingsError
 from search.executors import Limits
+from search.export.extent import Length, all_samples, length_of
 from search.export.folder import InputLabels, Labels, values_of
-from search.export.formats.base import Samples, new_input, valued_model, with_values
+from search.export.formats.base import Samples, valued_model
 from search.export.scores import metric_of_threshold, texts_in
 from search.quiet import load_tensorflow
-from search.seeds import derive
 from search.studies import study_history
 from search.study.opening import code_now, study_space, with_callbacks, with_metrics
 from search.tasks import Metric, NumberOutputs, OutputMeaning, SeveralOutputs
@@ -63,32 +61,12 @@ class NothingToExport(FoldwiseError):
 
 
 @dataclass(frozen=True)
-class FinalModel:
-    """A model to be written.
-
-    Attributes:
-        model: the Keras model, in float32; of numbers one that gives them in their own unit.
-        labels: the meaning of its inputs and outputs.
-        curves: for each epoch what the model measured on the training data, such as `loss`; with
-            several models, the means of those that trained that epoch.
-        train_seconds: wall time of building and training.
-        models: number of models it averages.
-    """
-
-    model: Any
-    labels: Labels
-    curves: Curves
-    train_seconds: float
-    models: int = 1
-
-
-@dataclass(frozen=True)
 class Final:
     """A trial to be trained again, with its data and space.
 
     Attributes:
         dataset: of the study; its test set stays closed.
-        folds: of the study; their samples are used.
+        folds: of the study; their samples are used, unless `rows` names others.
         space: for the dataset.
         params: the params of the trial.
         seed: of the study.
@@ -101,6 +79,9 @@ class Final:
         callbacks: that were passed from Python; None without.
         scaling: of numbers to predict, the study's `target_scaling`.
         tuned_by: the metric that thresholds are tuned by; None for no tuning.
+        rows: sorted indices of the samples to train on; None for those of the folds.
+        length: how long it trains; None: as the params say.
+        source: another trial of the study, whose samples and builder of models this one uses.
     """
 
     dataset: Dataset
@@ -117,6 +98,9 @@ class Final:
     callbacks: Passed | None = None
     scaling: str = "auto"
     tuned_by: Metric | None = None
+    rows: Indices | None = None
+    length: Length | None = None
+    source: "Final | None" = field(default=None, repr=False, compare=False)
 
     @classmethod
     def of(
@@ -130,6 +114,7 @@ class Final:
         accept_changed_code: bool = False,
         callbacks: Passed | None = None,
         trains: bool = True,
+        searched_samples: bool = False,
     ) -> "Final":
         """Prepare a trial of a study.
 
@@ -142,6 +127,8 @@ class Final:
             accept_changed_code: continue even if the space's code has changed since the trial.
             callbacks: that were passed from Python, which count as code; None without.
             trains: whether it is to be trained, for which the callbacks must be the trial's.
+            searched_samples: whether it is trained on the samples of the folds alone; else on all
+                that `all_samples` names.
 
         Raises:
             SettingsError: the study's space is not available or has changed.
@@ -161,7 +148,8 @@ class Final:
                 " `--accept-changed-code`, which is recorded."
             )
         settings = start.settings
-        return cls(
+        rows = all_samples(start, dataset, folds) if trains and not searched_samples else folds.used
+        made = cls(
             dataset,
             folds,
             space,
@@ -176,7 +164,32 @@ class Final:
             callbacks,
             str(settings.get("target_scaling", "auto")),
             metric_of_threshold(start),
+            rows,
         )
+        replays = made._stops_early_alone()
+        length = length_of(trial, made.params, ratio=len(rows) / folds.samples, replays=replays)
+        return replace(made, length=length)
+
+    def _stops_early_alone(self) -> bool:
+        """Say whether early stopping, if it is on, is all that looks at an inner part.
+
+        Callbacks are not asked what they look at before their code may run: any may. Thresholds are
+        tuned on the inner part where there is one, as the model has not trained on it.
+        """
+        space = self.space
+        is_own = space.fit is not None or space.callbacks is not None or self.callbacks is not None
+        unfreezes = space.unfreeze is not None and self.params.get("frozen_epochs", 0)
+        tunes = self.tuned_by is not None
+        return not (is_own or unfreezes or tunes or self.params.get("schedule") == "plateau")
+
+    @property
+    def used(self) -> Indices:
+        """Sorted indices of the samples that it is trained on."""
+        return self.folds.used if self.rows is None else self.rows
+
+    def sharing(self, other: "Final") -> "Final":
+        """Return this trial with the samples and the builder of models of another of its study."""
+        return self if self is other else replace(self, source=other)
 
     @cached_property
     def models(self) -> "Models":
@@ -187,6 +200,8 @@ class Final:
         """
         from search.training.building import Models
 
+        if self.source is not None:
+            return self.source.models
         made = Models(self.space, self.code, expected=self.fingerprint, seed=self.seed)
         try:
             made.open()
@@ -197,16 +212,18 @@ class Final:
     @cached_property
     def inputs(self) -> Inputs:
         """The models' inputs for the training samples."""
+        if self.source is not None:
+            return self.source.inputs
         return make_inputs(self.dataset, self.space.input_for(self.dataset.kind))
 
     @cached_property
     def encoder(self) -> Encoder:
         """The encoder, fitted on all samples in use."""
-        return self.inputs.learn(self.folds.used, self.params)
+        return self.inputs.learn(self.used, self.params)
 
     def samples(self) -> Samples:
         """Return some of the training samples, evenly spread."""
-        used = self.folds.used
+        used = self.used
         some = used[np.linspace(0, len(used) - 1, min(len(used), CHECKED_SAMPLES)).astype(int)]
         raw = self.dataset.train_samples
         picked = rows_at(raw, some)
@@ -246,7 +263,7 @@ class Final:
         outputs = labels.outputs
         if self.tuned_by is None or not isinstance(outputs, DecidingOutputs):
             return labels
-        used = spread(self.folds.used, FOR_THRESHOLD)
+        used = spread(self.used, FOR_THRESHOLD)
         known = self.dataset.train_extra("weights")
         weights = None if known is None else known[used]
         values = predict(model, self.inputs.take(self.encoder, used), outputs)
@@ -263,7 +280,7 @@ class Final:
         """Yield a new model with weights, in the process state that its code set."""
         data = spec_of(self.encoder, self.dataset.kind, self.dataset.task)
         with self.models.built(self.params, data, seed=seed, precision=precision) as built:
-            some = self.inputs.take(self.encoder, self.folds.used[:1])
+            some = self.inputs.take(self.encoder, self.used[:1])
             output_units(built.model, self.dataset.task, some)
             yield built
 
@@ -272,7 +289,7 @@ class Final:
         from search.training.compiling import compile_model
 
         model = self.build()
-        some = self.inputs.take(self.encoder, self.folds.used[:1])
+        some = self.inputs.take(self.encoder, self.used[:1])
         compile_model(model, self.params, self.dataset.task, some, steps=1)
         return model
 
@@ -280,7 +297,7 @@ class Final:
         """Return the meaning of a compiled model's outputs, were it trained on all samples."""
         from search.training.targets import targets_for
 
-        used = self.folds.used
+        used = self.used
         some = self.inputs.take(self.encoder, used[:TRIED_SAMPLES])
         targets = np.asarray(self.dataset.train_labels[used])
         found = targets_for(
@@ -290,23 +307,23 @@ class Final:
 
     def train(
         self,
-        indices: Indices,
         seed: int,
         on_epoch: Callable[[int, dict[str, float]], None],
         *,
-        fold: int | str = "final",
+        name: str = "final",
     ) -> tuple[Any, Curves, OutputMeaning]:
         """Return a model trained in the study's precision, its curves and its outputs' meaning.
 
         Args:
-            indices: of the training samples.
             seed: decides weights, order, augmentation and the inner part.
             on_epoch: called after each epoch with its number and metrics.
-            fold: what callbacks' paths have for `{fold}`.
+            name: what callbacks' paths have for `{fold}`.
         """
-        from search.training.fit import Epoch
+        from search.training.fit import Epoch, StopAfter
         from search.training.own_fit import fit_built
 
+        params = self._params_of_training()
+        ends = [] if self.length is None or self.length.until is None else [self.length.until]
         curves: Curves = []
 
         def keep(epoch: Epoch) -> None:
@@ -316,33 +333,44 @@ class Final:
         with self._built(self.precision, seed) as built:
             fitted = fit_built(
                 built,
-                self._part(indices),
+                self._part(),
                 None,
-                self.params,
+                params,
                 task=self.dataset.task,
                 seed=seed,
                 on_epoch=keep,
                 scaling=self.scaling,
                 tuned_by=self.tuned_by,
-                callbacks=fold_callbacks(
-                    built.space, self.callbacks, self.params, self.trial, fold
-                ),
+                callbacks=[
+                    *fold_callbacks(built.space, self.callbacks, params, self.trial, name),
+                    *map(StopAfter, ends),
+                ],
             )
             return built.model, curves, fitted.outputs
 
-    def _part(self, indices: Indices) -> Part:
+    def _params_of_training(self) -> Params:
+        """Return the params with the epochs of the final training."""
+        if self.length is None:
+            return self.params
+        params = {**self.params, "epochs": self.length.epochs}
+        if self.length.until is None:
+            return params
+        return {name: v for name, v in params.items() if name != "patience"} | {
+            "early_stopping": False
+        }
+
+    def _part(self) -> Part:
         from search.training.streaming import encoded
 
-        used = self.folds.used  # all of them, so that a fold is trained as in the search
+        used = self.used
         inputs = encoded(self.inputs, self.encoder, used, Limits().on_share(1).memory)
-        rows = np.searchsorted(used, indices)
-        targets, beside = self.dataset.train_labels[used], self.folds.beside(used)
-        return Part(inputs, targets, rows, *beside, weights=self._weights)
+        targets, beside = np.asarray(self.dataset.train_labels[used]), self.folds.beside(used)
+        return Part(inputs, targets, None, *beside, weights=self._weights)
 
     @property
     def _weights(self) -> Any:
         known = self.dataset.train_extra("weights")
-        return None if known is None else known[self.folds.used]
+        return None if known is None else known[self.used]
 
     def in_float32(self, trained: Any) -> Any:
         """Return a trained model whose layers compute in float32, with the same weights."""
@@ -385,103 +413,6 @@ def chosen_trial(history: History, number: int | None) -> TrialHistory:
         known = listed(sorted(completed))
         raise SettingsError(f"`--trial` must be a complete trial ({known}); got {number}")
     return completed[number]
-
-
-def refit(final: Final, on_epoch: OnEpoch) -> FinalModel:
-    """Train the trial's model on all samples of the study's folds.
-
-    Args:
-        final: the trial and its data.
-        on_epoch: called after each epoch with 0, the epoch's number and its metrics.
-    """
-    began = time.monotonic()
-
-    def tell(number: int, metrics: dict[str, float]) -> None:
-        on_epoch(0, number, metrics)
-
-    trained, curves, outputs = final.train(final.folds.used, derive(final.seed, "final"), tell)
-    model, labels = final.finished(final.in_float32(trained), outputs)
-    return FinalModel(model, labels, curves, time.monotonic() - began)
-
-
-def check_folds(folds: int) -> None:
-    """Check that a study has models to average.
-
-    Raises:
-        SettingsError: it has one fold.
-    """
-    if folds < 2:
-        raise SettingsError(
-            "`--ensemble` averages the models of several folds; the study has 1. Leave it out to"
-            " train one model on all training samples."
-        )
-
-
-def refit_folds(final: Final, on_epoch: OnEpoch) -> FinalModel:
-    """Train the trial's model on each fold's training part as the search did, and average.
-
-    Each model has its fold's seed. The encoder is fitted on all samples in use, so that all models
-    have the same input; for images it is the same as in the search.
-
-    Args:
-        final: the trial and its data.
-        on_epoch: called after each epoch with the fold's number, the epoch's and its metrics.
-    """
-    import keras
-
-    began = time.monotonic()
-    weights, curves, meanings = [], [], []
-    for fold, indices in enumerate(final.folds.train, start=1):
-        keras.backend.clear_session(free_memory=False)
-        seed = derive(final.seed, "fold", fold)
-        trained, curve, outputs = final.train(indices, seed, partial(on_epoch, fold), fold=fold)
-        weights.append(trained.get_weights())  # without the optimizer's state
-        curves.append(curve)
-        meanings.append(outputs)
-    keras.backend.clear_session(free_memory=False)
-    model = _averaged(final, weights, meanings)
-    labels = final.tuned(model, final.labels(values_of(meanings[-1], final.dataset.task)))
-    seconds = time.monotonic() - began
-    return FinalModel(model, labels, _mean_curves(curves), seconds, models=len(weights))
-
-
-def _averaged(
-    final: Final, weights: Sequence[Sequence[Any]], meanings: Sequence[OutputMeaning]
-) -> Any:
-    """Return one model whose outputs are the means of all models' values.
-
-    Args:
-        final: the trial and its data.
-        weights: of each model.
-        meanings: of each model's outputs: those of numbers have a scale for each fold.
-    """
-    import keras
-
-    inputs, found = None, []
-    encoded, kind = final.samples().encoded, final.dataset.kind
-    for number, (of_fold, outputs) in enumerate(zip(weights, meanings, strict=True), start=1):
-        with keras.name_scope(f"fold_{number}"):  # so that no two weights have the same name
-            member = final.build()
-        member.name = f"fold_{number}"
-        member.set_weights(list(of_fold))
-        inputs = new_input(member, encoded, kind) if inputs is None else inputs
-        found.append(with_values(member, inputs, outputs))
-
-    def average(values: Sequence[Any], name: str) -> Any:
-        wide = any(each.dtype == "float64" for each in values)
-        return keras.layers.Average(name=name, dtype="float64" if wide else "float32")(values)
-
-    if isinstance(found[0], dict):
-        means = {name: average([each[name] for each in found], name) for name in found[0]}
-        return keras.Model(inputs, means, name="ensemble")
-    named = final.labels(meanings[-1]).returns
-    return keras.Model(inputs, average(found, named), name="ensemble")
-
-
-def _mean_curves(curves: Sequence[Curves]) -> Curves:
-    longest = max(map(len, curves))
-    rows = [[curve[epoch] for curve in curves if epoch < len(curve)] for epoch in range(longest)]
-    return [{name: fmean(row[name] for row in at) for name in at[0]} for at in rows]
 
 
 def same_dataset(history: History, home: Home, data_dir: Path | None, notify: Notify) -> Dataset:

@@ -3,8 +3,9 @@
 import math
 import os
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +16,28 @@ from search.data.encoders import ImageEncoder, TableEncoder
 from search.data.formats.archives import array_names, check_file, read_array, read_samples
 from search.data.formats.columns import Reader, is_number, is_supported
 from search.data.formats.frames import is_frame, new_rows
-from search.data.formats.tables import NewRows, check_width, read_rows
-from search.data.ranges import BLACK, WHITE, depth_of
-from search.data.reading import CATEGORY, DATE, NUMBER, Column
+from search.data.formats.tables import NewRows, check_width, open_table, read_rows
+from search.data.reading import CATEGORY, DATE, NUMBER, Column, Reading
 from search.errors import DataError
 from search.export.folder import Labels, ModelFolder
+from search.export.picture_files import (
+    is_table,
+    listed_pictures,
+    pictures_in,
+    pixel_columns,
+    pixels_in,
+)
 from search.export.pictures import read_picture
+from search.export.raw import pixels_of, raw_samples, raw_shape
 from search.tasks import Classification, Regression, Task
 from search.tasks.models import count_of
 from tracking.text import Notify, listed
 
 # What arrays of sequences to predict may be called, where a file has several.
 SAMPLE_NAMES = ("x", "X", "x_test", "x_new")
-# Of 255: images that stay below and are not uint8 may be on a scale of their own.
-_DARK = 128
 MAX_FILE_BYTES = 256 << 20  # of a file of texts or rows
 MAX_INPUT_BYTES = 2 << 30  # bytes of the model's input for all samples
+BATCH, BATCH_BYTES = 4096, 64 << 20  # samples that are predicted at a time, where they are many
 
 
 @dataclass(frozen=True)
@@ -48,26 +55,55 @@ class Sample:
     inverted: bool = False
 
 
-def samples_of(
-    given: Sequence[str], labels: Labels, *, invert: bool, notify: Notify
-) -> list[Sample]:
-    """Read samples from files, or texts, as `predict_samples` takes them.
+@dataclass(frozen=True)
+class Asked:
+    """How samples are to be read.
 
-    Args:
-        given: files or texts.
+    Attributes:
         labels: of the model.
         invert: invert the brightness of pictures first.
         notify: takes notices on samples unlike those of the training.
+        column: with the paths of pictures, in tables; None for the only one that has some.
+    """
+
+    labels: Labels
+    invert: bool
+    notify: Notify
+    column: str | None = None
+
+
+def samples_of(given: Sequence[str], asked: Asked) -> list[Sample]:
+    """Read samples from files, or texts, as `predict_samples` takes them.
+
+    Args:
+        given: files, folders or texts.
+        asked: how they are read.
 
     Raises:
         DataError: one cannot be read, or there are too many for the memory.
     """
-    asked = _Asked(labels, invert, notify)
     found: list[Sample] = []
-    for text in given:
-        found += _READERS[labels.kind](text, asked)
-        _check_amount(len(found), labels)
+    for sample in _read(given, asked):
+        found.append(sample)
+        _check_amount(len(found), asked.labels)
     return found
+
+
+def batches_of(given: Sequence[str], asked: Asked) -> Iterator[list[Sample]]:
+    """Yield samples as `samples_of` reads them, some at a time; pictures are read as they come.
+
+    Raises:
+        DataError: one cannot be read.
+    """
+    size = max(1, min(BATCH, BATCH_BYTES // _size(asked.labels)))
+    samples = _read(given, asked)
+    while batch := list(islice(samples, size)):
+        yield batch
+
+
+def _read(given: Sequence[str], asked: Asked) -> Iterator[Sample]:
+    for text in given:
+        yield from _READERS[asked.labels.kind](text, asked)
 
 
 def stacked(samples: Sequence[Any]) -> Any:
@@ -116,48 +152,29 @@ def encoded_inputs(given: Mapping[str, Array], labels: Labels, origin: str) -> d
 
 
 def encode_images(folder: Path, images: Any) -> Array:
-    """Return images in the dataset's own size as `model.keras` takes them.
+    """Return images in the dataset's own size as the folder's `model.keras` takes them.
 
     Args:
         folder: written by `export`, of a model for images.
-        images: `(n, height, width, channels)`; without channels where they are grey. Whole numbers
-            0..255; of any other type than uint8 also fractions 0..1: an image without a value above
-            1 has these. Where the training images were no pixels, values on their scale.
+        images: as `encoded_samples` takes them.
 
     Returns:
-        `(n, *input_shape)`, uint8, or float32 where the model takes 0..1.
+        `(n, *native_shape)`; of a folder of an earlier version `(n, *input_shape)`.
 
     Raises:
         DataError: they have another shape, or values that are no pixels.
     """
     labels = ModelFolder(folder).labels()
-    encoder = labels.encoder
-    if not isinstance(encoder, ImageEncoder):
+    if labels.kind != "image":
         raise DataError(f"{folder} is a model for samples of kind {labels.kind}, not for images")
-    given = np.asarray(images)
-    if given.ndim == 3 and encoder.native_shape[-1] == 1:
-        given = given[..., np.newaxis]
-    if given.shape[1:] != encoder.native_shape:
-        raise DataError(
-            f"images must be of shape (n, {', '.join(map(str, encoder.native_shape))}), as the"
-            f" training images were; got {given.shape}"
-        )
-    if encoder.pixel_range is not None:
-        return encoder.encode(encoder.pixel_range.pixels(given))
-    if given.dtype == np.uint8:
-        return encoder.encode(given)
-    highest = given.max(axis=(1, 2, 3), keepdims=True, initial=0)
-    pixels = np.rint(np.where(highest <= 1, given * float(WHITE), given))
-    if not ((pixels >= BLACK) & (pixels <= WHITE)).all():
-        raise DataError(
-            f"pixels must be numbers 0..{WHITE}, or fractions 0..1; got {given.min():g} to"
-            f" {given.max():g}"
-        )
-    return encoder.encode(pixels.astype(np.uint8))
+    return np.asarray(_encoded_input(np.asarray(images), labels, "the images"))
 
 
 def encode_rows(folder: Path, rows: Mapping[str, Any]) -> Array:
     """Return a table's rows as `model.keras`, `model.tflite` and `model.onnx` take them.
+
+    Words become their numbers, and dates seconds; a folder of an earlier version takes encoded
+    rows.
 
     Args:
         folder: written by `export`, of a model for tables.
@@ -166,7 +183,7 @@ def encode_rows(folder: Path, rows: Mapping[str, Any]) -> Array:
             1970 (UTC). None, NaN and blank texts are missing values. Other columns are ignored.
 
     Returns:
-        float32 (n, inputs).
+        Float `(n, columns)`; of a folder of an earlier version `(n, inputs)`.
 
     Raises:
         DataError: a column is missing, or has a value of another type.
@@ -204,24 +221,42 @@ def encode_rows(folder: Path, rows: Mapping[str, Any]) -> Array:
     if len({len(values) for values in stored}) > 1:
         counts = ", ".join(f"{len(values):,}" for values in stored)
         raise DataError(f"rows must have as many values in each column; got {counts}")
-    return _encoded(np.column_stack(stored), labels, "rows")
+    return _taken(np.column_stack(stored), labels, "rows")
 
 
-@dataclass(frozen=True)
-class _Asked:
-    labels: Labels
-    invert: bool
-    notify: Notify
+def _pictures(given: str, asked: Asked) -> Iterator[Sample]:
+    path = Path(given)
+    if path.is_dir():
+        for each in pictures_in(path):
+            yield _picture(each, asked)
+    elif is_table(path):
+        yield from _pictures_of_table(path, asked)
+    else:
+        yield _picture(path, asked)
 
 
-def _pictures(given: str, asked: _Asked) -> list[Sample]:
-    picture = read_picture(Path(given), asked.labels, invert=asked.invert)
+def _picture(path: Path, asked: Asked) -> Sample:
+    picture = read_picture(path, asked.labels, invert=asked.invert)
     for notice in picture.notices:
         asked.notify(notice)
-    return [Sample(given, picture.pixels, picture.inverted)]
+    return Sample(str(path), picture.pixels, picture.inverted)
 
 
-def _several(given: str, asked: _Asked) -> list[Sample]:
+def _pictures_of_table(path: Path, asked: Asked) -> Iterator[Sample]:
+    """Yield the pictures that a table lists, or that its columns of pixels are."""
+    encoder = asked.labels.encoder
+    part = open_table(path, Reading())
+    names = pixel_columns(part.names)
+    if asked.column is not None or not names or not isinstance(encoder, ImageEncoder):
+        for each in listed_pictures(path, part, asked.column):
+            yield _picture(each, asked)
+        return
+    pixels = pixels_in(path, names, encoder)
+    for row, one in enumerate(raw_samples(pixels, asked.labels), start=1):
+        yield Sample(f"{path}, row {row}", one)
+
+
+def _several(given: str, asked: Asked) -> list[Sample]:
     path, labels = Path(given), asked.labels
     check_file(path)
     has_arrays = zipfile.is_zipfile(path)
@@ -243,7 +278,7 @@ def _several(given: str, asked: _Asked) -> list[Sample]:
     ]
 
 
-def _rows_of_inputs(path: Path, asked: _Asked) -> list[Sample]:
+def _rows_of_inputs(path: Path, asked: Asked) -> list[Sample]:
     """Return rows of a table that has the columns of all inputs."""
     parts = {each.name: asked.labels.part(each.name) for each in asked.labels.inputs}
     whole = replace(
@@ -255,7 +290,7 @@ def _rows_of_inputs(path: Path, asked: _Asked) -> list[Sample]:
     for name, part in parts.items():
         own = values[:, start : start + len(part.columns)]
         start += len(part.columns)
-        encoded[name] = _encoded(own, part, str(path))
+        encoded[name] = _taken(own, part, str(path))
         for doubt in _doubts(own, part):
             asked.notify(f"{path}: {doubt}")
     return [
@@ -264,7 +299,7 @@ def _rows_of_inputs(path: Path, asked: _Asked) -> list[Sample]:
     ]
 
 
-def _sequences(given: str, asked: _Asked) -> list[Sample]:
+def _sequences(given: str, asked: Asked) -> list[Sample]:
     path, labels = Path(given), asked.labels
     values, shape = read_samples(path, SAMPLE_NAMES), labels.encoder.input_shape
     if values.shape == shape or (shape[1] == 1 and values.shape[1:] == shape[:1]):
@@ -281,11 +316,11 @@ def _sequences(given: str, asked: _Asked) -> list[Sample]:
     if len(wrong):
         where = ", ".join(map(str, wrong[0].tolist()))
         raise DataError(f"{path} must hold finite numbers; [{where}] is {values[tuple(wrong[0])]}")
-    encoded = _encoded(values, labels, str(path))
+    encoded = _taken(values, labels, str(path))
     return [Sample(f"{path}, sequence {n}", one) for n, one in enumerate(encoded, start=1)]
 
 
-def _texts(given: str, asked: _Asked) -> list[Sample]:
+def _texts(given: str, asked: Asked) -> list[Sample]:
     texts, labels = [given], asked.labels
     if os.path.isfile(given):  # noqa: PTH113 - Path.is_file raises for a text of many words
         texts = [line for line in _content(Path(given)).splitlines() if line.strip()]
@@ -296,10 +331,10 @@ def _texts(given: str, asked: _Asked) -> list[Sample]:
     return [Sample(text, row) for text, row in zip(texts, tokens, strict=True)]
 
 
-def _rows(given: str, asked: _Asked) -> list[Sample]:
+def _rows(given: str, asked: Asked) -> list[Sample]:
     path, labels = Path(given), asked.labels
     rows = _read_rows(path, labels)
-    encoded = _encoded(rows, labels, str(path))
+    encoded = _taken(rows, labels, str(path))
     for doubt in _doubts(rows, labels):
         asked.notify(f"{path}: {doubt}")
     return [Sample(f"{path}, row {n}", row) for n, row in enumerate(encoded, start=1)]
@@ -320,7 +355,7 @@ def _encoded_like_training(samples: Any, labels: Labels, origin: str) -> Array:
         if rows.dtype.kind in "biuf" and all(column.type == NUMBER for column in columns):
             return _encoded_input(rows, labels, origin)
         frame = {column.name: rows[:, n].tolist() for n, column in enumerate(columns)}
-    return _encoded(new_rows(frame, columns, labels.reading).values, labels, origin)
+    return _taken(new_rows(frame, columns, labels.reading).values, labels, origin)
 
 
 def _encoded_input(values: Array, labels: Labels, origin: str) -> Array:
@@ -332,7 +367,7 @@ def _encoded_input(values: Array, labels: Labels, origin: str) -> Array:
         if values.ndim != 1 or values.dtype.kind not in "UO":
             raise DataError(f"{origin} must hold texts, (n,); got {values.dtype} {values.shape}")
         return encoder.encode([str(text) for text in values])
-    shape = _raw_shape(labels)
+    shape = (len(labels.columns),) if kind == "table" else raw_shape(encoder)
     if values.shape[1:] != shape and (*values.shape[1:], 1) == shape:
         values = values[..., np.newaxis]
     if values.dtype.kind not in "biuf" or values.shape[1:] != shape:
@@ -346,33 +381,9 @@ def _encoded_input(values: Array, labels: Labels, origin: str) -> Array:
         if len(wrong) and kind != "table":
             place = tuple(wrong[0].tolist())
             raise DataError(f"{origin} must hold finite numbers; {list(place)} is {values[place]}")
-        return _encoded(values.astype(np.float64), labels, origin)
-    ranged = encoder.pixel_range
-    if ranged is not None and depth_of(values.dtype) == ranged.depth:
-        return encoder.encode(ranged.pixels(values))
-    is_whole = bool((values == np.rint(values)).all())  # neither of which NaN is
-    if ranged is None and is_whole and values.dtype != np.uint8 and 0 < values.max() < _DARK:
-        raise DataError(
-            f"{origin} must hold images on the scale of the training images, pixels from {BLACK} to"
-            f" {WHITE}; got {values.dtype} that reach {values.max():.6g}. If these are dark pixels,"
-            " pass them as uint8; else scale them."
-        )
-    if ranged is not None or not is_whole or values.min() < BLACK or values.max() > WHITE:
-        wanted = (
-            f"pixels from {BLACK} to {WHITE}" if ranged is None else f"{ranged.depth}, {ranged}"
-        )
-        raise DataError(
-            f"{origin} must hold images on the scale of the training images, {wanted}; got"
-            f" {values.dtype}, {values.min():.6g} to {values.max():.6g}"
-        )
-    return encoder.encode(values.astype(np.uint8))
-
-
-def _raw_shape(labels: Labels) -> tuple[int, ...]:
-    """Return the shape of one sample as it was passed to the study."""
-    if isinstance(labels.encoder, ImageEncoder):
-        return labels.encoder.native_shape
-    return (len(labels.columns),) if labels.kind == "table" else labels.encoder.input_shape
+        return _taken(values.astype(np.float64), labels, origin)
+    given: Array = raw_samples(pixels_of(values, encoder, origin), labels)
+    return given
 
 
 def _read_rows(path: Path, labels: Labels) -> Array:
@@ -421,12 +432,14 @@ def _of_target(task: Task) -> tuple[Callable[[str], bool], str]:
             return bool, "labels"  # words with signs between them
 
 
-def _encoded(rows: Array, labels: Labels, origin: str) -> Array:
+def _taken(rows: Array, labels: Labels, origin: str) -> Array:
+    """Return the model's input for rows or sequences as a dataset has them."""
     with np.errstate(over="ignore", invalid="ignore"):
         encoded = labels.encoder.encode(rows)
     if not np.isfinite(encoded).all():
         raise DataError(f"{origin}: a value is too far from those the model was trained on")
-    return encoded
+    given: Array = raw_samples(rows, labels) if labels.is_raw else encoded
+    return given
 
 
 def _doubts(rows: Array, labels: Labels) -> Iterator[str]:
@@ -465,9 +478,14 @@ def _too_large(path: Path) -> DataError:
     return DataError(f"{path} must have at most {MAX_FILE_BYTES:,} bytes; it has more. Split it.")
 
 
-def _check_amount(count: int, labels: Labels) -> None:
+def _size(labels: Labels) -> int:
+    """Return the bytes of one sample's input."""
     parts = [labels.part(each.name) for each in labels.inputs] or [labels]
-    size = sum(4 * math.prod(part.encoder.input_shape) for part in parts)
+    return sum(4 * math.prod(part.encoder.input_shape) for part in parts)
+
+
+def _check_amount(count: int, labels: Labels) -> None:
+    size = _size(labels)
     if count * size > MAX_INPUT_BYTES:
         raise DataError(
             f"at most {MAX_INPUT_BYTES // size:,} samples can be predicted at once with this model;"
@@ -475,7 +493,7 @@ def _check_amount(count: int, labels: Labels) -> None:
         )
 
 
-_READERS = {
+_READERS: dict[str, Callable[[str, Asked], Iterable[Sample]]] = {
     "image": _pictures,
     "text": _texts,
     "table": _rows,

@@ -12,13 +12,13 @@ import numpy as np
 from search.analysis.comparison.statistics import mean_interval, wilson
 from search.data.folds import share_of
 from search.errors import SettingsError
-from search.tasks import Metric, Scored, Task, task_of_study
+from search.tasks import MULTI_LABEL, Metric, Scored, Task, task_of_study
 from search.tasks.metrics import limits_of, objective_of
 from search.tasks.thresholds import FIXED, TUNED, tuned_by
 from spaces import cause_of
 from tracking.history import History, TrialHistory
 from tracking.objectives import Objective, objective_names
-from tracking.records import StudyStarted, TestSetOpened
+from tracking.records import Json, StudyStarted, TestSetOpened
 from tracking.text import Notify
 
 Interval = tuple[float, float]
@@ -35,6 +35,8 @@ _NAMES = {
     "rmse": "RMSE",
     "mae": "MAE",
     "r2": "R²",
+    "ece": "calibration error",
+    "brier": "Brier score",
 }
 
 
@@ -49,6 +51,15 @@ def shown(value: float) -> str:
         return f"{value:.4g}"
     whole = len(f"{abs(value):.0f}")
     return f"{value:.{min(4, max(0, 5 - whole)) if whole > 3 else 4}f}"
+
+
+def covered(known: Json) -> str:
+    """Return how often sets or intervals held the truth of a test set, and how large they were."""
+    size, coverage = known["size"], f"{known['wanted']:.0%}"
+    if isinstance(size, list):
+        return f"{coverage} intervals held the truth of {known['found']:.1%}"
+    what = "labels undecided" if known["task"] == MULTI_LABEL else "classes"
+    return f"{coverage} sets held the truth of {known['found']:.1%}; {size:.2f} {what} on average"
 
 
 def digits(value: float, least: int = 7) -> str:

@@ -40,6 +40,7 @@ from spaces import (
     Passed,
     Space,
     SpaceError,
+    as_began,
     get_space,
     given_pixels,
     narrow,
@@ -176,6 +177,7 @@ def open_study(
     check_threshold(settings.threshold, dataset.task)
     pixels = settings.pixels if before is None else study_pixels(before)
     space = _space_on(settings.space, dataset, home, notify, pixels)
+    space = space if before is None else _as_began(space, before)
     code = with_callbacks(code_now(settings.space, space, dataset, home), callbacks)
     code = with_metrics(code, texts_of(settings))
     check_code(reader.history, code, accept=accept_changed_code)
@@ -283,6 +285,7 @@ def study_space(history: History, dataset: Dataset, home: Home) -> tuple[StudySt
     if study is None:
         raise SettingsError("the study has not begun")
     space = _space_on(study.space, dataset, home, unheard, study_pixels(study))
+    space = _as_began(space, study)
     if study.pixels and given_pixels(space) != study.pixels:
         raise SettingsError(
             f"the models of space {study.space} now expect {given_pixels(space)} pixels, but study"
@@ -295,6 +298,10 @@ def study_space(history: History, dataset: Dataset, home: Home) -> tuple[StudySt
             " restore the code it began with"
         )
     return study, space
+
+
+def _as_began(space: Space, study: StudyStarted) -> Space:
+    return as_began(space, [parameter["name"] for parameter in study.parameters])
 
 
 def _merged(asked: Mapping[str, Any], home: Home) -> tuple[StudySettings, StudyReader | None]:

@@ -14,6 +14,7 @@ from search.data.folds import Folds, confirmation_numbers
 from search.errors import DataError
 from search.tasks import Predictions, Task, task_of_study
 from search.tasks.classification import ClassPredictions, macro_f1
+from search.tasks.reliability import scores_of_probabilities
 from spaces import Params
 from tracking.history import History, TrialHistory
 from tracking.home import StudyFolder
@@ -115,10 +116,15 @@ class Joined:
 
     @property
     def scores(self) -> dict[str, float]:
-        """What is scored over all of them at once: of classes `macro_f1`."""
+        """What is scored over all of them at once.
+
+        Of classes `macro_f1`; of probabilities `cv_ece`, the expected calibration error, and
+        `cv_brier`.
+        """
+        sure = scores_of_probabilities(self.predictions, self.task, self.weights)
         if not isinstance(self.predictions, ClassPredictions):
-            return {}
-        return {"macro_f1": macro_f1(self.predictions, self.task.units, self.weights)}
+            return sure
+        return {"macro_f1": macro_f1(self.predictions, self.task.units, self.weights), **sure}
 
 
 @dataclass(frozen=True)
@@ -262,7 +268,10 @@ class TrialEnds:
             raise DataError(f"predictions of trial {trial.number} went missing while it ended")
         latency = self._measured(trial).get("latency_ms")
         measured = {} if latency is None else {"latency_ms": latency}
-        return self._means(folds) | (joined.scores if joined else {}) | measured
+        means, found = self._means(folds), joined.scores if joined else {}
+        # A metric of the user's may be called as one of these is.
+        own = {name: found[name] for name in found if name not in means or name == "macro_f1"}
+        return means | own | measured
 
     def _means(self, folds: Mapping[int, FoldEnded]) -> dict[str, float]:
         """Return means over folds of all that each of them tells, and the spread of what counts."""

@@ -138,6 +138,7 @@ def _shares(values: Array) -> Array:
     return np.where(sums > 0, values / np.where(sums > 0, sums, 1), equal)
 
 
+MOST_KEPT = 256  # classes whose probabilities are all kept: 2 bytes each for each sample
 _SMALLEST = 1e-7  # Keras's own clip, so that losses compare with Keras's
 
 
@@ -151,12 +152,15 @@ class ClassPredictions(Predictions):
         confidence: probability given to the predicted class, float32 `(n,)`; or its score, where
             a model's outputs are no probabilities.
         truth: the same of the true class.
+        halves: probability of each class, float16 `(n, classes)`; None where there are scores, more
+            than `MOST_KEPT` classes, or a file of an earlier version. `probabilities` reads them.
     """
 
     labels: Array
     predicted: Array
     confidence: Array
     truth: Array
+    halves: Array | None = None
 
     @classmethod
     def of(
@@ -171,7 +175,30 @@ class ClassPredictions(Predictions):
         """
         predicted = (values if outputs is None else outputs.decided(values)).argmax(axis=1)
         rows = np.arange(len(labels))
-        return cls(labels, predicted, values[rows, predicted], values[rows, labels])
+        are_shares = outputs is not None and outputs.are_probabilities
+        is_kept = are_shares and values.shape[1] <= MOST_KEPT
+        return cls(
+            labels,
+            predicted,
+            values[rows, predicted],
+            values[rows, labels],
+            values.astype(np.float16) if is_kept else None,
+        )
+
+    @property
+    def probabilities(self) -> Array | None:
+        """The probability of each class, float32 `(n, classes)`; None where it is not known.
+
+        Float16 has 11 bits, which are too few close to 1. So the largest of a row is what the
+        others leave, which is right to 1 / 2,000 of what they are.
+        """
+        if self.halves is None:
+            return None
+        found = self.halves.astype(np.float32)
+        rows, places = np.arange(len(found)), found.argmax(axis=1)
+        found[rows, places] = 0
+        found[rows, places] = 1 - found.sum(axis=1)
+        return found
 
     @property
     def targets(self) -> Array:
@@ -193,6 +220,8 @@ class ClassPredictions(Predictions):
             return "there is not one prediction a sample"
         if any(array.dtype.kind not in "iu" or (array < 0).any() for array in classes):
             return "there are classes that are no numbers from 0"
+        if self.halves is not None and self.halves.shape[:1] != self.labels.shape:
+            return "there are not all probabilities of each sample"
         return ""
 
 

@@ -408,6 +408,19 @@ def weights_digest(model: keras.Model) -> str:
     return digest.hexdigest()
 
 
+class StopAfter(keras.callbacks.Callback):  # type: ignore[misc] # Keras is untyped
+    """Ends a training after an epoch, before the last that its schedule is made for."""
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__()
+        self._epochs = epochs
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """End it."""
+        if epoch + 1 >= self._epochs:
+            self.model.stop_training = True
+
+
 class _InnerLogs(keras.callbacks.Callback):  # type: ignore[misc] # Keras is untyped
     """Adds the `val_` numbers of the inner part to what the callbacks after it are told."""
 

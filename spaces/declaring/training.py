@@ -23,6 +23,7 @@ COMPILING: tuple[Parameter, ...] = (
     ),
     Choice("schedule", ("constant", "cosine", "plateau"), fixed=True),
     Float("warmup", 0.0, 0.5, default=0.1, when=("schedule", "cosine"), fixed=True),
+    Float("ema", 0.0, 0.5, fixed=True),  # mean age in the average, as a fraction of the steps
     Float("l2", 0.0, 0.1, fixed=True),
     Float("label_smoothing", 0.0, 0.5, fixed=True),
 )
@@ -46,6 +47,8 @@ OF_CLASSES = frozenset({"label_smoothing", "class_weights"})
 # What a `fit` of one's own is given, and what only the built-in training does.
 GIVEN_TO_FIT = ("batch_size", "epochs")
 _OF_THE_LOOP = ("schedule", "warmup")
+# What came with later versions: studies that began before go on without it.
+_LATER = frozenset({"ema"})
 # Every trial must have a value of these.
 _NEEDED = ("optimizer", "learning_rate", "batch_size", "epochs")
 # Bounds of valid numbers, if those above are narrower.
@@ -92,6 +95,17 @@ def without_augmentation(space: Space) -> Space:
 def without_classes(space: Space) -> Space:
     """Return the space without the choices that are only for classes."""
     return _without(space, [c for c in (*COMPILING, *FITTING) if c.name in OF_CLASSES])
+
+
+def as_began(space: Space, names: Sequence[str]) -> Space:
+    """Return the space as a study of an earlier version began with it.
+
+    Args:
+        space: with all training choices.
+        names: of the parameters that the study began with.
+    """
+    shared = (*COMPILING, *FITTING, *AUGMENTING)
+    return _without(space, [c for c in shared if c.name in _LATER - {*names}])
 
 
 def _without(space: Space, choices: Sequence[Parameter]) -> Space:

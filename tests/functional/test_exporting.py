@@ -1,4 +1,4 @@
-"""`export` as a user runs it: formats, the ensemble of folds, champion and challenger."""
+"""`export` as a user runs it: formats, the average of trainings, champion and challenger."""
 
 import json
 
@@ -58,12 +58,12 @@ SPACE = Space(
 
 @pytest.fixture(scope="module")
 def exports(study):
-    """What four exports in a row said, by their folders: trial 0, 1, 1 with force, 0's folds."""
+    """What four exports in a row said, by their folders: trial 0, 1, 1 with force, 0 thrice."""
     options = {
         "all": ("--format", "saved_model,tflite,onnx"),
         "poor": ("--trial", "1", "--json"),
         "forced": ("--trial", "1", "--force", "--json"),
-        "joined": ("--ensemble", "--format", "onnx", "--json"),
+        "joined": ("--refits", "3", "--format", "onnx", "--json"),
     }
     done = {
         name: study.here("export", "two", "--to", name, *more) for name, more in options.items()
@@ -88,11 +88,14 @@ def test_all_formats_of_a_model_trained_in_bfloat16_agree_in_float32(study, expo
         assert float(line.split()[-1]) < 1e-5
     assert "In MLflow it is the champion. It is the first model exported" in done.out
     assert "95 % interval" in done.out
-    assert all(line.startswith("epoch") for line in done.err.splitlines()), done.err
+    first, second, *epochs = done.err.splitlines()
+    assert "training the model of trial 0 on all 1,437 training samples" in first
+    assert "not calibrated: it sees 1,437 samples, where the search" in second
+    assert all(line.startswith("epoch") for line in epochs), done.err
     folder = study.folder / "all"
     assert {path.name for path in folder.iterdir()} == {
         *("model.keras", "saved_model", "model.tflite", "model.onnx"),
-        *("labels.json", "metrics.json", "MODEL_CARD.md"),
+        *("labels.json", "metrics.json", "MODEL_CARD.md", "reliability.png"),
     }
     import onnxruntime
 

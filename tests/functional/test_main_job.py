@@ -7,7 +7,6 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from search.data.inputs import ImageEncoder
 from tests.functional.serving import served
 
 pytestmark = pytest.mark.slow
@@ -82,6 +81,7 @@ def test_the_best_model_is_exported_evaluated_and_used(finished, tmp_path):
         "labels.json",
         "metrics.json",
         "MODEL_CARD.md",
+        "reliability.png",
     }
     assert json.loads((folder / "metrics.json").read_text())["test"]["accuracy"] == test["accuracy"]
     assert f"{test['accuracy']:.4f}" in (folder / "MODEL_CARD.md").read_text()
@@ -137,9 +137,8 @@ def test_the_champion_is_served(finished, tmp_path):
         user.here("export", "toy", "--to", "model")
     digits = load_digits()
     images = (digits.images[:40, ..., np.newaxis] * 255 / 16).astype(np.uint8)
-    encoded = ImageEncoder((8, 8, 1), (32, 32, 1)).encode(images)
     with served(user.folder / "mlruns" / "mlflow.db", "toy", tmp_path) as answer:
-        found = answer(encoded.tolist())
+        found = answer(images.tolist())
     assert found.shape == (40, 10)
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
     right = (found.argmax(axis=1) == digits.target[:40]).mean()

@@ -68,10 +68,8 @@ def test_test_scores_are_scikit_learns_of_what_plain_keras_predicts(prices):
 
     folder, home, exported = prices
     rows, targets, weights = held_out(home, "flats")
-    labels = json.loads((folder / "model" / "labels.json").read_text())
-    encoded = (rows - labels["input"]["means"]) / labels["input"]["deviations"]
     model = keras.saving.load_model(folder / "model" / "model.keras")
-    values = model.predict(encoded.astype(np.float32), verbose=0).astype(np.float64)
+    values = np.asarray(model(np.asarray(rows, model.input.dtype)), np.float64)
     scores, known = exported.test.scores, {"sample_weight": weights}
     assert scores["rmse"] == pytest.approx(root_mean_squared_error(targets, values, **known), 1e-5)
     assert scores["mae"] == pytest.approx(mean_absolute_error(targets, values, **known), 1e-5)
@@ -145,7 +143,7 @@ def tags(tmp_path_factory):
         **SMALL,
     )
     exported = result.export(
-        folder / "model", formats=("keras", "onnx"), ensemble=True, notify=lambda text: None
+        folder / "model", formats=("keras", "onnx"), refits=2, notify=lambda text: None
     )
     return folder, exported
 
@@ -159,7 +157,7 @@ def test_an_ensemble_averages_probabilities_of_labels(tags):
     labels = json.loads((folder / "model" / "labels.json").read_text())
     taken = images / 255 if labels["input"]["scaled"] else images
     taken = taken.astype(np.float32)
-    members = [model.get_layer(f"fold_{n}").predict(taken, verbose=0) for n in (1, 2)]
+    members = [model.get_layer(f"model_{n}").predict(taken, verbose=0) for n in (1, 2)]
     values = model.predict(taken, verbose=0)
     np.testing.assert_allclose(values, np.mean(members, axis=0), atol=1e-6)
     expected = f1_score(targets, values > 0.5, average="macro", zero_division=0)

@@ -10,6 +10,7 @@ from search import FoldwiseError, run_study
 from search.data import load
 from search.export.folder import ModelFolder
 from search.export.predict import predict_samples
+from search.export.raw import raw_samples
 from tests.models import data
 from tests.models.catalog import DRIVERS, SMALL, TABLE, asked_here, named
 from tests.tracked import give_database
@@ -54,10 +55,8 @@ def _exports_what_keras_computes(found, folder):
     samples = _held_out(found)[:5]
     labels = ModelFolder(folder).labels()
     values = keras.saving.load_model(folder / "model.keras").predict(
-        labels.encoder.encode(samples), verbose=0
+        raw_samples(samples, labels), verbose=0
     )
-    if labels.task.name == "classification" and values.shape[1] == 1:
-        values = np.hstack([1 - values, values])
     made = predict_samples(
         folder, _written(samples, labels, folder), top=_all_of(labels), home=found.home.root
     )

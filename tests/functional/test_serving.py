@@ -108,3 +108,38 @@ def test_rows_with_words_go_into_the_champion_column_by_column(rows, tmp_path):
     with served(tmp_path / "mlflow.db", "lenet-digits", tmp_path) as answer:
         (found,) = answer(given).item().values()
     np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "formats"),
+    [
+        ("padded", "keras"),
+        ("smaller", "saved_model"),
+        ("12 bits", "keras"),
+        ("sequences", "keras"),
+        ("rows", "keras"),
+        ("timestamps", "saved_model"),
+    ],
+)
+def test_raw_numbers_go_into_the_champion_with_and_without_a_saved_model(kind, formats, tmp_path):
+    from search.export.formats import chosen_formats
+    from search.export.formats.writing import exportable, write_formats
+    from tests.functional.test_raw_samples import KINDS
+
+    made = exportable(*KINDS[kind]())
+    folder = tmp_path / "export"
+    folder.mkdir()
+    written = write_formats(chosen_formats(formats), made, folder, log=tmp_path / "log")
+    study = study_of(folder, written, made.labels.kind)
+    study.records[0].dataset["classes"] = list(made.labels.task.names)
+    tracked = Tracked(f"sqlite:///{tmp_path}/mlflow.db", tmp_path)
+    sink, history = tracked.sink(), History()
+    for record in study.records:
+        sink.apply(history.add(record), history)
+    given = made.samples.given
+    given = np.nan_to_num(given, nan=50.0)  # JSON has no NaN
+    expected = np.asarray(made.model(given))
+    with served(tmp_path / "mlflow.db", "lenet-digits", tmp_path) as answer:
+        np.testing.assert_allclose(answer(given.tolist()), expected, atol=1e-5)
+        if kind in ("padded", "smaller"):
+            np.testing.assert_allclose(answer((given / 255).tolist())[:3], expected[:3], atol=1e-5)

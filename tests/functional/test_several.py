@@ -157,17 +157,7 @@ def test_an_export_predicts_as_its_archive_does_and_as_its_test_scores_say(both)
     arrays = {name: np.asarray(values) for name, values in test.inputs.items()}
     said = predict_arrays(folder, arrays)
     model = keras.saving.load_model(folder / "model.keras")
-    known = {
-        each["name"]: each
-        for each in json.loads((folder / "labels.json").read_text())["input"]["inputs"]
-    }
-    means, deviations = (np.array(known["row"][name]) for name in ("means", "deviations"))
-    raw = model(
-        {
-            "picture": arrays["picture"].astype(np.float32) / np.float32(255),
-            "row": ((arrays["row"] - means) / deviations).astype(np.float32),
-        }
-    )
+    raw = model.predict(arrays, verbose=0)
     np.testing.assert_allclose(said["kind"], raw["kind"], atol=1e-6)
     np.testing.assert_allclose(said["price"], raw["price"], rtol=1e-6)
     opened = found.history.test_openings or load_again(found).test_openings
@@ -216,11 +206,11 @@ def test_an_export_of_other_formats_is_refused_before_it_trains(both):
         found.export(place / "other", formats=["keras", "onnx"], notify=print)
 
 
-def test_an_average_of_the_folds_models_gives_the_means_of_their_values(both, samples):
+def test_an_average_of_two_trainings_gives_the_means_of_their_values(both, samples):
     from search.export.predict import predict_arrays
 
     found, place = both
-    found.export(place / "averaged", ensemble=True, notify=print)
+    found.export(place / "averaged", refits=2, notify=print)
     said = predict_arrays(place / "averaged", {n: v[:9] for n, v in samples[0].items()})
     np.testing.assert_allclose(said["kind"].sum(1), 1, atol=1e-5)
     assert abs(said["price"].mean() - 5e4) < 1e4

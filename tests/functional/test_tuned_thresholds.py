@@ -103,8 +103,7 @@ def test_the_exported_model_has_the_threshold_that_is_best_on_the_final_training
     model = keras.saving.load_model(folder / "model" / "model.keras")
 
     def second(rows):
-        encoded = (rows - labels["input"]["means"]) / labels["input"]["deviations"]
-        found = model.predict(encoded.astype(np.float32), verbose=0)
+        found = np.asarray(model(rows.astype(model.input.dtype)))
         return found[:, -1].astype(np.float64)
 
     [threshold] = labels["thresholds"]
@@ -183,7 +182,7 @@ def test_each_label_has_a_threshold_of_its_own(tmp_path):
         "Labels count as given by `thresholds`"
         in (tmp_path / "model" / "MODEL_CARD.md").read_text()
     )
-    ensemble = result.export(tmp_path / "both", ensemble=True, notify=lambda text: None)
+    ensemble = result.export(tmp_path / "both", refits=2, notify=lambda text: None)
     assert len(ensemble.export.thresholds) == 2
 
 

@@ -8,6 +8,8 @@ from spaces import (
     Float,
     Int,
     SpaceError,
+    as_began,
+    narrow,
     without_augmentation,
     without_classes,
 )
@@ -28,6 +30,7 @@ from tests.fakes import toy_space
         (Choice("learning_rate", ("fast", "slow")), "must be a number from 0 to inf"),
         (Float("learning_rate", -1.0, 1.0), "must be a number from 0 to inf"),
         (Float("label_smoothing", 0.0, 2.0), "must be a number from 0 to 1"),
+        (Float("ema", 0.9, 0.999), "must be a number from 0 to 0.5"),
         (Choice("schedule", ("step", "cosine")), "must be one of constant, cosine, plateau"),
         (Choice("optimizer", (1, 2)), "must be the name of an optimizer"),
         (Choice("early_stopping", (True, None)), "must be off or on"),
@@ -77,3 +80,17 @@ def test_without_classes_only_what_is_of_classes_is_gone():
     assert set(complete.names()) - set(made.names()) == {"label_smoothing", "class_weights"}
     own = without_classes(with_training(toy_space(Float("label_smoothing", 0.0, 0.2))))
     assert "label_smoothing" in own.names()
+
+
+def test_a_study_of_an_earlier_version_goes_on_without_what_came_later():
+    now = with_training(toy_space())
+    assert as_began(now, now.names()).names() == now.names()
+    before = [name for name in now.names() if name != "ema"]
+    assert list(as_began(now, before).names()) == before
+    own = with_training(toy_space(Float("ema", 0.0, 0.2)))
+    assert "ema" in as_began(own, ["ema"]).names()
+
+
+def test_a_momentum_in_place_of_a_fraction_is_refused():
+    with pytest.raises(SpaceError, match=r"`--set ema`: .*0\.\.0\.5; got 0\.999"):
+        narrow(with_training(toy_space()), {"ema": "0.999"})

@@ -156,6 +156,21 @@ def test_a_second_export_becomes_the_champion(client, sink, export, study, apply
     assert champion.tags["search.trial"] == "0"
 
 
+def test_a_version_says_what_it_averages_and_on_how_many_samples_it_was_trained(
+    client, sink, export, study, apply_all
+):
+    study.every_kind_of_trial()
+    members = [{"trial": 1, "seeds": [5, 6], "weight": 1.0, "epochs": [2, 2]}]
+    export.exported(study, models=2, members=members, samples=60_000, epochs=2)
+    apply_all(sink, study.records)
+    version = client.get_model_version_by_alias(NAME, "champion")
+    assert "The average of 2 models: trial 1 x 2 seeds, trained on 60,000 samples." in (
+        version.description
+    )
+    assert version.tags["search.samples"] == "60000"
+    assert version.tags["search.averages"] == "2 models: trial 1 x 2 seeds"
+
+
 def test_a_version_says_its_scores_its_date_and_whose_params_it_has(
     client, sink, export, study, apply_all
 ):

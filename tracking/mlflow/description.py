@@ -42,6 +42,9 @@ _MEANINGS = {
     "cv_accuracy": "mean accuracy over all folds, each scored on data it was not trained on",
     "macro_f1": "unweighted mean of the classes' F1 over all out-of-fold predictions",
 }
+_PROBABILITIES = """\
+- `cv_ece`, `cv_brier`: expected calibration error and Brier score of all out-of-fold probabilities,
+  before any calibration; smaller is better"""
 _LATENCY = "- `latency_ms`: milliseconds to predict one sample by itself, the median of many"
 _SUMS = """\
 - `train_seconds`, `epochs_trained`: sums over the folds
@@ -160,6 +163,8 @@ def _scores(history: History) -> Iterator[str]:
     )
     for metric in others:
         yield f"- `{metric.name}`: {_MEANINGS.get(metric.name, metric.meaning)}"
+    if any("cv_ece" in trial.ended.scores for trial in history.completed() if trial.ended):
+        yield _PROBABILITIES
     if history.confirmed():
         scores = (main.name, f"{main.name}_std", "cv_loss", *(metric.name for metric in others))
         names = ", ".join(f"`{confirmed_name(score)}`" for score in scores)

@@ -4,9 +4,9 @@ The `.keras` file is filed as it is, not loaded and saved again: what is registe
 scored, byte for byte, and no process that ships records needs TensorFlow. The folder is that of
 MLflow's own flavor for Keras 3, so `mlflow.keras.load_model` and `mlflow models serve` read it.
 
-Where a SavedModel was exported, too, MLflow's flavor for TensorFlow serves that: it takes samples
-as they are (texts, rows, images) and gives one value for each class, label or number. Nothing is
-pickled.
+Both take raw samples. Where a SavedModel was exported, too, MLflow's flavor for TensorFlow serves
+that: it takes words as well (texts, columns with categories). Both give one value for each class,
+label or number. Nothing is pickled.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 
 from tracking.history import History
-from tracking.home import CARD, MODEL
+from tracking.home import CARD, MODEL, RELIABILITY
 from tracking.mlflow import artifacts
 from tracking.mlflow import mapping as runs
 from tracking.mlflow.description import score_text, study_label
@@ -40,7 +40,7 @@ from tracking.mlflow.mapping import Point, RunKey, Tags
 from tracking.mlflow.store import MlflowStore
 from tracking.objectives import measure_text, measured_of
 from tracking.records import MULTI_OUTPUT, Json, ModelExported, StudyStarted, TestSetOpened
-from tracking.text import listed
+from tracking.text import counted, listed
 
 Units: TypeAlias = int | Mapping[str, int]
 
@@ -81,6 +81,14 @@ class KerasFile:
     tensors: Sequence[tuple[str, str]] = ()
     returns: str = "float32"
     kind: str = "image"
+
+    @property
+    def loses_digits(self) -> bool:
+        """Whether MLflow would serve it wrongly.
+
+        Its wrapper calls Keras's `predict`, which rounds float64 to float32 before a model sees it.
+        """
+        return self.saved_model is None and self.raw_type == "float64"
 
 
 @dataclass(frozen=True)
@@ -293,7 +301,10 @@ def _write_folder(folder: Path, model: KerasFile, description: Model) -> None:
                 "signature_def_key": "serving_default",
             }
         description.add_flavor("tensorflow", saved_model_dir="tf2model", **kind)
-    pyfunc.add_to_model(description, served, conda_env="conda.yaml", python_env="python_env.yaml")
+    if not model.loses_digits:
+        pyfunc.add_to_model(
+            description, served, conda_env="conda.yaml", python_env="python_env.yaml"
+        )
     description.model_size_bytes = sum(
         path.stat().st_size for path in folder.rglob("*") if path.is_file()
     )
@@ -368,7 +379,7 @@ def _show_training(store: MlflowStore, run_id: str, record: ModelExported) -> No
     store.log(run_id, points=curves + sums)
     from tracking.plots.trials import training_curves_png  # Matplotlib, with the first picture
 
-    title = f"trained on all training data with the params of trial {record.trial}"
+    title = f"trained on {_samples(record)} with the params of trial {record.trial}"
     files = {"curves.png": training_curves_png(record.curves, title)} if record.curves else {}
     store.upload(run_id, files | artifacts.text_files(record.summary))
 
@@ -391,6 +402,8 @@ def _file_model(
     )
     marks = {"search.study": study.study, "search.trial": str(record.trial)}
     marks |= {"search.score": _score(record, history), "search.exported": _date(record)}
+    marks |= {"search.samples": str(record.samples)} if record.samples else {}
+    marks |= {"search.averages": record.averages} if record.averages else {}
     needs = _needs(record, study)
     marks |= {"search.needs": needs} if needs else {}
     model_id = log_model(
@@ -424,8 +437,20 @@ def _version_text(record: ModelExported, history: History, test: str = "") -> st
     told = ", ".join(filter(None, (_score(record, history), test)))
     first = f"{told}; exported {_date(record)}, params of trial {record.trial} of"
     first += f" {study_label(study)}."
-    more = record.alias_reason, _predicted(study), _needs(record, study)
+    more = _trained(record), record.alias_reason, _predicted(study), _needs(record, study)
     return " ".join(filter(None, (first, *more)))
+
+
+def _samples(record: ModelExported) -> str:
+    return counted(f"{record.samples:,}", "sample") if record.samples else "all training data"
+
+
+def _trained(record: ModelExported) -> str:
+    """Return what it was trained on and what it averages, one sentence; of earlier ones nothing."""
+    if not record.samples:
+        return ""
+    average = f"The average of {record.averages}, trained" if record.averages else "Trained"
+    return f"{average} on {_samples(record)}."
 
 
 def _needs(record: ModelExported, study: StudyStarted) -> str:
@@ -434,8 +459,17 @@ def _needs(record: ModelExported, study: StudyStarted) -> str:
     What in it is not Keras's own can be opened only where its code has been imported.
     """
     own = [str(name) for each in record.formats for name in each.get("own", ())]
-    if not own:
+    formats = {str(each.get("format")): each for each in record.formats}
+    if not own and formats.get("keras", {}).get("raw_type") != "float64":
         return ""
+    if not own:
+        return (
+            "Its rows need float64, which Keras's `predict` rounds to float32: call the model that"
+            " `mlflow.keras.load_model` gives, `model(rows)`. `mlflow models serve` needs an export"
+            " with `saved_model`."
+            if "saved_model" not in formats
+            else ""
+        )
     return (
         f"`model.keras` holds {', '.join(own[:5])}: import the code of space {study.space}"
         " before `mlflow.keras.load_model`."
@@ -485,7 +519,8 @@ def _served(record: ModelExported, folder: Path) -> dict[str, Any]:
     formats = {str(each.get("format")): each for each in record.formats}
     served = formats.get("saved_model")
     if served is None or not (folder / str(served["file"])).is_dir():
-        return {"returns": _returned(formats.get("keras", {}))}
+        own = formats.get("keras", {})
+        return {"returns": _returned(own), "raw_type": str(own.get("raw_type", ""))}
     return {
         "saved_model": folder / str(served["file"]),
         "raw_shape": tuple(served.get("raw_shape", ())),
@@ -516,6 +551,10 @@ def _show_test(store: MlflowStore, run_id: str, record: TestSetOpened, history: 
         title += f": accuracy {record.accuracy:.4f}"
     study = history.known_study()
     files = artifacts.report_files(study, record.report, record.confusion, title, at=first)
+    if record.reliability:
+        from tracking.plots.probabilities import test_reliability_png
+
+        files |= {RELIABILITY: test_reliability_png(record, study.study)}
     store.upload(run_id, files)
     main = measured_of(study)[0]
     _say_test(store, run_id, record, history, main.fold, scores.get(main.fold))

@@ -17,6 +17,14 @@ from search.analysis.report import sections
 from search.analysis.report.figures import Chart, charts
 from search.analysis.report.mistakes import Wrong, most_wrong
 from search.analysis.report.page import Markup, joined, json_block, page, prose, table, tag
+from search.analysis.report.probabilities import (
+    believed,
+    calibration_scores,
+    coverage_table,
+    no_probabilities,
+    reliability_chart,
+    threshold_chart,
+)
 from search.analysis.report.progress import histories
 from search.analysis.report.pruning import saving
 from search.analysis.report.subject import Subject
@@ -268,6 +276,7 @@ def _study(made: _Page, reported: Reported, *, home: Path, data_dir: Path | None
         if identity == _OF_PREDICTIONS:
             own, called, _ = _of_task(subject)
             parts += [made.heading(own, called), *_predictions(made, subject)]
+            parts += _probabilities(made, subject, reported.folder)
             parts.append(made.heading("mistakes", "Mistakes"))
             wrong = _wrong(subject, reported, home=home, data_dir=data_dir)
             parts.append(sections.mistakes(subject, wrong))
@@ -303,6 +312,25 @@ def _predictions(made: _Page, subject: Subject) -> list[Markup]:
         sections.number_scores(subject),
         sections.confused(subject),
     ]
+
+
+def _probabilities(made: _Page, subject: Subject, folder: StudyFolder) -> list[Markup]:
+    """Return how far the best trial's predictions can be believed; empty for several outputs."""
+    if subject.outputs:
+        return []
+    title = "Intervals" if subject.task.name == REGRESSION else "Probabilities"
+    parts = [made.heading("probabilities", title)]
+    try:
+        found = believed(subject, folder)
+    except DataError as error:
+        reason = _PATH.sub("", str(error)).rstrip(".")
+        return [*parts, no_probabilities(f"Nothing can be told of them: {reason}.")]
+    if found.calibrated is not None:
+        parts.append(made.chart(reliability_chart(found.calibrated)))
+        parts.append(calibration_scores(found.calibrated))
+    if found.task.has_threshold:
+        parts.append(made.chart(threshold_chart(found, subject.names[1])))
+    return [*parts, coverage_table(found, subject.names)]
 
 
 def _wrong(

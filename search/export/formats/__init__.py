@@ -49,8 +49,8 @@ def check_takes(formats: Sequence[Format], study: StudyStarted) -> None:
         raise SettingsError(
             f"`--format` must be {KERAS} for models with several {' and several '.join(found)}, as"
             f" other formats are written for one input and one output; got {','.join(others)}. Load"
-            f" {KerasArchive.file} in Keras, whose `model.export` writes them without the"
-            " preparation of samples"
+            f" {KerasArchive.file} in Keras, whose `model.export` writes them, with"
+            " the preparation of samples but without reading words"
         )
 
 

@@ -2,20 +2,21 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from search.data.arrays import Array
-from search.data.encoders import Encoder, ImageEncoder, SequenceEncoder, TextEncoder
+from search.data.encoders import ImageEncoder, SequenceEncoder, TableEncoder, TextEncoder
 from search.data.reading import Column
 from search.export.folder import Labels
+from search.export.formats.encoding import encoded
+from search.export.raw import lose_digits, raw_shape, raw_type, rule_of
 from search.tasks import LabelOutputs, NumberOutputs, OutputMeaning, Outputs, SeveralOutputs
 from search.tasks.classification import LOGITS, SCORES, SIGMOID_LOGITS
 from search.tasks.models import by_name, first_of, last_activation, side_by_side, single
@@ -24,11 +25,6 @@ if TYPE_CHECKING:
     import keras
 
 VOCABULARY = "vocabulary.txt"
-PIXELS = "pixels 0..255, or 0..1"
-# Numbers reach about so many standard deviations from their mean; float32 may round them by this
-# share of one, a tenth of what a written model may be off by.
-USUAL, COARSE = 4.0, 1e-5
-Margins: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -37,14 +33,17 @@ class Samples:
 
     Attributes:
         raw: as in the dataset: uint8 images, texts, or rows as `Column` says.
-        encoded: the model's input for them, `(n, ...)`, or of several inputs each by its name.
+        encoded: what the trained model takes for them, `(n, ...)`, or of several inputs each by its
+            name.
         spread: what differences of values count in, float64 `(units,)`: of numbers the standard
             deviation of those that were trained on, else 1.
+        given: what the written model takes for them, as `raw_samples` says.
     """
 
     raw: Any
     encoded: Any
     spread: Array | float = 1.0
+    given: Any = None
 
 
 @dataclass(frozen=True)
@@ -52,24 +51,17 @@ class Exportable:
     """A model to be written, and the data to check it.
 
     Attributes:
-        model: the Keras model; its outputs as `labels` says.
+        model: the Keras model from raw samples to the task's values, with the input `inputs`, or
+            several by their names.
         labels: the meaning of its inputs and outputs.
         samples: real samples.
-        expected: the Keras model's values for the samples, float `(n, units)`.
+        expected: the trained model's values for the samples, float `(n, units)`.
     """
 
     model: Any
     labels: Labels
     samples: Samples
     expected: Array
-
-    @cached_property
-    def valued(self) -> Any:
-        """The model whose outputs are the task's values, `(n, units)`, and its input `inputs`.
-
-        Raises any exception for a model that cannot be part of another one.
-        """
-        return valued_model(self.model, self.labels, self.samples.encoded)
 
 
 @dataclass(frozen=True)
@@ -119,6 +111,7 @@ class Format(ABC):
         more_files: other files that belong to it.
         modules: modules that must be installed besides this project's requirements.
         runtime: the package that runs the model, as pip calls it.
+        takes_words: whether it takes texts and categories as they are.
     """
 
     name: ClassVar[str]
@@ -126,6 +119,7 @@ class Format(ABC):
     more_files: ClassVar[tuple[str, ...]] = ()
     modules: ClassVar[tuple[str, ...]] = ()
     runtime: ClassVar[str]
+    takes_words: ClassVar[bool] = False
 
     @abstractmethod
     def write(self, made: Exportable, folder: Path) -> None:
@@ -144,7 +138,8 @@ class Format(ABC):
 
     def returned(self, made: Exportable) -> str:
         """Return the dtype of what the written model returns."""
-        return str(made.valued.outputs[0].dtype)
+        kinds = {str(each.dtype) for each in made.model.outputs}
+        return "float64" if "float64" in kinds else "float32"
 
     def details(self, labels: Labels, folder: Path) -> dict[str, Any]:
         """Return more entries for the record of this format, as JSON."""
@@ -161,53 +156,46 @@ class Format(ABC):
         return sum(part.stat().st_size for part in parts if part.is_file())
 
 
-def encoded_phrase(labels: Labels) -> str:
-    """Return a phrase on the input of a model without preprocessing: encoded samples."""
+def raw_phrase(labels: Labels) -> str:
+    """Return a phrase on the input of an exported model: raw samples, but for words."""
     if labels.inputs:
         return "; ".join(
-            f"`{each.name}`: {encoded_phrase(labels.part(each.name))}" for each in labels.inputs
+            f"`{each.name}`: {raw_phrase(labels.part(each.name))}" for each in labels.inputs
         )
-    shape = " x ".join(map(str, labels.encoder.input_shape))
-    match labels.kind:
-        case "text":
-            return f"up to {shape} token numbers for each text, int32, padded with 0"
-        case "table":
-            return f"{shape} inputs for each encoded row, float32"
-        case "sequence":
-            return f"sequences {shape} (time x features), standardised, float32"
-        case _:
-            return f"images {shape}, pixels {_scale(labels)}"
-
-
-def raw_phrase(labels: Labels, shape: tuple[int, ...]) -> str:
-    """Return a phrase on the input of a model with preprocessing: raw samples.
-
-    Args:
-        labels: of the model.
-        shape: of one sample.
-    """
-    match labels.kind:
-        case "text":
-            return "texts"
-        case "table":
-            if not has_words(labels.columns):
-                return (
-                    f"`rows` of {len(labels.columns)} columns as in the file, float64, NaN where a"
-                    " value is missing, dates in seconds since 1970 (UTC)"
-                )
-            words = sum(bool(column.words) for column in labels.columns)
-            return (
-                f"a tensor for each of {len(labels.columns)} columns: {words} of strings, empty"
-                " where a value is missing, the others float64, NaN where it is missing, dates in"
-                " seconds since 1970 (UTC)"
+    encoder, kind = labels.encoder, raw_type(labels.encoder)
+    shape = " x ".join(map(str, raw_shape(encoder)))
+    match encoder:
+        case ImageEncoder(pixel_range=ranged):
+            return f"images {shape}, {rule_of(ranged)}, {kind}"
+        case TableEncoder():
+            coded = (
+                ", words as their number among a column's `categories` in `labels.json` (-1: none"
+                " of them), false and true as 0 and 1"
+                if has_words(labels.columns)
+                else ""
             )
-        case "sequence":
-            sizes = " x ".join(map(str, shape))
-            return f"sequences {sizes} (time x features), {raw_type(labels.encoder)}"
+            return (
+                f"rows of {shape} columns as in the file, {kind}, NaN where a value is missing,"
+                f" dates in seconds since 1970 (UTC){coded}"
+            )
+        case SequenceEncoder():
+            return f"sequences {shape} (time x features) as in the source, {kind}"
         case _:
-            ranged = isinstance(labels.encoder, ImageEncoder) and labels.encoder.pixel_range
-            values = f"values as in the source, {ranged}," if ranged else f"{PIXELS},"
-            return f"images {' x '.join(map(str, shape))}, {values} {raw_type(labels.encoder)}"
+            return f"up to {shape} token numbers for each text, int32, padded with 0"
+
+
+def word_phrase(labels: Labels) -> str:
+    """Return a phrase on the input of a model that reads words itself."""
+    if labels.kind == "text":
+        return "texts"
+    if not has_words(labels.columns):
+        return raw_phrase(labels)
+    words = sum(bool(column.words) for column in labels.columns)
+    return (
+        f"a tensor for each of {len(labels.columns)} columns: {words} of strings, empty"
+        " where a value is missing, the others float64, NaN where it is missing, dates in"
+        " seconds since 1970 (UTC)"
+    )
 
 
 def has_words(columns: Sequence[Column]) -> bool:
@@ -231,11 +219,6 @@ def tensor_names(columns: Sequence[Column]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _scale(labels: Labels) -> str:
-    scaled = isinstance(labels.encoder, ImageEncoder) and labels.encoder.scaled
-    return "0..1, float32" if scaled else "0..255"
-
-
 def write_vocabulary(labels: Labels, folder: Path) -> None:
     """Write the vocabulary of a text model, UTF-8; the word in line n (from 1) is token n + 1.
 
@@ -244,39 +227,6 @@ def write_vocabulary(labels: Labels, folder: Path) -> None:
     if isinstance(labels.encoder, TextEncoder):
         content = "".join(f"{word}\n" for word in labels.encoder.words)
         (folder / VOCABULARY).write_text(content, encoding="utf-8", newline="\n")
-
-
-def raw_type(encoder: Encoder) -> str:
-    """Return the type of the images or sequences that a model with preprocessing takes."""
-    if isinstance(encoder, SequenceEncoder):
-        return "float64" if encoder.wide else "float32"
-    ranged = isinstance(encoder, ImageEncoder) and encoder.pixel_range
-    return ranged.dtype if ranged else "float32"
-
-
-def raw_shape(encoder: Encoder) -> tuple[int, ...]:
-    """Return the shape of one sample for a model with preprocessing."""
-    if isinstance(encoder, ImageEncoder) and margins(encoder) is not None:
-        return encoder.native_shape
-    return encoder.input_shape
-
-
-def margins(encoder: ImageEncoder) -> Margins | None:
-    """Return how many rows and columns an encoder adds around an image; None if it resizes.
-
-    The encoder is tried with a white image, so that its rule is not repeated here.
-    """
-    lacking = [
-        wanted - got for wanted, got in zip(encoder.shape[:2], encoder.native_shape, strict=False)
-    ]
-    if min(lacking) < 0:
-        return None
-    top, left = (lack // 2 for lack in lacking)
-    border = (top, lacking[0] - top), (left, lacking[1] - left)
-    white = np.full((1, *encoder.native_shape), 255, np.uint8)
-    inner = np.full((1, *encoder.native_shape[:2], encoder.shape[-1]), 255, np.uint8)
-    padded = encoder.scale(np.pad(inner, [(0, 0), *border, (0, 0)]))
-    return border if np.array_equal(encoder.encode(white), padded) else None
 
 
 def with_values(model: "keras.Model", inputs: Any, outputs: OutputMeaning) -> Any:
@@ -341,54 +291,86 @@ def _rescaled(found: Any, outputs: NumberOutputs) -> Any:
     if outputs.is_plain:
         return found
     scale, offset = np.array(outputs.scale), np.array(outputs.offset)
-    kind = "float64" if _lose_digits(scale, offset) else "float32"
+    kind = "float64" if lose_digits(scale, offset) else "float32"
     return layers.Rescaling(scale.tolist(), offset.tolist(), dtype=kind)(found)
 
 
-def _lose_digits(scale: Array, offset: Array) -> bool:
-    """Say whether float32 holds numbers of this scale around this offset too coarsely."""
-    largest = np.abs(offset) + USUAL * scale
-    return bool((np.spacing(largest.astype(np.float32)) > COARSE * scale).any())
-
-
-def valued_model(
-    model: "keras.Model",
-    labels: Labels,
-    samples: Any,
-    encode: Callable[[Any], Any] | None = None,
-) -> "keras.Model":
+def valued_model(model: "keras.Model", labels: Labels, samples: Any) -> "keras.Model":
     """Return a functional model with the input `inputs` whose outputs are values.
 
-    The output is called what the values are: `probabilities`, `scores` or `numbers`; several are
-    called as they are, and several inputs, too.
+    Outputs are named as `_named` says; several inputs are called as they are.
 
     Args:
         model: with weights.
         labels: what its inputs and outputs mean.
-        samples: real ones, as the model receives them; with `encode` as that takes them.
-        encode: what comes before the model, of Keras's operations; its input is float32.
+        samples: real ones, as the model receives them.
     """
     import keras
-    from keras import layers
 
-    if encode is None:
-        inputs = new_input(model, samples, labels.kind)
-        found = with_values(model, inputs, labels.outputs)
-    else:
-        inputs = keras.Input(samples.shape[1:], dtype="float32", name="inputs")
-        found = with_values(model, encode(inputs), labels.outputs)
+    inputs = new_input(model, samples, labels.kind)
+    found = with_values(model, inputs, labels.outputs)
+    made = keras.Model(inputs, _named(found, labels), name="foldwise")
+    outputs_of(made, first_of(samples, 1))  # exporters accept only models that have been called
+    return made
+
+
+def raw_model(model: "keras.Model", labels: Labels, samples: Samples) -> "keras.Model":
+    """Return a functional model from raw samples to values; NaN for what is no sample.
+
+    Its inputs are as `raw_shape` and `raw_type` say, called `inputs`, or several as they are.
+
+    Args:
+        model: from encoded samples to outputs, with weights.
+        labels: what its inputs and outputs mean.
+        samples: real ones.
+
+    Raises any exception for a model that cannot be part of another one.
+    """
+    import keras
+    from keras import ops
+
+    inner = new_input(model, samples.encoded, labels.kind)
+    inputs = _raw_input(labels, inner)
+    encoded_samples, fits = encoded(inputs, labels.encoder)
+    taken = keras.tree.map_structure(
+        lambda own, found: found if own.dtype == found.dtype else ops.cast(found, own.dtype),
+        inner,
+        encoded_samples,
+    )
+    found = with_values(model, taken, labels.outputs)
+    if fits is not None:
+        found = keras.tree.map_structure(lambda own: ops.where(fits, own, float("nan")), found)
+    made = keras.Model(inputs, _named(found, labels), name="foldwise")
+    outputs_of(made, first_of(samples.given, 1))
+    return made
+
+
+def _raw_input(labels: Labels, inner: Any) -> Any:
+    import keras
+
+    if labels.inputs:
+        parts = {each.name: labels.part(each.name) for each in labels.inputs}
+        return {name: _raw_input(part, inner[name]) for name, part in parts.items()}
+    name = getattr(inner, "name", "inputs")
+    if labels.kind == "text":  # also longer ones, where the model takes them
+        return keras.Input(inner.shape[1:], dtype="int32", name=name)
+    return keras.Input(raw_shape(labels.encoder), dtype=raw_type(labels.encoder), name=name)
+
+
+def _named(found: Any, labels: Labels) -> Any:
+    """Return values named as what they are, `probabilities`, `scores` or `numbers`.
+
+    Several are called as they are.
+    """
+    from keras import layers
 
     def named(values: Any, name: str) -> Any:
         kind = values.dtype if values.dtype == "float64" else "float32"
         return layers.Activation("linear", dtype=kind, name=name)(values)
 
     if isinstance(found, dict):
-        outputs: Any = {name: named(values, name) for name, values in found.items()}
-    else:
-        outputs = named(found, labels.returns)
-    made = keras.Model(inputs, outputs, name="foldwise")
-    outputs_of(made, first_of(samples, 1))  # exporters accept only models that have been called
-    return made
+        return {name: named(values, name) for name, values in found.items()}
+    return named(found, labels.returns)
 
 
 def new_input(model: "keras.Model", samples: Any, kind: str) -> Any:

@@ -12,10 +12,17 @@ import numpy as np
 from search.data.arrays import Array
 from search.export.archive import own_in
 from search.export.folder import Labels, ModelFolder, why_not_read
-from search.export.formats.base import Exportable, Format, Samples, encoded_phrase, outputs_of
+from search.export.formats.base import (
+    VOCABULARY,
+    Exportable,
+    Format,
+    Samples,
+    outputs_of,
+    raw_phrase,
+    write_vocabulary,
+)
 from search.export.loading import predicted_values
-from search.tasks import OutputMeaning, SeveralOutputs
-from search.tasks.models import first_of
+from search.export.raw import raw_type
 from tracking.home import MODEL
 
 TRIED_BYTES = 50 << 20  # of weights; of larger models only the configuration is tried in advance
@@ -31,35 +38,27 @@ class KerasArchive(Format):
     """`model.keras`, read in Keras's safe mode, which runs no code from it."""
 
     name, file, runtime = "keras", MODEL, "keras"
+    more_files = (VOCABULARY,)
 
     def write(self, made: Exportable, folder: Path) -> None:
         """Write the model without objects that only training needs."""
         write_archive(made.model, folder / self.file)
+        write_vocabulary(made.labels, folder)
 
     def predict(self, folder: Path, samples: Samples, labels: Labels) -> dict[str, Array]:
         """Return the values that `predict` would give."""
         model = ModelFolder(folder).load()
-        return {"inputs": predicted_values(model, samples.encoded, labels)}
+        return {"inputs": predicted_values(model, samples.given, labels)}
 
     def takes(self, labels: Labels) -> str:
         """Return a phrase on input and output."""
-        return f"{encoded_phrase(labels)}; returns {_returned_phrase(labels.outputs)}"
-
-    def returned(self, made: Exportable) -> str:
-        """Return the dtype of the model's outputs."""
-        some = first_of(made.samples.encoded, 1)
-        return str(outputs_of(made.model, some, made.labels.outputs.names).dtype)
+        return f"{raw_phrase(labels)}; returns {labels.returns}"
 
     def details(self, labels: Labels, folder: Path) -> dict[str, Any]:
-        """Return the names of custom objects, if there are any."""
+        """Return the names of custom objects, if there are any, and the type of the input."""
         names = ModelFolder(folder).own_names()
-        return {"own": list(names)} if names else {}
-
-
-def _returned_phrase(outputs: OutputMeaning) -> str:
-    if not isinstance(outputs, SeveralOutputs):
-        return outputs.meaning
-    return ", ".join(f"`{name}`: {own.meaning}" for name, _, own in outputs.parts)
+        kind = {} if labels.inputs else {"raw_type": raw_type(labels.encoder)}
+        return kind | ({"own": list(names)} if names else {})
 
 
 def write_archive(model: Any, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Encoders as TensorFlow graphs, so that a SavedModel takes samples as they are."""
+"""What only TensorFlow's operations can do: words and texts become numbers inside a SavedModel."""
 
 import math
 from collections import Counter
@@ -9,27 +9,10 @@ from typing import Any
 import numpy as np
 
 from search.data.arrays import Array
-from search.data.encoders import (
-    FIRST_WORD,
-    PADDING,
-    UNKNOWN,
-    Encoder,
-    ImageEncoder,
-    SequenceEncoder,
-    TableEncoder,
-    TextEncoder,
-)
+from search.data.encoders import FIRST_WORD, PADDING, UNKNOWN, TextEncoder
 from search.data.formats.columns import MISSING, PAIRS, SPELLINGS, is_number
-from search.data.pictures import LUMA
-from search.data.ranges import BLACK, WHITE
 from search.data.reading import TRUTH, Column
-from search.export.formats.base import (
-    has_words,
-    margins,
-    raw_shape,
-    raw_type,
-    tensor_names,
-)
+from search.export.formats.base import tensor_names
 
 NUMERIC = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 # RE2's classes for the pattern of `search.data.arrays`; other characters become spaces.
@@ -40,43 +23,21 @@ _SAME_EVERYWHERE = (("I", "i"), ("\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}", "i
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """An encoder as part of a graph.
+    """What turns words into numbers, as part of a graph.
 
     Attributes:
-        signature: of raw samples, with an open first axis; of several tensors a dictionary.
-        encode: turns such a tensor into the model's input.
+        signature: of samples with words, with an open first axis; of columns a dictionary.
+        read: turns such tensors into what a model of raw samples takes: tokens, or rows float64.
         resources: tables that must be saved with the model.
     """
 
     signature: Any
-    encode: Callable[[Any], Any]
+    read: Callable[[Any], Any]
     resources: tuple[Any, ...] = ()
 
 
-def preprocessing_of(encoder: Encoder, columns: Sequence[Column] = ()) -> Preprocessing:
-    """Return an encoder in TensorFlow.
-
-    Rows are one tensor of float64, or if any column has words a dictionary with a tensor for each
-    column: strings where it has words, else float64. If images are resized, not only padded, the
-    input has the model's size, because TensorFlow resizes differently from Pillow.
-
-    Args:
-        encoder: of any kind.
-        columns: of a table.
-    """
-    match encoder:
-        case TextEncoder():
-            return _texts(encoder)
-        case TableEncoder():
-            return _table(encoder, columns)
-        case ImageEncoder():
-            return _images(encoder)
-        case SequenceEncoder():
-            return _series(encoder)
-    raise TypeError(f"no preprocessing is known for {type(encoder).__name__}")
-
-
-def _texts(encoder: TextEncoder) -> Preprocessing:
+def tokens_of(encoder: TextEncoder) -> Preprocessing:
+    """Return what turns texts into tokens."""
     import tensorflow as tf
 
     words = list(encoder.words) or [" "]  # a table must have an entry; no word is a space
@@ -84,7 +45,7 @@ def _texts(encoder: TextEncoder) -> Preprocessing:
     content = tf.lookup.KeyValueTensorInitializer(tf.constant(words), numbers)
     table = tf.lookup.StaticHashTable(content, UNKNOWN)
 
-    def encode(texts: Any) -> Any:
+    def read(texts: Any) -> Any:
         for upper, lower in _SAME_EVERYWHERE:
             texts = tf.strings.regex_replace(texts, upper, lower)
         texts = tf.strings.lower(texts, encoding="utf-8")
@@ -92,59 +53,30 @@ def _texts(encoder: TextEncoder) -> Preprocessing:
         found = table.lookup(tf.strings.split(spaced))[:, : encoder.length]
         return found.to_tensor(PADDING, shape=(None, encoder.length))
 
-    return Preprocessing(tf.TensorSpec((None,), tf.string, name="texts"), encode, (table,))
+    return Preprocessing(tf.TensorSpec((None,), tf.string, name="texts"), read, (table,))
 
 
-def _table(encoder: TableEncoder, columns: Sequence[Column]) -> Preprocessing:
+def rows_of(columns: Sequence[Column], names: Sequence[str] = ()) -> Preprocessing:
+    """Return what turns columns, some of them of words, into rows as a dataset has them.
+
+    Args:
+        columns: of the table.
+        names: of their tensors; none: `tensor_names`.
+    """
     import tensorflow as tf
 
-    encode = _encoded(encoder)
-    if not has_words(columns):
-        shape = (None, len(encoder.means))
-        return Preprocessing(tf.TensorSpec(shape, tf.float64, name="rows"), encode)
-    words = dict(zip(tensor_names(columns), map(_words, columns), strict=True))
+    words = dict(zip(names or tensor_names(columns), map(_words, columns), strict=True))
     signature = {
         name: tf.TensorSpec((None,), tf.string if read else tf.float64, name=name)
         for name, read in words.items()
     }
 
-    def encode_columns(given: Any) -> Any:
+    def read_columns(given: Any) -> Any:
         stored = [read(given[name]) if read else given[name] for name, read in words.items()]
-        return encode(tf.stack(stored, axis=1))
+        return tf.stack(stored, axis=1)
 
-    return Preprocessing(
-        signature, encode_columns, tuple(read.table for read in words.values() if read)
-    )
-
-
-def _encoded(encoder: TableEncoder) -> Callable[[Any], Any]:
-    """Return `TableEncoder.encode` for tensors, float64 until the end as there."""
-    import tensorflow as tf
-
-    means, deviations = np.array(encoder.means), np.array(encoder.deviations)
-    starts, groups, empty = encoder.starts, encoder.groups, encoder.empty
-    numbers = np.setdiff1d(np.arange(len(means)), groups)
-    flagged, flag_means, flag_deviations, flag_trained = encoder.flags
-    # All numbers first, then all flags, then all categories; `places` brings them in order.
-    ends = [starts[column] + np.arange(encoder.categories[column]) for column in groups]
-    places = np.argsort(np.concatenate([starts[numbers], starts[flagged + 1] - 1, *ends]))
-
-    def encode(rows: Any) -> Any:
-        absent = tf.math.is_nan(rows)
-        values = tf.where(absent, tf.zeros_like(rows), (rows - means) / deviations)
-        if not len(flagged) and not groups:
-            return tf.cast(values, tf.float32)
-        values = tf.gather(values, numbers, axis=1) * np.where(empty[numbers], 0.0, 1.0)
-        flags = tf.cast(tf.gather(absent, flagged, axis=1), tf.float64)
-        flags = flag_trained * (flags - flag_means) / flag_deviations
-        parts = [tf.cast(values, tf.float32), tf.cast(flags, tf.float32)]
-        indices = tf.cast(tf.where(absent, -tf.ones_like(rows), rows), tf.int32)
-        for column in groups:
-            known = encoder.trained[column]
-            parts.append(tf.one_hot(indices[:, column], len(known), dtype=tf.float32) * known)
-        return tf.gather(tf.concat(parts, axis=1), places, axis=1)
-
-    return encode
+    tables = tuple(read.table for read in words.values() if read)
+    return Preprocessing(signature, read_columns, tables)
 
 
 @dataclass(frozen=True)
@@ -208,73 +140,3 @@ def _spelled(column: Column) -> tuple[Array, Array]:
     single = sorted(pair for pair in found if counts[pair[0]] == 1)
     values, indices = np.array(single, np.float64).reshape(-1, 2).T
     return values, indices
-
-
-def _series(encoder: SequenceEncoder) -> Preprocessing:
-    import tensorflow as tf
-
-    means, deviations = np.array(encoder.means), np.array(encoder.deviations)
-
-    def encode(series: Any) -> Any:
-        centred = tf.cast(series, tf.float64) - means  # float64, like the encoder
-        return tf.cast(centred / deviations, tf.float32)
-
-    kind = tf.float64 if encoder.wide else tf.float32
-    signature = tf.TensorSpec((None, *encoder.input_shape), kind, name="sequences")
-    return Preprocessing(signature, encode)
-
-
-def _images(encoder: ImageEncoder) -> Preprocessing:
-    import tensorflow as tf
-
-    ranged = encoder.pixel_range
-
-    def encode(images: Any) -> Any:
-        if ranged is None:
-            images = encoded_pixels(images, encoder)
-        else:
-            scaled = (tf.cast(images, tf.float64) - ranged.low) * ranged.factor
-            images = tf.round(tf.clip_by_value(scaled, float(BLACK), float(WHITE)))
-            images = _padded(tf.cast(images, tf.float32), encoder)
-        if encoder.scaled:
-            # In float64: TensorFlow multiplies by the reciprocal, whose rounding would show.
-            return tf.cast(tf.cast(images, tf.float64) / WHITE, tf.float32)
-        return tf.cast(images, tf.uint8)
-
-    shape = raw_shape(encoder)
-    return Preprocessing(tf.TensorSpec((None, *shape), raw_type(encoder), name="images"), encode)
-
-
-def encoded_pixels(images: Any, encoder: ImageEncoder) -> Any:
-    """Return images as an encoder pads them, whole numbers 0..255, by Keras's operations.
-
-    An image without a value above 1 has fractions of white. Of the numbers 0..255 that would be a
-    black image, and equally black, but for a few values of 1.
-
-    Args:
-        images: float32 `(n, *raw_shape)`; each either 0..255 or 0..1.
-        encoder: of images whose values are pixels.
-
-    Returns:
-        float32 `(n, *input_shape)`.
-    """
-    from keras import ops
-
-    highest = ops.max(images, axis=(1, 2, 3), keepdims=True)
-    pixels = ops.where(highest <= 1.0, images * float(WHITE), images)
-    return _padded(ops.round(ops.clip(pixels, float(BLACK), float(WHITE))), encoder)
-
-
-def _padded(images: Any, encoder: ImageEncoder) -> Any:
-    """Return whole numbers 0..255, float32, in an encoder's size and channels."""
-    from keras import ops
-
-    border = margins(encoder)
-    if border is None:
-        return images
-    channels, wanted = encoder.native_shape[-1], encoder.shape[-1]
-    if wanted == 1 and channels == 3:  # all sums are below 2 ** 24, and so exact
-        luma = ops.sum(images * LUMA.astype(np.float32), axis=-1, keepdims=True)
-        images = ops.floor((luma + 0x8000) / 0x10000)
-    images = ops.pad(images, ((0, 0), *border, (0, 0)))
-    return ops.concatenate([images] * wanted, axis=-1) if wanted > images.shape[-1] else images

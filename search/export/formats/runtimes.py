@@ -1,5 +1,6 @@
 """Formats for runtimes without Keras: SavedModel, ONNX and TensorFlow Lite."""
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from search.data.arrays import Array
-from search.data.encoders import ImageEncoder
-from search.data.ranges import WHITE
+from search.data.encoders import ImageEncoder, TextEncoder
+from search.data.ranges import BYTES, WHITE, WHOLE
 from search.data.reading import Column
 from search.export.folder import Labels
 from search.export.formats.base import (
@@ -17,83 +18,90 @@ from search.export.formats.base import (
     Exportable,
     Format,
     Samples,
-    encoded_phrase,
     has_words,
-    margins,
     raw_phrase,
-    raw_shape,
-    raw_type,
     tensor_names,
-    valued_model,
+    word_phrase,
     write_vocabulary,
 )
-from search.export.formats.preprocessing import encoded_pixels, preprocessing_of
+from search.export.formats.preprocessing import Preprocessing, rows_of, tokens_of
+from search.export.raw import raw_shape, raw_type, rule_of
 
-RAW, ENCODED = "serve", "encoded"
+RAW = "serve"
+# Types of arrays besides the model's own that `serve` takes as they are.
+_ALSO = {
+    "pixels": ("uint8", "float64"),
+    BYTES: ("uint8", "bool", "float64"),
+    WHOLE: ("uint16", "int16", "int32", "int64", "float64"),
+}
 
 
 class SavedModel(Format):
-    """A folder with two signatures: `serve` (the default) and `encoded`."""
+    """A folder with the signature `serve`, the default, which takes samples with their words.
+
+    It takes images of grey without a last axis, too, and pixels of uint8, which are never
+    fractions. What is no sample raises an error.
+    """
 
     name, file, runtime = "saved_model", "saved_model", "tensorflow"
+    takes_words = True
 
     def write(self, made: Exportable, folder: Path) -> None:
-        """Write the model, with vocabulary or means in the graph.
+        """Write the model, with vocabulary or categories in the graph.
 
         Not with Keras's `export`, which stores the weights twice.
         """
         import tensorflow as tf
 
-        before = preprocessing_of(made.labels.encoder, made.labels.columns)
-        model, inputs = made.valued, made.valued.inputs[0]
-        spec = tf.TensorSpec(inputs.shape, inputs.dtype, name="inputs")
+        model, labels, before = made.model, made.labels, _words_of(made.labels)
+
+        def checked(given: Any) -> Any:
+            found = model(given, training=False)
+            _refuse_missing(found, labels)
+            return found
+
+        body = tf.function(checked)
         served = tf.Module(name="foldwise")
-        served.kept = ([variable.value for variable in model.variables], before.resources)
+        resources = before.resources if before else ()
+        served.kept = ([variable.value for variable in model.variables], resources)
+        specs = list(_specs(model, labels, before))
         served.serve = tf.function(
-            lambda samples: model(before.encode(samples), training=False),
-            input_signature=[before.signature],
+            lambda samples: body(_taken(samples, labels, before)),
+            input_signature=specs if len(specs) == 1 else None,  # which converts lists
         )
-        served.encoded = tf.function(
-            lambda samples: model(samples, training=False), input_signature=[spec]
-        )
+        usual, *_ = [served.serve.get_concrete_function(spec) for spec in specs]
         served.__call__ = served.serve  # the signature that MLflow calls
-        signatures = {"serving_default": served.serve, ENCODED: served.encoded}
-        tf.saved_model.save(served, str(folder / self.file), signatures)
+        tf.saved_model.save(served, str(folder / self.file), {"serving_default": usual})
 
     def predict(self, folder: Path, samples: Samples, labels: Labels) -> dict[str, Array]:
-        """Return the values of both signatures."""
+        """Return the values, of pixels also those of uint8."""
         import tensorflow as tf
 
         loaded = tf.saved_model.load(str(folder / self.file))
-        kind = loaded.signatures[ENCODED].structured_input_signature[1]["inputs"].dtype
         served = _as_served(samples, labels)
-        if isinstance(served, dict):
-            served = {name: tf.constant(values) for name, values in served.items()}
-        else:
-            served = tf.constant(served)
-        return {
-            RAW: loaded.serve(served).numpy(),
-            ENCODED: loaded.encoded(tf.cast(samples.encoded, kind)).numpy(),
-        }
+        found = {RAW: _side_by_side(loaded.serve(served), labels)}
+        encoder = labels.encoder
+        if isinstance(encoder, ImageEncoder) and encoder.pixel_range is None:
+            images = tf.constant(np.asarray(samples.raw))
+            found[f"{RAW} of uint8"] = _side_by_side(loaded.serve(images), labels)
+        return found
 
     def takes(self, labels: Labels) -> str:
-        """Return a phrase on inputs and outputs of the two signatures."""
-        raw = raw_phrase(labels, raw_shape(labels.encoder))
-        encoded = encoded_phrase(labels)
-        return f"`{RAW}`: {raw}; `{ENCODED}`: {encoded}; both return {labels.returns}"
+        """Return a phrase on input and output."""
+        return f"{word_phrase(labels)}; returns {labels.returns}"
 
     def details(self, labels: Labels, folder: Path) -> dict[str, Any]:
         """Return what `serve` takes: its type, the shape of one sample, and tensors of columns.
 
         A text has no shape; rows with words have a tensor for each column.
         """
+        if labels.inputs:
+            return {}
         if labels.kind == "text":
             return {"raw_shape": []}
-        if labels.kind != "table":
+        if not has_words(labels.columns):
             encoder = labels.encoder
             return {"raw_shape": list(raw_shape(encoder)), "raw_type": raw_type(encoder)}
-        if not has_words(labels.columns):
-            return {"raw_shape": [len(labels.columns)], "raw_type": "float64"}
         names = tensor_names(labels.columns)
         return {
             "raw_shape": [],
@@ -104,29 +112,82 @@ class SavedModel(Format):
         }
 
 
-def _as_served(samples: Samples, labels: Labels) -> Any:
-    """Return the raw samples; images that only Pillow can resize are resized.
+def _words_of(labels: Labels) -> Preprocessing | None:
+    """Return what reads a model's words; None where its samples are numbers."""
+    if isinstance(labels.encoder, TextEncoder):
+        return tokens_of(labels.encoder)
+    return rows_of(labels.columns) if has_words(labels.columns) else None
 
-    Those that are pixels are whole numbers 0..255, float32.
-    """
-    encoder, columns = labels.encoder, labels.columns
-    if labels.kind == "text":
-        return list(samples.raw)
+
+def _specs(model: Any, labels: Labels, before: Preprocessing | None) -> Iterator[Any]:
+    """Yield the tensors that `serve` takes, the usual ones first."""
+    import tensorflow as tf
+
+    if labels.inputs:
+        yield {one.name: tf.TensorSpec(one.shape, one.dtype, name=one.name) for one in model.inputs}
+        return
+    if before is not None:
+        yield before.signature
+        return
+    encoder, own = labels.encoder, raw_type(labels.encoder)
+    shape, kinds = (None, *raw_shape(encoder)), [own]
     if isinstance(encoder, ImageEncoder):
-        images = samples.raw
-        if margins(encoder) is None:
-            images = samples.encoded
-            images = np.rint(images * 255).astype(np.uint8) if encoder.scaled else images
         ranged = encoder.pixel_range
-        images = np.asarray(images)
-        return images.astype(np.float32) if ranged is None else ranged.values(images)
-    if labels.kind != "table":
-        return np.asarray(samples.raw)
-    rows = np.asarray(samples.raw, np.float64)
+        kinds += [
+            kind for kind in _ALSO.get(ranged.depth if ranged else "pixels", ()) if kind != own
+        ]
+    elif own == "float32":
+        kinds.append("float64")
+    for kind in kinds:
+        yield tf.TensorSpec(shape, kind, name=f"{labels.kind}s")
+        if shape[-1] == 1 and len(shape) > 2:
+            yield tf.TensorSpec(shape[:-1], kind, name=f"{labels.kind}s")
+
+
+def _taken(samples: Any, labels: Labels, before: Preprocessing | None) -> Any:
+    """Return what the Keras model takes for what `serve` takes."""
+    import tensorflow as tf
+
+    if labels.inputs:
+        return samples
+    if before is not None:
+        samples = before.read(samples)
+        return samples if labels.kind == "text" else tf.cast(samples, raw_type(labels.encoder))
+    encoder = labels.encoder
+    given = tf.cast(samples, raw_type(encoder))
+    if len(given.shape) == len(raw_shape(encoder)):
+        given = given[..., tf.newaxis]
+    if samples.dtype == tf.uint8 and isinstance(encoder, ImageEncoder) and not encoder.pixel_range:
+        dark = tf.reduce_max(given, axis=(1, 2, 3), keepdims=True) <= 1
+        given = tf.where(dark, given / WHITE, given)  # as `raw_pixels` does it
+    return given
+
+
+def _refuse_missing(values: Any, labels: Labels) -> None:
+    """Raise an error, when the graph runs, where values are missing."""
+    import tensorflow as tf
+
+    encoder = labels.encoder
+    rule = "finite numbers, of columns also NaN"
+    if isinstance(encoder, ImageEncoder):
+        rule = rule_of(encoder.pixel_range)
+    for found in tf.nest.flatten(values):
+        message = f"these are no samples of the model, which takes {rule}"
+        tf.debugging.Assert(tf.logical_not(tf.reduce_any(tf.math.is_nan(found))), [message])
+
+
+def _as_served(samples: Samples, labels: Labels) -> Any:
+    """Return samples as `serve` takes them, in tensors."""
+    import tensorflow as tf
+
+    columns = labels.columns
+    if labels.kind == "text":
+        return tf.constant(list(samples.raw))
     if not has_words(columns):
-        return rows
+        return tf.nest.map_structure(tf.constant, samples.given)
+    rows = np.asarray(samples.raw, np.float64)
     return {
-        name: _said(column, values)
+        name: tf.constant(_said(column, values))
         for name, column, values in zip(tensor_names(columns), columns, rows.T, strict=True)
     }
 
@@ -136,38 +197,11 @@ def _said(column: Column, values: Array) -> Any:
     return [column.shown(value) for value in values.tolist()] if column.words else values
 
 
-def _takes_pixels(labels: Labels) -> bool:
-    """Say whether ONNX and TensorFlow Lite take images as SavedModel's `serve` does.
-
-    Values that are no pixels take float64 to be turned into them.
-    """
-    encoder = labels.encoder
-    return labels.kind == "image" and isinstance(encoder, ImageEncoder) and not encoder.pixel_range
-
-
-def _convertible(made: Exportable) -> Any:
-    """Return the Keras model to convert: of images with what brings them to the model's size."""
-    encoder = made.labels.encoder
-    if not _takes_pixels(made.labels) or not isinstance(encoder, ImageEncoder):
-        return made.valued
-
-    def encode(images: Any) -> Any:
-        pixels = encoded_pixels(images, encoder)
-        return pixels / float(WHITE) if encoder.scaled else pixels
-
-    return valued_model(made.model, made.labels, _as_served(made.samples, made.labels), encode)
-
-
-def _as_taken(samples: Samples, labels: Labels) -> Array:
-    """Return samples as ONNX and TensorFlow Lite take them."""
-    given = _as_served(samples, labels) if _takes_pixels(labels) else samples.encoded
-    return np.asarray(given)
-
-
-def _taken_phrase(labels: Labels) -> str:
-    if _takes_pixels(labels):
-        return raw_phrase(labels, raw_shape(labels.encoder))
-    return encoded_phrase(labels)
+def _side_by_side(found: Any, labels: Labels) -> Array:
+    """Return values `(n, units)`; of several outputs in the order of the task."""
+    if not isinstance(found, dict):
+        return np.asarray(found)
+    return np.concatenate([np.asarray(found[name]) for name in labels.outputs.names], axis=1)
 
 
 class Onnx(Format):
@@ -179,25 +213,26 @@ class Onnx(Format):
 
     def write(self, made: Exportable, folder: Path) -> None:
         """Write the model."""
-        _convertible(made).export(folder / self.file, format="onnx", verbose=False)
+        made.model.export(folder / self.file, format="onnx", verbose=False)
         write_vocabulary(made.labels, folder)
 
     def predict(self, folder: Path, samples: Samples, labels: Labels) -> dict[str, Array]:
         """Return the values from ONNX Runtime on the CPU."""
-        import numpy as np
         import onnxruntime
 
         session = onnxruntime.InferenceSession(
             folder / self.file, providers=["CPUExecutionProvider"]
         )
-        (taken,) = session.get_inputs()
-        kind = np.int32 if taken.type == "tensor(int32)" else np.float32
-        (found,) = session.run(None, {taken.name: _as_taken(samples, labels).astype(kind)})
-        return {"inputs": found}
+        taken = [each.name for each in session.get_inputs()]
+        given = samples.given if labels.inputs else {taken[0]: samples.given}
+        found = session.run(None, {name: given[name] for name in taken})
+        names = [each.name for each in session.get_outputs()]
+        named = dict(zip(names, found, strict=True)) if labels.outputs.names else found[0]
+        return {"inputs": _side_by_side(named, labels)}
 
     def takes(self, labels: Labels) -> str:
         """Return a phrase on input and output."""
-        return f"{_taken_phrase(labels)}; returns {labels.returns}"
+        return f"{raw_phrase(labels)}; returns {labels.returns}"
 
 
 class TFLite(Format):
@@ -228,13 +263,12 @@ class TFLite(Format):
 
         interpreter = Interpreter(str(folder / self.file))
         (taken,), (given,) = interpreter.get_input_details(), interpreter.get_output_details()
-        given_samples = _as_taken(samples, labels).astype(taken["dtype"])
         one_by_one = taken["shape_signature"][0] == 1
         if not one_by_one:
-            interpreter.resize_tensor_input(taken["index"], given_samples.shape)
+            interpreter.resize_tensor_input(taken["index"], samples.given.shape)
         interpreter.allocate_tensors()
-        found = []
-        for batch in np.split(given_samples, len(given_samples)) if one_by_one else [given_samples]:
+        found, count = [], len(samples.given)
+        for batch in np.split(samples.given, count) if one_by_one else [samples.given]:
             interpreter.set_tensor(taken["index"], batch)
             interpreter.invoke()
             found.append(np.array(interpreter.get_tensor(given["index"])))
@@ -243,15 +277,20 @@ class TFLite(Format):
     def takes(self, labels: Labels) -> str:
         """Return a phrase on input and output."""
         alone = ", one text at a time" if labels.kind == "text" else ""
-        return f"{_taken_phrase(labels)}{alone}; returns {labels.returns}"
+        return f"{raw_phrase(labels)}{alone}; returns {labels.returns}"
 
 
 def _convert(made: Exportable, path: Path, *, batch: int | None) -> None:
     import keras
     import tensorflow as tf
 
-    model = _convertible(made)
+    model = made.model
     inputs = model.inputs[0]
+    if inputs.dtype == "float64":
+        raise ValueError(
+            "its samples need more digits than float32 has, which is all it computes; subtract a"
+            " constant from their columns, such as the first date, before the search"
+        )
     if model.outputs[0].dtype == "float64":
         raise ValueError("its numbers need more digits than float32 has, which is all it computes")
     is_text = made.labels.kind == "text"

@@ -8,19 +8,28 @@ import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from search.environment import package_versions
 from search.errors import FoldwiseError, SettingsError
-from search.export.folder import Labels, why_not_read
+from search.export.folder import Labels, values_of, why_not_read
 from search.export.formats import FORMATS, KERAS
-from search.export.formats.base import Difference, Exportable, Format, Samples, outputs_of
+from search.export.formats.base import (
+    Difference,
+    Exportable,
+    Format,
+    Samples,
+    outputs_of,
+    raw_model,
+)
 from search.export.formats.keras_archive import REGISTER
+from search.export.raw import raw_samples
+from search.export.snippets import example_of
 from search.quiet import standard_error_to, without_remarks
 from search.tasks.regression import NUMBERS
-from tracking.home import CARD, LABELS, METRICS, MODEL
+from tracking.home import CARD, LABELS, METRICS, MODEL, RELIABILITY
 
 # Sums in another order differ by rounding, by 6e-8 of a number's size in each layer. Over 200
 # layers, with errors of random sign, a logit of 30 changes by about 30 x 6e-8 x sqrt(200) = 3e-5, a
@@ -72,10 +81,30 @@ class Written:
 
 
 def exportable(model: Any, labels: Labels, samples: Samples) -> Exportable:
-    """Return a model with the data to write and check it."""
+    """Return a model that takes raw samples, with the data to write and check it.
+
+    Args:
+        model: from encoded samples to outputs.
+        labels: of that model.
+        samples: real ones, raw and encoded.
+
+    Raises:
+        SettingsError: the model cannot be part of another one.
+    """
     with _exact_products():
         found = outputs_of(model, samples.encoded, labels.outputs.names)
-        return Exportable(model, labels, samples, labels.outputs.values(found))
+        expected = labels.outputs.values(found)
+        taken = replace(labels, outputs=values_of(labels.outputs, labels.task), is_raw=True)
+        samples = replace(samples, given=raw_samples(samples.raw, taken))
+        try:
+            whole = raw_model(model, labels, samples)
+        except Exception as error:  # a class of a user's may raise anything
+            raise SettingsError(
+                "the models of this space cannot be exported: it must be possible to make them part"
+                f" of a Keras model that takes raw samples; it is not ({why_not_read(error)}). Use"
+                " operations of Keras or TensorFlow in `call`, not NumPy's."
+            ) from error
+        return Exportable(whole, taken, samples, expected)
 
 
 def write_formats(
@@ -143,7 +172,8 @@ def _write(form: Format, made: Exportable, folder: Path, log: Path) -> Written:
         takes=form.takes(made.labels),
         returns=form.returned(made),
         runtime="".join(f"{name}=={version}" for name, version in runtime.items()),
-        details=form.details(made.labels, folder),
+        details=form.details(made.labels, folder)
+        | {"example": example_of(made.labels, words=form.takes_words)},
     )
 
 
@@ -223,7 +253,7 @@ def publish(staging: Path, target: Path) -> None:
     older model and its labels, the new model and its labels, or the new labels beside the older
     model, which their digest then refuses.
     """
-    for name in (*_names_of_formats(), METRICS, CARD):
+    for name in (*_names_of_formats(), METRICS, CARD, RELIABILITY):
         _remove(target / name)
     for path in sorted(staging.iterdir(), key=_turn):
         _remove_folder(target / path.name)

@@ -39,10 +39,15 @@ def test_without_a_pruner_least_and_most_are_all_folds():
 
 def test_before_a_sampled_trial_a_race_ranges_from_all_pruned_at_once_to_all_that_may_go_on():
     baseline, rung, fold = 15, 1, 3
-    # Five and then four go on, one of whom may be the baseline; more may within the first fold.
-    least = 4 * (fold - rung) + (3 + 3 + 3 + 3) * fold
+    # Five and then four go on beside the baseline; up to twice as many within the first fold.
+    least = 5 * (fold - rung) + (4 + 4 + 4 + 4) * fold
     most = 9 * (fold - rung) + (4 + 4 + 4 + 4) * fold
     assert epochs(RACE, study()) == (baseline + 9 * rung + least, baseline + 9 * rung + most)
+
+
+def test_within_the_first_fold_at_most_twice_as_many_go_on_as_have_places():
+    plan = replace(RACE, trials=41)
+    assert plan.most(study().history).epochs == 15 + 40 * 1 + 10 * 2 + 16 * 3
 
 
 def test_without_baselines_somebody_has_to_win_the_race():
@@ -65,7 +70,7 @@ def test_trials_that_stopped_early_foretell_the_least_and_not_the_most():
         made.fold(trial, 1, epochs=1)
         made.end_trial(trial, "pruned")
     assert epochs(MEDIAN, made) == (6 * 1, 6 * 15)
-    assert epochs(RACE, made) == (6 + 4 * 2 + 4 * 3 * 3, 6 * 3 + (4 + 4 + 4 + 4) * 3)
+    assert epochs(RACE, made) == (6 + 5 * 2 + 4 * 4 * 3, 6 * 3 + (4 + 4 + 4 + 4) * 3)
 
 
 def test_trials_that_went_on_promise_nothing_of_the_next_ones():
@@ -77,7 +82,7 @@ def test_trials_that_went_on_promise_nothing_of_the_next_ones():
     made.fold(2, 1, epochs=1)
     made.end_trial(2, "pruned")
     least, _ = epochs(RACE, made)
-    assert least == 7 * 1 + 3 * 2 + 4 * 3 * 3  # places that the baseline and it leave
+    assert least == 7 * 1 + 4 * 2 + 4 * 4 * 3  # one place is its own
     made.complete_trial(3)
     assert epochs(MEDIAN, made)[0] == 6 * 1
 
@@ -105,9 +110,9 @@ def test_a_fold_of_a_race_that_has_begun_counts_by_what_it_has_before_it():
     for trial in range(1, 10):
         made.start_trial(trial)
         made.fold(trial, 1)
-    assert epochs(RACE, made) == (12 * 3, 16 * 3)  # four of ten see four more folds
+    assert epochs(RACE, made) == (16 * 3, 16 * 3)  # four of nine see four more folds
     made.fold(1, 2, epochs=1)
-    assert epochs(RACE, made) == (12 * 3 - 1, 16 * 3 - 1)
+    assert epochs(RACE, made) == (16 * 3 - 1, 16 * 3 - 1)
 
 
 def test_early_stopping_shortens_the_least_by_what_it_saved_so_far():
@@ -172,7 +177,7 @@ def test_where_all_may_be_pruned_only_what_is_complete_is_sure_to_be_confirmed()
     made = study()
     made.complete_trial(0, origin="baseline:lenet5", level=0.7)
     plan = replace(RACE, trials=5, confirm=Confirmation(3))
-    assert plan.least(made.history).epochs == 4 * 3 + 12 * 3 + 10 * 3
+    assert plan.least(made.history).epochs == 4 * 3 + 16 * 3 + 10 * 3
     assert plan.most(made.history).epochs == 4 * 3 + 16 * 3 + 40 * 3
 
 

@@ -50,7 +50,8 @@ def nothing_is_loaded(monkeypatch):
         (("toy", "--format", "keras,onx"), "got 'onx', did you mean onnx?"),
         (("toy", "--format", "pickle"), "must be one or several of keras,saved_model,tflite,onnx"),
         (("toy", "--trial", "7"), "`--trial` must be a complete trial (0); got 7"),
-        (("single", "--ensemble"), "the study has 1. Leave it out"),
+        (("single", "--ensemble", "--json"), "got '--json'. To average several trainings"),
+        (("single", "--refits", "0"), "`--refits` must be between 1 and 100; got 0"),
         (("toyy",), "did you mean toy?"),
     ],
 )

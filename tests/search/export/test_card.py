@@ -2,6 +2,7 @@ from dataclasses import replace
 from html import escape
 
 import pytest
+import yaml
 from markdown_it import MarkdownIt
 
 from search.export.card import model_card
@@ -122,10 +123,39 @@ def test_it_says_how_to_make_the_model_again(study):
 
 
 def test_an_ensemble_says_that_it_is_one(study):
-    text = card(study, models=2)
-    assert "2 Keras models, one a fold, in one that averages their probabilities" in text
+    members = [{"trial": 0, "seeds": [5, 6], "weight": 1.0, "epochs": [3, 3]}]
+    text = card(study, models=2, members=members, samples=1437, epochs=3)
+    assert "The average of the probabilities of 2 models: trial 0 x 2 seeds, in one" in text
     assert "The scores over folds are those of single models." in text
-    assert "export lenet-digits --trial 0 --ensemble" in text
+    assert "export lenet-digits --trial 0 --refits 2" in text
+
+
+def test_members_of_several_trials_stand_with_their_weights(study):
+    members = [
+        {"trial": 0, "seeds": [5], "weight": 0.75, "epochs": [3]},
+        {"trial": 4, "seeds": [5], "weight": 0.25, "epochs": [2]},
+    ]
+    text = card(study, models=2, members=members, samples=1437, epochs=3)
+    assert "2 models: trial 0 (75%), trial 4 (25%)" in text
+    assert "export lenet-digits --ensemble 2" in text
+
+
+def test_it_says_on_how_many_samples_it_was_trained(study):
+    used = study.history.known_study().dataset["samples"]
+    assert "The model was trained on all of them, for 3 epochs" in card(
+        study, samples=used, epochs=3
+    )
+    more = card(study, samples=used + 1000, epochs=3)
+    assert f"{used + 1000:,} training samples" in more
+    assert f"The search used {used:,} of them; the model was trained on {used + 1000:,}" in more
+    assert "--searched-samples" not in more
+    assert "--searched-samples" in card(study, samples=used, searched_samples=True)
+
+
+def test_an_average_of_folds_models_of_an_earlier_version_still_says_so(study):
+    text = card(study, models=2)
+    assert "The average of the probabilities of 2 models, one a fold, in one Keras model" in text
+    assert "trained on all of them except its fold's validation part" in text
 
 
 def test_the_standing_is_told_with_its_reason(study):
@@ -201,7 +231,7 @@ def test_of_numbers_it_tells_errors_by_size_in_their_own_unit():
     study.complete_trial(0)
     keras = {"format": "keras", "file": "model.keras", "bytes": 9, "difference": 0.0}
     text = card(study, test=numbers_tested(), formats=[keras | {"returns": "float64"}], models=2)
-    assert "2 Keras models, one a fold, in one that averages their numbers" in text
+    assert "The average of the numbers of 2 models, one a fold" in text
     assert "It predicts the number `price`." in text
     assert "| cross-validated RMSE (mean over folds) | 19850 | " in text
     assert "| test RMSE | 30123 | 28000 to 33000 |" in text
@@ -294,3 +324,18 @@ def test_no_folder_of_the_machine_is_told(study):
     assert "of space `my_space.py:build` for `csv:pets.csv`" in text
     assert "--objective max:own.py:gain" in text
     assert "Files are named without the folders that they were in." in text
+
+
+def test_its_header_is_one_that_model_hubs_read(study):
+    text = card(study, [[40, 5, 5], [0, 50, 0], [0, 0, 0]])
+    header = yaml.safe_load(text.split("---")[1])
+    assert header["library_name"] == "keras"
+    assert header["pipeline_tag"] == "image-classification"
+    assert header["datasets"] == ["digits"]
+    [result] = header["model-index"][0]["results"]
+    accuracy = next(each for each in result["metrics"] if each["type"] == "accuracy")
+    assert accuracy["value"] == 0.9
+    assert accuracy["name"] == "test accuracy (95 % interval 0.8256 to 0.9448)"
+    assert "model-index" not in yaml.safe_load(card(study).split("---")[1])
+    study.records[0].dataset["name"] = "folder:/home/ada/<b>_pets_"
+    assert yaml.safe_load(card(study).split("---")[1])["datasets"] == ["folder:<b>_pets_"]

@@ -117,9 +117,9 @@ def test_outputs_that_do_not_fit_their_task_are_refused(tmp_path, labels, change
 
 
 def test_labels_of_a_later_version_are_refused(tmp_path):
-    document = {**ROWS.to_json(), "version": 4}
+    document = {**ROWS.to_json(), "version": 5}
     (tmp_path / "labels.json").write_text(json.dumps(document))
-    with pytest.raises(DataError, match="version 4 is unknown: another version wrote it"):
+    with pytest.raises(DataError, match="version 5 is unknown: another version wrote it"):
         ModelFolder(tmp_path).labels()
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from search.cli.predict import _printable
 from search.data.inputs import ImageEncoder, TableEncoder, TextEncoder
+from search.data.ranges import BYTES, FRACTIONS, WHOLE, PixelRange
 from search.data.reading import Column, Reading
 from search.errors import DataError
 from search.export.folder import Labels, ModelFolder
@@ -348,7 +349,7 @@ def test_samples_from_memory_are_encoded_as_the_study_did():
 @pytest.mark.parametrize(
     ("samples", "labels", "why"),
     [
-        (np.full((1, 8, 8), 0.5), IMAGES, "pixels from 0 to 255"),
+        (np.full((1, 8, 8), 1.5), IMAGES, "whole numbers 0..255, or fractions 0..1"),
         (
             np.full((1, 8, 8), 16.0),
             IMAGES,
@@ -388,15 +389,41 @@ def test_images_and_fractions_of_them_become_the_models_input(tmp_path, scaled):
 @pytest.mark.parametrize(
     ("images", "rule"),
     [
-        (np.zeros((2, 32, 32, 1)), r"shape \(n, 28, 28, 1\)"),
-        (np.full((1, 28, 28), 300.0), "0..255, or fractions 0..1; got 300"),
-        (np.full((1, 28, 28), -1.0), "got -1"),
-        (np.full((1, 28, 28), np.nan), "got nan"),
+        (np.zeros((2, 32, 32, 1)), r"\(n, 28, 28, 1\); got float64 \(2, 32, 32, 1\)"),
+        (np.full((1, 28, 28), 300.0), "0..255, or fractions 0..1; got float64, 300"),
+        (np.full((1, 28, 28), -1.0), "got float64, -1"),
+        (np.full((1, 28, 28), np.nan), "got float64, nan"),
     ],
 )
 def test_arrays_that_are_no_images_of_the_model_are_refused(tmp_path, images, rule):
     encoder = ImageEncoder((28, 28, 1), (32, 32, 1), scaled=True)
+    for is_raw in (False, True):
+        labels = Labels(Classification(("a", "b")), encoder, is_raw=is_raw)
+        ModelFolder(tmp_path).write("labels.json", json.dumps(labels.to_json()))
+        with pytest.raises(DataError, match=rule):
+            encode_images(tmp_path, images)
+
+
+@pytest.mark.parametrize(
+    ("ranged", "given", "is_taken"),
+    [
+        (PixelRange(0, 4095, WHOLE), np.full((1, 8, 8), 900, np.uint16), True),
+        (PixelRange(0, 4095, WHOLE), np.full((1, 8, 8), 900.0), True),
+        (PixelRange(0, 4095, WHOLE), np.full((1, 8, 8), 200, np.uint8), False),
+        (PixelRange(0, 4095, WHOLE), np.full((1, 8, 8), 0.5), False),
+        (PixelRange(0, 4095, WHOLE), np.full((1, 8, 8), 60_000, np.uint16), False),
+        (PixelRange(0, 1.02, FRACTIONS), np.full((1, 8, 8), 0.5), True),
+        (PixelRange(0, 1.02, FRACTIONS), np.full((1, 8, 8), 1, np.int64), False),
+        (PixelRange(0, 1.02, FRACTIONS), np.full((1, 8, 8), -1.5), False),
+        (PixelRange(0, 1, BYTES), np.full((1, 8, 8), True), True),
+    ],
+)
+def test_images_whose_values_are_no_pixels_are_taken_on_their_scale(ranged, given, is_taken):
+    encoder = ImageEncoder((8, 8, 1), (8, 8, 1), pixel_range=ranged)
     labels = Labels(Classification(("a", "b")), encoder)
-    ModelFolder(tmp_path).write("labels.json", json.dumps(labels.to_json()))
-    with pytest.raises(DataError, match=rule):
-        encode_images(tmp_path, images)
+    if is_taken:
+        expected = ranged.pixels(given[..., np.newaxis])
+        np.testing.assert_array_equal(encoded_samples(given, labels), expected)
+        return
+    with pytest.raises(DataError, match="on the scale of the training images"):
+        encoded_samples(given, labels)

@@ -8,12 +8,14 @@ import pytest
 from search.data.duplicates import families
 from search.data.splits import make_folds
 from search.errors import SettingsError
-from search.study.opening import OpenStudy, open_study
+from search.study.opening import OpenStudy, open_study, study_space
 from search.study.pruners import PRUNERS
 from search.study.pruners.racing import RacingPruner
+from spaces.declaring import training
 from tests.studies import lines_of
 from tracking.history import History
 from tracking.home import Home
+from tracking.journal import Journal
 
 
 def opened(folder: Path, texts: list[str], **asked: Any) -> tuple[OpenStudy, list[str]]:
@@ -142,3 +144,25 @@ def test_a_study_of_an_earlier_version_goes_on_without_the_baselines_it_left_out
     again = open_study(asked, home=home, data_dir=None, notify=print)
     assert not again.is_new
     assert len(again.narrowed.baselines) == (2 if adapts else 0)
+
+
+def test_a_study_goes_on_that_began_before_there_was_a_training_choice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [f"w{number} end{number}" for number in range(40)]
+    with monkeypatch.context() as patched:
+        earlier = tuple(choice for choice in training.COMPILING if choice.name != "ema")
+        patched.setattr(training, "COMPILING", earlier)
+        before = opened(tmp_path, texts, study="old")[0]
+        before.folder.root.mkdir(parents=True)
+        with Journal(before.folder.journal) as journal:
+            journal.append(before.start)
+    now = opened(tmp_path, texts, study="old")[0]
+    assert not now.is_new
+    assert now.narrowed.space.names() == before.narrowed.space.names()
+    assert now.narrowed.baselines == before.narrowed.baselines
+    history = now.reader.history
+    assert study_space(history, now.dataset, Home(tmp_path / "home"))[1].names() == (
+        before.narrowed.space.names()
+    )
+    assert "ema" in opened(tmp_path, texts, study="new")[0].narrowed.space.names()

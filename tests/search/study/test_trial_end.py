@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.metrics import (
+    brier_score_loss,
     classification_report,
     confusion_matrix,
     f1_score,
@@ -238,8 +239,11 @@ def test_labels_have_the_report_of_all_folds_and_the_spread_of_the_objective(tmp
     assert ended.value == pytest.approx(np.mean(wrong))
     assert set(ended.scores) == {
         *("cv_loss", "cv_macro_f1", "cv_macro_f1_std", "cv_exact_match"),
-        *("cv_hamming_loss", "cv_hamming_loss_std"),
+        *("cv_hamming_loss", "cv_hamming_loss_std", "cv_ece", "cv_brier"),
     }
+    values, true = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
+    brier = [brier_score_loss(true[:, i], values[:, i]) for i in range(3)]
+    assert ended.scores["cv_brier"] == pytest.approx(np.mean(brier))
     assert sum(map(sum, ended.report["confusion"]["b"])) == 60
 
 

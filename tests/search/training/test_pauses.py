@@ -92,6 +92,13 @@ def test_whatever_the_optimizer(tmp_path, optimizer):
     same(whole, pieces)
 
 
+def test_averages_go_on(tmp_path):
+    chosen = params(epochs=4, ema=0.1)
+    whole, _ = train(with_chance(), chosen)
+    pieces, _ = paused(tmp_path / "state.npz", with_chance, chosen, after=(1, 3))
+    same(whole, pieces)
+
+
 def test_with_the_program_of_an_earlier_fold(tmp_path):
     from search.training.program import Programs
 

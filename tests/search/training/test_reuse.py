@@ -62,6 +62,7 @@ def trained(made, programs, chosen, fold):
         {"early_stopping": True, "patience": 1, "epochs": 4, "learning_rate": 0.1},
         {"schedule": "plateau", "epochs": 4, "learning_rate": 0.1, "l2": 0.01},
         {"optimizer": "adamw", "class_weights": True, "label_smoothing": 0.1},
+        {"ema": 0.2, "epochs": 3},
     ],
 )
 def test_a_kept_program_trains_to_the_same_bits_as_a_new_one(changed):

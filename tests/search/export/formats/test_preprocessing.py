@@ -2,6 +2,7 @@
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,9 @@ from search.data.arrays import words_of
 from search.data.inputs import ImageEncoder, SequenceEncoder, TableEncoder, TextEncoder
 from search.data.ranges import BYTES, FRACTIONS, WHOLE, PixelRange
 from search.data.reading import Column, Reading
-from search.export.formats.base import margins, raw_shape, tensor_names
+from search.export.formats.base import tensor_names
+from search.export.formats.encoding import margins
+from search.export.raw import raw_pixels, raw_shape, raw_type
 
 pytestmark = pytest.mark.slow  # TensorFlow
 
@@ -31,12 +34,32 @@ SAID = (
 
 
 def graph_of(encoder, columns=()):
+    """Return what turns words into numbers in a SavedModel, and the same as a function."""
     import tensorflow as tf
 
-    from search.export.formats.preprocessing import preprocessing_of
+    from search.export.formats.preprocessing import rows_of, tokens_of
 
-    made = preprocessing_of(encoder, columns)
-    return made, tf.function(made.encode, input_signature=[made.signature])
+    made = rows_of(columns) if columns else tokens_of(encoder)
+
+    def encode(given):
+        found = made.read(given)
+        return encoded_by(encoder)(found) if columns else found
+
+    return made, tf.function(encode, input_signature=[made.signature])
+
+
+def encoded_by(encoder):
+    """Return a Keras model that encodes raw samples; NaN for what is none."""
+    import keras
+    from keras import ops
+
+    from search.export.formats.encoding import encoded
+
+    raw = keras.Input(raw_shape(encoder), dtype=raw_type(encoder))
+    found, fits = encoded(raw, encoder)
+    turned = ops.expand_dims(fits, 2) if len(found.shape) == 3 else fits
+    turned = ops.expand_dims(ops.expand_dims(fits, 2), 3) if len(found.shape) == 4 else turned
+    return keras.Model(raw, ops.where(turned, found, float("nan")))
 
 
 def test_texts_of_all_kinds_become_the_same_tokens():
@@ -105,17 +128,49 @@ def test_an_empty_vocabulary_knows_no_word():
         ((27, 24, 3), (32, 32, 1), True),
         ((28, 28, 1), (32, 28, 3), False),
         ((30, 30, 3), (30, 30, 3), True),
+        ((8, 8, 1), (32, 32, 1), True),
+        ((64, 64, 3), (32, 32, 1), False),
+        ((28, 40, 1), (32, 32, 3), True),
+        ((45, 20, 3), (32, 32, 3), True),
     ],
 )
-def test_padded_images_become_the_same_pixels(native, shape, scaled):
+def test_images_become_the_same_pixels(native, shape, scaled):
     encoder = ImageEncoder(native, shape, scaled)
     images = np.random.default_rng(0).integers(0, 256, (50, *native)).astype(np.uint8)
-    made, encode = graph_of(encoder)
-    assert raw_shape(encoder) == tuple(made.signature.shape[1:]) == native
-    for given in (images.astype(np.float32), (images / 255).astype(np.float32)):
-        found = encode(given).numpy()
-        assert found.dtype == encoder.encode(images).dtype
-        np.testing.assert_array_equal(found, encoder.encode(images))
+    images[1], images[2] = 0, images[2] // 200  # of nothing but 0 and 1
+    model, expected = encoded_by(encoder), encoder.encode(images)
+    assert tuple(model.input_shape[1:]) == native
+    np.testing.assert_array_equal(model(raw_pixels(images)), expected)
+    images, expected = images[[0, 1, *range(3, 50)]], expected[[0, 1, *range(3, 50)]]
+    for given in (images, images.astype(np.float32), (images / 255).astype(np.float32)):
+        np.testing.assert_array_equal(model(given), expected)
+        flat = given[..., 0] if native[-1] == 1 else given
+        np.testing.assert_array_equal(model.predict(flat, verbose=0), expected)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda images: images - 1.0,
+        lambda images: images + 1.0,
+        lambda images: images + 0.5,
+        lambda images: (images - images.mean()) / images.std(),
+        lambda images: images / images.std(),
+        lambda images: images / 127.5 - 1,
+        lambda images: np.where(images == images.max(), np.nan, images),
+        lambda images: np.where(images == images.max(), np.inf, images),
+        lambda images: images * 257.0,
+    ],
+)
+def test_what_is_neither_pixels_nor_fractions_becomes_nothing(change):
+    encoder = ImageEncoder((8, 8, 1), (12, 12, 1), scaled=True)
+    images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 1)).astype(np.float32)
+    images[:, 0, 0], images[:, 0, 1] = 0, 255
+    given = images.copy()
+    given[1] = change(images[1])
+    found = np.asarray(encoded_by(encoder)(given))
+    assert np.isfinite(found[0]).all()
+    assert np.isnan(found[1]).all()
 
 
 @pytest.mark.parametrize(
@@ -123,6 +178,7 @@ def test_padded_images_become_the_same_pixels(native, shape, scaled):
     [
         (0, 4095, WHOLE, "float32"),
         (-1024, 3071, WHOLE, "float32"),
+        (29_000, 31_000, WHOLE, "float32"),
         (0, 1.02, FRACTIONS, "float32"),
         (0, 1, BYTES, "float32"),
         (1e9, 1e9 + 3000, WHOLE, "float64"),
@@ -136,9 +192,34 @@ def test_values_that_are_no_pixels_become_the_same_pixels(low, high, depth, dtyp
     values = np.random.default_rng(0).uniform(low - margin, high + margin, (50, 28, 28, 1))
     values = np.round(values) if depth == WHOLE else values
     values = values.astype(dtype)
-    made, encode = graph_of(encoder)
-    assert made.signature.dtype == dtype
-    np.testing.assert_array_equal(encode(values).numpy(), encoder.encode(ranged.pixels(values)))
+    model = encoded_by(encoder)
+    assert model.input.dtype == dtype
+    np.testing.assert_array_equal(model(values), encoder.encode(ranged.pixels(values)))
+    pixels = np.random.default_rng(1).integers(0, 256, (5, 28, 28, 1)).astype(np.uint8)
+    pixels[1] //= 16
+    given = raw_pixels(pixels, ranged)
+    if depth != WHOLE or high - low > 255:
+        np.testing.assert_array_equal(model(given), encoder.encode(pixels))
+
+
+@pytest.mark.parametrize(
+    ("ranged", "wrong"),
+    [
+        (PixelRange(0, 4095, WHOLE), lambda values: values / 4095),
+        (PixelRange(0, 4095, WHOLE), lambda values: values * 16),
+        (PixelRange(0, 4095, WHOLE), lambda values: (values - 2000) / 900),
+        (PixelRange(0, 1.02, FRACTIONS), lambda values: values * 250),
+        (PixelRange(0, 1.02, FRACTIONS), lambda values: values * 4 - 2),
+        (PixelRange(0, 1.02, FRACTIONS), lambda values: values * np.nan),
+    ],
+)
+def test_values_on_another_scale_become_nothing(ranged, wrong):
+    encoder = ImageEncoder((8, 8, 1), (8, 8, 1), True, ranged)
+    values = np.random.default_rng(0).uniform(ranged.low, ranged.high, (3, 8, 8, 1))
+    values = np.round(values) if ranged.depth == WHOLE else values
+    model = encoded_by(encoder)
+    assert np.isfinite(np.asarray(model(values.astype(np.float32)))).all()
+    assert np.isnan(np.asarray(model(wrong(values).astype(np.float32)))).all()
 
 
 @pytest.mark.parametrize("far", [0.0, 1.7e9])
@@ -146,19 +227,48 @@ def test_sequences_become_the_same_numbers(far):
     series = far + np.random.default_rng(0).normal(20, 3, (30, 9, 2))
     series = series if far else series.astype(np.float32)
     encoder = SequenceEncoder.fitted(series, np.arange(20))
-    made, encode = graph_of(encoder)
-    assert made.signature.dtype == ("float64" if far else "float32")
-    np.testing.assert_array_equal(encode(series).numpy(), encoder.encode(series))
+    model = encoded_by(encoder)
+    assert model.input.dtype == ("float64" if far else "float32")
+    np.testing.assert_allclose(model(series), encoder.encode(series), atol=3e-7)
+    series[1, 2, 0] = np.nan
+    assert (
+        np.isnan(np.asarray(model(series))).any(axis=(1, 2)).tolist()
+        == [False, True] + [False] * 28
+    )
 
 
-@pytest.mark.parametrize("native", [(8, 8, 1), (64, 64, 3), (28, 40, 1)])
-def test_images_that_are_resized_are_taken_in_the_models_size(native):
-    encoder = ImageEncoder(native, (32, 32, 1), scaled=True)
-    assert margins(encoder) is None
-    made, encode = graph_of(encoder)
-    assert raw_shape(encoder) == tuple(made.signature.shape[1:]) == (32, 32, 1)
-    resized = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 1)).astype(np.uint8)
-    np.testing.assert_array_equal(encode(resized).numpy(), encoder.scale(resized))
+def test_whether_images_are_padded_is_found_out():
+    assert margins(ImageEncoder((28, 28, 1), (32, 32, 1))) == ((2, 2), (2, 2))
+    for native in ((8, 8, 1), (64, 64, 3), (28, 40, 1)):
+        assert margins(ImageEncoder(native, (32, 32, 1))) is None
+
+
+def test_images_are_resized_as_pillow_resizes_them():
+    """Over sizes of all proportions, grey and in colour, of noise and of black and white."""
+    from PIL import Image
+
+    from search.export.formats.resizing import resized
+
+    chance = np.random.default_rng(0)
+    sizes = [((28, 28), (32, 32)), ((500, 375), (32, 32)), ((1, 1), (8, 8)), ((2000, 5), (3, 9))]
+    sizes += [((3, 900), (9, 2)), ((100, 3), (28, 28)), ((28, 28), (28, 40)), ((64, 64), (32, 32))]
+    for _ in range(80):
+        native, size = chance.integers(1, 90, (2, 2)).tolist()
+        sizes.append((tuple(native), tuple(size)))
+    for native, size in sizes:
+        for channels in (1, 3):
+            images = chance.integers(0, 256, (3, *native, channels)).astype(np.uint8)
+            images[1] = np.where(images[1] > 127, 255, 0)
+            expected = [
+                np.asarray(
+                    Image.fromarray(one.squeeze(-1) if channels == 1 else one).resize(
+                        size[::-1], Image.Resampling.BILINEAR
+                    )
+                ).reshape(*size, channels)
+                for one in images
+            ]
+            found = np.asarray(resized(images.astype(np.float32), size))
+            np.testing.assert_array_equal(found, expected, err_msg=f"{native} to {size}")
 
 
 def test_rows_become_the_same_numbers():
@@ -166,9 +276,15 @@ def test_rows_become_the_same_numbers():
     encoder = TableEncoder((1e6, 0.0, -3.25), (0.1, 1.0, 1e5))
     rows = chance.normal(size=(200, 3)) * (1, 2, 3e5) + (1e6, 0, 0)
     rows[3, 1] = np.nan
-    made, encode = graph_of(encoder, tuple(map(Column, "abc")))
-    assert made.signature.dtype == "float64"
-    np.testing.assert_array_equal(encode(rows).numpy(), encoder.encode(rows))
+    model = encoded_by(encoder)
+    assert model.input.dtype == "float64"
+    np.testing.assert_array_equal(model(rows), encoder.encode(rows))
+    encoder = replace(encoder, means=(1e6, 0.0, -3.25), deviations=(1e4, 1.0, 1e5))
+    model, rows = encoded_by(encoder), rows.astype(np.float32)
+    assert model.input.dtype == "float32"
+    np.testing.assert_allclose(model(rows), encoder.encode(rows), rtol=5e-7, atol=1e-9)
+    rows[5, 0] = np.inf
+    assert np.isnan(np.asarray(model(rows))).any(axis=1).nonzero()[0].tolist() == [5]
 
 
 SHOPS = ("1", "2.50", "NORTH", "na\u00efve", "none", "x y")
@@ -229,7 +345,7 @@ def test_columns_of_all_types_become_the_same_numbers():
     }
     expected = ENCODER.encode(rows)
     assert expected.any(axis=0).sum() == expected.shape[1] - 6  # are untrained
-    np.testing.assert_array_equal(encode(given).numpy(), expected)
+    np.testing.assert_allclose(encode(given).numpy(), expected, rtol=5e-7)
 
 
 WRITTEN = (

@@ -1,0 +1,262 @@
+"""What out-of-fold predictions say of a final model before it is trained.
+
+Which trials it averages, how its probabilities are calibrated, and the scores that sets and
+intervals are made of.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.analysis.calibration import (
+    NONE,
+    TEMPERATURE,
+    Calibrated,
+    Calibration,
+    calibrate,
+)
+from search.analysis.coverage import Conformal, conformal
+from search.analysis.ensembles import Selection, select
+from search.analysis.library import Library
+from search.data import Dataset
+from search.errors import DataError, SettingsError
+from search.export.calibrating import NOT_ASKED, with_calibration
+from search.export.extent import ALIKE, about
+from search.export.folder import Labels, values_of
+from search.export.formats.base import new_input, with_values
+from search.export.members import AUTO, NO_ENSEMBLE, FinalModel, Member
+from search.tasks import CLASSIFICATION, MULTI_LABEL, REGRESSION
+from search.tasks.thresholds import DecidingOutputs
+from tracking.history import History, TrialHistory
+from tracking.home import StudyFolder
+from tracking.records import Json
+from tracking.text import Notify
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The out-of-fold predictions of a study.
+
+    Attributes:
+        history: of the study.
+        folder: its files.
+        dataset: its data, for the weights of samples.
+    """
+
+    history: History
+    folder: StudyFolder
+    dataset: Dataset
+
+    @cached_property
+    def library(self) -> Library:
+        """The predictions of all complete trials.
+
+        Raises:
+            DataError: none can be used.
+        """
+        return Library.read(self.history, self.folder, weights=self._weights)
+
+    @property
+    def _weights(self) -> NDArray[Any] | None:
+        known = self.dataset.train_extra("weights")
+        return None if known is None else np.asarray(known)
+
+    def members(
+        self, ensemble: str, refits: int, trial: TrialHistory, notify: Notify
+    ) -> tuple[Member, ...]:
+        """Return the trials whose models the final one averages, the largest weight first.
+
+        Args:
+            ensemble: as `ExportRequest` has it.
+            refits: how many seeds of each are trained.
+            trial: that is exported where there is no ensemble.
+            notify: takes what was found of an ensemble.
+
+        Raises:
+            SettingsError: there are too few trials for a number that was asked for.
+        """
+        alone = (Member(trial.number, 1.0, refits),)
+        if ensemble == NO_ENSEMBLE:
+            return alone
+        try:
+            found = select(self.library, most="auto" if ensemble == AUTO else int(ensemble))
+        except DataError as error:
+            if ensemble == AUTO:
+                return alone
+            raise SettingsError(f"`--ensemble {ensemble}` cannot be chosen: {error}") from error
+        if len(found.ensemble) > 1:
+            notify(_told(found, ensemble))
+        elif ensemble != AUTO:
+            notify(f"{found.reason} One trial is exported")
+        if not found.is_taken:
+            return alone
+        return tuple(Member(m.trial.number, m.weight, refits) for m in found.members)
+
+    def belief(self, members: Sequence[Member], *, samples: int, searched: int) -> "Belief":
+        """Return how far the average of some trials can be believed, and a calibration of it.
+
+        Args:
+            members: whose models are averaged.
+            samples: that they are trained on.
+            searched: samples that the study used.
+        """
+        trials = [self.history.trials[member.trial] for member in members]
+        task = self.library_task
+        if task not in (CLASSIFICATION, MULTI_LABEL, REGRESSION):
+            return Belief(why="several outputs at once are not calibrated")
+        try:
+            only = Library.read(self.history, self.folder, only=trials, weights=self._weights)
+            shares = [m.weight for m in members]
+            values = only.mean_values(list(zip(trials, shares, strict=True)))
+        except DataError as error:
+            return Belief(why=str(error))
+        if task == REGRESSION:
+            return Belief(conformal=_conformal(only, values))
+        found = calibrate(values, only.targets, only.task, only.splits(), only.weights)
+        if why := _unlike(members, samples, searched):
+            return Belief(conformal=_conformal(only, values), why=why)
+        return Belief(found, _conformal(only, found.values), _conformal(only, values))
+
+    @property
+    def library_task(self) -> str:
+        """The name of the study's task."""
+        return self.history.known_study().task
+
+
+@dataclass(frozen=True)
+class Belief:
+    """How far a final model can be believed.
+
+    Attributes:
+        calibrated: the calibration and what it does out of fold; None where there is none to be.
+        conformal: the scores of sets or intervals; None where there are none.
+        plain: the same of what is not calibrated.
+        why: why it is not calibrated, in words; empty where it was tried, and of numbers.
+    """
+
+    calibrated: Calibrated | None = None
+    conformal: Conformal | None = None
+    plain: Conformal | None = None
+    why: str = ""
+
+    @property
+    def calibration(self) -> Calibration:
+        """What is built into the model."""
+        return Calibration() if self.calibrated is None else self.calibrated.calibration
+
+    def uncalibrated(self) -> "Belief":
+        """Return the same without calibration; sets are then of the model as it is."""
+        if self.calibrated is None:
+            return self
+        return replace(self, calibrated=None, conformal=self.plain, why=NOT_ASKED)
+
+    @property
+    def told(self) -> str:
+        """A sentence on the calibration for the user; empty where there is nothing to tell."""
+        if self.why:
+            return f"its probabilities are not calibrated: {self.why}" if self._has_shares else ""
+        found = self.calibrated
+        if found is None or found.calibration.kind == NONE:
+            return ""
+        how = "isotonic regression"
+        if found.calibration.kind == TEMPERATURE:
+            how = f"a temperature of {found.calibration.temperature:.3g}"
+        return (
+            f"its probabilities are calibrated by {how}, which lowers the log loss of out-of-fold"
+            f" predictions from {found.loss_before:.4f} to {found.loss:.4f} (nested)"
+        )
+
+    @property
+    def _has_shares(self) -> bool:
+        return self.conformal is None or self.conformal.task != REGRESSION
+
+    def applied(self, model: Any, labels: Labels, encoded: Any) -> tuple[Any, Labels]:
+        """Return a model with its calibration as a part, and labels with all that is known.
+
+        Args:
+            model: from encoded samples to outputs.
+            labels: of that model.
+            encoded: a few samples as it takes them.
+        """
+        import keras
+
+        known = replace(labels, conformal=self.conformal if self._fits(labels) else None)
+        calibration = self.calibration
+        if calibration.kind == NONE or not labels.outputs.are_probabilities:
+            return model, known
+        inputs = new_input(model, encoded, labels.kind)
+        values = with_values(model, inputs, labels.outputs)
+        made = keras.Model(inputs, with_calibration(values, calibration, labels.task))
+        outputs = values_of(labels.outputs, labels.task)
+        if isinstance(outputs, DecidingOutputs) and outputs.thresholds:
+            cuts = enumerate(outputs.thresholds)
+            moved = tuple(calibration.threshold(cut, label) for label, cut in cuts)
+            outputs = replace(outputs, thresholds=moved)  # type: ignore[type-var] # dataclasses
+        return made, replace(known, outputs=outputs)
+
+    def _fits(self, labels: Labels) -> bool:
+        return self.conformal is not None and labels.outputs.are_probabilities
+
+    def applied_to(self, made: FinalModel, encoded: Any) -> FinalModel:
+        """Return a trained model with all that is known of it."""
+        model, labels = self.applied(made.model, made.labels, encoded)
+        return replace(made, model=model, labels=labels)
+
+    def to_json(self) -> Json:
+        """Return what `ModelExported.calibration` has; empty where nothing was calibrated."""
+        found = self.calibrated
+        if found is None:
+            return {"kind": NONE, "why": self.why} if self.why and self._has_shares else {}
+        return {
+            "kind": found.calibration.kind,
+            "temperature": found.calibration.temperature,
+            "loss_before": found.loss_before,
+            "loss": found.loss,
+            "ece_before": found.before.error,
+            "ece": found.after.error,
+            "brier_before": found.brier_before,
+            "brier": found.brier,
+        }
+
+
+def _conformal(library: Library, values: NDArray[Any]) -> Conformal:
+    groups, weights = library.groups, library.weights
+    return conformal(values, library.targets, library.task, weights=weights, groups=groups)
+
+
+def _unlike(members: Sequence[Member], samples: int, searched: int) -> str:
+    """Return why models out of fold are unlike the final one in how sure they are."""
+    if any(member.refits > 1 for member in members):
+        return (
+            "averages of several seeds are less sure than the single models that predicted out of"
+            " fold"
+        )
+    if samples > ALIKE * searched:
+        return (
+            f"it sees {samples:,} samples, where the search that it is known from saw {searched:,}"
+        )
+    return ""
+
+
+def _told(found: Selection, ensemble: str) -> str:
+    """Return what is known of an ensemble and what it costs, in words."""
+    low, high = found.difference.low, found.difference.high
+    interval = "" if low is None or high is None else f", 95 % interval {low:.4f} to {high:.4f}"
+    cost = found.cost
+    parts = [
+        f"{found.reason} Its nested loss is {found.loss:.4f}, that of the single one"
+        f" {found.single_loss:.4f} (difference {found.difference.mean:.4f}{interval})"
+    ]
+    if found.is_taken:
+        more = f" and {cost.parameters:,} parameters at prediction, for {cost.single_parameters:,}"
+        parts.append(
+            f"it takes {about(cost.train_seconds)} of training for {about(cost.single_seconds)}, by"
+            f" the time of a fold,{more}"
+        )
+    elif ensemble == AUTO:
+        parts.append(f"one trial is exported; `--ensemble {len(found.ensemble)}` takes it anyway")
+    return "; ".join(parts)

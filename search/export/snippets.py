@@ -1,0 +1,166 @@
+"""How an exported model is used from Python, format by format: code that runs as it stands."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from search.data.encoders import ImageEncoder, SequenceEncoder, TableEncoder
+from search.data.ranges import FRACTIONS, PixelRange
+from search.export.folder import Labels
+from search.export.formats.base import has_words, tensor_names
+from search.export.raw import raw_shape, raw_type
+from search.tasks import CLASSIFICATION
+from tracking.records import Json, StudyStarted
+
+_TEXTS = ["a fine day", "dull"]
+
+
+def example_of(labels: Labels, *, words: bool = False) -> str:
+    """Return a Python expression that makes two samples, as an exported model takes them.
+
+    Args:
+        labels: of the model.
+        words: as a SavedModel takes them, with their words.
+    """
+    if labels.inputs:
+        parts = ((own.name, example_of(labels.part(own.name))) for own in labels.inputs)
+        return f"{{{', '.join(f'{json.dumps(name)}: {text}' for name, text in parts)}}}"
+    encoder = labels.encoder
+    shape, kind = (2, *raw_shape(encoder)), raw_type(encoder)
+    if labels.kind == "text":
+        tokens = f"np.array({encoder.encode(_TEXTS)[:, :2].tolist()})"
+        padded = f"np.pad({tokens}, ((0, 0), (0, {shape[1] - 2}))).astype('int32')"
+        return f"tf.constant({json.dumps(_TEXTS)})" if words else padded
+    if words and has_words(labels.columns):
+        return _columns(labels)
+    match encoder:
+        case ImageEncoder(pixel_range=ranged) if ranged is None:
+            return f"np.random.default_rng(0).integers(0, 256, {shape}).astype('{kind}')"
+        case ImageEncoder(pixel_range=PixelRange() as ranged):
+            drawn = f"np.random.default_rng(0).uniform({ranged.low}, {ranged.high}, {shape})"
+            return f"{drawn}.round({0 if ranged.depth != FRACTIONS else 3}).astype('{kind}')"
+        case SequenceEncoder() | TableEncoder():
+            usual = _usual(encoder.means, encoder.deviations)
+            return f"np.array({usual}, '{kind}') + np.zeros({shape}, '{kind}')"
+    raise TypeError(f"no example is known for {type(encoder).__name__}")
+
+
+def _usual(means: Sequence[float], deviations: Sequence[float]) -> list[float]:
+    """Return the means, with no more digits than they need."""
+    digits = [max(0, 2 - int(np.floor(np.log10(deviation)))) for deviation in deviations]
+    return [round(mean, places) for mean, places in zip(means, digits, strict=True)]
+
+
+def _columns(labels: Labels) -> str:
+    encoder: Any = labels.encoder
+    usual = _usual(encoder.means, encoder.deviations)
+    named = zip(tensor_names(labels.columns), labels.columns, usual, strict=True)
+    parts = []
+    for name, column, mean in named:
+        given: list[Any] = [column.words[0], ""] if column.words else [mean, float("nan")]
+        kind = "tf.string" if column.words else "tf.float64"
+        values = json.dumps(given).replace("NaN", 'float("nan")')
+        parts.append(f"    {json.dumps(name)}: tf.constant({values}, {kind}),")
+    return "\n".join(["{", *parts, "}"])
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """Code for one format.
+
+    Attributes:
+        format: its name.
+        requirements: what pip installs.
+        lines: Python, to be run in the export's folder.
+    """
+
+    format: str
+    requirements: str
+    lines: tuple[str, ...]
+
+
+def snippets(formats: Sequence[Json], study: StudyStarted) -> Iterator[Snippet]:
+    """Yield code for each written format that says how samples are made.
+
+    Args:
+        formats: entries of a `ModelExported` record.
+        study: its first record.
+    """
+    for each in formats:
+        made = _CODE.get(str(each.get("format")))
+        example = each.get("example")
+        if made is None or not example or each.get("own"):
+            continue
+        imports, lines = made(each)
+        requirements = " ".join(dict.fromkeys(["numpy", *_NEEDS[each["format"]]]))
+        told = (
+            "import json",
+            "",
+            *imports,
+            "",
+            *lines[:1],
+            f"samples = {example}",
+            *lines[1:],
+            'known = json.loads(open("labels.json", encoding="utf-8").read())',
+            *_told(study, bool(study.dataset.get("outputs"))),
+        )
+        yield Snippet(str(each["format"]), requirements, told)
+
+
+def _told(study: StudyStarted, several: bool) -> list[str]:
+    """Return lines that name what was predicted."""
+    if several:
+        return ["print({name: rows[0] for name, rows in values.items()})"]
+    if study.task == CLASSIFICATION:
+        return ["for row in values:", '    print(known["classes"][row.argmax()], row.max())']
+    return ["for row in values:", '    print(dict(zip(known["classes"], row)))']
+
+
+def _keras(entry: Json) -> tuple[list[str], list[str]]:
+    load = 'model = keras.saving.load_model("model.keras")'
+    call = "values = model.predict(samples, verbose=0)"
+    if entry.get("raw_type") == "float64":  # `predict` rounds to float32 before the model
+        call = "values = np.asarray(model(samples))"
+    return ["import keras", "import numpy as np"], [load, call]
+
+
+def _saved_model(entry: Json) -> tuple[list[str], list[str]]:
+    call = "values = model.serve(samples)"
+    lines = ['model = tf.saved_model.load("saved_model")', call]
+    if not entry.get("several"):
+        lines[1] += ".numpy()"
+    return ["import numpy as np", "import tensorflow as tf"], lines
+
+
+def _onnx(_: Json) -> tuple[list[str], list[str]]:
+    return ["import numpy as np", "import onnxruntime"], [
+        'session = onnxruntime.InferenceSession("model.onnx")',
+        "name = session.get_inputs()[0].name",
+        "[values] = session.run(None, {name: samples})",
+    ]
+
+
+def _tflite(_: Json) -> tuple[list[str], list[str]]:
+    return ["import numpy as np", "from ai_edge_litert.interpreter import Interpreter"], [
+        'interpreter = Interpreter("model.tflite")',
+        "taken, given = interpreter.get_input_details()[0], interpreter.get_output_details()[0]",
+        "values = []",
+        "for sample in samples:  # one by one, as some models must be given them",
+        '    interpreter.resize_tensor_input(taken["index"], (1, *sample.shape))',
+        "    interpreter.allocate_tensors()",
+        '    interpreter.set_tensor(taken["index"], sample[np.newaxis].astype(taken["dtype"]))',
+        "    interpreter.invoke()",
+        '    values.append(interpreter.get_tensor(given["index"])[0])',
+    ]
+
+
+_CODE = {"keras": _keras, "saved_model": _saved_model, "onnx": _onnx, "tflite": _tflite}
+_NEEDS = {
+    "keras": ("keras", "tensorflow"),
+    "saved_model": ("tensorflow",),
+    "onnx": ("onnxruntime",),
+    "tflite": ("ai-edge-litert",),
+}
