@@ -7,8 +7,9 @@
 A row is what a user would type: `run`, which sees training data alone, then `export`, which trains
 the best trial's model on all of them and opens the test set. Both run in a home of their own below
 `--homes` and are timed as they end: wall time, and processor time over all cores, which hardly
-depends on what else the machine does. Rows that the JSON file has are not run again. A row that was
-interrupted begins anew, unless its test set may have been opened.
+depends on what else the machine does. Rows that the JSON file has are not run again. Ctrl-C ends a
+search after the folds in training; the same command goes on with it and adds up the times. A search
+that was killed begins anew.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -32,7 +34,7 @@ from page import put
 from searched_rows import ROWS, Row
 
 HERE = Path(__file__).parent
-STARTED = "started"
+SPENT = "spent.json"  # in a row's home
 
 
 @dataclass(frozen=True)
@@ -80,29 +82,54 @@ def measure(row: Row, seed: int, homes: Path, data_dir: Path | None) -> dict[str
     """Search, export, and return the row of the JSON file.
 
     Raises:
-        SystemExit: a command failed, or an earlier call came as far as `export`.
+        SystemExit: a command failed or was interrupted, or an earlier call came as far as `export`.
     """
     home = homes / f"{row.study}-{seed}"
-    if (home / STARTED).exists() and "export" in (home / STARTED).read_text():
-        raise SystemExit(
-            f"{row.name}, seed {seed}, was interrupted in `export`, which opens the test set. Look"
-            f" at what {home} has before you delete it"
-        )
-    shutil.rmtree(home, ignore_errors=True)
-    home.mkdir(parents=True)
-    machine, done = describe(), {}
-    for command in row.commands(seed):
+    run, export = row.commands(seed)
+    spent = _spent(home, run)
+    if spent is None:
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir(parents=True)
+    machine, done = describe(), []
+    for command in (run, export):
         print(f"{row.name}, seed {seed}: {shlex.join(command)}", file=sys.stderr)
-        (home / STARTED).write_text(command[1])
-        done[command[1]] = timed(command, home, data_dir)
-    return _run(row, seed, machine, done["run"], done["export"])
+        _keep_spent(home, command, None)
+        done.append(timed(command, home, data_dir, spent or (0.0, 0.0)))
+        spent = None
+    return _run(row, seed, machine, *done)
 
 
-def timed(command: list[str], home: Path, data_dir: Path | None) -> Timed:
+def _spent(home: Path, run: list[str]) -> tuple[float, float] | None:
+    """Return the times of an interrupted search that can go on; None where one begins anew."""
+    if not (home / SPENT).exists():
+        return None
+    kept = json.loads((home / SPENT).read_text())
+    if kept["command"][1] == "export":
+        raise SystemExit(
+            f"`{shlex.join(kept['command'])}` was interrupted, and may have opened the test set."
+            f" Look at what {home} has before you delete it"
+        )
+    # None where it was killed: nobody knows for how long it had run.
+    return kept["seconds"] if kept["command"] == run else None
+
+
+def _keep_spent(home: Path, command: list[str], seconds: tuple[float, float] | None) -> None:
+    (home / SPENT).write_text(json.dumps({"command": command, "seconds": seconds}))
+
+
+def timed(
+    command: list[str], home: Path, data_dir: Path | None, spent: tuple[float, float]
+) -> Timed:
     """Run a command of Foldwise's in a home and return what it printed and took.
 
+    Args:
+        command: as a user types it.
+        home: of its study.
+        data_dir: folder of datasets; None for the usual places.
+        spent: wall and processor time of earlier calls that were interrupted, seconds.
+
     Raises:
-        SystemExit: it failed.
+        SystemExit: it failed or was interrupted; what it took is kept for the next call.
     """
     where = ["--home", str(home), "--json"]
     if command[1] == "export":
@@ -110,16 +137,19 @@ def timed(command: list[str], home: Path, data_dir: Path | None) -> Timed:
     if data_dir is not None:
         where += ["--data-dir", str(data_dir)]
     started = time.monotonic()
+    signal.signal(signal.SIGINT, lambda *_: None)  # the command has it, too, and ends by itself
     with tempfile.TemporaryFile("w+") as output:
         full = [sys.executable, "-m", "search", *command[1:], *where]
         process = subprocess.Popen(full, stdout=output, cwd=HERE.parent)
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-        seconds = time.monotonic() - started
+        seconds = spent[0] + time.monotonic() - started
+        cpu_seconds = spent[1] + used.ru_utime + used.ru_stime
         if process.returncode:
-            raise SystemExit(f"`{shlex.join(command)}` failed with {process.returncode}")
+            _keep_spent(home, command, (seconds, cpu_seconds))
+            raise SystemExit(f"`{shlex.join(command)}` ended with {process.returncode}")
         output.seek(0)
-        return Timed(json.load(output), seconds, used.ru_utime + used.ru_stime)
+        return Timed(json.load(output), seconds, cpu_seconds)
 
 
 def _run(row: Row, seed: int, machine: dict[str, Any], run: Timed, export: Timed) -> dict[str, Any]:
@@ -141,6 +171,8 @@ def _run(row: Row, seed: int, machine: dict[str, Any], run: Timed, export: Timed
         "held_out": best["scores"].get("cv_accuracy"),
         "folds": len(best["folds"]),
         "models": exported["models"],
+        "members": exported.get("members", []),
+        "trained_on": exported.get("samples", 0),
         "model_sha256": test["model_sha256"],
         "search_seconds": round(run.seconds, 1),
         "search_cpu_seconds": round(run.cpu_seconds, 1),
@@ -162,11 +194,26 @@ def table(runs: list[dict[str, Any]]) -> str:
     for row in ROWS:
         first, second = (_latest(runs, row, seed) for seed in (0, 1))
         if first is not None:
-            lines.append(_line(row, here.get(row.name, ""), first, second))
+            lines.append(_line(row, here.get(row.name, ""), _openings(runs, row), first, second))
     return "\n".join(lines)
 
 
-def _line(row: Row, here: str, first: dict[str, Any], second: dict[str, Any] | None) -> str:
+def _openings(runs: list[dict[str, Any]], row: Row) -> Counter[int]:
+    """Return how often each seed has opened a row's test set, with earlier commands, too."""
+    found: Counter[int] = Counter()
+    for run in runs:
+        if run["row"] == row.name:
+            found[run["seed"]] += run["test_set_openings"]
+    return found
+
+
+def _line(
+    row: Row,
+    here: str,
+    openings: Counter[int],
+    first: dict[str, Any],
+    second: dict[str, Any] | None,
+) -> str:
     both = [run for run in (first, second) if run is not None]
     low, high = first["interval"]
     cells = (
@@ -179,7 +226,7 @@ def _line(row: Row, here: str, first: dict[str, Any], second: dict[str, Any] | N
         ", ".join(str(sum(run["trials"].values())) for run in both),
         ", ".join(_minutes(run, "cpu_seconds") for run in both),
         ", ".join(_minutes(run, "seconds") for run in both),
-        ", ".join(_times(run["test_set_openings"]) for run in both),
+        ", ".join(_times(openings[run["seed"]]) for run in both),
     )
     return f"| {' | '.join(cells)} |"
 
