@@ -38,6 +38,7 @@ from search.study.session import OnRecord, run_session
 from search.study.settings import StudySettings, validate
 from search.tasks import Task, task_of_study
 from search.tasks.base import Predictions
+from search.tasks.classification import ClassPredictions
 from search.tracker import Tracker
 from spaces import NarrowedSpace, Params, Passed, SpaceError, adopt, passed_as, reference_to
 from tracking.history import Decision, History, TrialHistory
@@ -268,8 +269,9 @@ class StudyResult:
 
         Columns: `trial`, `fold`, `sample` (its position, as in `splits`), then of classes `actual`
         and `predicted` by name, `predicted_probability` and `actual_probability`, which are those
-        of these two classes (their scores, where a model gives no probabilities); of numbers
-        `actual` and `predicted`; of labels `actual` and `probability`. Where there are several
+        of these two classes (their scores, where a model gives no probabilities), and the
+        probability of each class, `probability_` and its name (not in studies of earlier versions,
+        nor of more than 256 classes); of numbers `actual` and `predicted`; of labels `actual` and `probability`. Where there are several
         numbers or labels, each has a column with its name after that. `confirms` is true for
         confirmation folds.
 
@@ -813,6 +815,7 @@ _ARRAYS = {  # of predictions, as columns
     "confidence": "predicted_probability",
     "truth": "actual_probability",
     "probabilities": "probability",
+    "halves": "probability",
     "thresholds": "threshold",
     "values": "predicted",
     "wrong": "error",
@@ -824,6 +827,8 @@ def _predicted(task: Task, predictions: Predictions) -> dict[str, NDArray[Any]]:
     columns: dict[str, NDArray[Any]] = {}
     for name, array in predictions.arrays.items():
         column = _ARRAYS.get(name, name)
+        if name == "halves" and isinstance(predictions, ClassPredictions):
+            array = np.asarray(predictions.probabilities)  # noqa: PLW2901 # right near 1, too
         if task.name == CLASSIFICATION and column in ("actual", "predicted"):
             columns[column] = np.asarray(task.names)[array]
         elif array.ndim == 1:

@@ -100,8 +100,12 @@ def test_scores_follow_from_the_out_of_fold_predictions(tmp_path):
     found, folds = result.predictions, result.folds.set_index(["trial", "fold"])
     assert list(found.columns) == [
         *("trial", "fold", "sample", "actual", "predicted"),
-        *("predicted_probability", "actual_probability", "confirms"),
+        *("predicted_probability", "actual_probability"),
+        *("probability_sick", "probability_well", "confirms"),
     ]
+    both = found[["probability_sick", "probability_well"]]
+    np.testing.assert_allclose(both.sum(axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(both.max(axis=1), found["predicted_probability"], atol=1e-3)
     assert len(found.groupby(["trial", "fold"])) == len(folds) > 4
     for place, part in found.groupby(["trial", "fold"]):
         assert part["actual"].tolist() == y[part["sample"]].tolist()

@@ -136,12 +136,20 @@ class LearningDriver(Driver):
         return max(0.0, float((BELIEF + signs.sum()) / (BELIEF + len(signs))))
 
     def _pool(self, number: int) -> Settings:
-        """Return settings that are new: the earlier studies' that fit, and some at random."""
+        """Return settings that are new: the earlier studies' that fit, and some at random.
+
+        One that differs from a tried one only in what the earlier studies know nothing of is none.
+        """
         drawn = {} if self._learned.shipped else self._draws(number)
         pool = {**drawn, **self._completed(number)}
         for identity, _ in self._known.values():
             pool.pop(identity, None)
-        return pool
+        tried = {self._foreseen(params) for _, params in self._known.values()}
+        return {key: params for key, params in pool.items() if self._foreseen(params) not in tried}
+
+    def _foreseen(self, params: Params) -> frozenset[tuple[str, Value]]:
+        """Return the part of a setting that earlier studies have something to say of."""
+        return frozenset((n, value) for n, value in params.items() if n not in self._unknown)
 
     def _completed(self, number: int) -> Settings:
         """Return the earlier studies' settings that fit.

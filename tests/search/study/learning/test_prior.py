@@ -93,6 +93,17 @@ def test_what_no_earlier_study_has_varied_is_drawn_and_not_left_at_its_default()
         assert run(again, range(8), large) == made
 
 
+def test_what_was_tried_is_not_proposed_again_with_another_value_that_nobody_knows():
+    held = narrow(SPACE, {"kernel": "None", "rate": "0.01"}).space
+    study = earlier("held", large, space=held)
+    learned_from = Learned((replace(study, trials=study.trials[:4]),), shipped=True)
+    driver = LearningDriver(make_driver("optuna", "tpe", SPACE, 3), learned_from, SPACE, 3)
+    made = run(driver, range(8), large)
+    learned = [params for params, words in made if words]
+    told = [tuple(v for n, v in p.items() if n not in ("kernel", "rate")) for p in learned]
+    assert len(set(told)) == len(told) > 1
+
+
 def test_follows_the_study_that_orders_the_new_trials_as_they_come_out():
     made = run(learning(earlier("like", large), earlier("unlike", small)), range(8), large)
     words = [words.partition(":")[2] for _, words in made]
