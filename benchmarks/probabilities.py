@@ -72,11 +72,10 @@ def parse() -> argparse.Namespace:
 
 
 def chosen(args: argparse.Namespace) -> Iterator[tuple[Case, int, Path]]:
-    """Yield cases with their seeds and folders, all cases of a seed before the next seed."""
+    """Yield cases, seeds and their folders, all cases of a seed before the next seed."""
     for seed in args.seeds:
         for name in args.only or CASES:
             folder = args.work / f"{name}-{seed}"
-            folder.mkdir(parents=True, exist_ok=True)
             yield CASES[name], seed, folder.resolve()
 
 
@@ -87,6 +86,7 @@ def search(args: argparse.Namespace) -> None:
     for case, seed, folder in chosen(args):
         if (folder / "search.json").exists():
             continue
+        folder.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(folder / "home", ignore_errors=True)
         settings = settings_of(case, seed, folder, args.data_dir)
         found = search_here(settings, folder, args.data_dir)
