@@ -828,7 +828,7 @@ def _predicted(task: Task, predictions: Predictions) -> dict[str, NDArray[Any]]:
     for name, array in predictions.arrays.items():
         column = _ARRAYS.get(name, name)
         if name == "halves" and isinstance(predictions, ClassPredictions):
-            array = np.asarray(predictions.probabilities)  # noqa: PLW2901 # right near 1, too
+            array = np.asarray(predictions.probabilities)  # right near 1, too
         if task.name == CLASSIFICATION and column in ("actual", "predicted"):
             columns[column] = np.asarray(task.names)[array]
         elif array.ndim == 1:
