@@ -271,9 +271,9 @@ class StudyResult:
         and `predicted` by name, `predicted_probability` and `actual_probability`, which are those
         of these two classes (their scores, where a model gives no probabilities), and the
         probability of each class, `probability_` and its name (not in studies of earlier versions,
-        nor of more than 256 classes); of numbers `actual` and `predicted`; of labels `actual` and `probability`. Where there are several
-        numbers or labels, each has a column with its name after that. `confirms` is true for
-        confirmation folds.
+        nor of more than 256 classes); of numbers `actual` and `predicted`; of labels `actual` and
+        `probability`. Where there are several numbers or labels, each has a column with its name
+        after that. `confirms` is true for confirmation folds.
 
         Raises:
             DataError: a file of predictions or folds is missing or damaged.
