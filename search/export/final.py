@@ -221,8 +221,8 @@ def export_study(
         request: what is to be exported, and how.
         data_dir: where the user's own copies of datasets are.
         tracker: brings the records to MLflow.
-        on_epoch: called after each epoch with the fold (0: all training data), the epoch's number
-            and its metrics.
+        on_epoch: called after each epoch with the number of the model, from 1 (0 where there is
+            one), the epoch's number and its metrics.
         notify: takes notices for the user.
 
     Raises:
