@@ -16,7 +16,6 @@ but no theorem says so where a model changes much by a few samples more.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
 from typing import Any
 
 import numpy as np
@@ -255,11 +254,6 @@ def _levels(
     if count > MOST_KEPT:
         kept = np.unique(np.ceil(np.linspace(0, count - 1, MOST_KEPT)).astype(np.int64))
     return tuple(ascending[kept].tolist()), tuple(levels[kept].tolist())
-
-
-def least_samples(coverage: float) -> int:
-    """Return how many samples a coverage needs: so many that `n / (n + 1)` reaches it."""
-    return ceil(coverage / (1 - coverage) - _ROUNDING)
 
 
 def held(sets: NDArray[np.bool_], targets: Array) -> NDArray[np.bool_]:

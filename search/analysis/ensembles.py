@@ -107,11 +107,6 @@ class Selection:
         """By which fraction the ensemble's nested loss is below that of the single trial."""
         return 1 - self.loss / self.single_loss if self.single_loss else 0.0
 
-    @property
-    def is_beyond_doubt(self) -> bool:
-        """Whether the whole interval is above 0."""
-        return self.difference.low is not None and self.difference.low > 0
-
 
 def select(library: Library, *, most: int | Literal["auto"] = AUTO) -> Selection:
     """Choose the trials whose models are averaged.

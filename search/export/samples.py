@@ -481,7 +481,10 @@ def _too_large(path: Path) -> DataError:
 def _size(labels: Labels) -> int:
     """Return the bytes of one sample's input."""
     parts = [labels.part(each.name) for each in labels.inputs] or [labels]
-    return sum(4 * math.prod(part.encoder.input_shape) for part in parts)
+    shapes = (
+        raw_shape(part.encoder) if part.is_raw else part.encoder.input_shape for part in parts
+    )
+    return sum(4 * math.prod(shape) for shape in shapes)
 
 
 def _check_amount(count: int, labels: Labels) -> None:

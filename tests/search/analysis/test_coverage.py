@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from search.analysis.coverage import Conformal, conformal, held, least_samples
+from search.analysis.coverage import Conformal, conformal, held
 from search.errors import SettingsError
 from search.tasks import Classification, MultiLabel, MultiOutput, Regression
 
@@ -66,8 +66,6 @@ def test_too_few_samples_are_refused_with_what_can_be_had():
     with pytest.raises(SettingsError, match=r"at most 0\.88 .* 8 independent samples; got 0\.9"):
         made.sets(values, 0.9)
     assert made.sets(values, 0.88).shape == (8, 3)
-    assert least_samples(0.9) == 9
-    assert least_samples(0.95) == 19
     for wrong in (0, 1, 1.5, -0.1):
         with pytest.raises(SettingsError, match="above 0 and below 1"):
             made.limits(wrong)
